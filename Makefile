@@ -1,0 +1,58 @@
+# `make help` lists what there is. Needs Python 3.11 or newer with venv and pip; everything else goes into .venv.
+PYTHON ?= python3
+JOBS ?= 2
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+# Without --no-compile pip spends a quarter of the time on modules that nothing imports.
+INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile
+# Every test worker uses one core.
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS)
+DEMO := $(RUN) -m seqc train models/digits_cnn.py --plots
+BENCH := $(RUN) benchmarks/run.py
+
+FOR_USE := $(VENV)/installed-for-use
+FOR_WORK := $(VENV)/installed-for-work
+PROJECTS := pyproject.toml runtime/pyproject.toml
+
+.PHONY: help demo test test-slow check format bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+demo: $(FOR_USE) ## train, export and verify the example, with plots
+	$(DEMO)
+
+test: $(FOR_WORK) ## run the tests except the slow ones
+	$(PYTEST)
+
+test-slow: $(FOR_WORK) ## run the slow tests only
+	$(PYTEST) -m slow
+
+check: $(FOR_WORK) ## lint, formatting and types
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+format: $(FOR_WORK) ## rewrite the sources in the project's format
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+bench: $(FOR_WORK) ## run the benchmarks
+	$(BENCH)
+
+clean: ## remove the virtual environment, caches and build results
+	rm -rf $(VENV) build dist runtime/build runtime/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUN):
+	@$(PYTHON) -c 'import sys; sys.exit("seqc needs Python 3.11 or newer: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(FOR_USE): $(PROJECTS) | $(RUN)
+	$(INSTALL) --editable "./runtime[cpu]" --editable ".[cpu,plot]"
+	touch $@
+
+$(FOR_WORK): $(PROJECTS) | $(RUN)
+	$(INSTALL) --editable "./runtime[cpu]" --editable ".[cpu,plot,dev]"
+	touch $(FOR_USE) $@

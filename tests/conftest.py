@@ -1,0 +1,84 @@
+"""What every test shares: one BLAS thread, fixed seeds, the folder of recorded cases, and the rule for GPU tests."""
+
+from __future__ import annotations
+
+import os
+import random
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hypothesis
+import pytest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# Read by the BLAS libraries when NumPy is first imported, which is why this file imports NumPy late.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+hypothesis.settings.register_profile("seqc", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("seqc")
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder `shared` beside the repository, with recorded Keras cases and data; skips the test without it."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs the folder 'shared' beside the repository")
+    return folder
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A fresh generator that gives every test the same numbers on every run."""
+    import numpy as np
+
+    return np.random.default_rng(20260101)
+
+
+@pytest.fixture(autouse=True)
+def _fixed_global_seeds() -> None:
+    import numpy as np
+
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002  scripts written for Keras draw from the global generator
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and (reason := _why_no_gpu()):
+        pytest.skip(reason)
+
+
+@cache
+def _why_no_gpu() -> str:
+    """Why tests marked gpu cannot run here; empty when onnxruntime runs a model on CUDA."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return "needs onnxruntime-gpu, and onnxruntime is not installed"
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return "needs onnxruntime-gpu: the installed onnxruntime has no CUDAExecutionProvider"
+    if hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(_identity_model(), options, providers=["CUDAExecutionProvider"])
+    except Exception as error:
+        return f"needs a usable CUDA device: {error}"
+    if "CUDAExecutionProvider" not in session.get_providers():
+        return "needs a usable CUDA device: onnxruntime fell back to the CPU"
+    return ""
+
+
+def _identity_model() -> bytes:
+    from onnx import TensorProto, helper
+
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "identity", ends[:1], ends[1:])
+    opset = helper.make_opsetid("", 18)
+    model: bytes = helper.make_model(graph, ir_version=8, opset_imports=[opset]).SerializeToString()
+    return model
