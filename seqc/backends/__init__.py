@@ -1,0 +1,1 @@
+"""What runs a graph: NumPy, the reference, and onnxruntime."""

@@ -1,0 +1,67 @@
+"""The one tree of errors.
+
+Every member is also the built-in type that a Keras user would catch, so `except ValueError` keeps working in ported
+scripts. Messages say who needs what, what came, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class SeqcError(Exception):
+    """Root of everything seqc raises on purpose."""
+
+
+class ShapeError(SeqcError, ValueError):
+    """A tensor's shape or rank does not fit the operation or layer that receives it."""
+
+
+class DTypeError(SeqcError, TypeError):
+    """A tensor's element type does not fit the operation or layer that receives it."""
+
+
+class ConfigError(SeqcError, ValueError):
+    """An argument has a value that is not allowed."""
+
+
+class LayerError(SeqcError, TypeError):
+    """Something that is not a layer stands where a layer must."""
+
+
+class NotBuiltError(SeqcError, ValueError):
+    """Weights, shapes or a graph were asked for before the input shape was known."""
+
+
+class DataError(SeqcError, ValueError):
+    """Data do not fit the model, the loss or each other, or a data file is broken."""
+
+
+class NonFiniteError(SeqcError, ArithmeticError):
+    """Training or evaluation produced NaN or infinity."""
+
+
+class NoGradientError(SeqcError, NotImplementedError):
+    """An operation has no gradient with respect to an input that needs one."""
+
+
+class NoLoweringError(SeqcError, NotImplementedError):
+    """An operation cannot be expressed in stock ONNX."""
+
+
+class ExportError(SeqcError, RuntimeError):
+    """A model cannot be exported as asked."""
+
+
+class VerificationError(ExportError):
+    """An exported model computes other numbers than the reference; nothing was written."""
+
+
+class SavingError(SeqcError, ValueError):
+    """A model file cannot be written or read."""
+
+
+class MissingDependencyError(SeqcError, ImportError):
+    """An optional package is needed and not installed."""
+
+
+class TraceError(SeqcError, RuntimeError):
+    """A value was used outside the computation it belongs to."""

@@ -1,0 +1,494 @@
+"""The intermediate representation: immutable values that are their own nodes.
+
+A `Value` is an `Op` applied to values; a `Graph` is its outputs. Dead code disappears by itself because nothing refers
+to it, and every pass builds new values instead of changing old ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqc import dims
+from seqc.dims import Dim
+from seqc.errors import NoGradientError, NoLoweringError, TraceError
+
+if TYPE_CHECKING:
+    from seqc.layout import Arrangement, Layout
+
+Array = NDArray[Any]
+Shape = tuple[Dim, ...]
+
+
+@dataclass(frozen=True)
+class Type:
+    """What is known of a tensor before it exists: element type (a NumPy name) and axis sizes."""
+
+    dtype: str
+    shape: Shape
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype.startswith(("float", "bfloat"))
+
+    @property
+    def is_static(self) -> bool:
+        return all(isinstance(d, int) for d in self.shape)
+
+    def with_shape(self, shape: Iterable[Dim]) -> Type:
+        return Type(self.dtype, tuple(shape))
+
+    def with_dtype(self, dtype: str) -> Type:
+        return Type(dtype, self.shape)
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
+
+
+class Emitter(Protocol):
+    """What an op sees of the ONNX writer. Names are strings; ops never import onnx."""
+
+    @property
+    def opset(self) -> int: ...
+
+    def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
+        """Appends a node with one output and returns the output's name. An input "" is left out."""
+        ...
+
+    def node_many(self, op_type: str, *inputs: str, outputs: int, **attributes: Any) -> tuple[str, ...]:
+        """Appends a node with several outputs and returns their names."""
+        ...
+
+    def constant(self, array: Any) -> str:
+        """Returns the name of an initializer holding `array`; equal arrays share one."""
+        ...
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operation and everything seqc knows about it. Fields are its attributes.
+
+    `infer` checks operand types and gives the result's; `eval` computes with NumPy and keeps the dtype it is given;
+    `vjp` gives the gradient as values; `lower` writes ONNX. Two hooks serve ops with no direct ONNX form or with an
+    opinion on axis order: `decompose` rewrites to simpler values before lowering, `arrange` takes part in the layout
+    plan.
+    """
+
+    def infer(self, *types: Any) -> Type | tuple[Type, ...]:
+        raise NotImplementedError(f"{type(self).__name__}.infer")
+
+    def eval(self, *arrays: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__}.eval")
+
+    def vjp(self, g: Any, y: Any, *xs: Any) -> Sequence[Value | None]:
+        raise NoGradientError(f"{self.name} has no gradient.")
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        raise NoLoweringError(f"{self.name} cannot be expressed in ONNX.")
+
+    def decompose(self, y: Value, *xs: Any) -> Value | tuple[Value, ...] | None:
+        """Returns what this op means in simpler ops when it is lowered, or None to keep it."""
+        return None
+
+    def arrange(self, y: Value, *layouts: Any) -> Arrangement | None:
+        """Returns how the op works on re-ordered operands, or None where it needs the axes as they are."""
+        return None
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{f.name}={getattr(self, f.name)!r}"
+            for f in dataclasses.fields(self)
+            if f.repr and (f.default is dataclasses.MISSING or getattr(self, f.name) != f.default)
+        ]
+        return f"{self.name}({', '.join(shown)})" if shown else self.name
+
+
+class Value:
+    """The result of an op: immutable, compared by identity.
+
+    Attributes:
+        op: the operation. inputs: its operands. scope: the path of the layer that made it, for messages and names.
+        result: the type, or a tuple of types for an op with several results (picked apart by `Item`).
+    """
+
+    __slots__ = ("__weakref__", "inputs", "op", "result", "scope")
+    # NumPy arrays on the left of an operator must leave the operation to us.
+    __array_priority__ = 1000
+    __array_ufunc__ = None
+
+    def __init__(self, op: Op, inputs: tuple[Value, ...], result: Type | tuple[Type, ...], scope: str = "") -> None:
+        self.op = op
+        self.inputs = inputs
+        self.result = result
+        self.scope = scope
+
+    @property
+    def type(self) -> Type:
+        if isinstance(self.result, tuple):
+            raise TraceError(f"{self.op!r} has {len(self.result)} results; pick one.")
+        return self.result
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """The shape as Keras shows it: None where the size is not known."""
+        return tuple(d if isinstance(d, int) else None for d in self.type.shape)
+
+    @property
+    def dtype(self) -> str:
+        return self.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.type.rank
+
+    def numpy(self) -> Array:
+        """Computes the value with NumPy; only possible where nothing it depends on is a graph input."""
+        return np.asarray(self)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        result = evaluate_eagerly(self)
+        return np.asarray(result, dtype=dtype)
+
+    def __len__(self) -> int:
+        size = self.type.shape[0] if self.type.shape else None
+        if not isinstance(size, int):
+            raise TraceError(f"The length of {self} is not known before it runs.")
+        return size
+
+    def __bool__(self) -> bool:
+        return bool(self.__array__())
+
+    def __float__(self) -> float:
+        return float(self.__array__())
+
+    def __int__(self) -> int:
+        return int(self.__array__())
+
+    def __str__(self) -> str:
+        return f"<{self.op!r}: {self.result}>"
+
+    __repr__ = __str__
+
+    def __add__(self, other: Any) -> Value:
+        return _operator("add", self, other)
+
+    def __radd__(self, other: Any) -> Value:
+        return _operator("add", other, self)
+
+    def __sub__(self, other: Any) -> Value:
+        return _operator("subtract", self, other)
+
+    def __rsub__(self, other: Any) -> Value:
+        return _operator("subtract", other, self)
+
+    def __mul__(self, other: Any) -> Value:
+        return _operator("multiply", self, other)
+
+    def __rmul__(self, other: Any) -> Value:
+        return _operator("multiply", other, self)
+
+    def __truediv__(self, other: Any) -> Value:
+        return _operator("divide", self, other)
+
+    def __rtruediv__(self, other: Any) -> Value:
+        return _operator("divide", other, self)
+
+    def __pow__(self, other: Any) -> Value:
+        return _operator("power", self, other)
+
+    def __rpow__(self, other: Any) -> Value:
+        return _operator("power", other, self)
+
+    def __matmul__(self, other: Any) -> Value:
+        return _operator("matmul", self, other)
+
+    def __rmatmul__(self, other: Any) -> Value:
+        return _operator("matmul", other, self)
+
+    def __neg__(self) -> Value:
+        return _operator("negative", self)
+
+    def __abs__(self) -> Value:
+        return _operator("absolute", self)
+
+    def __lt__(self, other: Any) -> Value:
+        return _operator("less", self, other)
+
+    def __le__(self, other: Any) -> Value:
+        return _operator("less_equal", self, other)
+
+    def __gt__(self, other: Any) -> Value:
+        return _operator("greater", self, other)
+
+    def __ge__(self, other: Any) -> Value:
+        return _operator("greater_equal", self, other)
+
+    def __invert__(self) -> Value:
+        return _operator("logical_not", self)
+
+    def __and__(self, other: Any) -> Value:
+        return _operator("logical_and", self, other)
+
+    def __or__(self, other: Any) -> Value:
+        return _operator("logical_or", self, other)
+
+    def __getitem__(self, key: Any) -> Value:
+        return _operator("get_item", self, key)
+
+    def __iter__(self) -> Iterator[Value]:
+        return (self[i] for i in range(len(self)))
+
+
+# Python's operators mean the functions of seqc.ops, which registers them here: ir does not import upwards.
+OPERATORS: dict[str, Callable[..., Value]] = {}
+
+
+def _operator(name: str, *operands: Any) -> Value:
+    return OPERATORS[name](*operands)
+
+
+@dataclass(frozen=True, repr=False)
+class Input(Op):
+    """A leaf whose array is given at run time."""
+
+    label: str
+    dtype: str
+    shape: Shape
+
+    def infer(self) -> Type:
+        return Type(self.dtype, self.shape)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Constant(Op):
+    """A leaf whose array is part of the graph."""
+
+    array: Array
+
+    def __post_init__(self) -> None:
+        array = np.asarray(self.array)
+        if array.flags.writeable:
+            array = array.copy()
+            array.flags.writeable = False
+        object.__setattr__(self, "array", array)
+
+    def infer(self) -> Type:
+        return Type(self.array.dtype.name, self.array.shape)
+
+    def eval(self) -> Array:
+        return self.array
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Constant):
+            return NotImplemented
+        a, b = self.array, other.array
+        return a is b or (a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes())
+
+    def __hash__(self) -> int:
+        return hash((self.array.dtype.name, self.array.shape, self.array.tobytes()[:64]))
+
+    def __repr__(self) -> str:
+        return f"Constant({self.array.item()!r})" if self.array.size == 1 else "Constant"
+
+
+@dataclass(frozen=True, repr=False)
+class Item(Op):
+    """Picks one result of an op that has several."""
+
+    index: int
+
+    def infer(self, *results: Type) -> Type:
+        return results[self.index]
+
+    def eval(self, results: tuple[Array, ...]) -> Array:
+        return results[self.index]
+
+
+@runtime_checkable
+class HasValue(Protocol):
+    """Something that stands for a value, such as a layer's variable."""
+
+    def to_value(self) -> Value: ...
+
+
+_scope: ContextVar[str] = ContextVar("scope", default="")
+
+
+@contextmanager
+def scope(name: str) -> Iterator[None]:
+    """Values made inside carry `name`, appended to the scopes around it, as their origin."""
+    outer = _scope.get()
+    token = _scope.set(f"{outer}/{name}" if outer else name)
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+
+
+def as_value(x: Any, dtype: str | None = None) -> Value:
+    """Returns `x` as a value: values as they are, variables by reading them, anything else as a constant.
+
+    Python floats become float32 and ints int32 unless `dtype` says otherwise.
+    """
+    if isinstance(x, Value):
+        return x
+    if isinstance(x, HasValue):
+        return x.to_value()
+    array = np.asarray(x, dtype=dtype)
+    if dtype is None and not isinstance(x, np.ndarray | np.generic):
+        array = array.astype({"float64": "float32", "int64": "int32"}.get(array.dtype.name, array.dtype.name))
+    return constant(array)
+
+
+def constant(array: Any) -> Value:
+    """Returns the value of a constant array."""
+    op = Constant(np.asarray(array))
+    return Value(op, (), op.infer(), _scope.get())
+
+
+def input_value(name: str, dtype: str, shape: Iterable[Dim]) -> Value:
+    """Returns a graph input called `name`."""
+    op = Input(name, dtype, tuple(shape))
+    return Value(op, (), op.infer())
+
+
+def build(op: Op, inputs: tuple[Value, ...], scope: str) -> Value:
+    """Applies `op`, keeping all its results in one value, as the passes need it."""
+    if isinstance(op, Item):
+        return Value(op, inputs, op.infer(*cast("tuple[Type, ...]", inputs[0].result)), scope)
+    return Value(op, inputs, op.infer(*(x.type for x in inputs)), scope)
+
+
+def apply(op: Op, *inputs: Any) -> Value:
+    """Returns the one result of `op` on the given values, variables or arrays."""
+    return build(op, tuple(as_value(x) for x in inputs), _scope.get())
+
+
+def apply_many(op: Op, *inputs: Any) -> tuple[Value, ...]:
+    """Returns all results of an op that has several."""
+    return items(build(op, tuple(as_value(x) for x in inputs), _scope.get()))
+
+
+def items(value: Value) -> tuple[Value, ...]:
+    """Returns the results of a value with several, one by one."""
+    results = cast("tuple[Type, ...]", value.result)
+    return tuple(Value(Item(i), (value,), t, value.scope) for i, t in enumerate(results))
+
+
+def walk(outputs: Iterable[Value]) -> list[Value]:
+    """Returns every value the outputs depend on, operands before their users, in a fixed order."""
+    order: list[Value] = []
+    seen: set[Value] = set()
+    stack: list[tuple[Value, bool]] = [(v, False) for v in reversed(list(outputs))]
+    while stack:
+        value, ready = stack.pop()
+        if ready:
+            order.append(value)
+        elif value not in seen:
+            seen.add(value)
+            stack.append((value, True))
+            stack.extend((x, False) for x in reversed(value.inputs) if x not in seen)
+    return order
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Outputs, their names, and the inputs in calling order.
+
+    Inputs are listed because an unused one is still part of the signature.
+    """
+
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    output_names: tuple[str, ...]
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        return tuple(cast(Input, x.op).label for x in self.inputs)
+
+    def walk(self) -> list[Value]:
+        return walk(self.outputs)
+
+    def __str__(self) -> str:
+        return format_graph(self)
+
+
+def rewrite(graph: Graph, rule: Callable[[Value], Value | None]) -> Graph:
+    """Rebuilds a graph from its leaves; where `rule` returns a value, that one takes the node's place.
+
+    `rule` sees nodes whose operands are rewritten already.
+    """
+    done: dict[Value, Value] = {}
+    for old in graph.walk():
+        inputs = tuple(done[x] for x in old.inputs)
+        same = all(a is b for a, b in zip(inputs, old.inputs, strict=True))
+        new = old if same else build(old.op, inputs, old.scope)
+        replacement = rule(new)
+        done[old] = new if replacement is None else replacement
+    inputs = tuple(done.get(x, x) for x in graph.inputs)
+    return Graph(inputs, tuple(done[y] for y in graph.outputs), graph.output_names)
+
+
+def format_graph(graph: Graph) -> str:
+    """Returns the graph as text: one line per node, the same text for the same graph."""
+    label: dict[Value, str] = {}
+    signature = ", ".join(f"{n}: {x.type}" for n, x in zip(graph.input_names, graph.inputs, strict=True))
+    lines = [f"graph({signature})"]
+    for value in graph.walk():
+        op = value.op
+        if isinstance(op, Input):
+            label[value] = op.label
+        elif isinstance(op, Constant):
+            label[value] = repr(op.array.item()) if op.array.size == 1 else f"const:{value.type}"
+        elif isinstance(op, Item):
+            label[value] = f"{label[value.inputs[0]]}.{op.index}"
+        else:
+            label[value] = f"%{len(lines) - 1}"
+            operands = ", ".join(label[x] for x in value.inputs)
+            result = value.result if isinstance(value.result, tuple) else (value.result,)
+            lines.append(f"  {label[value]} = {op!r} <- {operands} : {', '.join(map(str, result))}")
+    lines += [f"  return {n}={label[y]}" for n, y in zip(graph.output_names, graph.outputs, strict=True)]
+    return "\n".join(lines)
+
+
+def evaluate_eagerly(value: Value) -> Array:
+    """Computes a value that depends on constants only.
+
+    Raises:
+        TraceError: it depends on a graph input, whose array is not known yet.
+    """
+    known: dict[Value, Any] = {}
+    for v in walk([value]):
+        if isinstance(v.op, Input):
+            raise TraceError(
+                f"This needs the numbers of '{v.op.label}' ({v.type}), which are not known while the graph is being "
+                "built. Use seqc.ops functions instead of NumPy or Python control flow on tensors."
+            )
+        known[v] = v.op.eval(*(known[x] for x in v.inputs))
+    return cast(Array, known[value])
+
+
+def bind_sizes(types: Iterable[tuple[Type, tuple[int, ...]]]) -> dict[str, int]:
+    """Returns the size of every name that stands alone as an axis, read off actual shapes."""
+    sizes: dict[str, int] = {}
+    for declared, actual in types:
+        for dim, size in zip(declared.shape, actual, strict=True):
+            for name in dims.names(dim):
+                if dim == dims.symbol(name):
+                    sizes.setdefault(name, size)
+    return sizes

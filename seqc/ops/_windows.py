@@ -1,0 +1,118 @@
+"""The geometry of sliding windows, shared by convolution and pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seqc import dims
+from seqc.dims import Dim
+from seqc.errors import ShapeError
+from seqc.ir import Array
+
+# "valid", "same" (Keras's: as many results as strides fit, the odd element of padding at the end), or explicit pairs.
+Padding = str | tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window over the spatial axes: size, step, spacing and padding, one number per axis."""
+
+    size: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    padding: Padding
+
+    def extent(self, i: int) -> int:
+        """How many elements the window spans on axis i, gaps included."""
+        return (self.size[i] - 1) * self.dilations[i] + 1
+
+    def out_sizes(self, owner: str, spatial: tuple[Dim, ...]) -> tuple[Dim, ...]:
+        """Returns the number of window positions per axis."""
+        result: list[Dim] = []
+        for i, size in enumerate(spatial):
+            if self.padding == "same":
+                result.append(dims.ceil_div(size, self.strides[i]))
+                continue
+            padded = size + (sum(self.padding[i]) if isinstance(self.padding, tuple) else 0)
+            if isinstance(padded, int) and padded < self.extent(i):
+                raise ShapeError(
+                    f"{owner}: a window of {self.extent(i)} does not fit an axis of {size}"
+                    f" (spatial shape {tuple(spatial)}, window {self.size}, dilation {self.dilations}). "
+                    "Use padding='same', a smaller window or a larger input."
+                )
+            result.append((padded - self.extent(i)) // self.strides[i] + 1)
+        return tuple(result)
+
+    def pads(self, spatial: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+        """Returns (before, after) per axis for actual sizes."""
+        if isinstance(self.padding, tuple):
+            return self.padding
+        if self.padding == "valid":
+            return ((0, 0),) * len(spatial)
+        pairs = []
+        for i, size in enumerate(spatial):
+            positions = -(-size // self.strides[i])
+            total = max((positions - 1) * self.strides[i] + self.extent(i) - size, 0)
+            pairs.append((total // 2, total - total // 2))
+        return tuple(pairs)
+
+    def static_pads(self, spatial: tuple[Dim, ...]) -> tuple[tuple[int, int], ...] | None:
+        """Returns the pads if they are the same for every size of the symbolic axes, else None."""
+        if self.padding == "same" and not all(
+            isinstance(d, int) or self.strides[i] == 1 for i, d in enumerate(spatial)
+        ):
+            return None
+        # With stride 1 the pads depend on the window alone; any size larger than it stands for all.
+        return self.pads(tuple(d if isinstance(d, int) else 1 << 20 for d in spatial))
+
+    def onnx_attributes(self, spatial: tuple[Dim, ...]) -> dict[str, Any]:
+        """Returns strides, dilations and pads as ONNX names them: explicit pads wherever they can be known."""
+        attributes: dict[str, Any] = {"strides": list(self.strides)}
+        if any(d != 1 for d in self.dilations):
+            attributes["dilations"] = list(self.dilations)
+        pads = self.static_pads(spatial)
+        if pads is None:
+            attributes["auto_pad"] = "SAME_UPPER"
+        elif any(a or b for a, b in pads):
+            attributes["pads"] = [a for a, _ in pads] + [b for _, b in pads]
+        return attributes
+
+    def padded(self, x: Array, fill: float = 0.0) -> Array:
+        """Returns a channels-last array with its padding written."""
+        pads = self.pads(x.shape[1:-1])
+        if not any(a or b for a, b in pads):
+            return x
+        shape = (x.shape[0], *(s + a + b for s, (a, b) in zip(x.shape[1:-1], pads, strict=True)), x.shape[-1])
+        result = np.full(shape, fill, x.dtype)
+        result[self.inside(x.shape[1:-1])] = x
+        return result
+
+    def inside(self, spatial: tuple[int, ...]) -> tuple[slice, ...]:
+        """Returns where the original lies in its padded array."""
+        pads = self.pads(spatial)
+        return (slice(None), *(slice(a, a + s) for s, (a, _) in zip(spatial, pads, strict=True)), slice(None))
+
+    def taps(self, out: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...]]]:
+        """Yields each offset in the window with the slices of a padded channels-last array that it meets."""
+        for offset in np.ndindex(*self.size):
+            starts = [o * d for o, d in zip(offset, self.dilations, strict=True)]
+            cut = [slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(starts, out, self.strides, strict=True)]
+            yield offset, (slice(None), *cut, slice(None))
+
+    def patches(self, x: Array) -> Array:
+        """Returns a view (batch, *out, *size, channels) of a padded channels-last array."""
+        rank = len(self.size)
+        out = [(x.shape[1 + i] - self.extent(i)) // self.strides[i] + 1 for i in range(rank)]
+        step = x.strides[1:-1]
+        shape = (x.shape[0], *out, *self.size, x.shape[-1])
+        strides = (
+            x.strides[0],
+            *(st * s for st, s in zip(step, self.strides, strict=True)),
+            *(st * d for st, d in zip(step, self.dilations, strict=True)),
+            x.strides[-1],
+        )
+        return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)

@@ -1,0 +1,282 @@
+"""Convolution and its two gradients, over any number of spatial axes.
+
+Channels-last: x (batch, *space, channels), kernel (*window, channels / groups, filters), as Keras keeps them. The
+layout plan turns them channels-first for ONNX: x (batch, channels, *space), kernel (filters, channels / groups,
+*window).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from seqc.dims import Dim
+from seqc.errors import NoLoweringError, ShapeError
+from seqc.ir import Array, Emitter, Op, Type, Value, apply
+from seqc.layout import Arrangement, Layout, channels_first
+from seqc.ops._common import check_float, check_same_dtype
+from seqc.ops._windows import Padding, Window
+
+
+@dataclass(frozen=True, repr=False)
+class _Convolution(Op):
+    strides: tuple[int, ...]
+    padding: Padding = "valid"
+    dilations: tuple[int, ...] = ()
+    groups: int = 1
+    first: bool = False  # channels-first operands
+
+    def window(self, kernel: tuple[int, ...]) -> Window:
+        size = kernel[2:] if self.first else kernel[:-2]
+        return Window(size, self.strides, self.dilations or (1,) * len(size), self.padding)
+
+    def spatial(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        return shape[2:] if self.first else shape[1:-1]
+
+    def join(self, batch: Dim, spatial: tuple[Dim, ...], channels: Dim) -> tuple[Dim, ...]:
+        return (batch, channels, *spatial) if self.first else (batch, *spatial, channels)
+
+    def channels_first(self) -> _Convolution:
+        """Returns the op for channels-first operands; one spatial axis becomes two, of height one."""
+        if len(self.strides) != 1:
+            return replace(self, first=True)
+        pads = ((0, 0), *self.padding) if isinstance(self.padding, tuple) else self.padding
+        return replace(
+            self, first=True, strides=(1, *self.strides), dilations=(1, *(self.dilations or (1,))), padding=pads
+        )
+
+    def last(self, x: Array) -> Array:
+        """Returns an operand or kernel with its channels last."""
+        return np.moveaxis(x, 1, -1) if self.first else x
+
+    def kernel_last(self, w: Array) -> Array:
+        return np.moveaxis(w, (1, 0), (-2, -1)) if self.first else w
+
+    def back(self, y: Array) -> Array:
+        return np.ascontiguousarray(np.moveaxis(y, -1, 1)) if self.first else y
+
+    def check_kernel(self, x: Type, w: Type) -> tuple[Dim, Dim]:
+        """Checks operand ranks and channels; returns (channels, filters)."""
+        check_float(self, x, w)
+        check_same_dtype(self, x, w)
+        rank = len(self.strides)
+        if x.rank != rank + 2 or w.rank != rank + 2:
+            raise ShapeError(f"{self.name} over {rank} axes needs rank-{rank + 2} input and kernel; got {x} and {w}.")
+        channels = x.shape[1] if self.first else x.shape[-1]
+        depth, filters = (w.shape[1], w.shape[0]) if self.first else (w.shape[-2], w.shape[-1])
+        if depth * self.groups != channels or not isinstance(filters, int) or filters % self.groups:
+            raise ShapeError(
+                f"{self.name} with groups={self.groups} cannot apply a kernel {list(w.shape)} to {channels} channels."
+            )
+        return channels, filters
+
+
+def kernel_layout(rank: int) -> Layout:
+    """Where a channels-first kernel's axes come from; `rank` counts all axes of the operand."""
+    return (2, 1, None, 0) if rank == 3 else (rank - 1, rank - 2, *range(rank - 2))
+
+
+@dataclass(frozen=True, repr=False)
+class Conv(_Convolution):
+    """Cross-correlation of x with a kernel, plus an optional bias per filter."""
+
+    def infer(self, *types: Type) -> Type:
+        x, w = types[:2]
+        _, filters = self.check_kernel(x, w)
+        window = self.window(tuple(d for d in w.shape if isinstance(d, int)))
+        return x.with_shape(self.join(x.shape[0], window.out_sizes(self.name, self.spatial(x.shape)), filters))
+
+    def eval(self, *arrays: Array) -> Any:
+        x, w = self.last(arrays[0]), self.kernel_last(arrays[1])
+        window = self.window(arrays[1].shape)
+        y = _correlate(window.patches(window.padded(x)), w, self.groups)
+        if len(arrays) == 3:
+            y += arrays[2]
+        return self.back(y)
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        x, w = xs[:2]
+        fields = {f: getattr(self, f) for f in ("strides", "padding", "dilations", "groups")}
+        gx = apply(ConvInputGrad(**fields), g, w, x)
+        gw = apply(ConvKernelGrad(**fields), x, g, w)
+        if len(xs) == 2:
+            return gx, gw
+        from seqc.ops.reduce import ReduceSum
+
+        return gx, gw, apply(ReduceSum(tuple(range(g.type.rank - 1))), g)
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        _need_first(self)
+        x, w = (v.type for v in y.inputs[:2])
+        window = self.window(tuple(d for d in w.shape if isinstance(d, int)))
+        attributes = window.onnx_attributes(self.spatial(x.shape))
+        return e.node("Conv", *names, kernel_shape=list(window.size), group=self.groups, **attributes)
+
+    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+        rank = y.type.rank
+        wants: tuple[Layout, ...] = (channels_first(rank), kernel_layout(rank), (0,))
+        return Arrangement(wants[: len(layouts)], self.channels_first(), channels_first(rank))
+
+
+@dataclass(frozen=True, repr=False)
+class ConvInputGrad(_Convolution):
+    """Gradient of Conv with respect to its input: (gradient of the output, kernel, something of the input's shape).
+
+    It is also the transposed convolution.
+    """
+
+    def infer(self, *types: Type) -> Type:
+        g, w, like = types
+        check_same_dtype(self, g, w)
+        self.check_kernel(like, w)
+        return like.with_dtype(g.dtype)
+
+    def eval(self, *arrays: Array) -> Any:
+        g, w, like = self.last(arrays[0]), self.kernel_last(arrays[1]), self.last(arrays[2])
+        window = self.window(arrays[1].shape)
+        columns = _spread(g, w, self.groups)
+        pads = window.pads(like.shape[1:-1])
+        shape = (like.shape[0], *(s + a + b for s, (a, b) in zip(like.shape[1:-1], pads, strict=True)), like.shape[-1])
+        padded = np.zeros(shape, g.dtype)
+        for offset, cut in window.taps(g.shape[1:-1]):
+            padded[cut] += columns[(..., *offset, slice(None))]
+        return self.back(padded[window.inside(like.shape[1:-1])])
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        upstream, w, _ = xs
+        fields = {f: getattr(self, f) for f in ("strides", "padding", "dilations", "groups")}
+        return apply(Conv(**fields), g, w), apply(ConvKernelGrad(**fields), g, upstream, w), None
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        _need_first(self)
+        g, w, _ = (v.type for v in y.inputs)
+        window = self.window(tuple(d for d in w.shape if isinstance(d, int)))
+        inner, outer = self.spatial(g.shape), self.spatial(y.type.shape)
+        pads = window.static_pads(outer)
+        if pads is None:
+            raise NoLoweringError(f"{self.name} over axes of unknown size with strides {self.strides} needs fixed sizes.")
+        extra = []
+        for i, (small, large) in enumerate(zip(inner, outer, strict=True)):
+            missing = large - ((small - 1) * self.strides[i] + window.extent(i) - sum(pads[i]))
+            if not isinstance(missing, int):
+                raise NoLoweringError(f"{self.name} over an axis of size {large} needs a fixed size in ONNX.")
+            extra.append(missing)
+        attributes = window.onnx_attributes(outer)
+        if any(extra):
+            attributes["output_padding"] = extra
+        return e.node(
+            "ConvTranspose", *names[:2], kernel_shape=list(window.size), group=self.groups, **attributes
+        )
+
+    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+        image = channels_first(y.type.rank)
+        return Arrangement((image, kernel_layout(y.type.rank), image), self.channels_first(), image)
+
+
+@dataclass(frozen=True, repr=False)
+class ConvKernelGrad(_Convolution):
+    """Gradient of Conv with respect to its kernel: (input, gradient of the output, something of the kernel's shape)."""
+
+    def infer(self, *types: Type) -> Type:
+        x, g, like = types
+        check_same_dtype(self, x, g)
+        self.check_kernel(x, like)
+        return like.with_dtype(g.dtype)
+
+    def eval(self, *arrays: Array) -> Any:
+        x, g, like = arrays
+        window = self.window(like.shape)
+        patches = window.patches(window.padded(x))
+        rows = int(np.prod(g.shape[:-1]))
+        depth, filters = like.shape[-2], like.shape[-1] // self.groups
+        result = np.empty(like.shape, g.dtype)
+        for i in range(self.groups):
+            part = patches[..., i * depth : (i + 1) * depth].reshape(rows, -1)
+            upstream = g[..., i * filters : (i + 1) * filters].reshape(rows, filters)
+            result[..., i * filters : (i + 1) * filters] = (part.T @ upstream).reshape(*window.size, depth, filters)
+        return result
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        x, upstream, _ = xs
+        fields = {f: getattr(self, f) for f in ("strides", "padding", "dilations", "groups")}
+        return apply(ConvInputGrad(**fields), upstream, g, x), apply(Conv(**fields), x, g), None
+
+    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
+        """Patches by strided slices, then one product: faster in onnxruntime than a convolution with swapped axes."""
+        from seqc.ops.shape import Pad, Reshape, Slice, concatenate, slice_axis
+
+        x, g, like = xs
+        window = self.window(tuple(d for d in like.type.shape if isinstance(d, int)))
+        spatial = self.spatial(x.type.shape)
+        pads = window.static_pads(spatial)
+        out = g.type.shape[1:-1]
+        if pads is None or not all(isinstance(d, int) for d in (*spatial, *out)):
+            raise NoLoweringError(f"{self.name} over {x.type} needs fixed spatial sizes in ONNX.")
+        if any(a or b for a, b in pads):
+            x = apply(Pad(((0, 0), *pads, (0, 0))), x)
+        axes = tuple(range(1, x.type.rank - 1))
+        depth, filters = (int(str(d)) for d in like.type.shape[-2:])
+        width = filters // self.groups
+        taps = [
+            apply(Slice(axes, tuple(c.start for c in cut[1:-1]), tuple(c.stop for c in cut[1:-1]), self.strides), x)
+            for _, cut in window.taps(tuple(d for d in out if isinstance(d, int)))
+        ]
+        grads = []
+        for i in range(self.groups):
+            parts = taps if self.groups == 1 else [slice_axis(t, -1 % t.type.rank, i * depth, (i + 1) * depth) for t in taps]
+            part = g if self.groups == 1 else slice_axis(g, g.type.rank - 1, i * width, (i + 1) * width)
+            rows = apply(Reshape((-1, len(taps) * depth)), concatenate(parts, -1))
+            upstream = apply(Reshape((-1, width)), part)
+            from seqc.ops.linalg import matmul
+            from seqc.ops.shape import transpose
+
+            grads.append(apply(Reshape((*window.size, depth, width)), matmul(transpose(rows), upstream)))
+        return grads[0] if self.groups == 1 else concatenate(grads, -1)
+
+
+def _need_first(op: _Convolution) -> None:
+    if not op.first:
+        raise NoLoweringError(f"{op.name} reaches ONNX channels-first: plan the layout before lowering.")
+
+
+def _correlate(patches: Array, w: Array, groups: int) -> Array:
+    """Returns patches (batch, *out, *window, channels) times kernels, (batch, *out, filters)."""
+    rank = w.ndim - 2
+    out = patches.shape[: rank + 1]
+    depth, filters = w.shape[-2], w.shape[-1] // groups
+    if groups == 1:
+        return np.asarray((patches.reshape(-1, w[..., 0].size) @ w.reshape(-1, w.shape[-1])).reshape(*out, w.shape[-1]))
+    y = np.empty((*out, w.shape[-1]), patches.dtype)
+    for i in range(groups):
+        rows = patches[..., i * depth : (i + 1) * depth].reshape(-1, w[..., 0].size)
+        part = slice(i * filters, (i + 1) * filters)
+        y[..., part] = (rows @ w[..., part].reshape(-1, filters)).reshape(*out, filters)
+    return y
+
+
+def _spread(g: Array, w: Array, groups: int) -> Array:
+    """Returns what each output element sends to each element of its window: (batch, *out, *window, channels)."""
+    depth, filters = w.shape[-2], w.shape[-1] // groups
+    window = w.shape[:-2]
+    parts = []
+    for i in range(groups):
+        part = slice(i * filters, (i + 1) * filters)
+        sent = g[..., part].reshape(-1, filters) @ w[..., part].reshape(-1, filters).T
+        parts.append(sent.reshape(*g.shape[:-1], *window, depth))
+    return parts[0] if groups == 1 else np.concatenate(parts, -1)
+
+
+def conv(
+    x: Value,
+    kernel: Value,
+    strides: Sequence[int],
+    padding: Padding = "valid",
+    dilations: Sequence[int] | None = None,
+    groups: int = 1,
+) -> Value:
+    """Returns the convolution of a channels-last tensor with kernel (*window, channels / groups, filters)."""
+    op = Conv(tuple(strides), padding, tuple(dilations or (1,) * len(strides)), groups)
+    return apply(op, x, kernel)

@@ -1,0 +1,101 @@
+"""Looking rows up by number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seqc.errors import DTypeError, ShapeError
+from seqc.ir import Array, Emitter, Op, Type, Value, apply, as_value, constant
+from seqc.layout import Arrangement, Layout, natural
+from seqc.ops._common import check_count, normalize_axis
+from seqc.ops.elementwise import cast, equal
+from seqc.ops.shape import expand_dims, transpose
+
+
+@dataclass(frozen=True, repr=False)
+class Gather(Op):
+    """Rows of a table (first axis) by integer ids of any shape; negative ids count from the end."""
+
+    def infer(self, *types: Type) -> Type:
+        check_count(self, types, 2)
+        table, ids = types
+        if not ids.dtype.startswith(("int", "uint")):
+            raise DTypeError(f"Gather needs integer ids; got {ids}.")
+        if table.rank < 1:
+            raise ShapeError(f"Gather needs a table of rows; got {table}.")
+        return table.with_shape((*ids.shape, *table.shape[1:]))
+
+    def eval(self, *arrays: Array) -> Any:
+        table, ids = arrays
+        if ids.size and not (-len(table) <= ids.min() and ids.max() < len(table)):
+            raise ShapeError(
+                f"Gather: ids must lie in [0, {len(table)}) for a table of {len(table)} rows; "
+                f"got values from {ids.min()} to {ids.max()}."
+            )
+        return table[ids]
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        return apply(GatherGrad(), g, xs[1], xs[0]), None
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        return e.node("Gather", *names, axis=0)
+
+    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+        table, ids = layouts
+        tail = range(len(ids), y.type.rank)
+        if any(not isinstance(a, int) for a in ids):
+            return None
+        return Arrangement((natural(len(table)), ids), self, (*ids, *tail))
+
+
+@dataclass(frozen=True, repr=False)
+class GatherGrad(Op):
+    """Adds rows of the first operand into zeros of the third's shape at the ids of the second."""
+
+    def infer(self, *types: Type) -> Type:
+        check_count(self, types, 3)
+        return types[2].with_dtype(types[0].dtype)
+
+    def eval(self, *arrays: Array) -> Any:
+        g, ids, table = arrays
+        result = np.zeros(table.shape, g.dtype)
+        np.add.at(result, ids.reshape(-1), g.reshape(-1, *table.shape[1:]))
+        return result
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        return apply(Gather(), g, xs[1]), None, None
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        g, ids, table = names
+        blank = e.node("Expand", e.constant(np.zeros((), y.type.dtype)), e.node("Shape", table))
+        rank = y.inputs[1].type.rank
+        index = e.node("Unsqueeze", e.node("Cast", ids, to="int64"), e.constant(np.array([rank], np.int64)))
+        return e.node("ScatterND", blank, index, g, reduction="add")
+
+
+def take(x: Any, indices: Any, axis: int | None = 0) -> Value:
+    """Returns the sub-tensors of x at `indices` along `axis`, in place of that axis."""
+    value, ids = as_value(x), as_value(indices)
+    ids = ids if ids.dtype.startswith(("int", "uint")) else cast(ids, "int32")
+    rank = value.type.rank
+    axis = normalize_axis("take", 0 if axis is None else axis, rank)
+    if axis == 0:
+        return apply(Gather(), value, ids)
+    rows = apply(Gather(), transpose(value, [axis, *(i for i in range(rank) if i != axis)]), ids)
+    width = ids.type.rank
+    before = [width + i for i in range(axis)]
+    after = [width + i for i in range(axis, rank - 1)]
+    return transpose(rows, [*before, *range(width), *after])
+
+
+def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: str = "float32") -> Value:
+    """Returns a 1 at position x of a new axis of size `num_classes`, 0 elsewhere; all 0 where x is out of range."""
+    value = as_value(x)
+    rank = value.type.rank + 1
+    at = normalize_axis("one_hot", axis, rank)
+    numbers = np.arange(num_classes, dtype=value.dtype).reshape([-1 if i == at else 1 for i in range(rank)])
+    return cast(equal(expand_dims(value, at), constant(numbers)), dtype)

@@ -1,0 +1,128 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seqc.errors import ShapeError
+from seqc.ir import OPERATORS, Array, Emitter, Op, Type, Value, apply, as_value
+from seqc.layout import Arrangement, Layout, Merged, is_natural
+from seqc.ops._common import as_operands, broadcast_shapes, check_count, check_rank, check_same_dtype
+from seqc.ops.shape import Reshape, squeeze, transpose
+
+
+@dataclass(frozen=True, repr=False)
+class MatMul(Op):
+    """Matrix product over the last two axes; leading axes broadcast. Both operands have rank 2 or more."""
+
+    def infer(self, *types: Type) -> Type:
+        check_count(self, types, 2)
+        a, b = types
+        check_same_dtype(self, a, b)
+        if a.rank < 2 or b.rank < 2:
+            raise ShapeError(f"MatMul needs matrices; got {a} and {b}.")
+        if a.shape[-1] != b.shape[-2]:
+            raise ShapeError(f"MatMul cannot contract {a} with {b}: sizes {a.shape[-1]} and {b.shape[-2]} differ.")
+        leading = broadcast_shapes(self, a.shape[:-2], b.shape[:-2]) if a.rank + b.rank > 4 else ()
+        return a.with_shape((*leading, a.shape[-2], b.shape[-1]))
+
+    def eval(self, *arrays: Array) -> Any:
+        a, b = arrays
+        if a.ndim > 2 and b.ndim == 2:  # one large product instead of many small ones
+            return (a.reshape(-1, a.shape[-1]) @ b).reshape(*a.shape[:-1], b.shape[-1])
+        return np.matmul(a, b)
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        a, b = xs
+        ga = apply(MatMul(), g, _swap(b))
+        if b.type.rank == 2 and a.type.rank > 2:
+            return ga, apply(MatMul(), _swap(_rows(a)), _rows(g))
+        return ga, apply(MatMul(), _swap(a), g)
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        return e.node("MatMul", *names)
+
+    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+        left, right = layouts
+        a, b = (x.type for x in y.inputs)
+        if is_natural(left) or b.rank != 2 or not is_natural(right):
+            return None
+        last = left[-1]
+        if isinstance(last, Merged) and last.axis == a.rank - 1 and is_natural((*left[:-1], a.rank - 1)):
+            # A flattened image in another order meets a kernel whose rows are put in that order, once.
+            return Arrangement((left, (Merged(0, last.order, last.sizes), 1)), self, tuple(range(y.type.rank)))
+        if last == a.rank - 1 and len(left) == a.rank and not any(isinstance(x, Merged) for x in left):
+            return Arrangement((left, right), self, left)
+        return None
+
+
+@dataclass(frozen=True, repr=False)
+class Gemm(Op):
+    """x @ w + b for matrices; written by the pass that fuses a bias into a product."""
+
+    def infer(self, *types: Type) -> Type:
+        check_count(self, types, 3)
+        x, w, b = types
+        check_rank(self, x, 2)
+        product = MatMul().infer(x, w)
+        broadcast_shapes(self, product.shape, b.shape)
+        return product
+
+    def eval(self, *arrays: Array) -> Any:
+        x, w, b = arrays
+        return x @ w + b
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        x, w, _ = xs
+        return (*MatMul().vjp(g, y, x, w), g)
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        return e.node("Gemm", *names)
+
+    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+        inner = MatMul().arrange(y, *layouts[:2])
+        return None if inner is None else Arrangement((*inner.wants, layouts[2]), self, inner.gives)
+
+
+def _swap(x: Value) -> Value:
+    axes = list(range(x.type.rank))
+    return transpose(x, [*axes[:-2], axes[-1], axes[-2]])
+
+
+def _rows(x: Value) -> Value:
+    """Joins all axes but the last."""
+    last = x.type.shape[-1]
+    if not isinstance(last, int):
+        raise ShapeError(f"The gradient of a product over {x.type} needs its last size to be known.")
+    return x if x.type.rank == 2 else apply(Reshape((-1, last)), x)
+
+
+def matmul(x1: Any, x2: Any) -> Value:
+    """Returns the matrix product over the last two axes; vectors are treated as NumPy's matmul does."""
+    a, b = as_operands(x1, x2)
+    from seqc.ops.shape import expand_dims
+
+    a2 = expand_dims(a, 0) if a.type.rank == 1 else a
+    b2 = expand_dims(b, 1) if b.type.rank == 1 else b
+    y = apply(MatMul(), a2, b2)
+    dropped = ([-2] if a.type.rank == 1 else []) + ([-1] if b.type.rank == 1 else [])
+    return squeeze(y, dropped) if dropped else y
+
+
+def dot(x1: Any, x2: Any) -> Value:
+    """Returns the product of two matrices or vectors, or of anything with a scalar."""
+    a, b = as_value(x1), as_value(x2)
+    if 0 in (a.type.rank, b.type.rank):
+        return a * b
+    if b.type.rank > 2:
+        raise ShapeError(f"dot of {a.type} and {b.type}: use ops.matmul for batches of matrices.")
+    return matmul(a, b)
+
+
+
+
+OPERATORS["matmul"] = matmul

@@ -1,0 +1,201 @@
+"""Pooling over channels-last tensors, and its gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from seqc.dims import Dim
+from seqc.errors import NoLoweringError, ShapeError
+from seqc.ir import Array, Emitter, Op, Type, Value, apply, constant
+from seqc.layout import Arrangement, Layout, channels_first
+from seqc.ops._common import check_float
+from seqc.ops._windows import Padding, Window
+from seqc.ops.conv import ConvInputGrad
+
+
+@dataclass(frozen=True, repr=False)
+class _Pool(Op):
+    size: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: Padding = "valid"
+    first: bool = False  # channels-first operands
+
+    @property
+    def window(self) -> Window:
+        return Window(self.size, self.strides, (1,) * len(self.size), self.padding)
+
+    def spatial(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        return shape[2:] if self.first else shape[1:-1]
+
+    def pooled(self, x: Type) -> tuple[Dim, ...]:
+        check_float(self, x)
+        if x.rank != len(self.size) + 2:
+            raise ShapeError(f"{self.name} over {len(self.size)} axes needs a rank-{len(self.size) + 2} input; got {x}.")
+        out = self.window.out_sizes(self.name, self.spatial(x.shape))
+        return (*x.shape[:2], *out) if self.first else (x.shape[0], *out, x.shape[-1])
+
+    def last(self, x: Array) -> Array:
+        return np.moveaxis(x, 1, -1) if self.first else x
+
+    def back(self, y: Array) -> Array:
+        return np.ascontiguousarray(np.moveaxis(y, -1, 1)) if self.first else y
+
+    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+        op = replace(self, first=True)
+        if len(self.size) == 1:
+            pads = ((0, 0), *self.padding) if isinstance(self.padding, tuple) else self.padding
+            op = replace(op, size=(1, *self.size), strides=(1, *self.strides), padding=pads)
+        image = channels_first(y.type.rank)
+        return Arrangement((image,) * len(layouts), op, image)
+
+    def onnx_attributes(self, x: Type) -> dict[str, Any]:
+        if not self.first:
+            raise NoLoweringError(f"{self.name} reaches ONNX channels-first: plan the layout before lowering.")
+        return {"kernel_shape": list(self.size), **self.window.onnx_attributes(self.spatial(x.shape))}
+
+
+@dataclass(frozen=True, repr=False)
+class MaxPool(_Pool):
+    """The largest element of each window; padding never wins."""
+
+    def infer(self, *types: Type) -> Type:
+        return types[0].with_shape(self.pooled(types[0]))
+
+    def eval(self, *arrays: Array) -> Any:
+        x = self.window.padded(self.last(arrays[0]), -np.inf)
+        out = self.pooled(Type("float32", arrays[0].shape))
+        spatial = tuple(int(str(d)) for d in self.spatial(out))
+        y: Array | None = None
+        for _, cut in self.window.taps(spatial):
+            y = x[cut].copy() if y is None else np.maximum(y, x[cut], out=y)
+        assert y is not None
+        return self.back(y)
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        return (apply(MaxPoolGrad(self.size, self.strides, self.padding), xs[0], y, g),)
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        return e.node("MaxPool", *names, **self.onnx_attributes(y.inputs[0].type))
+
+
+@dataclass(frozen=True, repr=False)
+class MaxPoolGrad(_Pool):
+    """Sends the gradient of each window to its first largest element: (input, output, gradient of the output)."""
+
+    def infer(self, *types: Type) -> Type:
+        return types[0]
+
+    def eval(self, *arrays: Array) -> Any:
+        x, y, g = (self.last(a) for a in arrays)
+        padded = self.window.padded(x, -np.inf)
+        result = np.zeros(padded.shape, g.dtype)
+        left: Array | None = None
+        for _, cut in self.window.taps(y.shape[1:-1]):
+            hit = padded[cut] == y
+            if left is None:
+                left = ~hit
+            else:
+                hit &= left
+                left &= ~hit
+            result[cut] += g * hit
+        return self.back(result[self.window.inside(x.shape[1:-1])])
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        from seqc.errors import NoGradientError
+
+        raise NoGradientError("The gradient of max pooling is not differentiated again.")
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        x, _, g = names
+        _, where = e.node_many("MaxPool", x, outputs=2, **self.onnx_attributes(y.inputs[0].type))
+        shape = e.node("Shape", x)
+        flat = e.constant(np.array([-1], np.int64))
+        total = e.node("ReduceProd", shape, keepdims=1)
+        blank = e.node("Expand", e.constant(np.zeros((1,), y.type.dtype)), total)
+        sent = e.node(
+            "ScatterElements", blank, e.node("Reshape", where, flat), e.node("Reshape", g, flat), axis=0, reduction="add"
+        )
+        return e.node("Reshape", sent, shape)
+
+
+@dataclass(frozen=True, repr=False)
+class AveragePool(_Pool):
+    """The mean of each window over its real elements: padding does not count."""
+
+    def infer(self, *types: Type) -> Type:
+        return types[0].with_shape(self.pooled(types[0]))
+
+    def eval(self, *arrays: Array) -> Any:
+        x = self.last(arrays[0])
+        padded = self.window.padded(x)
+        out = tuple(int(str(d)) for d in self.spatial(self.pooled(Type("float32", arrays[0].shape))))
+        total: Array | None = None
+        for _, cut in self.window.taps(out):
+            total = padded[cut].copy() if total is None else np.add(total, padded[cut], out=total)
+        assert total is not None
+        return self.back(total / real_elements(self.window, x.shape[1:-1], out).astype(x.dtype))
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        return (apply(AveragePoolGrad(self.size, self.strides, self.padding), g, xs[0]),)
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        return e.node("AveragePool", *names, count_include_pad=0, **self.onnx_attributes(y.inputs[0].type))
+
+
+@dataclass(frozen=True, repr=False)
+class AveragePoolGrad(_Pool):
+    """Spreads each window's gradient evenly over its real elements: (gradient of the output, input)."""
+
+    def infer(self, *types: Type) -> Type:
+        return types[1].with_dtype(types[0].dtype)
+
+    def eval(self, *arrays: Array) -> Any:
+        g, x = (self.last(a) for a in arrays)
+        spatial = x.shape[1:-1]
+        pads = self.window.pads(spatial)
+        share = g / real_elements(self.window, spatial, g.shape[1:-1]).astype(g.dtype)
+        shape = (x.shape[0], *(s + a + b for s, (a, b) in zip(spatial, pads, strict=True)), x.shape[-1])
+        result = np.zeros(shape, g.dtype)
+        for _, cut in self.window.taps(g.shape[1:-1]):
+            result[cut] += share
+        return self.back(result[self.window.inside(spatial)])
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        return apply(AveragePool(self.size, self.strides, self.padding), g), None
+
+    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
+        g, x = xs
+        spatial, out, channels = x.type.shape[1:-1], g.type.shape[1:-1], x.type.shape[-1]
+        known = all(isinstance(d, int) for d in (*spatial, *out, channels))
+        if self.first or not known:
+            raise NoLoweringError(f"{self.name} over {x.type} needs fixed sizes in ONNX.")
+        counts = real_elements(self.window, tuple(map(int, map(str, spatial))), tuple(map(int, map(str, out))))
+        share = g / constant(counts.astype(g.dtype))
+        ones = constant(np.ones((*self.size, 1, int(str(channels))), g.dtype))
+        op = ConvInputGrad(self.strides, self.padding, (1,) * len(self.size), int(str(channels)))
+        return apply(op, share, ones, x)
+
+
+def real_elements(window: Window, spatial: tuple[int, ...], out: tuple[int, ...]) -> Array:
+    """Returns how many elements of each window are not padding, shaped (*out, 1)."""
+    ones = window.padded(np.ones((1, *spatial, 1)))
+    total = np.zeros((1, *out, 1))
+    for _, cut in window.taps(out):
+        total += ones[cut]
+    return total[0]
+
+
+def max_pool(x: Value, pool_size: Sequence[int], strides: Sequence[int] | None = None, padding: str = "valid") -> Value:
+    """Returns the maximum over windows of a channels-last tensor; strides default to the window."""
+    return apply(MaxPool(tuple(pool_size), tuple(strides or pool_size), padding), x)
+
+
+def average_pool(
+    x: Value, pool_size: Sequence[int], strides: Sequence[int] | None = None, padding: str = "valid"
+) -> Value:
+    """Returns the mean over windows of a channels-last tensor; strides default to the window."""
+    return apply(AveragePool(tuple(pool_size), tuple(strides or pool_size), padding), x)

@@ -1,0 +1,107 @@
+"""Counter-based random numbers: a pure function of (seed, step, stream, position), the same in NumPy and ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seqc.errors import ConfigError
+from seqc.ir import Array, Emitter, Op, Type, Value, apply
+from seqc.ops._common import check_count, scalar
+from seqc.ops.elementwise import cast
+
+# The multiplier of T. Mueller's 32-bit integer hash. It is below 2^31, so that a product with a 32-bit number fits the
+# int64 that ONNX computes in.
+_MULTIPLIER = 0x45D9F3B
+_WORD = 1 << 32
+_STREAM_STEP = 0x9E3779B1
+
+
+def _mix(x: Array) -> Array:
+    """Hashes uint32 numbers."""
+    for _ in range(2):
+        x = (x ^ (x >> np.uint32(16))) * np.uint32(_MULTIPLIER)
+    return x ^ (x >> np.uint32(16))
+
+
+@dataclass(frozen=True, repr=False)
+class RandomUniform(Op):
+    """Uniform numbers in [0, 1) of the shape of the first operand; seed and step are int64 scalars.
+
+    `stream` tells apart the generators of one graph. Each number is a 24-bit hash of its position, exact in float32.
+    """
+
+    stream: int
+
+    def infer(self, *types: Type) -> Type:
+        check_count(self, types, 3)
+        return types[0]
+
+    def eval(self, *arrays: Array) -> Any:
+        like, seed, step = arrays
+        key = np.asarray(int(seed) % _WORD, np.uint32)
+        key = _mix(key ^ np.uint32(int(step) % _WORD))
+        key = _mix(key ^ np.uint32(self.stream * _STREAM_STEP % _WORD))
+        # Two rounds with the key between them: neighbouring keys do not give shifted copies of one sequence.
+        bits = _mix(_mix(np.arange(like.size, dtype=np.uint32)) ^ key)
+        return ((bits >> np.uint32(8)).astype(like.dtype) * like.dtype.type(2.0**-24)).reshape(like.shape)
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        return None, None, None
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        like, seed, step = names
+        integer = {k: e.constant(np.array(v, np.int64)) for k, v in _NUMBERS.items()}
+
+        def mix(x: str) -> str:
+            for _ in range(2):
+                x = e.node("BitwiseXor", x, e.node("Div", x, integer["half"]))
+                x = e.node("Mod", e.node("Mul", x, integer["multiplier"]), integer["word"])
+            return e.node("BitwiseXor", x, e.node("Div", x, integer["half"]))
+
+        key = e.node("Mod", seed, integer["word"])
+        key = mix(e.node("BitwiseXor", key, e.node("Mod", step, integer["word"])))
+        stream = e.constant(np.array(self.stream * _STREAM_STEP % _WORD, np.int64))
+        key = mix(e.node("BitwiseXor", key, stream))
+        shape = e.node("Shape", like)
+        total = e.node("Size", like)
+        index = e.node("Range", integer["zero"], total, integer["one"])
+        bits = e.node("Div", mix(e.node("BitwiseXor", mix(index), key)), integer["low"])
+        unit = e.constant(np.array(2.0**-24, y.type.dtype))
+        return e.node("Reshape", e.node("Mul", e.node("Cast", bits, to=y.type.dtype), unit), shape)
+
+
+_NUMBERS = {"half": 1 << 16, "multiplier": _MULTIPLIER, "word": _WORD, "low": 1 << 8, "zero": 0, "one": 1}
+
+
+@dataclass(frozen=True, repr=False)
+class Dropout(Op):
+    """Zeroes each element with probability `rate` and scales the others by 1 / (1 - rate).
+
+    Operands: x, uniform numbers in [0, 1) that broadcast to its shape.
+    """
+
+    rate: float
+
+    def infer(self, *types: Type) -> Type:
+        check_count(self, types, 2)
+        if not 0 <= self.rate < 1:
+            raise ConfigError(f"Dropout needs a rate in [0, 1); got {self.rate}.")
+        return types[0]
+
+    def eval(self, *arrays: Array) -> Any:
+        x, uniform = arrays
+        kind = x.dtype.type
+        return x * ((uniform >= kind(self.rate)).astype(x.dtype) * kind(1 / (1 - self.rate)))
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        return apply(self, g, xs[1]), None
+
+    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
+        x, uniform = xs
+        kept = cast(uniform >= scalar(self.rate, x), x.dtype)
+        return x * (kept * scalar(1 / (1 - self.rate), x))
+

@@ -1,0 +1,330 @@
+"""Reductions along axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from seqc.errors import ShapeError
+from seqc.ir import Array, Emitter, Op, Type, Value, apply, as_value
+from seqc.layout import Arrangement, Layout, axis_of, position, positions
+from seqc.ops._common import check_count, check_float, normalize_axes, normalize_axis, scalar
+from seqc.ops.elementwise import cast, divide, equal, log, maximum, sqrt, square, subtract
+from seqc.ops.shape import broadcast_like, expand_dims
+
+Axis = int | Iterable[int] | None
+
+
+@dataclass(frozen=True, repr=False)
+class Reduction(Op):
+    """Reduces `axes` (sorted, non-negative); kept as size one when `keepdims`."""
+
+    axes: tuple[int, ...]
+    keepdims: bool = False
+    function: ClassVar[Callable[..., Any]]
+    # ONNX moved the axes of a reduction from an attribute to an input, ReduceSum (13) before the others (18).
+    axes_input_since: ClassVar[int] = 18
+
+    def infer(self, *types: Type) -> Type:
+        check_count(self, types, 1)
+        (x,) = types
+        if any(not 0 <= a < x.rank for a in self.axes):
+            raise ShapeError(f"{self.name} over axes {self.axes} needs a tensor that has them; got {x}.")
+        if self.keepdims:
+            return x.with_shape(1 if i in self.axes else d for i, d in enumerate(x.shape))
+        return x.with_shape(d for i, d in enumerate(x.shape) if i not in self.axes)
+
+    def eval(self, *arrays: Array) -> Any:
+        return type(self).function(arrays[0], axis=self.axes, keepdims=self.keepdims)
+
+    def expand(self, y: Value, x: Value) -> Value:
+        """Gives a result (or its gradient) the shape of the operand again."""
+        return broadcast_like(y if self.keepdims else expand_dims(y, self.axes), x)
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        keep = int(self.keepdims)
+        if e.opset >= self.axes_input_since:
+            return e.node(self.name, *names, e.constant(np.array(self.axes, np.int64)), keepdims=keep)
+        return e.node(self.name, *names, axes=list(self.axes), keepdims=keep)
+
+    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+        (layout,) = layouts
+        axes = positions(layout, self.axes)
+        if axes is None:
+            return None
+        if self.keepdims:
+            return Arrangement((layout,), replace(self, axes=tuple(sorted(axes))), layout)
+        kept = [i for i in range(y.inputs[0].type.rank) if i not in self.axes]
+        gives: Layout = tuple(
+            None if entry is None else kept.index(entry)  # type: ignore[arg-type]
+            for entry in layout
+            if axis_of(entry) not in self.axes and isinstance(entry, int | None)
+        )
+        if any(not isinstance(entry, int | None) for entry in layout):
+            return None
+        # Axes of size one that were put in go with the reduction when nothing else is left beside the batch.
+        extra = tuple(i for i, entry in enumerate(layout) if entry is None)
+        if extra and len([g for g in gives if g is not None]) <= 2:
+            axes = (*axes, *extra)
+            gives = tuple(g for g in gives if g is not None)
+        return Arrangement((layout,), replace(self, axes=tuple(sorted(axes))), gives)
+
+
+@dataclass(frozen=True, repr=False)
+class ReduceSum(Reduction):
+    function = np.sum
+    axes_input_since = 13
+
+    def eval(self, *arrays: Array) -> Any:
+        return np.sum(arrays[0], axis=self.axes, keepdims=self.keepdims, dtype=arrays[0].dtype)
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        return (self.expand(g, xs[0]),)
+
+
+@dataclass(frozen=True, repr=False)
+class ReduceMean(Reduction):
+    function = np.mean
+
+    def infer(self, *types: Type) -> Type:
+        check_float(self, *types)
+        return super().infer(*types)
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        (x,) = xs
+        return (self.expand(g / count(x, self.axes), x),)
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        rank = y.inputs[0].type.rank
+        if rank < 3 or self.axes != tuple(range(2, rank)):
+            return super().lower(e, y, *names)
+        # Stays in the blocked layout that onnxruntime's convolutions work in, unlike ReduceMean.
+        pooled = e.node("GlobalAveragePool", *names)
+        return pooled if self.keepdims else e.node("Flatten", pooled, axis=1)
+
+
+@dataclass(frozen=True, repr=False)
+class _Extremum(Reduction):
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        # Ties share the gradient equally, as TensorFlow and JAX do.
+        (x,) = xs
+        hit = cast(equal(x, self.expand(y, x)), g.dtype)
+        return (hit * self.expand(g, x) / self.expand(apply(ReduceSum(self.axes, self.keepdims), hit), x),)
+
+
+@dataclass(frozen=True, repr=False)
+class ReduceMax(_Extremum):
+    function = np.max
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        rank = y.inputs[0].type.rank
+        if rank < 3 or self.axes != tuple(range(2, rank)) or not y.type.is_float:
+            return super().lower(e, y, *names)
+        pooled = e.node("GlobalMaxPool", *names)
+        return pooled if self.keepdims else e.node("Flatten", pooled, axis=1)
+
+
+@dataclass(frozen=True, repr=False)
+class ReduceMin(_Extremum):
+    function = np.min
+
+
+@dataclass(frozen=True, repr=False)
+class ReduceProd(Reduction):
+    """Product along axes; the gradient divides by the operand and is meant for operands without zeros."""
+
+    function = np.prod
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        (x,) = xs
+        return (self.expand(g * y, x) / x,)
+
+
+@dataclass(frozen=True, repr=False)
+class ArgMax(Op):
+    """Position (int64) of the largest element along an axis; the first one of several."""
+
+    axis: int
+
+    def infer(self, *types: Type) -> Type:
+        check_count(self, types, 1)
+        (x,) = types
+        normalize_axis(self, self.axis, x.rank)
+        return Type("int64", tuple(d for i, d in enumerate(x.shape) if i != self.axis))
+
+    def eval(self, *arrays: Array) -> Any:
+        return np.argmax(arrays[0], axis=self.axis)
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        return (None,)
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        return e.node("ArgMax", *names, axis=self.axis, keepdims=0)
+
+
+@dataclass(frozen=True, repr=False)
+class Count(Op):
+    """How many elements the operand has along `axes`, as a float scalar: the divisor of a mean."""
+
+    axes: tuple[int, ...]
+
+    def infer(self, *types: Type) -> Type:
+        check_count(self, types, 1)
+        return Type(types[0].dtype, ())
+
+    def eval(self, *arrays: Array) -> Any:
+        return arrays[0].dtype.type(np.prod([arrays[0].shape[a] for a in self.axes], dtype=np.int64))
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        return (None,)
+
+    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
+        sizes = [xs[0].type.shape[a] for a in self.axes]
+        if not all(isinstance(s, int) for s in sizes):
+            return None
+        return scalar(float(np.prod([s for s in sizes if isinstance(s, int)], dtype=np.int64)), y)
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        shape = e.node("Shape", *names)
+        sizes = e.node("Gather", shape, e.constant(np.array(self.axes, np.int64)), axis=0)
+        # Multiplied as floats: onnxruntime's ReduceProd on CUDA takes no int64.
+        return e.node("ReduceProd", e.node("Cast", sizes, to=y.type.dtype), keepdims=0)
+
+    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+        (layout,) = layouts
+        axes = positions(layout, self.axes)
+        return None if axes is None else Arrangement((layout,), Count(tuple(sorted(axes))), ())
+
+
+@dataclass(frozen=True, repr=False)
+class Softmax(Op):
+    """exp(x) over its sum along an axis, with the maximum taken off first."""
+
+    axis: int
+
+    def infer(self, *types: Type) -> Type:
+        check_count(self, types, 1)
+        check_float(self, *types)
+        normalize_axis(self, self.axis, types[0].rank)
+        return types[0]
+
+    def eval(self, *arrays: Array) -> Any:
+        (x,) = arrays
+        e = np.exp(x - x.max(axis=self.axis, keepdims=True))
+        e /= e.sum(axis=self.axis, keepdims=True)
+        return e
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        gy = g * y
+        return (gy - y * apply(ReduceSum((self.axis,), True), gy),)
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        return e.node(self.name, *names, axis=self.axis)
+
+    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+        (layout,) = layouts
+        axis = position(layout, self.axis)
+        return None if axis is None else Arrangement((layout,), replace(self, axis=axis), layout)
+
+
+@dataclass(frozen=True, repr=False)
+class LogSoftmax(Softmax):
+    """log(softmax(x)) along an axis, stable."""
+
+    def eval(self, *arrays: Array) -> Any:
+        (x,) = arrays
+        shifted = x - x.max(axis=self.axis, keepdims=True)
+        return shifted - np.log(np.exp(shifted).sum(axis=self.axis, keepdims=True))
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        from seqc.ops.elementwise import exp
+
+        return (g - exp(y) * apply(ReduceSum((self.axis,), True), g),)
+
+
+def count(x: Value, axes: Axis = None) -> Value:
+    """Returns the number of elements of `x` along `axes`, as a scalar of the dtype of `x`."""
+    return apply(Count(normalize_axes("count", axes, x.type.rank)), x)
+
+
+def _reduction(kind: type[Reduction], docs: str, float_only: bool = False) -> Callable[..., Value]:
+    def function(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
+        value = as_value(x)
+        if float_only and not value.type.is_float:
+            value = cast(value, "float32")
+        axes = normalize_axes(kind.__name__, axis, value.type.rank)
+        return value if not axes else apply(kind(axes, keepdims), value)
+
+    function.__doc__ = docs + " along `axis` (an int, several, or None for all), which stays with size one if `keepdims`."
+    return function
+
+
+sum = _reduction(ReduceSum, "Returns the sum")
+mean = _reduction(ReduceMean, "Returns the mean", float_only=True)
+max = _reduction(ReduceMax, "Returns the largest element")
+min = _reduction(ReduceMin, "Returns the smallest element")
+prod = _reduction(ReduceProd, "Returns the product")
+
+
+def var(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
+    """Returns the (biased) variance along `axis`."""
+    value = as_value(x)
+    return mean(square(subtract(value, mean(value, axis, True))), axis, keepdims)
+
+
+def std(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
+    """Returns the (biased) standard deviation along `axis`."""
+    return sqrt(var(x, axis, keepdims))
+
+
+def moments(x: Any, axes: Axis, keepdims: bool = False) -> tuple[Value, Value]:
+    """Returns mean and biased variance along `axes`."""
+    value = as_value(x)
+    return mean(value, axes, keepdims), var(value, axes, keepdims)
+
+
+def argmax(x: Any, axis: int = -1) -> Value:
+    """Returns the position of the largest element along `axis` (int64)."""
+    value = as_value(x)
+    return apply(ArgMax(normalize_axis("argmax", axis, value.type.rank)), value)
+
+
+def softmax(x: Any, axis: int | Sequence[int] = -1) -> Value:
+    """Returns exp(x) normalized to sum to one along `axis` (one or several axes)."""
+    value = as_value(x)
+    if isinstance(axis, int):
+        return apply(Softmax(normalize_axis("softmax", axis, value.type.rank)), value)
+    from seqc.ops.elementwise import exp
+
+    shifted = exp(value - max(value, axis, True))
+    return shifted / sum(shifted, axis, True)
+
+
+def log_softmax(x: Any, axis: int = -1) -> Value:
+    """Returns log(softmax(x)) along `axis`."""
+    value = as_value(x)
+    return apply(LogSoftmax(normalize_axis("log_softmax", axis, value.type.rank)), value)
+
+
+def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
+    """Returns log(sum(exp(x))) along `axis`, stable."""
+    from seqc.ops.elementwise import exp, stop_gradient
+
+    value = as_value(x)
+    top = stop_gradient(max(value, axis, True))
+    total = log(sum(exp(value - top), axis, True)) + top
+    return total if keepdims else sum(total, axis)
+
+
+def normalize(x: Any, axis: int = -1, order: int = 2, epsilon: float = 1e-12) -> Value:
+    """Returns x divided by its norm of the given `order` (1 or 2) along `axis`, at least `epsilon`."""
+    from seqc.ops.elementwise import absolute
+
+    value = as_value(x)
+    norm = sum(absolute(value), axis, True) if order == 1 else sqrt(sum(square(value), axis, True))
+    return divide(value, maximum(norm, epsilon))
+
+

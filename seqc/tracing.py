@@ -1,0 +1,178 @@
+"""Variables, and the tracing that turns calls on them into a graph.
+
+A variable holds an array between runs. While a graph is traced, reading it gives a graph input, and assigning to it is
+recorded as an update that the run returns: nothing changes inside a graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from seqc.errors import ShapeError, TraceError
+from seqc.ir import OPERATORS, Array, Type, Value, apply, as_value, constant, input_value
+from seqc.ops.random import RandomUniform
+
+
+class Variable:
+    """An array that lives between runs.
+
+    Args:
+        value: initial array. name: last part of its path. trainable: whether optimizers change it.
+        regularizer: function from the variable to a penalty, added to the loss. constraint: function applied to it
+        after each optimizer step.
+    """
+
+    __array_priority__ = 1000
+    __array_ufunc__ = None
+
+    def __init__(
+        self,
+        value: Any,
+        *,
+        name: str = "variable",
+        trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+    ) -> None:
+        self._array = np.array(value)
+        self.name = name
+        self.path = name
+        self.trainable = trainable
+        self.regularizer = regularizer
+        self.constraint = constraint
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._array.shape
+
+    @property
+    def dtype(self) -> str:
+        return self._array.dtype.name
+
+    @property
+    def ndim(self) -> int:
+        return self._array.ndim
+
+    @property
+    def type(self) -> Type:
+        return Type(self.dtype, self.shape)
+
+    def numpy(self) -> Array:
+        """Returns a copy of the current array."""
+        return self._array.copy()
+
+    @property
+    def array(self) -> Array:
+        """The current array itself; read only by convention."""
+        return self._array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self._array, dtype=dtype)
+
+    def to_value(self) -> Value:
+        trace = current_trace()
+        return constant(self._array) if trace is None else trace.read(self)
+
+    def assign(self, value: Any) -> None:
+        """Sets the variable: now, or as an update of the graph that is being traced.
+
+        Raises:
+            ShapeError: the shapes differ.
+        """
+        trace = current_trace()
+        shape = np.shape(value) if not isinstance(value, Value) else value.type.shape
+        if shape != self.shape:
+            raise ShapeError(f"Variable '{self.path}' has shape {self.shape}; got a value of shape {tuple(shape)}.")
+        if trace is not None:
+            trace.updates[self] = as_value(value, self.dtype)
+        else:
+            self._array = np.array(value, self.dtype)
+
+    def assign_add(self, value: Any) -> None:
+        """Adds to the variable."""
+        self.assign(self.to_value() + value)
+
+    def __repr__(self) -> str:
+        return f"<Variable {self.path} {self.type}>"
+
+    def __getitem__(self, key: Any) -> Value:
+        return self.to_value()[key]
+
+
+def _forward(name: str, swapped: bool = False) -> Any:
+    def method(self: Variable, other: Any) -> Value:
+        operands = (other, self) if swapped else (self, other)
+        return OPERATORS[name](*operands)
+
+    return method
+
+
+for _python, _function in {
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power", "matmul": "matmul",
+}.items():  # fmt: skip
+    setattr(Variable, f"__{_python}__", _forward(_function))
+    setattr(Variable, f"__r{_python}__", _forward(_function, swapped=True))
+Variable.__neg__ = lambda self: -self.to_value()  # type: ignore[attr-defined]
+
+
+class Trace:
+    """What happens while one graph is traced.
+
+    Attributes:
+        training: whether layers behave as in training. reads: the graph input standing for each variable read.
+        updates: new values of variables. losses: penalties that layers added. masks: the mask each value carries.
+        metrics: named scalars that layers added. seed, step: int64 scalars that random layers depend on.
+    """
+
+    def __init__(self, training: bool = False) -> None:
+        self.training = training
+        self.reads: dict[Variable, Value] = {}
+        self.updates: dict[Variable, Value] = {}
+        self.losses: list[Value] = []
+        self.masks: dict[Value, Value] = {}
+        self.seed = input_value("seed", "int64", ())
+        self.step = input_value("step", "int64", ())
+        self._streams = 0
+
+    def read(self, variable: Variable) -> Value:
+        if variable in self.updates:
+            return self.updates[variable]
+        if variable not in self.reads:
+            self.reads[variable] = input_value(variable.path, variable.dtype, variable.shape)
+        return self.reads[variable]
+
+    def random_uniform(self, like: Value) -> Value:
+        """Returns uniform numbers in [0, 1) of the shape of `like`, fresh for every step and place in the graph."""
+        self._streams += 1
+        return apply(RandomUniform(self._streams), like, self.seed, self.step)
+
+
+_current: ContextVar[Trace | None] = ContextVar("trace", default=None)
+
+
+def current_trace() -> Trace | None:
+    """Returns the trace that is being recorded, if any."""
+    return _current.get()
+
+
+def require_trace(who: str) -> Trace:
+    """Returns the current trace; an error names who needs it."""
+    trace = current_trace()
+    if trace is None:
+        raise TraceError(f"{who} works only inside a model that is being traced.")
+    return trace
+
+
+@contextmanager
+def tracing(trace: Trace) -> Iterator[Trace]:
+    """Records what happens inside into `trace`."""
+    token = _current.set(trace)
+    try:
+        yield trace
+    finally:
+        _current.reset(token)
