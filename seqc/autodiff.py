@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from seqc.errors import NoGradientError, ShapeError
 from seqc.ir import Item, Type, Value, apply, scope, walk
+from seqc.ops._common import scalar
 from seqc.ops.reduce import ReduceSum
-from seqc.ops.shape import expand_dims, zeros_like
+from seqc.ops.shape import zeros_like
 
 
 def gradients(loss: Value, wrt: Sequence[Value]) -> list[Value]:
@@ -50,8 +51,6 @@ def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wrt: Sequen
 
 def build_one(like: Value) -> Value:
     """Returns the constant 1 of a value's dtype."""
-    from seqc.ops._common import scalar
-
     return scalar(1, like)
 
 
@@ -87,7 +86,9 @@ def _dependents(order: Sequence[Value], sources: set[Value]) -> set[Value]:
     return found
 
 
-def _collect(y: Value, arrived: dict[Value, list[Value]], order: Sequence[Value]) -> Value | tuple[Value | None, ...] | None:
+def _collect(
+    y: Value, arrived: dict[Value, list[Value]], order: Sequence[Value]
+) -> Value | tuple[Value | None, ...] | None:
     if not isinstance(y.result, tuple):
         parts = arrived.get(y)
         if not parts:
@@ -101,5 +102,3 @@ def _collect(y: Value, arrived: dict[Value, list[Value]], order: Sequence[Value]
     if not any(by_index.values()):
         return None
     return tuple(total(by_index[i]) if by_index.get(i) else None for i in range(len(y.result)))
-
-

@@ -21,7 +21,7 @@ from seqc.dims import Dim
 from seqc.errors import NoGradientError, NoLoweringError, TraceError
 
 if TYPE_CHECKING:
-    from seqc.layout import Arrangement, Layout
+    from seqc.layout import Arrangement
 
 Array = NDArray[Any]
 Shape = tuple[Dim, ...]

@@ -5,57 +5,43 @@ metric written with them trains on every backend and exports to ONNX. The op cla
 this package, one family per file.
 """
 
-from seqc.ops.conv import conv
-from seqc.ops.elementwise import (
+from seqc.ops.arithmetic import (
     absolute,
     add,
-    cast,
     ceil,
     clip,
-    cos,
     divide,
-    elu,
-    equal,
-    erf,
-    exp,
-    expm1,
     floor,
-    greater,
-    greater_equal,
-    isnan,
-    leaky_relu,
-    less,
-    less_equal,
-    log,
-    log1p,
-    logical_and,
-    logical_not,
-    logical_or,
     maximum,
     minimum,
     mod,
     multiply,
     negative,
-    not_equal,
-    power,
     reciprocal,
-    relu,
     round,
-    rsqrt,
-    sigmoid,
     sign,
-    sin,
-    softplus,
-    softsign,
-    sqrt,
     square,
-    stop_gradient,
     subtract,
-    tanh,
+)
+from seqc.ops.conv import conv
+from seqc.ops.elementwise import (
+    cast,
+    equal,
+    greater,
+    greater_equal,
+    isnan,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    not_equal,
+    stop_gradient,
     where,
 )
 from seqc.ops.gather import one_hot, take
 from seqc.ops.linalg import dot, matmul
+from seqc.ops.nonlinear import elu, leaky_relu, relu, sigmoid, softplus, softsign
 from seqc.ops.pool import average_pool, max_pool
 from seqc.ops.reduce import (
     argmax,
@@ -73,21 +59,9 @@ from seqc.ops.reduce import (
     var,
 )
 from seqc.ops.rnn import lstm
-from seqc.ops.shape import (
-    broadcast_like,
-    concatenate,
-    expand_dims,
-    flip,
-    ones_like,
-    pad,
-    reshape,
-    shape,
-    split,
-    squeeze,
-    stack,
-    transpose,
-    zeros_like,
-)
+from seqc.ops.shape import broadcast_like, expand_dims, ones_like, reshape, shape, squeeze, transpose, zeros_like
+from seqc.ops.slicing import concatenate, flip, pad, split, stack
+from seqc.ops.transcendental import cos, erf, exp, expm1, log, log1p, power, rsqrt, sin, sqrt, tanh
 
 abs = absolute
 true_divide = divide

@@ -19,6 +19,10 @@ from seqc.ir import Array, Emitter, Op, Type, Value, apply
 from seqc.layout import Arrangement, Layout, channels_first
 from seqc.ops._common import check_float, check_same_dtype
 from seqc.ops._windows import Padding, Window
+from seqc.ops.linalg import matmul
+from seqc.ops.reduce import ReduceSum
+from seqc.ops.shape import Reshape, transpose
+from seqc.ops.slicing import Pad, Slice, concatenate, slice_axis
 
 
 @dataclass(frozen=True, repr=False)
@@ -104,8 +108,6 @@ class Conv(_Convolution):
         gw = apply(ConvKernelGrad(**fields), x, g, w)
         if len(xs) == 2:
             return gx, gw
-        from seqc.ops.reduce import ReduceSum
-
         return gx, gw, apply(ReduceSum(tuple(range(g.type.rank - 1))), g)
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
@@ -157,7 +159,9 @@ class ConvInputGrad(_Convolution):
         inner, outer = self.spatial(g.shape), self.spatial(y.type.shape)
         pads = window.static_pads(outer)
         if pads is None:
-            raise NoLoweringError(f"{self.name} over axes of unknown size with strides {self.strides} needs fixed sizes.")
+            raise NoLoweringError(
+                f"{self.name} over axes of unknown size with strides {self.strides} needs fixed sizes."
+            )
         extra = []
         for i, (small, large) in enumerate(zip(inner, outer, strict=True)):
             missing = large - ((small - 1) * self.strides[i] + window.extent(i) - sum(pads[i]))
@@ -167,9 +171,7 @@ class ConvInputGrad(_Convolution):
         attributes = window.onnx_attributes(outer)
         if any(extra):
             attributes["output_padding"] = extra
-        return e.node(
-            "ConvTranspose", *names[:2], kernel_shape=list(window.size), group=self.groups, **attributes
-        )
+        return e.node("ConvTranspose", *names[:2], kernel_shape=list(window.size), group=self.groups, **attributes)
 
     def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
         image = channels_first(y.type.rank)
@@ -206,8 +208,6 @@ class ConvKernelGrad(_Convolution):
 
     def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
         """Patches by strided slices, then one product: faster in onnxruntime than a convolution with swapped axes."""
-        from seqc.ops.shape import Pad, Reshape, Slice, concatenate, slice_axis
-
         x, g, like = xs
         window = self.window(tuple(d for d in like.type.shape if isinstance(d, int)))
         spatial = self.spatial(x.type.shape)
@@ -226,13 +226,14 @@ class ConvKernelGrad(_Convolution):
         ]
         grads = []
         for i in range(self.groups):
-            parts = taps if self.groups == 1 else [slice_axis(t, -1 % t.type.rank, i * depth, (i + 1) * depth) for t in taps]
+            parts = (
+                taps
+                if self.groups == 1
+                else [slice_axis(t, -1 % t.type.rank, i * depth, (i + 1) * depth) for t in taps]
+            )
             part = g if self.groups == 1 else slice_axis(g, g.type.rank - 1, i * width, (i + 1) * width)
             rows = apply(Reshape((-1, len(taps) * depth)), concatenate(parts, -1))
             upstream = apply(Reshape((-1, width)), part)
-            from seqc.ops.linalg import matmul
-            from seqc.ops.shape import transpose
-
             grads.append(apply(Reshape((*window.size, depth, width)), matmul(transpose(rows), upstream)))
         return grads[0] if self.groups == 1 else concatenate(grads, -1)
 

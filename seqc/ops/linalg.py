@@ -12,7 +12,7 @@ from seqc.errors import ShapeError
 from seqc.ir import OPERATORS, Array, Emitter, Op, Type, Value, apply, as_value
 from seqc.layout import Arrangement, Layout, Merged, is_natural
 from seqc.ops._common import as_operands, broadcast_shapes, check_count, check_rank, check_same_dtype
-from seqc.ops.shape import Reshape, squeeze, transpose
+from seqc.ops.shape import Reshape, expand_dims, squeeze, transpose
 
 
 @dataclass(frozen=True, repr=False)
@@ -104,8 +104,6 @@ def _rows(x: Value) -> Value:
 def matmul(x1: Any, x2: Any) -> Value:
     """Returns the matrix product over the last two axes; vectors are treated as NumPy's matmul does."""
     a, b = as_operands(x1, x2)
-    from seqc.ops.shape import expand_dims
-
     a2 = expand_dims(a, 0) if a.type.rank == 1 else a
     b2 = expand_dims(b, 1) if b.type.rank == 1 else b
     y = apply(MatMul(), a2, b2)
@@ -121,8 +119,6 @@ def dot(x1: Any, x2: Any) -> Value:
     if b.type.rank > 2:
         raise ShapeError(f"dot of {a.type} and {b.type}: use ops.matmul for batches of matrices.")
     return matmul(a, b)
-
-
 
 
 OPERATORS["matmul"] = matmul

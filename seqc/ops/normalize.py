@@ -12,7 +12,10 @@ from seqc.errors import ShapeError
 from seqc.ir import Array, Emitter, Op, Type, Value, apply
 from seqc.layout import Arrangement, Layout, channels_first, position
 from seqc.ops._common import check_count, check_float, scalar
+from seqc.ops.arithmetic import square
 from seqc.ops.reduce import ReduceMean, ReduceSum
+from seqc.ops.shape import expand_dims
+from seqc.ops.transcendental import sqrt
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,9 +43,6 @@ class BatchNormalization(Op):
         return x * self._along(factor, x.ndim) + self._along(offset - mean * factor, x.ndim)
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        from seqc.ops.elementwise import sqrt
-        from seqc.ops.shape import expand_dims
-
         x, scale, _, mean, variance = xs
         others = tuple(i for i in range(x.type.rank) if i != self.axis)
         inverse = scalar(1, x) / sqrt(variance + scalar(self.epsilon, x))
@@ -91,8 +91,6 @@ class LayerNormalization(Op):
         return centered / deviation * scale + offset
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        from seqc.ops.elementwise import sqrt, square
-
         x, scale, _ = xs
         axes = tuple(range(self.axis, x.type.rank))
         centered = x - apply(ReduceMean(axes, True), x)

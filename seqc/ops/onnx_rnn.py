@@ -10,7 +10,8 @@ import numpy as np
 from seqc.ir import Array, Emitter, Op, Type, Value, apply, apply_many, constant
 from seqc.ops._gates import onnx_activations
 from seqc.ops.rnn import LSTM
-from seqc.ops.shape import concatenate, expand_dims, flip, split, squeeze, transpose
+from seqc.ops.shape import expand_dims, squeeze, transpose
+from seqc.ops.slicing import concatenate, flip, split
 
 # Keras: input, forget, cell, output. ONNX: input, output, forget, cell.
 _TO_ONNX = (0, 3, 1, 2)

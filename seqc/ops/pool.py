@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqc.dims import Dim
-from seqc.errors import NoLoweringError, ShapeError
+from seqc.errors import NoGradientError, NoLoweringError, ShapeError
 from seqc.ir import Array, Emitter, Op, Type, Value, apply, constant
 from seqc.layout import Arrangement, Layout, channels_first
 from seqc.ops._common import check_float
@@ -34,7 +34,9 @@ class _Pool(Op):
     def pooled(self, x: Type) -> tuple[Dim, ...]:
         check_float(self, x)
         if x.rank != len(self.size) + 2:
-            raise ShapeError(f"{self.name} over {len(self.size)} axes needs a rank-{len(self.size) + 2} input; got {x}.")
+            raise ShapeError(
+                f"{self.name} over {len(self.size)} axes needs a rank-{len(self.size) + 2} input; got {x}."
+            )
         out = self.window.out_sizes(self.name, self.spatial(x.shape))
         return (*x.shape[:2], *out) if self.first else (x.shape[0], *out, x.shape[-1])
 
@@ -105,8 +107,6 @@ class MaxPoolGrad(_Pool):
         return self.back(result[self.window.inside(x.shape[1:-1])])
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        from seqc.errors import NoGradientError
-
         raise NoGradientError("The gradient of max pooling is not differentiated again.")
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
@@ -117,7 +117,12 @@ class MaxPoolGrad(_Pool):
         total = e.node("ReduceProd", shape, keepdims=1)
         blank = e.node("Expand", e.constant(np.zeros((1,), y.type.dtype)), total)
         sent = e.node(
-            "ScatterElements", blank, e.node("Reshape", where, flat), e.node("Reshape", g, flat), axis=0, reduction="add"
+            "ScatterElements",
+            blank,
+            e.node("Reshape", where, flat),
+            e.node("Reshape", g, flat),
+            axis=0,
+            reduction="add",
         )
         return e.node("Reshape", sent, shape)
 

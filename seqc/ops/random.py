@@ -104,4 +104,3 @@ class Dropout(Op):
         x, uniform = xs
         kept = cast(uniform >= scalar(self.rate, x), x.dtype)
         return x * (kept * scalar(1 / (1 - self.rate), x))
-

@@ -12,8 +12,10 @@ from seqc.errors import ShapeError
 from seqc.ir import Array, Emitter, Op, Type, Value, apply, as_value
 from seqc.layout import Arrangement, Layout, axis_of, position, positions
 from seqc.ops._common import check_count, check_float, normalize_axes, normalize_axis, scalar
-from seqc.ops.elementwise import cast, divide, equal, log, maximum, sqrt, square, subtract
+from seqc.ops.arithmetic import absolute, divide, maximum, square, subtract
+from seqc.ops.elementwise import cast, equal, stop_gradient
 from seqc.ops.shape import broadcast_like, expand_dims
+from seqc.ops.transcendental import exp, log, sqrt
 
 Axis = int | Iterable[int] | None
 
@@ -240,8 +242,6 @@ class LogSoftmax(Softmax):
         return shifted - np.log(np.exp(shifted).sum(axis=self.axis, keepdims=True))
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        from seqc.ops.elementwise import exp
-
         return (g - exp(y) * apply(ReduceSum((self.axis,), True), g),)
 
 
@@ -258,7 +258,9 @@ def _reduction(kind: type[Reduction], docs: str, float_only: bool = False) -> Ca
         axes = normalize_axes(kind.__name__, axis, value.type.rank)
         return value if not axes else apply(kind(axes, keepdims), value)
 
-    function.__doc__ = docs + " along `axis` (an int, several, or None for all), which stays with size one if `keepdims`."
+    function.__doc__ = (
+        docs + " along `axis` (an int, several, or None for all), which stays with size one if `keepdims`."
+    )
     return function
 
 
@@ -297,8 +299,6 @@ def softmax(x: Any, axis: int | Sequence[int] = -1) -> Value:
     value = as_value(x)
     if isinstance(axis, int):
         return apply(Softmax(normalize_axis("softmax", axis, value.type.rank)), value)
-    from seqc.ops.elementwise import exp
-
     shifted = exp(value - max(value, axis, True))
     return shifted / sum(shifted, axis, True)
 
@@ -311,8 +311,6 @@ def log_softmax(x: Any, axis: int = -1) -> Value:
 
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
     """Returns log(sum(exp(x))) along `axis`, stable."""
-    from seqc.ops.elementwise import exp, stop_gradient
-
     value = as_value(x)
     top = stop_gradient(max(value, axis, True))
     total = log(sum(exp(value - top), axis, True)) + top
@@ -321,10 +319,6 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
 
 def normalize(x: Any, axis: int = -1, order: int = 2, epsilon: float = 1e-12) -> Value:
     """Returns x divided by its norm of the given `order` (1 or 2) along `axis`, at least `epsilon`."""
-    from seqc.ops.elementwise import absolute
-
     value = as_value(x)
     norm = sum(absolute(value), axis, True) if order == 1 else sqrt(sum(square(value), axis, True))
     return divide(value, maximum(norm, epsilon))
-
-

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ConfigError, NoGradientError, ShapeError
-from seqc.ir import Array, Op, Type, Value, apply_many
+from seqc.ir import Array, Op, Type, Value, apply_many, items
 from seqc.ops._common import check_float, check_rank, check_same_dtype
 from seqc.ops._gates import GATES
+from seqc.ops.shape import zeros_like
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,9 +90,6 @@ class LSTM(Op):
         return range(time - 1, -1, -1) if self.reverse else range(time)
 
     def vjp(self, g: Any, y: Value, *xs: Value) -> Sequence[Value | None]:
-        from seqc.ir import items
-        from seqc.ops.shape import zeros_like
-
         results = items(y)
         if any(part is not None for part in g[3:]):
             raise NoGradientError("The inner values of LSTM are not differentiated again.")

@@ -1,9 +1,9 @@
-"""Operations that move elements about."""
+"""Operations that give the same elements other axes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,9 @@ import numpy as np
 from seqc import dims
 from seqc.dims import Dim
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import OPERATORS, Array, Emitter, Op, Type, Value, apply, as_value
-from seqc.layout import Arrangement, Layout, Merged, axis_of, is_natural, natural, position
-from seqc.ops._common import (
-    as_operands,
-    broadcast_shapes,
-    check_count,
-    check_same_dtype,
-    normalize_axes,
-    normalize_axis,
-)
+from seqc.ir import Array, Emitter, Op, Type, Value, apply, as_value
+from seqc.layout import Arrangement, Layout, Merged, arrange_elementwise, is_natural
+from seqc.ops._common import broadcast_shapes, check_count, normalize_axes, normalize_axis
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,7 +80,7 @@ def _quotient(op: Op, x: Type, rest: Dim) -> Dim:
             kept.remove(term)
         quotient = dims.product(tuple(kept))
         constant = 1
-        for (monomial, coefficient) in rest.terms:
+        for monomial, coefficient in rest.terms:
             constant = coefficient if monomial else constant
         if constant > 1:
             quotient = quotient // constant
@@ -154,9 +147,7 @@ class ReshapeLike(Op):
 
 def _static_target(x: Type, y: Type) -> tuple[int, ...] | None:
     """Returns a Reshape target for going from `x` to `y`, or None when more than one size would have to be -1."""
-    target = [
-        d if isinstance(d, int) else 0 if i < x.rank and x.shape[i] == d else -1 for i, d in enumerate(y.shape)
-    ]
+    target = [d if isinstance(d, int) else 0 if i < x.rank and x.shape[i] == d else -1 for i, d in enumerate(y.shape)]
     if target.count(-1) > 1 or 0 in y.shape:
         return None
     return tuple(target)
@@ -183,8 +174,6 @@ class BroadcastLike(Op):
         return e.node("Expand", names[0], e.node("Shape", names[1]))
 
     def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
-        from seqc.layout import arrange_elementwise
-
         return arrange_elementwise(self, y.type, tuple(x.type for x in y.inputs), layouts)
 
 
@@ -320,188 +309,6 @@ class Squeeze(Op):
         return Arrangement((layout,), StayPut(), gives)
 
 
-@dataclass(frozen=True, repr=False)
-class Concat(Op):
-    """Joins operands along an axis."""
-
-    axis: int
-
-    def infer(self, *types: Type) -> Type:
-        check_same_dtype(self, *types)
-        first = types[0]
-        for other in types[1:]:
-            if other.rank != first.rank or any(
-                a != b for i, (a, b) in enumerate(zip(first.shape, other.shape, strict=True)) if i != self.axis
-            ):
-                raise ShapeError(f"Concat along axis {self.axis} needs equal other axes; got {first} and {other}.")
-        total: Dim = 0
-        for t in types:
-            total = total + t.shape[self.axis]
-        return first.with_shape(total if i == self.axis else d for i, d in enumerate(first.shape))
-
-    def eval(self, *arrays: Array) -> Any:
-        return np.concatenate(arrays, self.axis)
-
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        parts: list[Value] = []
-        start: Dim = 0
-        for x in xs:
-            stop = start + x.type.shape[self.axis]
-            if not isinstance(start, int) or not isinstance(stop, int):
-                raise ShapeError("The gradient of Concat needs known sizes along its axis.")
-            parts.append(slice_axis(g, self.axis, start, stop))
-            start = stop
-        return parts
-
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node("Concat", *names, axis=self.axis)
-
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
-        layout = next((lay for lay in layouts if not is_natural(lay)), natural(y.type.rank))
-        at = position(layout, self.axis)
-        return None if at is None else Arrangement((layout,) * len(layouts), Concat(at), layout)
-
-
-@dataclass(frozen=True, repr=False)
-class Slice(Op):
-    """Takes elements start, start + step, ... before stop along each of `axes`; negative numbers count from the end."""
-
-    axes: tuple[int, ...]
-    starts: tuple[int, ...]
-    stops: tuple[int | None, ...]
-    steps: tuple[int, ...]
-
-    def _slices(self, rank: int) -> tuple[slice, ...]:
-        taken = [slice(None)] * rank
-        for axis, start, stop, step in zip(self.axes, self.starts, self.stops, self.steps, strict=True):
-            # Going backwards, "from the last" is said with None: -1 as a start means the same.
-            taken[axis] = slice(start, stop, step)
-        return tuple(taken)
-
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        shape = list(types[0].shape)
-        for axis, start, stop, step in zip(self.axes, self.starts, self.stops, self.steps, strict=True):
-            shape[axis] = self._length(shape[axis], start, stop, step)
-        return types[0].with_shape(shape)
-
-    def _length(self, size: Dim, start: int, stop: int | None, step: int) -> Dim:
-        if isinstance(size, int):
-            return len(range(size)[slice(start, stop, step)])
-        if step < 0:
-            if start == -1 and stop is None:
-                return dims.ceil_div(size, -step)
-            raise ShapeError(f"{self!r}: a partial backwards slice needs a known size, the axis has {size}.")
-        if start < 0 and (stop is None or stop < 0):
-            return dims.ceil_div(-start + (0 if stop is None else stop), step)
-        if start >= 0 and (stop is None or stop < 0):
-            return dims.ceil_div(size + ((stop or 0) - start), step)
-        if start >= 0 and stop is not None and stop >= start:
-            return dims.ceil_div(stop - start, step)
-        raise ShapeError(f"{self!r}: the length along an axis of size {size} cannot be told.")
-
-    def eval(self, *arrays: Array) -> Any:
-        return arrays[0][self._slices(arrays[0].ndim)]
-
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return (apply(SliceGrad(self), g, xs[0]),)
-
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        ends = [
-            stop if stop is not None else (np.iinfo(np.int64).max if step > 0 else np.iinfo(np.int64).min + 1)
-            for stop, step in zip(self.stops, self.steps, strict=True)
-        ]
-        parts = (self.starts, ends, self.axes, self.steps)
-        return e.node("Slice", *names, *(e.constant(np.array(p, np.int64)) for p in parts))
-
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
-        (layout,) = layouts
-        at = [position(layout, a) for a in self.axes]
-        if any(a is None for a in at):
-            return None
-        return Arrangement((layout,), replace(self, axes=tuple(a for a in at if a is not None)), layout)
-
-
-@dataclass(frozen=True, repr=False)
-class SliceGrad(Op):
-    """Zeros of the shape of the second operand, with the first written where `sliced` reads."""
-
-    sliced: Slice
-
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 2)
-        return types[1].with_dtype(types[0].dtype)
-
-    def eval(self, *arrays: Array) -> Any:
-        g, x = arrays
-        result = np.zeros(x.shape, g.dtype)
-        result[self.sliced._slices(x.ndim)] = g
-        return result
-
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return apply(self.sliced, g), None
-
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        g, x = names
-        s = self.sliced
-        result = g
-        for axis, start, stop, step in zip(s.axes, s.starts, s.stops, s.steps, strict=True):
-            size = e.node("Shape", x, start=axis, end=axis + 1)
-            limits = [np.array([start], np.int64), np.array([stop if stop is not None else _end(step)], np.int64)]
-            every = e.node("Range", e.constant(np.int64(0)), e.node("Squeeze", size), e.constant(np.int64(1)))
-            zero, one = e.constant(np.array([0], np.int64)), e.constant(np.array([step], np.int64))
-            index = e.node("Slice", every, *(e.constant(v) for v in limits), zero, one)
-            # Positions along the axis become rows, so that ScatterND can write whole sub-tensors.
-            perm = [axis, *(i for i in range(y.type.rank) if i != axis)]
-            rows = result if axis == 0 else e.node("Transpose", result, perm=perm)
-            shape = e.node("Concat", size, e.node("Shape", rows, start=1), axis=0)
-            blank = e.node("Expand", e.constant(np.zeros((), y.type.dtype)), shape)
-            index = e.node("Unsqueeze", index, e.constant(np.array([1], np.int64)))
-            rows = e.node("ScatterND", blank, index, rows)
-            back = [perm.index(i) for i in range(y.type.rank)]
-            result = rows if axis == 0 else e.node("Transpose", rows, perm=back)
-        return result
-
-
-def _end(step: int) -> int:
-    return int(np.iinfo(np.int64).max if step > 0 else np.iinfo(np.int64).min + 1)
-
-
-@dataclass(frozen=True, repr=False)
-class Pad(Op):
-    """Adds (before, after) elements of one constant along each axis."""
-
-    pads: tuple[tuple[int, int], ...]
-    value: float = 0.0
-
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        (x,) = types
-        if len(self.pads) != x.rank:
-            raise ShapeError(f"Pad needs one pair per axis of {x}; got {self.pads}.")
-        return x.with_shape(d + (a + b) for d, (a, b) in zip(x.shape, self.pads, strict=True))
-
-    def eval(self, *arrays: Array) -> Any:
-        return np.pad(arrays[0], self.pads, constant_values=arrays[0].dtype.type(self.value))
-
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        cut = [(i, a, -b if b else None) for i, (a, b) in enumerate(self.pads) if a or b]
-        axes, starts, stops = zip(*cut, strict=True) if cut else ((), (), ())
-        return (apply(Slice(axes, starts, stops, (1,) * len(axes)), g),)
-
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        pads = [a for a, _ in self.pads] + [b for _, b in self.pads]
-        fill = e.constant(np.array(self.value, y.type.dtype))
-        return e.node("Pad", *names, e.constant(np.array(pads, np.int64)), fill)
-
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
-        (layout,) = layouts
-        if any(isinstance(a, Merged) for a in layout):
-            return None
-        pads = tuple((0, 0) if a is None else self.pads[axis_of(a) or 0] for a in layout)
-        return Arrangement((layout,), replace(self, pads=pads), layout)
-
-
 def reshape(x: Any, newshape: Sequence[int]) -> Value:
     """Returns x with another shape; one size may be -1. The batch axis is kept by `-1` there."""
     value = as_value(x)
@@ -582,94 +389,11 @@ def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Value:
     return apply(Squeeze(axes), value) if axes else value
 
 
-def concatenate(xs: Sequence[Any], axis: int = -1) -> Value:
-    """Returns tensors joined along an axis."""
-    values = as_operands(*xs)
-    return apply(Concat(normalize_axis("concatenate", axis, values[0].type.rank)), *values)
-
-
-def stack(xs: Sequence[Any], axis: int = 0) -> Value:
-    """Returns tensors of one shape joined along a new axis."""
-    return concatenate([expand_dims(x, axis) for x in xs], axis)
-
-
-def slice_axis(x: Any, axis: int, start: int, stop: int | None, step: int = 1) -> Value:
-    """Returns elements start, start + step, ... before stop along one axis."""
-    return apply(Slice((axis,), (start,), (stop,), (step,)), x)
-
-
-def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Value]:
-    """Returns x cut into equal sections, or at the given positions, along `axis`."""
-    value = as_value(x)
-    axis = normalize_axis("split", axis, value.type.rank)
-    size = value.type.shape[axis]
-    if isinstance(indices_or_sections, int):
-        if not isinstance(size, int) or size % indices_or_sections:
-            raise ShapeError(f"split cannot cut {value.type} into {indices_or_sections} equal parts on axis {axis}.")
-        step = size // indices_or_sections
-        cuts = [step * i for i in range(1, indices_or_sections)]
-    else:
-        cuts = list(indices_or_sections)
-    starts, stops = [0, *cuts], [*cuts, None]
-    return [slice_axis(value, axis, a, b) for a, b in zip(starts, stops, strict=True)]
-
-
-def flip(x: Any, axis: int | Sequence[int]) -> Value:
-    """Returns x with the order of elements reversed along `axis`."""
-    value = as_value(x)
-    axes = normalize_axes("flip", axis, value.type.rank)
-    return apply(Slice(axes, (-1,) * len(axes), (None,) * len(axes), (-1,) * len(axes)), value)
-
-
-def pad(x: Any, pad_width: Sequence[Sequence[int]], constant_values: float = 0.0) -> Value:
-    """Returns x with (before, after) constants added along each axis."""
-    pads = tuple((int(a), int(b)) for a, b in pad_width)
-    return apply(Pad(pads, float(constant_values)), x)
-
-
 def repeat_new_axis(x: Any, count: int, axis: int) -> Value:
     """Returns x repeated `count` times along a new axis."""
     return apply(Repeat(axis, count), x)
 
 
-def get_item(x: Value, key: Any) -> Value:
-    """Returns x[key] for integers, slices, None and Ellipsis."""
-    keys = key if isinstance(key, tuple) else (key,)
-    taken = sum(1 for k in keys if k is not None and k is not Ellipsis)
-    rank = x.type.rank
-    if taken > rank:
-        raise ShapeError(f"Too many indices for {x.type}: {key!r}.")
-    at = keys.index(Ellipsis) if Ellipsis in keys else len(keys)
-    full = (*keys[:at], *([slice(None)] * (rank - taken)), *keys[at + 1 :])
-    axis, dropped, added = 0, [], []
-    spec: list[tuple[int, int, int | None, int]] = []
-    for k in full:
-        if k is None:
-            added.append(axis - len(dropped) + len(added))
-            continue
-        if isinstance(k, slice):
-            if k != slice(None):
-                step = 1 if k.step is None else int(k.step)
-                start = (0 if step > 0 else -1) if k.start is None else int(k.start)
-                spec.append((axis, start, None if k.stop is None else int(k.stop), step))
-        elif isinstance(k, int | np.integer):
-            spec.append((axis, int(k), int(k) + 1 if k != -1 else None, 1))
-            dropped.append(axis)
-        else:
-            raise ConfigError(f"A tensor can be indexed by integers, slices, None and ...; got {k!r}. Use ops.take.")
-        axis += 1
-    if spec:
-        axes, starts, stops, steps = zip(*spec, strict=True)
-        x = apply(Slice(axes, starts, stops, steps), x)
-    if dropped:
-        x = apply(Squeeze(tuple(dropped)), x)
-    return apply(Unsqueeze(tuple(added)), x) if added else x
-
-
 def shape(x: Any) -> tuple[int | None, ...]:
     """Returns the shape as far as it is known: None for symbolic sizes."""
     return as_value(x).shape
-
-
-OPERATORS["get_item"] = get_item
-

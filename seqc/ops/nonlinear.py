@@ -1,0 +1,125 @@
+"""Activation functions that ONNX has as one operator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seqc.ir import Array, Emitter, Value, apply
+from seqc.ops import _special
+from seqc.ops._common import scalar
+from seqc.ops.arithmetic import absolute
+from seqc.ops.elementwise import Binary, Unary, unary, unary_float, where
+
+
+@dataclass(frozen=True, repr=False)
+class Sigmoid(Unary):
+    function = _special.sigmoid
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        return (g * y * (scalar(1, y) - y),)
+
+
+@dataclass(frozen=True, repr=False)
+class Softplus(Unary):
+    """log(1 + exp(x)), without overflow."""
+
+    function = _special.softplus
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        return (g * sigmoid(xs[0]),)
+
+
+@dataclass(frozen=True, repr=False)
+class Softsign(Unary):
+    """x / (1 + |x|)."""
+
+    function = _special.softsign
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        root = scalar(1, y) - absolute(y)
+        return (g * root * root,)
+
+
+@dataclass(frozen=True, repr=False)
+class Relu(Unary):
+    """max(x, 0); gradient 0 at 0."""
+
+    float_only = False
+
+    def eval(self, *arrays: Array) -> Any:
+        return np.maximum(arrays[0], arrays[0].dtype.type(0))
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        return (apply(ReluGrad(), g, y),)
+
+
+@dataclass(frozen=True, repr=False)
+class ReluGrad(Binary):
+    """`g` where the output `y` of Relu is positive, else 0."""
+
+    def eval(self, *arrays: Array) -> Any:
+        g, y = arrays
+        return np.multiply(g, y > 0)
+
+    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
+        g, out = xs
+        return where(out > 0, g, scalar(0, g))
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        return apply(ReluGrad(), g, xs[1]), None
+
+
+@dataclass(frozen=True, repr=False)
+class Elu(Unary):
+    """x where positive, else alpha * (exp(x) - 1)."""
+
+    alpha: float = 1.0
+
+    def eval(self, *arrays: Array) -> Any:
+        (x,) = arrays
+        return np.where(x > 0, x, x.dtype.type(self.alpha) * np.expm1(np.minimum(x, 0)))
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        (x,) = xs
+        return (g * where(x > 0, scalar(1, x), y + scalar(self.alpha, x)),)
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        return e.node("Elu", *names, alpha=self.alpha)
+
+
+@dataclass(frozen=True, repr=False)
+class LeakyRelu(Unary):
+    """x where positive, else alpha * x; gradient alpha at 0."""
+
+    alpha: float
+
+    def eval(self, *arrays: Array) -> Any:
+        (x,) = arrays
+        return np.where(x > 0, x, x * x.dtype.type(self.alpha))
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        (x,) = xs
+        return (g * where(x > 0, scalar(1, x), scalar(self.alpha, x)),)
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        return e.node("LeakyRelu", *names, alpha=self.alpha)
+
+
+relu = unary(Relu(), "Returns max(x, 0).")
+sigmoid = unary_float(Sigmoid(), "Returns 1 / (1 + exp(-x)).")
+softplus = unary_float(Softplus(), "Returns log(1 + exp(x)).")
+softsign = unary_float(Softsign(), "Returns x / (1 + |x|).")
+
+
+def elu(x: Any, alpha: float = 1.0) -> Value:
+    """Returns x where positive, else alpha * (exp(x) - 1)."""
+    return apply(Elu(float(alpha)), x)
+
+
+def leaky_relu(x: Any, negative_slope: float = 0.2) -> Value:
+    """Returns x where positive, else negative_slope * x."""
+    return apply(LeakyRelu(float(negative_slope)), x)
