@@ -169,8 +169,8 @@ def require_trace(who: str) -> Trace:
 
 
 @contextmanager
-def tracing(trace: Trace) -> Iterator[Trace]:
-    """Records what happens inside into `trace`."""
+def tracing(trace: Trace | None) -> Iterator[Trace | None]:
+    """Records what happens inside into `trace`; None stops recording, so that variables give their arrays."""
     token = _current.set(trace)
     try:
         yield trace
