@@ -276,9 +276,10 @@ class Input(Op):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Constant(Op):
-    """A leaf whose array is part of the graph."""
+    """A leaf whose array is part of the graph; `label` names the weight it came from, and does not tell it apart."""
 
     array: Array
+    label: str = ""
 
     def __post_init__(self) -> None:
         array = np.asarray(self.array)
@@ -355,9 +356,9 @@ def as_value(x: Any, dtype: str | None = None) -> Value:
     return constant(array)
 
 
-def constant(array: Any) -> Value:
-    """Returns the value of a constant array."""
-    op = Constant(np.asarray(array))
+def constant(array: Any, label: str = "") -> Value:
+    """Returns the value of a constant array, which may carry the name of the weight it came from."""
+    op = Constant(np.asarray(array), label)
     return Value(op, (), op.infer(), _scope.get())
 
 
@@ -454,7 +455,7 @@ def format_graph(graph: Graph) -> str:
         if isinstance(op, Input):
             label[value] = op.label
         elif isinstance(op, Constant):
-            label[value] = repr(op.array.item()) if op.array.size == 1 else f"const:{value.type}"
+            label[value] = repr(op.array.item()) if op.array.size == 1 else f"{op.label or 'const'}:{value.type}"
         elif isinstance(op, Item):
             label[value] = f"{label[value.inputs[0]]}.{op.index}"
         else:
