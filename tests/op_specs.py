@@ -1,0 +1,462 @@
+"""One row per operation and way of using it: what every rung of the op tests runs over.
+
+A row says how to draw operands, which of their axes are symbolic, and with respect to which of them the operation has a
+gradient. `SPECS` is the table; tests parametrize over it with `ids=str`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from seqc import dims, ir
+from seqc.dims import Dim
+from seqc.ops.arithmetic import Abs, Add, BitwiseXor, Ceil, Clip, Div, Floor, Max, Min, Mod, Mul, Neg, Round, Sign, Sub
+from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad
+from seqc.ops.elementwise import (
+    And,
+    Cast,
+    Equal,
+    Greater,
+    GreaterOrEqual,
+    IsNaN,
+    Less,
+    LessOrEqual,
+    Not,
+    Or,
+    StopGradient,
+    Where,
+)
+from seqc.ops.gather import Gather, GatherGrad
+from seqc.ops.linalg import Gemm, MatMul
+from seqc.ops.nonlinear import Elu, LeakyRelu, Relu, ReluGrad, Sigmoid, Softplus, Softsign
+from seqc.ops.normalize import BatchNormalization, LayerNormalization
+from seqc.ops.onnx_rnn import CompactSteps, OnnxLSTM, RestoreSteps
+from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad
+from seqc.ops.random import Dropout, RandomUniform
+from seqc.ops.reduce import ArgMax, Count, LogSoftmax, ReduceMax, ReduceMean, ReduceMin, ReduceProd, ReduceSum, Softmax
+from seqc.ops.rnn import LSTM, LSTMGrad
+from seqc.ops.shape import BroadcastLike, Repeat, Reshape, ReshapeLike, Squeeze, StayPut, Transpose, Unsqueeze
+from seqc.ops.slicing import Concat, Pad, Slice, SliceGrad
+from seqc.ops.transcendental import Cos, Erf, Exp, Log, Pow, Sin, Sqrt, Tanh
+
+Array = NDArray[Any]
+Draw = Callable[[Generator, tuple[int, ...], list[Array]], Any]
+
+# What the names of symbolic axes stand for, run by run.
+SIZES: tuple[dict[str, int], ...] = (
+    {"batch": 1, "time": 4, "height": 7, "width": 6},
+    {"batch": 3, "time": 5, "height": 6, "width": 9},
+)
+
+
+@dataclass(frozen=True)
+class Operand:
+    """One operand: its shape (strings name symbolic axes), how to draw it, and whether the op is smooth in it.
+
+    `dtype` is "float" where the row runs in several precisions, else a NumPy name. `draw` gets a generator, the actual
+    shape and the operands before it.
+    """
+
+    shape: tuple[Dim | str, ...]
+    draw: Draw
+    dtype: str = "float"
+    differentiable: bool = False
+
+    @property
+    def dims(self) -> tuple[Dim, ...]:
+        return tuple(dims.symbol(d) if isinstance(d, str) else d for d in self.shape)
+
+
+@dataclass(frozen=True)
+class OpSpec:
+    """One row.
+
+    Attributes:
+        id: names the row. op: the operation with its attributes. inputs: its operands. results: how many of its
+        results have a gradient (the others are inner values). tolerance: of the finite differences, relative.
+    """
+
+    id: str
+    op: ir.Op
+    inputs: tuple[Operand, ...]
+    results: int = 1
+    tolerance: float = 1e-6
+
+    def __str__(self) -> str:
+        return self.id
+
+    @property
+    def differentiable(self) -> tuple[bool, ...]:
+        return tuple(x.differentiable for x in self.inputs)
+
+    def types(self, dtype: str = "float64") -> tuple[ir.Type, ...]:
+        """The operands' types, symbolic axes and all."""
+        return tuple(ir.Type(dtype if x.dtype == "float" else x.dtype, x.dims) for x in self.inputs)
+
+    def arrays(self, rng: Generator, sizes: Mapping[str, int], dtype: str = "float64") -> list[Array]:
+        """Operands for actual sizes; the same generator state gives the same numbers in every float dtype."""
+        drawn: list[Array] = []
+        for x in self.inputs:
+            actual = tuple(dims.evaluate(d, sizes) for d in x.dims)
+            drawn.append(np.asarray(x.draw(rng, actual, drawn)))
+        named = [dtype if x.dtype == "float" else x.dtype for x in self.inputs]
+        return [np.asarray(a, d) for a, d in zip(drawn, named, strict=True)]
+
+    def values(self, dtype: str = "float64") -> list[ir.Value]:
+        """The operands as graph inputs x0, x1, ..."""
+        return [ir.input_value(f"x{i}", t.dtype, t.shape) for i, t in enumerate(self.types(dtype))]
+
+    def results_of(self, values: Sequence[ir.Value]) -> tuple[ir.Value, ...]:
+        """The op applied: all its results, also where it has one."""
+        value = ir.build(self.op, tuple(values), "")
+        return ir.items(value) if isinstance(value.result, tuple) else (value,)
+
+
+def normal(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
+    return rng.normal(size=size)
+
+
+def positive(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
+    return rng.uniform(0.5, 2, size)
+
+
+def unit(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
+    return rng.uniform(0, 1, size)
+
+
+def nonzero(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
+    return rng.uniform(0.2, 2, size) * rng.choice([-1.0, 1.0], size)
+
+
+def coin(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
+    return rng.random(size) < 0.6
+
+
+def some_nan(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
+    return np.where(rng.random(size) < 0.5, np.nan, 1.0)
+
+
+def between(low: int, high: int) -> Draw:
+    """Whole numbers in [low, high)."""
+    return lambda rng, size, before: rng.integers(low, high, size)
+
+
+def computed(function: Callable[..., Any]) -> Draw:
+    """An operand that follows from those before it."""
+    return lambda rng, size, before: function(*before)
+
+
+def real(*shape: Dim | str, draw: Draw = normal) -> Operand:
+    """Floating-point numbers in which the operation is smooth."""
+    return Operand(shape, draw, differentiable=True)
+
+
+def still(*shape: Dim | str, draw: Draw = normal) -> Operand:
+    """Floating-point numbers without a gradient."""
+    return Operand(shape, draw)
+
+
+def whole(*shape: Dim | str, low: int = -5, high: int = 6, dtype: str = "int32") -> Operand:
+    return Operand(shape, between(low, high), dtype)
+
+
+def truth(*shape: Dim | str) -> Operand:
+    return Operand(shape, coin, "bool")
+
+
+def row(op: ir.Op, *inputs: Operand, note: str = "", **options: Any) -> OpSpec:
+    return OpSpec(op.name + (f"-{note}" if note else ""), op, inputs, **options)
+
+
+def _unary_rows() -> Iterator[OpSpec]:
+    smooth = [
+        Neg(),
+        Elu(0.7),
+        LeakyRelu(0.3),
+        Relu(),
+        Sigmoid(),
+        Softplus(),
+        Softsign(),
+        Cos(),
+        Erf(),
+        Exp(),
+        Sin(),
+        Tanh(),
+    ]
+    for op in smooth:
+        yield row(op, real("batch", 5))
+    yield row(Abs(), real("batch", 5, draw=nonzero))
+    for op in (Log(), Sqrt()):
+        yield row(op, real("batch", 5, draw=positive))
+    for op in (Sign(), Floor(), Ceil(), Round()):
+        yield row(op, real("batch", 5))
+    yield row(Clip(-0.5, 0.8), real("batch", 9))
+    yield row(StopGradient(), still("batch", 5))
+    yield row(IsNaN(), still("batch", 5, draw=some_nan))
+    yield row(Not(), truth("batch", 5))
+    yield row(Cast("int32"), still("batch", 5), note="to-int")
+    yield row(Cast("float32"), whole("batch", 5), note="to-float")
+    yield row(Cast("bool"), whole("batch", 9, low=-1, high=2), note="to-bool")
+    for op in (Neg(), Abs(), Sign(), Relu(), Clip(-2, 3)):
+        yield row(op, whole("batch", 5), note="int")
+
+
+def _binary_rows() -> Iterator[OpSpec]:
+    for op in (Add(), Sub(), Mul(), Max(), Min()):
+        yield row(op, real("batch", 4), real("batch", 4))
+        yield row(op, real("batch", 1, 3), real(2, 1), note="broadcast")
+        yield row(op, whole("batch", 4), whole(4), note="int")
+    yield row(Div(), real("batch", 4), real(1, 4, draw=nonzero))
+    yield row(Div(), whole("batch", 4, low=-20, high=20), whole("batch", 4, low=1), note="int")
+    yield row(Pow(), real("batch", 4, draw=positive), real(4))
+    yield row(Pow(), whole("batch", 4), whole(4, low=0, high=4), note="int")
+    yield row(Mod(), real("batch", 4), real(4, draw=nonzero))
+    yield row(Mod(), whole("batch", 4, low=-20, high=20), whole("batch", 4, low=1), note="int")
+    compared = (
+        Equal(),
+        Less(),
+        LessOrEqual(),
+        Greater(),
+        GreaterOrEqual(),
+    )
+    for comparison in compared:
+        yield row(comparison, still("batch", 6, draw=between(0, 3)), still(6, draw=between(0, 3)))
+        yield row(comparison, whole("batch", 6, low=0, high=3), whole(1, 6, low=0, high=3), note="int")
+    for logical in (And(), Or()):
+        yield row(logical, truth("batch", 6), truth("batch", 6))
+    wide = {"low": 0, "high": 1 << 32, "dtype": "int64"}
+    yield row(BitwiseXor(), whole("batch", 6, **wide), whole(6, **wide))
+    yield row(Where(), truth("batch", 3), real("batch", 3), real("batch", 3))
+    yield row(Where(), truth("batch", 1), real(3), real("batch", 3), note="broadcast")
+    yield row(ReluGrad(), real("batch", 6), still("batch", 6, draw=computed(lambda g: np.maximum(-g, 0))))
+
+
+def _reduce_rows() -> Iterator[OpSpec]:
+    for kind in (ReduceSum, ReduceMean, ReduceMax, ReduceMin):
+        yield row(kind((1,)), real("batch", 4, 3))
+        yield row(kind((0,)), real("batch", 4), note="over-batch")
+        yield row(kind((0, 1)), real("batch", "time"), note="to-scalar")
+        yield row(kind((1, 2), True), real("batch", "height", 3, 2), note="keepdims")
+    for kind in (ReduceSum, ReduceMax, ReduceMin, ReduceProd):
+        yield row(kind((1,)), whole("batch", 4, 3), note="int")
+    yield row(ReduceProd((1,)), real("batch", 4, draw=nonzero))
+    yield row(ReduceProd((0, 2), True), real("batch", 2, 3, draw=nonzero), note="keepdims")
+    for axis in (0, 2):
+        yield row(ArgMax(axis), still("batch", 3, 4), note=f"axis{axis}")
+    yield row(Count((1, 2)), real("batch", 3, 4))
+    yield row(Count((0, 2)), real("batch", 3, "time"), note="symbolic")
+    for softmax in (Softmax, LogSoftmax):
+        yield row(softmax(1), real("batch", 4))
+        yield row(softmax(1), real("batch", "time", 3), note="inner")
+
+
+def _shape_rows() -> Iterator[OpSpec]:
+    image = ("batch", "height", "width", 2)
+    yield row(Reshape((0, -1)), real("batch", 3, 4), note="flatten")
+    yield row(Reshape((-1, 4)), real("batch", "time", 4), note="merge")
+    yield row(Reshape((-1, 6, 2)), real("batch", 3, 4), note="split")
+    yield row(Reshape((0, 0, 2, 2)), real("batch", "time", 4), note="two-symbolic")
+    yield row(ReshapeLike(), real("batch", 12), still("batch", 3, 4))
+    yield row(ReshapeLike(2, 1), real(dims.symbol("batch") * dims.symbol("time"), 3), still("batch", "time", 2),
+              note="leading")  # fmt: skip
+    yield row(BroadcastLike(), real(3), still("batch", "time", 3))
+    yield row(BroadcastLike(), real("batch", 1, 3), still("batch", "time", 3), note="middle")
+    yield row(Repeat(1, 3), real("batch", 4))
+    yield row(Repeat(0, 2), whole("batch", 4), note="first-axis")
+    yield row(Transpose((0, 3, 1, 2)), real(*image))
+    yield row(Transpose((2, 0, 1)), real("batch", "time", 3), note="batch-moves")
+    yield row(Unsqueeze((0, 2)), real("batch", 3))
+    yield row(Squeeze((1, 3)), real("batch", 1, 3, 1))
+    for axis in (0, 2):
+        yield row(Concat(axis), real("batch", 2, 3), real("batch", 2, 3), note=f"axis{axis}")
+    yield row(Concat(1), real("batch", 2, 3), real("batch", 4, 3), real("batch", 1, 3), note="three")
+    for note, cut in _cuts().items():
+        x = real("batch", "time", 7)
+        yield row(cut, x, note=note)
+        inner = cut.infer(ir.Type("float64", x.dims)).shape
+        yield row(SliceGrad(cut), real(*inner), replace(x, differentiable=False), note=note)
+    yield row(Pad(((0, 0), (1, 2), (0, 3), (0, 0)), 0.5), real(*image))
+    yield row(Pad(((1, 0), (0, 2)), -1), whole("batch", 3), note="int")
+
+
+def _cuts() -> dict[str, Slice]:
+    return {
+        "one": Slice((2,), (1,), (5,), (1,)),
+        "steps": Slice((1, 2), (1, 0), (None, 6), (2, 3)),
+        "negative": Slice((1, 2), (-3, 1), (None, -2), (1, 2)),
+        "reversed": Slice((1, 2), (-1, -1), (None, None), (-1, -2)),
+        "one-step": Slice((1,), (-1,), (None,), (1,)),
+    }
+
+
+def _matrix_rows() -> Iterator[OpSpec]:
+    yield row(MatMul(), real("batch", 3), real(3, 4))
+    yield row(MatMul(), real("batch", "time", 3), real(3, 4), note="rows")
+    yield row(MatMul(), real("batch", 2, "time", 3), real("batch", 2, 3, 4), note="batched")
+    yield row(MatMul(), real("batch", 1, 2, 3), real(5, 3, 4), note="broadcast")
+    yield row(MatMul(), real(2, 3), real("batch", 3, 4), note="wide-right")
+    yield row(Gemm(), real("batch", 3), real(3, 4), real(4))
+
+
+def _gather_rows() -> Iterator[OpSpec]:
+    yield row(Gather(), real(6, 3), whole("batch", "time", low=0, high=6))
+    yield row(Gather(), real(6, 2, 3), whole("batch", low=-6, high=6, dtype="int64"), note="negative")
+    yield row(GatherGrad(), real("batch", "time", 3), whole("batch", "time", low=0, high=6), still(6, 3))
+
+
+def _normalize_rows() -> Iterator[OpSpec]:
+    for axis, size in ((3, (4,)), (1, (4,))):
+        x = real("batch", "height", 3, 4) if axis == 3 else real("batch", 4, 3, "width")
+        statistics = (real(*size), real(*size), real(*size), real(*size, draw=positive))
+        yield row(BatchNormalization(axis, 1e-3), x, *statistics, note=f"axis{axis}")
+    yield row(LayerNormalization(2, 1e-3), real("batch", "time", 4), real(4), real(4))
+    yield row(LayerNormalization(1, 1e-3), real("batch", 3, 4), real(3, 4), real(3, 4), note="two-axes")
+
+
+def _random_rows() -> Iterator[OpSpec]:
+    seed, step = (Operand((), between(0, 1 << 40), "int64") for _ in range(2))
+    yield row(RandomUniform(3), still("batch", 3, 4), seed, step)
+    yield row(Dropout(0.3), real("batch", 3, 4), still("batch", 3, 4, draw=unit))
+    yield row(Dropout(0.3), real("batch", 3, 4), still("batch", 1, 4, draw=unit), note="broadcast")
+
+
+def _convolution(note: str, x: tuple[Dim | str, ...], w: tuple[int, ...], **attributes: Any) -> Iterator[OpSpec]:
+    """The convolution and its two gradients."""
+    image, kernel = real(*x), real(*w)
+    attributes = {"strides": (1,) * (len(x) - 2), **attributes}
+    op = Conv(**attributes)
+    out = op.infer(ir.Type("float64", image.dims), ir.Type("float64", kernel.dims)).shape
+    yield row(op, image, kernel, note=note)
+    yield row(ConvInputGrad(**attributes), real(*out), kernel, replace(image, differentiable=False), note=note)
+    yield row(ConvKernelGrad(**attributes), image, real(*out), replace(kernel, differentiable=False), note=note)
+
+
+def _conv_rows() -> Iterator[OpSpec]:
+    image, free = ("batch", 6, 7, 2), ("batch", "height", "width", 2)
+    yield from _convolution("valid", image, (3, 2, 2, 4))
+    yield from _convolution("same", image, (3, 2, 2, 4), padding="same")
+    yield from _convolution("same-stride", image, (3, 3, 2, 4), strides=(2, 2), padding="same")
+    yield from _convolution("valid-stride", image, (2, 3, 2, 4), strides=(2, 3))
+    yield from _convolution("dilation", image, (3, 2, 2, 3), dilations=(2, 3))
+    yield from _convolution("same-dilation", image, (3, 3, 2, 3), dilations=(2, 1), padding="same")
+    yield from _convolution("groups", image, (2, 2, 1, 4), groups=2, padding="same")
+    yield from _convolution("depthwise", image, (3, 3, 1, 6), groups=2, strides=(2, 2), padding="same")
+    yield from _convolution("pads", image, (3, 3, 2, 3), padding=((2, 0), (1, 3)), strides=(2, 1))
+    yield from _convolution("kernel-over-image", ("batch", 2, 3, 2), (5, 4, 2, 3), padding="same")
+    yield from _convolution("window-of-one", image, (1, 1, 2, 4), strides=(2, 2))
+    yield from _convolution("free", free, (3, 3, 2, 3))
+    yield from _convolution("free-same", free, (3, 2, 2, 3), padding="same")
+    yield from _convolution("free-same-stride", free, (3, 3, 2, 3), padding="same", strides=(2, 2))
+    yield from _convolution("1d", ("batch", 9, 2), (3, 2, 4), strides=(2,), padding="same")
+    yield from _convolution("1d-causal", ("batch", "time", 2), (3, 2, 4), padding=((4, 0),), dilations=(2,))
+    yield from _convolution("3d", ("batch", 4, 5, 3, 2), (2, 3, 2, 2, 3), strides=(1, 2, 1), padding="same")
+    yield row(Conv((1, 1)), real(*image), real(3, 3, 2, 4), real(4), note="bias")
+    first = Conv((2, 1), "same", groups=2, first=True)
+    yield row(first, still("batch", 2, 6, 7), still(4, 1, 3, 3), still(4), note="channels-first")
+    grad = ConvInputGrad((2, 1), "same", groups=2, first=True)
+    like = still("batch", 2, 6, 7)
+    yield row(grad, still("batch", 4, 3, 7), still(4, 1, 3, 3), like, note="channels-first")
+
+
+def _pooling(note: str, x: tuple[Dim | str, ...], *attributes: Any) -> Iterator[OpSpec]:
+    """Both poolings and their gradients."""
+    image = real(*x)
+    largest, average = MaxPool(*attributes), AveragePool(*attributes)
+    out = largest.infer(ir.Type("float64", image.dims)).shape
+    same = replace(image, differentiable=False)
+    yield row(largest, image, note=note)
+    pooled = still(*out, draw=computed(largest.eval))
+    yield row(MaxPoolGrad(*attributes), same, pooled, still(*out), note=note)
+    yield row(average, image, note=note)
+    yield row(AveragePoolGrad(*attributes), real(*out), same, note=note)
+
+
+def _pool_rows() -> Iterator[OpSpec]:
+    image, free = ("batch", 6, 7, 2), ("batch", "height", "width", 2)
+    yield from _pooling("valid", image, (2, 2), (2, 2))
+    yield from _pooling("overlapping", image, (3, 2), (1, 2))
+    yield from _pooling("same", image, (3, 3), (2, 2), "same")
+    yield from _pooling("window-over-image", ("batch", 2, 3, 1), (4, 5), (1, 2), "same")
+    yield from _pooling("gaps", image, (1, 2), (2, 3), "same")
+    yield from _pooling("free", free, (2, 2), (2, 2))
+    yield from _pooling("free-same", free, (2, 3), (2, 2), "same")
+    yield from _pooling("1d", ("batch", "time", 3), (2,), (2,))
+    yield from _pooling("3d", ("batch", 4, 3, 5, 1), (2, 2, 2), (2, 1, 2))
+    for kind in (MaxPool, AveragePool):
+        op = kind((3, 2), (2, 2), "same", first=True)
+        yield row(op, still("batch", 2, 6, 7), note="channels-first")
+
+
+_UNITS, _FEATURES = 3, 2
+_WEIGHTS = (real(_FEATURES, 4 * _UNITS), real(_UNITS, 4 * _UNITS), real(4 * _UNITS))
+_STATE = (real("batch", _UNITS), real("batch", _UNITS))
+_SEQUENCE = real("batch", "time", _FEATURES)
+_MASK = truth("batch", "time")
+
+
+def _lstm(note: str, *extra: Operand, **attributes: Any) -> Iterator[OpSpec]:
+    """The LSTM and its gradient, whose operands are what the forward run leaves."""
+    op = LSTM(**attributes)
+    inputs = (_SEQUENCE, *_WEIGHTS, *extra)
+    yield row(op, *inputs, note=note, results=3)
+    results = op.infer(*(ir.Type("bool" if x.dtype == "bool" else "float64", x.dims) for x in inputs))
+    count = len(inputs)
+    left = [still(*results[i].shape, draw=computed(lambda *b, i=i: op.eval(*b[:count])[i])) for i in (3, 4, 5)]
+    upstream = [still(*t.shape) for t in results[:3]]
+    yield row(LSTMGrad(op), *(replace(x, differentiable=False) for x in inputs), *left, *upstream, note=note)
+
+
+def _lstm_rows() -> Iterator[OpSpec]:
+    yield from _lstm("plain")
+    yield from _lstm("reverse", reverse=True)
+    yield from _lstm("state", *_STATE, has_state=True)
+    yield from _lstm("mask", _MASK, has_mask=True)
+    yield from _lstm("mask-reverse-state", *_STATE, _MASK, has_mask=True, has_state=True, reverse=True)
+    yield from _lstm("mask-zero-output", *_STATE, _MASK, has_mask=True, has_state=True, zero_output=True)
+    never = replace(_MASK, draw=lambda rng, size, before: np.zeros(size, bool))
+    yield from _lstm("nothing-valid", *_STATE, never, has_mask=True, has_state=True)
+    for name in ("softsign", "softplus", "linear", "elu"):
+        yield from _lstm(name, activation=name)
+    yield from _lstm("hard", activation="relu", recurrent_activation="hard_sigmoid")
+    x = still("time", "batch", _FEATURES)
+    weights = (still(1, 4 * _UNITS, _FEATURES), still(1, 4 * _UNITS, _UNITS), still(1, 8 * _UNITS))
+    state = (still(1, "batch", _UNITS), still(1, "batch", _UNITS))
+    lengths = whole("batch", low=1, high=5)
+    yield row(OnnxLSTM("tanh", "sigmoid"), x, *weights)
+    yield row(OnnxLSTM("relu", "hard_sigmoid"), x, *weights, note="hard")
+    full = OnnxLSTM("tanh", "sigmoid", True, True, True)
+    yield row(full, x, *weights, lengths, *state, note="reverse-lengths-state")
+    yield row(CompactSteps(), x, _MASK)
+    for back in (False, True):
+        for zero in (False, True):
+            op = RestoreSteps(back, zero)
+            yield row(op, still("time", "batch", 2), _MASK, note=f"reverse{int(back)}-zero{int(zero)}")
+
+
+SPECS: tuple[OpSpec, ...] = (
+    *_unary_rows(),
+    *_binary_rows(),
+    *_reduce_rows(),
+    *_shape_rows(),
+    *_matrix_rows(),
+    *_gather_rows(),
+    *_normalize_rows(),
+    *_random_rows(),
+    *_conv_rows(),
+    *_pool_rows(),
+    *_lstm_rows(),
+)
+
+# Operations without a row, and why.
+EXEMPT: dict[type[ir.Op], str] = {
+    ir.Input: "a leaf that nothing computes",
+    ir.Constant: "a leaf; tests/test_ir.py",
+    ir.Item: "picks from results; every row with several results uses it",
+    StayPut: "the identity of the layout plan; it takes part in no model",
+}
