@@ -1,12 +1,15 @@
 """Axis sizes, known or symbolic.
 
 A size is an `int`, or a `Sym`: a polynomial with integer coefficients over named sizes and floor divisions, kept in a
-canonical form so that two sizes are equal exactly when they are written the same way.
+canonical form. Two polynomials compare equal exactly when they have the same value for all sizes; so do floor divisions
+of one expression by constants, however they are nested or shifted. Sums of different floor divisions that happen to
+agree, such as `n // 2 + (n + 1) // 2` and `n`, are not recognized.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from seqc.errors import ShapeError
@@ -14,7 +17,7 @@ from seqc.errors import ShapeError
 
 @dataclass(frozen=True)
 class FloorDiv:
-    """`numerator // divisor` that could not be simplified."""
+    """`numerator // divisor` in lowest terms: nothing whole can be taken out of it."""
 
     numerator: Sym
     divisor: int
@@ -61,11 +64,11 @@ class Sym:
     __rmul__ = __mul__
 
     def __floordiv__(self, divisor: int) -> Dim:
-        if divisor == 1:
-            return self
-        if all(c % divisor == 0 for monomial, c in self.terms if monomial):
-            return _canonical({monomial: c // divisor for monomial, c in self.terms})
-        return _canonical({(FloorDiv(self, divisor),): 1})
+        if divisor < 1:
+            raise ShapeError(f"A size can be divided by a positive number only; got {self} // {divisor}.")
+        whole = _canonical({monomial: c // divisor for monomial, c in self.terms})
+        rest = _canonical({monomial: c % divisor for monomial, c in self.terms})
+        return whole + _fraction(rest, divisor)
 
     def __str__(self) -> str:
         parts = []
@@ -118,12 +121,58 @@ def ceil_div(dim: Dim, divisor: int) -> Dim:
     return (dim + (divisor - 1)) // divisor
 
 
-def product(dims: tuple[Dim, ...]) -> Dim:
+def product(dims: Iterable[Dim]) -> Dim:
     """Returns the product of sizes; 1 for none."""
     total: Dim = 1
     for dim in dims:
         total = total * dim
     return total
+
+
+def known(shape: Iterable[Dim]) -> tuple[int, ...]:
+    """Returns sizes that must be numbers.
+
+    Raises:
+        ShapeError: one of them is symbolic.
+    """
+    listed = tuple(shape)
+    numbers = tuple(d for d in listed if isinstance(d, int))
+    if len(numbers) != len(listed):
+        raise ShapeError(f"Sizes must be known here; got ({', '.join(map(str, listed))}).")
+    return numbers
+
+
+def is_known(shape: Iterable[Dim]) -> bool:
+    """Returns whether every size is a number."""
+    return all(isinstance(d, int) for d in shape)
+
+
+def _fraction(numerator: Dim, divisor: int) -> Dim:
+    """Returns `numerator // divisor` where every coefficient of the numerator lies in [0, divisor)."""
+    if isinstance(numerator, int):
+        return numerator // divisor
+    common = math.gcd(divisor, *(c for monomial, c in numerator.terms if monomial))
+    if common > 1:
+        # floor((c a + r) / (c d)) = floor((a + floor(r / c)) / d)
+        reduced = _canonical({monomial: c // common for monomial, c in numerator.terms})
+        return reduced // (divisor // common)
+    inner = _single_fraction(numerator)
+    if inner is not None:
+        # floor((floor(n / d) + r) / e) = floor((n + r d) / (d e))
+        atom, shift = inner
+        return (atom.numerator + shift * atom.divisor) // (atom.divisor * divisor)
+    return _canonical({(FloorDiv(numerator, divisor),): 1})
+
+
+def _single_fraction(numerator: Sym) -> tuple[FloorDiv, int] | None:
+    """Returns (fraction, constant) where the size is one floor division plus a constant."""
+    constant = dict(numerator.terms).get((), 0)
+    variable = [(monomial, c) for monomial, c in numerator.terms if monomial]
+    if len(variable) == 1:
+        (monomial, coefficient) = variable[0]
+        if coefficient == 1 and len(monomial) == 1 and isinstance(monomial[0], FloorDiv):
+            return monomial[0], constant
+    return None
 
 
 def _atom_value(atom: Atom, sizes: Mapping[str, int]) -> int:
