@@ -7,7 +7,10 @@ classes; nothing named in a file is ever imported or executed.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,6 +24,10 @@ _KNOWN: dict[tuple[str, str], type] = {}
 # registered name ("package>Name") -> class or function, for a user's own.
 _REGISTERED: dict[str, Any] = {}
 _REGISTERED_NAMES: dict[Any, str] = {}
+# Own objects of the innermost scope by name; objects seen in the file being read or written; bytes left for weights.
+_scope: ContextVar[Mapping[str, Any]] = ContextVar("custom_objects", default={})  # noqa: B039 (never written to)
+_shared: ContextVar[dict[Any, Any] | None] = ContextVar("shared", default=None)
+_room: ContextVar[list[int] | None] = ContextVar("room", default=None)
 
 
 def known(kind: str) -> Callable[[type[T]], type[T]]:
@@ -40,15 +47,87 @@ def classes(kind: str) -> dict[str, type]:
 
 
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:
-    """Decorator for a user's own layer, loss, metric or function: saved models may name it, under `package>name`."""
+    """Decorator for a user's own layer, loss, metric or function: saved models may name it, under `package>name`.
+
+    Raises:
+        ConfigError: a class has no `get_config`.
+    """
 
     def register(thing: T) -> T:
+        if isinstance(thing, type) and not hasattr(thing, "get_config"):
+            raise ConfigError(f"Cannot register a class that does not have a get_config() method: {thing.__name__}.")
         key = f"{package}>{name or getattr(thing, '__name__', '')}"
         _REGISTERED[key] = thing
         _REGISTERED_NAMES[thing] = key
         return thing
 
     return register
+
+
+def get_registered_name(thing: Any) -> str:
+    """Returns the name a class or function is registered under, or its own name."""
+    return _REGISTERED_NAMES.get(thing) or str(thing.__name__)
+
+
+def get_registered_object(
+    name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Mapping[str, Any] | None = None
+) -> Any:
+    """Returns the class or function of a registered name, or None. Scopes come first, then the registry."""
+    for table in (_scope.get(), _REGISTERED, custom_objects or {}, module_objects or {}):
+        if name in table:
+            return table[name]
+    return None
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """Returns the registry itself: registered name to class or function. It may be added to."""
+    return _REGISTERED
+
+
+@contextmanager
+def custom_object_scope(*objects: Mapping[str, Any]) -> Iterator[None]:
+    """Makes own classes and functions known by name inside a `with` block."""
+    merged = dict(_scope.get())
+    for mapping in objects:
+        merged |= mapping
+    token = _scope.set(merged)
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+
+
+@contextmanager
+def one_file(weight_bytes: int | None = None) -> Iterator[None]:
+    """Reads or writes one file inside: a layer that occurs twice stays one layer, and `reserve` counts.
+
+    Args:
+        weight_bytes: how large all weights together may get, None for no limit.
+    """
+    shared, room = _shared.set({}), _room.set(None if weight_bytes is None else [weight_bytes])
+    try:
+        yield
+    finally:
+        _shared.reset(shared)
+        _room.reset(room)
+
+
+def reserve(shape: Sequence[int], itemsize: int, who: str) -> None:
+    """Counts a weight about to be made while a file is read.
+
+    Raises:
+        SavingError: the file's configuration asks for more weights than the file holds.
+    """
+    room = _room.get()
+    if room is None:
+        return
+    size = math.prod(shape) * itemsize
+    room[0] -= size
+    if room[0] < 0:
+        raise SavingError(
+            f"The file's configuration makes weight '{who}' of shape {tuple(shape)} ({size} bytes), more than all the "
+            "weights in the file. The file is damaged or made to exhaust memory; refused."
+        )
 
 
 class Configurable:
@@ -78,8 +157,23 @@ class Configurable:
 
     @classmethod
     def from_config(cls: type[T], config: dict[str, Any]) -> T:
-        """Returns a new object from what `get_config` gave."""
-        return cls(**{name: revive(value) for name, value in config.items()})
+        """Returns a new object from what `get_config` gave. Empty entries of options that the class lacks are left out:
+        other versions of Keras write more of them.
+        """
+        accepted = _accepted(cls)
+        kept = {name: value for name, value in config.items() if value is not None or name in accepted}
+        return cls(**{name: revive(value) for name, value in kept.items()})
+
+
+def _accepted(cls: type) -> set[str]:
+    """Returns the names of the arguments of a constructor and those it may pass on."""
+    found: set[str] = set()
+    for base in cls.__mro__:
+        parameters = inspect.signature(base.__init__).parameters if "__init__" in vars(base) else {}  # type: ignore[misc]
+        found |= set(parameters)
+        if parameters and not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+            break
+    return found
 
 
 def serialize(value: Any) -> Any:
@@ -104,25 +198,51 @@ def serialize(value: Any) -> Any:
 
 
 def serialize_object(value: Any) -> dict[str, Any]:
-    """Returns an object with its class name and configuration."""
+    """Returns an object with its class name and configuration; layers also with the shape they were built for."""
     cls = type(value)
-    kind = cls._kind if _KNOWN.get((getattr(cls, "_kind", ""), cls.__name__)) is cls else None
-    module = None if kind is None else "keras" if cls.__name__ in ("Sequential", "DTypePolicy") else f"keras.{kind}"
-    registered = None if kind is not None else _REGISTERED_NAMES.get(cls, cls.__name__)
-    return {
-        "module": module if module is not None else cls.__module__,
+    kind = getattr(cls, "_kind", "")
+    described = {
+        "module": cls.__module__,
         "class_name": cls.__name__,
         "config": value.get_config(),
-        "registered_name": registered,
+        "registered_name": get_registered_name(cls),
     }
+    if _KNOWN.get((kind, cls.__name__)) is cls:
+        described |= {"module": "keras" if cls.__name__ == "Sequential" else f"keras.{kind}", "registered_name": None}
+    for part in ("build_config", "compile_config"):
+        get_part = getattr(value, f"get_{part}", None)
+        found = get_part() if get_part is not None else None
+        if found is not None:
+            described[part] = serialize(found)
+    if hasattr(value, "get_build_config"):
+        _share(value, described)
+    return described
+
+
+def _share(value: Any, described: dict[str, Any]) -> None:
+    """Gives a layer met for the second time a number, here and where it was met first."""
+    shared = _shared.get()
+    if shared is None:
+        return
+    # The value is kept beside its description, so that its id stays its own.
+    number, _, first = shared.setdefault(id(value), (len(shared) + 1, value, described))
+    if first is not described:
+        first["shared_object_id"] = described["shared_object_id"] = number
 
 
 def serialize_function(function: Any) -> Any:
-    """Returns a function by name: Keras's own as its bare name, a registered one under its key."""
-    if function in _REGISTERED_NAMES:
-        name = _REGISTERED_NAMES[function]
-        return {"module": "builtins", "class_name": "function", "config": name, "registered_name": name}
-    return getattr(function, "__name__", str(function))
+    """Returns a function by name: Keras's own as its bare name, a user's under the name it is registered with."""
+    name = getattr(function, "__name__", "")
+    if name in ("", "<lambda>"):
+        raise SavingError(
+            f"Cannot save {function!r}: a file holds functions by name, never their code. Write it with `def` and "
+            "decorate it with @seqc.saving.register_keras_serializable()."
+        )
+    module = getattr(function, "__module__", None) or "builtins"
+    if function not in _REGISTERED_NAMES and module.split(".")[0] == "seqc":
+        return name
+    key = get_registered_name(function)
+    return {"module": module, "class_name": "function", "config": key, "registered_name": key}
 
 
 def is_object(value: Any) -> bool:
@@ -130,55 +250,99 @@ def is_object(value: Any) -> bool:
     return isinstance(value, dict) and "class_name" in value and "config" in value
 
 
-def revive(value: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+def revive(value: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """Returns plain data with every described object inside made real.
 
     Raises:
         SavingError: a class is not known. Nothing is imported to find it.
     """
-    if isinstance(value, list):
-        return [revive(v, custom_objects) for v in value]
-    if not isinstance(value, dict):
-        return value
-    if not is_object(value):
-        return {k: revive(v, custom_objects) for k, v in value.items()}
-    return deserialize(value, custom_objects)
+    with custom_object_scope(custom_objects or {}):
+        if isinstance(value, list):
+            return [revive(v) for v in value]
+        if not isinstance(value, dict):
+            return value
+        return deserialize(value) if is_object(value) else {k: revive(v) for k, v in value.items()}
 
 
-def deserialize(value: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
-    """Returns the object that plain data describe."""
+def deserialize(value: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """Returns the object that plain data describe.
+
+    Raises:
+        SavingError: its class is not known, or does not accept its configuration.
+    """
+    with custom_object_scope(custom_objects or {}):
+        name, config = value["class_name"], value["config"]
+        if not isinstance(name, str):
+            raise SavingError(f"The file names a class by {name!r}, which is no name.")
+        if name in _PLAIN:
+            try:
+                return _PLAIN[name](config)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise SavingError(f"The file holds a '{name}' that says nothing sensible: {error}.") from error
+        if name == "function":
+            return _find_function(value)
+        return _construct(value)
+
+
+def _construct(value: dict[str, Any]) -> Any:
     name, config = value["class_name"], value["config"]
-    if name == "__numpy__":
-        return np.array(config["value"], config["dtype"])
-    if name == "__tuple__":
-        return tuple(revive(value.get("items", config), custom_objects))
-    if name == "DTypePolicy":
-        return config["name"]
-    if name == "function":
-        return _find_function(str(value.get("registered_name") or config), str(config), custom_objects)
-    cls = _find_class(value, custom_objects)
-    return cls.from_config(config) if custom_objects is None else _with_custom(cls, config, custom_objects)
+    shared, number = _shared.get(), value.get("shared_object_id")
+    sharing = shared is not None and isinstance(number, int | str)
+    if shared is not None and sharing and number in shared:
+        return shared[number]
+    cls = find_class(value)
+    if not isinstance(config, dict) or not all(isinstance(k, str) for k in config):
+        raise SavingError(f"The configuration of '{name}' in the file is {type(config).__name__}, not a dictionary.")
+    try:
+        made = cls.from_config(config)
+    except SavingError:
+        raise
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError, ArithmeticError, RecursionError) as error:
+        label = f" '{config['name']}'" if isinstance(config.get("name"), str) else ""
+        raise SavingError(f"{name}{label} cannot be made from its configuration in the file: {error}") from error
+    if shared is not None and sharing:
+        shared[number] = made
+    return made
 
 
-def _with_custom(cls: Any, config: dict[str, Any], custom_objects: dict[str, Any]) -> Any:
-    if "custom_objects" in inspect.signature(cls.from_config).parameters:
-        return cls.from_config(config, custom_objects=custom_objects)
-    return cls.from_config({k: revive(v, custom_objects) if is_object(v) else v for k, v in config.items()})
+def _refuse_lambda(_: Any) -> Any:
+    raise SavingError(
+        "The file holds a Python lambda as code. seqc never runs code from a file, whatever `safe_mode` says. Replace "
+        "the lambda by a named function, register it with @seqc.saving.register_keras_serializable(), and save again."
+    )
 
 
-def _find_class(value: dict[str, Any], custom_objects: dict[str, Any] | None) -> Any:
-    name, registered = value["class_name"], value.get("registered_name")
-    for key in (registered, name):
-        if custom_objects and key in custom_objects:
-            return custom_objects[key]
-    if registered in _REGISTERED:
-        return _REGISTERED[registered]
+# What stands for plain values in a file.
+_PLAIN: dict[str, Callable[[Any], Any]] = {
+    "__numpy__": lambda config: np.array(config["value"], config["dtype"]),
+    "__tensor__": lambda config: np.array(config["value"], config["dtype"]),
+    "__tuple__": lambda config: tuple(revive(config)),
+    "__bytes__": lambda config: config["value"].encode(),
+    "__ellipsis__": lambda config: ...,
+    "__slice__": lambda config: slice(config["start"], config["stop"], config["step"]),
+    "DTypePolicy": lambda config: config["name"],
+    "__lambda__": _refuse_lambda,
+}
+
+
+def find_class(value: Mapping[str, Any]) -> Any:
+    """Returns the class that a described object names: own ones first, then those of seqc.
+
+    Raises:
+        SavingError: there is none.
+    """
+    name, registered = str(value["class_name"]), str(value.get("registered_name") or "")
+    own = get_registered_object(registered) or _scope.get().get(name)
+    if isinstance(own, type):
+        return own
     module = str(value.get("module") or "")
-    kind = module.rsplit(".", 1)[-1]
-    if (kind, name) in _KNOWN:
-        return _KNOWN[kind, name]
+    parts = module.split(".")
+    # "keras.optimizers" says the kind; so does "keras.src.backend.torch.optimizers.torch_sgd" of Keras on torch.
+    for kind in reversed(parts):
+        if (kind, name) in _KNOWN:
+            return _KNOWN[kind, name]
     found = [cls for (_, n), cls in _KNOWN.items() if n == name]
-    if found and (module.startswith("keras") or not module):
+    if found and parts[0] in ("keras", ""):
         return found[0]
     raise SavingError(
         f"The file needs the class '{registered or name}' (module '{module}'), which seqc does not have. If it is your "
@@ -186,16 +350,17 @@ def _find_class(value: dict[str, Any], custom_objects: dict[str, Any] | None) ->
     )
 
 
-def _find_function(registered: str, name: str, custom_objects: dict[str, Any] | None) -> Any:
+def _find_function(value: Mapping[str, Any]) -> Any:
+    name, registered = str(value["config"]), str(value.get("registered_name") or value["config"])
     for key in (registered, name, name.rsplit(">", 1)[-1]):
-        if custom_objects and key in custom_objects:
-            return custom_objects[key]
-        if key in _REGISTERED:
-            return _REGISTERED[key]
-    if ">" not in name:
+        found = get_registered_object(key)
+        if found is not None:
+            return found
+    module = str(value.get("module") or "builtins")
+    if ">" not in name and module.split(".")[0] in ("builtins", "keras"):
         return name  # one of Keras's own; whoever needs it looks it up by name
     raise SavingError(
-        f"The file needs the function '{registered}', which seqc does not have. Decorate it with "
+        f"The file needs the function '{registered}' (module '{module}'), which seqc does not have. Decorate it with "
         "@seqc.saving.register_keras_serializable() or pass custom_objects={...}."
     )
 
@@ -214,11 +379,11 @@ def get(identifier: Any, kind: str, what: str, aliases: dict[str, Any]) -> Any:
         return None
     if isinstance(identifier, dict):
         try:
-            return deserialize(identifier)
+            identifier = deserialize(identifier)
         except (KeyError, SavingError) as error:
             raise ConfigError(f"Could not interpret {what} identifier: {identifier}. {error}") from None
     if isinstance(identifier, str):
-        found = aliases.get(identifier, _KNOWN.get((kind, identifier)) or _REGISTERED.get(identifier))
+        found = get_registered_object(identifier) or aliases.get(identifier) or _KNOWN.get((kind, identifier))
         if found is None:
             raise ConfigError(
                 f"Could not interpret {what} identifier: {identifier}. Known: {', '.join(sorted(aliases))}."
