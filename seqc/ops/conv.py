@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from seqc import dims
 from seqc.dims import Dim
-from seqc.errors import NoLoweringError, ShapeError
+from seqc.errors import NoGradientError, NoLoweringError, ShapeError
 from seqc.ir import Array, Emitter, Op, Type, Value, apply
 from seqc.layout import Arrangement, Layout, channels_first
-from seqc.ops._common import check_float, check_same_dtype
+from seqc.ops._common import check_count, check_float, check_same_dtype
 from seqc.ops._windows import Padding, Window
 from seqc.ops.linalg import matmul
 from seqc.ops.reduce import ReduceSum
@@ -32,6 +33,13 @@ class _Convolution(Op):
     dilations: tuple[int, ...] = ()
     groups: int = 1
     first: bool = False  # channels-first operands
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What the gradients share with the convolution."""
+        if self.first:
+            raise NoGradientError(f"{self.name} is differentiated before the layout is planned, not after.")
+        return {f: getattr(self, f) for f in ("strides", "padding", "dilations", "groups")}
 
     def window(self, kernel: tuple[int, ...]) -> Window:
         size = kernel[2:] if self.first else kernel[:-2]
@@ -77,6 +85,18 @@ class _Convolution(Op):
             )
         return channels, filters
 
+    def out_shape(self, x: Type, w: Type) -> tuple[Dim, ...]:
+        """Returns the shape of the convolution of x with the kernel w."""
+        _, filters = self.check_kernel(x, w)
+        sizes = self.window(dims.known(w.shape)).out_sizes(self.name, self.spatial(x.shape))
+        return self.join(x.shape[0], sizes, filters)
+
+    def check_upstream(self, g: Type, x: Type, w: Type) -> None:
+        """Checks that g is shaped like the convolution of x with the kernel w."""
+        check_same_dtype(self, g, x, w)
+        if g.shape != (shape := self.out_shape(x, w)):
+            raise ShapeError(f"{self.name} of {x} with a kernel {list(w.shape)} needs {g.with_shape(shape)}; got {g}.")
+
 
 def kernel_layout(rank: int) -> Layout:
     """Where a channels-first kernel's axes come from; `rank` counts all axes of the operand."""
@@ -88,10 +108,12 @@ class Conv(_Convolution):
     """Cross-correlation of x with a kernel, plus an optional bias per filter."""
 
     def infer(self, *types: Type) -> Type:
-        x, w = types[:2]
-        _, filters = self.check_kernel(x, w)
-        window = self.window(tuple(d for d in w.shape if isinstance(d, int)))
-        return x.with_shape(self.join(x.shape[0], window.out_sizes(self.name, self.spatial(x.shape)), filters))
+        x, w, *bias = types
+        y = x.with_shape(self.out_shape(x, w))
+        filters = w.shape[0] if self.first else w.shape[-1]
+        if len(bias) > 1 or any(b != x.with_shape((filters,)) for b in bias):
+            raise ShapeError(f"{self.name} takes one bias {x.with_shape((filters,))}; got {', '.join(map(str, bias))}.")
+        return y
 
     def eval(self, *arrays: Array) -> Any:
         x, w = self.last(arrays[0]), self.kernel_last(arrays[1])
@@ -103,9 +125,8 @@ class Conv(_Convolution):
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         x, w = xs[:2]
-        fields = {f: getattr(self, f) for f in ("strides", "padding", "dilations", "groups")}
-        gx = apply(ConvInputGrad(**fields), g, w, x)
-        gw = apply(ConvKernelGrad(**fields), x, g, w)
+        gx = apply(ConvInputGrad(**self.fields), g, w, x)
+        gw = apply(ConvKernelGrad(**self.fields), x, g, w)
         if len(xs) == 2:
             return gx, gw
         return gx, gw, apply(ReduceSum(tuple(range(g.type.rank - 1))), g)
@@ -113,7 +134,7 @@ class Conv(_Convolution):
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         _need_first(self)
         x, w = (v.type for v in y.inputs[:2])
-        window = self.window(tuple(d for d in w.shape if isinstance(d, int)))
+        window = self.window(dims.known(w.shape))
         attributes = window.onnx_attributes(self.spatial(x.shape))
         return e.node("Conv", *names, kernel_shape=list(window.size), group=self.groups, **attributes)
 
@@ -131,10 +152,10 @@ class ConvInputGrad(_Convolution):
     """
 
     def infer(self, *types: Type) -> Type:
+        check_count(self, types, 3)
         g, w, like = types
-        check_same_dtype(self, g, w)
-        self.check_kernel(like, w)
-        return like.with_dtype(g.dtype)
+        self.check_upstream(g, like, w)
+        return like
 
     def eval(self, *arrays: Array) -> Any:
         g, w, like = self.last(arrays[0]), self.kernel_last(arrays[1]), self.last(arrays[2])
@@ -149,13 +170,12 @@ class ConvInputGrad(_Convolution):
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         upstream, w, _ = xs
-        fields = {f: getattr(self, f) for f in ("strides", "padding", "dilations", "groups")}
-        return apply(Conv(**fields), g, w), apply(ConvKernelGrad(**fields), g, upstream, w), None
+        return apply(Conv(**self.fields), g, w), apply(ConvKernelGrad(**self.fields), g, upstream, w), None
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         _need_first(self)
         g, w, _ = (v.type for v in y.inputs)
-        window = self.window(tuple(d for d in w.shape if isinstance(d, int)))
+        window = self.window(dims.known(w.shape))
         inner, outer = self.spatial(g.shape), self.spatial(y.type.shape)
         pads = window.static_pads(outer)
         if pads is None:
@@ -183,10 +203,10 @@ class ConvKernelGrad(_Convolution):
     """Gradient of Conv with respect to its kernel: (input, gradient of the output, something of the kernel's shape)."""
 
     def infer(self, *types: Type) -> Type:
+        check_count(self, types, 3)
         x, g, like = types
-        check_same_dtype(self, x, g)
-        self.check_kernel(x, like)
-        return like.with_dtype(g.dtype)
+        self.check_upstream(g, x, like)
+        return like
 
     def eval(self, *arrays: Array) -> Any:
         x, g, like = arrays
@@ -203,39 +223,39 @@ class ConvKernelGrad(_Convolution):
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         x, upstream, _ = xs
-        fields = {f: getattr(self, f) for f in ("strides", "padding", "dilations", "groups")}
-        return apply(ConvInputGrad(**fields), upstream, g, x), apply(Conv(**fields), x, g), None
+        return apply(ConvInputGrad(**self.fields), upstream, g, x), apply(Conv(**self.fields), x, g), None
 
     def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
         """Patches by strided slices, then one product: faster in onnxruntime than a convolution with swapped axes."""
         x, g, like = xs
-        window = self.window(tuple(d for d in like.type.shape if isinstance(d, int)))
-        spatial = self.spatial(x.type.shape)
-        pads = window.static_pads(spatial)
-        out = g.type.shape[1:-1]
-        if pads is None or not all(isinstance(d, int) for d in (*spatial, *out)):
+        window = self.window(dims.known(like.type.shape))
+        if not dims.is_known(x.type.shape[1:]):
             raise NoLoweringError(f"{self.name} over {x.type} needs fixed spatial sizes in ONNX.")
+        pads = window.pads(dims.known(x.type.shape[1:-1]))
         if any(a or b for a, b in pads):
             x = apply(Pad(((0, 0), *pads, (0, 0))), x)
         axes = tuple(range(1, x.type.rank - 1))
-        depth, filters = (int(str(d)) for d in like.type.shape[-2:])
-        width = filters // self.groups
+        depth, filters = dims.known(like.type.shape[-2:])
+        width, last = filters // self.groups, x.type.rank - 1
         taps = [
             apply(Slice(axes, tuple(c.start for c in cut[1:-1]), tuple(c.stop for c in cut[1:-1]), self.strides), x)
-            for _, cut in window.taps(tuple(d for d in out if isinstance(d, int)))
+            for _, cut in window.taps(dims.known(g.type.shape[1:-1]))
         ]
+        if self.groups == 1:
+            return _kernel_product(taps, g, window.size)
         grads = []
         for i in range(self.groups):
-            parts = (
-                taps
-                if self.groups == 1
-                else [slice_axis(t, -1 % t.type.rank, i * depth, (i + 1) * depth) for t in taps]
-            )
-            part = g if self.groups == 1 else slice_axis(g, g.type.rank - 1, i * width, (i + 1) * width)
-            rows = apply(Reshape((-1, len(taps) * depth)), concatenate(parts, -1))
-            upstream = apply(Reshape((-1, width)), part)
-            grads.append(apply(Reshape((*window.size, depth, width)), matmul(transpose(rows), upstream)))
-        return grads[0] if self.groups == 1 else concatenate(grads, -1)
+            parts = [slice_axis(t, last, i * depth, (i + 1) * depth) for t in taps]
+            grads.append(_kernel_product(parts, slice_axis(g, last, i * width, (i + 1) * width), window.size))
+        return concatenate(grads, -1)
+
+
+def _kernel_product(taps: Sequence[Value], g: Value, window: tuple[int, ...]) -> Value:
+    """Returns the kernel gradient (*window, channels, filters) from the input as seen by each element of the window."""
+    depth, filters = dims.known((taps[0].type.shape[-1], g.type.shape[-1]))
+    rows = apply(Reshape((-1, len(taps) * depth)), concatenate(taps, -1))
+    upstream = apply(Reshape((-1, filters)), g)
+    return apply(Reshape((*window, depth, filters)), matmul(transpose(rows), upstream))
 
 
 def _need_first(op: _Convolution) -> None:

@@ -47,16 +47,16 @@ class MatMul(Op):
         return e.node("MatMul", *names)
 
     def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
-        left, right = layouts
-        a, b = (x.type for x in y.inputs)
-        if is_natural(left) or b.rank != 2 or not is_natural(right):
+        left = layouts[0]
+        a, b = (x.type for x in y.inputs[:2])
+        if is_natural(left) or b.rank != 2:
             return None
         last = left[-1]
         if isinstance(last, Merged) and last.axis == a.rank - 1 and is_natural((*left[:-1], a.rank - 1)):
             # A flattened image in another order meets a kernel whose rows are put in that order, once.
             return Arrangement((left, (Merged(0, last.order, last.sizes), 1)), self, tuple(range(y.type.rank)))
-        if last == a.rank - 1 and len(left) == a.rank and not any(isinstance(x, Merged) for x in left):
-            return Arrangement((left, right), self, left)
+        if a.rank > 2 and last == a.rank - 1 and not any(isinstance(x, Merged) for x in left):
+            return Arrangement((left, (0, 1)), self, left)
         return None
 
 

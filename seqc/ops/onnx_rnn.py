@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from seqc import dims
 from seqc.ir import Array, Emitter, Op, Type, Value, apply, apply_many, constant
 from seqc.ops._gates import onnx_activations
 from seqc.ops.rnn import LSTM
@@ -25,8 +26,7 @@ def lstm_for_onnx(
     lengths = None
     if mask is not None:
         steps, lengths = apply_many(CompactSteps(), steps, mask)
-    units = op.infer(*(v.type for v in (x, w, r, b)))[1].shape[-1] if mask is None and h is None else r.type.shape[0]
-    zeros = constant(np.zeros((4 * int(str(units)),), b.dtype))
+    zeros = constant(np.zeros(dims.known(b.type.shape), b.dtype))
     weights = (_gates(w), _gates(r), expand_dims(concatenate([_reorder(b, 0), zeros], 0), 0))
     extra = [v for v in (lengths,) if v is not None]
     if h is not None and c is not None:

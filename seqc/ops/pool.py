@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from seqc import dims
 from seqc.dims import Dim
 from seqc.errors import NoGradientError, NoLoweringError, ShapeError
 from seqc.ir import Array, Emitter, Op, Type, Value, apply, constant
@@ -34,9 +36,8 @@ class _Pool(Op):
     def pooled(self, x: Type) -> tuple[Dim, ...]:
         check_float(self, x)
         if x.rank != len(self.size) + 2:
-            raise ShapeError(
-                f"{self.name} over {len(self.size)} axes needs a rank-{len(self.size) + 2} input; got {x}."
-            )
+            rank = len(self.size) + 2
+            raise ShapeError(f"{self.name} over {rank - 2} axes needs a rank-{rank} input; got {x}.")
         out = self.window.out_sizes(self.name, self.spatial(x.shape))
         return (*x.shape[:2], *out) if self.first else (x.shape[0], *out, x.shape[-1])
 
@@ -68,11 +69,11 @@ class MaxPool(_Pool):
         return types[0].with_shape(self.pooled(types[0]))
 
     def eval(self, *arrays: Array) -> Any:
-        x = self.window.padded(self.last(arrays[0]), -np.inf)
-        out = self.pooled(Type("float32", arrays[0].shape))
-        spatial = tuple(int(str(d)) for d in self.spatial(out))
+        x = self.last(arrays[0])
+        out = dims.known(self.window.out_sizes(self.name, x.shape[1:-1]))
+        x = self.window.padded(x, -np.inf)
         y: Array | None = None
-        for _, cut in self.window.taps(spatial):
+        for _, cut in self.window.taps(out):
             y = x[cut].copy() if y is None else np.maximum(y, x[cut], out=y)
         assert y is not None
         return self.back(y)
@@ -136,8 +137,8 @@ class AveragePool(_Pool):
 
     def eval(self, *arrays: Array) -> Any:
         x = self.last(arrays[0])
+        out = dims.known(self.window.out_sizes(self.name, x.shape[1:-1]))
         padded = self.window.padded(x)
-        out = tuple(int(str(d)) for d in self.spatial(self.pooled(Type("float32", arrays[0].shape))))
         total: Array | None = None
         for _, cut in self.window.taps(out):
             total = padded[cut].copy() if total is None else np.add(total, padded[cut], out=total)
@@ -174,24 +175,23 @@ class AveragePoolGrad(_Pool):
 
     def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
         g, x = xs
-        spatial, out, channels = x.type.shape[1:-1], g.type.shape[1:-1], x.type.shape[-1]
-        known = all(isinstance(d, int) for d in (*spatial, *out, channels))
-        if self.first or not known:
+        if self.first or not dims.is_known(x.type.shape[1:]):
             raise NoLoweringError(f"{self.name} over {x.type} needs fixed sizes in ONNX.")
-        counts = real_elements(self.window, tuple(map(int, map(str, spatial))), tuple(map(int, map(str, out))))
+        *spatial, channels = dims.known(x.type.shape[1:])
+        counts = real_elements(self.window, tuple(spatial), dims.known(g.type.shape[1:-1]))
         share = g / constant(counts.astype(g.dtype))
-        ones = constant(np.ones((*self.size, 1, int(str(channels))), g.dtype))
-        op = ConvInputGrad(self.strides, self.padding, (1,) * len(self.size), int(str(channels)))
-        return apply(op, share, ones, x)
+        ones = constant(np.ones((*self.size, 1, channels), g.dtype))
+        return apply(ConvInputGrad(self.strides, self.padding, (1,) * len(self.size), channels), share, ones, x)
 
 
+@lru_cache(maxsize=256)
 def real_elements(window: Window, spatial: tuple[int, ...], out: tuple[int, ...]) -> Array:
-    """Returns how many elements of each window are not padding, shaped (*out, 1)."""
+    """Returns how many elements of each window are not padding, shaped (*out, 1). The array is shared: read only."""
     ones = window.padded(np.ones((1, *spatial, 1)))
-    total = np.zeros((1, *out, 1))
+    total = np.zeros((*out, 1))
     for _, cut in window.taps(out):
-        total += ones[cut]
-    return total[0]
+        total += ones[cut][0]
+    return total
 
 
 def max_pool(x: Value, pool_size: Sequence[int], strides: Sequence[int] | None = None, padding: str = "valid") -> Value:
