@@ -1,0 +1,34 @@
+"""Run ONNX models with onnxruntime: `seqc_runtime.load("model.onnx").predict(x)`.
+
+Importing this package imports NumPy only; onnxruntime is imported when the first model is loaded.
+"""
+
+from seqc_runtime.errors import (
+    RuntimeDependencyError,
+    RuntimeDeviceError,
+    RuntimeExecutionError,
+    RuntimeInputError,
+    RuntimeInputTypeError,
+    RuntimeModelError,
+    RuntimeModelNotFoundError,
+    SeqcRuntimeError,
+)
+from seqc_runtime.model import Model, load
+from seqc_runtime.tensors import TensorInfo
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Model",
+    "RuntimeDependencyError",
+    "RuntimeDeviceError",
+    "RuntimeExecutionError",
+    "RuntimeInputError",
+    "RuntimeInputTypeError",
+    "RuntimeModelError",
+    "RuntimeModelNotFoundError",
+    "SeqcRuntimeError",
+    "TensorInfo",
+    "__version__",
+    "load",
+]

@@ -1,0 +1,147 @@
+"""`load` and `Model`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Literal, Self, SupportsIndex
+
+from seqc_runtime.batches import check_batch_size, empty_outputs, run_in_chunks
+from seqc_runtime.errors import RuntimeDeviceError, RuntimeExecutionError
+from seqc_runtime.holder import SessionHolder
+from seqc_runtime.inputs import Array, bind
+from seqc_runtime.providers import Device, choose_device, open_session
+from seqc_runtime.source import ModelSource, Source, open_source
+from seqc_runtime.tensors import TensorInfo, read_info
+from seqc_runtime.threads import CpuBudget, cpu_budget
+
+
+def load(
+    path_or_bytes: ModelSource, device: Literal["auto", "cpu", "cuda"] = "auto", threads: int | None = None
+) -> Model:
+    """Load an ONNX model.
+
+    path_or_bytes: a path to an .onnx file, or its bytes (then it must be a single file).
+    device: "cpu"; "cuda", or an error that says what is missing; "auto", CUDA when it really works and else the CPU
+    (`Model.device` says which).
+    threads: CPU threads per prediction. Default: the CPUs this process may use, from its affinity and cgroup quota.
+    Idle threads busy-wait only when each has a CPU of its own and there is no quota.
+
+    Raises RuntimeModelNotFoundError, RuntimeModelError (not ONNX, unsafe or unsupported), RuntimeDependencyError
+    (onnxruntime missing or broken), RuntimeDeviceError, ValueError for other arguments that are wrong.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f'device needs "auto", "cpu" or "cuda"; got {device!r}')
+    if threads is not None and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
+        raise ValueError(f"threads needs a positive integer or None; got {threads!r}")
+    source = open_source(path_or_bytes)
+    budget = cpu_budget()
+    count = threads or budget.cpus
+    if device == "auto":
+        used, session = choose_device(source, count, budget)
+    else:
+        used, session = device, open_session(source, device, count, budget)
+    return Model(source, used, session, count, budget)
+
+
+class Model:
+    """A loaded model, made by `load`. Any number of threads may call `predict` at the same time.
+
+    After a fork, the child opens its own session at its first prediction (on the CPU; CUDA cannot be used there).
+    """
+
+    def __init__(self, source: Source, device: Device, session: Any, threads: int, budget: CpuBudget) -> None:
+        self._source = source
+        self._device: Device = device
+        self._threads = threads
+        self._budget = budget
+        self._pid = os.getpid()
+        self._inputs = tuple(read_info(argument, "input") for argument in session.get_inputs())
+        self._outputs = tuple(read_info(argument, "output") for argument in session.get_outputs())
+        self._output_names = [info.name for info in self._outputs]
+        self._metadata = {
+            **session.get_modelmeta().custom_metadata_map,
+            "producer_name": source.facts.producer_name,
+            "producer_version": source.facts.producer_version,
+        }
+        self._holder = SessionHolder(session, self._reopen)
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        """The declared inputs, in order."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        """The declared outputs, in order."""
+        return self._outputs
+
+    @property
+    def device(self) -> Device:
+        """Where the model runs: "cpu" or "cuda"."""
+        return self._device
+
+    @property
+    def threads(self) -> int:
+        """CPU threads per prediction."""
+        return self._threads
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The file's metadata_props, and its `producer_name` and `producer_version`."""
+        return dict(self._metadata)
+
+    def predict(self, x: object, batch_size: SupportsIndex | None = None) -> Any:
+        """Run the model.
+
+        x: one array (a model with one input), a list or tuple of arrays in the order of `inputs`, or a dict by name.
+        Floats become the declared float dtype; integers become floats, or the declared integer dtype when they fit;
+        floats never become integers. Arrays may have any byte order and strides.
+        batch_size: rows per run, to bound memory; needs a symbolic axis 0. None runs everything at once.
+
+        Returns an array when the model has one output, else a list in the order of `outputs` (as Keras does).
+        An empty batch gives empty outputs without running the model.
+
+        Raises RuntimeInputError (RuntimeInputTypeError for dtypes), RuntimeExecutionError.
+        """
+        step = None if batch_size is None else check_batch_size(batch_size)
+        feeds, sizes = bind(x, self._inputs)
+        session = self._holder.get()
+        if any(array.size == 0 for array in feeds.values()):
+            results = empty_outputs(feeds, sizes, self._inputs, self._outputs)
+        elif step is None:
+            results = self._run(session, feeds)
+        else:
+            results = run_in_chunks(feeds, step, self._inputs, self._outputs, lambda chunk: self._run(session, chunk))
+        return results[0] if len(results) == 1 else results
+
+    def close(self) -> None:
+        """Free the session; predictions after this raise RuntimeExecutionError."""
+        self._holder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(f"{info.name}: {info}" for info in self._inputs)
+        outputs = ", ".join(f"{info.name}: {info}" for info in self._outputs)
+        return f"<Model ({inputs}) -> ({outputs}) on {self._device}>"
+
+    def _run(self, session: Any, feeds: dict[str, Array]) -> list[Array]:
+        try:
+            results: list[Array] = session.run(self._output_names, feeds)
+        except Exception as error:
+            given = ", ".join(f"{name}: {array.dtype.name}{list(array.shape)}" for name, array in feeds.items())
+            raise RuntimeExecutionError(f"onnxruntime failed to run {self._source.name} on {given}: {error}") from error
+        return results
+
+    def _reopen(self) -> Any:
+        if self._device == "cuda":
+            raise RuntimeDeviceError(
+                f"the model was loaded on CUDA by process {self._pid}, and CUDA does not survive a fork: "
+                'load it in the child, or start workers with the "spawn" method'
+            )
+        self._source.check_unchanged()
+        return open_session(self._source, self._device, self._threads, self._budget)

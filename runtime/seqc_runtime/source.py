@@ -1,0 +1,114 @@
+"""Where a model comes from, checked before onnxruntime sees it."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from seqc_runtime.errors import RuntimeModelError, RuntimeModelNotFoundError
+from seqc_runtime.wire import Buffer, Facts, MalformedError, read_facts
+
+ModelSource = str | os.PathLike[str] | bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True)
+class Source:
+    """A checked model: `target` is what onnxruntime gets (absolute path or bytes), `name` is how errors call it."""
+
+    target: str | bytes
+    name: str
+    facts: Facts
+    stamp: tuple[int, ...] | None
+
+    def check_unchanged(self) -> None:
+        """Raise RuntimeModelError when the file is not the one that was checked."""
+        if isinstance(self.target, str) and (not os.path.exists(self.target) or _stamp(self.target) != self.stamp):
+            raise RuntimeModelError(f"{self.name} was changed or removed since it was checked: load it again")
+
+
+def open_source(model: ModelSource) -> Source:
+    """Check a path or the bytes of a model.
+
+    Raises RuntimeModelNotFoundError when the file is missing, RuntimeModelError when it is empty, not ONNX, or takes
+    data from a place outside its own directory (from anywhere, when it comes as bytes), TypeError for other types.
+    """
+    if isinstance(model, bytes | bytearray | memoryview):
+        return _from_bytes(bytes(model))
+    if isinstance(model, str | os.PathLike):
+        return _from_path(Path(model))
+    raise TypeError(f"load() needs a path or the bytes of an ONNX model; got {type(model).__name__}")
+
+
+def _from_bytes(data: bytes) -> Source:
+    name = f"the model given as {len(data)} bytes"
+    facts = _facts(data, name)
+    if facts.external_locations:
+        raise RuntimeModelError(
+            f"{name} keeps weights in other files ({_listed(facts.external_locations)}), which bytes cannot reach: "
+            "load it from its path, or save it as a single file"
+        )
+    return Source(data, name, facts, None)
+
+
+def _from_path(given: Path) -> Source:
+    path = Path(os.path.abspath(given))
+    if not path.exists():
+        raise RuntimeModelNotFoundError(f"there is no model file at {str(given)!r} (looked at {str(path)!r})")
+    if not path.is_file():
+        raise RuntimeModelError(f"{str(given)!r} is not a file: load() needs one .onnx file")
+    name, stamp = repr(str(given)), _stamp(str(path))
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                raise RuntimeModelError(f"{name} is empty: an ONNX model was expected")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                facts = _facts(data, name)
+    except OSError as error:
+        raise RuntimeModelError(f"{name} cannot be read: {error.strerror}") from error
+    for location in sorted(facts.external_locations):
+        _check_location(location, path.parent, name)
+    return Source(str(path), name, facts, stamp)
+
+
+def _facts(data: Buffer, name: str) -> Facts:
+    if len(data) == 0:
+        raise RuntimeModelError(f"{name} is empty: an ONNX model was expected")
+    # ORT-format flatbuffers carry compiled kernels' choices; only ONNX is checked here, so only ONNX is accepted.
+    if data[4:8] == b"ORTM":
+        raise RuntimeModelError(f"{name} is in onnxruntime's own ORT format: an ONNX model was expected")
+    try:
+        return read_facts(data)
+    except MalformedError as error:
+        raise RuntimeModelError(f"{name} is not an ONNX model, or is damaged: {error}") from error
+
+
+def _check_location(location: str, directory: Path, name: str) -> None:
+    problem = _location_problem(location, directory)
+    if problem:
+        raise RuntimeModelError(f"{name} keeps weights in {location!r}, {problem}")
+
+
+def _location_problem(location: str, directory: Path) -> str | None:
+    # onnxruntime reads "*/..." as an address in this process's memory.
+    if not location or "\0" in location or "*" in location:
+        return "which is not a file name: refused"
+    if PurePosixPath(location).is_absolute() or PureWindowsPath(location).anchor:
+        return "an absolute path: weights must lie in the model's own directory"
+    target = (directory / location).resolve()
+    if not target.is_relative_to(directory.resolve()):
+        return "which lies outside the model's own directory: refused"
+    if not target.is_file():
+        return "which is missing: put that file beside the model, or save the model as a single file"
+    return None
+
+
+def _listed(locations: set[str]) -> str:
+    names = sorted(repr(location) for location in locations)
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _stamp(path: str) -> tuple[int, ...]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import logging
+import os
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import seqc_runtime
+from seqc_runtime import RuntimeDependencyError, RuntimeDeviceError, RuntimeModelError, providers
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+def cuda_missing() -> str | None:
+    ort = providers.import_onnxruntime()
+    if CUDA not in ort.get_available_providers():
+        return "this onnxruntime is built without CUDA"
+    return providers._driver_problem()
+
+
+gpu = [pytest.mark.gpu, pytest.mark.skipif(cuda_missing() is not None, reason=str(cuda_missing()))]
+
+
+@pytest.fixture
+def pretend(monkeypatch):
+    """Let providers see another onnxruntime: the real one, except that it offers CUDA and opens `opened` sessions."""
+
+    def set_up(opened=(CPU,), available=(CUDA, CPU), error=None, driver=None, installed=("onnxruntime-gpu",)):
+        real = providers.import_onnxruntime()
+        asked = []
+
+        def open_session(target, options, providers, enable_fallback):
+            asked.append(providers)
+            assert enable_fallback == 0
+            wants_cuda = providers[0][0] == CUDA
+            if wants_cuda and error is not None:
+                raise error
+            session = real.InferenceSession(target, options, providers=[CPU])
+            session.get_providers = lambda: list(opened) if wants_cuda else [CPU]
+            return session
+
+        fake = SimpleNamespace(
+            __version__="1.99.0",
+            __file__=real.__file__,
+            SessionOptions=real.SessionOptions,
+            InferenceSession=open_session,
+            get_available_providers=lambda: list(available),
+        )
+        monkeypatch.setattr(providers, "import_onnxruntime", lambda: fake)
+        monkeypatch.setattr(providers, "_driver_problem", lambda: driver)
+        monkeypatch.setattr(providers, "_installed", lambda name: name in installed)
+        return asked
+
+    return set_up
+
+
+def test_auto_uses_cuda_when_the_session_does(gemm, pretend):
+    asked = pretend(opened=(CUDA, CPU))
+    assert seqc_runtime.load(gemm).device == "cuda"
+    assert [name for name, _ in asked[0]] == [CUDA, CPU]
+    assert asked[0][0][1]["use_tf32"] == "0"
+
+
+def test_cuda_is_never_a_silent_cpu(gemm, pretend):
+    pretend(opened=(CPU,))
+    with pytest.raises(
+        RuntimeDeviceError, match=r'device="cuda" cannot be used: onnxruntime 1\.99\.0 does not load its CUDA'
+    ):
+        seqc_runtime.load(gemm, device="cuda")
+
+
+def test_auto_says_why_a_gpu_build_stays_on_the_cpu(gemm, pretend, caplog):
+    pretend(opened=(CPU,))
+    with caplog.at_level(logging.WARNING, "seqc_runtime"):
+        model = seqc_runtime.load(gemm)
+    assert model.device == "cpu"
+    assert 'using the CPU: device="cuda" cannot be used: onnxruntime 1.99.0 does not load its CUDA' in caplog.text
+    assert model.predict(np.ones((2, 4))).shape == (2, 3)
+
+
+@pytest.mark.parametrize("text", ["CUDA failure 2: out of memory", "BatchNormalization training mode is not supported"])
+def test_auto_takes_the_cpu_when_cuda_cannot_open_the_model(gemm, pretend, caplog, text):
+    pretend(error=RuntimeError(text))
+    assert seqc_runtime.load(gemm).device == "cpu"
+    assert text in caplog.text
+
+
+def test_cuda_that_fails_to_open_is_an_error_of_the_device_or_of_the_model(gemm, pretend):
+    pretend(error=RuntimeError("CUDA failure 2: out of memory"))
+    with pytest.raises(RuntimeDeviceError, match=r"onnxruntime 1\.99\.0 says: CUDA failure 2: out of memory"):
+        seqc_runtime.load(gemm, device="cuda")
+    pretend(error=RuntimeError("no kernel for Foo"))
+    with pytest.raises(RuntimeModelError, match=r"cannot load the model given as .* bytes: no kernel for Foo"):
+        seqc_runtime.load(gemm, device="cuda")
+
+
+def test_a_missing_driver_is_named(gemm, pretend):
+    pretend(driver="there is no NVIDIA driver on this machine")
+    with pytest.raises(RuntimeDeviceError, match="there is no NVIDIA driver on this machine"):
+        seqc_runtime.load(gemm, device="cuda")
+
+
+def test_the_cpu_wheel_is_named(gemm, pretend):
+    pretend(available=(CPU,), installed=("onnxruntime",))
+    message = (
+        "this onnxruntime is built without CUDA; the GPU build is another wheel: pip uninstall -y onnxruntime && pip"
+    )
+    with pytest.raises(RuntimeDeviceError, match=re.escape(message)):
+        seqc_runtime.load(gemm, device="cuda")
+    assert seqc_runtime.load(gemm).device == "cpu"
+
+
+def test_clashing_wheels_are_named(gemm, pretend):
+    pretend(available=(CPU,), installed=("onnxruntime", "onnxruntime-gpu"))
+    message = (
+        "onnxruntime and onnxruntime-gpu are both installed and overwrite each other, and the CPU one won: pip uninst"
+    )
+    with pytest.raises(RuntimeDeviceError, match=re.escape(message)):
+        seqc_runtime.load(gemm, device="cuda")
+
+
+def test_cpu_never_asks_for_cuda(gemm, pretend):
+    asked = pretend(opened=(CUDA, CPU))
+    assert seqc_runtime.load(gemm, device="cpu").device == "cpu"
+    assert [[name for name, _ in providers] for providers in asked] == [[CPU]]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_cuda_model_in_a_forked_child_says_what_to_do(gemm, pretend):
+    pretend(opened=(CUDA, CPU))
+    model = seqc_runtime.load(gemm)
+    model._holder.forget()
+    with pytest.raises(RuntimeDeviceError, match="CUDA does not survive a fork: load it in the child"):
+        model.predict(np.ones((1, 4)))
+
+
+def test_a_file_replaced_while_it_is_loaded_is_refused(gemm, tmp_path, monkeypatch):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(gemm)
+    ort = providers.import_onnxruntime()
+    options = providers._options
+
+    def replace_then_options(*arguments):
+        path.write_bytes(gemm + b"\x1a\x01z")
+        return options(*arguments)
+
+    monkeypatch.setattr(providers, "_options", replace_then_options)
+    with pytest.raises(RuntimeModelError, match="was changed or removed since it was checked"):
+        seqc_runtime.load(path, device="cpu")
+    assert ort is providers.import_onnxruntime()
+
+
+def import_fails(monkeypatch, outcome):
+    def import_module(name):
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(providers.importlib, "import_module", import_module)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "message"),
+    [
+        (ModuleNotFoundError("no", name="onnxruntime"), 'not installed: pip install "seqc-runtime[cpu]"'),
+        (ModuleNotFoundError("no", name="flatbuffers"), "onnxruntime is installed but misses 'flatbuffers'"),
+        (ImportError("libfoo.so"), "onnxruntime is installed but does not import: libfoo.so"),
+        (SimpleNamespace(), "onnxruntime is installed but incomplete: pip uninstall -y onnxruntime onnxruntime-gpu"),
+    ],
+)
+def test_a_missing_or_broken_onnxruntime_is_named(gemm, monkeypatch, outcome, message):
+    import_fails(monkeypatch, outcome)
+    with pytest.raises(RuntimeDependencyError, match=re.escape(message)):
+        seqc_runtime.load(gemm)
+    with pytest.raises(ImportError):
+        seqc_runtime.load(gemm)
+
+
+class TestOnGpu:
+    pytestmark = gpu
+
+    def test_auto_is_cuda(self, gemm):
+        assert seqc_runtime.load(gemm).device == "cuda"
+
+    def test_cuda_agrees_with_the_cpu(self, gemm, lstm):
+        random = np.random.default_rng(4)
+        for data, shape in ((gemm, (64, 4)), (lstm, (8, 12, 2))):
+            x = random.normal(size=shape).astype(np.float32)
+            expected = seqc_runtime.load(data, device="cpu").predict(x)
+            np.testing.assert_allclose(
+                seqc_runtime.load(data, device="cuda").predict(x), expected, rtol=1e-5, atol=1e-5
+            )
+
+    def test_tf32_is_off(self, make):
+        from onnx import TensorProto, helper
+
+        data = make(
+            [helper.make_node("MatMul", ["x", "w"], ["y"])],
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 512])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 512])],
+            {"w": np.random.default_rng(5).normal(size=(512, 512)).astype(np.float32)},
+        )
+        x = np.random.default_rng(6).normal(size=(256, 512)).astype(np.float32)
+        expected = seqc_runtime.load(data, device="cpu").predict(x)
+        np.testing.assert_allclose(seqc_runtime.load(data, device="cuda").predict(x), expected, atol=2e-4)

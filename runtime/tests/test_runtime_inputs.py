@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from onnx import TensorProto
+
+import seqc_runtime
+from seqc_runtime import RuntimeInputError, RuntimeInputTypeError
+
+
+def refuses(model, x, message, kind=RuntimeInputError):
+    with pytest.raises(kind, match=re.escape(message)):
+        model.predict(x)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", "longdouble", "int8", "int64", "uint16", "bool"])
+def test_a_float_input_takes_floats_integers_and_booleans(gemm, gemm_reference, dtype):
+    x = np.array([[0, 1, 1, 0], [1, 1, 0, 1]]).astype(dtype)
+    y = seqc_runtime.load(gemm, device="cpu").predict(x)
+    np.testing.assert_allclose(y, gemm_reference(x.astype(np.float32)), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("x", [np.array([1.0]), np.array([1.5], np.float16)])
+def test_floats_never_become_integers(identity, x):
+    model = seqc_runtime.load(identity(TensorProto.INT32), device="cpu")
+    message = f"input 'x' needs int32[batch]; got {x.dtype}: round it yourself and pass x.astype('int32')"
+    refuses(model, x, message, RuntimeInputTypeError)
+
+
+@pytest.mark.parametrize("x", [np.array([1j]), np.array(["1"]), np.array([None]), np.array([b"1"])])
+def test_other_kinds_never_become_floats(identity, x):
+    model = seqc_runtime.load(identity(TensorProto.FLOAT), device="cpu")
+    refuses(model, x, "input 'x' needs float32[batch]; got ", RuntimeInputTypeError)
+
+
+def test_a_dtype_error_is_also_the_built_in_type_error(identity):
+    with pytest.raises(TypeError):
+        seqc_runtime.load(identity(TensorProto.INT64), device="cpu").predict(np.array([0.5]))
+
+
+def test_integers_become_other_integers_only_when_they_fit(identity):
+    model = seqc_runtime.load(identity(TensorProto.UINT8), device="cpu")
+    for dtype in ("int64", "int8", "uint32", "bool"):
+        assert model.predict(np.array([0, 1]).astype(dtype)).tolist() == [0, 1]
+    assert model.predict(np.array([255], np.int64)).tolist() == [255]
+    refuses(model, np.array([3, 256]), "needs uint8[batch], so values from 0 to 255; got 3 to 256")
+    refuses(model, np.array([-1, 3]), "got -1 to 3")
+    refuses(
+        seqc_runtime.load(identity(TensorProto.INT64), device="cpu"),
+        np.array([2**63], np.uint64),
+        f"got {2**63} to {2**63}",
+    )
+
+
+def test_a_boolean_input_takes_only_booleans(identity):
+    model = seqc_runtime.load(identity(TensorProto.BOOL), device="cpu")
+    assert model.predict(np.array([True, False])).tolist() == [True, False]
+    refuses(model, np.array([1, 0]), "needs bool[batch]; got int64", RuntimeInputTypeError)
+
+
+def test_a_text_input_takes_only_text(identity):
+    model = seqc_runtime.load(identity(TensorProto.STRING), device="cpu")
+    for x in (np.array([1]), np.array(["a", 1], object), np.array([b"a"])):
+        refuses(model, x, "input 'x' needs text (str[batch]); got ", RuntimeInputTypeError)
+
+
+def test_big_endian_and_strided_arrays_give_the_same_result(gemm):
+    model = seqc_runtime.load(gemm, device="cpu")
+    x = np.random.default_rng(2).normal(size=(6, 4)).astype(np.float32)
+    expected = model.predict(x)
+    wide = np.empty((12, 8), np.float32)
+    wide[::2, ::2] = x
+    for same in (x.astype(">f4"), np.asfortranarray(x), wide[::2, ::2], x[::-1].copy()[::-1]):
+        np.testing.assert_array_equal(same, x)
+        np.testing.assert_array_equal(model.predict(same), expected)
+
+
+def test_a_scalar_input_stays_a_scalar(identity):
+    model = seqc_runtime.load(identity(TensorProto.FLOAT, ()), device="cpu")
+    assert model.predict(np.float64(2.5)).shape == ()
+    assert model.predict(3) == 3
+
+
+def test_the_users_array_is_not_changed(gemm):
+    x = np.ones((2, 4), np.float32)
+    seqc_runtime.load(gemm, device="cpu").predict(x)
+    assert x.flags.writeable
+    np.testing.assert_array_equal(x, np.ones((2, 4)))
+
+
+def test_a_missing_batch_axis_gets_a_hint(gemm):
+    model = seqc_runtime.load(gemm, device="cpu")
+    refuses(model, np.ones(4), "input 'x' needs float32[batch, 4]; got [4]: add a batch axis: x[None]")
+
+
+def test_a_wrong_size_and_a_wrong_rank_are_named(gemm):
+    model = seqc_runtime.load(gemm, device="cpu")
+    refuses(model, np.ones((2, 5)), "input 'x' needs float32[batch, 4]; got [2, 5]")
+    refuses(model, np.ones((2, 2, 4)), "got [2, 2, 4] (rank 3 instead of 2)")
+
+
+def test_axes_of_one_name_need_one_size(two_inputs):
+    refuses(
+        seqc_runtime.load(two_inputs, device="cpu"),
+        [np.ones((2, 2)), np.ones((3, 2))],
+        "input 'b' float32[batch, 2] has batch = 3, but input 'a' has batch = 2",
+    )
+
+
+def test_wrong_numbers_and_names_of_inputs_are_named(two_inputs, gemm):
+    model = seqc_runtime.load(two_inputs, device="cpu")
+    x = np.ones((1, 2))
+    refuses(
+        model, x, "the model has 2 inputs ('a', 'b'); got one ndarray: pass a list in that order, or a dict by name"
+    )
+    refuses(model, [x], "the model has 2 inputs ('a', 'b'); got a list of 1")
+    refuses(model, {"a": x, "c": x}, "the model's inputs are 'a', 'b'; the dict has no 'b' and unknown 'c'")
+    refuses(model, {"a": x, "b": x, "c": x}, "the dict has unknown 'c'")
+    single = seqc_runtime.load(gemm, device="cpu")
+    refuses(single, [[1, 2, 3, 4], [1, 2, 3, 4]], "if it is the data itself, pass numpy.asarray(it)")
+
+
+def test_ragged_data_is_refused(gemm):
+    refuses(seqc_runtime.load(gemm, device="cpu"), [[[1.0], [1.0, 2.0]]], "got data that is no array")

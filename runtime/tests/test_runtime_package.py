@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import seqc_runtime
+
+PACKAGE = Path(seqc_runtime.__file__).parent
+RUNTIME = Path(__file__).parents[1]
+README = (RUNTIME / "README.md").read_text(encoding="utf-8")
+
+
+def imported_names(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} imports relatively"
+            names.add((node.module or "").split(".")[0])
+    return names
+
+
+def test_nothing_imports_seqc_or_anything_but_numpy_and_the_standard_library():
+    files = sorted(PACKAGE.rglob("*.py"))
+    assert len(files) > 5
+    for path in files:
+        assert imported_names(path) <= {"numpy", "seqc_runtime"} | set(sys.stdlib_module_names), path.name
+
+
+def test_only_providers_names_onnxruntime_as_a_module():
+    for path in PACKAGE.rglob("*.py"):
+        constants = {
+            n.value for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Constant)
+        }
+        assert ("onnxruntime" in constants) == (path.name == "providers.py"), path.name
+
+
+def test_importing_the_package_imports_neither_onnxruntime_nor_seqc(run_python):
+    ended = run_python("import sys, seqc_runtime; print(sorted({'onnxruntime', 'seqc', 'onnx'} & set(sys.modules)))")
+    assert ended.stdout == "[]\n", ended.stderr
+
+
+def test_every_error_is_under_one_tree_and_is_a_built_in_kind():
+    from seqc_runtime import errors
+
+    members = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, Exception)]
+    assert len(members) > 5
+    for error in members:
+        assert issubclass(error, seqc_runtime.SeqcRuntimeError)
+        assert getattr(seqc_runtime, error.__name__) is error
+        assert error is seqc_runtime.SeqcRuntimeError or any(
+            base.__module__ == "builtins"
+            for base in error.__mro__[1:]
+            if base not in (Exception, BaseException, object)
+        )
+
+
+def test_all_lists_what_exists():
+    assert all(hasattr(seqc_runtime, name) for name in seqc_runtime.__all__)
+
+
+def test_the_project_file_promises_numpy_only_and_two_extras():
+    project = tomllib.loads((RUNTIME / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert [re.split("[<>=]", need)[0] for need in project["dependencies"]] == ["numpy"]
+    extras = {
+        name: [re.split("[<>=]", need)[0] for need in needs] for name, needs in project["optional-dependencies"].items()
+    }
+    assert extras == {"cpu": ["onnxruntime"], "gpu": ["onnxruntime-gpu"]}
+
+
+def test_the_types_are_shipped():
+    assert (PACKAGE / "py.typed").is_file()
+
+
+def test_the_readme_runs(gemm, two_inputs, two_outputs, tmp_path, monkeypatch):
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) >= 2
+    for name, data in (("model", gemm), ("two_inputs", two_inputs), ("two_outputs", two_outputs)):
+        (tmp_path / f"{name}.onnx").write_bytes(data)
+    monkeypatch.chdir(tmp_path)
+    exec(compile("\n".join(blocks), "README.md", "exec"), {})
+
+
+def test_the_readme_names_every_error():
+    named = set(re.findall(r"`(Runtime\w+Error|SeqcRuntimeError)`", README))
+    assert named == {name for name in seqc_runtime.__all__ if name.endswith("Error")}

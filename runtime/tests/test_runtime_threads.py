@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import seqc_runtime
+from seqc_runtime import providers
+from seqc_runtime.threads import CpuBudget, affinity_count, cgroup_quota, cpu_budget
+
+
+def write(root: Path, path: str, text: str) -> None:
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+def test_without_cgroups_there_is_no_quota(tmp_path):
+    assert cgroup_quota(tmp_path) is None
+
+
+def test_cgroup_v2_max_is_no_quota(tmp_path):
+    write(tmp_path, "proc/self/cgroup", "0::/\n")
+    write(tmp_path, "sys/fs/cgroup/cpu.max", "max 100000\n")
+    assert cgroup_quota(tmp_path) is None
+
+
+def test_cgroup_v2_quota_is_in_cpus(tmp_path):
+    write(tmp_path, "proc/self/cgroup", "0::/\n")
+    write(tmp_path, "sys/fs/cgroup/cpu.max", "150000 100000\n")
+    assert cgroup_quota(tmp_path) == 1.5
+
+
+@pytest.mark.parametrize(
+    ("inner", "outer", "tightest"), [("max", "200000", 2), ("50000", "200000", 0.5), ("400000", "100000", 1)]
+)
+def test_the_tightest_ancestor_counts(tmp_path, inner, outer, tightest):
+    write(tmp_path, "proc/self/cgroup", "0::/pod/container\n")
+    write(tmp_path, "sys/fs/cgroup/pod/container/cpu.max", f"{inner} 100000\n")
+    write(tmp_path, "sys/fs/cgroup/pod/cpu.max", f"{outer} 100000\n")
+    assert cgroup_quota(tmp_path) == tightest
+
+
+def test_a_sibling_cgroup_does_not_count(tmp_path):
+    write(tmp_path, "proc/self/cgroup", "0::/pod/a\n")
+    write(tmp_path, "sys/fs/cgroup/pod/b/cpu.max", "10000 100000\n")
+    assert cgroup_quota(tmp_path) is None
+
+
+def test_a_path_outside_the_namespace_leaves_the_mount_itself(tmp_path):
+    write(tmp_path, "proc/self/cgroup", "0::/../../other\n")
+    write(tmp_path, "sys/fs/cgroup/cpu.max", "300000 100000\n")
+    write(tmp_path, "sys/fs/other/cpu.max", "100000 100000\n")
+    assert cgroup_quota(tmp_path) == 3
+
+
+@pytest.mark.parametrize("controllers", ["cpu", "cpu,cpuacct", "cpuacct,cpu"])
+def test_cgroup_v1_quota_with_its_ancestors(tmp_path, controllers):
+    mount = f"sys/fs/cgroup/{controllers}"
+    write(tmp_path, "proc/self/cgroup", f"5:memory:/x\n3:{controllers}:/docker/abc\n1:name=systemd:/\n")
+    write(tmp_path, f"{mount}/docker/abc/cpu.cfs_quota_us", "-1\n")
+    write(tmp_path, f"{mount}/docker/abc/cpu.cfs_period_us", "100000\n")
+    write(tmp_path, f"{mount}/docker/cpu.cfs_quota_us", "250000\n")
+    write(tmp_path, f"{mount}/docker/cpu.cfs_period_us", "100000\n")
+    assert cgroup_quota(tmp_path) == 2.5
+
+
+def test_cgroup_v1_seen_from_inside_a_container_reads_the_mount(tmp_path):
+    write(tmp_path, "proc/self/cgroup", "3:cpu:/docker/abc\n0::/docker/abc\n")
+    write(tmp_path, "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "100000\n")
+    write(tmp_path, "sys/fs/cgroup/cpu/cpu.cfs_period_us", "50000\n")
+    assert cgroup_quota(tmp_path) == 2
+
+
+@pytest.mark.parametrize("text", ["", "garbage", "abc 100000", "100000", "100000 0"])
+def test_malformed_limits_are_no_limits(tmp_path, text):
+    write(tmp_path, "proc/self/cgroup", "0::/\nnonsense\n")
+    write(tmp_path, "sys/fs/cgroup/cpu.max", text)
+    assert cgroup_quota(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("affinity", "quota", "cpus"), [(8, None, 8), (8, 2.0, 2), (8, 1.2, 2), (8, 0.1, 1), (2, 6.0, 2), (1, None, 1)]
+)
+def test_cpus_is_the_smaller_of_affinity_and_the_quota_rounded_up(affinity, quota, cpus):
+    assert CpuBudget(affinity, quota).cpus == cpus
+
+
+def test_threads_spin_only_with_a_cpu_each_and_no_quota():
+    assert CpuBudget(4, None).may_spin(4)
+    assert not CpuBudget(4, None).may_spin(5)
+    assert not CpuBudget(4, 2.0).may_spin(1)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity masks")
+def test_affinity_is_followed():
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert affinity_count() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def test_a_model_takes_the_budget_by_default(gemm):
+    assert seqc_runtime.load(gemm, device="cpu").threads == cpu_budget().cpus
+
+
+def test_onnxruntime_gets_the_threads_and_the_spinning_rule():
+    ort = providers.import_onnxruntime()
+    key = "session.intra_op.allow_spinning"
+    options = providers._options(ort, 3, CpuBudget(4, None))
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
+    assert options.get_session_config_entry(key) == "1"
+    assert providers._options(ort, 3, CpuBudget(4, 2.0)).get_session_config_entry(key) == "0"
