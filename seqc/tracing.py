@@ -93,6 +93,10 @@ class Variable:
         else:
             self._array = np.array(value, self.dtype)
 
+    def replace(self, array: Array) -> None:
+        """Takes over a computed array of the variable's shape without a copy."""
+        self._array = np.asarray(array)
+
     def assign_add(self, value: Any) -> None:
         """Adds to the variable."""
         self.assign(self.to_value() + value)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import inspect
-import re
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from seqc import dims, initializers, regularizers
+from seqc import constraints, initializers, regularizers, serialization
 from seqc.errors import ConfigError, NotBuiltError, ShapeError
-from seqc.ir import Array, Graph, Shape, Type, Value, as_value, constant, input_value, scope
+from seqc.ir import Array, Graph, Type, Value, as_value, constant, input_value, scope
+from seqc.layers._common import KerasShape, constructed_at, dtype_name, snake_case, symbolic_shape
+from seqc.ops.elementwise import cast
+from seqc.ops.reduce import count
 from seqc.serialization import Configurable
 from seqc.tracing import Trace, Variable, current_trace, tracing
 from seqc.utils.naming import unique_name
 
-KerasShape = tuple[int | None, ...]
-_PACKAGE = str(Path(__file__).resolve().parent.parent)
-_FLOATS = ("float16", "float32", "float64")
+__all__ = ["KerasShape", "Layer", "dtype_name", "snake_case", "symbolic_shape"]
 
 
 class Layer(Configurable):
@@ -41,6 +39,8 @@ class Layer(Configurable):
     input_rank: int | tuple[int, ...] | None = None
     min_input_rank: int | None = None
     supports_masking = False
+    # Arguments of Keras that say nothing new at these values, and ask for something seqc does not do at any other.
+    inert: ClassVar[dict[str, tuple[Any, ...]]] = {}
 
     def __init__(
         self,
@@ -54,8 +54,7 @@ class Layer(Configurable):
         batch_input_shape: KerasShape | None = None,
         **unknown: Any,
     ) -> None:
-        if unknown:
-            raise ConfigError(f"Unrecognized keyword arguments passed to {type(self).__name__}: {unknown}")
+        self._refuse_unknown(unknown)
         self.name = str(name) if name is not None else unique_name(snake_case(type(self).__name__))
         self.dtype = dtype_name(dtype)
         self.built = False
@@ -65,13 +64,29 @@ class Layer(Configurable):
         self._children: dict[str, Any] = {}
         self._parent_path = ""
         self._build_shape: KerasShape | None = None
-        self._origin = _constructed_at()
+        # Sizes that the weights were made for, by axis.
+        self._input_sizes: dict[int, int] = {}
+        self._eager_calls = 0
+        # The shape of the latest result, for summaries.
+        self.output_shape_seen: KerasShape | None = None
+        self._origin = constructed_at()
         if input_dim is not None:
             input_shape = (input_dim,)
         if batch_input_shape is not None:
             input_shape = tuple(batch_input_shape)[1:]
         # Older scripts give the first layer of a model its input shape, without the batch.
         self.declared_input_shape = None if input_shape is None else tuple(input_shape)
+
+    def _refuse_unknown(self, given: dict[str, Any]) -> None:
+        inert = {"autocast": (True,), **self.inert}
+        unknown = {name: value for name, value in given.items() if name not in inert}
+        if unknown:
+            raise ConfigError(f"Unrecognized keyword arguments passed to {type(self).__name__}: {unknown}")
+        for name, value in given.items():
+            if value not in inert[name]:
+                raise ConfigError(
+                    f"{type(self).__name__} does not support {name}={value!r} in seqc; leave it at {inert[name][0]!r}."
+                )
 
     # -- to be written by subclasses ---------------------------------------------------------------------------------
 
@@ -111,13 +126,15 @@ class Layer(Configurable):
                 "Shapes used to initialize variables must be fully-defined (no `None` dimensions). Received: "
                 f"shape={sizes} for variable path='{self.path}/{label}'"
             )
-        start = initializers.get(initializer)(tuple(int(s) for s in sizes), dtype or self.dtype)
+        sizes, kind = tuple(int(s) for s in sizes), np.dtype(dtype or self.dtype)
+        serialization.reserve(sizes, kind.itemsize, f"{self.path}/{label}")
+        start = initializers.get(initializer or "zeros")(sizes, kind.name)
         variable = Variable(
-            np.asarray(start, dtype or self.dtype),
+            np.asarray(start, kind),
             name=label,
             trainable=trainable,
             regularizer=regularizers.get(regularizer),
-            constraint=constraint,
+            constraint=constraints.get(constraint),
         )
         variable.path = f"{self.path}/{label}"
         self._variables.append(variable)
@@ -236,9 +253,10 @@ class Layer(Configurable):
         trace = current_trace()
         if trace is None:
             return self._call_eagerly(x, training, mask)
-        value = as_value(x)
+        value = self._cast_input(as_value(x))
         self._check_input(value.type)
         self.ensure_built(value)
+        self._check_sizes(value.type)
         if mask is None:
             mask = trace.masks.get(value)
         is_training = trace.training if training is None else training
@@ -253,6 +271,10 @@ class Layer(Configurable):
             self._add_penalties(trace, result)
         return result
 
+    def _cast_input(self, x: Value) -> Value:
+        """Floats come in the layer's own precision, whatever they were before."""
+        return cast(x, self.dtype) if x.type.is_float and self.dtype.startswith("float") else x
+
     def _invoke(self, x: Value, training: bool, mask: Value | None) -> Value:
         accepted = inspect.signature(self.call).parameters
         options: dict[str, Any] = {}
@@ -263,21 +285,17 @@ class Layer(Configurable):
         return self.call(x, **options)  # type: ignore[no-any-return]
 
     def _call_eagerly(self, x: Any, training: bool | None, mask: Any) -> Value:
-        value = as_value(x)
-        if value.type.is_float and value.dtype != self.dtype:
-            from seqc.ops.elementwise import cast
-
-            value = cast(value, self.dtype)
-        trace = Trace(bool(training))
-        with tracing(trace):
-            result = self(value, training, None if mask is None else as_value(mask))
         from seqc.backends.numpy import Plan
         from seqc.random import next_seed
 
+        trace = Trace(bool(training))
+        with tracing(trace):
+            result = self(as_value(x), training, None if mask is None else as_value(mask))
         leaves = (trace.seed, trace.step, *trace.reads.values())
         outputs = (result, *trace.updates.values())
         graph = Graph(leaves, outputs, tuple(str(i) for i in range(len(outputs))))
-        start = [np.int64(next_seed()), np.int64(0), *(v.array for v in trace.reads)]
+        start = [np.int64(next_seed()), np.int64(self._eager_calls), *(v.array for v in trace.reads)]
+        self._eager_calls += 1
         computed = [constant(y) for y in Plan(graph).run(start)]
         for variable, new in zip(trace.updates, computed[1:], strict=True):
             variable.assign(new)
@@ -302,8 +320,6 @@ class Layer(Configurable):
     def _add_penalties(self, trace: Trace, result: Value) -> None:
         if self.activity_regularizer is None or not isinstance(result, Value):
             return
-        from seqc.ops.reduce import count
-
         trace.losses.append(self.activity_regularizer(result) / count(result, (0,)))
 
     def _check_input(self, x: Type) -> None:
@@ -313,6 +329,16 @@ class Layer(Configurable):
             self._refuse(x, f"ndim={' or '.join(map(str, ranks))}")
         if self.min_input_rank is not None and x.rank < self.min_input_rank:
             self._refuse(x, f"min_ndim={self.min_input_rank}")
+
+    def _check_sizes(self, x: Type) -> None:
+        for axis, size in self._input_sizes.items():
+            if x.shape[axis] != size:
+                shown = tuple(d if isinstance(d, int) else None for d in x.shape)
+                raise ShapeError(
+                    f"Input 0 of layer '{self.name}' ({self.described()}) is incompatible with the layer: its weights "
+                    f"were made for axis {axis} of size {size}, but received input with shape {shown}. Feed data of "
+                    "that size, or make a new layer."
+                )
 
     def _refuse(self, x: Type, expected: str) -> None:
         raise ShapeError(
@@ -357,6 +383,8 @@ class Layer(Configurable):
         policy = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": self.dtype}, "registered_name": None}
         base: dict[str, Any] = {"name": self.name, "trainable": self._trainable, "dtype": policy}
         own = super().get_config()
+        if self.activity_regularizer is not None:
+            base["activity_regularizer"] = serialization.serialize(self.activity_regularizer)
         for left_out in ("input_shape", "input_dim", "batch_input_shape"):
             own.pop(left_out, None)
         return base | {k: v for k, v in own.items() if k not in base}
@@ -367,56 +395,6 @@ class Layer(Configurable):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
-
-
-def symbolic_shape(shape: KerasShape, prefix: str = "") -> Shape:
-    """Returns a Keras shape with names for the unknown sizes: batch first, then time, height, width by rank."""
-    names = {
-        2: ["batch", "features"],
-        3: ["batch", "time", "features"],
-        4: ["batch", "height", "width", "channels"],
-        5: ["batch", "depth", "height", "width", "channels"],
-    }.get(len(shape), ["batch", *(f"dim_{i}" for i in range(1, len(shape)))])
-    return tuple(dims.symbol(prefix + n) if d is None else d for n, d in zip(names, shape, strict=False))
-
-
-def dtype_name(dtype: Any) -> str:
-    """Returns the name of a dtype given as a string, a NumPy type or a policy.
-
-    Raises:
-        ConfigError: it is none that layers can compute in.
-    """
-    name = getattr(dtype, "name", dtype)
-    if name is None:
-        return "float32"
-    if not isinstance(name, str):
-        name = np.dtype(name).name
-    if name.startswith(("int", "uint", "bool", "string")) or name in _FLOATS:
-        return name
-    raise ConfigError(f"Cannot use '{name}' as a layer's dtype. Valid ones are {', '.join(_FLOATS)} and integers.")
-
-
-def snake_case(name: str) -> str:
-    """Returns a class name the way Keras names layers: `Conv2D` -> `conv2d`, `ReLU` -> `re_lu`."""
-    name = re.sub(r"\W+", "", name)
-    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
-def _constructed_at() -> str:
-    """Returns 'file:line' of the user's line that made the layer."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        path = frame.f_code.co_filename
-        if not path.startswith(_PACKAGE) and not path.startswith("<"):
-            shown = Path(path)
-            try:
-                shown = shown.relative_to(Path.cwd())
-            except ValueError:
-                shown = Path(shown.name)
-            return f"{shown}:{frame.f_lineno}"
-        frame = frame.f_back  # type: ignore[assignment]
-    return ""
 
 
 def _is_layer(value: Any) -> bool:

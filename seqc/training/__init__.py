@@ -1,0 +1,1 @@
+"""Training: the step as one graph, the data, and the loop around them."""

@@ -1,0 +1,150 @@
+"""What `compile` sets up: optimizer, loss and metrics, resolved against the first data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from seqc import losses, metrics, optimizers
+from seqc.errors import ConfigError
+from seqc.ir import Array, Type, Value
+from seqc.serialization import serialize
+
+
+class Compiled:
+    """The arguments of `compile`, made into objects.
+
+    Metrics named by strings such as "accuracy" are chosen when the shapes of labels and predictions are known.
+    """
+
+    def __init__(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        metrics_list: Any = None,
+        weighted_metrics: Any = None,
+        loss_weights: Any = None,
+    ) -> None:
+        self.optimizer = optimizers.get(optimizer)
+        self.given_loss, self.given_metrics, self.given_weighted = loss, metrics_list, weighted_metrics
+        self.loss_weights = loss_weights
+        self.loss = _as_loss(loss, loss_weights)
+        self.loss_name = getattr(self.loss, "name", str(loss))
+        self.loss_tracker = metrics.Mean(name="loss")
+        self.metric_ids = _listed(metrics_list, "metrics")
+        self.weighted_ids = _listed(weighted_metrics, "weighted_metrics")
+        self.metrics: list[Any] | None = None
+        self.weighted: list[Any] = []
+
+    def resolve(self, y_true: Type, y_pred: Type) -> None:
+        """Chooses the metrics for these shapes, once."""
+        if self.metrics is not None:
+            return
+        shapes = (_keras(y_true), _keras(y_pred))
+        self.metrics = [metrics.resolve(m, *shapes) for m in self.metric_ids]
+        self.weighted = [metrics.resolve(m, *shapes) for m in self.weighted_ids]
+        taken = {m.name for m in self.metrics}
+        for metric in self.weighted:
+            if metric.name in taken:
+                metric.name = f"weighted_{metric.name}"
+
+    def update_metrics(self, y: Value, y_pred: Value, sample_weight: Value | None, mask: Value | None) -> None:
+        """Adds a batch to all metrics; a mask enters all of them, sample weights only the weighted ones."""
+        from seqc.ops.elementwise import cast
+
+        self.resolve(y.type, y_pred.type)
+        valid = None if mask is None else cast(mask, y_pred.dtype)
+        for metric in self.metrics or ():
+            metric.update_state(y, y_pred, sample_weight=valid)
+        weight = sample_weight
+        if valid is not None:
+            weight = valid if sample_weight is None else valid * _align(sample_weight, valid)
+        for metric in self.weighted:
+            metric.update_state(y, y_pred, sample_weight=weight)
+
+    @property
+    def all_metrics(self) -> list[Any]:
+        return [self.loss_tracker, *(self.metrics or ()), *self.weighted]
+
+    def reset_metrics(self) -> None:
+        for metric in self.all_metrics:
+            metric.reset_state()
+
+    def results(self) -> dict[str, Any]:
+        """Returns the metrics' current values by name, the loss first."""
+        found: dict[str, Any] = {}
+        for metric in self.all_metrics:
+            value = np.asarray(metric.result())
+            found[metric.name] = float(value) if value.ndim == 0 else value
+        return found
+
+    def check_labels(self, y: Array | None, y_pred_shape: Sequence[int | None]) -> None:
+        """Raises DataError if label values cannot belong to the output."""
+        if y is not None and self.loss is not None:
+            losses.check_labels(self.loss, y, tuple(y_pred_shape))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments as plain data, as Keras writes them."""
+        return {
+            "optimizer": serialize(self.optimizer),
+            "loss": serialize(self.given_loss),
+            "loss_weights": serialize(self.loss_weights),
+            "metrics": serialize(self.given_metrics),
+            "weighted_metrics": serialize(self.given_weighted),
+            "run_eagerly": False,
+            "steps_per_execution": 1,
+            "jit_compile": False,
+        }
+
+
+def _as_loss(loss: Any, weights: Any) -> Any:
+    if isinstance(loss, list | tuple) and len(loss) == 1:
+        loss = loss[0]
+    if isinstance(loss, list | tuple | dict) and not (isinstance(loss, dict) and "class_name" in loss):
+        raise ConfigError(f"A Sequential model has one output and takes one loss; got {loss!r}.")
+    found = losses.get(loss)
+    if weights is None or found is None:
+        return found
+    factor = weights[0] if isinstance(weights, list | tuple) else weights
+    if not isinstance(factor, int | float):
+        raise ConfigError(f"loss_weights of a model with one output is one number; got {weights!r}.")
+
+    def weighted(y_true: Any, y_pred: Any, sample_weight: Any = None, mask: Any = None) -> Any:
+        return found(y_true, y_pred, sample_weight=sample_weight, mask=mask) * float(factor)
+
+    weighted.name = found.name  # type: ignore[attr-defined]
+    weighted.inner = found  # type: ignore[attr-defined]
+    return weighted
+
+
+def _listed(given: Any, name: str) -> list[Any]:
+    """Returns the metrics of the one output, whichever way they were given."""
+    if given is None:
+        return []
+    if isinstance(given, dict):
+        if len(given) != 1:
+            raise ConfigError(f"A Sequential model has one output; `{name}` names {len(given)}: {list(given)}.")
+        given = next(iter(given.values()))
+        given = given if isinstance(given, list | tuple) else [given]
+    if not isinstance(given, list | tuple):
+        raise ConfigError(
+            f"Expected `{name}` argument to be a list, tuple, or dict. Received instead: {name}={given!r} of type "
+            f"{type(given)}"
+        )
+    if len(given) == 1 and isinstance(given[0], list | tuple):
+        given = given[0]
+    return [m for m in given if m is not None]
+
+
+def _keras(t: Type) -> tuple[int | None, ...]:
+    return tuple(d if isinstance(d, int) else None for d in t.shape)
+
+
+def _align(weight: Value, valid: Value) -> Value:
+    """Gives sample weights the axes of a mask, on the right."""
+    from seqc.ops.shape import expand_dims
+
+    missing = valid.type.rank - weight.type.rank
+    return expand_dims(weight, tuple(range(weight.type.rank, valid.type.rank))) if missing > 0 else weight

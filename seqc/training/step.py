@@ -1,0 +1,155 @@
+"""Training, evaluation and prediction steps as graphs.
+
+A step is traced once per kind of input: (x, y, sample_weight, seed, step, state...) -> (loss, new state...), where the
+state is every variable it reads - weights, optimizer slots, moving statistics, metric totals - and nothing changes
+inside. The same graph runs on NumPy and lowers to ONNX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqc.autodiff import gradients
+from seqc.backends.numpy import Plan
+from seqc.errors import ShapeError
+from seqc.ir import Array, Graph, Type, Value, input_value
+from seqc.ops.reduce import count
+from seqc.passes import merge_duplicates
+from seqc.tracing import Trace, Variable, tracing
+
+if TYPE_CHECKING:
+    from seqc.sequential import Sequential
+    from seqc.training.compiled import Compiled
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What kinds of arrays a step takes; None where it takes none."""
+
+    x: Type
+    y: Type | None = None
+    weight: Type | None = None
+
+    def values(self) -> dict[str, Value]:
+        """Returns a graph input per array."""
+        named = {"x": self.x, "y": self.y, "sample_weight": self.weight}
+        return {name: input_value(name, t.dtype, t.shape) for name, t in named.items() if t is not None}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A traced step and the variables around it.
+
+    The graph's inputs are the arrays of the signature, seed and step, then one per variable of `reads`; its outputs
+    are the result, then one per variable of `writes`.
+    """
+
+    graph: Graph
+    reads: tuple[Variable, ...]
+    writes: tuple[Variable, ...]
+
+    @cached_property
+    def plan(self) -> Plan:
+        return Plan(merge_duplicates(self.graph))
+
+    def run(self, arrays: Sequence[Array], seed: int, step: int) -> Array:
+        """Runs the step on arrays, keeps the new state, and returns the result."""
+        state = [v.array for v in self.reads]
+        result, *news = self.plan.run([*arrays, np.int64(seed), np.int64(step), *state])
+        for variable, new in zip(self.writes, news, strict=True):
+            variable.replace(new)
+        return result  # type: ignore[no-any-return]
+
+
+def train_step(model: Sequential, compiled: Compiled, signature: Signature) -> Step:
+    """Traces forward pass, loss, gradients, optimizer and metrics of one training step."""
+    trace = Trace(training=True)
+    with tracing(trace):
+        values = signature.values()
+        y_pred = _forward(model, values["x"], training=True)
+        loss = _total_loss(model, compiled, trace, values, y_pred)
+        variables = model.trainable_weights
+        grads = gradients(loss, [trace.reads.get(v, trace.read(v)) for v in variables])
+        compiled.optimizer.apply(grads, variables)
+        _update_metrics(compiled, trace, values, y_pred, loss)
+    return _finish(trace, values, loss)
+
+
+def test_step(model: Sequential, compiled: Compiled, signature: Signature) -> Step:
+    """Traces one step of evaluation: forward pass, loss and metrics."""
+    trace = Trace()
+    with tracing(trace):
+        values = signature.values()
+        y_pred = _forward(model, values["x"], training=False)
+        loss = _total_loss(model, compiled, trace, values, y_pred)
+        _update_metrics(compiled, trace, values, y_pred, loss)
+    return _finish(trace, values, loss)
+
+
+def predict_step(model: Sequential, signature: Signature) -> Step:
+    """Traces the forward pass."""
+    trace = Trace()
+    with tracing(trace):
+        values = signature.values()
+        y_pred = _forward(model, values["x"], training=False)
+    trace.updates.clear()
+    return _finish(trace, values, y_pred)
+
+
+def _forward(model: Sequential, x: Value, training: bool) -> Value:
+    model.check_fits(x.type)
+    return model.call(x, training=training)
+
+
+def _total_loss(
+    model: Sequential, compiled: Compiled, trace: Trace, values: dict[str, Value], y_pred: Value
+) -> Value:
+    from seqc.ops.elementwise import cast
+
+    mask = trace.masks.get(y_pred)
+    total: Value | None = None
+    if compiled.loss is not None:
+        if "y" not in values:
+            raise ShapeError(f"The loss '{compiled.loss_name}' needs labels y, and none were given.")
+        total = compiled.loss(values["y"], y_pred, sample_weight=values.get("sample_weight"), mask=mask)
+    penalties = [v.regularizer(v.to_value()) for v in model.trainable_weights if v.regularizer is not None]
+    for penalty in (*penalties, *trace.losses):
+        total = penalty if total is None else total + cast(penalty, total.dtype)
+    if total is None:
+        raise ShapeError("There is nothing to minimize: compile() was given no loss, and no layer adds a penalty.")
+    return total
+
+
+def _update_metrics(
+    compiled: Compiled, trace: Trace, values: dict[str, Value], y_pred: Value, loss: Value
+) -> None:
+    x = values["x"]
+    size = count(y_pred, (0,)) if not x.type.is_float else count(x, (0,))
+    compiled.loss_tracker.update_state(loss, sample_weight=size)
+    if "y" in values:
+        compiled.update_metrics(values["y"], y_pred, values.get("sample_weight"), trace.masks.get(y_pred))
+
+
+def _finish(trace: Trace, values: dict[str, Value], result: Value) -> Step:
+    writes = tuple(trace.updates)
+    reads = tuple(trace.reads)
+    graph = Graph(
+        (*values.values(), trace.seed, trace.step, *(trace.reads[v] for v in reads)),
+        (result, *(trace.updates[v] for v in writes)),
+        ("result", *_names(writes)),
+    )
+    return Step(graph, reads, writes)
+
+
+def _names(variables: Sequence[Variable]) -> list[str]:
+    return [f"new:{v.path}" for v in variables]
+
+
+def scalar(array: Any) -> float:
+    """Returns a one-element array as a Python float."""
+    return float(np.asarray(array).reshape(()))

@@ -1,0 +1,39 @@
+"""Small public helpers, under Keras's names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from seqc.errors import DataError
+from seqc.ir import Array
+from seqc.random import set_random_seed
+from seqc.utils.naming import clear_session
+
+__all__ = ["clear_session", "normalize", "set_random_seed", "to_categorical"]
+
+
+def to_categorical(x: Any, num_classes: int | None = None) -> Array:
+    """Returns class numbers as rows with a single 1 (float32).
+
+    Args:
+        x: integers of any shape; a last axis of size one is dropped. num_classes: by default the largest plus one.
+
+    Raises:
+        DataError: a number is negative or not below `num_classes`.
+    """
+    numbers = np.asarray(x).astype("int64")
+    if numbers.ndim > 1 and numbers.shape[-1] == 1:
+        numbers = numbers[..., 0]
+    classes = num_classes or int(numbers.max()) + 1
+    if numbers.size and (numbers.min() < 0 or numbers.max() >= classes):
+        raise DataError(f"Class numbers must lie in [0, {classes}); got {numbers.min()} to {numbers.max()}.")
+    return np.eye(classes, dtype="float32")[numbers]
+
+
+def normalize(x: Any, axis: int = -1, order: int = 2) -> Array:
+    """Returns x divided by its norm of the given order along an axis; zero vectors stay zero."""
+    array = np.asarray(x)
+    norm = np.atleast_1d(np.linalg.norm(array, order, axis, keepdims=True))
+    return np.asarray(array / np.where(norm == 0, 1, norm))

@@ -1,0 +1,22 @@
+"""Progress that nobody wants to see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Silence:
+    """Takes the calls of a progress display and shows nothing."""
+
+    def start(self, epoch: int, steps: int) -> None:
+        """An epoch begins."""
+
+    def wants(self, step: int) -> bool:
+        """Tells whether the metrics are worth computing now."""
+        return False
+
+    def advance(self, step: int, logs: dict[str, Any] | None) -> None:
+        """A step is done."""
+
+    def finish(self, logs: dict[str, Any]) -> None:
+        """The epoch is done."""
