@@ -1,0 +1,153 @@
+"""Losses under Keras's names, as classes and as functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seqc import serialization
+from seqc.losses import functions
+from seqc.losses.base import Loss, LossFunctionWrapper
+from seqc.losses.classes import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalHinge,
+    CosineSimilarity,
+    Hinge,
+    Huber,
+    KLDivergence,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    SparseCategoricalCrossentropy,
+    SquaredHinge,
+)
+from seqc.losses.functions import (
+    binary_crossentropy,
+    categorical_crossentropy,
+    categorical_hinge,
+    cosine_similarity,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+)
+from seqc.losses.labels import check_labels
+
+__all__ = [
+    "BinaryCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "CosineSimilarity",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCosh",
+    "Loss",
+    "LossFunctionWrapper",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
+    "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "categorical_hinge",
+    "check_labels",
+    "cosine_similarity",
+    "deserialize",
+    "get",
+    "hinge",
+    "huber",
+    "kind_of_labels",
+    "kl_divergence",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
+    "resolve",
+    "serialize",
+    "sparse_categorical_crossentropy",
+    "squared_hinge",
+]
+
+_SHORT = {
+    "bce": binary_crossentropy,
+    "kld": kl_divergence,
+    "mae": mean_absolute_error,
+    "mape": mean_absolute_percentage_error,
+    "mse": mean_squared_error,
+    "msle": mean_squared_logarithmic_error,
+}
+_ALIASES: dict[str, Any] = (
+    {name: getattr(functions, name) for name in functions.__all__}
+    | _SHORT
+    | {name.upper(): f for name, f in _SHORT.items()}
+)
+
+
+def get(identifier: Any) -> Any:
+    """Returns the loss object or function that a name, a configuration, a function or an object stands for.
+
+    Raises:
+        ConfigError: it stands for none.
+    """
+    return serialization.get(identifier, "losses", "loss", _ALIASES)
+
+
+def resolve(identifier: Any, y_true_shape: tuple[Any, ...], y_pred_shape: tuple[Any, ...]) -> Loss | None:
+    """Returns a loss object ready to be called, as `compile` needs it.
+
+    Args:
+        identifier: as for `get`; "crossentropy" or "ce" is chosen by the shapes. A function is wrapped.
+        y_true_shape, y_pred_shape: of labels and output, batch first.
+    """
+    if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce"):
+        found: Any = _crossentropy(y_true_shape, y_pred_shape)
+    else:
+        found = get(identifier)
+    if found is None or isinstance(found, Loss):
+        return found
+    name = identifier if isinstance(identifier, str) else getattr(found, "__name__", type(found).__name__)
+    return LossFunctionWrapper(found, name=name)
+
+
+def kind_of_labels(y_true_shape: tuple[Any, ...], y_pred_shape: tuple[Any, ...]) -> str:
+    """Returns "binary", "sparse" or "categorical": what Keras takes labels for, by their shape and the output's."""
+    if y_pred_shape[-1] == 1:
+        return "binary"
+    wide = isinstance(y_pred_shape[-1], int) and y_pred_shape[-1] > 1
+    if len(y_true_shape) < len(y_pred_shape) or (y_true_shape[-1] == 1 and wide):
+        return "sparse"
+    return "categorical"
+
+
+def _crossentropy(y_true_shape: tuple[Any, ...], y_pred_shape: tuple[Any, ...]) -> Any:
+    return {
+        "binary": binary_crossentropy,
+        "sparse": sparse_categorical_crossentropy,
+        "categorical": categorical_crossentropy,
+    }[kind_of_labels(y_true_shape, y_pred_shape)]
+
+
+def serialize(loss: Any) -> Any:
+    """Returns a loss as plain data."""
+    return serialization.serialize(loss)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """Returns the loss that plain data describe, or that a name stands for."""
+    return get(config) if isinstance(config, str) else serialization.deserialize(config, custom_objects)
