@@ -1,0 +1,64 @@
+"""Running ONNX models with onnxruntime. The only module of seqc that imports it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seqc.errors import ExportError, MissingDependencyError
+from seqc.ir import Array
+
+
+class Session:
+    """A model loaded by onnxruntime.
+
+    Args:
+        model: the bytes of an .onnx file. threads: how many threads one operation may use; None leaves the choice to
+        onnxruntime. providers: what runs the nodes, by onnxruntime's names.
+
+    Raises:
+        MissingDependencyError: onnxruntime is not installed. ExportError: it refuses the model.
+    """
+
+    def __init__(
+        self, model: bytes, *, threads: int | None = None, providers: Sequence[str] = ("CPUExecutionProvider",)
+    ) -> None:
+        runtime = _import()
+        options = runtime.SessionOptions()
+        options.log_severity_level = 3  # errors reach the caller as exceptions; warnings would only repeat the plan
+        if threads is not None:
+            options.intra_op_num_threads = threads
+            options.inter_op_num_threads = 1
+        try:
+            self._session = runtime.InferenceSession(model, options, providers=list(providers))
+        except Exception as error:  # onnxruntime has its own error types per reason, under no common one
+            raise ExportError(f"onnxruntime {runtime.__version__} cannot load the model: {error}") from error
+        self.input_names: tuple[str, ...] = tuple(x.name for x in self._session.get_inputs())
+        self.output_names: tuple[str, ...] = tuple(y.name for y in self._session.get_outputs())
+
+    def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """Returns the outputs by name for input arrays by name.
+
+        Raises:
+            ExportError: onnxruntime fails on them.
+        """
+        try:
+            results: list[Any] = self._session.run(None, dict(arrays))
+        except Exception as error:
+            raise ExportError(f"onnxruntime cannot run the model: {error}") from error
+        return dict(zip(self.output_names, results, strict=True))
+
+
+def version() -> str:
+    """Returns the version of the installed onnxruntime."""
+    return str(_import().__version__)
+
+
+def _import() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingDependencyError(
+            'Running ONNX models needs onnxruntime. Install it: pip install "seqc[cpu]" (or "seqc[gpu]" for CUDA).'
+        ) from error
+    return onnxruntime

@@ -1,0 +1,196 @@
+"""Writing a graph as an ONNX model.
+
+One of the modules that import onnx; import it late. Every op writes its own nodes (`Op.lower`) through the `Writer`, so
+nothing here knows about single ops. The same graph gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from seqc._version import __version__
+from seqc.errors import ExportError, NoLoweringError
+from seqc.ir import Array, Constant, Graph, Input, Item, Type, Value
+from seqc.export._schema import check_opset, check_supported, element_type, lowest_ir_version
+
+
+@dataclass(frozen=True)
+class _Node:
+    op_type: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+
+@dataclass
+class Writer:
+    """The `ir.Emitter` that ops write to. Names come from layer scopes: `conv_1/Conv`, `conv_1/Conv_1`."""
+
+    opset: int
+    scope: str = ""
+    nodes: list[_Node] = field(default_factory=list)
+    arrays: dict[str, Array] = field(default_factory=dict)
+    _names: set[str] = field(default_factory=set)
+    _shared: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
+
+    def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
+        return self.node_many(op_type, *inputs, outputs=1, **attributes)[0]
+
+    def node_many(self, op_type: str, *inputs: str, outputs: int, **attributes: Any) -> tuple[str, ...]:
+        check_supported(op_type, attributes, self.opset, self.scope)
+        name = self.claim(op_type)
+        given = list(inputs)
+        while given and given[-1] == "":
+            given.pop()
+        made = (name,) if outputs == 1 else tuple(self.claim(f"{op_type}.{i}") for i in range(outputs))
+        self.nodes.append(_Node(op_type, name, tuple(given), made, attributes))
+        return made
+
+    def constant(self, array: Any, label: str = "") -> str:
+        value = np.asarray(array)
+        key = (value.dtype.name, value.shape, value.tobytes())
+        if key not in self._shared:
+            name = self.claim(label, scoped=False) if label else self.claim("constant")
+            self._shared[key] = name
+            self.arrays[name] = value
+        return self._shared[key]
+
+    def claim(self, name: str, scoped: bool = True) -> str:
+        """Returns a name nobody has yet."""
+        base = f"{self.scope}/{name}" if scoped and self.scope else name
+        unique, count = base, 0
+        while unique in self._names:
+            count += 1
+            unique = f"{base}_{count}"
+        self._names.add(unique)
+        return unique
+
+
+def emit(
+    graph: Graph,
+    *,
+    opset: int = 18,
+    ir_version: int | None = None,
+    metadata: Mapping[str, str] | None = None,
+    name: str = "model",
+) -> onnx.ModelProto:
+    """Returns the graph as an ONNX model that passed onnx's checker.
+
+    Args:
+        graph: inference or step graph after its passes. opset: version of the ai.onnx operators, 13 to 21.
+        ir_version: file format version; by default the lowest that the opset allows, at least 8. metadata: texts kept
+        in the file, in their order. name: the graph's name.
+
+    Raises:
+        ExportError: the opset is not supported, a tensor cannot be described, or the result is not valid ONNX.
+        NoLoweringError: an op has no ONNX form, or none at this opset.
+    """
+    check_opset(opset)
+    writer = Writer(opset)
+    names = _reserve(writer, graph)
+    for value in graph.walk():
+        _write(writer, value, names)
+    writer.scope = ""
+    _name_outputs(writer, graph, names)
+    body = helper.make_graph(
+        [_node_proto(n) for n in writer.nodes],
+        name,
+        [_describe(x.type, label) for x, label in zip(graph.inputs, graph.input_names, strict=True)],
+        [_describe(y.type, label) for y, label in zip(graph.outputs, graph.output_names, strict=True)],
+        [numpy_helper.from_array(array, label) for label, array in writer.arrays.items()],
+    )
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", opset)])
+    model.ir_version = ir_version or lowest_ir_version(opset)
+    model.producer_name, model.producer_version = "seqc", __version__
+    for key, text in (metadata or {}).items():
+        model.metadata_props.add(key=key, value=text)
+    return _checked(model)
+
+
+def to_bytes(model: onnx.ModelProto) -> bytes:
+    """Returns the model's file; equal models give equal bytes."""
+    try:
+        return model.SerializeToString(deterministic=True)
+    except Exception as error:  # protobuf's error types differ between its implementations
+        raise ExportError(f"The model cannot be written as one file (the limit is 2 GB): {error}") from error
+
+
+def _reserve(writer: Writer, graph: Graph) -> dict[Value, tuple[str, ...]]:
+    """Takes the names of inputs and outputs before any node can."""
+    named = (*graph.input_names, *graph.output_names)
+    if len(set(named)) < len(named):
+        raise ExportError(f"Inputs {list(graph.input_names)} and outputs {list(graph.output_names)} need unique names.")
+    for label in named:
+        writer.claim(label)
+    return {x: (label,) for x, label in zip(graph.inputs, graph.input_names, strict=True)}
+
+
+def _write(writer: Writer, value: Value, names: dict[Value, tuple[str, ...]]) -> None:
+    op = value.op
+    if isinstance(op, Input):
+        if value not in names:
+            raise ExportError(f"The graph reads '{op.label}', which is not among its inputs.")
+        return
+    writer.scope = value.scope
+    if isinstance(op, Constant):
+        names[value] = (writer.constant(op.array, op.label),)
+    elif isinstance(op, Item):
+        names[value] = (names[value.inputs[0]][op.index],)
+    else:
+        try:
+            made = op.lower(writer, value, *(names[x][0] for x in value.inputs))
+        except NoLoweringError as error:
+            where = f"Layer '{value.scope}': " if value.scope and value.scope not in str(error) else ""
+            raise NoLoweringError(f"{where}{error}") from error
+        names[value] = made if isinstance(made, tuple) else (made,)
+
+
+def _name_outputs(writer: Writer, graph: Graph, names: Mapping[Value, tuple[str, ...]]) -> None:
+    """Gives each output its name: by renaming what computes it, by Identity where that has a name to keep."""
+    fixed = set(graph.input_names) | set(writer.arrays)
+    renamed: dict[str, str] = {}
+    copies: list[tuple[str, str]] = []
+    for y, label in zip(graph.outputs, graph.output_names, strict=True):
+        made = names[y][0]
+        if made in fixed or made in renamed:
+            copies.append((made, label))
+        else:
+            renamed[made] = label
+    writer.nodes = [_renamed(n, renamed) for n in writer.nodes]
+    for made, label in copies:
+        name = writer.claim("Identity")
+        writer.nodes.append(_Node("Identity", name, (renamed.get(made, made),), (label,), {}))
+
+
+def _renamed(node: _Node, names: Mapping[str, str]) -> _Node:
+    inputs = tuple(names.get(x, x) for x in node.inputs)
+    return _Node(node.op_type, node.name, inputs, tuple(names.get(x, x) for x in node.outputs), node.attributes)
+
+
+def _node_proto(node: _Node) -> onnx.NodeProto:
+    attributes = dict(node.attributes)
+    if isinstance(attributes.get("to"), str):
+        attributes["to"] = element_type(attributes["to"])
+    return helper.make_node(node.op_type, node.inputs, node.outputs, node.name, **attributes)
+
+
+def _describe(t: Type, label: str) -> onnx.ValueInfoProto:
+    if 0 in t.shape:
+        raise ExportError(f"'{label}' is {t}: an axis of size zero cannot be exported.")
+    shape: Sequence[int | str] = [d if isinstance(d, int) else str(d) for d in t.shape]
+    return helper.make_tensor_value_info(label, element_type(t.dtype), shape)
+
+
+def _checked(model: onnx.ModelProto) -> onnx.ModelProto:
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"The written model is not valid ONNX, which is a mistake in seqc: {error}") from error
+    return model

@@ -1,0 +1,76 @@
+"""Rewriting graphs: each pass takes a graph and returns one that computes the same.
+
+`FOR_INFERENCE` prepares a graph whose weights are constants for ONNX, `FOR_TRAINING` a step graph whose weights are
+inputs; `promote_floats` makes the double-precision truth that both are measured against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from seqc.ir import Graph
+from seqc.passes.accept_channels_first import accept_channels_first
+from seqc.passes.bind_constants import bind_constants
+from seqc.passes.decompose_ops import decompose_ops
+from seqc.passes.fold_batch_norm import fold_batch_norm
+from seqc.passes.fold_constants import fold_constants
+from seqc.passes.fuse_bias import fuse_bias
+from seqc.passes.merge_duplicates import merge_duplicates
+from seqc.passes.plan_layout import plan_layout
+from seqc.passes.promote_floats import promote_floats
+from seqc.passes.remove_dropout import remove_dropout
+from seqc.passes.simplify_shapes import simplify_shapes
+
+Pass = Callable[[Graph], Graph]
+
+FOR_INFERENCE: tuple[Pass, ...] = (
+    remove_dropout,
+    decompose_ops,
+    merge_duplicates,
+    fold_constants,
+    fuse_bias,
+    fold_batch_norm,
+    simplify_shapes,
+    plan_layout,
+    fold_constants,
+    simplify_shapes,
+    merge_duplicates,
+)
+
+FOR_TRAINING: tuple[Pass, ...] = (
+    decompose_ops,
+    merge_duplicates,
+    fold_constants,
+    fuse_bias,
+    simplify_shapes,
+    plan_layout,
+    fold_constants,
+    simplify_shapes,
+    merge_duplicates,
+)
+
+
+def run_passes(graph: Graph, passes: Sequence[Pass]) -> Graph:
+    """Returns the graph after each pass in turn."""
+    for one in passes:
+        graph = one(graph)
+    return graph
+
+
+__all__ = [
+    "FOR_INFERENCE",
+    "FOR_TRAINING",
+    "Pass",
+    "accept_channels_first",
+    "bind_constants",
+    "decompose_ops",
+    "fold_batch_norm",
+    "fold_constants",
+    "fuse_bias",
+    "merge_duplicates",
+    "plan_layout",
+    "promote_floats",
+    "remove_dropout",
+    "run_passes",
+    "simplify_shapes",
+]

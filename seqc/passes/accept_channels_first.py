@@ -1,0 +1,26 @@
+"""Inputs that come channels-first."""
+
+from __future__ import annotations
+
+from seqc.ir import Graph, Input, Value, build, rewrite
+from seqc.layout import natural
+from seqc.ops.shape import Transpose
+
+
+def accept_channels_first(graph: Graph) -> Graph:
+    """Returns the graph taking each input of rank 3 or more as (batch, channels, ...), as PyTorch's data come."""
+    taken: dict[Value, Value] = {}
+    inputs: list[Value] = []
+    for x in graph.inputs:
+        rank = x.type.rank
+        if rank < 3:
+            inputs.append(x)
+            continue
+        assert isinstance(x.op, Input)
+        first = (0, rank - 1, *range(1, rank - 1))
+        op = Input(x.op.label, x.op.dtype, tuple(x.type.shape[a] for a in first))
+        given = build(op, (), x.scope)
+        taken[x] = build(Transpose(tuple(first.index(a) for a in natural(rank))), (given,), x.scope)
+        inputs.append(given)
+    moved = rewrite(graph, taken.get)
+    return Graph(tuple(inputs), moved.outputs, moved.output_names)

@@ -1,0 +1,54 @@
+"""Computing once what depends on constants only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from seqc.ir import Constant, Graph, Item, Value, constant, rewrite
+from seqc.passes._rewriting import known_array
+
+# A result up to this many bytes is kept even where it is larger than what it came from.
+_SMALL = 4096
+
+
+def fold_constants(graph: Graph) -> Graph:
+    """Returns the graph with nodes over constants replaced by their results.
+
+    A result larger than twice its largest operand stays a computation: a file should not carry repeated numbers.
+    """
+    results: dict[Value, Any] = {}
+
+    def evaluate(value: Value) -> Any:
+        if value not in results:
+            with np.errstate(all="ignore"):
+                results[value] = value.op.eval(*(known_array(x) for x in value.inputs))
+        return results[value]
+
+    def rule(value: Value) -> Value | None:
+        source = value.inputs[0] if isinstance(value.op, Item) else value
+        if not source.inputs or isinstance(value.result, tuple):
+            return None
+        if any(known_array(x) is None for x in source.inputs):
+            return None
+        result = evaluate(source)
+        if isinstance(value.op, Item):
+            result = result[value.op.index]
+        array = np.asarray(result, value.type.dtype)
+        if array.nbytes > _SMALL and array.nbytes > 2 * max(_bytes(x) for x in source.inputs):
+            return None
+        return constant(array, _label(source))
+
+    return rewrite(graph, rule)
+
+
+def _bytes(value: Value) -> int:
+    array = known_array(value)
+    return 0 if array is None else array.nbytes
+
+
+def _label(value: Value) -> str:
+    """The one name among the operands: a transposed kernel is still that kernel."""
+    labels = {x.op.label for x in value.inputs if isinstance(x.op, Constant) and x.op.label}
+    return labels.pop() if len(labels) == 1 else ""

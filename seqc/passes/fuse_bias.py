@@ -1,0 +1,40 @@
+"""Adding a bias inside the product it belongs to."""
+
+from __future__ import annotations
+
+from seqc.ir import Graph, Value, build
+from seqc.ops.arithmetic import Add
+from seqc.ops.conv import Conv
+from seqc.ops.linalg import Gemm, MatMul
+from seqc.passes._rewriting import count_uses, rewrite_pairs
+
+
+def fuse_bias(graph: Graph) -> Graph:
+    """Returns the graph with Add(Conv(x, w), b) as Conv(x, w, b), and Add(MatMul(x, w), b) of matrices as Gemm.
+
+    A product that something else uses too stays as it is.
+    """
+    uses = count_uses(graph)
+
+    def rule(old: Value, new: Value) -> Value | None:
+        if not isinstance(new.op, Add):
+            return None
+        for i in (0, 1):
+            product, bias = new.inputs[i], new.inputs[1 - i]
+            if uses[old.inputs[i]] == 1 and product.type == new.type:
+                fused = _fuse(product, bias, new.scope)
+                if fused is not None:
+                    return fused
+        return None
+
+    return rewrite_pairs(graph, rule)
+
+
+def _fuse(product: Value, bias: Value, scope: str) -> Value | None:
+    if len(product.inputs) != 2 or bias.type.shape != product.type.shape[-1:] or not product.type.is_float:
+        return None
+    if isinstance(product.op, Conv) and not product.op.first:
+        return build(product.op, (*product.inputs, bias), scope)
+    if isinstance(product.op, MatMul) and product.inputs[0].type.rank == product.inputs[1].type.rank == 2:
+        return build(Gemm(), (*product.inputs, bias), scope)
+    return None

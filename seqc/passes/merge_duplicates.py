@@ -1,0 +1,17 @@
+"""Computing equal things once."""
+
+from __future__ import annotations
+
+from seqc.ir import Graph, Input, Op, Value, rewrite
+
+
+def merge_duplicates(graph: Graph) -> Graph:
+    """Returns the graph with nodes of equal op and operands merged; the first of them stays."""
+    known: dict[tuple[Op, tuple[Value, ...]], Value] = {}
+
+    def rule(value: Value) -> Value | None:
+        if isinstance(value.op, Input):
+            return None
+        return known.setdefault((value.op, value.inputs), value)
+
+    return rewrite(graph, rule)

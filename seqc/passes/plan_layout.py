@@ -1,0 +1,79 @@
+"""Choosing the order of axes that ONNX is fastest with.
+
+The IR is channels-last, onnxruntime's convolutions are channels-first. The plan walks the graph once, forwards: each
+value gets a layout, each op says which layouts it wants and gives (`Op.arrange`), and a tensor is moved only where what
+it has and what is wanted differ. Nothing is repaired afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from seqc.errors import ExportError
+from seqc.ir import Graph, Item, Op, Type, Value, build
+from seqc.layout import Layout, natural
+from seqc.ops.shape import StayPut
+from seqc.passes._moves import arranged_shape, move
+
+
+def plan_layout(graph: Graph) -> Graph:
+    """Returns the graph with every op working in the layout that suits ONNX; inputs and outputs keep theirs."""
+    plan = _Plan()
+    for value in graph.walk():
+        plan.place(value)
+    outputs = tuple(plan.fetch(y, natural(y.type.rank)) for y in graph.outputs)
+    return Graph(graph.inputs, outputs, graph.output_names)
+
+
+class _Plan:
+    """Where each natural value is found: the arranged value and its layout, and the moves made of it so far."""
+
+    def __init__(self) -> None:
+        self._placed: dict[Value, Value] = {}
+        self._layouts: dict[Value, tuple[Layout, ...]] = {}
+        self._moves: dict[tuple[Value, Layout], Value] = {}
+
+    def place(self, old: Value) -> None:
+        if isinstance(old.op, Item):
+            self._keep(old, build(old.op, (self._placed[old.inputs[0]],), old.scope), self._item_layout(old))
+            return
+        arrangement = old.op.arrange(old, *(self._layouts[x][0] for x in old.inputs)) if old.inputs else None
+        if arrangement is None:
+            operands = [self.fetch(x, natural(x.type.rank)) for x in old.inputs]
+            self._keep(old, _rebuilt(old, old.op, operands), tuple(natural(t.rank) for t in _results(old)))
+            return
+        operands = [self.fetch(x, want) for x, want in zip(old.inputs, arrangement.wants, strict=True)]
+        gives = arrangement.gives if isinstance(old.result, tuple) else (arrangement.gives,)
+        stays = isinstance(arrangement.op, StayPut)
+        new = operands[0] if stays else _rebuilt(old, arrangement.op, operands)
+        self._keep(old, new, cast("tuple[Layout, ...]", gives))
+
+    def fetch(self, old: Value, want: Layout) -> Value:
+        """Returns the arranged value of `old`, moved to the layout `want`."""
+        key = (old, want)
+        if key not in self._moves:
+            self._moves[key] = move(self._placed[old], old.type, self._layouts[old][0], want)
+        return self._moves[key]
+
+    def _item_layout(self, item: Value) -> tuple[Layout, ...]:
+        return (self._layouts[item.inputs[0]][cast(Item, item.op).index],)
+
+    def _keep(self, old: Value, new: Value, layouts: tuple[Layout, ...]) -> None:
+        for natural_type, arranged, layout in zip(_results(old), _results(new), layouts, strict=True):
+            if arranged.shape != arranged_shape(layout, natural_type):
+                raise ExportError(
+                    f"{old.op!r} on {', '.join(str(x.result) for x in old.inputs)} says it gives {natural_type} as"
+                    f" {layout}, and gives {arranged}. Its `arrange` is wrong."
+                )
+        self._placed[old], self._layouts[old] = new, layouts
+
+
+def _results(value: Value) -> tuple[Type, ...]:
+    return value.result if isinstance(value.result, tuple) else (value.result,)
+
+
+def _rebuilt(old: Value, op: Op, operands: Sequence[Value]) -> Value:
+    if op is old.op and all(a is b for a, b in zip(operands, old.inputs, strict=True)):
+        return old
+    return build(op, tuple(operands), old.scope)

@@ -1,0 +1,35 @@
+"""The same graph in double precision: the truth that everything else is measured against."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from seqc.ir import Constant, Graph, Input, Op, Value, build
+
+_NARROW = ("float16", "bfloat16", "float32")
+
+
+def promote_floats(graph: Graph) -> Graph:
+    """Returns the graph with every float32 (or narrower) input, constant and `dtype` attribute as float64."""
+    done: dict[Value, Value] = {}
+    for old in graph.walk():
+        inputs = tuple(done[x] for x in old.inputs)
+        done[old] = build(_promoted(old.op), inputs, old.scope)
+    inputs = tuple(done[x] if x in done else build(_promoted(x.op), (), x.scope) for x in graph.inputs)
+    return Graph(inputs, tuple(done[y] for y in graph.outputs), graph.output_names)
+
+
+def _promoted(op: Op) -> Op:
+    if isinstance(op, Constant):
+        return Constant(op.array.astype(np.float64), op.label) if op.array.dtype.name in _NARROW else op
+    if isinstance(op, Input):
+        return Input(op.label, "float64", op.shape) if op.dtype in _NARROW else op
+    fields = {f.name: getattr(op, f.name) for f in dataclasses.fields(op)}
+    changed = {
+        name: _promoted(value) if isinstance(value, Op) else "float64"
+        for name, value in fields.items()
+        if isinstance(value, Op) or (name == "dtype" and value in _NARROW)
+    }
+    return dataclasses.replace(op, **changed) if changed else op

@@ -1,0 +1,25 @@
+"""Taking training-only randomness out of an inference graph."""
+
+from __future__ import annotations
+
+from seqc.errors import ExportError
+from seqc.ir import Graph, Value, rewrite
+from seqc.ops.random import Dropout, RandomUniform
+
+
+def remove_dropout(graph: Graph) -> Graph:
+    """Returns the graph without Dropout.
+
+    Raises:
+        ExportError: random numbers are still used afterwards.
+    """
+
+    def rule(value: Value) -> Value | None:
+        return value.inputs[0] if isinstance(value.op, Dropout) else None
+
+    cleaned = rewrite(graph, rule)
+    for value in cleaned.walk():
+        if isinstance(value.op, RandomUniform):
+            where = f"Layer '{value.scope}'" if value.scope else "The model"
+            raise ExportError(f"{where} draws random numbers at inference. Draw them only when training is true.")
+    return cleaned

@@ -1,0 +1,81 @@
+"""Saying changes of shape with fewer nodes."""
+
+from __future__ import annotations
+
+from seqc.errors import ShapeError
+from seqc.ir import Graph, Value, build, rewrite
+from seqc.ops._common import broadcast_shapes
+from seqc.ops.elementwise import Elementwise
+from seqc.ops.gather import Gather
+from seqc.ops.shape import BroadcastLike, Reshape, Squeeze, Transpose, Unsqueeze
+from seqc.passes._views import can_view, view
+
+_VIEWS = (Reshape, Squeeze, Unsqueeze)
+
+
+def simplify_shapes(graph: Graph) -> Graph:
+    """Returns the graph with chains of Reshape, Squeeze and Unsqueeze as one node, Transposes joined or dropped, ids
+    transposed instead of the rows they look up, and no broadcast before an op that broadcasts by itself.
+    """
+    return rewrite(graph, _rule)
+
+
+def _rule(value: Value) -> Value | None:
+    op = value.op
+    if isinstance(op, _VIEWS):
+        return _joined_views(value)
+    if isinstance(op, Transpose):
+        return _simpler_transpose(value, op.perm)
+    if isinstance(op, BroadcastLike) and value.type == value.inputs[0].type:
+        return value.inputs[0]
+    if isinstance(op, Elementwise) and len(value.inputs) > 1:
+        return _without_broadcasts(value)
+    return None
+
+
+def _joined_views(value: Value) -> Value | None:
+    source = value.inputs[0]
+    while isinstance(source.op, _VIEWS):
+        source = source.inputs[0]
+    if source.type == value.type:
+        return source
+    if source is value.inputs[0] or not can_view(source.type, value.type.shape):
+        return None
+    return view(source, value.type.shape)
+
+
+def _simpler_transpose(value: Value, perm: tuple[int, ...]) -> Value | None:
+    source = value.inputs[0]
+    if isinstance(source.op, Transpose):
+        perm = tuple(source.op.perm[p] for p in perm)
+        source = source.inputs[0]
+    if perm == tuple(range(len(perm))):
+        return source
+    if isinstance(source.op, Gather):
+        table, ids = source.inputs
+        rank = ids.type.rank
+        if perm[rank:] == tuple(range(rank, len(perm))):
+            moved = build(Transpose(perm[:rank]), (ids,), value.scope)
+            return build(source.op, (table, moved), source.scope)
+    moved_axes = [p for p in perm if source.type.shape[p] != 1]
+    if moved_axes == sorted(moved_axes) and can_view(source.type, value.type.shape):
+        return view(source, value.type.shape)
+    return None if source is value.inputs[0] else build(Transpose(perm), (source,), value.scope)
+
+
+def _without_broadcasts(value: Value) -> Value | None:
+    """Takes the operand of a BroadcastLike where the result has the same shape without it."""
+    operands = list(value.inputs)
+    for i, x in enumerate(operands):
+        if not isinstance(x.op, BroadcastLike):
+            continue
+        narrow = [*operands[:i], x.inputs[0], *operands[i + 1 :]]
+        try:
+            same = broadcast_shapes(value.op, *(v.type.shape for v in narrow)) == value.type.shape
+        except ShapeError:
+            continue
+        if same:
+            operands = narrow
+    if all(a is b for a, b in zip(operands, value.inputs, strict=True)):
+        return None
+    return build(value.op, tuple(operands), value.scope)
