@@ -1,6 +1,6 @@
 """How an op's operands and results lie in memory once axes are re-ordered for ONNX.
 
-The IR is channels-last. The layout plan (passes/plan_layout.py) rebuilds a graph for ONNX, which wants channels first;
+The IR is channels-last. The layout plan (passes/layout_plan.py) rebuilds a graph for ONNX, which wants channels first;
 each value then has a *layout*: what each axis of the rebuilt ("arranged") tensor holds of the original ("natural") one.
 """
 

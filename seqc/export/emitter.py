@@ -16,8 +16,8 @@ from onnx import helper, numpy_helper
 
 from seqc._version import __version__
 from seqc.errors import ExportError, NoLoweringError
-from seqc.ir import Array, Constant, Graph, Input, Item, Type, Value
 from seqc.export._schema import check_opset, check_supported, element_type, lowest_ir_version
+from seqc.ir import Array, Constant, Graph, Input, Item, Type, Value
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,10 @@ def emit(
 def to_bytes(model: onnx.ModelProto) -> bytes:
     """Returns the model's file; equal models give equal bytes."""
     try:
-        return model.SerializeToString(deterministic=True)
+        content: bytes = model.SerializeToString(deterministic=True)
     except Exception as error:  # protobuf's error types differ between its implementations
         raise ExportError(f"The model cannot be written as one file (the limit is 2 GB): {error}") from error
+    return content
 
 
 def _reserve(writer: Writer, graph: Graph) -> dict[Value, tuple[str, ...]]:

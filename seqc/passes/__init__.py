@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from seqc.ir import Graph
-from seqc.passes.accept_channels_first import accept_channels_first
-from seqc.passes.bind_constants import bind_constants
-from seqc.passes.decompose_ops import decompose_ops
-from seqc.passes.fold_batch_norm import fold_batch_norm
-from seqc.passes.fold_constants import fold_constants
-from seqc.passes.fuse_bias import fuse_bias
-from seqc.passes.merge_duplicates import merge_duplicates
-from seqc.passes.plan_layout import plan_layout
-from seqc.passes.promote_floats import promote_floats
-from seqc.passes.remove_dropout import remove_dropout
-from seqc.passes.simplify_shapes import simplify_shapes
+from seqc.passes.batch_norm import fold_batch_norm
+from seqc.passes.bias import fuse_bias
+from seqc.passes.binding import bind_constants
+from seqc.passes.borders import accept_channels_first
+from seqc.passes.constants import fold_constants
+from seqc.passes.decomposition import decompose_ops
+from seqc.passes.dropout import remove_dropout
+from seqc.passes.duplicates import merge_duplicates
+from seqc.passes.layout_plan import plan_layout
+from seqc.passes.precision import promote_floats
+from seqc.passes.shapes import simplify_shapes
 
 Pass = Callable[[Graph], Graph]
 

@@ -1,0 +1,153 @@
+"""Export to ONNX: passes, emission, verification against NumPy, and a file that is either whole or not there.
+
+Importing this package imports neither onnx nor onnxruntime; its functions do.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seqc.errors import ExportError
+from seqc.ir import Constant, Graph, Input, Type, Value, build, rewrite
+from seqc.passes import FOR_INFERENCE, accept_channels_first, run_passes
+
+if TYPE_CHECKING:
+    import onnx
+
+    from seqc.export.receipt import Port, Receipt
+
+
+def export_graph(
+    graph: Graph,
+    path: str | os.PathLike[str],
+    *,
+    verify: bool = True,
+    opset: int = 18,
+    ir_version: int | None = None,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    channels_first_input: bool = False,
+    metadata: Mapping[str, str] | None = None,
+    layers: int | None = None,
+    parameters: int | None = None,
+) -> Receipt:
+    """Writes an inference graph as an .onnx file and returns what was done.
+
+    Args:
+        graph: its weights are constants. path: the file; it is replaced only when everything went well.
+        verify: whether to compare the file with NumPy in onnxruntime before it is written.
+        opset: version of the ONNX operators, 13 to 21. ir_version: of the file format; the lowest possible by default.
+        input_names, output_names: names in the file instead of the graph's own, in order.
+        channels_first_input: take inputs of rank 3 or more as (batch, channels, ...).
+        metadata: further texts to keep in the file. layers, parameters: counts for the receipt.
+
+    Raises:
+        ExportError: the graph cannot be written as asked. NoLoweringError: an op has no ONNX form.
+        VerificationError: the file computes other numbers. MissingDependencyError: a package is needed.
+    """
+    start = time.perf_counter()
+    reference = rename(graph, input_names, output_names)
+    if channels_first_input:
+        reference = accept_channels_first(reference)
+    texts = {"seqc.input_layout": "channels_first" if channels_first_input else "channels_last", **(metadata or {})}
+    model = compile_graph(reference, opset=opset, ir_version=ir_version, metadata=texts)
+    content = _bytes(model)
+    report = None
+    if verify:
+        from seqc.export.verify import verify as verify_model
+
+        report = verify_model(
+            reference,
+            content,
+            compile_graph=lambda part: _bytes(compile_graph(part, opset=opset, ir_version=ir_version)),
+        )
+    write_atomically(path, content)
+    from seqc.export.receipt import Receipt
+
+    return Receipt(
+        path=os.fspath(path),
+        layers=layers,
+        parameters=_count_parameters(graph) if parameters is None else parameters,
+        nodes=dict(sorted(Counter(node.op_type for node in model.graph.node).items())),
+        opset=opset,
+        ir_version=model.ir_version,
+        inputs=_ports(reference.inputs, reference.input_names),
+        outputs=_ports(reference.outputs, reference.output_names),
+        file_bytes=len(content),
+        seconds=time.perf_counter() - start,
+        report=report,
+    )
+
+
+def compile_graph(
+    graph: Graph, *, opset: int = 18, ir_version: int | None = None, metadata: Mapping[str, str] | None = None
+) -> onnx.ModelProto:
+    """Returns an inference graph as a checked ONNX model, after the passes of `FOR_INFERENCE`."""
+    from seqc._version import __version__
+    from seqc.export.emitter import emit
+
+    texts = {"seqc.version": __version__, **(metadata or {})}
+    return emit(run_passes(graph, FOR_INFERENCE), opset=opset, ir_version=ir_version, metadata=texts)
+
+
+def rename(graph: Graph, inputs: Sequence[str] | None, outputs: Sequence[str] | None) -> Graph:
+    """Returns the graph under other names of its inputs and outputs.
+
+    Raises:
+        ExportError: the number of names differs.
+    """
+    for kind, given, own in (("input", inputs, graph.input_names), ("output", outputs, graph.output_names)):
+        if given is not None and len(given) != len(own):
+            raise ExportError(f"The model has {len(own)} {kind}(s) {list(own)}; got {len(given)} names {list(given)}.")
+    named: dict[Value, Value] = {}
+    for x, name in zip(graph.inputs, graph.input_names if inputs is None else inputs, strict=True):
+        assert isinstance(x.op, Input)
+        named[x] = x if x.op.label == name else build(Input(name, x.op.dtype, x.op.shape), (), x.scope)
+    renamed = rewrite(graph, named.get)
+    names = graph.output_names if outputs is None else tuple(outputs)
+    return Graph(tuple(named[x] for x in graph.inputs), renamed.outputs, names)
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+    """Writes a file under a temporary name and renames it, so that a failure leaves what was there before."""
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _bytes(model: onnx.ModelProto) -> bytes:
+    from seqc.export.emitter import to_bytes
+
+    return to_bytes(model)
+
+
+def _count_parameters(graph: Graph) -> int:
+    return sum(v.op.array.size for v in graph.walk() if isinstance(v.op, Constant) and v.op.label)
+
+
+def _ports(values: Sequence[Value], names: Sequence[str]) -> tuple[Port, ...]:
+    from seqc.export.receipt import Port
+
+    def shape(t: Type) -> tuple[int | str, ...]:
+        return tuple(d if isinstance(d, int) else str(d) for d in t.shape)
+
+    return tuple(Port(name, v.type.dtype, shape(v.type)) for v, name in zip(values, names, strict=True))

@@ -1,0 +1,90 @@
+"""What an export did, in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from seqc.export.verify import Report
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the file: its name, element type, and axis sizes, symbolic ones by name."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.dtype}[{', '.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The result of an export. `report` is None where verification was turned off.
+
+    Attributes:
+        path: the file. layers: of the model, None where the caller did not say. parameters: numbers in its weights.
+        nodes: how many nodes of each type. file_bytes: size of the file. seconds: time of the whole export.
+    """
+
+    path: str
+    layers: int | None
+    parameters: int
+    nodes: Mapping[str, int]
+    opset: int
+    ir_version: int
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    file_bytes: int
+    seconds: float
+    report: Report | None
+
+    @property
+    def transposes(self) -> int:
+        """How many nodes only move elements about."""
+        return self.nodes.get("Transpose", 0)
+
+    def to_dict(self) -> dict[str, object]:
+        """Returns the receipt as JSON can hold it."""
+        return {
+            "path": self.path,
+            "layers": self.layers,
+            "parameters": self.parameters,
+            "nodes": dict(self.nodes),
+            "transposes": self.transposes,
+            "opset": self.opset,
+            "ir_version": self.ir_version,
+            "inputs": [{"name": p.name, "dtype": p.dtype, "shape": list(p.shape)} for p in self.inputs],
+            "outputs": [{"name": p.name, "dtype": p.dtype, "shape": list(p.shape)} for p in self.outputs],
+            "file_bytes": self.file_bytes,
+            "seconds": self.seconds,
+            "verification": None if self.report is None else self.report.to_dict(),
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name:<11} {text}" for name, text in self._rows())
+
+    def _rows(self) -> list[tuple[str, str]]:
+        layers = "" if self.layers is None else f"{self.layers} layers, "
+        kinds = ", ".join(f"{n} {kind}" for kind, n in self.nodes.items())
+        return [
+            ("file", f"{self.path} ({self.file_bytes:,} bytes)"),
+            ("model", f"{layers}{self.parameters:,} parameters"),
+            ("ONNX", f"opset {self.opset}, IR version {self.ir_version}"),
+            ("nodes", f"{sum(self.nodes.values())} ({kinds})"),
+            ("transposes", str(self.transposes)),
+            *(("input", str(p)) for p in self.inputs),
+            *(("output", str(p)) for p in self.outputs),
+            ("verified", self._verdict()),
+            ("time", f"{self.seconds:.2f} s"),
+        ]
+
+    def _verdict(self) -> str:
+        if self.report is None:
+            return "no"
+        worst = self.report.worst
+        agreement = "" if worst.argmax_agreement is None else f", argmax agrees in {worst.argmax_agreement:.1%}"
+        runs = "; ".join(" ".join(f"{n}={v}" for n, v in size.items()) for size in self.report.sizes) or "fixed sizes"
+        return f"largest error {worst.error:.2g} of {worst.budget:.2g} allowed{agreement} ({runs})"
