@@ -204,7 +204,7 @@ def serialize_object(value: Any) -> dict[str, Any]:
     described = {
         "module": cls.__module__,
         "class_name": cls.__name__,
-        "config": value.get_config(),
+        "config": serialize(value.get_config()),
         "registered_name": get_registered_name(cls),
     }
     if _KNOWN.get((kind, cls.__name__)) is cls:

@@ -117,10 +117,18 @@ class Store:
 
 
 class StoreGroup(Mapping[str, Array]):
-    """The arrays of one layer by name, read when asked for."""
+    """The arrays of one layer by name, read when asked for.
+
+    Attributes:
+        place: the path of the group, for messages.
+    """
 
     def __init__(self, store: Store, prefix: str) -> None:
-        self.store, self.prefix = store, prefix
+        self.store, self.prefix, self.place = store, prefix, prefix.rstrip("/")
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Returns the declared shape of an array, without reading it."""
+        return self.store.shape(self.prefix + name)
 
     def __getitem__(self, name: str) -> Array:
         if name not in self.store.names(self.prefix):
