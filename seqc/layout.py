@@ -90,5 +90,5 @@ def arrange_elementwise(op: Op, result: Type, operands: tuple[Type, ...], layout
         if operand.rank == result.rank and not is_natural(layout) and operand.shape == result.shape:
             chosen = layout
             break
-    wants = tuple(broadcast_layout(chosen, t, result.rank) for t in operands)
+    wants = tuple(chosen if t.shape == result.shape else broadcast_layout(chosen, t, result.rank) for t in operands)
     return Arrangement(wants, op, chosen)

@@ -10,6 +10,7 @@ import numpy as np
 from seqc import dims
 from seqc.ir import Array, Emitter, Op, Type, Value, apply, apply_many, constant
 from seqc.ops._gates import onnx_activations
+from seqc.ops.elementwise import where
 from seqc.ops.rnn import LSTM
 from seqc.ops.shape import expand_dims, squeeze, transpose
 from seqc.ops.slicing import concatenate, flip, split
@@ -33,12 +34,16 @@ def lstm_for_onnx(
         extra += [expand_dims(h, 0), expand_dims(c, 0)]
     target = OnnxLSTM(op.activation, op.recurrent_activation, op.reverse, lengths is not None, h is not None)
     y, last_h, last_c = apply_many(target, steps, *weights, *extra)
-    outputs = squeeze(y, 1)
+    outputs, last_h, last_c = squeeze(y, 1), squeeze(last_h, 0), squeeze(last_c, 0)
+    if lengths is not None and h is not None and c is not None:
+        # onnxruntime gives zeros for a sequence of no steps, where the state it came with is meant.
+        some = expand_dims(lengths > 0, 1)
+        last_h, last_c = where(some, last_h, h), where(some, last_c, c)
     if mask is not None:
         outputs = apply(RestoreSteps(op.reverse, op.zero_output), outputs, mask)
     elif op.reverse:
         outputs = flip(outputs, 0)
-    return transpose(outputs, (1, 0, 2)), squeeze(last_h, 0), squeeze(last_c, 0)
+    return transpose(outputs, (1, 0, 2)), last_h, last_c
 
 
 def _reorder(v: Value, axis: int) -> Value:

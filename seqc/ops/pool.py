@@ -48,6 +48,8 @@ class _Pool(Op):
         return np.ascontiguousarray(np.moveaxis(y, -1, 1)) if self.first else y
 
     def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+        if self.first:
+            return None
         op = replace(self, first=True)
         if len(self.size) == 1:
             pads = ((0, 0), *self.padding) if isinstance(self.padding, tuple) else self.padding
