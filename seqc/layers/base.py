@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import wraps
 from typing import Any, ClassVar
 
 import numpy as np
 
-from seqc import constraints, initializers, regularizers, serialization
-from seqc.errors import ConfigError, NotBuiltError, ShapeError
-from seqc.ir import Array, Graph, Type, Value, as_value, constant, input_value, scope
+from seqc import regularizers, serialization
+from seqc.errors import ConfigError, ShapeError
+from seqc.ir import Graph, Type, Value, as_value, constant, input_value, scope
 from seqc.layers._common import KerasShape, constructed_at, dtype_name, snake_case, symbolic_shape
+from seqc.layers._weights import WeightOwner
 from seqc.ops.elementwise import cast
 from seqc.ops.reduce import count
-from seqc.serialization import Configurable
-from seqc.tracing import Trace, Variable, current_trace, tracing
+from seqc.tracing import Trace, current_trace, require_trace, tracing
 from seqc.utils.naming import unique_name
 
 __all__ = ["KerasShape", "Layer", "dtype_name", "snake_case", "symbolic_shape"]
 
 
-class Layer(Configurable):
+class Layer(WeightOwner):
     """A function from one tensor to one tensor, with weights.
 
-    A subclass writes `__init__`, `build(input_shape)` (makes weights with `add_weight`), and `call(x)` with functions of
-    `seqc.ops`; `call` may take `training` and `mask`. Gradients, files and ONNX follow from that.
+    A subclass writes `__init__`, `build(input_shape)` (makes weights with `add_weight`), and `call(x)` with functions
+    of `seqc.ops`; `call` may take `training` and `mask`. Gradients, files and ONNX follow from that.
 
     Args:
         name: unique in its model; made from the class name by default.
@@ -59,10 +60,7 @@ class Layer(Configurable):
         self.dtype = dtype_name(dtype)
         self.built = False
         self.activity_regularizer = regularizers.get(activity_regularizer)
-        self._trainable = bool(trainable)
-        self._variables: list[Variable] = []
-        self._children: dict[str, Any] = {}
-        self._parent_path = ""
+        self._start_owning(bool(trainable))
         self._build_shape: KerasShape | None = None
         # Sizes that the weights were made for, by axis.
         self._input_sizes: dict[int, int] = {}
@@ -90,6 +88,11 @@ class Layer(Configurable):
 
     # -- to be written by subclasses ---------------------------------------------------------------------------------
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "build" in vars(cls):
+            cls.build = _remembering(cls.build)  # type: ignore[method-assign]
+
     def build(self, input_shape: KerasShape) -> None:
         """Makes the weights. Shapes carry the batch first, None where a size is not known."""
 
@@ -101,151 +104,6 @@ class Layer(Configurable):
         """Returns the mask of the result, given that of the input."""
         return mask if self.supports_masking else None
 
-    # -- weights -----------------------------------------------------------------------------------------------------
-
-    def add_weight(
-        self,
-        shape: Any = (),
-        initializer: Any = "glorot_uniform",
-        dtype: str | None = None,
-        trainable: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
-        name: str | None = None,
-        **_: Any,
-    ) -> Variable:
-        """Makes a weight of the layer.
-
-        Raises:
-            ShapeError: a size of the shape is not known.
-        """
-        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-        label = name or f"variable_{len(self._variables)}"
-        if any(s is None for s in sizes):
-            raise ShapeError(
-                "Shapes used to initialize variables must be fully-defined (no `None` dimensions). Received: "
-                f"shape={sizes} for variable path='{self.path}/{label}'"
-            )
-        sizes, kind = tuple(int(s) for s in sizes), np.dtype(dtype or self.dtype)
-        serialization.reserve(sizes, kind.itemsize, f"{self.path}/{label}")
-        start = initializers.get(initializer or "zeros")(sizes, kind.name)
-        variable = Variable(
-            np.asarray(start, kind),
-            name=label,
-            trainable=trainable,
-            regularizer=regularizers.get(regularizer),
-            constraint=constraints.get(constraint),
-        )
-        variable.path = f"{self.path}/{label}"
-        self._variables.append(variable)
-        return variable
-
-    @property
-    def path(self) -> str:
-        return f"{self._parent_path}/{self.name}" if self._parent_path else self.name
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Layers and variables kept as attributes belong to the layer, as in Keras.
-        if not name.startswith("_") and "_children" in self.__dict__:
-            if isinstance(value, Layer) or (isinstance(value, list | tuple) and any(_is_layer(v) for v in value)):
-                self._children[name] = value
-                for child in _layers_in(value):
-                    child._set_parent(self.path if not self._transparent else self._parent_path)
-            elif isinstance(value, Variable) and not any(value is v for v in self._variables):
-                self._variables.append(value)
-        super().__setattr__(name, value)
-
-    # A transparent container (Sequential) does not show in the paths of its layers' weights.
-    _transparent = False
-
-    def _set_parent(self, path: str) -> None:
-        self._parent_path = path
-        for variable in self._variables:
-            variable.path = f"{self.path}/{variable.name}"
-        for child in self.sublayers():
-            child._set_parent(self.path if not self._transparent else self._parent_path)
-
-    def sublayers(self) -> Iterator[Layer]:
-        """Yields the layers this one is made of, not those inside them."""
-        for value in self._children.values():
-            yield from _layers_in(value)
-
-    def _all_variables(self) -> list[Variable]:
-        found = list(self._variables)
-        for child in self.sublayers():
-            found += [v for v in child._all_variables() if not any(v is f for f in found)]
-        return found
-
-    @property
-    def weights(self) -> list[Variable]:
-        """All weights: those of the layer, then those of the layers inside it, trainable ones first within each."""
-        own = [v for v in self._variables if v.trainable] + [v for v in self._variables if not v.trainable]
-        for child in self.sublayers():
-            own += [v for v in child.weights if not any(v is f for f in own)]
-        return own
-
-    @property
-    def trainable(self) -> bool:
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
-        for child in self.sublayers():
-            child.trainable = value
-
-    @property
-    def trainable_weights(self) -> list[Variable]:
-        if not self._trainable:
-            return []
-        found = [v for v in self._variables if v.trainable]
-        for child in self.sublayers():
-            found += [v for v in child.trainable_weights if not any(v is f for f in found)]
-        return found
-
-    @property
-    def non_trainable_weights(self) -> list[Variable]:
-        trainable = {id(v) for v in self.trainable_weights}
-        return [v for v in self.weights if id(v) not in trainable]
-
-    variables = weights
-    trainable_variables = trainable_weights
-    non_trainable_variables = non_trainable_weights
-
-    def get_weights(self) -> list[Array]:
-        """Returns copies of all weights, in the order of `weights`."""
-        return [v.numpy() for v in self.weights]
-
-    def set_weights(self, weights: Any) -> None:
-        """Sets all weights from arrays in the order of `weights`.
-
-        Raises:
-            ShapeError: their number or a shape differs; nothing is set then.
-        """
-        variables, arrays = self.weights, [np.asarray(w) for w in weights]
-        if len(variables) != len(arrays):
-            raise ShapeError(
-                f"You called `set_weights(weights)` on layer '{self.name}' with a weight list of length {len(arrays)}, "
-                f"but the layer was expecting {len(variables)} weights."
-            )
-        for variable, array in zip(variables, arrays, strict=True):
-            if variable.shape != array.shape:
-                raise ShapeError(
-                    f"Layer {self.name} weight shape {variable.shape} is not compatible with provided weight shape "
-                    f"{array.shape} (weight '{variable.path}')."
-                )
-        for variable, array in zip(variables, arrays, strict=True):
-            variable.assign(array)
-
-    def count_params(self) -> int:
-        """Returns the number of scalars in all weights."""
-        if not self.built:
-            raise NotBuiltError(
-                f"You tried to call `count_params` on layer '{self.name}', but the layer isn't built. You can build it "
-                "manually via: `layer.build(input_shape)`."
-            )
-        return sum(int(np.prod(v.shape)) for v in self.weights)
-
     # -- calling -----------------------------------------------------------------------------------------------------
 
     def __call__(self, x: Any, training: bool | None = None, mask: Any = None) -> Value:
@@ -253,23 +111,31 @@ class Layer(Configurable):
         trace = current_trace()
         if trace is None:
             return self._call_eagerly(x, training, mask)
-        value = self._cast_input(as_value(x))
+        given = as_value(x)
+        if mask is None:
+            mask = trace.masks.get(given)
+        value = self._cast_input(given)
         self._check_input(value.type)
         self.ensure_built(value)
         self._check_sizes(value.type)
-        if mask is None:
-            mask = trace.masks.get(value)
         is_training = trace.training if training is None else training
         with scope(self.name):
             try:
                 result = self._invoke(value, is_training, mask)
             except ShapeError as error:
-                raise ShapeError(self._explain(error, value.type)) from error
+                raise type(error)(self._explain(error, value.type)) from error
+            if result is given and not self.supports_masking:
+                trace.masks.pop(result, None)
             result_mask = self.compute_mask(value, mask)
-            if result_mask is not None and isinstance(result, Value):
+            if result_mask is not None:
                 trace.masks[result] = result_mask
-            self._add_penalties(trace, result)
+            if self.activity_regularizer is not None:
+                self.add_loss(self.activity_regularizer(result) / count(result, (0,)))
         return result
+
+    def add_loss(self, loss: Value) -> None:
+        """Adds a scalar to the loss of the model that is being traced; to be used in `call`."""
+        require_trace(f"add_loss of layer '{self.name}'").losses.append(loss)
 
     def _cast_input(self, x: Value) -> Value:
         """Floats come in the layer's own precision, whatever they were before."""
@@ -294,7 +160,7 @@ class Layer(Configurable):
         leaves = (trace.seed, trace.step, *trace.reads.values())
         outputs = (result, *trace.updates.values())
         graph = Graph(leaves, outputs, tuple(str(i) for i in range(len(outputs))))
-        start = [np.int64(next_seed()), np.int64(self._eager_calls), *(v.array for v in trace.reads)]
+        start: list[Any] = [np.int64(next_seed()), np.int64(self._eager_calls), *(v.array for v in trace.reads)]
         self._eager_calls += 1
         computed = [constant(y) for y in Plan(graph).run(start)]
         for variable, new in zip(trace.updates, computed[1:], strict=True):
@@ -309,18 +175,11 @@ class Layer(Configurable):
             self.build_for(value.shape)
 
     def build_for(self, input_shape: KerasShape) -> None:
-        """Calls `build` once, in the layer's own scope, and remembers the shape for files."""
+        """Calls `build`; errors name the layer."""
         try:
             self.build(input_shape)
         except ShapeError as error:
-            raise ShapeError(self._explain(error, None)) from error
-        self._build_shape = input_shape
-        self.built = True
-
-    def _add_penalties(self, trace: Trace, result: Value) -> None:
-        if self.activity_regularizer is None or not isinstance(result, Value):
-            return
-        trace.losses.append(self.activity_regularizer(result) / count(result, (0,)))
+            raise type(error)(self._explain(error, None)) from error
 
     def _check_input(self, x: Type) -> None:
         wanted = self.input_rank
@@ -341,10 +200,10 @@ class Layer(Configurable):
                 )
 
     def _refuse(self, x: Type, expected: str) -> None:
+        shown = tuple(d if isinstance(d, int) else None for d in x.shape)
         raise ShapeError(
             f"Input 0 of layer '{self.name}' ({self.described()}) is incompatible with the layer: expected {expected}, "
-            f"found ndim={x.rank}. Full shape received: {tuple(None if not isinstance(d, int) else d for d in x.shape)}."
-            f"{self.input_hint(x)}"
+            f"found ndim={x.rank}. Full shape received: {shown}.{self.input_hint(x)}"
         )
 
     def input_hint(self, x: Type) -> str:
@@ -380,7 +239,12 @@ class Layer(Configurable):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments as plain data, as Keras writes them."""
-        policy = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": self.dtype}, "registered_name": None}
+        policy = {
+            "module": "keras",
+            "class_name": "DTypePolicy",
+            "config": {"name": self.dtype},
+            "registered_name": None,
+        }
         base: dict[str, Any] = {"name": self.name, "trainable": self._trainable, "dtype": policy}
         own = super().get_config()
         if self.activity_regularizer is not None:
@@ -397,11 +261,18 @@ class Layer(Configurable):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
 
-def _is_layer(value: Any) -> bool:
-    return isinstance(value, Layer)
+def _remembering(build: Callable[..., None]) -> Callable[..., None]:
+    """Returns a `build` after which the layer knows that it is built, and for which shape."""
+
+    @wraps(build)
+    def wrapper(self: Layer, *arguments: Any, **named: Any) -> None:
+        build(self, *arguments, **named)
+        shape = arguments[0] if arguments else named.get("input_shape")
+        if shape is not None:
+            self._build_shape = tuple(shape)
+        self.built = True
+
+    return wrapper
 
 
-def _layers_in(value: Any) -> list[Layer]:
-    return [value] if isinstance(value, Layer) else [v for v in value if isinstance(v, Layer)]
-
-
+Layer.build = _remembering(Layer.build)  # type: ignore[method-assign]

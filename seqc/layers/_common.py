@@ -1,0 +1,139 @@
+"""Small things that layers share: names, shapes, dtypes, and where a layer was written."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqc import dims
+from seqc.errors import ConfigError
+from seqc.ir import Shape
+
+KerasShape = tuple[int | None, ...]
+_PACKAGE = str(Path(__file__).resolve().parent.parent)
+_FLOATS = ("float32", "float64")
+# Integers, booleans and strings are what an input may hold; layers pass them on.
+_DTYPES = (*_FLOATS, "bool", "string", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
+
+
+def symbolic_shape(shape: KerasShape, prefix: str = "") -> Shape:
+    """Returns a Keras shape with names for the unknown sizes: batch first, then time, height, width by rank."""
+    names = {
+        2: ["batch", "features"],
+        3: ["batch", "time", "features"],
+        4: ["batch", "height", "width", "channels"],
+        5: ["batch", "depth", "height", "width", "channels"],
+    }.get(len(shape), ["batch", *(f"dim_{i}" for i in range(1, len(shape)))])
+    return tuple(dims.symbol(prefix + n) if d is None else d for n, d in zip(names, shape, strict=False))
+
+
+def dtype_name(dtype: Any) -> str:
+    """Returns the name of a dtype given as a string, a NumPy type or a policy.
+
+    Raises:
+        ConfigError: it is none that layers can compute in.
+    """
+    name: Any = getattr(dtype, "name", dtype)
+    if name is None:
+        return "float32"
+    if isinstance(name, dict):
+        name = name.get("config", {}).get("name")
+    if not isinstance(name, str):
+        try:
+            name = np.dtype(name).name
+        except TypeError:
+            name = str(name)
+    if name in _DTYPES:
+        return str(name)
+    raise ConfigError(
+        f"Cannot use '{name}' as a layer's dtype. Layers compute in {' or '.join(_FLOATS)}; for half precision, "
+        "convert the exported model instead."
+    )
+
+
+def snake_case(name: str) -> str:
+    """Returns a class name the way Keras names layers: `Conv2D` -> `conv2d`, `ReLU` -> `re_lu`."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def constructed_at() -> str:
+    """Returns 'file:line' of the user's line that made the layer."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        path = frame.f_code.co_filename
+        if not path.startswith(_PACKAGE) and not path.startswith("<"):
+            shown = Path(path)
+            try:
+                shown = shown.relative_to(Path.cwd())
+            except ValueError:
+                shown = Path(shown.name)
+            return f"{shown}:{frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return ""
+
+
+def as_tuple(value: Any, length: int, name: str, smallest: int = 1) -> tuple[int, ...]:
+    """Returns an argument given as one number or one per axis as a tuple of ints.
+
+    Raises:
+        ConfigError: it is neither, or a number is below `smallest`.
+    """
+    given = (value,) * length if isinstance(value, int | np.integer) else value
+    wanted = f"The `{name}` argument must be a tuple of {length} integers. Received {name}={value}"
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ConfigError(wanted)
+    numbers = tuple(given)
+    if len(numbers) != length or not all(isinstance(n, int | np.integer) for n in numbers):
+        raise ConfigError(wanted)
+    wrong = {int(n) for n in numbers if n < smallest}
+    if wrong:
+        bound = "`value > 0`" if smallest == 1 else f"`value >= {smallest}`"
+        raise ConfigError(f"{wanted}, including values {wrong} that do not satisfy {bound}")
+    return tuple(int(n) for n in numbers)
+
+
+def data_format_name(value: str | None) -> str:
+    """Returns "channels_last" (also for None) or "channels_first".
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    name = "channels_last" if value is None else str(value).lower()
+    if name not in ("channels_last", "channels_first"):
+        raise ConfigError(
+            "The `data_format` argument must be one of {'channels_first', 'channels_last'}. "
+            f"Received: data_format={value}"
+        )
+    return name
+
+
+def last_from_first(rank: int) -> tuple[int, ...]:
+    """Returns the axis order that takes channels-first data to channels-last."""
+    return (0, *range(2, rank), 1)
+
+
+def first_from_last(rank: int) -> tuple[int, ...]:
+    """Returns the axis order that takes channels-last data to channels-first."""
+    return (0, rank - 1, *range(1, rank - 1))
+
+
+def image_hint(shape: Sequence[Any], axes: int = 2) -> str:
+    """Returns the advice how data without all the axes of an image become one; empty where nothing sensible fits."""
+    inner = [d for d in shape[1:] if isinstance(d, int)]
+    if len(inner) != len(shape) - 1 or not inner or len(inner) > axes:
+        return ""
+    if len(inner) == axes:
+        return f" Put Reshape({(*inner, 1)}) before it."
+    if axes == 2:
+        for channels in (1, 3):
+            side = round((inner[0] / channels) ** 0.5)
+            if side * side * channels == inner[0]:
+                return f" Put Reshape({(side, side, channels)}) before it."
+    return f" Put Reshape({(*(inner[0], *(1,) * axes),)}) before it."

@@ -1,0 +1,205 @@
+"""What owns weights: variables of its own, and other owners inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from seqc import constraints, initializers, regularizers, serialization
+from seqc.errors import NotBuiltError, ShapeError
+from seqc.ir import Array
+from seqc.layers._state import fill
+from seqc.serialization import Configurable
+from seqc.tracing import Variable
+
+
+class WeightOwner(Configurable):
+    """Keeps variables and other owners that are assigned to its attributes, as Keras does.
+
+    Attributes:
+        name: last part of its path. dtype: of the weights it makes. built: whether it has made them.
+    """
+
+    name: str
+    dtype: str
+    built: bool
+    _trainable: bool
+    _variables: list[Variable]
+    _children: dict[str, Any]
+    _parent_path: str
+    # A transparent container (Sequential) does not show in the paths of its layers' weights.
+    _transparent = False
+    # Private attributes that hold owners which belong elsewhere, or are counted already.
+    _untracked: frozenset[str] = frozenset({"_children", "_variables"})
+
+    def _start_owning(self, trainable: bool) -> None:
+        self._trainable = trainable
+        self._variables = []
+        self._parent_path = ""
+        self._children = {}
+
+    def add_weight(
+        self,
+        shape: Any = (),
+        initializer: Any = "glorot_uniform",
+        dtype: str | None = None,
+        trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        name: str | None = None,
+        **_: Any,
+    ) -> Variable:
+        """Makes a weight of the layer.
+
+        Raises:
+            ShapeError: a size of the shape is not known.
+        """
+        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+        label = name or f"variable_{len(self._variables)}"
+        if any(s is None for s in sizes):
+            raise ShapeError(
+                "Shapes used to initialize variables must be fully-defined (no `None` dimensions). Received: "
+                f"shape={sizes} for variable path='{self.path}/{label}'"
+            )
+        sizes, kind = tuple(int(s) for s in sizes), np.dtype(dtype or self.dtype)
+        serialization.reserve(sizes, kind.itemsize, f"{self.path}/{label}")
+        start = initializers.get(initializer or "zeros")(sizes, kind.name)
+        variable = Variable(
+            np.asarray(start, kind),
+            name=label,
+            trainable=trainable,
+            regularizer=regularizers.get(regularizer),
+            constraint=constraints.get(constraint),
+        )
+        variable.path = f"{self.path}/{label}"
+        self._variables.append(variable)
+        return variable
+
+    @property
+    def path(self) -> str:
+        return f"{self._parent_path}/{self.name}" if self._parent_path else self.name
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Layers and variables kept as attributes belong to the layer, as in Keras.
+        if name not in self._untracked and "_children" in self.__dict__:
+            # An empty container is kept too: layers may be appended to it later.
+            if owners_in(value) or (isinstance(value, list | dict) and not value):
+                self._children[name] = value
+                for child in owners_in(value):
+                    child._set_parent(self.path if not self._transparent else self._parent_path)
+            elif isinstance(value, Variable) and not any(value is v for v in self._variables):
+                self._variables.append(value)
+        super().__setattr__(name, value)
+
+    def _set_parent(self, path: str) -> None:
+        self._parent_path = path
+        for variable in self._variables:
+            variable.path = f"{self.path}/{variable.name}"
+        for child in self.sublayers():
+            child._set_parent(self.path if not self._transparent else self._parent_path)
+
+    def sublayers(self) -> Iterator[WeightOwner]:
+        """Yields the layers this one is made of, not those inside them."""
+        for value in self._children.values():
+            yield from owners_in(value)
+
+    def _all_variables(self) -> list[Variable]:
+        found = list(self._variables)
+        for child in self.sublayers():
+            found += [v for v in child._all_variables() if not any(v is f for f in found)]
+        return found
+
+    def _own_weights(self) -> list[Variable]:
+        return [v for v in self._variables if v.trainable] + [v for v in self._variables if not v.trainable]
+
+    @property
+    def weights(self) -> list[Variable]:
+        """All weights: those of the layer, then those of the layers inside it, trainable ones first within each."""
+        own = self._own_weights()
+        for child in self.sublayers():
+            own += [v for v in child.weights if not any(v is f for f in own)]
+        return own
+
+    @property
+    def trainable(self) -> bool:
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for child in self.sublayers():
+            child.trainable = value
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        if not self._trainable:
+            return []
+        found = [v for v in self._variables if v.trainable]
+        for child in self.sublayers():
+            found += [v for v in child.trainable_weights if not any(v is f for f in found)]
+        return found
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        trainable = {id(v) for v in self.trainable_weights}
+        return [v for v in self.weights if id(v) not in trainable]
+
+    variables = weights
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    def get_weights(self) -> list[Array]:
+        """Returns copies of all weights, in the order of `weights`."""
+        return [v.numpy() for v in self.weights]
+
+    def set_weights(self, weights: Any) -> None:
+        """Sets all weights from arrays in the order of `weights`.
+
+        Raises:
+            ShapeError: their number or a shape differs; nothing is set then.
+        """
+        variables, arrays = self.weights, [np.asarray(w) for w in weights]
+        if len(variables) != len(arrays):
+            raise ShapeError(
+                f"You called `set_weights(weights)` on layer '{self.name}' with a weight list of length {len(arrays)}, "
+                f"but the layer was expecting {len(variables)} weights."
+            )
+        for variable, array in zip(variables, arrays, strict=True):
+            if variable.shape != array.shape:
+                raise ShapeError(
+                    f"Layer {self.name} weight shape {variable.shape} is not compatible with provided weight shape "
+                    f"{array.shape} (weight '{variable.path}')."
+                )
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
+
+    def save_own_variables(self, store: dict[str, Any]) -> None:
+        """Puts the layer's own arrays into a file's store, trainable ones first; a subclass may store others."""
+        store.update({str(i): v.numpy() for i, v in enumerate(self._own_weights())})
+
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        """Sets the layer's own arrays from a file's store.
+
+        Raises:
+            SavingError: their number or a shape differs.
+        """
+        fill(self._own_weights(), store, f"Layer '{self.name}' ({type(self).__name__})")
+
+    def count_params(self) -> int:
+        """Returns the number of scalars in all weights."""
+        if not self.built:
+            raise NotBuiltError(
+                f"You tried to call `count_params` on layer '{self.name}', but the layer isn't built. You can build it "
+                "manually via: `layer.build(input_shape)`."
+            )
+        return sum(int(np.prod(v.shape)) for v in self.weights)
+
+
+def owners_in(value: Any) -> list[WeightOwner]:
+    """Returns the owners that an attribute holds: itself, or those in its list, tuple or dictionary, however deep."""
+    if isinstance(value, WeightOwner):
+        return [value]
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return [owner for item in inside for owner in owners_in(item)]

@@ -1,0 +1,199 @@
+"""The input of a model, Dense and Activation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from seqc import activations, constraints, initializers, ops, regularizers
+from seqc.errors import ConfigError
+from seqc.ir import Value, as_value
+from seqc.layers._common import KerasShape
+from seqc.layers.base import Layer
+from seqc.serialization import known
+
+
+@known("layers")
+class InputLayer(Layer):
+    """Says what a model is fed: the shape of one sample, how many if that is fixed, and the dtype.
+
+    Args:
+        shape: of one sample, None where a size is not known. batch_size: None for any.
+        dtype: "float32" by default. batch_shape: shape with the batch first, in place of the two.
+        name: of the input, also in exported files.
+    """
+
+    supports_masking = True
+    inert = {  # noqa: RUF012  (a constant, declared so in the base)
+        "sparse": (None, False),
+        "ragged": (None, False),
+        "optional": (False,),
+        "input_tensor": (None,),
+    }
+
+    def __init__(
+        self,
+        shape: KerasShape | None = None,
+        batch_size: int | None = None,
+        dtype: Any = None,
+        batch_shape: KerasShape | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if batch_shape is None:
+            batch_shape = kwargs.pop("batch_input_shape", None)
+        if shape is None:
+            shape = kwargs.pop("input_shape", None)
+        if (shape is None) == (batch_shape is None):
+            raise ConfigError(
+                "You must pass a `shape` argument."
+                if shape is None
+                else "You cannot pass both `shape` and `batch_shape`."
+            )
+        super().__init__(name=name, dtype=dtype, **kwargs)
+        if shape is None:
+            self.batch_shape = checked_shape(batch_shape)
+        else:
+            self.batch_shape = (*checked_shape((batch_size,)), *checked_shape(shape))
+        self.built = True
+
+    @property
+    def shape(self) -> KerasShape:
+        """The shape with the batch first."""
+        return self.batch_shape
+
+    def _cast_input(self, x: Value) -> Value:
+        return x
+
+    def call(self, x: Any) -> Value:
+        return as_value(x)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "batch_shape": list(self.batch_shape),
+            "dtype": self.dtype,
+            "sparse": False,
+            "ragged": False,
+            "name": self.name,
+        }
+
+
+def Input(
+    shape: KerasShape | None = None,
+    batch_size: int | None = None,
+    dtype: Any = None,
+    name: str | None = None,
+    batch_shape: KerasShape | None = None,
+    **kwargs: Any,
+) -> InputLayer:
+    """Returns the input of a model; see `InputLayer` for the arguments."""
+    return InputLayer(shape, batch_size, dtype, batch_shape, name, **kwargs)
+
+
+def checked_shape(shape: Any) -> KerasShape:
+    """Returns a shape as a tuple of sizes and None.
+
+    Raises:
+        ConfigError: it holds anything else.
+    """
+    if isinstance(shape, str) or not isinstance(shape, Iterable):
+        raise ConfigError(f"Cannot convert '{shape}' to a shape: it takes a tuple such as (28, 28, 1).")
+    sizes = tuple(shape)
+    for size in sizes:
+        if size is not None and not hasattr(size, "__index__"):
+            raise ConfigError(
+                f"Cannot convert '{sizes}' to a shape. Found invalid dimension '{size}' of type '{type(size)}'."
+            )
+        if size is not None and size < 0:
+            raise ConfigError(f"Cannot convert '{sizes}' to a shape. Negative dimensions are not allowed.")
+    return tuple(None if size is None else int(size) for size in sizes)
+
+
+@known("layers")
+class Dense(Layer):
+    """activation(x @ kernel + bias), over the last axis of an input of any rank.
+
+    Args:
+        units: size of the result's last axis. activation: name or function. use_bias: whether there is a bias.
+        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
+        kernel_constraint, bias_constraint: names or objects of `seqc.initializers`, `regularizers`, `constraints`.
+
+    Shapes: (batch, ..., features) to (batch, ..., units); kernel (features, units), bias (units,).
+    """
+
+    min_input_rank = 2
+    supports_masking = True
+    inert = {"lora_rank": (None,), "lora_alpha": (None,), "quantization_config": (None,)}  # noqa: RUF012
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        if not hasattr(units, "__index__") or units <= 0:
+            raise ConfigError(
+                f"Received an invalid value for `units`, expected a positive integer. Received: units={units}"
+            )
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.units, self.use_bias = int(units), use_bias
+        self.activation = activations.get(activation)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+
+    def build(self, input_shape: KerasShape) -> None:
+        features = input_shape[-1]
+        self.kernel = self.add_weight(
+            (features, self.units),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+            name="kernel",
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (self.units,),
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+                name="bias",
+            )
+        self._input_sizes = {-1: features}  # type: ignore[dict-item]  # add_weight refused None
+
+    def call(self, x: Any) -> Value:
+        y = ops.matmul(ops.cast(x, self.dtype), self.kernel)
+        if self.bias is not None:
+            y = y + self.bias
+        return self.activation(y)  # type: ignore[no-any-return]
+
+
+@known("layers")
+class Activation(Layer):
+    """Applies an activation function.
+
+    Args:
+        activation: its name, or a function of a tensor.
+    """
+
+    supports_masking = True
+
+    def __init__(self, activation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+        self.built = True
+
+    def call(self, x: Any) -> Value:
+        return self.activation(x)  # type: ignore[no-any-return]

@@ -1,0 +1,82 @@
+"""Layers that only act in training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from seqc import ops
+from seqc.errors import ConfigError, ShapeError
+from seqc.ir import Value, apply, as_value, constant
+from seqc.layers.base import Layer
+from seqc.ops.random import Dropout as DropoutOp
+from seqc.ops.random import RandomUniform
+from seqc.ops.slicing import slice_axis
+from seqc.serialization import known
+from seqc.tracing import require_trace
+
+
+@known("layers")
+class Dropout(Layer):
+    """In training, zeroes a random part of the input and scales the rest so that the expected sum stays.
+
+    Args:
+        rate: the part to zero, from 0 to 1. noise_shape: shape of the random mask; 1 where elements along an axis share
+        their fate, None for the input's size. seed: makes this layer's masks independent of the global seed.
+    """
+
+    supports_masking = True
+
+    def __init__(
+        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(rate, int | float) or not 0 <= rate <= 1:
+            raise ConfigError(
+                "Invalid value received for argument `rate`. Expected a float value between 0 and 1. "
+                f"Received: rate={rate}"
+            )
+        self.rate, self.seed = rate, seed
+        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.built = True
+
+    def call(self, x: Any, training: bool = False) -> Value:
+        value = as_value(x)
+        if not training or self.rate == 0:
+            return value
+        return drop(value, self.rate, self._noise_like(value), self.seed, self.name)
+
+    def _noise_like(self, x: Value) -> Value:
+        """Returns a value of the shape that the random mask shall have."""
+        if self.noise_shape is None:
+            return x
+        if len(self.noise_shape) != x.type.rank:
+            raise ShapeError(f"noise_shape {self.noise_shape} needs one entry per axis of {x.type}.")
+        for axis, size in enumerate(self.noise_shape):
+            if size == 1:
+                x = slice_axis(x, axis, 0, 1)
+            elif size is not None and size != x.type.shape[axis]:
+                raise ShapeError(f"noise_shape {self.noise_shape} does not broadcast to {x.type}.")
+        return x
+
+
+def drop(x: Value, rate: float, noise_like: Value, seed: int | None, who: str) -> Value:
+    """Returns x with a part `rate` of its elements zeroed and the others scaled by 1 / (1 - rate).
+
+    Args:
+        noise_like: a value of the shape of the random mask, broadcast to x. seed: None for the model's own.
+        who: the layer, for messages.
+    """
+    if rate == 1:
+        return ops.zeros_like(x)
+    return apply(DropoutOp(float(rate)), x, random_uniform(noise_like, seed, who))
+
+
+def random_uniform(like: Value, seed: int | None, who: str) -> Value:
+    """Returns uniform numbers in [0, 1) of the shape of `like`: the model's own stream, or one of a fixed seed."""
+    trace = require_trace(f"Layer '{who}' in training")
+    if seed is None:
+        return trace.random_uniform(like)
+    return apply(RandomUniform(0), like, constant(np.int64(seed)), trace.step)

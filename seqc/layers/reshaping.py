@@ -1,0 +1,72 @@
+"""Layers that give the same elements other axes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from seqc import ops
+from seqc.errors import ConfigError, ShapeError
+from seqc.ir import Value, apply, as_value
+from seqc.layers._common import data_format_name, last_from_first
+from seqc.layers.base import Layer
+from seqc.ops.shape import Reshape as ReshapeOp
+from seqc.ops.shape import flatten_batch
+from seqc.serialization import known
+
+
+@known("layers")
+class Flatten(Layer):
+    """Joins all axes but the batch.
+
+    Args:
+        data_format: "channels_first" puts the channels last before joining, so that the result does not depend on it.
+    """
+
+    min_input_rank = 1
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.data_format = data_format_name(data_format)
+        self.built = True
+
+    def call(self, x: Any) -> Value:
+        value = as_value(x)
+        if self.data_format == "channels_first" and value.type.rank > 2:
+            value = ops.transpose(value, last_from_first(value.type.rank))
+        return flatten_batch(value)
+
+
+@known("layers")
+class Reshape(Layer):
+    """Gives each sample another shape.
+
+    Args:
+        target_shape: without the batch; one size may be -1.
+    """
+
+    def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        sizes = (target_shape,) if isinstance(target_shape, int) else tuple(target_shape)
+        self.target_shape = tuple(-1 if d is None else int(d) for d in sizes)
+        if self.target_shape.count(-1) > 1:
+            raise ConfigError(
+                "There must be at most one unknown dimension (-1) in `target_shape`. "
+                f"Received: target_shape={self.target_shape}."
+            )
+        self.built = True
+
+    def call(self, x: Any) -> Value:
+        value = as_value(x)
+        inner = value.shape[1:]
+        sizes = [d for d in inner if d is not None]
+        if len(sizes) == len(inner):
+            given, wanted = math.prod(sizes), math.prod(d for d in self.target_shape if d != -1)
+            fits = given == wanted if -1 not in self.target_shape else wanted and given % wanted == 0
+            if not fits:
+                raise ShapeError(
+                    "The total size of the tensor must be unchanged. Received: "
+                    f"input_shape={inner}, target_shape={self.target_shape}"
+                )
+        return apply(ReshapeOp((0, *self.target_shape)), value)
