@@ -8,7 +8,7 @@ from typing import Any
 from seqc.errors import ConfigError, LayerError, NotBuiltError, ShapeError
 from seqc.ir import Array, Graph, Type, Value, input_value
 from seqc.layers.base import KerasShape, Layer, symbolic_shape
-from seqc.layers.core import InputLayer
+from seqc.layers import InputLayer
 from seqc.serialization import known, revive, serialize_object
 from seqc.tracing import Trace, tracing
 from seqc.training.trainer import Trainer
@@ -29,6 +29,7 @@ class Sequential(Trainer, Layer):
     """
 
     _transparent = True
+    _untracked = Layer._untracked | {"_stack", "_input_layer"}
     supports_masking = True
 
     def __init__(
@@ -328,8 +329,8 @@ class Sequential(Trainer, Layer):
         return None if self._compiled is None else self._compiled.get_config()
 
     def export(self, filepath: Any, format: str = "onnx", verbose: Any = None, **options: Any) -> Any:
-        """Writes a verified ONNX file for inference and returns the receipt. See `seqc.export.export_model`."""
-        from seqc.export import export_model
+        """Writes a verified ONNX file for inference and returns the receipt. See `seqc.export.model.export_model`."""
+        from seqc.export.model import export_model
 
         if format != "onnx":
             raise ConfigError(f"seqc exports to ONNX; got format={format!r}.")

@@ -1,0 +1,157 @@
+"""Who may import whom: the arrows of docs/architecture.md, read from the sources."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Lower numbers know nothing of higher ones. A package stands for all its modules unless they have a row of their own.
+LEVELS = {
+    "seqc._version": 0,
+    "seqc.errors": 0,
+    "seqc.utils.naming": 0,
+    "seqc.utils.display": 0,
+    "seqc.utils.silence": 0,
+    "seqc.random": 0,
+    "seqc.dims": 1,
+    "seqc.serialization": 1,
+    "seqc.ir": 2,
+    "seqc.layout": 3,
+    "seqc.ops": 4,
+    "seqc.backends.numpy": 5,
+    "seqc.backends": 5,
+    "seqc.tracing": 5,
+    "seqc.autodiff": 5,
+    "seqc.passes": 6,
+    "seqc.activations": 6,
+    "seqc.initializers": 6,
+    "seqc.regularizers": 6,
+    "seqc.constraints": 6,
+    "seqc.layers": 7,
+    "seqc.losses": 7,
+    "seqc.metrics": 7,
+    "seqc.optimizers": 7,
+    "seqc.callbacks": 8,
+    "seqc.training": 9,
+    "seqc.sequential": 10,
+    "seqc.utils": 11,
+    "seqc.saving": 11,
+    "seqc.backends.onnxruntime": 11,
+    "seqc.export": 12,
+    "seqc.datasets": 12,
+    "seqc.models": 13,
+    "seqc.analysis": 13,
+    "seqc.plots": 13,
+    "seqc": 14,
+    "seqc.cli": 15,
+    "seqc.__main__": 16,
+}
+# Packages that only one part of seqc may import, so that a bare `import seqc` stays light.
+ONLY = {
+    "onnx": ("seqc.export", "seqc.cli"),
+    "onnxruntime": ("seqc.backends.onnxruntime", "seqc.cli.doctor"),
+    "h5py": ("seqc.saving",),
+    "matplotlib": ("seqc.plots",),
+    "typer": ("seqc.cli",),
+    "seqc_runtime": ("seqc.cli",),
+}
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted((ROOT / "seqc").rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        yield name, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(tree: ast.AST, at_load: bool) -> Iterator[str]:
+    """Yields imported module names; only those that loading the module imports when `at_load`."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if at_load and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        else:
+            yield from imported(node, at_load)
+
+
+def level(name: str) -> int | None:
+    while name:
+        if name in LEVELS and (name != "seqc"):
+            return LEVELS[name]
+        name = name.rpartition(".")[0]
+    return None
+
+
+def test_every_module_has_a_level() -> None:
+    assert [name for name, _ in modules() if name != "seqc" and level(name) is None] == []
+
+
+def test_no_module_imports_one_of_a_higher_level_when_it_loads() -> None:
+    wrong = []
+    for name, tree in modules():
+        if name == "seqc":
+            continue
+        for target in imported(tree, at_load=True):
+            above = level(target) if target.startswith("seqc.") else None
+            if above is not None and above > (level(name) or 0):
+                wrong.append(f"{name} imports {target}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("package", sorted(ONLY))
+def test_a_heavy_package_is_imported_in_one_place_only(package: str) -> None:
+    wrong = [
+        f"{name} imports {target}"
+        for name, tree in modules()
+        for target in imported(tree, at_load=False)
+        if target.split(".")[0] == package and not name.startswith(ONLY[package])
+    ]
+    assert wrong == []
+
+
+def test_the_runtime_never_imports_seqc() -> None:
+    for path in (ROOT / "runtime" / "seqc_runtime").rglob("*.py"):
+        names = {target.split(".")[0] for target in imported(ast.parse(path.read_text(encoding="utf-8")), at_load=False)}
+        assert "seqc" not in names, path.name
+
+
+def test_import_seqc_is_light() -> None:
+    code = (
+        "import sys, time; import numpy; start = time.perf_counter(); import seqc; spent = time.perf_counter() - start;"
+        "print(spent, *sorted({m.split('.')[0] for m in sys.modules}))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = set(shown[1:])
+    assert not loaded & {"onnx", "onnxruntime", "h5py", "rich", "typer", "matplotlib", "seqc_runtime"}
+
+
+def test_import_seqc_takes_less_than_three_tenths_of_a_second() -> None:
+    code = "import time; start = time.perf_counter(); import seqc; print(time.perf_counter() - start)"
+    # The best of several: a busy machine makes any single one slow.
+    times = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+        for _ in range(5)
+    ]
+    assert min(times) < 0.3
+
+
+def test_source_files_fit_one_reading() -> None:
+    long = {
+        path.relative_to(ROOT).as_posix(): count
+        for folder in ("seqc", "runtime/seqc_runtime")
+        for path in (ROOT / folder).rglob("*.py")
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 500
+    }
+    assert long == {}
