@@ -1,0 +1,40 @@
+"""Optimizers under Keras's names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seqc import serialization
+from seqc.errors import ConfigError
+from seqc.optimizers import schedules
+from seqc.optimizers.adam import Adam
+from seqc.optimizers.base import Optimizer
+from seqc.optimizers.sgd import SGD
+
+__all__ = ["SGD", "Adam", "Optimizer", "deserialize", "get", "schedules", "serialize"]
+
+_CLASSES = {cls.__name__.lower(): cls for cls in (Adam, SGD)}
+
+
+def get(identifier: Any) -> Any:
+    """Returns the optimizer that a name (in any case), a configuration or an object stands for.
+
+    Raises:
+        ConfigError: it stands for none.
+    """
+    if isinstance(identifier, str):
+        identifier = identifier.lower()
+    found = serialization.get(identifier, "optimizers", "optimizer", _CLASSES)
+    if found is None or isinstance(found, Optimizer):
+        return found
+    raise ConfigError(f"Could not interpret optimizer identifier: {identifier}")
+
+
+def serialize(optimizer: Any) -> Any:
+    """Returns an optimizer as plain data."""
+    return serialization.serialize(optimizer)
+
+
+def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+    """Returns the optimizer that plain data describe."""
+    return serialization.deserialize(config, custom_objects)

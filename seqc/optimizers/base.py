@@ -1,0 +1,415 @@
+"""The base of all optimizers: everything around the update rule of one variable.
+
+All of it is functions of graph values, so that a training step with its optimizer is one graph. Outside a trace the same
+code runs at once on arrays.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from seqc import ops
+from seqc.errors import ConfigError, NotBuiltError, ShapeError
+from seqc.ir import Value, apply, as_value
+from seqc.ops.arithmetic import Div
+from seqc.optimizers.schedules import LearningRateSchedule
+from seqc.serialization import Configurable, serialize
+from seqc.tracing import Trace, Variable, current_trace, tracing
+from seqc.utils.naming import unique_name
+from seqc.utils.text import snake_case
+
+
+class Optimizer(Configurable):
+    """Changes variables along their gradients.
+
+    A subclass writes `update_step(gradient, variable, learning_rate)`, and `build(variables)` if it keeps slots, which it
+    makes with `add_optimizer_variables`.
+
+    Args:
+        learning_rate: a number, a `LearningRateSchedule`, or a function without arguments.
+        weight_decay: before the update, variables shrink by this times the learning rate.
+        clipnorm: largest norm of each gradient. clipvalue: largest absolute value of a gradient's element.
+        global_clipnorm: largest norm of all gradients together. Only one of the three may be given.
+        use_ema: keeps an exponential moving average of every variable, which `finalize_variable_values` puts in its place.
+        ema_momentum: share of the old average in the new one.
+        ema_overwrite_frequency: every so many steps the average replaces the variable.
+        loss_scale_factor: the loss is multiplied by it, gradients are divided by it.
+        gradient_accumulation_steps: variables change every so many steps, by the mean gradient.
+        name: part of the paths of its variables; made from the class name by default.
+
+    Raises:
+        ConfigError: an argument is out of range.
+    """
+
+    _kind = "optimizers"
+
+    def __init__(
+        self,
+        learning_rate: Any,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        **unknown: Any,
+    ) -> None:
+        if unknown.pop("decay", None) is not None:
+            warnings.warn("Argument `decay` is no longer supported and will be ignored.", stacklevel=3)
+        if unknown:
+            raise ConfigError(f"Argument(s) not recognized: {unknown}")
+        self.name = name or unique_name(snake_case(type(self).__name__))
+        self.weight_decay = weight_decay
+        self.clipnorm = clipnorm
+        self.clipvalue = clipvalue
+        self.global_clipnorm = global_clipnorm
+        self.use_ema = use_ema
+        self.ema_momentum = ema_momentum
+        self.ema_overwrite_frequency = ema_overwrite_frequency
+        self.loss_scale_factor = loss_scale_factor
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        self._check_arguments()
+        self.built = False
+        self._variables: list[Variable] = []
+        self._trainable: list[Variable] = []
+        self._averages: list[Variable] = []
+        self._accumulators: list[Variable] = []
+        self._not_decayed: set[Variable] = set()
+        self._not_decayed_names: list[str] = []
+        self._iterations = self.add_variable((), dtype="int64", name="iteration")
+        self._learning_rate: Any = None
+        self._set_learning_rate(learning_rate)
+
+    def _check_arguments(self) -> None:
+        steps = self.gradient_accumulation_steps
+        if steps and steps < 2:
+            raise ConfigError(
+                f"`gradient_accumulation_steps` must be an integer >= 2. Received: gradient_accumulation_steps={steps}"
+            )
+        if self.use_ema and not 0 <= self.ema_momentum <= 1:
+            raise ConfigError(f"`ema_momentum` must be in the range [0, 1]. Received: ema_momentum={self.ema_momentum}")
+        frequency = self.ema_overwrite_frequency
+        if self.use_ema and frequency and (not isinstance(frequency, int) or frequency < 1):
+            raise ConfigError(
+                "`ema_overwrite_frequency` must be an integer >= 1 or None. Received: "
+                f"ema_overwrite_frequency={frequency}"
+            )
+        if sum(limit is not None for limit in (self.clipnorm, self.clipvalue, self.global_clipnorm)) > 1:
+            raise ConfigError(
+                "Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set. Received: "
+                f"clipnorm={self.clipnorm}, clipvalue={self.clipvalue}, global_clipnorm={self.global_clipnorm}"
+            )
+
+    # -- to be written by subclasses ---------------------------------------------------------------------------------
+
+    def build(self, variables: Iterable[Variable]) -> None:
+        """Makes the optimizer's own variables for the given ones. A second call does nothing."""
+        if self.built:
+            return
+        self._trainable = list(variables)
+        if self.use_ema:
+            self._averages = self.add_optimizer_variables(self._trainable, "average")
+        if self.gradient_accumulation_steps:
+            self._accumulators = self.add_optimizer_variables(self._trainable, "gradient_accumulator")
+        self.built = True
+
+    def update_step(self, gradient: Value, variable: Variable, learning_rate: Value) -> None:
+        """Assigns a new value to the variable and to its slots."""
+        raise NotImplementedError(
+            f"{type(self).__name__} does not define update_step(gradient, variable, learning_rate)."
+        )
+
+    def step_size(self, learning_rate: Value) -> Value:
+        """Returns what `update_step` gets as its learning rate: a place for what all variables share."""
+        return learning_rate
+
+    # -- variables ---------------------------------------------------------------------------------------------------
+
+    def add_variable(
+        self, shape: Sequence[int], initializer: Any = "zeros", dtype: str = "float32", name: str = "variable"
+    ) -> Variable:
+        """Makes a variable that belongs to the optimizer and is saved with it."""
+        from seqc import initializers
+
+        start = initializers.get(initializer)(tuple(shape), dtype)
+        variable = Variable(np.asarray(start, dtype), name=name, trainable=False)
+        variable.path = f"{self.name}/{name}"
+        self._variables.append(variable)
+        return variable
+
+    def add_variable_from_reference(self, reference: Variable, name: str, initializer: Any = "zeros") -> Variable:
+        """Makes a slot: a variable shaped like another one."""
+        return self.add_variable(
+            reference.shape, initializer, reference.dtype, f"{reference.path.replace('/', '_')}_{name}"
+        )
+
+    def add_optimizer_variables(self, variables: Sequence[Variable], name: Any, initializer: Any = "zeros") -> Any:
+        """Makes one slot per variable, or several where `name` is a list; returns a list, or one list per name."""
+        if isinstance(name, str):
+            return [self.add_variable_from_reference(v, name, initializer) for v in variables]
+        rows = [[self.add_variable_from_reference(v, n, initializer) for n in name] for v in variables]
+        return tuple([row[i] for row in rows] for i in range(len(name)))
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The optimizer's own variables: iteration, learning rate, then slots."""
+        return list(self._variables)
+
+    @property
+    def iterations(self) -> Any:
+        """How many times variables were updated."""
+        if self.gradient_accumulation_steps:
+            # Both are positive integers, and Div rounds towards zero.
+            return apply(Div(), self._iterations, as_value(self.gradient_accumulation_steps, "int64"))
+        return self._iterations
+
+    def index_of(self, variable: Variable) -> int:
+        """Returns the place of a variable among those the optimizer was built with."""
+        for i, known in enumerate(self._trainable):
+            if known is variable:
+                return i
+        raise ConfigError(
+            f"Unknown variable: {variable}. This optimizer can only be called for the variables it was originally built "
+            "with. When working with a new set of variables, you should recreate a new optimizer instance."
+        )
+
+    # -- learning rate -----------------------------------------------------------------------------------------------
+
+    @property
+    def learning_rate(self) -> Any:
+        """The current learning rate: a variable, or a value where a schedule gives it."""
+        if isinstance(self._learning_rate, Variable):
+            return self._learning_rate
+        if isinstance(self._learning_rate, LearningRateSchedule):
+            return self._learning_rate(self._iterations)
+        return self._learning_rate()
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate: Any) -> None:
+        self._set_learning_rate(learning_rate)
+
+    def _set_learning_rate(self, learning_rate: Any) -> None:
+        current = self._learning_rate
+        if isinstance(learning_rate, LearningRateSchedule) or (
+            callable(learning_rate) and not isinstance(learning_rate, Value)
+        ):
+            if isinstance(current, Variable):
+                self._variables = [v for v in self._variables if v is not current]
+            self._learning_rate = learning_rate
+        elif isinstance(current, Variable):
+            current.assign(learning_rate)
+        elif current is not None:
+            raise ConfigError(
+                "This optimizer was created with a schedule as its `learning_rate`, hence its learning rate is not "
+                "settable. Create it with a number to change the learning rate later."
+            )
+        elif isinstance(learning_rate, bool) or not isinstance(learning_rate, float | int | np.number):
+            raise ConfigError(
+                "Argument `learning_rate` should be a number, a LearningRateSchedule, or a function that returns the "
+                f"current learning rate. Received instead: learning_rate={learning_rate}"
+            )
+        else:
+            self._learning_rate = self.add_variable((), dtype="float32", name="learning_rate")
+            self._learning_rate.assign(np.float32(learning_rate))
+
+    # -- one step ----------------------------------------------------------------------------------------------------
+
+    def scale_loss(self, loss: Any) -> Any:
+        """Returns the loss to take gradients of: times `loss_scale_factor`, if there is one."""
+        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> None:
+        """Makes one step, from pairs of gradient and variable."""
+        pairs = list(grads_and_vars)
+        self.apply([g for g, _ in pairs], [v for _, v in pairs])
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Iterable[Variable] | None = None) -> None:
+        """Makes one step: assigns new values to the variables and to the optimizer's own.
+
+        Args:
+            grads: one gradient per variable, a value or an array; None for a variable that is left as it is.
+            trainable_variables: those the optimizer was built with by default; the first call builds it.
+
+        Raises:
+            NotBuiltError: no variables are known. ShapeError: numbers or shapes do not fit. ConfigError: a variable is
+                unknown.
+        """
+        grads = list(grads)
+        if not grads:
+            return
+        variables = self._variables_for(grads, trainable_variables)
+        pairs = [(as_value(g), v) for g, v in zip(grads, variables, strict=True) if g is not None]
+        if not pairs:
+            raise ConfigError("No gradients provided for any variable.")
+        values, chosen = [g for g, _ in pairs], [v for _, v in pairs]
+        for gradient, variable in pairs:
+            if gradient.type.shape != variable.shape:
+                raise ShapeError(
+                    f"The gradient of variable '{variable.path}' must have shape {variable.shape}; got {gradient.type}."
+                )
+        if self.loss_scale_factor is not None:
+            values = [g / self.loss_scale_factor for g in values]
+        self._accumulate_and_update(values, chosen)
+        if self.use_ema:
+            self._update_averages()
+        for variable in chosen:
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable.to_value()))
+        self._iterations.assign(self._iterations.to_value() + 1)
+
+    def _variables_for(self, grads: Sequence[Any], variables: Iterable[Variable] | None) -> list[Variable]:
+        if variables is not None:
+            listed = list(variables)
+            self.build(listed)
+            for variable in listed:
+                self.index_of(variable)
+        elif self.built:
+            listed = self._trainable
+        else:
+            raise NotBuiltError(
+                "When passing `grads` without `variables`, the optimizer must already be built on a list of variables. Call "
+                "`optimizer.build(trainable_variables)` first."
+            )
+        if len(grads) != len(listed):
+            raise ShapeError(f"One gradient per variable is needed; got {len(grads)} for {len(listed)} variables.")
+        return listed
+
+    def _accumulate_and_update(self, grads: list[Value], variables: list[Variable]) -> None:
+        steps = self.gradient_accumulation_steps
+        if not steps:
+            self._update(grads, variables)
+            return
+        sums = [self._accumulators[self.index_of(v)] for v in variables]
+        totals = [g + s for g, s in zip(grads, sums, strict=True)]
+        complete = ops.equal(ops.mod(self._iterations.to_value() + 1, steps), 0)
+        where_true(complete, lambda: self._update([t / float(steps) for t in totals], variables))
+        for accumulator, total in zip(sums, totals, strict=True):
+            accumulator.assign(ops.where(complete, ops.zeros_like(total), total))
+
+    def _update(self, grads: list[Value], variables: list[Variable]) -> None:
+        grads = self._clip(grads)
+        rate = as_value(self.learning_rate)
+        if self.weight_decay is not None:
+            for variable in filter(self._decays, variables):
+                lost = ops.cast(rate, variable.dtype) * self.weight_decay
+                variable.assign(variable - variable * lost)
+        size = self.step_size(rate)
+        for gradient, variable in zip(grads, variables, strict=True):
+            self.update_step(ops.cast(gradient, variable.dtype), variable, ops.cast(size, variable.dtype))
+
+    def _clip(self, grads: list[Value]) -> list[Value]:
+        if self.clipnorm is not None:
+            return [_limit(g, norm([g]), self.clipnorm) for g in grads]
+        if self.global_clipnorm is not None:
+            together = norm(grads)
+            return [_limit(g, together, self.global_clipnorm) for g in grads]
+        if self.clipvalue is not None:
+            return [ops.clip(g, -self.clipvalue, self.clipvalue) for g in grads]
+        return grads
+
+    # -- weight decay ------------------------------------------------------------------------------------------------
+
+    def exclude_from_weight_decay(
+        self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
+    ) -> None:
+        """Keeps variables from being decayed: those listed, and those whose name has a match of one of the patterns.
+
+        Raises:
+            ConfigError: the optimizer is built already.
+        """
+        if self.built:
+            raise ConfigError("`exclude_from_weight_decay()` can only be configured before the optimizer is built.")
+        self._not_decayed = set(var_list or ())
+        self._not_decayed_names = list(var_names or ())
+
+    def _decays(self, variable: Variable) -> bool:
+        named = any(re.search(pattern, variable.name) for pattern in self._not_decayed_names)
+        return not named and variable not in self._not_decayed
+
+    # -- moving averages of the variables ----------------------------------------------------------------------------
+
+    def _update_averages(self) -> None:
+        # The first average is the variable itself.
+        started = ops.not_equal(self.iterations, 0)
+        for variable, average in zip(self._trainable, self._averages, strict=True):
+            momentum = ops.cast(started, variable.dtype) * self.ema_momentum
+            average.assign(momentum * average + (1.0 - momentum) * variable)
+        if self.ema_overwrite_frequency:
+            due = ops.equal(ops.mod(ops.add(self.iterations, 1), self.ema_overwrite_frequency), 0)
+            where_true(due, lambda: self.finalize_variable_values(self._trainable))
+
+    def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
+        """Puts the moving averages in the variables' place, where averages are kept."""
+        if not self.use_ema:
+            return
+        if len(var_list) != len(self._averages):
+            raise ShapeError(
+                f"The optimizer keeps averages of {len(self._averages)} variables; got {len(var_list)} to overwrite."
+            )
+        for variable, average in zip(var_list, self._averages, strict=True):
+            variable.assign(average.to_value())
+
+    # -- configuration -----------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments as plain data."""
+        rate = self._learning_rate
+        config: dict[str, Any] = {"name": self.name}
+        config["learning_rate"] = float(rate.array) if isinstance(rate, Variable) else serialize(rate)
+        given = {name: value for name, value in self._arguments.items() if name not in config}
+        return config | {name: serialize(getattr(self, name, value)) for name, value in given.items()}
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Sets all the optimizer's own variables, in the order of `variables`.
+
+        Raises:
+            ShapeError: their number or a shape differs.
+        """
+        if len(weights) != len(self._variables):
+            raise ShapeError(
+                f"Optimizer '{self.name}' has {len(self._variables)} variables; got {len(weights)} arrays."
+            )
+        for variable, weight in zip(self._variables, weights, strict=True):
+            variable.assign(np.asarray(weight))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}>"
+
+
+def where_true(condition: Value, update: Callable[[], None]) -> None:
+    """Keeps what `update` assigns to variables only where a scalar condition holds; nothing branches inside a graph."""
+    trace = current_trace()
+    if trace is None:
+        if bool(condition):
+            update()
+        return
+    branch = Trace(trace.training)
+    branch.reads, branch.updates = trace.reads, dict(trace.updates)
+    with tracing(branch):
+        update()
+    for variable, new in branch.updates.items():
+        old = trace.updates.get(variable)
+        if new is not old:
+            trace.updates[variable] = ops.where(condition, new, trace.read(variable) if old is None else old)
+
+
+def norm(values: Sequence[Value]) -> Value:
+    """Returns the Euclidean norm of all elements of all values, a scalar."""
+    squares = [ops.sum(ops.square(v)) for v in values]
+    total = squares[0]
+    for square in squares[1:]:
+        total = total + square
+    return ops.sqrt(total)
+
+
+def _limit(gradient: Value, size: Value, limit: float) -> Value:
+    return gradient * (limit / ops.maximum(size, limit))
