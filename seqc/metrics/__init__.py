@@ -1,0 +1,145 @@
+"""Metrics under Keras's names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seqc import losses, serialization
+from seqc.losses import (
+    binary_crossentropy,
+    categorical_crossentropy,
+    categorical_hinge,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+)
+from seqc.metrics.accuracy import (
+    Accuracy,
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    SparseCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy,
+    TopKCategoricalAccuracy,
+    binary_accuracy,
+    categorical_accuracy,
+    sparse_categorical_accuracy,
+    sparse_top_k_categorical_accuracy,
+    top_k_categorical_accuracy,
+)
+from seqc.metrics.base import Metric
+from seqc.metrics.errors import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalHinge,
+    CosineSimilarity,
+    Hinge,
+    KLDivergence,
+    LogCoshError,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    RootMeanSquaredError,
+    SparseCategoricalCrossentropy,
+    SquaredHinge,
+)
+from seqc.metrics.reduction import Mean, MeanMetricWrapper, Sum
+from seqc.utils.text import snake_case
+
+_CLASSES = (
+    Accuracy,
+    BinaryAccuracy,
+    BinaryCrossentropy,
+    CategoricalAccuracy,
+    CategoricalCrossentropy,
+    CategoricalHinge,
+    CosineSimilarity,
+    Hinge,
+    KLDivergence,
+    LogCoshError,
+    Mean,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    RootMeanSquaredError,
+    SparseCategoricalAccuracy,
+    SparseCategoricalCrossentropy,
+    SparseTopKCategoricalAccuracy,
+    SquaredHinge,
+    Sum,
+    TopKCategoricalAccuracy,
+)
+_SHORT = {
+    "bce": BinaryCrossentropy,
+    "mae": MeanAbsoluteError,
+    "mape": MeanAbsolutePercentageError,
+    "mse": MeanSquaredError,
+    "msle": MeanSquaredLogarithmicError,
+}
+_ALIASES: dict[str, Any] = {snake_case(c.__name__): c for c in _CLASSES} | _SHORT
+_ALIASES |= {name.upper(): cls for name, cls in _SHORT.items()}
+
+
+def get(identifier: Any) -> Any:
+    """Returns the metric that a name, a configuration, a function or an object stands for; a class is constructed.
+
+    Raises:
+        ConfigError: it stands for none.
+    """
+    return serialization.get(identifier, "metrics", "metric", _ALIASES)
+
+
+def resolve(identifier: Any, y_true_shape: tuple[Any, ...], y_pred_shape: tuple[Any, ...]) -> Metric:
+    """Returns a metric object ready to be updated, named as Keras names it in logs.
+
+    Args:
+        identifier: as for `get`; "accuracy" (or "acc") and "crossentropy" (or "ce") are chosen by the shapes. A function
+            is wrapped in a `MeanMetricWrapper`.
+        y_true_shape, y_pred_shape: of labels and output, batch first.
+    """
+    found: Any = None
+    if isinstance(identifier, str):
+        kind = losses.kind_of_labels(y_true_shape, y_pred_shape)
+        found = _BY_LABELS.get(_FAMILIES.get(identifier.lower(), ""), {}).get(kind)
+    metric = get(identifier) if found is None else found()
+    if not isinstance(metric, Metric):
+        metric = MeanMetricWrapper(metric)
+    if isinstance(identifier, str):
+        metric.name = identifier
+    return metric
+
+
+_FAMILIES = {"accuracy": "accuracy", "acc": "accuracy", "crossentropy": "crossentropy", "ce": "crossentropy"}
+_BY_LABELS: dict[str, dict[str, type[Metric]]] = {
+    "accuracy": {
+        "binary": BinaryAccuracy,
+        "sparse": SparseCategoricalAccuracy,
+        "categorical": CategoricalAccuracy,
+    },
+    "crossentropy": {
+        "binary": BinaryCrossentropy,
+        "sparse": SparseCategoricalCrossentropy,
+        "categorical": CategoricalCrossentropy,
+    },
+}
+
+
+def serialize(metric: Any) -> Any:
+    """Returns a metric as plain data."""
+    return serialization.serialize(metric)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """Returns the metric that plain data describe, or that a name stands for."""
+    return get(config) if isinstance(config, str) else serialization.deserialize(config, custom_objects)

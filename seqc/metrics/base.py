@@ -1,0 +1,80 @@
+"""The base of all metrics: numbers that are kept up to date batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from seqc.ir import Value
+from seqc.losses.base import dtype_of
+from seqc.serialization import Configurable
+from seqc.tracing import Variable
+from seqc.utils.naming import unique_name
+from seqc.utils.text import snake_case
+
+
+class Metric(Configurable):
+    """A number computed from all batches seen since the last reset.
+
+    A subclass makes its state with `add_variable`, and writes `update_state(y_true, y_pred, sample_weight=None)`, which
+    assigns to the state, and `result()`, both with functions of `seqc.ops`. Inside a traced graph assignments become results
+    of the graph; outside they happen at once.
+
+    Args:
+        dtype: of the state, "float32" by default. name: key of the number in logs; made from the class name by default.
+    """
+
+    _kind = "metrics"
+
+    def __init__(self, dtype: Any = None, name: str | None = None) -> None:
+        self.name = name or unique_name(snake_case(type(self).__name__))
+        self.dtype = dtype_of(dtype)
+        self._variables: list[Variable] = []
+
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
+        """Takes one batch in."""
+        raise NotImplementedError(f"{type(self).__name__} does not define update_state(y_true, y_pred, sample_weight).")
+
+    def result(self) -> Value:
+        """Returns the number for all batches since the last reset."""
+        raise NotImplementedError(f"{type(self).__name__} does not define result().")
+
+    def reset_state(self) -> None:
+        """Starts again: sets the state to zero."""
+        for variable in self.variables:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Value:
+        """Takes one batch in and returns the number so far."""
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    def add_variable(
+        self, shape: Sequence[int] = (), initializer: Any = "zeros", dtype: str | None = None, name: str = "variable"
+    ) -> Variable:
+        """Makes a variable that is part of the metric's state."""
+        from seqc import initializers
+
+        dtype = dtype or self.dtype
+        start = initializers.get(initializer)(tuple(shape), dtype)
+        variable = Variable(np.asarray(start, dtype), name=name, trainable=False)
+        variable.path = f"{self.name}/{name}"
+        self._variables.append(variable)
+        return variable
+
+    add_weight = add_variable
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The state: that of this metric, then that of metrics kept as its attributes."""
+        inner = [m for m in vars(self).values() if isinstance(m, Metric)]
+        return [*self._variables, *(v for m in inner for v in m.variables)]
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments as plain data."""
+        return {"name": self.name, "dtype": self.dtype} | super().get_config()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}>"

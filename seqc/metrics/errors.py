@@ -1,0 +1,175 @@
+"""Means of losses and errors as metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seqc import ops
+from seqc.ir import Value
+from seqc.losses import functions
+from seqc.losses.base import carried_mask, squeeze_or_expand_to_same_rank, tensor, weight_of_mask
+from seqc.metrics.reduction import Mean, MeanMetricWrapper
+from seqc.serialization import known
+
+
+@known("metrics")
+class MeanSquaredError(MeanMetricWrapper):
+    """mean((y_true - y_pred)^2)."""
+
+    def __init__(self, name: str = "mean_squared_error", dtype: Any = None) -> None:
+        super().__init__(functions.mean_squared_error, name, dtype)
+
+
+@known("metrics")
+class RootMeanSquaredError(Mean):
+    """sqrt(mean((y_true - y_pred)^2)); the root is taken of the mean over all batches."""
+
+    def __init__(self, name: str = "root_mean_squared_error", dtype: Any = None) -> None:
+        super().__init__(name, dtype)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Takes a batch in."""
+        true, pred = squeeze_or_expand_to_same_rank(tensor(y_true, self.dtype), tensor(y_pred, self.dtype))
+        super().update_state(ops.square(pred - true), sample_weight)
+
+    def result(self) -> Value:
+        return ops.sqrt(super().result())
+
+
+@known("metrics")
+class MeanAbsoluteError(MeanMetricWrapper):
+    """mean(|y_true - y_pred|)."""
+
+    def __init__(self, name: str = "mean_absolute_error", dtype: Any = None) -> None:
+        super().__init__(functions.mean_absolute_error, name, dtype)
+
+
+@known("metrics")
+class MeanAbsolutePercentageError(MeanMetricWrapper):
+    """100 * mean(|y_true - y_pred| / |y_true|)."""
+
+    def __init__(self, name: str = "mean_absolute_percentage_error", dtype: Any = None) -> None:
+        super().__init__(functions.mean_absolute_percentage_error, name, dtype)
+
+
+@known("metrics")
+class MeanSquaredLogarithmicError(MeanMetricWrapper):
+    """mean((log(1 + y_true) - log(1 + y_pred))^2)."""
+
+    def __init__(self, name: str = "mean_squared_logarithmic_error", dtype: Any = None) -> None:
+        super().__init__(functions.mean_squared_logarithmic_error, name, dtype)
+
+
+@known("metrics")
+class LogCoshError(MeanMetricWrapper):
+    """mean(log(cosh(y_pred - y_true)))."""
+
+    def __init__(self, name: str = "logcosh", dtype: Any = None) -> None:
+        super().__init__(functions.log_cosh, name, dtype)
+
+
+def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Value:
+    """Returns the cosine of the angle between labels and predictions along `axis`: the loss of that name, negated."""
+    return ops.negative(functions.cosine_similarity(y_true, y_pred, axis))
+
+
+@known("metrics")
+class CosineSimilarity(MeanMetricWrapper):
+    """The mean cosine of the angle between labels and predictions along `axis`."""
+
+    def __init__(self, name: str = "cosine_similarity", dtype: Any = None, axis: int = -1) -> None:
+        super().__init__(cosine_similarity, name, dtype, axis=axis)
+
+
+@known("metrics")
+class Hinge(MeanMetricWrapper):
+    """mean(max(1 - y_true * y_pred, 0)) for labels -1 and 1 (or 0 and 1)."""
+
+    def __init__(self, name: str = "hinge", dtype: Any = None) -> None:
+        super().__init__(functions.hinge, name, dtype)
+
+
+@known("metrics")
+class SquaredHinge(MeanMetricWrapper):
+    """mean(max(1 - y_true * y_pred, 0)^2) for labels -1 and 1 (or 0 and 1)."""
+
+    def __init__(self, name: str = "squared_hinge", dtype: Any = None) -> None:
+        super().__init__(functions.squared_hinge, name, dtype)
+
+
+@known("metrics")
+class CategoricalHinge(MeanMetricWrapper):
+    """max(1 + best wrong score - right score, 0) for one-hot labels."""
+
+    def __init__(self, name: str = "categorical_hinge", dtype: Any = None) -> None:
+        super().__init__(functions.categorical_hinge, name, dtype)
+
+
+@known("metrics")
+class KLDivergence(MeanMetricWrapper):
+    """sum(y_true * log(y_true / y_pred))."""
+
+    def __init__(self, name: str = "kl_divergence", dtype: Any = None) -> None:
+        super().__init__(functions.kl_divergence, name, dtype)
+
+
+@known("metrics")
+class Poisson(MeanMetricWrapper):
+    """mean(y_pred - y_true * log(y_pred))."""
+
+    def __init__(self, name: str = "poisson", dtype: Any = None) -> None:
+        super().__init__(functions.poisson, name, dtype)
+
+
+@known("metrics")
+class BinaryCrossentropy(MeanMetricWrapper):
+    """Crossentropy of labels 0 and 1; arguments as for the loss of that name."""
+
+    def __init__(
+        self,
+        name: str = "binary_crossentropy",
+        dtype: Any = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0,
+    ) -> None:
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing}
+        super().__init__(functions.binary_crossentropy, name, dtype, **options)
+
+
+@known("metrics")
+class CategoricalCrossentropy(MeanMetricWrapper):
+    """Crossentropy of one-hot labels; arguments as for the loss of that name."""
+
+    def __init__(
+        self,
+        name: str = "categorical_crossentropy",
+        dtype: Any = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0,
+        axis: int = -1,
+    ) -> None:
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        super().__init__(functions.categorical_crossentropy, name, dtype, **options)
+
+
+@known("metrics")
+class SparseCategoricalCrossentropy(MeanMetricWrapper):
+    """Crossentropy of labels that are class numbers; arguments as for the loss of that name."""
+
+    def __init__(
+        self,
+        name: str = "sparse_categorical_crossentropy",
+        dtype: Any = None,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        axis: int = -1,
+    ) -> None:
+        options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
+        super().__init__(functions.sparse_categorical_crossentropy, name, dtype, **options)
+
+    def valid(self, y_true: Any, y_pred: Any) -> Value | None:
+        ignored = self.fn_kwargs["ignore_class"]
+        if ignored is None:
+            return None
+        numbers = functions.class_numbers(y_true, tensor(y_pred), self.fn_kwargs["axis"])
+        return functions.valid_labels(numbers, ignored)
