@@ -278,14 +278,11 @@ class Sequential(Trainer, Layer):
 
     def get_config(self) -> dict[str, Any]:
         layers = [*([self._input_layer] if self._input_layer is not None else []), *self._stack]
-        described = []
-        for layer in layers:
-            entry = serialize_object(layer)
-            build = layer.get_build_config()
-            if build is not None and not isinstance(layer, InputLayer):
-                entry["build_config"] = build
-            described.append(entry)
-        config: dict[str, Any] = {"name": self.name, "trainable": self._trainable, "layers": described}
+        config: dict[str, Any] = {
+            "name": self.name,
+            "trainable": self._trainable,
+            "layers": [serialize_object(layer) for layer in layers],
+        }
         if self._build_shape is not None:
             config["build_input_shape"] = list(self._build_shape)
         return config

@@ -70,8 +70,8 @@ def model_arrays(model: Sequential, with_optimizer: bool = True) -> dict[str, tu
         arrays: dict[str, Any] = {}
         layer.save_own_variables(arrays)
         found[path] = (layer.name, {k: np.asarray(v) for k, v in arrays.items()})
-    optimizer = getattr(model, "optimizer", None)
-    if optimizer is not None and with_optimizer:
+    if model.compiled and with_optimizer:
+        optimizer = model.optimizer
         found["optimizer"] = (optimizer.name, {str(i): v.numpy() for i, v in enumerate(optimizer.variables)})
     return found
 
