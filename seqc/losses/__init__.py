@@ -6,7 +6,7 @@ from typing import Any
 
 from seqc import serialization
 from seqc.losses import functions
-from seqc.losses.base import Loss, LossFunctionWrapper
+from seqc.losses.base import Loss, LossFunctionWrapper, object_name
 from seqc.losses.classes import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -92,11 +92,8 @@ _SHORT = {
     "mse": mean_squared_error,
     "msle": mean_squared_logarithmic_error,
 }
-_ALIASES: dict[str, Any] = (
-    {name: getattr(functions, name) for name in functions.__all__}
-    | _SHORT
-    | {name.upper(): f for name, f in _SHORT.items()}
-)
+_ALIASES: dict[str, Any] = {name: getattr(functions, name) for name in functions.__all__} | _SHORT
+_ALIASES |= {name.upper(): function for name, function in _SHORT.items()}
 
 
 def get(identifier: Any) -> Any:
@@ -121,7 +118,7 @@ def resolve(identifier: Any, y_true_shape: tuple[Any, ...], y_pred_shape: tuple[
         found = get(identifier)
     if found is None or isinstance(found, Loss):
         return found
-    name = identifier if isinstance(identifier, str) else getattr(found, "__name__", type(found).__name__)
+    name = identifier if isinstance(identifier, str) else object_name(found)
     return LossFunctionWrapper(found, name=name)
 
 

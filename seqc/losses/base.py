@@ -63,8 +63,7 @@ class Loss(Configurable):
         Args:
             y_true: labels. y_pred: predictions.
             sample_weight: factors for the values, broadcast against them aligned on the right.
-            mask: which values count; by default the mask that the model's output carries. A mean is then over the values
-                that count.
+            mask: which values count, by default the mask that the model's output carries; a mean is over these.
 
         Raises:
             DataError: the labels do not fit the predictions.
@@ -132,6 +131,11 @@ def named_function(name: str) -> Callable[..., Any]:
             f"Could not interpret loss identifier: {name}. Known: {', '.join(sorted(functions.__all__))}."
         )
     return found  # type: ignore[no-any-return]
+
+
+def object_name(thing: Any) -> str:
+    """Returns the name under which a user's function or object appears in logs."""
+    return str(getattr(thing, "name", None) or snake_case(getattr(thing, "__name__", type(thing).__name__)))
 
 
 def tensor(x: Any, dtype: str | None = None) -> Value:
@@ -210,8 +214,8 @@ def _weighted(values: Value, weight: Value) -> Value:
     for have, want in zip(reversed(weight.type.shape), reversed(values.type.shape), strict=False):
         if have != want and 1 not in (have, want):
             raise DataError(
-                f"Sample weights of shape {_shown(weight)} do not broadcast against loss values of shape {_shown(values)}, "
-                "aligned on the right. Where there are values per step, give one number per sample as (n, 1)."
+                f"Sample weights of shape {_shown(weight)} do not broadcast against loss values of shape "
+                f"{_shown(values)}, aligned on the right. One weight per sample is (n, 1) then."
             )
     return values * weight
 

@@ -41,6 +41,6 @@ def check_labels(loss: Any, y: Any, output_shape: tuple[int | None, ...]) -> Non
         found = low if low < 0 else high
         raise DataError(
             f"Loss '{name}' needs labels from 0 to {classes - 1}, because the output has {classes} classes; got "
-            f"{int(found)}. Number the classes from 0, give the last layer {max(int(high) + 1, classes)} units, or leave "
-            "a label out with SparseCategoricalCrossentropy(ignore_class=...)."
+            f"{int(found)}. Number the classes from 0, give the last layer {max(int(high) + 1, classes)} units, or "
+            "leave a label out with SparseCategoricalCrossentropy(ignore_class=...)."
         )

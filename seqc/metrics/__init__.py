@@ -21,6 +21,7 @@ from seqc.losses import (
     sparse_categorical_crossentropy,
     squared_hinge,
 )
+from seqc.losses.base import object_name
 from seqc.metrics.accuracy import (
     Accuracy,
     BinaryAccuracy,
@@ -54,6 +55,57 @@ from seqc.metrics.errors import (
 )
 from seqc.metrics.reduction import Mean, MeanMetricWrapper, Sum
 from seqc.utils.text import snake_case
+
+__all__ = [
+    "Accuracy",
+    "BinaryAccuracy",
+    "BinaryCrossentropy",
+    "CategoricalAccuracy",
+    "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "CosineSimilarity",
+    "Hinge",
+    "KLDivergence",
+    "LogCoshError",
+    "Mean",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanMetricWrapper",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Metric",
+    "Poisson",
+    "RootMeanSquaredError",
+    "SparseCategoricalAccuracy",
+    "SparseCategoricalCrossentropy",
+    "SparseTopKCategoricalAccuracy",
+    "SquaredHinge",
+    "Sum",
+    "TopKCategoricalAccuracy",
+    "binary_accuracy",
+    "binary_crossentropy",
+    "categorical_accuracy",
+    "categorical_crossentropy",
+    "categorical_hinge",
+    "deserialize",
+    "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
+    "resolve",
+    "serialize",
+    "sparse_categorical_accuracy",
+    "sparse_categorical_crossentropy",
+    "sparse_top_k_categorical_accuracy",
+    "squared_hinge",
+    "top_k_categorical_accuracy",
+]
 
 _CLASSES = (
     Accuracy,
@@ -104,17 +156,16 @@ def resolve(identifier: Any, y_true_shape: tuple[Any, ...], y_pred_shape: tuple[
     """Returns a metric object ready to be updated, named as Keras names it in logs.
 
     Args:
-        identifier: as for `get`; "accuracy" (or "acc") and "crossentropy" (or "ce") are chosen by the shapes. A function
-            is wrapped in a `MeanMetricWrapper`.
+        identifier: as for `get`; "accuracy" (or "acc") and "crossentropy" (or "ce") are chosen by the shapes. A
+            function is wrapped in a `MeanMetricWrapper`.
         y_true_shape, y_pred_shape: of labels and output, batch first.
     """
     found: Any = None
     if isinstance(identifier, str):
         kind = losses.kind_of_labels(y_true_shape, y_pred_shape)
         found = _BY_LABELS.get(_FAMILIES.get(identifier.lower(), ""), {}).get(kind)
-    metric = get(identifier) if found is None else found()
-    if not isinstance(metric, Metric):
-        metric = MeanMetricWrapper(metric)
+    found = get(identifier) if found is None else found()
+    metric = found if isinstance(found, Metric) else MeanMetricWrapper(found, object_name(found))
     if isinstance(identifier, str):
         metric.name = identifier
     return metric

@@ -52,9 +52,7 @@ def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Value:
     return _in_top_k(ops.argmax(tensor(y_true), -1), tensor(y_pred), k)
 
 
-def sparse_top_k_categorical_accuracy(
-    y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False
-) -> Value:
+def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False) -> Value:
     """Returns 1 where the labelled class is among the `k` best predictions, else 0.
 
     With `from_sorted_ids`, predictions are class numbers, the best first, instead of scores.

@@ -19,8 +19,8 @@ class Metric(Configurable):
     """A number computed from all batches seen since the last reset.
 
     A subclass makes its state with `add_variable`, and writes `update_state(y_true, y_pred, sample_weight=None)`, which
-    assigns to the state, and `result()`, both with functions of `seqc.ops`. Inside a traced graph assignments become results
-    of the graph; outside they happen at once.
+    assigns to the state, and `result()`, both with functions of `seqc.ops`. Inside a traced graph assignments become
+    results of the graph; outside they happen at once.
 
     Args:
         dtype: of the state, "float32" by default. name: key of the number in logs; made from the class name by default.

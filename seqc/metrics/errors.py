@@ -7,7 +7,7 @@ from typing import Any
 from seqc import ops
 from seqc.ir import Value
 from seqc.losses import functions
-from seqc.losses.base import carried_mask, squeeze_or_expand_to_same_rank, tensor, weight_of_mask
+from seqc.losses.base import squeeze_or_expand_to_same_rank, tensor
 from seqc.metrics.reduction import Mean, MeanMetricWrapper
 from seqc.serialization import known
 
@@ -27,7 +27,7 @@ class RootMeanSquaredError(Mean):
     def __init__(self, name: str = "root_mean_squared_error", dtype: Any = None) -> None:
         super().__init__(name, dtype)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Takes a batch in."""
         true, pred = squeeze_or_expand_to_same_rank(tensor(y_true, self.dtype), tensor(y_pred, self.dtype))
         super().update_state(ops.square(pred - true), sample_weight)

@@ -11,6 +11,7 @@ from seqc.losses.base import (
     carried_mask,
     divide_no_nan,
     named_function,
+    object_name,
     squeeze_or_expand_to_same_rank,
     tensor,
     weight_of_mask,
@@ -73,7 +74,7 @@ class Mean(Metric):
         value, weight = per_sample(values, sample_weight, ops.mean, self.dtype)
         seen = ops.sum(weight) if weight is not None else count(value, (0,)) if value.ndim else 1.0
         self.total.assign(self.total + ops.sum(value))
-        self.count.assign(self.count + seen)
+        self.count.assign(self.count.to_value() + seen)
 
     def result(self) -> Value:
         return divide_no_nan(self.total.to_value(), self.count.to_value())
@@ -89,16 +90,16 @@ class MeanMetricWrapper(Mean):
     """
 
     def __init__(self, fn: Callable[..., Any] | str, name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
-        function = _named_function(fn) if isinstance(fn, str) else fn
-        super().__init__(name or getattr(function, "__name__", type(function).__name__), dtype)
-        self.fn: Callable[..., Any] = function
+        function: Callable[..., Any] = _named_function(fn) if isinstance(fn, str) else fn
+        super().__init__(name or object_name(function), dtype)
+        self.fn = function
         self.fn_kwargs = kwargs
 
     def valid(self, y_true: Any, y_pred: Any) -> Value | None:
         """Returns which values count where there are sample weights or a mask; None for all."""
         return None
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Takes a batch in; steps masked in the model's output do not count."""
         weight = weight_of_mask(sample_weight, carried_mask(y_pred), self.dtype, "sum")
         if weight is not None:

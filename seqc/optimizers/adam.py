@@ -23,7 +23,8 @@ class Adam(Optimizer):
         learning_rate: see `Optimizer`, as for all arguments not named here.
         beta_1, beta_2: shares of the old estimate of mean and mean square in the new one.
         epsilon: added to the root of the mean square.
-        amsgrad: whether the largest mean square so far is used. Reddi et al. (2018), "On the Convergence of Adam and Beyond".
+        amsgrad: whether the largest mean square so far is used. Reddi et al. (2018), "On the Convergence of Adam and
+            Beyond".
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Adam(Optimizer):
             self._velocity_hats = self.add_optimizer_variables(self._trainable, "velocity_hat")
 
     def step_size(self, learning_rate: Value) -> Value:
-        """Returns the learning rate times sqrt(1 - beta_2^t) / (1 - beta_1^t), which corrects the estimates' start at 0."""
+        """Returns the learning rate times sqrt(1 - beta_2^t) / (1 - beta_1^t), against the start at 0."""
         step = ops.cast(ops.add(self.iterations, 1), learning_rate.dtype)
         rise_1 = 1.0 - ops.power(self.beta_1, step)
         rise_2 = 1.0 - ops.power(self.beta_2, step)

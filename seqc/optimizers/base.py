@@ -1,14 +1,14 @@
 """The base of all optimizers: everything around the update rule of one variable.
 
-All of it is functions of graph values, so that a training step with its optimizer is one graph. Outside a trace the same
-code runs at once on arrays.
+All of it is functions of graph values, so that a training step with its optimizer is one graph. Outside a trace the
+same code runs at once on arrays.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,10 @@ from seqc import ops
 from seqc.errors import ConfigError, NotBuiltError, ShapeError
 from seqc.ir import Value, apply, as_value
 from seqc.ops.arithmetic import Div
+from seqc.optimizers.graph import limit_norm, norm, where_true
 from seqc.optimizers.schedules import LearningRateSchedule
 from seqc.serialization import Configurable, serialize
-from seqc.tracing import Trace, Variable, current_trace, tracing
+from seqc.tracing import Variable
 from seqc.utils.naming import unique_name
 from seqc.utils.text import snake_case
 
@@ -27,15 +28,15 @@ from seqc.utils.text import snake_case
 class Optimizer(Configurable):
     """Changes variables along their gradients.
 
-    A subclass writes `update_step(gradient, variable, learning_rate)`, and `build(variables)` if it keeps slots, which it
-    makes with `add_optimizer_variables`.
+    A subclass writes `update_step(gradient, variable, learning_rate)`, and `build(variables)` if it keeps slots, which
+    it makes with `add_optimizer_variables`.
 
     Args:
         learning_rate: a number, a `LearningRateSchedule`, or a function without arguments.
         weight_decay: before the update, variables shrink by this times the learning rate.
         clipnorm: largest norm of each gradient. clipvalue: largest absolute value of a gradient's element.
         global_clipnorm: largest norm of all gradients together. Only one of the three may be given.
-        use_ema: keeps an exponential moving average of every variable, which `finalize_variable_values` puts in its place.
+        use_ema: keeps an exponential moving average of every variable; `finalize_variable_values` puts it in its place.
         ema_momentum: share of the old average in the new one.
         ema_overwrite_frequency: every so many steps the average replaces the variable.
         loss_scale_factor: the loss is multiplied by it, gradients are divided by it.
@@ -178,8 +179,8 @@ class Optimizer(Configurable):
             if known is variable:
                 return i
         raise ConfigError(
-            f"Unknown variable: {variable}. This optimizer can only be called for the variables it was originally built "
-            "with. When working with a new set of variables, you should recreate a new optimizer instance."
+            f"Unknown variable: {variable}. This optimizer can only be called for the variables it was originally "
+            "built with. When working with a new set of variables, you should recreate a new optimizer instance."
         )
 
     # -- learning rate -----------------------------------------------------------------------------------------------
@@ -276,8 +277,8 @@ class Optimizer(Configurable):
             listed = self._trainable
         else:
             raise NotBuiltError(
-                "When passing `grads` without `variables`, the optimizer must already be built on a list of variables. Call "
-                "`optimizer.build(trainable_variables)` first."
+                "When passing `grads` without `variables`, the optimizer must already be built on a list of variables. "
+                "Call `optimizer.build(trainable_variables)` first."
             )
         if len(grads) != len(listed):
             raise ShapeError(f"One gradient per variable is needed; got {len(grads)} for {len(listed)} variables.")
@@ -308,10 +309,10 @@ class Optimizer(Configurable):
 
     def _clip(self, grads: list[Value]) -> list[Value]:
         if self.clipnorm is not None:
-            return [_limit(g, norm([g]), self.clipnorm) for g in grads]
+            return [limit_norm(g, norm([g]), self.clipnorm) for g in grads]
         if self.global_clipnorm is not None:
             together = norm(grads)
-            return [_limit(g, together, self.global_clipnorm) for g in grads]
+            return [limit_norm(g, together, self.global_clipnorm) for g in grads]
         if self.clipvalue is not None:
             return [ops.clip(g, -self.clipvalue, self.clipvalue) for g in grads]
         return grads
@@ -383,33 +384,3 @@ class Optimizer(Configurable):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
-
-
-def where_true(condition: Value, update: Callable[[], None]) -> None:
-    """Keeps what `update` assigns to variables only where a scalar condition holds; nothing branches inside a graph."""
-    trace = current_trace()
-    if trace is None:
-        if bool(condition):
-            update()
-        return
-    branch = Trace(trace.training)
-    branch.reads, branch.updates = trace.reads, dict(trace.updates)
-    with tracing(branch):
-        update()
-    for variable, new in branch.updates.items():
-        old = trace.updates.get(variable)
-        if new is not old:
-            trace.updates[variable] = ops.where(condition, new, trace.read(variable) if old is None else old)
-
-
-def norm(values: Sequence[Value]) -> Value:
-    """Returns the Euclidean norm of all elements of all values, a scalar."""
-    squares = [ops.sum(ops.square(v)) for v in values]
-    total = squares[0]
-    for square in squares[1:]:
-        total = total + square
-    return ops.sqrt(total)
-
-
-def _limit(gradient: Value, size: Value, limit: float) -> Value:
-    return gradient * (limit / ops.maximum(size, limit))

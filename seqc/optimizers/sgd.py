@@ -19,7 +19,7 @@ class SGD(Optimizer):
     Args:
         learning_rate: see `Optimizer`, as for all arguments not named here.
         momentum: share of the last change in the next one, in [0, 1].
-        nesterov: whether the gradient counts as taken after the momentum's change: w + momentum * v - learning_rate * g.
+        nesterov: whether w changes by momentum * v - learning_rate * g instead, with the new v.
 
     Raises:
         ConfigError: the momentum is out of range.
@@ -75,6 +75,6 @@ class SGD(Optimizer):
             variable.assign(variable - change)
             return
         slot = self._momentums[self.index_of(variable)]
-        velocity = slot * self.momentum - change
+        velocity = slot.to_value() * self.momentum - change
         slot.assign(velocity)
         variable.assign(variable + (velocity * self.momentum - change if self.nesterov else velocity))
