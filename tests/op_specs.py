@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from seqc import dims, ir
 from seqc.dims import Dim
-from seqc.ops.arithmetic import Abs, Add, BitwiseXor, Ceil, Clip, Div, Floor, Max, Min, Mod, Mul, Neg, Round, Sign, Sub
+from seqc.ops.arithmetic import Abs, Add, Ceil, Clip, Div, Floor, Max, Min, Mod, Mul, Neg, Round, Sign, Sub
 from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad
 from seqc.ops.elementwise import (
     And,
@@ -31,6 +31,7 @@ from seqc.ops.elementwise import (
     Or,
     StopGradient,
     Where,
+    Xor,
 )
 from seqc.ops.gather import Gather, GatherGrad
 from seqc.ops.linalg import Gemm, MatMul
@@ -43,7 +44,7 @@ from seqc.ops.reduce import ArgMax, Count, LogSoftmax, ReduceMax, ReduceMean, Re
 from seqc.ops.rnn import LSTM, LSTMGrad
 from seqc.ops.shape import BroadcastLike, Repeat, Reshape, ReshapeLike, Squeeze, StayPut, Transpose, Unsqueeze
 from seqc.ops.slicing import Concat, Pad, Slice, SliceGrad
-from seqc.ops.transcendental import Cos, Erf, Exp, Log, Pow, Sin, Sqrt, Tanh
+from seqc.ops.transcendental import Atan, Cos, Cosh, Erf, Exp, Expm1, Log, Log1p, Pow, Sin, Sinh, Sqrt, Tan, Tanh
 
 Array = NDArray[Any]
 Draw = Callable[[Generator, tuple[int, ...], list[Array]], Any]
@@ -184,6 +185,11 @@ def _unary_rows() -> Iterator[OpSpec]:
         Softplus(),
         Softsign(),
         Cos(),
+        Tan(),
+        Atan(),
+        Sinh(),
+        Cosh(),
+        Expm1(),
         Erf(),
         Exp(),
         Sin(),
@@ -192,7 +198,7 @@ def _unary_rows() -> Iterator[OpSpec]:
     for op in smooth:
         yield row(op, real("batch", 5))
     yield row(Abs(), real("batch", 5, draw=nonzero))
-    for op in (Log(), Sqrt()):
+    for op in (Log(), Log1p(), Sqrt()):
         yield row(op, real("batch", 5, draw=positive))
     for op in (Sign(), Floor(), Ceil(), Round()):
         yield row(op, real("batch", 5))
@@ -228,10 +234,9 @@ def _binary_rows() -> Iterator[OpSpec]:
     for comparison in compared:
         yield row(comparison, still("batch", 6, draw=between(0, 3)), still(6, draw=between(0, 3)))
         yield row(comparison, whole("batch", 6, low=0, high=3), whole(1, 6, low=0, high=3), note="int")
-    for logical in (And(), Or()):
+    yield row(Equal(), truth("batch", 6), truth("batch", 6), note="bool")
+    for logical in (And(), Or(), Xor()):
         yield row(logical, truth("batch", 6), truth("batch", 6))
-    wide = {"low": 0, "high": 1 << 32, "dtype": "int64"}
-    yield row(BitwiseXor(), whole("batch", 6, **wide), whole(6, **wide))
     yield row(Where(), truth("batch", 3), real("batch", 3), real("batch", 3))
     yield row(Where(), truth("batch", 1), real(3), real("batch", 3), note="broadcast")
     yield row(ReluGrad(), real("batch", 6), still("batch", 6, draw=computed(lambda g: np.maximum(-g, 0))))

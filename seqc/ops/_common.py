@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from seqc.dims import Dim
 from seqc.errors import DTypeError, ShapeError
-from seqc.ir import Op, Shape, Type, Value, as_value, constant
+from seqc.ir import HasValue, Op, Shape, Type, Value, as_value
 
 
 def check_count(op: Op, given: tuple[Any, ...], wanted: int) -> None:
@@ -25,6 +27,12 @@ def check_float(op: Op, *xs: Type) -> None:
     for x in xs:
         if not x.is_float:
             raise DTypeError(f"{op.name} needs floating-point numbers; got {x}. Cast it first: ops.cast(x, 'float32').")
+
+
+def check_number(op: Op, *xs: Type) -> None:
+    for x in xs:
+        if x.dtype == "bool":
+            raise DTypeError(f"{op.name} needs numbers; got {x}. Cast it first: ops.cast(x, 'int32').")
 
 
 def check_same_dtype(op: Op, *xs: Type) -> None:
@@ -65,57 +73,75 @@ def broadcast_shapes(op: Op, *shapes: Shape) -> Shape:
 def as_operands(*xs: Any) -> tuple[Value, ...]:
     """Returns operands as values of one dtype, as Keras promotes them: Python numbers follow the tensors they meet,
     integers follow floats, narrow follows wide.
+
+    A NumPy array that meets a tensor counts as 32 bits wide, so that `x + np.array([0.5, 1.0])` keeps a float32 tensor.
     """
-    strong = [as_value(x).dtype for x in xs if not isinstance(x, bool | int | float)]
+    meets_tensor = any(isinstance(x, Value | HasValue) for x in xs)
+    values = [x if isinstance(x, bool | int | float) else as_value(x) for x in xs]
+    strong = [_width(v, x, meets_tensor) for v, x in zip(values, xs, strict=True) if isinstance(v, Value)]
     target = promote(strong) if strong else None
-    if any(isinstance(x, float) for x in xs) and (target is None or not target.startswith(("float", "bfloat"))):
+    if any(isinstance(x, float) for x in xs) and (target is None or not target.startswith("float")):
         target = "float32"
-    elif target == "bool" and any(isinstance(x, int) and not isinstance(x, bool) for x in xs):
+    elif target in (None, "bool") and any(isinstance(x, int) and not isinstance(x, bool) for x in xs):
         target = "int32"
-    return tuple(_typed(x, target) for x in xs)
+    return tuple(_cast(v, target) if isinstance(v, Value) else as_value(v, target) for v in values)
 
 
-def _typed(x: Any, dtype: str | None) -> Value:
-    if isinstance(x, bool | int | float):
-        return as_value(x, dtype)
+def as_float(x: Any) -> Value:
+    """Returns x as a value of floating-point numbers, float32 unless it has them already."""
     value = as_value(x)
-    if dtype is None or value.dtype == dtype:
-        return value
+    return value if value.type.is_float else _cast(value, "float32")
+
+
+def as_number(x: Any) -> Value:
+    """Returns x as a value, booleans as int32."""
+    value = as_value(x)
+    return _cast(value, "int32") if value.dtype == "bool" else value
+
+
+def _width(value: Value, origin: Any, meets_tensor: bool) -> str:
+    if meets_tensor and not isinstance(origin, Value | HasValue):
+        return {"float64": "float32", "int64": "int32"}.get(value.dtype, value.dtype)
+    return value.dtype
+
+
+def _cast(x: Value, dtype: str | None) -> Value:
+    if dtype is None or x.dtype == dtype:
+        return x
     from seqc.ops.elementwise import cast
 
-    return cast(value, dtype)
-
-
-_WIDTH = ["bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "uint64"]
-_FLOATS = ["float16", "float32", "float64"]
+    return cast(x, dtype)
 
 
 def promote(dtypes: Iterable[str]) -> str:
-    """Returns the dtype that operands of these dtypes meet in."""
+    """Returns the dtype that operands of these dtypes meet in: floats before integers before booleans, wide before
+    narrow, and a signed type that holds both where signed meets unsigned (float32 where none does).
+    """
     kinds = set(dtypes)
-    floats = [d for d in _FLOATS if d in kinds]
+    floats = [d for d in ("float64", "float32", "float16") if d in kinds]
     if floats:
-        return floats[-1]
-    known = [d for d in _WIDTH if d in kinds]
-    return known[-1] if known else kinds.pop()
+        return floats[0]
+    together = np.result_type(*sorted(kinds)).name
+    return "float32" if together.startswith("float") else together
+
+
+def dtype_name(dtype: Any) -> str:
+    """Returns the NumPy name of an element type; Python's float, int and bool mean float32, int32 and bool.
+
+    Raises:
+        DTypeError: there is no such type.
+    """
+    python: dict[Any, str] = {float: "float32", int: "int32", bool: "bool"}
+    if isinstance(dtype, type) and dtype in python:
+        return python[dtype]
+    try:
+        return str(np.dtype(dtype).name)
+    except TypeError:
+        raise DTypeError(
+            f"There is no element type {dtype!r}. Use a name such as 'float32', 'int32' or 'bool'."
+        ) from None
 
 
 def scalar(number: float, like: Value) -> Value:
     """Returns a constant scalar of the dtype of `like`."""
     return as_value(number, like.dtype)
-
-
-__all__ = [
-    "as_operands",
-    "as_value",
-    "broadcast_shapes",
-    "check_count",
-    "check_float",
-    "check_rank",
-    "check_same_dtype",
-    "constant",
-    "normalize_axes",
-    "normalize_axis",
-    "promote",
-    "scalar",
-]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from seqc.ir import OPERATORS, Array, Emitter, Value, apply, as_value
-from seqc.ops._common import as_operands, scalar
-from seqc.ops.elementwise import Binary, Unary, binary, cast, logical_and, unary, unary_float, where
+from seqc.ir import OPERATORS, Array, Emitter, Value, apply
+from seqc.ops._common import as_float, as_number, as_operands, scalar
+from seqc.ops.elementwise import And, Binary, Or, Unary, binary, equal, less, logical_and, unary, unary_float, where
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,7 +45,10 @@ class Div(Binary):
 
     def eval(self, *arrays: Array) -> Any:
         a, b = arrays
-        return np.divide(a, b) if np.issubdtype(a.dtype, np.floating) else (np.trunc(a / b)).astype(a.dtype)
+        if np.issubdtype(a.dtype, np.floating):
+            return np.divide(a, b)
+        floor = np.floor_divide(a, b)
+        return floor + ((floor < 0) & (floor * b != a)).astype(a.dtype)
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         a, b = xs
@@ -94,13 +98,6 @@ class Mod(Binary):
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         a, b = xs
         return g, -(g * floor(a / b))
-
-
-@dataclass(frozen=True, repr=False)
-class BitwiseXor(Binary):
-    """Exclusive or of integers (ONNX 18); the random generator mixes with it."""
-
-    function = np.bitwise_xor
 
 
 @dataclass(frozen=True, repr=False)
@@ -160,7 +157,7 @@ class Round(Unary):
 
 @dataclass(frozen=True, repr=False)
 class Clip(Unary):
-    """Limits to [low, high]; the gradient passes inside and on the borders."""
+    """Limits to [low, high], the lower limit first; the gradient passes inside and on the borders."""
 
     low: float
     high: float
@@ -180,36 +177,65 @@ class Clip(Unary):
         return e.node("Clip", *names, e.constant(low), e.constant(high))
 
 
-add = binary(Add(), "Returns x1 + x2, broadcast.")
+add = binary(Add(), "Returns x1 + x2, broadcast.", on_booleans=Or())
 subtract = binary(Sub(), "Returns x1 - x2, broadcast.")
-multiply = binary(Mul(), "Returns x1 * x2, broadcast.")
-maximum = binary(Max(), "Returns the larger of x1 and x2, broadcast.")
-minimum = binary(Min(), "Returns the smaller of x1 and x2, broadcast.")
+multiply = binary(Mul(), "Returns x1 * x2, broadcast.", on_booleans=And())
+maximum = binary(Max(), "Returns the larger of x1 and x2, broadcast.", on_booleans=Or())
+minimum = binary(Min(), "Returns the smaller of x1 and x2, broadcast.", on_booleans=And())
 mod = binary(Mod(), "Returns the remainder of x1 / x2 with the sign of x2.")
 negative = unary(Neg(), "Returns -x.")
 absolute = unary(Abs(), "Returns |x|.")
 sign = unary(Sign(), "Returns -1, 0 or 1.")
 floor = unary_float(Floor(), "Returns the largest integer not above x.")
 ceil = unary_float(Ceil(), "Returns the smallest integer not below x.")
-round = unary_float(Round(), "Returns x rounded, halves to even.")
 
 
 def divide(x1: Any, x2: Any) -> Value:
     """Returns x1 / x2; integers are divided as floats, as Keras does."""
     a, b = as_operands(x1, x2)
-    if not a.type.is_float:
-        a, b = cast(a, "float32"), cast(b, "float32")
-    return apply(Div(), a, b)
+    return apply(Div(), as_float(a), as_float(b))
 
 
-def clip(x: Any, x_min: float, x_max: float) -> Value:
-    """Returns x limited to [x_min, x_max]."""
-    return apply(Clip(float(x_min), float(x_max)), x)
+def divide_no_nan(x1: Any, x2: Any) -> Value:
+    """Returns x1 / x2, and 0 where x2 is 0."""
+    a, b = (as_float(x) for x in as_operands(x1, x2))
+    return where(equal(b, 0), scalar(0, b), divide(a, where(equal(b, 0), scalar(1, b), b)))
+
+
+def floor_divide(x1: Any, x2: Any) -> Value:
+    """Returns the largest integer not above x1 / x2, in the dtype of the operands."""
+    a, b = (as_number(x) for x in as_operands(x1, x2))
+    return floor(divide(a, b)) if a.type.is_float else apply(Div(), subtract(a, mod(a, b)), b)
+
+
+def round(x: Any, decimals: int = 0) -> Value:
+    """Returns x rounded to so many decimals, halves to even. Integers stay as they are where `decimals` is 0."""
+    value = as_number(x)
+    if not decimals:
+        return apply(Round(), value) if value.type.is_float else value
+    factor = 10.0**decimals
+    return divide(apply(Round(), multiply(as_float(value), factor)), factor)
+
+
+def clip(x: Any, x_min: Any, x_max: Any) -> Value:
+    """Returns x limited to [x_min, x_max]: numbers, or tensors that broadcast with x. None means no limit."""
+    value = as_number(x)
+    numbers = [v for v in (x_min, x_max) if v is not None]
+    if all(isinstance(v, int | float) for v in numbers):
+        if any(isinstance(v, float) for v in numbers):
+            value = as_float(value)
+        low = -math.inf if x_min is None else x_min
+        high = math.inf if x_max is None else x_max
+        if value.type.is_float or len(numbers) == 2:
+            return apply(Clip(float(low), float(high)), value)
+    if x_min is not None:
+        value = maximum(value, x_min)
+    return value if x_max is None else minimum(value, x_max)
 
 
 def square(x: Any) -> Value:
     """Returns x * x."""
-    value = as_value(x)
+    value = as_number(x)
     return apply(Mul(), value, value)
 
 
@@ -218,11 +244,23 @@ def reciprocal(x: Any) -> Value:
     return divide(1.0, x)
 
 
+def isinf(x: Any) -> Value:
+    """Returns where x is infinite."""
+    return equal(absolute(as_float(x)), math.inf)
+
+
+def isfinite(x: Any) -> Value:
+    """Returns where x is neither infinite nor NaN."""
+    return less(absolute(as_float(x)), math.inf)
+
+
 OPERATORS.update(
     add=add,
     subtract=subtract,
     multiply=multiply,
     divide=divide,
+    floor_divide=floor_divide,
+    mod=mod,
     negative=negative,
     absolute=absolute,
 )

@@ -11,17 +11,26 @@ import numpy as np
 from seqc.errors import DTypeError
 from seqc.ir import OPERATORS, Array, Emitter, Op, Type, Value, apply, as_value
 from seqc.layout import Arrangement, Layout, arrange_elementwise
-from seqc.ops._common import as_operands, broadcast_shapes, check_count, check_float, check_same_dtype, scalar
+from seqc.ops._common import (
+    as_float,
+    as_number,
+    as_operands,
+    broadcast_shapes,
+    check_count,
+    check_float,
+    check_number,
+    check_same_dtype,
+    dtype_name,
+    scalar,
+)
 
 
 @dataclass(frozen=True, repr=False)
 class Elementwise(Op):
     """Operands broadcast, the result has one element per broadcast position."""
 
-    onnx_type: ClassVar[str] = ""
-
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node(self.onnx_type or self.name, *names)
+        return e.node(self.name, *names)
 
     def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
         return arrange_elementwise(self, y.type, tuple(x.type for x in y.inputs), layouts)
@@ -29,13 +38,14 @@ class Elementwise(Op):
 
 @dataclass(frozen=True, repr=False)
 class Unary(Elementwise):
+    """One operand of floating-point numbers, or of any numbers where `float_only` is false."""
+
     function: ClassVar[Callable[..., Any]]
     float_only: ClassVar[bool] = True
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 1)
-        if self.float_only:
-            check_float(self, types[0])
+        (check_float if self.float_only else check_number)(self, types[0])
         return types[0]
 
     def eval(self, *arrays: Array) -> Any:
@@ -44,37 +54,51 @@ class Unary(Elementwise):
 
 @dataclass(frozen=True, repr=False)
 class Binary(Elementwise):
+    """Two operands of numbers of one dtype."""
+
     function: ClassVar[Callable[..., Any]]
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 2)
         check_same_dtype(self, *types)
+        self.check_dtype(types[0])
         return types[0].with_shape(broadcast_shapes(self, *(t.shape for t in types)))
+
+    def check_dtype(self, x: Type) -> None:
+        check_number(self, x)
 
     def eval(self, *arrays: Array) -> Any:
         return type(self).function(*arrays)
 
 
 def unary(op: Op, docs: str) -> Callable[[Any], Value]:
+    """Returns the function that applies an op to numbers; booleans count as integers."""
+
     def function(x: Any) -> Value:
-        return apply(op, x)
+        return apply(op, as_number(x))
 
     function.__doc__ = docs
     return function
 
 
 def unary_float(op: Op, docs: str) -> Callable[[Any], Value]:
+    """Returns the function that applies an op to floating-point numbers; others are converted."""
+
     def function(x: Any) -> Value:
-        value = as_value(x)
-        return apply(op, value if value.type.is_float else cast(value, "float32"))
+        return apply(op, as_float(x))
 
     function.__doc__ = docs
     return function
 
 
-def binary(op: Op, docs: str) -> Callable[[Any, Any], Value]:
+def binary(op: Op, docs: str, on_booleans: Op | None = None) -> Callable[[Any, Any], Value]:
+    """Returns the function that applies an op to numbers of one dtype, or another op to two booleans."""
+
     def function(x1: Any, x2: Any) -> Value:
-        return apply(op, *as_operands(x1, x2))
+        a, b = as_operands(x1, x2)
+        if a.dtype != "bool":
+            return apply(op, a, b)
+        return apply(op, as_number(a), as_number(b)) if on_booleans is None else apply(on_booleans, a, b)
 
     function.__doc__ = docs
     return function
@@ -92,6 +116,9 @@ class Comparison(Binary):
 @dataclass(frozen=True, repr=False)
 class Equal(Comparison):
     function = np.equal
+
+    def check_dtype(self, x: Type) -> None:
+        """Booleans can be compared too."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -127,10 +154,13 @@ class IsNaN(Unary):
 
 @dataclass(frozen=True, repr=False)
 class Logical(Binary):
-    def infer(self, *types: Type) -> Type:
-        if any(t.dtype != "bool" for t in types):
-            raise DTypeError(f"{self.name} needs booleans; got {', '.join(map(str, types))}.")
-        return super().infer(*types)
+    """Operands and result are booleans."""
+
+    def check_dtype(self, x: Type) -> None:
+        _check_boolean(self, x)
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        return (None,) * len(xs)
 
 
 @dataclass(frozen=True, repr=False)
@@ -144,9 +174,27 @@ class Or(Logical):
 
 
 @dataclass(frozen=True, repr=False)
-class Not(Unary):
-    function = np.logical_not
-    float_only = False
+class Xor(Logical):
+    function = np.logical_xor
+
+
+@dataclass(frozen=True, repr=False)
+class Not(Elementwise):
+    def infer(self, *types: Type) -> Type:
+        check_count(self, types, 1)
+        _check_boolean(self, types[0])
+        return types[0]
+
+    def eval(self, *arrays: Array) -> Any:
+        return np.logical_not(arrays[0])
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        return (None,)
+
+
+def _check_boolean(op: Op, x: Type) -> None:
+    if x.dtype != "bool":
+        raise DTypeError(f"{op.name} needs booleans; got {x}. Cast it first: ops.cast(x, 'bool').")
 
 
 @dataclass(frozen=True, repr=False)
@@ -178,7 +226,7 @@ class Where(Elementwise):
         check_count(self, types, 3)
         condition, a, b = types
         if condition.dtype != "bool":
-            raise DTypeError(f"Where needs a boolean condition; got {condition}.")
+            raise DTypeError(f"Where needs a boolean condition; got {condition}. Cast it first: ops.cast(x, 'bool').")
         check_same_dtype(self, a, b)
         return a.with_shape(broadcast_shapes(self, *(t.shape for t in types)))
 
@@ -191,10 +239,12 @@ class Where(Elementwise):
 
 
 @dataclass(frozen=True, repr=False)
-class StopGradient(Unary):
+class StopGradient(Elementwise):
     """The identity, through which no gradient flows."""
 
-    float_only = False
+    def infer(self, *types: Type) -> Type:
+        check_count(self, types, 1)
+        return types[0]
 
     def eval(self, *arrays: Array) -> Any:
         return arrays[0]
@@ -206,19 +256,26 @@ class StopGradient(Unary):
         return xs[0]
 
 
-equal = binary(Equal(), "Returns where x1 equals x2.")
+equal = binary(Equal(), "Returns where x1 equals x2.", Equal())
 less = binary(Less(), "Returns where x1 < x2.")
 less_equal = binary(LessOrEqual(), "Returns where x1 <= x2.")
 greater = binary(Greater(), "Returns where x1 > x2.")
 greater_equal = binary(GreaterOrEqual(), "Returns where x1 >= x2.")
 isnan = unary_float(IsNaN(), "Returns where x is NaN.")
-stop_gradient = unary(StopGradient(), "Returns x, and lets no gradient through.")
 
 
-def cast(x: Any, dtype: str) -> Value:
-    """Returns x with another element type."""
-    value = as_value(x)
-    return value if value.dtype == dtype else apply(Cast(dtype), value)
+def stop_gradient(variable: Any) -> Value:
+    """Returns the tensor, and lets no gradient through."""
+    return apply(StopGradient(), variable)
+
+
+def cast(x: Any, dtype: Any) -> Value:
+    """Returns x with another element type, given by name or as a NumPy or Python type.
+
+    Floats become integers by truncation, and booleans by whether they differ from zero.
+    """
+    value, name = as_value(x), dtype_name(dtype)
+    return value if value.dtype == name else apply(Cast(name), value)
 
 
 def where(condition: Any, x1: Any, x2: Any) -> Value:
@@ -245,6 +302,11 @@ def logical_and(x1: Any, x2: Any) -> Value:
 def logical_or(x1: Any, x2: Any) -> Value:
     """Returns where either is true."""
     return apply(Or(), cast(x1, "bool"), cast(x2, "bool"))
+
+
+def logical_xor(x1: Any, x2: Any) -> Value:
+    """Returns where exactly one is true."""
+    return apply(Xor(), cast(x1, "bool"), cast(x2, "bool"))
 
 
 OPERATORS.update(

@@ -10,7 +10,7 @@ import numpy as np
 
 from seqc.ir import Array, Emitter, Value, apply
 from seqc.ops import _special
-from seqc.ops._common import scalar
+from seqc.ops._common import as_float, scalar
 from seqc.ops.arithmetic import absolute
 from seqc.ops.elementwise import Binary, Unary, unary, unary_float, where
 
@@ -117,9 +117,9 @@ softsign = unary_float(Softsign(), "Returns x / (1 + |x|).")
 
 def elu(x: Any, alpha: float = 1.0) -> Value:
     """Returns x where positive, else alpha * (exp(x) - 1)."""
-    return apply(Elu(float(alpha)), x)
+    return apply(Elu(float(alpha)), as_float(x))
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> Value:
     """Returns x where positive, else negative_slope * x."""
-    return apply(LeakyRelu(float(negative_slope)), x)
+    return apply(LeakyRelu(float(negative_slope)), as_float(x))

@@ -20,7 +20,7 @@ _WORD = 1 << 32
 _STREAM_STEP = 0x9E3779B1
 
 
-def _mix(x: Array) -> Array:
+def _mix(x: Any) -> Any:
     """Hashes uint32 numbers."""
     for _ in range(2):
         x = (x ^ (x >> np.uint32(16))) * np.uint32(_MULTIPLIER)

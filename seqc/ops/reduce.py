@@ -61,7 +61,7 @@ class Reduction(Op):
             return Arrangement((layout,), replace(self, axes=tuple(sorted(axes))), layout)
         kept = [i for i in range(y.inputs[0].type.rank) if i not in self.axes]
         gives: Layout = tuple(
-            None if entry is None else kept.index(entry)  # type: ignore[arg-type]
+            None if entry is None else kept.index(entry)
             for entry in layout
             if axis_of(entry) not in self.axes and isinstance(entry, int | None)
         )
