@@ -1,0 +1,51 @@
+"""seqc: define a Sequential model as in Keras, train it with NumPy, hand over a verified ONNX file.
+
+`import seqc as keras` runs an ordinary Sequential script.
+"""
+
+from seqc import (
+    activations,
+    callbacks,
+    constraints,
+    datasets,
+    errors,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    ops,
+    optimizers,
+    random,
+    regularizers,
+    saving,
+    utils,
+)
+from seqc._version import __version__
+from seqc.layers import Input, Layer
+from seqc.sequential import Sequential
+from seqc.tracing import Variable
+
+__all__ = [
+    "Input",
+    "Layer",
+    "Sequential",
+    "Variable",
+    "__version__",
+    "activations",
+    "callbacks",
+    "constraints",
+    "datasets",
+    "errors",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "ops",
+    "optimizers",
+    "random",
+    "regularizers",
+    "saving",
+    "utils",
+]

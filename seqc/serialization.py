@@ -24,7 +24,8 @@ _KNOWN: dict[tuple[str, str], type] = {}
 # registered name ("package>Name") -> class or function, for a user's own.
 _REGISTERED: dict[str, Any] = {}
 _REGISTERED_NAMES: dict[Any, str] = {}
-# Own objects of the innermost scope by name; objects seen in the file being read or written; bytes left for weights.
+# Own objects of the innermost scope by name; in the file being read, objects by number (or numbers by id of the object,
+# in the one being written); bytes left for weights.
 _scope: ContextVar[Mapping[str, Any]] = ContextVar("custom_objects", default={})  # noqa: B039 (never written to)
 _shared: ContextVar[dict[Any, Any] | None] = ContextVar("shared", default=None)
 _room: ContextVar[list[int] | None] = ContextVar("room", default=None)
@@ -98,13 +99,14 @@ def custom_object_scope(*objects: Mapping[str, Any]) -> Iterator[None]:
 
 
 @contextmanager
-def one_file(weight_bytes: int | None = None) -> Iterator[None]:
+def one_file(weight_bytes: int | None = None, numbers: Mapping[int, int] | None = None) -> Iterator[None]:
     """Reads or writes one file inside: a layer that occurs twice stays one layer, and `reserve` counts.
 
     Args:
         weight_bytes: how large all weights together may get, None for no limit.
+        numbers: for writing, a number for the `id` of each layer that occurs more than once.
     """
-    shared, room = _shared.set({}), _room.set(None if weight_bytes is None else [weight_bytes])
+    shared, room = _shared.set(dict(numbers or {})), _room.set(None if weight_bytes is None else [weight_bytes])
     try:
         yield
     finally:
@@ -214,20 +216,9 @@ def serialize_object(value: Any) -> dict[str, Any]:
         found = get_part() if get_part is not None else None
         if found is not None:
             described[part] = serialize(found)
-    if hasattr(value, "get_build_config"):
-        _share(value, described)
+    if id(value) in (_shared.get() or {}):
+        described["shared_object_id"] = (_shared.get() or {})[id(value)]
     return described
-
-
-def _share(value: Any, described: dict[str, Any]) -> None:
-    """Gives a layer met for the second time a number, here and where it was met first."""
-    shared = _shared.get()
-    if shared is None:
-        return
-    # The value is kept beside its description, so that its id stays its own.
-    number, _, first = shared.setdefault(id(value), (len(shared) + 1, value, described))
-    if first is not described:
-        first["shared_object_id"] = described["shared_object_id"] = number
 
 
 def serialize_function(function: Any) -> Any:
@@ -295,8 +286,10 @@ def _construct(value: dict[str, Any]) -> Any:
         raise SavingError(f"The configuration of '{name}' in the file is {type(config).__name__}, not a dictionary.")
     try:
         made = cls.from_config(config)
-    except SavingError:
-        raise
+    except SavingError as error:
+        if str(error).startswith("In ") or "name" not in config:
+            raise
+        raise SavingError(f"In {name} '{config['name']}': {error}") from error
     except (TypeError, ValueError, KeyError, AttributeError, IndexError, ArithmeticError, RecursionError) as error:
         label = f" '{config['name']}'" if isinstance(config.get("name"), str) else ""
         raise SavingError(f"{name}{label} cannot be made from its configuration in the file: {error}") from error
@@ -391,6 +384,6 @@ def get(identifier: Any, kind: str, what: str, aliases: dict[str, Any]) -> Any:
         return found() if isinstance(found, type) else found
     if isinstance(identifier, type):
         return identifier()
-    if callable(identifier):
+    if callable(identifier) or (isinstance(identifier, Configurable) and identifier._kind == kind):
         return identifier
     raise ConfigError(f"Could not interpret {what} identifier: {identifier}")

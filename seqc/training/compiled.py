@@ -9,8 +9,10 @@ import numpy as np
 
 from seqc import losses, metrics, optimizers
 from seqc.errors import ConfigError
-from seqc.ir import Array, Type, Value
+from seqc.ir import Array, Value
 from seqc.serialization import serialize
+
+Shape = tuple[int | None, ...]
 
 
 class Compiled:
@@ -30,31 +32,41 @@ class Compiled:
         self.optimizer = optimizers.get(optimizer)
         self.given_loss, self.given_metrics, self.given_weighted = loss, metrics_list, weighted_metrics
         self.loss_weights = loss_weights
-        self.loss = _as_loss(loss, loss_weights)
-        self.loss_name = getattr(self.loss, "name", str(loss))
+        self.loss_id = _one_loss(loss)
+        self.loss_factor = _one_factor(loss_weights)
+        self.loss: Any = None
         self.loss_tracker = metrics.Mean(name="loss")
         self.metric_ids = _listed(metrics_list, "metrics")
         self.weighted_ids = _listed(weighted_metrics, "weighted_metrics")
         self.metrics: list[Any] | None = None
         self.weighted: list[Any] = []
 
-    def resolve(self, y_true: Type, y_pred: Type) -> None:
-        """Chooses the metrics for these shapes, once."""
+    @property
+    def loss_name(self) -> str:
+        return losses.object_name(self.loss_id)
+
+    def resolve(self, y_true: Shape, y_pred: Shape) -> None:
+        """Chooses loss and metrics for labels and predictions of these shapes, once."""
         if self.metrics is not None:
             return
-        shapes = (_keras(y_true), _keras(y_pred))
-        self.metrics = [metrics.resolve(m, *shapes) for m in self.metric_ids]
-        self.weighted = [metrics.resolve(m, *shapes) for m in self.weighted_ids]
+        if self.loss_id is not None:
+            self.loss = losses.resolve(self.loss_id, y_true, y_pred)
+        self.metrics = [metrics.resolve(m, y_true, y_pred) for m in self.metric_ids]
+        self.weighted = [metrics.resolve(m, y_true, y_pred) for m in self.weighted_ids]
         taken = {m.name for m in self.metrics}
         for metric in self.weighted:
             if metric.name in taken:
                 metric.name = f"weighted_{metric.name}"
 
+    def compute_loss(self, y: Value, y_pred: Value, sample_weight: Value | None, mask: Value | None) -> Value:
+        """Returns the loss of a batch, without penalties."""
+        value = self.loss(y, y_pred, sample_weight=sample_weight, mask=mask)
+        return value if self.loss_factor is None else value * self.loss_factor
+
     def update_metrics(self, y: Value, y_pred: Value, sample_weight: Value | None, mask: Value | None) -> None:
         """Adds a batch to all metrics; a mask enters all of them, sample weights only the weighted ones."""
         from seqc.ops.elementwise import cast
 
-        self.resolve(y.type, y_pred.type)
         valid = None if mask is None else cast(mask, y_pred.dtype)
         for metric in self.metrics or ():
             metric.update_state(y, y_pred, sample_weight=valid)
@@ -99,24 +111,22 @@ class Compiled:
         }
 
 
-def _as_loss(loss: Any, weights: Any) -> Any:
+def _one_loss(loss: Any) -> Any:
+    """Returns the loss of the one output; names are checked here, not at the first batch."""
     if isinstance(loss, list | tuple) and len(loss) == 1:
         loss = loss[0]
     if isinstance(loss, list | tuple | dict) and not (isinstance(loss, dict) and "class_name" in loss):
         raise ConfigError(f"A Sequential model has one output and takes one loss; got {loss!r}.")
-    found = losses.get(loss)
-    if weights is None or found is None:
-        return found
-    factor = weights[0] if isinstance(weights, list | tuple) else weights
-    if not isinstance(factor, int | float):
+    if not (isinstance(loss, str) and loss in ("crossentropy", "ce")):
+        losses.get(loss)
+    return loss
+
+
+def _one_factor(weights: Any) -> float | None:
+    factor = weights[0] if isinstance(weights, list | tuple) and len(weights) == 1 else weights
+    if factor is not None and not isinstance(factor, int | float):
         raise ConfigError(f"loss_weights of a model with one output is one number; got {weights!r}.")
-
-    def weighted(y_true: Any, y_pred: Any, sample_weight: Any = None, mask: Any = None) -> Any:
-        return found(y_true, y_pred, sample_weight=sample_weight, mask=mask) * float(factor)
-
-    weighted.name = found.name  # type: ignore[attr-defined]
-    weighted.inner = found  # type: ignore[attr-defined]
-    return weighted
+    return None if factor is None else float(factor)
 
 
 def _listed(given: Any, name: str) -> list[Any]:
@@ -136,10 +146,6 @@ def _listed(given: Any, name: str) -> list[Any]:
     if len(given) == 1 and isinstance(given[0], list | tuple):
         given = given[0]
     return [m for m in given if m is not None]
-
-
-def _keras(t: Type) -> tuple[int | None, ...]:
-    return tuple(d if isinstance(d, int) else None for d in t.shape)
 
 
 def _align(weight: Value, valid: Value) -> Value:

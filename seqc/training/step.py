@@ -113,10 +113,12 @@ def _total_loss(
 
     mask = trace.masks.get(y_pred)
     total: Value | None = None
-    if compiled.loss is not None:
+    if "y" in values:
+        compiled.resolve(values["y"].shape, y_pred.shape)
+    if compiled.loss_id is not None:
         if "y" not in values:
             raise ShapeError(f"The loss '{compiled.loss_name}' needs labels y, and none were given.")
-        total = compiled.loss(values["y"], y_pred, sample_weight=values.get("sample_weight"), mask=mask)
+        total = compiled.compute_loss(values["y"], y_pred, values.get("sample_weight"), mask)
     penalties = [v.regularizer(v.to_value()) for v in model.trainable_weights if v.regularizer is not None]
     for penalty in (*penalties, *trace.losses):
         total = penalty if total is None else total + cast(penalty, total.dtype)

@@ -124,10 +124,12 @@ class Trainer:
 
     def _prepare_labelled(self, x: Any, y: Any, weight: Any, class_weight: Any = None) -> Data:
         compiled = self._need_compiled()
-        if y is None and compiled.loss is not None and not isinstance(x, Iterator):
+        if y is None and compiled.loss_id is not None:
             raise DataError(f"The loss '{compiled.loss_name}' needs labels: give y, one row per row of x.")
         data = self._prepare(x, y, weight, class_weight)
-        compiled.check_labels(data.y, self.output_shape)  # type: ignore[attr-defined]
+        if data.y is not None:
+            compiled.resolve((None, *data.y.shape[1:]), self.output_shape)  # type: ignore[attr-defined]
+            compiled.check_labels(data.y, self.output_shape)  # type: ignore[attr-defined]
         return data
 
     # -- fit ---------------------------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ class Progress:
         line.append("━" * filled, "green")
         line.append("━" * (WIDTH - filled), "dim")
         line.append(f" {clock} {_per_step(each)}/step")
-        for name in sorted(logs, key=lambda n: n.startswith("val_")):
+        for name in sorted(logs, key=lambda n: (n.startswith("val_"), n)):
             line.append(f" - {name}: {_number(logs[name])}")
         return line
 
