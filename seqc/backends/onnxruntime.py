@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from seqc.errors import ExportError, MissingDependencyError
 from seqc.ir import Array
@@ -43,7 +46,7 @@ class Session:
             ExportError: onnxruntime fails on them.
         """
         try:
-            results: list[Any] = self._session.run(None, dict(arrays))
+            results: list[Any] = self._session.run(None, {n: np.asarray(a) for n, a in arrays.items()})
         except Exception as error:
             raise ExportError(f"onnxruntime cannot run the model: {error}") from error
         return dict(zip(self.output_names, results, strict=True))
@@ -55,6 +58,8 @@ def version() -> str:
 
 
 def _import() -> Any:
+    # From 1.29 on, importing onnxruntime starts a thread that sends usage data; a fork after that can hang.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:

@@ -42,7 +42,7 @@ class RandomUniform(Op):
 
     def eval(self, *arrays: Array) -> Any:
         like, seed, step = arrays
-        key = np.asarray(int(seed) % _WORD, np.uint32)
+        key = np.array([int(seed) % _WORD], np.uint32)  # an array: scalars warn where words wrap
         key = _mix(key ^ np.uint32(int(step) % _WORD))
         key = _mix(key ^ np.uint32(self.stream * _STREAM_STEP % _WORD))
         # Two rounds with the key between them: neighbouring keys do not give shifted copies of one sequence.
