@@ -99,12 +99,13 @@ def emit(
         _write(writer, value, names)
     writer.scope = ""
     _name_outputs(writer, graph, names)
+    used = {name for node in writer.nodes for name in node.inputs}
     body = helper.make_graph(
         [_node_proto(n) for n in writer.nodes],
         name,
         [_describe(x.type, label) for x, label in zip(graph.inputs, graph.input_names, strict=True)],
         [_describe(y.type, label) for y, label in zip(graph.outputs, graph.output_names, strict=True)],
-        [numpy_helper.from_array(array, label) for label, array in writer.arrays.items()],
+        [numpy_helper.from_array(array, label) for label, array in writer.arrays.items() if label in used],
     )
     model = helper.make_model(body, opset_imports=[helper.make_opsetid("", opset)])
     model.ir_version = ir_version or lowest_ir_version(opset)

@@ -17,8 +17,9 @@ from seqc import dims
 from seqc.dims import Dim
 from seqc.errors import NoGradientError, NoLoweringError, ShapeError
 from seqc.ir import Array, Emitter, Op, Type, Value, apply
-from seqc.layout import Arrangement, Layout, channels_first
+from seqc.layout import Arrangement, Layout, channels_first, natural
 from seqc.ops._common import check_count, check_float, check_same_dtype
+from seqc.ops._conv_sizes import emit_input_gradient, emit_kernel_gradient
 from seqc.ops._windows import Padding, Window
 from seqc.ops.linalg import matmul
 from seqc.ops.reduce import ReduceSum
@@ -139,6 +140,8 @@ class Conv(_Convolution):
         return e.node("Conv", *names, kernel_shape=list(window.size), group=self.groups, **attributes)
 
     def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+        if self.first:
+            return None
         rank = y.type.rank
         wants: tuple[Layout, ...] = (channels_first(rank), kernel_layout(rank), (0,))
         return Arrangement(wants[: len(layouts)], self.channels_first(), channels_first(rank))
@@ -165,7 +168,8 @@ class ConvInputGrad(_Convolution):
         shape = (like.shape[0], *(s + a + b for s, (a, b) in zip(like.shape[1:-1], pads, strict=True)), like.shape[-1])
         padded = np.zeros(shape, g.dtype)
         for offset, cut in window.taps(g.shape[1:-1]):
-            padded[cut] += columns[(..., *offset, slice(None))]
+            at: tuple[Any, ...] = (..., *offset, slice(None))
+            padded[cut] += columns[at]
         return self.back(padded[window.inside(like.shape[1:-1])])
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
@@ -178,38 +182,46 @@ class ConvInputGrad(_Convolution):
         window = self.window(dims.known(w.shape))
         inner, outer = self.spatial(g.shape), self.spatial(y.type.shape)
         pads = window.static_pads(outer)
-        if pads is None:
-            raise NoLoweringError(
-                f"{self.name} over axes of unknown size with strides {self.strides} needs fixed sizes."
-            )
-        extra = []
-        for i, (small, large) in enumerate(zip(inner, outer, strict=True)):
-            missing = large - ((small - 1) * self.strides[i] + window.extent(i) - sum(pads[i]))
-            if not isinstance(missing, int):
-                raise NoLoweringError(f"{self.name} over an axis of size {large} needs a fixed size in ONNX.")
-            extra.append(missing)
+        extra = [
+            large - ((small - 1) * step + window.extent(i) - (0 if pads is None else sum(pads[i])))
+            for i, (small, large, step) in enumerate(zip(inner, outer, self.strides, strict=True))
+        ]
+        if pads is None or not dims.is_known(extra):
+            return emit_input_gradient(e, window, self.groups, y.type.dtype, *names)
         attributes = window.onnx_attributes(outer)
         if any(extra):
             attributes["output_padding"] = extra
         return e.node("ConvTranspose", *names[:2], kernel_shape=list(window.size), group=self.groups, **attributes)
 
     def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+        if self.first:
+            return None
         image = channels_first(y.type.rank)
         return Arrangement((image, kernel_layout(y.type.rank), image), self.channels_first(), image)
 
 
 @dataclass(frozen=True, repr=False)
 class ConvKernelGrad(_Convolution):
-    """Gradient of Conv with respect to its kernel: (input, gradient of the output, something of the kernel's shape)."""
+    """Gradient of Conv with respect to its kernel: (input, gradient of the output, something of the kernel's shape).
+
+    With `first`, the first two are (channels, batch, *space) and the result is (channels, filters, *window).
+    """
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 3)
         x, g, like = types
+        if self.first:
+            last = (t.with_shape((*t.shape[1:], t.shape[0])) for t in (x, g))
+            w = replace(self, first=False).infer(*last, like)
+            return w.with_shape((*w.shape[-2:], *w.shape[:-2]))
         self.check_upstream(g, x, like)
         return like
 
     def eval(self, *arrays: Array) -> Any:
         x, g, like = arrays
+        if self.first:
+            w = replace(self, first=False).eval(np.moveaxis(x, 0, -1), np.moveaxis(g, 0, -1), like)
+            return np.moveaxis(w, (-2, -1), (0, 1))
         window = self.window(like.shape)
         patches = window.patches(window.padded(x))
         rows = int(np.prod(g.shape[:-1]))
@@ -225,12 +237,29 @@ class ConvKernelGrad(_Convolution):
         x, upstream, _ = xs
         return apply(ConvInputGrad(**self.fields), upstream, g, x), apply(Conv(**self.fields), x, g), None
 
+    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+        if self.first:
+            return None
+        rank = y.type.rank
+        swapped: Layout = (rank - 1, 0, *range(1, rank - 1))
+        gives: Layout = (rank - 2, rank - 1, *range(rank - 2))
+        return Arrangement((swapped, swapped, natural(rank)), replace(self, first=True), gives)
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        _need_first(self)
+        if self.groups > 1:
+            raise NoLoweringError(f"{self.name} with groups={self.groups} needs fixed spatial sizes in ONNX.")
+        window = Window(
+            dims.known(y.type.shape[2:]), self.strides, self.dilations or (1,) * len(self.strides), self.padding
+        )
+        return emit_kernel_gradient(e, window, y.type.dtype, *names[:2])
+
     def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
         """Patches by strided slices, then one product: faster in onnxruntime than a convolution with swapped axes."""
         x, g, like = xs
-        window = self.window(dims.known(like.type.shape))
         if not dims.is_known(x.type.shape[1:]):
-            raise NoLoweringError(f"{self.name} over {x.type} needs fixed spatial sizes in ONNX.")
+            return None
+        window = self.window(dims.known(like.type.shape))
         pads = window.pads(dims.known(x.type.shape[1:-1]))
         if any(a or b for a, b in pads):
             x = apply(Pad(((0, 0), *pads, (0, 0))), x)

@@ -10,7 +10,6 @@ import numpy as np
 
 from seqc.errors import DTypeError, ShapeError
 from seqc.ir import Array, Emitter, Op, Type, Value, apply, as_value, constant
-from seqc.layout import Arrangement, Layout, natural
 from seqc.ops._common import check_count, normalize_axis
 from seqc.ops.elementwise import cast, equal
 from seqc.ops.shape import expand_dims, transpose
@@ -43,13 +42,6 @@ class Gather(Op):
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         return e.node("Gather", *names, axis=0)
-
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
-        table, ids = layouts
-        tail = range(len(ids), y.type.rank)
-        if any(not isinstance(a, int) for a in ids):
-            return None
-        return Arrangement((natural(len(table)), ids), self, (*ids, *tail))
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from seqc.errors import ShapeError
-from seqc.ir import Array, Emitter, Op, Type, Value, apply
+from seqc.errors import NoLoweringError, ShapeError
+from seqc.ir import Array, Constant, Emitter, Op, Type, Value, apply
 from seqc.layout import Arrangement, Layout, channels_first, position
 from seqc.ops._common import check_count, check_float, scalar
 from seqc.ops.arithmetic import square
@@ -38,9 +38,15 @@ class BatchNormalization(Op):
         return v.reshape([-1 if i == self.axis else 1 for i in range(rank)])
 
     def eval(self, *arrays: Array) -> Any:
-        x, scale, offset, mean, variance = arrays
-        factor = scale / np.sqrt(variance + x.dtype.type(self.epsilon))
-        return x * self._along(factor, x.ndim) + self._along(offset - mean * factor, x.ndim)
+        x = arrays[0]
+        factor, shift = self._factors(*arrays[1:])
+        return x * self._along(factor, x.ndim) + self._along(shift, x.ndim)
+
+    def _factors(self, *statistics: Array) -> tuple[Array, Array]:
+        """Returns what x is multiplied with and what is added then, per element of the axis."""
+        scale, offset, mean, variance = statistics
+        factor = scale / np.sqrt(variance + variance.dtype.type(self.epsilon))
+        return factor, offset - mean * factor
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         x, scale, _, mean, variance = xs
@@ -53,16 +59,28 @@ class BatchNormalization(Op):
         return g * expand_dims(scale * inverse, others), g_scale, total, g_mean, moment * scale * half
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node("BatchNormalization", *names, epsilon=self.epsilon)
+        if self.axis == 1:
+            return e.node("BatchNormalization", *names, epsilon=self.epsilon)
+        # ONNX normalizes axis 1 only. Where nothing else wants the channels there, two element-wise nodes are cheaper
+        # than moving the tensor forth and back.
+        known = [v.op.array for v in y.inputs[1:] if isinstance(v.op, Constant)]
+        if len(known) < 4:
+            raise NoLoweringError(f"{self!r} needs constant statistics in ONNX.")
+        factor, shift = self._factors(*(a.astype(np.float64) for a in known))
+        dtype, rank = y.type.dtype, y.type.rank
+        scaled = e.node("Mul", names[0], e.constant(self._along(factor, rank).astype(dtype)))
+        return e.node("Add", scaled, e.constant(self._along(shift, rank).astype(dtype)))
 
     def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
-        layout = layouts[0]
-        vectors: tuple[Layout, ...] = ((0,),) * 4
-        if position(layout, self.axis) != 1:
-            rank = y.type.rank
+        layout, rank = layouts[0], y.type.rank
+        at = position(layout, self.axis)
+        constants = all(isinstance(v.op, Constant) for v in y.inputs[1:])
+        if at is None or not (at == 1 or (rank == 3 and constants)):
             others = [i for i in range(rank) if i not in (0, self.axis)]
             layout = channels_first(rank) if self.axis == rank - 1 else (0, self.axis, *others)
-        return Arrangement((layout, *vectors), replace(self, axis=1), layout)
+            at = 1
+        vectors: tuple[Layout, ...] = ((0,),) * 4
+        return Arrangement((layout, *vectors), replace(self, axis=at), layout)
 
 
 @dataclass(frozen=True, repr=False)

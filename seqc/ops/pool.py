@@ -16,7 +16,9 @@ from seqc.ir import Array, Emitter, Op, Type, Value, apply, constant
 from seqc.layout import Arrangement, Layout, channels_first
 from seqc.ops._common import check_float
 from seqc.ops._windows import Padding, Window
-from seqc.ops.conv import ConvInputGrad
+from seqc.ops.conv import Conv, ConvInputGrad
+from seqc.ops.shape import ones_like
+from seqc.ops.slicing import slice_axis
 
 
 @dataclass(frozen=True, repr=False)
@@ -177,11 +179,16 @@ class AveragePoolGrad(_Pool):
 
     def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
         g, x = xs
-        if self.first or not dims.is_known(x.type.shape[1:]):
-            raise NoLoweringError(f"{self.name} over {x.type} needs fixed sizes in ONNX.")
-        *spatial, channels = dims.known(x.type.shape[1:])
-        counts = real_elements(self.window, tuple(spatial), dims.known(g.type.shape[1:-1]))
-        share = g / constant(counts.astype(g.dtype))
+        if self.first:
+            raise NoLoweringError(f"{self.name} is decomposed before the layout is planned.")
+        spatial, (channels,) = x.type.shape[1:-1], dims.known(x.type.shape[-1:])
+        if dims.is_known(spatial):
+            known = real_elements(self.window, dims.known(spatial), dims.known(g.type.shape[1:-1]))
+            counts = constant(known.astype(g.dtype))
+        else:
+            each = constant(np.ones((*self.size, 1, 1), g.dtype))
+            counts = apply(Conv(self.strides, self.padding), ones_like(slice_axis(x, x.type.rank - 1, 0, 1)), each)
+        share = g / counts
         ones = constant(np.ones((*self.size, 1, channels), g.dtype))
         return apply(ConvInputGrad(self.strides, self.padding, (1,) * len(self.size), channels), share, ones, x)
 

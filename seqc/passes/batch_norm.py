@@ -43,7 +43,7 @@ def fold_batch_norm(graph: Graph) -> Graph:
         statistics = [known_array(v) for v in new.inputs[1:]]
         if product is None or any(a is None for a in statistics):
             return None
-        return _folded(new.op, product, [a.astype(np.float64) for a in statistics if a is not None])
+        return _folded(new, product, [a.astype(np.float64) for a in statistics if a is not None])
 
     return rewrite_pairs(graph, rule)
 
@@ -65,13 +65,14 @@ def _product(value: Value) -> _Product | None:
     return None
 
 
-def _folded(norm: BatchNormalization, p: _Product, statistics: list[Array]) -> Value:
+def _folded(norm: Value, p: _Product, statistics: list[Array]) -> Value:
+    assert isinstance(norm.op, BatchNormalization)
     scale, offset, mean, variance = statistics
-    factor = scale / np.sqrt(variance + norm.epsilon)
+    factor = scale / np.sqrt(variance + norm.op.epsilon)
     bias = 0.0 if p.bias is None else p.bias.op.eval().astype(np.float64)
     dtype = p.kernel.type.dtype
     kernel = _weight(p.kernel, p.kernel.op.eval().astype(np.float64) * factor, dtype)
-    shift = _weight(p.bias, (bias - mean) * factor + offset, dtype)
+    shift = _weight(norm.inputs[2] if p.bias is None else p.bias, (bias - mean) * factor + offset, dtype)
     if isinstance(p.op, Conv):
         return build(p.op, (p.x, kernel, shift), p.scope)
     if p.x.type.rank == 2:
@@ -79,6 +80,7 @@ def _folded(norm: BatchNormalization, p: _Product, statistics: list[Array]) -> V
     return build(Add(), (build(MatMul(), (p.x, kernel), p.scope), shift), p.scope)
 
 
-def _weight(before: Value | None, array: Array, dtype: str) -> Value:
-    label = before.op.label if before is not None and isinstance(before.op, Constant) else ""
+def _weight(before: Value, array: Array, dtype: str) -> Value:
+    """A constant that keeps the name of the one it replaces."""
+    label = before.op.label if isinstance(before.op, Constant) else ""
     return constant(array.astype(dtype), label)

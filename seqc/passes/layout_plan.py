@@ -7,19 +7,21 @@ it has and what is wanted differ. Nothing is repaired afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from seqc.errors import ExportError
 from seqc.ir import Graph, Item, Op, Type, Value, build
 from seqc.layout import Layout, natural
-from seqc.ops.shape import StayPut
+from seqc.ops.shape import StayPut, Transpose
+from seqc.passes._absorption import absorb
 from seqc.passes._moves import arranged_shape, move
+from seqc.passes._rewriting import count_uses
 
 
 def plan_layout(graph: Graph) -> Graph:
     """Returns the graph with every op working in the layout that suits ONNX; inputs and outputs keep theirs."""
-    plan = _Plan()
+    plan = _Plan(count_uses(graph))
     for value in graph.walk():
         plan.place(value)
     outputs = tuple(plan.fetch(y, natural(y.type.rank)) for y in graph.outputs)
@@ -29,7 +31,8 @@ def plan_layout(graph: Graph) -> Graph:
 class _Plan:
     """Where each natural value is found: the arranged value and its layout, and the moves made of it so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, uses: Mapping[Value, int]) -> None:
+        self._uses = uses
         self._placed: dict[Value, Value] = {}
         self._layouts: dict[Value, tuple[Layout, ...]] = {}
         self._moves: dict[tuple[Value, Layout], Value] = {}
@@ -53,7 +56,11 @@ class _Plan:
         """Returns the arranged value of `old`, moved to the layout `want`."""
         key = (old, want)
         if key not in self._moves:
-            self._moves[key] = move(self._placed[old], old.type, self._layouts[old][0], want)
+            moved = move(self._placed[old], old.type, self._layouts[old][0], want)
+            if _moves_elements(moved, self._placed[old]):
+                absorbed = absorb(old, want, self._uses, self.fetch)
+                moved = moved if absorbed is None else absorbed
+            self._moves[key] = moved
         return self._moves[key]
 
     def _item_layout(self, item: Value) -> tuple[Layout, ...]:
@@ -67,6 +74,14 @@ class _Plan:
                     f" {layout}, and gives {arranged}. Its `arrange` is wrong."
                 )
         self._placed[old], self._layouts[old] = new, layouts
+
+
+def _moves_elements(moved: Value, source: Value) -> bool:
+    while moved is not source:
+        if isinstance(moved.op, Transpose):
+            return True
+        moved = moved.inputs[0]
+    return False
 
 
 def _results(value: Value) -> tuple[Type, ...]:
