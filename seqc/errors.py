@@ -15,6 +15,10 @@ class ShapeError(SeqcError, ValueError):
     """A tensor's shape or rank does not fit the operation or layer that receives it."""
 
 
+class AxisError(ShapeError, IndexError):
+    """A tensor has no such axis."""
+
+
 class DTypeError(SeqcError, TypeError):
     """A tensor's element type does not fit the operation or layer that receives it."""
 
@@ -23,8 +27,16 @@ class ConfigError(SeqcError, ValueError):
     """An argument has a value that is not allowed."""
 
 
-class LayerError(SeqcError, TypeError):
-    """Something that is not a layer stands where a layer must."""
+class ArgumentTypeError(ConfigError, TypeError):
+    """An argument is of a type that is not allowed."""
+
+
+class LayerError(SeqcError, ValueError):
+    """Something that is not a layer, or that gives no single tensor, stands where a layer must."""
+
+
+class EmptyModelError(SeqcError, IndexError):
+    """A layer was taken from a model that has none."""
 
 
 class NotBuiltError(SeqcError, ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from seqc.errors import ConfigError, LayerError, NotBuiltError, ShapeError
+from seqc.errors import ConfigError, EmptyModelError, LayerError, NotBuiltError, ShapeError
 from seqc.ir import Array, Graph, Type, Value, input_value
 from seqc.layers.base import KerasShape, Layer, symbolic_shape
 from seqc.layers import InputLayer
@@ -105,7 +105,7 @@ class Sequential(Trainer, Layer):
     def pop(self, rebuild: bool = True) -> Layer:
         """Removes and returns the layer on top."""
         if not self._stack:
-            raise IndexError(f"Sequential model '{self.name}' has no layers to pop.")
+            raise EmptyModelError(f"Sequential model '{self.name}' has no layers to pop.")
         layer = self._stack.pop()
         self._output = None
         self.built = False
