@@ -16,7 +16,7 @@ from seqc.errors import ConfigError, NotBuiltError, SavingError, SeqcError
 from seqc.saving.archive import ASSETS, CONFIG, METADATA, WEIGHTS, SavingFileNotFound, open_archive, pack
 from seqc.saving.check import check_classes
 from seqc.saving.h5 import Store, open_store, pack_store
-from seqc.saving.state import model_arrays, model_assets, restore_layers, restore_optimizer
+from seqc.saving.state import model_arrays, model_assets, restore_layers, restore_optimizer, shared_layers
 from seqc.sequential import Sequential
 from seqc.serialization import custom_object_scope, deserialize, one_file, revive, serialize_object
 from seqc.utils.files import write_file
@@ -193,7 +193,7 @@ def _metadata() -> dict[str, str]:
 
 
 def _config_json(model: Sequential) -> bytes:
-    with one_file():
+    with one_file(numbers=shared_layers(model)):
         config = serialize_object(model)
     config.setdefault("compile_config", {})
     try:

@@ -53,6 +53,20 @@ def _walk_value(value: Any, path: str, seen: set[int]) -> Iterator[tuple[str, La
             yield from _walk_value(item, f"{path}/{name}", seen)
 
 
+def shared_layers(layer: Layer) -> dict[int, int]:
+    """Returns a number for the `id` of every layer that occurs more than once, such as inside two nested models."""
+    count: Counter[int] = Counter()
+
+    def visit(one: Any) -> None:
+        count[id(one)] += 1
+        if count[id(one)] == 1:
+            for inner in one.sublayers():
+                visit(inner)
+
+    visit(layer)
+    return {key: number for number, key in enumerate((k for k, n in count.items() if n > 1), start=1)}
+
+
 def _attributes(layer: Layer) -> list[tuple[str, Any]]:
     """Returns the attributes that hold layers: those of a model first, then by name, private ones last."""
     found = sorted(

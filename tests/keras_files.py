@@ -1,0 +1,66 @@
+"""What tests of Keras files share: archives taken apart and put together again."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+CONFIG, WEIGHTS = "config.json", "model.weights.h5"
+
+
+def members(path: Path) -> dict[str, bytes]:
+    """Returns the members of an archive."""
+    with zipfile.ZipFile(path) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def write_members(path: Path, content: dict[str, bytes]) -> Path:
+    """Writes an archive."""
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in content.items():
+            file.writestr(name, data)
+    return path
+
+
+def read_config(path: Path) -> Any:
+    """Returns the configuration in an archive."""
+    return json.loads(members(path)[CONFIG])
+
+
+def change_config(path: Path, change: Callable[[Any], None]) -> Path:
+    """Rewrites an archive with a configuration that `change` changed in place."""
+    content = members(path)
+    config = json.loads(content[CONFIG])
+    change(config)
+    content[CONFIG] = json.dumps(config).encode()
+    return write_members(path, content)
+
+
+def change_weights(path: Path, change: Callable[[h5py.File], None]) -> Path:
+    """Rewrites an archive with an HDF5 file that `change` changed in place."""
+    content = members(path)
+    buffer = io.BytesIO(content[WEIGHTS])
+    with h5py.File(buffer, "r+") as file:
+        change(file)
+    content[WEIGHTS] = buffer.getvalue()
+    return write_members(path, content)
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Returns all arrays in an archive's weights by path."""
+    found: dict[str, np.ndarray[Any, Any]] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[name] = item[()]
+
+    with h5py.File(io.BytesIO(members(path)[WEIGHTS]), "r") as file:
+        file.visititems(visit)
+    return found

@@ -1,0 +1,575 @@
+"""Model files: what goes in comes out, and what is wrong is said."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from keras_files import change_config, change_weights, members, read_arrays, read_config, write_members
+
+from seqc import layers, saving
+from seqc.errors import NotBuiltError, SavingError, SeqcError
+from seqc.saving import load_model, load_weights, save_model, save_weights
+from seqc.sequential import Sequential
+
+
+@pytest.fixture
+def model():
+    model = Sequential(
+        [
+            layers.Input((4,)),
+            layers.Dense(3, activation="relu", name="first"),
+            layers.Dropout(0.5),
+            layers.Dense(2, name="second"),
+        ],
+        name="small",
+    )
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+    return model
+
+
+@pytest.fixture
+def x(rng):
+    return rng.normal(size=(5, 4)).astype("float32")
+
+
+@pytest.fixture
+def saved(model, tmp_path):
+    path = tmp_path / "model.keras"
+    save_model(model, path)
+    return path
+
+
+def assert_same_weights(one, other):
+    assert [v.path for v in one.weights] == [v.path for v in other.weights]
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# -- round trips -----------------------------------------------------------------------------------------------------
+
+
+def test_a_saved_model_comes_back_the_same(model, saved, x):
+    loaded = load_model(saved)
+    assert loaded.name == "small"
+    assert [layer.name for layer in loaded.layers] == [layer.name for layer in model.layers]
+    assert loaded.input_shape == (None, 4)
+    assert_same_weights(model, loaded)
+    np.testing.assert_array_equal(model.predict(x, verbose=0), loaded.predict(x, verbose=0))
+
+
+def test_saving_what_was_loaded_gives_the_same_file(saved, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    first, second = tmp_path / "first.keras", tmp_path / "second.keras"
+    load_model(saved).save(first)
+    load_model(first).save(second)
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_same_model_gives_the_same_bytes_but_for_the_date(model, tmp_path, monkeypatch):
+    contents = []
+    for seconds in (0, 86400 * 365):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", str(seconds))
+        save_model(model, tmp_path / "model.keras")
+        contents.append(members(tmp_path / "model.keras"))
+    dates = [c.pop("metadata.json") for c in contents]
+    assert b"1970-01-01@00:00:00" in dates[0]
+    assert b"1971-01-01@00:00:00" in dates[1]
+    assert contents[0] == contents[1]
+
+
+def test_the_file_is_laid_out_as_keras_lays_it_out(saved):
+    assert list(members(saved)) == ["metadata.json", "config.json", "model.weights.h5"]
+    shapes = {path: array.shape for path, array in read_arrays(saved).items()}
+    # Groups are named by class, so that names given to layers do not matter.
+    assert shapes == {
+        "layers/dense/vars/0": (4, 3),
+        "layers/dense/vars/1": (3,),
+        "layers/dense_1/vars/0": (3, 2),
+        "layers/dense_1/vars/1": (2,),
+    }
+    config = read_config(saved)
+    assert (config["module"], config["class_name"], config["registered_name"]) == ("keras", "Sequential", None)
+    assert config["build_config"] == {"input_shape": [None, 4]}
+    assert config["compile_config"] == {}
+    assert [entry["class_name"] for entry in config["config"]["layers"]] == ["InputLayer", "Dense", "Dropout", "Dense"]
+
+
+def test_a_nested_model_nests_its_groups(tmp_path, x):
+    inner = Sequential([layers.Dense(3), layers.Dense(3)], name="inner")
+    model = Sequential([layers.Input((4,)), layers.Dense(4), inner, layers.Dense(1)])
+    save_model(model, tmp_path / "nested.keras")
+    assert sorted(path for path in read_arrays(tmp_path / "nested.keras") if path.endswith("/0")) == [
+        "layers/dense/vars/0",
+        "layers/dense_1/vars/0",
+        "layers/sequential/layers/dense/vars/0",
+        "layers/sequential/layers/dense_1/vars/0",
+    ]
+    loaded = load_model(tmp_path / "nested.keras")
+    assert loaded.layers[1].name == "inner"
+    np.testing.assert_array_equal(model.predict(x, verbose=0), loaded.predict(x, verbose=0))
+
+
+def test_a_layer_inside_two_nested_models_stays_one_layer(tmp_path, x):
+    shared = layers.Dense(4, name="shared")
+    model = Sequential([layers.Input((4,)), Sequential([shared]), Sequential([shared]), layers.Dense(1)])
+    save_model(model, tmp_path / "shared.keras")
+    loaded = load_model(tmp_path / "shared.keras")
+    assert loaded.layers[0].layers[0] is loaded.layers[1].layers[0]
+    np.testing.assert_array_equal(model.predict(x, verbose=0), loaded.predict(x, verbose=0))
+
+
+def test_more_than_ten_weights_keep_their_order(tmp_path):
+    class Many(layers.Layer):
+        def build(self, input_shape):
+            self.parts = [self.add_weight((1,), "zeros", name=f"part_{i}") for i in range(12)]
+
+        def call(self, x):
+            return x * self.parts[11]
+
+    model = Sequential([layers.Input((1,)), Many()])
+    model.set_weights([np.full((1,), i) for i in range(12)])
+    save_model(model, tmp_path / "many.keras")
+    loaded = load_model(tmp_path / "many.keras", custom_objects={"Many": Many})
+    assert [float(w[0]) for w in loaded.get_weights()] == list(range(12))
+
+
+def test_float64_weights_keep_their_type(tmp_path):
+    model = Sequential([layers.Input((2,), dtype="float64"), layers.Dense(2, dtype="float64")])
+    save_model(model, tmp_path / "wide.keras")
+    loaded = load_model(tmp_path / "wide.keras")
+    assert [w.dtype.name for w in loaded.get_weights()] == ["float64", "float64"]
+    assert_same_weights(model, loaded)
+
+
+def test_frozen_layers_stay_frozen(model, tmp_path):
+    model.layers[0].trainable = False
+    save_model(model, tmp_path / "frozen.keras")
+    loaded = load_model(tmp_path / "frozen.keras")
+    assert [v.path for v in loaded.trainable_weights] == ["second/kernel", "second/bias"]
+    assert_same_weights(model, loaded)
+
+
+def test_an_unbuilt_model_is_saved_with_a_warning_and_without_weights(tmp_path):
+    with pytest.warns(UserWarning, match="saved before it was built"):
+        save_model(Sequential([layers.Dense(2)]), tmp_path / "unbuilt.keras")
+    loaded = load_model(tmp_path / "unbuilt.keras")
+    assert not loaded.built
+    loaded.build((None, 3))
+    assert [w.shape for w in loaded.get_weights()] == [(3, 2), (2,)]
+
+
+def test_a_model_without_input_is_built_for_the_shape_it_had(tmp_path):
+    model = Sequential([layers.Dense(2)])
+    model.build((None, 3))
+    save_model(model, tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras")
+    assert loaded.input_shape == (None, 3)
+    assert_same_weights(model, loaded)
+
+
+# -- weights alone ---------------------------------------------------------------------------------------------------
+
+
+def test_weights_alone_come_back(model, tmp_path):
+    path = tmp_path / "model.weights.h5"
+    wanted = model.get_weights()
+    save_weights(model, path)
+    model.set_weights([np.zeros_like(w) for w in wanted])
+    load_weights(model, path)
+    for a, b in zip(model.get_weights(), wanted, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_weights_are_read_from_a_whole_model_too(model, saved):
+    wanted = model.get_weights()
+    model.set_weights([np.zeros_like(w) for w in wanted])
+    model.load_weights(saved)
+    np.testing.assert_array_equal(model.get_weights()[0], wanted[0])
+
+
+def test_weights_that_do_not_fit_leave_the_model_as_it_was(model, tmp_path):
+    save_weights(model, tmp_path / "small.weights.h5")
+    other = Sequential([layers.Input((4,)), layers.Dense(3), layers.Dense(5, name="wide")])
+    before = other.get_weights()
+    message = r"Layer 'wide' \(Dense\) has weight 'kernel' of shape \(3, 5\); the file has \(3, 2\) at"
+    with pytest.raises(SavingError, match=message):
+        load_weights(other, tmp_path / "small.weights.h5")
+    for a, b in zip(other.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_skip_mismatch_loads_the_rest_and_warns(model, tmp_path):
+    save_weights(model, tmp_path / "small.weights.h5")
+    other = Sequential([layers.Input((4,)), layers.Dense(3), layers.Dense(5, name="wide")])
+    kept = other.get_weights()[2]
+    with pytest.warns(UserWarning, match="Skipped while loading .*Layer 'wide'"):
+        load_weights(other, tmp_path / "small.weights.h5", skip_mismatch=True)
+    np.testing.assert_array_equal(other.get_weights()[0], model.get_weights()[0])
+    np.testing.assert_array_equal(other.get_weights()[2], kept)
+
+
+def test_weights_need_a_built_model(tmp_path):
+    unbuilt = Sequential([layers.Dense(1)])
+    with pytest.raises(NotBuiltError, match="You are saving a model that has not yet been built"):
+        save_weights(unbuilt, tmp_path / "x.weights.h5")
+    with pytest.raises(NotBuiltError, match="You are loading weights into a model that has not yet been built"):
+        load_weights(unbuilt, tmp_path / "x.weights.h5")
+
+
+def test_random_states_that_some_keras_files_hold_are_ignored(model, saved):
+    change_weights(saved, lambda f: f.create_dataset("layers/dropout/seed_generator/vars/0", data=np.arange(2)))
+    assert_same_weights(model, load_model(saved))
+
+
+# -- paths and files -------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_extension_is_refused(model, tmp_path):
+    with pytest.raises(ValueError, match="Invalid filepath extension for saving. Please add a `.keras` extension"):
+        model.save(tmp_path / "model")
+    with pytest.raises(ValueError, match="The filename must end in `.weights.h5`. Received: filepath="):
+        model.save_weights(tmp_path / "model.h5")
+    with pytest.raises(ValueError, match="File format not supported: filepath=.*load it in Keras once"):
+        load_model(tmp_path / "model.h5")
+    with pytest.raises(ValueError, match="File format not supported"):
+        model.load_weights(tmp_path / "model.h5")
+
+
+def test_a_missing_file_is_both_a_value_error_and_a_missing_file(model, tmp_path):
+    for error in (ValueError, FileNotFoundError, SeqcError):
+        with pytest.raises(error, match="File not found: filepath="):
+            load_model(tmp_path / "none.keras")
+        with pytest.raises(error, match="Weights file not found: filepath="):
+            load_weights(model, tmp_path / "none.weights.h5")
+        with pytest.raises(error, match="The folder of filepath=.* does not exist"):
+            save_model(model, tmp_path / "none" / "model.keras")
+
+
+def test_an_existing_file_is_kept_if_so_asked(model, saved):
+    before = saved.read_bytes()
+    with pytest.raises(SavingError, match="File exists: filepath=.*overwrite=True"):
+        save_model(model, saved, overwrite=False)
+    assert saved.read_bytes() == before
+
+
+def test_an_unknown_option_is_refused(model, tmp_path):
+    with pytest.raises(ValueError, match=r"not supported: \['signatures'\]"):
+        save_model(model, tmp_path / "model.keras", signatures=None)
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(model, saved, monkeypatch):
+    before = saved.read_bytes()
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_model(model, saved)
+    assert saved.read_bytes() == before
+    assert [p.name for p in saved.parent.iterdir()] == [saved.name]
+
+
+def test_only_sequential_models_are_saved(tmp_path):
+    with pytest.raises(SavingError, match="seqc saves and loads Sequential models; got Dense"):
+        save_model(layers.Dense(1), tmp_path / "dense.keras")
+
+
+def test_a_damaged_archive_is_named(saved, tmp_path):
+    cut = tmp_path / "cut.keras"
+    cut.write_bytes(saved.read_bytes()[:1000])
+    with pytest.raises(SavingError, match=r"cut.keras' is not a `.keras` zip archive"):
+        load_model(cut)
+    content = members(saved)
+    no_weights = write_members(tmp_path / "a.keras", {k: v for k, v in content.items() if k != "model.weights.h5"})
+    with pytest.raises(SavingError, match="has no member 'model.weights.h5'.*It holds: config.json, metadata.json"):
+        load_model(no_weights)
+    no_config = write_members(tmp_path / "b.keras", {k: v for k, v in content.items() if k != "config.json"})
+    with pytest.raises(SavingError, match="has no member 'config.json'"):
+        load_model(no_config)
+    with pytest.raises(SavingError, match="Member 'config.json' of .* is damaged"):
+        load_model(write_members(tmp_path / "c.keras", content | {"config.json": b"{"}))
+    with pytest.raises(SavingError, match="does not describe a model"):
+        load_model(write_members(tmp_path / "d.keras", content | {"config.json": b"[1]"}))
+    with pytest.raises(SavingError, match="model.weights.h5' is not an HDF5 file"):
+        load_model(write_members(tmp_path / "e.keras", content | {"model.weights.h5": b"nothing"}))
+
+
+def test_a_flipped_byte_is_noticed(saved, tmp_path):
+    content = bytearray(saved.read_bytes())
+    content[len(content) // 2] ^= 1
+    path = tmp_path / "flipped.keras"
+    path.write_bytes(content)
+    with pytest.raises(SavingError, match="is damaged: Bad CRC-32"):
+        load_model(path)
+
+
+def test_weights_that_do_not_fit_their_layer_are_named(model, saved, tmp_path):
+    def replace(file, path, array):
+        del file[path]
+        file[path] = array
+
+    content = members(saved)
+
+    def broken(name, change):
+        return change_weights(write_members(tmp_path / name, content), change)
+
+    with pytest.raises(
+        SavingError, match=r"Layer 'first' \(Dense\) has weight 'kernel' of shape \(4, 3\); the file has"
+    ):
+        load_model(broken("a.keras", lambda f: replace(f, "layers/dense/vars/0", np.zeros((3, 4), "f4"))))
+    missing = r"Layer 'second' \(Dense\) expected 2 variables \(kernel, bias\), but received 1 variables during loading"
+    with pytest.raises(SavingError, match=missing):
+        load_model(broken("b.keras", lambda f: f.pop("layers/dense_1/vars/1")))
+    with pytest.raises(SavingError, match="Layer 'second'.*received 0 variables during loading at"):
+        load_model(broken("c.keras", lambda f: f.pop("layers/dense_1")))
+    with pytest.raises(SavingError, match="the file holds 'layers/dense_2/vars/0' of shape .* no place for it"):
+        load_model(broken("d.keras", lambda f: f.create_dataset("layers/dense_2/vars/0", data=np.zeros(3))))
+    with pytest.raises(SavingError, match="weights are floats or integers"):
+        load_model(broken("e.keras", lambda f: replace(f, "layers/dense/vars/1", np.array([b"a"] * 3))))
+
+
+# -- what a file may name --------------------------------------------------------------------------------------------
+
+
+def test_a_registered_layer_round_trips(tmp_path, x):
+    @saving.register_keras_serializable(package="tests")
+    class Scaled(layers.Layer):
+        def __init__(self, factor=1.0, **kwargs):
+            super().__init__(**kwargs)
+            self.factor = factor
+
+        def build(self, input_shape):
+            self.shift = self.add_weight((input_shape[-1],), "zeros", name="shift")
+
+        def call(self, x):
+            return x * self.factor + self.shift
+
+    model = Sequential([layers.Input((4,)), Scaled(2.5, name="scaled")])
+    model.set_weights([np.arange(4)])
+    save_model(model, tmp_path / "custom.keras")
+    entry = read_config(tmp_path / "custom.keras")["config"]["layers"][1]
+    assert entry["registered_name"] == "tests>Scaled"
+    assert entry["config"]["factor"] == 2.5
+    loaded = load_model(tmp_path / "custom.keras")
+    assert type(loaded.layers[0]) is Scaled
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+def test_layers_kept_in_attributes_lists_and_dictionaries_are_saved(tmp_path, x):
+    class Block(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self._hidden = layers.Dense(4, name="hidden")
+            self.stack = []
+            for i in range(2):
+                self.stack.append(layers.Dense(4, name=f"stack_{i}"))
+            self.named = {"out": layers.Dense(3, name="out")}
+
+        def call(self, x):
+            for layer in (self._hidden, *self.stack, self.named["out"]):
+                x = layer(x)
+            return x
+
+    model = Sequential([layers.Input((4,)), Block()])
+    save_model(model, tmp_path / "block.keras")
+    assert sorted(path for path in read_arrays(tmp_path / "block.keras") if path.endswith("/0")) == [
+        "layers/block/_hidden/vars/0",
+        "layers/block/named/dense/vars/0",
+        "layers/block/stack/dense/vars/0",
+        "layers/block/stack/dense_1/vars/0",
+    ]
+    loaded = load_model(tmp_path / "block.keras", custom_objects={"Block": Block})
+    assert len(loaded.weights) == 8
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+def test_a_layer_may_store_its_own_arrays(tmp_path):
+    class Counter(layers.Layer):
+        seen = 0
+
+        def call(self, x):
+            return x
+
+        def save_own_variables(self, store):
+            store["seen"] = np.array(self.seen)
+
+        def load_own_variables(self, store):
+            self.seen = int(store["seen"])
+
+    model = Sequential([layers.Input((1,)), Counter()])
+    model.layers[0].seen = 7
+    save_model(model, tmp_path / "counter.keras")
+    assert load_model(tmp_path / "counter.keras", custom_objects={"Counter": Counter}).layers[0].seen == 7
+
+
+def test_unknown_layers_are_all_named(saved):
+    def change(config):
+        for entry, name in zip(config["config"]["layers"][1:3], ("Fancy", "Fancier"), strict=True):
+            entry |= {"class_name": name, "module": "their.package", "registered_name": f"their>{name}"}
+
+    with pytest.raises(SavingError, match="needs layers that seqc does not have: their>Fancy 'first', their>Fancier"):
+        load_model(change_config(saved, change))
+
+
+def test_an_option_that_a_layer_does_not_have_names_the_layer(saved):
+    change_config(saved, lambda config: config["config"]["layers"][1]["config"].update(future_option=3))
+    with pytest.raises(SavingError, match="Dense 'first' cannot be made from its configuration .*future_option"):
+        load_model(saved)
+
+
+def test_an_empty_option_of_another_version_is_left_out(model, saved):
+    change_config(saved, lambda config: config["config"]["layers"][1]["config"].update(future_option=None))
+    assert_same_weights(model, load_model(saved))
+
+
+def test_a_functional_model_is_named_as_such(saved):
+    def change(config):
+        config |= {"module": "keras.src.models.functional", "class_name": "Functional", "registered_name": "Functional"}
+
+    with pytest.raises(SavingError, match="holds a Functional model. seqc carries Sequential models"):
+        load_model(change_config(saved, change))
+
+
+def test_own_functions_are_found_by_name_only(tmp_path, x):
+    from seqc import ops
+
+    def double(x):
+        return ops.multiply(x, 2.0)
+
+    model = Sequential([layers.Input((4,)), layers.Dense(2, activation=double)])
+    save_model(model, tmp_path / "own.keras")
+    assert read_config(tmp_path / "own.keras")["config"]["layers"][1]["config"]["activation"]["config"] == "double"
+    with pytest.raises(SavingError, match="In Dense 'dense.*': .*the function 'double'.*custom_objects"):
+        load_model(tmp_path / "own.keras")
+    loaded = load_model(tmp_path / "own.keras", custom_objects={"double": double})
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
+    with saving.custom_object_scope({"double": double}):
+        load_model(tmp_path / "own.keras")
+
+
+def test_a_lambda_is_not_saved(tmp_path):
+    model = Sequential([layers.Input((4,)), layers.Dense(2, activation=lambda x: x)])
+    with pytest.raises(SavingError, match="a file holds functions by name, never their code"):
+        save_model(model, tmp_path / "lambda.keras")
+
+
+def test_names_of_the_registry_are_keras_names():
+    @saving.register_keras_serializable("shop", "renamed")
+    def function(x):
+        return x
+
+    assert saving.get_registered_name(function) == "shop>renamed"
+    assert saving.get_registered_object("shop>renamed") is function
+    assert saving.get_registered_object("shop>other") is None
+    assert saving.get_custom_objects()["shop>renamed"] is function
+    described = saving.serialize_keras_object(layers.Dense(3, name="d"))
+    assert saving.deserialize_keras_object(described).units == 3
+    with pytest.raises(ValueError, match="does not have a get_config"):
+        saving.register_keras_serializable()(type("Bare", (), {}))
+
+
+def test_reading_the_package_does_not_read_h5py():
+    import subprocess
+    import sys
+
+    code = "import sys, seqc.saving; sys.exit('h5py' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 0
+
+
+# -- compiled models -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def compiled():
+    model = Sequential([layers.Input((4,)), layers.Dense(3, activation="tanh"), layers.Dense(2)])
+    model.compile(optimizer="adam", loss="mse", metrics=["mae"])
+    return model
+
+
+@pytest.fixture
+def y(rng):
+    return rng.normal(size=(5, 2)).astype("float32")
+
+
+def test_training_goes_on_where_it_stopped(compiled, tmp_path, x, y):
+    for _ in range(3):
+        compiled.train_on_batch(x, y)
+    compiled.save(tmp_path / "half.keras")
+    loaded = load_model(tmp_path / "half.keras")
+    assert loaded.compiled
+    assert int(loaded.optimizer.iterations.numpy()) == 3
+    for a, b in zip(loaded.optimizer.variables, compiled.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    for _ in range(2):
+        assert loaded.train_on_batch(x, y, return_dict=True) == compiled.train_on_batch(x, y, return_dict=True)
+    assert_same_weights(compiled, loaded)
+
+
+def test_compile_false_and_include_optimizer_false_leave_things_out(compiled, tmp_path, x, y):
+    compiled.train_on_batch(x, y)
+    compiled.save(tmp_path / "with.keras")
+    assert not load_model(tmp_path / "with.keras", compile=False).compiled
+    compiled.save(tmp_path / "without.keras", include_optimizer=False)
+    assert not any(path.startswith("optimizer") for path in read_arrays(tmp_path / "without.keras"))
+    assert int(load_model(tmp_path / "without.keras").optimizer.iterations.numpy()) == 0
+
+
+def test_a_model_that_never_trained_keeps_its_learning_rate(compiled, tmp_path):
+    compiled.optimizer.learning_rate = 0.125
+    compiled.save(tmp_path / "fresh.keras")
+    assert sorted(p for p in read_arrays(tmp_path / "fresh.keras") if p.startswith("opt")) == [
+        "optimizer/vars/0",
+        "optimizer/vars/1",
+    ]
+    assert float(load_model(tmp_path / "fresh.keras").optimizer.learning_rate.numpy()) == 0.125
+
+
+def test_the_optimizer_that_keras_on_torch_names_is_found(compiled, tmp_path):
+    compiled.save(tmp_path / "torch.keras")
+
+    def change(config):
+        optimizer = config["compile_config"]["optimizer"]
+        optimizer["module"] = "keras.src.backend.torch.optimizers.torch_adam"
+        optimizer["registered_name"] = "Adam"
+
+    loaded = load_model(change_config(tmp_path / "torch.keras", change))
+    assert type(loaded.optimizer) is type(compiled.optimizer)
+
+
+def test_other_slots_than_the_optimizer_has_start_anew(compiled, tmp_path, x, y):
+    compiled.train_on_batch(x, y)
+    compiled.save(tmp_path / "model.keras")
+    change_weights(tmp_path / "model.keras", lambda f: f.pop("optimizer/vars/9"))
+    with pytest.warns(UserWarning, match="holds 9 variables for optimizer 'adam.*', which has 10. It starts anew"):
+        loaded = load_model(tmp_path / "model.keras")
+    assert int(loaded.optimizer.iterations.numpy()) == 0
+
+
+def test_a_loss_that_seqc_lacks_says_how_to_load_the_rest(compiled, tmp_path):
+    compiled.save(tmp_path / "model.keras")
+    change_config(tmp_path / "model.keras", lambda config: config["compile_config"].update(loss="their_loss"))
+    with pytest.raises(SavingError, match="compile.. .* cannot be restored: .*their_loss.*compile=False"):
+        load_model(tmp_path / "model.keras")
+    assert not load_model(tmp_path / "model.keras", compile=False).compiled
+
+
+def test_weights_alone_carry_the_optimizer_too(compiled, tmp_path, x, y):
+    compiled.train_on_batch(x, y)
+    compiled.save_weights(tmp_path / "model.weights.h5")
+    other = load_model(_saved_again(compiled, tmp_path))
+    other.optimizer.iterations.assign(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        other.load_weights(tmp_path / "model.weights.h5")
+    assert int(other.optimizer.iterations.numpy()) == 1
+
+
+def _saved_again(model, folder):
+    model.save(folder / "again.keras")
+    return folder / "again.keras"
