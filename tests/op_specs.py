@@ -37,7 +37,7 @@ from seqc.ops.gather import Gather, GatherGrad
 from seqc.ops.linalg import Gemm, MatMul
 from seqc.ops.nonlinear import Elu, LeakyRelu, Relu, ReluGrad, Sigmoid, Softplus, Softsign
 from seqc.ops.normalize import BatchNormalization, LayerNormalization
-from seqc.ops.onnx_rnn import CompactSteps, OnnxLSTM, RestoreSteps
+from seqc.ops.onnx_rnn import OnnxLSTM, StepOrder, StepRows, TakeSteps
 from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad
 from seqc.ops.random import Dropout, RandomUniform
 from seqc.ops.reduce import ArgMax, Count, LogSoftmax, ReduceMax, ReduceMean, ReduceMin, ReduceProd, ReduceSum, Softmax
@@ -437,11 +437,13 @@ def _lstm_rows() -> Iterator[OpSpec]:
     yield row(OnnxLSTM("relu", "hard_sigmoid"), x, *weights, note="hard")
     full = OnnxLSTM("tanh", "sigmoid", True, True, True)
     yield row(full, x, *weights, lengths, *state, note="reverse-lengths-state")
-    yield row(CompactSteps(), x, _MASK)
+    yield row(StepOrder(), _MASK)
+    yield row(StepOrder(), truth("batch", 5), note="static")
     for back in (False, True):
-        for zero in (False, True):
-            op = RestoreSteps(back, zero)
-            yield row(op, still("time", "batch", 2), _MASK, note=f"reverse{int(back)}-zero{int(zero)}")
+        yield row(StepRows(back), _MASK, note=f"reverse{int(back)}")
+    steps = whole(4, "batch", low=0, high=3, dtype="int64")
+    yield row(TakeSteps(), still(3, "batch", 2), steps)
+    yield row(TakeSteps(), whole(3, "batch"), steps, note="ids")
 
 
 SPECS: tuple[OpSpec, ...] = (

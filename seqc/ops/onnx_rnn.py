@@ -10,10 +10,10 @@ import numpy as np
 from seqc import dims
 from seqc.ir import Array, Emitter, Op, Type, Value, apply, apply_many, constant
 from seqc.ops._gates import onnx_activations
-from seqc.ops.elementwise import where
+from seqc.ops.elementwise import cast, where
 from seqc.ops.rnn import LSTM
 from seqc.ops.shape import expand_dims, squeeze, transpose
-from seqc.ops.slicing import concatenate, flip, split
+from seqc.ops.slicing import Pad, concatenate, flip, split
 
 # Keras: input, forget, cell, output. ONNX: input, output, forget, cell.
 _TO_ONNX = (0, 3, 1, 2)
@@ -26,7 +26,8 @@ def lstm_for_onnx(
     steps = transpose(x, (1, 0, 2))
     lengths = None
     if mask is not None:
-        steps, lengths = apply_many(CompactSteps(), steps, mask)
+        order, lengths = apply_many(StepOrder(), mask)
+        steps = apply(TakeSteps(), steps, order)
     zeros = constant(np.zeros(dims.known(b.type.shape), b.dtype))
     weights = (_gates(w), _gates(r), expand_dims(concatenate([_reorder(b, 0), zeros], 0), 0))
     extra = [v for v in (lengths,) if v is not None]
@@ -40,10 +41,20 @@ def lstm_for_onnx(
         some = expand_dims(lengths > 0, 1)
         last_h, last_c = where(some, last_h, h), where(some, last_c, c)
     if mask is not None:
-        outputs = apply(RestoreSteps(op.reverse, op.zero_output), outputs, mask)
+        outputs = _restored(op, outputs, mask)
     elif op.reverse:
         outputs = flip(outputs, 0)
     return transpose(outputs, (1, 0, 2)), last_h, last_c
+
+
+def _restored(op: LSTM, outputs: Value, mask: Value) -> Value:
+    """Gives outputs of the valid steps (time, batch, units) their places in the order of processing."""
+    nothing_first = apply(Pad(((1, 0), (0, 0), (0, 0))), outputs)
+    result = apply(TakeSteps(), nothing_first, apply(StepRows(op.reverse), mask))
+    if not op.zero_output:
+        return result
+    shown = transpose(flip(mask, 1) if op.reverse else mask)
+    return result * expand_dims(cast(shown, outputs.dtype), 2)
 
 
 def _reorder(v: Value, axis: int) -> Value:
@@ -110,77 +121,88 @@ class OnnxLSTM(Op):
 
 
 @dataclass(frozen=True, repr=False)
-class CompactSteps(Op):
-    """Moves the valid steps of (time, batch, features) to the front, in order, and counts them per row (int32).
+class StepOrder(Op):
+    """From a mask (batch, time), the steps of each row with the valid ones first, each in order: (time, batch) int64;
+    and how many are valid: (batch) int32.
 
-    ONNX masks by length only; a mask with holes or on the left becomes one this way.
+    ONNX masks by length only; a mask with holes or on the left becomes one when steps are taken in this order.
     """
 
     def infer(self, *types: Type) -> tuple[Type, ...]:
-        x, mask = types
-        return x, Type("int32", (mask.shape[0],))
+        batch, time = types[0].shape
+        return Type("int64", (time, batch)), Type("int32", (batch,))
 
     def eval(self, *arrays: Array) -> Any:
-        x, mask = arrays
-        order = np.argsort(~mask, axis=1, kind="stable").T
-        return np.take_along_axis(x, order[..., None], axis=0), mask.sum(1).astype(np.int32)
+        (mask,) = arrays
+        return np.argsort(~mask, axis=1, kind="stable").T, mask.sum(1).astype(np.int32)
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        x, mask = names
-        number = {v: e.constant(np.array([v], np.int64)) for v in (0, 1, 2)}
-        valid = e.node("Cast", mask, to="int64")
-        lengths = e.node("Cast", e.node("ReduceSum", valid, number[1], keepdims=0), to="int32")
-        time = e.node("Shape", mask, start=1, end=2)
-        count = e.node("Range", e.constant(np.int64(0)), e.node("Squeeze", time), e.constant(np.int64(1)))
+        one = e.constant(np.array([1], np.int64))
+        valid = e.node("Cast", *names, to="int64")
+        lengths = e.node("Cast", e.node("ReduceSum", valid, one, keepdims=0), to="int32")
+        size = y.inputs[0].type.shape[1]
+        if isinstance(size, int):
+            time, count = e.constant(np.array([size], np.int64)), e.constant(np.arange(size, dtype=np.int64))
+        else:
+            time = e.node("Shape", *names, start=1, end=2)
+            count = e.node("Range", e.constant(np.int64(0)), e.node("Squeeze", time), e.constant(np.int64(1)))
         # Valid steps score time - t, the others -t: the largest first is valid first, each in order.
         score = e.node("Sub", e.node("Mul", valid, time), count)
         _, order = e.node_many("TopK", score, time, outputs=2, axis=1)
-        index = e.node("Unsqueeze", e.node("Transpose", order, perm=[1, 0]), number[2])
-        index = e.node("Expand", index, e.node("Shape", x))
-        return e.node("GatherElements", x, index, axis=0), lengths
+        return e.node("Transpose", order, perm=[1, 0]), lengths
 
 
 @dataclass(frozen=True, repr=False)
-class RestoreSteps(Op):
-    """Gives compacted outputs (time, batch, units) back their places in the order of processing.
+class StepRows(Op):
+    """From a mask (batch, time), where each step in the order of processing finds its output: (time, batch) int64.
 
-    A masked step repeats the output before it, zeros where there is none, or always zeros if `zero_output`.
+    0 means nothing was computed yet; n the n-th of the outputs of valid steps, which stand in the order of time. A
+    masked step repeats the one before it.
     """
 
     reverse: bool
-    zero_output: bool
 
     def infer(self, *types: Type) -> Type:
-        return types[0]
+        batch, time = types[0].shape
+        return Type("int64", (time, batch))
 
     def eval(self, *arrays: Array) -> Any:
-        y, mask = arrays
+        (mask,) = arrays
         seen = (mask[:, ::-1] if self.reverse else mask).astype(np.int64)
         done = seen.cumsum(1)
         rows = seen.sum(1, keepdims=True) - done + 1 if self.reverse else done
-        rows = np.where(done > 0, rows, 0).T[..., None]
-        padded = np.concatenate([np.zeros_like(y[:1]), y])
-        result = np.take_along_axis(padded, rows, axis=0)
-        return result * seen.T[..., None].astype(y.dtype) if self.zero_output else result
+        return np.where(done > 0, rows, 0).T
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        outputs, mask = names
-        number = {v: e.constant(np.array([v], np.int64)) for v in (-1, 0, 1, 2)}
-        seen = e.node("Transpose", e.node("Cast", mask, to="int64"), perm=[1, 0])
-        if self.reverse:
-            least = e.constant(np.array([np.iinfo(np.int64).min + 1], np.int64))
-            seen = e.node("Slice", seen, number[-1], least, number[0], number[-1])
-        rows = done = e.node("CumSum", seen, e.constant(np.int64(0)))
-        if self.reverse:
-            total = e.node("ReduceSum", seen, number[0], keepdims=1)
-            rows = e.node("Add", e.node("Sub", total, done), number[1])
-            rows = e.node("Where", e.node("Greater", done, number[0]), rows, number[0])
-        zero = e.constant(np.array(0, y.type.dtype))
-        pads = e.constant(np.array([1, 0, 0, 0, 0, 0], np.int64))
-        padded = e.node("Pad", outputs, pads, zero)
-        index = e.node("Expand", e.node("Unsqueeze", rows, number[2]), e.node("Shape", outputs))
-        result = e.node("GatherElements", padded, index, axis=0)
-        if self.zero_output:
-            shown = e.node("Unsqueeze", e.node("Cast", seen, to=y.type.dtype), number[2])
-            result = e.node("Mul", result, shown)
-        return result
+        number = {v: e.constant(np.array([v], np.int64)) for v in (-1, 0, 1)}
+        seen = e.node("Transpose", e.node("Cast", *names, to="int64"), perm=[1, 0])
+        axis = e.constant(np.int64(0))
+        if not self.reverse:
+            return e.node("CumSum", seen, axis)
+        least = e.constant(np.array([np.iinfo(np.int64).min + 1], np.int64))
+        done = e.node("CumSum", e.node("Slice", seen, number[-1], least, number[0], number[-1]), axis)
+        total = e.node("ReduceSum", seen, number[0], keepdims=1)
+        rows = e.node("Add", e.node("Sub", total, done), number[1])
+        return e.node("Where", e.node("Greater", done, number[0]), rows, number[0])
+
+
+@dataclass(frozen=True, repr=False)
+class TakeSteps(Op):
+    """Takes from x (time, batch, ...) the steps (any time, batch) named for each row of the batch."""
+
+    def infer(self, *types: Type) -> Type:
+        x, steps = types
+        return x.with_shape((steps.shape[0], *x.shape[1:]))
+
+    def eval(self, *arrays: Array) -> Any:
+        x, steps = arrays
+        return np.take_along_axis(x, steps.reshape(*steps.shape, *[1] * (x.ndim - 2)), axis=0)
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        x, steps = names
+        inner = dims.known(y.type.shape[2:])
+        if inner:
+            axes = np.arange(2, 2 + len(inner))
+            steps = e.node("Unsqueeze", steps, e.constant(axes))
+            steps = e.node("Expand", steps, e.constant(np.array((1, 1, *inner), np.int64)))
+        return e.node("GatherElements", x, steps, axis=0)

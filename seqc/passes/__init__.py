@@ -18,6 +18,7 @@ from seqc.passes.decomposition import decompose_ops
 from seqc.passes.dropout import remove_dropout
 from seqc.passes.duplicates import merge_duplicates
 from seqc.passes.layout_plan import plan_layout
+from seqc.passes.masking import join_masked_layers
 from seqc.passes.precision import promote_floats
 from seqc.passes.shapes import simplify_shapes
 
@@ -31,6 +32,7 @@ FOR_INFERENCE: tuple[Pass, ...] = (
     fuse_bias,
     fold_batch_norm,
     simplify_shapes,
+    join_masked_layers,
     plan_layout,
     fold_constants,
     simplify_shapes,
@@ -67,6 +69,7 @@ __all__ = [
     "fold_batch_norm",
     "fold_constants",
     "fuse_bias",
+    "join_masked_layers",
     "merge_duplicates",
     "plan_layout",
     "promote_floats",

@@ -7,7 +7,9 @@ from seqc.ir import Graph, Value, build, rewrite
 from seqc.ops._common import broadcast_shapes
 from seqc.ops.elementwise import Elementwise
 from seqc.ops.gather import Gather
+from seqc.ops.onnx_rnn import TakeSteps
 from seqc.ops.shape import BroadcastLike, Reshape, Squeeze, Transpose, Unsqueeze
+from seqc.ops.slicing import Slice
 from seqc.passes._views import can_view, view
 
 _VIEWS = (Reshape, Squeeze, Unsqueeze)
@@ -15,7 +17,7 @@ _VIEWS = (Reshape, Squeeze, Unsqueeze)
 
 def simplify_shapes(graph: Graph) -> Graph:
     """Returns the graph with chains of Reshape, Squeeze and Unsqueeze as one node, Transposes joined or dropped, ids
-    transposed instead of the rows they look up, and no broadcast before an op that broadcasts by itself.
+    moved instead of the rows they look up, and no broadcast before an op that broadcasts by itself.
     """
     return rewrite(graph, _rule)
 
@@ -26,6 +28,10 @@ def _rule(value: Value) -> Value | None:
         return _joined_views(value)
     if isinstance(op, Transpose):
         return _simpler_transpose(value, op.perm)
+    if isinstance(op, TakeSteps) and isinstance(value.inputs[0].op, Gather):
+        return _taken_ids(value)
+    if isinstance(op, Slice):
+        return _turned_back(value)
     if isinstance(op, BroadcastLike) and value.type == value.inputs[0].type:
         return value.inputs[0]
     if isinstance(op, Elementwise) and len(value.inputs) > 1:
@@ -61,6 +67,22 @@ def _simpler_transpose(value: Value, perm: tuple[int, ...]) -> Value | None:
     if moved_axes == sorted(moved_axes) and can_view(source.type, value.type.shape):
         return view(source, value.type.shape)
     return None if source is value.inputs[0] else build(Transpose(perm), (source,), value.scope)
+
+
+def _taken_ids(value: Value) -> Value | None:
+    rows, steps = value.inputs
+    table, ids = rows.inputs
+    if ids.type.rank != 2:
+        return None
+    return build(rows.op, (table, build(TakeSteps(), (ids, steps), value.scope)), rows.scope)
+
+
+def _turned_back(value: Value) -> Value | None:
+    """A tensor turned round twice is itself."""
+    op, source = value.op, value.inputs[0]
+    assert isinstance(op, Slice)
+    whole = set(op.starts) == {-1} and set(op.stops) == {None} and set(op.steps) == {-1}
+    return source.inputs[0] if whole and source.op == op else None
 
 
 def _without_broadcasts(value: Value) -> Value | None:

@@ -1,0 +1,43 @@
+"""Masked recurrent layers one after another."""
+
+from __future__ import annotations
+
+from seqc.ir import Graph, Item, Value, build, rewrite
+from seqc.ops.onnx_rnn import OnnxLSTM, StepOrder, StepRows, TakeSteps
+from seqc.ops.slicing import Pad
+
+
+def join_masked_layers(graph: Graph) -> Graph:
+    """Returns the graph with recurrent layers of one mask passing their compacted steps on.
+
+    Each puts its outputs back in place and the next one takes the valid ones out again: both fall away. What stands
+    behind the valid steps differs then, and the next layer does not look at it, as its lengths end before.
+    """
+
+    def rule(value: Value) -> Value | None:
+        if not isinstance(value.op, OnnxLSTM) or not value.op.has_lengths:
+            return None
+        compacted = _already_compact(value.inputs[0], value.inputs[4])
+        return None if compacted is None else build(value.op, (compacted, *value.inputs[1:]), value.scope)
+
+    return rewrite(graph, rule)
+
+
+def _already_compact(steps: Value, lengths: Value) -> Value | None:
+    """Returns y where `steps` are taken from y with its steps put back in place, by the mask that gave the lengths."""
+    order = _taken_by(steps)
+    if order is None or not isinstance(order.op, Item) or not isinstance(lengths.op, Item):
+        return None
+    source = order.inputs[0]
+    if not isinstance(source.op, StepOrder) or lengths.inputs[0] is not source:
+        return None
+    rows, padded = _taken_by(steps.inputs[0]), steps.inputs[0].inputs[0] if steps.inputs[0].inputs else None
+    if rows is None or padded is None or not isinstance(padded.op, Pad):
+        return None
+    if rows.op != StepRows(reverse=False) or rows.inputs[0] is not source.inputs[0]:
+        return None
+    return padded.inputs[0]
+
+
+def _taken_by(value: Value) -> Value | None:
+    return value.inputs[1] if isinstance(value.op, TakeSteps) else None
