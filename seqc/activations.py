@@ -213,7 +213,9 @@ def get(identifier: Any) -> Any:
         return linear
     if isinstance(identifier, dict):
         identifier = serialization.revive(identifier)
-    found = FUNCTIONS.get(identifier) if isinstance(identifier, str) else identifier
+    found = identifier
+    if isinstance(identifier, str):
+        found = serialization.get_registered_object(identifier) or FUNCTIONS.get(identifier)
     if not callable(found):
         raise ConfigError(
             f"Could not interpret activation function identifier: {identifier}. Known: {', '.join(sorted(FUNCTIONS))}."
