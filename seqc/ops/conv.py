@@ -19,6 +19,7 @@ from seqc.errors import NoGradientError, NoLoweringError, ShapeError
 from seqc.ir import Array, Emitter, Op, Type, Value, apply
 from seqc.layout import Arrangement, Layout, channels_first, natural
 from seqc.ops._common import check_count, check_float, check_same_dtype
+from seqc.ops._conv_kernels import correlate, input_gradient, kernel_gradient
 from seqc.ops._conv_sizes import emit_input_gradient, emit_kernel_gradient
 from seqc.ops._windows import Padding, Window
 from seqc.ops.linalg import matmul
@@ -119,7 +120,7 @@ class Conv(_Convolution):
     def eval(self, *arrays: Array) -> Any:
         x, w = self.last(arrays[0]), self.kernel_last(arrays[1])
         window = self.window(arrays[1].shape)
-        y = _correlate(window.patches(window.padded(x)), w, self.groups)
+        y = correlate(window.padded(x), w, window, self.groups)
         if len(arrays) == 3:
             y += arrays[2]
         return self.back(y)
@@ -163,13 +164,9 @@ class ConvInputGrad(_Convolution):
     def eval(self, *arrays: Array) -> Any:
         g, w, like = self.last(arrays[0]), self.kernel_last(arrays[1]), self.last(arrays[2])
         window = self.window(arrays[1].shape)
-        columns = _spread(g, w, self.groups)
         pads = window.pads(like.shape[1:-1])
         shape = (like.shape[0], *(s + a + b for s, (a, b) in zip(like.shape[1:-1], pads, strict=True)), like.shape[-1])
-        padded = np.zeros(shape, g.dtype)
-        for offset, cut in window.taps(g.shape[1:-1]):
-            at: tuple[Any, ...] = (..., *offset, slice(None))
-            padded[cut] += columns[at]
+        padded = input_gradient(g, w, shape, window, self.groups)
         return self.back(padded[window.inside(like.shape[1:-1])])
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
@@ -223,15 +220,7 @@ class ConvKernelGrad(_Convolution):
             w = replace(self, first=False).eval(np.moveaxis(x, 0, -1), np.moveaxis(g, 0, -1), like)
             return np.moveaxis(w, (-2, -1), (0, 1))
         window = self.window(like.shape)
-        patches = window.patches(window.padded(x))
-        rows = int(np.prod(g.shape[:-1]))
-        depth, filters = like.shape[-2], like.shape[-1] // self.groups
-        result = np.empty(like.shape, g.dtype)
-        for i in range(self.groups):
-            part = patches[..., i * depth : (i + 1) * depth].reshape(rows, -1)
-            upstream = g[..., i * filters : (i + 1) * filters].reshape(rows, filters)
-            result[..., i * filters : (i + 1) * filters] = (part.T @ upstream).reshape(*window.size, depth, filters)
-        return result
+        return kernel_gradient(window.padded(x), g, like.shape, window, self.groups)
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         x, upstream, _ = xs
@@ -290,33 +279,6 @@ def _kernel_product(taps: Sequence[Value], g: Value, window: tuple[int, ...]) ->
 def _need_first(op: _Convolution) -> None:
     if not op.first:
         raise NoLoweringError(f"{op.name} reaches ONNX channels-first: plan the layout before lowering.")
-
-
-def _correlate(patches: Array, w: Array, groups: int) -> Array:
-    """Returns patches (batch, *out, *window, channels) times kernels, (batch, *out, filters)."""
-    rank = w.ndim - 2
-    out = patches.shape[: rank + 1]
-    depth, filters = w.shape[-2], w.shape[-1] // groups
-    if groups == 1:
-        return np.asarray((patches.reshape(-1, w[..., 0].size) @ w.reshape(-1, w.shape[-1])).reshape(*out, w.shape[-1]))
-    y = np.empty((*out, w.shape[-1]), patches.dtype)
-    for i in range(groups):
-        rows = patches[..., i * depth : (i + 1) * depth].reshape(-1, w[..., 0].size)
-        part = slice(i * filters, (i + 1) * filters)
-        y[..., part] = (rows @ w[..., part].reshape(-1, filters)).reshape(*out, filters)
-    return y
-
-
-def _spread(g: Array, w: Array, groups: int) -> Array:
-    """Returns what each output element sends to each element of its window: (batch, *out, *window, channels)."""
-    depth, filters = w.shape[-2], w.shape[-1] // groups
-    window = w.shape[:-2]
-    parts = []
-    for i in range(groups):
-        part = slice(i * filters, (i + 1) * filters)
-        sent = g[..., part].reshape(-1, filters) @ w[..., part].reshape(-1, filters).T
-        parts.append(sent.reshape(*g.shape[:-1], *window, depth))
-    return parts[0] if groups == 1 else np.concatenate(parts, -1)
 
 
 def conv(
