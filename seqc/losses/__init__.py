@@ -77,6 +77,7 @@ __all__ = [
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "mean_squared_logarithmic_error",
+    "object_name",
     "poisson",
     "resolve",
     "serialize",
@@ -118,8 +119,7 @@ def resolve(identifier: Any, y_true_shape: tuple[Any, ...], y_pred_shape: tuple[
         found = get(identifier)
     if found is None or isinstance(found, Loss):
         return found
-    name = identifier if isinstance(identifier, str) else object_name(found)
-    return LossFunctionWrapper(found, name=name)
+    return LossFunctionWrapper(found, name=object_name(identifier if isinstance(identifier, str) else found))
 
 
 def kind_of_labels(y_true_shape: tuple[Any, ...], y_pred_shape: tuple[Any, ...]) -> str:

@@ -13,8 +13,7 @@ from seqc.ir import HasValue, Value, as_value, constant, scope
 from seqc.ops.reduce import count
 from seqc.serialization import Configurable, known, serialize
 from seqc.tracing import current_trace
-from seqc.utils.naming import unique_name
-from seqc.utils.text import snake_case
+from seqc.utils.naming import snake_case, unique_name
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
 MEANS = ("sum_over_batch_size", "mean")
@@ -134,7 +133,9 @@ def named_function(name: str) -> Callable[..., Any]:
 
 
 def object_name(thing: Any) -> str:
-    """Returns the name under which a user's function or object appears in logs."""
+    """Returns the name under which a function or object, or what a string stands for, appears in logs."""
+    if isinstance(thing, str):
+        return thing
     return str(getattr(thing, "name", None) or snake_case(getattr(thing, "__name__", type(thing).__name__)))
 
 

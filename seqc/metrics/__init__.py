@@ -54,7 +54,7 @@ from seqc.metrics.errors import (
     SquaredHinge,
 )
 from seqc.metrics.reduction import Mean, MeanMetricWrapper, Sum
-from seqc.utils.text import snake_case
+from seqc.utils.naming import snake_case
 
 __all__ = [
     "Accuracy",

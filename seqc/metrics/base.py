@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from seqc import initializers
 from seqc.ir import Value
 from seqc.losses.base import dtype_of
 from seqc.serialization import Configurable
 from seqc.tracing import Variable
-from seqc.utils.naming import unique_name
-from seqc.utils.text import snake_case
+from seqc.utils.naming import snake_case, unique_name
 
 
 class Metric(Configurable):
@@ -55,8 +55,6 @@ class Metric(Configurable):
         self, shape: Sequence[int] = (), initializer: Any = "zeros", dtype: str | None = None, name: str = "variable"
     ) -> Variable:
         """Makes a variable that is part of the metric's state."""
-        from seqc import initializers
-
         dtype = dtype or self.dtype
         start = initializers.get(initializer)(tuple(shape), dtype)
         variable = Variable(np.asarray(start, dtype), name=name, trainable=False)

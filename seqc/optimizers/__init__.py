@@ -7,13 +7,33 @@ from typing import Any
 from seqc import serialization
 from seqc.errors import ConfigError
 from seqc.optimizers import schedules
-from seqc.optimizers.adam import Adam
+from seqc.optimizers.adam import Adam, Adamax, AdamW, Lamb, Nadam
+from seqc.optimizers.adaptive import Adadelta, Adagrad, Ftrl, Lion, RMSprop
 from seqc.optimizers.base import Optimizer
 from seqc.optimizers.sgd import SGD
 
-__all__ = ["SGD", "Adam", "Optimizer", "deserialize", "get", "schedules", "serialize"]
+__all__ = [
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Ftrl",
+    "Lamb",
+    "Lion",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "deserialize",
+    "get",
+    "schedules",
+    "serialize",
+]
 
-_CLASSES = {cls.__name__.lower(): cls for cls in (Adam, SGD)}
+_CLASSES = {
+    cls.__name__.lower(): cls for cls in (SGD, Adadelta, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, Nadam, RMSprop)
+}
 
 
 def get(identifier: Any) -> Any:

@@ -1,13 +1,15 @@
-"""Adam and its relatives."""
+"""Adam and its relatives: steps from running estimates of the gradient's mean and size."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, Unpack
 
 from seqc import ops
+from seqc.errors import ConfigError
 from seqc.ir import Value
+from seqc.optimizers.arguments import BaseArguments
 from seqc.optimizers.base import Optimizer
+from seqc.optimizers.graph import norm
 from seqc.serialization import known
 from seqc.tracing import Variable
 
@@ -20,7 +22,7 @@ class Adam(Optimizer):
     epsilon is added to the uncorrected root.
 
     Args:
-        learning_rate: see `Optimizer`, as for all arguments not named here.
+        learning_rate: see `Optimizer`, as for the arguments not named here.
         beta_1, beta_2: shares of the old estimate of mean and mean square in the new one.
         epsilon: added to the root of the mean square.
         amsgrad: whether the largest mean square so far is used. Reddi et al. (2018), "On the Convergence of Adam and
@@ -34,63 +36,178 @@ class Adam(Optimizer):
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         amsgrad: bool = False,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
-        **unknown: Any,
+        **base: Unpack[BaseArguments],
     ) -> None:
-        super().__init__(
-            learning_rate,
-            weight_decay,
-            clipnorm,
-            clipvalue,
-            global_clipnorm,
-            use_ema,
-            ema_momentum,
-            ema_overwrite_frequency,
-            loss_scale_factor,
-            gradient_accumulation_steps,
-            name,
-            **unknown,
-        )
+        super().__init__(learning_rate, **base)
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.amsgrad = amsgrad
-        self._momentums: list[Variable] = []
-        self._velocities: list[Variable] = []
-        self._velocity_hats: list[Variable] = []
 
-    def build(self, variables: Iterable[Variable]) -> None:
-        if self.built:
-            return
-        super().build(variables)
-        self._momentums, self._velocities = self.add_optimizer_variables(self._trainable, ["momentum", "velocity"])
+    def make_slots(self, variables: list[Variable]) -> None:
+        self.add_optimizer_variables(variables, ["momentum", "velocity"])
         if self.amsgrad:
-            self._velocity_hats = self.add_optimizer_variables(self._trainable, "velocity_hat")
+            self.add_optimizer_variables(variables, "velocity_hat")
 
-    def step_size(self, learning_rate: Value) -> Value:
+    def begin_step(self, learning_rate: Value) -> Value:
         """Returns the learning rate times sqrt(1 - beta_2^t) / (1 - beta_1^t), against the start at 0."""
-        step = ops.cast(ops.add(self.iterations, 1), learning_rate.dtype)
-        rise_1 = 1.0 - ops.power(self.beta_1, step)
-        rise_2 = 1.0 - ops.power(self.beta_2, step)
+        step = self.step_number(learning_rate)
+        rise_1, rise_2 = 1.0 - ops.power(self.beta_1, step), 1.0 - ops.power(self.beta_2, step)
         return learning_rate * ops.sqrt(rise_2) / rise_1
 
     def update_step(self, gradient: Value, variable: Variable, learning_rate: Value) -> None:
-        i = self.index_of(variable)
-        mean, square = self._momentums[i].to_value(), self._velocities[i].to_value()
-        mean = mean + (gradient - mean) * (1.0 - self.beta_1)
-        square = square + (ops.square(gradient) - square) * (1.0 - self.beta_2)
-        self._momentums[i].assign(mean)
-        self._velocities[i].assign(square)
+        mean, square = estimates(self, gradient, variable, self.beta_1, self.beta_2)
         if self.amsgrad:
-            square = ops.maximum(self._velocity_hats[i], square)
-            self._velocity_hats[i].assign(square)
+            largest = self.slot(variable, "velocity_hat")
+            square = ops.maximum(largest, square)
+            largest.assign(square)
         variable.assign(variable - mean * learning_rate / (ops.sqrt(square) + self.epsilon))
+
+
+@known("optimizers")
+class AdamW(Adam):
+    """Adam with decoupled weight decay, 0.004 by default; arguments as for `Adam`.
+
+    Loshchilov and Hutter (2017), "Decoupled Weight Decay Regularization".
+
+    Raises:
+        ConfigError: there is no weight decay.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        weight_decay: float | None = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        **base: Any,
+    ) -> None:
+        if weight_decay is None:
+            raise ConfigError("Argument `weight_decay` must be a float. Received: weight_decay=None")
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **base)
+
+
+@known("optimizers")
+class Adamax(Optimizer):
+    """Adam with the largest decayed absolute gradient in place of the root mean square.
+
+    Kingma and Ba (2014), "Adam: A Method for Stochastic Optimization", section 7.1. Arguments as for `Adam`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **base: Unpack[BaseArguments],
+    ) -> None:
+        super().__init__(learning_rate, **base)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def make_slots(self, variables: list[Variable]) -> None:
+        self.add_optimizer_variables(variables, ["momentum", "norm"])
+
+    def begin_step(self, learning_rate: Value) -> Value:
+        return learning_rate / (1.0 - ops.power(self.beta_1, self.step_number(learning_rate)))
+
+    def update_step(self, gradient: Value, variable: Variable, learning_rate: Value) -> None:
+        momentum, norm = self.slot(variable, "momentum"), self.slot(variable, "norm")
+        mean = momentum + (gradient - momentum) * (1.0 - self.beta_1)
+        size = ops.maximum(norm.to_value() * self.beta_2, ops.absolute(gradient))
+        momentum.assign(mean)
+        norm.assign(size)
+        variable.assign(variable - mean * learning_rate / (size + self.epsilon))
+
+
+@known("optimizers")
+class Nadam(Optimizer):
+    """Adam with Nesterov's momentum, whose strength grows as beta_1 * (1 - 0.96^t / 2).
+
+    Dozat (2015), "Incorporating Nesterov Momentum into Adam". Arguments as for `Adam`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **base: Unpack[BaseArguments],
+    ) -> None:
+        super().__init__(learning_rate, **base)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def make_slots(self, variables: list[Variable]) -> None:
+        self.add_optimizer_variables(variables, ["momentum", "velocity"])
+        dtype = variables[0].dtype if variables else "float32"
+        self._product = self.add_variable((), "ones", dtype, "u_product")
+
+    def begin_step(self, learning_rate: Value) -> Value:
+        self._product.assign(self._product * self._strength(0, self._product.to_value()))
+        return learning_rate
+
+    def _strength(self, ahead: int, like: Value) -> Value:
+        """Returns the momentum's strength so many steps ahead, in the dtype of `like`."""
+        return (1.0 - ops.power(0.96, self.step_number(like, ahead)) * 0.5) * self.beta_1
+
+    def update_step(self, gradient: Value, variable: Variable, learning_rate: Value) -> None:
+        mean, square = estimates(self, gradient, variable, self.beta_1, self.beta_2)
+        now, following = self._strength(0, gradient), self._strength(1, gradient)
+        product = ops.cast(self._product, variable.dtype)
+        mean = mean * (following / (1.0 - product * following)) + gradient * ((1.0 - now) / (1.0 - product))
+        square = square / (1.0 - ops.power(self.beta_2, self.step_number(gradient)))
+        variable.assign(variable - mean * learning_rate / (ops.sqrt(square) + self.epsilon))
+
+
+@known("optimizers")
+class Lamb(Optimizer):
+    """Adam's step, scaled for each variable to the variable's own norm.
+
+    You et al. (2019), "Large Batch Optimization for Deep Learning". Arguments as for `Adam`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **base: Unpack[BaseArguments],
+    ) -> None:
+        super().__init__(learning_rate, **base)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def make_slots(self, variables: list[Variable]) -> None:
+        self.add_optimizer_variables(variables, ["momentum", "velocity"])
+
+    def update_step(self, gradient: Value, variable: Variable, learning_rate: Value) -> None:
+        step = self.step_number(gradient)
+        mean, square = estimates(self, gradient, variable, self.beta_1, self.beta_2)
+        mean = mean / (1.0 - ops.power(self.beta_1, step))
+        root = ops.sqrt(square / (1.0 - ops.power(self.beta_2, step))) + self.epsilon
+        change = mean / root
+        size, length = norm([variable.to_value()]), norm([change])
+        usable = ops.logical_and(size > 0, length > 0)
+        ratio = ops.where(usable, size / ops.where(usable, length, 1.0), 1.0)
+        variable.assign(variable - change * (ratio * learning_rate))
+
+
+def estimates(
+    optimizer: Optimizer, gradient: Value, variable: Variable, beta_1: float, beta_2: float
+) -> tuple[Value, Value]:
+    """Updates and returns the running means of gradient (slot momentum) and squared gradient (slot velocity)."""
+    momentum, velocity = optimizer.slot(variable, "momentum"), optimizer.slot(variable, "velocity")
+    mean = momentum + (gradient - momentum) * (1.0 - beta_1)
+    square = velocity + (ops.square(gradient) - velocity) * (1.0 - beta_2)
+    momentum.assign(mean)
+    velocity.assign(square)
+    return mean, square

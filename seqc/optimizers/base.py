@@ -13,26 +13,26 @@ from typing import Any
 
 import numpy as np
 
-from seqc import ops
+from seqc import initializers, ops
 from seqc.errors import ConfigError, NotBuiltError, ShapeError
 from seqc.ir import Value, apply, as_value
 from seqc.ops.arithmetic import Div
+from seqc.optimizers.arguments import BaseArguments, check_arguments
 from seqc.optimizers.graph import limit_norm, norm, where_true
 from seqc.optimizers.schedules import LearningRateSchedule
 from seqc.serialization import Configurable, serialize
 from seqc.tracing import Variable
-from seqc.utils.naming import unique_name
-from seqc.utils.text import snake_case
+from seqc.utils.naming import snake_case, unique_name
 
 
 class Optimizer(Configurable):
     """Changes variables along their gradients.
 
-    A subclass writes `update_step(gradient, variable, learning_rate)`, and `build(variables)` if it keeps slots, which
-    it makes with `add_optimizer_variables`.
+    A subclass writes `update_step(gradient, variable, learning_rate)`, and `make_slots(variables)` if it keeps slots,
+    which it makes with `add_optimizer_variables` and finds with `slot`.
 
     Args:
-        learning_rate: a number, a `LearningRateSchedule`, or a function without arguments.
+        learning_rate: a number, a `LearningRateSchedule`, or a function without arguments that is called once.
         weight_decay: before the update, variables shrink by this times the learning rate.
         clipnorm: largest norm of each gradient. clipvalue: largest absolute value of a gradient's element.
         global_clipnorm: largest norm of all gradients together. Only one of the three may be given.
@@ -78,50 +78,21 @@ class Optimizer(Configurable):
         self.ema_overwrite_frequency = ema_overwrite_frequency
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
-        self._check_arguments()
+        check_arguments(self)
         self.built = False
         self._variables: list[Variable] = []
         self._trainable: list[Variable] = []
-        self._averages: list[Variable] = []
-        self._accumulators: list[Variable] = []
+        self._slots: dict[tuple[Variable, str], Variable] = {}
         self._not_decayed: set[Variable] = set()
         self._not_decayed_names: list[str] = []
         self._iterations = self.add_variable((), dtype="int64", name="iteration")
         self._learning_rate: Any = None
         self._set_learning_rate(learning_rate)
 
-    def _check_arguments(self) -> None:
-        steps = self.gradient_accumulation_steps
-        if steps and steps < 2:
-            raise ConfigError(
-                f"`gradient_accumulation_steps` must be an integer >= 2. Received: gradient_accumulation_steps={steps}"
-            )
-        if self.use_ema and not 0 <= self.ema_momentum <= 1:
-            raise ConfigError(f"`ema_momentum` must be in the range [0, 1]. Received: ema_momentum={self.ema_momentum}")
-        frequency = self.ema_overwrite_frequency
-        if self.use_ema and frequency and (not isinstance(frequency, int) or frequency < 1):
-            raise ConfigError(
-                "`ema_overwrite_frequency` must be an integer >= 1 or None. Received: "
-                f"ema_overwrite_frequency={frequency}"
-            )
-        if sum(limit is not None for limit in (self.clipnorm, self.clipvalue, self.global_clipnorm)) > 1:
-            raise ConfigError(
-                "Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set. Received: "
-                f"clipnorm={self.clipnorm}, clipvalue={self.clipvalue}, global_clipnorm={self.global_clipnorm}"
-            )
-
     # -- to be written by subclasses ---------------------------------------------------------------------------------
 
-    def build(self, variables: Iterable[Variable]) -> None:
-        """Makes the optimizer's own variables for the given ones. A second call does nothing."""
-        if self.built:
-            return
-        self._trainable = list(variables)
-        if self.use_ema:
-            self._averages = self.add_optimizer_variables(self._trainable, "average")
-        if self.gradient_accumulation_steps:
-            self._accumulators = self.add_optimizer_variables(self._trainable, "gradient_accumulator")
-        self.built = True
+    def make_slots(self, variables: list[Variable]) -> None:
+        """Makes the variables that the update rule keeps beside the given ones."""
 
     def update_step(self, gradient: Value, variable: Variable, learning_rate: Value) -> None:
         """Assigns a new value to the variable and to its slots."""
@@ -129,18 +100,28 @@ class Optimizer(Configurable):
             f"{type(self).__name__} does not define update_step(gradient, variable, learning_rate)."
         )
 
-    def step_size(self, learning_rate: Value) -> Value:
-        """Returns what `update_step` gets as its learning rate: a place for what all variables share."""
+    def begin_step(self, learning_rate: Value) -> Value:
+        """Does what comes once before the variables' updates; returns what these get as their learning rate."""
         return learning_rate
 
     # -- variables ---------------------------------------------------------------------------------------------------
+
+    def build(self, variables: Iterable[Variable]) -> None:
+        """Makes the optimizer's own variables for the given ones. A second call does nothing."""
+        if self.built:
+            return
+        self._trainable = list(variables)
+        if self.use_ema:
+            self.add_optimizer_variables(self._trainable, "average")
+        if self.gradient_accumulation_steps:
+            self.add_optimizer_variables(self._trainable, "gradient_accumulator")
+        self.make_slots(self._trainable)
+        self.built = True
 
     def add_variable(
         self, shape: Sequence[int], initializer: Any = "zeros", dtype: str = "float32", name: str = "variable"
     ) -> Variable:
         """Makes a variable that belongs to the optimizer and is saved with it."""
-        from seqc import initializers
-
         start = initializers.get(initializer)(tuple(shape), dtype)
         variable = Variable(np.asarray(start, dtype), name=name, trainable=False)
         variable.path = f"{self.name}/{name}"
@@ -149,9 +130,10 @@ class Optimizer(Configurable):
 
     def add_variable_from_reference(self, reference: Variable, name: str, initializer: Any = "zeros") -> Variable:
         """Makes a slot: a variable shaped like another one."""
-        return self.add_variable(
-            reference.shape, initializer, reference.dtype, f"{reference.path.replace('/', '_')}_{name}"
-        )
+        label = f"{reference.path.replace('/', '_')}_{name}"
+        made = self.add_variable(reference.shape, initializer, reference.dtype, label)
+        self._slots[reference, name] = made
+        return made
 
     def add_optimizer_variables(self, variables: Sequence[Variable], name: Any, initializer: Any = "zeros") -> Any:
         """Makes one slot per variable, or several where `name` is a list; returns a list, or one list per name."""
@@ -159,6 +141,10 @@ class Optimizer(Configurable):
             return [self.add_variable_from_reference(v, name, initializer) for v in variables]
         rows = [[self.add_variable_from_reference(v, n, initializer) for n in name] for v in variables]
         return tuple([row[i] for row in rows] for i in range(len(name)))
+
+    def slot(self, variable: Variable, name: str) -> Variable:
+        """Returns the slot of this name that belongs to a variable."""
+        return self._slots[variable, name]
 
     @property
     def variables(self) -> list[Variable]:
@@ -173,15 +159,9 @@ class Optimizer(Configurable):
             return apply(Div(), self._iterations, as_value(self.gradient_accumulation_steps, "int64"))
         return self._iterations
 
-    def index_of(self, variable: Variable) -> int:
-        """Returns the place of a variable among those the optimizer was built with."""
-        for i, known in enumerate(self._trainable):
-            if known is variable:
-                return i
-        raise ConfigError(
-            f"Unknown variable: {variable}. This optimizer can only be called for the variables it was originally "
-            "built with. When working with a new set of variables, you should recreate a new optimizer instance."
-        )
+    def step_number(self, like: Value, ahead: int = 0) -> Value:
+        """Returns the number of the update under way, from 1, in the dtype of `like`; or of one so many steps ahead."""
+        return ops.cast(ops.add(self.iterations, 1 + ahead), like.dtype)
 
     # -- learning rate -----------------------------------------------------------------------------------------------
 
@@ -271,8 +251,13 @@ class Optimizer(Configurable):
         if variables is not None:
             listed = list(variables)
             self.build(listed)
-            for variable in listed:
-                self.index_of(variable)
+            unknown = [v for v in listed if v not in self._trainable]
+            if unknown:
+                raise ConfigError(
+                    f"Unknown variable: {unknown[0]}. This optimizer can only be called for the variables it was "
+                    "originally built with. When working with a new set of variables, you should recreate a new "
+                    "optimizer instance."
+                )
         elif self.built:
             listed = self._trainable
         else:
@@ -289,7 +274,7 @@ class Optimizer(Configurable):
         if not steps:
             self._update(grads, variables)
             return
-        sums = [self._accumulators[self.index_of(v)] for v in variables]
+        sums = [self.slot(v, "gradient_accumulator") for v in variables]
         totals = [g + s for g, s in zip(grads, sums, strict=True)]
         complete = ops.equal(ops.mod(self._iterations.to_value() + 1, steps), 0)
         where_true(complete, lambda: self._update([t / float(steps) for t in totals], variables))
@@ -303,7 +288,7 @@ class Optimizer(Configurable):
             for variable in filter(self._decays, variables):
                 lost = ops.cast(rate, variable.dtype) * self.weight_decay
                 variable.assign(variable - variable * lost)
-        size = self.step_size(rate)
+        size = self.begin_step(rate)
         for gradient, variable in zip(grads, variables, strict=True):
             self.update_step(ops.cast(gradient, variable.dtype), variable, ops.cast(size, variable.dtype))
 
@@ -341,7 +326,8 @@ class Optimizer(Configurable):
     def _update_averages(self) -> None:
         # The first average is the variable itself.
         started = ops.not_equal(self.iterations, 0)
-        for variable, average in zip(self._trainable, self._averages, strict=True):
+        for variable in self._trainable:
+            average = self.slot(variable, "average")
             momentum = ops.cast(started, variable.dtype) * self.ema_momentum
             average.assign(momentum * average + (1.0 - momentum) * variable)
         if self.ema_overwrite_frequency:
@@ -352,22 +338,22 @@ class Optimizer(Configurable):
         """Puts the moving averages in the variables' place, where averages are kept."""
         if not self.use_ema:
             return
-        if len(var_list) != len(self._averages):
-            raise ShapeError(
-                f"The optimizer keeps averages of {len(self._averages)} variables; got {len(var_list)} to overwrite."
-            )
-        for variable, average in zip(var_list, self._averages, strict=True):
-            variable.assign(average.to_value())
+        for variable in var_list:
+            if (variable, "average") not in self._slots:
+                raise ConfigError(f"The optimizer keeps no average of {variable}: it was not built with it.")
+            variable.assign(self.slot(variable, "average").to_value())
 
     # -- configuration -----------------------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments as plain data."""
         rate = self._learning_rate
-        config: dict[str, Any] = {"name": self.name}
-        config["learning_rate"] = float(rate.array) if isinstance(rate, Variable) else serialize(rate)
-        given = {name: value for name, value in self._arguments.items() if name not in config}
-        return config | {name: serialize(getattr(self, name, value)) for name, value in given.items()}
+        shown = float(rate.array) if isinstance(rate, Variable) else serialize(rate)
+        names = [*BaseArguments.__annotations__, *self._arguments]
+        values = {
+            name: serialize(getattr(self, name, self._arguments.get(name))) for name in names if name != "learning_rate"
+        }
+        return {"name": self.name, "learning_rate": shown} | values
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Sets all the optimizer's own variables, in the order of `variables`.

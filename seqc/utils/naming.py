@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 
 _counts: defaultdict[str, int] = defaultdict(int)
@@ -17,3 +18,10 @@ def unique_name(base: str) -> str:
 def clear_session() -> None:
     """Starts automatic names again from the beginning."""
     _counts.clear()
+
+
+def snake_case(name: str) -> str:
+    """Returns a class name as Keras names objects after it: `Conv2D` -> `conv2d`, `ReLU` -> `re_lu`."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
