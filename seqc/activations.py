@@ -147,7 +147,7 @@ def mish(x: Any) -> Value:
 
 def squareplus(x: Any, b: float = 4) -> Value:
     """Returns (x + sqrt(x^2 + b)) / 2 (Barron, 2021)."""
-    return (ops.sqrt(ops.square(x) + float(b)) + x) * 0.5
+    return ops.multiply(ops.add(ops.sqrt(ops.square(x) + float(b)), x), 0.5)
 
 
 def sparse_plus(x: Any) -> Value:

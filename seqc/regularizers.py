@@ -10,6 +10,7 @@ import numpy as np
 from seqc import ops, serialization
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Value, as_value
+from seqc.ops.reduce import normalize
 from seqc.serialization import Configurable, known
 
 
@@ -78,7 +79,7 @@ class OrthogonalRegularizer(Regularizer):
         if value.type.rank != 2:
             raise ShapeError(f"Inputs to OrthogonalRegularizer must have rank 2. Received: inputs.shape={value.shape}")
         rows = value if self.mode == "rows" else ops.transpose(value)
-        rows = ops.normalize(rows, axis=1)
+        rows = normalize(rows, axis=1)
         cosines = ops.matmul(rows, ops.transpose(rows))
         count = rows.shape[0]
         if count is None:

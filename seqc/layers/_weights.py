@@ -61,7 +61,7 @@ class WeightOwner(Configurable):
         if any(s is None for s in sizes):
             raise ShapeError(
                 "Shapes used to initialize variables must be fully-defined (no `None` dimensions). Received: "
-                f"shape={sizes} for variable path='{self.path}/{label}'"
+                f"shape={sizes} for variable path='{self.path}/{label}'. Say the size in the model's Input."
             )
         sizes, kind = tuple(int(s) for s in sizes), np.dtype(dtype or self.dtype)
         serialization.reserve(sizes, kind.itemsize, f"{self.path}/{label}")

@@ -10,12 +10,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from seqc import regularizers, serialization
-from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Graph, Type, Value, as_value, constant, input_value, scope
+from seqc.errors import ConfigError, DTypeError, ShapeError
+from seqc.ir import Array, Graph, Type, Value, as_value, constant, input_value, scope
 from seqc.layers._common import KerasShape, constructed_at, dtype_name, snake_case, symbolic_shape
 from seqc.layers._weights import WeightOwner
 from seqc.ops.elementwise import cast
 from seqc.ops.reduce import count
+from seqc.random import next_seed
 from seqc.tracing import Trace, current_trace, require_trace, tracing
 from seqc.utils.naming import unique_name
 
@@ -106,32 +107,43 @@ class Layer(WeightOwner):
 
     # -- calling -----------------------------------------------------------------------------------------------------
 
-    def __call__(self, x: Any, training: bool | None = None, mask: Any = None) -> Value:
-        """Applies the layer to a value of the graph being traced, or to an array at once."""
+    def __call__(self, x: Any, training: bool | None = None, mask: Any = None, **options: Any) -> Any:
+        """Applies the layer to a value of the graph being traced, or to an array at once.
+
+        Args:
+            x: the input. training: whether to behave as in training; by default as the model does.
+            mask: booleans for the steps that count, if it does not come with the input. options: further arguments of
+            `call`.
+        """
         trace = current_trace()
         if trace is None:
-            return self._call_eagerly(x, training, mask)
+            return self._call_eagerly(x, training, mask, options)
         given = as_value(x)
-        if mask is None:
-            mask = trace.masks.get(given)
+        given_mask = trace.masks.get(given) if mask is None else as_value(mask)
         value = self._cast_input(given)
         self._check_input(value.type)
         self.ensure_built(value)
         self._check_sizes(value.type)
-        is_training = trace.training if training is None else training
         with scope(self.name):
             try:
-                result = self._invoke(value, is_training, mask)
-            except ShapeError as error:
+                result = self._invoke(value, trace.training if training is None else training, given_mask, options)
+            except (ShapeError, DTypeError) as error:
                 raise type(error)(self._explain(error, value.type)) from error
-            if result is given and not self.supports_masking:
-                trace.masks.pop(result, None)
-            result_mask = self.compute_mask(value, mask)
-            if result_mask is not None:
-                trace.masks[result] = result_mask
-            if self.activity_regularizer is not None:
-                self.add_loss(self.activity_regularizer(result) / count(result, (0,)))
+            self._note(trace, given, value, given_mask, result)
+        self.output_shape_seen = getattr(result, "shape", None)
         return result
+
+    def _note(self, trace: Trace, given: Value, x: Value, mask: Value | None, result: Any) -> None:
+        """Writes down what a call means besides its result: the mask that goes with it, and penalties."""
+        first = result[0] if isinstance(result, tuple | list) else result
+        if first is given and not self.supports_masking:
+            trace.masks.pop(first, None)
+        result_mask = self.compute_mask(x, mask)
+        if result_mask is not None:
+            trace.masks[first] = result_mask
+        if self.activity_regularizer is not None:
+            for part in result if isinstance(result, tuple | list) else (result,):
+                self.add_loss(self.activity_regularizer(part) / count(part, (0,)))
 
     def add_loss(self, loss: Value) -> None:
         """Adds a scalar to the loss of the model that is being traced; to be used in `call`."""
@@ -141,31 +153,36 @@ class Layer(WeightOwner):
         """Floats come in the layer's own precision, whatever they were before."""
         return cast(x, self.dtype) if x.type.is_float and self.dtype.startswith("float") else x
 
-    def _invoke(self, x: Value, training: bool, mask: Value | None) -> Value:
+    def _invoke(self, x: Value, training: bool, mask: Value | None, options: dict[str, Any]) -> Any:
         accepted = inspect.signature(self.call).parameters
-        options: dict[str, Any] = {}
-        if "training" in accepted:
-            options["training"] = training
-        if "mask" in accepted:
-            options["mask"] = mask
-        return self.call(x, **options)  # type: ignore[no-any-return]
+        given = {name: value for name, value in {"training": training, "mask": mask}.items() if name in accepted}
+        return self.call(x, **given, **options)
 
-    def _call_eagerly(self, x: Any, training: bool | None, mask: Any) -> Value:
-        from seqc.backends.numpy import Plan
-        from seqc.random import next_seed
-
+    def _call_eagerly(self, x: Any, training: bool | None, mask: Any, options: dict[str, Any]) -> Any:
         trace = Trace(bool(training))
         with tracing(trace):
-            result = self(as_value(x), training, None if mask is None else as_value(mask))
+            result = self(as_value(x), training, mask, **options)
+        several = isinstance(result, tuple | list)
+        results = tuple(result) if several else (result,)
+        outputs = (*results, *trace.updates.values())
         leaves = (trace.seed, trace.step, *trace.reads.values())
-        outputs = (result, *trace.updates.values())
         graph = Graph(leaves, outputs, tuple(str(i) for i in range(len(outputs))))
-        start: list[Any] = [np.int64(next_seed()), np.int64(self._eager_calls), *(v.array for v in trace.reads)]
-        self._eager_calls += 1
-        computed = [constant(y) for y in Plan(graph).run(start)]
-        for variable, new in zip(trace.updates, computed[1:], strict=True):
+        computed = [constant(y) for y in self._run_once(graph, trace)]
+        for variable, new in zip(trace.updates, computed[len(results) :], strict=True):
             variable.assign(new)
-        return computed[0]
+        return tuple(computed[: len(results)]) if several else computed[0]
+
+    def _run_once(self, graph: Graph, trace: Trace) -> list[Array]:
+        from seqc.backends.numpy import Plan
+
+        # A seed is drawn only where it matters: calling a layer does not change what comes after it.
+        seed = next_seed() if trace.seed in graph.walk() else 0
+        start: list[Any] = [np.int64(seed), np.int64(self._eager_calls), *(v.array for v in trace.reads)]
+        self._eager_calls += 1
+        try:
+            return Plan(graph).run(start)
+        except ShapeError as error:
+            raise type(error)(self._explain(error, None)) from error
 
     def ensure_built(self, value: Value) -> None:
         """Builds the layer for the shape of `value` if it has not been built."""
@@ -226,7 +243,8 @@ class Layer(WeightOwner):
     def compute_output_shape(self, input_shape: KerasShape) -> KerasShape:
         """Returns the shape of the result for an input shape, by tracing the layer."""
         with tracing(Trace()):
-            return self(input_value("x", self.input_dtype(), symbolic_shape(tuple(input_shape)))).shape
+            result = self(input_value("x", self.input_dtype(), symbolic_shape(tuple(input_shape))))
+        return as_value(result).shape
 
     def input_dtype(self) -> str:
         """The dtype an input has when nobody says so."""
@@ -247,10 +265,11 @@ class Layer(WeightOwner):
         }
         base: dict[str, Any] = {"name": self.name, "trainable": self._trainable, "dtype": policy}
         own = super().get_config()
+        own.pop("activity_regularizer", None)
         if self.activity_regularizer is not None:
             base["activity_regularizer"] = serialization.serialize(self.activity_regularizer)
-        for left_out in ("input_shape", "input_dim", "batch_input_shape"):
-            own.pop(left_out, None)
+        if type(self).__init__ is Layer.__init__:
+            own = {}
         return base | {k: v for k, v in own.items() if k not in base}
 
     def get_build_config(self) -> dict[str, Any] | None:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from seqc import ops
-from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Value, apply, as_value
+from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
+from seqc.ir import Type, Value, apply, as_value
 from seqc.layers._common import data_format_name, last_from_first
 from seqc.layers.base import Layer
 from seqc.ops.shape import Reshape as ReshapeOp
-from seqc.ops.shape import flatten_batch
+from seqc.ops.shape import flatten_batch, repeat_new_axis
 from seqc.serialization import known
 
 
@@ -50,6 +50,11 @@ class Reshape(Layer):
         super().__init__(**kwargs)
         sizes = (target_shape,) if isinstance(target_shape, int) else tuple(target_shape)
         self.target_shape = tuple(-1 if d is None else int(d) for d in sizes)
+        if any(d < -1 for d in self.target_shape):
+            raise ConfigError(
+                "Each dimension in `target_shape` must be a non-negative integer, or `-1` for a single unknown "
+                f"dimension. Received: target_shape={self.target_shape}."
+            )
         if self.target_shape.count(-1) > 1:
             raise ConfigError(
                 "There must be at most one unknown dimension (-1) in `target_shape`. "
@@ -70,3 +75,48 @@ class Reshape(Layer):
                     f"input_shape={inner}, target_shape={self.target_shape}"
                 )
         return apply(ReshapeOp((0, *self.target_shape)), value)
+
+
+@known("layers")
+class Permute(Layer):
+    """Puts the axes of each sample in another order.
+
+    Args:
+        dims: the order; 1 is the first axis after the batch.
+    """
+
+    def __init__(self, dims: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dims = tuple(dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ConfigError(
+                "Invalid permutation argument `dims` for Permute Layer. The set of indices in `dims` must be "
+                f"consecutive and start from 1. Received dims={dims}"
+            )
+        self.input_rank = len(self.dims) + 1
+        self.built = True
+
+    def call(self, x: Any) -> Value:
+        return ops.transpose(x, (0, *self.dims))
+
+
+@known("layers")
+class RepeatVector(Layer):
+    """Repeats each sample n times along a new axis: (batch, features) to (batch, n, features)."""
+
+    input_rank = 2
+
+    def __init__(self, n: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(n, int) or isinstance(n, bool):
+            raise ArgumentTypeError(f"Expected an integer value for `n`, got {type(n)}.")
+        if n <= 0:
+            raise ConfigError(f"Argument `n` should be a positive integer. Received: n={n}")
+        self.n = n
+        self.built = True
+
+    def call(self, x: Any) -> Value:
+        return repeat_new_axis(x, self.n, 1)
+
+    def input_hint(self, x: Type) -> str:
+        return " It repeats one vector per sample: give the recurrent layer before it return_sequences=False."

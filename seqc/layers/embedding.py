@@ -1,0 +1,117 @@
+"""Embedding, and masks made from data."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from seqc import constraints, initializers, ops, regularizers
+from seqc.errors import ConfigError
+from seqc.ir import Value, as_value
+from seqc.layers._common import KerasShape
+from seqc.layers.base import Layer
+from seqc.serialization import known
+
+
+@known("layers")
+class Embedding(Layer):
+    """Rows of a table by number.
+
+    Args:
+        input_dim: rows of the table: the largest id plus one. output_dim: size of a row.
+        embeddings_initializer, embeddings_regularizer, embeddings_constraint: as in `Dense`.
+        mask_zero: id 0 means "nothing here"; layers after this one skip it.
+        weights: the table to start from, (input_dim, output_dim).
+
+    Shapes: ids (batch, ...) of integers, or floats that hold integers, to (batch, ..., output_dim). Ids outside
+    [0, input_dim) are an error when the model runs; negative ones count from the end of the table.
+    """
+
+    inert: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "lora_rank": (None,),
+        "lora_alpha": (None,),
+        "quantization_config": (None,),
+    }
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        start = kwargs.pop("weights", None)
+        length = kwargs.pop("input_length", None)
+        if length is not None:
+            kwargs.setdefault("input_shape", (length,))
+        super().__init__(**kwargs)
+        self.input_dim = _positive(input_dim, "input_dim")
+        self.output_dim = _positive(output_dim, "output_dim")
+        self.embeddings_initializer = initializers.get(embeddings_initializer)
+        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
+        self.embeddings_constraint = constraints.get(embeddings_constraint)
+        self.mask_zero = mask_zero
+        self.supports_masking = mask_zero
+        if start is not None:
+            self.build()
+            self.set_weights(start if isinstance(start, list) and len(start) == 1 else [start])
+
+    def build(self, input_shape: KerasShape | None = None) -> None:
+        if self.built:
+            return
+        self.embeddings = self.add_weight(
+            (self.input_dim, self.output_dim),
+            self.embeddings_initializer,
+            regularizer=self.embeddings_regularizer,
+            constraint=self.embeddings_constraint,
+            name="embeddings",
+        )
+
+    def _cast_input(self, x: Value) -> Value:
+        return x
+
+    def input_dtype(self) -> str:
+        return "int32"
+
+    def call(self, x: Any) -> Value:
+        ids = as_value(x)
+        return ops.take(self.embeddings, ids if ids.dtype in ("int32", "int64") else ops.cast(ids, "int32"))
+
+    def compute_mask(self, inputs: Any, mask: Value | None = None) -> Value | None:
+        return ops.not_equal(inputs, 0) if self.mask_zero else None
+
+
+@known("layers")
+class Masking(Layer):
+    """Makes layers after this one skip the steps whose features all equal `mask_value`, and sets those to 0.
+
+    Shapes: (batch, time, ..., features), the result like the input.
+    """
+
+    supports_masking = True
+    min_input_rank = 2
+
+    def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mask_value = mask_value
+        self.built = True
+
+    def call(self, x: Any) -> Value:
+        value = as_value(x)
+        return ops.where(ops.expand_dims(self.compute_mask(value), -1), value, 0.0)
+
+    def compute_mask(self, inputs: Any, mask: Value | None = None) -> Value:
+        differs = ops.cast(ops.not_equal(inputs, self.mask_value), "int32")
+        return ops.greater(ops.max(differs, -1), 0)
+
+
+def _positive(value: Any, name: str) -> int:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value <= 0:
+        raise ConfigError(
+            f"`{name}` must be a positive integer. Received: {name}={value} (of type {type(value).__name__})."
+        )
+    return int(value)

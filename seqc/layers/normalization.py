@@ -1,0 +1,246 @@
+"""Layers that shift and scale their input to mean 0 and variance 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from seqc import constraints, initializers, ops, regularizers
+from seqc.errors import ArgumentTypeError, AxisError, ShapeError
+from seqc.ir import Value, apply, constant
+from seqc.layers._common import KerasShape
+from seqc.layers.base import Layer
+from seqc.ops.normalize import BatchNormalization as BatchNormalizationOp
+from seqc.ops.normalize import LayerNormalization as LayerNormalizationOp
+from seqc.ops.shape import broadcast_like
+from seqc.serialization import known
+from seqc.tracing import Variable
+
+# Keras's default `epsilon()`, added to the number of unmasked elements.
+_EPSILON = 1e-7
+
+
+class _Normalization(Layer):
+    """What both have in common: a scale gamma and an offset beta."""
+
+    supports_masking = True
+
+    def _set_weight_arguments(
+        self,
+        center: bool,
+        scale: bool,
+        beta_initializer: Any,
+        gamma_initializer: Any,
+        beta_regularizer: Any,
+        gamma_regularizer: Any,
+        beta_constraint: Any,
+        gamma_constraint: Any,
+    ) -> None:
+        self.center, self.scale = center, scale
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.beta_constraint = constraints.get(beta_constraint)
+        self.gamma_constraint = constraints.get(gamma_constraint)
+
+    def _make_scale_and_offset(self, shape: KerasShape, scale: bool, center: bool) -> None:
+        self.gamma = self._make("gamma", shape) if scale else None
+        self.beta = self._make("beta", shape) if center else None
+
+    def _make(self, name: str, shape: KerasShape) -> Variable:
+        return self.add_weight(
+            shape,
+            getattr(self, f"{name}_initializer"),
+            regularizer=getattr(self, f"{name}_regularizer"),
+            constraint=getattr(self, f"{name}_constraint"),
+            name=name,
+        )
+
+    def _known_axis(self, axis: int, input_shape: KerasShape) -> int:
+        if not -len(input_shape) <= axis < len(input_shape):
+            raise AxisError(f"Axis {axis} is out of bounds for input shape {tuple(input_shape)}.")
+        return axis % len(input_shape)
+
+
+@known("layers")
+class BatchNormalization(_Normalization):
+    """(x - mean) / sqrt(variance + epsilon) * gamma + beta, per element of one axis (Ioffe and Szegedy, 2015).
+
+    In training, mean and (biased) variance come from the batch, without masked steps, and move the stored statistics
+    by `1 - momentum`; otherwise, and with `trainable=False`, the stored ones are used.
+
+    Args:
+        axis: the axis that keeps its own statistics. momentum: how much of the stored statistics stays at each step.
+        epsilon: added to the variance. center, scale: whether there are beta and gamma. The initializers, regularizers
+        and constraints of both are as in `Dense`.
+
+    Shapes: any, the result like the input; four weights (size of axis,).
+    """
+
+    inert: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "renorm": (False,),
+        "renorm_clipping": (None,),
+        "renorm_momentum": (0.99,),
+        "synchronized": (False,),
+        "virtual_batch_size": (None,),
+    }
+    # Statistics of a batch: a wrapper may not put several batches into one.
+    mixes_samples = True
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if isinstance(axis, list | tuple) and len(axis) == 1:
+            axis = axis[0]
+        if not hasattr(axis, "__index__"):
+            raise ArgumentTypeError(f"BatchNormalization needs one integer as `axis`. Received: axis={axis}")
+        self.axis, self.momentum, self.epsilon = int(axis), float(momentum), float(epsilon)
+        self._set_weight_arguments(
+            center,
+            scale,
+            beta_initializer,
+            gamma_initializer,
+            beta_regularizer,
+            gamma_regularizer,
+            beta_constraint,
+            gamma_constraint,
+        )
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+
+    def build(self, input_shape: KerasShape) -> None:
+        axis = self._known_axis(self.axis, input_shape)
+        shape = (input_shape[axis],)
+        self._make_scale_and_offset(shape, self.scale, self.center)
+        self.moving_mean = self.add_weight(shape, self.moving_mean_initializer, trainable=False, name="moving_mean")
+        self.moving_variance = self.add_weight(
+            shape, self.moving_variance_initializer, trainable=False, name="moving_variance"
+        )
+        self.input_rank = len(input_shape)
+        self._input_sizes = {axis: self.moving_mean.shape[0]}
+
+    def call(self, x: Any, training: bool = False, mask: Value | None = None) -> Value:
+        value = ops.cast(x, self.dtype)
+        axis = self.axis % value.type.rank
+        if training and self.trainable:
+            mean, variance = self._moments(value, axis, mask)
+            self._move(self.moving_mean, mean)
+            self._move(self.moving_variance, variance)
+        else:
+            mean, variance = self.moving_mean.to_value(), self.moving_variance.to_value()
+        size = self.moving_mean.shape
+        scale = constant(np.ones(size, self.dtype)) if self.gamma is None else self.gamma
+        offset = constant(np.zeros(size, self.dtype)) if self.beta is None else self.beta
+        return apply(BatchNormalizationOp(axis, self.epsilon), value, scale, offset, mean, variance)
+
+    def _move(self, statistic: Variable, seen: Value) -> None:
+        statistic.assign(statistic.to_value() * self.momentum + seen * (1 - self.momentum))
+
+    def _moments(self, x: Value, axis: int, mask: Value | None) -> tuple[Value, Value]:
+        others = [i for i in range(x.type.rank) if i != axis]
+        if mask is None:
+            return ops.moments(x, others)
+        if mask.type.rank != x.type.rank - 1:
+            raise ShapeError(
+                "The mask provided should be one dimension less than the inputs. "
+                f"Received: mask.shape={mask.shape}, inputs.shape={x.shape}"
+            )
+        valid = broadcast_like(ops.cast(ops.expand_dims(mask, -1), x.dtype), x)
+        count = ops.sum(valid, others, keepdims=True) + _EPSILON
+        mean = ops.sum(x * valid, others, keepdims=True) / count
+        variance = ops.sum(ops.square((x - mean) * valid), others, keepdims=True) / count
+        return ops.squeeze(mean, others), ops.squeeze(variance, others)
+
+
+@known("layers")
+class LayerNormalization(_Normalization):
+    """(x - mean) / sqrt(variance + epsilon) * gamma + beta, for each sample over `axis` (Ba et al., 2016).
+
+    Args:
+        axis: one axis or several. epsilon: added to the variance. center, scale: whether there are beta and gamma.
+        rms_scaling: x / sqrt(variance + epsilon) * gamma instead, as Keras computes it. The initializers, regularizers
+        and constraints of gamma and beta are as in `Dense`.
+
+    Shapes: any, the result like the input; weights have the sizes of `axis`.
+    """
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        rms_scaling: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        axes = [axis] if hasattr(axis, "__index__") else axis
+        if not isinstance(axes, list | tuple) or not all(hasattr(a, "__index__") for a in axes):
+            raise ArgumentTypeError(
+                f"Expected an int or a list/tuple of ints for the argument 'axis', but received instead: {axis}"
+            )
+        self.axis = [int(a) for a in axes]
+        self.epsilon, self.rms_scaling = float(epsilon), rms_scaling
+        self._set_weight_arguments(
+            center,
+            scale,
+            beta_initializer,
+            gamma_initializer,
+            beta_regularizer,
+            gamma_regularizer,
+            beta_constraint,
+            gamma_constraint,
+        )
+
+    def build(self, input_shape: KerasShape) -> None:
+        axes = sorted(self._known_axis(a, input_shape) for a in self.axis)
+        shape = tuple(input_shape[a] for a in axes)
+        self._make_scale_and_offset(shape, self.scale or self.rms_scaling, self.center and not self.rms_scaling)
+        self.input_rank = len(input_shape)
+        if self.gamma is not None or self.beta is not None:
+            self._input_sizes = {a: size for a, size in zip(axes, shape, strict=True) if size is not None}
+
+    def call(self, x: Any) -> Value:
+        value = ops.cast(x, self.dtype)
+        rank = value.type.rank
+        axes = sorted(a % rank for a in self.axis)
+        sizes = [d for d in (value.type.shape[a] for a in axes) if isinstance(d, int)]
+        if self.rms_scaling or axes != list(range(axes[0], rank)) or len(sizes) < len(axes):
+            return self._composed(value, axes)
+        scale = constant(np.ones(sizes, self.dtype)) if self.gamma is None else self.gamma
+        offset = constant(np.zeros(sizes, self.dtype)) if self.beta is None else self.beta
+        return apply(LayerNormalizationOp(axes[0], self.epsilon), value, scale, offset)
+
+    def _composed(self, x: Value, axes: list[int]) -> Value:
+        """Computes what ONNX's LayerNormalization cannot: axes that are not the last ones, and `rms_scaling`."""
+        others = [i for i in range(x.type.rank) if i not in axes]
+        mean, variance = ops.moments(x, axes, keepdims=True)
+        centered = x if self.rms_scaling else x - mean
+        y = centered / ops.sqrt(variance + self.epsilon)
+        if self.gamma is not None:
+            y = y * ops.expand_dims(self.gamma, others)
+        return y if self.beta is None else y + ops.expand_dims(self.beta, others)

@@ -1,0 +1,87 @@
+"""Running a stack of layers the way the recorded cases did: inference, training, gradients, states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from oracle import Case
+
+from seqc import Sequential
+from seqc.autodiff import pull_back
+from seqc.backends.numpy import Plan
+from seqc.ir import Graph, Value, input_value
+from seqc.layers.base import symbolic_shape
+from seqc.tracing import Trace, Variable, tracing
+
+
+@dataclass
+class Traced:
+    """A model traced on a symbolic input."""
+
+    model: Sequential
+    x: Value
+    y: Value
+    trace: Trace
+
+    def run(self, outputs: list[Value], x: np.ndarray, **more: Any) -> list[np.ndarray]:
+        """Computes values; `more` are arrays for further inputs, by value."""
+        extra = more.get("extra", {})
+        leaves = (self.x, *extra, self.trace.seed, self.trace.step, *self.trace.reads.values())
+        graph = Graph(leaves, tuple(outputs), tuple(map(str, range(len(outputs)))))
+        seeds = (np.int64(3), np.int64(5))
+        return Plan(graph).run([x, *extra.values(), *seeds, *(v.array for v in self.trace.reads)])
+
+
+def trace_model(model: Sequential, shape: tuple[int | None, ...], dtype: str, training: bool) -> Traced:
+    trace = Trace(training)
+    with tracing(trace):
+        x = input_value("x", dtype, symbolic_shape(shape))
+        y = model(x, training=training)
+    return Traced(model, x, y, trace)
+
+
+def check_case(model: Sequential, case: Case) -> None:
+    """Compares everything recorded with what the model computes."""
+    facts, arrays = case.facts, case.arrays
+    shape, dtype, x = tuple(facts["input_shape"]), facts["input_dtype"], arrays["x"]
+    quiet = trace_model(model, shape, dtype, training=False)
+    case.check("y", quiet.run([quiet.y], x)[0])
+    mask = quiet.trace.masks.get(quiet.y)
+    assert (mask is not None) == ("y_mask" in arrays), f"{case.id}: mask on the output"
+    if mask is not None:
+        case.check("y_mask", quiet.run([mask], x)[0])
+    if "y_train" in arrays:
+        check_training(trace_model(model, shape, dtype, training=True), case)
+
+
+def check_training(traced: Traced, case: Case) -> None:
+    arrays, x, trace = case.arrays, case.arrays["x"], traced.trace
+    case.check("y_train", traced.run([traced.y], x)[0])
+    penalties = [*traced.run(list(trace.losses), x), *(loss.numpy() for loss in traced.model.losses)]
+    if "losses" in arrays:
+        case.check("losses", np.array(penalties))
+    else:
+        assert not penalties
+    changed: list[Variable] = [v for v in traced.model.non_trainable_weights if v in trace.updates]
+    new = dict(zip(changed, traced.run([trace.updates[v] for v in changed], x), strict=True))
+    for i, variable in enumerate(traced.model.non_trainable_weights):
+        if f"s{i}" in arrays:
+            case.check(f"s{i}", new.get(variable, variable.array))
+    if "dy" in arrays:
+        check_gradients(traced, case)
+
+
+def check_gradients(traced: Traced, case: Case) -> None:
+    arrays, trace = case.arrays, traced.trace
+    dy = input_value("dy", traced.y.dtype, traced.y.type.shape)
+    weights = traced.model.trainable_weights
+    with tracing(trace):
+        wrt = [v.to_value() for v in weights] + ([traced.x] if "dx" in arrays else [])
+    gradients = traced.run(pull_back([traced.y], [dy], wrt), arrays["x"], extra={dy: arrays["dy"]})
+    for i in range(len(weights)):
+        case.check(f"g{i}", gradients[i])
+    assert f"g{len(weights)}" not in arrays, f"{case.id}: more gradients recorded than the model has weights"
+    if "dx" in arrays:
+        case.check("dx", gradients[-1])

@@ -1,0 +1,80 @@
+"""Recorded Keras cases: reading them, and comparing what seqc computes with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared" / "oracle"
+KEPT = ROOT / "tests" / "cases"  # a small part of them, for clones without the shared folder
+
+
+@dataclass(frozen=True)
+class Case:
+    """One recorded case: facts, arrays, and what deviation they allow."""
+
+    folder: Path
+    id: str
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        return json.loads((self.folder / f"{self.id}.json").read_text())
+
+    @cached_property
+    def arrays(self) -> dict[str, np.ndarray]:
+        with np.load(self.folder / f"{self.id}.npz", allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+
+    def file(self, suffix: str) -> Path:
+        return self.folder / f"{self.id}{suffix}"
+
+    def tolerance(self, name: str) -> float:
+        return self.facts["tol"].get(name, self.facts["tol"]["default"])
+
+    def check(self, name: str, actual: Any) -> None:
+        """Fails when `actual` is not the recorded array of that name, within its tolerance."""
+        recorded, actual = self.arrays[name], np.asarray(actual)
+        assert actual.shape == recorded.shape, f"{self.id}: {name} has shape {actual.shape}, not {recorded.shape}"
+        if not np.issubdtype(recorded.dtype, np.inexact):
+            np.testing.assert_array_equal(actual, recorded, err_msg=f"{self.id}: {name}")
+            return
+        scale = np.max(np.abs(recorded[np.isfinite(recorded)]), initial=1.0)
+        np.testing.assert_allclose(
+            actual, recorded, rtol=0, atol=self.tolerance(name) * scale, err_msg=f"{self.id}: {name}"
+        )
+
+
+def cases(kind: str) -> list[Case]:
+    """All recorded cases of a folder ("layers", "losses", ...); none where the shared folder is absent."""
+    return cases_in(SHARED / kind)
+
+
+def cases_in(folder: Path) -> list[Case]:
+    return [Case(folder, path.stem) for path in sorted(folder.glob("*.json"))]
+
+
+def parameters(found: list[Case]) -> list[Any]:
+    """The cases as pytest parameters; one that is skipped with a reason where there are none."""
+    if not found:
+        return [pytest.param(None, marks=pytest.mark.skip(reason="needs the folder 'shared' beside the repository"))]
+    return [pytest.param(case, id=case.id) for case in found]
+
+
+def layer_classes(described: Any) -> Iterator[str]:
+    """The layer classes that a configuration names, at any depth."""
+    if isinstance(described, dict):
+        if "class_name" in described and str(described.get("module", "keras.layers")) in ("keras.layers", "keras"):
+            yield described["class_name"]
+        for value in described.values():
+            yield from layer_classes(value)
+    elif isinstance(described, list):
+        for value in described:
+            yield from layer_classes(value)
