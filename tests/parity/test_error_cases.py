@@ -21,13 +21,15 @@ OWN = Path(__file__).resolve().parents[1] / "cases" / "errors.json"
 # Programs that Keras accepts and seqc refuses, and why.
 STRICTER = {
     "fit_zero_batch_size": "batches of no samples train nothing; Keras silently falls back to the default",
-    "pooling_unknown_padding": "Keras accepts it here and fails when the layer is called",
+    "return_state_in_sequential": "a layer with three results leaves nothing for the next one to stand on",
 }
+# Where Keras fails by accident inside its own code, and seqc says what is wrong with another type.
+BY_ACCIDENT = {"conv2d_unknown_channels"}
 # Words that must stand in our message: what came, and what to do.
 SAYS = {
     "dense_zero_units": "units=0",
     "add_not_a_layer": "Received: 3",
-    "conv2d_rank3_input": "expected min_ndim=4, found ndim=3",
+    "conv2d_rank3_input": "found ndim=3. Full shape received: (None, 8, 3). Put Reshape((8, 3, 1)) before it.",
     "fit_sample_weight_wrong_length": "Data cardinality is ambiguous",
     "fit_without_compile": "compile",
     "pop_empty": "no layers",
@@ -169,8 +171,10 @@ def test_what_keras_refuses_is_refused(case: dict[str, Any], tmp_path: Path) -> 
             machine.run(step)
     error = caught.value
     assert str(error).strip(), "the message is empty"
-    assert isinstance(error, SeqcError | TypeError | AttributeError), f"{type(error).__name__} is not on purpose: {error}"
-    if expected is not None and not expected.get("backend_error"):
+    assert isinstance(error, SeqcError | TypeError | AttributeError), (
+        f"{type(error).__name__} is not on purpose: {error}"
+    )
+    if expected is not None and not expected.get("backend_error") and case["id"] not in BY_ACCIDENT:
         kinds = [getattr(builtins, n) for n in (expected["type"], *expected["bases"]) if hasattr(builtins, n)]
         assert isinstance(error, kinds[0]) or kinds[0] is Exception, f"{type(error).__name__}: {error}"
     assert SAYS.get(case["id"], "") in str(error)
