@@ -129,6 +129,13 @@ def product(dims: Iterable[Dim]) -> Dim:
     return total
 
 
+def exact_quotient(dim: Dim, divisor: int) -> Dim | None:
+    """Returns `dim / divisor` if that is whole whatever the sizes, else None."""
+    if divisor < 1 or any(c % divisor for _, c in _terms(dim)):
+        return None
+    return dim // divisor
+
+
 def known(shape: Iterable[Dim]) -> tuple[int, ...]:
     """Returns sizes that must be numbers.
 

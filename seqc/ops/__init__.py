@@ -40,6 +40,8 @@ from seqc.ops.elementwise import (
     where,
 )
 from seqc.ops.gather import one_hot, take
+from seqc.ops.indexing import get_item
+from seqc.ops.indexing import take_block as slice
 from seqc.ops.linalg import dot, matmul
 from seqc.ops.nonlinear import elu, leaky_relu, relu, sigmoid, softplus, softsign
 from seqc.ops.pool import average_pool, max_pool

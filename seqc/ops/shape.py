@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +13,9 @@ import numpy as np
 from seqc import dims
 from seqc.dims import Dim
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Array, Emitter, Op, Type, Value, apply, as_value
+from seqc.ir import Array, Emitter, Op, Shape, Type, Value, apply, as_value
 from seqc.layout import Arrangement, Layout, Merged, arrange_elementwise, is_natural
-from seqc.ops._common import broadcast_shapes, check_count, normalize_axes, normalize_axis
+from seqc.ops._common import broadcast_shapes, check_count, dtype_name, normalize_axes, normalize_axis
 
 
 @dataclass(frozen=True, repr=False)
@@ -25,21 +27,32 @@ class Reshape(Op):
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 1)
         (x,) = types
-        shape: list[Dim] = [x.shape[i] if d == 0 and i < x.rank else d for i, d in enumerate(self.target)]
-        if -1 in self.target:
-            rest = dims.product(tuple(d for d in shape if d != -1))
-            shape[self.target.index(-1)] = _quotient(self, x, rest)
-        if dims.product(tuple(shape)) != dims.product(x.shape):
-            raise ShapeError(f"Reshape to {self.target} does not fit {x}: the number of elements differs.")
+        shape = self._solve(x.shape)
+        if shape is None:
+            rest = math.prod(d for d in self.target if d > 0)
+            raise ShapeError(f"{self!r} does not fit {x}: its elements cannot be divided evenly by {rest}.")
+        if dims.product(shape) != dims.product(x.shape):
+            raise ShapeError(f"{self!r} does not fit {x}: the number of elements differs.")
         return x.with_shape(shape)
+
+    def _solve(self, shape: Shape) -> Shape | None:
+        """Returns the new shape, or None where -1 has no whole solution for every size of the symbolic axes."""
+        kept = [i for i, d in enumerate(self.target) if d == 0 and i < len(shape)]
+        result: list[Dim] = [shape[i] if i in kept else d for i, d in enumerate(self.target)]
+        if -1 in self.target:
+            moved = dims.product(d for i, d in enumerate(shape) if i not in kept)
+            left = dims.exact_quotient(moved, math.prod(d for d in self.target if d > 0))
+            if left is None:
+                return None
+            result[self.target.index(-1)] = left
+        return tuple(result)
 
     def eval(self, *arrays: Array) -> Any:
         (x,) = arrays
-        shape = [x.shape[i] if d == 0 else d for i, d in enumerate(self.target)]
-        if x.size == 0 and -1 in shape:  # NumPy cannot solve for -1 where a known size is zero
-            at = shape.index(-1)
-            shape[at] = _concrete_quotient(x.shape, shape[:at] + shape[at + 1 :])
-        return x.reshape(shape)
+        if x.size:
+            return x.reshape([x.shape[i] if d == 0 else d for i, d in enumerate(self.target)])
+        # NumPy does not solve for -1 where another size is zero.
+        return x.reshape(dims.known(self.infer(Type("", x.shape)).shape))
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return (reshape_like(g, xs[0]),)
@@ -62,52 +75,6 @@ class Reshape(Op):
         moved = [o for o in order if inner[o] != 1]
         gives: Layout = (0, 1) if moved == sorted(moved) else (0, Merged(1, order, inner))
         return Arrangement((layout,), Reshape((0, -1)), gives)
-
-
-def _quotient(op: Op, x: Type, rest: Dim) -> Dim:
-    """Returns the number of elements over `rest`, if that can be said for every size of the symbolic axes."""
-    total = dims.product(x.shape)
-    if isinstance(rest, int):
-        if rest and (isinstance(total, int) and total % rest == 0):
-            return total // rest
-        if rest and not isinstance(total, int):
-            quotient = total // rest
-            if quotient * rest == total:
-                return quotient
-    elif not isinstance(total, int):
-        kept: list[Dim] = list(x.shape)
-        for term in _factors(x.shape, rest):
-            kept.remove(term)
-        quotient = dims.product(tuple(kept))
-        constant = 1
-        for monomial, coefficient in rest.terms:
-            constant = coefficient if monomial else constant
-        if constant > 1:
-            quotient = quotient // constant
-        if quotient * rest == total:
-            return quotient
-    raise ShapeError(f"{op!r} does not fit {x}: its elements cannot be divided evenly by {rest}.")
-
-
-def _factors(shape: Sequence[Dim], rest: dims.Sym) -> list[Dim]:
-    """Returns the symbolic axes of `shape` that occur in the product `rest`."""
-    if len(rest.terms) != 1:
-        return [d for d in shape if d == rest]
-    wanted = list(rest.terms[0][0])
-    found: list[Dim] = []
-    for d in shape:
-        atoms = list(d.terms[0][0]) if isinstance(d, dims.Sym) and len(d.terms) == 1 else []
-        if atoms and all(a in wanted for a in atoms):
-            found.append(d)
-            for a in atoms:
-                wanted.remove(a)
-    return found
-
-
-def _concrete_quotient(shape: Sequence[int], others: Sequence[int]) -> int:
-    """Solves for -1 in an empty reshape: the quotient of the sizes that are not zero."""
-    rest = int(np.prod([s for s in others if s], dtype=np.int64))
-    return int(np.prod([s for s in shape if s], dtype=np.int64)) // rest if 0 in others else 0
 
 
 @dataclass(frozen=True, repr=False)
@@ -260,8 +227,9 @@ class Unsqueeze(Op):
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 1)
+        rank = types[0].rank + len(self.axes)
         shape = list(types[0].shape)
-        for axis in sorted(self.axes):
+        for axis in normalize_axes(self, self.axes, rank):
             shape.insert(axis, 1)
         return types[0].with_shape(shape)
 
@@ -284,7 +252,7 @@ class Squeeze(Op):
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 1)
         (x,) = types
-        if any(x.shape[a] != 1 for a in self.axes):
+        if any(x.shape[a] != 1 for a in normalize_axes(self, self.axes, x.rank)):
             raise ShapeError(f"Squeeze of axes {self.axes} needs size 1 there; got {x}.")
         return x.with_shape(d for i, d in enumerate(x.shape) if i not in self.axes)
 
@@ -303,24 +271,41 @@ class Squeeze(Op):
             return None
         kept = [i for i in range(y.inputs[0].type.rank) if i not in self.axes]
         gives: Layout = tuple(
-            None if a is None or a in self.axes else kept.index(a)  # type: ignore[arg-type]
-            for a in layout
+            None if a is None or isinstance(a, Merged) or a in self.axes else kept.index(a) for a in layout
         )
         return Arrangement((layout,), StayPut(), gives)
 
 
-def reshape(x: Any, newshape: Sequence[int]) -> Value:
-    """Returns x with another shape; one size may be -1. The batch axis is kept by `-1` there."""
+def reshape(x: Any, newshape: int | Dim | Sequence[int | Dim | None]) -> Value:
+    """Returns x with another shape.
+
+    Args:
+        x: a tensor. newshape: sizes, of which one may be -1 for what is left. Sizes that are not known before a run may
+        be given as `ops.shape` gives them, or as None where the axis of x at that place is kept.
+
+    Raises:
+        ShapeError: x has not as many elements. ConfigError: more than one size is open.
+    """
     value = as_value(x)
-    target = tuple(int(d) if d is not None else -1 for d in newshape)
-    if target.count(-1) > 1:
-        raise ConfigError(f"reshape can solve for one -1 only; got {tuple(newshape)}.")
-    first = value.type.shape[0] if value.type.rank else 1
-    if target and target[0] == -1 and not isinstance(first, int):
-        rest, inner = dims.product(target[1:]), dims.product(value.type.shape[1:])
-        if rest == inner:
-            target = (0, *target[1:])
-    return apply(Reshape(target), value)
+    given = tuple(newshape) if isinstance(newshape, Sequence) else (newshape,)
+    target = tuple(_open_size(d, value.type.shape[i : i + 1]) for i, d in enumerate(given))
+    if target.count(-1) > 1 or any(d < -1 for d in target):
+        raise ConfigError(f"reshape of {value.type} can leave one size open (-1); got {given}.")
+    shape = Reshape(target).infer(value.type).shape
+    if any(isinstance(d, dims.Sym) and d != s for d, s in zip(given, shape, strict=True)):
+        raise ShapeError(f"reshape of {value.type} to {given} gives {shape}: the number of elements differs.")
+    # An axis that stays is said to stay: -1 remains for the one that ONNX has to solve for.
+    kept = [0 if d == -1 and shape[i] in value.type.shape[i : i + 1] else d for i, d in enumerate(target)]
+    return apply(Reshape(tuple(kept)), value)
+
+
+def _open_size(size: int | Dim | None, here: Shape) -> int:
+    """Returns a size in ONNX's terms; `here` holds the size of the operand's axis at that place, if it has one."""
+    if size is None:
+        return 0 if here and isinstance(here[0], dims.Sym) else -1
+    if isinstance(size, dims.Sym):
+        return 0 if here == (size,) else -1
+    return operator.index(size)
 
 
 def flatten_batch(x: Value) -> Value:
@@ -336,8 +321,8 @@ def reshape_like(x: Value, like: Value) -> Value:
 def merge_leading(x: Value) -> Value:
     """Returns x with its first two axes as one."""
     rest = x.type.shape[2:]
-    if all(isinstance(d, int) for d in rest):
-        return apply(Reshape((-1, *(d for d in rest if isinstance(d, int)))), x)
+    if dims.is_known(rest):
+        return apply(Reshape((-1, *dims.known(rest))), x)
     raise ShapeError(f"Joining batch and time of {x.type} needs the other sizes to be known.")
 
 
@@ -351,16 +336,21 @@ def broadcast_like(x: Value, like: Value) -> Value:
     return x if x.type.shape == like.type.shape else apply(BroadcastLike(), x, like)
 
 
-def zeros_like(x: Any, dtype: str | None = None) -> Value:
+def full_like(x: Any, fill_value: float, dtype: Any = None) -> Value:
+    """Returns a tensor of the shape of x, filled with one number."""
+    value = as_value(x)
+    name = value.dtype if dtype is None else dtype_name(dtype)
+    return broadcast_like(as_value(np.asarray(fill_value).astype(name)), value)
+
+
+def zeros_like(x: Any, dtype: Any = None) -> Value:
     """Returns zeros of the shape of x."""
-    value = as_value(x)
-    return broadcast_like(as_value(np.zeros((), dtype or value.dtype)), value)
+    return full_like(x, 0, dtype)
 
 
-def ones_like(x: Any, dtype: str | None = None) -> Value:
+def ones_like(x: Any, dtype: Any = None) -> Value:
     """Returns ones of the shape of x."""
-    value = as_value(x)
-    return broadcast_like(as_value(np.ones((), dtype or value.dtype)), value)
+    return full_like(x, 1, dtype)
 
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Value:
@@ -394,6 +384,14 @@ def repeat_new_axis(x: Any, count: int, axis: int) -> Value:
     return apply(Repeat(axis, count), x)
 
 
-def shape(x: Any) -> tuple[int | None, ...]:
-    """Returns the shape as far as it is known: None for symbolic sizes."""
-    return as_value(x).shape
+def shape(x: Any) -> Shape:
+    """Returns the sizes of the axes.
+
+    Those not known before a run are symbolic: they can be calculated with, given to `reshape`, and bound slices.
+    """
+    return as_value(x).type.shape
+
+
+def size(x: Any) -> Dim:
+    """Returns the number of elements, symbolic where a size is."""
+    return dims.product(as_value(x).type.shape)

@@ -10,11 +10,11 @@ import numpy as np
 
 from seqc import dims
 from seqc.dims import Dim
-from seqc.errors import ConfigError, ShapeError
-from seqc.ir import OPERATORS, Array, Emitter, Op, Type, Value, apply, as_value
+from seqc.errors import ConfigError, NoGradientError, ShapeError
+from seqc.ir import Array, Emitter, Op, Type, Value, apply, as_value
 from seqc.layout import Arrangement, Layout, Merged, axis_of, is_natural, natural, position
 from seqc.ops._common import as_operands, check_count, check_same_dtype, normalize_axes, normalize_axis
-from seqc.ops.shape import Squeeze, Unsqueeze, expand_dims
+from seqc.ops.shape import Squeeze, expand_dims
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,15 +40,28 @@ class Concat(Op):
         return np.concatenate(arrays, self.axis)
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        parts: list[Value] = []
-        start: Dim = 0
-        for x in xs:
-            stop = start + x.type.shape[self.axis]
-            if not isinstance(start, int) or not isinstance(stop, int):
-                raise ShapeError("The gradient of Concat needs known sizes along its axis.")
-            parts.append(slice_axis(g, self.axis, start, stop))
-            start = stop
-        return parts
+        sizes = [x.type.shape[self.axis] for x in xs]
+        return [self._part(g, sizes[:i], size, sizes[i + 1 :]) for i, size in enumerate(sizes)]
+
+    def _part(self, g: Value, before: Sequence[Dim], size: Dim, after: Sequence[Dim]) -> Value:
+        """Cuts one operand's gradient out, counting from whichever end has known sizes."""
+        start: int | None = None
+        stop: int | None = None
+        if dims.is_known(before):
+            start = sum(dims.known(before))
+            stop = start + size if isinstance(size, int) else None
+        if dims.is_known(after) and stop is None:
+            behind = sum(dims.known(after))
+            start = -size - behind if start is None and isinstance(size, int) else start
+            stop = -behind or None
+        elif stop is None:
+            start = None
+        if start is None:
+            raise NoGradientError(
+                f"{self!r} along an axis where more than one operand has a symbolic size has no gradient; "
+                f"sizes: {', '.join(map(str, (*before, size, *after)))}."
+            )
+        return slice_axis(g, self.axis, start, stop)
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         return e.node("Concat", *names, axis=self.axis)
@@ -61,23 +74,27 @@ class Concat(Op):
 
 @dataclass(frozen=True, repr=False)
 class Slice(Op):
-    """Takes elements start, start + step, ... before stop along each of `axes`; negative numbers count from the end."""
+    """Takes elements start, start + step, ... before stop along each of `axes`; negative numbers count from the end.
+
+    Where the size of an axis is symbolic, bounds are taken to lie within it.
+    """
 
     axes: tuple[int, ...]
     starts: tuple[int, ...]
     stops: tuple[int | None, ...]
     steps: tuple[int, ...]
 
-    def _slices(self, rank: int) -> tuple[slice, ...]:
+    def slices(self, rank: int) -> tuple[slice, ...]:
+        """Returns the index that NumPy would use."""
         taken = [slice(None)] * rank
         for axis, start, stop, step in zip(self.axes, self.starts, self.stops, self.steps, strict=True):
-            # Going backwards, "from the last" is said with None: -1 as a start means the same.
             taken[axis] = slice(start, stop, step)
         return tuple(taken)
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 1)
         shape = list(types[0].shape)
+        normalize_axes(self, self.axes, len(shape))
         for axis, start, stop, step in zip(self.axes, self.starts, self.stops, self.steps, strict=True):
             shape[axis] = self._length(shape[axis], start, stop, step)
         return types[0].with_shape(shape)
@@ -98,7 +115,7 @@ class Slice(Op):
         raise ShapeError(f"{self!r}: the length along an axis of size {size} cannot be told.")
 
     def eval(self, *arrays: Array) -> Any:
-        return arrays[0][self._slices(arrays[0].ndim)]
+        return arrays[0][self.slices(arrays[0].ndim)]
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return (apply(SliceGrad(self), g, xs[0]),)
@@ -132,7 +149,7 @@ class SliceGrad(Op):
     def eval(self, *arrays: Array) -> Any:
         g, x = arrays
         result = np.zeros(x.shape, g.dtype)
-        result[self.sliced._slices(x.ndim)] = g
+        result[self.sliced.slices(x.ndim)] = g
         return result
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
@@ -176,6 +193,8 @@ class Pad(Op):
         (x,) = types
         if len(self.pads) != x.rank:
             raise ShapeError(f"Pad needs one pair per axis of {x}; got {self.pads}.")
+        if any(n < 0 for pair in self.pads for n in pair):
+            raise ShapeError(f"Pad adds elements; got a negative number in {self.pads}. Use a slice to cut.")
         return x.with_shape(d + (a + b) for d, (a, b) in zip(x.shape, self.pads, strict=True))
 
     def eval(self, *arrays: Array) -> Any:
@@ -199,10 +218,13 @@ class Pad(Op):
         return Arrangement((layout,), replace(self, pads=pads), layout)
 
 
-def concatenate(xs: Sequence[Any], axis: int = -1) -> Value:
+def concatenate(xs: Sequence[Any], axis: int = 0) -> Value:
     """Returns tensors joined along an axis."""
     values = as_operands(*xs)
-    return apply(Concat(normalize_axis("concatenate", axis, values[0].type.rank)), *values)
+    if not values:
+        raise ConfigError("concatenate needs at least one tensor; got none.")
+    at = normalize_axis("concatenate", axis, values[0].type.rank)
+    return values[0] if len(values) == 1 else apply(Concat(at), *values)
 
 
 def stack(xs: Sequence[Any], axis: int = 0) -> Value:
@@ -212,7 +234,8 @@ def stack(xs: Sequence[Any], axis: int = 0) -> Value:
 
 def slice_axis(x: Any, axis: int, start: int, stop: int | None, step: int = 1) -> Value:
     """Returns elements start, start + step, ... before stop along one axis."""
-    return apply(Slice((axis,), (start,), (stop,), (step,)), x)
+    value = as_value(x)
+    return apply(Slice((normalize_axis("slice_axis", axis, value.type.rank),), (start,), (stop,), (step,)), value)
 
 
 def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Value]:
@@ -221,7 +244,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     axis = normalize_axis("split", axis, value.type.rank)
     size = value.type.shape[axis]
     if isinstance(indices_or_sections, int):
-        if not isinstance(size, int) or size % indices_or_sections:
+        if indices_or_sections < 1 or not isinstance(size, int) or size % indices_or_sections:
             raise ShapeError(f"split cannot cut {value.type} into {indices_or_sections} equal parts on axis {axis}.")
         step = size // indices_or_sections
         cuts = [step * i for i in range(1, indices_or_sections)]
@@ -231,51 +254,33 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     return [slice_axis(value, axis, a, b) for a, b in zip(starts, stops, strict=True)]
 
 
-def flip(x: Any, axis: int | Sequence[int]) -> Value:
-    """Returns x with the order of elements reversed along `axis`."""
+def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Value]:
+    """Returns the sub-tensors along an axis of known size, without that axis."""
+    value = as_value(x)
+    at = normalize_axis("unstack", axis, value.type.rank)
+    size = value.type.shape[at]
+    if not isinstance(size, int) or num not in (None, size):
+        raise ShapeError(f"unstack needs {'a known' if num is None else num} size of axis {at}; got {value.type}.")
+    return [apply(Squeeze((at,)), slice_axis(value, at, i, i + 1)) for i in range(size)]
+
+
+def flip(x: Any, axis: int | Sequence[int] | None = None) -> Value:
+    """Returns x with the order of elements reversed along `axis` (one, several, or None for all)."""
     value = as_value(x)
     axes = normalize_axes("flip", axis, value.type.rank)
     return apply(Slice(axes, (-1,) * len(axes), (None,) * len(axes), (-1,) * len(axes)), value)
 
 
-def pad(x: Any, pad_width: Sequence[Sequence[int]], constant_values: float = 0.0) -> Value:
-    """Returns x with (before, after) constants added along each axis."""
-    pads = tuple((int(a), int(b)) for a, b in pad_width)
-    return apply(Pad(pads, float(constant_values)), x)
+def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float | None = None) -> Value:
+    """Returns x with constants (0 by default) added at both ends of axes.
 
-
-def get_item(x: Value, key: Any) -> Value:
-    """Returns x[key] for integers, slices, None and Ellipsis."""
-    keys = key if isinstance(key, tuple) else (key,)
-    taken = sum(1 for k in keys if k is not None and k is not Ellipsis)
-    rank = x.type.rank
-    if taken > rank:
-        raise ShapeError(f"Too many indices for {x.type}: {key!r}.")
-    at = keys.index(Ellipsis) if Ellipsis in keys else len(keys)
-    full = (*keys[:at], *([slice(None)] * (rank - taken)), *keys[at + 1 :])
-    axis, dropped, added = 0, [], []
-    spec: list[tuple[int, int, int | None, int]] = []
-    for k in full:
-        if k is None:
-            added.append(axis - len(dropped) + len(added))
-            continue
-        if isinstance(k, slice):
-            if k != slice(None):
-                step = 1 if k.step is None else int(k.step)
-                start = (0 if step > 0 else -1) if k.start is None else int(k.start)
-                spec.append((axis, start, None if k.stop is None else int(k.stop), step))
-        elif isinstance(k, int | np.integer):
-            spec.append((axis, int(k), int(k) + 1 if k != -1 else None, 1))
-            dropped.append(axis)
-        else:
-            raise ConfigError(f"A tensor can be indexed by integers, slices, None and ...; got {k!r}. Use ops.take.")
-        axis += 1
-    if spec:
-        axes, starts, stops, steps = zip(*spec, strict=True)
-        x = apply(Slice(axes, starts, stops, steps), x)
-    if dropped:
-        x = apply(Squeeze(tuple(dropped)), x)
-    return apply(Unsqueeze(tuple(added)), x) if added else x
-
-
-OPERATORS["get_item"] = get_item
+    Args:
+        x: a tensor. pad_width: (before, after) for each axis, one such pair for all axes, or one number for all.
+        mode: "constant".
+    """
+    if mode != "constant":
+        raise ConfigError(f"pad knows mode='constant' only; got {mode!r}.")
+    value = as_value(x)
+    pairs = np.broadcast_to(np.asarray(pad_width, np.int64), (value.type.rank, 2)).tolist()
+    fill = 0.0 if constant_values is None else float(constant_values)
+    return apply(Pad(tuple((before, after) for before, after in pairs), fill), value)
