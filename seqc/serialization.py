@@ -335,7 +335,8 @@ def find_class(value: Mapping[str, Any]) -> Any:
         if (kind, name) in _KNOWN:
             return _KNOWN[kind, name]
     found = [cls for (_, n), cls in _KNOWN.items() if n == name]
-    if found and parts[0] in ("keras", ""):
+    says_kind = any(part in {kind for kind, _ in _KNOWN} for part in parts)
+    if found and parts[0] in ("keras", "") and not says_kind:
         return found[0]
     raise SavingError(
         f"The file needs the class '{registered or name}' (module '{module}'), which seqc does not have. If it is your "

@@ -158,9 +158,7 @@ def _restore(model: Sequential, store: Store, assets: Mapping[str, bytes], skip_
 
 
 def _restore_optimizer(model: Sequential, store: Store) -> None:
-    optimizer = model.optimizer
-    optimizer.build(model.trainable_variables)
-    reason = restore_optimizer(optimizer, store)
+    reason = restore_optimizer(model, store)
     if reason is not None:
         warnings.warn(reason, stacklevel=4)
 

@@ -138,17 +138,20 @@ def _unused(store: Store) -> list[str]:
     ]
 
 
-def restore_optimizer(optimizer: Any, store: Store) -> str | None:
-    """Sets the optimizer's variables from a file.
+def restore_optimizer(model: Sequential, store: Store) -> str | None:
+    """Sets the variables of the model's optimizer from a file.
 
-    A model saved before its first training step holds only the counter and the learning rate; slots then start anew.
+    A model saved before its first training step holds only the counter and the learning rate; slots are not made then.
 
     Returns:
         Why the optimizer starts anew, None if it does not.
     """
-    group, variables = store.group("optimizer/vars"), optimizer.variables
+    optimizer, group = model.optimizer, store.group("optimizer/vars")
     if len(group) == 0:
         return None
+    if len(group) > len(optimizer.variables):
+        optimizer.build(model.trainable_variables)
+    variables = optimizer.variables
     few = [v for v in variables[:2] if v.shape == ()]
     chosen = variables if len(group) == len(variables) else few[: len(group)]
     if len(chosen) != len(group):

@@ -17,19 +17,22 @@ from seqc.errors import SavingError
 from seqc.saving import load_model, load_weights
 from seqc.serialization import is_object
 
+# What seqc does not do, and how it says so when a file asks for it.
+REFUSED = {
+    "layers/BatchNormalization-kt04-renorm_basics": r"BatchNormalization .* does not support renorm=True",
+    "layers/BatchNormalization-kt05-renorm_basics": r"BatchNormalization .* does not support renorm=True",
+    "layers/Dense-dtype_float16": r"Dense 'dense' .* Cannot use 'float16' as a layer's dtype",
+    "layers/Dense-dtype_mixed_bfloat16": r"Dense 'dense' .* Cannot use 'mixed_bfloat16' as a layer's dtype",
+}
+# Arguments that Keras takes and does not write where they have their default.
+NOT_WRITTEN = {"axis"}
 ORACLE = Path(__file__).resolve().parents[3] / "shared" / "oracle"
 
 
 def cases() -> list[Any]:
-    """Returns the recorded files: one per class, all whole models, and the rest as slow ones."""
-    found, seen = [], set()
-    for path in sorted(
-        path for folder in ("layers", "models", "training") for path in (ORACLE / folder).glob("*.keras")
-    ):
-        first = path.stem.split("-")[0]
-        marks = [pytest.mark.slow] if path.parent.name == "layers" and first in seen else []
-        seen.add(first)
-        found.append(pytest.param(path, marks=marks, id=f"{path.parent.name}/{path.stem}"))
+    """Returns the recorded files."""
+    paths = [path for name in ("layers", "models", "training") for path in sorted((ORACLE / name).glob("*.keras"))]
+    found = [pytest.param(path, id=f"{path.parent.name}/{path.stem}") for path in paths]
     return found or [pytest.param(None, marks=pytest.mark.skip(reason="needs the recorded Keras cases in ../shared"))]
 
 
@@ -80,8 +83,9 @@ def plain(value: Any) -> Any:
 def assert_says_the_same(ours: Any, theirs: Any, where: str) -> None:
     """Every entry we write is one that Keras writes, with the same value; entries that we lack say nothing to us."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
-        assert set(ours) <= set(theirs), f"{where}: Keras has no {set(ours) - set(theirs)}"
-        for key, value in ours.items():
+        extra = set(ours) - set(theirs) - NOT_WRITTEN
+        assert not extra, f"{where}: Keras has no {extra}"
+        for key, value in ((k, v) for k, v in ours.items() if k in theirs):
             assert_says_the_same(value, theirs[key], f"{where}.{key}")
     elif isinstance(ours, list) and isinstance(theirs, list):
         assert len(ours) == len(theirs), where
@@ -97,6 +101,11 @@ def test_a_file_of_keras_loads_computes_and_is_written_again(path, tmp_path):
     require_classes(config)
     facts = json.loads(path.with_suffix(".json").read_text())
     arrays = np.load(path.with_suffix(".npz"))
+    refused = REFUSED.get(f"{path.parent.name}/{path.stem}")
+    if refused:
+        with pytest.raises(SavingError, match=refused):
+            load_model(path)
+        return
     model = load_model(path)
     assert model.compiled == bool(config["compile_config"])
     if path.parent.name != "layers":
