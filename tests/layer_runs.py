@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from oracle import Case
 
+from oracle import Case
 from seqc import Sequential
 from seqc.autodiff import pull_back
 from seqc.backends.numpy import Plan

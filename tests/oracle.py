@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,24 +17,22 @@ SHARED = ROOT.parent / "shared" / "oracle"
 KEPT = ROOT / "tests" / "cases"  # a small part of them, for clones without the shared folder
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """One recorded case: facts, arrays, and what deviation they allow."""
 
-    folder: Path
     id: str
-
-    @cached_property
-    def facts(self) -> dict[str, Any]:
-        return json.loads((self.folder / f"{self.id}.json").read_text())
-
-    @cached_property
-    def arrays(self) -> dict[str, np.ndarray]:
-        with np.load(self.folder / f"{self.id}.npz", allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+    facts: dict[str, Any]
+    arrays: Mapping[str, np.ndarray]
+    folder: Path
 
     def file(self, suffix: str) -> Path:
         return self.folder / f"{self.id}{suffix}"
+
+    @property
+    def weights(self) -> list[np.ndarray]:
+        """The weights that a kept case brings along; others have theirs in a .keras file."""
+        return [self.arrays[f"w{i}"] for i in range(len(self.facts["weights"]))]
 
     def tolerance(self, name: str) -> float:
         return self.facts["tol"].get(name, self.facts["tol"]["default"])
@@ -54,11 +52,39 @@ class Case:
 
 def cases(kind: str) -> list[Case]:
     """All recorded cases of a folder ("layers", "losses", ...); none where the shared folder is absent."""
-    return cases_in(SHARED / kind)
+    folder = SHARED / kind
+    return [
+        Case(path.stem, json.loads(path.read_text()), Stored(path.with_suffix(".npz")), folder)
+        for path in sorted(folder.glob("*.json"))
+    ]
 
 
-def cases_in(folder: Path) -> list[Case]:
-    return [Case(folder, path.stem) for path in sorted(folder.glob("*.json"))]
+def kept_cases(name: str) -> list[Case]:
+    """The cases kept in the repository as `name.json` and `name.npz`."""
+    listed = json.loads((KEPT / f"{name}.json").read_text())
+    return [Case(facts["id"], facts, Stored(KEPT / f"{name}.npz", f"{facts['id']}/"), KEPT) for facts in listed]
+
+
+class Stored(Mapping[str, np.ndarray]):
+    """The arrays of an .npz file whose names start with `prefix`, read when first asked for."""
+
+    def __init__(self, path: Path, prefix: str = "") -> None:
+        self.path, self.prefix = path, prefix
+
+    @cached_property
+    def _read(self) -> dict[str, np.ndarray]:
+        with np.load(self.path, allow_pickle=False) as stored:
+            own = [name for name in stored.files if name.startswith(self.prefix)]
+            return {name[len(self.prefix) :]: stored[name] for name in own}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)
 
 
 def parameters(found: list[Case]) -> list[Any]:

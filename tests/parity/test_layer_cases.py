@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from layer_runs import check_case
 from oracle import Case, cases, layer_classes, parameters
-
 from seqc import saving
 from seqc.errors import SeqcError
 from seqc.serialization import classes

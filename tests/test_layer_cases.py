@@ -1,0 +1,43 @@
+"""A part of the recorded layer cases lives in the repository, so that every layer is compared in any clone."""
+
+from __future__ import annotations
+
+import pytest
+
+from layer_runs import check_case
+from oracle import Case, kept_cases, layer_classes, parameters
+from seqc import Input, Sequential
+from seqc.serialization import classes, deserialize
+
+CASES = kept_cases("layer_cases")
+# Layers that only occur inside others.
+INSIDE = {"LSTMCell": "LSTM"}
+
+
+def built(case: Case) -> Sequential:
+    """The stack of a case, made from its configurations, with its weights."""
+    model = Sequential([Input(batch_shape=case.facts["input_shape"], dtype=case.facts["input_dtype"])])
+    for described in case.facts["layers"]:
+        model.add(deserialize({"module": "keras.layers", "registered_name": None, **described}))
+    model.set_weights(case.weights)
+    return model
+
+
+@pytest.mark.parametrize("case", parameters(CASES))
+def test_kept_case(case: Case) -> None:
+    check_case(built(case), case)
+
+
+def test_every_layer_has_a_kept_case() -> None:
+    used = {name for case in CASES for name in (*layer_classes(case.facts["layers"]), "InputLayer")}
+    assert {name for name in classes("layers") if INSIDE.get(name, name) not in used} == set()
+
+
+@pytest.mark.parametrize("name", ["y", "g0", "dx", "s0", "y_train"])
+def test_a_wrong_number_is_noticed(name: str) -> None:
+    """The comparison itself: one recorded number moved by more than its tolerance must fail."""
+    case = next(case for case in CASES if case.id == "BatchNormalization-rank3_default")
+    arrays = {key: array.copy() for key, array in case.arrays.items()}
+    arrays[name].flat[0] += 1e-3
+    with pytest.raises(AssertionError, match=name):
+        check_case(built(case), Case(case.id, case.facts, arrays, case.folder))
