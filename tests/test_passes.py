@@ -1,0 +1,403 @@
+"""Each pass: what it makes of a graph, what it leaves alone, and that it keeps the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from golden_text import check_golden
+from seqc import ir, ops
+from seqc.autodiff import gradients
+from seqc.backends.numpy import Plan
+from seqc.errors import ExportError, NoLoweringError, ShapeError
+from seqc.export.samples import draw_inputs
+from seqc.ir import Array, Graph, Value
+from seqc.ops.conv import Conv
+from seqc.ops.elementwise import Cast
+from seqc.ops.normalize import BatchNormalization
+from seqc.ops.random import Dropout, RandomUniform
+from seqc.ops.shape import Reshape, Transpose, Unsqueeze, repeat_new_axis
+from seqc.passes import (
+    FOR_INFERENCE,
+    FOR_TRAINING,
+    Pass,
+    bind_constants,
+    decompose_ops,
+    fold_batch_norm,
+    fold_constants,
+    fuse_bias,
+    join_masked_layers,
+    merge_duplicates,
+    plan_layout,
+    promote_floats,
+    remove_dropout,
+    run_passes,
+    simplify_shapes,
+)
+from small_graphs import BATCH, GRAPHS, Weights, batch_norm, conv, dense, graph, image, lstm, named
+
+SIZES = {"batch": 5, "time": 6, "height": 7, "width": 8}
+
+
+def ops_of(g: Graph) -> list[str]:
+    return [v.op.name for v in g.walk() if v.inputs]
+
+
+def run(g: Graph, arrays: list[Array]) -> list[Array]:
+    return [np.asarray(a) for a in Plan(g).run(arrays)]
+
+
+def assert_same_numbers(before: Graph, after: Graph, tolerance: float = 1e-12) -> None:
+    """Both graphs must have been made in float64: what differs is more than rounding."""
+    assert before.output_names == after.output_names
+    assert [y.type for y in before.outputs] == [y.type for y in after.outputs]
+    arrays = draw_inputs(before, SIZES, 3)
+    for a, b in zip(run(before, arrays), run(after, arrays), strict=True):
+        np.testing.assert_allclose(b, a, rtol=tolerance, atol=tolerance)
+
+
+def vector(n: int = 4) -> Value:
+    return ir.input_value("x", "float32", (BATCH, n))
+
+
+# -- before and after ------------------------------------------------------------------------------------------------
+
+
+def with_dropout() -> Graph:
+    x, seed, step = vector(), ir.input_value("seed", "int64", ()), ir.input_value("step", "int64", ())
+    with ir.scope("dropout"):
+        kept = ir.apply(Dropout(0.5), x, ir.apply(RandomUniform(1), x, seed, step))
+    return Graph((x, seed, step), (ops.tanh(kept),), ("y",))
+
+
+def with_averages() -> Graph:
+    """A gradient that ONNX has no operator for."""
+    x = image(5, 4, 2)
+    loss = ops.sum(ops.square(ops.average_pool(x, (2, 2), padding="same")))
+    return graph(x, gradients(loss, [x])[0])
+
+
+def with_constants() -> Graph:
+    w, x = Weights(), vector()
+    scale = ops.exp(w("scale", 4)) * 2.0
+    return graph(x, x * scale + ops.transpose(w("shift", 4, 1)))
+
+
+def with_duplicates() -> Graph:
+    x = vector()
+    return graph(x, ops.tanh(x + 1.0) * ops.tanh(x + 1.0))
+
+
+def with_biases() -> Graph:
+    w, x = Weights(), image(4, 4, 2)
+    y = named(ops.relu, "relu", conv(w, "conv", x, 3))
+    per_pixel = dense(w, "per_pixel", y, 2)
+    flat = named(ops.mean, "average", per_pixel, (1, 2))
+    return graph(x, dense(w, "dense", flat, 4))
+
+
+def with_batch_norms() -> Graph:
+    """After a convolution with a bias, after a matrix product, after a product of higher rank, after an activation."""
+    w, x = Weights(), image(4, 4, 2)
+    y = batch_norm(w, "bn", conv(w, "conv", x, 3))
+    y = batch_norm(w, "bn_1", dense(w, "per_pixel", y, 4))
+    y = batch_norm(w, "bn_2", named(ops.relu, "relu", y))
+    y = named(ops.mean, "average", y, (1, 2))
+    return graph(x, batch_norm(w, "bn_3", dense(w, "dense", y, 2, bias=False)))
+
+
+def with_shapes() -> Graph:
+    w, ids = Weights(), ir.input_value("ids", "int32", (BATCH, 6))
+    rows = ops.transpose(ops.take(w("table", 9, 4), ids), (1, 0, 2))
+    split = ir.apply(Reshape((0, 0, 2, 2)), rows)
+    turned = ops.transpose(ops.transpose(split, (1, 0, 3, 2)), (1, 0, 3, 2))
+    return graph(ids, ops.flip(ops.flip(ir.apply(Reshape((0, 0, 4)), turned), 0), 0) * ops.ones_like(rows))
+
+
+def with_masks() -> Graph:
+    w, ids = Weights(), ir.input_value("ids", "int32", (BATCH, 6))
+    rows, mask = ops.take(w("table", 9, 3), ids), ops.not_equal(ids, 0)
+    y = lstm(w, "lstm_1", lstm(w, "lstm", rows, 2, True, mask=mask), 2, mask=mask)
+    return run_passes(graph(ids, y), (decompose_ops, merge_duplicates, fold_constants, simplify_shapes))
+
+
+CASES: dict[str, tuple[Callable[[], Graph], Pass]] = {
+    "remove_dropout": (with_dropout, remove_dropout),
+    "decompose_ops": (with_averages, decompose_ops),
+    "fold_constants": (with_constants, fold_constants),
+    "merge_duplicates": (with_duplicates, merge_duplicates),
+    "fuse_bias": (with_biases, fuse_bias),
+    "fold_batch_norm": (lambda: fuse_bias(with_batch_norms()), fold_batch_norm),
+    "simplify_shapes": (with_shapes, simplify_shapes),
+    "join_masked_layers": (with_masks, join_masked_layers),
+    "plan_layout": (with_biases, plan_layout),
+    "promote_floats": (with_biases, promote_floats),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_pass_makes_this_of_a_graph(name: str) -> None:
+    build, apply_pass = CASES[name]
+    before = build()
+    check_golden(f"pass_{name}", f"{before}\n\n{apply_pass(before)}")
+
+
+def test_every_pass_has_a_case() -> None:
+    assert {p.__name__ for p in (*FOR_INFERENCE, *FOR_TRAINING)} <= set(CASES)
+
+
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"promote_floats", "remove_dropout"}))
+def test_a_pass_keeps_the_numbers(name: str) -> None:
+    build, apply_pass = CASES[name]
+    before = promote_floats(build())
+    assert_same_numbers(before, apply_pass(before))
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("passes", [FOR_INFERENCE, FOR_TRAINING], ids=["inference", "training"])
+def test_a_pipeline_keeps_the_numbers(name: str, passes: tuple[Pass, ...]) -> None:
+    before = promote_floats(GRAPHS[name]())
+    assert_same_numbers(before, run_passes(before, passes))
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_pass_does_not_change_the_graph_it_is_given(name: str) -> None:
+    before = GRAPHS[name]()
+    text = str(before)
+    run_passes(before, FOR_INFERENCE)
+    assert str(before) == text
+
+
+# Normalization beside recurrent layers is left where the axes lie by its rank, which the plan changes.
+@pytest.mark.parametrize("name", sorted(set(GRAPHS) - {"recurrent_norm"}))
+def test_a_second_run_of_the_pipeline_changes_nothing(name: str) -> None:
+    once = run_passes(GRAPHS[name](), FOR_INFERENCE)
+    assert str(run_passes(once, FOR_INFERENCE)) == str(once)
+
+
+# -- random graphs ---------------------------------------------------------------------------------------------------
+
+
+def _grow(draw: Callable[[st.SearchStrategy[Any]], Any], x: Value, w: Weights, i: int) -> Value:
+    """One more step on a value of rank 2 to 4."""
+    rank = x.type.rank
+    filters = draw(st.sampled_from([1, 2, 3]))
+    steps: dict[str, Callable[[], Value]] = {
+        "relu": lambda: ops.relu(x),
+        "scale": lambda: x * w(f"scale{i}", int(x.type.shape[-1])) + 0.5,  # type: ignore[arg-type]
+        "residual": lambda: x + ops.tanh(x),
+        "dense": lambda: dense(w, f"dense{i}", x, filters),
+        "norm": lambda: batch_norm(w, f"bn{i}", x),
+        "softmax": lambda: ops.softmax(x, -1),
+        "keep": lambda: x - ops.mean(x, -1, True),
+    }
+    if rank > 2:
+        kernel, inner = (3, 2)[: rank - 2], tuple(range(1, rank - 1))
+        stride = draw(st.sampled_from([1, 2]))
+        steps |= {
+            "conv": lambda: conv(w, f"conv{i}", x, filters, kernel, [stride] * (rank - 2)),
+            "pool": lambda: ops.max_pool(x, (2,) * (rank - 2), padding="same"),
+            "average": lambda: ops.average_pool(x, (2,) * (rank - 2), (1,) * (rank - 2), "same"),
+            "flatten": lambda: ir.apply(Reshape((0, -1)), x),
+            "global": lambda: ops.mean(x, inner),
+            "swap": lambda: ops.transpose(x, (0, *reversed(inner), rank - 1)),
+            "join": lambda: ops.concatenate([x, ops.flip(x, 1)], draw(st.sampled_from([1, -1]))),
+            "pad": lambda: ops.pad(x, ((0, 0), *((1, 0),) * (rank - 2), (0, 0))),
+        }
+    if rank == 3:
+        steps["lstm"] = lambda: lstm(w, f"lstm{i}", x, filters, draw(st.booleans()))
+    if rank == 2:
+        n = int(x.type.shape[-1])  # type: ignore[arg-type]
+        steps["image"] = lambda: ops.reshape(dense(w, f"wide{i}", x, 12), (-1, 3, 2, 2))
+        steps["rows"] = lambda: ops.reshape(x, (-1, 1, n))
+    return steps[draw(st.sampled_from(sorted(steps)))]()
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> Graph:
+    shape = draw(st.sampled_from([(4,), (5, 2), (4, 3, 2), (6, 4, 1)]))
+    x = ir.input_value("x", "float64", (BATCH, *shape))
+    w, value, seen = Weights(draw(st.integers(0, 9))), x, []
+    for i in range(draw(st.integers(1, 6))):
+        value = promote_floats(graph(x, _grow(draw, ops.cast(value, "float32"), w, i))).outputs[0]
+        seen.append(value)
+    return Graph((x,), (value, draw(st.sampled_from(seen))), ("y", "also"))
+
+
+def _rebased(g: Graph) -> Graph:
+    """`promote_floats` made one input per step; a graph has one."""
+    x = g.inputs[0]
+    merged = ir.rewrite(g, lambda v: x if isinstance(v.op, ir.Input) else None)
+    clean = ir.rewrite(merged, lambda v: v.inputs[0] if isinstance(v.op, Cast) else None)
+    return Graph((x,), clean.outputs, clean.output_names)
+
+
+@settings(max_examples=60)
+@given(graphs())
+def test_any_graph_keeps_its_numbers_through_the_pipelines(g: Graph) -> None:
+    before = _rebased(g)
+    for passes in (FOR_INFERENCE, FOR_TRAINING):
+        assert_same_numbers(before, run_passes(before, passes), 1e-10)
+
+
+# -- single rules ----------------------------------------------------------------------------------------------------
+
+
+def test_batch_norm_folds_backwards_only() -> None:
+    w, x = Weights(), image(4, 4, 2)
+    y = batch_norm(w, "bn", x)
+    after = fold_batch_norm(graph(x, conv(w, "conv", named(ops.relu, "relu", y), 3)))
+    assert "BatchNormalization" in ops_of(after)
+
+
+def test_batch_norm_stays_where_its_product_is_used_twice() -> None:
+    w, x = Weights(), image(4, 4, 2)
+    y = conv(w, "conv", x, 3, bias=False)
+    assert "BatchNormalization" in ops_of(fold_batch_norm(graph(x, batch_norm(w, "bn", y), ops.relu(y))))
+
+
+def test_batch_norm_over_another_axis_stays() -> None:
+    w, x = Weights(), image(3, 4, 2)
+    y = conv(w, "conv", x, 3, bias=False)
+    norm = ir.apply(BatchNormalization(1, 1e-3), y, *(w.positive(n, 3) for n in "abcd"))
+    assert "BatchNormalization" in ops_of(fold_batch_norm(graph(x, norm)))
+
+
+def test_batch_norm_is_folded_in_double_precision() -> None:
+    w, x = Weights(), image(2, 2, 1)
+    kernel = ir.constant(np.full((1, 1, 1, 1), 1 / 3, "float32"))
+    small = ir.constant(np.full(1, 1e-7, "float32"))
+    norm = ir.apply(BatchNormalization(3, 1e-3), ops.conv(x, kernel, (1, 1)), small, small, small, small)
+    (folded,) = fold_batch_norm(graph(x, norm)).outputs
+    expected = (
+        np.float64(np.float32(1 / 3)) * np.float64(np.float32(1e-7)) / np.sqrt(np.float64(np.float32(1e-7)) + 1e-3)
+    )
+    assert isinstance(folded.op, Conv)
+    assert folded.inputs[1].numpy().item() == np.float32(expected)
+    assert w is not None
+
+
+def test_folded_weights_keep_their_names() -> None:
+    folded = run_passes(GRAPHS["bn_cnn"](), FOR_INFERENCE)
+    labels = {v.op.label for v in folded.walk() if isinstance(v.op, ir.Constant)}
+    assert {"conv/kernel", "bn/beta", "conv_1/kernel", "conv_1/bias", "dense/kernel", "dense/bias"} <= labels
+
+
+def test_a_bias_is_not_fused_into_a_product_with_another_user() -> None:
+    w, x = Weights(), vector()
+    product = ops.matmul(x, w("kernel", 4, 3))
+    assert "Gemm" not in ops_of(fuse_bias(graph(x, product + w("bias", 3), ops.relu(product))))
+
+
+def test_a_bias_that_widens_the_product_is_not_fused() -> None:
+    w, x = Weights(), ir.input_value("x", "float32", (1, 4))
+    assert "Gemm" not in ops_of(fuse_bias(graph(x, ops.matmul(x, w("kernel", 4, 3)) + w("bias", 2, 3))))
+
+
+def test_a_bias_is_fused_from_either_side() -> None:
+    w, x = Weights(), vector()
+    assert ops_of(fuse_bias(graph(x, w("bias", 3) + ops.matmul(x, w("kernel", 4, 3))))) == ["Gemm"]
+
+
+def test_a_constant_that_would_grow_stays_a_computation() -> None:
+    x, small = ir.input_value("x", "float32", (64, 64)), ir.constant(np.ones(64, "float32"))
+    wide = ops.broadcast_like(small, ir.constant(np.zeros((64, 64), "float32")))
+    assert "BroadcastLike" not in ops_of(fold_constants(graph(x, x + wide)))
+    assert "Repeat" in ops_of(fold_constants(graph(x, x + repeat_new_axis(small, 64, 0))))
+
+
+def test_scalars_are_folded() -> None:
+    x = vector()
+    assert ops_of(fold_constants(graph(x, x * (ir.constant(np.float32(2)) + np.float32(3))))) == ["Mul"]
+
+
+def test_duplicates_are_merged_by_what_they_compute_not_by_where() -> None:
+    x = vector()
+    first, second = named(ops.tanh, "a", x), named(ops.tanh, "b", x)
+    (y,) = merge_duplicates(graph(x, first + second)).outputs
+    assert y.inputs[0] is y.inputs[1]
+    assert y.inputs[0].scope == "a"
+
+
+def test_inputs_of_the_same_kind_are_not_merged() -> None:
+    a, b = vector(), vector()
+    merged = merge_duplicates(Graph((a, b), (a + b,), ("y",)))
+    assert merged.outputs[0].inputs == (a, b)
+
+
+def test_random_numbers_of_two_layers_are_not_merged() -> None:
+    x, seed, step = vector(), ir.input_value("seed", "int64", ()), ir.input_value("step", "int64", ())
+    y = ir.apply(RandomUniform(1), x, seed, step) + ir.apply(RandomUniform(2), x, seed, step)
+    assert ops_of(merge_duplicates(Graph((x, seed, step), (y,), ("y",)))).count("RandomUniform") == 2
+
+
+def test_random_numbers_at_inference_are_refused() -> None:
+    x, seed, step = vector(), ir.input_value("seed", "int64", ()), ir.input_value("step", "int64", ())
+    with ir.scope("noise"):
+        y = x + ir.apply(RandomUniform(1), x, seed, step)
+    with pytest.raises(ExportError, match="Layer 'noise' draws random numbers at inference"):
+        remove_dropout(Graph((x, seed, step), (y,), ("y",)))
+
+
+def test_what_onnx_cannot_give_is_said_with_the_layer() -> None:
+    w, x = Weights(), ir.input_value("x", "float32", (BATCH, 4, 3))
+    loss = ops.sum(lstm(w, "lstm", x, 2))
+    with pytest.raises(NoLoweringError, match="Layer 'lstm' needs the inner values of LSTM"):
+        decompose_ops(graph(x, gradients(loss, [x])[0]))
+
+
+def test_ids_are_transposed_not_the_rows_they_look_up() -> None:
+    ids = ir.input_value("ids", "int32", (BATCH, 6))
+    rows = ops.transpose(ops.take(Weights()("table", 9, 4), ids), (1, 0, 2))
+    simple = simplify_shapes(graph(ids, rows))
+    assert ops_of(simple) == ["Transpose", "Gather"]
+    assert simple.outputs[0].inputs[1].type.dtype == "int32"
+
+
+def test_a_transpose_that_moves_features_stays_behind_the_look_up() -> None:
+    ids = ir.input_value("ids", "int32", (BATCH, 6))
+    rows = ops.transpose(ops.take(Weights()("table", 9, 4), ids), (0, 2, 1))
+    assert ops_of(simplify_shapes(graph(ids, rows))) == ["Gather", "Transpose"]
+
+
+def test_a_transpose_of_axes_of_size_one_is_a_reshape() -> None:
+    x = image(5, 4, 1)
+    assert ops_of(simplify_shapes(graph(x, ir.apply(Transpose((0, 3, 1, 2)), x)))) == ["Reshape"]
+
+
+def test_putting_an_axis_in_and_out_again_is_nothing() -> None:
+    x = vector()
+    y = ops.squeeze(ir.apply(Unsqueeze((1,)), x), 1)
+    assert ops_of(simplify_shapes(graph(x, ops.relu(y)))) == ["Relu"]
+
+
+def test_a_broadcast_that_decides_the_shape_stays() -> None:
+    x, scale = vector(), ir.input_value("scale", "float32", (4,))
+    y = ops.broadcast_like(scale, x) * 2.0
+    assert "BroadcastLike" in ops_of(simplify_shapes(Graph((x, scale), (y,), ("y",))))
+
+
+def test_binding_gives_constants_with_the_names_of_their_inputs() -> None:
+    x, kernel = vector(), ir.input_value("dense/kernel", "float32", (4, 3))
+    g = Graph((x, kernel), (ops.matmul(x, kernel),), ("y",))
+    bound = bind_constants(g, {kernel: np.ones((4, 3), "float32")})
+    assert bound.input_names == ("x",)
+    assert "dense/kernel:float32[4, 3]" in str(bound)
+
+
+def test_binding_another_shape_is_refused() -> None:
+    x, kernel = vector(), ir.input_value("dense/kernel", "float32", (4, 3))
+    g = Graph((x, kernel), (ops.matmul(x, kernel),), ("y",))
+    with pytest.raises(ShapeError, match=r"'dense/kernel' is float32\[4, 3\]; got float64\[3, 4\]."):
+        bind_constants(g, {kernel: np.ones((3, 4))})
+
+
+def test_double_precision_reaches_every_part_of_a_graph() -> None:
+    for name, build in GRAPHS.items():
+        dtypes = {v.type.dtype for v in promote_floats(build()).walk() if not isinstance(v.result, tuple)}
+        assert "float32" not in dtypes, name
