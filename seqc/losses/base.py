@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from seqc import ops
 from seqc.errors import ConfigError, DataError
 from seqc.ir import HasValue, Value, as_value, constant, scope
 from seqc.ops.reduce import count
-from seqc.serialization import Configurable, known, serialize
+from seqc.serialization import Configurable
 from seqc.tracing import current_trace
 from seqc.utils.naming import snake_case, unique_name
 
@@ -84,52 +83,6 @@ class Loss(Configurable):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
-
-
-@known("losses")
-class LossFunctionWrapper(Loss):
-    """Makes a loss of a function `(y_true, y_pred, **kwargs) -> values`.
-
-    Labels and predictions whose ranks differ by a last axis of size one are brought to the same rank first.
-    """
-
-    def __init__(
-        self,
-        fn: Callable[..., Any] | str,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = None,
-        dtype: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.fn: Callable[..., Any] = named_function(fn) if isinstance(fn, str) else fn
-        self.fn_kwargs = kwargs
-
-    def call(self, y_true: Value, y_pred: Value) -> Any:
-        true, pred = squeeze_or_expand_to_same_rank(y_true, y_pred)
-        return self.fn(true, pred, **self.fn_kwargs)
-
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        if type(self) is LossFunctionWrapper:
-            config |= {name: serialize(value) for name, value in self.fn_kwargs.items()}
-        return config
-
-
-def named_function(name: str) -> Callable[..., Any]:
-    """Returns the loss function of this name.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    from seqc.losses import functions
-
-    found = getattr(functions, name, None) if name in functions.__all__ else None
-    if found is None:
-        raise ConfigError(
-            f"Could not interpret loss identifier: {name}. Known: {', '.join(sorted(functions.__all__))}."
-        )
-    return found  # type: ignore[no-any-return]
 
 
 def object_name(thing: Any) -> str:

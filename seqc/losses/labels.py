@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import DataError
-from seqc.losses.functions import sparse_categorical_crossentropy
+from seqc.losses.crossentropy import sparse_categorical_crossentropy
 from seqc.ops._common import normalize_axis
 
 

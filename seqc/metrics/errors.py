@@ -6,8 +6,9 @@ from typing import Any
 
 from seqc import ops
 from seqc.ir import Value
-from seqc.losses import functions
+from seqc.losses import crossentropy, functions
 from seqc.losses.base import squeeze_or_expand_to_same_rank, tensor
+from seqc.losses.fitting import class_numbers, valid_labels
 from seqc.metrics.reduction import Mean, MeanMetricWrapper
 from seqc.serialization import known
 
@@ -133,7 +134,7 @@ class BinaryCrossentropy(MeanMetricWrapper):
         label_smoothing: float = 0,
     ) -> None:
         options = {"from_logits": from_logits, "label_smoothing": label_smoothing}
-        super().__init__(functions.binary_crossentropy, name, dtype, **options)
+        super().__init__(crossentropy.binary_crossentropy, name, dtype, **options)
 
 
 @known("metrics")
@@ -149,7 +150,7 @@ class CategoricalCrossentropy(MeanMetricWrapper):
         axis: int = -1,
     ) -> None:
         options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
-        super().__init__(functions.categorical_crossentropy, name, dtype, **options)
+        super().__init__(crossentropy.categorical_crossentropy, name, dtype, **options)
 
 
 @known("metrics")
@@ -165,11 +166,10 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         axis: int = -1,
     ) -> None:
         options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
-        super().__init__(functions.sparse_categorical_crossentropy, name, dtype, **options)
+        super().__init__(crossentropy.sparse_categorical_crossentropy, name, dtype, **options)
 
     def valid(self, y_true: Any, y_pred: Any) -> Value | None:
         ignored = self.fn_kwargs["ignore_class"]
         if ignored is None:
             return None
-        numbers = functions.class_numbers(y_true, tensor(y_pred), self.fn_kwargs["axis"])
-        return functions.valid_labels(numbers, ignored)
+        return valid_labels(class_numbers(self.name, y_true, tensor(y_pred), self.fn_kwargs["axis"]), ignored)

@@ -10,12 +10,12 @@ from seqc.ir import Value
 from seqc.losses.base import (
     carried_mask,
     divide_no_nan,
-    named_function,
     object_name,
     squeeze_or_expand_to_same_rank,
     tensor,
     weight_of_mask,
 )
+from seqc.losses.named import named_function
 from seqc.metrics.base import Metric
 from seqc.ops.reduce import count
 from seqc.serialization import known, serialize

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from seqc import ops
 from seqc.errors import ConfigError
@@ -20,6 +20,15 @@ __all__ = [
     "PiecewiseConstantDecay",
     "PolynomialDecay",
 ]
+
+
+T = TypeVar("T")
+
+
+def _known_schedule(cls: type[T]) -> type[T]:
+    # Written as keras.optimizers.schedules, and looked up by the last of these words.
+    known("schedules")(cls)
+    return known("optimizers.schedules")(cls)
 
 
 class LearningRateSchedule(Configurable):
@@ -42,7 +51,7 @@ def _as_float(step: Any) -> Value:
     return ops.cast(as_value(step), "float32")
 
 
-@known("optimizers.schedules")
+@_known_schedule
 class ExponentialDecay(LearningRateSchedule):
     """initial_learning_rate * decay_rate ^ (step / decay_steps); whole powers only with `staircase`."""
 
@@ -67,7 +76,7 @@ class ExponentialDecay(LearningRateSchedule):
         return ops.power(float(self.decay_rate), done) * self.initial_learning_rate
 
 
-@known("optimizers.schedules")
+@_known_schedule
 class InverseTimeDecay(LearningRateSchedule):
     """initial_learning_rate / (1 + decay_rate * step / decay_steps); whole quotients only with `staircase`."""
 
@@ -92,7 +101,7 @@ class InverseTimeDecay(LearningRateSchedule):
         return float(self.initial_learning_rate) / (done * float(self.decay_rate) + 1.0)
 
 
-@known("optimizers.schedules")
+@_known_schedule
 class PiecewiseConstantDecay(LearningRateSchedule):
     """values[i] up to and including step boundaries[i], and the last of `values` (one more than boundaries) after."""
 
@@ -114,7 +123,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         return rate
 
 
-@known("optimizers.schedules")
+@_known_schedule
 class PolynomialDecay(LearningRateSchedule):
     """From the initial to the end learning rate as (1 - step / decay_steps) ^ power, then constant.
 
@@ -148,7 +157,7 @@ class PolynomialDecay(LearningRateSchedule):
         return ops.power(1.0 - now / steps, float(self.power)) * span + self.end_learning_rate
 
 
-@known("optimizers.schedules")
+@_known_schedule
 class CosineDecay(LearningRateSchedule):
     """A linear warm-up of `warmup_steps` to `warmup_target`, if given, then half a cosine down to the share `alpha`.
 
@@ -189,7 +198,7 @@ class CosineDecay(LearningRateSchedule):
         return (wave * (1.0 - self.alpha) + self.alpha) * start
 
 
-@known("optimizers.schedules")
+@_known_schedule
 class CosineDecayRestarts(LearningRateSchedule):
     """Half a cosine down to the share `alpha`, again and again.
 

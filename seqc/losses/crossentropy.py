@@ -1,0 +1,180 @@
+"""Losses of probabilities, as functions: labels and predictions to one value per sample (and step)."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from seqc import ops
+from seqc.ir import Value
+from seqc.losses.base import tensor
+from seqc.losses.fitting import EPSILON, check_same_shape, class_numbers, len_of_axis, pair, valid_labels
+from seqc.ops._common import normalize_axis
+from seqc.ops.nonlinear import Sigmoid
+from seqc.ops.reduce import Softmax
+
+
+def binary_crossentropy(
+    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+) -> Value:
+    """Returns the mean over `axis` of -(y_true * log(p) + (1 - y_true) * log(1 - p)).
+
+    Args:
+        y_true: labels 0 or 1 (or probabilities), shaped like `y_pred`.
+        y_pred: probabilities, limited to [1e-7, 1 - 1e-7]; logits with `from_logits`.
+        label_smoothing: moves labels towards one half by this share.
+
+    Raises:
+        DataError: labels and predictions differ in shape.
+    """
+    true, pred = pair("binary_crossentropy", y_true, y_pred)
+    check_same_shape("binary_crossentropy", true, pred)
+    true = _smooth_binary(true, label_smoothing)
+    logits = _undo(Sigmoid, pred, from_logits, "binary_crossentropy")
+    if logits is not None:
+        # log(sigmoid(x)) = x - softplus(x) and log(1 - sigmoid(x)) = -softplus(x)
+        return ops.mean(ops.softplus(logits) - true * logits, axis)
+    p = ops.clip(pred, EPSILON, 1.0 - EPSILON)
+    return ops.mean(ops.negative(true * ops.log(p) + (1.0 - true) * ops.log(1.0 - p)), axis)
+
+
+def categorical_crossentropy(
+    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+) -> Value:
+    """Returns -sum(y_true * log(p)) over the class axis.
+
+    Args:
+        y_true: one-hot labels (or probabilities), shaped like `y_pred`.
+        y_pred: probabilities, made to sum to one and limited to [1e-7, 1 - 1e-7]; logits with `from_logits`.
+        label_smoothing: share of each label that is spread evenly over the classes. axis: the class axis.
+
+    Raises:
+        DataError: labels and predictions differ in shape.
+    """
+    true, pred = pair("categorical_crossentropy", y_true, y_pred)
+    check_same_shape("categorical_crossentropy", true, pred, axis)
+    true = _smooth_categorical(true, label_smoothing)
+    return ops.negative(ops.sum(true * _log_probabilities(pred, from_logits, axis, "categorical_crossentropy"), axis))
+
+
+def sparse_categorical_crossentropy(
+    y_true: Any, y_pred: Any, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
+) -> Value:
+    """Returns -log(p) of the true class.
+
+    Args:
+        y_true: class numbers, shaped like `y_pred` without the class axis, or with it and size one.
+        y_pred: probabilities, made to sum to one and limited to [1e-7, 1 - 1e-7]; logits with `from_logits`.
+        ignore_class: a label whose loss is 0. axis: the class axis.
+
+    Raises:
+        DataError: the shapes do not fit.
+    """
+    pred = tensor(y_pred)
+    who = "sparse_categorical_crossentropy"
+    true = class_numbers(who, y_true, pred, axis)
+    classes = len_of_axis(pred, axis, who)
+    log_p = _log_probabilities(pred, from_logits, axis, who)
+    # An ignored label is not one of the classes, or is made none, so that its one-hot row is all zero.
+    known = true if ignore_class is None else ops.where(valid_labels(true, ignore_class), true, -1)
+    return ops.negative(ops.sum(ops.one_hot(known, classes, axis, pred.dtype) * log_p, axis))
+
+
+def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) -> Value:
+    """Returns (1 - p^q) / q for the probability p of the true class: a crossentropy that noisy labels hurt less.
+
+    Zhang and Sabuncu (2018), "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels".
+
+    Args:
+        y_true: class numbers. y_pred: probabilities, classes last. q: in (0, 1); near 0 it is the crossentropy.
+    """
+    who = "categorical_generalized_cross_entropy"
+    pred = tensor(y_pred)
+    hits = ops.one_hot(class_numbers(who, y_true, pred, -1), len_of_axis(pred, -1, who), -1, pred.dtype)
+    return (1.0 - ops.power(ops.sum(hits * pred, -1), q)) / q
+
+
+def binary_focal_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    apply_class_balancing: bool = False,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Value:
+    """Returns the binary crossentropy times (1 - p)^gamma, p being the probability given to the right answer.
+
+    Lin et al. (2017), "Focal Loss for Dense Object Detection".
+
+    Args:
+        apply_class_balancing: whether labels 1 weigh `alpha` and labels 0 weigh 1 - alpha.
+        y_true, y_pred, from_logits, label_smoothing, axis: as for `binary_crossentropy`.
+    """
+    true, pred = pair("binary_focal_crossentropy", y_true, y_pred)
+    check_same_shape("binary_focal_crossentropy", true, pred)
+    true = _smooth_binary(true, label_smoothing)
+    pred = ops.sigmoid(pred) if from_logits else pred
+    p = ops.clip(pred, EPSILON, 1.0 - EPSILON)
+    values = ops.negative(true * ops.log(p) + (1.0 - true) * ops.log(1.0 - p))
+    right = true * pred + (1.0 - true) * (1.0 - pred)
+    values = ops.power(1.0 - right, gamma) * values
+    if apply_class_balancing:
+        values = (true * alpha + (1.0 - true) * (1.0 - alpha)) * values
+    return ops.mean(values, axis)
+
+
+def categorical_focal_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Value:
+    """Returns the categorical crossentropy, each class times alpha * (1 - p)^gamma.
+
+    Lin et al. (2017), "Focal Loss for Dense Object Detection". Arguments as for `categorical_crossentropy`.
+    """
+    true, pred = pair("categorical_focal_crossentropy", y_true, y_pred)
+    check_same_shape("categorical_focal_crossentropy", true, pred, axis)
+    true = _smooth_categorical(true, label_smoothing)
+    p = ops.softmax(pred, axis) if from_logits else pred
+    p = ops.clip(p / ops.sum(p, axis, keepdims=True), EPSILON, 1.0 - EPSILON)
+    return ops.negative(ops.sum(ops.power(1.0 - p, gamma) * alpha * true * ops.log(p), axis))
+
+
+def _smooth_binary(true: Value, share: float) -> Value:
+    return true * (1.0 - share) + 0.5 * share if share else true
+
+
+def _smooth_categorical(true: Value, share: float) -> Value:
+    if not share:
+        return true
+    return true * (1.0 - share) + share / len_of_axis(true, -1, "categorical_crossentropy")
+
+
+def _undo(kind: type, pred: Value, from_logits: bool, who: str) -> Value | None:
+    """Returns the logits, where predictions are given as such or were made from them by the last operation.
+
+    Working from them keeps the gradient alive where a probability rounds to 0 or 1.
+    """
+    if isinstance(pred.op, kind):
+        if from_logits:
+            warnings.warn(
+                f"Loss '{who}' has from_logits=True, but the output went through {kind.__name__}: that is left out.",
+                stacklevel=2,
+            )
+        return pred.inputs[0]
+    return pred if from_logits else None
+
+
+def _log_probabilities(pred: Value, from_logits: bool, axis: int, who: str) -> Value:
+    same_axis = isinstance(pred.op, Softmax) and pred.op.axis == normalize_axis(who, axis, pred.ndim)
+    logits = _undo(Softmax, pred, from_logits, who) if same_axis or from_logits else None
+    if logits is not None:
+        return ops.log_softmax(logits, axis)
+    p = pred / ops.sum(pred, axis, keepdims=True)
+    return ops.log(ops.clip(p, EPSILON, 1.0 - EPSILON))
