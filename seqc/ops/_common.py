@@ -40,6 +40,13 @@ def check_same_dtype(op: Op, *xs: Type) -> None:
         raise DTypeError(f"{op.name} needs operands of one dtype; got {', '.join(map(str, xs))}. Use ops.cast.")
 
 
+def check_axes(op: Op, axes: Iterable[int], x: Type) -> None:
+    """Checks axes of an operation, which are counted from the first."""
+    for axis in axes:
+        if not 0 <= axis < x.rank:
+            raise ShapeError(f"{op.name}: axis {axis} does not exist in {x}, whose rank is {x.rank}.")
+
+
 def normalize_axis(op: Op | str, axis: int, rank: int) -> int:
     """Returns a non-negative axis, checked against the rank."""
     if not -rank <= axis < rank:

@@ -9,9 +9,17 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ShapeError
-from seqc.ir import OPERATORS, Array, Emitter, Op, Type, Value, apply, as_value
-from seqc.layout import Arrangement, Layout, Merged, is_natural
-from seqc.ops._common import as_operands, broadcast_shapes, check_count, check_rank, check_same_dtype
+from seqc.ir import OPERATORS, Array, Emitter, Op, Type, Value, apply
+from seqc.layout import Arrangement, Layout, Merged, is_natural, position
+from seqc.ops._common import (
+    as_number,
+    as_operands,
+    broadcast_shapes,
+    check_count,
+    check_number,
+    check_rank,
+    check_same_dtype,
+)
 from seqc.ops.shape import Reshape, expand_dims, squeeze, transpose
 
 
@@ -23,6 +31,7 @@ class MatMul(Op):
         check_count(self, types, 2)
         a, b = types
         check_same_dtype(self, a, b)
+        check_number(self, a)
         if a.rank < 2 or b.rank < 2:
             raise ShapeError(f"MatMul needs matrices; got {a} and {b}.")
         if a.shape[-1] != b.shape[-2]:
@@ -55,9 +64,19 @@ class MatMul(Op):
         if isinstance(last, Merged) and last.axis == a.rank - 1 and is_natural((*left[:-1], a.rank - 1)):
             # A flattened image in another order meets a kernel whose rows are put in that order, once.
             return Arrangement((left, (Merged(0, last.order, last.sizes), 1)), self, tuple(range(y.type.rank)))
-        if a.rank > 2 and last == a.rank - 1 and not any(isinstance(x, Merged) for x in left):
+        if a.rank == 2 or any(isinstance(x, Merged) for x in left):
+            return None
+        if last == a.rank - 1:
             return Arrangement((left, (0, 1)), self, left)
-        return None
+        return _pointwise(left) if position(left, a.rank - 1) == 1 and left[0] == 0 else None
+
+
+def _pointwise(left: Layout) -> Arrangement:
+    """A product over channels that come first is a convolution with a window of one."""
+    from seqc.ops.conv import Conv  # convolutions are made of products, too
+
+    spatial = len(left) - 2
+    return Arrangement((left, (1, 0, *(None,) * spatial)), Conv((1,) * spatial, first=True), left)
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,22 +122,12 @@ def _rows(x: Value) -> Value:
 
 def matmul(x1: Any, x2: Any) -> Value:
     """Returns the matrix product over the last two axes; vectors are treated as NumPy's matmul does."""
-    a, b = as_operands(x1, x2)
+    a, b = (as_number(x) for x in as_operands(x1, x2))
     a2 = expand_dims(a, 0) if a.type.rank == 1 else a
     b2 = expand_dims(b, 1) if b.type.rank == 1 else b
     y = apply(MatMul(), a2, b2)
     dropped = ([-2] if a.type.rank == 1 else []) + ([-1] if b.type.rank == 1 else [])
     return squeeze(y, dropped) if dropped else y
-
-
-def dot(x1: Any, x2: Any) -> Value:
-    """Returns the product of two matrices or vectors, or of anything with a scalar."""
-    a, b = as_value(x1), as_value(x2)
-    if 0 in (a.type.rank, b.type.rank):
-        return a * b
-    if b.type.rank > 2:
-        raise ShapeError(f"dot of {a.type} and {b.type}: use ops.matmul for batches of matrices.")
-    return matmul(a, b)
 
 
 OPERATORS["matmul"] = matmul

@@ -1,21 +1,32 @@
-"""Reductions along axes."""
+"""Reductions along axes, and what normalizes or accumulates along one."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from seqc.errors import ShapeError
+from seqc import dims
 from seqc.ir import Array, Emitter, Op, Type, Value, apply, as_value
 from seqc.layout import Arrangement, Layout, axis_of, position, positions
-from seqc.ops._common import check_count, check_float, normalize_axes, normalize_axis, scalar
-from seqc.ops.arithmetic import absolute, divide, maximum, square, subtract
-from seqc.ops.elementwise import cast, equal, stop_gradient
-from seqc.ops.shape import broadcast_like, expand_dims
-from seqc.ops.transcendental import exp, log, sqrt
+from seqc.ops._common import (
+    as_float,
+    as_number,
+    check_axes,
+    check_count,
+    check_float,
+    check_number,
+    normalize_axes,
+    normalize_axis,
+    scalar,
+)
+from seqc.ops.arithmetic import maximum, minimum
+from seqc.ops.elementwise import cast, equal, stop_gradient, where
+from seqc.ops.shape import broadcast_like, expand_dims, reshape
+from seqc.ops.transcendental import exp, log
 
 Axis = int | Iterable[int] | None
 
@@ -33,8 +44,7 @@ class Reduction(Op):
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 1)
         (x,) = types
-        if any(not 0 <= a < x.rank for a in self.axes):
-            raise ShapeError(f"{self.name} over axes {self.axes} needs a tensor that has them; got {x}.")
+        check_axes(self, self.axes, x)
         if self.keepdims:
             return x.with_shape(1 if i in self.axes else d for i, d in enumerate(x.shape))
         return x.with_shape(d for i, d in enumerate(x.shape) if i not in self.axes)
@@ -136,13 +146,23 @@ class ReduceMin(_Extremum):
 
 @dataclass(frozen=True, repr=False)
 class ReduceProd(Reduction):
-    """Product along axes; the gradient divides by the operand and is meant for operands without zeros."""
+    """Product along axes."""
 
     function = np.prod
 
+    def eval(self, *arrays: Array) -> Any:
+        return np.prod(arrays[0], axis=self.axes, keepdims=self.keepdims, dtype=arrays[0].dtype)
+
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        # The product of the others: of all but x where no factor is zero, of the rest where x alone is.
         (x,) = xs
-        return (self.expand(g * y, x) / x,)
+        none, one = scalar(0, x), scalar(1, x)
+        is_zero = equal(x, none)
+        factors = where(is_zero, one, x)
+        rest = self.expand(apply(replace(self), factors), x)
+        zeros = self.expand(apply(ReduceSum(self.axes, self.keepdims), cast(is_zero, x.dtype)), x)
+        others = where(equal(zeros - cast(is_zero, x.dtype), none), rest / factors, none)
+        return (self.expand(g, x) * others,)
 
 
 @dataclass(frozen=True, repr=False)
@@ -150,21 +170,55 @@ class ArgMax(Op):
     """Position (int64) of the largest element along an axis; the first one of several."""
 
     axis: int
+    function: ClassVar[Callable[..., Any]] = np.argmax
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 1)
         (x,) = types
-        normalize_axis(self, self.axis, x.rank)
+        check_axes(self, (self.axis,), x)
         return Type("int64", tuple(d for i, d in enumerate(x.shape) if i != self.axis))
 
     def eval(self, *arrays: Array) -> Any:
-        return np.argmax(arrays[0], axis=self.axis)
+        return type(self).function(arrays[0], axis=self.axis)
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return (None,)
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node("ArgMax", *names, axis=self.axis, keepdims=0)
+        return e.node(self.name, *names, axis=self.axis, keepdims=0)
+
+
+@dataclass(frozen=True, repr=False)
+class ArgMin(ArgMax):
+    """Position (int64) of the smallest element along an axis; the first one of several."""
+
+    function = np.argmin
+
+
+@dataclass(frozen=True, repr=False)
+class CumSum(Op):
+    """Sums of the elements along an axis up to and including each one; from the end if `reverse`."""
+
+    axis: int
+    reverse: bool = False
+
+    def infer(self, *types: Type) -> Type:
+        check_count(self, types, 1)
+        check_number(self, *types)
+        check_axes(self, (self.axis,), types[0])
+        return types[0]
+
+    def eval(self, *arrays: Array) -> Any:
+        (x,) = arrays
+        if self.reverse:
+            return np.flip(np.cumsum(np.flip(x, self.axis), self.axis, dtype=x.dtype), self.axis)
+        return np.cumsum(x, self.axis, dtype=x.dtype)
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        return (apply(CumSum(self.axis, not self.reverse), g),)
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        return e.node("CumSum", *names, e.constant(np.array(self.axis, np.int64)), reverse=int(self.reverse))
 
 
 @dataclass(frozen=True, repr=False)
@@ -185,9 +239,7 @@ class Count(Op):
 
     def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
         sizes = [xs[0].type.shape[a] for a in self.axes]
-        if not all(isinstance(s, int) for s in sizes):
-            return None
-        return scalar(float(np.prod([s for s in sizes if isinstance(s, int)], dtype=np.int64)), y)
+        return scalar(float(math.prod(dims.known(sizes))), y) if dims.is_known(sizes) else None
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         shape = e.node("Shape", *names)
@@ -210,7 +262,7 @@ class Softmax(Op):
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 1)
         check_float(self, *types)
-        normalize_axis(self, self.axis, types[0].rank)
+        check_axes(self, (self.axis,), types[0])
         return types[0]
 
     def eval(self, *arrays: Array) -> Any:
@@ -250,11 +302,9 @@ def count(x: Value, axes: Axis = None) -> Value:
     return apply(Count(normalize_axes("count", axes, x.type.rank)), x)
 
 
-def _reduction(kind: type[Reduction], docs: str, float_only: bool = False) -> Callable[..., Value]:
+def _reduction(kind: type[Reduction], docs: str, prepare: Callable[[Any], Value] = as_value) -> Callable[..., Value]:
     def function(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
-        value = as_value(x)
-        if float_only and not value.type.is_float:
-            value = cast(value, "float32")
+        value = prepare(x)
         axes = normalize_axes(kind.__name__, axis, value.type.rank)
         return value if not axes else apply(kind(axes, keepdims), value)
 
@@ -264,61 +314,79 @@ def _reduction(kind: type[Reduction], docs: str, float_only: bool = False) -> Ca
     return function
 
 
-sum = _reduction(ReduceSum, "Returns the sum")
-mean = _reduction(ReduceMean, "Returns the mean", float_only=True)
-max = _reduction(ReduceMax, "Returns the largest element")
-min = _reduction(ReduceMin, "Returns the smallest element")
-prod = _reduction(ReduceProd, "Returns the product")
+def _summable(x: Any) -> Value:
+    """Narrow integers are added up in 32 bits, as Keras does."""
+    value = as_number(x)
+    return cast(
+        value, {"int8": "int32", "int16": "int32", "uint8": "uint32", "uint16": "uint32"}.get(value.dtype, value.dtype)
+    )
 
 
-def var(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
-    """Returns the (biased) variance along `axis`."""
-    value = as_value(x)
-    return mean(square(subtract(value, mean(value, axis, True))), axis, keepdims)
+sum = _reduction(ReduceSum, "Returns the sum", _summable)
+mean = _reduction(ReduceMean, "Returns the mean", as_float)
+prod = _reduction(ReduceProd, "Returns the product", _summable)
+_max = _reduction(ReduceMax, "")
+_min = _reduction(ReduceMin, "")
 
 
-def std(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
-    """Returns the (biased) standard deviation along `axis`."""
-    return sqrt(var(x, axis, keepdims))
+def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: float | None = None) -> Value:
+    """Returns the largest element along `axis` (an int, several, or None for all), at least `initial`."""
+    if as_value(x).dtype == "bool":
+        return cast(max(as_number(x), axis, keepdims, initial), "bool")
+    largest = _max(x, axis, keepdims)
+    return largest if initial is None else maximum(largest, initial)
 
 
-def moments(x: Any, axes: Axis, keepdims: bool = False) -> tuple[Value, Value]:
-    """Returns mean and biased variance along `axes`."""
-    value = as_value(x)
-    return mean(value, axes, keepdims), var(value, axes, keepdims)
+def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: float | None = None) -> Value:
+    """Returns the smallest element along `axis` (an int, several, or None for all), at most `initial`."""
+    if as_value(x).dtype == "bool":
+        return cast(min(as_number(x), axis, keepdims, initial), "bool")
+    smallest = _min(x, axis, keepdims)
+    return smallest if initial is None else minimum(smallest, initial)
 
 
-def argmax(x: Any, axis: int = -1) -> Value:
-    """Returns the position of the largest element along `axis` (int64)."""
-    value = as_value(x)
-    return apply(ArgMax(normalize_axis("argmax", axis, value.type.rank)), value)
+def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Value:
+    """Returns the position (int32) of the largest element along `axis`, or among all elements in order."""
+    return _position(ArgMax, x, axis, keepdims)
 
 
-def softmax(x: Any, axis: int | Sequence[int] = -1) -> Value:
-    """Returns exp(x) normalized to sum to one along `axis` (one or several axes)."""
-    value = as_value(x)
+def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Value:
+    """Returns the position (int32) of the smallest element along `axis`, or among all elements in order."""
+    return _position(ArgMin, x, axis, keepdims)
+
+
+def _position(kind: type[ArgMax], x: Any, axis: int | None, keepdims: bool) -> Value:
+    value = as_number(x)
+    rank = value.type.rank
+    if axis is None:
+        found = apply(kind(0), reshape(value, -1))
+        return cast(expand_dims(found, tuple(range(rank))) if keepdims else found, "int32")
+    at = normalize_axis(kind.__name__, axis, rank)
+    found = apply(kind(at), value)
+    return cast(expand_dims(found, at) if keepdims else found, "int32")
+
+
+def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Value:
+    """Returns the sums up to and including each element along `axis`, or over all elements in order."""
+    value = as_number(x) if dtype is None else cast(x, dtype)
+    if axis is None:
+        value, axis = reshape(value, -1), 0
+    return apply(CumSum(normalize_axis("cumsum", axis, value.type.rank)), value)
+
+
+def softmax(x: Any, axis: int | Sequence[int] | None = -1) -> Value:
+    """Returns exp(x) normalized to sum to one along `axis` (one, several, or None for all)."""
+    value = as_float(x)
     if isinstance(axis, int):
         return apply(Softmax(normalize_axis("softmax", axis, value.type.rank)), value)
-    shifted = exp(value - max(value, axis, True))
+    shifted = exp(value - stop_gradient(max(value, axis, True)))
     return shifted / sum(shifted, axis, True)
 
 
-def log_softmax(x: Any, axis: int = -1) -> Value:
-    """Returns log(softmax(x)) along `axis`."""
-    value = as_value(x)
-    return apply(LogSoftmax(normalize_axis("log_softmax", axis, value.type.rank)), value)
-
-
-def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
-    """Returns log(sum(exp(x))) along `axis`, stable."""
-    value = as_value(x)
-    top = stop_gradient(max(value, axis, True))
-    total = log(sum(exp(value - top), axis, True)) + top
-    return total if keepdims else sum(total, axis)
-
-
-def normalize(x: Any, axis: int = -1, order: int = 2, epsilon: float = 1e-12) -> Value:
-    """Returns x divided by its norm of the given `order` (1 or 2) along `axis`, at least `epsilon`."""
-    value = as_value(x)
-    norm = sum(absolute(value), axis, True) if order == 1 else sqrt(sum(square(value), axis, True))
-    return divide(value, maximum(norm, epsilon))
+def log_softmax(x: Any, axis: int | Sequence[int] | None = -1) -> Value:
+    """Returns log(softmax(x)) along `axis` (one, several, or None for all)."""
+    value = as_float(x)
+    if isinstance(axis, int):
+        return apply(LogSoftmax(normalize_axis("log_softmax", axis, value.type.rank)), value)
+    shifted = value - stop_gradient(max(value, axis, True))
+    return shifted - log(sum(exp(shifted), axis, True))

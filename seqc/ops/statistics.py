@@ -1,0 +1,99 @@
+"""Functions made of reductions: spread, norms, and questions about whole tensors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from seqc.errors import ConfigError
+from seqc.ir import Value
+from seqc.ops._common import as_float, scalar
+from seqc.ops.arithmetic import absolute, divide, isfinite, maximum, multiply, square, subtract
+from seqc.ops.elementwise import cast, greater, logical_not, stop_gradient, where
+from seqc.ops.reduce import Axis, max, mean, min, sum
+from seqc.ops.shape import ones_like
+from seqc.ops.transcendental import exp, log, power, sqrt
+
+# What Keras calls epsilon(): keeps norms from being zero.
+_EPSILON = 1e-7
+
+
+def var(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
+    """Returns the (biased) variance along `axis`."""
+    value = as_float(x)
+    return mean(square(subtract(value, mean(value, axis, True))), axis, keepdims)
+
+
+def std(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
+    """Returns the (biased) standard deviation along `axis`."""
+    return sqrt(var(x, axis, keepdims))
+
+
+def moments(x: Any, axes: Axis, keepdims: bool = False) -> tuple[Value, Value]:
+    """Returns mean and biased variance along `axes`."""
+    value = as_float(x)
+    return mean(value, axes, keepdims), var(value, axes, keepdims)
+
+
+def average(x: Any, axis: Axis = None, weights: Any = None) -> Value:
+    """Returns the mean along `axis`, weighted by a tensor that broadcasts with x."""
+    value = as_float(x)
+    if weights is None:
+        return mean(value, axis)
+    return divide(sum(multiply(value, weights), axis), sum(multiply(ones_like(value), weights), axis))
+
+
+def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
+    """Returns where at least one element along `axis` is true."""
+    return greater(sum(cast(x, "bool"), axis, keepdims), 0)
+
+
+def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
+    """Returns where every element along `axis` is true."""
+    return logical_not(any(logical_not(x), axis, keepdims))
+
+
+def count_nonzero(x: Any, axis: Axis = None) -> Value:
+    """Returns how many elements along `axis` differ from zero (int32)."""
+    return sum(cast(x, "bool"), axis)
+
+
+def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
+    """Returns log(sum(exp(x))) along `axis`, without overflow."""
+    value = as_float(x)
+    top = stop_gradient(max(value, axis, True))
+    top = where(isfinite(top), top, scalar(0, top))
+    total = log(sum(exp(value - top), axis, True)) + top
+    return total if keepdims else sum(total, axis)
+
+
+def norm(x: Any, ord: float | str | None = None, axis: Axis = None, keepdims: bool = False) -> Value:
+    """Returns the norm of the vectors along `axis`, or of all elements.
+
+    Args:
+        ord: the order p of (sum |x|^p)^(1/p); infinity for the largest, -infinity for the smallest absolute value.
+            None, "fro" and 2 give the Euclidean norm, which several axes may share.
+    """
+    value = as_float(x)
+    if ord in (None, "fro", "euclidean"):
+        return sqrt(sum(square(value), axis, keepdims))
+    vectors = isinstance(axis, int) or (axis is None and value.type.rank == 1)
+    if isinstance(ord, str) or ord is None or not vectors:
+        raise ConfigError(f"norm knows ord={ord!r} of vectors only, along one axis; got axis={axis!r} of {value.type}.")
+    if ord == 2:
+        return sqrt(sum(square(value), axis, keepdims))
+    if math.isinf(ord):
+        return (max if ord > 0 else min)(absolute(value), axis, keepdims)
+    if ord == 1:
+        return sum(absolute(value), axis, keepdims)
+    return power(sum(power(absolute(value), float(ord)), axis, keepdims), 1 / ord)
+
+
+def normalize(x: Any, axis: int = -1, order: float = 2, epsilon: float | None = None) -> Value:
+    """Returns x divided by its norm of the given `order` along `axis`, which counts as `epsilon` (1e-7) at least."""
+    value = as_float(x)
+    least = _EPSILON if epsilon is None else epsilon
+    if order == 2:
+        # Limited before the root, whose slope at zero is infinite.
+        return divide(value, sqrt(maximum(sum(square(value), axis, True), least**2)))
+    return divide(value, maximum(norm(value, order, axis, True), least))
