@@ -1,0 +1,179 @@
+"""What layers say when they cannot do what is asked: who needs what, what came, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from layer_runs import trace_model
+from seqc import Input, Sequential, layers
+from seqc.errors import ConfigError, SeqcError, ShapeError
+
+
+def on(shape: tuple[int | None, ...], layer: layers.Layer, dtype: str = "float32") -> Sequential:
+    return Sequential([Input(shape, dtype=dtype), layer])
+
+
+def called(layer: layers.Layer, *shapes: tuple[int, ...]) -> None:
+    for shape in shapes:
+        layer(np.ones(shape, "float32"))
+
+
+def trained(shape: tuple[int | None, ...], layer: layers.Layer) -> None:
+    trace_model(on(shape, layer), (None, *shape), "float32", training=True)
+
+
+Program = Callable[[], Any]
+
+ARGUMENTS: list[tuple[Program, type[Exception], str]] = [
+    (lambda: layers.Dense(0), ValueError, "for `units`, expected a positive integer. Received: units=0"),
+    (lambda: layers.Dense(2.5), ValueError, "Received: units=2.5"),
+    (lambda: layers.Dense(2, foo=1), ValueError, "Unrecognized keyword arguments passed to Dense: {'foo': 1}"),
+    (lambda: layers.Dense(2, lora_rank=3), ValueError, "Dense does not support lora_rank=3 in seqc; leave it at None."),
+    (lambda: layers.Dense(2, autocast=False), ValueError, "does not support autocast=False"),
+    (lambda: layers.Dense(2, activation="foo"), ValueError, "activation function identifier: foo. Known: celu, elu"),
+    (lambda: layers.Dense(2, kernel_regularizer="l1_l2"), ValueError, "regularizer identifier: l1_l2. Known: l1, l1l2"),
+    (lambda: layers.Dense(2, kernel_initializer="foo"), ValueError, "initializer identifier: foo"),
+    (lambda: layers.Dense(2, kernel_constraint="foo"), ValueError, "constraint identifier: foo"),
+    (
+        lambda: layers.Dense(2, dtype="float31"),
+        ValueError,
+        "'float31' as a layer's dtype. Layers compute in float32 or",
+    ),
+    (lambda: layers.Dense(2, dtype="mixed_float16"), ValueError, "'mixed_float16' as a layer's dtype"),
+    (lambda: layers.Dropout(1.5), ValueError, "Expected a float value between 0 and 1. Received: rate=1.5"),
+    (lambda: layers.Dropout("x"), ValueError, "Received: rate=x"),
+    (lambda: layers.Conv2D(0, 3), ValueError, "strictly positive value. Received filters=0"),
+    (lambda: layers.Conv2D(2, (3, 3, 3)), ValueError, "`kernel_size` argument must be a tuple of 2 integers"),
+    (lambda: layers.Conv2D(2, 0), ValueError, "including values {0} that do not satisfy `value > 0`"),
+    (lambda: layers.Conv2D(2, 3, strides=0), ValueError, "The `strides` argument must be a tuple of 2 integers"),
+    (lambda: layers.Conv2D(2, "3"), ValueError, "Received kernel_size=3"),
+    (lambda: layers.Conv2D(2, 3, padding="full"), ValueError, "{'valid', 'same'} or a list of 2 pairs (before, after)"),
+    (lambda: layers.Conv2D(2, 3, padding="causal"), ValueError, "Received: causal"),
+    (lambda: layers.Conv2D(2, 3, padding=[(1, -1), (0, 0)]), ValueError, "do not satisfy `value >= 0`"),
+    (
+        lambda: layers.Conv2D(2, 3, 2, dilation_rate=2),
+        ValueError,
+        "not supported in conjunction with `dilation_rate > 1`",
+    ),
+    (lambda: layers.Conv2D(4, 3, groups=3), ValueError, "filters must be evenly divisible by the number of groups"),
+    (lambda: layers.Conv2D(4, 3, groups=0), ValueError, "groups must be a positive integer. Received: groups=0"),
+    (lambda: layers.Flatten(data_format="first"), ValueError, "Received: data_format=first"),
+    (lambda: layers.Reshape((-1, -1)), ValueError, "at most one unknown dimension (-1) in `target_shape`"),
+    (lambda: layers.Reshape((-2, 3)), ValueError, "must be a non-negative integer, or `-1`"),
+    (lambda: layers.Permute((1, 3)), ValueError, "must be consecutive and start from 1. Received dims=(1, 3)"),
+    (lambda: layers.RepeatVector(1.5), TypeError, "Expected an integer value for `n`, got <class 'float'>"),
+    (lambda: layers.RepeatVector(0), ValueError, "Argument `n` should be a positive integer. Received: n=0"),
+    (lambda: layers.BatchNormalization(axis=[1, 2]), TypeError, "needs one integer as `axis`. Received: axis=[1, 2]"),
+    (lambda: layers.BatchNormalization(renorm=True), ValueError, "does not support renorm=True in seqc"),
+    (lambda: layers.LayerNormalization(axis="a"), TypeError, "an int or a list/tuple of ints for the argument 'axis'"),
+    (lambda: layers.Embedding(0, 2), ValueError, "`input_dim` must be a positive integer. Received: input_dim=0"),
+    (lambda: layers.Embedding(2, 2.0), ValueError, "Received: output_dim=2.0 (of type float)"),
+    (lambda: layers.LSTM(0), ValueError, "`units`, expected a positive integer, got 0"),
+    (lambda: layers.LSTM(2, stateful=True), ValueError, "LSTM does not support stateful=True in seqc"),
+    (lambda: layers.TimeDistributed("Dense"), ValueError, "with a `seqc.layers.Layer` instance. Received: Dense"),
+    (lambda: layers.ReLU(max_value=-1.0), ValueError, "max_value of a ReLU layer cannot be a negative value"),
+    (lambda: layers.ReLU(threshold=-1.0), ValueError, "threshold of a ReLU layer cannot be None or a negative value"),
+    (lambda: layers.LeakyReLU(None), ValueError, "negative_slope of a Leaky ReLU layer cannot be None"),
+    (lambda: Input(), ValueError, "You must pass a `shape` argument."),
+    (lambda: Input((3,), batch_shape=(None, 3)), ValueError, "You cannot pass both `shape` and `batch_shape`."),
+    (lambda: Input(shape=("a",)), ValueError, "Found invalid dimension 'a' of type '<class 'str'>'"),
+    (lambda: Input(shape=3), ValueError, "Cannot convert '3' to a shape: it takes a tuple such as (28, 28, 1)"),
+    (lambda: Input(shape=(-1,)), ValueError, "Negative dimensions are not allowed."),
+    (lambda: Input(shape=(3,), sparse=True), ValueError, "InputLayer does not support sparse=True"),
+]
+
+
+@pytest.mark.parametrize(("program", "kind", "text"), ARGUMENTS, ids=[text for *_, text in ARGUMENTS])
+def test_wrong_argument(program: Program, kind: type[Exception], text: str) -> None:
+    with pytest.raises(kind) as caught:
+        program()
+    assert text in str(caught.value)
+    assert isinstance(caught.value, SeqcError)
+    assert isinstance(caught.value, ConfigError)
+
+
+INPUTS: list[tuple[Program, type[Exception], str]] = [
+    (lambda: on((), layers.Dense(2, name="d")), ValueError, "expected min_ndim=2, found ndim=1. Full shape received"),
+    (lambda: on((None,), layers.Dense(2, name="d")), ValueError, "no `None` dimensions). Received: shape=(None, 2)"),
+    (lambda: called(layers.Dense(2, name="d"), (1, 3), (1, 4)), ValueError, "made for axis -1 of size 3, but received"),
+    (lambda: on((784,), layers.Conv2D(2, 3, name="c")), ValueError, "Put Reshape((28, 28, 1)) before it."),
+    (lambda: on((3072,), layers.Conv2D(2, 3)), ValueError, "Put Reshape((32, 32, 3)) before it."),
+    (lambda: on((28, 28), layers.Conv2D(2, 3)), ValueError, "expected ndim=4, found ndim=3. Full shape received"),
+    (lambda: on((28, 28), layers.Conv2D(2, 3)), ValueError, "Put Reshape((28, 28, 1)) before it."),
+    (lambda: on((9,), layers.Conv1D(2, 3)), ValueError, "Put Reshape((9, 1)) before it."),
+    (lambda: on((8, 3), layers.MaxPooling2D()), ValueError, "expected ndim=4, found ndim=3"),
+    (lambda: on((8,), layers.GlobalAveragePooling2D()), ValueError, "expected ndim=4, found ndim=2"),
+    (lambda: on((8, 8, None), layers.Conv2D(2, 3)), ValueError, "The number of input channels (axis -1) must be known"),
+    (lambda: on((8, 8, 3), layers.Conv2D(4, 3, groups=2)), ValueError, "groups=2, but the input has 3 channels"),
+    (lambda: called(layers.Conv2D(2, 1), (1, 4, 4, 3), (1, 4, 4, 2)), ValueError, "made for axis -1 of size 3"),
+    (lambda: on((3, 3, 1), layers.Conv2D(2, 5, name="c")), ValueError, "Use padding='same', a smaller window or"),
+    (lambda: on((3, 3, 1), layers.MaxPooling2D(4, name="p")), ValueError, "'p' (MaxPooling2D, "),
+    (lambda: on((3, 3, 1), layers.MaxPooling2D(2, padding="causal")), ValueError, "Invalid padding: causal."),
+    (lambda: on((6,), layers.Reshape((4,))), ValueError, "input_shape=(6,), target_shape=(4,)"),
+    (lambda: on((6,), layers.Reshape((4, -1))), ValueError, "The total size of the tensor must be unchanged."),
+    (lambda: on((3, 4, 5), layers.Permute((2, 1))), ValueError, "expected ndim=3, found ndim=4"),
+    (lambda: on((4, 3), layers.RepeatVector(2)), ValueError, "the recurrent layer before it return_sequences=False."),
+    (lambda: on((2,), layers.LSTM(2)), ValueError, "give a recurrent layer before it return_sequences=True"),
+    (lambda: on((None, 2), layers.LSTM(2, unroll=True)), ValueError, "Cannot unroll a RNN if the time dimension"),
+    (lambda: on((None, 2), layers.LSTM(2, activation="gelu")), ValueError, "must know how many steps there are"),
+    (lambda: on((8,), layers.TimeDistributed(layers.Dense(2))), ValueError, "at least 3 dimensions, received: (None"),
+    (lambda: trained((None, 2), layers.TimeDistributed(layers.BatchNormalization())), ValueError,
+     "TimeDistributed around BatchNormalization needs to know the number of steps"),
+    (lambda: on((3, 4), layers.LayerNormalization(axis=5)), IndexError, "Axis 5 is out of bounds for input shape"),
+    (lambda: on((3, 4), layers.BatchNormalization(axis=3)), ValueError, "Axis 3 is out of bounds for input shape"),
+    (lambda: on((3, 4), layers.Dropout(0.5, noise_shape=(2, 3)))(np.ones((1, 3, 4)), True), ValueError,
+     "one entry per axis"),
+    (lambda: on((3, 4), layers.Dropout(0.5, noise_shape=(None, 2, 4)))(np.ones((1, 3, 4)), True), ValueError,
+     "does not broadcast"),
+    (lambda: layers.Embedding(3, 2, name="e")(np.array([[0, 5]])), ValueError, "'e' (Embedding"),
+    (lambda: layers.Embedding(3, 2, name="e")(np.array([[0, 5]])), ValueError, "ids must lie in [0, 3)"),
+    (lambda: layers.Dense(2, name="d").count_params(), ValueError, "on layer 'd', but the layer isn't built"),
+    (lambda: layers.Embedding(3, 2, name="e", weights=[np.ones((2, 2))]), ValueError, "not compatible with provided"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("program", "kind", "text"), INPUTS, ids=[text for *_, text in INPUTS])
+def test_wrong_input(program: Program, kind: type[Exception], text: str) -> None:
+    with pytest.raises(kind) as caught:
+        program()
+    assert text in str(caught.value)
+    assert isinstance(caught.value, SeqcError)
+
+
+def test_error_names_the_layer_and_the_line_that_made_it() -> None:
+    with pytest.raises(ShapeError, match=r"'conv' \(Conv2D, .*test_layer_errors.py:\d+\)"):
+        on((784,), layers.Conv2D(2, 3, name="conv"))
+
+
+@pytest.mark.parametrize("name", ["Add", "Concatenate", "MultiHeadAttention", "Dot"])
+def test_layers_of_several_tensors_are_not_part_of_sequential(name: str) -> None:
+    with pytest.raises(AttributeError, match=f"no {name}: it takes several tensors, and a Sequential model has one"):
+        getattr(layers, name)
+
+
+def test_misspelt_layer_gets_a_suggestion() -> None:
+    with pytest.raises(AttributeError, match="seqc.layers has no Conv2d. Did you mean Conv2D"):
+        layers.Conv2d  # noqa: B018  (the attribute access is what fails)
+
+
+def test_failed_build_says_nothing_wrong_later() -> None:
+    layer = layers.Dense(2)
+    with pytest.raises(ShapeError):
+        layer.build_for((None, None))
+    assert not layer.built
+    layer(np.ones((1, 3), "float32"))
+    assert len(layer.weights) == 2
+
+
+def test_layer_without_call_is_named() -> None:
+    with pytest.raises(ConfigError, match="Nothing does not define call"):
+        type("Nothing", (layers.Layer,), {})()(np.ones(2))
+
+
+def test_penalty_outside_a_model_is_refused() -> None:
+    with pytest.raises(SeqcError, match="add_loss of layer 'd' works only inside a model that is being traced"):
+        layers.Dense(2, name="d").add_loss(1.0)
