@@ -194,5 +194,7 @@ def _checked(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ExportError(f"The written model is not valid ONNX, which is a mistake in seqc: {error}") from error
+        opset = model.opset_import[0].version
+        hint = "Export with opset=18." if opset < 18 else "This is a mistake in seqc: please report it."
+        raise ExportError(f"onnx refuses the model at opset {opset}: {error}. {hint}") from error
     return model

@@ -1,0 +1,117 @@
+"""onnxruntime = NumPy for every operation: each row of `op_specs` is exported alone, at several batch sizes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from op_specs import SPECS, OpSpec
+from seqc import ir
+from seqc.backends.numpy import Plan
+from seqc.errors import ExportError, NoLoweringError
+from seqc.ir import Array, Graph
+from seqc.passes import FOR_TRAINING, promote_floats, run_passes
+from small_graphs import BATCH, TIME
+
+emitter = pytest.importorskip("seqc.export.emitter", reason="needs onnx")
+session = pytest.importorskip("seqc.backends.onnxruntime")
+pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+
+SIZES: tuple[dict[str, int], ...] = (
+    {"batch": 1, "time": 5, "height": 7, "width": 7},
+    {"batch": 2, "time": 6, "height": 6, "width": 8},
+    {"batch": 7, "time": 4, "height": 9, "width": 6},
+)
+# Two libraries that add in different orders; a few times what one rounding of the largest number is.
+TOLERANCE = 4e-6
+LOOSER = {"ConvKernelGrad": "sums over batch and space of the image: hundreds of roundings"}
+
+# What has no ONNX form, and why.
+NOT_LOWERED: dict[str, str] = {
+    "LSTMGrad": "ONNX has no gradient of its LSTM; recurrent layers train on NumPy",
+    "StayPut": "the identity of the layout plan, which takes it out",
+}
+
+
+def one_node(spec: OpSpec, dtype: str = "float32") -> Graph:
+    values = spec.values(dtype)
+    results = spec.results_of(values)[: spec.results]
+    return Graph(tuple(values), results, tuple(f"y{i}" for i in range(len(results))))
+
+
+def exported(graph: Graph, opset: int = 18) -> bytes:
+    model: bytes = emitter.to_bytes(emitter.emit(run_passes(graph, FOR_TRAINING), opset=opset))
+    return model
+
+
+LOWERED = [spec for spec in SPECS if spec.op.name not in NOT_LOWERED]
+
+
+def promoted(arrays: Sequence[Array]) -> list[Array]:
+    return [a.astype(np.float64) if np.issubdtype(a.dtype, np.floating) else a for a in arrays]
+
+
+@pytest.mark.parametrize("spec", LOWERED, ids=str)
+def test_onnxruntime_computes_what_numpy_does(spec: OpSpec) -> None:
+    graph = one_node(spec)
+    model = session.Session(exported(graph), threads=1)
+    single, truth = Plan(graph), Plan(promote_floats(graph))
+    for sizes in SIZES:
+        arrays = spec.arrays(np.random.default_rng(sizes["batch"]), sizes, "float32")
+        got = model.run(dict(zip(graph.input_names, arrays, strict=True)))
+        rows = zip(graph.output_names, truth.run(promoted(arrays)), single.run(arrays), strict=True)
+        for name, exact, rounded in rows:
+            assert got[name].dtype == np.asarray(rounded).dtype
+            assert got[name].shape == np.shape(exact)
+            if np.issubdtype(got[name].dtype, np.floating):
+                scale = float(np.max(np.abs(exact), initial=0.0))
+                allowed = TOLERANCE * scale * (4 if spec.op.name in LOOSER else 1)
+                np.testing.assert_allclose(got[name], exact, rtol=0, atol=allowed, err_msg=f"{spec} at {sizes}")
+            else:
+                np.testing.assert_array_equal(got[name], rounded, err_msg=f"{spec} at {sizes}")
+
+
+@pytest.mark.parametrize("spec", [s for s in SPECS if s.op.name in NOT_LOWERED], ids=str)
+def test_an_operation_without_an_onnx_form_says_so(spec: OpSpec) -> None:
+    with pytest.raises(NoLoweringError, match=f"{spec.op.name} cannot be expressed in ONNX"):
+        exported(one_node(spec))
+
+
+def test_every_reason_belongs_to_a_row() -> None:
+    names = {spec.op.name for spec in SPECS}
+    assert set(NOT_LOWERED) - {"StayPut"} <= names
+    assert set(LOOSER) <= names
+
+
+def at_opset(spec: OpSpec, opset: int) -> bytes | str:
+    """The exported row, or why it is refused."""
+    try:
+        return exported(one_node(spec), opset)
+    except (NoLoweringError, ExportError) as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("opset", range(13, 22))
+def test_an_older_or_newer_opset_works_or_is_refused_by_name(opset: int) -> None:
+    models = {spec: at_opset(spec, opset) for spec in LOWERED}
+    refusals = [text for text in models.values() if isinstance(text, str)]
+    assert len(refusals) < len(models) / 4
+    assert not refusals or opset < 18
+    assert all(re.search(rf"opset {opset}( lacks\.|:).* Export with opset=", text, re.DOTALL) for text in refusals)
+    for spec, model in models.items():
+        if isinstance(model, bytes):
+            graph = one_node(spec)
+            arrays = spec.arrays(np.random.default_rng(1), SIZES[1], "float32")
+            results = session.Session(model, threads=1).run(dict(zip(graph.input_names, arrays, strict=True)))
+            for name, expected in zip(graph.output_names, Plan(graph).run(arrays), strict=True):
+                np.testing.assert_allclose(results[name], expected, rtol=2e-4, atol=2e-4, err_msg=str(spec))
+
+
+@pytest.mark.parametrize("opset", [12, 22])
+def test_an_opset_outside_the_range_is_refused(opset: int) -> None:
+    x = ir.input_value("x", "float32", (BATCH, TIME))
+    with pytest.raises(ExportError, match=f"seqc writes opset 13 to 21; got {opset}"):
+        emitter.emit(Graph((x,), (x,), ("y",)), opset=opset)
