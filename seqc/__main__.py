@@ -1,0 +1,5 @@
+"""`python -m seqc`."""
+
+from seqc.cli import main
+
+main()

@@ -1,0 +1,57 @@
+"""The `seqc` command: train, export, verify, inspect, predict, doctor.
+
+Nothing else of seqc imports this package. Each command imports what it needs when it runs, so that help comes at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from seqc._version import __version__
+from seqc.cli._errors import Commands
+from seqc.cli.doctor import doctor
+from seqc.cli.export import export
+from seqc.cli.inspect import inspect
+from seqc.cli.predict import predict
+from seqc.cli.train import train
+from seqc.cli.verify import verify
+
+EXIT_CODES = (
+    "Exit codes: 0 all is well, 1 a target or check failed, 2 the command could not be carried out, 130 stopped."
+)
+
+app = typer.Typer(
+    name="seqc",
+    cls=Commands,
+    help="Train Keras-style Sequential models, export them to verified ONNX files, and look into those files.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (train, export, verify, inspect, predict, doctor):
+    app.command()(command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"seqc {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Runs the command line."""
+    app(prog_name="seqc")

@@ -1,0 +1,173 @@
+"""Reading ONNX files: nodes with their shapes, parameters and arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto
+
+from seqc.analysis import count_flops, only_moves
+from seqc.errors import DataError
+
+Shape = tuple[int | str | None, ...]
+
+# Tensors of these types say how to compute (shapes, axes, indices); they are not weights.
+_NOT_WEIGHTS = (TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node. A shape is None where it cannot be inferred; `flops` is None where no rule or a size is missing."""
+
+    name: str
+    op: str
+    inputs: tuple[Shape | None, ...]
+    outputs: tuple[Shape | None, ...]
+    parameters: int
+    flops: int | None
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the file."""
+
+    name: str
+    dtype: str
+    shape: Shape
+
+
+def read_bytes(path: Path) -> bytes:
+    """Returns the content of a file.
+
+    Raises:
+        DataError: it is not there.
+    """
+    if not path.is_file():
+        raise DataError(f"There is no file {path}.")
+    return path.read_bytes()
+
+
+def read_model(path: Path) -> onnx.ModelProto:
+    """Returns an ONNX file, without weights that it keeps in other files.
+
+    Raises:
+        DataError: it is not there or not ONNX.
+    """
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(read_bytes(path))
+    except Exception as error:  # protobuf's error types differ between its implementations
+        raise DataError(f"{path} is not an ONNX file, or is damaged: {error}") from error
+    if not model.HasField("graph"):
+        raise DataError(f"{path} is not an ONNX file, or is damaged: it has no graph.")
+    return model
+
+
+def check_model(path: Path) -> str:
+    """Runs onnx's full check and returns what it found the file to be.
+
+    Raises:
+        DataError: the file is not valid.
+    """
+    model = read_model(path)
+    try:
+        onnx.checker.check_model(str(path), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise DataError(" ".join(str(error).split())) from error
+    return f"{opsets(model)}, IR version {model.ir_version}, {len(model.graph.node)} nodes"
+
+
+def metadata(model: onnx.ModelProto) -> dict[str, str]:
+    """Returns the texts kept in a file."""
+    return {entry.key: entry.value for entry in model.metadata_props}
+
+
+def opsets(model: onnx.ModelProto) -> str:
+    """Returns the operator sets a file uses, "opset 18" for ONNX's own."""
+    return ", ".join(f"{x.domain} {x.version}" if x.domain else f"opset {x.version}" for x in model.opset_import)
+
+
+def ports(values: object) -> list[Port]:
+    """Returns the inputs or outputs of a graph."""
+    found: list[Port] = []
+    for value in values:  # type: ignore[attr-defined]
+        dtype = TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower()
+        found.append(Port(value.name, {"float": "float32", "double": "float64"}.get(dtype, dtype), _shape(value)))
+    return found
+
+
+def list_nodes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> list[Node]:
+    """Returns the nodes of a model for one sample.
+
+    Args:
+        sizes: of symbolic axes by name; the first axis of an input is 1 where it has none.
+    """
+    inferred = _infer(model, sizes)
+    graph = inferred.graph
+    weights: dict[str, TensorProto] = {t.name: t for t in graph.initializer}
+    shapes: dict[str, Shape] = {v.name: _shape(v) for v in (*graph.input, *graph.value_info, *graph.output) if _has(v)}
+    shapes |= {name: tuple(t.dims) for name, t in weights.items()}
+    nodes: list[Node] = []
+    counted: set[str] = set()
+    for node in graph.node:
+        own = {x for x in node.input if x in weights and weights[x].data_type not in _NOT_WEIGHTS} - counted
+        counted |= own
+        given = tuple(shapes.get(x) for x in node.input if x)
+        made = tuple(shapes.get(y) for y in node.output if y)
+        parameters = sum(prod(weights[x].dims) for x in own)
+        nodes.append(Node(node.name, node.op_type, given, made, parameters, _flops(node, given, made)))
+    return nodes
+
+
+def _infer(model: onnx.ModelProto, sizes: Mapping[str, int]) -> onnx.ModelProto:
+    """Returns a copy of a model with all shapes that follow from one sample."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.value_info[:]
+    for value in copy.graph.input:
+        for i, dim in enumerate(value.type.tensor_type.shape.dim):
+            if dim.HasField("dim_value"):
+                continue
+            if dim.dim_param in sizes or i == 0:
+                dim.dim_value = sizes.get(dim.dim_param, 1)
+    for value in copy.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    try:
+        return onnx.shape_inference.infer_shapes(copy, data_prop=True)
+    except onnx.shape_inference.InferenceError as error:
+        shown = ", ".join(f"{name}={size}" for name, size in sizes.items())
+        raise DataError(f"The model does not work at these sizes ({shown}): {error}") from error
+
+
+def _has(value: onnx.ValueInfoProto) -> bool:
+    return bool(value.type.HasField("tensor_type") and value.type.tensor_type.HasField("shape"))
+
+
+def _shape(value: onnx.ValueInfoProto) -> Shape:
+    found: list[int | str | None] = []
+    for dim in value.type.tensor_type.shape.dim:
+        found.append(dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None)
+    return tuple(found)
+
+
+def _flops(node: onnx.NodeProto, inputs: tuple[Shape | None, ...], outputs: tuple[Shape | None, ...]) -> int | None:
+    if node.domain not in ("", "ai.onnx"):
+        return None
+    if only_moves(node.op_type):
+        return 0
+    known_inputs = [s for s in map(_known, inputs) if s is not None]
+    known_outputs = [s for s in map(_known, outputs) if s is not None]
+    if len(known_inputs) < len(inputs) or len(known_outputs) < len(outputs):
+        return None
+    window = prod(next((a.ints for a in node.attribute if a.name == "kernel_shape"), (1,)))
+    return count_flops(node.op_type, known_inputs, known_outputs, window=window)
+
+
+def _known(shape: Shape | None) -> tuple[int, ...] | None:
+    if shape is None or not all(isinstance(d, int) for d in shape):
+        return None
+    return tuple(d for d in shape if isinstance(d, int))

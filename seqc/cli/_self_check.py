@@ -1,0 +1,158 @@
+"""What an ONNX file shows of itself, without the model it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqc.cli._onnx import check_model
+from seqc.cli._runtime import load_runtime
+from seqc.errors import SeqcError
+from seqc.ir import Array
+
+BATCHES = (1, 2, 7)
+# Another size of batch may be computed by another kernel, which rounds differently.
+ROW_TOLERANCE = 1e-4
+# Tried in turn for axes of open size that nobody gave.
+LENGTHS = (8, 16, 32, 64, 128, 256)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at."""
+
+    name: str
+    what: str
+    passed: bool
+    detail: str
+
+
+def check_alone(path: Path, sizes: Mapping[str, int]) -> list[Check]:
+    """Returns the checks of an ONNX file, up to the first that leaves nothing more to look at.
+
+    Args:
+        path: the file. sizes: of symbolic axes by name; the others are chosen so that the model runs.
+
+    Raises:
+        MissingDependencyError: seqc-runtime is not installed.
+    """
+    runtime = load_runtime("seqc verify")
+    checks = [_attempt("valid", "valid ONNX, by onnx's full check", lambda: check_model(path))]
+    loaded: list[Any] = []
+
+    def load() -> str:
+        loaded.append(runtime.load(path, device="cpu"))
+        return f"{', '.join(map(str, loaded[0].inputs))} -> {', '.join(map(str, loaded[0].outputs))}"
+
+    checks.append(_attempt("loads", "loads in onnxruntime", load, runtime.SeqcRuntimeError))
+    if loaded:
+        checks += _runs(loaded[0], sizes, runtime.SeqcRuntimeError)
+    return checks
+
+
+def _attempt(name: str, what: str, run: Callable[[], str], errors: type[Exception] = SeqcError) -> Check:
+    try:
+        return Check(name, what, True, run())
+    except errors as error:
+        return Check(name, what, False, str(error))
+
+
+def _runs(model: Any, sizes: Mapping[str, int], error: type[Exception]) -> Iterator[Check]:
+    """Yields the checks that need results."""
+    batch = _batch_axis(model)
+    batches = BATCHES if batch else (1,)
+    lengths = _lengths(model, batch, sizes, error)
+    results: dict[int, tuple[dict[str, Array], list[Array]]] = {}
+
+    def run() -> str:
+        for count in batches:
+            feeds = draw_inputs(model.inputs, count, lengths, seed=count)
+            outputs = model.predict(feeds)
+            results[count] = feeds, outputs if isinstance(outputs, list) else [outputs]
+        others = "".join(f", {name} {size}" for name, size in lengths.items())
+        return (f"batches of {', '.join(map(str, batches))}" if batch else "one run at its fixed size") + others
+
+    yield _attempt("runs", "runs on generated inputs", run, error)
+    if len(results) < len(batches):
+        return
+    yield _finite(results)
+    if batch:
+        yield _rows_alone(model, results)
+
+
+def _batch_axis(model: Any) -> str | None:
+    """Returns the name of the first axis of all inputs and outputs, if they have one name for it."""
+    first = {info.shape[0] if info.shape else 1 for info in (*model.inputs, *model.outputs)}
+    name = first.pop() if len(first) == 1 else 1
+    return name if isinstance(name, str) else None
+
+
+def _lengths(model: Any, batch: str | None, given: Mapping[str, int], error: type[Exception]) -> dict[str, int]:
+    names = {axis for info in model.inputs for axis in info.shape[1 if batch else 0 :] if isinstance(axis, str)}
+    chosen = {name: given[name] for name in sorted(names) if name in given}
+    free = sorted(names - set(chosen))
+    if not free:
+        return chosen
+    for length in LENGTHS:
+        tried = chosen | dict.fromkeys(free, length)
+        try:
+            model.predict(draw_inputs(model.inputs, 1, tried, seed=0))
+        except error:
+            continue
+        return tried
+    return chosen | dict.fromkeys(free, LENGTHS[0])
+
+
+def draw_inputs(inputs: Any, count: int, lengths: Mapping[str, int], seed: int) -> dict[str, Array]:
+    """Returns an array per input: normal numbers, zeros and ones where they are integers, words where they are text.
+
+    Args:
+        count: size of the first axis where the model leaves it open. lengths: of the other open axes by name.
+    """
+    rng = np.random.default_rng(seed)
+    arrays: dict[str, Array] = {}
+    for info in inputs:
+        shape = tuple(
+            axis if isinstance(axis, int) else lengths.get(axis, count) if i == 0 else lengths[axis]
+            for i, axis in enumerate(info.shape)
+        )
+        if info.dtype.startswith("float"):
+            arrays[info.name] = rng.standard_normal(shape).astype(info.dtype)
+        elif info.dtype == "str":
+            arrays[info.name] = np.full(shape, "word", dtype=object)
+        else:
+            arrays[info.name] = rng.integers(0, 2, shape).astype(info.dtype)
+    return arrays
+
+
+def _finite(results: Mapping[int, tuple[dict[str, Array], list[Array]]]) -> Check:
+    floats = [y for _, outputs in results.values() for y in outputs if y.dtype.kind == "f"]
+    bad = sum(int(np.count_nonzero(~np.isfinite(y))) for y in floats)
+    total = sum(y.size for y in floats)
+    detail = f"{bad:,} of {total:,} numbers are NaN or infinite" if bad else f"{total:,} numbers"
+    return Check("finite", "finite results", bad == 0, detail)
+
+
+def _rows_alone(model: Any, results: Mapping[int, tuple[dict[str, Array], list[Array]]]) -> Check:
+    """Checks that each sample of the batches gives alone what it gave among others."""
+    worst = allowed = 0.0
+    name, what = "rows", "each sample alone as in its batch"
+    for feeds, outputs in results.values():
+        count = len(next(iter(feeds.values())))
+        if any(len(y) != count for y in outputs):
+            return Check(name, what, False, f"a batch of {count} gives {len(outputs[0])} results")
+        for i in range(count):
+            alone = model.predict({key: x[i : i + 1] for key, x in feeds.items()})
+            for y, one in zip(outputs, alone if isinstance(alone, list) else [alone], strict=True):
+                if y.dtype.kind != "f":
+                    if not np.array_equal(y[i : i + 1], one):
+                        return Check(name, what, False, f"sample {i} of {count} gives other values")
+                    continue
+                worst = max(worst, float(np.max(np.abs(y[i : i + 1] - one), initial=0)))
+                allowed = max(allowed, ROW_TOLERANCE * float(np.max(np.abs(y), initial=0)))
+    detail = f"largest difference {worst:.2g}, {allowed:.2g} allowed"
+    return Check(name, what, worst <= allowed, detail)

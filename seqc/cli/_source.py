@@ -1,0 +1,144 @@
+"""Where a command's model comes from: a Python FILE, which is run, or a .keras file, which is only read."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from seqc.errors import ConfigError, DataError, SeqcError
+
+if TYPE_CHECKING:
+    from seqc.sequential import Sequential
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model FILE that has been run. What it may hold is in the help of `seqc train`."""
+
+    path: Path
+    module: ModuleType
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    def build(self) -> Sequential:
+        """Returns the model.
+
+        Raises:
+            ConfigError: there is none, it is something else, or the file's own code fails.
+        """
+        from seqc.sequential import Sequential
+
+        make = getattr(self.module, "build", None)
+        what = "build() returned" if callable(make) else "`model` is"
+        model = _guarded(self.path, make) if callable(make) else getattr(self.module, "model", None)
+        if isinstance(model, Sequential):
+            return model
+        if model is None and not callable(make):
+            raise ConfigError(f"{self.path} has neither a function build() nor a global `model`. Add one of them.")
+        hint = "Does build() end with `return model`?" if model is None else "It must be a seqc.Sequential."
+        if type(model).__module__.split(".")[0] in ("keras", "tensorflow", "tf_keras"):
+            hint = "Write `import seqc as keras` instead of `import keras`, and take the layers from there."
+        raise ConfigError(f"{self.path}: {what} {_described(model)}. {hint}")
+
+    def data(self) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+        """Returns ((x_train, y_train), (x_test, y_test)).
+
+        Raises:
+            DataError: there is no data(), or it returns something else. ConfigError: the file's own code fails.
+        """
+        load = getattr(self.module, "data", None)
+        wanted = "((x_train, y_train), (x_test, y_test))"
+        if not callable(load):
+            raise DataError(f"{self.path} has no function data(). Add one that returns {wanted}.")
+        loaded = _guarded(self.path, load)
+        try:
+            (x_train, y_train), (x_test, y_test) = loaded
+        except (TypeError, ValueError):
+            raise DataError(f"{self.path}: data() must return {wanted}; got {_described(loaded)}.") from None
+        return (x_train, y_train), (x_test, y_test)
+
+    @property
+    def target(self) -> dict[str, float]:
+        """The metrics to reach on the test data, by name."""
+        given = getattr(self.module, "TARGET", {})
+        if not isinstance(given, Mapping) or not all(isinstance(v, int | float) for v in given.values()):
+            raise ConfigError(f'{self.path}: TARGET must be like {{"accuracy": 0.98}}; got {given!r}.')
+        return {str(name): float(value) for name, value in given.items()}
+
+    @property
+    def fit(self) -> dict[str, Any]:
+        """The arguments of fit."""
+        given = getattr(self.module, "FIT", {})
+        if callable(given):
+            given = _guarded(self.path, given)
+        if not isinstance(given, Mapping):
+            raise ConfigError(f'{self.path}: FIT must be like {{"epochs": 10}}, or a function that returns it.')
+        return dict(given)
+
+
+def load_file(path: Path) -> ModelFile:
+    """Runs a model FILE and returns it.
+
+    Raises:
+        ConfigError: it is not there, not Python, or its code fails.
+    """
+    if path.suffix != ".py":
+        raise ConfigError(f"A model FILE ends in .py; got {path}.")
+    if not path.is_file():
+        raise ConfigError(f"There is no file {path}.")
+    name = f"seqc_model_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # As with `python FILE`: what lies beside the file can be imported, and its classes know their module.
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.resolve().parent))
+    _guarded(path, lambda: spec.loader.exec_module(module))  # type: ignore[union-attr]
+    return ModelFile(path, module)
+
+
+def load_source(path: Path, weights: Path | None = None) -> Sequential:
+    """Returns the model of a Python FILE or a .keras file, with weights from another file if one is given.
+
+    Raises:
+        ConfigError: it is neither. SavingError: a file with weights does not fit or is damaged.
+    """
+    if path.suffix == ".keras":
+        from seqc.saving import load_model
+
+        model = load_model(path)
+    elif path.suffix == ".py":
+        model = load_file(path).build()
+    else:
+        raise ConfigError(f"A model comes from a .py or .keras file; got {path}.")
+    if weights is not None:
+        model.load_weights(weights)
+    return model
+
+
+def _guarded(path: Path, run: Callable[[], Any]) -> Any:
+    """Returns what a function of the user's file returns; its errors say where in the file they happened."""
+    try:
+        return run()
+    except SeqcError:
+        raise
+    except SyntaxError as error:
+        raise ConfigError(f"{path}:{error.lineno or 0}: {error.msg}.") from error
+    except (Exception, SystemExit) as error:
+        own = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path.resolve()]
+        line = f":{own[-1].lineno}" if own else ""
+        what = "sys.exit() was called" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{path}{line}: {what}") from error
+
+
+def _described(value: Any) -> str:
+    return "None" if value is None else f"a {type(value).__module__}.{type(value).__qualname__}"

@@ -1,0 +1,64 @@
+"""`seqc export`: a model as a verified ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seqc.cli._errors import Debug
+from seqc.cli._output import AsJson, check_folder, screen
+
+
+def export(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="A model FILE (.py, which is run) or a .keras file (only read).")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write.")],
+    weights: Annotated[
+        Path | None, typer.Option(help="Take the weights from this .weights.h5 or .keras file.", show_default=False)
+    ] = None,
+    opset: Annotated[int, typer.Option(help="Version of the ONNX operators, 13 to 21.")] = 18,
+    input_name: Annotated[str | None, typer.Option(help="Name of the input in the file.", show_default=False)] = None,
+    output_name: Annotated[str | None, typer.Option(help="Name of the output in the file.", show_default=False)] = None,
+    channels_first_input: Annotated[
+        bool, typer.Option("--channels-first-input", help="Take inputs as (batch, channels, ...).")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Compare the file with NumPy before it is written.")
+    ] = True,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Export a model to a verified ONNX file.
+
+    The file is written only if onnxruntime computes what NumPy computes in double precision, at several batch sizes;
+    otherwise nothing is written and the exit code is 1. A FILE gives the weights that its build() makes: to export
+    trained ones, name the .keras file that `seqc train` wrote, or use --weights.
+
+    \b
+    Examples:
+      seqc export out/digits_cnn/digits_cnn.keras -o digits.onnx
+      seqc export model.py --weights trained.weights.h5 -o model.onnx
+      seqc export model.keras -o model.onnx --opset 15 --channels-first-input
+    """
+    with screen(as_json) as show:
+        from seqc.cli._source import load_source
+        from seqc.export.model import export_model
+
+        check_folder(output)
+        model = load_source(source, weights)
+        receipt = export_model(
+            model,
+            output,
+            input_name=input_name,
+            output_name=output_name,
+            opset=opset,
+            channels_first_input=channels_first_input,
+            verify=verify,
+        )
+        show.line(str(receipt))
+        show.result(receipt.to_dict())
+        if source.suffix == ".py" and weights is None:
+            typer.echo(f"Note: the weights are those that {source} makes, trained or not.", err=True)

@@ -1,0 +1,151 @@
+"""`seqc inspect`: what is in a model or in an ONNX file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from seqc.cli._errors import Debug
+from seqc.cli._output import AsJson, Screen, amount, screen, shape_text
+from seqc.cli._sizes import SizeOptions, parse_sizes
+
+
+def inspect(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="An .onnx or .keras file (only read) or a model FILE (.py, which is run)."
+        ),
+    ],
+    size: SizeOptions = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Show the layers of a model, or the nodes of an ONNX file.
+
+    FLOPs are floating-point operations for one sample: a multiplication and the addition after it are two, an
+    element-wise operation is one per element, moving elements is none. They follow from shapes; axes that the model
+    leaves open need --size.
+
+    \b
+    Examples:
+      seqc inspect digits.onnx
+      seqc inspect models/digits_cnn.py
+      seqc inspect speech.keras --size time=100 --json
+    """
+    with screen(as_json) as show:
+        sizes = parse_sizes(size)
+        if source.suffix in (".py", ".keras"):
+            _layers(show, source, sizes)
+        else:
+            _nodes(show, source, sizes)
+
+
+def _layers(show: Screen, source: Path, sizes: Mapping[str, int]) -> None:
+    from seqc.analysis import describe_layers, unknown_sizes
+    from seqc.cli._source import load_source
+    from seqc.export.model import inference_graph
+
+    model = load_source(source)
+    graph = inference_graph(model)
+    facts = describe_layers(model, sizes)
+    (x,), (y,) = graph.inputs[:1], graph.outputs
+    flops = _total([f.flops for f in facts])
+    show.line(f"Model '{model.name}' ({source})")
+    show.rows(
+        [
+            ("input", f"{graph.input_names[0]} {x.type}"),
+            ("output", f"{graph.output_names[0]} {y.type}"),
+            ("parameters", f"{model.count_params():,}"),
+            ("FLOPs", _flops_text(flops, [n for n in unknown_sizes(graph) if n not in sizes])),
+        ]
+    )
+    show.line()
+    rows = [(f.name, f.kind, shape_text(f.shape), f"{f.parameters:,}", amount(f.flops)) for f in facts]
+    show.table(("layer", "class", "output", "parameters", "FLOPs"), rows, right=(3, 4))
+    show.result(
+        {
+            "kind": "model",
+            "source": str(source),
+            "name": model.name,
+            "inputs": [_port(graph.input_names[0], x.type.dtype, x.type.shape)],
+            "outputs": [_port(graph.output_names[0], y.type.dtype, y.type.shape)],
+            "layers": [
+                {"name": f.name, "class": f.kind, "shape": f.shape, "parameters": f.parameters, "flops": f.flops}
+                for f in facts
+            ],
+            "totals": {"layers": len(facts), "parameters": model.count_params(), "flops": flops},
+        }
+    )
+
+
+def _nodes(show: Screen, source: Path, sizes: Mapping[str, int]) -> None:
+    from seqc.cli._onnx import list_nodes, metadata, opsets, ports, read_model
+
+    model = read_model(source)
+    inputs, outputs = ports(model.graph.input), ports(model.graph.output)
+    nodes = list_nodes(model, sizes)
+    kinds = dict(sorted(Counter(n.op for n in nodes).items()))
+    parameters, flops = sum(n.parameters for n in nodes), _total([n.flops for n in nodes])
+    texts, producer = metadata(model), f"{model.producer_name} {model.producer_version}".strip()
+    open_axes = sorted({d for p in inputs for d in p.shape[1:] if isinstance(d, str) and d not in sizes})
+    show.line(f"{source} ({source.stat().st_size:,} bytes)")
+    show.rows(
+        [
+            ("format", f"{opsets(model)}, IR version {model.ir_version}, by {producer or 'nobody named'}"),
+            *(("input", f"{p.name} {p.dtype}{shape_text(p.shape)}") for p in inputs),
+            *(("output", f"{p.name} {p.dtype}{shape_text(p.shape)}") for p in outputs),
+            ("nodes", f"{len(nodes)} ({', '.join(f'{n} {kind}' for kind, n in kinds.items())})"),
+            ("parameters", f"{parameters:,}"),
+            ("FLOPs", _flops_text(flops, open_axes)),
+            *texts.items(),
+        ]
+    )
+    show.line()
+    rows = [
+        (n.name or "-", n.op, _shapes(n.inputs), _shapes(n.outputs), f"{n.parameters:,}", amount(n.flops))
+        for n in nodes
+    ]
+    show.table(("node", "op", "inputs", "outputs", "parameters", "FLOPs"), rows, right=(4, 5))
+    show.result(
+        {
+            "kind": "onnx",
+            "source": str(source),
+            "bytes": source.stat().st_size,
+            "opset": {x.domain: x.version for x in model.opset_import},
+            "ir_version": model.ir_version,
+            "producer": producer,
+            "metadata": texts,
+            "inputs": [_port(p.name, p.dtype, p.shape) for p in inputs],
+            "outputs": [_port(p.name, p.dtype, p.shape) for p in outputs],
+            "nodes": [asdict(n) for n in nodes],
+            "nodes_by_type": kinds,
+            "totals": {"nodes": len(nodes), "parameters": parameters, "flops": flops},
+        }
+    )
+
+
+def _port(name: str, dtype: str, shape: Sequence[Any]) -> dict[str, Any]:
+    return {"name": name, "dtype": dtype, "shape": [d if isinstance(d, int) or d is None else str(d) for d in shape]}
+
+
+def _shapes(shapes: Sequence[Sequence[Any] | None]) -> str:
+    return ", ".join("?" if s is None else shape_text(s) for s in shapes)
+
+
+def _total(flops: Sequence[int | None]) -> int | None:
+    known = [f for f in flops if f is not None]
+    return sum(known) if len(known) == len(flops) else None
+
+
+def _flops_text(flops: int | None, open_axes: Sequence[str]) -> str:
+    if flops is not None:
+        return f"{amount(flops)} per sample"
+    if open_axes:
+        return f"depend on {', '.join(open_axes)}: give " + " ".join(f"--size {name}=N" for name in open_axes)
+    return "not known: there are operators without a rule"

@@ -1,0 +1,66 @@
+"""`seqc train`: from a model FILE to a trained, saved, exported and compared model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seqc.cli._errors import Debug
+from seqc.cli._output import AsJson, screen
+
+
+def train(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The model FILE (.py). It is run.")],
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Instead of FIT's; 1 if neither says.", show_default=False)
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Instead of FIT's; 32 if neither says.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of initial weights, shuffling and dropout.")] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for the results; out/NAME by default.", show_default=False),
+    ] = None,
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw loss curve and confusion matrix.")] = True,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="A trial on the first N samples of each set; TARGET is not enforced.", show_default=False
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Train, test, save, export and compare a model.
+
+    Writes NAME.keras (Keras opens it), NAME.onnx (verified before it is written) and, with matplotlib, pictures of
+    the training. The exit code is 1 if a metric of TARGET is missed, or if onnxruntime and NumPy predict different
+    classes (for a regression: different numbers).
+
+    \b
+    A model FILE is Python. It has
+      build()  returns a seqc.Sequential; or a global `model` instead
+      data()   returns ((x_train, y_train), (x_test, y_test))
+      TARGET   optional: test metrics to reach, {"accuracy": 0.98}; lower is
+               better for names with loss, error, mae or mse
+      FIT      optional: arguments of fit, {"epochs": 10, "batch_size": 64}, or
+               a function that returns them (for callbacks)
+
+    The file is run as your own code, with all your rights: use only files that you trust. A .keras or .onnx file is
+    only read; nothing in it is ever run as code.
+
+    \b
+    Examples:
+      seqc train models/digits_cnn.py
+      seqc train model.py --epochs 3 --limit 500 --no-plots
+      seqc train model.py --seed 1 -o out/second --json > result.json
+    """
+    with screen(as_json) as show:
+        from seqc.cli._training import Options, run
+
+        passed = run(show, Options(file, epochs, batch_size, seed, output or Path("out", file.stem), plots, limit))
+    if not passed:
+        raise typer.Exit(1)

@@ -1,0 +1,147 @@
+"""`seqc verify`: what can be proved about an ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seqc.cli._errors import Debug
+from seqc.cli._output import AsJson, Screen, number, screen
+from seqc.cli._sizes import SizeOptions, parse_sizes
+from seqc.errors import ConfigError, ExportError
+
+if TYPE_CHECKING:
+    import onnx
+
+    from seqc.export.verify import Report
+    from seqc.ir import Graph
+    from seqc.sequential import Sequential
+
+
+def verify(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The .onnx file.")],
+    against: Annotated[
+        Path | None,
+        typer.Option(help="The model it was exported from: a .keras file or a model FILE (.py, which is run)."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights for --against, from a .weights.h5 or .keras file.", show_default=False)
+    ] = None,
+    size: SizeOptions = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Check an ONNX file, alone or against its model.
+
+    With --against, onnxruntime's results are compared with NumPy's in double precision on generated inputs at several
+    batch sizes, as an export does: the largest error must stay within what rounding explains. Without it the file is
+    checked by itself: valid ONNX, loads and runs in onnxruntime, finite results, each sample the same alone as in a
+    batch. The exit code is 1 if anything fails.
+
+    \b
+    Examples:
+      seqc verify digits.onnx --against digits.keras
+      seqc verify model.onnx --against model.py --weights trained.weights.h5
+      seqc verify from_elsewhere.onnx --size time=50
+    """
+    with screen(as_json) as show:
+        _check_options(against, weights, size)
+        sizes = parse_sizes(size)
+        passed = _against(show, model, against, weights) if against else _alone(show, model, sizes)
+    if not passed:
+        raise typer.Exit(1)
+
+
+def _check_options(against: Path | None, weights: Path | None, size: list[str] | None) -> None:
+    if against is None and weights is not None:
+        raise ConfigError("--weights are those of the model given with --against, which is missing.")
+    if against is not None and size:
+        raise ConfigError("--size is for checking a file by itself; with --against, sizes are chosen from the model.")
+
+
+def _against(show: Screen, path: Path, against: Path, weights: Path | None) -> bool:
+    from seqc.cli._onnx import read_bytes, read_model
+    from seqc.cli._source import load_source
+    from seqc.export.verify import compare
+
+    file = read_model(path)
+    model = load_source(against, weights)
+    show.line(f"{path} against {against}, onnxruntime against NumPy in double precision:")
+    try:
+        report = compare(_reference(model, file), read_bytes(path))
+    except ExportError as error:
+        show.line(f"FAILED: they cannot be compared. {error}")
+        show.result({"model": str(path), "against": str(against), "passed": False, "error": str(error), "parity": None})
+        return False
+    show.rows(_parity_rows(report))
+    show.line()
+    if report.passed:
+        show.line("Passed: the file computes what the model computes, on the inputs tried.")
+    else:
+        show.line("FAILED: the file does not compute what the model computes.")
+        if against.suffix == ".py" and weights is None:
+            show.line(f"The model's weights are those that {against} makes; give --weights to compare trained ones.")
+    result = {"passed": report.passed, "error": None, "parity": report.to_dict()}
+    show.result({"model": str(path), "against": str(against), **result})
+    return report.passed
+
+
+def _reference(model: Sequential, file: onnx.ModelProto) -> Graph:
+    """Returns the model's graph with the names and the input layout that the file has."""
+    from seqc.cli._onnx import metadata
+    from seqc.export import rename
+    from seqc.export.model import inference_graph
+    from seqc.passes import accept_channels_first
+
+    graph = inference_graph(model)
+    graph = rename(graph, [x.name for x in file.graph.input], [y.name for y in file.graph.output])
+    return accept_channels_first(graph) if metadata(file).get("seqc.input_layout") == "channels_first" else graph
+
+
+def _parity_rows(report: Report) -> list[tuple[str, str]]:
+    sizes = "; ".join(" ".join(f"{n}={v}" for n, v in s.items()) for s in report.sizes) or "those of the file"
+    rows = [("sizes", sizes)]
+    for check in report.outputs:
+        verdict = check.wrong or f"largest error {check.error:.3g}, {check.budget:.3g} allowed"
+        agreement = check.argmax_agreement
+        same = "" if agreement is None else f", largest element at the same place in {agreement:.1%} of rows"
+        rows.append((check.name, f"{verdict} (numbers up to {number(check.scale)}){same}"))
+    return rows
+
+
+def _alone(show: Screen, path: Path, sizes: dict[str, int]) -> bool:
+    from seqc.cli._onnx import metadata, read_model
+    from seqc.cli._self_check import check_alone
+
+    texts = metadata(read_model(path))
+    checks = check_alone(path, sizes)
+    passed = all(c.passed for c in checks)
+    show.line(f"{path}, {_origin(texts)}:")
+    show.rows([(f"  {_mark(c.passed)}", f"{c.what}: {c.detail}") for c in checks])
+    show.line()
+    show.line("Passed: every check above." if passed else "FAILED: see above.")
+    show.line("Not checked: whether its numbers are those of the model it was made from. For that, use --against.")
+    show.result(
+        {
+            "model": str(path),
+            "against": None,
+            "passed": passed,
+            "checks": [{"name": c.name, "passed": c.passed, "detail": c.detail} for c in checks],
+            "metadata": texts,
+        }
+    )
+    return passed
+
+
+def _origin(texts: dict[str, Any]) -> str:
+    version = texts.get("seqc.version")
+    if version is None:
+        return "not written by seqc"
+    name = f" from the model '{texts['seqc.model']}'" if "seqc.model" in texts else ""
+    return f"written by seqc {version}{name}, inputs {texts.get('seqc.input_layout', 'as they are')}"
+
+
+def _mark(passed: bool) -> str:
+    return "ok" if passed else "FAILED"

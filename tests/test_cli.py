@@ -1,0 +1,151 @@
+"""The command line as a whole: help, versions, exit codes, and what is printed where."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_models import seqc, write
+
+import seqc as package
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = ("train", "export", "verify", "inspect", "predict", "doctor")
+
+
+def run(*arguments: Any, cwd: Path = ROOT, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    """Runs `python -m seqc` as a user would."""
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "runtime"), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "seqc", *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": paths}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout)
+
+
+def test_version_is_that_of_the_package() -> None:
+    assert seqc("--version").stdout == f"seqc {package.__version__}\n"
+
+
+def test_help_names_every_command_and_the_exit_codes() -> None:
+    text = seqc("--help").stdout
+    assert all(f"\n  {name} " in text for name in COMMANDS)
+    assert "1 a target or check failed" in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_every_command_has_examples_and_no_decoration(command: str) -> None:
+    text = seqc(command, "--help").stdout
+    assert f"Examples:\n    seqc {command}" in text
+    assert "--json" in text
+    assert "--debug" in text
+    assert not set(text) & set("╭│─\x1b")
+
+
+def test_the_help_of_train_explains_model_files_and_warns_that_they_are_run() -> None:
+    text = " ".join(seqc("train", "--help").stdout.split())
+    for word in ("build()", "data()", "TARGET", "FIT", "`model`"):
+        assert word in text
+    assert "The file is run as your own code" in text
+
+
+def test_without_a_command_the_help_is_shown() -> None:
+    result = seqc(code=2)
+    assert "Commands:" in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit"], "No such command 'fit'"),
+        (["train"], "Missing argument 'FILE'"),
+        (["train", "x.py", "--epochs", "0"], "0 is not in the range x>=1"),
+        (["export", "x.py"], "Missing option '--output'"),
+        (["predict", "m.onnx", "x.npy", "-o", "y.npy", "--device", "tpu"], "'tpu' is not one of"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_says_what_is_wrong(arguments: list[str], message: str) -> None:
+    assert message in seqc(*arguments, code=2).stderr
+
+
+def test_python_dash_m_seqc_runs_and_reports_errors_without_a_traceback(tmp_path: Path) -> None:
+    done = run("inspect", "absent.onnx", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == "Error: There is no file absent.onnx.\n"
+
+
+def test_debug_adds_the_traceback(tmp_path: Path) -> None:
+    text = seqc("inspect", tmp_path / "absent.onnx", "--debug", code=2).stderr
+    assert "Traceback (most recent call last)" in text
+    assert text.splitlines()[-1].startswith("Error: There is no file")
+
+
+def test_an_error_of_the_system_names_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    folder = tmp_path / "taken"
+    folder.write_text("a file where the folder should be")
+    assert f"Error: {folder}: File exists" in seqc("train", path, "-o", folder, code=2).stderr
+
+
+def test_an_unexpected_error_is_one_line_that_asks_for_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr("seqc.cli._onnx.read_model", broken)
+    text = seqc("inspect", tmp_path / "m.onnx", code=2).stderr
+    assert text.startswith("Error: an unexpected ZeroDivisionError: by nothing\nThis is probably a mistake in seqc.")
+
+
+def test_an_interrupt_ends_with_130(tmp_path: Path) -> None:
+    path = write(tmp_path, "def build():\n    raise KeyboardInterrupt\n")
+    done = run("inspect", path)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    code = f"{sys.executable} -m seqc inspect {path} | head -c 1"
+    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        ["bash", "-c", code], cwd=ROOT, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True
+    )
+    assert done.stdout == "M"
+    assert "Error" not in done.stderr
+
+
+def test_json_stays_alone_on_standard_output_when_the_file_prints(tmp_path: Path) -> None:
+    path = write(tmp_path, "print('hello from the file')\n" + (tmp_path / write(tmp_path)).read_text())
+    done = run("inspect", path, "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("{\n")
+    assert done.stdout.endswith("}\n")
+    assert "hello from the file" in done.stderr
+
+
+def test_help_comes_at_once() -> None:
+    times = []
+    for _ in range(5):  # the best of several: a busy machine makes any single one slow
+        start = time.perf_counter()
+        assert run("--help").returncode == 0
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.5
+
+
+def test_the_command_line_loads_heavy_packages_only_when_they_are_needed() -> None:
+    code = "import sys, seqc.cli; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    heavy = {"onnx", "onnxruntime", "h5py", "matplotlib", "seqc_runtime"}
+    assert not set(loaded.stdout.split()) & heavy
+
+
+def test_import_seqc_does_not_import_the_command_line() -> None:
+    code = "import sys, seqc; print('seqc.cli' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout == "False\n"
