@@ -1,6 +1,6 @@
 """Times one framework on one workload in a fresh process and prints one JSON object.
 
-    python worker.py seqc|keras WORKLOAD
+python worker.py seqc|keras WORKLOAD
 """
 
 from __future__ import annotations
