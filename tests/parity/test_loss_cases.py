@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
+from graph_runs import Run, on_numpy, on_onnxruntime
 from oracle import Case, cases, kept_cases, parameters
 from seqc import losses, ops
 from seqc.autodiff import gradients
-from seqc.backends.numpy import Plan
 from seqc.dims import symbol
 from seqc.ir import Graph, Value, constant, input_value
 
@@ -25,7 +26,7 @@ def make(case: Case) -> Any:
     return getattr(losses, case.facts["class"])(**case.facts["kwargs"])
 
 
-def value_and_gradient(loss: Any, case: Case, y_true: Any, y_pred: Value, weight: Any) -> tuple[Value, Value]:
+def value_and_gradient(loss: Any, y_true: Any, y_pred: Value, weight: Any) -> tuple[Value, Value]:
     value = loss(y_true, y_pred, weight)
     return value, gradients(value if value.ndim == 0 else ops.sum(value), [y_pred])[0]
 
@@ -33,13 +34,12 @@ def value_and_gradient(loss: Any, case: Case, y_true: Any, y_pred: Value, weight
 @pytest.mark.parametrize("case", parameters(CASES))
 def test_loss_on_arrays_has_the_recorded_value_and_gradient(case: Case) -> None:
     a = case.arrays
-    value, grad = value_and_gradient(make(case), case, a["y_true"], constant(a["y_pred"]), a.get("sample_weight"))
+    value, grad = value_and_gradient(make(case), a["y_true"], constant(a["y_pred"]), a.get("sample_weight"))
     case.check("value", value)
     case.check("grad", grad)
 
 
-@pytest.mark.parametrize("case", parameters(CASES))
-def test_loss_in_a_graph_of_any_batch_size_has_the_recorded_value_and_gradient(case: Case) -> None:
+def check_graph(case: Case, prepare: Callable[[Graph], Run]) -> None:
     if case.id == "MeanSquaredError-square_r3_w-sample":
         pytest.skip("weights per sample that only fit because there are as many steps are refused in a graph")
     names = [name for name in ("y_true", "y_pred", "sample_weight") if name in case.arrays]
@@ -49,11 +49,21 @@ def test_loss_in_a_graph_of_any_batch_size_has_the_recorded_value_and_gradient(c
         shape = case.arrays[name].shape
         leading = symbol("batch") if shape[:1] == (batch,) else shape[0]
         inputs[name] = input_value(name, case.arrays[name].dtype.name, (leading, *shape[1:]))
-    value, grad = value_and_gradient(make(case), case, inputs["y_true"], inputs["y_pred"], inputs.get("sample_weight"))
-    plan = Plan(Graph(tuple(inputs.values()), (value, grad), ("value", "grad")))
-    got_value, got_grad = plan.run([case.arrays[name] for name in names])
+    value, grad = value_and_gradient(make(case), inputs["y_true"], inputs["y_pred"], inputs.get("sample_weight"))
+    run = prepare(Graph(tuple(inputs.values()), (value, grad), ("value", "grad")))
+    got_value, got_grad = run([case.arrays[name] for name in names])
     case.check("value", got_value)
     case.check("grad", got_grad)
+
+
+@pytest.mark.parametrize("case", parameters(CASES))
+def test_loss_in_a_graph_of_any_batch_size_has_the_recorded_value_and_gradient(case: Case) -> None:
+    check_graph(case, on_numpy)
+
+
+@pytest.mark.parametrize("case", parameters(KEPT))
+def test_loss_on_onnxruntime_has_the_recorded_value_and_gradient(case: Case) -> None:
+    check_graph(case, on_onnxruntime)
 
 
 @pytest.mark.parametrize("case", parameters(KEPT))

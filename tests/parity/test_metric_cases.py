@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
+from graph_runs import Run, on_numpy, on_onnxruntime
 from oracle import Case, cases, kept_cases, parameters
 from seqc import metrics
-from seqc.backends.numpy import Plan
 from seqc.dims import symbol
 from seqc.ir import Graph, input_value
 from seqc.tracing import Trace, tracing
@@ -54,26 +55,34 @@ def test_metric_on_arrays_has_the_recorded_results(case: Case) -> None:
     check_state(case, metric)
 
 
-@pytest.mark.parametrize("case", parameters(CASES))
-def test_metric_in_a_graph_of_any_batch_size_has_the_recorded_results(case: Case) -> None:
+def check_graphs(case: Case, prepare: Callable[[Graph], Run]) -> None:
     metric = make(case)
     for k in range(3):
         names, trace = batch_of(case, k), Trace()
         with tracing(trace):
             inputs = {n: _symbolic(n, case.arrays[n]) for n in names}
-            metric.update_state(
-                *(x for n, x in inputs.items() if "weight" not in n), sample_weight=inputs.get(f"sample_weight_{k}")
-            )
+            labels = [x for n, x in inputs.items() if "weight" not in n]
+            metric.update_state(*labels, sample_weight=inputs.get(f"sample_weight_{k}"))
             result = metric.result()
         reads, writes = list(trace.reads), list(trace.updates)
         leaves = (*inputs.values(), *trace.reads.values())
         outputs = (result, *trace.updates.values())
-        plan = Plan(Graph(leaves, outputs, tuple(map(str, range(len(outputs))))))
-        got, *news = plan.run([*(case.arrays[n] for n in names), *(v.array for v in reads)])
+        run = prepare(Graph(leaves, outputs, tuple(f"y{i}" for i in range(len(outputs)))))
+        got, *news = run([*(case.arrays[n] for n in names), *(v.array for v in reads)])
         for variable, new in zip(writes, news, strict=True):
             variable.assign(new)
         case.check(f"result_{k}", got)
     check_state(case, metric)
+
+
+@pytest.mark.parametrize("case", parameters(CASES))
+def test_metric_in_a_graph_of_any_batch_size_has_the_recorded_results(case: Case) -> None:
+    check_graphs(case, on_numpy)
+
+
+@pytest.mark.parametrize("case", parameters(KEPT))
+def test_metric_on_onnxruntime_has_the_recorded_results(case: Case) -> None:
+    check_graphs(case, on_onnxruntime)
 
 
 def _symbolic(name: str, array: np.ndarray[Any, Any]) -> Any:

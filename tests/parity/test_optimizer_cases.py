@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from graph_runs import Run, on_numpy, on_onnxruntime
 from oracle import Case, cases, kept_cases, parameters
 from seqc import optimizers
-from seqc.backends.numpy import Plan
 from seqc.ir import Array, Graph, as_value, input_value
 from seqc.optimizers import schedules
 from seqc.tracing import Trace, Variable, tracing
@@ -45,7 +45,7 @@ def at_once(optimizer: Any, variables: list[Variable]) -> Take:
     return take
 
 
-def as_one_graph(optimizer: Any, variables: list[Variable]) -> Take:
+def as_one_graph(optimizer: Any, variables: list[Variable], prepare: Callable[[Graph], Run] = on_numpy) -> Take:
     trace = Trace(training=True)
     with tracing(trace):
         grads = [input_value(f"g{i}", v.dtype, v.shape) for i, v in enumerate(variables)]
@@ -53,10 +53,10 @@ def as_one_graph(optimizer: Any, variables: list[Variable]) -> Take:
         optimizer.apply(grads)
     reads, writes = list(trace.reads), list(trace.updates)
     outputs = (rate, *trace.updates.values())
-    plan = Plan(Graph((*grads, *trace.reads.values()), outputs, tuple(map(str, range(len(outputs))))))
+    run = prepare(Graph((*grads, *trace.reads.values()), outputs, tuple(f"y{i}" for i in range(len(outputs)))))
 
     def take(arrays: list[Array]) -> Array:
-        before, *news = plan.run([*arrays, *(v.array for v in reads)])
+        before, *news = run([*arrays, *(v.array for v in reads)])
         for variable, new in zip(writes, news, strict=True):
             variable.assign(new)
         return np.array(before)
@@ -64,9 +64,22 @@ def as_one_graph(optimizer: Any, variables: list[Variable]) -> Take:
     return take
 
 
+def on_onnx(optimizer: Any, variables: list[Variable]) -> Take:
+    return as_one_graph(optimizer, variables, on_onnxruntime)
+
+
 @pytest.mark.parametrize("prepare", [at_once, as_one_graph])
 @pytest.mark.parametrize("case", parameters(CASES))
 def test_optimizer_takes_the_recorded_steps(case: Case, prepare: Callable[..., Take]) -> None:
+    check_steps(case, prepare)
+
+
+@pytest.mark.parametrize("case", parameters([case for case in KEPT if case.facts["kind"] == "optimizer"]))
+def test_optimizer_takes_the_recorded_steps_on_onnxruntime(case: Case) -> None:
+    check_steps(case, on_onnx)
+
+
+def check_steps(case: Case, prepare: Callable[..., Take]) -> None:
     optimizer = make(case)
     variables = [Variable(case.arrays[f"v{i}"][0], name=name) for i, name in enumerate(("kernel", "bias"))]
     optimizer.build(variables)
