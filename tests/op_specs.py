@@ -40,7 +40,19 @@ from seqc.ops.normalize import BatchNormalization, LayerNormalization
 from seqc.ops.onnx_rnn import OnnxLSTM, StepOrder, StepRows, TakeSteps
 from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad
 from seqc.ops.random import Dropout, RandomUniform
-from seqc.ops.reduce import ArgMax, Count, LogSoftmax, ReduceMax, ReduceMean, ReduceMin, ReduceProd, ReduceSum, Softmax
+from seqc.ops.reduce import (
+    ArgMax,
+    ArgMin,
+    Count,
+    CumSum,
+    LogSoftmax,
+    ReduceMax,
+    ReduceMean,
+    ReduceMin,
+    ReduceProd,
+    ReduceSum,
+    Softmax,
+)
 from seqc.ops.rnn import LSTM, LSTMGrad
 from seqc.ops.shape import BroadcastLike, Repeat, Reshape, ReshapeLike, Squeeze, StayPut, Transpose, Unsqueeze
 from seqc.ops.slicing import Concat, Pad, Slice, SliceGrad
@@ -133,6 +145,17 @@ def unit(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
 
 def nonzero(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
     return rng.uniform(0.2, 2, size) * rng.choice([-1.0, 1.0], size)
+
+
+def with_zeros(count: int) -> Draw:
+    """So many zeros in each row, none elsewhere."""
+
+    def draw(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
+        numbers = nonzero(rng, size, before)
+        numbers[..., :count] = 0
+        return rng.permuted(numbers, axis=-1)
+
+    return draw
 
 
 def coin(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
@@ -251,9 +274,16 @@ def _reduce_rows() -> Iterator[OpSpec]:
     for kind in (ReduceSum, ReduceMax, ReduceMin, ReduceProd):
         yield row(kind((1,)), whole("batch", 4, 3), note="int")
     yield row(ReduceProd((1,)), real("batch", 4, draw=nonzero))
+    yield row(ReduceProd((1,)), real("batch", 4, draw=with_zeros(1)), note="one-zero")
+    yield row(ReduceProd((1,)), real("batch", 4, draw=with_zeros(2)), note="two-zeros")
     yield row(ReduceProd((0, 2), True), real("batch", 2, 3, draw=nonzero), note="keepdims")
     for axis in (0, 2):
         yield row(ArgMax(axis), still("batch", 3, 4), note=f"axis{axis}")
+        yield row(ArgMin(axis), still("batch", 3, 4), note=f"axis{axis}")
+    yield row(CumSum(1), real("batch", 4, 2))
+    yield row(CumSum(0), real("batch", 4), note="over-batch")
+    yield row(CumSum(2, True), real("batch", "time", 3), note="reverse")
+    yield row(CumSum(1), whole("batch", 4), note="int")
     yield row(Count((1, 2)), real("batch", 3, 4))
     yield row(Count((0, 2)), real("batch", 3, "time"), note="symbolic")
     for softmax in (Softmax, LogSoftmax):
@@ -278,8 +308,9 @@ def _shape_rows() -> Iterator[OpSpec]:
     yield row(Transpose((2, 0, 1)), real("batch", "time", 3), note="batch-moves")
     yield row(Unsqueeze((0, 2)), real("batch", 3))
     yield row(Squeeze((1, 3)), real("batch", 1, 3, 1))
-    for axis in (0, 2):
-        yield row(Concat(axis), real("batch", 2, 3), real("batch", 2, 3), note=f"axis{axis}")
+    yield row(Concat(2), real("batch", 2, 3), real("batch", 2, 3))
+    yield row(Concat(0), real(2, 3), real("batch", 3), real(1, 3), note="symbolic-axis")
+    yield row(Concat(0), still("batch", 3), still("batch", 3), note="two-symbolic")
     yield row(Concat(1), real("batch", 2, 3), real("batch", 4, 3), real("batch", 1, 3), note="three")
     for note, cut in _cuts().items():
         x = real("batch", "time", 7)
@@ -354,6 +385,7 @@ def _conv_rows() -> Iterator[OpSpec]:
     yield from _convolution("depthwise", image, (3, 3, 1, 6), groups=2, strides=(2, 2), padding="same")
     yield from _convolution("pads", image, (3, 3, 2, 3), padding=((2, 0), (1, 3)), strides=(2, 1))
     yield from _convolution("kernel-over-image", ("batch", 2, 3, 2), (5, 4, 2, 3), padding="same")
+    yield from _convolution("pointwise", image, (1, 1, 2, 4))
     yield from _convolution("window-of-one", image, (1, 1, 2, 4), strides=(2, 2))
     yield from _convolution("free", free, (3, 3, 2, 3))
     yield from _convolution("free-same", free, (3, 2, 2, 3), padding="same")
@@ -401,14 +433,13 @@ def _pool_rows() -> Iterator[OpSpec]:
 _UNITS, _FEATURES = 3, 2
 _WEIGHTS = (real(_FEATURES, 4 * _UNITS), real(_UNITS, 4 * _UNITS), real(4 * _UNITS))
 _STATE = (real("batch", _UNITS), real("batch", _UNITS))
-_SEQUENCE = real("batch", "time", _FEATURES)
 _MASK = truth("batch", "time")
 
 
-def _lstm(note: str, *extra: Operand, **attributes: Any) -> Iterator[OpSpec]:
+def _lstm(note: str, *extra: Operand, time: Dim | str = "time", **attributes: Any) -> Iterator[OpSpec]:
     """The LSTM and its gradient, whose operands are what the forward run leaves."""
     op = LSTM(**attributes)
-    inputs = (_SEQUENCE, *_WEIGHTS, *extra)
+    inputs = (real("batch", time, _FEATURES), *_WEIGHTS, *extra)
     yield row(op, *inputs, note=note, results=3)
     results = op.infer(*(ir.Type("bool" if x.dtype == "bool" else "float64", x.dims) for x in inputs))
     count = len(inputs)
@@ -419,6 +450,7 @@ def _lstm(note: str, *extra: Operand, **attributes: Any) -> Iterator[OpSpec]:
 
 def _lstm_rows() -> Iterator[OpSpec]:
     yield from _lstm("plain")
+    yield from _lstm("one-step", time=1)
     yield from _lstm("reverse", reverse=True)
     yield from _lstm("state", *_STATE, has_state=True)
     yield from _lstm("mask", _MASK, has_mask=True)
@@ -462,7 +494,6 @@ SPECS: tuple[OpSpec, ...] = (
 
 # Operations without a row, and why.
 EXEMPT: dict[type[ir.Op], str] = {
-    ir.Input: "a leaf that nothing computes",
     ir.Constant: "a leaf; tests/test_ir.py",
     ir.Item: "picks from results; every row with several results uses it",
     StayPut: "the identity of the layout plan; it takes part in no model",

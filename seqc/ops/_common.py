@@ -72,7 +72,9 @@ def broadcast_shapes(op: Op, *shapes: Shape) -> Shape:
         wide = sizes - {1}
         if len(wide) > 1:
             shown = " and ".join(str(list(s)).replace("'", "") for s in shapes)
-            raise ShapeError(f"{op.name} cannot broadcast shapes {shown}: sizes {sorted(map(str, wide))} differ.")
+            raise ShapeError(
+                f"{op.name} cannot broadcast shapes {shown}: sizes {' and '.join(sorted(map(str, wide)))} differ."
+            )
         result.append(wide.pop() if wide else 1)
     return tuple(result)
 

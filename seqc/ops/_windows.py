@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,11 +63,18 @@ class Window:
     def static_pads(self, spatial: tuple[Dim, ...]) -> tuple[tuple[int, int], ...] | None:
         """Returns the pads if they are the same for every size of the symbolic axes, else None."""
         if self.padding == "same" and not all(
-            isinstance(d, int) or self.strides[i] == 1 for i, d in enumerate(spatial)
+            isinstance(d, int) or self.strides[i] == 1 or self.extent(i) == 1 for i, d in enumerate(spatial)
         ):
             return None
-        # With stride 1 the pads depend on the window alone; any size larger than it stands for all.
+        # With stride 1 the pads depend on the window alone; any size larger than it stands for all. A window of one
+        # element needs none.
         return self.pads(tuple(d if isinstance(d, int) else 1 << 20 for d in spatial))
+
+    def overstepped(self, spatial: tuple[Dim, ...]) -> tuple[int, ...]:
+        """Returns the axes of unknown size where "same" padding may leave elements at the end that no window sees."""
+        if self.static_pads(spatial) is not None:
+            return ()
+        return tuple(i for i, d in enumerate(spatial) if not isinstance(d, int) and self.strides[i] > self.extent(i))
 
     def onnx_attributes(self, spatial: tuple[Dim, ...]) -> dict[str, Any]:
         """Returns strides, dilations and pads as ONNX names them: explicit pads wherever they can be known."""
@@ -105,8 +112,7 @@ class Window:
 
     def patches(self, x: Array) -> Array:
         """Returns a view (batch, *out, *size, channels) of a padded channels-last array."""
-        rank = len(self.size)
-        out = [(x.shape[1 + i] - self.extent(i)) // self.strides[i] + 1 for i in range(rank)]
+        out = dims.known(replace(self, padding="valid").out_sizes("Conv", x.shape[1:-1]))
         step = x.strides[1:-1]
         shape = (x.shape[0], *out, *self.size, x.shape[-1])
         strides = (

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from seqc.errors import ConfigError
+from seqc.errors import ConfigError, DTypeError, ShapeError
 from seqc.ir import Array, Emitter, Op, Type, Value, apply
-from seqc.ops._common import check_count, scalar
+from seqc.ops._common import broadcast_shapes, check_count, check_float, check_same_dtype, scalar
 from seqc.ops.elementwise import cast
 
 # The multiplier of T. Mueller's 32-bit integer hash. It is below 2^31, so that a product with a 32-bit number fits the
@@ -31,14 +31,20 @@ def _mix(x: Any) -> Any:
 class RandomUniform(Op):
     """Uniform numbers in [0, 1) of the shape of the first operand; seed and step are int64 scalars.
 
-    `stream` tells apart the generators of one graph. Each number is a 24-bit hash of its position, exact in float32.
+    `stream` tells apart the generators of one graph. Each number is a 24-bit hash of its position, exact in float32. As
+    the batch is the first axis, a sample's numbers depend on its place in the batch and not on how many come after it.
     """
 
     stream: int
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 3)
-        return types[0]
+        like, *keys = types
+        if like.dtype not in ("float32", "float64"):
+            raise DTypeError(f"RandomUniform gives float32 or float64, whose steps are fine enough; got {like}.")
+        if any(key != Type("int64", ()) for key in keys):
+            raise DTypeError(f"RandomUniform needs seed and step as int64 scalars; got {', '.join(map(str, keys))}.")
+        return like
 
     def eval(self, *arrays: Array) -> Any:
         like, seed, step = arrays
@@ -90,7 +96,12 @@ class Dropout(Op):
         check_count(self, types, 2)
         if not 0 <= self.rate < 1:
             raise ConfigError(f"Dropout needs a rate in [0, 1); got {self.rate}.")
-        return types[0]
+        check_float(self, *types)
+        check_same_dtype(self, *types)
+        x, uniform = types
+        if broadcast_shapes(self, x.shape, uniform.shape) != x.shape:
+            raise ShapeError(f"Dropout of {x} needs uniform numbers that broadcast to it; got {uniform}.")
+        return x
 
     def eval(self, *arrays: Array) -> Any:
         x, uniform = arrays

@@ -14,7 +14,7 @@ import numpy as np
 
 from seqc.errors import ConfigError, NoGradientError, ShapeError
 from seqc.ir import Array, Op, Type, Value, apply_many, items
-from seqc.ops._common import check_float, check_rank, check_same_dtype
+from seqc.ops._common import check_count, check_float, check_rank, check_same_dtype
 from seqc.ops._gates import GATES
 from seqc.ops.shape import zeros_like
 
@@ -40,17 +40,20 @@ class LSTM(Op):
         for name in (self.activation, self.recurrent_activation):
             if name not in GATES:
                 raise ConfigError(f"LSTM has no fused activation {name!r}; it knows {', '.join(GATES)}.")
-        x, w, r, b = types[:4]
+        check_count(self, types, 4 + 2 * self.has_state + self.has_mask)
+        x, w, r, b, h, c, mask = self.unpack(types)
         check_rank(self, x, 3)
         check_float(self, x)
-        check_same_dtype(self, x, w, r, b)
+        check_same_dtype(self, *(t for t in (x, w, r, b, h, c) if t is not None))
         units = r.shape[0]
         if w.shape != (x.shape[2], 4 * units) or r.shape != (units, 4 * units) or b.shape != (4 * units,):
             raise ShapeError(f"LSTM of {units} units cannot apply {w}, {r}, {b} to {x}.")
         batch, time = x.shape[:2]
-        if self.has_mask and types[-1].shape != (batch, time):
-            raise ShapeError(f"LSTM needs a mask of shape ({batch}, {time}); got {types[-1]}.")
         steps, last = x.with_shape((batch, time, units)), x.with_shape((batch, units))
+        if any(state is not None and state != last for state in (h, c)):
+            raise ShapeError(f"LSTM needs initial states {last}; got {h} and {c}.")
+        if mask is not None and mask != Type("bool", (batch, time)):
+            raise ShapeError(f"LSTM needs a mask bool[{batch}, {time}]; got {mask}.")
         return steps, last, last, x.with_shape((batch, time, 4 * units)), steps, steps
 
     def unpack(self, operands: Sequence[Any]) -> tuple[Any, ...]:
@@ -149,7 +152,7 @@ class LSTMGrad(Op):
             if mask is not None:
                 g_h, g_c = g_h + keep_h, g_c + keep_c
         flat = dz.reshape(-1, 4 * units)
-        dx = np.swapaxes((flat @ w.T).reshape(time, batch, -1), 0, 1)
+        dx = np.swapaxes((flat @ w.T).reshape(time, batch, x.shape[2]), 0, 1)
         dw = np.swapaxes(x, 0, 1).reshape(-1, x.shape[2]).T @ flat
         dr = previous_h.reshape(-1, units).T @ flat
         grads = (dx, dw, dr, flat.sum(0))

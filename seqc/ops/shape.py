@@ -15,7 +15,7 @@ from seqc.dims import Dim
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Array, Emitter, Op, Shape, Type, Value, apply, as_value
 from seqc.layout import Arrangement, Layout, Merged, arrange_elementwise, is_natural
-from seqc.ops._common import broadcast_shapes, check_count, dtype_name, normalize_axes, normalize_axis
+from seqc.ops._common import broadcast_shapes, check_axes, check_count, dtype_name, normalize_axes, normalize_axis
 
 
 @dataclass(frozen=True, repr=False)
@@ -252,7 +252,8 @@ class Squeeze(Op):
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 1)
         (x,) = types
-        if any(x.shape[a] != 1 for a in normalize_axes(self, self.axes, x.rank)):
+        check_axes(self, self.axes, x)
+        if any(x.shape[a] != 1 for a in self.axes):
             raise ShapeError(f"Squeeze of axes {self.axes} needs size 1 there; got {x}.")
         return x.with_shape(d for i, d in enumerate(x.shape) if i not in self.axes)
 

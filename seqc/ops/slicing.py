@@ -13,7 +13,7 @@ from seqc.dims import Dim
 from seqc.errors import ConfigError, NoGradientError, ShapeError
 from seqc.ir import Array, Emitter, Op, Type, Value, apply, as_value
 from seqc.layout import Arrangement, Layout, Merged, axis_of, is_natural, natural, position
-from seqc.ops._common import as_operands, check_count, check_same_dtype, normalize_axes, normalize_axis
+from seqc.ops._common import as_operands, check_axes, check_count, check_same_dtype, normalize_axes, normalize_axis
 from seqc.ops.shape import Squeeze, expand_dims
 
 
@@ -26,6 +26,7 @@ class Concat(Op):
     def infer(self, *types: Type) -> Type:
         check_same_dtype(self, *types)
         first = types[0]
+        check_axes(self, (self.axis,), first)
         for other in types[1:]:
             if other.rank != first.rank or any(
                 a != b for i, (a, b) in enumerate(zip(first.shape, other.shape, strict=True)) if i != self.axis
@@ -94,7 +95,7 @@ class Slice(Op):
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 1)
         shape = list(types[0].shape)
-        normalize_axes(self, self.axes, len(shape))
+        check_axes(self, self.axes, types[0])
         for axis, start, stop, step in zip(self.axes, self.starts, self.stops, self.steps, strict=True):
             shape[axis] = self._length(shape[axis], start, stop, step)
         return types[0].with_shape(shape)
