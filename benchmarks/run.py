@@ -16,7 +16,6 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -108,8 +107,9 @@ def conditions(frameworks: list[str], rounds: int) -> list[str]:
         versions.append("Keras absent (set SEQC_PEER_PYTHON to compare)")
     return [
         f"`make bench` on {os.cpu_count()} cores ({platform.machine()}): {', '.join(versions)}.",
-        f"Each figure is the median of {rounds} fresh processes, frameworks in turn; a step is the faster of two epochs.",
-        "Columns of Keras show its figures in the same run. Compare ratios: the machine is shared and its speed drifts.",
+        f"Each figure is the median of {rounds} fresh processes, frameworks in turn; a step is from the faster of two"
+        " epochs.",
+        "Columns of Keras show its figures in the same run. Compare ratios, not single figures: machines drift.",
     ]
 
 
