@@ -10,13 +10,8 @@ from typing import Annotated
 import typer
 
 from seqc._version import __version__
+from seqc.cli import doctor, export, inspect, predict, train, verify
 from seqc.cli._errors import Commands
-from seqc.cli.doctor import doctor
-from seqc.cli.export import export
-from seqc.cli.inspect import inspect
-from seqc.cli.predict import predict
-from seqc.cli.train import train
-from seqc.cli.verify import verify
 
 EXIT_CODES = (
     "Exit codes: 0 all is well, 1 a target or check failed, 2 the command could not be carried out, 130 stopped."
@@ -33,7 +28,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, export, verify, inspect, predict, doctor):
+for command in (
+    train.train,
+    export.export,
+    verify.verify,
+    inspect.inspect,
+    predict.predict,
+    doctor.doctor,
+):
     app.command()(command)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from seqc.ir import Array
+from seqc.losses import object_name
 
 BATCH_SIZE = 128
 RUNS = 5
@@ -69,16 +70,17 @@ def compare_predictions(ours: Array, theirs: Array, loss: Any) -> Comparison:
 def classes(predictions: Array, loss: Any) -> Array | None:
     """Returns the class each prediction stands for, or None where it stands for a number.
 
-    Losses with "crossentropy" or "hinge" in their names are about classes: the largest of several scores, or for one
-    score, and for several that are right independently, whether it passes the middle.
+    Loss functions with "crossentropy" or "hinge" in their names are about classes: the largest of several scores, or
+    for one score, and for several that are right independently, whether it passes the middle.
     """
-    name = str(getattr(loss, "name", loss) or "").lower()
+    name = object_name(getattr(loss, "fn", loss)).lower()
     if "crossentropy" not in name and "hinge" not in name:
         return None
     independent = name.startswith("binary") or ("hinge" in name and "categorical" not in name)
     if predictions.shape[-1] > 1 and not independent:
         return np.asarray(predictions.argmax(-1))
-    middle = 0.0 if "hinge" in name or getattr(loss, "from_logits", False) else 0.5
+    logits = getattr(loss, "fn_kwargs", {}).get("from_logits", False)
+    middle = 0.0 if "hinge" in name or logits else 0.5
     return np.asarray((predictions > middle).astype(np.int64))
 
 

@@ -57,9 +57,9 @@ def read_model(path: Path) -> onnx.ModelProto:
     Raises:
         DataError: it is not there or not ONNX.
     """
-    model = onnx.ModelProto()
+    model, content = onnx.ModelProto(), read_bytes(path)
     try:
-        model.ParseFromString(read_bytes(path))
+        model.ParseFromString(content)
     except Exception as error:  # protobuf's error types differ between its implementations
         raise DataError(f"{path} is not an ONNX file, or is damaged: {error}") from error
     if not model.HasField("graph"):
@@ -137,7 +137,8 @@ def _infer(model: onnx.ModelProto, sizes: Mapping[str, int]) -> onnx.ModelProto:
     for value in copy.graph.output:
         value.type.tensor_type.ClearField("shape")
     try:
-        return onnx.shape_inference.infer_shapes(copy, data_prop=True)
+        # Strictly where the user says what sizes there are: an error is about them then.
+        return onnx.shape_inference.infer_shapes(copy, data_prop=True, strict_mode=bool(sizes))
     except onnx.shape_inference.InferenceError as error:
         shown = ", ".join(f"{name}={size}" for name, size in sizes.items())
         raise DataError(f"The model does not work at these sizes ({shown}): {error}") from error

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from seqc import losses
 from seqc.cli._compare import (
     BATCH_SIZE,
     RUNS,
@@ -191,7 +190,7 @@ def _compare_backends(model: Sequential, loaded: Any, data: Data) -> tuple[Compa
     """Returns how the predictions compare, and the classes that the exported file predicts, if it predicts classes."""
     ours = model.predict(data.x_test, batch_size=BATCH_SIZE, verbose=0)
     theirs = loaded.predict(_as_declared(data.x_test, loaded), batch_size=BATCH_SIZE)
-    loss = losses.get(model.loss)
+    loss = model._need_compiled().loss
     return compare_predictions(ours, theirs, loss), classes(theirs, loss)
 
 

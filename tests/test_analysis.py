@@ -1,0 +1,98 @@
+"""How many operations a model needs: by hand, for every operation, and the same for layers and for ONNX nodes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import seqc as keras
+from op_specs import SPECS
+from seqc import analysis
+from seqc.analysis import count_flops, describe_layers
+from seqc.ops.elementwise import Elementwise
+
+layers = keras.layers
+
+BY_HAND = [
+    ("Conv", [(1, 3, 8, 8), (16, 3, 5, 5), (16,)], [(1, 16, 4, 4)], {}, 2 * 256 * 75 + 256),
+    ("Conv", [(1, 8, 8, 3), (5, 5, 3, 16)], [(1, 4, 4, 16)], {"channels_last": True}, 2 * 256 * 75),
+    ("Conv", [(1, 8, 6, 6), (8, 1, 3, 3)], [(1, 8, 4, 4)], {}, 2 * 128 * 9),
+    ("ConvTranspose", [(1, 4, 3, 3), (4, 2, 2, 2)], [(1, 2, 6, 6)], {}, 2 * 36 * 8),
+    ("MatMul", [(5, 2, 3), (3, 4)], [(5, 2, 4)], {}, 2 * 40 * 3),
+    ("Gemm", [(2, 3), (3, 4), (4,)], [(2, 4)], {}, 2 * 8 * 3 + 8),
+    ("Gemm", [(3, 2), (3, 4)], [(2, 4)], {}, 2 * 8 * 3),
+    ("LSTM", [(7, 1, 3), (2, 20, 3), (2, 20, 5)], [(7, 2, 1, 5)], {}, 14 * (2 * 4 * 5 * 8 + 17 * 5)),
+    ("GRU", [(1, 7, 3), (3, 15), (5, 15)], [(1, 7, 5)], {"channels_last": True}, 7 * (2 * 3 * 5 * 8 + 14 * 5)),
+    ("MaxPool", [(1, 2, 8, 8)], [(1, 2, 4, 4)], {"window": 9}, 32 * 9),
+    ("GlobalAveragePool", [(1, 2, 8, 8)], [(1, 2, 1, 1)], {}, 128),
+    ("Softmax", [(1, 10)], [(1, 10)], {}, 50),
+    ("BatchNormalization", [(1, 2, 3, 3)], [(1, 2, 3, 3)], {}, 36),
+    ("Add", [(1, 10), (10,)], [(1, 10)], {}, 10),
+    ("Transpose", [(1, 10)], [(10, 1)], {}, 0),
+    ("NoSuchOperator", [(1, 10)], [(1, 10)], {}, None),
+]
+
+
+@pytest.mark.parametrize(("op", "inputs", "outputs", "options", "expected"), BY_HAND, ids=[c[0] for c in BY_HAND])
+def test_operations_counted_by_hand(op: str, inputs: Any, outputs: Any, options: Any, expected: int | None) -> None:
+    assert count_flops(op, inputs, outputs, **options) == expected
+
+
+def test_every_operation_of_a_forward_pass_has_a_rule() -> None:
+    known = {*analysis._MOVES, *analysis._REDUCTIONS, *analysis._ELEMENTWISE, *analysis._PER_ELEMENT, *analysis._GATES}
+    known |= {"Conv", "ConvInputGrad", "MatMul", "Gemm", "MaxPool", "AveragePool"}
+    ops = {type(spec.op): spec.op for spec in SPECS}
+    without = {
+        kind.__name__
+        for kind in ops
+        if kind.__name__ not in known
+        and not issubclass(kind, Elementwise)
+        and not kind.__name__.endswith("Grad")
+        and not kind.__name__.startswith("Onnx")
+    }
+    assert without == set()
+
+
+IMAGE = [layers.Conv2D(4, 3, activation="relu"), layers.MaxPooling2D(2), layers.Flatten(), layers.Dense(2)]
+MODELS = {
+    "dense": ([layers.Dense(8, activation="gelu"), layers.Dense(3)], (5,)),
+    "conv": (IMAGE, (8, 8, 1)),
+    "conv1d": ([layers.Conv1D(4, 3, strides=2), layers.Flatten(), layers.Dense(2, activation="softmax")], (9, 2)),
+    "lstm": ([layers.LSTM(4), layers.Dense(2, activation="sigmoid")], (6, 3)),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_layers_need_what_their_nodes_need(name: str, tmp_path: Path) -> None:
+    from seqc.cli._onnx import list_nodes, read_model
+
+    stack, shape = MODELS[name]
+    model = keras.Sequential([keras.Input(shape), *stack])
+    model.export(tmp_path / "m.onnx", verify=False)
+    nodes = list_nodes(read_model(tmp_path / "m.onnx"), {})
+    facts = describe_layers(model)
+    assert sum(f.flops or 0 for f in facts) == sum(n.flops or 0 for n in nodes)
+    assert sum(f.parameters for f in facts) == model.count_params()
+    assert all(f.flops is not None for f in facts)
+
+
+def test_layers_are_described_with_shape_and_class() -> None:
+    model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3, name="a"), layers.Dropout(0.5, name="b")])
+    a, b = describe_layers(model)
+    assert (a.name, a.kind, a.shape, a.parameters) == ("a", "Conv2D", (None, 6, 6, 4), 112)
+    assert a.flops == 36 * 4 * 27 * 2 + 36 * 4
+    assert (b.shape, b.parameters, b.flops) == ((None, 6, 6, 4), 0, 0)
+
+
+def test_what_depends_on_weights_alone_counts_nothing() -> None:
+    model = keras.Sequential([keras.Input((6,)), layers.BatchNormalization()])
+    assert describe_layers(model)[0].flops == 12
+
+
+def test_a_nested_model_is_one_layer() -> None:
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.Dense(2)], name="inner")
+    model = keras.Sequential([keras.Input((4,)), inner])
+    (only,) = describe_layers(model)
+    assert (only.name, only.flops) == ("inner", 24 + 3 + 12 + 2)
