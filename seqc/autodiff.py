@@ -33,8 +33,8 @@ def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wrt: Sequen
     order = walk(outputs)
     needed = _dependents(order, set(wrt))
     arrived: dict[Value, list[Value]] = {}
-    for y, g in zip(outputs, cotangents, strict=True):
-        arrived.setdefault(y, []).append(g)
+    for y, cotangent in zip(outputs, cotangents, strict=True):
+        arrived.setdefault(y, []).append(cotangent)
     for y in reversed(order):
         if y not in needed or isinstance(y.op, Item):
             continue

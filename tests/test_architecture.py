@@ -22,6 +22,7 @@ LEVELS = {
     "seqc.utils.silence": 0,
     "seqc.random": 0,
     "seqc.dims": 1,
+    "seqc.operators": 1,
     "seqc.serialization": 1,
     "seqc.ir": 2,
     "seqc.layout": 3,
@@ -124,7 +125,9 @@ def test_a_heavy_package_is_imported_in_one_place_only(package: str) -> None:
 
 def test_the_runtime_never_imports_seqc() -> None:
     for path in (ROOT / "runtime" / "seqc_runtime").rglob("*.py"):
-        names = {target.split(".")[0] for target in imported(ast.parse(path.read_text(encoding="utf-8")), at_load=False)}
+        names = {
+            target.split(".")[0] for target in imported(ast.parse(path.read_text(encoding="utf-8")), at_load=False)
+        }
         assert "seqc" not in names, path.name
 
 

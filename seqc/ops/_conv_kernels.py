@@ -7,6 +7,7 @@ in the processor's cache instead of travelling through memory.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,8 @@ def input_gradient(g: Array, w: Array, shape: tuple[int, ...], window: Window, g
             sent = g[tile][..., width].reshape(-1, filters) @ w[..., width].reshape(-1, filters).T
             columns = sent.reshape(-1, *g.shape[1:-1], *inner)
             for offset, cut in taps:
-                total[tile][(*cut[:-1], depth)] += columns[(..., *offset, slice(None))]  # type: ignore[index]
+                at: tuple[Any, ...] = (..., *offset, slice(None))
+                total[tile][(*cut[:-1], depth)] += columns[at]
     return total
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from keras_files import read_arrays, read_config
-from seqc import serialization
+from keras_files import read_arrays, read_config, require_classes
+from oracle import SHARED, cases
 from seqc.errors import SavingError
 from seqc.saving import load_model, load_weights
-from seqc.serialization import is_object
 
 # What seqc does not do, and how it says so when a file asks for it.
 REFUSED = {
@@ -26,46 +23,13 @@ REFUSED = {
 }
 # Arguments that Keras takes and does not write where they have their default.
 NOT_WRITTEN = {"axis"}
-ORACLE = Path(__file__).resolve().parents[3] / "shared" / "oracle"
+KINDS = ("layers", "models", "training")
 
 
-def cases() -> list[Any]:
-    """Returns the recorded files."""
-    paths = [path for name in ("layers", "models", "training") for path in sorted((ORACLE / name).glob("*.keras"))]
-    found = [pytest.param(path, id=f"{path.parent.name}/{path.stem}") for path in paths]
-    return found or [pytest.param(None, marks=pytest.mark.skip(reason="needs the recorded Keras cases in ../shared"))]
-
-
-def described(value: Any) -> list[dict[str, Any]]:
-    """Returns all objects in a configuration."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
-    return [*([value] if is_object(value) else []), *(d for v in inner for d in described(v))]
-
-
-def require_classes(config: Any) -> None:
-    """Skips a file that needs classes which are not carried."""
-    missing = set()
-    for entry in described(config):
-        try:
-            if entry["class_name"] not in ("DTypePolicy", "function"):
-                serialization.find_class(entry)
-        except SavingError:
-            missing.add(entry["class_name"])
-    if missing:
-        pytest.skip(f"not carried: {', '.join(sorted(missing))}")
-
-
-def assert_close(found: Any, recorded: Any, tolerance: float, what: str) -> None:
-    """Compares as the recordings say: to a tolerance relative to the largest value."""
-    found, recorded = np.asarray(found), np.asarray(recorded)
-    assert found.shape == recorded.shape, what
-    if recorded.dtype.kind != "f":
-        np.testing.assert_array_equal(found, recorded, err_msg=what)
-        return
-    finite = np.isfinite(recorded)
-    np.testing.assert_array_equal(found[~finite], recorded[~finite], err_msg=what)
-    scale = max(1.0, float(np.max(np.abs(recorded[finite]), initial=0.0)))
-    assert np.max(np.abs(found[finite] - recorded[finite]), initial=0.0) <= tolerance * scale, what
+def files() -> list[Any]:
+    """Returns the recorded cases that have a file."""
+    found = [pytest.param(kind, case, id=f"{kind}/{case.id}") for kind in KINDS for case in cases(kind)]
+    return found or [pytest.param("", None, marks=pytest.mark.skip(reason="needs the recorded cases in ../shared"))]
 
 
 def plain(value: Any) -> Any:
@@ -95,35 +59,34 @@ def assert_says_the_same(ours: Any, theirs: Any, where: str) -> None:
         assert ours == theirs, where
 
 
-@pytest.mark.parametrize("path", cases())
-def test_a_file_of_keras_loads_computes_and_is_written_again(path, tmp_path):
+@pytest.mark.parametrize(("kind", "case"), files())
+def test_a_file_of_keras_loads_computes_and_is_written_again(kind, case, tmp_path):
+    path = case.file(".keras")
     config = read_config(path)
     require_classes(config)
-    facts = json.loads(path.with_suffix(".json").read_text())
-    arrays = np.load(path.with_suffix(".npz"))
-    refused = REFUSED.get(f"{path.parent.name}/{path.stem}")
+    refused = REFUSED.get(f"{kind}/{case.id}")
     if refused:
         with pytest.raises(SavingError, match=refused):
             load_model(path)
         return
     model = load_model(path)
     assert model.compiled == bool(config["compile_config"])
-    if path.parent.name != "layers":
-        shapes = [arrays[f"w{i}"].shape for i in range(len(model.weights))]
+    if kind != "layers":
+        shapes = [case.arrays[f"w{i}"].shape for i in range(len(model.weights))]
         assert [w.shape for w in model.get_weights()] == shapes
-    if "y" in arrays and path.parent.name != "training":
-        y = model.predict(arrays["x"], batch_size=len(arrays["x"]), verbose=0)
-        assert_close(y, arrays["y"], facts["tol"].get("y", facts["tol"]["default"]), "y")
-    if path.parent.name == "models":
+    if kind != "training":
+        case.check("y", model.predict(case.arrays["x"], batch_size=len(case.arrays["x"]), verbose=0))
+    if kind == "models":
         for i, weight in enumerate(model.get_weights()):
-            np.testing.assert_array_equal(weight, arrays[f"w{i}"])
+            np.testing.assert_array_equal(weight, case.arrays[f"w{i}"])
 
     again = tmp_path / "again.keras"
     model.save(again)
     assert_says_the_same(plain(read_config(again)), plain(config), "config")
-    theirs = read_arrays(path)
-    for name, array in read_arrays(again).items():
-        assert array.shape == theirs[name].shape, name
+    ours, theirs = read_arrays(again), read_arrays(path)
+    assert sorted(ours) == sorted(theirs)
+    for name, array in ours.items():
+        assert (array.shape, array.dtype) == (theirs[name].shape, theirs[name].dtype), name
         np.testing.assert_array_equal(array, theirs[name], err_msg=name)
     second = load_model(again)
     for a, b in zip(second.get_weights(), model.get_weights(), strict=True):
@@ -132,9 +95,9 @@ def test_a_file_of_keras_loads_computes_and_is_written_again(path, tmp_path):
 
 @pytest.mark.parametrize("name", ["mlp", "bigru", "nested_sequential", "stacked_lstm", "tabular_normalization"])
 def test_weights_that_keras_saved_alone_load(name):
-    path = ORACLE / "models" / f"{name}.keras"
+    path = SHARED / "models" / f"{name}.keras"
     if not path.exists():
-        pytest.skip("needs the recorded Keras cases in ../shared")
+        pytest.skip("needs the recorded cases in ../shared")
     require_classes(read_config(path))
     model = load_model(path, compile=False)
     wanted = model.get_weights()
@@ -147,9 +110,9 @@ def test_weights_that_keras_saved_alone_load(name):
 
 
 def test_functional_models_are_refused_by_name():
-    paths = sorted((ORACLE / "functional").glob("*.keras"))
+    paths = sorted((SHARED / "functional").glob("*.keras"))
     if not paths:
-        pytest.skip("needs the recorded Keras cases in ../shared")
+        pytest.skip("needs the recorded cases in ../shared")
     for path in paths:
         with pytest.raises(ValueError, match=re.escape(f"'{path}' holds a Functional model")):
             load_model(path)
