@@ -1,4 +1,4 @@
-"""Convolution gradients in ONNX over axes whose size is not known before the run: shapes are computed by nodes."""
+"""Windows and convolution gradients in ONNX over axes whose size is not known before the run: nodes compute shapes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from seqc.dims import Dim
 from seqc.ir import Emitter
 from seqc.ops._windows import Window
 
@@ -46,6 +47,22 @@ def emit_kernel_gradient(e: Emitter, window: Window, dtype: str, x: str, g: str)
     # Elements that no window reached, less than a stride of them, would give further rows.
     starts, ends, axes = np.zeros(rank, np.int64), np.array(window.size, np.int64), np.arange(2, rank + 2)
     return e.node("Slice", grads, e.constant(starts), e.constant(ends), e.constant(axes))
+
+
+def emit_crop(e: Emitter, window: Window, spatial: tuple[Dim, ...], x: str) -> str:
+    """Writes a channels-first tensor without the elements at its ends that no window sees.
+
+    onnxruntime takes negative padding from them when it works out SAME_UPPER for strides wider than the window.
+    """
+    axes = window.overstepped(spatial)
+    if not axes:
+        return x
+    at = e.constant(np.array(axes, np.int64) + 2)
+    steps = e.constant(np.array([window.strides[i] for i in axes], np.int64))
+    extents = e.constant(np.array([window.extent(i) for i in axes], np.int64))
+    before_last = e.node("Sub", e.node("Gather", e.node("Shape", x), at, axis=0), e.constant(np.array([1], np.int64)))
+    ends = e.node("Add", e.node("Mul", e.node("Div", before_last, steps), steps), extents)
+    return e.node("Slice", x, e.constant(np.zeros(len(axes), np.int64)), ends, at)
 
 
 def emit_pads(e: Emitter, window: Window, small: str, large: str) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from seqc.ir import Array, Emitter, Op, Type, Value, apply
 from seqc.layout import Arrangement, Layout, channels_first, natural
 from seqc.ops._common import check_count, check_float, check_same_dtype
 from seqc.ops._conv_kernels import correlate, input_gradient, kernel_gradient
-from seqc.ops._conv_sizes import emit_input_gradient, emit_kernel_gradient
+from seqc.ops._conv_sizes import emit_crop, emit_input_gradient, emit_kernel_gradient
 from seqc.ops._windows import Padding, Window
 from seqc.ops.linalg import matmul
 from seqc.ops.reduce import ReduceSum
@@ -137,8 +137,10 @@ class Conv(_Convolution):
         _need_first(self)
         x, w = (v.type for v in y.inputs[:2])
         window = self.window(dims.known(w.shape))
-        attributes = window.onnx_attributes(self.spatial(x.shape))
-        return e.node("Conv", *names, kernel_shape=list(window.size), group=self.groups, **attributes)
+        spatial = self.spatial(x.shape)
+        seen = emit_crop(e, window, spatial, names[0])
+        attributes = {"kernel_shape": list(window.size), "group": self.groups, **window.onnx_attributes(spatial)}
+        return e.node("Conv", seen, *names[1:], **attributes)
 
     def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
         if self.first:

@@ -15,6 +15,7 @@ from seqc.errors import NoGradientError, NoLoweringError, ShapeError
 from seqc.ir import Array, Emitter, Op, Type, Value, apply, constant
 from seqc.layout import Arrangement, Layout, channels_first
 from seqc.ops._common import check_float
+from seqc.ops._conv_sizes import emit_crop
 from seqc.ops._windows import Padding, Window
 from seqc.ops.conv import Conv, ConvInputGrad
 from seqc.ops.shape import ones_like
@@ -64,6 +65,10 @@ class _Pool(Op):
             raise NoLoweringError(f"{self.name} reaches ONNX channels-first: plan the layout before lowering.")
         return {"kernel_shape": list(self.size), **self.window.onnx_attributes(self.spatial(x.shape))}
 
+    def seen(self, e: Emitter, x: Type, name: str) -> str:
+        """Writes what the windows see of the operand."""
+        return emit_crop(e, self.window, self.spatial(x.shape), name)
+
 
 @dataclass(frozen=True, repr=False)
 class MaxPool(_Pool):
@@ -86,7 +91,8 @@ class MaxPool(_Pool):
         return (apply(MaxPoolGrad(self.size, self.strides, self.padding), xs[0], y, g),)
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node("MaxPool", *names, **self.onnx_attributes(y.inputs[0].type))
+        x = y.inputs[0].type
+        return e.node("MaxPool", self.seen(e, x, *names), **self.onnx_attributes(x))
 
 
 @dataclass(frozen=True, repr=False)
@@ -116,6 +122,8 @@ class MaxPoolGrad(_Pool):
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         x, _, g = names
+        if self.window.overstepped(self.spatial(y.type.shape)):
+            raise NoLoweringError(f"{self.name} with strides {self.strides} over {y.type} needs fixed sizes in ONNX.")
         _, where = e.node_many("MaxPool", x, outputs=2, **self.onnx_attributes(y.inputs[0].type))
         shape = e.node("Shape", x)
         flat = e.constant(np.array([-1], np.int64))
@@ -153,7 +161,8 @@ class AveragePool(_Pool):
         return (apply(AveragePoolGrad(self.size, self.strides, self.padding), g, xs[0]),)
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node("AveragePool", *names, count_include_pad=0, **self.onnx_attributes(y.inputs[0].type))
+        x = y.inputs[0].type
+        return e.node("AveragePool", self.seen(e, x, *names), count_include_pad=0, **self.onnx_attributes(x))
 
 
 @dataclass(frozen=True, repr=False)
