@@ -104,7 +104,7 @@ class MeanMetricWrapper(Mean):
         weight = weight_of_mask(sample_weight, carried_mask(y_pred), self.dtype, "sum")
         if weight is not None:
             weight = weight_of_mask(weight, self.valid(y_true, y_pred), self.dtype, "sum")
-        super().update_state(self.fn(y_true, y_pred, **self.fn_kwargs), weight)
+        super().update_state(self.fn(tensor(y_true), tensor(y_pred), **self.fn_kwargs), weight)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

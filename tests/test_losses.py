@@ -1,0 +1,369 @@
+"""Losses beyond the recorded cases: names, masks, messages, users' own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seqc import losses, ops
+from seqc.autodiff import gradients
+from seqc.dims import symbol
+from seqc.errors import ConfigError, DataError
+from seqc.ir import Value, constant, input_value
+from seqc.serialization import register_keras_serializable
+from seqc.tracing import Trace, tracing
+
+BATCH, TIME = symbol("batch"), symbol("time")
+
+
+def number(value: Value) -> float:
+    return float(np.asarray(value).item())
+
+
+# -- names ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("mse", "mean_squared_error"),
+        ("MSE", "mean_squared_error"),
+        ("mae", "mean_absolute_error"),
+        ("mape", "mean_absolute_percentage_error"),
+        ("msle", "mean_squared_logarithmic_error"),
+        ("bce", "binary_crossentropy"),
+        ("kld", "kl_divergence"),
+        ("huber", "huber"),
+        ("sparse_categorical_crossentropy", "sparse_categorical_crossentropy"),
+    ],
+)
+def test_name_stands_for_the_function(name: str, expected: str) -> None:
+    assert losses.get(name).__name__ == expected
+
+
+def test_class_name_stands_for_an_object() -> None:
+    assert isinstance(losses.get("CategoricalCrossentropy"), losses.CategoricalCrossentropy)
+
+
+def test_every_identifier_of_keras_is_known_unless_its_loss_is_left_out(shared_dir: Any) -> None:
+    import json
+
+    known = json.loads((shared_dir / "oracle" / "identifiers.json").read_text())["losses"]
+    left_out = {"CTC", "ctc", "Circle", "circle"}
+    for identifier, meaning in known.items():
+        if identifier in left_out or identifier == "Loss":
+            continue
+        found = losses.get(identifier)
+        assert meaning in (getattr(found, "__name__", ""), type(found).__name__)
+
+
+@pytest.mark.parametrize("identifier", ["foo", 3, {"class_name": "Foo", "config": {}}])
+def test_unknown_loss_is_named(identifier: Any) -> None:
+    with pytest.raises(ConfigError, match="Could not interpret loss identifier: "):
+        losses.get(identifier)
+
+
+def test_none_is_no_loss() -> None:
+    assert losses.get(None) is None
+    assert losses.resolve(None, (None, 1), (None, 1)) is None
+
+
+@pytest.mark.parametrize("name", ["crossentropy", "ce"])
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "expected"),
+    [
+        ((None, 1), (None, 1), "binary_crossentropy"),
+        ((None,), (None, 3), "sparse_categorical_crossentropy"),
+        ((None, 1), (None, 3), "sparse_categorical_crossentropy"),
+        ((None, 3), (None, 3), "categorical_crossentropy"),
+    ],
+)
+def test_crossentropy_is_chosen_by_the_shapes(name: str, y_true: Any, y_pred: Any, expected: str) -> None:
+    loss = losses.resolve(name, y_true, y_pred)
+    assert isinstance(loss, losses.LossFunctionWrapper)
+    assert loss.fn.__name__ == expected
+    assert loss.name == name
+
+
+# -- users' own ----------------------------------------------------------------------------------------------------
+
+
+def pinball(y_true: Any, y_pred: Any, quantile: float = 0.9) -> Value:
+    error = y_true - y_pred
+    return ops.mean(ops.maximum(error * quantile, error * (quantile - 1.0)), -1)
+
+
+def test_function_is_wrapped_under_its_own_name() -> None:
+    loss = losses.resolve(pinball, (None, 1), (None, 1))
+    assert loss is not None
+    assert loss.name == "pinball"
+    assert number(loss(np.array([[2.0]]), np.array([[1.0]]))) == pytest.approx(0.9)
+
+
+def test_wrapped_function_with_arguments_comes_back_from_its_configuration() -> None:
+    registered = register_keras_serializable("tests", "pinball")(pinball)
+    loss = losses.LossFunctionWrapper(registered, name="low", reduction="sum", quantile=0.1)
+    again = losses.get(losses.serialize(loss))
+    assert again.get_config() == loss.get_config()
+    assert number(again([[2.0]], [[1.0]])) == pytest.approx(0.1)
+
+
+def test_own_class_takes_part_like_any_other() -> None:
+    class Cubed(losses.Loss):
+        def __init__(self, factor: float = 1.0, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.factor = factor
+
+        def call(self, y_true: Value, y_pred: Value) -> Value:
+            return ops.mean(ops.absolute(y_true - y_pred) ** 3.0, -1) * self.factor
+
+    loss = Cubed(factor=2.0, reduction="sum")
+    assert number(loss(np.zeros((2, 1)), np.array([[1.0], [2.0]]))) == pytest.approx(18.0)
+    assert loss.get_config() == {"name": loss.name, "reduction": "sum", "factor": 2.0}
+    assert losses.resolve(loss, (None, 1), (None, 1)) is loss
+
+
+def test_class_without_call_says_so() -> None:
+    with pytest.raises(NotImplementedError, match="Loss does not define call"):
+        losses.Loss()([1.0], [1.0])
+
+
+# -- reductions, weights and masks ---------------------------------------------------------------------------------
+
+
+def test_unknown_reduction_is_refused() -> None:
+    with pytest.raises(ConfigError, match="Invalid value for argument `reduction`. Expected one of .*reduction=foo"):
+        losses.MeanSquaredError(reduction="foo")
+
+
+def test_none_as_reduction_keeps_a_value_per_sample() -> None:
+    values = np.asarray(losses.MeanSquaredError(reduction=None)(np.zeros((2, 2)), np.array([[1.0, 1.0], [2.0, 2.0]])))
+    np.testing.assert_allclose(values, [1.0, 4.0])
+
+
+def test_mean_with_weights_divides_by_the_number_of_samples_not_by_their_weights() -> None:
+    true, pred, weight = np.zeros((2, 1)), np.ones((2, 1)), np.array([3.0, 1.0])
+    assert number(losses.MeanSquaredError()(true, pred, weight)) == pytest.approx(2.0)
+    by_weight = losses.MeanSquaredError(reduction="mean_with_sample_weight")
+    assert number(by_weight(true, pred, weight)) == pytest.approx(1.0)
+
+
+def test_mask_makes_the_mean_one_over_the_valid_steps() -> None:
+    pred = np.array([[[1.0], [2.0], [3.0]], [[4.0], [5.0], [6.0]]])
+    mask = np.array([[True, True, False], [True, False, False]])
+    loss = losses.MeanSquaredError()(np.zeros_like(pred), pred, mask=mask)
+    assert number(loss) == pytest.approx((1 + 4 + 16) / 3)
+
+
+def test_sum_with_a_mask_adds_the_valid_steps() -> None:
+    pred, mask = np.array([[[1.0], [2.0]]]), np.array([[True, False]])
+    assert number(losses.MeanSquaredError(reduction="sum")(np.zeros_like(pred), pred, mask=mask)) == pytest.approx(1.0)
+
+
+def test_mask_without_a_valid_step_gives_zero() -> None:
+    pred, mask = np.ones((1, 2, 1)), np.zeros((1, 2), bool)
+    assert number(losses.MeanSquaredError()(np.zeros_like(pred), pred, mask=mask)) == 0.0
+
+
+def test_mask_carried_by_the_output_is_used() -> None:
+    loss = losses.MeanAbsoluteError()
+    trace = Trace()
+    with tracing(trace):
+        pred = constant(np.array([[[1.0], [5.0]]], "float32"))
+        trace.masks[pred] = constant(np.array([[True, False]]))
+        value = loss(np.zeros((1, 2, 1)), pred)
+    assert number(value) == pytest.approx(1.0)
+
+
+def test_weights_multiply_the_mask() -> None:
+    pred, mask = np.array([[[1.0], [2.0]], [[3.0], [4.0]]]), np.array([[True, False], [True, True]])
+    loss = losses.MeanSquaredError()(np.zeros_like(pred), pred, np.array([[2.0], [1.0]]), mask)
+    assert number(loss) == pytest.approx((2 * 1 + 9 + 16) / 3)
+
+
+def test_weights_per_sample_do_not_fit_values_per_step() -> None:
+    shape = (BATCH, 5, 1)
+    with pytest.raises(DataError, match=r"Sample weights of shape \(batch\) .* values of shape \(batch, 5\)"):
+        losses.MeanSquaredError()(
+            input_value("y", "float32", shape),
+            input_value("p", "float32", shape),
+            input_value("w", "float32", (BATCH,)),
+        )
+
+
+# -- probabilities made by softmax or sigmoid ----------------------------------------------------------------------
+
+
+def test_softmax_before_the_loss_is_undone_so_that_saturated_outputs_learn() -> None:
+    logits = constant(np.array([[200.0, 0.0, -200.0]], "float32"))
+    loss = losses.SparseCategoricalCrossentropy()(np.array([2]), ops.softmax(logits))
+    assert number(loss) == pytest.approx(400.0)
+    np.testing.assert_allclose(np.asarray(gradients(loss, [logits])[0]), [[1.0, 0.0, -1.0]], atol=1e-6)
+
+
+def test_softmax_along_another_axis_is_kept() -> None:
+    logits = constant(np.array([[1.0, 2.0], [3.0, 0.5]], "float32"))
+    onehot, by_column = np.eye(2, dtype="float32"), ops.softmax(logits, 0)
+    kept = losses.CategoricalCrossentropy()(onehot, by_column)
+    assert number(kept) == pytest.approx(number(losses.CategoricalCrossentropy()(onehot, by_column.numpy())), rel=1e-6)
+
+
+def test_sigmoid_before_the_loss_is_undone_so_that_saturated_outputs_learn() -> None:
+    logits = constant(np.array([[90.0]], "float32"))
+    loss = losses.BinaryCrossentropy()(np.zeros((1, 1)), ops.sigmoid(logits))
+    assert number(loss) == pytest.approx(90.0)
+    assert number(gradients(loss, [logits])[0]) == pytest.approx(1.0)
+
+
+def test_probabilities_given_as_numbers_are_cut_at_keras_epsilon() -> None:
+    loss = losses.BinaryCrossentropy()(np.zeros((1, 1)), np.ones((1, 1)))
+    assert number(loss) == pytest.approx(-np.log(np.float32(1) - np.float32(1 - 1e-7)), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("loss", "activation", "label"),
+    [
+        (losses.CategoricalCrossentropy, ops.softmax, [[1.0, 0.0]]),
+        (losses.SparseCategoricalCrossentropy, ops.softmax, [1]),
+        (losses.BinaryCrossentropy, ops.sigmoid, [[1.0, 0.0]]),
+    ],
+)
+def test_from_logits_on_probabilities_warns_and_takes_the_logits(loss: Any, activation: Any, label: Any) -> None:
+    logits = constant(np.array([[0.3, -0.7]], "float32"))
+    with pytest.warns(UserWarning, match="has from_logits=True, but the output went through S"):
+        warned = loss(from_logits=True)(np.array(label), activation(logits))
+    assert number(warned) == pytest.approx(number(loss(from_logits=True)(np.array(label), logits)))
+
+
+# -- labels that do not fit ----------------------------------------------------------------------------------------
+
+
+def labels(*shape: Any, dtype: str = "float32") -> Value:
+    return input_value("y", dtype, shape)
+
+
+def output(*shape: Any) -> Value:
+    return input_value("p", "float32", shape)
+
+
+def test_class_numbers_for_one_hot_labels_are_explained() -> None:
+    with pytest.raises(
+        DataError,
+        match=r"Loss 'categorical_crossentropy' needs one-hot labels, one column per class, of the output's shape "
+        r"\(batch, 3\); got labels of shape \(batch,\).* use loss='sparse_categorical_crossentropy'.*to_categorical",
+    ):
+        losses.CategoricalCrossentropy()(labels(BATCH, dtype="int32"), output(BATCH, 3))
+
+
+def test_one_hot_labels_for_class_numbers_are_explained() -> None:
+    with pytest.raises(
+        DataError,
+        match=r"needs one class number per prediction: labels of shape \(batch,\) for an output of shape \(batch, 3\); "
+        r"got labels of shape \(batch, 3\). One-hot labels belong to loss='categorical_crossentropy'",
+    ):
+        losses.SparseCategoricalCrossentropy()(labels(BATCH, 3), output(BATCH, 3))
+
+
+@pytest.mark.parametrize("loss", [losses.MeanSquaredError(), losses.Huber(), losses.KLDivergence(), losses.Poisson()])
+def test_labels_of_another_width_are_explained(loss: losses.Loss) -> None:
+    with pytest.raises(
+        DataError, match=r"needs labels of the output's shape \(batch, 3\); got labels of shape \(batch, 2\)"
+    ):
+        loss(labels(BATCH, 2), output(BATCH, 3))
+
+
+def test_binary_crossentropy_does_not_broadcast() -> None:
+    with pytest.raises(DataError, match=r"'binary_crossentropy' needs labels of the output's shape \(batch, 1\)"):
+        losses.BinaryCrossentropy()(labels(BATCH, 2), output(BATCH, 1))
+
+
+def test_categorical_crossentropy_of_another_number_of_steps_does_not_talk_of_classes() -> None:
+    with pytest.raises(DataError, match=r"needs labels of the output's shape \(batch, 4, 3\)"):
+        losses.CategoricalCrossentropy()(labels(BATCH, 5, 3), output(BATCH, 4, 3))
+
+
+def test_mean_squared_error_broadcasts_as_keras_does() -> None:
+    value = losses.MeanSquaredError()(np.array([[1.0, 2.0, 3.0]]), np.array([[2.0]]))
+    assert number(value) == pytest.approx(2 / 3)
+
+
+def test_vector_of_labels_fits_a_column_of_outputs() -> None:
+    assert losses.MeanSquaredError(reduction="none")(labels(BATCH), output(BATCH, 1)).type.shape == (BATCH,)
+
+
+def test_number_of_classes_must_be_known() -> None:
+    with pytest.raises(DataError, match="needs to know the number of classes"):
+        losses.SparseCategoricalCrossentropy()(labels(BATCH), output(BATCH, TIME))
+
+
+# -- label values --------------------------------------------------------------------------------------------------
+
+SPARSE = losses.SparseCategoricalCrossentropy()
+
+
+@pytest.mark.parametrize("y", [np.array([0, 2, 1]), np.array([[0.0], [2.0]]), np.array([True, False]), np.array([])])
+def test_class_numbers_within_the_output_pass(y: Any) -> None:
+    losses.check_labels(SPARSE, y, (None, 3))
+
+
+@pytest.mark.parametrize(("y", "found"), [([0, 3], "3"), ([-1, 0], "-1"), ([1.0, 7.0], "7")])
+def test_class_number_beyond_the_output_is_reported(y: Any, found: str) -> None:
+    with pytest.raises(DataError, match=rf"needs labels from 0 to 2, because the output has 3 classes; got {found}\."):
+        losses.check_labels(losses.sparse_categorical_crossentropy, np.array(y), (None, 3))
+
+
+def test_ignored_class_may_lie_beyond_the_output() -> None:
+    ignoring = losses.SparseCategoricalCrossentropy(ignore_class=255)
+    losses.check_labels(ignoring, np.array([0, 255, 2]), (None, 3))
+    with pytest.raises(DataError, match="got 254"):
+        losses.check_labels(ignoring, np.array([0, 255, 254]), (None, 3))
+
+
+def test_class_numbers_are_whole() -> None:
+    with pytest.raises(DataError, match="needs labels that are whole numbers, one class each; got 0.5"):
+        losses.check_labels(SPARSE, np.array([1.0, 0.5]), (None, 3))
+
+
+def test_class_names_are_not_class_numbers() -> None:
+    with pytest.raises(DataError, match="needs labels that are class numbers; got an array of <U3"):
+        losses.check_labels(SPARSE, np.array(["cat", "dog"]), (None, 3))
+
+
+def test_other_losses_take_any_number() -> None:
+    losses.check_labels(losses.MeanSquaredError(), np.array([-3.5]), (None, 1))
+
+
+def test_classes_lie_along_the_axis_of_the_loss() -> None:
+    first = losses.SparseCategoricalCrossentropy(axis=1)
+    with pytest.raises(DataError, match="from 0 to 1"):
+        losses.check_labels(first, np.array([[2, 0, 1]]), (None, 2, 3))
+
+
+# -- numbers at the edges ------------------------------------------------------------------------------------------
+
+
+def test_hinge_reads_zeros_and_ones_as_signs_and_leaves_other_labels() -> None:
+    pred = np.array([[0.5, -0.25]])
+    assert number(losses.Hinge()([[1.0, 0.0]], pred)) == pytest.approx(number(losses.Hinge()([[1.0, -1.0]], pred)))
+    assert number(losses.Hinge()([[1.0, 0.5]], pred)) == pytest.approx((0.5 + 1.125) / 2)
+
+
+def test_cosine_similarity_of_a_zero_vector_is_zero_and_its_gradient_finite() -> None:
+    pred = constant(np.zeros((1, 3), "float32"))
+    value = losses.CosineSimilarity()(np.ones((1, 3)), pred)
+    assert number(value) == 0.0
+    assert np.isfinite(np.asarray(gradients(value, [pred])[0])).all()
+
+
+@pytest.mark.parametrize("q", [0.0, 1.0, -0.5])
+def test_exponent_of_the_generalized_crossentropy_lies_between_zero_and_one(q: float) -> None:
+    with pytest.raises(ConfigError, match=r"q must be in the interval \(0, 1\)"):
+        losses.CategoricalGeneralizedCrossEntropy(q=q)
+
+
+def test_half_precision_outputs_are_computed_in_single_precision() -> None:
+    value = losses.MeanSquaredError()(np.zeros((1, 1)), np.full((1, 1), 300.0, "float16"))
+    assert value.dtype == "float32"
+    assert number(value) == 90000.0

@@ -1,0 +1,252 @@
+"""Metrics beyond the recorded cases: which one a name means, masks, users' own, messages."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graph_runs import on_numpy
+from seqc import metrics, ops
+from seqc.dims import symbol
+from seqc.errors import ConfigError, DataError
+from seqc.ir import Graph, Value, constant, input_value
+from seqc.serialization import register_keras_serializable
+from seqc.tracing import Trace, tracing
+
+BATCH = symbol("batch")
+
+
+def number(value: Any) -> float:
+    return float(np.asarray(value).item())
+
+
+# -- which metric a name means -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["accuracy", "acc", "Accuracy"])
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "expected"),
+    [
+        ((None, 1), (None, 1), metrics.BinaryAccuracy),
+        ((None,), (None, 1), metrics.BinaryAccuracy),
+        ((None,), (None, 3), metrics.SparseCategoricalAccuracy),
+        ((None, 1), (None, 3), metrics.SparseCategoricalAccuracy),
+        ((None, 5), (None, 5, 3), metrics.SparseCategoricalAccuracy),
+        ((None, 3), (None, 3), metrics.CategoricalAccuracy),
+        ((None, 5, 3), (None, 5, 3), metrics.CategoricalAccuracy),
+    ],
+)
+def test_accuracy_is_chosen_by_the_shapes_and_keeps_its_name(
+    name: str, y_true: Any, y_pred: Any, expected: type
+) -> None:
+    metric = metrics.resolve(name, y_true, y_pred)
+    assert type(metric) is expected
+    assert metric.name == name
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "expected"),
+    [
+        ((None, 1), (None, 1), metrics.BinaryCrossentropy),
+        ((None,), (None, 3), metrics.SparseCategoricalCrossentropy),
+        ((None, 3), (None, 3), metrics.CategoricalCrossentropy),
+    ],
+)
+def test_crossentropy_is_chosen_by_the_shapes(y_true: Any, y_pred: Any, expected: type) -> None:
+    assert type(metrics.resolve("crossentropy", y_true, y_pred)) is expected
+
+
+def test_short_name_names_the_metric() -> None:
+    metric = metrics.resolve("mse", (None, 1), (None, 1))
+    assert type(metric) is metrics.MeanSquaredError
+    assert metric.name == "mse"
+
+
+def test_object_keeps_its_own_name() -> None:
+    given = metrics.BinaryAccuracy(name="hits", threshold=0.3)
+    assert metrics.resolve(given, (None, 1), (None, 1)) is given
+    assert given.name == "hits"
+
+
+def test_accuracy_by_get_compares_for_equality_whatever_the_shapes() -> None:
+    assert type(metrics.get("accuracy")) is metrics.Accuracy
+
+
+def test_every_identifier_of_keras_is_known_unless_its_metric_is_left_out(shared_dir: Any) -> None:
+    known = json.loads((shared_dir / "oracle" / "identifiers.json").read_text())["metrics"]
+    for identifier, meaning in known.items():
+        if hasattr(metrics, meaning) and meaning != "Metric":
+            assert type(metrics.get(identifier)).__name__ == meaning
+
+
+@pytest.mark.parametrize("identifier", ["foo", 3, {"class_name": "Foo", "config": {}}])
+def test_unknown_metric_is_named(identifier: Any) -> None:
+    with pytest.raises(ConfigError, match="Could not interpret metric identifier: "):
+        metrics.get(identifier)
+
+
+# -- users' own ----------------------------------------------------------------------------------------------------
+
+
+def mean_distance(y_true: Any, y_pred: Any, power: float = 1.0) -> Value:
+    return ops.mean(ops.absolute(y_true - y_pred) ** power, -1)
+
+
+def test_function_is_wrapped_under_its_own_name() -> None:
+    metric = metrics.resolve(mean_distance, (None, 1), (None, 1))
+    assert isinstance(metric, metrics.MeanMetricWrapper)
+    assert metric.name == "mean_distance"
+    assert number(metric(np.array([[1.0], [2.0]]), np.array([[2.0], [5.0]]))) == 2.0
+
+
+def test_wrapped_function_with_arguments_comes_back_from_its_configuration() -> None:
+    registered = register_keras_serializable("tests", "mean_distance")(mean_distance)
+    metric = metrics.MeanMetricWrapper(registered, name="d", power=2.0)
+    again = metrics.get(metrics.serialize(metric))
+    assert again.get_config() == metric.get_config()
+    assert number(again([[1.0]], [[4.0]])) == 9.0
+
+
+@pytest.mark.parametrize("name", ["mean_squared_error", "sparse_categorical_accuracy"])
+def test_wrapper_takes_the_name_of_one_of_our_functions(name: str) -> None:
+    metric = metrics.MeanMetricWrapper(name)
+    assert metric.fn is getattr(metrics, name)
+    assert metric.name == name
+
+
+def test_own_class_with_other_metrics_inside_reports_and_resets_all_state() -> None:
+    class Spread(metrics.Metric):
+        def __init__(self, name: str = "spread", scale: float = 1.0) -> None:
+            super().__init__(name=name)
+            self.scale = scale
+            self.largest = self.add_weight(name="largest")
+            self.inner = metrics.Mean(name="inner")
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            self.inner.update_state(y_pred)
+            self.largest.assign(ops.maximum(self.largest, ops.max(ops.absolute(y_pred))))
+
+        def result(self) -> Value:
+            return (self.largest - self.inner.result()) * self.scale
+
+    metric = Spread(scale=2.0)
+    metric.update_state(None, np.array([1.0, 5.0], "float32"))
+    assert number(metric.result()) == 4.0
+    assert [v.path for v in metric.variables] == ["spread/largest", "inner/total", "inner/count"]
+    assert metric.get_config() == {"name": "spread", "dtype": "float32", "scale": 2.0}
+    metric.reset_state()
+    assert [number(v) for v in metric.variables] == [0.0, 0.0, 0.0]
+
+
+def test_class_without_its_methods_says_so() -> None:
+    with pytest.raises(NotImplementedError, match="Metric does not define update_state"):
+        metrics.Metric().update_state([1.0], [1.0])
+    with pytest.raises(NotImplementedError, match="Metric does not define result"):
+        metrics.Metric().result()
+
+
+# -- state ---------------------------------------------------------------------------------------------------------
+
+
+def test_mean_before_the_first_batch_is_zero() -> None:
+    assert number(metrics.Mean().result()) == 0.0
+
+
+def test_reset_starts_again() -> None:
+    metric = metrics.MeanAbsoluteError()
+    metric.update_state([[0.0]], [[4.0]])
+    metric.reset_state()
+    metric.update_state([[0.0]], [[2.0]])
+    assert number(metric.result()) == 2.0
+
+
+def test_update_in_a_graph_changes_nothing_until_it_runs() -> None:
+    metric, trace = metrics.Sum(), Trace()
+    with tracing(trace):
+        metric.update_state(np.array([3.0], "float32"))
+        inside = metric.result()
+    assert number(metric.result()) == 0.0
+    assert inside is trace.updates[metric.total]
+
+
+def test_state_has_the_dtype_of_the_metric() -> None:
+    metric = metrics.Mean(dtype="float64")
+    metric.update_state(np.array([0.1]))
+    assert metric.total.dtype == "float64"
+    assert number(metric.result()) == 0.1
+
+
+# -- masks and weights ---------------------------------------------------------------------------------------------
+
+
+def test_steps_masked_in_the_output_do_not_count() -> None:
+    metric = metrics.SparseCategoricalAccuracy()
+    scores = np.eye(3, dtype="float32")[[[0, 1, 2], [0, 0, 0]]]
+    trace = Trace()
+    with tracing(trace):
+        pred = constant(scores)
+        trace.masks[pred] = constant(np.array([[True, True, True], [True, False, False]]))
+        metric.update_state(np.array([[0, 1, 0], [0, 1, 1]]), pred)
+        outputs = tuple(trace.updates[v] for v in metric.variables)
+    run = on_numpy(Graph(tuple(trace.reads.values()), outputs, ("total", "count")))
+    total, count = run([v.array for v in trace.reads])
+    # The mean over the steps of each sample comes first, as in Keras.
+    assert number(total) == pytest.approx(2 / 3 + 1 / 3)
+    assert number(count) == pytest.approx(1 + 1 / 3)
+
+
+def test_ignored_class_counts_as_zero_and_only_weights_leave_it_out() -> None:
+    labels, scores = np.array([0, -1]), np.array([[0.5, 0.5], [0.9, 0.1]], "float32")
+    plain = metrics.SparseCategoricalCrossentropy(ignore_class=-1)
+    plain.update_state(labels, scores)
+    weighted = metrics.SparseCategoricalCrossentropy(ignore_class=-1)
+    weighted.update_state(labels, scores, sample_weight=np.ones(2))
+    assert number(weighted.result()) == pytest.approx(np.log(2))
+    assert number(plain.result()) == pytest.approx(np.log(2) / 2)
+
+
+def test_weights_per_sample_broadcast_over_steps() -> None:
+    metric = metrics.MeanSquaredError()
+    metric.update_state(np.zeros((2, 2, 1)), np.array([[[1.0], [3.0]], [[2.0], [2.0]]]), sample_weight=[1.0, 3.0])
+    assert number(metric.result()) == pytest.approx((5.0 + 3 * 4.0) / 4)
+
+
+# -- accuracies ----------------------------------------------------------------------------------------------------
+
+
+def test_binary_accuracy_takes_the_threshold_itself_for_a_zero() -> None:
+    assert number(metrics.BinaryAccuracy()([[0.0], [1.0]], [[0.5], [0.5]])) == 0.5
+
+
+def test_first_of_several_equal_scores_is_the_prediction() -> None:
+    assert number(metrics.SparseCategoricalAccuracy()([0, 1], [[0.5, 0.5], [0.5, 0.5]])) == 0.5
+
+
+def test_top_k_counts_ties_with_the_last_place_as_hits() -> None:
+    scores = np.array([[0.2, 0.2, 0.2, 0.4]], "float32")
+    assert number(metrics.SparseTopKCategoricalAccuracy(k=2)([1], scores)) == 1.0
+    assert number(metrics.SparseTopKCategoricalAccuracy(k=1)([1], scores)) == 0.0
+
+
+def test_sorted_ids_are_searched_for_the_label() -> None:
+    metric = metrics.SparseTopKCategoricalAccuracy(k=2, from_sorted_ids=True)
+    assert number(metric([3, 3], [[3.0, 1.0, 0.0], [0.0, 1.0, 3.0]])) == 0.5
+
+
+def test_labels_of_another_shape_are_explained() -> None:
+    with pytest.raises(
+        DataError, match=r"Metric 'sparse_categorical_accuracy' needs one class number per prediction.*got labels"
+    ):
+        metrics.SparseCategoricalAccuracy().update_state(
+            input_value("y", "int64", (BATCH, 2)), input_value("p", "float32", (BATCH, 3))
+        )
+
+
+def test_top_k_needs_a_known_number_of_classes() -> None:
+    with pytest.raises(DataError, match="Top-k accuracy needs to know the number of classes"):
+        metrics.SparseTopKCategoricalAccuracy().update_state(
+            input_value("y", "int64", (BATCH,)), input_value("p", "float32", (BATCH, symbol("classes")))
+        )
