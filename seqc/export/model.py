@@ -57,5 +57,3 @@ def export_model(
         metadata={"seqc.model": model.name, **options.pop("metadata", {})},
         **options,
     )
-
-

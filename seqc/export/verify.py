@@ -20,10 +20,12 @@ from seqc.export.samples import choose_sizes, draw_inputs, runs_at
 from seqc.ir import Array, Graph, Value
 from seqc.passes import promote_floats
 
-# onnxruntime may lose this many times what NumPy loses in the same precision, because it sums in another order and
-# has its own approximations of exp, tanh and erf, plus this many units in the last place of the largest number.
+# onnxruntime may lose this many times what NumPy loses in the same precision: it adds in another order and has its own
+# exp, tanh and erf. Over 440 comparisons (21 graphs, from two layers to ten, 3 to 20 draws of inputs each) it lost 4.0
+# times as much at worst and about as much as a rule; this is twice the worst.
 ERROR_FACTOR = 8.0
-LAST_PLACES = 16.0
+# Where NumPy is exact by chance, as on a handful of outputs, this many roundings of the largest number are allowed.
+LAST_PLACES = 4.0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,287 @@
+"""Verification: what it lets pass, what it catches, whom it names, and what it tries."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seqc import ir, ops
+from seqc.errors import ShapeError, VerificationError
+from seqc.export import compile_graph
+from seqc.export.samples import choose_sizes, draw_inputs, integer_limits
+from seqc.ir import Graph
+from seqc.ops.conv import Conv
+from seqc.ops.elementwise import Cast
+from seqc.ops.nonlinear import Relu
+from seqc.ops.onnx_rnn import OnnxLSTM
+from seqc.ops.transcendental import Tanh
+from small_graphs import BATCH, GRAPHS, HEIGHT, TIME, WIDTH, Weights, conv, dense, graph, image, lstm, named, sequence
+
+onnx_models = pytest.importorskip("onnx_models", reason="needs onnx")
+verification: Any = pytest.importorskip("seqc.export.verify")
+pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+
+
+def content(g: Graph) -> bytes:
+    shown: bytes = onnx_models.content(compile_graph(g))
+    return shown
+
+
+def verify(g: Graph, **options: Any) -> Any:
+    return verification.verify(g, content(g), compile_graph=content, threads=1, **options)
+
+
+def deep() -> Graph:
+    w, x = Weights(), image(6, 6, 2)
+    y = named(ops.tanh, "tanh", conv(w, "conv", x, 3))
+    y = named(ops.relu, "relu", conv(w, "conv_1", y, 3))
+    return graph(x, dense(w, "dense", named(ops.mean, "average", y, (1, 2)), 2))
+
+
+# -- what is caught --------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_lowering_is_caught_and_its_layer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Relu, "lower", lambda self, e, y, *names: e.node("Softplus", *names))
+    expected = (
+        r"Layer 'relu' computes other numbers in onnxruntime than in NumPy: the largest error is 0\.69\d?, at most "
+        r"\S+ is allowed \(numbers up to \S+\)\. Nothing was written\."
+    )
+    with pytest.raises(VerificationError, match=expected):
+        verify(deep())
+
+
+def test_the_first_of_two_wrong_layers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Relu, "lower", lambda self, e, y, *names: e.node("Softplus", *names))
+    monkeypatch.setattr(Tanh, "lower", lambda self, e, y, *names: e.node("Sin", *names))
+    with pytest.raises(VerificationError, match="Layer 'tanh' computes other numbers"):
+        verify(deep())
+
+
+def test_a_forgotten_padding_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    lower = Conv.lower
+
+    class NoPads:
+        """An emitter whose convolutions lose the end of their padding."""
+
+        def __init__(self, e: Any) -> None:
+            self.e = e
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.e, name)
+
+        def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
+            if "pads" in attributes:
+                a, b, c, d = attributes["pads"]
+                attributes["pads"] = [b, a, d, c] if a != b else [a + 1, b, c - 1, d]
+            made: str = self.e.node(op_type, *inputs, **attributes)
+            return made
+
+    monkeypatch.setattr(Conv, "lower", lambda self, e, y, *names: lower(self, NoPads(e), y, *names))
+    with pytest.raises(VerificationError, match="Layer 'conv' computes other numbers"):
+        verify(deep())
+
+
+def test_swapped_gates_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    lower = OnnxLSTM.lower
+
+    def swapped(self: Any, e: Any, y: ir.Value, x: str, w: str, *rest: str) -> Any:
+        kernel = y.inputs[1].numpy()
+        return lower(self, e, y, x, e.constant(np.roll(kernel, kernel.shape[1] // 4, 1)), *rest)
+
+    monkeypatch.setattr(OnnxLSTM, "lower", swapped)
+    with pytest.raises(VerificationError, match="Layer 'lstm' computes other numbers"):
+        verify(GRAPHS["text"]())
+
+
+def test_an_axis_that_was_baked_in_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def baked(self: Any, e: Any, y: ir.Value, *names: str) -> Any:
+        steps = e.node("Slice", names[0], *(e.constant(np.array([v], np.int64)) for v in (0, 4, 0)))
+        return e.node("Tanh", steps)
+
+    monkeypatch.setattr(Tanh, "lower", baked)
+    x = ir.input_value("steps", "float32", (TIME, 3))
+    with pytest.raises(VerificationError, match=r"has shape \(4, 3\), not \(7, 3\) in onnxruntime"):
+        verify(graph(x, named(ops.tanh, "tanh", x)))
+
+
+def test_numbers_that_are_not_finite_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tanh, "lower", lambda self, e, y, *names: e.node("Log", *names))
+    x = ir.input_value("x", "float32", (BATCH, 3))
+    with pytest.raises(VerificationError, match="is not finite where it should be"):
+        verify(graph(x, named(ops.tanh, "tanh", x)))
+
+
+def test_a_wrong_whole_number_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        Cast, "lower", lambda self, e, y, *names: e.node("Cast", e.node("Round", *names), to=self.dtype)
+    )
+    x = ir.input_value("x", "float32", (BATCH, 9))
+    with pytest.raises(VerificationError, match=r"differs in \d+ whole numbers"):
+        verify(graph(x, ops.cast(x, "int32")))
+
+
+def test_without_a_compiler_the_output_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tanh, "lower", lambda self, e, y, *names: e.node("Sin", *names))
+    g = deep()
+    with pytest.raises(VerificationError, match="Output 'y' computes other numbers"):
+        verification.verify(g, content(g))
+
+
+def test_an_error_of_a_few_roundings_too_many_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The budget is no invitation: a relative error of 1e-4 in one layer does not pass."""
+    scale = np.array(1 + 1e-4, "float32")
+    monkeypatch.setattr(
+        Tanh, "lower", lambda self, e, y, *names: e.node("Mul", e.node("Tanh", *names), e.constant(scale))
+    )
+    with pytest.raises(VerificationError, match="Layer 'tanh'"):
+        verify(deep())
+
+
+# -- what passes -----------------------------------------------------------------------------------------------------
+
+
+def test_infinities_that_belong_there_pass() -> None:
+    x = ir.input_value("x", "float32", (BATCH, 3))
+    assert verify(graph(x, ops.exp(x * 1e4), ops.log(ops.relu(x)))).passed
+
+
+def test_not_a_number_passes_where_the_truth_is_none() -> None:
+    x = ir.input_value("x", "float32", (BATCH, 3))
+    assert verify(graph(x, ops.sqrt(x))).passed
+
+
+def test_numbers_that_only_double_precision_holds_pass() -> None:
+    x = ir.input_value("x", "float32", (BATCH, 3))
+    assert verify(graph(x, ops.exp(ops.relu(x) * 100.0))).passed
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_budget_leaves_room_and_not_too_much(name: str) -> None:
+    """onnxruntime's error is well inside the budget, and the budget is a small part of the numbers."""
+    for check in verify(GRAPHS[name]()).outputs:
+        assert check.error <= check.budget / 2
+        assert check.budget <= 3e-5 * max(check.scale, 1.0)
+
+
+def test_the_budget_follows_what_the_model_makes_of_rounding() -> None:
+    """A difference of large numbers loses digits in NumPy, too: the budget is as wide as that loss."""
+    x = ir.input_value("x", "float32", (BATCH, 8))
+    plain = verify(graph(x, ops.tanh(x))).outputs[0]
+    lossy = verify(graph(x, ops.tanh((x + 1e4) - 1e4))).outputs[0]
+    assert lossy.budget > 100 * plain.budget
+    assert lossy.error <= lossy.budget
+
+
+# -- what is tried ---------------------------------------------------------------------------------------------------
+
+
+def test_batches_of_one_two_and_seven_are_tried() -> None:
+    assert verify(GRAPHS["mlp"]()).sizes == ({"batch": 1}, {"batch": 2}, {"batch": 7})
+
+
+def test_two_lengths_of_every_other_axis_are_tried() -> None:
+    sizes = verify(GRAPHS["segmentation"]()).sizes
+    assert len(sizes) == 6
+    assert {s["height"] for s in sizes} == {4, 7}
+    assert {s["width"] for s in sizes} == {4, 9}
+
+
+def test_lengths_grow_until_the_model_takes_them() -> None:
+    w, x = Weights(), image(HEIGHT, WIDTH, 1)
+    g = graph(x, conv(w, "conv", x, 2, (15, 9), padding="valid"))
+    assert {(s["height"], s["width"]) for s in verify(g).sizes} == {(15, 17), (16, 16)}
+
+
+def test_lengths_that_must_be_even_are_found() -> None:
+    x = sequence(2)
+    found = choose_sizes(graph(x, x), lambda sizes: sizes["time"] % 2 == 0)
+    assert {s["time"] for s in found} == {4, 6}
+
+
+def test_a_graph_that_runs_at_no_size_is_refused() -> None:
+    x = sequence(2)
+    with pytest.raises(ShapeError, match=r"The graph runs at no size of time between 4 and 1024\."):
+        choose_sizes(graph(x, x), lambda sizes: False)
+
+
+def test_a_graph_of_fixed_sizes_is_tried_once() -> None:
+    x = ir.input_value("x", "float32", (2, 3))
+    assert verify(graph(x, ops.tanh(x))).sizes == ({},)
+
+
+def test_ids_stay_inside_their_table() -> None:
+    g = GRAPHS["text"]()
+    assert integer_limits(g) == {g.inputs[0]: 20}
+    (ids,) = draw_inputs(g, {"batch": 50, "time": 9}, 0)
+    assert ids.min() == 0
+    assert ids.max() == 19
+
+
+def test_ids_are_followed_through_casts_and_shapes() -> None:
+    x = ir.input_value("x", "float32", (BATCH, 6))
+    rows = ops.take(Weights()("table", 7, 2), ops.cast(ops.reshape(x, (-1, 3, 2)), "int32"))
+    g = graph(x, rows)
+    (ids,) = draw_inputs(g, {"batch": 20}, 0)
+    assert ids.dtype == np.float32
+    assert set(np.unique(ids)) <= set(range(7))
+    assert verify(g).passed
+
+
+def test_classes_of_a_one_hot_encoding_stay_in_range() -> None:
+    x = ir.input_value("classes", "int32", (BATCH,))
+    assert list(integer_limits(graph(x, ops.one_hot(x, 4))).values()) == [4]
+
+
+def test_the_smallest_of_two_tables_counts() -> None:
+    w, x = Weights(), ir.input_value("ids", "int32", (BATCH, TIME))
+    both = ops.take(w("a", 30, 2), x) + ops.take(w("b", 5, 2), x)
+    assert list(integer_limits(graph(x, both)).values()) == [5]
+
+
+def test_masks_of_every_kind_are_tried() -> None:
+    (ids,) = draw_inputs(GRAPHS["masked_text"](), {"batch": 7, "time": 8}, 0)
+    assert not ids[1, 4:].any()
+    assert ids[1, :4].any()
+    assert not ids[2, :4].any()
+    assert ids[2, 4:].any()
+    assert not ids[6].any()
+
+
+def test_images_of_bytes_use_all_of_them() -> None:
+    x = ir.input_value("image", "uint8", (BATCH, 32, 32, 3))
+    g = graph(x, ops.cast(x, "float32") / 255.0)
+    (drawn,) = draw_inputs(g, {"batch": 3}, 0)
+    assert (drawn.dtype, drawn.min(), drawn.max()) == (np.uint8, 0, 255)
+    assert verify(g).passed
+
+
+def test_samples_are_the_same_every_time() -> None:
+    g = GRAPHS["bn_cnn"]()
+    for seed in (0, 1):
+        first, again = (draw_inputs(g, {"batch": 3}, seed)[0] for _ in range(2))
+        np.testing.assert_array_equal(first, again)
+    assert np.any(draw_inputs(g, {"batch": 3}, 0)[0] != draw_inputs(g, {"batch": 3}, 1)[0])
+
+
+def test_agreement_of_the_largest_element_is_reported() -> None:
+    (check,) = verify(GRAPHS["mlp"]()).outputs
+    assert check.argmax_agreement == 1
+    (check,) = verify(GRAPHS["text"]()).outputs
+    assert check.argmax_agreement is None
+
+
+def test_the_layer_is_found_where_only_the_whole_model_is_wrong() -> None:
+    """A mistake that no part shows is still an error, of the output."""
+    g, other = GRAPHS["mlp"](), GRAPHS["mlp"]()
+    wrong = content(Graph(other.inputs, (other.outputs[0] * 1.5,), other.output_names))
+    with pytest.raises(VerificationError, match=re.escape("Output 'y' computes other numbers")):
+        verification.verify(g, wrong, compile_graph=content)
+
+
+def test_states_of_recurrent_layers_are_followed() -> None:
+    w, x = Weights(), sequence(3)
+    assert verify(graph(x, lstm(w, "lstm", x, 2, True), lstm(w, "back", x, 2, reverse=True))).passed
