@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from oracle import Case
 from seqc import Sequential
 from seqc.autodiff import pull_back
 from seqc.backends.numpy import Plan
+from seqc.errors import ExportError
+from seqc.export.model import export_model
 from seqc.ir import Graph, Value, input_value
 from seqc.layers.base import symbolic_shape
 from seqc.tracing import Trace, Variable, tracing
@@ -85,3 +89,22 @@ def check_gradients(traced: Traced, case: Case) -> None:
     assert f"g{len(weights)}" not in arrays, f"{case.id}: more gradients recorded than the model has weights"
     if "dx" in arrays:
         case.check("dx", gradients[-1])
+
+
+# What onnxruntime does not run, and why.
+NOT_EXPORTED = {
+    "Conv2D-dtype_float64": "cannot load the model",  # it has no convolution in double precision
+    "LayerNormalization-kt06-ln_basics": "an axis of size zero cannot be exported",
+}
+
+
+def check_on_onnxruntime(model: Sequential, case: Case, path: Path) -> None:
+    """Exports a model and compares what onnxruntime computes with the recorded output."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if case.id in NOT_EXPORTED:
+        with pytest.raises(ExportError, match=NOT_EXPORTED[case.id]):
+            export_model(model, path)
+        return
+    export_model(model, path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    case.check("y", session.run(None, {session.get_inputs()[0].name: case.arrays["x"]})[0])

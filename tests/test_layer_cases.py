@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from layer_runs import check_case
+from layer_runs import check_case, check_on_onnxruntime
 from oracle import Case, kept_cases, layer_classes, parameters
 from seqc import Input, Sequential
 from seqc.serialization import classes, deserialize
@@ -26,6 +28,11 @@ def built(case: Case) -> Sequential:
 @pytest.mark.parametrize("case", parameters(CASES))
 def test_kept_case(case: Case) -> None:
     check_case(built(case), case)
+
+
+@pytest.mark.parametrize("case", parameters(CASES))
+def test_kept_case_on_onnxruntime(case: Case, tmp_path: Path) -> None:
+    check_on_onnxruntime(built(case), case, tmp_path / "model.onnx")
 
 
 def test_every_layer_has_a_kept_case() -> None:

@@ -204,6 +204,17 @@ def test_own_layer_may_take_more_arguments() -> None:
     np.testing.assert_array_equal(np.asarray(Shifted()(np.zeros(2, "float32"), by=2.0)), [2, 2])
 
 
+def test_own_layer_that_forgets_the_base_is_told() -> None:
+    class Forgetful(layers.Layer):
+        def __init__(self) -> None:
+            self.factor = 2.0
+
+    with pytest.raises(AttributeError, match=r"Forgetful has no '\w+' because its __init__ did not call super"):
+        Sequential([Input((2,)), Forgetful()])
+    with pytest.raises(AttributeError, match="'Dense' object has no attribute 'foo'"):
+        layers.Dense(2).foo  # noqa: B018  (the attribute access is what fails)
+
+
 def test_own_layer_without_masking_drops_the_mask() -> None:
     class Same(layers.Layer):
         def call(self, x: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -86,6 +86,16 @@ class Layer(WeightOwner):
                 raise ConfigError(
                     f"{type(self).__name__} does not support {name}={value!r} in seqc; leave it at {inert[name][0]!r}."
                 )
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            kind = type(self).__name__
+            if "_children" not in self.__dict__:
+                raise AttributeError(
+                    f"{kind} has no '{name}' because its __init__ did not call super().__init__(**kwargs) first."
+                )
+            raise AttributeError(f"'{kind}' object has no attribute '{name}'")
 
     # -- to be written by subclasses ---------------------------------------------------------------------------------
 
@@ -176,7 +186,7 @@ class Layer(WeightOwner):
         from seqc.backends.numpy import Plan
 
         # A seed is drawn only where it matters: calling a layer does not change what comes after it.
-        seed = next_seed() if trace.seed in graph.walk() else 0
+        seed = next_seed() if any(v is trace.seed for v in graph.walk()) else 0
         start: list[Any] = [np.int64(seed), np.int64(self._eager_calls), *(v.array for v in trace.reads)]
         self._eager_calls += 1
         try:

@@ -157,7 +157,10 @@ class BatchNormalization(_Normalization):
     def _moments(self, x: Value, axis: int, mask: Value | None) -> tuple[Value, Value]:
         others = [i for i in range(x.type.rank) if i != axis]
         if mask is None:
-            return ops.moments(x, others)
+            mean = ops.mean(x, others, keepdims=True)
+            # The mean minimizes the variance: no gradient flows from one to the other.
+            variance = ops.mean(ops.square(x - ops.stop_gradient(mean)), others)
+            return ops.squeeze(mean, others), variance
         if mask.type.rank != x.type.rank - 1:
             raise ShapeError(
                 "The mask provided should be one dimension less than the inputs. "

@@ -230,9 +230,9 @@ class LSTM(Layer):
     def __getattr__(self, name: str) -> Any:
         # The cell holds the arguments that describe it.
         cell = self.__dict__.get("cell")
-        if cell is None or name not in cell._arguments:
-            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-        return getattr(cell, name)
+        if cell is not None and name in cell._arguments:
+            return getattr(cell, name)
+        return super().__getattr__(name)  # type: ignore[misc]  # the base hides it from type checkers
 
     def build(self, input_shape: KerasShape) -> None:
         if not self.cell.built:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from layer_runs import check_case
+from layer_runs import check_case, check_on_onnxruntime
 from oracle import Case, cases, layer_classes, parameters
 from seqc import saving
 from seqc.errors import SeqcError
@@ -36,6 +38,12 @@ OTHERS = sorted({name for case in CASES for name in missing(case)})
 @pytest.mark.parametrize("case", parameters(EXPRESSIBLE))
 def test_layer_computes_what_keras_computes(case: Case) -> None:
     check_case(saving.load_model(case.file(".keras")), case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", parameters(EXPRESSIBLE))
+def test_exported_layer_computes_what_keras_computes(case: Case, tmp_path: Path) -> None:
+    check_on_onnxruntime(saving.load_model(case.file(".keras")), case, tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize("case", parameters([case for case in CASES if case.id in REFUSED]))
