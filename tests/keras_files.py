@@ -11,6 +11,11 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pytest
+
+from seqc import serialization
+from seqc.errors import SavingError
+from seqc.serialization import is_object
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 
@@ -64,3 +69,22 @@ def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     with h5py.File(io.BytesIO(members(path)[WEIGHTS]), "r") as file:
         file.visititems(visit)
     return found
+
+
+def described(value: Any) -> list[dict[str, Any]]:
+    """Returns all objects in a configuration."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [*([value] if is_object(value) else []), *(d for v in inner for d in described(v))]
+
+
+def require_classes(config: Any) -> None:
+    """Skips a file that needs classes which are not carried."""
+    missing = set()
+    for entry in described(config):
+        try:
+            if entry["class_name"] not in ("DTypePolicy", "function"):
+                serialization.find_class(entry)
+        except SavingError:
+            missing.add(entry["class_name"])
+    if missing:
+        pytest.skip(f"not carried: {', '.join(sorted(missing))}")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from keras_files import change_config, change_weights, members, read_arrays, read_config, write_members
 
+from keras_files import change_config, change_weights, members, read_arrays, read_config, write_members
 from seqc import layers, saving
 from seqc.errors import NotBuiltError, SavingError, SeqcError
 from seqc.saving import load_model, load_weights, save_model, save_weights

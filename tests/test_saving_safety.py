@@ -13,8 +13,8 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
-from keras_files import CONFIG, WEIGHTS, change_config, change_weights, members, write_members
 
+from keras_files import CONFIG, WEIGHTS, change_config, change_weights, members, write_members
 from seqc import layers
 from seqc.errors import SavingError
 from seqc.saving import load_model, load_weights, save_model

@@ -1,0 +1,142 @@
+"""The half of the interoperation tests that runs under real Keras: `python keras_side.py open|make FOLDER`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+BATCHES, ROWS = 3, 8
+
+
+def optimizers(keras: Any) -> dict[str, Any]:
+    """Returns one optimizer per kind of state that a file can hold."""
+    o = keras.optimizers
+    decay = o.schedules.ExponentialDecay(0.05, 2, 0.5)
+    found = {
+        "sgd": o.SGD(0.05),
+        "momentum": o.SGD(0.05, momentum=0.9, nesterov=True),
+        "adam": o.Adam(0.01),
+        "amsgrad": o.Adam(0.01, amsgrad=True),
+        "schedule": o.Adam(decay),
+        "ema": o.SGD(0.05, use_ema=True, ema_momentum=0.9),
+        "accumulate": o.SGD(0.05, gradient_accumulation_steps=2),
+        "clipped": o.Adam(0.01, global_clipnorm=0.1, weight_decay=0.01),
+    }
+    for name in ("RMSprop", "AdamW", "Adagrad", "Adadelta", "Adamax", "Nadam", "Ftrl", "Lion", "Lamb", "Adafactor"):
+        if hasattr(o, name):
+            found[name.lower()] = getattr(o, name)(0.01)
+    return found
+
+
+def models(keras: Any) -> dict[str, Any]:
+    """Returns compiled models by name; the same code runs under Keras and under seqc."""
+    layers = keras.layers
+
+    def mlp() -> Any:
+        return keras.Sequential([keras.Input((4,)), layers.Dense(5, activation="tanh"), layers.Dense(2)])
+
+    made = {}
+    for name, optimizer in optimizers(keras).items():
+        made[f"mlp_{name}"] = mlp()
+        made[f"mlp_{name}"].compile(optimizer, "mse", metrics=["mae"])
+    cnn = keras.Sequential(
+        [
+            keras.Input((6, 6, 1)),
+            layers.Conv2D(3, 3, padding="same", use_bias=False),
+            layers.BatchNormalization(momentum=0.9),
+            layers.Activation("relu"),
+            layers.MaxPooling2D(),
+            keras.Sequential([layers.Conv2D(2, 2, kernel_regularizer=keras.regularizers.L2(0.01)), layers.Flatten()]),
+            layers.Dense(3, activation="softmax"),
+        ],
+        name="cnn",
+    )
+    cnn.compile("adam", keras.losses.SparseCategoricalCrossentropy(), weighted_metrics=["accuracy"])
+    lstm = keras.Sequential(
+        [
+            keras.Input((5, 3)),
+            layers.Masking(),
+            layers.LSTM(4, return_sequences=True),
+            layers.TimeDistributed(layers.Dense(3)),
+            layers.LSTM(2),
+            layers.Dense(1, activation="sigmoid", kernel_constraint=keras.constraints.MaxNorm(1.0)),
+        ],
+        name="lstm",
+    )
+    lstm.compile(keras.optimizers.SGD(0.1, momentum=0.5), "binary_crossentropy", metrics=["accuracy"])
+    frozen = mlp()
+    frozen.layers[0].trainable = False
+    frozen.compile("adam", "mse")
+    return made | {"cnn": cnn, "lstm": lstm, "frozen": frozen}
+
+
+def data(name: str) -> tuple[Any, Any]:
+    """Returns the batches a model trains on."""
+    rng = np.random.default_rng(7)
+    shapes = {"cnn": (6, 6, 1), "lstm": (5, 3)}
+    x = rng.normal(size=(BATCHES, ROWS, *shapes.get(name, (4,)))).astype("float32")
+    if name == "cnn":
+        return x, rng.integers(0, 3, (BATCHES, ROWS))
+    if name == "lstm":
+        return x, rng.integers(0, 2, (BATCHES, ROWS, 1)).astype("float32")
+    return x, rng.normal(size=(BATCHES, ROWS, 2)).astype("float32")
+
+
+def train(model: Any, name: str) -> list[float]:
+    """Trains on all batches and returns the losses."""
+    return [float(model.train_on_batch(x, y, return_dict=True)["loss"]) for x, y in zip(*data(name), strict=True)]
+
+
+def state(model: Any, prefix: str) -> dict[str, Any]:
+    """Returns weights and optimizer variables by name."""
+    found = {f"{prefix}_w{i}": w for i, w in enumerate(model.get_weights())}
+    if getattr(model, "compiled", False):
+        found |= {f"{prefix}_o{i}": np.asarray(v.numpy()) for i, v in enumerate(model.optimizer.variables)}
+    return found
+
+
+def opened(keras: Any, path: Path) -> dict[str, Any]:
+    """Opens a file, computes on the inputs beside it and goes on training if it was trained."""
+    model = keras.saving.load_model(path)
+    found = state(model, "loaded")
+    inputs = path.with_suffix(".npz")
+    if inputs.exists():
+        found["y"] = np.asarray(model(np.load(inputs)["x"], training=False))
+    else:
+        found["losses"] = np.array(train(model, path.stem))
+        found |= state(model, "after")
+    return found
+
+
+def made(name: str, model: Any, folder: Path) -> dict[str, Any]:
+    """Trains a model, saves it, goes on training and returns what came out."""
+    train(model, name)
+    model.save(folder / f"{name}.keras")
+    before = state(model, "loaded")
+    return before | {"losses": np.array(train(model, name))} | state(model, "after")
+
+
+def main(mode: str, folder: Path) -> None:
+    import keras
+
+    failures = {}
+    jobs: dict[str, Any] = {}
+    if mode == "open":
+        jobs = {path.stem: lambda path=path: opened(keras, path) for path in sorted(folder.glob("*.keras"))}
+    else:
+        jobs = {n: lambda n=n, m=m: made(n, m, folder) for n, m in models(keras).items()}
+    for name, job in jobs.items():
+        try:
+            np.savez(folder / f"{name}.out.npz", **job())
+        except Exception:
+            failures[name] = traceback.format_exc()[-2000:]
+    (folder / "failures.json").write_text(json.dumps(failures))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

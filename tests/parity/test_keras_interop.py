@@ -1,0 +1,129 @@
+"""Files go back and forth between seqc and an installed Keras.
+
+Set SEQC_KERAS_PYTHON to an interpreter that has Keras 3, and KERAS_BACKEND if it is not to be the default one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import keras_side
+import seqc
+from keras_files import read_config, require_classes
+from oracle import cases
+from seqc.errors import SavingError
+from seqc.saving import load_model
+
+# Two libraries in float32: losses and weights after a few steps differ in their last digits.
+TOLERANCE = 2e-5
+KEPT = Path(__file__).resolve().parents[1] / "cases"
+NAMES = sorted(keras_side.models(seqc))
+
+
+def run_keras(mode: str, folder: Path) -> dict[str, str]:
+    """Runs the Keras side on a folder and returns what failed there."""
+    python = os.environ.get("SEQC_KERAS_PYTHON")
+    if not python:
+        pytest.skip("needs Keras: set SEQC_KERAS_PYTHON to an interpreter that has it")
+    subprocess.run([python, keras_side.__file__, mode, str(folder)], check=True, stdout=sys.stderr)
+    return json.loads((folder / "failures.json").read_text())  # type: ignore[no-any-return]
+
+
+def assert_close(ours: Any, theirs: Any, what: str, tolerance: float = TOLERANCE) -> None:
+    """Compares relative to the largest value."""
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    assert ours.shape == theirs.shape, what
+    scale = max(1.0, float(np.max(np.abs(theirs), initial=0.0)))
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * scale, err_msg=what)
+
+
+def assert_same_state(model: Any, recorded: Any, prefix: str, tolerance: float) -> None:
+    """Compares weights and optimizer variables with those of the Keras side."""
+    ours = keras_side.state(model, prefix)
+    assert sorted(ours) == sorted(name for name in recorded if name.startswith(prefix))
+    for name, array in ours.items():
+        assert_close(array, recorded[name], name, tolerance)
+
+
+@pytest.fixture(scope="module")
+def made_by_keras(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keras")
+    failures = run_keras("make", folder)
+    return folder, failures
+
+
+@pytest.fixture(scope="module")
+def opened_by_keras(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("seqc")
+    models = keras_side.models(seqc)
+    for name, model in models.items():
+        keras_side.train(model, name)
+        model.save(folder / f"{name}.keras")
+    return folder, models, run_keras("open", folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_training_that_keras_began_goes_on_in_seqc(name, made_by_keras):
+    folder, failures = made_by_keras
+    assert name not in failures, failures[name]
+    go_on(folder / f"{name}.keras", np.load(folder / f"{name}.out.npz"))
+
+
+@pytest.mark.parametrize("name", ["mlp_adam", "lstm"])
+def test_training_that_keras_began_goes_on_from_a_kept_file(name):
+    # Written by `python tests/keras_side.py make FOLDER`.
+    go_on(KEPT / f"keras_{name}.keras", np.load(KEPT / f"keras_{name}.npz"))
+
+
+def go_on(path: Path, recorded: Any) -> None:
+    model = load_model(path)
+    assert_same_state(model, recorded, "loaded", 0.0)
+    assert_close(keras_side.train(model, path.stem.removeprefix("keras_")), recorded["losses"], "losses")
+    assert_same_state(model, recorded, "after", TOLERANCE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_training_that_seqc_began_goes_on_in_keras(name, opened_by_keras):
+    folder, models, failures = opened_by_keras
+    assert name not in failures, failures[name]
+    recorded = np.load(folder / f"{name}.out.npz")
+    loaded = load_model(folder / f"{name}.keras")
+    assert_same_state(loaded, recorded, "loaded", 0.0)
+    assert_close(keras_side.train(models[name], name), recorded["losses"], "losses")
+    assert_same_state(models[name], recorded, "after", TOLERANCE)
+
+
+@pytest.mark.slow
+def test_keras_opens_every_recorded_model_that_seqc_saved(tmp_path):
+    saved = {}
+    for kind in ("layers", "models"):
+        for case in cases(kind):
+            try:
+                require_classes(read_config(case.file(".keras")))
+                model = load_model(case.file(".keras"))
+            except (pytest.skip.Exception, SavingError):
+                continue
+            name = f"{kind}_{len(saved)}"
+            model.save(tmp_path / f"{name}.keras")
+            np.savez(tmp_path / f"{name}.npz", x=case.arrays["x"])
+            saved[name] = (case, model)
+    if not saved:
+        pytest.skip("needs the recorded cases in ../shared")
+    failures = run_keras("open", tmp_path)
+    assert {saved[name][0].id: text for name, text in failures.items()} == {}
+    for name, (case, model) in saved.items():
+        recorded = np.load(tmp_path / f"{name}.out.npz")
+        for i, weight in enumerate(model.get_weights()):
+            np.testing.assert_array_equal(weight, recorded[f"loaded_w{i}"], err_msg=f"{case.id}: w{i}")
+        if not case.facts.get("disagrees_with"):
+            case.check("y", recorded["y"])
