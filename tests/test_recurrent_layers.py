@@ -10,8 +10,11 @@ import pytest
 from layer_runs import trace_model
 from seqc import Input, Sequential, activations, layers, ops
 from seqc.autodiff import gradients
+from seqc.backends.numpy import Plan
+from seqc.ir import Graph, as_value
 from seqc.layers.recurrent import _gate_name
 from seqc.ops.rnn import LSTM as LSTMOp
+from seqc.tracing import Trace, tracing
 
 
 def same_tanh(x: Any) -> Any:
@@ -143,6 +146,17 @@ def test_dropping_all_states_removes_the_recurrent_kernel(rng: np.random.Generat
     kernel, recurrent, bias = layer.get_weights()
     layer.set_weights([kernel, np.zeros_like(recurrent), bias])
     np.testing.assert_allclose(dropped, np.asarray(layer(x)), atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_every_gate_drops_other_states(seed: int | None) -> None:
+    cell = layers.LSTMCell(50, recurrent_dropout=0.5, seed=seed)
+    with tracing(Trace(training=True)) as trace:
+        kept = cell.recurrent_factors(as_value(np.ones((1, 50), "float32")))
+    leaves = (trace.seed, trace.step)
+    drawn = Plan(Graph(leaves, tuple(kept), ("i", "f", "c", "o"))).run([np.int64(1), np.int64(2)])
+    assert len({mask.tobytes() for mask in drawn}) == 4
+    assert all(set(np.unique(mask)) == {0, 2} for mask in drawn)
 
 
 def test_input_dropout_is_the_same_at_every_step() -> None:

@@ -134,7 +134,8 @@ class LSTMCell(Layer):
 
     def recurrent_factors(self, h: Value) -> list[Value]:
         """Returns recurrent dropout's factor of h for each gate, the same for all steps."""
-        return [drop(ops.ones_like(h), self.recurrent_dropout, h, self.seed, self.name) for _ in range(4)]
+        one, rate = ops.ones_like(h), self.recurrent_dropout
+        return [drop(one, rate, h, self.seed, self.name, stream=gate) for gate in range(1, 5)]
 
     def __call__(self, x: Any, states: Any, training: bool = False) -> tuple[Value, list[Value]]:  # type: ignore[override]
         """Applies the cell to one step: (output, [h, c])."""

@@ -62,21 +62,21 @@ class Dropout(Layer):
         return x
 
 
-def drop(x: Value, rate: float, noise_like: Value, seed: int | None, who: str) -> Value:
+def drop(x: Value, rate: float, noise_like: Value, seed: int | None, who: str, stream: int = 0) -> Value:
     """Returns x with a part `rate` of its elements zeroed and the others scaled by 1 / (1 - rate).
 
     Args:
         noise_like: a value of the shape of the random mask, broadcast to x. seed: None for the model's own.
-        who: the layer, for messages.
+        who: the layer, for messages. stream: tells apart the masks of one layer with a seed.
     """
     if rate == 1:
         return ops.zeros_like(x)
-    return apply(DropoutOp(float(rate)), x, random_uniform(noise_like, seed, who))
+    return apply(DropoutOp(float(rate)), x, random_uniform(noise_like, seed, who, stream))
 
 
-def random_uniform(like: Value, seed: int | None, who: str) -> Value:
+def random_uniform(like: Value, seed: int | None, who: str, stream: int) -> Value:
     """Returns uniform numbers in [0, 1) of the shape of `like`: the model's own stream, or one of a fixed seed."""
     trace = require_trace(f"Layer '{who}' in training")
     if seed is None:
         return trace.random_uniform(like)
-    return apply(RandomUniform(0), like, constant(np.int64(seed)), trace.step)
+    return apply(RandomUniform(stream), like, constant(np.int64(seed)), trace.step)
