@@ -305,10 +305,16 @@ def test_a_bias_is_fused_from_either_side() -> None:
 
 
 def test_a_constant_that_would_grow_stays_a_computation() -> None:
-    x, small = ir.input_value("x", "float32", (64, 64)), ir.constant(np.ones(64, "float32"))
-    wide = ops.broadcast_like(small, ir.constant(np.zeros((64, 64), "float32")))
-    assert "BroadcastLike" not in ops_of(fold_constants(graph(x, x + wide)))
-    assert "Repeat" in ops_of(fold_constants(graph(x, x + repeat_new_axis(small, 64, 0))))
+    x, row = ir.input_value("x", "float32", (64, 64)), ir.constant(np.ones(64, "float32"))
+    assert "Repeat" in ops_of(fold_constants(graph(x, x + repeat_new_axis(row, 64, 0))))
+    wide = ops.broadcast_like(row, ir.constant(np.zeros((64, 64), "float32")))
+    assert "BroadcastLike" in ops_of(fold_constants(graph(x, x + wide)))
+
+
+def test_large_weights_are_taken_apart_and_joined_once() -> None:
+    w, x = Weights(), ir.input_value("x", "float32", (BATCH, 5, 64))
+    planned = run_passes(graph(x, lstm(w, "lstm", x, 64)), FOR_INFERENCE)
+    assert ops_of(planned) == ["Transpose", "OnnxLSTM", "Item", "Squeeze"]
 
 
 def test_scalars_are_folded() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from seqc.ir import Constant, Graph, Item, Value, constant, rewrite
+from seqc.ops.shape import BroadcastLike
 from seqc.passes._rewriting import known_array
 
 # A result up to this many bytes is kept even where it is larger than what it came from.
@@ -16,7 +17,7 @@ _SMALL = 4096
 def fold_constants(graph: Graph) -> Graph:
     """Returns the graph with nodes over constants replaced by their results.
 
-    A result larger than twice its largest operand stays a computation: a file should not carry repeated numbers.
+    A large result of more than twice its operands' size stays a computation: a file should not carry repeated numbers.
     """
     results: dict[Value, Any] = {}
 
@@ -36,16 +37,18 @@ def fold_constants(graph: Graph) -> Graph:
         if isinstance(value.op, Item):
             result = result[value.op.index]
         array = np.asarray(result, value.type.dtype)
-        if array.nbytes > _SMALL and array.nbytes > 2 * max(_bytes(x) for x in source.inputs):
+        if array.nbytes > _SMALL and array.nbytes > 2 * _bytes_before(source):
             return None
         return constant(array, _label(source))
 
     return rewrite(graph, rule)
 
 
-def _bytes(value: Value) -> int:
-    array = known_array(value)
-    return 0 if array is None else array.nbytes
+def _bytes_before(value: Value) -> int:
+    # The second operand of BroadcastLike gives a shape, no numbers.
+    operands = value.inputs[:1] if isinstance(value.op, BroadcastLike) else value.inputs
+    arrays = (known_array(x) for x in operands)
+    return sum(a.nbytes for a in arrays if a is not None)
 
 
 def _label(value: Value) -> str:
