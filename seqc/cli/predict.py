@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,13 +16,19 @@ if TYPE_CHECKING:
     from seqc.ir import Array
 
 
+class Device(StrEnum):
+    """Where a model runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The .onnx file.")],
     x: Annotated[Path, typer.Argument(metavar="X", help="The input: a .npy file, samples first.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .npy file to write.")],
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="Where to run; auto is CUDA where it works.")
-    ] = "auto",
+    device: Annotated[Device, typer.Option(help="Where to run; auto is CUDA where it works.")] = Device.AUTO,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Samples per run; all at once by default.", show_default=False)
     ] = None,
@@ -45,7 +52,7 @@ def predict(
         check_folder(output)
         samples = read_array(x)
         start = time.perf_counter()
-        loaded = runtime.load(model, device=device, threads=threads)
+        loaded = runtime.load(model, device=device.value, threads=threads)
         load_seconds = time.perf_counter() - start
         _check_outputs(loaded, model)
         start = time.perf_counter()
