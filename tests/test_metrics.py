@@ -11,7 +11,7 @@ import pytest
 from graph_runs import on_numpy
 from seqc import metrics, ops
 from seqc.dims import symbol
-from seqc.errors import ConfigError, DataError
+from seqc.errors import ConfigError, DataError, NotBuiltError
 from seqc.ir import Graph, Value, constant, input_value
 from seqc.serialization import register_keras_serializable
 from seqc.tracing import Trace, tracing
@@ -250,3 +250,103 @@ def test_top_k_needs_a_known_number_of_classes() -> None:
         metrics.SparseTopKCategoricalAccuracy().update_state(
             input_value("y", "int64", (BATCH,)), input_value("p", "float32", (BATCH, symbol("classes")))
         )
+
+
+# -- counts, curves and scores -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: metrics.Precision(thresholds=1.5), "Threshold values must be in [0, 1]. Received: [1.5]"),
+        (lambda: metrics.TruePositives(thresholds=[0.5, -1.0]), "Threshold values must be in [0, 1]. Received: [-1.0]"),
+        (
+            lambda: metrics.AUC(curve="foo"),
+            'Invalid AUC curve value: "foo". Expected values are ["PR", "ROC", "PRGAIN"]',
+        ),
+        (lambda: metrics.AUC(summation_method="foo"), 'Invalid AUC summation method value: "foo".'),
+        (lambda: metrics.AUC(num_thresholds=1), "`num_thresholds` must be an integer > 1."),
+        (lambda: metrics.AUC(num_labels=3), "`num_labels` is needed only when `multi_label` is True."),
+        (lambda: metrics.PrecisionAtRecall(1.5), "Argument `recall` must be in the range [0, 1]. Received: recall=1.5"),
+        (lambda: metrics.PrecisionAtRecall(0.5, num_thresholds=0), "`num_thresholds` must be an integer > 0."),
+        (
+            lambda: metrics.FBetaScore(average="foo"),
+            "Invalid `average` argument value. Expected one of: {None, 'micro'",
+        ),
+        (lambda: metrics.FBetaScore(beta=-1.0), "Invalid `beta` argument value."),
+        (lambda: metrics.F1Score(threshold=1.5), "Invalid `threshold` argument value."),
+        (lambda: metrics.R2Score(class_aggregation="foo"), "Invalid value for argument `class_aggregation`."),
+        (lambda: metrics.R2Score(num_regressors=-1), "Invalid value for argument `num_regressors`."),
+        (lambda: metrics.IoU(2, [2]), "Target class id 2 is out of range, which is [0, 2)."),
+    ],
+)
+def test_argument_out_of_range_is_explained(make: Any, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        make()
+    assert message in str(error.value)
+
+
+def test_single_threshold_gives_a_number_and_several_give_one_each() -> None:
+    labels, scores = np.array([1.0, 1.0, 0.0]), np.array([0.9, 0.4, 0.6])
+    assert number(metrics.Recall()(labels, scores)) == 0.5
+    np.testing.assert_allclose(np.asarray(metrics.Recall(thresholds=[0.3, 0.95])(labels, scores)), [1.0, 0.0])
+
+
+def test_of_equal_scores_the_first_are_among_the_top_k() -> None:
+    metric = metrics.Precision(top_k=1)
+    assert number(metric([[1.0, 0.0], [0.0, 1.0]], [[0.5, 0.5], [0.5, 0.5]])) == 0.5
+
+
+def test_class_id_needs_classes() -> None:
+    with pytest.raises(DataError, match=r"class_id needs predictions \(samples, classes\); got float32\[2\]"):
+        metrics.Precision(class_id=1).update_state([0.0, 1.0], [0.5, 0.5])
+
+
+def test_area_under_the_curve_of_a_perfect_and_a_reversed_ranking() -> None:
+    labels, scores = np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.2, 0.8, 0.9])
+    assert number(metrics.AUC()(labels, scores)) == pytest.approx(1.0)
+    assert number(metrics.AUC()(labels, 1 - scores)) == pytest.approx(0.0)
+
+
+def test_area_from_logits_is_that_of_their_probabilities() -> None:
+    labels, logits = np.array([0.0, 1.0, 0.0, 1.0]), np.array([-2.0, -1.0, 0.5, 3.0])
+    direct = metrics.AUC(from_logits=True)(labels, logits)
+    assert number(direct) == pytest.approx(number(metrics.AUC()(labels, 1 / (1 + np.exp(-logits)))))
+
+
+def test_area_with_given_thresholds_comes_back_from_its_configuration() -> None:
+    metric = metrics.AUC(thresholds=[0.7, 0.3], curve="pr", label_weights=[1.0, 2.0])
+    again = metrics.get(metrics.serialize(metric))
+    assert again.get_config() == metric.get_config()
+    assert again.get_config()["num_thresholds"] == 4
+
+
+@pytest.mark.parametrize(
+    "metric", [metrics.AUC(multi_label=True), metrics.F1Score(), metrics.R2Score()], ids=lambda m: type(m).__name__
+)
+def test_result_before_the_number_of_columns_is_known_is_refused(metric: metrics.Metric) -> None:
+    with pytest.raises(NotBuiltError, match="after its first batch only"):
+        metric.result()
+
+
+@pytest.mark.parametrize("metric", [metrics.F1Score(), metrics.R2Score()], ids=lambda m: type(m).__name__)
+def test_scores_per_column_need_columns(metric: metrics.Metric) -> None:
+    with pytest.raises(DataError, match=r"expects 2D inputs with shape \(batch_size, output_dim\)"):
+        metric.update_state(np.zeros(3), np.zeros(3))
+
+
+def test_explained_variance_of_labels_that_do_not_vary() -> None:
+    labels = np.ones((3, 1))
+    assert number(metrics.R2Score()(labels, labels)) == 1.0
+    assert number(metrics.R2Score()(labels, labels * 2)) == 0.0
+
+
+def test_adjusted_score_falls_back_where_there_are_too_few_samples() -> None:
+    true, pred = np.array([[1.0], [2.0], [4.0]]), np.array([[1.0], [2.5], [3.5]])
+    plain, adjusted = metrics.R2Score()(true, pred), metrics.R2Score(num_regressors=2)(true, pred)
+    assert number(adjusted) == number(plain)
+
+
+def test_class_numbers_out_of_range_do_not_count() -> None:
+    metric = metrics.MeanIoU(num_classes=2)
+    assert number(metric([0, 1, 7, -3], [0, 1, 0, 1])) == pytest.approx(1.0)
