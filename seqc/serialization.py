@@ -7,8 +7,7 @@ classes; nothing named in a file is ever imported or executed.
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from seqc.errors import ConfigError, SavingError
+from seqc.file_scope import shared_objects
 
 T = TypeVar("T")
 
@@ -24,11 +24,8 @@ _KNOWN: dict[tuple[str, str], type] = {}
 # registered name ("package>Name") -> class or function, for a user's own.
 _REGISTERED: dict[str, Any] = {}
 _REGISTERED_NAMES: dict[Any, str] = {}
-# Own objects of the innermost scope by name; in the file being read, objects by number (or numbers by id of the object,
-# in the one being written); bytes left for weights.
+# Own objects of the innermost scope, by name.
 _scope: ContextVar[Mapping[str, Any]] = ContextVar("custom_objects", default={})  # noqa: B039 (never written to)
-_shared: ContextVar[dict[Any, Any] | None] = ContextVar("shared", default=None)
-_room: ContextVar[list[int] | None] = ContextVar("room", default=None)
 
 
 def known(kind: str) -> Callable[[type[T]], type[T]]:
@@ -96,40 +93,6 @@ def custom_object_scope(*objects: Mapping[str, Any]) -> Iterator[None]:
         yield
     finally:
         _scope.reset(token)
-
-
-@contextmanager
-def one_file(weight_bytes: int | None = None, numbers: Mapping[int, int] | None = None) -> Iterator[None]:
-    """Reads or writes one file inside: a layer that occurs twice stays one layer, and `reserve` counts.
-
-    Args:
-        weight_bytes: how large all weights together may get, None for no limit.
-        numbers: for writing, a number for the `id` of each layer that occurs more than once.
-    """
-    shared, room = _shared.set(dict(numbers or {})), _room.set(None if weight_bytes is None else [weight_bytes])
-    try:
-        yield
-    finally:
-        _shared.reset(shared)
-        _room.reset(room)
-
-
-def reserve(shape: Sequence[int], itemsize: int, who: str) -> None:
-    """Counts a weight about to be made while a file is read.
-
-    Raises:
-        SavingError: the file's configuration asks for more weights than the file holds.
-    """
-    room = _room.get()
-    if room is None:
-        return
-    size = math.prod(shape) * itemsize
-    room[0] -= size
-    if room[0] < 0:
-        raise SavingError(
-            f"The file's configuration makes weight '{who}' of shape {tuple(shape)} ({size} bytes), more than all the "
-            "weights in the file. The file is damaged or made to exhaust memory; refused."
-        )
 
 
 class Configurable:
@@ -216,8 +179,9 @@ def serialize_object(value: Any) -> dict[str, Any]:
         found = get_part() if get_part is not None else None
         if found is not None:
             described[part] = serialize(found)
-    if id(value) in (_shared.get() or {}):
-        described["shared_object_id"] = (_shared.get() or {})[id(value)]
+    number = (shared_objects() or {}).get(id(value))
+    if number is not None:
+        described["shared_object_id"] = number
     return described
 
 
@@ -277,7 +241,7 @@ def deserialize(value: dict[str, Any], custom_objects: Mapping[str, Any] | None 
 
 def _construct(value: dict[str, Any]) -> Any:
     name, config = value["class_name"], value["config"]
-    shared, number = _shared.get(), value.get("shared_object_id")
+    shared, number = shared_objects(), value.get("shared_object_id")
     sharing = shared is not None and isinstance(number, int | str)
     if shared is not None and sharing and number in shared:
         return shared[number]
@@ -305,10 +269,17 @@ def _refuse_lambda(_: Any) -> Any:
     )
 
 
+def _array(config: Any) -> Any:
+    kind = np.dtype(config["dtype"])
+    if kind.kind not in "biuf":
+        raise ValueError(f"arrays hold numbers, not {kind}")
+    return np.array(config["value"], kind)
+
+
 # What stands for plain values in a file.
 _PLAIN: dict[str, Callable[[Any], Any]] = {
-    "__numpy__": lambda config: np.array(config["value"], config["dtype"]),
-    "__tensor__": lambda config: np.array(config["value"], config["dtype"]),
+    "__numpy__": _array,
+    "__tensor__": _array,
     "__tuple__": lambda config: tuple(revive(config)),
     "__bytes__": lambda config: config["value"].encode(),
     "__ellipsis__": lambda config: ...,

@@ -72,7 +72,7 @@ def constructed_at() -> str:
             shown = Path(path)
             try:
                 shown = shown.relative_to(Path.cwd())
-            except ValueError:
+            except (ValueError, OSError):  # elsewhere, or the working folder is gone
                 shown = Path(shown.name)
             return f"{shown}:{frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]

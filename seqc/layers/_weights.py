@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc import constraints, initializers, regularizers, serialization
+from seqc import constraints, file_scope, initializers, regularizers
 from seqc.errors import NotBuiltError, ShapeError
 from seqc.ir import Array
 from seqc.layers._state import fill
@@ -64,8 +64,10 @@ class WeightOwner(Configurable):
                 f"shape={sizes} for variable path='{self.path}/{label}'. Say the size in the model's Input."
             )
         sizes, kind = tuple(int(s) for s in sizes), np.dtype(dtype or self.dtype)
-        serialization.reserve(sizes, kind.itemsize, f"{self.path}/{label}")
-        start = initializers.get(initializer or "zeros")(sizes, kind.name)
+        file_scope.reserve(sizes, kind.itemsize, f"{self.path}/{label}")
+        # Weights that a file is about to replace need no random numbers.
+        replaced = file_scope.reading() and type(self).load_own_variables is WeightOwner.load_own_variables
+        start = initializers.get("zeros" if replaced else initializer or "zeros")(sizes, kind.name)
         variable = Variable(
             np.asarray(start, kind),
             name=label,

@@ -13,12 +13,13 @@ from typing import Any
 
 from seqc._version import __version__
 from seqc.errors import ConfigError, NotBuiltError, SavingError, SeqcError
+from seqc.file_scope import one_file
 from seqc.saving.archive import ASSETS, CONFIG, METADATA, WEIGHTS, SavingFileNotFound, open_archive, pack
 from seqc.saving.check import check_classes
 from seqc.saving.h5 import Store, open_store, pack_store
 from seqc.saving.state import model_arrays, model_assets, restore_layers, restore_optimizer, shared_layers
 from seqc.sequential import Sequential
-from seqc.serialization import custom_object_scope, deserialize, one_file, revive, serialize_object
+from seqc.serialization import custom_object_scope, deserialize, revive, serialize_object
 from seqc.utils.files import write_file
 
 # The release of Keras whose files these are. Keras reads any 3.x; the number tells people what to expect inside.
