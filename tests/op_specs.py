@@ -399,6 +399,11 @@ def _conv_rows() -> Iterator[OpSpec]:
     grad = ConvInputGrad((2, 1), "same", groups=2, first=True)
     like = still("batch", 2, 6, 7)
     yield row(grad, still("batch", 4, 3, 7), still(4, 1, 3, 3), like, note="channels-first")
+    kernel_grad = ConvKernelGrad((2, 1), "same", groups=2, first=True)
+    yield row(kernel_grad, like, still("batch", 4, 3, 7), still(3, 3, 1, 4), note="channels-first")
+    flat = ConvKernelGrad((1, 2), "same", first=True)
+    yield row(flat, still("batch", 2, 1, 9), still("batch", 4, 1, 5), still(3, 2, 4), note="channels-first-1d")
+    yield from _convolution("free-groups", free, (2, 3, 1, 4), groups=2, padding="same", strides=(2, 2))
 
 
 def _pooling(note: str, x: tuple[Dim | str, ...], *attributes: Any) -> Iterator[OpSpec]:

@@ -20,12 +20,9 @@ from seqc.ir import Array, Emitter, Op, Type, Value, apply
 from seqc.layout import Arrangement, Layout, channels_first, natural
 from seqc.ops._common import check_count, check_float, check_same_dtype
 from seqc.ops._conv_kernels import correlate, input_gradient, kernel_gradient
-from seqc.ops._conv_sizes import emit_crop, emit_input_gradient, emit_kernel_gradient
+from seqc.ops._conv_onnx import emit_crop, emit_input_gradient, emit_kernel_gradient
 from seqc.ops._windows import Padding, Window
-from seqc.ops.linalg import matmul
 from seqc.ops.reduce import ReduceSum
-from seqc.ops.shape import Reshape, transpose
-from seqc.ops.slicing import Pad, Slice, concatenate, slice_axis
 
 
 @dataclass(frozen=True, repr=False)
@@ -203,26 +200,28 @@ class ConvInputGrad(_Convolution):
 class ConvKernelGrad(_Convolution):
     """Gradient of Conv with respect to its kernel: (input, gradient of the output, something of the kernel's shape).
 
-    With `first`, the first two are (channels, batch, *space) and the result is (channels, filters, *window).
+    With `first`, the first two are channels-first; the kernel is not, and has one axis less than they where a height of
+    one was put in.
     """
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 3)
         x, g, like = types
-        if self.first:
-            last = (t.with_shape((*t.shape[1:], t.shape[0])) for t in (x, g))
-            w = replace(self, first=False).infer(*last, like)
-            return w.with_shape((*w.shape[-2:], *w.shape[:-2]))
-        self.check_upstream(g, x, like)
+        if not self.first:
+            self.check_upstream(g, x, like)
+            return like
+        last = (t.with_shape((t.shape[0], *t.shape[2:], t.shape[1])) for t in (x, g))
+        replace(self, first=False).infer(*last, like.with_shape(self.whole_kernel(like.shape)))
         return like
 
+    def whole_kernel(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (*(1,) * (len(self.strides) + 2 - len(shape)), *shape)
+
     def eval(self, *arrays: Array) -> Any:
-        x, g, like = arrays
-        if self.first:
-            w = replace(self, first=False).eval(np.moveaxis(x, 0, -1), np.moveaxis(g, 0, -1), like)
-            return np.moveaxis(w, (-2, -1), (0, 1))
-        window = self.window(like.shape)
-        return kernel_gradient(window.padded(x), g, like.shape, window, self.groups)
+        x, g, like = self.last(arrays[0]), self.last(arrays[1]), arrays[2]
+        kernel = self.whole_kernel(like.shape)
+        window = replace(self, first=False).window(kernel)
+        return kernel_gradient(window.padded(x), g, kernel, window, self.groups).reshape(like.shape)
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         x, upstream, _ = xs
@@ -232,50 +231,15 @@ class ConvKernelGrad(_Convolution):
         if self.first:
             return None
         rank = y.type.rank
-        swapped: Layout = (rank - 1, 0, *range(1, rank - 1))
-        gives: Layout = (rank - 2, rank - 1, *range(rank - 2))
-        return Arrangement((swapped, swapped, natural(rank)), replace(self, first=True), gives)
+        image = channels_first(rank)
+        return Arrangement((image, image, natural(rank)), self.channels_first(), natural(rank))
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         _need_first(self)
-        if self.groups > 1:
-            raise NoLoweringError(f"{self.name} with groups={self.groups} needs fixed spatial sizes in ONNX.")
-        window = Window(
-            dims.known(y.type.shape[2:]), self.strides, self.dilations or (1,) * len(self.strides), self.padding
-        )
-        return emit_kernel_gradient(e, window, y.type.dtype, *names[:2])
-
-    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
-        """Patches by strided slices, then one product: faster in onnxruntime than a convolution with swapped axes."""
-        x, g, like = xs
-        if not dims.is_known(x.type.shape[1:]):
-            return None
-        window = self.window(dims.known(like.type.shape))
-        pads = window.pads(dims.known(x.type.shape[1:-1]))
-        if any(a or b for a, b in pads):
-            x = apply(Pad(((0, 0), *pads, (0, 0))), x)
-        axes = tuple(range(1, x.type.rank - 1))
-        depth, filters = dims.known(like.type.shape[-2:])
-        width, last = filters // self.groups, x.type.rank - 1
-        taps = [
-            apply(Slice(axes, tuple(c.start for c in cut[1:-1]), tuple(c.stop for c in cut[1:-1]), self.strides), x)
-            for _, cut in window.taps(dims.known(g.type.shape[1:-1]))
-        ]
-        if self.groups == 1:
-            return _kernel_product(taps, g, window.size)
-        grads = []
-        for i in range(self.groups):
-            parts = [slice_axis(t, last, i * depth, (i + 1) * depth) for t in taps]
-            grads.append(_kernel_product(parts, slice_axis(g, last, i * width, (i + 1) * width), window.size))
-        return concatenate(grads, -1)
-
-
-def _kernel_product(taps: Sequence[Value], g: Value, window: tuple[int, ...]) -> Value:
-    """Returns the kernel gradient (*window, channels, filters) from the input as seen by each element of the window."""
-    depth, filters = dims.known((taps[0].type.shape[-1], g.type.shape[-1]))
-    rows = apply(Reshape((-1, len(taps) * depth)), concatenate(taps, -1))
-    upstream = apply(Reshape((-1, filters)), g)
-    return apply(Reshape((*window, depth, filters)), matmul(transpose(rows), upstream))
+        x, g, _ = (v.type for v in y.inputs)
+        shape = dims.known(y.type.shape)
+        window = replace(self, first=False).window(self.whole_kernel(shape))
+        return emit_kernel_gradient(e, window, self.groups, x, g, (names[0], names[1]), shape)
 
 
 def _need_first(op: _Convolution) -> None:

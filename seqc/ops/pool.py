@@ -15,7 +15,7 @@ from seqc.errors import NoGradientError, NoLoweringError, ShapeError
 from seqc.ir import Array, Emitter, Op, Type, Value, apply, constant
 from seqc.layout import Arrangement, Layout, channels_first
 from seqc.ops._common import check_float
-from seqc.ops._conv_sizes import emit_crop
+from seqc.ops._conv_onnx import emit_crop
 from seqc.ops._windows import Padding, Window
 from seqc.ops.conv import Conv, ConvInputGrad
 from seqc.ops.shape import ones_like
