@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seqc.errors import NoGradientError, ShapeError
-from seqc.ir import Item, Type, Value, apply, scope, walk
+from seqc.errors import DTypeError, NoGradientError, ShapeError
+from seqc.ir import Item, Op, Type, Value, apply, scope, walk
 from seqc.ops._common import scalar
 from seqc.ops.reduce import ReduceSum
 from seqc.ops.shape import zeros_like
@@ -21,37 +21,41 @@ def gradients(loss: Value, wrt: Sequence[Value]) -> list[Value]:
     Args:
         loss: a scalar.
         wrt: floating-point values the loss may depend on.
+
+    Raises:
+        ShapeError: the loss is not a scalar. DTypeError: the loss or a value of `wrt` is not of floating-point numbers.
+        NoGradientError: an operation between a value of `wrt` and the loss has no gradient.
     """
     if loss.type.rank:
         raise ShapeError(f"Gradients start from a scalar; got {loss.type}. Reduce it first, for instance ops.mean(x).")
-    one = build_one(loss)
-    return pull_back([loss], [one], wrt)
+    if not loss.type.is_float:
+        raise DTypeError(f"Gradients start from a floating-point number; got {loss.type}.")
+    return pull_back([loss], [scalar(1, loss)], wrt)
 
 
 def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wrt: Sequence[Value]) -> list[Value]:
     """Returns the gradient of sum(outputs * cotangents) with respect to each value of `wrt`."""
+    for x in wrt:
+        if not x.type.is_float:
+            raise DTypeError(f"Only floating-point values have a gradient; got {x}.")
     order = walk(outputs)
     needed = _dependents(order, set(wrt))
+    results = _results(order)
     arrived: dict[Value, list[Value]] = {}
     for y, cotangent in zip(outputs, cotangents, strict=True):
         arrived.setdefault(y, []).append(cotangent)
     for y in reversed(order):
-        if y not in needed or isinstance(y.op, Item):
+        if isinstance(y.op, Item) or not any(x in needed for x in y.inputs):
             continue
-        g = _collect(y, arrived, order)
+        g = _collect(y, arrived, results)
         if g is None:
             continue
         with scope(y.scope):
-            parts = y.op.vjp(g, y, *y.inputs) if y.inputs else ()
+            parts = y.op.vjp(g, y, *y.inputs)
         for x, part in zip(y.inputs, parts, strict=True):
             if part is not None and x in needed and x.type.is_float:
-                arrived.setdefault(x, []).append(unbroadcast(part, x.type))
-    return [total(arrived[x]) if arrived.get(x) else zeros_like(x) for x in wrt]
-
-
-def build_one(like: Value) -> Value:
-    """Returns the constant 1 of a value's dtype."""
-    return scalar(1, like)
+                arrived.setdefault(x, []).append(unbroadcast(part, x.type, y.op))
+    return [total(arrived[x]) if x in arrived else zeros_like(x) for x in wrt]
 
 
 def total(parts: Sequence[Value]) -> Value:
@@ -62,18 +66,17 @@ def total(parts: Sequence[Value]) -> Value:
     return result
 
 
-def unbroadcast(g: Value, x: Type) -> Value:
-    """Sums a gradient over the axes along which the operand was broadcast."""
+def unbroadcast(g: Value, x: Type, op: Op) -> Value:
+    """Sums a gradient over the axes along which the operand `x` of `op` was broadcast."""
     extra = g.type.rank - x.rank
-    if extra < 0:
-        raise NoGradientError(f"A gradient {g.type} cannot belong to an operand {x}: the op's vjp is wrong.")
-    if extra:
+    if extra > 0:
         g = apply(ReduceSum(tuple(range(extra))), g)
-    axes = tuple(i for i, (a, b) in enumerate(zip(g.type.shape, x.shape, strict=True)) if b == 1 and a != 1)
-    if axes:
-        g = apply(ReduceSum(axes, keepdims=True), g)
-    if g.type.shape != x.shape:
-        raise NoGradientError(f"A gradient {g.type} cannot belong to an operand {x}: the op's vjp is wrong.")
+    if extra >= 0:
+        axes = tuple(i for i, (a, b) in enumerate(zip(g.type.shape, x.shape, strict=True)) if b == 1 and a != 1)
+        if axes:
+            g = apply(ReduceSum(axes, keepdims=True), g)
+    if g.type != x:
+        raise NoGradientError(f"A gradient {g.type} cannot belong to an operand {x}: the vjp of {op.name} is wrong.")
     return g
 
 
@@ -86,19 +89,28 @@ def _dependents(order: Sequence[Value], sources: set[Value]) -> set[Value]:
     return found
 
 
+def _results(order: Sequence[Value]) -> dict[Value, list[Value]]:
+    """Returns the values that pick a result of each operation with several."""
+    picked: dict[Value, list[Value]] = {}
+    for v in order:
+        if isinstance(v.op, Item):
+            picked.setdefault(v.inputs[0], []).append(v)
+    return picked
+
+
 def _collect(
-    y: Value, arrived: dict[Value, list[Value]], order: Sequence[Value]
+    y: Value, arrived: dict[Value, list[Value]], results: dict[Value, list[Value]]
 ) -> Value | tuple[Value | None, ...] | None:
+    """Returns the gradient that arrived at a value, one per result where there are several, or None if none did."""
     if not isinstance(y.result, tuple):
-        parts = arrived.get(y)
-        if not parts:
+        if y not in arrived:
             return None
-        arrived[y] = [total(parts)]
+        arrived[y] = [total(arrived[y])]
         return arrived[y][0]
     by_index: dict[int, list[Value]] = {}
-    for v in order:
-        if isinstance(v.op, Item) and v.inputs[0] is y:
-            by_index.setdefault(v.op.index, []).extend(arrived.get(v, ()))
-    if not any(by_index.values()):
+    for item in results.get(y, ()):
+        if item in arrived and isinstance(item.op, Item):
+            by_index.setdefault(item.op.index, []).extend(arrived[item])
+    if not by_index:
         return None
-    return tuple(total(by_index[i]) if by_index.get(i) else None for i in range(len(y.result)))
+    return tuple(total(by_index[i]) if i in by_index else None for i in range(len(y.result)))

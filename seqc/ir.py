@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from seqc import dims
 from seqc.dims import Dim
 from seqc.errors import NoGradientError, NoLoweringError, TraceError
+from seqc.operators import OPERATORS, Operators
 
 if TYPE_CHECKING:
     from seqc.layout import Arrangement
@@ -118,8 +119,8 @@ class Op:
         return f"{self.name}({', '.join(shown)})" if shown else self.name
 
 
-class Value:
-    """The result of an op: immutable, compared by identity.
+class Value(Operators):
+    """The result of an op: immutable, and its own key in dictionaries and sets.
 
     Attributes:
         op: the operation. inputs: its operands. scope: the path of the layer that made it, for messages and names.
@@ -127,9 +128,6 @@ class Value:
     """
 
     __slots__ = ("__weakref__", "inputs", "op", "result", "scope")
-    # NumPy arrays on the left of an operator must leave the operation to us.
-    __array_priority__ = 1000
-    __array_ufunc__ = None
 
     def __init__(self, op: Op, inputs: tuple[Value, ...], result: Type | tuple[Type, ...], scope: str = "") -> None:
         self.op = op
@@ -184,82 +182,17 @@ class Value:
 
     __repr__ = __str__
 
-    def __add__(self, other: Any) -> Value:
-        return _operator("add", self, other)
+    def __eq__(self, other: object) -> Value:  # type: ignore[override]
+        """Compares element by element, as Keras does; `is` and dictionaries tell values themselves apart."""
+        return NotImplemented if other is None or isinstance(other, str) else OPERATORS["equal"](self, other)
 
-    def __radd__(self, other: Any) -> Value:
-        return _operator("add", other, self)
+    def __ne__(self, other: object) -> Value:  # type: ignore[override]
+        return NotImplemented if other is None or isinstance(other, str) else OPERATORS["not_equal"](self, other)
 
-    def __sub__(self, other: Any) -> Value:
-        return _operator("subtract", self, other)
-
-    def __rsub__(self, other: Any) -> Value:
-        return _operator("subtract", other, self)
-
-    def __mul__(self, other: Any) -> Value:
-        return _operator("multiply", self, other)
-
-    def __rmul__(self, other: Any) -> Value:
-        return _operator("multiply", other, self)
-
-    def __truediv__(self, other: Any) -> Value:
-        return _operator("divide", self, other)
-
-    def __rtruediv__(self, other: Any) -> Value:
-        return _operator("divide", other, self)
-
-    def __pow__(self, other: Any) -> Value:
-        return _operator("power", self, other)
-
-    def __rpow__(self, other: Any) -> Value:
-        return _operator("power", other, self)
-
-    def __matmul__(self, other: Any) -> Value:
-        return _operator("matmul", self, other)
-
-    def __rmatmul__(self, other: Any) -> Value:
-        return _operator("matmul", other, self)
-
-    def __neg__(self) -> Value:
-        return _operator("negative", self)
-
-    def __abs__(self) -> Value:
-        return _operator("absolute", self)
-
-    def __lt__(self, other: Any) -> Value:
-        return _operator("less", self, other)
-
-    def __le__(self, other: Any) -> Value:
-        return _operator("less_equal", self, other)
-
-    def __gt__(self, other: Any) -> Value:
-        return _operator("greater", self, other)
-
-    def __ge__(self, other: Any) -> Value:
-        return _operator("greater_equal", self, other)
-
-    def __invert__(self) -> Value:
-        return _operator("logical_not", self)
-
-    def __and__(self, other: Any) -> Value:
-        return _operator("logical_and", self, other)
-
-    def __or__(self, other: Any) -> Value:
-        return _operator("logical_or", self, other)
-
-    def __getitem__(self, key: Any) -> Value:
-        return _operator("get_item", self, key)
+    __hash__ = object.__hash__
 
     def __iter__(self) -> Iterator[Value]:
         return (self[i] for i in range(len(self)))
-
-
-# Python's operators mean the functions of seqc.ops, which registers them here: ir does not import upwards.
-OPERATORS: dict[str, Callable[..., Value]] = {}
-
-
-def _operator(name: str, *operands: Any) -> Value:
-    return OPERATORS[name](*operands)
 
 
 @dataclass(frozen=True, repr=False)

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ShapeError, TraceError
-from seqc.ir import OPERATORS, Array, Type, Value, apply, as_value, constant, input_value
+from seqc.ir import Array, Type, Value, apply, constant, input_value
+from seqc.operators import Operators
+from seqc.ops.elementwise import cast
 from seqc.ops.random import RandomUniform
 
 
-class Variable:
+class Variable(Operators):
     """An array that lives between runs.
 
     Args:
@@ -26,9 +28,6 @@ class Variable:
         regularizer: function from the variable to a penalty, added to the loss. constraint: function applied to it
         after each optimizer step.
     """
-
-    __array_priority__ = 1000
-    __array_ufunc__ = None
 
     def __init__(
         self,
@@ -89,7 +88,7 @@ class Variable:
         if shape != self.shape:
             raise ShapeError(f"Variable '{self.path}' has shape {self.shape}; got a value of shape {tuple(shape)}.")
         if trace is not None:
-            trace.updates[self] = as_value(value, self.dtype)
+            trace.updates[self] = cast(value, self.dtype)
         else:
             self._array = np.array(value, self.dtype)
 
@@ -101,27 +100,12 @@ class Variable:
         """Adds to the variable."""
         self.assign(self.to_value() + value)
 
+    def assign_sub(self, value: Any) -> None:
+        """Subtracts from the variable."""
+        self.assign(self.to_value() - value)
+
     def __repr__(self) -> str:
         return f"<Variable {self.path} {self.type}>"
-
-    def __getitem__(self, key: Any) -> Value:
-        return self.to_value()[key]
-
-
-def _forward(name: str, swapped: bool = False) -> Any:
-    def method(self: Variable, other: Any) -> Value:
-        operands = (other, self) if swapped else (self, other)
-        return OPERATORS[name](*operands)
-
-    return method
-
-
-for _python, _function in {
-    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power", "matmul": "matmul",
-}.items():  # fmt: skip
-    setattr(Variable, f"__{_python}__", _forward(_function))
-    setattr(Variable, f"__r{_python}__", _forward(_function, swapped=True))
-Variable.__neg__ = lambda self: -self.to_value()  # type: ignore[attr-defined]
 
 
 class Trace:

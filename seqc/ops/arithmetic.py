@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from seqc.ir import OPERATORS, Array, Emitter, Value, apply
+from seqc.ir import Array, Emitter, Value, apply
+from seqc.operators import OPERATORS
 from seqc.ops._common import as_float, as_number, as_operands, scalar
 from seqc.ops.elementwise import And, Binary, Or, Unary, binary, equal, less, logical_and, unary, unary_float, where
 

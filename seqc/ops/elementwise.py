@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from seqc.errors import DTypeError
-from seqc.ir import OPERATORS, Array, Emitter, Op, Type, Value, apply, as_value
+from seqc.ir import Array, Emitter, Op, Type, Value, apply, as_value
 from seqc.layout import Arrangement, Layout, arrange_elementwise
+from seqc.operators import OPERATORS
 from seqc.ops._common import (
     as_float,
     as_number,
@@ -310,6 +311,8 @@ def logical_xor(x1: Any, x2: Any) -> Value:
 
 
 OPERATORS.update(
+    equal=equal,
+    not_equal=not_equal,
     less=less,
     less_equal=less_equal,
     greater=greater,
@@ -317,4 +320,5 @@ OPERATORS.update(
     logical_not=logical_not,
     logical_and=logical_and,
     logical_or=logical_or,
+    logical_xor=logical_xor,
 )

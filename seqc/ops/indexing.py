@@ -11,7 +11,8 @@ import numpy as np
 from seqc import dims
 from seqc.dims import Dim
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import OPERATORS, Type, Value, apply, as_value
+from seqc.ir import Type, Value, apply, as_value
+from seqc.operators import OPERATORS
 from seqc.ops.shape import Squeeze, Unsqueeze
 from seqc.ops.slicing import Slice
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ShapeError
-from seqc.ir import OPERATORS, Array, Emitter, Op, Type, Value, apply
+from seqc.ir import Array, Emitter, Op, Type, Value, apply
 from seqc.layout import Arrangement, Layout, Merged, is_natural, position
+from seqc.operators import OPERATORS
 from seqc.ops._common import (
     as_number,
     as_operands,
