@@ -21,6 +21,7 @@ from seqc.export import compile_graph, export_graph, rename, write_atomically
 from seqc.ir import Graph
 from seqc.ops.elementwise import Unary
 from seqc.ops.transcendental import Tanh
+from seqc.passes import promote_floats
 from small_graphs import BATCH, GRAPHS, Weights, dense, graph, named
 
 onnx_models = pytest.importorskip("onnx_models", reason="needs onnx")
@@ -320,10 +321,18 @@ def test_a_wrong_input_is_an_export_error() -> None:
         session.run({"x": np.zeros((2, 99), "float32")})
 
 
-def test_a_dense_layer_in_double_precision(tmp_path: Path) -> None:
-    from seqc.passes import promote_floats
-
-    w, x = Weights(), vector()
-    receipt = export_graph(promote_floats(graph(x, dense(w, "dense", x, 2))), tmp_path / "model.onnx")
+def test_a_model_in_double_precision(tmp_path: Path) -> None:
+    w, x = Weights(), ir.input_value("x", "float32", (BATCH, 5, 4, 3))
+    pooled = [named(pool, "pool", ops.transpose(x, (0, 3, 1, 2)), (2, 3)) for pool in (ops.mean, ops.max)]
+    g = graph(x, *(dense(w, f"dense_{i}", y, 2) for i, y in enumerate(pooled)))
+    receipt = export_graph(promote_floats(g), tmp_path / "model.onnx")
     assert receipt.report is not None
     assert receipt.report.worst.error < 1e-14
+
+
+def test_a_model_beyond_two_gigabytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnx
+
+    monkeypatch.setattr(onnx.checker, "MAXIMUM_PROTOBUF", 100)
+    with pytest.raises(ExportError, match=r"The model has \S+ bytes; one ONNX file holds 2 GB at most\."):
+        compile_graph(GRAPHS["mlp"]())

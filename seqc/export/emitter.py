@@ -117,10 +117,7 @@ def emit(
 
 def to_bytes(model: onnx.ModelProto) -> bytes:
     """Returns the model's file; equal models give equal bytes."""
-    try:
-        content: bytes = model.SerializeToString(deterministic=True)
-    except Exception as error:  # protobuf's error types differ between its implementations
-        raise ExportError(f"The model cannot be written as one file (the limit is 2 GB): {error}") from error
+    content: bytes = model.SerializeToString(deterministic=True)
     return content
 
 
@@ -191,6 +188,8 @@ def _describe(t: Type, label: str) -> onnx.ValueInfoProto:
 
 
 def _checked(model: onnx.ModelProto) -> onnx.ModelProto:
+    if model.ByteSize() > onnx.checker.MAXIMUM_PROTOBUF:
+        raise ExportError(f"The model has {model.ByteSize():,} bytes; one ONNX file holds 2 GB at most.")
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

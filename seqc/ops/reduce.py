@@ -111,9 +111,9 @@ class ReduceMean(Reduction):
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         rank = y.inputs[0].type.rank
-        if rank < 3 or self.axes != tuple(range(2, rank)):
+        if rank < 3 or self.axes != tuple(range(2, rank)) or y.type.dtype == "float64":
             return super().lower(e, y, *names)
-        # Stays in the blocked layout that onnxruntime's convolutions work in, unlike ReduceMean.
+        # Stays in the blocked layout that onnxruntime's convolutions work in, unlike ReduceMean; single precision only.
         pooled = e.node("GlobalAveragePool", *names)
         return pooled if self.keepdims else e.node("Flatten", pooled, axis=1)
 
@@ -133,7 +133,7 @@ class ReduceMax(_Extremum):
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         rank = y.inputs[0].type.rank
-        if rank < 3 or self.axes != tuple(range(2, rank)) or not y.type.is_float:
+        if rank < 3 or self.axes != tuple(range(2, rank)) or y.type.dtype not in ("float16", "float32"):
             return super().lower(e, y, *names)
         pooled = e.node("GlobalMaxPool", *names)
         return pooled if self.keepdims else e.node("Flatten", pooled, axis=1)
