@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -54,13 +53,6 @@ def dtype_name(dtype: Any) -> str:
         f"Cannot use '{name}' as a layer's dtype. Layers compute in {' or '.join(_FLOATS)}; for half precision, "
         "convert the exported model instead."
     )
-
-
-def snake_case(name: str) -> str:
-    """Returns a class name the way Keras names layers: `Conv2D` -> `conv2d`, `ReLU` -> `re_lu`."""
-    name = re.sub(r"\W+", "", name)
-    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def constructed_at() -> str:

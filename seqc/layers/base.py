@@ -12,13 +12,13 @@ import numpy as np
 from seqc import regularizers, serialization
 from seqc.errors import ConfigError, DTypeError, ShapeError
 from seqc.ir import Array, Graph, Type, Value, as_value, constant, input_value, scope
-from seqc.layers._common import KerasShape, constructed_at, dtype_name, snake_case, symbolic_shape
+from seqc.layers._common import KerasShape, constructed_at, dtype_name, symbolic_shape
 from seqc.layers._weights import WeightOwner
 from seqc.ops.elementwise import cast
 from seqc.ops.reduce import count
 from seqc.random import next_seed
 from seqc.tracing import Trace, current_trace, require_trace, tracing
-from seqc.utils.naming import unique_name
+from seqc.utils.naming import snake_case, unique_name
 
 __all__ = ["KerasShape", "Layer", "dtype_name", "snake_case", "symbolic_shape"]
 

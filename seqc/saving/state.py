@@ -14,11 +14,11 @@ import numpy as np
 
 from seqc.errors import SavingError, SeqcError
 from seqc.ir import Array
-from seqc.layers._common import snake_case
 from seqc.layers._state import fill
 from seqc.layers.base import Layer
 from seqc.saving.h5 import Store
 from seqc.sequential import Sequential
+from seqc.utils.naming import snake_case
 
 # Some versions of Keras keep the state of random generators in their files. Randomness is an input here.
 _IGNORED = "seed_generator"
