@@ -126,13 +126,23 @@ class Trace:
         self.seed = input_value("seed", "int64", ())
         self.step = input_value("step", "int64", ())
         self._streams = 0
+        self._labels: dict[Variable, str] = {}
 
     def read(self, variable: Variable) -> Value:
         if variable in self.updates:
             return self.updates[variable]
         if variable not in self.reads:
-            self.reads[variable] = input_value(variable.path, variable.dtype, variable.shape)
+            self.reads[variable] = input_value(self.label(variable), variable.dtype, variable.shape)
         return self.reads[variable]
+
+    def label(self, variable: Variable) -> str:
+        """Returns a name for a variable that no other has in this graph: nested models may repeat names of layers."""
+        if variable not in self._labels:
+            taken, path, count = set(self._labels.values()), variable.path, 0
+            while (unique := f"{path}_{count}" if count else path) in taken:
+                count += 1
+            self._labels[variable] = unique
+        return self._labels[variable]
 
     def random_uniform(self, like: Value) -> Value:
         """Returns uniform numbers in [0, 1) of the shape of `like`, fresh for every step and place in the graph."""

@@ -143,13 +143,9 @@ def _finish(trace: Trace, values: dict[str, Value], result: Value) -> Step:
     graph = Graph(
         (*values.values(), trace.seed, trace.step, *(trace.reads[v] for v in reads)),
         (result, *(trace.updates[v] for v in writes)),
-        ("result", *_names(writes)),
+        ("result", *(f"new:{trace.label(v)}" for v in writes)),
     )
     return Step(graph, reads, writes)
-
-
-def _names(variables: Sequence[Variable]) -> list[str]:
-    return [f"new:{v.path}" for v in variables]
 
 
 def scalar(array: Any) -> float:
