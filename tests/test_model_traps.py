@@ -44,7 +44,8 @@ def test_a_training_step_names_each_weight_once() -> None:
     model = twins()
     model.compile("sgd", "mse")
     data = make_data(np.ones((4, 3)), np.ones((4, 2)))
-    assert data.y is not None and model._compiled is not None
+    assert data.y is not None
+    assert model._compiled is not None
     step = train_step(model, model._compiled, Signature(sample_type(data.x), sample_type(data.y)))
     assert len(set(step.graph.input_names)) == len(step.graph.input_names)
     assert len(set(step.graph.output_names)) == len(step.graph.output_names)
