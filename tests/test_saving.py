@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import seqc
 from keras_files import change_config, change_weights, members, read_arrays, read_config, write_members
 from seqc import layers, saving
 from seqc.errors import NotBuiltError, SavingError, SeqcError
@@ -573,3 +574,15 @@ def test_weights_alone_carry_the_optimizer_too(compiled, tmp_path, x, y):
 def _saved_again(model, folder):
     model.save(folder / "again.keras")
     return folder / "again.keras"
+
+
+def test_loading_draws_no_random_numbers(saved):
+    drawn = []
+    for load in (False, True):
+        seqc.utils.set_random_seed(3)
+        if load:
+            load_model(saved)
+        layer = layers.Dense(2)
+        layer.build((None, 3))
+        drawn.append(layer.get_weights()[0])
+    np.testing.assert_array_equal(*drawn)

@@ -18,7 +18,7 @@ from seqc.saving.archive import SavingFileNotFound
 # Filters that HDF5 itself brings (deflate, shuffle, fletcher32); any other would load a plug-in, which is code.
 _FILTERS = (1, 2, 3)
 _FREE_SIZE, _MOST_EXPANSION, _MOST_OBJECTS, _MOST_DEPTH = 1 << 20, 1000, 1_000_000, 64
-_BROKEN = (OSError, RuntimeError, KeyError, TypeError, ValueError)
+_BROKEN = (OSError, RuntimeError, KeyError, TypeError, ValueError, ArithmeticError)
 
 
 class Store:
