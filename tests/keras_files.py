@@ -88,3 +88,10 @@ def require_classes(config: Any) -> None:
             missing.add(entry["class_name"])
     if missing:
         pytest.skip(f"not carried: {', '.join(sorted(missing))}")
+
+
+def assert_same_weights(one: Any, other: Any) -> None:
+    """Compares names and arrays."""
+    assert [v.path for v in one.weights] == [v.path for v in other.weights]
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
