@@ -95,7 +95,7 @@ def test_same_padding_of_free_sizes_follows_each_size(height: int, stride: int) 
 def test_causal_padding_is_on_the_left_and_grows_with_dilation(dilation: int) -> None:
     w, x = Weights(), sequence(2)
     with ir.scope("conv"):
-        y = ops.conv(x, w("conv/kernel", 3, 2, 4), (1,), ((2 * dilation, 0),), (dilation,))
+        y = ops.conv(x, w("conv/kernel", 3, 2, 4), 1, ((2 * dilation, 0),), dilation_rate=dilation)
     g = graph(x, y)
     assert onnx_models.attributes(onnx_models.only(onnx_models.compiled(g), "Conv"))["pads"] == [0, 2 * dilation, 0, 0]
     (steps,) = drawn(g, batch=2, time=9)

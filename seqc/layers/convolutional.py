@@ -141,9 +141,7 @@ class _Conv(Layer):
         rank = value.type.rank
         if self.data_format == "channels_first":
             value = ops.transpose(value, last_from_first(rank))
-        y = ops.conv(
-            value, self.kernel.to_value(), self.strides, self._effective_padding(), self.dilation_rate, self.groups
-        )
+        y = ops.conv(value, self.kernel, self.strides, self._effective_padding(), dilation_rate=self.dilation_rate)
         if self.bias is not None:
             y = y + self.bias
         if self.data_format == "channels_first":

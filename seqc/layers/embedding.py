@@ -79,7 +79,7 @@ class Embedding(Layer):
 
     def call(self, x: Any) -> Value:
         ids = as_value(x)
-        return ops.take(self.embeddings, ids if ids.dtype in ("int32", "int64") else ops.cast(ids, "int32"))
+        return ops.take(self.embeddings, ids if ids.dtype in ("int32", "int64") else ops.cast(ids, "int32"), 0)
 
     def compute_mask(self, inputs: Any, mask: Value | None = None) -> Value | None:
         return ops.not_equal(inputs, 0) if self.mask_zero else None

@@ -28,7 +28,6 @@ from seqc.ops.arithmetic import (
     subtract,
 )
 from seqc.ops.contraction import dot, einsum, outer, tensordot
-from seqc.ops.conv import conv
 from seqc.ops.creation import (
     arange,
     convert_to_numpy,
@@ -59,11 +58,11 @@ from seqc.ops.elementwise import (
     where,
 )
 from seqc.ops.gather import one_hot, take
+from seqc.ops.images import average_pool, conv, depthwise_conv, max_pool
 from seqc.ops.indexing import get_item
 from seqc.ops.indexing import take_block as slice
 from seqc.ops.linalg import matmul
 from seqc.ops.nonlinear import elu, leaky_relu, relu, sigmoid, softplus, softsign
-from seqc.ops.pool import average_pool, max_pool
 from seqc.ops.rearrange import (
     broadcast_to,
     diff,
@@ -147,6 +146,7 @@ __all__ = [
     "cosh",
     "count_nonzero",
     "cumsum",
+    "depthwise_conv",
     "diff",
     "divide",
     "divide_no_nan",

@@ -245,16 +245,3 @@ class ConvKernelGrad(_Convolution):
 def _need_first(op: _Convolution) -> None:
     if not op.first:
         raise NoLoweringError(f"{op.name} reaches ONNX channels-first: plan the layout before lowering.")
-
-
-def conv(
-    x: Value,
-    kernel: Value,
-    strides: Sequence[int],
-    padding: Padding = "valid",
-    dilations: Sequence[int] | None = None,
-    groups: int = 1,
-) -> Value:
-    """Returns the convolution of a channels-last tensor with kernel (*window, channels / groups, filters)."""
-    op = Conv(tuple(strides), padding, tuple(dilations or (1,) * len(strides)), groups)
-    return apply(op, x, kernel)

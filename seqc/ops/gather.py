@@ -10,9 +10,9 @@ import numpy as np
 
 from seqc.errors import DTypeError, ShapeError
 from seqc.ir import Array, Emitter, Op, Type, Value, apply, as_value, constant
-from seqc.ops._common import check_count, normalize_axis
+from seqc.ops._common import as_number, check_count, normalize_axis
 from seqc.ops.elementwise import cast, equal
-from seqc.ops.shape import expand_dims, transpose
+from seqc.ops.shape import expand_dims, reshape, transpose
 
 
 @dataclass(frozen=True, repr=False)
@@ -69,12 +69,17 @@ class GatherGrad(Op):
         return e.node("ScatterND", blank, index, g, reduction="add")
 
 
-def take(x: Any, indices: Any, axis: int | None = 0) -> Value:
-    """Returns the sub-tensors of x at `indices` along `axis`, in place of that axis."""
+def take(x: Any, indices: Any, axis: int | None = None) -> Value:
+    """Returns the sub-tensors of x at `indices` along `axis`, in place of that axis, or among all elements in order.
+
+    Negative indices count from the end; running with one beyond the axis is an error.
+    """
     value, ids = as_value(x), as_value(indices)
     ids = ids if ids.dtype.startswith(("int", "uint")) else cast(ids, "int32")
+    if axis is None:
+        value, axis = reshape(value, -1), 0
     rank = value.type.rank
-    axis = normalize_axis("take", 0 if axis is None else axis, rank)
+    axis = normalize_axis("take", axis, rank)
     if axis == 0:
         return apply(Gather(), value, ids)
     rows = apply(Gather(), transpose(value, [axis, *(i for i in range(rank) if i != axis)]), ids)
@@ -84,10 +89,12 @@ def take(x: Any, indices: Any, axis: int | None = 0) -> Value:
     return transpose(rows, [*before, *range(width), *after])
 
 
-def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: str = "float32") -> Value:
-    """Returns a 1 at position x of a new axis of size `num_classes`, 0 elsewhere; all 0 where x is out of range."""
-    value = as_value(x)
+def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> Value:
+    """Returns a 1 (float32 by default) at position x of a new axis of size `num_classes`, 0 elsewhere; all 0 where x is
+    out of range.
+    """
+    value = as_number(x)
     rank = value.type.rank + 1
     at = normalize_axis("one_hot", axis, rank)
     numbers = np.arange(num_classes, dtype=value.dtype).reshape([-1 if i == at else 1 for i in range(rank)])
-    return cast(equal(expand_dims(value, at), constant(numbers)), dtype)
+    return cast(equal(expand_dims(value, at), constant(numbers)), "float32" if dtype is None else dtype)

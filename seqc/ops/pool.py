@@ -210,15 +210,3 @@ def real_elements(window: Window, spatial: tuple[int, ...], out: tuple[int, ...]
     for _, cut in window.taps(out):
         total += ones[cut][0]
     return total
-
-
-def max_pool(x: Value, pool_size: Sequence[int], strides: Sequence[int] | None = None, padding: str = "valid") -> Value:
-    """Returns the maximum over windows of a channels-last tensor; strides default to the window."""
-    return apply(MaxPool(tuple(pool_size), tuple(strides or pool_size), padding), x)
-
-
-def average_pool(
-    x: Value, pool_size: Sequence[int], strides: Sequence[int] | None = None, padding: str = "valid"
-) -> Value:
-    """Returns the mean over windows of a channels-last tensor; strides default to the window."""
-    return apply(AveragePool(tuple(pool_size), tuple(strides or pool_size), padding), x)

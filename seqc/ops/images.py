@@ -1,0 +1,107 @@
+"""Convolution and pooling under Keras's names, over any number of axes of space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from seqc import dims
+from seqc.errors import ConfigError, ShapeError
+from seqc.ir import Value, apply, as_value
+from seqc.ops._common import as_float, as_operands
+from seqc.ops._windows import Padding
+from seqc.ops.conv import Conv
+from seqc.ops.pool import AveragePool, MaxPool
+from seqc.ops.rearrange import moveaxis
+from seqc.ops.shape import reshape
+
+
+def conv(
+    inputs: Any,
+    kernel: Any,
+    strides: int | Sequence[int] = 1,
+    padding: Padding = "valid",
+    data_format: str | None = None,
+    dilation_rate: int | Sequence[int] = 1,
+) -> Value:
+    """Returns the convolution of a tensor with kernel (*window, channels / groups, filters).
+
+    Args:
+        inputs: (batch, *space, channels), or (batch, channels, *space) where `data_format` is "channels_first".
+        strides, dilation_rate: one number per axis of space, or one for all.
+        padding: "valid", "same", or (before, after) per axis of space.
+    """
+    x, w = as_operands(inputs, kernel)
+    rank = x.type.rank - 2
+    last = _channels_last(x, data_format)
+    channels, depth = last.type.shape[-1], w.type.shape[-2]
+    groups = channels // depth if isinstance(channels, int) and isinstance(depth, int) and depth else 1
+    op = Conv(_per_axis(strides, rank), padding, _per_axis(dilation_rate, rank), groups)
+    return _restored(apply(op, last, w), data_format)
+
+
+def depthwise_conv(
+    inputs: Any,
+    kernel: Any,
+    strides: int | Sequence[int] = 1,
+    padding: Padding = "valid",
+    data_format: str | None = None,
+    dilation_rate: int | Sequence[int] = 1,
+) -> Value:
+    """Returns the convolution of each channel on its own, with kernel (*window, channels, filters per channel)."""
+    w = as_value(kernel)
+    *window, channels, multiplier = dims.known(w.type.shape)
+    return conv(inputs, reshape(w, (*window, 1, channels * multiplier)), strides, padding, data_format, dilation_rate)
+
+
+def max_pool(
+    inputs: Any,
+    pool_size: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    padding: Padding = "valid",
+    data_format: str | None = None,
+) -> Value:
+    """Returns the largest element of each window; strides default to the window."""
+    return _pool(MaxPool, inputs, pool_size, strides, padding, data_format)
+
+
+def average_pool(
+    inputs: Any,
+    pool_size: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    padding: Padding = "valid",
+    data_format: str | None = None,
+) -> Value:
+    """Returns the mean of each window over its elements that are not padding; strides default to the window."""
+    return _pool(AveragePool, inputs, pool_size, strides, padding, data_format)
+
+
+def _pool(
+    kind: type[MaxPool | AveragePool],
+    inputs: Any,
+    pool_size: int | Sequence[int],
+    strides: int | Sequence[int] | None,
+    padding: Padding,
+    data_format: str | None,
+) -> Value:
+    x = as_float(inputs)
+    size = _per_axis(pool_size, x.type.rank - 2)
+    op = kind(size, size if strides is None else _per_axis(strides, len(size)), padding)
+    return _restored(apply(op, _channels_last(x, data_format)), data_format)
+
+
+def _per_axis(numbers: int | Sequence[int], rank: int) -> tuple[int, ...]:
+    listed = (numbers,) * rank if isinstance(numbers, int) else tuple(int(n) for n in numbers)
+    if len(listed) != rank:
+        raise ShapeError(f"Windows over {rank} axes need {rank} numbers; got {listed}.")
+    return listed
+
+
+def _channels_last(x: Value, data_format: str | None) -> Value:
+    if data_format not in (None, "channels_last", "channels_first"):
+        raise ConfigError(f"data_format is 'channels_last' or 'channels_first'; got {data_format!r}.")
+    return moveaxis(x, 1, -1) if data_format == "channels_first" else x
+
+
+def _restored(y: Value, data_format: str | None) -> Value:
+    return moveaxis(y, -1, 1) if data_format == "channels_first" else y
