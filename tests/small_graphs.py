@@ -9,6 +9,8 @@ import numpy as np
 
 from seqc import dims, ir, ops
 from seqc.ir import Graph, Value, scope
+from seqc.ops.conv import Conv
+from seqc.ops.gather import Gather
 from seqc.ops.normalize import BatchNormalization
 from seqc.ops.shape import flatten_batch
 
@@ -41,9 +43,8 @@ def conv(
 ) -> Value:
     depth = int(x.type.shape[-1]) // groups  # type: ignore[arg-type]
     with scope(name):
-        y = ops.conv(
-            x, w(f"{name}/kernel", *kernel, depth, filters), strides or [1] * len(kernel), padding, groups=groups
-        )
+        op = Conv(tuple(strides or [1] * len(kernel)), padding, (1,) * len(kernel), groups)
+        y = ir.apply(op, x, w(f"{name}/kernel", *kernel, depth, filters))
         return y + w(f"{name}/bias", filters) if bias else y
 
 
@@ -67,6 +68,10 @@ def lstm(w: Weights, name: str, x: Value, units: int, sequences: bool = False, *
         recurrent, bias = w(f"{name}/recurrent_kernel", units, 4 * units), w(f"{name}/bias", 4 * units)
         outputs, last, _ = ops.lstm(x, kernel, recurrent, bias, **attributes)
         return outputs if sequences else last
+
+
+def look_up(table: Value, ids: Value) -> Value:
+    return ir.apply(Gather(), table, ids)
 
 
 def named(function: Callable[..., Value], name: str, *operands: Any, **attributes: Any) -> Value:
@@ -159,14 +164,14 @@ def bidirectional() -> Graph:
 
 def text() -> Graph:
     w, x = Weights(), ir.input_value("ids", "int32", (BATCH, TIME))
-    y = named(ops.take, "embedding", w("embedding/table", 20, 6), x)
+    y = named(look_up, "embedding", w("embedding/table", 20, 6), x)
     return graph(x, named(ops.sigmoid, "sigmoid", dense(w, "dense", lstm(w, "lstm", y, 4), 1)))
 
 
 def masked_text() -> Graph:
     """Ids of zero are masked, through two recurrent layers."""
     w, x = Weights(), ir.input_value("ids", "int32", (BATCH, TIME))
-    y = named(ops.take, "embedding", w("embedding/table", 20, 6), x)
+    y = named(look_up, "embedding", w("embedding/table", 20, 6), x)
     mask = named(ops.not_equal, "mask", x, 0)
     y = lstm(w, "lstm_1", lstm(w, "lstm", y, 4, True, mask=mask), 5, mask=mask)
     return graph(x, dense(w, "dense", y, 2))
@@ -175,7 +180,7 @@ def masked_text() -> Graph:
 def masked_sequences() -> Graph:
     """A mask whose repeated and zeroed outputs are seen, in both directions."""
     w, x = Weights(), ir.input_value("ids", "int32", (BATCH, TIME))
-    y = named(ops.take, "embedding", w("embedding/table", 20, 6), x)
+    y = named(look_up, "embedding", w("embedding/table", 20, 6), x)
     mask = named(ops.not_equal, "mask", x, 0)
     kinds = {"forward": {}, "backward": {"reverse": True}, "zero": {"zero_output": True}}
     both = {"both": {"reverse": True, "zero_output": True}}

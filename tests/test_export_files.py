@@ -86,13 +86,16 @@ def test_metadata_is_small_and_in_order() -> None:
     assert re.fullmatch(r"\d+\.\d+.*", model.producer_version)
 
 
-def test_the_layout_of_the_input_is_in_the_metadata(tmp_path: Path) -> None:
+@pytest.mark.parametrize("side", ["input", "output"])
+def test_the_layout_of_the_borders_is_in_the_metadata(side: str, tmp_path: Path) -> None:
     import onnx
 
     for first, said in ((False, "channels_last"), (True, "channels_first")):
-        export_graph(GRAPHS["flat_cnn_rgb"](), tmp_path / "model.onnx", channels_first_input=first)
+        options = {f"channels_first_{side}": first}
+        receipt = export_graph(GRAPHS["segmentation"](), tmp_path / "model.onnx", **options)
         props = {p.key: p.value for p in onnx.load(tmp_path / "model.onnx").metadata_props}
-        assert props["seqc.input_layout"] == said
+        assert props[f"seqc.{side}_layout"] == said
+        assert receipt.transposes == 2 - first
 
 
 # -- names -----------------------------------------------------------------------------------------------------------

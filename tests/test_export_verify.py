@@ -18,7 +18,22 @@ from seqc.ops.elementwise import Cast
 from seqc.ops.nonlinear import Relu
 from seqc.ops.onnx_rnn import OnnxLSTM
 from seqc.ops.transcendental import Tanh
-from small_graphs import BATCH, GRAPHS, HEIGHT, TIME, WIDTH, Weights, conv, dense, graph, image, lstm, named, sequence
+from small_graphs import (
+    BATCH,
+    GRAPHS,
+    HEIGHT,
+    TIME,
+    WIDTH,
+    Weights,
+    conv,
+    dense,
+    graph,
+    image,
+    look_up,
+    lstm,
+    named,
+    sequence,
+)
 
 onnx_models = pytest.importorskip("onnx_models", reason="needs onnx")
 verification: Any = pytest.importorskip("seqc.export.verify")
@@ -223,7 +238,7 @@ def test_ids_stay_inside_their_table() -> None:
 
 def test_ids_are_followed_through_casts_and_shapes() -> None:
     x = ir.input_value("x", "float32", (BATCH, 6))
-    rows = ops.take(Weights()("table", 7, 2), ops.cast(ops.reshape(x, (-1, 3, 2)), "int32"))
+    rows = look_up(Weights()("table", 7, 2), ops.cast(ops.reshape(x, (-1, 3, 2)), "int32"))
     g = graph(x, rows)
     (ids,) = draw_inputs(g, {"batch": 20}, 0)
     assert ids.dtype == np.float32
@@ -238,7 +253,7 @@ def test_classes_of_a_one_hot_encoding_stay_in_range() -> None:
 
 def test_the_smallest_of_two_tables_counts() -> None:
     w, x = Weights(), ir.input_value("ids", "int32", (BATCH, TIME))
-    both = ops.take(w("a", 30, 2), x) + ops.take(w("b", 5, 2), x)
+    both = look_up(w("a", 30, 2), x) + look_up(w("b", 5, 2), x)
     assert list(integer_limits(graph(x, both)).values()) == [5]
 
 

@@ -19,7 +19,14 @@ from seqc.layout import Arrangement, Layout, Merged, natural
 from seqc.ops.elementwise import Unary
 from seqc.ops.shape import Reshape, StayPut, Transpose
 from seqc.ops.transcendental import Tanh
-from seqc.passes import FOR_INFERENCE, accept_channels_first, plan_layout, promote_floats, run_passes
+from seqc.passes import (
+    FOR_INFERENCE,
+    accept_channels_first,
+    give_channels_first,
+    plan_layout,
+    promote_floats,
+    run_passes,
+)
 from seqc.passes._moves import arranged_shape, move
 from small_graphs import GRAPHS, Weights, conv, graph, image, named
 
@@ -63,6 +70,12 @@ def test_channels_first_inputs_give_the_same_numbers() -> None:
     (expected,) = Plan(whole).run([x])
     (shown,) = Plan(accept_channels_first(whole)).run([x.transpose(0, 3, 1, 2)])
     np.testing.assert_allclose(shown, expected, rtol=1e-12)
+
+
+def test_no_transpose_is_left_when_both_ends_are_channels_first() -> None:
+    both = give_channels_first(accept_channels_first(GRAPHS["segmentation"]()))
+    assert str(both.outputs[0].type) == "float32[batch, 2, height, width]"
+    assert transposes(run_passes(both, FOR_INFERENCE)) == 0
 
 
 @pytest.mark.parametrize("name", GRAPHS)

@@ -39,7 +39,7 @@ from seqc.passes import (
     run_passes,
     simplify_shapes,
 )
-from small_graphs import BATCH, GRAPHS, Weights, batch_norm, conv, dense, graph, image, lstm, named
+from small_graphs import BATCH, GRAPHS, Weights, batch_norm, conv, dense, graph, image, look_up, lstm, named
 
 SIZES = {"batch": 5, "time": 6, "height": 7, "width": 8}
 
@@ -113,7 +113,7 @@ def with_batch_norms() -> Graph:
 
 def with_shapes() -> Graph:
     w, ids = Weights(), ir.input_value("ids", "int32", (BATCH, 6))
-    rows = ops.transpose(ops.take(w("table", 9, 4), ids), (1, 0, 2))
+    rows = ops.transpose(look_up(w("table", 9, 4), ids), (1, 0, 2))
     split = ir.apply(Reshape((0, 0, 2, 2)), rows)
     turned = ops.transpose(ops.transpose(split, (1, 0, 3, 2)), (1, 0, 3, 2))
     return graph(ids, ops.flip(ops.flip(ir.apply(Reshape((0, 0, 4)), turned), 0), 0) * ops.ones_like(rows))
@@ -121,7 +121,7 @@ def with_shapes() -> Graph:
 
 def with_masks() -> Graph:
     w, ids = Weights(), ir.input_value("ids", "int32", (BATCH, 6))
-    rows, mask = ops.take(w("table", 9, 3), ids), ops.not_equal(ids, 0)
+    rows, mask = look_up(w("table", 9, 3), ids), ops.not_equal(ids, 0)
     y = lstm(w, "lstm_1", lstm(w, "lstm", rows, 2, True, mask=mask), 2, mask=mask)
     return run_passes(graph(ids, y), (decompose_ops, merge_duplicates, fold_constants, simplify_shapes))
 
@@ -272,7 +272,7 @@ def test_batch_norm_is_folded_in_double_precision() -> None:
     w, x = Weights(), image(2, 2, 1)
     kernel = ir.constant(np.full((1, 1, 1, 1), 1 / 3, "float32"))
     small = ir.constant(np.full(1, 1e-7, "float32"))
-    norm = ir.apply(BatchNormalization(3, 1e-3), ops.conv(x, kernel, (1, 1)), small, small, small, small)
+    norm = ir.apply(BatchNormalization(3, 1e-3), ir.apply(Conv((1, 1)), x, kernel), small, small, small, small)
     (folded,) = fold_batch_norm(graph(x, norm)).outputs
     expected = (
         np.float64(np.float32(1 / 3)) * np.float64(np.float32(1e-7)) / np.sqrt(np.float64(np.float32(1e-7)) + 1e-3)
@@ -359,7 +359,7 @@ def test_what_onnx_cannot_give_is_said_with_the_layer() -> None:
 
 def test_ids_are_transposed_not_the_rows_they_look_up() -> None:
     ids = ir.input_value("ids", "int32", (BATCH, 6))
-    rows = ops.transpose(ops.take(Weights()("table", 9, 4), ids), (1, 0, 2))
+    rows = ops.transpose(look_up(Weights()("table", 9, 4), ids), (1, 0, 2))
     simple = simplify_shapes(graph(ids, rows))
     assert ops_of(simple) == ["Transpose", "Gather"]
     assert simple.outputs[0].inputs[1].type.dtype == "int32"
@@ -367,7 +367,7 @@ def test_ids_are_transposed_not_the_rows_they_look_up() -> None:
 
 def test_a_transpose_that_moves_features_stays_behind_the_look_up() -> None:
     ids = ir.input_value("ids", "int32", (BATCH, 6))
-    rows = ops.transpose(ops.take(Weights()("table", 9, 4), ids), (0, 2, 1))
+    rows = ops.transpose(look_up(Weights()("table", 9, 4), ids), (0, 2, 1))
     assert ops_of(simplify_shapes(graph(ids, rows))) == ["Gather", "Transpose"]
 
 

@@ -89,15 +89,18 @@ def _against(show: Screen, path: Path, against: Path, weights: Path | None) -> b
 
 
 def _reference(model: Sequential, file: onnx.ModelProto) -> Graph:
-    """Returns the model's graph with the names and the input layout that the file has."""
+    """Returns the model's graph with the names and the layouts that the file has."""
     from seqc.cli._onnx import metadata
     from seqc.export import rename
     from seqc.export.model import inference_graph
-    from seqc.passes import accept_channels_first
+    from seqc.passes import accept_channels_first, give_channels_first
 
     graph = inference_graph(model)
     graph = rename(graph, [x.name for x in file.graph.input], [y.name for y in file.graph.output])
-    return accept_channels_first(graph) if metadata(file).get("seqc.input_layout") == "channels_first" else graph
+    said = metadata(file)
+    if said.get("seqc.input_layout") == "channels_first":
+        graph = accept_channels_first(graph)
+    return give_channels_first(graph) if said.get("seqc.output_layout") == "channels_first" else graph
 
 
 def _parity_rows(report: Report) -> list[tuple[str, str]]:

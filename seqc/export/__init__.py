@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from seqc.errors import ExportError
 from seqc.ir import Constant, Graph, Input, Type, Value, build, rewrite
-from seqc.passes import FOR_INFERENCE, accept_channels_first, run_passes
+from seqc.passes import FOR_INFERENCE, accept_channels_first, give_channels_first, run_passes
 
 if TYPE_CHECKING:
     import onnx
@@ -33,6 +33,7 @@ def export_graph(
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     channels_first_input: bool = False,
+    channels_first_output: bool = False,
     metadata: Mapping[str, str] | None = None,
     layers: int | None = None,
     parameters: int | None = None,
@@ -44,7 +45,8 @@ def export_graph(
         verify: whether to compare the file with NumPy in onnxruntime before it is written.
         opset: version of the ONNX operators, 13 to 21. ir_version: of the file format; the lowest possible by default.
         input_names, output_names: names in the file instead of the graph's own, in order.
-        channels_first_input: take inputs of rank 3 or more as (batch, channels, ...).
+        channels_first_input, channels_first_output: take inputs, give outputs of rank 3 or more as
+        (batch, channels, ...).
         metadata: further texts to keep in the file. layers, parameters: counts for the receipt.
 
     Raises:
@@ -55,7 +57,11 @@ def export_graph(
     reference = rename(graph, input_names, output_names)
     if channels_first_input:
         reference = accept_channels_first(reference)
-    texts = {"seqc.input_layout": "channels_first" if channels_first_input else "channels_last", **(metadata or {})}
+    if channels_first_output:
+        reference = give_channels_first(reference)
+    layouts = {"seqc.input_layout": channels_first_input, "seqc.output_layout": channels_first_output}
+    texts = {key: "channels_first" if first else "channels_last" for key, first in layouts.items()}
+    texts |= metadata or {}
     model = compile_graph(reference, opset=opset, ir_version=ir_version, metadata=texts)
     content = _bytes(model)
     report = None

@@ -41,7 +41,7 @@ def export_model(
 
     Args:
         model: a built model. path: the file. input_name, output_name: names in the file; by default those of the input
-        and of the last layer. options: see `export_graph` (verify, opset, ir_version, channels_first_input, metadata).
+        and of the last layer. options: see `export_graph` (verify, opset, ir_version, channels_first_input, ...).
 
     Raises:
         NotBuiltError: the model has not been built. ExportError and its kin: see `export_graph`.

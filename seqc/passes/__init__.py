@@ -12,7 +12,7 @@ from seqc.ir import Graph
 from seqc.passes.batch_norm import fold_batch_norm
 from seqc.passes.bias import fuse_bias
 from seqc.passes.binding import bind_constants
-from seqc.passes.borders import accept_channels_first
+from seqc.passes.borders import accept_channels_first, give_channels_first
 from seqc.passes.constants import fold_constants
 from seqc.passes.decomposition import decompose_ops
 from seqc.passes.dropout import remove_dropout
@@ -69,6 +69,7 @@ __all__ = [
     "fold_batch_norm",
     "fold_constants",
     "fuse_bias",
+    "give_channels_first",
     "join_masked_layers",
     "merge_duplicates",
     "plan_layout",

@@ -1,4 +1,4 @@
-"""Inputs that come channels-first."""
+"""Inputs and outputs that are channels-first outside, though channels-last inside."""
 
 from __future__ import annotations
 
@@ -24,3 +24,13 @@ def accept_channels_first(graph: Graph) -> Graph:
         inputs.append(given)
     moved = rewrite(graph, taken.get)
     return Graph(tuple(inputs), moved.outputs, moved.output_names)
+
+
+def give_channels_first(graph: Graph) -> Graph:
+    """Returns the graph giving each output of rank 3 or more as (batch, channels, ...)."""
+
+    def turned(y: Value) -> Value:
+        rank = y.type.rank
+        return y if rank < 3 else build(Transpose((0, rank - 1, *range(1, rank - 1))), (y,), y.scope)
+
+    return Graph(graph.inputs, tuple(turned(y) for y in graph.outputs), graph.output_names)
