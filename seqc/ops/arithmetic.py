@@ -15,7 +15,6 @@ from seqc.ops._common import as_float, as_number, as_operands, scalar
 from seqc.ops.elementwise import And, Binary, Or, Unary, binary, equal, less, logical_and, unary, unary_float, where
 
 
-@dataclass(frozen=True, repr=False)
 class Add(Binary):
     function = np.add
 
@@ -23,7 +22,6 @@ class Add(Binary):
         return g, g
 
 
-@dataclass(frozen=True, repr=False)
 class Sub(Binary):
     function = np.subtract
 
@@ -31,7 +29,6 @@ class Sub(Binary):
         return g, -g
 
 
-@dataclass(frozen=True, repr=False)
 class Mul(Binary):
     function = np.multiply
 
@@ -40,7 +37,6 @@ class Mul(Binary):
         return g * b, g * a
 
 
-@dataclass(frozen=True, repr=False)
 class Div(Binary):
     """Division; integers divide towards zero as ONNX does."""
 
@@ -56,7 +52,6 @@ class Div(Binary):
         return g / b, -(g * y) / b
 
 
-@dataclass(frozen=True, repr=False)
 class Max(Binary):
     """The larger operand; a tie sends half the gradient to each, as Keras's backends do."""
 
@@ -67,7 +62,6 @@ class Max(Binary):
         return _share(g, a > b, a < b)
 
 
-@dataclass(frozen=True, repr=False)
 class Min(Binary):
     """The smaller operand; a tie sends half the gradient to each."""
 
@@ -84,7 +78,6 @@ def _share(g: Value, first: Value, second: Value) -> Sequence[Value]:
     return g * part, g * (one - part)
 
 
-@dataclass(frozen=True, repr=False)
 class Mod(Binary):
     """Remainder with the sign of the divisor; integers only in ONNX."""
 
@@ -101,7 +94,6 @@ class Mod(Binary):
         return g, -(g * floor(a / b))
 
 
-@dataclass(frozen=True, repr=False)
 class Neg(Unary):
     function = np.negative
     float_only = False
@@ -110,7 +102,6 @@ class Neg(Unary):
         return (-g,)
 
 
-@dataclass(frozen=True, repr=False)
 class Abs(Unary):
     """Absolute value; gradient 0 at 0."""
 
@@ -121,7 +112,6 @@ class Abs(Unary):
         return (g * sign(xs[0]),)
 
 
-@dataclass(frozen=True, repr=False)
 class Sign(Unary):
     function = np.sign
     float_only = False
@@ -130,7 +120,6 @@ class Sign(Unary):
         return (None,)
 
 
-@dataclass(frozen=True, repr=False)
 class Floor(Unary):
     function = np.floor
 
@@ -138,7 +127,6 @@ class Floor(Unary):
         return (None,)
 
 
-@dataclass(frozen=True, repr=False)
 class Ceil(Unary):
     function = np.ceil
 
@@ -146,7 +134,6 @@ class Ceil(Unary):
         return (None,)
 
 
-@dataclass(frozen=True, repr=False)
 class Round(Unary):
     """Rounds halves to even."""
 

@@ -102,7 +102,6 @@ def kernel_layout(rank: int) -> Layout:
     return (2, 1, None, 0) if rank == 3 else (rank - 1, rank - 2, *range(rank - 2))
 
 
-@dataclass(frozen=True, repr=False)
 class Conv(_Convolution):
     """Cross-correlation of x with a kernel, plus an optional bias per filter."""
 
@@ -147,7 +146,6 @@ class Conv(_Convolution):
         return Arrangement(wants[: len(layouts)], self.channels_first(), channels_first(rank))
 
 
-@dataclass(frozen=True, repr=False)
 class ConvInputGrad(_Convolution):
     """Gradient of Conv with respect to its input: (gradient of the output, kernel, something of the input's shape).
 
@@ -196,7 +194,6 @@ class ConvInputGrad(_Convolution):
         return Arrangement((image, kernel_layout(y.type.rank), image), self.channels_first(), image)
 
 
-@dataclass(frozen=True, repr=False)
 class ConvKernelGrad(_Convolution):
     """Gradient of Conv with respect to its kernel: (input, gradient of the output, something of the kernel's shape).
 

@@ -26,7 +26,6 @@ from seqc.ops._common import (
 )
 
 
-@dataclass(frozen=True, repr=False)
 class Elementwise(Op):
     """Operands broadcast, the result has one element per broadcast position."""
 
@@ -37,7 +36,6 @@ class Elementwise(Op):
         return arrange_elementwise(self, y.type, tuple(x.type for x in y.inputs), layouts)
 
 
-@dataclass(frozen=True, repr=False)
 class Unary(Elementwise):
     """One operand of floating-point numbers, or of any numbers where `float_only` is false."""
 
@@ -53,7 +51,6 @@ class Unary(Elementwise):
         return type(self).function(arrays[0])
 
 
-@dataclass(frozen=True, repr=False)
 class Binary(Elementwise):
     """Two operands of numbers of one dtype."""
 
@@ -105,7 +102,6 @@ def binary(op: Op, docs: str, on_booleans: Op | None = None) -> Callable[[Any, A
     return function
 
 
-@dataclass(frozen=True, repr=False)
 class Comparison(Binary):
     def infer(self, *types: Type) -> Type:
         return super().infer(*types).with_dtype("bool")
@@ -114,7 +110,6 @@ class Comparison(Binary):
         return (None, None)
 
 
-@dataclass(frozen=True, repr=False)
 class Equal(Comparison):
     function = np.equal
 
@@ -122,27 +117,22 @@ class Equal(Comparison):
         """Booleans can be compared too."""
 
 
-@dataclass(frozen=True, repr=False)
 class Less(Comparison):
     function = np.less
 
 
-@dataclass(frozen=True, repr=False)
 class LessOrEqual(Comparison):
     function = np.less_equal
 
 
-@dataclass(frozen=True, repr=False)
 class Greater(Comparison):
     function = np.greater
 
 
-@dataclass(frozen=True, repr=False)
 class GreaterOrEqual(Comparison):
     function = np.greater_equal
 
 
-@dataclass(frozen=True, repr=False)
 class IsNaN(Unary):
     function = np.isnan
 
@@ -153,7 +143,6 @@ class IsNaN(Unary):
         return (None,)
 
 
-@dataclass(frozen=True, repr=False)
 class Logical(Binary):
     """Operands and result are booleans."""
 
@@ -164,22 +153,18 @@ class Logical(Binary):
         return (None,) * len(xs)
 
 
-@dataclass(frozen=True, repr=False)
 class And(Logical):
     function = np.logical_and
 
 
-@dataclass(frozen=True, repr=False)
 class Or(Logical):
     function = np.logical_or
 
 
-@dataclass(frozen=True, repr=False)
 class Xor(Logical):
     function = np.logical_xor
 
 
-@dataclass(frozen=True, repr=False)
 class Not(Elementwise):
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 1)
@@ -219,7 +204,6 @@ class Cast(Elementwise):
         return e.node("Cast", *names, to=self.dtype)
 
 
-@dataclass(frozen=True, repr=False)
 class Where(Elementwise):
     """Takes the second operand where the first is true, else the third."""
 
@@ -239,7 +223,6 @@ class Where(Elementwise):
         return None, where(xs[0], g, none), where(xs[0], none, g)
 
 
-@dataclass(frozen=True, repr=False)
 class StopGradient(Elementwise):
     """The identity, through which no gradient flows."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from seqc.ops.elementwise import cast, equal
 from seqc.ops.shape import expand_dims, reshape, transpose
 
 
-@dataclass(frozen=True, repr=False)
 class Gather(Op):
     """Rows of a table (first axis) by integer ids of any shape; negative ids count from the end."""
 
@@ -44,7 +42,6 @@ class Gather(Op):
         return e.node("Gather", *names, axis=0)
 
 
-@dataclass(frozen=True, repr=False)
 class GatherGrad(Op):
     """Adds rows of the first operand into zeros of the third's shape at the ids of the second."""
 

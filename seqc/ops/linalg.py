@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,6 @@ from seqc.ops._common import (
 from seqc.ops.shape import Reshape, expand_dims, squeeze, transpose
 
 
-@dataclass(frozen=True, repr=False)
 class MatMul(Op):
     """Matrix product over the last two axes; leading axes broadcast. Both operands have rank 2 or more."""
 
@@ -80,7 +78,6 @@ def _pointwise(left: Layout) -> Arrangement:
     return Arrangement((left, (1, 0, *(None,) * spatial)), Conv((1,) * spatial, first=True), left)
 
 
-@dataclass(frozen=True, repr=False)
 class Gemm(Op):
     """x @ w + b for matrices; written by the pass that fuses a bias into a product."""
 

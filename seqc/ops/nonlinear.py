@@ -15,7 +15,6 @@ from seqc.ops.arithmetic import absolute
 from seqc.ops.elementwise import Binary, Unary, unary, unary_float, where
 
 
-@dataclass(frozen=True, repr=False)
 class Sigmoid(Unary):
     function = _special.sigmoid
 
@@ -23,7 +22,6 @@ class Sigmoid(Unary):
         return (g * y * (scalar(1, y) - y),)
 
 
-@dataclass(frozen=True, repr=False)
 class Softplus(Unary):
     """log(1 + exp(x)), without overflow."""
 
@@ -33,7 +31,6 @@ class Softplus(Unary):
         return (g * sigmoid(xs[0]),)
 
 
-@dataclass(frozen=True, repr=False)
 class Softsign(Unary):
     """x / (1 + |x|)."""
 
@@ -44,7 +41,6 @@ class Softsign(Unary):
         return (g * root * root,)
 
 
-@dataclass(frozen=True, repr=False)
 class Relu(Unary):
     """max(x, 0); gradient 0 at 0."""
 
@@ -57,7 +53,6 @@ class Relu(Unary):
         return (apply(ReluGrad(), g, y),)
 
 
-@dataclass(frozen=True, repr=False)
 class ReluGrad(Binary):
     """`g` where the output `y` of Relu is positive, else 0."""
 

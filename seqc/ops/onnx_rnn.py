@@ -120,7 +120,6 @@ class OnnxLSTM(Op):
         return e.node_many("LSTM", *operands, lengths, *extra, outputs=3, **attributes)
 
 
-@dataclass(frozen=True, repr=False)
 class StepOrder(Op):
     """From a mask (batch, time), the steps of each row with the valid ones first, each in order: (time, batch) int64;
     and how many are valid: (batch) int32.
@@ -186,7 +185,6 @@ class StepRows(Op):
         return e.node("Where", e.node("Greater", done, number[0]), rows, number[0])
 
 
-@dataclass(frozen=True, repr=False)
 class TakeSteps(Op):
     """Takes from x (time, batch, ...) the steps (any time, batch) named for each row of the batch."""
 

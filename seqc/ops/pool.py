@@ -70,7 +70,6 @@ class _Pool(Op):
         return emit_crop(e, self.window, self.spatial(x.shape), name)
 
 
-@dataclass(frozen=True, repr=False)
 class MaxPool(_Pool):
     """The largest element of each window; padding never wins."""
 
@@ -95,7 +94,6 @@ class MaxPool(_Pool):
         return e.node("MaxPool", self.seen(e, x, *names), **self.onnx_attributes(x))
 
 
-@dataclass(frozen=True, repr=False)
 class MaxPoolGrad(_Pool):
     """Sends the gradient of each window to its first largest element: (input, output, gradient of the output)."""
 
@@ -140,7 +138,6 @@ class MaxPoolGrad(_Pool):
         return e.node("Reshape", sent, shape)
 
 
-@dataclass(frozen=True, repr=False)
 class AveragePool(_Pool):
     """The mean of each window over its real elements: padding does not count."""
 
@@ -165,7 +162,6 @@ class AveragePool(_Pool):
         return e.node("AveragePool", self.seen(e, x, *names), count_include_pad=0, **self.onnx_attributes(x))
 
 
-@dataclass(frozen=True, repr=False)
 class AveragePoolGrad(_Pool):
     """Spreads each window's gradient evenly over its real elements: (gradient of the output, input)."""
 

@@ -85,7 +85,6 @@ class Reduction(Op):
         return Arrangement((layout,), replace(self, axes=tuple(sorted(axes))), gives)
 
 
-@dataclass(frozen=True, repr=False)
 class ReduceSum(Reduction):
     function = np.sum
     axes_input_since = 13
@@ -97,7 +96,6 @@ class ReduceSum(Reduction):
         return (self.expand(g, xs[0]),)
 
 
-@dataclass(frozen=True, repr=False)
 class ReduceMean(Reduction):
     function = np.mean
 
@@ -118,7 +116,6 @@ class ReduceMean(Reduction):
         return pooled if self.keepdims else e.node("Flatten", pooled, axis=1)
 
 
-@dataclass(frozen=True, repr=False)
 class _Extremum(Reduction):
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         # Ties share the gradient equally, as TensorFlow and JAX do.
@@ -127,7 +124,6 @@ class _Extremum(Reduction):
         return (hit * self.expand(g, x) / self.expand(apply(ReduceSum(self.axes, self.keepdims), hit), x),)
 
 
-@dataclass(frozen=True, repr=False)
 class ReduceMax(_Extremum):
     function = np.max
 
@@ -139,12 +135,10 @@ class ReduceMax(_Extremum):
         return pooled if self.keepdims else e.node("Flatten", pooled, axis=1)
 
 
-@dataclass(frozen=True, repr=False)
 class ReduceMin(_Extremum):
     function = np.min
 
 
-@dataclass(frozen=True, repr=False)
 class ReduceProd(Reduction):
     """Product along axes."""
 
@@ -188,7 +182,6 @@ class ArgMax(Op):
         return e.node(self.name, *names, axis=self.axis, keepdims=0)
 
 
-@dataclass(frozen=True, repr=False)
 class ArgMin(ArgMax):
     """Position (int64) of the smallest element along an axis; the first one of several."""
 
@@ -284,7 +277,6 @@ class Softmax(Op):
         return None if axis is None else Arrangement((layout,), replace(self, axis=axis), layout)
 
 
-@dataclass(frozen=True, repr=False)
 class LogSoftmax(Softmax):
     """log(softmax(x)) along an axis, stable."""
 

@@ -120,7 +120,6 @@ def _static_target(x: Type, y: Type) -> tuple[int, ...] | None:
     return tuple(target)
 
 
-@dataclass(frozen=True, repr=False)
 class BroadcastLike(Op):
     """The first operand broadcast to the shape of the second."""
 
@@ -208,7 +207,6 @@ class Transpose(Op):
         return Arrangement((layout,), StayPut(), renamed)
 
 
-@dataclass(frozen=True, repr=False)
 class StayPut(Op):
     """The identity, used by the layout plan where re-reading axes replaces moving elements; it never reaches ONNX."""
 

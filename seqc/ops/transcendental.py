@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from seqc.ops.arithmetic import absolute, add, divide, isinf, maximum, multiply,
 from seqc.ops.elementwise import Binary, Unary, binary, equal, less, logical_not, logical_or, unary_float, where
 
 
-@dataclass(frozen=True, repr=False)
 class Pow(Binary):
     """a to the power b; the gradient is 0 with respect to a where b is 0, and to b where a is not positive."""
 
@@ -31,7 +29,6 @@ class Pow(Binary):
         return g * b * apply(Pow(), a, lower), g * y * safe_log
 
 
-@dataclass(frozen=True, repr=False)
 class Exp(Unary):
     function = np.exp
 
@@ -39,7 +36,6 @@ class Exp(Unary):
         return (g * y,)
 
 
-@dataclass(frozen=True, repr=False)
 class Log(Unary):
     function = np.log
 
@@ -47,7 +43,6 @@ class Log(Unary):
         return (g / xs[0],)
 
 
-@dataclass(frozen=True, repr=False)
 class Log1p(Unary):
     """log(1 + x) without loss for small x; in ONNX by W. Kahan's log(u) x / (u - 1) with u = 1 + x rounded."""
 
@@ -65,7 +60,6 @@ class Log1p(Unary):
         return where(lost, x, log(u) * (x / where(lost, one, u - one)))
 
 
-@dataclass(frozen=True, repr=False)
 class Expm1(Unary):
     """exp(x) - 1 without loss for small x; in ONNX by W. Kahan's (u - 1) x / log(u) with u = exp(x) rounded."""
 
@@ -83,7 +77,6 @@ class Expm1(Unary):
         return where(equal(u, one), x, where(near, corrected, u - one))
 
 
-@dataclass(frozen=True, repr=False)
 class Sqrt(Unary):
     function = np.sqrt
 
@@ -91,7 +84,6 @@ class Sqrt(Unary):
         return (g * scalar(0.5, g) / y,)
 
 
-@dataclass(frozen=True, repr=False)
 class Sin(Unary):
     function = np.sin
 
@@ -99,7 +91,6 @@ class Sin(Unary):
         return (g * cos(xs[0]),)
 
 
-@dataclass(frozen=True, repr=False)
 class Cos(Unary):
     function = np.cos
 
@@ -107,7 +98,6 @@ class Cos(Unary):
         return (-g * sin(xs[0]),)
 
 
-@dataclass(frozen=True, repr=False)
 class Tan(Unary):
     function = np.tan
 
@@ -115,7 +105,6 @@ class Tan(Unary):
         return (g * (scalar(1, y) + y * y),)
 
 
-@dataclass(frozen=True, repr=False)
 class Atan(Unary):
     function = np.arctan
 
@@ -124,7 +113,6 @@ class Atan(Unary):
         return (g / (scalar(1, x) + x * x),)
 
 
-@dataclass(frozen=True, repr=False)
 class Sinh(Unary):
     function = np.sinh
 
@@ -132,7 +120,6 @@ class Sinh(Unary):
         return (g * cosh(xs[0]),)
 
 
-@dataclass(frozen=True, repr=False)
 class Cosh(Unary):
     function = np.cosh
 
@@ -140,7 +127,6 @@ class Cosh(Unary):
         return (g * sinh(xs[0]),)
 
 
-@dataclass(frozen=True, repr=False)
 class Tanh(Unary):
     function = np.tanh
 
@@ -148,7 +134,6 @@ class Tanh(Unary):
         return (g * (scalar(1, y) - y * y),)
 
 
-@dataclass(frozen=True, repr=False)
 class Erf(Unary):
     function = _special.erf
 
