@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from op_specs import OpSpec
+from op_rows import OpSpec
 from seqc import dims, ir
 from seqc.autodiff import pull_back
 from seqc.backends.numpy import Plan

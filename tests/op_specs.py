@@ -1,19 +1,32 @@
 """One row per operation and way of using it: what every rung of the op tests runs over.
 
-A row says how to draw operands, which of their axes are symbolic, and with respect to which of them the operation has a
-gradient. `SPECS` is the table; tests parametrize over it with `ids=str`.
+`SPECS` is the table; tests parametrize over it with `ids=str`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.random import Generator
-from numpy.typing import NDArray
 
+from op_rows import (
+    Operand,
+    OpSpec,
+    between,
+    computed,
+    nonzero,
+    positive,
+    real,
+    row,
+    some_nan,
+    still,
+    truth,
+    unit,
+    whole,
+    with_zeros,
+)
 from seqc import dims, ir
 from seqc.dims import Dim
 from seqc.ops.arithmetic import Abs, Add, Ceil, Clip, Div, Floor, Max, Min, Mod, Mul, Neg, Round, Sign, Sub
@@ -36,7 +49,7 @@ from seqc.ops.elementwise import (
 from seqc.ops.gather import Gather, GatherGrad
 from seqc.ops.linalg import Gemm, MatMul
 from seqc.ops.nonlinear import Elu, LeakyRelu, Relu, ReluGrad, Sigmoid, Softplus, Softsign
-from seqc.ops.normalize import BatchNormalization, LayerNormalization
+from seqc.ops.normalization import BatchNormalization, LayerNormalization
 from seqc.ops.onnx_rnn import OnnxLSTM, StepOrder, StepRows, TakeSteps
 from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad
 from seqc.ops.random import Dropout, RandomUniform
@@ -57,145 +70,6 @@ from seqc.ops.rnn import LSTM, LSTMGrad
 from seqc.ops.shape import BroadcastLike, Repeat, Reshape, ReshapeLike, Squeeze, StayPut, Transpose, Unsqueeze
 from seqc.ops.slicing import Concat, Pad, Slice, SliceGrad
 from seqc.ops.transcendental import Atan, Cos, Cosh, Erf, Exp, Expm1, Log, Log1p, Pow, Sin, Sinh, Sqrt, Tan, Tanh
-
-Array = NDArray[Any]
-Draw = Callable[[Generator, tuple[int, ...], list[Array]], Any]
-
-# What the names of symbolic axes stand for, run by run.
-SIZES: tuple[dict[str, int], ...] = (
-    {"batch": 1, "time": 4, "height": 7, "width": 6},
-    {"batch": 3, "time": 5, "height": 6, "width": 9},
-)
-
-
-@dataclass(frozen=True)
-class Operand:
-    """One operand: its shape (strings name symbolic axes), how to draw it, and whether the op is smooth in it.
-
-    `dtype` is "float" where the row runs in several precisions, else a NumPy name. `draw` gets a generator, the actual
-    shape and the operands before it.
-    """
-
-    shape: tuple[Dim | str, ...]
-    draw: Draw
-    dtype: str = "float"
-    differentiable: bool = False
-
-    @property
-    def dims(self) -> tuple[Dim, ...]:
-        return tuple(dims.symbol(d) if isinstance(d, str) else d for d in self.shape)
-
-
-@dataclass(frozen=True)
-class OpSpec:
-    """One row.
-
-    Attributes:
-        id: names the row. op: the operation with its attributes. inputs: its operands. results: how many of its
-        results have a gradient (the others are inner values). tolerance: of the finite differences, relative.
-    """
-
-    id: str
-    op: ir.Op
-    inputs: tuple[Operand, ...]
-    results: int = 1
-    tolerance: float = 1e-6
-
-    def __str__(self) -> str:
-        return self.id
-
-    @property
-    def differentiable(self) -> tuple[bool, ...]:
-        return tuple(x.differentiable for x in self.inputs)
-
-    def types(self, dtype: str = "float64") -> tuple[ir.Type, ...]:
-        """The operands' types, symbolic axes and all."""
-        return tuple(ir.Type(dtype if x.dtype == "float" else x.dtype, x.dims) for x in self.inputs)
-
-    def arrays(self, rng: Generator, sizes: Mapping[str, int], dtype: str = "float64") -> list[Array]:
-        """Operands for actual sizes; the same generator state gives the same numbers in every float dtype."""
-        drawn: list[Array] = []
-        for x in self.inputs:
-            actual = tuple(dims.evaluate(d, sizes) for d in x.dims)
-            drawn.append(np.asarray(x.draw(rng, actual, drawn)))
-        named = [dtype if x.dtype == "float" else x.dtype for x in self.inputs]
-        return [np.asarray(a, d) for a, d in zip(drawn, named, strict=True)]
-
-    def values(self, dtype: str = "float64") -> list[ir.Value]:
-        """The operands as graph inputs x0, x1, ..."""
-        return [ir.input_value(f"x{i}", t.dtype, t.shape) for i, t in enumerate(self.types(dtype))]
-
-    def results_of(self, values: Sequence[ir.Value]) -> tuple[ir.Value, ...]:
-        """The op applied: all its results, also where it has one."""
-        value = ir.build(self.op, tuple(values), "")
-        return ir.items(value) if isinstance(value.result, tuple) else (value,)
-
-
-def normal(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
-    return rng.normal(size=size)
-
-
-def positive(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
-    return rng.uniform(0.5, 2, size)
-
-
-def unit(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
-    return rng.uniform(0, 1, size)
-
-
-def nonzero(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
-    return rng.uniform(0.2, 2, size) * rng.choice([-1.0, 1.0], size)
-
-
-def with_zeros(count: int) -> Draw:
-    """So many zeros in each row, none elsewhere."""
-
-    def draw(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
-        numbers = nonzero(rng, size, before)
-        numbers[..., :count] = 0
-        return rng.permuted(numbers, axis=-1)
-
-    return draw
-
-
-def coin(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
-    return rng.random(size) < 0.6
-
-
-def some_nan(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
-    return np.where(rng.random(size) < 0.5, np.nan, 1.0)
-
-
-def between(low: int, high: int) -> Draw:
-    """Whole numbers in [low, high)."""
-    return lambda rng, size, before: rng.integers(low, high, size)
-
-
-def computed(function: Callable[..., Any]) -> Draw:
-    """An operand that follows from those before it."""
-    return lambda rng, size, before: function(*before)
-
-
-def real(*shape: Dim | str, draw: Draw = normal) -> Operand:
-    """Floating-point numbers in which the operation is smooth."""
-    return Operand(shape, draw, differentiable=True)
-
-
-def still(*shape: Dim | str, draw: Draw = normal) -> Operand:
-    """Floating-point numbers without a gradient."""
-    return Operand(shape, draw)
-
-
-def whole(*shape: Dim | str, low: int = -5, high: int = 6, dtype: str = "int32") -> Operand:
-    return Operand(shape, between(low, high), dtype)
-
-
-def truth(*shape: Dim | str) -> Operand:
-    return Operand(shape, coin, "bool")
-
-
-def row(op: ir.Op, *inputs: Operand, note: str = "", **options: Any) -> OpSpec:
-    return OpSpec(op.name + (f"-{note}" if note else ""), op, inputs, **options)
 
 
 def _unary_rows() -> Iterator[OpSpec]:

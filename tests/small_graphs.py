@@ -11,7 +11,7 @@ from seqc import dims, ir, ops
 from seqc.ir import Graph, Value, scope
 from seqc.ops.conv import Conv
 from seqc.ops.gather import Gather
-from seqc.ops.normalize import BatchNormalization
+from seqc.ops.normalization import BatchNormalization
 from seqc.ops.shape import flatten_batch
 
 BATCH, TIME, HEIGHT, WIDTH = (dims.symbol(n) for n in ("batch", "time", "height", "width"))

@@ -181,7 +181,7 @@ def test_batch_norm_is_not_folded_into_the_next_convolution() -> None:
 
 @pytest.mark.parametrize("axis", [1, 2, 3])
 def test_batch_norm_over_any_axis(axis: int) -> None:
-    from seqc.ops.normalize import BatchNormalization
+    from seqc.ops.normalization import BatchNormalization
 
     w, x = Weights(), image(4, 5, 6)
     n = x.shape[axis]

@@ -17,7 +17,8 @@ import pytest
 
 import op_checks
 import seqc.ops
-from op_specs import EXEMPT, SIZES, SPECS, OpSpec, real, row
+from op_rows import SIZES, OpSpec, real, row
+from op_specs import EXEMPT, SPECS
 from seqc import dims, errors, ir
 from seqc.backends.numpy import Plan
 from seqc.ops.arithmetic import Add, Clip, Mul
@@ -25,7 +26,7 @@ from seqc.ops.conv import Conv, ConvInputGrad
 from seqc.ops.elementwise import And, Cast, Unary, Where
 from seqc.ops.gather import Gather
 from seqc.ops.linalg import MatMul
-from seqc.ops.normalize import BatchNormalization, LayerNormalization
+from seqc.ops.normalization import BatchNormalization, LayerNormalization
 from seqc.ops.pool import MaxPool
 from seqc.ops.random import Dropout, RandomUniform
 from seqc.ops.reduce import ArgMax, ReduceMean, ReduceSum
@@ -60,6 +61,12 @@ def test_every_operation_has_a_row() -> None:
     covered = {type(spec.op) for spec in SPECS}
     assert len(operations) > 60
     assert operations - covered == set(EXEMPT)
+
+
+def test_no_module_hides_a_function_of_the_same_name() -> None:
+    for module in pkgutil.iter_modules(seqc.ops.__path__):
+        importlib.import_module(f"seqc.ops.{module.name}")
+    assert [n for n in seqc.ops.__all__ if not callable(getattr(seqc.ops, n))] == []
 
 
 def test_rows_have_different_names() -> None:

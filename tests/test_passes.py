@@ -15,7 +15,7 @@ from seqc.errors import ExportError, NoLoweringError, ShapeError
 from seqc.export.samples import draw_inputs
 from seqc.ir import Array, Graph, Value
 from seqc.ops.conv import Conv
-from seqc.ops.normalize import BatchNormalization
+from seqc.ops.normalization import BatchNormalization
 from seqc.ops.random import Dropout, RandomUniform
 from seqc.ops.shape import Reshape, Transpose, Unsqueeze, repeat_new_axis
 from seqc.passes import (

@@ -12,8 +12,8 @@ from seqc.errors import ArgumentTypeError, AxisError, ShapeError
 from seqc.ir import Value, apply, constant
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
-from seqc.ops.normalize import BatchNormalization as BatchNormalizationOp
-from seqc.ops.normalize import LayerNormalization as LayerNormalizationOp
+from seqc.ops.normalization import BatchNormalization as BatchNormalizationOp
+from seqc.ops.normalization import LayerNormalization as LayerNormalizationOp
 from seqc.ops.shape import broadcast_like
 from seqc.serialization import known
 from seqc.tracing import Variable

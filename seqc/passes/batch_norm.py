@@ -10,7 +10,7 @@ from seqc.ir import Array, Constant, Graph, Op, Value, build, constant
 from seqc.ops.arithmetic import Add
 from seqc.ops.conv import Conv
 from seqc.ops.linalg import Gemm, MatMul
-from seqc.ops.normalize import BatchNormalization
+from seqc.ops.normalization import BatchNormalization
 from seqc.passes._rewriting import count_uses, known_array, rewrite_pairs
 
 
