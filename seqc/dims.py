@@ -23,7 +23,8 @@ class FloorDiv:
     divisor: int
 
     def __str__(self) -> str:
-        return f"floor(({self.numerator})/{self.divisor})"
+        whole = str(self.numerator)
+        return f"floor({whole if whole.isidentifier() else f'({whole})'}/{self.divisor})"
 
 
 Atom = str | FloorDiv
@@ -74,7 +75,8 @@ class Sym:
         parts = []
         for monomial, coefficient in self.terms:
             body = "*".join(map(str, monomial))
-            parts.append(str(coefficient) if not body else body if coefficient == 1 else f"{coefficient}*{body}")
+            factor = {1: "", -1: "-"}.get(coefficient, f"{coefficient}*")
+            parts.append(factor + body if body else str(coefficient))
         return " + ".join(parts).replace("+ -", "- ")
 
     __repr__ = __str__
@@ -163,22 +165,20 @@ def _fraction(numerator: Dim, divisor: int) -> Dim:
         # floor((c a + r) / (c d)) = floor((a + floor(r / c)) / d)
         reduced = _canonical({monomial: c // common for monomial, c in numerator.terms})
         return reduced // (divisor // common)
-    inner = _single_fraction(numerator)
+    inner = _only_fraction(numerator)
     if inner is not None:
-        # floor((floor(n / d) + r) / e) = floor((n + r d) / (d e))
-        atom, shift = inner
-        return (atom.numerator + shift * atom.divisor) // (atom.divisor * divisor)
+        # floor((p + floor(n / d)) / e) = floor((p d + n) / (d e))
+        rest = numerator - _canonical({(inner,): 1})
+        return (rest * inner.divisor + inner.numerator) // (inner.divisor * divisor)
     return _canonical({(FloorDiv(numerator, divisor),): 1})
 
 
-def _single_fraction(numerator: Sym) -> tuple[FloorDiv, int] | None:
-    """Returns (fraction, constant) where the size is one floor division plus a constant."""
-    constant = dict(numerator.terms).get((), 0)
-    variable = [(monomial, c) for monomial, c in numerator.terms if monomial]
-    if len(variable) == 1:
-        (monomial, coefficient) = variable[0]
-        if coefficient == 1 and len(monomial) == 1 and isinstance(monomial[0], FloorDiv):
-            return monomial[0], constant
+def _only_fraction(numerator: Sym) -> FloorDiv | None:
+    """Returns the floor division that a sum contains, if it is one only, and once."""
+    found = [(m, c) for m, c in numerator.terms if any(isinstance(atom, FloorDiv) for atom in m)]
+    if len(found) == 1 and found[0][1] == 1 and len(found[0][0]) == 1:
+        (atom,) = found[0][0]
+        return atom if isinstance(atom, FloorDiv) else None
     return None
 
 
