@@ -48,8 +48,9 @@ class RandomUniform(Op):
 
     def eval(self, *arrays: Array) -> Any:
         like, seed, step = arrays
-        key = np.array([int(seed) % _WORD], np.uint32)  # an array: scalars warn where words wrap
-        key = _mix(key ^ np.uint32(int(step) % _WORD))
+        # Multiplied, so that neither seeds and steps that swap places nor neighbouring seeds share a key. In an array:
+        # scalars warn where words wrap.
+        key = _mix(np.array([(int(seed) % _WORD * _MULTIPLIER + int(step)) % _WORD], np.uint32))
         key = _mix(key ^ np.uint32(self.stream * _STREAM_STEP % _WORD))
         # Two rounds with the key between them: neighbouring keys do not give shifted copies of one sequence.
         bits = _mix(_mix(np.arange(like.size, dtype=np.uint32)) ^ key)
@@ -68,8 +69,8 @@ class RandomUniform(Op):
                 x = e.node("Mod", e.node("Mul", x, integer["multiplier"]), integer["word"])
             return e.node("BitwiseXor", x, e.node("Div", x, integer["half"]))
 
-        key = e.node("Mod", seed, integer["word"])
-        key = mix(e.node("BitwiseXor", key, e.node("Mod", step, integer["word"])))
+        key = e.node("Mul", e.node("Mod", seed, integer["word"]), integer["multiplier"])
+        key = mix(e.node("Mod", e.node("Add", key, step), integer["word"]))
         stream = e.constant(np.array(self.stream * _STREAM_STEP % _WORD, np.int64))
         key = mix(e.node("BitwiseXor", key, stream))
         shape = e.node("Shape", like)

@@ -1,0 +1,83 @@
+"""Random numbers are a pure function of seed, step, place in the graph and place in the tensor."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from seqc.ops.random import Dropout, RandomUniform
+
+
+def draw(*shape: int, seed: int = 7, step: int = 3, stream: int = 1, dtype: str = "float64") -> NDArray[np.float64]:
+    result: NDArray[np.float64] = RandomUniform(stream).eval(np.empty(shape, dtype), np.int64(seed), np.int64(step))
+    return result
+
+
+def test_the_same_key_gives_the_same_numbers() -> None:
+    np.testing.assert_array_equal(draw(5, 6), draw(5, 6))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"seed": 8},
+        {"step": 4},
+        {"stream": 2},
+        {"seed": 3, "step": 7},
+        {"seed": 6, "step": 2},
+        {"seed": 8, "step": 2},
+        {"seed": 7 + (1 << 31)},
+    ],
+    ids=str,
+)
+def test_any_other_key_gives_unrelated_numbers(other: dict[str, int]) -> None:
+    a, b = draw(20000), draw(20000, **other)
+    assert np.mean(a == b) < 1e-3
+    assert abs(np.corrcoef(a, b)[0, 1]) < 0.03
+    # Nor are they the same sequence from another start.
+    for shift in (1, 2, 64):
+        assert abs(np.corrcoef(a[shift:], b[:-shift])[0, 1]) < 0.03
+
+
+def test_single_and_double_precision_draw_the_same_numbers() -> None:
+    np.testing.assert_array_equal(draw(1000, dtype="float32"), draw(1000))
+
+
+def test_numbers_depend_on_the_place_in_the_batch_and_not_on_its_size() -> None:
+    np.testing.assert_array_equal(draw(8, 3, 4)[:5], draw(5, 3, 4))
+
+
+def test_shape_only_orders_the_numbers() -> None:
+    np.testing.assert_array_equal(draw(6, 4).ravel(), draw(24))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**40, -5])
+def test_numbers_are_uniform_in_the_half_open_interval(seed: int) -> None:
+    x = draw(1 << 16, seed=seed, step=0)
+    assert x.min() >= 0
+    assert x.max() < 1
+    counts, _ = np.histogram(x, bins=64, range=(0, 1))
+    # Chi-squared with 63 degrees of freedom exceeds 120 once in a hundred thousand draws.
+    assert ((counts - 1024) ** 2 / 1024).sum() < 120
+    assert abs(np.corrcoef(x[1:], x[:-1])[0, 1]) < 0.02
+
+
+def test_numbers_of_successive_steps_are_unrelated() -> None:
+    steps = np.stack([draw(64, step=s) for s in range(2000)])
+    relation = np.corrcoef(steps.T)
+    assert np.abs(relation - np.eye(64)).max() < 0.12
+    assert np.abs(np.corrcoef(steps[1:].ravel(), steps[:-1].ravel())[0, 1]) < 0.02
+
+
+def test_dropout_keeps_the_mean_and_zeroes_the_rate() -> None:
+    x = np.ones((200, 500))
+    y = Dropout(0.3).eval(x, draw(200, 500))
+    assert np.mean(y == 0) == pytest.approx(0.3, abs=0.01)
+    assert y.mean() == pytest.approx(1, abs=0.015)
+    np.testing.assert_allclose(np.unique(y), [0, 1 / 0.7])
+
+
+def test_dropout_at_rate_zero_changes_nothing() -> None:
+    x = np.linspace(-1, 1, 40).reshape(4, 10)
+    np.testing.assert_array_equal(Dropout(0.0).eval(x, draw(4, 10)), x)
