@@ -159,8 +159,8 @@ class Value(Operators):
         return np.asarray(self)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        result = evaluate_eagerly(self)
-        return np.asarray(result, dtype=dtype)
+        array = np.asarray(evaluate_eagerly(self), dtype=dtype)
+        return array.copy() if copy else array
 
     def __len__(self) -> int:
         size = self.type.shape[0] if self.type.shape else None
@@ -184,10 +184,10 @@ class Value(Operators):
 
     def __eq__(self, other: object) -> Value:  # type: ignore[override]
         """Compares element by element, as Keras does; `is` and dictionaries tell values themselves apart."""
-        return NotImplemented if other is None or isinstance(other, str) else OPERATORS["equal"](self, other)
+        return OPERATORS["equal"](self, other) if _is_tensor_like(other) else NotImplemented
 
     def __ne__(self, other: object) -> Value:  # type: ignore[override]
-        return NotImplemented if other is None or isinstance(other, str) else OPERATORS["not_equal"](self, other)
+        return OPERATORS["not_equal"](self, other) if _is_tensor_like(other) else NotImplemented
 
     __hash__ = object.__hash__
 
@@ -234,7 +234,7 @@ class Constant(Op):
         return a is b or (a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes())
 
     def __hash__(self) -> int:
-        return hash((self.array.dtype.name, self.array.shape, self.array.tobytes()[:64]))
+        return hash((self.array.dtype.name, self.array.shape, self.array.flat[:16].tobytes()))
 
     def __repr__(self) -> str:
         return f"Constant({self.array.item()!r})" if self.array.size == 1 else "Constant"
@@ -258,6 +258,10 @@ class HasValue(Protocol):
     """Something that stands for a value, such as a layer's variable."""
 
     def to_value(self) -> Value: ...
+
+
+def _is_tensor_like(x: object) -> bool:
+    return isinstance(x, Value | np.ndarray | np.generic | bool | int | float | list | HasValue)
 
 
 _scope: ContextVar[str] = ContextVar("scope", default="")
