@@ -1,4 +1,7 @@
-"""NumPy kernels for functions that NumPy does not have, stable in float32 and float64."""
+"""NumPy kernels for functions that NumPy does not have, stable in float32 and float64.
+
+Numbers are converted to the operand's dtype because NumPy 1 widens a scalar operand that meets a Python number.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,17 @@ from seqc.ir import Array
 
 def sigmoid(x: Array) -> Any:
     """1 / (1 + exp(-x)) without overflow: exp only ever sees a non-positive number."""
-    e = np.exp(-np.abs(x))
-    return np.where(x >= 0, e.dtype.type(1), e) / (1 + e)
+    e, one = np.exp(-np.abs(x)), x.dtype.type(1)
+    return np.where(x >= 0, one, e) / (one + e)
 
 
 def softplus(x: Array) -> Any:
     """log(1 + exp(x)) without overflow."""
-    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+    return np.maximum(x, x.dtype.type(0)) + np.log1p(np.exp(-np.abs(x)))
 
 
 def softsign(x: Array) -> Any:
-    return x / (1 + np.abs(x))
+    return x / (x.dtype.type(1) + np.abs(x))
 
 
 # Rational approximations of erf by interval, as in the fdlibm mathematical library (Sun Microsystems, 1993, s_erf.c).

@@ -76,7 +76,7 @@ class Elu(Unary):
 
     def eval(self, *arrays: Array) -> Any:
         (x,) = arrays
-        return np.where(x > 0, x, x.dtype.type(self.alpha) * np.expm1(np.minimum(x, 0)))
+        return np.where(x > 0, x, x.dtype.type(self.alpha) * np.expm1(np.minimum(x, x.dtype.type(0))))
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         (x,) = xs
