@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from seqc import dims
 from seqc.dims import Dim
 from seqc.errors import NoGradientError, NoLoweringError, TraceError
-from seqc.operators import OPERATORS, Operators
+from seqc.operators import Operators
 
 if TYPE_CHECKING:
     from seqc.layout import Arrangement
@@ -182,15 +182,6 @@ class Value(Operators):
 
     __repr__ = __str__
 
-    def __eq__(self, other: object) -> Value:  # type: ignore[override]
-        """Compares element by element, as Keras does; `is` and dictionaries tell values themselves apart."""
-        return OPERATORS["equal"](self, other) if _is_tensor_like(other) else NotImplemented
-
-    def __ne__(self, other: object) -> Value:  # type: ignore[override]
-        return OPERATORS["not_equal"](self, other) if _is_tensor_like(other) else NotImplemented
-
-    __hash__ = object.__hash__
-
     def __iter__(self) -> Iterator[Value]:
         return (self[i] for i in range(len(self)))
 
@@ -216,7 +207,7 @@ class Constant(Op):
 
     def __post_init__(self) -> None:
         array = np.asarray(self.array)
-        if array.flags.writeable:
+        if array.flags.writeable or array.base is not None:  # a read-only view still shows what others write
             array = array.copy()
             array.flags.writeable = False
         object.__setattr__(self, "array", array)
@@ -260,10 +251,6 @@ class HasValue(Protocol):
     def to_value(self) -> Value: ...
 
 
-def _is_tensor_like(x: object) -> bool:
-    return isinstance(x, Value | np.ndarray | np.generic | bool | int | float | list | HasValue)
-
-
 _scope: ContextVar[str] = ContextVar("scope", default="")
 
 
@@ -279,18 +266,18 @@ def scope(name: str) -> Iterator[None]:
 
 
 def as_value(x: Any, dtype: str | None = None) -> Value:
-    """Returns `x` as a value: values as they are, variables by reading them, anything else as a constant.
-
-    Python floats become float32 and ints int32 unless `dtype` says otherwise.
-    """
+    """Returns `x` as a value: values as they are, variables by reading them, anything else as a constant array."""
     if isinstance(x, Value):
         return x
-    if isinstance(x, HasValue):
-        return x.to_value()
+    return x.to_value() if isinstance(x, HasValue) else constant(as_array(x, dtype))
+
+
+def as_array(x: Any, dtype: str | None = None) -> Array:
+    """Returns `x` as an array; Python floats become float32 and ints int32 unless `dtype` says otherwise."""
     array = np.asarray(x, dtype=dtype)
-    if dtype is None and not isinstance(x, np.ndarray | np.generic):
+    if dtype is None and not hasattr(x, "dtype"):
         array = array.astype({"float64": "float32", "int64": "int32"}.get(array.dtype.name, array.dtype.name))
-    return constant(array)
+    return array
 
 
 def constant(array: Any, label: str = "") -> Value:
@@ -344,11 +331,12 @@ def walk(outputs: Iterable[Value]) -> list[Value]:
     return order
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Graph:
     """Outputs, their names, and the inputs in calling order.
 
-    Inputs are listed because an unused one is still part of the signature.
+    Inputs are listed because an unused one is still part of the signature. A graph equals only itself: `==` of values
+    makes new ones.
     """
 
     inputs: tuple[Value, ...]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from seqc.ir import Value
 
@@ -109,3 +111,16 @@ class Operators:
 
     def __getitem__(self, key: Any) -> Value:
         return OPERATORS["get_item"](self, key)
+
+    def __eq__(self, other: object) -> Value:  # type: ignore[override]
+        """Compares element by element, as Keras does; `is` and dictionaries tell tensors themselves apart."""
+        return OPERATORS["equal"](self, other) if isinstance(other, _COMPARABLE) else NotImplemented
+
+    def __ne__(self, other: object) -> Value:  # type: ignore[override]
+        return OPERATORS["not_equal"](self, other) if isinstance(other, _COMPARABLE) else NotImplemented
+
+    __hash__ = object.__hash__
+
+
+# What `==` compares with element by element; anything else, None and names for instance, is simply not equal.
+_COMPARABLE = (Operators, np.ndarray, np.generic, bool, int, float, list)

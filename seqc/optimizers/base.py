@@ -251,7 +251,8 @@ class Optimizer(Configurable):
         if variables is not None:
             listed = list(variables)
             self.build(listed)
-            unknown = [v for v in listed if v not in self._trainable]
+            built_with = set(self._trainable)
+            unknown = [v for v in listed if v not in built_with]
             if unknown:
                 raise ConfigError(
                     f"Unknown variable: {unknown[0]}. This optimizer can only be called for the variables it was "

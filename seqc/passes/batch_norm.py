@@ -14,7 +14,7 @@ from seqc.ops.normalization import BatchNormalization
 from seqc.passes._rewriting import count_uses, known_array, rewrite_pairs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Product:
     """x times a constant kernel whose last axis makes the channels, plus a constant bias."""
 

@@ -10,7 +10,7 @@ from seqc.errors import ShapeError
 from seqc.ir import Array, Constant, Graph, Input, Value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Instruction:
     """Runs `function` on the arrays of some slots, writes a slot, and frees slots nobody reads again."""
 
