@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ShapeError, TraceError
-from seqc.ir import Array, Type, Value, apply, constant, input_value
+from seqc.ir import Array, Type, Value, apply, as_array, constant, input_value
 from seqc.operators import Operators
 from seqc.ops.elementwise import cast
 from seqc.ops.random import RandomUniform
@@ -24,9 +24,9 @@ class Variable(Operators):
     """An array that lives between runs.
 
     Args:
-        value: initial array. name: last part of its path. trainable: whether optimizers change it.
-        regularizer: function from the variable to a penalty, added to the loss. constraint: function applied to it
-        after each optimizer step.
+        value: initial array; Python numbers become float32 or int32. name: last part of its path.
+        trainable: whether optimizers change it. regularizer: function from the variable to a penalty, added to the
+        loss. constraint: function applied to it after each optimizer step.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Variable(Operators):
         regularizer: Any = None,
         constraint: Any = None,
     ) -> None:
-        self._array = np.array(value)
+        self._array = np.array(as_array(value))
         self.name = name
         self.path = name
         self.trainable = trainable
@@ -73,6 +73,23 @@ class Variable(Operators):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.array(self._array, dtype=dtype)
 
+    def __float__(self) -> float:
+        return float(self._one())
+
+    def __int__(self) -> int:
+        return int(self._one())
+
+    def __bool__(self) -> bool:
+        raise TraceError(
+            f"Variable '{self.path}' cannot be a Python condition: a graph is traced once, for all its later numbers. "
+            "Use seqc.ops.where, or ask its array: variable.numpy()."
+        )
+
+    def _one(self) -> Any:
+        if self._array.size != 1:
+            raise ShapeError(f"Only a variable of one element is a Python number; '{self.path}' is {self.type}.")
+        return self._array.item()
+
     def to_value(self) -> Value:
         trace = current_trace()
         return constant(self._array) if trace is None else trace.read(self)
@@ -93,8 +110,9 @@ class Variable(Operators):
             self._array = np.array(value, self.dtype)
 
     def replace(self, array: Array) -> None:
-        """Takes over a computed array of the variable's shape without a copy."""
-        self._array = np.asarray(array)
+        """Takes over a computed array of the variable's shape, without a copy unless it is a view of another."""
+        given = np.asarray(array)
+        self._array = given if given.base is None else given.copy()
 
     def assign_add(self, value: Any) -> None:
         """Adds to the variable."""

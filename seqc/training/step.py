@@ -41,7 +41,7 @@ class Signature:
         return {name: input_value(name, t.dtype, t.shape) for name, t in named.items() if t is not None}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """A traced step and the variables around it.
 
@@ -60,10 +60,10 @@ class Step:
     def run(self, arrays: Sequence[Array], seed: int, step: int) -> Array:
         """Runs the step on arrays, keeps the new state, and returns the result."""
         state = [v.array for v in self.reads]
-        result, *news = self.plan.run([*arrays, np.int64(seed), np.int64(step), *state])
+        result, *news = self.plan.run([*arrays, *(np.array(n, np.int64) for n in (seed, step)), *state])
         for variable, new in zip(self.writes, news, strict=True):
             variable.replace(new)
-        return result  # type: ignore[no-any-return]
+        return result
 
 
 def train_step(model: Sequential, compiled: Compiled, signature: Signature) -> Step:
@@ -97,7 +97,6 @@ def predict_step(model: Sequential, signature: Signature) -> Step:
     with tracing(trace):
         values = signature.values()
         y_pred = _forward(model, values["x"], training=False)
-    trace.updates.clear()
     return _finish(trace, values, y_pred)
 
 
@@ -106,9 +105,7 @@ def _forward(model: Sequential, x: Value, training: bool) -> Value:
     return model.call(x, training=training)
 
 
-def _total_loss(
-    model: Sequential, compiled: Compiled, trace: Trace, values: dict[str, Value], y_pred: Value
-) -> Value:
+def _total_loss(model: Sequential, compiled: Compiled, trace: Trace, values: dict[str, Value], y_pred: Value) -> Value:
     from seqc.ops.elementwise import cast
 
     mask = trace.masks.get(y_pred)
@@ -127,9 +124,7 @@ def _total_loss(
     return total
 
 
-def _update_metrics(
-    compiled: Compiled, trace: Trace, values: dict[str, Value], y_pred: Value, loss: Value
-) -> None:
+def _update_metrics(compiled: Compiled, trace: Trace, values: dict[str, Value], y_pred: Value, loss: Value) -> None:
     x = values["x"]
     size = count(y_pred, (0,)) if not x.type.is_float else count(x, (0,))
     compiled.loss_tracker.update_state(loss, sample_weight=size)
