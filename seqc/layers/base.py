@@ -23,6 +23,20 @@ from seqc.utils.naming import snake_case, unique_name
 __all__ = ["KerasShape", "Layer", "dtype_name", "snake_case", "symbolic_shape"]
 
 
+def _remembering(build: Callable[..., None]) -> Callable[..., None]:
+    """Returns a `build` after which the layer knows that it is built, and for which shape."""
+
+    @wraps(build)
+    def wrapper(self: Layer, *arguments: Any, **named: Any) -> None:
+        build(self, *arguments, **named)
+        shape = arguments[0] if arguments else named.get("input_shape")
+        if shape is not None:
+            self._build_shape = tuple(shape)
+        self.built = True
+
+    return wrapper
+
+
 class Layer(WeightOwner):
     """A function from one tensor to one tensor, with weights.
 
@@ -104,6 +118,7 @@ class Layer(WeightOwner):
         if "build" in vars(cls):
             cls.build = _remembering(cls.build)  # type: ignore[method-assign]
 
+    @_remembering
     def build(self, input_shape: KerasShape) -> None:
         """Makes the weights. Shapes carry the batch first, None where a size is not known."""
 
@@ -288,20 +303,3 @@ class Layer(WeightOwner):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
-
-
-def _remembering(build: Callable[..., None]) -> Callable[..., None]:
-    """Returns a `build` after which the layer knows that it is built, and for which shape."""
-
-    @wraps(build)
-    def wrapper(self: Layer, *arguments: Any, **named: Any) -> None:
-        build(self, *arguments, **named)
-        shape = arguments[0] if arguments else named.get("input_shape")
-        if shape is not None:
-            self._build_shape = tuple(shape)
-        self.built = True
-
-    return wrapper
-
-
-Layer.build = _remembering(Layer.build)  # type: ignore[method-assign]
