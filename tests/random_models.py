@@ -1,0 +1,135 @@
+"""Random small Sequential models of all layers that seqc carries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hypothesis import reject
+from hypothesis import strategies as st
+
+from seqc import Input, Layer, Sequential, layers
+from seqc.errors import ShapeError
+
+Shape = tuple[int, ...]
+Draw = Callable[[Shape, st.DrawFn], Layer]
+_SIZES = st.integers(1, 4)
+_ACTIVATIONS = st.sampled_from([None, "relu", "tanh", "sigmoid", "gelu", "softmax"])
+_PADDING = st.sampled_from(["valid", "same"])
+
+
+def _norm(_: Shape, draw: st.DrawFn) -> Layer:
+    return layers.BatchNormalization(center=draw(st.booleans()), scale=draw(st.booleans()), momentum=0.5)
+
+
+def _conv1d(shape: Shape, draw: st.DrawFn) -> Layer:
+    padding = draw(st.sampled_from(["valid", "same", "causal"]))
+    kernel = draw(st.integers(1, min(3, shape[0])))
+    return layers.Conv1D(
+        draw(_SIZES), kernel, padding=padding, activation=draw(_ACTIVATIONS), use_bias=draw(st.booleans())
+    )
+
+
+def _conv2d(shape: Shape, draw: st.DrawFn) -> Layer:
+    kernel = tuple(draw(st.integers(1, min(3, d))) for d in shape[:2])
+    stride = draw(st.integers(1, 2))
+    return layers.Conv2D(draw(_SIZES), kernel, stride, draw(_PADDING), activation=draw(_ACTIVATIONS))
+
+
+def _pool(kind: type[Layer]) -> Draw:
+    def make(shape: Shape, draw: st.DrawFn) -> Layer:
+        window = tuple(draw(st.integers(1, min(2, d))) for d in shape[:2])
+        return kind(window, draw(st.sampled_from([None, 1, 2])), draw(_PADDING))
+
+    return make
+
+
+def _lstm(_: Shape, draw: st.DrawFn) -> Layer:
+    flags = {name: draw(st.booleans()) for name in ("return_sequences", "go_backwards", "use_bias")}
+    return layers.LSTM(draw(_SIZES), **flags)
+
+
+def _reshape(shape: Shape, draw: st.DrawFn) -> Layer:
+    return layers.Reshape(draw(st.sampled_from([(-1,), (1, -1), (*shape, 1), (-1, 1, 1)])))
+
+
+def _nested(shape: Shape, draw: st.DrawFn) -> Layer:
+    return Sequential([_draw_layer(shape, draw)])
+
+
+ANY: dict[str, Draw] = {
+    "activation": lambda _, draw: layers.Activation(draw(_ACTIVATIONS.filter(bool))),
+    "batch_normalization": _norm,
+    "dense": lambda _, draw: layers.Dense(draw(_SIZES), draw(_ACTIVATIONS), use_bias=draw(st.booleans())),
+    "dropout": lambda _, draw: layers.Dropout(draw(st.sampled_from([0.0, 0.3, 1.0]))),
+    "flatten": lambda _, draw: layers.Flatten(),
+    "layer_normalization": lambda _, draw: layers.LayerNormalization(),
+    "leaky_relu": lambda _, draw: layers.LeakyReLU(draw(st.sampled_from([0.1, 0.3]))),
+    "nested": _nested,
+    "permute": lambda shape, draw: layers.Permute(draw(st.permutations(range(1, len(shape) + 1)))),
+    "relu": lambda _, draw: layers.ReLU(draw(st.sampled_from([None, 1.0]))),
+    "reshape": _reshape,
+    "softmax": lambda _, draw: layers.Softmax(),
+}
+BY_RANK: dict[int, dict[str, Draw]] = {
+    1: {"repeat": lambda _, draw: layers.RepeatVector(draw(_SIZES))},
+    2: {
+        "conv1d": _conv1d,
+        "lstm": _lstm,
+        "masking": lambda _, draw: layers.Masking(draw(st.sampled_from([0.0, 1.0]))),
+        "time_distributed": lambda _, draw: layers.TimeDistributed(layers.Dense(draw(_SIZES), draw(_ACTIVATIONS))),
+    },
+    3: {
+        "average_pool": _pool(layers.AveragePooling2D),
+        "conv2d": _conv2d,
+        "global": lambda _, draw: layers.GlobalAveragePooling2D(keepdims=draw(st.booleans())),
+        "max_pool": _pool(layers.MaxPooling2D),
+        "time_distributed": lambda shape, draw: layers.TimeDistributed(_conv1d(shape[1:], draw)),
+    },
+}
+
+
+# What works whatever the sizes of its input, and keeps its rank.
+ANY_SIZE = (
+    *(
+        "activation",
+        "average_pool",
+        "batch_normalization",
+        "conv1d",
+        "conv2d",
+        "dense",
+        "dropout",
+        "layer_normalization",
+    ),
+    *("leaky_relu", "lstm", "masking", "max_pool", "relu", "softmax", "time_distributed"),
+)
+
+
+def _draw_layer(shape: Shape, draw: st.DrawFn, any_size: bool = False) -> Layer:
+    choices = ANY | BY_RANK.get(len(shape), {})
+    if any_size:
+        choices = {name: make for name, make in choices.items() if name in ANY_SIZE}
+    if len(shape) > 3:  # only a Reshape adds axes; what follows brings them back
+        choices = {"flatten": ANY["flatten"], "relu": ANY["relu"], "dense": ANY["dense"]}
+    return choices[draw(st.sampled_from(sorted(choices)))](shape, draw)
+
+
+@st.composite
+def models(draw: st.DrawFn, most: int = 5) -> Sequential:
+    """Models of one to `most` layers on samples of rank one to three, some of them ids."""
+    shape = draw(st.sampled_from([(3,), (4, 2), (4, 3, 2), (5, 4, 1), (1, 3, 3), (None, 2), (None, 4, 1)]))
+    if draw(st.integers(0, 7)) == 0:
+        ids = layers.Embedding(6, draw(_SIZES), mask_zero=draw(st.booleans()))
+        model = Sequential([Input((4,), dtype="int32"), ids])
+    else:
+        model = Sequential([Input(shape)])
+    for _ in range(draw(st.integers(1, most))):
+        seen = model.output_shape[1:] if model.layers else model.input_shape[1:]
+        layer = _draw_layer(tuple(d or 2 for d in seen), draw, any_size=None in seen)
+        try:
+            model.add(layer)
+        except ShapeError as error:
+            # Keras takes no mask of steps there either.
+            if "The mask of Softmax" not in str(error):
+                raise
+            reject()
+    return model
