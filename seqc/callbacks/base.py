@@ -1,14 +1,11 @@
-"""Callbacks: what happens at the borders of batches and epochs, under Keras's names."""
+"""The base of callbacks, and those that only listen."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
-
 from seqc.errors import ConfigError
-from seqc.utils.display import note
 
 Logs = dict[str, Any]
 
@@ -97,7 +94,8 @@ class CallbackList:
                 )
         found = next((c for c in given if isinstance(c, History)), None)
         self.history = found or History()
-        self.callbacks = given if found else [self.history, *given]
+        # Last, so that it records what the others add to the logs.
+        self.callbacks = given if found else [*given, self.history]
         for callback in self.callbacks:
             callback.set_model(model)
             callback.set_params(params)
@@ -180,101 +178,3 @@ class LambdaCallback(Callback):
                 raise ConfigError(f"LambdaCallback knows no moment '{hook}'.")
             if function is not None:
                 setattr(self, hook, function)
-
-
-class EarlyStopping(Callback):
-    """Stops training when a metric has not improved for some epochs.
-
-    Args:
-        monitor: metric to watch. min_delta: smallest change that counts as better. patience: epochs without
-        improvement before stopping. verbose: 1 to say when it stops. mode: "min", "max", or "auto" (by the metric's
-        name). baseline: value the metric must beat. restore_best_weights: return to the best epoch's weights at the
-        end. start_from_epoch: epochs to wait before watching.
-    """
-
-    def __init__(
-        self,
-        monitor: str = "val_loss",
-        min_delta: float = 0,
-        patience: int = 0,
-        verbose: int = 0,
-        mode: str = "auto",
-        baseline: float | None = None,
-        restore_best_weights: bool = False,
-        start_from_epoch: int = 0,
-    ) -> None:
-        super().__init__()
-        if mode not in ("auto", "min", "max"):
-            raise ConfigError(f"EarlyStopping mode must be 'auto', 'min' or 'max'; got {mode!r}.")
-        self.monitor = monitor
-        self.patience = patience
-        self.verbose = verbose
-        self.baseline = baseline
-        self.min_delta = abs(min_delta)
-        self.mode = mode
-        self.restore_best_weights = restore_best_weights
-        self.start_from_epoch = start_from_epoch
-        self._reset()
-
-    def _reset(self) -> None:
-        self.wait = 0
-        self.stopped_epoch = 0
-        self.best: float | None = None
-        self.best_weights: Any = None
-        self.best_epoch = 0
-        self._warned = False
-
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._reset()
-
-    def _better(self, value: float, reference: float) -> bool:
-        upwards = self.mode == "max" or (self.mode == "auto" and _larger_is_better(self.monitor))
-        return value - self.min_delta > reference if upwards else value + self.min_delta < reference
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        value = (logs or {}).get(self.monitor)
-        if value is None:
-            if not self._warned:
-                known = ", ".join(logs or {})
-                note(f"EarlyStopping watches '{self.monitor}', which is not available. Available: {known}.", warn=True)
-                self._warned = True
-            return
-        if epoch < self.start_from_epoch:
-            return
-        if self.restore_best_weights and self.best_weights is None:
-            self.best_weights, self.best_epoch = self.model.get_weights(), epoch
-        self.wait += 1
-        if self.best is None or self._better(value, self.best):
-            self.best, self.best_epoch = value, epoch
-            if self.restore_best_weights:
-                self.best_weights = self.model.get_weights()
-            # Reaching a best value below the baseline is no reason to wait longer.
-            if self.baseline is None or self._better(value, self.baseline):
-                self.wait = 0
-            return
-        if self.wait >= self.patience and epoch > 0:
-            self.stopped_epoch = epoch
-            self.model.stop_training = True
-
-    def on_train_end(self, logs: Logs | None = None) -> None:
-        if self.stopped_epoch > 0 and self.verbose:
-            note(f"Epoch {self.stopped_epoch + 1}: early stopping")
-        if self.restore_best_weights and self.best_weights is not None:
-            if self.verbose:
-                note(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.")
-            self.model.set_weights(self.best_weights)
-
-
-def _larger_is_better(monitor: str) -> bool:
-    name = monitor.removeprefix("val_")
-    return name.endswith(("acc", "accuracy", "auc", "precision", "recall", "f1_score", "r2_score", "iou"))
-
-
-class TerminateOnNaN(Callback):
-    """Stops training when the loss of a batch is not a finite number, and says at which step."""
-
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        loss = (logs or {}).get("loss")
-        if loss is not None and not np.isfinite(loss):
-            note(f"Batch {batch}: the loss is {loss}, terminating training.", warn=True)
-            self.model.stop_training = True
