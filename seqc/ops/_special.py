@@ -57,14 +57,38 @@ _VERY_FAR = (
 _ERF_ONE = 8.45062911510467529297e-01
 
 
-def _ratio(coefficients: tuple[list[float], list[float]], x: Array) -> Any:
-    top, bottom = coefficients
-    return np.polynomial.polynomial.polyval(x, top) / np.polynomial.polynomial.polyval(x, bottom)
+# erf(x) / x as a ratio of polynomials in x^2 up to |x| = 3.95, where float32 cannot tell erf from 1: fitted by
+# iteratively re-weighted least squares to a relative error of 2e-9.
+_SINGLE = (
+    [1.12837916923371, 0.185169121997607, 5.42748181849069e-02, 3.84337899298096e-03, 3.77938722446644e-04,
+     4.64048038620638e-06, -1.29672916692037e-08],
+    [1.0, 0.497435270899869, 0.113911064606626, 1.54437409281941e-02, 1.30406689265499e-03, 6.26929507063406e-05],
+)  # fmt: skip
+_SINGLE_END = 3.95
+
+
+def _polynomial(coefficients: list[float], x: Array) -> Array:
+    """Horner's rule in one array; the constant term comes first."""
+    y = np.full_like(x, coefficients[-1])
+    for c in coefficients[-2::-1]:
+        y *= x
+        y += c
+    return y
+
+
+def _ratio(coefficients: tuple[list[float], list[float]], x: Array) -> Array:
+    top, bottom = (_polynomial(c, x) for c in coefficients)
+    top /= bottom
+    return top
 
 
 def erf(x: Array) -> Array:
-    """The error function, accurate to a rounding error of the dtype; beyond |x| = 2.857 erfc's tail is used up to 6."""
+    """The error function, accurate to a rounding error or two of the dtype."""
     x64 = np.asarray(x, np.float64)
+    if x.dtype != np.float64:
+        x64 = np.clip(x64, -_SINGLE_END, _SINGLE_END)
+        return np.asarray((x64 * _ratio(_SINGLE, x64 * x64)).astype(x.dtype))
+    # By interval; beyond |x| = 2.857 the tail of erfc is used, up to 6.
     a = np.abs(x64)
     y = np.where(np.isnan(a), np.nan, 1.0)
     near, middle, far = a < 0.84375, (a >= 0.84375) & (a < 1.25), (a >= 1.25) & (a < 6)
@@ -74,4 +98,4 @@ def erf(x: Array) -> Array:
     tail = a[far]
     s = 1 / (tail * tail)
     y[far] = 1 - np.exp(-tail * tail - 0.5625 + np.where(tail < 1 / 0.35, _ratio(_FAR, s), _ratio(_VERY_FAR, s))) / tail
-    return np.asarray(np.copysign(y, x64).astype(x.dtype))
+    return np.copysign(y, x64)
