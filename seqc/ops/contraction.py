@@ -12,7 +12,7 @@ from seqc.ops._common import as_operands, normalize_axis
 from seqc.ops.arithmetic import multiply
 from seqc.ops.linalg import matmul
 from seqc.ops.reduce import sum
-from seqc.ops.shape import expand_dims, reshape, transpose
+from seqc.ops.shape import reshape, transpose
 
 
 def outer(x1: Any, x2: Any) -> Value:
@@ -115,19 +115,18 @@ def _contract(
 ) -> Value:
     """Returns a result with the axes (batch, rows, columns) as one matrix product."""
     sizes = [a.type.shape[i] for i in (*batch_a, *rows)] + [b.type.shape[i] for i in columns]
-    left = _merged(transpose(a, [*batch_a, *rows, *summed_a]), len(batch_a), len(rows))
+    # Without a batch the rows need not be one axis, so that several of unknown size stay apart.
+    kept = len(batch_a) if batch_a else len(rows)
+    left = _merged(transpose(a, [*batch_a, *rows, *summed_a]), kept, len(rows) if batch_a else None)
     right = _merged(transpose(b, [*batch_b, *summed_b, *columns]), len(batch_b), len(summed_b))
     y = matmul(left, right)
     return y if y.type.shape == tuple(sizes) else reshape(y, sizes)
 
 
-def _merged(x: Value, batch: int, first: int) -> Value:
-    """Returns x with the `first` axes after the batch ones as one axis, and those behind as another."""
+def _merged(x: Value, kept: int, first: int | None) -> Value:
+    """Returns x with the axes after the `kept` ones as two, the first of `first` axes, or as one where that is None."""
     shape = x.type.shape
-    split = batch + first
-    target: list[Dim] = [*shape[:batch], product(shape[batch:split]), product(shape[split:])]
-    if tuple(target) == shape:
-        return x
-    if first == 1 and split == len(shape):
-        return expand_dims(x, split)
-    return reshape(x, target)
+    split = kept + (first or 0)
+    middle = [] if first is None else [product(shape[kept:split])]
+    target: list[Dim] = [*shape[:kept], *middle, product(shape[split:])]
+    return x if tuple(target) == shape else reshape(x, target)

@@ -87,6 +87,8 @@ def _cut(part: slice, size: Dim) -> tuple[int, int | None, int] | None:
     start, stop = _bound(part.start, size), _bound(part.stop, size)
     if isinstance(size, int):
         first, last, step = slice(start, stop, step).indices(size)
+        if not range(first, last, step):
+            return 0, 0, 1
         cut = (first, last if last >= 0 else None, step)
         return None if cut == (0, size, 1) else cut
     if stop is None and step == 1 and start in (None, 0):

@@ -1,0 +1,231 @@
+"""The functions of `seqc.ops` on tensors of sizes that are not known before a run, and what they refuse."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqc import dims, ir, ops
+from seqc.backends.numpy import Plan
+from seqc.errors import ConfigError, DTypeError, SeqcError, ShapeError
+from seqc.ir import Type, Value
+
+BATCH, TIME = dims.symbol("batch"), dims.symbol("time")
+SIZES = ({"batch": 1, "time": 4}, {"batch": 3, "time": 7})
+
+
+def assert_follows_numpy(
+    function: Callable[[Value], Value], expected: Callable[[Any], Any], shape: Sequence[dims.Dim]
+) -> None:
+    """A function built once gives what NumPy gives, of the type it said, whatever the sizes."""
+    x = ir.input_value("x", "float64", shape)
+    y = function(x)
+    plan = Plan(ir.Graph((x,), (y,), ("y",)))
+    for sizes in SIZES:
+        actual = [dims.evaluate(d, sizes) for d in shape]
+        array = np.random.default_rng(0).normal(size=actual)
+        (got,) = plan.run([array])
+        wanted = expected(array)
+        np.testing.assert_allclose(got, wanted, rtol=1e-12)
+        assert got.shape == tuple(dims.evaluate(d, sizes) for d in y.type.shape)
+
+
+def _doubled(x: Any) -> Any:
+    return np.repeat(x, 2, axis=1)
+
+
+FOLLOWING: Mapping[str, tuple[Callable[[Value], Value], Callable[[Any], Any], tuple[dims.Dim, ...]]] = {
+    "reshape keeps a symbolic size": (
+        lambda x: ops.reshape(x, (ops.shape(x)[0], 2, -1)), lambda a: a.reshape(len(a), 2, -1), (BATCH, 6)),
+    "reshape keeps None": (lambda x: ops.reshape(x, (None, 3, 2)), lambda a: a.reshape(-1, 3, 2), (BATCH, 6)),
+    "reshape keeps what shape gives": (
+        lambda x: ops.reshape(x, (*x.shape[:2], 2, 2)), lambda a: a.reshape(*a.shape[:2], 2, 2), (BATCH, TIME, 4)),
+    "reshape merges symbolic sizes": (
+        lambda x: ops.reshape(x, (ops.shape(x)[0] * ops.shape(x)[1], 4)), lambda a: a.reshape(-1, 4), (BATCH, TIME, 4)),
+    "reshape multiplies a symbolic size": (
+        lambda x: ops.reshape(x, (BATCH, TIME * 2, 2)), lambda a: a.reshape(len(a), -1, 2), (BATCH, TIME, 4)),
+    "ravel": (ops.ravel, np.ravel, (BATCH, TIME, 2)),
+    "last element": (lambda x: x[:, -1], lambda a: a[:, -1], (BATCH, TIME, 2)),
+    "third from the end": (lambda x: x[:, -3], lambda a: a[:, -3], (BATCH, TIME)),
+    "from the second": (lambda x: x[:, 1:], lambda a: a[:, 1:], (BATCH, TIME)),
+    "all but the last": (lambda x: x[..., :-1, :], lambda a: a[..., :-1, :], (BATCH, TIME, 2)),
+    "up to a symbolic bound": (lambda x: x[:, 1 : ops.shape(x)[1] - 1], lambda a: a[:, 1:-1], (BATCH, TIME)),
+    "up to the size itself": (lambda x: x[:, 1 : ops.shape(x)[1]], lambda a: a[:, 1:], (BATCH, TIME)),
+    "the last three, every second": (lambda x: x[:, -3::2], lambda a: a[:, -3::2], (BATCH, TIME)),
+    "every second": (lambda x: x[::2, ::3], lambda a: a[::2, ::3], (BATCH, TIME)),
+    "backwards": (lambda x: x[:, ::-2], lambda a: a[:, ::-2], (BATCH, TIME)),
+    "new axes": (lambda x: x[:, None, 0, ..., None], lambda a: a[:, None, 0, ..., None], (BATCH, TIME, 2)),
+    "flip": (ops.flip, np.flip, (BATCH, TIME)),
+    "repeat": (lambda x: ops.repeat(x, 2, axis=1), _doubled, (BATCH, TIME, 3)),
+    "repeat of a known axis": (lambda x: ops.repeat(x, 2, axis=-1), lambda a: np.repeat(a, 2, -1), (BATCH, TIME, 3)),
+    "tile": (lambda x: ops.tile(x, (1, 3, 2)), lambda a: np.tile(a, (1, 3, 2)), (BATCH, TIME, 2)),
+    "broadcast_to": (
+        lambda x: ops.broadcast_to(x, (4, None, 3)), lambda a: np.broadcast_to(a, (4, len(a), 3)), (BATCH, 1)),
+    "roll": (lambda x: ops.roll(x, 2, axis=1), lambda a: np.roll(a, 2, 1), (BATCH, TIME)),
+    "diff": (lambda x: ops.diff(x, axis=1), lambda a: np.diff(a, axis=1), (BATCH, TIME, 2)),
+    "concatenate": (
+        lambda x: ops.concatenate([x, x[:, :1]], 1), lambda a: np.concatenate([a, a[:, :1]], 1), (BATCH, TIME)),
+    "stack": (lambda x: ops.stack([x, x * 2], -1), lambda a: np.stack([a, a * 2], -1), (BATCH, TIME)),
+    "swapaxes": (lambda x: ops.swapaxes(x, 0, 1), lambda a: a.swapaxes(0, 1), (BATCH, TIME, 2)),
+    "cumsum": (lambda x: ops.cumsum(x, axis=1), lambda a: a.cumsum(1), (BATCH, TIME)),
+    "mean over time": (lambda x: ops.mean(x, axis=1), lambda a: a.mean(1), (BATCH, TIME, 2)),
+    "take": (lambda x: ops.take(x, np.array([0, -1]), axis=1), lambda a: a[:, [0, -1]], (BATCH, TIME, 2)),
+    "matmul": (lambda x: ops.matmul(x, ops.swapaxes(x, 1, 2)), lambda a: a @ a.swapaxes(1, 2), (BATCH, TIME, 2)),
+    "einsum of attention": (
+        lambda x: ops.einsum("bqd,bkd->bqk", x, x), lambda a: np.einsum("bqd,bkd->bqk", a, a), (BATCH, TIME, 2)),
+    "einsum to heads": (
+        lambda x: ops.einsum("btd,dhe->bhte", x, np.ones((2, 3, 2))),
+        lambda a: np.einsum("btd,dhe->bhte", a, np.ones((2, 3, 2))), (BATCH, TIME, 2)),
+    "tensordot": (
+        lambda x: ops.tensordot(x, np.ones((2, 3, 4)), axes=([2, 1], [0, 1])),
+        lambda a: np.tensordot(a, np.ones((2, 3, 4)), axes=([2, 1], [0, 1])), (BATCH, 3, 2)),
+    "full_like": (lambda x: ops.full_like(x, 3), lambda a: np.full_like(a, 3), (BATCH, TIME)),
+    "clip below": (lambda x: ops.clip(x, 0, None), lambda a: np.maximum(a, 0), (BATCH, TIME)),
+    "any": (lambda x: ops.cast(ops.any(x > 1, axis=1), "float64"), lambda a: (a > 1).any(1), (BATCH, TIME)),
+    "logsumexp": (lambda x: ops.logsumexp(x, axis=1), lambda a: np.log(np.exp(a).sum(1)), (BATCH, TIME)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOLLOWING)
+def test_a_function_serves_every_size(name: str) -> None:
+    assert_follows_numpy(*FOLLOWING[name])
+
+
+_parts = st.one_of(
+    st.integers(-3, 2),
+    st.slices(3),
+    st.builds(
+        slice, st.none() | st.integers(-5, 5), st.none() | st.integers(-5, 5), st.sampled_from([None, 1, 2, -1, -2])
+    ),
+    st.none(),
+)
+
+
+@given(st.lists(_parts, max_size=4), st.none() | st.integers(0, 4))
+def test_square_brackets_do_what_numpy_does(parts: list[Any], dots: int | None) -> None:
+    key = tuple(parts) if dots is None else (*parts[:dots], ..., *parts[dots:])
+    array = np.arange(27.0).reshape(3, 3, 3)
+    try:
+        expected = array[key]
+    except IndexError:
+        with pytest.raises(ShapeError):
+            _ = ir.constant(array)[key]
+        return
+    y = ir.constant(array)[key]
+    assert y.type.shape == expected.shape
+    np.testing.assert_array_equal(y.numpy(), expected)
+
+
+def test_shape_and_size_can_be_calculated_with() -> None:
+    x = ir.input_value("x", "float32", (BATCH, TIME, 2))
+    assert ops.shape(x) == (BATCH, TIME, 2)
+    assert ops.size(x) == BATCH * TIME * 2
+    assert str(ops.shape(x)[1] // 2 + 1) == "floor(time/2) + 1"
+
+
+X = ir.input_value("x", "float32", (BATCH, TIME, 4))
+IDS = ir.input_value("ids", "int32", (BATCH,))
+REFUSED: list[tuple[Callable[[], Any], type[SeqcError], str]] = [
+    (
+        lambda: ops.reshape(X, (-1, -1, 4)),
+        ConfigError,
+        "reshape of float32[batch, time, 4] can leave one size open (-1)",
+    ),
+    (lambda: ops.reshape(X, (None, 5, 4)), ShapeError, "does not fit float32[batch, time, 4]"),
+    (lambda: ops.reshape(X, (-1, TIME + 1, 4)), ConfigError, "can leave one size open"),
+    (lambda: ops.reshape(X[:, 0], (TIME, 4)), ShapeError, "to (time, 4) gives"),
+    (lambda: ops.transpose(X, (0, 1)), ShapeError, "Transpose (0, 1) does not name each axis"),
+    (lambda: ops.expand_dims(X, 5), ShapeError, "expand_dims: axis 5 does not exist in a tensor of rank 4"),
+    (lambda: ops.squeeze(X, 1), ShapeError, "Squeeze of axes (1,) needs size 1 there"),
+    (
+        lambda: ops.split(X, 3, axis=-1),
+        ShapeError,
+        "split cannot cut float32[batch, time, 4] into 3 equal parts on axis 2",
+    ),
+    (lambda: ops.split(X, 2, axis=1), ShapeError, "split cannot cut"),
+    (lambda: ops.unstack(X, axis=1), ShapeError, "unstack needs a known size of axis 1; got float32[batch, time, 4]"),
+    (lambda: ops.pad(X, 1, mode="reflect"), ConfigError, "pad knows mode='constant' only; got 'reflect'"),
+    (lambda: ops.concatenate([]), ConfigError, "concatenate needs at least one tensor"),
+    (
+        lambda: ops.broadcast_to(X, (BATCH, 5, 4)),
+        ShapeError,
+        "broadcast_to cannot give float32[batch, time, 4] the shape",
+    ),
+    (lambda: ops.broadcast_to(X, (4,)), ShapeError, "broadcast_to cannot give"),
+    (lambda: ops.moveaxis(X, (0, 1), 0), ConfigError, "moveaxis needs as many destinations as sources"),
+    (
+        lambda: ops.zeros((BATCH, 3)),
+        ShapeError,
+        "A tensor of shape (batch, 3) cannot be made before its sizes are known",
+    ),
+    (lambda: ops.cast(X, "float33"), DTypeError, "There is no element type 'float33'"),
+    (lambda: ops.mean(X, axis=3), ShapeError, "axis 3 does not exist in a tensor of rank 3"),
+    (lambda: ops.norm(X, ord=1, axis=(1, 2)), ConfigError, "norm knows ord=1 of vectors only"),
+    (lambda: ops.matmul(X, np.ones((3, 2))), ShapeError, "sizes 4 and 3 differ"),
+    (
+        lambda: ops.einsum("bt,td->bd", X, np.ones((4, 4))),
+        ShapeError,
+        "'bt,td->bd' names 2 axes of float32[batch, time, 4]",
+    ),
+    (lambda: ops.einsum("bii->b", X), ConfigError, "each axis named by a letter of its own"),
+    (lambda: ops.einsum("...d->...", X), ConfigError, "seqc sums over one or two tensors"),
+    (lambda: ops.einsum("a,b,c->abc", 1, 2, 3), ConfigError, "of 3 tensors"),
+    (lambda: ops.conv(X, np.ones((3, 4, 2)), (1, 1)), ShapeError, "Windows over 1 axes need 1 numbers; got (1, 1)"),
+    (lambda: ops.max_pool(X, 2, data_format="last"), ConfigError, "data_format is 'channels_last' or 'channels_first'"),
+    (lambda: X[0, 0, 0, 0], ShapeError, "float32[batch, time, 4] has no element [0, 0, 0, 0]: too many indices"),
+    (lambda: X[..., 4], ShapeError, "has no element 4 along an axis of size 4"),
+    (lambda: X[IDS], ConfigError, "To look up by a tensor use ops.take"),
+    (lambda: X[[0, 1]], ConfigError, "A tensor can be indexed by integers, slices, None and ...; got [0, 1]"),
+    (lambda: X[:, True], ConfigError, "got True"),
+    (lambda: X[:, : ops.sum(IDS)], ConfigError, "A slice needs bounds that are known before a run"),
+    (lambda: X[:, : BATCH - 1], ConfigError, "A slice of an axis of size time cannot be bounded by batch - 1"),
+    (lambda: X[:, TIME:], ConfigError, "A slice from time to the end of an axis of that size is empty"),
+    (lambda: X[:, 3:1], ShapeError, "the length along an axis of size time cannot be told"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "message"), REFUSED, ids=[message for _, _, message in REFUSED])
+def test_wrong_arguments_are_refused_with_a_reason(
+    call: Callable[[], Any], error: type[SeqcError], message: str
+) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        call()
+
+
+class TestPromotion:
+    def test_numbers_follow_the_tensors_they_meet(self) -> None:
+        wide = ir.input_value("x", "float64", (3,))
+        assert ops.add(wide, 1.5).type == Type("float64", (3,))
+        assert ops.add(1, IDS).dtype == "int32"
+        assert ops.multiply(IDS, 0.5).dtype == "float32"
+        assert ops.add(IDS > 0, 1).dtype == "int32"
+
+    def test_arrays_of_64_bits_do_not_widen_a_tensor(self) -> None:
+        assert ops.multiply(X, np.ones(4)).dtype == "float32"
+        assert ops.add(IDS, np.arange(1)).dtype == "int32"
+        assert ops.where(X > 0, X, np.zeros(4)).dtype == "float32"
+
+    def test_arrays_among_themselves_keep_double_precision(self) -> None:
+        assert ops.add(np.ones(3), np.ones(3)).dtype == "float64"
+
+    @pytest.mark.parametrize(
+        ("a", "b", "both"),
+        [
+            ("float32", "float64", "float64"),
+            ("int64", "float16", "float16"),
+            ("int32", "int64", "int64"),
+            ("uint8", "int8", "int16"),
+            ("uint32", "int32", "int64"),
+            ("uint64", "int64", "float32"),
+            ("bool", "int8", "int8"),
+        ],
+    )
+    def test_tensors_meet_in_the_narrowest_dtype_that_holds_both(self, a: str, b: str, both: str) -> None:
+        x, y = ir.input_value("x", a, (3,)), ir.input_value("y", b, (3,))
+        assert ops.add(x, y).dtype == ops.add(y, x).dtype == both
