@@ -300,3 +300,11 @@ def test_the_layer_is_found_where_only_the_whole_model_is_wrong() -> None:
 def test_states_of_recurrent_layers_are_followed() -> None:
     w, x = Weights(), sequence(3)
     assert verify(graph(x, lstm(w, "lstm", x, 2, True), lstm(w, "back", x, 2, reverse=True))).passed
+
+
+def test_probabilities_that_are_all_near_zero_are_not_refused() -> None:
+    x = ir.input_value("x", "float32", (BATCH, 4))
+    rare = ops.sigmoid(x * np.full(4, 0.5, "float32") - np.float32(9.0))
+    report = verify(graph(x, rare))
+    assert report.passed
+    assert report.worst.scale < 0.01
