@@ -62,6 +62,8 @@ ONLY = {
     "onnxruntime": ("seqc.backends.onnxruntime", "seqc.cli.doctor"),
     "h5py": ("seqc.saving",),
     "matplotlib": ("seqc.plots",),
+    "platformdirs": ("seqc.datasets",),
+    "rich": ("seqc.utils", "seqc.cli"),
     "typer": ("seqc.cli",),
     "seqc_runtime": ("seqc.cli",),
 }

@@ -42,3 +42,18 @@ def test_every_command_of_the_readme_exists() -> None:
     from seqc.cli import app
 
     assert commands <= set(get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def test_the_readme_lists_the_layers_and_optimizers_there_are() -> None:
+    import seqc
+    from seqc.layers import Layer
+    from seqc.optimizers import Optimizer
+
+    listed = set(re.findall(r"`(\w+)`", README.split("## What is there today")[1].split("##")[0]))
+    # Other names of the same class, and what no model is made of by itself, need no entry.
+    unlisted = {"InputLayer", "Layer", "LSTMCell", "Optimizer"}
+    for module, base in ((seqc.layers, Layer), (seqc.optimizers, Optimizer)):
+        found = {kind.__name__ for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, base)}
+        assert found - unlisted - listed == set()
+    for name in listed - {"Sequential"}:
+        assert hasattr(seqc.layers, name) or hasattr(seqc.optimizers, name), name
