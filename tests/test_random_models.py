@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, note, settings
 
 from random_models import models
-from seqc import Sequential, saving, utils
+from seqc import Sequential, saving
 from seqc.backends.numpy import Plan
 from seqc.export.model import export_model, inference_graph
 from seqc.ir import Array
@@ -116,7 +116,7 @@ CHECKS = {"precisions": check_precisions, "copies": check_copies, "training": ch
 @few
 @given(model=models())
 def test_it_holds_for_any_small_model(what: str, model: Sequential) -> None:
-    utils.clear_session()
+    note(str(model.get_config()))
     CHECKS[what](model)
 
 
@@ -125,4 +125,5 @@ def test_it_holds_for_any_small_model(what: str, model: Sequential) -> None:
 @many
 @given(model=models(most=8))
 def test_it_holds_for_any_model(what: str, model: Sequential) -> None:
+    note(str(model.get_config()))
     CHECKS[what](model)
