@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from seqc.errors import ConfigError, EmptyModelError, LayerError, NotBuiltError, ShapeError
+from seqc.errors import ConfigError, EmptyModelError, NotBuiltError, ShapeError, TraceError
 from seqc.ir import Array, Graph, Type, Value, input_value
-from seqc.layers.base import KerasShape, Layer, symbolic_shape
 from seqc.layers import InputLayer
+from seqc.layers.base import KerasShape, Layer, symbolic_shape
 from seqc.serialization import known, revive, serialize_object
-from seqc.tracing import Trace, tracing
+from seqc.stack import check_layer, one_tensor
+from seqc.tracing import Trace, current_trace, tracing
+from seqc.training.data import match_rank
 from seqc.training.trainer import Trainer
 
 
@@ -40,9 +43,9 @@ class Sequential(Trainer, Layer):
         self._input_layer: InputLayer | None = None
         self._stack: list[Layer] = []
         self._children["layers"] = self._stack
-        self._trace = Trace()
+        self._input: Value | None = None
         self._output: Value | None = None
-        for layer in layers or ():
+        for layer in [layers] if isinstance(layers, Layer) else layers or ():
             self.add(layer, rebuild=False)
         self._build_if_possible()
         self._trainable = bool(trainable)
@@ -54,21 +57,28 @@ class Sequential(Trainer, Layer):
         """The layers, without the input."""
         return self._stack[:]
 
+    @layers.setter
+    def layers(self, _: Any) -> None:
+        raise AttributeError(
+            "`Sequential.layers` attribute is reserved and should not be used. Use `add()` and `pop()` to change the "
+            "layers in this model."
+        )
+
     def add(self, layer: Any, rebuild: bool = True) -> None:
-        """Puts a layer on top.
+        """Puts a layer on top. If it does not fit what is below it, the model stays as it was.
 
         Raises:
-            LayerError: it is not a layer. ConfigError: its name is taken, or there is an input already. ShapeError: it
-            does not fit what is below it.
+            LayerError: it is not a layer, or takes more than one tensor. ConfigError: its name is taken, or there is an
+            input already. ShapeError: it does not fit what is below it.
         """
+        before = self._stack[:], self._input_layer
         if isinstance(layer, InputLayer):
             self._add_input(layer)
         else:
-            self._check_addition(layer)
-            if not self._stack and self._input_layer is None and layer.declared_input_shape is not None:
-                self._input_layer = InputLayer(shape=layer.declared_input_shape, dtype=layer.input_dtype())
-            elif isinstance(layer, Sequential) and not self._stack and self._input_layer is None and layer._input_layer:
-                self._input_layer = layer._input_layer
+            check_layer(layer)
+            self._check_name(layer)
+            if not self._stack and self._input_layer is None:
+                self._input_layer = _declared_input(layer)
             self._stack.append(layer)
             layer._set_parent(self._parent_path)
         self.forget_steps()
@@ -76,8 +86,7 @@ class Sequential(Trainer, Layer):
             try:
                 self._build_if_possible()
             except Exception:
-                if self._stack and self._stack[-1] is layer:
-                    self._stack.pop()
+                self._stack[:], self._input_layer = before
                 raise
 
     def _add_input(self, layer: InputLayer) -> None:
@@ -89,13 +98,7 @@ class Sequential(Trainer, Layer):
             )
         self._input_layer = layer
 
-    def _check_addition(self, layer: Any) -> None:
-        if not isinstance(layer, Layer):
-            hint = " It is a class: write it with parentheses." if isinstance(layer, type) else ""
-            raise LayerError(
-                "Only instances of `seqc.layers.Layer` can be added to a Sequential model. Received: "
-                f"{layer} (of type {type(layer)}).{hint}"
-            )
+    def _check_name(self, layer: Layer) -> None:
         if any(layer.name == other.name for other in self._stack):
             raise ConfigError(
                 f"All layers added to a Sequential model should have unique names. Name '{layer.name}' is already the "
@@ -107,7 +110,7 @@ class Sequential(Trainer, Layer):
         if not self._stack:
             raise EmptyModelError(f"Sequential model '{self.name}' has no layers to pop.")
         layer = self._stack.pop()
-        self._output = None
+        self._input = self._output = None
         self.built = False
         self.forget_steps()
         if rebuild:
@@ -154,23 +157,22 @@ class Sequential(Trainer, Layer):
             raise NotBuiltError(f"Sequential model '{self.name}' needs an input shape: model.build((None, ...)).")
         if self._input_layer is None:
             self._input_layer = InputLayer(batch_shape=tuple(input_shape), dtype=self.input_dtype())
+        elif self._input_layer.batch_shape != tuple(input_shape):
+            raise ConfigError(
+                f"Sequential model '{self.name}' has already been configured to use input shape "
+                f"{self._input_layer.batch_shape}. You cannot build it with input_shape {tuple(input_shape)}"
+            )
         self._build_if_possible()
 
     def build_for(self, input_shape: KerasShape) -> None:
         # The batch size of the first data says nothing about later ones.
         self.build((None, *input_shape[1:]))
 
-    def build_for_data(self, x: Array) -> None:
-        """Builds the model for the shape of the data it meets first."""
-        if not self.built:
-            self.build((None, *x.shape[1:]))
-
     def _trace_stack(self, x: Value) -> None:
         """Runs the symbolic input through the stack: weights are made and shapes are checked on the way."""
-        self._trace = Trace()
-        with tracing(self._trace):
+        with tracing(Trace()):
             self._output = self.call(x)
-        self._build_shape = x.shape
+        self._input, self._build_shape = x, x.shape
         self.built = bool(self._stack)
 
     def input_dtype(self) -> str:
@@ -180,20 +182,23 @@ class Sequential(Trainer, Layer):
 
     def call(self, x: Value, training: bool = False, mask: Value | None = None) -> Value:
         """Applies the layers in order."""
+        if self._input_layer is not None:
+            x = match_rank(x, self._input_layer.batch_shape)
+            self._check_fits(x.type)
+        if (trace := current_trace()) is not None:
+            trace.inputs.append(x)
         for layer in self._stack:
-            result = layer(x, training=training, mask=mask)
-            if not isinstance(result, Value):
-                raise LayerError(
-                    f"Layer '{layer.name}' ({layer.described()}) returned {type(result).__name__}; a layer of a "
-                    "Sequential model returns one tensor. Layers with several outputs do not fit here."
-                )
-            x, mask = result, None
+            try:
+                result = layer(x, training=training, mask=mask)
+            except TraceError as error:
+                raise TraceError(layer._explain(error, x.type)) from error
+            x, mask = one_tensor(result, layer), None
         return x
 
     def compute_mask(self, inputs: Any, mask: Value | None = None) -> Value | None:
         return None  # the layers inside have put theirs on the result
 
-    def check_fits(self, x: Type) -> None:
+    def _check_fits(self, x: Type) -> None:
         """Raises ShapeError when an input does not have the shape the model was built for."""
         assert self._input_layer is not None
         wanted = self._input_layer.batch_shape
@@ -206,7 +211,8 @@ class Sequential(Trainer, Layer):
             if len(found) == len(wanted) - 1:
                 hint = " A single sample needs a batch axis (x[None]); images need a channel axis (x[..., None])."
             raise ShapeError(
-                f"Model '{self.name}' takes inputs of shape {wanted}; got {found} (None is the number of samples).{hint}"
+                f"Model '{self.name}' takes inputs of shape {wanted}; got {found} (None is the number of samples)."
+                f"{hint}"
             )
 
     def _need_built(self, what: str) -> None:
@@ -218,15 +224,32 @@ class Sequential(Trainer, Layer):
 
     @property
     def input_shape(self) -> KerasShape:
-        if self._input_layer is None:
-            raise AttributeError(f"Sequential model '{self.name}' has no defined input shape yet.")
-        return tuple(self._input_layer.batch_shape)
+        return tuple(self._known("input_shape", self._input_layer).batch_shape)
 
     @property
     def output_shape(self) -> KerasShape:
-        if self._output is None:
-            raise AttributeError(f"Sequential model '{self.name}' has no defined output shape yet.")
-        return self._output.shape
+        return self._known("output_shape", self._output).shape  # type: ignore[no-any-return]
+
+    @property
+    def inputs(self) -> list[Value]:
+        return [self._known("inputs", self._input)]
+
+    @property
+    def outputs(self) -> list[Value]:
+        return [self._known("outputs", self._output)]
+
+    def _known(self, name: str, thing: Any) -> Any:
+        if thing is None:
+            raise AttributeError(name)  # __getattr__ says the rest
+        return thing
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name in ("input_shape", "output_shape", "inputs", "outputs"):
+                shown = name.replace("_", " ")
+                raise AttributeError(f"Sequential model '{self.name}' has no defined {shown} yet.")
+            return super().__getattr__(name)
 
     def get_weights(self) -> list[Array]:
         if self._stack:
@@ -256,22 +279,26 @@ class Sequential(Trainer, Layer):
     def summary(
         self,
         line_length: int | None = None,
-        positions: Any = None,
+        positions: Sequence[float] | None = None,
         print_fn: Callable[[str], Any] | None = None,
         expand_nested: bool = False,
         show_trainable: bool = False,
-        layer_range: Any = None,
+        layer_range: Sequence[str] | None = None,
     ) -> None:
         """Prints a table of layers, output shapes and numbers of parameters.
 
         Args:
-            line_length: width in characters. print_fn: called with the text instead of printing it. expand_nested: show
-            the layers of nested models. show_trainable: add a column that tells which layers train. positions,
-            layer_range: accepted for Keras's sake.
+            line_length: width in characters. positions: where the columns end, as parts of the width.
+            print_fn: called with the text instead of printing it. expand_nested: show the layers of nested models.
+            show_trainable: add a column that tells which layers train. layer_range: names of the first and the last
+            layer to show, or patterns for them.
+
+        Raises:
+            ConfigError: the width is too small, or `layer_range` names no layers.
         """
         from seqc.utils.summary import summary_text
 
-        text = summary_text(self, line_length, expand_nested, show_trainable)
+        text = summary_text(self, line_length, positions, expand_nested, show_trainable, layer_range)
         (print_fn or print)(text)
 
     # -- files -------------------------------------------------------------------------------------------------------
@@ -288,7 +315,7 @@ class Sequential(Trainer, Layer):
         return config
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Sequential:  # type: ignore[override]
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Sequential:
         model = cls(name=config.get("name"))
         for entry in config["layers"]:
             model.add(revive(entry, custom_objects), rebuild=False)
@@ -299,6 +326,14 @@ class Sequential(Trainer, Layer):
             model._build_if_possible()
         model._trainable = bool(config.get("trainable", True))
         return model
+
+    def to_json(self, **options: Any) -> str:
+        """Returns the layers as JSON, without weights; see `seqc.models.model_from_json`.
+
+        Args:
+            options: passed on to `json.dumps`.
+        """
+        return json.dumps(serialize_object(self), **options)
 
     def save(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
         """Writes the model to a `.keras` file: layers, weights, compile settings and optimizer state.
@@ -335,3 +370,10 @@ class Sequential(Trainer, Layer):
         if verbose:
             print(receipt)
         return receipt
+
+
+def _declared_input(layer: Layer) -> InputLayer | None:
+    """Returns the input that the first layer of a model brings with it, if it does."""
+    if layer.declared_input_shape is not None:
+        return InputLayer(shape=layer.declared_input_shape, dtype=layer.input_dtype())
+    return layer._input_layer if isinstance(layer, Sequential) else None

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ShapeError, TraceError
-from seqc.ir import Array, Type, Value, apply, as_array, constant, input_value
+from seqc.ir import Array, Type, Value, apply, as_value, constant, input_value
 from seqc.operators import Operators
 from seqc.ops.elementwise import cast
 from seqc.ops.random import RandomUniform
@@ -24,21 +24,27 @@ class Variable(Operators):
     """An array that lives between runs.
 
     Args:
-        value: initial array; Python numbers become float32 or int32. name: last part of its path.
-        trainable: whether optimizers change it. regularizer: function from the variable to a penalty, added to the
-        loss. constraint: function applied to it after each optimizer step.
+        initializer: initial array or number, or a function of shape and dtype. shape: for such a function.
+        dtype: by default that of the array; float32 or int32 for Python numbers. trainable: whether optimizers change
+        it. name: last part of its path. regularizer: function from the variable to a penalty, added to the loss.
+        constraint: function applied to it after each optimizer step.
     """
 
     def __init__(
         self,
-        value: Any,
+        initializer: Any,
+        shape: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
         *,
         name: str = "variable",
-        trainable: bool = True,
         regularizer: Any = None,
         constraint: Any = None,
     ) -> None:
-        self._array = np.array(as_array(value))
+        if callable(initializer) and not isinstance(initializer, Operators):
+            initializer = initializer(tuple(shape or ()), dtype or "float32")
+        with tracing(None):
+            self._array = np.array(as_value(initializer, dtype), dtype)
         self.name = name
         self.path = name
         self.trainable = trainable
@@ -61,9 +67,18 @@ class Variable(Operators):
     def type(self) -> Type:
         return Type(self.dtype, self.shape)
 
+    @property
+    def value(self) -> Value:
+        """The current array as a value: an input of the graph where one is being traced."""
+        return self.to_value()
+
     def numpy(self) -> Array:
-        """Returns a copy of the current array."""
-        return self._array.copy()
+        """Returns a copy of the current array.
+
+        Raises:
+            TraceError: a graph is being traced, in which the array would stay what it is now.
+        """
+        return np.array(self)
 
     @property
     def array(self) -> Array:
@@ -71,7 +86,7 @@ class Variable(Operators):
         return self._array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return np.array(self._array, dtype=dtype)
+        return np.array(self.to_value(), dtype=dtype)
 
     def __float__(self) -> float:
         return float(self._one())
@@ -86,9 +101,10 @@ class Variable(Operators):
         )
 
     def _one(self) -> Any:
-        if self._array.size != 1:
+        array = self.numpy()
+        if array.size != 1:
             raise ShapeError(f"Only a variable of one element is a Python number; '{self.path}' is {self.type}.")
-        return self._array.item()
+        return array.item()
 
     def to_value(self) -> Value:
         trace = current_trace()
@@ -101,13 +117,13 @@ class Variable(Operators):
             ShapeError: the shapes differ.
         """
         trace = current_trace()
-        shape = np.shape(value) if not isinstance(value, Value) else value.type.shape
-        if shape != self.shape:
-            raise ShapeError(f"Variable '{self.path}' has shape {self.shape}; got a value of shape {tuple(shape)}.")
+        new = as_value(value, None if isinstance(value, Operators) else self.dtype)
+        if new.type.shape != self.shape:
+            raise ShapeError(f"Variable '{self.path}' has shape {self.shape}; got a value of shape {new.shape}.")
         if trace is not None:
-            trace.updates[self] = cast(value, self.dtype)
+            trace.updates[self] = cast(new, self.dtype)
         else:
-            self._array = np.array(value, self.dtype)
+            self._array = np.array(new, self.dtype)
 
     def replace(self, array: Array) -> None:
         """Takes over a computed array of the variable's shape, without a copy unless it is a view of another."""
@@ -132,7 +148,7 @@ class Trace:
     Attributes:
         training: whether layers behave as in training. reads: the graph input standing for each variable read.
         updates: new values of variables. losses: penalties that layers added. masks: the mask each value carries.
-        metrics: named scalars that layers added. seed, step: int64 scalars that random layers depend on.
+        seed, step: int64 scalars that random layers depend on. inputs: what the layers of a model are called on.
     """
 
     def __init__(self, training: bool = False) -> None:
@@ -141,6 +157,7 @@ class Trace:
         self.updates: dict[Variable, Value] = {}
         self.losses: list[Value] = []
         self.masks: dict[Value, Value] = {}
+        self.inputs: list[Value] = []
         self.seed = input_value("seed", "int64", ())
         self.step = input_value("step", "int64", ())
         self._streams = 0
@@ -162,10 +179,10 @@ class Trace:
             self._labels[variable] = unique
         return self._labels[variable]
 
-    def random_uniform(self, like: Value) -> Value:
+    def random_uniform(self, like: Value, seed: Value | None = None) -> Value:
         """Returns uniform numbers in [0, 1) of the shape of `like`, fresh for every step and place in the graph."""
         self._streams += 1
-        return apply(RandomUniform(self._streams), like, self.seed, self.step)
+        return apply(RandomUniform(self._streams), like, self.seed if seed is None else seed, self.step)
 
 
 _current: ContextVar[Trace | None] = ContextVar("trace", default=None)

@@ -1,30 +1,31 @@
-"""Callbacks, held to the numbers that Keras gives for the same training."""
+"""Callbacks: the moments they are called at, and what each of Keras's does. Numbers are those of Keras 3.15."""
 
 from __future__ import annotations
 
 import csv
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import seqc as keras
-from seqc import layers
-from seqc.errors import ConfigError
+from seqc import callbacks, layers
+from seqc.errors import ConfigError, NonFiniteError
 
 X = np.linspace(-1, 1, 32, dtype="float32").reshape(16, 2)
 Y = X.sum(1, keepdims=True)
 
 
-def model(optimizer: object = "sgd") -> keras.Sequential:
+def model(optimizer: Any = "sgd", **options: Any) -> keras.Sequential:
     made = keras.Sequential([keras.Input((2,)), layers.Dense(1)])
     made.set_weights([np.array([[0.5], [-1.0]], "float32"), np.zeros(1, "float32")])
-    made.compile(optimizer, "mse")
+    made.compile(optimizer, "mse", **options)
     return made
 
 
-class Fake(keras.callbacks.Callback):
+class Fake(callbacks.Callback):
     """Puts made-up values into the logs, before the callbacks that come after it."""
 
     def __init__(self, **values: list[float]) -> None:
@@ -36,56 +37,354 @@ class Fake(keras.callbacks.Callback):
         logs.update({name: numbers[epoch] for name, numbers in self.values.items()})
 
 
-def test_a_scheduler_sets_the_rate_of_every_epoch_and_logs_it(capsys):
-    def schedule(epoch, rate):
+class Spy(callbacks.Callback):
+    """Writes down every call."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Any, list[str]]] = []
+
+
+def _spying(hook: str) -> Any:
+    def method(self: Spy, *arguments: Any, logs: Any = None) -> None:
+        *number, given = (*arguments, logs) if logs is not None else arguments
+        self.calls.append((hook.removeprefix("on_"), number[0] if number else None, list(given)))
+
+    return method
+
+
+for _name in dir(callbacks.Callback):
+    if _name.startswith("on_") and not _name.startswith("on_batch"):
+        setattr(Spy, _name, _spying(_name))
+
+
+# -- moments -----------------------------------------------------------------------------------------------------------
+
+
+def test_fit_calls_every_moment_in_order_with_sorted_logs() -> None:
+    spy = Spy()
+    model(metrics=["mae"]).fit(X, Y, batch_size=8, verbose=0, validation_data=(X, Y), callbacks=[spy])
+    logs = ["loss", "mae"]
+    assert spy.calls == [
+        ("train_begin", None, []),
+        ("epoch_begin", 0, []),
+        ("train_batch_begin", 0, []),
+        ("train_batch_end", 0, logs),
+        ("train_batch_begin", 1, []),
+        ("train_batch_end", 1, logs),
+        ("test_begin", None, []),
+        ("test_batch_begin", 0, []),
+        ("test_batch_end", 0, logs),
+        ("test_batch_begin", 1, []),
+        ("test_batch_end", 1, logs),
+        ("test_end", None, logs),
+        ("epoch_end", 0, [*logs, "val_loss", "val_mae"]),
+        ("train_end", None, [*logs, "val_loss", "val_mae"]),
+    ]
+
+
+def test_evaluate_and_predict_call_theirs() -> None:
+    spy = Spy()
+    trained = model()
+    trained.evaluate(X, Y, batch_size=10, verbose=0, callbacks=[spy])
+    trained.predict(X, batch_size=10, verbose=0, callbacks=spy)
+    assert [(hook, number) for hook, number, _ in spy.calls if "batch" in hook] == [
+        (f"{kind}_batch_{end}", i) for kind in ("test", "predict") for i in (0, 1) for end in ("begin", "end")
+    ]
+    assert spy.calls[-2] == ("predict_batch_end", 1, ["outputs"])
+    assert spy.calls[-1] == ("predict_end", None, [])
+
+
+def test_batch_logs_are_the_running_means_of_the_epoch() -> None:
+    seen: list[float] = []
+    spy = callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(logs["loss"]))
+    still = model(keras.optimizers.SGD(0.0))
+    history = still.fit(X, Y, batch_size=4, shuffle=False, verbose=0, callbacks=[spy]).history
+    each = (still.predict(X, verbose=0) - Y) ** 2
+    np.testing.assert_allclose(seen, [each[: 4 * (i + 1)].mean() for i in range(4)], rtol=1e-5)
+    assert seen[-1] == history["loss"][0]
+
+
+@pytest.mark.parametrize("hook", ["on_train_batch_end", "on_batch_end"])
+def test_the_older_name_of_a_moment_is_called_once_too(hook: str) -> None:
+    seen: list[int] = []
+    kind = type("Old", (callbacks.Callback,), {hook: lambda self, batch, logs=None: seen.append(batch)})
+    model().fit(X, Y, batch_size=8, verbose=0, callbacks=[kind()])
+    assert seen == [0, 1]
+
+
+def test_a_moment_that_is_overridden_is_called_in_place_of_its_older_name() -> None:
+    seen: list[str] = []
+
+    class Both(callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            seen.append("new")
+
+        def on_batch_end(self, batch: int, logs: Any = None) -> None:
+            seen.append("old")
+
+    model().fit(X, Y, batch_size=16, verbose=0, callbacks=[Both()])
+    assert seen == ["new"]
+
+
+def test_callbacks_know_the_model_and_the_parameters_of_the_run() -> None:
+    spy = callbacks.Callback()
+    trained = model()
+    history = trained.fit(X, Y, batch_size=5, epochs=2, verbose=0, callbacks=[spy])
+    assert spy.model is trained
+    assert spy.params == history.params == {"verbose": 0, "epochs": 2, "steps": 4}
+    assert trained.history is history
+
+
+def test_what_a_callback_adds_to_the_logs_is_recorded() -> None:
+    history = model().fit(X, Y, epochs=2, verbose=0, callbacks=[Fake(extra=[1.5, 2.5])]).history
+    assert history["extra"] == [1.5, 2.5]
+
+
+def test_a_given_history_is_the_one_returned_and_goes_on() -> None:
+    mine, trained = callbacks.History(), model()
+    assert trained.fit(X, Y, epochs=2, verbose=0, callbacks=[mine]) is mine
+    trained.fit(X, Y, epochs=4, initial_epoch=2, verbose=0, callbacks=[mine])
+    assert mine.epoch == [2, 3]
+    assert len(mine.history["loss"]) == 4
+
+
+@pytest.mark.parametrize("given", [callbacks.Callback, "history", 3, [callbacks.Callback(), None, object()]])
+def test_what_is_no_callback_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigError, match="callbacks must be instances of seqc.callbacks.Callback; got"):
+        model().fit(X, Y, verbose=0, callbacks=given)
+
+
+def test_a_lambda_for_an_unknown_moment_is_refused() -> None:
+    with pytest.raises(ConfigError, match="knows no moment 'on_epoch_over'"):
+        callbacks.LambdaCallback(on_epoch_over=print)
+
+
+# -- stopping ----------------------------------------------------------------------------------------------------------
+
+
+class StopAt(callbacks.Callback):
+    def __init__(self, hook: str, number: int) -> None:
+        def stop(at: int, logs: Any = None) -> None:
+            if at == number:
+                self.model.stop_training = True
+
+        setattr(self, hook, stop)
+
+
+@pytest.mark.parametrize(
+    ("hook", "number", "steps", "epochs"),
+    [
+        ("on_train_batch_end", 1, 2, [0]),
+        ("on_train_batch_begin", 1, 2, [0]),
+        ("on_epoch_begin", 0, 1, [0]),
+        ("on_epoch_begin", 1, 5, [0, 1]),
+        ("on_epoch_end", 1, 8, [0, 1]),
+    ],
+)
+def test_stop_training_ends_after_the_batch_and_still_validates(
+    hook: str, number: int, steps: int, epochs: list[int]
+) -> None:
+    trained = model()
+    history = trained.fit(
+        X, Y, batch_size=4, epochs=5, verbose=0, validation_data=(X, Y), callbacks=[StopAt(hook, number)]
+    )
+    assert int(trained.optimizer.iterations) == steps
+    assert history.epoch == epochs
+    assert len(history.history["val_loss"]) == len(epochs)
+
+
+def test_stop_training_is_forgotten_by_the_next_fit() -> None:
+    trained = model()
+    trained.stop_training = True
+    assert trained.fit(X, Y, epochs=2, verbose=0).epoch == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("options", "values", "epochs", "best"),
+    [
+        ({"patience": 0}, [3.0, 2.0, 2.0, 1.0], 3, 1),
+        ({"patience": 1}, [3.0, 2.0, 2.5, 1.0, 1.0, 1.0], 3, 1),
+        ({"patience": 2}, [3.0, 2.0, 2.5, 1.0, 1.0, 1.0], 6, 3),
+        ({"patience": 2}, [1.0, 2.0, 2.0, 2.0, 2.0], 3, 0),
+        ({"patience": 0}, [1.0, 2.0, 3.0], 2, 0),
+        ({"patience": 1, "min_delta": 0.5}, [3.0, 2.8, 2.6, 2.4], 2, 0),
+        ({"patience": 1, "mode": "max"}, [1.0, 2.0, 1.5, 1.5, 3.0], 3, 1),
+        # A best value that does not beat the baseline does not reset the patience.
+        ({"patience": 2, "baseline": 1.0}, [3.0, 2.0, 2.5, 0.5, 0.4], 3, 1),
+        ({"patience": 0, "start_from_epoch": 2}, [1.0, 2.0, 3.0, 4.0, 5.0], 4, 2),
+    ],
+)
+def test_early_stopping_counts_as_keras_does(
+    options: dict[str, Any], values: list[float], epochs: int, best: int
+) -> None:
+    stop = callbacks.EarlyStopping("m", **({"mode": "min"} | options))
+    history = model().fit(X, Y, epochs=len(values), verbose=0, callbacks=[Fake(m=values), stop])
+    assert len(history.epoch) == epochs
+    assert stop.stopped_epoch == epochs - 1
+    assert (stop.best_epoch, stop.best) == (best, values[best])
+
+
+def test_early_stopping_restores_the_best_weights_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    trained, seen = model(), []
+    keep = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(trained.get_weights()))
+    stop = callbacks.EarlyStopping("m", mode="min", patience=1, restore_best_weights=True, verbose=1)
+    trained.fit(X, Y, epochs=4, verbose=0, callbacks=[Fake(m=[2.0, 1.0, 3.0, 3.0]), keep, stop])
+    for restored, best in zip(trained.get_weights(), seen[1], strict=True):
+        np.testing.assert_array_equal(restored, best)
+    assert capsys.readouterr().out == (
+        "Epoch 3: early stopping\nRestoring model weights from the end of the best epoch: 2.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("metric", "monitor", "values", "stops"),
+    [
+        (None, "loss", [1.0, 2.0], True),
+        ("mae", "mae", [1.0, 2.0], True),
+        ("accuracy", "val_accuracy", [1.0, 2.0, 1.5], True),
+        ("accuracy", "accuracy", [1.0, 2.0], False),
+        (keras.losses.mean_squared_error, "mean_squared_error", [1.0, 2.0], True),
+    ],
+)
+def test_a_known_metric_tells_which_way_is_better(metric: Any, monitor: str, values: list[float], stops: bool) -> None:
+    trained = model(metrics=[metric] if metric else None)
+    stop = callbacks.EarlyStopping(monitor)
+    trained.fit(X, Y, epochs=len(values), verbose=0, callbacks=[Fake(**{monitor: values}), stop])
+    assert trained.stop_training is stops
+
+
+@pytest.mark.parametrize(
+    "watch", [callbacks.EarlyStopping, callbacks.ReduceLROnPlateau], ids=lambda kind: str(kind.__name__)
+)
+def test_watching_what_there_is_not_says_what_there_is(watch: Any) -> None:
+    with pytest.raises(ConfigError, match="monitor=val_los, .* Pass `mode='max'` .* metrics are: loss, mae"):
+        model(metrics=["mae"]).fit(X, Y, verbose=0, callbacks=watch(monitor="val_los"))
+    with pytest.warns(
+        UserWarning, match="conditioned on metric `val_loss` which is not available. Available .*: .*loss"
+    ):
+        model().fit(X, Y, verbose=0, callbacks=watch())
+
+
+def test_an_unknown_mode_falls_back_to_auto() -> None:
+    with pytest.warns(UserWarning, match="EarlyStopping mode 'best' is unknown, fallback to auto mode"):
+        assert callbacks.EarlyStopping(mode="best").mode == "auto"
+
+
+# -- losses that are no numbers ----------------------------------------------------------------------------------------
+
+
+def with_nan() -> np.ndarray[Any, Any]:
+    x = X.copy()
+    x[9] = np.nan
+    return x
+
+
+def test_terminate_on_nan_stops_at_once_and_says_the_batch(capsys: pytest.CaptureFixture[str]) -> None:
+    trained = model()
+    with pytest.warns(UserWarning, match="loss became nan"):
+        history = trained.fit(
+            with_nan(), Y, batch_size=4, shuffle=False, epochs=3, verbose=0, callbacks=[callbacks.TerminateOnNaN()]
+        )
+    assert int(trained.optimizer.iterations) == 3
+    assert history.epoch == [0]
+    assert capsys.readouterr().out == "Epoch 1, batch 2: the loss is nan, terminating training.\n"
+
+
+def test_terminate_on_nan_can_raise() -> None:
+    with (
+        pytest.warns(UserWarning, match="loss became nan"),
+        pytest.raises(NonFiniteError, match="Epoch 1, batch 0: the loss is nan"),
+    ):
+        model().fit(with_nan(), Y, verbose=0, callbacks=[callbacks.TerminateOnNaN(raise_error=True)])
+
+
+# -- learning rates ----------------------------------------------------------------------------------------------------
+
+
+def test_a_scheduler_sets_the_rate_of_every_epoch_and_logs_it(capsys: pytest.CaptureFixture[str]) -> None:
+    def schedule(epoch: int, rate: float) -> float:
         return rate if epoch < 2 else rate * math.exp(-0.1)
 
-    history = model().fit(
-        X, Y, epochs=4, verbose=0, callbacks=[keras.callbacks.LearningRateScheduler(schedule, verbose=1)]
-    )
+    watch = callbacks.LearningRateScheduler(schedule, verbose=1)
+    history = model().fit(X, Y, epochs=4, verbose=0, callbacks=[watch])
     assert np.allclose(history.history["learning_rate"], [0.01, 0.01, 0.009048374, 0.008187308], rtol=1e-6)
     assert "Epoch 1: LearningRateScheduler setting learning rate to 0.00999" in capsys.readouterr().out
 
 
-def test_a_scheduler_may_take_the_epoch_alone():
-    history = model().fit(
-        X, Y, epochs=2, verbose=0, callbacks=[keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 / (epoch + 1))]
-    )
-    assert history.history["learning_rate"] == [0.5, 0.25]
+def test_a_scheduler_may_take_the_epoch_alone() -> None:
+    watch = callbacks.LearningRateScheduler(lambda epoch: 0.5 / (epoch + 1))
+    assert model().fit(X, Y, epochs=2, verbose=0, callbacks=[watch]).history["learning_rate"] == [0.5, 0.25]
 
 
-def test_the_rate_that_a_scheduler_sets_is_the_one_trained_with():
+def test_the_rate_that_a_scheduler_sets_is_the_one_trained_with() -> None:
     still = model()
     before = still.get_weights()
-    still.fit(X, Y, verbose=0, callbacks=[keras.callbacks.LearningRateScheduler(lambda epoch: 0.0)])
+    still.fit(X, Y, verbose=0, callbacks=[callbacks.LearningRateScheduler(lambda epoch: 0.0)])
     assert all(np.array_equal(a, b) for a, b in zip(before, still.get_weights(), strict=True))
 
 
-def test_a_scheduler_that_returns_no_number_is_refused():
-    with pytest.raises(ConfigError, match="must return a number; got None for epoch 0"):
-        model().fit(X, Y, verbose=0, callbacks=[keras.callbacks.LearningRateScheduler(lambda epoch: None)])
+def test_a_scheduler_that_returns_no_number_is_refused() -> None:
+    with pytest.raises(ConfigError, match="`schedule` function should be a float. Got: None for epoch 0"):
+        model().fit(X, Y, verbose=0, callbacks=[callbacks.LearningRateScheduler(lambda epoch: None)])  # type: ignore[arg-type,return-value]
 
 
-def test_a_plateau_lowers_the_rate_after_patience_and_rests_in_the_cooldown():
-    watch = keras.callbacks.ReduceLROnPlateau(monitor="m", factor=0.5, patience=2, cooldown=2, min_lr=0.002)
+def test_a_plateau_lowers_the_rate_after_patience_and_rests_in_the_cooldown() -> None:
+    watch = callbacks.ReduceLROnPlateau(monitor="m", mode="min", factor=0.5, patience=2, cooldown=2, min_lr=0.002)
     values = Fake(m=[1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5])
     history = model().fit(X, Y, epochs=10, verbose=0, callbacks=[values, watch])
-    # As Keras 3.15 logs it: each epoch with the rate it was trained at.
+    # Each epoch with the rate it was trained at.
     wanted = [0.01, 0.01, 0.01, 0.005, 0.005, 0.005, 0.0025, 0.0025, 0.0025, 0.0025]
     assert np.allclose(history.history["learning_rate"], wanted, rtol=1e-6)
 
 
-def test_a_plateau_factor_of_one_is_refused():
-    with pytest.raises(ConfigError, match="factor >= 1.0"):
-        keras.callbacks.ReduceLROnPlateau(factor=1.0)
-
-
-def test_a_checkpoint_keeps_the_best_model_only(tmp_path: Path, capsys):
-    path = tmp_path / "new" / "best.keras"
+def test_a_plateau_stops_at_the_lowest_rate(capsys: pytest.CaptureFixture[str]) -> None:
+    watch = callbacks.ReduceLROnPlateau(monitor="m", mode="min", factor=0.1, patience=1, min_lr=0.005, verbose=1)
     trained = model()
-    seen = []
-    note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(trained.get_weights()))
-    keep = keras.callbacks.ModelCheckpoint(path, monitor="val_accuracy", save_best_only=True, verbose=1)
+    trained.fit(X, Y, epochs=4, verbose=0, callbacks=[Fake(m=[1.0] * 4), watch])
+    assert float(trained.optimizer.learning_rate) == np.float32(0.005)
+    assert capsys.readouterr().out == "\nEpoch 2: ReduceLROnPlateau reducing learning rate to 0.005.\n"
+
+
+def test_a_plateau_factor_of_one_is_refused() -> None:
+    with pytest.raises(ConfigError, match="factor >= 1.0"):
+        callbacks.ReduceLROnPlateau(factor=1.0)
+
+
+def test_averages_of_the_weights_are_evaluated_and_the_weights_come_back() -> None:
+    trained = model(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9))
+    trained.fit(X, Y, batch_size=4, verbose=0)
+    trained.set_weights([w + 1 for w in trained.get_weights()])
+    before = trained.get_weights()
+    average = [trained.optimizer.slot(v, "average").numpy() for v in trained.trainable_weights]
+    swap = callbacks.SwapEMAWeights()
+    found = trained.evaluate(X, Y, verbose=0, callbacks=[swap])
+    np.testing.assert_allclose(found, np.mean((X @ average[0] + average[1] - Y) ** 2), rtol=1e-5)
+    np.testing.assert_allclose(trained.predict(X, verbose=0, callbacks=[swap]), X @ average[0] + average[1], rtol=1e-5)
+    for kept, now in zip(before, trained.get_weights(), strict=True):
+        np.testing.assert_array_equal(kept, now)
+
+
+def test_averages_can_stay_in_the_model_between_epochs() -> None:
+    trained = model(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9))
+    trained.fit(X, Y, epochs=2, verbose=0, callbacks=[callbacks.SwapEMAWeights(swap_on_epoch=True)])
+    for weight in trained.trainable_weights:
+        np.testing.assert_array_equal(weight, trained.optimizer.slot(weight, "average"))
+
+
+def test_an_optimizer_without_averages_has_none_to_swap() -> None:
+    with pytest.raises(ConfigError, match="SwapEMAWeights must be used when `use_ema=True`"):
+        model().evaluate(X, Y, verbose=0, callbacks=[callbacks.SwapEMAWeights()])
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_keeps_the_best_model_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "new" / "best.keras"
+    trained = model(metrics=["accuracy"])
+    seen: list[Any] = []
+    note = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(trained.get_weights()))
+    keep = callbacks.ModelCheckpoint(path, monitor="val_accuracy", save_best_only=True, verbose=1)
     trained.fit(X, Y, epochs=3, verbose=0, callbacks=[Fake(val_accuracy=[0.1, 0.3, 0.2]), note, keep])
     assert np.array_equal(keras.models.load_model(path).get_weights()[0], seen[1][0])
     said = capsys.readouterr().out
@@ -93,14 +392,14 @@ def test_a_checkpoint_keeps_the_best_model_only(tmp_path: Path, capsys):
     assert "Epoch 3: val_accuracy did not improve from 0.30000" in said
 
 
-def test_a_checkpoint_fills_epoch_and_metrics_into_the_name(tmp_path: Path):
-    keep = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch:02d}-{m:.1f}.weights.h5", save_weights_only=True)
+def test_a_checkpoint_fills_epoch_and_metrics_into_the_name(tmp_path: Path) -> None:
+    keep = callbacks.ModelCheckpoint(tmp_path / "{epoch:02d}-{m:.1f}.weights.h5", save_weights_only=True)
     model().fit(X, Y, epochs=2, verbose=0, callbacks=[Fake(m=[0.5, 0.25]), keep])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["01-0.5.weights.h5", "02-0.2.weights.h5"]
 
 
-def test_a_checkpoint_counts_batches_across_epochs(tmp_path: Path):
-    keep = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}-{batch}.keras", save_freq=3)
+def test_a_checkpoint_counts_batches_across_epochs(tmp_path: Path) -> None:
+    keep = callbacks.ModelCheckpoint(tmp_path / "{epoch}-{batch}.keras", save_freq=3)
     model().fit(X, Y, epochs=2, batch_size=4, verbose=0, callbacks=keep)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["1-3.keras", "2-2.keras"]
 
@@ -108,30 +407,38 @@ def test_a_checkpoint_counts_batches_across_epochs(tmp_path: Path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"filepath": "m.h5"}, "must end in .keras"),
-        ({"filepath": "m.keras", "save_weights_only": True}, "must end in .weights.h5"),
-        ({"filepath": "m.keras", "save_freq": 0}, "number of batches; got 0"),
-        ({"filepath": "m.keras", "mode": "best"}, "ModelCheckpoint mode must be"),
+        ({"filepath": "m.h5"}, "must end in `.keras`"),
+        ({"filepath": "m.keras", "save_weights_only": True}, "must end in `.weights.h5`"),
+        (
+            {"filepath": "m.keras", "save_freq": 0},
+            "Unrecognized save_freq: 0. Expected .* 'epoch' or a number of batches",
+        ),
+        ({"filepath": "m.keras", "save_freq": "batch"}, "Unrecognized save_freq: 'batch'"),
     ],
 )
-def test_a_checkpoint_refuses_what_it_cannot_do(options, message):
+def test_a_checkpoint_refuses_what_it_cannot_do(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        keras.callbacks.ModelCheckpoint(**options)
+        callbacks.ModelCheckpoint(**options)
 
 
-def test_a_checkpoint_names_the_metrics_it_knows(tmp_path: Path):
-    keep = keras.callbacks.ModelCheckpoint(tmp_path / "{acc}.keras")
-    with pytest.raises(ConfigError, match=r"cannot fill 'acc' .* It knows: epoch, loss"):
+def test_a_checkpoint_names_the_metrics_it_knows(tmp_path: Path) -> None:
+    keep = callbacks.ModelCheckpoint(tmp_path / "{acc}.keras")
+    with pytest.raises(ConfigError, match=r"Failed to format .*\{acc\}.keras\". There is no 'acc'; known: epoch, loss"):
         model().fit(X, Y, verbose=0, callbacks=keep)
 
 
-def test_a_log_holds_one_line_per_epoch_and_goes_on(tmp_path: Path):
-    path = tmp_path / "log.csv"
-    trained = model()
+def test_a_best_model_of_a_metric_that_is_missing_is_saved_with_a_warning(tmp_path: Path) -> None:
+    keep = callbacks.ModelCheckpoint(tmp_path / "m.keras", save_best_only=True)
+    with pytest.warns(UserWarning, match="Can save best model only with val_loss available"):
+        model().fit(X, Y, verbose=0, callbacks=keep)
+    assert (tmp_path / "m.keras").exists()
+
+
+def test_a_log_holds_one_line_per_epoch_and_goes_on(tmp_path: Path) -> None:
+    path, trained = tmp_path / "log.csv", model()
     for append in (False, True):
-        trained.fit(
-            X, Y, epochs=2, verbose=0, validation_data=(X, Y), callbacks=keras.callbacks.CSVLogger(path, append=append)
-        )
+        log = callbacks.CSVLogger(path, append=append)
+        trained.fit(X, Y, epochs=2, verbose=0, validation_data=(X, Y), callbacks=log)
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["0", "1", "0", "1"]
@@ -139,7 +446,45 @@ def test_a_log_holds_one_line_per_epoch_and_goes_on(tmp_path: Path):
     assert float(rows[0]["loss"]) > float(rows[3]["loss"])
 
 
-def test_watching_what_there_is_not_says_what_there_is():
-    stop = keras.callbacks.EarlyStopping(monitor="val_los")
-    with pytest.warns(UserWarning, match="EarlyStopping watches 'val_los', which is not available. Available: loss"):
-        model().fit(X, Y, epochs=2, verbose=0, callbacks=stop)
+def test_a_log_has_columns_for_a_validation_that_comes_later(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    log = callbacks.CSVLogger(path, separator=";")
+    model().fit(X, Y, epochs=2, verbose=0, validation_data=(X, Y), validation_freq=2, callbacks=log)
+    head, first, second = path.read_text().splitlines()
+    assert head == "epoch;loss;val_loss"
+    assert first.endswith(";NA")
+    assert float(second.split(";")[2]) > 0
+
+
+class Interrupt(callbacks.Callback):
+    def __init__(self, epoch: int) -> None:
+        self.at = epoch
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if epoch == self.at:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_training_goes_on_from_its_backup(tmp_path: Path) -> None:
+    whole = model("adam")
+    expected = whole.fit(X, Y, epochs=4, shuffle=False, verbose=0)
+    folder = tmp_path / "backup"
+    with pytest.raises(KeyboardInterrupt):
+        model("adam").fit(
+            X, Y, epochs=4, shuffle=False, verbose=0, callbacks=[callbacks.BackupAndRestore(folder), Interrupt(2)]
+        )
+    assert len(list(folder.iterdir())) == 3  # the last two states, and which one counts
+    resumed = model("adam")
+    history = resumed.fit(X, Y, epochs=4, shuffle=False, verbose=0, callbacks=[callbacks.BackupAndRestore(folder)])
+    assert history.epoch == [2, 3]
+    np.testing.assert_allclose(history.history["loss"], expected.history["loss"][2:], rtol=1e-6)
+    for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not folder.exists()
+
+
+def test_a_backup_needs_a_folder_and_a_frequency() -> None:
+    with pytest.raises(ConfigError, match="Empty `backup_dir`"):
+        callbacks.BackupAndRestore("")
+    with pytest.raises(ConfigError, match="Unrecognized save_freq: 'day'"):
+        callbacks.BackupAndRestore("x", save_freq="day")

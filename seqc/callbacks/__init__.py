@@ -1,11 +1,13 @@
 """Callbacks: what happens at the borders of batches and epochs, under Keras's names."""
 
+from seqc.callbacks.backup import BackupAndRestore
 from seqc.callbacks.base import Callback, CallbackList, History, LambdaCallback
 from seqc.callbacks.files import CSVLogger, ModelCheckpoint
-from seqc.callbacks.rates import LearningRateScheduler, ReduceLROnPlateau
-from seqc.callbacks.stopping import EarlyStopping, TerminateOnNaN
+from seqc.callbacks.monitor import EarlyStopping, ReduceLROnPlateau
+from seqc.callbacks.rates import LearningRateScheduler, SwapEMAWeights, TerminateOnNaN
 
 __all__ = [
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "CallbackList",
@@ -15,5 +17,6 @@ __all__ = [
     "LearningRateScheduler",
     "ModelCheckpoint",
     "ReduceLROnPlateau",
+    "SwapEMAWeights",
     "TerminateOnNaN",
 ]

@@ -1,4 +1,4 @@
-"""The base of callbacks, and those that only listen."""
+"""What happens at the borders of batches and epochs: the base of callbacks, and several called as one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ class Callback:
         model: the model being trained. params: `epochs`, `steps` (per epoch) and `verbose` of the run.
     """
 
-    def __init__(self) -> None:
-        self.params: dict[str, Any] = {}
-        self._model: Any = None
+    params: dict[str, Any] | None = None
+    _model: Any = None
 
     @property
     def model(self) -> Any:
@@ -35,37 +34,41 @@ class Callback:
         """Called before an epoch; `epoch` counts from 0."""
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Called after an epoch with its metrics, validation metrics under `val_` names."""
+        """Called after an epoch with its metrics, validation metrics under `val_` names. What a callback adds to `logs`
+        reaches the callbacks after it, the History last.
+        """
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Called before a training batch; `batch` counts from 0 in each epoch."""
+        self.on_batch_begin(batch, logs=logs)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Called after a training batch with the epoch's metrics so far."""
+        self.on_batch_end(batch, logs=logs)
 
     def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Called before a batch of `evaluate` or of validation."""
 
     def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Called after a batch of `evaluate` or of validation."""
+        """Called after a batch of `evaluate` or of validation with the metrics so far."""
 
     def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Called before a batch of `predict`."""
 
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Called after a batch of `predict`."""
+        """Called after a batch of `predict` with its `outputs`."""
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Called when `fit` starts."""
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Called when `fit` ends."""
+        """Called when `fit` ends with the metrics of the last epoch."""
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         """Called when an evaluation starts."""
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        """Called when an evaluation ends."""
+        """Called when an evaluation ends with its metrics."""
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
         """Called when `predict` starts."""
@@ -73,7 +76,6 @@ class Callback:
     def on_predict_end(self, logs: Logs | None = None) -> None:
         """Called when `predict` ends."""
 
-    # Older names for the same moments, which Keras still calls.
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """An older name of `on_train_batch_begin`."""
 
@@ -81,48 +83,145 @@ class Callback:
         """An older name of `on_train_batch_end`."""
 
 
-class CallbackList:
-    """Several callbacks called as one, in order; History is always among them."""
+# Where a moment of training falls back on its older name.
+_OLDER = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
 
-    def __init__(self, callbacks: Any, model: Any, **params: Any) -> None:
-        given = [] if callbacks is None else list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
-        for callback in given:
-            if not isinstance(callback, Callback):
-                raise ConfigError(
-                    f"callbacks must be instances of seqc.callbacks.Callback; got {callback!r} of type "
-                    f"{type(callback).__name__}."
-                )
-        found = next((c for c in given if isinstance(c, History)), None)
-        self.history = found or History()
-        # Last, so that it records what the others add to the logs.
-        self.callbacks = given if found else [*given, self.history]
+
+class CallbackList(Callback):
+    """Several callbacks called as one, in order.
+
+    Args:
+        callbacks: one callback or several. add_history: whether a History comes last, if there is none.
+        add_progbar: accepted for Keras's sake. model, params: given to the callbacks.
+
+    Raises:
+        ConfigError: something given is not a callback.
+    """
+
+    def __init__(
+        self,
+        callbacks: Any = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Any = None,
+        **params: Any,
+    ) -> None:
+        self.callbacks = list(_flat(callbacks))
+        if add_history and not any(isinstance(c, History) for c in self.callbacks):
+            self.callbacks.append(History())
+        if model is not None:
+            self.set_model(model)
+        self.set_params(params)
+        self._listeners: dict[str, list[Callable[..., None]]] = {}
+
+    @property
+    def history(self) -> History:
+        """The History among the callbacks."""
+        return next(c for c in self.callbacks if isinstance(c, History))
+
+    def append(self, callback: Callback) -> None:
+        """Puts a callback behind the others."""
+        self.callbacks.append(callback)
+        self._listeners.clear()
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        super().set_params(params)
+        for callback in self.callbacks:
+            callback.set_params(params)
+
+    def set_model(self, model: Any) -> None:
+        super().set_model(model)
         for callback in self.callbacks:
             callback.set_model(model)
-            callback.set_params(params)
-        self._batch_hooks = {
-            hook: [c for c in self.callbacks if _overrides(c, hook)]
-            for hook in (f"on_{kind}_batch_{end}" for kind in ("train", "test", "predict") for end in ("begin", "end"))
-        }
-        for end in ("begin", "end"):
-            self._batch_hooks[f"on_batch_{end}"] = [c for c in self.callbacks if _overrides(c, f"on_batch_{end}")]
 
-    def batch(self, hook: str, batch: int, logs: Logs | None = None) -> None:
-        """Calls a batch hook of the callbacks that have one."""
-        for callback in self._batch_hooks[hook]:
-            getattr(callback, hook)(batch, dict(logs or {}))
-        if hook.startswith("on_train_batch"):
-            self.batch(hook.replace("train_", ""), batch, logs)
+    def watches(self, moment: str) -> bool:
+        """Tells whether a callback does anything at a moment, such as "train_batch_end"."""
+        return bool(self._listening(f"on_{moment}"))
 
-    def epoch(self, hook: str, epoch: int, logs: Logs | None = None) -> None:
-        """Calls an epoch hook of all callbacks; they share one dictionary, so that one may add to it."""
-        shared = {} if logs is None else logs
-        for callback in self.callbacks:
-            getattr(callback, hook)(epoch, shared)
+    def _listening(self, hook: str) -> list[Callable[..., None]]:
+        """Returns the hooks of the callbacks that have one of their own, so that idle ones cost nothing per batch."""
+        if hook not in self._listeners:
+            self._listeners[hook] = [
+                getattr(c, hook)
+                for c in self.callbacks
+                if _overrides(c, hook) or (hook in _OLDER and _overrides(c, _OLDER[hook]))
+            ]
+        return self._listeners[hook]
 
-    def run(self, hook: str, logs: Logs | None = None) -> None:
-        """Calls a hook of the whole run."""
-        for callback in self.callbacks:
-            getattr(callback, hook)(logs or {})
+    def _tell(self, hook: str, *number: int, logs: Logs | None) -> None:
+        """Calls a hook of all callbacks with one dictionary, sorted by name."""
+        listening = self._listening(hook)
+        if listening:
+            shared = dict(sorted((logs or {}).items()))
+            for listener in listening:
+                listener(*number, shared)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._tell("on_epoch_begin", epoch, logs=logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self._tell("on_epoch_end", epoch, logs=logs)
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self._tell("on_train_batch_begin", batch, logs=logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._tell("on_train_batch_end", batch, logs=logs)
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self._tell("on_test_batch_begin", batch, logs=logs)
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._tell("on_test_batch_end", batch, logs=logs)
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self._tell("on_predict_batch_begin", batch, logs=logs)
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._tell("on_predict_batch_end", batch, logs=logs)
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._tell("on_train_begin", logs=logs)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._tell("on_train_end", logs=logs)
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        self._tell("on_test_begin", logs=logs)
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        self._tell("on_test_end", logs=logs)
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        self._tell("on_predict_begin", logs=logs)
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        self._tell("on_predict_end", logs=logs)
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self._tell("on_batch_begin", batch, logs=logs)
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._tell("on_batch_end", batch, logs=logs)
+
+
+def _flat(callbacks: Any) -> Iterable[Callback]:
+    """Yields callbacks out of one, None, or a list that may hold lists."""
+    if callbacks is None:
+        return
+    if isinstance(callbacks, CallbackList):
+        yield from callbacks.callbacks
+    elif isinstance(callbacks, Callback):
+        yield callbacks
+    elif isinstance(callbacks, list | tuple):
+        for callback in callbacks:
+            yield from _flat(callback)
+    else:
+        hint = " It is a class: write it with parentheses." if isinstance(callbacks, type) else ""
+        raise ConfigError(
+            f"callbacks must be instances of seqc.callbacks.Callback; got {callbacks!r} of type "
+            f"{type(callbacks).__name__}.{hint}"
+        )
 
 
 def _overrides(callback: Callback, hook: str) -> bool:
@@ -137,7 +236,6 @@ class History(Callback):
     """
 
     def __init__(self) -> None:
-        super().__init__()
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
 
@@ -152,7 +250,11 @@ class History(Callback):
 
 
 class LambdaCallback(Callback):
-    """Calls functions given by name: `LambdaCallback(on_epoch_end=lambda epoch, logs: ...)`."""
+    """Calls functions given by name: `LambdaCallback(on_epoch_end=lambda epoch, logs: ...)`.
+
+    Raises:
+        ConfigError: a name is none of the moments of `Callback`.
+    """
 
     def __init__(
         self,
@@ -164,7 +266,6 @@ class LambdaCallback(Callback):
         on_train_batch_end: Callable[[int, Logs], Any] | None = None,
         **others: Callable[..., Any],
     ) -> None:
-        super().__init__()
         named = {
             "on_epoch_begin": on_epoch_begin,
             "on_epoch_end": on_epoch_end,

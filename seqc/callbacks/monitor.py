@@ -1,52 +1,230 @@
-"""What callbacks share that watch one metric."""
+"""Callbacks that watch a metric: whether it gets better, and what to do when it does not."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
+from seqc import losses, metrics
 from seqc.callbacks.base import Callback, Logs
 from seqc.errors import ConfigError
 from seqc.utils.display import note
 
+# Which way the metrics of `seqc.metrics` get better, by class.
+_HIGHER = frozenset(
+    """
+    AUC Accuracy BinaryAccuracy BinaryIoU CategoricalAccuracy ConcordanceCorrelation CosineSimilarity F1Score FBetaScore
+    IoU MeanIoU OneHotIoU OneHotMeanIoU PearsonCorrelation Precision PrecisionAtRecall R2Score Recall RecallAtPrecision
+    SensitivityAtSpecificity SparseCategoricalAccuracy SparseTopKCategoricalAccuracy SpecificityAtSensitivity
+    TopKCategoricalAccuracy
+    """.split()  # noqa: SIM905
+)
+_LOWER = frozenset(
+    """
+    BinaryCrossentropy CategoricalCrossentropy CategoricalHinge Hinge KLDivergence LogCoshError MeanAbsoluteError
+    MeanAbsolutePercentageError MeanSquaredError MeanSquaredLogarithmicError Poisson RootMeanSquaredError
+    SparseCategoricalCrossentropy SquaredHinge
+    """.split()  # noqa: SIM905
+)
 
-class Monitor(Callback):
-    """Compares a metric with its best value so far.
+
+class MonitorCallback(Callback):
+    """Tells whether a metric got better.
 
     Args:
-        monitor: metric to watch. mode: "min", "max", or "auto" (by the metric's name). min_delta: smallest change that
-        counts as better. best: value to start from.
-
-    Raises:
-        ConfigError: the mode is unknown.
+        monitor: name of the metric in the logs. mode: "min", "max", or "auto", by the metric.
+        min_delta: smallest change that counts. best: value to beat.
     """
 
     def __init__(
-        self, monitor: str = "val_loss", mode: str = "auto", min_delta: float = 0, best: float | None = None
+        self, monitor: str = "val_loss", mode: str = "auto", best: float | None = None, min_delta: float = 0
     ) -> None:
-        super().__init__()
         if mode not in ("auto", "min", "max"):
-            raise ConfigError(f"{type(self).__name__} mode must be 'auto', 'min' or 'max'; got {mode!r}.")
-        self.monitor = monitor
-        self.mode = mode
-        self.min_delta = abs(min_delta)
-        self.best = best
-        self._warned = False
+            note(f"{type(self).__name__} mode '{mode}' is unknown, fallback to auto mode.", warn=True)
+            mode = "auto"
+        self.monitor, self.mode, self.best, self.min_delta = monitor, mode, best, abs(min_delta)
 
-    def _better(self, value: float, reference: float | None) -> bool:
+    def improves(self, value: float, reference: float | None) -> bool:
+        """Tells whether a value is better than a reference by more than `min_delta`; anything is better than None.
+
+        Raises:
+            ConfigError: nobody says which way is better.
+        """
+        higher = self._higher_is_better()
         if reference is None:
             return True
-        upwards = self.mode == "max" or (self.mode == "auto" and _larger_is_better(self.monitor))
-        return value - self.min_delta > reference if upwards else value + self.min_delta < reference
+        return bool(value - self.min_delta > reference if higher else value + self.min_delta < reference)
 
-    def _watched(self, logs: Logs | None) -> float | None:
-        """Returns the metric's value; says once when there is none."""
+    def _higher_is_better(self) -> bool:
+        if self.mode != "auto":
+            return self.mode == "max"
+        name = self.monitor.removeprefix("val_")
+        if name == "loss":
+            return False
+        for metric in self.model.metrics:
+            if metric.name == name and (higher := _direction(metric)) is not None:
+                return higher
+        raise ConfigError(
+            f"{type(self).__name__} callback received monitor={self.monitor}, and it is not known whether that metric "
+            "should be maximized or minimized. Pass `mode='max'` in order to monitor based on the highest metric "
+            "value, or pass `mode='min'` in order to use the lowest value. The model's metrics are: "
+            f"{', '.join(self.model.metrics_names)}."
+        )
+
+
+def _direction(metric: Any) -> bool | None:
+    """Returns whether higher values of a metric are better, None if nobody knows."""
+    said = getattr(metric, "_direction", None)
+    if said is not None:
+        return bool(said == "up")
+    name = type(metric).__name__
+    if name in _HIGHER or name in _LOWER:
+        return name in _HIGHER
+    function = getattr(metric, "fn", None)
+    wraps_loss = isinstance(metric, metrics.MeanMetricWrapper) and function in vars(losses).values()
+    return False if wraps_loss else None
+
+
+class EarlyStopping(MonitorCallback):
+    """Stops training when a metric has not improved for some epochs.
+
+    Args:
+        monitor: metric to watch. min_delta: smallest change that counts as better. patience: epochs without
+        improvement before stopping. verbose: 1 to say when it stops. mode: "min", "max", or "auto" (by the metric).
+        baseline: value the metric must beat. restore_best_weights: return to the best epoch's weights at the end.
+        start_from_epoch: epochs to wait before watching.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0,
+        patience: int = 0,
+        verbose: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta=min_delta)
+        self.patience = patience
+        self.verbose = verbose
+        self.baseline = baseline
+        self.restore_best_weights = restore_best_weights
+        self.start_from_epoch = start_from_epoch
+        self.on_train_begin()
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.wait = 0
+        self.stopped_epoch = 0
+        self.best = None
+        self.best_weights: Any = None
+        self.best_epoch = 0
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self._higher_is_better()
         value = (logs or {}).get(self.monitor)
-        if value is None and not self._warned:
-            known = ", ".join(logs or {})
-            who = type(self).__name__
-            note(f"{who} watches '{self.monitor}', which is not available. Available: {known}.", warn=True)
-            self._warned = True
-        return value
+        if value is None:
+            note(
+                f"Early stopping conditioned on metric `{self.monitor}` which is not available. Available metrics are: "
+                f"{','.join(logs or {})}",
+                warn=True,
+            )
+            return
+        if epoch < self.start_from_epoch:
+            return
+        if self.restore_best_weights and self.best_weights is None:
+            self.best_weights, self.best_epoch = self.model.get_weights(), epoch
+        self.wait += 1
+        if self.improves(value, self.best):
+            self.best, self.best_epoch = value, epoch
+            if self.restore_best_weights:
+                self.best_weights = self.model.get_weights()
+            # A new best value that does not beat the baseline is no reason to wait longer.
+            if self.improves(value, self.baseline):
+                self.wait = 0
+        elif self.wait >= self.patience and epoch > 0:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        if self.stopped_epoch > 0 and self.verbose:
+            note(f"Epoch {self.stopped_epoch + 1}: early stopping")
+        if self.restore_best_weights and self.best_weights is not None:
+            if self.verbose:
+                note(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.")
+            self.model.set_weights(self.best_weights)
 
 
-def _larger_is_better(monitor: str) -> bool:
-    name = monitor.removeprefix("val_")
-    return name.endswith(("acc", "accuracy", "auc", "precision", "recall", "f1_score", "r2_score", "iou"))
+class ReduceLROnPlateau(MonitorCallback):
+    """Makes the learning rate smaller when a metric has not improved for some epochs; puts it into the logs.
+
+    Args:
+        monitor: metric to watch. factor: what the learning rate is multiplied by, below 1. patience: epochs without
+        improvement before that. verbose: 1 to say so. mode: "min", "max", or "auto" (by the metric).
+        min_delta: smallest change that counts as better. cooldown: epochs to wait after a reduction.
+        min_lr: lower bound of the learning rate.
+
+    Raises:
+        ConfigError: the factor is not below 1.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        verbose: int = 0,
+        mode: str = "auto",
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta=min_delta)
+        if factor >= 1.0:
+            raise ConfigError(f"ReduceLROnPlateau does not support a factor >= 1.0. Received factor={factor}")
+        self.factor, self.min_lr = factor, min_lr
+        self.patience, self.verbose, self.cooldown = patience, verbose, cooldown
+        self.on_train_begin()
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.best = None
+        self.cooldown_counter = 0
+        self.wait = 0
+
+    def in_cooldown(self) -> bool:
+        """Whether the last reduction is too recent for another one."""
+        return self.cooldown_counter > 0
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        logs = {} if logs is None else logs
+        self._higher_is_better()
+        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        value = logs.get(self.monitor)
+        if value is None:
+            note(
+                f"Learning rate reduction is conditioned on metric `{self.monitor}` which is not available. Available "
+                f"metrics are: {','.join(logs)}.",
+                warn=True,
+            )
+            return
+        if self.in_cooldown():
+            self.cooldown_counter -= 1
+            self.wait = 0
+        if self.improves(value, self.best):
+            self.best, self.wait = value, 0
+        elif not self.in_cooldown():
+            self.wait += 1
+            if self.wait >= self.patience:
+                self._reduce(epoch)
+
+    def _reduce(self, epoch: int) -> None:
+        optimizer = self.model.optimizer
+        old = float(optimizer.learning_rate)
+        if old > np.float32(self.min_lr):
+            optimizer.learning_rate = max(old * self.factor, self.min_lr)
+            self.cooldown_counter, self.wait = self.cooldown, 0
+            if self.verbose:
+                new = max(old * self.factor, self.min_lr)
+                note(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {new}.")

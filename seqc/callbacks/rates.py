@@ -1,46 +1,44 @@
-"""Callbacks that change the learning rate between epochs."""
+"""Callbacks that act on the optimizer or the loss of every step."""
 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from seqc.callbacks.base import Callback, Logs
-from seqc.callbacks.monitor import Monitor
-from seqc.errors import ConfigError
+from seqc.errors import ConfigError, NonFiniteError
 from seqc.utils.display import note
 
 
 class LearningRateScheduler(Callback):
-    """Sets the learning rate at the start of every epoch, and adds it to the logs as `learning_rate`.
+    """Sets the learning rate before every epoch, and puts it into the logs after it.
 
     Args:
-        schedule: `(epoch, learning_rate)` or `(epoch)` to the new learning rate; epochs count from 0. verbose: 1 to say
-        what it is set to.
+        schedule: function of the epoch, from 0, and the current learning rate that returns the new one.
+        verbose: 1 to say what it is set to.
 
     Raises:
-        ConfigError: the schedule returns something else than a number, or the optimizer has a schedule of its own.
+        ConfigError: the function returns something else.
     """
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
-        super().__init__()
-        self.schedule = schedule
-        self.verbose = verbose
-        self._both = _takes_two(schedule)
+        self.schedule, self.verbose = schedule, verbose
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        rate = float(self.model.optimizer.learning_rate)
-        new = self.schedule(epoch, rate) if self._both else self.schedule(epoch)
-        if isinstance(new, bool) or not isinstance(new, float | int | np.number | np.ndarray) or np.ndim(new):
+        optimizer = self.model.optimizer
+        current = float(optimizer.learning_rate)
+        new = self.schedule(epoch, current) if _takes_two(self.schedule) else self.schedule(epoch)
+        if isinstance(new, bool) or not isinstance(new, float | int | np.number) or np.ndim(new):
             raise ConfigError(
-                f"The schedule of LearningRateScheduler must return a number; got {new!r} for epoch {epoch}."
+                f"The output of the `schedule` function should be a float. Got: {new!r} for epoch {epoch}."
             )
-        self.model.optimizer.learning_rate = float(new)
+        optimizer.learning_rate = float(new)
         if self.verbose:
-            note(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {float(new)}.")
+            note(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {new}.")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if logs is not None:
@@ -48,9 +46,8 @@ class LearningRateScheduler(Callback):
 
 
 def _takes_two(function: Callable[..., Any]) -> bool:
-    """Tells whether a schedule wants the present learning rate, too."""
     try:
-        inspect.signature(function).bind(0, 0.1)
+        inspect.signature(function).bind(0, 0.0)
     except TypeError:
         return False
     except ValueError:  # a function written in C does not tell
@@ -58,66 +55,84 @@ def _takes_two(function: Callable[..., Any]) -> bool:
     return True
 
 
-class ReduceLROnPlateau(Monitor):
-    """Multiplies the learning rate by a factor when a metric has not improved for some epochs.
+class TerminateOnNaN(Callback):
+    """Stops training when the loss of a batch is not a finite number, and says at which step.
 
     Args:
-        monitor: metric to watch. factor: below 1. patience: epochs without improvement. verbose: 1 to say when it
-        happens. mode: "min", "max", or "auto" (by the metric's name). min_delta: smallest change that counts as better.
-        cooldown: epochs after a change in which nothing is counted. min_lr: the rate does not go below.
-
-    Raises:
-        ConfigError: the factor is 1 or more, or the mode is unknown.
+        raise_error: raise NonFiniteError instead of ending the training in good order.
     """
 
-    def __init__(
-        self,
-        monitor: str = "val_loss",
-        factor: float = 0.1,
-        patience: int = 10,
-        verbose: int = 0,
-        mode: str = "auto",
-        min_delta: float = 1e-4,
-        cooldown: int = 0,
-        min_lr: float = 0.0,
-    ) -> None:
-        super().__init__(monitor, mode, min_delta)
-        if factor >= 1.0:
-            raise ConfigError(f"ReduceLROnPlateau does not support a factor >= 1.0. Received factor={factor}")
-        self.factor = factor
-        self.min_lr = min_lr
-        self.patience = patience
-        self.verbose = verbose
-        self.cooldown = cooldown
-        self.cooldown_counter = 0
-        self.wait = 0
+    def __init__(self, raise_error: bool = False) -> None:
+        self.raise_error = raise_error
+        self._epoch = 0
 
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        self.best = None
-        self.cooldown_counter = self.wait = 0
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch = epoch
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        loss = (logs or {}).get("loss")
+        if loss is None or math.isfinite(loss):
+            return
+        text = f"Epoch {self._epoch + 1}, batch {batch}: the loss is {loss}, terminating training."
+        self.model.stop_training = True
+        if self.raise_error:
+            raise NonFiniteError(text)
+        note(text)
+
+
+class SwapEMAWeights(Callback):
+    """Evaluates and predicts with the moving averages that an optimizer with `use_ema=True` keeps of the weights.
+
+    Args:
+        swap_on_epoch: leave the averages in the model between epochs, where other callbacks such as ModelCheckpoint see
+        them.
+
+    Raises:
+        ConfigError: the optimizer keeps no averages.
+    """
+
+    def __init__(self, swap_on_epoch: bool = False) -> None:
+        self.swap_on_epoch = swap_on_epoch
+        self._swapped = False
+
+    def _pairs(self) -> list[tuple[Any, Any]]:
+        optimizer = self.model.optimizer
+        if not optimizer.use_ema:
+            raise ConfigError(
+                "SwapEMAWeights must be used when `use_ema=True` is set on the optimizer. Received: use_ema=False"
+            )
+        return [(v, optimizer.slot(v, "average")) for v in self.model.trainable_weights] if optimizer.built else []
+
+    def _swap(self, to_averages: bool) -> None:
+        if self._swapped == to_averages:
+            return
+        for weight, average in self._pairs():
+            kept = weight.numpy()
+            weight.assign(average.numpy())
+            average.assign(kept)
+        self._swapped = to_averages
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        if self.swap_on_epoch:
+            self._swap(False)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        if logs is not None:
-            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
-        value = self._watched(logs)
-        if value is None:
+        if not self.swap_on_epoch:
             return
-        if self.cooldown_counter > 0:
-            self.cooldown_counter -= 1
-            self.wait = 0
-        if self._better(value, self.best):
-            self.best, self.wait = value, 0
-        elif self.cooldown_counter == 0:
-            self.wait += 1
-            if self.wait >= self.patience:
-                self._reduce(epoch)
+        self._swap(True)
+        if self.params and epoch == self.params["epochs"] - 1:
+            # The run ends with the averages in the model, and the optimizer is to end with them too.
+            for weight, average in self._pairs():
+                average.assign(weight.numpy())
 
-    def _reduce(self, epoch: int) -> None:
-        old = float(self.model.optimizer.learning_rate)
-        if old <= float(np.float32(self.min_lr)):
-            return
-        new = max(old * self.factor, self.min_lr)
-        self.model.optimizer.learning_rate = new
-        if self.verbose:
-            note(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {new}.")
-        self.cooldown_counter, self.wait = self.cooldown, 0
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        self._swap(True)
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        self._swap(False)
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        self._swap(True)
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        self._swap(False)

@@ -163,7 +163,7 @@ def _rehearse(file: ModelFile, model: Sequential, data: Data) -> None:
     """
     if not model.compiled:
         raise ConfigError(f"{file.path}: the model is not compiled. Call model.compile(optimizer, loss) in build().")
-    model._step("test", model._prepare_labelled(data.x_test, data.y_test, None))
+    model.rehearse(data.x_test, data.y_test)
     missing = [name for name in file.target if name not in model.metrics_names]
     if missing:
         raise ConfigError(f"{file.path}: TARGET names {missing}; the model's metrics are {model.metrics_names}.")

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from seqc import losses, metrics, optimizers
-from seqc.errors import ConfigError
+from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Array, Value
+from seqc.ops.elementwise import cast
+from seqc.ops.shape import expand_dims
 from seqc.serialization import serialize
 
 Shape = tuple[int | None, ...]
@@ -45,6 +47,18 @@ class Compiled:
     def loss_name(self) -> str:
         return losses.object_name(self.loss_id)
 
+    @property
+    def needs_labels(self) -> str:
+        """What needs labels, for messages; empty where nothing does."""
+        if self.loss_id is not None:
+            return f"The loss '{self.loss_name}'"
+        return "A metric" if self.metric_ids or self.weighted_ids else ""
+
+    @property
+    def steps_taken(self) -> int:
+        """How many training steps the optimizer has seen, those that only accumulate gradients included."""
+        return int(self.optimizer.variables[0].array)
+
     def resolve(self, y_true: Shape, y_pred: Shape) -> None:
         """Chooses loss and metrics for labels and predictions of these shapes, once."""
         if self.metrics is not None:
@@ -57,16 +71,24 @@ class Compiled:
         for metric in self.weighted:
             if metric.name in taken:
                 metric.name = f"weighted_{metric.name}"
+        _tell_apart(self.all_metrics)
 
     def compute_loss(self, y: Value, y_pred: Value, sample_weight: Value | None, mask: Value | None) -> Value:
-        """Returns the loss of a batch, without penalties."""
-        value = self.loss(y, y_pred, sample_weight=sample_weight, mask=mask)
+        """Returns the loss of a batch, without penalties.
+
+        Raises:
+            ShapeError: it is not one number. TraceError: it is not made of its arguments with functions of `seqc.ops`.
+        """
+        value: Value = self.loss(y, y_pred, sample_weight=sample_weight, mask=mask)
+        if value.type.rank:
+            raise ShapeError(
+                f"Loss '{self.loss_name}' gives {value.type}; training needs one number. Give it a reduction such as "
+                '"sum_over_batch_size".'
+            )
         return value if self.loss_factor is None else value * self.loss_factor
 
     def update_metrics(self, y: Value, y_pred: Value, sample_weight: Value | None, mask: Value | None) -> None:
         """Adds a batch to all metrics; a mask enters all of them, sample weights only the weighted ones."""
-        from seqc.ops.elementwise import cast
-
         valid = None if mask is None else cast(mask, y_pred.dtype)
         for metric in self.metrics or ():
             metric.update_state(y, y_pred, sample_weight=valid)
@@ -111,11 +133,23 @@ class Compiled:
         }
 
 
+def _tell_apart(listed: list[Any]) -> None:
+    """Numbers metrics of the same name, so that none hides another in the logs."""
+    taken: set[str] = set()
+    for metric in listed:
+        name, number = metric.name, 0
+        while metric.name in taken:
+            number += 1
+            metric.name = f"{name}_{number}"
+        taken.add(metric.name)
+
+
 def _one_loss(loss: Any) -> Any:
     """Returns the loss of the one output; names are checked here, not at the first batch."""
-    if isinstance(loss, list | tuple) and len(loss) == 1:
-        loss = loss[0]
-    if isinstance(loss, list | tuple | dict) and not (isinstance(loss, dict) and "class_name" in loss):
+    described = isinstance(loss, dict) and "class_name" in loss
+    if isinstance(loss, list | tuple | dict) and len(loss) == 1 and not described:
+        loss = next(iter(loss.values() if isinstance(loss, dict) else loss))
+    elif isinstance(loss, list | tuple | dict) and not described:
         raise ConfigError(f"A Sequential model has one output and takes one loss; got {loss!r}.")
     if not (isinstance(loss, str) and loss in ("crossentropy", "ce")):
         losses.get(loss)
@@ -150,7 +184,5 @@ def _listed(given: Any, name: str) -> list[Any]:
 
 def _align(weight: Value, valid: Value) -> Value:
     """Gives sample weights the axes of a mask, on the right."""
-    from seqc.ops.shape import expand_dims
-
     missing = valid.type.rank - weight.type.rank
     return expand_dims(weight, tuple(range(weight.type.rank, valid.type.rank))) if missing > 0 else weight

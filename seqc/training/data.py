@@ -1,107 +1,110 @@
-"""Arrays to batches: checks what the user gave, casts it once, and cuts it up."""
+"""What a user gives, made into arrays: one input, labels and weights with a row per sample, checked once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from seqc.errors import DataError
+from seqc.dims import symbol
+from seqc.errors import ConfigError, DataError
 from seqc.ir import Array, Type
-from seqc.random import generator
 
 Batch = tuple[Array, Array | None, Array | None]
 
 
 @dataclass(frozen=True)
 class Data:
-    """Samples, labels and weights with one row each."""
+    """Samples, labels and weights with one row each.
+
+    Samples that are whole numbers keep their small dtype until `rows` hands them out as `input_dtype`.
+    """
 
     x: Array
     y: Array | None = None
     weight: Array | None = None
+    input_dtype: str = "float32"
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def steps(self, batch_size: int) -> int:
-        """Returns the number of batches; the last one may be smaller."""
-        return -(-len(self) // batch_size)
+    def rows(self, take: Any) -> Batch:
+        """Returns the rows that a slice or an array of numbers selects."""
+        x = self.x[take].astype(self.input_dtype, copy=False)
+        return x, None if self.y is None else self.y[take], None if self.weight is None else self.weight[take]
 
-    def batches(self, batch_size: int, shuffle: bool = False) -> Iterator[Batch]:
-        """Yields batches in order, or in a new random order."""
-        order = generator().permutation(len(self)) if shuffle else None
-        for start in range(0, len(self), batch_size):
-            take = slice(start, start + batch_size) if order is None else order[start : start + batch_size]
-            yield self.x[take], _take(self.y, take), _take(self.weight, take)
-
-    def take(self, part: slice) -> Data:
-        """Returns some rows."""
-        return Data(self.x[part], _take(self.y, part), _take(self.weight, part))
-
-
-def _take(array: Array | None, rows: Any) -> Array | None:
-    return None if array is None else array[rows]
+    def part(self, take: slice) -> Data:
+        """Returns some of the rows, as they are kept."""
+        y, weight = (None if a is None else a[take] for a in (self.y, self.weight))
+        return replace(self, x=self.x[take], y=y, weight=weight)
 
 
 def as_array(value: Any, what: str) -> Array:
     """Returns what the user gave as one array.
 
+    Args:
+        value: an array, a nested list of numbers, a table or column of pandas or polars, or one of these alone in a
+        list. what: how errors call it.
+
     Raises:
         DataError: it is several arrays, ragged, or made of objects.
     """
-    if isinstance(value, Mapping) or (
-        isinstance(value, list | tuple) and any(isinstance(v, np.ndarray) and v.ndim > 0 for v in value)
-    ):
-        if not isinstance(value, Mapping) and len({np.shape(v) for v in value}) == 1 and what != "x":
-            return np.asarray(value)
-        if not isinstance(value, Mapping) and len(value) == 1:
-            return np.asarray(value[0])
-        raise DataError(
-            f"A Sequential model has one input and one output; got {len(value)} arrays as {what}. Stack them into one "
-            "array first (np.asarray), or build one model per array."
-        )
-    if hasattr(value, "to_numpy"):  # a table or column of pandas or polars
+    value = _only_one(value, what)
+    if hasattr(value, "to_numpy"):
         value = value.to_numpy()
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise DataError(f"{what} cannot be made into one array: {error}. Pad the rows to one length first.") from None
     if array.dtype == object:
-        raise DataError(f"{what} holds Python objects (shape {array.shape}); it must be an array of numbers.")
+        raise DataError(
+            f"{what} holds Python objects (shape {array.shape}); it must be an array of numbers. If they are numbers, "
+            'say which kind: numpy.asarray(..., dtype="float32"). Rows of several lengths must be padded to one.'
+        )
     return array
 
 
+def _only_one(value: Any, what: str) -> Any:
+    """Takes the array out of a list of one."""
+    table = isinstance(value, Mapping)
+    if not table and not (isinstance(value, list | tuple) and any(is_array(v) for v in value)):
+        return value
+    if not table and len(value) == 1:
+        return value[0]
+    raise DataError(
+        "A Sequential model has one input and one output; got "
+        f"{'a dictionary of ' if table else ''}{len(value)} arrays as {what}. If they are the samples, stack them into "
+        "one array first (numpy.stack)."
+    )
+
+
+def is_array(value: Any) -> bool:
+    """Tells whether a value is an array, tensor, table or column, and not a single number."""
+    return (hasattr(value, "__array__") or hasattr(value, "to_numpy")) and np.ndim(value) > 0
+
+
 def cast_input(array: Array, dtype: str) -> Array:
-    """Returns an input in the dtype that the model takes."""
-    if array.dtype.name == dtype:
-        return array
+    """Returns an input in the dtype that the model takes; whole numbers are left for `Data.rows` to convert."""
     if array.dtype.kind not in "fiub":
         raise DataError(f"The model needs numbers ({dtype}); got an array of {array.dtype} with shape {array.shape}.")
-    return array.astype(dtype)
+    return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
 
 
 def cast_labels(array: Array) -> Array:
     """Returns labels in a dtype that the step graph takes: float32, int32 or int64, whatever the platform gave."""
     kind = array.dtype.kind
-    if kind == "f":
-        return array if array.dtype.name == "float32" else array.astype("float32")
+    if kind in "fb":
+        return array.astype("float32", copy=False)
     if kind in "iu":
         return array if array.dtype.name in ("int32", "int64") else array.astype("int64")
-    if kind == "b":
-        return array.astype("float32")
-    raise DataError(f"Labels must be numbers; got an array of {array.dtype} with shape {array.shape}. Number the classes.")
+    raise DataError(
+        f"Labels must be numbers; got an array of {array.dtype} with shape {array.shape}. Number the classes."
+    )
 
 
-def make_data(
-    x: Any,
-    y: Any,
-    sample_weight: Any = None,
-    class_weight: Mapping[int, float] | None = None,
-    input_dtype: str = "float32",
-) -> Data:
+def make_data(x: Any, y: Any = None, sample_weight: Any = None, input_dtype: str = "float32") -> Data:
     """Returns checked data.
 
     Raises:
@@ -109,67 +112,100 @@ def make_data(
     """
     xs = cast_input(as_array(x, "x"), input_dtype)
     ys = None if y is None else cast_labels(as_array(y, "y"))
-    weight = None if sample_weight is None else as_array(sample_weight, "sample_weight").astype("float32")
-    sizes = {"x": xs, "y": ys, "sample_weight": weight}
-    for name, array in sizes.items():
-        if array is not None and array.ndim == 0:
+    weight = None if sample_weight is None else _cast_weight(as_array(sample_weight, "sample_weight"))
+    _check_sizes({"x": xs, "y": ys, "sample_weight": weight})
+    return Data(xs, ys, weight, input_dtype)
+
+
+def _cast_weight(array: Array) -> Array:
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"sample_weight must be numbers; got an array of {array.dtype} with shape {array.shape}.")
+    return array.astype("float32", copy=False)
+
+
+def _check_sizes(arrays: Mapping[str, Array | None]) -> None:
+    given = {name: array for name, array in arrays.items() if array is not None}
+    for name, array in given.items():
+        if array.ndim == 0:
             raise DataError(f"{name} is a single number; it needs a first axis of samples.")
-    counts = {name: len(array) for name, array in sizes.items() if array is not None}
+    counts = {name: len(array) for name, array in given.items()}
     if len(set(counts.values())) > 1:
         shown = "\n".join(f"'{name}' sizes: {count}" for name, count in counts.items())
         raise DataError(
             f"Data cardinality is ambiguous. Make sure all arrays contain the same number of samples.\n{shown}"
         )
-    if not len(xs):
-        raise DataError(f"There are no samples: x has shape {xs.shape}.")
-    if class_weight is not None:
-        if ys is None:
-            raise DataError("class_weight needs labels y.")
-        by_class = class_weights(ys, class_weight)
-        weight = by_class if weight is None else weight * by_class.reshape(-1, *(1,) * (weight.ndim - 1))
-    return Data(xs, ys, weight)
+    if not counts["x"]:
+        raise DataError(f"There are no samples: x has shape {given['x'].shape}.")
 
 
-def class_weights(y: Array, weights: Mapping[int, float]) -> Array:
-    """Returns one weight per sample from its class: y holds class numbers, or one row of scores per sample."""
-    numbers = y
-    if y.ndim == 2 and y.shape[1] > 1:
-        numbers = y.argmax(1)
-    elif y.ndim > 2:
+def weigh_classes(data: Data, weights: Mapping[int, float] | None) -> Data:
+    """Returns data with one weight per sample from its class; a class without a weight has 1.
+
+    Args:
+        data: labels are class numbers, of shape (n,) or (n, 1), or one row of scores per sample.
+        weights: by class number; None leaves the data as they are.
+
+    Raises:
+        ConfigError: samples have weights already. DataError: labels are not classes, or `weights` no dictionary.
+    """
+    if weights is None:
+        return data
+    if not isinstance(weights, Mapping):
+        raise DataError(f"class_weight must be a dictionary from class number to weight; got {weights!r}.")
+    if data.weight is not None:
+        raise ConfigError(
+            "You cannot give `class_weight` and `sample_weight` at the same time. Multiply the class weights into the "
+            "sample weights."
+        )
+    y = data.y
+    if y is None:
+        raise DataError("class_weight needs labels y.")
+    if y.ndim > 2:
         raise DataError(f"class_weight works with one label per sample; y has shape {y.shape}. Use sample_weight.")
-    numbers = numbers.reshape(-1).astype("int64")
-    table = {int(k): float(v) for k, v in weights.items()}
-    unknown = sorted(set(np.unique(numbers).tolist()) - set(table))
-    result = np.ones(len(numbers), "float32")
-    if unknown and len(table) == 0:
-        return result
-    for number, weight in table.items():
-        result[numbers == number] = weight
-    return result
+    numbers = y.argmax(1) if y.ndim == 2 and y.shape[1] > 1 else np.rint(y.reshape(-1))
+    result = np.ones(len(y), "float32")
+    for number, weight in weights.items():
+        result[numbers == int(number)] = weight
+    return replace(data, weight=result)
 
 
 def split_validation(data: Data, fraction: float) -> tuple[Data, Data]:
     """Returns (training, validation): the last part is validation, taken before any shuffling."""
     if not 0 < fraction < 1:
-        raise DataError(f"validation_split must lie between 0 and 1; got {fraction}.")
+        raise ConfigError(f"validation_split must lie between 0 and 1; got {fraction}.")
     cut = int(np.floor(len(data) * (1 - fraction)))
     if cut == 0 or cut == len(data):
         raise DataError(f"validation_split={fraction} of {len(data)} samples leaves one part empty.")
-    return data.take(slice(None, cut)), data.take(slice(cut, None))
+    return data.part(slice(None, cut)), data.part(slice(cut, None))
 
 
-def unpack_validation(data: Any) -> tuple[Any, Any, Any]:
-    """Returns (x, y, sample_weight) of `validation_data`."""
-    if not isinstance(data, Sequence) or len(data) not in (2, 3):
-        raise DataError(
-            "validation_data must be a tuple (x_val, y_val) or (x_val, y_val, sample_weight_val); got "
-            f"{type(data).__name__}."
-        )
-    return data[0], data[1], data[2] if len(data) == 3 else None
+def match_rank(array: Any, shape: tuple[int | None, ...]) -> Any:
+    """Returns an array or tensor with a last axis of size one more or less where only that keeps it from a model.
+
+    Args:
+        array: samples. shape: of the model's input, batch first.
+    """
+    if array.ndim == len(shape) - 1 and shape[-1] == 1:
+        return array[..., None]
+    if array.ndim == len(shape) + 1 and array.shape[-1] == 1:
+        return array[..., 0]
+    return array
+
+
+def unpack(data: Any, what: str) -> tuple[Any, Any, Any]:
+    """Returns (x, y, sample_weight) of a tuple of one to three, or of x alone.
+
+    Raises:
+        DataError: it is a tuple of none or of more.
+    """
+    if not isinstance(data, list | tuple):
+        return data, None, None
+    if not 1 <= len(data) <= 3:
+        raise DataError(f"{what} must be (x,), (x, y) or (x, y, sample_weight); got {len(data)} parts.")
+    x, y, weight = (*data, None, None)[:3]
+    return x, y, weight
 
 
 def sample_type(array: Array) -> Type:
     """Returns the type of a batch of such rows: the batch axis has a name instead of a size."""
-    from seqc.dims import symbol
-
     return Type(array.dtype.name, (symbol("batch"), *array.shape[1:]))

@@ -1,7 +1,7 @@
 """Training, evaluation and prediction steps as graphs.
 
-A step is traced once per kind of input: (x, y, sample_weight, seed, step, state...) -> (loss, new state...), where the
-state is every variable it reads - weights, optimizer slots, moving statistics, metric totals - and nothing changes
+A step is traced once per kind of input: (x, y, sample_weight, seed, step, state...) -> (result, new state...), where
+the state is every variable it reads - weights, optimizer slots, moving statistics, metric totals - and nothing changes
 inside. The same graph runs on NumPy and lowers to ONNX.
 """
 
@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seqc.autodiff import gradients
 from seqc.backends.numpy import Plan
-from seqc.errors import ShapeError
+from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Array, Graph, Type, Value, input_value
+from seqc.ops.elementwise import cast
 from seqc.ops.reduce import count
 from seqc.passes import merge_duplicates
 from seqc.tracing import Trace, Variable, tracing
@@ -52,6 +53,7 @@ class Step:
     graph: Graph
     reads: tuple[Variable, ...]
     writes: tuple[Variable, ...]
+    is_random: bool = False
 
     @cached_property
     def plan(self) -> Plan:
@@ -59,11 +61,13 @@ class Step:
 
     def run(self, arrays: Sequence[Array], seed: int, step: int) -> Array:
         """Runs the step on arrays, keeps the new state, and returns the result."""
-        state = [v.array for v in self.reads]
-        result, *news = self.plan.run([*arrays, *(np.array(n, np.int64) for n in (seed, step)), *state])
+        given = [*arrays, np.array(seed, np.int64), np.array(step, np.int64), *(v.array for v in self.reads)]
+        theirs = set(map(id, given))
+        result, *news = self.plan.run(given)
         for variable, new in zip(self.writes, news, strict=True):
-            variable.replace(new)
-        return result
+            variable.replace(new.copy() if id(new) in theirs else new)
+        # A view would keep a whole activation alive, and what was given belongs to somebody else.
+        return result.copy() if result.base is not None or id(result) in theirs else result
 
 
 def train_step(model: Sequential, compiled: Compiled, signature: Signature) -> Step:
@@ -71,10 +75,10 @@ def train_step(model: Sequential, compiled: Compiled, signature: Signature) -> S
     trace = Trace(training=True)
     with tracing(trace):
         values = signature.values()
-        y_pred = _forward(model, values["x"], training=True)
+        y_pred = model.call(values["x"], training=True)
         loss = _total_loss(model, compiled, trace, values, y_pred)
         variables = model.trainable_weights
-        grads = gradients(loss, [trace.reads.get(v, trace.read(v)) for v in variables])
+        grads = gradients(compiled.optimizer.scale_loss(loss), [trace.read(v) for v in variables])
         compiled.optimizer.apply(grads, variables)
         _update_metrics(compiled, trace, values, y_pred, loss)
     return _finish(trace, values, loss)
@@ -85,7 +89,7 @@ def test_step(model: Sequential, compiled: Compiled, signature: Signature) -> St
     trace = Trace()
     with tracing(trace):
         values = signature.values()
-        y_pred = _forward(model, values["x"], training=False)
+        y_pred = model.call(values["x"], training=False)
         loss = _total_loss(model, compiled, trace, values, y_pred)
         _update_metrics(compiled, trace, values, y_pred, loss)
     return _finish(trace, values, loss)
@@ -96,53 +100,41 @@ def predict_step(model: Sequential, signature: Signature) -> Step:
     trace = Trace()
     with tracing(trace):
         values = signature.values()
-        y_pred = _forward(model, values["x"], training=False)
+        y_pred = model.call(values["x"], training=False)
     return _finish(trace, values, y_pred)
 
 
-def _forward(model: Sequential, x: Value, training: bool) -> Value:
-    model.check_fits(x.type)
-    return model.call(x, training=training)
-
-
 def _total_loss(model: Sequential, compiled: Compiled, trace: Trace, values: dict[str, Value], y_pred: Value) -> Value:
-    from seqc.ops.elementwise import cast
-
     mask = trace.masks.get(y_pred)
     total: Value | None = None
     if "y" in values:
         compiled.resolve(values["y"].shape, y_pred.shape)
-    if compiled.loss_id is not None:
-        if "y" not in values:
-            raise ShapeError(f"The loss '{compiled.loss_name}' needs labels y, and none were given.")
-        total = compiled.compute_loss(values["y"], y_pred, values.get("sample_weight"), mask)
+        if compiled.loss is not None:
+            total = compiled.compute_loss(values["y"], y_pred, values.get("sample_weight"), mask)
     penalties = [v.regularizer(v.to_value()) for v in model.trainable_weights if v.regularizer is not None]
     for penalty in (*penalties, *trace.losses):
+        if penalty.type.rank:
+            raise ShapeError(f"A penalty added to the loss must be a single number; got {penalty}. Use ops.sum on it.")
         total = penalty if total is None else total + cast(penalty, total.dtype)
     if total is None:
-        raise ShapeError("There is nothing to minimize: compile() was given no loss, and no layer adds a penalty.")
+        raise ConfigError("There is nothing to minimize: compile() was given no loss, and no layer adds a penalty.")
     return total
 
 
 def _update_metrics(compiled: Compiled, trace: Trace, values: dict[str, Value], y_pred: Value, loss: Value) -> None:
     x = values["x"]
-    size = count(y_pred, (0,)) if not x.type.is_float else count(x, (0,))
+    # Counts come in the dtype of what is counted, and small integers do not reach far.
+    size = count(x if x.type.is_float else y_pred, (0,))
     compiled.loss_tracker.update_state(loss, sample_weight=size)
     if "y" in values:
         compiled.update_metrics(values["y"], y_pred, values.get("sample_weight"), trace.masks.get(y_pred))
 
 
 def _finish(trace: Trace, values: dict[str, Value], result: Value) -> Step:
-    writes = tuple(trace.updates)
-    reads = tuple(trace.reads)
+    writes, reads = tuple(trace.updates), tuple(trace.reads)
     graph = Graph(
         (*values.values(), trace.seed, trace.step, *(trace.reads[v] for v in reads)),
         (result, *(trace.updates[v] for v in writes)),
         ("result", *(f"new:{trace.label(v)}" for v in writes)),
     )
-    return Step(graph, reads, writes)
-
-
-def scalar(array: Any) -> float:
-    """Returns a one-element array as a Python float."""
-    return float(np.asarray(array).reshape(()))
+    return Step(graph, reads, writes, is_random=any(v is trace.seed for v in graph.walk()))

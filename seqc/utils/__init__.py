@@ -10,8 +10,9 @@ from seqc.errors import DataError
 from seqc.ir import Array
 from seqc.random import set_random_seed
 from seqc.utils.naming import clear_session
+from seqc.utils.sequences import pad_sequences
 
-__all__ = ["clear_session", "normalize", "set_random_seed", "to_categorical"]
+__all__ = ["clear_session", "normalize", "pad_sequences", "set_random_seed", "to_categorical"]
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> Array:
@@ -29,7 +30,8 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Array:
     classes = num_classes or int(numbers.max()) + 1
     if numbers.size and (numbers.min() < 0 or numbers.max() >= classes):
         raise DataError(f"Class numbers must lie in [0, {classes}); got {numbers.min()} to {numbers.max()}.")
-    return np.eye(classes, dtype="float32")[numbers]
+    rows: Array = np.eye(classes, dtype="float32")[numbers]
+    return rows
 
 
 def normalize(x: Any, axis: int = -1, order: int = 2) -> Array:

@@ -1,4 +1,4 @@
-"""Keras's progress bar: drawn in place on a terminal, one finished line per epoch anywhere else."""
+"""Keras's progress display: a bar drawn in place on a terminal, finished lines anywhere else."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ class Progress:
     """Shows the epochs of one run.
 
     Args:
-        level: 1 for a bar, 2 for a line per epoch. epochs: how many there are; None when there are none to speak of.
+        level: 1 for a bar, 2 for a plain line per epoch. epochs: how many there are; None when there are none to speak
+        of.
     """
 
     def __init__(self, level: int, epochs: int | None) -> None:
-        self._epochs = epochs
+        self._level, self._epochs = level, epochs
         # A console of our own, so that output that is captured or redirected later is found.
         self._console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
         self._moving = level == 1 and self._console.is_terminal
         self._live: Live | None = None
-        self._steps = 1
+        self._steps: int | None = None
         self._done = 0
         self._began = self._shown = 0.0
 
@@ -38,52 +39,81 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stop()
 
-    def start(self, epoch: int, steps: int) -> None:
-        """An epoch of so many steps begins."""
+    def start(self, epoch: int, steps: int | None) -> None:
+        """An epoch of so many steps begins; None where nobody knows how many."""
         self._steps, self._done = steps, 0
         self._began = time.perf_counter()
         self._shown = 0.0
-        if self._epochs is not None:
+        if self._epochs is not None and self._epochs > 1:
             self._console.print(f"Epoch {epoch + 1}/{self._epochs}")
         if self._moving:
-            self._live = Live(self._line({}), console=self._console, auto_refresh=False, transient=True)
+            self._live = Live(self._bar({}), console=self._console, auto_refresh=False, transient=True)
             self._live.start()
 
-    def wants(self, step: int) -> bool:
+    def wants(self) -> bool:
         """Tells whether the bar is due to be drawn again, so that metrics are worth computing."""
         return self._live is not None and time.perf_counter() - self._shown >= REFRESH_SECONDS
 
-    def advance(self, step: int, logs: dict[str, Any] | None) -> None:
-        """A step is done; `logs` are given when they were wanted."""
-        self._done = step + 1
+    def advance(self, done: int, logs: dict[str, Any] | None) -> None:
+        """So many steps are done; `logs` are given when they were wanted."""
+        self._done = done
         if self._live is not None and logs is not None:
             self._shown = time.perf_counter()
-            self._live.update(self._line(logs), refresh=True)
+            self._live.update(self._bar(logs), refresh=True)
 
     def finish(self, logs: dict[str, Any]) -> None:
         """The epoch is done: its final line stays."""
         self._stop()
-        self._console.print(self._line(logs))
+        self._steps = self._done
+        self._console.print(self._line(logs) if self._level == 2 else self._bar(logs))
 
     def _stop(self) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None
 
-    def _line(self, logs: dict[str, Any]) -> Text:
+    def _bar(self, logs: dict[str, Any]) -> Text:
         """`469/469 ━━━━━━━━━━━━━━━━━━━━ 5s 10ms/step - accuracy: 0.9701 - loss: 0.1234`"""
-        elapsed = time.perf_counter() - self._began
-        filled = round(WIDTH * self._done / max(self._steps, 1))
-        each = elapsed / max(self._done, 1)
-        over = self._done >= self._steps
-        clock = f"{elapsed:.0f}s" if over else f"{(self._steps - self._done) * each:.0f}s left"
-        line = Text(f"{self._done}/{self._steps} ")
-        line.append("━" * filled, "green")
-        line.append("━" * (WIDTH - filled), "dim")
-        line.append(f" {clock} {_per_step(each)}/step")
-        for name in sorted(logs, key=lambda n: (n.startswith("val_"), n)):
-            line.append(f" - {name}: {_number(logs[name])}")
+        each = self._seconds_each()
+        if self._steps is None:
+            line = Text(f"{self._done:7d}/Unknown")
+        else:
+            line = Text(f"{self._counted()} ")
+            filled = WIDTH * self._done // max(self._steps, 1)
+            line.append("━" * filled, "green")
+            line.append("━" * (WIDTH - filled), "dim")
+        left = 0 if self._steps is None else self._steps - self._done
+        line.append(f" {_clock(left * each if left else self._elapsed())} {_per_step(each)}/step{_shown(logs)}")
         return line
+
+    def _line(self, logs: dict[str, Any]) -> Text:
+        """`469/469 - 5s - 10ms/step - accuracy: 0.9701 - loss: 0.1234`"""
+        return Text(
+            f"{self._counted()} - {self._elapsed():.0f}s - {_per_step(self._seconds_each())}/step{_shown(logs)}"
+        )
+
+    def _counted(self) -> str:
+        return f"{self._done:{len(str(self._steps))}d}/{self._steps}"
+
+    def _elapsed(self) -> float:
+        return time.perf_counter() - self._began
+
+    def _seconds_each(self) -> float:
+        return self._elapsed() / max(self._done, 1)
+
+
+def _shown(logs: dict[str, Any]) -> str:
+    """Returns metrics by name, those of the validation last."""
+    return "".join(
+        f" - {name}: {_number(logs[name])}" for name in sorted(logs, key=lambda n: (n.startswith("val_"), n))
+    )
+
+
+def _clock(seconds: float) -> str:
+    whole = round(seconds)
+    if whole > 3600:
+        return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
+    return f"{whole // 60}:{whole % 60:02d}" if whole > 60 else f"{whole}s"
 
 
 def _per_step(seconds: float) -> str:

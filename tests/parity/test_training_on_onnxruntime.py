@@ -134,9 +134,9 @@ def traced(row: Row, rng: np.random.Generator) -> tuple[Step, list[list[Array]]]
     for _ in range(STEPS):
         x, y = row.data(rng, BATCH)
         weight = rng.uniform(0.2, 2, BATCH) if row.weighted else None
-        data = make_data(x, y, weight, None, model.input_dtype())
-        batches.append([a for a in (data.x, data.y, data.weight) if a is not None])
-    kinds = [None if a is None else sample_type(a) for a in (data.x, data.y, data.weight)]
+        batch = make_data(x, y, weight, model.input_dtype()).rows(slice(None))
+        batches.append([a for a in batch if a is not None])
+    kinds = [None if a is None else sample_type(a) for a in batch]
     assert model._compiled is not None
     return train_step(model, model._compiled, Signature(*kinds)), batches  # type: ignore[arg-type]
 

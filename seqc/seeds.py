@@ -1,0 +1,38 @@
+"""Where initial weights, shuffles and dropout get their randomness: one seed, set by `seqc.utils.set_random_seed`."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+from seqc.errors import ConfigError
+
+_generator = np.random.default_rng()
+
+
+def set_random_seed(seed: int) -> None:
+    """Makes everything random that follows repeatable: initial weights, shuffling, dropout.
+
+    Args:
+        seed: a non-negative integer. Python's and NumPy's global generators start from it, too.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    global _generator
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ConfigError(f"Expected `seed` argument to be a non-negative integer. Received: seed={seed!r}")
+    _generator = np.random.default_rng(int(seed))
+    random.seed(int(seed))
+    np.random.seed(int(seed) % 2**32)  # noqa: NPY002  (scripts written for Keras draw their data from it)
+
+
+def generator(seed: int | None = None) -> np.random.Generator:
+    """Returns a generator: the global one, or a fresh one for a given seed."""
+    return _generator if seed is None else np.random.default_rng(seed)
+
+
+def next_seed() -> int:
+    """Returns a new seed drawn from the global generator."""
+    return int(generator().integers(0, 2**31))

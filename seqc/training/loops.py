@@ -1,0 +1,112 @@
+"""The loops around the steps: one epoch of training, one pass of evaluation or prediction."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqc.callbacks import CallbackList
+from seqc.errors import DataError, ShapeError
+from seqc.ir import Array
+from seqc.training.sources import Source
+from seqc.utils.display import note
+
+if TYPE_CHECKING:
+    from seqc.training.trainer import Trainer
+
+Logs = dict[str, Any]
+
+
+class NonFiniteLoss:
+    """Says once in a run that the loss is no longer a finite number, and where that began."""
+
+    def __init__(self, epoch: int | None = None) -> None:
+        self.epoch = epoch
+        self._said = False
+
+    def check(self, loss: float, batch: int, step: int) -> None:
+        """Looks at the loss of a batch.
+
+        Args:
+            batch: its number in the epoch, from 0. step: how many training steps came before it.
+        """
+        if self._said or math.isfinite(loss):
+            return
+        self._said = True
+        where = f"step {step + 1}" if self.epoch is None else f"epoch {self.epoch + 1}, batch {batch} (step {step + 1})"
+        note(
+            f"The loss became {loss} in {where}. The weights are probably lost from here on: lower the learning rate, "
+            "clip gradients (clipnorm=1.0), look for NaN in the data, or stop at once with "
+            "callbacks=[seqc.callbacks.TerminateOnNaN()].",
+            warn=True,
+        )
+
+
+def train_epoch(model: Trainer, source: Source, callbacks: CallbackList, progress: Any, nan: NonFiniteLoss) -> Logs:
+    """Trains on the batches of one epoch and returns its metrics; stops after a batch where `stop_training` is set."""
+    compiled = model._need_compiled()
+    compiled.reset_metrics()
+    watched = callbacks.watches("train_batch_end")
+    done = 0
+    for done, batch in enumerate(source.epoch(), 1):
+        callbacks.on_train_batch_begin(done - 1)
+        step = compiled.steps_taken
+        nan.check(model._run_batch("train", batch, step).item(), done - 1, step)
+        logs = model.get_metrics_result() if watched or progress.wants() else None
+        progress.advance(done, logs)
+        callbacks.on_train_batch_end(done - 1, logs)
+        if model.stop_training:
+            break
+    return model.get_metrics_result() if done else {}
+
+
+def test_pass(model: Trainer, source: Source, callbacks: CallbackList, progress: Any) -> Logs:
+    """Evaluates the batches of a source from its beginning and returns the metrics.
+
+    Raises:
+        DataError: it has none.
+    """
+    source.restart()
+    model.reset_metrics()
+    callbacks.on_test_begin()
+    watched = callbacks.watches("test_batch_end")
+    done = 0
+    for done, batch in enumerate(source.epoch(), 1):
+        callbacks.on_test_batch_begin(done - 1)
+        model._run_batch("test", batch, done - 1)
+        logs = model.get_metrics_result() if watched or progress.wants() else None
+        progress.advance(done, logs)
+        callbacks.on_test_batch_end(done - 1, logs)
+    if not done:
+        raise DataError("There was nothing to evaluate: the data gave no batches.")
+    logs = model.get_metrics_result()
+    callbacks.on_test_end(logs)
+    return logs
+
+
+def predict_pass(model: Trainer, source: Source, callbacks: CallbackList, progress: Any) -> Array:
+    """Returns the model's output for all batches of a source, from its beginning.
+
+    Raises:
+        DataError: it has none. ShapeError: the outputs of two batches cannot stand in one array.
+    """
+    source.restart()
+    callbacks.on_predict_begin()
+    parts: list[Array] = []
+    for i, batch in enumerate(source.epoch()):
+        callbacks.on_predict_batch_begin(i)
+        parts.append(model._run_batch("predict", batch[:1], i))
+        progress.advance(i + 1, {} if progress.wants() else None)
+        callbacks.on_predict_batch_end(i, {"outputs": parts[-1]})
+    callbacks.on_predict_end()
+    if not parts:
+        raise DataError("There was nothing to predict: the data gave no batches.")
+    shapes = {part.shape[1:] for part in parts}
+    if len(shapes) > 1:
+        raise ShapeError(
+            f"The outputs of the batches have different shapes {sorted(shapes)} and cannot stand in one array. Pad the "
+            "inputs to one size, or call predict_on_batch for each batch."
+        )
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]

@@ -1,0 +1,150 @@
+"""Where batches come from: arrays cut up, or whatever yields batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from seqc.errors import DataError
+from seqc.seeds import generator
+from seqc.training.data import Batch, Data, is_array, unpack
+from seqc.utils.display import note
+
+DEFAULT_BATCH_SIZE = 32
+
+# Turns (x, y, sample_weight) into checked data.
+Prepare = Callable[[Any, Any, Any], Data]
+
+
+class Source:
+    """Batches, epoch by epoch.
+
+    Where an epoch has a number of steps of its own, each one goes on where the last one stopped; without, it is one
+    pass over the data.
+
+    Args:
+        per_epoch: steps of an epoch, None for a whole pass. length: batches in a pass, None if not known.
+    """
+
+    def __init__(self, per_epoch: int | None, length: int | None) -> None:
+        self.per_epoch = per_epoch
+        self.length = length
+        self._under_way: Iterator[Batch] | None = None
+
+    @property
+    def steps(self) -> int | None:
+        """The number of steps in an epoch, None if not known before it ends."""
+        return self.per_epoch or self.length
+
+    def one_pass(self) -> Iterator[Batch]:
+        """Starts a pass over the data."""
+        raise NotImplementedError
+
+    def restart(self) -> None:
+        """Makes the next epoch start at the beginning of the data."""
+        self._under_way = None
+
+    def epoch(self) -> Iterator[Batch]:
+        """Yields the batches of one epoch; warns where the data end before its steps are done."""
+        going_on = self._under_way is not None
+        if self._under_way is None:
+            self._under_way = self.one_pass()
+        done = 0
+        for batch in islice(self._under_way, self.per_epoch):
+            yield batch
+            done += 1
+        if done == self.per_epoch:
+            return
+        self._under_way = None
+        if done == 0 and going_on:  # the last epoch had taken exactly all there was
+            yield from self.epoch()
+        elif self.per_epoch is not None:
+            note(
+                f"The data ran out: {done} of the {self.per_epoch} steps of the epoch were done. Give fewer steps, or "
+                "data that last for steps * epochs batches.",
+                warn=True,
+            )
+
+
+class ArraySource(Source):
+    """Batches cut from arrays, in order or in a new random order in each pass; the last one may be smaller."""
+
+    def __init__(self, data: Data, batch_size: int | None, shuffle: bool = False, per_epoch: int | None = None) -> None:
+        if batch_size is None:
+            batch_size = DEFAULT_BATCH_SIZE if per_epoch is None else -(-len(data) // per_epoch)
+        super().__init__(per_epoch, -(-len(data) // batch_size))
+        self.data, self.batch_size, self.shuffle = data, batch_size, shuffle
+
+    def one_pass(self) -> Iterator[Batch]:
+        size, count = self.batch_size, len(self.data)
+        order = generator().permutation(count) if self.shuffle else None
+        for start in range(0, count, size):
+            stop = min(start + size, count)
+            yield self.data.rows(slice(start, stop) if order is None else order[start:stop])
+
+
+class IterableSource(Source):
+    """Batches that something else yields: (x, y, sample_weight), (x, y), (x,) or x.
+
+    An iterator such as a generator can be gone through once. Anything else is gone through anew in each pass; an object
+    with `__getitem__` and `__len__` but no `__iter__` gives its batches by number, in random order with `shuffle`, and
+    is told `on_epoch_end()`.
+    """
+
+    def __init__(
+        self, batches: Any, prepare: Prepare, shuffle: bool = False, per_epoch: int | None = None, what: str = "x"
+    ) -> None:
+        super().__init__(per_epoch, len(batches) if hasattr(batches, "__len__") else None)
+        self.batches, self.prepare, self.shuffle, self.what = batches, prepare, shuffle, what
+        self._peeked: list[Any] = []
+
+    @property
+    def once(self) -> bool:
+        """Whether there is only one pass."""
+        return isinstance(self.batches, Iterator)
+
+    def first(self) -> Data:
+        """Returns the first batch, which a following pass yields again.
+
+        Raises:
+            DataError: there is none.
+        """
+        for item in self._items(shuffle=False):
+            if self.once:
+                self._peeked.append(item)
+            return self._checked(item)
+        raise DataError(f"{self.what} ({type(self.batches).__name__}) gave no batches.")
+
+    def one_pass(self) -> Iterator[Batch]:
+        for item in self._items(self.shuffle):
+            yield self._checked(item).rows(slice(None))
+
+    def _items(self, shuffle: bool) -> Iterator[Any]:
+        if isinstance(self.batches, Iterable):
+            while self._peeked:
+                yield self._peeked.pop()
+            for item in self.batches:  # noqa: UP028  (`yield from` would close a generator that is to go on later)
+                yield item
+            return
+        count = len(self.batches)
+        yield from (self.batches[int(i)] for i in (generator().permutation(count) if shuffle else range(count)))
+        if hasattr(self.batches, "on_epoch_end"):
+            self.batches.on_epoch_end()
+
+    def _checked(self, item: Any) -> Data:
+        if isinstance(item, list | tuple) and not any(is_array(part) for part in item):
+            raise DataError(
+                f"Each batch of {self.what} must be (x, y), (x, y, sample_weight) or x, made of arrays; got "
+                f"{type(item).__name__} of {', '.join(type(part).__name__ for part in item) or 'nothing'}."
+            )
+        return self.prepare(*unpack(item, f"A batch of {self.what}"))
+
+
+def yields_batches(value: Any) -> bool:
+    """Tells whether what stands in the place of x is not samples but something that gives batches."""
+    if hasattr(value, "__array__") or hasattr(value, "to_numpy"):
+        return False
+    if isinstance(value, list | tuple | range | str | bytes | Mapping):
+        return False
+    return isinstance(value, Iterable) or (hasattr(value, "__getitem__") and hasattr(value, "__len__"))

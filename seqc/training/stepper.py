@@ -1,0 +1,214 @@
+"""What a model needs before a loop can run: compile settings, checked data, traced steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from seqc.errors import DataError, NotBuiltError
+from seqc.ir import Array
+from seqc.seeds import next_seed
+from seqc.training.compiled import Compiled
+from seqc.training.data import Data, as_array, make_data, match_rank, sample_type
+from seqc.training.sources import ArraySource, IterableSource, Prepare, Source, yields_batches
+from seqc.training.step import Signature, Step, predict_step, test_step, train_step
+from seqc.utils.display import note
+
+# Steps kept for different kinds of batches; each new length of sequence, for instance, is one.
+KEPT_STEPS = 64
+
+
+class Stepper:
+    """Compiles a model, prepares data for it, and runs single steps."""
+
+    def __init__(self) -> None:
+        self._compiled: Compiled | None = None
+        self._steps: dict[Any, Step] = {}
+        # What a step depends on besides the data: which layers train, and the optimizer's variables.
+        self._flags: tuple[bool, ...] = ()
+        self._slots: tuple[int, ...] = ()
+        self._seed: int | None = None
+
+    # -- compile -----------------------------------------------------------------------------------------------------
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Sets optimizer, loss and metrics.
+
+        The steps are traced when they are first needed. A change of `layer.trainable` counts from the next call of
+        `fit` or `train_on_batch` on; any other attribute of a layer or of the optimizer, but for the learning rate,
+        counts after another `compile`.
+
+        Args:
+            optimizer: a name such as "adam" or an object of `seqc.optimizers`.
+            loss: a name such as "mse", an object of `seqc.losses`, or a function `(y_true, y_pred)` of `seqc.ops`.
+            loss_weights: one factor for the loss.
+            metrics: a list of names, objects of `seqc.metrics` or functions; a mask enters them, sample weights do not.
+            weighted_metrics: the same, with sample weights.
+            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: accepted for scripts written for Keras; a
+            graph is always traced and there is one way to run it.
+
+        Raises:
+            ConfigError: a name or object is not understood.
+        """
+        self._compiled = Compiled(optimizer, loss, metrics, weighted_metrics, loss_weights)
+        self.forget_steps()
+
+    @property
+    def compiled(self) -> bool:
+        return self._compiled is not None
+
+    @property
+    def optimizer(self) -> Any:
+        return self._need_compiled().optimizer
+
+    @property
+    def loss(self) -> Any:
+        return self._need_compiled().given_loss
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics, the loss's mean first."""
+        return [] if self._compiled is None else self._compiled.all_metrics
+
+    @property
+    def metrics_names(self) -> list[str]:
+        return [m.name for m in self.metrics]
+
+    def reset_metrics(self) -> None:
+        """Sets all metrics back to their start."""
+        self._need_compiled().reset_metrics()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Returns the current values of the metrics by name, the loss first."""
+        return self._need_compiled().results()
+
+    def _need_compiled(self) -> Compiled:
+        if self._compiled is None:
+            raise NotBuiltError(
+                "You must call `compile()` before using the model: model.compile(optimizer=..., loss=...)."
+            )
+        return self._compiled
+
+    def forget_steps(self) -> None:
+        """Drops the traced steps; the next use traces again."""
+        self._steps.clear()
+
+    # -- steps -------------------------------------------------------------------------------------------------------
+
+    def _run_batch(self, kind: str, batch: tuple[Array | None, ...], counter: int) -> Array:
+        """Runs a step on one batch and keeps the new state.
+
+        Args:
+            kind: "train", "test" or "predict". batch: x, labels and weights. counter: makes the random numbers of one
+            batch differ from those of another.
+        """
+        step = self._step_for(kind, batch)
+        if step.is_random and self._seed is None:
+            self._seed = next_seed()
+        return step.run([a for a in batch if a is not None], self._seed or 0, counter)
+
+    def _step_for(self, kind: str, batch: tuple[Array | None, ...]) -> Step:
+        """Returns the step for such a batch, traced the first time."""
+        key = (kind, self._flags, self._slots if kind == "train" else None, *map(_kind_of, batch))
+        return self._steps.get(key) or self._trace_step(key, batch)
+
+    def _trace_step(self, key: tuple[Any, ...], batch: tuple[Array | None, ...]) -> Step:
+        signature = Signature(*(None if a is None else sample_type(a) for a in batch))  # type: ignore[arg-type]
+        model: Any = self
+        if key[0] == "predict":
+            step = predict_step(model, signature)
+        else:
+            step = (train_step if key[0] == "train" else test_step)(model, self._need_compiled(), signature)
+        while len(self._steps) >= KEPT_STEPS:
+            self._steps.pop(next(iter(self._steps)))
+        self._steps[key] = step
+        return step
+
+    def _prepare_training(self) -> Compiled:
+        """Sets up the optimizer for the weights that train."""
+        model: Any = self
+        compiled = self._need_compiled()
+        variables = model.trainable_weights
+        if not variables:
+            note(f"Model '{model.name}' has nothing to train: no layer with trainable weights.", warn=True)
+        compiled.optimizer.build(variables)
+        self._slots = tuple(map(id, compiled.optimizer.variables))
+        return compiled
+
+    # -- data --------------------------------------------------------------------------------------------------------
+
+    def _data(self, x: Any, y: Any = None, weight: Any = None) -> Data:
+        """Returns checked data for the model, which is built for them if it is not built yet."""
+        model: Any = self
+        first = as_array(x, "x")
+        if first.ndim and len(first):
+            if not model.built:
+                model.build((None, *first.shape[1:]))
+            first = match_rank(first, model.input_shape)
+        self._flags = tuple(_flags(model))
+        return make_data(first, y, weight, model.input_dtype())
+
+    def _labelled(self, x: Any, y: Any, weight: Any) -> Data:
+        """Returns checked data for training or evaluation."""
+        model: Any = self
+        compiled = self._need_compiled()
+        if y is None and compiled.needs_labels:
+            raise DataError(f"{compiled.needs_labels} needs labels: give y, one row per row of x.")
+        data = self._data(x, y, weight)
+        if data.y is not None:
+            compiled.resolve((None, *data.y.shape[1:]), model.output_shape)
+            compiled.check_labels(data.y, model.output_shape)
+        return data
+
+    def rehearse(self, x: Any, y: Any = None, sample_weight: Any = None) -> None:
+        """Traces the evaluation of such data without running it, and so finds what does not fit. Nothing is drawn.
+
+        Raises:
+            SeqcError: what `evaluate` would raise.
+        """
+        self._step_for("test", self._labelled(x, y, sample_weight).rows(slice(0, 1)))
+
+    def _source(
+        self,
+        given: tuple[Any, Any, Any],
+        prepare: Prepare,
+        batch_size: int | None,
+        per_epoch: int | None,
+        shuffle: bool = False,
+        what: str = "x",
+    ) -> Source:
+        """Returns where batches come from: arrays (x, y, sample_weight), or an x that gives batches itself."""
+        x, y, weight = given
+        if not yields_batches(x):
+            return ArraySource(prepare(x, y, weight), batch_size, shuffle, per_epoch)
+        if y is not None or weight is not None:
+            raise DataError(
+                f"{what} ({type(x).__name__}) gives batches itself: y and sample_weight belong into them, as "
+                "(x, y, sample_weight)."
+            )
+        source = IterableSource(x, prepare, shuffle, per_epoch, what)
+        source.first()  # so that the model is built for it, and errors come before anything has changed
+        return source
+
+
+def _kind_of(array: Array | None) -> Any:
+    """Returns what a step is traced for: dtype and shape of a row."""
+    return None if array is None else (array.dtype, array.shape[1:])
+
+
+def _flags(owner: Any) -> Iterator[bool]:
+    """Yields whether each layer trains, from the outside in."""
+    yield owner.trainable
+    for child in owner.sublayers():
+        yield from _flags(child)

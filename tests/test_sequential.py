@@ -1,0 +1,409 @@
+"""The Sequential model: how it is put together, built, nested, and asked about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import seqc as keras
+from seqc import layers
+from seqc.errors import ConfigError, EmptyModelError, LayerError, NotBuiltError, ShapeError
+
+
+def dense_pair() -> keras.Sequential:
+    return keras.Sequential([keras.Input((4,)), layers.Dense(3, name="first"), layers.Dense(2, name="second")])
+
+
+def shapes(model: keras.Sequential) -> list[tuple[int, ...]]:
+    return [w.shape for w in model.weights]
+
+
+# -- building ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: keras.Sequential([keras.Input((4,)), layers.Dense(3)]),
+        lambda: keras.Sequential([keras.layers.InputLayer(shape=(4,)), layers.Dense(3)]),
+        lambda: keras.Sequential([keras.layers.InputLayer(batch_shape=(None, 4)), layers.Dense(3)]),
+        lambda: keras.Sequential([layers.Dense(3, input_shape=(4,))]),
+        lambda: keras.Sequential([layers.Dense(3, input_dim=4)]),
+        lambda: keras.models.Sequential([keras.Input((4,)), layers.Dense(3)]),
+        lambda: keras.Sequential((keras.Input((4,)), layers.Dense(3))),
+    ],
+)
+def test_a_model_that_knows_its_input_has_weights_at_once(made: Any) -> None:
+    model = made()
+    assert model.built
+    assert shapes(model) == [(4, 3), (3,)]
+    assert model.input_shape == (None, 4)
+    assert model.output_shape == (None, 3)
+    assert [v.shape for v in (*model.inputs, *model.outputs)] == [(None, 4), (None, 3)]
+    assert len(model.layers) == 1
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda m, x: m.build((None, 4)),
+        lambda m, x: m.build((6, 4)),
+        lambda m, x: m.fit(x, x[:, :3], verbose=0),
+        lambda m, x: m.evaluate(x, x[:, :3], verbose=0),
+        lambda m, x: m.predict(x, verbose=0),
+        lambda m, x: m.train_on_batch(x, x[:, :3]),
+        lambda m, x: m(x),
+    ],
+)
+def test_weights_are_made_when_the_input_shape_becomes_known_and_not_before(build: Any) -> None:
+    model = keras.Sequential([layers.Dense(5), layers.Dense(3)])
+    model.compile("sgd", "mse")
+    assert not model.built
+    assert model.weights == []
+    build(model, np.ones((6, 4)))
+    assert model.built
+    assert shapes(model) == [(4, 5), (5,), (5, 3), (3,)]
+
+
+def test_a_model_built_by_data_takes_batches_of_any_size() -> None:
+    model = keras.Sequential([layers.Dense(3)])
+    model.predict(np.ones((6, 4)), verbose=0)
+    assert model.input_shape == (None, 4)
+    assert model.predict(np.ones((9, 4)), verbose=0).shape == (9, 3)
+
+
+def test_layers_added_one_by_one_give_the_same_model() -> None:
+    model = keras.Sequential(name="grown")
+    model.add(keras.Input((4,)))
+    assert not model.built
+    model.add(layers.Dense(3))
+    assert shapes(model) == [(4, 3), (3,)]
+    model.add(layers.Dense(2))
+    assert model.output_shape == (None, 2)
+    assert model.predict(np.ones((5, 4)), verbose=0).shape == (5, 2)
+
+
+def test_adding_and_popping_keeps_the_weights_of_the_layers_below() -> None:
+    model, x = dense_pair(), np.ones((2, 4), "float32")
+    first = model.layers[0].get_weights()
+    between = model.layers[0](x).numpy()
+    assert model.predict(x, verbose=0).shape == (2, 2)
+    popped = model.pop()
+    assert popped.name == "second"
+    np.testing.assert_array_equal(model.predict(x, verbose=0), between)
+    model.add(layers.Dense(7))
+    assert model.predict(x, verbose=0).shape == (2, 7)
+    for before, after in zip(first, model.layers[0].get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_a_model_popped_empty_can_grow_again() -> None:
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    model.pop()
+    assert model.layers == []
+    assert not model.built
+    model.add(layers.Dense(2))
+    assert model.output_shape == (None, 2)
+
+
+def test_two_unknown_image_sides_stay_open() -> None:
+    model = keras.Sequential(
+        [
+            keras.Input((None, None, 3)),
+            layers.Conv2D(4, 3, padding="same"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(2),
+        ]
+    )
+    assert model.layers[0].output_shape_seen == (None, None, None, 4)
+    model.compile("sgd", "mse")
+    for side in (5, 8):
+        x = np.random.default_rng(0).random((6, side, side + 1, 3))
+        assert model.predict(x, verbose=0).shape == (6, 2)
+        assert np.isfinite(model.fit(x, np.zeros((6, 2)), verbose=0).history["loss"][0])
+
+
+def test_an_unknown_length_of_sequences_stays_open() -> None:
+    model = keras.Sequential([keras.Input((None, 3)), layers.LSTM(4), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    for steps in (3, 7):
+        x = np.ones((5, steps, 3))
+        model.train_on_batch(x, np.ones((5, 1)))
+        assert model.predict(x, verbose=0).shape == (5, 1)
+
+
+# -- asking ------------------------------------------------------------------------------------------------------------
+
+
+def test_layers_are_found_by_name_and_by_index() -> None:
+    model = dense_pair()
+    assert model.get_layer("second") is model.layers[1]
+    assert model.get_layer(index=0) is model.layers[0]
+    assert model.get_layer(index=-1) is model.layers[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"name": "third"}, "No such layer: third. Existing layers are: \\['first', 'second'\\]"),
+        ({"index": 2}, "Was asked to retrieve layer at index 2 but model only has 2 layers"),
+        ({}, "needs either a name or an index"),
+        ({"name": "first", "index": 0}, "needs either a name or an index"),
+    ],
+)
+def test_a_layer_that_is_not_there_is_an_error(arguments: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        dense_pair().get_layer(**arguments)
+
+
+def test_the_list_of_layers_is_a_copy_and_cannot_be_set() -> None:
+    model = dense_pair()
+    model.layers.clear()
+    assert len(model.layers) == 2
+    with pytest.raises(AttributeError, match="Use `add\\(\\)` and `pop\\(\\)`"):
+        model.layers = []
+
+
+def test_automatic_names_count_on_and_clear_session_starts_again() -> None:
+    keras.utils.clear_session()
+    model = keras.Sequential([layers.Dense(1), layers.Dense(1), layers.ReLU(), layers.Conv2D(1, 1)])
+    assert [layer.name for layer in model.layers] == ["dense", "dense_1", "re_lu", "conv2d"]
+    assert model.name == "sequential"
+    assert keras.Sequential().name == "sequential_1"
+    keras.utils.clear_session()
+    assert layers.Dense(1).name == "dense"
+
+
+def test_weights_are_got_and_set_in_the_same_order() -> None:
+    model, other = dense_pair(), dense_pair()
+    other.set_weights(model.get_weights())
+    x = np.random.default_rng(0).random((3, 4))
+    np.testing.assert_array_equal(model.predict(x, verbose=0), other.predict(x, verbose=0))
+    assert model.count_params() == 4 * 3 + 3 + 3 * 2 + 2
+
+
+def test_predictions_follow_set_weights() -> None:
+    model, x = dense_pair(), np.ones((3, 4), "float32")
+    before = model.predict(x, verbose=0)
+    model.set_weights([2 * w for w in model.get_weights()])
+    np.testing.assert_allclose(model.predict(x, verbose=0), 4 * before, rtol=1e-6)
+    model.layers[1].bias.assign([1.0, 2.0])
+    np.testing.assert_allclose(model.predict(x, verbose=0), 4 * before + [1, 2], rtol=1e-6)
+
+
+def test_got_weights_are_copies() -> None:
+    model = dense_pair()
+    model.get_weights()[0][:] = 7
+    assert not np.any(model.get_weights()[0] == 7)
+
+
+# -- nesting -----------------------------------------------------------------------------------------------------------
+
+
+def nested(input_of_inner: bool = False) -> keras.Sequential:
+    first = [keras.Input((4,))] if input_of_inner else []
+    inner = keras.Sequential([*first, layers.Dense(3, name="a"), layers.BatchNormalization(name="b")], name="inner")
+    return keras.Sequential([keras.Input((4,)), inner, layers.Dense(2, name="c")], name="outer")
+
+
+@pytest.mark.parametrize("input_of_inner", [False, True])
+def test_a_nested_model_is_one_layer_with_the_weights_of_its_own(input_of_inner: bool) -> None:
+    model = nested(input_of_inner)
+    assert [layer.name for layer in model.layers] == ["inner", "c"]
+    assert shapes(model) == [(4, 3), (3,), (3,), (3,), (3,), (3,), (3, 2), (2,)]
+    inner = model.get_layer("inner")
+    assert inner.get_layer("a").kernel is model.weights[0]
+    x = np.random.default_rng(0).random((5, 4)).astype("float32")
+    np.testing.assert_allclose(model(x), model.layers[1](inner(x)), rtol=1e-6)
+
+
+def test_the_input_of_a_nested_model_in_front_is_that_of_the_outer_one() -> None:
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    assert keras.Sequential([inner, layers.Dense(2)]).input_shape == (None, 4)
+
+
+def test_a_frozen_nested_model_keeps_its_weights_and_statistics() -> None:
+    model = nested()
+    model.get_layer("inner").trainable = False
+    assert [w.path.split("/")[-2:] for w in model.trainable_weights] == [["c", "kernel"], ["c", "bias"]]
+    assert len(model.non_trainable_weights) == 6
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    model.fit(np.random.default_rng(0).random((8, 4)), np.ones((8, 2)), verbose=0)
+    changed = [bool(np.any(a != b)) for a, b in zip(before, model.get_weights(), strict=True)]
+    assert changed == [False] * 6 + [True] * 2
+
+
+def test_freezing_a_model_freezes_all_layers_and_back() -> None:
+    model = nested()
+    model.trainable = False
+    assert model.trainable_weights == []
+    assert not model.get_layer("inner").get_layer("a").trainable
+    model.trainable = True
+    assert len(model.trainable_weights) == 6
+
+
+def test_a_model_made_frozen_trains_nothing() -> None:
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3)], trainable=False)
+    assert model.trainable_weights == []
+
+
+# -- what does not fit -------------------------------------------------------------------------------------------------
+
+
+class Two(keras.Layer):
+    def call(self, a: Any, b: Any) -> Any:
+        return a + b
+
+
+class Nothing(keras.Layer):
+    def call(self) -> Any:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("layer", "text"),
+    [
+        (3, "Only instances of `seqc.layers.Layer` can be added to a Sequential model. Received: 3"),
+        (layers.Dense, "It is a class: write it with parentheses"),
+        (np.ones(3), "Only instances of `seqc.layers.Layer`"),
+        (lambda x: x, "Only instances of `seqc.layers.Layer`"),
+        (Two(name="two"), "Layer 'two' \\(Two, .*test_sequential.py:\\d+\\) has multiple required .*\\['a', 'b'\\]"),
+        (Nothing(), "has no positional arguments"),
+    ],
+)
+def test_what_is_no_layer_of_one_tensor_is_refused(layer: Any, text: str) -> None:
+    with pytest.raises(LayerError, match=text):
+        keras.Sequential([layer])
+    model = dense_pair()
+    with pytest.raises(ValueError, match=text):
+        model.add(layer)
+    assert len(model.layers) == 2
+
+
+def test_a_name_is_given_once() -> None:
+    with pytest.raises(ConfigError, match="should have unique names. Name 'same' is already the name of a layer"):
+        keras.Sequential([layers.Dense(1, name="same"), layers.Dense(1, name="same")])
+    layer = layers.Dense(4)
+    with pytest.raises(ConfigError, match="unique names"):
+        keras.Sequential([layer, layer])
+
+
+def test_an_input_comes_first_and_once() -> None:
+    model = dense_pair()
+    with pytest.raises(ConfigError, match="already been configured to use input shape \\(None, 4\\)"):
+        model.add(keras.Input((5,)))
+    with pytest.raises(ConfigError, match="cannot add a different Input layer"):
+        keras.Sequential([layers.Dense(3), keras.Input((4,))])
+
+
+def test_a_model_is_built_for_one_shape() -> None:
+    model = dense_pair()
+    model.build((None, 4))
+    with pytest.raises(ConfigError, match="configured to use input shape \\(None, 4\\). You cannot build it with .*7"):
+        model.build((None, 7))
+
+
+def test_a_layer_that_does_not_fit_is_named_with_place_need_and_advice() -> None:
+    with pytest.raises(ShapeError) as caught:
+        keras.Sequential([keras.Input((784,)), layers.Conv2D(8, 3, name="look")])
+    text = str(caught.value)
+    for part in ("'look'", "Conv2D", "test_sequential.py:", "ndim=4", "(None, 784)", "Put Reshape((28, 28, 1)) before"):
+        assert part in text
+
+
+def test_a_layer_that_does_not_fit_leaves_the_model_as_it_was() -> None:
+    model = dense_pair()
+    with pytest.raises(ShapeError):
+        model.add(layers.Conv2D(8, 3))
+    assert [layer.name for layer in model.layers] == ["first", "second"]
+    assert model.predict(np.ones((2, 4)), verbose=0).shape == (2, 2)
+    empty = keras.Sequential()
+    with pytest.raises(ShapeError):
+        empty.add(layers.Conv2D(8, 3, input_shape=(9,)))
+    empty.add(layers.Dense(2, input_shape=(3,)))
+    assert empty.input_shape == (None, 3)
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (2, 4, 4), (2, 3), (4,)])
+def test_data_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    model = dense_pair()
+    model.compile("sgd", "mse")
+    with pytest.raises(ShapeError, match="takes inputs of shape \\(None, 4\\); got"):
+        model.predict(np.ones(shape), verbose=0)
+    with pytest.raises(ShapeError, match="takes inputs of shape"):
+        model(np.ones(shape))
+
+
+def test_a_single_sample_is_told_about_the_batch_axis() -> None:
+    model = keras.Sequential([keras.Input((4, 3)), layers.Flatten()])
+    with pytest.raises(ShapeError, match=r"A single sample needs a batch axis \(x\[None\]\)"):
+        model.predict(np.ones((4, 3)), verbose=0)
+
+
+@pytest.mark.parametrize(("given", "declared"), [((5,), (1,)), ((5, 1), ()), ((5, 6, 7), (6, 7, 1)), ((5, 6, 1), (6,))])
+def test_a_last_axis_of_one_may_be_left_out_or_too_many(given: tuple[int, ...], declared: tuple[int, ...]) -> None:
+    model = keras.Sequential([keras.Input(declared), layers.Activation("linear")])
+    x = np.random.default_rng(0).random(given).astype("float32")
+    np.testing.assert_array_equal(model.predict(x, verbose=0), x.reshape(5, *declared))
+    np.testing.assert_array_equal(model(x), x.reshape(5, *declared))
+
+
+@pytest.mark.parametrize(
+    ("ask", "error", "text"),
+    [
+        (lambda m: m.get_weights(), NotBuiltError, "has no weights yet because it has not been built"),
+        (lambda m: m.graph(), NotBuiltError, "has no graph yet"),
+        (lambda m: m.count_params(), NotBuiltError, "isn't built"),
+        (lambda m: m.build(), NotBuiltError, "needs an input shape: model.build"),
+        (lambda m: m.input_shape, AttributeError, "no defined input shape yet"),
+        (lambda m: m.output_shape, AttributeError, "no defined output shape yet"),
+        (lambda m: m.inputs, AttributeError, "no defined inputs yet"),
+        (lambda m: m.outputs, AttributeError, "no defined outputs yet"),
+    ],
+)
+def test_asking_an_unbuilt_model_says_how_to_build_it(ask: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        ask(keras.Sequential([layers.Dense(3)]))
+
+
+def test_a_model_without_layers_says_so() -> None:
+    model = keras.Sequential()
+    with pytest.raises(EmptyModelError, match="has no layers to pop"):
+        model.pop()
+    with pytest.raises(NotBuiltError, match="has no layers. Call `model.add"):
+        model.predict(np.ones((2, 3)), verbose=0)
+    assert model.weights == []
+
+
+# -- calling -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_called_on_arrays_computes_at_once() -> None:
+    model, x = dense_pair(), np.random.default_rng(0).random((3, 4)).astype("float32")
+    y = model(x)
+    assert y.shape == (3, 2)
+    np.testing.assert_array_equal(y.numpy(), model.predict(x, verbose=0))
+    np.testing.assert_array_equal(np.asarray(y), y.numpy())
+    np.testing.assert_array_equal(model(x.tolist()), y)
+    np.testing.assert_array_equal(model.layers[1](model.layers[0](x)), y)
+
+
+def test_training_mode_is_chosen_in_the_call() -> None:
+    model, x = keras.Sequential([keras.Input((50,)), layers.Dropout(0.5)]), np.ones((4, 50), "float32")
+    np.testing.assert_array_equal(model(x), x)
+    np.testing.assert_array_equal(model(x, training=False), x)
+    dropped = model(x, training=True).numpy()
+    assert set(np.unique(dropped)) == {0.0, 2.0}
+    assert np.any(model(x, training=True).numpy() != dropped)
+
+
+def test_a_call_in_training_mode_updates_statistics() -> None:
+    model = keras.Sequential([keras.Input((2,)), layers.BatchNormalization(momentum=0.5)])
+    x = np.array([[0.0, 2.0], [2.0, 6.0]], "float32")
+    model(x, training=True)
+    np.testing.assert_allclose(model.layers[0].moving_mean, [0.5, 2.0])
+    model(x)
+    np.testing.assert_allclose(model.layers[0].moving_mean, [0.5, 2.0])
