@@ -3,6 +3,8 @@
 `import seqc as keras` runs an ordinary Sequential script.
 """
 
+from typing import Any
+
 from seqc import (
     activations,
     callbacks,
@@ -49,3 +51,9 @@ __all__ = [
     "saving",
     "utils",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Model", "Functional"):
+        return models.Model  # raises with the reason
+    raise AttributeError(f"module 'seqc' has no attribute '{name}'")

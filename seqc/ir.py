@@ -177,8 +177,17 @@ class Value(Operators):
     def __int__(self) -> int:
         return int(self.__array__())
 
+    def __format__(self, spec: str) -> str:
+        return format(self.__array__().item(), spec) if spec else str(self)
+
+    def __round__(self, digits: int | None = None) -> float | int:
+        return round(float(self), digits)
+
     def __str__(self) -> str:
-        return f"<{self.op!r}: {self.result}>"
+        """Shows the numbers where they are known, as on a layer called on an array, and else the operation."""
+        if isinstance(self.result, tuple) or any(isinstance(v.op, Input) for v in walk([self])):
+            return f"<{self.op!r}: {self.result}>"
+        return f"<{self.result} {np.array2string(self.__array__(), separator=', ')}>"
 
     __repr__ = __str__
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from seqc import regularizers, serialization
-from seqc.errors import ConfigError, DTypeError, ShapeError
+from seqc.errors import ConfigError, DTypeError, LayerError, ShapeError
 from seqc.ir import Array, Graph, Type, Value, as_value, constant, input_value, scope
 from seqc.layers._common import KerasShape, constructed_at, dtype_name, symbolic_shape
 from seqc.layers._weights import WeightOwner
@@ -140,6 +140,11 @@ class Layer(WeightOwner):
             mask: booleans for the steps that count, if it does not come with the input. options: further arguments of
             `call`.
         """
+        if isinstance(x, Layer):
+            raise LayerError(
+                f"Layer '{self.name}' was called on {x!r}, not on numbers. seqc has no functional API: list the "
+                "layers in order, seqc.Sequential([seqc.Input(shape), layer, layer])."
+            )
         trace = current_trace()
         if trace is None:
             return self._call_eagerly(x, training, mask, options)

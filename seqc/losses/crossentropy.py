@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from seqc import ops
@@ -12,6 +11,7 @@ from seqc.losses.fitting import EPSILON, check_same_shape, class_numbers, len_of
 from seqc.ops._common import normalize_axis
 from seqc.ops.nonlinear import Sigmoid
 from seqc.ops.reduce import Softmax
+from seqc.utils.display import note
 
 
 def binary_crossentropy(
@@ -163,9 +163,9 @@ def _undo(kind: type, pred: Value, from_logits: bool, who: str) -> Value | None:
     """
     if isinstance(pred.op, kind):
         if from_logits:
-            warnings.warn(
+            note(
                 f"Loss '{who}' has from_logits=True, but the output went through {kind.__name__}: that is left out.",
-                stacklevel=2,
+                warn=True,
             )
         return pred.inputs[0]
     return pred if from_logits else None

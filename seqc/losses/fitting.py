@@ -93,6 +93,11 @@ def class_numbers(who: str, y_true: Any, pred: Value, axis: int) -> Value:
         hint = ""
         if true.ndim == pred.ndim and true.type.shape[at] == pred.type.shape[at]:
             hint = " One-hot labels belong to loss='categorical_crossentropy'; or pass numpy.argmax(y, axis=-1)."
+        elif true.ndim == 1 and pred.ndim > 2:
+            hint = (
+                " For one prediction per sample put Flatten (or GlobalAveragePooling2D, or a recurrent layer without "
+                "return_sequences) before the last layers."
+            )
         raise DataError(
             f"Loss '{who}' needs one class number per prediction: labels of shape {shown(wanted)} for an output of "
             f"shape {shown(pred.type.shape)}; got labels of shape {shown(true.type.shape)}.{hint}"

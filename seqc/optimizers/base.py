@@ -7,7 +7,6 @@ same code runs at once on arrays.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from seqc.optimizers.graph import limit_norm, norm, where_true
 from seqc.optimizers.schedules import LearningRateSchedule
 from seqc.serialization import Configurable, serialize
 from seqc.tracing import Variable
+from seqc.utils.display import note
 from seqc.utils.naming import snake_case, unique_name
 
 
@@ -65,7 +65,7 @@ class Optimizer(Configurable):
         **unknown: Any,
     ) -> None:
         if unknown.pop("decay", None) is not None:
-            warnings.warn("Argument `decay` is no longer supported and will be ignored.", stacklevel=3)
+            note("Argument `decay` is no longer supported and will be ignored.", warn=True)
         if unknown:
             raise ConfigError(f"Argument(s) not recognized: {unknown}")
         self.name = name or unique_name(snake_case(type(self).__name__))
