@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seqc.errors import ShapeError
+import numpy as np
+
+from seqc.errors import SeqcError, ShapeError
 from seqc.ir import Array, Constant, Graph, Input, Value
 
 
@@ -45,10 +47,20 @@ class Plan:
         for at, array in zip(self._inputs, arrays, strict=True):
             if at is not None:
                 slots[at] = array
-        for i in self._instructions:
-            slots[i.result] = i.function(*[slots[o] for o in i.operands])
-            for dead in i.last_uses:
-                slots[dead] = None
+        at_work: Instruction | None = None
+        try:
+            # What overflows or is not a number shows in the results; NumPy's warnings would name no layer.
+            with np.errstate(all="ignore"):
+                for i in self._instructions:
+                    at_work = i
+                    slots[i.result] = i.function(*[slots[o] for o in i.operands])
+                    for dead in i.last_uses:
+                        slots[dead] = None
+        except SeqcError as error:
+            scope = "" if at_work is None else at_work.value.scope
+            if not scope or scope in str(error):
+                raise
+            raise type(error)(f"In layer '{scope}': {error}") from error
         return [slots[o] for o in self._outputs]
 
     def run_named(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
