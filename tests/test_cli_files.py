@@ -267,9 +267,9 @@ def test_inspect_shows_the_layers_of_a_model(folder: Path) -> None:
 def test_inspect_shows_the_nodes_of_a_file(folder: Path) -> None:
     text = seqc("inspect", "tiny.onnx").stdout
     assert "opset 18, IR version 8, by seqc " in text
-    assert "nodes              4 (2 Gemm, 1 Relu, 1 Softmax)" in text
+    assert "nodes               4 (2 Gemm, 1 Relu, 1 Softmax)" in text
     assert "hidden/Gemm   Gemm     [1, 4], [4, 8], [8]  [1, 8]           40     72\n" in text
-    assert "seqc.model         tiny\n" in text
+    assert "seqc.model          tiny\n" in text
 
 
 def test_layers_and_nodes_have_the_same_totals(folder: Path) -> None:
