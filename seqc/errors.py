@@ -77,3 +77,7 @@ class MissingDependencyError(SeqcError, ImportError):
 
 class TraceError(SeqcError, RuntimeError):
     """A value was used outside the computation it belongs to."""
+
+
+class MissingFolderError(SeqcError, FileNotFoundError):
+    """A file is to be written into a folder that does not exist."""

@@ -139,7 +139,8 @@ class Variable(Operators):
         self.assign(self.to_value() - value)
 
     def __repr__(self) -> str:
-        return f"<Variable {self.path} {self.type}>"
+        shown = np.array2string(self._array, threshold=20, precision=4)
+        return f"<Variable {self.path} {self.type} {shown}>"
 
 
 class Trace:

@@ -16,12 +16,13 @@ import pytest
 
 from seqc import ir, ops
 from seqc.backends.numpy import Plan
-from seqc.errors import ExportError, MissingDependencyError, NoLoweringError, VerificationError
-from seqc.export import compile_graph, export_graph, rename, write_atomically
+from seqc.errors import ExportError, MissingDependencyError, MissingFolderError, NoLoweringError, VerificationError
+from seqc.export import compile_graph, export_graph, rename
 from seqc.ir import Graph
 from seqc.ops.elementwise import Unary
 from seqc.ops.transcendental import Tanh
 from seqc.passes import promote_floats
+from seqc.utils.files import write_file
 from small_graphs import BATCH, GRAPHS, Weights, dense, graph, named
 
 onnx_models = pytest.importorskip("onnx_models", reason="needs onnx")
@@ -245,16 +246,21 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, b"new")
+        write_file(path, b"new")
     assert path.read_bytes() == b"what was there"
     assert os.listdir(tmp_path) == ["model.onnx"]
 
 
 def test_the_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
-    write_atomically(tmp_path / "model.onnx", b"new")
+    write_file(tmp_path / "model.onnx", b"new")
     (tmp_path / "other").write_bytes(b"new")
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("model.onnx", "other")]
     assert modes[0] == modes[1]
+
+
+def test_a_folder_that_is_missing_is_named_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(MissingFolderError, match="there is no folder"):
+        export_graph(GRAPHS["bn_cnn"](), tmp_path / "none" / "model.onnx", opset=99)
 
 
 def test_the_export_is_one_file(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import seqc as keras
 from seqc import layers
-from seqc.errors import ConfigError, ExportError
+from seqc.errors import ConfigError, DataError, ExportError
 from seqc.passes import FOR_TRAINING, run_passes
 from seqc.training.data import make_data, sample_type
 from seqc.training.step import Signature, train_step
@@ -93,3 +93,15 @@ def test_first_of_equal_maxima_gets_the_gradient() -> None:
     (gradient,) = pull_back([y], [ones_like(y)], [graph.inputs[0]])
     (found,) = Plan(Graph((graph.inputs[0],), (gradient,), ("g",))).run([np.ones((1, 2, 2, 1), "float32")])
     assert found.ravel().tolist() == [1, 0, 0, 0]
+
+
+def test_validation_data_is_a_pair() -> None:
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.ones((4, 2))
+    with pytest.raises(DataError, match=r"must be a tuple \(x_val, y_val\)"):
+        model.fit(x, x[:, :1], validation_data=x, verbose=0)
+
+
+def test_a_variable_shows_its_numbers() -> None:
+    assert "0.01" in repr(keras.optimizers.SGD(0.01).learning_rate)

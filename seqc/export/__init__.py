@@ -6,16 +6,15 @@ Importing this package imports neither onnx nor onnxruntime; its functions do.
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqc.errors import ExportError
 from seqc.ir import Constant, Graph, Input, Type, Value, build, rewrite
 from seqc.passes import FOR_INFERENCE, accept_channels_first, give_channels_first, run_passes
+from seqc.utils.files import check_folder, write_file
 
 if TYPE_CHECKING:
     import onnx
@@ -54,6 +53,7 @@ def export_graph(
         VerificationError: the file computes other numbers. MissingDependencyError: a package is needed.
     """
     start = time.perf_counter()
+    check_folder(path)
     reference = rename(graph, input_names, output_names)
     if channels_first_input:
         reference = accept_channels_first(reference)
@@ -73,7 +73,7 @@ def export_graph(
             content,
             compile_graph=lambda part: _bytes(compile_graph(part, opset=opset, ir_version=ir_version)),
         )
-    write_atomically(path, content)
+    write_file(path, content)
     from seqc.export.receipt import Receipt
 
     return Receipt(
@@ -118,26 +118,6 @@ def rename(graph: Graph, inputs: Sequence[str] | None, outputs: Sequence[str] | 
     renamed = rewrite(graph, named.get)
     names = graph.output_names if outputs is None else tuple(outputs)
     return Graph(tuple(named[x] for x in graph.inputs), renamed.outputs, names)
-
-
-def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
-    """Writes a file under a temporary name and renames it, so that a failure leaves what was there before."""
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _bytes(model: onnx.ModelProto) -> bytes:

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from seqc.callbacks import CallbackList, History
-from seqc.errors import ConfigError
+from seqc.errors import ConfigError, DataError
 from seqc.ir import Array
 from seqc.training.arguments import optional_number, validates, verbosity, whole_number
 from seqc.training.data import Data, split_validation, unpack, weigh_classes
@@ -150,6 +152,11 @@ class Trainer(Stepper):
         """Returns the source of `validation_data`, which will be gone through so many times."""
         if data is None:
             return None
+        if isinstance(data, np.ndarray):
+            raise DataError(
+                "validation_data must be a tuple (x_val, y_val) or (x_val, y_val, sample_weight_val); got one array of "
+                f"shape {data.shape}."
+            )
         parts = unpack(data, "validation_data")
         per_epoch = optional_number("validation_steps", steps or None)
         source = self._source(parts, self._labelled, batch_size, per_epoch, what="validation_data")
