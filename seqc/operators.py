@@ -13,14 +13,32 @@ if TYPE_CHECKING:
 # Filled by the modules of seqc.ops, which lie above this one.
 OPERATORS: dict[str, Callable[..., Value]] = {}
 
+# Where NumPy's name of an operator is another one.
+_NAMES = {
+    "remainder": "mod",
+    "bitwise_and": "logical_and",
+    "bitwise_or": "logical_or",
+    "bitwise_xor": "logical_xor",
+    "invert": "logical_not",
+}
+
 
 class Operators:
     """Gives a class the operators; its instances must be accepted by the functions of `seqc.ops`."""
 
     __slots__ = ()
-    # NumPy arrays on the left of an operator must leave the operation to us.
-    __array_priority__ = 1000
-    __array_ufunc__ = None
+
+    def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """An operator with an array on its left makes a value; NumPy's other functions need the numbers.
+
+        Raises:
+            TraceError: the numbers are not known while a graph is built.
+        """
+        operator = OPERATORS.get(_NAMES.get(function.__name__, function.__name__))
+        if operator is not None and method == "__call__" and not options:
+            return operator(*inputs)
+        arrays = [x.__array__() if isinstance(x, Operators) else x for x in inputs]  # type: ignore[attr-defined]
+        return getattr(function, method)(*arrays, **options)
 
     def __add__(self, other: Any) -> Value:
         return OPERATORS["add"](self, other)

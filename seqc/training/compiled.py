@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from seqc import losses, metrics, optimizers
-from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Array, Value
+from seqc.errors import ConfigError, ShapeError, TraceError
+from seqc.ir import Array, Input, Value, walk
 from seqc.ops.elementwise import cast
 from seqc.ops.shape import expand_dims
 from seqc.serialization import serialize
@@ -80,6 +80,11 @@ class Compiled:
             ShapeError: it is not one number. TraceError: it is not made of its arguments with functions of `seqc.ops`.
         """
         value: Value = self.loss(y, y_pred, sample_weight=sample_weight, mask=mask)
+        if _leaves(value).isdisjoint(_leaves(y_pred)):
+            raise TraceError(
+                f"Loss '{self.loss_name}' does not depend on the predictions, so that nothing can be learned from it. "
+                "Compute it from (y_true, y_pred) with functions of seqc.ops, and return it."
+            )
         if value.type.rank:
             raise ShapeError(
                 f"Loss '{self.loss_name}' gives {value.type}; training needs one number. Give it a reduction such as "
@@ -131,6 +136,11 @@ class Compiled:
             "steps_per_execution": 1,
             "jit_compile": False,
         }
+
+
+def _leaves(value: Value) -> set[Value]:
+    """Returns the graph inputs that a value is computed from. Crossentropies go around the softmax before them."""
+    return {v for v in walk([value]) if isinstance(v.op, Input)}
 
 
 def _tell_apart(listed: list[Any]) -> None:
