@@ -162,7 +162,7 @@ class Stepper:
     def _labelled(self, x: Any, y: Any, weight: Any) -> Data:
         """Returns checked data for training or evaluation."""
         model: Any = self
-        compiled = self._need_compiled()
+        compiled, x = self._need_compiled(), as_array(x, "x")
         if y is None and compiled.needs_labels:
             raise DataError(f"{compiled.needs_labels} needs labels: give y, one row per row of x.")
         data = self._data(x, y, weight)

@@ -9,10 +9,13 @@ import numpy as np
 from seqc.errors import DataError
 from seqc.ir import Array
 from seqc.random import set_random_seed
+from seqc.utils.batches import PyDataset
 from seqc.utils.naming import clear_session
 from seqc.utils.sequences import pad_sequences
 
-__all__ = ["clear_session", "normalize", "pad_sequences", "set_random_seed", "to_categorical"]
+__all__ = ["PyDataset", "Sequence", "clear_session", "normalize", "pad_sequences", "set_random_seed", "to_categorical"]
+
+Sequence = PyDataset  # its older name
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> Array:

@@ -1,0 +1,344 @@
+"""Data as users have them: arrays of every kind, tables, lists, generators; and data that cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import seqc as keras
+from seqc import layers
+from seqc.errors import ConfigError, DataError
+
+X = np.arange(24, dtype="float32").reshape(12, 2) / 24
+Y = X.sum(1, keepdims=True)
+
+
+def model(loss: str = "mse", units: int = 1, activation: str | None = None, rate: float = 0.0) -> keras.Sequential:
+    keras.utils.set_random_seed(6)
+    made = keras.Sequential([keras.Input((2,)), layers.Dense(units, activation=activation)])
+    made.compile(keras.optimizers.SGD(rate), loss)
+    return made
+
+
+class Table:
+    """What seqc needs of a table or column of pandas."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+
+    def to_numpy(self) -> Any:
+        return self._array
+
+
+class Foreign:
+    """What seqc needs of a tensor of another library."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+        self.ndim = array.ndim
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.asarray(self._array, dtype)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda a: a,
+        lambda a: a.astype("float64"),
+        lambda a: a.tolist(),
+        lambda a: tuple(map(tuple, a.tolist())),
+        lambda a: [a],
+        Table,
+        Foreign,
+        lambda a: a[::-1][::-1],
+        np.asfortranarray,
+        lambda a: a.view(np.memmap),
+    ],
+)
+def test_arrays_come_in_many_forms(kind: Any) -> None:
+    trained = model()
+    expected = trained.evaluate(X, Y, verbose=0)
+    assert trained.evaluate(kind(X), kind(Y), verbose=0) == pytest.approx(expected, rel=1e-5)
+    assert trained.fit(kind(X), kind(Y), verbose=0).history["loss"][0] == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_allclose(trained.predict(kind(X), verbose=0), trained(X), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int64", "bool"])
+def test_whole_numbers_are_taken_as_they_are(dtype: str) -> None:
+    images = (np.arange(12 * 16).reshape(12, 4, 4, 1) % 251).astype(dtype)
+    looking = keras.Sequential([keras.Input((4, 4, 1)), layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(1)])
+    looking.compile("sgd", "mse")
+    before = images.copy()
+    np.testing.assert_array_equal(
+        looking.predict(images, batch_size=5, verbose=0),
+        looking.predict(images.astype("float32"), batch_size=5, verbose=0),
+    )
+    looking.fit(images, np.ones(12), verbose=0)
+    np.testing.assert_array_equal(images, before)
+    assert images.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "int64", "uint64", "float32", "float64", "bool"])
+@pytest.mark.parametrize("column", [False, True])
+def test_labels_come_in_every_dtype_flat_or_as_a_column(dtype: str, column: bool) -> None:
+    labels = (np.arange(12) % 2).astype(dtype)
+    given = labels[:, None] if column else labels
+    sorting = model("sparse_categorical_crossentropy", 2, "softmax")
+    each = -np.log(sorting.predict(X, verbose=0)[np.arange(12), labels.astype(int)])
+    assert sorting.evaluate(X, given, verbose=0) == pytest.approx(each.mean(), rel=1e-5)
+    yes = model("binary_crossentropy", 1, "sigmoid")
+    p = yes.predict(X, verbose=0)[:, 0]
+    each = -np.log(np.where(labels.astype(bool), p, 1 - p))
+    assert yes.evaluate(X, given.tolist(), verbose=0) == pytest.approx(each.mean(), rel=1e-5)
+    yes.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
+    assert yes.evaluate(X, given, verbose=0)[1] == pytest.approx(np.mean((p > 0.5) == labels.astype(bool)))
+
+
+def test_a_model_of_integers_takes_integers() -> None:
+    reading = keras.Sequential([keras.Input((3,), dtype="int32"), layers.Embedding(5, 2), layers.Flatten()])
+    words = np.array([[0, 1, 2], [4, 4, 4]])
+    for dtype in ("int64", "uint8", "float64"):
+        np.testing.assert_array_equal(reading.predict(words.astype(dtype), verbose=0), reading(words))
+
+
+# -- generators and other iterables ------------------------------------------------------------------------------------
+
+
+def batches(size: int = 4, weight: Any = None) -> Iterator[Any]:
+    for start in range(0, 12, size):
+        rows = slice(start, start + size)
+        yield (X[rows], Y[rows]) if weight is None else (X[rows], Y[rows], weight[rows])
+
+
+class Again:
+    """Can be gone through again and again, as a tf.data.Dataset or a torch DataLoader."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([list(batch) for batch in batches()])
+
+
+class Numbered(keras.utils.PyDataset):
+    """Gives batches by number."""
+
+    def __init__(self) -> None:
+        super().__init__(workers=1)
+        self.asked: list[int] = []
+        self.epochs = 0
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, number: int) -> Any:
+        self.asked.append(number)
+        return X[4 * number : 4 * number + 4], Y[4 * number : 4 * number + 4]
+
+    def on_epoch_end(self) -> None:
+        self.epochs += 1
+
+
+@pytest.mark.parametrize("source", [batches, Again, lambda: list_iterator(), Numbered])
+def test_training_on_batches_equals_training_on_arrays(source: Any) -> None:
+    arrays, iterable = model(rate=0.1), model(rate=0.1)
+    expected = arrays.fit(X, Y, batch_size=4, shuffle=False, verbose=0).history
+    assert iterable.fit(source(), shuffle=False, verbose=0).history == expected
+    for a, b in zip(arrays.get_weights(), iterable.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert iterable.evaluate(source(), verbose=0) == pytest.approx(arrays.evaluate(X, Y, verbose=0), rel=1e-5)
+    np.testing.assert_allclose(iterable.predict(source(), verbose=0), arrays.predict(X, verbose=0), rtol=1e-6)
+
+
+def list_iterator() -> Iterator[Any]:
+    return iter(list(batches()))
+
+
+def test_batches_may_carry_weights_or_be_samples_alone() -> None:
+    trained, weight = model(), np.linspace(0, 2, 12)
+    expected = trained.evaluate(X, Y, sample_weight=weight, verbose=0)
+    assert trained.evaluate(batches(5, weight), verbose=0) == pytest.approx(expected, rel=1e-5)
+    for alone in ((x for x, _ in batches()), ((x,) for x, _ in batches())):
+        np.testing.assert_allclose(trained.predict(alone, verbose=0), trained(X), rtol=1e-6)
+
+
+def test_an_unbuilt_model_is_built_for_the_first_batch() -> None:
+    fresh = keras.Sequential([layers.Dense(1)])
+    fresh.compile("sgd", "mse")
+    fresh.fit(batches(), verbose=0)
+    assert fresh.input_shape == (None, 2)
+    assert int(fresh.optimizer.iterations) == 3
+
+
+def test_an_iterable_starts_anew_in_every_epoch_and_a_generator_goes_on() -> None:
+    again = model(rate=0.1)
+    assert again.fit(Again(), epochs=3, verbose=0).epoch == [0, 1, 2]
+    assert int(again.optimizer.iterations) == 9
+
+    def endless() -> Iterator[Any]:
+        while True:
+            yield from batches()
+
+    steps = model(rate=0.1)
+    history = steps.fit(endless(), epochs=3, steps_per_epoch=2, verbose=0)
+    assert history.params["steps"] == 2
+    assert int(steps.optimizer.iterations) == 6
+    arrays = model(rate=0.1)
+    expected = arrays.fit(X, Y, batch_size=4, epochs=2, shuffle=False, verbose=0).history["loss"]
+    assert again.fit(Again(), verbose=0).params["steps"] is None
+    assert len(expected) == 2
+    for a, b in zip(arrays.get_weights(), steps.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_generator_that_ends_ends_the_training_with_a_warning() -> None:
+    trained = model()
+    with pytest.warns(UserWarning, match="The training data ran out before epoch 2; training ends here"):
+        history = trained.fit(batches(), epochs=3, verbose=0)
+    assert history.epoch == [0]
+    with pytest.warns(UserWarning, match="The data ran out: 1 of the 2 steps of the epoch were done"):
+        assert trained.fit(batches(), epochs=2, steps_per_epoch=2, verbose=0).epoch == [0, 1]
+
+
+def test_numbered_batches_are_shuffled_and_told_of_the_end_of_an_epoch() -> None:
+    keras.utils.set_random_seed(1)
+    source = Numbered()
+    trained = model()
+    trained.fit(source, epochs=4, verbose=0)
+    orders = [source.asked[1 + 3 * i : 4 + 3 * i] for i in range(4)]  # the first one was looked at before
+    assert all(sorted(order) == [0, 1, 2] for order in orders)
+    assert any(order != [0, 1, 2] for order in orders)
+    assert source.epochs == 4
+    source.asked.clear()
+    trained.evaluate(source, verbose=0)
+    assert source.asked[1:] == [0, 1, 2]
+
+
+def test_validation_takes_batches_too() -> None:
+    trained = model()
+    expected = trained.evaluate(X, Y, verbose=0)
+    found = trained.fit(X, Y, epochs=2, validation_data=Again(), verbose=0).history["val_loss"]
+    np.testing.assert_allclose(found, [expected] * 2, rtol=1e-5)
+    found = trained.fit(X, Y, validation_data=batches(), verbose=0).history["val_loss"]
+    np.testing.assert_allclose(found, [expected], rtol=1e-5)
+    with pytest.raises(ConfigError, match="validation_data .* can be gone through once, and there are 2 validations"):
+        trained.fit(X, Y, epochs=2, validation_data=batches(), verbose=0)
+
+
+def test_class_weights_apply_to_batches() -> None:
+    sorting = model("sparse_categorical_crossentropy", 2, "softmax")
+    labels = np.arange(12) % 2
+    expected = sorting.fit(X, labels, class_weight={1: 3.0}, verbose=0).history["loss"]
+    pairs = [(X[:7], labels[:7]), (X[7:], labels[7:])]
+    found = sorting.fit(iter(pairs), class_weight={1: 3.0}, verbose=0).history["loss"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_batches_of_several_lengths_train_one_model() -> None:
+    reading = keras.Sequential([keras.Input((None, 2)), layers.LSTM(3), layers.Dense(1)])
+    reading.compile("sgd", "mse")
+    pairs = [(np.ones((2, n, 2)), np.ones((2, 1))) for n in (3, 5, 3, 4)]
+    reading.fit(iter(pairs), verbose=0)
+    assert reading.predict(iter(pairs), verbose=0).shape == (8, 1)
+    shapes = [(np.ones((2, n, 2)),) for n in (3, 5)]
+    same = keras.Sequential([keras.Input((None, 2)), layers.Dense(1)])
+    with pytest.raises(ValueError, match="outputs of the batches have different shapes"):
+        same.predict(iter(shapes), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("use", "error", "text"),
+    [
+        (
+            lambda m: m.fit(batches(), Y),
+            DataError,
+            "x \\(generator\\) gives batches itself: y and sample_weight belong",
+        ),
+        (lambda m: m.fit(batches(), sample_weight=Y), DataError, "gives batches itself"),
+        (lambda m: m.fit(batches(), validation_split=0.5), ConfigError, "validation_split needs arrays"),
+        (lambda m: m.fit(x for x, _ in batches()), DataError, "The loss 'mse' needs labels"),
+        (lambda m: m.fit(iter([])), DataError, "x \\(list_iterator\\) gave no batches"),
+        (lambda m: m.predict(iter([])), DataError, "gave no batches"),
+        (lambda m: m.fit(iter([(X, Y, Y, Y)])), DataError, "A batch of x must be .* got 4 parts"),
+        (lambda m: m.fit(iter([(1, 2)])), DataError, "must be \\(x, y\\), .* made of arrays; got tuple of int, int"),
+        (lambda m: m.fit(iter([(X, Y), (X, Y[:3])])), DataError, "Data cardinality is ambiguous"),
+        (lambda m: m.fit(object()), DataError, "x holds Python objects"),
+    ],
+)
+def test_batches_that_make_no_sense_are_refused(use: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        use(model())
+
+
+# -- arrays that cannot be used ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "text"),
+    [
+        ([X, X], Y, "one input and one output; got 2 arrays as x. If they are the samples, stack them"),
+        (X, [Y, Y], "one input and one output; got 2 arrays as y"),
+        ({"a": X}, Y, "got a dictionary of 1 arrays as x"),
+        (list(X), Y, "got 12 arrays as x. If they are the samples, stack them into one array first"),
+        (X, None, "The loss 'mse' needs labels: give y, one row per row of x"),
+        (X, Y[:5], "Data cardinality is ambiguous. Make sure .*\n'x' sizes: 12\n'y' sizes: 5"),
+        (X[:0], Y[:0], "There are no samples: x has shape \\(0, 2\\)"),
+        ([], [], "There are no samples"),
+        (3.0, Y, "x is a single number; it needs a first axis of samples"),
+        (np.float32(3), Y, "x is a single number"),
+        (np.array(3.0), Y, "x is a single number"),
+        (X, 1.0, "y is a single number"),
+        ([[1.0, 2.0], [3.0]], Y[:2], "x cannot be made into one array: .*inhomogeneous.* Pad the rows"),
+        (np.array([[1.0, "a"]], object), Y[:1], "x holds Python objects \\(shape \\(1, 2\\)\\)"),
+        (np.array([["1", "2"]]), Y[:1], "The model needs numbers \\(float32\\); got an array of <U1"),
+        (X.astype("complex64"), Y, "The model needs numbers \\(float32\\); got an array of complex64"),
+        (X, ["yes"] * 12, "Labels must be numbers; got an array of <U3 .* Number the classes"),
+        (X, np.array(["2020-01-01"] * 12, "datetime64[D]"), "Labels must be numbers"),
+        (None, Y, "x holds Python objects"),
+    ],
+)
+def test_arrays_that_make_no_sense_are_refused(x: Any, y: Any, text: str) -> None:
+    trained = model()
+    before = trained.get_weights()
+    for use in (trained.fit, trained.evaluate, trained.train_on_batch):
+        with pytest.raises(DataError, match=text):
+            use(x, y)
+    for a, b in zip(before, trained.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("loss", "units", "activation", "labels", "text"),
+    [
+        ("sparse_categorical_crossentropy", 3, "softmax", np.full(12, 3), "needs labels from 0 to 2, .* got 3"),
+        ("sparse_categorical_crossentropy", 3, "softmax", np.full(12, -1), "needs labels from 0 to 2, .* got -1"),
+        ("sparse_categorical_crossentropy", 3, "softmax", np.full(12, 0.5), "whole numbers, one class each; got 0.5"),
+        ("sparse_categorical_crossentropy", 3, "softmax", np.eye(3)[[0] * 12], "One-hot labels belong to"),
+        ("categorical_crossentropy", 3, "softmax", np.zeros(12, int), "use loss='sparse_categorical_crossentropy'"),
+        ("mse", 3, None, np.zeros((12, 2)), "needs labels of the output's shape .*; got labels of shape"),
+    ],
+)
+def test_labels_that_do_not_fit_the_loss_are_refused_with_advice(
+    loss: str, units: int, activation: Any, labels: Any, text: str
+) -> None:
+    with pytest.raises(DataError, match=text):
+        model(loss, units, activation).fit(X, labels, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("weight", "text"),
+    [
+        (["a"] * 12, "sample_weight must be numbers; got an array of <U1"),
+        (1.0, "sample_weight is a single number"),
+        (np.ones((12, 5)), "Sample weights of shape .* do not broadcast"),
+    ],
+)
+def test_sample_weights_that_make_no_sense_are_refused(weight: Any, text: str) -> None:
+    with pytest.raises(DataError, match=text):
+        model(units=1).fit(X, Y, sample_weight=weight, verbose=0)
+
+
+def test_class_weights_need_one_label_per_sample() -> None:
+    with pytest.raises(DataError, match="works with one label per sample; y has shape \\(12, 2, 2\\)"):
+        model().fit(X, np.zeros((12, 2, 2)), class_weight={0: 1.0}, verbose=0)
