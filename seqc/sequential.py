@@ -204,7 +204,7 @@ class Sequential(Trainer, Layer):
         wanted = self._input_layer.batch_shape
         found = tuple(d if isinstance(d, int) else None for d in x.shape)
         fits = len(wanted) == len(found) and all(
-            a is None or b is None or a == b for a, b in zip(wanted, found, strict=True)
+            a is None or b is None or a == b for a, b in zip(wanted[1:], found[1:], strict=True)
         )
         if not fits:
             hint = ""

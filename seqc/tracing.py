@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ShapeError, TraceError
-from seqc.ir import Array, Type, Value, apply, as_value, constant, input_value
+from seqc.ir import Array, Shape, Type, Value, apply, as_value, constant, input_value
 from seqc.operators import Operators
 from seqc.ops.elementwise import cast
 from seqc.ops.random import RandomUniform
@@ -117,13 +117,19 @@ class Variable(Operators):
             ShapeError: the shapes differ.
         """
         trace = current_trace()
-        new = as_value(value, None if isinstance(value, Operators) else self.dtype)
-        if new.type.shape != self.shape:
-            raise ShapeError(f"Variable '{self.path}' has shape {self.shape}; got a value of shape {new.shape}.")
-        if trace is not None:
-            trace.updates[self] = cast(new, self.dtype)
+        if trace is None:
+            array = np.array(value, self._array.dtype)
+            self._check(array.shape)
+            self._array = array
         else:
-            self._array = np.array(new, self.dtype)
+            new = as_value(value, None if isinstance(value, Operators) else self.dtype)
+            self._check(new.type.shape)
+            trace.updates[self] = cast(new, self.dtype)
+
+    def _check(self, shape: Shape) -> None:
+        if shape != self.shape:
+            shown = tuple(size if isinstance(size, int) else None for size in shape)
+            raise ShapeError(f"Variable '{self.path}' has shape {self.shape}; got a value of shape {shown}.")
 
     def replace(self, array: Array) -> None:
         """Takes over a computed array of the variable's shape, without a copy unless it is a view of another."""

@@ -74,6 +74,17 @@ def test_a_model_built_by_data_takes_batches_of_any_size() -> None:
     assert model.predict(np.ones((9, 4)), verbose=0).shape == (9, 3)
 
 
+@pytest.mark.parametrize("known", [lambda: [keras.Input((4,), batch_size=6)], list])
+def test_a_batch_size_said_beforehand_binds_nobody(known: Any) -> None:
+    model = keras.Sequential([*known(), layers.Dense(3)])
+    model.build((6, 4))
+    model.compile("sgd", "mse")
+    for count in (6, 9):
+        assert model(np.ones((count, 4))).shape == (count, 3)
+        assert model.predict(np.ones((count, 4)), verbose=0).shape == (count, 3)
+        model.fit(np.ones((count, 4)), np.ones((count, 3)), verbose=0)
+
+
 def test_layers_added_one_by_one_give_the_same_model() -> None:
     model = keras.Sequential(name="grown")
     model.add(keras.Input((4,)))

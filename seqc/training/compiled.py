@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from seqc import losses, metrics, optimizers
+from seqc.backends.numpy import Plan
 from seqc.errors import ConfigError, ShapeError, TraceError
-from seqc.ir import Array, Input, Value, walk
+from seqc.ir import Array, Graph, Input, Value, as_value, walk
 from seqc.ops.elementwise import cast
 from seqc.ops.shape import expand_dims
 from seqc.serialization import serialize
+from seqc.tracing import Trace, tracing
 
 Shape = tuple[int | None, ...]
 
@@ -42,6 +44,7 @@ class Compiled:
         self.weighted_ids = _listed(weighted_metrics, "weighted_metrics")
         self.metrics: list[Any] | None = None
         self.weighted: list[Any] = []
+        self._results: dict[Any, Result] = {}
 
     @property
     def loss_name(self) -> str:
@@ -115,7 +118,9 @@ class Compiled:
         """Returns the metrics' current values by name, the loss first."""
         found: dict[str, Any] = {}
         for metric in self.all_metrics:
-            value = np.asarray(metric.result())
+            if metric not in self._results:
+                self._results[metric] = Result(metric)
+            value = self._results[metric].now()
             found[metric.name] = float(value) if value.ndim == 0 else value
         return found
 
@@ -136,6 +141,29 @@ class Compiled:
             "steps_per_execution": 1,
             "jit_compile": False,
         }
+
+
+class Result:
+    """The result of a metric, traced once where it is a function of the metric's variables alone."""
+
+    def __init__(self, metric: Any) -> None:
+        self.metric = metric
+        self._plan: Plan | None = None
+        trace = Trace()
+        try:
+            with tracing(trace):
+                value = as_value(metric.result())
+        except TraceError:  # it asks for numbers
+            return
+        self._reads = tuple(trace.reads)
+        if self._reads and not trace.updates:
+            self._plan = Plan(Graph(tuple(trace.reads.values()), (value,), ("result",)))
+
+    def now(self) -> Array:
+        """Returns the current result."""
+        if self._plan is None:
+            return np.asarray(self.metric.result())
+        return self._plan.run([v.array for v in self._reads])[0]
 
 
 def _leaves(value: Value) -> set[Value]:
