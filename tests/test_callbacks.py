@@ -148,6 +148,15 @@ def test_a_given_history_is_the_one_returned_and_goes_on() -> None:
     assert len(mine.history["loss"]) == 4
 
 
+def test_callbacks_come_in_lists_of_lists() -> None:
+    spies = [callbacks.Callback() for _ in range(3)]
+    several = callbacks.CallbackList([spies[0], [spies[1]]])
+    several.append(spies[2])
+    trained = model()
+    trained.fit(X, Y, verbose=0, callbacks=several)
+    assert all(spy.model is trained for spy in spies)
+
+
 @pytest.mark.parametrize("given", [callbacks.Callback, "history", 3, [callbacks.Callback(), None, object()]])
 def test_what_is_no_callback_is_refused(given: Any) -> None:
     with pytest.raises(ConfigError, match="callbacks must be instances of seqc.callbacks.Callback; got"):
@@ -251,6 +260,15 @@ def test_a_known_metric_tells_which_way_is_better(metric: Any, monitor: str, val
     stop = callbacks.EarlyStopping(monitor)
     trained.fit(X, Y, epochs=len(values), verbose=0, callbacks=[Fake(**{monitor: values}), stop])
     assert trained.stop_training is stops
+
+
+def test_an_own_metric_may_say_which_way_is_better() -> None:
+    class Rising(keras.metrics.MeanAbsoluteError):
+        _direction = "up"
+
+    trained = model(metrics=[Rising(name="rising")])
+    trained.fit(X, Y, epochs=2, verbose=0, callbacks=[Fake(rising=[1.0, 2.0]), callbacks.EarlyStopping("rising")])
+    assert not trained.stop_training
 
 
 @pytest.mark.parametrize(

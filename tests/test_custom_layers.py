@@ -231,6 +231,10 @@ def test_random_numbers_have_their_distribution_at_once_and_in_a_graph(draw: Any
         assert abs(numbers.mean() - mean) < 4 * spread / x.size**0.5
         assert abs(numbers.std() - spread) < 0.05 * spread
     np.testing.assert_array_equal(draw(x, 7), draw(x, 7))
+    generator = 7  # type: ignore[assignment]  # the layer draws with a fixed seed from here on
+    fixed = keras.Sequential([keras.Input((60,)), Random()])
+    np.testing.assert_array_equal(fixed(x), draw(x, 7))
+    np.testing.assert_array_equal(fixed(x), fixed(x))
 
 
 def test_classes_are_drawn_with_their_probabilities() -> None:
@@ -305,6 +309,17 @@ def test_own_metrics_are_reported_under_their_names() -> None:
     assert model.metrics_names == ["loss", "own_metric", "largest"]
 
 
+def test_the_result_of_a_metric_may_be_computed_with_numpy() -> None:
+    class InNumPy(Largest):
+        def result(self) -> Any:
+            return np.sqrt(self.found.numpy())
+
+    model = build(layers.Dense(3), metrics=[InNumPy()])
+    for scale in (1, 2):
+        largest = np.abs(model.predict(scale * X, verbose=0) - Y).max()
+        assert model.evaluate(scale * X, Y, verbose=0)[1] == pytest.approx(largest**0.5, rel=1e-5)
+
+
 def test_penalties_that_layers_add_are_part_of_the_loss() -> None:
     class Penalty(keras.Layer):
         def call(self, x: Any) -> Any:
@@ -372,6 +387,22 @@ def test_the_numbers_of_a_weight_cannot_be_baked_into_a_graph() -> None:
 def test_losses_that_are_no_tensor_of_numbers_are_refused(loss: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         build(layers.Dense(3), loss=loss).fit(X, Y, verbose=0)
+
+
+def test_penalties_and_random_numbers_of_a_wrong_shape_are_refused() -> None:
+    class Penalty(keras.Layer):
+        def call(self, x: Any) -> Any:
+            self.add_loss(ops.sum(x, axis=1))
+            return x
+
+    with pytest.raises(ShapeError, match="A penalty added to the loss must be a single number"):
+        build(Penalty(), layers.Dense(3)).fit(X, Y, verbose=0)
+
+    def too_long(self: Any, x: Any) -> Any:
+        return x + keras.random.normal((ops.shape(x)[0] * 2, 4))
+
+    with pytest.raises(ShapeError, match="Random numbers of shape \\(2\\*batch, 4\\) need sizes of the model's input"):
+        keras.Sequential([keras.Input((4,)), layer_of(too_long)])
 
 
 def test_nothing_to_minimize_is_an_error() -> None:

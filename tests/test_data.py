@@ -192,6 +192,30 @@ def test_an_iterable_starts_anew_in_every_epoch_and_a_generator_goes_on() -> Non
         np.testing.assert_array_equal(a, b)
 
 
+def test_no_batch_is_lost_to_looking_ahead() -> None:
+    class Hidden:
+        """Looks as if it could be gone through again."""
+
+        def __init__(self) -> None:
+            self.batches = batches()
+
+        def __iter__(self) -> Iterator[Any]:
+            return self.batches
+
+    trained = model()
+    assert trained.predict(Hidden(), verbose=0).shape == (12, 1)
+    trained.fit(Hidden(), verbose=0)
+    assert int(trained.optimizer.iterations) == 3
+
+
+def test_a_validation_that_ran_out_is_an_error() -> None:
+    with (
+        pytest.warns(UserWarning, match="The data ran out: 1 of the 2 steps"),
+        pytest.raises(DataError, match="There was nothing to evaluate: the data gave no batches"),
+    ):
+        model().fit(X, Y, epochs=3, validation_data=batches(), validation_steps=2, verbose=0)
+
+
 def test_a_generator_that_ends_ends_the_training_with_a_warning() -> None:
     trained = model()
     with pytest.warns(UserWarning, match="The training data ran out before epoch 2; training ends here"):
@@ -206,13 +230,13 @@ def test_numbered_batches_are_shuffled_and_told_of_the_end_of_an_epoch() -> None
     source = Numbered()
     trained = model()
     trained.fit(source, epochs=4, verbose=0)
-    orders = [source.asked[1 + 3 * i : 4 + 3 * i] for i in range(4)]  # the first one was looked at before
+    orders = [source.asked[3 * i : 3 * i + 3] for i in range(4)]
     assert all(sorted(order) == [0, 1, 2] for order in orders)
     assert any(order != [0, 1, 2] for order in orders)
     assert source.epochs == 4
     source.asked.clear()
     trained.evaluate(source, verbose=0)
-    assert source.asked[1:] == [0, 1, 2]
+    assert source.asked == [0, 1, 2]
 
 
 def test_validation_takes_batches_too() -> None:
@@ -337,6 +361,13 @@ def test_labels_that_do_not_fit_the_loss_are_refused_with_advice(
 def test_sample_weights_that_make_no_sense_are_refused(weight: Any, text: str) -> None:
     with pytest.raises(DataError, match=text):
         model(units=1).fit(X, Y, sample_weight=weight, verbose=0)
+
+
+def test_class_weights_need_labels() -> None:
+    alone = keras.Sequential([keras.Input((2,)), layers.Dense(1, activity_regularizer="l2")])
+    alone.compile("sgd")
+    with pytest.raises(DataError, match="class_weight needs labels y"):
+        alone.fit(X, class_weight={0: 1.0}, verbose=0)
 
 
 def test_class_weights_need_one_label_per_sample() -> None:

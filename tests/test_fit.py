@@ -614,3 +614,22 @@ def test_an_attribute_changed_after_training_counts_after_another_compile() -> N
     assert np.mean(model(X, training=True) != 0) > 0
     before = model.evaluate(X, CLASSES, verbose=0)
     assert model.fit(X, CLASSES, verbose=0).history["loss"][0] > before + 0.5
+
+
+def test_steps_for_many_kinds_of_batches_do_not_pile_up() -> None:
+    class Mean(keras.Layer):
+        def call(self, x: Any) -> Any:
+            return keras.ops.mean(x, axis=1)
+
+    model = keras.Sequential([keras.Input((None, 2)), Mean()])
+    for length in range(1, 90):
+        assert model.predict(np.ones((1, length, 2)), verbose=0).tolist() == [[1, 1]]
+    assert len(model._steps) == 64
+
+
+def test_a_rehearsal_finds_mistakes_and_runs_nothing() -> None:
+    model = regression(metrics=["mae"])
+    model.rehearse(X, Y)
+    assert model.get_metrics_result() == {"loss": 0.0, "mae": 0.0}
+    with pytest.raises(DataError, match="needs labels of the output's shape"):
+        model.rehearse(X, Y[:, :1].repeat(3, 1))

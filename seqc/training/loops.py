@@ -101,8 +101,6 @@ def predict_pass(model: Trainer, source: Source, callbacks: CallbackList, progre
         progress.advance(i + 1, {} if progress.wants() else None)
         callbacks.on_predict_batch_end(i, {"outputs": parts[-1]})
     callbacks.on_predict_end()
-    if not parts:
-        raise DataError("There was nothing to predict: the data gave no batches.")
     shapes = {part.shape[1:] for part in parts}
     if len(shapes) > 1:
         raise ShapeError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from seqc.errors import DataError
@@ -59,7 +59,7 @@ class Source:
         self._under_way = None
         if done == 0 and going_on:  # the last epoch had taken exactly all there was
             yield from self.epoch()
-        elif self.per_epoch is not None:
+        elif self.per_epoch is not None and done:
             note(
                 f"The data ran out: {done} of the {self.per_epoch} steps of the epoch were done. Give fewer steps, or "
                 "data that last for steps * epochs batches.",
@@ -97,7 +97,7 @@ class IterableSource(Source):
     ) -> None:
         super().__init__(per_epoch, len(batches) if hasattr(batches, "__len__") else None)
         self.batches, self.prepare, self.shuffle, self.what = batches, prepare, shuffle, what
-        self._peeked: list[Any] = []
+        self._begun: Iterator[Any] | None = None
 
     @property
     def once(self) -> bool:
@@ -105,30 +105,30 @@ class IterableSource(Source):
         return isinstance(self.batches, Iterator)
 
     def first(self) -> Data:
-        """Returns the first batch, which a following pass yields again.
+        """Begins the first pass and returns its first batch, which the pass yields as well.
 
         Raises:
             DataError: there is none.
         """
-        for item in self._items(shuffle=False):
-            if self.once:
-                self._peeked.append(item)
+        items = self._items()
+        for item in items:
+            self._begun = chain([item], items)
             return self._checked(item)
         raise DataError(f"{self.what} ({type(self.batches).__name__}) gave no batches.")
 
     def one_pass(self) -> Iterator[Batch]:
-        for item in self._items(self.shuffle):
+        items, self._begun = self._begun or self._items(), None
+        for item in items:
             yield self._checked(item).rows(slice(None))
 
-    def _items(self, shuffle: bool) -> Iterator[Any]:
+    def _items(self) -> Iterator[Any]:
         if isinstance(self.batches, Iterable):
-            while self._peeked:
-                yield self._peeked.pop()
             for item in self.batches:  # noqa: UP028  (`yield from` would close a generator that is to go on later)
                 yield item
             return
         count = len(self.batches)
-        yield from (self.batches[int(i)] for i in (generator().permutation(count) if shuffle else range(count)))
+        for number in generator().permutation(count) if self.shuffle else range(count):
+            yield self.batches[int(number)]
         if hasattr(self.batches, "on_epoch_end"):
             self.batches.on_epoch_end()
 
