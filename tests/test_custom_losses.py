@@ -1,0 +1,142 @@
+"""A user's own losses and metrics, written with seqc.ops or NumPy, and the mistakes one can make."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import seqc as keras
+from seqc import layers, ops
+from seqc.errors import ConfigError, ShapeError, TraceError
+
+RNG = np.random.default_rng(5)
+X = RNG.standard_normal((12, 4)).astype("float32")
+Y = RNG.standard_normal((12, 3)).astype("float32")
+
+
+def build(*stack: Any, **options: Any) -> keras.Sequential:
+    keras.utils.set_random_seed(2)
+    model = keras.Sequential([keras.Input((4,)), *stack])
+    model.compile(**({"optimizer": "sgd", "loss": "mse"} | options))
+    return model
+
+
+# -- losses and metrics ------------------------------------------------------------------------------------------------
+
+
+def own_loss(y_true: Any, y_pred: Any) -> Any:
+    return ops.mean(ops.square(y_true - y_pred) * 2.0, axis=-1)
+
+
+def own_metric(y_true: Any, y_pred: Any) -> Any:
+    return ops.max(ops.abs(y_true - y_pred), axis=-1)
+
+
+class OwnLoss(keras.losses.Loss):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return ops.mean(ops.abs(y_true - y_pred), axis=-1)
+
+
+class Largest(keras.metrics.Metric):
+    """The largest error so far."""
+
+    def __init__(self, name: str = "largest", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        self.found = self.add_weight(name="found", initializer="zeros")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        self.found.assign(ops.maximum(self.found, ops.max(ops.abs(y_true - y_pred))))
+
+    def result(self) -> Any:
+        return self.found
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (own_loss, lambda e: np.mean(2 * e**2)),
+        (lambda y, p: ops.mean((y - p) ** 2), lambda e: np.mean(e**2)),
+        (lambda y, p: (y - p) ** 2, lambda e: np.mean(e**2)),
+        (OwnLoss(), lambda e: np.mean(abs(e))),
+        ([own_loss], lambda e: np.mean(2 * e**2)),
+        ({"any": own_loss}, lambda e: np.mean(2 * e**2)),
+    ],
+)
+def test_own_losses_train(loss: Any, expected: Any) -> None:
+    model = build(layers.Dense(3), loss=loss)
+    error = model.predict(X, verbose=0) - Y
+    np.testing.assert_allclose(model.evaluate(X, Y, batch_size=4, verbose=0), expected(error), rtol=1e-5)
+    history = model.fit(X, Y, epochs=3, verbose=0).history["loss"]
+    assert history[-1] < history[0]
+
+
+def test_own_metrics_are_reported_under_their_names() -> None:
+    model = build(layers.Dense(3), metrics=[own_metric, Largest()])
+    error = np.abs(model.predict(X, verbose=0) - Y)
+    logs = model.evaluate(X, Y, batch_size=5, verbose=0, return_dict=True)
+    np.testing.assert_allclose(logs["own_metric"], error.max(1).mean(), rtol=1e-5)
+    np.testing.assert_allclose(logs["largest"], error.max(), rtol=1e-5)
+    assert model.metrics_names == ["loss", "own_metric", "largest"]
+
+
+def test_the_result_of_a_metric_may_be_computed_with_numpy() -> None:
+    class InNumPy(Largest):
+        def result(self) -> Any:
+            return np.sqrt(self.found.numpy())
+
+    model = build(layers.Dense(3), metrics=[InNumPy()])
+    for scale in (1, 2):
+        largest = np.abs(model.predict(scale * X, verbose=0) - Y).max()
+        assert model.evaluate(scale * X, Y, verbose=0)[1] == pytest.approx(largest**0.5, rel=1e-5)
+
+
+def test_penalties_that_layers_add_are_part_of_the_loss() -> None:
+    class Penalty(keras.Layer):
+        def call(self, x: Any) -> Any:
+            self.add_loss(0.5 * ops.sum(x * x))
+            return x
+
+    model = build(Penalty(), loss=None)
+    assert model.evaluate(X, verbose=0, batch_size=12) == pytest.approx(0.5 * (X * X).sum(), rel=1e-5)
+    both = build(Penalty(), layers.Dense(3))
+    alone = np.mean((both.predict(X, verbose=0) - Y) ** 2)
+    assert both.evaluate(X, Y, verbose=0, batch_size=12) == pytest.approx(alone + 0.5 * (X * X).sum(), rel=1e-5)
+
+
+# -- mistakes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("loss", "error", "text"),
+    [
+        (keras.losses.MeanSquaredError(reduction=None), ShapeError, "training needs one number. Give it a reduction"),
+        (lambda y, p: np.mean((y - p) ** 2), TraceError, "Use seqc.ops functions instead of NumPy"),
+        (lambda y, p: None, TraceError, "does not depend on the predictions"),
+        (lambda y, p: ops.mean(y), TraceError, "does not depend on the predictions"),
+    ],
+)
+def test_losses_that_are_no_tensor_of_numbers_are_refused(loss: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        build(layers.Dense(3), loss=loss).fit(X, Y, verbose=0)
+
+
+def test_penalties_of_a_wrong_shape_are_refused() -> None:
+    class Penalty(keras.Layer):
+        def call(self, x: Any) -> Any:
+            self.add_loss(ops.sum(x, axis=1))
+            return x
+
+    with pytest.raises(ShapeError, match="A penalty added to the loss must be a single number"):
+        build(Penalty(), layers.Dense(3)).fit(X, Y, verbose=0)
+
+
+def test_nothing_to_minimize_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="There is nothing to minimize"):
+        build(layers.Dense(3), loss=None).fit(X, verbose=0)
+
+
+def test_nothing_to_train_is_a_warning() -> None:
+    with pytest.warns(UserWarning, match="has nothing to train: no layer with trainable weights"):
+        build(layers.Activation("relu")).fit(X, X, verbose=0)

@@ -1,0 +1,163 @@
+"""What may change between one training and the next, and what is traced anew then."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import seqc as keras
+from seqc import layers
+from seqc.errors import ConfigError, DataError
+from small_models import CLASSES, X, Y, classifier, error, regression, same
+
+# -- changes between fits ----------------------------------------------------------------------------------------------
+
+
+def test_a_learning_rate_set_between_fits_counts() -> None:
+    model = regression()
+    model.fit(X, Y, verbose=0)
+    model.optimizer.learning_rate = 0.0
+    before = model.get_weights()
+    model.fit(X, Y, verbose=0)
+    assert same(before, model.get_weights())
+    model.optimizer.learning_rate = 0.1
+    model.fit(X, Y, verbose=0)
+    assert not same(before, model.get_weights())
+
+
+def test_a_schedule_put_in_the_place_of_a_learning_rate_counts() -> None:
+    model = regression()
+    model.fit(X, Y, verbose=0)
+    model.optimizer.learning_rate = keras.optimizers.schedules.PiecewiseConstantDecay([100], [0.0, 1.0])
+    before = model.get_weights()
+    model.fit(X, Y, verbose=0)
+    assert same(before, model.get_weights())
+
+
+def test_a_layer_frozen_after_compile_stays_as_it_is() -> None:
+    model = regression()
+    for step in ("before the first fit", "after it"):
+        model.layers[0].trainable = False
+        before = model.get_weights()
+        model.fit(X, Y, verbose=0)
+        changed = [not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)]
+        assert changed == [False, False, True, True], step
+        model.layers[0].trainable = True
+        model.compile("sgd", "mse")
+        model.fit(X, Y, verbose=0)
+
+
+def test_a_layer_that_thaws_needs_another_compile() -> None:
+    model = regression()
+    model.layers[0].trainable = False
+    model.fit(X, Y, verbose=0)
+    model.layers[0].trainable = True
+    with pytest.raises(ConfigError, match="(?s)Unknown variable: .*kernel.* recreate a new optimizer"):
+        model.fit(X, Y, verbose=0)
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    model.fit(X, Y, verbose=0)
+    assert not any(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("options", [{}, {"scale": False, "center": False}])
+def test_a_frozen_batch_normalization_works_as_at_inference(options: dict[str, Any]) -> None:
+    model = keras.Sequential([keras.Input((4,)), norm := layers.BatchNormalization(**options), layers.Dense(2)])
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    x = X + 3
+    model.fit(x, Y, verbose=0)
+    moved = norm.moving_mean.numpy()
+    assert np.any(moved != 0)
+    norm.trainable = False
+    assert model.fit(x, Y, verbose=0).history["loss"][0] == pytest.approx(model.evaluate(x, Y, verbose=0), rel=1e-5)
+    np.testing.assert_array_equal(norm.moving_mean, moved)
+
+
+def test_two_models_train_the_halves_of_a_shared_stack_in_turn() -> None:
+    generator = keras.Sequential([keras.Input((3,)), layers.Dense(4)], name="generator")
+    critic = keras.Sequential([keras.Input((4,)), layers.Dense(1)], name="critic")
+    critic.compile("sgd", "mse")
+    both = keras.Sequential([keras.Input((3,)), generator, critic])
+    both.compile("sgd", "mse")
+    for _ in range(2):
+        critic.trainable = True
+        before = [generator.get_weights(), critic.get_weights()]
+        critic.train_on_batch(X, np.ones((20, 1)))
+        assert [same(before[0], generator.get_weights()), same(before[1], critic.get_weights())] == [True, False]
+        critic.trainable = False
+        before = [generator.get_weights(), critic.get_weights()]
+        both.train_on_batch(X[:, :3], np.ones((20, 1)))
+        assert [same(before[0], generator.get_weights()), same(before[1], critic.get_weights())] == [False, True]
+
+
+def test_metrics_start_anew_in_every_epoch_evaluation_and_batch() -> None:
+    model = regression(keras.optimizers.SGD(0.0), metrics=["mae"])
+    first = model.fit(X, Y, epochs=2, batch_size=6, verbose=0).history
+    assert first["mae"][0] == pytest.approx(first["mae"][1], rel=1e-6)
+    assert model.evaluate(X, Y, verbose=0) == model.evaluate(X, Y, verbose=0)
+    for call in (model.train_on_batch, model.test_on_batch):
+        assert call(X[:5], Y[:5])[0] == pytest.approx(error(model)[:5].mean(), rel=1e-5)
+    model.reset_metrics()
+    assert model.get_metrics_result() == {"loss": 0.0, "mae": 0.0}
+
+
+def test_moving_averages_of_the_weights_replace_them_when_fit_ends() -> None:
+    model = regression(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5))
+    model.fit(X, Y, batch_size=10, shuffle=False, verbose=0)
+    for weight in model.trainable_weights:
+        np.testing.assert_array_equal(weight, model.optimizer.slot(weight, "average"))
+
+
+# -- tracing once ------------------------------------------------------------------------------------------------------
+
+
+def test_steps_are_traced_once_for_each_kind_of_batch() -> None:
+    calls = []
+
+    class Traced(keras.Layer):
+        def call(self, x: Any) -> Any:
+            calls.append(x.shape)
+            return x
+
+    model = keras.Sequential([keras.Input((None, 4)), Traced(), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    calls.clear()
+    x, y = np.zeros((10, 3, 4)), np.zeros((10, 3, 2))
+    for _ in range(2):
+        model.fit(x, y, batch_size=4, epochs=2, validation_data=(x, y), verbose=0)
+        model.evaluate(x, y, verbose=0)
+        model.predict(x, batch_size=3, verbose=0)
+    assert len(calls) == 3
+    model.predict(np.zeros((2, 5, 4)), verbose=0)
+    assert len(calls) == 4
+
+
+def test_an_attribute_changed_after_training_counts_after_another_compile() -> None:
+    model = classifier(drop := layers.Dropout(0.1))
+    model.fit(X, CLASSES, verbose=0)
+    drop.rate = 0.9
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    assert np.mean(model(X, training=True) != 0) > 0
+    before = model.evaluate(X, CLASSES, verbose=0)
+    assert model.fit(X, CLASSES, verbose=0).history["loss"][0] > before + 0.5
+
+
+def test_steps_for_many_kinds_of_batches_do_not_pile_up() -> None:
+    class Mean(keras.Layer):
+        def call(self, x: Any) -> Any:
+            return keras.ops.mean(x, axis=1)
+
+    model = keras.Sequential([keras.Input((None, 2)), Mean()])
+    for length in range(1, 90):
+        assert model.predict(np.ones((1, length, 2)), verbose=0).tolist() == [[1, 1]]
+    assert len(model._steps) == 64
+
+
+def test_a_rehearsal_finds_mistakes_and_runs_nothing() -> None:
+    model = regression(metrics=["mae"])
+    model.rehearse(X, Y)
+    assert model.get_metrics_result() == {"loss": 0.0, "mae": 0.0}
+    with pytest.raises(DataError, match="needs labels of the output's shape"):
+        model.rehearse(X, Y[:, :1].repeat(3, 1))
