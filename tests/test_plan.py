@@ -12,7 +12,8 @@ from seqc import layers, ops
 from seqc.backends.numpy import Plan
 from seqc.dims import symbol
 from seqc.errors import ShapeError
-from seqc.ir import Graph, input_value
+from seqc.ir import Array, Graph, Type, apply, input_value
+from seqc.ops.elementwise import Elementwise
 
 
 def test_an_error_while_running_names_the_layer() -> None:
@@ -29,6 +30,27 @@ def test_infinities_come_without_warnings() -> None:
         log, exp = plan.run([np.array([0, 1e9], "float32")])
     assert np.isneginf(log[0])
     assert np.isposinf(exp[1])
+
+
+def test_matrix_products_keep_to_one_thread_while_a_plan_runs() -> None:
+    from threadpoolctl import threadpool_info
+
+    seen: list[int] = []
+
+    class Look(Elementwise):
+        def infer(self, *types: Type) -> Type:
+            return types[0]
+
+        def eval(self, *arrays: Array) -> Array:
+            seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+            return arrays[0]
+
+    x = input_value("x", "float32", (symbol("batch"),))
+    before = threadpool_info()
+    Plan(Graph((x,), (apply(Look(), x),), ("y",))).run([np.ones(2, "float32")])
+    assert seen
+    assert set(seen) == {1}
+    assert threadpool_info() == before
 
 
 def test_an_input_that_is_missing_is_named() -> None:

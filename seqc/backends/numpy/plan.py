@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from seqc.backends.numpy.threads import one_blas_thread
 from seqc.errors import SeqcError, ShapeError
 from seqc.ir import Array, Constant, Graph, Input, Value
 
@@ -50,7 +51,7 @@ class Plan:
         at_work: Instruction | None = None
         try:
             # What overflows or is not a number shows in the results; NumPy's warnings would name no layer.
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), one_blas_thread():
                 for i in self._instructions:
                     at_work = i
                     slots[i.result] = i.function(*[slots[o] for o in i.operands])
