@@ -105,3 +105,10 @@ def test_validation_data_is_a_pair() -> None:
 
 def test_a_variable_shows_its_numbers() -> None:
     assert "0.01" in repr(keras.optimizers.SGD(0.01).learning_rate)
+
+
+def test_a_repeated_vector_is_repeated_along_time_at_once(tmp_path: Path) -> None:
+    layer = layers.LSTM(3, return_sequences=True)
+    model = keras.Sequential([keras.Input((4,)), layers.RepeatVector(5), layer])
+    receipt = model.export(tmp_path / "model.onnx")
+    assert receipt.nodes.get("Transpose", 0) == 1  # the one that brings the result back to batch first

@@ -8,7 +8,7 @@ from seqc.ops._common import broadcast_shapes
 from seqc.ops.elementwise import Elementwise
 from seqc.ops.gather import Gather
 from seqc.ops.onnx_rnn import TakeSteps
-from seqc.ops.shape import BroadcastLike, Reshape, Squeeze, Transpose, Unsqueeze
+from seqc.ops.shape import BroadcastLike, Repeat, Reshape, Squeeze, Transpose, Unsqueeze
 from seqc.ops.slicing import Slice
 from seqc.passes._views import can_view, view
 
@@ -63,6 +63,11 @@ def _simpler_transpose(value: Value, perm: tuple[int, ...]) -> Value | None:
         if perm[rank:] == tuple(range(rank, len(perm))):
             moved = build(Transpose(perm[:rank]), (ids,), value.scope)
             return build(source.op, (table, moved), source.scope)
+    if isinstance(source.op, Repeat):
+        repeated = source.op.axis
+        if [p for p in perm if p != repeated] == [p for p in range(len(perm)) if p != repeated]:
+            again = Repeat(perm.index(repeated), source.op.count)  # repeated where it is wanted instead of moved there
+            return build(again, source.inputs, source.scope)
     moved_axes = [p for p in perm if source.type.shape[p] != 1]
     if moved_axes == sorted(moved_axes) and can_view(source.type, value.type.shape):
         return view(source, value.type.shape)
