@@ -37,7 +37,14 @@ def main() -> None:
     text = report(measure(frameworks, options.rounds), list(frameworks), options.rounds)
     print(text)
     if options.write:
-        (HERE / "RESULTS.md").write_text(text + "\n", encoding="utf-8")
+        write(HERE / "RESULTS.md", text)
+
+
+def write(path: Path, text: str) -> None:
+    """Replaces the table; what stands from the heading "Notes" on is kept."""
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
+    _, heading, notes = old.partition("\n## Notes\n")
+    path.write_text(f"{text}\n{heading}{notes}", encoding="utf-8")
 
 
 def measure(frameworks: dict[str, str], rounds: int) -> Results:

@@ -10,8 +10,8 @@ from typing import Any
 def one_blas_thread() -> AbstractContextManager[Any]:
     """Keeps matrix products to one thread meanwhile.
 
-    A graph of small and middle-sized layers gains a quarter from a second thread at best, and BLAS threads that wait for
-    each other beside other work make it five to ten times slower (benchmarks/RESULTS.md).
+    A graph of small and middle-sized layers gains a quarter from a second thread at best, and BLAS threads that wait
+    for each other beside other work make it up to eight times slower (benchmarks/RESULTS.md).
     """
     limited: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
     return limited
