@@ -50,13 +50,14 @@ def write(path: Path, text: str) -> None:
 def measure(frameworks: dict[str, str], rounds: int) -> Results:
     """Returns the median of every figure by framework and workload."""
     runs: dict[tuple[str, str], list[dict[str, float]]] = {}
+    # Compiled modules are kept, as they are for a user from the second start on.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     for number in range(rounds):
         for name in WORKLOADS:
             for framework, interpreter in frameworks.items():
                 print(f"round {number + 1}/{rounds}: {name} on {framework}", file=sys.stderr)
-                done = subprocess.run(
-                    [interpreter, str(HERE / "worker.py"), framework, name], capture_output=True, text=True, cwd=HERE
-                )
+                command = [interpreter, str(HERE / "worker.py"), framework, name]
+                done = subprocess.run(command, capture_output=True, text=True, cwd=HERE, env=environment)
                 if done.returncode:
                     raise SystemExit(f"{framework} failed on {name}:\n{done.stderr}")
                 runs.setdefault((framework, name), []).append(json.loads(done.stdout.splitlines()[-1]))
