@@ -13,8 +13,9 @@ import h5py
 import numpy as np
 import pytest
 
-from seqc import serialization
+from seqc import layers, serialization
 from seqc.errors import SavingError
+from seqc.sequential import Sequential
 from seqc.serialization import is_object
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
@@ -95,3 +96,19 @@ def assert_same_weights(one: Any, other: Any) -> None:
     assert [v.path for v in one.weights] == [v.path for v in other.weights]
     for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def small_model():
+    """Returns two dense layers around a dropout, with weights that are the same every time."""
+    model = Sequential(
+        [
+            layers.Input((4,)),
+            layers.Dense(3, activation="relu", name="first"),
+            layers.Dropout(0.5),
+            layers.Dense(2, name="second"),
+        ],
+        name="small",
+    )
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+    return model

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 import seqc
-from keras_files import assert_same_weights, change_weights, members, read_arrays, read_config, write_members
+from keras_files import (
+    assert_same_weights,
+    change_weights,
+    members,
+    read_arrays,
+    read_config,
+    small_model,
+    write_members,
+)
 from seqc import layers
 from seqc.errors import NotBuiltError, SavingError, SeqcError
 from seqc.saving import load_model, load_weights, save_model, save_weights
@@ -17,18 +25,7 @@ from seqc.sequential import Sequential
 
 @pytest.fixture
 def model():
-    model = Sequential(
-        [
-            layers.Input((4,)),
-            layers.Dense(3, activation="relu", name="first"),
-            layers.Dropout(0.5),
-            layers.Dense(2, name="second"),
-        ],
-        name="small",
-    )
-    rng = np.random.default_rng(0)
-    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
-    return model
+    return small_model()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_files import assert_same_weights, change_config, change_weights, read_arrays, read_config
+from keras_files import assert_same_weights, change_config, change_weights, read_arrays, read_config, small_model
 from seqc import layers, saving
 from seqc.errors import SavingError
 from seqc.saving import load_model, save_model
@@ -19,18 +19,7 @@ from seqc.sequential import Sequential
 
 @pytest.fixture
 def model():
-    model = Sequential(
-        [
-            layers.Input((4,)),
-            layers.Dense(3, activation="relu", name="first"),
-            layers.Dropout(0.5),
-            layers.Dense(2, name="second"),
-        ],
-        name="small",
-    )
-    rng = np.random.default_rng(0)
-    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
-    return model
+    return small_model()
 
 
 @pytest.fixture
