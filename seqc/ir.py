@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Shape = tuple[Dim, ...]
+
+# How an operation may be cut along the batch; see `Op.spread`.
+Spread = Literal["each", "sum", "all"]
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,13 @@ class Op:
     `infer` checks operand types and gives the result's; `eval` computes with NumPy and keeps the dtype it is given;
     `vjp` gives the gradient as values; `lower` writes ONNX. Two hooks serve ops with no direct ONNX form or with an
     opinion on axis order: `decompose` rewrites to simpler values before lowering, `arrange` takes part in the layout
-    plan.
+    plan. `spread` tells the NumPy backend how to cut the op along the batch.
+
+    Attributes:
+        shape_only: positions of operands of which only the shape is read.
     """
+
+    shape_only: ClassVar[tuple[int, ...]] = ()
 
     def infer(self, *types: Any) -> Type | tuple[Type, ...]:
         raise NotImplementedError(f"{type(self).__name__}.infer")
@@ -97,6 +105,15 @@ class Op:
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         raise NoLoweringError(f"{self.name} cannot be expressed in ONNX.")
+
+    def spread(self, y: Value) -> Spread | tuple[Spread, ...]:
+        """Tells how `y = op(...)` may be computed for some samples at a time, one answer or one per result.
+
+        "each": every sample for itself, so that results for consecutive samples stand side by side along the batch
+        axis; "sum": results for parts of the batch add up to the result for all, which has no batch axis; "all": only
+        with all samples at once. Asked only where an operand has a batch axis, which may be any axis of it.
+        """
+        return "each"
 
     def decompose(self, y: Value, *xs: Any) -> Value | tuple[Value, ...] | None:
         """Returns what this op means in simpler ops when it is lowered, or None to keep it."""
