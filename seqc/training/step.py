@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqc.autodiff import gradients
-from seqc.backends.numpy import Plan
+from seqc.backends.numpy import Executor, NaiveExecutor, make_executor
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Array, Graph, Type, Value, input_value
 from seqc.ops.elementwise import cast
 from seqc.ops.reduce import count
-from seqc.passes import merge_duplicates
 from seqc.tracing import Trace, Variable, tracing
 
 if TYPE_CHECKING:
@@ -56,18 +55,12 @@ class Step:
     is_random: bool = False
 
     @cached_property
-    def plan(self) -> Plan:
-        return Plan(merge_duplicates(self.graph))
+    def executor(self) -> Executor | NaiveExecutor:
+        return make_executor(self.graph, self.reads, self.writes)
 
     def run(self, arrays: Sequence[Array], seed: int, step: int) -> Array:
         """Runs the step on arrays, keeps the new state, and returns the result."""
-        given = [*arrays, np.array(seed, np.int64), np.array(step, np.int64), *(v.array for v in self.reads)]
-        theirs = set(map(id, given))
-        result, *news = self.plan.run(given)
-        for variable, new in zip(self.writes, news, strict=True):
-            variable.replace(new.copy() if id(new) in theirs else new)
-        # A view would keep a whole activation alive, and what was given belongs to somebody else.
-        return result.copy() if result.base is not None or id(result) in theirs else result
+        return self.executor.run([*arrays, np.array(seed, np.int64), np.array(step, np.int64)])
 
 
 def train_step(model: Sequential, compiled: Compiled, signature: Signature) -> Step:
