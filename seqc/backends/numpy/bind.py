@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from seqc.backends.numpy.kernels import Call, Scratch, elementwise, find_kernel
+from seqc.backends.numpy.kernels import Call, Scratch, convolution, elementwise, find_kernel
 from seqc.ir import Array, Op
 from seqc.ops.elementwise import Elementwise
 from seqc.ops.random import RandomUniform
 
 # Each registers its kernels.
-FAMILIES = (elementwise,)
+FAMILIES = (convolution, elementwise)
 
 
 def bind(op: Op, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch, first: int = 0) -> Call:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from seqc import dims
@@ -14,7 +15,7 @@ from seqc.ops.nonlinear import Relu, ReluGrad
 from seqc.ops.pool import MaxPool, MaxPoolGrad
 from seqc.ops.reduce import ReduceMean, ReduceSum, count
 from seqc.ops.shape import Reshape, reshape, transpose
-from seqc.ops.slicing import concatenate, slice_axis
+from seqc.ops.slicing import concatenate, flip, slice_axis
 from seqc.passes import merge_duplicates
 from seqc.passes.bias import fuse_bias
 
@@ -127,7 +128,9 @@ def _rewritten(
         if with_ones:
             product = slice_axis(product, 0, 0, product.type.shape[0] - 1)  # type: ignore[operator]
         return _shaped(product, old.inputs[2].type)
-    return _convolution(op, new) if isinstance(op, Conv) else new
+    if isinstance(op, Conv):
+        return _convolution(op, new)
+    return _correlation(op, new) if _is_cheap_correlation(op, new) else new
 
 
 def _geometry(op: object) -> object:
@@ -200,6 +203,43 @@ def _convolution(op: Conv, v: Value) -> Value:
         return apply(MatMul(), rows, matrix)
     flat = apply(MatMul(), transpose(rows), matrix)
     return apply(Reshape((-1, *dims.known(v.type.shape[1:]))), flat)
+
+
+# What copying a patch's element costs, and adding one where it came from, in nanoseconds; and a billion products.
+COPIED, ADDED, BILLION = 0.15, 0.35, 80.0
+
+
+def _is_cheap_correlation(op: ConvInputGrad, v: Value) -> bool:
+    """Tells whether an input's gradient is cheaper as a convolution of the output's than by adding up what it sends.
+
+    The first has as many rows as the input, the second as many as the output; patches are of one or of the other.
+    """
+    g, w, like = (x.type for x in v.inputs)
+    if set(op.strides) != {1} or any(a < 0 or b < 0 for a, b in _turned_pads(op, like, w)):
+        return False
+    *window, channels, filters = dims.known(w.shape)
+    taps = math.prod(window)
+    product = 2 * taps * channels * filters / BILLION
+    inner, outer = math.prod(dims.known(g.shape[1:-1])), math.prod(dims.known(like.shape[1:-1]))
+    return outer * (taps * filters * COPIED + product) < inner * (taps * channels * ADDED + product)
+
+
+def _turned_pads(op: ConvInputGrad, like: Type, w: Type) -> tuple[tuple[int, int], ...]:
+    window = op.window(dims.known(w.shape))
+    pads = window.pads(dims.known(like.shape[1:-1]))
+    return tuple((window.extent(i) - 1 - a, window.extent(i) - 1 - b) for i, (a, b) in enumerate(pads))
+
+
+def _correlation(op: ConvInputGrad, v: Value) -> Value:
+    """Returns an input's gradient as the convolution of the output's with the kernel turned around."""
+    g, w, like = v.inputs
+    rank = w.type.rank
+    turned = transpose(flip(w, tuple(range(rank - 2))), (*range(rank - 2), rank - 1, rank - 2))
+    *window, filters, channels = dims.known(turned.type.shape)
+    pads = _turned_pads(op, like.type, w.type)
+    rows = apply(Patches(tuple(window), op.strides, op.dilations or (1,) * (rank - 2), pads), g)
+    # Laid out in memory here, once, and not for every product.
+    return apply(MatMul(), rows, apply(Reshape((math.prod(window) * filters, channels)), turned))
 
 
 def _kernel_product(owner: Value, x: Value, g: Value, ones: bool) -> Value:

@@ -15,7 +15,8 @@ from seqc.batch import BATCH, batch_axis
 from seqc.ir import Array, Item, Type, Value
 
 # How much of the second-level cache a tile's arrays may take.
-CACHE_SHARE = 1.0
+import os
+CACHE_SHARE = float(os.environ.get("CS","1.0"))
 
 
 @dataclass(eq=False)

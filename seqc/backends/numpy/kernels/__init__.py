@@ -39,6 +39,18 @@ def kernel(*kinds: type[Op]) -> Callable[[Bind], Bind]:
     return register
 
 
+def in_turn(*calls: Call) -> Call:
+    """Returns a call that makes several, one after the other."""
+    if len(calls) == 1:
+        return calls[0]
+
+    def run() -> None:
+        for call in calls:
+            call()
+
+    return run
+
+
 def find_kernel(kind: type[Op]) -> Bind | None:
     """Returns how operations of a class are bound, or None where only `eval` knows."""
     return _KERNELS.get(kind)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc.backends.numpy.kernels import Call, Scratch, kernel
+from seqc.backends.numpy.kernels import Call, Scratch, in_turn, kernel
 from seqc.ir import Array
 from seqc.ops.arithmetic import Add, Div, Mul, Sub
 from seqc.ops.linalg import Gemm, MatMul
@@ -35,15 +35,7 @@ def with_vector(op: Any, outs: Sequence[Array | None], xs: Sequence[Array], scra
     if spread is None:
         return None
     rows, repeated, copied, result = spread
-    return _in_turn(partial(np.copyto, copied, b), partial(type(op).function, rows, repeated, result))
-
-
-def _in_turn(*calls: Call) -> Call:
-    def run() -> None:
-        for call in calls:
-            call()
-
-    return run
+    return in_turn(partial(np.copyto, copied, b), partial(type(op).function, rows, repeated, result))
 
 
 def _spread(a: Array, b: Array, out: Array, scratch: Scratch) -> tuple[Array, Array, Array, Array] | None:
@@ -72,7 +64,7 @@ def product(op: MatMul, outs: Sequence[Array | None], xs: Sequence[Array], scrat
         if not a.flags.c_contiguous:
             rows = scratch(a.shape, a.dtype)
             flat = partial(np.matmul, rows.reshape(-1, a.shape[-1]), b, out.reshape(-1, out.shape[-1]))
-            return _in_turn(partial(np.copyto, rows, a), flat)
+            return in_turn(partial(np.copyto, rows, a), flat)
         a, out = a.reshape(-1, a.shape[-1]), out.reshape(-1, out.shape[-1])
     return partial(np.matmul, a, b, out)
 
@@ -83,4 +75,4 @@ def product_and_sum(op: Gemm, outs: Sequence[Array | None], xs: Sequence[Array],
     a, b, bias = xs
     out = outs[0]
     assert out is not None
-    return _in_turn(partial(np.matmul, a, b, out), partial(np.add, out, bias, out))
+    return in_turn(partial(np.matmul, a, b, out), partial(np.add, out, bias, out))

@@ -1,0 +1,99 @@
+"""Convolution: patches as one strided copy, and what a window sent spread back to its places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from seqc.backends.numpy.kernels import Call, Scratch, in_turn, kernel
+from seqc.backends.numpy.patches import Patches
+from seqc.ir import Array
+from seqc.ops._windows import Window
+from seqc.ops.conv import ConvInputGrad
+
+
+@kernel(Patches)
+def patches(op: Patches, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
+    """Copies what each window sees, in as long runs as there are."""
+    out, (x,) = outs[0], xs
+    assert out is not None
+    calls, padded = pad(op.window, x, scratch)
+    seen = op.window.patches(padded)
+    rank = len(op.size)
+    if op.taps_first:
+        order = (*range(rank + 1, 2 * rank + 2), *range(rank + 1))
+        seen = seen.transpose(order)
+        rows = out[: len(out) - op.ones] if op.ones else out
+        ones = out[-1:]
+    else:
+        rows = out[..., :-1] if op.ones else out
+        ones = out[..., -1:]
+    calls.append(partial(np.copyto, rows.reshape(seen.shape), seen))
+    if op.ones:
+        calls.append(partial(ones.fill, 1))
+    return in_turn(*calls)
+
+
+def pad(window: Window, x: Array, scratch: Scratch) -> tuple[list[Call], Array]:
+    """Returns the calls that write a channels-last array with zeros around it, and where it is then."""
+    pads = window.pads(x.shape[1:-1])
+    if not any(a or b for a, b in pads):
+        return [], x
+    shape = (len(x), *(s + a + b for s, (a, b) in zip(x.shape[1:-1], pads, strict=True)), x.shape[-1])
+    padded = scratch(shape, x.dtype)
+    calls: list[Call] = []
+    inside = window.inside(x.shape[1:-1])
+    for axis, (before, after) in enumerate(pads, 1):
+        # Rims of later axes need only be as long as what earlier rims have left.
+        for rim in (slice(0, before), slice(shape[axis] - after, shape[axis])):
+            if rim.stop > rim.start:
+                calls.append(partial(padded[(*inside[:axis], rim)].fill, 0))
+    calls.append(partial(np.copyto, padded[inside], x))
+    return calls, padded
+
+
+@kernel(ConvInputGrad)
+def input_gradient(
+    op: ConvInputGrad, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch
+) -> Call | None:
+    """One product for all places of the window, each of which is then added where it came from."""
+    g, w, like = xs
+    out = outs[0]
+    if op.groups != 1 or op.first or out is None or not g.flags.c_contiguous:
+        return None
+    window = op.window(w.shape)
+    spatial, places = like.shape[1:-1], g.shape[1:-1]
+    sent = scratch((*g.shape[:-1], *window.size, like.shape[-1]), g.dtype)
+    matrix = w.reshape(-1, w.shape[-1]).T
+    calls: list[Call] = [
+        partial(np.matmul, g.reshape(-1, g.shape[-1]), matrix, sent.reshape(-1, matrix.shape[1])),
+        partial(out.fill, 0),
+    ]
+    for offset, source, target in tap_pairs(window, spatial, places):
+        at = out[(slice(None), *target)]
+        calls.append(partial(np.add, at, sent[(slice(None), *source, *offset)], at))
+    return in_turn(*calls)
+
+
+def tap_pairs(
+    window: Window, spatial: tuple[int, ...], places: tuple[int, ...]
+) -> list[tuple[tuple[int, ...], tuple[slice, ...], tuple[slice, ...]]]:
+    """Returns for each offset in the window the places whose element there is not padding, and those elements."""
+    pads = window.pads(spatial)
+    found = []
+    for offset in np.ndindex(*window.size):
+        source, target = [], []
+        for axis, o in enumerate(offset):
+            stride = window.strides[axis]
+            start = o * window.dilations[axis] - pads[axis][0]
+            low = max(0, -(start // stride))  # the first place whose element lies inside
+            high = min(places[axis], (spatial[axis] - 1 - start) // stride + 1)
+            if high <= low:
+                break
+            source.append(slice(low, high))
+            target.append(slice(start + low * stride, start + (high - 1) * stride + 1, stride))
+        else:
+            found.append((offset, tuple(source), tuple(target)))
+    return found

@@ -1,0 +1,103 @@
+"""What operations say about cutting them along the batch is true: parts computed on their own give the whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import op_checks
+from op_rows import OpSpec
+from op_specs import SPECS
+from seqc import dims, ir
+from seqc.backends.numpy.cut import cut_graph
+from seqc.batch import batch_axis
+from seqc.ops.random import RandomUniform
+
+SIZES = {"batch": 5, "time": 3, "height": 6, "width": 7}
+PARTS = ((0, 2), (2, 5))
+
+
+def with_batch(spec: OpSpec) -> bool:
+    return any(batch_axis(t) is not None for t in spec.types())
+
+
+ROWS = [spec for spec in SPECS if with_batch(spec)]
+
+
+def spreads_of(spec: OpSpec) -> tuple[str, ...]:
+    """How the executor would cut the op, one answer per result."""
+    value = ir.build(spec.op, tuple(spec.values()), "")
+    outputs = ir.items(value) if isinstance(value.result, tuple) else (value,)
+    cut = cut_graph(ir.Graph(value.inputs, outputs, tuple(map(str, range(len(outputs))))))
+    return cut.spreads.get(value, ("all",) * len(outputs))
+
+
+def part_of(t: ir.Type, array: np.ndarray, start: int, stop: int) -> np.ndarray:
+    axis = batch_axis(t)
+    if axis is None:
+        return array
+    each = array.shape[axis] // SIZES["batch"]
+    return array[(slice(None),) * axis + (slice(start * each, stop * each),)]
+
+
+def run(op: ir.Op, arrays: list[np.ndarray], first: int) -> tuple[Any, ...]:
+    if isinstance(op, RandomUniform):
+        return (op.eval_from(first * arrays[0][0].size, *arrays),)
+    return op_checks.evaluate(op, arrays)
+
+
+@pytest.mark.parametrize("spec", [s for s in ROWS if spreads_of(s)[0] not in ("all", "merge")], ids=str)
+def test_parts_of_the_batch_give_the_whole(spec: OpSpec, rng: np.random.Generator) -> None:
+    arrays = spec.arrays(rng, SIZES)
+    whole = op_checks.evaluate(spec.op, arrays)
+    pieces = [
+        run(spec.op, [part_of(t, a, *rows) for t, a in zip(spec.types(), arrays, strict=True)], rows[0])
+        for rows in PARTS
+    ]
+    inferred = spec.op.infer(*spec.types())
+    types = inferred if isinstance(inferred, tuple) else (inferred,)
+    for i, (spread, t) in enumerate(zip(spreads_of(spec), types, strict=True)):
+        parts = [piece[i] for piece in pieces]
+        if spread == "sum":
+            together = parts[0] + parts[1]
+        else:
+            axis = batch_axis(t)
+            assert axis is not None
+            together = np.concatenate(parts, axis)
+        np.testing.assert_allclose(together, whole[i], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("spec", [s for s in SPECS if s.op.shape_only], ids=str)
+def test_operands_that_only_give_a_shape_may_hold_any_numbers(spec: OpSpec, rng: np.random.Generator) -> None:
+    arrays = spec.arrays(rng, SIZES)
+    whole = op_checks.evaluate(spec.op, arrays)
+    for i in spec.op.shape_only:
+        arrays[i] = np.broadcast_to(np.zeros((), arrays[i].dtype), arrays[i].shape)
+    for a, b in zip(op_checks.evaluate(spec.op, arrays), whole, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_most_operations_are_cut() -> None:
+    kept_whole = {spec.op.name for spec in ROWS if spreads_of(spec)[0] == "all"}
+    cut = {spec.op.name for spec in ROWS if spreads_of(spec)[0] != "all"}
+    # Each of these has rows along other axes, or needs all samples by its nature.
+    assert kept_whole - cut == {"Count"}
+
+
+@pytest.mark.parametrize(
+    ("shape", "fits"),
+    [
+        ((dims.symbol("batch"), 3), True),
+        ((dims.symbol("batch") * 4, 3), True),
+        ((3, dims.symbol("batch")), True),
+        ((dims.symbol("batch") + 1, 3), False),
+        ((dims.symbol("batch") // 2, 3), False),
+        ((dims.symbol("batch"), dims.symbol("batch")), False),
+    ],
+)
+def test_only_axes_with_as_many_elements_for_each_sample_are_cut(shape: tuple[Any, ...], fits: bool) -> None:
+    from seqc.backends.numpy.cut import _divisible
+
+    assert _divisible(ir.Type("float32", shape)) is fits
