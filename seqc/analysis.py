@@ -58,8 +58,8 @@ _ELEMENTWISE = frozenset(
     """
     Abs Acos Add And Asin Atan BitwiseAnd BitwiseOr BitwiseXor Ceil Celu Clip Cos Cosh Div Elu Equal Erf Exp Floor
     Gelu Greater GreaterOrEqual HardSigmoid HardSwish IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min Mish
-    Mod Mul Neg Not Or PRelu Pow RandomUniform Reciprocal Relu Resample Resize Round Selu Shrink Sigmoid Sign Sin Sinh Softplus
-    Softsign Sqrt Sub Sum Tan Tanh ThresholdedRelu Upsample Where Xor
+    Mod Mul Neg Not Or PRelu Pow RandomUniform Reciprocal Relu Resample Resize Round Selu Shrink Sigmoid Sign Sin
+    Sinh Softplus Softsign Sqrt Sub Sum Tan Tanh ThresholdedRelu Upsample Where Xor
     """.split()  # noqa: SIM905
 )
 _GATES = {"LSTM": (4, 17), "GRU": (3, 14), "RNN": (1, 3)}
