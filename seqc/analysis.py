@@ -8,6 +8,7 @@ Counting rules, with a multiplication and the addition after it as two operation
 - LSTM, GRU and RNN with u units, f features and G = 4, 3 or 1 gates: per time step and direction 2 · G · u · (f + u)
   for the two products, and 17 u, 14 u or 3 u for biases, activations and the mixing of states.
 - Pooling: one per element of each window. Global pooling, reductions and ArgMax: one per element of the input.
+- Resize, Upsample and Resample: one per element of the result.
 - Softmax 5 per element, BatchNormalization 2 (a factor and an offset), the other normalizations 7.
 - Everything else that computes element by element, whatever it is: 1 per element of the result.
 - Moving, reshaping, casting, sorting and looking up elements: nothing.
@@ -57,8 +58,8 @@ _ELEMENTWISE = frozenset(
     """
     Abs Acos Add And Asin Atan BitwiseAnd BitwiseOr BitwiseXor Ceil Celu Clip Cos Cosh Div Elu Equal Erf Exp Floor
     Gelu Greater GreaterOrEqual HardSigmoid HardSwish IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min Mish
-    Mod Mul Neg Not Or PRelu Pow RandomUniform Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus
-    Softsign Sqrt Sub Sum Tan Tanh ThresholdedRelu Where Xor
+    Mod Mul Neg Not Or PRelu Pow RandomUniform Reciprocal Relu Resample Resize Round Selu Shrink Sigmoid Sign Sin
+    Sinh Softplus Softsign Sqrt Sub Sum Tan Tanh ThresholdedRelu Upsample Where Xor
     """.split()  # noqa: SIM905
 )
 _GATES = {"LSTM": (4, 17), "GRU": (3, 14), "RNN": (1, 3)}
@@ -182,8 +183,8 @@ def _flops(value: Value, sizes: Mapping[str, int]) -> int | None:
     except ShapeError:
         return None
     name = {"ConvInputGrad": "ConvTranspose", "SimpleRNN": "RNN"}.get(op.name, op.name)
-    if name == "ConvTranspose":
-        inputs = inputs[:2]  # the third only says what shape the result has
+    # Operands that only say what shape the result has count nothing.
+    inputs = [size for i, size in enumerate(inputs) if i not in op.shape_only]
     window = prod(op.size) if isinstance(op, MaxPool | AveragePool) else 1
     return count_flops(
         name, inputs, outputs, window=window, channels_last=True, elementwise=isinstance(op, Elementwise)

@@ -30,7 +30,7 @@ from op_rows import (
 from seqc import dims, ir
 from seqc.dims import Dim
 from seqc.ops.arithmetic import Abs, Add, Ceil, Clip, Div, Floor, Max, Min, Mod, Mul, Neg, Round, Sign, Sub
-from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad
+from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad, ConvTranspose
 from seqc.ops.elementwise import (
     And,
     Cast,
@@ -66,6 +66,7 @@ from seqc.ops.reduce import (
     ReduceSum,
     Softmax,
 )
+from seqc.ops.resize import Resample, ResampleGrad, Upsample
 from seqc.ops.rnn import LSTM, LSTMGrad
 from seqc.ops.shape import BroadcastLike, Repeat, Reshape, ReshapeLike, Squeeze, StayPut, Transpose, Unsqueeze
 from seqc.ops.slicing import Concat, Pad, Slice, SliceGrad
@@ -280,6 +281,49 @@ def _conv_rows() -> Iterator[OpSpec]:
     yield from _convolution("free-groups", free, (2, 3, 1, 4), groups=2, padding="same", strides=(2, 2))
 
 
+def _transposed_rows() -> Iterator[OpSpec]:
+    image, free = ("batch", 3, 4, 2), ("batch", "height", "width", 2)
+    kinds: dict[str, tuple[tuple[Dim | str, ...], tuple[int, ...], dict[str, Any]]] = {
+        "valid": (image, (3, 2, 4, 2), {"strides": (2, 3)}),
+        "one-step": (image, (2, 3, 3, 2), {"strides": (1, 1)}),
+        "cut": (image, (4, 3, 3, 2), {"strides": (2, 2), "padding": ((1, 0), (0, 1))}),
+        "longer": (image, (3, 2, 3, 2), {"strides": (2, 3), "padding": ((1, 1), (0, 0)), "extra": (1, 2)}),
+        "gaps": (image, (1, 2, 3, 2), {"strides": (3, 3), "extra": (2, 1)}),
+        "dilation": (image, (3, 2, 3, 2), {"strides": (1, 1), "dilations": (2, 3), "padding": ((1, 2), (0, 0))}),
+        "groups": (image, (3, 2, 3, 2), {"strides": (2, 1), "groups": 2}),
+        "free": (free, (3, 3, 3, 2), {"strides": (2, 2), "padding": ((1, 0), (1, 0))}),
+        "free-longer": (free, (2, 3, 3, 2), {"strides": (3, 2), "extra": (1, 1)}),
+        "1d": (("batch", 5, 2), (4, 3, 2), {"strides": (2,), "padding": ((1, 1),)}),
+        "1d-free-longer": (("batch", "time", 2), (2, 3, 2), {"strides": (3,), "extra": (1,)}),
+        "3d": (("batch", 2, 3, 2, 2), (2, 1, 3, 3, 2), {"strides": (2, 1, 2)}),
+    }
+    for note, (x, w, attributes) in kinds.items():
+        yield row(ConvTranspose(**attributes), real(*x), real(*w), note=note)
+    cut = ConvTranspose((2, 2), ((0, 1), (1, 0)))
+    yield row(cut, real(*image), real(3, 3, 4, 2), real(4), note="bias")
+    first = replace(cut, first=True, extra=(1, 0))
+    yield row(first, still("batch", 2, 3, 4), still(2, 4, 3, 3), still(4), note="channels-first")
+
+
+def _resize_rows() -> Iterator[OpSpec]:
+    image, free = ("batch", 3, 4, 2), ("batch", "height", "width", 2)
+    yield row(Upsample((1, 2, 3, 1)), real(*image))
+    yield row(Upsample((1, 1, 2, 1)), real(*free), note="free")
+    yield row(Upsample((1, 3, 1)), real("batch", "time", 2), note="1d")
+    yield row(Upsample((2, 1)), still("batch", 2), note="batch")
+    for kind in ("bilinear", "bicubic", "lanczos3", "lanczos5"):
+        yield row(Resample((2, 3), kind), real(*image), note=kind)
+        yield row(ResampleGrad((2, 3), kind), real("batch", 6, 12, 2), note=kind)
+    yield row(Resample((3, 1), "bilinear"), real("batch", 1, 5, 2), note="one-pixel")
+    for kind in ("bilinear", "bicubic"):
+        yield row(Resample((2, 4), kind), real(*free), note=f"free-{kind}")
+    for op, size in (
+        (Resample((2, 3), "bicubic", first=True), (3, 4)),
+        (ResampleGrad((2, 2), "bilinear", True), (4, 6)),
+    ):
+        yield row(op, still("batch", 2, *size), note="channels-first")
+
+
 def _pooling(note: str, x: tuple[Dim | str, ...], *attributes: Any) -> Iterator[OpSpec]:
     """Both poolings and their gradients."""
     image = real(*x)
@@ -367,6 +411,8 @@ SPECS: tuple[OpSpec, ...] = (
     *_normalize_rows(),
     *_random_rows(),
     *_conv_rows(),
+    *_transposed_rows(),
+    *_resize_rows(),
     *_pool_rows(),
     *_lstm_rows(),
 )

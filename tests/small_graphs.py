@@ -9,9 +9,10 @@ import numpy as np
 
 from seqc import dims, ir, ops
 from seqc.ir import Graph, Value, scope
-from seqc.ops.conv import Conv
+from seqc.ops.conv import Conv, ConvTranspose
 from seqc.ops.gather import Gather
 from seqc.ops.normalization import BatchNormalization
+from seqc.ops.resize import resample, upsample
 from seqc.ops.shape import flatten_batch
 
 BATCH, TIME, HEIGHT, WIDTH = (dims.symbol(n) for n in ("batch", "time", "height", "width"))
@@ -46,6 +47,13 @@ def conv(
         op = Conv(tuple(strides or [1] * len(kernel)), padding, (1,) * len(kernel), groups)
         y = ir.apply(op, x, w(f"{name}/kernel", *kernel, depth, filters))
         return y + w(f"{name}/bias", filters) if bias else y
+
+
+def transposed(w: Weights, name: str, x: Value, filters: int, kernel: Sequence[int] = (3, 3), groups: int = 1) -> Value:
+    """Twice as large, without a bias."""
+    with scope(name):
+        op = ConvTranspose((2,) * len(kernel), ((0, 1),) * len(kernel), (1,) * len(kernel), groups)
+        return ir.apply(op, x, w(f"{name}/kernel", *kernel, filters // groups, int(x.type.shape[-1])))  # type: ignore[arg-type]
 
 
 def batch_norm(w: Weights, name: str, x: Value) -> Value:
@@ -202,6 +210,21 @@ def decoder() -> Graph:
     return graph(x, named(ops.sigmoid, "sigmoid", conv(w, "conv_1", y, 1)))
 
 
+def growing() -> Graph:
+    """An image that a dense layer makes, and that grows by repeating, a transposed convolution and interpolating."""
+    w, x = Weights(), ir.input_value("code", "float32", (BATCH, 5))
+    y = named(ops.reshape, "reshape", dense(w, "dense", x, 2 * 3 * 4), (-1, 2, 3, 4))
+    y = named(upsample, "upsample", y, (2, 2))
+    y = named(ops.relu, "relu", batch_norm(w, "bn", transposed(w, "transposed", y, 3)))
+    return graph(x, named(resample, "resample", conv(w, "conv", y, 2, groups=1), (2, 1), "bilinear"))
+
+
+def growing_sequence() -> Graph:
+    w, x = Weights(), sequence(3)
+    y = named(ops.relu, "relu", transposed(w, "transposed", x, 4, (3,)))
+    return graph(x, conv(w, "conv", named(upsample, "upsample", y, (3,)), 2, (3,)))
+
+
 def residual() -> Graph:
     """Two paths that meet, and two outputs."""
     w, x = Weights(), image(6, 6, 2)
@@ -215,6 +238,7 @@ def residual() -> Graph:
 
 _ALL = (
     mlp, flat_cnn, flat_cnn_rgb, bn_cnn, depthwise_cnn, free_cnn, segmentation, sequence_cnn, lstm_stack,
-    bidirectional, text, masked_text, masked_sequences, recurrent_norm, decoder, residual,
+    bidirectional, text, masked_text, masked_sequences, recurrent_norm, decoder, growing,
+    growing_sequence, residual,
 )  # fmt: skip
 GRAPHS: dict[str, Callable[[], Graph]] = {f.__name__: f for f in _ALL}

@@ -42,7 +42,7 @@ def test_operations_counted_by_hand(op: str, inputs: Any, outputs: Any, options:
 
 def test_every_operation_of_a_forward_pass_has_a_rule() -> None:
     known = {*analysis._MOVES, *analysis._REDUCTIONS, *analysis._ELEMENTWISE, *analysis._PER_ELEMENT, *analysis._GATES}
-    known |= {"Conv", "ConvInputGrad", "MatMul", "Gemm", "MaxPool", "AveragePool"}
+    known |= {"Conv", "ConvInputGrad", "ConvTranspose", "MatMul", "Gemm", "MaxPool", "AveragePool"}
     ops = {type(spec.op): spec.op for spec in SPECS}
     without = {
         kind.__name__
@@ -60,6 +60,27 @@ MODELS = {
     "dense": ([layers.Dense(8, activation="gelu"), layers.Dense(3)], (5,)),
     "conv": (IMAGE, (8, 8, 1)),
     "conv1d": ([layers.Conv1D(4, 3, strides=2), layers.Flatten(), layers.Dense(2, activation="softmax")], (9, 2)),
+    "transposed": (
+        [
+            layers.Conv2DTranspose(3, 3, 2, "same", activation="relu"),
+            layers.SeparableConv2D(2, 3, padding="same"),
+            layers.UpSampling2D(2, interpolation="bilinear"),
+            layers.DepthwiseConv2D(2),
+            layers.GlobalMaxPooling2D(),
+        ],
+        (4, 5, 2),
+    ),
+    "pool1d": (
+        [
+            layers.ZeroPadding1D(1),
+            layers.UpSampling1D(3),
+            layers.Conv1DTranspose(3, 2, 2, use_bias=False),
+            layers.MaxPooling1D(2),
+            layers.AveragePooling1D(3),
+            layers.GlobalAveragePooling1D(),
+        ],
+        (9, 2),
+    ),
     "lstm": ([layers.LSTM(4), layers.Dense(2, activation="sigmoid")], (6, 3)),
 }
 

@@ -9,19 +9,19 @@ from seqc.ops import _conv_kernels as kernels
 from seqc.ops._windows import Window
 
 
-@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("groups", [1, 2, 4])
 @pytest.mark.parametrize("batch", [0, 1, 5])
 @pytest.mark.parametrize("tile_bytes", [1, 3000, 1 << 30], ids=["one sample", "some", "all"])
 def test_tiles_of_any_size_give_the_same(
     groups: int, batch: int, tile_bytes: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     window = Window((3, 2), (2, 1), (1, 2), "valid")
-    x, w = rng.normal(size=(batch, 9, 8, 4)), rng.normal(size=(3, 2, 4 // groups, 6))
-    out = (batch, 4, 6, 6)
+    x, w = rng.normal(size=(batch, 9, 8, 4)), rng.normal(size=(3, 2, 4 // groups, 8))
+    out = (batch, 4, 6, 8)
     g = rng.normal(size=out)
     expected = np.zeros(out)
     g_x, g_w = np.zeros_like(x), np.zeros_like(w)
-    depth, filters = 4 // groups, 6 // groups
+    depth, filters = 4 // groups, 8 // groups
     for n, i, j, f in np.ndindex(out):
         first = f // filters * depth
         for a, b, c in np.ndindex(3, 2, depth):

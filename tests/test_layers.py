@@ -31,6 +31,32 @@ EXAMPLES: list[tuple[str, dict[str, Any], tuple[int | None, ...], str]] = [
     ("Conv2D", {"filters": 4, "kernel_size": (3, 2), "strides": (2, 1), "groups": 2, "padding": "same"},
      (None, 8, 8, 2), "float32"),
     ("Conv2D", {"filters": 2, "kernel_size": 3, "data_format": "channels_first"}, (None, 3, 8, 8), "float32"),
+    ("DepthwiseConv1D", {"kernel_size": 3, "depth_multiplier": 2, "activation": "relu"}, (None, None, 2), "float32"),
+    ("DepthwiseConv2D", {"kernel_size": (3, 2), "strides": 2, "padding": "same", "depth_multiplier": 2,
+                         "depthwise_regularizer": "l2"}, (None, None, 8, 2), "float32"),
+    ("SeparableConv1D", {"filters": 4, "kernel_size": 3, "dilation_rate": 2, "data_format": "channels_first"},
+     (None, 2, 8), "float32"),
+    ("SeparableConv2D", {"filters": 4, "kernel_size": 3, "padding": "same", "depth_multiplier": 2, "use_bias": False,
+                         "pointwise_constraint": "non_neg"}, (None, 7, 8, 2), "float32"),
+    ("Conv1DTranspose", {"filters": 4, "kernel_size": 3, "strides": 2, "output_padding": 1},
+     (None, None, 2), "float32"),
+    ("Conv2DTranspose", {"filters": 4, "kernel_size": (3, 4), "strides": (2, 3), "padding": "same"},
+     (None, None, 5, 2), "float32"),
+    ("Conv2DTranspose", {"filters": 4, "kernel_size": 2, "strides": 3, "data_format": "channels_first"},
+     (None, 2, None, 5), "float32"),
+    ("MaxPooling1D", {"strides": 1, "padding": "same"}, (None, None, 2), "float32"),
+    ("AveragePooling1D", {"pool_size": 3, "data_format": "channels_first"}, (None, 2, 7), "float32"),
+    ("GlobalAveragePooling1D", {"keepdims": True}, (None, None, 2), "float32"),
+    ("GlobalMaxPooling1D", {"data_format": "channels_first"}, (None, 2, None), "float32"),
+    ("GlobalMaxPooling2D", {"keepdims": True}, (None, None, 7, 2), "float32"),
+    ("UpSampling1D", {"size": 3}, (None, None, 2), "float32"),
+    ("UpSampling2D", {"size": (2, 3)}, (None, None, None, 2), "float32"),
+    ("UpSampling2D", {"size": 2, "interpolation": "bilinear", "data_format": "channels_first"},
+     (None, 2, None, 4), "float32"),
+    ("ZeroPadding1D", {"padding": (0, 2), "data_format": "channels_first"}, (None, 2, None), "float32"),
+    ("ZeroPadding2D", {"padding": ((1, 0), (2, 3))}, (None, None, 4, 2), "float32"),
+    ("Cropping1D", {"cropping": (0, 2)}, (None, None, 2), "float32"),
+    ("Cropping2D", {"cropping": ((1, 0), (0, 2)), "data_format": "channels_first"}, (None, 2, None, 5), "float32"),
     ("MaxPooling2D", {"pool_size": 3, "strides": 2, "padding": "same"}, (None, 7, 7, 2), "float32"),
     ("AveragePooling2D", {"pool_size": (2, 3), "data_format": "channels_first"}, (None, 2, 7, 7), "float32"),
     ("GlobalAveragePooling2D", {"keepdims": True}, (None, None, 7, 2), "float32"),
@@ -111,6 +137,13 @@ def test_aliases_are_the_classes_themselves() -> None:
     assert layers.AvgPool2D is layers.AveragePooling2D
     assert layers.GlobalAvgPool2D is layers.GlobalAveragePooling2D
     assert (layers.Convolution1D, layers.Convolution2D) == (layers.Conv1D, layers.Conv2D)
+    assert layers.Convolution1DTranspose is layers.Conv1DTranspose
+    assert layers.Convolution2DTranspose is layers.Conv2DTranspose
+    assert layers.SeparableConvolution1D is layers.SeparableConv1D
+    assert layers.SeparableConvolution2D is layers.SeparableConv2D
+    assert (layers.MaxPool1D, layers.AvgPool1D) == (layers.MaxPooling1D, layers.AveragePooling1D)
+    assert (layers.GlobalMaxPool1D, layers.GlobalMaxPool2D) == (layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D)
+    assert layers.GlobalAvgPool1D is layers.GlobalAveragePooling1D
 
 
 def test_input_takes_a_shape_or_a_batch_shape() -> None:

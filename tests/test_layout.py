@@ -36,7 +36,7 @@ SIZES = {"batch": 3, "time": 5, "height": 6, "width": 9}
 TRANSPOSES = {
     "mlp": 0, "flat_cnn": 0, "flat_cnn_rgb": 1, "bn_cnn": 1, "depthwise_cnn": 1, "free_cnn": 0, "segmentation": 2,
     "sequence_cnn": 1, "lstm_stack": 2, "bidirectional": 1, "text": 1, "masked_text": 1, "masked_sequences": 7,
-    "recurrent_norm": 2, "decoder": 0, "residual": 2,
+    "recurrent_norm": 2, "decoder": 0, "growing": 1, "growing_sequence": 2, "residual": 2,
 }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from seqc.passes import (
     decompose_ops,
     fold_batch_norm,
     fold_constants,
+    fold_padding,
     fuse_bias,
     join_masked_layers,
     merge_duplicates,
@@ -35,7 +36,7 @@ from seqc.passes import (
     run_passes,
     simplify_shapes,
 )
-from small_graphs import BATCH, GRAPHS, Weights, batch_norm, conv, dense, graph, image, look_up, lstm, named
+from small_graphs import BATCH, GRAPHS, Weights, batch_norm, conv, dense, graph, image, look_up, lstm, named, transposed
 
 SIZES = {"batch": 5, "time": 6, "height": 7, "width": 8}
 
@@ -98,13 +99,28 @@ def with_biases() -> Graph:
 
 
 def with_batch_norms() -> Graph:
-    """After a convolution with a bias, after a matrix product, after a product of higher rank, after an activation."""
+    """After a convolution with a bias, after a matrix product, after a product of higher rank, after an activation,
+    after transposed convolutions with and without groups.
+    """
     w, x = Weights(), image(4, 4, 2)
     y = batch_norm(w, "bn", conv(w, "conv", x, 3))
     y = batch_norm(w, "bn_1", dense(w, "per_pixel", y, 4))
     y = batch_norm(w, "bn_2", named(ops.relu, "relu", y))
+    y = batch_norm(w, "bn_4", transposed(w, "transposed", y, 2))
+    y = batch_norm(w, "bn_5", transposed(w, "grouped", y, 2, groups=2))
     y = named(ops.mean, "average", y, (1, 2))
     return graph(x, batch_norm(w, "bn_3", dense(w, "dense", y, 2, bias=False)))
+
+
+def with_padding() -> Graph:
+    """In front of convolutions that do not pad, pad already, and pad by their size; around channels; of ones."""
+    w, x = Weights(), image(8, 8, 2)
+    edges = ((0, 0), (1, 2), (0, 1), (0, 0))
+    y = conv(w, "conv", ops.pad(x, edges), 3, padding="valid")
+    y = conv(w, "conv_1", ops.pad(y, edges), 3, padding=((1, 0), (0, 1)))
+    y = conv(w, "conv_2", ops.pad(y, edges), 3, padding="same", strides=(2, 2))
+    y = conv(w, "conv_3", ops.pad(y, ((0, 0), (0, 0), (0, 0), (1, 0))), 3, padding="valid")
+    return graph(x, conv(w, "conv_4", ops.pad(y, edges, constant_values=1), 3, padding="valid"))
 
 
 def with_shapes() -> Graph:
@@ -128,6 +144,7 @@ CASES: dict[str, tuple[Callable[[], Graph], Pass]] = {
     "fold_constants": (with_constants, fold_constants),
     "merge_duplicates": (with_duplicates, merge_duplicates),
     "fuse_bias": (with_biases, fuse_bias),
+    "fold_padding": (with_padding, fold_padding),
     "fold_batch_norm": (lambda: fuse_bias(with_batch_norms()), fold_batch_norm),
     "simplify_shapes": (with_shapes, simplify_shapes),
     "join_masked_layers": (with_masks, join_masked_layers),
@@ -217,6 +234,12 @@ def test_folded_weights_keep_their_names() -> None:
     folded = run_passes(GRAPHS["bn_cnn"](), FOR_INFERENCE)
     labels = {v.op.label for v in folded.walk() if isinstance(v.op, ir.Constant)}
     assert {"conv/kernel", "bn/beta", "conv_1/kernel", "conv_1/bias", "dense/kernel", "dense/bias"} <= labels
+
+
+def test_padding_that_something_else_uses_stays() -> None:
+    w, x = Weights(), image(4, 4, 2)
+    y = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    assert "Pad" in ops_of(fold_padding(graph(x, conv(w, "conv", y, 3, padding="valid"), ops.relu(y))))
 
 
 def test_a_bias_is_not_fused_into_a_product_with_another_user() -> None:

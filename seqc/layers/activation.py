@@ -30,8 +30,8 @@ class ReLU(Layer):
         if max_value is not None and max_value < 0:
             raise ConfigError(f"max_value of a ReLU layer cannot be a negative value. Received: max_value={max_value}")
         self.max_value = max_value
-        self.negative_slope = _not_negative(negative_slope, "negative_slope", "ReLU")
-        self.threshold = _not_negative(threshold, "threshold", "ReLU")
+        self.negative_slope = _not_negative(negative_slope, "negative_slope")
+        self.threshold = _not_negative(threshold, "threshold")
         self.built = True
 
     def call(self, x: Any) -> Value:
@@ -51,7 +51,12 @@ class LeakyReLU(Layer):
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         slope = kwargs.pop("alpha", negative_slope)
         super().__init__(**kwargs)
-        self.negative_slope = _not_negative(slope, "negative_slope", "Leaky ReLU")
+        if slope is None or slope < 0:
+            raise ConfigError(
+                "The negative_slope value of a Leaky ReLU layer cannot be None or negative value. Expected a float. "
+                f"Received: negative_slope={slope}"
+            )
+        self.negative_slope = slope
         self.built = True
 
     def call(self, x: Any) -> Value:
@@ -78,7 +83,7 @@ class Softmax(Layer):
         return ops.where(mask, ops.softmax(ops.where(mask, value, -1e9), self.axis), 0.0)
 
 
-def _not_negative(value: float | None, name: str, layer: str) -> float:
+def _not_negative(value: float | None, name: str) -> float:
     if value is None or value < 0:
-        raise ConfigError(f"{name} of a {layer} layer cannot be None or a negative value. Received: {name}={value}")
+        raise ConfigError(f"{name} of a ReLU layer cannot be None or a negative value. Received: {name}={value}")
     return value

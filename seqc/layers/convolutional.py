@@ -1,20 +1,21 @@
-"""Convolution over one or two axes."""
+"""Convolution and its transpose over one or two axes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from seqc import activations, constraints, initializers, ops, regularizers
+from seqc import constraints, initializers, regularizers
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Type, Value
-from seqc.layers._common import KerasShape, as_tuple, data_format_name, first_from_last, image_hint, last_from_first
-from seqc.layers.base import Layer
+from seqc.ir import Value, as_value
+from seqc.layers._common import KerasShape, as_tuple
+from seqc.layers._convolution import Convolution, check_positive
 from seqc.ops._windows import Padding
+from seqc.ops.conv import convolve, convolve_back
 from seqc.serialization import known
 
 
-class _Conv(Layer):
+class _Conv(Convolution):
     """activation(cross-correlation of the input with a kernel + bias).
 
     Args:
@@ -28,7 +29,6 @@ class _Conv(Layer):
     Shapes: (batch, *space, channels) to (batch, *space, filters); kernel (*kernel_size, channels / groups, filters).
     """
 
-    rank: ClassVar[int]
     inert: ClassVar[dict[str, tuple[Any, ...]]] = {
         "lora_rank": (None,),
         "lora_alpha": (None,),
@@ -55,24 +55,27 @@ class _Conv(Layer):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.filters, self.groups, self.use_bias = filters, groups, use_bias
-        self.kernel_size = as_tuple(kernel_size, self.rank, "kernel_size")
-        self.strides = as_tuple(strides, self.rank, "strides")
-        self.dilation_rate = as_tuple(dilation_rate, self.rank, "dilation_rate")
-        self.padding = self._checked_padding(padding)
-        self.data_format = data_format_name(data_format)
-        self.activation = activations.get(activation)
+        super().__init__(
+            kernel_size=kernel_size,
+            strides=strides,
+            padding=padding,
+            data_format=data_format,
+            dilation_rate=dilation_rate,
+            activation=activation,
+            use_bias=use_bias,
+            bias_initializer=bias_initializer,
+            bias_regularizer=bias_regularizer,
+            bias_constraint=bias_constraint,
+            activity_regularizer=activity_regularizer,
+            **kwargs,
+        )
+        self.filters, self.groups = filters, groups
         self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
-        self.input_rank = self.rank + 2
         self._check_arguments()
 
-    def _checked_padding(self, padding: Any) -> Padding:
+    def checked_padding(self, padding: Any) -> Padding:
         allowed = ("valid", "same", "causal") if self.rank == 1 else ("valid", "same")
         if isinstance(padding, str):
             if padding.lower() in allowed:
@@ -86,11 +89,7 @@ class _Conv(Layer):
         )
 
     def _check_arguments(self) -> None:
-        if not isinstance(self.filters, int) or self.filters <= 0:
-            raise ConfigError(
-                "Invalid value for argument `filters`. Expected a strictly positive value. "
-                f"Received filters={self.filters}."
-            )
+        check_positive(self.filters, "filters")
         if not isinstance(self.groups, int) or self.groups <= 0:
             raise ConfigError(f"The number of groups must be a positive integer. Received: groups={self.groups}.")
         if self.filters % self.groups:
@@ -98,20 +97,10 @@ class _Conv(Layer):
                 "The number of filters must be evenly divisible by the number of groups. "
                 f"Received: groups={self.groups}, filters={self.filters}."
             )
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise ConfigError(
-                "`strides > 1` not supported in conjunction with `dilation_rate > 1`. "
-                f"Received: strides={self.strides} and dilation_rate={self.dilation_rate}"
-            )
+        self.refuse_dilated_steps()
 
     def build(self, input_shape: KerasShape) -> None:
-        axis = -1 if self.data_format == "channels_last" else 1
-        channels = input_shape[axis]
-        if channels is None:
-            raise ShapeError(
-                f"The number of input channels (axis {axis}) must be known to make the kernel; the input shape is "
-                f"{tuple(input_shape)}. Say it in the model's Input."
-            )
+        channels = self.input_channels(input_shape)
         if channels % self.groups:
             raise ShapeError(
                 "The number of input channels must be evenly divisible by the number of groups. Received "
@@ -125,37 +114,17 @@ class _Conv(Layer):
             constraint=self.kernel_constraint,
             name="kernel",
         )
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                (self.filters,),
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-                name="bias",
-            )
-        self._input_sizes = {axis: channels}
+        self.add_bias(self.filters)
 
-    def call(self, x: Any) -> Value:
-        value = ops.cast(x, self.dtype)
-        rank = value.type.rank
-        if self.data_format == "channels_first":
-            value = ops.transpose(value, last_from_first(rank))
-        y = ops.conv(value, self.kernel, self.strides, self._effective_padding(), dilation_rate=self.dilation_rate)
-        if self.bias is not None:
-            y = y + self.bias
-        if self.data_format == "channels_first":
-            y = ops.transpose(y, first_from_last(rank))
-        return self.activation(y)  # type: ignore[no-any-return]
+    def convolved(self, x: Value) -> Value:
+        padding = self._effective_padding()
+        return convolve(x, as_value(self.kernel), self.bias, self.strides, padding, self.dilation_rate)
 
     def _effective_padding(self) -> Padding:
         if self.padding != "causal":
             return self.padding
         # Every result sees its own step and earlier ones only.
         return (((self.kernel_size[0] - 1) * self.dilation_rate[0], 0),)
-
-    def input_hint(self, x: Type) -> str:
-        return image_hint(x.shape, self.rank)
 
 
 @known("layers")
@@ -167,4 +136,97 @@ class Conv1D(_Conv):
 @known("layers")
 class Conv2D(_Conv):
     __doc__ = _Conv.__doc__
+    rank = 2
+
+
+class _ConvTranspose(Convolution):
+    """activation(transposed convolution of the input with a kernel + bias): a convolution the other way round, which
+    makes images larger.
+
+    Args:
+        filters: channels of the result. kernel_size: the window, one number for all axes or one per axis.
+        strides: steps of the window in the result. padding: "valid" (all that the windows reach) or "same" (sizes times
+        strides). output_padding: how much longer than necessary the result is, below the strides; None leaves its size
+        to `padding`. data_format: "channels_last" or "channels_first". dilation_rate: distance of the window's
+        elements; only with strides of 1. activation, use_bias, and the initializers, regularizers and constraints as in
+        `Dense`.
+
+    Shapes: (batch, *space, channels) to (batch, *larger space, filters); kernel (*kernel_size, filters, channels).
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        padding: str = "valid",
+        output_padding: int | Sequence[int] | None = None,
+        data_format: str | None = None,
+        dilation_rate: int | Sequence[int] = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            kernel_size=kernel_size,
+            strides=strides,
+            padding=padding,
+            data_format=data_format,
+            dilation_rate=dilation_rate,
+            activation=activation,
+            use_bias=use_bias,
+            bias_initializer=bias_initializer,
+            bias_regularizer=bias_regularizer,
+            bias_constraint=bias_constraint,
+            activity_regularizer=activity_regularizer,
+            **kwargs,
+        )
+        self.filters = filters
+        self.output_padding = (
+            None if output_padding is None else as_tuple(output_padding, self.rank, "output_padding", smallest=0)
+        )
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        check_positive(filters, "filters")
+        self.refuse_dilated_steps()
+        for i, longer in enumerate(self.output_padding or ()):
+            if longer >= self.strides[i]:
+                raise ConfigError(
+                    "`output_padding` must be strictly less than `strides` for all dimensions. "
+                    f"At dimension {i}, `output_padding` is {longer} but `strides` is {self.strides[i]}. "
+                    f"Received: output_padding={self.output_padding}, strides={self.strides}"
+                )
+
+    def build(self, input_shape: KerasShape) -> None:
+        self.kernel = self.add_weight(
+            (*self.kernel_size, self.filters, self.input_channels(input_shape)),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+            name="kernel",
+        )
+        self.add_bias(self.filters)
+
+    def convolved(self, x: Value) -> Value:
+        kernel, padding = as_value(self.kernel), str(self.padding)
+        return convolve_back(x, kernel, self.bias, self.strides, padding, self.output_padding, self.dilation_rate)
+
+
+@known("layers")
+class Conv1DTranspose(_ConvTranspose):
+    __doc__ = _ConvTranspose.__doc__
+    rank = 1
+
+
+@known("layers")
+class Conv2DTranspose(_ConvTranspose):
+    __doc__ = _ConvTranspose.__doc__
     rank = 2

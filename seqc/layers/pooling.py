@@ -1,9 +1,9 @@
-"""Layers that summarize windows, or whole images, by their maximum or mean."""
+"""Layers that summarize windows, or all of a sequence or image, by their maximum or mean."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from seqc import ops
 from seqc.errors import ConfigError
@@ -13,16 +13,16 @@ from seqc.layers.base import Layer
 from seqc.serialization import known
 
 
-class _Pooling2D(Layer):
+class _Pooling(Layer):
     """Args:
-        pool_size: the window, one number or (height, width). strides: its steps, the window's size by default.
-        padding: "valid" (only whole windows) or "same" (as many results as steps fit; padding does not count).
+        pool_size: the window, one number for all axes or one per axis. strides: its steps, the window's size by
+        default. padding: "valid" (only whole windows) or "same" (as many results as steps fit; padding does not count).
         data_format: "channels_last" or "channels_first".
 
-    Shapes: (batch, height, width, channels) to the same with smaller height and width.
+    Shapes: (batch, *space, channels) to the same with less space.
     """
 
-    input_rank = 4
+    rank: ClassVar[int]
 
     def __init__(
         self,
@@ -34,10 +34,11 @@ class _Pooling2D(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
-        self.pool_size = as_tuple(pool_size, 2, "pool_size")
-        self.strides = self.pool_size if strides is None else as_tuple(strides, 2, "strides")
+        self.pool_size = as_tuple(pool_size, self.rank, "pool_size")
+        self.strides = self.pool_size if strides is None else as_tuple(strides, self.rank, "strides")
         self.padding = padding
         self.data_format = data_format_name(data_format)
+        self.input_rank = self.rank + 2
 
     def build(self, input_shape: KerasShape) -> None:
         if self.padding not in ("valid", "same"):
@@ -47,24 +48,23 @@ class _Pooling2D(Layer):
         value = as_value(x)
         if self.data_format == "channels_last":
             return self.pooled(value)
-        y = self.pooled(ops.transpose(value, last_from_first(4)))
-        return ops.transpose(y, first_from_last(4))
+        y = self.pooled(ops.transpose(value, last_from_first(value.type.rank)))
+        return ops.transpose(y, first_from_last(y.type.rank))
 
     def pooled(self, x: Value) -> Value:
         """Returns the result for channels-last data."""
         raise NotImplementedError
 
     def input_hint(self, x: Type) -> str:
-        return image_hint(x.shape)
+        return image_hint(x.shape, self.rank)
 
 
-@known("layers")
-class MaxPooling2D(_Pooling2D):
-    __doc__ = "The largest element of each window.\n\n    " + (_Pooling2D.__doc__ or "")
+class _MaxPooling(_Pooling):
+    __doc__: str | None = "The largest element of each window.\n\n    " + (_Pooling.__doc__ or "")
 
     def __init__(
         self,
-        pool_size: int | Sequence[int] = (2, 2),
+        pool_size: int | Sequence[int] = 2,
         strides: int | Sequence[int] | None = None,
         padding: str = "valid",
         data_format: str | None = None,
@@ -78,33 +78,100 @@ class MaxPooling2D(_Pooling2D):
 
 
 @known("layers")
-class AveragePooling2D(_Pooling2D):
-    __doc__ = "The mean of each window.\n\n    " + (_Pooling2D.__doc__ or "")
+class MaxPooling1D(_MaxPooling):
+    __doc__ = _MaxPooling.__doc__
+    rank = 1
+
+
+@known("layers")
+class MaxPooling2D(_MaxPooling):
+    __doc__ = _MaxPooling.__doc__
+    rank = 2
+
+
+class _AveragePooling(_Pooling):
+    __doc__: str | None = "The mean of each window.\n\n    " + (_Pooling.__doc__ or "")
 
     def pooled(self, x: Value) -> Value:
         return ops.average_pool(x, self.pool_size, self.strides, self.padding)
 
 
 @known("layers")
-class GlobalAveragePooling2D(Layer):
-    """The mean over height and width.
+class AveragePooling1D(_AveragePooling):
+    __doc__ = _AveragePooling.__doc__
+    rank = 1
 
-    Args:
-        data_format: "channels_last" or "channels_first". keepdims: keep both axes with size 1.
 
-    Shapes: (batch, height, width, channels) to (batch, channels).
+@known("layers")
+class AveragePooling2D(_AveragePooling):
+    __doc__ = _AveragePooling.__doc__
+    rank = 2
+
+
+class _GlobalPooling(Layer):
+    """Args:
+        data_format: "channels_last" or "channels_first". keepdims: keep the axes of space, with size 1.
+
+    Shapes: (batch, *space, channels) to (batch, channels).
     """
 
-    input_rank = 4
+    rank: ClassVar[int]
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.data_format, self.keepdims = data_format_name(data_format), keepdims
+        self.input_rank = self.rank + 2
         self.built = True
 
-    def call(self, x: Any) -> Value:
-        axes = (1, 2) if self.data_format == "channels_last" else (2, 3)
-        return ops.mean(x, axes, self.keepdims)
+    @property
+    def space(self) -> tuple[int, ...]:
+        """The axes that are summarized."""
+        first = 1 if self.data_format == "channels_last" else 2
+        return tuple(range(first, first + self.rank))
 
     def input_hint(self, x: Type) -> str:
-        return image_hint(x.shape)
+        return image_hint(x.shape, self.rank)
+
+
+class _GlobalMaxPooling(_GlobalPooling):
+    def call(self, x: Any) -> Value:
+        return ops.max(x, self.space, self.keepdims)
+
+
+@known("layers")
+class GlobalMaxPooling1D(_GlobalMaxPooling):
+    __doc__ = "The largest element over time.\n\n    " + (_GlobalPooling.__doc__ or "")
+    rank = 1
+
+
+@known("layers")
+class GlobalMaxPooling2D(_GlobalMaxPooling):
+    __doc__ = "The largest element over height and width.\n\n    " + (_GlobalPooling.__doc__ or "")
+    rank = 2
+
+
+@known("layers")
+class GlobalAveragePooling1D(_GlobalPooling):
+    __doc__ = "The mean over time; masked steps do not count.\n\n    " + (_GlobalPooling.__doc__ or "")
+    rank = 1
+    supports_masking = True
+
+    def call(self, x: Any, mask: Value | None = None) -> Value:
+        if mask is None:
+            return ops.mean(x, self.space, self.keepdims)
+        valid = ops.cast(ops.expand_dims(mask, 2 if self.data_format == "channels_last" else 1), "bool")
+        kept = ops.where(valid, x, 0)
+        steps = ops.sum(ops.cast(valid, kept.dtype), self.space, self.keepdims)
+        return ops.sum(kept, self.space, self.keepdims) / steps
+
+    def compute_mask(self, inputs: Any, mask: Value | None = None) -> Value | None:
+        return None
+
+
+@known("layers")
+class GlobalAveragePooling2D(_GlobalPooling):
+    __doc__ = "The mean over height and width.\n\n    " + (_GlobalPooling.__doc__ or "")
+    rank = 2
+
+    def call(self, x: Any) -> Value:
+        return ops.mean(x, self.space, self.keepdims)

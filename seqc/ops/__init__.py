@@ -78,7 +78,7 @@ from seqc.ops.elementwise import (
     where,
 )
 from seqc.ops.gather import one_hot, take
-from seqc.ops.images import average_pool, conv, depthwise_conv, max_pool
+from seqc.ops.images import average_pool, conv, conv_transpose, depthwise_conv, max_pool, separable_conv
 from seqc.ops.indexing import get_item
 from seqc.ops.indexing import take_block as slice
 from seqc.ops.linalg import matmul
@@ -163,6 +163,7 @@ __all__ = [
     "clip",
     "concatenate",
     "conv",
+    "conv_transpose",
     "convert_to_numpy",
     "convert_to_tensor",
     "cos",
@@ -252,6 +253,7 @@ __all__ = [
     "round",
     "rsqrt",
     "selu",
+    "separable_conv",
     "shape",
     "sigmoid",
     "sign",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -122,3 +122,27 @@ class Window:
             x.strides[-1],
         )
         return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
+
+
+def transposed_padding(
+    window: Window, output_padding: Sequence[int] | None
+) -> tuple[tuple[tuple[int, int], ...], tuple[int, ...]]:
+    """Returns what Keras cuts (before, after) off a transposed convolution, and how much it appends, for each axis.
+
+    `window.padding` is "valid" or "same"; without `output_padding`, "same" gives sizes times strides, and "valid" all
+    that the windows reach, but at least that.
+    """
+    cuts, extras = [], []
+    for i, step in enumerate(window.strides):
+        extent = window.extent(i)
+        wanted = None if output_padding is None else output_padding[i]
+        if window.padding == "valid":
+            before, after = 0, -(max(step - extent, 0) if wanted is None else wanted)
+        else:
+            # Keras pads the spread-out input by so much in all, and slides the window over it.
+            total = step + extent - 2 if wanted is None else extent + extent % 2 - 2 + wanted
+            left = min(total - total // 2, extent - 1)
+            before, after = extent - 1 - left, extent - 1 - (total - left)
+        cuts.append((before, max(after, 0)))
+        extras.append(max(-after, 0))
+    return tuple(cuts), tuple(extras)

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from seqc import dims
 from seqc.dims import Dim
 from seqc.errors import NoGradientError, NoLoweringError, ShapeError
-from seqc.ir import Array, Emitter, Op, Type, Value, apply
+from seqc.ir import Array, Emitter, Op, Spread, Type, Value, apply
 from seqc.layout import Arrangement, Layout, channels_first, natural
 from seqc.ops._common import check_count, check_float, check_same_dtype
 from seqc.ops._conv_kernels import correlate, input_gradient, kernel_gradient
 from seqc.ops._conv_onnx import emit_crop, emit_input_gradient, emit_kernel_gradient
-from seqc.ops._windows import Padding, Window
+from seqc.ops._windows import Padding, Window, transposed_padding
 from seqc.ops.reduce import ReduceSum
 
 
@@ -59,6 +59,14 @@ class _Convolution(Op):
             self, first=True, strides=(1, *self.strides), dilations=(1, *(self.dilations or (1,))), padding=pads
         )
 
+    def arranged(self, y: Value, count: int) -> Arrangement | None:
+        """Returns how the op works channels-first on an image, a kernel and perhaps a bias."""
+        if self.first:
+            return None
+        rank = y.type.rank
+        wants: tuple[Layout, ...] = (channels_first(rank), kernel_layout(rank), (0,))
+        return Arrangement(wants[:count], self.channels_first(), channels_first(rank))
+
     def last(self, x: Array) -> Array:
         """Returns an operand or kernel with its channels last."""
         return np.moveaxis(x, 1, -1) if self.first else x
@@ -69,26 +77,39 @@ class _Convolution(Op):
     def back(self, y: Array) -> Array:
         return np.ascontiguousarray(np.moveaxis(y, -1, 1)) if self.first else y
 
-    def check_kernel(self, x: Type, w: Type) -> tuple[Dim, Dim]:
-        """Checks operand ranks and channels; returns (channels, filters)."""
+    def check_ranks(self, x: Type, w: Type) -> tuple[Dim, int, int]:
+        """Checks kinds and ranks of operands; returns the channels of x, the kernel's depth and its filters."""
         check_float(self, x, w)
         check_same_dtype(self, x, w)
         rank = len(self.strides)
         if x.rank != rank + 2 or w.rank != rank + 2:
             raise ShapeError(f"{self.name} over {rank} axes needs rank-{rank + 2} input and kernel; got {x} and {w}.")
-        channels = x.shape[1] if self.first else x.shape[-1]
-        depth, filters = (w.shape[1], w.shape[0]) if self.first else (w.shape[-2], w.shape[-1])
-        if depth * self.groups != channels or not isinstance(filters, int) or filters % self.groups:
-            raise ShapeError(
-                f"{self.name} with groups={self.groups} cannot apply a kernel {list(w.shape)} to {channels} channels."
-            )
-        return channels, filters
+        depth, filters = dims.known((w.shape[1], w.shape[0]) if self.first else w.shape[-2:])
+        return x.shape[1] if self.first else x.shape[-1], depth, filters
+
+    def refuse_kernel(self, w: Type, channels: Dim) -> NoReturn:
+        raise ShapeError(
+            f"{self.name} with groups={self.groups} cannot apply a kernel {list(w.shape)} to {channels} channels."
+        )
+
+    def check_bias(self, bias: Sequence[Type], wanted: Type) -> None:
+        if len(bias) > 1 or any(b != wanted for b in bias):
+            raise ShapeError(f"{self.name} takes one bias {wanted}; got {', '.join(map(str, bias))}.")
 
     def out_shape(self, x: Type, w: Type) -> tuple[Dim, ...]:
         """Returns the shape of the convolution of x with the kernel w."""
-        _, filters = self.check_kernel(x, w)
+        channels, depth, filters = self.check_ranks(x, w)
+        if depth * self.groups != channels or filters % self.groups:
+            self.refuse_kernel(w, channels)
         sizes = self.window(dims.known(w.shape)).out_sizes(self.name, self.spatial(x.shape))
         return self.join(x.shape[0], sizes, filters)
+
+    def sent_back(self, g: Array, w: Array, shape: tuple[int, ...], window: Window) -> Array:
+        """Returns what each element of g sends through the kernel w to a tensor of `shape`; all channels-last."""
+        space = shape[1:-1]
+        padded = (s + a + b for s, (a, b) in zip(space, window.pads(space), strict=True))
+        whole = input_gradient(g, w, (shape[0], *padded, shape[-1]), window, self.groups)
+        return whole[window.inside(space)]
 
     def check_upstream(self, g: Type, x: Type, w: Type) -> None:
         """Checks that g is shaped like the convolution of x with the kernel w."""
@@ -108,9 +129,7 @@ class Conv(_Convolution):
     def infer(self, *types: Type) -> Type:
         x, w, *bias = types
         y = x.with_shape(self.out_shape(x, w))
-        filters = w.shape[0] if self.first else w.shape[-1]
-        if len(bias) > 1 or any(b != x.with_shape((filters,)) for b in bias):
-            raise ShapeError(f"{self.name} takes one bias {x.with_shape((filters,))}; got {', '.join(map(str, bias))}.")
+        self.check_bias(bias, x.with_shape((w.shape[0] if self.first else w.shape[-1],)))
         return y
 
     def eval(self, *arrays: Array) -> Any:
@@ -139,18 +158,13 @@ class Conv(_Convolution):
         return e.node("Conv", seen, *names[1:], **attributes)
 
     def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
-        if self.first:
-            return None
-        rank = y.type.rank
-        wants: tuple[Layout, ...] = (channels_first(rank), kernel_layout(rank), (0,))
-        return Arrangement(wants[: len(layouts)], self.channels_first(), channels_first(rank))
+        return self.arranged(y, len(layouts))
 
 
 class ConvInputGrad(_Convolution):
-    """Gradient of Conv with respect to its input: (gradient of the output, kernel, something of the input's shape).
+    """Gradient of Conv with respect to its input: (gradient of the output, kernel, something of the input's shape)."""
 
-    It is also the transposed convolution.
-    """
+    shape_only = (2,)
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 3)
@@ -160,11 +174,7 @@ class ConvInputGrad(_Convolution):
 
     def eval(self, *arrays: Array) -> Any:
         g, w, like = self.last(arrays[0]), self.kernel_last(arrays[1]), self.last(arrays[2])
-        window = self.window(arrays[1].shape)
-        pads = window.pads(like.shape[1:-1])
-        shape = (like.shape[0], *(s + a + b for s, (a, b) in zip(like.shape[1:-1], pads, strict=True)), like.shape[-1])
-        padded = input_gradient(g, w, shape, window, self.groups)
-        return self.back(padded[window.inside(like.shape[1:-1])])
+        return self.back(self.sent_back(g, w, like.shape, self.window(arrays[1].shape)))
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         upstream, w, _ = xs
@@ -194,12 +204,81 @@ class ConvInputGrad(_Convolution):
         return Arrangement((image, kernel_layout(y.type.rank), image), self.channels_first(), image)
 
 
+@dataclass(frozen=True, repr=False)
+class ConvTranspose(_Convolution):
+    """What each element of x sends through a kernel, plus an optional bias per channel of the result.
+
+    The kernel is that of the convolution which leads back: (*window, channels of the result / groups, channels of x).
+    `padding` is "valid" or how many elements are cut off (before, after) each axis; `extra` counts the elements that
+    are put at the end of each axis.
+    """
+
+    extra: tuple[int, ...] = ()
+
+    def infer(self, *types: Type) -> Type:
+        x, w, *bias = types
+        channels, depth, senders = self.check_ranks(x, w)
+        if senders != channels or senders % self.groups:
+            self.refuse_kernel(w, channels)
+        filters = depth * self.groups
+        self.check_bias(bias, x.with_shape((filters,)))
+        sizes = self.out_sizes(self.window(dims.known(w.shape)), self.spatial(x.shape))
+        return x.with_shape(self.join(x.shape[0], sizes, filters))
+
+    def out_sizes(self, window: Window, spatial: tuple[Dim, ...]) -> tuple[Dim, ...]:
+        """Returns the sizes of the result for those of x."""
+        sizes: list[Dim] = []
+        for i, (size, step) in enumerate(zip(spatial, self.strides, strict=True)):
+            before, after = self.padding[i] if isinstance(self.padding, tuple) else (0, 0)
+            sizes.append((size - 1) * step + (window.extent(i) - before - after + (self.extra[i] if self.extra else 0)))
+        if any(isinstance(d, int) and d < 1 for d in sizes):
+            raise ShapeError(f"{self!r} of {tuple(spatial)} with a window of {window.size} leaves nothing: {sizes}.")
+        return tuple(sizes)
+
+    def eval(self, *arrays: Array) -> Any:
+        x, w = self.last(arrays[0]), self.kernel_last(arrays[1])
+        window = self.window(arrays[1].shape)
+        sizes = dims.known(self.out_sizes(window, x.shape[1:-1]))
+        y = self.sent_back(x, w, (len(x), *sizes, w.shape[-2] * self.groups), window)
+        if len(arrays) == 3:
+            y += arrays[2]
+        return self.back(y)
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        x, w = xs[:2]
+        gx, gw = apply(Conv(**self.fields), g, w), apply(ConvKernelGrad(**self.fields), g, x, w)
+        if len(xs) == 2:
+            return gx, gw
+        return gx, gw, apply(ReduceSum(tuple(range(g.type.rank - 1))), g)
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        _need_first(self)
+        window = self.window(dims.known(y.inputs[1].type.shape))
+        attributes = {"kernel_shape": list(window.size), "group": self.groups, **window.onnx_attributes(window.size)}
+        if any(self.extra):
+            attributes["output_padding"] = list(self.extra)
+        return e.node("ConvTranspose", *names, **attributes)
+
+    def channels_first(self) -> ConvTranspose:
+        op = super().channels_first()
+        assert isinstance(op, ConvTranspose)
+        return replace(op, extra=(0,) * (len(op.strides) - len(self.strides)) + self.extra) if self.extra else op
+
+    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+        return self.arranged(y, len(layouts))
+
+
 class ConvKernelGrad(_Convolution):
     """Gradient of Conv with respect to its kernel: (input, gradient of the output, something of the kernel's shape).
 
     With `first`, the first two are channels-first; the kernel is not, and has one axis less than they where a height of
     one was put in.
     """
+
+    shape_only = (2,)
+
+    def spread(self, y: Value) -> Spread | tuple[Spread, ...]:
+        return "sum"
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 3)
@@ -237,6 +316,33 @@ class ConvKernelGrad(_Convolution):
         shape = dims.known(y.type.shape)
         window = replace(self, first=False).window(self.whole_kernel(shape))
         return emit_kernel_gradient(e, window, self.groups, x, g, (names[0], names[1]), shape)
+
+
+def convolve(
+    x: Value, w: Value, bias: Any, strides: Sequence[int], padding: Padding, dilations: Sequence[int] = ()
+) -> Value:
+    """Returns a channels-last convolution plus a bias, if it is not None; the kernel's depth tells the groups."""
+    channels, depth = x.type.shape[-1], w.type.shape[-2]
+    groups = channels // depth if isinstance(channels, int) and isinstance(depth, int) and depth else 1
+    op = Conv(tuple(strides), padding, tuple(dilations), groups)
+    return apply(op, x, w) if bias is None else apply(op, x, w, bias)
+
+
+def convolve_back(
+    x: Value,
+    w: Value,
+    bias: Any,
+    strides: Sequence[int],
+    padding: str,
+    output_padding: Sequence[int] | None = None,
+    dilations: Sequence[int] = (),
+) -> Value:
+    """Returns the channels-last transposed convolution as Keras sizes it, plus a bias if it is not None."""
+    size, steps = dims.known(w.type.shape[:-2]), tuple(strides)
+    spacing = tuple(dilations) or (1,) * len(size)
+    cuts, extra = transposed_padding(Window(size, steps, spacing, padding), output_padding)
+    op = ConvTranspose(steps, cuts, spacing, extra=extra)
+    return apply(op, x, w) if bias is None else apply(op, x, w, bias)
 
 
 def _need_first(op: _Convolution) -> None:

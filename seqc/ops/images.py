@@ -10,7 +10,7 @@ from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Value, apply, as_value
 from seqc.ops._common import as_float, as_operands
 from seqc.ops._windows import Padding
-from seqc.ops.conv import Conv
+from seqc.ops.conv import convolve, convolve_back
 from seqc.ops.pool import AveragePool, MaxPool
 from seqc.ops.rearrange import moveaxis
 from seqc.ops.shape import reshape
@@ -33,11 +33,35 @@ def conv(
     """
     x, w = as_operands(inputs, kernel)
     rank = x.type.rank - 2
-    last = _channels_last(x, data_format)
-    channels, depth = last.type.shape[-1], w.type.shape[-2]
-    groups = channels // depth if isinstance(channels, int) and isinstance(depth, int) and depth else 1
-    op = Conv(_per_axis(strides, rank), padding, _per_axis(dilation_rate, rank), groups)
-    return _restored(apply(op, last, w), data_format)
+    steps, spacing = _per_axis(strides, rank), _per_axis(dilation_rate, rank)
+    return _restored(convolve(_channels_last(x, data_format), w, None, steps, padding, spacing), data_format)
+
+
+def conv_transpose(
+    inputs: Any,
+    kernel: Any,
+    strides: int | Sequence[int] = 1,
+    padding: str = "valid",
+    output_padding: int | Sequence[int] | None = None,
+    data_format: str | None = None,
+    dilation_rate: int | Sequence[int] = 1,
+) -> Value:
+    """Returns the transposed convolution of a tensor with kernel (*window, filters, channels).
+
+    Args:
+        inputs: (batch, *space, channels), or (batch, channels, *space) where `data_format` is "channels_first".
+        strides, dilation_rate: one number per axis of space, or one for all. padding: "valid" or "same".
+        output_padding: how much longer the result is than without, below the stride; by default it is as long as "same"
+        or "valid" asks for: sizes times strides, or all that the windows reach.
+    """
+    x, w = as_operands(inputs, kernel)
+    rank = x.type.rank - 2
+    steps, spacing = _per_axis(strides, rank), _per_axis(dilation_rate, rank)
+    if padding not in ("valid", "same"):
+        raise ConfigError(f"The `padding` argument must be one of 'valid', 'same'. Received: padding={padding}")
+    longer = None if output_padding is None else _per_axis(output_padding, rank)
+    y = convolve_back(_channels_last(x, data_format), w, None, steps, padding, longer, spacing)
+    return _restored(y, data_format)
 
 
 def depthwise_conv(
@@ -49,9 +73,28 @@ def depthwise_conv(
     dilation_rate: int | Sequence[int] = 1,
 ) -> Value:
     """Returns the convolution of each channel on its own, with kernel (*window, channels, filters per channel)."""
+    return conv(inputs, channel_kernel(kernel), strides, padding, data_format, dilation_rate)
+
+
+def separable_conv(
+    inputs: Any,
+    depthwise_kernel: Any,
+    pointwise_kernel: Any,
+    strides: int | Sequence[int] = 1,
+    padding: Padding = "valid",
+    data_format: str | None = None,
+    dilation_rate: int | Sequence[int] = 1,
+) -> Value:
+    """Returns a depthwise convolution followed by one over single elements, with kernel (1, ..., channels, filters)."""
+    y = depthwise_conv(inputs, depthwise_kernel, strides, padding, data_format, dilation_rate)
+    return conv(y, pointwise_kernel, 1, "valid", data_format)
+
+
+def channel_kernel(kernel: Any) -> Value:
+    """Returns a kernel (*window, channels, filters per channel) as that of a convolution with a group per channel."""
     w = as_value(kernel)
     *window, channels, multiplier = dims.known(w.type.shape)
-    return conv(inputs, reshape(w, (*window, 1, channels * multiplier)), strides, padding, data_format, dilation_rate)
+    return reshape(w, (*window, 1, channels * multiplier))
 
 
 def max_pool(

@@ -165,6 +165,8 @@ class AveragePool(_Pool):
 class AveragePoolGrad(_Pool):
     """Spreads each window's gradient evenly over its real elements: (gradient of the output, input)."""
 
+    shape_only = (1,)
+
     def infer(self, *types: Type) -> Type:
         return types[1].with_dtype(types[0].dtype)
 

@@ -19,6 +19,7 @@ from seqc.passes.dropout import remove_dropout
 from seqc.passes.duplicates import merge_duplicates
 from seqc.passes.layout_plan import plan_layout
 from seqc.passes.masking import join_masked_layers
+from seqc.passes.padding import fold_padding
 from seqc.passes.precision import promote_floats
 from seqc.passes.shapes import simplify_shapes
 
@@ -29,6 +30,7 @@ FOR_INFERENCE: tuple[Pass, ...] = (
     decompose_ops,
     merge_duplicates,
     fold_constants,
+    fold_padding,
     fuse_bias,
     fold_batch_norm,
     simplify_shapes,
@@ -68,6 +70,7 @@ __all__ = [
     "decompose_ops",
     "fold_batch_norm",
     "fold_constants",
+    "fold_padding",
     "fuse_bias",
     "give_channels_first",
     "join_masked_layers",

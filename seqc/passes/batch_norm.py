@@ -8,7 +8,7 @@ import numpy as np
 
 from seqc.ir import Array, Constant, Graph, Op, Value, build, constant
 from seqc.ops.arithmetic import Add
-from seqc.ops.conv import Conv
+from seqc.ops.conv import Conv, ConvTranspose
 from seqc.ops.linalg import Gemm, MatMul
 from seqc.ops.normalization import BatchNormalization
 from seqc.passes._rewriting import count_uses, known_array, rewrite_pairs
@@ -16,7 +16,7 @@ from seqc.passes._rewriting import count_uses, known_array, rewrite_pairs
 
 @dataclass(frozen=True, eq=False)
 class _Product:
-    """x times a constant kernel whose last axis makes the channels, plus a constant bias."""
+    """x times a constant kernel, plus a constant bias."""
 
     op: Op
     x: Value
@@ -26,7 +26,8 @@ class _Product:
 
 
 def fold_batch_norm(graph: Graph) -> Graph:
-    """Returns the graph with BatchNormalization over channels folded into the Conv, MatMul or Gemm that feeds it.
+    """Returns the graph with BatchNormalization over channels folded into the Conv, ConvTranspose, MatMul or Gemm
+    that feeds it.
 
     Only backwards: folding into the next convolution would change what its padding means. The new weights are computed
     in float64. Needs constant weights and statistics, and a product that nothing else uses.
@@ -50,7 +51,11 @@ def fold_batch_norm(graph: Graph) -> Graph:
 
 def _product(value: Value) -> _Product | None:
     op, inputs = value.op, value.inputs
-    if isinstance(op, Conv | Gemm | MatMul) and not (isinstance(op, Conv) and op.first):
+    if isinstance(op, Conv | ConvTranspose) and op.first:
+        return None
+    if isinstance(op, ConvTranspose) and op.groups > 1:
+        return None  # its kernel's axes do not tell the channels of different groups apart
+    if isinstance(op, Conv | ConvTranspose | Gemm | MatMul):
         if any(known_array(v) is None for v in inputs[1:]) or inputs[1].type.rank < 2:
             return None
         if isinstance(op, MatMul) and inputs[1].type.rank != 2:
@@ -71,9 +76,11 @@ def _folded(norm: Value, p: _Product, statistics: list[Array]) -> Value:
     factor = scale / np.sqrt(variance + norm.op.epsilon)
     bias = 0.0 if p.bias is None else p.bias.op.eval().astype(np.float64)
     dtype = p.kernel.type.dtype
-    kernel = _weight(p.kernel, p.kernel.op.eval().astype(np.float64) * factor, dtype)
+    # A transposed convolution makes the channels of its kernel's last axis but one.
+    each = factor[:, None] if isinstance(p.op, ConvTranspose) else factor
+    kernel = _weight(p.kernel, p.kernel.op.eval().astype(np.float64) * each, dtype)
     shift = _weight(norm.inputs[2] if p.bias is None else p.bias, (bias - mean) * factor + offset, dtype)
-    if isinstance(p.op, Conv):
+    if isinstance(p.op, Conv | ConvTranspose):
         return build(p.op, (p.x, kernel, shift), p.scope)
     if p.x.type.rank == 2:
         return build(Gemm(), (p.x, kernel, shift), p.scope)

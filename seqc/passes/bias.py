@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from seqc.ir import Graph, Value, build
 from seqc.ops.arithmetic import Add
-from seqc.ops.conv import Conv
+from seqc.ops.conv import Conv, ConvTranspose
 from seqc.ops.linalg import Gemm, MatMul
 from seqc.passes._rewriting import count_uses, rewrite_pairs
 
 
 def fuse_bias(graph: Graph) -> Graph:
     """Returns the graph with Add(Conv(x, w), b) as Conv(x, w, b), and Add(MatMul(x, w), b) of matrices as Gemm.
+
+    ConvTranspose goes as Conv does.
 
     A product that something else uses too stays as it is.
     """
@@ -33,7 +35,7 @@ def fuse_bias(graph: Graph) -> Graph:
 def _fuse(product: Value, bias: Value, scope: str) -> Value | None:
     if len(product.inputs) != 2 or bias.type.shape != product.type.shape[-1:] or not product.type.is_float:
         return None
-    if isinstance(product.op, Conv) and not product.op.first:
+    if isinstance(product.op, Conv | ConvTranspose) and not product.op.first:
         return build(product.op, (*product.inputs, bias), scope)
     if isinstance(product.op, MatMul) and product.inputs[0].type.rank == product.inputs[1].type.rank == 2:
         return build(Gemm(), (*product.inputs, bias), scope)

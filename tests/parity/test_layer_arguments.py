@@ -56,4 +56,4 @@ def same(ours: Any, theirs: Any) -> bool:
     """A number stands for as many of it as there are axes."""
     if isinstance(theirs, list) and isinstance(ours, int):
         return set(theirs) == {ours}
-    return list(ours) == theirs if isinstance(ours, tuple) else ours == theirs
+    return bool(json.loads(json.dumps(ours)) == theirs)

@@ -76,6 +76,43 @@ def cnn1d() -> keras.Sequential:
     )
 
 
+def mobile() -> keras.Sequential:
+    return keras.Sequential(
+        [
+            keras.Input((9, 8, 2)),
+            layers.ZeroPadding2D(((0, 1), (0, 1))),
+            layers.SeparableConv2D(4, 3, strides=2, padding="same", depth_multiplier=2, activation="tanh"),
+            layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2, use_bias=False, depthwise_regularizer="l2"),
+            layers.BatchNormalization(),
+            layers.ReLU(6.0, negative_slope=0.1),
+            layers.Conv2DTranspose(3, 3, strides=2, padding="same", activation="softplus"),
+            layers.UpSampling2D((2, 1)),
+            layers.Conv2DTranspose(4, (2, 3), output_padding=(0, 1), strides=(1, 2)),
+            layers.LeakyReLU(),
+            layers.UpSampling2D(2, interpolation="bilinear"),
+            layers.Cropping2D(1),
+            layers.GlobalMaxPooling2D(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+def sequences() -> keras.Sequential:
+    return keras.Sequential(
+        [
+            keras.Input((12, 3)),
+            layers.SeparableConv1D(4, 3, padding="same", dilation_rate=2, activation="tanh"),
+            layers.MaxPooling1D(3, strides=2, padding="same"),
+            layers.DepthwiseConv1D(2, depth_multiplier=2),
+            layers.UpSampling1D(2),
+            layers.Conv1DTranspose(5, 4, strides=3, padding="same", activation="softsign"),
+            layers.AveragePooling1D(3, strides=2, padding="same"),
+            layers.GlobalAveragePooling1D(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
 def embedding() -> keras.Sequential:
     return keras.Sequential(
         [
@@ -115,6 +152,20 @@ ROWS = [
         lambda rng, n: (rng.normal(size=(n, 12, 3)).astype("float32"), rng.integers(0, 2, (n, 1))),
         lambda: keras.optimizers.SGD(0.1),
         "binary_crossentropy",
+    ),
+    Row(
+        "mobile_adam",
+        mobile,
+        classes((9, 8, 2)),
+        lambda: keras.optimizers.Adam(0.01),
+        "sparse_categorical_crossentropy",
+    ),
+    Row(
+        "sequences_sgd",
+        sequences,
+        classes((12, 3)),
+        lambda: keras.optimizers.SGD(0.1, momentum=0.9),
+        "sparse_categorical_crossentropy",
     ),
     Row(
         "embedding_adam",

@@ -1,0 +1,115 @@
+"""What the convolution layers share: arguments about the window, the bias, and where the channels are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from seqc import activations, constraints, initializers, ops, regularizers
+from seqc.errors import ConfigError, ShapeError
+from seqc.ir import Type, Value
+from seqc.layers._common import KerasShape, as_tuple, data_format_name, first_from_last, image_hint, last_from_first
+from seqc.layers.base import Layer
+from seqc.ops._windows import Padding
+
+
+class Convolution(Layer):
+    """activation(what `convolved` gives).
+
+    A subclass makes its kernels in `build` and writes `convolved`, for channels-last data.
+    """
+
+    rank: ClassVar[int]
+    padding: Padding
+
+    def __init__(
+        self,
+        *,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int],
+        padding: Any,
+        data_format: str | None,
+        dilation_rate: int | Sequence[int],
+        activation: Any,
+        use_bias: bool,
+        bias_initializer: Any,
+        bias_regularizer: Any,
+        bias_constraint: Any,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.kernel_size = as_tuple(kernel_size, self.rank, "kernel_size")
+        self.strides = as_tuple(strides, self.rank, "strides")
+        self.dilation_rate = as_tuple(dilation_rate, self.rank, "dilation_rate")
+        self.padding = self.checked_padding(padding)
+        self.data_format = data_format_name(data_format)
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self.input_rank = self.rank + 2
+
+    def checked_padding(self, padding: Any) -> Padding:
+        """Returns the padding as the layer keeps it.
+
+        Raises:
+            ConfigError: the layer has none of that name.
+        """
+        if isinstance(padding, str) and padding.lower() in ("valid", "same"):
+            return padding.lower()
+        raise ConfigError(f"The `padding` argument must be one of {{'valid', 'same'}}. Received: {padding}")
+
+    def refuse_dilated_steps(self) -> None:
+        """Raises ConfigError where the window both steps and is spread apart."""
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ConfigError(
+                "`strides > 1` not supported in conjunction with `dilation_rate > 1`. "
+                f"Received: strides={self.strides} and dilation_rate={self.dilation_rate}"
+            )
+
+    def input_channels(self, input_shape: KerasShape) -> int:
+        """Returns the channels that the kernel is made for, and remembers them."""
+        axis = -1 if self.data_format == "channels_last" else 1
+        channels = input_shape[axis]
+        if channels is None:
+            raise ShapeError(
+                f"The number of input channels (axis {axis}) must be known to make the kernel; the input shape is "
+                f"{tuple(input_shape)}. Say it in the model's Input."
+            )
+        self._input_sizes = {axis: channels}
+        return channels
+
+    def add_bias(self, size: int) -> None:
+        """Makes the bias, or sets it to None where the layer has none."""
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (size,),
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+                name="bias",
+            )
+
+    def call(self, x: Any) -> Value:
+        value = ops.cast(x, self.dtype)
+        if self.data_format == "channels_last":
+            return self.activation(self.convolved(value))  # type: ignore[no-any-return]
+        y = self.convolved(ops.transpose(value, last_from_first(value.type.rank)))
+        return self.activation(ops.transpose(y, first_from_last(y.type.rank)))  # type: ignore[no-any-return]
+
+    def convolved(self, x: Value) -> Value:
+        """Returns the result before the activation, for channels-last data."""
+        raise NotImplementedError
+
+    def input_hint(self, x: Type) -> str:
+        return image_hint(x.shape, self.rank)
+
+
+def check_positive(value: Any, name: str) -> None:
+    """Raises ConfigError for a number of filters that is none."""
+    if not isinstance(value, int) or value <= 0:
+        raise ConfigError(
+            f"Invalid value for argument `{name}`. Expected a strictly positive value. Received {name}={value}."
+        )

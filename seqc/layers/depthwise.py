@@ -1,0 +1,192 @@
+"""Convolution of each channel on its own, alone or with a mixing of the channels after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from seqc import constraints, initializers, regularizers
+from seqc.ir import Value, as_value
+from seqc.layers._common import KerasShape
+from seqc.layers._convolution import Convolution, check_positive
+from seqc.ops.conv import convolve
+from seqc.ops.images import channel_kernel
+from seqc.serialization import known
+
+
+class _DepthwiseConv(Convolution):
+    """activation(each channel convolved with kernels of its own + bias).
+
+    Args:
+        kernel_size: the window, one number for all axes or one per axis. strides: its steps. padding: "valid" or
+        "same". depth_multiplier: kernels per channel; the results of one channel stand side by side.
+        data_format: "channels_last" or "channels_first". dilation_rate: distance of the window's elements. activation,
+        use_bias, and the initializers, regularizers and constraints as in `Dense`, those of the kernel named
+        `depthwise_...`.
+
+    Shapes: (batch, *space, channels) to (batch, *space, channels * depth_multiplier); kernel (*kernel_size, channels,
+    depth_multiplier).
+    """
+
+    def __init__(
+        self,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        padding: str = "valid",
+        depth_multiplier: int = 1,
+        data_format: str | None = None,
+        dilation_rate: int | Sequence[int] = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            kernel_size=kernel_size,
+            strides=strides,
+            padding=padding,
+            data_format=data_format,
+            dilation_rate=dilation_rate,
+            activation=activation,
+            use_bias=use_bias,
+            bias_initializer=bias_initializer,
+            bias_regularizer=bias_regularizer,
+            bias_constraint=bias_constraint,
+            activity_regularizer=activity_regularizer,
+            **kwargs,
+        )
+        check_positive(depth_multiplier, "depth_multiplier")
+        self.depth_multiplier = depth_multiplier
+        self.depthwise_initializer = initializers.get(depthwise_initializer)
+        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
+        self.depthwise_constraint = constraints.get(depthwise_constraint)
+
+    def build(self, input_shape: KerasShape) -> None:
+        channels = self.input_channels(input_shape)
+        self.kernel = self.add_weight(
+            (*self.kernel_size, channels, self.depth_multiplier),
+            self.depthwise_initializer,
+            regularizer=self.depthwise_regularizer,
+            constraint=self.depthwise_constraint,
+            name="kernel",
+        )
+        self.add_bias(channels * self.depth_multiplier)
+
+    def convolved(self, x: Value) -> Value:
+        kernel = channel_kernel(self.kernel)
+        return convolve(x, kernel, self.bias, self.strides, self.padding, self.dilation_rate)
+
+
+@known("layers")
+class DepthwiseConv1D(_DepthwiseConv):
+    __doc__ = _DepthwiseConv.__doc__
+    rank = 1
+
+
+@known("layers")
+class DepthwiseConv2D(_DepthwiseConv):
+    __doc__ = _DepthwiseConv.__doc__
+    rank = 2
+
+
+class _SeparableConv(Convolution):
+    """activation(each channel convolved on its own, then the channels mixed at each place + bias).
+
+    Args:
+        filters: channels of the result. kernel_size: the window, one number for all axes or one per axis.
+        strides: its steps. padding: "valid" or "same". data_format: "channels_last" or "channels_first".
+        dilation_rate: distance of the window's elements. depth_multiplier: kernels per channel. activation, use_bias,
+        and the initializers, regularizers and constraints as in `Dense`, those of the two kernels named `depthwise_...`
+        and `pointwise_...`.
+
+    Shapes: (batch, *space, channels) to (batch, *space, filters); kernels (*kernel_size, channels, depth_multiplier)
+    and (1, ..., channels * depth_multiplier, filters).
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: int | Sequence[int] = 1,
+        depth_multiplier: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        pointwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        pointwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        pointwise_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            kernel_size=kernel_size,
+            strides=strides,
+            padding=padding,
+            data_format=data_format,
+            dilation_rate=dilation_rate,
+            activation=activation,
+            use_bias=use_bias,
+            bias_initializer=bias_initializer,
+            bias_regularizer=bias_regularizer,
+            bias_constraint=bias_constraint,
+            activity_regularizer=activity_regularizer,
+            **kwargs,
+        )
+        check_positive(depth_multiplier, "depth_multiplier")
+        check_positive(filters, "filters")
+        self.filters, self.depth_multiplier = filters, depth_multiplier
+        self.depthwise_initializer = initializers.get(depthwise_initializer)
+        self.pointwise_initializer = initializers.get(pointwise_initializer)
+        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
+        self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
+        self.depthwise_constraint = constraints.get(depthwise_constraint)
+        self.pointwise_constraint = constraints.get(pointwise_constraint)
+
+    def build(self, input_shape: KerasShape) -> None:
+        channels = self.input_channels(input_shape)
+        self.depthwise_kernel = self.add_weight(
+            (*self.kernel_size, channels, self.depth_multiplier),
+            self.depthwise_initializer,
+            regularizer=self.depthwise_regularizer,
+            constraint=self.depthwise_constraint,
+            name="depthwise_kernel",
+        )
+        self.pointwise_kernel = self.add_weight(
+            (*(1,) * self.rank, channels * self.depth_multiplier, self.filters),
+            self.pointwise_initializer,
+            regularizer=self.pointwise_regularizer,
+            constraint=self.pointwise_constraint,
+            name="pointwise_kernel",
+        )
+        self.add_bias(self.filters)
+
+    def convolved(self, x: Value) -> Value:
+        kernel = channel_kernel(self.depthwise_kernel)
+        y = convolve(x, kernel, None, self.strides, self.padding, self.dilation_rate)
+        return convolve(y, as_value(self.pointwise_kernel), self.bias, (1,) * self.rank, "valid")
+
+
+@known("layers")
+class SeparableConv1D(_SeparableConv):
+    __doc__ = _SeparableConv.__doc__
+    rank = 1
+
+
+@known("layers")
+class SeparableConv2D(_SeparableConv):
+    __doc__ = _SeparableConv.__doc__
+    rank = 2

@@ -1,0 +1,216 @@
+"""Making images larger by whole factors: repeating their elements, or interpolating between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from seqc import dims
+from seqc.errors import NoGradientError, NoLoweringError, ShapeError
+from seqc.ir import Array, Emitter, Op, Type, Value, apply
+from seqc.layout import Arrangement, Layout, Merged, axis_of, channels_first, is_natural
+from seqc.ops._common import as_float, check_count, check_float
+from seqc.ops.pool import AveragePool
+
+
+@dataclass(frozen=True, repr=False)
+class Upsample(Op):
+    """Repeats every element factors[i] times along axis i."""
+
+    factors: tuple[int, ...]
+
+    def infer(self, *types: Type) -> Type:
+        check_count(self, types, 1)
+        (x,) = types
+        if len(self.factors) != x.rank:
+            raise ShapeError(f"Upsample needs one factor per axis of {x}; got {self.factors}.")
+        return x.with_shape(d * f for d, f in zip(x.shape, self.factors, strict=True))
+
+    def eval(self, *arrays: Array) -> Any:
+        (x,) = arrays
+        # Each axis that grows gets an axis for its copies behind it; one pass then writes them all.
+        single = [n for d, f in zip(x.shape, self.factors, strict=True) for n in ((d,) if f == 1 else (d, 1))]
+        copies = [n for d, f in zip(x.shape, self.factors, strict=True) for n in ((d,) if f == 1 else (d, f))]
+        shape = [d * f for d, f in zip(x.shape, self.factors, strict=True)]
+        return np.broadcast_to(x.reshape(single), copies).reshape(shape)
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        batch, *size, channels = self.factors
+        if not size or batch != 1 or channels != 1:
+            raise NoGradientError(f"{self!r} has a gradient only along the axes between the first and the last.")
+        window = tuple(size)
+        return (apply(AveragePool(window, window), g) * float(prod(window)),)
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        return emit_resize(e, names[0], self.factors, mode="nearest", where="asymmetric", nearest_mode="floor")
+
+    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+        (layout,) = layouts
+        batch, *size, channels = self.factors
+        if size and batch == channels == 1 and is_natural(layout):
+            # Measured in onnxruntime: a Resize of the last two axes takes a fifth of the time of one before channels.
+            layout = channels_first(len(layout))
+        if any(isinstance(a, Merged) for a in layout):
+            return None
+        factors = tuple(1 if a is None else self.factors[axis_of(a) or 0] for a in layout)
+        return Arrangement((layout,), Upsample(factors), layout)
+
+
+@dataclass(frozen=True, repr=False)
+class Resample(Op):
+    """An image (batch, *space, channels) larger by whole `factors`, interpolated between the centers of its elements.
+
+    `kind` is "bilinear", "bicubic" (Keys's, a = -0.5), "lanczos3" or "lanczos5"; at the borders the weights of the
+    elements that exist are scaled up to one.
+    """
+
+    factors: tuple[int, ...]
+    kind: str
+    first: bool = False  # channels-first operand
+
+    def infer(self, *types: Type) -> Type:
+        check_count(self, types, 1)
+        check_float(self, *types)
+        (x,) = types
+        if x.rank != len(self.factors) + 2:
+            raise ShapeError(f"Resample by {self.factors} needs a rank-{len(self.factors) + 2} input; got {x}.")
+        return x.with_shape(self.resized(x.shape))
+
+    def resized(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        factors = (1, 1, *self.factors) if self.first else (1, *self.factors, 1)
+        return tuple(d * f for d, f in zip(shape, factors, strict=True))
+
+    def space(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        return shape[2:] if self.first else shape[1:-1]
+
+    def matrices(self, small: tuple[int, ...], dtype: str) -> list[Array]:
+        """Returns, per axis of space, the weights (large, small) for an image of the given sizes."""
+        return [weights(n, f, self.kind, dtype) for n, f in zip(small, self.factors, strict=True)]
+
+    def eval(self, *arrays: Array) -> Any:
+        (x,) = arrays
+        return self.along(x, self.matrices(self.space(x.shape), x.dtype.name))
+
+    def along(self, x: Array, matrices: list[Array]) -> Array:
+        """Returns x with each axis of space multiplied by its matrix."""
+        for axis, w in enumerate(matrices, 2 if self.first else 1):
+            lead, trail = x.shape[:axis], x.shape[axis + 1 :]
+            x = (w @ x.reshape(prod(lead), x.shape[axis], prod(trail))).reshape(*lead, len(w), *trail)
+        return x
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        return (apply(ResampleGrad(self.factors, self.kind), g),)
+
+    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+        if self.first:
+            return None
+        image = channels_first(y.type.rank)
+        op = replace(self, first=True)
+        if len(self.factors) == 1:
+            op = replace(op, factors=(1, *self.factors))
+        return Arrangement((image,), op, image)
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        small = self.space(y.inputs[0].type.shape)
+        if not self.first:
+            raise NoLoweringError(f"{self.name} reaches ONNX channels-first: plan the layout before lowering.")
+        scales = (1, 1, *self.factors)
+        if self.kind == "bilinear":
+            return emit_resize(e, names[0], scales, mode="linear", where="half_pixel")
+        if self.kind == "bicubic":
+            keys = {"cubic_coeff_a": -0.5, "exclude_outside": 1}
+            return emit_resize(e, names[0], scales, mode="cubic", where="half_pixel", **keys)
+        return self.emit_products(e, names[0], self.matrices(self.fixed(small), y.type.dtype))
+
+    def fixed(self, space: tuple[Any, ...]) -> tuple[int, ...]:
+        if not dims.is_known(space):
+            raise NoLoweringError(
+                f"{self.name} with {self.kind} interpolation of an image of {', '.join(map(str, space))} needs fixed "
+                "sizes in ONNX. Say them in the model's Input, or use another interpolation."
+            )
+        return dims.known(space)
+
+    def emit_products(self, e: Emitter, x: str, matrices: list[Array]) -> str:
+        """Writes the products with the last two axes of a channels-first image."""
+        if len(matrices) != 2:
+            raise NoLoweringError(f"{self.name} over {len(matrices)} axes cannot be expressed in ONNX.")
+        rows, columns = matrices
+        return e.node("MatMul", e.constant(rows), e.node("MatMul", x, e.constant(np.ascontiguousarray(columns.T))))
+
+
+class ResampleGrad(Resample):
+    """Gradient of Resample: each element of the large image goes to those it was interpolated from."""
+
+    def resized(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        factors = (1, 1, *self.factors) if self.first else (1, *self.factors, 1)
+        sizes = tuple(dims.exact_quotient(d, f) for d, f in zip(shape, factors, strict=True))
+        if None in sizes:
+            raise ShapeError(f"{self!r}: sizes {list(shape)} are no multiples of {self.factors}.")
+        return sizes
+
+    def eval(self, *arrays: Array) -> Any:
+        (g,) = arrays
+        return self.along(g, self.turned(dims.known(self.resized(g.shape)), g.dtype.name))
+
+    def turned(self, shape: tuple[int, ...], dtype: str) -> list[Array]:
+        return [np.ascontiguousarray(w.T) for w in self.matrices(self.space(shape), dtype)]
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        return (apply(Resample(self.factors, self.kind), g),)
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        small = self.fixed(self.space(y.type.shape))
+        return self.emit_products(e, names[0], self.turned((1, 1, *small), y.type.dtype))
+
+
+def emit_resize(e: Emitter, x: str, factors: Sequence[int], mode: str, where: str, **more: Any) -> str:
+    """Writes a Resize by whole factors, which says all that readers have different defaults for."""
+    scales = e.constant(np.array(factors, np.float32))
+    return e.node("Resize", x, "", scales, mode=mode, coordinate_transformation_mode=where, **more)
+
+
+def _triangle(x: Array) -> Array:
+    return np.where(x < 1, 1 - x, 0)
+
+
+def _keys(x: Array) -> Array:
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return np.where(x < 1, near, np.where(x < 2, far, 0))
+
+
+def _lanczos(radius: int) -> Callable[[Array], Array]:
+    return lambda x: np.where(x < radius, np.sinc(x) * np.sinc(x / radius), 0)
+
+
+KERNELS: dict[str, Callable[[Array], Array]] = {
+    "bilinear": _triangle,
+    "bicubic": _keys,
+    "lanczos3": _lanczos(3),
+    "lanczos5": _lanczos(5),
+}
+
+
+@lru_cache(maxsize=256)
+def weights(size: int, factor: int, kind: str, dtype: str) -> Array:
+    """Returns the matrix (size * factor, size) that interpolates an axis. The array is shared: read only."""
+    at = (np.arange(size * factor)[:, None] + 0.5) / factor - 0.5
+    found = KERNELS[kind](np.abs(at - np.arange(size)))
+    found = np.asarray(found / found.sum(1, keepdims=True), dtype)
+    found.flags.writeable = False
+    return found
+
+
+def upsample(x: Value, size: Sequence[int]) -> Value:
+    """Returns (batch, *space, channels) with every element repeated size[i] times along the i-th axis of space."""
+    return apply(Upsample((1, *size, 1)), x)
+
+
+def resample(x: Value, size: Sequence[int], kind: str) -> Value:
+    """Returns (batch, *space, channels) interpolated to size[i] times as many elements along the i-th axis of space."""
+    return apply(Resample(tuple(size), kind), as_float(x))

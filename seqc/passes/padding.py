@@ -1,0 +1,34 @@
+"""Leaving zero padding to the convolution after it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from seqc.ir import Graph, Value, build
+from seqc.ops.conv import Conv
+from seqc.ops.slicing import Pad
+from seqc.passes._rewriting import count_uses, rewrite_pairs
+
+
+def fold_padding(graph: Graph) -> Graph:
+    """Returns the graph with Conv(Pad(x)) as one Conv with more padding, where zeros are put around the image only.
+
+    A padded image that something else uses too stays as it is, and so does one whose convolution pads by its size.
+    """
+    uses = count_uses(graph)
+
+    def rule(old: Value, new: Value) -> Value | None:
+        op = new.op
+        if not isinstance(op, Conv) or op.first or op.padding == "same" or uses[old.inputs[0]] != 1:
+            return None
+        pad = new.inputs[0]
+        if not isinstance(pad.op, Pad) or pad.op.value != 0:
+            return None
+        batch, *space, channels = pad.op.pads
+        if batch != (0, 0) or channels != (0, 0):
+            return None
+        own = op.padding if isinstance(op.padding, tuple) else ((0, 0),) * len(space)
+        both = tuple((a + c, b + d) for (a, b), (c, d) in zip(own, space, strict=True))
+        return build(replace(op, padding=both), (pad.inputs[0], *new.inputs[1:]), new.scope)
+
+    return rewrite_pairs(graph, rule)
