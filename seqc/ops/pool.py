@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -164,6 +164,8 @@ class AveragePool(_Pool):
 
 class AveragePoolGrad(_Pool):
     """Spreads each window's gradient evenly over its real elements: (gradient of the output, input)."""
+
+    shape_only: ClassVar[tuple[int, ...]] = (1,)
 
     def infer(self, *types: Type) -> Type:
         return types[1].with_dtype(types[0].dtype)

@@ -42,3 +42,7 @@ def kernel(*kinds: type[Op]) -> Callable[[Bind], Bind]:
 def find_kernel(kind: type[Op]) -> Bind | None:
     """Returns how operations of a class are bound, or None where only `eval` knows."""
     return _KERNELS.get(kind)
+
+
+# They register themselves by the function above.
+from seqc.backends.numpy.kernels import pool  # noqa: E402, F401
