@@ -52,7 +52,7 @@ from seqc.ops.nonlinear import Elu, LeakyRelu, Relu, ReluGrad, Sigmoid, Softplus
 from seqc.ops.normalization import BatchNormalization, LayerNormalization
 from seqc.ops.onnx_rnn import OnnxLSTM, StepOrder, StepRows, TakeSteps
 from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad
-from seqc.ops.random import Dropout, RandomUniform
+from seqc.ops.random import Dropout, KeepMask, RandomUniform
 from seqc.ops.reduce import (
     ArgMax,
     ArgMin,
@@ -233,6 +233,7 @@ def _normalize_rows() -> Iterator[OpSpec]:
 def _random_rows() -> Iterator[OpSpec]:
     seed, step = (Operand((), between(0, 1 << 40), "int64") for _ in range(2))
     yield row(RandomUniform(3), still("batch", 3, 4), seed, step)
+    yield row(KeepMask(3, 0.3), still("batch", 3, 4), seed, step)
     yield row(Dropout(0.3), real("batch", 3, 4), still("batch", 3, 4, draw=unit))
     yield row(Dropout(0.3), real("batch", 3, 4), still("batch", 1, 4, draw=unit), note="broadcast")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,16 +16,38 @@ from seqc.ops.elementwise import cast
 
 # The multiplier of T. Mueller's 32-bit integer hash. It is below 2^31, so that a product with a 32-bit number fits the
 # int64 that ONNX computes in.
-_MULTIPLIER = 0x45D9F3B
+MULTIPLIER = 0x45D9F3B
 _WORD = 1 << 32
 _STREAM_STEP = 0x9E3779B1
 
 
-def _mix(x: Any) -> Any:
+def mix(x: Array) -> Array:
     """Hashes uint32 numbers."""
     for _ in range(2):
-        x = (x ^ (x >> np.uint32(16))) * np.uint32(_MULTIPLIER)
-    return x ^ (x >> np.uint32(16))
+        x = (x ^ (x >> np.uint32(16))) * np.uint32(MULTIPLIER)
+    hashed: Array = x ^ (x >> np.uint32(16))
+    return hashed
+
+
+def key_of(stream: int, seed: int, step: int) -> int:
+    """Returns the 32-bit number that tells apart the sequences of all streams, seeds and steps."""
+    # Multiplied, so that neither seeds and steps that swap places nor neighbouring seeds share a key.
+    key = _mix_one((seed * MULTIPLIER + step) % _WORD)
+    return _mix_one(key ^ stream * _STREAM_STEP % _WORD)
+
+
+def _mix_one(x: int) -> int:
+    """Hashes one number as `mix` does."""
+    for _ in range(2):
+        x = (x ^ x >> 16) * MULTIPLIER % _WORD
+    return x ^ x >> 16
+
+
+def hashes(stream: int, first: int, size: int, seed: Array, step: Array) -> Array:
+    """Returns the uint32 hashes of `size` positions from `first` on."""
+    key = np.uint32(key_of(stream, int(seed), int(step)))
+    # Two rounds with the key between them: neighbouring keys do not give shifted copies of one sequence.
+    return mix(mix(np.arange(first, first + size, dtype=np.uint32)) ^ key)
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,15 +73,9 @@ class RandomUniform(Op):
     def eval(self, *arrays: Array) -> Any:
         return self.eval_from(0, *arrays)
 
-    def eval_from(self, first: int, *arrays: Array) -> Any:
-        """Returns the numbers from the `first` on: those of a part of a larger tensor."""
-        like, seed, step = arrays
-        # Multiplied, so that neither seeds and steps that swap places nor neighbouring seeds share a key. In an array:
-        # scalars warn where words wrap.
-        key = _mix(np.array([(int(seed) % _WORD * _MULTIPLIER + int(step)) % _WORD], np.uint32))
-        key = _mix(key ^ np.uint32(self.stream * _STREAM_STEP % _WORD))
-        # Two rounds with the key between them: neighbouring keys do not give shifted copies of one sequence.
-        bits = _mix(_mix(np.arange(first, first + like.size, dtype=np.uint32)) ^ key)
+    def eval_from(self, first: int, like: Array, seed: Array, step: Array) -> Any:
+        """Returns the numbers at the positions from `first` on, as many as `like` has elements."""
+        bits = hashes(self.stream, first, like.size, seed, step)
         return ((bits >> np.uint32(8)).astype(like.dtype) * like.dtype.type(2.0**-24)).reshape(like.shape)
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
@@ -86,7 +103,7 @@ class RandomUniform(Op):
         return e.node("Reshape", e.node("Mul", e.node("Cast", bits, to=y.type.dtype), unit), shape)
 
 
-_NUMBERS = {"half": 1 << 16, "multiplier": _MULTIPLIER, "word": _WORD, "low": 1 << 8, "zero": 0, "one": 1}
+_NUMBERS = {"half": 1 << 16, "multiplier": MULTIPLIER, "word": _WORD, "low": 1 << 8, "zero": 0, "one": 1}
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,6 +114,11 @@ class Dropout(Op):
     """
 
     rate: float
+
+    @property
+    def scale(self) -> float:
+        """What the elements that stay are multiplied with."""
+        return 1 / (1 - self.rate)
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 2)
@@ -112,7 +134,7 @@ class Dropout(Op):
     def eval(self, *arrays: Array) -> Any:
         x, uniform = arrays
         kind = x.dtype.type
-        return x * ((uniform >= kind(self.rate)).astype(x.dtype) * kind(1 / (1 - self.rate)))
+        return x * ((uniform >= kind(self.rate)).astype(x.dtype) * kind(self.scale))
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return apply(self, g, xs[1]), None
@@ -120,4 +142,31 @@ class Dropout(Op):
     def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
         x, uniform = xs
         kept = cast(uniform >= scalar(self.rate, x), x.dtype)
-        return x * (kept * scalar(1 / (1 - self.rate), x))
+        return x * (kept * scalar(self.scale, x))
+
+
+@dataclass(frozen=True, repr=False)
+class KeepMask(RandomUniform):
+    """What Dropout multiplies with, by the numbers that RandomUniform draws: 0, or 1 / (1 - rate) where those are at
+    least `rate` (see `Dropout`).
+
+    The comparison is one of integers, so that the numbers themselves need not be made.
+    """
+
+    rate: float
+
+    @property
+    def scale(self) -> float:
+        return 1 / (1 - self.rate)
+
+    def limit(self, dtype: np.dtype[Any]) -> int:
+        """Returns the smallest hash that is kept; 2^32 where a rate near 1 is rounded to 1."""
+        return math.ceil(float(dtype.type(self.rate)) * (1 << 24)) << 8
+
+    def eval_from(self, first: int, like: Array, seed: Array, step: Array) -> Any:
+        kept = hashes(self.stream, first, like.size, seed, step) >= self.limit(like.dtype)
+        return (kept.astype(like.dtype) * like.dtype.type(self.scale)).reshape(like.shape)
+
+    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
+        uniform = apply(RandomUniform(self.stream), *xs)
+        return cast(uniform >= scalar(self.rate, y), y.dtype) * scalar(self.scale, y)

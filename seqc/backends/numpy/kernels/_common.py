@@ -1,0 +1,78 @@
+"""What several kernels need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+
+from seqc.ir import Array
+from seqc.ops._windows import Window
+
+# A NumPy function with its operands, called later.
+Job = Callable[[], Any]
+
+
+def contiguous(*arrays: Array) -> bool:
+    """Returns whether all arrays lie in memory without gaps, in the order of their axes."""
+    return all(a.flags.c_contiguous for a in arrays)
+
+
+def flat(array: Array) -> Array:
+    """Returns a contiguous array as one axis, sharing its memory."""
+    return array.reshape(-1)
+
+
+@lru_cache(maxsize=64)
+def filled(size: int, value: float, dtype: np.dtype[Any]) -> Array:
+    """Returns a shared, read-only array of `size` equal elements.
+
+    NumPy's minimum and maximum of two arrays are three times as fast as those of an array and a number.
+    """
+    array = np.full(size, value, dtype)
+    array.flags.writeable = False
+    return array
+
+
+def padded(
+    window: Window, x: Array, fill: float, scratch: Callable[[tuple[int, ...], Any], Array]
+) -> tuple[Array, tuple[Job, ...]]:
+    """Returns a channels-last array with its padding, and what has to run first to fill it in: nothing without any."""
+    spatial = x.shape[1:-1]
+    pads = window.pads(spatial)
+    if not any(a or b for a, b in pads):
+        return x, ()
+    target = scratch(padded_shape(window, x.shape), x.dtype)
+    inside = target[window.inside(spatial)]
+    rims = [rim for rim in _rims(target, pads) if rim.size]
+    return target, (*(partial(rim.fill, fill) for rim in rims), partial(np.copyto, inside, x))
+
+
+def padded_shape(window: Window, shape: Sequence[int]) -> tuple[int, ...]:
+    """Returns the shape of a channels-last array with its padding."""
+    pads = window.pads(tuple(shape[1:-1]))
+    return (shape[0], *(s + a + b for s, (a, b) in zip(shape[1:-1], pads, strict=True)), shape[-1])
+
+
+def _rims(target: Array, pads: Sequence[tuple[int, int]]) -> list[Array]:
+    """Returns the parts of a padded array that are padding, which may overlap at the corners."""
+    rims = []
+    for axis, (before, after) in enumerate(pads, 1):
+        size = target.shape[axis]
+        for part in (slice(0, before), slice(size - after, size)):
+            rims.append(target[(slice(None),) * axis + (part,)])
+    return rims
+
+
+def sequence(jobs: Sequence[Job]) -> Job:
+    """Returns a function that runs several one after the other."""
+    if len(jobs) == 1:
+        return jobs[0]
+
+    def run() -> None:
+        for job in jobs:
+            job()
+
+    return run
