@@ -12,10 +12,10 @@ from seqc.layers.core import Activation, Dense, Input, InputLayer
 from seqc.layers.embedding import Embedding, Masking
 from seqc.layers.normalization import BatchNormalization, LayerNormalization
 from seqc.layers.pooling import AveragePooling2D, GlobalAveragePooling2D, MaxPooling2D
-from seqc.layers.recurrent import LSTM, LSTMCell
+from seqc.layers.recurrent import GRU, LSTM, GRUCell, LSTMCell, SimpleRNN, SimpleRNNCell
 from seqc.layers.regularization import Dropout
 from seqc.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
-from seqc.layers.wrappers import TimeDistributed
+from seqc.layers.wrappers import Bidirectional, TimeDistributed
 from seqc.serialization import deserialize
 from seqc.serialization import serialize_object as serialize
 
@@ -23,11 +23,13 @@ Convolution1D, Convolution2D = Conv1D, Conv2D
 MaxPool2D, AvgPool2D, GlobalAvgPool2D = MaxPooling2D, AveragePooling2D, GlobalAveragePooling2D
 
 __all__ = [
+    "GRU",
     "LSTM",
     "Activation",
     "AveragePooling2D",
     "AvgPool2D",
     "BatchNormalization",
+    "Bidirectional",
     "Conv1D",
     "Conv2D",
     "Convolution1D",
@@ -36,6 +38,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "GlobalAveragePooling2D",
     "GlobalAvgPool2D",
     "Input",
@@ -51,6 +54,8 @@ __all__ = [
     "ReLU",
     "RepeatVector",
     "Reshape",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
     "TimeDistributed",
     "deserialize",
