@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from op_rows import (
 )
 from seqc import dims, ir
 from seqc.dims import Dim
+from seqc.ops._recurrent import Recurrent
 from seqc.ops.arithmetic import Abs, Add, Ceil, Clip, Div, Floor, Max, Min, Mod, Mul, Neg, Round, Sign, Sub
 from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad, ConvTranspose
 from seqc.ops.elementwise import (
@@ -50,7 +52,7 @@ from seqc.ops.gather import Gather, GatherGrad
 from seqc.ops.linalg import Gemm, MatMul
 from seqc.ops.nonlinear import Elu, LeakyRelu, Relu, ReluGrad, Sigmoid, Softplus, Softsign
 from seqc.ops.normalization import BatchNormalization, LayerNormalization
-from seqc.ops.onnx_rnn import OnnxLSTM, StepOrder, StepRows, TakeSteps
+from seqc.ops.onnx_rnn import OnnxRecurrent, StepOrder, StepRows, TakeSteps
 from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad
 from seqc.ops.random import Dropout, KeepMask, RandomUniform
 from seqc.ops.reduce import (
@@ -67,7 +69,7 @@ from seqc.ops.reduce import (
     Softmax,
 )
 from seqc.ops.resize import Resample, ResampleGrad, Upsample
-from seqc.ops.rnn import LSTM, LSTMGrad
+from seqc.ops.rnn import GRU, LSTM, SimpleRNN
 from seqc.ops.shape import BroadcastLike, Repeat, Reshape, ReshapeLike, Squeeze, StayPut, Transpose, Unsqueeze
 from seqc.ops.slicing import Concat, Pad, Slice, SliceGrad
 from seqc.ops.transcendental import Atan, Cos, Cosh, Erf, Exp, Expm1, Log, Log1p, Pow, Sin, Sinh, Sqrt, Tan, Tanh
@@ -355,44 +357,75 @@ def _pool_rows() -> Iterator[OpSpec]:
 
 
 _UNITS, _FEATURES = 3, 2
-_WEIGHTS = (real(_FEATURES, 4 * _UNITS), real(_UNITS, 4 * _UNITS), real(4 * _UNITS))
-_STATE = (real("batch", _UNITS), real("batch", _UNITS))
+_STATE = real("batch", _UNITS)
 _MASK = truth("batch", "time")
 
 
-def _lstm(note: str, *extra: Operand, time: Dim | str = "time", **attributes: Any) -> Iterator[OpSpec]:
-    """The LSTM and its gradient, whose operands are what the forward run leaves."""
-    op = LSTM(**attributes)
-    inputs = (real("batch", time, _FEATURES), *_WEIGHTS, *extra)
-    yield row(op, *inputs, note=note, results=3)
-    results = op.infer(*(ir.Type("bool" if x.dtype == "bool" else "float64", x.dims) for x in inputs))
-    count = len(inputs)
-    left = [still(*results[i].shape, draw=computed(lambda *b, i=i: op.eval(*b[:count])[i])) for i in (3, 4, 5)]
-    upstream = [still(*t.shape) for t in results[:3]]
-    yield row(LSTMGrad(op), *(replace(x, differentiable=False) for x in inputs), *left, *upstream, note=note)
+def _run_over_time(note: str, op: Recurrent, *mask: Operand, time: Dim | str = "time") -> Iterator[OpSpec]:
+    """A recurrent operation and its gradient, whose operands are what the forward run leaves."""
+    columns, shown = op.gates * _UNITS, 1 + op.states
+    weights = (real(_FEATURES, columns), real(_UNITS, columns), real(*op.bias_shape(_UNITS)))
+    states = (_STATE,) * (op.states * op.has_state)
+    inputs = (real("batch", time, _FEATURES), *weights, *states, *mask)
+    yield row(op, *inputs, note=note, results=shown)
+    types = op.infer(*(ir.Type("bool" if x.dtype == "bool" else "float64", x.dims) for x in inputs))
+    for given in ((True,) * shown, (False, True) + (False,) * (op.states - 1)):
+        upstream = [still(*t.shape) for t, there in zip(types[:shown], given, strict=True) if there]
+        operands = (*weights[:2], *mask, *_left_by(op, types[shown:], mask), *upstream)
+        quiet = (replace(x, differentiable=False) for x in operands)
+        yield row(op.gradient(given), *quiet, note=note if all(given) else f"{note}-last-only")
 
 
-def _lstm_rows() -> Iterator[OpSpec]:
-    yield from _lstm("plain")
-    yield from _lstm("one-step", time=1)
-    yield from _lstm("reverse", reverse=True)
-    yield from _lstm("state", *_STATE, has_state=True)
-    yield from _lstm("mask", _MASK, has_mask=True)
-    yield from _lstm("mask-reverse-state", *_STATE, _MASK, has_mask=True, has_state=True, reverse=True)
-    yield from _lstm("mask-zero-output", *_STATE, _MASK, has_mask=True, has_state=True, zero_output=True)
+def _left_by(op: Recurrent, types: tuple[ir.Type, ...], mask: tuple[Operand, ...]) -> list[Operand]:
+    """What a forward run with the weights and the mask drawn before leaves for the gradient."""
+
+    def run(rng: np.random.Generator, size: tuple[int, ...], before: list[Any]) -> Any:
+        batch, steps = size[1] if len(size) == 3 else size[2], size[0]
+        shapes = ((batch, steps, _FEATURES), op.bias_shape(_UNITS), *[(batch, _UNITS)] * (op.states * op.has_state))
+        x, b, *states = (np.random.default_rng(len(shapes)).normal(size=s) for s in shapes)
+        masks = before[2 : 2 + len(mask)]
+        return op.eval(x, *before[:2], b, *states, *masks)[-2 if len(size) == 3 else -1]
+
+    return [still(*t.shape, draw=run) for t in types]
+
+
+def _recurrent_rows() -> Iterator[OpSpec]:
     never = replace(_MASK, draw=lambda rng, size, before: np.zeros(size, bool))
-    yield from _lstm("nothing-valid", *_STATE, never, has_mask=True, has_state=True)
+    for kind in (LSTM, GRU, SimpleRNN, partial(GRU, reset_after=False)):
+        before = "-before" if isinstance(kind, partial) else ""
+        yield from _run_over_time("plain" + before, kind())
+        yield from _run_over_time("one-step" + before, kind(), time=1)
+        yield from _run_over_time("reverse" + before, kind(reverse=True))
+        yield from _run_over_time("state" + before, kind(has_state=True))
+        yield from _run_over_time("mask" + before, kind(has_mask=True), _MASK)
+        full = partial(kind, has_mask=True, has_state=True)
+        yield from _run_over_time("mask-reverse-state" + before, full(reverse=True), _MASK)
+        yield from _run_over_time("mask-zero-output" + before, full(zero_output=True), _MASK)
+        yield from _run_over_time("mask-zero-output-reverse" + before, full(zero_output=True, reverse=True), _MASK)
+        yield from _run_over_time("nothing-valid" + before, full(), never)
     for name in ("softsign", "softplus", "linear", "elu"):
-        yield from _lstm(name, activation=name)
-    yield from _lstm("hard", activation="relu", recurrent_activation="hard_sigmoid")
-    x = still("time", "batch", _FEATURES)
-    weights = (still(1, 4 * _UNITS, _FEATURES), still(1, 4 * _UNITS, _UNITS), still(1, 8 * _UNITS))
-    state = (still(1, "batch", _UNITS), still(1, "batch", _UNITS))
-    lengths = whole("batch", low=1, high=5)
-    yield row(OnnxLSTM("tanh", "sigmoid"), x, *weights)
-    yield row(OnnxLSTM("relu", "hard_sigmoid"), x, *weights, note="hard")
-    full = OnnxLSTM("tanh", "sigmoid", True, True, True)
-    yield row(full, x, *weights, lengths, *state, note="reverse-lengths-state")
+        yield from _run_over_time(name, LSTM(activation=name))
+        yield from _run_over_time(name, SimpleRNN(activation=name))
+    for kind in (LSTM, GRU):
+        yield from _run_over_time("hard", kind(activation="relu", recurrent_activation="hard_sigmoid"))
+    yield from _onnx_rows()
+
+
+def _onnx_rows() -> Iterator[OpSpec]:
+    x, lengths = still("time", "batch", _FEATURES), whole("batch", low=1, high=5)
+    hard = {"activation": "relu", "recurrent_activation": "hard_sigmoid"}
+    for cell in (LSTM(), GRU(), GRU(reset_after=False), SimpleRNN(), LSTM(**hard), GRU(**hard)):
+        note = f"{cell.onnx}{'-before' * (cell == GRU(reset_after=False))}{'-hard' * (cell.activation == 'relu')}"
+        for direction, count in (("forward", 1), ("reverse", 1), ("bidirectional", 2)):
+            rows = cell.gates * _UNITS
+            weights = (still(count, rows, _FEATURES), still(count, rows, _UNITS), still(count, 2 * rows))
+            states = (still(count, "batch", _UNITS),) * cell.states
+            yield row(OnnxRecurrent(cell, direction), x, *weights, note=f"{note}-{direction}")
+            full = OnnxRecurrent(cell, direction, True, True)
+            yield row(full, x, *weights, lengths, *states, note=f"{note}-{direction}-lengths-state")
+
+
+def _step_rows() -> Iterator[OpSpec]:
     yield row(StepOrder(), _MASK)
     yield row(StepOrder(), truth("batch", 5), note="static")
     for back in (False, True):
@@ -415,7 +448,8 @@ SPECS: tuple[OpSpec, ...] = (
     *_transposed_rows(),
     *_resize_rows(),
     *_pool_rows(),
-    *_lstm_rows(),
+    *_recurrent_rows(),
+    *_step_rows(),
 )
 
 # Operations without a row, and why.

@@ -31,7 +31,10 @@ LOOSER = {"ConvKernelGrad": "sums over batch and space of the image: hundreds of
 
 # What has no ONNX form, and why.
 NOT_LOWERED: dict[str, str] = {
-    "LSTMGrad": "ONNX has no gradient of its LSTM; recurrent layers train on NumPy",
+    **dict.fromkeys(
+        ("LSTMGrad", "GRUGrad", "SimpleRNNGrad"),
+        "ONNX has no gradients of its recurrent operators; recurrent layers train on NumPy",
+    ),
     "StayPut": "the identity of the layout plan, which takes it out",
 }
 

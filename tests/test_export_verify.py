@@ -16,7 +16,7 @@ from seqc.ir import Graph
 from seqc.ops.conv import Conv
 from seqc.ops.elementwise import Cast
 from seqc.ops.nonlinear import Relu
-from seqc.ops.onnx_rnn import OnnxLSTM
+from seqc.ops.onnx_rnn import OnnxRecurrent
 from seqc.ops.transcendental import Tanh
 from small_graphs import (
     BATCH,
@@ -101,13 +101,13 @@ def test_a_forgotten_padding_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_swapped_gates_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    lower = OnnxLSTM.lower
+    lower = OnnxRecurrent.lower
 
     def swapped(self: Any, e: Any, y: ir.Value, x: str, w: str, *rest: str) -> Any:
         kernel = y.inputs[1].numpy()
         return lower(self, e, y, x, e.constant(np.roll(kernel, kernel.shape[1] // 4, 1)), *rest)
 
-    monkeypatch.setattr(OnnxLSTM, "lower", swapped)
+    monkeypatch.setattr(OnnxRecurrent, "lower", swapped)
     with pytest.raises(VerificationError, match="Layer 'lstm' computes other numbers"):
         verify(GRAPHS["text"]())
 

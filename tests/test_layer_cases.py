@@ -13,7 +13,7 @@ from seqc.serialization import classes, deserialize
 
 CASES = kept_cases("layer_cases")
 # Layers that only occur inside others.
-INSIDE = {"LSTMCell": "LSTM"}
+INSIDE = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN"}
 
 
 def built(case: Case) -> Sequential:

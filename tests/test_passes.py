@@ -268,7 +268,7 @@ def test_a_constant_that_would_grow_stays_a_computation() -> None:
 def test_large_weights_are_taken_apart_and_joined_once() -> None:
     w, x = Weights(), ir.input_value("x", "float32", (BATCH, 5, 64))
     planned = run_passes(graph(x, lstm(w, "lstm", x, 64)), FOR_INFERENCE)
-    assert ops_of(planned) == ["Transpose", "OnnxLSTM", "Item", "Squeeze"]
+    assert ops_of(planned) == ["Transpose", "OnnxRecurrent", "Item", "Squeeze"]
 
 
 def test_scalars_are_folded() -> None:

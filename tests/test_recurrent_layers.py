@@ -12,7 +12,7 @@ from seqc import Input, Sequential, activations, layers, ops
 from seqc.autodiff import gradients
 from seqc.backends.numpy import Plan
 from seqc.ir import Graph, as_value
-from seqc.layers.recurrent import _gate_name
+from seqc.layers._recurrent import gate_name
 from seqc.ops.rnn import LSTM as LSTMOp
 from seqc.tracing import Trace, tracing
 
@@ -91,14 +91,14 @@ def test_activation_without_a_fused_form_runs_and_learns(rng: np.random.Generato
 
 @pytest.mark.parametrize("name", ["tanh", "sigmoid", "relu", "linear", "softsign", "softplus", "hard_sigmoid", "elu"])
 def test_fused_operation_knows_the_usual_activations(name: str) -> None:
-    assert _gate_name(activations.get(name)) == name
+    assert gate_name(activations.get(name)) == name
 
 
 def test_a_users_function_of_a_known_name_is_not_mistaken_for_it() -> None:
     def tanh(x: Any) -> Any:
         return x
 
-    assert _gate_name(tanh) is None
+    assert gate_name(tanh) is None
 
 
 def test_any_number_of_steps_runs_in_one_graph(rng: np.random.Generator) -> None:

@@ -22,11 +22,11 @@ from seqc.layers.pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
-from seqc.layers.recurrent import LSTM, LSTMCell
+from seqc.layers.recurrent import GRU, LSTM, GRUCell, LSTMCell, SimpleRNN, SimpleRNNCell
 from seqc.layers.regularization import Dropout
 from seqc.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from seqc.layers.spatial import Cropping1D, Cropping2D, UpSampling1D, UpSampling2D, ZeroPadding1D, ZeroPadding2D
-from seqc.layers.wrappers import TimeDistributed
+from seqc.layers.wrappers import Bidirectional, TimeDistributed
 from seqc.serialization import deserialize
 from seqc.serialization import serialize_object as serialize
 
@@ -39,6 +39,7 @@ GlobalMaxPool1D, GlobalMaxPool2D = GlobalMaxPooling1D, GlobalMaxPooling2D
 GlobalAvgPool1D, GlobalAvgPool2D = GlobalAveragePooling1D, GlobalAveragePooling2D
 
 __all__ = [
+    "GRU",
     "LSTM",
     "Activation",
     "AveragePooling1D",
@@ -46,6 +47,7 @@ __all__ = [
     "AvgPool1D",
     "AvgPool2D",
     "BatchNormalization",
+    "Bidirectional",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -62,6 +64,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAvgPool1D",
@@ -89,6 +92,8 @@ __all__ = [
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
     "TimeDistributed",
     "UpSampling1D",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 from seqc import ops
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Value, as_value
+from seqc.ir import Type, Value, as_value
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
 from seqc.layers.core import Dense
 from seqc.ops.shape import merge_leading, split_leading
-from seqc.serialization import known
+from seqc.serialization import deserialize, known, serialize_object
 
 
 @known("layers")
@@ -62,6 +63,127 @@ class TimeDistributed(Layer):
             )
         masks = [None if mask is None else mask[:, t] for t in range(steps)]
         return ops.stack([self.layer(x[:, t], True, m) for t, m in enumerate(masks)], 1)
+
+
+@known("layers")
+class Bidirectional(Layer):
+    """Runs a recurrent layer over a sequence in both directions.
+
+    Args:
+        layer: the recurrent layer; copies of it, with weights of their own, run forwards and backwards.
+        merge_mode: how the two outputs become one: "concat" (along the last axis), "sum", "mul", "ave" (their mean), or
+        None to give both; not inside Sequential. weights: to start with, those of the forward layer first.
+        backward_layer: the layer that runs backwards, where it is not to be like `layer`.
+
+    Shapes: as of the layer; twice as many units with "concat". Outputs of all steps are in the order of time in both
+    directions, and zero at masked steps.
+    """
+
+    supports_masking = True
+    input_rank = 3
+
+    _MERGE: ClassVar[dict[str, Callable[[Value, Value], Value]]] = {
+        "concat": lambda a, b: ops.concatenate([a, b], axis=-1),
+        "sum": lambda a, b: a + b,
+        "mul": lambda a, b: a * b,
+        "ave": lambda a, b: (a + b) / 2,
+    }
+
+    def __init__(
+        self,
+        layer: Layer,
+        merge_mode: str | None = "concat",
+        weights: Sequence[Any] | None = None,
+        backward_layer: Layer | None = None,
+        **kwargs: Any,
+    ) -> None:
+        _check_directions(layer, backward_layer)
+        if merge_mode is not None and merge_mode not in self._MERGE:
+            raise ConfigError(
+                f"Invalid merge mode. Received: {merge_mode}. Merge mode should be one of "
+                '{"sum", "mul", "ave", "concat", None}'
+            )
+        super().__init__(**kwargs)
+        self.merge_mode = merge_mode
+        self.forward_layer = _copied(layer, "forward_")
+        self.backward_layer = backward_layer or _copied(layer, "backward_", go_backwards=True)
+        _check_pair(self.forward_layer, self.backward_layer)
+        self.return_sequences: bool = self.forward_layer.return_sequences
+        self.return_state: bool = self.forward_layer.return_state
+        for one in (self.forward_layer, self.backward_layer):
+            one.zero_output_for_mask = self.return_sequences
+        self._start_weights = None if weights is None else list(weights)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["weights"]
+        parts = {"layer": self.forward_layer, "backward_layer": self.backward_layer}
+        return config | {name: serialize_object(part) for name, part in parts.items()}
+
+    def build(self, input_shape: KerasShape) -> None:
+        for one in (self.forward_layer, self.backward_layer):
+            if not one.built:
+                one.build_for(input_shape)
+        if self._start_weights:
+            self.set_weights(self._start_weights)
+
+    def call(
+        self, x: Any, training: bool = False, mask: Value | None = None, initial_state: Any = None
+    ) -> Value | tuple[Value, ...]:
+        half = 0 if initial_state is None else len(initial_state) // 2
+        halves = (None, None) if initial_state is None else (initial_state[:half], initial_state[half:])
+        pair = (self.forward_layer, self.backward_layer)
+        results = [one(x, training, mask, initial_state=s) for one, s in zip(pair, halves, strict=True)]
+        (y, *states), (back, *back_states) = (r if isinstance(r, tuple) else (r,) for r in results)
+        if self.return_sequences:
+            back = ops.flip(back, 1)
+        merged = (y, back) if self.merge_mode is None else (self._MERGE[self.merge_mode](y, back),)
+        given = (*merged, *states, *back_states)
+        return given if len(given) > 1 else given[0]
+
+    def compute_mask(self, inputs: Any, mask: Value | None = None) -> Value | None:
+        return mask if self.return_sequences else None
+
+    def input_hint(self, x: Type) -> str:
+        return str(self.forward_layer.input_hint(x))
+
+
+def _check_directions(layer: Any, backward_layer: Any) -> None:
+    if not isinstance(layer, Layer):
+        raise ConfigError(
+            f"Please initialize `Bidirectional` layer with a `seqc.layers.Layer` instance. Received: {layer}"
+        )
+    if backward_layer is not None and not isinstance(backward_layer, Layer):
+        raise ConfigError(f"`backward_layer` need to be a `seqc.layers.Layer` instance. Received: {backward_layer}")
+    for one in (layer, backward_layer):
+        if one is not None and not hasattr(one, "go_backwards"):
+            raise ConfigError(
+                f"`Bidirectional` runs a recurrent layer, such as LSTM(8), in both directions; {one!r} has no "
+                "`go_backwards`."
+            )
+
+
+def _check_pair(forward: Any, backward: Any) -> None:
+    if forward.go_backwards == backward.go_backwards:
+        raise ConfigError(
+            "Forward layer and backward layer should have different `go_backwards` value. Received: "
+            f"forward_layer.go_backwards {forward.go_backwards}, backward_layer.go_backwards={backward.go_backwards}"
+        )
+    for name in ("return_sequences", "return_state"):
+        one, other = getattr(forward, name), getattr(backward, name)
+        if one != other:
+            raise ConfigError(
+                f'Forward layer and backward layer are expected to have the same value for attribute "{name}", got '
+                f'"{one}" for forward layer and "{other}" for backward layer'
+            )
+
+
+def _copied(layer: Layer, prefix: str, **changed: Any) -> Any:
+    """Returns an unbuilt copy of a layer, named after it."""
+    described = serialize_object(layer)
+    described.pop("shared_object_id", None)
+    described["config"] |= {"name": prefix + layer.name.removeprefix(prefix), **changed}
+    return deserialize(described)
 
 
 def mixes_samples(layer: Layer) -> bool:

@@ -98,7 +98,7 @@ from seqc.ops.rearrange import (
     vstack,
 )
 from seqc.ops.reduce import argmax, argmin, cumsum, log_softmax, max, mean, min, prod, softmax, sum
-from seqc.ops.rnn import lstm
+from seqc.ops.rnn import gru, lstm, simple_rnn
 from seqc.ops.shape import (
     broadcast_like,
     expand_dims,
@@ -193,6 +193,7 @@ __all__ = [
     "glu",
     "greater",
     "greater_equal",
+    "gru",
     "hard_shrink",
     "hard_sigmoid",
     "hard_silu",
@@ -258,6 +259,7 @@ __all__ = [
     "sigmoid",
     "sign",
     "silu",
+    "simple_rnn",
     "sin",
     "sinh",
     "size",

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from seqc.errors import ShapeError
 from seqc.batch import batch_axis
+from seqc.errors import ShapeError
 from seqc.ir import Array, Emitter, Op, Spread, Type, Value, apply
 from seqc.layout import Arrangement, Layout, Merged, is_natural, position
 from seqc.operators import OPERATORS

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,114 +11,131 @@ import numpy as np
 from seqc import dims
 from seqc.ir import Array, Emitter, Op, Type, Value, apply, apply_many, constant
 from seqc.ops._gates import onnx_activations
+from seqc.ops._recurrent import Recurrent
 from seqc.ops.elementwise import cast, where
-from seqc.ops.rnn import LSTM
-from seqc.ops.shape import expand_dims, squeeze, transpose
+from seqc.ops.shape import expand_dims, reshape, squeeze, transpose
 from seqc.ops.slicing import Pad, concatenate, flip, split
 
-# Keras: input, forget, cell, output. ONNX: input, output, forget, cell.
-_TO_ONNX = (0, 3, 1, 2)
 
-
-def lstm_for_onnx(
-    op: LSTM, x: Value, w: Value, r: Value, b: Value, h: Value | None, c: Value | None, mask: Value | None
+def recurrent_for_onnx(
+    op: Recurrent, x: Value, w: Value, r: Value, b: Value, states: Sequence[Value], mask: Value | None
 ) -> tuple[Value, ...]:
-    """Returns outputs (batch, time, units), last hidden and cell state, through ONNX's operator."""
+    """Returns outputs (batch, time, units) and the last states, through ONNX's operator."""
     steps = transpose(x, (1, 0, 2))
-    lengths = None
+    extra: list[Value] = []
     if mask is not None:
         order, lengths = apply_many(StepOrder(), mask)
         steps = apply(TakeSteps(), steps, order)
-    zeros = constant(np.zeros(dims.known(b.type.shape), b.dtype))
-    weights = (_gates(w), _gates(r), expand_dims(concatenate([_reorder(b, 0), zeros], 0), 0))
-    extra = [v for v in (lengths,) if v is not None]
-    if h is not None and c is not None:
-        extra += [expand_dims(h, 0), expand_dims(c, 0)]
-    target = OnnxLSTM(op.activation, op.recurrent_activation, op.reverse, lengths is not None, h is not None)
-    y, last_h, last_c = apply_many(target, steps, *weights, *extra)
-    outputs, last_h, last_c = squeeze(y, 1), squeeze(last_h, 0), squeeze(last_c, 0)
-    if lengths is not None and h is not None and c is not None:
+        extra.append(lengths)
+    extra += [expand_dims(s, 0) for s in states]
+    cell = replace(op, reverse=False, has_state=False, has_mask=False, zero_output=False)
+    target = OnnxRecurrent(cell, "reverse" if op.reverse else "forward", mask is not None, bool(states))
+    weights = (_columns(op, w), _columns(op, r), expand_dims(_bias(op, b), 0))
+    y, *last = apply_many(target, steps, *weights, *extra)
+    outputs, last = squeeze(y, 1), [squeeze(s, 0) for s in last]
+    if mask is not None:
         # onnxruntime gives zeros for a sequence of no steps, where the state it came with is meant.
         some = expand_dims(lengths > 0, 1)
-        last_h, last_c = where(some, last_h, h), where(some, last_c, c)
-    if mask is not None:
+        last = [where(some, a, s) for a, s in zip(last, states, strict=True)] if states else last
         outputs = _restored(op, outputs, mask)
     elif op.reverse:
         outputs = flip(outputs, 0)
-    return transpose(outputs, (1, 0, 2)), last_h, last_c
+    return transpose(outputs, (1, 0, 2)), *last
 
 
-def _restored(op: LSTM, outputs: Value, mask: Value) -> Value:
+def _restored(op: Recurrent, outputs: Value, mask: Value) -> Value:
     """Gives outputs of the valid steps (time, batch, units) their places in the order of processing."""
     nothing_first = apply(Pad(((1, 0), (0, 0), (0, 0))), outputs)
-    result = apply(TakeSteps(), nothing_first, apply(StepRows(op.reverse), mask))
     if not op.zero_output:
-        return result
-    shown = transpose(flip(mask, 1) if op.reverse else mask)
-    return result * expand_dims(cast(shown, outputs.dtype), 2)
+        return apply(TakeSteps(), nothing_first, apply(StepRows(op.reverse), mask))
+    # Zeros do not depend on the direction: both take the outputs back in the order of time.
+    result = apply(TakeSteps(), nothing_first, apply(StepRows(False), mask))
+    result = result * expand_dims(cast(transpose(mask), outputs.dtype), 2)
+    return flip(result, 0) if op.reverse else result
 
 
-def _reorder(v: Value, axis: int) -> Value:
-    parts = split(v, 4, axis)
-    return concatenate([parts[i] for i in _TO_ONNX], axis)
+def _reorder(op: Recurrent, v: Value, axis: int) -> Value:
+    if op.onnx_gates == tuple(range(op.gates)):
+        return v
+    parts = split(v, op.gates, axis)
+    return concatenate([parts[i] for i in op.onnx_gates], axis)
 
 
-def _gates(w: Value) -> Value:
-    """(features, 4 units) in Keras's order as (1, 4 units, features) in ONNX's."""
-    return expand_dims(_reorder(transpose(w), 0), 0)
+def _columns(op: Recurrent, w: Value) -> Value:
+    """A kernel (features, gates · units) in Keras's order as (1, gates · units, features) in ONNX's."""
+    return expand_dims(_reorder(op, transpose(w), 0), 0)
+
+
+def _bias(op: Recurrent, b: Value) -> Value:
+    """The bias as ONNX's two, one after the other: of the input, and of the state, zero where there is none."""
+    if b.type.rank == 2:
+        return reshape(b, (-1,))
+    return concatenate([_reorder(op, b, 0), constant(np.zeros(dims.known(b.type.shape), b.dtype))], 0)
 
 
 @dataclass(frozen=True, repr=False)
-class OnnxLSTM(Op):
-    """ONNX's LSTM in one direction, layout 0: x (time, batch, features), W (1, 4u, features), R (1, 4u, u), B (1, 8u),
-    then int32 lengths (batch) if `has_lengths`, then initial states (1, batch, u) if `has_state`.
+class OnnxRecurrent(Op):
+    """ONNX's LSTM, GRU or RNN, layout 0. With D directions: x (time, batch, features), W (D, gates · units, features),
+    R (D, gates · units, units), B (D, 2 · gates · units), then int32 lengths (batch) if `has_lengths`, then initial
+    states (D, batch, units) if `has_state`.
 
-    Results: Y (time, 1, batch, u) in the order of time, zero beyond the lengths; Y_h and Y_c (1, batch, u).
+    Results: Y (time, D, batch, units) in the order of time, zero beyond the lengths; the last states (D, batch, units).
+
+    Attributes:
+        cell: the operation, as it would run forward without mask and states. direction: "forward", "reverse" or
+        "bidirectional".
     """
 
-    activation: str
-    recurrent_activation: str
-    reverse: bool = False
+    cell: Recurrent
+    direction: str = "forward"
     has_lengths: bool = False
     has_state: bool = False
 
     def infer(self, *types: Type) -> tuple[Type, ...]:
         x, _, r, _ = types[:4]
-        time, batch, units = x.shape[0], x.shape[1], r.shape[2]
-        last = x.with_shape((1, batch, units))
-        return x.with_shape((time, 1, batch, units)), last, last
+        time, batch, (directions, _, units) = x.shape[0], x.shape[1], r.shape
+        last = x.with_shape((directions, batch, units))
+        return x.with_shape((time, directions, batch, units)), *[last] * self.cell.states
 
     def eval(self, *arrays: Array) -> Any:
         x, w, r, b = arrays[:4]
-        units = r.shape[2]
-        back = [_TO_ONNX.index(i) for i in range(4)]
+        states = list(arrays[4:])
+        mask = [np.arange(len(x))[None, :] < states.pop(0)[:, None]] if self.has_lengths else []
+        backwards = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}[self.direction]
+        results = []
+        for d, reverse in enumerate(backwards):
+            op = replace(
+                self.cell, reverse=reverse, has_state=self.has_state, has_mask=self.has_lengths, zero_output=True
+            )
+            weights = (self._keras(w[d]).T, self._keras(r[d]).T, self._keras_bias(b[d]))
+            outputs, *last = op.eval(np.swapaxes(x, 0, 1), *weights, *(s[d] for s in states), *mask)[:-2]
+            results.append((np.swapaxes(op.in_order(outputs), 0, 1), *last))
+        y, *last = zip(*results, strict=True)
+        return np.stack(y, 1), *(np.stack(s) for s in last)
 
-        def keras(a: Array) -> Array:
-            return a.reshape(4, units, -1)[back].reshape(4 * units, -1)
+    def _keras(self, a: Array) -> Array:
+        """Puts the blocks of rows into Keras's order."""
+        cell = self.cell
+        back = [cell.onnx_gates.index(i) for i in range(cell.gates)]
+        return a.reshape(cell.gates, -1, *a.shape[1:])[back].reshape(a.shape)
 
-        extra = list(arrays[4:])
-        mask = []
-        if self.has_lengths:
-            mask = [np.arange(len(x))[None, :] < extra.pop(0)[:, None]]
-        op = LSTM(
-            self.activation, self.recurrent_activation, self.reverse, self.has_state, self.has_lengths, zero_output=True
-        )
-        bias = keras(b[0, : 4 * units])[:, 0] + keras(b[0, 4 * units :])[:, 0]
-        operands = [np.swapaxes(x, 0, 1), keras(w[0]).T, keras(r[0]).T, bias, *(s[0] for s in extra), *mask]
-        outputs, h, c, *_ = op.eval(*operands)
-        steps = np.swapaxes(outputs, 0, 1)
-        return (steps[::-1] if self.reverse else steps)[:, None], h[None], c[None]
+    def _keras_bias(self, b: Array) -> Array:
+        both = [self._keras(part) for part in np.split(b, 2)]
+        separate = len(self.cell.bias_shape(1)) == 2
+        return np.stack(both) if separate else both[0] + both[1]
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        cell = self.cell
         operands = list(names[:4])
         extra = list(names[4:])
         lengths = extra.pop(0) if self.has_lengths else ""
-        attributes: dict[str, Any] = {"hidden_size": y.inputs[2].type.shape[2]}
-        if self.reverse:
-            attributes["direction"] = "reverse"
-        if (self.activation, self.recurrent_activation) != ("tanh", "sigmoid"):
-            attributes |= onnx_activations(self.recurrent_activation, self.activation, self.activation)
-        return e.node_many("LSTM", *operands, lengths, *extra, outputs=3, **attributes)
+        attributes: dict[str, Any] = {"hidden_size": y.inputs[2].type.shape[2], **cell.onnx_attributes()}
+        if self.direction != "forward":
+            attributes["direction"] = self.direction
+        if cell.functions != type(cell)().functions:
+            directions = 2 if self.direction == "bidirectional" else 1
+            attributes |= onnx_activations(*cell.functions * directions)
+        return e.node_many(cell.onnx, *operands, lengths, *extra, outputs=1 + cell.states, **attributes)
 
 
 class StepOrder(Op):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seqc.ir import Graph, Item, Value, build, rewrite
-from seqc.ops.onnx_rnn import OnnxLSTM, StepOrder, StepRows, TakeSteps
+from seqc.ops.onnx_rnn import OnnxRecurrent, StepOrder, StepRows, TakeSteps
 from seqc.ops.slicing import Pad
 
 
@@ -15,7 +15,7 @@ def join_masked_layers(graph: Graph) -> Graph:
     """
 
     def rule(value: Value) -> Value | None:
-        if not isinstance(value.op, OnnxLSTM) or not value.op.has_lengths:
+        if not isinstance(value.op, OnnxRecurrent) or not value.op.has_lengths:
             return None
         compacted = _already_compact(value.inputs[0], value.inputs[4])
         return None if compacted is None else build(value.op, (compacted, *value.inputs[1:]), value.scope)

@@ -24,7 +24,7 @@ REFUSED = {
 
 
 # Layers that only occur inside others.
-INSIDE = {"LSTMCell": "LSTM"}
+INSIDE = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN"}
 
 
 def missing(case: Case) -> set[str]:

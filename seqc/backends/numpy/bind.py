@@ -25,7 +25,9 @@ def bind(op: Op, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scr
     """
     found = find_kernel(type(op))
     if found is not None:
-        call = found(op, outs, xs, scratch, first=first) if isinstance(op, RandomUniform) else found(op, outs, xs, scratch)
+        call = (
+            found(op, outs, xs, scratch, first=first) if isinstance(op, RandomUniform) else found(op, outs, xs, scratch)
+        )
         if call is not None:
             return call
     function = ufunc_of(op)

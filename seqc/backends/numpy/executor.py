@@ -155,4 +155,3 @@ def _explained(failure: Failure, program: Program) -> BaseException:
     if not value.scope or value.scope in str(error):
         return error
     return type(error)(f"In layer '{value.scope}': {error}")
-

@@ -97,7 +97,10 @@ class FlatRunner:
             return False
         for lane, y, x in zip(group.lanes, values, owners, strict=True):
             assert x is not None
-            if not self.builder.last_read(x, lane.nodes) < group.when or sum(t is x for _, t in self.builder.owners) > 1:
+            if (
+                not self.builder.last_read(x, lane.nodes) < group.when
+                or sum(t is x for _, t in self.builder.owners) > 1
+            ):
                 return False
             last = max((i for i, v in enumerate(lane.nodes) if any(u is x for u in v.inputs)), default=-1)
             at = next(i for i, v in enumerate(lane.nodes) if v is y)

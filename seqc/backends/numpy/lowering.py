@@ -99,7 +99,11 @@ def convolve_by_products(graph: Graph) -> Graph:
     }
     done: dict[Value, Value] = {}
     for old in order:
-        new = old if all(done[x] is x for x in old.inputs) else build(old.op, tuple(done[x] for x in old.inputs), old.scope)
+        new = (
+            old
+            if all(done[x] is x for x in old.inputs)
+            else build(old.op, tuple(done[x] for x in old.inputs), old.scope)
+        )
         with scope(old.scope):
             done[old] = _rewritten(old, new, biased, carried, done)
     return Graph(tuple(done.get(x, x) for x in graph.inputs), tuple(done[y] for y in graph.outputs), graph.output_names)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# How much of the second-level cache a tile's arrays may take.
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,9 +16,7 @@ from seqc.backends.numpy.memory import Places
 from seqc.batch import BATCH, batch_axis
 from seqc.ir import Array, Item, Type, Value
 
-# How much of the second-level cache a tile's arrays may take.
-import os
-CACHE_SHARE = float(os.environ.get("CS","1.0"))
+CACHE_SHARE = float(os.environ.get("CS", "1.0"))
 
 
 @dataclass(eq=False)

@@ -1,0 +1,223 @@
+"""What the recurrent operations share: a whole sequence is one operation, and so is its gradient.
+
+A subclass says what one step computes and how its gradient passes; running over time, masks and states are said here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from seqc import dims
+from seqc.errors import ConfigError, NoGradientError, ShapeError
+from seqc.ir import Array, Op, Spread, Type, Value, apply_many, items
+from seqc.ops._common import check_count, check_float, check_rank, check_same_dtype
+from seqc.ops._gates import GATES
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, repr=False)
+class Recurrent(Op):
+    """Operands: x (batch, time, features), kernel (features, gates · units), recurrent kernel (units, gates · units),
+    bias, then the initial states (batch, units) if `has_state`, then a boolean mask (batch, time) if `has_mask`.
+
+    Results: outputs (batch, time, units) in the order of processing, the last states (batch, units), and what the
+    gradient reads, time first: `fed` (time, batch, features + units + 1), the input of each step, the hidden state
+    before it and a one, which is what the kernels and the bias are multiplied with; `kept` (time, parts, batch, units),
+    what a step has computed. A masked step keeps the states and repeats the output before it (zeros at the start), or
+    gives zeros if `zero_output`.
+
+    Attributes:
+        gates: how many blocks of columns the kernels have. states: how many states. parts: how many blocks are kept.
+        onnx: ONNX's operator. onnx_gates: Keras's gates in ONNX's order.
+    """
+
+    activation: str = "tanh"
+    reverse: bool = False
+    has_state: bool = False
+    has_mask: bool = False
+    zero_output: bool = False
+
+    gates: ClassVar[int]
+    states: ClassVar[int]
+    parts: ClassVar[int]
+    onnx: ClassVar[str]
+    onnx_gates: ClassVar[tuple[int, ...]]
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """The names of the activations, in ONNX's order."""
+        return (self.activation,)
+
+    def bias_shape(self, units: int) -> tuple[int, ...]:
+        return (self.gates * units,)
+
+    def onnx_attributes(self) -> dict[str, Any]:
+        """Returns what ONNX must be told beside sizes, direction and activations."""
+        return {}
+
+    def unpack(self, operands: Sequence[Any]) -> tuple[Any, Any, Any, Any, tuple[Any, ...], Any]:
+        """Returns x, kernel, recurrent kernel, bias, the initial states, none where they are zero, and the mask."""
+        x, w, r, b = operands[:4]
+        states = tuple(operands[4 : 4 + self.states]) if self.has_state else ()
+        return x, w, r, b, states, operands[-1] if self.has_mask else None
+
+    def infer(self, *types: Type) -> tuple[Type, ...]:
+        for name in self.functions:
+            if name not in GATES:
+                raise ConfigError(f"{self.name} has no fused activation {name!r}; it knows {', '.join(GATES)}.")
+        check_count(self, types, 4 + self.states * self.has_state + self.has_mask)
+        x, w, r, b, states, mask = self.unpack(types)
+        check_rank(self, x, 3)
+        check_float(self, x)
+        check_same_dtype(self, x, w, r, b, *states)
+        batch, time, features = x.shape
+        units = r.shape[0]
+        columns = self.gates * units
+        if (w.shape, r.shape, b.shape) != ((features, columns), (units, columns), self.bias_shape(units)):
+            raise ShapeError(f"{self.name} of {units} units cannot apply {w}, {r}, {b} to {x}.")
+        last = x.with_shape((batch, units))
+        if any(state != last for state in states):
+            raise ShapeError(f"{self.name} needs initial states {last}; got {' and '.join(map(str, states))}.")
+        if mask is not None and mask != Type("bool", (batch, time)):
+            raise ShapeError(f"{self.name} needs a mask bool[{batch}, {time}]; got {mask}.")
+        fed = x.with_shape((time, batch, features + units + 1))
+        kept = x.with_shape((time, self.parts, batch, units))
+        return x.with_shape((batch, time, units)), *[last] * self.states, fed, kept
+
+    def eval(self, *arrays: Array) -> Any:
+        x, w, r, b, states, mask = self.unpack(arrays)
+        x, mask = self.in_order(x), None if mask is None else self.in_order(mask)
+        batch, time, features = x.shape
+        units = r.shape[0]
+        zero = np.zeros((batch, units), x.dtype)
+        states = states or (zero,) * self.states
+        fed = np.ones((time, batch, features + units + 1), x.dtype)
+        fed[:, :, :features] = np.swapaxes(x, 0, 1)
+        kept = np.empty((time, self.parts, batch, units), x.dtype)
+        outputs = np.empty((batch, time, units), x.dtype)
+        projected, out = x @ w, zero
+        for t in range(time):
+            fed[t, :, features:-1] = states[0]
+            new = self.step(projected[:, t], states, r, b, kept[t])
+            if mask is None:
+                states, out = new, new[0]
+            else:
+                m = mask[:, t, None]
+                states = tuple(np.where(m, a, old) for a, old in zip(new, states, strict=True))
+                out = np.where(m, new[0], zero if self.zero_output else out)
+            outputs[:, t] = out
+        return outputs, *states, fed, kept
+
+    def step(self, z: Array, states: Any, r: Array, b: Array, kept: Array) -> tuple[Array, ...]:
+        """Returns the new states.
+
+        Args:
+            z: the product of the input and the kernel. kept: to be filled with what the gradient needs.
+        """
+        raise NotImplementedError(f"{self.name}.step")
+
+    def in_order(self, x: Array) -> Array:
+        """Returns something (batch, time, ...) in the order of processing, or back in that of time."""
+        return x[:, ::-1] if self.reverse else x
+
+    def gradient(self, given: tuple[bool, ...]) -> RecurrentGrad:
+        """Returns the operation that gives the gradients of the operands; see `RecurrentGrad`."""
+        raise NotImplementedError(f"{self.name}.gradient")
+
+    def vjp(self, g: Any, y: Value, *xs: Value) -> Sequence[Value | None]:
+        shown = 1 + self.states
+        if any(part is not None for part in g[shown:]):
+            raise NoGradientError(f"The inner values of {self.name} are not differentiated again.")
+        _, w, r, _, _, mask = self.unpack(xs)
+        op = self.gradient(tuple(part is not None for part in g[:shown]))
+        masks = [] if mask is None else [mask]
+        grads = apply_many(op, w, r, *masks, *items(y)[shown:], *(part for part in g[:shown] if part is not None))
+        return (*grads, None) if self.has_mask else grads
+
+    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
+        from seqc.ops.onnx_rnn import recurrent_for_onnx
+
+        return recurrent_for_onnx(self, *self.unpack(xs))
+
+
+@dataclass(frozen=True, repr=False)
+class RecurrentGrad(Op):
+    """Gradients of the operands of `forward` but the mask.
+
+    Operands: kernel, recurrent kernel, the mask if there is one, `fed` and `kept` of the forward operation, and the
+    gradients of its outputs and last states as far as `given`.
+
+    Attributes:
+        given: which of outputs and last states have a gradient; that of the others is zero.
+    """
+
+    forward: Recurrent
+    given: tuple[bool, ...]
+
+    def infer(self, *types: Type) -> tuple[Type, ...]:
+        op = self.forward
+        check_count(self, types, 4 + op.has_mask + sum(self.given))
+        w, r, _, fed, kept, _ = self.unpack(types)
+        time, _, batch, units = kept.shape
+        state = kept.with_shape((batch, units))
+        bias = r.with_shape(op.bias_shape(dims.known((units,))[0]))
+        return fed.with_shape((batch, time, w.shape[0])), w, r, bias, *[state] * (op.states * op.has_state)
+
+    def unpack(self, operands: Sequence[T]) -> tuple[T, T, T | None, T, T, list[T | None]]:
+        """Returns kernel, recurrent kernel, mask, fed, kept, and the gradients of all results; None for absent ones."""
+        w, r, *rest = operands
+        mask = rest.pop(0) if self.forward.has_mask else None
+        fed, kept, *upstream = rest
+        return w, r, mask, fed, kept, [upstream.pop(0) if there else None for there in self.given]
+
+    def spread(self, y: Value) -> tuple[Spread, ...]:
+        each: list[Spread] = ["each"] * (self.forward.states * self.forward.has_state)
+        return "each", "sum", "sum", "sum", *each
+
+    def eval(self, *arrays: Array) -> Any:
+        op = self.forward
+        w, r, mask, fed, kept, upstream = self.unpack(arrays)
+        time, _, batch, units = kept.shape
+        features = w.shape[0]
+        zero = np.zeros((batch, units), r.dtype)
+        # What is known of the gradient of the states, and of an output that masked steps repeat.
+        gs, carried = [zero if g is None else g for g in upstream[1:]], zero
+        dz = np.empty((time, batch, self.blocks * units), r.dtype)
+        for t in reversed(range(time)):
+            g_out = carried if upstream[0] is None else upstream[0][:, t] + carried
+            if mask is None:
+                gs = self.step(kept[t], fed[t, :, features:-1], [gs[0] + g_out, *gs[1:]], r, dz[t])
+                continue
+            m = op.in_order(mask)[:, t, None]
+            carried = zero if op.zero_output else np.where(m, zero, g_out)
+            new = [np.where(m, g, zero) for g in (gs[0] + g_out, *gs[1:])]
+            passed = self.step(kept[t], fed[t, :, features:-1], new, r, dz[t])
+            gs = [a + np.where(m, zero, g) for a, g in zip(passed, gs, strict=True)]
+        dx, dw, dr, db = self.finish(fed.reshape(-1, features + units + 1), dz.reshape(time * batch, -1), kept, w)
+        dx = op.in_order(np.swapaxes(dx.reshape(time, batch, features), 0, 1))
+        return (dx, dw, dr, db, *gs) if op.has_state else (dx, dw, dr, db)
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks of columns a step's gradients have."""
+        return self.forward.gates
+
+    def step(self, kept: Array, h: Array, gs: list[Array], r: Array, dz: Array) -> list[Array]:
+        """Returns the gradients of the states before a step, given those of the states after it.
+
+        Args:
+            kept: what the step kept. h: the hidden state before it. dz: to be filled with the gradients of what the
+            activations are applied to.
+        """
+        raise NotImplementedError(f"{self.name}.step")
+
+    def finish(self, fed: Array, dz: Array, kept: Array, w: Array) -> tuple[Array, Array, Array, Array]:
+        """Returns the gradients of x (rows of all steps), kernel, recurrent kernel and bias from those of all steps."""
+        features = len(w)
+        weights = fed.T @ dz
+        return dz @ w.T, weights[:features], weights[features:-1], weights[-1]
