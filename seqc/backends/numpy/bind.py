@@ -8,26 +8,35 @@ from typing import Any
 
 import numpy as np
 
-from seqc.backends.numpy.kernels import Call, Scratch, convolution, elementwise, find_kernel
+from seqc.backends.numpy.kernels import (
+    Call,
+    Scratch,
+    activations,
+    convolution,
+    elementwise,
+    find_kernel,
+    pool,
+    random,
+    softmax,
+)
 from seqc.ir import Array, Op
 from seqc.ops.elementwise import Elementwise
 from seqc.ops.random import RandomUniform
 
 # Each registers its kernels.
-FAMILIES = (convolution, elementwise)
+FAMILIES = (activations, convolution, elementwise, pool, random, softmax)
 
 
 def bind(op: Op, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch, first: int = 0) -> Call:
     """Returns a function that computes `op` on the given arrays whenever it is called.
 
     Args:
-        first: the number of the first sample among all of the batch.
+        first: the position of the first element of the result in that of the whole batch.
     """
     found = find_kernel(type(op))
     if found is not None:
-        call = (
-            found(op, outs, xs, scratch, first=first) if isinstance(op, RandomUniform) else found(op, outs, xs, scratch)
-        )
+        placed = {"first": first} if isinstance(op, RandomUniform) else {}
+        call = found(op, outs, xs, scratch, **placed)
         if call is not None:
             return call
     function = ufunc_of(op)
@@ -56,4 +65,4 @@ def _evaluate(op: Op, outs: Sequence[Array | None], xs: Sequence[Array]) -> None
 def _numbers_from(op: RandomUniform, outs: Sequence[Array | None], xs: Sequence[Array], first: int) -> None:
     out = outs[0]
     assert out is not None
-    out[...] = op.eval_from(first * (out.size // max(len(out), 1)), *xs)
+    out[...] = op.eval_from(first, *xs)

@@ -9,10 +9,12 @@ from seqc import dims
 from seqc.backends.numpy.patches import Patches
 from seqc.dims import Dim
 from seqc.ir import Graph, Input, Type, Value, apply, build, rewrite, scope
+from seqc.ops.arithmetic import Mul
 from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad
 from seqc.ops.linalg import MatMul
 from seqc.ops.nonlinear import Relu, ReluGrad
 from seqc.ops.pool import MaxPool, MaxPoolGrad
+from seqc.ops.random import Dropout, KeepMask, RandomUniform
 from seqc.ops.reduce import ReduceMean, ReduceSum, count
 from seqc.ops.shape import Reshape, reshape, transpose
 from seqc.ops.slicing import concatenate, flip, slice_axis
@@ -27,7 +29,7 @@ def lower_for_numpy(graph: Graph, sizes: Mapping[str, int]) -> Graph:
         sizes: of all named axes but the batch.
     """
     graph = merge_duplicates(fix_sizes(graph, sizes))
-    graph = merge_duplicates(pool_before_relu(fuse_bias(split_means(graph))))
+    graph = merge_duplicates(pool_before_relu(fuse_bias(split_means(draw_masks(graph)))))
     return merge_duplicates(convolve_by_products(graph))
 
 
@@ -57,6 +59,19 @@ def split_means(graph: Graph) -> Graph:
             return None
         with scope(v.scope):
             return apply(ReduceSum(v.op.axes, v.op.keepdims), v.inputs[0]) / count(v.inputs[0], v.op.axes)
+
+    return rewrite(graph, rule)
+
+
+def draw_masks(graph: Graph) -> Graph:
+    """Returns the graph with dropout as a product with a mask, drawn without making numbers of the hashes first."""
+
+    def rule(v: Value) -> Value | None:
+        if not isinstance(v.op, Dropout) or not isinstance(v.inputs[1].op, RandomUniform):
+            return None
+        x, uniform = v.inputs
+        mask = build(KeepMask(uniform.op.stream, v.op.rate), uniform.inputs, uniform.scope)  # type: ignore[attr-defined]
+        return build(Mul(), (x, mask), v.scope)
 
     return rewrite(graph, rule)
 

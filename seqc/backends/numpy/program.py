@@ -422,7 +422,8 @@ class TileBinder:
                 if total is not None:
                     more.append((total, out, y))
         self.pad.start()
-        self._add(bind(v.op, outs, xs, self.pad, self.rows[0]), v)
+        first = self.rows[0] * (outs[0].size // (self.rows[1] - self.rows[0])) if outs[0] is not None else 0
+        self._add(bind(v.op, outs, xs, self.pad, first), v)
         for total, part, y in more:
             self._add(partial(np.add, total, part, total), y)
         for y in results:

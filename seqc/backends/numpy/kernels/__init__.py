@@ -23,7 +23,7 @@ class Scratch(Protocol):
 
 # (op, results to write, operands to read, scratch) to a call, or None where the kernel does not know the case. A result
 # that nobody reads is None. An operand of which only the shape matters may show arbitrary numbers.
-Bind = Callable[[Any, Sequence[Array | None], Sequence[Array], Scratch], Call | None]
+Bind = Callable[..., Call | None]
 
 _KERNELS: dict[type[Op], Bind] = {}
 
