@@ -30,6 +30,9 @@ from seqc.batch import BATCH, batch_axis
 from seqc.ir import Array, Constant, Graph, Input, Item, Type, Value
 from seqc.ops.linalg import Gemm, MatMul
 
+# A matrix had better not be read or written anew for each so many rows of a tile.
+FEW_ROWS = 64
+
 # Puts the arrays of some inputs next to each other and returns all of them as one.
 Adjoin = Callable[[Sequence[Value]], Array]
 
@@ -140,14 +143,16 @@ class Builder:
         """
         if not isinstance(v.op, MatMul | Gemm) or v not in cut.tiled or self.batch == 1:
             return False
-        tiles = -(-self.batch // plan.tile)
+        if self.batch <= plan.tile:
+            return False
         if cut.spreads[v] == ("sum",):
-            return tiles > 1 and self._bytes(v.type) >= cache_bytes() // 4
+            rows = shape_of(v.inputs[0].type, {BATCH: plan.tile})[-1]
+            return rows <= FEW_ROWS and self._bytes(v.type) >= cache_bytes() // 4
         matrix = v.inputs[1]
         if batch_axis(matrix.type) is not None or matrix.type.rank != 2 or batch_axis(v.type) != 0:
             return False
-        rows = plan.tile * int(np.prod(shape_of(v.type, {BATCH: 1})[:-1]))
-        return tiles > 1 and rows < 32 and self._bytes(matrix.type) >= cache_bytes() // 2
+        rows = int(np.prod(shape_of(v.type, {BATCH: plan.tile})[:-1]))
+        return rows < FEW_ROWS // 2 and self._bytes(matrix.type) >= cache_bytes() // 2
 
     def _bytes(self, t: Type) -> int:
         return int(np.prod(shape_of(t, self.sizes))) * np.dtype(t.dtype).itemsize

@@ -58,22 +58,23 @@ def pad(window: Window, x: Array, scratch: Scratch) -> tuple[list[Call], Array]:
 def input_gradient(
     op: ConvInputGrad, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch
 ) -> Call | None:
-    """One product for all places of the window, each of which is then added where it came from."""
+    """A product for each place in the window, which is then added where it came from.
+
+    One product for all of them is faster in itself, but adding up its results runs over single channels.
+    """
     g, w, like = xs
     out = outs[0]
     if op.groups != 1 or op.first or out is None or not g.flags.c_contiguous:
         return None
     window = op.window(w.shape)
     spatial, places = like.shape[1:-1], g.shape[1:-1]
-    sent = scratch((*g.shape[:-1], *window.size, like.shape[-1]), g.dtype)
-    matrix = w.reshape(-1, w.shape[-1]).T
-    calls: list[Call] = [
-        partial(np.matmul, g.reshape(-1, g.shape[-1]), matrix, sent.reshape(-1, matrix.shape[1])),
-        partial(out.fill, 0),
-    ]
+    sent = scratch((*g.shape[:-1], like.shape[-1]), g.dtype)
+    rows, products = g.reshape(-1, g.shape[-1]), sent.reshape(-1, like.shape[-1])
+    calls: list[Call] = [partial(out.fill, 0)]
     for offset, source, target in tap_pairs(window, spatial, places):
         at = out[(slice(None), *target)]
-        calls.append(partial(np.add, at, sent[(slice(None), *source, *offset)], at))
+        calls.append(partial(np.matmul, rows, w[offset].T, products))
+        calls.append(partial(np.add, at, sent[(slice(None), *source)], at))
     return in_turn(*calls)
 
 
