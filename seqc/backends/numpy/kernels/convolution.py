@@ -11,7 +11,7 @@ from seqc.backends.numpy.kernels import Call, Scratch, in_turn, kernel
 from seqc.backends.numpy.patches import Patches
 from seqc.ir import Array
 from seqc.ops._windows import Window
-from seqc.ops.conv import ConvInputGrad
+from seqc.ops.conv import ConvInputGrad, ConvTranspose
 
 
 @kernel(Patches)
@@ -58,20 +58,34 @@ def pad(window: Window, x: Array, scratch: Scratch) -> tuple[list[Call], Array]:
 def input_gradient(
     op: ConvInputGrad, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch
 ) -> Call | None:
+    """Sends the gradient of each place back to what the window saw there."""
+    g, w, _ = xs
+    return _send_back(op, g, w, outs[0], scratch)
+
+
+@kernel(ConvTranspose)
+def transposed(op: ConvTranspose, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
+    """The same, with a bias."""
+    x, w, *bias = xs
+    sent = _send_back(op, x, w, outs[0], scratch)
+    if sent is None or not bias:
+        return sent
+    return in_turn(sent, partial(np.add, outs[0], bias[0], outs[0]))
+
+
+def _send_back(
+    op: ConvInputGrad | ConvTranspose, g: Array, w: Array, out: Array | None, scratch: Scratch
+) -> Call | None:
     """A product for each place in the window, which is then added where it came from.
 
     One product for all of them is faster in itself, but adding up its results runs over single channels.
     """
-    g, w, like = xs
-    out = outs[0]
     if op.groups != 1 or op.first or out is None or not g.flags.c_contiguous:
         return None
-    window = op.window(w.shape)
-    spatial, places = like.shape[1:-1], g.shape[1:-1]
-    sent = scratch((*g.shape[:-1], like.shape[-1]), g.dtype)
-    rows, products = g.reshape(-1, g.shape[-1]), sent.reshape(-1, like.shape[-1])
+    sent = scratch((*g.shape[:-1], out.shape[-1]), g.dtype)
+    rows, products = g.reshape(-1, g.shape[-1]), sent.reshape(-1, out.shape[-1])
     calls: list[Call] = [partial(out.fill, 0)]
-    for offset, source, target in tap_pairs(window, spatial, places):
+    for offset, source, target in tap_pairs(op.window(w.shape), out.shape[1:-1], g.shape[1:-1]):
         at = out[(slice(None), *target)]
         calls.append(partial(np.matmul, rows, w[offset].T, products))
         calls.append(partial(np.add, at, sent[(slice(None), *source)], at))
