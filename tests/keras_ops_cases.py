@@ -235,6 +235,12 @@ CASES: dict[str, Callable[[Any], Any]] = {
     "conv with dilation": lambda k: k.conv(IMAGE, KERNEL, padding="same", dilation_rate=(1, 2)),
     "conv with channels first": lambda k: k.conv(np.moveaxis(IMAGE, -1, 1), KERNEL, data_format="channels_first"),
     "depthwise_conv": lambda k: k.depthwise_conv(IMAGE, KERNEL, 1, "same"),
+    "conv_transpose": lambda k: k.conv_transpose(IMAGE, np.moveaxis(KERNEL, -1, -2), 2),
+    "conv_transpose of the same size": lambda k: k.conv_transpose(IMAGE, np.moveaxis(KERNEL, -1, -2), (2, 1), "same"),
+    "conv_transpose made longer": lambda k: k.conv_transpose(
+        IMAGE, np.moveaxis(KERNEL, -1, -2), 3, output_padding=(1, 2)
+    ),
+    "separable_conv": lambda k: k.separable_conv(IMAGE, KERNEL, np.ones((1, 1, KERNEL[0, 0].size, 3), "float32"), 2),
     "max_pool": lambda k: k.max_pool(IMAGE, 2, 2, "same"),
     "max_pool with strides": lambda k: k.max_pool(IMAGE, (3, 2), strides=(1, 2)),
     "average_pool": lambda k: k.average_pool(IMAGE, 2, 2, "same"),

@@ -57,6 +57,33 @@ def models(keras: Any) -> dict[str, Any]:
         name="cnn",
     )
     cnn.compile("adam", keras.losses.SparseCategoricalCrossentropy(), weighted_metrics=["accuracy"])
+    growing = keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            layers.SeparableConv2D(3, 3, strides=2, padding="same", pointwise_regularizer="l2"),
+            layers.DepthwiseConv2D(2, padding="same", depth_multiplier=2, activation="relu"),
+            layers.ZeroPadding2D(((1, 0), (0, 1))),
+            layers.Conv2DTranspose(3, 3, strides=2, padding="same", output_padding=1),
+            layers.UpSampling2D(2, interpolation="bilinear"),
+            layers.LeakyReLU(0.1),
+            layers.GlobalMaxPooling2D(),
+            layers.Dense(3, activation="softmax"),
+        ],
+        name="growing",
+    )
+    growing.compile(keras.optimizers.SGD(0.1, momentum=0.5), "sparse_categorical_crossentropy")
+    sequence = keras.Sequential(
+        [
+            keras.Input((7, 3)),
+            layers.Conv1DTranspose(4, 3, strides=2, activation="tanh"),
+            layers.MaxPooling1D(2),
+            layers.AveragePooling1D(3, strides=2, padding="same"),
+            layers.GlobalAveragePooling1D(),
+            layers.Dense(3, activation="softmax"),
+        ],
+        name="sequence",
+    )
+    sequence.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
     lstm = keras.Sequential(
         [
             keras.Input((5, 3)),
@@ -72,15 +99,15 @@ def models(keras: Any) -> dict[str, Any]:
     frozen = mlp()
     frozen.layers[0].trainable = False
     frozen.compile("adam", "mse")
-    return made | {"cnn": cnn, "lstm": lstm, "frozen": frozen}
+    return made | {"cnn": cnn, "growing": growing, "sequence": sequence, "lstm": lstm, "frozen": frozen}
 
 
 def data(name: str) -> tuple[Any, Any]:
     """Returns the batches a model trains on."""
     rng = np.random.default_rng(7)
-    shapes = {"cnn": (6, 6, 1), "lstm": (5, 3)}
+    shapes = {"cnn": (6, 6, 1), "growing": (6, 6, 2), "sequence": (7, 3), "lstm": (5, 3)}
     x = rng.normal(size=(BATCHES, ROWS, *shapes.get(name, (4,)))).astype("float32")
-    if name == "cnn":
+    if name in ("cnn", "growing", "sequence"):
         return x, rng.integers(0, 3, (BATCHES, ROWS))
     if name == "lstm":
         return x, rng.integers(0, 2, (BATCHES, ROWS, 1)).astype("float32")
