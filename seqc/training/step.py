@@ -16,6 +16,7 @@ import numpy as np
 
 from seqc.autodiff import gradients
 from seqc.backends.numpy import Plan
+from seqc.backends.numpy.profile import Timing, profile_plan
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Array, Graph, Type, Value, input_value
 from seqc.ops.elementwise import cast
@@ -61,9 +62,23 @@ class Step:
 
     def run(self, arrays: Sequence[Array], seed: int, step: int) -> Array:
         """Runs the step on arrays, keeps the new state, and returns the result."""
-        given = [*arrays, np.array(seed, np.int64), np.array(step, np.int64), *(v.array for v in self.reads)]
+        given = self._inputs(arrays, seed, step)
+        return self._keep(given, self.plan.run(given))
+
+    def profile(self, arrays: Sequence[Array], seed: int, step: int) -> list[Timing]:
+        """Runs the step as `run` does and returns where the time went."""
+        given = self._inputs(arrays, seed, step)
+        outputs, timings = profile_plan(self.plan, given)
+        self._keep(given, outputs)
+        return timings
+
+    def _inputs(self, arrays: Sequence[Array], seed: int, step: int) -> list[Array]:
+        return [*arrays, np.array(seed, np.int64), np.array(step, np.int64), *(v.array for v in self.reads)]
+
+    def _keep(self, given: Sequence[Array], outputs: Sequence[Array]) -> Array:
+        """Puts the new state into the variables and returns the result."""
         theirs = set(map(id, given))
-        result, *news = self.plan.run(given)
+        result, *news = outputs
         for variable, new in zip(self.writes, news, strict=True):
             variable.replace(new.copy() if id(new) in theirs else new)
         # A view would keep a whole activation alive, and what was given belongs to somebody else.
