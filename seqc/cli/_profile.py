@@ -60,7 +60,7 @@ def _layer_rows(timings: Sequence[Timing], parts: Sequence[str], steps: int, tot
 def _op_rows(timings: Sequence[Timing], steps: int, total: float) -> list[tuple[str, ...]]:
     shown = [t for t in _longest_first(timings) if t.seconds >= SMALLEST_SHARE * total]
     rest = [t for t in timings if t.seconds < SMALLEST_SHARE * total]
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (_layer(t.scope), t.part, t.op, f"{t.calls / steps:g}", _ms(t.seconds, steps), f"{t.seconds / total:.1%}")
         for t in shown
     ]
