@@ -14,7 +14,7 @@ from typing import Any
 
 WORKER = Path(__file__).resolve().with_name("worker.py")
 # Seconds after which a measurement has failed.
-LONGEST = 600
+LONGEST = 300
 
 # What was measured, or why it failed.
 Outcome = dict[str, float] | str

@@ -167,8 +167,8 @@ WORKLOADS = {
         Workload("cnn", (28, 28, 1), _cnn, _CLASSES, batch=128, steps=16, classes=10),
         Workload("vggbn", (32, 32, 3), _vggbn, _CLASSES, batch=64, steps=8, classes=10),
         Workload("cnn1d", (128, 9), _cnn1d, _CLASSES, batch=64, steps=24, classes=6),
-        Workload("lstm", (64, 32), _lstm, "mse", batch=64, steps=16),
-        Workload("gru_text", (80,), _gru_text, _YES_NO, batch=64, steps=16, vocabulary=5000),
+        Workload("lstm", (64, 32), _lstm, "mse", batch=64, steps=10),
+        Workload("gru_text", (80,), _gru_text, _YES_NO, batch=64, steps=10, vocabulary=5000),
         Workload("mobilenet", (32, 32, 3), _mobilenet, _CLASSES, batch=64, steps=16, classes=10),
         Workload("autoencoder", (28, 28, 1), _autoencoder, "mse", batch=64, steps=24),
     )

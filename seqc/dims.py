@@ -107,6 +107,22 @@ def evaluate(dim: Dim, sizes: Mapping[str, int]) -> int:
     return total
 
 
+def substitute(dim: Dim, sizes: Mapping[str, int]) -> Dim:
+    """Returns `dim` with numbers in the place of the names that have a size; other names stay."""
+    if isinstance(dim, int):
+        return dim
+    total: Dim = 0
+    for monomial, coefficient in dim.terms:
+        part: Dim = coefficient
+        for atom in monomial:
+            if isinstance(atom, FloorDiv):
+                part = part * (substitute(atom.numerator, sizes) // atom.divisor)
+            else:
+                part = part * sizes.get(atom, symbol(atom))
+        total = total + part
+    return total
+
+
 def names(dim: Dim) -> frozenset[str]:
     """Returns the names a size depends on."""
     if isinstance(dim, int):

@@ -120,7 +120,7 @@ class Variable(Operators):
         if trace is None:
             array = np.array(value, self._array.dtype)
             self._check(array.shape)
-            self._array = array
+            np.copyto(self._array, array)
         else:
             new = as_value(value, None if isinstance(value, Operators) else self.dtype)
             self._check(new.type.shape)
@@ -132,9 +132,13 @@ class Variable(Operators):
             raise ShapeError(f"Variable '{self.path}' has shape {self.shape}; got a value of shape {shown}.")
 
     def replace(self, array: Array) -> None:
-        """Takes over a computed array of the variable's shape, without a copy unless it is a view of another."""
-        given = np.asarray(array)
-        self._array = given if given.base is None else given.copy()
+        """Takes over the numbers of a computed array of the variable's shape."""
+        np.copyto(self._array, array)
+
+    def place(self, array: Array) -> None:
+        """Goes on with another array of its shape and dtype, to which the numbers are copied."""
+        np.copyto(array, self._array)
+        self._array = array
 
     def assign_add(self, value: Any) -> None:
         """Adds to the variable."""

@@ -55,7 +55,8 @@ def test_few_samples_are_repeated_and_a_fit_function_and_callbacks_do_not_matter
     assert result["batch_size"] == 50
 
 
-def test_a_profile_names_layers_parts_and_operations(folder: Path) -> None:
+def test_a_profile_names_layers_parts_and_operations(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQC_EXECUTOR", "naive")  # which runs operations as they stand in the graph
     text = seqc("bench", "train", write(folder), *FEW, "--profile").stdout
     assert "Time by layer, of " in text
     assert "layer" in text

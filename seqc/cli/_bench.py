@@ -133,7 +133,7 @@ def _measure(model: Sequential, x: Array, y: Array, batch_size: int, options: Op
         for value, shape in zip(step.graph.inputs, shapes, strict=False)
         if value.type.rank == len(shape)
     )
-    threads = threads_used()
+    threads = threads_used(step)
     alone = gemm_rate(1)
     return Speed(
         batch_size=batch_size,

@@ -49,7 +49,7 @@ def profile_result(timings: Sequence[Timing], steps: int) -> dict[str, Any]:
 
 def _layer_rows(timings: Sequence[Timing], parts: Sequence[str], steps: int, total: float) -> list[tuple[str, ...]]:
     rows = []
-    for layer in dict.fromkeys(t.scope for t in timings):
+    for layer in sorted(dict.fromkeys(t.scope for t in timings), key=lambda scope: not scope):
         own = [t for t in timings if t.scope == layer]
         by_part = [sum(t.seconds for t in own if t.part == part) for part in parts]
         seconds = sum(t.seconds for t in own)

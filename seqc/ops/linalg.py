@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ShapeError
-from seqc.ir import Array, Emitter, Op, Type, Value, apply
+from seqc.batch import batch_axis
+from seqc.ir import Array, Emitter, Op, Spread, Type, Value, apply
 from seqc.layout import Arrangement, Layout, Merged, is_natural, position
 from seqc.operators import OPERATORS
 from seqc.ops._common import (
@@ -43,6 +44,10 @@ class MatMul(Op):
         if a.ndim > 2 and b.ndim == 2:  # one large product instead of many small ones
             return (a.reshape(-1, a.shape[-1]) @ b).reshape(*a.shape[:-1], b.shape[-1])
         return np.matmul(a, b)
+
+    def spread(self, y: Value) -> Spread:
+        a = y.inputs[0].type
+        return "sum" if batch_axis(a) == a.rank - 1 else "each"
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         a, b = xs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class RandomUniform(Op):
     """
 
     stream: int
+    shape_only: ClassVar[tuple[int, ...]] = (0,)
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 3)
@@ -47,13 +48,17 @@ class RandomUniform(Op):
         return like
 
     def eval(self, *arrays: Array) -> Any:
+        return self.eval_from(0, *arrays)
+
+    def eval_from(self, first: int, *arrays: Array) -> Any:
+        """Returns the numbers from the `first` on: those of a part of a larger tensor."""
         like, seed, step = arrays
         # Multiplied, so that neither seeds and steps that swap places nor neighbouring seeds share a key. In an array:
         # scalars warn where words wrap.
         key = _mix(np.array([(int(seed) % _WORD * _MULTIPLIER + int(step)) % _WORD], np.uint32))
         key = _mix(key ^ np.uint32(self.stream * _STREAM_STEP % _WORD))
         # Two rounds with the key between them: neighbouring keys do not give shifted copies of one sequence.
-        bits = _mix(_mix(np.arange(like.size, dtype=np.uint32)) ^ key)
+        bits = _mix(_mix(np.arange(first, first + like.size, dtype=np.uint32)) ^ key)
         return ((bits >> np.uint32(8)).astype(like.dtype) * like.dtype.type(2.0**-24)).reshape(like.shape)
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from seqc import dims
-from seqc.ir import Array, Emitter, Op, Type, Value, apply, as_value
+from seqc.batch import batch_axis
+from seqc.ir import Array, Emitter, Op, Spread, Type, Value, apply, as_value
 from seqc.layout import Arrangement, Layout, axis_of, position, positions
 from seqc.ops._common import (
     as_float,
@@ -52,6 +53,9 @@ class Reduction(Op):
     def eval(self, *arrays: Array) -> Any:
         return type(self).function(arrays[0], axis=self.axes, keepdims=self.keepdims)
 
+    def spread(self, y: Value) -> Spread:
+        return "all" if batch_axis(y.inputs[0].type) in self.axes else "each"
+
     def expand(self, y: Value, x: Value) -> Value:
         """Gives a result (or its gradient) the shape of the operand again."""
         return broadcast_like(y if self.keepdims else expand_dims(y, self.axes), x)
@@ -91,6 +95,9 @@ class ReduceSum(Reduction):
 
     def eval(self, *arrays: Array) -> Any:
         return np.sum(arrays[0], axis=self.axes, keepdims=self.keepdims, dtype=arrays[0].dtype)
+
+    def spread(self, y: Value) -> Spread:
+        return "sum" if batch_axis(y.inputs[0].type) in self.axes else "each"
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return (self.expand(g, xs[0]),)
@@ -175,6 +182,9 @@ class ArgMax(Op):
     def eval(self, *arrays: Array) -> Any:
         return type(self).function(arrays[0], axis=self.axis)
 
+    def spread(self, y: Value) -> Spread:
+        return "all" if batch_axis(y.inputs[0].type) == self.axis else "each"
+
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return (None,)
 
@@ -207,6 +217,9 @@ class CumSum(Op):
             return np.flip(np.cumsum(np.flip(x, self.axis), self.axis, dtype=x.dtype), self.axis)
         return np.cumsum(x, self.axis, dtype=x.dtype)
 
+    def spread(self, y: Value) -> Spread:
+        return "all" if batch_axis(y.inputs[0].type) == self.axis else "each"
+
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return (apply(CumSum(self.axis, not self.reverse), g),)
 
@@ -219,6 +232,7 @@ class Count(Op):
     """How many elements the operand has along `axes`, as a float scalar: the divisor of a mean."""
 
     axes: tuple[int, ...]
+    shape_only: ClassVar[tuple[int, ...]] = (0,)
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 1)
@@ -263,6 +277,9 @@ class Softmax(Op):
         e = np.exp(x - x.max(axis=self.axis, keepdims=True))
         e /= e.sum(axis=self.axis, keepdims=True)
         return e
+
+    def spread(self, y: Value) -> Spread:
+        return "all" if batch_axis(y.type) == self.axis else "each"
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         gy = g * y

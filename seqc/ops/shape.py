@@ -6,14 +6,15 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from seqc import dims
+from seqc.batch import batch_axis
 from seqc.dims import Dim
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Array, Emitter, Op, Shape, Type, Value, apply, as_value
+from seqc.ir import Array, Emitter, Op, Shape, Spread, Type, Value, apply, as_value
 from seqc.layout import Arrangement, Layout, Merged, arrange_elementwise, is_natural
 from seqc.ops._common import broadcast_shapes, check_axes, check_count, dtype_name, normalize_axes, normalize_axis
 
@@ -54,6 +55,9 @@ class Reshape(Op):
         # NumPy does not solve for -1 where another size is zero.
         return x.reshape(dims.known(self.infer(Type("", x.shape)).shape))
 
+    def spread(self, y: Value) -> Spread:
+        return _spread_of_reshape(y)
+
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return (reshape_like(g, xs[0]),)
 
@@ -83,6 +87,7 @@ class ReshapeLike(Op):
 
     take: int | None = None
     drop: int = 0
+    shape_only: ClassVar[tuple[int, ...]] = (1,)
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 2)
@@ -95,6 +100,9 @@ class ReshapeLike(Op):
     def eval(self, *arrays: Array) -> Any:
         x, like = arrays
         return x.reshape(like.shape if self.take is None else (*like.shape[: self.take], *x.shape[self.drop :]))
+
+    def spread(self, y: Value) -> Spread:
+        return _spread_of_reshape(y)
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return reshape_like(g, xs[0]), None
@@ -112,6 +120,15 @@ class ReshapeLike(Op):
         return e.node("Reshape", x, shape)
 
 
+def _spread_of_reshape(y: Value) -> Spread:
+    """The samples stay in their order where what lies before the batch stays as it is."""
+    x = y.inputs[0].type
+    before, after = batch_axis(x), batch_axis(y.type)
+    if before is None or after is None:
+        return "all"
+    return "each" if dims.product(x.shape[:before]) == dims.product(y.type.shape[:after]) else "all"
+
+
 def _static_target(x: Type, y: Type) -> tuple[int, ...] | None:
     """Returns a Reshape target for going from `x` to `y`, or None when more than one size would have to be -1."""
     target = [d if isinstance(d, int) else 0 if i < x.rank and x.shape[i] == d else -1 for i, d in enumerate(y.shape)]
@@ -122,6 +139,8 @@ def _static_target(x: Type, y: Type) -> tuple[int, ...] | None:
 
 class BroadcastLike(Op):
     """The first operand broadcast to the shape of the second."""
+
+    shape_only = (1,)
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 2)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from seqc import dims
+from seqc.batch import batch_axis
 from seqc.dims import Dim
 from seqc.errors import ConfigError, NoGradientError, ShapeError
-from seqc.ir import Array, Emitter, Op, Type, Value, apply, as_value
+from seqc.ir import Array, Emitter, Op, Spread, Type, Value, apply, as_value
 from seqc.layout import Arrangement, Layout, Merged, axis_of, is_natural, natural, position
 from seqc.ops._common import as_operands, check_axes, check_count, check_same_dtype, normalize_axes, normalize_axis
 from seqc.ops.shape import Squeeze, expand_dims
@@ -39,6 +40,9 @@ class Concat(Op):
 
     def eval(self, *arrays: Array) -> Any:
         return np.concatenate(arrays, self.axis)
+
+    def spread(self, y: Value) -> Spread:
+        return "all" if batch_axis(y.type) == self.axis else "each"
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         sizes = [x.type.shape[self.axis] for x in xs]
@@ -118,6 +122,9 @@ class Slice(Op):
     def eval(self, *arrays: Array) -> Any:
         return arrays[0][self.slices(arrays[0].ndim)]
 
+    def spread(self, y: Value) -> Spread:
+        return "all" if batch_axis(y.inputs[0].type) in self.axes else "each"
+
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return (apply(SliceGrad(self), g, xs[0]),)
 
@@ -142,6 +149,7 @@ class SliceGrad(Op):
     """Zeros of the shape of the second operand, with the first written where `sliced` reads."""
 
     sliced: Slice
+    shape_only: ClassVar[tuple[int, ...]] = (1,)
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 2)
@@ -152,6 +160,9 @@ class SliceGrad(Op):
         result = np.zeros(x.shape, g.dtype)
         result[self.sliced.slices(x.ndim)] = g
         return result
+
+    def spread(self, y: Value) -> Spread:
+        return "all" if batch_axis(y.type) in self.sliced.axes else "each"
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return apply(self.sliced, g), None

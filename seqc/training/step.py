@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqc.autodiff import gradients
-from seqc.backends.numpy import Plan
-from seqc.backends.numpy.profile import Timing, profile_plan
+from seqc.backends.numpy import Executor, NaiveExecutor, make_executor
+from seqc.backends.numpy.profile import Timing, profile_run
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Array, Graph, Type, Value, input_value
 from seqc.ops.elementwise import cast
 from seqc.ops.reduce import count
-from seqc.passes import merge_duplicates
 from seqc.tracing import Trace, Variable, tracing
 
 if TYPE_CHECKING:
@@ -57,32 +56,20 @@ class Step:
     is_random: bool = False
 
     @cached_property
-    def plan(self) -> Plan:
-        return Plan(merge_duplicates(self.graph))
+    def executor(self) -> Executor | NaiveExecutor:
+        return make_executor(self.graph, self.reads, self.writes)
 
     def run(self, arrays: Sequence[Array], seed: int, step: int) -> Array:
         """Runs the step on arrays, keeps the new state, and returns the result."""
-        given = self._inputs(arrays, seed, step)
-        return self._keep(given, self.plan.run(given))
+        return self.executor.run(_given(arrays, seed, step))
 
     def profile(self, arrays: Sequence[Array], seed: int, step: int) -> list[Timing]:
         """Runs the step as `run` does and returns where the time went."""
-        given = self._inputs(arrays, seed, step)
-        outputs, timings = profile_plan(self.plan, given)
-        self._keep(given, outputs)
-        return timings
+        return profile_run(self.executor, _given(arrays, seed, step))
 
-    def _inputs(self, arrays: Sequence[Array], seed: int, step: int) -> list[Array]:
-        return [*arrays, np.array(seed, np.int64), np.array(step, np.int64), *(v.array for v in self.reads)]
 
-    def _keep(self, given: Sequence[Array], outputs: Sequence[Array]) -> Array:
-        """Puts the new state into the variables and returns the result."""
-        theirs = set(map(id, given))
-        result, *news = outputs
-        for variable, new in zip(self.writes, news, strict=True):
-            variable.replace(new.copy() if id(new) in theirs else new)
-        # A view would keep a whole activation alive, and what was given belongs to somebody else.
-        return result.copy() if result.base is not None or id(result) in theirs else result
+def _given(arrays: Sequence[Array], seed: int, step: int) -> list[Array]:
+    return [*arrays, np.array(seed, np.int64), np.array(step, np.int64)]
 
 
 def train_step(model: Sequential, compiled: Compiled, signature: Signature) -> Step:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqc.backends.numpy import NaiveExecutor
 from seqc.backends.numpy.profile import Timing, merge
+from seqc.backends.numpy.workers import thread_count
 from seqc.callbacks import Callback
 from seqc.ir import Array
 from seqc.training.step import Step
@@ -56,6 +58,6 @@ def profile_steps(model: Sequential, x: Array, y: Array, steps: int) -> list[Tim
     return merge(one for number in range(1, steps + 1) for one in step.profile(arrays, 0, number))
 
 
-def threads_used() -> int:
-    """Returns how many threads a training step runs on."""
-    return 1
+def threads_used(step: Step) -> int:
+    """Returns how many threads a step runs on at most."""
+    return 1 if isinstance(step.executor, NaiveExecutor) else thread_count()

@@ -1,5 +1,26 @@
 """The NumPy backend: plans that run a graph, in the dtype of the arrays they are given."""
 
-from seqc.backends.numpy.plan import Plan
+from __future__ import annotations
 
-__all__ = ["Plan"]
+import os
+from collections.abc import Sequence
+
+from seqc.backends.numpy.executor import Executor, Holder
+from seqc.backends.numpy.naive import NaiveExecutor
+from seqc.backends.numpy.plan import Plan
+from seqc.errors import ConfigError
+from seqc.ir import Graph
+
+__all__ = ["Executor", "NaiveExecutor", "Plan", "make_executor"]
+
+
+def make_executor(graph: Graph, reads: Sequence[Holder], writes: Sequence[Holder]) -> Executor | NaiveExecutor:
+    """Returns what runs a step: tile by tile on all cores, or plainly where SEQC_EXECUTOR is "naive".
+
+    Raises:
+        ConfigError: SEQC_EXECUTOR is something else.
+    """
+    wanted = os.environ.get("SEQC_EXECUTOR", "tiled")
+    if wanted not in ("tiled", "naive"):
+        raise ConfigError(f"SEQC_EXECUTOR must be 'tiled' or 'naive'; got {wanted!r}.")
+    return (NaiveExecutor if wanted == "naive" else Executor)(graph, reads, writes)

@@ -8,11 +8,16 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from seqc.backends.numpy.plan import Plan
+from seqc.backends.numpy.executor import Executor
+from seqc.backends.numpy.naive import NaiveExecutor
+from seqc.backends.numpy.program import Phase
 from seqc.ir import Array, Graph, Value, walk
 
 # The parts of a training step, in their order in time.
 PARTS = ("forward", "backward", "update")
+
+# What each call computed and how long it took. Several threads append to it, which a list stands.
+Spent = list[tuple[Value, float]]
 
 
 @dataclass(frozen=True)
@@ -32,28 +37,58 @@ class Timing:
     part: str = ""
 
 
-def profile_plan(plan: Plan, arrays: Sequence[Array]) -> tuple[list[Array], list[Timing]]:
-    """Runs a plan, the clock read around every operation; returns the outputs, and timings in the order of the graph.
+def profile_run(executor: Executor | NaiveExecutor, arrays: Sequence[Array]) -> list[Timing]:
+    """Runs a step as `executor.run` does, the clock read around every call, and returns what each took.
 
     Args:
-        arrays: what `Plan.run` takes.
+        arrays: what `run` takes.
     """
-    spent: dict[Value, float] = {}
+    spent: Spent = []
+    if isinstance(executor, NaiveExecutor):
+        graph = _run_naive(executor, arrays, spent)
+    else:
+        graph = _run_tiled(executor, arrays, spent)
+    parts = step_parts(graph)
+    return merge(Timing(v.scope, v.op.name, 1, seconds, parts[v]) for v, seconds in spent)
 
-    def timed(value: Value, function: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*operands: Any) -> Any:
-            start = time.perf_counter()
-            result = function(*operands)
-            spent[value] = time.perf_counter() - start
-            return result
 
-        return run
+def _run_naive(executor: NaiveExecutor, arrays: Sequence[Array], spent: Spent) -> Graph:
+    watched = copy(executor)
+    watched.plan = copy(executor.plan)
+    watched.plan._instructions = [
+        replace(i, function=_timed(i.value, i.function, spent)) for i in executor.plan._instructions
+    ]
+    watched.run(arrays)
+    return executor.plan.graph
 
-    watched = copy(plan)
-    watched._instructions = [replace(i, function=timed(i.value, i.function)) for i in plan._instructions]
-    outputs = watched.run(arrays)
-    parts = step_parts(plan.graph)
-    return outputs, merge(Timing(v.scope, v.op.name, 1, seconds, parts[v]) for v, seconds in spent.items())
+
+def _run_tiled(executor: Executor, arrays: Sequence[Array], spent: Spent) -> Graph:
+    bound = executor._bound(arrays)
+    program = bound.program
+    bound.program = replace(program, phases=[_watched(phase, spent) for phase in program.phases])
+    try:
+        executor.run(arrays)
+    finally:
+        bound.program = program
+    return program.graph
+
+
+def _watched(phase: Phase, spent: Spent) -> Phase:
+    lists = [
+        [_timed(v, call, spent) for call, v in zip(calls, values, strict=True)]
+        for calls, values in zip(phase.lists, phase.values, strict=True)
+    ]
+    return Phase(lists, phase.values)
+
+
+def _timed(value: Value, function: Callable[..., Any], spent: Spent) -> Callable[..., Any]:
+    def run(*operands: Any) -> Any:
+        start = time.perf_counter()
+        result = function(*operands)
+        spent.append((value, time.perf_counter() - start))
+        return result
+
+    return run
 
 
 def merge(timings: Iterable[Timing]) -> list[Timing]:

@@ -1,0 +1,184 @@
+"""Where a graph can be cut along the batch: what runs tile by tile, and what has to wait for all samples.
+
+A *tile* is a run of consecutive samples. Operations that treat every sample for itself run tile by tile, one after the
+other while a tile's arrays are still in the processor's cache; sums over the batch, such as weight gradients, collect a
+part per tile. Whatever needs such a sum waits for the end of the stage: stages follow each other, and everything in a
+stage runs for one tile before the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from seqc import dims
+from seqc.backends.numpy.patches import Patches
+from seqc.batch import BATCH, batch_axis
+from seqc.dims import Dim
+from seqc.ir import Constant, Graph, Input, Item, Spread, Type, Value
+from seqc.ops.elementwise import StopGradient
+from seqc.ops.shape import BroadcastLike, Reshape, ReshapeLike, Squeeze, StayPut, Transpose, Unsqueeze
+from seqc.ops.slicing import Slice
+
+# What gives a view of its operand, most of the time.
+VIEWS = (Reshape, ReshapeLike, Transpose, Unsqueeze, Squeeze, BroadcastLike, Slice, StopGradient, StayPut)
+# What is made anew in every stage that reads it: a view costs nothing, and patches are larger than what they show.
+REMADE = (*VIEWS, Patches)
+
+
+def _divisible(t: Type) -> bool:
+    """Tells whether the part of a tensor that belongs to some samples is a run along one axis."""
+    sizes = [d for d in t.shape if BATCH in dims.names(d)]
+    return len(sizes) == 1 and _is_multiple(sizes[0])
+
+
+def _is_multiple(size: Dim) -> bool:
+    """Tells whether an axis has as many elements for each sample: whether it is a multiple of the batch."""
+    if isinstance(size, int):
+        return False
+    return all(monomial.count(BATCH) == 1 and BATCH not in _inner_names(monomial) for monomial, _ in size.terms)
+
+
+def _inner_names(monomial: Iterable[str | dims.FloorDiv]) -> set[str]:
+    return {name for atom in monomial if not isinstance(atom, str) for name in dims.names(atom.numerator)}
+
+
+@dataclass
+class Cut:
+    """Where each value of a graph is computed.
+
+    Attributes:
+        order: all values, operands first. tiled: values that exist for a tile at a time, with their stage. ready: the
+        others, with the stage before which they are complete. spreads: how a tiled operation is cut, one answer per
+        result. stages: how many there are. users: who reads a value's numbers.
+    """
+
+    order: list[Value]
+    tiled: dict[Value, int] = field(default_factory=dict)
+    ready: dict[Value, int] = field(default_factory=dict)
+    spreads: dict[Value, tuple[Spread, ...]] = field(default_factory=dict)
+    users: dict[Value, list[Value]] = field(default_factory=dict)
+    stages: int = 0
+
+    def is_tiled(self, v: Value) -> bool:
+        """Tells whether a value, or the operation that gives it, runs tile by tile."""
+        return v in self.tiled
+
+
+def read_operands(v: Value) -> Sequence[Value]:
+    """Returns the operands of which an operation reads more than the shape."""
+    skipped = v.op.shape_only
+    return [x for i, x in enumerate(v.inputs) if i not in skipped] if skipped else v.inputs
+
+
+def cut_graph(graph: Graph, whole: frozenset[Value] = frozenset()) -> Cut:
+    """Finds the stages of a graph.
+
+    Args:
+        graph: its batch is the axis named "batch". whole: values to compute for all samples at once in any case.
+    """
+    cut = Cut(graph.walk())
+    for v in cut.order:
+        for x in read_operands(v):
+            cut.users.setdefault(x, []).append(v)
+        if isinstance(v.op, Item):
+            _place_item(cut, v)
+        elif isinstance(v.op, Input | Constant):
+            cut.ready[v] = 0
+        else:
+            _place(cut, v, whole)
+    last = max([0, *cut.ready.values(), *(stage + 1 for stage in cut.tiled.values())])
+    cut.stages = last
+    return cut
+
+
+def _place_item(cut: Cut, v: Value) -> None:
+    owner = v.inputs[0]
+    assert isinstance(v.op, Item)
+    if owner not in cut.tiled:
+        cut.ready[v] = cut.ready[owner]
+    elif cut.spreads[owner][v.op.index] == "each":
+        cut.tiled[v] = cut.tiled[owner]
+    else:
+        cut.ready[v] = cut.tiled[owner] + 1
+
+
+def _place(cut: Cut, v: Value, whole: frozenset[Value]) -> None:
+    spreads = ("all",) if v in whole else _spreads(v)
+    operands = read_operands(v)
+    start = max((cut.ready[x] if x in cut.ready else cut.tiled[x] for x in operands), default=0)
+    if "all" in spreads:
+        cut.ready[v] = max((cut.ready[x] if x in cut.ready else cut.tiled[x] + 1 for x in operands), default=0)
+    elif not spreads:
+        cut.ready[v] = start
+    else:
+        cut.spreads[v] = spreads
+        if spreads == ("each",):
+            cut.tiled[v] = start
+        elif len(spreads) == 1:
+            cut.tiled[v] = start
+            cut.ready[v] = start + 1
+        else:
+            cut.tiled[v] = start
+
+
+def _spreads(v: Value) -> tuple[Spread, ...]:
+    """Returns how an operation is cut, one answer per result; nothing where the batch does not enter."""
+    results = v.result if isinstance(v.result, tuple) else (v.result,)
+    axes = [batch_axis(t) for t in results]
+    operands = [x.type for x in read_operands(v) if batch_axis(x.type) is not None]
+    if not operands and all(axis is None for axis in axes):
+        return ()
+    if not all(_divisible(t) for t in operands):
+        return ("all",)
+    answer = v.op.spread(v)
+    spreads = answer if isinstance(answer, tuple) else (answer,) * len(results)
+    for t, axis, spread in zip(results, axes, spreads, strict=True):
+        if (spread == "each") != (axis is not None) or (axis is not None and not _divisible(t)):
+            return ("all",)
+    return spreads
+
+
+def stage_values(cut: Cut, stage: int) -> list[Value]:
+    """Returns the operations of a stage in order, with what is made anew for them."""
+    wanted = {v for v, at in cut.tiled.items() if at == stage and not is_remade(v)}
+    for v in reversed(cut.order):
+        if v in wanted:
+            wanted.update(x for x in read_operands(v) if x in cut.tiled and is_remade(x))
+    return [v for v in cut.order if v in wanted]
+
+
+def is_remade(v: Value) -> bool:
+    """Tells whether a tiled value is made anew in every stage that reads it."""
+    return isinstance(v.op, REMADE)
+
+
+def stored_values(cut: Cut, outputs: Iterable[Value]) -> dict[Value, int]:
+    """Returns the tiled values that are kept for all samples, with the last stage that reads them.
+
+    A stage that reads a view of a value reads the value.
+    """
+    readers: dict[Value, set[int]] = {}
+    for v in cut.order:
+        if v not in cut.tiled and not isinstance(v.op, Item):
+            _note_readers(cut, read_operands(v), cut.ready[v], readers)
+    for stage in range(cut.stages):
+        for v in stage_values(cut, stage):
+            _note_readers(cut, read_operands(v), stage, readers)
+    _note_readers(cut, outputs, cut.stages, readers)
+    return {v: max(at) for v, at in readers.items() if max(at) > cut.tiled[v]}
+
+
+def _note_readers(cut: Cut, read: Iterable[Value], stage: int, readers: dict[Value, set[int]]) -> None:
+    for x in read:
+        if x not in cut.tiled or (x in cut.ready):
+            continue
+        if is_remade(x):
+            _note_readers(cut, read_operands(x), stage, readers)
+        else:
+            readers.setdefault(x, set()).add(stage)
+
+
+def shape_of(t: Type, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    """Returns a shape with the sizes of all names put in."""
+    return tuple(d if isinstance(d, int) else dims.evaluate(d, sizes) for d in t.shape)

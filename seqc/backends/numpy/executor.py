@@ -1,0 +1,158 @@
+"""Running a traced step on NumPy: programs by shape of the data, state that is changed in place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from seqc.backends.numpy.lowering import lower_for_numpy
+from seqc.backends.numpy.memory import empty
+from seqc.backends.numpy.program import Builder, Program
+from seqc.backends.numpy.threads import one_blas_thread
+from seqc.backends.numpy.workers import Failure, thread_count
+from seqc.batch import BATCH
+from seqc.errors import SeqcError
+from seqc.ir import Array, Graph, Input, Value, bind_sizes
+
+# Programs kept for different sizes of data; the last batch of an epoch, for instance, is one of its own.
+KEPT_PROGRAMS = 8
+
+
+class Holder(Protocol):
+    """Something that holds an array between runs and can move it."""
+
+    @property
+    def array(self) -> Array: ...
+
+    def place(self, array: Array) -> None:
+        """Goes on with another array, to which the numbers are copied."""
+        ...
+
+
+class Executor:
+    """Runs a graph of which some inputs are state, and outputs after the first its new values.
+
+    Args:
+        graph: inputs are what is given at each run, then one per holder of `reads`; outputs are a result, then one per
+        holder of `writes`.
+    """
+
+    def __init__(self, graph: Graph, reads: Sequence[Holder], writes: Sequence[Holder]) -> None:
+        self.graph, self.reads, self.writes = graph, tuple(reads), tuple(writes)
+        self.given = graph.inputs[: len(graph.inputs) - len(self.reads)]
+        self._programs: dict[Any, _Bound] = {}
+
+    def run(self, arrays: Sequence[Array]) -> Array:
+        """Runs the graph on the arrays that are given, changes the state, and returns a copy of the result.
+
+        Raises:
+            SeqcError: an operation refuses the numbers; the message names the layer. The state is as it was.
+        """
+        bound = self._bound(arrays)
+        for room, array in zip(bound.rooms, arrays, strict=True):
+            np.copyto(room, array, casting="same_kind")
+        try:
+            # What overflows or is not a number shows in the results; NumPy's warnings would name no layer.
+            with np.errstate(all="ignore"), one_blas_thread():
+                bound.program.run()
+        except Failure as failure:
+            raise _explained(failure, bound.program) from failure.error
+        return bound.program.result.copy()
+
+    def _bound(self, arrays: Sequence[Array]) -> _Bound:
+        """Returns the program for arrays of these shapes, made anew where state has moved."""
+        key = tuple([a.shape for a in arrays])
+        found = self._programs.get(key)
+        if found is not None and found.is_current():
+            return found
+        self._programs.pop(key, None)
+        while len(self._programs) >= KEPT_PROGRAMS:
+            self._programs.pop(next(iter(self._programs)))
+        self._programs[key] = made = self._build(arrays)
+        return made
+
+    def _build(self, arrays: Sequence[Array]) -> _Bound:
+        sizes = bind_sizes((x.type, a.shape) for x, a in zip(self.given, arrays, strict=True))
+        batch = sizes.pop(BATCH, 1)
+        graph = lower_for_numpy(self.graph, sizes)
+        holders = dict(zip(graph.inputs[len(self.given) :], self.reads, strict=True))
+        of_holder = {holder: x for x, holder in holders.items()}
+        state = _State(holders)
+        targets = [of_holder.get(holder) for holder in self.writes]
+        # New state that nothing reads has an input of its own: a place to write to.
+        extra = {}
+        for i, (holder, target) in enumerate(zip(self.writes, targets, strict=True)):
+            if target is None:
+                array = holder.array
+                op = Input(f"state:{i}", array.dtype.name, array.shape)
+                extra[i] = Value(op, (), op.infer())
+                state.holders[extra[i]] = holder
+                targets[i] = extra[i]
+        graph = Graph((*graph.inputs, *extra.values()), graph.outputs, graph.output_names)
+        builder = Builder(graph, batch, state.array, targets, state.adjoin, thread_count())
+        program = builder.build()
+        rooms = [program.inputs[x] for x in graph.inputs[: len(self.given)]]
+        return _Bound(program, rooms, [(h, h.array) for h in state.holders.values()])
+
+
+class _Bound:
+    """A program and the arrays of the state it was made for."""
+
+    def __init__(self, program: Program, rooms: list[Array], state: list[tuple[Holder, Array]]) -> None:
+        self.program, self.rooms, self.state = program, rooms, state
+
+    def is_current(self) -> bool:
+        return all([holder.array is array for holder, array in self.state])
+
+
+class _State:
+    """The arrays of the state by graph input, and how they are put side by side."""
+
+    def __init__(self, holders: Mapping[Value, Holder]) -> None:
+        self.holders = dict(holders)
+
+    def array(self, x: Value) -> Array | None:
+        holder = self.holders.get(x)
+        return None if holder is None else holder.array
+
+    def adjoin(self, values: Sequence[Value]) -> Array:
+        """Returns all elements of some inputs as one array, to which they are moved unless they lie so already."""
+        holders = [self.holders[x] for x in values]
+        flat = _joined([h.array for h in holders])
+        if flat is not None:
+            return flat
+        flat = empty((sum(h.array.size for h in holders),), holders[0].array.dtype)
+        start = 0
+        for holder in holders:
+            size = holder.array.size
+            holder.place(flat[start : start + size].reshape(holder.array.shape))
+            start += size
+        return flat
+
+
+def _joined(arrays: Sequence[Array]) -> Array | None:
+    """Returns arrays that follow each other in one piece of memory as one array, or None."""
+    first = arrays[0]
+    end = first.ctypes.data
+    for array in arrays:
+        if array.base is None or array.base is not first.base or array.ctypes.data != end:
+            return None
+        if not array.flags.c_contiguous or array.dtype != first.dtype:
+            return None
+        end += array.nbytes
+    total = sum(a.size for a in arrays)
+    return np.lib.stride_tricks.as_strided(first.reshape(-1), (total,), (first.itemsize,))
+
+
+def _explained(failure: Failure, program: Program) -> BaseException:
+    """Returns the error of a call; one of seqc's own names the layer."""
+    error = failure.error
+    if not isinstance(error, SeqcError):
+        return error
+    value = program.value_at(failure)
+    if not value.scope or value.scope in str(error):
+        return error
+    return type(error)(f"In layer '{value.scope}': {error}")
+

@@ -1,0 +1,177 @@
+"""Running groups of lanes: see `updates`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seqc.backends.numpy.bind import bind, ufunc_of
+from seqc.backends.numpy.memory import empty
+from seqc.backends.numpy.updates import Group, Lane
+from seqc.ir import Array, Input, Value
+from seqc.ops.shape import Reshape
+
+if TYPE_CHECKING:
+    from seqc.backends.numpy.program import Builder, Phase
+
+# Elements of a piece: a few arrays of so many numbers fit the first and second level of the cache.
+PIECE = 8192
+# From so many elements on, threads share the pieces.
+SHARED = 4 * PIECE
+
+
+class FlatRunner:
+    """Places the arrays of groups side by side, and adds the calls that run them."""
+
+    def __init__(self, builder: Builder) -> None:
+        self.builder = builder
+        self._flats: dict[Value, tuple[tuple[int, ...], Array]] = {}
+        self._loose: dict[Group, list[tuple[Array, Value]]] = {}
+        self._sides: dict[tuple[Group, Value], Array] = {}
+
+    def place(self, group: Group) -> None:
+        """Finds memory for what the lanes read and give."""
+        first = group.lanes[0]
+        for i, leaf in enumerate(first.leaves):
+            self._sides[group, leaf] = self._place_leaf(group, [lane.leaves[i] for lane in group.lanes])
+        for i, result in enumerate(first.results):
+            self._sides[group, result] = self._place_result(group, [lane.results[i] for lane in group.lanes])
+
+    def _place_leaf(self, group: Group, values: list[Value]) -> Array:
+        key = tuple(map(id, values))
+        known = self._flats.get(values[0])
+        if known is not None and known[0] == key:
+            return known[1]
+        arrays = self.builder.arrays
+        free = not any(x in self._flats or x in arrays for x in values)
+        if free and all(isinstance(x.op, Input) and self.builder.state(x) is not None for x in values):
+            return self._keep(values, self.builder.adjoin(values))
+        flat = empty((sum(group.sizes),), values[0].dtype)
+        pieces = self._pieces(group, flat)
+        if free and not any(isinstance(x.op, Input) for x in values):
+            for x, piece in zip(values, pieces, strict=True):
+                self._give(x, piece)
+            return self._keep(values, flat)
+        self._loose.setdefault(group, []).extend(zip(pieces, values, strict=True))
+        return flat
+
+    def _give(self, x: Value, piece: Array) -> None:
+        """Makes a piece the home of a value; of what is only shown in another shape, the home of that."""
+        source = x.inputs[0] if isinstance(x.op, Reshape) else None
+        cut = self.builder.cut
+        if source is not None and source not in self.builder.arrays and source in cut.ready:
+            movable = not isinstance(source.op, Input) and source not in self.builder.folded
+            if movable and len(cut.users.get(source, ())) == 1 and source.type.is_static:
+                self.builder.arrays[source] = piece.reshape(source.type.shape)  # type: ignore[arg-type]
+                return
+        self.builder.arrays[x] = piece.reshape(x.type.shape)  # type: ignore[arg-type]
+
+    def _place_result(self, group: Group, values: list[Value]) -> Array:
+        owners = [self.builder.targets.get(y) for y in values]
+        if self._is_direct(group, values, owners):
+            listed = [x for x in owners if x is not None]
+            known = self._flats.get(listed[0])
+            if known is not None and known[0] == tuple(map(id, listed)):
+                flat = known[1]
+                self._assign(group, values, flat)
+                return flat
+            if not any(x in self._flats for x in listed):
+                flat = self._keep(listed, self.builder.adjoin(listed))
+                self._assign(group, values, flat)
+                return flat
+        flat = empty((sum(group.sizes),), values[0].dtype)
+        if not any(y in self.builder.arrays for y in values):
+            self._assign(group, values, flat)
+        return flat
+
+    def _assign(self, group: Group, values: list[Value], flat: Array) -> None:
+        for y, piece in zip(values, self._pieces(group, flat), strict=True):
+            self.builder.arrays[y] = piece.reshape(y.type.shape)  # type: ignore[arg-type]
+
+    def _is_direct(self, group: Group, values: list[Value], owners: Sequence[Value | None]) -> bool:
+        """Tells whether new state may be written over the old, because nobody reads that any more."""
+        if any(x is None or self.builder.state(x) is None or x.dtype != values[0].dtype for x in owners):
+            return False
+        for lane, y, x in zip(group.lanes, values, owners, strict=True):
+            assert x is not None
+            if not self.builder.last_read(x, lane.nodes) < group.when or sum(t is x for _, t in self.builder.owners) > 1:
+                return False
+            last = max((i for i, v in enumerate(lane.nodes) if any(u is x for u in v.inputs)), default=-1)
+            at = next(i for i, v in enumerate(lane.nodes) if v is y)
+            if last > at or (last == at and ufunc_of(y.op) is None):
+                return False
+        return True
+
+    def _keep(self, values: Sequence[Value], flat: Array) -> Array:
+        key = tuple(map(id, values))
+        for x in values:
+            self._flats[x] = (key, flat)
+        return flat
+
+    def _pieces(self, group: Group, flat: Array) -> list[Array]:
+        ends = np.cumsum([0, *group.sizes])
+        return [flat[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+
+    # -- running -----------------------------------------------------------------------------------------------------
+
+    def add(self, group: Group) -> None:
+        """Adds the calls that run a group."""
+        from seqc.backends.numpy.program import Phase, shares
+
+        builder = self.builder
+        for piece, x in self._loose.get(group, ()):
+            source = builder._whole(x)
+            builder.serial().add(0, partial(np.copyto, piece.reshape(source.shape), source), x)
+        total = sum(group.sizes)
+        lanes = builder.lanes if total >= SHARED else 1
+        phase = Phase.of(lanes) if lanes > 1 else builder.serial()
+        for number, (start, stop) in enumerate(shares(total, lanes)):
+            for a, b in shares(stop - start, -(-(stop - start) // PIECE)):
+                self._add_piece(group, phase, number, slice(start + a, start + b))
+        if lanes > 1:
+            builder.phases.append(phase)
+
+    def _add_piece(self, group: Group, phase: Phase, number: int, piece: slice) -> None:
+        lane = group.lanes[0]
+        arrays = {x: self._sides[group, x][piece] for x in (*lane.leaves, *lane.results)}
+        room = _Room(lane, piece.stop - piece.start, self.builder.spares[number])
+        for at, v in enumerate(lane.nodes):
+            xs = [arrays[x] if x in arrays else self.builder._whole(x) for x in v.inputs]
+            if v not in arrays:
+                arrays[v] = room.take(at, v, arrays)
+            room.release(at)
+            self.builder.pads[number].start()
+            phase.add(number, bind(v.op, [arrays[v]], xs, self.builder.pads[number]), v)
+
+
+class _Room:
+    """Memory for the intermediate results of one piece."""
+
+    def __init__(self, lane: Lane, count: int, spares: list[Array]) -> None:
+        self.count, self.spares = count, spares
+        self._free = list(range(len(spares)))
+        self._held: dict[Value, int] = {}
+        self._last = {x: at for at, v in enumerate(lane.nodes) for x in v.inputs}
+
+    def take(self, at: int, v: Value, arrays: dict[Value, Array]) -> Array:
+        """Returns an array for a result, that of an operand which is read for the last time where that is possible."""
+        if ufunc_of(v.op) is not None:
+            for x in v.inputs:
+                if x in self._held and self._last[x] == at and x.dtype == v.dtype:
+                    self._held[v] = self._held.pop(x)
+                    return arrays[x]
+        if not self._free:
+            self.spares.append(empty((PIECE * 8,), np.uint8))
+            self._free.append(len(self.spares) - 1)
+        number = self._free.pop()
+        self._held[v] = number
+        return self.spares[number].view(v.dtype)[: self.count]
+
+    def release(self, at: int) -> None:
+        """Takes back the arrays of what was read for the last time."""
+        for x in [x for x in self._held if self._last.get(x, at) <= at]:
+            if self._last.get(x) == at:
+                self._free.append(self._held.pop(x))

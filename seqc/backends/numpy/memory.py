@@ -1,0 +1,122 @@
+"""Memory for the arrays of a tile: places that are used again as soon as nobody reads what was there."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqc.ir import Array
+
+ALIGNMENT = 64
+
+
+@cache
+def cache_bytes() -> int:
+    """Returns the size of a core's second-level cache; half a megabyte where the system does not tell."""
+    for index in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
+        try:
+            if (index / "level").read_text().strip() == "2":
+                return _bytes((index / "size").read_text().strip())
+        except (OSError, ValueError):
+            continue
+    try:
+        return os.sysconf("SC_LEVEL2_CACHE_SIZE") or 1 << 19
+    except (AttributeError, ValueError, OSError):
+        return 1 << 19
+
+
+def _bytes(text: str) -> int:
+    factor = {"K": 1 << 10, "M": 1 << 20}.get(text[-1], 1)
+    return int(text.rstrip("KM")) * factor
+
+
+@dataclass
+class Places:
+    """Gives out places in one block of memory, the lowest that is free, and takes them back.
+
+    Attributes:
+        size: how large the block has to be.
+    """
+
+    size: int = 0
+    _free: list[tuple[int, int]] = field(default_factory=list)  # (start, end), sorted, apart from each other
+
+    def take(self, count: int) -> int:
+        """Returns the start of `count` bytes, aligned for vector instructions."""
+        count = aligned(count)
+        for i, (start, end) in enumerate(self._free):
+            if end - start >= count:
+                self._free[i : i + 1] = [(start + count, end)] if end - start > count else []
+                return start
+        # A free piece at the end grows.
+        start = self.size
+        if self._free and self._free[-1][1] == self.size:
+            start, _ = self._free.pop()
+        self.size = start + count
+        return start
+
+    def give(self, start: int, count: int) -> None:
+        """Takes a place back."""
+        merged = (start, start + aligned(count))
+        kept = []
+        for piece in self._free:
+            if piece[1] == merged[0]:
+                merged = (piece[0], merged[1])
+            elif piece[0] == merged[1]:
+                merged = (merged[0], piece[1])
+            else:
+                kept.append(piece)
+        self._free = sorted([*kept, merged])
+
+
+def aligned(count: int) -> int:
+    """Returns a number of bytes rounded up so that what follows is aligned."""
+    return -(-count // ALIGNMENT) * ALIGNMENT
+
+
+def empty(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Returns an array that starts at an aligned address."""
+    kind = np.dtype(dtype)
+    return view(block(int(np.prod(shape)) * kind.itemsize), 0, shape, kind)
+
+
+def block(count: int) -> Array:
+    """Returns `count` bytes, aligned."""
+    raw = np.empty(count + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + count]
+
+
+def view(memory: Array, start: int, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Returns an array that lies in a block of bytes."""
+    kind = np.dtype(dtype)
+    count = int(np.prod(shape)) * kind.itemsize
+    return memory[start : start + count].view(kind).reshape(shape)
+
+
+class ScratchPad:
+    """Memory that the kernels of one worker use in turn: see `kernels.Scratch`."""
+
+    def __init__(self) -> None:
+        self._blocks: list[Array] = []
+        self._used: set[int] = set()
+
+    def start(self) -> None:
+        """Makes all memory free for the next kernel."""
+        self._used.clear()
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        count = aligned(int(np.prod(shape)) * np.dtype(dtype).itemsize)
+        fitting = [i for i, b in enumerate(self._blocks) if i not in self._used and b.nbytes >= count]
+        if fitting:
+            at = min(fitting, key=lambda i: self._blocks[i].nbytes)
+        else:
+            self._blocks.append(block(count))
+            at = len(self._blocks) - 1
+        self._used.add(at)
+        return view(self._blocks[at], 0, shape, dtype)

@@ -1,0 +1,30 @@
+"""The naive executor: a step's whole batch at once in one thread, each operation by its `eval`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from seqc.backends.numpy.executor import Holder
+from seqc.backends.numpy.plan import Plan
+from seqc.ir import Array, Graph
+from seqc.passes import merge_duplicates
+
+
+class NaiveExecutor:
+    """Does what `Executor` does, as plainly as can be: to compare with, and to look into."""
+
+    def __init__(self, graph: Graph, reads: Sequence[Holder], writes: Sequence[Holder]) -> None:
+        self.reads, self.writes = tuple(reads), tuple(writes)
+        self.plan = Plan(merge_duplicates(graph))
+
+    def run(self, arrays: Sequence[Array]) -> Array:
+        """Runs the graph on the arrays that are given, changes the state, and returns the result."""
+        given = [*arrays, *(holder.array for holder in self.reads)]
+        result, *news = self.plan.run(given)
+        # State is changed in place, and some results show what they were computed from.
+        result = result.copy()
+        for holder, new in zip(self.writes, [new.copy() for new in news], strict=True):
+            np.copyto(holder.array, new)
+        return result

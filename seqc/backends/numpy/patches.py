@@ -1,0 +1,58 @@
+"""What a window sees at each of its places, as rows of a matrix: convolution becomes a matrix product."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seqc import dims
+from seqc.ir import Array, Op, Type
+from seqc.ops._windows import Padding, Window
+
+
+@dataclass(frozen=True, repr=False)
+class Patches(Op):
+    """The elements of x (batch, *space, channels) under a window at each of its places, padding as zeros.
+
+    One row per place, (batch, *places, window * channels): what a kernel (*window, channels, filters) is multiplied
+    with. With `ones` a column of ones follows, which carries the bias, and the bias's gradient, through the product.
+    With `taps_first` the same is stored the other way round, (window * channels, batch * places), which keeps runs of
+    memory long where there is one channel only.
+    """
+
+    size: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    padding: Padding
+    ones: bool = False
+    taps_first: bool = False
+
+    @property
+    def window(self) -> Window:
+        return Window(self.size, self.strides, self.dilations, self.padding)
+
+    def columns(self, channels: int) -> int:
+        """Returns the number of elements under the window, with the one."""
+        return int(np.prod(self.size)) * channels + self.ones
+
+    def infer(self, *types: Type) -> Type:
+        (x,) = types
+        places = self.window.out_sizes("Conv", x.shape[1:-1])
+        (channels,) = dims.known(x.shape[-1:])
+        columns = self.columns(channels)
+        if self.taps_first:
+            return x.with_shape((columns, dims.product((x.shape[0], *places))))
+        return x.with_shape((x.shape[0], *places, columns))
+
+    def eval(self, *arrays: Array) -> Any:
+        (x,) = arrays
+        seen = self.window.patches(self.window.padded(x))
+        rank = len(self.size)
+        rows = seen.reshape(*seen.shape[: rank + 1], -1)
+        if self.ones:
+            rows = np.concatenate([rows, np.ones((*rows.shape[:-1], 1), x.dtype)], -1)
+        if self.taps_first:
+            return np.ascontiguousarray(rows.reshape(-1, rows.shape[-1]).T)
+        return rows

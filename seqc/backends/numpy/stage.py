@@ -1,0 +1,157 @@
+"""One stage: the operations that run for one tile after another, and where a tile's arrays lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from seqc.backends.numpy.bind import ufunc_of
+from seqc.backends.numpy.costs import seconds_of, worth_sharing
+from seqc.backends.numpy.cut import VIEWS, Cut, read_operands, shape_of, stage_values
+from seqc.backends.numpy.memory import Places
+from seqc.batch import BATCH, batch_axis
+from seqc.ir import Array, Item, Type, Value
+
+# How much of the second-level cache a tile's arrays may take.
+CACHE_SHARE = 1.0
+
+
+@dataclass(eq=False)
+class Stage:
+    """The operations of a stage and the memory of a tile.
+
+    Attributes:
+        number: of the stage. values: its operations in order. tile: the most samples of a tile. places: where the
+        arrays begin that live and die in the stage; size: bytes of all of them. lanes: threads that share the tiles. views: values that show another's
+        memory. direct: values written at once to where they are kept for all samples.
+    """
+
+    number: int
+    values: list[Value]
+    tile: int = 1
+    places: dict[Value, int] = field(default_factory=dict)
+    size: int = 0
+    lanes: int = 1
+    views: set[Value] = field(default_factory=set)
+    direct: set[Value] = field(default_factory=set)
+
+
+def plan_stage(cut: Cut, number: int, stored: Mapping[Value, int], batch: int, lanes: int, cache: int) -> Stage:
+    """Returns the plan of a stage.
+
+    Args:
+        stored: what is kept for all samples. batch: all samples. lanes: threads at most. cache: bytes of a core's own cache.
+    """
+    values = stage_values(cut, number)
+    seconds = sum(seconds_of(v, {BATCH: batch}) for v in values)
+    lanes = min(lanes, batch) if worth_sharing(seconds, lanes) else 1
+    most = -(-batch // lanes)
+    trial = Layout(cut, values, stored, min(most, 4)).place()
+    each = max(1, trial.touched // min(most, 4))
+    tile = int(min(most, max(1, cache * CACHE_SHARE // each)))
+    tile = -(-most // -(-most // tile))  # tiles of equal size
+    layout = Layout(cut, values, stored, tile).place()
+    return Stage(number, values, tile, layout.places, layout.memory.size, lanes, layout.views, layout.direct)
+
+
+class Layout:
+    """Finds places for the arrays of a tile of `count` samples."""
+
+    def __init__(self, cut: Cut, values: list[Value], stored: Mapping[Value, int], count: int) -> None:
+        self.cut, self.values, self.stored = cut, values, stored
+        self.sizes = {BATCH: count}
+        self.memory = Places()
+        self.places: dict[Value, int] = {}
+        self.views: set[Value] = set()
+        self.direct = {v for v in stored if batch_axis(v.type) == 0}
+        self.base: dict[Value, Value | None] = {}  # whose memory a value shows; None for memory of others
+        self._dummies: dict[Value, Array] = {}
+        self._last: dict[Value, int] = {}
+        self.kept = 0
+
+    @property
+    def touched(self) -> int:
+        """Bytes that the tile's arrays take at a time, with those that are kept."""
+        return self.memory.size + self.kept
+
+    def place(self) -> Layout:
+        """Finds all places."""
+        self._find_views()
+        self._find_last_uses()
+        ends: dict[int, list[Value]] = {}
+        for v, at in self._last.items():
+            ends.setdefault(at, []).append(v)
+        for at, v in enumerate(self.values):
+            for y in self.results(v):
+                self._place_result(at, v, y)
+            for dead in ends.get(at, ()):
+                if dead in self.places and dead not in self._taken:
+                    self.memory.give(self.places[dead], self.bytes(dead.type))
+        return self
+
+    def results(self, v: Value) -> list[Value]:
+        """Returns the values that an operation of the stage has to find memory for."""
+        if isinstance(v.op, Item):
+            return []
+        if not isinstance(v.result, tuple):
+            return [v] if self.cut.spreads[v] == ("each",) else []
+        return [u for u in self.cut.users.get(v, ()) if isinstance(u.op, Item) and u in self.cut.tiled]
+
+    def bytes(self, t: Type) -> int:
+        return int(np.prod(shape_of(t, self.sizes))) * np.dtype(t.dtype).itemsize
+
+    def _find_views(self) -> None:
+        for v in self.values:
+            if isinstance(v.op, Item) or isinstance(v.result, tuple):
+                self.base[v] = v
+                continue
+            self.base[v] = v
+            if isinstance(v.op, VIEWS):
+                dummy = v.op.eval(*(self._dummy(v, i, x) for i, x in enumerate(v.inputs)))
+                source = v.inputs[0]
+                if np.may_share_memory(dummy, self._dummies.get(source, self._dummy(v, 0, source))):
+                    self.views.add(v)
+                    self.base[v] = self.base.get(source)
+                    self._dummies[v] = dummy
+
+    def _dummy(self, user: Value, position: int, x: Value) -> Array:
+        if x not in self._dummies:
+            shape = shape_of(x.type, self.sizes)
+            self._dummies[x] = np.empty(shape, x.dtype)
+        return self._dummies[x]
+
+    def _find_last_uses(self) -> None:
+        self._taken: set[Value] = set()
+        for at, v in enumerate(self.values):
+            for y in self.results(v):
+                if self.base.get(y) is y or y is not v:
+                    self._last[y] = at
+            for x in read_operands(v):
+                owner = self.base.get(x)
+                if owner is not None:
+                    self._last[owner] = at
+
+    def _place_result(self, at: int, v: Value, y: Value) -> None:
+        if y in self.views:
+            return
+        if y in self.direct:
+            self.kept += self.bytes(y.type)
+            return
+        reused = self._over(at, v, y)
+        if reused is not None:
+            self.places[y] = self.places[reused]
+            self._taken.add(reused)
+        else:
+            self.places[y] = self.memory.take(self.bytes(y.type))
+
+    def _over(self, at: int, v: Value, y: Value) -> Value | None:
+        """Returns an operand whose place the result can take, because it is read here for the last time."""
+        if v is not y or ufunc_of(v.op) is None:
+            return None
+        for x in v.inputs:
+            fits = x in self.places and self.base.get(x) is x and x.type.shape == y.type.shape and x.dtype == y.dtype
+            if fits and self._last[x] == at and x not in self._taken and x not in self.stored:
+                return x
+        return None

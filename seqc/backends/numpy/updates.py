@@ -1,0 +1,132 @@
+"""The same element-wise arithmetic on many arrays, done once on all of them side by side.
+
+An optimizer changes each variable by the same formula. Where the variables, their slots and their gradients lie next to
+each other in memory, the formula can run over all of them as over one array, piece by piece so that intermediate
+results stay in the cache, and the pieces can be shared out to threads. What belongs together is found in the graph:
+element-wise operations on arrays of one shape that are connected with each other form a *lane*; lanes of equal
+structure form a *group*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from seqc.backends.numpy.cut import Cut, read_operands
+from seqc.ir import Constant, Graph, Input, Type, Value
+from seqc.ops.elementwise import Elementwise
+
+# (stage before which, turn): even turns run one by one, odd ones are those of groups.
+When = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Lane:
+    """Connected element-wise operations on arrays of one shape.
+
+    Attributes:
+        nodes: in order. leaves: what they read that is of that shape. results: those of the nodes that others read.
+    """
+
+    nodes: tuple[Value, ...]
+    leaves: tuple[Value, ...]
+    results: tuple[Value, ...]
+
+    def structure(self, outputs: Mapping[Value, int]) -> tuple[object, ...]:
+        """Returns what two lanes must have in common to run as one."""
+        number: dict[Value, tuple[str, int]] = {x: ("leaf", i) for i, x in enumerate(self.leaves)}
+        number |= {v: ("node", i) for i, v in enumerate(self.nodes)}
+        nodes = [(v.op, v.dtype, tuple(number.get(x, ("scalar", id(x))) for x in v.inputs)) for v in self.nodes]
+        leaves = [(x.dtype, type(x.op) if isinstance(x.op, Input | Constant) else None) for x in self.leaves]
+        results = [(number[v], v in outputs) for v in self.results]
+        return tuple(nodes), tuple(leaves), tuple(results)
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Lanes of equal structure, and when they run."""
+
+    lanes: tuple[Lane, ...]
+    when: When
+
+    @property
+    def sizes(self) -> list[int]:
+        """The number of elements of each lane."""
+        return [size_of(lane.nodes[0].type) for lane in self.lanes]
+
+
+def size_of(t: Type) -> int:
+    """Returns the number of elements of a tensor of known shape."""
+    total = 1
+    for d in t.shape:
+        assert isinstance(d, int)
+        total *= d
+    return total
+
+
+def schedule(cut: Cut, graph: Graph) -> tuple[dict[Value, When], list[Group]]:
+    """Returns when each value that is not tiled is computed, and the groups among them."""
+    fit = {v for v in cut.order if v not in cut.tiled and _fits(v)}
+    when = _earliest(cut, fit)
+    _delay(cut, graph, fit, when)
+    outputs = {y: i for i, y in enumerate(graph.outputs)}
+    grouped: dict[tuple[object, ...], list[Lane]] = {}
+    for lane in _lanes(cut, fit, when, outputs):
+        grouped.setdefault((when[lane.nodes[0]], *lane.structure(outputs)), []).append(lane)
+    return when, [Group(tuple(lanes), when[lanes[0].nodes[0]]) for lanes in grouped.values()]
+
+
+def _fits(v: Value) -> bool:
+    """Tells whether a value can be part of a lane: element-wise, of known shape, each operand alike or a number."""
+    if not isinstance(v.op, Elementwise) or isinstance(v.result, tuple) or v.type.rank == 0 or not v.type.is_static:
+        return False
+    return all(x.type.rank == 0 or x.type.shape == v.type.shape for x in v.inputs)
+
+
+def _earliest(cut: Cut, fit: set[Value]) -> dict[Value, When]:
+    when: dict[Value, When] = {}
+    for v in cut.order:
+        if v not in cut.ready:
+            continue
+        stage, turn = cut.ready[v], int(v in fit)
+        if v not in cut.tiled:
+            for x in read_operands(v):
+                if x in when and when[x][0] == stage and not isinstance(x.op, Input | Constant):
+                    turn = max(turn, when[x][1] + ((x in fit) != (v in fit)))
+        when[v] = (stage, turn)
+    return when
+
+
+def _delay(cut: Cut, graph: Graph, fit: set[Value], when: dict[Value, When]) -> None:
+    """Moves what only later lanes read to them, so that it need not be kept."""
+    kept = set(graph.outputs)
+    for v in reversed(cut.order):
+        users = cut.users.get(v, ())
+        if v in fit and v not in kept and users and all(u in fit for u in users):
+            when[v] = max(when[v], min(when[u] for u in users))
+
+
+def _lanes(cut: Cut, fit: set[Value], when: Mapping[Value, When], outputs: Mapping[Value, int]) -> Iterable[Lane]:
+    root: dict[Value, Value] = {}
+
+    def find(v: Value) -> Value:
+        while root[v] is not v:
+            v = root[v]
+        return v
+
+    for v in cut.order:
+        if v not in fit:
+            continue
+        root[v] = v
+        for x in v.inputs:
+            if x in fit and when[x] == when[v] and x.type.shape == v.type.shape:
+                root[find(x)] = v
+    members: dict[Value, list[Value]] = {}
+    for v in cut.order:
+        if v in fit:
+            members.setdefault(find(v), []).append(v)
+    for nodes in members.values():
+        inside = set(nodes)
+        leaves = dict.fromkeys(x for v in nodes for x in v.inputs if x not in inside and x.type.rank)
+        results = [v for v in nodes if v in outputs or any(u not in inside for u in cut.users.get(v, ()))]
+        yield Lane(tuple(nodes), tuple(leaves), tuple(results))
