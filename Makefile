@@ -1,6 +1,9 @@
 # `make help` lists what there is. Needs Python 3.11 or newer with venv and pip; everything else goes into .venv.
 PYTHON ?= python3
 JOBS ?= 2
+# Of the benchmarks: fresh processes per figure, and other options of benchmarks/run.py.
+ROUNDS ?= 3
+ARGS ?=
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -9,7 +12,7 @@ INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compil
 # Every test worker uses one core.
 PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS)
 DEMO := $(RUN) -m seqc train models/digits_cnn.py --plots
-BENCH := $(RUN) benchmarks/run.py
+BENCH := $(RUN) benchmarks/run.py --rounds $(ROUNDS) --variants --write $(ARGS)
 
 FOR_USE := $(VENV)/installed-for-use
 FOR_WORK := $(VENV)/installed-for-work
@@ -38,7 +41,7 @@ format: $(FOR_WORK) ## rewrite the sources in the project's format
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
-bench: $(FOR_WORK) ## run the benchmarks
+bench: $(FOR_WORK) ## compare the training speed with peers that are there, and write benchmarks/RESULTS.md
 	$(BENCH)
 
 clean: ## remove the virtual environment, caches and build results

@@ -1,124 +1,120 @@
-"""Compares seqc with Keras, if there is an interpreter that has it, and prints a table.
+"""Compares the training speed of seqc with its peers and prints the report.
 
-    python benchmarks/run.py [--rounds 3] [--write]
+    python benchmarks/run.py [--rounds 3] [--workloads cnn,lstm] [--frameworks seqc,torch] [--variants] [--write]
 
-SEQC_PEER_PYTHON names an interpreter with Keras 3; KERAS_BACKEND is passed on (jax by default). Frameworks are run in
-turn, each in a fresh process; the median over the rounds counts.
+SEQC_PEER_TENSORFLOW, SEQC_PEER_JAX and SEQC_PEER_TORCH name Python interpreters that have Keras 3 and one of the three;
+`benchmarks/install_peers.sh FOLDER` makes them. Peers that are not there are left out. Every measurement is a fresh
+process; for each workload, and in each round, frameworks run in turn. Let nothing else run meanwhile.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import statistics
-import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from workloads import WORKLOADS  # noqa: E402  (needs the path above)
-
-Results = dict[tuple[str, str], dict[str, float]]
+from frameworks import FRAMEWORKS, NAIVE, NAIVE_WORKLOADS, ONE_THREAD, PEERS, SEQC, Outcome, train  # noqa: E402
+from report import Results, report  # noqa: E402
+from workloads import BATCHES, DEPTHS, WORKLOADS  # noqa: E402
 
 
 def main() -> None:
     """Runs the comparison."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--write", action="store_true", help="write the table to benchmarks/RESULTS.md")
-    options = parser.parse_args()
-    frameworks = {"seqc": sys.executable}
-    if peer := os.environ.get("SEQC_PEER_PYTHON"):
-        frameworks["keras"] = peer
-    text = report(measure(frameworks, options.rounds), list(frameworks), options.rounds)
+    options = parse()
+    command = " ".join(["benchmarks/run.py", *sys.argv[1:]])
+    results = Results(options.rounds, command, options.frameworks)
+    present = []
+    for name in options.frameworks:
+        found = (SEQC if name.startswith("seqc") else FRAMEWORKS[name]).versions()
+        if found is not None:
+            results.versions[name] = found
+            present.append(name)
+    for workload in options.workloads:
+        measure(results, workload, [*present, *variants(workload, options)], options)
+        if SEQC.name in present:
+            note(f"{workload}: predict")
+            results.predict[workload] = median([SEQC.run("predict", workload) for _ in range(options.rounds)])
+    if options.variants:
+        for name in (*(f"cnn@{batch}" for batch in BATCHES), *(f"depth@{depth}" for depth in DEPTHS)):
+            measure(results, name, [SEQC.name], options)
+    text = report(results)
     print(text)
     if options.write:
         write(HERE / "RESULTS.md", text)
 
 
+def parse() -> Any:
+    """Returns the options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    default = ",".join(f.name for f in (*PEERS, SEQC))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workloads", default=",".join(WORKLOADS), help="default: %(default)s")
+    parser.add_argument("--frameworks", default=default, help="default: %(default)s")
+    parser.add_argument("--variants", action="store_true", help="seqc on one thread and naive, and how it scales")
+    parser.add_argument("--steps", type=int, help="steps in an epoch, for a quick trial")
+    parser.add_argument("--epochs", type=int, default=4, help="epochs, the first of which does not count")
+    parser.add_argument("--write", action="store_true", help="write the report to benchmarks/RESULTS.md")
+    options = parser.parse_args()
+    options.workloads, options.frameworks = options.workloads.split(","), options.frameworks.split(",")
+    for kind, names, known in (
+        ("workload", options.workloads, WORKLOADS),
+        ("framework", options.frameworks, FRAMEWORKS),
+    ):
+        if unknown := [name for name in names if name not in known]:
+            parser.error(f"there is no {kind} {', '.join(unknown)}; there are {', '.join(known)}")
+    if options.rounds < 1 or options.epochs < 2:
+        parser.error("--rounds must be at least 1 and --epochs at least 2")
+    return options
+
+
+def variants(workload: str, options: Any) -> list[str]:
+    """Returns the other ways of seqc to run a workload, if they were asked for."""
+    if not options.variants:
+        return []
+    wanted = [ONE_THREAD.name, *([NAIVE.name] if workload in NAIVE_WORKLOADS else [])]
+    return [name for name in wanted if name not in options.frameworks]
+
+
+def measure(results: Results, workload: str, names: Sequence[str], options: Any) -> None:
+    """Runs the frameworks in turn, round by round, and keeps the median of every figure."""
+    arguments = ["--epochs", str(options.epochs), *(["--steps", str(options.steps)] if options.steps else [])]
+    taken: dict[str, list[Outcome]] = {name: [] for name in names}
+    for number in range(options.rounds):
+        for name, outcomes in taken.items():
+            if any(isinstance(outcome, str) for outcome in outcomes):
+                continue  # what failed once is not tried again
+            note(f"{workload}, round {number + 1} of {options.rounds}: {name}")
+            outcomes.append(train(FRAMEWORKS[name], workload, arguments))
+            if isinstance(outcomes[-1], str):
+                note(f"  failed: {outcomes[-1]}")
+    results.training |= {(name, workload): median(outcomes) for name, outcomes in taken.items()}
+
+
+def median(outcomes: Sequence[Outcome]) -> Outcome:
+    """Returns the median of every figure, or why one of them failed."""
+    failures = [outcome for outcome in outcomes if isinstance(outcome, str)]
+    if failures:
+        return failures[0]
+    figures = [outcome for outcome in outcomes if isinstance(outcome, dict)]
+    return {name: statistics.median(one[name] for one in figures) for name in figures[0]}
+
+
 def write(path: Path, text: str) -> None:
-    """Replaces the table; what stands from the heading "Notes" on is kept."""
+    """Replaces the report; what stands from the heading "Notes" on is kept."""
     old = path.read_text(encoding="utf-8") if path.exists() else ""
     _, heading, notes = old.partition("\n## Notes\n")
     path.write_text(f"{text}\n{heading}{notes}", encoding="utf-8")
 
 
-def measure(frameworks: dict[str, str], rounds: int) -> Results:
-    """Returns the median of every figure by framework and workload."""
-    runs: dict[tuple[str, str], list[dict[str, float]]] = {}
-    # Compiled modules are kept, as they are for a user from the second start on.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    for number in range(rounds):
-        for name in WORKLOADS:
-            for framework, interpreter in frameworks.items():
-                print(f"round {number + 1}/{rounds}: {name} on {framework}", file=sys.stderr)
-                command = [interpreter, str(HERE / "worker.py"), framework, name]
-                done = subprocess.run(command, capture_output=True, text=True, cwd=HERE, env=environment)
-                if done.returncode:
-                    raise SystemExit(f"{framework} failed on {name}:\n{done.stderr}")
-                runs.setdefault((framework, name), []).append(json.loads(done.stdout.splitlines()[-1]))
-    return {
-        key: {figure: statistics.median(one[figure] for one in ones) for figure in ones[0]}
-        for key, ones in runs.items()
-    }
-
-
-def report(results: Results, frameworks: list[str], rounds: int) -> str:
-    """Returns the table in Markdown."""
-    lines = ["# Results", "", *conditions(frameworks, rounds), ""]
-    lines += ["| workload | " + " | ".join(COLUMNS) + " |", "|---|" + "---|" * len(COLUMNS)]
-    for name, workload in WORKLOADS.items():
-        ours, peer = results["seqc", name], results.get(("keras", name))
-        cells = [str(workload.batch)]
-        for figure, digits in (("step_ms", 1), ("first_step_s", 2), ("peak_mib", 0)):
-            cells.append(f"{ours[figure]:.{digits}f}")
-            cells.append("absent" if peer is None else f"{peer[figure]:.{digits}f}")
-        cells += [f"{ours['numpy_ms']:.2f}", f"{ours['onnxruntime_ms']:.2f}"]
-        cells.append(f"{ours['numpy_ms'] / ours['onnxruntime_ms']:.1f}x")
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    imports = [f"{f}: {results[f, 'mlp']['import_s']:.2f} s" for f in frameworks]
-    return "\n".join([*lines, "", f"Import alone: {', '.join(imports)}."])
-
-
-COLUMNS = (
-    "batch",
-    "training step, ms",
-    "the same in Keras",
-    "start to first step, s",
-    "the same in Keras",
-    "peak memory, MiB",
-    "the same in Keras",
-    "predict NumPy, ms",
-    "predict onnxruntime, ms",
-    "ratio",
-)
-
-
-def conditions(frameworks: list[str], rounds: int) -> list[str]:
-    """Returns what was measured with what, as sentences."""
-    import numpy
-
-    import seqc
-
-    versions = [f"seqc {seqc.__version__}", f"NumPy {numpy.__version__}", f"Python {platform.python_version()}"]
-    if "keras" in frameworks:
-        code = "import keras; print('Keras', keras.__version__, 'on', keras.backend.backend())"
-        environment = {"KERAS_BACKEND": "jax", **os.environ}
-        interpreter = os.environ["SEQC_PEER_PYTHON"]
-        shown = subprocess.run([interpreter, "-c", code], capture_output=True, text=True, env=environment, check=True)
-        versions.append(shown.stdout.split("\n")[-2])
-    else:
-        versions.append("Keras absent (set SEQC_PEER_PYTHON to compare)")
-    return [
-        f"`make bench` on {os.cpu_count()} cores ({platform.machine()}): {', '.join(versions)}.",
-        f"Each figure is the median of {rounds} fresh processes, frameworks in turn; a step is from the faster of two"
-        " epochs.",
-        "Columns of Keras show its figures in the same run. Compare ratios, not single figures: machines drift.",
-    ]
+def note(text: str) -> None:
+    """Says on standard error what is going on."""
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,77 +1,170 @@
-"""Times one framework on one workload in a fresh process and prints one JSON object.
+"""Times one framework on one workload in this process and prints one JSON object.
 
-python worker.py seqc|keras WORKLOAD
+    python worker.py FRAMEWORK WORKLOAD [--started SECONDS] [--steps N] [--epochs N]
+    python worker.py predict WORKLOAD
+    python worker.py versions NAME,NAME
+
+FRAMEWORK is "torch", or what to import as Keras: "keras" (with KERAS_BACKEND set) or "seqc".
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import platform
 import resource
-import sys
+import statistics
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-STARTED = time.perf_counter()
+ALIVE = time.time()
 
 
-def main(framework: str, name: str) -> None:
-    """Trains three epochs, the first to warm up, and measures inference."""
-    if framework == "seqc":
-        import seqc as keras
+def main() -> None:
+    """Runs what the arguments ask for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("framework")
+    parser.add_argument("workload")
+    parser.add_argument("--started", type=float, default=ALIVE, help="when the process was started")
+    parser.add_argument("--steps", type=int, default=0, help="steps in an epoch instead of the workload's")
+    parser.add_argument("--epochs", type=int, default=4)
+    options = parser.parse_args()
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    if options.framework == "versions":
+        result: dict[str, Any] = versions(options.workload.split(","))
+    elif options.framework == "predict":
+        result = predict(options.workload)
     else:
-        import keras  # type: ignore[no-redef]
-    imported = time.perf_counter() - STARTED
-    from workloads import WORKLOADS
-
-    workload = WORKLOADS[name]
-    model = workload.build(keras)
-    x, y = workload.data()
-    model.fit(x[: workload.batch], y[: workload.batch], batch_size=workload.batch, verbose=0)
-    first_step = time.perf_counter() - STARTED
-    epochs = []
-    for _ in range(3):
-        start = time.perf_counter()
-        model.fit(x, y, batch_size=workload.batch, epochs=1, verbose=0)
-        epochs.append(time.perf_counter() - start)
-    result: dict[str, Any] = {
-        "import_s": imported,
-        "first_step_s": first_step,
-        "step_ms": min(epochs[1:]) / workload.steps * 1e3,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
-    if framework == "seqc":
-        result |= inference(model, x, workload.batch)
+        run = run_torch if options.framework == "torch" else run_keras
+        result = run(options.framework, options.workload, options)
     print(json.dumps(result))
 
 
-def inference(model: Any, x: Any, batch: int) -> dict[str, float]:
-    """Returns milliseconds per batch of `predict` in NumPy and in onnxruntime."""
+def versions(names: list[str]) -> dict[str, str]:
+    """Returns the versions of Python and of those distributions that are installed."""
+    found = {"python": platform.python_version()}
+    for name in names:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def run_keras(module: str, name: str, options: Any) -> dict[str, float]:
+    """Trains with `fit`, as a user would, in Keras or in seqc."""
+    start = time.perf_counter()
+    keras = import_module(module)
+    imported = time.perf_counter() - start
+    if os.environ.get("KERAS_BACKEND") == "torch":
+        use_all_cores()
+    workload = sized(name, options.steps)
+
+    class Clock(keras.callbacks.Callback):
+        """Measures epochs."""
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.start = time.perf_counter()
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            epochs.append(time.perf_counter() - self.start)
+
+    epochs: list[float] = []
+    model = workload.build(keras)
+    model.fit(*workload.data(steps=1), batch_size=workload.batch, verbose=0)
+    first = time.time() - options.started
+    x, y = workload.data()
+    model.fit(x, y, batch_size=workload.batch, epochs=options.epochs, verbose=0, callbacks=[Clock()])
+    return {"import_s": imported, **figures(epochs, workload.steps, first)}
+
+
+def run_torch(_: str, name: str, options: Any) -> dict[str, float]:
+    """Trains with a plain eager loop, as PyTorch's own tutorials do."""
+    start = time.perf_counter()
+    import torch
+
+    import torch_models
+
+    imported = time.perf_counter() - start
+    use_all_cores()
+    workload = sized(name, options.steps)
+    model = torch_models.build(name)
+    if workload.is_image:
+        model = model.to(memory_format=torch.channels_last)
+    optimizer, loss = torch.optim.Adam(model.parameters()), torch_models.LOSSES[workload.loss]()
+
+    def epoch(x: Any, y: Any) -> float:
+        start = time.perf_counter()
+        order = torch.randperm(len(x))
+        for i in range(0, len(x), workload.batch):
+            rows = order[i : i + workload.batch]
+            result = loss(model(x[rows]), y[rows])
+            optimizer.zero_grad()
+            result.backward()
+            optimizer.step()
+        return time.perf_counter() - start
+
+    epoch(*torch_models.data(workload, steps=1))
+    first = time.time() - options.started
+    x, y = torch_models.data(workload)
+    return {"import_s": imported, **figures([epoch(x, y) for _ in range(options.epochs)], workload.steps, first)}
+
+
+def sized(name: str, steps: int) -> Any:
+    """Returns the workload, with other steps in an epoch if there are any."""
+    from workloads import find_workload
+
+    workload = find_workload(name)
+    return replace(workload, steps=steps) if steps else workload
+
+
+def use_all_cores() -> None:
+    """Gives PyTorch every core, which it does not take by itself where cores are halves of others."""
+    import torch
+
+    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def figures(epochs: list[float], steps: int, first: float) -> dict[str, float]:
+    """Returns what counts: a step from whole epochs but the first, the time to the first step, memory at its peak."""
+    return {
+        "step_ms": statistics.median(epochs[1:]) / steps * 1e3,
+        "first_step_s": first,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def predict(name: str) -> dict[str, float]:
+    """Returns milliseconds of `predict` for one batch, in NumPy and in onnxruntime."""
+    import seqc
     import seqc_runtime
 
+    workload = sized(name, 0)
+    model, (x, _) = workload.build(seqc), workload.data(steps=1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         model.export(path)
         session = seqc_runtime.load(path, device="cpu")
-        runs = {
-            "numpy_ms": lambda: model.predict_on_batch(x[:batch]),
-            "onnxruntime_ms": lambda: session.predict(x[:batch]),
+        return {
+            "numpy_ms": median_ms(lambda: model.predict_on_batch(x)),
+            "onnxruntime_ms": median_ms(lambda: session.predict(x)),
         }
-        return {name: best(run) for name, run in runs.items()}
 
 
-def best(run: Any, repeats: int = 7) -> float:
-    """Returns the milliseconds of the fastest of several runs."""
+def median_ms(run: Callable[[], Any], repeats: int = 11) -> float:
+    """Returns the median milliseconds of several runs after one to warm up."""
     times = []
-    for _ in range(repeats):
+    for _ in range(repeats + 1):
         start = time.perf_counter()
         run()
         times.append(time.perf_counter() - start)
-    return min(times) * 1e3
+    return statistics.median(times[1:]) * 1e3
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("KERAS_BACKEND", "jax")
-    main(*sys.argv[1:3])
+    main()

@@ -10,6 +10,8 @@ Counting rules, with a multiplication and the addition after it as two operation
 - Pooling: one per element of each window. Global pooling, reductions and ArgMax: one per element of the input.
 - Resize, Upsample and Resample: one per element of the result.
 - Softmax 5 per element, BatchNormalization 2 (a factor and an offset), the other normalizations 7.
+- Gradients: of a convolution's input or kernel and of pooling as much as the operation itself without its bias, of
+  LSTM, GRU and RNN twice as much, of looking up rows one per element that arrives.
 - Everything else that computes element by element, whatever it is: 1 per element of the result.
 - Moving, reshaping, casting, sorting and looking up elements: nothing.
 """
@@ -23,9 +25,9 @@ from typing import TYPE_CHECKING
 
 from seqc import dims
 from seqc.errors import ShapeError
-from seqc.ir import Graph, Input, Item, Type, Value
+from seqc.ir import Constant, Graph, Input, Item, Type, Value
 from seqc.ops.elementwise import Elementwise
-from seqc.ops.pool import AveragePool, MaxPool
+from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad
 
 if TYPE_CHECKING:
     from seqc.sequential import Sequential
@@ -63,6 +65,10 @@ _ELEMENTWISE = frozenset(
     """.split()  # noqa: SIM905
 )
 _GATES = {"LSTM": (4, 17), "GRU": (3, 14), "RNN": (1, 3)}
+# Names that the IR has and ONNX has not.
+_AS_ONNX = {"ConvInputGrad": "ConvTranspose", "SimpleRNN": "RNN", "SimpleRNNGrad": "RNNGrad"}
+# Operations that do one thing per element of one operand and of its window: which operand that is.
+_PER_ARRIVING = {"MaxPoolGrad": 1, "AveragePoolGrad": 0, "GatherGrad": 0}
 
 
 def only_moves(op: str) -> bool:
@@ -97,8 +103,14 @@ def count_flops(
     if op in ("MatMul", "Gemm"):
         length = inputs[0][-1] if op == "MatMul" else prod(inputs[0]) // outputs[0][0]
         return 2 * result * length + (result if len(inputs) > 2 else 0)
+    if op == "ConvKernelGrad":
+        return 2 * prod(inputs[1]) * (result // outputs[0][-1])
     if op in _GATES:
         return _recurrent(op, inputs, channels_last)
+    if op.removesuffix("Grad") in _GATES:
+        return 2 * _recurrent(op.removesuffix("Grad"), inputs, channels_last)
+    if op in _PER_ARRIVING:
+        return prod(inputs[_PER_ARRIVING[op]]) * window
     if op in ("MaxPool", "AveragePool"):
         return result * window
     if op in _REDUCTIONS:
@@ -172,6 +184,27 @@ def flops_by_scope(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int | No
     return totals
 
 
+def step_flops(graph: Graph, sizes: Mapping[str, int]) -> int | None:
+    """Returns the operations of one run of a whole graph, such as a training step: forward pass, gradients, optimizer
+    and metrics. What depends on constants alone is left out.
+
+    Args:
+        sizes: of symbolic axes by name, the batch among them. Without one of them, or for an operator that has no
+        rule, the result is None.
+    """
+    total = 0
+    varies = set(graph.inputs)
+    for value in graph.walk():
+        if isinstance(value.op, Input | Constant) or not any(x in varies for x in value.inputs):
+            continue
+        varies.add(value)
+        own = _flops(value, sizes)
+        if own is None:
+            return None
+        total += own
+    return total
+
+
 def _flops(value: Value, sizes: Mapping[str, int]) -> int | None:
     op = value.op
     if isinstance(op, Item) or only_moves(op.name):
@@ -182,10 +215,10 @@ def _flops(value: Value, sizes: Mapping[str, int]) -> int | None:
         outputs = [_known(t, sizes) for t in results]
     except ShapeError:
         return None
-    name = {"ConvInputGrad": "ConvTranspose", "SimpleRNN": "RNN"}.get(op.name, op.name)
+    name = _AS_ONNX.get(op.name, op.name)
     # Operands that only say what shape the result has count nothing.
     inputs = [size for i, size in enumerate(inputs) if i not in op.shape_only]
-    window = prod(op.size) if isinstance(op, MaxPool | AveragePool) else 1
+    window = prod(op.size) if isinstance(op, MaxPool | AveragePool | MaxPoolGrad | AveragePoolGrad) else 1
     return count_flops(
         name, inputs, outputs, window=window, channels_last=True, elementwise=isinstance(op, Elementwise)
     )

@@ -1,4 +1,6 @@
-"""Pictures of a training: its loss curve, and which classes are taken for which. Needs matplotlib."""
+"""Pictures of a training: its loss curve, which classes are taken for which, and where the time of a step goes. Needs
+matplotlib.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqc.backends.numpy.profile import PARTS, Timing
 from seqc.errors import DataError, MissingDependencyError
 from seqc.ir import Array
 from seqc.utils.files import write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+# Inches: how high boxes are, what a letter of their labels takes, and what a line of letters takes.
+_BOX, _LETTER, _LINE = 0.8, 0.07, 0.13
+_COLOURS = {"forward": "#9ecae1", "backward": "#fdae6b", "update": "#a1d99b"}
 
 # More classes than this make a picture in which no number can be read.
 _MOST_NUMBERS = 20
@@ -99,6 +106,70 @@ def count_confusions(truth: Array, predicted: Array) -> Array:
     return np.bincount(rows * size + columns, minlength=size * size).reshape(size, size)
 
 
+def step_profile(timings: Sequence[Timing], steps: int, path: str | os.PathLike[str], title: str = "") -> None:
+    """Draws where the time of a training step goes: the step at the bottom, its parts, layers and operations above it,
+    each as wide as the time it takes.
+
+    Args:
+        timings: what some steps took together. steps: how many they were. path: the .png or .svg file to write.
+        title: above the picture.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed. DataError: there are no timings.
+    """
+    if not timings:
+        raise DataError("There is nothing to draw: the profile is empty.")
+    paths = {(*filter(None, (t.part, *t.scope.split("/"))), t.op, t.part): t.seconds / steps * 1e3 for t in timings}
+    levels = max(map(len, paths))  # of the names: the part at the end makes up for the step in front
+    width = 14.0
+    figure = _figure(width, 1.2 + _BOX * levels)
+    axis = figure.subplots()
+    total = sum(paths.values())
+    axis.set_xlim(0, total)
+    axis.set_ylim(0, levels)
+    # The parts in their order in time; within them the order of the graph is kept.
+    order = sorted(paths, key=lambda keys: PARTS.index(keys[-1]) if keys[-1] in PARTS else 0)
+    _boxes(axis, [("step", *keys) for keys in order], [paths[keys] for keys in order], 0, 0.0, (width - 0.4) / total)
+    axis.set_yticks([])
+    axis.set_xlabel("ms, added up over threads")
+    for side in ("left", "right", "top"):
+        axis.spines[side].set_visible(False)
+    axis.set_title(title)
+    _save(figure, path)
+
+
+def _boxes(axis: Any, paths: list[tuple[str, ...]], times: list[float], level: int, left: float, scale: float) -> None:
+    """Draws a box per name at one level of the paths, in their order, and above each what it consists of.
+
+    Args:
+        paths: names from the bottom up; the last is the part, which gives the colour. times: milliseconds of each.
+        left: where the first box begins. scale: inches per millisecond.
+    """
+    groups: dict[str, list[int]] = {}
+    for i, path in enumerate(paths):
+        if level < len(path) - 1:
+            groups.setdefault(path[level], []).append(i)
+    for name, members in groups.items():
+        spent = [times[i] for i in members]
+        parts = {paths[i][-1] for i in members}
+        colour = _COLOURS.get(parts.pop(), "#d9d9d9") if len(parts) == 1 else "#d9d9d9"
+        axis.bar(left, 1, sum(spent), level, align="edge", color=colour, edgecolor="white", linewidth=0.8)
+        text, turned = _label(name, f"{sum(spent):.3g} ms", sum(spent) * scale)
+        axis.text(left + sum(spent) / 2, level + 0.5, text, ha="center", va="center", fontsize=8, rotation=turned)
+        _boxes(axis, [paths[i] for i in members], spent, level + 1, left, scale)
+        left += sum(spent)
+
+
+def _label(name: str, spent: str, inches: float) -> tuple[str, int]:
+    """Returns what fits into a box of this width, and by how many degrees to turn it: nothing if it is too narrow."""
+    if max(len(name), len(spent)) * _LETTER < inches:
+        return f"{name}\n{spent}", 0
+    if inches < _LINE:
+        return "", 0
+    room = int(_BOX / _LETTER)
+    return name if len(name) <= room else f"{name[: room - 1]}…", 90
+
+
 def require_matplotlib() -> None:
     """Raises MissingDependencyError if matplotlib is not installed."""
     try:
@@ -118,6 +189,10 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _save(figure: Any, path: str | os.PathLike[str]) -> None:
+    from matplotlib import rc_context
+
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=120)
+    kind = "svg" if os.fspath(path).lower().endswith(".svg") else "png"
+    with rc_context({"svg.fonttype": "none"}):  # text stays text, to be searched
+        figure.savefig(content, format=kind, dpi=120)
     write_file(path, content.getvalue())

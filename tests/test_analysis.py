@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import seqc as keras
 from op_specs import SPECS
 from seqc import analysis
-from seqc.analysis import count_flops, describe_layers
+from seqc.analysis import count_flops, describe_layers, step_flops
 from seqc.ops.elementwise import Elementwise
+from seqc.training.timing import training_step
 
 layers = keras.layers
 
@@ -31,6 +33,18 @@ BY_HAND = [
     ("BatchNormalization", [(1, 2, 3, 3)], [(1, 2, 3, 3)], {}, 36),
     ("Add", [(1, 10), (10,)], [(1, 10)], {}, 10),
     ("Transpose", [(1, 10)], [(10, 1)], {}, 0),
+    ("ConvKernelGrad", [(2, 8, 8, 3), (2, 4, 4, 16), (5, 5, 3, 16)], [(5, 5, 3, 16)], {}, 2 * 2 * 16 * 16 * 75),
+    ("MaxPoolGrad", [(1, 8, 8, 2), (1, 4, 4, 2), (1, 4, 4, 2)], [(1, 8, 8, 2)], {"window": 4}, 32 * 4),
+    ("AveragePoolGrad", [(1, 4, 4, 2), (1, 8, 8, 2)], [(1, 8, 8, 2)], {"window": 9}, 32 * 9),
+    ("GatherGrad", [(6, 7, 4), (6, 7), (50, 4)], [(50, 4)], {}, 6 * 7 * 4),
+    (
+        "LSTMGrad",
+        [(2, 7, 3), (3, 20), (5, 20)],
+        [(2, 7, 3)],
+        {"channels_last": True},
+        2 * 14 * (2 * 4 * 5 * 8 + 17 * 5),
+    ),
+    ("GRUGrad", [(2, 7, 3), (3, 15), (5, 15)], [(2, 7, 3)], {"channels_last": True}, 2 * 14 * (2 * 3 * 5 * 8 + 14 * 5)),
     ("NoSuchOperator", [(1, 10)], [(1, 10)], {}, None),
 ]
 
@@ -117,3 +131,36 @@ def test_a_nested_model_is_one_layer() -> None:
     model = keras.Sequential([keras.Input((4,)), inner])
     (only,) = describe_layers(model)
     assert (only.name, only.flops) == ("inner", 24 + 3 + 12 + 2)
+
+
+def step_graph(stack: list[Any], shape: tuple[int, ...], labels: tuple[int, ...]) -> Any:
+    model = keras.Sequential([keras.Input(shape), *stack])
+    model.compile("sgd", "mse")
+    step, _ = training_step(model, np.zeros((2, *shape), "float32"), np.zeros((2, *labels), "float32"))
+    return step.graph
+
+
+def test_a_training_step_counts_its_products_three_times_but_for_the_first_layer() -> None:
+    sizes = [step_flops(step_graph([layers.Dense(n), layers.Dense(n)], (n,), (n,)), {"batch": 50}) for n in (100, 200)]
+    for n, counted in zip((100, 200), sizes, strict=True):
+        products = 5 * 2 * 50 * n * n
+        assert counted is not None
+        # The rest - optimizer, biases, loss - grows with the number of weights.
+        assert products < counted < products + 2 * (2 * n * n + 2 * n) + 20 * 50 * n
+
+
+@pytest.mark.parametrize(
+    ("stack", "shape", "labels"),
+    [
+        ([layers.Conv2D(3, 3), layers.MaxPooling2D(2), layers.AveragePooling2D(1), layers.Flatten()], (6, 6, 1), (12,)),
+        ([layers.Conv1D(3, 3), layers.BatchNormalization(), layers.Dropout(0.5), layers.LSTM(2)], (6, 2), (2,)),
+        ([layers.LayerNormalization(), layers.Dense(2, activation="gelu")], (6,), (2,)),
+    ],
+)
+def test_every_operation_of_a_training_step_has_a_rule(stack: Any, shape: Any, labels: Any) -> None:
+    graph = step_graph(stack, shape, labels)
+    one, ten = (step_flops(graph, {"batch": n}) for n in (1, 10))
+    assert one is not None
+    assert ten is not None
+    assert one < ten < 10 * one
+    assert step_flops(graph, {}) is None

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from seqc.backends.numpy.profile import Timing
 from seqc.errors import DataError, MissingDependencyError
-from seqc.plots import confusion_matrix, count_confusions, loss_curve
+from seqc.plots import confusion_matrix, count_confusions, loss_curve, step_profile
 
 HISTORY = {"loss": [1.0, 0.5], "accuracy": [0.5, 0.9], "val_loss": [1.1, 0.7], "val_accuracy": [0.4, 0.8]}
 
@@ -71,3 +72,30 @@ def test_a_missing_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPatch, t
         MissingDependencyError, match='Plots need matplotlib, which is not installed: pip install "seqc'
     ):
         loss_curve(HISTORY, tmp_path / "a.png")
+
+
+PROFILE = [
+    Timing("a/b", "MatMul", 4, 0.2, "forward"),
+    Timing("a/b", "MatMul", 4, 0.4, "backward"),
+    Timing("a", "AnOperationWithALongName", 4, 0.02, "backward"),
+    Timing("", "Sub", 9, 0.0001, "update"),
+]
+
+
+def test_a_profile_is_drawn_with_layers_inside_parts(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    step_profile(PROFILE, 2, tmp_path / "p.svg", title="a title")
+    text = (tmp_path / "p.svg").read_text(encoding="utf-8")
+    assert "<svg" in text
+    # 620.1 ms in 2 steps.
+    assert all(f">{label}<" in text for label in ("a title", "step", "310 ms", "forward", "backward", "200 ms", "b"))
+    assert ">AnOperatio…<" in text
+    assert ">Sub<" not in text
+
+
+def test_a_profile_without_parts_is_drawn_too_and_an_empty_one_is_not(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    step_profile([Timing("a", "MatMul", 1, 0.1), Timing("", "Sub", 1, 0.1)], 1, tmp_path / "p.png")
+    assert size(tmp_path / "p.png")[0] > 1000
+    with pytest.raises(DataError, match="There is nothing to draw: the profile is empty."):
+        step_profile([], 1, tmp_path / "q.png")

@@ -1,4 +1,4 @@
-"""The `seqc` command: train, export, verify, inspect, predict, doctor.
+"""The `seqc` command: train, export, verify, inspect, predict, doctor, and bench with commands of its own.
 
 Nothing else of seqc imports this package. Each command imports what it needs when it runs, so that help comes at once.
 """
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from seqc._version import __version__
-from seqc.cli import doctor, export, inspect, predict, train, verify
+from seqc.cli import bench, doctor, export, inspect, predict, train, verify
 from seqc.cli._errors import Commands
 
 EXIT_CODES = (
@@ -37,6 +37,7 @@ for command in (
     doctor.doctor,
 ):
     app.command()(command)
+app.add_typer(bench.bench)
 
 
 def _show_version(wanted: bool) -> None:

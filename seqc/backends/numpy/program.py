@@ -58,9 +58,11 @@ class Program:
     """Phases that follow each other, and the arrays that a run fills and reads.
 
     Attributes:
-        inputs: where the arrays of each graph input belong that are given at every run. result: the first output.
+        graph: what the phases compute. inputs: where the arrays of each graph input belong that are given at every run.
+        result: the first output.
     """
 
+    graph: Graph
     phases: list[Phase]
     inputs: dict[Value, Array]
     result: Array
@@ -188,7 +190,7 @@ class Builder:
                 self._add_stage(self.plans[stage])
         self._commit()
         result = self._whole(self.graph.outputs[0])
-        return Program([p for p in self.phases if any(p.lists)], self.inputs, result)
+        return Program(self.graph, [p for p in self.phases if any(p.lists)], self.inputs, result)
 
     def serial(self) -> Phase:
         """Returns the phase to which calls are added that run one after the other in the caller's thread."""
