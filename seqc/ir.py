@@ -28,7 +28,7 @@ Array = NDArray[Any]
 Shape = tuple[Dim, ...]
 
 # How an operation may be cut along the batch; see `Op.spread`.
-Spread = Literal["each", "sum", "all"]
+Spread = Literal["each", "sum", "merge", "all"]
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,9 @@ class Op:
         """Tells how `y = op(...)` may be computed for some samples at a time, one answer or one per result.
 
         "each": every sample for itself, so that results for consecutive samples stand side by side along the batch
-        axis; "sum": results for parts of the batch add up to the result for all, which has no batch axis; "all": only
-        with all samples at once. Asked only where an operand has a batch axis, which may be any axis of it.
+        axis; "sum": results for parts of the batch add up to the result for all, which has no batch axis; "merge":
+        the op's own `partial` and `merge` make the result for all from parts of the batch; "all": only with all samples
+        at once. Asked only where an operand has a batch axis, which may be any axis of it.
         """
         return "each"
 

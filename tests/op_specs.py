@@ -51,7 +51,7 @@ from seqc.ops.elementwise import (
 from seqc.ops.gather import Gather, GatherGrad
 from seqc.ops.linalg import Gemm, MatMul
 from seqc.ops.nonlinear import Elu, LeakyRelu, Relu, ReluGrad, Sigmoid, Softplus, Softsign
-from seqc.ops.normalization import BatchNormalization, LayerNormalization
+from seqc.ops.normalization import BatchMoments, BatchNormalization, GradientSums, LayerNormalization
 from seqc.ops.onnx_rnn import OnnxRecurrent, StepOrder, StepRows, TakeSteps
 from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad
 from seqc.ops.random import Dropout, KeepMask, RandomUniform
@@ -228,6 +228,9 @@ def _normalize_rows() -> Iterator[OpSpec]:
         x = real("batch", "height", 3, 4) if axis == 3 else real("batch", 4, 3, "width")
         statistics = (real(*size), real(*size), real(*size), real(*size, draw=positive))
         yield row(BatchNormalization(axis, 1e-3), x, *statistics, note=f"axis{axis}")
+        yield row(BatchMoments(axis), x, note=f"axis{axis}", results=2)
+        fixed = still(*x.dims)
+        yield row(GradientSums(axis), fixed, fixed, still(*size), note=f"axis{axis}")
     yield row(LayerNormalization(2, 1e-3), real("batch", "time", 4), real(4), real(4))
     yield row(LayerNormalization(1, 1e-3), real("batch", 3, 4), real(3, 4), real(3, 4), note="two-axes")
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from seqc import constraints, initializers, ops, regularizers
 from seqc.errors import ArgumentTypeError, AxisError, ShapeError
-from seqc.ir import Value, apply, constant
+from seqc.ir import Value, apply, apply_many, constant
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
+from seqc.ops.normalization import BatchMoments
 from seqc.ops.normalization import BatchNormalization as BatchNormalizationOp
 from seqc.ops.normalization import LayerNormalization as LayerNormalizationOp
 from seqc.ops.shape import broadcast_like
@@ -155,17 +156,15 @@ class BatchNormalization(_Normalization):
         statistic.assign(statistic.to_value() * self.momentum + seen * (1 - self.momentum))
 
     def _moments(self, x: Value, axis: int, mask: Value | None) -> tuple[Value, Value]:
-        others = [i for i in range(x.type.rank) if i != axis]
         if mask is None:
-            mean = ops.mean(x, others, keepdims=True)
-            # The mean minimizes the variance: no gradient flows from one to the other.
-            variance = ops.mean(ops.square(x - ops.stop_gradient(mean)), others)
-            return ops.squeeze(mean, others), variance
+            mean, variance = apply_many(BatchMoments(axis), x)
+            return mean, variance
         if mask.type.rank != x.type.rank - 1:
             raise ShapeError(
                 "The mask provided should be one dimension less than the inputs. "
                 f"Received: mask.shape={mask.shape}, inputs.shape={x.shape}"
             )
+        others = [i for i in range(x.type.rank) if i != axis]
         valid = broadcast_like(ops.cast(ops.expand_dims(mask, -1), x.dtype), x)
         count = ops.sum(valid, others, keepdims=True) + _EPSILON
         mean = ops.sum(x * valid, others, keepdims=True) / count

@@ -1,4 +1,4 @@
-"""Normalization that ONNX has as one operator."""
+"""Normalization that ONNX has as one operator, and the statistics of a batch."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from seqc.errors import NoLoweringError, ShapeError
-from seqc.ir import Array, Constant, Emitter, Op, Type, Value, apply
+from seqc.errors import NoGradientError, NoLoweringError, ShapeError
+from seqc.ir import Array, Constant, Emitter, Op, Spread, Type, Value, apply, apply_many, items
 from seqc.layout import Arrangement, Layout, channels_first, position
-from seqc.ops._common import check_count, check_float, scalar
+from seqc.ops._common import check_axes, check_count, check_float, scalar
 from seqc.ops.arithmetic import square
-from seqc.ops.reduce import ReduceMean, ReduceSum
-from seqc.ops.shape import expand_dims
+from seqc.ops.reduce import ReduceMean, ReduceSum, count
+from seqc.ops.shape import broadcast_like, expand_dims, squeeze
 from seqc.ops.transcendental import sqrt
 
 
@@ -50,12 +50,12 @@ class BatchNormalization(Op):
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         x, scale, _, mean, variance = xs
-        others = tuple(i for i in range(x.type.rank) if i != self.axis)
+        others = _others(self.axis, x.type.rank)
         inverse = scalar(1, x) / sqrt(variance + scalar(self.epsilon, x))
-        total = apply(ReduceSum(others), g)
-        moment = apply(ReduceSum(others), g * (x - expand_dims(mean, others)))
+        total, moment = apply_many(GradientSums(self.axis), g, x, mean)
         half = scalar(-0.5, x) * inverse * inverse * inverse
         g_scale, g_mean = moment * inverse, -(total * scale * inverse)
+        # What is as large as x is only multiplied with a vector.
         return g * expand_dims(scale * inverse, others), g_scale, total, g_mean, moment * scale * half
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
@@ -81,6 +81,106 @@ class BatchNormalization(Op):
             at = 1
         vectors: tuple[Layout, ...] = ((0,),) * 4
         return Arrangement((layout, *vectors), replace(self, axis=at), layout)
+
+
+@dataclass(frozen=True, repr=False)
+class GradientSums(Op):
+    """The sums of g and of g * (x - mean) over all axes but `axis`: (g, x, mean)."""
+
+    axis: int
+
+    def infer(self, *types: Type) -> tuple[Type, ...]:
+        check_count(self, types, 3)
+        check_float(self, *types)
+        g, x, mean = types
+        if g != x or mean != x.with_shape((x.shape[self.axis],)):
+            raise ShapeError(f"GradientSums over axis {self.axis} got {g}, {x} and {mean}, which do not fit together.")
+        return mean, mean
+
+    def eval(self, *arrays: Array) -> Any:
+        g, x, mean = arrays
+        others = _others(self.axis, x.ndim)
+        return g.sum(others), (g * (x - np.expand_dims(mean, others))).sum(others)
+
+    def vjp(self, g: Any, y: Value, *xs: Value) -> Sequence[Value | None]:
+        raise NoGradientError("The gradient of batch normalization is not differentiated again.")
+
+    def spread(self, y: Value) -> tuple[Spread, ...]:
+        return "sum", "sum"
+
+    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
+        g, x, mean = xs
+        others = _others(self.axis, x.type.rank)
+        return apply(ReduceSum(others), g), apply(ReduceSum(others), g * (x - expand_dims(mean, others)))
+
+
+@dataclass(frozen=True, repr=False)
+class BatchMoments(Op):
+    """Mean and biased variance over all axes but `axis`.
+
+    Parts of a batch are merged by what each has seen, as T. F. Chan, G. H. Golub and R. J. LeVeque do (1979): nothing
+    large is subtracted from something large, whatever the mean.
+    """
+
+    axis: int
+
+    def infer(self, *types: Type) -> tuple[Type, ...]:
+        check_count(self, types, 1)
+        check_float(self, *types)
+        check_axes(self, (self.axis,), types[0])
+        vector = types[0].with_shape((types[0].shape[self.axis],))
+        return vector, vector
+
+    def eval(self, *arrays: Array) -> Any:
+        (x,) = arrays
+        return self.merge([self.partial(x)], [self.count(x)])
+
+    def count(self, x: Array) -> int:
+        """Returns how many elements each mean is taken of."""
+        return int(np.prod([n for i, n in enumerate(x.shape) if i != self.axis], dtype=np.int64))
+
+    def partial(self, x: Array) -> Array:
+        """Returns what is kept of a part of the batch: sums, and sums of squared distances from the part's own mean."""
+        others = _others(self.axis, x.ndim)
+        total = x.sum(others)
+        centered = x - np.expand_dims(total / x.dtype.type(self.count(x)), others)
+        return np.stack([total, np.square(centered).sum(others)])
+
+    def merge(self, parts: Sequence[Array], counts: Sequence[int]) -> tuple[Array, Array]:
+        """Returns mean and variance of all parts, of which each had so many elements per mean."""
+        kind = parts[0].dtype.type
+        stacked, sizes = np.stack(parts), np.array(counts, kind)[:, None]
+        total = kind(sum(counts))
+        mean = stacked[:, 0].sum(0) / total
+        between = (sizes * np.square(stacked[:, 0] / sizes - mean)).sum(0) if len(parts) > 1 else kind(0)
+        return mean, (stacked[:, 1].sum(0) + between) / total
+
+    def vjp(self, g: Any, y: Value, *xs: Value) -> Sequence[Value | None]:
+        (x,) = xs
+        others = _others(self.axis, x.type.rank)
+        g_mean, g_variance = g
+        number = count(x, others)
+        shift = None if g_mean is None else g_mean / number
+        if g_variance is None:
+            return (broadcast_like(expand_dims(shift, others), x),)
+        # The mean minimizes the variance, so that no gradient flows from one to the other.
+        factor = g_variance * (scalar(2, x) / number)
+        away = items(y)[0] * factor
+        shift = -away if shift is None else shift - away
+        return (x * expand_dims(factor, others) + expand_dims(shift, others),)
+
+    def spread(self, y: Value) -> tuple[Spread, ...]:
+        return "merge", "merge"
+
+    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
+        (x,) = xs
+        others = _others(self.axis, x.type.rank)
+        mean = apply(ReduceMean(others, True), x)
+        return squeeze(mean, others), apply(ReduceMean(others), square(x - mean))
+
+
+def _others(axis: int, rank: int) -> tuple[int, ...]:
+    return tuple(i for i in range(rank) if i != axis)
 
 
 @dataclass(frozen=True, repr=False)

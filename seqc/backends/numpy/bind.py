@@ -15,8 +15,10 @@ from seqc.backends.numpy.kernels import (
     convolution,
     elementwise,
     find_kernel,
+    normalization,
     pool,
     random,
+    reduce,
     softmax,
 )
 from seqc.ir import Array, Op
@@ -24,7 +26,7 @@ from seqc.ops.elementwise import Elementwise
 from seqc.ops.random import RandomUniform
 
 # Each registers its kernels.
-FAMILIES = (activations, convolution, elementwise, pool, random, softmax)
+FAMILIES = (activations, convolution, elementwise, normalization, pool, random, reduce, softmax)
 
 
 def bind(op: Op, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch, first: int = 0) -> Call:

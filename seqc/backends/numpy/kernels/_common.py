@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any
@@ -76,3 +77,31 @@ def sequence(jobs: Sequence[Job]) -> Job:
             job()
 
     return run
+
+
+# As many elements as make the cost of starting an inner loop small, and still fit the first-level cache.
+_LONG_LOOP = 2048
+
+
+class Repeated:
+    """A vector along one axis of an array, repeated so that NumPy's inner loops over both are long.
+
+    Attributes:
+        vector: the vector, to be written before `expand`. expand: repeats it.
+        wide: the repeated vector, which broadcasts with what `view` returns.
+    """
+
+    def __init__(self, array: Array, axis: int, scratch: Callable[[tuple[int, ...], Any], Array]) -> None:
+        before, size = math.prod(array.shape[:axis]), array.shape[axis]
+        after = math.prod(array.shape[axis + 1 :])
+        fits = max(1, _LONG_LOOP // max(1, size * after))
+        times = next((n for n in range(min(fits, before), 1, -1) if before % n == 0), 1)
+        self._width = times * size * after
+        self.vector = scratch((size,), array.dtype)
+        repeated = scratch((times, size, after), array.dtype)
+        self.wide = repeated.reshape(-1)
+        self.expand: Job = partial(np.copyto, repeated, self.vector[:, None])
+
+    def view(self, array: Array) -> Array:
+        """Returns a contiguous array of that shape with axes to fit `wide`."""
+        return array.reshape(-1, self._width)
