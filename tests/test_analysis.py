@@ -42,7 +42,7 @@ def test_operations_counted_by_hand(op: str, inputs: Any, outputs: Any, options:
 
 def test_every_operation_of_a_forward_pass_has_a_rule() -> None:
     known = {*analysis._MOVES, *analysis._REDUCTIONS, *analysis._ELEMENTWISE, *analysis._PER_ELEMENT, *analysis._GATES}
-    known |= {"Conv", "ConvInputGrad", "MatMul", "Gemm", "MaxPool", "AveragePool"}
+    known |= {"Conv", "ConvInputGrad", "MatMul", "Gemm", "MaxPool", "AveragePool", "SimpleRNN"}
     ops = {type(spec.op): spec.op for spec in SPECS}
     without = {
         kind.__name__
@@ -60,6 +60,8 @@ MODELS = {
     "dense": ([layers.Dense(8, activation="gelu"), layers.Dense(3)], (5,)),
     "conv": (IMAGE, (8, 8, 1)),
     "conv1d": ([layers.Conv1D(4, 3, strides=2), layers.Flatten(), layers.Dense(2, activation="softmax")], (9, 2)),
+    "gru": ([layers.GRU(4, return_sequences=True), layers.SimpleRNN(3), layers.Dense(2)], (6, 3)),
+    "bidirectional": ([layers.Bidirectional(layers.GRU(4)), layers.Dense(2)], (6, 3)),
     "lstm": ([layers.LSTM(4), layers.Dense(2, activation="sigmoid")], (6, 3)),
 }
 
