@@ -30,7 +30,7 @@ from op_rows import (
 )
 from seqc import dims, ir
 from seqc.dims import Dim
-from seqc.ops._recurrent import Recurrent
+from seqc.ops._recurrent import Recurrent, RecurrentGrad
 from seqc.ops.arithmetic import Abs, Add, Ceil, Clip, Div, Floor, Max, Min, Mod, Mul, Neg, Round, Sign, Sub
 from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad, ConvTranspose
 from seqc.ops.elementwise import (
@@ -69,7 +69,7 @@ from seqc.ops.reduce import (
     Softmax,
 )
 from seqc.ops.resize import Resample, ResampleGrad, Upsample
-from seqc.ops.rnn import GRU, LSTM, SimpleRNN
+from seqc.ops.rnn import GRU, LSTM, Gated, SimpleRNN
 from seqc.ops.shape import BroadcastLike, Repeat, Reshape, ReshapeLike, Squeeze, StayPut, Transpose, Unsqueeze
 from seqc.ops.slicing import Concat, Pad, Slice, SliceGrad
 from seqc.ops.transcendental import Atan, Cos, Cosh, Erf, Exp, Expm1, Log, Log1p, Pow, Sin, Sinh, Sqrt, Tan, Tanh
@@ -408,6 +408,7 @@ def _recurrent_rows() -> Iterator[OpSpec]:
         yield from _run_over_time("nothing-valid" + before, full(), never)
     for name in ("softsign", "softplus", "linear", "elu"):
         yield from _run_over_time(name, LSTM(activation=name))
+    for name in ("softsign", "elu", "sigmoid"):
         yield from _run_over_time(name, SimpleRNN(activation=name))
     for kind in (LSTM, GRU):
         yield from _run_over_time("hard", kind(activation="relu", recurrent_activation="hard_sigmoid"))
@@ -459,5 +460,6 @@ SPECS: tuple[OpSpec, ...] = (
 EXEMPT: dict[type[ir.Op], str] = {
     ir.Constant: "a leaf; tests/test_ir.py",
     ir.Item: "picks from results; every row with several results uses it",
+    **dict.fromkeys((Recurrent, RecurrentGrad, Gated), "what recurrent operations have in common; no operation itself"),
     StayPut: "the identity of the layout plan; it takes part in no model",
 }

@@ -78,6 +78,14 @@ def lstm(w: Weights, name: str, x: Value, units: int, sequences: bool = False, *
         return outputs if sequences else last
 
 
+def gru(w: Weights, name: str, x: Value, units: int, sequences: bool = False, **attributes: Any) -> Value:
+    with scope(name):
+        kernel = w(f"{name}/kernel", int(x.type.shape[-1]), 3 * units)  # type: ignore[arg-type]
+        recurrent, bias = w(f"{name}/recurrent_kernel", units, 3 * units), w(f"{name}/bias", 2, 3 * units)
+        outputs, last = ops.gru(x, kernel, recurrent, bias, **attributes)
+        return outputs if sequences else last
+
+
 def look_up(table: Value, ids: Value) -> Value:
     return ir.apply(Gather(), table, ids)
 
@@ -170,6 +178,38 @@ def bidirectional() -> Graph:
     return graph(x, dense(w, "dense", lstm(w, "lstm", y, 3), 2))
 
 
+def both_directions(w: Weights, name: str, x: Value, units: int, sequences: bool, **attributes: Any) -> Value:
+    """What Bidirectional(GRU) is made of."""
+    forward = gru(w, f"{name}/forward", x, units, sequences, **attributes)
+    back = gru(w, f"{name}/backward", x, units, sequences, reverse=True, **attributes)
+    with scope(name):
+        return ops.concatenate([forward, ops.flip(back, 1) if sequences else back], -1)
+
+
+def bidirectional_gru() -> Graph:
+    """One node for two directions, twice, and sequences that stay time first between them."""
+    w, x = Weights(), sequence(3)
+    y = both_directions(w, "both_1", both_directions(w, "both", x, 4, True), 5, False)
+    return graph(x, dense(w, "dense", y, 2))
+
+
+def bidirectional_outputs() -> Graph:
+    """Two directions whose sequences leave the model, joined and added up."""
+    w, x = Weights(), sequence(3)
+    joined = both_directions(w, "both", x, 4, True)
+    forward, back = gru(w, "forward", x, 4, True), gru(w, "backward", x, 4, True, reverse=True)
+    return graph(x, joined, named(lambda a, b: a + ops.flip(b, 1), "sum", forward, back))
+
+
+def masked_bidirectional() -> Graph:
+    """Both directions over a mask of any shape, outputs zero where it is not set."""
+    w, x = Weights(), ir.input_value("ids", "int32", (BATCH, TIME))
+    y = named(look_up, "embedding", w("embedding/table", 20, 6), x)
+    mask = named(ops.not_equal, "mask", x, 0)
+    y = both_directions(w, "both", y, 4, True, mask=mask, zero_output=True)
+    return graph(x, y, both_directions(w, "both_1", y, 5, False, mask=mask))
+
+
 def text() -> Graph:
     w, x = Weights(), ir.input_value("ids", "int32", (BATCH, TIME))
     y = named(look_up, "embedding", w("embedding/table", 20, 6), x)
@@ -238,7 +278,7 @@ def residual() -> Graph:
 
 _ALL = (
     mlp, flat_cnn, flat_cnn_rgb, bn_cnn, depthwise_cnn, free_cnn, segmentation, sequence_cnn, lstm_stack,
-    bidirectional, text, masked_text, masked_sequences, recurrent_norm, decoder, growing,
-    growing_sequence, residual,
+    bidirectional, bidirectional_gru, bidirectional_outputs, masked_bidirectional, text, masked_text,
+    masked_sequences, recurrent_norm, decoder, growing, growing_sequence, residual,
 )  # fmt: skip
 GRAPHS: dict[str, Callable[[], Graph]] = {f.__name__: f for f in _ALL}

@@ -56,7 +56,7 @@ def test_operations_counted_by_hand(op: str, inputs: Any, outputs: Any, options:
 
 def test_every_operation_of_a_forward_pass_has_a_rule() -> None:
     known = {*analysis._MOVES, *analysis._REDUCTIONS, *analysis._ELEMENTWISE, *analysis._PER_ELEMENT, *analysis._GATES}
-    known |= {"Conv", "ConvInputGrad", "ConvTranspose", "MatMul", "Gemm", "MaxPool", "AveragePool"}
+    known |= {"Conv", "ConvInputGrad", "ConvTranspose", "MatMul", "Gemm", "MaxPool", "AveragePool", "SimpleRNN"}
     ops = {type(spec.op): spec.op for spec in SPECS}
     without = {
         kind.__name__
@@ -95,6 +95,8 @@ MODELS = {
         ],
         (9, 2),
     ),
+    "gru": ([layers.GRU(4, return_sequences=True), layers.SimpleRNN(3), layers.Dense(2)], (6, 3)),
+    "bidirectional": ([layers.Bidirectional(layers.GRU(4)), layers.Dense(2)], (6, 3)),
     "lstm": ([layers.LSTM(4), layers.Dense(2, activation="sigmoid")], (6, 3)),
 }
 

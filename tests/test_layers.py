@@ -68,6 +68,13 @@ EXAMPLES: list[tuple[str, dict[str, Any], tuple[int | None, ...], str]] = [
     ("LSTM", {"units": 3, "return_sequences": True, "go_backwards": True, "dropout": 0.1, "seed": 4, "unroll": True,
               "zero_output_for_mask": True}, (None, 4, 2), "float32"),
     ("LSTM", {"units": 3, "activation": "relu", "use_bias": False}, (None, None, 2), "float64"),
+    ("GRU", {"units": 3, "reset_after": False, "dropout": 0.1, "seed": 4, "go_backwards": True},
+     (None, 4, 2), "float32"),
+    ("SimpleRNN", {"units": 3, "activation": "relu", "seed": 4, "return_sequences": True}, (None, None, 2), "float32"),
+    ("Bidirectional", {"layer": {"class_name": "GRU", "config": {"units": 3, "return_sequences": True}}},
+     (None, None, 2), "float32"),
+    ("Bidirectional", {"layer": {"class_name": "LSTM", "config": {"units": 3}}, "merge_mode": "ave"},
+     (None, 4, 2), "float64"),
     ("TimeDistributed", {"layer": {"class_name": "Dense", "config": {"units": 2}}}, (None, 4, 3), "float32"),
     ("ReLU", {"max_value": 6.0, "negative_slope": 0.1, "threshold": 0.2}, (None, 4), "float32"),
     ("LeakyReLU", {"negative_slope": 0.2}, (None, 4), "float32"),
@@ -112,7 +119,9 @@ def test_declared_shape_is_the_computed_one(
 
 
 def test_every_layer_has_an_example() -> None:
-    assert set(classes("layers")) - {name for name, *_ in EXAMPLES} == {"LSTMCell", "Sequential"}
+    assert set(classes("layers")) - {name for name, *_ in EXAMPLES} == {
+        "GRUCell", "LSTMCell", "SimpleRNNCell", "Sequential"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

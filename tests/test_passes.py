@@ -28,6 +28,7 @@ from seqc.passes import (
     fold_constants,
     fold_padding,
     fuse_bias,
+    join_directions,
     join_masked_layers,
     merge_duplicates,
     plan_layout,
@@ -138,6 +139,11 @@ def with_masks() -> Graph:
     return run_passes(graph(ids, y), (decompose_ops, merge_duplicates, fold_constants, simplify_shapes))
 
 
+def with_directions() -> Graph:
+    before = FOR_INFERENCE[: FOR_INFERENCE.index(join_directions)]
+    return run_passes(GRAPHS["bidirectional_gru"](), before)
+
+
 CASES: dict[str, tuple[Callable[[], Graph], Pass]] = {
     "remove_dropout": (with_dropout, remove_dropout),
     "decompose_ops": (with_averages, decompose_ops),
@@ -147,6 +153,7 @@ CASES: dict[str, tuple[Callable[[], Graph], Pass]] = {
     "fold_padding": (with_padding, fold_padding),
     "fold_batch_norm": (lambda: fuse_bias(with_batch_norms()), fold_batch_norm),
     "simplify_shapes": (with_shapes, simplify_shapes),
+    "join_directions": (with_directions, join_directions),
     "join_masked_layers": (with_masks, join_masked_layers),
     "plan_layout": (with_biases, plan_layout),
     "promote_floats": (with_biases, promote_floats),

@@ -100,6 +100,13 @@ class SimpleRNN(RecurrentLayer):
     ) -> None:
         super().__init__(taken(locals()), **kwargs)
 
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        if self.seed is None:
+            # Keras does not write the seed of this layer.
+            del config["seed"]
+        return config
+
 
 @known("layers")
 class LSTMCell(Cell):

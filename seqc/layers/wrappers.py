@@ -112,11 +112,12 @@ class Bidirectional(Layer):
         self.return_state: bool = self.forward_layer.return_state
         for one in (self.forward_layer, self.backward_layer):
             one.zero_output_for_mask = self.return_sequences
+        # What it starts with is no part of the configuration.
+        del self._arguments["weights"]
         self._start_weights = None if weights is None else list(weights)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        del config["weights"]
         parts = {"layer": self.forward_layer, "backward_layer": self.backward_layer}
         return config | {name: serialize_object(part) for name, part in parts.items()}
 

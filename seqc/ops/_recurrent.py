@@ -198,7 +198,9 @@ class RecurrentGrad(Op):
             new = [np.where(m, g, zero) for g in (gs[0] + g_out, *gs[1:])]
             passed = self.step(kept[t], fed[t, :, features:-1], new, r, dz[t])
             gs = [a + np.where(m, zero, g) for a, g in zip(passed, gs, strict=True)]
-        dx, dw, dr, db = self.finish(fed.reshape(-1, features + units + 1), dz.reshape(time * batch, -1), kept, w)
+        dx, dw, dr, db = self.finish(
+            fed.reshape(-1, features + units + 1), dz.reshape(-1, self.blocks * units), kept, w
+        )
         dx = op.in_order(np.swapaxes(dx.reshape(time, batch, features), 0, 1))
         return (dx, dw, dr, db, *gs) if op.has_state else (dx, dw, dr, db)
 

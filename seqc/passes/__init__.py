@@ -15,6 +15,7 @@ from seqc.passes.binding import bind_constants
 from seqc.passes.borders import accept_channels_first, give_channels_first
 from seqc.passes.constants import fold_constants
 from seqc.passes.decomposition import decompose_ops
+from seqc.passes.directions import join_directions
 from seqc.passes.dropout import remove_dropout
 from seqc.passes.duplicates import merge_duplicates
 from seqc.passes.layout_plan import plan_layout
@@ -37,6 +38,8 @@ FOR_INFERENCE: tuple[Pass, ...] = (
     join_masked_layers,
     plan_layout,
     fold_constants,
+    simplify_shapes,
+    join_directions,
     simplify_shapes,
     merge_duplicates,
 )
@@ -73,6 +76,7 @@ __all__ = [
     "fold_padding",
     "fuse_bias",
     "give_channels_first",
+    "join_directions",
     "join_masked_layers",
     "merge_duplicates",
     "plan_layout",

@@ -21,7 +21,7 @@ from seqc.backends.numpy.cut import (
     stored_values,
 )
 from seqc.backends.numpy.flat import FlatRunner
-from seqc.backends.numpy.kernels import Call
+from seqc.backends.numpy.kernels import Call, find_kernel
 from seqc.backends.numpy.memory import Places, ScratchPad, block, cache_bytes, empty, view
 from seqc.backends.numpy.stage import Stage, plan_stage
 from seqc.backends.numpy.updates import Group, When, schedule
@@ -447,7 +447,10 @@ class TileBinder:
         self.builder.parts.setdefault(v, []).append(kept)
         size = int(np.prod([d for i, d in enumerate(xs[0].shape) if i != op.axis]))
         self.builder.counts.setdefault(v, []).append(size)
-        self._add(partial(_take_part, op, xs, kept), v)
+        found = find_kernel(type(op))
+        self.pad.start()
+        call = None if found is None else found(op, [kept], xs, self.pad)
+        self._add(call or partial(_take_part, op, xs, kept), v)
 
     def _part_of_sum(self, y: Value) -> tuple[Array, Array | None]:
         """Returns where a tile's part of a sum goes, and the sum it is added to unless it is the first."""

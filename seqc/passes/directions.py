@@ -1,0 +1,173 @@
+"""Two recurrent layers over one sequence, forwards and backwards, as ONNX's one node for both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from seqc.ir import Constant, Graph, Item, Value, build, constant, rewrite
+from seqc.ops.arithmetic import Add, Mul
+from seqc.ops.elementwise import Elementwise
+from seqc.ops.onnx_rnn import OnnxRecurrent, TakeSteps
+from seqc.ops.reduce import ReduceProd, ReduceSum
+from seqc.ops.shape import Reshape, Squeeze, Transpose, Unsqueeze
+from seqc.ops.slicing import Concat, Pad, Slice
+from seqc.passes._rewriting import rewrite_pairs
+from seqc.passes._views import view
+
+_VIEWS = (Reshape, Squeeze, Unsqueeze)
+
+
+def join_directions(graph: Graph) -> Graph:
+    """Returns the graph with recurrent nodes that differ in direction and weights only as one bidirectional node.
+
+    What is done to both results alike and then put together is done once, to both together.
+    """
+    partners = _partners(graph)
+    if not partners:
+        return graph
+    joint: dict[Value, Value] = {}
+
+    def join(old: Value, new: Value) -> Value | None:
+        if old in partners:
+            forward, back = partners[old]
+            if forward not in joint:
+                joint[forward] = _both(forward, back, new.inputs)
+            return joint[forward]
+        if isinstance(old.op, Item) and old.inputs[0] in partners:
+            at = 0 if old.inputs[0] is partners[old.inputs[0]][0] else 1
+            return build(Slice((_direction_axis(new),), (at,), (at + 1,), (1,)), (new,), old.scope)
+        return None
+
+    return rewrite(rewrite_pairs(graph, join), _put_together)
+
+
+def _partners(graph: Graph) -> dict[Value, tuple[Value, Value]]:
+    """Returns for each node that can be joined the pair it belongs to, forwards first."""
+    waiting: dict[tuple[object, ...], list[Value]] = {}
+    found: dict[Value, tuple[Value, Value]] = {}
+    for v in graph.walk():
+        op = v.op
+        if not isinstance(op, OnnxRecurrent) or op.direction == "bidirectional" or op.has_state:
+            continue
+        if not all(isinstance(x.op, Constant) for x in v.inputs[1:4]):
+            continue
+        key = (replace(op, direction=""), v.inputs[1].type, v.inputs[0], *v.inputs[4:])
+        other = next((w for w in waiting.get(key, ()) if w.op != op), None)
+        if other is None:
+            waiting.setdefault(key, []).append(v)
+            continue
+        waiting[key] = [w for w in waiting[key] if w is not other]
+        pair = (v, other) if op.direction == "forward" else (other, v)
+        found |= {v: pair, other: pair}
+    return found
+
+
+def _both(forward: Value, back: Value, operands: Sequence[Value]) -> Value:
+    assert isinstance(forward.op, OnnxRecurrent)
+    weights = [_stacked(*pair) for pair in zip(forward.inputs[1:4], back.inputs[1:4], strict=True)]
+    op = replace(forward.op, direction="bidirectional")
+    name = _shared_name(forward.scope, back.scope) or forward.scope
+    return build(op, (operands[0], *weights, *operands[4:]), name)
+
+
+def _stacked(first: Value, second: Value) -> Value:
+    assert isinstance(first.op, Constant)
+    assert isinstance(second.op, Constant)
+    array = np.concatenate([first.op.array, second.op.array])
+    return constant(array, _shared_name(first.op.label, second.op.label))
+
+
+def _shared_name(first: str, second: str) -> str:
+    return "/".join(a for a, b in zip(first.split("/"), second.split("/"), strict=False) if a == b)
+
+
+def _direction_axis(result: Value) -> int:
+    return 1 if result.type.rank == 4 else 0
+
+
+def _put_together(value: Value) -> Value | None:
+    op = value.op
+    if isinstance(op, Concat) and len(value.inputs) == 2:
+        return _concatenated(value.inputs, op.axis)
+    if isinstance(op, Transpose):
+        return _moved_at_once(value, op.perm)
+    kind = ReduceSum if isinstance(op, Add) else ReduceProd if isinstance(op, Mul) else None
+    both = None if kind is None else _halves(value.inputs)
+    return None if kind is None or both is None else build(kind((_direction_axis(both),), True), (both,), value.scope)
+
+
+def _halves(values: Sequence[Value]) -> Value | None:
+    """Returns what two values are the first and the second direction of."""
+    first, second = (v.inputs[0] if isinstance(v.op, Slice) else None for v in values)
+    if first is None or second is None or not _is_of_both(first) or not _is_of_both(second):
+        return None
+    axis = _direction_axis(first)
+    wanted = [Slice((axis,), (at,), (at + 1,), (1,)) for at in (0, 1)]
+    same = first.op == second.op and first.inputs[0] is second.inputs[0]
+    return first if same and [v.op for v in values] == wanted else None
+
+
+def _is_of_both(value: Value) -> bool:
+    op = value.inputs[0].op if isinstance(value.op, Item) else None
+    return isinstance(op, OnnxRecurrent) and op.direction == "bidirectional"
+
+
+def _concatenated(values: Sequence[Value], axis: int) -> Value | None:
+    """Returns two directions side by side, or None where that is not what the values are."""
+    both = _halves(values)
+    if both is not None:
+        rank = both.type.rank
+        if axis != rank - 1:
+            return None
+        directions = _direction_axis(both)
+        perm = (*(a for a in range(rank - 1) if a != directions), directions, rank - 1)
+        side_by_side = build(Transpose(perm), (both,), both.scope)
+        shape = list(values[0].type.shape)
+        return view(side_by_side, (*shape[:-1], shape[-1] + shape[-1]))
+    first, second = values
+    alike = first.op == second.op and len(first.inputs) == len(second.inputs) > 0
+    if not alike or any(a is not b for a, b in zip(first.inputs[1:], second.inputs[1:], strict=True)):
+        return None
+    inner = _axis_before(first, axis)
+    whole = None if inner is None else _concatenated((first.inputs[0], second.inputs[0]), inner)
+    return None if whole is None else build(first.op, (whole, *first.inputs[1:]), first.scope)
+
+
+def _moved_at_once(value: Value, perm: tuple[int, ...]) -> Value | None:
+    """Moves two directions to where they are wanted before they become one axis, as they are moved for that anyway."""
+    merged = value.inputs[0]
+    moved = merged
+    while isinstance(moved.op, _VIEWS):
+        moved = moved.inputs[0]
+    if not isinstance(moved.op, Transpose) or moved.op.perm != (0, 2, 1, 3) or perm[-1] != merged.type.rank - 1:
+        return None
+    source = moved.inputs[0]
+    if not _is_of_both(source):
+        return None
+    places = {a: i for i, a in enumerate(a for a, d in enumerate(merged.type.shape) if d != 1)}
+    if len(places) != 3:
+        return None
+    # Time and batch are the first and the third axis of what the node gives.
+    order = [(0, 2)[places[p]] for p in perm[:-1] if p in places]
+    apart = build(Transpose((*order, 1, 3)), (source,), value.scope)
+    return view(view(apart, tuple(d for d in value.type.shape if d != 1)), value.type.shape)
+
+
+def _axis_before(value: Value, axis: int) -> int | None:
+    """Returns which axis of the first operand becomes `axis`, if the op works on each element along it alike."""
+    op, rest = value.op, value.inputs[1:]
+    if isinstance(op, Squeeze):
+        kept = [a for a in range(value.inputs[0].type.rank) if a not in op.axes]
+        return kept[axis]
+    if isinstance(op, Pad):
+        return axis if op.pads[axis] == (0, 0) else None
+    if isinstance(op, TakeSteps):
+        return axis if axis > 1 else None
+    if isinstance(op, Elementwise):
+        same = value.inputs[0].type.shape == value.type.shape
+        broadcast = all(x.type.rank == value.type.rank and x.type.shape[axis] == 1 for x in rest)
+        return axis if same and broadcast else None
+    return None
