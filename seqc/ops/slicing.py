@@ -141,6 +141,8 @@ class Slice(Op):
 class SliceGrad(Op):
     """Zeros of the shape of the second operand, with the first written where `sliced` reads."""
 
+    shape_only = (1,)
+
     sliced: Slice
 
     def infer(self, *types: Type) -> Type:
