@@ -148,6 +148,8 @@ class Slice(Op):
 class SliceGrad(Op):
     """Zeros of the shape of the second operand, with the first written where `sliced` reads."""
 
+    shape_only = (1,)
+
     sliced: Slice
     shape_only: ClassVar[tuple[int, ...]] = (1,)
 
