@@ -10,5 +10,5 @@ BATCH = "batch"
 
 
 def batch_axis(t: Type) -> int | None:
-    """Returns the axis along which a tensor's samples lie, the first one that depends on the batch; None if it has none."""
+    """Returns the axis along which a tensor's samples lie, the first that depends on the batch; None for none."""
     return next((i for i, d in enumerate(t.shape) if BATCH in dims.names(d)), None)

@@ -21,7 +21,7 @@ SECONDS_PER_MEETING = 60e-6
 
 def seconds_of(v: Value, sizes: Mapping[str, int]) -> float:
     """Returns the seconds that an operation takes on one core, for axes of the given sizes."""
-    if isinstance(v.op, VIEWS) or isinstance(v.op, Item):
+    if isinstance(v.op, (*VIEWS, Item)):
         return 0.0
     results = v.result if isinstance(v.result, tuple) else (v.result,)
     operands = [shape_of(x.type, sizes) for x in v.inputs if not isinstance(x.result, tuple)]

@@ -7,9 +7,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from seqc.backends.numpy.builder import Builder
 from seqc.backends.numpy.lowering import lower_for_numpy
 from seqc.backends.numpy.memory import empty
-from seqc.backends.numpy.program import Builder, Program
+from seqc.backends.numpy.phases import Program
 from seqc.backends.numpy.threads import one_blas_thread
 from seqc.backends.numpy.workers import Failure, thread_count
 from seqc.batch import BATCH
@@ -104,7 +105,7 @@ class _Bound:
         self.program, self.rooms, self.state = program, rooms, state
 
     def is_current(self) -> bool:
-        return all([holder.array is array for holder, array in self.state])
+        return all(holder.array is array for holder, array in self.state)
 
 
 class _State:

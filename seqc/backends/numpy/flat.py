@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seqc.backends.numpy.bind import bind, ufunc_of
 from seqc.backends.numpy.memory import empty
+from seqc.backends.numpy.phases import Phase, shares
 from seqc.backends.numpy.updates import Group, Lane
 from seqc.ir import Array, Input, Value
 from seqc.ops.shape import Reshape
 
 if TYPE_CHECKING:
-    from seqc.backends.numpy.program import Builder, Phase
+    from seqc.backends.numpy.builder import Builder
 
 # Elements of a piece: a few arrays of so many numbers fit the first and second level of the cache.
 PIECE = 8192
@@ -115,18 +117,15 @@ class FlatRunner:
         return flat
 
     def _pieces(self, group: Group, flat: Array) -> list[Array]:
-        ends = np.cumsum([0, *group.sizes])
-        return [flat[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+        return [flat[a:b] for a, b in pairwise(np.cumsum([0, *group.sizes]))]
 
     # -- running -----------------------------------------------------------------------------------------------------
 
     def add(self, group: Group) -> None:
         """Adds the calls that run a group."""
-        from seqc.backends.numpy.program import Phase, shares
-
         builder = self.builder
         for piece, x in self._loose.get(group, ()):
-            source = builder._whole(x)
+            source = builder.whole(x)
             builder.serial().add(0, partial(np.copyto, piece.reshape(source.shape), source), x)
         total = sum(group.sizes)
         lanes = builder.lanes if total >= SHARED else 1
@@ -142,7 +141,7 @@ class FlatRunner:
         arrays = {x: self._sides[group, x][piece] for x in (*lane.leaves, *lane.results)}
         room = _Room(lane, piece.stop - piece.start, self.builder.spares[number])
         for at, v in enumerate(lane.nodes):
-            xs = [arrays[x] if x in arrays else self.builder._whole(x) for x in v.inputs]
+            xs = [arrays[x] if x in arrays else self.builder.whole(x) for x in v.inputs]
             if v not in arrays:
                 arrays[v] = room.take(at, v, arrays)
             room.release(at)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -10,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from seqc.ir import Array
+from seqc import dims
+from seqc.ir import Array, Type
 
 ALIGNMENT = 64
 
@@ -77,6 +80,11 @@ class Places:
 def aligned(count: int) -> int:
     """Returns a number of bytes rounded up so that what follows is aligned."""
     return -(-count // ALIGNMENT) * ALIGNMENT
+
+
+def bytes_of(t: Type, sizes: Mapping[str, int]) -> int:
+    """Returns how much memory a tensor takes for axes of the given sizes."""
+    return math.prod(d if isinstance(d, int) else dims.evaluate(d, sizes) for d in t.shape) * np.dtype(t.dtype).itemsize
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:

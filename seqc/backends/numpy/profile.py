@@ -10,7 +10,7 @@ from typing import Any
 
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
-from seqc.backends.numpy.program import Phase
+from seqc.backends.numpy.phases import Phase
 from seqc.ir import Array, Graph, Value, walk
 
 # The parts of a training step, in their order in time.

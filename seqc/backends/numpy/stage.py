@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-# How much of the second-level cache a tile's arrays may take.
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,12 +9,17 @@ import numpy as np
 
 from seqc.backends.numpy.bind import ufunc_of
 from seqc.backends.numpy.costs import seconds_of, worth_sharing
-from seqc.backends.numpy.cut import VIEWS, Cut, read_operands, shape_of, stage_values
-from seqc.backends.numpy.memory import Places
+from seqc.backends.numpy.cut import VIEWS, Cut, cut_graph, read_operands, shape_of, stage_values, stored_values
+from seqc.backends.numpy.memory import Places, bytes_of, cache_bytes
 from seqc.batch import BATCH, batch_axis
-from seqc.ir import Array, Item, Type, Value
+from seqc.ir import Array, Graph, Item, Value
+from seqc.ops.linalg import Gemm, MatMul
 
-CACHE_SHARE = float(os.environ.get("CS", "1.0"))
+import os
+# How much of the second-level cache a tile's arrays may take.
+CACHE_SHARE = float(os.environ.get("CS", "8"))
+# A matrix had better not be read or written anew for each so many rows of a tile.
+FEW_ROWS = 64
 
 
 @dataclass(eq=False)
@@ -25,8 +28,8 @@ class Stage:
 
     Attributes:
         number: of the stage. values: its operations in order. tile: the most samples of a tile. places: where the
-        arrays begin that live and die in the stage; size: bytes of all of them. lanes: threads that share the tiles. views: values that show another's
-        memory. direct: values written at once to where they are kept for all samples.
+        arrays begin that live and die in the stage; size: bytes of all of them. lanes: threads that share the tiles.
+        views: values that show another's memory. direct: values written at once to where all samples' are kept.
     """
 
     number: int
@@ -39,11 +42,44 @@ class Stage:
     direct: set[Value] = field(default_factory=set)
 
 
+def plan_stages(graph: Graph, batch: int, lanes: int) -> tuple[Cut, list[Stage], dict[Value, int]]:
+    """Cuts a graph and plans its stages; returns also what is kept for all samples, with the last stage to read it.
+
+    Products with large matrices are taken out of stages whose tiles are too small for them.
+    """
+    whole: frozenset[Value] = frozenset()
+    while True:
+        cut = cut_graph(graph, whole)
+        stored = stored_values(cut, graph.outputs)
+        plans = [plan_stage(cut, n, stored, batch, lanes, cache_bytes()) for n in range(cut.stages)]
+        heavy = {v for plan in plans for v in plan.values if _is_heavy(v, cut, plan.tile, batch)}
+        if not heavy:
+            return cut, plans, stored
+        whole |= heavy
+
+
+def _is_heavy(v: Value, cut: Cut, tile: int, batch: int) -> bool:
+    """Tells whether a product had better be computed for all samples at once.
+
+    Each tile would read the whole matrix, or write a part of the sum as large as the result.
+    """
+    if not isinstance(v.op, MatMul | Gemm) or batch <= tile:
+        return False
+    if cut.spreads[v] == ("sum",):
+        rows = shape_of(v.inputs[0].type, {BATCH: tile})[-1]
+        return rows <= FEW_ROWS and bytes_of(v.type, {}) >= cache_bytes() // 4
+    matrix = v.inputs[1].type
+    if batch_axis(matrix) is not None or matrix.rank != 2 or batch_axis(v.type) != 0:
+        return False
+    rows = int(np.prod(shape_of(v.type, {BATCH: tile})[:-1]))
+    return rows < FEW_ROWS // 2 and bytes_of(matrix, {}) >= cache_bytes() // 2
+
+
 def plan_stage(cut: Cut, number: int, stored: Mapping[Value, int], batch: int, lanes: int, cache: int) -> Stage:
     """Returns the plan of a stage.
 
     Args:
-        stored: what is kept for all samples. batch: all samples. lanes: threads at most. cache: bytes of a core's own cache.
+        stored: what is kept for all samples. batch: their number. lanes: threads at most. cache: bytes of a core's cache.
     """
     values = stage_values(cut, number)
     seconds = sum(seconds_of(v, {BATCH: batch}) for v in values)
@@ -89,7 +125,7 @@ class Layout:
                 self._place_result(at, v, y)
             for dead in ends.get(at, ()):
                 if dead in self.places and dead not in self._taken:
-                    self.memory.give(self.places[dead], self.bytes(dead.type))
+                    self.memory.give(self.places[dead], bytes_of(dead.type, self.sizes))
         return self
 
     def results(self, v: Value) -> list[Value]:
@@ -99,9 +135,6 @@ class Layout:
         if not isinstance(v.result, tuple):
             return [v] if self.cut.spreads[v] == ("each",) else []
         return [u for u in self.cut.users.get(v, ()) if isinstance(u.op, Item) and u in self.cut.tiled]
-
-    def bytes(self, t: Type) -> int:
-        return int(np.prod(shape_of(t, self.sizes))) * np.dtype(t.dtype).itemsize
 
     def _find_views(self) -> None:
         for v in self.values:
@@ -138,14 +171,14 @@ class Layout:
         if y in self.views:
             return
         if y in self.direct:
-            self.kept += self.bytes(y.type)
+            self.kept += bytes_of(y.type, self.sizes)
             return
         reused = self._over(at, v, y)
         if reused is not None:
             self.places[y] = self.places[reused]
             self._taken.add(reused)
         else:
-            self.places[y] = self.memory.take(self.bytes(y.type))
+            self.places[y] = self.memory.take(bytes_of(y.type, self.sizes))
 
     def _over(self, at: int, v: Value, y: Value) -> Value | None:
         """Returns an operand whose place the result can take, because it is read here for the last time."""

@@ -6,7 +6,7 @@ shapes alone - views, strides, loops over a window - is worked out beforehand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from seqc.ir import Array, Op
