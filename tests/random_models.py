@@ -37,10 +37,53 @@ def _conv2d(shape: Shape, draw: st.DrawFn) -> Layer:
 
 def _pool(kind: type[Layer]) -> Draw:
     def make(shape: Shape, draw: st.DrawFn) -> Layer:
-        window = tuple(draw(st.integers(1, min(2, d))) for d in shape[:2])
+        window = tuple(draw(st.integers(1, min(2, d))) for d in shape[:-1])
         return kind(window, draw(st.sampled_from([None, 1, 2])), draw(_PADDING))
 
     return make
+
+
+def _window(shape: Shape, draw: st.DrawFn) -> Shape:
+    return tuple(draw(st.integers(1, min(3, d))) for d in shape[:-1])
+
+
+def _depthwise(kind: type[Layer]) -> Draw:
+    def make(shape: Shape, draw: st.DrawFn) -> Layer:
+        stride = draw(st.integers(1, 2))
+        count = draw(st.integers(1, 2))
+        return kind(_window(shape, draw), stride, draw(_PADDING), count, activation=draw(_ACTIVATIONS))
+
+    return make
+
+
+def _separable(kind: type[Layer]) -> Draw:
+    def make(shape: Shape, draw: st.DrawFn) -> Layer:
+        stride = draw(st.integers(1, 2))
+        return kind(draw(_SIZES), _window(shape, draw), stride, draw(_PADDING), use_bias=draw(st.booleans()))
+
+    return make
+
+
+def _transposed(kind: type[Layer]) -> Draw:
+    def make(shape: Shape, draw: st.DrawFn) -> Layer:
+        stride = draw(st.integers(1, 3))
+        # Of a window of two and a stride of one, "same" would leave nothing of one element if it is not made longer.
+        longer = None if draw(st.booleans()) else stride - 1
+        padding = "valid" if longer == 0 else draw(_PADDING)
+        window = tuple(draw(st.integers(1, 3)) for _ in shape[:-1])
+        return kind(draw(_SIZES), window, stride, padding, longer, activation=draw(_ACTIVATIONS))
+
+    return make
+
+
+def _upsample(_: Shape, draw: st.DrawFn) -> Layer:
+    size = (draw(st.integers(1, 2)), draw(st.integers(1, 3)))
+    return layers.UpSampling2D(size, interpolation=draw(st.sampled_from(["nearest", "bilinear", "bicubic"])))
+
+
+def _border(draw: st.DrawFn) -> tuple[tuple[int, int], tuple[int, int]]:
+    up, down, left, right = (draw(st.integers(0, 2)) for _ in range(4))
+    return (up, down), (left, right)
 
 
 def _lstm(_: Shape, draw: st.DrawFn) -> Layer:
@@ -73,7 +116,16 @@ ANY: dict[str, Draw] = {
 BY_RANK: dict[int, dict[str, Draw]] = {
     1: {"repeat": lambda _, draw: layers.RepeatVector(draw(_SIZES))},
     2: {
+        "average_pool": _pool(layers.AveragePooling1D),
         "conv1d": _conv1d,
+        "depthwise": _depthwise(layers.DepthwiseConv1D),
+        "global_average": lambda _, draw: layers.GlobalAveragePooling1D(keepdims=draw(st.booleans())),
+        "global_max": lambda _, draw: layers.GlobalMaxPooling1D(keepdims=draw(st.booleans())),
+        "max_pool": _pool(layers.MaxPooling1D),
+        "separable": _separable(layers.SeparableConv1D),
+        "transposed": _transposed(layers.Conv1DTranspose),
+        "upsample": lambda _, draw: layers.UpSampling1D(draw(st.integers(1, 3))),
+        "zero_padding": lambda _, draw: layers.ZeroPadding1D(_border(draw)[0]),
         "lstm": _lstm,
         "masking": lambda _, draw: layers.Masking(draw(st.sampled_from([0.0, 1.0]))),
         "time_distributed": lambda _, draw: layers.TimeDistributed(layers.Dense(draw(_SIZES), draw(_ACTIVATIONS))),
@@ -81,7 +133,14 @@ BY_RANK: dict[int, dict[str, Draw]] = {
     3: {
         "average_pool": _pool(layers.AveragePooling2D),
         "conv2d": _conv2d,
-        "global": lambda _, draw: layers.GlobalAveragePooling2D(keepdims=draw(st.booleans())),
+        "cropping": lambda shape, draw: layers.Cropping2D(tuple((0, draw(st.integers(0, d - 1))) for d in shape[:2])),
+        "depthwise": _depthwise(layers.DepthwiseConv2D),
+        "global_average": lambda _, draw: layers.GlobalAveragePooling2D(keepdims=draw(st.booleans())),
+        "global_max": lambda _, draw: layers.GlobalMaxPooling2D(keepdims=draw(st.booleans())),
+        "separable": _separable(layers.SeparableConv2D),
+        "transposed": _transposed(layers.Conv2DTranspose),
+        "upsample": _upsample,
+        "zero_padding": lambda _, draw: layers.ZeroPadding2D(_border(draw)),
         "max_pool": _pool(layers.MaxPooling2D),
         "time_distributed": lambda shape, draw: layers.TimeDistributed(_conv1d(shape[1:], draw)),
     },
@@ -100,7 +159,8 @@ ANY_SIZE = (
         "dropout",
         "layer_normalization",
     ),
-    *("leaky_relu", "lstm", "masking", "max_pool", "relu", "softmax", "time_distributed"),
+    *("depthwise", "leaky_relu", "lstm", "masking", "max_pool", "relu", "separable", "softmax", "time_distributed"),
+    *("transposed", "upsample", "zero_padding"),
 )
 
 
