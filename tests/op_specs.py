@@ -29,6 +29,7 @@ from op_rows import (
     with_zeros,
 )
 from seqc import dims, ir
+from seqc.backends.numpy.patches import Patches
 from seqc.dims import Dim
 from seqc.ops._recurrent import Recurrent, RecurrentGrad
 from seqc.ops.arithmetic import Abs, Add, Ceil, Clip, Div, Floor, Max, Min, Mod, Mul, Neg, Round, Sign, Sub
@@ -458,6 +459,7 @@ SPECS: tuple[OpSpec, ...] = (
 
 # Operations without a row, and why.
 EXEMPT: dict[type[ir.Op], str] = {
+    Patches: "what NumPy makes of a convolution; tests/test_patches.py",
     ir.Constant: "a leaf; tests/test_ir.py",
     ir.Item: "picks from results; every row with several results uses it",
     **dict.fromkeys((Recurrent, RecurrentGrad, Gated), "what recurrent operations have in common; no operation itself"),

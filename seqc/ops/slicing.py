@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -151,7 +151,6 @@ class SliceGrad(Op):
     shape_only = (1,)
 
     sliced: Slice
-    shape_only: ClassVar[tuple[int, ...]] = (1,)
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 2)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from seqc import dims
-from seqc.backends.numpy.patches import Patches
-from seqc.dims import Dim
-from seqc.ir import Graph, Input, Type, Value, apply, build, rewrite, scope
+from seqc.backends.numpy.products import convolve_by_products
+from seqc.ir import Graph, Input, Value, apply, build, rewrite, scope
 from seqc.ops.arithmetic import Mul
-from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad
-from seqc.ops.linalg import MatMul
 from seqc.ops.nonlinear import Relu, ReluGrad
 from seqc.ops.pool import MaxPool, MaxPoolGrad
 from seqc.ops.random import Dropout, KeepMask, RandomUniform
 from seqc.ops.reduce import ReduceMean, ReduceSum, count
-from seqc.ops.shape import Reshape, reshape, transpose
-from seqc.ops.slicing import concatenate, flip, slice_axis
 from seqc.passes import merge_duplicates
 from seqc.passes.bias import fuse_bias
 
@@ -100,179 +94,3 @@ def pool_before_relu(graph: Graph) -> Graph:
         return build(op, (before, pooled, through), grad.scope)
 
     return rewrite(graph, rule)
-
-
-def convolve_by_products(graph: Graph) -> Graph:
-    """Returns the graph with convolutions, and the gradients of their kernels, as products with patches."""
-    order = graph.walk()
-    biased = {(v.inputs[0], _geometry(v.op)) for v in order if isinstance(v.op, Conv) and len(v.inputs) == 3}
-    # A kernel's gradient computed from patches with a column of ones brings the bias's gradient along.
-    carried = {
-        v.inputs[1]: v
-        for v in order
-        if isinstance(v.op, ConvKernelGrad) and _by_patches(v) and (v.inputs[0], _geometry(v.op)) in biased
-    }
-    done: dict[Value, Value] = {}
-    for old in order:
-        new = (
-            old
-            if all(done[x] is x for x in old.inputs)
-            else build(old.op, tuple(done[x] for x in old.inputs), old.scope)
-        )
-        with scope(old.scope):
-            done[old] = _rewritten(old, new, biased, carried, done)
-    return Graph(tuple(done.get(x, x) for x in graph.inputs), tuple(done[y] for y in graph.outputs), graph.output_names)
-
-
-def _rewritten(
-    old: Value, new: Value, biased: set[object], carried: Mapping[Value, Value], done: Mapping[Value, Value]
-) -> Value:
-    """Returns what takes the place of a value, whose operands are rewritten in `new`."""
-    op = old.op
-    if isinstance(op, ReduceSum) and old.inputs[0] in carried:
-        g = old.inputs[0]
-        if op.axes == tuple(range(g.type.rank - 1)) and not op.keepdims:
-            owner = carried[g]
-            if owner.inputs[0] in done:
-                return _bias_row(_kernel_product(owner, done[owner.inputs[0]], done[g], True))
-    if not isinstance(op, Conv | ConvKernelGrad | ConvInputGrad):
-        return new
-    if _is_pointwise(old):
-        return _pointwise(op, new)
-    if not _by_patches(old):
-        return new
-    if isinstance(op, ConvKernelGrad):
-        with_ones = (old.inputs[0], _geometry(op)) in biased
-        product = _kernel_product(old, new.inputs[0], new.inputs[1], with_ones)
-        if with_ones:
-            product = slice_axis(product, 0, 0, product.type.shape[0] - 1)  # type: ignore[operator]
-        return _shaped(product, old.inputs[2].type)
-    if isinstance(op, Conv):
-        return _convolution(op, new)
-    return _correlation(op, new) if _is_cheap_correlation(op, new) else new
-
-
-def _geometry(op: object) -> object:
-    assert isinstance(op, Conv | ConvInputGrad | ConvKernelGrad)
-    return op.strides, op.padding, op.dilations, op.groups
-
-
-def _kernel_type(v: Value) -> Type:
-    """Returns the type of the kernel that a convolution or one of its gradients works with."""
-    return v.inputs[2 if isinstance(v.op, ConvKernelGrad) else 1].type
-
-
-def _image_type(v: Value) -> Type:
-    """Returns the type of the image that a convolution or one of its gradients works with."""
-    return v.inputs[2 if isinstance(v.op, ConvInputGrad) else 0].type
-
-
-def _by_patches(v: Value) -> bool:
-    """Tells whether a convolution, or one of its gradients, is a product with patches."""
-    op = v.op
-    assert isinstance(op, Conv | ConvInputGrad | ConvKernelGrad)
-    image = _image_type(v)
-    return op.groups == 1 and not op.first and dims.is_known(image.shape[1:])
-
-
-def _is_pointwise(v: Value) -> bool:
-    op = v.op
-    assert isinstance(op, Conv | ConvInputGrad | ConvKernelGrad)
-    window = _kernel_type(v).shape[:-2]
-    no_pads = isinstance(op.padding, str) or not any(a or b for a, b in op.padding)
-    return _by_patches(v) and set(window) == {1} and set(op.strides) == {1} and no_pads
-
-
-def _pointwise(op: Conv | ConvKernelGrad | ConvInputGrad, v: Value) -> Value:
-    """Returns a convolution with a window of one, or a gradient of it, as a product over channels."""
-    if isinstance(op, ConvKernelGrad):
-        x, g, like = v.inputs
-        return _shaped(apply(MatMul(), transpose(_rows(x)), _rows(g)), like.type)
-    kernel = v.inputs[1]
-    matrix = apply(Reshape((-1, *dims.known(kernel.type.shape[-1:]))), kernel)
-    if isinstance(op, ConvInputGrad):
-        return apply(MatMul(), v.inputs[0], transpose(matrix))
-    y = apply(MatMul(), v.inputs[0], matrix)
-    return y + v.inputs[2] if len(v.inputs) == 3 else y
-
-
-def _rows(x: Value) -> Value:
-    """Returns x with all axes but the last as one."""
-    return apply(Reshape((-1, *dims.known(x.type.shape[-1:]))), x)
-
-
-def _shaped(x: Value, like: Type) -> Value:
-    return x if x.type.shape == like.shape else reshape(x, dims.known(like.shape))
-
-
-def _patches(op: Conv | ConvKernelGrad, x: Value, window: tuple[Dim, ...], ones: bool) -> Value:
-    size = dims.known(window)
-    single = x.type.shape[-1] == 1 and set(op.strides) == {1}
-    return apply(Patches(size, op.strides, op.dilations or (1,) * len(size), op.padding, ones, single), x)
-
-
-def _convolution(op: Conv, v: Value) -> Value:
-    x, w, *bias = v.inputs
-    filters = dims.known(w.type.shape[-1:])
-    matrix = apply(Reshape((-1, *filters)), w)
-    if bias:
-        matrix = concatenate([matrix, apply(Reshape((1, *filters)), bias[0])], 0)
-    rows = _patches(op, x, w.type.shape[:-2], bool(bias))
-    if rows.type.rank > 2:
-        return apply(MatMul(), rows, matrix)
-    flat = apply(MatMul(), transpose(rows), matrix)
-    return apply(Reshape((-1, *dims.known(v.type.shape[1:]))), flat)
-
-
-# What copying a patch's element costs, and adding one where it came from, in nanoseconds; and how many operations a
-# nanosecond sees in a large product and in one of few columns.
-COPIED, ADDED, LARGE, NARROW = 0.15, 0.2, 85.0, 70.0
-
-
-def _is_cheap_correlation(op: ConvInputGrad, v: Value) -> bool:
-    """Tells whether an input's gradient is cheaper as a convolution of the output's than by adding up what it sends.
-
-    The first has as many rows as the input, the second as many as the output; patches are of one or of the other.
-    """
-    g, w, like = (x.type for x in v.inputs)
-    if set(op.strides) != {1} or any(a < 0 or b < 0 for a, b in _turned_pads(op, like, w)):
-        return False
-    *window, channels, filters = dims.known(w.shape)
-    taps = math.prod(window)
-    operations = 2 * taps * channels * filters
-    inner, outer = math.prod(dims.known(g.shape[1:-1])), math.prod(dims.known(like.shape[1:-1]))
-    turned = outer * (taps * filters * COPIED + operations / LARGE)
-    return turned < inner * (taps * channels * ADDED + operations / NARROW)
-
-
-def _turned_pads(op: ConvInputGrad, like: Type, w: Type) -> tuple[tuple[int, int], ...]:
-    window = op.window(dims.known(w.shape))
-    pads = window.pads(dims.known(like.shape[1:-1]))
-    return tuple((window.extent(i) - 1 - a, window.extent(i) - 1 - b) for i, (a, b) in enumerate(pads))
-
-
-def _correlation(op: ConvInputGrad, v: Value) -> Value:
-    """Returns an input's gradient as the convolution of the output's with the kernel turned around."""
-    g, w, like = v.inputs
-    rank = w.type.rank
-    turned = transpose(flip(w, tuple(range(rank - 2))), (*range(rank - 2), rank - 1, rank - 2))
-    *window, filters, channels = dims.known(turned.type.shape)
-    pads = _turned_pads(op, like.type, w.type)
-    rows = apply(Patches(tuple(window), op.strides, op.dilations or (1,) * (rank - 2), pads), g)
-    # Laid out in memory here, once, and not for every product.
-    return apply(MatMul(), rows, apply(Reshape((math.prod(window) * filters, channels)), turned))
-
-
-def _kernel_product(owner: Value, x: Value, g: Value, ones: bool) -> Value:
-    """Returns the gradient of a kernel as a matrix (window * channels, filters), with the bias's as a last row."""
-    op = owner.op
-    assert isinstance(op, ConvKernelGrad)
-    rows = _patches(op, x, _kernel_type(owner).shape[:-2], ones)
-    turned = rows if rows.type.rank == 2 else transpose(_rows(rows))
-    return apply(MatMul(), turned, _rows(g))
-
-
-def _bias_row(product: Value) -> Value:
-    last = product.type.shape[0]
-    assert isinstance(last, int)
-    return apply(Reshape((-1,)), slice_axis(product, 0, last - 1, last))

@@ -104,7 +104,8 @@ def view(memory: Array, start: int, shape: tuple[int, ...], dtype: Any) -> Array
     """Returns an array that lies in a block of bytes."""
     kind = np.dtype(dtype)
     count = int(np.prod(shape)) * kind.itemsize
-    return memory[start : start + count].view(kind).reshape(shape)
+    shown: Array = memory[start : start + count].view(kind).reshape(shape)
+    return shown
 
 
 class ScratchPad:

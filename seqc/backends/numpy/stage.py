@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -15,7 +16,6 @@ from seqc.batch import BATCH, batch_axis
 from seqc.ir import Array, Graph, Item, Value
 from seqc.ops.linalg import Gemm, MatMul
 
-import os
 # How much of the second-level cache a tile's arrays may take.
 CACHE_SHARE = float(os.environ.get("CS", "8"))
 # A matrix had better not be read or written anew for each so many rows of a tile.
@@ -79,7 +79,8 @@ def plan_stage(cut: Cut, number: int, stored: Mapping[Value, int], batch: int, l
     """Returns the plan of a stage.
 
     Args:
-        stored: what is kept for all samples. batch: their number. lanes: threads at most. cache: bytes of a core's cache.
+        stored: what is kept for all samples. batch: their number. lanes: threads at most. cache: bytes of a core's
+        own cache.
     """
     values = stage_values(cut, number)
     seconds = sum(seconds_of(v, {BATCH: batch}) for v in values)

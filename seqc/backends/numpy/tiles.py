@@ -57,7 +57,8 @@ class TileBinder:
             self._bind_part(v, xs)
             return
         results = self.builder.results(v)
-        outs, more = [], []
+        outs: list[Array | None] = []
+        more: list[tuple[Array, Array, Value]] = []
         for y, spread in zip(results, spreads, strict=True):
             if y is None:
                 outs.append(None)
