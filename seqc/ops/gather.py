@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from seqc.errors import DTypeError, ShapeError
-from seqc.ir import Array, Emitter, Op, Type, Value, apply, as_value, constant
+from seqc.ir import Array, Emitter, Op, Spread, Type, Value, apply, as_value, constant
 from seqc.ops._common import as_number, check_count, normalize_axis
 from seqc.ops.elementwise import cast, equal
 from seqc.ops.shape import expand_dims, reshape, transpose
@@ -28,12 +28,16 @@ class Gather(Op):
 
     def eval(self, *arrays: Array) -> Any:
         table, ids = arrays
+        self.check_range(table, ids)
+        return table[ids]
+
+    def check_range(self, table: Array, ids: Array) -> None:
+        """Raises ShapeError where an id is beyond the table."""
         if ids.size and not (-len(table) <= ids.min() and ids.max() < len(table)):
             raise ShapeError(
                 f"Gather: ids must lie in [0, {len(table)}) for a table of {len(table)} rows; "
                 f"got values from {ids.min()} to {ids.max()}."
             )
-        return table[ids]
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return apply(GatherGrad(), g, xs[1], xs[0]), None
@@ -44,6 +48,8 @@ class Gather(Op):
 
 class GatherGrad(Op):
     """Adds rows of the first operand into zeros of the third's shape at the ids of the second."""
+
+    shape_only: ClassVar[tuple[int, ...]] = (2,)
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 3)
@@ -57,6 +63,9 @@ class GatherGrad(Op):
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return apply(Gather(), g, xs[1]), None, None
+
+    def spread(self, y: Value) -> Spread:
+        return "sum"
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         g, ids, table = names

@@ -57,4 +57,4 @@ def find_kernel(kind: type[Op]) -> Bind | None:
 
 
 # They register themselves by the function above.
-from seqc.backends.numpy.kernels import activations, normalization, pool, random, reduce, softmax  # noqa: E402, F401
+from seqc.backends.numpy.kernels import activations, gather, normalization, pool, random, reduce, softmax  # noqa: E402, F401

@@ -1,0 +1,56 @@
+"""Looking rows up and adding rows, by number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from seqc.backends.numpy.kernels import Call, Scratch, kernel
+from seqc.backends.numpy.kernels._common import contiguous
+from seqc.ir import Array
+from seqc.ops.gather import Gather, GatherGrad
+
+# Two real numbers side by side, which are added like one complex number.
+_PAIRS: dict[Any, Any] = {np.dtype(np.float32): np.complex64, np.dtype(np.float64): np.complex128}
+
+
+@kernel(Gather)
+def bind_gather(op: Gather, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
+    (out,), (table, ids) = outs, xs
+    if out is None or not out.flags.c_contiguous or not len(table):
+        return None
+
+    def run() -> None:
+        op.check_range(table, ids)
+        # The other modes would copy to a buffer, or not count from the end.
+        np.take(table, ids, axis=0, out=out, mode="wrap")
+
+    return run
+
+
+@kernel(GatherGrad)
+def bind_gather_grad(
+    op: GatherGrad, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch
+) -> Call | None:
+    """Adds element by element: `np.add.at` is five times slower on rows, and twice as slow on reals as on pairs."""
+    (out,), (g, ids, _) = outs, xs
+    if out is None or out.dtype not in _PAIRS or not ids.size or not out.size or not contiguous(g, out):
+        return None
+    width = out.size // len(out)
+    kind = _PAIRS[out.dtype] if width % 2 == 0 else out.dtype
+    target, source = out.reshape(-1).view(kind), g.reshape(-1).view(kind)
+    each = target.size // len(out)
+    columns, places = np.arange(each), scratch((ids.size, each), np.int64)
+    starts, index = scratch((*ids.shape, 1), np.int64), places.reshape(-1)
+    rows, step = starts.reshape(-1, 1), np.int64(each)
+
+    def run() -> None:
+        out.fill(0)
+        np.copyto(starts, ids[..., None], casting="unsafe")
+        np.multiply(rows, step, out=rows)
+        np.add(rows, columns, out=places)
+        np.add.at(target, index, source)
+
+    return run
