@@ -89,10 +89,12 @@ class Op:
     plan. `spread` tells the NumPy backend how to cut the op along the batch.
 
     Attributes:
-        shape_only: positions of operands of which only the shape is read.
+        shape_only: positions of operands of which only the shape is read. streams: whether the op goes through its
+        operands step by step, so that it gains nothing from samples so few that they fit the processor's cache.
     """
 
     shape_only: ClassVar[tuple[int, ...]] = ()
+    streams: ClassVar[bool] = False
 
     def infer(self, *types: Any) -> Type | tuple[Type, ...]:
         raise NotImplementedError(f"{type(self).__name__}.infer")

@@ -42,6 +42,7 @@ class Recurrent(Op):
     has_mask: bool = False
     zero_output: bool = False
 
+    streams = True
     gates: ClassVar[int]
     states: ClassVar[int]
     parts: ClassVar[int]
@@ -156,6 +157,7 @@ class RecurrentGrad(Op):
         given: which of outputs and last states have a gradient; that of the others is zero.
     """
 
+    streams = True
     forward: Recurrent
     given: tuple[bool, ...]
 

@@ -15,9 +15,12 @@ from seqc.backends.numpy.kernels import (
     convolution,
     elementwise,
     find_kernel,
+    gather,
     normalization,
     pool,
     random,
+    recurrent,
+    recurrent_grad,
     reduce,
     softmax,
 )
@@ -26,7 +29,19 @@ from seqc.ops.elementwise import Elementwise
 from seqc.ops.random import RandomUniform
 
 # Each registers its kernels.
-FAMILIES = (activations, convolution, elementwise, normalization, pool, random, reduce, softmax)
+FAMILIES = (
+    activations,
+    convolution,
+    elementwise,
+    gather,
+    normalization,
+    pool,
+    random,
+    recurrent,
+    recurrent_grad,
+    reduce,
+    softmax,
+)
 
 
 def bind(op: Op, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch, first: int = 0) -> Call:

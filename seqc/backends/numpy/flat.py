@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from seqc.backends.numpy.builder import Builder
 
 # Elements of a piece: a few arrays of so many numbers fit the first and second level of the cache.
-PIECE = 8192
+PIECE = 65536
 # From so many elements on, threads share the pieces.
-SHARED = 4 * PIECE
+SHARED = 32768
 
 
 class FlatRunner:

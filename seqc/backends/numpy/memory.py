@@ -16,21 +16,33 @@ from seqc import dims
 from seqc.ir import Array, Type
 
 ALIGNMENT = 64
+# Where the system does not tell.
+COMMON = {2: 1 << 19, 3: 1 << 24}
+
+
+# A tile may take so many times the second-level cache: what is written is mostly read next, and a call that handles more
+# at once is worth more than that the beginning of a tile is still there at its end.
+TILE_SHARE = 8
+
+
+def tile_bytes(lanes: int) -> int:
+    """Returns how much memory a tile's arrays may take where so many threads share the last level of the cache."""
+    return max(cache_bytes(2), min(TILE_SHARE * cache_bytes(2), cache_bytes(3) // (2 * lanes)))
 
 
 @cache
-def cache_bytes() -> int:
-    """Returns the size of a core's second-level cache; half a megabyte where the system does not tell."""
+def cache_bytes(level: int) -> int:
+    """Returns the size of the processor's cache of level 2, of one core, or 3; a common one where nobody tells."""
     for index in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
         try:
-            if (index / "level").read_text().strip() == "2":
+            if int((index / "level").read_text()) == level:
                 return _bytes((index / "size").read_text().strip())
         except (OSError, ValueError):
             continue
     try:
-        return os.sysconf("SC_LEVEL2_CACHE_SIZE") or 1 << 19
+        return os.sysconf(f"SC_LEVEL{level}_CACHE_SIZE") or COMMON[level]
     except (AttributeError, ValueError, OSError):
-        return 1 << 19
+        return COMMON[level]
 
 
 def _bytes(text: str) -> int:

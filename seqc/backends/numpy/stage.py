@@ -11,12 +11,11 @@ import numpy as np
 from seqc.backends.numpy.bind import ufunc_of
 from seqc.backends.numpy.costs import seconds_of, worth_sharing
 from seqc.backends.numpy.cut import VIEWS, Cut, cut_graph, read_operands, shape_of, stage_values, stored_values
-from seqc.backends.numpy.memory import Places, bytes_of, cache_bytes
+from seqc.backends.numpy.memory import Places, bytes_of, cache_bytes, tile_bytes
 from seqc.batch import BATCH, batch_axis
 from seqc.ir import Array, Graph, Item, Value
 from seqc.ops.linalg import Gemm, MatMul
 
-# How much of the second-level cache a tile's arrays may take.
 CACHE_SHARE = float(os.environ.get("CS", "8"))
 # A matrix had better not be read or written anew for each so many rows of a tile.
 FEW_ROWS = 64
@@ -51,7 +50,7 @@ def plan_stages(graph: Graph, batch: int, lanes: int) -> tuple[Cut, list[Stage],
     while True:
         cut = cut_graph(graph, whole)
         stored = stored_values(cut, graph.outputs)
-        plans = [plan_stage(cut, n, stored, batch, lanes, cache_bytes()) for n in range(cut.stages)]
+        plans = [plan_stage(cut, n, stored, batch, lanes, tile_bytes(lanes)) for n in range(cut.stages)]
         heavy = {v for plan in plans for v in plan.values if _is_heavy(v, cut, plan.tile, batch)}
         if not heavy:
             return cut, plans, stored
@@ -67,20 +66,20 @@ def _is_heavy(v: Value, cut: Cut, tile: int, batch: int) -> bool:
         return False
     if cut.spreads[v] == ("sum",):
         rows = shape_of(v.inputs[0].type, {BATCH: tile})[-1]
-        return rows <= FEW_ROWS and bytes_of(v.type, {}) >= cache_bytes() // 4
+        return rows <= FEW_ROWS and bytes_of(v.type, {}) >= cache_bytes(2) // 4
     matrix = v.inputs[1].type
     if batch_axis(matrix) is not None or matrix.rank != 2 or batch_axis(v.type) != 0:
         return False
     rows = int(np.prod(shape_of(v.type, {BATCH: tile})[:-1]))
-    return rows < FEW_ROWS // 2 and bytes_of(matrix, {}) >= cache_bytes() // 2
+    return rows < FEW_ROWS // 2 and bytes_of(matrix, {}) >= cache_bytes(2) // 2
 
 
 def plan_stage(cut: Cut, number: int, stored: Mapping[Value, int], batch: int, lanes: int, cache: int) -> Stage:
     """Returns the plan of a stage.
 
     Args:
-        stored: what is kept for all samples. batch: their number. lanes: threads at most. cache: bytes of a core's
-        own cache.
+        stored: what is kept for all samples. batch: their number. lanes: threads at most. cache: bytes that a tile's
+        arrays may take.
     """
     values = stage_values(cut, number)
     seconds = sum(seconds_of(v, {BATCH: batch}) for v in values)
@@ -88,7 +87,7 @@ def plan_stage(cut: Cut, number: int, stored: Mapping[Value, int], batch: int, l
     most = -(-batch // lanes)
     trial = Layout(cut, values, stored, min(most, 4)).place()
     each = max(1, trial.touched // min(most, 4))
-    tile = int(min(most, max(1, cache * CACHE_SHARE // each)))
+    tile = most if any(v.op.streams for v in values) else int(min(most, max(1, cache // each)))
     tile = -(-most // -(-most // tile))  # tiles of equal size
     layout = Layout(cut, values, stored, tile).place()
     return Stage(number, values, tile, layout.places, layout.memory.size, lanes, layout.views, layout.direct)
