@@ -58,7 +58,7 @@ def bind(op: Op, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scr
             return call
     function = ufunc_of(op)
     if function is not None:
-        return partial(function, *xs, outs[0])
+        return partial(function, *xs, out=outs[0])
     if isinstance(op, RandomUniform):
         return partial(_numbers_from, op, outs, xs, first)
     return partial(_evaluate, op, outs, xs)

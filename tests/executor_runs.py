@@ -1,0 +1,110 @@
+"""Running the same step with the tiled and with the naive executor, in double precision, from the same state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seqc import Sequential
+from seqc.backends.numpy import Executor, NaiveExecutor, costs, executor, stage
+from seqc.backends.numpy import builder as builder_module
+from seqc.dims import symbol
+from seqc.ir import Array, Graph
+from seqc.passes import promote_floats
+from seqc.training.compiled import Compiled
+from seqc.training.data import sample_type
+from seqc.training.step import Signature, Step, train_step
+
+
+class Cell:
+    """State of a test: an array that can move."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array.copy()
+
+    def place(self, array: Array) -> None:
+        np.copyto(array, self.array)
+        self.array = array
+
+
+@dataclass
+class Conditions:
+    """How a step is run: threads, bytes that a tile may take, and whether even the smallest work is shared out."""
+
+    threads: int
+    tile_bytes: int
+    always_share: bool = True
+
+
+def under(conditions: Conditions) -> pytest.MonkeyPatch:
+    """Puts conditions in force until the patch is undone."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(executor, "thread_count", lambda: conditions.threads)
+    patch.setattr(stage, "tile_bytes", lambda lanes: conditions.tile_bytes)
+    if conditions.always_share:
+        for module in (costs, stage, builder_module):
+            patch.setattr(module, "worth_sharing", lambda seconds, lanes: lanes > 1)
+    return patch
+
+
+@dataclass
+class Twin:
+    """A step in double precision with a state of its own for each executor."""
+
+    graph: Graph
+    step: Step
+    state: dict[str, list[Cell]]
+
+    def run(self, kind: type[Executor | NaiveExecutor], batches: Sequence[list[Array]]) -> list[Array]:
+        """Runs the step on some batches, one after the other; returns the results and then the state."""
+        name = kind.__name__
+        cells = dict(zip(self.step.reads, self.state[name], strict=True))
+        writes = [cells.setdefault(v, Cell(_double(v.array))) for v in self.step.writes]
+        made = kind(self.graph, [cells[v] for v in self.step.reads], writes)
+        results = [
+            made.run([*map(_double, arrays), np.int64(3), np.int64(number)]) for number, arrays in enumerate(batches)
+        ]
+        return [*results, *(cell.array for cell in cells.values())]
+
+
+def twin(
+    model: Sequential,
+    x: Array,
+    y: Array,
+    optimizer: Any,
+    loss: str,
+    weighted: bool = False,
+    free: tuple[int, ...] = (),
+) -> Twin:
+    """Returns the training step of a model for such data; the axes `free` of x may have another size in each batch."""
+    compiled = Compiled(optimizer, loss, ["mae"] if loss == "mse" else [])
+    compiled.resolve((None, *y.shape[1:]), model.output_shape)
+    compiled.optimizer.build(model.trainable_weights)
+    weights = sample_type(np.ones(len(x), "float32")) if weighted else None
+    seen = sample_type(x)
+    seen = seen.with_shape(symbol(f"axis{i}") if i in free else d for i, d in enumerate(seen.shape))
+    step = train_step(model, compiled, Signature(seen, sample_type(y), weights))
+    start = [_double(v.array) for v in step.reads]
+    state = {kind.__name__: [Cell(a) for a in start] for kind in (Executor, NaiveExecutor)}
+    return Twin(promote_floats(step.graph), step, state)
+
+
+def _double(array: Array) -> Array:
+    return array.astype(np.float64) if array.dtype == np.float32 else array
+
+
+def assert_same(twin: Twin, batches: Sequence[list[Array]], conditions: Conditions, tolerance: float = 1e-7) -> None:
+    """Both executors come to the same results and state."""
+    expected = twin.run(NaiveExecutor, batches)
+    patch = under(conditions)
+    try:
+        actual = twin.run(Executor, batches)
+    finally:
+        patch.undo()
+    for a, b in zip(actual, expected, strict=True):
+        assert (a.dtype, a.shape) == (b.dtype, b.shape)
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)

@@ -1,0 +1,302 @@
+"""The tiled executor computes what the naive one does, whatever the tiles, the threads and the batch."""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+import seqc as keras
+from executor_runs import Conditions, assert_same, twin
+from random_models import models
+from seqc import Sequential, layers
+from seqc.backends.numpy import Executor, NaiveExecutor, make_executor
+from seqc.backends.numpy.workers import available_cores
+from seqc.errors import ConfigError, ShapeError
+from seqc.ir import Array
+
+L = layers
+OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad", "lion", "lamb", "nadam")
+
+
+def data(model: Sequential, batch: int, seed: int = 0) -> list[Array]:
+    rng = np.random.default_rng(seed)
+    shape = (batch, *(d or 6 for d in model.input_shape[1:]))
+    x = rng.integers(0, 6, shape, dtype="int32") if model.input_dtype() == "int32" else rng.normal(size=shape)
+    x = x if model.input_dtype() == "int32" else x.astype("float32")
+    y = rng.normal(size=model.predict_on_batch(x).shape).astype("float32")
+    return [x, y]
+
+
+MODELS: dict[str, tuple[tuple[int | None, ...], list[Any]]] = {
+    "mlp": ((7,), [L.Dense(16, "relu"), L.Dropout(0.3), L.Dense(5, "tanh"), L.Dense(3, "softmax")]),
+    "cnn": (
+        (9, 8, 1),
+        [L.Conv2D(4, 3, activation="relu"), L.MaxPooling2D(2), L.Conv2D(5, 2, padding="same"), L.Flatten(), L.Dense(2)],
+    ),
+    "norms": (
+        (6, 6, 3),
+        [
+            L.Conv2D(4, 3, padding="same", use_bias=False), L.BatchNormalization(), L.ReLU(),
+            L.DepthwiseConv2D(3, strides=2, padding="same"), L.BatchNormalization(center=False), L.Activation("relu"),
+            L.Conv2D(6, 1), L.LayerNormalization(), L.GlobalAveragePooling2D(), L.Dense(2),
+        ],
+    ),
+    "sequences": (
+        (12, 3),
+        [L.Conv1D(4, 3, padding="causal", activation="relu"), L.MaxPooling1D(2), L.LSTM(4), L.Dense(1)],
+    ),
+    "two_ways": ((5, 3), [L.Masking(), L.Bidirectional(L.GRU(3, return_sequences=True)), L.SimpleRNN(2), L.Dense(2)]),
+    "growing": (
+        (4, 4, 2),
+        [
+            L.Conv2D(3, 3, 2, "same", activation="relu"), L.Conv2DTranspose(4, 3, 2, "same"), L.UpSampling2D(2),
+            L.Conv2D(1, 3),
+        ],
+    ),
+    "penalized": (
+        (6,),
+        [
+            L.Dense(8, "relu", kernel_regularizer="l2", kernel_constraint="max_norm"),
+            L.Dense(4, activity_regularizer="l1"), L.Dense(2),
+        ],
+    ),
+}  # fmt: skip
+
+
+def make(name: str) -> Sequential:
+    keras.utils.set_random_seed(1)
+    shape, stack = MODELS[name]
+    # Layers keep their weights: each model is made of copies.
+    return Sequential([keras.Input(shape), *(type(layer).from_config(layer.get_config()) for layer in stack)])
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("tile", [1, 4096, 1 << 22], ids=["single", "small", "large"])
+def test_every_kind_of_model_trains_alike_in_both_executors(name: str, threads: int, tile: int) -> None:
+    model = make(name)
+    batches = [data(model, 7, seed) for seed in range(3)]
+    both = twin(model, *batches[0], "adam", "mse")
+    assert_same(both, batches, Conditions(threads, tile))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_changes_its_arenas_as_it_changes_single_arrays(optimizer: str) -> None:
+    model = make("mlp")
+    batches = [data(model, 5, seed) for seed in range(4)]
+    assert_same(twin(model, *batches[0], optimizer, "mse"), batches, Conditions(2, 1 << 20))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"clipnorm": 0.1}, {"global_clipnorm": 0.1}, {"clipvalue": 0.01}, {"weight_decay": 0.1}, {"use_ema": True},
+        {"use_ema": True, "ema_overwrite_frequency": 2}, {"gradient_accumulation_steps": 2}, {"amsgrad": True},
+        {"loss_scale_factor": 8.0},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_way_to_use_an_optimizer_gives_the_same_state(arguments: dict[str, Any]) -> None:
+    model = make("mlp")
+    batches = [data(model, 5, seed) for seed in range(4)]
+    both = twin(model, *batches[0], keras.optimizers.Adam(0.01, **arguments), "mse")
+    assert_same(both, batches, Conditions(2, 1 << 20))
+
+
+def test_sample_weights_and_a_mask_enter_before_the_tiles_are_summed() -> None:
+    model = make("two_ways")
+    x, y = data(model, 6)
+    x[:, 3:] = 0
+    both = twin(model, x, y, "sgd", "mse", weighted=True)
+    assert_same(both, [[x, y, np.linspace(0, 2, 6, dtype="float32")]] * 2, Conditions(2, 1))
+
+
+def test_batches_of_other_sizes_share_one_state() -> None:
+    model = make("cnn")
+    batches = [data(model, size, size) for size in (8, 8, 3, 8, 1, 3)]
+    assert_same(twin(model, *batches[0], "adam", "mse"), batches, Conditions(2, 2048))
+
+
+def test_sequences_of_other_lengths_share_one_state() -> None:
+    model = Sequential([keras.Input((None, 3)), L.Conv1D(4, 3, padding="same"), L.GRU(3), L.Dense(1)])
+    rng = np.random.default_rng(0)
+    batches = [
+        [rng.normal(size=(4, steps, 3)).astype("float32"), rng.normal(size=(4, 1)).astype("float32")]
+        for steps in (5, 9, 5, 2)
+    ]
+    assert_same(twin(model, *batches[0], "adam", "mse", free=(1,)), batches, Conditions(2, 4096))
+
+
+def test_classes_and_integer_labels_train_alike() -> None:
+    model = Sequential([keras.Input((5,)), L.Dense(8, "relu"), L.Dense(4, "softmax")])
+    rng = np.random.default_rng(0)
+    batches = [[rng.normal(size=(9, 5)).astype("float32"), rng.integers(0, 4, 9)] for _ in range(3)]
+    both = twin(model, *batches[0], "adam", "sparse_categorical_crossentropy")
+    assert_same(both, batches, Conditions(2, 64))
+
+
+few = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+many = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+CONDITIONS = st.builds(
+    Conditions, st.integers(1, 3), st.sampled_from([1, 512, 4096, 1 << 20]), st.sampled_from([True, True, False])
+)
+
+
+def check_any(model: Sequential, conditions: Conditions, batch: int) -> None:
+    note(f"{model.get_config()} {conditions} {batch}")
+    rng = np.random.default_rng(7)
+    model.set_weights([rng.uniform(0.2, 0.9, w.shape).astype(w.dtype) for w in model.get_weights()])
+    batches = [data(model, batch, seed) for seed in range(2)]
+    assert_same(twin(model, *batches[0], "sgd", "mse"), batches, conditions, 1e-5)
+
+
+@few
+@given(model=models(), conditions=CONDITIONS, batch=st.integers(1, 6))
+def test_any_small_model_trains_alike(model: Sequential, conditions: Conditions, batch: int) -> None:
+    check_any(model, conditions, batch)
+
+
+@pytest.mark.slow
+@many
+@given(model=models(most=8), conditions=CONDITIONS, batch=st.integers(1, 9))
+def test_any_model_trains_alike(model: Sequential, conditions: Conditions, batch: int) -> None:
+    check_any(model, conditions, batch)
+
+
+def trained(threads: int | None, monkeypatch: pytest.MonkeyPatch) -> list[Array]:
+    if threads is not None:
+        monkeypatch.setenv("SEQC_NUM_THREADS", str(threads))
+    keras.utils.set_random_seed(5)
+    model = Sequential(
+        [keras.Input((28, 28, 1)), L.Conv2D(16, 3, activation="relu"), L.MaxPooling2D(2), L.Flatten(), L.Dense(10)]
+    )
+    model.compile("adam", "mse")
+    rng = np.random.default_rng(0)
+    model.fit(rng.random((70, 28, 28, 1)), rng.random((70, 10)), batch_size=32, epochs=2, verbose=0)
+    return model.get_weights()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_results_do_not_depend_on_the_timing_of_threads(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for a, b in zip(trained(threads, monkeypatch), trained(threads, monkeypatch), strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+def test_one_and_several_threads_differ_by_rounding_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    for a, b in zip(trained(1, monkeypatch), trained(3, monkeypatch), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_weights_set_between_steps_are_the_ones_that_train_on() -> None:
+    model = make("mlp")
+    model.compile("adam", "mse")
+    x, y = data(model, 4)
+    model.train_on_batch(x, y)
+    new = [np.full_like(w, 0.1) for w in model.get_weights()]
+    model.set_weights(new)
+    np.testing.assert_allclose(model.predict(x, verbose=0), model.predict(x[:1], verbose=0)[[0] * 4], rtol=1e-5)
+    model.train_on_batch(x, y)
+    assert all(np.abs(w - 0.1).max() < 0.01 for w in model.get_weights())
+
+
+def test_variables_of_one_optimizer_lie_side_by_side() -> None:
+    model = make("mlp")
+    model.compile("adam", "mse")
+    model.train_on_batch(*data(model, 4))
+    bases = {id(v.array.base) for v in model.trainable_weights}
+    assert len(bases) == 1
+    assert all(v.array.base is not None for v in model.trainable_weights)
+
+
+def test_arrays_that_were_handed_out_do_not_change_with_the_weights() -> None:
+    model = make("mlp")
+    model.compile("adam", "mse")
+    x, y = data(model, 4)
+    before, predicted = model.get_weights(), model.predict(x, verbose=0)
+    kept = [w.copy() for w in before], predicted.copy()
+    for _ in range(3):
+        model.train_on_batch(x, y)
+        model.predict(x, verbose=0)
+    for a, b in zip(before, kept[0], strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(predicted, kept[1])
+
+
+def test_a_failing_step_names_the_layer_and_leaves_the_state_as_it_was() -> None:
+    model = Sequential([keras.Input((3,), dtype="int32"), L.Embedding(5, 4, name="words"), L.Flatten(), L.Dense(1)])
+    model.compile("adam", "mse")
+    good, y = np.ones((8, 3), "int32"), np.ones((8, 1))
+    model.train_on_batch(good, y)
+    before = [w.copy() for w in model.get_weights()]
+    bad = good.copy()
+    bad[6, 1] = 9
+    with pytest.raises(ShapeError, match=r"'words'.*\[0, 5\)"):
+        model.train_on_batch(bad, y)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert np.isfinite(model.train_on_batch(good, y))
+
+
+def test_memory_does_not_grow_with_the_number_of_batches() -> None:
+    model = make("cnn")
+    model.compile("adam", "mse")
+    x, y = data(model, 8)
+    for _ in range(3):
+        model.train_on_batch(x, y)
+    tracemalloc.start()
+    try:
+        model.train_on_batch(x, y)
+        _, first = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        for _ in range(30):
+            model.train_on_batch(x, y)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < first + 20_000
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_trains_with_threads_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQC_NUM_THREADS", "2")
+    trained(None, monkeypatch)
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            trained(None, monkeypatch)
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_the_executor_is_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make("mlp")
+    graph, _ = model.graph()
+    monkeypatch.setenv("SEQC_EXECUTOR", "naive")
+    assert isinstance(make_executor(graph, (), ()), NaiveExecutor)
+    monkeypatch.setenv("SEQC_EXECUTOR", "tiled")
+    assert isinstance(make_executor(graph, (), ()), Executor)
+    monkeypatch.setenv("SEQC_EXECUTOR", "fast")
+    with pytest.raises(ConfigError, match="SEQC_EXECUTOR must be 'tiled' or 'naive'; got 'fast'"):
+        make_executor(graph, (), ())
+
+
+@pytest.mark.parametrize("told", ["0", "-1", "many", "1.5"])
+def test_a_wrong_number_of_threads_is_refused(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQC_NUM_THREADS", told)
+    model = make("mlp")
+    with pytest.raises(ConfigError, match=f"SEQC_NUM_THREADS must be a positive whole number; got '{told}'"):
+        model.predict(np.ones((2, 7), "float32"), verbose=0)
+
+
+def test_no_more_threads_than_cores() -> None:
+    assert 1 <= available_cores() <= (os.cpu_count() or 1)

@@ -1,0 +1,120 @@
+"""Threads, their number, and the memory of tiles."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqc.backends.numpy import memory
+from seqc.backends.numpy.memory import ALIGNMENT, Places, ScratchPad, aligned
+from seqc.backends.numpy.phases import shares
+from seqc.backends.numpy.workers import Failure, Workers, _quota
+
+
+def test_every_list_runs_to_its_end_in_a_thread_of_its_own() -> None:
+    seen: list[tuple[int, int, str]] = []
+    lists = [
+        [lambda lane=lane, i=i: seen.append((lane, i, threading.current_thread().name)) for i in range(3)]
+        for lane in range(3)
+    ]
+    Workers().run(lists)
+    assert sorted(s[:2] for s in seen) == [(lane, i) for lane in range(3) for i in range(3)]
+    assert len({name for _, _, name in seen}) == 3
+
+
+@pytest.mark.parametrize("lane", [0, 1])
+def test_a_failure_says_where_it_was_and_others_finish(lane: int) -> None:
+    done: list[int] = []
+
+    def fail() -> None:
+        raise ValueError("no")
+
+    lists = [[lambda: done.append(1)] * 2, [lambda: done.append(2)] * 2]
+    lists[lane] = [lambda: done.append(0), fail, lambda: done.append(9)]
+    workers = Workers()
+    with pytest.raises(Failure) as caught:
+        workers.run(lists)
+    assert (caught.value.lane, caught.value.place, str(caught.value.error)) == (lane, 1, "no")
+    assert sorted(done) == [0, 2 - lane, 2 - lane]
+    workers.run([[lambda: done.append(7)], [lambda: done.append(7)]])
+    assert done.count(7) == 2
+
+
+def test_threads_do_not_warn_of_infinities(recwarn: pytest.WarningsRecorder) -> None:
+    zero = np.zeros(3)
+    with np.errstate(all="ignore"):
+        Workers().run([[lambda: 1 / zero]] * 2)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("files", "share"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "100000"}, 2.0),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ({"cpu.max": "nonsense"}, None),
+        ({}, None),
+    ],
+)
+def test_the_quota_of_a_control_group_is_read(files: dict[str, str], share: float | None, tmp_path: Path) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert _quota(tmp_path) == share
+
+
+@given(count=st.integers(0, 50), lanes=st.integers(1, 8))
+def test_shares_cover_everything_once_and_are_nearly_equal(count: int, lanes: int) -> None:
+    found = shares(count, lanes)
+    assert [i for a, b in found for i in range(a, b)] == list(range(count))
+    sizes = [b - a for a, b in found]
+    assert not sizes or (min(sizes) >= 1 and max(sizes) - min(sizes) <= 1)
+
+
+@given(st.lists(st.tuples(st.integers(1, 500), st.booleans()), max_size=40))
+def test_places_in_use_never_overlap(steps: list[tuple[int, bool]]) -> None:
+    places, used = Places(), []
+    for size, release in steps:
+        start = places.take(size)
+        assert start % ALIGNMENT == 0
+        assert all(start + aligned(size) <= a or a + aligned(n) <= start for a, n in used)
+        assert start + aligned(size) <= places.size
+        used.append((start, size))
+        if release:
+            places.give(*used.pop(0))
+    for start, size in used:
+        places.give(start, size)
+    assert places.take(max(places.size, 1)) == 0
+
+
+def test_memory_that_was_given_back_is_used_again() -> None:
+    places = Places()
+    first, second = places.take(100), places.take(100)
+    places.give(first, 100)
+    assert places.take(90) == first
+    places.give(second, 100)
+    assert places.size == 2 * aligned(100)
+
+
+def test_scratch_memory_of_one_kernel_does_not_overlap_and_serves_the_next() -> None:
+    pad = ScratchPad()
+    a, b = pad((10,), "float32"), pad((20, 2), "float64")
+    assert not np.may_share_memory(a, b)
+    assert b.ctypes.data % ALIGNMENT == 0
+    pad.start()
+    assert np.may_share_memory(pad((40,), "float64"), b)
+
+
+def test_tiles_leave_room_for_those_of_other_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {2: 1 << 20, 3: 16 << 20}
+    monkeypatch.setattr(memory, "cache_bytes", lambda level: sizes[level])
+    assert memory.tile_bytes(1) == 8 << 20
+    assert memory.tile_bytes(4) == 2 << 20
+    assert memory.tile_bytes(64) == 1 << 20
