@@ -7,7 +7,7 @@ whatever follows works on contiguous memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -134,7 +134,7 @@ Work = tuple[list[list[Call]], list[Call]]
 def _simple_rnn(op: SimpleRNN, steps: Sequence[Step], w: Array, r: Array, b: Array, scratch: Scratch) -> Work:
     weights = Weights(1, w, r, scratch)
     weights.put(0, sign(op.activation), 0, 0, b)
-    calls = [
+    calls: list[list[Call]] = [
         [
             partial(np.matmul, s.fed, weights.whole[0], s.kept[0]),
             *squash(op.activation, s.kept[0]),
@@ -219,4 +219,4 @@ def _mix(s: Step) -> list[Call]:
     ]
 
 
-_STEPS = {SimpleRNN: _simple_rnn, LSTM: _lstm, GRU: _gru}
+_STEPS: dict[type, Callable[..., Work]] = {SimpleRNN: _simple_rnn, LSTM: _lstm, GRU: _gru}

@@ -17,10 +17,10 @@ from seqc.backends.numpy.kernels import Call, Scratch, kernel
 from seqc.backends.numpy.kernels._steps import in_turn, slope
 from seqc.backends.numpy.kernels.recurrent import columns, hide
 from seqc.ir import Array
-from seqc.ops.rnn import GRU, LSTM, GRUGrad, LSTMGrad, SimpleRNN, SimpleRNNGrad
+from seqc.ops.rnn import GRUGrad, LSTMGrad, SimpleRNNGrad
 
 # How many bytes the factors worked out at a time may take: they are to be in the cache when they are used.
-_CHUNK = 1 << 18
+_CHUNK = 1 << 19
 
 
 @kernel(SimpleRNNGrad, LSTMGrad, GRUGrad)
@@ -29,7 +29,8 @@ def bind_gradient(op: Any, outs: Sequence[Array | None], xs: Sequence[Array], sc
     w, r, _, fed, _, _ = op.unpack(xs)
     if 0 in (*fed.shape, *w.shape, *r.shape):
         return None
-    kind = _BEFORE if getattr(op.forward, "reset_after", True) is False else _KINDS[type(op.forward)]
+    before = isinstance(op, GRUGrad) and not op.forward.reset_after
+    kind = _GRUBefore if before else _KINDS[type(op)]
     return in_turn(kind(op, outs, xs, scratch).program)
 
 
@@ -38,8 +39,9 @@ class Backward:
 
     Attributes:
         program: the calls. kept: what the steps kept. hidden: the states before them (time, batch, units). dz: the
-        gradients of what the activations are applied to (time, batch, blocks · units). states: the gradients of the
-        states, carried from step to step. spare: for intermediate numbers (batch, units).
+        gradients of what the activations are applied to (time, batch, blocks · units). dz_and_one: the same with room
+        for a step before them. states: the gradients of the states, carried from step to step. spare: for intermediate
+        numbers (batch, units).
     """
 
     # How many blocks (batch, units) of factors and intermediate numbers a step has.
@@ -52,7 +54,8 @@ class Backward:
         self.hidden = self.fed[:, :, len(self.w) : -1]
         self.scratch, self.outs = scratch, outs
         self.program: list[Call] = []
-        self.dz = self.new(self.time, self.batch, op.blocks * self.units)
+        self.dz_and_one = self.new(1 + self.time, self.batch, op.blocks * self.units)
+        self.dz = self.dz_and_one[1:]
         self.spare = self.new(self.batch, self.units)
         self.states = [self._start(outs[4 + i] if self.op.has_state else None, g) for i, g in enumerate(upstream[1:])]
         self.mask = None if mask is None else self.op.in_order(mask).T[:, :, None]
@@ -123,7 +126,7 @@ class Backward:
 
     def blocks(self, t: int, first: int, count: int) -> Array:
         """Returns columns of a step's dz as blocks (count, batch, units)."""
-        part = columns(self.dz[t].reshape(self.batch, -1, self.units), 0, self.units)
+        part: Array = self.dz[t].reshape(self.batch, -1, self.units)
         return part[:, first : first + count].swapaxes(0, 1)
 
     def through_recurrent_kernel(self, t: int) -> None:
@@ -202,15 +205,15 @@ class _LSTM(Backward):
 
     def prepare(self, chunk: slice, factors: Array) -> None:
         kept = self.kept[chunk]
-        # Of output gate, input gate, forget gate and candidate, then of the cell state through the activated one.
+        # Of input gate, forget gate and candidate, of the cell state through the activated one, of the output gate.
         result, keep = factors[:, :5], factors[:, 5]
         gates, squares = factors[:, 6:9], factors[:, 9:]
         self.add(
             *slope(self.op.recurrent_activation, kept[:, :3], gates),
             *slope(self.op.activation, kept[:, 3::2], squares),
-            partial(np.multiply, gates[:, :2], kept[:, 3:5], result[:, 1:3]),
-            partial(np.multiply, gates[:, 2], kept[:, 5], result[:, 0]),
-            partial(np.multiply, squares, kept[:, 0:3:2], result[:, 3:]),
+            partial(np.multiply, gates[:, :2], kept[:, 3:5], result[:, :2]),
+            partial(np.multiply, gates[:, 2], kept[:, 5], result[:, 4]),
+            partial(np.multiply, squares, kept[:, 0:3:2], result[:, 2:4]),
         )
         self.pass_nothing_at_masked(chunk, result)
         if self.mask is not None:
@@ -220,11 +223,12 @@ class _LSTM(Backward):
     def step(self, t: int, factors: Array) -> None:
         h, c = self.states
         keep = self.kept[t, 1] if self.mask is None else factors[5]
+        # What the cell state gets is put where the step before this one is going to write.
+        pair = columns(self.dz_and_one[t : t + 2], 3, self.units)
         self.add(
-            partial(np.multiply, h, factors[4], self.spare),
-            partial(np.add, c, self.spare, c),
-            partial(np.multiply, h, factors[0], self.blocks(t, 3, 1)[0]),
-            partial(np.multiply, c, factors[1:4], self.blocks(t, 0, 3)),
+            partial(np.multiply, h, factors[3:5], pair),
+            partial(np.add, c, pair[0], c),
+            partial(np.multiply, c, factors[:3], self.blocks(t, 0, 3)),
             partial(np.multiply, c, keep, c),
         )
         self.through_recurrent_kernel(t)
@@ -267,7 +271,8 @@ class _GRU(Backward):
         )
 
     def keep(self, t: int, factors: Array) -> Array:
-        return self.kept[t, 1] if self.mask is None else factors[4]
+        update: Array = self.kept[t, 1]
+        return update if self.mask is None else factors[4]
 
     def step(self, t: int, factors: Array) -> None:
         (h,) = self.states
@@ -348,5 +353,4 @@ class _GRUBefore(_GRU):
             self.give(columns(db, 2, units), columns(bias, 0, units))
 
 
-_KINDS: dict[type, type[Backward]] = {SimpleRNN: _SimpleRNN, LSTM: _LSTM, GRU: _GRU}
-_BEFORE = _GRUBefore
+_KINDS: dict[type, type[Backward]] = {SimpleRNNGrad: _SimpleRNN, LSTMGrad: _LSTM, GRUGrad: _GRU}
