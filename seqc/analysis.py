@@ -10,8 +10,9 @@ Counting rules, with a multiplication and the addition after it as two operation
 - Pooling: one per element of each window. Global pooling, reductions and ArgMax: one per element of the input.
 - Resize, Upsample and Resample: one per element of the result.
 - Softmax 5 per element, BatchNormalization 2 (a factor and an offset), the other normalizations 7.
+- BatchMoments (mean and variance) and GradientSums, which normalize a batch: 4 per element of the input.
 - Gradients: of a convolution's input or kernel and of pooling as much as the operation itself without its bias, of
-  LSTM, GRU and RNN twice as much, of looking up rows one per element that arrives.
+  LSTM, GRU and RNN twice as much, of Resample and of looking up rows one per element that arrives.
 - Everything else that computes element by element, whatever it is: 1 per element of the result.
 - Moving, reshaping, casting, sorting and looking up elements: nothing.
 """
@@ -59,16 +60,23 @@ _PER_ELEMENT = {
 _ELEMENTWISE = frozenset(
     """
     Abs Acos Add And Asin Atan BitwiseAnd BitwiseOr BitwiseXor Ceil Celu Clip Cos Cosh Div Elu Equal Erf Exp Floor
-    Gelu Greater GreaterOrEqual HardSigmoid HardSwish IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min Mish
-    Mod Mul Neg Not Or PRelu Pow RandomUniform Reciprocal Relu Resample Resize Round Selu Shrink Sigmoid Sign Sin
+    Gelu Greater GreaterOrEqual HardSigmoid HardSwish IsInf IsNaN KeepMask LeakyRelu Less LessOrEqual Log Max Mean Min
+    Mish Mod Mul Neg Not Or PRelu Pow RandomUniform Reciprocal Relu Resample Resize Round Selu Shrink Sigmoid Sign Sin
     Sinh Softplus Softsign Sqrt Sub Sum Tan Tanh ThresholdedRelu Upsample Where Xor
     """.split()  # noqa: SIM905
 )
 _GATES = {"LSTM": (4, 17), "GRU": (3, 14), "RNN": (1, 3)}
 # Names that the IR has and ONNX has not.
 _AS_ONNX = {"ConvInputGrad": "ConvTranspose", "SimpleRNN": "RNN", "SimpleRNNGrad": "RNNGrad"}
-# Operations that do one thing per element of one operand and of its window: which operand that is.
-_PER_ARRIVING = {"MaxPoolGrad": 1, "AveragePoolGrad": 0, "GatherGrad": 0}
+# Operations that do so much per element of one operand (and of its window): which operand that is, and how much.
+_PER_OPERAND = {
+    "BatchMoments": (0, 4),
+    "GradientSums": (0, 4),
+    "MaxPoolGrad": (1, 1),
+    "AveragePoolGrad": (0, 1),
+    "GatherGrad": (0, 1),
+    "ResampleGrad": (0, 1),
+}
 
 
 def only_moves(op: str) -> bool:
@@ -108,9 +116,11 @@ def count_flops(
     if op in _GATES:
         return _recurrent(op, inputs, channels_last)
     if op.removesuffix("Grad") in _GATES:
-        return 2 * _recurrent(op.removesuffix("Grad"), inputs, channels_last)
-    if op in _PER_ARRIVING:
-        return prod(inputs[_PER_ARRIVING[op]]) * window
+        # Its first results are shaped as the operation's first operands: samples, kernel and recurrent kernel.
+        return 2 * _recurrent(op.removesuffix("Grad"), outputs, channels_last)
+    if op in _PER_OPERAND:
+        operand, each = _PER_OPERAND[op]
+        return each * prod(inputs[operand]) * window
     if op in ("MaxPool", "AveragePool"):
         return result * window
     if op in _REDUCTIONS:
