@@ -146,6 +146,10 @@ class BatchMoments(Op):
         centered = x - np.expand_dims(total / x.dtype.type(self.count(x)), others)
         return np.stack([total, np.square(centered).sum(others)])
 
+    def part_shape(self, x: Array) -> tuple[int, int]:
+        """Returns the shape of what `partial` gives."""
+        return 2, x.shape[self.axis]
+
     def merge(self, parts: Sequence[Array], counts: Sequence[int]) -> tuple[Array, Array]:
         """Returns mean and variance of all parts, of which each had so many elements per mean."""
         kind = parts[0].dtype.type

@@ -83,11 +83,9 @@ class TileBinder:
 
     def _bind_part(self, v: Value, xs: list[Array]) -> None:
         op: Any = v.op
-        part = np.asarray(op.partial(*xs))
-        kept = empty(part.shape, part.dtype)
+        kept = empty(op.part_shape(*xs), xs[0].dtype)
         self.builder.parts.setdefault(v, []).append(kept)
-        size = int(np.prod([d for i, d in enumerate(xs[0].shape) if i != op.axis]))
-        self.builder.counts.setdefault(v, []).append(size)
+        self.builder.counts.setdefault(v, []).append(op.count(*xs))
         found = find_kernel(type(op))
         self.pad.start()
         call = None if found is None else found(op, [kept], xs, self.pad)
