@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,18 +41,27 @@ def listed(results: Any) -> tuple[Array, ...]:
 
 
 def check_kernel(
-    op: Op, arrays: Sequence[Array], *others: Sequence[Array], tolerance: float = 0.0, spoiled: bool = True, **more: Any
+    op: Op, arrays: Sequence[Array], *others: Sequence[Array], tolerance: float = 0.0, **more: Any
 ) -> None:
-    """Binds the kernel of `op` to arrays and compares what it writes with `eval`, for these numbers and for others of
-    the same shapes; `tolerance` is relative to the largest number of a result, in units of the dtype's precision.
-    `spoiled` tells whether the results hold garbage before each call.
-    """
+    """Checks the kernel that is registered for an op as `check_bound` does."""
     bind = find_kernel(type(op))
     assert bind is not None, f"{op} has no kernel"
+    check_bound(bind, op, arrays, *others, tolerance=tolerance, **more)
+
+
+def check_bound(
+    bind: Callable[..., Any],
+    op: Op,
+    arrays: Sequence[Array],
+    *others: Sequence[Array],
+    tolerance: float = 0.0,
+    **more: Any,
+) -> None:
+    """Binds a kernel to arrays and compares what it writes with `eval`, for these numbers and for others of the same
+    shapes; `tolerance` is relative to the largest number of a result, in units of the dtype's precision.
+    """
     outs = [np.empty(y.shape, y.dtype) for y in listed(op.eval(*arrays))]
     scratch = Scratch()
-    for out in outs:
-        spoil(out)
     run = bind(op, outs, arrays, scratch, **more)
     assert run is not None, f"{op} does not take {[(a.dtype, a.shape, a.strides) for a in arrays]}"
     for numbers in (arrays, arrays, *others):
@@ -60,7 +69,7 @@ def check_kernel(
             if place is not array:
                 place[...] = array
         scratch.spoil()
-        for out in outs if spoiled else ():
+        for out in outs:
             spoil(out)
         before = [a.copy() for a in arrays]
         run()
