@@ -8,10 +8,15 @@ from functools import partial
 import numpy as np
 
 from seqc.backends.numpy.kernels import Call, Scratch, in_turn, kernel
+from seqc.backends.numpy.kernels.depthwise import (
+    bind_depthwise_conv,
+    bind_depthwise_input_grad,
+    bind_depthwise_kernel_grad,
+)
 from seqc.backends.numpy.patches import Patches
 from seqc.ir import Array
 from seqc.ops._windows import Window
-from seqc.ops.conv import ConvInputGrad, ConvTranspose
+from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad, ConvTranspose
 
 
 @kernel(Patches)
@@ -54,13 +59,18 @@ def pad(window: Window, x: Array, scratch: Scratch) -> tuple[list[Call], Array]:
     return calls, padded
 
 
+# Convolutions of one group reach the kernels as products with patches.
+kernel(Conv)(bind_depthwise_conv)
+kernel(ConvKernelGrad)(bind_depthwise_kernel_grad)
+
+
 @kernel(ConvInputGrad)
 def input_gradient(
     op: ConvInputGrad, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch
 ) -> Call | None:
     """Sends the gradient of each place back to what the window saw there."""
     g, w, _ = xs
-    return _send_back(op, g, w, outs[0], scratch)
+    return _send_back(op, g, w, outs[0], scratch) or bind_depthwise_input_grad(op, outs, xs, scratch)
 
 
 @kernel(ConvTranspose)
