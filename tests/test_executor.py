@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -300,3 +301,23 @@ def test_a_wrong_number_of_threads_is_refused(told: str, monkeypatch: pytest.Mon
 
 def test_no_more_threads_than_cores() -> None:
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
+
+
+def test_threads_that_predict_with_one_model_get_their_own_answers() -> None:
+    model = make("cnn")
+    inputs = [data(model, 4, seed)[0] for seed in range(8)]
+    expected = [model.predict(x, verbose=0) for x in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            for a, b in zip(pool.map(lambda x: model.predict(x, verbose=0), inputs), expected, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+def test_predictions_are_collected_in_one_array(rng: np.random.Generator) -> None:
+    model = make("mlp")
+    x = rng.normal(size=(50, 7)).astype("float32")
+    whole = model.predict(x, batch_size=50, verbose=0)
+    for size, steps, rows in ((7, None, 50), (7, 3, 21), (60, None, 50)):
+        part = model.predict(x, batch_size=size, steps=steps, verbose=0)
+        assert part.shape == (rows, 3)
+        np.testing.assert_allclose(part, whole[:rows], rtol=1e-5)

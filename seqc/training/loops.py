@@ -94,17 +94,54 @@ def predict_pass(model: Trainer, source: Source, callbacks: CallbackList, progre
     """
     source.restart()
     callbacks.on_predict_begin()
-    parts: list[Array] = []
+    parts = Parts(source.rows)
     for i, batch in enumerate(source.epoch()):
         callbacks.on_predict_batch_begin(i)
-        parts.append(model._run_batch("predict", batch[:1], i))
+        outputs = model._run_batch("predict", batch[:1], i)
+        parts.add(outputs)
         progress.advance(i + 1, {} if progress.wants() else None)
-        callbacks.on_predict_batch_end(i, {"outputs": parts[-1]})
+        callbacks.on_predict_batch_end(i, {"outputs": outputs})
     callbacks.on_predict_end()
-    shapes = {part.shape[1:] for part in parts}
-    if len(shapes) > 1:
-        raise ShapeError(
-            f"The outputs of the batches have different shapes {sorted(shapes)} and cannot stand in one array. Pad the "
-            "inputs to one size, or call predict_on_batch for each batch."
-        )
-    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+    return parts.together()
+
+
+class Parts:
+    """Outputs of batches, in one array from the start where the number of rows is known.
+
+    Args:
+        rows: how many there will be at most; None if that is not known.
+    """
+
+    def __init__(self, rows: int | None) -> None:
+        self.rows, self._filled = rows, 0
+        self._whole: Array | None = None
+        self._parts: list[Array] = []
+
+    def add(self, part: Array) -> None:
+        """Adds the output of a batch."""
+        if self.rows is not None and self._whole is None and not self._parts:
+            self._whole = np.empty((self.rows, *part.shape[1:]), part.dtype)
+        end = self._filled + len(part)
+        if self._whole is not None and part.shape[1:] == self._whole.shape[1:] and end <= len(self._whole):
+            self._whole[self._filled : end] = part
+        else:
+            if self._whole is not None:
+                self._parts, self._whole = [self._whole[: self._filled]], None
+            self._parts.append(part)
+        self._filled = end
+
+    def together(self) -> Array:
+        """Returns all outputs as one array.
+
+        Raises:
+            ShapeError: the outputs of two batches differ in shape.
+        """
+        if self._whole is not None:
+            return self._whole[: self._filled]
+        shapes = {part.shape[1:] for part in self._parts}
+        if len(shapes) > 1:
+            raise ShapeError(
+                f"The outputs of the batches have different shapes {sorted(shapes)} and cannot stand in one array. Pad "
+                "the inputs to one size, or call predict_on_batch for each batch."
+            )
+        return np.concatenate(self._parts) if len(self._parts) > 1 else self._parts[0]

@@ -37,6 +37,11 @@ class Source:
         """The number of steps in an epoch, None if not known before it ends."""
         return self.per_epoch or self.length
 
+    @property
+    def rows(self) -> int | None:
+        """The number of samples in an epoch, None if not known before it ends."""
+        return None
+
     def one_pass(self) -> Iterator[Batch]:
         """Starts a pass over the data."""
         raise NotImplementedError
@@ -75,6 +80,10 @@ class ArraySource(Source):
             batch_size = DEFAULT_BATCH_SIZE if per_epoch is None else -(-len(data) // per_epoch)
         super().__init__(per_epoch, -(-len(data) // batch_size))
         self.data, self.batch_size, self.shuffle = data, batch_size, shuffle
+
+    @property
+    def rows(self) -> int | None:
+        return min(len(self.data), (self.steps or 0) * self.batch_size)
 
     def one_pass(self) -> Iterator[Batch]:
         size, count = self.batch_size, len(self.data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -44,6 +45,8 @@ class Executor:
         self.graph, self.reads, self.writes = graph, tuple(reads), tuple(writes)
         self.given = graph.inputs[: len(graph.inputs) - len(self.reads)]
         self._programs: dict[Any, _Bound] = {}
+        # A program has one set of arrays: several threads that predict with one model take turns.
+        self._lock = threading.Lock()
 
     def run(self, arrays: Sequence[Array]) -> Array:
         """Runs the graph on the arrays that are given, changes the state, and returns a copy of the result.
@@ -51,16 +54,17 @@ class Executor:
         Raises:
             SeqcError: an operation refuses the numbers; the message names the layer. The state is as it was.
         """
-        bound = self._bound(arrays)
-        for room, array in zip(bound.rooms, arrays, strict=True):
-            np.copyto(room, array, casting="same_kind")
-        try:
-            # What overflows or is not a number shows in the results; NumPy's warnings would name no layer.
-            with np.errstate(all="ignore"), one_blas_thread():
-                bound.program.run()
-        except Failure as failure:
-            raise _explained(failure, bound.program) from failure.error
-        return bound.program.result.copy()
+        with self._lock:
+            bound = self._bound(arrays)
+            for room, array in zip(bound.rooms, arrays, strict=True):
+                np.copyto(room, array, casting="same_kind")
+            try:
+                # What overflows or is not a number shows in the results; NumPy's warnings would name no layer.
+                with np.errstate(all="ignore"), one_blas_thread():
+                    bound.program.run()
+            except Failure as failure:
+                raise _explained(failure, bound.program) from failure.error
+            return bound.program.result.copy()
 
     def _bound(self, arrays: Sequence[Array]) -> _Bound:
         """Returns the program for arrays of these shapes, made anew where state has moved."""

@@ -82,9 +82,17 @@ class _Worker:
         self._work = work
         self._go.release()
 
-    def wait(self) -> None:
-        self._done.acquire()
+    def wait(self) -> Failure | None:
+        """Waits for the end of the work; an interruption meanwhile is returned, because the work goes on in any case."""
+        interrupted: Failure | None = None
+        while True:
+            try:
+                self._done.acquire()
+                break
+            except KeyboardInterrupt as error:
+                interrupted = Failure(0, 0, error)
         self._work = ()
+        return interrupted
 
     def _loop(self) -> None:
         np.seterr(all="ignore")  # of this thread only
@@ -108,6 +116,11 @@ class Workers:
         Raises:
             Failure: one of them failed; the first one is told.
         """
+        failure = run_list(0, lists[0]) if len(lists) == 1 else self._run_together(lists)
+        if failure is not None:
+            raise failure
+
+    def _run_together(self, lists: Sequence[Work]) -> Failure | None:
         with self._busy:
             self._ensure(len(lists) - 1)
             others = self._workers[: len(lists) - 1]
@@ -115,10 +128,9 @@ class Workers:
                 worker.start(work)
             failure = run_list(0, lists[0])
             for worker in others:
-                worker.wait()
-                failure = failure or worker.failure
-        if failure is not None:
-            raise failure
+                interrupted = worker.wait()
+                failure = failure or interrupted or worker.failure
+        return failure
 
     def _ensure(self, count: int) -> None:
         if self._process != os.getpid():  # threads do not survive a fork
