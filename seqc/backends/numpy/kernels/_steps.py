@@ -38,7 +38,7 @@ def squash(activation: str, z: Array) -> list[Call]:
         # Twice as fast as through tanh. Where exp overflows, its reciprocal is the zero that is meant.
         return [partial(np.exp, z, z), partial(np.add, z, one, z), partial(np.divide, one, z, z)]
     if activation == "relu":
-        return [partial(np.maximum, z, zero, z)]
+        return [partial(np.maximum, z, zero, out=z)]
     return [] if activation == "linear" else [partial(_replace, GATES[activation].function, z, z)]
 
 
