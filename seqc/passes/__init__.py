@@ -35,11 +35,12 @@ FOR_INFERENCE: tuple[Pass, ...] = (
     fuse_bias,
     fold_batch_norm,
     simplify_shapes,
-    join_masked_layers,
     plan_layout,
     fold_constants,
     simplify_shapes,
     join_directions,
+    simplify_shapes,
+    join_masked_layers,
     simplify_shapes,
     merge_duplicates,
 )

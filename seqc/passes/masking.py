@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from seqc.ir import Graph, Item, Value, build, rewrite
+from seqc.ops.arithmetic import Mul
+from seqc.ops.elementwise import Cast
 from seqc.ops.onnx_rnn import OnnxRecurrent, StepOrder, StepRows, TakeSteps
+from seqc.ops.shape import Squeeze, Transpose, Unsqueeze
 from seqc.ops.slicing import Pad
 
 
@@ -31,12 +34,24 @@ def _already_compact(steps: Value, lengths: Value) -> Value | None:
     source = order.inputs[0]
     if not isinstance(source.op, StepOrder) or lengths.inputs[0] is not source:
         return None
-    rows, padded = _taken_by(steps.inputs[0]), steps.inputs[0].inputs[0] if steps.inputs[0].inputs else None
-    if rows is None or padded is None or not isinstance(padded.op, Pad):
+    restored = _without_mask(steps.inputs[0], source.inputs[0])
+    rows = _taken_by(restored)
+    if rows is None or rows.op != StepRows(reverse=False) or rows.inputs[0] is not source.inputs[0]:
         return None
-    if rows.op != StepRows(reverse=False) or rows.inputs[0] is not source.inputs[0]:
-        return None
-    return padded.inputs[0]
+    padded = restored.inputs[0]
+    if isinstance(padded.op, Squeeze) and isinstance(padded.inputs[0].op, Pad):
+        return build(padded.op, padded.inputs[0].inputs, padded.scope)
+    return padded.inputs[0] if isinstance(padded.op, Pad) else None
+
+
+def _without_mask(value: Value, mask: Value) -> Value:
+    """Returns what is multiplied with the mask to make masked steps zero: the valid ones are the same without that."""
+    if not isinstance(value.op, Mul):
+        return value
+    factor = value.inputs[1]
+    while isinstance(factor.op, Unsqueeze | Transpose | Cast):
+        factor = factor.inputs[0]
+    return value.inputs[0] if factor is mask else value
 
 
 def _taken_by(value: Value) -> Value | None:

@@ -39,9 +39,9 @@ class Backward:
 
     Attributes:
         program: the calls. kept: what the steps kept. hidden: the states before them (time, batch, units). dz: the
-        gradients of what the activations are applied to (time, batch, blocks · units). dz_and_one: the same with room
-        for a step before them. states: the gradients of the states, carried from step to step. spare: for intermediate
-        numbers (batch, units).
+        gradients of what the activations are applied to (time, batch, blocks · units). states: the gradients of the
+        states, carried from step to step. spare: for intermediate numbers (batch, units). turned: the transposed
+        recurrent kernel.
     """
 
     # How many blocks (batch, units) of factors and intermediate numbers a step has.
@@ -54,9 +54,10 @@ class Backward:
         self.hidden = self.fed[:, :, len(self.w) : -1]
         self.scratch, self.outs = scratch, outs
         self.program: list[Call] = []
-        self.dz_and_one = self.new(1 + self.time, self.batch, op.blocks * self.units)
-        self.dz = self.dz_and_one[1:]
+        self.dz = self.new(self.time, self.batch, op.blocks * self.units)
         self.spare = self.new(self.batch, self.units)
+        self.turned = self.new(*self.r.shape[::-1])
+        self.add(partial(np.copyto, self.turned, self.r.T))
         self.states = [self._start(outs[4 + i] if self.op.has_state else None, g) for i, g in enumerate(upstream[1:])]
         self.mask = None if mask is None else self.op.in_order(mask).T[:, :, None]
         if self.mask is not None:
@@ -97,18 +98,22 @@ class Backward:
 
     def _run(self, shown: Array | None) -> None:
         size = max(1, min(self.time, _CHUNK // (self.room * self.spare.nbytes)))
-        memory = self.new(size, self.room, self.batch, self.units)
+        memory = self.new(self.room, size, self.batch, self.units)
         for stop in range(self.time, 0, -size):
             chunk = slice(max(0, stop - size), stop)
-            factors = memory[: stop - chunk.start]
-            self.prepare(chunk, factors)
+            factors = memory[:, : stop - chunk.start]
+            self.prepare(chunk, self.kept[chunk].swapaxes(0, 1), factors)
             for t in reversed(range(chunk.start, stop)):
                 if shown is not None:
                     self.add(partial(np.add, self.states[0], shown[t], self.states[0]))
-                self.step(t, factors[t - chunk.start])
+                self.step(t, factors[:, t - chunk.start])
 
-    def prepare(self, chunk: slice, factors: Array) -> None:
-        """Adds the calls that work out the factors (steps, room, batch, units) of some steps."""
+    def prepare(self, chunk: slice, kept: Array, factors: Array) -> None:
+        """Adds the calls that work out the factors (room, steps, batch, units) of some steps.
+
+        Args:
+            kept: what these steps kept (parts, steps, batch, units).
+        """
         raise NotImplementedError(f"{type(self).__name__}.prepare")
 
     def step(self, t: int, factors: Array) -> None:
@@ -117,7 +122,7 @@ class Backward:
 
     def pass_nothing_at_masked(self, chunk: slice, factors: Array) -> None:
         if self.mask is not None:
-            self.add(partial(np.multiply, factors, self.valid[chunk, None], factors))
+            self.add(partial(np.multiply, factors, self.valid[chunk], factors))
 
     def pass_on_at_masked(self, chunk: slice, gate: Array) -> None:
         """Makes the factor of a state's own gradient one at masked steps."""
@@ -134,7 +139,7 @@ class Backward:
         state = self.states[0]
         if self.is_done(t):
             return
-        product = partial(np.matmul, self.dz[t], self.r.T, state)
+        product = partial(np.dot, self.dz[t], self.turned, state)
         if self.mask is None:
             self.add(product)
         else:
@@ -191,8 +196,8 @@ class Backward:
 class _SimpleRNN(Backward):
     room = 1
 
-    def prepare(self, chunk: slice, factors: Array) -> None:
-        self.add(*slope(self.op.activation, self.kept[chunk], factors))
+    def prepare(self, chunk: slice, kept: Array, factors: Array) -> None:
+        self.add(*slope(self.op.activation, kept, factors))
         self.pass_nothing_at_masked(chunk, factors)
 
     def step(self, t: int, factors: Array) -> None:
@@ -203,31 +208,29 @@ class _SimpleRNN(Backward):
 class _LSTM(Backward):
     room = 11
 
-    def prepare(self, chunk: slice, factors: Array) -> None:
-        kept = self.kept[chunk]
+    def prepare(self, chunk: slice, kept: Array, factors: Array) -> None:
         # Of input gate, forget gate and candidate, of the cell state through the activated one, of the output gate.
-        result, keep = factors[:, :5], factors[:, 5]
-        gates, squares = factors[:, 6:9], factors[:, 9:]
+        result, keep = factors[:5], factors[5]
+        gates, squares = factors[6:9], factors[9:]
         self.add(
-            *slope(self.op.recurrent_activation, kept[:, :3], gates),
-            *slope(self.op.activation, kept[:, 3::2], squares),
-            partial(np.multiply, gates[:, :2], kept[:, 3:5], result[:, :2]),
-            partial(np.multiply, gates[:, 2], kept[:, 5], result[:, 4]),
-            partial(np.multiply, squares, kept[:, 0:3:2], result[:, 2:4]),
+            *slope(self.op.recurrent_activation, kept[:3], gates),
+            *slope(self.op.activation, kept[3::2], squares),
+            partial(np.multiply, gates[:2], kept[3:5], result[:2]),
+            partial(np.multiply, gates[2], kept[5], result[4]),
+            partial(np.multiply, squares, kept[0:3:2], result[2:4]),
         )
         self.pass_nothing_at_masked(chunk, result)
         if self.mask is not None:
-            self.add(partial(np.copyto, keep, kept[:, 1]))
+            self.add(partial(np.copyto, keep, kept[1]))
             self.pass_on_at_masked(chunk, keep)
 
     def step(self, t: int, factors: Array) -> None:
         h, c = self.states
         keep = self.kept[t, 1] if self.mask is None else factors[5]
-        # What the cell state gets is put where the step before this one is going to write.
-        pair = columns(self.dz_and_one[t : t + 2], 3, self.units)
         self.add(
-            partial(np.multiply, h, factors[3:5], pair),
-            partial(np.add, c, pair[0], c),
+            partial(np.multiply, h, factors[4], self.blocks(t, 3, 1)[0]),
+            partial(np.multiply, h, factors[3], self.spare),
+            partial(np.add, c, self.spare, c),
             partial(np.multiply, c, factors[:3], self.blocks(t, 0, 3)),
             partial(np.multiply, c, keep, c),
         )
@@ -241,21 +244,21 @@ class _GRU(Backward):
 
     room = 8
 
-    def prepare(self, chunk: slice, factors: Array) -> None:
-        kept, one = self.kept[chunk], self.r.dtype.type(1)
-        at_reset, update, reset, candidate = (kept[:, i] for i in range(4))
-        keep, slopes, other = factors[:, 4], factors[:, 5:7], factors[:, 7]
-        of_candidate, of_update, of_reset, of_product = (factors[:, i] for i in range(4))
+    def prepare(self, chunk: slice, kept: Array, factors: Array) -> None:
+        one = self.r.dtype.type(1)
+        at_reset, update, reset, candidate = kept
+        keep, slopes, other = factors[4], factors[5:7], factors[7]
+        of_candidate, of_update, of_reset, of_product = factors[:4]
         self.add(
-            *slope(self.op.recurrent_activation, kept[:, 1:3], slopes),
+            *slope(self.op.recurrent_activation, kept[1:3], slopes),
             *slope(self.op.activation, candidate, of_candidate),
             partial(np.subtract, one, update, other),
             partial(np.multiply, of_candidate, other, of_candidate),
             partial(np.subtract, self.hidden[chunk], candidate, of_update),
-            partial(np.multiply, of_update, slopes[:, 0], of_update),
+            partial(np.multiply, of_update, slopes[0], of_update),
         )
-        self.of_gate_at_reset(chunk, (of_candidate, of_reset, of_product), reset, at_reset, slopes[:, 1])
-        self.pass_nothing_at_masked(chunk, factors[:, :4])
+        self.of_gate_at_reset(chunk, (of_candidate, of_reset, of_product), reset, at_reset, slopes[1])
+        self.pass_nothing_at_masked(chunk, factors[:4])
         if self.mask is not None:
             self.add(partial(np.copyto, keep, update))
             self.pass_on_at_masked(chunk, keep)
@@ -281,7 +284,7 @@ class _GRU(Backward):
             return
         self.add(
             partial(np.multiply, h, self.keep(t, factors), self.spare),
-            partial(np.matmul, columns(self.dz[t], 1, self.units, 3), self.r.T, h),
+            partial(np.dot, columns(self.dz[t], 1, self.units, 3), self.turned, h),
             partial(np.add, h, self.spare, h),
         )
 
@@ -329,7 +332,7 @@ class _GRUBefore(_GRU):
         candidate, gates = columns(self.dz[t], 0, self.units), columns(self.dz[t], 1, self.units, 2)
         self.add(
             partial(np.multiply, h, factors[:2], self.blocks(t, 0, 2)),
-            partial(np.matmul, candidate, columns(self.r, 2, self.units).T, spare),
+            partial(np.dot, candidate, self.turned[2 * self.units :], spare),
             partial(np.multiply, spare, factors[2], self.blocks(t, 2, 1)[0]),
         )
         if self.is_done(t):
@@ -338,7 +341,7 @@ class _GRUBefore(_GRU):
             partial(np.multiply, spare, self.kept[t, 2], spare),
             partial(np.multiply, h, self.keep(t, factors), h),
             partial(np.add, h, spare, h),
-            partial(np.matmul, gates, columns(self.r, 0, self.units, 2).T, spare),
+            partial(np.dot, gates, self.turned[: 2 * self.units], spare),
             partial(np.add, h, spare, h),
         )
 
