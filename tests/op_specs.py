@@ -30,6 +30,7 @@ from op_rows import (
 from op_specs_recurrent import recurrent_rows
 from seqc import dims, ir
 from seqc.backends.numpy.patches import Patches
+from seqc.backends.numpy.rows import AddRows
 from seqc.dims import Dim
 from seqc.ops._recurrent import Recurrent, RecurrentGrad
 from seqc.ops.arithmetic import Abs, Add, Ceil, Clip, Div, Floor, Max, Min, Mod, Mul, Neg, Round, Sign, Sub
@@ -377,6 +378,7 @@ SPECS: tuple[OpSpec, ...] = (
 
 # Operations without a row, and why.
 EXEMPT: dict[type[ir.Op], str] = {
+    AddRows: "what NumPy makes of gradient descent on a table; tests/test_executor.py",
     Patches: "what NumPy makes of a convolution; tests/test_patches.py",
     ir.Constant: "a leaf; tests/test_ir.py",
     ir.Item: "picks from results; every row with several results uses it",

@@ -17,9 +17,12 @@ from executor_runs import Conditions, assert_same, twin
 from random_models import models
 from seqc import Sequential, layers
 from seqc.backends.numpy import Executor, NaiveExecutor, make_executor
+from seqc.backends.numpy.lowering import lower_for_numpy
+from seqc.backends.numpy.rows import AddRows
 from seqc.backends.numpy.workers import available_cores
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Array
+from seqc.ops.gather import GatherGrad
 
 L = layers
 OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad", "lion", "lamb", "nadam")
@@ -321,3 +324,36 @@ def test_predictions_are_collected_in_one_array(rng: np.random.Generator) -> Non
         part = model.predict(x, batch_size=size, steps=steps, verbose=0)
         assert part.shape == (rows, 3)
         np.testing.assert_allclose(part, whole[:rows], rtol=1e-5)
+
+
+def table_model(rows: int = 9) -> Sequential:
+    return Sequential([keras.Input((4,), dtype="int32"), L.Embedding(rows, 6), L.Flatten(), L.Dense(2)])
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", keras.optimizers.SGD(0.1, momentum=0.9), "adam", "adagrad"])
+def test_a_table_trains_alike_whether_its_gradient_is_dense_or_not(optimizer: Any) -> None:
+    model = table_model()
+    batches = [data(model, 5, seed) for seed in range(3)]
+    batches[1][0][:, 1] = -1  # counts from the end
+    assert_same(twin(model, *batches[0], optimizer, "mse"), batches, Conditions(2, 1))
+
+
+def test_plain_gradient_descent_makes_no_gradient_of_the_tables_size() -> None:
+    model = table_model(rows=100_000)
+    model.compile("sgd", "mse")
+    x, y = data(model, 8)
+    model.train_on_batch(x, y)
+    before, array = model.get_weights()[0], model.weights[0].array
+    step = next(s for key, s in model._steps.items() if key[0] == "train")
+    kinds = [type(v.op) for v in lower_for_numpy(step.graph, {}).walk()]
+    assert (kinds.count(AddRows), kinds.count(GatherGrad)) == (1, 0)
+    model.train_on_batch(x, y)
+    changed = np.flatnonzero((model.get_weights()[0] != before).any(1))
+    assert 0 < len(changed) <= 6
+    assert model.weights[0].array is array
+    tracemalloc.start()
+    try:
+        model.train_on_batch(x, y)
+        assert tracemalloc.get_traced_memory()[1] < array.nbytes / 10
+    finally:
+        tracemalloc.stop()

@@ -14,6 +14,7 @@ from seqc.backends.numpy.cut import VIEWS, is_remade, read_operands, shape_of
 from seqc.backends.numpy.flat import FlatRunner
 from seqc.backends.numpy.memory import Places, ScratchPad, block, bytes_of, empty, view
 from seqc.backends.numpy.phases import Phase, Program, shares
+from seqc.backends.numpy.rows import AddRows
 from seqc.backends.numpy.stage import Stage, plan_stages
 from seqc.backends.numpy.tiles import TileBinder, operands_of
 from seqc.backends.numpy.updates import Group, When, schedule
@@ -165,11 +166,18 @@ class Builder:
             if _shows(shown, xs):
                 self.arrays[v] = shown
                 return
+        if isinstance(v.op, AddRows) and self._overwrites(v):
+            self.arrays[v] = xs[0]
         outs = [self.home(y) for y in self.results(v)]
         if isinstance(v.op, MatMul) and self._add_shared_product(v, outs, xs):
             return
         self.pads[0].start()
         self.serial().add(0, bind(v.op, outs, xs, self.pads[0]), v)
+
+    def _overwrites(self, v: Value) -> bool:
+        """Tells whether a value is the new state of its first operand, the old state of which nobody reads any more."""
+        owner = self.targets.get(v)
+        return owner is v.inputs[0] and v not in self.arrays and self.last_read(owner, [v]) < self.when[v]
 
     def results(self, v: Value) -> list[Value | None]:
         """Returns the values that stand for the results of an operation, None where nobody reads one."""

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 
 from seqc import dims
 from seqc.backends.numpy.products import convolve_by_products
+from seqc.backends.numpy.rows import AddRows
 from seqc.ir import Graph, Input, Value, apply, build, rewrite, scope
-from seqc.ops.arithmetic import Mul
+from seqc.ops.arithmetic import Mul, Neg, Sub
+from seqc.ops.gather import GatherGrad
 from seqc.ops.nonlinear import Relu, ReluGrad
 from seqc.ops.pool import MaxPool, MaxPoolGrad
 from seqc.ops.random import Dropout, KeepMask, RandomUniform
 from seqc.ops.reduce import ReduceMean, ReduceSum, count
 from seqc.passes import merge_duplicates
+from seqc.passes._rewriting import count_uses, rewrite_pairs
 from seqc.passes.bias import fuse_bias
 
 
@@ -23,7 +26,7 @@ def lower_for_numpy(graph: Graph, sizes: Mapping[str, int]) -> Graph:
         sizes: of all named axes but the batch.
     """
     graph = merge_duplicates(fix_sizes(graph, sizes))
-    graph = merge_duplicates(pool_before_relu(fuse_bias(split_means(draw_masks(graph)))))
+    graph = merge_duplicates(pool_before_relu(fuse_bias(split_means(draw_masks(add_rows(graph))))))
     return merge_duplicates(convolve_by_products(graph))
 
 
@@ -68,6 +71,25 @@ def draw_masks(graph: Graph) -> Graph:
         return build(Mul(), (x, mask), v.scope)
 
     return rewrite(graph, rule)
+
+
+def add_rows(graph: Graph) -> Graph:
+    """Returns the graph with steps of plain gradient descent on tables as changes of the rows that were looked up."""
+    uses = count_uses(graph)
+
+    def rule(old: Value, new: Value) -> Value | None:
+        change = new.inputs[1] if isinstance(new.op, Sub) else None
+        if change is None or not isinstance(change.op, Mul) or uses[old.inputs[1]] > 1:
+            return None
+        for i in (0, 1):
+            grad, factor = change.inputs[i], change.inputs[1 - i]
+            if isinstance(grad.op, GatherGrad) and factor.type.rank == 0 and uses[old.inputs[1].inputs[i]] == 1:
+                rows, ids, _ = grad.inputs
+                scaled = build(Mul(), (rows, build(Neg(), (factor,), new.scope)), grad.scope)
+                return build(AddRows(), (new.inputs[0], scaled, ids), new.scope)
+        return None
+
+    return rewrite_pairs(graph, rule)
 
 
 def pool_before_relu(graph: Graph) -> Graph:

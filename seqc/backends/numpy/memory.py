@@ -20,8 +20,8 @@ ALIGNMENT = 64
 COMMON = {2: 1 << 19, 3: 1 << 24}
 
 
-# A tile may take so many times the second-level cache: what is written is mostly read next, and a call that handles more
-# at once is worth more than that the beginning of a tile is still there at its end.
+# A tile may take so many times the second-level cache: what is written is mostly read next, and a call that handles
+# more at once is worth more than that the beginning of a tile is still there at its end.
 TILE_SHARE = 8
 
 

@@ -14,6 +14,7 @@ from seqc.backends.numpy.cut import VIEWS, Cut, cut_graph, read_operands, shape_
 from seqc.backends.numpy.memory import Places, bytes_of, cache_bytes, tile_bytes
 from seqc.batch import BATCH, batch_axis
 from seqc.ir import Array, Graph, Item, Value
+from seqc.ops.gather import GatherGrad
 from seqc.ops.linalg import Gemm, MatMul
 
 CACHE_SHARE = float(os.environ.get("CS", "8"))
@@ -58,10 +59,12 @@ def plan_stages(graph: Graph, batch: int, lanes: int) -> tuple[Cut, list[Stage],
 
 
 def _is_heavy(v: Value, cut: Cut, tile: int, batch: int) -> bool:
-    """Tells whether a product had better be computed for all samples at once.
+    """Tells whether a product, or what is added to a table, had better be computed for all samples at once.
 
     Each tile would read the whole matrix, or write a part of the sum as large as the result.
     """
+    if isinstance(v.op, GatherGrad):
+        return batch > tile and bytes_of(v.type, {}) > 2 * bytes_of(v.inputs[0].type, {BATCH: batch})
     if not isinstance(v.op, MatMul | Gemm) or batch <= tile:
         return False
     if cut.spreads[v] == ("sum",):

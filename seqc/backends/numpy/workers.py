@@ -83,7 +83,7 @@ class _Worker:
         self._go.release()
 
     def wait(self) -> Failure | None:
-        """Waits for the end of the work; an interruption meanwhile is returned, because the work goes on in any case."""
+        """Waits for the end of the work, which goes on when it is interrupted; the interruption is returned."""
         interrupted: Failure | None = None
         while True:
             try:

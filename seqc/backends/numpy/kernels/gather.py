@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from seqc.backends.numpy.kernels import Call, Scratch, kernel
+from seqc.backends.numpy.kernels import Call, Scratch, in_turn, kernel
 from seqc.backends.numpy.kernels._common import contiguous
+from seqc.backends.numpy.rows import AddRows
 from seqc.ir import Array
 from seqc.ops.gather import Gather, GatherGrad
 
@@ -36,7 +38,23 @@ def bind_gather_grad(
 ) -> Call | None:
     """Adds element by element: `np.add.at` is five times slower on rows, and twice as slow on reals as on pairs."""
     (out,), (g, ids, _) = outs, xs
-    if out is None or out.dtype not in _PAIRS or not ids.size or not out.size or not contiguous(g, out):
+    add = None if out is None else _adder(out, g, ids, scratch)
+    return None if add is None or out is None else in_turn(partial(out.fill, 0), add)
+
+
+@kernel(AddRows)
+def bind_add_rows(op: AddRows, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
+    """The result may be the table itself."""
+    (out,), (table, rows, ids) = outs, xs
+    add = None if out is None else _adder(out, rows, ids, scratch)
+    if add is None or out is None:
+        return None
+    return add if out.ctypes.data == table.ctypes.data else in_turn(partial(np.copyto, out, table), add)
+
+
+def _adder(out: Array, g: Array, ids: Array, scratch: Scratch) -> Call | None:
+    """Returns a call that adds rows at the places that ids name, None where it does not know how."""
+    if out.dtype not in _PAIRS or not ids.size or not out.size or not contiguous(g, out):
         return None
     width = out.size // len(out)
     kind = _PAIRS[out.dtype] if width % 2 == 0 else out.dtype
@@ -47,7 +65,6 @@ def bind_gather_grad(
     rows, step = starts.reshape(-1, 1), np.int64(each)
 
     def run() -> None:
-        out.fill(0)
         np.copyto(starts, ids[..., None], casting="unsafe")
         np.multiply(rows, step, out=rows)
         np.add(rows, columns, out=places)

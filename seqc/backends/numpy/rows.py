@@ -1,0 +1,30 @@
+"""Changing a few rows of a large table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from seqc.ir import Array, Op, Spread, Type, Value
+
+
+class AddRows(Op):
+    """A table with rows added at the places that ids name: (table, rows, ids).
+
+    What plain gradient descent does to the table of an embedding: only the rows that a batch has looked up change, and
+    no gradient of the table's size is made. Where the old table is not needed any more, the executor has the result
+    written over it.
+    """
+
+    def infer(self, *types: Type) -> Type:
+        return types[0]
+
+    def eval(self, *arrays: Array) -> Any:
+        table, rows, ids = arrays
+        result = table.copy()
+        np.add.at(result, ids.reshape(-1), rows.reshape(-1, *table.shape[1:]))
+        return result
+
+    def spread(self, y: Value) -> Spread:
+        return "all"
