@@ -43,9 +43,16 @@ def _pool(kind: type[Layer]) -> Draw:
     return make
 
 
-def _lstm(_: Shape, draw: st.DrawFn) -> Layer:
-    flags = {name: draw(st.booleans()) for name in ("return_sequences", "go_backwards", "use_bias")}
-    return layers.LSTM(draw(_SIZES), **flags)
+def _recurrent(_: Shape, draw: st.DrawFn, *names: str) -> Layer:
+    kind = draw(st.sampled_from([layers.LSTM, layers.GRU, layers.SimpleRNN]))
+    flags = {name: draw(st.booleans()) for name in ("return_sequences", "use_bias", *names)}
+    if kind is layers.GRU:
+        flags["reset_after"] = draw(st.booleans())
+    return kind(draw(_SIZES), **flags)
+
+
+def _bidirectional(shape: Shape, draw: st.DrawFn) -> Layer:
+    return layers.Bidirectional(_recurrent(shape, draw), draw(st.sampled_from(["concat", "sum", "mul", "ave"])))
 
 
 def _reshape(shape: Shape, draw: st.DrawFn) -> Layer:
@@ -73,8 +80,9 @@ ANY: dict[str, Draw] = {
 BY_RANK: dict[int, dict[str, Draw]] = {
     1: {"repeat": lambda _, draw: layers.RepeatVector(draw(_SIZES))},
     2: {
+        "bidirectional": _bidirectional,
         "conv1d": _conv1d,
-        "lstm": _lstm,
+        "recurrent": lambda shape, draw: _recurrent(shape, draw, "go_backwards"),
         "masking": lambda _, draw: layers.Masking(draw(st.sampled_from([0.0, 1.0]))),
         "time_distributed": lambda _, draw: layers.TimeDistributed(layers.Dense(draw(_SIZES), draw(_ACTIVATIONS))),
     },
@@ -94,13 +102,14 @@ ANY_SIZE = (
         "activation",
         "average_pool",
         "batch_normalization",
+        "bidirectional",
         "conv1d",
         "conv2d",
         "dense",
         "dropout",
         "layer_normalization",
     ),
-    *("leaky_relu", "lstm", "masking", "max_pool", "relu", "softmax", "time_distributed"),
+    *("leaky_relu", "masking", "max_pool", "recurrent", "relu", "softmax", "time_distributed"),
 )
 
 
