@@ -86,9 +86,16 @@ def _border(draw: st.DrawFn) -> tuple[tuple[int, int], tuple[int, int]]:
     return (up, down), (left, right)
 
 
-def _lstm(_: Shape, draw: st.DrawFn) -> Layer:
-    flags = {name: draw(st.booleans()) for name in ("return_sequences", "go_backwards", "use_bias")}
-    return layers.LSTM(draw(_SIZES), **flags)
+def _recurrent(_: Shape, draw: st.DrawFn, *names: str) -> Layer:
+    kind = draw(st.sampled_from([layers.LSTM, layers.GRU, layers.SimpleRNN]))
+    flags = {name: draw(st.booleans()) for name in ("return_sequences", "use_bias", *names)}
+    if kind is layers.GRU:
+        flags["reset_after"] = draw(st.booleans())
+    return kind(draw(_SIZES), **flags)
+
+
+def _bidirectional(shape: Shape, draw: st.DrawFn) -> Layer:
+    return layers.Bidirectional(_recurrent(shape, draw), draw(st.sampled_from(["concat", "sum", "mul", "ave"])))
 
 
 def _reshape(shape: Shape, draw: st.DrawFn) -> Layer:
@@ -117,6 +124,7 @@ BY_RANK: dict[int, dict[str, Draw]] = {
     1: {"repeat": lambda _, draw: layers.RepeatVector(draw(_SIZES))},
     2: {
         "average_pool": _pool(layers.AveragePooling1D),
+        "bidirectional": _bidirectional,
         "conv1d": _conv1d,
         "depthwise": _depthwise(layers.DepthwiseConv1D),
         "global_average": lambda _, draw: layers.GlobalAveragePooling1D(keepdims=draw(st.booleans())),
@@ -126,7 +134,7 @@ BY_RANK: dict[int, dict[str, Draw]] = {
         "transposed": _transposed(layers.Conv1DTranspose),
         "upsample": lambda _, draw: layers.UpSampling1D(draw(st.integers(1, 3))),
         "zero_padding": lambda _, draw: layers.ZeroPadding1D(_border(draw)[0]),
-        "lstm": _lstm,
+        "recurrent": lambda shape, draw: _recurrent(shape, draw, "go_backwards"),
         "masking": lambda _, draw: layers.Masking(draw(st.sampled_from([0.0, 1.0]))),
         "time_distributed": lambda _, draw: layers.TimeDistributed(layers.Dense(draw(_SIZES), draw(_ACTIVATIONS))),
     },
@@ -153,13 +161,24 @@ ANY_SIZE = (
         "activation",
         "average_pool",
         "batch_normalization",
+        "bidirectional",
         "conv1d",
         "conv2d",
         "dense",
         "dropout",
         "layer_normalization",
     ),
-    *("depthwise", "leaky_relu", "lstm", "masking", "max_pool", "relu", "separable", "softmax", "time_distributed"),
+    *(
+        "depthwise",
+        "leaky_relu",
+        "masking",
+        "max_pool",
+        "recurrent",
+        "relu",
+        "separable",
+        "softmax",
+        "time_distributed",
+    ),
     *("transposed", "upsample", "zero_padding"),
 )
 

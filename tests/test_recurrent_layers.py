@@ -1,7 +1,9 @@
-"""LSTM beyond the recorded cases: the two ways it runs, its states, and dropout inside it."""
+"""Recurrent layers beyond the recorded cases: the two ways they run, their states, and dropout inside them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from seqc.autodiff import gradients
 from seqc.backends.numpy import Plan
 from seqc.ir import Graph, as_value
 from seqc.layers._recurrent import gate_name
-from seqc.ops.rnn import LSTM as LSTMOp
+from seqc.ops._recurrent import Recurrent
 from seqc.tracing import Trace, tracing
 
 
@@ -22,10 +24,19 @@ def same_tanh(x: Any) -> Any:
     return ops.tanh(x)
 
 
-def pair(time: int, **arguments: Any) -> tuple[Sequential, Sequential]:
-    """The same LSTM in the fused and in the unrolled form, with the same weights."""
+KINDS: dict[str, Callable[..., layers.Layer]] = {
+    "lstm": layers.LSTM,
+    "gru": layers.GRU,
+    "gru_before": partial(layers.GRU, reset_after=False),
+    "simple_rnn": layers.SimpleRNN,
+}
+every_kind = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+
+
+def pair(make: Callable[..., layers.Layer], time: int, **arguments: Any) -> tuple[Sequential, Sequential]:
+    """The same layer in the fused and in the unrolled form, with the same weights."""
     made = [
-        Sequential([Input((time, 2)), layers.LSTM(3, activation=activation, **arguments)])
+        Sequential([Input((time, 2)), make(3, activation=activation, bias_initializer="random_normal", **arguments)])
         for activation in ("tanh", same_tanh)
     ]
     made[1].set_weights(made[0].get_weights())
@@ -33,7 +44,7 @@ def pair(time: int, **arguments: Any) -> tuple[Sequential, Sequential]:
 
 
 def is_fused(model: Sequential) -> bool:
-    return any(isinstance(v.op, LSTMOp) for v in model.graph()[0].walk())
+    return any(isinstance(v.op, Recurrent) for v in model.graph()[0].walk())
 
 
 MASKS = {
@@ -45,15 +56,16 @@ MASKS = {
 }
 
 
+@every_kind
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("backwards", [False, True], ids=["forwards", "backwards"])
 @pytest.mark.parametrize("zeros", [False, True], ids=["carry", "zeros"])
 @pytest.mark.parametrize("sequences", [False, True], ids=["last", "all"])
 def test_fused_and_unrolled_forms_agree(
-    mask: str, backwards: bool, zeros: bool, sequences: bool, rng: np.random.Generator
+    make: Any, mask: str, backwards: bool, zeros: bool, sequences: bool, rng: np.random.Generator
 ) -> None:
     arguments = {"go_backwards": backwards, "zero_output_for_mask": zeros, "return_sequences": sequences}
-    fused, unrolled = pair(4, **arguments)
+    fused, unrolled = pair(make, 4, **arguments)
     assert (is_fused(fused), is_fused(unrolled)) == (True, False)
     x = rng.normal(size=(2, 4, 2)).astype("float32")
     given = None if MASKS[mask] is None else np.array(MASKS[mask], bool)
@@ -112,36 +124,40 @@ def test_any_number_of_steps_runs_in_one_graph(rng: np.random.Generator) -> None
         np.testing.assert_allclose(traced.run([traced.y], x)[0], np.asarray(fixed(x)), atol=1e-6)
 
 
-def test_states_carry_a_sequence_over_two_calls(rng: np.random.Generator) -> None:
+@every_kind
+def test_states_carry_a_sequence_over_two_calls(make: Any, rng: np.random.Generator) -> None:
     x = rng.normal(size=(2, 6, 2)).astype("float32")
-    layer = layers.LSTM(3, return_state=True)
-    whole, h, c = layer(x)
-    _, h1, c1 = layer(x[:, :4])
-    y, h2, c2 = layer(x[:, 4:], initial_state=[h1, c1])
-    for a, b in ((whole, y), (h, h2), (c, c2)):
+    layer = make(3, return_state=True)
+    whole, *last = layer(x)
+    _, *states = layer(x[:, :4])
+    y, *again = layer(x[:, 4:], initial_state=states)
+    for a, b in zip((whole, *last), (y, *again), strict=True):
         np.testing.assert_allclose(np.asarray(a), np.asarray(b), atol=1e-6)
 
 
-def test_cell_does_one_step_of_the_layer(rng: np.random.Generator) -> None:
+@every_kind
+def test_cell_does_one_step_of_the_layer(make: Any, rng: np.random.Generator) -> None:
     x = rng.normal(size=(2, 2, 2)).astype("float32")
-    layer = layers.LSTM(3)
+    layer = make(3, bias_initializer="random_normal")
     y = np.asarray(layer(x))
-    states = [np.zeros((2, 3), "float32")] * 2
+    states = [np.zeros((2, 3), "float32")] * (2 if isinstance(layer, layers.LSTM) else 1)
     for t in range(2):
         out, states = layer.cell(x[:, t], states)
     np.testing.assert_allclose(np.asarray(out), y, atol=1e-6)
     assert layer.units == layer.cell.units == 3
 
 
-def test_dropping_all_inputs_leaves_the_bias(rng: np.random.Generator) -> None:
+@every_kind
+def test_dropping_all_inputs_leaves_the_bias(make: Any, rng: np.random.Generator) -> None:
     x = rng.normal(size=(2, 3, 2)).astype("float32")
-    layer = layers.LSTM(3, dropout=1.0)
+    layer = make(3, dropout=1.0, bias_initializer="random_normal")
     np.testing.assert_allclose(np.asarray(layer(x, training=True)), np.asarray(layer(np.zeros_like(x))), atol=1e-6)
 
 
-def test_dropping_all_states_removes_the_recurrent_kernel(rng: np.random.Generator) -> None:
+@every_kind
+def test_dropping_all_states_removes_the_recurrent_kernel(make: Any, rng: np.random.Generator) -> None:
     x = rng.normal(size=(2, 3, 2)).astype("float32")
-    layer = layers.LSTM(3, recurrent_dropout=1.0)
+    layer = make(3, recurrent_dropout=1.0, bias_initializer="random_normal")
     dropped = np.asarray(layer(x, training=True))
     kernel, recurrent, bias = layer.get_weights()
     layer.set_weights([kernel, np.zeros_like(recurrent), bias])
@@ -150,13 +166,14 @@ def test_dropping_all_states_removes_the_recurrent_kernel(rng: np.random.Generat
 
 @pytest.mark.parametrize("seed", [None, 3])
 def test_every_gate_drops_other_states(seed: int | None) -> None:
-    cell = layers.LSTMCell(50, recurrent_dropout=0.5, seed=seed)
-    with tracing(Trace(training=True)) as trace:
-        kept = cell.recurrent_factors(as_value(np.ones((1, 50), "float32")))
-    leaves = (trace.seed, trace.step)
-    drawn = Plan(Graph(leaves, tuple(kept), ("i", "f", "c", "o"))).run([np.int64(1), np.int64(2)])
-    assert len({mask.tobytes() for mask in drawn}) == 4
-    assert all(set(np.unique(mask)) == {0, 2} for mask in drawn)
+    for kind, gates in ((layers.LSTMCell, 4), (layers.GRUCell, 3), (layers.SimpleRNNCell, 1)):
+        cell = kind(50, recurrent_dropout=0.5, seed=seed)
+        with tracing(Trace(training=True)) as trace:
+            kept = cell.recurrent_factors(as_value(np.ones((1, 50), "float32")))
+        leaves = (trace.seed, trace.step)
+        drawn = Plan(Graph(leaves, tuple(kept), tuple("abcd"[:gates]))).run([np.int64(1), np.int64(2)])
+        assert len({mask.tobytes() for mask in drawn}) == gates
+        assert all(set(np.unique(mask)) == {0, 2} for mask in drawn)
 
 
 def test_input_dropout_is_the_same_at_every_step() -> None:

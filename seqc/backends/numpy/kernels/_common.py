@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
+from seqc.backends.numpy.kernels import Call, Scratch
 from seqc.ir import Array
 from seqc.ops._windows import Window
-
-# A NumPy function with its operands, called later.
-Job = Callable[[], Any]
 
 
 def contiguous(*arrays: Array) -> bool:
@@ -37,9 +35,7 @@ def filled(size: int, value: float, dtype: np.dtype[Any]) -> Array:
     return array
 
 
-def padded(
-    window: Window, x: Array, fill: float, scratch: Callable[[tuple[int, ...], Any], Array]
-) -> tuple[Array, tuple[Job, ...]]:
+def padded(window: Window, x: Array, fill: float, scratch: Scratch) -> tuple[Array, tuple[Call, ...]]:
     """Returns a channels-last array with its padding, and what has to run first to fill it in: nothing without any."""
     spatial = x.shape[1:-1]
     pads = window.pads(spatial)
@@ -67,18 +63,6 @@ def _rims(target: Array, pads: Sequence[tuple[int, int]]) -> list[Array]:
     return rims
 
 
-def sequence(jobs: Sequence[Job]) -> Job:
-    """Returns a function that runs several one after the other."""
-    if len(jobs) == 1:
-        return jobs[0]
-
-    def run() -> None:
-        for job in jobs:
-            job()
-
-    return run
-
-
 # As many elements as make the cost of starting an inner loop small, and still fit the first-level cache.
 _LONG_LOOP = 2048
 
@@ -91,7 +75,7 @@ class Repeated:
         wide: the repeated vector, which broadcasts with what `view` returns.
     """
 
-    def __init__(self, array: Array, axis: int, scratch: Callable[[tuple[int, ...], Any], Array]) -> None:
+    def __init__(self, array: Array, axis: int, scratch: Scratch) -> None:
         before, size = math.prod(array.shape[:axis]), array.shape[axis]
         after = math.prod(array.shape[axis + 1 :])
         fits = max(1, _LONG_LOOP // max(1, size * after))
@@ -100,7 +84,7 @@ class Repeated:
         self.vector = scratch((size,), array.dtype)
         repeated = scratch((times, size, after), array.dtype)
         self.wide = repeated.reshape(-1)
-        self.expand: Job = partial(np.copyto, repeated, self.vector[:, None])
+        self.expand: Call = partial(np.copyto, repeated, self.vector[:, None])
 
     def view(self, array: Array) -> Array:
         """Returns a contiguous array of that shape with axes to fit `wide`."""

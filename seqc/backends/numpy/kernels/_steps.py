@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,17 +11,6 @@ import numpy as np
 from seqc.backends.numpy.kernels import Call
 from seqc.ir import Array
 from seqc.ops._gates import GATES
-
-
-def in_turn(calls: Iterable[Call]) -> Call:
-    """Returns a call that makes all of them, one after the other."""
-    listed = tuple(calls)
-
-    def run() -> None:
-        for call in listed:
-            call()
-
-    return run
 
 
 def sign(activation: str) -> float:

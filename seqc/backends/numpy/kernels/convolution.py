@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from seqc.backends.numpy.kernels import Call, Scratch, in_turn, kernel
+from seqc.backends.numpy.kernels._common import padded
 from seqc.backends.numpy.kernels.depthwise import (
     bind_depthwise_conv,
     bind_depthwise_input_grad,
@@ -24,39 +25,17 @@ def patches(op: Patches, outs: Sequence[Array | None], xs: Sequence[Array], scra
     """Copies what each window sees, in as long runs as there are."""
     out, (x,) = outs[0], xs
     assert out is not None
-    calls, padded = pad(op.window, x, scratch)
-    seen = op.window.patches(padded)
+    shown, calls = padded(op.window, x, 0, scratch)
+    seen = op.window.patches(shown)
     rank = len(op.size)
     if op.taps_first:
         order = (*range(rank + 1, 2 * rank + 2), *range(rank + 1))
         seen = seen.transpose(order)
-        rows = out[: len(out) - op.ones] if op.ones else out
-        ones = out[-1:]
+        rows, ones = (out[:-1], out[-1]) if op.ones else (out, None)
     else:
-        rows = out[..., :-1] if op.ones else out
-        ones = out[..., -1:]
-    calls.append(partial(np.copyto, rows.reshape(seen.shape), seen))
-    if op.ones:
-        calls.append(partial(ones.fill, 1))
-    return in_turn(*calls)
-
-
-def pad(window: Window, x: Array, scratch: Scratch) -> tuple[list[Call], Array]:
-    """Returns the calls that write a channels-last array with zeros around it, and where it is then."""
-    pads = window.pads(x.shape[1:-1])
-    if not any(a or b for a, b in pads):
-        return [], x
-    shape = (len(x), *(s + a + b for s, (a, b) in zip(x.shape[1:-1], pads, strict=True)), x.shape[-1])
-    padded = scratch(shape, x.dtype)
-    calls: list[Call] = []
-    inside = window.inside(x.shape[1:-1])
-    for axis, (before, after) in enumerate(pads, 1):
-        # Rims of later axes need only be as long as what earlier rims have left.
-        for rim in (slice(0, before), slice(shape[axis] - after, shape[axis])):
-            if rim.stop > rim.start:
-                calls.append(partial(padded[(*inside[:axis], rim)].fill, 0))
-    calls.append(partial(np.copyto, padded[inside], x))
-    return calls, padded
+        rows, ones = (out[..., :-1], out[..., -1]) if op.ones else (out, None)
+    copy = partial(np.copyto, rows.reshape(seen.shape), seen)
+    return in_turn(*calls, copy) if ones is None else in_turn(*calls, copy, partial(ones.fill, 1))
 
 
 # Convolutions of one group reach the kernels as products with patches.

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from seqc.backends.numpy.kernels import Call, Scratch
-from seqc.backends.numpy.kernels._common import Job, Repeated, filled, sequence
+from seqc.backends.numpy.kernels import Call, Scratch, in_turn
+from seqc.backends.numpy.kernels._common import Repeated, filled
 from seqc.ir import Array
 from seqc.ops._windows import Window
 from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad
@@ -43,7 +43,7 @@ def bind_depthwise_conv(op: Conv, outs: Sequence[Array | None], xs: Sequence[Arr
         shift = Repeated(out, out.ndim - 1, scratch)
         every = shift.view(out)
         jobs += [partial(np.copyto, shift.vector, bias[0]), shift.expand, partial(np.add, every, shift.wide, out=every)]
-    return sequence(jobs)
+    return in_turn(*jobs)
 
 
 def bind_depthwise_kernel_grad(
@@ -65,7 +65,7 @@ def bind_depthwise_kernel_grad(
     columns = wide.reshape(*case.window.size, case.out[1], -1)
     ones = filled(case.out[1], 1, out.dtype)
     jobs.append(partial(np.matmul, ones, columns, out=_kernel_image(out)))
-    return sequence(jobs)
+    return in_turn(*jobs)
 
 
 def bind_depthwise_input_grad(
@@ -84,12 +84,12 @@ def bind_depthwise_input_grad(
     for r, b in ((r, b) for r in tall for b in broad):
         target = image[:, r.start :: case.window.strides[0], b.start :: case.window.strides[1]]
         jobs += _send(case, seen, wide, (r, b), target, scratch)
-    return sequence(jobs)
+    return in_turn(*jobs)
 
 
 def _send(
     case: _Case, g: Array, kernel: Array, residues: tuple[_Residue, _Residue], out: Array, scratch: Scratch
-) -> list[Job]:
+) -> list[Call]:
     """Returns what writes the gradient of the places of two residues, from that of all results with its margins."""
     tall, broad = residues
     if not (tall.taps and broad.taps):
@@ -149,7 +149,7 @@ def _kernel_image(w: Array) -> Array:
     return w[None, :, 0] if w.ndim == 3 else w[:, :, 0]
 
 
-def _repeat_kernel(w: Array, times: int, scratch: Scratch) -> tuple[Array, list[Job]]:
+def _repeat_kernel(w: Array, times: int, scratch: Scratch) -> tuple[Array, list[Call]]:
     """Returns memory (height, width, times * filters) for a kernel repeated along rows, and what writes it."""
     kernel = _kernel_image(w)
     repeated = scratch((*kernel.shape[:2], times, kernel.shape[2]), w.dtype)
@@ -166,7 +166,7 @@ class _Phase(NamedTuple):
     taps: slice
 
 
-def _phases(case: _Case, x: Array, scratch: Scratch) -> tuple[list[_Phase], list[Job]]:
+def _phases(case: _Case, x: Array, scratch: Scratch) -> tuple[list[_Phase], list[Call]]:
     """Returns the phases of an input, and what has to run first to sort its columns."""
     window, (oh, ow) = case.window, case.out
     sorted_, jobs = _sort_columns(case, _as_image(x), scratch)
@@ -185,7 +185,7 @@ def _phases(case: _Case, x: Array, scratch: Scratch) -> tuple[list[_Phase], list
     return phases, jobs
 
 
-def _sort_columns(case: _Case, x: Array, scratch: Scratch) -> tuple[Array, list[Job]]:
+def _sort_columns(case: _Case, x: Array, scratch: Scratch) -> tuple[Array, list[Call]]:
     """Returns a padded input as (batch, height, phase, width / step, filters), and what writes it."""
     n, h, w, channels = x.shape
     step, (top, bottom), (left, right) = case.window.strides[1], *case.pads
@@ -193,7 +193,7 @@ def _sort_columns(case: _Case, x: Array, scratch: Scratch) -> tuple[Array, list[
     if step == 1 and not padded and case.multiplier == 1 and x.flags.c_contiguous:
         return x[:, :, None], []
     target = scratch((n, h + top + bottom, step, -(-(w + left + right) // step), channels, case.multiplier), x.dtype)
-    jobs: list[Job] = [partial(target.fill, 0)] if padded or w % step else []
+    jobs: list[Call] = [partial(target.fill, 0)] if padded or w % step else []
     for phase in range(step):
         first = (phase - left) % step
         columns = x[:, :, first::step, :, None]
@@ -244,7 +244,7 @@ def _residues(case: _Case, axis: int) -> list[_Residue]:
 
 def _with_margins(
     g: Array, residues: tuple[list[_Residue], list[_Residue]], scratch: Scratch
-) -> tuple[Array, list[Job]]:
+) -> tuple[Array, list[Call]]:
     """Returns a gradient with the zeros around it that the taps may take, at whose start the residues then count."""
     margins = []
     for size, found in zip(g.shape[1:-1], residues, strict=True):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqc.backends.numpy.kernels import Call, Scratch, in_turn, kernel
+from seqc.backends.numpy.kernels._common import Repeated, contiguous
 from seqc.ir import Array
 from seqc.ops.arithmetic import Add, Div, Mul, Sub
 from seqc.ops.linalg import Gemm, MatMul
@@ -28,30 +29,14 @@ def divide(op: Div, outs: Sequence[Array | None], xs: Sequence[Array], scratch: 
 @kernel(Add, Sub, Mul)
 def with_vector(op: Any, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
     """A large array with a short vector along its last axis, which is repeated so that loops are long."""
-    a, b = xs
-    out = outs[0]
-    assert out is not None
-    spread = _spread(a, b, out, scratch)
-    if spread is None:
+    (a, b), out = xs, outs[0]
+    if out is None or not 1 < b.size < SHORT or b.size != b.shape[-1] or a.shape != out.shape:
         return None
-    rows, repeated, copied, result = spread
-    return in_turn(partial(np.copyto, copied, b), partial(type(op).function, rows, repeated, result))
-
-
-def _spread(a: Array, b: Array, out: Array, scratch: Scratch) -> tuple[Array, Array, Array, Array] | None:
-    """Returns a as longer rows, the vector b repeated to their length, where to copy b to for that, and out alike."""
-    size = b.size
-    if b.ndim == 0 or size >= SHORT or size < 2 or b.shape[-1] != size or a.shape != out.shape or a.shape[-1] != size:
+    if a.shape[-1] != b.size or a.size < 4 * b.size or not contiguous(a, out):
         return None
-    if not (a.flags.c_contiguous and out.flags.c_contiguous):
-        return None
-    rows = a.size // size
-    times = next((n for n in range(min(rows, SHORT * 2 // size), 1, -1) if rows % n == 0), 1)
-    if times * size < SHORT // 2:
-        return None
-    repeated = scratch((times, size), b.dtype)
-    shape = (-1, times * size)
-    return a.reshape(shape), repeated.reshape(-1), repeated, out.reshape(shape)
+    vector = Repeated(a, a.ndim - 1, scratch)
+    write = partial(np.copyto, vector.vector, b.reshape(-1))
+    return in_turn(write, vector.expand, partial(type(op).function, vector.view(a), vector.wide, out=vector.view(out)))
 
 
 @kernel(MatMul)

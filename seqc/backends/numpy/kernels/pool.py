@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from seqc.backends.numpy.kernels import Call, Scratch, kernel
-from seqc.backends.numpy.kernels._common import Job, padded, padded_shape, sequence
+from seqc.backends.numpy.kernels import Call, Scratch, in_turn, kernel
+from seqc.backends.numpy.kernels._common import padded, padded_shape
 from seqc.ir import Array
 from seqc.ops._windows import Window
 from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad, real_elements
@@ -21,7 +21,7 @@ def bind_max_pool(op: MaxPool, outs: Sequence[Array | None], xs: Sequence[Array]
     if op.first or out is None:
         return None
     seen, jobs = padded(op.window, x, -np.inf, scratch)
-    return sequence((*jobs, *_fold(np.maximum, _taps(op.window, seen, out), out)))
+    return in_turn(*jobs, *_fold(np.maximum, _taps(op.window, seen, out), out))
 
 
 @kernel(AveragePool)
@@ -32,7 +32,7 @@ def bind_average_pool(
     if op.first or out is None:
         return None
     seen, jobs = padded(op.window, x, 0.0, scratch)
-    return sequence((*jobs, *_fold(np.add, _taps(op.window, seen, out), out), _share(op.window, x, out, out)))
+    return in_turn(*jobs, *_fold(np.add, _taps(op.window, seen, out), out), _share(op.window, x, out, out))
 
 
 @kernel(AveragePoolGrad)
@@ -44,14 +44,14 @@ def bind_average_pool_grad(
         return None
     share = scratch(g.shape, g.dtype)
     sent = _Sent(op.window, out, g, scratch)
-    jobs: list[Job] = [_share(op.window, x, g, share), *sent.before]
+    jobs: list[Call] = [_share(op.window, x, g, share), *sent.before]
     if sent.apart:
         many = _windows(op.window, sent.target, g)
         one = np.expand_dims(share, tuple(range(g.ndim - 1, g.ndim - 1 + len(op.size))))
         jobs.append(partial(np.copyto, many, one))
     else:
         jobs += [partial(np.add, cut, share, out=cut) for cut in _taps(op.window, sent.target, g)]
-    return sequence((*jobs, *sent.after))
+    return in_turn(*jobs, *sent.after)
 
 
 @kernel(MaxPoolGrad)
@@ -109,7 +109,7 @@ class _Sent:
         self.apart = all(step >= size for step, size in zip(window.strides, window.size, strict=True))
         self.target = target = out if shape == out.shape else scratch(shape, out.dtype)
         self.before = tuple(partial(part.fill, 0) for part in self._untouched(window, g.shape[1:-1]))
-        self.after: tuple[Job, ...] = ()
+        self.after: tuple[Call, ...] = ()
         if target is not out:
             inside = target[window.inside(spatial)]
             self.after = (partial(np.copyto, out, inside),)
@@ -128,14 +128,14 @@ def _taps(window: Window, seen: Array, out: Array) -> list[Array]:
     return [seen[cut] for _, cut in window.taps(out.shape[1:-1])]
 
 
-def _fold(function: np.ufunc, taps: Sequence[Array], out: Array) -> list[Job]:
+def _fold(function: np.ufunc, taps: Sequence[Array], out: Array) -> list[Call]:
     """Combines all taps in their order."""
     if len(taps) == 1:
         return [partial(np.copyto, out, taps[0])]
     return [partial(function, *taps[:2], out=out), *(partial(function, out, tap, out=out) for tap in taps[2:])]
 
 
-def _share(window: Window, x: Array, total: Array, out: Array) -> Job:
+def _share(window: Window, x: Array, total: Array, out: Array) -> Call:
     """Divides by the number of real elements of each window."""
     counts = real_elements(window, x.shape[1:-1], total.shape[1:-1])
     parts = (1 / counts).astype(total.dtype)

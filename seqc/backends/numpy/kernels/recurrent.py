@@ -13,8 +13,8 @@ from functools import partial
 
 import numpy as np
 
-from seqc.backends.numpy.kernels import Call, Scratch, kernel
-from seqc.backends.numpy.kernels._steps import in_turn, sign, squash, squash_copy, unset
+from seqc.backends.numpy.kernels import Call, Scratch, in_turn, kernel
+from seqc.backends.numpy.kernels._steps import sign, squash, squash_copy, unset
 from seqc.ir import Array
 from seqc.ops._recurrent import Recurrent
 from seqc.ops.rnn import GRU, LSTM, SimpleRNN
@@ -113,7 +113,7 @@ def bind_recurrent(op: Recurrent, outs: Sequence[Array | None], xs: Sequence[Arr
         program.append(partial(np.copyto, outputs[:, -1], last[0]))
         if unmasked is not None:
             program += hide(op, unmasked, outputs.swapaxes(0, 1))
-    return in_turn(program)
+    return in_turn(*program)
 
 
 def hide(op: Recurrent, unmasked: Array, outputs: Array) -> list[Call]:

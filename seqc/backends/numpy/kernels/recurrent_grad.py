@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from seqc.backends.numpy.kernels import Call, Scratch, kernel
-from seqc.backends.numpy.kernels._steps import in_turn, slope
+from seqc.backends.numpy.kernels import Call, Scratch, in_turn, kernel
+from seqc.backends.numpy.kernels._steps import slope
 from seqc.backends.numpy.kernels.recurrent import columns, hide
 from seqc.ir import Array
 from seqc.ops.rnn import GRUGrad, LSTMGrad, SimpleRNNGrad
@@ -31,7 +31,7 @@ def bind_gradient(op: Any, outs: Sequence[Array | None], xs: Sequence[Array], sc
         return None
     before = isinstance(op, GRUGrad) and not op.forward.reset_after
     kind = _GRUBefore if before else _KINDS[type(op)]
-    return in_turn(kind(op, outs, xs, scratch).program)
+    return in_turn(*kind(op, outs, xs, scratch).program)
 
 
 class Backward:
