@@ -20,7 +20,7 @@ from seqc.backends.numpy.tiles import TileBinder, operands_of
 from seqc.backends.numpy.updates import Group, When, schedule
 from seqc.batch import BATCH
 from seqc.ir import Array, Constant, Graph, Input, Item, Value
-from seqc.ops.linalg import MatMul
+from seqc.ops.linalg import Gemm, MatMul
 
 # Puts the arrays of some inputs next to each other and returns all of them as one.
 Adjoin = Callable[[Sequence[Value]], Array]
@@ -169,7 +169,7 @@ class Builder:
         if isinstance(v.op, AddRows) and self._overwrites(v):
             self.arrays[v] = xs[0]
         outs = [self.home(y) for y in self.results(v)]
-        if isinstance(v.op, MatMul) and self._add_shared_product(v, outs, xs):
+        if isinstance(v.op, MatMul | Gemm) and self._add_shared_product(v, outs, xs):
             return
         self.pads[0].start()
         self.serial().add(0, bind(v.op, outs, xs, self.pads[0]), v)
@@ -196,7 +196,7 @@ class Builder:
 
     def _add_shared_product(self, v: Value, outs: Sequence[Array | None], xs: Sequence[Array]) -> bool:
         """Adds a matrix product whose rows the threads share, if it is large enough."""
-        out, (a, b) = outs[0], xs
+        out, (a, b, *bias) = outs[0], xs
         if self.lanes == 1 or out is None or a.ndim < 2 or b.ndim != 2 or not out.flags.c_contiguous:
             return False
         if not worth_sharing(seconds_of(v, self.sizes), self.lanes):
@@ -209,6 +209,8 @@ class Builder:
         phase = Phase.of(self.lanes)
         for lane, (start, stop) in enumerate(shares(len(out), self.lanes)):
             phase.add(lane, partial(np.matmul, a[start:stop], b, out[start:stop]), v)
+            if bias:
+                phase.add(lane, partial(np.add, out[start:stop], bias[0], out[start:stop]), v)
         self.phases.append(phase)
         return True
 

@@ -20,6 +20,8 @@ from seqc.ops.linalg import Gemm, MatMul
 CACHE_SHARE = float(os.environ.get("CS", "8"))
 # A matrix had better not be read or written anew for each so many rows of a tile.
 FEW_ROWS = 64
+# So many times more memory is for tiles that an operation goes through step by step.
+STREAM_SHARE = 16
 
 
 @dataclass(eq=False)
@@ -90,7 +92,8 @@ def plan_stage(cut: Cut, number: int, stored: Mapping[Value, int], batch: int, l
     most = -(-batch // lanes)
     trial = Layout(cut, values, stored, min(most, 4)).place()
     each = max(1, trial.touched // min(most, 4))
-    tile = most if any(v.op.streams for v in values) else int(min(most, max(1, cache // each)))
+    room = cache * (STREAM_SHARE if any(v.op.streams for v in values) else 1)
+    tile = int(min(most, max(1, room // each)))
     tile = -(-most // -(-most // tile))  # tiles of equal size
     layout = Layout(cut, values, stored, tile).place()
     return Stage(number, values, tile, layout.places, layout.memory.size, lanes, layout.views, layout.direct)
