@@ -45,6 +45,7 @@ class Variable(Operators):
             initializer = initializer(tuple(shape or ()), dtype or "float32")
         with tracing(None):
             self._array = np.array(as_value(initializer, dtype), dtype)
+        self.moves = 0
         self.name = name
         self.path = name
         self.trainable = trainable
@@ -139,6 +140,7 @@ class Variable(Operators):
         """Goes on with another array of its shape and dtype, to which the numbers are copied."""
         np.copyto(array, self._array)
         self._array = array
+        self.moves += 1
 
     def assign_add(self, value: Any) -> None:
         """Adds to the variable."""

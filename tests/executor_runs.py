@@ -25,10 +25,12 @@ class Cell:
 
     def __init__(self, array: Array) -> None:
         self.array = array.copy()
+        self.moves = 0
 
     def place(self, array: Array) -> None:
         np.copyto(array, self.array)
         self.array = array
+        self.moves += 1
 
 
 @dataclass

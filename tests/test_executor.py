@@ -13,15 +13,16 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 import seqc as keras
-from executor_runs import Conditions, assert_same, twin
+from executor_runs import Conditions, assert_same, twin, under
 from random_models import models
-from seqc import Sequential, layers
+from seqc import Sequential, layers, ops
 from seqc.backends.numpy import Executor, NaiveExecutor, make_executor
 from seqc.backends.numpy.lowering import lower_for_numpy
 from seqc.backends.numpy.rows import AddRows
 from seqc.backends.numpy.workers import available_cores
+from seqc.dims import symbol
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Array
+from seqc.ir import Array, Graph, input_value
 from seqc.ops.gather import GatherGrad
 
 L = layers
@@ -357,3 +358,51 @@ def test_plain_gradient_descent_makes_no_gradient_of_the_tables_size() -> None:
         assert tracemalloc.get_traced_memory()[1] < array.nbytes / 10
     finally:
         tracemalloc.stop()
+
+
+def test_steps_that_share_variables_stop_moving_them() -> None:
+    a, b, c = (L.Dense(4) for _ in range(3))
+    first, second = Sequential([keras.Input((4,)), a, b]), Sequential([keras.Input((4,)), b, a, c])
+    x = np.ones((3, 4), "float32")
+    for model in (first, second):
+        model.compile("sgd", "mse")
+    for _ in range(12):
+        first.train_on_batch(x, x)
+        second.train_on_batch(x, x)
+    arrays = [v.array for v in second.weights]
+    first.train_on_batch(x, x)
+    second.train_on_batch(x, x)
+    assert all(v.array is array for v, array in zip(second.weights, arrays, strict=True))
+
+
+def test_an_interruption_is_raised_as_it_is() -> None:
+    model = Sequential([keras.Input((3,), dtype="int32"), L.Embedding(5, 4)])
+    executor = model._step_for("predict", model._data(np.ones((2, 3), "int32")).rows(slice(None))[:1]).executor
+    assert isinstance(executor, Executor)
+    given = [np.ones((2, 3), "int32"), np.int64(0), np.int64(0)]
+    executor.run(given)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    executor._bound(given).program.phases[0].lists[0].append(interrupt)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        executor.run(given)
+    assert caught.value.__cause__ is None
+    del executor._bound(given).program.phases[0].lists[0][-1]
+    assert executor.run(given).shape == (2, 3, 4)
+
+
+def test_a_view_of_a_part_that_lies_apart_is_copied() -> None:
+    time_first = input_value("x", "float64", (3, symbol("batch"), 2))
+    # Six numbers of each sample, which follow each other in a tile's own arrays but not in the whole input.
+    y = ops.reshape(ops.sum(ops.reshape(time_first, (-1, 2)), -1), (3, -1))
+    graph = Graph((time_first,), (ops.sum(y, 0),), ("y",))
+    x = np.random.default_rng(0).normal(size=(3, 5, 2))
+    patch = under(Conditions(2, 1))
+    try:
+        executor = Executor(graph, (), ())
+        for array in (x, 2 * x):
+            np.testing.assert_allclose(executor.run([array]), array.sum((0, 2)))
+    finally:
+        patch.undo()

@@ -79,6 +79,13 @@ def test_operands_that_only_give_a_shape_may_hold_any_numbers(spec: OpSpec, rng:
         np.testing.assert_array_equal(a, b)
 
 
+def test_random_numbers_are_drawn_in_parts_only_where_the_batch_comes_first() -> None:
+    batch, key = dims.symbol("batch"), ir.input_value("k", "int64", ())
+    for shape, spread in (((batch, 3), "each"), ((3, batch), "all")):
+        value = ir.build(RandomUniform(1), (ir.input_value("x", "float32", shape), key, key), "")
+        assert value.op.spread(value) == spread
+
+
 def test_most_operations_are_cut() -> None:
     kept_whole = {spec.op.name for spec in ROWS if spreads_of(spec)[0] == "all"}
     cut = {spec.op.name for spec in ROWS if spreads_of(spec)[0] != "all"}

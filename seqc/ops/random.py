@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from seqc.batch import batch_axis
 from seqc.errors import ConfigError, DTypeError, ShapeError
-from seqc.ir import Array, Emitter, Op, Type, Value, apply
+from seqc.ir import Array, Emitter, Op, Spread, Type, Value, apply
 from seqc.ops._common import broadcast_shapes, check_count, check_float, check_same_dtype, scalar
 from seqc.ops.elementwise import cast
 
@@ -69,6 +70,10 @@ class RandomUniform(Op):
         if any(key != Type("int64", ()) for key in keys):
             raise DTypeError(f"RandomUniform needs seed and step as int64 scalars; got {', '.join(map(str, keys))}.")
         return like
+
+    def spread(self, y: Value) -> Spread:
+        # A part of the batch is a run of positions only where the batch comes first.
+        return "each" if batch_axis(y.type) == 0 else "all"
 
     def eval(self, *arrays: Array) -> Any:
         return self.eval_from(0, *arrays)

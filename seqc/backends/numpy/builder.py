@@ -22,8 +22,8 @@ from seqc.batch import BATCH
 from seqc.ir import Array, Constant, Graph, Input, Item, Value
 from seqc.ops.linalg import Gemm, MatMul
 
-# Puts the arrays of some inputs next to each other and returns all of them as one.
-Adjoin = Callable[[Sequence[Value]], Array]
+# Puts the arrays of some inputs next to each other and returns all of them as one; None where they must stay.
+Adjoin = Callable[[Sequence[Value]], Array | None]
 
 
 class Builder:

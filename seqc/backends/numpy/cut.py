@@ -140,12 +140,19 @@ def _spreads(v: Value) -> tuple[Spread, ...]:
 
 
 def stage_values(cut: Cut, stage: int) -> list[Value]:
-    """Returns the operations of a stage in order, with what is made anew for them."""
-    wanted = {v for v, at in cut.tiled.items() if at == stage and not is_remade(v)}
-    for v in reversed(cut.order):
-        if v in wanted:
-            wanted.update(x for x in read_operands(v) if x in cut.tiled and is_remade(x))
-    return [v for v in cut.order if v in wanted]
+    """Returns the operations of a stage in order; what is made anew for them comes where it is first read."""
+    listed: dict[Value, None] = {}
+
+    def add(v: Value) -> None:
+        for x in read_operands(v):
+            if x in cut.tiled and is_remade(x) and x not in listed:
+                add(x)
+        listed[v] = None
+
+    for v in cut.order:
+        if cut.tiled.get(v) == stage and not is_remade(v):
+            add(v)
+    return list(listed)
 
 
 def is_remade(v: Value) -> bool:

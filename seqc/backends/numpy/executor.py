@@ -20,6 +20,8 @@ from seqc.ir import Array, Graph, Input, Value, bind_sizes
 
 # Programs kept for different sizes of data; the last batch of an epoch, for instance, is one of its own.
 KEPT_PROGRAMS = 8
+# How often an array is moved to lie beside others.
+MOST_MOVES = 4
 
 
 class Holder(Protocol):
@@ -27,6 +29,11 @@ class Holder(Protocol):
 
     @property
     def array(self) -> Array: ...
+
+    @property
+    def moves(self) -> int:
+        """How often the array was moved."""
+        ...
 
     def place(self, array: Array) -> None:
         """Goes on with another array, to which the numbers are copied."""
@@ -63,7 +70,8 @@ class Executor:
                 with np.errstate(all="ignore"), one_blas_thread():
                     bound.program.run()
             except Failure as failure:
-                raise _explained(failure, bound.program) from failure.error
+                error = _explained(failure, bound.program)
+                raise error from (None if error is failure.error else failure.error)
             return bound.program.result.copy()
 
     def _bound(self, arrays: Sequence[Array]) -> _Bound:
@@ -122,11 +130,14 @@ class _State:
         holder = self.holders.get(x)
         return None if holder is None else holder.array
 
-    def adjoin(self, values: Sequence[Value]) -> Array:
-        """Returns all elements of some inputs as one array, to which they are moved unless they lie so already."""
+    def adjoin(self, values: Sequence[Value]) -> Array | None:
+        """Returns all elements of some inputs as one array, to which they are moved unless they lie so already.
+
+        Returns None where they have been moved often enough: steps that share variables would go on moving them.
+        """
         holders = [self.holders[x] for x in values]
         flat = _joined([h.array for h in holders])
-        if flat is not None:
+        if flat is not None or max(h.moves for h in holders) >= MOST_MOVES:
             return flat
         flat = empty((sum(h.array.size for h in holders),), holders[0].array.dtype)
         start = 0

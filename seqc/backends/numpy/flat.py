@@ -50,7 +50,9 @@ class FlatRunner:
         arrays = self.builder.arrays
         free = not any(x in self._flats or x in arrays for x in values)
         if free and all(isinstance(x.op, Input) and self.builder.state(x) is not None for x in values):
-            return self._keep(values, self.builder.adjoin(values))
+            together = self.builder.adjoin(values)
+            if together is not None:
+                return self._keep(values, together)
         flat = empty((sum(group.sizes),), values[0].dtype)
         pieces = self._pieces(group, flat)
         if free and not any(isinstance(x.op, Input) for x in values):
@@ -80,10 +82,10 @@ class FlatRunner:
                 flat = known[1]
                 self._assign(group, values, flat)
                 return flat
-            if not any(x in self._flats for x in listed):
-                flat = self._keep(listed, self.builder.adjoin(listed))
-                self._assign(group, values, flat)
-                return flat
+            together = None if any(x in self._flats for x in listed) else self.builder.adjoin(listed)
+            if together is not None:
+                self._assign(group, values, self._keep(listed, together))
+                return together
         flat = empty((sum(group.sizes),), values[0].dtype)
         if not any(y in self.builder.arrays for y in values):
             self._assign(group, values, flat)
