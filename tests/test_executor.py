@@ -13,16 +13,15 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 import seqc as keras
-from executor_runs import Conditions, assert_same, twin, under
+from executor_runs import Conditions, assert_same, twin
 from random_models import models
-from seqc import Sequential, layers, ops
+from seqc import Sequential, layers
 from seqc.backends.numpy import Executor, NaiveExecutor, make_executor
 from seqc.backends.numpy.lowering import lower_for_numpy
 from seqc.backends.numpy.rows import AddRows
 from seqc.backends.numpy.workers import available_cores
-from seqc.dims import symbol
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Array, Graph, input_value
+from seqc.ir import Array
 from seqc.ops.gather import GatherGrad
 
 L = layers
@@ -391,18 +390,3 @@ def test_an_interruption_is_raised_as_it_is() -> None:
     assert caught.value.__cause__ is None
     del executor._bound(given).program.phases[0].lists[0][-1]
     assert executor.run(given).shape == (2, 3, 4)
-
-
-def test_a_view_of_a_part_that_lies_apart_is_copied() -> None:
-    time_first = input_value("x", "float64", (3, symbol("batch"), 2))
-    # Six numbers of each sample, which follow each other in a tile's own arrays but not in the whole input.
-    y = ops.reshape(ops.sum(ops.reshape(time_first, (-1, 2)), -1), (3, -1))
-    graph = Graph((time_first,), (ops.sum(y, 0),), ("y",))
-    x = np.random.default_rng(0).normal(size=(3, 5, 2))
-    patch = under(Conditions(2, 1))
-    try:
-        executor = Executor(graph, (), ())
-        for array in (x, 2 * x):
-            np.testing.assert_allclose(executor.run([array]), array.sum((0, 2)))
-    finally:
-        patch.undo()

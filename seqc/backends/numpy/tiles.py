@@ -49,7 +49,9 @@ class TileBinder:
     def _bind(self, v: Value) -> None:
         xs = operands_of(v, self._array, self.sizes)
         if v in self.plan.views:
-            self._show(v, xs)
+            self.arrays[v] = v.op.eval(*xs)
+            # A copy would show what was there when it was made.
+            assert any(np.may_share_memory(self.arrays[v], x) for x in xs)
             return
         spreads = self.builder.cut.spreads[v]
         if spreads[0] == "merge":
@@ -76,15 +78,6 @@ class TileBinder:
         for y in results:
             if y is not None and y in self.builder.stored and y not in self.plan.direct:
                 self._add(partial(np.copyto, self._cut(self.builder.arrays[y], y), self.arrays[y]), y)
-
-    def _show(self, v: Value, xs: list[Array]) -> None:
-        """Makes a view; a part of what is kept for all samples may lie too far apart for one, and is copied."""
-        shown = v.op.eval(*xs)
-        if not any(np.may_share_memory(shown, x) for x in xs):
-            shown = empty(shown.shape, shown.dtype)
-            self.pad.start()
-            self._add(bind(v.op, [shown], xs, self.pad), v)
-        self.arrays[v] = shown
 
     def _add(self, call: Call, v: Value) -> None:
         self.phase.add(self.lane, call, v)
