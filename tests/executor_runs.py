@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from seqc import Sequential
-from seqc.backends.numpy import Executor, NaiveExecutor, costs, executor, stage
 from seqc.backends.numpy import builder as builder_module
+from seqc.backends.numpy import costs, executor, stage
+from seqc.backends.numpy.executor import Executor
+from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.dims import symbol
 from seqc.ir import Array, Graph
 from seqc.passes import promote_floats

@@ -148,16 +148,24 @@ def test_import_seqc_is_light() -> None:
     assert not loaded & {"onnx", "onnxruntime", "h5py", "rich", "typer", "matplotlib", "seqc_runtime"}
 
 
-def test_import_seqc_takes_less_than_three_tenths_of_a_second() -> None:
-    code = "import time; start = time.process_time(); import seqc; print(time.process_time() - start)"
-    # Processor time, and the best of several: a busy machine makes the clock on the wall say anything. Compiled modules
-    # are kept, as they are for a user from the second start on.
+def test_import_seqc_takes_little_beside_numpy() -> None:
+    code = (
+        "from time import process_time as now; a = now(); import numpy; b = now(); import seqc; c = now(); "
+        "print((c - b) / (b - a))"
+    )
+    # Processor time beside that of NumPy's own import in the same process, and the best of several: machines differ, and
+    # the same one does from minute to minute. Compiled modules are kept, as they are for a user from the second start on.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    times = [
+    ratios = [
         float(subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True).stdout)
         for _ in range(5)
     ]
-    assert min(times) < 0.3
+    assert min(ratios) < 2
+
+
+def test_import_seqc_loads_no_executor() -> None:
+    code = "import sys, seqc; print('seqc.backends.numpy.executor' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.strip() == b"False"
 
 
 def test_source_files_fit_one_reading() -> None:

@@ -16,8 +16,10 @@ import seqc as keras
 from executor_runs import Conditions, assert_same, twin
 from random_models import models
 from seqc import Sequential, layers
-from seqc.backends.numpy import Executor, NaiveExecutor, make_executor
+from seqc.backends.numpy import make_executor
+from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.lowering import lower_for_numpy
+from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.backends.numpy.rows import AddRows
 from seqc.backends.numpy.workers import available_cores
 from seqc.errors import ConfigError, ShapeError

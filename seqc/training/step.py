@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqc.autodiff import gradients
-from seqc.backends.numpy import Executor, NaiveExecutor, make_executor
-from seqc.backends.numpy.profile import Timing, profile_run
+from seqc.backends.numpy import make_executor
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Array, Graph, Type, Value, input_value
 from seqc.ops.elementwise import cast
@@ -24,6 +23,9 @@ from seqc.ops.reduce import count
 from seqc.tracing import Trace, Variable, tracing
 
 if TYPE_CHECKING:
+    from seqc.backends.numpy.executor import Executor
+    from seqc.backends.numpy.naive import NaiveExecutor
+    from seqc.backends.numpy.profile import Timing
     from seqc.sequential import Sequential
     from seqc.training.compiled import Compiled
 
@@ -65,6 +67,8 @@ class Step:
 
     def profile(self, arrays: Sequence[Array], seed: int, step: int) -> list[Timing]:
         """Runs the step as `run` does and returns where the time went."""
+        from seqc.backends.numpy.profile import profile_run  # for those who ask
+
         return profile_run(self.executor, _given(arrays, seed, step))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqc.backends.numpy import NaiveExecutor
+from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.backends.numpy.profile import Timing, merge
 from seqc.backends.numpy.workers import thread_count
 from seqc.callbacks import Callback

@@ -1,17 +1,20 @@
-"""The NumPy backend: plans that run a graph, in the dtype of the arrays they are given."""
+"""The NumPy backend: plans that run a graph, and executors that run steps."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from seqc.backends.numpy.executor import Executor, Holder
-from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.backends.numpy.plan import Plan
 from seqc.errors import ConfigError
 from seqc.ir import Graph
 
-__all__ = ["Executor", "NaiveExecutor", "Plan", "make_executor"]
+if TYPE_CHECKING:
+    from seqc.backends.numpy.executor import Executor, Holder
+    from seqc.backends.numpy.naive import NaiveExecutor
+
+__all__ = ["Plan", "make_executor"]
 
 
 def make_executor(graph: Graph, reads: Sequence[Holder], writes: Sequence[Holder]) -> Executor | NaiveExecutor:
@@ -20,6 +23,10 @@ def make_executor(graph: Graph, reads: Sequence[Holder], writes: Sequence[Holder
     Raises:
         ConfigError: SEQC_EXECUTOR is something else.
     """
+    # Loaded for the first step, so that `import seqc` stays quick.
+    from seqc.backends.numpy.executor import Executor
+    from seqc.backends.numpy.naive import NaiveExecutor
+
     wanted = os.environ.get("SEQC_EXECUTOR", "tiled")
     if wanted not in ("tiled", "naive"):
         raise ConfigError(f"SEQC_EXECUTOR must be 'tiled' or 'naive'; got {wanted!r}.")
