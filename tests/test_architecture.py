@@ -153,8 +153,8 @@ def test_import_seqc_takes_little_beside_numpy() -> None:
         "from time import process_time as now; a = now(); import numpy; b = now(); import seqc; c = now(); "
         "print((c - b) / (b - a))"
     )
-    # Processor time beside that of NumPy's own import in the same process, and the best of several: machines differ, and
-    # the same one does from minute to minute. Compiled modules are kept, as they are for a user from the second start on.
+    # Processor time beside that of NumPy's own import in the same process, and the best of several: machines differ,
+    # and so does one from minute to minute. Compiled modules are kept, as they are for a user from the second start on.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     ratios = [
         float(subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True).stdout)
