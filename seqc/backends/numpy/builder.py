@@ -63,6 +63,8 @@ class Builder:
         self.spares: list[list[Array]] = [[] for _ in range(lanes)]
         self._parts_of_sums: dict[tuple[int, Value], Array] = {}
         self._shown: dict[Value, Array] = {}
+        self._last_products: Phase | None = None
+        self._products: list[Array] = []
 
     # -- building ----------------------------------------------------------------------------------------------------
 
@@ -206,13 +208,22 @@ class Builder:
             if not a.flags.c_contiguous:
                 return False
             a = a.reshape(-1, a.shape[-1])
-        phase = Phase.of(self.lanes)
+        phase = self._phase_of_products(xs)
         for lane, (start, stop) in enumerate(shares(len(out), self.lanes)):
             phase.add(lane, partial(np.matmul, a[start:stop], b, out[start:stop]), v)
             if bias:
                 phase.add(lane, partial(np.add, out[start:stop], bias[0], out[start:stop]), v)
-        self.phases.append(phase)
+        self._products.append(out)
         return True
+
+    def _phase_of_products(self, xs: Sequence[Array]) -> Phase:
+        """Returns the phase of the products before, or a new one where one of these is read: it has to be complete."""
+        at_end = self._last_products is not None and self.phases[-1] is self._last_products
+        if not at_end or any(np.may_share_memory(x, out) for x in xs for out in self._products):
+            self._last_products, self._products = Phase.of(self.lanes), []
+            self.phases.append(self._last_products)
+        assert self._last_products is not None
+        return self._last_products
 
     # -- stages ------------------------------------------------------------------------------------------------------
 
