@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from seqc.backends.numpy.kernels import find_kernel
+from seqc.backends.numpy.bind import find_kernel  # which every family of kernels has registered with
 from seqc.ir import Op
 
 Array = NDArray[Any]

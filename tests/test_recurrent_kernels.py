@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqc.backends.numpy.kernels import find_kernel, recurrent, recurrent_grad
+from seqc.backends.numpy.bind import find_kernel
+from seqc.backends.numpy.kernels import recurrent, recurrent_grad
 from seqc.ir import Array, Op
 from seqc.ops._gates import GATES
 from seqc.ops._recurrent import Recurrent

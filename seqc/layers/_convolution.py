@@ -101,7 +101,7 @@ class Convolution(Layer):
 
     def convolved(self, x: Value) -> Value:
         """Returns the result before the activation, for channels-last data."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.convolved")
 
     def input_hint(self, x: Type) -> str:
         return image_hint(x.shape, self.rank)

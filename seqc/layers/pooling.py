@@ -53,7 +53,7 @@ class _Pooling(Layer):
 
     def pooled(self, x: Value) -> Value:
         """Returns the result for channels-last data."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.pooled")
 
     def input_hint(self, x: Type) -> str:
         return image_hint(x.shape, self.rank)

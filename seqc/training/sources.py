@@ -44,7 +44,7 @@ class Source:
 
     def one_pass(self) -> Iterator[Batch]:
         """Starts a pass over the data."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.one_pass")
 
     def restart(self) -> None:
         """Makes the next epoch start at the beginning of the data."""

@@ -76,28 +76,32 @@ class Builder:
             flat.place(group)
         self._read_state()
         self._place_kept()
-        turns: dict[When, list[Value]] = {}
-        for v, when in self.when.items():
-            if v not in self.cut.tiled and not isinstance(v.op, Input | Constant | Item):
-                turns.setdefault(when, []).append(v)
-        grouped = {v for g in self.groups for lane in g.lanes for v in lane.nodes}
-        by_turn: dict[When, list[Group]] = {}
-        for g in self.groups:
-            by_turn.setdefault(g.when, []).append(g)
+        turns, groups = self._turns()
         for stage in range(self.cut.stages + 1):
             self._shown.clear()
             self._collect(stage - 1)
-            for turn in sorted({w for w in (*turns, *by_turn) if w[0] == stage}):
+            for turn in sorted(when for when in {*turns, *groups} if when[0] == stage):
                 for v in turns.get(turn, ()):
-                    if v not in grouped:
-                        self._add_whole(v)
-                for group in by_turn.get(turn, ()):
+                    self._add_whole(v)
+                for group in groups.get(turn, ()):
                     flat.add(group)
             if stage < self.cut.stages and self.plans[stage].values:
                 self._add_stage(self.plans[stage])
         self._commit()
         result = self.whole(self.graph.outputs[0])
         return Program(self.graph, [p for p in self.phases if any(p.lists)], self.inputs, result)
+
+    def _turns(self) -> tuple[dict[When, list[Value]], dict[When, list[Group]]]:
+        """Returns the values that are computed on their own for all samples, and the groups, by when they are due."""
+        values: dict[When, list[Value]] = {}
+        groups: dict[When, list[Group]] = {}
+        for group in self.groups:
+            groups.setdefault(group.when, []).append(group)
+        grouped = {v for group in self.groups for lane in group.lanes for v in lane.nodes}
+        for v, when in self.when.items():
+            if v not in self.cut.tiled and v not in grouped and not isinstance(v.op, Input | Constant | Item):
+                values.setdefault(when, []).append(v)
+        return values, groups
 
     def serial(self) -> Phase:
         """Returns the phase to which calls are added that run one after the other in the caller's thread."""
@@ -230,16 +234,16 @@ class Builder:
     def _add_stage(self, plan: Stage) -> None:
         phase = Phase.of(plan.lanes) if plan.lanes > 1 else self.serial()
         for lane, (start, stop) in enumerate(shares(self.batch, plan.lanes)):
-            memory = self._memory(lane, plan.size)
+            memory = self._memory(lane)
             for i, (a, b) in enumerate(shares(stop - start, -(-(stop - start) // plan.tile))):
                 TileBinder(self, plan, phase, lane, memory, (start + a, start + b), i == 0).bind_all()
         if plan.lanes > 1:
             self.phases.append(phase)
 
-    def _memory(self, lane: int, count: int) -> Array:
+    def _memory(self, lane: int) -> Array:
         """Returns the memory in which a thread keeps a tile's arrays, the same for all stages."""
         if lane not in self._memories:
-            self._memories[lane] = block(max([count, *(plan.size for plan in self.plans)]))
+            self._memories[lane] = block(max(plan.size for plan in self.plans))
         return self._memories[lane]
 
     def _collect(self, stage: int) -> None:
@@ -292,7 +296,7 @@ class Builder:
                 continue
             at = (float(self.cut.tiled[u]), float("inf")) if u in self.cut.tiled else self.when.get(u, (0, 0))
             latest = max(latest, at)
-            if isinstance(u.op, VIEWS) or is_remade(u):
+            if is_remade(u):
                 latest = max(latest, self.last_read(u, skipped))
         if any(y is x and t is not x for y, t in self.owners) or self.graph.outputs[0] is x:
             latest = (float("inf"), 0.0)

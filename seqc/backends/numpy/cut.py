@@ -60,10 +60,6 @@ class Cut:
     users: dict[Value, list[Value]] = field(default_factory=dict)
     stages: int = 0
 
-    def is_tiled(self, v: Value) -> bool:
-        """Tells whether a value, or the operation that gives it, runs tile by tile."""
-        return v in self.tiled
-
 
 def read_operands(v: Value) -> Sequence[Value]:
     """Returns the operands of which an operation reads more than the shape."""
@@ -87,8 +83,7 @@ def cut_graph(graph: Graph, whole: frozenset[Value] = frozenset()) -> Cut:
             cut.ready[v] = 0
         else:
             _place(cut, v, whole)
-    last = max([0, *cut.ready.values(), *(stage + 1 for stage in cut.tiled.values())])
-    cut.stages = last
+    cut.stages = max([0, *cut.ready.values(), *(stage + 1 for stage in cut.tiled.values())])
     return cut
 
 
@@ -112,14 +107,9 @@ def _place(cut: Cut, v: Value, whole: frozenset[Value]) -> None:
     elif not spreads:
         cut.ready[v] = start
     else:
-        cut.spreads[v] = spreads
-        if spreads == ("each",):
-            cut.tiled[v] = start
-        elif len(spreads) == 1:
-            cut.tiled[v] = start
+        cut.spreads[v], cut.tiled[v] = spreads, start
+        if len(spreads) == 1 and spreads != ("each",):  # of several results, each has its own place
             cut.ready[v] = start + 1
-        else:
-            cut.tiled[v] = start
 
 
 def _spreads(v: Value) -> tuple[Spread, ...]:
@@ -178,7 +168,7 @@ def stored_values(cut: Cut, outputs: Iterable[Value]) -> dict[Value, int]:
 
 def _note_readers(cut: Cut, read: Iterable[Value], stage: int, readers: dict[Value, set[int]]) -> None:
     for x in read:
-        if x not in cut.tiled or (x in cut.ready):
+        if x not in cut.tiled or x in cut.ready:
             continue
         if is_remade(x):
             _note_readers(cut, read_operands(x), stage, readers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -17,7 +16,6 @@ from seqc.ir import Array, Graph, Item, Value
 from seqc.ops.gather import GatherGrad
 from seqc.ops.linalg import Gemm, MatMul
 
-CACHE_SHARE = float(os.environ.get("CS", "8"))
 # A matrix had better not be read or written anew for each so many rows of a tile.
 FEW_ROWS = 64
 # So many times more memory is for tiles that an operation goes through step by step.
@@ -112,6 +110,7 @@ class Layout:
         self.base: dict[Value, Value | None] = {}  # whose memory a value shows; None for memory of others
         self._dummies: dict[Value, Array] = {}
         self._last: dict[Value, int] = {}
+        self._taken: set[Value] = set()  # whose place a result has taken over
         self.kept = 0
 
     @property
@@ -144,29 +143,25 @@ class Layout:
 
     def _find_views(self) -> None:
         for v in self.values:
-            if isinstance(v.op, Item) or isinstance(v.result, tuple):
-                self.base[v] = v
-                continue
             self.base[v] = v
             if isinstance(v.op, VIEWS):
-                dummy = v.op.eval(*(self._dummy(v, i, x) for i, x in enumerate(v.inputs)))
-                source = v.inputs[0]
-                if np.may_share_memory(dummy, self._dummies.get(source, self._dummy(v, 0, source))):
+                dummies = [self._dummy(x) for x in v.inputs]
+                shown = v.op.eval(*dummies)
+                if np.may_share_memory(shown, dummies[0]):
                     self.views.add(v)
-                    self.base[v] = self.base.get(source)
-                    self._dummies[v] = dummy
+                    self.base[v] = self.base.get(v.inputs[0])
+                    self._dummies[v] = shown
 
-    def _dummy(self, user: Value, position: int, x: Value) -> Array:
+    def _dummy(self, x: Value) -> Array:
+        """Returns an array laid out as that of a value will be; nothing is written to it."""
         if x not in self._dummies:
-            shape = shape_of(x.type, self.sizes)
-            self._dummies[x] = np.empty(shape, x.dtype)
+            self._dummies[x] = np.empty(shape_of(x.type, self.sizes), x.dtype)
         return self._dummies[x]
 
     def _find_last_uses(self) -> None:
-        self._taken: set[Value] = set()
         for at, v in enumerate(self.values):
             for y in self.results(v):
-                if self.base.get(y) is y or y is not v:
+                if y not in self.views:
                     self._last[y] = at
             for x in read_operands(v):
                 owner = self.base.get(x)

@@ -54,7 +54,3 @@ def in_turn(*calls: Call) -> Call:
 def find_kernel(kind: type[Op]) -> Bind | None:
     """Returns how operations of a class are bound, or None where only `eval` knows."""
     return _KERNELS.get(kind)
-
-
-# They register themselves by the function above.
-from seqc.backends.numpy.kernels import activations, gather, normalization, pool, random, reduce, softmax  # noqa: E402, F401
