@@ -4,7 +4,8 @@
 #
 #     eval "$(benchmarks/install_peers.sh FOLDER)"
 #
-# PYTHON names the interpreter to make them with.
+# PYTHON names the interpreter to make them with. PIP_EXTRA_INDEX_URL may name an index that has builds of PyTorch for the
+# CPU alone, which are smaller.
 set -euo pipefail
 
 folder=${1:?usage: install_peers.sh FOLDER}
@@ -24,7 +25,7 @@ make_environment() {
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 make_environment tensorflow tensorflow-cpu keras
-make_environment torch --extra-index-url https://download.pytorch.org/whl/cpu torch jax keras
+make_environment torch torch jax keras
 
 echo "export SEQC_PEER_TENSORFLOW=$folder/tensorflow/bin/python"
 echo "export SEQC_PEER_JAX=$folder/torch/bin/python"
