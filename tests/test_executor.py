@@ -392,3 +392,20 @@ def test_an_interruption_is_raised_as_it_is() -> None:
     assert caught.value.__cause__ is None
     del executor._bound(given).program.phases[0].lists[0][-1]
     assert executor.run(given).shape == (2, 3, 4)
+
+
+def test_two_metrics_that_share_a_sum_are_both_right() -> None:
+    x = np.linspace(-1, 1, 8, dtype="float32")[:, None]
+    y = np.array([0, 1, 0, 1, 1, 0, 1, 1], "float32")[:, None]
+    model = Sequential([keras.Input((1,)), L.Dense(1, activation="sigmoid", kernel_initializer="ones")])
+    model.compile("sgd", "binary_crossentropy", metrics=[keras.metrics.Precision(), keras.metrics.Recall()])
+    np.testing.assert_allclose(model.evaluate(x, y, verbose=0), [0.6201254, 0.75, 0.6], rtol=1e-6)
+
+
+def test_clipping_beside_a_penalty_trains() -> None:
+    x = np.linspace(-1, 1, 32, dtype="float32").reshape(8, 4)
+    model = Sequential([keras.Input((4,)), L.Dense(2, kernel_regularizer="l2"), L.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.01, momentum=0.9, clipnorm=1.0), "mse")
+    model.set_weights([np.full(w.shape, 0.1, "float32") for w in model.get_weights()])
+    model.fit(x, x[:, :1], epochs=3, batch_size=4, shuffle=False, verbose=0)
+    np.testing.assert_allclose(model.get_weights()[0][:, 0], [0.113292, 0.112666, 0.112039, 0.111413], rtol=1e-5)

@@ -72,7 +72,8 @@ class Builder:
         """Returns the program."""
         self._place_inputs()
         flat = FlatRunner(self)
-        for group in self.groups:
+        # In the order in which they run: a group reads what earlier groups give.
+        for group in sorted(self.groups, key=lambda group: group.when):
             flat.place(group)
         self._read_state()
         self._place_kept()

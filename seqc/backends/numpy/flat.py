@@ -48,7 +48,8 @@ class FlatRunner:
         if known is not None and known[0] == key:
             return known[1]
         arrays = self.builder.arrays
-        free = not any(x in self._flats or x in arrays for x in values)
+        # A value that several lanes read has one home at most, and what a group gives is placed with that group.
+        free = len(set(values)) == len(values) and not any(x in self._flats or x in arrays for x in values)
         if free and all(isinstance(x.op, Input) and self.builder.state(x) is not None for x in values):
             together = self.builder.adjoin(values)
             if together is not None:
@@ -87,11 +88,12 @@ class FlatRunner:
                 self._assign(group, values, self._keep(listed, together))
                 return together
         flat = empty((sum(group.sizes),), values[0].dtype)
-        if not any(y in self.builder.arrays for y in values):
-            self._assign(group, values, flat)
+        self._assign(group, values, flat)
         return flat
 
     def _assign(self, group: Group, values: list[Value], flat: Array) -> None:
+        assert not any(y in self.builder.arrays for y in values), "placed before the group that gives it"
+        self._keep(values, flat)
         for y, piece in zip(values, self._pieces(group, flat), strict=True):
             self.builder.arrays[y] = piece.reshape(y.type.shape)  # type: ignore[arg-type]
 
