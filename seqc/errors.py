@@ -81,3 +81,7 @@ class TraceError(SeqcError, RuntimeError):
 
 class MissingFolderError(SeqcError, FileNotFoundError):
     """A file is to be written into a folder that does not exist."""
+
+
+class PathError(SeqcError, OSError):
+    """A path cannot be read or written: it leads to no regular file, is read-only, or the system does not allow it."""

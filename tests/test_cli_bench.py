@@ -96,7 +96,7 @@ def test_without_matplotlib_nothing_is_timed(folder: Path, monkeypatch: pytest.M
 WRONG = [
     (("-o", "p.png"), CLASSIFIER, "-o draws a profile: give --profile with it."),
     (("--profile", "-o", "p.jpg"), CLASSIFIER, "drawn into a file that ends in .png or .svg; got p.jpg."),
-    (("--profile", "-o", "no/p.png"), CLASSIFIER, "There is no folder no to write p.png into."),
+    (("--profile", "-o", "no/p.png"), CLASSIFIER, "there is no folder 'no'. Make it first."),
     ((), "x = 1\n", "has neither a function build() nor a global `model`. Add one of them."),
     (
         (),

@@ -107,7 +107,7 @@ def test_channels_first_input_is_exported_and_verified_against_its_model(folder:
     [
         (["model.h5", "-o", "m.onnx"], "A model comes from a .py or .keras file; got model.h5."),
         (["absent.keras", "-o", "m.onnx"], "absent.keras"),
-        (["tiny.py", "-o", "absent/m.onnx"], "There is no folder absent to write m.onnx into."),
+        (["tiny.py", "-o", "absent/m.onnx"], "there is no folder 'absent'. Make it first."),
         (["tiny.py", "-o", "m.onnx", "--opset", "99"], "got 99"),
         (["tiny.py", "-o", "m.onnx", "--weights", "absent.weights.h5"], "absent.weights.h5"),
     ],
@@ -348,7 +348,7 @@ def test_predict_as_json(folder: Path) -> None:
         (["tiny.onnx", "objects.npy", "-o", "y.npy"], "Object arrays cannot be loaded when allow_pickle=False"),
         (["tiny.onnx", "several.npz", "-o", "y.npy"], "several.npz holds several arrays"),
         (["tiny.onnx", "wide.npy", "-o", "y.npy"], "input 'point' needs float32[batch, 4]; got [2, 5]"),
-        (["tiny.onnx", "x.npy", "-o", "absent/y.npy"], "There is no folder absent to write y.npy into."),
+        (["tiny.onnx", "x.npy", "-o", "absent/y.npy"], "there is no folder 'absent'. Make it first."),
     ],
 )
 def test_predict_that_cannot_be_done_says_why(folder: Path, arguments: list[str], message: str) -> None:

@@ -13,6 +13,7 @@ from seqc.callbacks.base import Callback, Logs
 from seqc.callbacks.monitor import MonitorCallback
 from seqc.errors import ConfigError
 from seqc.utils.display import note
+from seqc.utils.files import check_target, make_folder
 
 
 class Every:
@@ -76,13 +77,25 @@ class ModelCheckpoint(MonitorCallback):
         self.save_freq = save_freq
         self._every = Every(save_freq)
         self._epoch = 0
-        ending = ".weights.h5" if save_weights_only else ".keras"
+        self._ending = ending = ".weights.h5" if save_weights_only else ".keras"
         if not self.filepath.endswith(ending):
             kind = "When using `save_weights_only=True` in `ModelCheckpoint`, the" if save_weights_only else "The"
             raise ConfigError(
                 f"{kind} filepath provided must end in `{ending}` (Keras {'weights' if save_weights_only else 'model'} "
                 f"format). Received: filepath={self.filepath}"
             )
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Finds out whether files can be written there before any time is spent.
+
+        Raises:
+            PathError: they cannot.
+        """
+        super().on_train_begin(logs)
+        path = Path(self.filepath)
+        fixed = [part for part in path.parents if "{" not in str(part)]
+        folder = make_folder(fixed[0])
+        check_target(path if "{" not in self.filepath else folder / f"model{self._ending}")
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
@@ -105,7 +118,7 @@ class ModelCheckpoint(MonitorCallback):
             ) from None
         if not self._wanted(epoch, logs, path):
             return
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        make_folder(Path(path).parent)
         (self.model.save_weights if self.save_weights_only else self.model.save)(path, overwrite=True)
         if self.verbose:
             note(f"\nEpoch {epoch + 1}: finished saving model to {path}")
@@ -134,6 +147,9 @@ class CSVLogger(Callback):
 
     Args:
         filename: the file. separator: between values. append: go on with a file that exists.
+
+    Raises:
+        MissingFolderError: when training begins, there is no such folder. PathError: no file can be written there.
     """
 
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
@@ -142,13 +158,14 @@ class CSVLogger(Callback):
         self._file: IO[str] | None = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._file = open(  # noqa: SIM115  (closed in on_train_end)
-            self.filename, "a" if self.append else "w", newline="", encoding="utf-8"
-        )
+        check_target(self.filename)
         self.keys = []
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        assert self._file is not None
+        if self._file is None:  # a table of an earlier run stays until there is something to replace it with
+            self._file = open(  # noqa: SIM115  (closed in on_train_end)
+                self.filename, "a" if self.append else "w", newline="", encoding="utf-8"
+            )
         found = logs or {}
         writer = csv.writer(self._file, delimiter=self.sep)
         if not self.keys:

@@ -10,7 +10,7 @@ from typing import Any
 
 from seqc.analysis import step_flops
 from seqc.cli._gemm import SIDE, gemm_rate
-from seqc.cli._output import Screen, amount, check_folder, duration
+from seqc.cli._output import Screen, amount, duration
 from seqc.cli._profile import profile_result, show_profile
 from seqc.cli._source import ModelFile, load_file
 from seqc.errors import ConfigError, DataError
@@ -20,6 +20,7 @@ from seqc.sequential import Sequential
 from seqc.training.data import as_array
 from seqc.training.sources import DEFAULT_BATCH_SIZE
 from seqc.training.timing import profile_steps, threads_used, time_steps, training_step
+from seqc.utils.files import check_target
 
 PICTURES = (".png", ".svg")
 
@@ -94,7 +95,7 @@ def _check_output(options: Options) -> None:
         raise ConfigError("-o draws a profile: give --profile with it.")
     if options.output.suffix.lower() not in PICTURES:
         raise ConfigError(f"A profile is drawn into a file that ends in .png or .svg; got {options.output}.")
-    check_folder(options.output)
+    check_target(options.output)
     from seqc.plots import require_matplotlib
 
     require_matplotlib()

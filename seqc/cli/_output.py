@@ -7,12 +7,9 @@ import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-
-from seqc.errors import ConfigError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
 
@@ -55,12 +52,6 @@ def screen(as_json: bool) -> Iterator[Screen]:
     shown = Screen(as_json)
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
         yield shown
-
-
-def check_folder(path: Path) -> None:
-    """Raises ConfigError if there is no folder to write the file into, before any work is done for it."""
-    if not path.absolute().parent.is_dir():
-        raise ConfigError(f"There is no folder {path.parent} to write {path.name} into.")
 
 
 def plain(value: Any) -> Any:

@@ -29,6 +29,7 @@ from seqc.ir import Array
 from seqc.sequential import Sequential
 from seqc.training.data import as_array
 from seqc.utils import set_random_seed
+from seqc.utils.files import check_target, make_folder
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,10 @@ def run(show: Screen, options: Options) -> bool:
     model = file.build()
     data = _load_data(file, options.limit)
     _rehearse(file, model, data)
-    options.output.mkdir(parents=True, exist_ok=True)
+    make_folder(options.output)
+    saved, exported = options.output / f"{file.name}.keras", options.output / f"{file.name}.onnx"
+    for path in (saved, exported):
+        check_target(path)
     model.summary(print_fn=show.line)
     show.line()
 
@@ -95,7 +99,6 @@ def run(show: Screen, options: Options) -> bool:
     show.line(f"\nTest on {len(data.x_test):,} samples:")
     _show_metrics(show, metrics, goals)
 
-    saved, exported = options.output / f"{file.name}.keras", options.output / f"{file.name}.onnx"
     model.save(saved)
     receipt = export_model(model, exported)
     show.line(f"\nSaved {saved} and exported:")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from seqc.cli._errors import Debug
-from seqc.cli._output import AsJson, check_folder, screen
+from seqc.cli._output import AsJson, screen
 
 
 def export(
@@ -46,8 +46,9 @@ def export(
     with screen(as_json) as show:
         from seqc.cli._source import load_source
         from seqc.export.model import export_model
+        from seqc.utils.files import check_target
 
-        check_folder(output)
+        check_target(output)
         model = load_source(source, weights)
         receipt = export_model(
             model,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqc.cli._errors import Debug
-from seqc.cli._output import AsJson, check_folder, duration, screen, shape_text
+from seqc.cli._output import AsJson, duration, screen, shape_text
 
 if TYPE_CHECKING:
     from seqc.ir import Array
@@ -47,9 +47,10 @@ def predict(
     """
     with screen(as_json) as show:
         from seqc.cli._runtime import load_runtime
+        from seqc.utils.files import check_target
 
         runtime = load_runtime("seqc predict")
-        check_folder(output)
+        check_target(output)
         samples = read_array(x)
         start = time.perf_counter()
         loaded = runtime.load(model, device=device.value, threads=threads)

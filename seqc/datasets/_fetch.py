@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from seqc.errors import DataError
+from seqc.utils.files import check_target, make_folder, write_file
 
 TIMEOUT_SECONDS = 30.0
 
@@ -24,8 +24,11 @@ def download(urls: Iterable[str], file: Path, limit: int, check: Callable[[bytes
         check: raises DataError for content that must not be used.
 
     Raises:
-        DataError: no url served content that `check` accepts; the message lists what each one did.
+        DataError: no url served content that `check` accepts; the message lists what each one did. PathError: nothing
+        can be written there, which is found out first.
     """
+    make_folder(file.parent)
+    check_target(file)
     refusals = []
     for url in urls:
         print(f"seqc: downloading {url}", file=sys.stderr)
@@ -35,7 +38,8 @@ def download(urls: Iterable[str], file: Path, limit: int, check: Callable[[bytes
         except DataError as error:
             refusals.append(f"{url}: {error}")
         else:
-            return _write(file, content)
+            write_file(file, content)
+            return
     reasons = "".join(f"\n  {refusal}" for refusal in refusals)
     raise DataError(f"{file.name} could not be downloaded. Put it into {file.parent} by hand. Tried:{reasons}")
 
@@ -52,13 +56,3 @@ def _get(url: str, limit: int) -> bytes:
     if len(content) > limit:
         raise DataError(f"more than {limit} bytes")
     return content
-
-
-def _write(file: Path, content: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, file)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from seqc.errors import ExportError
 from seqc.ir import Constant, Graph, Input, Type, Value, build, rewrite
 from seqc.passes import FOR_INFERENCE, accept_channels_first, give_channels_first, run_passes
-from seqc.utils.files import check_folder, write_file
+from seqc.utils.files import check_target, write_file
 
 if TYPE_CHECKING:
     import onnx
@@ -53,7 +53,7 @@ def export_graph(
         VerificationError: the file computes other numbers. MissingDependencyError: a package is needed.
     """
     start = time.perf_counter()
-    check_folder(path)
+    check_target(path)
     reference = rename(graph, input_names, output_names)
     if channels_first_input:
         reference = accept_channels_first(reference)

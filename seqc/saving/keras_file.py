@@ -14,13 +14,13 @@ from typing import Any
 from seqc._version import __version__
 from seqc.errors import ConfigError, NotBuiltError, SavingError, SeqcError
 from seqc.file_scope import one_file
-from seqc.saving.archive import ASSETS, CONFIG, METADATA, WEIGHTS, SavingFileNotFound, open_archive, pack
+from seqc.saving.archive import ASSETS, CONFIG, METADATA, WEIGHTS, open_archive, pack
 from seqc.saving.check import check_classes
 from seqc.saving.h5 import Store, open_store, pack_store
 from seqc.saving.state import model_arrays, model_assets, restore_layers, restore_optimizer, shared_layers
 from seqc.sequential import Sequential
 from seqc.serialization import custom_object_scope, deserialize, revive, serialize_object
-from seqc.utils.files import write_file
+from seqc.utils.files import check_target, write_file
 
 # The release of Keras whose files these are. Keras reads any 3.x; the number tells people what to expect inside.
 KERAS_VERSION = "3.15.1"
@@ -39,7 +39,8 @@ def save_model(model: Sequential, filepath: str | os.PathLike[str], overwrite: b
         options: `include_optimizer=False` leaves the optimizer's state out. `zipped` may only be True.
 
     Raises:
-        SavingError: the path, a layer's configuration or an existing file does not allow it.
+        SavingError: the path's ending, a layer's configuration or an existing file does not allow it.
+        MissingFolderError, PathError: no file can be written there, which is found out first.
     """
     with_optimizer = bool(options.pop("include_optimizer", True))
     zipped = options.pop("zipped", None)
@@ -58,10 +59,11 @@ def save_model(model: Sequential, filepath: str | os.PathLike[str], overwrite: b
             "model.build((None, ...)) or by calling it on data.",
             stacklevel=2,
         )
+    _check_target(path, overwrite)
     members = {METADATA: json.dumps(_metadata()).encode(), CONFIG: _config_json(model)}
     members[WEIGHTS] = pack_store(model_arrays(model, with_optimizer))
     members |= {ASSETS + name: content for name, content in sorted(model_assets(model).items())}
-    _write(path, pack(members), overwrite)
+    write_file(path, pack(members))
 
 
 def load_model(
@@ -104,6 +106,7 @@ def save_weights(model: Sequential, filepath: str | os.PathLike[str], overwrite:
 
     Raises:
         SavingError: the path does not end in `.weights.h5`. NotBuiltError: the model has no weights yet.
+        MissingFolderError, PathError: no file can be written there, which is found out first.
     """
     _require_sequential(model)
     if not str(filepath).endswith(".weights.h5"):
@@ -113,7 +116,8 @@ def save_weights(model: Sequential, filepath: str | os.PathLike[str], overwrite:
             "You are saving a model that has not yet been built. Try building the model first by calling it on some "
             "data or by using `build()`."
         )
-    _write(Path(filepath), pack_store(model_arrays(model)), overwrite)
+    _check_target(Path(filepath), overwrite)
+    write_file(filepath, pack_store(model_arrays(model)))
 
 
 def load_weights(model: Sequential, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
@@ -211,9 +215,7 @@ def _parse(content: bytes, path: str) -> dict[str, Any]:
     return config
 
 
-def _write(path: Path, content: bytes, overwrite: bool) -> None:
+def _check_target(path: Path, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise SavingError(f"File exists: filepath={path}. Pass overwrite=True to replace it.")
-    if not path.parent.is_dir():
-        raise SavingFileNotFound(f"The folder of filepath={path} does not exist. Make it first.")
-    write_file(path, content)
+    check_target(path)

@@ -1,38 +1,167 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and read only if they are files."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
+import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-from seqc.errors import MissingFolderError
+from seqc.errors import MissingFolderError, PathError, SeqcError
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISLNK, "a link that leads back to itself"),
+)
+_WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
-def check_folder(path: str | os.PathLike[str]) -> None:
-    """Raises MissingFolderError if the folder that a file is to lie in does not exist."""
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise MissingFolderError(f"Cannot write '{os.fspath(path)}': there is no folder '{folder}'. Make it first.")
+def check_target(path: str | os.PathLike[str]) -> Path:
+    """Finds out, before any work is done for it, whether a file can be written to a path.
 
-
-def write_file(path: str | os.PathLike[str], content: bytes) -> None:
-    """Writes a file under a temporary name beside its place and renames it, so that no reader ever sees half of it.
+    Returns:
+        Where it will lie: links are followed.
 
     Raises:
-        MissingFolderError: the folder does not exist. OSError: it cannot be written to. Nothing is left behind.
+        MissingFolderError: the folder does not exist. PathError: the path leads to something else than a regular file,
+        to a file marked read-only, or into a folder that takes no new files.
     """
-    target = Path(path)
-    check_folder(target)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+    target, mode = _resolve(path)
+    if not target.parent.is_dir():
+        raise MissingFolderError(
+            f"Cannot write '{os.fspath(path)}': there is no folder '{_shown_folder(path, target)}'. Make it first."
+        )
+    if mode is not None:
+        _require_regular(mode, path, "write")
+        # Asked of the mode, not of the system: that would let an administrator replace whatever is marked as kept.
+        if not mode & _WRITABLE or not os.access(target, os.W_OK):
+            raise PathError(
+                f"Cannot write '{os.fspath(path)}': the file is read-only (mode {stat.S_IMODE(mode):o}). Make it "
+                "writable, or choose another name."
+            )
+    try:
+        # Only trying tells: permissions, read-only disks and virtual file systems all have their own rules.
+        probe = _beside(target)
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        probe.unlink()
+    except OSError as error:
+        raise PathError(
+            f"Cannot write '{os.fspath(path)}': folder '{target.parent}' takes no new files ({error.strerror})."
+        ) from error
+    return target
+
+
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """Makes a folder, and those it lies in, if it is not there.
+
+    Raises:
+        PathError: something else has its name, or the system does not allow it.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise PathError(f"Cannot make folder '{folder}': {_reason(error)}.") from error
+    return folder
+
+
+@contextlib.contextmanager
+def replace_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Opens a new file beside a path's place, and puts it there once everything is written: nobody ever sees half.
+
+    What was there keeps its mode, and its owner where the system allows; a new file gets what the umask leaves. The
+    content is on the disk before the name is, so that a machine that fails keeps the old file or has the new one.
+
+    Raises:
+        MissingFolderError: the folder does not exist. PathError: see `check_target`; or the disk is full or fails.
+        Nothing is left behind then.
+    """
+    target = check_target(path)
+    temporary = _beside(target)
     try:
         with open(temporary, "xb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            before = target.stat()
+            if hasattr(os, "chown"):
+                with contextlib.suppress(OSError):
+                    os.chown(temporary, before.st_uid, before.st_gid)
+            os.chmod(temporary, stat.S_IMODE(before.st_mode))
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError) and not isinstance(error, SeqcError):
+            raise PathError(f"Cannot write '{os.fspath(path)}': {_reason(error)}.") from error
         raise
+
+
+def write_file(path: str | os.PathLike[str], content: bytes | memoryview) -> None:
+    """Writes a file that is whole or not there; see `replace_file`."""
+    with replace_file(path) as file:
+        file.write(content)
+
+
+def open_file(path: str | os.PathLike[str]) -> BinaryIO:
+    """Opens a regular file for reading. Pipes and devices are refused at once: they may never answer, or never end.
+
+    Raises:
+        FileNotFoundError: there is none. PathError: it is something else than a file, or may not be read.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        handle = os.open(path, flags)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENXIO:  # what opening a socket gives
+            _require_regular(os.stat(path).st_mode, path, "read")
+        raise PathError(f"Cannot read '{os.fspath(path)}': {_reason(error)}.") from error
+    try:
+        _require_regular(os.fstat(handle).st_mode, path, "read")
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def _resolve(path: str | os.PathLike[str]) -> tuple[Path, int | None]:
+    """Returns where a path leads and the mode of what is there, None for nothing."""
+    try:
+        target = Path(os.path.realpath(path))
+        return target, os.lstat(target).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return target, None
+    except (OSError, ValueError) as error:
+        raise PathError(f"Cannot write '{os.fspath(path)}': {_reason(error)}.") from error
+
+
+def _require_regular(mode: int, path: str | os.PathLike[str], verb: str) -> None:
+    if stat.S_ISREG(mode):
+        return
+    kind = next((name for test, name in _KINDS if test(mode)), "no regular file")
+    raise PathError(f"Cannot {verb} '{os.fspath(path)}': it is {kind}, not a file.")
+
+
+def _shown_folder(path: str | os.PathLike[str], target: Path) -> Path:
+    given = Path(path)
+    return target.parent if given.is_symlink() else given.parent
+
+
+def _beside(target: Path) -> Path:
+    """Returns a name that nothing has, in the same folder: only within one can a file be renamed in one step."""
+    return target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
