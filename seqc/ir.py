@@ -7,6 +7,7 @@ to it, and every pass builds new values instead of changing old ones.
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from seqc import dims
 from seqc.dims import Dim
-from seqc.errors import NoGradientError, NoLoweringError, TraceError
+from seqc.errors import DTypeError, NoGradientError, NoLoweringError, TraceError
 from seqc.operators import Operators
 
 if TYPE_CHECKING:
@@ -302,11 +303,32 @@ def as_value(x: Any, dtype: str | None = None) -> Value:
 
 
 def as_array(x: Any, dtype: str | None = None) -> Array:
-    """Returns `x` as an array; Python floats become float32 and ints int32 unless `dtype` says otherwise."""
-    array = np.asarray(x, dtype=dtype)
+    """Returns `x` as an array; Python floats become float32 and ints int32 unless `dtype` says otherwise.
+
+    Raises:
+        DTypeError: `x` is no number and no array of numbers. NumPy would make None a NaN, and text a number.
+    """
+    try:
+        array = np.asarray(x)
+    except ValueError as error:  # rows of different lengths
+        raise DTypeError(_not_numbers(f"{reprlib.repr(x)}, which is no array: {error}")) from None
+    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+        raise DTypeError(_not_numbers(_described(x, array)))
     if dtype is None and not hasattr(x, "dtype"):
-        array = array.astype({"float64": "float32", "int64": "int32"}.get(array.dtype.name, array.dtype.name))
-    return array
+        dtype = {"float64": "float32", "int64": "int32"}.get(array.dtype.name)
+    return array if dtype is None else array.astype(dtype, copy=False)
+
+
+def _described(x: Any, array: Array) -> str:
+    if x is None:
+        return "None. Where it is a size that is not known yet, use seqc.ops.shape(x)[axis] instead of x.shape[axis]"
+    kind = f"an array of dtype {array.dtype}" if isinstance(x, np.ndarray) else type(x).__name__
+    return f"{reprlib.repr(x)} ({kind})"
+
+
+def _not_numbers(got: str) -> str:
+    where = f"In layer '{_scope.get()}': " if _scope.get() else ""
+    return f"{where}An operand must be a number or an array of numbers; got {got}."
 
 
 def constant(array: Any, label: str = "") -> Value:

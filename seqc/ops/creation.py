@@ -9,7 +9,7 @@ import numpy as np
 
 from seqc.dims import Dim, is_known, known
 from seqc.errors import ShapeError
-from seqc.ir import Array, Value, as_value, constant
+from seqc.ir import Array, Value, as_array, as_value, constant
 from seqc.ops._common import dtype_name
 from seqc.ops.elementwise import cast
 
@@ -39,7 +39,7 @@ def full(shape: int | Sequence[int], fill_value: Any, dtype: Any = None) -> Valu
     if not is_known(sizes):
         listed = ", ".join(map(str, sizes))
         raise ShapeError(f"A tensor of shape ({listed}) cannot be made before its sizes are known. Use full_like(x).")
-    return constant(np.full(known(sizes), np.asarray(fill_value).astype(_float_unless(dtype))))
+    return constant(np.full(known(sizes), as_array(fill_value, _float_unless(dtype))))
 
 
 def zeros(shape: int | Sequence[int], dtype: Any = None) -> Value:

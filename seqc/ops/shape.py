@@ -14,7 +14,7 @@ from seqc import dims
 from seqc.batch import batch_axis
 from seqc.dims import Dim
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Array, Emitter, Op, Shape, Spread, Type, Value, apply, as_value
+from seqc.ir import Array, Emitter, Op, Shape, Spread, Type, Value, apply, as_array, as_value, constant
 from seqc.layout import Arrangement, Layout, Merged, arrange_elementwise, is_natural
 from seqc.ops._common import broadcast_shapes, check_axes, check_count, dtype_name, normalize_axes, normalize_axis
 
@@ -349,16 +349,17 @@ def split_leading(x: Value, like: Value) -> Value:
     return apply(ReshapeLike(2, 1), x, like)
 
 
-def broadcast_like(x: Value, like: Value) -> Value:
+def broadcast_like(x: Any, like: Any) -> Value:
     """Returns x broadcast to the shape of `like`."""
-    return x if x.type.shape == like.type.shape else apply(BroadcastLike(), x, like)
+    value, wide = as_value(x), as_value(like)
+    return value if value.type.shape == wide.type.shape else apply(BroadcastLike(), value, wide)
 
 
 def full_like(x: Any, fill_value: float, dtype: Any = None) -> Value:
     """Returns a tensor of the shape of x, filled with one number."""
     value = as_value(x)
     name = value.dtype if dtype is None else dtype_name(dtype)
-    return broadcast_like(as_value(np.asarray(fill_value).astype(name)), value)
+    return broadcast_like(constant(as_array(fill_value, name)), value)
 
 
 def zeros_like(x: Any, dtype: Any = None) -> Value:

@@ -1,0 +1,178 @@
+"""What is no number is no operand: None, text, objects and ragged lists are refused, and the layer is named."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seqc import Sequential, ir, layers, ops
+from seqc.errors import DTypeError
+from seqc.ir import scope
+
+BAD: Mapping[str, Any] = {
+    "None": None,
+    "text": "1.5",
+    "bytes": b"1.5",
+    "an object": object(),
+    "a dictionary": {"a": 1.0},
+    "a list with None": [1.0, None, 2.0],
+    "a list of text": ["1.5", "2"],
+    "a ragged list": [[1.0, 2.0], [3.0]],
+    "an array of objects": np.array([1.0, None, 2.0], dtype=object),
+    "an array of text": np.array(["1.5", "2"]),
+    "a complex number": 1j,
+    "a date": np.datetime64("2020-01-01"),
+}
+
+X, IDS, IMAGE = np.ones((2, 3), "float32"), np.ones((2, 3), "int32"), np.ones((1, 4, 4, 2), "float32")
+KERNEL, STEPS = np.ones((2, 2, 2, 2), "float32"), np.ones((2, 3, 4), "float32")
+POINTWISE = np.ones((1, 1, 4, 2), "float32")
+
+_ON_ONE = """
+abs absolute all amax amin any argmax argmin cast ceil celu cos cosh count_nonzero cumsum diff elu erf exp
+expm1 flip floor gelu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh isfinite isinf isnan leaky_relu log log10
+log1p log2 log_sigmoid log_softmax logical_not logsumexp max mean min negative norm normalize ones_like prod ravel
+reciprocal relu relu6 round rsqrt selu shape sigmoid sign silu sin sinh size soft_shrink softmax softplus softsign
+sparse_plus sparse_sigmoid sparsemax sqrt square squareplus squeeze std stop_gradient sum swish tan tanh tanh_shrink
+transpose tril triu unstack var zeros_like arctan convert_to_tensor convert_to_numpy
+"""
+_ON_TWO = """
+add divide divide_no_nan equal floor_divide greater greater_equal less less_equal logaddexp logical_and
+logical_or logical_xor maximum minimum mod multiply not_equal outer power subtract true_divide
+"""
+
+# Functions with the operands they are tried on and what follows those.
+Row = tuple[tuple[Any, ...], tuple[Any, ...]]
+ROWS: dict[str, Row] = {
+    **dict.fromkeys(_ON_ONE.split(), ((X,), ())),
+    **dict.fromkeys(_ON_TWO.split(), ((X, X), ())),
+    "cast": ((X,), ("float32",)),
+    **dict.fromkeys(("average", "concatenate", "einsum", "hstack", "stack", "vstack"), ((X, X), ())),
+    "average_pool": ((IMAGE,), (2,)),
+    "broadcast_like": ((X, X), ()),
+    "broadcast_to": ((X,), ((2, 3),)),
+    "clip": ((X, X, X), ()),
+    "conv": ((IMAGE, KERNEL), ()),
+    "conv_transpose": ((IMAGE, KERNEL), ()),
+    "depthwise_conv": ((IMAGE, KERNEL), ()),
+    "dot": ((X, X.T), ()),
+    "expand_dims": ((X,), (0,)),
+    "full": ((1.0,), ()),
+    "full_like": ((X, 1.0), ()),
+    "get_item": ((X,), (0,)),
+    "glu": ((np.ones((2, 4), "float32"),), ()),
+    "matmul": ((X, X.T), ()),
+    "max_pool": ((IMAGE,), (2,)),
+    "moments": ((X,), (0,)),
+    "moveaxis": ((X,), (0, 1)),
+    "one_hot": ((IDS,), (3,)),
+    "pad": ((X,), (1,)),
+    "repeat": ((X,), (2,)),
+    "reshape": ((X,), ((3, 2),)),
+    "roll": ((X,), (1,)),
+    "separable_conv": ((IMAGE, KERNEL, POINTWISE), ()),
+    "slice": ((X,), ((0, 0), (1, 1))),
+    "split": ((X,), (3, 1)),
+    "swapaxes": ((X,), (0, 1)),
+    "take": ((X, IDS), (0,)),
+    "tensordot": ((X, X), ()),
+    "threshold": ((X,), (0.0, 0.0)),
+    "tile": ((X,), ((1, 2),)),
+    "where": ((X, X, X), ()),
+    "gru": ((STEPS, np.ones((4, 6), "float32"), np.ones((2, 6), "float32"), np.ones((2, 6), "float32")), ()),
+    "lstm": ((STEPS, np.ones((4, 8), "float32"), np.ones((2, 8), "float32"), np.ones(8, "float32")), ()),
+    "simple_rnn": ((STEPS, np.ones((4, 2), "float32"), np.ones((2, 2), "float32"), np.ones(2, "float32")), ()),
+}
+# Functions whose operands do not come first one by one.
+FORMS: dict[str, Callable[..., Any]] = {
+    "average": lambda x, weights: ops.average(x, None, weights),
+    "concatenate": lambda *xs: ops.concatenate(list(xs)),
+    "einsum": lambda a, b: ops.einsum("ij,ij->i", a, b),
+    "full": lambda number: ops.full((2,), number),
+    "hstack": lambda *xs: ops.hstack(list(xs)),
+    "stack": lambda *xs: ops.stack(list(xs)),
+    "vstack": lambda *xs: ops.vstack(list(xs)),
+}
+# They take sizes and attributes, or tell what is a tensor; nothing in them is an operand.
+WITHOUT_OPERANDS = {"arange", "eye", "identity", "is_tensor", "linspace", "ones", "tri", "zeros"}
+# None means "no limit" and "no weights" there.
+OPTIONAL = {("clip", 1), ("clip", 2), ("average", 1)}
+
+
+def test_every_function_of_ops_is_tried() -> None:
+    assert not set(ops.__all__) - set(ROWS) - WITHOUT_OPERANDS
+
+
+def call(name: str, at: int, bad: Any, eager: bool) -> Any:
+    """Calls a function with something in the place of one operand, and the others as they should be."""
+    operands, rest = ROWS[name]
+    given = [
+        x if eager or np.ndim(x) == 0 else ir.input_value(f"x{i}", x.dtype.name, x.shape)
+        for i, x in enumerate(operands)
+    ]
+    return FORMS.get(name, getattr(ops, name))(*given[:at], bad, *given[at + 1 :], *rest)
+
+
+@pytest.mark.parametrize("name", sorted(ROWS))
+def test_what_is_no_number_is_refused_by_every_function(name: str) -> None:
+    for at, good in enumerate(ROWS[name][0]):
+        call(name, at, good, eager=True)
+        for kind, bad in BAD.items():
+            for eager in (True, False):
+                if kind == "None" and (name, at) in OPTIONAL:
+                    continue
+                with (
+                    pytest.raises(DTypeError, match="In layer 'q': An operand must be a number or an array"),
+                    scope("q"),
+                ):
+                    call(name, at, bad, eager)
+
+
+BINARY = (operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.pow,
+          operator.matmul, operator.lt, operator.le, operator.gt, operator.ge, operator.and_, operator.or_,
+          operator.xor)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize("eager", [True, False])
+def test_what_is_no_number_is_refused_by_every_operator(kind: str, eager: bool) -> None:
+    x = ops.convert_to_tensor(X) if eager else ir.input_value("x", "float32", (2, 3))
+    for apply in BINARY:
+        with pytest.raises(DTypeError, match="In layer 'q': An operand must be"), scope("q"):
+            apply(x, BAD[kind])
+        # Text and bytes format what stands on their right.
+        if (apply, kind) not in {(operator.mod, "text"), (operator.mod, "bytes")}:
+            with pytest.raises(DTypeError, match="In layer 'q': An operand must be"), scope("q"):
+                apply(BAD[kind], x)
+
+
+def custom(function: Callable[[Any], Any]) -> layers.Layer:
+    return type("Plain", (layers.Layer,), {"call": lambda self, x: function(x)})(name="plain")
+
+
+def test_a_size_that_is_not_known_is_refused_by_the_name_of_its_layer() -> None:
+    model = Sequential([layers.Input((None, 3)), layers.Dense(3, name="first")])
+    with pytest.raises(
+        DTypeError, match=r"'plain'.*got None\. Where it is a size .* use seqc\.ops\.shape\(x\)\[axis\]"
+    ):
+        model.add(custom(lambda x: ops.sum(x, axis=1) / x.shape[1]))
+
+
+def test_numbers_of_every_kind_are_operands() -> None:
+    x = ops.convert_to_tensor(X)
+    for good in (
+        1,
+        1.5,
+        True,
+        np.float64(2),
+        np.int8(2),
+        [1, 2, 3],
+        [[1.5], [2.5]],
+        np.ones((2, 1), bool),
+        float("nan"),
+    ):
+        assert (x + good).shape == (2, 3)
