@@ -82,6 +82,8 @@ class OrthogonalRegularizer(Regularizer):
         rows = normalize(rows, axis=1)
         cosines = ops.matmul(rows, ops.transpose(rows))
         count = rows.shape[0]
+        if count == 1:  # there is nothing that it could be orthogonal to
+            return as_value(0.0, value.dtype)
         if count is None:
             raise ShapeError(f"OrthogonalRegularizer needs a tensor of known size; got {value.type}.")
         others = (1 - np.eye(count)).astype(value.dtype)

@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from seqc.errors import ConfigError, EmptyModelError, NotBuiltError, ShapeError, TraceError
+from seqc.errors import ConfigError, EmptyModelError, NotBuiltError, ShapeError
 from seqc.ir import Array, Graph, Type, Value, input_value
 from seqc.layers import InputLayer
 from seqc.layers.base import KerasShape, Layer, symbolic_shape
 from seqc.serialization import known, revive, serialize_object
-from seqc.stack import check_layer, one_tensor
+from seqc.stack import LayerList, applied, check_layer
 from seqc.tracing import Trace, current_trace, tracing
 from seqc.training.data import match_rank
 from seqc.training.trainer import Trainer
@@ -32,7 +32,7 @@ class Sequential(Trainer, Layer):
     """
 
     _transparent = True
-    _untracked = Layer._untracked | {"_stack", "_input_layer"}
+    _untracked = Layer._untracked | {"_stack", "_input_layer", "_names", "_traced"}
     supports_masking = True
 
     def __init__(
@@ -43,8 +43,10 @@ class Sequential(Trainer, Layer):
         self._input_layer: InputLayer | None = None
         self._stack: list[Layer] = []
         self._children["layers"] = self._stack
-        self._input: Value | None = None
-        self._output: Value | None = None
+        self._names: dict[str, Layer] = {}
+        # The input and what each layer made of it, so that a layer put on top need not trace those below it again.
+        self._traced: list[Value] = []
+        self._trace = Trace()
         for layer in [layers] if isinstance(layers, Layer) else layers or ():
             self.add(layer, rebuild=False)
         self._build_if_possible()
@@ -54,8 +56,8 @@ class Sequential(Trainer, Layer):
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers, without the input."""
-        return self._stack[:]
+        """The layers, without the input; a copy, which says so when it is changed."""
+        return LayerList(self._stack)
 
     @layers.setter
     def layers(self, _: Any) -> None:
@@ -65,13 +67,14 @@ class Sequential(Trainer, Layer):
         )
 
     def add(self, layer: Any, rebuild: bool = True) -> None:
-        """Puts a layer on top. If it does not fit what is below it, the model stays as it was.
+        """Puts a layer on top. If it does not fit what is below it, the model stays as it was. A layer may stand in
+        several places; they share its weights.
 
         Raises:
             LayerError: it is not a layer, or takes more than one tensor. ConfigError: its name is taken, or there is an
             input already. ShapeError: it does not fit what is below it.
         """
-        before = self._stack[:], self._input_layer
+        height, before = len(self._stack), self._input_layer
         if isinstance(layer, InputLayer):
             self._add_input(layer)
         else:
@@ -86,8 +89,12 @@ class Sequential(Trainer, Layer):
             try:
                 self._build_if_possible()
             except Exception:
-                self._stack[:], self._input_layer = before
+                del self._stack[height:]
+                self._input_layer = before
                 raise
+        else:
+            self.built = False
+        self._names[layer.name] = layer
 
     def _add_input(self, layer: InputLayer) -> None:
         if self._input_layer is not None or self._stack:
@@ -99,7 +106,7 @@ class Sequential(Trainer, Layer):
         self._input_layer = layer
 
     def _check_name(self, layer: Layer) -> None:
-        if any(layer.name == other.name for other in self._stack):
+        if self._names.get(layer.name, layer) is not layer:
             raise ConfigError(
                 f"All layers added to a Sequential model should have unique names. Name '{layer.name}' is already the "
                 "name of a layer in this model. Update the `name` argument to pass a unique name."
@@ -110,8 +117,10 @@ class Sequential(Trainer, Layer):
         if not self._stack:
             raise EmptyModelError(f"Sequential model '{self.name}' has no layers to pop.")
         layer = self._stack.pop()
-        self._input = self._output = None
-        self.built = False
+        if layer not in self._stack:
+            del self._names[layer.name]
+        del self._traced[len(self._stack) + 1 :]
+        self.built = bool(self._stack and self._traced)
         self.forget_steps()
         if rebuild:
             self._build_if_possible()
@@ -139,9 +148,18 @@ class Sequential(Trainer, Layer):
     # -- building ----------------------------------------------------------------------------------------------------
 
     def _build_if_possible(self) -> None:
-        if self._input_layer is not None:
+        """Runs the symbolic input through the layers that it has not seen: weights are made and shapes checked."""
+        if self._input_layer is None:
+            return
+        if not self._traced:
             shape, dtype = self._input_layer.batch_shape, self._input_layer.dtype
-            self._trace_stack(input_value(self._input_layer.name, dtype, symbolic_shape(shape)))
+            x = input_value(self._input_layer.name, dtype, symbolic_shape(shape))
+            self._traced, self._trace, self._build_shape = [x], Trace(), x.shape
+            self._trace.inputs.append(x)
+        with tracing(self._trace):
+            for layer in self._stack[len(self._traced) - 1 :]:
+                self._traced.append(applied(layer, self._traced[-1]))
+        self.built = bool(self._stack)
 
     def build(self, input_shape: KerasShape | None = None) -> None:
         """Makes all weights for an input shape, the batch first: `model.build((None, 28, 28, 1))`.
@@ -168,13 +186,6 @@ class Sequential(Trainer, Layer):
         # The batch size of the first data says nothing about later ones.
         self.build((None, *input_shape[1:]))
 
-    def _trace_stack(self, x: Value) -> None:
-        """Runs the symbolic input through the stack: weights are made and shapes are checked on the way."""
-        with tracing(Trace()):
-            self._output = self.call(x)
-        self._input, self._build_shape = x, x.shape
-        self.built = bool(self._stack)
-
     def input_dtype(self) -> str:
         if self._input_layer is not None:
             return self._input_layer.dtype
@@ -188,11 +199,7 @@ class Sequential(Trainer, Layer):
         if (trace := current_trace()) is not None:
             trace.inputs.append(x)
         for layer in self._stack:
-            try:
-                result = layer(x, training=training, mask=mask)
-            except TraceError as error:
-                raise TraceError(layer._explain(error, x.type)) from error
-            x, mask = one_tensor(result, layer), None
+            x, mask = applied(layer, x, training, mask), None
         return x
 
     def compute_mask(self, inputs: Any, mask: Value | None = None) -> Value | None:
@@ -216,7 +223,7 @@ class Sequential(Trainer, Layer):
             )
 
     def _need_built(self, what: str) -> None:
-        if not self.built or self._output is None:
+        if not self.built:
             raise NotBuiltError(
                 f"Model '{self.name}' has no {what} yet because it has not been built: it does not know its input "
                 "shape. Put seqc.Input(shape=...) first, call model.build((None, ...)), or fit it on data."
@@ -228,15 +235,18 @@ class Sequential(Trainer, Layer):
 
     @property
     def output_shape(self) -> KerasShape:
-        return self._known("output_shape", self._output).shape  # type: ignore[no-any-return]
+        return self._known("output_shape", self._output()).shape  # type: ignore[no-any-return]
 
     @property
     def inputs(self) -> list[Value]:
-        return [self._known("inputs", self._input)]
+        return [self._known("inputs", self._traced[0] if self._traced else None)]
 
     @property
     def outputs(self) -> list[Value]:
-        return [self._known("outputs", self._output)]
+        return [self._known("outputs", self._output())]
+
+    def _output(self) -> Value | None:
+        return self._traced[-1] if self.built else None
 
     def _known(self, name: str, thing: Any) -> Any:
         if thing is None:

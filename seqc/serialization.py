@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -125,11 +126,12 @@ class Configurable:
         """Returns a new object from what `get_config` gave. Empty entries of options that the class lacks are left out:
         other versions of Keras write more of them.
         """
-        accepted = _accepted(cls)
+        accepted = _accepted(cls)  # type: ignore[arg-type]
         kept = {name: value for name, value in config.items() if value is not None or name in accepted}
         return cls(**{name: revive(value) for name, value in kept.items()})
 
 
+@lru_cache(1024)
 def _accepted(cls: type) -> set[str]:
     """Returns the names of the arguments of a constructor and those it may pass on."""
     found: set[str] = set()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
-from seqc.errors import LayerError
+from seqc.errors import LayerError, TraceError
 from seqc.ir import Value
 from seqc.layers.base import Layer
+from seqc.utils.display import note
 
 
 def check_layer(layer: Any) -> None:
@@ -33,6 +36,19 @@ def check_layer(layer: Any) -> None:
         )
 
 
+def applied(layer: Layer, x: Value, training: bool = False, mask: Value | None = None) -> Value:
+    """Returns what a layer of a stack makes of a value; errors name the layer.
+
+    Raises:
+        LayerError: it is not one tensor.
+    """
+    try:
+        result = layer(x, training=training, mask=mask)
+    except TraceError as error:
+        raise TraceError(layer._explain(error, x.type)) from error
+    return one_tensor(result, layer)
+
+
 def one_tensor(result: Any, layer: Layer) -> Value:
     """Returns what a layer of a model returned.
 
@@ -50,3 +66,30 @@ def one_tensor(result: Any, layer: Layer) -> Value:
         f"Layer '{layer.name}' ({layer.described()}) returned {type(result).__name__}; a layer of a Sequential model "
         f"returns one tensor. {hint}"
     )
+
+
+class LayerList(list[Layer]):
+    """A copy of the list of a model's layers. Whoever changes it is told that the model stays as it is."""
+
+    def __reduce__(self) -> Any:
+        return list, (list(self),)
+
+
+def _told(name: str) -> Callable[..., Any]:
+    """Returns a method of lists that says what it does not do."""
+    method = getattr(list, name)
+
+    @wraps(method)
+    def changed(self: LayerList, *arguments: Any, **named: Any) -> Any:
+        note(
+            f"`model.layers` is a copy: {name}() on it changes no model. Use model.add(layer) and model.pop(), or "
+            "list(model.layers) where a list of your own is meant.",
+            warn=True,
+        )
+        return method(self, *arguments, **named)
+
+    return changed
+
+
+for _name in ("append", "clear", "extend", "insert", "pop", "remove", "__delitem__", "__iadd__", "__setitem__"):
+    setattr(LayerList, _name, _told(_name))

@@ -175,6 +175,7 @@ class Trace:
         self.step = input_value("step", "int64", ())
         self._streams = 0
         self._labels: dict[Variable, str] = {}
+        self._taken: set[str] = set()
 
     def read(self, variable: Variable) -> Value:
         if variable in self.updates:
@@ -186,10 +187,11 @@ class Trace:
     def label(self, variable: Variable) -> str:
         """Returns a name for a variable that no other has in this graph: nested models may repeat names of layers."""
         if variable not in self._labels:
-            taken, path, count = set(self._labels.values()), variable.path, 0
-            while (unique := f"{path}_{count}" if count else path) in taken:
+            path, count = variable.path, 0
+            while (unique := f"{path}_{count}" if count else path) in self._taken:
                 count += 1
             self._labels[variable] = unique
+            self._taken.add(unique)
         return self._labels[variable]
 
     def random_uniform(self, like: Value, seed: Value | None = None) -> Value:

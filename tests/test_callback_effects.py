@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -144,11 +145,47 @@ def test_a_checkpoint_names_the_metrics_it_knows(tmp_path: Path) -> None:
         model().fit(X, Y, verbose=0, callbacks=keep)
 
 
-def test_a_best_model_of_a_metric_that_is_missing_is_saved_with_a_warning(tmp_path: Path) -> None:
-    keep = callbacks.ModelCheckpoint(tmp_path / "m.keras", save_best_only=True)
-    with pytest.warns(UserWarning, match="Can save best model only with val_loss available"):
-        model().fit(X, Y, verbose=0, callbacks=keep)
-    assert (tmp_path / "m.keras").exists()
+def test_a_checkpoint_of_a_metric_that_is_not_there_is_refused_before_training(tmp_path: Path) -> None:
+    trained = model()
+    before = trained.get_weights()
+    keep = callbacks.ModelCheckpoint(tmp_path / "m.keras", monitor="val_acc", mode="max", save_best_only=True)
+    with pytest.raises(
+        ConfigError, match="watches monitor='val_acc', .* no such metric in this run: there are loss, val_"
+    ):
+        trained.fit(X, Y, verbose=0, validation_data=(X, Y), callbacks=keep)
+    in_batches = callbacks.ModelCheckpoint(tmp_path / "m.keras", save_best_only=True, save_freq=2)
+    with pytest.raises(ConfigError, match="'val_loss', .* no such metric in the middle of an epoch: there is loss"):
+        trained.fit(X, Y, verbose=0, validation_data=(X, Y), callbacks=in_batches)
+    with pytest.raises(ConfigError, match="no 'acc'; known: epoch, loss\\."):
+        trained.fit(X, Y, verbose=0, callbacks=callbacks.ModelCheckpoint(tmp_path / "{epoch}-{acc:.1f}.keras"))
+    assert all(np.array_equal(a, b) for a, b in zip(before, trained.get_weights(), strict=True))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_best_model_is_not_overwritten_in_epochs_without_its_metric(tmp_path: Path) -> None:
+    path, trained = tmp_path / "m.keras", model(keras.optimizers.SGD(1.0))
+    kept: list[float] = []
+
+    class Watch(callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            if path.exists():
+                kept.append(float(keras.models.load_model(path).get_weights()[0][0, 0]))
+
+    keep = callbacks.ModelCheckpoint(path, save_best_only=True)
+    data = {"validation_data": (X, Y), "validation_freq": [2, 4]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        values = [keep, Fake(val_loss=[9.0, 1.0, 1.0, 2.0]), Watch()]
+        trained.fit(X, Y, epochs=4, verbose=0, callbacks=values, **data)
+    assert len(kept) == 3
+    assert kept[0] == kept[1]
+
+
+def test_a_checkpoint_in_an_epoch_whose_metric_is_missing_saves_nothing(tmp_path: Path) -> None:
+    keep = callbacks.ModelCheckpoint(tmp_path / "m.keras", monitor="m", mode="min", save_best_only=True)
+    with pytest.warns(UserWarning, match="conditioned on metric `m` which is not available"):
+        model().fit(X, Y, verbose=0, callbacks=[Fake(other=[1.0]), keep])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_log_holds_one_line_per_epoch_and_goes_on(tmp_path: Path) -> None:
@@ -171,6 +208,11 @@ def test_a_log_has_columns_for_a_validation_that_comes_later(tmp_path: Path) -> 
     assert head == "epoch;loss;val_loss"
     assert first.endswith(";NA")
     assert float(second.split(";")[2]) > 0
+
+
+def test_a_log_without_validation_has_no_columns_for_one(tmp_path: Path) -> None:
+    model(metrics=["mae"]).fit(X, Y, epochs=2, verbose=0, callbacks=callbacks.CSVLogger(tmp_path / "log.csv"))
+    assert (tmp_path / "log.csv").read_text().splitlines()[0] == "epoch,loss,mae"
 
 
 class Interrupt(callbacks.Callback):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 import seqc as keras
 from callback_runs import Fake, X, Y, model
 from seqc import callbacks
+from seqc.callbacks.monitor import higher_is_better
 from seqc.errors import ConfigError, NonFiniteError
+from seqc.losses.named import FUNCTIONS
 
 
 class Spy(callbacks.Callback):
@@ -251,12 +254,61 @@ def test_an_own_metric_may_say_which_way_is_better() -> None:
     "watch", [callbacks.EarlyStopping, callbacks.ReduceLROnPlateau], ids=lambda kind: str(kind.__name__)
 )
 def test_watching_what_there_is_not_says_what_there_is(watch: Any) -> None:
-    with pytest.raises(ConfigError, match="monitor=val_los, .* Pass `mode='max'` .* metrics are: loss, mae"):
-        model(metrics=["mae"]).fit(X, Y, verbose=0, callbacks=watch(monitor="val_los"))
-    with pytest.warns(
-        UserWarning, match="conditioned on metric `val_loss` which is not available. Available .*: .*loss"
-    ):
+    for mode in ("auto", "min"):
+        with pytest.raises(ConfigError, match="watches monitor='val_los', .* no such metric .* there are loss, mae"):
+            model(metrics=["mae"]).fit(X, Y, verbose=0, callbacks=watch(monitor="val_los", mode=mode))
+    with pytest.raises(ConfigError, match="'val_loss', .* there is loss. Give fit\\(\\) validation_data"):
         model().fit(X, Y, verbose=0, callbacks=watch())
+
+
+def test_a_metric_that_a_callback_before_logs_may_be_watched() -> None:
+    stop = callbacks.EarlyStopping("m", mode="min")
+    model().fit(X, Y, epochs=2, verbose=0, callbacks=[Fake(m=[2.0, 1.0]), stop])
+    with pytest.raises(ConfigError, match="A callback of your own that adds it to the logs must come before"):
+        model().fit(X, Y, epochs=2, verbose=0, callbacks=[stop, Fake(m=[2.0, 1.0])])
+    rate = callbacks.LearningRateScheduler(lambda epoch: 0.1)
+    model().fit(X, Y, verbose=0, callbacks=[rate, callbacks.EarlyStopping("learning_rate", mode="min")])
+
+
+def test_a_metric_that_does_not_say_which_way_is_better_is_refused_before_training() -> None:
+    trained = model(metrics=[keras.metrics.TruePositives()])
+    before = trained.get_weights()
+    with pytest.raises(ConfigError, match="monitor=true_positives, .* Pass `mode='max'`"):
+        trained.fit(X, Y, verbose=0, callbacks=callbacks.EarlyStopping("true_positives"))
+    assert all(np.array_equal(a, b) for a, b in zip(before, trained.get_weights(), strict=True))
+
+
+def test_a_metric_of_several_numbers_cannot_be_watched() -> None:
+    trained = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    trained.compile("sgd", "mse", metrics=[keras.metrics.F1Score(name="f1")])
+    with pytest.raises(ConfigError, match="watches monitor='f1', which is 2 numbers and not one. Give .* an average"):
+        trained.fit(X, X, verbose=0, callbacks=callbacks.EarlyStopping("f1"))
+
+
+@pytest.mark.parametrize("prefix", ["", "val_"])
+def test_of_every_loss_and_error_less_is_better_and_of_every_score_more(prefix: str) -> None:
+    unsure = {"Mean", "MeanMetricWrapper", "Metric", "Sum", "TrueNegatives", "TruePositives"}
+    unsure |= {"FalseNegatives", "FalsePositives"}
+    scores = "AUC Accuracy Concordance CosineSimilarity F1Score FBeta IoU Pearson Precision R2Score Recall S.*yAtS.*y"
+    arguments = {"IoU": (2, [0]), "MeanIoU": (2,), "OneHotIoU": (2, [0]), "OneHotMeanIoU": (2,)}
+    for name in keras.metrics.__all__:
+        if name[0].isupper() and name not in unsure:
+            needs_rate = re.search("At", name) is not None
+            metric = getattr(keras.metrics, name)(*arguments.get(name, (0.5,) if needs_rate else ()))
+            expected = any(re.search(score, name) for score in scores.split())
+            assert higher_is_better(prefix + metric.name, [metric]) is expected, name
+    for name, function in FUNCTIONS.items():
+        wrapped = keras.metrics.resolve(function, (None, 2), (None, 2))
+        assert higher_is_better(prefix + wrapped.name, [wrapped]) is False, name
+    for name in ("mse", "MSE", "mae", "mape", "msle", "bce", "loss", "crossentropy", "ce"):
+        listed = [] if name == "loss" else [keras.metrics.resolve(name, (None, 2), (None, 2))]
+        assert higher_is_better(prefix + name, listed) is False, name
+    for name in ("acc", "accuracy", "binary_accuracy", "top_k_categorical_accuracy", "cosine_similarity"):
+        assert higher_is_better(prefix + name, [keras.metrics.resolve(name, (None, 2), (None, 2))]) is True, name
+    for name in keras.metrics.__all__:
+        if name.endswith("accuracy"):
+            wrapped = keras.metrics.resolve(getattr(keras.metrics, name), (None, 2), (None, 2))
+            assert higher_is_better(prefix + wrapped.name, [wrapped]) is True, name
 
 
 def test_an_unknown_mode_falls_back_to_auto() -> None:

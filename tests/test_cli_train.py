@@ -98,6 +98,14 @@ def test_a_missed_target_ends_with_1_and_says_by_how_much(folder: Path) -> None:
     assert (folder / "out/tiny/tiny.onnx").is_file()
 
 
+def test_a_target_of_any_error_is_a_bound_from_above(folder: Path) -> None:
+    text = REGRESSION.replace('{"mae": 0.5}', '{"mape": 0.0, "logcosh": 9.0}')
+    path = write(folder, text.replace('metrics=["mae"]', 'metrics=["mape", keras.metrics.LogCoshError()]'))
+    said = seqc("train", path, "--no-plots", code=1).stdout
+    assert "target at most 9.0000: reached" in said
+    assert "FAILED: mape is " in said
+
+
 def test_a_trial_on_few_samples_does_not_enforce_the_target(folder: Path) -> None:
     path = write(folder, CLASSIFIER.replace("0.9}", "1.1}"))
     text = seqc("train", path, "--epochs", 1, "--limit", 20, "--no-plots").stdout

@@ -167,3 +167,8 @@ def test_lower_case_names_are_the_classes() -> None:
     assert regularizers.l1_l2 is regularizers.L1L2
     assert constraints.max_norm is constraints.MaxNorm
     assert initializers.get(None) is regularizers.get(None) is constraints.get(None) is None
+
+
+@pytest.mark.parametrize(("mode", "shape"), [("rows", (1, 3)), ("columns", (3, 1))])
+def test_one_vector_alone_is_orthogonal_to_all_others(mode: str, shape: tuple[int, ...]) -> None:
+    assert float(regularizers.OrthogonalRegularizer(0.5, mode)(np.ones(shape, "float32"))) == 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 import seqc as keras
 from seqc import layers
-from seqc.errors import ConfigError
+from seqc.errors import ConfigError, ShapeError
 
 
 def dense_pair() -> keras.Sequential:
@@ -171,10 +172,114 @@ def test_a_layer_that_is_not_there_is_an_error(arguments: dict[str, Any], text: 
 
 def test_the_list_of_layers_is_a_copy_and_cannot_be_set() -> None:
     model = dense_pair()
-    model.layers.clear()
+    with pytest.warns(UserWarning, match="a copy: clear\\(\\) on it changes no model. Use .*model.pop\\(\\)"):
+        model.layers.clear()
+    assert len(model.layers) == 2
+    with pytest.warns(UserWarning, match="a copy: pop\\(\\) on it"):
+        assert model.layers.pop() is model.layers[-1]
+    mine = list(model.layers)
+    assert type(model.layers[:1]) is list
+    mine.pop()
     assert len(model.layers) == 2
     with pytest.raises(AttributeError, match="Use `add\\(\\)` and `pop\\(\\)`"):
         model.layers = []
+
+
+def test_a_layer_in_two_places_shares_its_weights_as_in_keras(tmp_path: Path) -> None:
+    shared = layers.Dense(4, activation="tanh")
+    model = keras.Sequential([keras.Input((4,)), shared, layers.ReLU(), shared, layers.Dense(1)])
+    assert len(model.layers) == 4
+    assert shapes(model) == [(4, 4), (4,), (4, 1), (1,)]
+    x = np.linspace(-1, 1, 12, dtype="float32").reshape(3, 4)
+    kernel, bias, top, zero = model.get_weights()
+    hidden = np.tanh(np.maximum(np.tanh(x @ kernel + bias), 0) @ kernel + bias)
+    np.testing.assert_allclose(model.predict(x, verbose=0), hidden @ top + zero, rtol=1e-5)
+    model.compile("sgd", "mse")
+    model.fit(x, x[:, :1], verbose=0)
+    model.save(tmp_path / "shared.keras")
+    again = keras.models.load_model(tmp_path / "shared.keras")
+    assert again.layers[0] is again.layers[2]
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+    clone = keras.models.clone_model(model)
+    assert clone.layers[0] is clone.layers[2]
+    assert model.pop() is not shared
+    assert model.pop() is shared
+    with pytest.raises(ConfigError, match=f"Name '{shared.name}' is already"):
+        model.add(layers.Dense(4, name=shared.name))
+
+
+def test_adding_a_layer_does_not_trace_those_below_again() -> None:
+    calls: list[str] = []
+
+    class Counted(layers.Layer):
+        def call(self, x: Any) -> Any:
+            calls.append(self.name)
+            return x + 1.0
+
+    model = keras.Sequential([keras.Input((4,))])
+    for number in range(5):
+        model.add(Counted(name=str(number)))
+    model.pop()
+    model.add(Counted(name="last"))
+    assert calls == ["0", "1", "2", "3", "4", "last"]
+    np.testing.assert_array_equal(model.predict(np.zeros((1, 4)), verbose=0), np.full((1, 4), 5.0))
+
+
+def test_a_layer_that_does_not_fit_leaves_a_model_to_which_others_can_be_added() -> None:
+    model = dense_pair()
+    with pytest.raises(ShapeError):
+        model.add(layers.Conv2D(1, 3))
+    model.add(layers.Dense(7))
+    assert model.output_shape == (None, 7)
+    assert [type(layer).__name__ for layer in model.layers] == ["Dense", "Dense", "Dense"]
+
+
+def test_masks_reach_layers_that_are_added_one_by_one() -> None:
+    listed = [keras.Input((4,), dtype="int32"), layers.Embedding(5, 3, mask_zero=True), layers.LSTM(2)]
+    whole, grown = keras.Sequential(listed), keras.Sequential()
+    for layer in listed:
+        grown.add(type(layer).from_config(layer.get_config()))
+    grown.set_weights(whole.get_weights())
+    x = np.array([[1, 2, 0, 0], [3, 0, 0, 0]])
+    np.testing.assert_array_equal(whole.predict(x, verbose=0), grown.predict(x, verbose=0))
+
+
+def test_a_clone_is_compiled_alike_with_an_optimizer_and_metrics_of_its_own() -> None:
+    model = dense_pair()
+    metric = keras.metrics.MeanAbsoluteError(name="distance")
+    model.compile(keras.optimizers.Adam(0.25), lambda a, b: keras.ops.mean((a - b) ** 2, -1), metrics=[metric, "mse"])
+    x = np.ones((4, 4), "float32")
+    model.fit(x, np.zeros(model.predict(x, verbose=0).shape), verbose=0)
+    clone = keras.models.clone_model(model)
+    assert clone.compiled
+    assert clone.optimizer is not model.optimizer
+    assert float(clone.optimizer.learning_rate) == 0.25
+    assert int(clone.optimizer.iterations) == 0
+    before = float(metric.result())
+    clone.evaluate(x, np.ones(model.predict(x, verbose=0).shape), verbose=0)
+    assert clone.metrics_names == ["loss", "distance", "mse"]
+    assert float(metric.result()) == before
+    assert not keras.models.clone_model(dense_pair()).compiled
+
+
+def test_a_clone_takes_another_input_and_a_function_that_makes_its_layers() -> None:
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3), keras.Sequential([layers.Dense(2)])])
+
+    def twice(layer: Any) -> Any:
+        return layers.Dense(2 * layer.units) if isinstance(layer, layers.Dense) else layer
+
+    clone = keras.models.clone_model(model, keras.Input((7,)), twice, recursive=True)
+    assert clone.input_shape == (None, 7)
+    assert shapes(clone) == [(7, 6), (6,), (6, 4), (4,)]
+    whole = keras.models.clone_model(keras.Sequential([model]), clone_function=lambda layer: layer)
+    assert whole.layers[0] is model
+    for options, text in [
+        ({"input_tensors": np.ones(3)}, "input_tensors must be one seqc.Input"),
+        ({"clone_function": 3}, "clone_function must be a function"),
+        ({"call_function": twice}, "takes no call_function"),
+    ]:
+        with pytest.raises(ConfigError, match=text):
+            keras.models.clone_model(model, **options)
 
 
 def test_automatic_names_count_on_and_clear_session_starts_again() -> None:

@@ -55,9 +55,6 @@ def test_what_is_no_layer_of_one_tensor_is_refused(layer: Any, text: str) -> Non
 def test_a_name_is_given_once() -> None:
     with pytest.raises(ConfigError, match="should have unique names. Name 'same' is already the name of a layer"):
         keras.Sequential([layers.Dense(1, name="same"), layers.Dense(1, name="same")])
-    layer = layers.Dense(4)
-    with pytest.raises(ConfigError, match="unique names"):
-        keras.Sequential([layer, layer])
 
 
 def test_an_input_comes_first_and_once() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from seqc.errors import ConfigError
@@ -19,6 +19,8 @@ class Callback:
 
     params: dict[str, Any] | None = None
     _model: Any = None
+    # Names that it adds to the logs of an epoch.
+    _logs_added: tuple[str, ...] = ()
 
     @property
     def model(self) -> Any:
@@ -29,6 +31,15 @@ class Callback:
 
     def set_model(self, model: Any) -> None:
         self._model = model
+
+    def _expect(self, logged: Sequence[str], in_batches: Sequence[str], complete: bool) -> None:
+        """Hears, before a run begins, what its logs will hold.
+
+        Args:
+            logged: names at the end of epochs.
+            in_batches: names at the end of batches.
+            complete: whether that is all, as far as the callbacks before this one go.
+        """
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Called before an epoch; `epoch` counts from 0."""
@@ -134,6 +145,23 @@ class CallbackList(Callback):
         for callback in self.callbacks:
             callback.set_model(model)
 
+    def expect(self, metrics: Sequence[str], validates: bool, complete: bool = True) -> None:
+        """Tells the callbacks what the logs of the run will hold.
+
+        Args:
+            metrics: names of the model's metrics.
+            validates: whether any epoch ends with a validation.
+            complete: whether the model logs nothing else.
+
+        Raises:
+            ConfigError: a callback watches a metric that nobody will log.
+        """
+        logged = [*metrics, *(f"val_{name}" for name in metrics if validates)]
+        for callback in self.callbacks:
+            complete = complete and not _may_log(callback)
+            callback._expect(logged, metrics, complete)
+            logged += callback._logs_added
+
     def watches(self, moment: str) -> bool:
         """Tells whether a callback does anything at a moment, such as "train_batch_end"."""
         return bool(self._listening(f"on_{moment}"))
@@ -222,6 +250,12 @@ def _flat(callbacks: Any) -> Iterable[Callback]:
             f"callbacks must be instances of seqc.callbacks.Callback; got {callbacks!r} of type "
             f"{type(callbacks).__name__}.{hint}"
         )
+
+
+def _may_log(callback: Callback) -> bool:
+    """Tells whether code that is not seqc's sees the logs, and so may add to them."""
+    given = isinstance(callback, LambdaCallback) or not type(callback).__module__.startswith("seqc.")
+    return given and any(_overrides(callback, hook) for hook in ("on_epoch_end", "on_train_batch_end", "on_batch_end"))
 
 
 def _overrides(callback: Callback, hook: str) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from string import Formatter
 from typing import IO, Any
 
 import numpy as np
@@ -97,6 +99,25 @@ class ModelCheckpoint(MonitorCallback):
         folder = make_folder(fixed[0])
         check_target(path if "{" not in self.filepath else folder / f"model{self._ending}")
 
+    def _expect(self, logged: Sequence[str], in_batches: Sequence[str], complete: bool) -> None:
+        super()._expect(logged, in_batches, complete)
+        names = ["epoch", *(("batch", *in_batches) if self._looks_at_batches() else logged)]
+        for _, field, _, _ in Formatter().parse(self.filepath):
+            if complete and field and field not in names:
+                raise self._unknown(field, names)
+
+    def _unknown(self, field: str, names: Iterable[str]) -> ConfigError:
+        return ConfigError(
+            f"Failed to format this callback filepath: \"{self.filepath}\". There is no '{field}'; known: "
+            f"{', '.join(names)}."
+        )
+
+    def _watches(self) -> bool:
+        return self.save_best_only
+
+    def _looks_at_batches(self) -> bool:
+        return bool(self.save_freq != "epoch")
+
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
 
@@ -112,10 +133,7 @@ class ModelCheckpoint(MonitorCallback):
         try:
             path = self.filepath.format(epoch=epoch + 1, **logs)
         except KeyError as error:
-            raise ConfigError(
-                f'Failed to format this callback filepath: "{self.filepath}". There is no {error}; known: epoch, '
-                f"{', '.join(logs)}."
-            ) from None
+            raise self._unknown(error.args[0], ["epoch", *logs]) from None
         if not self._wanted(epoch, logs, path):
             return
         make_folder(Path(path).parent)
@@ -127,10 +145,9 @@ class ModelCheckpoint(MonitorCallback):
         """Tells whether to save now, and says so."""
         said, saves = f"saving model to {path}", True
         if self.save_best_only:
-            value = logs.get(self.monitor)
-            if value is None or np.ndim(value):
-                note(f"Can save best model only with {self.monitor} available as a single number.", warn=True)
-                return True
+            value = self.value_in(logs)
+            if value is None:  # whether this is the best nobody knows
+                return False
             best = "None" if self.best is None else f"{self.best:.5f}"
             saves = self.improves(value, self.best)
             said = f"{self.monitor} did not improve from {best}"
@@ -156,6 +173,10 @@ class CSVLogger(Callback):
         self.filename, self.sep, self.append = os.fspath(filename), separator, append
         self.keys: list[str] = []
         self._file: IO[str] | None = None
+        self._validates = True
+
+    def _expect(self, logged: Sequence[str], in_batches: Sequence[str], complete: bool) -> None:
+        self._validates = any(name.startswith("val_") for name in logged)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         check_target(self.filename)
@@ -170,7 +191,7 @@ class CSVLogger(Callback):
         writer = csv.writer(self._file, delimiter=self.sep)
         if not self.keys:
             self.keys = sorted(found)
-            if not any(key.startswith("val_") for key in self.keys):
+            if self._validates and not any(key.startswith("val_") for key in self.keys):
                 # Validation may come in later epochs only, and a table cannot get new columns then.
                 self.keys += [f"val_{key}" for key in self.keys]
             if self._file.tell() == 0:

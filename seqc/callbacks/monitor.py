@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from seqc import losses, metrics
 from seqc.callbacks.base import Callback, Logs
 from seqc.errors import ConfigError
+from seqc.losses.named import FUNCTIONS
 from seqc.utils.display import note
 
 # Which way the metrics of `seqc.metrics` get better, by class.
@@ -28,6 +30,16 @@ _LOWER = frozenset(
     """.split()  # noqa: SIM905
 )
 
+_HIGHER_FUNCTIONS = (
+    metrics.binary_accuracy,
+    metrics.categorical_accuracy,
+    metrics.concordance_correlation,
+    metrics.pearson_correlation,
+    metrics.sparse_categorical_accuracy,
+    metrics.sparse_top_k_categorical_accuracy,
+    metrics.top_k_categorical_accuracy,
+)
+
 
 class MonitorCallback(Callback):
     """Tells whether a metric got better.
@@ -45,6 +57,52 @@ class MonitorCallback(Callback):
             mode = "auto"
         self.monitor, self.mode, self.best, self.min_delta = monitor, mode, best, abs(min_delta)
 
+    def _expect(self, logged: Sequence[str], in_batches: Sequence[str], complete: bool) -> None:
+        names = in_batches if self._looks_at_batches() else logged
+        if not self._watches() or (self.monitor not in names and not complete):
+            return
+        if self.monitor in names:
+            self._higher_is_better()
+            return
+        when = "in the middle of an epoch" if self.monitor in logged else "in this run"
+        missing = self.monitor.startswith("val_") and self.monitor[4:] in logged
+        hint = " Give fit() validation_data or validation_split." if missing and self.monitor not in logged else ""
+        raise ConfigError(
+            f"{type(self).__name__} watches monitor='{self.monitor}', and there is no such metric {when}: there "
+            f"{'are' if len(names) > 1 else 'is'} {', '.join(names)}.{hint} A callback of your own that adds it to the "
+            "logs must come before."
+        )
+
+    def _watches(self) -> bool:
+        """Tells whether the metric matters."""
+        return True
+
+    def _looks_at_batches(self) -> bool:
+        """Tells whether the metric is looked at within epochs too."""
+        return False
+
+    def value_in(self, logs: Logs) -> float | None:
+        """Returns the value of the metric; None, with a warning unless it will come, where the logs do not hold it.
+
+        Raises:
+            ConfigError: it is several numbers.
+        """
+        value = logs.get(self.monitor)
+        if value is None:
+            if not self.monitor.startswith("val_") or self.monitor[4:] not in logs:
+                note(
+                    f"{type(self).__name__} is conditioned on metric `{self.monitor}` which is not available. "
+                    f"Available metrics are: {','.join(logs)}",
+                    warn=True,
+                )
+            return None
+        if np.ndim(value):
+            raise ConfigError(
+                f"{type(self).__name__} watches monitor='{self.monitor}', which is {np.size(value)} numbers and not "
+                "one. Give that metric an average, or watch another one."
+            )
+        return float(value)
+
     def improves(self, value: float, reference: float | None) -> bool:
         """Tells whether a value is better than a reference by more than `min_delta`; anything is better than None.
 
@@ -59,12 +117,9 @@ class MonitorCallback(Callback):
     def _higher_is_better(self) -> bool:
         if self.mode != "auto":
             return self.mode == "max"
-        name = self.monitor.removeprefix("val_")
-        if name == "loss":
-            return False
-        for metric in self.model.metrics:
-            if metric.name == name and (higher := _direction(metric)) is not None:
-                return higher
+        higher = higher_is_better(self.monitor, self.model.metrics)
+        if higher is not None:
+            return higher
         raise ConfigError(
             f"{type(self).__name__} callback received monitor={self.monitor}, and it is not known whether that metric "
             "should be maximized or minimized. Pass `mode='max'` in order to monitor based on the highest metric "
@@ -73,17 +128,30 @@ class MonitorCallback(Callback):
         )
 
 
+def higher_is_better(name: str, listed: Iterable[Any]) -> bool | None:
+    """Returns whether more of a metric is better; None if nobody knows.
+
+    Args:
+        name: as in the logs, "val_" in front or not.
+        listed: the model's metrics.
+    """
+    name = name.removeprefix("val_")
+    if name == "loss":
+        return False
+    return next((_direction(metric) for metric in listed if metric.name == name), None)
+
+
 def _direction(metric: Any) -> bool | None:
-    """Returns whether higher values of a metric are better, None if nobody knows."""
     said = getattr(metric, "_direction", None)
     if said is not None:
         return bool(said == "up")
     name = type(metric).__name__
     if name in _HIGHER or name in _LOWER:
         return name in _HIGHER
-    function = getattr(metric, "fn", None)
-    wraps_loss = isinstance(metric, metrics.MeanMetricWrapper) and function in vars(losses).values()
-    return False if wraps_loss else None
+    function = getattr(metric, "fn", None) if isinstance(metric, metrics.MeanMetricWrapper) else None
+    if isinstance(function, losses.Loss) or function in FUNCTIONS.values():
+        return False
+    return True if function in _HIGHER_FUNCTIONS else None
 
 
 class EarlyStopping(MonitorCallback):
@@ -123,14 +191,8 @@ class EarlyStopping(MonitorCallback):
         self.best_epoch = 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        self._higher_is_better()
-        value = (logs or {}).get(self.monitor)
+        value = self.value_in(logs or {})
         if value is None:
-            note(
-                f"Early stopping conditioned on metric `{self.monitor}` which is not available. Available metrics are: "
-                f"{','.join(logs or {})}",
-                warn=True,
-            )
             return
         if epoch < self.start_from_epoch:
             return
@@ -170,6 +232,8 @@ class ReduceLROnPlateau(MonitorCallback):
         ConfigError: the factor is not below 1.
     """
 
+    _logs_added = ("learning_rate",)
+
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -199,15 +263,9 @@ class ReduceLROnPlateau(MonitorCallback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = {} if logs is None else logs
-        self._higher_is_better()
+        value = self.value_in(logs)
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
-        value = logs.get(self.monitor)
         if value is None:
-            note(
-                f"Learning rate reduction is conditioned on metric `{self.monitor}` which is not available. Available "
-                f"metrics are: {','.join(logs)}.",
-                warn=True,
-            )
             return
         if self.in_cooldown():
             self.cooldown_counter -= 1

@@ -25,6 +25,8 @@ class LearningRateScheduler(Callback):
         ConfigError: the function returns something else.
     """
 
+    _logs_added = ("learning_rate",)
+
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         self.schedule, self.verbose = schedule, verbose
 

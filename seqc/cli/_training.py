@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from seqc.callbacks.monitor import higher_is_better
 from seqc.cli._compare import (
     BATCH_SIZE,
     RUNS,
@@ -62,10 +63,7 @@ class Goal:
     name: str
     wanted: float
     reached: float
-
-    @property
-    def lower_is_better(self) -> bool:
-        return any(part in self.name.lower() for part in ("loss", "error", "mae", "mse"))
+    lower_is_better: bool
 
     @property
     def met(self) -> bool:
@@ -95,7 +93,7 @@ def run(show: Screen, options: Options) -> bool:
 
     history = model.fit(data.x_train, data.y_train, verbose=0 if show.as_json else "auto", **arguments).history
     metrics = model.evaluate(data.x_test, data.y_test, batch_size=BATCH_SIZE, verbose=0, return_dict=True)
-    goals = _goals(file, metrics)
+    goals = _goals(file, model, metrics)
     show.line(f"\nTest on {len(data.x_test):,} samples:")
     _show_metrics(show, metrics, goals)
 
@@ -173,11 +171,15 @@ def _rehearse(file: ModelFile, model: Sequential, data: Data) -> None:
     compile_graph(inference_graph(model))
 
 
-def _goals(file: ModelFile, metrics: Mapping[str, Any]) -> list[Goal]:
+def _goals(file: ModelFile, model: Sequential, metrics: Mapping[str, Any]) -> list[Goal]:
+    """Returns what is to be reached. Of a metric that does not say which way is better, more is."""
     arrays = [name for name in file.target if np.ndim(metrics[name])]
     if arrays:
         raise ConfigError(f"{file.path}: TARGET names {arrays}, which are several numbers each; name metrics with one.")
-    return [Goal(name, wanted, metrics[name]) for name, wanted in file.target.items()]
+    return [
+        Goal(name, wanted, metrics[name], higher_is_better(name, model.metrics) is False)
+        for name, wanted in file.target.items()
+    ]
 
 
 def _show_metrics(show: Screen, metrics: Mapping[str, Any], goals: Sequence[Goal]) -> None:

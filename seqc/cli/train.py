@@ -44,8 +44,8 @@ def train(
     A model FILE is Python. It has
       build()  returns a seqc.Sequential; or a global `model` instead
       data()   returns ((x_train, y_train), (x_test, y_test))
-      TARGET   optional: test metrics to reach, {"accuracy": 0.98}; lower is
-               better for names with loss, error, mae or mse
+      TARGET   optional: test metrics to reach, {"accuracy": 0.98}; less is
+               better of losses and errors, more of any other metric
       FIT      optional: arguments of fit, {"epochs": 10, "batch_size": 64}, or
                a function that returns them (for callbacks)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -107,11 +107,20 @@ class WeightOwner(Configurable):
         for value in self._children.values():
             yield from owners_in(value)
 
-    def _all_variables(self) -> list[Variable]:
-        found = list(self._variables)
-        for child in self.sublayers():
-            found += [v for v in child._all_variables() if not any(v is f for f in found)]
-        return found
+    def _owners(self, trained: bool = False) -> Iterator[WeightOwner]:
+        """Yields this owner and all those inside it, from the outside in and each once.
+
+        Args:
+            trained: leave out those that do not train, with what is inside them.
+        """
+        waiting, seen = [self], set()
+        while waiting:
+            owner = waiting.pop()
+            if id(owner) in seen or (trained and not owner._trainable):
+                continue
+            seen.add(id(owner))
+            yield owner
+            waiting += reversed(list(owner.sublayers()))
 
     def _own_weights(self) -> list[Variable]:
         return [v for v in self._variables if v.trainable] + [v for v in self._variables if not v.trainable]
@@ -119,10 +128,7 @@ class WeightOwner(Configurable):
     @property
     def weights(self) -> list[Variable]:
         """All weights: those of the layer, then those of the layers inside it, trainable ones first within each."""
-        own = self._own_weights()
-        for child in self.sublayers():
-            own += [v for v in child.weights if not any(v is f for f in own)]
-        return own
+        return distinct(v for owner in self._owners() for v in owner._own_weights())
 
     @property
     def trainable(self) -> bool:
@@ -130,18 +136,12 @@ class WeightOwner(Configurable):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
-        for child in self.sublayers():
-            child.trainable = value
+        for owner in self._owners():
+            owner._trainable = bool(value)
 
     @property
     def trainable_weights(self) -> list[Variable]:
-        if not self._trainable:
-            return []
-        found = [v for v in self._variables if v.trainable]
-        for child in self.sublayers():
-            found += [v for v in child.trainable_weights if not any(v is f for f in found)]
-        return found
+        return distinct(v for owner in self._owners(trained=True) for v in owner._variables if v.trainable)
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
@@ -197,6 +197,11 @@ class WeightOwner(Configurable):
                 "manually via: `layer.build(input_shape)`."
             )
         return sum(int(np.prod(v.shape)) for v in self.weights)
+
+
+def distinct(variables: Iterable[Variable]) -> list[Variable]:
+    """Returns variables in order, each once."""
+    return list({id(v): v for v in variables}.values())
 
 
 def owners_in(value: Any) -> list[WeightOwner]:

@@ -129,6 +129,16 @@ class Compiled:
         if y is not None and self.loss is not None:
             losses.check_labels(self.loss, y, tuple(y_pred_shape))
 
+    def anew(self) -> dict[str, Any]:
+        """Returns the arguments for another model, with optimizer and metrics of its own."""
+        return {
+            "optimizer": type(self.optimizer).from_config(self.optimizer.get_config()),
+            "loss": self.given_loss,
+            "loss_weights": self.loss_weights,
+            "metrics": _anew(self.given_metrics),
+            "weighted_metrics": _anew(self.given_weighted),
+        }
+
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments as plain data, as Keras writes them."""
         return {
@@ -141,6 +151,15 @@ class Compiled:
             "steps_per_execution": 1,
             "jit_compile": False,
         }
+
+
+def _anew(given: Any) -> Any:
+    """Returns metrics as they were given, objects among them made again."""
+    if isinstance(given, dict):
+        return {name: _anew(one) for name, one in given.items()}
+    if isinstance(given, list | tuple):
+        return [_anew(one) for one in given]
+    return type(given).from_config(given.get_config()) if isinstance(given, metrics.Metric) else given
 
 
 class Result:

@@ -99,6 +99,7 @@ class Trainer(Stepper):
         run = CallbackList(
             callbacks, add_history=True, model=self, verbose=verbose, epochs=epochs, steps=training.steps
         )
+        run.expect(self.metrics_names, validation is not None and bool(validated))
         self._prepare_training()
         with show_progress(level, epochs) as progress:
             self._fit(training, validation, range(initial_epoch, epochs), validated, run, progress)
