@@ -56,6 +56,12 @@ def one_tensor(result: Any, layer: Layer) -> Value:
         LayerError: it is not one tensor.
     """
     if isinstance(result, Value):
+        if not result.type.rank:
+            raise LayerError(
+                f"Layer '{layer.name}' ({layer.described()}) returned a single number for the whole batch; a layer of "
+                "a Sequential model returns a tensor whose first axis holds the samples. Keep that axis, as in "
+                "ops.mean(x, axis=-1); add_loss and metrics take single numbers."
+            )
         return result
     hint = "Compute it from the input with functions of seqc.ops."
     if result is None:

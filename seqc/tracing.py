@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 
 from seqc.errors import ShapeError, TraceError
 from seqc.ir import Array, Shape, Type, Value, apply, as_value, constant, input_value
 from seqc.operators import Operators
-from seqc.ops.elementwise import cast
+from seqc.ops.elementwise import Identity, cast
 from seqc.ops.random import RandomUniform
 
 
@@ -160,7 +161,8 @@ class Trace:
 
     Attributes:
         training: whether layers behave as in training. reads: the graph input standing for each variable read.
-        updates: new values of variables. losses: penalties that layers added. masks: the mask each value carries.
+        updates: new values of variables. losses: penalties that layers added. masks: the mask that goes with a result
+        of a layer's call.
         seed, step: int64 scalars that random layers depend on. inputs: what the layers of a model are called on.
     """
 
@@ -176,6 +178,24 @@ class Trace:
         self._streams = 0
         self._labels: dict[Variable, str] = {}
         self._taken: set[str] = set()
+
+    def give_mask(self, tensor: Value, mask: Value | None, given: Value, instead: bool) -> Value:
+        """Returns a layer's result with the mask that the call gives it, if any.
+
+        A call may return what was there before: its input, a variable, or what a layer inside it made. Other calls read
+        that with the mask it had, so another mask goes with a tensor of its own.
+
+        Args:
+            tensor: the result. mask: for it. given: what the layer was called on.
+            instead: whether the mask takes the place of one that the result has already.
+        """
+        had = self.masks.get(tensor)
+        if mask is None or mask is had or (had is not None and not instead):
+            return tensor
+        if had is not None or tensor is given or not tensor.inputs:
+            tensor = apply(Identity(), tensor)
+        self.masks[tensor] = mask
+        return tensor
 
     def read(self, variable: Variable) -> Value:
         if variable in self.updates:
@@ -198,6 +218,21 @@ class Trace:
         """Returns uniform numbers in [0, 1) of the shape of `like`, fresh for every step and place in the graph."""
         self._streams += 1
         return apply(RandomUniform(self._streams), like, self.seed if seed is None else seed, self.step)
+
+
+# The masks of what layers returned outside any trace, called on arrays. By identity: `==` of tensors makes new ones.
+_eager_masks: dict[int, Value] = {}
+
+
+def remember_mask(tensor: Value, mask: Value) -> None:
+    """Keeps the mask of a layer's result outside any trace, for as long as the result lives."""
+    _eager_masks[id(tensor)] = mask
+    finalize(tensor, _eager_masks.pop, id(tensor), None)
+
+
+def remembered_mask(tensor: Value) -> Value | None:
+    """Returns the mask of what a layer returned outside any trace, if it has one."""
+    return _eager_masks.get(id(tensor))
 
 
 _current: ContextVar[Trace | None] = ContextVar("trace", default=None)

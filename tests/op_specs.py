@@ -41,6 +41,7 @@ from seqc.ops.elementwise import (
     Equal,
     Greater,
     GreaterOrEqual,
+    Identity,
     IsNaN,
     Less,
     LessOrEqual,
@@ -104,6 +105,7 @@ def _unary_rows() -> Iterator[OpSpec]:
     for op in (Sign(), Floor(), Ceil(), Round()):
         yield row(op, real("batch", 5))
     yield row(Clip(-0.5, 0.8), real("batch", 9))
+    yield row(Identity(), real("batch", 5))
     yield row(StopGradient(), still("batch", 5))
     yield row(IsNaN(), still("batch", 5, draw=some_nan))
     yield row(Not(), truth("batch", 5))

@@ -299,3 +299,38 @@ def test_random_numbers_of_a_size_that_the_input_lacks_are_refused() -> None:
 
     with pytest.raises(ShapeError, match="Random numbers of shape \\(2\\*batch, 4\\) need sizes of the model's input"):
         keras.Sequential([keras.Input((4,)), layer_of(too_long)])
+
+
+def test_a_layer_may_return_its_own_variable() -> None:
+    class Table(layers.Layer):
+        def build(self, input_shape: Any) -> None:
+            self.table = self.add_weight((2, 3), "ones")
+
+        def call(self, x: Any) -> Any:
+            return self.table
+
+    class Scaled(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = Table()
+
+        def call(self, x: Any) -> Any:
+            return x * ops.sum(self.inner(x))
+
+    layer = Table()
+    np.testing.assert_array_equal(layer(X), np.ones((2, 3)))
+    np.testing.assert_array_equal(keras.Sequential([keras.Input((4,)), Table()]).predict(X[:2], verbose=0), layer(X))
+    model = keras.Sequential([keras.Input((4,)), Scaled()])
+    model.compile("sgd", "mse")
+    model.fit(X, X, batch_size=12, verbose=0)
+    np.testing.assert_allclose(model.predict(X, verbose=0), X * np.sum(model.get_weights()[0]), rtol=1e-5)
+
+
+def test_a_layer_that_gives_one_number_for_the_whole_batch_is_refused() -> None:
+    class Mean(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return ops.mean(x)
+
+    with pytest.raises(LayerError, match=r"'m' \(.*\) returned a single number for the whole batch.*ops.mean\(x, axis"):
+        keras.Sequential([keras.Input((4,)), Mean(name="m")])
+    assert float(Mean()(X)) == pytest.approx(float(X.mean()), abs=1e-6)

@@ -258,11 +258,12 @@ def test_own_layer_that_forgets_the_base_is_told() -> None:
 
 
 def test_own_layer_without_masking_drops_the_mask() -> None:
-    class Same(layers.Layer):
+    class Twice(layers.Layer):
         def call(self, x: Any) -> Any:
-            return x
+            return x * 2
 
-    model = Sequential([Input((3,), dtype="int32"), layers.Embedding(4, 2, mask_zero=True), Same()])
+    with pytest.warns(UserWarning, match="does not support masking"):
+        model = Sequential([Input((3,), dtype="int32"), layers.Embedding(4, 2, mask_zero=True), Twice()])
     traced = trace_model(model, (None, 3), "int32", training=False)
     assert traced.trace.masks.get(traced.y) is None
 

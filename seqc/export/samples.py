@@ -10,7 +10,7 @@ import numpy as np
 from seqc import dims
 from seqc.errors import SeqcError, ShapeError
 from seqc.ir import Array, Constant, Graph, Type, Value
-from seqc.ops.elementwise import Cast, Equal, StopGradient
+from seqc.ops.elementwise import Cast, Equal, Identity, StopGradient
 from seqc.ops.gather import Gather, GatherGrad
 from seqc.ops.shape import BroadcastLike, Reshape, ReshapeLike, Squeeze, Transpose, Unsqueeze
 from seqc.ops.slicing import Concat, Pad, Slice
@@ -21,7 +21,8 @@ BATCHES = (1, 2, 7)
 # Where nothing says how many different integers there are.
 _SOME = 10
 _SAME_NUMBERS = (
-    BroadcastLike, Cast, Concat, Pad, Reshape, ReshapeLike, Slice, Squeeze, StopGradient, Transpose, Unsqueeze,
+    BroadcastLike, Cast, Concat, Identity, Pad, Reshape, ReshapeLike, Slice, Squeeze, StopGradient, Transpose,
+    Unsqueeze,
 )  # fmt: skip
 
 

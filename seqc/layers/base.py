@@ -11,13 +11,14 @@ import numpy as np
 
 from seqc import regularizers, serialization
 from seqc.errors import ConfigError, DTypeError, LayerError, ShapeError
-from seqc.ir import Array, Graph, Type, Value, as_value, constant, input_value, scope
+from seqc.ir import Array, Graph, HasValue, Type, Value, as_value, constant, input_value, scope
 from seqc.layers._common import KerasShape, constructed_at, dtype_name, symbolic_shape
 from seqc.layers._weights import WeightOwner
 from seqc.ops.elementwise import cast
 from seqc.ops.reduce import count
 from seqc.random import next_seed
-from seqc.tracing import Trace, current_trace, require_trace, tracing
+from seqc.tracing import Trace, current_trace, remember_mask, remembered_mask, require_trace, tracing
+from seqc.utils.display import note
 from seqc.utils.naming import snake_case, unique_name
 
 __all__ = ["KerasShape", "Layer", "dtype_name", "snake_case", "symbolic_shape"]
@@ -80,6 +81,7 @@ class Layer(WeightOwner):
         # Sizes that the weights were made for, by axis.
         self._input_sizes: dict[int, int] = {}
         self._eager_calls = 0
+        self._lost_a_mask = False
         # The shape of the latest result, for summaries.
         self.output_shape_seen: KerasShape | None = None
         self._origin = constructed_at()
@@ -115,6 +117,8 @@ class Layer(WeightOwner):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if "compute_mask" in vars(cls) and "supports_masking" not in vars(cls):
+            cls.supports_masking = True
         if "build" in vars(cls):
             cls.build = _remembering(cls.build)  # type: ignore[method-assign]
 
@@ -159,18 +163,39 @@ class Layer(WeightOwner):
                 result = self._invoke(value, trace.training if training is None else training, given_mask, options)
             except (ShapeError, DTypeError) as error:
                 raise type(error)(self._explain(error, value.type)) from error
-            self._note(trace, given, value, given_mask, result)
+            result = self._with_masks(trace, given, value, given_mask, result)
+            self._penalize(result)
         self.output_shape_seen = getattr(result, "shape", None)
         return result
 
-    def _note(self, trace: Trace, given: Value, x: Value, mask: Value | None, result: Any) -> None:
-        """Writes down what a call means besides its result: the mask that goes with it, and penalties."""
-        first = result[0] if isinstance(result, tuple | list) else result
-        if first is given and not self.supports_masking:
-            trace.masks.pop(first, None)
-        result_mask = self.compute_mask(x, mask)
-        if result_mask is not None:
-            trace.masks[first] = result_mask
+    def _with_masks(self, trace: Trace, given: Value, x: Value, mask: Value | None, result: Any) -> Any:
+        """Returns what `call` gave as tensors, each with the mask that this call gives it."""
+        several = isinstance(result, tuple | list)
+        tensors = [as_value(y) if isinstance(y, HasValue) else y for y in (result if several else (result,))]
+        if self.supports_masking:
+            masks = self.compute_mask(x, mask)
+            listed = masks if isinstance(masks, tuple | list) else (masks,)
+            # A mask of the layer's own making is the last word; one that is only passed on is not.
+            own = type(self).compute_mask is not Layer.compute_mask
+            for i, (y, m) in enumerate(zip(tensors, listed, strict=False)):
+                if isinstance(y, Value):
+                    tensors[i] = trace.give_mask(y, None if m is None else as_value(m), given, own)
+        elif mask is not None and not any(y in trace.masks for y in tensors if isinstance(y, Value)):
+            self._warn_of_lost_mask()
+        return tensors[0] if not several else tensors if isinstance(result, list) else tuple(tensors)
+
+    def _warn_of_lost_mask(self) -> None:
+        if not self._lost_a_mask:
+            self._lost_a_mask = True
+            note(
+                f"Layer '{self.name}' (of type {type(self).__name__}) was passed an input with a mask attached to it. "
+                "However, this layer does not support masking and will therefore destroy the mask information. "
+                "Downstream layers will not see the mask.",
+                warn=True,
+            )
+
+    def _penalize(self, result: Any) -> None:
+        """Adds what the regularizer of the layer's activity says of a result."""
         if self.activity_regularizer is not None:
             for part in result if isinstance(result, tuple | list) else (result,):
                 self.add_loss(self.activity_regularizer(part) / count(part, (0,)))
@@ -190,16 +215,21 @@ class Layer(WeightOwner):
 
     def _call_eagerly(self, x: Any, training: bool | None, mask: Any, options: dict[str, Any]) -> Any:
         trace = Trace(bool(training))
+        given = as_value(x)
         with tracing(trace):
-            result = self(as_value(x), training, mask, **options)
+            result = self(given, training, remembered_mask(given) if mask is None else mask, **options)
         several = isinstance(result, tuple | list)
         results = tuple(result) if several else (result,)
-        outputs = (*results, *trace.updates.values())
+        masked = [i for i, y in enumerate(results) if isinstance(y, Value) and y in trace.masks]
+        outputs = (*results, *trace.updates.values(), *(trace.masks[results[i]] for i in masked))
         leaves = (trace.seed, trace.step, *trace.reads.values())
         graph = Graph(leaves, outputs, tuple(str(i) for i in range(len(outputs))))
         computed = [constant(y) for y in self._run_once(graph, trace)]
-        for variable, new in zip(trace.updates, computed[len(results) :], strict=True):
+        after = len(results) + len(trace.updates)
+        for variable, new in zip(trace.updates, computed[len(results) : after], strict=True):
             variable.assign(new)
+        for i, known in zip(masked, computed[after:], strict=True):
+            remember_mask(computed[i], known)
         return tuple(computed[: len(results)]) if several else computed[0]
 
     def _run_once(self, graph: Graph, trace: Trace) -> list[Array]:

@@ -74,7 +74,9 @@ class Reshape(Layer):
                     "The total size of the tensor must be unchanged. Received: "
                     f"input_shape={inner}, target_shape={self.target_shape}"
                 )
-        return apply(ReshapeOp((0, *self.target_shape)), value)
+        reshaped = apply(ReshapeOp((0, *self.target_shape)), value)
+        # One that changes nothing gives the tensor itself, and so its mask, as in Keras.
+        return value if reshaped.type.shape == value.type.shape else reshaped
 
 
 @known("layers")

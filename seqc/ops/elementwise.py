@@ -223,8 +223,8 @@ class Where(Elementwise):
         return None, where(xs[0], g, none), where(xs[0], none, g)
 
 
-class StopGradient(Elementwise):
-    """The identity, through which no gradient flows."""
+class Identity(Elementwise):
+    """The operand as a tensor of its own, for what is said of one and not of the other."""
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 1)
@@ -234,10 +234,17 @@ class StopGradient(Elementwise):
         return arrays[0]
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return (None,)
+        return (g,)
 
     def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
         return xs[0]
+
+
+class StopGradient(Identity):
+    """The identity, through which no gradient flows."""
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        return (None,)
 
 
 equal = binary(Equal(), "Returns where x1 equals x2.", Equal())

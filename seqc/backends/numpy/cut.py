@@ -16,12 +16,12 @@ from seqc.backends.numpy.patches import Patches
 from seqc.batch import BATCH, batch_axis
 from seqc.dims import Dim
 from seqc.ir import Constant, Graph, Input, Item, Spread, Type, Value
-from seqc.ops.elementwise import StopGradient
+from seqc.ops.elementwise import Identity, StopGradient
 from seqc.ops.shape import BroadcastLike, Reshape, ReshapeLike, Squeeze, StayPut, Transpose, Unsqueeze
 from seqc.ops.slicing import Slice
 
 # What gives a view of its operand, most of the time.
-VIEWS = (Reshape, ReshapeLike, Transpose, Unsqueeze, Squeeze, BroadcastLike, Slice, StopGradient, StayPut)
+VIEWS = (Reshape, ReshapeLike, Transpose, Unsqueeze, Squeeze, BroadcastLike, Slice, Identity, StopGradient, StayPut)
 # What is made anew in every stage that reads it: a view costs nothing, and patches are larger than what they show.
 REMADE = (*VIEWS, Patches)
 

@@ -1,0 +1,201 @@
+"""Masks belong to what a layer's call returns, whatever else the same numbers are used for.
+
+The numbers are those of Keras 3.15.1 on JAX for the same layers and weights.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import seqc as keras
+from seqc import layers, ops
+from seqc.initializers import Constant
+
+IDS = np.array([[1, 2, 0, 0], [1, 0, 2, 0]], "int32")
+TABLE = np.arange(9, dtype="float32").reshape(3, 3) / 10 - 0.3
+
+
+class Plain(layers.Layer):
+    def call(self, x: Any) -> Any:
+        return x
+
+
+class Doubling(layers.Layer):
+    def call(self, x: Any) -> Any:
+        return x * 2
+
+
+class Computing(Doubling):
+    """Says what becomes of the mask, and so supports masks, as in Keras."""
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return mask
+
+
+class Inverting(Plain):
+    supports_masking = True
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return ops.logical_not(mask)
+
+
+class Around(layers.Layer):
+    """Calls a layer inside, and returns what it gives or its own input."""
+
+    def __init__(self, inner: Any, used: bool, **more: Any) -> None:
+        super().__init__(**more)
+        self.inner, self.used = inner, used
+
+    def call(self, x: Any) -> Any:
+        y = self.inner(x)
+        return y if self.used else x
+
+
+class AroundInverting(Around):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return ops.logical_not(mask)
+
+
+def embedding() -> layers.Layer:
+    return layers.Embedding(3, 3, mask_zero=True, embeddings_initializer=Constant(TABLE))
+
+
+def stack(*middle: Any) -> keras.Sequential:
+    reader = layers.SimpleRNN(
+        2,
+        kernel_initializer=Constant(np.arange(6).reshape(3, 2) / 7 - 0.3),
+        recurrent_initializer=Constant(np.array([[0.5, -0.2], [0.3, 0.4]])),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return keras.Sequential([keras.Input((4,), dtype="int32"), embedding(), *middle, reader])
+
+
+def ones_dense() -> layers.Layer:
+    return layers.Dense(3, kernel_initializer="ones")
+
+
+def both_ways() -> layers.Layer:
+    inner = layers.SimpleRNN(3, return_sequences=True, kernel_initializer="ones", recurrent_initializer="ones")
+    return layers.Bidirectional(inner, merge_mode="sum")
+
+
+MASKED = [[0.0947, 0.2346], [0.0947, 0.2346]]
+LOST = [[0.3214, -0.0687], [0.3279, 0.0655]]
+UNMASKED = [[0.1712, -0.0343], [0.1715, 0.0349]]
+INVERTED = [[0.0923, -0.0411], [0.0923, -0.0411]]
+CASES: dict[str, tuple[Callable[[], list[Any]], list[list[float]]]] = {
+    "nothing": (list, MASKED),
+    "identity": (lambda: [Plain()], MASKED),
+    "identity inside, unused": (lambda: [Around(Plain(), used=False)], MASKED),
+    "another tensor": (lambda: [Doubling()], LOST),
+    "another tensor inside, unused": (lambda: [Around(Doubling(), used=False)], MASKED),
+    "computes its mask": (lambda: [Computing()], [[0.1872, 0.4442], [0.1872, 0.4442]]),
+    "identity with another mask": (lambda: [Inverting()], INVERTED),
+    "identity with another mask inside, unused": (lambda: [Around(Inverting(), used=False)], MASKED),
+    "its word over that of a layer inside": (
+        lambda: [AroundInverting(ones_dense(), used=True)],
+        [[-0.0296, -0.3163], [-0.0296, -0.3163]],
+    ),
+    "dropout at rest": (lambda: [layers.Dropout(0.5)], MASKED),
+    "linear activation": (lambda: [layers.Activation("linear")], MASKED),
+    "reshape to the same": (lambda: [layers.Reshape((4, 3))], MASKED),
+    "reshape to the same, one size open": (lambda: [layers.Reshape((-1, 3))], MASKED),
+    "permute nothing": (lambda: [layers.Permute((1, 2))], MASKED),
+    "nested": (lambda: [keras.Sequential([layers.Dropout(0.5), Plain()])], MASKED),
+    "nested, lost": (lambda: [keras.Sequential([Doubling()])], LOST),
+    "masking twice": (lambda: [layers.Masking(-0.3), layers.Masking(0.2)], UNMASKED),
+    "dense at each step": (lambda: [layers.TimeDistributed(ones_dense())], [[-0.0233, 0.4711]] * 2),
+    "identity at each step": (lambda: [layers.TimeDistributed(Plain())], MASKED),
+    "both directions": (lambda: [both_ways()], [[0.0328, 0.7112]] * 2),
+    "flattened": (lambda: [layers.Flatten(), layers.Reshape((4, 3))], UNMASKED),
+    "convolution": (
+        lambda: [layers.Conv1D(3, 1, kernel_initializer="ones")],
+        [[0.0911, -0.2707], [0.0949, -0.0706]],
+    ),
+    "layer normalization": (lambda: [layers.LayerNormalization()], [[0.8045, 0.6454]] * 2),
+    "batch normalization": (lambda: [layers.BatchNormalization()], [[0.0947, 0.2345]] * 2),
+    "pooling": (lambda: [layers.AveragePooling1D(1)], UNMASKED),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_mask_goes_where_keras_lets_it_go(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    middle, expected = CASES[case]
+    model = stack(*middle())
+    np.testing.assert_allclose(model.predict(IDS, verbose=0), expected, atol=6e-5)
+    np.testing.assert_allclose(model(IDS), expected, atol=6e-5)
+    monkeypatch.setenv("SEQC_EXECUTOR", "naive")
+    model.forget_steps()
+    np.testing.assert_allclose(model.predict(IDS, verbose=0), expected, atol=6e-5)
+
+
+@pytest.mark.parametrize("case", ["identity", "identity with another mask", "another tensor inside, unused", "nested"])
+def test_the_exported_model_has_the_same_mask(case: str, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+    middle, expected = CASES[case]
+    model = stack(*middle())
+    model.export(tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    (got,) = session.run(None, {session.get_inputs()[0].name: IDS})
+    np.testing.assert_allclose(got, expected, atol=6e-5)
+
+
+def test_layers_called_on_arrays_one_by_one_hand_masks_on() -> None:
+    model = stack(layers.Activation("linear"))
+    x: Any = IDS
+    for layer in model.layers:
+        x = layer(x)
+    np.testing.assert_allclose(x, MASKED, atol=6e-5)
+
+
+def test_a_mask_given_by_hand_stays_with_that_call() -> None:
+    reader = layers.SimpleRNN(2)
+    keep, drop = layers.Activation("linear"), layers.Dropout(0.5)
+
+    class Two(layers.Layer):
+        def call(self, x: Any) -> Any:
+            masked = reader(keep(x, mask=ops.not_equal(x[:, :, 0], 0.0)))
+            return ops.concatenate([masked, reader(x), reader(drop(x))], -1)
+
+    x = np.array([[[1, 2], [3, 4], [0, 5]]], "float32")
+    first, second, third = np.split(np.asarray(Two()(x)), 3, -1)
+    np.testing.assert_allclose(first, reader(x[:, :2]), atol=1e-6)
+    np.testing.assert_allclose(second, reader(x), atol=1e-6)
+    np.testing.assert_allclose(third, second)
+
+
+def test_a_mask_stays_in_training_when_dropout_makes_another_tensor() -> None:
+    model = stack(layers.Dropout(1e-9))
+    np.testing.assert_allclose(model(IDS, training=True), MASKED, atol=6e-5)
+
+
+def test_a_lost_mask_is_said_once_and_names_the_layer() -> None:
+    stacked = [keras.Input((4,), dtype="int32"), embedding(), Doubling(name="twice"), layers.GRU(2)]
+    with pytest.warns(UserWarning, match=r"Layer 'twice' \(of type Doubling\) was passed an input with a mask"):
+        model = keras.Sequential(stacked)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict(IDS, verbose=0)
+        model.compile("sgd", "mse")
+        model.fit(IDS, np.zeros((2, 2)), verbose=0)
+
+
+def test_a_layer_that_passes_its_input_on_says_nothing_about_masks() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        keras.Sequential([keras.Input((4,), dtype="int32"), embedding(), Plain(), layers.GRU(2)])
+
+
+def test_the_mask_of_an_output_weighs_the_loss_behind_an_identity() -> None:
+    x = np.array([[[1.0], [2.0], [0.0]]], "float32")
+    y = np.array([[[0.0], [0.0], [9.0]]], "float32")
+    model = keras.Sequential([keras.Input((3, 1)), layers.Masking(), Plain()])
+    model.compile("sgd", "mse")
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(2.5)  # (1 + 4) / 2: the third step does not count
