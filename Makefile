@@ -16,6 +16,7 @@ BENCH := $(RUN) benchmarks/run.py --rounds $(ROUNDS) --variants --write $(ARGS)
 
 FOR_USE := $(VENV)/installed-for-use
 FOR_WORK := $(VENV)/installed-for-work
+FOR_CONSUMERS := $(VENV)/installed-for-consumers
 PROJECTS := pyproject.toml runtime/pyproject.toml
 
 .PHONY: help demo test test-slow check format bench clean
@@ -29,7 +30,7 @@ demo: $(FOR_USE) ## train, export and verify the example, with plots
 test: $(FOR_WORK) ## run the tests except the slow ones
 	$(PYTEST)
 
-test-slow: $(FOR_WORK) ## run the slow tests only
+test-slow: $(FOR_CONSUMERS) ## run the slow tests only
 	$(PYTEST) -m slow
 
 check: $(FOR_WORK) ## lint, formatting and types
@@ -45,7 +46,7 @@ bench: $(FOR_WORK) ## compare the training speed with peers that are there, and 
 	$(BENCH)
 
 clean: ## remove the virtual environment, caches and build results
-	rm -rf $(VENV) build dist runtime/build runtime/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .old-runtimes build dist runtime/build runtime/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUN):
@@ -59,3 +60,7 @@ $(FOR_USE): $(PROJECTS) | $(RUN)
 $(FOR_WORK): $(PROJECTS) | $(RUN)
 	$(INSTALL) --editable "./runtime[cpu]" --editable ".[cpu,plot,dev]"
 	touch $(FOR_USE) $@
+
+$(FOR_CONSUMERS): $(FOR_WORK)
+	$(INSTALL) --editable ".[consumers]"
+	touch $@

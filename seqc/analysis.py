@@ -40,7 +40,7 @@ _MOVES = frozenset(
     ArgSort BroadcastLike Cast CastLike Compress Concat Constant ConstantOfShape Count DepthToSpace DequantizeLinear
     Dropout Expand EyeLike Flatten Gather GatherElements GatherND Identity Input NonZero OneHot Pad QuantizeLinear
     Range Repeat Reshape ReshapeLike ScatterElements ScatterND Shape Size Slice SliceGrad SpaceToDepth Split Squeeze
-    StayPut StepOrder StepRows StopGradient TakeSteps Tile TopK Transpose Trilu Unsqueeze
+    StayPut StepOrder StepRows StopGradient TakeStep TakeSteps Tile TopK Transpose Trilu Unsqueeze
     """.split()  # noqa: SIM905
 )
 _REDUCTIONS = frozenset(

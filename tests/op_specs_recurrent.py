@@ -13,7 +13,7 @@ from op_rows import Operand, OpSpec, real, row, still, truth, whole
 from seqc import ir
 from seqc.dims import Dim
 from seqc.ops._recurrent import Recurrent
-from seqc.ops.onnx_rnn import OnnxRecurrent, StepOrder, StepRows, TakeSteps
+from seqc.ops.onnx_rnn import OnnxRecurrent, StepOrder, StepRows, TakeStep, TakeSteps
 from seqc.ops.rnn import GRU, LSTM, SimpleRNN
 
 _UNITS, _FEATURES = 3, 2
@@ -88,10 +88,12 @@ def _onnx_rows() -> Iterator[OpSpec]:
 
 
 def _step_rows() -> Iterator[OpSpec]:
-    yield row(StepOrder(), _MASK)
-    yield row(StepOrder(), truth("batch", 5), note="static")
+    for back in (False, True):
+        yield row(StepOrder(back), _MASK, note=f"reverse{int(back)}")
+        yield row(StepOrder(back), truth("batch", 5), note=f"static-reverse{int(back)}")
     for back in (False, True):
         yield row(StepRows(back), _MASK, note=f"reverse{int(back)}")
     steps = whole(4, "batch", low=0, high=3, dtype="int64")
     yield row(TakeSteps(), still(3, "batch", 2), steps)
     yield row(TakeSteps(), whole(3, "batch"), steps, note="ids")
+    yield row(TakeStep(), still(4, 1, "batch", 2), whole("batch", low=0, high=3))

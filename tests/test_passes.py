@@ -29,6 +29,7 @@ from seqc.passes import (
     fold_padding,
     fuse_bias,
     join_directions,
+    join_limits,
     join_masked_layers,
     merge_duplicates,
     plan_layout,
@@ -144,6 +145,13 @@ def with_directions() -> Graph:
     return run_passes(GRAPHS["bidirectional_gru"](), before)
 
 
+def with_limits() -> Graph:
+    """A relu up to six, limits that do not meet, and one that has another user and so stays."""
+    x = ir.input_value("x", "float32", (2, 3))
+    low = ops.clip(x, -2.0, -1.0)
+    return graph(x, ops.clip(ops.relu(x), 0.0, 6.0), ops.relu(low), ops.clip(low, -1.5, None))
+
+
 CASES: dict[str, tuple[Callable[[], Graph], Pass]] = {
     "remove_dropout": (with_dropout, remove_dropout),
     "decompose_ops": (with_averages, decompose_ops),
@@ -154,6 +162,7 @@ CASES: dict[str, tuple[Callable[[], Graph], Pass]] = {
     "fold_batch_norm": (lambda: fuse_bias(with_batch_norms()), fold_batch_norm),
     "simplify_shapes": (with_shapes, simplify_shapes),
     "join_directions": (with_directions, join_directions),
+    "join_limits": (with_limits, join_limits),
     "join_masked_layers": (with_masks, join_masked_layers),
     "plan_layout": (with_biases, plan_layout),
     "promote_floats": (with_biases, promote_floats),

@@ -38,6 +38,7 @@ class Writer:
     nodes: list[_Node] = field(default_factory=list)
     arrays: dict[str, Array] = field(default_factory=dict)
     _names: set[str] = field(default_factory=set)
+    _written: dict[tuple[object, ...], tuple[str, ...]] = field(default_factory=dict)
     _shared: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
 
     def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
@@ -45,12 +46,17 @@ class Writer:
 
     def node_many(self, op_type: str, *inputs: str, outputs: int, **attributes: Any) -> tuple[str, ...]:
         check_supported(op_type, attributes, self.opset, self.scope)
+        # Two ops may need the same auxiliary node: it is written once.
+        key = (op_type, inputs, outputs, repr(sorted(attributes.items())))
+        if key in self._written:
+            return self._written[key]
         name = self.claim(op_type)
         given = list(inputs)
         while given and given[-1] == "":
             given.pop()
         made = (name,) if outputs == 1 else tuple(self.claim(f"{op_type}.{i}") for i in range(outputs))
         self.nodes.append(_Node(op_type, name, tuple(given), made, attributes))
+        self._written[key] = made
         return made
 
     def constant(self, array: Any, label: str = "") -> str:

@@ -105,8 +105,7 @@ class Masking(Layer):
         return ops.where(ops.expand_dims(self.compute_mask(value), -1), value, 0.0)
 
     def compute_mask(self, inputs: Any, mask: Value | None = None) -> Value:
-        differs = ops.cast(ops.not_equal(inputs, self.mask_value), "int32")
-        return ops.greater(ops.max(differs, -1), 0)
+        return ops.any(ops.not_equal(inputs, self.mask_value), -1)
 
 
 def _positive(value: Any, name: str) -> int:

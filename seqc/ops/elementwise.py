@@ -201,6 +201,10 @@ class Cast(Elementwise):
         return (cast(g, x.dtype) if x.type.is_float and y.type.is_float else None,)
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        if y.inputs[0].type.dtype == "bool" and y.type.is_float:
+            # Converters to half precision leave the type that a Cast names as it is; numbers they convert.
+            zero, one = (e.constant(np.array(v, self.dtype)) for v in (0, 1))
+            return e.node("Where", *names, one, zero)
         return e.node("Cast", *names, to=self.dtype)
 
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from seqc import dims
 from seqc.ir import Array, Emitter, Op, Type, Value, apply, apply_many, constant
+from seqc.ops._common import scalar
 from seqc.ops._gates import onnx_activations
 from seqc.ops._recurrent import Recurrent
-from seqc.ops.elementwise import cast, where
+from seqc.ops.elementwise import where
 from seqc.ops.shape import expand_dims, reshape, squeeze, transpose
 from seqc.ops.slicing import Pad, concatenate, flip, split
 
@@ -24,34 +25,46 @@ def recurrent_for_onnx(
     steps = transpose(x, (1, 0, 2))
     extra: list[Value] = []
     if mask is not None:
-        order, lengths = apply_many(StepOrder(), mask)
+        order, lengths = apply_many(StepOrder(op.reverse), mask)
         steps = apply(TakeSteps(), steps, order)
         extra.append(lengths)
     extra += [expand_dims(s, 0) for s in states]
     cell = replace(op, reverse=False, has_state=False, has_mask=False, zero_output=False)
-    target = OnnxRecurrent(cell, "reverse" if op.reverse else "forward", mask is not None, bool(states))
+    # Steps that were taken by a mask stand in the order of processing already.
+    direction = "reverse" if op.reverse and mask is None else "forward"
+    target = OnnxRecurrent(cell, direction, mask is not None, bool(states))
     weights = (_columns(op, w), _columns(op, r), expand_dims(_bias(op, b), 0))
     y, *last = apply_many(target, steps, *weights, *extra)
     outputs, last = squeeze(y, 1), [squeeze(s, 0) for s in last]
     if mask is not None:
-        # onnxruntime gives zeros for a sequence of no steps, where the state it came with is meant.
-        some = expand_dims(lengths > 0, 1)
-        last = [where(some, a, s) for a, s in zip(last, states, strict=True)] if states else last
+        last[0] = _output_at_end(y, lengths)
+        if states:
+            some = expand_dims(lengths > 0, 1)
+            last = [where(some, a, s) for a, s in zip(last, states, strict=True)]
         outputs = _restored(op, outputs, mask)
-    elif op.reverse:
+    if op.reverse:
         outputs = flip(outputs, 0)
     return transpose(outputs, (1, 0, 2)), *last
 
 
+def _output_at_end(y: Value, lengths: Value) -> Value:
+    """Returns from outputs (time, 1, batch, units) those of the last valid step, zeros where there is none.
+
+    Not what the operator gives as the last state: OpenVINO and OpenCV run on beyond a sequence's length, and
+    onnxruntime up to 1.20 leaves that of an RNN over no steps as it was in memory. Outputs of valid steps are right
+    everywhere, as these come first.
+    """
+    nothing_first = apply(Pad(((1, 0), (0, 0), (0, 0), (0, 0))), y)
+    return apply(TakeStep(), nothing_first, lengths)
+
+
 def _restored(op: Recurrent, outputs: Value, mask: Value) -> Value:
-    """Gives outputs of the valid steps (time, batch, units) their places in the order of processing."""
+    """Gives outputs of the valid steps (time, batch, units) their places in the order of time."""
     nothing_first = apply(Pad(((1, 0), (0, 0), (0, 0))), outputs)
-    if not op.zero_output:
-        return apply(TakeSteps(), nothing_first, apply(StepRows(op.reverse), mask))
-    # Zeros do not depend on the direction: both take the outputs back in the order of time.
-    result = apply(TakeSteps(), nothing_first, apply(StepRows(False), mask))
-    result = result * expand_dims(cast(transpose(mask), outputs.dtype), 2)
-    return flip(result, 0) if op.reverse else result
+    result = apply(TakeSteps(), nothing_first, apply(StepRows(op.reverse), mask))
+    if op.zero_output:
+        result = where(expand_dims(transpose(mask), 2), result, scalar(0, result))
+    return result
 
 
 def _reorder(op: Recurrent, v: Value, axis: int) -> Value:
@@ -135,15 +148,30 @@ class OnnxRecurrent(Op):
         if cell.functions != type(cell)().functions:
             directions = 2 if self.direction == "bidirectional" else 1
             attributes |= onnx_activations(*cell.functions * directions)
+        if lengths and cell.states == 2 and not extra:
+            extra = [self._no_states(e, y, lengths)] * 2
         return e.node_many(cell.onnx, *operands, lengths, *extra, outputs=1 + cell.states, **attributes)
 
+    def _no_states(self, e: Emitter, y: Value, lengths: str) -> str:
+        """Writes zeros (D, batch, units): OpenCV's LSTM takes lengths only along with initial states."""
+        directions, _, units = y.inputs[2].type.shape
+        rows = e.node("Unsqueeze", lengths, e.constant(np.array([0, 2])))
+        never = e.node("Less", rows, e.constant(np.array(0, np.int32)))
+        zero = np.zeros(dims.known((directions, 1, units)), y.inputs[0].type.dtype)
+        return e.node("Where", never, e.constant(zero), e.constant(zero))
 
+
+@dataclass(frozen=True, repr=False)
 class StepOrder(Op):
-    """From a mask (batch, time), the steps of each row with the valid ones first, each in order: (time, batch) int64;
-    and how many are valid: (batch) int32.
+    """From a mask (batch, time), the steps of each row with the valid ones first, each in the order of processing:
+    (time, batch) int64; and how many are valid: (batch) int32.
 
-    ONNX masks by length only; a mask with holes or on the left becomes one when steps are taken in this order.
+    ONNX masks by length only; a mask with holes or on the left becomes one when steps are taken in this order. As it is
+    that of processing, a layer that runs backwards is one that runs forward over these steps, and valid ones always
+    come before all others: a program that does not look at lengths computes the same for them.
     """
+
+    reverse: bool = False
 
     def infer(self, *types: Type) -> tuple[Type, ...]:
         batch, time = types[0].shape
@@ -151,7 +179,9 @@ class StepOrder(Op):
 
     def eval(self, *arrays: Array) -> Any:
         (mask,) = arrays
-        return np.argsort(~mask, axis=1, kind="stable").T, mask.sum(1).astype(np.int32)
+        time = np.arange(mask.shape[1])
+        score = mask * len(time) + (time if self.reverse else -time)
+        return np.argsort(-score, axis=1, kind="stable").T, mask.sum(1).astype(np.int32)
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         one = e.constant(np.array([1], np.int64))
@@ -163,21 +193,22 @@ class StepOrder(Op):
         else:
             time = e.node("Shape", *names, start=1, end=2)
             count = e.node("Range", e.constant(np.int64(0)), e.node("Squeeze", time), e.constant(np.int64(1)))
-        # Valid steps score time - t, the others -t: the largest first is valid first, each in order.
-        score = e.node("Sub", e.node("Mul", valid, time), count)
+        # Valid steps score time - t, the others -t: the largest first is valid first, each in order. Backwards, t
+        # counts for a step and not against it.
+        score = e.node("Add" if self.reverse else "Sub", e.node("Mul", valid, time), count)
         _, order = e.node_many("TopK", score, time, outputs=2, axis=1)
         return e.node("Transpose", order, perm=[1, 0]), lengths
 
 
 @dataclass(frozen=True, repr=False)
 class StepRows(Op):
-    """From a mask (batch, time), where each step in the order of processing finds its output: (time, batch) int64.
+    """From a mask (batch, time), where each step in the order of time finds its output: (time, batch) int64.
 
-    0 means nothing was computed yet; n the n-th of the outputs of valid steps, which stand in the order of time. A
-    masked step repeats the one before it.
+    0 means nothing was computed yet; n the n-th of the outputs of valid steps, which stand in the order of processing.
+    A masked step repeats the one before it.
     """
 
-    reverse: bool
+    reverse: bool = False
 
     def infer(self, *types: Type) -> Type:
         batch, time = types[0].shape
@@ -185,22 +216,13 @@ class StepRows(Op):
 
     def eval(self, *arrays: Array) -> Any:
         (mask,) = arrays
-        seen = (mask[:, ::-1] if self.reverse else mask).astype(np.int64)
-        done = seen.cumsum(1)
-        rows = seen.sum(1, keepdims=True) - done + 1 if self.reverse else done
-        return np.where(done > 0, rows, 0).T
+        steps = mask.T.astype(np.int64)
+        return steps[::-1].cumsum(0)[::-1] if self.reverse else steps.cumsum(0)
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        number = {v: e.constant(np.array([v], np.int64)) for v in (-1, 0, 1)}
         seen = e.node("Transpose", e.node("Cast", *names, to="int64"), perm=[1, 0])
-        axis = e.constant(np.int64(0))
-        if not self.reverse:
-            return e.node("CumSum", seen, axis)
-        least = e.constant(np.array([np.iinfo(np.int64).min + 1], np.int64))
-        done = e.node("CumSum", e.node("Slice", seen, number[-1], least, number[0], number[-1]), axis)
-        total = e.node("ReduceSum", seen, number[0], keepdims=1)
-        rows = e.node("Add", e.node("Sub", total, done), number[1])
-        return e.node("Where", e.node("Greater", done, number[0]), rows, number[0])
+        backwards = {"reverse": 1} if self.reverse else {}
+        return e.node("CumSum", seen, e.constant(np.int64(0)), **backwards)
 
 
 class TakeSteps(Op):
@@ -222,3 +244,21 @@ class TakeSteps(Op):
             steps = e.node("Unsqueeze", steps, e.constant(axes))
             steps = e.node("Expand", steps, e.constant(np.array((1, 1, *inner), np.int64)))
         return e.node("GatherElements", x, steps, axis=0)
+
+
+class TakeStep(Op):
+    """Takes from x (time, 1, batch, units) the one step that is named (batch) for each row of the batch."""
+
+    def infer(self, *types: Type) -> Type:
+        return types[0].with_shape(types[0].shape[2:])
+
+    def eval(self, *arrays: Array) -> Any:
+        x, step = arrays
+        return x[step, 0, np.arange(len(step))]
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        x, step = names
+        (units,) = dims.known(y.type.shape[1:])
+        at = e.node("Unsqueeze", step, e.constant(np.array([0, 1, 3])))
+        at = e.node("Expand", at, e.constant(np.array((1, 1, 1, units), np.int64)))
+        return e.node("Squeeze", e.node("GatherElements", x, at, axis=0), e.constant(np.array([0, 1])))

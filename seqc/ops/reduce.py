@@ -25,9 +25,9 @@ from seqc.ops._common import (
     scalar,
 )
 from seqc.ops.arithmetic import maximum, minimum
-from seqc.ops.elementwise import cast, equal, stop_gradient, where
-from seqc.ops.shape import broadcast_like, expand_dims, reshape
-from seqc.ops.transcendental import exp, log
+from seqc.ops.elementwise import cast, equal, where
+from seqc.ops.shape import Reshape, broadcast_like, expand_dims, reshape, reshape_like, transpose
+from seqc.ops.transcendental import exp
 
 Axis = int | Iterable[int] | None
 
@@ -388,8 +388,7 @@ def softmax(x: Any, axis: int | Sequence[int] | None = -1) -> Value:
     value = as_float(x)
     if isinstance(axis, int):
         return apply(Softmax(normalize_axis("softmax", axis, value.type.rank)), value)
-    shifted = exp(value - stop_gradient(max(value, axis, True)))
-    return shifted / sum(shifted, axis, True)
+    return _over_one_axis(Softmax, value, axis)
 
 
 def log_softmax(x: Any, axis: int | Sequence[int] | None = -1) -> Value:
@@ -397,5 +396,14 @@ def log_softmax(x: Any, axis: int | Sequence[int] | None = -1) -> Value:
     value = as_float(x)
     if isinstance(axis, int):
         return apply(LogSoftmax(normalize_axis("log_softmax", axis, value.type.rank)), value)
-    shifted = value - stop_gradient(max(value, axis, True))
-    return shifted - log(sum(exp(shifted), axis, True))
+    return _over_one_axis(LogSoftmax, value, axis)
+
+
+def _over_one_axis(kind: type[Softmax], x: Value, axis: Axis) -> Value:
+    """Returns a softmax over several axes, which stand side by side as one while it is taken."""
+    axes = normalize_axes(kind.__name__, axis, x.type.rank)
+    order = (*(a for a in range(x.type.rank) if a not in axes), *axes)
+    kept = len(order) - len(axes)
+    moved = transpose(x, order)
+    result = apply(kind(kept), apply(Reshape((*[0] * kept, -1)), moved))
+    return transpose(reshape_like(result, moved), tuple(order.index(a) for a in range(len(order))))

@@ -122,7 +122,9 @@ class Resample(Op):
         scales = (1, 1, *self.factors)
         if self.kind == "bilinear":
             return emit_resize(e, names[0], scales, mode="linear", where="half_pixel")
-        if self.kind == "bicubic":
+        # onnxruntime up to 1.20 does not load a cubic Resize between Transposes, and OpenVINO weighs borders otherwise:
+        # where the size is known, two products with the matrices that say what is meant are right everywhere.
+        if self.kind == "bicubic" and not dims.is_known(small):
             keys = {"cubic_coeff_a": -0.5, "exclude_outside": 1}
             return emit_resize(e, names[0], scales, mode="cubic", where="half_pixel", **keys)
         return self.emit_products(e, names[0], self.matrices(self.fixed(small), y.type.dtype))

@@ -19,6 +19,7 @@ from seqc.passes.directions import join_directions
 from seqc.passes.dropout import remove_dropout
 from seqc.passes.duplicates import merge_duplicates
 from seqc.passes.layout_plan import plan_layout
+from seqc.passes.limits import join_limits
 from seqc.passes.masking import join_masked_layers
 from seqc.passes.padding import fold_padding
 from seqc.passes.precision import promote_floats
@@ -29,6 +30,7 @@ Pass = Callable[[Graph], Graph]
 FOR_INFERENCE: tuple[Pass, ...] = (
     remove_dropout,
     decompose_ops,
+    join_limits,
     merge_duplicates,
     fold_constants,
     fold_padding,
@@ -78,6 +80,7 @@ __all__ = [
     "fuse_bias",
     "give_channels_first",
     "join_directions",
+    "join_limits",
     "join_masked_layers",
     "merge_duplicates",
     "plan_layout",

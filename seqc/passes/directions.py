@@ -8,12 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from seqc.ir import Constant, Graph, Item, Value, build, constant, rewrite
-from seqc.ops.arithmetic import Add, Mul
-from seqc.ops.elementwise import Elementwise
-from seqc.ops.onnx_rnn import OnnxRecurrent, TakeSteps
-from seqc.ops.reduce import ReduceProd, ReduceSum
+from seqc.ops.arithmetic import Add
+from seqc.ops.onnx_rnn import OnnxRecurrent
+from seqc.ops.reduce import ReduceSum
 from seqc.ops.shape import Reshape, Squeeze, Transpose, Unsqueeze
-from seqc.ops.slicing import Concat, Pad, Slice
+from seqc.ops.slicing import Concat, Slice
 from seqc.passes._rewriting import rewrite_pairs
 from seqc.passes._views import view
 
@@ -22,6 +21,8 @@ _VIEWS = (Reshape, Squeeze, Unsqueeze)
 
 def join_directions(graph: Graph) -> Graph:
     """Returns the graph with recurrent nodes that differ in direction and weights only as one bidirectional node.
+
+    Under a mask they differ in the order of their steps as well, and stay two.
 
     What is done to both results alike and then put together is done once, to both together.
     """
@@ -94,9 +95,9 @@ def _put_together(value: Value) -> Value | None:
         return _concatenated(value.inputs, op.axis)
     if isinstance(op, Transpose):
         return _moved_at_once(value, op.perm)
-    kind = ReduceSum if isinstance(op, Add) else ReduceProd if isinstance(op, Mul) else None
-    both = None if kind is None else _halves(value.inputs)
-    return None if kind is None or both is None else build(kind((_direction_axis(both),), True), (both,), value.scope)
+    # A product of both stays one: the shape of a ReduceProd is more than onnxruntime's quantizer can tell.
+    both = _halves(value.inputs) if isinstance(op, Add) else None
+    return None if both is None else build(ReduceSum((_direction_axis(both),), True), (both,), value.scope)
 
 
 def _halves(values: Sequence[Value]) -> Value | None:
@@ -128,12 +129,11 @@ def _concatenated(values: Sequence[Value], axis: int) -> Value | None:
         shape = list(values[0].type.shape)
         return view(side_by_side, (*shape[:-1], shape[-1] + shape[-1]))
     first, second = values
-    alike = first.op == second.op and len(first.inputs) == len(second.inputs) > 0
-    if not alike or any(a is not b for a, b in zip(first.inputs[1:], second.inputs[1:], strict=True)):
+    if not isinstance(first.op, Squeeze) or first.op != second.op:
         return None
-    inner = _axis_before(first, axis)
-    whole = None if inner is None else _concatenated((first.inputs[0], second.inputs[0]), inner)
-    return None if whole is None else build(first.op, (whole, *first.inputs[1:]), first.scope)
+    kept = [a for a in range(first.inputs[0].type.rank) if a not in first.op.axes]
+    whole = _concatenated((first.inputs[0], second.inputs[0]), kept[axis])
+    return None if whole is None else build(first.op, (whole,), first.scope)
 
 
 def _moved_at_once(value: Value, perm: tuple[int, ...]) -> Value | None:
@@ -154,20 +154,3 @@ def _moved_at_once(value: Value, perm: tuple[int, ...]) -> Value | None:
     order = [(0, 2)[places[p]] for p in perm[:-1] if p in places]
     apart = build(Transpose((*order, 1, 3)), (source,), value.scope)
     return view(view(apart, tuple(d for d in value.type.shape if d != 1)), value.type.shape)
-
-
-def _axis_before(value: Value, axis: int) -> int | None:
-    """Returns which axis of the first operand becomes `axis`, if the op works on each element along it alike."""
-    op, rest = value.op, value.inputs[1:]
-    if isinstance(op, Squeeze):
-        kept = [a for a in range(value.inputs[0].type.rank) if a not in op.axes]
-        return kept[axis]
-    if isinstance(op, Pad):
-        return axis if op.pads[axis] == (0, 0) else None
-    if isinstance(op, TakeSteps):
-        return axis if axis > 1 else None
-    if isinstance(op, Elementwise):
-        same = value.inputs[0].type.shape == value.type.shape
-        broadcast = all(x.type.rank == value.type.rank and x.type.shape[axis] == 1 for x in rest)
-        return axis if same and broadcast else None
-    return None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from seqc.ir import Graph, Item, Value, build, rewrite
-from seqc.ops.arithmetic import Mul
-from seqc.ops.elementwise import Cast
+from seqc.ops.elementwise import Where
 from seqc.ops.onnx_rnn import OnnxRecurrent, StepOrder, StepRows, TakeSteps
 from seqc.ops.shape import Squeeze, Transpose, Unsqueeze
 from seqc.ops.slicing import Pad
@@ -32,7 +31,7 @@ def _already_compact(steps: Value, lengths: Value) -> Value | None:
     if order is None or not isinstance(order.op, Item) or not isinstance(lengths.op, Item):
         return None
     source = order.inputs[0]
-    if not isinstance(source.op, StepOrder) or lengths.inputs[0] is not source:
+    if source.op != StepOrder(reverse=False) or lengths.inputs[0] is not source:
         return None
     restored = _without_mask(steps.inputs[0], source.inputs[0])
     rows = _taken_by(restored)
@@ -45,13 +44,13 @@ def _already_compact(steps: Value, lengths: Value) -> Value | None:
 
 
 def _without_mask(value: Value, mask: Value) -> Value:
-    """Returns what is multiplied with the mask to make masked steps zero: the valid ones are the same without that."""
-    if not isinstance(value.op, Mul):
+    """Returns what masked steps are set to zero in: the valid ones are the same without that."""
+    if not isinstance(value.op, Where):
         return value
-    factor = value.inputs[1]
-    while isinstance(factor.op, Unsqueeze | Transpose | Cast):
-        factor = factor.inputs[0]
-    return value.inputs[0] if factor is mask else value
+    condition = value.inputs[0]
+    while isinstance(condition.op, Unsqueeze | Transpose):
+        condition = condition.inputs[0]
+    return value.inputs[1] if condition is mask else value
 
 
 def _taken_by(value: Value) -> Value | None:

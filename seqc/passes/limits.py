@@ -1,0 +1,34 @@
+"""Limits after limits, as one."""
+
+from __future__ import annotations
+
+import math
+
+from seqc.ir import Graph, Value, build, rewrite
+from seqc.ops.arithmetic import Clip
+from seqc.ops.nonlinear import Relu
+
+
+def join_limits(graph: Graph) -> Graph:
+    """Returns the graph with Relu and Clip after one another as one Clip: a Relu up to six is a Clip to [0, 6].
+
+    Only without gradients, which differ on the limits themselves.
+    """
+
+    def rule(value: Value) -> Value | None:
+        outer = _limits(value)
+        inner = None if outer is None else _limits(value.inputs[0])
+        if outer is None or inner is None:
+            return None
+        low, high = (min(max(limit, outer[0]), outer[1]) for limit in inner)
+        return build(Clip(low, high), value.inputs[0].inputs, value.scope)
+
+    return rewrite(graph, rule)
+
+
+def _limits(value: Value) -> tuple[float, float] | None:
+    op = value.op
+    if not isinstance(op, Relu | Clip) or not value.type.is_float:
+        return None
+    low, high = (0.0, math.inf) if isinstance(op, Relu) else (op.low, op.high)
+    return (low, high) if low <= high else None
