@@ -332,6 +332,27 @@ def _find_function(value: Mapping[str, Any]) -> Any:
     )
 
 
+def refuse_foreign(thing: Any, kind: str, what: str) -> None:
+    """Raises ConfigError for an object, class or function of another library, and says whose it is.
+
+    Args:
+        thing: what was given. kind: the kind of classes wanted. what: how errors call it.
+    """
+    source = thing if hasattr(thing, "__name__") else type(thing)
+    package = str(getattr(source, "__module__", "")).split(".")[0]
+    if package not in _FOREIGN:
+        return
+    has = (kind, source.__name__) in _KNOWN
+    own = f"Use seqc.{kind}.{source.__name__}" if has else f"See seqc.{kind}, which has no '{source.__name__}'"
+    raise ConfigError(
+        f"The {what} '{source.__name__}' belongs to {package}, which cannot compute in a graph of seqc. {own}, or "
+        "write one with functions of seqc.ops."
+    )
+
+
+_FOREIGN = ("jax", "keras", "keras_core", "sklearn", "tensorflow", "tf_keras", "torch", "torchmetrics")
+
+
 def get(identifier: Any, kind: str, what: str, aliases: dict[str, Any]) -> Any:
     """Returns the object that a string, a dictionary or an object stands for.
 
@@ -344,6 +365,7 @@ def get(identifier: Any, kind: str, what: str, aliases: dict[str, Any]) -> Any:
     """
     if identifier is None:
         return None
+    refuse_foreign(identifier, kind, what)
     if isinstance(identifier, dict):
         try:
             identifier = deserialize(identifier)

@@ -10,6 +10,7 @@ from typing import Any
 from seqc.errors import LayerError, TraceError
 from seqc.ir import Value
 from seqc.layers.base import Layer
+from seqc.serialization import refuse_foreign
 from seqc.utils.display import note
 
 
@@ -20,6 +21,7 @@ def check_layer(layer: Any) -> None:
         LayerError: it is not a layer, or not one that can be called with one tensor.
     """
     if not isinstance(layer, Layer):
+        refuse_foreign(layer, "layers", "layer")
         hint = " It is a class: write it with parentheses." if isinstance(layer, type) else ""
         raise LayerError(
             "Only instances of `seqc.layers.Layer` can be added to a Sequential model. Received: "

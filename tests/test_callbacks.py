@@ -296,19 +296,19 @@ def test_of_every_loss_and_error_less_is_better_and_of_every_score_more(prefix: 
             needs_rate = re.search("At", name) is not None
             metric = getattr(keras.metrics, name)(*arguments.get(name, (0.5,) if needs_rate else ()))
             expected = any(re.search(score, name) for score in scores.split())
-            assert higher_is_better(prefix + metric.name, [metric]) is expected, name
+            assert higher_is_better(prefix + metric.name, {metric.name: metric}) is expected, name
     for name, function in FUNCTIONS.items():
         wrapped = keras.metrics.resolve(function, (None, 2), (None, 2))
-        assert higher_is_better(prefix + wrapped.name, [wrapped]) is False, name
+        assert higher_is_better(prefix + wrapped.name, {wrapped.name: wrapped}) is False, name
     for name in ("mse", "MSE", "mae", "mape", "msle", "bce", "loss", "crossentropy", "ce"):
-        listed = [] if name == "loss" else [keras.metrics.resolve(name, (None, 2), (None, 2))]
-        assert higher_is_better(prefix + name, listed) is False, name
+        metric = keras.metrics.Mean() if name == "loss" else keras.metrics.resolve(name, (None, 2), (None, 2))
+        assert higher_is_better(prefix + name, {name: metric}) is False, name
     for name in ("acc", "accuracy", "binary_accuracy", "top_k_categorical_accuracy", "cosine_similarity"):
-        assert higher_is_better(prefix + name, [keras.metrics.resolve(name, (None, 2), (None, 2))]) is True, name
+        assert higher_is_better(prefix + name, {name: keras.metrics.resolve(name, (None, 2), (None, 2))}) is True, name
     for name in keras.metrics.__all__:
         if name.endswith("accuracy"):
             wrapped = keras.metrics.resolve(getattr(keras.metrics, name), (None, 2), (None, 2))
-            assert higher_is_better(prefix + wrapped.name, [wrapped]) is True, name
+            assert higher_is_better(prefix + wrapped.name, {wrapped.name: wrapped}) is True, name
 
 
 def test_an_unknown_mode_falls_back_to_auto() -> None:

@@ -208,12 +208,12 @@ def test_no_batch_is_lost_to_looking_ahead() -> None:
     assert int(trained.optimizer.iterations) == 3
 
 
-def test_a_validation_that_ran_out_is_an_error() -> None:
-    with (
-        pytest.warns(UserWarning, match="The data ran out: 1 of the 2 steps"),
-        pytest.raises(DataError, match="There was nothing to evaluate: the data gave no batches"),
-    ):
-        model().fit(X, Y, epochs=3, validation_data=batches(), validation_steps=2, verbose=0)
+def test_a_validation_of_fewer_batches_than_steps_sees_them_all_each_time() -> None:
+    trained = model()
+    expected = trained.evaluate(X, Y, verbose=0)
+    with pytest.warns(UserWarning, match="The data ran out: 3 of the 9 steps"):
+        run = trained.fit(X, Y, epochs=3, validation_data=batches(), validation_steps=9, verbose=0)
+    np.testing.assert_allclose(run.history["val_loss"], [expected] * 3, rtol=1e-6)
 
 
 def test_a_generator_that_ends_ends_the_training_with_a_warning() -> None:
@@ -248,6 +248,78 @@ def test_validation_takes_batches_too() -> None:
     np.testing.assert_allclose(found, [expected], rtol=1e-5)
     with pytest.raises(ConfigError, match="validation_data .* can be gone through once, and there are 2 validations"):
         trained.fit(X, Y, epochs=2, validation_data=batches(), verbose=0)
+
+
+def endless(log: list[int]) -> Iterator[Any]:
+    while True:
+        for start in range(0, 12, 3):
+            log.append(start)
+            yield X[start : start + 3], Y[start : start + 3]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 6])
+def test_every_validation_from_a_generator_sees_the_same_batches(steps: int) -> None:
+    log: list[int] = []
+    trained = model()
+    rows = np.arange(3 * steps) % 12
+    expected = trained.evaluate(X[rows], Y[rows], verbose=0)
+    run = trained.fit(X, Y, epochs=4, validation_data=endless(log), validation_steps=steps, verbose=0)
+    np.testing.assert_allclose(run.history["val_loss"], [expected] * 4, rtol=1e-6)
+    assert len(log) == steps
+
+
+def test_a_generator_validates_once_in_every_validated_epoch() -> None:
+    run = model().fit(
+        X, Y, epochs=6, validation_data=endless([]), validation_steps=2, validation_freq=[1, 5], verbose=0
+    )
+    assert len(run.history["val_loss"]) == 2
+    assert run.history["val_loss"][0] == run.history["val_loss"][1]
+
+
+class Unmeasured:
+    """What `len` and iteration say of data of TensorFlow that repeat for ever, or whose length it does not know."""
+
+    def __init__(self, text: str, rounds: int) -> None:
+        self.text, self.rounds = text, rounds
+
+    def __len__(self) -> int:
+        raise TypeError(self.text)
+
+    def __iter__(self) -> Iterator[Any]:
+        for _ in range(self.rounds):
+            yield Foreign(X[:4]), Foreign(Y[:4])
+            yield Foreign(X[4:]), Foreign(Y[4:])
+
+
+def test_data_that_never_end_train_for_the_steps_of_an_epoch() -> None:
+    trained = model()
+    data = Unmeasured("The dataset is infinite.", 1000)
+    run = trained.fit(data, steps_per_epoch=3, epochs=2, validation_data=data, validation_steps=2, verbose=0)
+    assert int(trained.optimizer.iterations) == 6
+    np.testing.assert_allclose(run.history["val_loss"], [trained.evaluate(X, Y, verbose=0)] * 2, rtol=1e-6)
+    np.testing.assert_allclose(trained.evaluate(data, steps=2, verbose=0), run.history["val_loss"][0], rtol=1e-6)
+    for use in (lambda: trained.fit(data, verbose=0), lambda: trained.predict(data, verbose=0)):
+        with pytest.raises(DataError, match="never ends: say how many .* steps_per_epoch in fit"):
+            use()
+
+
+def test_data_that_do_not_know_their_length_are_gone_through() -> None:
+    trained = model()
+    trained.fit(Unmeasured("The dataset length is unknown.", 1), epochs=2, verbose=0)
+    assert int(trained.optimizer.iterations) == 4
+
+
+def test_samples_may_come_in_a_dictionary_that_names_the_input() -> None:
+    trained = keras.Sequential([keras.Input((2,), name="image"), layers.Dense(1)])
+    trained.compile(keras.optimizers.SGD(0.0), "mse")
+    expected = trained.predict(X, verbose=0)
+    np.testing.assert_array_equal(trained.predict({"image": X}, verbose=0), expected)
+    np.testing.assert_array_equal(trained.predict_on_batch({"image": X}), expected)
+    loss = trained.evaluate({"image": X}, Y, verbose=0)
+    assert trained.fit({"image": X}, Y, verbose=0).history["loss"] == pytest.approx([loss])
+    assert trained.fit(iter([({"image": X}, Y)]), verbose=0).history["loss"] == pytest.approx([loss])
+    with pytest.raises(DataError, match="has an input 'image'; x is a dictionary with 'imag'"):
+        trained.predict({"imag": X}, verbose=0)
 
 
 def test_class_weights_apply_to_batches() -> None:
@@ -303,7 +375,8 @@ def test_batches_that_make_no_sense_are_refused(use: Any, error: type[Exception]
     [
         ([X, X], Y, "one input and one output; got 2 arrays as x. If they are the samples, stack them"),
         (X, [Y, Y], "one input and one output; got 2 arrays as y"),
-        ({"a": X}, Y, "got a dictionary of 1 arrays as x"),
+        ({"a": X}, Y, "has an input 'input_layer.*'; x is a dictionary with 'a'"),
+        ({"a": X, "b": X}, Y, "got a dictionary of 2 arrays as x"),
         (list(X), Y, "got 12 arrays as x. If they are the samples, stack them into one array first"),
         (X, None, "The loss 'mse' needs labels: give y, one row per row of x"),
         (X, Y[:5], "Data cardinality is ambiguous. Make sure .*\n'x' sizes: 12\n'y' sizes: 5"),

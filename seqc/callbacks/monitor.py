@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -117,7 +117,7 @@ class MonitorCallback(Callback):
     def _higher_is_better(self) -> bool:
         if self.mode != "auto":
             return self.mode == "max"
-        higher = higher_is_better(self.monitor, self.model.metrics)
+        higher = higher_is_better(self.monitor, self.model.named_metrics)
         if higher is not None:
             return higher
         raise ConfigError(
@@ -128,17 +128,17 @@ class MonitorCallback(Callback):
         )
 
 
-def higher_is_better(name: str, listed: Iterable[Any]) -> bool | None:
+def higher_is_better(name: str, named: Mapping[str, Any]) -> bool | None:
     """Returns whether more of a metric is better; None if nobody knows.
 
     Args:
         name: as in the logs, "val_" in front or not.
-        listed: the model's metrics.
+        named: the model's metrics by name.
     """
     name = name.removeprefix("val_")
     if name == "loss":
         return False
-    return next((_direction(metric) for metric in listed if metric.name == name), None)
+    return _direction(named[name]) if name in named else None
 
 
 def _direction(metric: Any) -> bool | None:

@@ -177,7 +177,7 @@ def _goals(file: ModelFile, model: Sequential, metrics: Mapping[str, Any]) -> li
     if arrays:
         raise ConfigError(f"{file.path}: TARGET names {arrays}, which are several numbers each; name metrics with one.")
     return [
-        Goal(name, wanted, metrics[name], higher_is_better(name, model.metrics) is False)
+        Goal(name, wanted, metrics[name], higher_is_better(name, model.named_metrics) is False)
         for name, wanted in file.target.items()
     ]
 

@@ -13,8 +13,8 @@ from seqc.errors import ConfigError, ShapeError, TraceError
 from seqc.ir import Array, Graph, Input, Value, as_value, walk
 from seqc.ops.elementwise import cast
 from seqc.ops.shape import expand_dims
-from seqc.serialization import serialize
-from seqc.tracing import Trace, tracing
+from seqc.serialization import refuse_foreign, serialize
+from seqc.tracing import Trace, current_trace, tracing
 
 Shape = tuple[int | None, ...]
 
@@ -42,8 +42,11 @@ class Compiled:
         self.loss_tracker = metrics.Mean(name="loss")
         self.metric_ids = _listed(metrics_list, "metrics")
         self.weighted_ids = _listed(weighted_metrics, "weighted_metrics")
-        self.metrics: list[Any] | None = None
+        self.resolved = False
+        self.metrics: list[Any] = []
         self.weighted: list[Any] = []
+        # The metrics by the names they have in logs, the loss first.
+        self.named: dict[str, Any] = {"loss": self.loss_tracker}
         self._results: dict[Any, Result] = {}
 
     @property
@@ -64,17 +67,31 @@ class Compiled:
 
     def resolve(self, y_true: Shape, y_pred: Shape) -> None:
         """Chooses loss and metrics for labels and predictions of these shapes, once."""
-        if self.metrics is not None:
+        if self.resolved:
             return
+        self.resolved = True
         if self.loss_id is not None:
             self.loss = losses.resolve(self.loss_id, y_true, y_pred)
         self.metrics = [metrics.resolve(m, y_true, y_pred) for m in self.metric_ids]
         self.weighted = [metrics.resolve(m, y_true, y_pred) for m in self.weighted_ids]
-        taken = {m.name for m in self.metrics}
+        unweighted = {m.name for m in self.metrics}
+        for metric in self.metrics:
+            self._name(metric, metric.name)
         for metric in self.weighted:
-            if metric.name in taken:
-                metric.name = f"weighted_{metric.name}"
-        _tell_apart(self.all_metrics)
+            if metric in self.metrics:
+                raise ConfigError(
+                    f"Metric '{metric.name}' is given in `metrics` and in `weighted_metrics`, which would add up "
+                    "in one total what is weighted and what is not. Make two objects."
+                )
+            self._name(metric, f"weighted_{metric.name}" if metric.name in unweighted else metric.name)
+
+    def _name(self, metric: Any, name: str) -> None:
+        """Gives a metric a name in the logs that no other has."""
+        number, free = 0, name
+        while free in self.named:
+            number += 1
+            free = f"{name}_{number}"
+        self.named[free] = metric
 
     def compute_loss(self, y: Value, y_pred: Value, sample_weight: Value | None, mask: Value | None) -> Value:
         """Returns the loss of a batch, without penalties.
@@ -83,7 +100,7 @@ class Compiled:
             ShapeError: it is not one number. TraceError: it is not made of its arguments with functions of `seqc.ops`.
         """
         value: Value = self.loss(y, y_pred, sample_weight=sample_weight, mask=mask)
-        if _leaves(value).isdisjoint(_leaves(y_pred)):
+        if current_trace() is not None and _leaves(value).isdisjoint(_leaves(y_pred)):
             raise TraceError(
                 f"Loss '{self.loss_name}' does not depend on the predictions, so that nothing can be learned from it. "
                 "Compute it from (y_true, y_pred) with functions of seqc.ops, and return it."
@@ -98,31 +115,19 @@ class Compiled:
     def update_metrics(self, y: Value, y_pred: Value, sample_weight: Value | None, mask: Value | None) -> None:
         """Adds a batch to all metrics; a mask enters all of them, sample weights only the weighted ones."""
         valid = None if mask is None else cast(mask, y_pred.dtype)
-        for metric in self.metrics or ():
+        for metric in dict.fromkeys(self.metrics):
             metric.update_state(y, y_pred, sample_weight=valid)
         weight = sample_weight
         if valid is not None:
             weight = valid if sample_weight is None else valid * _align(sample_weight, valid)
-        for metric in self.weighted:
+        for metric in dict.fromkeys(self.weighted):
             metric.update_state(y, y_pred, sample_weight=weight)
 
-    @property
-    def all_metrics(self) -> list[Any]:
-        return [self.loss_tracker, *(self.metrics or ()), *self.weighted]
-
-    def reset_metrics(self) -> None:
-        for metric in self.all_metrics:
-            metric.reset_state()
-
-    def results(self) -> dict[str, Any]:
-        """Returns the metrics' current values by name, the loss first."""
-        found: dict[str, Any] = {}
-        for metric in self.all_metrics:
-            if metric not in self._results:
-                self._results[metric] = Result(metric)
-            value = self._results[metric].now()
-            found[metric.name] = float(value) if value.ndim == 0 else value
-        return found
+    def result(self, metric: Any) -> Any:
+        """Returns the current value of a metric."""
+        if metric not in self._results:
+            self._results[metric] = Result(metric)
+        return plain(self._results[metric].now())
 
     def check_labels(self, y: Array | None, y_pred_shape: Sequence[int | None]) -> None:
         """Raises DataError if label values cannot belong to the output."""
@@ -190,15 +195,10 @@ def _leaves(value: Value) -> set[Value]:
     return {v for v in walk([value]) if isinstance(v.op, Input)}
 
 
-def _tell_apart(listed: list[Any]) -> None:
-    """Numbers metrics of the same name, so that none hides another in the logs."""
-    taken: set[str] = set()
-    for metric in listed:
-        name, number = metric.name, 0
-        while metric.name in taken:
-            number += 1
-            metric.name = f"{name}_{number}"
-        taken.add(metric.name)
+def plain(value: Any) -> Any:
+    """Returns a single number as a float, several as an array."""
+    array = np.asarray(value)
+    return float(array) if array.ndim == 0 else array
 
 
 def _one_loss(loss: Any) -> Any:
@@ -236,6 +236,8 @@ def _listed(given: Any, name: str) -> list[Any]:
         )
     if len(given) == 1 and isinstance(given[0], list | tuple):
         given = given[0]
+    for metric in given:
+        refuse_foreign(metric, "metrics", "metric")
     return [m for m in given if m is not None]
 
 

@@ -47,19 +47,19 @@ class NonFiniteLoss:
 def train_epoch(model: Trainer, source: Source, callbacks: CallbackList, progress: Any, nan: NonFiniteLoss) -> Logs:
     """Trains on the batches of one epoch and returns its metrics; stops after a batch where `stop_training` is set."""
     compiled = model._need_compiled()
-    compiled.reset_metrics()
     watched = callbacks.watches("train_batch_end")
     done = 0
-    for done, batch in enumerate(source.epoch(), 1):
-        callbacks.on_train_batch_begin(done - 1)
-        step = compiled.steps_taken
-        nan.check(model._run_batch("train", batch, step).item(), done - 1, step)
-        logs = model.get_metrics_result() if watched or progress.wants() else None
-        progress.advance(done, logs)
-        callbacks.on_train_batch_end(done - 1, logs)
-        if model.stop_training:
-            break
-    return model.get_metrics_result() if done else {}
+    with model.counting():
+        for done, batch in enumerate(source.epoch(), 1):
+            callbacks.on_train_batch_begin(done - 1)
+            step = compiled.steps_taken
+            nan.check(model._run_batch("train", batch, step).item(), done - 1, step)
+            logs = model.logs() if watched or progress.wants() else None
+            progress.advance(done, logs)
+            callbacks.on_train_batch_end(done - 1, logs)
+            if model.stop_training:
+                break
+        return model.logs() if done else {}
 
 
 def test_pass(model: Trainer, source: Source, callbacks: CallbackList, progress: Any) -> Logs:
@@ -69,20 +69,20 @@ def test_pass(model: Trainer, source: Source, callbacks: CallbackList, progress:
         DataError: it has none.
     """
     source.restart()
-    model.reset_metrics()
-    callbacks.on_test_begin()
     watched = callbacks.watches("test_batch_end")
     done = 0
-    for done, batch in enumerate(source.epoch(), 1):
-        callbacks.on_test_batch_begin(done - 1)
-        model._run_batch("test", batch, done - 1)
-        logs = model.get_metrics_result() if watched or progress.wants() else None
-        progress.advance(done, logs)
-        callbacks.on_test_batch_end(done - 1, logs)
-    if not done:
-        raise DataError("There was nothing to evaluate: the data gave no batches.")
-    logs = model.get_metrics_result()
-    callbacks.on_test_end(logs)
+    with model.counting():
+        callbacks.on_test_begin()
+        for done, batch in enumerate(source.epoch(), 1):
+            callbacks.on_test_batch_begin(done - 1)
+            model._run_batch("test", batch, done - 1)
+            logs = model.logs() if watched or progress.wants() else None
+            progress.advance(done, logs)
+            callbacks.on_test_batch_end(done - 1, logs)
+        if not done:
+            raise DataError("There was nothing to evaluate: the data gave no batches.")
+        logs = model.logs()
+        callbacks.on_test_end(logs)
     return logs
 
 

@@ -96,22 +96,30 @@ class ArraySource(Source):
 class IterableSource(Source):
     """Batches that something else yields: (x, y, sample_weight), (x, y), (x,) or x.
 
-    An iterator such as a generator can be gone through once. Anything else is gone through anew in each pass; an object
-    with `__getitem__` and `__len__` but no `__iter__` gives its batches by number, in random order with `shuffle`, and
-    is told `on_epoch_end()`.
+    An iterator such as a generator can be gone through once, unless its batches are kept. Anything else is gone through
+    anew in each pass; an object with `__getitem__` and `__len__` but no `__iter__` gives its batches by number, in
+    random order with `shuffle`, and is told `on_epoch_end()`.
+
+    Raises:
+        DataError: the batches never end, and nothing says how many make an epoch.
     """
 
     def __init__(
         self, batches: Any, prepare: Prepare, shuffle: bool = False, per_epoch: int | None = None, what: str = "x"
     ) -> None:
-        super().__init__(per_epoch, len(batches) if hasattr(batches, "__len__") else None)
+        super().__init__(per_epoch, _length(batches, what, per_epoch))
         self.batches, self.prepare, self.shuffle, self.what = batches, prepare, shuffle, what
         self._begun: Iterator[Any] | None = None
+        self._kept: list[Data] | None = None
 
     @property
     def once(self) -> bool:
         """Whether there is only one pass."""
         return isinstance(self.batches, Iterator)
+
+    def keep(self) -> None:
+        """Keeps the batches of what can be gone through once, so that each pass begins with the same ones."""
+        self._kept = []
 
     def first(self) -> Data:
         """Begins the first pass and returns its first batch, which the pass yields as well.
@@ -126,9 +134,14 @@ class IterableSource(Source):
         raise DataError(f"{self.what} ({type(self.batches).__name__}) gave no batches.")
 
     def one_pass(self) -> Iterator[Batch]:
+        for data in self._kept or ():
+            yield data.rows(slice(None))
         items, self._begun = self._begun or self._items(), None
         for item in items:
-            yield self._checked(item).rows(slice(None))
+            data = self._checked(item)
+            if self._kept is not None:
+                self._kept.append(data)
+            yield data.rows(slice(None))
 
     def _items(self) -> Iterator[Any]:
         if isinstance(self.batches, Iterable):
@@ -148,6 +161,19 @@ class IterableSource(Source):
                 f"{type(item).__name__} of {', '.join(type(part).__name__ for part in item) or 'nothing'}."
             )
         return self.prepare(*unpack(item, f"A batch of {self.what}"))
+
+
+def _length(batches: Any, what: str, per_epoch: int | None) -> int | None:
+    """Returns how many batches there are in a pass, None if nobody knows."""
+    try:
+        return len(batches)
+    except TypeError as error:  # it has no length, or does not know it, or never ends
+        if "infinite" in str(error) and per_epoch is None:
+            raise DataError(
+                f"{what} ({type(batches).__name__}) never ends: say how many batches to take, with steps_per_epoch in "
+                "fit, validation_steps for validation_data, and steps in evaluate and predict."
+            ) from None
+        return None
 
 
 def yields_batches(value: Any) -> bool:

@@ -7,7 +7,7 @@ inside. The same graph runs on NumPy and lowers to ONNX.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,10 +17,10 @@ import numpy as np
 from seqc.autodiff import gradients
 from seqc.backends.numpy import make_executor
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Array, Graph, Type, Value, input_value
-from seqc.ops.elementwise import cast
+from seqc.ir import Array, Graph, Type, Value, as_value, input_value
 from seqc.ops.reduce import count
 from seqc.tracing import Trace, Variable, tracing
+from seqc.training.totals import call_compute_loss
 
 if TYPE_CHECKING:
     from seqc.backends.numpy.executor import Executor
@@ -56,6 +56,8 @@ class Step:
     reads: tuple[Variable, ...]
     writes: tuple[Variable, ...]
     is_random: bool = False
+    # What to log, by name, where the model's `compute_metrics` says that.
+    logged: dict[str, Variable] | None = None
 
     @cached_property
     def executor(self) -> Executor | NaiveExecutor:
@@ -82,12 +84,12 @@ def train_step(model: Sequential, compiled: Compiled, signature: Signature) -> S
     with tracing(trace):
         values = signature.values()
         y_pred = model.call(values["x"], training=True)
-        loss = _total_loss(model, compiled, trace, values, y_pred)
+        loss = _total_loss(model, values, y_pred, training=True)
         variables = model.trainable_weights
         grads = gradients(compiled.optimizer.scale_loss(loss), [trace.read(v) for v in variables])
         compiled.optimizer.apply(grads, variables)
-        _update_metrics(compiled, trace, values, y_pred, loss)
-    return _finish(trace, values, loss)
+        logged = _update_metrics(model, compiled, values, y_pred, loss)
+    return _finish(trace, values, loss, logged)
 
 
 def test_step(model: Sequential, compiled: Compiled, signature: Signature) -> Step:
@@ -96,9 +98,9 @@ def test_step(model: Sequential, compiled: Compiled, signature: Signature) -> St
     with tracing(trace):
         values = signature.values()
         y_pred = model.call(values["x"], training=False)
-        loss = _total_loss(model, compiled, trace, values, y_pred)
-        _update_metrics(compiled, trace, values, y_pred, loss)
-    return _finish(trace, values, loss)
+        loss = _total_loss(model, values, y_pred, training=False)
+        logged = _update_metrics(model, compiled, values, y_pred, loss)
+    return _finish(trace, values, loss, logged)
 
 
 def predict_step(model: Sequential, signature: Signature) -> Step:
@@ -110,37 +112,47 @@ def predict_step(model: Sequential, signature: Signature) -> Step:
     return _finish(trace, values, y_pred)
 
 
-def _total_loss(model: Sequential, compiled: Compiled, trace: Trace, values: dict[str, Value], y_pred: Value) -> Value:
-    mask = trace.masks.get(y_pred)
-    total: Value | None = None
-    if "y" in values:
-        compiled.resolve(values["y"].shape, y_pred.shape)
-        if compiled.loss is not None:
-            total = compiled.compute_loss(values["y"], y_pred, values.get("sample_weight"), mask)
-    penalties = [v.regularizer(v.to_value()) for v in model.trainable_weights if v.regularizer is not None]
-    for penalty in (*penalties, *trace.losses):
-        if penalty.type.rank:
-            raise ShapeError(f"A penalty added to the loss must be a single number; got {penalty}. Use ops.sum on it.")
-        total = penalty if total is None else total + cast(penalty, total.dtype)
-    if total is None:
+def _total_loss(model: Sequential, values: dict[str, Value], y_pred: Value, training: bool) -> Value:
+    found = call_compute_loss(
+        model, values["x"], values.get("y"), y_pred, values.get("sample_weight"), training=training
+    )
+    if found is None:
         raise ConfigError("There is nothing to minimize: compile() was given no loss, and no layer adds a penalty.")
+    total = as_value(found)
+    if total.type.rank:
+        raise ShapeError(f"The loss of a batch must be a single number; got {total}. Use ops.mean or ops.sum on it.")
     return total
 
 
-def _update_metrics(compiled: Compiled, trace: Trace, values: dict[str, Value], y_pred: Value, loss: Value) -> None:
+def _update_metrics(
+    model: Sequential, compiled: Compiled, values: dict[str, Value], y_pred: Value, loss: Value
+) -> dict[str, Variable] | None:
+    """Takes a batch into all metrics. Returns variables with what to log where the model says that itself."""
     x = values["x"]
     # Counts come in the dtype of what is counted, and small integers do not reach far.
     size = count(x if x.type.is_float else y_pred, (0,))
     compiled.loss_tracker.update_state(loss, sample_weight=size)
-    if "y" in values:
-        compiled.update_metrics(values["y"], y_pred, values.get("sample_weight"), trace.masks.get(y_pred))
+    found = model.compute_metrics(x, values.get("y"), y_pred, values.get("sample_weight"))
+    if not model.logs_more:
+        return None
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"{type(model).__name__}.compute_metrics must return a dictionary by name; got {found!r}.")
+    return {name: _logged(name, as_value(value)) for name, value in found.items()}
 
 
-def _finish(trace: Trace, values: dict[str, Value], result: Value) -> Step:
+def _logged(name: str, value: Value) -> Variable:
+    if not all(isinstance(size, int) for size in value.type.shape):
+        raise ShapeError(f"compute_metrics logs '{name}' as {value.type}; its shape must not depend on the batch.")
+    kept = Variable(np.zeros(value.type.shape, value.dtype), name=f"log/{name}", trainable=False)
+    kept.assign(value)
+    return kept
+
+
+def _finish(trace: Trace, values: dict[str, Value], result: Value, logged: dict[str, Variable] | None = None) -> Step:
     writes, reads = tuple(trace.updates), tuple(trace.reads)
     graph = Graph(
         (*values.values(), trace.seed, trace.step, *(trace.reads[v] for v in reads)),
         (result, *(trace.updates[v] for v in writes)),
         ("result", *(f"new:{trace.label(v)}" for v in writes)),
     )
-    return Step(graph, reads, writes, is_random=any(v is trace.seed for v in graph.walk()))
+    return Step(graph, reads, writes, is_random=any(v is trace.seed for v in graph.walk()), logged=logged)

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from seqc.errors import DataError, NotBuiltError
+from seqc.errors import ConfigError, DataError
 from seqc.ir import Array
 from seqc.seeds import next_seed
 from seqc.training.compiled import Compiled
 from seqc.training.data import Data, as_array, make_data, match_rank, sample_type
 from seqc.training.sources import ArraySource, IterableSource, Prepare, Source, yields_batches
 from seqc.training.step import Signature, Step, predict_step, test_step, train_step
+from seqc.training.totals import Totals
 from seqc.utils.display import note
 
 # Steps kept for different kinds of batches; each new length of sequence, for instance, is one.
 KEPT_STEPS = 64
 
 
-class Stepper:
+class Stepper(Totals):
     """Compiles a model, prepares data for it, and runs single steps."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._compiled: Compiled | None = None
         self._steps: dict[Any, Step] = {}
         # What a step depends on besides the data: which layers train, and the optimizer's variables.
@@ -76,30 +78,6 @@ class Stepper:
     def loss(self) -> Any:
         return self._need_compiled().given_loss
 
-    @property
-    def metrics(self) -> list[Any]:
-        """The metrics, the loss's mean first."""
-        return [] if self._compiled is None else self._compiled.all_metrics
-
-    @property
-    def metrics_names(self) -> list[str]:
-        return [m.name for m in self.metrics]
-
-    def reset_metrics(self) -> None:
-        """Sets all metrics back to their start."""
-        self._need_compiled().reset_metrics()
-
-    def get_metrics_result(self) -> dict[str, Any]:
-        """Returns the current values of the metrics by name, the loss first."""
-        return self._need_compiled().results()
-
-    def _need_compiled(self) -> Compiled:
-        if self._compiled is None:
-            raise NotBuiltError(
-                "You must call `compile()` before using the model: model.compile(optimizer=..., loss=...)."
-            )
-        return self._compiled
-
     def forget_steps(self) -> None:
         """Drops the traced steps; the next use traces again."""
         self._steps.clear()
@@ -114,6 +92,7 @@ class Stepper:
             batch differ from those of another.
         """
         step = self._step_for(kind, batch)
+        self._logged = step.logged
         if step.is_random and self._seed is None:
             self._seed = next_seed()
         return step.run([a for a in batch if a is not None], self._seed or 0, counter)
@@ -124,6 +103,7 @@ class Stepper:
         return self._steps.get(key) or self._trace_step(key, batch)
 
     def _trace_step(self, key: tuple[Any, ...], batch: tuple[Array | None, ...]) -> Step:
+        self._refuse_own_step(key[0])
         signature = Signature(*(None if a is None else sample_type(a) for a in batch))  # type: ignore[arg-type]
         model: Any = self
         if key[0] == "predict":
@@ -134,6 +114,15 @@ class Stepper:
             self._steps.pop(next(iter(self._steps)))
         self._steps[key] = step
         return step
+
+    def _refuse_own_step(self, kind: str) -> None:
+        for name in (f"{kind}_step", f"make_{kind}_function"):
+            if hasattr(type(self), name):
+                raise ConfigError(
+                    f"{type(self).__name__} defines {name}, which seqc would not call: it traces a whole step into one "
+                    "graph. Override compute_loss(x, y, y_pred, sample_weight, training) or compute_metrics(x, y, "
+                    "y_pred, sample_weight) instead, or write a loop of your own around train_on_batch."
+                )
 
     def _prepare_training(self) -> Compiled:
         """Sets up the optimizer for the weights that train."""
@@ -151,7 +140,7 @@ class Stepper:
     def _data(self, x: Any, y: Any = None, weight: Any = None) -> Data:
         """Returns checked data for the model, which is built for them if it is not built yet."""
         model: Any = self
-        first = as_array(x, "x")
+        first = as_array(self._only_input(x), "x")
         if first.ndim and len(first):
             if not model.built:
                 model.build((None, *first.shape[1:]))
@@ -162,7 +151,7 @@ class Stepper:
     def _labelled(self, x: Any, y: Any, weight: Any) -> Data:
         """Returns checked data for training or evaluation."""
         model: Any = self
-        compiled, x = self._need_compiled(), as_array(x, "x")
+        compiled, x = self._need_compiled(), as_array(self._only_input(x), "x")
         if y is None and compiled.needs_labels:
             raise DataError(f"{compiled.needs_labels} needs labels: give y, one row per row of x.")
         data = self._data(x, y, weight)
@@ -170,6 +159,23 @@ class Stepper:
             compiled.resolve((None, *data.y.shape[1:]), model.output_shape)
             compiled.check_labels(data.y, model.output_shape)
         return data
+
+    def _only_input(self, x: Any) -> Any:
+        """Takes the samples out of a dictionary that names the model's input.
+
+        Raises:
+            DataError: it names another.
+        """
+        model: Any = self
+        if not isinstance(x, Mapping) or len(x) != 1:
+            return x
+        (name, samples), known = next(iter(x.items())), model._input_layer
+        if known is not None and name != known.name:
+            raise DataError(
+                f"Model '{model.name}' has an input '{known.name}'; x is a dictionary with '{name}'. Give x itself, or "
+                f'{{"{known.name}": x}}.'
+            )
+        return samples
 
     def rehearse(self, x: Any, y: Any = None, sample_weight: Any = None) -> None:
         """Traces the evaluation of such data without running it, and so finds what does not fit. Nothing is drawn.

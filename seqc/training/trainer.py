@@ -67,7 +67,8 @@ class Trainer(Stepper):
             class_weight: class number to weight. sample_weight: a weight per sample, or per sample and step.
             initial_epoch: where to start counting epochs.
             steps_per_epoch: batches in an epoch; the next epoch goes on behind them. By default an epoch is one pass.
-            validation_steps: batches in a validation. validation_batch_size: samples per validation step.
+            validation_steps: batches in a validation, the same ones each time; those of a generator are kept.
+            validation_batch_size: samples per validation step.
             validation_freq: epochs between validations, or a list of the epochs, from 1, that end with one.
 
         Returns:
@@ -99,7 +100,7 @@ class Trainer(Stepper):
         run = CallbackList(
             callbacks, add_history=True, model=self, verbose=verbose, epochs=epochs, steps=training.steps
         )
-        run.expect(self.metrics_names, validation is not None and bool(validated))
+        run.expect(self.metrics_names, validation is not None and bool(validated), not self.logs_more)
         self._prepare_training()
         with show_progress(level, epochs) as progress:
             self._fit(training, validation, range(initial_epoch, epochs), validated, run, progress)
@@ -161,11 +162,13 @@ class Trainer(Stepper):
         parts = unpack(data, "validation_data")
         per_epoch = optional_number("validation_steps", steps or None)
         source = self._source(parts, self._labelled, batch_size, per_epoch, what="validation_data")
-        if isinstance(source, IterableSource) and source.once and times > 1 and per_epoch is None:
-            raise ConfigError(
-                f"validation_data ({type(data).__name__}) can be gone through once, and there are {times} validations. "
-                "Give validation_steps, or an object that starts anew each time."
-            )
+        if isinstance(source, IterableSource) and source.once and times > 1:
+            if per_epoch is None:
+                raise ConfigError(
+                    f"validation_data ({type(data).__name__}) can be gone through once, and there are {times} "
+                    "validations. Give validation_steps, or an object that starts anew each time."
+                )
+            source.keep()
         return source
 
     def evaluate(
@@ -222,18 +225,17 @@ class Trainer(Stepper):
     ) -> Any:
         """Trains on one batch and returns its loss, or [loss, metrics...], or a dictionary of them."""
         data = weigh_classes(self._labelled(x, y, sample_weight), class_weight)
-        compiled = self._prepare_training()
-        compiled.reset_metrics()
-        step = compiled.steps_taken
-        NonFiniteLoss().check(self._run_batch("train", data.rows(slice(None)), step).item(), 0, step)
-        return _listed(compiled.results(), return_dict)
+        step = self._prepare_training().steps_taken
+        with self.counting():
+            NonFiniteLoss().check(self._run_batch("train", data.rows(slice(None)), step).item(), 0, step)
+            return _listed(self.logs(), return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Evaluates one batch and returns its loss, or [loss, metrics...], or a dictionary of them."""
         data = self._labelled(x, y, sample_weight)
-        self.reset_metrics()
-        self._run_batch("test", data.rows(slice(None)), 0)
-        return _listed(self.get_metrics_result(), return_dict)
+        with self.counting():
+            self._run_batch("test", data.rows(slice(None)), 0)
+            return _listed(self.logs(), return_dict)
 
     def predict_on_batch(self, x: Any) -> Array:
         """Returns the model's output for one batch."""

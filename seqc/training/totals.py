@@ -1,0 +1,158 @@
+"""What a model adds up over batches: its loss and metrics, and what may be overridden to compute them otherwise."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from seqc.errors import NotBuiltError, ShapeError
+from seqc.ir import Value, as_value
+from seqc.metrics import Metric
+from seqc.ops.elementwise import cast
+from seqc.tracing import Variable, current_trace
+from seqc.training.compiled import Compiled, plain
+
+
+class Totals:
+    """Loss and metrics of a model; `Stepper` builds on it."""
+
+    _compiled: Compiled | None
+
+    def __init__(self) -> None:
+        # Whether a pass over data adds up, and what the latest step logged where `compute_metrics` says that.
+        self._counting = False
+        self._logged: dict[str, Variable] | None = None
+
+    def _need_compiled(self) -> Compiled:
+        if self._compiled is None:
+            raise NotBuiltError(
+                "You must call `compile()` before using the model: model.compile(optimizer=..., loss=...)."
+            )
+        return self._compiled
+
+    @property
+    def named_metrics(self) -> dict[str, Any]:
+        """The metrics by their names in logs: the loss's mean, those of `compile`, and those of the model's own."""
+        if self._compiled is None:
+            return {}
+        named = dict(self._compiled.named)
+        for value in vars(self).values():
+            if isinstance(value, Metric) and value not in named.values():
+                named[value.name] = value
+        return named
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics, the loss's mean first."""
+        return list(self.named_metrics.values())
+
+    @property
+    def metrics_names(self) -> list[str]:
+        return list(self.named_metrics)
+
+    def reset_metrics(self) -> None:
+        """Sets all metrics back to their start."""
+        self._need_compiled()
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Returns the current values of the metrics by name, the loss first."""
+        compiled, tracing = self._need_compiled(), current_trace() is not None
+        return {
+            name: metric.result() if tracing else compiled.result(metric) for name, metric in self.named_metrics.items()
+        }
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Starts totals anew. Where another pass over data is under way, its totals are as they were afterwards."""
+        outer, logged = self._counting, self._logged
+        totals = [v for metric in self.metrics for v in metric.variables]
+        before = {v: v.numpy() for v in (*totals, *(logged or {}).values())} if outer else {}
+        self.reset_metrics()
+        self._counting = True
+        try:
+            yield
+        finally:
+            self._counting = outer
+            if outer:
+                self._logged = logged
+                self.reset_metrics()
+                for variable, array in before.items():
+                    variable.assign(array)
+
+    # -- what a subclass may override --------------------------------------------------------------------------------
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """Returns the loss of a batch with all penalties. A subclass may compute another, with functions of `seqc.ops`.
+
+        Args:
+            x: samples.
+            y: labels, None where there are none.
+            y_pred: the model's output for x.
+            sample_weight: weights, None where there are none.
+            training: whether the model trains on the batch.
+        """
+        compiled, trace = self._need_compiled(), current_trace()
+        total: Any = None
+        if y is not None:
+            true, pred = as_value(y), as_value(y_pred)
+            compiled.resolve(true.shape, pred.shape)
+            if compiled.loss is not None:
+                total = compiled.compute_loss(
+                    true, pred, sample_weight, None if trace is None else trace.masks.get(pred)
+                )
+        for penalty in map(as_value, self.losses):
+            if penalty.type.rank:
+                raise ShapeError(
+                    f"A penalty added to the loss must be a single number; got {penalty}. Use ops.sum on it."
+                )
+            total = penalty if total is None else total + cast(penalty, total.dtype)
+        return total
+
+    @property
+    def losses(self) -> list[Value]:
+        """Penalties on weights and, while a step is traced, those that layers added in it."""
+        model: Any = self
+        trace = current_trace()
+        found = [v.regularizer(v.to_value()) for v in model.trainable_weights if v.regularizer is not None]
+        return [*found, *(trace.losses if trace is not None else ())]
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Takes a batch into the metrics of `compile` and returns what is to be logged, by name.
+
+        A subclass may update metrics that it keeps as attributes, and add to what is logged. For arguments see
+        `compute_loss`.
+        """
+        trace = current_trace()
+        if y is not None:
+            pred = as_value(y_pred)
+            mask = None if trace is None else trace.masks.get(pred)
+            self._need_compiled().update_metrics(as_value(y), pred, sample_weight, mask)
+        # Results that only metrics have a say in are computed when they are asked for.
+        return self.get_metrics_result() if trace is None or self.logs_more else {}
+
+    @property
+    def logs_more(self) -> bool:
+        """Whether the model may log more than its metrics."""
+        cls = type(self)
+        return (
+            cls.compute_metrics is not Totals.compute_metrics or cls.get_metrics_result is not Totals.get_metrics_result
+        )
+
+    def logs(self) -> dict[str, Any]:
+        """Returns what the latest step has to log."""
+        if self._logged is None:
+            return {name: plain(value) for name, value in self.get_metrics_result().items()}
+        return {name: plain(variable.array) for name, variable in self._logged.items()}
+
+
+def call_compute_loss(model: Any, x: Value, y: Any, y_pred: Value, sample_weight: Any, training: bool) -> Any:
+    """Calls a model's `compute_loss`, whether or not it takes `training`, as older ones do not."""
+    parameters = inspect.signature(model.compute_loss).parameters
+    takes = "training" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return model.compute_loss(x, y, y_pred, sample_weight, **({"training": training} if takes else {}))
