@@ -19,9 +19,9 @@ def emit_input_gradient(e: Emitter, window: Window, groups: int, dtype: str, g: 
     stride left elements over.
     """
     full = e.node("ConvTranspose", g, w, kernel_shape=list(window.size), group=groups, **_steps(window))
-    begin, _ = emit_pads(e, window, small=g, large=like)
+    begin, _ = emit_pads(e, window, like)
     rank = len(window.size)
-    sizes = _spatial(e, like)
+    sizes = emit_spatial(e, like, rank)
     axes = _sizes(e, *range(2, rank + 2))
     kept = e.node("Slice", full, begin, e.node("Add", begin, sizes), axes)
     missing = e.node("Sub", e.node("Shape", like), e.node("Shape", kept))
@@ -63,13 +63,10 @@ def _taps(e: Emitter, window: Window, x: Type, g: Type, x_name: str, g_name: str
     """Writes what each element of the window sees: x, padded, cut and stepped to the size of g."""
     rank = len(window.size)
     pads = window.static_pads(x.shape[2:])
-    fill = e.constant(np.zeros((), x.dtype))
-    if pads is None:
-        none = _sizes(e, 0, 0)
-        begin, end = emit_pads(e, window, small=g_name, large=x_name)
-        x_name = e.node("Pad", x_name, e.node("Concat", none, begin, none, end, axis=0), fill)
-    elif any(a or b for a, b in pads):
-        x_name = e.node("Pad", x_name, _sizes(e, 0, 0, *(a for a, _ in pads), 0, 0, *(b for _, b in pads)), fill)
+    written = emit_unknown_pads(e, window, x.shape[2:], x_name)
+    if pads is not None and any(a or b for a, b in pads):
+        written = _sizes(e, 0, 0, *(a for a, _ in pads), 0, 0, *(b for _, b in pads))
+    x_name = emit_padded(e, x_name, written, 0.0, x.dtype)
     steps, axes = _sizes(e, *window.strides), _sizes(e, *range(2, rank + 2))
     out = [d for d in g.shape[2:] if isinstance(d, int)]
     reach = _reach(e, window, g_name) if len(out) < rank else ""
@@ -86,7 +83,7 @@ def _taps(e: Emitter, window: Window, x: Type, g: Type, x_name: str, g_name: str
 
 def _reach(e: Emitter, window: Window, g: str) -> str:
     """Writes how far the windows reach that start at the first element: (size of g - 1) * stride + 1."""
-    before_last = e.node("Sub", _spatial(e, g), _sizes(e, 1))
+    before_last = e.node("Sub", emit_spatial(e, g, len(window.size)), _sizes(e, 1))
     return e.node("Add", e.node("Mul", before_last, _sizes(e, *window.strides)), _sizes(e, 1))
 
 
@@ -94,37 +91,53 @@ def _sizes(e: Emitter, *numbers: int) -> str:
     return e.constant(np.array(numbers, np.int64))
 
 
-def emit_crop(e: Emitter, window: Window, spatial: tuple[Dim, ...], x: str) -> str:
-    """Writes a channels-first tensor without the elements at its ends that no window sees.
+def emit_unknown_pads(e: Emitter, window: Window, spatial: tuple[Dim, ...], x: str) -> str:
+    """Writes the pads of a channels-first tensor as Pad takes them, or "" where attributes of the operator say them.
 
-    onnxruntime takes negative padding from them when it works out SAME_UPPER for strides wider than the window.
+    They are written where they depend on sizes known only when the model runs. The operator's own `auto_pad` is
+    deprecated, and consumers work it out differently where strides are wider than windows.
     """
-    axes = window.overstepped(spatial)
-    if not axes:
-        return x
-    at = _sizes(e, *(i + 2 for i in axes))
-    steps = _sizes(e, *(window.strides[i] for i in axes))
-    before_last = e.node("Sub", e.node("Gather", e.node("Shape", x), at, axis=0), _sizes(e, 1))
-    last = e.node("Mul", e.node("Div", before_last, steps), steps)
-    ends = e.node("Add", last, _sizes(e, *(window.extent(i) for i in axes)))
-    return e.node("Slice", x, _sizes(e, *(0 for _ in axes)), ends, at)
+    if window.static_pads(spatial) is not None:
+        return ""
+    none = _sizes(e, 0, 0)
+    begin, end = emit_pads(e, window, x)
+    return e.node("Concat", none, begin, none, end, axis=0)
 
 
-def emit_pads(e: Emitter, window: Window, small: str, large: str) -> tuple[str, str]:
-    """Writes the padding before and after each spatial axis of `large`, for a convolution whose output is `small`."""
+def emit_padded(e: Emitter, x: str, pads: str, fill: float, dtype: str) -> str:
+    """Writes a tensor with its padding, unless `pads` is ""."""
+    return e.node("Pad", x, pads, e.constant(np.array(fill, dtype))) if pads else x
+
+
+def emit_pads(e: Emitter, window: Window, x: str) -> tuple[str, str]:
+    """Writes the padding before and after each spatial axis of a channels-first tensor."""
     if window.padding != "same":
         pairs = window.padding if isinstance(window.padding, tuple) else ((0, 0),) * len(window.size)
         return _sizes(e, *(a for a, _ in pairs)), _sizes(e, *(b for _, b in pairs))
-    last = e.node("Sub", _spatial(e, small), _sizes(e, 1))
-    extent = _sizes(e, *(window.extent(i) for i in range(len(window.size))))
-    reach = e.node("Add", e.node("Mul", last, _sizes(e, *window.strides)), extent)
-    total = e.node("Max", e.node("Sub", reach, _spatial(e, large)), _sizes(e, 0))
+    # The last window starts (size - 1) % stride elements before the last one.
+    rank = len(window.size)
+    left = e.node("Mod", e.node("Sub", emit_spatial(e, x, rank), _sizes(e, 1)), _sizes(e, *window.strides))
+    reach = [window.extent(i) - 1 for i in range(rank)]
+    total = e.node("Sub", _sizes(e, *reach), left)
+    if any(step - 1 > most for step, most in zip(window.strides, reach, strict=True)):
+        total = e.node("Max", total, _sizes(e, 0))
     begin = e.node("Div", total, _sizes(e, 2))
     return begin, e.node("Sub", total, begin)
 
 
-def _spatial(e: Emitter, x: str) -> str:
-    return e.node("Shape", x, start=2)
+def emit_unpadded(e: Emitter, window: Window, padded: str, x: str) -> str:
+    """Writes the part of `padded`, made from the channels-first tensor `x`, that is not padding."""
+    rank = len(window.size)
+    begin, _ = emit_pads(e, window, x)
+    ends = e.node("Add", begin, emit_spatial(e, x, rank))
+    return e.node("Slice", padded, begin, ends, _sizes(e, *range(2, rank + 2)))
+
+
+def emit_spatial(e: Emitter, x: str, rank: int) -> str:
+    """Writes the spatial sizes of a channels-first tensor."""
+    if e.opset >= 15:
+        return e.node("Shape", x, start=2)
+    return e.node("Gather", e.node("Shape", x), _sizes(e, *range(2, rank + 2)), axis=0)
 
 
 def _steps(window: Window) -> dict[str, Any]:

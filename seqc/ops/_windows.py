@@ -53,38 +53,36 @@ class Window:
             return self.padding
         if self.padding == "valid":
             return ((0, 0),) * len(spatial)
-        pairs = []
-        for i, size in enumerate(spatial):
-            positions = -(-size // self.strides[i])
-            total = max((positions - 1) * self.strides[i] + self.extent(i) - size, 0)
-            pairs.append((total // 2, total - total // 2))
-        return tuple(pairs)
+        found = self.static_pads(spatial)
+        assert found is not None
+        return found
 
     def static_pads(self, spatial: tuple[Dim, ...]) -> tuple[tuple[int, int], ...] | None:
-        """Returns the pads if they are the same for every size of the symbolic axes, else None."""
-        if self.padding == "same" and not all(
-            isinstance(d, int) or self.strides[i] == 1 or self.extent(i) == 1 for i, d in enumerate(spatial)
-        ):
-            return None
-        # With stride 1 the pads depend on the window alone; any size larger than it stands for all. A window of one
-        # element needs none.
-        return self.pads(tuple(d if isinstance(d, int) else 1 << 20 for d in spatial))
+        """Returns pads that serve every size of the symbolic axes, or None where there are none.
 
-    def overstepped(self, spatial: tuple[Dim, ...]) -> tuple[int, ...]:
-        """Returns the axes of unknown size where "same" padding may leave elements at the end that no window sees."""
-        if self.static_pads(spatial) is not None:
-            return ()
-        return tuple(i for i, d in enumerate(spatial) if not isinstance(d, int) and self.strides[i] > self.extent(i))
+        The padding before an axis decides where its windows lie; there may be more behind it than any window reaches.
+        """
+        if self.padding != "same":
+            return self.pads((0,) * len(spatial))
+        pairs = []
+        for i, size in enumerate(spatial):
+            if isinstance(size, int):
+                positions = -(-size // self.strides[i])
+                most = least = max((positions - 1) * self.strides[i] + self.extent(i) - size, 0)
+            else:
+                most, least = self.extent(i) - 1, max(self.extent(i) - self.strides[i], 0)
+            if most // 2 != least // 2:
+                return None
+            pairs.append((most // 2, most - most // 2))
+        return tuple(pairs)
 
     def onnx_attributes(self, spatial: tuple[Dim, ...]) -> dict[str, Any]:
-        """Returns strides, dilations and pads as ONNX names them: explicit pads wherever they can be known."""
+        """Returns strides, dilations and pads as ONNX names them; pads only where they are the same for all sizes."""
         attributes: dict[str, Any] = {"strides": list(self.strides)}
         if any(d != 1 for d in self.dilations):
             attributes["dilations"] = list(self.dilations)
         pads = self.static_pads(spatial)
-        if pads is None:
-            attributes["auto_pad"] = "SAME_UPPER"
-        elif any(a or b for a, b in pads):
+        if pads is not None and any(a or b for a, b in pads):
             attributes["pads"] = [a for a, _ in pads] + [b for _, b in pads]
         return attributes
 

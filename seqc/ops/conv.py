@@ -20,7 +20,7 @@ from seqc.ir import Array, Emitter, Op, Spread, Type, Value, apply
 from seqc.layout import Arrangement, Layout, channels_first, natural
 from seqc.ops._common import check_count, check_float, check_same_dtype
 from seqc.ops._conv_kernels import correlate, input_gradient, kernel_gradient
-from seqc.ops._conv_onnx import emit_crop, emit_input_gradient, emit_kernel_gradient
+from seqc.ops._conv_onnx import emit_input_gradient, emit_kernel_gradient, emit_padded, emit_unknown_pads
 from seqc.ops._windows import Padding, Window, transposed_padding
 from seqc.ops.reduce import ReduceSum
 
@@ -153,7 +153,7 @@ class Conv(_Convolution):
         x, w = (v.type for v in y.inputs[:2])
         window = self.window(dims.known(w.shape))
         spatial = self.spatial(x.shape)
-        seen = emit_crop(e, window, spatial, names[0])
+        seen = emit_padded(e, names[0], emit_unknown_pads(e, window, spatial, names[0]), 0.0, x.dtype)
         attributes = {"kernel_shape": list(window.size), "group": self.groups, **window.onnx_attributes(spatial)}
         return e.node("Conv", seen, *names[1:], **attributes)
 

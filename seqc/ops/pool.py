@@ -15,7 +15,7 @@ from seqc.errors import NoGradientError, NoLoweringError, ShapeError
 from seqc.ir import Array, Emitter, Op, Type, Value, apply, constant
 from seqc.layout import Arrangement, Layout, channels_first
 from seqc.ops._common import check_float
-from seqc.ops._conv_onnx import emit_crop
+from seqc.ops._conv_onnx import emit_padded, emit_spatial, emit_unknown_pads, emit_unpadded
 from seqc.ops._windows import Padding, Window
 from seqc.ops.conv import Conv, ConvInputGrad
 from seqc.ops.shape import ones_like
@@ -65,9 +65,9 @@ class _Pool(Op):
             raise NoLoweringError(f"{self.name} reaches ONNX channels-first: plan the layout before lowering.")
         return {"kernel_shape": list(self.size), **self.window.onnx_attributes(self.spatial(x.shape))}
 
-    def seen(self, e: Emitter, x: Type, name: str) -> str:
-        """Writes what the windows see of the operand."""
-        return emit_crop(e, self.window, self.spatial(x.shape), name)
+    def unknown_pads(self, e: Emitter, x: Type, name: str) -> str:
+        """Writes the pads of the operand where they are not known before the model runs, else returns ""."""
+        return emit_unknown_pads(e, self.window, self.spatial(x.shape), name)
 
 
 class MaxPool(_Pool):
@@ -90,8 +90,9 @@ class MaxPool(_Pool):
         return (apply(MaxPoolGrad(self.size, self.strides, self.padding), xs[0], y, g),)
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        x = y.inputs[0].type
-        return e.node("MaxPool", self.seen(e, x, *names), **self.onnx_attributes(x))
+        x, (name,) = y.inputs[0].type, names
+        seen = emit_padded(e, name, self.unknown_pads(e, x, name), -np.inf, x.dtype)
+        return e.node("MaxPool", seen, **self.onnx_attributes(x))
 
 
 class MaxPoolGrad(_Pool):
@@ -120,10 +121,9 @@ class MaxPoolGrad(_Pool):
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         x, _, g = names
-        if self.window.overstepped(self.spatial(y.type.shape)):
-            raise NoLoweringError(f"{self.name} with strides {self.strides} over {y.type} needs fixed sizes in ONNX.")
-        _, where = e.node_many("MaxPool", x, outputs=2, **self.onnx_attributes(y.inputs[0].type))
-        shape = e.node("Shape", x)
+        padded = emit_padded(e, x, self.unknown_pads(e, y.type, x), -np.inf, y.type.dtype)
+        _, where = e.node_many("MaxPool", padded, outputs=2, **self.onnx_attributes(y.type))
+        shape = e.node("Shape", padded)
         flat = e.constant(np.array([-1], np.int64))
         total = e.node("ReduceProd", shape, keepdims=1)
         blank = e.node("Expand", e.constant(np.zeros((1,), y.type.dtype)), total)
@@ -135,7 +135,8 @@ class MaxPoolGrad(_Pool):
             axis=0,
             reduction="add",
         )
-        return e.node("Reshape", sent, shape)
+        whole = e.node("Reshape", sent, shape)
+        return whole if padded == x else emit_unpadded(e, self.window, whole, x)
 
 
 class AveragePool(_Pool):
@@ -158,8 +159,17 @@ class AveragePool(_Pool):
         return (apply(AveragePoolGrad(self.size, self.strides, self.padding), g, xs[0]),)
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        x = y.inputs[0].type
-        return e.node("AveragePool", self.seen(e, x, *names), count_include_pad=0, **self.onnx_attributes(x))
+        x, (name,) = y.inputs[0].type, names
+        attributes, pads = self.onnx_attributes(x), self.unknown_pads(e, x, name)
+        padded = emit_padded(e, name, pads, 0.0, x.dtype)
+        pooled = e.node("AveragePool", padded, count_include_pad=0, **attributes)
+        if not pads:
+            return pooled
+        # Written out, the padding is part of each window: the share of real elements takes it out again.
+        spatial = emit_spatial(e, name, len(self.size))
+        sides = e.node("Concat", e.constant(np.ones(2, np.int64)), spatial, axis=0)
+        real = emit_padded(e, e.node("Expand", e.constant(np.ones((), x.dtype)), sides), pads, 0.0, x.dtype)
+        return e.node("Div", pooled, e.node("AveragePool", real, **attributes))
 
 
 class AveragePoolGrad(_Pool):
