@@ -12,7 +12,7 @@ from seqc.layers import InputLayer
 from seqc.layers.base import KerasShape, Layer, symbolic_shape
 from seqc.serialization import known, revive, serialize_object
 from seqc.stack import LayerList, applied, check_layer
-from seqc.tracing import Trace, current_trace, tracing
+from seqc.tracing import Trace, current_trace, traced
 from seqc.training.data import match_rank
 from seqc.training.trainer import Trainer
 
@@ -154,12 +154,15 @@ class Sequential(Trainer, Layer):
         if not self._traced:
             shape, dtype = self._input_layer.batch_shape, self._input_layer.dtype
             x = input_value(self._input_layer.name, dtype, symbolic_shape(shape))
-            self._traced, self._trace, self._build_shape = [x], Trace(), x.shape
+            self._trace, self._build_shape = Trace(), x.shape
             self._trace.inputs.append(x)
-        with tracing(self._trace):
-            for layer in self._stack[len(self._traced) - 1 :]:
-                self._traced.append(applied(layer, self._traced[-1]))
+            self._traced = [x]
+        traced(self._trace, self._trace_new_layers)
         self.built = bool(self._stack)
+
+    def _trace_new_layers(self) -> None:
+        for layer in self._stack[len(self._traced) - 1 :]:
+            self._traced.append(applied(layer, self._traced[-1]))
 
     def build(self, input_shape: KerasShape | None = None) -> None:
         """Makes all weights for an input shape, the batch first: `model.build((None, 28, 28, 1))`.
@@ -278,8 +281,7 @@ class Sequential(Trainer, Layer):
         assert self._input_layer is not None
         trace = Trace()
         x = input_value(self._input_layer.name, self.input_dtype(), symbolic_shape(self._input_layer.batch_shape))
-        with tracing(trace):
-            y = self.call(x)
+        y = traced(trace, self.call, x)
         name = self._stack[-1].name
         random = (trace.seed, trace.step)
         return Graph((x, *random, *trace.reads.values()), (y,), (name,)), trace

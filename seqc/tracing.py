@@ -6,10 +6,10 @@ recorded as an update that the run returns: nothing changes inside a graph.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any
+from contextvars import ContextVar, copy_context
+from typing import Any, TypeVar
 from weakref import finalize
 
 import numpy as np
@@ -19,6 +19,8 @@ from seqc.ir import Array, Shape, Type, Value, apply, as_value, constant, input_
 from seqc.operators import Operators
 from seqc.ops.elementwise import Identity, cast
 from seqc.ops.random import RandomUniform
+
+R = TypeVar("R")
 
 
 class Variable(Operators):
@@ -251,9 +253,22 @@ def require_trace(who: str) -> Trace:
     return trace
 
 
+def traced(trace: Trace, function: Callable[..., R], *arguments: Any, **named: Any) -> R:
+    """Returns what a function returns that is called while `trace` records.
+
+    It runs in a context of its own, which the interpreter leaves whatever happens: no interruption keeps recording on.
+    """
+    context = copy_context()
+    context.run(_current.set, trace)
+    return context.run(function, *arguments, **named)
+
+
 @contextmanager
 def tracing(trace: Trace | None) -> Iterator[Trace | None]:
-    """Records what happens inside into `trace`; None stops recording, so that variables give their arrays."""
+    """Records what happens inside into `trace`; None stops recording, so that variables give their arrays.
+
+    For use while a graph is traced; see `traced` for how that begins.
+    """
     token = _current.set(trace)
     try:
         yield trace

@@ -17,7 +17,7 @@ from seqc.layers._weights import WeightOwner
 from seqc.ops.elementwise import cast
 from seqc.ops.reduce import count
 from seqc.random import next_seed
-from seqc.tracing import Trace, current_trace, remember_mask, remembered_mask, require_trace, tracing
+from seqc.tracing import Trace, current_trace, remember_mask, remembered_mask, require_trace, traced, tracing
 from seqc.utils.display import note
 from seqc.utils.naming import snake_case, unique_name
 
@@ -25,15 +25,21 @@ __all__ = ["KerasShape", "Layer", "dtype_name", "snake_case", "symbolic_shape"]
 
 
 def _remembering(build: Callable[..., None]) -> Callable[..., None]:
-    """Returns a `build` after which the layer knows that it is built, and for which shape."""
+    """Returns a `build` after which the layer knows that it is built, and for which shape; or has no new weights."""
 
     @wraps(build)
     def wrapper(self: Layer, *arguments: Any, **named: Any) -> None:
-        build(self, *arguments, **named)
-        shape = arguments[0] if arguments else named.get("input_shape")
-        if shape is not None:
-            self._build_shape = tuple(shape)
-        self.built = True
+        before, count = self.built, len(self._variables)
+        try:
+            build(self, *arguments, **named)
+            shape = arguments[0] if arguments else named.get("input_shape")
+            if shape is not None:
+                self._build_shape = tuple(shape)
+            self.built = True
+        except BaseException:  # also Ctrl-C: another attempt starts from nothing
+            self.built = before
+            del self._variables[count:]
+            raise
 
     return wrapper
 
@@ -216,8 +222,8 @@ class Layer(WeightOwner):
     def _call_eagerly(self, x: Any, training: bool | None, mask: Any, options: dict[str, Any]) -> Any:
         trace = Trace(bool(training))
         given = as_value(x)
-        with tracing(trace):
-            result = self(given, training, remembered_mask(given) if mask is None else mask, **options)
+        given_mask = remembered_mask(given) if mask is None else mask
+        result = traced(trace, self, given, training, given_mask, **options)
         several = isinstance(result, tuple | list)
         results = tuple(result) if several else (result,)
         masked = [i for i, y in enumerate(results) if isinstance(y, Value) and y in trace.masks]
@@ -302,8 +308,8 @@ class Layer(WeightOwner):
 
     def compute_output_shape(self, input_shape: KerasShape) -> KerasShape:
         """Returns the shape of the result for an input shape, by tracing the layer."""
-        with tracing(Trace()):
-            result = self(input_value("x", self.input_dtype(), symbolic_shape(tuple(input_shape))))
+        x = input_value("x", self.input_dtype(), symbolic_shape(tuple(input_shape)))
+        result = traced(Trace(), self, x)
         return as_value(result).shape
 
     def input_dtype(self) -> str:

@@ -110,13 +110,20 @@ class Optimizer(Configurable):
         """Makes the optimizer's own variables for the given ones. A second call does nothing."""
         if self.built:
             return
-        self._trainable = list(variables)
-        if self.use_ema:
-            self.add_optimizer_variables(self._trainable, "average")
-        if self.gradient_accumulation_steps:
-            self.add_optimizer_variables(self._trainable, "gradient_accumulator")
-        self.make_slots(self._trainable)
-        self.built = True
+        count = len(self._variables)
+        try:
+            self._trainable = list(variables)
+            if self.use_ema:
+                self.add_optimizer_variables(self._trainable, "average")
+            if self.gradient_accumulation_steps:
+                self.add_optimizer_variables(self._trainable, "gradient_accumulator")
+            self.make_slots(self._trainable)
+            self.built = True
+        except BaseException:  # also Ctrl-C: another attempt starts from nothing
+            self.built = False
+            del self._variables[count:]
+            self._slots.clear()
+            raise
 
     def add_variable(
         self, shape: Sequence[int], initializer: Any = "zeros", dtype: str = "float32", name: str = "variable"

@@ -14,7 +14,7 @@ from seqc.ir import Array, Graph, Input, Value, as_value, walk
 from seqc.ops.elementwise import cast
 from seqc.ops.shape import expand_dims
 from seqc.serialization import refuse_foreign, serialize
-from seqc.tracing import Trace, current_trace, tracing
+from seqc.tracing import Trace, current_trace, traced
 
 Shape = tuple[int | None, ...]
 
@@ -69,7 +69,7 @@ class Compiled:
         """Chooses loss and metrics for labels and predictions of these shapes, once."""
         if self.resolved:
             return
-        self.resolved = True
+        self.named = {"loss": self.loss_tracker}  # it may have been interrupted
         if self.loss_id is not None:
             self.loss = losses.resolve(self.loss_id, y_true, y_pred)
         self.metrics = [metrics.resolve(m, y_true, y_pred) for m in self.metric_ids]
@@ -84,6 +84,7 @@ class Compiled:
                     "in one total what is weighted and what is not. Make two objects."
                 )
             self._name(metric, f"weighted_{metric.name}" if metric.name in unweighted else metric.name)
+        self.resolved = True
 
     def _name(self, metric: Any, name: str) -> None:
         """Gives a metric a name in the logs that no other has."""
@@ -175,8 +176,7 @@ class Result:
         self._plan: Plan | None = None
         trace = Trace()
         try:
-            with tracing(trace):
-                value = as_value(metric.result())
+            value = traced(trace, lambda: as_value(metric.result()))
         except TraceError:  # it asks for numbers
             return
         self._reads = tuple(trace.reads)

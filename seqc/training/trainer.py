@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from seqc.backends.numpy.interrupts import finish_steps
 from seqc.callbacks import CallbackList, History
 from seqc.errors import ConfigError, DataError
 from seqc.ir import Array
@@ -34,6 +35,7 @@ class Trainer(Stepper):
         self.history: History | None = None
         self.first_epoch = 0
 
+    @finish_steps
     def fit(
         self,
         x: Any = None,
@@ -121,25 +123,23 @@ class Trainer(Stepper):
         logs: dict[str, Any] = {}
         self.stop_training, self.first_epoch = False, epochs.start
         callbacks.on_train_begin()  # which may set the first epoch, to go on with an earlier run
-        try:
-            for epoch in range(self.first_epoch, epochs.stop):
-                callbacks.on_epoch_begin(epoch)
-                progress.start(epoch, training.steps)
-                nan.epoch = epoch
-                found = train_epoch(self, training, callbacks, progress, nan)
-                if not found:
-                    note(f"The training data ran out before epoch {epoch + 1}; training ends here.", warn=True)
-                    break
-                logs = found
-                if validation is not None and epoch in validated:
-                    found = test_pass(self, validation, callbacks, Silence())
-                    logs |= {f"val_{name}": value for name, value in found.items()}
-                progress.finish(logs)
-                callbacks.on_epoch_end(epoch, logs)
-                if self.stop_training:
-                    break
-        finally:
-            optimizer.finalize_variable_values(self.trainable_weights)  # type: ignore[attr-defined]
+        for epoch in range(self.first_epoch, epochs.stop):
+            callbacks.on_epoch_begin(epoch)
+            progress.start(epoch, training.steps)
+            nan.epoch = epoch
+            found = train_epoch(self, training, callbacks, progress, nan)
+            if not found:
+                note(f"The training data ran out before epoch {epoch + 1}; training ends here.", warn=True)
+                break
+            logs = found
+            if validation is not None and epoch in validated:
+                found = test_pass(self, validation, callbacks, Silence())
+                logs |= {f"val_{name}": value for name, value in found.items()}
+            progress.finish(logs)
+            callbacks.on_epoch_end(epoch, logs)
+            if self.stop_training:
+                break
+        optimizer.finalize_variable_values(self.trainable_weights)  # type: ignore[attr-defined]
         callbacks.on_train_end(logs)
 
     def _split(self, x: Any, y: Any, weight: Any, fraction: float) -> tuple[Data, Data]:
@@ -171,6 +171,7 @@ class Trainer(Stepper):
             source.keep()
         return source
 
+    @finish_steps
     def evaluate(
         self,
         x: Any = None,
@@ -195,6 +196,7 @@ class Trainer(Stepper):
             progress.finish(logs)
         return _listed(logs, return_dict)
 
+    @finish_steps
     def predict(
         self,
         x: Any,
@@ -220,6 +222,7 @@ class Trainer(Stepper):
             progress.finish({})
         return result
 
+    @finish_steps
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
     ) -> Any:
@@ -230,6 +233,7 @@ class Trainer(Stepper):
             NonFiniteLoss().check(self._run_batch("train", data.rows(slice(None)), step).item(), 0, step)
             return _listed(self.logs(), return_dict)
 
+    @finish_steps
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Evaluates one batch and returns its loss, or [loss, metrics...], or a dictionary of them."""
         data = self._labelled(x, y, sample_weight)
@@ -237,6 +241,7 @@ class Trainer(Stepper):
             self._run_batch("test", data.rows(slice(None)), 0)
             return _listed(self.logs(), return_dict)
 
+    @finish_steps
     def predict_on_batch(self, x: Any) -> Array:
         """Returns the model's output for one batch."""
         return self._run_batch("predict", self._data(x).rows(slice(None))[:1], 0)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
 from seqc.backends.numpy.builder import Builder
+from seqc.backends.numpy.interrupts import UNFINISHED, whole
+from seqc.backends.numpy.kernels import Call
 from seqc.backends.numpy.lowering import lower_for_numpy
 from seqc.backends.numpy.memory import empty
-from seqc.backends.numpy.phases import Program
+from seqc.backends.numpy.phases import Place, Program
 from seqc.backends.numpy.threads import one_blas_thread
-from seqc.backends.numpy.workers import Failure, thread_count
+from seqc.backends.numpy.turns import Turn
+from seqc.backends.numpy.workers import WORKERS, Failure, Run, thread_count
 from seqc.batch import BATCH
 from seqc.errors import SeqcError
-from seqc.ir import Array, Graph, Input, Value, bind_sizes
+from seqc.ir import Array, Graph, Input, Item, Value, bind_sizes
 
 # Programs kept for different sizes of data; the last batch of an epoch, for instance, is one of its own.
 KEPT_PROGRAMS = 8
@@ -53,26 +56,42 @@ class Executor:
         self.given = graph.inputs[: len(graph.inputs) - len(self.reads)]
         self._programs: dict[Any, _Bound] = {}
         # A program has one set of arrays: several threads that predict with one model take turns.
-        self._lock = threading.Lock()
+        self._turn = Turn()
 
     def run(self, arrays: Sequence[Array]) -> Array:
         """Runs the graph on the arrays that are given, changes the state, and returns a copy of the result.
 
         Raises:
-            SeqcError: an operation refuses the numbers; the message names the layer. The state is as it was.
+            SeqcError: an operation refuses the numbers; the message names the layer. The state is as it was, or the
+            error has a note that says otherwise; so has a KeyboardInterrupt.
         """
-        with self._lock:
-            bound = self._bound(arrays)
-            for room, array in zip(bound.rooms, arrays, strict=True):
-                np.copyto(room, array, casting="same_kind")
-            try:
-                # What overflows or is not a number shows in the results; NumPy's warnings would name no layer.
-                with np.errstate(all="ignore"), one_blas_thread():
-                    bound.program.run()
-            except Failure as failure:
-                error = _explained(failure, bound.program)
-                raise error from (None if error is failure.error else failure.error)
-            return bound.program.result.copy()
+        return self._turn.take(self._run, Run(), arrays)
+
+    def _run(self, run: Run, arrays: Sequence[Array]) -> Array:
+        bound = self._bound(arrays)
+        try:
+            result = self._finish(run, bound, arrays)
+            if run.interrupted:
+                raise KeyboardInterrupt
+            return result
+        except BaseException as error:
+            known = _explained(error, run, bound.program)
+            if bound.program.is_halfway(run, bound.first_change):
+                known.add_note(UNFINISHED)
+            if known is error:
+                raise
+            raise known from known.__cause__
+
+    @whole
+    def _finish(self, run: Run, bound: _Bound, arrays: Sequence[Array]) -> Array:
+        """Runs a program on arrays."""
+        WORKERS.settle_earlier()
+        for room, array in zip(bound.rooms, arrays, strict=True):
+            np.copyto(room, array, casting="same_kind")
+        # What overflows or is not a number shows in the results; NumPy's warnings would name no layer.
+        with np.errstate(all="ignore"), one_blas_thread():
+            bound.program.run(run)
+        return bound.program.result.copy()
 
     def _bound(self, arrays: Sequence[Array]) -> _Bound:
         """Returns the program for arrays of these shapes, made anew where state has moved."""
@@ -107,14 +126,18 @@ class Executor:
         builder = Builder(graph, batch, state.array, targets, state.adjoin, thread_count())
         program = builder.build()
         rooms = [program.inputs[x] for x in graph.inputs[: len(self.given)]]
-        return _Bound(program, rooms, [(h, h.array) for h in state.holders.values()])
+        bound = [(h, h.array) for h in state.holders.values()]
+        changes = _changes_of([array for _, array in bound], builder.arrays, graph.outputs[1:])
+        return _Bound(program, rooms, bound, program.first_change(changes))
 
 
 class _Bound:
-    """A program and the arrays of the state it was made for."""
+    """A program, the arrays of the state it was made for, and where the first call stands that changes them."""
 
-    def __init__(self, program: Program, rooms: list[Array], state: list[tuple[Holder, Array]]) -> None:
-        self.program, self.rooms, self.state = program, rooms, state
+    def __init__(
+        self, program: Program, rooms: list[Array], state: list[tuple[Holder, Array]], first_change: Place
+    ) -> None:
+        self.program, self.rooms, self.state, self.first_change = program, rooms, state, first_change
 
     def is_current(self) -> bool:
         return all(holder.array is array for holder, array in self.state)
@@ -162,12 +185,46 @@ def _joined(arrays: Sequence[Array]) -> Array | None:
     return np.lib.stride_tricks.as_strided(first.reshape(-1), (total,), (first.itemsize,))
 
 
-def _explained(failure: Failure, program: Program) -> BaseException:
-    """Returns the error of a call; one of seqc's own names the layer."""
-    error = failure.error
+def _changes_of(
+    state: Sequence[Array], arrays: Mapping[Value, Array], outputs: Sequence[Value]
+) -> Callable[[Call, Value], bool]:
+    """Returns what tells of a call and the value that it computes whether it changes the state.
+
+    Args:
+        arrays: where values are kept for all samples. outputs: the new state.
+    """
+    memories = {id(root): root for root in map(_root, state)}.values()
+    results: dict[Value, list[Value]] = {}
+    for y in outputs:
+        results.setdefault(y.inputs[0] if isinstance(y.op, Item) else y, []).append(y)
+
+    def changes(call: Call, value: Value) -> bool:
+        if isinstance(call, partial) and call.func is np.copyto:
+            homes = [call.args[0]]
+        else:
+            homes = [arrays[y] for y in (value, *results.get(value, ())) if y in arrays]
+        return any(np.may_share_memory(home, memory) for home in homes for memory in memories)
+
+    return changes
+
+
+def _root(array: Array) -> Array:
+    """Returns the array whose memory an array shows."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def _explained(error: BaseException, run: Run, program: Program) -> BaseException:
+    """Returns what an error of a run is to the user: of a call's, the call's own; one of seqc's names the layer."""
+    if not isinstance(error, Failure):
+        return error
+    failure, error = error, error.error
     if not isinstance(error, SeqcError):
         return error
-    value = program.value_at(failure)
-    if not value.scope or value.scope in str(error):
+    scope = program.value_at(run, failure).scope
+    if not scope or scope in str(error):
         return error
-    return type(error)(f"In layer '{value.scope}': {error}")
+    named = type(error)(f"In layer '{scope}': {error}")
+    named.__cause__ = error
+    return named

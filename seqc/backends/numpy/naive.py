@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from seqc.backends.numpy.executor import Holder
+from seqc.backends.numpy.interrupts import UNFINISHED, whole
 from seqc.backends.numpy.plan import Plan
+from seqc.backends.numpy.workers import Run
 from seqc.ir import Array, Graph
 from seqc.passes import merge_duplicates
 
@@ -25,6 +27,21 @@ class NaiveExecutor:
         result, *news = self.plan.run(given)
         # State is changed in place, and some results show what they were computed from.
         result = result.copy()
-        for holder, new in zip(self.writes, [new.copy() for new in news], strict=True):
-            np.copyto(holder.array, new)
+        run = Run()
+        try:
+            self._keep(run, [new.copy() for new in news])
+            if run.interrupted:
+                raise KeyboardInterrupt
+        except BaseException as error:
+            if run.at == 0:
+                error.add_note(UNFINISHED)
+            raise
         return result
+
+    @whole
+    def _keep(self, run: Run, news: Sequence[Array]) -> None:
+        """Changes the state."""
+        run.at = 0
+        for holder, new in zip(self.writes, news, strict=True):
+            np.copyto(holder.array, new)
+        run.at = 1

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from seqc.backends.numpy.kernels import Call
-from seqc.backends.numpy.workers import WORKERS, Failure
+from seqc.backends.numpy.workers import WORKERS, Failure, Run
 from seqc.ir import Array, Graph, Value
+
+# The number of a phase, and of a call in its list.
+Place = tuple[int, int]
 
 
 @dataclass(eq=False)
@@ -39,21 +43,40 @@ class Program:
     phases: list[Phase]
     inputs: dict[Value, Array]
     result: Array
-    _at: int = 0
 
-    def run(self) -> None:
-        """Runs all phases.
+    def run(self, run: Run) -> None:
+        """Runs all phases, or as many as there are before the run is cancelled.
 
         Raises:
             workers.Failure: a call failed.
         """
         for at, phase in enumerate(self.phases):
-            self._at = at
-            WORKERS.run(phase.lists)
+            run.at = at
+            WORKERS.run(phase.lists, run)
+            if run.cancelled:
+                return
+        run.at = len(self.phases)
 
-    def value_at(self, failure: Failure) -> Value:
-        """Returns what the call that failed in the last run computes."""
-        return self.phases[self._at].values[failure.lane][failure.place]
+    def value_at(self, run: Run, failure: Failure) -> Value:
+        """Returns what the call computes that failed in a run."""
+        return self.phases[run.at].values[failure.lane][failure.place]
+
+    def first_change(self, changes: Callable[[Call, Value], bool]) -> Place:
+        """Returns where the first call stands that changes the state; behind the last one where there is none."""
+        found = (
+            (at, place)
+            for at, phase in enumerate(self.phases)
+            for calls, values in zip(phase.lists, phase.values, strict=True)
+            for place, (call, value) in enumerate(zip(calls, values, strict=True))
+            if changes(call, value)
+        )
+        return min(found, default=(len(self.phases), 0))
+
+    def is_halfway(self, run: Run, first: Place) -> bool:
+        """Tells whether a run that has ended may have made the call at `first`, and has not made all that follow."""
+        if run.at != first[0]:
+            return first[0] < run.at < len(self.phases)
+        return len(run.hands) != 1 or run.cancelled or run.hands[0].place >= first[1]
 
 
 def shares(count: int, lanes: int) -> list[tuple[int, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from threading import get_ident
 from typing import Any
 
 
@@ -16,16 +17,24 @@ def one_blas_thread() -> Iterator[None]:
     they made a step up to eight times slower (benchmarks/RESULTS.md).
     """
     # What `threadpoolctl`'s own context does, without its bookkeeping, which costs more than a small step.
-    before = [(library, library.get_num_threads()) for library in _libraries()]
-    for library, count in before:
-        if count != 1:
-            library.set_num_threads(1)
+    me = get_ident()
     try:
+        for library in _libraries():
+            count = library.get_num_threads()
+            if count != 1:
+                _limited[me, library] = count
+                library.set_num_threads(1)
         yield
     finally:
-        for library, count in before:
-            if count != 1:
-                library.set_num_threads(count)
+        # Also what this thread had limited earlier, if an interruption kept it from getting here.
+        for key, count in list(_limited.items()):
+            if key[0] == me:
+                key[1].set_num_threads(count)
+                _limited.pop(key, None)
+
+
+# By thread and library, how many threads the library used before they were limited to one.
+_limited: dict[tuple[int, Any], int] = {}
 
 
 @cache

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -66,88 +68,179 @@ class Failure(Exception):
         self.lane, self.place, self.error = lane, place, error
 
 
-class _Worker:
-    """One thread that waits for work."""
+class Hand:
+    """A list of calls that one thread carries out, and how far it is; the first of several is the caller's own.
 
-    def __init__(self, lane: int) -> None:
+    An exception from outside, such as Ctrl-C, can end the thread that waits between any two instructions. That is why
+    nothing here is said by taking turns: every list has an object of its own, and whatever may happen twice says the
+    same the second time.
+
+    Attributes:
+        lane: its number among the lists that run side by side. failure: what went wrong, if anything did.
+        finished: whether it is at rest after it was carried out.
+    """
+
+    __slots__ = ("_calls", "_count", "_done", "_taken", "failure", "finished", "lane")
+
+    def __init__(self, lane: int, work: Work) -> None:
         self.lane = lane
         self.failure: Failure | None = None
-        self._work: Work = ()
-        self._go, self._done = threading.Lock(), threading.Lock()
-        self._go.acquire()
-        self._done.acquire()
-        threading.Thread(target=self._loop, name=f"seqc-{lane}", daemon=True).start()
+        self.finished = False
+        self._calls, self._count = iter(work), len(work)
+        if lane:
+            self._taken: dict[str, bool] = {}
+            self._done = threading.Lock()
+            self._done.acquire()
 
-    def start(self, work: Work) -> None:
-        self._work = work
-        self._go.release()
+    @property
+    def place(self) -> int:
+        """The place of the call that is under way, or was the last one."""
+        return self._count - self._calls.__length_hint__() - 1  # type: ignore[attr-defined,no-any-return]
 
-    def wait(self) -> Failure | None:
-        """Waits for the end of the work, which goes on when it is interrupted; the interruption is returned."""
-        interrupted: Failure | None = None
-        while True:
-            try:
-                self._done.acquire()
-                break
-            except KeyboardInterrupt as error:
-                interrupted = Failure(0, 0, error)
-        self._work = ()
-        return interrupted
+    def carry_out(self) -> None:
+        """Runs the calls in order, up to the first that fails."""
+        try:
+            for call in self._calls:
+                call()
+        except BaseException as error:
+            self.failure = Failure(self.lane, self.place, error)
 
-    def _loop(self) -> None:
-        np.seterr(all="ignore")  # of this thread only
-        while True:
-            self._go.acquire()
-            self.failure = run_list(self.lane, self._work)
+    def carry_out_elsewhere(self) -> None:
+        """Does so in a thread that somebody waits for, unless nobody does any more."""
+        if self._is_taken_by(waiter=False):
+            self.carry_out()
+            self.finished = True  # before the lock tells, which the one who waits may take without noticing
             self._done.release()
+
+    def cancel(self) -> None:
+        """Makes the call under way the last one."""
+        self._calls.__setstate__(self._count)  # type: ignore[attr-defined]
+
+    def wait(self) -> None:
+        """Returns when the calls are at rest; may be interrupted, and called again."""
+        while not self.finished:
+            self._done.acquire()
+
+    def settle(self) -> None:
+        """Cancels what is left and returns when it is at rest; may be interrupted, and called again."""
+        self.cancel()
+        if not self._is_taken_by(waiter=True):  # no thread has it yet: none will
+            self.wait()
+
+    def _is_taken_by(self, waiter: bool) -> bool:
+        """Takes the list, unless it was taken, and tells whether it is that side's now."""
+        return self._taken.setdefault("by waiter", waiter) is waiter
+
+
+class Run:
+    """One run of several phases: what is under way, so that it can be brought to rest from anywhere.
+
+    Attributes:
+        at: the number of the phase. hands: the lists of that phase. cancelled: whether no more calls are to begin.
+        interrupted: whether an interruption is to be raised when the run is over.
+    """
+
+    def __init__(self) -> None:
+        self.at = -1
+        self.hands: list[Hand] = []
+        self.cancelled = False
+        self.interrupted = False
+
+    def cancel(self) -> None:
+        """Lets the calls under way be the last ones; called from any thread."""
+        self.cancelled = True
+        for hand in self.hands:
+            hand.cancel()
+
+    def settle(self) -> None:
+        """Cancels what is left and waits until all threads are at rest; may be interrupted, and called again."""
+        self.cancel()
+        for hand in self.hands[1:]:
+            hand.settle()
 
 
 class Workers:
-    """Runs lists of work side by side: the first in the caller's thread, each other in one of its own."""
+    """Runs lists of work side by side: the first in the caller's thread, each other in one of its own.
+
+    Several threads may call at a time. Each worker takes up what comes to it in order.
+    """
 
     def __init__(self) -> None:
-        self._workers: list[_Worker] = []
-        self._process = 0
-        self._busy = threading.Lock()
+        self._queues: dict[int, SimpleQueue[Hand]] = {}
+        # By thread the run that it has begun and not seen the end of.
+        self._under_way: dict[int, Run] = {}
 
-    def run(self, lists: Sequence[Work]) -> None:
-        """Runs all lists to their ends.
+    def run(self, lists: Sequence[Work], run: Run | None = None) -> None:
+        """Runs all lists to their ends, or until the run is cancelled.
+
+        Args:
+            run: what the lists are a phase of; by default they are everything.
 
         Raises:
             Failure: one of them failed; the first one is told.
         """
-        failure = run_list(0, lists[0]) if len(lists) == 1 else self._run_together(lists)
+        run = Run() if run is None else run
+        run.hands = hands = [Hand(lane, work) for lane, work in enumerate(lists)]
+        if run.cancelled:  # while the lists were made
+            return
+        if len(hands) == 1:
+            hands[0].carry_out()
+            failure = hands[0].failure
+        else:
+            failure = self._run_together(run, hands)
         if failure is not None:
             raise failure
 
-    def _run_together(self, lists: Sequence[Work]) -> Failure | None:
-        with self._busy:
-            self._ensure(len(lists) - 1)
-            others = self._workers[: len(lists) - 1]
-            for worker, work in zip(others, lists[1:], strict=True):
-                worker.start(work)
-            failure = run_list(0, lists[0])
-            for worker in others:
-                interrupted = worker.wait()
-                failure = failure or interrupted or worker.failure
-        return failure
+    def _run_together(self, run: Run, hands: list[Hand]) -> Failure | None:
+        me = threading.get_ident()
+        self._under_way[me] = run
+        try:
+            for hand in hands[1:]:
+                self._queue(hand.lane).put(hand)
+            hands[0].carry_out()
+            first = hands[0].failure
+            if first is not None and not isinstance(first.error, Exception):
+                run.cancel()  # an interruption: nobody is going to read what the others compute
+            for hand in hands[1:]:
+                hand.wait()
+        except BaseException:
+            self.settle_earlier()
+            raise
+        self._under_way.pop(me, None)
+        return next((hand.failure for hand in hands if hand.failure is not None), None)
 
-    def _ensure(self, count: int) -> None:
-        if self._process != os.getpid():  # threads do not survive a fork
-            self._workers, self._process = [], os.getpid()
-        while len(self._workers) < count:
-            self._workers.append(_Worker(len(self._workers) + 1))
+    def settle_earlier(self) -> None:
+        """Waits until nothing is under way any more of what this thread began and was interrupted in."""
+        me = threading.get_ident()
+        while (run := self._under_way.get(me)) is not None:
+            run.settle()
+            self._under_way.pop(me, None)
+
+    def _queue(self, lane: int) -> SimpleQueue[Hand]:
+        """Returns the queue of a worker, which is started the first time."""
+        queue = self._queues.get(lane)
+        if queue is None:
+            fresh: SimpleQueue[Hand] = SimpleQueue()
+            # Not by `threading`, whose own locks an interruption could leave locked. Like daemons, these threads keep
+            # nobody from leaving; one that waits at a queue which nobody else knows does no harm.
+            _thread.start_new_thread(_work, (fresh,))
+            queue = self._queues.setdefault(lane, fresh)
+        return queue
+
+    def forget(self) -> None:
+        """Starts anew with other threads."""
+        self._queues, self._under_way = {}, {}
 
 
 WORKERS = Workers()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=WORKERS.forget)  # threads do not survive a fork
 
 
-def run_list(lane: int, work: Work) -> Failure | None:
-    """Runs a list in order; returns what went wrong, if anything did."""
-    calls = iter(work)
-    try:
-        for call in calls:
-            call()
-    except BaseException as error:
-        return Failure(lane, len(work) - calls.__length_hint__() - 1, error)  # type: ignore[attr-defined]
-    return None
+def _work(queue: SimpleQueue[Hand]) -> None:
+    """What a worker does: all that comes, for ever."""
+    np.seterr(all="ignore")  # of this thread only
+    while True:
+        hand = queue.get()
+        hand.carry_out_elsewhere()
+        del hand  # or the arrays of a model would live until the next work comes
