@@ -86,6 +86,7 @@ def twin(
 ) -> Twin:
     """Returns the training step of a model for such data; the axes `free` of x may have another size in each batch."""
     compiled = Compiled(optimizer, loss, ["mae"] if loss == "mse" else [])
+    model._compiled = compiled
     compiled.resolve((None, *y.shape[1:]), model.output_shape)
     compiled.optimizer.build(model.trainable_weights)
     weights = sample_type(np.ones(len(x), "float32")) if weighted else None

@@ -95,8 +95,8 @@ def batch() -> tuple[Array, Array]:
 
 def state(model: Sequential) -> list[bytes]:
     """Returns the bits of everything that a step changes."""
-    compiled = model._need_compiled()
-    found = [*model.weights, *compiled.optimizer.variables, *(v for m in compiled.all_metrics for v in m.variables)]
+    totals = [v for metric in model.metrics for v in metric.variables]
+    found = [*model.weights, *model.optimizer.variables, *totals]
     return [v.array.tobytes() for v in found]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextvars import copy_context
 from typing import Any
 
 from seqc.errors import ConfigError, DataError
@@ -106,10 +107,12 @@ class Stepper(Totals):
         self._refuse_own_step(key[0])
         signature = Signature(*(None if a is None else sample_type(a) for a in batch))  # type: ignore[arg-type]
         model: Any = self
+        # In a context of its own, as `traced` does it.
+        apart = copy_context().run
         if key[0] == "predict":
-            step = predict_step(model, signature)
+            step = apart(predict_step, model, signature)
         else:
-            step = (train_step if key[0] == "train" else test_step)(model, self._need_compiled(), signature)
+            step = apart(train_step if key[0] == "train" else test_step, model, self._need_compiled(), signature)
         while len(self._steps) >= KEPT_STEPS:
             self._steps.pop(next(iter(self._steps)))
         self._steps[key] = step
