@@ -24,12 +24,13 @@ from seqc import (
     utils,
 )
 from seqc._version import __version__
-from seqc.layers import Input, Layer
+from seqc.layers import Input, InputSpec, Layer
 from seqc.sequential import Sequential
 from seqc.tracing import Variable
 
 __all__ = [
     "Input",
+    "InputSpec",
     "Layer",
     "Sequential",
     "Variable",

@@ -226,6 +226,8 @@ class Sequential(Trainer, Layer):
             )
 
     def _need_built(self, what: str) -> None:
+        if not self._stack:
+            raise NotBuiltError(f"Model '{self.name}' has no {what}: it has no layers. Add some: model.add(layer).")
         if not self.built:
             raise NotBuiltError(
                 f"Model '{self.name}' has no {what} yet because it has not been built: it does not know its input "
@@ -271,8 +273,11 @@ class Sequential(Trainer, Layer):
 
     # -- graphs ------------------------------------------------------------------------------------------------------
 
-    def graph(self) -> tuple[Graph, Trace]:
+    def graph(self, batch_shape: KerasShape | None = None) -> tuple[Graph, Trace]:
         """Returns the inference graph with one input per weight, and the trace that says which is which.
+
+        Args:
+            batch_shape: of the input, by default that of the model.
 
         Raises:
             NotBuiltError: the input shape is not known.
@@ -280,7 +285,8 @@ class Sequential(Trainer, Layer):
         self._need_built("graph")
         assert self._input_layer is not None
         trace = Trace()
-        x = input_value(self._input_layer.name, self.input_dtype(), symbolic_shape(self._input_layer.batch_shape))
+        shape = symbolic_shape(self._input_layer.batch_shape if batch_shape is None else batch_shape)
+        x = input_value(self._input_layer.name, self.input_dtype(), shape)
         y = traced(trace, self.call, x)
         name = self._stack[-1].name
         random = (trace.seed, trace.step)
@@ -372,13 +378,18 @@ class Sequential(Trainer, Layer):
         """Returns the arguments of `compile` as plain data, or None before it was called."""
         return None if self._compiled is None else self._compiled.get_config()
 
-    def export(self, filepath: Any, format: str = "onnx", verbose: Any = None, **options: Any) -> Any:
-        """Writes a verified ONNX file for inference and returns the receipt. See `seqc.export.model.export_model`."""
+    def export(
+        self, filepath: Any, format: str = "onnx", verbose: Any = None, input_signature: Any = None, **options: Any
+    ) -> Any:
+        """Writes a verified ONNX file for inference and returns the receipt.
+
+        Args:
+            filepath: the file. format: "onnx". verbose: whether to print the receipt.
+            input_signature, options: see `seqc.export.model.export_model`.
+        """
         from seqc.export.model import export_model
 
-        if format != "onnx":
-            raise ConfigError(f"seqc exports to ONNX; got format={format!r}.")
-        receipt = export_model(self, filepath, **options)
+        receipt = export_model(self, filepath, format=format, input_signature=input_signature, **options)
         if verbose:
             print(receipt)
         return receipt

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from seqc.errors import ExportError
+from seqc.export.options import check_ir_version, check_metadata, check_names, check_opset
 from seqc.ir import Constant, Graph, Input, Type, Value, build, rewrite
 from seqc.passes import FOR_INFERENCE, accept_channels_first, give_channels_first, run_passes
 from seqc.utils.files import check_target, write_file
@@ -36,6 +37,7 @@ def export_graph(
     metadata: Mapping[str, str] | None = None,
     layers: int | None = None,
     parameters: int | None = None,
+    model_name: str | None = None,
 ) -> Receipt:
     """Writes an inference graph as an .onnx file and returns what was done.
 
@@ -46,22 +48,27 @@ def export_graph(
         input_names, output_names: names in the file instead of the graph's own, in order.
         channels_first_input, channels_first_output: take inputs, give outputs of rank 3 or more as
         (batch, channels, ...).
-        metadata: further texts to keep in the file. layers, parameters: counts for the receipt.
+        metadata: further texts to keep in the file. layers, parameters: counts for the receipt. model_name: kept in the
+        file.
 
     Raises:
         ExportError: the graph cannot be written as asked. NoLoweringError: an op has no ONNX form.
         VerificationError: the file computes other numbers. MissingDependencyError: a package is needed.
     """
     start = time.perf_counter()
+    opset = check_opset(opset)
+    ir_version = check_ir_version(ir_version, opset)
+    given = check_metadata(metadata)
     check_target(path)
     reference = rename(graph, input_names, output_names)
+    check_names(reference.input_names, reference.output_names)
     if channels_first_input:
         reference = accept_channels_first(reference)
     if channels_first_output:
         reference = give_channels_first(reference)
     layouts = {"seqc.input_layout": channels_first_input, "seqc.output_layout": channels_first_output}
     texts = {key: "channels_first" if first else "channels_last" for key, first in layouts.items()}
-    texts |= metadata or {}
+    texts |= ({} if model_name is None else {"seqc.model": model_name}) | given
     model = compile_graph(reference, opset=opset, ir_version=ir_version, metadata=texts)
     content = _bytes(model)
     report = None

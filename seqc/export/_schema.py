@@ -10,20 +10,7 @@ import onnx
 from onnx import helper
 
 from seqc.errors import ExportError, NoLoweringError
-
-OLDEST_OPSET, NEWEST_OPSET = 13, 21
-
-
-def check_opset(opset: int) -> None:
-    """Raises ExportError for an opset that no lowering was written for."""
-    if not OLDEST_OPSET <= opset <= NEWEST_OPSET:
-        raise ExportError(f"seqc writes opset {OLDEST_OPSET} to {NEWEST_OPSET}; got {opset}. Leave it at 18 if unsure.")
-
-
-def lowest_ir_version(opset: int) -> int:
-    """The oldest file format that may carry the opset, at least 8: an older runtime can read an older format."""
-    versions = [row[1] for row in helper.VERSION_TABLE if row[2] == opset]
-    return max(8, min(versions))
+from seqc.export.options import NEWEST_OPSET, OLDEST_OPSET
 
 
 def element_type(dtype: str) -> int:

@@ -16,7 +16,8 @@ from onnx import helper, numpy_helper
 
 from seqc._version import __version__
 from seqc.errors import ExportError, NoLoweringError
-from seqc.export._schema import check_opset, check_supported, element_type, lowest_ir_version
+from seqc.export._schema import check_supported, element_type
+from seqc.export.options import check_ir_version, check_names, check_opset
 from seqc.ir import Array, Constant, Graph, Input, Item, Type, Value
 
 
@@ -98,7 +99,7 @@ def emit(
         ExportError: the opset is not supported, a tensor cannot be described, or the result is not valid ONNX.
         NoLoweringError: an op has no ONNX form, or none at this opset.
     """
-    check_opset(opset)
+    opset = check_opset(opset)
     writer = Writer(opset)
     names = _reserve(writer, graph)
     for value in graph.walk():
@@ -114,7 +115,7 @@ def emit(
         [numpy_helper.from_array(array, label) for label, array in writer.arrays.items() if label in used],
     )
     model = helper.make_model(body, opset_imports=[helper.make_opsetid("", opset)])
-    model.ir_version = ir_version or lowest_ir_version(opset)
+    model.ir_version = check_ir_version(ir_version, opset)
     model.producer_name, model.producer_version = "seqc", __version__
     for key, text in (metadata or {}).items():
         model.metadata_props.add(key=key, value=text)
@@ -129,10 +130,8 @@ def to_bytes(model: onnx.ModelProto) -> bytes:
 
 def _reserve(writer: Writer, graph: Graph) -> dict[Value, tuple[str, ...]]:
     """Takes the names of inputs and outputs before any node can."""
-    named = (*graph.input_names, *graph.output_names)
-    if len(set(named)) < len(named):
-        raise ExportError(f"Inputs {list(graph.input_names)} and outputs {list(graph.output_names)} need unique names.")
-    for label in named:
+    check_names(graph.input_names, graph.output_names)
+    for label in (*graph.input_names, *graph.output_names):
         writer.claim(label)
     return {x: (label,) for x, label in zip(graph.inputs, graph.input_names, strict=True)}
 

@@ -11,6 +11,7 @@ from seqc.layers.convolutional import Conv1D, Conv1DTranspose, Conv2D, Conv2DTra
 from seqc.layers.core import Activation, Dense, Input, InputLayer
 from seqc.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from seqc.layers.embedding import Embedding, Masking
+from seqc.layers.input_spec import InputSpec
 from seqc.layers.normalization import BatchNormalization, LayerNormalization
 from seqc.layers.pooling import (
     AveragePooling1D,
@@ -75,6 +76,7 @@ __all__ = [
     "GlobalMaxPooling2D",
     "Input",
     "InputLayer",
+    "InputSpec",
     "LSTMCell",
     "Layer",
     "LayerNormalization",

@@ -20,6 +20,25 @@ _FLOATS = ("float32", "float64")
 _DTYPES = (*_FLOATS, "bool", "string", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 
 
+def checked_shape(shape: Any) -> KerasShape:
+    """Returns a shape as a tuple of sizes and None.
+
+    Raises:
+        ConfigError: it holds anything else.
+    """
+    if isinstance(shape, str) or not isinstance(shape, Iterable):
+        raise ConfigError(f"Cannot convert '{shape}' to a shape: it takes a tuple such as (28, 28, 1).")
+    sizes = tuple(shape)
+    for size in sizes:
+        if size is not None and not hasattr(size, "__index__"):
+            raise ConfigError(
+                f"Cannot convert '{sizes}' to a shape. Found invalid dimension '{size}' of type '{type(size)}'."
+            )
+        if size is not None and size < 0:
+            raise ConfigError(f"Cannot convert '{sizes}' to a shape. Negative dimensions are not allowed.")
+    return tuple(None if size is None else int(size) for size in sizes)
+
+
 def symbolic_shape(shape: KerasShape, prefix: str = "") -> Shape:
     """Returns a Keras shape with names for the unknown sizes: batch first, then time, height, width by rank."""
     names = {

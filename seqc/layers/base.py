@@ -14,6 +14,7 @@ from seqc.errors import ConfigError, DTypeError, LayerError, ShapeError
 from seqc.ir import Array, Graph, HasValue, Type, Value, as_value, constant, input_value, scope
 from seqc.layers._common import KerasShape, constructed_at, dtype_name, symbolic_shape
 from seqc.layers._weights import WeightOwner
+from seqc.layers.input_spec import check_spec
 from seqc.ops.elementwise import cast
 from seqc.ops.reduce import count
 from seqc.random import next_seed
@@ -61,6 +62,8 @@ class Layer(WeightOwner):
     # How many axes an input must have; a number, a smallest number, or anything.
     input_rank: int | tuple[int, ...] | None = None
     min_input_rank: int | None = None
+    # What a custom layer asks of its input: an `InputSpec`.
+    input_spec: Any = None
     supports_masking = False
     # Arguments of Keras that say nothing new at these values, and ask for something seqc does not do at any other.
     inert: ClassVar[dict[str, tuple[Any, ...]]] = {}
@@ -271,6 +274,7 @@ class Layer(WeightOwner):
             self._refuse(x, f"ndim={' or '.join(map(str, ranks))}")
         if self.min_input_rank is not None and x.rank < self.min_input_rank:
             self._refuse(x, f"min_ndim={self.min_input_rank}")
+        check_spec(self.input_spec, x, self.name)
 
     def _check_sizes(self, x: Type) -> None:
         for axis, size in self._input_sizes.items():

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from seqc import activations, constraints, initializers, ops, regularizers
 from seqc.errors import ConfigError
 from seqc.ir import Value, as_value
-from seqc.layers._common import KerasShape
+from seqc.layers._common import KerasShape, checked_shape
 from seqc.layers.base import Layer
 from seqc.serialization import known
 
@@ -88,25 +87,6 @@ def Input(
 ) -> InputLayer:
     """Returns the input of a model; see `InputLayer` for the arguments."""
     return InputLayer(shape, batch_size, dtype, batch_shape, name, **kwargs)
-
-
-def checked_shape(shape: Any) -> KerasShape:
-    """Returns a shape as a tuple of sizes and None.
-
-    Raises:
-        ConfigError: it holds anything else.
-    """
-    if isinstance(shape, str) or not isinstance(shape, Iterable):
-        raise ConfigError(f"Cannot convert '{shape}' to a shape: it takes a tuple such as (28, 28, 1).")
-    sizes = tuple(shape)
-    for size in sizes:
-        if size is not None and not hasattr(size, "__index__"):
-            raise ConfigError(
-                f"Cannot convert '{sizes}' to a shape. Found invalid dimension '{size}' of type '{type(size)}'."
-            )
-        if size is not None and size < 0:
-            raise ConfigError(f"Cannot convert '{sizes}' to a shape. Negative dimensions are not allowed.")
-    return tuple(None if size is None else int(size) for size in sizes)
 
 
 @known("layers")

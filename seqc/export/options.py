@@ -1,0 +1,149 @@
+"""The arguments of an export, checked before any work is done, and Keras's names for them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from seqc.errors import ArgumentTypeError, ConfigError, DTypeError, ExportError, ShapeError
+from seqc.layers.input_spec import InputSpec, fits
+
+if TYPE_CHECKING:
+    from seqc.sequential import Sequential
+
+OLDEST_OPSET, NEWEST_OPSET = 13, 21
+# The oldest file format that may carry an opset: the one that came with it.
+# The newest is what onnxruntime 1.24 to 1.32 reads.
+NEWEST_IR_VERSION = 13
+_IR_VERSIONS = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10}
+OURS = "seqc."
+
+
+def check_format(format: Any) -> None:
+    """Raises ConfigError for a format of Keras's that is not ONNX."""
+    if format != "onnx":
+        raise ConfigError(
+            f"seqc exports to ONNX only, with NumPy and without another framework; got format={format!r}. Leave "
+            "`format` out, and give the .onnx file to what converts ONNX further; or save the model with "
+            "model.save('model.keras') and export it with Keras."
+        )
+
+
+def check_opset(opset: Any) -> int:
+    """Returns a version of the ONNX operators, for which every lowering was written."""
+    number = _whole(opset, "opset", "18")
+    if not OLDEST_OPSET <= number <= NEWEST_OPSET:
+        raise ExportError(
+            f"seqc writes opset {OLDEST_OPSET} to {NEWEST_OPSET}; got {number}. Leave it at 18 if unsure."
+        )
+    return number
+
+
+def lowest_ir_version(opset: int) -> int:
+    """The oldest file format that may carry the opset, at least 8: an older runtime can read an older format."""
+    return max(8, _IR_VERSIONS[opset])
+
+
+def check_ir_version(version: Any, opset: int) -> int:
+    """Returns the version of the file format, the oldest that fits where none is given."""
+    if version is None:
+        return lowest_ir_version(opset)
+    number, oldest = _whole(version, "ir_version", str(lowest_ir_version(opset))), _IR_VERSIONS[opset]
+    if not oldest <= number <= NEWEST_IR_VERSION:
+        raise ExportError(
+            f"ir_version must be {oldest}, the file format that came with opset {opset}, to {NEWEST_IR_VERSION}; got "
+            f"{number}. Leave it out to get the oldest that is fit."
+        )
+    return number
+
+
+def check_names(inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+    """Raises an error for what cannot be the names of a file's inputs and outputs."""
+    for what, names in (("input", inputs), ("output", outputs)):
+        for name in names:
+            if not isinstance(name, str):
+                raise ArgumentTypeError(f"The name of an {what} must be text; got {name!r} ({type(name).__name__}).")
+            if not name:
+                raise ExportError(f"The name of an {what} must not be empty. Leave {what}_name out to get the model's.")
+    named = [*inputs, *outputs]
+    twice = next((name for i, name in enumerate(named) if name in named[:i]), None)
+    if twice is not None:
+        raise ExportError(
+            f"Inputs {list(inputs)} and outputs {list(outputs)} need names of their own, but '{twice}' is there twice. "
+            "Choose another with input_name=... or output_name=..."
+        )
+
+
+def check_metadata(metadata: Any) -> dict[str, str]:
+    """Returns the texts of the caller's that go into the file."""
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, Mapping):
+        raise ArgumentTypeError(f"metadata must be a dict of texts; got {metadata!r} ({type(metadata).__name__}).")
+    for key, text in metadata.items():
+        if not isinstance(key, str) or not isinstance(text, str):
+            raise ArgumentTypeError(f"metadata holds texts only; got {key!r}: {text!r}. Use str() or json.dumps().")
+        if not key or key.startswith(OURS):
+            raise ExportError(f"metadata cannot set {key!r}: names that begin with '{OURS}' are what seqc says itself.")
+    return dict(metadata)
+
+
+def check_known(options: Iterable[str], known: Iterable[str]) -> None:
+    """Raises ArgumentTypeError for options that an export does not have."""
+    unknown = [name for name in options if name not in set(known)]
+    if unknown:
+        raise ArgumentTypeError(f"export has no option {', '.join(map(repr, unknown))}. It has {', '.join(known)}.")
+
+
+def read_signature(model: Sequential, signature: Any) -> InputSpec:
+    """Returns Keras's `input_signature` of a model as one spec that holds shape and element type.
+
+    Args:
+        signature: an `InputSpec`, or anything with `shape` and `dtype` such as an array, alone or in a list. The batch
+        size of an array does not count.
+
+    Raises:
+        ArgumentTypeError: it is something else. ConfigError: it is not one input with shape and dtype. ShapeError,
+        DTypeError: it does not fit the model.
+    """
+    found = signature
+    while isinstance(found, list | tuple) and len(found) == 1:
+        (found,) = found
+    if isinstance(found, list | tuple | Mapping):
+        raise ConfigError(f"input_signature must say one input, as a Sequential has one; got {signature!r}.")
+    shape, dtype = getattr(found, "shape", None), getattr(found, "dtype", None)
+    if not isinstance(found, InputSpec) and (shape is None or dtype is None):
+        raise ArgumentTypeError(
+            f"input_signature takes seqc.InputSpec(shape=(None, ...), dtype='float32') in a list; got {signature!r}."
+        )
+    if shape is None or dtype is None:
+        raise ConfigError(f"The `shape` and `dtype` of input_signature must be provided. Received: {found!r}")
+    declared = not hasattr(found, "__array__")
+    spec = InputSpec(dtype, tuple(shape) if declared else (None, *shape[1:]), name=getattr(found, "name", None))
+    _check_fits(model, spec)
+    return spec
+
+
+def _check_fits(model: Sequential, spec: InputSpec) -> None:
+    if spec.dtype != model.input_dtype():
+        raise DTypeError(
+            f"Model '{model.name}' takes {model.input_dtype()}; input_signature says {spec.dtype}. Say "
+            f"dtype='{model.input_dtype()}', or make the model with seqc.Input(..., dtype='{spec.dtype}')."
+        )
+    if model.built and (spec.shape is None or not fits(model.input_shape, spec.shape)):
+        raise ShapeError(
+            f"Model '{model.name}' takes inputs of shape {model.input_shape}; input_signature says {spec.shape}. Sizes "
+            "that are None in the model may be fixed, others must agree."
+        )
+
+
+def _whole(number: Any, name: str, example: str) -> int:
+    try:
+        if isinstance(number, bool):
+            raise TypeError
+        return operator.index(number)
+    except TypeError:
+        raise ArgumentTypeError(
+            f"{name} must be a whole number such as {example}; got {number!r} ({type(number).__name__})."
+        ) from None
