@@ -4,6 +4,7 @@ Importing this package imports NumPy only; onnxruntime is imported when the firs
 """
 
 from seqc_runtime.errors import (
+    RuntimeArgumentError,
     RuntimeDependencyError,
     RuntimeDeviceError,
     RuntimeExecutionError,
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Model",
+    "RuntimeArgumentError",
     "RuntimeDependencyError",
     "RuntimeDeviceError",
     "RuntimeExecutionError",

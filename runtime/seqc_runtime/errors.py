@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+import re
+
+# What a terminal acts on instead of showing it, and halves of characters, which cannot be written.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """A text as it can be shown: names in a file may hold escape sequences."""
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
+
 
 class SeqcRuntimeError(Exception):
-    """Base of all errors of seqc_runtime."""
+    """Base of all errors of seqc_runtime. Messages quote names from files, so they are made safe to show."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
+
+class RuntimeArgumentError(SeqcRuntimeError, ValueError):
+    """An argument of load() has a value that is not allowed."""
 
 
 class RuntimeModelError(SeqcRuntimeError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,28 +73,64 @@ def cast(value: object, info: TensorInfo) -> Array:
     integers and booleans whose values all fit. A boolean input takes booleans, a text input takes text.
     Everything else raises RuntimeInputTypeError; integers that do not fit raise RuntimeInputError.
     """
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise RuntimeInputError(f"input {info.name!r} needs {info}; got data that is no array: {error}") from error
+    array = _as_array(value, info)
     if info.dtype == "str":
         return _cast_text(array, info)
     target = info.numpy_dtype
     allowed = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}[target.kind]
     if array.dtype.kind not in allowed:
-        raise RuntimeInputTypeError(
-            f"input {info.name!r} needs {info}; got {array.dtype.name}: {_dtype_hint(array.dtype.kind, target)}"
-        )
+        raise RuntimeInputTypeError(f"input {info.name!r} needs {info}; got {_described(array, value, target)}")
     if target.kind in "iu" and array.size and not np.can_cast(array.dtype, target, "safe"):
         _check_range(array, info, np.iinfo(target))
     # Not ascontiguousarray: that one gives scalars an axis.
     return np.asarray(array, dtype=target, order="C")
 
 
-def _dtype_hint(kind: str, target: np.dtype[Any]) -> str:
+def _as_array(value: object, info: TensorInfo) -> Array:
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise RuntimeInputError(
+            f"input {info.name!r} needs {info}; got an array with masked values, which a model cannot see: "
+            "say what stands in their place, x.filled(value)"
+        )
+    try:
+        return np.asarray(value)
+    except Exception as error:  # objects of other libraries turn themselves into arrays, and fail in their own ways
+        if isinstance(value, list | tuple) and "inhomogeneous" in str(error):
+            what = "lists of different lengths, which are no array: fill them up to one length"
+        else:
+            what = f"data that is no array: {error}"
+        raise RuntimeInputError(f"input {info.name!r} needs {info}; got {what}") from error
+
+
+_KINDS = {
+    "U": "text",
+    "S": "bytes",
+    "V": "records of several fields",
+    "c": "complex numbers",
+    "M": "dates",
+    "m": "times",
+}
+
+
+def _described(array: Array, value: object, target: np.dtype[Any]) -> str:
+    """What came instead of numbers, and what to do."""
+    kind = array.dtype.kind
     if kind == "f" and target.kind in "iu":
-        return f"round it yourself and pass x.astype({target.name!r})"
-    return f"convert it yourself, to {target.name}"
+        return f"{array.dtype.name}: round it yourself and pass x.astype({target.name!r})"
+    if kind != "O":
+        return f"{_KINDS.get(kind, array.dtype.name)}: convert it yourself, to {target.name}"
+    if value is None:
+        return "None"
+    if hasattr(value, "toarray"):
+        return f"a {type(value).__name__}: pass x.toarray()"
+    if array.ndim == 0:
+        return f"a {type(value).__name__}, which is no array"
+    odd = next(
+        (repr(type(item).__name__) for item in array.flat if not isinstance(item, int | float | np.number)), None
+    )
+    if odd is None:
+        return f"an array of Python objects: convert it yourself, x.astype({target.name!r})"
+    return f"an array of Python objects, of type {odd} among others: convert it yourself, to {target.name}"
 
 
 def _check_range(array: Array, info: TensorInfo, limits: np.iinfo[Any]) -> None:
@@ -140,6 +177,22 @@ def _fits(shape: tuple[int, ...], declared: tuple[int | str, ...]) -> bool:
 
 
 def _shape_hint(shape: tuple[int, ...], declared: tuple[int | str, ...]) -> str:
-    if len(shape) == len(declared) - 1:
+    """What to do about a shape that does not fit; nothing where that cannot be told."""
+    if len(shape) == len(declared):
+        channels_last = (*shape[:1], *shape[2:], *shape[1:2])
+        return ": move the channels last, np.moveaxis(x, 1, -1)" if _fits(channels_last, declared) and shape[2:] else ""
+    added = [i for i in range(len(declared)) if _fits((*shape[:i], 1, *shape[i:]), declared)]
+    if added == [0]:
         return ": add a batch axis: x[None]"
-    return f" (rank {len(shape)} instead of {len(declared)})" if len(shape) != len(declared) else ""
+    if added and added[-1] == len(shape):
+        return ": add an axis at the end: x[..., None]" + (
+            " (or for one sample in front: x[None])" if 0 in added else ""
+        )
+    if added:
+        return f": add an axis: np.expand_dims(x, {added[0]})"
+    if len(shape) > len(declared) and shape[-1] == 1 and _fits(shape[:-1], declared):
+        return ": drop the last axis: x[..., 0]"
+    rest = declared[1:]
+    if shape and rest and all(isinstance(axis, int) for axis in rest) and math.prod(shape[1:]) == math.prod(rest):
+        return f": reshape it: x.reshape({', '.join(map(str, (-1, *rest)))})"
+    return f" (rank {len(shape)} instead of {len(declared)})"

@@ -6,13 +6,13 @@ import os
 from typing import Any, Literal, Self, SupportsIndex
 
 from seqc_runtime.batches import check_batch_size, empty_outputs, run_in_chunks
-from seqc_runtime.errors import RuntimeDeviceError, RuntimeExecutionError
+from seqc_runtime.errors import RuntimeArgumentError, RuntimeDeviceError, RuntimeExecutionError, printable
 from seqc_runtime.holder import SessionHolder
 from seqc_runtime.inputs import Array, bind
 from seqc_runtime.providers import Device, choose_device, open_session
 from seqc_runtime.source import ModelSource, Source, open_source
 from seqc_runtime.tensors import TensorInfo, read_info
-from seqc_runtime.threads import CpuBudget, cpu_budget
+from seqc_runtime.threads import CpuBudget, check_threads, cpu_budget
 
 
 def load(
@@ -27,12 +27,11 @@ def load(
     Idle threads busy-wait only when each has a CPU of its own and there is no quota.
 
     Raises RuntimeModelNotFoundError, RuntimeModelError (not ONNX, unsafe or unsupported), RuntimeDependencyError
-    (onnxruntime missing or broken), RuntimeDeviceError, ValueError for other arguments that are wrong.
+    (onnxruntime missing or broken), RuntimeDeviceError, RuntimeArgumentError for other arguments that are wrong.
     """
     if device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f'device needs "auto", "cpu" or "cuda"; got {device!r}')
-    if threads is not None and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
-        raise ValueError(f"threads needs a positive integer or None; got {threads!r}")
+        raise RuntimeArgumentError(f'device needs "auto", "cpu" or "cuda"; got {device!r}')
+    check_threads(threads)
     source = open_source(path_or_bytes)
     budget = cpu_budget()
     count = threads or budget.cpus
@@ -127,7 +126,7 @@ class Model:
     def __repr__(self) -> str:
         inputs = ", ".join(f"{info.name}: {info}" for info in self._inputs)
         outputs = ", ".join(f"{info.name}: {info}" for info in self._outputs)
-        return f"<Model ({inputs}) -> ({outputs}) on {self._device}>"
+        return printable(f"<Model ({inputs}) -> ({outputs}) on {self._device}>")
 
     def _run(self, session: Any, feeds: dict[str, Array]) -> list[Array]:
         try:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc_runtime.errors import RuntimeModelError
+from seqc_runtime.errors import RuntimeModelError, printable
 
 UNNAMED = "?"
 
@@ -40,7 +40,7 @@ class TensorInfo:
         return np.dtype(object if self.dtype == "str" else self.dtype)
 
     def __str__(self) -> str:
-        return f"{self.dtype}{format_shape(self.shape)}"
+        return printable(f"{self.dtype}{format_shape(self.shape)}")
 
 
 def format_shape(shape: tuple[int | str, ...]) -> str:

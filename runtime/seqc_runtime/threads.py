@@ -10,6 +10,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from seqc_runtime.errors import RuntimeArgumentError
+
+# More than any machine has CPUs; onnxruntime starts as many as it is told, for minutes or until the system gives up.
+MOST_THREADS = 1024
+
 
 @dataclass(frozen=True)
 class CpuBudget:
@@ -33,6 +38,13 @@ class CpuBudget:
 def cpu_budget(root: Path = Path("/")) -> CpuBudget:
     """The budget of this process, now."""
     return CpuBudget(affinity_count(), cgroup_quota(root))
+
+
+def check_threads(threads: object) -> None:
+    """Raise RuntimeArgumentError unless `threads` is None or a number of threads that can be started."""
+    if threads is None or (type(threads) is int and 1 <= threads <= MOST_THREADS):
+        return
+    raise RuntimeArgumentError(f"threads needs a positive integer or None, {MOST_THREADS} at most; got {threads!r}")
 
 
 def affinity_count() -> int:

@@ -123,4 +123,86 @@ def test_wrong_numbers_and_names_of_inputs_are_named(two_inputs, gemm):
 
 
 def test_ragged_data_is_refused(gemm):
-    refuses(seqc_runtime.load(gemm, device="cpu"), [[[1.0], [1.0, 2.0]]], "got data that is no array")
+    refuses(seqc_runtime.load(gemm, device="cpu"), [[[1.0], [1.0, 2.0]]], "got lists of different lengths")
+
+
+class Stubborn:
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("call detach() first")
+
+
+class Sparse:
+    def toarray(self):
+        return np.ones((2, 4))
+
+
+NO_NUMBERS = [
+    (None, "got None"),
+    (np.array([[1.0, None]] * 2), "got an array of Python objects, of type 'NoneType' among others"),
+    (np.array([[1.0, 2.0]], object), "got an array of Python objects: convert it yourself, x.astype('float32')"),
+    (np.array([["a", "b"]]), "got text: convert it yourself, to float32"),
+    (np.zeros((2, 4), complex), "got complex numbers"),
+    (np.zeros((2, 4), "datetime64[s]"), "got dates"),
+    (np.zeros(2, [("a", "f4")]), "got records of several fields"),
+    ({1, 2}, "got a set, which is no array"),
+    (Sparse(), "got a Sparse: pass x.toarray()"),
+    (Stubborn(), "got data that is no array: call detach() first"),
+    (np.ma.masked_array(np.ones((2, 4)), np.eye(2, 4)), "got an array with masked values"),
+]
+
+
+@pytest.mark.parametrize(("x", "message"), NO_NUMBERS, ids=[m[4:30] for _, m in NO_NUMBERS])
+def test_what_holds_no_numbers_is_named(gemm, x, message):
+    refuses(seqc_runtime.load(gemm, device="cpu"), x, f"input 'x' needs float32[batch, 4]; {message}")
+
+
+def test_a_masked_array_without_masked_values_is_an_array(gemm, gemm_reference):
+    x = np.ma.masked_array(np.ones((2, 4), np.float32))
+    y = seqc_runtime.load(gemm, device="cpu").predict(x)
+    np.testing.assert_allclose(y, gemm_reference(np.ones((2, 4), np.float32)), rtol=1e-6)
+
+
+SHAPES = [
+    (["batch", 8, 8, 1], (10, 8, 8), "add an axis at the end: x[..., None]"),
+    (["batch", 8, 8, 1], (8, 8, 1), "add a batch axis: x[None]"),
+    (["batch", 8, 8, 3], (10, 3, 8, 8), "move the channels last, np.moveaxis(x, 1, -1)"),
+    (["batch", 8, 8, 1], (10, 64), "reshape it: x.reshape(-1, 8, 8, 1)"),
+    (["batch", 64], (10, 8, 8), "reshape it: x.reshape(-1, 64)"),
+    (["batch", 4], (10, 4, 1), "drop the last axis: x[..., 0]"),
+    (["batch", 1, 5], (10, 5), "add an axis: np.expand_dims(x, 1)"),
+    (
+        ["batch", "time", "features"],
+        (10, 5),
+        "add an axis at the end: x[..., None] (or for one sample in front: x[None])",
+    ),
+]
+
+
+@pytest.mark.parametrize(("declared", "given", "advice"), SHAPES, ids=[f"{s[1]} for {s[0]}" for s in SHAPES])
+def test_advice_on_a_shape_makes_it_fit(relu, declared, given, advice):
+    model = seqc_runtime.load(relu(declared, declared), device="cpu")
+    x = np.ones(given, np.float32)
+    refuses(model, x, f"got [{', '.join(map(str, given))}]: {advice}")
+    expression = re.search(r"(np\.|x[.\[]).*?[\])](?=$| \()", advice).group()
+    model.predict(eval(expression, {"x": x, "np": np}))
+
+
+@pytest.mark.parametrize("given", [(10, 7), (7,), (10, 8, 8, 2), ()])
+def test_a_shape_that_cannot_be_mended_gets_no_advice(relu, given):
+    model = seqc_runtime.load(relu(["batch", 8, 8, 1], ["batch", 8, 8, 1]), device="cpu")
+    with pytest.raises(RuntimeInputError) as caught:
+        model.predict(np.ones(given))
+    assert re.search(r"; got \[[\d, ]*\]( \(rank \d instead of 4\))?$", str(caught.value))
+
+
+def test_escape_sequences_in_names_are_shown_not_obeyed(make):
+    from onnx import helper
+
+    nasty = "\x1b[2J\u202ex"
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [nasty, 2]) for name in (nasty, "y")]
+    model = seqc_runtime.load(make([helper.make_node("Relu", [nasty], ["y"])], value[:1], value[1:]), device="cpu")
+    with pytest.raises(RuntimeInputError) as caught:
+        model.predict(np.ones((2, 3)))
+    for text in (str(caught.value), repr(model), str(model.inputs[0])):
+        assert "\\x1b[2J\\u202e" in text
+        assert text.isprintable()

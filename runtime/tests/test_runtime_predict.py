@@ -97,7 +97,7 @@ def test_a_failing_run_names_the_inputs(make):
         model.predict(np.zeros(3, np.float32))
 
 
-@pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2"])
+@pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2", 100_000])
 def test_threads_must_be_a_positive_integer(gemm, threads):
     with pytest.raises(ValueError, match="threads needs a positive integer or None"):
         seqc_runtime.load(gemm, threads=threads)
