@@ -6,9 +6,14 @@ scripts. Messages say who needs what, what came, and what to do.
 
 from __future__ import annotations
 
+from seqc.text import printable
+
 
 class SeqcError(Exception):
-    """Root of everything seqc raises on purpose."""
+    """Root of everything seqc raises on purpose. Messages quote names from files, so they are made safe to show."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ShapeError(SeqcError, ValueError):

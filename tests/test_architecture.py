@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Lower numbers know nothing of higher ones. A package stands for all its modules unless they have a row of their own.
 LEVELS = {
     "seqc._version": 0,
+    "seqc.text": 0,
     "seqc.errors": 0,
     "seqc.utils.naming": 0,
     "seqc.utils.display": 0,

@@ -144,3 +144,40 @@ def test_numbers_are_short(value: float, text: str, capsys: pytest.CaptureFixtur
         shown.advance(1, None)
         shown.finish({"loss": value})
     assert capsys.readouterr().out.endswith(f" - loss: {text}\n")
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 200])
+@pytest.mark.parametrize("level", [1, 2])
+def test_a_line_of_many_metrics_breaks_between_them(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, width: int, level: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    names = ["accuracy", "loss", "precision", "val_accuracy", "val_loss", "val_precision"]
+    with redirect_stdout(terminal), Progress(level, 1) as shown:
+        shown.start(0, 469)
+        shown.advance(469, dict.fromkeys(names, 0.5))
+        shown.finish(dict.fromkeys(names, 0.5))
+    last = plain(terminal.getvalue()).rstrip().rpartition("469/469")
+    final = [line.rstrip() for line in (last[1] + last[2]).splitlines()]
+    longest = max(len(" 469/469 - 0s - 0us/step"), len("  - val_precision: 0.5000"))
+    assert all(len(line) <= max(width, longest) for line in final)
+    assert re.findall(r"(\w+): 0\.5000", "\n".join(final)) == names
+    assert len(final) == 1 if width == 200 else len(final) > 1
+    assert all(line.startswith("  - ") for line in final[1:])
+
+
+def test_names_of_metrics_are_shown_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(1, None) as shown:
+        shown.start(0, 1)
+        shown.advance(1, None)
+        shown.finish({"[red]\x1b[2J[/red]": 0.5})
+    assert capsys.readouterr().out.endswith(" - [red]\\x1b[2J[/red]: 0.5000\n")
+
+
+def test_a_stream_that_knows_no_drawing_gets_an_ascii_bar() -> None:
+    raw = io.BytesIO()
+    with redirect_stdout(io.TextIOWrapper(raw, encoding="ascii", write_through=True)), Progress(1, None) as shown:
+        shown.start(0, 2)
+        shown.advance(2, None)
+        shown.finish({"loss": 0.5})
+    assert raw.getvalue().startswith(b"2/2 ==================== 0s ")

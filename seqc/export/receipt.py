@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from seqc.export.verify import Report
+from seqc.text import rows_text, terminal_width
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Receipt:
         }
 
     def __str__(self) -> str:
-        return "\n".join(f"{name:<11} {text}" for name, text in self._rows())
+        return rows_text(self._rows(), terminal_width())
 
     def _rows(self) -> list[tuple[str, str]]:
         layers = "" if self.layers is None else f"{self.layers} layers, "

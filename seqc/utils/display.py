@@ -6,11 +6,14 @@ import os
 import sys
 import warnings
 
+from seqc.text import printable
+
 _HERE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 def note(text: str, warn: bool = False) -> None:
     """Prints a line on standard output, or issues a warning."""
+    text = printable(text)
     if warn:
         warnings.warn(text, stacklevel=_level())
     else:

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from seqc.text import cells, label
+
 WIDTH = 20
 REFRESH_SECONDS = 0.1
 
@@ -28,6 +30,8 @@ class Progress:
         # A console of our own, so that output that is captured or redirected later is found.
         self._console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
         self._moving = level == 1 and self._console.is_terminal
+        self._width = self._console.width if self._console.is_terminal else None
+        self._block = "=" if self._console.options.ascii_only else "━"
         self._live: Live | None = None
         self._steps: int | None = None
         self._done = 0
@@ -75,22 +79,32 @@ class Progress:
     def _bar(self, logs: dict[str, Any]) -> Text:
         """`469/469 ━━━━━━━━━━━━━━━━━━━━ 5s 10ms/step - accuracy: 0.9701 - loss: 0.1234`"""
         each = self._seconds_each()
-        if self._steps is None:
-            line = Text(f"{self._done:7d}/Unknown")
-        else:
-            line = Text(f"{self._counted()} ")
-            filled = WIDTH * self._done // max(self._steps, 1)
-            line.append("━" * filled, "green")
-            line.append("━" * (WIDTH - filled), "dim")
         left = 0 if self._steps is None else self._steps - self._done
-        line.append(f" {_clock(left * each if left else self._elapsed())} {_per_step(each)}/step{_shown(logs)}")
-        return line
+        times = f" {_clock(left * each if left else self._elapsed())} {_per_step(each)}/step"
+        if self._steps is None:
+            return self._folded(Text(f"{self._done:7d}/Unknown{times}"), logs)
+        line = Text(f"{self._counted()} ")
+        room = WIDTH if self._width is None else max(min(WIDTH, self._width - line.cell_len - cells(times)), 1)
+        filled = room * self._done // max(self._steps, 1)
+        line.append(self._block * filled, "green")
+        line.append((self._block if self._block != "=" else ".") * (room - filled), "dim")
+        return self._folded(line.append(times), logs)
 
     def _line(self, logs: dict[str, Any]) -> Text:
         """`469/469 - 5s - 10ms/step - accuracy: 0.9701 - loss: 0.1234`"""
-        return Text(
-            f"{self._counted()} - {self._elapsed():.0f}s - {_per_step(self._seconds_each())}/step{_shown(logs)}"
-        )
+        line = f"{self._counted()} - {self._elapsed():.0f}s - {_per_step(self._seconds_each())}/step"
+        return self._folded(Text(line), logs)
+
+    def _folded(self, line: Text, logs: dict[str, Any]) -> Text:
+        """Returns a line with its metrics; on a terminal it is continued below where the next does not fit."""
+        length = line.cell_len
+        for metric in _shown(logs):
+            if self._width is not None and length + cells(metric) + 3 > self._width:
+                line.append("\n ")
+                length = 1
+            line.append(f" - {metric}")
+            length += cells(metric) + 3
+        return line
 
     def _counted(self) -> str:
         return f"{self._done:{len(str(self._steps))}d}/{self._steps}"
@@ -102,11 +116,9 @@ class Progress:
         return self._elapsed() / max(self._done, 1)
 
 
-def _shown(logs: dict[str, Any]) -> str:
+def _shown(logs: dict[str, Any]) -> list[str]:
     """Returns metrics by name, those of the validation last."""
-    return "".join(
-        f" - {name}: {_number(logs[name])}" for name in sorted(logs, key=lambda n: (n.startswith("val_"), n))
-    )
+    return [f"{label(name)}: {_number(logs[name])}" for name in sorted(logs, key=lambda n: (n.startswith("val_"), n))]
 
 
 def _clock(seconds: float) -> str:

@@ -12,12 +12,15 @@ import numpy as np
 
 from seqc.errors import ConfigError
 from seqc.layers.base import Layer
+from seqc.text import label
 from seqc.tracing import Variable
 
 if TYPE_CHECKING:
     from seqc.sequential import Sequential
 
 WIDTH, WIDTH_OF_TRAINABLE = 88, 12
+# Narrower than this nothing can be read, and a terminal's own line breaks do less harm.
+LEAST = 40
 # Where the columns end, as a part of the width.
 POSITIONS = (0.45, 0.80, 1.0)
 
@@ -44,7 +47,7 @@ def summary_text(
     if show_trainable:
         ends = (*(end * 0.9 for end in ends), 1.0)
     if width is None:
-        width = min(WIDTH + WIDTH_OF_TRAINABLE * show_trainable, shutil.get_terminal_size().columns - 4)
+        width = max(min(WIDTH + WIDTH_OF_TRAINABLE * show_trainable, shutil.get_terminal_size().columns - 4), LEAST)
     heads = [("Layer (type)", "left"), ("Output Shape", "left"), ("Param #", "right"), ("Trainable", "center")]
     table = Table(width=width, show_lines=True)
     start = 0
@@ -58,7 +61,7 @@ def summary_text(
         table.add_row(*_cells(layer, depth), *([_trains(layer)] if show_trainable else []))
     console = Console(file=io.StringIO(), width=max(width, 80), highlight=False, markup=False, emoji=False)
     with console.capture() as captured:
-        console.print(f'Model: "{model.name}"')
+        console.print(f'Model: "{label(model.name)}"')
         console.print(table)
         for line in _totals(model):
             console.print(line)
@@ -89,7 +92,7 @@ def _cells(layer: Layer, depth: int) -> tuple[str, str, str]:
     prefix = "   " * depth + "└ " if depth else ""
     shape = layer.output_shape_seen
     count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
-    return f"{prefix}{layer.name} ({type(layer).__name__})", "?" if shape is None else str(shape), count
+    return f"{prefix}{label(layer.name)} ({type(layer).__name__})", "?" if shape is None else str(shape), count
 
 
 def _trains(layer: Layer) -> str:
