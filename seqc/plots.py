@@ -4,29 +4,49 @@ matplotlib.
 
 from __future__ import annotations
 
+import functools
 import io
 import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import numpy as np
 
 from seqc.backends.numpy.profile import PARTS, Timing
 from seqc.errors import DataError, MissingDependencyError
 from seqc.ir import Array
+from seqc.text import printable, shorten
 from seqc.utils.files import write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Inches: how high boxes are, what a letter of their labels takes, and what a line of letters takes.
-_BOX, _LETTER, _LINE = 0.8, 0.07, 0.13
+P = ParamSpec("P")
+
+# Inches: how high boxes are at least, what a letter of their labels takes, lying and upright, and what a line takes.
+_BOX, _LETTER, _UPRIGHT, _LINE = 0.8, 0.07, 0.06, 0.13
+_MOST_LETTERS = 36
 _COLOURS = {"forward": "#9ecae1", "backward": "#fdae6b", "update": "#a1d99b"}
 
 # More classes than this make a picture in which no number can be read.
 _MOST_NUMBERS = 20
 
 
+def _names_as_they_are(draw: Callable[P, None]) -> Callable[P, None]:
+    """Lets a function draw names letter by letter: "$" begins no formula, and text in a .svg stays text."""
+
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
+        require_matplotlib()
+        from matplotlib import rc_context
+
+        with rc_context({"text.parse_math": False, "svg.fonttype": "none"}):
+            draw(*args, **kwargs)
+
+    return drawn
+
+
+@_names_as_they_are
 def loss_curve(history: Mapping[str, Sequence[float]], path: str | os.PathLike[str], title: str = "") -> None:
     """Draws the metrics of each epoch, validation dashed: the loss above, the others below it.
 
@@ -58,6 +78,7 @@ def loss_curve(history: Mapping[str, Sequence[float]], path: str | os.PathLike[s
     _save(figure, path)
 
 
+@_names_as_they_are
 def confusion_matrix(
     truth: Array, predicted: Array, path: str | os.PathLike[str], names: Sequence[str] | None = None, title: str = ""
 ) -> None:
@@ -106,6 +127,7 @@ def count_confusions(truth: Array, predicted: Array) -> Array:
     return np.bincount(rows * size + columns, minlength=size * size).reshape(size, size)
 
 
+@_names_as_they_are
 def step_profile(timings: Sequence[Timing], steps: int, path: str | os.PathLike[str], title: str = "") -> None:
     """Draws where the time of a training step goes: the step at the bottom, its parts, layers and operations above it,
     each as wide as the time it takes.
@@ -119,17 +141,20 @@ def step_profile(timings: Sequence[Timing], steps: int, path: str | os.PathLike[
     """
     if not timings:
         raise DataError("There is nothing to draw: the profile is empty.")
-    paths = {(*filter(None, (t.part, *t.scope.split("/"))), t.op, t.part): t.seconds / steps * 1e3 for t in timings}
-    levels = max(map(len, paths))  # of the names: the part at the end makes up for the step in front
+    paths = {
+        ("step", *filter(None, (t.part, *t.scope.split("/"))), t.op, t.part): t.seconds / steps * 1e3 for t in timings
+    }
     width = 14.0
-    figure = _figure(width, 1.2 + _BOX * levels)
-    axis = figure.subplots()
     total = sum(paths.values())
+    scale = (width - 0.4) / total
+    heights = _box_heights(paths, scale)
+    figure = _figure(width, 1.2 + sum(heights))
+    axis = figure.subplots()
     axis.set_xlim(0, total)
-    axis.set_ylim(0, levels)
+    axis.set_ylim(0, sum(heights))
     # The parts in their order in time; within them the order of the graph is kept.
     order = sorted(paths, key=lambda keys: PARTS.index(keys[-1]) if keys[-1] in PARTS else 0)
-    _boxes(axis, [("step", *keys) for keys in order], [paths[keys] for keys in order], 0, 0.0, (width - 0.4) / total)
+    _boxes(axis, order, [paths[keys] for keys in order], heights, 0, 0.0, scale)
     axis.set_yticks([])
     axis.set_xlabel("ms, added up over threads")
     for side in ("left", "right", "top"):
@@ -138,26 +163,54 @@ def step_profile(timings: Sequence[Timing], steps: int, path: str | os.PathLike[
     _save(figure, path)
 
 
-def _boxes(axis: Any, paths: list[tuple[str, ...]], times: list[float], level: int, left: float, scale: float) -> None:
+def _boxes(
+    axis: Any,
+    paths: list[tuple[str, ...]],
+    times: list[float],
+    heights: Sequence[float],
+    level: int,
+    left: float,
+    scale: float,
+) -> None:
     """Draws a box per name at one level of the paths, in their order, and above each what it consists of.
 
     Args:
         paths: names from the bottom up; the last is the part, which gives the colour. times: milliseconds of each.
-        left: where the first box begins. scale: inches per millisecond.
+        heights: of the boxes of each level. left: where the first box begins. scale: inches per millisecond.
     """
     groups: dict[str, list[int]] = {}
     for i, path in enumerate(paths):
         if level < len(path) - 1:
             groups.setdefault(path[level], []).append(i)
+    bottom = sum(heights[:level])
     for name, members in groups.items():
         spent = [times[i] for i in members]
         parts = {paths[i][-1] for i in members}
         colour = _COLOURS.get(parts.pop(), "#d9d9d9") if len(parts) == 1 else "#d9d9d9"
-        axis.bar(left, 1, sum(spent), level, align="edge", color=colour, edgecolor="white", linewidth=0.8)
+        axis.bar(left, heights[level], sum(spent), bottom, align="edge", color=colour, edgecolor="white", linewidth=0.8)
         text, turned = _label(name, f"{sum(spent):.3g} ms", sum(spent) * scale)
-        axis.text(left + sum(spent) / 2, level + 0.5, text, ha="center", va="center", fontsize=8, rotation=turned)
-        _boxes(axis, [paths[i] for i in members], spent, level + 1, left, scale)
+        middle = left + sum(spent) / 2, bottom + heights[level] / 2
+        axis.text(*middle, text, ha="center", va="center", fontsize=8, rotation=turned)
+        _boxes(axis, [paths[i] for i in members], spent, heights, level + 1, left, scale)
         left += sum(spent)
+
+
+def _box_heights(paths: Mapping[tuple[str, ...], float], scale: float) -> list[float]:
+    """Returns how high the boxes of each level must be, in inches, for the names that stand upright in them.
+
+    Args:
+        paths: as for `_boxes`, with milliseconds. scale: inches per millisecond.
+    """
+    times: dict[tuple[str, ...], float] = {}
+    for keys, spent in paths.items():
+        for end in range(1, len(keys)):
+            times[keys[:end]] = times.get(keys[:end], 0.0) + spent
+    heights = [_BOX] * max(map(len, times))
+    for keys, spent in times.items():
+        text, turned = _label(keys[-1], f"{spent:.3g} ms", spent * scale)
+        if turned:
+            heights[len(keys) - 1] = max(heights[len(keys) - 1], (len(text) + 1) * _UPRIGHT)
+    return heights
 
 
 def _label(name: str, spent: str, inches: float) -> tuple[str, int]:
@@ -166,8 +219,7 @@ def _label(name: str, spent: str, inches: float) -> tuple[str, int]:
         return f"{name}\n{spent}", 0
     if inches < _LINE:
         return "", 0
-    room = int(_BOX / _LETTER)
-    return name if len(name) <= room else f"{name[: room - 1]}…", 90
+    return shorten(name, _MOST_LETTERS), 90
 
 
 def require_matplotlib() -> None:
@@ -181,7 +233,6 @@ def require_matplotlib() -> None:
 
 
 def _figure(width: float, height: float) -> Figure:
-    require_matplotlib()
     from matplotlib.figure import Figure
 
     # Not through pyplot: that would choose a window system and keep every figure.
@@ -189,10 +240,11 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _save(figure: Any, path: str | os.PathLike[str]) -> None:
-    from matplotlib import rc_context
+    from matplotlib.text import Text
 
+    for text in figure.findobj(Text):
+        text.set_text(printable(text.get_text()))
     content = io.BytesIO()
     kind = "svg" if os.fspath(path).lower().endswith(".svg") else "png"
-    with rc_context({"svg.fonttype": "none"}):  # text stays text, to be searched
-        figure.savefig(content, format=kind, dpi=120)
+    figure.savefig(content, format=kind, dpi=120)
     write_file(path, content.getvalue())

@@ -89,7 +89,7 @@ def test_a_profile_is_drawn_with_layers_inside_parts(tmp_path: Path) -> None:
     assert "<svg" in text
     # 620.1 ms in 2 steps.
     assert all(f">{label}<" in text for label in ("a title", "step", "310 ms", "forward", "backward", "200 ms", "b"))
-    assert ">AnOperatio…<" in text
+    assert ">AnOperationWithALongName<" in text
     assert ">Sub<" not in text
 
 
