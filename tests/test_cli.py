@@ -62,7 +62,14 @@ def test_without_a_command_the_help_is_shown() -> None:
     [
         (["fit"], "No such command 'fit'"),
         (["train"], "Missing argument 'FILE'"),
-        (["train", "x.py", "--epochs", "0"], "Invalid value for '--epochs'"),
+        (["train", "x.py", "--epochs", "0"], "--epochs needs a whole number of at least 1; got 0."),
+        (["train", "x.py", "--epochs", "many"], "--epochs needs a whole number; got 'many'."),
+        (["train", "x.py", "--epochs", "1.5"], "--epochs needs a whole number; got '1.5'."),
+        (
+            ["predict", "m.onnx", "x.npy", "-o", "y.npy", "--threads", "5000"],
+            "--threads needs a whole number of at most",
+        ),
+        (["trian", "x.py"], "Did you mean 'train'?"),
         (["export", "x.py"], "Missing option '--output'"),
         (["predict", "m.onnx", "x.npy", "-o", "y.npy", "--device", "tpu"], "'tpu' is not one of"),
     ],
@@ -78,17 +85,11 @@ def test_python_dash_m_seqc_runs_and_reports_errors_without_a_traceback(tmp_path
     assert done.stderr == "Error: There is no file absent.onnx.\n"
 
 
-def test_debug_adds_the_traceback(tmp_path: Path) -> None:
-    text = seqc("inspect", tmp_path / "absent.onnx", "--debug", code=2).stderr
-    assert "Traceback (most recent call last)" in text
-    assert text.splitlines()[-1].startswith("Error: There is no file")
-
-
 def test_an_error_of_the_system_names_the_file(tmp_path: Path) -> None:
     path = write(tmp_path)
     folder = tmp_path / "taken"
     folder.write_text("a file where the folder should be")
-    assert f"Error: {folder}: File exists" in seqc("train", path, "-o", folder, code=2).stderr
+    assert f"Error: Cannot make folder '{folder}': File exists." in seqc("train", path, "-o", folder, code=2).stderr
 
 
 def test_an_unexpected_error_is_one_line_that_asks_for_a_report(
@@ -100,24 +101,6 @@ def test_an_unexpected_error_is_one_line_that_asks_for_a_report(
     monkeypatch.setattr("seqc.cli._onnx.read_model", broken)
     text = seqc("inspect", tmp_path / "m.onnx", code=2).stderr
     assert text.startswith("Error: an unexpected ZeroDivisionError: by nothing\nThis is probably a mistake in seqc.")
-
-
-def test_an_interrupt_ends_with_130(tmp_path: Path) -> None:
-    path = write(tmp_path, "def build():\n    raise KeyboardInterrupt\n")
-    done = run("inspect", path)
-    assert done.returncode == 130
-    assert "Traceback" not in done.stderr
-
-
-def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
-    path = write(tmp_path)
-    code = f"{sys.executable} -m seqc inspect {path} | head -c 1"
-    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        ["bash", "-c", code], cwd=ROOT, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True
-    )
-    assert done.stdout == "M"
-    assert "Error" not in done.stderr
 
 
 def test_json_stays_alone_on_standard_output_when_the_file_prints(tmp_path: Path) -> None:

@@ -58,10 +58,10 @@ def test_few_samples_are_repeated_and_a_fit_function_and_callbacks_do_not_matter
 def test_a_profile_names_layers_parts_and_operations(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEQC_EXECUTOR", "naive")  # which runs operations as they stand in the graph
     text = seqc("bench", "train", write(folder), *FEW, "--profile").stdout
-    assert "Time by layer, of " in text
+    assert "Time by layer, in the model's order, of " in text
     assert "layer" in text
     assert "forward, ms  backward, ms  update, ms  ms per step  share" in text
-    assert "Time by operation:" in text
+    assert "Time by operation, the longest first:" in text
     assert "\nhidden " in text
     result = seqc_json("bench", "train", write(folder), *FEW, "--profile")
     profile = result["profile"]
@@ -95,7 +95,7 @@ def test_without_matplotlib_nothing_is_timed(folder: Path, monkeypatch: pytest.M
 
 WRONG = [
     (("-o", "p.png"), CLASSIFIER, "-o draws a profile: give --profile with it."),
-    (("--profile", "-o", "p.jpg"), CLASSIFIER, "drawn into a file that ends in .png or .svg; got p.jpg."),
+    (("--profile", "-o", "p.jpg"), CLASSIFIER, "must have a name that ends in .png or .svg; got p.jpg."),
     (("--profile", "-o", "no/p.png"), CLASSIFIER, "there is no folder 'no'. Make it first."),
     ((), "x = 1\n", "has neither a function build() nor a global `model`. Add one of them."),
     (

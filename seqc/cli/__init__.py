@@ -14,7 +14,9 @@ from seqc.cli import bench, doctor, export, inspect, predict, train, verify
 from seqc.cli._errors import Commands
 
 EXIT_CODES = (
-    "Exit codes: 0 all is well, 1 a target or check failed, 2 the command could not be carried out, 130 stopped."
+    "Exit codes: 0 all is well, 1 a target or check failed, 2 the command could not be carried out, 130 stopped "
+    "(Ctrl-C), 141 whoever reads the output is gone. With --json an error is printed as one object, too: "
+    '{"error": "..."}.'
 )
 
 app = typer.Typer(
@@ -23,7 +25,6 @@ app = typer.Typer(
     help="Train Keras-style Sequential models, export them to verified ONNX files, and look into those files.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -49,7 +50,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     pass

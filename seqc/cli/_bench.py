@@ -10,8 +10,8 @@ from typing import Any
 
 from seqc.analysis import step_flops
 from seqc.cli._gemm import SIDE, gemm_rate
-from seqc.cli._output import Screen, amount, duration
-from seqc.cli._profile import profile_result, show_profile
+from seqc.cli._output import Screen, amount, check_output, count, duration
+from seqc.cli._profile import layer_scopes, profile_result, show_profile
 from seqc.cli._source import ModelFile, load_file
 from seqc.errors import ConfigError, DataError
 from seqc.ir import Array, bind_sizes
@@ -20,9 +20,8 @@ from seqc.sequential import Sequential
 from seqc.training.data import as_array
 from seqc.training.sources import DEFAULT_BATCH_SIZE
 from seqc.training.timing import profile_steps, threads_used, time_steps, training_step
-from seqc.utils.files import check_target
 
-PICTURES = (".png", ".svg")
+MOST_SAMPLES = 10**8
 
 
 @dataclass(frozen=True)
@@ -68,19 +67,24 @@ def run(show: Screen, options: Options) -> None:
     file = load_file(options.file)
     model, (x, y) = _compiled(file), _samples(file)
     batch_size = _batch_size(file, options)
+    if (samples := batch_size * options.steps) > MOST_SAMPLES:
+        raise ConfigError(
+            f"{count(options.steps, 'step')} of {count(batch_size, 'sample')} need {samples:,} samples in memory; at "
+            f"most {MOST_SAMPLES:,} are taken. Give a smaller --batch-size or fewer --steps."
+        )
     speed = _measure(model, x, y, batch_size, options)
     _show_speed(show, file, speed, options)
     result = _speed_result(file, speed, options)
     if options.profile:
         rows = [i % len(x) for i in range(batch_size)]
         timings = profile_steps(model, x[rows], y[rows], options.steps)
-        show_profile(show, timings, options.steps)
+        show_profile(show, timings, options.steps, layer_scopes(model.layers))
         result |= profile_result(timings, options.steps)
         if options.output is not None:
             from seqc.plots import step_profile
 
             step_profile(
-                timings, options.steps, options.output, f"{file.name}: a training step of {batch_size} samples"
+                timings, options.steps, options.output, f"{file.name}: a training step of {count(batch_size, 'sample')}"
             )
             show.line(f"\nDrawn: {options.output}")
             result["picture"] = str(options.output)
@@ -93,9 +97,7 @@ def _check_output(options: Options) -> None:
         return
     if not options.profile:
         raise ConfigError("-o draws a profile: give --profile with it.")
-    if options.output.suffix.lower() not in PICTURES:
-        raise ConfigError(f"A profile is drawn into a file that ends in .png or .svg; got {options.output}.")
-    check_target(options.output)
+    check_output(options.output, ".png", ".svg")
     from seqc.plots import require_matplotlib
 
     require_matplotlib()
@@ -150,8 +152,8 @@ def _show_speed(show: Screen, file: ModelFile, speed: Speed, options: Options) -
     show.line(f"Training steps of {file.name} ({file.path})")
     show.rows(
         [
-            ("batch", f"{speed.batch_size} samples"),
-            ("measured", f"{options.epochs} epochs of {options.steps} steps, after one to warm up"),
+            ("batch", count(speed.batch_size, "sample")),
+            ("measured", f"{count(options.epochs, 'epoch')} of {count(options.steps, 'step')}, after one to warm up"),
             ("threads", str(speed.threads)),
             ("step", f"{duration(speed.step)} (median of epochs; fastest {duration(min(speed.epochs))})"),
             ("samples", f"{speed.batch_size / speed.step:,.0f} per second"),
@@ -165,7 +167,11 @@ def _operations(speed: Speed) -> str:
     if speed.rate is None:
         return "not known: there are operators without a rule, or axes of unknown size"
     share = speed.rate / speed.gemm
-    return f"{amount(speed.flops)} per step, {speed.rate / 1e9:.3g} GFLOP/s: {share:.1%} of what products reach"
+    return f"{amount(speed.flops)} per step, {speed.rate / 1e9:.3g} GFLOP/s: {_percent(share)} of what products reach"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if share >= 0.01 else f"{share * 100:.2g}%"
 
 
 def _products(speed: Speed) -> str:

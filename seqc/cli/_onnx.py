@@ -11,6 +11,8 @@ import onnx
 from onnx import TensorProto
 
 from seqc.analysis import count_flops, only_moves
+from seqc.cli._kinds import refuse_other_kinds
+from seqc.cli._onnx_checks import MOST_NODES, check_texts, inlined_nodes
 from seqc.errors import DataError
 
 Shape = tuple[int | str | None, ...]
@@ -44,10 +46,12 @@ def read_bytes(path: Path) -> bytes:
     """Returns the content of a file.
 
     Raises:
-        DataError: it is not there.
+        DataError: it is not there, or something else than a file.
     """
-    if not path.is_file():
+    if not path.exists():
         raise DataError(f"There is no file {path}.")
+    if not path.is_file():
+        raise DataError(f"{path} is not a file.")
     return path.read_bytes()
 
 
@@ -55,15 +59,22 @@ def read_model(path: Path) -> onnx.ModelProto:
     """Returns an ONNX file, without weights that it keeps in other files.
 
     Raises:
-        DataError: it is not there or not ONNX.
+        DataError: it is not there, not ONNX, damaged, or its functions call each other without end.
     """
     model, content = onnx.ModelProto(), read_bytes(path)
+    refuse_other_kinds(path, "an .onnx file")
     try:
         model.ParseFromString(content)
+        check_texts(model)
     except Exception as error:  # protobuf's error types differ between its implementations
         raise DataError(f"{path} is not an ONNX file, or is damaged: {error}") from error
     if not model.HasField("graph"):
         raise DataError(f"{path} is not an ONNX file, or is damaged: it has no graph.")
+    if inlined_nodes(model) > MOST_NODES:
+        raise DataError(
+            f"{path} has functions that call each other so often that it holds more than {MOST_NODES:,} nodes once "
+            "they stand where they are called."
+        )
     return model
 
 
@@ -76,7 +87,7 @@ def check_model(path: Path) -> str:
     model = read_model(path)
     try:
         onnx.checker.check_model(str(path), full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+    except Exception as error:  # besides its own errors, onnx lets ValueError, RuntimeError and others through
         raise DataError(" ".join(str(error).split())) from error
     return f"{opsets(model)}, IR version {model.ir_version}, {len(model.graph.node)} nodes"
 
@@ -95,9 +106,18 @@ def ports(values: object) -> list[Port]:
     """Returns the inputs or outputs of a graph."""
     found: list[Port] = []
     for value in values:  # type: ignore[attr-defined]
-        dtype = TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower()
-        found.append(Port(value.name, {"float": "float32", "double": "float64"}.get(dtype, dtype), _shape(value)))
+        found.append(Port(value.name, _dtype(value.type), _shape(value)))
     return found
+
+
+def _dtype(kind: onnx.TypeProto) -> str:
+    if not kind.HasField("tensor_type"):
+        return str(kind.WhichOneof("value") or "undefined").removesuffix("_type")
+    number = kind.tensor_type.elem_type
+    if number not in TensorProto.DataType.values():
+        return f"<unknown type {number}>"
+    name = str(TensorProto.DataType.Name(number)).lower()
+    return {"float": "float32", "double": "float64"}.get(name, name)
 
 
 def list_nodes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> list[Node]:
@@ -139,9 +159,10 @@ def _infer(model: onnx.ModelProto, sizes: Mapping[str, int]) -> onnx.ModelProto:
     try:
         # Strictly where the user says what sizes there are: an error is about them then.
         return onnx.shape_inference.infer_shapes(copy, data_prop=True, strict_mode=bool(sizes))
-    except onnx.shape_inference.InferenceError as error:
+    except Exception as error:  # besides its own errors, onnx lets ValueError, RuntimeError and others through
         shown = ", ".join(f"{name}={size}" for name, size in sizes.items())
-        raise DataError(f"The model does not work at these sizes ({shown}): {error}") from error
+        what = f"The model does not work at these sizes ({shown})" if sizes else "The model's shapes cannot be inferred"
+        raise DataError(f"{what}: {' '.join(str(error).split())}") from error
 
 
 def _has(value: onnx.ValueInfoProto) -> bool:
@@ -165,7 +186,10 @@ def _flops(node: onnx.NodeProto, inputs: tuple[Shape | None, ...], outputs: tupl
     if len(known_inputs) < len(inputs) or len(known_outputs) < len(outputs):
         return None
     window = prod(next((a.ints for a in node.attribute if a.name == "kernel_shape"), (1,)))
-    return count_flops(node.op_type, known_inputs, known_outputs, window=window)
+    try:
+        return count_flops(node.op_type, known_inputs, known_outputs, window=window)
+    except (ArithmeticError, LookupError):  # a node without operands or results, or with axes that make no sense
+        return None
 
 
 def _known(shape: Shape | None) -> tuple[int, ...] | None:

@@ -7,15 +7,26 @@ import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from seqc.errors import ConfigError
+from seqc.text import printable, rows_text, table_text, terminal_width
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
+
+# Of a shape that is shown whole.
+MOST_AXES = 16
+# For an option: many more than machines have, and few enough to be started.
+MOST_THREADS = 1024
 
 
 class Screen:
     """Where a command prints: lines for people, or with JSON only the result.
+
+    On a terminal, rows and tables keep to its width; elsewhere lines are as long as they are, for other programs.
 
     Args:
         as_json: whether JSON was asked for.
@@ -23,22 +34,21 @@ class Screen:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
+        self.width = None if as_json else terminal_width()
         self._out = sys.stdout
 
     def line(self, text: str = "") -> None:
         """Prints a line for people."""
         if not self.as_json:
-            typer.echo(text)
+            typer.echo(printable(text))
 
     def rows(self, rows: Sequence[tuple[str, str]]) -> None:
         """Prints names and what there is to say of them, aligned."""
-        width = max((len(name) for name, _ in rows), default=0)
-        for name, text in rows:
-            self.line(f"{name:<{width}}  {text}".rstrip())
+        self.line(rows_text(rows, self.width))
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
         """Prints a table; `right` are the columns to align on the right."""
-        self.line(table(header, rows, right))
+        self.line(table_text(header, rows, right, self.width))
 
     def result(self, value: Mapping[str, Any]) -> None:
         """Prints the result of the command as JSON, if JSON was asked for."""
@@ -54,6 +64,27 @@ def screen(as_json: bool) -> Iterator[Screen]:
         yield shown
 
 
+def check_output(path: Path, *endings: str) -> None:
+    """Finds what keeps a file from being written, before any work is done for it.
+
+    Args:
+        path: of the file. endings: of its name, one of which it must have.
+
+    Raises:
+        ConfigError: its name ends otherwise. PathError, MissingFolderError: it cannot be written there.
+    """
+    from seqc.utils.files import check_target
+
+    if path.suffix.lower() not in endings:
+        raise ConfigError(f"The file to write must have a name that ends in {' or '.join(endings)}; got {path}.")
+    check_target(path)
+
+
+def count(number: int, thing: str) -> str:
+    """Returns a number of things: "1 thread", "2 threads"."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def plain(value: Any) -> Any:
     """Returns a value as JSON can hold it: arrays as lists, NaN and infinity as null."""
     if isinstance(value, Mapping):
@@ -65,18 +96,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Returns columns under underlined headings, as wide as their contents."""
-    everything = [header, *rows]
-    widths = [max(len(row[i]) for row in everything) for i in range(len(header))]
-
-    def line(row: Sequence[str]) -> str:
-        cells = (c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
-        return "  ".join(cells).rstrip()
-
-    return "\n".join([line(header), "  ".join("-" * w for w in widths), *map(line, rows)])
 
 
 def number(value: float | None) -> str:
@@ -106,5 +125,8 @@ def duration(seconds: float) -> str:
 
 
 def shape_text(shape: Sequence[Any]) -> str:
-    """Returns a shape in brackets, "?" for sizes that are not known."""
-    return "[" + ", ".join("?" if d is None else str(d) for d in shape) + "]"
+    """Returns a shape in brackets, "?" for sizes that are not known, and the middle of a very long one left out."""
+    sizes = ["?" if d is None else str(d) for d in shape]
+    if len(sizes) > MOST_AXES:
+        sizes[3:-3] = [f"... {len(sizes) - 6} more"]
+    return "[" + ", ".join(sizes) + "]"

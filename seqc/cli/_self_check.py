@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seqc.cli._onnx import check_model
+from seqc.cli._onnx import check_model, list_nodes, read_model
 from seqc.cli._runtime import load_runtime
-from seqc.errors import SeqcError
+from seqc.cli._sizes import check_names
+from seqc.errors import DataError, SeqcError
 from seqc.ir import Array
 
 BATCHES = (1, 2, 7)
@@ -19,6 +21,11 @@ BATCHES = (1, 2, 7)
 ROW_TOLERANCE = 1e-4
 # Tried in turn for axes of open size that nobody gave.
 LENGTHS = (8, 16, 32, 64, 128, 256)
+# Of the inputs of a run: half a gibibyte of float32.
+MOST_NUMBERS = 2**27
+MOST_AXES = 64
+# Of one node's result: four gibibytes of float32.
+MOST_IN_A_TENSOR = 2**30
 
 
 @dataclass(frozen=True)
@@ -45,16 +52,32 @@ def check_alone(path: Path, sizes: Mapping[str, int]) -> list[Check]:
     loaded: list[Any] = []
 
     def load() -> str:
+        _refuse_giants(path)
         loaded.append(runtime.load(path, device="cpu"))
         return f"{', '.join(map(str, loaded[0].inputs))} -> {', '.join(map(str, loaded[0].outputs))}"
 
-    checks.append(_attempt("loads", "loads in onnxruntime", load, runtime.SeqcRuntimeError))
+    checks.append(_attempt("loads", "loads in onnxruntime", load, (DataError, runtime.SeqcRuntimeError)))
     if loaded:
         checks += _runs(loaded[0], sizes, runtime.SeqcRuntimeError)
     return checks
 
 
-def _attempt(name: str, what: str, run: Callable[[], str], errors: type[Exception] = SeqcError) -> Check:
+def _refuse_giants(path: Path) -> None:
+    """Raises DataError if a node makes a tensor that no machine of today is likely to hold: loading may compute it."""
+    try:
+        nodes = list_nodes(read_model(path), {})
+    except DataError:  # onnxruntime may know better
+        return
+    for node in nodes:
+        for shape in node.outputs:
+            numbers = prod(d for d in shape or () if isinstance(d, int))
+            if numbers > MOST_IN_A_TENSOR:
+                raise DataError(f"not tried: a {node.op} node makes a tensor of {numbers:,} numbers")
+
+
+def _attempt(
+    name: str, what: str, run: Callable[[], str], errors: type[Exception] | tuple[type[Exception], ...] = SeqcError
+) -> Check:
     try:
         return Check(name, what, True, run())
     except errors as error:
@@ -64,8 +87,9 @@ def _attempt(name: str, what: str, run: Callable[[], str], errors: type[Exceptio
 def _runs(model: Any, sizes: Mapping[str, int], error: type[Exception]) -> Iterator[Check]:
     """Yields the checks that need results."""
     batch = _batch_axis(model)
-    batches = BATCHES if batch else (1,)
     lengths = _lengths(model, batch, sizes, error)
+    # One run is tried even if it is too large, so that it is said.
+    batches = [n for n in BATCHES if n == 1 or _numbers(model.inputs, n, lengths) <= MOST_NUMBERS] if batch else [1]
     results: dict[int, tuple[dict[str, Array], list[Array]]] = {}
 
     def run() -> str:
@@ -76,7 +100,7 @@ def _runs(model: Any, sizes: Mapping[str, int], error: type[Exception]) -> Itera
         others = "".join(f", {name} {size}" for name, size in lengths.items())
         return (f"batches of {', '.join(map(str, batches))}" if batch else "one run at its fixed size") + others
 
-    yield _attempt("runs", "runs on generated inputs", run, error)
+    yield _attempt("runs", "runs on generated inputs", run, (DataError, error))
     if len(results) < len(batches):
         return
     yield _finite(results)
@@ -93,6 +117,7 @@ def _batch_axis(model: Any) -> str | None:
 
 def _lengths(model: Any, batch: str | None, given: Mapping[str, int], error: type[Exception]) -> dict[str, int]:
     names = {axis for info in model.inputs for axis in info.shape[1 if batch else 0 :] if isinstance(axis, str)}
+    check_names(given, names)
     chosen = {name: given[name] for name in sorted(names) if name in given}
     free = sorted(names - set(chosen))
     if not free:
@@ -101,7 +126,7 @@ def _lengths(model: Any, batch: str | None, given: Mapping[str, int], error: typ
         tried = chosen | dict.fromkeys(free, length)
         try:
             model.predict(draw_inputs(model.inputs, 1, tried, seed=0))
-        except error:
+        except (DataError, error):
             continue
         return tried
     return chosen | dict.fromkeys(free, LENGTHS[0])
@@ -112,21 +137,41 @@ def draw_inputs(inputs: Any, count: int, lengths: Mapping[str, int], seed: int) 
 
     Args:
         count: size of the first axis where the model leaves it open. lengths: of the other open axes by name.
+
+    Raises:
+        DataError: they are more than there is room for.
     """
+    for info in inputs:
+        if len(info.shape) > MOST_AXES:
+            raise DataError(f"input {info.name!r} has {len(info.shape)} axes; NumPy's arrays have at most {MOST_AXES}")
+    count_all = _numbers(inputs, count, lengths)
+    if count_all > MOST_NUMBERS:
+        raise DataError(
+            f"not tried: the inputs hold {count_all:,} numbers, and more than {MOST_NUMBERS:,} are not drawn"
+        )
     rng = np.random.default_rng(seed)
     arrays: dict[str, Array] = {}
     for info in inputs:
-        shape = tuple(
-            axis if isinstance(axis, int) else lengths.get(axis, count) if i == 0 else lengths[axis]
-            for i, axis in enumerate(info.shape)
-        )
+        shape = _sizes(info, count, lengths)
         if info.dtype.startswith("float"):
-            arrays[info.name] = rng.standard_normal(shape).astype(info.dtype)
+            arrays[info.name] = rng.standard_normal(shape, np.float32).astype(info.dtype, copy=False)
         elif info.dtype == "str":
             arrays[info.name] = np.full(shape, "word", dtype=object)
         else:
             arrays[info.name] = rng.integers(0, 2, shape).astype(info.dtype)
     return arrays
+
+
+def _sizes(info: Any, count: int, lengths: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(
+        axis if isinstance(axis, int) else lengths.get(axis, count) if i == 0 else lengths[axis]
+        for i, axis in enumerate(info.shape)
+    )
+
+
+def _numbers(inputs: Any, count: int, lengths: Mapping[str, int]) -> int:
+    """Returns how many numbers `draw_inputs` draws."""
+    return sum(prod(_sizes(info, count, lengths)) for info in inputs)
 
 
 def _finite(results: Mapping[int, tuple[dict[str, Array], list[Array]]]) -> Check:

@@ -16,6 +16,9 @@ from seqc.errors import ConfigError, DataError, SeqcError
 if TYPE_CHECKING:
     from seqc.sequential import Sequential
 
+# Of the names under which model FILEs are imported.
+MODULE_PREFIX = "seqc_model_"
+
 
 @dataclass(frozen=True)
 class ModelFile:
@@ -94,7 +97,7 @@ def load_file(path: Path) -> ModelFile:
         raise ConfigError(f"A model FILE ends in .py; got {path}.")
     if not path.is_file():
         raise ConfigError(f"There is no file {path}.")
-    name = f"seqc_model_{path.stem}"
+    name = f"{MODULE_PREFIX}{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

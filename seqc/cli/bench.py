@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from seqc.cli._errors import Debug
-from seqc.cli._output import AsJson, screen
+from seqc.cli._output import MOST_THREADS, AsJson, screen
 
 bench = typer.Typer(
     name="bench",
@@ -33,7 +33,8 @@ def train(
     steps: Annotated[int, typer.Option(min=1, help="Training steps in an epoch.")] = 20,
     epochs: Annotated[int, typer.Option(min=1, help="Epochs to measure, after one to warm up.")] = 5,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads to use; all cores by default.", show_default=False)
+        int | None,
+        typer.Option(min=1, max=MOST_THREADS, help="Threads to use; all cores by default.", show_default=False),
     ] = None,
     profile: Annotated[bool, typer.Option("--profile", help="Show where in a step the time goes.")] = False,
     output: Annotated[

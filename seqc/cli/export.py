@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from seqc.cli._errors import Debug
-from seqc.cli._output import AsJson, screen
+from seqc.cli._output import AsJson, check_output, screen
 
 
 def export(
@@ -46,9 +46,8 @@ def export(
     with screen(as_json) as show:
         from seqc.cli._source import load_source
         from seqc.export.model import export_model
-        from seqc.utils.files import check_target
 
-        check_target(output)
+        check_output(output, ".onnx")
         model = load_source(source, weights)
         receipt = export_model(
             model,

@@ -12,7 +12,11 @@ import typer
 
 from seqc.cli._errors import Debug
 from seqc.cli._output import AsJson, Screen, amount, screen, shape_text
-from seqc.cli._sizes import SizeOptions, parse_sizes
+from seqc.cli._sizes import SizeOptions, check_names, parse_sizes
+from seqc.text import shorten
+
+# Of a node: shapes of its operands. Of a text kept in a file: characters.
+MOST_SHAPES, LONGEST_TEXT = 8, 400
 
 
 def inspect(
@@ -53,8 +57,11 @@ def _layers(show: Screen, source: Path, sizes: Mapping[str, int]) -> None:
 
     model = load_source(source)
     graph = inference_graph(model)
-    facts = describe_layers(model, sizes)
     (x,), (y,) = graph.inputs[:1], graph.outputs
+    open_axes = unknown_sizes(graph)
+    check_names(sizes, open_axes)
+    facts = describe_layers(model, sizes)
+    shapes = [_named(f.shape) for f in facts]
     flops = _total([f.flops for f in facts])
     show.line(f"Model '{model.name}' ({source})")
     show.rows(
@@ -62,11 +69,14 @@ def _layers(show: Screen, source: Path, sizes: Mapping[str, int]) -> None:
             ("input", f"{graph.input_names[0]} {x.type}"),
             ("output", f"{graph.output_names[0]} {y.type}"),
             ("parameters", f"{model.count_params():,}"),
-            ("FLOPs", _flops_text(flops, [n for n in unknown_sizes(graph) if n not in sizes])),
+            ("FLOPs", _flops_text(flops, [n for n in open_axes if n not in sizes])),
         ]
     )
     show.line()
-    rows = [(f.name, f.kind, shape_text(f.shape), f"{f.parameters:,}", amount(f.flops)) for f in facts]
+    rows = [
+        (f.name, f.kind, shape_text(shape), f"{f.parameters:,}", amount(f.flops))
+        for f, shape in zip(facts, shapes, strict=True)
+    ]
     show.table(("layer", "class", "output", "parameters", "FLOPs"), rows, right=(3, 4))
     show.result(
         {
@@ -76,8 +86,8 @@ def _layers(show: Screen, source: Path, sizes: Mapping[str, int]) -> None:
             "inputs": [_port(graph.input_names[0], x.type.dtype, x.type.shape)],
             "outputs": [_port(graph.output_names[0], y.type.dtype, y.type.shape)],
             "layers": [
-                {"name": f.name, "class": f.kind, "shape": f.shape, "parameters": f.parameters, "flops": f.flops}
-                for f in facts
+                {"name": f.name, "class": f.kind, "shape": shape, "parameters": f.parameters, "flops": f.flops}
+                for f, shape in zip(facts, shapes, strict=True)
             ],
             "totals": {"layers": len(facts), "parameters": model.count_params(), "flops": flops},
         }
@@ -89,6 +99,7 @@ def _nodes(show: Screen, source: Path, sizes: Mapping[str, int]) -> None:
 
     model = read_model(source)
     inputs, outputs = ports(model.graph.input), ports(model.graph.output)
+    check_names(sizes, {d for p in inputs for d in p.shape if isinstance(d, str)})
     nodes = list_nodes(model, sizes)
     kinds = dict(sorted(Counter(n.op for n in nodes).items()))
     parameters, flops = sum(n.parameters for n in nodes), _total([n.flops for n in nodes])
@@ -100,10 +111,10 @@ def _nodes(show: Screen, source: Path, sizes: Mapping[str, int]) -> None:
             ("format", f"{opsets(model)}, IR version {model.ir_version}, by {producer or 'nobody named'}"),
             *(("input", f"{p.name} {p.dtype}{shape_text(p.shape)}") for p in inputs),
             *(("output", f"{p.name} {p.dtype}{shape_text(p.shape)}") for p in outputs),
-            ("nodes", f"{len(nodes)} ({', '.join(f'{n} {kind}' for kind, n in kinds.items())})"),
+            ("nodes", f"{len(nodes):,} ({', '.join(f'{n} {kind}' for kind, n in kinds.items())})"),
             ("parameters", f"{parameters:,}"),
             ("FLOPs", _flops_text(flops, open_axes)),
-            *texts.items(),
+            *((name, shorten(text, LONGEST_TEXT)) for name, text in texts.items()),
         ]
     )
     show.line()
@@ -135,7 +146,14 @@ def _port(name: str, dtype: str, shape: Sequence[Any]) -> dict[str, Any]:
 
 
 def _shapes(shapes: Sequence[Sequence[Any] | None]) -> str:
-    return ", ".join("?" if s is None else shape_text(s) for s in shapes)
+    shown = ["?" if s is None else shape_text(s) for s in shapes[:MOST_SHAPES]]
+    more = len(shapes) - len(shown)
+    return ", ".join([*shown, f"... {more} more"] if more else shown)
+
+
+def _named(shape: Sequence[int | None]) -> tuple[int | str | None, ...]:
+    """Returns the shape of a layer's result with the name of the batch, as the model's inputs have it."""
+    return ("batch", *shape[1:]) if shape and shape[0] is None else tuple(shape)
 
 
 def _total(flops: Sequence[int | None]) -> int | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqc.cli._errors import Debug
-from seqc.cli._output import AsJson, duration, screen, shape_text
+from seqc.cli._output import MOST_THREADS, AsJson, check_output, count, duration, screen, shape_text
 
 if TYPE_CHECKING:
     from seqc.ir import Array
@@ -25,20 +25,28 @@ class Device(StrEnum):
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The .onnx file.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The .onnx file (see `seqc export`).")],
     x: Annotated[Path, typer.Argument(metavar="X", help="The input: a .npy file, samples first.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .npy file to write.")],
-    device: Annotated[Device, typer.Option(help="Where to run; auto is CUDA where it works.")] = Device.AUTO,
+    device: Annotated[
+        Device, typer.Option(case_sensitive=False, help="Where to run; auto is CUDA where it works.")
+    ] = Device.AUTO,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Samples per run; all at once by default.", show_default=False)
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads; by default what this process may use.", show_default=False)
+        int | None,
+        typer.Option(
+            min=1, max=MOST_THREADS, help="CPU threads; by default what this process may use.", show_default=False
+        ),
     ] = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Run an ONNX file on the samples of a .npy file.
+
+    Numbers of another type are converted where that keeps their meaning. Text that a model gives is written as NumPy's
+    text of fixed width. A .keras file has to be exported first.
 
     \b
     Examples:
@@ -46,11 +54,13 @@ def predict(
       seqc predict digits.onnx x.npy -o y.npy --device cuda --batch-size 256
     """
     with screen(as_json) as show:
+        from seqc.cli._kinds import refuse_other_kinds
         from seqc.cli._runtime import load_runtime
-        from seqc.utils.files import check_target
 
         runtime = load_runtime("seqc predict")
-        check_target(output)
+        check_output(output, ".npy")
+        if model.is_file():
+            refuse_other_kinds(model, "an .onnx file")
         samples = read_array(x)
         start = time.perf_counter()
         loaded = runtime.load(model, device=device.value, threads=threads)
@@ -59,8 +69,10 @@ def predict(
         start = time.perf_counter()
         result = loaded.predict(samples, batch_size=batch_size)
         seconds = time.perf_counter() - start
+        if result.dtype == object:
+            result = result.astype(str)
         _write(output, result)
-        where = loaded.device if loaded.device != "cpu" else f"cpu, {_threads(loaded.threads)}"
+        where = loaded.device if loaded.device != "cpu" else f"cpu, {count(loaded.threads, 'thread')}"
         show.rows(
             [
                 ("input", f"{x} {samples.dtype.name}{shape_text(samples.shape)}"),
@@ -84,24 +96,36 @@ def predict(
 
 
 def read_array(path: Path) -> Array:
-    """Returns the array of a .npy file.
+    """Returns the array of a .npy file; its elements are read when they are needed.
 
     Raises:
-        DataError: it is not there, not a .npy file, or holds Python objects, which are never loaded.
+        DataError: it is not there, not a .npy file, cut off, or holds Python objects, which are never loaded.
     """
     import numpy as np
 
+    from seqc.cli._kinds import refuse_other_kinds
     from seqc.errors import DataError
 
-    if not path.is_file():
+    if not path.exists():
         raise DataError(f"There is no file {path}.")
+    if not path.is_file():
+        raise DataError(f"{path} is not a file.")
+    refuse_other_kinds(path, "a .npy file")
+    with path.open("rb") as file:
+        if file.read(6) != np.lib.format.MAGIC_PREFIX:
+            raise DataError(f'{path} is not a .npy file. Write one with numpy.save("x.npy", x).')
     try:
-        array: Any = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"{path} is not a .npy file of numbers: {error}") from error
-    if not isinstance(array, np.ndarray):
-        raise DataError(f"{path} holds several arrays; save the one to predict from with np.save.")
-    return array
+        # Mapped, a file that promises more elements than it has is refused before any memory is taken for them.
+        array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # a damaged header ends in errors of many kinds, SyntaxError and OverflowError too
+        said = str(error)
+        if "Python objects" in said:
+            raise DataError(
+                f"{path} holds Python objects, which are never loaded; save an array of numbers."
+            ) from error
+        early = "mmap length" in said or not isinstance(error, ValueError)
+        raise DataError(f"{path} is damaged: {'it ends before its last number' if early else said}.") from error
+    return np.asarray(array)
 
 
 def _check_outputs(loaded: Any, path: Path) -> None:
@@ -124,7 +148,3 @@ def _write(path: Path, result: Array) -> None:
     content = io.BytesIO()
     np.save(content, result, allow_pickle=False)
     write_file(path, content.getvalue())
-
-
-def _threads(count: int) -> str:
-    return f"{count} thread{'s' if count > 1 else ''}"
