@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seqc.errors import ConfigError, EmptyModelError, NotBuiltError, ShapeError
+from seqc.file_scope import building
 from seqc.ir import Array, Graph, Type, Value, input_value
 from seqc.layers import InputLayer
 from seqc.layers.base import KerasShape, Layer, symbolic_shape
@@ -338,10 +339,11 @@ class Sequential(Trainer, Layer):
         for entry in config["layers"]:
             model.add(revive(entry, custom_objects), rebuild=False)
         shape = config.get("build_input_shape")
-        if model._input_layer is None and shape is not None:
-            model.build(tuple(shape))
-        else:
-            model._build_if_possible()
+        if building():
+            if model._input_layer is None and shape is not None:
+                model.build(tuple(shape))
+            else:
+                model._build_if_possible()
         model._trainable = bool(config.get("trainable", True))
         return model
 
@@ -369,7 +371,7 @@ class Sequential(Trainer, Layer):
         save_weights(self, filepath, overwrite=overwrite)
 
     def load_weights(self, filepath: Any, **options: Any) -> None:
-        """Reads the weights from a `.weights.h5` or `.keras` file."""
+        """Reads the weights from a `.weights.h5` or `.keras` file. See `seqc.saving.load_weights`."""
         from seqc.saving import load_weights
 
         load_weights(self, filepath, **options)

@@ -28,6 +28,9 @@ _REGISTERED_NAMES: dict[Any, str] = {}
 # Own objects of the innermost scope, by name.
 _scope: ContextVar[Mapping[str, Any]] = ContextVar("custom_objects", default={})  # noqa: B039 (never written to)
 
+# Where own objects are noted while they are serialized.
+_noted: ContextVar[dict[str, Any] | None] = ContextVar("noted", default=None)
+
 
 def known(kind: str) -> Callable[[type[T]], type[T]]:
     """Class decorator: the class can be read from files under `kind` and its own name."""
@@ -94,6 +97,16 @@ def custom_object_scope(*objects: Mapping[str, Any]) -> Iterator[None]:
         yield
     finally:
         _scope.reset(token)
+
+
+@contextmanager
+def noting_own_objects(found: dict[str, Any]) -> Iterator[None]:
+    """Puts the user's own classes and functions that are serialized inside a `with` block into `found`, by name."""
+    token = _noted.set(found)
+    try:
+        yield
+    finally:
+        _noted.reset(token)
 
 
 class Configurable:
@@ -176,6 +189,8 @@ def serialize_object(value: Any) -> dict[str, Any]:
     }
     if _KNOWN.get((kind, cls.__name__)) is cls:
         described |= {"module": "keras" if cls.__name__ == "Sequential" else f"keras.{kind}", "registered_name": None}
+    else:
+        _note(cls)
     for part in ("build_config", "compile_config"):
         get_part = getattr(value, f"get_{part}", None)
         found = get_part() if get_part is not None else None
@@ -198,8 +213,16 @@ def serialize_function(function: Any) -> Any:
     module = getattr(function, "__module__", None) or "builtins"
     if function not in _REGISTERED_NAMES and module.split(".")[0] == "seqc":
         return name
-    key = get_registered_name(function)
+    key = _note(function)
     return {"module": module, "class_name": "function", "config": key, "registered_name": key}
+
+
+def _note(thing: Any) -> str:
+    """Notes one of the user's own classes or functions and returns its registered name."""
+    name, found = get_registered_name(thing), _noted.get()
+    if found is not None:
+        found[name] = thing
+    return name
 
 
 def is_object(value: Any) -> bool:
@@ -256,7 +279,9 @@ def _construct(value: dict[str, Any]) -> Any:
         if str(error).startswith("In ") or "name" not in config:
             raise
         raise SavingError(f"In {name} '{config['name']}': {error}") from error
-    except (TypeError, ValueError, KeyError, AttributeError, IndexError, ArithmeticError, RecursionError) as error:
+    except RecursionError as error:
+        raise SavingError("Models are nested too deep, or a configuration is.") from error
+    except Exception as error:
         label = f" '{config['name']}'" if isinstance(config.get("name"), str) else ""
         raise SavingError(f"{name}{label} cannot be made from its configuration in the file: {error}") from error
     if shared is not None and sharing:

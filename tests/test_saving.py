@@ -236,10 +236,6 @@ def test_a_wrong_extension_is_refused(model, tmp_path):
         model.save(tmp_path / "model")
     with pytest.raises(ValueError, match="The filename must end in `.weights.h5`. Received: filepath="):
         model.save_weights(tmp_path / "model.h5")
-    with pytest.raises(ValueError, match="File format not supported: filepath=.*load it in Keras once"):
-        load_model(tmp_path / "model.h5")
-    with pytest.raises(ValueError, match="File format not supported"):
-        model.load_weights(tmp_path / "model.h5")
 
 
 def test_a_missing_file_is_both_a_value_error_and_a_missing_file(model, tmp_path):
@@ -286,7 +282,9 @@ def test_only_sequential_models_are_saved(tmp_path):
 def test_a_damaged_archive_is_named(saved, tmp_path):
     cut = tmp_path / "cut.keras"
     cut.write_bytes(saved.read_bytes()[:1000])
-    with pytest.raises(SavingError, match=r"cut.keras' is not a `.keras` zip archive"):
+    with pytest.raises(
+        SavingError, match="is not a whole `.keras` zip archive: File is not a zip file. It may be cut off"
+    ):
         load_model(cut)
     content = members(saved)
     no_weights = write_members(tmp_path / "a.keras", {k: v for k, v in content.items() if k != "model.weights.h5"})

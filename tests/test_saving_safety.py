@@ -20,6 +20,11 @@ from seqc.errors import SavingError
 from seqc.saving import load_model, load_weights, save_model
 from seqc.sequential import Sequential
 
+# What a changed byte may bring about as well.
+UNCOMPILED_OR_NOT = pytest.mark.filterwarnings(
+    "ignore:.*left uncompiled:UserWarning", "ignore:.*starts anew:UserWarning", "ignore:.*not finite:UserWarning"
+)
+
 
 @pytest.fixture
 def saved(tmp_path):
@@ -128,8 +133,12 @@ def test_a_class_or_function_named_by_the_file_is_not_imported(saved, module, na
             first["config"]["activation"] = described if place == "argument" else function
 
     change_config(saved, change)
-    with pytest.raises(SavingError):
-        load_model(saved)
+    if place == "loss":  # a model predicts without
+        with pytest.warns(UserWarning, match="cannot be restored, and the model is left uncompiled"):
+            assert not load_model(saved).compiled
+    else:
+        with pytest.raises(SavingError):
+            load_model(saved)
 
 
 @pytest.mark.parametrize("name", [None, 3, ["Dense"], {"class_name": "Dense"}, "__class__", "__globals__", ""])
@@ -202,7 +211,7 @@ def test_a_member_that_lies_about_its_size_is_refused(saved):
     entry = content.rindex(b"PK\x01\x02", 0, content.rindex(WEIGHTS.encode()))
     struct.pack_into("<II", content, entry + 20, 0x7FFFFFF0, 0x7FFFFFF0)
     saved.write_bytes(content)
-    with pytest.raises(SavingError, match="damaged"):
+    with pytest.raises(SavingError, match="unpack to more than 16 times the size of the file, with 'model.weights.h5'"):
         load_model(saved)
 
 
@@ -210,11 +219,11 @@ def test_an_endlessly_nested_configuration_is_refused(saved, tmp_path):
     deep = b'{"class_name": "Sequential", "config": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     with pytest.raises(SavingError, match="damaged|nested more than"):
         load_model(write_members(tmp_path / "deep.keras", members(saved) | {CONFIG: deep}))
-    shallow: object = {}
-    for _ in range(150):
-        shallow = {"inner": shallow}
-    with pytest.raises(SavingError, match="nested more than 100 deep"):
-        load_model(change_config(saved, lambda config: config.update(more=shallow)))
+    deep_argument: object = {}
+    for _ in range(900):
+        deep_argument = {"inner": deep_argument}
+    with pytest.raises(SavingError, match="nested too deep"):
+        load_model(change_config(saved, first_layer(config={"name": "x", "units": deep_argument})))
 
 
 # -- the weights -----------------------------------------------------------------------------------------------------
@@ -319,6 +328,9 @@ def test_weights_alone_are_not_trusted_either(saved, tmp_path):
         load_weights(model, path)
 
 
+@pytest.mark.filterwarnings(
+    "ignore:.*left uncompiled:UserWarning", "ignore:.*starts anew:UserWarning", "ignore:.*not finite:UserWarning"
+)
 def test_any_single_changed_byte_gives_the_model_or_a_saving_error(saved, rng):
     original = saved.read_bytes()
     config = members(saved)[CONFIG]
@@ -336,6 +348,9 @@ def test_any_single_changed_byte_gives_the_model_or_a_saving_error(saved, rng):
             load_model(saved)
 
 
+@pytest.mark.filterwarnings(
+    "ignore:.*left uncompiled:UserWarning", "ignore:.*starts anew:UserWarning", "ignore:.*not finite:UserWarning"
+)
 def test_any_changed_byte_of_the_weights_gives_the_model_or_a_saving_error(saved, rng):
     content = members(saved)
     for _ in range(200):
@@ -351,6 +366,9 @@ def _members_of(original: bytes, path) -> dict[str, bytes]:
     return members(path)
 
 
+@pytest.mark.filterwarnings(
+    "ignore:.*left uncompiled:UserWarning", "ignore:.*starts anew:UserWarning", "ignore:.*not finite:UserWarning"
+)
 def test_json_values_of_every_kind_in_every_place_give_the_model_or_a_saving_error(saved):
     original = saved.read_bytes()
     text = json.loads(members(saved)[CONFIG])

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from seqc import activations, constraints, initializers, ops, regularizers
+from seqc import activations, constraints, file_scope, initializers, ops, regularizers
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Type, Value, as_value, constant
 from seqc.layers._common import KerasShape
@@ -217,6 +217,7 @@ class RecurrentLayer(Layer):
                 f"step by step and must know how many steps there are; got {x.type}. Give Input(shape=(steps, "
                 "features))."
             )
+        file_scope.count_calls(steps, self.name)
         z = cell.gates_of(x)
         out = ops.zeros_like(z[:, 0, : cell.units])
         states = state or [out] * cell.operation.states

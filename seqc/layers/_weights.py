@@ -96,11 +96,17 @@ class WeightOwner(Configurable):
         super().__setattr__(name, value)
 
     def _set_parent(self, path: str) -> None:
-        self._parent_path = path
-        for variable in self._variables:
-            variable.path = f"{self.path}/{variable.name}"
-        for child in self.sublayers():
-            child._set_parent(self.path if not self._transparent else self._parent_path)
+        """Tells this owner and those inside it where they are; one that is in several places is in the last one."""
+        paths, waiting = {id(self): path}, [self]
+        while waiting:
+            owner = waiting.pop()
+            owner._parent_path = paths[id(owner)]
+            for variable in owner._variables:
+                variable.path = f"{owner.path}/{variable.name}"
+            for child in owner.sublayers():
+                if id(child) not in paths:
+                    paths[id(child)] = owner.path if not owner._transparent else owner._parent_path
+                    waiting.append(child)
 
     def sublayers(self) -> Iterator[WeightOwner]:
         """Yields the layers this one is made of, not those inside them."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from seqc import regularizers, serialization
+from seqc import file_scope, regularizers, serialization
 from seqc.errors import ConfigError, DTypeError, LayerError, ShapeError
 from seqc.ir import Array, Graph, HasValue, Type, Value, as_value, constant, input_value, scope
 from seqc.layers._common import KerasShape, constructed_at, dtype_name, symbolic_shape
@@ -218,6 +218,7 @@ class Layer(WeightOwner):
         return cast(x, self.dtype) if x.type.is_float and self.dtype.startswith("float") else x
 
     def _invoke(self, x: Value, training: bool, mask: Value | None, options: dict[str, Any]) -> Any:
+        file_scope.count_calls(1, self.name)
         accepted = inspect.signature(self.call).parameters
         given = {name: value for name, value in {"training": training, "mask": mask}.items() if name in accepted}
         return self.call(x, **given, **options)

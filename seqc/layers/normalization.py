@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from seqc import constraints, initializers, ops, regularizers
+from seqc import constraints, file_scope, initializers, ops, regularizers
 from seqc.errors import ArgumentTypeError, AxisError, ShapeError
 from seqc.ir import Value, apply, apply_many, constant
 from seqc.layers._common import KerasShape
@@ -233,6 +233,8 @@ class LayerNormalization(_Normalization):
         sizes = [d for d in (value.type.shape[a] for a in axes) if isinstance(d, int)]
         if self.rms_scaling or axes != list(range(axes[0], rank)) or len(sizes) < len(axes):
             return self._composed(value, axes)
+        if self.gamma is None or self.beta is None:
+            file_scope.reserve_free(sizes, 8, f"constants of layer '{self.name}'")
         scale = constant(np.ones(sizes, self.dtype)) if self.gamma is None else self.gamma
         offset = constant(np.zeros(sizes, self.dtype)) if self.beta is None else self.beta
         return apply(LayerNormalizationOp(axes[0], self.epsilon), value, scale, offset)

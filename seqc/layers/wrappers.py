@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from seqc import ops
+from seqc import file_scope, ops
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Type, Value, as_value
 from seqc.layers._common import KerasShape
@@ -61,6 +61,7 @@ class TimeDistributed(Layer):
                 f"TimeDistributed around {type(self.layer).__name__} needs to know the number of steps in training; "
                 f"got {x.type}. Give Input(shape=(steps, ...))."
             )
+        file_scope.count_calls(steps, self.name)
         masks = [None if mask is None else mask[:, t] for t in range(steps)]
         return ops.stack([self.layer(x[:, t], True, m) for t, m in enumerate(masks)], 1)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc import initializers
+from seqc import file_scope, initializers
 from seqc.ir import Value
 from seqc.losses.base import dtype_of
 from seqc.serialization import Configurable
@@ -56,6 +56,7 @@ class Metric(Configurable):
     ) -> Variable:
         """Makes a variable that is part of the metric's state."""
         dtype = dtype or self.dtype
+        file_scope.reserve_free(shape, np.dtype(dtype).itemsize, f"state '{name}' of metric '{self.name}'")
         start = initializers.get(initializer)(tuple(shape), dtype)
         variable = Variable(np.asarray(start, dtype), name=name, trainable=False)
         variable.path = f"{self.name}/{name}"

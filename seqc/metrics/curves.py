@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from seqc import ops
+from seqc import file_scope, ops
 from seqc.errors import ConfigError, DataError, NotBuiltError
 from seqc.ir import Value, as_value
 from seqc.losses.base import divide_no_nan, tensor
@@ -40,6 +40,7 @@ class _AtLeast(_Counted):
             raise ConfigError(
                 f"Argument `num_thresholds` must be an integer > 0. Received: num_thresholds={num_thresholds}"
             )
+        _reserve(num_thresholds)
         last = num_thresholds - 1
         super().__init__([i / last for i in range(num_thresholds)] if last else [0.5], None, class_id, name, dtype)
         self._least = value
@@ -239,7 +240,13 @@ def _one_of(what: str, given: str, allowed: Sequence[str]) -> str:
     return found[0]
 
 
+def _reserve(count: int) -> None:
+    # A Python number and its place in a list.
+    file_scope.reserve_free((count,), 40, "thresholds of a metric")
+
+
 def _inner(count: int) -> list[float]:
+    _reserve(count)
     return [(i + 1) / (count - 1) for i in range(count - 2)]
 
 

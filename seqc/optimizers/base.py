@@ -89,6 +89,16 @@ class Optimizer(Configurable):
         self._learning_rate: Any = None
         self._set_learning_rate(learning_rate)
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Returns the optimizer that a configuration describes. Options of Keras 2 that change no number are left out.
+
+        Raises:
+            ConfigError: another option is not known.
+        """
+        kept = {k: v for k, v in config.items() if k != "jit_compile" and (k, v) != ("is_legacy_optimizer", False)}
+        return super().from_config(kept)
+
     # -- to be written by subclasses ---------------------------------------------------------------------------------
 
     def make_slots(self, variables: list[Variable]) -> None:

@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
-import io
 import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import PurePosixPath
+from typing import Any, BinaryIO
 
 from seqc.errors import SavingError
+from seqc.saving.kinds import ZIP, open_model_file, refuse_model
+from seqc.saving.limits import FREE_BYTES, MOST_DIRECTORY_BYTES, MOST_EXPANSION, MOST_MEMBERS, room
 
-CONFIG, METADATA, WEIGHTS, ASSETS = "config.json", "metadata.json", "model.weights.h5", "assets/"
+CONFIG, METADATA, WEIGHTS, ASSETS = "config.json", "metadata.json", "model.weights.h5", "assets"
 
-# Keras stores its members without compression. A file that somebody zipped again may shrink them, but weights do not
-# shrink a hundredfold; a member that claims so is a bomb.
-_FREE_SIZE, _MOST_EXPANSION, _MOST_MEMBERS = 1 << 24, 100, 10_000
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
-
-
-class SavingFileNotFound(SavingError, FileNotFoundError):
-    """There is no file at the path."""
 
 
 class Archive:
     """An open `.keras` file.
 
     Attributes:
-        path: where it is, for messages. size: bytes of the whole file.
+        path: where it is, for messages.
+        size: of the file, in bytes.
+        room: bytes that its members may still unpack to.
     """
 
-    def __init__(self, file: zipfile.ZipFile, path: str) -> None:
-        self.path = path
+    def __init__(self, file: zipfile.ZipFile, path: str, size: int) -> None:
+        self.path, self.size, self.room = path, size, room(size)
         self._file = file
         self._members: dict[str, zipfile.ZipInfo] = {}
-        if len(file.infolist()) > _MOST_MEMBERS:
-            raise SavingError(f"'{path}' holds {len(file.infolist())} members; a model has at most {_MOST_MEMBERS}.")
+        self._assets: dict[str, list[str]] = {}
+        if len(file.infolist()) > MOST_MEMBERS:
+            raise SavingError(f"'{path}' holds {len(file.infolist())} members; a model has at most {MOST_MEMBERS}.")
         for member in file.infolist():
             self._admit(member)
 
@@ -46,35 +44,49 @@ class Archive:
             raise SavingError(f"'{self.path}' holds '{name}' twice. Readers would disagree on what it says; refused.")
         if name.startswith("/") or "\\" in name or ":" in name or ".." in PurePosixPath(name).parts:
             raise SavingError(f"'{self.path}' holds a member whose name leaves the archive: {name!r}. Refused.")
-        if member.file_size > _FREE_SIZE and member.file_size > _MOST_EXPANSION * member.compress_size:
+        if member.file_size > FREE_BYTES and member.file_size > MOST_EXPANSION * member.compress_size:
             raise SavingError(
                 f"Member '{name}' of '{self.path}' unpacks from {member.compress_size} to {member.file_size} bytes, "
-                f"more than {_MOST_EXPANSION} times. Refused as a decompression bomb."
+                f"more than {MOST_EXPANSION} times. Refused as a decompression bomb."
             )
         self._members[name] = member
+        folder, _, last = name.rpartition("/")
+        if last and folder.split("/")[0] == ASSETS:
+            self._assets.setdefault(folder[len(ASSETS) + 1 :], []).append(last)
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._members
-
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, most: int | None = None) -> bytes:
         """Returns a member's content.
 
+        Args:
+            name: of the member.
+            most: bytes that it may have, if there is a limit of its own.
+
         Raises:
-            SavingError: it is missing or damaged.
+            SavingError: it is missing, damaged or too large.
         """
         if name not in self._members:
             raise SavingError(
                 f"'{self.path}' has no member '{name}', so it is not a complete Keras model. It holds: "
                 f"{', '.join(sorted(self._members)[:20]) or 'nothing'}."
             )
+        size = self._members[name].file_size
+        if most is not None and size > most:
+            raise SavingError(f"Member '{name}' of '{self.path}' has {size} bytes; at most {most} are read. Refused.")
+        self.room -= size
+        if self.room < 0:
+            raise SavingError(
+                f"The members of '{self.path}' unpack to more than {MOST_EXPANSION} times the size of the file, with "
+                f"'{name}'. Refused as a decompression bomb."
+            )
         try:
             return self._file.read(name)
         except _BROKEN as error:
             raise SavingError(f"Member '{name}' of '{self.path}' is damaged: {error}.") from error
 
-    def assets(self) -> dict[str, bytes]:
-        """Returns the asset files by their path below `assets/`."""
-        return {n[len(ASSETS) :]: self.read(n) for n in self._members if n.startswith(ASSETS) and not n.endswith("/")}
+    def assets(self, path: str) -> dict[str, bytes]:
+        """Returns the asset files of the layer at a path, by name."""
+        folder = f"{ASSETS}/{path}" if path else ASSETS
+        return {name: self.read(f"{folder}/{name}") for name in self._assets.get(path, ())}
 
 
 @contextmanager
@@ -84,24 +96,44 @@ def open_archive(path: str | os.PathLike[str]) -> Iterator[Archive]:
     Raises:
         SavingFileNotFound: there is none. SavingError: it is not a zip archive, or not one to trust.
     """
-    if not os.path.exists(path):
-        raise SavingFileNotFound(
-            f"File not found: filepath={path}. Please ensure the file is an accessible `.keras` zip file."
-        )
-    try:
-        file = zipfile.ZipFile(path)
-    except _BROKEN as error:
-        raise SavingError(f"'{path}' is not a `.keras` zip archive: {error}. It may be cut off or damaged.") from error
+    missing = f"File not found: filepath={path}. Please ensure the file is an accessible `.keras` zip file."
+    file, start, size = open_model_file(path, missing)
     with file:
-        yield Archive(file, str(path))
+        if not start.startswith(ZIP):
+            raise refuse_model(str(path), start)
+        try:
+            archive = zipfile.ZipFile(_Careful(file))
+        except _BROKEN as error:
+            raise SavingError(
+                f"'{path}' is not a whole `.keras` zip archive: {error}. It may be cut off or damaged."
+            ) from error
+        with archive:
+            yield Archive(archive, str(path), size)
 
 
-def pack(members: Mapping[str, bytes]) -> bytes:
-    """Returns a zip archive of members, stored as Keras does. The same members give the same bytes."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as file:
+class _Careful:
+    """A file of which the list of an archive's members is read only if it is of a reasonable size.
+
+    `zipfile` makes an object of half a kilobyte for each of them before anybody can look at their number.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        start = self._file.read(min(size, 4) if size >= 0 else 4)
+        if size > MOST_DIRECTORY_BYTES and start == b"PK\x01\x02":
+            raise zipfile.BadZipFile(f"the list of its members takes {size} bytes")
+        return start + self._file.read(size - len(start) if size >= 0 else -1)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def pack(members: Mapping[str, bytes], file: Any) -> None:
+    """Writes a zip archive of members, stored as Keras does. The same members give the same bytes."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, content in members.items():
             member = zipfile.ZipInfo(name)
             member.external_attr = 0o644 << 16
-            file.writestr(member, content)
-    return buffer.getvalue()
+            archive.writestr(member, content)

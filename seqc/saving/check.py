@@ -2,58 +2,107 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from seqc.errors import SavingError
-from seqc.serialization import find_class, is_object
+from seqc.file_scope import Budget, one_file
+from seqc.saving.limits import METRIC_BYTES, MOST_LAYERS, MOST_OBJECTS
+from seqc.serialization import custom_object_scope, deserialize, find_class, is_object, revive
+from seqc.utils.display import note
 
-_MOST_DEPTH = 100
 _CODE = ("Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "FlaxLayer", "JaxLayer")
 
 
-def check_classes(config: Mapping[str, Any], path: str) -> None:
+def check_classes(config: Mapping[str, Any], source: str) -> int:
     """Checks that a model's class and all its layers' classes are known and none of them is code.
 
+    Args:
+        config: the description of the model.
+        source: what holds it, for messages.
+
+    Returns:
+        How many layers there are.
+
     Raises:
-        SavingError: one or more are not. All are named.
+        SavingError: one or more are not, and all are named; or there are too many.
     """
     unknown: list[str] = []
-    for described in _described(config, path, 0):
+    count: Counter[bool] = Counter()
+    for described, of_compile in _described(config):
+        count[_is_layer(described)] += 1
+        if count.total() > MOST_OBJECTS or count[True] > MOST_LAYERS:
+            raise SavingError(
+                f"{source} describes more than {MOST_LAYERS} layers, or more than {MOST_OBJECTS} objects. Refused."
+            )
         name = str(described["class_name"])
         if name in _CODE:
             raise SavingError(
-                f"'{path}' holds a {name}{_label(described)}, which is code. seqc never runs code from a file, "
+                f"{source} holds a {name}{_label(described)}, which is code. seqc never runs code from a file, "
                 "whatever `safe_mode` says. Write it as a subclass of seqc.layers.Layer, register it with "
                 "@seqc.saving.register_keras_serializable(), and save the model with it."
             )
-        if not _is_layer(described) or _is_known(described):
+        if of_compile or not _is_layer(described) or _is_known(described):
             continue
         if described is config:
             raise SavingError(
-                f"'{path}' holds a {name} model. seqc carries Sequential models: one input, a stack of layers, one "
+                f"{source} holds a {name} model. seqc carries Sequential models: one input, a stack of layers, one "
                 "output. If it is such a stack, rebuild it in Keras as keras.Sequential(model.layers) and save that."
             )
         unknown.append(f"{described.get('registered_name') or name}{_label(described)}")
     if unknown:
         raise SavingError(
-            f"'{path}' needs layers that seqc does not have: {', '.join(dict.fromkeys(unknown))}. If one is your own, "
+            f"{source} needs layers that seqc does not have: {', '.join(dict.fromkeys(unknown))}. If one is your own, "
             "write it as a subclass of seqc.layers.Layer and decorate it with "
             "@seqc.saving.register_keras_serializable() or pass custom_objects={...}."
         )
+    return count[True]
 
 
-def _described(value: Any, path: str, depth: int) -> Iterator[Mapping[str, Any]]:
-    if depth > _MOST_DEPTH:
-        raise SavingError(f"The configuration in '{path}' is nested more than {_MOST_DEPTH} deep. Refused.")
-    if isinstance(value, dict):
+def check_loads(config: dict[str, Any], own: Mapping[str, Any], name: str) -> None:
+    """Checks that a model about to be saved can be loaded again, by making its layers anew; they get no weights.
+
+    Args:
+        config: what will be written.
+        own: the user's own classes and functions in it, which whoever loads the file will bring along.
+        name: of the model.
+
+    Raises:
+        SavingError: it cannot. What only `compile` needs is a warning, as it will be when the file is loaded.
+    """
+    try:
+        with custom_object_scope(own), one_file(Budget(sys.maxsize, METRIC_BYTES, sys.maxsize, building=False)):
+            check_classes(config, "the model")
+            deserialize(config)
+    except SavingError as error:
+        raise SavingError(
+            f"Model '{name}' is not saved, because the file could not be loaded again: {error} Its weights alone can "
+            "be kept with model.save_weights('NAME.weights.h5')."
+        ) from error
+    try:
+        with custom_object_scope(own), one_file(Budget(sys.maxsize, METRIC_BYTES, sys.maxsize, building=False)):
+            revive(config["compile_config"])
+    except Exception as error:
+        note(
+            f"Model '{name}' is saved, but the arguments of compile() cannot be restored from the file, which will be "
+            f"loaded uncompiled: {error}",
+            warn=True,
+        )
+
+
+def _described(value: Any) -> Iterator[tuple[Mapping[str, Any], bool]]:
+    """Yields all objects in a configuration, however deep they are, and whether only `compile` needs them."""
+    waiting = [(value, False)]
+    while waiting:
+        value, of_compile = waiting.pop()
         if is_object(value):
-            yield value
-        for inner in value.values():
-            yield from _described(inner, path, depth + 1)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _described(inner, path, depth + 1)
+            yield value, of_compile
+        if isinstance(value, dict):
+            waiting += [(v, of_compile or k == "compile_config") for k, v in reversed(value.items())]
+        elif isinstance(value, list):
+            waiting += [(v, of_compile) for v in reversed(value)]
 
 
 def _is_layer(described: Mapping[str, Any]) -> bool:

@@ -4,64 +4,73 @@ from __future__ import annotations
 
 import io
 import math
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from seqc.errors import MissingDependencyError, SavingError
 from seqc.ir import Array
-from seqc.saving.archive import SavingFileNotFound
+from seqc.saving.limits import MOST_EXPANSION, room
 
 # Filters that HDF5 itself brings (deflate, shuffle, fletcher32); any other would load a plug-in, which is code.
 _FILTERS = (1, 2, 3)
-_FREE_SIZE, _MOST_EXPANSION, _MOST_OBJECTS, _MOST_DEPTH = 1 << 20, 1000, 1_000_000, 64
-_BROKEN = (OSError, RuntimeError, KeyError, TypeError, ValueError, ArithmeticError)
+_BROKEN = (OSError, RuntimeError, KeyError, TypeError, ValueError, ArithmeticError, MemoryError)
 
 
 class Store:
     """The arrays of an open HDF5 file.
 
     Attributes:
-        source: what the file is called in messages. used: paths that were read.
+        source: what the file is called in messages.
+        used: paths that were read.
+        size: bytes of all arrays together.
+        is_old: whether it is laid out as Keras 2 did, by the names of layers.
     """
 
-    def __init__(self, file: Any, source: str) -> None:
+    def __init__(self, file: Any, source: str, file_bytes: int) -> None:
         self.source = source
         self.used: set[str] = set()
+        self.size = 0
+        self._room = room(file_bytes)
         self._datasets: dict[str, Any] = {}
-        self._names: dict[str, list[str]] = {}
-        self._seen: set[int] = set()
-        self._scan(file, "", 0)
+        # For each group that holds arrays, their names.
+        self._names: dict[str, dict[str, None]] = {}
+        self.is_old = "layer_names" in file.attrs or "model_config" in file.attrs
+        self._scan(file)
 
-    def _scan(self, group: Any, prefix: str, depth: int) -> None:
+    def _scan(self, root: Any) -> None:
+        """Looks at everything in the file, once and from the outside in."""
         import h5py
 
-        if depth > _MOST_DEPTH:
-            raise SavingError(f"'{self.source}' nests its groups more than {_MOST_DEPTH} deep. Refused.")
-        for name in group:
-            path = f"{prefix}{name}"
-            link = group.get(name, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                raise SavingError(
-                    f"'{path}' in '{self.source}' is a {type(link).__name__}: it points somewhere else instead of "
-                    "holding an array. Refused; Keras never writes one."
-                )
-            item = group[name]
-            address = h5py.h5o.get_info(item.id).addr
-            if address in self._seen or len(self._seen) > _MOST_OBJECTS:
-                raise SavingError(f"'{path}' in '{self.source}' is a second name of another object. Refused.")
-            self._seen.add(address)
-            if isinstance(item, h5py.Group):
-                self._scan(item, f"{path}/", depth + 1)
-            elif isinstance(item, h5py.Dataset):
-                self._check(path, item)
-                self._datasets[path] = item
-                self._names.setdefault(prefix, []).append(name)
+        seen: set[int] = set()
+        path_bytes = 0
+        waiting = [("", root)]
+        while waiting:
+            prefix, group = waiting.pop()
+            for name in group:
+                path = f"{prefix}{name}"
+                link = group.get(name, getlink=True)
+                if not isinstance(link, h5py.HardLink):
+                    raise SavingError(
+                        f"'{path}' in '{self.source}' is a {type(link).__name__}: it points somewhere else instead of "
+                        "holding an array. Refused; Keras never writes one."
+                    )
+                item = group[name]
+                address = h5py.h5o.get_info(item.id).addr
+                if address in seen:
+                    raise SavingError(f"'{path}' in '{self.source}' is a second name of another object. Refused.")
+                seen.add(address)
+                path_bytes += len(path)
+                if path_bytes > self._room:  # groups inside groups: their paths grow with the square of the file
+                    raise SavingError(f"'{self.source}' nests its groups too deep. Refused.")
+                if isinstance(item, h5py.Group):
+                    waiting.append((f"{path}/", item))
+                elif isinstance(item, h5py.Dataset):
+                    self._admit(path, item)
 
-    def _check(self, path: str, dataset: Any) -> None:
+    def _admit(self, path: str, dataset: Any) -> None:
         where = f"Array '{path}' in '{self.source}'"
         if dataset.external or dataset.is_virtual:
             raise SavingError(f"{where} keeps its data in another file. Refused; Keras never writes such an array.")
@@ -72,21 +81,27 @@ class Store:
         if any(f not in _FILTERS for f in filters):
             raise SavingError(f"{where} needs the HDF5 filters {filters}, which load plug-ins. Refused.")
         declared, stored = _size(dataset), dataset.id.get_storage_size()
-        if declared > _FREE_SIZE and declared > _MOST_EXPANSION * stored:
-            raise SavingError(f"{where} declares {declared} bytes, but only {stored} are stored. Refused as a bomb.")
-
-    @property
-    def size(self) -> int:
-        """Bytes of all arrays together."""
-        return sum(_size(d) for d in self._datasets.values())
+        self.size += declared
+        if self.size > self._room:
+            raise SavingError(
+                f"{where} declares {declared} bytes, but only {stored} are stored. Refused as a bomb: the arrays of a "
+                f"file may take {MOST_EXPANSION} times its size."
+            )
+        # TensorFlow on Windows wrote the separators of its paths as backslashes, inside the name of one group.
+        path = path.replace("\\", "/")
+        if path in self._datasets:
+            raise SavingError(f"{where} has the path of another array. Refused.")
+        self._datasets[path] = dataset
+        folder, _, name = path.rpartition("/")
+        self._names.setdefault(f"{folder}/" if folder else "", {})[name] = None
 
     def group(self, path: str) -> StoreGroup:
         """Returns the arrays directly below a path."""
         return StoreGroup(self, f"{path}/" if path else "")
 
-    def names(self, prefix: str) -> list[str]:
+    def names(self, prefix: str) -> Collection[str]:
         """Returns the names of the arrays directly below a prefix that ends with a slash."""
-        return self._names.get(prefix, [])
+        return self._names.get(prefix, {})
 
     def paths(self) -> list[str]:
         """Returns the paths of all arrays."""
@@ -143,26 +158,31 @@ class StoreGroup(Mapping[str, Array]):
 
 
 def _size(dataset: Any) -> int:
-    return math.prod(int(d) for d in dataset.shape) * int(dataset.dtype.itemsize)
+    """Returns the bytes it takes to read an array; of one in chunks, at least one chunk is unpacked."""
+    sizes = [math.prod(int(d) for d in shape) for shape in (dataset.shape, dataset.chunks or (0,))]
+    return max(sizes) * int(dataset.dtype.itemsize)
 
 
 @contextmanager
-def open_store(file: str | os.PathLike[str] | bytes, source: str) -> Iterator[Store]:
-    """Opens the content or the path of an HDF5 file for reading.
+def open_store(file: BinaryIO, source: str, file_bytes: int) -> Iterator[Store]:
+    """Opens an HDF5 file for reading.
+
+    Args:
+        file: its content.
+        source: what it is called in messages.
+        file_bytes: how large the file is that it came with; the arrays may take a multiple of that.
 
     Raises:
-        SavingFileNotFound: there is no file. SavingError: it is not HDF5, is damaged, or is not one to trust.
+        SavingError: it is not HDF5, is damaged, or is not one to trust.
     """
     h5py = require_h5py()
-    if not isinstance(file, bytes) and not os.path.exists(file):
-        raise SavingFileNotFound(f"Weights file not found: filepath={file}.")
     try:
-        handle = h5py.File(io.BytesIO(file) if isinstance(file, bytes) else os.fspath(file), "r")
+        handle = h5py.File(file, "r")
     except _BROKEN as error:
         raise SavingError(f"'{source}' is not an HDF5 file: {error}. It may be cut off or damaged.") from error
     with handle:
         try:
-            store = Store(handle, source)
+            store = Store(handle, source, file_bytes)
         except _BROKEN as error:
             if isinstance(error, SavingError):
                 raise

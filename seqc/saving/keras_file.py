@@ -1,8 +1,9 @@
-"""`.keras` and `.weights.h5` files: Keras's own, written and read without Keras."""
+"""`.keras` files: Keras's own, written and read without Keras."""
 
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import os
 import time
@@ -12,20 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from seqc._version import __version__
-from seqc.errors import ConfigError, NotBuiltError, SavingError, SeqcError
-from seqc.file_scope import one_file
+from seqc.errors import ConfigError, SavingError
+from seqc.file_scope import Budget, one_file
 from seqc.saving.archive import ASSETS, CONFIG, METADATA, WEIGHTS, open_archive, pack
-from seqc.saving.check import check_classes
-from seqc.saving.h5 import Store, open_store, pack_store
-from seqc.saving.state import model_arrays, model_assets, restore_layers, restore_optimizer, shared_layers
+from seqc.saving.check import check_classes, check_loads
+from seqc.saving.h5 import open_store, pack_store
+from seqc.saving.limits import CALLS_PER_LAYER, FREE_CALLS, METRIC_BYTES, MOST_CONFIG_BYTES, WEIGHT_SLACK_BYTES
+from seqc.saving.state import model_arrays, model_assets, restore_layers, shared_layers
+from seqc.saving.weights_file import check_overwrite, require_sequential, resume_optimizer
 from seqc.sequential import Sequential
-from seqc.serialization import custom_object_scope, deserialize, revive, serialize_object
-from seqc.utils.files import check_target, write_file
+from seqc.serialization import custom_object_scope, deserialize, noting_own_objects, revive, serialize_object
+from seqc.utils.display import note
+from seqc.utils.files import replace_file
 
 # The release of Keras whose files these are. Keras reads any 3.x; the number tells people what to expect inside.
 KERAS_VERSION = "3.15.1"
-# Weights that a file does not hold, such as states that start at zero, are small.
-_SLACK = 1 << 20
 
 
 def save_model(model: Sequential, filepath: str | os.PathLike[str], overwrite: bool = True, **options: Any) -> None:
@@ -39,14 +41,15 @@ def save_model(model: Sequential, filepath: str | os.PathLike[str], overwrite: b
         options: `include_optimizer=False` leaves the optimizer's state out. `zipped` may only be True.
 
     Raises:
-        SavingError: the path's ending, a layer's configuration or an existing file does not allow it.
+        SavingError: the path's ending, a layer's configuration or an existing file does not allow it, or the file could
+        not be loaded again.
         MissingFolderError, PathError: no file can be written there, which is found out first.
     """
     with_optimizer = bool(options.pop("include_optimizer", True))
     zipped = options.pop("zipped", None)
     if options:
         raise ConfigError(f"The following argument(s) are not supported: {list(options)}")
-    _require_sequential(model)
+    require_sequential(model)
     path = Path(filepath)
     if path.suffix != ".keras" or zipped is False:
         raise SavingError(
@@ -59,11 +62,12 @@ def save_model(model: Sequential, filepath: str | os.PathLike[str], overwrite: b
             "model.build((None, ...)) or by calling it on data.",
             stacklevel=2,
         )
-    _check_target(path, overwrite)
+    check_overwrite(path, overwrite)
     members = {METADATA: json.dumps(_metadata()).encode(), CONFIG: _config_json(model)}
     members[WEIGHTS] = pack_store(model_arrays(model, with_optimizer))
-    members |= {ASSETS + name: content for name, content in sorted(model_assets(model).items())}
-    write_file(path, pack(members))
+    members |= {f"{ASSETS}/{name}": content for name, content in sorted(model_assets(model).items())}
+    with replace_file(path) as file:
+        pack(members, file)
 
 
 def load_model(
@@ -74,115 +78,55 @@ def load_model(
 ) -> Sequential:
     """Reads a Sequential model that Keras 3 or seqc saved. Keras is not needed, and no code from the file is ever run.
 
+    What the file is, its content says, whatever its name ends in. What reading it may cost is bounded by its size; see
+    `docs/architecture.md`.
+
     Args:
-        filepath: ends in `.keras`. custom_objects: own classes and functions by the name the file has for them.
-        compile: whether to restore optimizer, loss and metrics too; a model saved uncompiled stays so.
+        filepath: the file. custom_objects: own classes and functions by the name the file has for them.
+        compile: whether to restore optimizer, loss and metrics too; a model saved uncompiled stays so. Where they
+        cannot be restored, a warning says why and the model is left uncompiled.
         safe_mode: accepted for Keras's sake. Code in a file is refused whatever it says.
 
     Raises:
         SavingFileNotFound: there is no file. SavingError: it is damaged, unsafe, or needs what seqc does not have.
     """
-    path = str(filepath)
-    if not path.endswith(".keras"):
-        raise SavingError(
-            f"File format not supported: filepath={path}. seqc reads `.keras` files. To bring an `.h5` file or a "
-            "SavedModel along, load it in Keras once and save it as `.keras`."
-        )
+    path = os.fspath(filepath)
     with open_archive(path) as archive, custom_object_scope(custom_objects or {}):
-        config = _parse(archive.read(CONFIG), path)
-        check_classes(config, path)
-        with open_store(archive.read(WEIGHTS), f"{path}:{WEIGHTS}") as store:
-            with one_file(weight_bytes=store.size + _SLACK):
+        config = _parse(archive.read(CONFIG, MOST_CONFIG_BYTES), path)
+        count = check_classes(config, f"'{path}'")
+        content = archive.read(WEIGHTS)
+        with open_store(io.BytesIO(content), f"{path}:{WEIGHTS}", archive.size) as store:
+            calls = FREE_CALLS + CALLS_PER_LAYER * count
+            budget = Budget(store.size + WEIGHT_SLACK_BYTES, METRIC_BYTES, calls)
+            with one_file(budget):
                 model = deserialize(config)
-            _require_sequential(model)
-            restore_layers(model, store, archive.assets())
-            if compile and config.get("compile_config"):
-                _compile(model, config["compile_config"], store)
+            require_sequential(model)
+            restore_layers(model, store, archive.assets)
+            if compile and config.get("compile_config") and _compile(model, config["compile_config"], budget, path):
+                resume_optimizer(model, store)
     return model  # type: ignore[no-any-return]
 
 
-def save_weights(model: Sequential, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-    """Writes a model's weights, and its optimizer's state if it has one, to a `.weights.h5` file.
+def _compile(model: Sequential, config: Any, budget: Budget, path: str) -> bool:
+    """Compiles a model as its file says, and returns whether that was possible.
 
-    Raises:
-        SavingError: the path does not end in `.weights.h5`. NotBuiltError: the model has no weights yet.
-        MissingFolderError, PathError: no file can be written there, which is found out first.
+    A model predicts and exports without; so whatever is wrong here is a warning. Who wants to go on with the training
+    compiles it anew.
     """
-    _require_sequential(model)
-    if not str(filepath).endswith(".weights.h5"):
-        raise SavingError(f"The filename must end in `.weights.h5`. Received: filepath={filepath}")
-    if not model.built:
-        raise NotBuiltError(
-            "You are saving a model that has not yet been built. Try building the model first by calling it on some "
-            "data or by using `build()`."
-        )
-    _check_target(Path(filepath), overwrite)
-    write_file(filepath, pack_store(model_arrays(model)))
-
-
-def load_weights(model: Sequential, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
-    """Reads the weights of a model from a `.weights.h5` or `.keras` file; the layers must be the same.
-
-    Args:
-        skip_mismatch: warn about what does not fit instead of raising, and load the rest.
-
-    Raises:
-        SavingFileNotFound: there is no file. NotBuiltError: the model has no weights yet. SavingError: the file is
-        damaged or its weights do not fit; the model keeps its weights then.
-    """
-    _require_sequential(model)
-    path = str(filepath)
-    if not path.endswith((".weights.h5", ".keras")):
-        raise SavingError(
-            f"File format not supported: filepath={path}. Weights are read from `.weights.h5` and `.keras` files."
-        )
-    if not model.built:
-        raise NotBuiltError(
-            "You are loading weights into a model that has not yet been built. Try building the model first by calling "
-            "it on some data or by using `build()`."
-        )
-    if path.endswith(".keras"):
-        with open_archive(path) as archive, open_store(archive.read(WEIGHTS), f"{path}:{WEIGHTS}") as store:
-            _restore(model, store, archive.assets(), skip_mismatch)
-    else:
-        with open_store(path, path) as store:
-            _restore(model, store, {}, skip_mismatch)
-
-
-def _restore(model: Sequential, store: Store, assets: Mapping[str, bytes], skip_mismatch: bool) -> None:
-    before = model.get_weights()
-    try:
-        skipped = restore_layers(model, store, assets, skip_mismatch)
-    except BaseException:
-        model.set_weights(before)
-        raise
-    if skipped:
-        warnings.warn(f"Skipped while loading '{store.source}': {' '.join(skipped)}", stacklevel=3)
-    if model.compiled:
-        _restore_optimizer(model, store)
-
-
-def _restore_optimizer(model: Sequential, store: Store) -> None:
-    reason = restore_optimizer(model, store)
-    if reason is not None:
-        warnings.warn(reason, stacklevel=4)
-
-
-def _compile(model: Sequential, config: Any, store: Store) -> None:
     accepted = inspect.signature(model.compile).parameters
     try:
-        model.compile(**{k: revive(v) for k, v in config.items() if k in accepted})
-        _restore_optimizer(model, store)
-    except (SeqcError, TypeError, AttributeError) as error:
-        raise SavingError(
-            f"The arguments of compile() in '{store.source}' cannot be restored: {error} Load the model with "
-            "compile=False and compile it anew."
-        ) from error
-
-
-def _require_sequential(model: Any) -> None:
-    if not isinstance(model, Sequential):
-        raise SavingError(f"seqc saves and loads Sequential models; got {type(model).__name__}.")
+        if not isinstance(config, dict):
+            raise SavingError(f"they are {type(config).__name__} instead of a dictionary.")
+        with one_file(budget):
+            model.compile(**{k: revive(v) for k, v in config.items() if k in accepted})
+    except Exception as error:
+        note(
+            f"The arguments of compile() in '{path}' cannot be restored, and the model is left uncompiled: {error} "
+            "Call model.compile(...) to train it, or load it with compile=False to be rid of this warning.",
+            warn=True,
+        )
+        return False
+    return True
 
 
 def _metadata() -> dict[str, str]:
@@ -196,13 +140,19 @@ def _metadata() -> dict[str, str]:
 
 
 def _config_json(model: Sequential) -> bytes:
-    with one_file(numbers=shared_layers(model)):
-        config = serialize_object(model)
+    own: dict[str, Any] = {}
+    with one_file(numbers=shared_layers(model)), noting_own_objects(own):
+        try:
+            config = serialize_object(model)
+        except RecursionError as error:
+            raise SavingError(f"Model '{model.name}' is nested too deep to be saved.") from error
     config.setdefault("compile_config", {})
     try:
-        return json.dumps(config).encode()
+        content = json.dumps(config).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise SavingError(f"The configuration of model '{model.name}' is not plain data: {error}.") from error
+    check_loads(json.loads(content), own, model.name)
+    return content
 
 
 def _parse(content: bytes, path: str) -> dict[str, Any]:
@@ -213,9 +163,3 @@ def _parse(content: bytes, path: str) -> dict[str, Any]:
     if not isinstance(config, dict) or "class_name" not in config or "config" not in config:
         raise SavingError(f"Member '{CONFIG}' of '{path}' does not describe a model.")
     return config
-
-
-def _check_target(path: Path, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
-        raise SavingError(f"File exists: filepath={path}. Pass overwrite=True to replace it.")
-    check_target(path)

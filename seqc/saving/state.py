@@ -7,7 +7,7 @@ layer is called by its class in snake case, numbered from the second of the same
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from seqc.layers._state import fill
 from seqc.layers.base import Layer
 from seqc.saving.h5 import Store
 from seqc.sequential import Sequential
+from seqc.utils.display import note
 from seqc.utils.naming import snake_case
 
 # Some versions of Keras keep the state of random generators in their files. Randomness is an input here.
@@ -101,9 +102,20 @@ def model_assets(model: Sequential) -> dict[str, bytes]:
 
 
 def restore_layers(
-    model: Sequential, store: Store, assets: Mapping[str, bytes], skip_mismatch: bool = False
+    model: Sequential,
+    store: Store,
+    assets: Callable[[str], dict[str, bytes]] | None = None,
+    skip_mismatch: bool = False,
 ) -> list[str]:
     """Sets the weights of all layers from a file; what does not fit is skipped or, at the end, raised.
+
+    Warns of weights that are not finite, by layer.
+
+    Args:
+        model: the model.
+        store: the arrays.
+        assets: gives the asset files of the layer at a path, if there are any; asked only for layers that load some.
+        skip_mismatch: whether to go on without what does not fit.
 
     Returns:
         What was skipped, in words.
@@ -112,18 +124,29 @@ def restore_layers(
         SavingError: a weight is missing, has another shape, or is in the file and not in the model.
     """
     problems: list[str] = []
+    strange: list[str] = []
     for path, layer in walk(model):
         try:
-            own = {n[len(path) + 1 :]: content for n, content in assets.items() if n.rpartition("/")[0] == path}
-            if own and hasattr(layer, "load_assets"):
-                layer.load_assets(own)
+            load_assets = getattr(layer, "load_assets", None)
+            own = assets(path) if assets is not None and load_assets is not None else {}
+            if own and load_assets is not None:
+                load_assets(own)
             layer.load_own_variables(store.group(f"{path}/vars" if path else "vars"))
         except SeqcError as error:
             problems.append(str(error))
+        if not all(np.isfinite(v.array).all() for v in layer._own_weights()):
+            strange.append(f"'{layer.name}'")
     problems += _unused(store)
     if problems and not skip_mismatch:
         more = f" And {len(problems) - 1} more like this." if len(problems) > 1 else ""
         raise SavingError(f"The weights in '{store.source}' do not fit model '{model.name}': {problems[0]}{more}")
+    if strange:
+        note(
+            f"'{store.source}' holds weights that are not finite numbers, in layer{'s' * (len(strange) > 1)} "
+            f"{', '.join(strange[:10])}{', ...' if len(strange) > 10 else ''}. What passes there becomes NaN or "
+            "infinite: the training probably diverged before the file was written.",
+            warn=True,
+        )
     return problems
 
 
@@ -159,5 +182,8 @@ def restore_optimizer(model: Sequential, store: Store) -> str | None:
             f"'{store.source}' holds {len(group)} variables for optimizer '{optimizer.name}', which has "
             f"{len(variables)}. It starts anew."
         )
-    fill(chosen, group, f"Optimizer '{optimizer.name}'")
+    try:
+        fill(chosen, group, f"Optimizer '{optimizer.name}'")
+    except SavingError as error:
+        return f"{error} It starts anew."
     return None
