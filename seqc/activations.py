@@ -10,20 +10,28 @@ from seqc.errors import ConfigError
 from seqc.ir import Value, as_value
 from seqc.ops import (
     celu,
+    elu,
     glu,
     hard_shrink,
     hard_sigmoid,
     hard_silu,
     hard_tanh,
+    leaky_relu,
     log_sigmoid,
+    log_softmax,
     relu6,
     selu,
+    sigmoid,
     silu,
     soft_shrink,
+    softmax,
+    softplus,
+    softsign,
     sparse_plus,
     sparse_sigmoid,
     sparsemax,
     squareplus,
+    tanh,
     tanh_shrink,
     threshold,
 )
@@ -47,41 +55,11 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
     return y - ops.relu(threshold - value) * negative_slope if negative_slope else y
 
 
-def leaky_relu(x: Any, negative_slope: float = 0.2) -> Value:
-    """Returns x where positive, else negative_slope * x."""
-    return ops.leaky_relu(x, negative_slope)
-
-
-def elu(x: Any, alpha: float = 1.0) -> Value:
-    """Returns x where positive, else alpha * (exp(x) - 1)."""
-    return ops.elu(x, alpha)
-
-
 def gelu(x: Any, approximate: bool = False) -> Value:
     """Returns x times the normal distribution's cumulative function at x (Hendrycks and Gimpel, 2016), or its
     approximation by tanh.
     """
     return ops.gelu(x, approximate)
-
-
-def sigmoid(x: Any) -> Value:
-    """Returns 1 / (1 + exp(-x))."""
-    return ops.sigmoid(x)
-
-
-def tanh(x: Any) -> Value:
-    """Returns the hyperbolic tangent."""
-    return ops.tanh(x)
-
-
-def softplus(x: Any) -> Value:
-    """Returns log(1 + exp(x))."""
-    return ops.softplus(x)
-
-
-def softsign(x: Any) -> Value:
-    """Returns x / (1 + |x|)."""
-    return ops.softsign(x)
 
 
 def exponential(x: Any) -> Value:
@@ -94,16 +72,6 @@ def mish(x: Any) -> Value:
     return ops.multiply(x, ops.tanh(ops.softplus(x)))
 
 
-def softmax(x: Any, axis: int = -1) -> Value:
-    """Returns exp(x) normalized to sum to one along `axis`."""
-    return ops.softmax(x, axis)
-
-
-def log_softmax(x: Any, axis: int = -1) -> Value:
-    """Returns log(softmax(x)) along `axis`."""
-    return ops.log_softmax(x, axis)
-
-
 swish, hard_swish = silu, hard_silu
 
 FUNCTIONS: dict[str, Callable[..., Value]] = {
@@ -114,6 +82,16 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
         hard_tanh, hard_shrink, linear, mish, log_softmax, log_sigmoid, sparsemax,
     )
 } | {"swish": silu, "hard_swish": hard_silu}  # fmt: skip
+
+# Functions of `seqc.ops` that some use as an activation, and that a file therefore may name.
+ELEMENTWISE: dict[str, Callable[..., Value]] = {
+    function.__name__: function
+    for function in (
+        ops.absolute, ops.arctan, ops.ceil, ops.cos, ops.cosh, ops.erf, ops.exp, ops.expm1, ops.floor, ops.log,
+        ops.log1p, ops.negative, ops.reciprocal, ops.round, ops.rsqrt, ops.sign, ops.sin, ops.sinh, ops.sqrt,
+        ops.square, ops.tan,
+    )
+}  # fmt: skip
 
 
 def get(identifier: Any) -> Any:
@@ -128,7 +106,7 @@ def get(identifier: Any) -> Any:
         identifier = serialization.revive(identifier)
     found = identifier
     if isinstance(identifier, str):
-        found = serialization.get_registered_object(identifier) or FUNCTIONS.get(identifier)
+        found = serialization.get_registered_object(identifier) or (FUNCTIONS | ELEMENTWISE).get(identifier)
     if not callable(found):
         raise ConfigError(
             f"Could not interpret activation function identifier: {identifier}. Known: {', '.join(sorted(FUNCTIONS))}."

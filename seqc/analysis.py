@@ -38,9 +38,10 @@ Sizes = tuple[int, ...]
 _MOVES = frozenset(
     """
     ArgSort BroadcastLike Cast CastLike Compress Concat Constant ConstantOfShape Count DepthToSpace DequantizeLinear
-    Dropout Expand EyeLike Flatten Gather GatherElements GatherND Identity Input NonZero OneHot Pad QuantizeLinear
-    Range Repeat Reshape ReshapeLike ScatterElements ScatterND Shape Size Slice SliceGrad SpaceToDepth Split Squeeze
-    StayPut StepOrder StepRows StopGradient TakeStep TakeSteps Tile TopK Transpose Trilu Unsqueeze
+    Dropout Expand EyeLike Flatten Gather GatherElements GatherND Identity Input MirrorPad NonZero OneHot Pad
+    QuantizeLinear Range Repeat Reshape ReshapeLike ScatterElements ScatterND Shape Size Slice SliceGrad
+    SpaceToDepth Split Squeeze StayPut StepOrder StepRows StopGradient TakeStep TakeSteps Tile TopK Transpose Trilu
+    Unsqueeze
     """.split()  # noqa: SIM905
 )
 _REDUCTIONS = frozenset(
@@ -59,10 +60,11 @@ _PER_ELEMENT = {
 }
 _ELEMENTWISE = frozenset(
     """
-    Abs Acos Add And Asin Atan BitwiseAnd BitwiseOr BitwiseXor Ceil Celu Clip Cos Cosh Div Elu Equal Erf Exp Floor
-    Gelu Greater GreaterOrEqual HardSigmoid HardSwish IsInf IsNaN KeepMask LeakyRelu Less LessOrEqual Log Max Mean Min
-    Mish Mod Mul Neg Not Or PRelu Pow RandomUniform Reciprocal Relu Resample Resize Round Selu Shrink Sigmoid Sign Sin
-    Sinh Softplus Softsign Sqrt Sub Sum Tan Tanh ThresholdedRelu Upsample Where Xor
+    Abs Acos Acosh Add And Asin Asinh Atan Atanh BitwiseAnd BitwiseOr BitwiseXor Ceil Celu Clip Cos Cosh Div Elu
+    Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish IsInf IsNaN KeepMask LeakyRelu Less
+    LessOrEqual Log Max Mean Min Mish Mod Mul Neg Not Or PRelu Pow RandomUniform Reciprocal Relu Resample Resize
+    Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Sub Sum Tan Tanh ThresholdedRelu Upsample Where
+    Xor
     """.split()  # noqa: SIM905
 )
 _GATES = {"LSTM": (4, 17), "GRU": (3, 14), "RNN": (1, 3)}

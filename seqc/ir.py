@@ -456,7 +456,8 @@ def evaluate_eagerly(value: Value) -> Array:
                 f"This needs the numbers of '{v.op.label}' ({v.type}), which are not known while the graph is being "
                 "built. Use seqc.ops functions instead of NumPy or Python control flow on tensors."
             )
-        known[v] = v.op.eval(*(known[x] for x in v.inputs))
+        with np.errstate(all="ignore"):  # what is not a number shows in the result
+            known[v] = v.op.eval(*(known[x] for x in v.inputs))
     return cast(Array, known[value])
 
 

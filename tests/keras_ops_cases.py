@@ -1,10 +1,12 @@
 """Calls of `keras.ops` functions whose results Keras gave once: names, argument order, defaults, dtypes and numbers.
 
-Run as a script where Keras 3 is installed to record `cases/keras_ops.json` again.
+Run as a script where Keras 3 is installed to record `cases/keras_ops.json` and `cases/keras_signatures.json` again: the
+latter holds the names of the parameters of every function that seqc has too.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 
 RECORD = Path(__file__).parent / "cases" / "keras_ops.json"
+SIGNATURES = RECORD.with_name("keras_signatures.json")
 
 F = np.array([[1.5, -2.5], [0.5, 2.0]], np.float32)
 I = np.array([[3, -7], [5, 2]], np.int32)  # noqa: E741
@@ -145,6 +148,20 @@ CASES: dict[str, Callable[[Any], Any]] = {
     "cumsum of bools": lambda k: k.cumsum(B, axis=1),
     "cumsum of int8": lambda k: k.cumsum(I8, 0),
     "logsumexp": lambda k: k.logsumexp(F, axis=0),
+    **{
+        f"{name} of an empty axis": lambda k, name=name: getattr(k, name)(T[:, :0], axis=1)
+        for name in ("sum", "mean", "prod", "any", "all", "var", "std", "logsumexp", "cumsum", "softmax", "log_softmax",
+                     "count_nonzero", "norm")
+    },
+    "max of an empty axis with a start": lambda k: k.max(T[:, :0], axis=1, initial=2.0),
+    "min of all of nothing with a start": lambda k: k.min(T[:, :0], initial=-1.5),
+    "max without an empty axis": lambda k: k.max(T[:, :0], axis=2),
+    "arctanh": lambda k: k.arctanh(np.float32([-1.0, -0.5, 0.0, 1e-4, 0.9])),
+    "arctanh of ints": lambda k: k.arctanh(np.int32([0, 0])),
+    "prod in another type": lambda k: k.prod(I, axis=0, dtype="float32"),
+    "pad by mirroring": lambda k: k.pad(T, ((0, 1), (2, 1), (1, 3)), mode="reflect"),
+    "pad by mirroring behind the edge": lambda k: k.pad(T, ((2, 1), (0, 3), (1, 4)), mode="symmetric"),
+    "pad all axes alike": lambda k: k.pad(T, 1, mode="reflect"),
     "logsumexp of nothing possible": lambda k: k.logsumexp(np.full((2,), -np.inf, np.float32)),
     "softmax": lambda k: k.softmax(F),
     "softmax of all": lambda k: k.softmax(F, axis=None),
@@ -256,6 +273,14 @@ def plain(result: Any) -> dict[str, Any]:
 if __name__ == "__main__":
     import keras
 
+    from seqc import ops
+
     rows = {name: plain(call(keras.ops)) for name, call in CASES.items()}
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in rows.items())
     RECORD.write_text(f'{{\n  "keras": "{keras.__version__}",\n{lines}\n}}\n', encoding="utf-8")
+    theirs = {name: getattr(keras.ops, name) for name in sorted(ops.__all__) if hasattr(keras.ops, name)}
+    lines = ",\n".join(
+        f"  {json.dumps(name)}: {json.dumps(list(inspect.signature(function).parameters))}"
+        for name, function in theirs.items()
+    )
+    SIGNATURES.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")

@@ -98,6 +98,10 @@ def unit(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
     return rng.uniform(0, 1, size)
 
 
+def inside_one(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
+    return rng.uniform(-0.8, 0.8, size)
+
+
 def nonzero(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
     return rng.uniform(0.2, 2, size) * rng.choice([-1.0, 1.0], size)
 

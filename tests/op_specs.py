@@ -16,6 +16,7 @@ from op_rows import (
     OpSpec,
     between,
     computed,
+    inside_one,
     nonzero,
     positive,
     real,
@@ -55,6 +56,7 @@ from seqc.ops.gather import Gather, GatherGrad
 from seqc.ops.linalg import Gemm, MatMul
 from seqc.ops.nonlinear import Elu, LeakyRelu, Relu, ReluGrad, Sigmoid, Softplus, Softsign
 from seqc.ops.normalization import BatchMoments, BatchNormalization, GradientSums, LayerNormalization
+from seqc.ops.padding import MirrorPad, Pad
 from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad
 from seqc.ops.random import Dropout, KeepMask, RandomUniform
 from seqc.ops.reduce import (
@@ -73,8 +75,8 @@ from seqc.ops.reduce import (
 from seqc.ops.resize import Resample, ResampleGrad, Upsample
 from seqc.ops.rnn import Gated
 from seqc.ops.shape import BroadcastLike, Repeat, Reshape, ReshapeLike, Squeeze, StayPut, Transpose, Unsqueeze
-from seqc.ops.slicing import Concat, Pad, Slice, SliceGrad
-from seqc.ops.transcendental import Atan, Cos, Cosh, Erf, Exp, Expm1, Log, Log1p, Pow, Sin, Sinh, Sqrt, Tan, Tanh
+from seqc.ops.slicing import Concat, Slice, SliceGrad
+from seqc.ops.transcendental import Atan, Atanh, Cos, Cosh, Erf, Exp, Expm1, Log, Log1p, Pow, Sin, Sinh, Sqrt, Tan, Tanh
 
 
 def _unary_rows() -> Iterator[OpSpec]:
@@ -99,6 +101,7 @@ def _unary_rows() -> Iterator[OpSpec]:
     ]
     for op in smooth:
         yield row(op, real("batch", 5))
+    yield row(Atanh(), real("batch", 5, draw=inside_one))
     yield row(Abs(), real("batch", 5, draw=nonzero))
     for op in (Log(), Log1p(), Sqrt()):
         yield row(op, real("batch", 5, draw=positive))
@@ -199,6 +202,9 @@ def _shape_rows() -> Iterator[OpSpec]:
         yield row(SliceGrad(cut), real(*inner), replace(x, differentiable=False), note=note)
     yield row(Pad(((0, 0), (1, 2), (0, 3), (0, 0)), 0.5), real(*image))
     yield row(Pad(((1, 0), (0, 2)), -1), whole("batch", 3), note="int")
+    for edge, note in ((False, ""), (True, "edge")):
+        yield row(MirrorPad(((0, 0), (1, 2), (0, 2), (0, 0)), edge), real("batch", 3, "time", 2), note=note)
+        yield row(MirrorPad(((0, 0), (2, 1)), edge), whole("batch", 3), note=f"int{note}")
 
 
 def _cuts() -> dict[str, Slice]:

@@ -198,3 +198,14 @@ def test_identifiers_of_keras_are_known(module: str, shared_dir: Path) -> None:
         if identifier not in left_out:
             found = getattr(seqc, module).get(identifier)
             assert getattr(found, "__name__", type(found).__name__) == name
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "silu", "tanh", "softmax", "sin", "square", "absolute"])
+def test_functions_of_ops_are_saved_and_loaded_as_activations(name: str, tmp_path: Path) -> None:
+    function = getattr(seqc.ops, name)
+    model = seqc.Sequential([seqc.Input((2,)), seqc.layers.Dense(3, activation=function)])
+    model.save(tmp_path / "m.keras")
+    again = seqc.models.load_model(tmp_path / "m.keras")
+    assert again.get_config()["layers"][1]["config"]["activation"] == name  # as Keras writes its own
+    x = np.array([[0.5, -1.0], [2.0, 0.1]], "float32")
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))

@@ -27,12 +27,13 @@ from seqc.ops.elementwise import And, Cast, Unary, Where
 from seqc.ops.gather import Gather
 from seqc.ops.linalg import MatMul
 from seqc.ops.normalization import BatchNormalization, LayerNormalization
+from seqc.ops.padding import Pad
 from seqc.ops.pool import MaxPool
 from seqc.ops.random import Dropout, RandomUniform
 from seqc.ops.reduce import ArgMax, ReduceMean, ReduceSum
 from seqc.ops.rnn import LSTM
 from seqc.ops.shape import BroadcastLike, Reshape, ReshapeLike, Squeeze, Transpose, Unsqueeze
-from seqc.ops.slicing import Concat, Pad, Slice
+from seqc.ops.slicing import Concat, Slice
 from seqc.ops.transcendental import Exp
 
 # Without elements there is no largest one.

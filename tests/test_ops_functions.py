@@ -150,7 +150,6 @@ REFUSED: list[tuple[Callable[[], Any], type[SeqcError], str]] = [
     ),
     (lambda: ops.split(X, 2, axis=1), ShapeError, "split cannot cut"),
     (lambda: ops.unstack(X, axis=1), ShapeError, "unstack needs a known size of axis 1; got float32[batch, time, 4]"),
-    (lambda: ops.pad(X, 1, mode="reflect"), ConfigError, "pad knows mode='constant' only; got 'reflect'"),
     (lambda: ops.concatenate([]), ConfigError, "concatenate needs at least one tensor"),
     (
         lambda: ops.broadcast_to(X, (BATCH, 5, 4)),
@@ -229,3 +228,25 @@ class TestPromotion:
     def test_tensors_meet_in_the_narrowest_dtype_that_holds_both(self, a: str, b: str, both: str) -> None:
         x, y = ir.input_value("x", a, (3,)), ir.input_value("y", b, (3,))
         assert ops.add(x, y).dtype == ops.add(y, x).dtype == both
+
+
+@pytest.mark.parametrize("function", [ops.max, ops.min, ops.argmax, ops.argmin])
+def test_choosing_from_nothing_says_so(function: Callable[..., Value]) -> None:
+    with pytest.raises(ShapeError, match=r"chooses an element along axis 1 .* where there are none"):
+        function(np.zeros((2, 0, 3), "float32"), axis=1)
+    x = ir.input_value("x", "float32", (BATCH, 2))
+    plan = Plan(ir.Graph((x,), (function(x, axis=0),), ("y",)))
+    with pytest.raises(ShapeError, match="along axis 0"):
+        plan.run([np.zeros((0, 2), "float32")])
+
+
+@pytest.mark.parametrize(("mode", "most"), [("reflect", 2), ("symmetric", 3)])
+def test_mirroring_reaches_as_far_as_there_are_elements(mode: str, most: int) -> None:
+    x = np.arange(3, dtype="float32")
+    np.testing.assert_array_equal(ops.pad(x, most, mode=mode), np.pad(x, most, mode=mode))  # type: ignore[call-overload]
+    with pytest.raises(ShapeError, match=f"gives at most {most} elements"):
+        ops.pad(x, most + 1, mode=mode)
+    with pytest.raises(ConfigError, match="`constant_values` can only be given when mode='constant'"):
+        ops.pad(x, 1, mode=mode, constant_values=1.0)
+    with pytest.raises(ConfigError, match="modes 'constant', 'reflect' and 'symmetric'; got 'wrap'"):
+        ops.pad(x, 1, mode="wrap")

@@ -12,8 +12,9 @@ from seqc.errors import SeqcError, ShapeError
 from seqc.ir import Array, Constant, Graph, Type, Value
 from seqc.ops.elementwise import Cast, Equal, Identity, StopGradient
 from seqc.ops.gather import Gather, GatherGrad
+from seqc.ops.padding import MirrorPad, Pad
 from seqc.ops.shape import BroadcastLike, Reshape, ReshapeLike, Squeeze, Transpose, Unsqueeze
-from seqc.ops.slicing import Concat, Pad, Slice
+from seqc.ops.slicing import Concat, Slice
 
 Sizes = Mapping[str, int]
 
@@ -21,8 +22,8 @@ BATCHES = (1, 2, 7)
 # Where nothing says how many different integers there are.
 _SOME = 10
 _SAME_NUMBERS = (
-    BroadcastLike, Cast, Concat, Identity, Pad, Reshape, ReshapeLike, Slice, Squeeze, StopGradient, Transpose,
-    Unsqueeze,
+    BroadcastLike, Cast, Concat, Identity, MirrorPad, Pad, Reshape, ReshapeLike, Slice, Squeeze, StopGradient,
+    Transpose, Unsqueeze,
 )  # fmt: skip
 
 

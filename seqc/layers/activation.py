@@ -60,7 +60,7 @@ class LeakyReLU(Layer):
         self.built = True
 
     def call(self, x: Any) -> Value:
-        return activations.leaky_relu(x, self.negative_slope)
+        return ops.leaky_relu(x, self.negative_slope)
 
 
 @known("layers")

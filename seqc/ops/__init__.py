@@ -80,9 +80,9 @@ from seqc.ops.elementwise import (
 from seqc.ops.gather import one_hot, take
 from seqc.ops.images import average_pool, conv, conv_transpose, depthwise_conv, max_pool, separable_conv
 from seqc.ops.indexing import get_item
-from seqc.ops.indexing import take_block as slice
 from seqc.ops.linalg import matmul
 from seqc.ops.nonlinear import elu, leaky_relu, relu, sigmoid, softplus, softsign
+from seqc.ops.padding import pad
 from seqc.ops.rearrange import (
     broadcast_to,
     diff,
@@ -91,6 +91,7 @@ from seqc.ops.rearrange import (
     ravel,
     repeat,
     roll,
+    slice,
     swapaxes,
     tile,
     tril,
@@ -111,10 +112,11 @@ from seqc.ops.shape import (
     transpose,
     zeros_like,
 )
-from seqc.ops.slicing import concatenate, flip, pad, split, stack, unstack
+from seqc.ops.slicing import concatenate, flip, split, stack, unstack
 from seqc.ops.statistics import all, any, average, count_nonzero, logsumexp, moments, norm, normalize, std, var
 from seqc.ops.transcendental import (
     arctan,
+    arctanh,
     cos,
     cosh,
     erf,
@@ -151,6 +153,7 @@ __all__ = [
     "any",
     "arange",
     "arctan",
+    "arctanh",
     "argmax",
     "argmin",
     "average",

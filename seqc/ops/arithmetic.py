@@ -12,7 +12,19 @@ import numpy as np
 from seqc.ir import Array, Emitter, Value, apply
 from seqc.operators import OPERATORS
 from seqc.ops._common import as_float, as_number, as_operands, scalar
-from seqc.ops.elementwise import And, Binary, Or, Unary, binary, equal, less, logical_and, unary, unary_float, where
+from seqc.ops.elementwise import (
+    And,
+    Binary,
+    Or,
+    Unary,
+    apply_binary,
+    apply_to_float,
+    apply_to_number,
+    equal,
+    less,
+    logical_and,
+    where,
+)
 
 
 class Add(Binary):
@@ -165,17 +177,59 @@ class Clip(Unary):
         return e.node("Clip", *names, e.constant(low), e.constant(high))
 
 
-add = binary(Add(), "Returns x1 + x2, broadcast.", on_booleans=Or())
-subtract = binary(Sub(), "Returns x1 - x2, broadcast.")
-multiply = binary(Mul(), "Returns x1 * x2, broadcast.", on_booleans=And())
-maximum = binary(Max(), "Returns the larger of x1 and x2, broadcast.", on_booleans=Or())
-minimum = binary(Min(), "Returns the smaller of x1 and x2, broadcast.", on_booleans=And())
-mod = binary(Mod(), "Returns the remainder of x1 / x2 with the sign of x2.")
-negative = unary(Neg(), "Returns -x.")
-absolute = unary(Abs(), "Returns |x|.")
-sign = unary(Sign(), "Returns -1, 0 or 1.")
-floor = unary_float(Floor(), "Returns the largest integer not above x.")
-ceil = unary_float(Ceil(), "Returns the smallest integer not below x.")
+def add(x1: Any, x2: Any) -> Value:
+    """Returns x1 + x2, broadcast."""
+    return apply_binary(Add(), x1, x2, on_booleans=Or())
+
+
+def subtract(x1: Any, x2: Any) -> Value:
+    """Returns x1 - x2, broadcast."""
+    return apply_binary(Sub(), x1, x2)
+
+
+def multiply(x1: Any, x2: Any) -> Value:
+    """Returns x1 * x2, broadcast."""
+    return apply_binary(Mul(), x1, x2, on_booleans=And())
+
+
+def maximum(x1: Any, x2: Any) -> Value:
+    """Returns the larger of x1 and x2, broadcast."""
+    return apply_binary(Max(), x1, x2, on_booleans=Or())
+
+
+def minimum(x1: Any, x2: Any) -> Value:
+    """Returns the smaller of x1 and x2, broadcast."""
+    return apply_binary(Min(), x1, x2, on_booleans=And())
+
+
+def mod(x1: Any, x2: Any) -> Value:
+    """Returns the remainder of x1 / x2 with the sign of x2."""
+    return apply_binary(Mod(), x1, x2)
+
+
+def negative(x: Any) -> Value:
+    """Returns -x."""
+    return apply_to_number(Neg(), x)
+
+
+def absolute(x: Any) -> Value:
+    """Returns |x|."""
+    return apply_to_number(Abs(), x)
+
+
+def sign(x: Any) -> Value:
+    """Returns -1, 0 or 1."""
+    return apply_to_number(Sign(), x)
+
+
+def floor(x: Any) -> Value:
+    """Returns the largest integer not above x."""
+    return apply_to_float(Floor(), x)
+
+
+def ceil(x: Any) -> Value:
+    """Returns the smallest integer not below x."""
+    return apply_to_float(Ceil(), x)
 
 
 def divide(x1: Any, x2: Any) -> Value:

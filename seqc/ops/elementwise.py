@@ -69,37 +69,22 @@ class Binary(Elementwise):
         return type(self).function(*arrays)
 
 
-def unary(op: Op, docs: str) -> Callable[[Any], Value]:
-    """Returns the function that applies an op to numbers; booleans count as integers."""
-
-    def function(x: Any) -> Value:
-        return apply(op, as_number(x))
-
-    function.__doc__ = docs
-    return function
+def apply_to_number(op: Op, x: Any) -> Value:
+    """Applies an op to numbers; booleans count as integers."""
+    return apply(op, as_number(x))
 
 
-def unary_float(op: Op, docs: str) -> Callable[[Any], Value]:
-    """Returns the function that applies an op to floating-point numbers; others are converted."""
-
-    def function(x: Any) -> Value:
-        return apply(op, as_float(x))
-
-    function.__doc__ = docs
-    return function
+def apply_to_float(op: Op, x: Any) -> Value:
+    """Applies an op to floating-point numbers; others are converted."""
+    return apply(op, as_float(x))
 
 
-def binary(op: Op, docs: str, on_booleans: Op | None = None) -> Callable[[Any, Any], Value]:
-    """Returns the function that applies an op to numbers of one dtype, or another op to two booleans."""
-
-    def function(x1: Any, x2: Any) -> Value:
-        a, b = as_operands(x1, x2)
-        if a.dtype != "bool":
-            return apply(op, a, b)
-        return apply(op, as_number(a), as_number(b)) if on_booleans is None else apply(on_booleans, a, b)
-
-    function.__doc__ = docs
-    return function
+def apply_binary(op: Op, x1: Any, x2: Any, on_booleans: Op | None = None) -> Value:
+    """Applies an op to numbers of one dtype, or another op to two booleans."""
+    a, b = as_operands(x1, x2)
+    if a.dtype != "bool":
+        return apply(op, a, b)
+    return apply(op, as_number(a), as_number(b)) if on_booleans is None else apply(on_booleans, a, b)
 
 
 class Comparison(Binary):
@@ -251,12 +236,34 @@ class StopGradient(Identity):
         return (None,)
 
 
-equal = binary(Equal(), "Returns where x1 equals x2.", Equal())
-less = binary(Less(), "Returns where x1 < x2.")
-less_equal = binary(LessOrEqual(), "Returns where x1 <= x2.")
-greater = binary(Greater(), "Returns where x1 > x2.")
-greater_equal = binary(GreaterOrEqual(), "Returns where x1 >= x2.")
-isnan = unary_float(IsNaN(), "Returns where x is NaN.")
+def equal(x1: Any, x2: Any) -> Value:
+    """Returns where x1 equals x2."""
+    return apply_binary(Equal(), x1, x2, on_booleans=Equal())
+
+
+def less(x1: Any, x2: Any) -> Value:
+    """Returns where x1 < x2."""
+    return apply_binary(Less(), x1, x2)
+
+
+def less_equal(x1: Any, x2: Any) -> Value:
+    """Returns where x1 <= x2."""
+    return apply_binary(LessOrEqual(), x1, x2)
+
+
+def greater(x1: Any, x2: Any) -> Value:
+    """Returns where x1 > x2."""
+    return apply_binary(Greater(), x1, x2)
+
+
+def greater_equal(x1: Any, x2: Any) -> Value:
+    """Returns where x1 >= x2."""
+    return apply_binary(GreaterOrEqual(), x1, x2)
+
+
+def isnan(x: Any) -> Value:
+    """Returns where x is NaN."""
+    return apply_to_float(IsNaN(), x)
 
 
 def stop_gradient(variable: Any) -> Value:

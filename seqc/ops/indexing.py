@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,14 +14,6 @@ from seqc.ir import Type, Value, apply, as_value
 from seqc.operators import OPERATORS
 from seqc.ops.shape import Squeeze, Unsqueeze
 from seqc.ops.slicing import Slice
-
-
-def take_block(inputs: Any, start_indices: Sequence[int], shape: Sequence[int]) -> Value:
-    """Returns the block of the given shape that starts at the given element; both have one number per axis."""
-    value = as_value(inputs)
-    ends = tuple(int(start) + int(size) for start, size in zip(start_indices, shape, strict=True))
-    rank = value.type.rank
-    return apply(Slice(tuple(range(rank)), tuple(int(s) for s in start_indices), ends, (1,) * rank), value)
 
 
 def get_item(x: Any, key: Any) -> Value:

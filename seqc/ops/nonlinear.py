@@ -12,7 +12,7 @@ from seqc.ir import Array, Emitter, Value, apply
 from seqc.ops import _special
 from seqc.ops._common import as_float, scalar
 from seqc.ops.arithmetic import absolute
-from seqc.ops.elementwise import Binary, Unary, unary, unary_float, where
+from seqc.ops.elementwise import Binary, Unary, apply_to_float, apply_to_number, where
 
 
 class Sigmoid(Unary):
@@ -104,10 +104,24 @@ class LeakyRelu(Unary):
         return e.node("LeakyRelu", *names, alpha=self.alpha)
 
 
-relu = unary(Relu(), "Returns max(x, 0).")
-sigmoid = unary_float(Sigmoid(), "Returns 1 / (1 + exp(-x)).")
-softplus = unary_float(Softplus(), "Returns log(1 + exp(x)).")
-softsign = unary_float(Softsign(), "Returns x / (1 + |x|).")
+def relu(x: Any) -> Value:
+    """Returns max(x, 0)."""
+    return apply_to_number(Relu(), x)
+
+
+def sigmoid(x: Any) -> Value:
+    """Returns 1 / (1 + exp(-x))."""
+    return apply_to_float(Sigmoid(), x)
+
+
+def softplus(x: Any) -> Value:
+    """Returns log(1 + exp(x))."""
+    return apply_to_float(Softplus(), x)
+
+
+def softsign(x: Any) -> Value:
+    """Returns x / (1 + |x|)."""
+    return apply_to_float(Softsign(), x)
 
 
 def elu(x: Any, alpha: float = 1.0) -> Value:

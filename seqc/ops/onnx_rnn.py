@@ -14,8 +14,9 @@ from seqc.ops._common import scalar
 from seqc.ops._gates import onnx_activations
 from seqc.ops._recurrent import Recurrent
 from seqc.ops.elementwise import where
+from seqc.ops.padding import Pad
 from seqc.ops.shape import expand_dims, reshape, squeeze, transpose
-from seqc.ops.slicing import Pad, concatenate, flip, split
+from seqc.ops.slicing import concatenate, flip, split
 
 
 def recurrent_for_onnx(

@@ -9,12 +9,12 @@ import numpy as np
 
 from seqc.dims import Dim, known
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Value, as_value, constant
+from seqc.ir import Value, apply, as_value, constant
 from seqc.ops._common import normalize_axis, scalar
 from seqc.ops.arithmetic import subtract
 from seqc.ops.elementwise import where
 from seqc.ops.shape import expand_dims, repeat_new_axis, reshape, squeeze, transpose
-from seqc.ops.slicing import concatenate, slice_axis
+from seqc.ops.slicing import Slice, concatenate, slice_axis
 
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Value:
@@ -79,6 +79,15 @@ def broadcast_to(x: Any, shape: Sequence[int | Dim | None]) -> Value:
                 raise ShapeError(f"broadcast_to cannot give {value.type} the shape {tuple(shape)}.")
             grown = repeat_new_axis(squeeze(grown, axis), wanted, axis)
     return grown
+
+
+def slice(inputs: Any, start_indices: Sequence[int], shape: Sequence[int]) -> Value:
+    """Returns the block of the given shape that starts at the given element; both have one number per axis."""
+    value = as_value(inputs)
+    starts = tuple(int(start) for start in start_indices)
+    ends = tuple(start + int(size) for start, size in zip(starts, shape, strict=True))
+    rank = value.type.rank
+    return apply(Slice(tuple(range(rank)), starts, ends, (1,) * rank), value)
 
 
 def roll(x: Any, shift: int, axis: int | None = None) -> Value:

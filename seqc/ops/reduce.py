@@ -11,7 +11,8 @@ import numpy as np
 
 from seqc import dims
 from seqc.batch import batch_axis
-from seqc.ir import Array, Emitter, Op, Spread, Type, Value, apply, as_value
+from seqc.errors import ShapeError
+from seqc.ir import Array, Emitter, Op, Shape, Spread, Type, Value, apply, as_value
 from seqc.layout import Arrangement, Layout, axis_of, position, positions
 from seqc.ops._common import (
     as_float,
@@ -41,16 +42,22 @@ class Reduction(Op):
     function: ClassVar[Callable[..., Any]]
     # ONNX moved the axes of a reduction from an attribute to an input, ReduceSum (13) before the others (18).
     axes_input_since: ClassVar[int] = 18
+    # Whether the result is one of the elements, of which there has to be one then.
+    chooses: ClassVar[bool] = False
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 1)
         (x,) = types
         check_axes(self, self.axes, x)
+        if self.chooses:
+            check_not_empty(self, self.axes, x.shape)
         if self.keepdims:
             return x.with_shape(1 if i in self.axes else d for i, d in enumerate(x.shape))
         return x.with_shape(d for i, d in enumerate(x.shape) if i not in self.axes)
 
     def eval(self, *arrays: Array) -> Any:
+        if self.chooses:
+            check_not_empty(self, self.axes, arrays[0].shape)
         return type(self).function(arrays[0], axis=self.axes, keepdims=self.keepdims)
 
     def spread(self, y: Value) -> Spread:
@@ -110,6 +117,11 @@ class ReduceMean(Reduction):
         check_float(self, *types)
         return super().infer(*types)
 
+    def eval(self, *arrays: Array) -> Any:
+        (x,) = arrays
+        # Of no elements it is NaN; NumPy says so too, and warns.
+        return super().eval(x) if x.size else np.sum(x, self.axes, keepdims=self.keepdims) * x.dtype.type(np.nan)
+
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         (x,) = xs
         return (self.expand(g / count(x, self.axes), x),)
@@ -124,11 +136,23 @@ class ReduceMean(Reduction):
 
 
 class _Extremum(Reduction):
+    chooses = True
+
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         # Ties share the gradient equally, as TensorFlow and JAX do.
         (x,) = xs
         hit = cast(equal(x, self.expand(y, x)), g.dtype)
         return (hit * self.expand(g, x) / self.expand(apply(ReduceSum(self.axes, self.keepdims), hit), x),)
+
+
+def check_not_empty(op: Op, axes: tuple[int, ...], shape: Shape) -> None:
+    """Raises ShapeError where there is no element to choose; where the result is empty too, nothing is chosen."""
+    chosen_from = [shape[a] for a in axes]
+    if 0 in chosen_from and not any(d == 0 for i, d in enumerate(shape) if i not in axes):
+        raise ShapeError(
+            f"{op.name} chooses an element along axis {', '.join(map(str, axes))} of a tensor of shape "
+            f"{tuple(shape)}, where there are none. Give max and min an `initial` value, or check the sizes before."
+        )
 
 
 class ReduceMax(_Extremum):
@@ -177,9 +201,11 @@ class ArgMax(Op):
         check_count(self, types, 1)
         (x,) = types
         check_axes(self, (self.axis,), x)
+        check_not_empty(self, (self.axis,), x.shape)
         return Type("int64", tuple(d for i, d in enumerate(x.shape) if i != self.axis))
 
     def eval(self, *arrays: Array) -> Any:
+        check_not_empty(self, (self.axis,), arrays[0].shape)
         return type(self).function(arrays[0], axis=self.axis)
 
     def spread(self, y: Value) -> Spread:
@@ -274,6 +300,8 @@ class Softmax(Op):
 
     def eval(self, *arrays: Array) -> Any:
         (x,) = arrays
+        if not x.size:
+            return x
         e = np.exp(x - x.max(axis=self.axis, keepdims=True))
         e /= e.sum(axis=self.axis, keepdims=True)
         return e
@@ -299,6 +327,8 @@ class LogSoftmax(Softmax):
 
     def eval(self, *arrays: Array) -> Any:
         (x,) = arrays
+        if not x.size:
+            return x
         shifted = x - x.max(axis=self.axis, keepdims=True)
         return shifted - np.log(np.exp(shifted).sum(axis=self.axis, keepdims=True))
 
@@ -311,16 +341,9 @@ def count(x: Value, axes: Axis = None) -> Value:
     return apply(Count(normalize_axes("count", axes, x.type.rank)), x)
 
 
-def _reduction(kind: type[Reduction], docs: str, prepare: Callable[[Any], Value] = as_value) -> Callable[..., Value]:
-    def function(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
-        value = prepare(x)
-        axes = normalize_axes(kind.__name__, axis, value.type.rank)
-        return value if not axes else apply(kind(axes, keepdims), value)
-
-    function.__doc__ = (
-        docs + " along `axis` (an int, several, or None for all), which stays with size one if `keepdims`."
-    )
-    return function
+def _reduce(kind: type[Reduction], value: Value, axis: Axis, keepdims: bool) -> Value:
+    axes = normalize_axes(kind.__name__, axis, value.type.rank)
+    return value if not axes else apply(kind(axes, keepdims), value)
 
 
 def _summable(x: Any) -> Value:
@@ -331,26 +354,48 @@ def _summable(x: Any) -> Value:
     )
 
 
-sum = _reduction(ReduceSum, "Returns the sum", _summable)
-mean = _reduction(ReduceMean, "Returns the mean", as_float)
-prod = _reduction(ReduceProd, "Returns the product", _summable)
-_max = _reduction(ReduceMax, "")
-_min = _reduction(ReduceMin, "")
+def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
+    """Returns the sum along `axis` (an int, several, or None for all), which stays with size one if `keepdims`."""
+    return _reduce(ReduceSum, _summable(x), axis, keepdims)
+
+
+def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
+    """Returns the mean along `axis` (an int, several, or None for all), which stays with size one if `keepdims`."""
+    return _reduce(ReduceMean, as_float(x), axis, keepdims)
+
+
+def prod(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Value:
+    """Returns the product along `axis` (an int, several, or None for all), which stays with size one if `keepdims`.
+
+    It is computed in `dtype`; by default in that of x, narrow integers in 32 bits.
+    """
+    return _reduce(ReduceProd, _summable(x) if dtype is None else cast(x, dtype), axis, keepdims)
+
+
+def is_empty(x: Value, axis: Axis) -> bool:
+    """Tells whether x is known to have no elements along `axis`."""
+    return any(x.type.shape[a] == 0 for a in normalize_axes("reduction", axis, x.type.rank))
 
 
 def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: float | None = None) -> Value:
     """Returns the largest element along `axis` (an int, several, or None for all), at least `initial`."""
-    if as_value(x).dtype == "bool":
+    value = as_value(x)
+    if value.dtype == "bool":
         return cast(max(as_number(x), axis, keepdims, initial), "bool")
-    largest = _max(x, axis, keepdims)
+    if initial is not None and is_empty(value, axis):
+        return sum(value, axis, keepdims) + scalar(initial, value)
+    largest = _reduce(ReduceMax, value, axis, keepdims)
     return largest if initial is None else maximum(largest, initial)
 
 
 def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: float | None = None) -> Value:
     """Returns the smallest element along `axis` (an int, several, or None for all), at most `initial`."""
-    if as_value(x).dtype == "bool":
+    value = as_value(x)
+    if value.dtype == "bool":
         return cast(min(as_number(x), axis, keepdims, initial), "bool")
-    smallest = _min(x, axis, keepdims)
+    if initial is not None and is_empty(value, axis):
+        return sum(value, axis, keepdims) + scalar(initial, value)
+    smallest = _reduce(ReduceMin, value, axis, keepdims)
     return smallest if initial is None else minimum(smallest, initial)
 
 

@@ -1,4 +1,4 @@
-"""Operations that cut tensors apart, join them and pad them."""
+"""Operations that cut tensors apart and join them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seqc.batch import batch_axis
 from seqc.dims import Dim
 from seqc.errors import ConfigError, NoGradientError, ShapeError
 from seqc.ir import Array, Emitter, Op, Spread, Type, Value, apply, as_value
-from seqc.layout import Arrangement, Layout, Merged, axis_of, is_natural, natural, position
+from seqc.layout import Arrangement, Layout, is_natural, natural, position
 from seqc.ops._common import as_operands, check_axes, check_count, check_same_dtype, normalize_axes, normalize_axis
 from seqc.ops.shape import Squeeze, expand_dims
 
@@ -194,43 +194,6 @@ def _end(step: int) -> int:
     return int(np.iinfo(np.int64).max if step > 0 else np.iinfo(np.int64).min + 1)
 
 
-@dataclass(frozen=True, repr=False)
-class Pad(Op):
-    """Adds (before, after) elements of one constant along each axis."""
-
-    pads: tuple[tuple[int, int], ...]
-    value: float = 0.0
-
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        (x,) = types
-        if len(self.pads) != x.rank:
-            raise ShapeError(f"Pad needs one pair per axis of {x}; got {self.pads}.")
-        if any(n < 0 for pair in self.pads for n in pair):
-            raise ShapeError(f"Pad adds elements; got a negative number in {self.pads}. Use a slice to cut.")
-        return x.with_shape(d + (a + b) for d, (a, b) in zip(x.shape, self.pads, strict=True))
-
-    def eval(self, *arrays: Array) -> Any:
-        return np.pad(arrays[0], self.pads, constant_values=arrays[0].dtype.type(self.value))
-
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        cut = [(i, a, -b if b else None) for i, (a, b) in enumerate(self.pads) if a or b]
-        axes, starts, stops = zip(*cut, strict=True) if cut else ((), (), ())
-        return (apply(Slice(axes, starts, stops, (1,) * len(axes)), g),)
-
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        pads = [a for a, _ in self.pads] + [b for _, b in self.pads]
-        fill = e.constant(np.array(self.value, y.type.dtype))
-        return e.node("Pad", *names, e.constant(np.array(pads, np.int64)), fill)
-
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
-        (layout,) = layouts
-        if any(isinstance(a, Merged) for a in layout):
-            return None
-        pads = tuple((0, 0) if a is None else self.pads[axis_of(a) or 0] for a in layout)
-        return Arrangement((layout,), replace(self, pads=pads), layout)
-
-
 def concatenate(xs: Sequence[Any], axis: int = 0) -> Value:
     """Returns tensors joined along an axis."""
     values = as_operands(*xs)
@@ -240,9 +203,9 @@ def concatenate(xs: Sequence[Any], axis: int = 0) -> Value:
     return values[0] if len(values) == 1 else apply(Concat(at), *values)
 
 
-def stack(xs: Sequence[Any], axis: int = 0) -> Value:
+def stack(x: Sequence[Any], axis: int = 0) -> Value:
     """Returns tensors of one shape joined along a new axis."""
-    return concatenate([expand_dims(x, axis) for x in xs], axis)
+    return concatenate([expand_dims(one, axis) for one in x], axis)
 
 
 def slice_axis(x: Any, axis: int, start: int, stop: int | None, step: int = 1) -> Value:
@@ -282,18 +245,3 @@ def flip(x: Any, axis: int | Sequence[int] | None = None) -> Value:
     value = as_value(x)
     axes = normalize_axes("flip", axis, value.type.rank)
     return apply(Slice(axes, (-1,) * len(axes), (None,) * len(axes), (-1,) * len(axes)), value)
-
-
-def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float | None = None) -> Value:
-    """Returns x with constants (0 by default) added at both ends of axes.
-
-    Args:
-        x: a tensor. pad_width: (before, after) for each axis, one such pair for all axes, or one number for all.
-        mode: "constant".
-    """
-    if mode != "constant":
-        raise ConfigError(f"pad knows mode='constant' only; got {mode!r}.")
-    value = as_value(x)
-    pairs = np.broadcast_to(np.asarray(pad_width, np.int64), (value.type.rank, 2)).tolist()
-    fill = 0.0 if constant_values is None else float(constant_values)
-    return apply(Pad(tuple((before, after) for before, after in pairs), fill), value)

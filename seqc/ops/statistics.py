@@ -10,7 +10,7 @@ from seqc.ir import Value
 from seqc.ops._common import as_float, scalar
 from seqc.ops.arithmetic import absolute, divide, isfinite, maximum, multiply, square, subtract
 from seqc.ops.elementwise import cast, greater, logical_not, stop_gradient, where
-from seqc.ops.reduce import Axis, max, mean, min, sum
+from seqc.ops.reduce import Axis, is_empty, max, mean, min, sum
 from seqc.ops.shape import ones_like
 from seqc.ops.transcendental import exp, log, power, sqrt
 
@@ -61,6 +61,8 @@ def count_nonzero(x: Any, axis: Axis = None) -> Value:
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
     """Returns log(sum(exp(x))) along `axis`, without overflow."""
     value = as_float(x)
+    if is_empty(value, axis):
+        return log(sum(exp(value), axis, keepdims))
     top = stop_gradient(max(value, axis, True))
     top = where(isfinite(top), top, scalar(0, top))
     total = log(sum(exp(value - top), axis, True)) + top

@@ -13,7 +13,17 @@ from seqc.operators import OPERATORS
 from seqc.ops import _special
 from seqc.ops._common import as_float, as_operands, scalar
 from seqc.ops.arithmetic import absolute, add, divide, isinf, maximum, multiply, negative, square, subtract
-from seqc.ops.elementwise import Binary, Unary, binary, equal, less, logical_not, logical_or, unary_float, where
+from seqc.ops.elementwise import (
+    Binary,
+    Unary,
+    apply_binary,
+    apply_to_float,
+    equal,
+    less,
+    logical_not,
+    logical_or,
+    where,
+)
 
 
 class Pow(Binary):
@@ -113,6 +123,14 @@ class Atan(Unary):
         return (g / (scalar(1, x) + x * x),)
 
 
+class Atanh(Unary):
+    function = np.arctanh
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        (x,) = xs
+        return (g / (scalar(1, x) - x * x),)
+
+
 class Sinh(Unary):
     function = np.sinh
 
@@ -142,27 +160,81 @@ class Erf(Unary):
         return (g * scalar(2 / np.sqrt(np.pi), x) * exp(-(x * x)),)
 
 
-exp = unary_float(Exp(), "Returns e to the power x.")
-log = unary_float(Log(), "Returns the natural logarithm.")
-sqrt = unary_float(Sqrt(), "Returns the square root.")
-sin = unary_float(Sin(), "Returns the sine of x (radians).")
-cos = unary_float(Cos(), "Returns the cosine of x (radians).")
-tan = unary_float(Tan(), "Returns the tangent of x (radians).")
-arctan = unary_float(Atan(), "Returns the angle (radians) in (-pi/2, pi/2) whose tangent is x.")
-sinh = unary_float(Sinh(), "Returns the hyperbolic sine.")
-cosh = unary_float(Cosh(), "Returns the hyperbolic cosine.")
-tanh = unary_float(Tanh(), "Returns the hyperbolic tangent.")
-erf = unary_float(Erf(), "Returns the error function.")
-log1p = unary_float(Log1p(), "Returns log(1 + x), exact for small x.")
-expm1 = unary_float(Expm1(), "Returns exp(x) - 1, exact for small x.")
-_power = binary(Pow(), "")
+def exp(x: Any) -> Value:
+    """Returns e to the power x."""
+    return apply_to_float(Exp(), x)
+
+
+def log(x: Any) -> Value:
+    """Returns the natural logarithm."""
+    return apply_to_float(Log(), x)
+
+
+def sqrt(x: Any) -> Value:
+    """Returns the square root."""
+    return apply_to_float(Sqrt(), x)
+
+
+def sin(x: Any) -> Value:
+    """Returns the sine of x (radians)."""
+    return apply_to_float(Sin(), x)
+
+
+def cos(x: Any) -> Value:
+    """Returns the cosine of x (radians)."""
+    return apply_to_float(Cos(), x)
+
+
+def tan(x: Any) -> Value:
+    """Returns the tangent of x (radians)."""
+    return apply_to_float(Tan(), x)
+
+
+def arctan(x: Any) -> Value:
+    """Returns the angle (radians) in (-pi/2, pi/2) whose tangent is x."""
+    return apply_to_float(Atan(), x)
+
+
+def arctanh(x: Any) -> Value:
+    """Returns the number whose hyperbolic tangent is x; infinite at -1 and 1, NaN beyond."""
+    return apply_to_float(Atanh(), x)
+
+
+def sinh(x: Any) -> Value:
+    """Returns the hyperbolic sine."""
+    return apply_to_float(Sinh(), x)
+
+
+def cosh(x: Any) -> Value:
+    """Returns the hyperbolic cosine."""
+    return apply_to_float(Cosh(), x)
+
+
+def tanh(x: Any) -> Value:
+    """Returns the hyperbolic tangent."""
+    return apply_to_float(Tanh(), x)
+
+
+def erf(x: Any) -> Value:
+    """Returns the error function."""
+    return apply_to_float(Erf(), x)
+
+
+def log1p(x: Any) -> Value:
+    """Returns log(1 + x), exact for small x."""
+    return apply_to_float(Log1p(), x)
+
+
+def expm1(x: Any) -> Value:
+    """Returns exp(x) - 1, exact for small x."""
+    return apply_to_float(Expm1(), x)
 
 
 def power(x1: Any, x2: Any) -> Value:
     """Returns x1 raised to x2, broadcast."""
     if isinstance(x2, int | float) and x2 == 2:
         return square(as_float(x1) if isinstance(x2, float) else x1)
-    return _power(x1, x2)
+    return apply_binary(Pow(), x1, x2)
 
 
 def rsqrt(x: Any) -> Value:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from seqc.ir import Graph, Value, build
 from seqc.ops.conv import Conv
-from seqc.ops.slicing import Pad
+from seqc.ops.padding import Pad
 from seqc.passes._rewriting import count_uses, rewrite_pairs
 
 

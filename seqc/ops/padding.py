@@ -1,0 +1,147 @@
+"""Operations that make tensors larger at their ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from seqc.errors import ConfigError, ShapeError
+from seqc.ir import Array, Emitter, Op, Type, Value, apply, as_value
+from seqc.layout import Arrangement, Layout, Merged, axis_of
+from seqc.ops._common import check_count
+from seqc.ops.slicing import Slice, SliceGrad, concatenate, flip, slice_axis
+
+Pads = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, repr=False)
+class _Padding(Op):
+    """What operations share that add (before, after) elements along each axis."""
+
+    pads: Pads
+
+    def infer(self, *types: Type) -> Type:
+        check_count(self, types, 1)
+        (x,) = types
+        if len(self.pads) != x.rank:
+            raise ShapeError(f"{self.name} needs one pair per axis of {x}; got {self.pads}.")
+        if any(n < 0 for pair in self.pads for n in pair):
+            raise ShapeError(f"{self.name} adds elements; got a negative number in {self.pads}. Use a slice to cut.")
+        return x.with_shape(d + (a + b) for d, (a, b) in zip(x.shape, self.pads, strict=True))
+
+    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+        (layout,) = layouts
+        if any(isinstance(a, Merged) for a in layout):
+            return None
+        pads = tuple((0, 0) if a is None else self.pads[axis_of(a) or 0] for a in layout)
+        return Arrangement((layout,), replace(self, pads=pads), layout)
+
+    def in_onnx(self) -> Array:
+        """Returns the numbers in ONNX's order: all before, then all after."""
+        return np.array([[a for a, _ in self.pads], [b for _, b in self.pads]], np.int64).reshape(-1)
+
+
+@dataclass(frozen=True, repr=False)
+class Pad(_Padding):
+    """Adds (before, after) elements of one constant along each axis."""
+
+    value: float = 0.0
+
+    def eval(self, *arrays: Array) -> Any:
+        return np.pad(arrays[0], self.pads, constant_values=arrays[0].dtype.type(self.value))
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        return (_without(g, self.pads),)
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        fill = e.constant(np.array(self.value, y.type.dtype))
+        return e.node("Pad", *names, e.constant(self.in_onnx()), fill)
+
+
+@dataclass(frozen=True, repr=False)
+class MirrorPad(_Padding):
+    """Adds (before, after) elements along each axis by mirroring, at the last element or, with `edge`, behind it."""
+
+    edge: bool = False
+
+    def infer(self, *types: Type) -> Type:
+        y = super().infer(*types)
+        for size, pair in zip(types[0].shape, self.pads, strict=True):
+            most = size if self.edge else size - 1
+            if isinstance(most, int) and max(pair) > max(most, 0):
+                raise ShapeError(
+                    f"{self!r} of {types[0]}: mirroring an axis of size {size} gives at most {most} elements at each "
+                    "end. Pad less, or with a constant."
+                )
+        return y
+
+    def eval(self, *arrays: Array) -> Any:
+        self.infer(Type("", arrays[0].shape))
+        return np.pad(arrays[0], self.pads, mode="symmetric" if self.edge else "reflect")
+
+    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+        """What was mirrored goes back to where it came from, one axis after the other."""
+        skipped = 0 if self.edge else 1
+        for axis, (before, after) in enumerate(self.pads):
+            if not before and not after:
+                continue
+            pair = tuple((before, after) if i == axis else (0, 0) for i in range(len(self.pads)))
+            middle = total = _without(g, pair)
+            if before:
+                mirrored = flip(slice_axis(g, axis, 0, before), axis)
+                cut = Slice((axis,), (skipped,), (skipped + before,), (1,))
+                total = total + apply(SliceGrad(cut), mirrored, middle)
+            if after:
+                mirrored = flip(slice_axis(g, axis, -after, None), axis)
+                cut = Slice((axis,), (-after - skipped,), (-skipped or None,), (1,))
+                total = total + apply(SliceGrad(cut), mirrored, middle)
+            g = total
+        return (g,)
+
+    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
+        if not self.edge:
+            return None
+        (x,) = xs
+        for axis, (before, after) in enumerate(self.pads):
+            first = [flip(slice_axis(x, axis, 0, before), axis)] if before else []
+            last = [flip(slice_axis(x, axis, -after, None), axis)] if after else []
+            x = concatenate([*first, x, *last], axis)
+        return x
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        return e.node("Pad", *names, e.constant(self.in_onnx()), mode="reflect")
+
+
+def _without(x: Value, pads: Pads) -> Value:
+    """Returns x without so many elements at its ends."""
+    cut = [(i, a, -b if b else None) for i, (a, b) in enumerate(pads) if a or b]
+    axes, starts, stops = zip(*cut, strict=True) if cut else ((), (), ())
+    return apply(Slice(axes, starts, stops, (1,) * len(axes)), x)
+
+
+def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float | None = None) -> Value:
+    """Returns x with elements added at both ends of axes.
+
+    Args:
+        x: a tensor.
+        pad_width: (before, after) for each axis, one such pair for all axes, or one number for all.
+        mode: "constant", or "reflect" and "symmetric": the elements mirrored at the last one, or behind it.
+        constant_values: what "constant" adds, 0 by default.
+
+    Raises:
+        ConfigError: there is no such mode, or `constant_values` says nothing in it. ShapeError: an axis has too few
+        elements to mirror.
+    """
+    value = as_value(x)
+    pairs = np.broadcast_to(np.asarray(pad_width, np.int64), (value.type.rank, 2)).tolist()
+    pads = tuple((before, after) for before, after in pairs)
+    if mode == "constant":
+        return apply(Pad(pads, 0.0 if constant_values is None else float(constant_values)), value)
+    if mode not in ("reflect", "symmetric"):
+        raise ConfigError(f"pad knows the modes 'constant', 'reflect' and 'symmetric'; got {mode!r}.")
+    if constant_values is not None:
+        raise ConfigError(f"Argument `constant_values` can only be given when mode='constant'; got mode={mode!r}.")
+    return apply(MirrorPad(pads, mode == "symmetric"), value)
