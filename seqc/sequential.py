@@ -33,7 +33,7 @@ class Sequential(Trainer, Layer):
     """
 
     _transparent = True
-    _untracked = Layer._untracked | {"_stack", "_input_layer", "_names", "_traced"}
+    _untracked = Layer._untracked | {"_stack", "_input_layer", "_names", "_steps", "_traced"}
     supports_masking = True
 
     def __init__(
@@ -165,6 +165,15 @@ class Sequential(Trainer, Layer):
         for layer in self._stack[len(self._traced) - 1 :]:
             self._traced.append(applied(layer, self._traced[-1]))
 
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_traced": [], "_trace": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        # A shallow copy has the same layers, but is a stack of its own.
+        self._stack, self._names, self._variables = self._stack[:], self._names.copy(), self._variables[:]
+        self._children = self._children | {"layers": self._stack}
+
     def build(self, input_shape: KerasShape | None = None) -> None:
         """Makes all weights for an input shape, the batch first: `model.build((None, 28, 28, 1))`.
 
@@ -245,14 +254,20 @@ class Sequential(Trainer, Layer):
 
     @property
     def inputs(self) -> list[Value]:
-        return [self._known("inputs", self._traced[0] if self._traced else None)]
+        return [self._known("inputs", next(iter(self._symbols()), None))]
 
     @property
     def outputs(self) -> list[Value]:
         return [self._known("outputs", self._output())]
 
     def _output(self) -> Value | None:
-        return self._traced[-1] if self.built else None
+        return self._symbols()[-1] if self.built else None
+
+    def _symbols(self) -> list[Value]:
+        """Returns the input and what each layer makes of it, which is traced again in a copy."""
+        if self.built and not self._traced:
+            self._build_if_possible()
+        return self._traced
 
     def _known(self, name: str, thing: Any) -> Any:
         if thing is None:

@@ -117,6 +117,9 @@ class Configurable:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = super().__new__(cls)
+        if cls.__init__ is object.__init__:  # its signature takes a millisecond, and leaves cycles behind
+            self._arguments = {}
+            return self
         signature = inspect.signature(cls.__init__)
         bound = signature.bind_partial(self, *args, **kwargs)
         bound.apply_defaults()

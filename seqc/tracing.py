@@ -55,6 +55,9 @@ class Variable(Operators):
         self.regularizer = regularizer
         self.constraint = constraint
 
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"moves": 0}  # the array of a copy is one of its own
+
     @property
     def shape(self) -> tuple[int, ...]:
         return self._array.shape

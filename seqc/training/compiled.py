@@ -49,6 +49,9 @@ class Compiled:
         self.named: dict[str, Any] = {"loss": self.loss_tracker}
         self._results: dict[Any, Result] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_results": {}}  # compiled, and made again when needed
+
     @property
     def loss_name(self) -> str:
         return losses.object_name(self.loss_id)

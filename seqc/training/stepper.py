@@ -79,6 +79,10 @@ class Stepper(Totals):
     def loss(self) -> Any:
         return self._need_compiled().given_loss
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what to copy and to pickle: everything but compiled steps, which are made again when needed."""
+        return vars(self) | {"_steps": {}, "_slots": ()}
+
     def forget_steps(self) -> None:
         """Drops the traced steps; the next use traces again."""
         self._steps.clear()

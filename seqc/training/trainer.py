@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -32,8 +34,30 @@ class Trainer(Stepper):
     def __init__(self) -> None:
         super().__init__()
         self.stop_training = False
-        self.history: History | None = None
         self.first_epoch = 0
+        # The numbers of the latest History, and that itself as long as it lives. It refers to the model, which would
+        # not be freed where each held the other.
+        self._recorded: History | None = None
+        self._history: ref[History] | None = None
+
+    @property
+    def history(self) -> History | None:
+        """The History of the latest run."""
+        found = None if self._history is None else self._history()
+        if found is None and self._recorded is not None:
+            found = copy(self._recorded)
+            found.set_model(self)
+            self._history = ref(found)
+        return found
+
+    @history.setter
+    def history(self, history: History) -> None:
+        record = copy(history)
+        record.set_model(None)
+        self._recorded, self._history = record, ref(history)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_history": None}
 
     @finish_steps
     def fit(

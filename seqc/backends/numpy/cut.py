@@ -132,17 +132,17 @@ def _spreads(v: Value) -> tuple[Spread, ...]:
 def stage_values(cut: Cut, stage: int) -> list[Value]:
     """Returns the operations of a stage in order; what is made anew for them comes where it is first read."""
     listed: dict[Value, None] = {}
-
-    def add(v: Value) -> None:
-        for x in read_operands(v):
-            if x in cut.tiled and is_remade(x) and x not in listed:
-                add(x)
-        listed[v] = None
-
     for v in cut.order:
         if cut.tiled.get(v) == stage and not is_remade(v):
-            add(v)
+            _add_with_remade(v, cut, listed)
     return list(listed)
+
+
+def _add_with_remade(v: Value, cut: Cut, listed: dict[Value, None]) -> None:
+    for x in read_operands(v):
+        if x in cut.tiled and is_remade(x) and x not in listed:
+            _add_with_remade(x, cut, listed)
+    listed[v] = None
 
 
 def is_remade(v: Value) -> bool:
