@@ -271,7 +271,7 @@ def test_a_metric_that_a_callback_before_logs_may_be_watched() -> None:
 
 
 def test_a_metric_that_does_not_say_which_way_is_better_is_refused_before_training() -> None:
-    trained = model(metrics=[keras.metrics.TruePositives()])
+    trained = model(metrics=[keras.metrics.TruePositives(name="true_positives")])
     before = trained.get_weights()
     with pytest.raises(ConfigError, match="monitor=true_positives, .* Pass `mode='max'`"):
         trained.fit(X, Y, verbose=0, callbacks=callbacks.EarlyStopping("true_positives"))

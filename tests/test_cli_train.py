@@ -209,3 +209,96 @@ def test_a_file_may_import_what_lies_beside_it(folder: Path) -> None:
     write(folder, "EPOCHS = 2\n", "neighbour.py")
     path = write(folder, "import neighbour\n" + CLASSIFIER.replace('"epochs": 8', '"epochs": neighbour.EPOCHS'))
     assert len(seqc_json("train", path, "--limit", 20, "--no-plots")["history"]["loss"]) == 2
+
+
+STOPPED_AT = """
+
+import signal
+
+
+class Press(keras.callbacks.Callback):
+    seen = 0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        Press.seen += 1
+        if Press.seen == 9:
+            signal.raise_signal(signal.SIGINT)
+
+
+FIT = lambda: {"epochs": 8, "batch_size": 16, "callbacks": Press()}
+"""
+
+
+def test_ctrl_c_saves_the_model_and_says_how_far_it_is(folder: Path) -> None:
+    import seqc as keras
+
+    result = seqc("train", write(folder, CLASSIFIER + STOPPED_AT), code=130)
+    kept = folder / "out" / "tiny" / "tiny.stopped.keras"
+    assert result.stderr == (
+        "Stopped in epoch 2 of 8, after step 2 of 6. The model as of then was saved to out/tiny/tiny.stopped.keras.\n"
+    )
+    assert [p.name for p in kept.parent.iterdir()] == ["tiny.stopped.keras"]
+    model = keras.saving.load_model(kept)
+    assert int(model.optimizer.iterations.numpy()) == 8
+    assert np.isfinite(model.fit(np.ones((4, 4)), np.ones(4), verbose=0).history["loss"][0])
+
+
+def test_ctrl_c_after_the_training_does_not_lose_what_was_trained(folder: Path) -> None:
+    text = CLASSIFIER + STOPPED_AT.replace("on_train_batch_begin", "on_test_batch_begin").replace("== 9", "== 1")
+    text = text.replace('"callbacks": Press()', '"callbacks": None').replace(
+        "def build():", "def build():\n    keras.Sequential.evaluate = press"
+    )
+    text += "\n\ndef press(*arguments, **named):\n    signal.raise_signal(signal.SIGINT)\n"
+    import seqc as keras
+
+    before = keras.Sequential.evaluate
+    try:
+        shown = seqc("train", write(folder, text), code=130).stderr
+    finally:
+        keras.Sequential.evaluate = before  # type: ignore[method-assign]
+    assert shown.startswith("Stopped after the training. The model as of then was saved to ")
+    assert keras.saving.load_model(folder / "out/tiny/tiny.stopped.keras").built
+
+
+def test_a_second_ctrl_c_ends_at_once_and_leaves_no_half_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import signal
+
+    from seqc.utils import files
+
+    replace = files.os.replace  # type: ignore[attr-defined]
+
+    def press(*arguments: Any) -> None:
+        monkeypatch.setattr(files.os, "replace", replace)  # type: ignore[attr-defined]
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(files.os, "replace", press)  # type: ignore[attr-defined]
+    shown = seqc("train", write(folder, CLASSIFIER + STOPPED_AT), code=130).stderr
+    assert shown == (
+        "Stopped in epoch 2 of 8, after step 2 of 6, and again while the model was being saved: nothing was saved.\n"
+    )
+    assert list((folder / "out" / "tiny").iterdir()) == []
+
+
+def test_ctrl_c_from_outside_is_heard_with_json_too(folder: Path) -> None:
+    import json
+    import signal
+    import subprocess
+
+    text = CLASSIFIER.replace('"epochs": 8', '"epochs": 1000000') + (
+        "\nclass Tell(keras.callbacks.Callback):\n"
+        "    def on_epoch_begin(self, epoch, logs=None):\n"
+        "        if epoch == 3:\n"
+        "            print('here', flush=True)\n\n"
+        "FIT['callbacks'] = [Tell()]\n"
+    )
+    command = [sys.executable, "-m", "seqc", "train", str(write(folder, text)), "--json"]
+    process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    while process.stderr.readline() != "here\n":
+        pass
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "was saved to out/tiny/tiny.stopped.keras." in json.loads(out)["error"]
+    assert (folder / "out/tiny/tiny.stopped.keras").is_file()

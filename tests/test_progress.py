@@ -125,6 +125,7 @@ def test_an_error_leaves_the_terminal_as_it_was(terminal: Terminal) -> None:
         model().fit(X, Y, callbacks=[Broken()])
     hidden, shown = terminal.getvalue().count("\x1b[?25l"), terminal.getvalue().count("\x1b[?25h")
     assert hidden == shown > 0
+    assert re.search(rf"1/\d+ {BAR} .*/step.*\n$", plain(terminal.getvalue()))
 
 
 @pytest.mark.parametrize(

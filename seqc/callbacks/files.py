@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from string import Formatter
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -172,7 +172,7 @@ class CSVLogger(Callback):
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         self.filename, self.sep, self.append = os.fspath(filename), separator, append
         self.keys: list[str] = []
-        self._file: IO[str] | None = None
+        self._begun = append
         self._validates = True
 
     def _expect(self, logged: Sequence[str], in_batches: Sequence[str], complete: bool) -> None:
@@ -180,29 +180,23 @@ class CSVLogger(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         check_target(self.filename)
-        self.keys = []
+        self.keys, self._begun = [], self.append
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        if self._file is None:  # a table of an earlier run stays until there is something to replace it with
-            self._file = open(  # noqa: SIM115  (closed in on_train_end)
-                self.filename, "a" if self.append else "w", newline="", encoding="utf-8"
-            )
         found = logs or {}
-        writer = csv.writer(self._file, delimiter=self.sep)
         if not self.keys:
             self.keys = sorted(found)
             if self._validates and not any(key.startswith("val_") for key in self.keys):
                 # Validation may come in later epochs only, and a table cannot get new columns then.
                 self.keys += [f"val_{key}" for key in self.keys]
-            if self._file.tell() == 0:
+        # A table of an earlier run stays until there is something to replace it with, and the file is closed between
+        # two epochs: however the training ends, all of them are in it.
+        with open(self.filename, "a" if self._begun else "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, delimiter=self.sep)
+            if file.tell() == 0:
                 writer.writerow(["epoch", *self.keys])
-        writer.writerow([epoch, *(_shown(found.get(key, "NA")) for key in self.keys)])
-        self._file.flush()
-
-    def on_train_end(self, logs: Logs | None = None) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+            writer.writerow([epoch, *(_shown(found.get(key, "NA")) for key in self.keys)])
+        self._begun = True
 
 
 def _shown(value: Any) -> Any:

@@ -85,8 +85,9 @@ def _run(call: Any, given: Sequence[str]) -> int:
         return int(call() or 0)
     except _ReaderGoneError as error:
         raise BrokenPipeError from error
-    except _StoppedError:
-        return _tell(STOPPED, "Stopped.", "Stopped.", given)
+    except _StoppedError as error:
+        text = str(error.__cause__) or "Stopped."
+        return _tell(STOPPED, text, text, given)
     except Exception as error:
         if is_usage_error(error):
             text = usage_error(error)

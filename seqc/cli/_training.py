@@ -23,6 +23,7 @@ from seqc.cli._compare import (
 from seqc.cli._output import Screen, duration, number
 from seqc.cli._runtime import load_runtime
 from seqc.cli._source import ModelFile, load_file
+from seqc.cli._stopped import Place, kept_when_stopped
 from seqc.errors import ConfigError, DataError, MissingDependencyError
 from seqc.export import compile_graph
 from seqc.export.model import export_model, inference_graph
@@ -91,13 +92,16 @@ def run(show: Screen, options: Options) -> bool:
     model.summary(print_fn=show.line)
     show.line()
 
-    history = model.fit(data.x_train, data.y_train, verbose=0 if show.as_json else "auto", **arguments).history
-    metrics = model.evaluate(data.x_test, data.y_test, batch_size=BATCH_SIZE, verbose=0, return_dict=True)
-    goals = _goals(file, model, metrics)
-    show.line(f"\nTest on {len(data.x_test):,} samples:")
-    _show_metrics(show, metrics, goals)
-
-    model.save(saved)
+    place = Place()
+    arguments["callbacks"] = [place, arguments.get("callbacks")]
+    with kept_when_stopped(model, place, options.output / f"{file.name}.stopped.keras"):
+        verbose = 0 if show.as_json else "auto"
+        history = model.fit(data.x_train, data.y_train, verbose=verbose, **arguments).history
+        metrics = model.evaluate(data.x_test, data.y_test, batch_size=BATCH_SIZE, verbose=0, return_dict=True)
+        goals = _goals(file, model, metrics)
+        show.line(f"\nTest on {len(data.x_test):,} samples:")
+        _show_metrics(show, metrics, goals)
+        model.save(saved)
     receipt = export_model(model, exported)
     show.line(f"\nSaved {saved} and exported:")
     show.line(str(receipt))

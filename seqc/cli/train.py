@@ -38,7 +38,8 @@ def train(
 
     Writes NAME.keras (Keras opens it), NAME.onnx (verified before it is written) and, with matplotlib, pictures of
     the training. The exit code is 1 if a metric of TARGET is missed, or if onnxruntime and NumPy predict different
-    classes (for a regression: different numbers).
+    classes (for a regression: different numbers). Ctrl-C ends with 130 and saves the model as it is then to
+    NAME.stopped.keras.
 
     \b
     A model FILE is Python. It has

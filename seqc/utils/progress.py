@@ -35,17 +35,21 @@ class Progress:
         self._live: Live | None = None
         self._steps: int | None = None
         self._done = 0
+        self._logs: dict[str, Any] = {}
         self._began = self._shown = 0.0
 
     def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        began = self._live is not None
         self._stop()
+        if began and error is not None:  # in the middle of an epoch: what is known of it stays
+            self._console.print(self._bar(self._logs))
 
     def start(self, epoch: int, steps: int | None) -> None:
         """An epoch of so many steps begins; None where nobody knows how many."""
-        self._steps, self._done = steps, 0
+        self._steps, self._done, self._logs = steps, 0, {}
         self._began = time.perf_counter()
         self._shown = 0.0
         if self._epochs is not None and self._epochs > 1:
@@ -62,7 +66,7 @@ class Progress:
         """So many steps are done; `logs` are given when they were wanted."""
         self._done = done
         if self._live is not None and logs is not None:
-            self._shown = time.perf_counter()
+            self._shown, self._logs = time.perf_counter(), logs
             self._live.update(self._bar(logs), refresh=True)
 
     def finish(self, logs: dict[str, Any]) -> None:

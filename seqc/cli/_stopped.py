@@ -1,0 +1,56 @@
+"""What `seqc train` keeps when Ctrl-C ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from seqc.callbacks import Callback
+from seqc.sequential import Sequential
+
+
+class Place(Callback):
+    """Knows how far the training is; the first of the callbacks, so that no other keeps it from knowing."""
+
+    def __init__(self) -> None:
+        self.epoch, self._steps_before, self.done = 0, 0, False
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.epoch, self._steps_before = epoch + 1, self.model._need_compiled().steps_taken
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self.done = True
+
+    def __str__(self) -> str:
+        if self.done:
+            return "Stopped after the training"
+        params, taken = self.params or {}, self.model._need_compiled().steps_taken - self._steps_before
+        total = f" of {params['steps']}" if params.get("steps") else ""
+        return f"Stopped in epoch {self.epoch} of {params['epochs']}, after step {taken}{total}"
+
+
+@contextmanager
+def kept_when_stopped(model: Sequential, place: Place, path: Path) -> Iterator[None]:
+    """Saves the model if Ctrl-C comes inside.
+
+    Args:
+        place: how far the training is.
+        path: where to.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C came; its text says what was kept.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if not place.epoch:
+            raise
+        where = str(place)
+        try:
+            model.save(path)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"{where}, and again while the model was being saved: nothing was saved.") from None
+        notes = [f"\n{note}" for note in getattr(error, "__notes__", ())]
+        raise KeyboardInterrupt(f"{where}. The model as of then was saved to {path}.{''.join(notes)}") from None
