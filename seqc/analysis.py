@@ -7,6 +7,7 @@ Counting rules, with a multiplication and the addition after it as two operation
 - MatMul and Gemm: 2 · elements of the result · length of the sum, plus one addition per element for Gemm's bias.
 - LSTM, GRU and RNN with u units, f features and G = 4, 3 or 1 gates: per time step and direction 2 · G · u · (f + u)
   for the two products, and 17 u, 14 u or 3 u for biases, activations and the mixing of states.
+- Scan, which is any other recurrence: what it does at each step, as often as there are steps.
 - Pooling: one per element of each window. Global pooling, reductions and ArgMax: one per element of the input.
 - Resize, Upsample and Resample: one per element of the result.
 - Softmax 5 per element, BatchNormalization 2 (a factor and an offset), the other normalizations 7.
@@ -29,6 +30,7 @@ from seqc.errors import ShapeError
 from seqc.ir import Constant, Graph, Input, Item, Type, Value
 from seqc.ops.elementwise import Elementwise
 from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad
+from seqc.ops.scan import Scan
 
 if TYPE_CHECKING:
     from seqc.sequential import Sequential
@@ -227,6 +229,9 @@ def _flops(value: Value, sizes: Mapping[str, int]) -> int | None:
         outputs = [_known(t, sizes) for t in results]
     except ShapeError:
         return None
+    if isinstance(op, Scan):
+        each = [_flops(v, sizes) for v in op.body.walk() if v.inputs]
+        return None if None in each else outputs[-1][0] * sum(n or 0 for n in each)
     name = _AS_ONNX.get(op.name, op.name)
     # Operands that only say what shape the result has count nothing.
     inputs = [size for i, size in enumerate(inputs) if i not in op.shape_only]

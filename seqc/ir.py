@@ -79,6 +79,12 @@ class Emitter(Protocol):
         """Returns the name of an initializer holding `array`; equal arrays share one."""
         ...
 
+    def body(self, graph: Graph, types: Sequence[Type], captured: Sequence[str]) -> Any:
+        """Returns an attribute that holds a graph: its first inputs, of the given types, are handed to it, the others
+        are tensors around it, by name.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Op:
@@ -422,8 +428,9 @@ def rewrite(graph: Graph, rule: Callable[[Value], Value | None]) -> Graph:
 
 
 def format_graph(graph: Graph) -> str:
-    """Returns the graph as text: one line per node, the same text for the same graph."""
+    """Returns the graph as text: one line per node, graphs in ops below them; the same text for the same graph."""
     label: dict[Value, str] = {}
+    count = 0
     signature = ", ".join(f"{n}: {x.type}" for n, x in zip(graph.input_names, graph.inputs, strict=True))
     lines = [f"graph({signature})"]
     for value in graph.walk():
@@ -435,10 +442,13 @@ def format_graph(graph: Graph) -> str:
         elif isinstance(op, Item):
             label[value] = f"{label[value.inputs[0]]}.{op.index}"
         else:
-            label[value] = f"%{len(lines) - 1}"
+            label[value] = f"%{count}"
+            count += 1
             operands = ", ".join(label[x] for x in value.inputs)
             result = value.result if isinstance(value.result, tuple) else (value.result,)
             lines.append(f"  {label[value]} = {op!r} <- {operands} : {', '.join(map(str, result))}")
+            inner = [getattr(op, f.name) for f in dataclasses.fields(op)]
+            lines += [f"    {line}" for x in inner if isinstance(x, Graph) for line in format_graph(x).splitlines()]
     lines += [f"  return {n}={label[y]}" for n, y in zip(graph.output_names, graph.outputs, strict=True)]
     return "\n".join(lines)
 

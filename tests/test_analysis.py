@@ -53,7 +53,7 @@ def test_operations_counted_by_hand(op: str, inputs: Any, outputs: Any, options:
 
 def test_every_operation_of_a_forward_pass_has_a_rule() -> None:
     known = {*analysis._MOVES, *analysis._REDUCTIONS, *analysis._ELEMENTWISE, *analysis._PER_ELEMENT, *analysis._GATES}
-    known |= {"Conv", "ConvInputGrad", "ConvTranspose", "MatMul", "Gemm", "MaxPool", "AveragePool", "SimpleRNN"}
+    known |= {"Conv", "ConvInputGrad", "ConvTranspose", "MatMul", "Gemm", "MaxPool", "AveragePool", "SimpleRNN", "Scan"}
     known |= analysis._PER_OPERAND.keys()
     ops = {type(spec.op): spec.op for spec in SPECS}
     without = {

@@ -17,6 +17,7 @@ from seqc.ir import Array, Graph, Value
 from seqc.ops.conv import Conv
 from seqc.ops.normalization import BatchNormalization
 from seqc.ops.random import Dropout, RandomUniform
+from seqc.ops.scan import Scan
 from seqc.ops.shape import Reshape, Transpose, Unsqueeze, repeat_new_axis
 from seqc.passes import (
     FOR_INFERENCE,
@@ -33,6 +34,7 @@ from seqc.passes import (
     join_masked_layers,
     merge_duplicates,
     plan_layout,
+    prepare_bodies,
     promote_floats,
     remove_dropout,
     run_passes,
@@ -145,6 +147,17 @@ def with_directions() -> Graph:
     return run_passes(GRAPHS["bidirectional_gru"](), before)
 
 
+def with_bodies() -> Graph:
+    """A step that reads a weight, takes a constant apart, and says what ONNX has no operator for."""
+    w = Weights()
+    state, step, kernel = (ir.input_value(n, "float32", d) for n, d in (("s", (2, 3)), ("x", (2, 3)), ("k", (3, 6))))
+    first, second = ops.split(kernel, 2, axis=1)
+    new = ops.matmul(state, first) + ops.matmul(step, second)
+    body = Graph((state, step, kernel), (new, ops.mean(new, 1, True) + new), ("next", "output"))
+    x, start = ir.input_value("x", "float32", (4, 2, 3)), ir.input_value("start", "float32", (2, 3))
+    return Graph((x, start), ir.apply_many(Scan(body, 1, 1), start, x, w("kernel", 3, 6)), ("last", "outputs"))
+
+
 def with_limits() -> Graph:
     """A relu up to six, limits that do not meet, and one that has another user and so stays."""
     x = ir.input_value("x", "float32", (2, 3))
@@ -162,6 +175,7 @@ CASES: dict[str, tuple[Callable[[], Graph], Pass]] = {
     "fold_batch_norm": (lambda: fuse_bias(with_batch_norms()), fold_batch_norm),
     "simplify_shapes": (with_shapes, simplify_shapes),
     "join_directions": (with_directions, join_directions),
+    "prepare_bodies": (with_bodies, prepare_bodies),
     "join_limits": (with_limits, join_limits),
     "join_masked_layers": (with_masks, join_masked_layers),
     "plan_layout": (with_biases, plan_layout),

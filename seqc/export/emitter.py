@@ -6,8 +6,8 @@ nothing here knows about single ops. The same graph gives the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,16 @@ class _Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Body:
+    """A graph in an attribute of a node; it reads tensors around it by name."""
+
+    name: str
+    nodes: tuple[_Node, ...]
+    inputs: tuple[tuple[str, Type], ...]
+    outputs: tuple[tuple[str, Type], ...]
 
 
 @dataclass
@@ -69,6 +79,25 @@ class Writer:
             self.arrays[name] = value
         return self._shared[key]
 
+    def body(self, graph: Graph, types: Sequence[Type], captured: Sequence[str]) -> _Body:
+        # Names are unique in the whole file, and constants stand once, outside.
+        inner = Writer(self.opset, arrays=self.arrays, _names=self._names, _shared=self._shared)
+        scope = self.scope
+        handed = [self.claim(label) for label in graph.input_names[: len(types)]]
+        names: dict[Value, tuple[str, ...]] = {
+            x: (label,) for x, label in zip(graph.inputs, (*handed, *captured), strict=True)
+        }
+        for value in graph.walk():
+            _write(inner, value, names)
+        inner.scope = scope
+        outputs = []
+        for y, label in zip(graph.outputs, graph.output_names, strict=True):
+            # An output has a name of its own, and is made inside.
+            inner.nodes.append(_Node("Identity", self.claim("Identity"), names[y], (self.claim(label),), {}))
+            outputs.append((inner.nodes[-1].outputs[0], y.type))
+        inputs = tuple(zip(handed, types, strict=True))
+        return _Body(self.claim("body"), tuple(inner.nodes), inputs, tuple(outputs))
+
     def claim(self, name: str, scoped: bool = True) -> str:
         """Returns a name nobody has yet."""
         base = f"{self.scope}/{name}" if scoped and self.scope else name
@@ -106,7 +135,7 @@ def emit(
         _write(writer, value, names)
     writer.scope = ""
     _name_outputs(writer, graph, names)
-    used = {name for node in writer.nodes for name in node.inputs}
+    used = set(_reads(writer.nodes))
     body = helper.make_graph(
         [_node_proto(n) for n in writer.nodes],
         name,
@@ -173,15 +202,36 @@ def _name_outputs(writer: Writer, graph: Graph, names: Mapping[Value, tuple[str,
         writer.nodes.append(_Node("Identity", name, (renamed.get(made, made),), (label,), {}))
 
 
+def _reads(nodes: Iterable[_Node]) -> Iterator[str]:
+    """Yields the names that nodes read, those inside them as well."""
+    for node in nodes:
+        yield from node.inputs
+        for value in node.attributes.values():
+            if isinstance(value, _Body):
+                yield from _reads(value.nodes)
+
+
 def _renamed(node: _Node, names: Mapping[str, str]) -> _Node:
     inputs = tuple(names.get(x, x) for x in node.inputs)
-    return _Node(node.op_type, node.name, inputs, tuple(names.get(x, x) for x in node.outputs), node.attributes)
+    attributes = {
+        key: replace(value, nodes=tuple(_renamed(n, names) for n in value.nodes)) if isinstance(value, _Body) else value
+        for key, value in node.attributes.items()
+    }
+    return _Node(node.op_type, node.name, inputs, tuple(names.get(x, x) for x in node.outputs), attributes)
 
 
 def _node_proto(node: _Node) -> onnx.NodeProto:
     attributes = dict(node.attributes)
     if isinstance(attributes.get("to"), str):
         attributes["to"] = element_type(attributes["to"])
+    for key, value in attributes.items():
+        if isinstance(value, _Body):
+            attributes[key] = helper.make_graph(
+                [_node_proto(n) for n in value.nodes],
+                value.name,
+                [_describe(t, label) for label, t in value.inputs],
+                [_describe(t, label) for label, t in value.outputs],
+            )
     return helper.make_node(node.op_type, node.inputs, node.outputs, node.name, **attributes)
 
 

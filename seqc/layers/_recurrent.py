@@ -9,15 +9,16 @@ import numpy as np
 
 from seqc import activations, constraints, file_scope, initializers, ops, regularizers
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Type, Value, as_value, constant
+from seqc.ir import Graph, Type, Value, apply_many, as_value, constant, input_value
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
 from seqc.layers.regularization import drop
 from seqc.ops._gates import GATES
 from seqc.ops._recurrent import Recurrent as RecurrentOp
 from seqc.ops.rnn import recurrent
+from seqc.ops.scan import Scan
 from seqc.ops.slicing import slice_axis
-from seqc.tracing import Variable
+from seqc.tracing import Trace, Variable, current_trace, traced
 
 # What becomes of an argument, by the last word of its name.
 _CONVERTED: dict[str, Callable[[Any], Any]] = {
@@ -188,7 +189,11 @@ class RecurrentLayer(Layer):
         names = cell.fused_names()
         zero_output = self.zero_output_for_mask and mask is not None
         if names is None or (training and cell.recurrent_dropout):
-            outputs, *last = self._unrolled(value, state, mask, training)
+            learning = (trace := current_trace()) is not None and trace.training
+            if learning:  # a gradient may be asked for
+                outputs, *last = self._unrolled(value, state, mask, training)
+            else:
+                outputs, *last = self._scanned(value, state, mask)
         else:
             attributes = {**names, **cell.attributes(), "reverse": self.go_backwards, "zero_output": zero_output}
             weights = (cell.kernel.to_value(), cell.recurrent_kernel.to_value(), cell.bias_value())
@@ -234,6 +239,28 @@ class RecurrentLayer(Layer):
             outputs.append(out)
         return ops.stack(outputs, 1), *states
 
+    def _scanned(self, x: Value, state: list[Value] | None, mask: Value | None) -> tuple[Value, ...]:
+        """Says a step once, where no gradient passes through it."""
+        cell, count = self.cell, self.cell.operation.states
+        z = ops.transpose(cell.gates_of(x), (1, 0, 2))
+        nothing = ops.zeros_like(z[0, :, : cell.units])
+        states, sequences = state or [nothing] * count, [z]
+        repeats = mask is not None and not self.zero_output_for_mask
+        if mask is not None:
+            sequences.append(ops.expand_dims(ops.transpose(mask), 2))
+            states = [*states, nothing] if repeats else states
+
+        def step(before: list[Value], now: list[Value]) -> list[Value]:
+            new = cell.step(now[0], before[:count])
+            if len(now) == 1:
+                return [*new, new[0]]
+            out = ops.where(now[1], new[0], before[-1] if repeats else 0.0)
+            new = [ops.where(now[1], a, old) for a, old in zip(new, before, strict=False)]
+            return [*new, out, out] if repeats else [*new, out]
+
+        *last, outputs = scan(step, states, sequences, self.go_backwards)
+        return ops.transpose(outputs, (1, 0, 2)), *last[:count]
+
     def compute_mask(self, inputs: Any, mask: Value | None = None) -> Value | None:
         return mask if self.return_sequences else None
 
@@ -244,6 +271,27 @@ class RecurrentLayer(Layer):
             " It runs over time: give a recurrent layer before it return_sequences=True, or put Reshape((steps, "
             "features)) before it."
         )
+
+
+def scan(
+    step: Callable[[list[Value], list[Value]], list[Value]],
+    states: Sequence[Value],
+    sequences: Sequence[Value],
+    reverse: bool,
+) -> tuple[Value, ...]:
+    """Returns the last states and the outputs (time, ...) of a step that is run along sequences (time, ...).
+
+    Args:
+        step: from states and one step of each sequence to the new states and an output like the first state.
+    """
+    handed = [input_value(f"state_{i}", s.dtype, s.type.shape) for i, s in enumerate(states)]
+    handed += [input_value(f"step_{i}", s.dtype, s.type.shape[1:]) for i, s in enumerate(sequences)]
+    trace = Trace()
+    outputs = traced(trace, step, handed[: len(states)], handed[len(states) :])
+    names = (*(f"next_{i}" for i in range(len(states))), "output")
+    body = Graph((*handed, *trace.reads.values()), tuple(outputs), names)
+    around = [variable.to_value() for variable in trace.reads]
+    return apply_many(Scan(body, len(states), len(sequences), reverse), *states, *sequences, *around)
 
 
 def gate_name(function: Any) -> str | None:

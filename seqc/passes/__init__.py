@@ -12,6 +12,7 @@ from seqc.ir import Graph
 from seqc.passes.batch_norm import fold_batch_norm
 from seqc.passes.bias import fuse_bias
 from seqc.passes.binding import bind_constants
+from seqc.passes.bodies import prepare_bodies
 from seqc.passes.borders import accept_channels_first, give_channels_first
 from seqc.passes.constants import fold_constants
 from seqc.passes.decomposition import decompose_ops
@@ -30,6 +31,7 @@ Pass = Callable[[Graph], Graph]
 FOR_INFERENCE: tuple[Pass, ...] = (
     remove_dropout,
     decompose_ops,
+    prepare_bodies,
     join_limits,
     merge_duplicates,
     fold_constants,
@@ -84,6 +86,7 @@ __all__ = [
     "join_masked_layers",
     "merge_duplicates",
     "plan_layout",
+    "prepare_bodies",
     "promote_floats",
     "remove_dropout",
     "run_passes",

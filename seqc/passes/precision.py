@@ -28,8 +28,12 @@ def _promoted(op: Op) -> Op:
         return Input(op.label, "float64", op.shape) if op.dtype in _NARROW else op
     fields = {f.name: getattr(op, f.name) for f in dataclasses.fields(op)}
     changed = {
-        name: _promoted(value) if isinstance(value, Op) else "float64"
+        name: _promoted(value)
+        if isinstance(value, Op)
+        else promote_floats(value)
+        if isinstance(value, Graph)
+        else "float64"
         for name, value in fields.items()
-        if isinstance(value, Op) or (name == "dtype" and value in _NARROW)
+        if isinstance(value, Op | Graph) or (name == "dtype" and value in _NARROW)
     }
     return dataclasses.replace(op, **changed) if changed else op

@@ -1,0 +1,38 @@
+"""Graphs inside operations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from seqc.ir import Array, Constant, Graph, Value, build, rewrite
+from seqc.ops.scan import Scan
+from seqc.passes.bias import fuse_bias
+from seqc.passes.binding import bind_constants
+from seqc.passes.constants import fold_constants
+from seqc.passes.decomposition import decompose_ops
+from seqc.passes.duplicates import merge_duplicates
+from seqc.passes.shapes import simplify_shapes
+
+_FOR_BODIES = (decompose_ops, merge_duplicates, fold_constants, fuse_bias, simplify_shapes)
+
+
+def prepare_bodies(graph: Graph) -> Graph:
+    """Returns the graph with what Scans run at each step made ready for ONNX; constants that it reads move inside."""
+
+    def rule(value: Value) -> Value | None:
+        if not isinstance(value.op, Scan):
+            return None
+        fixed: dict[Value, Array] = {}
+        kept = list(value.inputs[: value.op.states + value.op.sequences])
+        first = len(kept)
+        for inner, x in zip(value.op.body.inputs[first:], value.inputs[first:], strict=True):
+            if isinstance(x.op, Constant):
+                fixed[inner] = x.op.array
+            else:
+                kept.append(x)
+        body = bind_constants(value.op.body, fixed)
+        for one in _FOR_BODIES:
+            body = one(body)
+        return build(replace(value.op, body=body), tuple(kept), value.scope)
+
+    return rewrite(graph, rule)
