@@ -11,7 +11,7 @@ import pytest
 
 from seqc import Sequential
 from seqc.backends.numpy import builder as builder_module
-from seqc.backends.numpy import costs, executor, stage
+from seqc.backends.numpy import costs, executor, flat, stage
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.dims import symbol
@@ -19,7 +19,9 @@ from seqc.ir import Array, Graph
 from seqc.passes import promote_floats
 from seqc.training.compiled import Compiled
 from seqc.training.data import sample_type
-from seqc.training.step import Signature, Step, train_step
+from seqc.training.step import Signature, Step, test_step, train_step
+
+STEPS = {"train": train_step, "test": test_step}
 
 
 class Cell:
@@ -37,11 +39,15 @@ class Cell:
 
 @dataclass
 class Conditions:
-    """How a step is run: threads, bytes that a tile may take, and whether even the smallest work is shared out."""
+    """How a step is run: threads, bytes that a tile may take, and whether even the smallest work is shared out.
+
+    With `tiny` groups run in pieces of a few elements, and matrices of a few elements count as too large for tiles.
+    """
 
     threads: int
     tile_bytes: int
     always_share: bool = True
+    tiny: bool = False
 
 
 def under(conditions: Conditions) -> pytest.MonkeyPatch:
@@ -52,6 +58,10 @@ def under(conditions: Conditions) -> pytest.MonkeyPatch:
     if conditions.always_share:
         for module in (costs, stage, builder_module):
             patch.setattr(module, "worth_sharing", lambda seconds, lanes: lanes > 1)
+    if conditions.tiny:
+        patch.setattr(flat, "PIECE", 4)
+        patch.setattr(flat, "SHARED", 2)
+        patch.setattr(stage, "cache_bytes", lambda level: 64)
     return patch
 
 
@@ -83,16 +93,24 @@ def twin(
     loss: str,
     weighted: bool = False,
     free: tuple[int, ...] = (),
+    kind: str = "train",
+    metrics: Sequence[Any] | None = None,
 ) -> Twin:
-    """Returns the training step of a model for such data; the axes `free` of x may have another size in each batch."""
-    compiled = Compiled(optimizer, loss, ["mae"] if loss == "mse" else [])
+    """Returns a step of a model for such data.
+
+    Args:
+        weighted: whether it takes sample weights, which then enter the metrics. free: axes of x that may have another
+        size in each batch. kind: "train" or "test". metrics: by default one that fits the loss.
+    """
+    listed = (["mae"] if loss == "mse" else []) if metrics is None else list(metrics)
+    compiled = Compiled(optimizer, loss, *([], listed) if weighted else (listed, []))
     model._compiled = compiled
     compiled.resolve((None, *y.shape[1:]), model.output_shape)
     compiled.optimizer.build(model.trainable_weights)
     weights = sample_type(np.ones(len(x), "float32")) if weighted else None
     seen = sample_type(x)
     seen = seen.with_shape(symbol(f"axis{i}") if i in free else d for i, d in enumerate(seen.shape))
-    step = train_step(model, compiled, Signature(seen, sample_type(y), weights))
+    step = STEPS[kind](model, compiled, Signature(seen, sample_type(y), weights))
     start = [_double(v.array) for v in step.reads]
     state = {kind.__name__: [Cell(a) for a in start] for kind in (Executor, NaiveExecutor)}
     return Twin(promote_floats(step.graph), step, state)

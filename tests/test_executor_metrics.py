@@ -1,0 +1,112 @@
+"""Metrics beside each other: whichever are computed in one step, each is what it is on its own.
+
+The executor shares sums among metrics and runs their updates side by side. Its numbers are compared with those of the
+naive executor, and with metric objects that are updated by hand in double precision.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from executor_runs import Conditions, assert_same, twin
+from metric_sets import BATCH, LABELS, SAMPLES, TUTORIALS, WEIGHTS, Labels, Make, X, covering_sets, pairs
+from seqc import metrics as m
+from seqc.ir import Array
+from seqc.utils.naming import clear_session
+
+# What takes values instead of labels and predictions.
+NOT_COMPILED = {"Mean", "Metric", "Sum"}
+BATCHES = [slice(i, min(i + BATCH, SAMPLES)) for i in range(0, SAMPLES, BATCH)]
+
+
+def compiled(labels: Labels, makes: Sequence[Make], weighted: bool) -> Any:
+    clear_session()  # so that metrics are named, and sorted, alike each time
+    model = labels.model()
+    where = "weighted_metrics" if weighted else "metrics"
+    model.compile("sgd", labels.loss, **{where: [make() for make in makes]})
+    return model
+
+
+def logged(labels: Labels, makes: Sequence[Make], weighted: bool, calls: str) -> dict[str, Array]:
+    """Returns what `evaluate` and `fit`, those of them that are called, report and leave behind."""
+    model = compiled(labels, makes, weighted)
+    weights = WEIGHTS if weighted else None
+    found: dict[str, Array] = {}
+    if "evaluate" in calls:
+        found["evaluate"] = np.hstack(model.evaluate(X, labels.y, BATCH, 0, weights))
+    if "fit" in calls:
+        trained = model.fit(X, labels.y, BATCH, 2, 0, shuffle=False, sample_weight=weights)
+        found |= {name: np.stack(values) for name, values in trained.history.items()}
+        found |= {f"weight {i}": w for i, w in enumerate(model.get_weights())}
+    return found
+
+
+def by_hand(labels: Labels, makes: Sequence[Make], weighted: bool) -> list[Any]:
+    """Returns the results of the metrics' own methods in double precision, without a model's loops."""
+    predicted = labels.model().predict(X, verbose=0).astype(np.float64)
+    y = labels.y.astype(np.float64) if labels.y.dtype == np.float32 else labels.y
+    results = []
+    for make in makes:
+        given = m.resolve(make(), y.shape, predicted.shape)
+        floats = {} if given.dtype == "int64" else {"dtype": "float64"}
+        metric = type(given).from_config(given.get_config() | floats)
+        for rows in BATCHES:
+            weight = WEIGHTS[rows].astype(np.float64) if weighted else None
+            metric.update_state(y[rows], predicted[rows], sample_weight=weight)
+        results.append(np.asarray(metric.result(), np.float64))
+    return np.hstack(results).tolist()
+
+
+def check(labels: Labels, makes: Sequence[Make], weighted: bool, calls: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQC_EXECUTOR", "naive")
+    expected = logged(labels, makes, weighted, calls)
+    monkeypatch.delenv("SEQC_EXECUTOR")
+    actual = logged(labels, makes, weighted, calls)
+    assert list(actual) == list(expected)
+    for what, values in expected.items():
+        np.testing.assert_allclose(actual[what], values, rtol=1e-5, atol=1e-6, err_msg=what)
+    if "evaluate" in calls:
+        np.testing.assert_allclose(actual["evaluate"][1:], by_hand(labels, makes, weighted), rtol=2e-5, atol=1e-6)
+
+
+def test_every_metric_is_in_a_table() -> None:
+    known = {name for name in m.__all__ if inspect.isclass(getattr(m, name))}
+    assert known - NOT_COMPILED == {name.split()[0] for labels in LABELS.values() for name in labels.table}
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_the_metrics_of_well_known_scripts_are_right(
+    name: str, weighted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, makes = TUTORIALS[name]
+    check(LABELS[kind], makes, weighted, "evaluate, fit", monkeypatch)
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_sets_in_which_all_pairs_of_metrics_meet_are_right(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = LABELS[kind]
+    sets = covering_sets(list(labels.table), 16)
+    met = {frozenset((a, b)) for s in sets for i, a in enumerate(s) for b in s[i + 1 :]}
+    assert met == {frozenset(pair) for pair in pairs(labels.table)}
+    for number, names in enumerate(sets):
+        calls = ("evaluate", "fit")[number // 2 % 2]
+        check(labels, [labels.table[n] for n in names], number % 2 == 1, calls, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["train", "test"])
+@pytest.mark.parametrize("name", LABELS)
+def test_every_pair_of_metrics_is_right(name: str, kind: str) -> None:
+    labels = LABELS[name]
+    for number, pair in enumerate(pairs(labels.table)):
+        weighted = (number % 2 == 1) == (kind == "train")
+        batches = [[X[rows], labels.y[rows], *([WEIGHTS[rows]] if weighted else [])] for rows in BATCHES[1:]]
+        metrics = [labels.table[n]() for n in pair]
+        both = twin(labels.model(), *batches[0][:2], "sgd", labels.loss, weighted, kind=kind, metrics=metrics)
+        assert_same(both, batches, Conditions(number % 3 + 1, 1 << number % 20, tiny=number % 5 == 0), 1e-9)
