@@ -1,0 +1,63 @@
+"""Every optimizer with every way to clip, decay, average and accumulate, on models of many kinds, in both executors.
+
+A combination is one choice per axis of `training_grid`. Each trains on a few batches, the last of them smaller, in
+double precision; weights, optimizer slots, statistics, metrics and losses have to be alike.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise
+
+import numpy as np
+import pytest
+
+import seqc as keras
+from executor_runs import Conditions, assert_same, twin
+from training_grid import (
+    AXES,
+    SIZES,
+    Combination,
+    covering_combinations,
+    every_combination,
+    make_data,
+    make_model,
+    make_optimizer,
+)
+
+COVERING = covering_combinations()
+
+
+def check(combination: Combination, number: int) -> None:
+    """Trains with both executors; the number of the combination decides on threads and tiles."""
+    model = make_model(keras, combination[-1])
+    x, y = make_data(combination[-1])
+    rows = np.cumsum([0, *SIZES])
+    batches = [[x[a:b], y[a:b]] for a, b in pairwise(rows)]
+    both = twin(model, *batches[0], make_optimizer(keras, combination), "mse")
+    conditions = Conditions(number % 3 + 1, (1, 300, 1 << 20)[number // 3 % 3], tiny=number % 2 == 1)
+    try:
+        assert_same(both, batches, conditions, 1e-9)
+    except AssertionError as error:
+        raise AssertionError(f"{combination} under {conditions}: {error}") from error
+
+
+def test_few_combinations_have_every_pair_of_choices() -> None:
+    for i, j in combinations(range(len(AXES)), 2):
+        assert {(c[i], c[j]) for c in COVERING} == {(a, b) for a in AXES[i] for b in AXES[j]}
+    assert len(COVERING) < 1.2 * len(AXES[0]) * len(AXES[-1])
+
+
+@pytest.mark.parametrize("model", AXES[-1])
+def test_combinations_in_which_all_pairs_meet_train_alike(model: str) -> None:
+    for number, combination in enumerate(COVERING):
+        if combination[-1] == model:
+            check(combination, number)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", AXES[-1])
+@pytest.mark.parametrize("optimizer", AXES[0])
+def test_every_combination_trains_alike(optimizer: str, model: str) -> None:
+    for number, combination in enumerate(every_combination()):
+        if (combination[0], combination[-1]) == (optimizer, model):
+            check(combination, number)
