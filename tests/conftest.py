@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
+# Every program that a test has built is proved to read and write its memory rightly, and starts from spoiled memory.
+os.environ.setdefault("SEQC_VERIFY", "1")
+
 hypothesis.settings.register_profile("seqc", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("seqc")
 

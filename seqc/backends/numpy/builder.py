@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from seqc.backends.numpy.bind import bind
+from seqc.backends.numpy.calls import Access, BoundCall, adding, computing, copying, reads_of, same_memory
 from seqc.backends.numpy.costs import seconds_of, worth_sharing
 from seqc.backends.numpy.cut import VIEWS, is_remade, read_operands, shape_of
 from seqc.backends.numpy.flat import FlatRunner
-from seqc.backends.numpy.memory import Places, ScratchPad, block, bytes_of, empty, view
+from seqc.backends.numpy.kernels import Call, in_turn
+from seqc.backends.numpy.memory import Memory, Places, ScratchPad, bytes_of, view
 from seqc.backends.numpy.phases import Phase, Program, shares
 from seqc.backends.numpy.rows import AddRows
 from seqc.backends.numpy.stage import Stage, plan_stages
@@ -53,10 +54,11 @@ class Builder:
         self.folded: set[Value] = set()
         self.phases: list[Phase] = []
         self.inputs: dict[Value, Array] = {}
-        self.pads = [ScratchPad() for _ in range(lanes)]
+        self.memory = Memory()
+        self.pads = [ScratchPad(self.memory) for _ in range(lanes)]
         self.cut, self.plans, self.stored = plan_stages(graph, batch, lanes)
         self.when, self.groups = schedule(self.cut, graph)
-        self.parts: dict[Value, list[Array]] = {}
+        self.parts: dict[Value, list[Access]] = {}
         self.counts: dict[Value, list[int]] = {}
         self.sums: dict[Value, list[Array]] = {}
         self._memories: dict[int, Array] = {}
@@ -88,9 +90,10 @@ class Builder:
                     flat.add(group)
             if stage < self.cut.stages and self.plans[stage].values:
                 self._add_stage(self.plans[stage])
+        result = self._result()
         self._commit()
-        result = self.whole(self.graph.outputs[0])
-        return Program(self.graph, [p for p in self.phases if any(p.lists)], self.inputs, result)
+        phases = [p for p in self.phases if any(p.lists)]
+        return Program(self.graph, phases, self.inputs, result, self.memory)
 
     def _turns(self) -> tuple[dict[When, list[Value]], dict[When, list[Group]]]:
         """Returns the values that are computed on their own for all samples, and the groups, by when they are due."""
@@ -113,7 +116,7 @@ class Builder:
     def _place_inputs(self) -> None:
         for x in self.graph.inputs:
             if self.state(x) is None:
-                self.inputs[x] = self.arrays[x] = empty(shape_of(x.type, self.sizes), x.dtype)
+                self.inputs[x] = self.arrays[x] = self.memory.empty(shape_of(x.type, self.sizes), x.dtype)
         for v in self.cut.order:
             if isinstance(v.op, Constant):
                 self.arrays[v] = v.op.array
@@ -140,9 +143,17 @@ class Builder:
             for v in ends.get(stage, ()):
                 if v not in outputs:
                     memory.give(places[v], bytes_of(v.type, self.sizes))
-        room = block(memory.size)
+        room = self.memory.block(memory.size)
         for v, start in places.items():
             self.arrays[v] = view(room, start, shape_of(v.type, self.sizes), v.dtype)
+
+    def present(self) -> dict[Value, Array]:
+        """Returns where values lie that are there when a run begins: inputs, state and constants."""
+        return {x: self.arrays[x] for x in (*self.graph.inputs, *self.folded)}
+
+    def new_state(self) -> list[tuple[Value, Array]]:
+        """Returns the outputs that become state, and where each has to be in the end."""
+        return [(y, self.arrays[x]) for y, x in self.owners if x is not None]
 
     # -- values for all samples --------------------------------------------------------------------------------------
 
@@ -154,9 +165,8 @@ class Builder:
             xs = operands_of(x, self.whole, self.sizes)
             result = x.op.eval(*xs) if isinstance(x.op, VIEWS) else None
             if result is None or not _shows(result, xs):
-                result = empty(shape_of(x.type, self.sizes), x.dtype)
-                self.pads[0].start()
-                self.serial().add(0, bind(x.op, [result], xs, self.pads[0]), x)
+                result = self.memory.empty(shape_of(x.type, self.sizes), x.dtype)
+                self.serial().add(0, computing(x, [Access(result, (x,))], reads_of(x, xs), xs, self.pads[0]))
             self._shown[x] = result
         return self._shown[x]
 
@@ -175,11 +185,13 @@ class Builder:
                 return
         if isinstance(v.op, AddRows) and self._overwrites(v):
             self.arrays[v] = xs[0]
-        outs = [self.home(y) for y in self.results(v)]
-        if isinstance(v.op, MatMul | Gemm) and self._add_shared_product(v, outs, xs):
+        if isinstance(v.op, MatMul | Gemm) and self._add_shared_product(v, self.home(v), xs):
             return
-        self.pads[0].start()
-        self.serial().add(0, bind(v.op, outs, xs, self.pads[0]), v)
+        self.serial().add(0, computing(v, self._homes(v), reads_of(v, xs), xs, self.pads[0]))
+
+    def _homes(self, v: Value) -> list[Access | None]:
+        """Returns where the results of an operation are kept for all samples, None for those that nobody reads."""
+        return [None if y is None else Access(self.home(y), (y,)) for y in self.results(v)]
 
     def _overwrites(self, v: Value) -> bool:
         """Tells whether a value is the new state of its first operand, the old state of which nobody reads any more."""
@@ -193,18 +205,16 @@ class Builder:
         picked = {u.op.index: u for u in self.cut.users.get(v, ()) if isinstance(u.op, Item)}
         return [picked.get(i) for i in range(len(v.result))]
 
-    def home(self, y: Value | None) -> Array | None:
+    def home(self, y: Value) -> Array:
         """Returns where a result for all samples is kept."""
-        if y is None:
-            return None
         if y not in self.arrays:
-            self.arrays[y] = empty(shape_of(y.type, self.sizes), y.dtype)
+            self.arrays[y] = self.memory.empty(shape_of(y.type, self.sizes), y.dtype)
         return self.arrays[y]
 
-    def _add_shared_product(self, v: Value, outs: Sequence[Array | None], xs: Sequence[Array]) -> bool:
+    def _add_shared_product(self, v: Value, out: Array, xs: Sequence[Array]) -> bool:
         """Adds a matrix product whose rows the threads share, if it is large enough."""
-        out, (a, b, *bias) = outs[0], xs
-        if self.lanes == 1 or out is None or a.ndim < 2 or b.ndim != 2 or not out.flags.c_contiguous:
+        a, b, *bias = xs
+        if self.lanes == 1 or a.ndim < 2 or b.ndim != 2 or not out.flags.c_contiguous:
             return False
         if not worth_sharing(seconds_of(v, self.sizes), self.lanes):
             return False
@@ -215,9 +225,13 @@ class Builder:
             a = a.reshape(-1, a.shape[-1])
         phase = self._phase_of_products(xs)
         for lane, (start, stop) in enumerate(shares(len(out), self.lanes)):
-            phase.add(lane, partial(np.matmul, a[start:stop], b, out[start:stop]), v)
+            rows, made = a[start:stop], out[start:stop]
+            call: Call = partial(np.matmul, rows, b, made)
             if bias:
-                phase.add(lane, partial(np.add, out[start:stop], bias[0], out[start:stop]), v)
+                call = in_turn(call, partial(np.add, made, bias[0], made))
+            read = Access(rows, v.inputs[:1], "elements", (start * a.shape[1], stop * a.shape[1]))
+            written = Access(made, (v,), "elements", (start * out.shape[1], stop * out.shape[1]))
+            phase.add(lane, BoundCall(call, v, [read, *reads_of(v, xs)[1:]], [written]))
         self._products.append(out)
         return True
 
@@ -244,7 +258,7 @@ class Builder:
     def _memory(self, lane: int) -> Array:
         """Returns the memory in which a thread keeps a tile's arrays, the same for all stages."""
         if lane not in self._memories:
-            self._memories[lane] = block(max(plan.size for plan in self.plans))
+            self._memories[lane] = self.memory.block(max(plan.size for plan in self.plans))
         return self._memories[lane]
 
     def _collect(self, stage: int) -> None:
@@ -254,10 +268,13 @@ class Builder:
                 continue
             parts = self.sums.get(v, [])
             for part in parts[1:]:
-                self.serial().add(0, partial(np.add, parts[0], part, parts[0]), v)
+                self.serial().add(0, adding(v, parts[0], part))
             if v in self.parts:
-                outs = [self.home(y) for y in self.results(v)]
-                self.serial().add(0, partial(_merge, v.op, self.parts[v], self.counts[v], outs), v)
+                homes = self._homes(v)
+                arrays = [None if home is None else home.array for home in homes]
+                call = partial(_merge, v.op, [part.array for part in self.parts[v]], self.counts[v], arrays)
+                written = [home for home in homes if home is not None]
+                self.serial().add(0, BoundCall(call, v, self.parts[v], written, kind="merge"))
 
     def _stage_of_item(self, v: Value) -> int | None:
         return self.cut.tiled.get(v.inputs[0]) if isinstance(v.op, Item) else None
@@ -265,10 +282,23 @@ class Builder:
     def spare(self, lane: int, y: Value) -> Array:
         """Returns memory of a thread for a tile's part of a sum."""
         if (lane, y) not in self._parts_of_sums:
-            self._parts_of_sums[lane, y] = empty(shape_of(y.type, self.sizes), y.dtype)
+            self._parts_of_sums[lane, y] = self.memory.empty(shape_of(y.type, self.sizes), y.dtype)
         return self._parts_of_sums[lane, y]
 
     # -- state -------------------------------------------------------------------------------------------------------
+
+    def _result(self) -> Array:
+        """Returns the array of the first output, one that no new state is written over."""
+        y = self.graph.outputs[0]
+        shown = self.whole(y)
+        if not any(np.may_share_memory(shown, self.arrays[x]) for _, x in self.owners if x is not None):
+            return shown
+        return self._copy(y, shown)
+
+    def _copy(self, x: Value, shown: Array) -> Array:
+        kept = self.memory.empty(shown.shape, shown.dtype)
+        self.serial().add(0, copying(Access(shown, (x,)), kept))
+        return kept
 
     def _commit(self) -> None:
         """Writes the new state that is not yet in its place."""
@@ -281,12 +311,10 @@ class Builder:
             if same_memory(target, source):
                 continue
             if any(np.may_share_memory(source, self.arrays[x]) for x in state):
-                kept = empty(source.shape, source.dtype)
-                self.serial().add(0, partial(np.copyto, kept, source), value)
-                source = kept
+                source = self._copy(value, source)
             moves.append((target, source, value))
         for target, source, value in moves:
-            self.serial().add(0, partial(np.copyto, target, source), value)
+            self.serial().add(0, copying(Access(source, (value,)), target))
 
     def last_read(self, x: Value, inside: Iterable[Value]) -> tuple[float, float]:
         """Returns when a value's numbers are read for the last time by anything but `inside`."""
@@ -302,11 +330,6 @@ class Builder:
         if any(y is x and t is not x for y, t in self.owners) or self.graph.outputs[0] is x:
             latest = (float("inf"), 0.0)
         return latest
-
-
-def same_memory(a: Array, b: Array) -> bool:
-    """Tells whether two arrays are the same elements in the same order."""
-    return a.ctypes.data == b.ctypes.data and a.shape == b.shape and a.strides == b.strides and a.dtype == b.dtype
 
 
 def _shows(result: Array, xs: Sequence[Array]) -> bool:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from seqc.backends.numpy.builder import Builder
 from seqc.backends.numpy.interrupts import UNFINISHED, whole
-from seqc.backends.numpy.kernels import Call
 from seqc.backends.numpy.lowering import lower_for_numpy
 from seqc.backends.numpy.memory import empty
 from seqc.backends.numpy.phases import Place, Program
+from seqc.backends.numpy.plan_checker import check_plan, is_wanted
 from seqc.backends.numpy.threads import one_blas_thread
 from seqc.backends.numpy.turns import Turn
 from seqc.backends.numpy.workers import WORKERS, Failure, Run, thread_count
 from seqc.batch import BATCH
 from seqc.errors import SeqcError
-from seqc.ir import Array, Graph, Input, Item, Value, bind_sizes
+from seqc.ir import Array, Graph, Input, Value, bind_sizes
 
 # Programs kept for different sizes of data; the last batch of an epoch, for instance, is one of its own.
 KEPT_PROGRAMS = 8
@@ -86,6 +85,8 @@ class Executor:
     def _finish(self, run: Run, bound: _Bound, arrays: Sequence[Array]) -> Array:
         """Runs a program on arrays."""
         WORKERS.settle_earlier()
+        if bound.poisoned:
+            bound.program.memory.poison()
         for room, array in zip(bound.rooms, arrays, strict=True):
             np.copyto(room, array, casting="same_kind")
         # What overflows or is not a number shows in the results; NumPy's warnings would name no layer.
@@ -127,17 +128,32 @@ class Executor:
         program = builder.build()
         rooms = [program.inputs[x] for x in graph.inputs[: len(self.given)]]
         bound = [(h, h.array) for h in state.holders.values()]
-        changes = _changes_of([array for _, array in bound], builder.arrays, graph.outputs[1:])
-        return _Bound(program, rooms, bound, program.first_change(changes))
+        verified = is_wanted()
+        if verified:
+            check_plan(program, batch, builder.present(), builder.new_state())
+        first_change = program.first_change([array for _, array in bound])
+        program.drop_records()
+        return _Bound(program, rooms, bound, first_change, verified)
 
 
 class _Bound:
-    """A program, the arrays of the state it was made for, and where the first call stands that changes them."""
+    """A program and what a run of it needs to know.
+
+    Attributes:
+        rooms: where the arrays go that are given. state: the arrays of the state it was made for. first_change: where
+        the first call stands that changes them. poisoned: whether memory is spoiled before each run.
+    """
 
     def __init__(
-        self, program: Program, rooms: list[Array], state: list[tuple[Holder, Array]], first_change: Place
+        self,
+        program: Program,
+        rooms: list[Array],
+        state: list[tuple[Holder, Array]],
+        first_change: Place,
+        poisoned: bool,
     ) -> None:
         self.program, self.rooms, self.state, self.first_change = program, rooms, state, first_change
+        self.poisoned = poisoned
 
     def is_current(self) -> bool:
         return all(holder.array is array for holder, array in self.state)
@@ -183,36 +199,6 @@ def _joined(arrays: Sequence[Array]) -> Array | None:
         end += array.nbytes
     total = sum(a.size for a in arrays)
     return np.lib.stride_tricks.as_strided(first.reshape(-1), (total,), (first.itemsize,))
-
-
-def _changes_of(
-    state: Sequence[Array], arrays: Mapping[Value, Array], outputs: Sequence[Value]
-) -> Callable[[Call, Value], bool]:
-    """Returns what tells of a call and the value that it computes whether it changes the state.
-
-    Args:
-        arrays: where values are kept for all samples. outputs: the new state.
-    """
-    memories = {id(root): root for root in map(_root, state)}.values()
-    results: dict[Value, list[Value]] = {}
-    for y in outputs:
-        results.setdefault(y.inputs[0] if isinstance(y.op, Item) else y, []).append(y)
-
-    def changes(call: Call, value: Value) -> bool:
-        if isinstance(call, partial) and call.func is np.copyto:
-            homes = [call.args[0]]
-        else:
-            homes = [arrays[y] for y in (value, *results.get(value, ())) if y in arrays]
-        return any(np.may_share_memory(home, memory) for home in homes for memory in memories)
-
-    return changes
-
-
-def _root(array: Array) -> Array:
-    """Returns the array whose memory an array shows."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
 
 
 def _explained(error: BaseException, run: Run, program: Program) -> BaseException:

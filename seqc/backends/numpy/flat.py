@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seqc.backends.numpy.bind import bind, ufunc_of
-from seqc.backends.numpy.memory import empty
+from seqc.backends.numpy.bind import ufunc_of
+from seqc.backends.numpy.calls import Access, computing, copying
+from seqc.backends.numpy.memory import Memory
 from seqc.backends.numpy.phases import Phase, shares
 from seqc.backends.numpy.updates import Group, Lane
 from seqc.ir import Array, Input, Value
@@ -54,7 +54,7 @@ class FlatRunner:
             together = self.builder.adjoin(values)
             if together is not None:
                 return self._keep(values, together)
-        flat = empty((sum(group.sizes),), values[0].dtype)
+        flat = self.builder.memory.empty((sum(group.sizes),), values[0].dtype)
         pieces = self._pieces(group, flat)
         if free and not any(isinstance(x.op, Input) for x in values):
             for x, piece in zip(values, pieces, strict=True):
@@ -87,7 +87,7 @@ class FlatRunner:
             if together is not None:
                 self._assign(group, values, self._keep(listed, together))
                 return together
-        flat = empty((sum(group.sizes),), values[0].dtype)
+        flat = self.builder.memory.empty((sum(group.sizes),), values[0].dtype)
         self._assign(group, values, flat)
         return flat
 
@@ -130,7 +130,7 @@ class FlatRunner:
         builder = self.builder
         for piece, x in self._loose.get(group, ()):
             source = builder.whole(x)
-            builder.serial().add(0, partial(np.copyto, piece.reshape(source.shape), source), x)
+            builder.serial().add(0, copying(Access(source, (x,)), piece.reshape(source.shape)))
         total = sum(group.sizes)
         lanes = builder.lanes if total >= SHARED else 1
         phase = Phase.of(lanes) if lanes > 1 else builder.serial()
@@ -143,21 +143,27 @@ class FlatRunner:
     def _add_piece(self, group: Group, phase: Phase, number: int, piece: slice) -> None:
         lane = group.lanes[0]
         arrays = {x: self._sides[group, x][piece] for x in (*lane.leaves, *lane.results)}
-        room = _Room(lane, piece.stop - piece.start, self.builder.spares[number])
+        span = piece.start, piece.stop
+        alike = dict(zip(lane.leaves, zip(*(each.leaves for each in group.lanes), strict=True), strict=True))
+        alike |= zip(lane.nodes, zip(*(each.nodes for each in group.lanes), strict=True), strict=True)
+        room = _Room(lane, span[1] - span[0], self.builder.spares[number], self.builder.memory)
         for at, v in enumerate(lane.nodes):
-            xs = [arrays[x] if x in arrays else self.builder.whole(x) for x in v.inputs]
+            reads = [
+                Access(arrays[x], alike[x], "elements", span) if x in arrays else Access(self.builder.whole(x), (x,))
+                for x in v.inputs
+            ]
             if v not in arrays:
                 arrays[v] = room.take(at, v, arrays)
             room.release(at)
-            self.builder.pads[number].start()
-            phase.add(number, bind(v.op, [arrays[v]], xs, self.builder.pads[number]), v)
+            out = Access(arrays[v], alike[v], "elements", span)
+            phase.add(number, computing(v, [out], reads, [read.array for read in reads], self.builder.pads[number]))
 
 
 class _Room:
     """Memory for the intermediate results of one piece."""
 
-    def __init__(self, lane: Lane, count: int, spares: list[Array]) -> None:
-        self.count, self.spares = count, spares
+    def __init__(self, lane: Lane, count: int, spares: list[Array], memory: Memory) -> None:
+        self.count, self.spares, self.memory = count, spares, memory
         self._free = list(range(len(spares)))
         self._held: dict[Value, int] = {}
         self._last = {x: at for at, v in enumerate(lane.nodes) for x in v.inputs}
@@ -170,7 +176,7 @@ class _Room:
                     self._held[v] = self._held.pop(x)
                     return arrays[x]
         if not self._free:
-            self.spares.append(empty((PIECE * 8,), np.uint8))
+            self.spares.append(self.memory.block(PIECE * 8))
             self._free.append(len(self.spares) - 1)
         number = self._free.pop()
         self._held[v] = number

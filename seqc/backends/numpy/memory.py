@@ -112,6 +112,32 @@ def block(count: int) -> Array:
     return raw[start : start + count]
 
 
+# Not a number in every floating-point type, and the largest number or close to it in every type of integers.
+POISON = np.uint32(0x7FFFFFFF)
+
+
+class Memory:
+    """Gives out the memory of a program, and knows all of it."""
+
+    def __init__(self) -> None:
+        self._blocks: list[Array] = []
+
+    def block(self, count: int) -> Array:
+        """Returns `count` bytes, aligned."""
+        self._blocks.append(block(aligned(count)))
+        return self._blocks[-1][:count]
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Returns an array that starts at an aligned address."""
+        kind = np.dtype(dtype)
+        return view(self.block(int(np.prod(shape)) * kind.itemsize), 0, shape, kind)
+
+    def poison(self) -> None:
+        """Fills all memory with what no result should ever show."""
+        for held in self._blocks:
+            held.view(np.uint32).fill(POISON)
+
+
 def view(memory: Array, start: int, shape: tuple[int, ...], dtype: Any) -> Array:
     """Returns an array that lies in a block of bytes."""
     kind = np.dtype(dtype)
@@ -121,15 +147,22 @@ def view(memory: Array, start: int, shape: tuple[int, ...], dtype: Any) -> Array
 
 
 class ScratchPad:
-    """Memory that the kernels of one worker use in turn: see `kernels.Scratch`."""
+    """Memory that the kernels of one worker use in turn: see `kernels.Scratch`.
 
-    def __init__(self) -> None:
+    Attributes:
+        given: what the kernel that is being bound has asked for.
+    """
+
+    def __init__(self, memory: Memory | None = None) -> None:
+        self._memory = memory or Memory()
         self._blocks: list[Array] = []
         self._used: set[int] = set()
+        self.given: list[Array] = []
 
     def start(self) -> None:
         """Makes all memory free for the next kernel."""
         self._used.clear()
+        self.given = []
 
     def __call__(self, shape: tuple[int, ...], dtype: Any) -> Array:
         count = aligned(int(np.prod(shape)) * np.dtype(dtype).itemsize)
@@ -137,7 +170,8 @@ class ScratchPad:
         if fitting:
             at = min(fitting, key=lambda i: self._blocks[i].nbytes)
         else:
-            self._blocks.append(block(count))
+            self._blocks.append(self._memory.block(count))
             at = len(self._blocks) - 1
         self._used.add(at)
-        return view(self._blocks[at], 0, shape, dtype)
+        self.given.append(view(self._blocks[at], 0, shape, dtype))
+        return self.given[-1]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import numpy as np
+
+from seqc.backends.numpy.calls import BoundCall
 from seqc.backends.numpy.kernels import Call
+from seqc.backends.numpy.memory import Memory
 from seqc.backends.numpy.workers import WORKERS, Failure, Run
 from seqc.ir import Array, Graph, Value
 
@@ -16,18 +20,25 @@ Place = tuple[int, int]
 
 @dataclass(eq=False)
 class Phase:
-    """Lists of calls that run side by side, and what each call computes."""
+    """Lists of calls that run side by side, and what each call computes.
+
+    Attributes:
+        lists: the calls, a list for each thread. values: what they compute. records: what they read and write; dropped
+        when the program is built.
+    """
 
     lists: list[list[Call]] = field(default_factory=lambda: [[]])
     values: list[list[Value]] = field(default_factory=lambda: [[]])
+    records: list[list[BoundCall]] = field(default_factory=lambda: [[]])
 
-    def add(self, lane: int, call: Call, value: Value) -> None:
-        self.lists[lane].append(call)
-        self.values[lane].append(value)
+    def add(self, lane: int, bound: BoundCall) -> None:
+        self.lists[lane].append(bound.call)
+        self.values[lane].append(bound.value)
+        self.records[lane].append(bound)
 
     @staticmethod
     def of(lanes: int) -> Phase:
-        return Phase([[] for _ in range(lanes)], [[] for _ in range(lanes)])
+        return Phase([[] for _ in range(lanes)], [[] for _ in range(lanes)], [[] for _ in range(lanes)])
 
 
 @dataclass(eq=False)
@@ -36,13 +47,14 @@ class Program:
 
     Attributes:
         graph: what the phases compute. inputs: where the arrays of each graph input belong that are given at every run.
-        result: the first output.
+        result: the first output. memory: all that was made for the program.
     """
 
     graph: Graph
     phases: list[Phase]
     inputs: dict[Value, Array]
     result: Array
+    memory: Memory
 
     def run(self, run: Run) -> None:
         """Runs all phases, or as many as there are before the run is cancelled.
@@ -61,22 +73,35 @@ class Program:
         """Returns what the call computes that failed in a run."""
         return self.phases[run.at].values[failure.lane][failure.place]
 
-    def first_change(self, changes: Callable[[Call, Value], bool]) -> Place:
-        """Returns where the first call stands that changes the state; behind the last one where there is none."""
+    def first_change(self, state: Sequence[Array]) -> Place:
+        """Returns where the first call stands that writes to the state; behind the last one if there is none."""
+        memories = {id(root): root for root in map(_root, state)}.values()
         found = (
             (at, place)
             for at, phase in enumerate(self.phases)
-            for calls, values in zip(phase.lists, phase.values, strict=True)
-            for place, (call, value) in enumerate(zip(calls, values, strict=True))
-            if changes(call, value)
+            for records in phase.records
+            for place, bound in enumerate(records)
+            if any(np.may_share_memory(written.array, memory) for written in bound.writes for memory in memories)
         )
         return min(found, default=(len(self.phases), 0))
+
+    def drop_records(self) -> None:
+        """Forgets what calls read and write, which only building needs."""
+        for phase in self.phases:
+            phase.records = []
 
     def is_halfway(self, run: Run, first: Place) -> bool:
         """Tells whether a run that has ended may have made the call at `first`, and has not made all that follow."""
         if run.at != first[0]:
             return first[0] < run.at < len(self.phases)
         return len(run.hands) != 1 or run.cancelled or run.hands[0].place >= first[1]
+
+
+def _root(array: Array) -> Array:
+    """Returns the array whose memory an array shows."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
 
 
 def shares(count: int, lanes: int) -> list[tuple[int, int]]:

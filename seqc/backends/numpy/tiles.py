@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqc.backends.numpy.bind import bind
+from seqc.backends.numpy.calls import Access, BoundCall, adding, computing, copying, reads_of
 from seqc.backends.numpy.cut import shape_of
-from seqc.backends.numpy.kernels import Call, find_kernel
-from seqc.backends.numpy.memory import empty, view
+from seqc.backends.numpy.kernels import find_kernel
+from seqc.backends.numpy.memory import view
 from seqc.backends.numpy.phases import Phase
 from seqc.backends.numpy.stage import Stage
 from seqc.batch import BATCH, batch_axis
@@ -48,6 +48,7 @@ class TileBinder:
 
     def _bind(self, v: Value) -> None:
         xs = operands_of(v, self._array, self.sizes)
+        reads = reads_of(v, xs, self.rows)
         if v in self.plan.views:
             self.arrays[v] = v.op.eval(*xs)
             # A copy would show what was there when it was made.
@@ -55,48 +56,47 @@ class TileBinder:
             return
         spreads = self.builder.cut.spreads[v]
         if spreads[0] == "merge":
-            self._bind_part(v, xs)
+            self._bind_part(v, xs, reads)
             return
         results = self.builder.results(v)
-        outs: list[Array | None] = []
-        more: list[tuple[Array, Array, Value]] = []
+        outs: list[Access | None] = []
+        more: list[BoundCall] = []
         for y, spread in zip(results, spreads, strict=True):
             if y is None:
                 outs.append(None)
             elif spread == "each":
-                outs.append(self._home(y))
+                outs.append(Access(self._home(y), (y,), "samples", self.rows))
             else:
                 out, total = self._part_of_sum(y)
-                outs.append(out)
+                outs.append(Access(out, (y,), "samples", self.rows))
                 if total is not None:
-                    more.append((total, out, y))
-        self.pad.start()
-        first = self.rows[0] * (outs[0].size // (self.rows[1] - self.rows[0])) if outs[0] is not None else 0
-        self._add(bind(v.op, outs, xs, self.pad, first), v)
-        for total, part, y in more:
-            self._add(partial(np.add, total, part, total), y)
+                    more.append(adding(y, total, out))
+        first = self.rows[0] * (outs[0].array.size // (self.rows[1] - self.rows[0])) if outs[0] is not None else 0
+        self.phase.add(self.lane, computing(v, outs, reads, xs, self.pad, first))
+        for call in more:
+            self.phase.add(self.lane, call)
         for y in results:
             if y is not None and y in self.builder.stored and y not in self.plan.direct:
-                self._add(partial(np.copyto, self._cut(self.builder.arrays[y], y), self.arrays[y]), y)
+                made = Access(self.arrays[y], (y,), "samples", self.rows)
+                self.phase.add(self.lane, copying(made, self._cut(self.builder.arrays[y], y)))
 
-    def _add(self, call: Call, v: Value) -> None:
-        self.phase.add(self.lane, call, v)
-
-    def _bind_part(self, v: Value, xs: list[Array]) -> None:
+    def _bind_part(self, v: Value, xs: list[Array], reads: list[Access]) -> None:
         op: Any = v.op
-        kept = empty(op.part_shape(*xs), xs[0].dtype)
-        self.builder.parts.setdefault(v, []).append(kept)
+        kept = self.builder.memory.empty(op.part_shape(*xs), xs[0].dtype)
         self.builder.counts.setdefault(v, []).append(op.count(*xs))
         found = find_kernel(type(op))
         self.pad.start()
         call = None if found is None else found(op, [kept], xs, self.pad)
-        self._add(call or partial(_take_part, op, xs, kept), v)
+        part = Access(kept, (v,), "part", self.rows)
+        self.builder.parts.setdefault(v, []).append(part)
+        call = call or partial(_take_part, op, xs, kept)
+        self.phase.add(self.lane, BoundCall(call, v, reads, [part], self.pad.given))
 
     def _part_of_sum(self, y: Value) -> tuple[Array, Array | None]:
         """Returns where a tile's part of a sum goes, and the sum it is added to unless it is the first."""
         sums = self.builder.sums.setdefault(y, [])
         if self.first:
-            home = self.builder.home(y) if not sums else empty(sums[0].shape, sums[0].dtype)
+            home = self.builder.home(y) if not sums else self.builder.memory.empty(sums[0].shape, sums[0].dtype)
             assert home is not None
             sums.append(home)
             return home, None
