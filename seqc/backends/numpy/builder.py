@@ -74,8 +74,7 @@ class Builder:
         """Returns the program."""
         self._place_inputs()
         flat = FlatRunner(self)
-        # In the order in which they run: a group reads what earlier groups give.
-        for group in sorted(self.groups, key=lambda group: group.when):
+        for group in self.groups:
             flat.place(group)
         self._read_state()
         self._place_kept()

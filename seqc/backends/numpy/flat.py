@@ -47,9 +47,7 @@ class FlatRunner:
         known = self._flats.get(values[0])
         if known is not None and known[0] == key:
             return known[1]
-        arrays = self.builder.arrays
-        # A value that several lanes read has one home at most, and what a group gives is placed with that group.
-        free = len(set(values)) == len(values) and not any(x in self._flats or x in arrays for x in values)
+        free = self._are_free(values)
         if free and all(isinstance(x.op, Input) and self.builder.state(x) is not None for x in values):
             together = self.builder.adjoin(values)
             if together is not None:
@@ -62,6 +60,11 @@ class FlatRunner:
             return self._keep(values, flat)
         self._loose.setdefault(group, []).extend(zip(pieces, values, strict=True))
         return flat
+
+    def _are_free(self, values: list[Value]) -> bool:
+        """Tells whether values can be given homes side by side: one each, also to those that several lanes read."""
+        placed = any(x in self._flats or x in self.builder.arrays for x in values)
+        return not placed and len(set(values)) == len(values)
 
     def _give(self, x: Value, piece: Array) -> None:
         """Makes a piece the home of a value; of what is only shown in another shape, the home of that."""

@@ -65,7 +65,7 @@ def size_of(t: Type) -> int:
 
 
 def schedule(cut: Cut, graph: Graph) -> tuple[dict[Value, When], list[Group]]:
-    """Returns when each value that is not tiled is computed, and the groups among them."""
+    """Returns when each value that is not tiled is computed, and the groups among them, as they run."""
     fit = {v for v in cut.order if v not in cut.tiled and _fits(v)}
     when = _earliest(cut, fit)
     _delay(cut, graph, fit, when)
@@ -73,7 +73,13 @@ def schedule(cut: Cut, graph: Graph) -> tuple[dict[Value, When], list[Group]]:
     grouped: dict[tuple[object, ...], list[Lane]] = {}
     for lane in _lanes(cut, fit, when, outputs):
         grouped.setdefault((when[lane.nodes[0]], *lane.structure(outputs)), []).append(lane)
-    return when, [Group(tuple(lanes), when[lanes[0].nodes[0]]) for lanes in grouped.values()]
+    groups = [Group(tuple(lanes), when[lanes[0].nodes[0]]) for lanes in grouped.values()]
+    return when, in_running_order(groups)
+
+
+def in_running_order(groups: Iterable[Group]) -> list[Group]:
+    """Returns groups so that each reads only what earlier ones give."""
+    return sorted(groups, key=lambda group: group.when)
 
 
 def _fits(v: Value) -> bool:
