@@ -14,7 +14,7 @@ import pytest
 
 import seqc as keras
 from executor_runs import Cell, Conditions, Twin, twin, under
-from seqc import Sequential, layers, metrics, optimizers
+from seqc import Sequential, layers, metrics, ops, optimizers
 from seqc.backends.numpy import builder as builder_module
 from seqc.backends.numpy import calls, executor, flat, stage, tiles, updates
 from seqc.backends.numpy.builder import Builder
@@ -26,6 +26,7 @@ from seqc.backends.numpy.phases import Phase, Program
 from seqc.backends.numpy.plan_checker import PlanError, check_plan
 from seqc.backends.numpy.stage import Layout
 from seqc.backends.numpy.tiles import TileBinder
+from seqc.dims import symbol
 from seqc.ir import Array, Graph, Value, constant, input_value
 from seqc.ops.shape import reshape
 
@@ -433,6 +434,26 @@ def test_the_message_names_the_call_what_it_reads_and_what_is_there() -> None:
         records[0][0].clear()
         with pytest.raises(PlanError, match=r"Phase \d+, thread \d+, call \d+ \(.*\) reads .*, and finds memory that "):
             check(with_records(program, records))
+
+
+def test_what_a_view_of_all_samples_shows_is_kept_for_its_last_reader() -> None:
+    x, state = input_value("x", "float64", (symbol("batch"), 3)), input_value("s", "float64", (3,))
+    squares = x * x
+    first_rows, staged = squares[0:2], squares
+    for factor in (1.0, 2.0, 1.5, 0.5):  # a stage each, in which other values are kept
+        staged = staged * factor + ops.sum(staged, axis=0)
+    late = ops.sum(staged, axis=0)
+    graph = Graph((x, state), (ops.sum(first_rows * late), state + late), ("result", "s"))
+    results = []
+    patch = under(Conditions(2, 64))
+    try:
+        for kind in (NaiveExecutor, Executor):
+            cell = Cell(np.zeros(3))
+            results.append([kind(graph, [cell], [cell]).run([np.arange(18.0).reshape(6, 3)]), cell.array])
+    finally:
+        patch.undo()
+    for expected, actual in zip(*results, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-12)
 
 
 # -- poison ----------------------------------------------------------------------------------------------------------

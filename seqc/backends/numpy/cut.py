@@ -168,11 +168,10 @@ def stored_values(cut: Cut, outputs: Iterable[Value]) -> dict[Value, int]:
 
 def _note_readers(cut: Cut, read: Iterable[Value], stage: int, readers: dict[Value, set[int]]) -> None:
     for x in read:
-        if x not in cut.tiled or x in cut.ready:
-            continue
-        if is_remade(x):
+        # A view of all samples shows the memory of a tiled value for as long as anybody reads the view.
+        if is_remade(x) if x not in cut.ready else isinstance(x.op, VIEWS):
             _note_readers(cut, read_operands(x), stage, readers)
-        else:
+        elif x not in cut.ready:
             readers.setdefault(x, set()).add(stage)
 
 
