@@ -46,6 +46,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, size in (("huge.npy", 10**12), ("absurd.npy", 10**30), ("cut.npy", 9)):
         text = (header % size).ljust(117) + "\n"
         (folder / name).write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode() + b"\0" * 64)
+    (folder / "header.npy").write_bytes((folder / "cut.npy").read_bytes().replace(b"'shape':", b"'shape:  "))
     (folder / "m.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
     return folder
 
@@ -59,7 +60,7 @@ def folder(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # What was asked, the exit code, and what is said.
 FAILURES: list[tuple[list[str], int, str]] = [
     (["inspect", "absent.onnx"], 2, "There is no file absent.onnx."),
-    (["inspect", "."], 2, ". is not a file."),
+    (["inspect", "."], 2, ". is a folder, not a file."),
     (["inspect", "empty.onnx"], 2, "empty.onnx is empty; an .onnx file was expected."),
     (["inspect", "table.csv"], 2, "table.csv is not an ONNX file, or is damaged"),
     (["inspect", "m.h5"], 2, "m.h5 is an HDF5 file; an .onnx file was expected."),
@@ -69,7 +70,7 @@ FAILURES: list[tuple[list[str], int, str]] = [
         "--size time=3: no axis is called 'time'; the open axes are batch.",
     ),
     (["inspect", "tiny.onnx", "--size", "batch=" + "9" * 30], 2, "--size takes sizes of at most 1,000,000,000; got"),
-    (["inspect", "tiny.py", "--size", "time=3"], 2, "no axis is called 'time'; there are no open axes."),
+    (["inspect", "tiny.py", "--size", "time=3"], 2, "no axis is called 'time'; only the batch is open, and stays so."),
     (["inspect", "absent.keras"], 2, "absent.keras"),
     (["inspect", "quits.py"], 2, "quits.py:2: sys.exit() was called"),
     (["inspect", "breaks.py"], 2, "breaks.py:31: IndexError: list index out of range"),
@@ -78,7 +79,7 @@ FAILURES: list[tuple[list[str], int, str]] = [
     (
         ["verify", "tiny.onnx", "--size", "batch=3"],
         2,
-        "--size batch=3: no axis is called 'batch'; there are no open axes.",
+        "--size batch=3: no axis is called 'batch'; only the batch is open, and stays so.",
     ),
     (["export", "tiny.py", "-o", "m.txt"], 2, "The file to write must have a name that ends in .onnx; got m.txt."),
     (["export", "tiny.py", "-o", "."], 2, "must have a name that ends in .onnx; got ."),
@@ -97,8 +98,11 @@ FAILURES: list[tuple[list[str], int, str]] = [
     ([*PREDICT, "several.npz", *TO], 2, "several.npz is a .npz file of several arrays; a .npy file was expected."),
     ([*PREDICT, "huge.npy", *TO], 2, "huge.npy is damaged: it ends before its last number."),
     ([*PREDICT, "absurd.npy", *TO], 2, "absurd.npy is damaged: it ends before its last number."),
+    ([*PREDICT, "header.npy", *TO], 2, "header.npy is damaged: its header makes no sense."),
     ([*PREDICT, "cut.npy", *TO], 2, "cut.npy is damaged: it ends before its last number."),
-    ([*PREDICT, ".", *TO], 2, ". is not a file."),
+    ([*PREDICT, ".", *TO], 2, ". is a folder, not a file."),
+    (["predict", ".", "x.npy", *TO], 2, ". is a folder, not a file."),
+    (["predict", "absent.onnx", "x.npy", *TO], 2, "There is no file absent.onnx."),
     ([*PREDICT, "x.npy", *TO, "--threads", "100000"], 2, "--threads needs a whole number of at most 1024; got 100000."),
     ([*PREDICT, "x.npy", *TO, "--device", "gpu"], 2, "'gpu' is not one of 'auto', 'cpu', 'cuda'."),
     (

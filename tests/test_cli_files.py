@@ -345,7 +345,7 @@ def test_predict_as_json(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["absent.onnx", "x.npy", "-o", "y.npy"], "there is no model file at 'absent.onnx'"),
+        (["absent.onnx", "x.npy", "-o", "y.npy"], "There is no file absent.onnx."),
         (["tiny.onnx", "absent.npy", "-o", "y.npy"], "There is no file absent.npy."),
         (["tiny.onnx", "tiny.py", "-o", "y.npy"], "tiny.py is a Python file; a .npy file was expected."),
         (["tiny.onnx", "objects.npy", "-o", "y.npy"], "objects.npy holds Python objects, which are never loaded"),

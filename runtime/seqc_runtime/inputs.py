@@ -181,6 +181,9 @@ def _shape_hint(shape: tuple[int, ...], declared: tuple[int | str, ...]) -> str:
     if len(shape) == len(declared):
         channels_last = (*shape[:1], *shape[2:], *shape[1:2])
         return ": move the channels last, np.moveaxis(x, 1, -1)" if _fits(channels_last, declared) and shape[2:] else ""
+    if shape == (0,) and isinstance(declared[0], str):
+        empty = (0, *(axis if isinstance(axis, int) else 1 for axis in declared[1:]))
+        return f": an empty batch is np.empty({empty})"
     added = [i for i in range(len(declared)) if _fits((*shape[:i], 1, *shape[i:]), declared)]
     if added == [0]:
         return ": add a batch axis: x[None]"

@@ -169,6 +169,8 @@ SHAPES = [
     (["batch", 8, 8, 1], (10, 64), "reshape it: x.reshape(-1, 8, 8, 1)"),
     (["batch", 64], (10, 8, 8), "reshape it: x.reshape(-1, 64)"),
     (["batch", 4], (10, 4, 1), "drop the last axis: x[..., 0]"),
+    (["batch", 4], (0,), "an empty batch is np.empty((0, 4))"),
+    (["batch", "time", 4], (0,), "an empty batch is np.empty((0, 1, 4))"),
     (["batch", 1, 5], (10, 5), "add an axis: np.expand_dims(x, 1)"),
     (
         ["batch", "time", "features"],

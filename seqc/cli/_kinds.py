@@ -26,6 +26,15 @@ def kind_of(path: Path) -> str | None:
     return "empty" if not start else None
 
 
+def require_file(path: Path) -> None:
+    """Raises DataError if there is nothing at a path, or something else than a file: a pipe might never end."""
+    if path.is_file():
+        return
+    if not path.exists():
+        raise DataError(f"There is no file {path}.")
+    raise DataError(f"{path} is {'a folder' if path.is_dir() else 'a pipe or a device'}, not a file.")
+
+
 def refuse_other_kinds(path: Path, wanted: str) -> None:
     """Raises DataError for a file that is plainly of another kind, with what to do about a .keras file.
 

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto
 
 from seqc.analysis import count_flops, only_moves
-from seqc.cli._kinds import refuse_other_kinds
+from seqc.cli._kinds import refuse_other_kinds, require_file
 from seqc.cli._onnx_checks import MOST_NODES, check_texts, inlined_nodes
 from seqc.errors import DataError
 
@@ -48,10 +48,7 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         DataError: it is not there, or something else than a file.
     """
-    if not path.exists():
-        raise DataError(f"There is no file {path}.")
-    if not path.is_file():
-        raise DataError(f"{path} is not a file.")
+    require_file(path)
     return path.read_bytes()
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from seqc.errors import ConfigError
-from seqc.text import printable, rows_text, table_text, terminal_width
+from seqc.text import fold, printable, rows_text, table_text, terminal_width
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
 
@@ -38,17 +38,23 @@ class Screen:
         self._out = sys.stdout
 
     def line(self, text: str = "") -> None:
-        """Prints a line for people."""
-        if not self.as_json:
-            typer.echo(printable(text))
+        """Prints a line for people, or several."""
+        shown = printable(text)
+        if self.width is not None:
+            shown = "\n".join(part for line in shown.split("\n") for part in fold(line, self.width))
+        self._print(shown)
 
     def rows(self, rows: Sequence[tuple[str, str]]) -> None:
         """Prints names and what there is to say of them, aligned."""
-        self.line(rows_text(rows, self.width))
+        self._print(rows_text(rows, self.width))
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
         """Prints a table; `right` are the columns to align on the right."""
-        self.line(table_text(header, rows, right, self.width))
+        self._print(table_text(header, rows, right, self.width))
+
+    def _print(self, text: str) -> None:
+        if not self.as_json:
+            typer.echo(text)
 
     def result(self, value: Mapping[str, Any]) -> None:
         """Prints the result of the command as JSON, if JSON was asked for."""

@@ -44,5 +44,5 @@ def check_names(sizes: Mapping[str, int], known: Iterable[str]) -> None:
     names = sorted(known)
     for name in sizes:
         if name not in names:
-            there = f"the open axes are {', '.join(names)}" if names else "there are no open axes"
+            there = f"the open axes are {', '.join(names)}" if names else "only the batch is open, and stays so"
             raise ConfigError(f"--size {name}={sizes[name]}: no axis is called {name!r}; {there}.")

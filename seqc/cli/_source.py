@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from seqc.cli._kinds import require_file
 from seqc.errors import ConfigError, DataError, SeqcError
 
 if TYPE_CHECKING:
@@ -91,12 +92,11 @@ def load_file(path: Path) -> ModelFile:
     """Runs a model FILE and returns it.
 
     Raises:
-        ConfigError: it is not there, not Python, or its code fails.
+        ConfigError: it is not Python, or its code fails. DataError: it is not there.
     """
     if path.suffix != ".py":
         raise ConfigError(f"A model FILE ends in .py; got {path}.")
-    if not path.is_file():
-        raise ConfigError(f"There is no file {path}.")
+    require_file(path)
     name = f"{MODULE_PREFIX}{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None

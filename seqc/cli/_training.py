@@ -20,7 +20,7 @@ from seqc.cli._compare import (
     median_seconds,
     true_classes,
 )
-from seqc.cli._output import Screen, duration, number
+from seqc.cli._output import Screen, count, duration, number
 from seqc.cli._runtime import load_runtime
 from seqc.cli._source import ModelFile, load_file
 from seqc.cli._stopped import Place, kept_when_stopped
@@ -99,7 +99,7 @@ def run(show: Screen, options: Options) -> bool:
         history = model.fit(data.x_train, data.y_train, verbose=verbose, **arguments).history
         metrics = model.evaluate(data.x_test, data.y_test, batch_size=BATCH_SIZE, verbose=0, return_dict=True)
         goals = _goals(file, model, metrics)
-        show.line(f"\nTest on {len(data.x_test):,} samples:")
+        show.line(f"\nTest on {count(len(data.x_test), 'sample')}:")
         _show_metrics(show, metrics, goals)
         model.save(saved)
     receipt = export_model(model, exported)

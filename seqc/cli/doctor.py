@@ -58,7 +58,8 @@ def doctor(as_json: AsJson = False, debug: Debug = False) -> None:
 
 def _rows(report: dict[str, Any]) -> list[tuple[str, str]]:
     packages = {**report["packages"], "numpy": f"{report['packages']['numpy']} ({report['blas']})"}
-    wheels = ", ".join(f"{name} {found}" for name, found in report["onnxruntime_wheels"].items())
+    named = (f"{name} {found}" for name, found in report["onnxruntime_wheels"].items())
+    wheels = ", ".join(text.removeprefix("onnxruntime ") for text in named)
     threads = report["threads"]
     return [
         ("python", report["python"]),

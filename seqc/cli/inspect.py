@@ -104,6 +104,7 @@ def _nodes(show: Screen, source: Path, sizes: Mapping[str, int]) -> None:
     kinds = dict(sorted(Counter(n.op for n in nodes).items()))
     parameters, flops = sum(n.parameters for n in nodes), _total([n.flops for n in nodes])
     texts, producer = metadata(model), f"{model.producer_name} {model.producer_version}".strip()
+    batch = {p.shape[0] for p in inputs if p.shape}
     open_axes = sorted({d for p in inputs for d in p.shape[1:] if isinstance(d, str) and d not in sizes})
     show.line(f"{source} ({source.stat().st_size:,} bytes)")
     show.rows(
@@ -113,7 +114,7 @@ def _nodes(show: Screen, source: Path, sizes: Mapping[str, int]) -> None:
             *(("output", f"{p.name} {p.dtype}{shape_text(p.shape)}") for p in outputs),
             ("nodes", f"{len(nodes):,} ({', '.join(f'{n} {kind}' for kind, n in kinds.items())})"),
             ("parameters", f"{parameters:,}"),
-            ("FLOPs", _flops_text(flops, open_axes)),
+            ("FLOPs", _flops_text(flops, open_axes, "at these sizes" if batch & set(sizes) else "per sample")),
             *((name, shorten(text, LONGEST_TEXT)) for name, text in texts.items()),
         ]
     )
@@ -161,9 +162,9 @@ def _total(flops: Sequence[int | None]) -> int | None:
     return sum(known) if len(known) == len(flops) else None
 
 
-def _flops_text(flops: int | None, open_axes: Sequence[str]) -> str:
+def _flops_text(flops: int | None, open_axes: Sequence[str], what_for: str = "per sample") -> str:
     if flops is not None:
-        return f"{amount(flops)} per sample"
+        return f"{amount(flops)} {what_for}"
     if open_axes:
         return f"depend on {', '.join(open_axes)}: give " + " ".join(f"--size {name}=N" for name in open_axes)
     return "not known: there are operators without a rule"

@@ -54,13 +54,13 @@ def predict(
       seqc predict digits.onnx x.npy -o y.npy --device cuda --batch-size 256
     """
     with screen(as_json) as show:
-        from seqc.cli._kinds import refuse_other_kinds
+        from seqc.cli._kinds import refuse_other_kinds, require_file
         from seqc.cli._runtime import load_runtime
 
         runtime = load_runtime("seqc predict")
         check_output(output, ".npy")
-        if model.is_file():
-            refuse_other_kinds(model, "an .onnx file")
+        require_file(model)
+        refuse_other_kinds(model, "an .onnx file")
         samples = read_array(x)
         start = time.perf_counter()
         loaded = runtime.load(model, device=device.value, threads=threads)
@@ -103,13 +103,10 @@ def read_array(path: Path) -> Array:
     """
     import numpy as np
 
-    from seqc.cli._kinds import refuse_other_kinds
+    from seqc.cli._kinds import refuse_other_kinds, require_file
     from seqc.errors import DataError
 
-    if not path.exists():
-        raise DataError(f"There is no file {path}.")
-    if not path.is_file():
-        raise DataError(f"{path} is not a file.")
+    require_file(path)
     refuse_other_kinds(path, "a .npy file")
     with path.open("rb") as file:
         if file.read(6) != np.lib.format.MAGIC_PREFIX:
@@ -117,14 +114,14 @@ def read_array(path: Path) -> Array:
     try:
         # Mapped, a file that promises more elements than it has is refused before any memory is taken for them.
         array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # a damaged header ends in errors of many kinds, SyntaxError and OverflowError too
-        said = str(error)
-        if "Python objects" in said:
+    except Exception as error:  # a damaged header ends in errors of many kinds, SyntaxError among them
+        if "Python objects" in str(error):
             raise DataError(
                 f"{path} holds Python objects, which are never loaded; save an array of numbers."
             ) from error
-        early = "mmap length" in said or not isinstance(error, ValueError)
-        raise DataError(f"{path} is damaged: {'it ends before its last number' if early else said}.") from error
+        early = "mmap length" in str(error) or isinstance(error, ArithmeticError)
+        what = "it ends before its last number" if early else "its header makes no sense"
+        raise DataError(f"{path} is damaged: {what}.") from error
     return np.asarray(array)
 
 
