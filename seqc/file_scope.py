@@ -75,7 +75,7 @@ def reserve(shape: Sequence[int], itemsize: int, who: str) -> None:
     budget = _budget.get()
     if budget is None:
         return
-    size = math.prod(shape) * itemsize
+    size = math.prod(map(int, shape)) * itemsize
     budget.weight_bytes -= size
     if budget.weight_bytes < 0:
         raise SavingError(
@@ -93,7 +93,7 @@ def reserve_free(shape: Sequence[int], itemsize: int, who: str) -> None:
     budget = _budget.get()
     if budget is None:
         return
-    size = math.prod(shape) * itemsize
+    size = math.prod(map(int, shape)) * itemsize
     budget.free_bytes -= size
     if budget.free_bytes < 0:
         raise SavingError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 
@@ -36,3 +37,23 @@ def generator(seed: int | None = None) -> np.random.Generator:
 def next_seed() -> int:
     """Returns a new seed drawn from the global generator."""
     return int(generator().integers(0, 2**31))
+
+
+def random_state() -> dict[str, Any]:
+    """Returns the state of the global generator as plain data."""
+    return dict(_generator.bit_generator.state)
+
+
+def set_random_state(state: Any) -> None:
+    """Sets the global generator to a state that `random_state` gave.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    global _generator
+    made = np.random.default_rng()
+    try:
+        made.bit_generator.state = state
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        raise ConfigError(f"this is no state of a generator: {error}") from error
+    _generator = made

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 from seqc.callbacks.base import Callback, Logs
 from seqc.callbacks.files import Every
-from seqc.errors import ConfigError
-from seqc.utils.files import write_file
+from seqc.errors import ConfigError, SavingError, SeqcError
+from seqc.utils.files import check_target, make_folder, open_file, write_file
 
 METADATA = "training_metadata.json"
+# The last two states take turns, so that one is whole whatever happens.
+_STATES = ("first.weights.h5", "second.weights.h5")
 
 
 class BackupAndRestore(Callback):
-    """Keeps weights, optimizer state and epoch in a folder, and goes on from there when `fit` is called again.
+    """Keeps the state of a training in a folder, and goes on from there when `fit` is called again.
 
-    The model must know its input shape before. The order of shuffled samples starts anew.
+    The same call of `fit` on the same data then ends with the weights that it would have had without the interruption,
+    shuffled or not, also in the middle of an epoch: weights, the optimizer's state, random numbers, totals of metrics
+    and the place in the data are kept. What gives batches one after the other is asked again for those that were
+    trained on, and they are passed over. The state of other callbacks is not kept. The model must know its input shape
+    before.
 
     Args:
-        backup_dir: a folder for this callback alone. save_freq: "epoch", or a number of batches.
+        backup_dir: a folder for this callback alone.
+        save_freq: "epoch", or a number of batches.
         double_checkpoint: accepted for Keras's sake; the state before the last one is always kept.
-        delete_checkpoint: remove the folder when the training is done.
+        delete_checkpoint: remove the state when the training is done.
 
     Raises:
-        ConfigError: there is no folder, or `save_freq` is neither.
+        ConfigError: there is no folder, or `save_freq` is neither. When the training begins: PathError, nothing can be
+        written there; SavingError, what is kept there is damaged or belongs to another model.
     """
 
     def __init__(
@@ -44,38 +52,60 @@ class BackupAndRestore(Callback):
         self.delete_checkpoint = delete_checkpoint
         self._every = Every(save_freq)
         self._epoch = 0
+        self._latest: str | None = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        found = self._found()
-        if found:
-            self.model.load_weights(self.backup_dir / found["weights"])
-            self._epoch = self.model.first_epoch = int(found["epoch"])
+        make_folder(self.backup_dir)
+        for name in (METADATA, *_STATES):
+            check_target(self.backup_dir / name)
+        try:
+            found = self._found()
+            if found is not None:
+                self.model.load_weights(self.backup_dir / found["weights"])
+                self.model.resume(found)
+                self._latest, self._epoch = found["weights"], found["epoch"]
+        except (SeqcError, OSError) as error:
+            raise SavingError(
+                f"The backup in '{self.backup_dir}' is damaged, or of another model: {error} Remove the folder to "
+                "start from the beginning."
+            ) from error
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch = epoch
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        self._epoch = epoch + 1
         if self.save_freq == "epoch":
-            self._save()
+            self._save(epoch + 1, 0)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self._every.due():
-            self._save()
+            self._save(self._epoch, batch + 1)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        if self.delete_checkpoint and self.backup_dir.exists():
-            shutil.rmtree(self.backup_dir)
+        if not self.delete_checkpoint:
+            return
+        for name in (METADATA, *_STATES):
+            (self.backup_dir / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # something else is kept in the folder
+            self.backup_dir.rmdir()
 
-    def _found(self) -> dict[str, Any]:
-        """Returns what is known of the last state that was kept, or nothing."""
-        path = self.backup_dir / METADATA
-        if not path.exists():
-            return {}
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    def _found(self) -> dict[str, Any] | None:
+        """Returns what is known of the last state that was kept, None where there is none."""
+        try:
+            with open_file(self.backup_dir / METADATA) as file:
+                found = json.load(file)
+        except FileNotFoundError:
+            return None
+        except (ValueError, RecursionError) as error:
+            raise SavingError(f"'{METADATA}' is not JSON ({error}).") from error
+        if not isinstance(found, dict) or found.get("weights") not in _STATES:
+            raise SavingError(f"'{METADATA}' does not say which state counts.")
         return found
 
-    def _save(self) -> None:
+    def _save(self, epoch: int, batch: int) -> None:
         """Keeps the current state; until that is done, the one before it counts."""
-        self.backup_dir.mkdir(parents=True, exist_ok=True)
-        before = self._found().get("weights")
-        name = "second.weights.h5" if before == "first.weights.h5" else "first.weights.h5"
+        name = _STATES[1] if self._latest == _STATES[0] else _STATES[0]
         self.model.save_weights(self.backup_dir / name, overwrite=True)
-        write_file(self.backup_dir / METADATA, json.dumps({"epoch": self._epoch, "weights": name}).encode())
+        position = self.model.position(epoch, batch) | {"weights": name}
+        write_file(self.backup_dir / METADATA, json.dumps(position).encode())
+        self._latest = name

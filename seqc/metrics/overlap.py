@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc import ops
+from seqc import file_scope, ops
 from seqc.errors import ConfigError
 from seqc.ir import Value, as_value
 from seqc.losses.base import tensor
@@ -125,6 +125,7 @@ class MeanIoU(IoU):
         sparse_y_pred: bool = True,
         axis: int = -1,
     ) -> None:
+        file_scope.reserve_free((num_classes,), 40, "class numbers of a metric")
         every = range(num_classes)
         super().__init__(num_classes, every, name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis)
 

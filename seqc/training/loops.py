@@ -48,9 +48,9 @@ def train_epoch(model: Trainer, source: Source, callbacks: CallbackList, progres
     """Trains on the batches of one epoch and returns its metrics; stops after a batch where `stop_training` is set."""
     compiled = model._need_compiled()
     watched = callbacks.watches("train_batch_end")
-    done = 0
     with model.counting():
-        for done, batch in enumerate(source.epoch(), 1):
+        done = before = model._start_epoch()
+        for done, batch in enumerate(source.epoch(before), before + 1):
             callbacks.on_train_batch_begin(done - 1)
             step = compiled.steps_taken
             nan.check(model._run_batch("train", batch, step).item(), done - 1, step)

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import Any
 
 from seqc.errors import DataError
-from seqc.seeds import generator
+from seqc.seeds import generator, random_state
 from seqc.training.data import Batch, Data, is_array, unpack
 from seqc.utils.display import note
 
@@ -30,6 +30,8 @@ class Source:
     def __init__(self, per_epoch: int | None, length: int | None) -> None:
         self.per_epoch = per_epoch
         self.length = length
+        # Of the pass under way: how many batches were taken, and the state of the generator before the first.
+        self.taken, self.began = 0, random_state()
         self._under_way: Iterator[Batch] | None = None
 
     @property
@@ -48,20 +50,38 @@ class Source:
 
     def restart(self) -> None:
         """Makes the next epoch start at the beginning of the data."""
-        self._under_way = None
+        self._end_pass()
 
-    def epoch(self) -> Iterator[Batch]:
-        """Yields the batches of one epoch; warns where the data end before its steps are done."""
+    def resume(self, taken: int) -> None:
+        """Begins a pass of which so many batches were taken before; they are passed over."""
+        self._begin_pass()
+        assert self._under_way is not None
+        self.taken = sum(1 for _ in islice(self._under_way, taken))
+
+    def _begin_pass(self) -> None:
+        self.taken, self.began = 0, random_state()
+        self._under_way = self.one_pass()
+
+    def _end_pass(self) -> None:
+        self.taken, self._under_way = 0, None
+
+    def epoch(self, done: int = 0) -> Iterator[Batch]:
+        """Yields the batches of one epoch; warns where the data end before its steps are done.
+
+        Args:
+            done: how many of its batches were done before.
+        """
         going_on = self._under_way is not None
         if self._under_way is None:
-            self._under_way = self.one_pass()
-        done = 0
-        for batch in islice(self._under_way, self.per_epoch):
+            self._begin_pass()
+        assert self._under_way is not None
+        for batch in islice(self._under_way, None if self.per_epoch is None else self.per_epoch - done):
+            self.taken += 1
             yield batch
             done += 1
         if done == self.per_epoch:
             return
-        self._under_way = None
+        self._end_pass()
         if done == 0 and going_on:  # the last epoch had taken exactly all there was
             yield from self.epoch()
         elif self.per_epoch is not None and done:
@@ -110,6 +130,7 @@ class IterableSource(Source):
         super().__init__(per_epoch, _length(batches, what, per_epoch))
         self.batches, self.prepare, self.shuffle, self.what = batches, prepare, shuffle, what
         self._begun: Iterator[Any] | None = None
+        self._begun_at: Any = None
         self._kept: list[Data] | None = None
 
     @property
@@ -127,11 +148,22 @@ class IterableSource(Source):
         Raises:
             DataError: there is none.
         """
+        self._begun_at = random_state()
         items = self._items()
         for item in items:
             self._begun = chain([item], items)
             return self._checked(item)
         raise DataError(f"{self.what} ({type(self.batches).__name__}) gave no batches.")
+
+    def resume(self, taken: int) -> None:
+        if not self.once:
+            self._begun = None  # its order was not that of the pass to go on with
+        super().resume(taken)
+
+    def _begin_pass(self) -> None:
+        super()._begin_pass()
+        if self._begun is not None:
+            self.began = self._begun_at
 
     def one_pass(self) -> Iterator[Batch]:
         for data in self._kept or ():

@@ -17,24 +17,24 @@ from seqc.ir import Array
 from seqc.training.arguments import optional_number, validates, verbosity, whole_number
 from seqc.training.data import Data, split_validation, unpack, weigh_classes
 from seqc.training.loops import NonFiniteLoss, predict_pass, test_pass, train_epoch
+from seqc.training.position import Resumable
 from seqc.training.sources import ArraySource, IterableSource, Source, yields_batches
 from seqc.training.stepper import Stepper
 from seqc.utils.display import note
 from seqc.utils.silence import Silence
 
 
-class Trainer(Stepper):
+class Trainer(Resumable, Stepper):
     """What makes a model trainable; `Sequential` mixes it in.
 
     Attributes:
         stop_training: a callback that sets it ends the training after the batch, or epoch, under way.
-        history: the History of the latest run. first_epoch: where the latest run began.
+        history: the History of the latest run.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.stop_training = False
-        self.first_epoch = 0
         # The numbers of the latest History, and that itself as long as it lives. It refers to the model, which would
         # not be freed where each held the other.
         self._recorded: History | None = None
@@ -145,26 +145,30 @@ class Trainer(Stepper):
         optimizer = self._need_compiled().optimizer
         nan = NonFiniteLoss()
         logs: dict[str, Any] = {}
-        self.stop_training, self.first_epoch = False, epochs.start
-        callbacks.on_train_begin()  # which may set the first epoch, to go on with an earlier run
-        for epoch in range(self.first_epoch, epochs.stop):
-            callbacks.on_epoch_begin(epoch)
-            progress.start(epoch, training.steps)
-            nan.epoch = epoch
-            found = train_epoch(self, training, callbacks, progress, nan)
-            if not found:
-                note(f"The training data ran out before epoch {epoch + 1}; training ends here.", warn=True)
-                break
-            logs = found
-            if validation is not None and epoch in validated:
-                found = test_pass(self, validation, callbacks, Silence())
-                logs |= {f"val_{name}": value for name, value in found.items()}
-            progress.finish(logs)
-            callbacks.on_epoch_end(epoch, logs)
-            if self.stop_training:
-                break
-        optimizer.finalize_variable_values(self.trainable_weights)  # type: ignore[attr-defined]
-        callbacks.on_train_end(logs)
+        self.stop_training, self.first_epoch, self.first_batch = False, epochs.start, 0
+        self._training_source = training
+        try:
+            callbacks.on_train_begin()  # which may call `resume`, to go on with an earlier run
+            for epoch in range(self.first_epoch, epochs.stop):
+                callbacks.on_epoch_begin(epoch)
+                progress.start(epoch, training.steps)
+                nan.epoch = epoch
+                found = train_epoch(self, training, callbacks, progress, nan)
+                if not found:
+                    note(f"The training data ran out before epoch {epoch + 1}; training ends here.", warn=True)
+                    break
+                logs = found
+                if validation is not None and epoch in validated:
+                    found = test_pass(self, validation, callbacks, Silence())
+                    logs |= {f"val_{name}": value for name, value in found.items()}
+                progress.finish(logs)
+                callbacks.on_epoch_end(epoch, logs)
+                if self.stop_training:
+                    break
+            optimizer.finalize_variable_values(self.trainable_weights)  # type: ignore[attr-defined]
+            callbacks.on_train_end(logs)
+        finally:
+            self._training_source = None
 
     def _split(self, x: Any, y: Any, weight: Any, fraction: float) -> tuple[Data, Data]:
         """Returns the arrays to train on and those held out for validation."""

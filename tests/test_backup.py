@@ -1,0 +1,170 @@
+"""A training that was interrupted anywhere ends as one that was not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import seqc as keras
+from seqc import callbacks, layers
+from seqc.callbacks.backup import METADATA
+from seqc.errors import PathError, SavingError
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(22, 3)).astype("float32")
+Y = (X.sum(1, keepdims=True) > 0).astype("float32")
+
+
+def model() -> keras.Sequential:
+    keras.utils.set_random_seed(7)
+    made = keras.Sequential(
+        [keras.Input((3,)), layers.Dense(4, "tanh"), layers.Dropout(0.3), layers.BatchNormalization(), layers.Dense(1)]
+    )
+    metrics = ["accuracy", keras.metrics.AUC(name="auc")]
+    made.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True), metrics=metrics)
+    return made
+
+
+class Rows:
+    """Batches by number, as a Sequence of Keras's."""
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, i: int) -> Any:
+        return X[i * 4 : i * 4 + 4], Y[i * 4 : i * 4 + 4]
+
+
+def endless() -> Any:
+    while True:
+        for i in range(5):
+            yield X[i * 4 : i * 4 + 4], Y[i * 4 : i * 4 + 4]
+
+
+class EveryTime:
+    def __iter__(self) -> Any:
+        return (Rows()[i] for i in range(6))
+
+
+DATA = {
+    "shuffled": lambda: {"x": X, "y": Y, "batch_size": 4},
+    "in order": lambda: {"x": X, "y": Y, "batch_size": 4, "shuffle": False},
+    "steps across passes": lambda: {"x": X, "y": Y, "batch_size": 4, "steps_per_epoch": 4},
+    "by number": lambda: {"x": Rows(), "shuffle": True},
+    "generator": lambda: {"x": endless(), "steps_per_epoch": 3},
+    "iterable": lambda: {"x": EveryTime()},
+    "validated": lambda: {"x": X, "y": Y, "batch_size": 4, "validation_split": 0.3},
+}
+
+
+class Stop(callbacks.Callback):
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("frequency", [2, "epoch"])
+@pytest.mark.parametrize("data", DATA)
+def test_an_interrupted_training_ends_with_the_bits_of_one_that_was_not(tmp_path, data, frequency):
+    whole = model()
+    expected = whole.fit(**DATA[data](), epochs=3, verbose=0).history
+    for at in (4, 9):
+        folder = tmp_path / str(at)
+        backup = callbacks.BackupAndRestore(folder, save_freq=frequency)
+        with pytest.raises(KeyboardInterrupt):
+            model().fit(**DATA[data](), epochs=3, verbose=0, callbacks=[backup, Stop(at)])
+        resumed = model()
+        if (folder / METADATA).exists():
+            keras.utils.set_random_seed(99)  # whatever another process starts with
+        history = resumed.fit(
+            **DATA[data](), epochs=3, verbose=0, callbacks=callbacks.BackupAndRestore(folder, save_freq=frequency)
+        ).history
+        for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+        for name, values in history.items():
+            assert values == expected[name][-len(values) :], name
+
+
+def test_a_training_interrupted_twice_goes_on_twice(tmp_path):
+    whole = model()
+    whole.fit(X, Y, batch_size=4, epochs=4, verbose=0)
+    for at in (8, 7):
+        keep = callbacks.BackupAndRestore(tmp_path / "b", save_freq=3)
+        with pytest.raises(KeyboardInterrupt):
+            model().fit(X, Y, batch_size=4, epochs=4, verbose=0, callbacks=[keep, Stop(at)])
+    resumed = model()
+    resumed.fit(X, Y, batch_size=4, epochs=4, verbose=0, callbacks=callbacks.BackupAndRestore(tmp_path / "b", 3))
+    for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    folder = tmp_path / "backup"
+    with pytest.raises(KeyboardInterrupt):
+        model().fit(X, Y, batch_size=4, verbose=0, callbacks=[callbacks.BackupAndRestore(folder, 2), Stop(5)])
+    return folder
+
+
+def changed(**entries: Any) -> Any:
+    return lambda text: json.dumps(json.loads(text) | entries)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: "", "is not JSON"),
+        (lambda text: text[:40], "is not JSON"),
+        (lambda text: "[" * 100_000, "is not JSON"),
+        (lambda text: "[]", "does not say which state counts"),
+        (changed(weights="../first.weights.h5"), "does not say which state counts"),
+        (changed(weights=3), "does not say which state counts"),
+        (changed(epoch="x"), "epoch is 'x' instead of a number"),
+        (changed(epoch=-5), "epoch is -5 instead of a number"),
+        (changed(batch=None), "batch is None instead of a number"),
+        (changed(batch=50), "batch, taken, seed or totals is wrong"),
+        (changed(seed="s"), "batch, taken, seed or totals is wrong"),
+        (changed(random={}), "no state of a generator"),
+        (changed(pass_began=[1]), "no state of a generator"),
+    ],
+)
+def test_damaged_notes_on_a_backup_are_refused_with_what_to_do(kept, change, message):
+    path = kept / METADATA
+    path.write_text(change(path.read_text()))
+    with pytest.raises(SavingError, match=f"(?s)backup in .* is damaged.*{message}.*Remove the folder to start"):
+        model().fit(X, Y, batch_size=4, verbose=0, callbacks=callbacks.BackupAndRestore(kept, 2))
+
+
+@pytest.mark.parametrize("change", ["missing", "truncated", "another model"])
+def test_damaged_weights_of_a_backup_are_refused_with_what_to_do(kept, change):
+    path = kept / json.loads((kept / METADATA).read_text())["weights"]
+    if change == "missing":
+        path.unlink()
+    elif change == "truncated":
+        path.write_bytes(path.read_bytes()[:2000])
+    other = model()
+    if change == "another model":
+        other = keras.Sequential([keras.Input((3,)), layers.Dense(1)])
+        other.compile("adam", "mse")
+    with pytest.raises(SavingError, match="backup in .* is damaged, or of another model: .*Remove the folder"):
+        other.fit(X, Y, batch_size=4, verbose=0, callbacks=callbacks.BackupAndRestore(kept, 2))
+
+
+def test_a_folder_where_nothing_can_be_kept_is_found_out_at_the_start(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(PathError, match="Cannot make folder"):
+        model().fit(X, Y, verbose=0, callbacks=[callbacks.BackupAndRestore(tmp_path / "file"), Stop(1)])
+
+
+def test_what_else_lies_in_the_folder_stays_there(kept):
+    (kept / "mine.txt").touch()
+    model().fit(X, Y, batch_size=4, verbose=0, callbacks=callbacks.BackupAndRestore(kept, 2))
+    assert [p.name for p in kept.iterdir()] == ["mine.txt"]
