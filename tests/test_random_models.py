@@ -92,6 +92,7 @@ def check_training(model: Sequential) -> None:
 def _compiled(model: Sequential, y: Array) -> Compiled:
     compiled = Compiled("adam", "mse", ["mae"])
     compiled.resolve((None, *y.shape[1:]), model.output_shape)
+    model._compiled = compiled
     return compiled
 
 
