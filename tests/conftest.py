@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 # Read by the BLAS libraries when NumPy is first imported, which is why this file imports NumPy late.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
     os.environ.setdefault(_variable, "1")
+
+# A shell has its background jobs ignore Ctrl-C, and what they start inherits that: tests of Ctrl-C would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Every program that a test has built is proved to read and write its memory rightly, and starts from spoiled memory.
 os.environ.setdefault("SEQC_VERIFY", "1")
