@@ -1,0 +1,110 @@
+"""Whatever the step graph, the executor gives the results and the state that the naive one does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+from executor_runs import Cell, Conditions, under
+from random_steps import GIVEN, RandomStep, batches, steps
+from random_values import MOST_SAMPLES
+from seqc.backends.numpy import executor
+from seqc.backends.numpy.builder import Builder, same_memory
+from seqc.backends.numpy.executor import Executor
+from seqc.backends.numpy.naive import NaiveExecutor
+from seqc.backends.numpy.phases import Program
+from seqc.ir import Array, Constant, Input, Item
+
+few = settings(max_examples=200, suppress_health_check=list(HealthCheck), deadline=None)
+many = settings(max_examples=3000, suppress_health_check=list(HealthCheck), deadline=None)
+CONDITIONS = st.builds(
+    Conditions,
+    threads=st.integers(1, 3),
+    tile_bytes=st.sampled_from([1, 200, 2000, 1 << 20]),
+    always_share=st.sampled_from([True, True, False]),
+    tiny=st.booleans(),
+)
+SIZES = st.lists(st.integers(1, MOST_SAMPLES), min_size=1, max_size=4)
+
+
+def run(
+    kind: type[Executor | NaiveExecutor], step: RandomStep, sizes: Sequence[int]
+) -> tuple[list[Array], list[Array]]:
+    """Returns the results of runs one after the other, and the state after the last."""
+    cells = [Cell(a) for a in step.state]
+    count = len(step.graph.inputs) - GIVEN
+    made = kind(step.graph, cells[:count], [cells[i] for i in step.written])
+    results = [made.run(arrays) for arrays in batches(step, sizes)]
+    return results, [c.array for c in cells]
+
+
+def check(step: RandomStep, conditions: Conditions, sizes: Sequence[int]) -> None:
+    note(f"{step}\n{conditions}, batches of {sizes}")
+    results, state = run(NaiveExecutor, step, sizes)
+    patch = under(conditions)
+    try:
+        own_results, own_state = run(Executor, step, sizes)
+    finally:
+        patch.undo()
+    for a, b in zip(own_state, state, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(own_results, results, strict=True):
+        assert (a.dtype, a.shape) == (b.dtype, b.shape)
+        if step.loose:
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+        else:
+            np.testing.assert_array_equal(a, b)
+
+
+class Counted(Builder):
+    """Counts the programs in which each of the executor's means is used."""
+
+    used: ClassVar[Counter[str]] = Counter()
+
+    def build(self) -> Program:
+        program = super().build()
+        kinds = [type(v.op) for v in self.cut.order]
+        homes = [(self.arrays.get(y), self.arrays[x], y is x) for y, x in self.owners if x is not None]
+        found = {
+            "groups of several lanes": any(len(group.lanes) > 1 for group in self.groups),
+            "groups one after the other": len({group.when for group in self.groups}) > 1,
+            "values stored between stages": bool(self.stored),
+            "several stages": self.cut.stages > 1,
+            "several results": Item in kinds,
+            "sums of several tiles": any(len(plan.values) and plan.tile < self.batch for plan in self.plans),
+            "several threads": any(len(phase.lists) > 1 for phase in program.phases),
+            "state in arenas": any(x.base is not None for _, x, _ in homes),
+            "state written at once": any(y is not None and same_memory(y, x) for y, x, kept in homes if not kept),
+            "one value for several states": len({y for y, _ in self.owners}) < len(self.owners),
+            "state kept or swapped": any(isinstance(y.op, Input) for y, _ in self.owners),
+            "constant state": any(isinstance(y.op, Constant) for y, _ in self.owners),
+        }
+        self.used.update({"programs": 1} | found)
+        return program
+
+
+def test_any_small_step_runs_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor, "Builder", Counted)
+    monkeypatch.setattr(Counted, "used", Counter())
+
+    @few
+    @given(step=steps(), conditions=CONDITIONS, sizes=SIZES)
+    def run_alike(step: RandomStep, conditions: Conditions, sizes: list[int]) -> None:
+        check(step, conditions, sizes)
+
+    run_alike()
+    rare = {what: times for what, times in Counted.used.items() if times < 30}
+    assert not rare, f"of {Counted.used['programs']} programs too few have {rare}"
+
+
+@pytest.mark.slow
+@many
+@given(step=steps(20), conditions=CONDITIONS, sizes=SIZES)
+def test_any_step_runs_alike(step: RandomStep, conditions: Conditions, sizes: list[int]) -> None:
+    check(step, conditions, sizes)
