@@ -18,10 +18,11 @@ from seqc.ops.gather import Gather, GatherGrad
 from seqc.ops.linalg import MatMul
 from seqc.ops.nonlinear import Relu, Sigmoid
 from seqc.ops.normalization import BatchMoments, GradientSums
+from seqc.ops.padding import Pad
 from seqc.ops.random import RandomUniform
 from seqc.ops.reduce import ArgMax, Count, CumSum, ReduceMax, ReduceMean, ReduceMin, ReduceSum, Softmax
 from seqc.ops.shape import BroadcastLike, Repeat, Reshape, ReshapeLike, Squeeze, Transpose, Unsqueeze
-from seqc.ops.slicing import Concat, Pad, Slice
+from seqc.ops.slicing import Concat, Slice
 from seqc.ops.transcendental import Exp, Tanh
 
 # Shapes of state; those of six elements differ in shape only.

@@ -57,7 +57,9 @@ def test_combinations_in_which_all_pairs_meet_train_alike(model: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", AXES[-1])
 @pytest.mark.parametrize("optimizer", AXES[0])
-def test_every_combination_trains_alike(optimizer: str, model: str) -> None:
-    for number, combination in enumerate(every_combination()):
-        if (combination[0], combination[-1]) == (optimizer, model):
-            check(combination, number)
+def test_every_combination_trains_alike(optimizer: str, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = [c for c in every_combination() if (c[0], c[-1]) == (optimizer, model)]
+    for number, combination in enumerate(chosen):
+        # To prove every program's memory as well would take as long again.
+        monkeypatch.setenv("SEQC_VERIFY", str(int(number % 4 == 0)))
+        check(combination, number)
