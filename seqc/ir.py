@@ -133,6 +133,14 @@ class Op:
         """Returns how the op works on re-ordered operands, or None where it needs the axes as they are."""
         return None
 
+    def places_of_one(self) -> float:
+        """Returns how far onnxruntime's result may be off however small it is, in units of the last place of one.
+
+        Zero where its error is a part of the result, as with most operations; the numbers are measured, see
+        `benchmarks/op_accuracy.py`.
+        """
+        return 0.0
+
     @property
     def name(self) -> str:
         return type(self).__name__

@@ -17,14 +17,19 @@ class Session:
 
     Args:
         model: the bytes of an .onnx file. threads: how many threads one operation may use; None leaves the choice to
-        onnxruntime. providers: what runs the nodes, by onnxruntime's names.
+        onnxruntime. providers: what runs the nodes, by onnxruntime's names. optimize: whether it may fuse nodes.
 
     Raises:
         MissingDependencyError: onnxruntime is not installed. ExportError: it refuses the model.
     """
 
     def __init__(
-        self, model: bytes, *, threads: int | None = None, providers: Sequence[str] = ("CPUExecutionProvider",)
+        self,
+        model: bytes,
+        *,
+        threads: int | None = None,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+        optimize: bool = True,
     ) -> None:
         runtime = _import()
         options = runtime.SessionOptions()
@@ -32,6 +37,8 @@ class Session:
         if threads is not None:
             options.intra_op_num_threads = threads
             options.inter_op_num_threads = 1
+        if not optimize:
+            options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
             self._session = runtime.InferenceSession(model, options, providers=list(providers))
         except Exception as error:  # onnxruntime has its own error types per reason, under no common one

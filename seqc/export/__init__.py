@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from seqc.errors import ExportError
 from seqc.export.options import check_ir_version, check_metadata, check_names, check_opset
 from seqc.ir import Constant, Graph, Input, Type, Value, build, rewrite
@@ -20,6 +22,7 @@ from seqc.utils.files import check_target, write_file
 if TYPE_CHECKING:
     import onnx
 
+    from seqc.export.emitter import Emission
     from seqc.export.receipt import Port, Receipt
 
 
@@ -38,6 +41,7 @@ def export_graph(
     layers: int | None = None,
     parameters: int | None = None,
     model_name: str | None = None,
+    allow_nonfinite: bool = False,
 ) -> Receipt:
     """Writes an inference graph as an .onnx file and returns what was done.
 
@@ -49,10 +53,11 @@ def export_graph(
         channels_first_input, channels_first_output: take inputs, give outputs of rank 3 or more as
         (batch, channels, ...).
         metadata: further texts to keep in the file. layers, parameters: counts for the receipt. model_name: kept in the
-        file.
+        file. allow_nonfinite: whether weights, and with them all outputs, may be NaN or infinite.
 
     Raises:
-        ExportError: the graph cannot be written as asked. NoLoweringError: an op has no ONNX form.
+        ExportError: the graph cannot be written as asked, or a weight is not finite. NoLoweringError: an op has no ONNX
+        form.
         VerificationError: the file computes other numbers. MissingDependencyError: a package is needed.
     """
     start = time.perf_counter()
@@ -60,6 +65,12 @@ def export_graph(
     ir_version = check_ir_version(ir_version, opset)
     given = check_metadata(metadata)
     check_target(path)
+    nonfinite = nonfinite_weights(graph)
+    if nonfinite and not allow_nonfinite:
+        raise ExportError(
+            f"{' '.join(nonfinite)} Such a model answers nothing but NaN or infinity, so nothing can be proved of it. "
+            "Train it again with a smaller learning rate, or export it as it is with allow_nonfinite=True."
+        )
     reference = rename(graph, input_names, output_names)
     check_names(reference.input_names, reference.output_names)
     if channels_first_input:
@@ -69,17 +80,14 @@ def export_graph(
     layouts = {"seqc.input_layout": channels_first_input, "seqc.output_layout": channels_first_output}
     texts = {key: "channels_first" if first else "channels_last" for key, first in layouts.items()}
     texts |= ({} if model_name is None else {"seqc.model": model_name}) | given
-    model = compile_graph(reference, opset=opset, ir_version=ir_version, metadata=texts)
+    emission = compile_with_names(reference, opset=opset, ir_version=ir_version, metadata=texts)
+    model = emission.model
     content = _bytes(model)
     report = None
     if verify:
         from seqc.export.verify import verify as verify_model
 
-        report = verify_model(
-            reference,
-            content,
-            compile_graph=lambda part: _bytes(compile_graph(part, opset=opset, ir_version=ir_version)),
-        )
+        report = verify_model(reference, content, emission, allow_nonfinite=allow_nonfinite)
     write_file(path, content)
     from seqc.export.receipt import Receipt
 
@@ -95,6 +103,7 @@ def export_graph(
         file_bytes=len(content),
         seconds=time.perf_counter() - start,
         report=report,
+        nonfinite=nonfinite,
     )
 
 
@@ -102,11 +111,32 @@ def compile_graph(
     graph: Graph, *, opset: int = 18, ir_version: int | None = None, metadata: Mapping[str, str] | None = None
 ) -> onnx.ModelProto:
     """Returns an inference graph as a checked ONNX model, after the passes of `FOR_INFERENCE`."""
+    return compile_with_names(graph, opset=opset, ir_version=ir_version, metadata=metadata).model
+
+
+def compile_with_names(
+    graph: Graph, *, opset: int = 18, ir_version: int | None = None, metadata: Mapping[str, str] | None = None
+) -> Emission:
+    """Returns an inference graph after its passes, as a checked ONNX model, and the names of its values there."""
     from seqc._version import __version__
-    from seqc.export.emitter import emit
+    from seqc.export.emitter import write
 
     texts = {"seqc.version": __version__, **(metadata or {})}
-    return emit(run_passes(graph, FOR_INFERENCE), opset=opset, ir_version=ir_version, metadata=texts)
+    return write(run_passes(graph, FOR_INFERENCE), opset=opset, ir_version=ir_version, metadata=texts)
+
+
+def nonfinite_weights(graph: Graph) -> tuple[str, ...]:
+    """Returns a sentence for each weight with numbers that are not finite, naming its layer."""
+    found = []
+    for value in graph.walk():
+        op = value.op
+        if isinstance(op, Constant) and op.label and value.type.is_float and not np.isfinite(op.array).all():
+            layer, _, name = op.label.rpartition("/")
+            what = "NaN" if np.isnan(op.array).any() else "infinity"
+            count = int(np.sum(~np.isfinite(op.array)))
+            who = f"Layer '{layer}'" if layer else "The model"
+            found.append(f"{who} has {what} in {name} ({count:,} of {op.array.size:,} numbers).")
+    return tuple(found)
 
 
 def rename(graph: Graph, inputs: Sequence[str] | None, outputs: Sequence[str] | None) -> Graph:

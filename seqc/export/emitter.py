@@ -40,6 +40,15 @@ class _Body:
     outputs: tuple[tuple[str, Type], ...]
 
 
+@dataclass(frozen=True)
+class Emission:
+    """A graph as an ONNX model, and the tensors of the model that hold each value's results."""
+
+    graph: Graph
+    model: onnx.ModelProto
+    names: Mapping[Value, tuple[str, ...]]
+
+
 @dataclass
 class Writer:
     """The `ir.Emitter` that ops write to. Names come from layer scopes: `conv_1/Conv`, `conv_1/Conv_1`."""
@@ -109,15 +118,20 @@ class Writer:
         return unique
 
 
-def emit(
+def emit(graph: Graph, **options: Any) -> onnx.ModelProto:
+    """Returns the graph as an ONNX model; see `write`."""
+    return write(graph, **options).model
+
+
+def write(
     graph: Graph,
     *,
     opset: int = 18,
     ir_version: int | None = None,
     metadata: Mapping[str, str] | None = None,
     name: str = "model",
-) -> onnx.ModelProto:
-    """Returns the graph as an ONNX model that passed onnx's checker.
+) -> Emission:
+    """Writes the graph as an ONNX model that passed onnx's checker.
 
     Args:
         graph: inference or step graph after its passes. opset: version of the ai.onnx operators, 13 to 21.
@@ -134,7 +148,7 @@ def emit(
     for value in graph.walk():
         _write(writer, value, names)
     writer.scope = ""
-    _name_outputs(writer, graph, names)
+    renamed = _name_outputs(writer, graph, names)
     used = set(_reads(writer.nodes))
     body = helper.make_graph(
         [_node_proto(n) for n in writer.nodes],
@@ -148,7 +162,8 @@ def emit(
     model.producer_name, model.producer_version = "seqc", __version__
     for key, text in (metadata or {}).items():
         model.metadata_props.add(key=key, value=text)
-    return _checked(model)
+    made = {value: tuple(renamed.get(n, n) for n in results) for value, results in names.items()}
+    return Emission(graph, _checked(model), made)
 
 
 def to_bytes(model: onnx.ModelProto) -> bytes:
@@ -185,8 +200,11 @@ def _write(writer: Writer, value: Value, names: dict[Value, tuple[str, ...]]) ->
         names[value] = made if isinstance(made, tuple) else (made,)
 
 
-def _name_outputs(writer: Writer, graph: Graph, names: Mapping[Value, tuple[str, ...]]) -> None:
-    """Gives each output its name: by renaming what computes it, by Identity where that has a name to keep."""
+def _name_outputs(writer: Writer, graph: Graph, names: Mapping[Value, tuple[str, ...]]) -> dict[str, str]:
+    """Gives each output its name: by renaming what computes it, by Identity where that has a name to keep.
+
+    Returns the new names of what was renamed.
+    """
     fixed = set(graph.input_names) | set(writer.arrays)
     renamed: dict[str, str] = {}
     copies: list[tuple[str, str]] = []
@@ -200,6 +218,7 @@ def _name_outputs(writer: Writer, graph: Graph, names: Mapping[Value, tuple[str,
     for made, label in copies:
         name = writer.claim("Identity")
         writer.nodes.append(_Node("Identity", name, (renamed.get(made, made),), (label,), {}))
+    return renamed
 
 
 def _reads(nodes: Iterable[_Node]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from seqc.export.verify import Report
+from seqc.export.report import Report
 from seqc.text import rows_text, terminal_width
 
 
@@ -28,6 +28,7 @@ class Receipt:
     Attributes:
         path: the file. layers: of the model, None where the caller did not say. parameters: numbers in its weights.
         nodes: how many nodes of each type. file_bytes: size of the file. seconds: time of the whole export.
+        nonfinite: a sentence for each weight with numbers that are not finite.
     """
 
     path: str
@@ -41,6 +42,7 @@ class Receipt:
     file_bytes: int
     seconds: float
     report: Report | None
+    nonfinite: tuple[str, ...] = ()
 
     @property
     def transposes(self) -> int:
@@ -61,6 +63,7 @@ class Receipt:
             "outputs": [{"name": p.name, "dtype": p.dtype, "shape": list(p.shape)} for p in self.outputs],
             "file_bytes": self.file_bytes,
             "seconds": self.seconds,
+            "nonfinite": list(self.nonfinite),
             "verification": None if self.report is None else self.report.to_dict(),
         }
 
@@ -79,12 +82,15 @@ class Receipt:
             *(("input", str(p)) for p in self.inputs),
             *(("output", str(p)) for p in self.outputs),
             ("verified", self._verdict()),
+            *(("beware", sentence) for sentence in self.nonfinite),
             ("time", f"{self.seconds:.2f} s"),
         ]
 
     def _verdict(self) -> str:
         if self.report is None:
             return "no"
+        if not self.report.compared:
+            return "nothing: the outputs have no finite number that could be compared"
         worst = self.report.worst
         agreement = "" if worst.argmax_agreement is None else f", argmax agrees in {worst.argmax_agreement:.1%}"
         runs = "; ".join(" ".join(f"{n}={v}" for n, v in size.items()) for size in self.report.sizes) or "fixed sizes"

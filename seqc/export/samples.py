@@ -12,23 +12,26 @@ from seqc.errors import SeqcError, ShapeError
 from seqc.ir import Array, Constant, Graph, Type, Value
 from seqc.ops.elementwise import Cast, Equal, Identity, StopGradient
 from seqc.ops.gather import Gather, GatherGrad
+from seqc.ops.onnx_rnn import TakeSteps
 from seqc.ops.padding import MirrorPad, Pad
 from seqc.ops.shape import BroadcastLike, Reshape, ReshapeLike, Squeeze, Transpose, Unsqueeze
 from seqc.ops.slicing import Concat, Slice
 
 Sizes = Mapping[str, int]
+Users = Mapping[Value, list[Value]]
 
 BATCHES = (1, 2, 7)
 # Where nothing says how many different integers there are.
 _SOME = 10
 _SAME_NUMBERS = (
     BroadcastLike, Cast, Concat, Identity, MirrorPad, Pad, Reshape, ReshapeLike, Slice, Squeeze, StopGradient,
-    Transpose, Unsqueeze,
+    TakeSteps, Transpose, Unsqueeze,
 )  # fmt: skip
 
 
 def choose_sizes(graph: Graph, works: Callable[[Sizes], bool]) -> list[dict[str, int]]:
-    """Returns sizes for the symbolic axes: batches of 1, 2 and 7, each with two lengths of every other axis.
+    """Returns sizes for the symbolic axes: batches of 1, 2 and 7, each with two lengths of every other axis, and last a
+    batch of two of the shortest there is, one if the graph takes it.
 
     Args:
         graph: its inputs name the axes. works: whether the graph runs at given sizes; lengths grow until it does.
@@ -40,9 +43,17 @@ def choose_sizes(graph: Graph, works: Callable[[Sizes], bool]) -> list[dict[str,
     batch = {n for x in graph.inputs for d in x.type.shape[:1] for n in dims.names(d)}
     others = [n for n in names if n not in batch]
     lengths = _lengths(others, batch, works) if others else [{}]
+    shortest = [s for s in _shortest(others, batch, works) if s not in lengths]
     if not batch:
-        return [dict(length) for length in lengths]
-    return [dict.fromkeys(sorted(batch), b) | length for b, length in itertools.product(BATCHES, lengths)]
+        return [dict(length) for length in (*lengths, *shortest)]
+    sizes = [*itertools.product(BATCHES, lengths), *((2, length) for length in shortest)]
+    return [dict.fromkeys(sorted(batch), b) | length for b, length in sizes]
+
+
+def _shortest(others: list[str], batch: set[str], works: Callable[[Sizes], bool]) -> list[dict[str, int]]:
+    """Returns the first of some short lengths at which the graph runs, if there is one."""
+    tried = [dict.fromkeys(others, n) for n in (1, 2, 3)] if others else []
+    return next(([length] for length in tried if works(dict.fromkeys(batch, 1) | length)), [])
 
 
 def _lengths(others: list[str], batch: set[str], works: Callable[[Sizes], bool]) -> list[dict[str, int]]:
@@ -59,41 +70,107 @@ def _lengths(others: list[str], batch: set[str], works: Callable[[Sizes], bool])
     return found
 
 
-def runs_at(run: Callable[[list[Array]], object], graph: Graph) -> Callable[[Sizes], bool]:
-    """Returns a test of sizes: whether `run` takes inputs of them."""
+def runs_on(run: Callable[[list[Array]], object], arrays: list[Array]) -> bool:
+    """Returns whether `run` takes inputs."""
+    try:
+        run(arrays)
+    except (SeqcError, ValueError, IndexError):
+        return False
+    return True
 
-    def works(sizes: Sizes) -> bool:
-        try:
-            run(draw_inputs(graph, sizes, seed=0))
-        except (SeqcError, ValueError, IndexError):
-            return False
-        return True
 
-    return works
+class Sampler:
+    """Draws inputs for a graph; the same for the same arguments.
+
+    Floating-point rows are in turn standard normal, uniform in [0, 1), and three times as wide; the sixth is zero, or
+    what a mask leaves out, throughout, as are the second halves of some others, and the seventh is tiny. Integers stay
+    within the table they look up and reach both its ends, with zeros where masks are usually: at the end, at the start,
+    in between, everywhere.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._inputs = graph.inputs
+        users = _users(graph)
+        self._limits, self._masked = _integer_limits(graph, users), _masked_values(graph, users)
+        self._exact = exact_values(graph)
+
+    def draw(self, sizes: Sizes, seed: int) -> list[Array]:
+        """Returns one array per graph input."""
+        rng = np.random.default_rng(seed)
+        return [_draw(rng, x.type, sizes, self._limits.get(x), self._masked.get(x)) for x in self._inputs]
+
+    def works(self, run: Callable[[list[Array]], object]) -> Callable[[Sizes], bool]:
+        """Returns a test of sizes: whether `run` takes inputs of them."""
+        return lambda sizes: runs_on(run, self.draw(sizes, seed=0))
+
+    def draw_large(self, run: Callable[[list[Array]], object], sizes: Sizes, seed: int) -> list[Array] | None:
+        """Returns inputs of about 1e15, and integers at both ends of their type; None where none may be so large.
+
+        Not even larger ones: their squares and sums would be infinite in one order of adding and finite in another.
+        """
+        found, some = self.draw(sizes, seed), False
+        for i, x in enumerate(self._inputs):
+            if x.type.is_float and x not in self._exact:
+                found[i] = (np.random.default_rng(seed).normal(size=found[i].shape) * 1e15).astype(x.dtype)
+                some = True
+            elif np.issubdtype(found[i].dtype, np.integer) and x not in self._limits and found[i].size > 1:
+                ends = np.iinfo(found[i].dtype)
+                found[i].flat[0], found[i].flat[-1] = ends.min, ends.max
+                some = True
+        return found if some and runs_on(run, found) else None
 
 
 def draw_inputs(graph: Graph, sizes: Sizes, seed: int) -> list[Array]:
-    """Returns one array per graph input; the same for the same arguments.
+    """Returns one array per graph input, see `Sampler`."""
+    return Sampler(graph).draw(sizes, seed)
 
-    Floating-point rows are in turn standard normal, uniform in [0, 1), and three times as wide. Integers stay within
-    the table they look up, with zeros where masks are usually: at the end, at the start, in between, everywhere.
-    """
-    limits = integer_limits(graph)
-    rng = np.random.default_rng(seed)
-    return [_draw(rng, x.type, sizes, limits.get(x)) for x in graph.inputs]
+
+def exact_values(graph: Graph) -> set[Value]:
+    """Returns the floating-point values from which integers are computed: those may be row numbers, or lengths."""
+    found: set[Value] = set()
+    for value in reversed(graph.walk()):
+        results = value.result if isinstance(value.result, tuple) else (value.result,)
+        if value in found or any(t.dtype not in ("bool", "uint8") and not t.is_float for t in results):
+            found |= set(value.inputs)
+    return found
+
+
+def _masked_values(graph: Graph, users: Users) -> dict[Value, float]:
+    """Returns, for inputs that are compared with one number, that number: steps that equal it are left out."""
+    found: dict[Value, float] = {}
+    for x in graph.inputs:
+        for value, user in _reached(x, users):
+            others = [o.op.array for o in user.inputs if isinstance(o.op, Constant)]
+            if (
+                x.type.is_float
+                and isinstance(user.op, Equal)
+                and value in user.inputs
+                and [a.size for a in others] == [1]
+            ):
+                found[x] = float(others[0].item())
+    return found
 
 
 def integer_limits(graph: Graph) -> dict[Value, int]:
     """Returns, for inputs used as row numbers or classes, how many rows or classes there are."""
+    return _integer_limits(graph, _users(graph))
+
+
+def _integer_limits(graph: Graph, users: Users) -> dict[Value, int]:
+    limits = {x: [n for value, user in _reached(x, users) for n in _limit_at(user, value)] for x in graph.inputs}
+    return {x: min(found) for x, found in limits.items() if found}
+
+
+def _users(graph: Graph) -> Users:
     users: dict[Value, list[Value]] = {}
     for value in graph.walk():
         for x in value.inputs:
             users.setdefault(x, []).append(value)
-    limits = {x: min(found) for x in graph.inputs if (found := list(_limits(x, users)))}
-    return limits
+    return users
 
 
-def _limits(source: Value, users: Mapping[Value, list[Value]]) -> Iterator[int]:
+def _reached(source: Value, users: Users) -> Iterator[tuple[Value, Value]]:
+    """Yields what has the numbers of `source`, and who reads it."""
     stack, seen = [source], {source}
     while stack:
         value = stack.pop()
@@ -101,7 +178,7 @@ def _limits(source: Value, users: Mapping[Value, list[Value]]) -> Iterator[int]:
             if isinstance(user.op, _SAME_NUMBERS) and user not in seen:
                 seen.add(user)
                 stack.append(user)
-            yield from _limit_at(user, value)
+            yield value, user
 
 
 def _limit_at(user: Value, value: Value) -> Iterator[int]:
@@ -115,19 +192,30 @@ def _limit_at(user: Value, value: Value) -> Iterator[int]:
                 yield int(other.op.array.max()) + 1
 
 
-def _draw(rng: np.random.Generator, t: Type, sizes: Sizes, limit: int | None) -> Array:
+def _draw(rng: np.random.Generator, t: Type, sizes: Sizes, limit: int | None, masked: float | None) -> Array:
     shape = tuple(dims.evaluate(d, sizes) for d in t.shape)
     if limit is not None or (not t.is_float and t.dtype not in ("bool", "uint8")):
-        return _with_zeros(rng.integers(0, limit or _SOME, shape)).astype(t.dtype)
+        return _with_zeros(_with_ends(rng.integers(0, limit or _SOME, shape), (limit or _SOME) - 1)).astype(t.dtype)
     if t.dtype == "uint8":
-        return rng.integers(0, 256, shape).astype(t.dtype)
+        return _with_ends(rng.integers(0, 256, shape), 255).astype(t.dtype)
     if t.dtype == "bool":
         return _with_zeros(rng.random(shape) < 0.7).astype(bool)
     normal, uniform = rng.normal(size=shape), rng.random(shape)
     if not shape:
         return np.asarray(normal, t.dtype)
     row = (np.arange(shape[0]) % 3).reshape(-1, *[1] * (len(shape) - 1))
-    return np.select([row == 0, row == 1], [normal, uniform], 3 * normal).astype(t.dtype)
+    x = np.select([row == 0, row == 1], [normal, uniform], 3 * normal)
+    if masked is not None and len(shape) > 1:
+        x[1::3, shape[1] // 2 :] = masked
+    x[5::7] = masked or 0.0
+    x[6::7] = 1e-20 * normal[6::7]
+    return np.asarray(x.astype(t.dtype))
+
+
+def _with_ends(x: Array, largest: int) -> Array:
+    if x.size > 1:
+        x.flat[0], x.flat[-1] = largest, 0
+    return x
 
 
 def _with_zeros(x: Array) -> Array:

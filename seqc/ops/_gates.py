@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +44,26 @@ GATES: dict[str, Gate] = {
         lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))), lambda y: np.where(y > 0, 1, y + 1), "Elu", 1.0
     ),
 }
+
+
+_disturbance: ContextVar[Callable[[Array], Array] | None] = ContextVar("disturbance", default=None)
+
+
+def activate(name: str, x: Array) -> Array:
+    """Returns what the activation of a cell gives."""
+    y = np.asarray(GATES[name].function(x))
+    disturb = _disturbance.get()
+    return y if disturb is None else disturb(y)
+
+
+@contextmanager
+def disturbed_gates(disturb: Callable[[Array], Array]) -> Iterator[None]:
+    """What activations of cells give inside passes through `disturb`: rounding errors, step by step."""
+    token = _disturbance.set(disturb)
+    try:
+        yield
+    finally:
+        _disturbance.reset(token)
 
 
 def onnx_activations(*names: str) -> dict[str, Any]:

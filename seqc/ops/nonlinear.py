@@ -18,6 +18,9 @@ from seqc.ops.elementwise import Binary, Unary, apply_to_float, apply_to_number,
 class Sigmoid(Unary):
     function = _special.sigmoid
 
+    def places_of_one(self) -> float:
+        return 1.0  # 0.5 and a rational function of x are added
+
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return (g * y * (scalar(1, y) - y),)
 
@@ -84,6 +87,9 @@ class Elu(Unary):
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         return e.node("Elu", *names, alpha=self.alpha)
+
+    def places_of_one(self) -> float:
+        return abs(self.alpha)  # one is subtracted from exp(x)
 
 
 @dataclass(frozen=True, repr=False)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from seqc.ir import Array, Value, apply_many
-from seqc.ops._gates import GATES
+from seqc.ops._gates import GATES, activate
 from seqc.ops._recurrent import Recurrent, RecurrentGrad
 
 
@@ -24,7 +25,7 @@ class SimpleRNN(Recurrent):
     onnx, onnx_gates = "RNN", (0,)
 
     def step(self, z: Array, states: Any, r: Array, b: Array, kept: Array) -> tuple[Array, ...]:
-        kept[0] = GATES[self.activation].function(z + states[0] @ r + b)
+        kept[0] = activate(self.activation, z + states[0] @ r + b)
         return (kept[0],)
 
     def gradient(self, given: tuple[bool, ...]) -> RecurrentGrad:
@@ -64,7 +65,7 @@ class LSTM(Gated):
 
     def step(self, z: Array, states: Any, r: Array, b: Array, kept: Array) -> tuple[Array, ...]:
         h, c = states
-        inner, outer = GATES[self.recurrent_activation].function, GATES[self.activation].function
+        inner, outer = partial(activate, self.recurrent_activation), partial(activate, self.activation)
         i, f, g, o = np.split(z + h @ r + b, 4, axis=1)
         i, f, o, g = inner(i), inner(f), inner(o), outer(g)
         new_c = f * c + i * g
@@ -119,7 +120,7 @@ class GRU(Gated):
     def step(self, z: Array, states: Any, r: Array, b: Array, kept: Array) -> tuple[Array, ...]:
         (h,) = states
         units = r.shape[0]
-        inner, outer = GATES[self.recurrent_activation].function, GATES[self.activation].function
+        inner, outer = partial(activate, self.recurrent_activation), partial(activate, self.activation)
         if self.reset_after:
             z, recurrent = z + b[0], h @ r + b[1]
             gates = inner(z[:, : 2 * units] + recurrent[:, : 2 * units])

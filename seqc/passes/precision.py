@@ -16,19 +16,20 @@ def promote_floats(graph: Graph) -> Graph:
     done: dict[Value, Value] = {}
     for old in graph.walk():
         inputs = tuple(done[x] for x in old.inputs)
-        done[old] = build(_promoted(old.op), inputs, old.scope)
-    inputs = tuple(done[x] if x in done else build(_promoted(x.op), (), x.scope) for x in graph.inputs)
+        done[old] = build(promoted(old.op), inputs, old.scope)
+    inputs = tuple(done[x] if x in done else build(promoted(x.op), (), x.scope) for x in graph.inputs)
     return Graph(inputs, tuple(done[y] for y in graph.outputs), graph.output_names)
 
 
-def _promoted(op: Op) -> Op:
+def promoted(op: Op) -> Op:
+    """Returns an operation as `promote_floats` has it."""
     if isinstance(op, Constant):
         return Constant(op.array.astype(np.float64), op.label) if op.array.dtype.name in _NARROW else op
     if isinstance(op, Input):
         return Input(op.label, "float64", op.shape) if op.dtype in _NARROW else op
     fields = {f.name: getattr(op, f.name) for f in dataclasses.fields(op)}
     changed = {
-        name: _promoted(value)
+        name: promoted(value)
         if isinstance(value, Op)
         else promote_floats(value)
         if isinstance(value, Graph)

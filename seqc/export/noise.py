@@ -1,0 +1,122 @@
+"""The same graph with rounding errors put in by hand: what a model makes of errors that are right to make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from seqc.ir import Array, Constant, Graph, Input, Item, Op, Value, build
+from seqc.ops._gates import disturbed_gates
+from seqc.passes.precision import promoted
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """Draws rounding errors of a float type, of a random sign each."""
+
+    dtype: str
+    rng: np.random.Generator
+
+    @property
+    def eps(self) -> float:
+        return float(np.finfo(self.dtype).eps)
+
+    def __call__(self, y: Array, places: float) -> Array:
+        """Returns numbers off by one rounding and by `places` last places of one.
+
+        Numbers that the float type holds exactly are left alone where no such places are lost, zeros and whole numbers
+        for instance: computing them takes no rounding, and a comparison may depend on them.
+        """
+        if places:
+            return self.everywhere(y) + places * self.eps * self._signs(y.shape)
+        with np.errstate(all="ignore"):
+            exact = y.astype(self.dtype) == y if self.dtype != y.dtype.name else np.zeros(y.shape, bool)
+            return np.asarray(np.where(exact, y, self.everywhere(y)))
+
+    def everywhere(self, y: Array) -> Array:
+        """Returns numbers off by one rounding, exact ones too."""
+        return y * (1 + self.eps * self._signs(y.shape))
+
+    def gate(self, y: Array) -> Array:
+        """Disturbs what an activation of a recurrent cell gives, which onnxruntime computes to a place of one."""
+        return self(y, 1.0)
+
+    def _signs(self, shape: Sequence[int]) -> Array:
+        return self.rng.integers(0, 2, shape, np.int8) * np.int8(2) - np.int8(1)
+
+
+@dataclass(frozen=True, repr=False)
+class Disturbed(Op):
+    """An operation with rounding errors in its results."""
+
+    op: Op
+    noise: Noise
+
+    def infer(self, *types: Any) -> Any:
+        return self.op.infer(*types)
+
+    def eval(self, *arrays: Any) -> Any:
+        with disturbed_gates(self.noise.gate):
+            results = self.op.eval(*arrays)
+        return tuple(map(self._with_errors, results)) if isinstance(results, tuple) else self._with_errors(results)
+
+    def _with_errors(self, y: Any) -> Array:
+        array = np.asarray(y)
+        floating = np.issubdtype(array.dtype, np.floating)
+        return self.noise(array, self.op.places_of_one()) if floating else array
+
+
+def disturbed(value: Value, rng: np.random.Generator) -> Disturbed:
+    """Returns a value's operation in double precision with the rounding errors of its own, in steps inside as well."""
+    op = promoted(value.op)
+    inner = {f.name: part for f in fields(value.op) if isinstance(part := getattr(value.op, f.name), Graph)}
+    op = replace(op, **{name: with_rounding(part, rng) for name, part in inner.items()}) if inner else op
+    return Disturbed(op, Noise(float_type(value), rng))
+
+
+def with_rounding(graph: Graph, rng: np.random.Generator) -> Graph:
+    """Returns the graph in double precision with the rounding errors of its own precision in every result."""
+    done: dict[Value, Value] = {}
+    for old in graph.walk():
+        op = promoted(old.op) if isinstance(old.op, Input | Constant | Item) else disturbed(old, rng)
+        done[old] = build(op, tuple(done[x] for x in old.inputs), old.scope)
+    return _rebuilt(graph, done)
+
+
+def with_rounded_weights(graph: Graph, after: Graph, seed: int) -> Graph:
+    """Returns the graph in double precision with rounding errors in its weights, and in what follows from them alone.
+
+    Those are the numbers that passes compute and a file holds. Weights that the graph after the passes has as they are
+    stay exact.
+    """
+    kept = {v.op for v in after.walk() if isinstance(v.op, Constant)}
+    rng = np.random.default_rng(seed)
+    done: dict[Value, Value] = {}
+    known: set[Value] = set()
+    for old in graph.walk():
+        op = promoted(old.op)
+        if isinstance(op, Constant):
+            known.add(old)
+            # A single number without a name may be what something is compared with.
+            if old.type.is_float and old.op not in kept and (op.label or op.array.size > 1):
+                op = Constant(Noise(float_type(old), rng).everywhere(op.array), op.label)
+        elif old.inputs and all(x in known for x in old.inputs) and not isinstance(op, Item):
+            known.add(old)
+            op = disturbed(old, rng)
+        done[old] = build(op, tuple(done[x] for x in old.inputs), old.scope)
+    return _rebuilt(graph, done)
+
+
+def float_type(value: Value) -> str:
+    """Returns the float type that a value is computed in; float32 for values of other kinds."""
+    results = value.result if isinstance(value.result, tuple) else (value.result,)
+    return next((t.dtype for t in (*results, *(x.type for x in value.inputs if not isinstance(x.result, tuple)))
+                 if t.is_float), "float32")  # fmt: skip
+
+
+def _rebuilt(graph: Graph, done: dict[Value, Value]) -> Graph:
+    inputs = tuple(done[x] if x in done else build(promoted(x.op), (), x.scope) for x in graph.inputs)
+    return Graph(inputs, tuple(done[y] for y in graph.outputs), graph.output_names)
