@@ -38,7 +38,7 @@ expm1 flip floor gelu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh is
 log1p log2 log_sigmoid log_softmax logical_not logsumexp max mean min negative norm normalize ones_like prod ravel
 reciprocal relu relu6 round rsqrt selu shape sigmoid sign silu sin sinh size soft_shrink softmax softplus softsign
 sparse_plus sparse_sigmoid sparsemax sqrt square squareplus squeeze std stop_gradient sum swish tan tanh tanh_shrink
-transpose tril triu unstack var zeros_like arctan convert_to_tensor convert_to_numpy
+transpose tril triu unstack var zeros_like arctan arctanh convert_to_tensor convert_to_numpy
 """
 _ON_TWO = """
 add divide divide_no_nan equal floor_divide greater greater_equal less less_equal logaddexp logical_and
