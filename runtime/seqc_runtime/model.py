@@ -6,7 +6,13 @@ import os
 from typing import Any, Literal, Self, SupportsIndex
 
 from seqc_runtime.batches import check_batch_size, empty_outputs, run_in_chunks
-from seqc_runtime.errors import RuntimeArgumentError, RuntimeDeviceError, RuntimeExecutionError, printable
+from seqc_runtime.errors import (
+    RuntimeArgumentError,
+    RuntimeDeviceError,
+    RuntimeExecutionError,
+    RuntimeModelError,
+    printable,
+)
 from seqc_runtime.holder import SessionHolder
 from seqc_runtime.inputs import Array, bind
 from seqc_runtime.providers import Device, choose_device, open_session
@@ -39,7 +45,10 @@ def load(
         used, session = choose_device(source, count, budget)
     else:
         used, session = device, open_session(source, device, count, budget)
-    return Model(source, used, session, count, budget)
+    try:
+        return Model(source, used, session, count, budget)
+    except UnicodeDecodeError as error:
+        raise RuntimeModelError(f"{source.name} holds a name or text that is not UTF-8: {error}") from error
 
 
 class Model:

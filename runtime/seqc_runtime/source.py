@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import mmap
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from seqc_runtime.bounds import check_bounds
 from seqc_runtime.errors import RuntimeModelError, RuntimeModelNotFoundError
 from seqc_runtime.wire import Buffer, Facts, MalformedError, read_facts
 
 ModelSource = str | os.PathLike[str] | bytes | bytearray | memoryview
+
+# What is taken for an ONNX file most often.
+_OTHERS = {
+    b"PK\x03\x04": "a zip archive; if it is a .keras file, export it first: seqc export MODEL.keras -o MODEL.onnx",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file, such as Keras's weights: build the model and export it",
+    b"\x93NUMPY": "a NumPy array",
+    b"version https://git-lfs": "a pointer of Git LFS, which stands for a file that was not downloaded",
+}
 
 
 @dataclass(frozen=True)
@@ -24,7 +34,9 @@ class Source:
 
     def check_unchanged(self) -> None:
         """Raise RuntimeModelError when the file is not the one that was checked."""
-        if isinstance(self.target, str) and (not os.path.exists(self.target) or _stamp(self.target) != self.stamp):
+        if isinstance(self.target, str) and (
+            not os.path.exists(self.target) or _stamp(os.stat(self.target)) != self.stamp
+        ):
             raise RuntimeModelError(f"{self.name} was changed or removed since it was checked: load it again")
 
 
@@ -53,23 +65,29 @@ def _from_bytes(data: bytes) -> Source:
 
 
 def _from_path(given: Path) -> Source:
-    path = Path(os.path.abspath(given))
-    if not path.exists():
-        raise RuntimeModelNotFoundError(f"there is no model file at {str(given)!r} (looked at {str(path)!r})")
-    if not path.is_file():
-        raise RuntimeModelError(f"{str(given)!r} is not a file: load() needs one .onnx file")
-    name, stamp = repr(str(given)), _stamp(str(path))
+    path, name = Path(os.path.abspath(given)), repr(str(given))
     try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
-                raise RuntimeModelError(f"{name} is empty: an ONNX model was expected")
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                facts = _facts(data, name)
+        # Without waiting: a pipe may never answer.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise RuntimeModelNotFoundError(f"there is no model file at {name} (looked at {str(path)!r})") from error
+    except (OSError, ValueError) as error:
+        raise RuntimeModelError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise RuntimeModelError(f"{name} is not a file: load() needs one .onnx file")
+        if status.st_size == 0:
+            raise RuntimeModelError(f"{name} is empty: an ONNX model was expected")
+        with mmap.mmap(handle, 0, access=mmap.ACCESS_READ) as data:
+            facts = _facts(data, name)
     except OSError as error:
         raise RuntimeModelError(f"{name} cannot be read: {error.strerror}") from error
+    finally:
+        os.close(handle)
     for location in sorted(facts.external_locations):
         _check_location(location, path.parent, name)
-    return Source(str(path), name, facts, stamp)
+    return Source(str(path), name, facts, _stamp(status))
 
 
 def _facts(data: Buffer, name: str) -> Facts:
@@ -78,14 +96,22 @@ def _facts(data: Buffer, name: str) -> Facts:
     # ORT-format flatbuffers carry compiled kernels' choices; only ONNX is checked here, so only ONNX is accepted.
     if data[4:8] == b"ORTM":
         raise RuntimeModelError(f"{name} is in onnxruntime's own ORT format: an ONNX model was expected")
+    for start, kind in _OTHERS.items():
+        if data[: len(start)] == start:
+            raise RuntimeModelError(f"{name} is not an ONNX model; it is {kind}")
     try:
-        return read_facts(data)
+        facts = read_facts(data)
+        check_bounds(data)
+        return facts
     except MalformedError as error:
         raise RuntimeModelError(f"{name} is not an ONNX model, or is damaged: {error}") from error
 
 
 def _check_location(location: str, directory: Path, name: str) -> None:
-    problem = _location_problem(location, directory)
+    try:
+        problem = _location_problem(location, directory)
+    except (OSError, RuntimeError, ValueError) as error:  # too long a name, links in a circle
+        problem = f"which cannot be looked up ({error}): refused"
     if problem:
         raise RuntimeModelError(f"{name} keeps weights in {location!r}, {problem}")
 
@@ -109,6 +135,5 @@ def _listed(locations: set[str]) -> str:
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
-def _stamp(path: str) -> tuple[int, ...]:
-    status = os.stat(path)
+def _stamp(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

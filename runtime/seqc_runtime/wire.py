@@ -15,20 +15,20 @@ from dataclasses import dataclass, field
 Buffer = bytes | mmap.mmap
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
-_TENSOR = "TensorProto"
-_CHILDREN: dict[str, dict[int, str]] = {
+TENSOR = "TensorProto"
+CHILDREN: dict[str, dict[int, str]] = {
     "ModelProto": {7: "GraphProto", 20: "TrainingInfoProto", 25: "FunctionProto"},
-    "GraphProto": {1: "NodeProto", 5: _TENSOR, 15: "SparseTensorProto"},
+    "GraphProto": {1: "NodeProto", 5: TENSOR, 15: "SparseTensorProto"},
     "NodeProto": {5: "AttributeProto"},
     "AttributeProto": {
-        5: _TENSOR,
+        5: TENSOR,
         6: "GraphProto",
-        10: _TENSOR,
+        10: TENSOR,
         11: "GraphProto",
         22: "SparseTensorProto",
         23: "SparseTensorProto",
     },
-    "SparseTensorProto": {1: _TENSOR, 2: _TENSOR},
+    "SparseTensorProto": {1: TENSOR, 2: TENSOR},
     "FunctionProto": {7: "NodeProto", 11: "AttributeProto"},
     "TrainingInfoProto": {1: "GraphProto", 2: "GraphProto"},
 }
@@ -51,7 +51,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class _Field:
+class Field:
     number: int
     wire: int
     start: int
@@ -63,80 +63,80 @@ def read_facts(buffer: Buffer) -> Facts:
     """The facts of one serialized ModelProto. Raises MalformedError when it is none, or has no graph."""
     facts = Facts()
     has_graph = False
-    for f in _fields(buffer, 0, len(buffer)):
+    for f in fields(buffer, 0, len(buffer)):
         if f.number == _MODEL_PRODUCER_NAME:
-            facts.producer_name = _text(buffer, f)
+            facts.producer_name = text(buffer, f)
         elif f.number == _MODEL_PRODUCER_VERSION:
-            facts.producer_version = _text(buffer, f)
+            facts.producer_version = text(buffer, f)
         has_graph = has_graph or f.number == _MODEL_GRAPH
     if not has_graph:
         raise MalformedError("it has no graph")
     pending = [("ModelProto", 0, len(buffer))]
     while pending:
         kind, start, end = pending.pop()
-        if kind == _TENSOR:
+        if kind == TENSOR:
             facts.external_locations |= _external_locations(buffer, start, end)
             continue
-        children = _CHILDREN[kind]
-        for f in _fields(buffer, start, end):
+        children = CHILDREN[kind]
+        for f in fields(buffer, start, end):
             if f.number in children:
-                pending.append((children[f.number], *_span(f)))
+                pending.append((children[f.number], *span(f)))
     return facts
 
 
 def _external_locations(buffer: Buffer, start: int, end: int) -> set[str]:
     locations, external = set(), False
-    for f in _fields(buffer, start, end):
+    for f in fields(buffer, start, end):
         if f.number == _TENSOR_DATA_LOCATION:
             external = external or f.value != 0
         elif f.number == _TENSOR_EXTERNAL_DATA:
             external = True
-            entry = {e.number: _text(buffer, e) for e in _fields(buffer, *_span(f)) if e.number in (1, 2)}
+            entry = {e.number: text(buffer, e) for e in fields(buffer, *span(f)) if e.number in (1, 2)}
             if entry.get(_ENTRY_KEY) == "location":
                 locations.add(entry.get(_ENTRY_VALUE, ""))
     return locations or ({""} if external else set())
 
 
-def _span(f: _Field) -> tuple[int, int]:
+def span(f: Field) -> tuple[int, int]:
     if f.wire != _LENGTH:
         raise MalformedError(f"field {f.number} has wire type {f.wire} instead of {_LENGTH}")
     return f.start, f.end
 
 
-def _text(buffer: Buffer, f: _Field) -> str:
-    start, end = _span(f)
+def text(buffer: Buffer, f: Field) -> str:
+    start, end = span(f)
     try:
         return buffer[start:end].decode("utf-8")
     except UnicodeDecodeError as error:
         raise MalformedError(f"field {f.number} is not UTF-8 text") from error
 
 
-def _fields(buffer: Buffer, start: int, end: int) -> Iterator[_Field]:
+def fields(buffer: Buffer, start: int, end: int) -> Iterator[Field]:
     position = start
     while position < end:
-        tag, position = _varint(buffer, position, end)
+        tag, position = varint(buffer, position, end)
         # C++ parsers keep 32 bits of a tag: a longer one would be read differently there and here.
         if tag > 0xFFFFFFFF or tag >> 3 == 0:
             raise MalformedError(f"invalid field tag at byte {position}")
         number, wire, value = tag >> 3, tag & 7, 0
         first = position
         if wire == _VARINT:
-            value, position = _varint(buffer, position, end)
+            value, position = varint(buffer, position, end)
         elif wire == _FIXED64:
             position += 8
         elif wire == _FIXED32:
             position += 4
         elif wire == _LENGTH:
-            size, first = _varint(buffer, position, end)
+            size, first = varint(buffer, position, end)
             position = first + size
         else:
             raise MalformedError(f"wire type {wire} at byte {position}")
         if position > end:
             raise MalformedError(f"it ends early: field {number} needs {position} bytes, {end} are there")
-        yield _Field(number, wire, first, position, value)
+        yield Field(number, wire, first, position, value)
 
 
-def _varint(buffer: Buffer, position: int, end: int) -> tuple[int, int]:
+def varint(buffer: Buffer, position: int, end: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if position >= end:
