@@ -7,9 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from contextvars import Context
-from types import FrameType
 from typing import Any, TypeVar
 
 R = TypeVar("R")
@@ -36,41 +34,44 @@ class Turn:
         self._lock, self._context, self._process = threading.Lock(), Context(), _process
 
     def take(self, function: Callable[..., R], *arguments: Any) -> R:
-        """Returns what a function returns that is called when it is this thread's turn.
+        """Returns what a function of Python's returns that is called when it is this thread's turn.
 
         Raises:
             RuntimeError: this thread asks in the middle of its own turn, from a signal handler for instance.
         """
         if self._process != _process:  # whoever had the turn when the process was forked is not here
             self._start_anew()
-        inside: list[bool] = []
         while True:
-            held = self._lock.acquire(timeout=PATIENCE)
+            acquired, entered = self._lock.acquire(timeout=PATIENCE), True
             try:
-                return self._context.run(self._enter, inside, function, *arguments)
-            except RuntimeError:
-                if inside:
+                return self._context.run(function, *arguments)
+            except RuntimeError as error:
+                entered = not _is_of_this_frame(error)
+                if entered:
                     raise
             finally:
-                if held or inside:
-                    with suppress(RuntimeError):  # it was not locked
+                if acquired or entered:
+                    try:  # noqa: SIM105  (`suppress` costs more)
                         self._lock.release()
+                    except RuntimeError:
+                        pass  # it was not locked
             if self._is_under_way_here():
                 raise RuntimeError("A step of this model is under way in this very thread.")
-            if held:
+            if acquired:
                 time.sleep(PATIENCE)
 
-    def _enter(self, inside: list[bool], function: Callable[..., R], *arguments: Any) -> R:
-        inside.append(True)
-        return function(*arguments)
-
     def _is_under_way_here(self) -> bool:
-        frame: FrameType | None = sys._getframe()
+        frame = sys._getframe(1).f_back
         while frame is not None:
-            if frame.f_code is Turn._enter.__code__ and frame.f_locals["self"] is self:
+            if frame.f_code is Turn.take.__code__ and frame.f_locals["self"] is self:
                 return True
             frame = frame.f_back
         return False
+
+
+def _is_of_this_frame(error: BaseException) -> bool:
+    """Tells whether not the function raised an error, but the interpreter: the context is entered already."""
+    return error.__traceback__ is not None and error.__traceback__.tb_next is None
 
 
 def _forked() -> None:

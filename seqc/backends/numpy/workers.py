@@ -179,15 +179,17 @@ class Workers:
         Raises:
             Failure: one of them failed; the first one is told.
         """
-        run = Run() if run is None else run
-        run.hands = hands = [Hand(lane, work) for lane, work in enumerate(lists)]
-        if run.cancelled:  # while the lists were made
-            return
-        if len(hands) == 1:
-            hands[0].carry_out()
-            failure = hands[0].failure
+        if run is None:
+            run = Run()
+        if len(lists) == 1:
+            hand = Hand(0, lists[0])
+            run.hands = [hand]
+            if not run.cancelled:  # since the phase before
+                hand.carry_out()
+            failure = hand.failure
         else:
-            failure = self._run_together(run, hands)
+            run.hands = [Hand(lane, work) for lane, work in enumerate(lists)]
+            failure = None if run.cancelled else self._run_together(run, run.hands)
         if failure is not None:
             raise failure
 
