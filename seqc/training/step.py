@@ -24,6 +24,7 @@ from seqc.training.totals import call_compute_loss
 
 if TYPE_CHECKING:
     from seqc.backends.numpy.executor import Executor
+    from seqc.backends.numpy.kept import Kept
     from seqc.backends.numpy.naive import NaiveExecutor
     from seqc.backends.numpy.profile import Timing
     from seqc.sequential import Sequential
@@ -58,10 +59,12 @@ class Step:
     is_random: bool = False
     # What to log, by name, where the model's `compute_metrics` says that.
     logged: dict[str, Variable] | None = None
+    # What the executors of all steps of a model may keep together.
+    kept: Kept | None = None
 
     @cached_property
     def executor(self) -> Executor | NaiveExecutor:
-        return make_executor(self.graph, self.reads, self.writes)
+        return make_executor(self.graph, self.reads, self.writes, self.kept)
 
     def run(self, arrays: Sequence[Array], seed: int, step: int) -> Array:
         """Runs the step on arrays, keeps the new state, and returns the result."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextvars import copy_context
+from dataclasses import replace
 from typing import Any
 
+from seqc.backends.numpy.kept import Kept
 from seqc.errors import ConfigError, DataError
 from seqc.ir import Array
 from seqc.seeds import next_seed
@@ -27,6 +29,7 @@ class Stepper(Totals):
         super().__init__()
         self._compiled: Compiled | None = None
         self._steps: dict[Any, Step] = {}
+        self._kept = Kept()
         # What a step depends on besides the data: which layers train, and the optimizer's variables.
         self._flags: tuple[bool, ...] = ()
         self._slots: tuple[int, ...] = ()
@@ -81,7 +84,7 @@ class Stepper(Totals):
 
     def __getstate__(self) -> dict[str, Any]:
         """Returns what to copy and to pickle: everything but compiled steps, which are made again when needed."""
-        return vars(self) | {"_steps": {}, "_slots": ()}
+        return vars(self) | {"_steps": {}, "_slots": (), "_kept": Kept()}
 
     def forget_steps(self) -> None:
         """Drops the traced steps; the next use traces again."""
@@ -117,6 +120,7 @@ class Stepper(Totals):
             step = apart(predict_step, model, signature)
         else:
             step = apart(train_step if key[0] == "train" else test_step, model, self._need_compiled(), signature)
+        step = replace(step, kept=self._kept)
         while len(self._steps) >= KEPT_STEPS:
             self._steps.pop(next(iter(self._steps)))
         self._steps[key] = step

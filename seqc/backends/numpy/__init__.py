@@ -12,13 +12,20 @@ from seqc.ir import Graph
 
 if TYPE_CHECKING:
     from seqc.backends.numpy.executor import Executor, Holder
+    from seqc.backends.numpy.kept import Kept
     from seqc.backends.numpy.naive import NaiveExecutor
 
 __all__ = ["Plan", "make_executor"]
 
 
-def make_executor(graph: Graph, reads: Sequence[Holder], writes: Sequence[Holder]) -> Executor | NaiveExecutor:
+def make_executor(
+    graph: Graph, reads: Sequence[Holder], writes: Sequence[Holder], kept: Kept | None = None
+) -> Executor | NaiveExecutor:
     """Returns what runs a step: tile by tile on all cores, or plainly where SEQC_EXECUTOR is "naive".
+
+    Args:
+        graph, reads, writes: see `Executor`.
+        kept: what the steps of a model may keep together.
 
     Raises:
         ConfigError: SEQC_EXECUTOR is something else.
@@ -30,4 +37,4 @@ def make_executor(graph: Graph, reads: Sequence[Holder], writes: Sequence[Holder
     wanted = os.environ.get("SEQC_EXECUTOR", "tiled")
     if wanted not in ("tiled", "naive"):
         raise ConfigError(f"SEQC_EXECUTOR must be 'tiled' or 'naive'; got {wanted!r}.")
-    return (NaiveExecutor if wanted == "naive" else Executor)(graph, reads, writes)
+    return NaiveExecutor(graph, reads, writes) if wanted == "naive" else Executor(graph, reads, writes, kept)

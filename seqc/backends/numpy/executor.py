@@ -9,6 +9,7 @@ import numpy as np
 
 from seqc.backends.numpy.builder import Builder
 from seqc.backends.numpy.interrupts import UNFINISHED, whole
+from seqc.backends.numpy.kept import Keepable, Kept
 from seqc.backends.numpy.lowering import lower_for_numpy
 from seqc.backends.numpy.memory import empty
 from seqc.backends.numpy.phases import Place, Program
@@ -20,8 +21,6 @@ from seqc.batch import BATCH
 from seqc.errors import SeqcError
 from seqc.ir import Array, Graph, Input, Value, bind_sizes
 
-# Programs kept for different sizes of data; the last batch of an epoch, for instance, is one of its own.
-KEPT_PROGRAMS = 8
 # How often an array is moved to lie beside others.
 MOST_MOVES = 4
 
@@ -48,12 +47,18 @@ class Executor:
     Args:
         graph: inputs are what is given at each run, then one per holder of `reads`; outputs are a result, then one per
         holder of `writes`.
+        kept: what this and other executors may keep together; by default it is alone.
     """
 
-    def __init__(self, graph: Graph, reads: Sequence[Holder], writes: Sequence[Holder]) -> None:
+    def __init__(
+        self, graph: Graph, reads: Sequence[Holder], writes: Sequence[Holder], kept: Kept | None = None
+    ) -> None:
         self.graph, self.reads, self.writes = graph, tuple(reads), tuple(writes)
         self.given = graph.inputs[: len(graph.inputs) - len(self.reads)]
+        # By the shapes of what is given. The last batch of an epoch, for instance, has a program of its own.
         self._programs: dict[Any, _Bound] = {}
+        self._kept = kept or Kept()
+        self._kept.add(self)
         # A program has one set of arrays: several threads that predict with one model take turns.
         self._turn = Turn()
 
@@ -99,12 +104,23 @@ class Executor:
         key = tuple([a.shape for a in arrays])
         found = self._programs.get(key)
         if found is not None and found.is_current():
+            found.used = self._kept.now()
             return found
         self._programs.pop(key, None)
-        while len(self._programs) >= KEPT_PROGRAMS:
-            self._programs.pop(next(iter(self._programs)))
         self._programs[key] = made = self._build(arrays)
+        made.used = self._kept.now()
+        self._kept.make_room()
         return made
+
+    def kept(self) -> list[_Bound]:
+        """Returns the programs there are."""
+        return list(self._programs.values())
+
+    def drop(self, program: Keepable) -> None:
+        """Forgets a program; one of such shapes is built again when it is needed."""
+        for key, bound in list(self._programs.items()):
+            if bound is program:
+                self._programs.pop(key, None)
 
     def _build(self, arrays: Sequence[Array]) -> _Bound:
         sizes = bind_sizes((x.type, a.shape) for x, a in zip(self.given, arrays, strict=True))
@@ -142,6 +158,7 @@ class _Bound:
     Attributes:
         rooms: where the arrays go that are given. state: the arrays of the state it was made for. first_change: where
         the first call stands that changes them. poisoned: whether memory is spoiled before each run.
+        used: when it was used for the last time, see `Kept`.
     """
 
     def __init__(
@@ -154,6 +171,12 @@ class _Bound:
     ) -> None:
         self.program, self.rooms, self.state, self.first_change = program, rooms, state, first_change
         self.poisoned = poisoned
+        self.used = 0
+
+    @property
+    def size(self) -> int:
+        """How many bytes of memory it takes."""
+        return self.program.memory.size
 
     def is_current(self) -> bool:
         return all(holder.array is array for holder, array in self.state)

@@ -30,6 +30,8 @@ class FlatRunner:
 
     def __init__(self, builder: Builder) -> None:
         self.builder = builder
+        # The most elements of a piece.
+        self._most = min(PIECE, max((sum(group.sizes) for group in builder.groups), default=0))
         self._flats: dict[Value, tuple[tuple[int, ...], Array]] = {}
         self._loose: dict[Group, list[tuple[Array, Value]]] = {}
         self._sides: dict[tuple[Group, Value], Array] = {}
@@ -149,7 +151,7 @@ class FlatRunner:
         span = piece.start, piece.stop
         alike = dict(zip(lane.leaves, zip(*(each.leaves for each in group.lanes), strict=True), strict=True))
         alike |= zip(lane.nodes, zip(*(each.nodes for each in group.lanes), strict=True), strict=True)
-        room = _Room(lane, span[1] - span[0], self.builder.spares[number], self.builder.memory)
+        room = _Room(lane, span[1] - span[0], self.builder.spares[number], self.builder.memory, self._most)
         for at, v in enumerate(lane.nodes):
             reads = [
                 Access(arrays[x], alike[x], "elements", span) if x in arrays else Access(self.builder.whole(x), (x,))
@@ -165,8 +167,8 @@ class FlatRunner:
 class _Room:
     """Memory for the intermediate results of one piece."""
 
-    def __init__(self, lane: Lane, count: int, spares: list[Array], memory: Memory) -> None:
-        self.count, self.spares, self.memory = count, spares, memory
+    def __init__(self, lane: Lane, count: int, spares: list[Array], memory: Memory, most: int) -> None:
+        self.count, self.spares, self.memory, self.most = count, spares, memory, most
         self._free = list(range(len(spares)))
         self._held: dict[Value, int] = {}
         self._last = {x: at for at, v in enumerate(lane.nodes) for x in v.inputs}
@@ -179,7 +181,7 @@ class _Room:
                     self._held[v] = self._held.pop(x)
                     return arrays[x]
         if not self._free:
-            self.spares.append(self.memory.block(PIECE * 8))
+            self.spares.append(self.memory.block(self.most * 8))
             self._free.append(len(self.spares) - 1)
         number = self._free.pop()
         self._held[v] = number

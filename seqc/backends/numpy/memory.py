@@ -132,6 +132,11 @@ class Memory:
         kind = np.dtype(dtype)
         return view(self.block(int(np.prod(shape)) * kind.itemsize), 0, shape, kind)
 
+    @property
+    def size(self) -> int:
+        """How many bytes were given out."""
+        return sum(held.nbytes for held in self._blocks)
+
     def poison(self) -> None:
         """Fills all memory with what no result should ever show."""
         for held in self._blocks:

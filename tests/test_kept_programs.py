@@ -1,0 +1,84 @@
+"""How much memory the programs of one model take: what was used last stays, and the rest as long as there is room."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import seqc as keras
+from seqc import Sequential, layers
+from seqc.backends.numpy import kept
+from seqc.backends.numpy.executor import Executor
+from seqc.ir import Array
+
+
+def recurrent(units: int = 4) -> Sequential:
+    keras.utils.set_random_seed(2)
+    model = Sequential([keras.Input((None, 3)), layers.LSTM(units), layers.Dense(1)])
+    model.compile("adam", "mse")
+    return model
+
+
+def batch(steps: int, rows: int = 6) -> tuple[Array, Array]:
+    rng = np.random.default_rng(steps)
+    return rng.random((rows, steps, 3), dtype="float32"), rng.random((rows, 1), dtype="float32")
+
+
+def programs(model: Sequential) -> dict[tuple[int, ...], int]:
+    """Returns the bytes of each program that is kept, by the shape of its samples."""
+    executors = [step.executor for step in model._steps.values()]
+    assert all(isinstance(executor, Executor) for executor in executors)
+    return {key[0]: bound.size for e in executors for key, bound in e._programs.items()}  # type: ignore[union-attr]
+
+
+def test_few_programs_of_any_size_and_many_small_ones_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = recurrent()
+    for steps in range(2, 12):
+        model.train_on_batch(*batch(steps))
+    assert [shape[1] for shape in programs(model)] == list(range(2, 12))
+    monkeypatch.setattr(kept, "ROOM", 1)
+    model.train_on_batch(*batch(3))
+    model.train_on_batch(*batch(12))
+    assert sorted(shape[1] for shape in programs(model)) == [3, 10, 11, 12]
+    assert all(size > 0 for size in programs(model).values())
+
+
+def test_steps_of_all_kinds_share_the_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "ROOM", 1)
+    model = recurrent()
+    for rows in (2, 3, 4):
+        x, y = batch(5, rows)
+        model.train_on_batch(x, y)
+        model.test_on_batch(x, y)
+        model.predict_on_batch(x)
+    assert sum(len(step.executor._programs) for step in model._steps.values()) == kept.ALWAYS  # type: ignore[union-attr]
+
+
+def test_training_does_not_depend_on_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = [5, 9, 2, 7, 5, 3, 8, 9, 2, 5, 6, 4, 5]
+    weights = []
+    for room in (kept.ROOM, 1):
+        monkeypatch.setattr(kept, "ROOM", room)
+        model = recurrent()
+        for steps in lengths:
+            model.train_on_batch(*batch(steps))
+        weights.append(model.get_weights())
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.slow
+def test_a_hundred_and_fifty_lengths_take_a_few_megabytes() -> None:
+    model = recurrent(16)
+    model.train_on_batch(*batch(5, 32))
+    gc.collect()
+    tracemalloc.start()
+    for steps in range(10, 160):
+        model.train_on_batch(*batch(steps, 32))
+    gc.collect()
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held < 40e6
