@@ -61,9 +61,9 @@ def folder(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 FAILURES: list[tuple[list[str], int, str]] = [
     (["inspect", "absent.onnx"], 2, "There is no file absent.onnx."),
     (["inspect", "."], 2, ". is a folder, not a file."),
-    (["inspect", "empty.onnx"], 2, "empty.onnx is empty; an .onnx file was expected."),
+    (["inspect", "empty.onnx"], 2, "empty.onnx is empty; an ONNX model was expected."),
     (["inspect", "table.csv"], 2, "table.csv is not an ONNX file, or is damaged"),
-    (["inspect", "m.h5"], 2, "m.h5 is an HDF5 file; an .onnx file was expected."),
+    (["inspect", "m.h5"], 2, "m.h5 is an HDF5 file; an ONNX model was expected."),
     (
         ["inspect", "tiny.onnx", "--size", "time=3"],
         2,
@@ -75,7 +75,7 @@ FAILURES: list[tuple[list[str], int, str]] = [
     (["inspect", "quits.py"], 2, "quits.py:2: sys.exit() was called"),
     (["inspect", "breaks.py"], 2, "breaks.py:31: IndexError: list index out of range"),
     (["verify", "absent.onnx"], 2, "There is no file absent.onnx."),
-    (["verify", "x.npy"], 2, "x.npy is a .npy file; an .onnx file was expected."),
+    (["verify", "x.npy"], 2, "x.npy is a NumPy array; an ONNX model was expected."),
     (
         ["verify", "tiny.onnx", "--size", "batch=3"],
         2,
@@ -92,10 +92,10 @@ FAILURES: list[tuple[list[str], int, str]] = [
         2,
         "needs float32[batch, 8, 8, 1]; got [10, 8, 8]: add an axis at the end: x[..., None]",
     ),
-    ([*PREDICT, "empty.npy", *TO], 2, "empty.npy is empty; a .npy file was expected."),
+    ([*PREDICT, "empty.npy", *TO], 2, "empty.npy is empty; a NumPy array was expected."),
     ([*PREDICT, "table.csv", *TO], 2, 'table.csv is not a .npy file. Write one with numpy.save("x.npy", x).'),
-    ([*PREDICT, "pk.npy", *TO], 2, "pk.npy is a damaged .zip, .keras or .npz file; a .npy file was expected."),
-    ([*PREDICT, "several.npz", *TO], 2, "several.npz is a .npz file of several arrays; a .npy file was expected."),
+    ([*PREDICT, "pk.npy", *TO], 2, "pk.npy is a damaged zip archive (.keras, .npz); a NumPy array was expected."),
+    ([*PREDICT, "several.npz", *TO], 2, "several.npz is a .npz file of several arrays; a NumPy array was expected."),
     ([*PREDICT, "huge.npy", *TO], 2, "huge.npy is damaged: it ends before its last number."),
     ([*PREDICT, "absurd.npy", *TO], 2, "absurd.npy is damaged: it ends before its last number."),
     ([*PREDICT, "header.npy", *TO], 2, "header.npy is damaged: its header makes no sense."),
@@ -108,12 +108,12 @@ FAILURES: list[tuple[list[str], int, str]] = [
     (
         ["predict", "ünï cödé.keras", "x.npy", *TO],
         2,
-        "is a .keras file; an .onnx file was expected. Make one from it: seqc",
+        "is a .keras file; an ONNX model was expected. Make one from it: seqc",
     ),
     (
         ["predict", "tiny.py", "x.npy", *TO],
         2,
-        "tiny.py is a Python file; an .onnx file was expected. Make one from it:",
+        "tiny.py is a Python file; an ONNX model was expected. Make one from it:",
     ),
     (
         ["bench", "train", "tiny.py", "--steps", "9" * 12, "--batch-size", "9" * 12],

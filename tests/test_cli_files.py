@@ -246,7 +246,7 @@ def test_a_file_that_is_not_valid_fails(folder: Path) -> None:
         (["absent.onnx"], "There is no file absent.onnx."),
         (
             ["tiny.keras"],
-            "tiny.keras is a .keras file; an .onnx file was expected. Make one from it: seqc export tiny.keras ",
+            "tiny.keras is a .keras file; an ONNX model was expected. Make one from it: seqc export tiny.keras ",
         ),
         (["tiny.onnx", "--weights", "tiny.keras"], "--weights are those of the model given with --against"),
         (["tiny.onnx", "--against", "tiny.keras", "--size", "a=1"], "--size is for checking a file by itself"),
@@ -347,11 +347,11 @@ def test_predict_as_json(folder: Path) -> None:
     [
         (["absent.onnx", "x.npy", "-o", "y.npy"], "There is no file absent.onnx."),
         (["tiny.onnx", "absent.npy", "-o", "y.npy"], "There is no file absent.npy."),
-        (["tiny.onnx", "tiny.py", "-o", "y.npy"], "tiny.py is a Python file; a .npy file was expected."),
+        (["tiny.onnx", "tiny.py", "-o", "y.npy"], "tiny.py is a Python file; a NumPy array was expected."),
         (["tiny.onnx", "objects.npy", "-o", "y.npy"], "objects.npy holds Python objects, which are never loaded"),
         (
             ["tiny.onnx", "several.npz", "-o", "y.npy"],
-            "several.npz is a .npz file of several arrays; a .npy file was expected.",
+            "several.npz is a .npz file of several arrays; a NumPy array was expected.",
         ),
         (["tiny.onnx", "wide.npy", "-o", "y.npy"], "input 'point' needs float32[batch, 4]; got [2, 5]"),
         (["tiny.onnx", "x.npy", "-o", "absent/y.npy"], "there is no folder 'absent'. Make it first."),

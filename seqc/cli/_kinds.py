@@ -1,4 +1,4 @@
-"""What kind of file a path leads to, told by its first bytes."""
+"""What a path leads to: commands refuse the wrong kind of file with a word about what it is."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from pathlib import Path
 
 from seqc.errors import DataError
 
-_HDF5, _NUMPY, _ZIP, _PICTURE = b"\x89HDF", b"\x93NUMPY", b"PK\x03\x04", b"\x89PNG"
+NUMPY, ONNX, KERAS = "a NumPy array", "an ONNX model", "a .keras file"
 
 
 def kind_of(path: Path) -> str | None:
-    """Returns what a file is if it is one of the kinds that are easily taken for each other; None for any other.
+    """Returns what a file is, told by its content; None where that says nothing.
 
     Args:
         path: of a regular file.
     """
+    from seqc.saving import kinds
+
+    if path.suffix == ".py":
+        return "a Python file"
     with path.open("rb") as file:
-        start = file.read(8)
-    if start.startswith(_ZIP):
+        start = file.read(512)
+    if start.startswith(kinds.ZIP):
         return _zip_kind(path)
-    for mark, kind in ((_HDF5, "an HDF5 file"), (_NUMPY, "a .npy file"), (_PICTURE, "a picture")):
-        if start.startswith(mark):
-            return kind
-    return "empty" if not start else None
+    kind = kinds.kind_of(start)
+    return None if kind.startswith("of no kind") else kind
 
 
 def require_file(path: Path) -> None:
@@ -36,18 +38,17 @@ def require_file(path: Path) -> None:
 
 
 def refuse_other_kinds(path: Path, wanted: str) -> None:
-    """Raises DataError for a file that is plainly of another kind, with what to do about a .keras file.
+    """Raises DataError for a file that is plainly of another kind, with what to do about a model of seqc or Keras.
 
     Args:
-        path: of a regular file. wanted: what it should be, such as "an .onnx file".
+        path: of a regular file.
+        wanted: what it should be: NUMPY or ONNX.
     """
     kind = kind_of(path)
-    if path.suffix == ".py" and kind is None:
-        kind = "a Python file"
     if kind is None or kind == wanted:
         return
     hint = ""
-    if wanted == "an .onnx file" and kind in ("a .keras file", "a Python file"):
+    if wanted == ONNX and kind in (KERAS, "a Python file"):
         hint = f" Make one from it: seqc export {path} -o {path.with_suffix('.onnx')}"
     raise DataError(f"{path} is {kind}; {wanted} was expected.{hint}")
 
@@ -57,7 +58,7 @@ def _zip_kind(path: Path) -> str:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
-        return "a damaged .zip, .keras or .npz file"
+        return "a damaged zip archive (.keras, .npz)"
     if "config.json" in names and "metadata.json" in names:
-        return "a .keras file"
-    return "a .npz file of several arrays" if names and all(n.endswith(".npy") for n in names) else "a .zip file"
+        return KERAS
+    return "a .npz file of several arrays" if names and all(n.endswith(".npy") for n in names) else "a zip archive"

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto
 
 from seqc.analysis import count_flops, only_moves
-from seqc.cli._kinds import refuse_other_kinds, require_file
+from seqc.cli._kinds import ONNX, refuse_other_kinds, require_file
 from seqc.cli._onnx_checks import MOST_NODES, check_texts, inlined_nodes
 from seqc.errors import DataError
 
@@ -59,7 +59,7 @@ def read_model(path: Path) -> onnx.ModelProto:
         DataError: it is not there, not ONNX, damaged, or its functions call each other without end.
     """
     model, content = onnx.ModelProto(), read_bytes(path)
-    refuse_other_kinds(path, "an .onnx file")
+    refuse_other_kinds(path, ONNX)
     try:
         model.ParseFromString(content)
         check_texts(model)

@@ -54,13 +54,13 @@ def predict(
       seqc predict digits.onnx x.npy -o y.npy --device cuda --batch-size 256
     """
     with screen(as_json) as show:
-        from seqc.cli._kinds import refuse_other_kinds, require_file
+        from seqc.cli._kinds import ONNX, refuse_other_kinds, require_file
         from seqc.cli._runtime import load_runtime
 
         runtime = load_runtime("seqc predict")
         check_output(output, ".npy")
         require_file(model)
-        refuse_other_kinds(model, "an .onnx file")
+        refuse_other_kinds(model, ONNX)
         samples = read_array(x)
         start = time.perf_counter()
         loaded = runtime.load(model, device=device.value, threads=threads)
@@ -103,11 +103,11 @@ def read_array(path: Path) -> Array:
     """
     import numpy as np
 
-    from seqc.cli._kinds import refuse_other_kinds, require_file
+    from seqc.cli._kinds import NUMPY, refuse_other_kinds, require_file
     from seqc.errors import DataError
 
     require_file(path)
-    refuse_other_kinds(path, "a .npy file")
+    refuse_other_kinds(path, NUMPY)
     with path.open("rb") as file:
         if file.read(6) != np.lib.format.MAGIC_PREFIX:
             raise DataError(f'{path} is not a .npy file. Write one with numpy.save("x.npy", x).')
