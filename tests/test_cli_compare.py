@@ -53,6 +53,23 @@ def test_nan_agrees_with_nan_only() -> None:
     assert not compare_predictions(strange, np.nan_to_num(strange), loss).agree
 
 
+def test_the_class_of_a_sample_that_is_not_finite_is_no_agreement() -> None:
+    loss = losses.get("categorical_crossentropy")
+    lost = np.full((2, 3), np.nan)
+    found = compare_predictions(lost, lost.copy(), loss)
+    assert not found.agree
+    assert str(found) == "nothing to compare: all 2 samples have predictions that are not finite"
+    half = np.concatenate([lost[:1], np.eye(3)[:1]])
+    found = compare_predictions(half, half.copy(), loss)
+    assert (found.differing, found.agree) == (1, False)
+    assert str(found) == "1 of 2 samples differ in class (largest difference 0, 1 samples not finite)"
+
+
+def test_numbers_of_which_none_is_finite_are_no_agreement() -> None:
+    lost = np.full((2, 1), np.nan)
+    assert not compare_predictions(lost, lost.copy(), losses.get("mse")).agree
+
+
 def test_labels_become_classes_of_the_predictions_shape() -> None:
     assert true_classes([[2], [0]], np.array([1, 0])) is not None
     one_hot = true_classes(np.eye(3)[[2, 0]], np.array([1, 0]))

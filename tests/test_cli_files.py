@@ -132,9 +132,10 @@ def test_a_file_that_computes_other_numbers_is_not_written(folder: Path, monkeyp
 
 def test_verify_against_the_model_shows_sizes_error_and_budget(folder: Path) -> None:
     text = seqc("verify", "tiny.onnx", "--against", "tiny.keras").stdout
-    assert "sizes  batch=1; batch=2; batch=7" in text
-    assert "kind   largest error " in text
+    assert "sizes   batch=1; batch=2; batch=7" in text
+    assert "kind    largest error " in text
     assert " allowed (numbers up to " in text
+    assert "values compared one by one" in text
     assert text.endswith("Passed: the file computes what the model computes, on the inputs tried.\n")
 
 
@@ -163,7 +164,8 @@ def test_verify_finds_names_and_layout_in_the_file(folder: Path) -> None:
 def test_verify_against_a_model_of_another_shape_fails(folder: Path) -> None:
     write(folder, CLASSIFIER.replace("Input((4,)", "Input((5,)"), "other.py")
     text = seqc("verify", "tiny.onnx", "--against", "other.py", code=1).stdout
-    assert "FAILED: they cannot be compared. onnxruntime cannot run the model" in text
+    assert "FAILED: they cannot be compared. They are different models: input " in text
+    assert "is float32[batch, 4] in the file and float32[batch, 5] in the model." in " ".join(text.split())
     result = seqc_json("verify", "tiny.onnx", "--against", "other.py", code=1)
     assert (result["passed"], result["parity"]) == (False, None)
 

@@ -83,6 +83,28 @@ def test_an_infinity_of_the_other_sign_is_caught(monkeypatch: pytest.MonkeyPatch
         export_graph(graph(x, named(lambda v: ops.log(ops.relu(v) * 1e-30), "log", x)), tmp_path / "m.onnx")
 
 
+@pytest.mark.parametrize("kind", [layers.LSTM, layers.GRU, layers.SimpleRNN])
+@pytest.mark.parametrize("masked", [False, True])
+def test_nan_in_a_sequence_is_nan_in_predict_and_may_be_a_number_in_onnxruntime(
+    kind: type, masked: bool, tmp_path: Path
+) -> None:
+    """What docs/differences.md says; NaN equals nothing, so a mask of NaN leaves nothing out."""
+    from seqc.backends.onnxruntime import Session
+
+    keras.utils.set_random_seed(0)
+    mask = [layers.Masking(float("nan"))] if masked else []
+    model = keras.Sequential([layers.Input((3, 2)), *mask, kind(2)])
+    model.export(tmp_path / "m.onnx")
+    x = np.ones((2, 3, 2), "float32")
+    x[1, 1] = np.nan
+    ours = model.predict(x, verbose=0)
+    session = Session((tmp_path / "m.onnx").read_bytes())
+    (theirs,) = session.run({session.input_names[0]: x}).values()
+    assert np.isnan(ours[1]).all()
+    assert np.isfinite(theirs[1]).all() == (kind is not layers.SimpleRNN)
+    np.testing.assert_allclose(theirs[0], ours[0], rtol=1e-5)
+
+
 # -- budgets ----------------------------------------------------------------------------------------------------------
 
 

@@ -26,21 +26,29 @@ class Comparison:
     Attributes:
         samples: how many. differing: samples put in different classes; None where predictions are no classes.
         largest_difference: between two predicted numbers. allowed: for it; None where classes are compared.
+        nonfinite: samples with a number that is NaN or infinite, which stands for no class and proves no agreement.
     """
 
     samples: int
     differing: int | None
     largest_difference: float
     allowed: float | None
+    nonfinite: int = 0
 
     @property
     def agree(self) -> bool:
+        if self.samples and self.nonfinite == self.samples:
+            return False
         if self.differing is not None:
             return self.differing == 0
         return self.allowed is not None and self.largest_difference <= self.allowed
 
     def __str__(self) -> str:
+        if self.samples and self.nonfinite == self.samples:
+            return f"nothing to compare: all {self.samples:,} samples have predictions that are not finite"
         largest = f"largest difference {self.largest_difference:.2g}"
+        if self.nonfinite:
+            largest += f", {self.nonfinite:,} samples not finite"
         if self.differing is None:
             return f"{largest}, {self.allowed:.2g} allowed, over {self.samples:,} samples"
         if self.differing:
@@ -59,12 +67,14 @@ def compare_predictions(ours: Array, theirs: Array, loss: Any) -> Comparison:
     # Where both are the same infinity or both NaN, they agree.
     same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
     largest = float(np.max(np.where(same, 0, np.nan_to_num(difference, nan=np.inf)), initial=0))
+    strange = ~(np.isfinite(ours) & np.isfinite(theirs)).reshape(len(ours), -1).all(axis=1)
+    nonfinite = int(strange.sum())
     a, b = classes(ours, loss), classes(theirs, loss)
     if a is None or b is None:
         finite = np.abs(ours[np.isfinite(ours)])
-        return Comparison(len(ours), None, largest, TOLERANCE * float(np.max(finite, initial=0)))
-    rows = (a != b).reshape(len(a), -1).any(axis=1)
-    return Comparison(len(ours), int(rows.sum()), largest, None)
+        return Comparison(len(ours), None, largest, TOLERANCE * float(np.max(finite, initial=0)), nonfinite)
+    rows = (a != b).reshape(len(a), -1).any(axis=1) | strange
+    return Comparison(len(ours), int(rows.sum()), largest, None, nonfinite)
 
 
 def classes(predictions: Array, loss: Any) -> Array | None:

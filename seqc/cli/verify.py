@@ -10,11 +10,13 @@ import typer
 from seqc.cli._errors import Debug
 from seqc.cli._output import AsJson, Screen, number, screen
 from seqc.cli._sizes import SizeOptions, parse_sizes
-from seqc.errors import ConfigError, ExportError
+from seqc.errors import ConfigError, ExportError, SeqcError
 
 if TYPE_CHECKING:
     import onnx
 
+    from seqc.cli._onnx import Port
+    from seqc.export.emitter import Emission
     from seqc.export.verify import Report
     from seqc.ir import Graph
     from seqc.sequential import Sequential
@@ -70,7 +72,9 @@ def _against(show: Screen, path: Path, against: Path, weights: Path | None) -> b
     model = load_source(against, weights)
     show.line(f"{path} against {against}, onnxruntime against NumPy in double precision:")
     try:
-        report = compare(_reference(model, file), read_bytes(path))
+        reference = _reference(model, file)
+        _check_ports(reference, file)
+        report = compare(reference, read_bytes(path), _written_again(reference, file))
     except ExportError as error:
         show.line(f"FAILED: they cannot be compared. {error}")
         show.result({"model": str(path), "against": str(against), "passed": False, "error": str(error), "parity": None})
@@ -103,6 +107,47 @@ def _reference(model: Sequential, file: onnx.ModelProto) -> Graph:
     return give_channels_first(graph) if said.get("seqc.output_layout") == "channels_first" else graph
 
 
+def _check_ports(graph: Graph, file: onnx.ModelProto) -> None:
+    """Raises ExportError where an input or output of the file is another than the model's, naming both."""
+    from seqc.cli._onnx import Port, ports
+
+    sides = (("input", file.graph.input, graph.inputs), ("output", file.graph.output, graph.outputs))
+    wrong = []
+    for kind, theirs, ours in sides:
+        for found, value in zip(ports(theirs), ours, strict=True):
+            shape = tuple(d if isinstance(d, int) else str(d) for d in value.type.shape)
+            wanted = Port(found.name, value.dtype, shape)
+            if found.dtype != wanted.dtype or not _may_be_same(found.shape, shape):
+                wrong.append(f"{kind} '{found.name}' is {_shown(found)} in the file and {_shown(wanted)} in the model")
+    if wrong:
+        raise ExportError(f"They are different models: {'; '.join(wrong)}.")
+
+
+def _may_be_same(theirs: tuple[Any, ...] | None, ours: tuple[Any, ...]) -> bool:
+    if theirs is None:
+        return True
+    pairs = zip(theirs, ours, strict=False)
+    return len(theirs) == len(ours) and all(a == b for a, b in pairs if isinstance(a, int) and isinstance(b, int))
+
+
+def _shown(port: Port) -> str:
+    return f"{port.dtype}[{', '.join(map(str, port.shape or ()))}]"
+
+
+def _written_again(reference: Graph, file: onnx.ModelProto) -> Emission | None:
+    """Returns the model as it would be written now at the file's opset, None where it cannot be.
+
+    Where the names inside are the same, every value of the file is compared.
+    """
+    from seqc.export import compile_with_names
+
+    opset = next((x.version for x in file.opset_import if x.domain in ("", "ai.onnx")), 0)
+    try:
+        return compile_with_names(reference, opset=opset)
+    except SeqcError:
+        return None
+
+
 def _parity_rows(report: Report) -> list[tuple[str, str]]:
     sizes = "; ".join(" ".join(f"{n}={v}" for n, v in s.items()) for s in report.sizes) or "those of the file"
     rows = [("sizes", sizes)]
@@ -111,7 +156,10 @@ def _parity_rows(report: Report) -> list[tuple[str, str]]:
         agreement = check.argmax_agreement
         same = "" if agreement is None else f", largest element at the same place in {agreement:.1%} of rows"
         rows.append((check.name, f"{verdict} (numbers up to {number(check.scale)}){same}"))
-    return rows
+    inside = (
+        f"{report.values:,} values compared one by one" if report.values else "not compared: written in another way"
+    )
+    return [*rows, ("inside", inside if report.fault is None else str(report.fault))]
 
 
 def _alone(show: Screen, path: Path, sizes: dict[str, int]) -> bool:

@@ -139,15 +139,11 @@ def _masked_values(graph: Graph, users: Users) -> dict[Value, float]:
     """Returns, for inputs that are compared with one number, that number: steps that equal it are left out."""
     found: dict[Value, float] = {}
     for x in graph.inputs:
-        for value, user in _reached(x, users):
-            others = [o.op.array for o in user.inputs if isinstance(o.op, Constant)]
-            if (
-                x.type.is_float
-                and isinstance(user.op, Equal)
-                and value in user.inputs
-                and [a.size for a in others] == [1]
-            ):
-                found[x] = float(others[0].item())
+        for _, user in _reached(x, users):
+            if x.type.is_float and isinstance(user.op, Equal):
+                others = [o.op.array for o in user.inputs if isinstance(o.op, Constant)]
+                if len(others) == 1 and others[0].size == 1 and np.isfinite(others[0]).all():
+                    found[x] = float(others[0].item())
     return found
 
 
