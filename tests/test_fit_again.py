@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,30 @@ def test_a_learning_rate_set_between_fits_counts() -> None:
     model.optimizer.learning_rate = 0.1
     model.fit(X, Y, verbose=0)
     assert not same(before, model.get_weights())
+
+
+def test_loading_weights_leaves_an_unused_optimizer_as_it_was_compiled(tmp_path: Path) -> None:
+    def made(rate: float, steps: int) -> Any:
+        model = regression(keras.optimizers.Adam(rate))
+        if steps:
+            model.fit(X, Y, epochs=steps, batch_size=20, verbose=0)
+        return model
+
+    made(0.5, 3).save_weights(tmp_path / "used.weights.h5")
+    made(0.5, 0).save_weights(tmp_path / "new.weights.h5")
+    expected = {("used", 0): (0.01, 0), ("used", 2): (0.5, 3), ("new", 0): (0.5, 0), ("new", 2): (0.01, 2)}
+    for (file, steps), (rate, taken) in expected.items():  # as in Keras 3.15
+        model = made(0.01, steps)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            model.load_weights(tmp_path / f"{file}.weights.h5")
+        assert float(model.optimizer.learning_rate) == pytest.approx(rate)
+        assert int(model.optimizer.iterations) == taken
+        assert ["its learning rate and state stay" in str(w.message) for w in said] == [True] * (rate == 0.01)
+    model = made(0.01, 0)
+    model.optimizer.build(model.trainable_variables)
+    model.load_weights(tmp_path / "used.weights.h5")
+    assert float(model.optimizer.learning_rate) == 0.5
 
 
 def test_a_schedule_put_in_the_place_of_a_learning_rate_counts() -> None:

@@ -103,7 +103,7 @@ def load_model(
             require_sequential(model)
             restore_layers(model, store, archive.assets)
             if compile and config.get("compile_config") and _compile(model, config["compile_config"], budget, path):
-                resume_optimizer(model, store)
+                resume_optimizer(model, store, build=True)
     return model  # type: ignore[no-any-return]
 
 

@@ -161,20 +161,30 @@ def _unused(store: Store) -> list[str]:
     ]
 
 
-def restore_optimizer(model: Sequential, store: Store) -> str | None:
+def restore_optimizer(model: Sequential, store: Store, build: bool) -> str | None:
     """Sets the variables of the model's optimizer from a file.
 
     A model saved before its first training step holds only the counter and the learning rate; slots are not made then.
 
+    Args:
+        build: whether it is the optimizer of the file, which is made ready for what the file holds. The state of
+        another one is taken only where the optimizer is in use already and has as many variables.
+
     Returns:
-        Why the optimizer starts anew, None if it does not.
+        Why the file's state is left out, None if it is not.
     """
     optimizer, group = model.optimizer, store.group("optimizer/vars")
     if len(group) == 0:
         return None
-    if len(group) > len(optimizer.variables):
+    if build and len(group) > len(optimizer.variables):
         optimizer.build(model.trainable_variables)
     variables = optimizer.variables
+    if not build and len(group) != len(variables):
+        return (
+            f"'{store.source}' holds {len(group)} variables of an optimizer, and optimizer '{optimizer.name}' has "
+            f"{len(variables)}: its learning rate and state stay as they are. Where it has not been used yet, "
+            "model.optimizer.build(model.trainable_variables) beforehand makes it take them over, as load_model does."
+        )
     few = [v for v in variables[:2] if v.shape == ()]
     chosen = variables if len(group) == len(variables) else few[: len(group)]
     if len(chosen) != len(group):

@@ -118,12 +118,12 @@ def _restore(model: Sequential, store: Store, assets: Assets | None, skip_mismat
     if skipped:
         note(f"Skipped while loading '{store.source}': {' '.join(skipped)}", warn=True)
     if model.compiled:
-        resume_optimizer(model, store)
+        resume_optimizer(model, store, build=False)
 
 
-def resume_optimizer(model: Sequential, store: Store) -> None:
-    """Sets the state of a model's optimizer from a file, or warns that it starts anew."""
-    reason = restore_optimizer(model, store)
+def resume_optimizer(model: Sequential, store: Store, build: bool) -> None:
+    """Sets the state of a model's optimizer from a file, or warns that it does not; see `restore_optimizer`."""
+    reason = restore_optimizer(model, store, build)
     if reason is not None:
         note(reason, warn=True)
 
