@@ -53,7 +53,7 @@ from seqc.losses.functions import (
     squared_hinge,
     tversky,
 )
-from seqc.losses.labels import check_labels
+from seqc.losses.label_values import check_labels
 from seqc.losses.named import FUNCTIONS
 
 __all__ = [

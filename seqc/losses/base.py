@@ -9,6 +9,7 @@ import numpy as np
 from seqc import ops
 from seqc.errors import ConfigError, DataError
 from seqc.ir import HasValue, Value, as_value, constant, scope
+from seqc.losses.shapes import broadcast, one_per_sample, shown
 from seqc.ops.reduce import count
 from seqc.serialization import Configurable
 from seqc.tracing import current_trace
@@ -34,6 +35,11 @@ class Loss(Configurable):
     """
 
     _kind = "losses"
+
+    @property
+    def _labels_like_output(self) -> bool:
+        """Whether labels are to have the output\'s shape, and nothing but a look at both would tell."""
+        return False
 
     def __init__(
         self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None
@@ -165,14 +171,9 @@ def reduce_weighted(values: Value, sample_weight: Any, mask: Value | None, reduc
 
 
 def _weighted(values: Value, weight: Value) -> Value:
-    for have, want in zip(reversed(weight.type.shape), reversed(values.type.shape), strict=False):
-        if have != want and 1 not in (have, want):
-            raise DataError(
-                f"Sample weights of shape {_shown(weight)} do not broadcast against loss values of shape "
-                f"{_shown(values)}, aligned on the right. One weight per sample is (n, 1) then."
-            )
+    if not broadcast(weight.type.shape, values.type.shape):
+        raise DataError(
+            f"Sample weights of shape {shown(weight.type.shape)} do not broadcast against loss values of shape "
+            f"{shown(values.type.shape)}, aligned on the right. {one_per_sample(values.ndim)}"
+        )
     return values * weight
-
-
-def _shown(x: Value) -> str:
-    return f"({', '.join(map(str, x.type.shape))})"

@@ -9,8 +9,8 @@ from seqc.errors import ConfigError
 from seqc.ir import Value
 from seqc.losses import crossentropy, functions
 from seqc.losses.base import Loss, squeeze_or_expand_to_same_rank
-from seqc.losses.fitting import class_numbers, valid_labels
-from seqc.losses.named import named_function
+from seqc.losses.label_shapes import class_numbers, valid_labels
+from seqc.losses.named import named_function, takes_labels_like_output
 from seqc.serialization import known, serialize
 
 MEAN = "sum_over_batch_size"
@@ -34,6 +34,10 @@ class LossFunctionWrapper(Loss):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.fn: Callable[..., Any] = named_function(fn) if isinstance(fn, str) else fn
         self.fn_kwargs = kwargs
+
+    @property
+    def _labels_like_output(self) -> bool:
+        return takes_labels_like_output(self.fn)
 
     def call(self, y_true: Value, y_pred: Value) -> Any:
         true, pred = squeeze_or_expand_to_same_rank(y_true, y_pred)

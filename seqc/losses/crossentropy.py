@@ -7,7 +7,7 @@ from typing import Any
 from seqc import ops
 from seqc.ir import Value
 from seqc.losses.base import tensor
-from seqc.losses.fitting import EPSILON, check_same_shape, class_numbers, len_of_axis, pair, valid_labels
+from seqc.losses.label_shapes import EPSILON, check_same_shape, class_numbers, len_of_axis, pair, valid_labels
 from seqc.ops._common import normalize_axis
 from seqc.ops.nonlinear import Sigmoid
 from seqc.ops.reduce import Softmax
@@ -53,6 +53,7 @@ def categorical_crossentropy(
     """
     true, pred = pair("categorical_crossentropy", y_true, y_pred)
     check_same_shape("categorical_crossentropy", true, pred, axis)
+    _warn_of_one_class("categorical_crossentropy", pred)
     true = _smooth_categorical(true, label_smoothing)
     return ops.negative(ops.sum(true * _log_probabilities(pred, from_logits, axis, "categorical_crossentropy"), axis))
 
@@ -140,10 +141,20 @@ def categorical_focal_crossentropy(
     """
     true, pred = pair("categorical_focal_crossentropy", y_true, y_pred)
     check_same_shape("categorical_focal_crossentropy", true, pred, axis)
+    _warn_of_one_class("categorical_focal_crossentropy", pred)
     true = _smooth_categorical(true, label_smoothing)
     p = ops.softmax(pred, axis) if from_logits else pred
     p = ops.clip(p / ops.sum(p, axis, keepdims=True), EPSILON, 1.0 - EPSILON)
     return ops.negative(ops.sum(ops.power(1.0 - p, gamma) * alpha * true * ops.log(p), axis))
+
+
+def _warn_of_one_class(who: str, pred: Value) -> None:
+    if pred.type.shape[-1] == 1:
+        note(
+            f"Loss '{who}' expects an output with one column per class, more than one; got {pred.type}, of which it "
+            "learns nothing. For two classes use loss='binary_crossentropy' with activation='sigmoid'.",
+            warn=True,
+        )
 
 
 def _smooth_binary(true: Value, share: float) -> Value:

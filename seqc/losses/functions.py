@@ -8,7 +8,7 @@ import numpy as np
 
 from seqc import ops
 from seqc.ir import Value
-from seqc.losses.fitting import EPSILON, pair
+from seqc.losses.label_shapes import EPSILON, pair
 
 
 def mean_squared_error(y_true: Any, y_pred: Any) -> Value:

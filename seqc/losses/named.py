@@ -17,6 +17,12 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
+def takes_labels_like_output(function: Any) -> bool:
+    """Tells whether a loss, or a function of one, takes labels of the output's shape without looking for itself."""
+    function = getattr(function, "fn", function)
+    return getattr(function, "__module__", None) == functions.__name__ and function in FUNCTIONS.values()
+
+
 def named_function(name: str) -> Callable[..., Any]:
     """Returns the loss function of this name.
 

@@ -8,7 +8,8 @@ from seqc import ops
 from seqc.errors import DataError
 from seqc.ir import Value
 from seqc.losses.base import squeeze_or_expand_to_same_rank, tensor
-from seqc.metrics.reduction import MeanMetricWrapper
+from seqc.losses.label_shapes import not_one_hot
+from seqc.metrics.reduction import SAME_LABELS, MeanMetricWrapper
 from seqc.serialization import known
 
 FUNCTIONS = (
@@ -36,7 +37,8 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Value:
 
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Value:
     """Returns 1 where the largest element of one-hot labels and of predictions is at the same place, else 0."""
-    return ops.cast(ops.equal(ops.argmax(tensor(y_true), -1), ops.argmax(tensor(y_pred), -1)), "float32")
+    true, pred = _one_hot("categorical_accuracy", y_true, y_pred)
+    return ops.cast(ops.equal(ops.argmax(true, -1), ops.argmax(pred, -1)), "float32")
 
 
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Value:
@@ -49,7 +51,8 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Value:
 
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Value:
     """Returns 1 where the class of one-hot labels is among the `k` best predictions, else 0."""
-    return _in_top_k(ops.argmax(tensor(y_true), -1), tensor(y_pred), k)
+    true, pred = _one_hot("top_k_categorical_accuracy", y_true, y_pred)
+    return _in_top_k(ops.argmax(true, -1), pred, k)
 
 
 def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False) -> Value:
@@ -60,10 +63,20 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from
     pred = tensor(y_pred)
     true = tensor(y_true)
     if not from_sorted_ids:
-        return _in_top_k(ops.cast(true, "int32"), pred, k)
+        return _in_top_k(ops.cast(_numbers("sparse_top_k_categorical_accuracy", true, pred), "int32"), pred, k)
     best = pred[..., :k]
     hits = ops.cast(ops.equal(ops.expand_dims(ops.cast(true, pred.dtype), -1), best), "float32")
     return ops.max(hits, -1)
+
+
+SAME_LABELS.update((accuracy, binary_accuracy))
+
+
+def _one_hot(who: str, y_true: Any, y_pred: Any) -> tuple[Value, Value]:
+    true, pred = tensor(y_true), tensor(y_pred)
+    if true.type.shape != pred.type.shape:
+        raise not_one_hot(f"Metric '{who}'", true.type.shape, pred.type.shape, "sparse_categorical_accuracy")
+    return true, pred
 
 
 def _in_top_k(true: Value, pred: Value, k: int) -> Value:

@@ -28,6 +28,11 @@ class Metric(Configurable):
 
     _kind = "metrics"
 
+    @property
+    def _labels_like_output(self) -> bool:
+        """Whether labels are to have the output\'s shape, and nothing but a look at both would tell."""
+        return False
+
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self.name = name or unique_name(snake_case(type(self).__name__))
         self.dtype = dtype_of(dtype)

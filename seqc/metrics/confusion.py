@@ -11,6 +11,8 @@ from seqc import ops
 from seqc.errors import ConfigError, DataError
 from seqc.ir import Value, as_value
 from seqc.losses.base import divide_no_nan, squeeze_or_expand_to_same_rank, tensor
+from seqc.losses.label_shapes import not_one_hot
+from seqc.losses.shapes import broadcast, one_per_sample, shown
 from seqc.metrics.base import Metric
 from seqc.serialization import known
 
@@ -35,6 +37,7 @@ def levels(thresholds: Any, default: float = 0.5) -> list[float]:
 
 
 def decisions(
+    who: str,
     y_true: Any,
     y_pred: Any,
     sample_weight: Any,
@@ -42,8 +45,18 @@ def decisions(
     top_k: int | None = None,
     class_id: int | None = None,
 ) -> tuple[Value, Value, Value]:
-    """Returns labels as 0 and 1, scores, and weights, all of the shape of the scores."""
+    """Returns labels as 0 and 1, scores, and weights, all of the shape of the scores.
+
+    Args:
+        who: name of the metric, for messages. top_k: see `Precision`. class_id: see `Precision`.
+
+    Raises:
+        DataError: the labels do not say something of each score, or the weights do not fit.
+    """
     pred, true = squeeze_or_expand_to_same_rank(tensor(y_pred, dtype), tensor(y_true, dtype))
+    if true.type.shape != pred.type.shape:
+        shapes = tensor(y_true).type.shape, tensor(y_pred).type.shape
+        raise not_one_hot(f"Metric '{who}'", *shapes, "sparse_categorical_accuracy or another metric of class numbers")
     pred = pred if top_k is None else _only_top_k(pred, top_k)
     if class_id is not None:
         if pred.ndim == 1:
@@ -54,6 +67,11 @@ def decisions(
         return true, pred, ops.ones_like(pred)
     weight = ops.expand_dims(tensor(sample_weight, dtype), -1)
     _, weight = squeeze_or_expand_to_same_rank(true, weight, expand_rank_1=False)
+    if not broadcast(weight.type.shape, pred.type.shape):
+        raise DataError(
+            f"Sample weights of shape {shown(tensor(sample_weight).type.shape)} do not fit metric '{who}', which "
+            f"counts decisions of shape {shown(pred.type.shape)}. {one_per_sample(max(pred.ndim - 1, 1))}"
+        )
     return true, pred, ops.broadcast_like(weight, pred)
 
 
@@ -130,7 +148,7 @@ class _Counted(Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Takes a batch in: labels count as true unless 0, predictions as positive above a threshold."""
-        made = decisions(y_true, y_pred, sample_weight, self.dtype, self.top_k, self.class_id)
+        made = decisions(self.name, y_true, y_pred, sample_weight, self.dtype, self.top_k, self.class_id)
         for name, new in zip(NAMES, counts(*made, self._levels), strict=True):
             if name in self._counts:
                 self._counts[name].assign(self._counts[name] + new)

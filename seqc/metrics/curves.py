@@ -191,7 +191,7 @@ class AUC(Metric):
         """Takes a batch in."""
         scores = tensor(y_pred, self.dtype)
         true, pred, weight = decisions(
-            y_true, ops.sigmoid(scores) if self.from_logits else scores, sample_weight, self.dtype
+            self.name, y_true, ops.sigmoid(scores) if self.from_logits else scores, sample_weight, self.dtype
         )
         if self.multi_label and not self._counts:
             if pred.ndim != 2 or not isinstance(pred.type.shape[1], int):

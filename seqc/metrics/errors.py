@@ -8,8 +8,8 @@ from seqc import ops
 from seqc.ir import Value
 from seqc.losses import crossentropy, functions
 from seqc.losses.base import squeeze_or_expand_to_same_rank, tensor
-from seqc.losses.fitting import class_numbers, valid_labels
-from seqc.metrics.reduction import Mean, MeanMetricWrapper
+from seqc.losses.label_shapes import class_numbers, valid_labels
+from seqc.metrics.reduction import SAME_LABELS, Mean, MeanMetricWrapper
 from seqc.serialization import known
 
 
@@ -27,6 +27,10 @@ class RootMeanSquaredError(Mean):
 
     def __init__(self, name: str = "root_mean_squared_error", dtype: Any = None) -> None:
         super().__init__(name, dtype)
+
+    @property
+    def _labels_like_output(self) -> bool:
+        return True
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Takes a batch in."""
@@ -72,6 +76,9 @@ class LogCoshError(MeanMetricWrapper):
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Value:
     """Returns the cosine of the angle between labels and predictions along `axis`: the loss of that name, negated."""
     return ops.negative(functions.cosine_similarity(y_true, y_pred, axis))
+
+
+SAME_LABELS.add(cosine_similarity)
 
 
 @known("metrics")

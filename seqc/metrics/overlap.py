@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from seqc import file_scope, ops
-from seqc.errors import ConfigError
+from seqc.errors import ConfigError, DataError
 from seqc.ir import Value, as_value
 from seqc.losses.base import tensor
+from seqc.losses.shapes import shown
 from seqc.metrics.base import Metric
 from seqc.serialization import known
 
@@ -60,6 +61,7 @@ class IoU(Metric):
         """Takes a batch in."""
         true = self._classes(y_true, self.sparse_y_true)
         pred = self._classes(y_pred, self.sparse_y_pred)
+        self._check_fit(y_true, y_pred, true, pred)
         if self.ignore_class is not None:
             true = ops.where(ops.equal(true, self.ignore_class), -1, true)
         # Class numbers out of range have no place in a one-hot row, and so drop out of the product.
@@ -70,6 +72,26 @@ class IoU(Metric):
             rows = rows * ops.expand_dims(weight, -1)
         found = ops.matmul(ops.transpose(rows), ops.one_hot(pred, self.num_classes))
         self.total_cm.assign(self.total_cm + ops.cast(found, self.dtype))
+
+    def _check_fit(self, y_true: Any, y_pred: Any, true: Value, pred: Value) -> None:
+        columns = [
+            tensor(y).type.shape[self.axis]
+            for y, sparse in ((y_true, self.sparse_y_true), (y_pred, self.sparse_y_pred))
+            if not sparse
+        ]
+        # The largest of one column says nothing.
+        if true.type.shape == pred.type.shape and (1 not in columns or self.num_classes == 1):
+            return
+        shapes = [tensor(y).type.shape for y in (y_true, y_pred)]
+        kinds = [
+            "class numbers" if sparse else f"scores along axis {self.axis}"
+            for sparse in (self.sparse_y_true, self.sparse_y_pred)
+        ]
+        raise DataError(
+            f"Metric '{self.name}' ({type(self).__name__}) takes labels that are {kinds[0]} and predictions that are "
+            f"{kinds[1]}; got {shown(shapes[0])} and {shown(shapes[1])}. For predictions with one score per class pass "
+            "sparse_y_pred=False, for one-hot labels sparse_y_true=False."
+        )
 
     def _classes(self, x: Any, sparse: bool) -> Value:
         numbers = ops.cast(tensor(x) if sparse else ops.argmax(tensor(x), self.axis), "int32")

@@ -15,7 +15,7 @@ from seqc.losses.base import (
     tensor,
     weight_of_mask,
 )
-from seqc.losses.named import named_function
+from seqc.losses.named import named_function, takes_labels_like_output
 from seqc.metrics.base import Metric
 from seqc.ops.reduce import count
 from seqc.serialization import known, serialize
@@ -80,6 +80,10 @@ class Mean(Metric):
         return divide_no_nan(self.total.to_value(), self.count.to_value())
 
 
+# Functions of `seqc.metrics` whose labels have the output's shape.
+SAME_LABELS: set[Callable[..., Any]] = set()
+
+
 @known("metrics")
 class MeanMetricWrapper(Mean):
     """The mean of what a function `(y_true, y_pred, **kwargs) -> values` gives.
@@ -94,6 +98,10 @@ class MeanMetricWrapper(Mean):
         super().__init__(name or object_name(function), dtype)
         self.fn = function
         self.fn_kwargs = kwargs
+
+    @property
+    def _labels_like_output(self) -> bool:
+        return self.fn in SAME_LABELS or takes_labels_like_output(self.fn)
 
     def valid(self, y_true: Any, y_pred: Any) -> Value | None:
         """Returns which values count where there are sample weights or a mask; None for all."""

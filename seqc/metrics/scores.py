@@ -8,6 +8,7 @@ from seqc import ops
 from seqc.errors import ConfigError, DataError, NotBuiltError
 from seqc.ir import Value
 from seqc.losses.base import divide_no_nan, squeeze_or_expand_to_same_rank, tensor
+from seqc.losses.label_shapes import not_one_hot
 from seqc.metrics.base import Metric
 from seqc.metrics.reduction import MeanMetricWrapper
 from seqc.ops.reduce import count
@@ -25,12 +26,10 @@ def _columns(who: str, true: Value, pred: Value) -> int:
     Raises:
         DataError: they are not both (samples, columns).
     """
-    if true.ndim != 2 or pred.ndim != 2 or not isinstance(pred.type.shape[1], int):
-        raise DataError(
-            f"{who} expects 2D inputs with shape (batch_size, output_dim), with output_dim known. Received: "
-            f"y_pred {pred.type} and y_true {true.type}."
-        )
-    return pred.type.shape[1]
+    if true.ndim == pred.ndim == 2 and true.type.shape == pred.type.shape and isinstance(pred.type.shape[1], int):
+        return pred.type.shape[1]
+    error = not_one_hot(f"{who}", true.type.shape, pred.type.shape, "a metric of class numbers")
+    raise DataError(f"{who} expects 2D inputs with shape (batch_size, output_dim), with output_dim known. {error}")
 
 
 @known("metrics")

@@ -29,6 +29,7 @@ from seqc.ops.arithmetic import maximum, minimum
 from seqc.ops.elementwise import cast, equal, where
 from seqc.ops.shape import Reshape, broadcast_like, expand_dims, reshape, reshape_like, transpose
 from seqc.ops.transcendental import exp
+from seqc.utils.display import note
 
 Axis = int | Iterable[int] | None
 
@@ -432,6 +433,12 @@ def softmax(x: Any, axis: int | Sequence[int] | None = -1) -> Value:
     """Returns exp(x) normalized to sum to one along `axis` (one, several, or None for all)."""
     value = as_float(x)
     if isinstance(axis, int):
+        if value.type.rank and value.type.shape[normalize_axis("softmax", axis, value.type.rank)] == 1:
+            note(
+                f"You are using a softmax over axis {axis} of a tensor of shape {value.shape}. This axis has size 1, "
+                "so the result is always 1, which is likely not what you intended. Did you mean a sigmoid?",
+                warn=True,
+            )
         return apply(Softmax(normalize_axis("softmax", axis, value.type.rank)), value)
     return _over_one_axis(Softmax, value, axis)
 

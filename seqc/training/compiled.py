@@ -11,10 +11,13 @@ from seqc import losses, metrics, optimizers
 from seqc.backends.numpy import Plan
 from seqc.errors import ConfigError, ShapeError, TraceError
 from seqc.ir import Array, Graph, Input, Value, as_value, walk
+from seqc.losses.crossing import crossed
+from seqc.losses.label_shapes import check_fit
 from seqc.ops.elementwise import cast
 from seqc.ops.shape import expand_dims
 from seqc.serialization import refuse_foreign, serialize
 from seqc.tracing import Trace, current_trace, traced
+from seqc.utils.display import note
 
 Shape = tuple[int | None, ...]
 
@@ -42,7 +45,7 @@ class Compiled:
         self.loss_tracker = metrics.Mean(name="loss")
         self.metric_ids = _listed(metrics_list, "metrics")
         self.weighted_ids = _listed(weighted_metrics, "weighted_metrics")
-        self.resolved = False
+        self.resolved = self._doubted = False
         self.metrics: list[Any] = []
         self.weighted: list[Any] = []
         # The metrics by the names they have in logs, the loss first.
@@ -103,7 +106,16 @@ class Compiled:
         Raises:
             ShapeError: it is not one number. TraceError: it is not made of its arguments with functions of `seqc.ops`.
         """
+        if self.loss._labels_like_output:
+            check_fit(f"Loss '{self.loss_name}'", y, y_pred)
         value: Value = self.loss(y, y_pred, sample_weight=sample_weight, mask=mask)
+        if isinstance(value, Value) and crossed(value, y, y_pred):
+            note(
+                f"Loss '{self.loss_name}' sets labels {y.type} against predictions {y_pred.type} so that every label "
+                "meets every prediction. Unless that is meant, give both one shape first: y[:, None], or "
+                "seqc.ops.reshape.",
+                warn=True,
+            )
         if current_trace() is not None and _leaves(value).isdisjoint(_leaves(y_pred)):
             raise TraceError(
                 f"Loss '{self.loss_name}' does not depend on the predictions, so that nothing can be learned from it. "
@@ -118,6 +130,9 @@ class Compiled:
 
     def update_metrics(self, y: Value, y_pred: Value, sample_weight: Value | None, mask: Value | None) -> None:
         """Adds a batch to all metrics; a mask enters all of them, sample weights only the weighted ones."""
+        for metric in (*self.metrics, *self.weighted):
+            if metric._labels_like_output:
+                check_fit(f"Metric '{metric.name}'", y, y_pred)
         valid = None if mask is None else cast(mask, y_pred.dtype)
         for metric in dict.fromkeys(self.metrics):
             metric.update_state(y, y_pred, sample_weight=valid)
@@ -134,9 +149,13 @@ class Compiled:
         return plain(self._results[metric].now())
 
     def check_labels(self, y: Array | None, y_pred_shape: Sequence[int | None]) -> None:
-        """Raises DataError if label values cannot belong to the output."""
-        if y is not None and self.loss is not None:
-            losses.check_labels(self.loss, y, tuple(y_pred_shape))
+        """Raises DataError if label values cannot belong to the output; warns once if they can hardly be meant."""
+        if y is None or self.loss is None:
+            return
+        doubt = losses.check_labels(self.loss, y, tuple(y_pred_shape))
+        if doubt is not None and not self._doubted:
+            self._doubted = True
+            note(doubt, warn=True)
 
     def anew(self) -> dict[str, Any]:
         """Returns the arguments for another model, with optimizer and metrics of its own."""

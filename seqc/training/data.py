@@ -138,12 +138,13 @@ def _check_sizes(arrays: Mapping[str, Array | None]) -> None:
         raise DataError(f"There are no samples: x has shape {given['x'].shape}.")
 
 
-def weigh_classes(data: Data, weights: Mapping[int, float] | None) -> Data:
+def weigh_classes(data: Data, weights: Mapping[int, float] | None, rank: int = 2) -> Data:
     """Returns data with one weight per sample from its class; a class without a weight has 1.
 
     Args:
-        data: labels are class numbers, of shape (n,) or (n, 1), or one row of scores per sample.
+        data: labels are class numbers, of shape (n,) or (n, 1), or one row per sample in which one entry is largest.
         weights: by class number; None leaves the data as they are.
+        rank: of the model's output; beyond 2 it predicts more than one class per sample.
 
     Raises:
         ConfigError: samples have weights already. DataError: labels are not classes, or `weights` no dictionary.
@@ -160,13 +161,34 @@ def weigh_classes(data: Data, weights: Mapping[int, float] | None) -> Data:
     y = data.y
     if y is None:
         raise DataError("class_weight needs labels y.")
-    if y.ndim > 2:
-        raise DataError(f"class_weight works with one label per sample; y has shape {y.shape}. Use sample_weight.")
-    numbers = y.argmax(1) if y.ndim == 2 and y.shape[1] > 1 else np.rint(y.reshape(-1))
+    if y.ndim > 2 or (rank > 2 and y.size != len(y)):
+        raise DataError(
+            f"class_weight works with one label per sample; y has shape {y.shape}. Give each label its weight instead: "
+            f"sample_weight of shape {y.shape[: rank - 1]}, numpy.take([weight of class 0, weight of class 1, ...], y)."
+        )
+    numbers = _classes_of_rows(y) if y.ndim == 2 and y.shape[1] > 1 else np.rint(y.reshape(-1))
     result = np.ones(len(y), "float32")
     for number, weight in weights.items():
         result[numbers == int(number)] = weight
     return replace(data, weight=result)
+
+
+def _classes_of_rows(y: Array) -> Array:
+    """Returns the class of each one-hot row, or row of shares.
+
+    Raises:
+        DataError: a row does not say one class.
+    """
+    first: Array = y.argmax(1)
+    several = (y == y.max(1, keepdims=True)).sum(1) > 1
+    wrong = np.flatnonzero(several | (y.min(1) < 0) | (y.max(1) > 1))
+    if len(wrong):
+        raise DataError(
+            f"class_weight needs one class per sample; row {wrong[0]} of y is {y[wrong[0]].tolist()}, which does not "
+            "say which class it is. For samples of several classes, or of none, give sample_weight, or a loss that "
+            "weighs its columns."
+        )
+    return first
 
 
 def split_validation(data: Data, fraction: float) -> tuple[Data, Data]:

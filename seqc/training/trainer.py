@@ -112,14 +112,14 @@ class Trainer(Resumable, Stepper):
         training: Source
         if validation_split and validation_data is None:
             kept, held_out = self._split(x, y, sample_weight, validation_split)
-            training = ArraySource(weigh_classes(kept, class_weight), batch_size, shuffle, per_epoch)
+            training = ArraySource(self._weighed(kept, class_weight), batch_size, shuffle, per_epoch)
             validation: Source | None = ArraySource(
                 held_out, size, per_epoch=optional_number("validation_steps", validation_steps or None)
             )
         else:
 
             def weighed(x: Any, y: Any, weight: Any) -> Data:
-                return weigh_classes(self._labelled(x, y, weight), class_weight)
+                return self._weighed(self._labelled(x, y, weight), class_weight)
 
             training = self._source((x, y, sample_weight), weighed, batch_size, per_epoch, shuffle)
             validation = self._validation(validation_data, size, validation_steps, len(validated))
@@ -169,6 +169,9 @@ class Trainer(Resumable, Stepper):
             callbacks.on_train_end(logs)
         finally:
             self._training_source = None
+
+    def _weighed(self, data: Data, weights: Mapping[int, float] | None) -> Data:
+        return weigh_classes(data, weights, len(self.output_shape))  # type: ignore[attr-defined]
 
     def _split(self, x: Any, y: Any, weight: Any, fraction: float) -> tuple[Data, Data]:
         """Returns the arrays to train on and those held out for validation."""
@@ -255,7 +258,7 @@ class Trainer(Resumable, Stepper):
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
     ) -> Any:
         """Trains on one batch and returns its loss, or [loss, metrics...], or a dictionary of them."""
-        data = weigh_classes(self._labelled(x, y, sample_weight), class_weight)
+        data = self._weighed(self._labelled(x, y, sample_weight), class_weight)
         step = self._prepare_training().steps_taken
         with self.counting():
             NonFiniteLoss().check(self._run_batch("train", data.rows(slice(None)), step).item(), 0, step)

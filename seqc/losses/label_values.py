@@ -7,21 +7,53 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import DataError
-from seqc.losses.crossentropy import sparse_categorical_crossentropy
+from seqc.ir import Array
+from seqc.losses.crossentropy import (
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    sparse_categorical_crossentropy,
+)
 from seqc.ops._common import normalize_axis
 
 
-def check_labels(loss: Any, y: Any, output_shape: tuple[int | None, ...]) -> None:
+def check_labels(loss: Any, y: Any, output_shape: tuple[int | None, ...]) -> str | None:
     """Checks that labels which are class numbers name one of the output's classes.
 
     Args:
         loss: a loss object or function. y: the labels, an array. output_shape: of the model, batch first.
 
+    Returns:
+        What is to be said of labels that are allowed and yet can hardly be meant; None if nothing is.
+
     Raises:
         DataError: a label is not a whole number, or there is no such class.
     """
-    if getattr(loss, "fn", loss) is not sparse_categorical_crossentropy:
-        return
+    function = getattr(loss, "fn", loss)
+    if function in (binary_crossentropy, binary_focal_crossentropy):
+        return _beyond_one(loss, np.asarray(y))
+    if function is sparse_categorical_crossentropy:
+        _check_classes(loss, y, output_shape)
+    return None
+
+
+def _beyond_one(loss: Any, labels: Array) -> str | None:
+    if labels.size == 0 or not (labels.min() < -_SLACK or labels.max() > 1 + _SLACK):
+        return None
+    low, high = (f"{float(bound):g}" for bound in (labels.min(), labels.max()))
+    hint = "Number two classes 0 and 1; more than two belong to loss='sparse_categorical_crossentropy'."
+    if (low, high) == ("1", "2"):
+        hint = "Subtract 1 from classes that are numbered from 1."
+    elif (low, high) == ("-1", "1"):
+        hint = "For labels -1 and 1 use loss='hinge', or (y + 1) / 2."
+    name = getattr(loss, "name", "binary_crossentropy")
+    return f"Loss '{name}' takes labels from 0 to 1; got labels from {low} to {high}. {hint}"
+
+
+# How far labels may be rounded.
+_SLACK = 1e-3
+
+
+def _check_classes(loss: Any, y: Any, output_shape: tuple[int | None, ...]) -> None:
     options = getattr(loss, "fn_kwargs", {})
     name = "sparse_categorical_crossentropy"
     axis, ignored = options.get("axis", -1), options.get("ignore_class")
@@ -39,6 +71,12 @@ def check_labels(loss: Any, y: Any, output_shape: tuple[int | None, ...]) -> Non
     low, high = labels.min(), labels.max()
     if classes is not None and not (low >= 0 and high < classes):
         found = low if low < 0 else high
+        if classes == 1:
+            raise DataError(
+                f"Loss '{name}' needs one unit per class, and the output has one; got labels up to {int(high)}. For "
+                "two classes use loss='binary_crossentropy' with activation='sigmoid'; for more give the last layer "
+                f"{max(int(high) + 1, 2)} units."
+            )
         raise DataError(
             f"Loss '{name}' needs labels from 0 to {classes - 1}, because the output has {classes} classes; got "
             f"{int(found)}. Number the classes from 0, give the last layer {max(int(high) + 1, classes)} units, or "
