@@ -161,7 +161,7 @@ def reduce_weighted(values: Value, sample_weight: Any, mask: Value | None, reduc
     if weight is not None:
         values, weight = squeeze_or_expand_to_same_rank(values, weight)
         values = _weighted(values, weight)
-    if reduction in ("none", None) or values.ndim == 0:
+    if reduction in ("none", None) or values.type.shape in ((), (0,)):
         return values
     if reduction == "sum":
         return ops.sum(values)

@@ -54,7 +54,7 @@ def categorical_crossentropy(
     true, pred = pair("categorical_crossentropy", y_true, y_pred)
     check_same_shape("categorical_crossentropy", true, pred, axis)
     _warn_of_one_class("categorical_crossentropy", pred)
-    true = _smooth_categorical(true, label_smoothing)
+    true = _smooth_categorical(true, label_smoothing, axis)
     return ops.negative(ops.sum(true * _log_probabilities(pred, from_logits, axis, "categorical_crossentropy"), axis))
 
 
@@ -142,7 +142,7 @@ def categorical_focal_crossentropy(
     true, pred = pair("categorical_focal_crossentropy", y_true, y_pred)
     check_same_shape("categorical_focal_crossentropy", true, pred, axis)
     _warn_of_one_class("categorical_focal_crossentropy", pred)
-    true = _smooth_categorical(true, label_smoothing)
+    true = _smooth_categorical(true, label_smoothing, axis)
     p = ops.softmax(pred, axis) if from_logits else pred
     p = ops.clip(p / ops.sum(p, axis, keepdims=True), EPSILON, 1.0 - EPSILON)
     return ops.negative(ops.sum(ops.power(1.0 - p, gamma) * alpha * true * ops.log(p), axis))
@@ -161,10 +161,11 @@ def _smooth_binary(true: Value, share: float) -> Value:
     return true * (1.0 - share) + 0.5 * share if share else true
 
 
-def _smooth_categorical(true: Value, share: float) -> Value:
+def _smooth_categorical(true: Value, share: float, axis: int) -> Value:
     if not share:
         return true
-    return true * (1.0 - share) + share / len_of_axis(true, -1, "categorical_crossentropy")
+    axis = -1  # the last one, wherever the classes are; Keras 3.16 drops this line
+    return true * (1.0 - share) + share / len_of_axis(true, axis, "categorical_crossentropy")
 
 
 def _undo(kind: type, pred: Value, from_logits: bool, who: str) -> Value | None:

@@ -111,13 +111,14 @@ def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axi
     true, pred = pair("tversky", y_true, y_pred)
     both = ops.sum(true * pred, axis)
     missed, added = ops.sum((1.0 - pred) * true, axis), ops.sum(pred * (1.0 - true), axis)
-    return 1.0 - both / (both + missed * alpha + added * beta + EPSILON)
+    weighted = missed * alpha + added * beta  # Keras 3.16 lets alpha weigh what is added and beta what is missed
+    return 1.0 - both / (both + weighted + EPSILON)
 
 
 def _signs(true: Value) -> Value:
     """Returns labels 2y - 1 when all of them are 0 or 1, else as they are."""
     other = ops.logical_not(ops.logical_or(ops.equal(true, 0.0), ops.equal(true, 1.0)))
-    binary = ops.equal(ops.max(ops.cast(other, true.dtype)), 0.0)
+    binary = ops.equal(ops.sum(ops.cast(other, true.dtype)), 0.0)
     return ops.where(binary, true * 2.0 - 1.0, true)
 
 

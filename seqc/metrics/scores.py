@@ -7,7 +7,7 @@ from typing import Any
 from seqc import ops
 from seqc.errors import ConfigError, DataError, NotBuiltError
 from seqc.ir import Value
-from seqc.losses.base import divide_no_nan, squeeze_or_expand_to_same_rank, tensor
+from seqc.losses.base import squeeze_or_expand_to_same_rank, tensor
 from seqc.losses.label_shapes import not_one_hot
 from seqc.metrics.base import Metric
 from seqc.metrics.reduction import MeanMetricWrapper
@@ -124,7 +124,7 @@ class F1Score(FBetaScore):
 class R2Score(Metric):
     """1 - sum((y_true - y_pred)^2) / sum((y_true - mean(y_true))^2), the share of variance explained.
 
-    Labels that do not vary give 1 where they are met exactly and 0 where not.
+    Labels that do not vary give NaN where they are met exactly and 0 where not, as in Keras.
 
     Args:
         class_aggregation: None for a score per column, "uniform_average" or "variance_weighted_average".
@@ -172,24 +172,31 @@ class R2Score(Metric):
         parts = [true * true * weight, true * weight, ops.square(true - pred) * weight, weight]
         for variable, part in zip(self._sums, parts, strict=True):
             variable.assign(variable + ops.sum(part, 0))
-        self.num_samples.assign(self.num_samples + count(true))
+        self.num_samples.assign(self.num_samples + count(true))  # all numbers; Keras 3.16 counts samples, (0,)
 
     def result(self) -> Value:
         if not self._sums:
             raise NotBuiltError(f"Metric '{self.name}' knows the number of columns after its first batch only.")
         squares, total, residual, weight = (v.to_value() for v in self._sums)
-        spread = squares - total * divide_no_nan(total, weight)
-        unexplained = ops.logical_and(ops.equal(spread, 0.0), ops.not_equal(residual, 0.0))
-        score = ops.where(unexplained, 0.0, 1.0 - divide_no_nan(residual, spread))
+        spread = squares - total * _quotient(total, weight)
+        score = 1.0 - _quotient(residual, spread)
+        score = ops.where(ops.isinf(score), 0.0, score)
         if self.class_aggregation == "uniform_average":
             score = ops.mean(score)
         elif self.class_aggregation is not None:
-            score = ops.sum(spread * score) / ops.sum(spread)
+            score = _quotient(ops.sum(spread * score), ops.sum(spread))
         if not self.num_regressors:
             return score
         free = self.num_samples.to_value() - (self.num_regressors + 1.0)
         adjusted = 1.0 - (1.0 - score) * (self.num_samples.to_value() - 1.0) / ops.where(free > 0.0, free, 1.0)
         return ops.where(free > 0.0, adjusted, score)
+
+
+def _quotient(a: Value, b: Value) -> Value:
+    """Returns a / b: infinite where only b is 0, NaN where both are, without a division that NumPy remarks on."""
+    nothing = ops.equal(b, 0.0)
+    beyond = ops.where(ops.greater(a, 0.0), float("inf"), ops.where(ops.less(a, 0.0), float("-inf"), float("nan")))
+    return ops.where(nothing, beyond, a / ops.where(nothing, ops.ones_like(b), b))
 
 
 def pearson_correlation(y_true: Any, y_pred: Any, axis: Any = -1) -> Value:
