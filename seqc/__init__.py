@@ -3,8 +3,6 @@
 `import seqc as keras` runs an ordinary Sequential script.
 """
 
-from typing import Any
-
 from seqc import (
     activations,
     callbacks,
@@ -24,14 +22,25 @@ from seqc import (
     utils,
 )
 from seqc._version import __version__
+from seqc.initializers import Initializer
 from seqc.layers import Input, InputSpec, Layer
+from seqc.losses import Loss
+from seqc.metrics import Metric
+from seqc.optimizers import Optimizer
+from seqc.regularizers import Regularizer
 from seqc.sequential import Sequential
 from seqc.tracing import Variable
+from seqc.utils.absent import absent
 
 __all__ = [
+    "Initializer",
     "Input",
     "InputSpec",
     "Layer",
+    "Loss",
+    "Metric",
+    "Optimizer",
+    "Regularizer",
     "Sequential",
     "Variable",
     "__version__",
@@ -54,7 +63,25 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("Model", "Functional"):
-        return models.Model  # raises with the reason
-    raise AttributeError(f"module 'seqc' has no attribute '{name}'")
+_ONE = "seqc trains in float32 on the processor of one machine."
+_REASONS = {
+    "applications": "Define the network, or load a .keras file with seqc.models.load_model.",
+    "backend": "There is one backend, NumPy; functions on tensors are in seqc.ops.",
+    "config": "There is nothing to configure: data are channels-last and float32.",
+    "device": _ONE,
+    "distribution": _ONE,
+    "dtype_policies": _ONE,
+    "DTypePolicy": _ONE,
+    "export": "Models are written with model.export(path).",
+    "mixed_precision": _ONE,
+    "preprocessing": "pad_sequences is in seqc.utils; images and text are prepared before they reach seqc.",
+    "quantizers": _ONE,
+    "Quantizer": _ONE,
+    "tree": "A model of seqc has one input and one output.",
+    "wrappers": "Call fit and predict of the model itself.",
+    "Model": models.NO_MODEL,
+    "Functional": models.NO_MODEL,
+    "KerasTensor": "Tensors of a graph are seqc.ir.Value; there is no functional API.",
+}
+
+__getattr__ = absent(__name__, __all__, **_REASONS)

@@ -11,6 +11,7 @@ from seqc.layers import InputLayer, Layer
 from seqc.saving import load_model, save_model
 from seqc.sequential import Sequential
 from seqc.serialization import custom_object_scope, revive
+from seqc.utils.absent import absent
 
 __all__ = ["Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
@@ -100,11 +101,9 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
     return model
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Model":
-        raise AttributeError(
-            "seqc has no Model: it compiles Sequential models, a stack of layers with one input and one output. "
-            "Branches go inside a Layer subclass whose call(x) uses seqc.ops; a training loop of your own can use "
-            "train_on_batch."
-        )
-    raise AttributeError(f"module 'seqc.models' has no attribute '{name}'")
+NO_MODEL = (
+    "seqc compiles Sequential models, a stack of layers with one input and one output. Branches go inside a Layer "
+    "subclass whose call(x) uses seqc.ops; a training loop of your own can use train_on_batch."
+)
+
+__getattr__ = absent(__name__, __all__, Model=NO_MODEL, Functional=NO_MODEL)

@@ -18,6 +18,7 @@ LEVELS = {
     "seqc._version": 0,
     "seqc.text": 0,
     "seqc.errors": 0,
+    "seqc.utils.absent": 0,
     "seqc.utils.naming": 0,
     "seqc.utils.display": 0,
     "seqc.utils.silence": 0,

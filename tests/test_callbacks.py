@@ -270,6 +270,14 @@ def test_a_metric_that_a_callback_before_logs_may_be_watched() -> None:
     model().fit(X, Y, verbose=0, callbacks=[rate, callbacks.EarlyStopping("learning_rate", mode="min")])
 
 
+def test_a_run_without_epochs_asks_for_no_validation() -> None:
+    stop = callbacks.EarlyStopping()
+    trained = model()
+    trained.fit(X, Y, epochs=2, initial_epoch=2, validation_data=(X, Y), verbose=0, callbacks=stop)
+    with pytest.raises(ConfigError, match="watches monitor='val_loss'"):
+        trained.fit(X, Y, epochs=2, validation_data=(X, Y), validation_freq=[5], verbose=0, callbacks=stop)
+
+
 def test_a_metric_that_does_not_say_which_way_is_better_is_refused_before_training() -> None:
     trained = model(metrics=[keras.metrics.TruePositives(name="true_positives")])
     before = trained.get_weights()

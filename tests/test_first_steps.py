@@ -148,7 +148,7 @@ def test_a_layer_alone_makes_a_model():
 def test_the_functional_model_is_refused_with_the_reason(module):
     with pytest.raises(AttributeError, match="compiles Sequential models"):
         _ = module.Model
-    with pytest.raises(AttributeError, match="has no attribute 'aplications'"):
+    with pytest.raises(AttributeError, match="seqc.* has no 'aplications'"):
         _ = module.aplications
 
 
@@ -164,8 +164,8 @@ def test_a_missing_flatten_is_named():
         model.fit(np.zeros((6, 4, 4, 1)), Y, verbose=0)
 
 
-def test_a_dictionary_must_name_the_input():
-    with pytest.raises(DataError, match=r"has an input '\w+'; x is a dictionary with 'a'\. Give x itself, or"):
+def test_a_dictionary_of_arrays_is_refused_as_such():
+    with pytest.raises(DataError, match="x is a dictionary with .a."):
         classifier().fit({"a": X}, Y, verbose=0)
 
 

@@ -35,9 +35,11 @@ def model(units: int, x: Any = X, loss: Any = "mse", activation: Any = None, **o
 @pytest.mark.parametrize(
     ("x", "units", "shape", "advice"),
     [
-        (X, 5, (N, 1), r"compared with all outputs .* Give the last layer 1 unit; .* numpy.repeat\(y, 5, axis=-1\)"),
+        (X, 5, (N, 1), r"compared with all outputs .* Give the last layer 1 unit; .* numpy.repeat\(.*, 5, axis=-1\)"),
         (X, 1, (N, 5), "Change the last layer's units or reshape"),
-        (X, 5, (N,), "needs labels of the output's shape"),
+        (X, 5, (N,), "Give the last layer 1 unit"),
+        (SERIES, 2, (N, 4), "Give the last layer 1 unit"),
+        (SERIES, 2, (N, 2), "For one prediction per sample put Flatten"),
         (SERIES, 1, (N, 1), "For one prediction per sample put Flatten, .* without return_sequences"),
         (SERIES, 1, (N,), "For one prediction per sample put Flatten"),
         (SERIES, 2, (N, 4, 1), "compared with all outputs"),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import seqc as keras
 from layer_runs import trace_model
 from seqc import Input, Sequential, layers
 from seqc.errors import ConfigError, SeqcError, ShapeError
@@ -217,13 +218,36 @@ def test_error_names_the_layer_and_the_line_that_made_it() -> None:
 
 @pytest.mark.parametrize("name", ["Add", "Concatenate", "MultiHeadAttention", "Dot"])
 def test_layers_of_several_tensors_are_not_part_of_sequential(name: str) -> None:
-    with pytest.raises(AttributeError, match=f"no {name}: it takes several tensors, and a Sequential model has one"):
+    with pytest.raises(AttributeError, match=f"no '{name}'. It takes several tensors, and a Sequential model has one"):
         getattr(layers, name)
 
 
 def test_misspelt_layer_gets_a_suggestion() -> None:
-    with pytest.raises(AttributeError, match="seqc.layers has no Conv2d. Did you mean Conv2D"):
+    with pytest.raises(AttributeError, match="seqc.layers has no 'Conv2d'. Did you mean Conv2D"):
         layers.Conv2d  # noqa: B018  (the attribute access is what fails)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "text"),
+    [
+        (layers, "TextVectorization", r"dir\(seqc.layers\) lists what it has. A Layer subclass"),
+        (layers, "Normalization", "Keras has it. A Layer subclass"),
+        (layers, "Dnse", "Did you mean Dense"),
+        (keras.losses, "Circle", "A function of .* is a loss too"),
+        (keras.callbacks, "TensorBoard", "A subclass of Callback"),
+        (keras.optimizers, "Adem", "Did you mean Adam"),
+        (keras.utils, "plot_model", "dir"),
+        (keras, "applications", "Define the network"),
+        (keras, "backend", "seqc.ops"),
+        (keras, "mixed_precision", "float32"),
+        (keras, "layer", "Did you mean"),
+        (keras, "tree", "one input"),
+    ],
+)
+def test_what_a_module_lacks_is_said_in_a_sentence(module: Any, name: str, text: str) -> None:
+    with pytest.raises(AttributeError, match=f"{module.__name__} has no '{name}'. .*{text}"):
+        getattr(module, name)
+    assert not hasattr(module, "__wrapped__")
 
 
 def test_failed_build_says_nothing_wrong_later() -> None:

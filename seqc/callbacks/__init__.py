@@ -5,6 +5,7 @@ from seqc.callbacks.base import Callback, CallbackList, History, LambdaCallback
 from seqc.callbacks.files import CSVLogger, ModelCheckpoint
 from seqc.callbacks.monitor import EarlyStopping, ReduceLROnPlateau
 from seqc.callbacks.rates import LearningRateScheduler, SwapEMAWeights, TerminateOnNaN
+from seqc.utils.absent import absent
 
 __all__ = [
     "BackupAndRestore",
@@ -20,3 +21,6 @@ __all__ = [
     "SwapEMAWeights",
     "TerminateOnNaN",
 ]
+
+
+__getattr__ = absent(__name__, __all__, "A subclass of Callback can do what none of them does.")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-from typing import NoReturn
-
 from seqc.layers.activation import LeakyReLU, ReLU, Softmax
 from seqc.layers.base import Layer
 from seqc.layers.convolutional import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose
@@ -30,6 +27,7 @@ from seqc.layers.spatial import Cropping1D, Cropping2D, UpSampling1D, UpSampling
 from seqc.layers.wrappers import Bidirectional, TimeDistributed
 from seqc.serialization import deserialize
 from seqc.serialization import serialize_object as serialize
+from seqc.utils.absent import absent
 
 Convolution1D, Convolution2D = Conv1D, Conv2D
 Convolution1DTranspose, Convolution2DTranspose = Conv1DTranspose, Conv2DTranspose
@@ -111,14 +109,21 @@ _MERGING = (
     "Add", "AdditiveAttention", "Attention", "Average", "Concatenate", "Dot", "GroupQueryAttention", "Maximum",
     "Minimum", "MultiHeadAttention", "Multiply", "Subtract",
 )  # fmt: skip
+# Layers of Keras whose names are like those of others.
+_OTHERS = (
+    "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D",
+    "AdaptiveMaxPooling2D", "AveragePooling3D", "AvgPool3D", "Conv3D", "Conv3DTranspose", "ConvLSTM1D",
+    "ConvLSTM2D", "Convolution3D", "Convolution3DTranspose", "Cropping3D", "ELU", "GlobalAveragePooling3D",
+    "GlobalAvgPool3D", "GlobalMaxPool3D", "GlobalMaxPooling3D", "GroupNormalization", "JaxLayer", "MaxPool3D",
+    "MaxPooling3D", "Normalization", "PReLU", "RMSNormalization", "SpectralNormalization", "UnitNormalization",
+    "UpSampling3D", "ZeroPadding3D",
+)  # fmt: skip
+_SEVERAL = "It takes several tensors, and a Sequential model has one tensor between two layers."
 
-
-def __getattr__(name: str) -> NoReturn:
-    if name in _MERGING:
-        raise AttributeError(
-            f"seqc.layers has no {name}: it takes several tensors, and a Sequential model has one tensor between two "
-            "layers. Do it inside a Layer subclass whose call(x) uses seqc.ops."
-        )
-    near = get_close_matches(name, __all__, 3)
-    hint = f" Did you mean {' or '.join(near)}?" if near else f" It has {', '.join(__all__)}."
-    raise AttributeError(f"seqc.layers has no {name}.{hint} A Layer subclass can do what none of them does.")
+__getattr__ = absent(
+    __name__,
+    __all__,
+    "A Layer subclass whose call(x) uses seqc.ops can do what none of them does.",
+    **dict.fromkeys(_MERGING, _SEVERAL),
+    **dict.fromkeys(_OTHERS, "Keras has it."),
+)

@@ -55,6 +55,7 @@ from seqc.losses.functions import (
 )
 from seqc.losses.label_values import check_labels
 from seqc.losses.named import FUNCTIONS
+from seqc.utils.absent import absent
 
 __all__ = [
     "BinaryCrossentropy",
@@ -171,3 +172,6 @@ def serialize(loss: Any) -> Any:
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """Returns the loss that plain data describe, or that a name stands for."""
     return get(config) if isinstance(config, str) else serialization.deserialize(config, custom_objects)
+
+
+__getattr__ = absent(__name__, __all__, "A function of (y_true, y_pred) made of seqc.ops is a loss too.")

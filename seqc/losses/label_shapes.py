@@ -37,22 +37,22 @@ def pair(who: str, y_true: Any, y_pred: Any) -> tuple[Value, Value]:
 
 def unfit(who: str, true: Sequence[Any], pred: Sequence[Any]) -> DataError:
     """Returns the error of labels that are not of the output's shape."""
-    wide, flat = pred[-1:] not in ((), (1,)), true[-1:] == (1,) or len(true) < len(pred)
-    if len(pred) - len(true) >= 1 + (pred[-1:] == (1,)) or (len(pred) > len(true) and true[-1:] == (1,)):
+    bare = tuple(true[:-1]) if true[-1:] == (1,) and len(true) == len(pred) else tuple(true)
+    hint = _RESHAPE
+    if bare == tuple(pred[:-1]):
+        hint = (
+            "Each label would be compared with all outputs of its sample. Give the last layer 1 unit; if it is meant, "
+            f"repeat the labels: numpy.repeat(numpy.reshape(y, (*y.shape[:{len(bare)}], 1)), {pred[-1]}, axis=-1)."
+        )
+    elif len(pred) > 2 and len(pred) > len(true):
         hint = (
             "For one prediction per sample put Flatten, a pooling layer, or a recurrent layer without return_sequences "
             "before the last layers."
         )
-    elif wide and flat and len(pred) == len(true):
-        hint = (
-            "Each label would be compared with all outputs of its sample. Give the last layer 1 unit; if it is meant, "
-            f"repeat the labels: numpy.repeat(y, {pred[-1]}, axis=-1)."
-        )
-    else:
-        hint = "Change the last layer's units or reshape the labels."
-    return DataError(
-        f"{who} needs labels of the output's shape {shown(pred)}; got labels of shape {shown(true)}. {hint}"
-    )
+    return _wrong(who, true, pred, hint)
+
+
+_RESHAPE = "Change the last layer's units or reshape the labels."
 
 
 def _wrong(who: str, true: Sequence[Any], pred: Sequence[Any], hint: str) -> DataError:
@@ -67,15 +67,15 @@ def not_one_hot(who: str, true: Sequence[Any], pred: Sequence[Any], instead: str
     Args:
         instead: what takes class numbers.
     """
-    hint = "Change the last layer's units or reshape the labels."
+    hint = _RESHAPE
     if len(pred) > 1 and tuple(true) in (tuple(pred[:-1]), (*pred[:-1], 1)):
-        hint = f"For labels that are class numbers use {instead}, or make them one-hot with seqc.utils.to_categorical"
-        hint += f"(y, {pred[-1]})."
+        hint = (
+            f"For labels that are class numbers use {instead}, or make them one-hot with "
+            f"seqc.utils.to_categorical(y, {pred[-1]})."
+        )
         if pred[-1] == 1:
             hint = "Give the labels a last axis, y[..., None]."
-    return DataError(
-        f"{who} needs labels of the output's shape {shown(pred)}; got labels of shape {shown(true)}. {hint}"
-    )
+    return _wrong(who, true, pred, hint)
 
 
 def check_fit(who: str, y_true: Value, y_pred: Value) -> None:

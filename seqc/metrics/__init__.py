@@ -85,6 +85,7 @@ from seqc.metrics.scores import (
     concordance_correlation,
     pearson_correlation,
 )
+from seqc.utils.absent import absent
 from seqc.utils.naming import snake_case
 
 __all__ = [
@@ -223,3 +224,6 @@ def serialize(metric: Any) -> Any:
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """Returns the metric that plain data describe, or that a name stands for."""
     return get(config) if isinstance(config, str) else serialization.deserialize(config, custom_objects)
+
+
+__getattr__ = absent(__name__, __all__, "A function of (y_true, y_pred) made of seqc.ops is a metric too.")

@@ -11,6 +11,7 @@ from seqc.optimizers.adam import Adam, Adamax, AdamW, Lamb, Nadam
 from seqc.optimizers.adaptive import Adadelta, Adagrad, Ftrl, Lion, RMSprop
 from seqc.optimizers.base import Optimizer
 from seqc.optimizers.sgd import SGD
+from seqc.utils.absent import absent
 
 __all__ = [
     "SGD",
@@ -58,3 +59,6 @@ def serialize(optimizer: Any) -> Any:
 def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
     """Returns the optimizer that plain data describe."""
     return serialization.deserialize(config, custom_objects)
+
+
+__getattr__ = absent(__name__, __all__)

@@ -126,7 +126,11 @@ class Trainer(Resumable, Stepper):
         run = CallbackList(
             callbacks, add_history=True, model=self, verbose=verbose, epochs=epochs, steps=training.steps
         )
-        run.expect(self.metrics_names, validation is not None and bool(validated), not self.logs_more)
+        run.expect(
+            self.metrics_names,
+            validation is not None and bool(validated or initial_epoch >= epochs),
+            not self.logs_more,
+        )
         self._prepare_training()
         with show_progress(level, epochs) as progress:
             self._fit(training, validation, range(initial_epoch, epochs), validated, run, progress)

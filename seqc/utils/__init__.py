@@ -9,11 +9,32 @@ import numpy as np
 from seqc.errors import DataError
 from seqc.ir import Array
 from seqc.random import set_random_seed
+from seqc.serialization import (
+    custom_object_scope,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+)
+from seqc.utils.absent import absent
 from seqc.utils.batches import PyDataset
 from seqc.utils.naming import clear_session
 from seqc.utils.sequences import pad_sequences
 
-__all__ = ["PyDataset", "Sequence", "clear_session", "normalize", "pad_sequences", "set_random_seed", "to_categorical"]
+__all__ = [
+    "PyDataset",
+    "Sequence",
+    "clear_session",
+    "custom_object_scope",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
+    "normalize",
+    "pad_sequences",
+    "register_keras_serializable",
+    "set_random_seed",
+    "to_categorical",
+]
 
 Sequence = PyDataset  # its older name
 
@@ -42,3 +63,6 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> Array:
     array = np.asarray(x)
     norm = np.atleast_1d(np.linalg.norm(array, order, axis, keepdims=True))
     return np.asarray(array / np.where(norm == 0, 1, norm))
+
+
+__getattr__ = absent(__name__, __all__)
