@@ -164,8 +164,8 @@ def test_a_missing_flatten_is_named():
         model.fit(np.zeros((6, 4, 4, 1)), Y, verbose=0)
 
 
-def test_a_dictionary_of_arrays_is_refused_as_such():
-    with pytest.raises(DataError, match="x is a dictionary with .a."):
+def test_a_dictionary_must_name_the_input():
+    with pytest.raises(DataError, match=r"has an input '\w+'; x is a dictionary with 'a'\. Give x itself, or"):
         classifier().fit({"a": X}, Y, verbose=0)
 
 
