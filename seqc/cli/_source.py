@@ -118,7 +118,8 @@ def load_source(path: Path, weights: Path | None = None) -> Sequential:
     if path.suffix == ".keras":
         from seqc.saving import load_model
 
-        model = load_model(path)
+        # No command trains such a model, so that what only training needs may be missing.
+        model = load_model(path, compile=False)
     elif path.suffix == ".py":
         model = load_file(path).build()
     else:

@@ -61,7 +61,7 @@ def check_classes(config: Mapping[str, Any], source: str) -> int:
     return count[True]
 
 
-def check_loads(config: dict[str, Any], own: Mapping[str, Any], name: str) -> None:
+def check_loads(config: dict[str, Any], own: Mapping[str, Any], name: str) -> Any:
     """Checks that a model about to be saved can be loaded again, by making its layers anew; they get no weights.
 
     Args:
@@ -69,13 +69,16 @@ def check_loads(config: dict[str, Any], own: Mapping[str, Any], name: str) -> No
         own: the user's own classes and functions in it, which whoever loads the file will bring along.
         name: of the model.
 
+    Returns:
+        The model made anew.
+
     Raises:
         SavingError: it cannot. What only `compile` needs is a warning, as it will be when the file is loaded.
     """
     try:
         with custom_object_scope(own), one_file(Budget(sys.maxsize, METRIC_BYTES, sys.maxsize, building=False)):
             check_classes(config, "the model")
-            deserialize(config)
+            loaded = deserialize(config)
     except SavingError as error:
         raise SavingError(
             f"Model '{name}' is not saved, because the file could not be loaded again: {error} Its weights alone can "
@@ -90,6 +93,7 @@ def check_loads(config: dict[str, Any], own: Mapping[str, Any], name: str) -> No
             f"loaded uncompiled: {error}",
             warn=True,
         )
+    return loaded
 
 
 def _described(value: Any) -> Iterator[tuple[Mapping[str, Any], bool]]:

@@ -10,19 +10,22 @@ import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from seqc._version import __version__
 from seqc.errors import ConfigError, SavingError
 from seqc.file_scope import Budget, one_file
+from seqc.ir import Graph, as_value, input_value
 from seqc.saving.archive import ASSETS, CONFIG, METADATA, WEIGHTS, open_archive, pack
 from seqc.saving.check import check_classes, check_loads
 from seqc.saving.h5 import open_store, pack_store
 from seqc.saving.limits import CALLS_PER_LAYER, FREE_CALLS, METRIC_BYTES, MOST_CONFIG_BYTES, WEIGHT_SLACK_BYTES
-from seqc.saving.state import model_arrays, model_assets, restore_layers, shared_layers
+from seqc.saving.state import model_arrays, model_assets, restore_layers, shared_layers, walk
 from seqc.saving.weights_file import check_overwrite, require_sequential, resume_optimizer
 from seqc.sequential import Sequential
 from seqc.serialization import custom_object_scope, deserialize, noting_own_objects, revive, serialize_object
+from seqc.tracing import Trace, tracing
 from seqc.utils.display import note
 from seqc.utils.files import replace_file
 
@@ -151,8 +154,34 @@ def _config_json(model: Sequential) -> bytes:
         content = json.dumps(config).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise SavingError(f"The configuration of model '{model.name}' is not plain data: {error}.") from error
-    check_loads(json.loads(content), own, model.name)
+    _check_functions(model, check_loads(json.loads(content), own, model.name))
     return content
+
+
+def _check_functions(model: Sequential, loaded: Sequential) -> None:
+    """Raises SavingError where the name of a function, which is all that a file holds of it, leads to another one."""
+    found = dict(walk(loaded))
+    for path, layer in walk(model):
+        for name, function in vars(layer).items():
+            other = getattr(found.get(path), name, function)
+            plain = isinstance(function, FunctionType) and "<locals>" not in function.__qualname__
+            if plain and other is not function and _computed(other) != _computed(function):
+                where = [f"{getattr(f, '__module__', '')}.{getattr(f, '__qualname__', f)}" for f in (function, other)]
+                raise SavingError(
+                    f"Layer '{layer.name}' has {name}={where[0]}, and the file would be read as {where[1]}. Use that "
+                    "one, or wrap yours in a function of your own that is decorated with "
+                    "@seqc.saving.register_keras_serializable()."
+                )
+
+
+def _computed(function: Any) -> str:
+    """Returns what a function makes of a tensor, as text, or of itself where it cannot be told."""
+    x = input_value("x", "float32", (3, 3))
+    try:
+        with tracing(Trace()):
+            return str(Graph((x,), (as_value(function(x)),), ("y",)))
+    except Exception:
+        return repr(function)
 
 
 def _parse(content: bytes, path: str) -> dict[str, Any]:
