@@ -43,9 +43,12 @@ class Interrupter:
         self.delay = draw.uniform(0, 0.12)
         self.more = draw.uniform(0, 0.01) if draw.random() < 0.4 else None
         self.sent = 0.0
+        self._go = threading.Event()
         self._thread = threading.Thread(target=self._send)
+        self._thread.start()
 
     def _send(self) -> None:
+        self._go.wait()
         time.sleep(self.delay)
         self.sent = time.perf_counter()
         os.kill(os.getpid(), signal.SIGINT)
@@ -55,11 +58,11 @@ class Interrupter:
 
     def during(self, function: Callable[[], object]) -> tuple[list[str], float]:
         """Calls a function again and again until it is interrupted; returns notes, and the seconds that it took."""
-        self._thread.start()
         late = 0.0
         notes: list[str] = []
         try:
             try:
+                self._go.set()
                 while True:
                     function()
             except KeyboardInterrupt as error:

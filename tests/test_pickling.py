@@ -79,12 +79,10 @@ OPTIMIZERS: dict[str, Any] = {
     "schedule": lambda: keras.optimizers.Adam(SCHEDULE, clipnorm=1.0),
     "average": lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True, use_ema=True),
     "accumulate": lambda: keras.optimizers.AdamW(0.01, gradient_accumulation_steps=3),
-    "nadam": lambda: keras.optimizers.Nadam(0.01),
-    "lamb": lambda: keras.optimizers.Lamb(0.01),
 }
 
 
-def train(model: Sequential, epochs: int = 2) -> list[float]:
+def train(model: Sequential, epochs: int = 1) -> list[float]:
     found: list[float] = model.fit(X, Y, batch_size=5, epochs=epochs, verbose=0, shuffle=False).history["loss"]
     return found
 
