@@ -167,3 +167,23 @@ def test_an_object_of_another_library_is_named_as_such(package: str) -> None:
             keras.Sequential().compile(**({"loss": "mse"} | options))
     with pytest.raises(ConfigError, match=f"The layer 'MeanAbsoluteError' belongs to {package.split('.')[0]}"):
         keras.Sequential([kind()])
+
+
+def test_masked_steps_count_in_no_metric_in_training_as_in_evaluation() -> None:
+    x = np.array([[1, 2, 3, 0], [2, 0, 0, 0], [3, 1, 0, 0]])
+    y = (x % 2)[..., None].astype("float32")
+    model = keras.Sequential(
+        [
+            keras.Input((4,), dtype="int32"),
+            layers.Embedding(4, 3, mask_zero=True, embeddings_initializer=keras.initializers.RandomNormal(seed=1)),
+            layers.Dense(1, activation="sigmoid", kernel_initializer=keras.initializers.RandomNormal(seed=2)),
+        ]
+    )
+    listed = [metrics.BinaryAccuracy(name="accuracy"), metrics.TruePositives(0.0, name="hits"), metrics.Precision(0.0)]
+    model.compile(keras.optimizers.SGD(0.0), "binary_crossentropy", metrics=listed)
+    found = model.fit(x, y, validation_data=(x, y), verbose=0).history
+    predicted, kept = model.predict(x, verbose=0), x > 0
+    assert found["accuracy"] == found["val_accuracy"]
+    assert found["accuracy"] == pytest.approx([((predicted > 0.5) == y)[kept].mean()])
+    assert found["hits"] == found["val_hits"] == [y[kept].sum()]
+    assert found["precision"] == found["val_precision"] == pytest.approx([y[kept].mean()])
