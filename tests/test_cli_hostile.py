@@ -206,6 +206,18 @@ def test_values_that_are_no_tensors_are_named() -> None:
     assert "input       x <unknown type 99>[n, 3]\n" in seqc("inspect", "t.onnx").stdout
 
 
+def test_the_numbers_of_large_weights_are_not_kept() -> None:
+    from seqc.cli._onnx import read_model
+
+    weight = numpy_helper.from_array(np.ones((1000, 1000), np.float32), "w")
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    Path("m.onnx").write_bytes(model([node], ("n", 1000), weights=[weight]).SerializeToString())
+    assert read_model(Path("m.onnx")).ByteSize() < 1000
+    result = seqc_json("inspect", "m.onnx")
+    assert result["nodes"][0]["inputs"] == [[1, 1000], [1000, 1000]]
+    assert result["totals"] == {"nodes": 1, "parameters": 1_000_000, "flops": 2_000_000}
+
+
 def test_text_that_a_model_gives_is_written_as_text() -> None:
     made = model([helper.make_node("Identity", ["x"], ["y"])], ("n",), TensorProto.STRING)
     Path("m.onnx").write_bytes(made.SerializeToString())

@@ -20,6 +20,10 @@ Shape = tuple[int | str | None, ...]
 # Tensors of these types say how to compute (shapes, axes, indices); they are not weights.
 _NOT_WEIGHTS = (TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING)
 
+# Of a weight; where shapes and axes are kept, there are fewer.
+MOST_NUMBERS_KEPT = 1024
+_NUMBERS = ("raw_data", "float_data", "int32_data", "int64_data", "uint64_data", "double_data", "string_data")
+
 
 @dataclass(frozen=True)
 class Node:
@@ -53,7 +57,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_model(path: Path) -> onnx.ModelProto:
-    """Returns an ONNX file, without weights that it keeps in other files.
+    """Returns an ONNX file without the numbers of its weights, which nothing here needs and which may be most of it.
 
     Raises:
         DataError: it is not there, not ONNX, damaged, or its functions call each other without end.
@@ -62,6 +66,7 @@ def read_model(path: Path) -> onnx.ModelProto:
     refuse_other_kinds(path, ONNX)
     try:
         model.ParseFromString(content)
+        _drop_numbers(model.graph)
         check_texts(model)
     except Exception as error:  # protobuf's error types differ between its implementations
         raise DataError(f"{path} is not an ONNX file, or is damaged: {error}") from error
@@ -73,6 +78,14 @@ def read_model(path: Path) -> onnx.ModelProto:
             "they stand where they are called."
         )
     return model
+
+
+def _drop_numbers(graph: onnx.GraphProto) -> None:
+    """Empties large weights: their shapes stay, and every copy of the model is small. Small ones may be shapes."""
+    for weight in graph.initializer:
+        if prod(weight.dims) > MOST_NUMBERS_KEPT:
+            for field in _NUMBERS:
+                weight.ClearField(field)
 
 
 def check_model(path: Path) -> str:
