@@ -181,10 +181,12 @@ class _Run:
 
     def _feed(self, value: Value, x: Array) -> Array:
         """Returns numbers to feed: of the same signs, but different, and neither tiny nor huge."""
-        if value in self._exact or not _is_float(x) or x.size < 2 or not np.isfinite(x).all():
+        if value in self._exact or not _is_float(x) or x.size < 2:
             return x
         scale = float(np.max(np.abs(x)))
-        if 0.1 <= scale <= 8 and np.count_nonzero(x) * 2 >= x.size and not _is_still(x):
+        if not np.isfinite(scale):
+            return x
+        if 0.01 <= scale <= 8 and np.count_nonzero(x) * 2 >= x.size and not _is_still(x):
             return x
         if scale == 0:  # as after a Relu that is never positive
             return (3 * np.abs(self._rng.normal(size=x.shape))).astype(x.dtype)
@@ -228,9 +230,11 @@ def _is_weight(value: Value) -> bool:
 
 def _is_still(x: Array, axis: int | None = None) -> bool:
     """Returns whether numbers that could differ, along one axis or anywhere, hardly do."""
-    if not np.isfinite(x).all() or (x.size if axis is None else x.shape[axis]) < 2 or not x.size:
+    if not x.size or (x.size if axis is None else x.shape[axis]) < 2:
         return False
-    return float(np.max(np.ptp(x, axis))) <= 1e-3 * float(np.max(np.abs(x)))
+    with np.errstate(all="ignore"):
+        # Never so where a number is NaN.
+        return float(np.max(np.ptp(x, axis))) <= 1e-3 * float(np.max(np.abs(x)))
 
 
 def _is_dull(x: Array, axis: int | None = None) -> bool:

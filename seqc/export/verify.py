@@ -23,7 +23,7 @@ from seqc.errors import VerificationError
 from seqc.export.compare import ERROR_FACTOR, LAST_PLACES, argmax_agreement, compare_arrays, distance
 from seqc.export.noise import with_rounding
 from seqc.export.report import Fault, OutputCheck, Report
-from seqc.export.rewritten import check_passes, first_rewritten, wide, with_lively_weights
+from seqc.export.rewritten import Truth, check_passes, first_rewritten, wide, with_lively_weights
 from seqc.export.samples import Sampler, choose_sizes
 from seqc.ir import Array, Graph, Value
 from seqc.passes import FOR_INFERENCE, promote_floats, run_passes
@@ -92,15 +92,16 @@ class _Runs:
 
     def __init__(self, reference: Graph, session: Session, seed: int) -> None:
         self._graph, self._session = reference, session
-        self._single, self.truth = Plan(reference), Plan(promote_floats(reference))
+        self._single, self._double = Plan(reference), Plan(promote_floats(reference))
         self._sampler = Sampler(reference)
         self.sizes = choose_sizes(reference, self._sampler.works(self._single.run))
         self._seed = seed
+        self._drawn = [self._sampler.draw(size, seed + i) for i, size in enumerate(self.sizes)]
+        self._truths: dict[int, list[Array]] = {}
 
     def checks(self, allow_nonfinite: bool) -> tuple[OutputCheck, ...]:
         """Returns one check for each output."""
-        drawn = [self._sampler.draw(size, self._seed + i) for i, size in enumerate(self.sizes)]
-        found = self._compared(drawn)
+        found = self._compared(self._drawn)
         large = self._sampler.draw_large(self._single.run, self.sizes[0], self._seed)
         if large is not None:
             # Their errors are as large as they are: they have a budget of their own.
@@ -109,8 +110,16 @@ class _Runs:
 
     def few_samples(self) -> list[list[Array]]:
         """Returns inputs for a batch of two, where there is one, and two lengths, where there are some."""
-        sizes = [s for s in self.sizes if s.get("batch", 2) == 2][:2]
-        return [self._sampler.draw(size, self._seed + i) for i, size in enumerate(sizes)]
+        return [x for x, size in zip(self._drawn, self.sizes, strict=True) if size.get("batch", 2) == 2][:2]
+
+    def truth(self, arrays: Sequence[Array]) -> list[Array]:
+        """Returns the outputs in double precision, computed once for each of the samples drawn."""
+        key = next((i for i, known in enumerate(self._drawn) if known is arrays), -1)
+        if key < 0:
+            return _run(self._double, arrays)
+        if key not in self._truths:
+            self._truths[key] = _run(self._double, arrays)
+        return self._truths[key]
 
     def _compared(self, drawn: Sequence[Sequence[Array]]) -> tuple[OutputCheck, ...]:
         graph = self._graph
@@ -119,7 +128,7 @@ class _Runs:
         agreements: list[list[float]] = [[] for _ in names]
         for arrays in drawn:
             got = self._session.run(dict(zip(graph.input_names, arrays, strict=True)))
-            truth, single = _run(self.truth, arrays), [np.asarray(y) for y in self._single.run(list(arrays))]
+            truth, single = self.truth(arrays), [np.asarray(y) for y in self._single.run(list(arrays))]
             for i, (name, t, s) in enumerate(zip(names, truth, single, strict=True)):
                 checks[i] = compare_arrays(checks[i], got[name], t, s)
                 losses[i] = max(losses[i], distance(s, t))
@@ -130,13 +139,13 @@ class _Runs:
             checks[i] = replace(checks[i], budget=budget, argmax_agreement=agreement)
         if any(not c.passed and not c.wrong for c in checks):
             # NumPy may be exact where onnxruntime cannot be: what do rounding errors come to that are right to make?
-            responses = self._responses(drawn[-1])
+            responses = self._responses(max(drawn, key=lambda arrays: sum(a.size for a in arrays)))
             checks = [replace(c, budget=c.budget + NOISE_FACTOR * r) for c, r in zip(checks, responses, strict=True)]
         return tuple(checks)
 
     def _responses(self, arrays: Sequence[Array]) -> list[float]:
         """Returns how far each output moves by rounding errors in every operation."""
-        truth = _run(self.truth, arrays)
+        truth = self.truth(arrays)
         moved = [_run(Plan(with_rounding(self._graph, np.random.default_rng(i))), arrays) for i in range(DRAWS)]
         return [max(distance(m[i], t) for m in moved) for i, t in enumerate(truth)]
 
@@ -181,7 +190,7 @@ def _look_inside(
 
 
 def _rewritten(
-    reference: Graph, after: Graph, samples: Sequence[Sequence[Array]], truth: Plan | None = None
+    reference: Graph, after: Graph, samples: Sequence[Sequence[Array]], truth: Truth | None = None
 ) -> Fault | None:
     """Returns the first layer that the passes have changed."""
     fault = check_passes(reference, after, samples, truth)
