@@ -361,6 +361,37 @@ def test_any_changed_byte_of_the_weights_gives_the_model_or_a_saving_error(saved
             load_model(saved)
 
 
+@UNCOMPILED_OR_NOT
+@pytest.mark.parametrize("steps", [30, pytest.param(1500, marks=pytest.mark.slow)])
+def test_a_file_cut_off_anywhere_gives_the_model_or_a_saving_error(saved, steps):
+    content = saved.read_bytes()
+    model = load_model(saved)
+    for length in range(0, len(content), max(1, len(content) // steps)):
+        saved.write_bytes(content[:length])
+        with contextlib.suppress(SavingError):
+            load_model(saved)
+        with contextlib.suppress(SavingError):
+            load_weights(model, saved)
+
+
+@pytest.mark.slow
+@UNCOMPILED_OR_NOT
+def test_any_changed_byte_of_a_recurrent_model_gives_the_model_or_a_saving_error(tmp_path, rng):
+    path = tmp_path / "model.keras"
+    model = Sequential([layers.Input((3, 2)), layers.Bidirectional(layers.LSTM(2)), layers.BatchNormalization()])
+    model.compile("adam", "mse", metrics=["accuracy"])
+    save_model(model, path)
+    content = members(path)
+    for i in range(1500):
+        name = (WEIGHTS, CONFIG)[i % 2]
+        changed = bytearray(content[name])
+        for _ in range(rng.integers(1, 4)):
+            changed[rng.integers(len(changed))] = rng.choice([0, 1, 0x22, 0x30, 0x39, 0x5B, 0x7F, 0x80, 0xFF])
+        write_members(path, content | {name: bytes(changed)})
+        with contextlib.suppress(SavingError):
+            load_model(path)
+
+
 def _members_of(original: bytes, path) -> dict[str, bytes]:
     path.write_bytes(original)
     return members(path)

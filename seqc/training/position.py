@@ -57,13 +57,17 @@ class Resumable:
         source = self._training_source
         assert source is not None
         epoch, batch, taken = (_count(position, name) for name in ("epoch", "batch", "taken"))
-        seed, totals = position.get("seed"), position.get("totals")
-        if batch > taken or not isinstance(seed, int | None) or not isinstance(totals, list):
-            raise ConfigError("batch, taken, seed or totals is wrong")
+        seed = position.get("seed")
+        if batch > taken or not isinstance(seed, int | None):
+            raise ConfigError("batch, taken or seed is wrong")
+        try:
+            totals = tuple(np.asarray(total, "float64") for total in position.get("totals", ()))
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"totals are wrong: {error}") from error
         set_random_state(position.get("pass_began" if taken else "random"))
         source.resume(taken)
         set_random_state(position.get("random"))
-        self.first_epoch, self.first_batch, self._seed, self._first_totals = epoch, batch, seed, tuple(totals)
+        self.first_epoch, self.first_batch, self._seed, self._first_totals = epoch, batch, seed, totals
 
     def _start_epoch(self) -> int:
         """Returns how many batches of the epoch that begins were done before, and takes over their totals."""
