@@ -39,11 +39,11 @@ Sizes = tuple[int, ...]
 
 _MOVES = frozenset(
     """
-    ArgSort BroadcastLike Cast CastLike Compress Concat Constant ConstantOfShape Count DepthToSpace DequantizeLinear
-    Dropout Expand EyeLike Flatten Gather GatherElements GatherND Identity Input MirrorPad NonZero OneHot Pad
-    QuantizeLinear Range Repeat Reshape ReshapeLike ScatterElements ScatterND Shape Size Slice SliceGrad
-    SpaceToDepth Split Squeeze StayPut StepOrder StepRows StopGradient TakeStep TakeSteps Tile TopK Transpose Trilu
-    Unsqueeze
+    ArgSort BroadcastLike BroadcastTo Cast CastLike Compress Concat Constant ConstantOfShape Count Crop DepthToSpace
+    DequantizeLinear Dropout Expand EyeLike Flatten Gather GatherElements GatherND Identity Input MirrorPad NonZero
+    OneHot Pad QuantizeLinear Range Repeat Reshape ReshapeLike ReshapeTo ScatterElements ScatterND Shape Size SizeOf
+    Slice SliceGrad SpaceToDepth Split Squeeze StayPut StepOrder StepRows StopGradient TakeStep TakeSteps Tile TopK
+    Transpose Trilu Uncrop Unsqueeze
     """.split()  # noqa: SIM905
 )
 _REDUCTIONS = frozenset(

@@ -147,11 +147,28 @@ def product(dims: Iterable[Dim]) -> Dim:
     return total
 
 
-def exact_quotient(dim: Dim, divisor: int) -> Dim | None:
-    """Returns `dim / divisor` if that is whole whatever the sizes, else None."""
-    if divisor < 1 or any(c % divisor for _, c in _terms(dim)):
-        return None
-    return dim // divisor
+def exact_quotient(dim: Dim, divisor: Dim) -> Dim | None:
+    """Returns `dim / divisor` if that is whole whatever the sizes, else None; by long division of polynomials."""
+    if isinstance(divisor, int):
+        return dim // divisor if divisor > 0 and all(c % divisor == 0 for _, c in _terms(dim)) else None
+    quotient: Dim = 0
+    rest = dim
+    while rest != 0:
+        part = _divided(_leading(rest), _leading(divisor))
+        if part is None:
+            return None
+        quotient, rest = quotient + part, rest - part * divisor
+    return quotient
+
+
+def may_grow(dim: Sym) -> bool:
+    """Tells whether a size has a part that grows with the sizes it depends on."""
+    return any(c > 0 for monomial, c in dim.terms if monomial)
+
+
+def is_never_less(dim: Dim, other: Dim) -> bool:
+    """Tells whether a size can be seen to be at least another, whatever the sizes of the axes."""
+    return all(c >= 0 for _, c in _terms(dim - other))
 
 
 def known(shape: Iterable[Dim]) -> tuple[int, ...]:
@@ -170,6 +187,20 @@ def known(shape: Iterable[Dim]) -> tuple[int, ...]:
 def is_known(shape: Iterable[Dim]) -> bool:
     """Returns whether every size is a number."""
     return all(isinstance(d, int) for d in shape)
+
+
+def _leading(dim: Dim) -> tuple[Monomial, int]:
+    """Returns the term of the highest degree, the last by names among several."""
+    return max(_terms(dim), key=lambda term: (len(term[0]), [str(atom) for atom in term[0]]))
+
+
+def _divided(term: tuple[Monomial, int], by: tuple[Monomial, int]) -> Dim | None:
+    left = list(term[0])
+    for atom in by[0]:
+        if atom not in left:
+            return None
+        left.remove(atom)
+    return None if term[1] % by[1] else _canonical({tuple(left): term[1] // by[1]})
 
 
 def _fraction(numerator: Dim, divisor: int) -> Dim:

@@ -11,7 +11,7 @@ import reprlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -34,10 +34,16 @@ Spread = Literal["each", "sum", "merge", "all"]
 
 @dataclass(frozen=True)
 class Type:
-    """What is known of a tensor before it exists: element type (a NumPy name) and axis sizes."""
+    """What is known of a tensor before it exists.
+
+    Attributes:
+        dtype: element type (a NumPy name). shape: sizes of its axes. size: what an integer scalar is, where it follows
+        from sizes of axes, so that it can be a size itself; two types that differ in it only are equal.
+    """
 
     dtype: str
     shape: Shape
+    size: Dim | None = field(default=None, compare=False)
 
     @property
     def rank(self) -> int:
@@ -105,6 +111,10 @@ class Op:
 
     def infer(self, *types: Any) -> Type | tuple[Type, ...]:
         raise NotImplementedError(f"{type(self).__name__}.infer")
+
+    def known_size(self, *types: Any) -> Dim | None:
+        """Returns what an integer scalar that comes out is known to be, where that follows from sizes of axes."""
+        return None
 
     def eval(self, *arrays: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__}.eval")
@@ -194,6 +204,8 @@ class Value(Operators):
         return np.asarray(self)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        from seqc.eager import evaluate_eagerly  # it runs graphs, and so lies above
+
         array = np.asarray(evaluate_eagerly(self), dtype=dtype)
         return array.copy() if copy else array
 
@@ -211,6 +223,11 @@ class Value(Operators):
 
     def __int__(self) -> int:
         return int(self.__array__())
+
+    def __index__(self) -> int:
+        if self.type.shape or not self.dtype.startswith(("int", "uint")):
+            raise TypeError(f"Only an integer tensor of one element and no axes is a Python index; got {self.type}.")
+        return int(self)
 
     def __format__(self, spec: str) -> str:
         return format(self.__array__().item(), spec) if spec else str(self)
@@ -258,6 +275,9 @@ class Constant(Op):
 
     def infer(self) -> Type:
         return Type(self.array.dtype.name, self.array.shape)
+
+    def known_size(self, *types: Type) -> Dim | None:
+        return int(self.array)
 
     def eval(self) -> Array:
         return self.array
@@ -347,8 +367,7 @@ def _not_numbers(got: str) -> str:
 
 def constant(array: Any, label: str = "") -> Value:
     """Returns the value of a constant array, which may carry the name of the weight it came from."""
-    op = Constant(np.asarray(array), label)
-    return Value(op, (), op.infer(), _scope.get())
+    return build(Constant(np.asarray(array), label), (), _scope.get())
 
 
 def input_value(name: str, dtype: str, shape: Iterable[Dim]) -> Value:
@@ -361,7 +380,12 @@ def build(op: Op, inputs: tuple[Value, ...], scope: str) -> Value:
     """Applies `op`, keeping all its results in one value, as the passes need it."""
     if isinstance(op, Item):
         return Value(op, inputs, op.infer(*cast("tuple[Type, ...]", inputs[0].result)), scope)
-    return Value(op, inputs, op.infer(*(x.type for x in inputs)), scope)
+    types = [x.type for x in inputs]
+    result = op.infer(*types)
+    if isinstance(result, Type) and not result.shape:
+        size = op.known_size(*types) if result.dtype.startswith(("int", "uint")) else None
+        result = Type(result.dtype, (), size)
+    return Value(op, inputs, result, scope)
 
 
 def apply(op: Op, *inputs: Any) -> Value:
@@ -459,24 +483,6 @@ def format_graph(graph: Graph) -> str:
             lines += [f"    {line}" for x in inner if isinstance(x, Graph) for line in format_graph(x).splitlines()]
     lines += [f"  return {n}={label[y]}" for n, y in zip(graph.output_names, graph.outputs, strict=True)]
     return "\n".join(lines)
-
-
-def evaluate_eagerly(value: Value) -> Array:
-    """Computes a value that depends on constants only.
-
-    Raises:
-        TraceError: it depends on a graph input, whose array is not known yet.
-    """
-    known: dict[Value, Any] = {}
-    for v in walk([value]):
-        if isinstance(v.op, Input):
-            raise TraceError(
-                f"This needs the numbers of '{v.op.label}' ({v.type}), which are not known while the graph is being "
-                "built. Use seqc.ops functions instead of NumPy or Python control flow on tensors."
-            )
-        with np.errstate(all="ignore"):  # what is not a number shows in the result
-            known[v] = v.op.eval(*(known[x] for x in v.inputs))
-    return cast(Array, known[value])
 
 
 def bind_sizes(types: Iterable[tuple[Type, tuple[int, ...]]]) -> dict[str, int]:

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from seqc import ops
-from seqc.dims import Dim
-from seqc.errors import ConfigError, ShapeError
+from seqc.errors import ConfigError
 from seqc.ir import Array, Value, apply, as_value, constant
 from seqc.ops.random import Dropout, RandomUniform
 from seqc.seeds import generator, next_seed, set_random_seed
-from seqc.tracing import Trace, current_trace
+from seqc.tracing import current_trace
 
 __all__ = [
     "SeedGenerator",
@@ -52,7 +51,7 @@ Seed = int | SeedGenerator | None
 
 
 def uniform(
-    shape: Sequence[Dim], minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Seed = None
+    shape: Sequence[Any], minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Seed = None
 ) -> Value:
     """Returns numbers evenly spread over [minval, maxval).
 
@@ -64,14 +63,14 @@ def uniform(
     return ops.cast(numbers * (maxval - minval) + minval, dtype or "float32")
 
 
-def normal(shape: Sequence[Dim], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Seed = None) -> Value:
+def normal(shape: Sequence[Any], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Seed = None) -> Value:
     """Returns normally distributed numbers, by the transform of Box and Muller (1958). Arguments: see `uniform`."""
     radius, angle = _unit(shape, seed), _unit(shape, _other(seed))
     standard = ops.sqrt(-2.0 * ops.log(1.0 - radius)) * ops.cos(2.0 * np.pi * angle)
     return ops.cast(standard * stddev + mean, dtype or "float32")
 
 
-def randint(shape: Sequence[Dim], minval: int, maxval: int, dtype: Any = "int32", seed: Seed = None) -> Value:
+def randint(shape: Sequence[Any], minval: int, maxval: int, dtype: Any = "int32", seed: Seed = None) -> Value:
     """Returns whole numbers from minval to maxval - 1, at most 2^24 different ones. Arguments: see `uniform`."""
     return ops.cast(ops.floor(_unit(shape, seed) * float(maxval - minval)), dtype) + minval
 
@@ -84,19 +83,19 @@ def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Seed 
         seed: see `uniform`.
     """
     scores = as_value(logits)
-    rows, classes = scores.type.shape
+    rows, classes = ops.shape(scores)
     drawn = ops.clip(_unit((rows, num_samples, classes), seed), 1e-7, 1.0)
     return ops.cast(ops.argmax(ops.expand_dims(scores, 1) - ops.log(-ops.log(drawn)), axis=-1), dtype)
 
 
-def dropout(inputs: Any, rate: float, noise_shape: Sequence[Dim] | None = None, seed: Seed = None) -> Value:
+def dropout(inputs: Any, rate: float, noise_shape: Sequence[Any] | None = None, seed: Seed = None) -> Value:
     """Returns the inputs with a part `rate` of them zeroed and the others scaled by 1 / (1 - rate).
 
     Args:
         noise_shape: shape of the random choice, which broadcasts to the inputs; theirs by default. seed: see `uniform`.
     """
     x = as_value(inputs)
-    return apply(Dropout(float(rate)), x, _unit(x.type.shape if noise_shape is None else noise_shape, seed))
+    return apply(Dropout(float(rate)), x, _unit(ops.shape(x) if noise_shape is None else noise_shape, seed))
 
 
 def _other(seed: Seed) -> Seed:
@@ -104,42 +103,23 @@ def _other(seed: Seed) -> Seed:
     return seed ^ 0x5DEECE66D if isinstance(seed, int) else seed
 
 
-def _unit(shape: Sequence[Dim], seed: Seed) -> Value:
+def _unit(shape: Sequence[Any], seed: Seed) -> Value:
     """Returns numbers in [0, 1)."""
     trace = current_trace()
     if trace is None:
         return constant(_unit_now(shape, seed))
-    like = _sized(trace, tuple(shape))
+    like = ops.zeros(tuple(shape))
     if isinstance(seed, int):
         return apply(RandomUniform(0), like, constant(np.int64(seed)), constant(np.int64(0)))
     return trace.random_uniform(like, None if seed is None else constant(np.int64(seed.seed)))
 
 
-def _unit_now(shape: Sequence[Dim], seed: Seed) -> Array:
+def _unit_now(shape: Sequence[Any], seed: Seed) -> Array:
     if isinstance(seed, SeedGenerator):
         start, step = seed.seed, seed.uses
         seed.uses += 1
     else:
         start, step = next_seed() if seed is None else seed, 0
-    numbers: Array = RandomUniform(0).eval(np.zeros(tuple(shape), "float32"), np.int64(start), np.int64(step))  # type: ignore[arg-type]
+    like = ops.zeros(tuple(shape)).numpy()
+    numbers: Array = RandomUniform(0).eval(like, np.array(start, np.int64), np.array(step, np.int64))
     return numbers
-
-
-def _sized(trace: Trace, shape: tuple[Dim, ...]) -> Value:
-    """Returns zeros of a shape whose symbolic sizes are those of the input of the model being traced.
-
-    Raises:
-        ShapeError: the input has no axis of such a size.
-    """
-    result = ops.zeros(tuple(size if isinstance(size, int) else 1 for size in shape))
-    for axis, size in enumerate(shape):
-        if isinstance(size, int):
-            continue
-        source = next((x for x in trace.inputs if size in x.type.shape), None)
-        if source is None:
-            raise ShapeError(f"Random numbers of shape ({', '.join(map(str, shape))}) need sizes of the model's input.")
-        at = source.type.shape.index(size)
-        line = source[tuple(slice(None) if i == at else 0 for i in range(source.ndim))]
-        ones = tuple(i for i in range(len(shape)) if i != axis)
-        result = result + ops.expand_dims(ops.zeros_like(ops.cast(line, "float32")), ones)
-    return result

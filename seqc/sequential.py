@@ -154,7 +154,7 @@ class Sequential(Trainer, Layer):
             return
         if not self._traced:
             shape, dtype = self._input_layer.batch_shape, self._input_layer.dtype
-            x = input_value(self._input_layer.name, dtype, symbolic_shape(shape))
+            x = input_value(self._input_layer.name, dtype, symbolic_shape(shape, self._is_over_time()))
             self._trace, self._build_shape = Trace(), x.shape
             self._trace.inputs.append(x)
             self._traced = [x]
@@ -173,6 +173,9 @@ class Sequential(Trainer, Layer):
         # A shallow copy has the same layers, but is a stack of its own.
         self._stack, self._names, self._variables = self._stack[:], self._names.copy(), self._variables[:]
         self._children = self._children | {"layers": self._stack}
+
+    def _is_over_time(self) -> bool:
+        return bool(self._stack) and self._stack[0].over_time
 
     def build(self, input_shape: KerasShape | None = None) -> None:
         """Makes all weights for an input shape, the batch first: `model.build((None, 28, 28, 1))`.
@@ -301,7 +304,9 @@ class Sequential(Trainer, Layer):
         self._need_built("graph")
         assert self._input_layer is not None
         trace = Trace()
-        shape = symbolic_shape(self._input_layer.batch_shape if batch_shape is None else batch_shape)
+        shape = symbolic_shape(
+            self._input_layer.batch_shape if batch_shape is None else batch_shape, self._is_over_time()
+        )
         x = input_value(self._input_layer.name, self.input_dtype(), shape)
         y = traced(trace, self.call, x)
         name = self._stack[-1].name

@@ -76,6 +76,7 @@ from seqc.ops.resize import Resample, ResampleGrad, Upsample
 from seqc.ops.rnn import Gated
 from seqc.ops.scan import Scan
 from seqc.ops.shape import BroadcastLike, Repeat, Reshape, ReshapeLike, Squeeze, StayPut, Transpose, Unsqueeze
+from seqc.ops.sizes import BroadcastTo, Crop, Range, ReshapeTo, SizeOf, Uncrop
 from seqc.ops.slicing import Concat, Slice, SliceGrad
 from seqc.ops.transcendental import Atan, Atanh, Cos, Cosh, Erf, Exp, Expm1, Log, Log1p, Pow, Sin, Sinh, Sqrt, Tan, Tanh
 
@@ -393,5 +394,6 @@ EXEMPT: dict[type[ir.Op], str] = {
     ir.Item: "picks from results; every row with several results uses it",
     **dict.fromkeys((Recurrent, RecurrentGrad, Gated), "what recurrent operations have in common; no operation itself"),
     Scan: "the graph in it has types of its own; tests/test_scan.py",
+    **dict.fromkeys((SizeOf, Range, BroadcastTo, ReshapeTo, Crop, Uncrop), "reads sizes; tests/test_sizes.py"),
     StayPut: "the identity of the layout plan; it takes part in no model",
 }

@@ -30,6 +30,7 @@ LEVELS = {
     "seqc.serialization": 2,
     "seqc.ir": 2,
     "seqc.layout": 3,
+    "seqc.eager": 3,
     "seqc.batch": 3,
     "seqc.ops": 4,
     "seqc.backends.numpy": 7,

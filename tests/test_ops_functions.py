@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from seqc import dims, ir, ops
 from seqc.backends.numpy import Plan
-from seqc.errors import ConfigError, DTypeError, SeqcError, ShapeError
+from seqc.errors import ConfigError, DTypeError, SeqcError, ShapeError, TraceError
 from seqc.ir import Type, Value
 
 BATCH, TIME = dims.symbol("batch"), dims.symbol("time")
@@ -49,7 +49,8 @@ FOLLOWING: Mapping[str, tuple[Callable[[Value], Value], Callable[[Any], Any], tu
     "reshape merges symbolic sizes": (
         lambda x: ops.reshape(x, (ops.shape(x)[0] * ops.shape(x)[1], 4)), lambda a: a.reshape(-1, 4), (BATCH, TIME, 4)),
     "reshape multiplies a symbolic size": (
-        lambda x: ops.reshape(x, (BATCH, TIME * 2, 2)), lambda a: a.reshape(len(a), -1, 2), (BATCH, TIME, 4)),
+        lambda x: ops.reshape(x, (ops.shape(x)[0], ops.shape(x)[1] * 2, 2)),
+        lambda a: a.reshape(len(a), -1, 2), (BATCH, TIME, 4)),
     "ravel": (ops.ravel, np.ravel, (BATCH, TIME, 2)),
     "last element": (lambda x: x[:, -1], lambda a: a[:, -1], (BATCH, TIME, 2)),
     "third from the end": (lambda x: x[:, -3], lambda a: a[:, -3], (BATCH, TIME)),
@@ -124,13 +125,17 @@ def test_square_brackets_do_what_numpy_does(parts: list[Any], dots: int | None) 
 
 def test_shape_and_size_can_be_calculated_with() -> None:
     x = ir.input_value("x", "float32", (BATCH, TIME, 2))
-    assert ops.shape(x) == (BATCH, TIME, 2)
-    assert ops.size(x) == BATCH * TIME * 2
-    assert str(ops.shape(x)[1] // 2 + 1) == "floor(time/2) + 1"
+    batch, time, features = ops.shape(x)
+    assert (batch.dtype, batch.shape, features) == ("int32", (), 2)
+    assert (batch.type.size, time.type.size) == (BATCH, TIME)
+    assert ops.size(x).type.size == BATCH * TIME * 2
+    assert str((time // 2 + 1).type.size) == "floor(time/2) + 1"
+    assert ops.size(np.zeros((2, 3))) == 6
 
 
 X = ir.input_value("x", "float32", (BATCH, TIME, 4))
 IDS = ir.input_value("ids", "int32", (BATCH,))
+B, T = ops.shape(X)[:2]
 REFUSED: list[tuple[Callable[[], Any], type[SeqcError], str]] = [
     (
         lambda: ops.reshape(X, (-1, -1, 4)),
@@ -138,8 +143,12 @@ REFUSED: list[tuple[Callable[[], Any], type[SeqcError], str]] = [
         "reshape of float32[batch, time, 4] can leave one size open (-1)",
     ),
     (lambda: ops.reshape(X, (None, 5, 4)), ShapeError, "does not fit float32[batch, time, 4]"),
-    (lambda: ops.reshape(X, (-1, TIME + 1, 4)), ConfigError, "can leave one size open"),
-    (lambda: ops.reshape(X[:, 0], (TIME, 4)), ShapeError, "to (time, 4) gives"),
+    (
+        lambda: ops.reshape(X, (-1, T + 1, 4)),
+        ShapeError,
+        "to (-1, time + 1, 4) does not fit",
+    ),
+    (lambda: ops.reshape(X[:, 0], (T, 4)), ShapeError, "to (time, 4) gives"),
     (lambda: ops.transpose(X, (0, 1)), ShapeError, "Transpose (0, 1) does not name each axis"),
     (lambda: ops.expand_dims(X, 5), ShapeError, "expand_dims: axis 5 does not exist in a tensor of rank 4"),
     (lambda: ops.squeeze(X, 1), ShapeError, "Squeeze of axes (1,) needs size 1 there"),
@@ -152,17 +161,30 @@ REFUSED: list[tuple[Callable[[], Any], type[SeqcError], str]] = [
     (lambda: ops.unstack(X, axis=1), ShapeError, "unstack needs a known size of axis 1; got float32[batch, time, 4]"),
     (lambda: ops.concatenate([]), ConfigError, "concatenate needs at least one tensor"),
     (
-        lambda: ops.broadcast_to(X, (BATCH, 5, 4)),
+        lambda: ops.broadcast_to(X, (B, 5, 4)),
         ShapeError,
         "broadcast_to cannot give float32[batch, time, 4] the shape",
     ),
     (lambda: ops.broadcast_to(X, (4,)), ShapeError, "broadcast_to cannot give"),
     (lambda: ops.moveaxis(X, (0, 1), 0), ConfigError, "moveaxis needs as many destinations as sources"),
     (
-        lambda: ops.zeros((BATCH, 3)),
-        ShapeError,
-        "A tensor of shape (batch, 3) cannot be made before its sizes are known",
+        lambda: ops.zeros((X.shape[0], 3)),
+        DTypeError,
+        "full needs whole numbers as sizes (use // to divide them)",
     ),
+    (lambda: ops.zeros((T / 2, 3)), DTypeError, "use // to divide them"),
+    (lambda: ops.arange(ops.sum(IDS)), ShapeError, "arange needs sizes that follow from those of axes"),
+    (
+        lambda: ops.arange(0, T, T),
+        ConfigError,
+        "needs a whole number as step",
+    ),
+    (lambda: ops.pad(X, ((0, 0), (T, 0), (0, 0)), "reflect"), ConfigError, "needs to know how many elements to add"),
+    (lambda: range(T), TraceError, "The size time is not known while the graph is being built"),
+    (lambda: range(T // 2), TraceError, "The size floor(time/2) is not known while the graph is being built"),
+    (lambda: int(T + 1), TraceError, "Use functions of seqc.ops (arange, where, slices and so on), or say the size in"),
+    (lambda: 1 if T > 3 else 2, TraceError, "The size of an axis is not known while the graph is being built"),
+    (lambda: np.zeros(T), TraceError, "The size time is not known"),
     (lambda: ops.cast(X, "float33"), DTypeError, "There is no element type 'float33'"),
     (lambda: ops.mean(X, axis=3), ShapeError, "axis 3 does not exist in a tensor of rank 3"),
     (lambda: ops.norm(X, ord=1, axis=(1, 2)), ConfigError, "norm knows ord=1 of vectors only"),
@@ -182,9 +204,7 @@ REFUSED: list[tuple[Callable[[], Any], type[SeqcError], str]] = [
     (lambda: X[IDS], ConfigError, "To look up by a tensor use ops.take"),
     (lambda: X[[0, 1]], ConfigError, "A tensor can be indexed by integers, slices, None and ...; got [0, 1]"),
     (lambda: X[:, True], ConfigError, "got True"),
-    (lambda: X[:, : ops.sum(IDS)], ConfigError, "A slice needs bounds that are known before a run"),
-    (lambda: X[:, : BATCH - 1], ConfigError, "A slice of an axis of size time cannot be bounded by batch - 1"),
-    (lambda: X[:, TIME:], ConfigError, "A slice from time to the end of an axis of that size is empty"),
+    (lambda: X[:, : ops.sum(IDS)], ShapeError, "A slice needs sizes that follow from those of axes"),
     (lambda: X[:, 3:1], ShapeError, "the length along an axis of size time cannot be told"),
 ]
 

@@ -15,6 +15,7 @@ from seqc.ops.gather import Gather, GatherGrad
 from seqc.ops.onnx_rnn import TakeSteps
 from seqc.ops.padding import MirrorPad, Pad
 from seqc.ops.shape import BroadcastLike, Reshape, ReshapeLike, Squeeze, Transpose, Unsqueeze
+from seqc.ops.sizes import BroadcastTo, Crop, ReshapeTo
 from seqc.ops.slicing import Concat, Slice
 
 Sizes = Mapping[str, int]
@@ -24,8 +25,8 @@ BATCHES = (1, 2, 7)
 # Where nothing says how many different integers there are.
 _SOME = 10
 _SAME_NUMBERS = (
-    BroadcastLike, Cast, Concat, Identity, MirrorPad, Pad, Reshape, ReshapeLike, Slice, Squeeze, StopGradient,
-    TakeSteps, Transpose, Unsqueeze,
+    BroadcastLike, BroadcastTo, Cast, Concat, Crop, Identity, MirrorPad, Pad, Reshape, ReshapeLike, ReshapeTo, Slice,
+    Squeeze, StopGradient, TakeSteps, Transpose, Unsqueeze,
 )  # fmt: skip
 
 

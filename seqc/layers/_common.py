@@ -39,15 +39,25 @@ def checked_shape(shape: Any) -> KerasShape:
     return tuple(None if size is None else int(size) for size in sizes)
 
 
-def symbolic_shape(shape: KerasShape, prefix: str = "") -> Shape:
-    """Returns a Keras shape with names for the unknown sizes: batch first, then time, height, width by rank."""
+def symbolic_shape(shape: KerasShape, over_time: bool = False) -> Shape:
+    """Returns a Keras shape with names for the unknown sizes: batch first, then time, height, width by rank.
+
+    Args:
+        shape: with the batch first.
+        over_time: whether the second axis is time, whatever comes after it.
+    """
+    if over_time and len(shape) > 3:
+        batch, steps, *inner = shape
+        named = symbolic_shape((batch, *inner))
+        own = (dims.symbol("step") if d == dims.symbol("time") else d for d in named[1:])
+        return (named[0], dims.symbol("time") if steps is None else steps, *own)
     names = {
         2: ["batch", "features"],
         3: ["batch", "time", "features"],
         4: ["batch", "height", "width", "channels"],
         5: ["batch", "depth", "height", "width", "channels"],
     }.get(len(shape), ["batch", *(f"dim_{i}" for i in range(1, len(shape)))])
-    return tuple(dims.symbol(prefix + n) if d is None else d for n, d in zip(names, shape, strict=False))
+    return tuple(dims.symbol(n) if d is None else d for n, d in zip(names, shape, strict=False))
 
 
 def dtype_name(dtype: Any) -> str:

@@ -65,6 +65,8 @@ class Layer(WeightOwner):
     # What a custom layer asks of its input: an `InputSpec`.
     input_spec: Any = None
     supports_masking = False
+    # Whether the second axis of its input is time, whatever the rank.
+    over_time = False
     # Arguments of Keras that say nothing new at these values, and ask for something seqc does not do at any other.
     inert: ClassVar[dict[str, tuple[Any, ...]]] = {}
 

@@ -26,6 +26,7 @@ class TimeDistributed(Layer):
     """
 
     supports_masking = True
+    over_time = True
 
     def __init__(self, layer: Layer, **kwargs: Any) -> None:
         if not isinstance(layer, Layer):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc.dims import Dim
+from seqc.dims import Dim, Sym
 from seqc.errors import DTypeError, ShapeError
 from seqc.ir import HasValue, Op, Shape, Type, Value, as_value
 
@@ -87,13 +87,26 @@ def as_operands(*xs: Any) -> tuple[Value, ...]:
     """
     meets_tensor = any(isinstance(x, Value | HasValue) for x in xs)
     values = [x if isinstance(x, bool | int | float) else as_value(x) for x in xs]
-    strong = [_width(v, x, meets_tensor) for v, x in zip(values, xs, strict=True) if isinstance(v, Value)]
+    strong = [
+        _width(v, x, meets_tensor)
+        for v, x in zip(values, xs, strict=True)
+        if isinstance(v, Value) and not _counts_as_number(v)
+    ]
     target = promote(strong) if strong else None
     if any(isinstance(x, float) for x in xs) and (target is None or not target.startswith("float")):
         target = "float32"
-    elif target in (None, "bool") and any(isinstance(x, int) and not isinstance(x, bool) for x in xs):
+    elif target in (None, "bool") and any(_is_whole(v) for v in values):
         target = "int32"
     return tuple(_cast(v, target) if isinstance(v, Value) else as_value(v, target) for v in values)
+
+
+def _counts_as_number(x: Value) -> bool:
+    """Tells whether a value is a size that is not known yet: with other sizes of data it is a number of Python's."""
+    return isinstance(x.type.size, Sym) and x.op.name != "Cast"
+
+
+def _is_whole(x: Any) -> bool:
+    return _counts_as_number(x) if isinstance(x, Value) else isinstance(x, int) and not isinstance(x, bool)
 
 
 def as_float(x: Any) -> Value:

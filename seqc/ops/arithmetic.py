@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from seqc import dims
+from seqc.dims import Dim
 from seqc.ir import Array, Emitter, Value, apply
 from seqc.operators import OPERATORS
 from seqc.ops._common import as_float, as_number, as_operands, scalar
@@ -30,12 +32,18 @@ from seqc.ops.elementwise import (
 class Add(Binary):
     function = np.add
 
+    def of_sizes(self, *sizes: Any) -> Dim | None:
+        return sizes[0] + sizes[1]  # type: ignore[no-any-return]
+
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return g, g
 
 
 class Sub(Binary):
     function = np.subtract
+
+    def of_sizes(self, *sizes: Any) -> Dim | None:
+        return sizes[0] - sizes[1]  # type: ignore[no-any-return]
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return g, -g
@@ -44,6 +52,9 @@ class Sub(Binary):
 class Mul(Binary):
     function = np.multiply
 
+    def of_sizes(self, *sizes: Any) -> Dim | None:
+        return sizes[0] * sizes[1]  # type: ignore[no-any-return]
+
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         a, b = xs
         return g * b, g * a
@@ -51,6 +62,9 @@ class Mul(Binary):
 
 class Div(Binary):
     """Division; integers divide towards zero as ONNX does."""
+
+    def of_sizes(self, *sizes: Any) -> Dim | None:
+        return dims.exact_quotient(*sizes)
 
     def eval(self, *arrays: Array) -> Any:
         a, b = arrays
@@ -69,6 +83,9 @@ class Max(Binary):
 
     function = np.maximum
 
+    def of_sizes(self, *sizes: Any) -> Dim | None:
+        return _larger(*sizes)
+
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         a, b = xs
         return _share(g, a > b, a < b)
@@ -79,9 +96,27 @@ class Min(Binary):
 
     function = np.minimum
 
+    def of_sizes(self, *sizes: Any) -> Dim | None:
+        return _smaller(*sizes)
+
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         a, b = xs
         return _share(g, a < b, a > b)
+
+
+def _larger(a: Dim, b: Dim) -> Dim | None:
+    return a if dims.is_never_less(a, b) else b if dims.is_never_less(b, a) else None
+
+
+def _smaller(a: Dim, b: Dim) -> Dim | None:
+    return b if dims.is_never_less(a, b) else a if dims.is_never_less(b, a) else None
+
+
+def _remainder(a: Dim, b: Dim) -> Dim | None:
+    if isinstance(b, int):
+        return a - b * (a // b) if b > 0 else None
+    quotient = dims.exact_quotient(a, b)
+    return None if quotient is None else 0
 
 
 def _share(g: Value, first: Value, second: Value) -> Sequence[Value]:
@@ -94,6 +129,9 @@ class Mod(Binary):
     """Remainder with the sign of the divisor; integers only in ONNX."""
 
     function = np.mod
+
+    def of_sizes(self, *sizes: Any) -> Dim | None:
+        return _remainder(*sizes)
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         if y.type.is_float:
@@ -109,6 +147,9 @@ class Mod(Binary):
 class Neg(Unary):
     function = np.negative
     float_only = False
+
+    def of_sizes(self, *sizes: Any) -> Dim | None:
+        return sizes[0] * -1  # type: ignore[no-any-return]
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return (-g,)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from seqc.dims import Dim, product
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Value, as_value
 from seqc.ops._common import as_operands, normalize_axis
 from seqc.ops.arithmetic import multiply
 from seqc.ops.linalg import matmul
 from seqc.ops.reduce import sum
-from seqc.ops.shape import reshape, transpose
+from seqc.ops.shape import reshape, shape, transpose
+from seqc.ops.sizes import dim_of, product, size_of
 
 
 def outer(x1: Any, x2: Any) -> Value:
@@ -114,19 +114,20 @@ def _contract(
     summed_b: Sequence[int],
 ) -> Value:
     """Returns a result with the axes (batch, rows, columns) as one matrix product."""
-    sizes = [a.type.shape[i] for i in (*batch_a, *rows)] + [b.type.shape[i] for i in columns]
+    sizes = [size_of(a, i) for i in (*batch_a, *rows)] + [size_of(b, i) for i in columns]
     # Without a batch the rows need not be one axis, so that several of unknown size stay apart.
     kept = len(batch_a) if batch_a else len(rows)
     left = _merged(transpose(a, [*batch_a, *rows, *summed_a]), kept, len(rows) if batch_a else None)
     right = _merged(transpose(b, [*batch_b, *summed_b, *columns]), len(batch_b), len(summed_b))
     y = matmul(left, right)
-    return y if y.type.shape == tuple(sizes) else reshape(y, sizes)
+    return y if y.type.rank == len(sizes) else reshape(y, sizes)
 
 
 def _merged(x: Value, kept: int, first: int | None) -> Value:
     """Returns x with the axes after the `kept` ones as two, the first of `first` axes, or as one where that is None."""
-    shape = x.type.shape
+    sizes = shape(x)
     split = kept + (first or 0)
-    middle = [] if first is None else [product(shape[kept:split])]
-    target: list[Dim] = [*shape[:kept], *middle, product(shape[split:])]
-    return x if tuple(target) == shape else reshape(x, target)
+    middle = [] if first is None else [product(sizes[kept:split])]
+    target = [*sizes[:kept], *middle, product(sizes[split:])]
+    same = len(target) == len(sizes) and [dim_of(s) for s in target] == list(x.type.shape)
+    return x if same else reshape(x, target)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from seqc.dims import Dim, is_known, known
-from seqc.errors import ShapeError
-from seqc.ir import Array, Value, as_array, as_value, constant
+from seqc.dims import Sym
+from seqc.errors import ConfigError
+from seqc.ir import Array, Constant, Input, Value, as_value, constant, walk
 from seqc.ops._common import dtype_name
-from seqc.ops.elementwise import cast
+from seqc.ops.arithmetic import add, divide, maximum, multiply, subtract
+from seqc.ops.elementwise import cast, equal, less_equal
+from seqc.ops.shape import expand_dims
+from seqc.ops.sizes import Range, Size, apply_sized, as_size, as_sizes, broadcast_sizes
 
 
 def convert_to_tensor(x: Any, dtype: Any = None) -> Value:
@@ -29,58 +31,106 @@ def is_tensor(x: Any) -> bool:
     return isinstance(x, Value)
 
 
-def full(shape: int | Sequence[int], fill_value: Any, dtype: Any = None) -> Value:
-    """Returns a tensor of a known shape, filled with one number (float32 by default).
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Value:
+    """Returns a tensor of a shape, filled with one number (float32 by default).
 
-    Raises:
-        ShapeError: a size is not known; `full_like` takes it from another tensor.
+    Args:
+        shape: sizes as numbers or as `ops.shape` gives them.
+        fill_value: a number, or a tensor that is broadcast to the shape.
+        dtype: of the result.
     """
-    sizes: tuple[Dim, ...] = tuple(shape) if isinstance(shape, Sequence) else (shape,)
-    if not is_known(sizes):
-        listed = ", ".join(map(str, sizes))
-        raise ShapeError(f"A tensor of shape ({listed}) cannot be made before its sizes are known. Use full_like(x).")
-    return constant(np.full(known(sizes), as_array(fill_value, _float_unless(dtype))))
+    sizes = as_sizes(shape, "full")
+    fill = cast(fill_value, _float_unless(dtype))
+    numbers = [d for d in sizes if isinstance(d, int)]
+    if len(numbers) == len(sizes) and not fill.inputs and isinstance(fill.op, Constant):
+        return constant(np.array(np.broadcast_to(fill.op.array, numbers)))
+    return broadcast_sizes(fill, sizes)
 
 
-def zeros(shape: int | Sequence[int], dtype: Any = None) -> Value:
-    """Returns zeros of a known shape (float32 by default)."""
+def zeros(shape: Any, dtype: Any = None) -> Value:
+    """Returns zeros of a shape whose sizes are numbers or come from `ops.shape` (float32 by default)."""
     return full(shape, 0, dtype)
 
 
-def ones(shape: int | Sequence[int], dtype: Any = None) -> Value:
-    """Returns ones of a known shape (float32 by default)."""
+def ones(shape: Any, dtype: Any = None) -> Value:
+    """Returns ones of a shape whose sizes are numbers or come from `ops.shape` (float32 by default)."""
     return full(shape, 1, dtype)
 
 
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Value:
+def eye(N: Any, M: Any = None, k: int = 0, dtype: Any = None) -> Value:
     """Returns N rows and M columns (N by default) with ones on the diagonal k places right of the main one."""
-    return constant(np.eye(N, M, k, dtype=_float_unless(dtype)))
+    rows, columns = _sides(N, M, "eye")
+    if isinstance(rows, int) and isinstance(columns, int):
+        return constant(np.eye(rows, columns, k, dtype=_float_unless(dtype)))
+    return cast(equal(diagonals(rows, columns), k), _float_unless(dtype))
 
 
-def identity(n: int, dtype: Any = None) -> Value:
+def identity(n: Any, dtype: Any = None) -> Value:
     """Returns the identity matrix of n rows."""
     return eye(n, dtype=dtype)
 
 
-def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Value:
+def tri(N: Any, M: Any = None, k: int = 0, dtype: Any = None) -> Value:
     """Returns N rows and M columns (N by default) with ones on and below the diagonal k places right of the main."""
-    return constant(np.tri(N, M, k, dtype=_float_unless(dtype)))
+    rows, columns = _sides(N, M, "tri")
+    if isinstance(rows, int) and isinstance(columns, int):
+        return constant(np.tri(rows, columns, k, dtype=_float_unless(dtype)))
+    return cast(less_equal(diagonals(rows, columns), k), _float_unless(dtype))
 
 
-def arange(start: float, stop: float | None = None, step: float | None = None, dtype: Any = None) -> Value:
+def _sides(rows: Any, columns: Any, who: str) -> tuple[Size, Size]:
+    n = as_size(rows, who)
+    return n, n if columns is None else as_size(columns, who)
+
+
+def diagonals(rows: Size, columns: Size) -> Value:
+    """Returns a matrix that tells of each place on which diagonal it is, counted to the right from the main one."""
+    return subtract(expand_dims(arange(columns), 0), expand_dims(arange(rows), 1))
+
+
+def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Value:
     """Returns start, start + step, ... before stop; from 0 where only one number is given.
 
-    int32 by default, float32 where a number is a float.
+    int32 by default, float32 where a number is a float. Start and stop may be sizes as `ops.shape` gives them.
     """
-    whole = all(isinstance(v, int) for v in (start, stop, step) if v is not None)
-    first, last = (0, start) if stop is None else (start, stop)
-    numbers = np.arange(first, last, 1 if step is None else step)
-    return constant(numbers.astype("int32" if whole and dtype is None else _float_unless(dtype)))
+    first, last, step = (0, start, step) if stop is None else (start, stop, step)
+    step = 1 if step is None else step
+    given = [v for v in (first, last, step) if isinstance(v, Value)]
+    kind = (
+        dtype_name(dtype)
+        if dtype is not None
+        else "float32"
+        if any(_is_float(v) for v in (first, last, step))
+        else "int32"
+    )
+    if not any(isinstance(v.type.size, Sym) for v in given):
+        numbers = np.arange(*(_number(v) for v in (first, last, step)))
+        return constant(numbers.astype(kind))
+    limits = [as_size(int(v) if isinstance(v, float) and v.is_integer() else v, "arange") for v in (first, last, step)]
+    if not isinstance(limits[2], int) or not limits[2]:
+        raise ConfigError(f"arange up to a size that is not known yet needs a whole number as step; got {step}.")
+    return cast(apply_sized(Range(limits[2]), [], limits[:2]), kind)
 
 
-def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Value:
+def _number(x: Any) -> Any:
+    """Returns a number, also where it is given as a tensor that is known already."""
+    if not isinstance(x, Value):
+        return x
+    return as_size(x, "arange") if any(isinstance(v.op, Input) for v in walk([x])) else x.numpy().item()
+
+
+def _is_float(x: Any) -> bool:
+    return x.type.is_float if isinstance(x, Value) else isinstance(x, float | np.floating)
+
+
+def linspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None) -> Value:
     """Returns `num` numbers evenly spaced from start to stop, which is left out where `endpoint` is false."""
-    return constant(np.linspace(start, stop, num, endpoint).astype(_float_unless(dtype)))
+    count = as_size(num, "linspace")
+    if isinstance(count, int) and not any(isinstance(v, Value) for v in (start, stop)):
+        return constant(np.linspace(start, stop, count, endpoint).astype(_float_unless(dtype)))
+    gaps = cast(maximum(subtract(count, 1), 1) if endpoint else count, "float32")
+    width = divide(subtract(cast(stop, "float32"), start), gaps)
+    return cast(add(multiply(arange(count, dtype="float32"), width), start), _float_unless(dtype))
 
 
 def _float_unless(dtype: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from seqc.dims import Dim
 from seqc.errors import DTypeError
 from seqc.ir import Array, Emitter, Op, Type, Value, apply, as_value
 from seqc.layout import Arrangement, Layout, arrange_elementwise
@@ -28,6 +29,14 @@ from seqc.ops._common import (
 
 class Elementwise(Op):
     """Operands broadcast, the result has one element per broadcast position."""
+
+    def known_size(self, *types: Type) -> Dim | None:
+        sizes = [t.size for t in types if t.size is not None]
+        return self.of_sizes(*sizes) if len(sizes) == len(types) else None
+
+    def of_sizes(self, *sizes: Any) -> Dim | None:
+        """Returns what the operation makes of sizes, if that is known."""
+        return None
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         return e.node(self.name, *names)
@@ -174,6 +183,9 @@ class Cast(Elementwise):
 
     dtype: str
 
+    def of_sizes(self, *sizes: Any) -> Dim | None:
+        return sizes[0]  # type: ignore[no-any-return]
+
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 1)
         return types[0].with_dtype(self.dtype)
@@ -214,6 +226,9 @@ class Where(Elementwise):
 
 class Identity(Elementwise):
     """The operand as a tensor of its own, for what is said of one and not of the other."""
+
+    def of_sizes(self, *sizes: Any) -> Dim | None:
+        return sizes[0]  # type: ignore[no-any-return]
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 1)

@@ -10,8 +10,10 @@ import numpy as np
 from seqc.errors import DTypeError, ShapeError
 from seqc.ir import Array, Emitter, Op, Spread, Type, Value, apply, as_value, constant
 from seqc.ops._common import as_number, check_count, normalize_axis
+from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast, equal
 from seqc.ops.shape import expand_dims, reshape, transpose
+from seqc.ops.sizes import as_size
 
 
 class Gather(Op):
@@ -95,12 +97,16 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Value:
     return transpose(rows, [*before, *range(width), *after])
 
 
-def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> Value:
+def one_hot(x: Any, num_classes: Any, axis: int = -1, dtype: Any = None) -> Value:
     """Returns a 1 (float32 by default) at position x of a new axis of size `num_classes`, 0 elsewhere; all 0 where x is
     out of range.
     """
     value = as_number(x)
     rank = value.type.rank + 1
     at = normalize_axis("one_hot", axis, rank)
-    numbers = np.arange(num_classes, dtype=value.dtype).reshape([-1 if i == at else 1 for i in range(rank)])
-    return cast(equal(expand_dims(value, at), constant(numbers)), "float32" if dtype is None else dtype)
+    count, others = as_size(num_classes, "one_hot"), tuple(i for i in range(rank) if i != at)
+    if isinstance(count, int):
+        numbers = constant(np.expand_dims(np.arange(count, dtype=value.dtype), others))
+    else:
+        numbers = expand_dims(arange(count, dtype=value.dtype), others)
+    return cast(equal(expand_dims(value, at), numbers), "float32" if dtype is None else dtype)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
 
-from seqc import dims
 from seqc.dims import Dim
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Type, Value, apply, as_value
 from seqc.operators import OPERATORS
-from seqc.ops.shape import Squeeze, Unsqueeze
+from seqc.ops.arithmetic import add
+from seqc.ops.gather import take
+from seqc.ops.shape import Squeeze, Unsqueeze, expand_dims
+from seqc.ops.sizes import as_size, crop, dim_of
 from seqc.ops.slicing import Slice
 
 
 def get_item(x: Any, key: Any) -> Value:
-    """Returns x[key] for integers, slices, None and Ellipsis, as NumPy does.
+    """Returns x[key] for integers, slices, None and Ellipsis, as NumPy does. Bounds may be sizes from `ops.shape`.
 
     Raises:
         ShapeError: x has fewer axes, or no such element. ConfigError: the key is of another kind.
@@ -31,11 +32,10 @@ def get_item(x: Any, key: Any) -> Value:
         if part is None:
             added.append(axis - len(dropped) + len(added))
             continue
-        size = value.type.shape[axis]
         if isinstance(part, slice):
-            cut = _cut(part, size)
+            value, cut = _cut(value, axis, part)
         else:
-            cut = _element(part, size, value.type)
+            value, cut = _element(value, axis, part)
             dropped.append(axis)
         cuts += [] if cut is None else [(axis, *cut)]
         axis += 1
@@ -58,47 +58,71 @@ def _key_per_axis(key: Any, x: Type) -> tuple[Any, ...]:
     return (*keys[:at], *[slice(None)] * (x.rank - taken), *keys[at + 1 :])
 
 
-def _element(index: Any, size: Dim, x: Type) -> tuple[int, int | None, int]:
-    if isinstance(index, bool) or not isinstance(index, int | np.integer):
+# What the Slice operation takes of one axis: (start, stop, step), or None for all of it.
+_Static = tuple[int, int | None, int] | None
+
+
+def _element(x: Value, axis: int, index: Any) -> tuple[Value, _Static]:
+    """Returns x and what is left to slice of it, for one element along an axis, which stays with size one."""
+    size = x.type.shape[axis]
+    scalar = isinstance(index, Value) and not index.type.shape and index.dtype.startswith(("int", "uint"))
+    if isinstance(index, bool) or not (scalar or isinstance(index, int | np.integer)):
         raise ConfigError(
             f"A tensor can be indexed by integers, slices, None and ...; got {index!r}. To look up by a tensor use "
             "ops.take, to choose by a condition ops.where."
         )
-    at = int(index)
+    if scalar and index.type.size is None:
+        return take(x, expand_dims(index, 0), axis), None
+    at = _bound(index, size)
+    if isinstance(at, Value):
+        return crop(x, axis, at, add(at, 1)), None
     if isinstance(size, int) and not -size <= at < size:
-        raise ShapeError(f"{x} has no element {at} along an axis of size {size}.")
-    return at, at + 1 if at != -1 else None, 1
+        raise ShapeError(f"{x.type} has no element {at} along an axis of size {size}.")
+    return x, (at, at + 1 if at != -1 else None, 1)
 
 
-def _cut(part: slice, size: Dim) -> tuple[int, int | None, int] | None:
-    """Returns (start, stop, step) in the terms of the Slice operation, or None where all is taken."""
-    if isinstance(part.start, dims.Sym) and part.start == size:
-        raise ConfigError(f"A slice from {size} to the end of an axis of that size is empty.")
+def _cut(x: Value, axis: int, part: slice) -> tuple[Value, _Static]:
+    """Returns x and what is left to slice of it."""
+    size = x.type.shape[axis]
     step = 1 if part.step is None else int(part.step)
     start, stop = _bound(part.start, size), _bound(part.stop, size)
+    if start == "end" or isinstance(start, Value) or isinstance(stop, Value):
+        return _cut_at_values(x, axis, part, step)
+    stop = None if stop == "end" else stop
     if isinstance(size, int):
         first, last, step = slice(start, stop, step).indices(size)
         if not range(first, last, step):
-            return 0, 0, 1
+            return x, (0, 0, 1)
         cut = (first, last if last >= 0 else None, step)
-        return None if cut == (0, size, 1) else cut
+        return x, None if cut == (0, size, 1) else cut
     if stop is None and step == 1 and start in (None, 0):
-        return None
-    return (0 if step > 0 else -1) if start is None else start, stop, step
+        return x, None
+    return x, ((0 if step > 0 else -1) if start is None else start, stop, step)
 
 
-def _bound(bound: Any, size: Dim) -> int | None:
-    """Returns a bound as a number; one that is symbolic must be the symbolic size, or so many elements before it."""
-    if bound is None:
-        return None
-    if isinstance(bound, dims.Sym):
-        behind = bound - size
-        if not isinstance(behind, int) or behind > 0:
-            raise ConfigError(f"A slice of an axis of size {size} cannot be bounded by {bound}.")
-        return behind or None
-    if isinstance(bound, Value):
-        raise ConfigError("A slice needs bounds that are known before a run; got a tensor. Use ops.take or ops.where.")
-    return operator.index(bound)
+def _cut_at_values(x: Value, axis: int, part: slice, step: int) -> tuple[Value, _Static]:
+    """Cuts what lies between bounds of which one is a value; steps, and their direction, are left to a slice."""
+    start, stop = (None if b is None else as_size(b, "A slice") for b in (part.start, part.stop))
+    if step > 0:
+        return crop(x, axis, 0 if start is None else start, stop), None if step == 1 else (0, None, step)
+    # Backwards, the first element is `start` and the last one that behind `stop`.
+    first = 0 if stop is None else add(stop, 1)
+    last = None if start is None else add(start, 1)
+    return crop(x, axis, first, last), (-1, None, step)
+
+
+def _bound(bound: Any, size: Dim) -> Any:
+    """Returns a bound as a number, None where there is none, "end" for the size itself, or a value for any other size.
+
+    A value that is a known number of elements before the end becomes a negative number.
+    """
+    given = None if bound is None else as_size(bound, "A slice")
+    if given is None or isinstance(given, int):
+        return given
+    behind = dim_of(given) - size
+    if isinstance(behind, int) and behind <= 0 and not isinstance(size, int):
+        return behind or "end"
+    return given
 
 
 OPERATORS["get_item"] = get_item

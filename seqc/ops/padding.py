@@ -12,6 +12,9 @@ from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Array, Emitter, Op, Type, Value, apply, as_value
 from seqc.layout import Arrangement, Layout, Merged, axis_of
 from seqc.ops._common import check_count
+from seqc.ops.creation import full
+from seqc.ops.shape import shape
+from seqc.ops.sizes import Size, as_size
 from seqc.ops.slicing import Slice, SliceGrad, concatenate, flip, slice_axis
 
 Pads = tuple[tuple[int, int], ...]
@@ -122,12 +125,40 @@ def _without(x: Value, pads: Pads) -> Value:
     return apply(Slice(axes, starts, stops, (1,) * len(axes)), x)
 
 
+def _pairs(pad_width: Any, rank: int) -> list[tuple[Size, Size]]:
+    """Returns (before, after) for each axis."""
+    if not isinstance(pad_width, Sequence | np.ndarray):
+        pad_width = (pad_width, pad_width)
+    listed = [tuple(p) if isinstance(p, Sequence | np.ndarray) else p for p in pad_width]
+    if not any(isinstance(p, tuple) for p in listed):
+        listed = [tuple(listed)]
+    listed = listed * rank if len(listed) == 1 else listed
+    pairs = [tuple(as_size(n, "pad") for n in (p if isinstance(p, tuple) else (p, p))) for p in listed]
+    pairs = [p * 2 if len(p) == 1 else p for p in pairs]
+    if len(pairs) != rank or any(len(p) != 2 for p in pairs):
+        raise ShapeError(f"pad needs one pair (before, after) per axis, of which there are {rank}; got {pad_width}.")
+    return [(before, after) for before, after in pairs]
+
+
+def _padded_by_sizes(x: Value, pairs: Sequence[tuple[Size, Size]], fill: float) -> Value:
+    """Returns x with constants added, as many as values say."""
+    for axis, pair in enumerate(pairs):
+        sizes = list(shape(x))
+        ends = []
+        for count in pair:
+            sizes[axis] = count
+            ends.append([] if isinstance(count, int) and not count else [full(sizes, fill, x.dtype)])
+        x = concatenate([*ends[0], x, *ends[1]], axis)
+    return x
+
+
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float | None = None) -> Value:
     """Returns x with elements added at both ends of axes.
 
     Args:
         x: a tensor.
-        pad_width: (before, after) for each axis, one such pair for all axes, or one number for all.
+        pad_width: (before, after) for each axis, one such pair for all axes, or one number for all; constants may be
+            added by sizes that `ops.shape` gives.
         mode: "constant", or "reflect" and "symmetric": the elements mirrored at the last one, or behind it.
         constant_values: what "constant" adds, 0 by default.
 
@@ -136,8 +167,12 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float |
         elements to mirror.
     """
     value = as_value(x)
-    pairs = np.broadcast_to(np.asarray(pad_width, np.int64), (value.type.rank, 2)).tolist()
-    pads = tuple((before, after) for before, after in pairs)
+    pairs = _pairs(pad_width, value.type.rank)
+    pads = tuple((a, b) for a, b in pairs if isinstance(a, int) and isinstance(b, int))
+    if len(pads) < len(pairs):
+        if mode != "constant":
+            raise ConfigError(f"pad in mode {mode!r} needs to know how many elements to add; got a size of an axis.")
+        return _padded_by_sizes(value, pairs, 0.0 if constant_values is None else constant_values)
     if mode == "constant":
         return apply(Pad(pads, 0.0 if constant_values is None else float(constant_values)), value)
     if mode not in ("reflect", "symmetric"):

@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from seqc.dims import Dim, known
-from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Value, apply, as_value, constant
+from seqc.errors import ConfigError
+from seqc.ir import HasValue, Value, as_value, constant
 from seqc.ops._common import normalize_axis, scalar
-from seqc.ops.arithmetic import subtract
-from seqc.ops.elementwise import where
-from seqc.ops.shape import expand_dims, repeat_new_axis, reshape, squeeze, transpose
-from seqc.ops.slicing import Slice, concatenate, slice_axis
+from seqc.ops.arithmetic import add, mod, subtract
+from seqc.ops.creation import arange, diagonals
+from seqc.ops.elementwise import less_equal, where
+from seqc.ops.gather import take
+from seqc.ops.shape import expand_dims, reshape, shape, transpose
+from seqc.ops.sizes import Size, as_size, as_sizes, broadcast_sizes, crop, size_of
+from seqc.ops.slicing import concatenate, slice_axis
 
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Value:
@@ -47,56 +49,94 @@ def ravel(x: Any) -> Value:
     return reshape(x, -1)
 
 
-def repeat(x: Any, repeats: int, axis: int | None = None) -> Value:
-    """Returns x with each element along `axis` repeated, or each of all elements in order."""
+def repeat(x: Any, repeats: Any, axis: int | None = None) -> Value:
+    """Returns x with each element along `axis` repeated, or each of all elements in order.
+
+    Args:
+        x: a tensor.
+        repeats: how often, a number or a size as `ops.shape` gives it.
+        axis: None for all elements in order.
+    """
     value = as_value(x)
     if axis is None:
         value, axis = ravel(value), 0
     at = normalize_axis("repeat", axis, value.type.rank)
-    shape, count = value.type.shape, int(repeats)
-    return reshape(repeat_new_axis(value, count, at + 1), (*shape[:at], shape[at] * count, *shape[at + 1 :]))
+    return _multiplied(value, at, as_size(repeats, "repeat"), at + 1)
 
 
-def tile(x: Any, repeats: int | Sequence[int]) -> Value:
-    """Returns x laid side by side `repeats` times along each axis, counted from the last."""
+def _multiplied(x: Value, axis: int, count: Size, place: int) -> Value:
+    """Returns x with an axis `count` times as long: repeated at `place`, the axis itself or the one behind it."""
+    sizes = list(shape(x))
+    sizes.insert(place, count)
+    wide = broadcast_sizes(expand_dims(x, place), sizes)
+    del sizes[place]
+    sizes[axis] = sizes[axis] * count
+    return reshape(wide, sizes)
+
+
+def tile(x: Any, repeats: Any) -> Value:
+    """Returns x laid side by side `repeats` times along each axis, counted from the last.
+
+    Args:
+        x: a tensor.
+        repeats: numbers, or sizes as `ops.shape` gives them.
+    """
     value = as_value(x)
-    counts = [int(n) for n in ([repeats] if isinstance(repeats, int) else repeats)]
-    counts = [1] * (value.type.rank - len(counts)) + counts
+    given = as_sizes(repeats, "tile")
+    counts = (*[1] * (value.type.rank - len(given)), *given)
     value = expand_dims(value, tuple(range(len(counts) - value.type.rank)))
     for axis, count in enumerate(counts):
-        value = concatenate([value] * count, axis)
+        if isinstance(count, int) and count > 0:
+            value = concatenate([value] * count, axis)
+        else:
+            value = _multiplied(value, axis, count, axis)
     return value
 
 
-def broadcast_to(x: Any, shape: Sequence[int | Dim | None]) -> Value:
-    """Returns x repeated along axes of size one until it has the given shape; None keeps a size."""
+def broadcast_to(x: Any, shape: Any) -> Value:
+    """Returns x repeated along axes of size one until it has the given shape.
+
+    Args:
+        x: a tensor.
+        shape: numbers, sizes as `ops.shape` gives them, or None where a size stays.
+    """
     value = as_value(x)
-    extra = len(shape) - value.type.rank
-    grown = value if extra < 0 else expand_dims(value, tuple(range(extra)))
-    for axis, wanted in enumerate(shape):
-        if extra < 0 or wanted not in (None, grown.type.shape[axis]):
-            if extra < 0 or grown.type.shape[axis] != 1 or not isinstance(wanted, int):
-                raise ShapeError(f"broadcast_to cannot give {value.type} the shape {tuple(shape)}.")
-            grown = repeat_new_axis(squeeze(grown, axis), wanted, axis)
-    return grown
+    listed = list(shape) if isinstance(shape, Sequence) else [shape]
+    before = len(listed) - value.type.rank
+    sizes = [size_of(value, i - before) if d is None and i >= before else d for i, d in enumerate(listed)]
+    return broadcast_sizes(value, as_sizes(sizes, "broadcast_to"))
 
 
-def slice(inputs: Any, start_indices: Sequence[int], shape: Sequence[int]) -> Value:
-    """Returns the block of the given shape that starts at the given element; both have one number per axis."""
+def slice(inputs: Any, start_indices: Any, shape: Any) -> Value:
+    """Returns the block of the given shape that starts at the given element; both have one number per axis.
+
+    Args:
+        inputs: a tensor.
+        start_indices: numbers, or integer tensors without axes.
+        shape: sizes as numbers or as `ops.shape` gives them.
+    """
     value = as_value(inputs)
-    starts = tuple(int(start) for start in start_indices)
-    ends = tuple(start + int(size) for start, size in zip(starts, shape, strict=True))
-    rank = value.type.rank
-    return apply(Slice(tuple(range(rank)), starts, ends, (1,) * rank), value)
+    for axis, (start, wanted) in enumerate(zip(start_indices, shape, strict=True)):
+        size = as_size(wanted, "slice")
+        at = as_value(start) if isinstance(start, HasValue) else start
+        if isinstance(at, Value) and at.type.size is None:
+            value = take(value, add(arange(size), at), axis)
+        elif isinstance(at, Value) or isinstance(size, Value):
+            value = crop(value, axis, as_size(at, "slice"), as_size(add(at, size), "slice"))
+        else:
+            value = slice_axis(value, axis, int(at), int(at) + size)
+    return value
 
 
-def roll(x: Any, shift: int, axis: int | None = None) -> Value:
+def roll(x: Any, shift: Any, axis: int | None = None) -> Value:
     """Returns x with its elements moved `shift` places along `axis`, those beyond the end first."""
     value = as_value(x)
     if axis is None:
-        return reshape(roll(ravel(value), shift, 0), value.type.shape)
+        return reshape(roll(ravel(value), shift, 0), shape(value))
     at = normalize_axis("roll", axis, value.type.rank)
-    size = value.type.shape[at]
+    size = size_of(value, at)
+    if isinstance(shift, Value):
+        return take(value, mod(subtract(arange(size), shift), size), at)
     places = shift % size if isinstance(size, int) and size else shift
     if not places:
         return value
@@ -136,8 +176,10 @@ def triu(x: Any, k: int = 0) -> Value:
 
 
 def _below(x: Value, k: int) -> Value:
-    rows, columns = known(x.type.shape[-2:])
-    return constant(np.tri(rows, columns, k, dtype=bool))
+    rows, columns = (size_of(x, axis) for axis in (x.type.rank - 2, x.type.rank - 1))
+    if isinstance(rows, int) and isinstance(columns, int):
+        return constant(np.tri(rows, columns, k, dtype=bool))
+    return less_equal(diagonals(rows, columns), k)
 
 
 def _with_rank(x: Any, rank: int) -> Value:

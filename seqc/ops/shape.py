@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -17,6 +16,7 @@ from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Array, Emitter, Op, Shape, Spread, Type, Value, apply, as_array, as_value, constant
 from seqc.layout import Arrangement, Layout, Merged, arrange_elementwise, is_natural
 from seqc.ops._common import broadcast_shapes, check_axes, check_count, dtype_name, normalize_axes, normalize_axis
+from seqc.ops.sizes import ReshapeTo, Size, apply_sized, as_size, dim_of, product, size_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,7 +56,7 @@ class Reshape(Op):
         return x.reshape(dims.known(self.infer(Type("", x.shape)).shape))
 
     def spread(self, y: Value) -> Spread:
-        return _spread_of_reshape(y)
+        return spread_of_reshape(y)
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return (reshape_like(g, xs[0]),)
@@ -102,7 +102,7 @@ class ReshapeLike(Op):
         return x.reshape(like.shape if self.take is None else (*like.shape[: self.take], *x.shape[self.drop :]))
 
     def spread(self, y: Value) -> Spread:
-        return _spread_of_reshape(y)
+        return spread_of_reshape(y)
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return reshape_like(g, xs[0]), None
@@ -120,7 +120,7 @@ class ReshapeLike(Op):
         return e.node("Reshape", x, shape)
 
 
-def _spread_of_reshape(y: Value) -> Spread:
+def spread_of_reshape(y: Value) -> Spread:
     """The samples stay in their order where what lies before the batch stays as it is."""
     x = y.inputs[0].type
     before, after = batch_axis(x), batch_axis(y.type)
@@ -294,36 +294,65 @@ class Squeeze(Op):
         return Arrangement((layout,), StayPut(), gives)
 
 
-def reshape(x: Any, newshape: int | Dim | Sequence[int | Dim | None]) -> Value:
+def reshape(x: Any, newshape: Any) -> Value:
     """Returns x with another shape.
 
     Args:
-        x: a tensor. newshape: sizes, of which one may be -1 for what is left. Sizes that are not known before a run may
-        be given as `ops.shape` gives them, or as None where the axis of x at that place is kept.
+        x: a tensor.
+        newshape: sizes as numbers or as `ops.shape` gives them; one may be -1 for what is left, and None keeps the axis
+            of x at that place.
 
     Raises:
         ShapeError: x has not as many elements. ConfigError: more than one size is open.
     """
     value = as_value(x)
-    given = tuple(newshape) if isinstance(newshape, Sequence) else (newshape,)
-    target = tuple(_open_size(d, value.type.shape[i : i + 1]) for i, d in enumerate(given))
-    if target.count(-1) > 1 or any(d < -1 for d in target):
-        raise ConfigError(f"reshape of {value.type} can leave one size open (-1); got {given}.")
-    shape = Reshape(target).infer(value.type).shape
-    if any(isinstance(d, dims.Sym) and d != s for d, s in zip(given, shape, strict=True)):
-        raise ShapeError(f"reshape of {value.type} to {given} gives {shape}: the number of elements differs.")
+    listed = tuple(newshape) if isinstance(newshape, Sequence) else (newshape,)
+    given = [None if d is None else as_size(d, "reshape") for d in listed]
+    sizes = [_named_size(d, value.type.shape[i : i + 1]) for i, d in enumerate(given)]
+    if sizes.count(-1) > 1 or any(isinstance(d, int) and d < -1 for d in sizes):
+        raise ConfigError(f"reshape of {value.type} can leave one size open (-1); got {_shown(listed)}.")
     # An axis that stays is said to stay: -1 remains for the one that ONNX has to solve for.
-    kept = [0 if d == -1 and shape[i] in value.type.shape[i : i + 1] else d for i, d in enumerate(target)]
-    return apply(Reshape(tuple(kept)), value)
+    target = [0 if here == (d,) and not isinstance(d, int) else d for d, here in _with_axes(sizes, value)]
+    solved = [d if isinstance(d, int) else -1 for d in target]
+    if solved.count(-1) < 2:
+        shape = Reshape(tuple(solved)).infer(value.type).shape
+        if any(isinstance(d, dims.Sym) and d != s for d, s in zip(sizes, shape, strict=True)):
+            raise ShapeError(
+                f"reshape of {value.type} to {_shown(listed)} gives {_shown(shape)}: the number of elements differs."
+            )
+        after = zip(solved, _with_axes(shape, value), strict=True)
+        kept = (0 if d == -1 and here == (s,) else d for d, (s, here) in after)
+        return apply(Reshape(tuple(kept)), value)
+    open_sizes = [_size_value(d, i, value) for i, d in enumerate(given)]
+    return apply_sized(
+        ReshapeTo(tuple(d if isinstance(d, int) else None for d in open_sizes)),
+        [value],
+        [d for d in open_sizes if not isinstance(d, int)],
+    )
 
 
-def _open_size(size: int | Dim | None, here: Shape) -> int:
-    """Returns a size in ONNX's terms; `here` holds the size of the operand's axis at that place, if it has one."""
+def _named_size(size: Size | None, here: Shape) -> Dim:
+    """Returns what is known of a size; `here` holds the size of the operand's axis at that place, if it has one."""
     if size is None:
-        return 0 if here and isinstance(here[0], dims.Sym) else -1
-    if isinstance(size, dims.Sym):
-        return 0 if here == (size,) else -1
-    return operator.index(size)
+        return here[0] if here and isinstance(here[0], dims.Sym) else -1
+    return dim_of(size)
+
+
+def _size_value(size: Size | None, axis: int, x: Value) -> Size:
+    if size is None:
+        return size_of(x, axis) if axis < x.type.rank and isinstance(x.type.shape[axis], dims.Sym) else -1
+    return size
+
+
+def _with_axes(sizes: Sequence[Dim], x: Value) -> list[tuple[Dim, Shape]]:
+    """Returns each size with that of the axis of x at its place, if there is one."""
+    return [(d, x.type.shape[i : i + 1]) for i, d in enumerate(sizes)]
+
+
+def _shown(sizes: Sequence[Any]) -> str:
+    """Returns a shape as text, sizes that are not known by their formulas."""
+    named = (d.type.size if isinstance(d, Value) and d.type.size is not None else d for d in sizes)
+    return f"({', '.join(map(str, named))}{',' * (len(sizes) == 1)})"
 
 
 def flatten_batch(x: Value) -> Value:
@@ -338,10 +367,7 @@ def reshape_like(x: Value, like: Value) -> Value:
 
 def merge_leading(x: Value) -> Value:
     """Returns x with its first two axes as one."""
-    rest = x.type.shape[2:]
-    if dims.is_known(rest):
-        return apply(Reshape((-1, *dims.known(rest))), x)
-    raise ShapeError(f"Joining batch and time of {x.type} needs the other sizes to be known.")
+    return reshape(x, (-1, *shape(x)[2:]))
 
 
 def split_leading(x: Value, like: Value) -> Value:
@@ -403,14 +429,16 @@ def repeat_new_axis(x: Any, count: int, axis: int) -> Value:
     return apply(Repeat(axis, count), x)
 
 
-def shape(x: Any) -> Shape:
+def shape(x: Any) -> tuple[Size, ...]:
     """Returns the sizes of the axes.
 
-    Those not known before a run are symbolic: they can be calculated with, given to `reshape`, and bound slices.
+    Those not known before a run are integer tensors without axes: they can be calculated with, bound slices, and stand
+    wherever a function of `seqc.ops` takes a size.
     """
-    return as_value(x).type.shape
+    value = as_value(x)
+    return tuple(size_of(value, axis) for axis in range(value.type.rank))
 
 
-def size(x: Any) -> Dim:
-    """Returns the number of elements, symbolic where a size is."""
-    return dims.product(as_value(x).type.shape)
+def size(x: Any) -> Size:
+    """Returns the number of elements, as `shape` returns sizes."""
+    return product(shape(x))

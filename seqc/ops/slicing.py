@@ -11,11 +11,13 @@ import numpy as np
 from seqc import dims
 from seqc.batch import batch_axis
 from seqc.dims import Dim
-from seqc.errors import ConfigError, NoGradientError, ShapeError
+from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Array, Emitter, Op, Spread, Type, Value, apply, as_value
 from seqc.layout import Arrangement, Layout, is_natural, natural, position
 from seqc.ops._common import as_operands, check_axes, check_count, check_same_dtype, normalize_axes, normalize_axis
+from seqc.ops.arithmetic import floor_divide
 from seqc.ops.shape import Squeeze, expand_dims
+from seqc.ops.sizes import Size, as_size, crop, dim_of, size_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,28 +47,13 @@ class Concat(Op):
         return "all" if batch_axis(y.type) == self.axis else "each"
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        sizes = [x.type.shape[self.axis] for x in xs]
-        return [self._part(g, sizes[:i], size, sizes[i + 1 :]) for i, size in enumerate(sizes)]
-
-    def _part(self, g: Value, before: Sequence[Dim], size: Dim, after: Sequence[Dim]) -> Value:
-        """Cuts one operand's gradient out, counting from whichever end has known sizes."""
-        start: int | None = None
-        stop: int | None = None
-        if dims.is_known(before):
-            start = sum(dims.known(before))
-            stop = start + size if isinstance(size, int) else None
-        if dims.is_known(after) and stop is None:
-            behind = sum(dims.known(after))
-            start = -size - behind if start is None and isinstance(size, int) else start
-            stop = -behind or None
-        elif stop is None:
-            start = None
-        if start is None:
-            raise NoGradientError(
-                f"{self!r} along an axis where more than one operand has a symbolic size has no gradient; "
-                f"sizes: {', '.join(map(str, (*before, size, *after)))}."
-            )
-        return slice_axis(g, self.axis, start, stop)
+        start: Any = 0
+        parts = []
+        for x in xs:
+            stop = start + size_of(x, self.axis)
+            parts.append(slice_axis(g, self.axis, start, stop))
+            start = stop
+        return parts
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         return e.node("Concat", *names, axis=self.axis)
@@ -208,25 +195,47 @@ def stack(x: Sequence[Any], axis: int = 0) -> Value:
     return concatenate([expand_dims(one, axis) for one in x], axis)
 
 
-def slice_axis(x: Any, axis: int, start: int, stop: int | None, step: int = 1) -> Value:
+def slice_axis(x: Any, axis: int, start: Size, stop: Size | None, step: int = 1) -> Value:
     """Returns elements start, start + step, ... before stop along one axis."""
     value = as_value(x)
-    return apply(Slice((normalize_axis("slice_axis", axis, value.type.rank),), (start,), (stop,), (step,)), value)
+    axis = normalize_axis("slice_axis", axis, value.type.rank)
+    if isinstance(start, Value) or isinstance(stop, Value):
+        behind = None if stop is None else dim_of(stop) - value.type.shape[axis]
+        # A bound that is a known number of elements before the end counts from there.
+        if not isinstance(start, Value) and isinstance(behind, int) and behind <= 0:
+            stop = behind or None
+        else:
+            value = crop(value, axis, start, stop)
+            start, stop = 0, None
+            if step == 1:
+                return value
+    assert isinstance(start, int)
+    assert not isinstance(stop, Value)
+    return apply(Slice((axis,), (start,), (stop,), (step,)), value)
 
 
-def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Value]:
-    """Returns x cut into equal sections, or at the given positions, along `axis`."""
+def split(x: Any, indices_or_sections: int | Sequence[Any], axis: int = 0) -> list[Value]:
+    """Returns x cut into equal sections, or at the given positions, along `axis`.
+
+    Args:
+        x: a tensor.
+        indices_or_sections: the number of sections, or positions as numbers or as sizes that `ops.shape` gives.
+        axis: where to cut.
+    """
     value = as_value(x)
     axis = normalize_axis("split", axis, value.type.rank)
     size = value.type.shape[axis]
+    cuts: list[Size]
     if isinstance(indices_or_sections, int):
-        if indices_or_sections < 1 or not isinstance(size, int) or size % indices_or_sections:
+        step = dims.exact_quotient(size, indices_or_sections)
+        if step is None:
             raise ShapeError(f"split cannot cut {value.type} into {indices_or_sections} equal parts on axis {axis}.")
-        step = size // indices_or_sections
-        cuts = [step * i for i in range(1, indices_or_sections)]
+        one = step if isinstance(step, int) else floor_divide(size_of(value, axis), indices_or_sections)
+        cuts = [one * i for i in range(1, indices_or_sections)]
     else:
-        cuts = list(indices_or_sections)
-    starts, stops = [0, *cuts], [*cuts, None]
+        cuts = [as_size(cut, "split") for cut in indices_or_sections]
+    starts: list[Size] = [0, *cuts]
+    stops: list[Size | None] = [*cuts, None]
     return [slice_axis(value, axis, a, b) for a, b in zip(starts, stops, strict=True)]
 
 

@@ -174,7 +174,8 @@ class Builder:
         read = read_operands(v)
         if all(x in self.folded for x in read) and not isinstance(v.result, tuple) and v not in self.arrays:
             with np.errstate(all="ignore"):
-                self.arrays[v] = np.asarray(v.op.eval(*xs))
+                result = np.asarray(v.op.eval(*xs))
+            self.arrays[v] = result.copy() if _shows(result, xs) else result
             self.folded.add(v)
             return
         if isinstance(v.op, VIEWS) and v not in self.arrays:
