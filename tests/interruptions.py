@@ -93,11 +93,14 @@ def batch() -> tuple[Array, Array]:
     return rng.random((12, 6), dtype="float32"), rng.random((12, 2), dtype="float32")
 
 
+def trained(model: Sequential) -> list[bytes]:
+    """Returns the bits of what training leaves behind."""
+    return [v.array.tobytes() for v in (*model.weights, *model.optimizer.variables)]
+
+
 def state(model: Sequential) -> list[bytes]:
     """Returns the bits of everything that a step changes."""
-    totals = [v for metric in model.metrics for v in metric.variables]
-    found = [*model.weights, *model.optimizer.variables, *totals]
-    return [v.array.tobytes() for v in found]
+    return [*trained(model), *(v.array.tobytes() for metric in model.metrics for v in metric.variables)]
 
 
 class Scene:
@@ -118,21 +121,20 @@ class Scene:
     def check(self, number: int) -> bool:
         """Interrupts at an instruction and checks what has to hold afterwards; tells whether there was such a one."""
         model = self.fresh()
-        before = state(model)
         injector = Injector(self.files, number, self.twice)
         error = injector.run(lambda: self.act(model))
         if not injector.raised:
             return False
         assert error is not None, f"instruction {number}: the interruption was lost"
         assert current_trace() is None, f"{error} ({number}): a trace goes on"
-        after, noted = state(model), bool(getattr(error, "__notes__", ()))
+        noted = bool(getattr(error, "__notes__", ()))
         if not noted and not self.twice:  # the second one may hide what the first one says
-            assert after in self.states(before), f"{error} ({number}): neither before nor after a step, without a word"
+            assert self.is_whole(model), f"{error} ({number}): neither before nor after a step, without a word"
         self.goes_on(model, error, number)
         return True
 
-    def states(self, before: list[bytes]) -> list[list[bytes]]:
-        """Returns the states between whole steps."""
+    def is_whole(self, model: Sequential) -> bool:
+        """Tells whether a model is in one of the states between whole steps."""
         raise NotImplementedError
 
     def goes_on(self, model: Sequential, error: BaseException, number: int) -> None:
@@ -148,7 +150,7 @@ class TrainOnBatch(Scene):
         self.model = make_model()
         self.model.train_on_batch(self.x, self.y)
         self.step = next(iter(self.model._steps.values()))
-        self.start = [v.array.copy() for v in self.step.writes]
+        self.before, self.start = state(self.model), [v.array.copy() for v in self.step.writes]
         self.given = [self.x, self.y]
         self.step.run(self.given, 0, 1)
         self.end = state(self.model)
@@ -163,8 +165,8 @@ class TrainOnBatch(Scene):
     def act(self, model: Sequential) -> None:
         self.step.run(self.given, 0, 1)
 
-    def states(self, before: list[bytes]) -> list[list[bytes]]:
-        return [before, self.end]
+    def is_whole(self, model: Sequential) -> bool:
+        return state(model) in (self.before, self.end)
 
     def goes_on(self, model: Sequential, error: BaseException, number: int) -> None:
         self.fresh()
@@ -183,9 +185,9 @@ class Fit(Scene):
 
     def __init__(self, twice: bool = False) -> None:
         super().__init__(twice)
-        self.ways: list[list[bytes]] = []
         model = self.built(make_model())
-        seen = seqc.callbacks.LambdaCallback(on_train_batch_end=lambda *_: self.ways.append(state(model)))
+        self.ways = [trained(model)]
+        seen = seqc.callbacks.LambdaCallback(on_train_batch_end=lambda *_: self.ways.append(trained(model)))
         model.fit(self.x, self.y, 4, 2, 0, [seen], shuffle=False)
         self.end = state(model)
 
@@ -202,19 +204,8 @@ class Fit(Scene):
     def act(self, model: Sequential) -> None:
         model.fit(self.x, self.y, 4, 2, 0, shuffle=False)
 
-    def states(self, before: list[bytes]) -> list[list[bytes]]:
-        return []
-
-    def check(self, number: int) -> bool:
-        model = self.fresh()
-        injector = Injector(self.files, number, self.twice)
-        error = injector.run(lambda: self.act(model))
-        if not injector.raised:
-            return False
-        assert error is not None, f"instruction {number}: the interruption was lost"
-        assert current_trace() is None, f"{error} ({number}): a trace goes on"
-        self.goes_on(model, error, number)
-        return True
+    def is_whole(self, model: Sequential) -> bool:
+        return not (model.built and model.optimizer.built) or trained(model) in self.ways
 
     def goes_on(self, model: Sequential, error: BaseException, number: int) -> None:
         start, model = self.built(make_model()), self.built(model)
