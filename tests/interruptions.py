@@ -6,6 +6,7 @@ Run as a program, so that a test can end what hangs: `python interruptions.py SC
 from __future__ import annotations
 
 import ctypes
+import gc
 import itertools
 import json
 import sys
@@ -127,17 +128,19 @@ class Scene:
             return False
         assert error is not None, f"instruction {number}: the interruption was lost"
         assert current_trace() is None, f"{error} ({number}): a trace goes on"
-        noted = bool(getattr(error, "__notes__", ()))
+        noted, place = bool(getattr(error, "__notes__", ())), str(error)
+        del error  # and with it the frames that it keeps alive
+        gc.collect()
         if not noted and not self.twice:  # the second one may hide what the first one says
-            assert self.is_whole(model), f"{error} ({number}): neither before nor after a step, without a word"
-        self.goes_on(model, error, number)
+            assert self.is_whole(model), f"{place} ({number}): neither before nor after a step, without a word"
+        self.goes_on(model, place, number)
         return True
 
     def is_whole(self, model: Sequential) -> bool:
         """Tells whether a model is in one of the states between whole steps."""
         raise NotImplementedError
 
-    def goes_on(self, model: Sequential, error: BaseException, number: int) -> None:
+    def goes_on(self, model: Sequential, place: str, number: int) -> None:
         """Everything is as if there had been no interruption, from the same state."""
         raise NotImplementedError
 
@@ -168,14 +171,14 @@ class TrainOnBatch(Scene):
     def is_whole(self, model: Sequential) -> bool:
         return state(model) in (self.before, self.end)
 
-    def goes_on(self, model: Sequential, error: BaseException, number: int) -> None:
+    def goes_on(self, model: Sequential, place: str, number: int) -> None:
         self.fresh()
         self.step.run(self.given, 0, 1)
-        assert not WORKERS._under_way, f"{error} ({number}): threads are not at rest"
-        assert state(model) == self.end, f"{error} ({number}): the next step computes something else"
+        assert not WORKERS._under_way, f"{place} ({number}): threads are not at rest"
+        assert state(model) == self.end, f"{place} ({number}): the next step computes something else"
         result = self.step.run(self.given, 0, 2)
         assert result.tobytes() == self.result.tobytes()
-        assert state(model) == self.third, f"{error} ({number}): the step after computes something else"
+        assert state(model) == self.third, f"{place} ({number}): the step after computes something else"
 
 
 class Fit(Scene):
@@ -207,14 +210,14 @@ class Fit(Scene):
     def is_whole(self, model: Sequential) -> bool:
         return not (model.built and model.optimizer.built) or trained(model) in self.ways
 
-    def goes_on(self, model: Sequential, error: BaseException, number: int) -> None:
+    def goes_on(self, model: Sequential, place: str, number: int) -> None:
         start, model = self.built(make_model()), self.built(model)
         model.set_weights(start.get_weights())
         model.optimizer.set_weights([v.numpy() for v in start.optimizer.variables])
         model._seed = None
         model.fit(self.x, self.y, 4, 2, 0, shuffle=False)
-        assert not WORKERS._under_way, f"{error} ({number}): threads are not at rest"
-        assert state(model) == self.end, f"{error} ({number}): training computes something else"
+        assert not WORKERS._under_way, f"{place} ({number}): threads are not at rest"
+        assert state(model) == self.end, f"{place} ({number}): training computes something else"
 
 
 SCENES: dict[str, type[Scene]] = {"step": TrainOnBatch, "fit": Fit}

@@ -84,7 +84,7 @@ class Stepper(Totals):
 
     def __getstate__(self) -> dict[str, Any]:
         """Returns what to copy and to pickle: everything but compiled steps, which are made again when needed."""
-        return vars(self) | {"_steps": {}, "_slots": (), "_kept": Kept()}
+        return vars(self) | {"_steps": {}, "_slots": (), "_kept": Kept(), "_counting": None}
 
     def forget_steps(self) -> None:
         """Drops the traced steps; the next use traces again."""

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import ref
 
 from seqc.errors import NotBuiltError, ShapeError
 from seqc.ir import Value, as_value
@@ -15,14 +16,21 @@ from seqc.tracing import Variable, current_trace
 from seqc.training.compiled import Compiled, plain
 
 
+class _Pass:
+    """A pass over data, in which totals are counted; `over` when it has ended, however it did."""
+
+    over = False
+
+
 class Totals:
     """Loss and metrics of a model; `Stepper` builds on it."""
 
     _compiled: Compiled | None
 
     def __init__(self) -> None:
-        # Whether a pass over data adds up, and what the latest step logged where `compute_metrics` says that.
-        self._counting = False
+        # The pass over data that adds up, as long as it lives: one that was interrupted at an odd moment is over.
+        self._counting: ref[_Pass] | None = None
+        # What the latest step logged where `compute_metrics` says that.
         self._logged: dict[str, Variable] | None = None
 
     def _need_compiled(self) -> Compiled:
@@ -68,16 +76,19 @@ class Totals:
     @contextmanager
     def counting(self) -> Iterator[None]:
         """Starts totals anew. Where another pass over data is under way, its totals are as they were afterwards."""
-        outer, logged = self._counting, self._logged
+        outer, logged = None if self._counting is None else self._counting(), self._logged
+        outer = None if outer is None or outer.over else outer
+        this = _Pass()
         totals = [v for metric in self.metrics for v in metric.variables]
         before = {v: v.numpy() for v in (*totals, *(logged or {}).values())} if outer else {}
         self.reset_metrics()
-        self._counting = True
+        self._counting = ref(this)
         try:
             yield
         finally:
-            self._counting = outer
-            if outer:
+            this.over = True
+            self._counting = None if outer is None else ref(outer)
+            if outer is not None:
                 self._logged = logged
                 self.reset_metrics()
                 for variable, array in before.items():
