@@ -182,8 +182,6 @@ INPUTS: list[tuple[Program, type[Exception], str]] = [
     (lambda: on((4, 3), layers.RepeatVector(2)), ValueError, "the recurrent layer before it return_sequences=False."),
     (lambda: on((2,), layers.LSTM(2)), ValueError, "give a recurrent layer before it return_sequences=True"),
     (lambda: on((None, 2), layers.LSTM(2, unroll=True)), ValueError, "Cannot unroll a RNN if the time dimension"),
-    (lambda: on((None, 2), layers.LSTM(2, activation="gelu")), ValueError, "must know how many steps there are"),
-    (lambda: on((None, 2), layers.SimpleRNN(2, activation="gelu")), ValueError, "SimpleRNN runs step by step and must"),
     (lambda: on((2,), layers.Bidirectional(layers.GRU(2))), ValueError, "put Reshape((steps, features)) before it."),
     (lambda: layers.GRU(2)(np.ones((1, 3, 2)), initial_state=[np.ones((1, 2))] * 2), ValueError,
      "GRU has 1 state (batch, units); got 2 in initial_state."),
