@@ -265,10 +265,14 @@ class Constant(Op):
 
     array: Array
     label: str = ""
+    borrowed: bool = False  # the array is not copied: who made the constant sees to it that nobody writes it
 
     def __post_init__(self) -> None:
         array = np.asarray(self.array)
-        if array.flags.writeable or array.base is not None:  # a read-only view still shows what others write
+        if self.borrowed:
+            array = array.view()
+            array.flags.writeable = False
+        elif array.flags.writeable or array.base is not None:  # a read-only view still shows what others write
             array = array.copy()
             array.flags.writeable = False
         object.__setattr__(self, "array", array)
@@ -365,9 +369,13 @@ def _not_numbers(got: str) -> str:
     return f"{where}An operand must be a number or an array of numbers; got {got}."
 
 
-def constant(array: Any, label: str = "") -> Value:
-    """Returns the value of a constant array, which may carry the name of the weight it came from."""
-    return build(Constant(np.asarray(array), label), (), _scope.get())
+def constant(array: Any, label: str = "", borrowed: bool = False) -> Value:
+    """Returns the value of a constant array, which may carry the name of the weight it came from.
+
+    Args:
+        borrowed: whether the array itself is used, which nobody may write as long as the value is used.
+    """
+    return build(Constant(np.asarray(array), label, borrowed), (), _scope.get())
 
 
 def input_value(name: str, dtype: str, shape: Iterable[Dim]) -> Value:

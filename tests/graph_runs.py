@@ -19,10 +19,10 @@ def on_numpy(graph: Graph) -> Run:
 def on_onnxruntime(graph: Graph) -> Run:
     pytest.importorskip("onnxruntime")
     from seqc.backends.onnxruntime import Session
-    from seqc.export.emitter import emit, to_bytes
+    from seqc.export.emitter import write
     from seqc.passes import FOR_TRAINING, run_passes
 
-    session = Session(to_bytes(emit(run_passes(graph, FOR_TRAINING))), threads=1)
+    session = Session(write(run_passes(graph, FOR_TRAINING)).content, threads=1)
 
     def run(arrays: Sequence[Array]) -> Sequence[Array]:
         named = dict(zip(graph.input_names, arrays, strict=True))

@@ -46,7 +46,7 @@ def one_node(spec: OpSpec, dtype: str = "float32") -> Graph:
 
 
 def exported(graph: Graph, opset: int = 18) -> bytes:
-    model: bytes = emitter.to_bytes(emitter.emit(run_passes(graph, FOR_TRAINING), opset=opset))
+    model = emitter.write(run_passes(graph, FOR_TRAINING), opset=opset).content
     return model
 
 

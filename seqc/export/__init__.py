@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqc.errors import ExportError
-from seqc.export.options import check_ir_version, check_metadata, check_names, check_opset
+from seqc.export.options import check_ir_version, check_metadata, check_names, check_opset, check_size
 from seqc.ir import Constant, Graph, Input, Type, Value, build, rewrite
 from seqc.passes import FOR_INFERENCE, accept_channels_first, give_channels_first, run_passes
 from seqc.utils.files import check_target, write_file
@@ -64,6 +64,7 @@ def export_graph(
     opset = check_opset(opset)
     ir_version = check_ir_version(ir_version, opset)
     given = check_metadata(metadata)
+    check_size(_count_bytes(graph))
     check_target(path)
     nonfinite = nonfinite_weights(graph)
     if nonfinite and not allow_nonfinite:
@@ -81,8 +82,7 @@ def export_graph(
     texts = {key: "channels_first" if first else "channels_last" for key, first in layouts.items()}
     texts |= ({} if model_name is None else {"seqc.model": model_name}) | given
     emission = compile_with_names(reference, opset=opset, ir_version=ir_version, metadata=texts)
-    model = emission.model
-    content = _bytes(model)
+    content = emission.content
     report = None
     if verify:
         from seqc.export.verify import verify as verify_model
@@ -95,9 +95,9 @@ def export_graph(
         path=os.fspath(path),
         layers=layers,
         parameters=_count_parameters(graph) if parameters is None else parameters,
-        nodes=dict(sorted(Counter(node.op_type for node in model.graph.node).items())),
+        nodes=dict(sorted(Counter(node.op_type for node in emission.frame.graph.node).items())),
         opset=opset,
-        ir_version=model.ir_version,
+        ir_version=ir_version,
         inputs=_ports(reference.inputs, reference.input_names),
         outputs=_ports(reference.outputs, reference.output_names),
         file_bytes=len(content),
@@ -157,10 +157,10 @@ def rename(graph: Graph, inputs: Sequence[str] | None, outputs: Sequence[str] | 
     return Graph(tuple(named[x] for x in graph.inputs), renamed.outputs, names)
 
 
-def _bytes(model: onnx.ModelProto) -> bytes:
-    from seqc.export.emitter import to_bytes
-
-    return to_bytes(model)
+def _count_bytes(graph: Graph) -> int:
+    """Returns how many bytes the constants of a graph have, each array counted once."""
+    arrays = (v.op.array for v in graph.walk() if isinstance(v.op, Constant))
+    return sum({a.__array_interface__["data"][0]: a.nbytes for a in arrays}.values())
 
 
 def _count_parameters(graph: Graph) -> int:

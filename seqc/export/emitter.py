@@ -6,19 +6,24 @@ nothing here knows about single ops. The same graph gives the same bytes.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from seqc._version import __version__
 from seqc.errors import ExportError, NoLoweringError
+from seqc.export import wire
 from seqc.export._schema import check_supported, element_type
-from seqc.export.options import check_ir_version, check_names, check_opset
+from seqc.export.options import check_ir_version, check_names, check_opset, check_size
 from seqc.ir import Array, Constant, Graph, Input, Item, Type, Value
+
+# Bytes of an array from which on another copy of it is worth avoiding.
+_LARGE = 4096
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,30 @@ class _Node:
 
 
 @dataclass(frozen=True)
+class Emission:
+    """A graph as an ONNX model, and the tensors of the model that hold each value's results.
+
+    Attributes:
+        frame: the model without its initializers. arrays: these, by name.
+    """
+
+    graph: Graph
+    frame: onnx.ModelProto
+    arrays: Mapping[str, Array]
+    names: Mapping[Value, tuple[str, ...]]
+
+    @property
+    def model(self) -> onnx.ModelProto:
+        """The whole model, with a copy of all arrays."""
+        return wire.whole(self.frame, self.arrays)
+
+    @property
+    def content(self) -> bytes:
+        """The model's file."""
+        return wire.to_bytes(self.frame, self.arrays)
+
+
+@dataclass(frozen=True)
 class _Body:
     """A graph in an attribute of a node; it reads tensors around it by name."""
 
@@ -38,15 +67,6 @@ class _Body:
     nodes: tuple[_Node, ...]
     inputs: tuple[tuple[str, Type], ...]
     outputs: tuple[tuple[str, Type], ...]
-
-
-@dataclass(frozen=True)
-class Emission:
-    """A graph as an ONNX model, and the tensors of the model that hold each value's results."""
-
-    graph: Graph
-    model: onnx.ModelProto
-    names: Mapping[Value, tuple[str, ...]]
 
 
 @dataclass
@@ -81,7 +101,7 @@ class Writer:
 
     def constant(self, array: Any, label: str = "") -> str:
         value = np.asarray(array)
-        key = (value.dtype.name, value.shape, value.tobytes())
+        key = (value.dtype.name, value.shape, _digest(value))
         if key not in self._shared:
             name = self.claim(label, scoped=False) if label else self.claim("constant")
             self._shared[key] = name
@@ -118,6 +138,13 @@ class Writer:
         return unique
 
 
+def _digest(array: Array) -> bytes:
+    """Returns what stands for an array's bytes, without a copy of many of them."""
+    if array.nbytes <= _LARGE:
+        return array.tobytes()
+    return hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=32).digest()
+
+
 def emit(graph: Graph, **options: Any) -> onnx.ModelProto:
     """Returns the graph as an ONNX model; see `write`."""
     return write(graph, **options).model
@@ -150,26 +177,19 @@ def write(
     writer.scope = ""
     renamed = _name_outputs(writer, graph, names)
     used = set(_reads(writer.nodes))
-    body = helper.make_graph(
-        [_node_proto(n) for n in writer.nodes],
-        name,
-        [_describe(x.type, label) for x, label in zip(graph.inputs, graph.input_names, strict=True)],
-        [_describe(y.type, label) for y, label in zip(graph.outputs, graph.output_names, strict=True)],
-        [numpy_helper.from_array(array, label) for label, array in writer.arrays.items() if label in used],
-    )
-    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", opset)])
-    model.ir_version = check_ir_version(ir_version, opset)
-    model.producer_name, model.producer_version = "seqc", __version__
+    frame = onnx.ModelProto(producer_name="seqc", producer_version=__version__)
+    frame.ir_version = check_ir_version(ir_version, opset)
+    frame.opset_import.add(domain="", version=opset)
     for key, text in (metadata or {}).items():
-        model.metadata_props.add(key=key, value=text)
+        frame.metadata_props.add(key=key, value=text)
+    frame.graph.name = name
+    frame.graph.node.extend(_node_proto(n) for n in writer.nodes)
+    frame.graph.input.extend(map(_describe, (x.type for x in graph.inputs), graph.input_names))
+    frame.graph.output.extend(map(_describe, (y.type for y in graph.outputs), graph.output_names))
+    arrays = {label: array for label, array in writer.arrays.items() if label in used}
+    _check(frame, arrays)
     made = {value: tuple(renamed.get(n, n) for n in results) for value, results in names.items()}
-    return Emission(graph, _checked(model), made)
-
-
-def to_bytes(model: onnx.ModelProto) -> bytes:
-    """Returns the model's file; equal models give equal bytes."""
-    content: bytes = model.SerializeToString(deterministic=True)
-    return content
+    return Emission(graph, frame, arrays, made)
 
 
 def _reserve(writer: Writer, graph: Graph) -> dict[Value, tuple[str, ...]]:
@@ -261,13 +281,20 @@ def _describe(t: Type, label: str) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(label, element_type(t.dtype), shape)
 
 
-def _checked(model: onnx.ModelProto) -> onnx.ModelProto:
-    if model.ByteSize() > onnx.checker.MAXIMUM_PROTOBUF:
-        raise ExportError(f"The model has {model.ByteSize():,} bytes; one ONNX file holds 2 GB at most.")
+def _check(frame: onnx.ModelProto, arrays: Mapping[str, Array]) -> None:
+    """Lets onnx check a model in which large arrays are inputs of their types.
+
+    Raises:
+        ExportError: onnx refuses the model, or it is too large for one file.
+    """
+    check_size(sum(array.nbytes for array in arrays.values()) + frame.ByteSize())
+    small = {label: array for label, array in arrays.items() if array.nbytes <= _LARGE}
+    shown = wire.whole(frame, small)
+    for label in arrays.keys() - small.keys():
+        shown.graph.input.append(_describe(Type(arrays[label].dtype.name, arrays[label].shape), label))
     try:
-        onnx.checker.check_model(model, full_check=True)
+        onnx.checker.check_model(shown, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        opset = model.opset_import[0].version
+        opset = frame.opset_import[0].version
         hint = "Export with opset=18." if opset < 18 else "This is a mistake in seqc: please report it."
         raise ExportError(f"onnx refuses the model at opset {opset}: {error}. {hint}") from error
-    return model

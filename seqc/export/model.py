@@ -18,17 +18,19 @@ if TYPE_CHECKING:
     from seqc.sequential import Sequential
 
 
-def inference_graph(model: Sequential, batch_shape: KerasShape | None = None) -> Graph:
+def inference_graph(model: Sequential, batch_shape: KerasShape | None = None, borrowed: bool = False) -> Graph:
     """Returns the model's inference graph; its weights are constants that carry their names.
 
     Args:
         model: a built model. batch_shape: of the input, where it is to fix more sizes than the model's own.
+        borrowed: whether the graph may use the model's own arrays, as it is dropped before the model changes.
 
     Raises:
         NotBuiltError: the model does not know its input shape yet.
     """
     graph, trace = model.graph(batch_shape)
-    bound = bind_constants(graph, {leaf: variable.array for variable, leaf in trace.reads.items()})
+    arrays = {leaf: variable.array for variable, leaf in trace.reads.items()}
+    bound = bind_constants(graph, arrays, borrowed)
     # Seed and step stay only where a layer draws random numbers at inference, which the passes remove or refuse.
     used = set(bound.walk())
     first, *rest = bound.inputs
@@ -70,7 +72,8 @@ def export_model(
     spec = None if input_signature is None else read_signature(model, input_signature)
     if spec is not None and not model.built:
         model.build(spec.shape)
-    graph = inference_graph(model, None if spec is None else _merged(model.input_shape, spec.shape))
+    shape = None if spec is None else _merged(model.input_shape, spec.shape)
+    graph = inference_graph(model, shape, borrowed=True)
     if input_name is None and spec is not None:
         input_name = spec.name
     inputs = graph.input_names if input_name is None else (input_name, *graph.input_names[1:])

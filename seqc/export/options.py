@@ -18,6 +18,8 @@ OLDEST_OPSET, NEWEST_OPSET = 13, 21
 NEWEST_IR_VERSION = 13
 _IR_VERSIONS = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10}
 OURS = "seqc."
+# A protobuf message has at most 2 GiB; what is not weights needs some room.
+LARGEST_FILE = 2**31 - 2**20
 
 
 def check_format(format: Any) -> None:
@@ -56,6 +58,15 @@ def check_ir_version(version: Any, opset: int) -> int:
             f"{number}. Leave it out to get the oldest that is fit."
         )
     return number
+
+
+def check_size(size: int) -> None:
+    """Raises ExportError where a file of so many bytes cannot be."""
+    if size > LARGEST_FILE:
+        raise ExportError(
+            f"The model's weights take {size / 2**30:.1f} GiB; one .onnx file holds less than 2 GiB. Make the largest "
+            "layers smaller: model.summary() shows how many parameters each has, of four bytes in float32."
+        )
 
 
 def check_names(inputs: Sequence[Any], outputs: Sequence[Any]) -> None:

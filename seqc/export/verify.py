@@ -174,7 +174,7 @@ def _look_inside(
     reference: Graph, model: bytes, emission: Emission, runs: _Runs, seed: int
 ) -> tuple[int, Fault | None]:
     """Returns how many values of the file were compared one by one, and the first part of it that is wrong."""
-    from seqc.export.emitter import to_bytes, write
+    from seqc.export.emitter import write
     from seqc.export.nodes import check_file
 
     samples = runs.few_samples()
@@ -183,8 +183,8 @@ def _look_inside(
     if fault is None and dull and values:
         # A model that hardly moves could hide a mistake. The same model with other weights is made in the same way.
         reference = with_lively_weights(reference, seed)
-        emission = write(run_passes(reference, FOR_INFERENCE), opset=emission.model.opset_import[0].version)
-        fault, *_ = check_file(emission, to_bytes(emission.model), samples)
+        emission = write(run_passes(reference, FOR_INFERENCE), opset=emission.frame.opset_import[0].version)
+        fault, *_ = check_file(emission, emission.content, samples)
         fault = fault or _rewritten(reference, emission.graph, samples)
     return values, fault
 

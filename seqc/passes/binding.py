@@ -10,11 +10,12 @@ from seqc.errors import ShapeError
 from seqc.ir import Array, Graph, Input, Value, constant, rewrite
 
 
-def bind_constants(graph: Graph, arrays: Mapping[Value, Array]) -> Graph:
+def bind_constants(graph: Graph, arrays: Mapping[Value, Array], borrowed: bool = False) -> Graph:
     """Returns the graph with some inputs fixed to arrays; each constant keeps its input's name.
 
     Args:
         graph: the graph. arrays: the array for each input value to fix; the dtype and shape must be the input's.
+        borrowed: whether the graph may use the arrays themselves: nobody writes them as long as it is used.
     """
     fixed: dict[Value, Value] = {}
     for value, array in arrays.items():
@@ -22,6 +23,6 @@ def bind_constants(graph: Graph, arrays: Mapping[Value, Array]) -> Graph:
         label = value.op.label if isinstance(value.op, Input) else ""
         if given.dtype.name != value.type.dtype or given.shape != value.type.shape:
             raise ShapeError(f"'{label}' is {value.type}; got {given.dtype.name}{list(given.shape)}.")
-        fixed[value] = constant(given, label)
+        fixed[value] = constant(given, label, borrowed)
     bound = rewrite(graph, fixed.get)
     return Graph(tuple(x for x in graph.inputs if x not in fixed), bound.outputs, bound.output_names)

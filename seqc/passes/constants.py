@@ -22,10 +22,13 @@ def fold_constants(graph: Graph) -> Graph:
     results: dict[Value, Any] = {}
 
     def evaluate(value: Value) -> Any:
-        if value not in results:
-            with np.errstate(all="ignore"):
-                results[value] = value.op.eval(*(known_array(x) for x in value.inputs))
-        return results[value]
+        if value in results:
+            return results[value]
+        with np.errstate(all="ignore"):
+            result = value.op.eval(*(known_array(x) for x in value.inputs))
+        if isinstance(value.result, tuple):  # asked for once per item
+            results[value] = result
+        return result
 
     def rule(value: Value) -> Value | None:
         source = value.inputs[0] if isinstance(value.op, Item) else value
@@ -36,10 +39,11 @@ def fold_constants(graph: Graph) -> Graph:
         result = evaluate(source)
         if isinstance(value.op, Item):
             result = result[value.op.index]
-        array = np.asarray(result, value.type.dtype)
+        array = np.asarray(result, value.type.dtype, order="C")
         if array.nbytes > _SMALL and array.nbytes > 2 * _bytes_before(source):
             return None
-        return constant(array, _label(source))
+        # A view of an operand is as unwritten as that; what was computed here is written by nobody else.
+        return constant(array, _label(source), borrowed=True)
 
     return rewrite(graph, rule)
 

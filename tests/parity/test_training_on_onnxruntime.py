@@ -207,10 +207,10 @@ def take_steps(step: Step, batches: list[list[Array]], run: Callable[[list[Array
 def test_twenty_steps_on_onnxruntime_equal_twenty_on_numpy(row: Row, rng: np.random.Generator) -> None:
     pytest.importorskip("onnxruntime")
     from seqc.backends.onnxruntime import Session
-    from seqc.export.emitter import emit, to_bytes
+    from seqc.export.emitter import write
 
     step, batches = traced(row, rng)
-    session = Session(to_bytes(emit(run_passes(step.graph, FOR_TRAINING))), threads=1)
+    session = Session(write(run_passes(step.graph, FOR_TRAINING)).content, threads=1)
 
     def on_onnxruntime(arrays: list[Array]) -> list[Array]:
         given = {n: a for n, a in zip(step.graph.input_names, arrays, strict=True) if n in session.input_names}

@@ -1,0 +1,85 @@
+"""A model's file, put together from a model without its large parts and the arrays that are these.
+
+protobuf's own writer would need the weights copied into messages, and then twice their size again. The bytes are the
+same: fields in the order of their numbers, as protobuf's deterministic writer has them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+
+from seqc.export._schema import element_type
+from seqc.ir import Array
+
+_GRAPH = onnx.ModelProto.DESCRIPTOR.fields_by_name["graph"].number
+_INITIALIZER = onnx.GraphProto.DESCRIPTOR.fields_by_name["initializer"].number
+_RAW_DATA = onnx.TensorProto.DESCRIPTOR.fields_by_name["raw_data"].number
+
+
+def to_bytes(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> bytes:
+    """Returns the file of a model whose initializers are these arrays; equal models give equal bytes.
+
+    Args:
+        model: as it is without initializers. arrays: by their names, in order.
+    """
+    graph: list[bytes | memoryview] = [*_fields(model.graph, range(_INITIALIZER))]
+    for label, array in arrays.items():
+        head, raw = _tensor(label, array).SerializeToString(deterministic=True), _raw(array)
+        begin = head + _length(_RAW_DATA, raw.nbytes)
+        graph += [_length(_INITIALIZER, len(begin) + raw.nbytes) + begin, raw]
+    graph += _fields(model.graph, range(_INITIALIZER + 1, 1000))
+    size = sum(memoryview(part).nbytes for part in graph)
+    before, after = _fields(model, range(_GRAPH)), _fields(model, range(_GRAPH + 1, 1000))
+    return b"".join([*before, _length(_GRAPH, size), *graph, *after])
+
+
+def whole(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> onnx.ModelProto:
+    """Returns a copy of the model with copies of the arrays as its initializers."""
+    filled = onnx.ModelProto()
+    filled.CopyFrom(model)
+    for label, array in arrays.items():
+        # Set in place: a message that is appended is copied.
+        made = filled.graph.initializer.add()
+        made.CopyFrom(_tensor(label, array))
+        made.raw_data = bytes(_raw(array))
+    return filled
+
+
+def _tensor(label: str, array: Array) -> onnx.TensorProto:
+    """Returns all of a tensor but its numbers."""
+    return onnx.TensorProto(name=label, data_type=element_type(array.dtype.name), dims=array.shape)
+
+
+def _raw(array: Array) -> memoryview:
+    """Returns the bytes of an array, in the order that ONNX has them in, without a copy where that is the array's."""
+    little = array if sys.byteorder == "little" else array.byteswap()
+    return np.ascontiguousarray(little).reshape(-1).view(np.uint8).data
+
+
+def _fields(message: Any, numbers: range) -> Iterator[bytes]:
+    """Yields what some fields of a message are in a file."""
+    part = type(message)()
+    part.CopyFrom(message)
+    for descriptor, _ in message.ListFields():
+        if descriptor.number not in numbers:
+            part.ClearField(descriptor.name)
+    yield part.SerializeToString(deterministic=True)
+
+
+def _length(number: int, size: int) -> bytes:
+    """Returns how a field of so many bytes begins: its number and kind, and its length."""
+    return _varint(number << 3 | 2) + _varint(size)
+
+
+def _varint(number: int) -> bytes:
+    found = bytearray()
+    while number > 127:
+        found.append(number & 127 | 128)
+        number >>= 7
+    found.append(number)
+    return bytes(found)

@@ -1,0 +1,108 @@
+"""How much memory an export takes beside the model, and what is too large for one file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from seqc import dims, ir, ops
+from seqc.errors import ExportError
+from seqc.export import export_graph, wire
+from seqc.export.emitter import write
+from seqc.ir import Graph
+from seqc.passes import FOR_INFERENCE, run_passes
+from small_graphs import GRAPHS
+
+ROOT = Path(__file__).resolve().parents[1]
+MODELS = {
+    "dense": "[K.Input((2000,)), L.Dense(8000), L.Dense(4000), L.Dense(2000)]",
+    "conv": "[K.Input((4, 4, 1024)), L.Conv2D(4096, 3), L.GlobalAveragePooling2D(), L.Dense(2500)]",
+    "lstm": "[K.Input((4, 512)), L.LSTM(3500)]",
+    "embedding": "[K.Input((4,), dtype='int32'), L.Embedding(400000, 128), L.Flatten(), L.Dense(2)]",
+}
+# The weights are written in place, so that nothing larger than the model was ever held before the export.
+PROGRAM = """
+import resource, sys
+import numpy as np, onnx, onnxruntime, seqc as K
+from seqc import layers as L
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+for kind in (L.Dense, L.Conv2D, L.LSTM, L.Embedding):
+    kind.add_weight_plain = kind.add_weight
+    kind.add_weight = lambda self, shape, initializer=None, **o: self.add_weight_plain(shape, "zeros", **o)
+L.LSTM.cell_class.add_weight = lambda self, shape, initializer=None, **o: L.Layer.add_weight(self, shape, "zeros", **o)
+K.Sequential([K.Input((4,)), L.Dense(3)]).export(sys.argv[1])
+model = K.Sequential(STACK)
+rng = np.random.default_rng(0)
+for variable in model.weights:
+    flat = variable.array.reshape(-1)
+    for start in range(0, flat.size, 1 << 20):
+        part = flat[start : start + (1 << 20)]
+        part[...] = (rng.random(part.shape, dtype="float32") - 0.5) * 0.02
+size, before = sum(v.array.nbytes for v in model.weights), peak()
+receipt = model.export(sys.argv[1], verify=sys.argv[2] == "verify")
+assert receipt.file_bytes > size
+print((peak() - before) / size)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is counted in other units elsewhere")
+@pytest.mark.parametrize(("verify", "most"), [("no", 2.5), ("verify", 4.5)])
+@pytest.mark.parametrize("stack", MODELS)
+def test_an_export_needs_a_few_times_the_model_beside_it(stack: str, verify: str, most: float, tmp_path: Path) -> None:
+    program = PROGRAM.replace("STACK", MODELS[stack])
+    command = [sys.executable, "-c", program, str(tmp_path / "m.onnx"), verify]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < most
+
+
+def test_a_model_that_is_too_large_for_one_file_is_refused_at_once(tmp_path: Path) -> None:
+    # As large as it says, without taking the memory.
+    kernel = np.broadcast_to(np.float32(1), (30_000, 20_000))
+    x = ir.input_value("x", "float32", (dims.symbol("batch"), 30_000))
+    graph = Graph((x,), (ops.matmul(x, ir.constant(kernel, "dense/kernel", borrowed=True)),), ("y",))
+    start = time.perf_counter()
+    with pytest.raises(ExportError, match=r"weights take 2\.2 GiB; one \.onnx file holds less than 2 GiB.*summary"):
+        export_graph(graph, tmp_path / "m.onnx")
+    assert time.perf_counter() - start < 1
+    assert not (tmp_path / "m.onnx").exists()
+
+
+def test_equal_large_weights_are_stored_once_and_different_ones_are_not(tmp_path: Path) -> None:
+    x = ir.input_value("x", "float32", (dims.symbol("batch"), 100))
+    one = np.random.default_rng(0).normal(size=(100, 100)).astype("float32")
+    other = one.copy()
+    other[-1, -1] += 1
+    y = ops.matmul(ops.matmul(x, ir.constant(one, "a")), ir.constant(one.copy(), "b"))
+    y = ops.matmul(y, ir.constant(other, "c"))
+    export_graph(Graph((x,), (y,), ("y",)), tmp_path / "m.onnx")
+    assert [t.name for t in onnx.load(tmp_path / "m.onnx").graph.initializer] == ["a", "c"]
+
+
+@pytest.mark.parametrize("name", ["mlp", "flat_cnn_rgb", "masked_text", "growing"])
+def test_the_file_is_what_protobuf_writes(name: str) -> None:
+    emission = write(run_passes(GRAPHS[name](), FOR_INFERENCE), metadata={"a": "b"})
+    assert emission.content == emission.model.SerializeToString(deterministic=True)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int64", "int8", "uint8", "bool"])
+@pytest.mark.parametrize("shape", [(), (1,), (3, 0), (200, 300)])
+def test_arrays_of_every_kind_come_back_from_the_file(dtype: str, shape: tuple[int, ...]) -> None:
+    frame = onnx.ModelProto(ir_version=8)
+    array = (np.random.default_rng(0).normal(size=shape) * 9).astype(dtype)
+    turned = np.asfortranarray(array)
+    content = wire.to_bytes(frame, {"a": array, "b": turned})
+    assert content == wire.whole(frame, {"a": array, "b": turned}).SerializeToString(deterministic=True)
+    for tensor in onnx.load_from_string(content).graph.initializer:
+        np.testing.assert_array_equal(numpy_helper.to_array(tensor), array)
