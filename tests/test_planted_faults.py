@@ -11,7 +11,7 @@ from seqc.errors import ExportError
 
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 faults: Any = pytest.importorskip("planted_faults", reason="needs onnx")
-emitter: Any = pytest.importorskip("seqc.export.emitter")
+wire: Any = pytest.importorskip("seqc.export.wire")
 
 PLANTED = list(faults.planted())
 NAMES = [f"{fault}-{kind}" for fault, kind, _ in PLANTED]
@@ -23,11 +23,12 @@ def refuses(case: Any, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model.export(path)
     path.unlink()
 
-    def wrong(proto: Any) -> Any:
+    def wrong(frame: Any, arrays: Any) -> Any:
+        proto = wire.whole(frame, arrays)
         fault.mutate(proto)
-        return proto
+        return proto.SerializeToString(deterministic=True)
 
-    monkeypatch.setattr(emitter, "_checked", wrong)
+    monkeypatch.setattr(wire, "to_bytes", wrong)
     with pytest.raises(ExportError):
         model.export(path)
     assert not path.exists()

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from seqc.export.emitter import Emission
     from seqc.export.receipt import Port, Receipt
 
+# Bytes up to which a verification looks inside a file, which takes some ten times their memory. The outputs alone of a
+# larger one are compared, within a few times the memory of its weights.
+INSIDE_LIMIT = 2**26
+
 
 def export_graph(
     graph: Graph,
@@ -83,11 +87,14 @@ def export_graph(
     texts |= ({} if model_name is None else {"seqc.model": model_name}) | given
     emission = compile_with_names(reference, opset=opset, ir_version=ir_version, metadata=texts)
     content = emission.content
+    nodes = dict(sorted(Counter(node.op_type for node in emission.frame.graph.node).items()))
+    inside = emission if len(content) <= INSIDE_LIMIT else None
+    del emission  # its arrays are another copy of the weights
     report = None
     if verify:
         from seqc.export.verify import verify as verify_model
 
-        report = verify_model(reference, content, emission, allow_nonfinite=allow_nonfinite)
+        report = verify_model(reference, content, inside, allow_nonfinite=allow_nonfinite)
     write_file(path, content)
     from seqc.export.receipt import Receipt
 
@@ -95,7 +102,7 @@ def export_graph(
         path=os.fspath(path),
         layers=layers,
         parameters=_count_parameters(graph) if parameters is None else parameters,
-        nodes=dict(sorted(Counter(node.op_type for node in emission.frame.graph.node).items())),
+        nodes=nodes,
         opset=opset,
         ir_version=ir_version,
         inputs=_ports(reference.inputs, reference.input_names),
