@@ -86,9 +86,7 @@ class Emitter(Protocol):
         ...
 
     def body(self, graph: Graph, types: Sequence[Type], captured: Sequence[str]) -> Any:
-        """Returns an attribute that holds a graph: its first inputs, of the given types, are handed to it, the others
-        are tensors around it, by name.
-        """
+        """Returns an attribute: a graph whose first inputs have `types` and whose others are tensors around it."""
         ...
 
 
@@ -370,11 +368,7 @@ def _not_numbers(got: str) -> str:
 
 
 def constant(array: Any, label: str = "", borrowed: bool = False) -> Value:
-    """Returns the value of a constant array, which may carry the name of the weight it came from.
-
-    Args:
-        borrowed: whether the array itself is used, which nobody may write as long as the value is used.
-    """
+    """Returns the value of a constant array, which may carry the name of the weight it came from; see `Constant`."""
     return build(Constant(np.asarray(array), label, borrowed), (), _scope.get())
 
 
