@@ -39,13 +39,12 @@ def places(op: Op, x: Array, *operands: Array) -> tuple[float, float]:
     """Returns by how many places of one the first result is off, beyond a few roundings of itself: in onnxruntime, and
     in NumPy in single precision.
     """
-    from seqc.export import compile_graph
-    from seqc.export.emitter import to_bytes
+    from seqc.export import compile_with_names
 
     value = ir.input_value("x", x.dtype.name, x.shape)
     made = ir.build(op, (value, *(ir.constant(a, f"w{i}") for i, a in enumerate(operands))), "")
     graph = Graph((value,), (ir.items(made)[0] if isinstance(made.result, tuple) else made,), ("y",))
-    got = Session(to_bytes(compile_graph(graph)), threads=1).run({"x": x})["y"]
+    got = Session(compile_with_names(graph).content, threads=1).run({"x": x})["y"]
     truth = np.asarray(Plan(promote_floats(graph)).run([x.astype(np.float64)])[0])
     return _beyond(got, truth), _beyond(np.asarray(Plan(graph).run([x])[0]), truth)
 
