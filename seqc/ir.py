@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from seqc import dims
 from seqc.dims import Dim
 from seqc.errors import DTypeError, NoGradientError, NoLoweringError, TraceError
-from seqc.operators import Operators
+from seqc.operators import OPERATORS, Operators
 
 if TYPE_CHECKING:
     from seqc.layout import Arrangement
@@ -332,9 +332,11 @@ def scope(name: str) -> Iterator[None]:
 
 
 def as_value(x: Any, dtype: str | None = None) -> Value:
-    """Returns `x` as a value: values as they are, variables by reading them, anything else as a constant array."""
+    """Returns `x` as a value: variables are read, lists of values (sizes of a shape) stacked, the rest is constant."""
     if isinstance(x, Value):
         return x
+    if isinstance(x, list | tuple) and any(isinstance(e, Value | HasValue) for e in x):
+        return OPERATORS["stack"](x)
     return x.to_value() if isinstance(x, HasValue) else constant(as_array(x, dtype))
 
 

@@ -16,6 +16,7 @@ from seqc.ir import Array, Value, apply, as_value, constant
 from seqc.ops.random import Dropout, RandomUniform
 from seqc.seeds import generator, next_seed, set_random_seed
 from seqc.tracing import current_trace
+from seqc.utils.absent import absent
 
 __all__ = [
     "SeedGenerator",
@@ -28,6 +29,8 @@ __all__ = [
     "set_random_seed",
     "uniform",
 ]
+
+__getattr__ = absent(__name__, __all__)
 
 
 class SeedGenerator:

@@ -207,6 +207,10 @@ class Sequential(Trainer, Layer):
             return self._input_layer.dtype
         return self._stack[0].input_dtype() if self._stack else self.dtype
 
+    def __call__(self, x: Any, training: bool | None = None, mask: Any = None, **options: Any) -> Any:
+        """Applies the model as a layer; x may be a dictionary that names its input."""
+        return super().__call__(self._only_input(x), training, mask, **options)
+
     def call(self, x: Value, training: bool = False, mask: Value | None = None) -> Value:
         """Applies the layers in order."""
         if self._input_layer is not None:

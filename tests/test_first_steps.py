@@ -152,6 +152,20 @@ def test_the_functional_model_is_refused_with_the_reason(module):
         _ = module.aplications
 
 
+@pytest.mark.parametrize("module", [keras.ops, keras.random, keras.saving, keras.datasets])
+def test_what_a_module_lacks_is_said_in_a_sentence(module):
+    with pytest.raises(AttributeError, match=rf"{module.__name__} has no 'nothing_like_it'\. dir\({module.__name__}\)"):
+        _ = module.nothing_like_it
+
+
+def test_a_model_called_as_a_function_takes_a_dictionary_that_names_its_input():
+    model = keras.Sequential([keras.Input((3,), name="image"), layers.Dense(2)])
+    x = np.linspace(-1, 1, 6, dtype="float32").reshape(2, 3)
+    np.testing.assert_array_equal(np.asarray(model({"image": x})), np.asarray(model(x)))
+    with pytest.raises(DataError, match="x is a dictionary with 'img'"):
+        model({"img": x})
+
+
 def test_calling_a_layer_on_an_input_is_refused_with_the_reason():
     with pytest.raises(LayerError, match="no functional API"):
         layers.Dense(2)(keras.Input((4,)))

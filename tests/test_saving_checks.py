@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import seqc as keras
-from keras_files import assert_same_weights, change_config, change_weights, members, small_model
+from keras_files import assert_same_weights, change_config, change_weights, members, small_model, write_members
 from oracle import ROOT
 from random_models import models
 from seqc import layers, ops
@@ -288,3 +288,37 @@ def test_compile_arguments_that_would_not_come_back_are_announced(tmp_path, mode
     with pytest.warns(UserWarning, match="is saved, but the arguments of compile.. cannot be restored .*no way back"):
         model.save(tmp_path / "model.keras")
     assert json.loads(members(tmp_path / "model.keras")["config.json"])["compile_config"]["loss"]["class_name"] == "Own"
+
+
+# -- names whose meaning changed ---------------------------------------------------------------------------------------
+
+
+def by_keras(version: str, path: Path, layer: layers.Layer) -> Path:
+    model = keras.Sequential([keras.Input((4, 2)), layer])
+    model.save(path)
+    content = members(path)
+    content["metadata.json"] = json.dumps({"keras_version": version}).encode()
+    return write_members(path, content)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: layers.Dense(2, activation="hard_sigmoid"),
+        lambda: layers.LSTM(2, recurrent_activation="hard_sigmoid"),
+        lambda: layers.Bidirectional(layers.GRU(2, recurrent_activation="hard_sigmoid")),
+        lambda: layers.Activation(ops.hard_sigmoid),
+    ],
+)
+def test_a_hard_sigmoid_of_keras_2_is_not_taken_for_todays(tmp_path, layer):
+    path = by_keras("2.15.0", tmp_path / "old.keras", layer())
+    with pytest.raises(SavingError, match=r"Keras 2.15.0, where hard_sigmoid.* is clip\(0.2 \* x \+ 0.5"):
+        load_model(path)
+    load_model(by_keras("3.8.0", tmp_path / "new.keras", layer()))
+
+
+def test_a_hard_sigmoid_of_keras_2_can_be_brought_along(tmp_path):
+    path = by_keras("2.15.0", tmp_path / "old.keras", layers.Activation("hard_sigmoid"))
+    x = np.linspace(-4, 4, 16, dtype="float32").reshape(2, 4, 2)
+    model = load_model(path, custom_objects={"hard_sigmoid": lambda x: ops.clip(0.2 * x + 0.5, 0, 1)})
+    np.testing.assert_allclose(model.predict(x, verbose=0), np.clip(0.2 * x + 0.5, 0, 1), rtol=1e-6)

@@ -135,6 +135,7 @@ from seqc.ops.transcendental import (
     tan,
     tanh,
 )
+from seqc.utils.absent import absent
 
 abs = absolute
 amax = max
@@ -305,3 +306,5 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+__getattr__ = absent(__name__, __all__, "Others can be made of those there are.")

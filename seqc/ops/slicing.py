@@ -14,6 +14,7 @@ from seqc.dims import Dim
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Array, Emitter, Op, Spread, Type, Value, apply, as_value
 from seqc.layout import Arrangement, Layout, is_natural, natural, position
+from seqc.operators import OPERATORS
 from seqc.ops._common import as_operands, check_axes, check_count, check_same_dtype, normalize_axes, normalize_axis
 from seqc.ops.arithmetic import floor_divide
 from seqc.ops.shape import Squeeze, expand_dims
@@ -193,6 +194,9 @@ def concatenate(xs: Sequence[Any], axis: int = 0) -> Value:
 def stack(x: Sequence[Any], axis: int = 0) -> Value:
     """Returns tensors of one shape joined along a new axis."""
     return concatenate([expand_dims(one, axis) for one in x], axis)
+
+
+OPERATORS["stack"] = stack
 
 
 def slice_axis(x: Any, axis: int, start: Size, stop: Size | None, step: int = 1) -> Value:

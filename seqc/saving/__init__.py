@@ -16,6 +16,7 @@ from seqc.serialization import (
     revive,
     serialize,
 )
+from seqc.utils.absent import absent
 
 CustomObjectScope = custom_object_scope
 serialize_keras_object = serialize
@@ -41,3 +42,5 @@ __all__ = [
     "save_weights",
     "serialize_keras_object",
 ]
+
+__getattr__ = absent(__name__, __all__)

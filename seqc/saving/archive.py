@@ -54,6 +54,9 @@ class Archive:
         if last and folder.split("/")[0] == ASSETS:
             self._assets.setdefault(folder[len(ASSETS) + 1 :], []).append(last)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
     def read(self, name: str, most: int | None = None) -> bytes:
         """Returns a member's content.
 

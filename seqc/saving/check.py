@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,9 +11,11 @@ from typing import Any
 from seqc.errors import SavingError
 from seqc.file_scope import Budget, one_file
 from seqc.saving.limits import METRIC_BYTES, MOST_LAYERS, MOST_OBJECTS
-from seqc.serialization import custom_object_scope, deserialize, find_class, is_object, revive
+from seqc.serialization import custom_object_scope, deserialize, find_class, get_registered_object, is_object, revive
 from seqc.utils.display import note
 
+# The activation that Keras 3 gave another slope.
+_CHANGED = "hard_sigmoid"
 _CODE = ("Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "FlaxLayer", "JaxLayer")
 
 
@@ -59,6 +62,34 @@ def check_classes(config: Mapping[str, Any], source: str) -> int:
             "@seqc.saving.register_keras_serializable() or pass custom_objects={...}."
         )
     return count[True]
+
+
+def check_meanings(config: Any, metadata: bytes, source: str) -> None:
+    """Checks that names mean in a file what they mean here: Keras 1 and 2 had another hard_sigmoid.
+
+    Args:
+        config: the description of the model.
+        metadata: the file's member that says who wrote it.
+        source: what holds it, for messages.
+
+    Raises:
+        SavingError: an activation of the file means another function, and the caller gave none for it.
+    """
+    try:
+        version = str(json.loads(metadata)["keras_version"])
+    except (ValueError, RecursionError, TypeError, KeyError):
+        return
+    if version.split(".")[0] not in ("1", "2") or get_registered_object(_CHANGED) is not None:
+        return
+    for described, _ in _described(config):
+        given = described["config"] if isinstance(described["config"], Mapping) else {}
+        names = [given.get(key) for key in ("activation", "recurrent_activation")]
+        if _CHANGED in [n.get("config") if isinstance(n, Mapping) else n for n in names]:
+            raise SavingError(
+                f"{source} was saved by Keras {version}, where {_CHANGED}{_label(described)} is "
+                "clip(0.2 * x + 0.5, 0, 1); today's has another slope. To compute what was trained, pass "
+                f"custom_objects={{'{_CHANGED}': f}} with f = lambda x: seqc.ops.clip(0.2 * x + 0.5, 0, 1)."
+            )
 
 
 def check_loads(config: dict[str, Any], own: Mapping[str, Any], name: str) -> Any:

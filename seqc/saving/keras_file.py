@@ -18,7 +18,7 @@ from seqc.errors import ConfigError, SavingError
 from seqc.file_scope import Budget, one_file
 from seqc.ir import Graph, as_value, input_value
 from seqc.saving.archive import ASSETS, CONFIG, METADATA, WEIGHTS, open_archive, pack
-from seqc.saving.check import check_classes, check_loads
+from seqc.saving.check import check_classes, check_loads, check_meanings
 from seqc.saving.h5 import open_store, pack_store
 from seqc.saving.limits import CALLS_PER_LAYER, FREE_CALLS, METRIC_BYTES, MOST_CONFIG_BYTES, WEIGHT_SLACK_BYTES
 from seqc.saving.state import model_arrays, model_assets, restore_layers, shared_layers, walk
@@ -97,6 +97,7 @@ def load_model(
     with open_archive(path) as archive, custom_object_scope(custom_objects or {}):
         config = _parse(archive.read(CONFIG, MOST_CONFIG_BYTES), path)
         count = check_classes(config, f"'{path}'")
+        check_meanings(config, archive.read(METADATA, MOST_CONFIG_BYTES) if METADATA in archive else b"", f"'{path}'")
         content = archive.read(WEIGHTS)
         with open_store(io.BytesIO(content), f"{path}:{WEIGHTS}", archive.size) as store:
             calls = FREE_CALLS + CALLS_PER_LAYER * count
