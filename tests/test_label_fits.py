@@ -57,7 +57,17 @@ def test_labels_that_would_only_broadcast_are_refused_before_training(
     assert all(np.array_equal(a, b) for a, b in zip(before, trained.get_weights(), strict=True))
 
 
-@pytest.mark.parametrize("metric", ["mae", "cosine_similarity", metrics.RootMeanSquaredError(name="rmse")], ids=str)
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "mae",
+        "cosine_similarity",
+        metrics.RootMeanSquaredError(name="rmse"),
+        metrics.PearsonCorrelation(),
+        metrics.ConcordanceCorrelation(),
+    ],
+    ids=str,
+)
 def test_metrics_refuse_labels_that_would_only_broadcast(metric: Any) -> None:
     own = model(5, loss=lambda y, p: ops.mean((y - p) ** 2, -1), metrics=[metric])
     with pytest.raises(

@@ -10,7 +10,7 @@ from seqc.ir import Value
 from seqc.losses.base import squeeze_or_expand_to_same_rank, tensor
 from seqc.losses.label_shapes import not_one_hot
 from seqc.metrics.base import Metric
-from seqc.metrics.reduction import MeanMetricWrapper
+from seqc.metrics.reduction import SAME_LABELS, MeanMetricWrapper
 from seqc.ops.reduce import count
 from seqc.serialization import known
 from seqc.tracing import Variable
@@ -222,6 +222,9 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: Any = -1) -> Value:
     together = (true - pred_mean) * (pred - pred_mean)
     spread = ops.var(true, axis, keepdims=True) + ops.var(pred, axis, keepdims=True) + ops.square(true_mean - pred_mean)
     return ops.mean(together * 2.0 / (spread + EPSILON), axis)
+
+
+SAME_LABELS.update((pearson_correlation, concordance_correlation))
 
 
 @known("metrics")
