@@ -145,7 +145,8 @@ def is_exported(stack: Callable[[], list[Any]], seed: int, trained: bool, path: 
     model, rng = keras.Sequential(parts), np.random.default_rng(seed)
     if trained:
         words = model.input_shape[1:] in ((None,), (2,))
-        x = rng.integers(0, 100, (16, 6)) if words else rng.normal(size=(16, *model.input_shape[1:])).astype("float32")
+        shape = (16, *(size or 6 for size in model.input_shape[1:]))
+        x = rng.integers(0, 100, shape) if words else rng.normal(size=shape).astype("float32")
         model.compile("adam", "mse")
         model.fit(x, rng.normal(size=(16, model.output_shape[-1])).astype("float32"), epochs=3, verbose=0)
     assert model.export(path).report.passed  # type: ignore[union-attr]
