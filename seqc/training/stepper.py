@@ -100,7 +100,8 @@ class Stepper(Totals):
             batch differ from those of another.
         """
         step = self._step_for(kind, batch)
-        self._logged = step.logged
+        if self._logged is not step.logged:  # an attribute of a model takes longer to set than a small layer to run
+            self._logged = step.logged
         if step.is_random and self._seed is None:
             self._seed = next_seed()
         return step.run([a for a in batch if a is not None], self._seed or 0, counter)
