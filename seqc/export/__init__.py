@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqc.errors import ExportError
-from seqc.export.options import check_ir_version, check_metadata, check_names, check_opset, check_size
+from seqc.export.options import check_flags, check_ir_version, check_metadata, check_names, check_opset, check_size
 from seqc.ir import Constant, Graph, Input, Type, Value, build, rewrite
 from seqc.passes import FOR_INFERENCE, accept_channels_first, give_channels_first, run_passes
 from seqc.utils.files import check_target, write_file
@@ -65,6 +65,12 @@ def export_graph(
         VerificationError: the file computes other numbers. MissingDependencyError: a package is needed.
     """
     start = time.perf_counter()
+    check_flags(
+        verify=verify,
+        channels_first_input=channels_first_input,
+        channels_first_output=channels_first_output,
+        allow_nonfinite=allow_nonfinite,
+    )
     opset = check_opset(opset)
     ir_version = check_ir_version(ir_version, opset)
     given = check_metadata(metadata)

@@ -6,6 +6,8 @@ import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from seqc.errors import ArgumentTypeError, ConfigError, DTypeError, ExportError, ShapeError
 from seqc.layers.input_spec import InputSpec, fits
 
@@ -30,6 +32,13 @@ def check_format(format: Any) -> None:
             "`format` out, and give the .onnx file to what converts ONNX further; or save the model with "
             "model.save('model.keras') and export it with Keras."
         )
+
+
+def check_flags(**flags: Any) -> None:
+    """Raises ArgumentTypeError for something else than true or false: a text such as "no" would count as true."""
+    for name, flag in flags.items():
+        if not isinstance(flag, bool | np.bool_):
+            raise ArgumentTypeError(f"{name} must be True or False; got {flag!r}.")
 
 
 def check_opset(opset: Any) -> int:
