@@ -277,3 +277,38 @@ def test_an_own_loss_that_sets_every_label_against_every_prediction_is_remarked_
         warnings.simplefilter("error")
         model(1, loss=Crossed()).fit(X, y[:, None], verbose=0)
         model(1, loss=Pairs()).fit(X, y, verbose=0)
+
+
+NEEDED: dict[str, dict[str, Any]] = {
+    "IoU": {"num_classes": 5, "target_class_ids": [0]}, "MeanIoU": {"num_classes": 5},
+    "OneHotIoU": {"num_classes": 5, "target_class_ids": [0]}, "OneHotMeanIoU": {"num_classes": 5},
+    "PrecisionAtRecall": {"recall": 0.5}, "RecallAtPrecision": {"precision": 0.5},
+    "SensitivityAtSpecificity": {"specificity": 0.5}, "SpecificityAtSensitivity": {"sensitivity": 0.5},
+}  # fmt: skip
+# What takes values or a function, and no labels by itself.
+OF_VALUES = {"Metric", "Mean", "Sum", "MeanMetricWrapper"}
+
+
+class MeanOfOutputs(keras.Sequential):
+    """A model whose loss has nothing to say about labels."""
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return keras.ops.mean(y_pred)
+
+
+@pytest.mark.parametrize("shape", [(6, 1), (6,)], ids=str)
+def test_no_metric_but_those_of_class_numbers_takes_one_label_for_five_outputs(shape):
+    classes = {
+        n: c for n, c in vars(keras.metrics).items() if isinstance(c, type) and issubclass(c, keras.metrics.Metric)
+    }
+    taken = set()
+    for name in sorted(classes.keys() - OF_VALUES):
+        model = MeanOfOutputs([keras.Input((3,)), keras.layers.Dense(5, activation="softmax")])
+        model.compile("sgd", metrics=[classes[name](**NEEDED.get(name, {}))])
+        try:
+            model.evaluate(np.ones((6, 3)), np.ones(shape), verbose=0)
+            taken.add(name)
+        except DataError:
+            pass
+    assert {name for name in taken if not name.startswith("Sparse")} == set()
+    assert len(taken) == 3
