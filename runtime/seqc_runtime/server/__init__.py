@@ -1,0 +1,1 @@
+"""Serve ONNX models over the Open Inference Protocol: `App` is the server without its sockets."""

@@ -1,0 +1,56 @@
+"""Every endpoint: (app, head, body, values of the path) -> Response | Pending."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seqc_runtime.server import metadata, oip_json
+from seqc_runtime.server.jobs import Pending
+from seqc_runtime.server.messages import Buffer, Head, Refusal, Response, json_response
+from seqc_runtime.server.routes import Route
+
+if TYPE_CHECKING:
+    from seqc_runtime.server.app import App
+
+
+def live(app: App, head: Head, body: Buffer) -> Response:
+    # KServe's client decodes JSON with "live"; Triton's only looks at the status.
+    return json_response({"live": True})
+
+
+def ready(app: App, head: Head, body: Buffer) -> Response:
+    now = app.repository.ready()
+    return json_response({"live": True, "ready": now}, 200 if now else 503)
+
+
+def server(app: App, head: Head, body: Buffer) -> Response:
+    return json_response(metadata.server_metadata())
+
+
+def model(app: App, head: Head, body: Buffer, model: str, version: str | None = None) -> Response:
+    servable = app.repository.get(model, version)
+    return json_response(metadata.model_metadata(servable, app.repository.versions(model)))
+
+
+def model_ready(app: App, head: Head, body: Buffer, model: str, version: str | None = None) -> Response:
+    servable = app.repository.get(model, version)
+    return json_response({"name": servable.name, "ready": True})
+
+
+def infer(app: App, head: Head, body: Buffer, model: str, version: str | None = None) -> Response | Pending:
+    if not len(body):
+        raise Refusal(400, "the body is empty: an inference request in JSON was expected")
+    return oip_json.infer(app.repository.get(model, version), body, app.limits)
+
+
+ROUTES = [
+    Route("/v2", {"GET": server}, "metadata"),
+    Route("/v2/health/live", {"GET": live}, "health"),
+    Route("/v2/health/ready", {"GET": ready}, "health"),
+    Route("/v2/models/{model}", {"GET": model}, "metadata"),
+    Route("/v2/models/{model}/versions/{version}", {"GET": model}, "metadata"),
+    Route("/v2/models/{model}/ready", {"GET": model_ready}, "health"),
+    Route("/v2/models/{model}/versions/{version}/ready", {"GET": model_ready}, "health"),
+    Route("/v2/models/{model}/infer", {"POST": infer}, "infer"),
+    Route("/v2/models/{model}/versions/{version}/infer", {"POST": infer}, "infer"),
+]

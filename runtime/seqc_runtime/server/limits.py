@@ -1,0 +1,36 @@
+"""Every limit of the server, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client, and all together, may ask for. Sizes are bytes, times are seconds.
+
+    body: of one request, also after decompression. header: all header lines together. url: the request line.
+    json_depth: lists and objects inside each other. tensors: inputs, and outputs, of one request.
+    queue_rows, queue_bytes: what may wait for one model. connections: open at the same time.
+    header_time: from the first byte of a request to the end of its header. body_rate: least bytes per second of a body,
+    after the first `body_grace` seconds. keep_alive: idle time between requests. drain: from SIGTERM to the end.
+    """
+
+    body: int = 64 << 20
+    header: int = 64 << 10
+    headers: int = 100
+    url: int = 8 << 10
+    chunks: int = 65_536
+    json_depth: int = 100
+    tensors: int = 256
+    text: int = 1 << 20
+    queue_rows: int = 65_536
+    queue_bytes: int = 256 << 20
+    connections: int = 4096
+    pipeline: int = 32
+    header_time: float = 10.0
+    body_rate: int = 1024
+    body_grace: float = 10.0
+    keep_alive: float = 75.0
+    request_time: float = 60.0
+    drain: float = 30.0

@@ -1,0 +1,74 @@
+"""Requests and answers as plain data, whatever carries them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from seqc_runtime.errors import printable
+
+Buffer = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who asks: an address, and the name in a certificate that was checked, if there was one."""
+
+    address: str = ""
+    certificate: str | None = None
+
+
+LOCAL = Client()
+
+
+@dataclass(slots=True)
+class Head:
+    """A request without its body.
+
+    method: upper case. path: with percent escapes decoded. query: undecoded, without "?".
+    headers: values by lower-case name; those of a repeated header joined with ", ".
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    client: Client = LOCAL
+
+
+@dataclass(slots=True)
+class Response:
+    """An answer. `body` is sent piece after piece; content-length is the carrier's to add."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: tuple[Buffer, ...] = ()
+
+    @property
+    def content(self) -> bytes:
+        """The whole body."""
+        return b"".join(self.body)
+
+
+class Refusal(Exception):
+    """A request that cannot be granted: `status` and a message that says what was needed, what came, what to do."""
+
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = printable(message)
+        self.headers = dict(headers or {})
+
+    def response(self) -> Response:
+        """As every client of the protocol expects it: {"error": message}."""
+        return json_response({"error": self.message}, self.status, self.headers)
+
+
+JSON_HEADER = ("content-type", "application/json")
+
+
+def json_response(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """`content` as JSON."""
+    return Response(status, [JSON_HEADER, *(headers or {}).items()], (orjson.dumps(content),))
