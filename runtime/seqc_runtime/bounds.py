@@ -2,7 +2,7 @@
 
 onnxruntime writes out functions and computes constants while it loads, before anything can stop it: functions that call
 each other ten times each multiply to billions of nodes, and one `ConstantOfShape` can ask for any number of bytes. What
-can be told from the file is checked here; a chain of nodes whose sizes follow from one another is not.
+can be told from the file is checked here; sizes that are computed while the model runs cannot be.
 """
 
 from __future__ import annotations
@@ -10,35 +10,35 @@ from __future__ import annotations
 import math
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
-from seqc_runtime.wire import CHILDREN, TENSOR, Buffer, Field, MalformedError, fields, span, text, varint
-
-# Generous: of the models people publish, the largest have some ten thousand nodes.
-FREE_NODES, NODE_FACTOR = 100_000, 10
-FREE_BYTES, BYTE_FACTOR = 1 << 30, 16
+from seqc_runtime.shapes import MOST_SIZES, RULES, Constants, ShapeNode, Sizes, check_shapes
+from seqc_runtime.wire import CHILDREN, TENSOR, Buffer, Field, MalformedError, fields, signed, span, text, varint
 
 _MODEL_GRAPH, _MODEL_FUNCTION = 7, 25
 _FUNCTION_NAME, _FUNCTION_DOMAIN, _FUNCTION_OVERLOAD = 1, 10, 13
 _NODE_INPUT, _NODE_OUTPUT, _NODE_OP, _NODE_ATTRIBUTE, _NODE_DOMAIN, _NODE_OVERLOAD = 1, 2, 4, 5, 7, 8
-_ATTRIBUTE_NAME, _ATTRIBUTE_TENSOR, _ATTRIBUTE_INTS = 1, 5, 8
+_ATTRIBUTE_NAME, _ATTRIBUTE_INT, _ATTRIBUTE_TENSOR, _ATTRIBUTE_INTS = 1, 3, 5, 8
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_INT64_DATA, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 7, 8, 9
 _SPARSE_DIMS, _INT64 = 3, 7
-# A shape has few sizes; longer lists of numbers are data.
-_MOST_SIZES = 64
 
 # (domain, name, overload) of an operator or function.
 Callee = tuple[str, str, str]
 
 
-@dataclass
-class _Node:
-    callee: Callee
-    inputs: list[str]
-    outputs: list[str]
-    shape: list[int] | None = None
-    value: list[int] | None = None
+@dataclass(frozen=True)
+class Bounds:
+    """What a file may ask for: `free` whatever its size, and beyond that `factor` times what it has itself.
+
+    The defaults are generous: of the models people publish, the largest have some ten thousand nodes.
+    """
+
+    free_nodes: int = 100_000
+    node_factor: int = 10
+    free_bytes: int = 1 << 30
+    byte_factor: int = 16
 
 
 @dataclass
@@ -46,66 +46,76 @@ class _Body:
     """A graph or function with the graphs inside it."""
 
     calls: Counter[Callee] = field(default_factory=Counter)
-    nodes: list[_Node] = field(default_factory=list)
-    numbers: dict[str, list[int]] = field(default_factory=dict)
+    nodes: list[ShapeNode] = field(default_factory=list)
+    constants: Constants = field(default_factory=Constants)
 
 
-def check_bounds(buffer: Buffer) -> None:
+def check_bounds(buffer: Buffer, bounds: Bounds = Bounds()) -> None:
     """Check what a serialized ModelProto asks for against what its size allows.
 
     Raises MalformedError when it asks for more, or is not well-formed.
     """
+    most_bytes = bounds.free_bytes + bounds.byte_factor * len(buffer)
+
+    def check_elements(sizes: Sizes, what: str) -> None:
+        if math.prod(sizes) * 4 > most_bytes:
+            raise MalformedError(f"{what} makes an array of shape {list(sizes[:8])}, larger than {most_bytes} bytes")
+
     main, functions = _Body(), dict[Callee, _Body]()
     for f in fields(buffer, 0, len(buffer)):
         if f.number == _MODEL_GRAPH:
-            _read_body(buffer, "GraphProto", f, main, len(buffer))
+            _read_body(buffer, "GraphProto", f, main)
         elif f.number == _MODEL_FUNCTION:
-            _read_body(buffer, "FunctionProto", f, functions.setdefault(_named(buffer, f), _Body()), len(buffer))
+            _read_body(buffer, "FunctionProto", f, functions.setdefault(_named(buffer, f), _Body()))
     written = sum(body.calls.total() for body in (main, *functions.values()))
-    limit = max(FREE_NODES, NODE_FACTOR * written)
+    limit = max(bounds.free_nodes, bounds.node_factor * written)
     if functions and _written_out(main, functions, limit) > limit:
         raise MalformedError(
             f"its functions call each other so often that it has more than {limit} nodes once they are written out"
         )
     for body in (main, *functions.values()):
-        for node in body.nodes:
-            _check_size(node, body.numbers, len(buffer))
+        for name, shape in body.constants.shapes.items():
+            if name == _SPARSE:
+                check_elements(shape, "a sparse tensor")
+        check_shapes(body.nodes, body.constants, check_elements)
+
+
+# No name in a file is this: the largest sparse tensor is remembered by it.
+_SPARSE = "\0sparse"
 
 
 def _named(buffer: Buffer, f: Field) -> Callee:
     found = {e.number: text(buffer, e) for e in fields(buffer, *span(f)) if e.number in (1, 10, 13)}
-    domain, name, overload = (found.get(n, "") for n in (_FUNCTION_DOMAIN, _FUNCTION_NAME, _FUNCTION_OVERLOAD))
-    return domain, name, overload
+    return _callee(*(found.get(n, "") for n in (_FUNCTION_DOMAIN, _FUNCTION_NAME, _FUNCTION_OVERLOAD)))
 
 
-def _read_body(buffer: Buffer, kind: str, f: Field, body: _Body, size: int) -> None:
+def _callee(domain: str, name: str, overload: str) -> Callee:
+    # The standard domain has two names.
+    return "" if domain == "ai.onnx" else domain, name, overload
+
+
+def _read_body(buffer: Buffer, kind: str, f: Field, body: _Body) -> None:
     pending = [(kind, *span(f))]
     while pending:
         kind, start, end = pending.pop()
         if kind == TENSOR:
-            name, values = _tensor(buffer, start, end)
-            if values is not None:
-                body.numbers[name] = values
+            body.constants.add(*_tensor(buffer, start, end))
             continue
         if kind == "SparseTensorProto":
-            dims = [n for e in fields(buffer, start, end) if e.number == _SPARSE_DIMS for n in _numbers(buffer, e)]
-            _check_elements(dims, "a sparse tensor", size)
+            dims = _few(buffer, (e for e in fields(buffer, start, end) if e.number == _SPARSE_DIMS))
+            body.constants.add(_SPARSE, _shape(dims), None)
             continue
         if kind == "NodeProto":
-            node = _node(buffer, start, end)
-            body.calls[node.callee] += 1
-            if node.callee[1] in _SIZES:
-                body.nodes.append(node)
-            if node.value is not None and node.outputs:
-                body.numbers[node.outputs[0]] = node.value
+            _read_node(buffer, start, end, body)
         for e in fields(buffer, start, end):
             if e.number in CHILDREN[kind]:
                 pending.append((CHILDREN[kind][e.number], *span(e)))
 
 
-def _node(buffer: Buffer, start: int, end: int) -> _Node:
+def _read_node(buffer: Buffer, start: int, end: int, body: _Body) -> None:
     words: dict[int, str] = {}
-    node = _Node(("", "", ""), [], [])
+    node = ShapeNode("", [], [])
+    attributes: list[Field] = []
     for f in fields(buffer, start, end):
         if f.number == _NODE_INPUT:
             node.inputs.append(text(buffer, f))
@@ -114,57 +124,83 @@ def _node(buffer: Buffer, start: int, end: int) -> _Node:
         elif f.number in (_NODE_OP, _NODE_DOMAIN, _NODE_OVERLOAD):
             words[f.number] = text(buffer, f)
         elif f.number == _NODE_ATTRIBUTE:
-            _attribute(buffer, f, node)
-    node.callee = words.get(_NODE_DOMAIN, ""), words.get(_NODE_OP, ""), words.get(_NODE_OVERLOAD, "")
-    return node
+            attributes.append(f)
+    callee = _callee(*(words.get(n, "") for n in (_NODE_DOMAIN, _NODE_OP, _NODE_OVERLOAD)))
+    body.calls[callee] += 1
+    node.op = callee[1]
+    if node.op in RULES or node.op == "Constant":
+        constant = [value for f in attributes if (value := _read_attribute(buffer, f, node))]
+        if node.op == "Constant" and constant and node.outputs:
+            body.constants.add(node.outputs[0], *constant[-1])
+    if node.op in RULES:
+        body.nodes.append(node)
 
 
-def _attribute(buffer: Buffer, f: Field, node: _Node) -> None:
-    parts = list(fields(buffer, *span(f)))
-    name = next((text(buffer, e) for e in parts if e.number == _ATTRIBUTE_NAME), "")
-    if name in ("shape", "value_ints"):
-        values = [n for e in parts if e.number == _ATTRIBUTE_INTS for n in _numbers(buffer, e)]
+def _read_attribute(buffer: Buffer, f: Field, node: ShapeNode) -> tuple[Sizes | None, Sizes | None] | None:
+    """Note what an attribute says in the node; the shape and numbers of the constant that it is, if it is one."""
+    parts = {e.number: e for e in fields(buffer, *span(f))}
+    name = text(buffer, parts[_ATTRIBUTE_NAME]) if _ATTRIBUTE_NAME in parts else ""
+    if name == "axis" and _ATTRIBUTE_INT in parts:
+        node.axis = signed(parts[_ATTRIBUTE_INT].value)
+    elif name in ("shape", "value_ints"):
+        values = tuple(_few(buffer, (e for e in fields(buffer, *span(f)) if e.number == _ATTRIBUTE_INTS)))
+        numbers = values if len(values) <= MOST_SIZES else None
         if name == "shape":
-            node.shape = values
-        else:
-            node.value = values
-    elif name == "value":
-        for e in parts:
-            if e.number == _ATTRIBUTE_TENSOR:
-                node.value = _tensor(buffer, *span(e))[1]
+            node.shape = numbers
+        return (len(values),), numbers
+    elif name == "value" and _ATTRIBUTE_TENSOR in parts:
+        return _tensor(buffer, *span(parts[_ATTRIBUTE_TENSOR]))[1:]
+    return None
 
 
-def _tensor(buffer: Buffer, start: int, end: int) -> tuple[str, list[int] | None]:
-    """The name of a tensor, and its numbers where it may be a shape."""
-    name, kind, values = "", 0, list[int]()
+def _tensor(buffer: Buffer, start: int, end: int) -> tuple[str, Sizes, Sizes | None]:
+    """The name and shape of a tensor, and its numbers where they may be sizes."""
+    name, kind, raw = "", 0, None
+    sizes: list[Field] = []
+    typed: list[Field] = []
     for f in fields(buffer, start, end):
         if f.number == _TENSOR_NAME:
             name = text(buffer, f)
+        elif f.number == _TENSOR_DIMS:
+            sizes.append(f)
         elif f.number == _TENSOR_TYPE:
-            kind = f.value
-        elif f.number == _TENSOR_INT64_DATA and len(values) <= _MOST_SIZES:
-            values += _numbers(buffer, f)
+            kind = f.value & 0xFFFFFFFF
+        elif f.number == _TENSOR_INT64_DATA:
+            typed.append(f)
         elif f.number == _TENSOR_RAW:
-            first, last = span(f)
-            if (last - first) % 8 == 0 and last - first <= 8 * _MOST_SIZES:
-                values += struct.unpack(f"<{(last - first) // 8}q", buffer[first:last])
-    return name, values if kind == _INT64 and len(values) <= _MOST_SIZES else None
+            raw = span(f)
+    shape = _shape(_few(buffer, iter(sizes)))
+    if kind != _INT64:
+        return name, shape, None
+    if raw is None:
+        values = tuple(_few(buffer, iter(typed)))
+    else:
+        count = min((raw[1] - raw[0]) // 8, MOST_SIZES + 1)
+        values = struct.unpack(f"<{count}q", buffer[raw[0] : raw[0] + 8 * count])
+    return name, shape, values if len(values) <= MOST_SIZES else None
+
+
+def _shape(sizes: list[int]) -> Sizes:
+    # NumPy arrays have no more, and the product of a million sizes takes hours.
+    if len(sizes) > MOST_SIZES:
+        raise MalformedError(f"a tensor has more than {MOST_SIZES} dimensions")
+    return tuple(sizes)
+
+
+def _few(buffer: Buffer, parts: Iterator[Field]) -> list[int]:
+    """The int64 of a repeated field, one more than a shape has at most: those of weights are not read."""
+    return list(islice((n for f in parts for n in _numbers(buffer, f)), MOST_SIZES + 1))
 
 
 def _numbers(buffer: Buffer, f: Field) -> Iterator[int]:
     """The int64 of a repeated field, packed or not."""
     if f.wire == 0:
-        yield _signed(f.value)
+        yield signed(f.value)
         return
     position, end = span(f)
     while position < end:
         value, position = varint(buffer, position, end)
-        yield _signed(value)
-
-
-def _signed(value: int) -> int:
-    value &= (1 << 64) - 1
-    return value - (1 << 64) if value >> 63 else value
+        yield signed(value)
 
 
 def _written_out(main: _Body, functions: dict[Callee, _Body], limit: int) -> int:
@@ -191,29 +227,3 @@ def _written_out(main: _Body, functions: dict[Callee, _Body], limit: int) -> int
                 raise MalformedError(f"function {callee[1]!r} calls itself")
             pending += [(c, False) for c in inner]
     return size(main)
-
-
-def _given(index: int) -> Callable[[_Node, dict[str, list[int]]], list[int] | None]:
-    return lambda node, numbers: numbers.get(node.inputs[index]) if len(node.inputs) > index else None
-
-
-# How to tell the shape that an operator makes, or how often it repeats what it gets.
-_SIZES: dict[str, Callable[[_Node, dict[str, list[int]]], list[int] | None]] = {
-    "ConstantOfShape": _given(0),
-    "Expand": _given(1),
-    "Tile": _given(1),
-    "RandomNormal": lambda node, _: node.shape,
-    "RandomUniform": lambda node, _: node.shape,
-}
-
-
-def _check_size(node: _Node, numbers: dict[str, list[int]], size: int) -> None:
-    sizes = _SIZES[node.callee[1]](node, numbers)
-    if sizes is not None and all(n > 0 for n in sizes):
-        _check_elements(sizes, f"operator {node.callee[1]}", size)
-
-
-def _check_elements(sizes: list[int], what: str, size: int) -> None:
-    limit = FREE_BYTES + BYTE_FACTOR * size
-    if math.prod(sizes) * 4 > limit:
-        raise MalformedError(f"{what} makes an array of shape {sizes[:8]}, larger than {limit} bytes")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 Buffer = bytes | mmap.mmap
 
@@ -32,6 +33,18 @@ CHILDREN: dict[str, dict[int, str]] = {
     "FunctionProto": {7: "NodeProto", 11: "AttributeProto"},
     "TrainingInfoProto": {1: "GraphProto", 2: "GraphProto"},
 }
+# Messages that a parser merges when they are written twice. No program writes that, and what is merged is not what the
+# parts say one by one.
+_SINGLE = {
+    ("ModelProto", 7),
+    ("AttributeProto", 5),
+    ("AttributeProto", 6),
+    ("AttributeProto", 22),
+    ("SparseTensorProto", 1),
+    ("SparseTensorProto", 2),
+    ("TrainingInfoProto", 1),
+    ("TrainingInfoProto", 2),
+}
 _MODEL_PRODUCER_NAME, _MODEL_PRODUCER_VERSION, _MODEL_GRAPH = 2, 3, 7
 _TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
@@ -50,8 +63,7 @@ class Facts:
     external_locations: set[str] = field(default_factory=set)
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     number: int
     wire: int
     start: int
@@ -77,9 +89,12 @@ def read_facts(buffer: Buffer) -> Facts:
         if kind == TENSOR:
             facts.external_locations |= _external_locations(buffer, start, end)
             continue
-        children = CHILDREN[kind]
+        children, seen = CHILDREN[kind], set()
         for f in fields(buffer, start, end):
             if f.number in children:
+                if f.number in seen and (kind, f.number) in _SINGLE:
+                    raise MalformedError(f"field {f.number} of {kind}, of which there is one, is written twice")
+                seen.add(f.number)
                 pending.append((children[f.number], *span(f)))
     return facts
 
@@ -88,7 +103,8 @@ def _external_locations(buffer: Buffer, start: int, end: int) -> set[str]:
     locations, external = set(), False
     for f in fields(buffer, start, end):
         if f.number == _TENSOR_DATA_LOCATION:
-            external = external or f.value != 0
+            # Of the enum's value, as of every int32, C++ keeps 32 bits.
+            external = external or f.value & 0xFFFFFFFF != 0
         elif f.number == _TENSOR_EXTERNAL_DATA:
             external = True
             entry = {e.number: text(buffer, e) for e in fields(buffer, *span(f)) if e.number in (1, 2)}
@@ -132,11 +148,17 @@ def fields(buffer: Buffer, start: int, end: int) -> Iterator[Field]:
         else:
             raise MalformedError(f"wire type {wire} at byte {position}")
         if position > end:
-            raise MalformedError(f"it ends early: field {number} needs {position} bytes, {end} are there")
+            raise MalformedError(f"it ends early: field {number} ends at byte {position}, and {end} are there")
         yield Field(number, wire, first, position, value)
 
 
+def signed(value: int) -> int:
+    """An int64 that was written as a number without sign."""
+    return value - (1 << 64) if value >> 63 else value
+
+
 def varint(buffer: Buffer, position: int, end: int) -> tuple[int, int]:
+    """A number of at most 64 bits, and the position after it. What is written above them is lost, as in C++."""
     value = 0
     for shift in range(0, 70, 7):
         if position >= end:
@@ -145,5 +167,5 @@ def varint(buffer: Buffer, position: int, end: int) -> tuple[int, int]:
         position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, position
+            return value & 0xFFFFFFFFFFFFFFFF, position
     raise MalformedError(f"a number before byte {position} is longer than ten bytes")

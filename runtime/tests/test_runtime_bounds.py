@@ -100,6 +100,143 @@ def test_the_same_inside_a_function_or_branch_is_refused():
     refused(model_of([choice], [condition]), "makes an array of shape")
 
 
+def doubled(times: int, backwards: bool) -> list:
+    """One array of 2**20 numbers, put beside itself again and again."""
+    nodes = [helper.make_node("ConstantOfShape", ["million"], ["t0"])]
+    nodes += [helper.make_node("Concat", [f"t{i}", f"t{i}"], [f"t{i + 1}"], axis=0) for i in range(times)]
+    nodes.append(helper.make_node("ReduceMax", [f"t{times}"], ["m"], keepdims=0))
+    nodes.append(helper.make_node("Add", ["x", "m"], ["y"]))
+    return nodes[::-1] if backwards else nodes
+
+
+MILLION = numpy_helper.from_array(np.array([1 << 20], np.int64), "million")
+SIDE = numpy_helper.from_array(np.array([1 << 15, 1], np.int64), "side")
+BOTTOM = numpy_helper.from_array(np.array([1, 1 << 15], np.int64), "bottom")
+CHAINS = {
+    "Concat": (doubled(20, False), [MILLION]),
+    "Concat written backwards": (doubled(20, True), [MILLION]),
+    "Tile of Tile": (
+        [helper.make_node("ConstantOfShape", ["million"], ["a"])]
+        + [helper.make_node("Tile", [a, "million"], [b]) for a, b in pairwise("aby")],
+        [MILLION],
+    ),
+    "broadcasting": (
+        [
+            helper.make_node("ConstantOfShape", ["side"], ["s"]),
+            helper.make_node("ConstantOfShape", ["bottom"], ["b"]),
+            helper.make_node("Mul", ["s", "b"], ["y"]),
+        ],
+        [SIDE, BOTTOM],
+    ),
+    "Expand": (
+        [helper.make_node("ConstantOfShape", ["side"], ["s"]), helper.make_node("Expand", ["s", "bottom"], ["y"])],
+        [SIDE, BOTTOM],
+    ),
+    "sizes put together": (
+        [
+            helper.make_node("Concat", ["side", "bottom"], ["n"], axis=0),
+            helper.make_node("ConstantOfShape", ["n"], ["y"]),
+        ],
+        [SIDE, BOTTOM],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CHAINS)
+def test_arrays_that_grow_from_operator_to_operator_are_refused(case):
+    refused(model_of(*CHAINS[case]), "makes an array of shape .*, larger than 10737")
+
+
+def test_arrays_that_grow_a_little_are_let_through():
+    x = np.array([1, 2], np.float32)
+    np.testing.assert_array_equal(seqc_runtime.load(model_of(doubled(2, False), [MILLION]), device="cpu").predict(x), x)
+
+
+def test_a_small_size_by_the_same_name_elsewhere_hides_nothing():
+    def branch(size: int) -> onnx.GraphProto:
+        tensor = numpy_helper.from_array(np.array([size], np.int64), "size")
+        nodes = [helper.make_node("ConstantOfShape", ["size"], ["b"])]
+        return helper.make_graph(nodes, "branch", [], [value("b", None)], [tensor])
+
+    condition = numpy_helper.from_array(np.array(True), "c")
+    for sizes in ((2_000_000_000, 1), (1, 2_000_000_000)):
+        then, other = map(branch, sizes)
+        choice = helper.make_node("If", ["c"], ["y"], then_branch=then, else_branch=other)
+        refused(model_of([choice], [condition]), "makes an array of shape")
+
+
+def test_functions_in_the_standard_domain_multiply_as_well():
+    model = onnx.load_from_string(tower(10, 10))
+    for function in model.functions:
+        function.domain = "ai.onnx"
+        for node in function.node:
+            node.domain = "" if node.op_type == "Relu" else node.domain.replace("own", "")
+    model.graph.node[0].domain = ""
+    refused(model.SerializeToString(), "more than 100000 nodes once they are written out")
+
+
+def test_the_value_that_an_array_is_filled_with_is_no_size():
+    none = numpy_helper.from_array(np.array([0], np.int64), "none")
+    nodes = [
+        helper.make_node(
+            "ConstantOfShape", ["none"], ["filled"], value=numpy_helper.from_array(np.array([1 << 40], np.int64))
+        ),
+        helper.make_node("ConstantOfShape", ["filled"], ["scalar"]),
+        helper.make_node("Add", ["x", "scalar"], ["y"]),
+    ]
+    x = np.array([1, 2], np.float32)
+    np.testing.assert_array_equal(seqc_runtime.load(model_of(nodes, [none]), device="cpu").predict(x), x)
+
+
+def length(data: bytes) -> bytes:
+    out, size = b"", len(data)
+    while size > 0x7F:
+        out, size = out + bytes([size & 0x7F | 0x80]), size >> 7
+    return out + bytes([size]) + data
+
+
+def with_attribute(attribute: bytes) -> bytes:
+    """ConstantOfShape of a Constant, whose attribute is given as bytes."""
+    constant = b"\x12\x04size" + b"\x22\x08Constant" + b"\x2a" + length(attribute)
+    shape = helper.make_node("ConstantOfShape", ["size"], ["y"]).SerializeToString()
+    graph = b"\x0a" + length(constant) + b"\x0a" + length(shape)
+    model = onnx.load_from_string(model_of([]))
+    return (
+        b"\x3a"
+        + length(graph + model.graph.SerializeToString())
+        + b"".join(b"\x42" + length(opset.SerializeToString()) for opset in model.opset_import)
+    )
+
+
+NAMED = b"\x0a\x05value\xa0\x01\x04"
+DIMS, RAW = b"\x08\x01", b"\x4a\x08" + (1 << 40).to_bytes(8, "little")
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        DIMS + b"\x10\x07" + RAW,
+        DIMS + b"\x10\x87\x80\x80\x80\x10" + RAW,  # a type of 2**32 + 7, of which C++ keeps 7
+        DIMS + b"\x10\x07" + b"\x4a\x80\x04" + bytes(512) + RAW,  # data written twice: the last counts
+    ],
+)
+def test_a_size_is_read_as_a_parser_in_cpp_reads_it(tensor):
+    refused(with_attribute(NAMED + b"\x2a" + length(tensor)), "operator ConstantOfShape makes an array")
+
+
+def test_a_tensor_in_two_parts_is_refused():
+    first, second = DIMS + b"\x10\x07" + RAW, b"\x42\x01n"
+    refused(
+        with_attribute(NAMED + b"\x2a" + length(first) + b"\x2a" + length(second)),
+        "field 5 of AttributeProto, of which there is one, is written twice",
+    )
+
+
+def test_a_tensor_of_a_million_dimensions_is_refused_soon():
+    dims = b"\x0a" + length((b"\xff" * 8 + b"\x7f") * 200_000)
+    refused(with_attribute(NAMED + b"\x2a" + length(dims + b"\x10\x07")), "has more than 64 dimensions")
+
+
 def test_a_sparse_weight_of_gigabytes_is_refused():
     values = helper.make_tensor("w", FLOAT, [1], [1.0])
     indices = helper.make_tensor("i", TensorProto.INT64, [1], [0])
