@@ -1,25 +1,36 @@
-"""Serve with uvicorn, in this process."""
+"""Serve with uvicorn: one process, or a supervisor and its workers."""
 
 from __future__ import annotations
 
+import time
+
 from seqc_runtime.errors import RuntimeDependencyError
-from seqc_runtime.server.app import App
-from seqc_runtime.server.asgi import Asgi
+from seqc_runtime.server.listen import address, listen, listen_uds
+from seqc_runtime.server.settings import Settings
 
 
-def run(app: App, host: str = "127.0.0.1", port: int = 8000) -> None:
-    """Serve until SIGTERM or Ctrl-C."""
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or Ctrl-C; the exit status. Raises SeqcRuntimeError for what is wrong before that."""
+    began = time.perf_counter()
+    settings.check()
+    listener = listen_uds(settings.uds) if settings.uds else listen(settings.host, settings.port)
     try:
         import uvicorn
     except ModuleNotFoundError as error:
         raise RuntimeDependencyError('serving needs uvicorn: pip install "seqc-runtime[cpu,server]"') from error
-    uvicorn.run(
+    from seqc_runtime.server.asgi import Asgi
+    from seqc_runtime.server.build import build_app, describe
+
+    app = build_app(settings)
+    config = uvicorn.Config(
         Asgi(app),
-        host=host,
-        port=port,
         http="httptools",
         ws="none",
-        log_level="warning",
+        log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
     )
+    print(f"serving {describe(app)} on {address(listener)}, ready in {time.perf_counter() - began:.2f} s", flush=True)
+    uvicorn.Server(config).run([listener])
+    return 0

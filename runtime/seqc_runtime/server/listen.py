@@ -1,0 +1,72 @@
+"""Listening sockets, made before anything else starts, so that a port that is taken is known at once."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+
+from seqc_runtime.errors import RuntimeArgumentError
+
+BACKLOG = 2048
+
+
+def listen(host: str, port: int, option: str = "--port") -> socket.socket:
+    """A listening TCP socket; port 0 takes a free one. Raises RuntimeArgumentError."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (OSError, UnicodeError) as error:
+        raise RuntimeArgumentError(f"the address {host!r} is not one of this machine: {error}") from error
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise RuntimeArgumentError(
+            f"cannot listen on {host} port {port}: {error.strerror}; {option} takes another port, 0 a free one"
+        ) from error
+    return listener
+
+
+def listen_uds(path: str) -> socket.socket:
+    """A listening Unix socket that its owner and group may use. A socket nobody listens on any more is replaced."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if _is_stale(path):
+            os.unlink(path)
+        mask = os.umask(0o117)
+        try:
+            listener.bind(path)
+        finally:
+            os.umask(mask)
+        listener.listen(BACKLOG)
+    except (OSError, ValueError) as error:
+        listener.close()
+        raise RuntimeArgumentError(f"cannot listen on {path!r}: {getattr(error, 'strerror', None) or error}") from error
+    return listener
+
+
+def address(listener: socket.socket, scheme: str = "http") -> str:
+    """What a client on this machine types."""
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{listener.getsockname()}"
+    host, port = listener.getsockname()[:2]
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _is_stale(path: str) -> bool:
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return False
+    except FileNotFoundError:
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return True
+    return False
