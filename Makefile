@@ -58,7 +58,7 @@ $(FOR_USE): $(PROJECTS) | $(RUN)
 	touch $@
 
 $(FOR_WORK): $(PROJECTS) | $(RUN)
-	$(INSTALL) --editable "./runtime[cpu]" --editable ".[cpu,plot,dev]"
+	$(INSTALL) --editable "./runtime[cpu,server,grpc,images]" --editable ".[cpu,plot,dev]"
 	touch $(FOR_USE) $@
 
 $(FOR_CONSUMERS): $(FOR_WORK)

@@ -41,7 +41,7 @@ class RuntimeInputTypeError(RuntimeInputError, TypeError):
 
 
 class RuntimeDependencyError(SeqcRuntimeError, ImportError):
-    """onnxruntime is missing or broken."""
+    """A package that is needed is missing or broken: onnxruntime, or what an extra brings."""
 
 
 class RuntimeDeviceError(SeqcRuntimeError, RuntimeError):

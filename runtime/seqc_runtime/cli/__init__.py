@@ -1,0 +1,20 @@
+"""The `seqc-runtime` command. Nothing else of the package imports this one."""
+
+from __future__ import annotations
+
+import sys
+
+NEEDS_EXTRA = 'the seqc-runtime command needs packages that are not installed: pip install "seqc-runtime[cpu,server]"'
+
+
+def main() -> None:
+    """Run the command line of this process, and end it with the command's exit code."""
+    try:
+        import typer  # noqa: F401
+    except ModuleNotFoundError as error:
+        # Without the extra there is no typer, and so nothing that could say this more nicely.
+        print(f"Error: {NEEDS_EXTRA} (there is no {error.name})", file=sys.stderr)
+        sys.exit(2)
+    from seqc_runtime.cli.commands import run
+
+    sys.exit(run(sys.argv[1:]))
