@@ -25,6 +25,8 @@ class App:
     def __init__(self, repository: Repository, limits: Limits | None = None) -> None:
         self.repository = repository
         self.limits = limits or Limits()
+        # Set while the server ends: it is not ready any more, and answers what still comes.
+        self.draining = False
 
     def handle(
         self,

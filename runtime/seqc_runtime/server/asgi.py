@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqc_runtime.errors import SeqcRuntimeError
-from seqc_runtime.server.app import App
+from seqc_runtime.server.app import App, Exchange
+from seqc_runtime.server.jobs import Job, Pending
+from seqc_runtime.server.limits import Limits
 from seqc_runtime.server.messages import Buffer, Client, Head, Refusal, Response
 from seqc_runtime.server.scheduling import Scheduler
+
+if TYPE_CHECKING:
+    from seqc_runtime.inputs import Array
+    from seqc_runtime.server.guard import Link
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+LOG = logging.getLogger("seqc_runtime.server")
+PIECE = 1 << 20
+# Under a server that tells nothing of its connections, a client is looked after only when its job takes this long.
+PATIENCE = 0.02
 
 
 class Disconnected(Exception):
@@ -20,39 +33,115 @@ class Disconnected(Exception):
 
 
 class Asgi:
-    """`app` for an ASGI server. Mounted elsewhere it needs no lifespan."""
+    """`app` for an ASGI server. Mounted elsewhere it needs no lifespan.
+
+    held: bytes of bodies under way, counted by the guard.
+    """
 
     def __init__(self, app: App) -> None:
         self.app = app
+        self.limits: Limits = app.limits
         self.scheduler = Scheduler()
+        self.held = 0
+
+    @property
+    def draining(self) -> bool:
+        """Whether every answer closes its connection."""
+        return self.app.draining
+
+    def drain(self) -> None:
+        """Be ready no more, and let every answer close its connection."""
+        self.app.draining = True
+
+    def refused(self, refusal: Refusal) -> None:
+        """Count a request that did not get as far as the application."""
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._answer(scope, receive, send)
+            link = (scope.get("extensions") or _NONE).get("seqc_runtime")
+            if link is not None:
+                await self._answer_link(scope, link)
+            else:
+                await self._answer(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000, "reason": "there are no websockets here"})
         else:
             raise ValueError(f"this application answers http requests; got {scope['type']!r}")
 
+    async def _answer_link(self, scope: Message, link: Link) -> None:
+        """Under the server of this package: bodies and answers in one go."""
+        from seqc_runtime.server.guard import Gone
+
+        exchange = self._open(scope, link.certificate)
+        if isinstance(exchange, Response):
+            await link.write(exchange)
+            return
+        try:
+            answer = self._start(exchange, await link.read())
+        except Gone:
+            return
+        if not isinstance(answer, Response):
+            answer.job.gone = link.gone
+            answer = await self._run(exchange, answer, self.scheduler.submit(answer.job))
+        await link.write(answer)
+
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
-        exchange = self.app.open(_head(scope))
+        exchange = self._open(scope, None)
         if isinstance(exchange, Response):
             await _send(send, exchange)
             return
         try:
-            body = await _body(receive, self.app.limits.body)
+            body = await _body(receive, self.limits.body)
         except Disconnected:
             return
         except Refusal as refusal:
             await _send(send, refusal.response())
             return
-        answer = exchange.start(body)
+        answer = self._start(exchange, body)
         if not isinstance(answer, Response):
-            try:
-                answer = exchange.finish(answer, await self.scheduler.submit(answer.job))
-            except (Refusal, SeqcRuntimeError) as error:
-                answer = exchange.fail(error)
+            answer = await self._run(exchange, answer, self._watched(answer.job, receive))
         await _send(send, answer)
+
+    def _open(self, scope: Message, certificate: Any) -> Exchange | Response:
+        head = _head(scope, certificate)
+        length = head.headers.get("content-length", "0")
+        opened = self.app.open(head)
+        if isinstance(opened, Exchange) and length.isdigit() and int(length[:20]) > self.limits.body:
+            return Refusal(413, f"the body is larger than {self.limits.body} bytes: {length[:20]}").response()
+        return opened
+
+    def _start(self, exchange: Exchange, body: Buffer) -> Response | Pending:
+        try:
+            return exchange.start(body)
+        except Exception as error:
+            return _mistake(error)
+
+    async def _run(self, exchange: Exchange, pending: Pending, results: Awaitable[list[Array]]) -> Response:
+        try:
+            return exchange.finish(pending, await results)
+        except (Refusal, SeqcRuntimeError) as error:
+            return exchange.fail(error)
+        except Exception as error:
+            return _mistake(error)
+
+    async def _watched(self, job: Job, receive: Receive) -> list[Array]:
+        """Run a job, and know whether the client is still there if that takes a while."""
+        task = asyncio.ensure_future(self.scheduler.submit(job))
+        gone = False
+        job.gone = lambda: gone
+        done, _ = await asyncio.wait([task], timeout=PATIENCE)
+        if done:
+            return task.result()
+        watcher = asyncio.ensure_future(_gone(receive))
+        try:
+            await asyncio.wait([task, watcher], return_when=asyncio.FIRST_COMPLETED)
+            gone = watcher.done()
+            return await task
+        finally:
+            watcher.cancel()
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
@@ -62,7 +151,16 @@ class Asgi:
                 return
 
 
-def _head(scope: Message) -> Head:
+_NONE: dict[str, Any] = {}
+
+
+def _mistake(error: Exception) -> Response:
+    """What a mistake of this package becomes: the client learns nothing of the inside, the log everything."""
+    LOG.error("a request could not be answered", exc_info=error)
+    return Refusal(500, f"an unexpected {type(error).__name__}: this is a mistake in seqc-runtime").response()
+
+
+def _head(scope: Message, certificate: Any = None) -> Head:
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
@@ -70,15 +168,11 @@ def _head(scope: Message) -> Head:
     address = scope.get("client")
     root = scope.get("root_path", "")
     path = scope["path"]
-    if root and path.startswith(root):
-        path = path[len(root) :]
-    return Head(
-        scope["method"],
-        path,
-        scope["query_string"].decode("latin-1"),
-        headers,
-        Client(address[0] if address else ""),
-    )
+    # As the specification has it, the path includes the root; some servers leave it out.
+    if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
+        path = path[len(root) :] or "/"
+    client = Client(address[0] if address else "", certificate)
+    return Head(scope["method"], path, scope["query_string"].decode("latin-1"), headers, client)
 
 
 async def _body(receive: Receive, limit: int) -> Buffer:
@@ -89,19 +183,30 @@ async def _body(receive: Receive, limit: int) -> Buffer:
         if message["type"] == "http.disconnect":
             raise Disconnected
         piece = message.get("body", b"")
-        if not message.get("more_body", False):
-            if size + len(piece) > limit:
-                raise Refusal(413, f"the body is larger than {limit} bytes")
-            return b"".join([*pieces, piece]) if pieces else piece
         size += len(piece)
         if size > limit:
             raise Refusal(413, f"the body is larger than {limit} bytes")
+        if not message.get("more_body", False):
+            return b"".join([*pieces, piece]) if pieces else piece
         pieces.append(piece)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _send(send: Send, response: Response) -> None:
     length = sum(len(piece) for piece in response.body)
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-    headers.append((b"content-length", str(length).encode()))
+    if response.status not in (204, 304):
+        headers.append((b"content-length", str(length).encode()))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.content})
+    if length > PIECE:
+        for part in response.body:
+            view = memoryview(part)
+            for start in range(0, len(view), PIECE):
+                await send({"type": "http.response.body", "body": bytes(view[start : start + PIECE]), "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    else:
+        await send({"type": "http.response.body", "body": response.content})

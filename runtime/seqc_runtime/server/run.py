@@ -1,4 +1,4 @@
-"""Serve with uvicorn: one process, or a supervisor and its workers."""
+"""`serve`: from settings to a server that answers."""
 
 from __future__ import annotations
 
@@ -13,24 +13,20 @@ def serve(settings: Settings) -> int:
     """Serve until SIGTERM or Ctrl-C; the exit status. Raises SeqcRuntimeError for what is wrong before that."""
     began = time.perf_counter()
     settings.check()
-    listener = listen_uds(settings.uds) if settings.uds else listen(settings.host, settings.port)
-    try:
-        import uvicorn
-    except ModuleNotFoundError as error:
-        raise RuntimeDependencyError('serving needs uvicorn: pip install "seqc-runtime[cpu,server]"') from error
-    from seqc_runtime.server.asgi import Asgi
-    from seqc_runtime.server.build import build_app, describe
+    with listen_uds(settings.uds) if settings.uds else listen(settings.host, settings.port) as listener:
+        try:
+            from seqc_runtime.server.worker import serve_process
+        except ModuleNotFoundError as error:
+            raise RuntimeDependencyError(
+                f'serving needs {error.name}: pip install "seqc-runtime[cpu,server]"'
+            ) from error
+        from seqc_runtime.server.build import build_app, describe
 
-    app = build_app(settings)
-    config = uvicorn.Config(
-        Asgi(app),
-        http="httptools",
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-    )
-    print(f"serving {describe(app)} on {address(listener)}, ready in {time.perf_counter() - began:.2f} s", flush=True)
-    uvicorn.Server(config).run([listener])
+        app = build_app(settings)
+        place = address(listener)
+
+        def ready() -> None:
+            print(f"serving {describe(app)} on {place}, ready in {time.perf_counter() - began:.2f} s", flush=True)
+
+        serve_process(settings, app, listener, ready)
     return 0

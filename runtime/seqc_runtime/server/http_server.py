@@ -1,0 +1,131 @@
+"""uvicorn's server, ended the way a service should end: nothing it accepted is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import signal
+import socket
+from collections.abc import Callable, Generator, Iterable
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from seqc_runtime.server.guard import Guard
+
+if TYPE_CHECKING:
+    import ssl
+
+    from seqc_runtime.server.asgi import Asgi
+
+# From the signal to when no more connections are accepted: by then clients that send all the time were told to go,
+# with the answer to a request of theirs, and whoever asks for readiness knows.
+LINGER = 0.3
+POLL = 0.02
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class HttpServer(uvicorn.Server):
+    """Serves `application` on sockets that listen already.
+
+    tls: makes the context, None for plain HTTP.
+    """
+
+    def __init__(
+        self, application: Asgi, tls: Callable[[], ssl.SSLContext] | None = None, log_level: str = "warning"
+    ) -> None:
+        limits = application.limits
+        super().__init__(
+            uvicorn.Config(
+                application,  # type: ignore[arg-type]
+                http=Guard,
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                log_level=log_level,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=max(1, int(limits.keep_alive)),
+                ssl_context_factory=None if tls is None else lambda config, default: tls(),
+            )
+        )
+        self.application = application
+        self.limits = limits
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Signals belong to whoever runs the server: see `stop`."""
+        yield
+
+    def stop(self) -> None:
+        """End once everything under way is answered; called again, end at once."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Every tenth of a second; look after slow clients every second."""
+        if counter % 10 == 0:
+            self._check_connections()
+        return await super().on_tick(counter)
+
+    def _check_connections(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in list(self.server_state.connections):
+            connection.check(now)  # type: ignore[union-attr]
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say so, go on for a moment, accept what is queued, answer everything, end."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + self.limits.drain
+        self.application.drain()
+        await self._until(lambda: False, loop.time() + min(LINGER, self.limits.drain))
+        await self._stop_accepting(sockets or [])
+        while not self.force_exit and loop.time() < ends and self._busy():
+            for connection in list(self.server_state.connections):
+                connection.shutdown()
+            await asyncio.sleep(POLL)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        for task in list(self.server_state.tasks):
+            task.cancel()
+        await self.lifespan.shutdown()
+
+    def _busy(self) -> bool:
+        return bool(self.server_state.connections or self.server_state.tasks)
+
+    async def _until(self, done: Callable[[], bool], when: float) -> None:
+        while not self.force_exit and not done() and asyncio.get_running_loop().time() < when:
+            await asyncio.sleep(POLL)
+
+    async def _stop_accepting(self, sockets: Iterable[socket.socket]) -> None:
+        """Close the listeners, but first take the connections that the system has already accepted for them."""
+        loop = asyncio.get_running_loop()
+        copies = [listener.dup() for listener in sockets]
+        for server in self.servers:
+            server.close()
+        for listener in sockets:
+            listener.close()
+        for copy in copies:
+            copy.setblocking(False)
+            with contextlib.suppress(BlockingIOError, InterruptedError):
+                while True:
+                    connection, _ = copy.accept()
+                    connection.setblocking(False)
+                    await loop.connect_accepted_socket(self._protocol, connection, ssl=self.config.ssl)
+            copy.close()
+
+    def _protocol(self) -> Any:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+
+def raise_file_limit(connections: int) -> None:
+    """Let this process hold `connections` sockets, as far as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + 256
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        top = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (top, hard))
