@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from seqc_runtime import __version__
+from seqc_runtime.cli import serve
 from seqc_runtime.errors import SeqcRuntimeError, printable
 
 NOT_DONE, STOPPED = 2, 130
@@ -50,6 +51,9 @@ def _options(
     ] = False,
 ) -> None:
     pass
+
+
+app.command(epilog=serve.EPILOG)(serve.serve)
 
 
 def run(arguments: Sequence[str]) -> int:

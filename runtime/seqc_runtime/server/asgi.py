@@ -206,7 +206,9 @@ async def _send(send: Send, response: Response) -> None:
         for part in response.body:
             view = memoryview(part)
             for start in range(0, len(view), PIECE):
-                await send({"type": "http.response.body", "body": bytes(view[start : start + PIECE]), "more_body": True})
+                await send(
+                    {"type": "http.response.body", "body": bytes(view[start : start + PIECE]), "more_body": True}
+                )
         await send({"type": "http.response.body", "body": b""})
     else:
         await send({"type": "http.response.body", "body": response.content})

@@ -87,7 +87,7 @@ class Guard(HttpToolsProtocol):
         self.raw_size = 0
         self.chunks = 0
         self.held = 0
-        self.answered = 0
+        self.resumed = False
         self.refused = False
         self.lingered = 0
         self.deferred: Refusal | None = None
@@ -126,9 +126,8 @@ class Guard(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # Whatever follows is in no protocol spoken here; the answer to the request closes the connection.
-            self.refused = True
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             found = error.__context__
             self._refuse(found if isinstance(found, Refusal) else Refusal(400, f"this is not HTTP: {error}"))
@@ -137,6 +136,18 @@ class Guard(HttpToolsProtocol):
                 self._refuse(_too_long(self.limits.header))
             elif self.phase == BODY and self.raw_size > self.body_size + self.chunks * CHUNK_LINE + CHUNK_EXTRA:
                 self._refuse(Refusal(400, "the chunks of the body have too many extensions"))
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Go on as if another protocol had not been offered, as Java's client does with every first request.
+
+        The parser stops after the header of such a request, so another one reads its body and what follows.
+        """
+        self.parser = httptools.HttpRequestParser(self)
+        self.resumed = True
+        fields = [
+            b"%s: %s\r\n" % field for field in self.headers if field[0] in (b"content-length", b"transfer-encoding")
+        ]
+        self.data_received(b"POST / HTTP/1.1\r\n%s\r\n" % b"".join(fields) + rest)
 
     def check(self, now: float) -> None:
         """Close the connection, or refuse its request, if the client takes too long; called about once a second."""
@@ -152,9 +163,8 @@ class Guard(HttpToolsProtocol):
             self._refuse(Refusal(408, f"the header took longer than {self.limits.header_time:g} s"))
         elif self.phase == BODY and not self.cycle.response_complete:
             self._check_body(now)
-        elif self.phase == BETWEEN and not self.answered and self.cycle is None:
-            if now - self.since > self.limits.header_time:
-                self.transport.close()
+        elif self.phase == BETWEEN and self.cycle is None and now - self.since > self.limits.header_time:
+            self.transport.close()
 
     def _check_body(self, now: float) -> None:
         if self.flow.read_paused:
@@ -170,16 +180,22 @@ class Guard(HttpToolsProtocol):
     # --- What the parser reports.
 
     def on_message_begin(self) -> None:
+        if self.resumed:
+            return
         super().on_message_begin()
         self.phase = HEAD
         self.head_size = self.raw_size = self.body_size = self.chunks = 0
 
     def on_url(self, url: bytes) -> None:
+        if self.resumed:
+            return
         self.url += url
         if len(self.url) > self.limits.url:
             raise Refusal(414, f"the address is longer than {self.limits.url} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self.resumed:
+            return
         self.head_size += len(name) + len(value) + 4
         if self.head_size > self.limits.header:
             raise _too_long(self.limits.header)
@@ -206,6 +222,9 @@ class Guard(HttpToolsProtocol):
             raise Refusal(400, "the header has both content-length and transfer-encoding")
 
     def on_headers_complete(self) -> None:
+        if self.resumed:
+            self.resumed = False
+            return
         version = self.parser.get_http_version()
         if version not in ("1.1", "1.0"):
             raise Refusal(505, "HTTP/1.1 and HTTP/1.0 are understood")
@@ -220,9 +239,10 @@ class Guard(HttpToolsProtocol):
             raise Refusal(400, "the address of a request starts with a slash")
         self.phase = BODY
         super().on_headers_complete()
-        if self.parser.should_upgrade() or self.app.draining:
+        if self.app.draining:
             self.cycle.keep_alive = False
-        self.scope["extensions"] = {EXTENSION: Link(self, self.cycle)}
+        extensions: dict[str, Any] = {EXTENSION: Link(self, self.cycle)}
+        self.scope["extensions"] = extensions
 
     def on_chunk_header(self) -> None:
         self.chunks += 1
@@ -243,6 +263,8 @@ class Guard(HttpToolsProtocol):
             raise Refusal(503, "too many bodies are under way at the same time", {"retry-after": "1"})
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return  # its body comes yet
         self.phase = BETWEEN
         self.raw_size = 0
         self.cycle.more_body = False
@@ -305,7 +327,6 @@ class Guard(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self.running = None
-        self.answered += 1
         self._release()
         if self.deferred is not None and not self.pipeline:
             deferred, self.deferred = self.deferred, None

@@ -38,7 +38,7 @@ class HttpServer(uvicorn.Server):
         limits = application.limits
         super().__init__(
             uvicorn.Config(
-                application,  # type: ignore[arg-type]
+                application,
                 http=Guard,
                 ws="none",
                 lifespan="on",

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Limits:
     """What one client, and all together, may ask for. Sizes are bytes, times are seconds.
 
-    body: of one request, also after decompression; bodies: of all requests of a process that are being read. header: all header lines together. url: the request line.
+    body: of one request, also after decompression; bodies: of all requests that one process is reading.
+    header: all header lines together. url: the request line.
     json_depth: lists and objects inside each other. tensors: inputs, and outputs, of one request.
     queue_rows, queue_bytes: what may wait for one model. connections: open at the same time.
     header_time: from the first byte of a request to the end of its header. body_rate: least bytes per second of a body,

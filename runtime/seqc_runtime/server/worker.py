@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from seqc_runtime.server.app import App
 from seqc_runtime.server.asgi import Asgi
 from seqc_runtime.server.http_server import SIGNALS, HttpServer, raise_file_limit
 from seqc_runtime.server.settings import Settings
-
-Ready = Callable[[App], Awaitable[None]]
 
 
 def serve_process(settings: Settings, app: App, listener: socket.socket, ready: Callable[[], None]) -> None:
@@ -35,11 +34,12 @@ async def _serve(server: HttpServer, listener: socket.socket, ready: Callable[[]
     await serving
 
 
-def asyncio_run(main: Awaitable[None]) -> None:
+def asyncio_run(main: Coroutine[Any, Any, None]) -> None:
     """Run on uvloop where it is installed."""
+    factory: Callable[[], asyncio.AbstractEventLoop]
     try:
         from uvloop import new_event_loop as factory
     except ModuleNotFoundError:
         factory = asyncio.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(main)  # type: ignore[arg-type]
+        runner.run(main)
