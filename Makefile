@@ -1,7 +1,7 @@
 # `make help` lists what there is. Needs Python 3.11 or newer with venv and pip; everything else goes into .venv.
 PYTHON ?= python3
 JOBS ?= 2
-# Of the benchmarks: fresh processes per figure, and other options of benchmarks/run.py.
+# Of the benchmarks: fresh processes per figure, and other options of benchmarks/run.py or benchmarks/serving.
 ROUNDS ?= 3
 ARGS ?=
 
@@ -19,10 +19,10 @@ FOR_WORK := $(VENV)/installed-for-work
 FOR_CONSUMERS := $(VENV)/installed-for-consumers
 PROJECTS := pyproject.toml runtime/pyproject.toml
 
-.PHONY: help demo test test-slow check format bench clean
+.PHONY: help demo test test-slow check format bench bench-serve bench-serve-peers clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' Makefile
 
 demo: $(FOR_USE) ## train, export and verify the example, with plots
 	$(DEMO)
@@ -45,8 +45,14 @@ format: $(FOR_WORK) ## rewrite the sources in the project's format
 bench: $(FOR_WORK) ## compare the training speed with peers that are there, and write benchmarks/RESULTS.md
 	$(BENCH)
 
+bench-serve: $(FOR_WORK) ## compare the server with those that bench-serve-peers installed, and write benchmarks/SERVING.md
+	PYTHONPATH=benchmarks $(RUN) -m serving $(ARGS)
+
+bench-serve-peers: $(FOR_WORK) ## install other servers, each in an environment of its own in .serving-environments
+	PYTHONPATH=benchmarks $(RUN) -m serving.environments
+
 clean: ## remove the virtual environment, caches and build results
-	rm -rf $(VENV) .old-runtimes build dist runtime/build runtime/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .old-runtimes .serving-environments build dist runtime/build runtime/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUN):
