@@ -12,15 +12,18 @@ from seqc_runtime.errors import (
     RuntimeInputTypeError,
     RuntimeModelError,
     RuntimeModelNotFoundError,
+    RuntimeStoppedError,
     SeqcRuntimeError,
 )
 from seqc_runtime.model import Model, load
+from seqc_runtime.runs import RunControl
 from seqc_runtime.tensors import TensorInfo
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Model",
+    "RunControl",
     "RuntimeArgumentError",
     "RuntimeDependencyError",
     "RuntimeDeviceError",
@@ -29,6 +32,7 @@ __all__ = [
     "RuntimeInputTypeError",
     "RuntimeModelError",
     "RuntimeModelNotFoundError",
+    "RuntimeStoppedError",
     "SeqcRuntimeError",
     "TensorInfo",
     "__version__",

@@ -1,4 +1,4 @@
-"""Empty batches, and large ones cut into chunks along axis 0."""
+"""Large batches, cut into chunks along axis 0."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import SupportsIndex
 import numpy as np
 
 from seqc_runtime.errors import RuntimeExecutionError, RuntimeInputError
-from seqc_runtime.inputs import Array, Sizes
+from seqc_runtime.inputs import Array
 from seqc_runtime.tensors import UNNAMED, TensorInfo, format_shape
 
 Feeds = dict[str, Array]
@@ -25,52 +25,6 @@ def check_batch_size(batch_size: SupportsIndex) -> int:
     if isinstance(batch_size, bool) or step < 1:
         raise RuntimeInputError(f"batch_size needs a positive integer or None; got {batch_size!r}")
     return step
-
-
-def empty_outputs(
-    feeds: Feeds, sizes: Sizes, inputs: tuple[TensorInfo, ...], outputs: tuple[TensorInfo, ...]
-) -> list[Array]:
-    """What the model returns for inputs that hold no element, without running it: outputs that hold none either.
-
-    onnxruntime ends the whole process on an LSTM or GRU with an empty batch, so empty inputs never reach it.
-    Raises RuntimeInputError when an output would hold elements, or its shape does not follow from the inputs'.
-    """
-    results = [np.empty(_empty_shape(info, feeds, sizes, inputs), info.numpy_dtype) for info in outputs]
-    for info, result in zip(outputs, results, strict=True):
-        if result.size:
-            raise RuntimeInputError(
-                f"{_what_is_empty(feeds)} holds no elements, but output {info.name!r} {info} would hold "
-                f"{result.size}: give every axis except the batch at least one element"
-            )
-    return results
-
-
-def _empty_shape(info: TensorInfo, feeds: Feeds, sizes: Sizes, inputs: tuple[TensorInfo, ...]) -> tuple[int, ...]:
-    shape: list[int] = []
-    for number, axis in enumerate(info.shape):
-        if isinstance(axis, int):
-            shape.append(axis)
-        elif axis in sizes:
-            shape.append(sizes[axis])
-        elif number == 0 and _batch_size(feeds, inputs) == 0:
-            shape.append(0)
-        else:
-            raise RuntimeInputError(
-                f"{_what_is_empty(feeds)} holds no elements, and the size of axis {number} ({axis!r}) of output "
-                f"{info.name!r} {info} does not follow from the inputs: pass at least one sample"
-            )
-    return tuple(shape)
-
-
-def _what_is_empty(feeds: Feeds) -> str:
-    name, array = next((name, array) for name, array in feeds.items() if array.size == 0)
-    return f"input {name!r} {format_shape(array.shape)}"
-
-
-def _batch_size(feeds: Feeds, inputs: tuple[TensorInfo, ...]) -> int | None:
-    """Rows along the batch axis, the first input's axis 0; None when that is not symbolic."""
-    first = inputs[0]
-    return feeds[first.name].shape[0] if first.shape and isinstance(first.shape[0], str) else None
 
 
 def run_in_chunks(

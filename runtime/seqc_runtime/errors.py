@@ -50,3 +50,7 @@ class RuntimeDeviceError(SeqcRuntimeError, RuntimeError):
 
 class RuntimeExecutionError(SeqcRuntimeError, RuntimeError):
     """onnxruntime failed while running the model, or the model was closed."""
+
+
+class RuntimeStoppedError(RuntimeExecutionError):
+    """A run was ended through its RunControl before it was done."""

@@ -7,9 +7,9 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any
 
 from seqc_runtime.errors import RuntimeExecutionError
+from seqc_runtime.runs import Runner
 
 
 class SessionHolder:
@@ -19,14 +19,14 @@ class SessionHolder:
     destroying it there ends the child with SIGSEGV. So the child drops the inherited session without destroying it.
     """
 
-    def __init__(self, session: Any, reopen: Callable[[], Any]) -> None:
-        self._session: Any | None = session
+    def __init__(self, session: Runner, reopen: Callable[[], Runner]) -> None:
+        self._session: Runner | None = session
         self._reopen = reopen
         self._lock = threading.Lock()
         self._closed = False
         _HOLDERS.add(self)
 
-    def get(self) -> Any:
+    def get(self) -> Runner:
         """The session of this process. Raises RuntimeExecutionError after close()."""
         session = self._session
         if session is not None:

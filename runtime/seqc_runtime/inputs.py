@@ -22,7 +22,7 @@ def bind(x: object, infos: tuple[TensorInfo, ...]) -> tuple[dict[str, Array], Si
     Raises RuntimeInputError (RuntimeInputTypeError for dtypes) naming the input, what it needs and what came.
     """
     arrays = {info.name: cast(value, info) for info, value in zip(infos, _match(x, infos), strict=True)}
-    return arrays, _check_shapes(arrays, infos)
+    return arrays, check_shapes(arrays, infos)
 
 
 def _match(x: object, infos: tuple[TensorInfo, ...]) -> list[object]:
@@ -148,7 +148,8 @@ def _cast_text(array: Array, info: TensorInfo) -> Array:
     return boxed
 
 
-def _check_shapes(arrays: dict[str, Array], infos: tuple[TensorInfo, ...]) -> Sizes:
+def check_shapes(arrays: Mapping[str, Array], infos: tuple[TensorInfo, ...]) -> Sizes:
+    """The size of every named symbolic axis. Raises RuntimeInputError where a shape is not the declared one."""
     sizes: Sizes = {}
     owner: dict[str, str] = {}
     for info in infos:

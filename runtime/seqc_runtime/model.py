@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, Literal, Self, SupportsIndex
 
-from seqc_runtime.batches import check_batch_size, empty_outputs, run_in_chunks
+from seqc_runtime.batches import check_batch_size, run_in_chunks
+from seqc_runtime.empties import empty_outputs, is_deadly
 from seqc_runtime.errors import (
     RuntimeArgumentError,
     RuntimeDeviceError,
-    RuntimeExecutionError,
+    RuntimeInputError,
     RuntimeModelError,
     printable,
 )
 from seqc_runtime.holder import SessionHolder
-from seqc_runtime.inputs import Array, bind
+from seqc_runtime.inputs import Array, bind, check_shapes
 from seqc_runtime.providers import Device, choose_device, open_session
+from seqc_runtime.runs import RunControl, Runner, check_feeds, run_session
 from seqc_runtime.source import ModelSource, Source, open_source
 from seqc_runtime.tensors import TensorInfo, read_info
 from seqc_runtime.threads import CpuBudget, check_threads, cpu_budget
@@ -65,13 +68,15 @@ class Model:
         self._pid = os.getpid()
         self._inputs = tuple(read_info(argument, "input") for argument in session.get_inputs())
         self._outputs = tuple(read_info(argument, "output") for argument in session.get_outputs())
+        self._output_by_name = {info.name: info for info in self._outputs}
         self._output_names = [info.name for info in self._outputs]
         self._metadata = {
             **session.get_modelmeta().custom_metadata_map,
             "producer_name": source.facts.producer_name,
             "producer_version": source.facts.producer_version,
         }
-        self._holder = SessionHolder(session, self._reopen)
+        self._deadly_empty = is_deadly(source.facts.operators)
+        self._holder = SessionHolder(Runner(session), self._reopen)
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
@@ -107,20 +112,42 @@ class Model:
         batch_size: rows per run, to bound memory; needs a symbolic axis 0. None runs everything at once.
 
         Returns an array when the model has one output, else a list in the order of `outputs` (as Keras does).
-        An empty batch gives empty outputs without running the model.
+        Operators that do not survive an empty batch (LSTM, GRU, RNN) never get one: models that have them give empty
+        outputs without running.
 
         Raises RuntimeInputError (RuntimeInputTypeError for dtypes), RuntimeExecutionError.
         """
         step = None if batch_size is None else check_batch_size(batch_size)
         feeds, sizes = bind(x, self._inputs)
-        session = self._holder.get()
-        if any(array.size == 0 for array in feeds.values()):
+        runner = self._holder.get()
+        if self._deadly_empty and any(array.size == 0 for array in feeds.values()):
             results = empty_outputs(feeds, sizes, self._inputs, self._outputs)
         elif step is None:
-            results = self._run(session, feeds)
+            results = self._run(runner, feeds)
         else:
-            results = run_in_chunks(feeds, step, self._inputs, self._outputs, lambda chunk: self._run(session, chunk))
+            results = run_in_chunks(feeds, step, self._inputs, self._outputs, lambda chunk: self._run(runner, chunk))
         return results[0] if len(results) == 1 else results
+
+    def run(
+        self, feeds: dict[str, Array], outputs: Sequence[str] | None = None, *, control: RunControl | None = None
+    ) -> list[Array]:
+        """Run the model on arrays that are what it declares; nothing is cast. This is what servers call.
+
+        feeds: an array of the declared dtype for each input, by name.
+        outputs: the names of the outputs wanted, in order; None for all.
+        control: ends the run from another thread.
+
+        Returns the outputs wanted, always as a list.
+
+        Raises RuntimeInputError (RuntimeInputTypeError for dtypes) for feeds and names that are not the model's,
+        RuntimeExecutionError (RuntimeStoppedError after `control.stop()`).
+        """
+        runner = self._holder.get()
+        names = self._output_names if outputs is None else self._wanted(outputs)
+        if check_feeds(feeds, self._inputs) and self._deadly_empty:
+            wanted = tuple(self._output_by_name[name] for name in names)
+            return empty_outputs(feeds, check_shapes(feeds, self._inputs), self._inputs, wanted)
+        return run_session(runner, names, feeds, self._source.name, control)
 
     def close(self) -> None:
         """Free the session; predictions after this raise RuntimeExecutionError."""
@@ -137,19 +164,23 @@ class Model:
         outputs = ", ".join(f"{info.name}: {info}" for info in self._outputs)
         return printable(f"<Model ({inputs}) -> ({outputs}) on {self._device}>")
 
-    def _run(self, session: Any, feeds: dict[str, Array]) -> list[Array]:
-        try:
-            results: list[Array] = session.run(self._output_names, feeds)
-        except Exception as error:
-            given = ", ".join(f"{name}: {array.dtype.name}{list(array.shape)}" for name, array in feeds.items())
-            raise RuntimeExecutionError(f"onnxruntime failed to run {self._source.name} on {given}: {error}") from error
-        return results
+    def _run(self, runner: Runner, feeds: dict[str, Array]) -> list[Array]:
+        return run_session(runner, self._output_names, feeds, self._source.name)
 
-    def _reopen(self) -> Any:
+    def _wanted(self, outputs: Sequence[str]) -> list[str]:
+        if not isinstance(outputs, list | tuple):
+            raise RuntimeInputError(f"outputs needs a list of names or None; got {outputs!r}")
+        unknown = [name for name in outputs if not isinstance(name, str) or name not in self._output_by_name]
+        if unknown or not outputs:
+            problem = f"there is no {', '.join(map(repr, unknown))}" if unknown else "none was asked for"
+            raise RuntimeInputError(f"the model's outputs are {', '.join(map(repr, self._output_names))}; {problem}")
+        return list(outputs)
+
+    def _reopen(self) -> Runner:
         if self._device == "cuda":
             raise RuntimeDeviceError(
                 f"the model was loaded on CUDA by process {self._pid}, and CUDA does not survive a fork: "
                 'load it in the child, or start workers with the "spawn" method'
             )
         self._source.check_unchanged()
-        return open_session(self._source, self._device, self._threads, self._budget)
+        return Runner(open_session(self._source, self._device, self._threads, self._budget))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ class TensorInfo:
     dtype: str
     shape: tuple[int | str, ...]
 
-    @property
+    @cached_property
     def numpy_dtype(self) -> np.dtype[Any]:
         """The dtype of arrays passed to and returned by onnxruntime."""
         return np.dtype(object if self.dtype == "str" else self.dtype)

@@ -46,6 +46,7 @@ _SINGLE = {
     ("TrainingInfoProto", 2),
 }
 _MODEL_PRODUCER_NAME, _MODEL_PRODUCER_VERSION, _MODEL_GRAPH = 2, 3, 7
+_NODE_OPERATOR = 4
 _TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 
@@ -56,11 +57,13 @@ class MalformedError(ValueError):
 
 @dataclass
 class Facts:
-    """Who wrote the model, and the external data locations its tensors name ('' for a tensor that names none)."""
+    """Who wrote the model, the external data locations its tensors name ('' for a tensor that names none), and the
+    names of its operators, also of those inside functions and inside the bodies of other operators."""
 
     producer_name: str = ""
     producer_version: str = ""
     external_locations: set[str] = field(default_factory=set)
+    operators: set[str] = field(default_factory=set)
 
 
 class Field(NamedTuple):
@@ -96,6 +99,8 @@ def read_facts(buffer: Buffer) -> Facts:
                     raise MalformedError(f"field {f.number} of {kind}, of which there is one, is written twice")
                 seen.add(f.number)
                 pending.append((children[f.number], *span(f)))
+            elif f.number == _NODE_OPERATOR and kind == "NodeProto":
+                facts.operators.add(text(buffer, f))
     return facts
 
 

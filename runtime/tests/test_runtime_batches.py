@@ -91,10 +91,23 @@ def cut(make) -> bytes:
     )
 
 
-def test_an_axis_that_does_not_follow_from_the_inputs_is_named(cut):
-    message = "the size of axis 1 ('width') of output 'y' float32[batch, width] does not follow from the inputs"
+def test_what_onnxruntime_can_run_gets_empty_inputs(positions):
+    assert seqc_runtime.load(positions, device="cpu").predict(np.empty((0, 2))).shape == (0, 2)
+
+
+def test_an_axis_that_does_not_follow_from_the_inputs_is_named(make):
+    data = make(
+        [
+            helper.make_node("RNN", ["x", "w", "r"], ["", "h"], hidden_size=1),
+            helper.make_node("NonZero", ["h"], ["y"]),
+        ],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["time", "batch", 1])],
+        [helper.make_tensor_value_info("y", TensorProto.INT64, [3, "count"])],
+        {"w": np.ones((1, 1, 1), np.float32), "r": np.ones((1, 1, 1), np.float32)},
+    )
+    message = "the size of axis 1 ('count') of output 'y' int64[3, count] does not follow from the inputs"
     with pytest.raises(RuntimeInputError, match=re.escape(message)):
-        seqc_runtime.load(cut, device="cpu").predict(np.empty((0, 3)))
+        seqc_runtime.load(data, device="cpu").predict(np.empty((2, 0, 1)))
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 8, np.int64(4)])

@@ -1,0 +1,66 @@
+"""Inputs that hold no element, which some operators of onnxruntime do not survive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from seqc_runtime.errors import RuntimeInputError
+from seqc_runtime.inputs import Array, Sizes
+from seqc_runtime.tensors import TensorInfo, format_shape
+
+# With an empty batch or sequence, these end the whole process.
+_DEADLY = frozenset({"GRU", "LSTM", "RNN"})
+
+
+def is_deadly(operators: set[str]) -> bool:
+    """Whether a model of these operators must not get empty inputs."""
+    return not _DEADLY.isdisjoint(operators)
+
+
+def empty_outputs(
+    feeds: Mapping[str, Array], sizes: Sizes, inputs: tuple[TensorInfo, ...], outputs: tuple[TensorInfo, ...]
+) -> list[Array]:
+    """What the model returns for inputs that hold no element, without running it: outputs that hold none either.
+
+    Raises RuntimeInputError when an output would hold elements, or its shape does not follow from the inputs'.
+    """
+    results = [np.empty(_empty_shape(info, feeds, sizes, inputs), info.numpy_dtype) for info in outputs]
+    for info, result in zip(outputs, results, strict=True):
+        if result.size:
+            raise RuntimeInputError(
+                f"{_what_is_empty(feeds)} holds no elements, but output {info.name!r} {info} would hold "
+                f"{result.size}: give every axis except the batch at least one element"
+            )
+    return results
+
+
+def _empty_shape(
+    info: TensorInfo, feeds: Mapping[str, Array], sizes: Sizes, inputs: tuple[TensorInfo, ...]
+) -> tuple[int, ...]:
+    shape: list[int] = []
+    for number, axis in enumerate(info.shape):
+        if isinstance(axis, int):
+            shape.append(axis)
+        elif axis in sizes:
+            shape.append(sizes[axis])
+        elif number == 0 and _batch_size(feeds, inputs) == 0:
+            shape.append(0)
+        else:
+            raise RuntimeInputError(
+                f"{_what_is_empty(feeds)} holds no elements, and the size of axis {number} ({axis!r}) of output "
+                f"{info.name!r} {info} does not follow from the inputs: pass at least one sample"
+            )
+    return tuple(shape)
+
+
+def _what_is_empty(feeds: Mapping[str, Array]) -> str:
+    name, array = next((name, array) for name, array in feeds.items() if array.size == 0)
+    return f"input {name!r} {format_shape(array.shape)}"
+
+
+def _batch_size(feeds: Mapping[str, Array], inputs: tuple[TensorInfo, ...]) -> int | None:
+    """Rows along the batch axis, the first input's axis 0; None when that is not symbolic."""
+    first = inputs[0]
+    return feeds[first.name].shape[0] if first.shape and isinstance(first.shape[0], str) else None
