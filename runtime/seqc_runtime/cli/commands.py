@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from seqc_runtime import __version__
-from seqc_runtime.cli import serve
+from seqc_runtime.cli import score, serve
 from seqc_runtime.errors import SeqcRuntimeError, printable
 
 NOT_DONE, STOPPED = 2, 130
@@ -54,6 +54,7 @@ def _options(
 
 
 app.command(epilog=serve.EPILOG)(serve.serve)
+app.command()(score.score)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -1,0 +1,1 @@
+"""Files of samples, read and written a piece at a time: csv, npy, npz, parquet."""

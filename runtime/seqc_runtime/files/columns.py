@@ -1,0 +1,173 @@
+"""How the columns of a table become the inputs of a model, and its outputs become columns."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from seqc_runtime.errors import RuntimeArgumentError, RuntimeInputError
+from seqc_runtime.inputs import Array
+from seqc_runtime.tensors import TensorInfo, format_shape
+
+# By input: the names of its columns, in order. A sequence alone is for a model with one input.
+Choice = Mapping[str, Sequence[str]] | Sequence[str]
+
+_NUMBERS = re.compile(r"(?:[._]\d+)+|(?:\[\d+\])+")
+_MOST_NAMES = 8
+
+
+@dataclass(frozen=True)
+class Part:
+    """One input and the columns that hold it.
+
+    row: the shape of one sample; one axis may be -1, and None is a row of as many numbers as there are columns.
+    """
+
+    info: TensorInfo
+    columns: tuple[str, ...]
+    row: tuple[int, ...] | None
+
+    def assemble(self, values: Array) -> Array:
+        """The input, of an array that holds a row of values, one a column, for each sample."""
+        return values if self.row is None else values.reshape(len(values), *_open_axis(self.row, values.shape[1]))
+
+
+def lay_out(
+    infos: Sequence[TensorInfo], names: Sequence[str], choice: Choice | None = None, wide: Collection[str] = ()
+) -> tuple[Part, ...]:
+    """Say which columns hold which input.
+
+    infos: the inputs. names: the columns there are. choice: what the user said. wide: columns that hold arrays.
+
+    Without a choice, an input's columns are the one of its name, or those of its name with numbers (x_0, x_1, ...;
+    x.0; x[0]); the only input of a model takes all columns when none has its name.
+    Raises RuntimeArgumentError for a choice that cannot be, RuntimeInputError for columns that do not fit.
+    """
+    chosen = _by_input(infos, choice)
+    parts = []
+    for info in infos:
+        columns = chosen.get(info.name)
+        found = _find(info, names, len(infos) == 1) if columns is None else _known(info, columns, names)
+        _check_once(info, found, names)
+        parts.append(_part(info, found, wide, names))
+    return tuple(parts)
+
+
+def _by_input(infos: Sequence[TensorInfo], choice: Choice | None) -> Mapping[str, Sequence[str]]:
+    if choice is None:
+        return {}
+    if not isinstance(choice, Mapping):
+        if len(infos) != 1:
+            raise RuntimeArgumentError(
+                f"columns needs to say for which input: the model has {_listed([info.name for info in infos])}"
+            )
+        return {infos[0].name: choice}
+    unknown = [name for name in choice if name not in {info.name for info in infos}]
+    if unknown:
+        raise RuntimeArgumentError(
+            f"columns names {_listed(unknown)}; the model's inputs are {_listed([info.name for info in infos])}"
+        )
+    return choice
+
+
+def _known(info: TensorInfo, columns: Sequence[str], names: Sequence[str]) -> list[str]:
+    missing = [name for name in columns if name not in names]
+    if missing:
+        raise RuntimeArgumentError(
+            f"columns of input {info.name!r}: there is no {_listed(missing)}; there is {_listed(names)}"
+        )
+    return list(columns)
+
+
+def _find(info: TensorInfo, names: Sequence[str], alone: bool) -> list[str]:
+    if info.name in names:
+        return [info.name]
+    numbered = [
+        (tuple(int(number) for number in re.findall(r"\d+", rest)), name)
+        for name in names
+        if name.startswith(info.name) and _NUMBERS.fullmatch(rest := name[len(info.name) :])
+    ]
+    if numbered:
+        return [name for _, name in sorted(numbered)]
+    if alone:
+        return list(names)
+    raise RuntimeInputError(
+        f"input {info.name!r} needs {info}, but no column is named {info.name!r} or {info.name + '_0'!r}, "
+        f"{info.name + '_1'!r}, ...; there is {_listed(names)}: say which with columns"
+    )
+
+
+def _check_once(info: TensorInfo, columns: list[str], names: Sequence[str]) -> None:
+    twice = sorted({name for name in columns if names.count(name) > 1})
+    if twice:
+        raise RuntimeInputError(
+            f"input {info.name!r} needs columns with names of their own; there are several {_listed(twice)}"
+        )
+
+
+def _part(info: TensorInfo, columns: list[str], wide: Collection[str], names: Sequence[str]) -> Part:
+    array = [name for name in columns if name in wide]
+    if array and len(columns) > 1:
+        raise RuntimeInputError(
+            f"input {info.name!r} needs one column of arrays or many of numbers; got {_listed(columns)}, of which "
+            f"{_listed(array)} holds arrays: say which with columns"
+        )
+    row = None if not info.shape else tuple(size if isinstance(size, int) else -1 for size in info.shape[1:])
+    if array:
+        return Part(info, tuple(columns), row)
+    if row is not None and row.count(-1) > 1:
+        raise RuntimeInputError(
+            f"input {info.name!r} needs {info}, and columns of numbers do not say how long each axis is: "
+            "use a .npy or .npz file, or a column of arrays"
+        )
+    fixed = math.prod(size for size in row or () if size != -1)
+    if row is not None and (len(columns) % max(fixed, 1) if -1 in row else len(columns) != fixed):
+        needed = f"a multiple of {fixed} columns" if -1 in row else f"{fixed} column{'s' * (fixed != 1)}"
+        raise RuntimeInputError(
+            f"input {info.name!r} needs {info}, so {needed}; got {len(columns)}: {_listed(columns)}"
+            f"{_unnamed_hint(names)}"
+        )
+    return Part(info, tuple(columns), row)
+
+
+def _unnamed_hint(names: Sequence[str]) -> str:
+    hint = ". The first has no name, as an index that pandas wrote" if names and not names[0] else ""
+    return f"{hint}: say which with columns"
+
+
+def _open_axis(row: tuple[int, ...], count: int) -> tuple[int, ...]:
+    # NumPy cannot tell -1 in an array without elements.
+    fixed = math.prod(size for size in row if size != -1)
+    return tuple(count // max(fixed, 1) if size == -1 else size for size in row)
+
+
+def output_columns(info: TensorInfo, shape: tuple[int, ...]) -> list[str]:
+    """Names of the columns for an output of a row's shape: y, or y_0, y_1, ..., or y_0_0, ... for more axes."""
+    if math.prod(shape) == 1:
+        return [info.name]
+    return ["_".join([info.name, *map(str, index)]) for index in np.ndindex(*shape)]
+
+
+def flat(result: Array) -> Array:
+    """An output with one row per sample and one column per number."""
+    return result.reshape(len(result), math.prod(result.shape[1:]))
+
+
+def check_rows(results: Sequence[Array], infos: Sequence[TensorInfo], rows: int) -> Iterator[tuple[TensorInfo, Array]]:
+    """The outputs with what they are declared as, once each is known to have one row per sample."""
+    for info, result in zip(infos, results, strict=True):
+        if result.shape[:1] != (rows,):
+            raise RuntimeInputError(
+                f"output {info.name!r} has shape {format_shape(result.shape)} for {rows} samples: a file of results "
+                "needs one row for each sample"
+            )
+        yield info, result
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:_MOST_NAMES]))
+    return shown + (f", ... ({len(names)} in all)" if len(names) > _MOST_NAMES else "") or "none"

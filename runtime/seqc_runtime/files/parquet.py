@@ -1,0 +1,182 @@
+"""Parquet files, with pyarrow."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqc_runtime.errors import RuntimeDependencyError, RuntimeInputError
+from seqc_runtime.files.columns import Choice, Part, lay_out
+from seqc_runtime.inputs import Array
+from seqc_runtime.tensors import TensorInfo
+
+
+def import_pyarrow() -> Any:
+    """pyarrow and its part for Parquet. Raises RuntimeDependencyError with the command that installs it."""
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise RuntimeDependencyError(
+            f'Parquet files need pyarrow: pip install "seqc-runtime[cpu,server,parquet]" ({error})'
+        ) from error
+    return pyarrow
+
+
+class ParquetReader:
+    """Samples in the rows of a table. Columns hold numbers, texts, or lists of one length.
+
+    name: of the file, for errors. file: a pyarrow ParquetFile. fill: what to put where a number is missing.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        file: Any,
+        infos: Sequence[TensorInfo],
+        choice: Choice | None = None,
+        fill: float | None = None,
+    ) -> None:
+        self._name = name
+        self._file = file
+        self._fill = fill
+        schema = file.schema_arrow
+        wide = [field.name for field in schema if _is_nested(field.type)]
+        self._parts = lay_out(infos, schema.names, choice, wide)
+
+    def expected(self, done: int) -> int:
+        """How many samples there are."""
+        return int(self._file.metadata.num_rows)
+
+    def chunks(self, step: int) -> Iterator[dict[str, Array]]:
+        """Inputs of up to `step` samples each; at least one, which may be empty."""
+        names = sorted({column for part in self._parts for column in part.columns})
+        at = 0
+        for table in _even(self._file.iter_batches(batch_size=step, columns=names), step):
+            yield self._inputs(table, at)
+            at += len(table)
+        if not at:
+            yield self._inputs(self._file.schema_arrow.empty_table().select(names), 0)
+
+    def _inputs(self, table: Any, at: int) -> dict[str, Array]:
+        return {part.info.name: self._input(part, table, at) for part in self._parts}
+
+    def _input(self, part: Part, table: Any, at: int) -> Array:
+        columns = [self._column(table, name, at) for name in part.columns]
+        return columns[0] if columns[0].ndim > 1 else part.assemble(np.stack(columns, axis=1))
+
+    def _column(self, table: Any, name: str, at: int) -> Array:
+        pieces = table.column(name).chunks or [_none(table, name)]
+        column = import_pyarrow().concat_arrays([_storage(piece) for piece in pieces])
+        shape = [len(column)]
+        while _is_nested(column.type):
+            self._refuse_missing(column, name, at, shape)
+            shape.append(self._width(column, name))
+            column = column.flatten()
+        if self._fill is not None and column.null_count:
+            column = column.fill_null(self._fill)
+        self._refuse_missing(column, name, at, shape)
+        values: Array = column.to_numpy(zero_copy_only=False)
+        return values.reshape(shape)
+
+    def _refuse_missing(self, column: Any, name: str, at: int, shape: Sequence[int]) -> None:
+        if column.null_count:
+            row = at + column.is_null().to_numpy(zero_copy_only=False).argmax() // max(math.prod(shape[1:]), 1)
+            raise RuntimeInputError(
+                f"{self._name}, row {row}, column {name!r}: the value is missing; --missing VALUE puts one there"
+            )
+
+    def _width(self, column: Any, name: str) -> int:
+        if hasattr(column.type, "list_size"):
+            return int(column.type.list_size)
+        if not hasattr(column, "value_lengths"):
+            raise RuntimeInputError(
+                f"{self._name}, column {name!r} holds {column.type}: numbers or lists were expected"
+            )
+        widths = set(column.value_lengths().unique().to_pylist())
+        if len(widths) > 1:
+            few = ", ".join(map(str, sorted(widths)[:4]))
+            raise RuntimeInputError(
+                f"{self._name}, column {name!r} holds lists of different lengths ({few}): fill them up to one length"
+            )
+        return int(widths.pop()) if widths else 0
+
+
+def _is_nested(kind: Any) -> bool:
+    return bool(import_pyarrow().types.is_nested(getattr(kind, "storage_type", kind)))
+
+
+def _storage(column: Any) -> Any:
+    return getattr(column, "storage", column)
+
+
+def _none(table: Any, name: str) -> Any:
+    arrow = import_pyarrow()
+    return arrow.array([], table.schema.field(name).type)
+
+
+def _even(batches: Iterator[Any], step: int) -> Iterator[Any]:
+    """Tables of `step` rows each, the last of fewer, whatever the file's own groups are."""
+    arrow = import_pyarrow()
+    held: Any = None
+    for batch in batches:
+        table = arrow.Table.from_batches([batch])
+        held = table if held is None else arrow.concat_tables([held, table])
+        while len(held) >= step:
+            yield held.slice(0, step)
+            held = held.slice(step)
+    if held is not None and len(held):
+        yield held
+
+
+@contextlib.contextmanager
+def open_parquet(
+    path: Path, infos: Sequence[TensorInfo], choice: Choice | None = None, fill: float | None = None
+) -> Iterator[ParquetReader]:
+    """The samples of a file. Raises RuntimeInputError when it is no Parquet file."""
+    arrow = import_pyarrow()
+    try:
+        file = arrow.parquet.ParquetFile(path)
+    except (arrow.ArrowInvalid, arrow.ArrowNotImplementedError) as error:
+        raise RuntimeInputError(f"{str(path)!r} is not a Parquet file: {error}") from error
+    with file:
+        yield ParquetReader(str(path), file, infos, choice, fill)
+
+
+class ParquetWriter:
+    """Writes each output as a column: of numbers, or of lists of a fixed length."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._arrow = import_pyarrow()
+        self._writer: Any = None
+
+    def write(self, results: Sequence[tuple[TensorInfo, Array]]) -> None:
+        """Append rows."""
+        table = self._arrow.table({info.name: self._column(result) for info, result in results})
+        if self._writer is None:
+            self._writer = self._arrow.parquet.ParquetWriter(self._path, table.schema)
+        if table.schema != self._writer.schema:
+            raise RuntimeInputError(
+                f"outputs change their shape between samples: {self._writer.schema} first, {table.schema} later: "
+                "columns hold lists of one length"
+            )
+        self._writer.write_table(table)
+
+    def close(self) -> None:
+        """Write what a Parquet file ends with."""
+        if self._writer is not None:
+            self._writer.close()
+
+    discard = close
+
+    def _column(self, result: Array) -> Any:
+        flat = np.ascontiguousarray(result).reshape(-1)
+        column = self._arrow.array(flat, type=self._arrow.string() if result.dtype == object else None)
+        for size in reversed(result.shape[1:]):
+            column = self._arrow.FixedSizeListArray.from_arrays(column, size)
+        return column
