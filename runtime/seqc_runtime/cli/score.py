@@ -71,7 +71,11 @@ def score(
     ] = None,
     progress: Annotated[
         bool | None,
-        typer.Option("--progress/--no-progress", help="A progress bar; by default on a terminal.", show_default=False),
+        typer.Option(
+            "--progress/--no-progress",
+            help="A progress bar on standard error; by default on a terminal.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Run a model over a file of samples, a few at a time, and write the results in the same order.
@@ -99,7 +103,9 @@ def score(
 
         runs = ordered(model, actors=actors, device=device.value, threads=threads)
     reading = Reading(_choice(columns), header, missing)
-    with _bar(sys.stderr.isatty() if progress is None else progress) as told:
+    # Rows of results on the same terminal would tear the bar apart.
+    room = sys.stderr.isatty() and not (output == STANDARD and sys.stdout.isatty())
+    with _bar(room if progress is None else progress) as told:
         count = run(loaded, source, output, batch_size, reading, runs, told)
     if output != STANDARD:
         typer.echo(f"{count} samples in {time.perf_counter() - start:.2f} s, written to {output}", err=True)
@@ -134,6 +140,8 @@ def _bar(shown: bool) -> Iterator[Told | None]:
         yield None
         return
     columns = (BarColumn(), TaskProgressColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True, force_terminal=True)
+    # Results may be on their way to standard output, which is not the bar's to redirect.
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
         task = bar.add_task("", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,377 @@
+"""`seqc-runtime score`: models over files of samples."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import seqc_runtime
+from seqc_runtime.score import Reading, score
+
+pytest.importorskip("typer", reason="the command reads its options with typer")
+
+import onnxruntime as ort
+from onnx import TensorProto, helper
+
+from seqc_runtime.cli.commands import run
+
+X = np.random.default_rng(3).standard_normal((2500, 4)).astype(np.float32)
+Build = Callable[..., bytes]
+
+
+def bare(model: bytes, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+    return ort.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, feeds)
+
+
+@pytest.fixture
+def gemm_path(gemm: bytes, tmp_path: Path) -> str:
+    path = tmp_path / "gemm.onnx"
+    path.write_bytes(gemm)
+    return str(path)
+
+
+def table(names: list[str] | None, rows: list[list[object]], mark: str = ",") -> str:
+    lines = [names, *rows] if names else rows
+    return "".join(mark.join(map(str, line)) + "\n" for line in lines)
+
+
+def write_csv(path: Path, x: np.ndarray, names: list[str] | None = None) -> str:
+    path.write_text(table(names, x.tolist()))
+    return str(path)
+
+
+def read_csv(text: str) -> tuple[list[str], np.ndarray]:
+    names, _, rest = text.partition("\n")
+    return names.split(","), np.loadtxt(io.StringIO(rest), delimiter=",", ndmin=2)
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    text = capsys.readouterr().err
+    assert text.startswith("Error: "), text
+    assert text.count("\n") == 1
+    return text
+
+
+def test_a_csv_file_gives_the_models_numbers_in_order(gemm: bytes, gemm_path: str, tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "in.csv", X, ["a", "b", "c", "d"])
+    target = tmp_path / "out.csv"
+    assert run(["score", gemm_path, source, "-o", str(target)]) == 0
+    names, y = read_csv(target.read_text())
+    (expected,) = bare(gemm, {"x": X})
+    assert names == ["y_0", "y_1", "y_2"]
+    # Text holds the float32 itself: the fewest digits that give it back.
+    assert np.array_equal(y.astype(np.float32), seqc_runtime.load(gemm).predict(X))
+    assert np.allclose(y, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["csv", "npy", "npz", "parquet"])
+@pytest.mark.parametrize("source_kind", ["csv", "npy", "npz", "parquet"])
+def test_every_kind_of_file_gives_the_same_numbers(
+    gemm: bytes, gemm_path: str, tmp_path: Path, source_kind: str, kind: str
+) -> None:
+    if "parquet" in (kind, source_kind):
+        arrow = pytest.importorskip("pyarrow", reason="Parquet files are read with pyarrow")
+    source, target = tmp_path / f"in.{source_kind}", tmp_path / f"out.{kind}"
+    if source_kind == "csv":
+        write_csv(source, X)
+    elif source_kind == "parquet":
+        columns = {f"x_{i}": X[:, i] for i in (2, 0, 3, 1)}
+        arrow.parquet.write_table(arrow.table(columns), source, row_group_size=700)
+    else:
+        (np.save if source_kind == "npy" else np.savez_compressed)(source, X)
+    assert score(seqc_runtime.load(gemm), source, target, batch_size=999) == len(X)
+    if kind == "csv":
+        y = read_csv(target.read_text())[1]
+    elif kind == "parquet":
+        y = np.stack(arrow.parquet.read_table(target)["y"].to_numpy())
+    else:
+        loaded = np.load(target)
+        y = loaded if kind == "npy" else loaded["y"]
+    assert y.shape == (len(X), 3)
+    assert np.allclose(y, bare(gemm, {"x": X})[0], atol=1e-6)
+
+
+def test_several_inputs_come_from_columns_by_name_number_or_choice(two_inputs: bytes, tmp_path: Path) -> None:
+    model = seqc_runtime.load(two_inputs)
+    a, b = X[:50, :2], X[:50, 2:]
+    (expected,) = bare(two_inputs, {"a": a, "b": b})
+    mixed = np.hstack([b[:, 1:], a, b[:, :1]])
+    source = write_csv(tmp_path / "in.csv", mixed, ["b_1", "a_0", "a_1", "b_0"])
+    score(model, source, tmp_path / "numbered.npy")
+    source = write_csv(tmp_path / "in.csv", mixed, ["w", "p", "q", "v"])
+    score(model, source, tmp_path / "chosen.npy", reading=Reading({"a": ["p", "q"], "b": ["v", "w"]}))
+    np.savez(tmp_path / "in.npz", a=a, b=b)
+    score(model, tmp_path / "in.npz", tmp_path / "named.npy", batch_size=7)
+    for name in ("numbered", "chosen", "named"):
+        assert np.array_equal(np.load(tmp_path / f"{name}.npy"), expected), name
+
+
+def test_columns_are_given_on_the_command_line(two_inputs: bytes, tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(two_inputs)
+    source = write_csv(tmp_path / "in.csv", X[:, [2, 3, 0, 1]], ["p", "q", "r", "s"])
+    chosen = ["--columns", "a=r,s", "--columns", "b=p,q"]
+    assert run(["score", str(tmp_path / "m.onnx"), source, "-o", str(tmp_path / "y.npy"), *chosen]) == 0
+    assert np.allclose(np.load(tmp_path / "y.npy"), X[:, :2] - X[:, 2:], atol=1e-6)
+
+
+def test_two_outputs_become_columns_and_arrays(two_outputs: bytes, tmp_path: Path) -> None:
+    model = seqc_runtime.load(two_outputs)
+    np.save(tmp_path / "x.npy", X[:, :2])
+    score(model, tmp_path / "x.npy", tmp_path / "y.csv", batch_size=100)
+    names, y = read_csv((tmp_path / "y.csv").read_text())
+    assert names == ["negative_0", "negative_1", "total"]
+    assert np.allclose(y[:, 2], X[:, :2].sum(1), atol=1e-6)
+    score(model, tmp_path / "x.npy", tmp_path / "y.npz", batch_size=100)
+    assert np.array_equal(np.load(tmp_path / "y.npz")["negative"], -X[:, :2])
+    assert sorted(os.listdir(tmp_path)) == ["x.npy", "y.csv", "y.npz"]
+
+
+def test_images_fill_their_axes_from_columns_in_order(relu: Build, tmp_path: Path) -> None:
+    model = relu(["n", 2, 3, 1], ["n", 2, 3, 1])
+    x = np.arange(-12, 12, dtype=np.float32).reshape(4, 6)
+    score(seqc_runtime.load(model), write_csv(tmp_path / "in.csv", x), tmp_path / "y.npy")
+    assert np.array_equal(np.load(tmp_path / "y.npy"), np.maximum(x, 0).reshape(4, 2, 3, 1))
+    score(seqc_runtime.load(model), tmp_path / "in.csv", tmp_path / "y.csv")
+    assert (tmp_path / "y.csv").read_text().startswith("y_0_0_0,y_0_1_0,y_0_2_0,y_1_0_0")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b,c,d\n1,2,3,4\n1,,3,4\n", "in.csv, line 3, column 'b': the value is missing; --missing VALUE"),
+        ("a,b,c,d\n1,2,3,4\n\n1,2,3,NA\n", "in.csv, line 4, column 'd': the value is missing"),
+        ("1,2,3,4\n1,2,nan,4\n", "in.csv, line 2, column '2': the value is missing"),
+        ("a,b,c,d\n1,2,3,4\n1,2,three,4\n", "in.csv, line 3, column 'c': 'three' is no number"),
+        ("a,b,c,d\n1,2,3,4\n1,2,3\n", "in.csv, line 3: 3 values; the first line has 4"),
+        ("a,b,c,d\n1,2,3,4\n1,2,3,4,5\n", "in.csv, line 3: 5 values; the first line has 4"),
+        ("a,b,c\n1,2,3\n", "needs float32[batch, 4], so 4 columns; got 3: 'a', 'b', 'c'"),
+        (",a,b,c,d\n0,1,2,3,4\n", "as an index that pandas wrote"),
+        ("", "in.csv is empty"),
+        ("0,1,2,3\n1,2,3,4\n", "say --header or --no-header"),
+        ("a,a,b,c\n1,2,3,4\n", "there are several 'a'"),
+        ("a,b,c,d\n1,2,\0,4\n", "in.csv, line 2: there is a zero byte"),
+    ],
+)
+def test_what_is_wrong_in_a_table_is_named_with_its_line(
+    gemm_path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
+) -> None:
+    (tmp_path / "in.csv").write_text(text)
+    assert run(["score", gemm_path, str(tmp_path / "in.csv"), "-o", str(tmp_path / "out.csv")]) == 2
+    assert message in said(capsys)
+    assert sorted(os.listdir(tmp_path)) == ["gemm.onnx", "in.csv"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "cell", "message"),
+    [
+        (TensorProto.INT64, "1.5", "'1.5' is no whole number"),
+        (TensorProto.UINT8, "256", "256 is not within 0 to 255"),
+        (TensorProto.BOOL, "2", "'2' is neither true nor false"),
+    ],
+)
+def test_whole_numbers_and_truths_are_checked_cell_by_cell(
+    identity: Build, tmp_path: Path, dtype: int, cell: str, message: str
+) -> None:
+    (tmp_path / "in.csv").write_text(f"x\n1\n{cell}\n")
+    with pytest.raises(seqc_runtime.RuntimeInputError, match=message):
+        score(seqc_runtime.load(identity(dtype)), tmp_path / "in.csv", tmp_path / "out.csv")
+
+
+def test_whole_numbers_keep_all_their_digits(identity: Build, tmp_path: Path) -> None:
+    numbers = [2**63 - 1, -(2**63), 2**53 + 1]
+    (tmp_path / "in.csv").write_text(table(["x"], [[n] for n in numbers]))
+    score(seqc_runtime.load(identity(TensorProto.INT64)), tmp_path / "in.csv", tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == table(["y"], [[n] for n in numbers])
+
+
+def test_texts_go_in_and_out_quoted(identity: Build, tmp_path: Path) -> None:
+    texts = '"a, b"\n"say ""hi"""\n"two\nlines"\nplain\n'
+    (tmp_path / "in.csv").write_text("x\n" + texts)
+    score(seqc_runtime.load(identity(TensorProto.STRING)), tmp_path / "in.csv", tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == "y\n" + texts
+    with pytest.raises(seqc_runtime.RuntimeInputError, match="is text, which a .npy file"):
+        score(seqc_runtime.load(identity(TensorProto.STRING)), tmp_path / "in.csv", tmp_path / "out.npy")
+
+
+def test_missing_numbers_are_filled_when_told(gemm: bytes, gemm_path: str, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("a;b;c;d\n1;NA;3;4\n1;2;nan;\n")
+    arguments = ["score", gemm_path, str(tmp_path / "in.csv"), "-o", str(tmp_path / "y.npy"), "--missing", "-1"]
+    assert run(arguments) == 0
+    x = np.array([[1, -1, 3, 4], [1, 2, -1, -1]], np.float32)
+    assert np.allclose(np.load(tmp_path / "y.npy"), bare(gemm, {"x": x})[0])
+
+
+def test_a_table_from_a_spreadsheet_has_a_mark_and_windows_lines(gemm: bytes, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_bytes(b"\xef\xbb\xbfa\tb\tc\td\r\n1\t2\t3\t4\r\n")
+    score(seqc_runtime.load(gemm), tmp_path / "in.csv", tmp_path / "y.npy")
+    assert np.load(tmp_path / "y.npy").shape == (1, 3)
+
+
+@pytest.mark.parametrize("kind", ["csv", "npy", "npz"])
+def test_no_samples_give_a_file_without_rows(gemm: bytes, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "in.csv").write_text("a,b,c,d\n")
+    target = tmp_path / f"y.{kind}"
+    assert score(seqc_runtime.load(gemm), tmp_path / "in.csv", target) == 0
+    if kind == "csv":
+        assert target.read_text() == "y_0,y_1,y_2\n"
+    else:
+        loaded = np.load(target)
+        assert (loaded if kind == "npy" else loaded["y"]).shape == (0, 3)
+
+
+def test_a_model_of_a_fixed_batch_runs_that_many_at_a_time(relu: Build, tmp_path: Path) -> None:
+    model = seqc_runtime.load(relu([5, 2], [5, 2]))
+    np.save(tmp_path / "x.npy", X[:20, :2])
+    score(model, tmp_path / "x.npy", tmp_path / "y.npy")
+    assert np.array_equal(np.load(tmp_path / "y.npy"), np.maximum(X[:20, :2], 0))
+    with pytest.raises(seqc_runtime.RuntimeArgumentError, match="runs on 5 samples at a time"):
+        score(model, tmp_path / "x.npy", tmp_path / "y.npy", batch_size=4)
+    np.save(tmp_path / "x.npy", X[:18, :2])
+    with pytest.raises(seqc_runtime.RuntimeInputError, match=r"needs float32\[5, 2\]; got \[3, 2\]"):
+        score(model, tmp_path / "x.npy", tmp_path / "y.npy")
+
+
+def test_an_output_without_a_row_for_each_sample_is_refused(make: Build, tmp_path: Path) -> None:
+    model = make(
+        [helper.make_node("ReduceSum", ["x"], ["y"], keepdims=0)],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [])],
+    )
+    np.save(tmp_path / "x.npy", X[:, :2])
+    with pytest.raises(seqc_runtime.RuntimeInputError, match="needs one row for each sample"):
+        score(seqc_runtime.load(model), tmp_path / "x.npy", tmp_path / "y.npy")
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["<f4", ">f8", "<i2"])
+def test_arrays_of_any_layout_are_read(gemm: bytes, tmp_path: Path, dtype: str, order: str) -> None:
+    x = np.asarray(X * 10, dtype=dtype, order=order)
+    np.save(tmp_path / "x.npy", x)
+    score(seqc_runtime.load(gemm), tmp_path / "x.npy", tmp_path / "y.npy", batch_size=300)
+    assert np.allclose(np.load(tmp_path / "y.npy"), bare(gemm, {"x": x.astype(np.float32)})[0], rtol=1e-4, atol=1e-4)
+
+
+def test_damaged_arrays_and_pickles_are_refused(gemm: bytes, tmp_path: Path) -> None:
+    model = seqc_runtime.load(gemm)
+    path = tmp_path / "x.npy"
+    for content, message in (
+        (b"", "not an array in NumPy's format"),
+        (b"something else", "not an array in NumPy's format"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(seqc_runtime.RuntimeInputError, match=message):
+            score(model, path, tmp_path / "y.npy")
+    np.save(path, X)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(seqc_runtime.RuntimeInputError, match="ends early"):
+        score(model, path, tmp_path / "y.npy")
+    np.save(path, np.array([[{}]], object), allow_pickle=True)
+    with pytest.raises(seqc_runtime.RuntimeInputError, match="which only a pickle could bring"):
+        score(model, path, tmp_path / "y.npy")
+    assert os.listdir(tmp_path) == ["x.npy"]
+
+
+def test_wrong_names_of_files_are_found_before_anything_runs(
+    gemm_path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_csv(tmp_path / "in.csv", X)
+    for arguments, message in (
+        ([source, "-o", str(tmp_path / "out.txt")], "needs a file that ends in .csv, .npy, .npz, .parquet, or -"),
+        ([source, "-o", str(tmp_path / "none" / "out.csv")], "there is no folder"),
+        ([source, "-o", source], "is the input: give another name"),
+        ([str(tmp_path / "none.csv"), "-o", "-"], "there is no file"),
+        ([source, "-o", "-", "--columns", "y=a"], "columns names 'y'; the model's inputs are 'x'"),
+        ([source, "-o", "-", "--columns", "a,b"], "there is no 'a', 'b'; there is '0', '1', '2', '3'"),
+        ([source, "-o", "-", "--batch-size", "0"], "batch-size"),
+        ([source, "-o", "-", "--actors", "2"], "--actors is for --engine ray"),
+    ):
+        assert run(["score", gemm_path, *arguments]) == 2
+        assert message in said(capsys), arguments
+
+
+def test_a_table_goes_through_a_pipe(gemm_path: str, gemm: bytes) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "seqc_runtime", "score", gemm_path, "-", "-o", "-"],
+        input=table(None, X[:9].tolist()),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert ended.stderr == ""
+    assert np.allclose(read_csv(ended.stdout)[1], bare(gemm, {"x": X[:9]})[0], atol=1e-6)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
+def test_ctrl_c_leaves_the_old_file_and_no_half_of_a_new_one(gemm_path: str, tmp_path: Path) -> None:
+    target = tmp_path / "out.csv"
+    target.write_text("old")
+    child = subprocess.Popen(
+        [sys.executable, "-m", "seqc_runtime", "score", gemm_path, "-", "-o", str(target)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdin is not None
+    child.stdin.write(table(None, X.tolist()) * 4)
+    child.stdin.flush()
+    limit = time.monotonic() + 60
+    while len(os.listdir(tmp_path)) < 3 and time.monotonic() < limit:
+        time.sleep(0.05)
+    time.sleep(0.2)
+    child.send_signal(signal.SIGINT)
+    child.wait(60)
+    child.stdin.close()
+    assert child.returncode == 130
+    assert child.stderr is not None
+    assert "Traceback" not in child.stderr.read()
+    child.stderr.close()
+    assert sorted(os.listdir(tmp_path)) == ["gemm.onnx", "out.csv"]
+    assert target.read_text() == "old"
+
+
+def test_the_bar_is_on_standard_error_and_only_when_asked_for(
+    gemm_path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_csv(tmp_path / "in.csv", X)
+    assert run(["score", gemm_path, source, "-o", "-", "--progress", "--batch-size", "100"]) == 0
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == len(X) + 1
+    assert "%" in shown.err
+    assert run(["score", gemm_path, source, "-o", "-"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_knows_how_many_samples_a_table_seems_to_have(gemm: bytes, tmp_path: Path) -> None:
+    seen: list[tuple[int, int | None]] = []
+    source = write_csv(tmp_path / "in.csv", np.tile(X, (20, 1)))
+    score(seqc_runtime.load(gemm), source, tmp_path / "y.npy", told=lambda *told: seen.append(told))
+    assert [done for done, _ in seen][-1] == 20 * len(X)
+    assert all(total is not None and done <= total <= 30 * len(X) for done, total in seen)
+
+
+def test_memory_does_not_grow_with_the_file(gemm_path: str, tmp_path: Path, run_python: Build) -> None:
+    rows = 2_000_000  # 32 MB in, 24 MB out
+    np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (rows, 4))
+    ended = run_python(f"""
+import numpy as np, resource, seqc_runtime
+from seqc_runtime.score import score
+import seqc_runtime.files.arrays
+model = seqc_runtime.load({gemm_path!r}, threads=1)
+model.predict(np.zeros((20_000, 4)))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+score(model, {str(tmp_path / "x.npy")!r}, {str(tmp_path / "y.npy")!r}, batch_size=20_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+""")
+    assert ended.returncode == 0, ended.stderr
+    assert int(ended.stdout) < 8 * 1024
+    assert np.load(tmp_path / "y.npy", mmap_mode="r").shape == (rows, 3)
