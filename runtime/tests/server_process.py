@@ -171,3 +171,28 @@ def write_gemm(folder: Path, name: str = "gemm", bias: float = 0.0) -> Path:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     path.write_bytes(model.SerializeToString())
     return path
+
+
+def gemm_request(x: np.ndarray, identity: str = "") -> bytes:
+    """An inference request in JSON."""
+    tensor = {"name": "x", "shape": x.shape, "datatype": "FP32", "data": x.ravel().tolist()}
+    return orjson.dumps({"id": identity, "inputs": [tensor]} if identity else {"inputs": [tensor]})
+
+
+def gemm_answer(body: bytes) -> np.ndarray:
+    """The array in an inference answer."""
+    (output,) = orjson.loads(body)["outputs"]
+    return np.array(output["data"], np.float32).reshape(output["shape"])
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and not a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

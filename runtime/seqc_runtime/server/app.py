@@ -27,6 +27,8 @@ class App:
         self.limits = limits or Limits()
         # Set while the server ends: it is not ready any more, and answers what still comes.
         self.draining = False
+        # Set while other processes that serve the same sockets are not ready.
+        self.waiting = False
 
     def handle(
         self,

@@ -19,7 +19,7 @@ def live(app: App, head: Head, body: Buffer) -> Response:
 
 
 def ready(app: App, head: Head, body: Buffer) -> Response:
-    now = app.repository.ready() and not app.draining
+    now = app.repository.ready() and not app.draining and not app.waiting
     return json_response({"live": True, "ready": now}, 200 if now else 503)
 
 

@@ -7,33 +7,38 @@ import contextlib
 import resource
 import signal
 import socket
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 from seqc_runtime.server.guard import Guard
+from seqc_runtime.server.listen import LINGER, refuse_new
 
 if TYPE_CHECKING:
     import ssl
 
     from seqc_runtime.server.asgi import Asgi
 
-# From the signal to when no more connections are accepted: by then clients that send all the time were told to go,
-# with the answer to a request of theirs, and whoever asks for readiness knows.
-LINGER = 0.3
+LAST_HANDSHAKES = 0.1
 POLL = 0.02
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class HttpServer(uvicorn.Server):
-    """Serves `application` on sockets that listen already.
+    """Serves `application` on a socket that listens already.
 
-    tls: makes the context, None for plain HTTP.
+    tls: makes the context, None for plain HTTP. alone: no other process serves
+    the same socket.
     """
 
     def __init__(
-        self, application: Asgi, tls: Callable[[], ssl.SSLContext] | None = None, log_level: str = "warning"
+        self,
+        application: Asgi,
+        listener: socket.socket,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+        log_level: str = "warning",
+        alone: bool = True,
     ) -> None:
         limits = application.limits
         super().__init__(
@@ -52,12 +57,23 @@ class HttpServer(uvicorn.Server):
             )
         )
         self.application = application
+        self.listener = listener
+        self.alone = alone
         self.limits = limits
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         """Signals belong to whoever runs the server: see `stop`."""
         yield
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until `stop`."""
+        await super().serve([self.listener])
+
+    async def wait_started(self) -> None:
+        """Wait until connections are accepted."""
+        while not self.started:
+            await asyncio.sleep(0)
 
     def stop(self) -> None:
         """End once everything under way is answered; called again, end at once."""
@@ -79,9 +95,10 @@ class HttpServer(uvicorn.Server):
         """Say so, go on for a moment, accept what is queued, answer everything, end."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + self.limits.drain
-        self.application.drain()
-        await self._until(lambda: False, loop.time() + min(LINGER, self.limits.drain))
-        await self._stop_accepting(sockets or [])
+        if not self.application.draining:
+            self.application.drain()
+            await self._pause(min(LINGER, self.limits.drain))
+        await self._stop_accepting()
         while not self.force_exit and loop.time() < ends and self._busy():
             for connection in list(self.server_state.connections):
                 connection.shutdown()
@@ -95,26 +112,29 @@ class HttpServer(uvicorn.Server):
     def _busy(self) -> bool:
         return bool(self.server_state.connections or self.server_state.tasks)
 
-    async def _until(self, done: Callable[[], bool], when: float) -> None:
-        while not self.force_exit and not done() and asyncio.get_running_loop().time() < when:
+    async def _pause(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while not self.force_exit and loop.time() < end:
             await asyncio.sleep(POLL)
 
-    async def _stop_accepting(self, sockets: Iterable[socket.socket]) -> None:
-        """Close the listeners, but first take the connections that the system has already accepted for them."""
+    async def _stop_accepting(self) -> None:
+        """Close the listener, but first take the connections that the system has already accepted for it."""
         loop = asyncio.get_running_loop()
-        copies = [listener.dup() for listener in sockets]
+        if self.alone:
+            refuse_new(self.listener)
+        rest = self.listener.dup()
+        rest.setblocking(False)
         for server in self.servers:
             server.close()
-        for listener in sockets:
-            listener.close()
-        for copy in copies:
-            copy.setblocking(False)
-            with contextlib.suppress(BlockingIOError, InterruptedError):
-                while True:
-                    connection, _ = copy.accept()
-                    connection.setblocking(False)
-                    await loop.connect_accepted_socket(self._protocol, connection, ssl=self.config.ssl)
-            copy.close()
+        self.listener.close()
+        # Handshakes under way end meanwhile, and the loop lets go of the listener.
+        await self._pause(LAST_HANDSHAKES)
+        with rest, contextlib.suppress(OSError):
+            while True:
+                connection, _ = rest.accept()
+                connection.setblocking(False)
+                await loop.connect_accepted_socket(self._protocol, connection, ssl=self.config.ssl)
 
     def _protocol(self) -> Any:
         return self.config.http_protocol_class(  # type: ignore[call-arg]

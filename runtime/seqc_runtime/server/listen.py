@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import socket
 import stat
+import struct
+import sys
 
 from seqc_runtime.errors import RuntimeArgumentError
 
 BACKLOG = 2048
+# From the signal to when no more connections are accepted: by then clients that send all the time were told to go,
+# with the answer to a request of theirs, and whoever asks for readiness knows.
+LINGER = 0.3
 
 
 def listen(host: str, port: int, option: str = "--port") -> socket.socket:
@@ -56,6 +63,34 @@ def address(listener: socket.socket, scheme: str = "http") -> str:
         return f"unix:{listener.getsockname()}"
     host, port = listener.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+# A classic BPF program over a TCP header: load the flags; keep SYN and ACK; SYN alone is dropped, all else let through.
+_NO_NEW_CONNECTIONS = struct.pack(
+    "=" + "HBBI" * 5,
+    *(0x30, 0, 0, 13),
+    *(0x54, 0, 0, 0x12),
+    *(0x15, 0, 1, 0x02),
+    *(0x06, 0, 0, 0),
+    *(0x06, 0, 0, 0xFFFFFFFF),
+)
+_SO_ATTACH_FILTER = 26
+
+
+def refuse_new(listener: socket.socket) -> None:
+    """Let nobody begin to connect, while those who have begun still can finish.
+
+    Closing a listener resets connections that the system has accepted and this program has not, and between a last
+    accept and the close there is always time for one more. With this before, there is none: whoever comes now tries
+    again a second later, and finds the port closed.
+    """
+    if listener.family == socket.AF_UNIX:
+        with contextlib.suppress(OSError):
+            os.unlink(listener.getsockname())
+    elif sys.platform == "linux":
+        program = ctypes.create_string_buffer(_NO_NEW_CONNECTIONS)
+        with contextlib.suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", 5, ctypes.addressof(program)))
 
 
 def _is_stale(path: str) -> bool:

@@ -4,37 +4,102 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 import socket
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from seqc_runtime.errors import SeqcRuntimeError
 from seqc_runtime.server.app import App
 from seqc_runtime.server.asgi import Asgi
+from seqc_runtime.server.build import build_app, describe
+from seqc_runtime.server.control import Channel, Message, read_first, send_now
 from seqc_runtime.server.http_server import SIGNALS, HttpServer, raise_file_limit
 from seqc_runtime.server.settings import Settings
 
 
-def serve_process(settings: Settings, app: App, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve until a signal. ready: called when requests are answered."""
-    raise_file_limit(app.limits.connections)
-    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    server = HttpServer(Asgi(app), log_level=settings.log_level)
-    asyncio_run(_serve(server, listener, ready))
+class Worker:
+    """Serves an application on sockets.
+
+    sockets: listening, by name: "http", and "admin" when there is a listener for administrators.
+    ready: called when requests are answered. end: of the channel to the supervisor, if there is one.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        app: App,
+        sockets: dict[str, socket.socket],
+        ready: Callable[[], None],
+        end: socket.socket | None = None,
+    ) -> None:
+        self.settings = settings
+        self.app = app
+        self.sockets = sockets
+        self.ready = ready
+        self.end = end
+        self.channel: Channel | None = None
+        self.servers: list[HttpServer] = []
+
+    def run(self) -> None:
+        """Serve until a signal, or until the supervisor says so or is gone."""
+        raise_file_limit(self.app.limits.connections)
+        _run(self._serve())
+
+    async def _serve(self) -> None:
+        main = Asgi(self.app)
+        self.servers = [
+            HttpServer(main, self.sockets["http"], log_level=self.settings.log_level, alone=self.end is None)
+        ]
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self._signalled)
+        listening = None
+        if self.end is not None:
+            self.channel = await Channel.open(self.end)
+            listening = asyncio.ensure_future(self._listen(self.channel))
+        serving = asyncio.gather(*(server.serve() for server in self.servers))
+        for server in self.servers:
+            await server.wait_started()
+        self.ready()
+        if self.channel is not None:
+            self.channel.send({"is": "ready", "models": describe(self.app)})
+        await serving
+        if listening is not None:
+            listening.cancel()
+
+    def _signalled(self) -> None:
+        # Under a supervisor, whoever signals the whole group has told the supervisor, too; that one decides.
+        if self.channel is None or not self.servers[0].should_exit:
+            self._stop()
+
+    def _stop(self) -> None:
+        for server in self.servers:
+            server.stop()
+
+    async def _listen(self, channel: Channel) -> None:
+        while (message := await channel.receive()) is not None:
+            self._hear(message)
+        if not self.servers[0].should_exit:
+            self._stop()  # the supervisor is gone
+
+    def _hear(self, message: Message) -> None:
+        kind = message.get("do")
+        if kind == "ready":
+            self.app.waiting = not message["ready"]
+        elif kind == "leave":
+            for server in self.servers:
+                server.application.drain()
+        elif kind == "drain" and not self.servers[0].should_exit:
+            self._stop()
+        elif kind == "end":
+            for server in self.servers:
+                server.should_exit = server.force_exit = True
 
 
-async def _serve(server: HttpServer, listener: socket.socket, ready: Callable[[], None]) -> None:
-    loop = asyncio.get_running_loop()
-    for number in SIGNALS:
-        loop.add_signal_handler(number, server.stop)
-    serving = asyncio.ensure_future(server.serve([listener]))
-    while not server.started and not serving.done():
-        await asyncio.sleep(0)
-    if server.started:
-        ready()
-    await serving
-
-
-def asyncio_run(main: Coroutine[Any, Any, None]) -> None:
+def _run(main: Coroutine[Any, Any, None]) -> None:
     """Run on uvloop where it is installed."""
     factory: Callable[[], asyncio.AbstractEventLoop]
     try:
@@ -43,3 +108,38 @@ def asyncio_run(main: Coroutine[Any, Any, None]) -> None:
         factory = asyncio.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(main)
+
+
+def set_logging(settings: Settings) -> None:
+    """Let what goes wrong be said on standard error."""
+    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+
+
+def main() -> int:
+    """`python -m seqc_runtime.server.worker FD`: what the supervisor starts."""
+    # Ctrl-C in a terminal reaches the whole group; the supervisor says what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end = socket.socket(fileno=int(sys.argv[1]))
+    try:
+        start = read_first(end)
+    except EOFError:
+        return 0
+    settings = Settings.from_json(start["settings"])
+    set_logging(settings)
+    sockets = {name: socket.socket(fileno=fd) for name, fd in start["sockets"].items()}
+    try:
+        app = build_app(settings)
+    except SeqcRuntimeError as error:
+        send_now(end, {"is": "failed", "error": str(error)})
+        return 2
+    app.waiting = True
+    Worker(settings, app, sockets, lambda: None, end).run()
+    return 0
+
+
+if __name__ == "__main__":
+    # Sessions of onnxruntime need not be taken down one by one.
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -1,0 +1,60 @@
+"""What supervisor and workers say to each other: JSON, one object a line, over a pair of connected sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from typing import Any
+
+Message = dict[str, Any]
+# Longer than any message here, shorter than what would fill a memory.
+LONGEST = 1 << 20
+
+
+class Channel:
+    """One end."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, end: socket.socket) -> Channel:
+        """Take over a connected socket."""
+        end.setblocking(False)
+        return cls(*await asyncio.open_unix_connection(sock=end, limit=LONGEST))
+
+    def send(self, message: Message) -> None:
+        """Send, or nothing if the other side is gone."""
+        if not self._writer.is_closing():
+            self._writer.write(json.dumps(message).encode() + b"\n")
+
+    async def receive(self) -> Message | None:
+        """The next message; None when the other side is gone."""
+        try:
+            line = await self._reader.readline()
+        except (ConnectionError, ValueError):
+            return None
+        return json.loads(line) if line.endswith(b"\n") else None
+
+    def close(self) -> None:
+        """Close this end."""
+        self._writer.close()
+
+
+def read_first(end: socket.socket) -> Message:
+    """The first message, before there is an event loop. Raises EOFError."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        piece = end.recv(1)
+        if not piece or len(line) > LONGEST:
+            raise EOFError("the supervisor is gone")
+        line += piece
+    content: Message = json.loads(line)
+    return content
+
+
+def send_now(end: socket.socket, message: Message) -> None:
+    """Send before there is an event loop."""
+    end.sendall(json.dumps(message).encode() + b"\n")

@@ -1,0 +1,245 @@
+"""--workers N: a small process that holds the listening sockets and looks after the processes that serve.
+
+Workers inherit the sockets, so a connection waits in the kernel for whichever worker takes it, and none is lost when
+one of them ends. They are started as new programs and told what to do in JSON: nothing is forked with a model inside,
+and nothing is pickled. This process loads no model and imports nothing that could.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+from seqc_runtime.errors import SeqcRuntimeError
+from seqc_runtime.server.control import Channel, Message
+from seqc_runtime.server.listen import LINGER, refuse_new
+from seqc_runtime.server.settings import Settings
+
+# A worker that ends is replaced after 0.1 s, 0.2 s, ... 10 s. That starts anew once one has served for a minute; after
+# this many that never did, in a row, somebody must look at it.
+FIRST_WAIT, LONGEST_WAIT, LONG_LIFE, MOST_CRASHES = 0.1, 10.0, 60.0, 8
+
+
+class WorkersError(SeqcRuntimeError, RuntimeError):
+    """The workers cannot serve."""
+
+
+class Worker:
+    """One place for a worker, and the process that fills it now."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.process: subprocess.Popen[bytes] | None = None
+        self.channel: Channel | None = None
+        self.ready = False
+        self.crashes = 0
+        self.error: str | None = None
+
+    def send(self, message: Message) -> None:
+        """Tell the process, if there is one."""
+        if self.channel is not None:
+            self.channel.send(message)
+
+
+class Supervisor:
+    """Runs `settings.workers` processes until a signal.
+
+    sockets: listening, by name; every worker serves all of them. announce: called with what worker says of its models
+    when all are ready for the first time.
+    """
+
+    def __init__(self, settings: Settings, sockets: dict[str, socket.socket], announce: Callable[[str], None]) -> None:
+        self.settings = settings
+        self.sockets = sockets
+        self.announce: Callable[[str], None] | None = announce
+        self.workers = [Worker(index) for index in range(settings.workers)]
+        self.folder = tempfile.mkdtemp(prefix="seqc-runtime-")
+        self.stopping = asyncio.Event()
+        self.forced = False
+        self.failure: str | None = None
+        # Loads and unloads that were done, so that a worker that starts later is like the others.
+        self.history: list[Message] = []
+        self.orders: dict[int, _Order] = {}
+
+    async def run(self) -> int:
+        """Serve; the exit status."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        try:
+            keepers = [asyncio.create_task(self._keep(worker)) for worker in self.workers]
+            await self.stopping.wait()
+            await self._end(keepers)
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        if self.failure is not None:
+            raise WorkersError(self.failure)
+        return 0
+
+    def _stop(self) -> None:
+        if self.stopping.is_set():
+            self.forced = True
+            self._tell_all({"do": "end"})
+        self.stopping.set()
+
+    def _fail(self, message: str) -> None:
+        self.failure = self.failure or message
+        self.stopping.set()
+
+    async def _end(self, keepers: list[asyncio.Task[None]]) -> None:
+        # The last worker that stops accepting must find the sockets held by nobody else, to take what still waits.
+        if not self.failure:
+            self._tell_all({"do": "leave"})
+            await self._sleep_unless_forced(LINGER)
+        for listener in self.sockets.values():
+            refuse_new(listener)
+            listener.close()
+        self._tell_all({"do": "end" if self.failure or self.forced else "drain"})
+        # Workers end by themselves in time; one that hangs does not keep the rest.
+        _, late = await asyncio.wait(keepers, timeout=self.settings.drain + 5.0)
+        for worker in self.workers:
+            if worker.process is not None and worker.process.poll() is None:
+                worker.process.kill()
+        if late:
+            await asyncio.wait(late, timeout=5.0)
+
+    async def _sleep_unless_forced(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not self.forced and time.monotonic() < end:
+            await asyncio.sleep(0.02)
+
+    def _tell_all(self, message: Message) -> None:
+        for worker in self.workers:
+            worker.send(message)
+
+    # --- One worker.
+
+    async def _keep(self, worker: Worker) -> None:
+        """Start it, and again whenever it ends."""
+        while not self.stopping.is_set():
+            began = time.monotonic()
+            status = await self._live(worker)
+            if self.stopping.is_set():
+                return
+            lived = time.monotonic() - began
+            if self.announce is not None and worker.error is not None:
+                self._fail(worker.error)
+                return
+            worker.crashes = 1 if lived > LONG_LIFE else worker.crashes + 1
+            print(f"worker {worker.index} ended ({_how(status)}) after {lived:.1f} s", file=sys.stderr, flush=True)
+            if worker.crashes >= MOST_CRASHES:
+                why = f": {worker.error}" if worker.error else ""
+                self._fail(f"{worker.crashes} workers ended in a row within {LONG_LIFE:g} s of their start{why}")
+                return
+            wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (worker.crashes - 1))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.stopping.wait(), wait)
+
+    async def _live(self, worker: Worker) -> int:
+        ours, theirs = socket.socketpair()
+        fds = {name: listener.fileno() for name, listener in self.sockets.items()}
+        command = [sys.executable, "-m", "seqc_runtime.server.worker", str(theirs.fileno())]
+        with theirs:
+            worker.process = subprocess.Popen(
+                command, pass_fds=(theirs.fileno(), *fds.values()), stdin=subprocess.DEVNULL
+            )
+        worker.error = None
+        worker.channel = channel = await Channel.open(ours)
+        start: dict[str, Any] = {"settings": self.settings.to_json(), "sockets": fds, "stats": self.folder}
+        channel.send({**start, "index": worker.index, "history": self.history})
+        try:
+            while (message := await channel.receive()) is not None:
+                self._hear(worker, message)
+        finally:
+            worker.channel = None
+            channel.close()
+        self._set_ready(worker, False)
+        self._answered_by_none(worker)
+        return await self._reap(worker.process)
+
+    async def _reap(self, process: subprocess.Popen[bytes]) -> int:
+        """The exit status of a worker whose end of the channel is closed; one that does not end is killed."""
+        end = time.monotonic() + self.settings.drain + 5.0
+        while process.poll() is None:
+            if time.monotonic() > end:
+                process.kill()
+            await asyncio.sleep(0.02)
+        return process.returncode
+
+    def _hear(self, worker: Worker, message: Message) -> None:
+        kind = message.get("is")
+        if kind == "ready":
+            self._set_ready(worker, True, message["models"])
+            if self.stopping.is_set():
+                worker.send({"do": "drain"})
+        elif kind == "failed":
+            worker.error = message["error"]
+        elif kind == "order":
+            self._order(worker, message)
+        elif kind == "done":
+            self._done(worker, message["order"], message["error"])
+
+    def _set_ready(self, worker: Worker, ready: bool, models: str = "") -> None:
+        worker.ready = ready
+        together = all(one.ready for one in self.workers)
+        self._tell_all({"do": "ready", "ready": together})
+        if together and self.announce is not None:
+            announce, self.announce = self.announce, None
+            announce(models)
+
+    # --- Orders of an administrator, who asked one worker and means all.
+
+    def _order(self, asker: Worker, message: Message) -> None:
+        order = _Order(asker, message, {worker.index for worker in self.workers if worker.channel is not None})
+        number = len(self.orders) and max(self.orders) + 1
+        self.orders[number] = order
+        self._tell_all({"do": "order", "order": number, "what": message["what"]})
+
+    def _done(self, worker: Worker, number: int, error: Message | None) -> None:
+        order = self.orders.get(number)
+        if order is None:
+            return
+        order.waiting.discard(worker.index)
+        order.error = order.error or error
+        if not order.waiting:
+            del self.orders[number]
+            if order.error is None:
+                self.history.append(order.message["what"])
+            order.asker.send({"do": "answer", "id": order.message["id"], "error": order.error})
+
+    def _answered_by_none(self, worker: Worker) -> None:
+        for number in list(self.orders):
+            self._done(worker, number, None)
+
+
+class _Order:
+    def __init__(self, asker: Worker, message: Message, waiting: set[int]) -> None:
+        self.asker = asker
+        self.message = message
+        self.waiting = waiting
+        self.error: Message | None = None
+
+
+def _how(status: int) -> str:
+    if status < 0:
+        with contextlib.suppress(ValueError):
+            return signal.Signals(-status).name
+    return f"exit status {status}"
+
+
+def supervise(settings: Settings, sockets: dict[str, socket.socket], announce: Callable[[str], None]) -> int:
+    """Run a supervisor; the exit status. Raises WorkersError."""
+
+    async def run() -> int:
+        return await Supervisor(settings, sockets, announce).run()
+
+    return asyncio.run(run())

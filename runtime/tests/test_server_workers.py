@@ -1,0 +1,100 @@
+"""--workers N: processes that share a socket, and the supervisor that looks after them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from server_process import (
+    WEIGHT,
+    ServerProcess,
+    alive,
+    children,
+    gemm_answer,
+    gemm_request,
+    serving,
+    until,
+    write_gemm,
+)
+
+
+def ask(server: ServerProcess) -> None:
+    x = np.arange(8, dtype=np.float32).reshape(2, 4)
+    status, body = server.post("/v2/models/gemm/infer", gemm_request(x))
+    assert status == 200
+    assert np.allclose(gemm_answer(body), x @ WEIGHT, atol=1e-5)
+
+
+def ready(server: ServerProcess) -> bool:
+    return server.get("/v2/health/ready")[0] == 200
+
+
+def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
+    with serving(write_gemm(tmp_path), "--workers", 2) as server:
+        first = children(server.process.pid)
+        assert len(first) == 2
+        ask(server)
+        os.kill(first[0], signal.SIGKILL)
+        until(lambda: not alive(first[0]), "the worker to end")
+        ask(server)  # the other one answers
+        until(lambda: len(children(server.process.pid)) == 2, "another worker")
+        until(lambda: ready(server), "all workers to be ready")
+        second = children(server.process.pid)
+        assert first[1] in second
+        assert first[0] not in second
+        for _ in range(20):
+            ask(server)
+        assert server.stop() == 0
+        assert any("SIGKILL" in line for line in server.complaints)
+        until(lambda: not any(map(alive, second)), "the workers to end")
+
+
+def test_workers_end_with_a_supervisor_that_was_killed(tmp_path: Path) -> None:
+    with serving(write_gemm(tmp_path), "--workers", 2) as server:
+        workers = children(server.process.pid)
+        server.process.kill()
+        until(lambda: not any(map(alive, workers)), "the workers to end")
+
+
+def test_the_supervisor_loads_no_model(tmp_path: Path) -> None:
+    with serving(write_gemm(tmp_path), "--workers", 2) as server:
+        pids = [server.process.pid, *children(server.process.pid)]
+        loaded = ["onnxruntime" in Path(f"/proc/{pid}/maps").read_text() for pid in pids]
+        assert loaded == [False, True, True]
+        folder = [
+            line.split()[-1]
+            for line in Path(f"/proc/{pids[0]}/maps").read_text().splitlines()
+            if "seqc-runtime-" in line
+        ]
+        assert all(Path(name).parent.stat().st_mode & 0o77 == 0 for name in folder)
+
+
+def test_a_model_no_worker_can_load_is_one_line_and_not_a_loop(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    path = write_gemm(tmp_path)
+    path.write_bytes(path.read_bytes()[:-20])
+    command = [sys.executable, "-m", "seqc_runtime", "serve", str(path), "--port", "0", "--workers", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
+    assert "gemm.onnx" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_server_whose_workers_always_end_gives_up_and_says_so(tmp_path: Path) -> None:
+    with serving(write_gemm(tmp_path), "--workers", 2) as server:
+        end = time.monotonic() + 120
+        while server.process.poll() is None:
+            assert time.monotonic() < end
+            for pid in children(server.process.pid)[:1]:
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+        assert server.process.returncode == 2
+        assert "ended in a row" in server.complaints[-1]
