@@ -7,16 +7,38 @@ from collections.abc import Mapping
 import numpy as np
 
 from seqc_runtime.errors import RuntimeInputError
-from seqc_runtime.inputs import Array, Sizes
+from seqc_runtime.inputs import Array, Sizes, is_empty
 from seqc_runtime.tensors import TensorInfo, format_shape
 
-# With an empty batch or sequence, these end the whole process.
-_DEADLY = frozenset({"GRU", "LSTM", "RNN"})
+# Operators that crash on, or never end with, one input or another that is empty: found by giving every operator of
+# onnxruntime 1.32 empty inputs of each form (RNN's kernel is that of the other two).
+_DEADLY = frozenset(
+    {
+        "AttnLSTM",
+        "ConvTranspose",
+        "ConvTransposeWithDynamicPads",
+        "DynamicQuantizeLSTM",
+        "FeatureVectorizer",
+        "GRU",
+        "Inverse",
+        "LSTM",
+        "MultiHeadAttention",
+        "QAttention",
+        "RNN",
+        "RotaryEmbedding",
+        "STFT",
+        "SkipLayerNormalization",
+        "SkipSimplifiedLayerNormalization",
+        "Unique",
+    }
+)
+# These do so with an empty kernel only, which has to come through an input of its own.
+_DEADLY_KERNEL = frozenset({"CausalConvWithState", "Conv", "ConvInteger", "FusedConv", "QLinearConv"})
 
 
-def is_deadly(operators: set[str]) -> bool:
-    """Whether a model of these operators must not get empty inputs."""
-    return not _DEADLY.isdisjoint(operators)
+def is_deadly(operators: set[str], inputs: int) -> bool:
+    """Whether a model of these operators and this number of inputs must not get empty ones."""
+    return not _DEADLY.isdisjoint(operators) or (inputs > 1 and not _DEADLY_KERNEL.isdisjoint(operators))
 
 
 def empty_outputs(
@@ -26,6 +48,12 @@ def empty_outputs(
 
     Raises RuntimeInputError when an output would hold elements, or its shape does not follow from the inputs'.
     """
+    for info in outputs:
+        if info.kind != "tensor":
+            raise RuntimeInputError(
+                f"{_what_is_empty(feeds)} holds no elements, and what output {info.name!r}, a {info}, would be is not "
+                "known: pass at least one sample"
+            )
     results = [np.empty(_empty_shape(info, feeds, sizes, inputs), info.numpy_dtype) for info in outputs]
     for info, result in zip(outputs, results, strict=True):
         if result.size:
@@ -56,8 +84,8 @@ def _empty_shape(
 
 
 def _what_is_empty(feeds: Mapping[str, Array]) -> str:
-    name, array = next((name, array) for name, array in feeds.items() if array.size == 0)
-    return f"input {name!r} {format_shape(array.shape)}"
+    name, value = next((name, value) for name, value in feeds.items() if is_empty(value))
+    return f"input {name!r} {format_shape(value.shape) if isinstance(value, np.ndarray) else 'of arrays'}"
 
 
 def _batch_size(feeds: Mapping[str, Array], inputs: tuple[TensorInfo, ...]) -> int | None:

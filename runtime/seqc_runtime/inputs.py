@@ -21,14 +21,39 @@ def bind(x: object, infos: tuple[TensorInfo, ...]) -> tuple[dict[str, Array], Si
 
     Raises RuntimeInputError (RuntimeInputTypeError for dtypes) naming the input, what it needs and what came.
     """
-    arrays = {info.name: cast(value, info) for info, value in zip(infos, _match(x, infos), strict=True)}
+    arrays = {info.name: _fit(value, info) for info, value in zip(infos, _match(x, infos), strict=True)}
     return arrays, check_shapes(arrays, infos)
+
+
+def _fit(value: object, info: TensorInfo) -> Any:
+    if info.kind == "tensor":
+        return cast(value, info)
+    if value is None and info.kind.startswith("optional"):
+        return None
+    item = TensorInfo(info.name, info.dtype, ())
+    if info.kind == "optional":
+        return cast(value, item)
+    if not isinstance(value, list | tuple):
+        raise RuntimeInputTypeError(
+            f"input {info.name!r} needs a list of {info.dtype} arrays; got a {type(value).__name__}"
+        )
+    return [cast(one, item) for one in value]
+
+
+def is_empty(value: object) -> bool:
+    """Whether an array, or one in a list of arrays, holds no element."""
+    if isinstance(value, np.ndarray):
+        return value.size == 0
+    return isinstance(value, list) and (not value or any(is_empty(one) for one in value))
 
 
 def _match(x: object, infos: tuple[TensorInfo, ...]) -> list[object]:
     if isinstance(x, Mapping):
         return _match_names(x, infos)
     if isinstance(x, list | tuple):
+        # The only input may be a list itself, which then stands for itself.
+        if len(infos) == 1 and infos[0].kind.endswith("sequence") and not _wrapped(x):
+            return [x]
         return _match_order(x, infos)
     if len(infos) != 1:
         raise RuntimeInputError(
@@ -36,6 +61,10 @@ def _match(x: object, infos: tuple[TensorInfo, ...]) -> list[object]:
             "pass a list in that order, or a dict by name"
         )
     return [x]
+
+
+def _wrapped(x: list[object] | tuple[object, ...]) -> bool:
+    return len(x) == 1 and (x[0] is None or isinstance(x[0], list | tuple))
 
 
 def _match_names(x: Mapping[Any, object], infos: tuple[TensorInfo, ...]) -> list[object]:
@@ -153,6 +182,8 @@ def check_shapes(arrays: Mapping[str, Array], infos: tuple[TensorInfo, ...]) -> 
     sizes: Sizes = {}
     owner: dict[str, str] = {}
     for info in infos:
+        if info.kind != "tensor":
+            continue
         shape = arrays[info.name].shape
         # onnxruntime reports an undeclared shape as (), so () promises nothing.
         if info.shape and not _fits(shape, info.shape):

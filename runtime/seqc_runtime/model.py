@@ -16,7 +16,7 @@ from seqc_runtime.errors import (
     printable,
 )
 from seqc_runtime.holder import SessionHolder
-from seqc_runtime.inputs import Array, bind, check_shapes
+from seqc_runtime.inputs import Array, bind, check_shapes, is_empty
 from seqc_runtime.providers import Device, choose_device, open_session
 from seqc_runtime.runs import RunControl, Runner, check_feeds, run_session
 from seqc_runtime.source import ModelSource, Source, open_source
@@ -75,7 +75,7 @@ class Model:
             "producer_name": source.facts.producer_name,
             "producer_version": source.facts.producer_version,
         }
-        self._deadly_empty = is_deadly(source.facts.operators)
+        self._deadly_empty = is_deadly(source.facts.operators, len(self._inputs))
         self._holder = SessionHolder(Runner(session), self._reopen)
 
     @property
@@ -120,7 +120,7 @@ class Model:
         step = None if batch_size is None else check_batch_size(batch_size)
         feeds, sizes = bind(x, self._inputs)
         runner = self._holder.get()
-        if self._deadly_empty and any(array.size == 0 for array in feeds.values()):
+        if self._deadly_empty and any(map(is_empty, feeds.values())):
             results = empty_outputs(feeds, sizes, self._inputs, self._outputs)
         elif step is None:
             results = self._run(runner, feeds)

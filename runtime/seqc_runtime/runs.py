@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqc_runtime.errors import RuntimeExecutionError, RuntimeInputError, RuntimeInputTypeError, RuntimeStoppedError
-from seqc_runtime.inputs import Array
+from seqc_runtime.inputs import Array, is_empty
 from seqc_runtime.providers import import_onnxruntime
 from seqc_runtime.tensors import TensorInfo
 
@@ -69,17 +69,35 @@ def check_feeds(feeds: dict[str, Array], infos: tuple[TensorInfo, ...]) -> bool:
     empty = False
     for info in infos:
         array = feeds.get(info.name)
+        if info.kind != "tensor":
+            _check_list(array, info, info.name in feeds)
+            empty = empty or is_empty(array)
+            continue
         if not isinstance(array, np.ndarray):
             what = "nothing" if array is None else f"a {type(array).__name__}"
             raise RuntimeInputError(f"input {info.name!r} needs an array of {info}; got {what}")
-        if array.dtype is not info.numpy_dtype and array.dtype != info.numpy_dtype:
-            raise RuntimeInputTypeError(f"input {info.name!r} needs {info}; got {array.dtype}")
+        _check_dtype(array, info)
         empty = empty or array.size == 0
     if len(feeds) != len(infos):
         names = [info.name for info in infos]
         unknown = ", ".join(repr(name) for name in feeds if name not in names)
         raise RuntimeInputError(f"the model has no input {unknown}; its inputs are {', '.join(map(repr, names))}")
     return empty
+
+
+def _check_list(value: object, info: TensorInfo, given: bool) -> None:
+    if value is None and given and info.kind.startswith("optional"):
+        return
+    arrays = [value] if info.kind == "optional" else value
+    if not isinstance(arrays, list) or not all(isinstance(one, np.ndarray) for one in arrays):
+        raise RuntimeInputError(f"input {info.name!r} needs a {info} as arrays; got {type(value).__name__}")
+    for one in arrays:
+        _check_dtype(one, info)
+
+
+def _check_dtype(array: Array, info: TensorInfo) -> None:
+    if array.dtype is not info.numpy_dtype and array.dtype != info.numpy_dtype:
+        raise RuntimeInputTypeError(f"input {info.name!r} needs {info}; got {array.dtype}")
 
 
 def _described(value: object) -> str:

@@ -1,0 +1,198 @@
+"""What a bare onnxruntime session runs, runs here, with the same bits."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, ValueInfoProto, helper
+
+import seqc_runtime
+from seqc_runtime import RuntimeInputError, RuntimeInputTypeError, RuntimeModelError, TensorInfo
+
+# Some of each kind: dtypes, text, empty inputs and axes, sequences, optionals, bodies, recurrences, several outputs.
+SAMPLE = re.findall(
+    r"\S+",
+    """
+    test_abs test_add_uint8 test_and2d test_argmax_default_axis_example test_averagepool_2d_default
+    test_batchnorm_example test_bitshift_left_uint64 test_cast_DOUBLE_to_FLOAT16 test_castlike_FLOAT_to_DOUBLE
+    test_concat_2d_axis_0 test_constant test_convtranspose test_einsum_sum test_gather_0 test_gru_defaults
+    test_identity_opt test_identity_sequence test_if test_if_opt test_if_seq test_loop11 test_loop13_seq
+    test_lstm_defaults test_lstm_with_initial_bias test_nonzero_example test_onehot_with_axis
+    test_optional_get_element_sequence test_range_float_type_positive_delta_expanded test_reduce_max_empty_set
+    test_reduce_sum_empty_set test_reduce_sum_empty_axes_input_noop test_reshape_allowzero_reordered
+    test_rnn_seq_length test_scan_sum test_sequence_insert_at_back test_sequence_map_identity_2_sequences
+    test_split_to_sequence_1 test_string_concat test_string_split_empty_tensor
+    test_tfidfvectorizer_tf_batch_onlybigrams_skip0 test_top_k test_unique_sorted_with_axis
+    test_cast_FLOAT_to_BFLOAT16 test_cast_FLOAT_to_FLOAT8E4M3FN test_cast_INT4_to_FLOAT test_celu_bfloat16
+    """,
+)
+
+
+def outcomes(*names: str) -> dict[str, list[str]]:
+    # In another process: what ends a process must fail this test, not the run of all of them.
+    ended = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("node_cases.py")), *names],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=True,
+    )
+    found: dict[str, list[str]] = json.loads(ended.stdout)
+    return found
+
+
+def test_a_sample_of_the_node_cases_gives_the_bits_of_a_bare_session():
+    found = outcomes(*SAMPLE)
+    here = {name for names in found.values() for name in names}
+    assert len(here) > 0.8 * len(SAMPLE), set(SAMPLE) - here
+    known = {"equal", "refused by its type", "not loaded by onnxruntime", "not run by onnxruntime"}
+    assert set(found) <= known, {key: names for key, names in found.items() if key not in known}
+    assert len(found["equal"]) > 30
+    assert all(re.search("FLOAT8|BFLOAT16|bfloat16|INT4", name) for name in found["refused by its type"])
+
+
+@pytest.mark.slow
+def test_every_node_case_gives_the_bits_of_a_bare_session():
+    found = outcomes()
+    wrong = {key: names for key, names in found.items() if key.startswith(("refused:", "different"))}
+    assert not wrong
+    assert len(found["equal"]) >= 1_470
+    # A bare session cannot be given these from Python either.
+    odd = [
+        name for name in found["refused by its type"] if not re.search(r"(?i)float8|bfloat16|u?int[24]|float4", name)
+    ]
+    assert len(odd) <= 20, odd
+
+
+def sequence_model() -> bytes:
+    """The arrays of a list one after the other, and how many there are."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("ConcatFromSequence", ["x"], ["y"], axis=0),
+            helper.make_node("SequenceLength", ["x"], ["n"]),
+        ],
+        "test",
+        [helper.make_tensor_sequence_value_info("x", TensorProto.FLOAT, None)],
+        [
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows"]),
+            helper.make_tensor_value_info("n", TensorProto.INT64, []),
+        ],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8).SerializeToString()
+
+
+def test_a_sequence_is_a_list_of_arrays():
+    model = seqc_runtime.load(sequence_model(), device="cpu")
+    assert model.inputs == (TensorInfo("x", "float32", (), "sequence"),)
+    assert str(model.inputs[0]) == "sequence of float32"
+    for x in ([np.ones(2), np.zeros(1, np.int64)], [[np.ones(2), np.zeros(1)]], {"x": (np.ones(2), np.zeros(1))}):
+        y, n = model.predict(x)
+        assert (y.tolist(), n) == ([1, 1, 0], 2)
+    y, n = model.run({"x": [np.ones(2, np.float32)]})
+    assert (y.tolist(), n) == ([1, 1], 1)
+
+
+@pytest.mark.parametrize(
+    ("x", "message", "kind"),
+    [
+        (np.ones(2), "input 'x' needs a list of float32 arrays; got a ndarray", RuntimeInputTypeError),
+        ([np.array(["a"])], "input 'x' needs float32[]; got text", RuntimeInputTypeError),
+        ({"x": None}, "input 'x' needs a list of float32 arrays; got a NoneType", RuntimeInputTypeError),
+    ],
+)
+def test_what_is_no_sequence_is_refused(x, message, kind):
+    with pytest.raises(kind, match=re.escape(message)):
+        seqc_runtime.load(sequence_model(), device="cpu").predict(x)
+
+
+@pytest.mark.parametrize("value", [None, np.ones(1, np.float32), [np.ones(1)], [1.0]])
+def test_run_takes_only_arrays_of_the_dtype_in_a_sequence(value):
+    with pytest.raises(RuntimeInputError, match="input 'x' needs a? ?sequence of float32"):
+        seqc_runtime.load(sequence_model(), device="cpu").run({"x": value})
+
+
+def zip_map() -> bytes:
+    """What converters of classifiers write: the label, and probabilities as one dict a sample."""
+    graph = helper.make_graph(
+        [helper.make_node("ZipMap", ["x"], ["p"], domain="ai.onnx.ml", classlabels_strings=["no", "yes"])],
+        "test",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 2])],
+        [
+            helper.make_value_info(
+                "p",
+                helper.make_sequence_type_proto(
+                    helper.make_map_type_proto(TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+                ),
+            )
+        ],
+    )
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+
+
+def test_probabilities_in_dicts_come_as_a_list_of_dicts():
+    model = seqc_runtime.load(zip_map(), device="cpu")
+    assert str(model.outputs[0]) == "sequence of maps of float32"
+    assert model.predict([[[0.25, 0.75], [1, 0]]]) == [{"no": 0.25, "yes": 0.75}, {"no": 1.0, "yes": 0.0}]
+    assert model.predict(np.empty((0, 2))) == []
+
+
+@pytest.mark.parametrize("kind", [TensorProto.BFLOAT16, TensorProto.FLOAT8E4M3FN, TensorProto.INT4])
+def test_types_that_numpy_cannot_hold_are_refused_by_name(kind):
+    graph = helper.make_graph(
+        [helper.make_node("Cast", ["x"], ["y"], to=kind)],
+        "test",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])],
+        [helper.make_tensor_value_info("y", kind, [2])],
+    )
+    data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10).SerializeToString()
+    with pytest.raises(
+        RuntimeModelError, match=r"output 'y' has type tensor\(\w+\), which NumPy cannot hold: let the model"
+    ):
+        seqc_runtime.load(data, device="cpu")
+
+
+# (operator, domain, inputs, the one made empty, its shape): each ends a bare session's process or never returns.
+DEADLY = [
+    ("MultiHeadAttention", "com.microsoft", [(2, 4, 8), (2, 5, 8), (2, 5, 8)], 2, (2, 5, 0), {"num_heads": 2}),
+    ("Inverse", "com.microsoft", [(2, 4, 4)], 0, (2, 4, 0), {}),
+    ("ConvTranspose", "", [(1, 1, 3, 4, 5), (1, 2, 3, 3, 3)], 0, (1, 1, 0, 4, 5), {}),
+    ("Conv", "", [(1, 3, 5, 5), (4, 3, 3, 3)], 1, (4, 3, 0, 3), {}),
+    ("SkipLayerNormalization", "com.microsoft", [(2, 3, 4), (2, 3, 4), (4,)], 1, (0, 3, 4), {}),
+    ("Unique", "", [(3, 2)], 0, (3, 0), {"axis": 0}),
+]
+
+
+@pytest.mark.parametrize("case", DEADLY, ids=[case[0] for case in DEADLY])
+@pytest.mark.parametrize("inside", [False, True])
+def test_what_an_operator_does_not_survive_never_reaches_it(case, inside, tmp_path, run_python):
+    op, domain, shapes, index, empty, attributes = case
+    names = [f"x{number}" for number in range(len(shapes))]
+    node = helper.make_node(op, names, ["y"], domain=domain, **attributes)
+    nodes, inputs = [node], [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names]
+    out = ValueInfoProto(name="y")
+    if inside:
+        branch = helper.make_graph([node], "branch", [], [out])
+        nodes = [helper.make_node("If", ["c"], ["z"], then_branch=branch, else_branch=branch)]
+        inputs, out = [*inputs, helper.make_tensor_value_info("c", TensorProto.BOOL, [])], ValueInfoProto(name="z")
+    graph = helper.make_graph(nodes, "test", inputs, [out])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    (tmp_path / "m.onnx").write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+    given = [empty if number == index else shape for number, shape in enumerate(shapes)]
+    ended = run_python(
+        "import numpy, seqc_runtime\n"
+        "model = seqc_runtime.load('m.onnx', device='cpu', threads=1)\n"
+        f"feeds = {{f'x{{i}}': numpy.ones(s, 'f4') for i, s in enumerate({given})}}\n"
+        f"feeds |= {{'c': numpy.array(True)}} if {inside} else {{}}\n"
+        "for run in (model.run, model.predict):\n"
+        "    try: run(feeds)\n"
+        "    except seqc_runtime.RuntimeInputError as error: print(error)\n"
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("holds no elements") == 2, ended.stdout
