@@ -41,6 +41,9 @@ class Bounds:
     byte_factor: int = 16
 
 
+DEFAULT = Bounds()
+
+
 @dataclass
 class _Body:
     """A graph or function with the graphs inside it."""
@@ -50,7 +53,7 @@ class _Body:
     constants: Constants = field(default_factory=Constants)
 
 
-def check_bounds(buffer: Buffer, bounds: Bounds = Bounds()) -> None:
+def check_bounds(buffer: Buffer, bounds: Bounds = DEFAULT) -> None:
     """Check what a serialized ModelProto asks for against what its size allows.
 
     Raises MalformedError when it asks for more, or is not well-formed.

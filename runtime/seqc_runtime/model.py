@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Literal, Self, SupportsIndex
+from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex
 
 from seqc_runtime.batches import check_batch_size, run_in_chunks
 from seqc_runtime.empties import empty_outputs, is_deadly
@@ -19,13 +19,19 @@ from seqc_runtime.holder import SessionHolder
 from seqc_runtime.inputs import Array, bind, check_shapes, is_empty
 from seqc_runtime.providers import Device, choose_device, open_session
 from seqc_runtime.runs import RunControl, Runner, check_feeds, run_session
-from seqc_runtime.source import ModelSource, Source, open_source
+from seqc_runtime.source import Admission, ModelSource, Source, open_source
 from seqc_runtime.tensors import TensorInfo, read_info
 from seqc_runtime.threads import CpuBudget, check_threads, cpu_budget
 
+if TYPE_CHECKING:
+    from seqc_runtime.gate import Limits
+
 
 def load(
-    path_or_bytes: ModelSource, device: Literal["auto", "cpu", "cuda"] = "auto", threads: int | None = None
+    path_or_bytes: ModelSource,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    threads: int | None = None,
+    untrusted: bool | Limits = False,
 ) -> Model:
     """Load an ONNX model.
 
@@ -34,6 +40,8 @@ def load(
     (`Model.device` says which).
     threads: CPU threads per prediction. Default: the CPUs this process may use, from its affinity and cgroup quota.
     Idle threads busy-wait only when each has a CPU of its own and there is no quota.
+    untrusted: True for a model that nobody vouches for, or the seqc_runtime.gate.Limits it must keep: it is scanned,
+    copied, and tried in a restricted process (on the CPU) before it is loaded here, as seqc_runtime.gate.admit says.
 
     Raises RuntimeModelNotFoundError, RuntimeModelError (not ONNX, unsafe or unsupported), RuntimeDependencyError
     (onnxruntime missing or broken), RuntimeDeviceError, RuntimeArgumentError for other arguments that are wrong.
@@ -41,7 +49,11 @@ def load(
     if device not in ("auto", "cpu", "cuda"):
         raise RuntimeArgumentError(f'device needs "auto", "cpu" or "cuda"; got {device!r}')
     check_threads(threads)
-    source = open_source(path_or_bytes)
+    return open_model(_admitted(path_or_bytes, untrusted), device, threads)
+
+
+def open_model(source: Source, device: Literal["auto", "cpu", "cuda"], threads: int | None) -> Model:
+    """Load a model that was checked; the arguments and errors are load's."""
     budget = cpu_budget()
     count = threads or budget.cpus
     if device == "auto":
@@ -52,6 +64,14 @@ def load(
         return Model(source, used, session, count, budget)
     except UnicodeDecodeError as error:
         raise RuntimeModelError(f"{source.name} holds a name or text that is not UTF-8: {error}") from error
+
+
+def _admitted(model: ModelSource, untrusted: bool | Limits) -> Source:
+    if untrusted is False:
+        return open_source(model)
+    from seqc_runtime.gate import DEFAULT, admit  # processes and temporary files, which others do without
+
+    return admit(model, DEFAULT if untrusted is True else untrusted)
 
 
 class Model:
@@ -103,6 +123,11 @@ class Model:
         """The file's metadata_props, and its `producer_name` and `producer_version`."""
         return dict(self._metadata)
 
+    @property
+    def admission(self) -> Admission | None:
+        """How a model that was not trusted was let in; None for the others."""
+        return self._source.admission
+
     def predict(self, x: object, batch_size: SupportsIndex | None = None) -> Any:
         """Run the model.
 
@@ -152,6 +177,8 @@ class Model:
     def close(self) -> None:
         """Free the session; predictions after this raise RuntimeExecutionError."""
         self._holder.close()
+        if self._source.admission is not None:
+            self._source.admission.held.close()
 
     def __enter__(self) -> Self:
         return self

@@ -19,6 +19,8 @@ from seqc_runtime.threads import CpuBudget
 
 Device = Literal["cpu", "cuda"]
 
+# The module, which both of its wheels install.
+ONNXRUNTIME = "onnxruntime"
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 # TF32 rounds float32 products to 10 bits of mantissa: CUDA and CPU would differ at 1e-3.
 # The default convolution search times every algorithm again for each new batch size.
@@ -35,9 +37,9 @@ def import_onnxruntime() -> Any:
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
-        ort = importlib.import_module("onnxruntime")
+        ort = importlib.import_module(ONNXRUNTIME)
     except ModuleNotFoundError as error:
-        if error.name != "onnxruntime":
+        if error.name != ONNXRUNTIME:
             raise RuntimeDependencyError(f"onnxruntime is installed but misses {error.name!r}: {error}") from error
         raise RuntimeDependencyError(
             'seqc_runtime needs onnxruntime, which is not installed: pip install "seqc-runtime[cpu]" '
@@ -62,7 +64,7 @@ def open_session(source: Source, device: Device, threads: int, budget: CpuBudget
     providers = [(_CUDA, _CUDA_OPTIONS), (_CPU, {})] if device == "cuda" else [(_CPU, {})]
     try:
         session = ort.InferenceSession(
-            source.target, _options(ort, threads, budget), providers=providers, enable_fallback=0
+            source.target, _options(ort, source, threads, budget), providers=providers, enable_fallback=0
         )
     except Exception as error:
         raise _session_error(ort, source, device, error) from error
@@ -85,7 +87,7 @@ def choose_device(source: Source, threads: int, budget: CpuBudget) -> tuple[Devi
     return "cpu", open_session(source, "cpu", threads, budget)
 
 
-def _options(ort: Any, threads: int, budget: CpuBudget) -> Any:
+def _options(ort: Any, source: Source, threads: int, budget: CpuBudget) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -93,6 +95,8 @@ def _options(ort: Any, threads: int, budget: CpuBudget) -> Any:
     options.log_severity_level = _SILENT
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if budget.may_spin(threads) else "0")
     options.add_session_config_entry("session.load_model_format", "ONNX")
+    for key, value in source.config.items():
+        options.add_session_config_entry(key, value)
     return options
 
 

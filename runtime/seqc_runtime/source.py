@@ -5,10 +5,12 @@ from __future__ import annotations
 import mmap
 import os
 import stat
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Protocol
 
-from seqc_runtime.bounds import check_bounds
+from seqc_runtime.bounds import DEFAULT, Bounds, check_bounds
 from seqc_runtime.errors import RuntimeModelError, RuntimeModelNotFoundError
 from seqc_runtime.wire import Buffer, Facts, MalformedError, read_facts
 
@@ -23,19 +25,48 @@ _OTHERS = {
 }
 
 
+class Held(Protocol):
+    """A private copy of a model."""
+
+    @property
+    def path(self) -> Path:
+        """Its directory."""
+
+    def close(self) -> None:
+        """Remove it."""
+
+
+@dataclass(frozen=True)
+class Admission:
+    """How a model from a stranger was let in.
+
+    digests: SHA-256 of its files, by name. protection: what held the process it was tried in.
+    held: the private copy that is loaded; it goes when it is closed, or when nobody holds this.
+    """
+
+    digests: Mapping[str, str]
+    protection: tuple[str, ...]
+    held: Held = field(repr=False)
+
+
 @dataclass(frozen=True)
 class Source:
-    """A checked model: `target` is what onnxruntime gets (absolute path or bytes), `name` is how errors call it."""
+    """A checked model: `target` is what onnxruntime gets (absolute path or bytes), `name` is how errors call it.
+
+    config: session options, by onnxruntime's names. admission: of a model that was not trusted.
+    """
 
     target: str | bytes
     name: str
     facts: Facts
     stamp: tuple[int, ...] | None
+    config: Mapping[str, str] = field(default_factory=dict)
+    admission: Admission | None = None
 
     def check_unchanged(self) -> None:
         """Raise RuntimeModelError when the file is not the one that was checked."""
         if isinstance(self.target, str) and (
-            not os.path.exists(self.target) or _stamp(os.stat(self.target)) != self.stamp
+            not os.path.exists(self.target) or stamp(os.stat(self.target)) != self.stamp
         ):
             raise RuntimeModelError(f"{self.name} was changed or removed since it was checked: load it again")
 
@@ -55,7 +86,7 @@ def open_source(model: ModelSource) -> Source:
 
 def _from_bytes(data: bytes) -> Source:
     name = f"the model given as {len(data)} bytes"
-    facts = _facts(data, name)
+    facts = check_model(data, name)
     if facts.external_locations:
         raise RuntimeModelError(
             f"{name} keeps weights in other files ({_listed(facts.external_locations)}), which bytes cannot reach: "
@@ -80,17 +111,18 @@ def _from_path(given: Path) -> Source:
         if status.st_size == 0:
             raise RuntimeModelError(f"{name} is empty: an ONNX model was expected")
         with mmap.mmap(handle, 0, access=mmap.ACCESS_READ) as data:
-            facts = _facts(data, name)
+            facts = check_model(data, name)
     except OSError as error:
         raise RuntimeModelError(f"{name} cannot be read: {error.strerror}") from error
     finally:
         os.close(handle)
     for location in sorted(facts.external_locations):
         _check_location(location, path.parent, name)
-    return Source(str(path), name, facts, _stamp(status))
+    return Source(str(path), name, facts, stamp(status))
 
 
-def _facts(data: Buffer, name: str) -> Facts:
+def check_model(data: Buffer, name: str, bounds: Bounds = DEFAULT) -> Facts:
+    """The facts of a serialized model. Raises RuntimeModelError when it is none, or asks for more than `bounds`."""
     if len(data) == 0:
         raise RuntimeModelError(f"{name} is empty: an ONNX model was expected")
     # ORT-format flatbuffers carry compiled kernels' choices; only ONNX is checked here, so only ONNX is accepted.
@@ -101,7 +133,7 @@ def _facts(data: Buffer, name: str) -> Facts:
             raise RuntimeModelError(f"{name} is not an ONNX model; it is {kind}")
     try:
         facts = read_facts(data)
-        check_bounds(data)
+        check_bounds(data, bounds)
         return facts
     except MalformedError as error:
         raise RuntimeModelError(f"{name} is not an ONNX model, or is damaged: {error}") from error
@@ -135,5 +167,6 @@ def _listed(locations: set[str]) -> str:
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
-def _stamp(status: os.stat_result) -> tuple[int, ...]:
+def stamp(status: os.stat_result) -> tuple[int, ...]:
+    """What tells that a file is still the same."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
