@@ -24,7 +24,9 @@ def build_app(settings: Settings) -> App:
             raise RuntimeArgumentError(
                 f"{name!r} is no name for a model (letters, digits, . _ -): give one with --name"
             )
-        model = seqc_runtime.load(path, device=settings.device, threads=settings.worker_threads())
+        model = seqc_runtime.load(
+            path, device=settings.device, threads=settings.worker_threads(), untrusted=settings.untrusted
+        )
         repository.add(Servable(name, 1, model))
     return App(repository, settings.make_limits())
 
