@@ -5,6 +5,7 @@ Importing this package imports NumPy only; onnxruntime is imported when the firs
 
 from seqc_runtime.errors import (
     RuntimeArgumentError,
+    RuntimeArgumentTypeError,
     RuntimeDependencyError,
     RuntimeDeviceError,
     RuntimeExecutionError,
@@ -16,6 +17,7 @@ from seqc_runtime.errors import (
     SeqcRuntimeError,
 )
 from seqc_runtime.model import Model, load
+from seqc_runtime.placement import PlacedNode
 from seqc_runtime.runs import RunControl
 from seqc_runtime.tensors import TensorInfo
 
@@ -23,8 +25,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Model",
+    "PlacedNode",
     "RunControl",
     "RuntimeArgumentError",
+    "RuntimeArgumentTypeError",
     "RuntimeDependencyError",
     "RuntimeDeviceError",
     "RuntimeExecutionError",

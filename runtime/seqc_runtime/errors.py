@@ -24,6 +24,10 @@ class RuntimeArgumentError(SeqcRuntimeError, ValueError):
     """An argument of load() has a value that is not allowed."""
 
 
+class RuntimeArgumentTypeError(RuntimeArgumentError, TypeError):
+    """An argument of load() is of a kind that cannot be one."""
+
+
 class RuntimeModelError(SeqcRuntimeError, ValueError):
     """The model cannot be loaded: not ONNX, damaged, unsafe, or not supported by the installed onnxruntime."""
 

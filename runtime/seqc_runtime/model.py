@@ -17,11 +17,15 @@ from seqc_runtime.errors import (
 )
 from seqc_runtime.holder import SessionHolder
 from seqc_runtime.inputs import Array, bind, check_shapes, is_empty
-from seqc_runtime.providers import Device, choose_device, open_session
+from seqc_runtime.placement import PlacedNode, read_placement
+from seqc_runtime.providers import Device, SessionConfig, choose_device, open_session
 from seqc_runtime.runs import RunControl, Runner, check_feeds, run_session
 from seqc_runtime.source import Admission, ModelSource, Source, open_source
 from seqc_runtime.tensors import TensorInfo, read_info
-from seqc_runtime.threads import CpuBudget, check_threads, cpu_budget
+from seqc_runtime.threads import check_threads, cpu_budget
+from seqc_runtime.warming import warm_up as run_made_up
+
+Asked = Literal["auto", "cpu", "cuda"]
 
 if TYPE_CHECKING:
     from seqc_runtime.gate import Limits
@@ -29,39 +33,58 @@ if TYPE_CHECKING:
 
 def load(
     path_or_bytes: ModelSource,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Asked = "auto",
     threads: int | None = None,
     untrusted: bool | Limits = False,
+    *,
+    spinning: bool | None = None,
+    tf32: bool = False,
+    warm_up: bool = False,
 ) -> Model:
     """Load an ONNX model.
 
     path_or_bytes: a path to an .onnx file, or its bytes (then it must be a single file).
-    device: "cpu"; "cuda", or an error that says what is missing; "auto", CUDA when it really works and else the CPU
-    (`Model.device` says which).
+    device: "cpu"; "cuda", or an error that says what is missing, also for operators that would stay on the CPU; "auto",
+    CUDA when it really works and else the CPU (`Model.device` says which, `Model.placement` where each operator is).
     threads: CPU threads per prediction. Default: the CPUs this process may use, from its affinity and cgroup quota.
-    Idle threads busy-wait only when each has a CPU of its own and there is no quota.
     untrusted: True for a model that nobody vouches for, or the seqc_runtime.gate.Limits it must keep: it is scanned,
     copied, and tried in a restricted process (on the CPU) before it is loaded here, as seqc_runtime.gate.admit says.
+    spinning: whether idle threads busy-wait for the next prediction. Default: when each has a CPU of its own and there
+    is no quota; servers of several models or processes pass False.
+    tf32: let CUDA round float32 products to 10 bits of mantissa, which is faster.
+    warm_up: run the model once on made-up inputs, see `Model.warm_up`.
 
     Raises RuntimeModelNotFoundError, RuntimeModelError (not ONNX, unsafe or unsupported), RuntimeDependencyError
-    (onnxruntime missing or broken), RuntimeDeviceError, RuntimeArgumentError for other arguments that are wrong.
+    (onnxruntime missing or broken), RuntimeDeviceError, RuntimeExecutionError (warm-up), RuntimeArgumentError for other
+    arguments that are wrong (RuntimeArgumentTypeError for a model that is neither a path nor bytes).
     """
-    if device not in ("auto", "cpu", "cuda"):
+    if not isinstance(device, str) or device not in ("auto", "cpu", "cuda"):
         raise RuntimeArgumentError(f'device needs "auto", "cpu" or "cuda"; got {device!r}')
     check_threads(threads)
-    return open_model(_admitted(path_or_bytes, untrusted), device, threads)
+    for name, flag in (("tf32", tf32), ("warm_up", warm_up), ("spinning", spinning)):
+        if not isinstance(flag, bool) and not (flag is None and name == "spinning"):
+            raise RuntimeArgumentError(f"{name} needs True or False; got {flag!r}")
+    source = _admitted(path_or_bytes, untrusted)
+    model = open_model(source, device, threads, spinning=spinning, tf32=tf32)
+    if warm_up:
+        model.warm_up()
+    return model
 
 
-def open_model(source: Source, device: Literal["auto", "cpu", "cuda"], threads: int | None) -> Model:
+def open_model(
+    source: Source, device: Asked, threads: int | None, *, spinning: bool | None = None, tf32: bool = False
+) -> Model:
     """Load a model that was checked; the arguments and errors are load's."""
     budget = cpu_budget()
     count = threads or budget.cpus
+    config = SessionConfig(count, budget.spins(count, spinning), tf32)
     if device == "auto":
-        used, session = choose_device(source, count, budget)
+        used, session = choose_device(source, config)
     else:
-        used, session = device, open_session(source, device, count, budget)
+        used, session = device, open_session(source, device, config)
+    asked = {"device": device, "threads": threads, "spinning": spinning, "tf32": tf32}
     try:
-        return Model(source, used, session, count, budget)
+        return Model(source, used, session, config, asked)
     except UnicodeDecodeError as error:
         raise RuntimeModelError(f"{source.name} holds a name or text that is not UTF-8: {error}") from error
 
@@ -78,13 +101,18 @@ class Model:
     """A loaded model, made by `load`. Any number of threads may call `predict` at the same time.
 
     After a fork, the child opens its own session at its first prediction (on the CPU; CUDA cannot be used there).
+    A pickled model is its path (or bytes) and what `load` was asked for; where it is unpickled it is loaded again, with
+    the device chosen there, and must be the same file.
     """
 
-    def __init__(self, source: Source, device: Device, session: Any, threads: int, budget: CpuBudget) -> None:
+    def __init__(
+        self, source: Source, device: Device, session: Any, config: SessionConfig, asked: dict[str, Any]
+    ) -> None:
         self._source = source
         self._device: Device = device
-        self._threads = threads
-        self._budget = budget
+        self._config = config
+        self._asked = asked
+        self._placement = read_placement(session)
         self._pid = os.getpid()
         self._inputs = tuple(read_info(argument, "input") for argument in session.get_inputs())
         self._outputs = tuple(read_info(argument, "output") for argument in session.get_outputs())
@@ -116,7 +144,12 @@ class Model:
     @property
     def threads(self) -> int:
         """CPU threads per prediction."""
-        return self._threads
+        return self._config.threads
+
+    @property
+    def placement(self) -> tuple[PlacedNode, ...]:
+        """Where each operator runs, as onnxruntime has optimized the model; empty where the release does not tell."""
+        return self._placement
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -174,6 +207,25 @@ class Model:
             return empty_outputs(feeds, check_shapes(feeds, self._inputs), self._inputs, wanted)
         return run_session(runner, names, feeds, self._source.name, control)
 
+    def warm_up(self, rows: int = 1, *, control: RunControl | None = None) -> None:
+        """Run the model once on zeros, so that the first real prediction is as fast as the next ones.
+
+        rows: the size of the batch axis. Other symbolic axes get sizes from 1 on, until one suits the model.
+
+        Raises RuntimeExecutionError, which says why, for models that cannot be run on made-up inputs.
+        """
+        count = check_batch_size(rows, "rows")
+        run_made_up(self._inputs, count, lambda feeds: self.run(feeds, control=control))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        self._holder.get()
+        if self._source.admission is not None:
+            raise RuntimeArgumentError(
+                f"{self._source.name} was let in as untrusted, which holds for this process: load it where it is used"
+            )
+        self._source.check_unchanged()
+        return _load_again, (self._source.target, self._source.digest(), self._asked)
+
     def close(self) -> None:
         """Free the session; predictions after this raise RuntimeExecutionError."""
         self._holder.close()
@@ -210,4 +262,11 @@ class Model:
                 'load it in the child, or start workers with the "spawn" method'
             )
         self._source.check_unchanged()
-        return Runner(open_session(self._source, self._device, self._threads, self._budget))
+        return Runner(open_session(self._source, self._device, self._config))
+
+
+def _load_again(target: str | bytes, digest: str, asked: dict[str, Any]) -> Model:
+    model = load(target, **asked)
+    if model._source.digest() != digest:
+        raise RuntimeModelError(f"{model._source.name} is not the file that was pickled: load it again")
+    return model

@@ -10,23 +10,39 @@ import io
 import logging
 import os
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from seqc_runtime.errors import RuntimeDependencyError, RuntimeDeviceError, RuntimeModelError
+from seqc_runtime.placement import CPU, left_on_cpu, read_placement
 from seqc_runtime.source import Source
-from seqc_runtime.threads import CpuBudget
 
 Device = Literal["cpu", "cuda"]
 
 # The module, which both of its wheels install.
 ONNXRUNTIME = "onnxruntime"
-_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-# TF32 rounds float32 products to 10 bits of mantissa: CUDA and CPU would differ at 1e-3.
-# The default convolution search times every algorithm again for each new batch size.
-_CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+_CPU, _CUDA = CPU, "CUDAExecutionProvider"
+# Every wheel that writes the folder onnxruntime, so that of two the one installed last is there.
+_WHEELS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime-migraphx")
 _SILENT = 4
 _LOG = logging.getLogger("seqc_runtime")
+
+
+@dataclass(frozen=True)
+class SessionConfig:
+    """How sessions of a model are opened: CPU threads, whether idle ones busy-wait, whether CUDA may use TF32."""
+
+    threads: int
+    spinning: bool
+    tf32: bool = False
+
+    @property
+    def cuda_options(self) -> dict[str, str]:
+        # TF32 rounds float32 products to 10 bits of mantissa: CUDA and CPU would differ at 1e-3.
+        # The default convolution search times every algorithm again for each new batch size.
+        return {"use_tf32": "1" if self.tf32 else "0", "cudnn_conv_algo_search": "HEURISTIC"}
 
 
 def import_onnxruntime() -> Any:
@@ -52,8 +68,10 @@ def import_onnxruntime() -> Any:
     return ort
 
 
-def open_session(source: Source, device: Device, threads: int, budget: CpuBudget) -> Any:
+def open_session(source: Source, device: Device, config: SessionConfig, strict: bool = True) -> Any:
     """An onnxruntime InferenceSession whose first provider is `device`'s.
+
+    strict: on CUDA, refuse a session that leaves more than the computation of shapes to the CPU; else that is logged.
 
     Raises RuntimeModelError when onnxruntime refuses the model or the file changed meanwhile, RuntimeDeviceError when
     CUDA cannot be used.
@@ -61,10 +79,10 @@ def open_session(source: Source, device: Device, threads: int, budget: CpuBudget
     ort = import_onnxruntime()
     if device == "cuda":
         _require_cuda(ort)
-    providers = [(_CUDA, _CUDA_OPTIONS), (_CPU, {})] if device == "cuda" else [(_CPU, {})]
+    providers = [(_CUDA, config.cuda_options), (_CPU, {})] if device == "cuda" else [(_CPU, {})]
     try:
         session = ort.InferenceSession(
-            source.target, _options(ort, source, threads, budget), providers=providers, enable_fallback=0
+            source.target, _options(ort, config, source.config), providers=providers, enable_fallback=0
         )
     except Exception as error:
         raise _session_error(ort, source, device, error) from error
@@ -72,30 +90,45 @@ def open_session(source: Source, device: Device, threads: int, budget: CpuBudget
     # load with a CPU session.
     session.disable_fallback()
     source.check_unchanged()
-    if device == "cuda" and session.get_providers()[0] != _CUDA:
-        raise RuntimeDeviceError(f'device="cuda" cannot be used: {_library_problem(ort)}')
+    if device == "cuda":
+        if session.get_providers()[0] != _CUDA:
+            raise RuntimeDeviceError(f'device="cuda" cannot be used: {_library_problem(ort)}')
+        _check_placement(session, source, strict)
     return session
 
 
-def choose_device(source: Source, threads: int, budget: CpuBudget) -> tuple[Device, Any]:
+def choose_device(source: Source, config: SessionConfig) -> tuple[Device, Any]:
     """CUDA when a session really uses it, otherwise CPU; the reason a GPU build stays on the CPU is logged."""
     if _CUDA in import_onnxruntime().get_available_providers():
         try:
-            return "cuda", open_session(source, "cuda", threads, budget)
+            return "cuda", open_session(source, "cuda", config, strict=False)
         except (RuntimeDeviceError, RuntimeModelError) as error:
             _LOG.warning("using the CPU: %s", error)
-    return "cpu", open_session(source, "cpu", threads, budget)
+    elif _installed("onnxruntime-gpu"):
+        _LOG.warning("using the CPU: %s", _wheel_problem())
+    return "cpu", open_session(source, "cpu", config)
 
 
-def _options(ort: Any, source: Source, threads: int, budget: CpuBudget) -> Any:
+def _check_placement(session: Any, source: Source, strict: bool) -> None:
+    left = left_on_cpu(read_placement(session))
+    if not left:
+        return
+    said = f"CUDA has no kernel for {', '.join(left)} of {source.name}, which onnxruntime put on the CPU"
+    if strict:
+        raise RuntimeDeviceError(f'device="cuda" cannot be used: {said}; device="auto" takes CUDA for the rest')
+    _LOG.warning("%s", said)
+
+
+def _options(ort: Any, config: SessionConfig, more: Mapping[str, str]) -> Any:
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = config.threads
     options.inter_op_num_threads = 1
     # What onnxruntime would print as an error, it also raises.
     options.log_severity_level = _SILENT
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if budget.may_spin(threads) else "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if config.spinning else "0")
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    for key, value in source.config.items():
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    for key, value in more.items():
         options.add_session_config_entry(key, value)
     return options
 
@@ -123,10 +156,11 @@ def _require_cuda(ort: Any) -> None:
 
 
 def _wheel_problem() -> str:
-    if _installed("onnxruntime") and _installed("onnxruntime-gpu"):
+    present = [name for name in _WHEELS if _installed(name)]
+    if len(present) > 1:
         return (
-            "the wheels onnxruntime and onnxruntime-gpu are both installed and overwrite each other, "
-            f"and the CPU one won: {_reinstall_hint()}"
+            f"the wheels {' and '.join(present)} are both installed and overwrite each other, "
+            f"and one without CUDA won: {_reinstall_hint()}"
         )
     return (
         "this onnxruntime is built without CUDA; the GPU build is another wheel: "

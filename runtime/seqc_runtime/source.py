@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import os
 import stat
@@ -11,7 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Protocol
 
 from seqc_runtime.bounds import DEFAULT, Bounds, check_bounds
-from seqc_runtime.errors import RuntimeModelError, RuntimeModelNotFoundError
+from seqc_runtime.errors import RuntimeArgumentTypeError, RuntimeModelError, RuntimeModelNotFoundError
 from seqc_runtime.wire import Buffer, Facts, MalformedError, read_facts
 
 ModelSource = str | os.PathLike[str] | bytes | bytearray | memoryview
@@ -70,18 +71,34 @@ class Source:
         ):
             raise RuntimeModelError(f"{self.name} was changed or removed since it was checked: load it again")
 
+    def digest(self) -> str:
+        """SHA-256 of the model and of the files that hold its weights."""
+        found = hashlib.sha256()
+        if isinstance(self.target, bytes):
+            found.update(self.target)
+            return found.hexdigest()
+        path = Path(self.target)
+        for file in (path, *(path.parent / location for location in sorted(self.facts.external_locations))):
+            try:
+                with file.open("rb") as handle:
+                    found.update(hashlib.file_digest(handle, "sha256").digest())
+            except OSError as error:
+                raise RuntimeModelError(f"{self.name} cannot be read: {error.strerror}") from error
+        return found.hexdigest()
+
 
 def open_source(model: ModelSource) -> Source:
     """Check a path or the bytes of a model.
 
     Raises RuntimeModelNotFoundError when the file is missing, RuntimeModelError when it is empty, not ONNX, or takes
-    data from a place outside its own directory (from anywhere, when it comes as bytes), TypeError for other types.
+    data from a place outside its own directory (from anywhere, when it comes as bytes), RuntimeArgumentTypeError for
+    other types.
     """
     if isinstance(model, bytes | bytearray | memoryview):
         return _from_bytes(bytes(model))
-    if isinstance(model, str | os.PathLike):
+    if isinstance(model, str | os.PathLike) and isinstance(os.fspath(model), str):
         return _from_path(Path(model))
-    raise TypeError(f"load() needs a path or the bytes of an ONNX model; got {type(model).__name__}")
+    raise RuntimeArgumentTypeError(f"load() needs a path or the bytes of an ONNX model; got {type(model).__name__}")
 
 
 def _from_bytes(data: bytes) -> Source:

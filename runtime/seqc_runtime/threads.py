@@ -30,6 +30,10 @@ class CpuBudget:
             return self.affinity
         return max(1, min(self.affinity, math.ceil(self.quota)))
 
+    def spins(self, threads: int, asked: bool | None) -> bool:
+        """Whether idle workers busy-wait: as asked, else only where that takes nothing from anybody."""
+        return self.may_spin(threads) if asked is None else asked
+
     def may_spin(self, threads: int) -> bool:
         """Whether idle workers may busy-wait: only if each has a CPU of its own and no quota is spent by waiting."""
         return self.quota is None and threads <= self.affinity
@@ -111,5 +115,5 @@ def _ratio(quota: str, period: str) -> float | None:
 def _read(path: Path) -> str:
     try:
         return path.read_text()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return ""

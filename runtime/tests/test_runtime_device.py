@@ -10,6 +10,7 @@ import pytest
 
 import seqc_runtime
 from seqc_runtime import RuntimeDependencyError, RuntimeDeviceError, RuntimeModelError, providers
+from seqc_runtime.placement import left_on_cpu, read_placement
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -21,6 +22,12 @@ def cuda_missing() -> str | None:
     return providers._driver_problem()
 
 
+def part(provider, op, domain=""):
+    """What onnxruntime says of one node."""
+    node = SimpleNamespace(name="", op_type=op, domain=domain)
+    return SimpleNamespace(ep_name=provider, get_nodes=lambda: [node])
+
+
 gpu = [pytest.mark.gpu, pytest.mark.skipif(cuda_missing() is not None, reason=str(cuda_missing()))]
 
 
@@ -28,7 +35,7 @@ gpu = [pytest.mark.gpu, pytest.mark.skipif(cuda_missing() is not None, reason=st
 def pretend(monkeypatch):
     """Let providers see another onnxruntime: the real one, except that it offers CUDA and opens `opened` sessions."""
 
-    def set_up(opened=(CPU,), available=(CUDA, CPU), error=None, driver=None, installed=("onnxruntime-gpu",)):
+    def set_up(opened=(CPU,), available=(CUDA, CPU), error=None, driver=None, installed=("onnxruntime-gpu",), left=()):
         real = providers.import_onnxruntime()
         asked = []
 
@@ -40,6 +47,11 @@ def pretend(monkeypatch):
                 raise error
             session = real.InferenceSession(target, options, providers=[CPU])
             session.get_providers = lambda: list(opened) if wants_cuda else [CPU]
+            if wants_cuda:
+                session.get_provider_graph_assignment_info = lambda: [
+                    part(CUDA, "Conv"),
+                    *(part(CPU, op) for op in left),
+                ]
             return session
 
         fake = SimpleNamespace(
@@ -48,6 +60,7 @@ def pretend(monkeypatch):
             SessionOptions=real.SessionOptions,
             InferenceSession=open_session,
             get_available_providers=lambda: list(available),
+            RunOptions=real.RunOptions,
         )
         monkeypatch.setattr(providers, "import_onnxruntime", lambda: fake)
         monkeypatch.setattr(providers, "_driver_problem", lambda: driver)
@@ -116,10 +129,72 @@ def test_the_cpu_wheel_is_named(gemm, pretend):
 def test_clashing_wheels_are_named(gemm, pretend):
     pretend(available=(CPU,), installed=("onnxruntime", "onnxruntime-gpu"))
     message = (
-        "onnxruntime and onnxruntime-gpu are both installed and overwrite each other, and the CPU one won: pip uninst"
+        "onnxruntime and onnxruntime-gpu are both installed and overwrite each other, and one without CUDA won: pip"
     )
     with pytest.raises(RuntimeDeviceError, match=re.escape(message)):
         seqc_runtime.load(gemm, device="cuda")
+
+
+def test_two_wheels_that_lost_cuda_are_named_by_auto_too(gemm, pretend, caplog):
+    pretend(available=(CPU,), installed=("onnxruntime", "onnxruntime-gpu"))
+    with caplog.at_level(logging.WARNING, "seqc_runtime"):
+        assert seqc_runtime.load(gemm).device == "cpu"
+    assert "the wheels onnxruntime and onnxruntime-gpu are both installed and overwrite each other" in caplog.text
+
+
+def test_cuda_that_leaves_work_to_the_cpu_is_refused_by_the_operators(gemm, pretend):
+    pretend(opened=(CUDA, CPU), left=("Shape", "Resize", "Resize", "Gather", "GridSample"))
+    message = "CUDA has no kernel for GridSample, Resize of the model given as"
+    with pytest.raises(RuntimeDeviceError, match=re.escape(message)):
+        seqc_runtime.load(gemm, device="cuda")
+
+
+def test_auto_takes_cuda_for_the_rest_and_says_what_stays(gemm, pretend, caplog):
+    pretend(opened=(CUDA, CPU), left=("Resize",))
+    with caplog.at_level(logging.WARNING, "seqc_runtime"):
+        model = seqc_runtime.load(gemm)
+    assert model.device == "cuda"
+    assert [(node.operator, node.provider) for node in model.placement] == [("Conv", CUDA), ("Resize", CPU)]
+    assert "CUDA has no kernel for Resize" in caplog.text
+
+
+def test_the_computation_of_shapes_may_stay_on_the_cpu(gemm, pretend, caplog):
+    pretend(opened=(CUDA, CPU), left=("Shape", "Gather", "Concat", "Cast", "Mul"))
+    assert seqc_runtime.load(gemm, device="cuda").device == "cuda"
+    assert not caplog.text
+
+
+def test_an_operator_of_another_domain_is_work_whatever_its_name():
+    session = SimpleNamespace(get_provider_graph_assignment_info=lambda: [part(CPU, "Shape", "com.example")])
+    assert left_on_cpu(read_placement(session)) == ["com.example:Shape"]
+
+
+def test_a_release_that_does_not_tell_has_no_placement():
+    assert read_placement(SimpleNamespace()) == ()
+
+
+def test_the_placement_of_a_cpu_model_is_published(gemm):
+    placement = seqc_runtime.load(gemm, device="cpu").placement
+    if not hasattr(providers.import_onnxruntime().InferenceSession, "get_provider_graph_assignment_info"):
+        pytest.skip("this release of onnxruntime does not tell")
+    assert {node.operator for node in placement} & {"Gemm", "FusedGemm", "com.microsoft:FusedGemm"}
+    assert {node.provider for node in placement} == {CPU}
+
+
+def test_tf32_is_on_only_when_asked_for(gemm, pretend):
+    asked = pretend(opened=(CUDA, CPU))
+    seqc_runtime.load(gemm, tf32=True)
+    seqc_runtime.load(gemm, tf32=False)
+    assert [options[0][1]["use_tf32"] for options in asked] == ["1", "0"]
+
+
+def test_cuda_libraries_are_loaded_before_the_first_session(gemm, pretend, monkeypatch):
+    asked = pretend(opened=(CUDA, CPU))
+    loaded = []
+    fake = providers.import_onnxruntime()
+    fake.preload_dlls = lambda: loaded.append(len(asked))
+    seqc_runtime.load(gemm, device="cuda")
+    assert loaded == [0]
 
 
 def test_cpu_never_asks_for_cuda(gemm, pretend):

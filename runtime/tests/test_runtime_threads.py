@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import seqc_runtime
 from seqc_runtime import providers
+from seqc_runtime.providers import SessionConfig
 from seqc_runtime.threads import CpuBudget, affinity_count, cgroup_quota, cpu_budget
 
 
@@ -110,7 +115,66 @@ def test_a_model_takes_the_budget_by_default(gemm):
 def test_onnxruntime_gets_the_threads_and_the_spinning_rule():
     ort = providers.import_onnxruntime()
     key = "session.intra_op.allow_spinning"
-    options = providers._options(ort, 3, CpuBudget(4, None))
+    options = providers._options(ort, SessionConfig(3, CpuBudget(4, None).spins(3, None)), {})
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
     assert options.get_session_config_entry(key) == "1"
-    assert providers._options(ort, 3, CpuBudget(4, 2.0)).get_session_config_entry(key) == "0"
+    assert (
+        providers._options(ort, SessionConfig(3, CpuBudget(4, 2.0).spins(3, None)), {}).get_session_config_entry(key)
+        == "0"
+    )
+
+
+def test_spinning_is_as_asked():
+    ort = providers.import_onnxruntime()
+    key = "session.intra_op.allow_spinning"
+    for budget in (CpuBudget(4, None), CpuBudget(1, 0.5)):
+        for asked in (True, False):
+            options = providers._options(ort, SessionConfig(2, budget.spins(2, asked)), {})
+            assert options.get_session_config_entry(key) == str(int(asked))
+
+
+def test_load_passes_spinning_on(gemm):
+    for asked in (True, False):
+        assert seqc_runtime.load(gemm, device="cpu", threads=1, spinning=asked)._config.spinning is asked
+
+
+@pytest.mark.parametrize("name", ["spinning", "tf32", "warm_up"])
+@pytest.mark.parametrize("flag", [1, 0, "no", np.bool_(True)])
+def test_flags_of_load_are_true_or_false(gemm, name, flag):
+    with pytest.raises(seqc_runtime.RuntimeArgumentError, match=f"{name} needs True or False"):
+        seqc_runtime.load(gemm, **{name: flag})
+
+
+@pytest.mark.skipif(shutil.which("taskset") is None, reason="needs the command taskset")
+def test_taskset_limits_the_threads(gemm, tmp_path):
+    (tmp_path / "m.onnx").write_bytes(gemm)
+    cpu = str(min(os.sched_getaffinity(0)))
+    script = "import seqc_runtime; print(seqc_runtime.load('m.onnx', device='cpu').threads)"
+    command = ["taskset", "-c", cpu, sys.executable, "-c", script]
+    path = str(Path(seqc_runtime.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": path}
+    ended = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stdout == "1\n"
+
+
+def test_a_hybrid_hierarchy_takes_the_tighter_of_both_versions(tmp_path):
+    write(tmp_path, "proc/self/cgroup", "4:cpu,cpuacct:/a\n0::/b\n")
+    write(tmp_path, "sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_quota_us", "300000\n")
+    write(tmp_path, "sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_period_us", "100000\n")
+    write(tmp_path, "sys/fs/cgroup/unified/b/cpu.max", "200000 100000\n")
+    assert cgroup_quota(tmp_path) == 2
+
+
+def test_files_that_are_no_text_set_no_limit(tmp_path):
+    write(tmp_path, "proc/self/cgroup", "0::/\n")
+    (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
+    (tmp_path / "sys/fs/cgroup/cpu.max").write_bytes(b"\xff\xfe 1")
+    assert cgroup_quota(tmp_path) is None
+
+
+def test_a_path_with_colons_and_an_octal_name_is_one_path(tmp_path):
+    write(tmp_path, "proc/self/cgroup", "0::/system.slice/pod:1:2\n")
+    write(tmp_path, "sys/fs/cgroup/system.slice/pod:1:2/cpu.max", "100000 100000\n")
+    assert cgroup_quota(tmp_path) == 1

@@ -1,0 +1,63 @@
+"""Inputs made up from what a model declares, to run it once before anybody waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from seqc_runtime.errors import RuntimeExecutionError, RuntimeInputError, RuntimeStoppedError
+from seqc_runtime.tensors import TensorInfo
+
+# Sizes for symbolic axes that are not the batch: a time step, short texts, windows of convolutions, images.
+_SIZES = (1, 2, 8, 32, 128, 224)
+
+
+def warm_up(inputs: tuple[TensorInfo, ...], rows: int, run: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    """Call `run` with zeros (text: empty) until a size of the free axes suits the model, and return those inputs.
+
+    Raises RuntimeExecutionError with the first reason when none does.
+    """
+    first: Exception | None = None
+    sizes = _SIZES if _has_free_axes(inputs) else _SIZES[:1]
+    for size in sizes:
+        feeds = {info.name: _made_up(info, rows, size, inputs) for info in inputs}
+        try:
+            run(feeds)
+        except RuntimeStoppedError:
+            raise
+        except (RuntimeExecutionError, RuntimeInputError) as error:
+            first = first or error
+        else:
+            return feeds
+    tried = f", with free axes of {', '.join(map(str, sizes))}" if len(sizes) > 1 else ""
+    raise RuntimeExecutionError(
+        f"the model could not be warmed up with made-up inputs of {rows} rows{tried}: {first}"
+    ) from first
+
+
+def _has_free_axes(inputs: tuple[TensorInfo, ...]) -> bool:
+    batch = _batch_axis(inputs)
+    return any(
+        isinstance(axis, str) and not (number == 0 and axis == batch)
+        for info in inputs
+        for number, axis in enumerate(info.shape)
+    )
+
+
+def _batch_axis(inputs: tuple[TensorInfo, ...]) -> int | str | None:
+    return inputs[0].shape[0] if inputs and inputs[0].shape else None
+
+
+def _made_up(info: TensorInfo, rows: int, size: int, inputs: tuple[TensorInfo, ...]) -> Any:
+    if info.kind.startswith("optional"):
+        return None
+    if info.kind != "tensor":
+        return [np.full((size,), "" if info.dtype == "str" else 0, info.numpy_dtype)]
+    batch = _batch_axis(inputs)
+    shape = tuple(
+        axis if isinstance(axis, int) else rows if number == 0 and axis == batch else size
+        for number, axis in enumerate(info.shape)
+    )
+    return np.full(shape, "" if info.dtype == "str" else 0, info.numpy_dtype)
