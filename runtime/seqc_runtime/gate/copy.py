@@ -23,6 +23,7 @@ from seqc_runtime.gate.tensors import External
 _CHUNK = 1 << 20
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_BY_FOLDER = os.open in os.supports_dir_fd and os.stat in os.supports_dir_fd
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -72,6 +73,9 @@ class PrivateCopy:
         locations = sorted({external.location for external in externals})
         if len(locations) > self._limits.files:
             raise RefusedError(f"it has weights in {len(locations)} files; {self._limits.files} are let in")
+        # Before anything is opened or made by these names, here or there.
+        for location in locations:
+            _check_name(location)
         with _directory(directory) as opened:
             for location in locations:
                 if location not in self.digests:
@@ -107,8 +111,6 @@ def read_model(path: Path, name: str, most: int) -> Iterator[bytes]:
 
 def _weights(location: str, directory: Path, opened: int | None) -> Iterator[bytes]:
     what = f"it keeps weights in {location!r}"
-    if location in ("", ".", "..") or any(c in "/\\:*\0" for c in location) or len(location.encode()) > 255:
-        raise RefusedError(f"{what}, which is not the plain name of a file in its own directory")
     place = location if opened is not None else directory / location
     try:
         status = os.stat(place, dir_fd=opened, follow_symlinks=False)
@@ -127,6 +129,13 @@ def _weights(location: str, directory: Path, opened: int | None) -> Iterator[byt
         yield from _pieces(handle, there)
     finally:
         os.close(handle)
+
+
+def _check_name(location: str) -> None:
+    if location in ("", ".", "..") or any(c in "/\\:*\0" for c in location) or len(location.encode()) > 255:
+        raise RefusedError(
+            f"it keeps weights in {location!r}, which is not the plain name of a file in its own directory"
+        )
 
 
 def _check_plain(status: os.stat_result, what: str) -> None:
@@ -155,7 +164,7 @@ def _pieces(handle: int, status: os.stat_result) -> Iterator[bytes]:
 @contextlib.contextmanager
 def _directory(path: Path) -> Iterator[int | None]:
     """An open directory, so that it cannot be replaced between its files; None where files have no such base."""
-    if os.open not in os.supports_dir_fd or os.stat not in os.supports_dir_fd:
+    if not _BY_FOLDER:
         yield None
         return
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
