@@ -234,6 +234,7 @@ def test_what_a_system_lacks_is_said_and_let_go_only_when_asked():
 
 def test_a_process_that_is_ended_by_a_signal_is_told():
     said = b'{"protection": ["rlimits", "no_new_privs", "landlock"]}\nterminate called\n'
+    assert probe._judged(b"a warning\n" + said[:-17] + b'{"loaded": true}\n', 0, False, "'m'", Limits())
     with pytest.raises(ValueError, match=r"it ended the process that loaded it \(signal 11\), which said: terminate"):
         probe._judged(said, -11, False, "'m'", Limits())
 

@@ -116,7 +116,8 @@ def _watched(child: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, boo
 
 def _judged(output: bytes, code: int, late: bool, name: str, limits: Limits) -> tuple[str, ...]:
     lines = output.decode("utf-8", "replace").splitlines()
-    protection = _answer(lines[0] if lines else "").get("protection")
+    # Libraries may warn while they are imported; the first answer comes before the model is read.
+    protection = next((told for line in lines if (told := _answer(line).get("protection")) is not None), None)
     if not isinstance(protection, list):
         said = " ".join(lines)[-_MOST_SHOWN:]
         raise RuntimeModelError(f"{name} cannot be tried in a process of its own, which says: {said or f'exit {code}'}")
