@@ -82,7 +82,9 @@ def test_a_server_told_to_end_under_load_loses_no_request(tmp_path: Path, worker
 def half_request(server: ServerProcess):
     connection = server.connect()
     body = gemm_request(np.ones((1, 4), np.float32))
-    connection.sendall(b"POST %s HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % (PATH.encode(), len(body)))
+    connection.sendall(
+        b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % (PATH.encode(), len(body))
+    )
     connection.sendall(body[:10])
     assert server.get("/v2")[0] == 200  # so the half before it was read
     return connection, body[10:]
@@ -93,7 +95,7 @@ def test_a_request_under_way_is_answered_and_the_server_is_not_ready_meanwhile(t
         idle = server.connect()
         connection, rest = half_request(server)
         server.process.send_signal(signal.SIGTERM)
-        idle.sendall(b"GET /v2/health/ready HTTP/1.1\r\nhost: a\r\n\r\n")
+        idle.sendall(b"GET /v2/health/ready HTTP/1.1\r\nhost: localhost\r\n\r\n")
         answer = read_all(idle)
         if answer:  # the signal may have been seen first
             assert b"connection: close" in answer or split(answer)[0] == 200

@@ -11,7 +11,7 @@ from seqc_runtime.server.jobs import Pending
 from seqc_runtime.server.limits import Limits
 from seqc_runtime.server.messages import LOCAL, Buffer, Client, Head, Refusal, Response
 from seqc_runtime.server.repository import Repository
-from seqc_runtime.server.routes import Router
+from seqc_runtime.server.routes import Route, Router
 
 ROUTER = Router(ROUTES)
 
@@ -20,11 +20,19 @@ class App:
     """Answers requests to the models of a repository. It reads no socket and no clock of an event loop.
 
     repository: the models. limits: what clients may ask for.
+    admit: called with the head and the route of every request before anything is done; it raises Refusal, or answers
+    itself with a Response.
     """
 
-    def __init__(self, repository: Repository, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        limits: Limits | None = None,
+        admit: Callable[[Head, Route], Response | None] | None = None,
+    ) -> None:
         self.repository = repository
         self.limits = limits or Limits()
+        self.admit = admit
         # Set while the server ends: it is not ready any more, and answers what still comes.
         self.draining = False
         # Set while other processes that serve the same sockets are not ready.
@@ -59,6 +67,10 @@ class App:
         """Look at a request before its body is read: an Exchange to go on with, or the answer that refuses it."""
         try:
             route, values = ROUTER.find(head.path)
+            if self.admit is not None:
+                answer = self.admit(head, route)
+                if answer is not None:
+                    return answer
             handler = route.methods.get(head.method)
             if handler is None:
                 allowed = ", ".join(sorted(route.methods))

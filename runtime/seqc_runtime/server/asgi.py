@@ -17,6 +17,7 @@ from seqc_runtime.server.scheduling import Scheduler
 if TYPE_CHECKING:
     from seqc_runtime.inputs import Array
     from seqc_runtime.server.guard import Link
+    from seqc_runtime.server.observe import Observer, Watch
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -35,13 +36,26 @@ class Disconnected(Exception):
 class Asgi:
     """`app` for an ASGI server. Mounted elsewhere it needs no lifespan.
 
+    scheduler: runs the jobs; one of its own when None. observer: is told of every request.
+    identify: the name in a client's certificate, as `ssl` gives it; it raises Refusal. origins: the origin an answer
+    names for a browser, so that its page sees it.
     held: bytes of bodies under way, counted by the guard.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(
+        self,
+        app: App,
+        scheduler: Scheduler | None = None,
+        observer: Observer | None = None,
+        identify: Callable[[Any], str | None] | None = None,
+        origins: Callable[[Head], str | None] | None = None,
+    ) -> None:
         self.app = app
         self.limits: Limits = app.limits
-        self.scheduler = Scheduler()
+        self.scheduler = scheduler or Scheduler()
+        self.observer = observer
+        self.identify = identify
+        self.origins = origins
         self.held = 0
 
     @property
@@ -73,45 +87,64 @@ class Asgi:
 
     async def _answer_link(self, scope: Message, link: Link) -> None:
         """Under the server of this package: bodies and answers in one go."""
-        from seqc_runtime.server.guard import Gone
-
-        exchange = self._open(scope, link.certificate)
+        head = _head(scope, link.certificate)
+        watch = self.observer.begin(head) if self.observer is not None else None
+        exchange = self._open(head)
         if isinstance(exchange, Response):
-            await link.write(exchange)
-            return
-        try:
-            answer = self._start(exchange, await link.read())
-        except Gone:
-            return
-        if not isinstance(answer, Response):
-            answer.job.gone = link.gone
-            answer = await self._run(exchange, answer, self.scheduler.submit(answer.job))
+            answer = exchange
+        else:
+            body = await link.read()
+            if body is None:
+                return
+            started = self._start(exchange, body)
+            if isinstance(started, Response):
+                answer = started
+            else:
+                started.job.gone = link.gone
+                if watch is not None:
+                    watch.job(started.job)
+                answer = await self._run(exchange, started, self.scheduler.submit(started.job))
+        self._finish(head, watch, answer)
         await link.write(answer)
 
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
-        exchange = self._open(scope, None)
+        """Under any other server."""
+        head = _head(scope)
+        watch = self.observer.begin(head) if self.observer is not None else None
+        exchange = self._open(head)
         if isinstance(exchange, Response):
-            await _send(send, exchange)
-            return
-        try:
-            body = await _body(receive, self.limits.body)
-        except Disconnected:
-            return
-        except Refusal as refusal:
-            await _send(send, refusal.response())
-            return
-        answer = self._start(exchange, body)
-        if not isinstance(answer, Response):
-            answer = await self._run(exchange, answer, self._watched(answer.job, receive))
+            answer = exchange
+        else:
+            started: Response | Pending
+            try:
+                started = self._start(exchange, await _body(receive, self.limits.body))
+            except Disconnected:
+                return
+            except Refusal as refusal:
+                started = refusal.response()
+            if isinstance(started, Response):
+                answer = started
+            else:
+                if watch is not None:
+                    watch.job(started.job)
+                answer = await self._run(exchange, started, self._watched(started.job, receive))
+        self._finish(head, watch, answer)
         await _send(send, answer)
 
-    def _open(self, scope: Message, certificate: Any) -> Exchange | Response:
-        head = _head(scope, certificate)
+    def _open(self, head: Head) -> Exchange | Response:
         length = head.headers.get("content-length", "0")
         opened = self.app.open(head)
         if isinstance(opened, Exchange) and length.isdigit() and int(length[:20]) > self.limits.body:
             return Refusal(413, f"the body is larger than {self.limits.body} bytes: {length[:20]}").response()
         return opened
+
+    def _finish(self, head: Head, watch: Watch | None, answer: Response) -> None:
+        if self.origins is not None:
+            origin = self.origins(head)
+            if origin is not None and answer.status != 204:
+                answer.headers += [("access-control-allow-origin", origin), ("vary", "origin")]
+        if watch is not None:
+            watch.end(answer)
 
     def _start(self, exchange: Exchange, body: Buffer) -> Response | Pending:
         try:
@@ -160,7 +193,7 @@ def _mistake(error: Exception) -> Response:
     return Refusal(500, f"an unexpected {type(error).__name__}: this is a mistake in seqc-runtime").response()
 
 
-def _head(scope: Message, certificate: Any = None) -> Head:
+def _head(scope: Message, certificate: str | None = None) -> Head:
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")

@@ -8,6 +8,7 @@ from pathlib import Path
 import seqc_runtime
 from seqc_runtime.errors import RuntimeArgumentError
 from seqc_runtime.server.app import App
+from seqc_runtime.server.auth import make_admission
 from seqc_runtime.server.repository import MODEL_NAME, Repository
 from seqc_runtime.server.servable import Servable
 from seqc_runtime.server.settings import Settings
@@ -28,7 +29,7 @@ def build_app(settings: Settings) -> App:
             path, device=settings.device, threads=settings.worker_threads(), untrusted=settings.untrusted
         )
         repository.add(Servable(name, 1, model))
-    return App(repository, settings.make_limits())
+    return App(repository, settings.make_limits(), make_admission(settings))
 
 
 def describe(app: App) -> str:

@@ -29,10 +29,6 @@ BETWEEN, HEAD, BODY = range(3)
 _WATCHED = {b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"}
 
 
-class Gone(Exception):
-    """The client went away before its request was complete."""
-
-
 class Link:
     """What an application needs of the connection its request came by."""
 
@@ -43,16 +39,16 @@ class Link:
         self.cycle = cycle
 
     @property
-    def certificate(self) -> Any:
-        """The client's certificate as `ssl` gives it, when there is one."""
+    def certificate(self) -> str | None:
+        """The name in the client's certificate, when it has shown one."""
         return self.guard.certificate
 
     def gone(self) -> bool:
         """Whether nobody waits for the answer any more."""
         return bool(self.cycle.disconnected)
 
-    async def read(self) -> bytearray:
-        """The whole body. Raises Gone."""
+    async def read(self) -> bytearray | None:
+        """The whole body, None when the client went away before it was complete."""
         cycle = self.cycle
         while cycle.more_body and not cycle.disconnected:
             if cycle.waiting_for_100_continue:
@@ -62,7 +58,7 @@ class Link:
             await cycle.message_event.wait()
             cycle.message_event.clear()
         if cycle.disconnected:
-            raise Gone
+            return None
         body, cycle.body = cycle.body, bytearray()
         return body
 
@@ -79,7 +75,7 @@ class Guard(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.limits = self.app.limits
-        self.certificate: Any = None
+        self.certificate: str | None = None
         self.phase = BETWEEN
         self.since = self.loop.time()
         self.head_size = 0
@@ -100,8 +96,12 @@ class Guard(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
-        if tls is not None:
-            self.certificate = tls.getpeercert() or None
+        if tls is not None and self.app.identify is not None:
+            try:
+                self.certificate = self.app.identify(tls.getpeercert())
+            except Refusal as refusal:
+                self._refuse(refusal)
+                return
         if len(self.connections) > self.limits.connections:
             self._refuse(Refusal(503, "too many connections are open", {"retry-after": "1"}))
 

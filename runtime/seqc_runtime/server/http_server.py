@@ -7,7 +7,7 @@ import contextlib
 import resource
 import signal
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -16,9 +16,8 @@ from seqc_runtime.server.guard import Guard
 from seqc_runtime.server.listen import LINGER, refuse_new
 
 if TYPE_CHECKING:
-    import ssl
-
     from seqc_runtime.server.asgi import Asgi
+    from seqc_runtime.server.tls import Tls
 
 LAST_HANDSHAKES = 0.1
 POLL = 0.02
@@ -28,7 +27,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class HttpServer(uvicorn.Server):
     """Serves `application` on a socket that listens already.
 
-    tls: makes the context, None for plain HTTP. alone: no other process serves
+    tls: certificates, None for plain HTTP. alone: no other process serves
     the same socket.
     """
 
@@ -36,7 +35,7 @@ class HttpServer(uvicorn.Server):
         self,
         application: Asgi,
         listener: socket.socket,
-        tls: Callable[[], ssl.SSLContext] | None = None,
+        tls: Tls | None = None,
         log_level: str = "warning",
         alone: bool = True,
     ) -> None:
@@ -53,11 +52,12 @@ class HttpServer(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 timeout_keep_alive=max(1, int(limits.keep_alive)),
-                ssl_context_factory=None if tls is None else lambda config, default: tls(),
+                ssl_context_factory=None if tls is None else lambda config, default: tls.context,
             )
         )
         self.application = application
         self.listener = listener
+        self.tls = tls
         self.alone = alone
         self.limits = limits
 
@@ -83,6 +83,8 @@ class HttpServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Every tenth of a second; look after slow clients every second."""
         if counter % 10 == 0:
+            if self.tls is not None:
+                self.tls.refresh()
             self._check_connections()
         return await super().on_tick(counter)
 

@@ -17,6 +17,7 @@ def serve(settings: Settings) -> int:
     began = time.perf_counter()
     settings.check()
     _check_packages()
+    _check_secrets(settings)
     with contextlib.ExitStack() as stack:
         sockets = {name: stack.enter_context(listener) for name, listener in _listen(settings).items()}
         places = _places(settings, sockets)
@@ -41,6 +42,19 @@ def _check_packages() -> None:
     for name in ("uvicorn", "httptools", "orjson"):
         if importlib.util.find_spec(name) is None:
             raise RuntimeDependencyError(f'serving needs {name}: pip install "seqc-runtime[cpu,server]"')
+
+
+def _check_secrets(settings: Settings) -> None:
+    """What each worker will read, read once before there is any."""
+    from seqc_runtime.server.auth import make_admission, warn_of_readers
+    from seqc_runtime.server.tls import Tls
+
+    make_admission(settings)
+    for path in (settings.token_file, settings.tls_key):
+        if path is not None:
+            warn_of_readers(path)
+    if settings.tls_cert is not None:
+        Tls(settings)
 
 
 def _listen(settings: Settings) -> dict[str, socket.socket]:

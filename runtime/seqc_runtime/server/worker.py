@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import os
 import signal
@@ -14,10 +15,14 @@ from typing import Any
 from seqc_runtime.errors import SeqcRuntimeError
 from seqc_runtime.server.app import App
 from seqc_runtime.server.asgi import Asgi
+from seqc_runtime.server.auth import Admission, make_admission
 from seqc_runtime.server.build import build_app, describe
 from seqc_runtime.server.control import Channel, Message, read_first, send_now
 from seqc_runtime.server.http_server import SIGNALS, HttpServer, raise_file_limit
+from seqc_runtime.server.observe import make_observer
+from seqc_runtime.server.scheduling import Scheduler
 from seqc_runtime.server.settings import Settings
+from seqc_runtime.server.tls import Tls
 
 
 class Worker:
@@ -49,10 +54,7 @@ class Worker:
         _run(self._serve())
 
     async def _serve(self) -> None:
-        main = Asgi(self.app)
-        self.servers = [
-            HttpServer(main, self.sockets["http"], log_level=self.settings.log_level, alone=self.end is None)
-        ]
+        self._make_servers()
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, self._signalled)
@@ -69,6 +71,21 @@ class Worker:
         await serving
         if listening is not None:
             listening.cancel()
+
+    def _make_servers(self) -> None:
+        settings = self.settings
+        tls = Tls(settings) if settings.tls_cert is not None else None
+        observer = make_observer(settings)
+        scheduler = Scheduler()
+        apps = {"http": self.app}
+        if "admin" in self.sockets:
+            apps["admin"] = admin = copy.copy(self.app)
+            admin.admit = make_admission(settings, admin=True)
+        for name, app in apps.items():
+            origins = app.admit.allowed_origin if isinstance(app.admit, Admission) and settings.cors_origins else None
+            asgi = Asgi(app, scheduler, observer, tls.identify if tls is not None else None, origins)
+            level, alone = settings.log_level, self.end is None
+            self.servers.append(HttpServer(asgi, self.sockets[name], tls, level, alone))
 
     def _signalled(self) -> None:
         # Under a supervisor, whoever signals the whole group has told the supervisor, too; that one decides.
@@ -88,7 +105,8 @@ class Worker:
     def _hear(self, message: Message) -> None:
         kind = message.get("do")
         if kind == "ready":
-            self.app.waiting = not message["ready"]
+            for server in self.servers:
+                server.application.app.waiting = not message["ready"]
         elif kind == "leave":
             for server in self.servers:
                 server.application.drain()

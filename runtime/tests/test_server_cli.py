@@ -1,0 +1,164 @@
+"""The command line of `seqc-runtime serve`: what is wrong is one line, before anything starts."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+from server_process import gemm_request, read_all, serving, split, write_gemm
+
+PATH = "/v2/models/gemm/infer"
+X = np.ones((3, 4), np.float32)
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "seqc_runtime", "serve", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+WRONG = {
+    "no such file": (["{none}"], "there is no file or folder"),
+    "not a model": (["{text}"], "not an ONNX model"),
+    "port": (["{model}", "--port", "70000"], "--port needs 0 to 65535"),
+    "port in use": (["{model}", "--port", "{taken}"], "--port takes another port"),
+    "address": (["{model}", "--host", "300.1.1.1", "--insecure"], "is not one of this machine"),
+    "workers": (["{model}", "--workers", "many"], "--workers needs a number or auto"),
+    "no workers": (["{model}", "--workers", "0"], "--workers needs 1 to"),
+    "limit": (["{model}", "--limit", "bodies=x"], "--limit needs NAME=NUMBER"),
+    "unknown limit": (["{model}", "--limit", "size=5"], "there is no limit 'size'"),
+    "certificate alone": (["{model}", "--tls-cert", "{text}"], "--tls-cert and --tls-key need each other"),
+    "certificate": (["{model}", "--tls-cert", "{text}", "--tls-key", "{text}"], "certificates cannot be used"),
+    "tokens": (["{model}", "--token-file", "{text}"], "line 1: a token needs 16"),
+    "no tokens": (["{model}", "--token-file", "{none}"], "--token-file: there is no file"),
+    "name of two": (["{model}", "{model}", "--name", "a"], "--name names the model of one .onnx file"),
+    "bad name": (["{model}", "--name", "../x"], "'../x'"),
+    "threads": (["{model}", "--threads", "0"], "threads needs a positive integer"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_wrong_value_is_one_line(tmp_path: Path, kind: str) -> None:
+    text = tmp_path / "text"
+    text.write_text("hello\n")
+    text.chmod(0o600)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        names = {
+            "none": tmp_path / "none",
+            "text": text,
+            "model": write_gemm(tmp_path),
+            "taken": taken.getsockname()[1],
+        }
+        arguments, wanted = WRONG[kind]
+        done = run(*(part.format(**names) for part in arguments), *(() if "--port" in arguments else ("--port", 0)))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert wanted in done.stderr
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_unix_socket_serves_and_is_gone_at_the_end(tmp_path: Path) -> None:
+    place = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as left:  # as a server that was killed leaves it
+        left.bind(str(place))
+    with serving(write_gemm(tmp_path), "--uds", place, port=None) as server:
+        assert place.stat().st_mode & 0o777 == 0o660
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(place))
+            connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            assert split(read_all(connection))[0] == 200
+        assert "address" not in run(write_gemm(tmp_path), "--uds", place).stdout
+        assert server.stop() == 0
+    assert not place.exists()
+
+
+def test_a_line_of_json_is_written_for_every_request(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    with serving(write_gemm(tmp_path), "--access-log", log, "--workers", 2) as server:
+        assert server.post(PATH, gemm_request(X), f"traceparent: {parent}", "x-request-id: r1")[0] == 200
+        assert server.get("/v2/models/%0a%22nothing%1b[31m", "traceparent: 00-0-0-0", "x-request-id: a b")[0] == 404
+        answer = server.send(
+            f"GET /v2 HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntraceparent: {parent}\r\n\r\n".replace(
+                "host: a", "host: localhost"
+            ).encode()
+        )
+        assert b"traceresponse: 00-0af7651916cd43dd8448eb211c80319c-" in answer
+        server.stop(signal.SIGTERM)
+    lines = log.read_text().splitlines()
+    assert len(lines) == 3
+    entries = [orjson.loads(line) for line in lines]
+    infer = entries[0]
+    assert (infer["method"], infer["path"], infer["status"]) == ("POST", PATH, 200)
+    assert (infer["model"], infer["version"], infer["client"]) == ("gemm", 1, "127.0.0.1")
+    assert (infer["trace_id"], infer["request_id"]) == ("0af7651916cd43dd8448eb211c80319c", "r1")
+    assert infer["bytes"] > 50
+    assert 0 < infer["duration_ms"] < 60_000
+    other = entries[1]
+    assert (other["status"], other["request_id"], other["model"]) == (404, None, None)
+    assert other["path"] == '/v2/models/\n"nothing\x1b[31m'
+    assert len(other["trace_id"]) == 32
+    assert other["trace_id"] != infer["trace_id"]
+    assert not any(character < " " for line in lines for character in line)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+        "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+        "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+        "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+        "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+        ", ".join(["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"] * 2),
+    ],
+)
+def test_a_traceparent_that_is_not_exactly_one_begins_a_new_trace(header: str) -> None:
+    from seqc_runtime.server.access_log import trace_of
+    from seqc_runtime.server.messages import Head
+
+    first, second = (trace_of(Head("GET", "/", headers={"traceparent": header})) for _ in range(2))
+    assert first.parent is None
+    assert first.trace_id != second.trace_id
+
+
+def test_a_traceparent_of_a_later_version_is_understood() -> None:
+    from seqc_runtime.server.access_log import trace_of
+    from seqc_runtime.server.messages import Head
+
+    header = "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more"
+    trace = trace_of(Head("GET", "/", headers={"traceparent": header}))
+    assert (trace.parent, trace.header[:36]) == ("b7ad6b7169203331", "00-0af7651916cd43dd8448eb211c80319c-")
+
+
+def test_spans_go_to_opentelemetry_as_children_of_the_callers() -> None:
+    pytest.importorskip("opentelemetry.sdk", reason="spans need OpenTelemetry")
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    from seqc_runtime.server.messages import Head, Response
+    from seqc_runtime.server.observe import Observer
+    from seqc_runtime.server.tracing import Spans
+
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    observer = Observer(None, Spans(provider))
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    for status, headers in ((200, {"traceparent": parent}), (500, {})):
+        watch = observer.begin(Head("GET", "/v2", headers=headers))
+        watch.end(Response(status, []))
+    child, root = exporter.get_finished_spans()
+    assert f"{child.context.trace_id:032x}" == "0af7651916cd43dd8448eb211c80319c"
+    assert f"{child.parent.span_id:016x}" == "b7ad6b7169203331"
+    assert child.attributes["http.response.status_code"] == 200
+    assert root.parent is None
+    assert not root.status.is_ok

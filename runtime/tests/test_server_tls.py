@@ -1,0 +1,115 @@
+"""TLS, certificates of clients, and certificates that change while the server runs."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+from server_process import ServerProcess, read_all, serving, split, until, write_gemm
+
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
+
+
+def openssl(*arguments: object) -> None:
+    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+
+
+class Authority:
+    """Signs certificates."""
+
+    def __init__(self, folder: Path, name: str = "authority") -> None:
+        self.folder = folder
+        self.cert, self.key = folder / f"{name}.pem", folder / f"{name}.key"
+        usage = ("-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=keyCertSign,cRLSign")
+        self._make(self.cert, self.key, name, *usage)
+
+    def issue(self, name: str, alternative: str) -> tuple[Path, Path]:
+        """A certificate and its key."""
+        cert, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+        signer = ("-CA", self.cert, "-CAkey", self.key)
+        self._make(cert, key, name, "-addext", f"subjectAltName={alternative}", *signer)
+        return cert, key
+
+    def _make(self, cert: Path, key: Path, name: str, *more: object) -> None:
+        new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30")
+        openssl("req", "-x509", *new, "-subj", f"/CN={name}", "-out", cert, "-keyout", key, *more)
+        key.chmod(0o600)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tls"))
+
+
+def ask(server: ServerProcess, authority: Authority, client: tuple[Path, Path] | None = None, **versions) -> bytes:
+    context = ssl.create_default_context(cafile=str(authority.cert))
+    if client:
+        context.load_cert_chain(*client)
+    for name, value in versions.items():
+        setattr(context, name, value)
+    plain = socket.create_connection(("127.0.0.1", server.port), 60)
+    with context.wrap_socket(plain, server_hostname="localhost") as connection:
+        serial = _serial(connection)
+        connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        return read_all(connection) + b"%06d" % serial
+
+
+def _serial(connection: ssl.SSLSocket) -> int:
+    certificate = connection.getpeercert()
+    assert certificate
+    return int(str(certificate["serialNumber"]), 16) % 1_000_000
+
+
+def test_a_certificate_that_changes_is_served_without_a_restart(tmp_path: Path, authority: Authority) -> None:
+    cert, key = authority.issue("server", "DNS:localhost")
+    with serving(write_gemm(tmp_path), "--tls-cert", cert, "--tls-key", key, "--workers", 2) as server:
+        assert server.lines[0].count("https://") == 1
+        first = ask(server, authority)
+        assert split(first)[0] == 200
+        assert ask(server, authority)[-6:] == first[-6:]
+        authority.issue("server", "DNS:localhost")
+        until(lambda: {ask(server, authority)[-6:] for _ in range(4)}.isdisjoint({first[-6:]}), "the new certificate")
+        # A key that is not the certificate's changes nothing.
+        good = ask(server, authority)
+        key.write_bytes(authority.key.read_bytes())
+        until(lambda: any("stay as they were" in line for line in server.complaints), "the complaint")
+        assert ask(server, authority)[-6:] == good[-6:]
+        with pytest.raises(ssl.SSLError), pytest.warns(DeprecationWarning, match="TLSv1_1"):
+            ask(server, authority, maximum_version=ssl.TLSVersion.TLSv1_1)
+        # Somebody who speaks no TLS gets no answer, and disturbs nobody.
+        assert b"HTTP/1.1 200" not in server.send(b"GET /v2 HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert server.stop() == 0
+
+
+def test_clients_need_a_certificate_that_is_signed_and_has_a_name_that_is_let_in(
+    tmp_path: Path, authority: Authority
+) -> None:
+    cert, key = authority.issue("server2", "DNS:localhost")
+    known = authority.issue("known", "DNS:known.example,URI:spiffe://example/known")
+    unknown = authority.issue("unknown", "DNS:unknown.example")
+    stranger = Authority(tmp_path, "elsewhere").issue("known", "DNS:known.example")
+    tls = ("--tls-cert", cert, "--tls-key", key, "--tls-client-ca", authority.cert)
+    log = tmp_path / "log"
+    with serving(
+        write_gemm(tmp_path),
+        *tls,
+        "--tls-client-name",
+        "spiffe://example/known",
+        "--host",
+        "0.0.0.0",
+        "--access-log",
+        log,
+    ) as server:
+        assert split(ask(server, authority, known))[0] == 200
+        answer = ask(server, authority, unknown)
+        assert b"HTTP/1.1 403" in answer
+        assert b"unknown.example" in answer
+        for client in (None, stranger):
+            with pytest.raises((ssl.SSLError, ConnectionError, AssertionError, IndexError)):
+                assert split(ask(server, authority, client))[0] == 200
+        assert server.stop() == 0
+    assert '"client":"spiffe://example/known"' in log.read_text()
