@@ -151,3 +151,51 @@ def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
         )
 
     return run
+
+
+@pytest.fixture
+def serve() -> Callable[..., object]:
+    """serve(model, limits) -> a client, in this process, of a server with this model as "m"."""
+    pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
+    import seqc_runtime
+    from seqc_runtime.server.app import App
+    from seqc_runtime.server.repository import Repository
+    from seqc_runtime.server.servable import Servable
+    from seqc_runtime.server.testing import TestClient
+
+    def start(model: bytes, limits: object = None) -> TestClient:
+        repository = Repository()
+        repository.add(Servable("m", 1, seqc_runtime.load(model, device="cpu", threads=1)))
+        return TestClient(App(repository, limits))
+
+    return start
+
+
+NUMBERS = [
+    ("float16", "FP16", [0.0, -1.5, 65504.0, 6e-8]),
+    ("float32", "FP32", [0.1, -3.4028234663852886e38, 1e-45, 16777217]),
+    ("float64", "FP64", [0.1, 5e-324, -1.7976931348623157e308, 2]),
+    ("int8", "INT8", [-128, 127]),
+    ("int16", "INT16", [-32768, 32767]),
+    ("int32", "INT32", [-(2**31), 2**31 - 1]),
+    ("int64", "INT64", [-(2**63), 2**63 - 1]),
+    ("uint8", "UINT8", [0, 255]),
+    ("uint16", "UINT16", [0, 65535]),
+    ("uint32", "UINT32", [0, 2**32 - 1]),
+    ("uint64", "UINT64", [0, 2**64 - 1]),
+    ("bool", "BOOL", [True, False]),
+    ("str", "BYTES", ["", 'é\0\n"\\', "日本"]),
+]
+
+
+@pytest.fixture(params=NUMBERS, ids=[name for name, *_ in NUMBERS])
+def numbers(request: pytest.FixtureRequest) -> tuple[str, str, list]:
+    """NumPy's name of a datatype, the protocol's, and numbers at its edges."""
+    return request.param
+
+
+@pytest.fixture
+def onnx_type() -> Callable[[str], int]:
+    """NumPy's name of a dtype -> ONNX's number."""
+    names = {"str": "STRING", "float32": "FLOAT", "float64": "DOUBLE"}
+    return lambda name: getattr(TensorProto, names.get(name, name.upper()))

@@ -54,4 +54,4 @@ def test_an_unknown_model_is_404_and_an_unknown_method_405(client: TestClient) -
     assert client.get("/v2/models/none").status == 404
     answer = client.get("/v2/models/gemm/infer")
     assert answer.status == 405
-    assert ("allow", "POST") in answer.headers
+    assert ("allow", "OPTIONS, POST") in answer.headers

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from urllib.parse import unquote
 
-from seqc_runtime.errors import SeqcRuntimeError
 from seqc_runtime.inputs import Array
+from seqc_runtime.server.compression import compress, decompress
 from seqc_runtime.server.endpoints import ROUTES
+from seqc_runtime.server.failures import refusal_of
 from seqc_runtime.server.jobs import Pending
 from seqc_runtime.server.limits import Limits
 from seqc_runtime.server.messages import LOCAL, Buffer, Client, Head, Refusal, Response
@@ -48,10 +50,10 @@ class App:
     ) -> Response:
         """Answer one request here and now, in the caller's thread.
 
-        path: with its query, if any. headers: lower-case names.
+        path: as in a request line, with percent escapes and a query. headers: lower-case names.
         """
         path, _, query = path.partition("?")
-        exchange = self.open(Head(method, path, query, headers or {}, client))
+        exchange = self.open(Head(method, unquote(path), query, headers or {}, client))
         if isinstance(exchange, Response):
             return exchange
         answer = exchange.start(body)
@@ -59,7 +61,7 @@ class App:
             return answer
         try:
             results = answer.job.run()
-        except (Refusal, SeqcRuntimeError) as error:
+        except Exception as error:
             return exchange.fail(error)
         return exchange.finish(answer, results)
 
@@ -71,13 +73,21 @@ class App:
                 answer = self.admit(head, route)
                 if answer is not None:
                     return answer
-            handler = route.methods.get(head.method)
+            # Whoever carries the answer to HEAD leaves its body out.
+            method = "GET" if head.method == "HEAD" else head.method
+            handler = route.methods.get(method)
             if handler is None:
-                allowed = ", ".join(sorted(route.methods))
-                raise Refusal(405, f"{head.path[:200]!r} needs {allowed}; got {head.method[:20]!r}", {"allow": allowed})
+                return _other_method(head, route)
             return Exchange(self, head, handler, values)
-        except Refusal as refusal:
-            return refusal.response()
+        except Exception as error:
+            return refusal_of(error).response()
+
+
+def _other_method(head: Head, route: Route) -> Response:
+    allowed = ", ".join(sorted({*route.methods, "OPTIONS"} | ({"HEAD"} if "GET" in route.methods else set())))
+    if head.method == "OPTIONS":
+        return Response(204, [("allow", allowed)])
+    raise Refusal(405, f"{head.path[:200]!r} needs {allowed}; got {head.method[:20]!r}", {"allow": allowed})
 
 
 class Exchange:
@@ -96,19 +106,25 @@ class Exchange:
     def start(self, body: Buffer) -> Response | Pending:
         """The answer, or what must be run for it."""
         try:
-            return self.handler(self.app, self.head, body, **self.values)
-        except (Refusal, SeqcRuntimeError) as error:
+            encoding = self.head.headers.get("content-encoding")
+            if encoding is not None:
+                body = decompress(body, encoding, self.app.limits)
+            answer = self.handler(self.app, self.head, body, **self.values)
+            if isinstance(answer, Response):
+                compress(answer, self.head.headers.get("accept-encoding"), self.app.limits)
+            return answer
+        except Exception as error:
             return self.fail(error)
 
     def finish(self, pending: Pending, results: list[Array]) -> Response:
         """The answer made of a job's results."""
         try:
-            return pending.respond(results)
-        except (Refusal, SeqcRuntimeError) as error:
+            answer = pending.respond(results)
+            compress(answer, self.head.headers.get("accept-encoding"), self.app.limits)
+            return answer
+        except Exception as error:
             return self.fail(error)
 
-    def fail(self, error: Refusal | SeqcRuntimeError) -> Response:
+    def fail(self, error: Exception) -> Response:
         """The answer that says what went wrong."""
-        if isinstance(error, Refusal):
-            return error.response()
-        return Refusal(500, str(error)).response()
+        return refusal_of(error).response()

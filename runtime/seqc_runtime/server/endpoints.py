@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from seqc_runtime.server import metadata, oip_json
+from seqc_runtime.server import metadata, oip_binary, oip_json
 from seqc_runtime.server.jobs import Pending
-from seqc_runtime.server.messages import Buffer, Head, Refusal, Response, json_response
+from seqc_runtime.server.messages import Buffer, Head, Response, json_response
 from seqc_runtime.server.routes import Route
 
 if TYPE_CHECKING:
@@ -38,9 +39,13 @@ def model_ready(app: App, head: Head, body: Buffer, model: str, version: str | N
 
 
 def infer(app: App, head: Head, body: Buffer, model: str, version: str | None = None) -> Response | Pending:
-    if not len(body):
-        raise Refusal(400, "the body is empty: an inference request in JSON was expected")
-    return oip_json.infer(app.repository.get(model, version), body, app.limits)
+    servable = app.repository.get(model, version)
+    header_length = head.headers.get(oip_binary.HEADER_LENGTH)
+    if header_length is None:
+        asked = oip_json.read(servable, body, app.limits)
+    else:
+        asked = oip_binary.read(servable, body, header_length, app.limits)
+    return Pending(asked.job, partial(oip_binary.respond if any(asked.binary) else oip_json.respond, asked))
 
 
 ROUTES = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
@@ -50,6 +51,14 @@ class Response:
     def content(self) -> bytes:
         """The whole body."""
         return b"".join(self.body)
+
+    def json(self) -> Any:
+        """The whole body, read as JSON."""
+        return orjson.loads(self.content)
+
+    def header(self, name: str) -> str | None:
+        """The value of a header, None when it is not there. name: lower case."""
+        return next((value for key, value in self.headers if key == name), None)
 
 
 class Refusal(Exception):

@@ -9,7 +9,7 @@ from seqc_runtime.server.datatypes import datatype
 from seqc_runtime.server.servable import Servable
 from seqc_runtime.tensors import TensorInfo
 
-EXTENSIONS: list[str] = []
+EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
 
 
 def server_metadata() -> dict[str, Any]:

@@ -2,53 +2,168 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import orjson
 
 from seqc_runtime.inputs import Array
-from seqc_runtime.server.datatypes import datatype
-from seqc_runtime.server.jobs import Job, Pending
+from seqc_runtime.server import json_data
+from seqc_runtime.server.infer_request import check_datatype, check_shape, find_input, make_job, shown
+from seqc_runtime.server.jobs import Job
+from seqc_runtime.server.json_text import Parsed, parse
 from seqc_runtime.server.limits import Limits
 from seqc_runtime.server.messages import JSON_HEADER, Buffer, Refusal, Response
 from seqc_runtime.server.servable import Servable
+from seqc_runtime.server.signature import Declared
+
+# (declared, its shape, product of the shape, its object in the header, its parameters) -> array; None for data in JSON.
+Tail = Callable[[Declared, list[int], int, dict[str, Any], dict[str, Any]], Array | None]
 
 
-def infer(servable: Servable, body: Buffer, limits: Limits) -> Pending:
-    """The job of a request in JSON. Raises Refusal (400) naming the field that is wrong."""
-    try:
-        request = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Refusal(400, f"the body is not JSON: {error}") from error
-    feeds = {given["name"]: _tensor(servable, given) for given in request["inputs"]}
-    wanted = [info.name for info in servable.outputs]
+class Asked:
+    """An inference request that was read.
+
+    job: what to run. identity: the client's id. binary: which of the wanted outputs the answer has in binary.
+    """
+
+    __slots__ = ("binary", "identity", "job")
+
+    def __init__(self, job: Job, identity: str | None, binary: Sequence[bool]) -> None:
+        self.job = job
+        self.identity = identity
+        self.binary = binary
+
+
+def read(servable: Servable, body: Buffer, limits: Limits, tail: Tail | None = None) -> Asked:
+    """Read a request.
+
+    body: its JSON. tail: reads tensors that are not in the JSON.
+
+    Raises Refusal (400) naming the field that is wrong.
+    """
+    parsed = parse(body, limits)
+    request = parsed.value
+    if type(request) is not dict:
+        raise Refusal(400, f"the body needs an object with the key 'inputs'; got {shown(request)}")
     identity = request.get("id")
-    job = Job(servable, feeds, wanted, rows=None)
-    return Pending(job, lambda results: _respond(servable, wanted, identity, results))
+    if identity is not None and type(identity) is not str:
+        raise Refusal(400, f"id needs a text; got {shown(identity)}")
+    parameters = _parameters(request, "parameters")
+    feeds = _inputs(servable, parsed, limits, tail)
+    wanted, binary = None, None
+    if request.get("outputs"):
+        wanted, binary = _outputs(request["outputs"], limits)
+    elif "outputs" in request and request["outputs"] != []:
+        raise Refusal(400, f"outputs needs a list of objects; got {shown(request['outputs'])}")
+    job = make_job(servable, feeds, wanted, limits, parameters.get("timeout"))
+    everywhere = _flag(parameters, "binary_data_output", "parameters")
+    if binary is None:
+        return Asked(job, identity, (everywhere or False,) * len(job.wanted))
+    return Asked(job, identity, [bool(everywhere if here is None else here) for here in binary])
 
 
-def _tensor(servable: Servable, given: dict[str, Any]) -> Array:
-    info = servable.input_by_name[given["name"]]
-    shape = given["shape"]
-    array = np.array(given["data"], info.numpy_dtype)
-    if array.size != math.prod(shape):
-        raise Refusal(400, f"input {info.name!r}: shape {shape} does not fit {array.size} elements of data")
-    return array.reshape(shape)
+def _inputs(servable: Servable, parsed: Parsed, limits: Limits, tail: Tail | None) -> dict[str, Array]:
+    inputs = parsed.value.get("inputs")
+    if type(inputs) is not list:
+        if "inputs" not in parsed.value:
+            raise Refusal(400, "the body needs the key 'inputs', a list of objects with name, shape, datatype and data")
+        raise Refusal(400, f"inputs needs a list of objects; got {shown(inputs)}")
+    if len(inputs) > limits.tensors:
+        raise Refusal(400, f"inputs has {len(inputs)} tensors; at most {limits.tensors}")
+    feeds: dict[str, Array] = {}
+    for place, given in enumerate(inputs):
+        if type(given) is not dict:
+            raise Refusal(400, f"inputs[{place}] needs an object; got {shown(given)}")
+        declared = find_input(servable, given.get("name"), f"inputs[{place}].name")
+        if declared.name in feeds:
+            raise Refusal(400, f"inputs[{place}].name: input {declared.name!r} is there twice")
+        check_datatype(declared, given.get("datatype"))
+        shape: Any = given.get("shape")
+        count = check_shape(declared, shape, limits)
+        array = None
+        if tail or "parameters" in given:
+            where = f"inputs[{place}].parameters"
+            own = _parameters(given, where)
+            if tail is not None:
+                array = tail(declared, shape, count, given, own)
+            elif "binary_data_size" in own:
+                raise Refusal(
+                    400,
+                    f"input {declared.name!r}: parameters.binary_data_size needs the header "
+                    "Inference-Header-Content-Length, which says where the JSON ends",
+                )
+        if array is None:
+            if "data" not in given:
+                raise Refusal(400, f"input {declared.name!r}: data is missing")
+            values = json_data.flatten(given["data"], shape, count, declared)
+            array = json_data.to_array(values, shape, declared, parsed.booleans)
+        feeds[declared.name] = array
+    return feeds
 
 
-def _respond(servable: Servable, wanted: list[str], identity: str | None, results: list[Array]) -> Response:
-    outputs = [
-        {
-            "name": name,
-            "datatype": datatype(servable.output_by_name[name]),
-            "shape": result.shape,
-            "data": np.ascontiguousarray(result).reshape(-1),
-        }
-        for name, result in zip(wanted, results, strict=True)
-    ]
-    content: dict[str, Any] = {"model_name": servable.name, "model_version": str(servable.version), "outputs": outputs}
-    if identity is not None:
-        content["id"] = identity
-    return Response(200, [JSON_HEADER], (orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY),))
+def _outputs(outputs: object, limits: Limits) -> tuple[list[object], list[bool | None]]:
+    if type(outputs) is not list:
+        raise Refusal(400, f"outputs needs a list of objects; got {shown(outputs)}")
+    if len(outputs) > limits.tensors:
+        raise Refusal(400, f"outputs has {len(outputs)} tensors; at most {limits.tensors}")
+    names: list[object] = []
+    binary: list[bool | None] = []
+    for place, given in enumerate(outputs):
+        if type(given) is not dict:
+            raise Refusal(400, f"outputs[{place}] needs an object; got {shown(given)}")
+        where = f"outputs[{place}].parameters"
+        own = _parameters(given, where)
+        if own.get("classification"):
+            raise Refusal(400, f"{where}.classification is not served: ask for the output itself")
+        names.append(given.get("name"))
+        binary.append(_flag(own, "binary_data", where))
+    return names, binary
+
+
+def _parameters(holder: dict[str, Any], where: str) -> dict[str, Any]:
+    parameters = holder.get("parameters")
+    if parameters is None:
+        return {}
+    if type(parameters) is not dict:
+        raise Refusal(400, f"{where} needs an object; got {shown(parameters)}")
+    for key, value in parameters.items():
+        if isinstance(value, list | dict) or value is None:
+            raise Refusal(400, f"{where}.{key[:100]} needs a text, a number, true or false; got {shown(value)}")
+    if "shared_memory_region" in parameters:
+        raise Refusal(400, f"{where}.shared_memory_region: there is no shared memory here; send the data")
+    return parameters
+
+
+def _flag(parameters: dict[str, Any], key: str, where: str) -> bool | None:
+    value = parameters.get(key)
+    if value is not None and type(value) is not bool:
+        raise Refusal(400, f"{where}.{key} needs true or false; got {shown(value)}")
+    return value
+
+
+def respond(asked: Asked, results: Sequence[Array]) -> Response:
+    """The answer, all of it JSON."""
+    outputs = [describe(asked, name, result) for name, result in zip(asked.job.wanted, results, strict=True)]
+    for output, result in zip(outputs, results, strict=True):
+        output["data"] = json_data.to_json(result)
+    return Response(200, [JSON_HEADER], (orjson.dumps(answer(asked, outputs), option=orjson.OPT_SERIALIZE_NUMPY),))
+
+
+def answer(asked: Asked, outputs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The object around the outputs. The id is only there when the client sent one."""
+    servable = asked.job.servable
+    content: dict[str, Any] = {
+        "model_name": servable.name,
+        "model_version": str(servable.version),
+        "outputs": outputs,
+    }
+    if asked.identity is not None:
+        content["id"] = asked.identity
+    return content
+
+
+def describe(asked: Asked, name: str, result: Array) -> dict[str, Any]:
+    """An output without its data."""
+    declared = asked.job.servable.signature.outputs[name]
+    return {"name": name, "datatype": declared.datatype, "shape": result.shape}

@@ -7,6 +7,7 @@ from typing import Any
 
 from seqc_runtime.inputs import Array
 from seqc_runtime.model import Model
+from seqc_runtime.server.signature import Signature
 from seqc_runtime.tensors import TensorInfo
 
 
@@ -22,6 +23,7 @@ class Servable:
         self.outputs: tuple[TensorInfo, ...] = model.outputs
         self.input_by_name: Mapping[str, TensorInfo] = {info.name: info for info in model.inputs}
         self.output_by_name: Mapping[str, TensorInfo] = {info.name: info for info in model.outputs}
+        self.signature = Signature(model.inputs, model.outputs)
 
     def run(self, feeds: Mapping[str, Array], wanted: Sequence[str]) -> list[Array]:
         """The outputs `wanted` of inputs that have the declared dtypes and shapes."""

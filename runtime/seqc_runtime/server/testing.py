@@ -19,12 +19,20 @@ class TestClient:
     def __init__(self, app: App) -> None:
         self.app = app
 
+    def request(self, method: str, path: str, headers: Mapping[str, str] | None = None, body: Buffer = b"") -> Response:
+        """Any request. path: with its query. headers: names in any case."""
+        lower = {name.lower(): value for name, value in (headers or {}).items()}
+        answer = self.app.handle(method, path, lower, body)
+        if method == "HEAD":
+            answer.body = ()
+        return answer
+
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Response:
         """GET `path`."""
-        return self.app.handle("GET", path, headers)
+        return self.request("GET", path, headers)
 
     def post(
         self, path: str, body: Buffer = b"", headers: Mapping[str, str] | None = None, json: Any = None
     ) -> Response:
         """POST `body`, or `json` as JSON."""
-        return self.app.handle("POST", path, headers, orjson.dumps(json) if json is not None else body)
+        return self.request("POST", path, headers, orjson.dumps(json) if json is not None else body)
