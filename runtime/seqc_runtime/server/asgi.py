@@ -52,7 +52,7 @@ class Asgi:
     ) -> None:
         self.app = app
         self.limits: Limits = app.limits
-        self.scheduler = scheduler or Scheduler()
+        self.scheduler = scheduler or Scheduler(app.limits)
         self.observer = observer
         self.identify = identify
         self.origins = origins

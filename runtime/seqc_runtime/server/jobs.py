@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter_ns
 
+from seqc_runtime.errors import SeqcRuntimeError
 from seqc_runtime.inputs import Array
 from seqc_runtime.server.messages import Response
 from seqc_runtime.server.servable import Servable
@@ -15,8 +17,9 @@ class Job:
     """A checked inference: `feeds` have the declared names, dtypes and shapes.
 
     rows: samples along the batch axis; None when the inputs have no such axis in common, so that it runs alone.
-    deadline: on the clock `time.monotonic`, in seconds; None for no other than the server's.
+    nbytes: of the inputs. deadline: on the clock `time.monotonic`, in seconds; None for no other than the server's.
     gone: tells whether the client has gone away, so that nobody waits for the answer.
+    begun: when the request came, on the clock `time.perf_counter_ns`; 0 for when its job is run.
     """
 
     servable: Servable
@@ -26,10 +29,23 @@ class Job:
     nbytes: int = 0
     deadline: float | None = None
     gone: Callable[[], bool] | None = None
+    begun: int = 0
 
     def run(self) -> list[Array]:
-        """Run it alone, now, in this thread."""
-        return self.servable.run(self.feeds, self.wanted)
+        """Run it alone, now, in this thread, and count it."""
+        counters = self.servable.counters
+        start = perf_counter_ns()
+        begun = self.begun or start
+        try:
+            results = self.servable.run(self.feeds, self.wanted)
+        except SeqcRuntimeError:
+            counters.failed("failed", perf_counter_ns() - begun)
+            raise
+        end = perf_counter_ns()
+        rows = 1 if self.rows is None else self.rows
+        counters.executed(rows, start - begun, end - start, 0)
+        counters.answered(rows, end - begun, 0, start - begun, end - start)
+        return results
 
 
 @dataclass(slots=True)

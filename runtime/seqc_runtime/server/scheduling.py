@@ -1,14 +1,343 @@
-"""When and where jobs run, on an event loop."""
+"""When and where jobs run, on an event loop.
+
+A job of a model that is quick runs at once, on the loop: to hand it to a thread costs more than the model does. Others
+run in threads. Jobs that come in the same turn of the loop, or while their model is busy, run together where the model
+allows it.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter_ns
+from typing import Any, TypeVar
+
+from seqc_runtime.errors import RuntimeStoppedError
 from seqc_runtime.inputs import Array
+from seqc_runtime.runs import RunControl
+from seqc_runtime.server.batching import run_joined
 from seqc_runtime.server.jobs import Job
+from seqc_runtime.server.lane import Lane, Run, Ticket
+from seqc_runtime.server.limits import Limits
+from seqc_runtime.server.messages import Refusal
+from seqc_runtime.server.servable import Servable
+from seqc_runtime.threads import cpu_budget
+
+T = TypeVar("T")
+LOG = logging.getLogger("seqc_runtime.server")
+
+INLINE = 300e-6
+# What it costs to hold a request back until the end of the loop's turn; a run must save more than that.
+HOLDING = 10e-6
+# Turns of the loop that requests are held back for after several came in one.
+CROWDED = 32
+THREADS = 32
+
+Outcome = list[Array] | BaseException
 
 
 class Scheduler:
-    """Runs jobs. One scheduler belongs to one event loop."""
+    """Runs jobs. One scheduler belongs to one event loop.
+
+    limits: what may wait, and how long. inline: seconds; runs that take less do not go to a thread.
+    cpus: a model runs so often at the same time as its threads fit there; None for those of this process.
+    """
+
+    def __init__(self, limits: Limits | None = None, inline: float = INLINE, cpus: int | None = None) -> None:
+        self.limits = limits or Limits()
+        self.inline = inline
+        self._lanes: dict[Servable, Lane] = {}
+        self._pool: ThreadPoolExecutor | None = None
+        self._cpus = cpus or cpu_budget().cpus
+        self._refusing = False
+        self._idle: list[asyncio.Future[None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def submit(self, job: Job) -> list[Array]:
-        """The results of a job. Raises Refusal (503, 504), RuntimeExecutionError."""
-        return job.run()
+        """The results of a job.
+
+        Raises Refusal: 503 when there is no room or no time, 504 when its time is over; RuntimeExecutionError.
+        A caller that is cancelled is waited for no more.
+        """
+        if self._refusing:
+            raise _refusal(job, "rejected", 503, "the server is about to end: ask another one, or later", 1)
+        if job.deadline is not None and job.deadline <= time.monotonic():
+            raise _refusal(job, "late", 504, "the request's time was over before it began")
+        lane = self._lanes.get(job.servable) or self._lane(job.servable)
+        if not lane.count and not lane.running and not lane.crowded and lane.predict(job.nbytes) < self.inline:
+            return self._run_now(lane, job)
+        return await self._wait(lane, job)
+
+    async def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run anything slow in a thread, such as loading a model."""
+        return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job waits or runs."""
+        return any(lane.count or lane.running for lane in self._lanes.values())
+
+    async def drain(self) -> None:
+        """Refuse new jobs, and return when all that are here have ended."""
+        self._refusing = True
+        if self.busy:
+            for lane in self._lanes.values():
+                self._look_soon(lane)
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._idle.append(waiter)
+            await waiter
+
+    def close(self) -> None:
+        """Refuse new jobs and those that wait, and stop those that run."""
+        self._refusing = True
+        for lane in self._lanes.values():
+            for ticket in [ticket for group in lane.groups.values() for ticket in group]:
+                lane.remove(ticket)
+                self._settle(ticket, _refusal(ticket.job, "rejected", 503, "the server ends: ask another one", 1))
+            if lane.timer is not None:
+                lane.timer.cancel()
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=False)
+
+    def _lane(self, servable: Servable) -> Lane:
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        lane = self._lanes[servable] = Lane(servable)
+        servable.when_retired(lambda: _call(loop, self._forget, servable))
+        return lane
+
+    def _forget(self, servable: Servable) -> None:
+        """Keep nothing of a version that is not served any more, once its jobs have ended: its session is freed."""
+        lane = self._lanes.get(servable)
+        if lane is None:
+            return
+        if lane.count or lane.running:
+            asyncio.get_running_loop().call_later(0.05, self._forget, servable)
+        else:
+            del self._lanes[servable]
+
+    def _run_now(self, lane: Lane, job: Job) -> list[Array]:
+        if not lane.per_tick and lane.batching.max_rows > 1 and lane.fixed > HOLDING:
+            assert self._loop is not None
+            self._loop.call_soon(self._end_tick, lane)
+        lane.per_tick += 1
+        start = perf_counter_ns()
+        results = job.run()
+        lane.learn(job.nbytes, (perf_counter_ns() - start) / 1e9, inline=True)
+        return results
+
+    def _end_tick(self, lane: Lane) -> None:
+        if lane.per_tick > 1:
+            lane.crowded = CROWDED
+        elif lane.crowded:
+            lane.crowded -= 1
+        lane.per_tick = 0
+
+    async def _wait(self, lane: Lane, job: Job) -> list[Array]:
+        loop = self._loop
+        assert loop is not None
+        ticket = Ticket(job, loop.create_future())
+        self._check_room(lane, ticket)
+        lane.put(ticket)
+        lane.per_tick += 1
+        self._look_soon(lane)
+        if job.deadline is not None:
+            ticket.alarm = loop.call_later(job.deadline - time.monotonic(), self._late, lane, ticket)
+        try:
+            return await ticket.future
+        except asyncio.CancelledError:
+            self._drop(lane, ticket)
+            job.servable.counters.failed("cancelled", perf_counter_ns() - ticket.arrived)
+            raise
+        finally:
+            if ticket.alarm is not None:
+                ticket.alarm.cancel()
+
+    def _check_room(self, lane: Lane, ticket: Ticket) -> None:
+        job, limits = ticket.job, self.limits
+        behind = lane.lately * lane.rows / max(1, lane.batching.max_rows)
+        if lane.count and (
+            lane.rows + ticket.rows > limits.queue_rows or lane.nbytes + ticket.nbytes > limits.queue_bytes
+        ):
+            message = f"{lane.rows} rows ({lane.nbytes} bytes) wait for model {job.servable.name!r} already: ask later"
+            raise _refusal(job, "rejected", 503, message, behind)
+        if job.deadline is None:
+            job.deadline = time.monotonic() + limits.request_time
+        wait = job.deadline - time.monotonic()
+        if lane.running and behind > wait:
+            message = (
+                f"model {job.servable.name!r} is busy for about {behind:.3g} s, and the request has {wait:.3g} s: "
+                "give it more time, or ask later"
+            )
+            raise _refusal(job, "rejected", 503, message, behind - wait)
+
+    def _look_soon(self, lane: Lane) -> None:
+        if not lane.due:
+            lane.due = True
+            assert self._loop is not None
+            self._loop.call_soon(self._look, lane)
+
+    def _look(self, lane: Lane) -> None:
+        """Start what can start."""
+        lane.due = False
+        if lane.per_tick:
+            self._end_tick(lane)
+        most = max(1, self._cpus // lane.servable.model.threads)
+        while lane.count and lane.running < most:
+            if self._waits_for_more(lane):
+                return
+            tickets = self._present(lane, lane.take())
+            if not tickets:
+                continue
+            run = Run(tickets)
+            if not lane.running and lane.predict(run.nbytes) < self.inline:
+                self._finish(lane, run, _execute(lane.servable, run), inline=True)
+                # Others have their turn before more of this model runs on the loop.
+                if lane.count:
+                    self._look_soon(lane)
+                return
+            self._start(lane, run)
+
+    def _waits_for_more(self, lane: Lane) -> bool:
+        """Whether the first of a batch waits a little longer, because the next one would save more than that costs."""
+        batching = lane.batching
+        if lane.timer is not None:
+            lane.timer.cancel()
+            lane.timer = None
+        if batching.max_delay <= 0 or batching.max_rows == 1 or self._refusing:
+            return False
+        first, rows = lane.oldest()
+        left = batching.max_delay - (perf_counter_ns() - first.arrived) / 1e9
+        if left <= 0 or rows >= batching.max_rows or lane.count * lane.gap > max(lane.fixed, lane.lately - lane.fixed):
+            return False
+        assert self._loop is not None
+        lane.timer = self._loop.call_later(left, self._look, lane)
+        return True
+
+    def _present(self, lane: Lane, tickets: list[Ticket]) -> list[Ticket]:
+        """Those of the tickets that somebody still waits for."""
+        present = []
+        for ticket in tickets:
+            if ticket.future.done():
+                continue
+            if ticket.job.gone is not None and ticket.job.gone():
+                reason = _refusal(ticket.job, "cancelled", 499, "the client has gone")
+                self._settle(ticket, reason)
+            else:
+                present.append(ticket)
+        return present
+
+    def _start(self, lane: Lane, run: Run) -> None:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(THREADS, "seqc-run")
+        lane.running += 1
+        loop = self._loop
+        assert loop is not None
+        pool_future = self._pool.submit(_execute, lane.servable, run)
+        pool_future.add_done_callback(lambda done: _call(loop, self._ended, lane, run, done))
+
+    def _ended(self, lane: Lane, run: Run, done: Any) -> None:
+        lane.running -= 1
+        error = done.exception()
+        outcomes: list[Outcome] = [error] * len(run.tickets) if error is not None else done.result()
+        self._finish(lane, run, outcomes, inline=False)
+        if lane.count:
+            self._look(lane)
+
+    def _finish(self, lane: Lane, run: Run, outcomes: list[Outcome], inline: bool) -> None:
+        if run.live and run.started:
+            lane.learn(run.nbytes, (perf_counter_ns() - run.started) / 1e9, inline)
+        for ticket, outcome in zip(run.tickets, outcomes, strict=True):
+            if not ticket.future.done() and isinstance(outcome, BaseException):
+                lane.servable.counters.failed("failed", perf_counter_ns() - ticket.arrived)
+            self._settle(ticket, outcome)
+        self._tell_idle()
+
+    def _settle(self, ticket: Ticket, outcome: Outcome) -> None:
+        if ticket.future.done():
+            return
+        if isinstance(outcome, BaseException):
+            ticket.future.set_exception(outcome)
+        else:
+            ticket.future.set_result(outcome)
+
+    def _late(self, lane: Lane, ticket: Ticket) -> None:
+        if ticket.future.done():
+            return
+        where = "while it waited" if ticket.run is None else "before the model was done"
+        self._settle(ticket, _refusal(ticket.job, "late", 504, f"the request's time was over {where}"))
+        self._drop(lane, ticket)
+
+    def _drop(self, lane: Lane, ticket: Ticket) -> None:
+        if not lane.remove(ticket) and ticket.run is not None:
+            ticket.run.leave()
+        self._tell_idle()
+
+    def _tell_idle(self) -> None:
+        if self._idle and not self.busy:
+            for waiter in self._idle:
+                if not waiter.done():
+                    waiter.set_result(None)
+            self._idle.clear()
+
+
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:
+    # When the loop is closed, nobody waits any more.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(function, *arguments)
+
+
+def _refusal(job: Job, reason: str, status: int, message: str, retry_after: float | None = None) -> Refusal:
+    job.servable.counters.failed(reason)
+    headers = {} if retry_after is None else {"retry-after": str(max(1, min(60, round(retry_after))))}
+    return Refusal(status, message, headers)
+
+
+def _execute(servable: Servable, run: Run) -> list[Outcome]:
+    """Run tickets together; each alone when that fails, so that none fails because of another."""
+    run.started = perf_counter_ns()
+    if len(run.tickets) > 1:
+        try:
+            return _together(servable, run)
+        except RuntimeStoppedError as error:
+            return [error] * len(run.tickets)
+        except Exception as error:  # whatever it is, it must not stay with one of them only
+            LOG.info("a run of %d requests together failed; each runs alone: %s", len(run.tickets), error)
+    return [_alone(servable, ticket, run.control) for ticket in run.tickets]
+
+
+def _together(servable: Servable, run: Run) -> list[Outcome]:
+    start = run.started
+    results = run_joined(servable, [ticket.job for ticket in run.tickets], run.control)
+    end = perf_counter_ns()
+    servable.counters.executed(sum(ticket.rows for ticket in run.tickets), 0, end - start, 0)
+    for ticket in run.tickets:
+        _count(servable, ticket, start, end)
+    return list(results)
+
+
+def _alone(servable: Servable, ticket: Ticket, control: RunControl) -> Outcome:
+    start = perf_counter_ns()
+    job = ticket.job
+    if ticket.future.done():
+        return []
+    try:
+        results = servable.run(job.feeds, job.wanted, control)
+    except Exception as error:
+        return error
+    end = perf_counter_ns()
+    servable.counters.executed(ticket.rows, 0, end - start, 0)
+    _count(servable, ticket, start, end)
+    return results
+
+
+def _count(servable: Servable, ticket: Ticket, start: int, end: int) -> None:
+    if ticket.future.done():
+        return
+    begun = ticket.job.begun or ticket.arrived
+    servable.counters.answered(
+        ticket.rows, end - begun, max(0, start - ticket.arrived), max(0, ticket.arrived - begun), end - start
+    )

@@ -2,32 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from seqc_runtime.inputs import Array
 from seqc_runtime.model import Model
+from seqc_runtime.runs import RunControl
 from seqc_runtime.server.signature import Signature
+from seqc_runtime.server.stats import Counters, Stats
 from seqc_runtime.tensors import TensorInfo
 
 
-class Servable:
-    """A loaded version. `max_batch` is how many rows may run together, 1 unless samples are known to be independent."""
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How samples of different requests may run together.
 
-    def __init__(self, name: str, version: int, model: Model, max_batch: int = 1) -> None:
+    max_rows: at most so many; 1 for never. sizes: only these numbers of rows, where answers must be equal bit for
+    bit; None for any. max_delay: seconds the first of a batch may wait for others.
+    fixed, per_byte: what a run costs, in seconds: fixed + per_byte * bytes of input, as measured; 0 when unknown.
+    """
+
+    max_rows: int = 1
+    sizes: frozenset[int] | None = None
+    max_delay: float = 0.0
+    fixed: float = 0.0
+    per_byte: float = 0.0
+
+    def allows(self, rows: int) -> bool:
+        """Whether so many rows may run together."""
+        return rows <= self.max_rows and (self.sizes is None or rows in self.sizes)
+
+
+class Servable:
+    """A loaded version.
+
+    batching: how its samples may run together; `max_batch` alone says how many, without any measurement.
+    counters: where its requests are counted. notes: what was found out about it when it was loaded, in words.
+
+    Its session is freed when nothing refers to it any more: jobs under way keep the version they were made for.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        version: int,
+        model: Model,
+        max_batch: int = 1,
+        *,
+        batching: Batching | None = None,
+        counters: Counters | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> None:
         self.name = name
         self.version = version
         self.model = model
-        self.max_batch = max_batch
+        self.batching = batching or Batching(max_batch)
+        self.counters = counters or Stats().model(name, version)
+        self.notes = notes
         self.inputs: tuple[TensorInfo, ...] = model.inputs
         self.outputs: tuple[TensorInfo, ...] = model.outputs
         self.input_by_name: Mapping[str, TensorInfo] = {info.name: info for info in model.inputs}
         self.output_by_name: Mapping[str, TensorInfo] = {info.name: info for info in model.outputs}
         self.signature = Signature(model.inputs, model.outputs)
+        self.retired = False
+        self._watchers: list[Callable[[], None]] = []
+        # Jobs run together when all sizes but the first agree; most models fix them.
+        self.fixed_trailing = all(isinstance(size, int) for info in model.inputs for size in info.shape[1:])
 
-    def run(self, feeds: Mapping[str, Array], wanted: Sequence[str]) -> list[Array]:
-        """The outputs `wanted` of inputs that have the declared dtypes and shapes."""
-        result: Any = self.model.predict(dict(feeds))
-        results = result if isinstance(result, list) else [result]
-        found = dict(zip(self.output_by_name, results, strict=True))
-        return [found[name] for name in wanted]
+    @property
+    def max_batch(self) -> int:
+        """How many rows may run together."""
+        return self.batching.max_rows
+
+    def when_retired(self, watcher: Callable[[], None]) -> None:
+        """Have `watcher` called, in any thread, when this version is served no more; at once when it is so already."""
+        self._watchers.append(watcher)
+        if self.retired:
+            watcher()
+
+    def retire(self) -> None:
+        """Say that this version is served no more. Jobs that have it go on."""
+        self.retired = True
+        for watcher in self._watchers:
+            watcher()
+
+    def run(self, feeds: Mapping[str, Array], wanted: Sequence[str], control: RunControl | None = None) -> list[Array]:
+        """The outputs `wanted` of inputs that have the declared dtypes and shapes.
+
+        Raises RuntimeExecutionError; RuntimeStoppedError after control.stop().
+        """
+        given: Any = feeds
+        return self.model.run(given, wanted, control=control)

@@ -76,7 +76,7 @@ class Worker:
         settings = self.settings
         tls = Tls(settings) if settings.tls_cert is not None else None
         observer = make_observer(settings)
-        scheduler = Scheduler()
+        scheduler = Scheduler(self.app.limits)
         apps = {"http": self.app}
         if "admin" in self.sockets:
             apps["admin"] = admin = copy.copy(self.app)
