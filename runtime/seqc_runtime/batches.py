@@ -41,23 +41,24 @@ def run_in_chunks(
     Raises RuntimeInputError when the model cannot be cut, RuntimeExecutionError when an output does not have one row
     per input row.
     """
-    _check_dynamic(inputs, outputs)
+    check_dynamic(inputs, outputs)
     total = feeds[inputs[0].name].shape[0]
     if total <= step:
         return run(feeds)
-    batched = _batched_names(feeds, total, inputs)
+    batched = batched_names(feeds, total, inputs)
     joined: list[Array] = []
     for start in range(0, total, step):
         rows = slice(start, min(start + step, total))
         results = run({name: array[rows] if name in batched else array for name, array in feeds.items()})
-        _check_rows(results, outputs, rows)
+        check_rows(results, outputs, rows.stop - rows.start)
         if not joined:
             joined = [np.empty((total, *result.shape[1:]), result.dtype) for result in results]
         _store(joined, results, outputs, rows)
     return joined
 
 
-def _check_dynamic(inputs: tuple[TensorInfo, ...], outputs: tuple[TensorInfo, ...]) -> None:
+def check_dynamic(inputs: tuple[TensorInfo, ...], outputs: tuple[TensorInfo, ...]) -> None:
+    """Raise RuntimeInputError unless the first input and every output have a symbolic axis 0, the batch."""
     if not inputs:
         raise RuntimeInputError("batch_size needs an input to cut, and this model has none")
     for role, infos in (("input", inputs[:1]), ("output", outputs)):
@@ -69,7 +70,8 @@ def _check_dynamic(inputs: tuple[TensorInfo, ...], outputs: tuple[TensorInfo, ..
                 )
 
 
-def _batched_names(feeds: Feeds, total: int, inputs: tuple[TensorInfo, ...]) -> set[str]:
+def batched_names(feeds: Feeds, total: int, inputs: tuple[TensorInfo, ...]) -> set[str]:
+    """The inputs that have the batch axis. Raises RuntimeInputError where unnamed ones have other sizes."""
     batch = inputs[0].shape[0]
     names = {info.name for info in inputs if info.shape and info.shape[0] == batch}
     for name in names:
@@ -82,11 +84,12 @@ def _batched_names(feeds: Feeds, total: int, inputs: tuple[TensorInfo, ...]) -> 
     return names
 
 
-def _check_rows(results: list[Array], outputs: tuple[TensorInfo, ...], rows: slice) -> None:
+def check_rows(results: list[Array], outputs: tuple[TensorInfo, ...], rows: int) -> None:
+    """Raise RuntimeExecutionError unless every output has one row per input row."""
     for info, result in zip(outputs, results, strict=True):
-        if result.shape[:1] != (rows.stop - rows.start,):
+        if result.shape[:1] != (rows,):
             raise RuntimeExecutionError(
-                f"output {info.name!r} has shape {format_shape(result.shape)} for {rows.stop - rows.start} input rows, "
+                f"output {info.name!r} has shape {format_shape(result.shape)} for {rows} input rows, "
                 "so chunks of it cannot be joined: call predict without batch_size"
             )
 

@@ -21,7 +21,7 @@ def bind(x: object, infos: tuple[TensorInfo, ...]) -> tuple[dict[str, Array], Si
 
     Raises RuntimeInputError (RuntimeInputTypeError for dtypes) naming the input, what it needs and what came.
     """
-    arrays = {info.name: _fit(value, info) for info, value in zip(infos, _match(x, infos), strict=True)}
+    arrays = {info.name: _fit(value, info) for info, value in zip(infos, match(x, infos), strict=True)}
     return arrays, check_shapes(arrays, infos)
 
 
@@ -47,7 +47,8 @@ def is_empty(value: object) -> bool:
     return isinstance(value, list) and (not value or any(is_empty(one) for one in value))
 
 
-def _match(x: object, infos: tuple[TensorInfo, ...]) -> list[object]:
+def match(x: object, infos: tuple[TensorInfo, ...]) -> list[object]:
+    """What `predict` was given, in the order of the inputs. Raises RuntimeInputError."""
     if isinstance(x, Mapping):
         return _match_names(x, infos)
     if isinstance(x, list | tuple):
@@ -102,6 +103,13 @@ def cast(value: object, info: TensorInfo) -> Array:
     integers and booleans whose values all fit. A boolean input takes booleans, a text input takes text.
     Everything else raises RuntimeInputTypeError; integers that do not fit raise RuntimeInputError.
     """
+    if (
+        type(value) is np.ndarray
+        and value.dtype is info.numpy_dtype
+        and value.flags.c_contiguous
+        and info.dtype != "str"
+    ):
+        return value  # nothing to do, and quickly so
     array = _as_array(value, info)
     if info.dtype == "str":
         return _cast_text(array, info)

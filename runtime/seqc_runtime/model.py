@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex
 
-from seqc_runtime.batches import check_batch_size, run_in_chunks
+from seqc_runtime.batches import check_batch_size, check_rows, run_in_chunks
 from seqc_runtime.empties import empty_outputs, is_deadly
 from seqc_runtime.errors import (
     RuntimeArgumentError,
@@ -16,11 +16,13 @@ from seqc_runtime.errors import (
     printable,
 )
 from seqc_runtime.holder import SessionHolder
-from seqc_runtime.inputs import Array, bind, check_shapes, is_empty
+from seqc_runtime.inputs import Array, Sizes, bind, check_shapes, is_empty
 from seqc_runtime.placement import PlacedNode, read_placement
+from seqc_runtime.progress import bar
 from seqc_runtime.providers import Device, SessionConfig, choose_device, open_session
 from seqc_runtime.runs import RunControl, Runner, check_feeds, run_session
 from seqc_runtime.source import Admission, ModelSource, Source, open_source
+from seqc_runtime.streams import Chunk, chunks
 from seqc_runtime.tensors import TensorInfo, read_info
 from seqc_runtime.threads import check_threads, cpu_budget
 from seqc_runtime.warming import warm_up as run_made_up
@@ -178,13 +180,48 @@ class Model:
         step = None if batch_size is None else check_batch_size(batch_size)
         feeds, sizes = bind(x, self._inputs)
         runner = self._holder.get()
-        if self._deadly_empty and any(map(is_empty, feeds.values())):
-            results = empty_outputs(feeds, sizes, self._inputs, self._outputs)
-        elif step is None:
-            results = self._run(runner, feeds)
+        if step is None or (self._deadly_empty and any(map(is_empty, feeds.values()))):
+            results = self._answer(runner, feeds, sizes)
         else:
             results = run_in_chunks(feeds, step, self._inputs, self._outputs, lambda chunk: self._run(runner, chunk))
         return results[0] if len(results) == 1 else results
+
+    def predict_iter(
+        self, x: object, batch_size: SupportsIndex = 1024, *, progress: bool | None = None
+    ) -> Generator[Any]:
+        """Run the model on what need not fit in memory, chunk after chunk, and give the results of each chunk.
+
+        x: an array, np.memmap or anything else that has a shape and can be sliced (a dataset of h5py or zarr), a list
+        or dict of them as in `predict`, or an iterable of such batches.
+        batch_size: rows per run; needs a symbolic axis 0. Batches of an iterable are cut where they are larger.
+        progress: whether to show a bar on standard error. Default: when that is a terminal.
+
+        Gives what `predict` returns for each chunk, so joined they are what it returns for all (np.concatenate).
+        What is not there yet when this returns is read when its chunk is asked for.
+
+        Raises RuntimeInputError (RuntimeInputTypeError for dtypes), RuntimeExecutionError.
+        """
+        if progress is not None and not isinstance(progress, bool):
+            raise RuntimeInputError(f"progress needs True, False or None; got {progress!r}")
+        found = chunks(x, check_batch_size(batch_size), self._inputs, self._outputs)
+        return self._predict_each(found, progress)
+
+    def _predict_each(self, found: Iterator[Chunk], progress: bool | None) -> Generator[Any]:
+        done = 0
+        with bar(progress) as told:
+            for chunk, count, total in found:
+                feeds, sizes = bind(chunk, self._inputs)
+                results = self._answer(self._holder.get(), feeds, sizes)
+                if count:
+                    check_rows(results, self._outputs, count)
+                done += count
+                told(done, total)
+                yield results[0] if len(results) == 1 else results
+
+    def _answer(self, runner: Runner, feeds: dict[str, Array], sizes: Sizes) -> list[Any]:
+        if self._deadly_empty and any(map(is_empty, feeds.values())):
+            return empty_outputs(feeds, sizes, self._inputs, self._outputs)
+        return self._run(runner, feeds)
 
     def run(
         self, feeds: dict[str, Array], outputs: Sequence[str] | None = None, *, control: RunControl | None = None

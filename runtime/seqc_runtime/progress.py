@@ -1,0 +1,53 @@
+"""A progress bar on standard error: rich's where it is installed, else a line; nothing where nobody looks."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+# Told how many samples are done, and how many there are, None when nothing tells.
+Told = Callable[[int, int | None], None]
+_SECONDS = 0.2
+
+
+@contextmanager
+def bar(shown: bool | None) -> Iterator[Told]:
+    """What to tell of progress. shown: None shows a bar only on a terminal."""
+    if not (sys.stderr.isatty() if shown is None else shown):
+        yield lambda done, total: None
+        return
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+    except ImportError:
+        with _line() as told:
+            yield told
+        return
+    console = Console(stderr=True)
+    with Progress(
+        BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, redirect_stdout=False
+    ) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _line() -> Iterator[Told]:
+    last = 0.0
+
+    def told(done: int, total: int | None) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _SECONDS or done == total:
+            last = now
+            whole = "" if not total else f" of {total} ({done / total:.0%})"
+            sys.stderr.write(f"\r{done}{whole} samples")
+            sys.stderr.flush()
+
+    try:
+        yield told
+    finally:
+        if last:
+            sys.stderr.write("\n")

@@ -1,0 +1,90 @@
+"""Samples that need not fit in memory, chunk after chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from seqc_runtime.batches import batched_names, check_dynamic
+from seqc_runtime.errors import RuntimeInputError
+from seqc_runtime.inputs import match
+from seqc_runtime.tensors import TensorInfo, format_shape
+
+# A chunk as `predict` takes it, how many samples it has, and how many there are in all, None when nothing tells.
+Chunk = tuple[dict[str, Any], int, int | None]
+
+
+def chunks(x: object, step: int, inputs: tuple[TensorInfo, ...], outputs: tuple[TensorInfo, ...]) -> Iterator[Chunk]:
+    """Chunks of up to `step` samples, each read when it is asked for; at least one, which may be empty.
+
+    x: what `Model.predict_iter` takes. Raises RuntimeInputError, at once for what can be told without reading.
+    """
+    check_dynamic(inputs, outputs)
+    if _is_array(x) or isinstance(x, Mapping | list | tuple):
+        return _sliced(_columns(x, inputs), step, inputs)
+    if not isinstance(x, Iterable) or isinstance(x, str | bytes):
+        raise RuntimeInputError(
+            f"predict_iter needs an array, or something with a shape that can be sliced, or an iterable of arrays, "
+            f"lists or dicts; got {type(x).__name__}"
+        )
+    return _each(x, step, inputs)
+
+
+def _is_array(x: object) -> bool:
+    return hasattr(x, "shape") and hasattr(x, "__getitem__")
+
+
+def _columns(x: object, inputs: tuple[TensorInfo, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for info, value in zip(inputs, match(x, inputs), strict=True):
+        column: Any = value if _is_array(value) else np.asarray(value)
+        if not column.shape:
+            raise RuntimeInputError(f"input {info.name!r} needs {info}; got a single value, which has no rows")
+        found[info.name] = column
+    return found
+
+
+def _sliced(columns: dict[str, Any], step: int, inputs: tuple[TensorInfo, ...]) -> Iterator[Chunk]:
+    total = int(columns[inputs[0].name].shape[0])
+    cut = batched_names(columns, total, inputs)
+    for name in cut:
+        if columns[name].shape[0] != total:
+            raise RuntimeInputError(
+                f"input {name!r} has {columns[name].shape[0]} rows, but input {inputs[0].name!r} has {total}: "
+                "every input needs as many"
+            )
+    return _slices(columns, cut, step, total)
+
+
+def _slices(columns: dict[str, Any], cut: set[str], step: int, total: int) -> Iterator[Chunk]:
+    whole = {name: _read(name, column, slice(None)) for name, column in columns.items() if name not in cut}
+    for start in range(0, max(total, 1), step):
+        rows = slice(start, min(start + step, total))
+        yield (
+            {name: _read(name, columns[name], rows) if name in cut else whole[name] for name in columns},
+            rows.stop - rows.start,
+            total,
+        )
+
+
+def _read(name: str, column: Any, rows: slice) -> Any:
+    try:
+        part = np.asarray(column[rows])
+    except Exception as error:  # files and stores fail in their own ways
+        raise RuntimeInputError(
+            f"rows {rows.start or 0} to {rows.stop or 'the last'} of input {name!r} cannot be read: {error}"
+        ) from error
+    if rows.stop is not None and part.shape[:1] != (rows.stop - rows.start,):
+        raise RuntimeInputError(
+            f"rows {rows.start} to {rows.stop} of input {name!r} came as {format_shape(part.shape)}, "
+            f"not as {rows.stop - rows.start} rows"
+        )
+    return part
+
+
+def _each(items: Iterable[object], step: int, inputs: tuple[TensorInfo, ...]) -> Iterator[Chunk]:
+    for item in items:
+        for chunk, count, _ in _sliced(_columns(item, inputs), step, inputs):
+            yield chunk, count, None
