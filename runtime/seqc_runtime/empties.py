@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -54,14 +55,17 @@ def empty_outputs(
                 f"{_what_is_empty(feeds)} holds no elements, and what output {info.name!r}, a {info}, would be is not "
                 "known: pass at least one sample"
             )
-    results = [np.empty(_empty_shape(info, feeds, sizes, inputs), info.numpy_dtype) for info in outputs]
-    for info, result in zip(outputs, results, strict=True):
-        if result.size:
+    shapes = [_empty_shape(info, feeds, sizes, inputs) for info in outputs]
+    for info, shape in zip(outputs, shapes, strict=True):
+        if math.prod(shape):
             raise RuntimeInputError(
                 f"{_what_is_empty(feeds)} holds no elements, but output {info.name!r} {info} would hold "
-                f"{result.size}: give every axis except the batch at least one element"
+                f"{math.prod(shape)}: give every axis except the batch at least one element"
             )
-    return results
+    try:
+        return [np.empty(shape, info.numpy_dtype) for info, shape in zip(outputs, shapes, strict=True)]
+    except ValueError as error:
+        raise RuntimeInputError(f"an output would have a shape that NumPy cannot hold: {error}") from error
 
 
 def _empty_shape(

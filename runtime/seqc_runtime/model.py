@@ -118,6 +118,8 @@ class Model:
         self._pid = os.getpid()
         self._inputs = tuple(read_info(argument, "input") for argument in session.get_inputs())
         self._outputs = tuple(read_info(argument, "output") for argument in session.get_outputs())
+        if not self._outputs:
+            raise RuntimeModelError(f"{source.name} has no outputs, so there is nothing it could be asked for")
         self._output_by_name = {info.name: info for info in self._outputs}
         self._output_names = [info.name for info in self._outputs]
         self._metadata = {

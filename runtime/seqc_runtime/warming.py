@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from seqc_runtime.tensors import TensorInfo
 
 # Sizes for symbolic axes that are not the batch: a time step, short texts, windows of convolutions, images.
 _SIZES = (1, 2, 8, 32, 128, 224)
+_MOST_BYTES = 1 << 30
 
 
 def warm_up(inputs: tuple[TensorInfo, ...], rows: int, run: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
@@ -22,8 +24,8 @@ def warm_up(inputs: tuple[TensorInfo, ...], rows: int, run: Callable[[dict[str, 
     first: Exception | None = None
     sizes = _SIZES if _has_free_axes(inputs) else _SIZES[:1]
     for size in sizes:
-        feeds = {info.name: _made_up(info, rows, size, inputs) for info in inputs}
         try:
+            feeds = {info.name: _made_up(info, rows, size, inputs) for info in inputs}
             run(feeds)
         except RuntimeStoppedError:
             raise
@@ -60,4 +62,6 @@ def _made_up(info: TensorInfo, rows: int, size: int, inputs: tuple[TensorInfo, .
         axis if isinstance(axis, int) else rows if number == 0 and axis == batch else size
         for number, axis in enumerate(info.shape)
     )
+    if math.prod(shape) * info.numpy_dtype.itemsize > _MOST_BYTES:
+        raise RuntimeInputError(f"input {info.name!r} {info} would take more than {_MOST_BYTES} bytes")
     return np.full(shape, "" if info.dtype == "str" else 0, info.numpy_dtype)

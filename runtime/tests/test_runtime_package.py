@@ -25,7 +25,7 @@ def imported_names(path: Path) -> set[str]:
 
 
 # Parts that need an extra of the package: imported only when somebody asks for them.
-EXTRAS = {"server", "cli", "ray.py", "files", "deploy"}
+EXTRAS = {"server", "cli", "ray.py", "files", "deploy", "progress.py"}
 
 
 def test_what_runs_in_process_imports_numpy_and_the_standard_library_only():
