@@ -196,3 +196,50 @@ def test_what_an_operator_does_not_survive_never_reaches_it(case, inside, tmp_pa
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("holds no elements") == 2, ended.stdout
+
+
+def test_a_recurrence_inside_a_function_is_found(tmp_path, run_python):
+    function = helper.make_function(
+        "test",
+        "Recur",
+        ["x", "w", "r"],
+        ["h"],
+        [helper.make_node("LSTM", ["x", "w", "r"], ["", "h"], hidden_size=1)],
+        [helper.make_opsetid("", 18)],
+    )
+    graph = helper.make_graph(
+        [helper.make_node("Recur", ["x", "w", "r"], ["y"], domain="test")],
+        "test",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["time", "batch", 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, "batch", 1])],
+        [helper.make_tensor(name, TensorProto.FLOAT, [1, 4, 1], [1.0] * 4) for name in "wr"],
+    )
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("test", 1)]
+    model = helper.make_model(graph, functions=[function], opset_imports=opsets, ir_version=8)
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    ended = run_python(
+        "import numpy, seqc_runtime\n"
+        "model = seqc_runtime.load('m.onnx', device='cpu', threads=1)\n"
+        "print(model.predict(numpy.ones((3, 2, 1))).shape, model.predict(numpy.empty((3, 0, 1))).shape)\n"
+    )
+    assert ended.stdout == "(1, 2, 1) (1, 0, 1)\n", ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("op", "shapes", "expected"),
+    [
+        # Each was reported to end the process in an older release.
+        ("MatMul", [(1, 0, 8), (8, 3)], (1, 0, 3)),
+        ("Conv", [(0, 3, 5, 5), (4, 3, 3, 3)], (0, 4, 3, 3)),
+        ("Add", [(0, 4), (4,)], (0, 4)),
+    ],
+)
+def test_empty_arrays_give_empty_results_of_the_right_shape(op, shapes, expected, make):
+    random = np.random.default_rng(0)
+    data = make(
+        [helper.make_node(op, ["x", "w"], ["y"])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None] * len(shapes[0]))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None] * len(expected))],
+        {"w": random.normal(size=shapes[1]).astype(np.float32)},
+    )
+    assert seqc_runtime.load(data, device="cpu").predict(np.empty(shapes[0])).shape == expected

@@ -138,3 +138,29 @@ def test_a_warm_up_can_be_stopped(gemm):
 def test_rows_of_a_warm_up_are_a_positive_integer(gemm, rows):
     with pytest.raises(RuntimeInputError, match="rows needs a positive integer"):
         seqc_runtime.load(gemm, device="cpu").warm_up(rows)
+
+
+def test_a_model_let_in_as_untrusted_is_not_pickled(gemm):
+    model = seqc_runtime.load(gemm, device="cpu", threads=1, untrusted=True)
+    with pytest.raises(seqc_runtime.RuntimeArgumentError, match="was let in as untrusted"):
+        pickle.dumps(model)
+
+
+def test_weights_in_another_file_are_part_of_what_must_not_change(tmp_path):
+    import onnx
+
+    weight = np.arange(4, dtype=np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["x", "w"], ["y"])],
+        "test",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 4])],
+        [onnx.numpy_helper.from_array(weight, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    onnx.save_model(model, tmp_path / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    data = pickle.dumps(seqc_runtime.load(tmp_path / "m.onnx", device="cpu"))
+    np.testing.assert_array_equal(pickle.loads(data).predict(X), X * weight)
+    (tmp_path / "w.bin").write_bytes((weight + 1).tobytes())
+    with pytest.raises(RuntimeModelError, match="is not the file that was pickled"):
+        pickle.loads(data)
