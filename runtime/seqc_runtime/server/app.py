@@ -9,11 +9,12 @@ from seqc_runtime.inputs import Array
 from seqc_runtime.server.compression import compress, decompress
 from seqc_runtime.server.endpoints import ROUTES
 from seqc_runtime.server.failures import refusal_of
-from seqc_runtime.server.jobs import Pending
+from seqc_runtime.server.jobs import Blocking, Pending
 from seqc_runtime.server.limits import Limits
 from seqc_runtime.server.messages import LOCAL, Buffer, Client, Head, Refusal, Response
 from seqc_runtime.server.repository import Repository
 from seqc_runtime.server.routes import Route, Router
+from seqc_runtime.server.stats import Stats
 
 ROUTER = Router(ROUTES)
 
@@ -24,6 +25,7 @@ class App:
     repository: the models. limits: what clients may ask for.
     admit: called with the head and the route of every request before anything is done; it raises Refusal, or answers
     itself with a Response.
+    stats: where the repository's models count.
     """
 
     def __init__(
@@ -31,10 +33,13 @@ class App:
         repository: Repository,
         limits: Limits | None = None,
         admit: Callable[[Head, Route], Response | None] | None = None,
+        stats: Stats | None = None,
     ) -> None:
         self.repository = repository
         self.limits = limits or Limits()
         self.admit = admit
+        # What all processes of this server count.
+        self.stats = stats or Stats()
         # Set while the server ends: it is not ready any more, and answers what still comes.
         self.draining = False
         # Set while other processes that serve the same sockets are not ready.
@@ -59,6 +64,8 @@ class App:
         answer = exchange.start(body)
         if isinstance(answer, Response):
             return answer
+        if isinstance(answer, Blocking):
+            return exchange.complete(answer)
         try:
             results = answer.job.run()
         except Exception as error:
@@ -91,19 +98,22 @@ def _other_method(head: Head, route: Route) -> Response:
 
 
 class Exchange:
-    """One request under way: `start` it with its body; if that gives a Pending, run its job, `finish` or `fail`."""
+    """One request under way: `start` it with its body.
+
+    If that gives a Pending, run its job, and `finish` or `fail`; if a Blocking, `complete` it where that may take time.
+    """
 
     __slots__ = ("app", "handler", "head", "values")
 
     def __init__(
-        self, app: App, head: Head, handler: Callable[..., Response | Pending], values: Mapping[str, str]
+        self, app: App, head: Head, handler: Callable[..., Response | Pending | Blocking], values: Mapping[str, str]
     ) -> None:
         self.app = app
         self.head = head
         self.handler = handler
         self.values = values
 
-    def start(self, body: Buffer) -> Response | Pending:
+    def start(self, body: Buffer) -> Response | Pending | Blocking:
         """The answer, or what must be run for it."""
         try:
             encoding = self.head.headers.get("content-encoding")
@@ -122,6 +132,13 @@ class Exchange:
             answer = pending.respond(results)
             compress(answer, self.head.headers.get("accept-encoding"), self.app.limits)
             return answer
+        except Exception as error:
+            return self.fail(error)
+
+    def complete(self, blocking: Blocking) -> Response:
+        """The answer of a request that takes long."""
+        try:
+            return blocking.answer()
         except Exception as error:
             return self.fail(error)
 

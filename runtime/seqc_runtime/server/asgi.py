@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqc_runtime.errors import SeqcRuntimeError
 from seqc_runtime.server.app import App, Exchange
-from seqc_runtime.server.jobs import Job, Pending
+from seqc_runtime.server.jobs import Blocking, Job, Pending
 from seqc_runtime.server.limits import Limits
 from seqc_runtime.server.messages import Buffer, Client, Head, Refusal, Response
 from seqc_runtime.server.scheduling import Scheduler
@@ -99,6 +99,8 @@ class Asgi:
             started = self._start(exchange, body)
             if isinstance(started, Response):
                 answer = started
+            elif isinstance(started, Blocking):
+                answer = await self.scheduler.call(exchange.complete, started)
             else:
                 started.job.gone = link.gone
                 if watch is not None:
@@ -115,7 +117,7 @@ class Asgi:
         if isinstance(exchange, Response):
             answer = exchange
         else:
-            started: Response | Pending
+            started: Response | Pending | Blocking
             try:
                 started = self._start(exchange, await _body(receive, self.limits.body))
             except Disconnected:
@@ -124,6 +126,8 @@ class Asgi:
                 started = refusal.response()
             if isinstance(started, Response):
                 answer = started
+            elif isinstance(started, Blocking):
+                answer = await self.scheduler.call(exchange.complete, started)
             else:
                 if watch is not None:
                     watch.job(started.job)
@@ -146,7 +150,7 @@ class Asgi:
         if watch is not None:
             watch.end(answer)
 
-    def _start(self, exchange: Exchange, body: Buffer) -> Response | Pending:
+    def _start(self, exchange: Exchange, body: Buffer) -> Response | Pending | Blocking:
         try:
             return exchange.start(body)
         except Exception as error:

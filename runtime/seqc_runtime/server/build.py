@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-import seqc_runtime
-from seqc_runtime.errors import RuntimeArgumentError
 from seqc_runtime.server.app import App
 from seqc_runtime.server.auth import make_admission
-from seqc_runtime.server.repository import MODEL_NAME, Repository
-from seqc_runtime.server.servable import Servable
+from seqc_runtime.server.layout import Layout
+from seqc_runtime.server.loading import Loader
+from seqc_runtime.server.repository import Repository
 from seqc_runtime.server.settings import Settings
+from seqc_runtime.server.stats import Stats
 
 
-def build_app(settings: Settings) -> App:
-    """Load the models and make the application. Raises SeqcRuntimeError."""
-    repository = Repository()
-    for path in settings.paths:
-        if os.path.isdir(path):
-            raise RuntimeArgumentError(f"{path!r} is a folder: an .onnx file was expected")
-        name = settings.name or Path(path).stem
-        if not MODEL_NAME.fullmatch(name):
-            raise RuntimeArgumentError(
-                f"{name!r} is no name for a model (letters, digits, . _ -): give one with --name"
-            )
-        model = seqc_runtime.load(
-            path, device=settings.device, threads=settings.worker_threads(), untrusted=settings.untrusted
-        )
-        repository.add(Servable(name, 1, model))
-    return App(repository, settings.make_limits(), make_admission(settings))
+def build_app(settings: Settings, stats: str | os.PathLike[str] | None = None) -> App:
+    """Load the models and make the application.
+
+    stats: the directory where all processes of the server count; None when there is one.
+
+    Raises SeqcRuntimeError.
+    """
+    loader = Loader(
+        Stats(stats),
+        settings.device,
+        settings.worker_threads(),
+        # Threads that wait busily take the time of other processes.
+        False if settings.workers > 1 else None,
+        settings.untrusted,
+        settings.max_batch,
+        settings.max_delay,
+        settings.exact,
+    )
+    explicit = settings.model_control == "explicit"
+    repository = Repository(Layout(settings.paths, settings.name), loader, explicit)
+    repository.start()
+    return App(repository, settings.make_limits(), make_admission(settings), loader.stats)
 
 
 def describe(app: App) -> str:

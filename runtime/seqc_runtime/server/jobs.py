@@ -54,3 +54,10 @@ class Pending:
 
     job: Job
     respond: Callable[[list[Array]], Response]
+
+
+@dataclass(slots=True)
+class Blocking:
+    """A request whose answer takes long to make, such as loading a model: not on an event loop."""
+
+    answer: Callable[[], Response]
