@@ -120,7 +120,13 @@ def cast(value: object, info: TensorInfo) -> Array:
     if target.kind in "iu" and array.size and not np.can_cast(array.dtype, target, "safe"):
         _check_range(array, info, np.iinfo(target))
     # Not ascontiguousarray: that one gives scalars an axis.
-    return np.asarray(array, dtype=target, order="C")
+    try:
+        return np.asarray(array, dtype=target, order="C")
+    except MemoryError as error:
+        raise RuntimeInputError(
+            f"input {info.name!r} of shape {format_shape(array.shape)} does not fit in memory as {target.name}: "
+            "predict_iter takes it chunk after chunk"
+        ) from error
 
 
 def _as_array(value: object, info: TensorInfo) -> Array:

@@ -15,7 +15,7 @@ _SECONDS = 0.2
 @contextmanager
 def bar(shown: bool | None) -> Iterator[Told]:
     """What to tell of progress. shown: None shows a bar only on a terminal."""
-    if not (sys.stderr.isatty() if shown is None else shown):
+    if sys.stderr is None or not (sys.stderr.isatty() if shown is None else shown):
         yield lambda done, total: None
         return
     try:

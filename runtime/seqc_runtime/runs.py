@@ -49,6 +49,8 @@ def run_session(
     runner: Runner, names: list[str], feeds: dict[str, Array], source: str, control: RunControl | None = None
 ) -> list[Any]:
     """What the session answers. Raises RuntimeStoppedError after `control.stop()`, else RuntimeExecutionError."""
+    if control is not None and not isinstance(control, RunControl):
+        raise RuntimeInputError(f"control needs a RunControl or None; got {type(control).__name__}")
     try:
         return runner.call(names, feeds, runner.options if control is None else control.options)
     except Exception as error:

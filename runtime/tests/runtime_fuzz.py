@@ -112,6 +112,7 @@ def misuse(model: seqc_runtime.Model, x: Any, y: Any) -> None:
         lambda: model.run(x, y),
         lambda: model.run({"x": x}),
         lambda: model.run({"x": x}, [y]),
+        lambda: model.run({"x": np.ones((1, 4), np.float32)}, control=x),
         lambda: list(islice(model.predict_iter(x, y), 9)),
         lambda: list(islice(model.predict_iter(x, 3), 9)),
         lambda: model.warm_up(x),

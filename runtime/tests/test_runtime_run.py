@@ -156,6 +156,12 @@ def test_a_release_without_the_inner_session_is_called_the_public_way(gemm):
     np.testing.assert_array_equal(Runner(Public()).call(["y"], {"x": x}, None)[0], session.run(["y"], {"x": x})[0])
 
 
+@pytest.mark.parametrize("control", [True, "stop", object()])
+def test_a_control_is_a_run_control(gemm, control):
+    with pytest.raises(RuntimeInputError, match="control needs a RunControl or None; got"):
+        seqc_runtime.load(gemm, device="cpu").run({"x": np.ones((1, 4), np.float32)}, control=control)
+
+
 def test_a_closed_model_does_not_run(gemm):
     model = seqc_runtime.load(gemm, device="cpu")
     model.close()

@@ -149,6 +149,14 @@ def test_rows_that_cannot_be_read_or_are_too_few_are_named(gemm):
         list(model.predict_iter(Short(X), 5))
 
 
+def test_what_does_not_fit_in_memory_is_done_in_chunks(gemm):
+    model = seqc_runtime.load(gemm, device="cpu")
+    endless = np.broadcast_to(np.float64(1), (1 << 48, 4))
+    with pytest.raises(RuntimeInputError, match="does not fit in memory as float32: predict_iter takes it"):
+        model.predict(endless)
+    assert next(model.predict_iter(endless, 3)).shape == (3, 3)
+
+
 def test_a_wrong_dtype_or_shape_is_as_in_predict(gemm):
     model = seqc_runtime.load(gemm, device="cpu")
     with pytest.raises(RuntimeInputTypeError):
