@@ -19,13 +19,16 @@ FOR_WORK := $(VENV)/installed-for-work
 FOR_CONSUMERS := $(VENV)/installed-for-consumers
 PROJECTS := pyproject.toml runtime/pyproject.toml
 
-.PHONY: help demo test test-slow check format bench bench-serve bench-serve-peers clean
+.PHONY: help demo serve-demo test test-slow check format bench bench-serve bench-serve-peers clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' Makefile
 
 demo: $(FOR_USE) ## train, export and verify the example, with plots
 	$(DEMO)
+
+serve-demo: $(FOR_USE) ## train and export the example, and serve it on port PORT, with a page to draw digits
+	$(RUN) runtime/examples/serve_digits.py
 
 test: $(FOR_WORK) ## run the tests except the slow ones
 	$(PYTEST)
@@ -60,7 +63,7 @@ $(RUN):
 	$(PYTHON) -m venv $(VENV)
 
 $(FOR_USE): $(PROJECTS) | $(RUN)
-	$(INSTALL) --editable "./runtime[cpu]" --editable ".[cpu,plot]"
+	$(INSTALL) --editable "./runtime[cpu,server]" --editable ".[cpu,plot]"
 	touch $@
 
 $(FOR_WORK): $(PROJECTS) | $(RUN)

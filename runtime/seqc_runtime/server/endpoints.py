@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from seqc_runtime.server import live as live_counts
 from seqc_runtime.server import metadata, oip_binary, oip_json
 from seqc_runtime.server.jobs import Pending
 from seqc_runtime.server.messages import Buffer, Head, Response, json_response
@@ -58,4 +59,5 @@ ROUTES = [
     Route("/v2/models/{model}/versions/{version}/ready", {"GET": model_ready}, "health"),
     Route("/v2/models/{model}/infer", {"POST": infer}, "infer"),
     Route("/v2/models/{model}/versions/{version}/infer", {"POST": infer}, "infer"),
+    *live_counts.ROUTES,
 ]
