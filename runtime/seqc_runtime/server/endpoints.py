@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from seqc_runtime.server import live as live_counts
-from seqc_runtime.server import metadata, oip_binary, oip_json
+from seqc_runtime.server import metadata, metrics, oip_binary, oip_json
 from seqc_runtime.server.jobs import Pending
 from seqc_runtime.server.messages import Buffer, Head, Response, json_response
 from seqc_runtime.server.routes import Route
@@ -60,4 +60,5 @@ ROUTES = [
     Route("/v2/models/{model}/infer", {"POST": infer}, "infer"),
     Route("/v2/models/{model}/versions/{version}/infer", {"POST": infer}, "infer"),
     *live_counts.ROUTES,
+    *metrics.ROUTES,
 ]

@@ -171,7 +171,8 @@ class Repository:
         """Make what is served of a model what the disk has; the reason why that failed."""
         problems = {name: why for name, why in self._problems.items() if name != model.name}
         if model.problem is not None:
-            if self._problems.get(model.name) != model.problem:
+            # What is wrong at the start ends the server, which says so itself.
+            if self._started and self._problems.get(model.name) != model.problem:
                 LOG.warning("model %s: %s", model.name, model.problem)
             self._problems = {**problems, model.name: model.problem}
             return model.problem
@@ -210,7 +211,8 @@ class Repository:
                 LOG.exception("model %s, version %d", model.name, version)
             reason = f"{error}" if isinstance(error, SeqcRuntimeError | Refusal) else "the log says why"
             kept = "; the one from before is still served" if old is not None else ""
-            LOG.warning("model %s, version %d cannot be loaded%s: %s", model.name, version, kept, reason)
+            if self._started:
+                LOG.warning("model %s, version %d cannot be loaded%s: %s", model.name, version, kept, reason)
             self._set_status(key, Status("UNAVAILABLE" if old is None else "READY", reason))
             return reason
         self._put(servable)

@@ -146,7 +146,7 @@ def main() -> int:
     set_logging(settings)
     sockets = {name: socket.socket(fileno=fd) for name, fd in start["sockets"].items()}
     try:
-        app = build_app(settings)
+        app = build_app(settings, start["stats"])
     except SeqcRuntimeError as error:
         send_now(end, {"is": "failed", "error": str(error)})
         return 2
