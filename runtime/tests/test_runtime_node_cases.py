@@ -62,12 +62,12 @@ def test_every_node_case_gives_the_bits_of_a_bare_session():
     found = outcomes()
     wrong = {key: names for key, names in found.items() if key.startswith(("refused:", "different"))}
     assert not wrong
-    assert len(found["equal"]) >= 1_470
+    assert len(found["equal"]) >= 1_500
     # A bare session cannot be given these from Python either.
     odd = [
         name for name in found["refused by its type"] if not re.search(r"(?i)float8|bfloat16|u?int[24]|float4", name)
     ]
-    assert len(odd) <= 20, odd
+    assert not odd
 
 
 def sequence_model() -> bytes:
