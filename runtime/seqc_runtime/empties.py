@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,7 +13,7 @@ from seqc_runtime.inputs import Array, Sizes, is_empty
 from seqc_runtime.tensors import TensorInfo, format_shape
 
 # Operators that crash on, or never end with, one input or another that is empty: found by giving every operator of
-# onnxruntime 1.32 empty inputs of each form (RNN's kernel is that of the other two).
+# onnxruntime 1.32 and of 1.20 empty inputs of each form (RNN only in the older).
 _DEADLY = frozenset(
     {
         "AttnLSTM",
@@ -23,6 +24,7 @@ _DEADLY = frozenset(
         "GRU",
         "Inverse",
         "LSTM",
+        "MaxpoolWithMask",
         "MultiHeadAttention",
         "QAttention",
         "RNN",
@@ -37,9 +39,22 @@ _DEADLY = frozenset(
 _DEADLY_KERNEL = frozenset({"CausalConvWithState", "Conv", "ConvInteger", "FusedConv", "QLinearConv"})
 
 
-def is_deadly(operators: set[str], inputs: int) -> bool:
-    """Whether a model of these operators and this number of inputs must not get empty ones."""
+# These did so in 1.20, and no longer do in 1.32.
+_ONCE_DEADLY = frozenset({"BiasGelu", "DFT", "Einsum", "FastGelu", "GroupQueryAttention", "LRN", "OneHot", "TopK"})
+_MENDED = (1, 32)
+
+
+def is_deadly(operators: set[str], inputs: int, release: str) -> bool:
+    """Whether a model of these operators and this number of inputs must not get empty ones from this onnxruntime."""
+    if _release(release) < _MENDED and not _ONCE_DEADLY.isdisjoint(operators):
+        return True
     return not _DEADLY.isdisjoint(operators) or (inputs > 1 and not _DEADLY_KERNEL.isdisjoint(operators))
+
+
+def _release(text: str) -> tuple[int, ...]:
+    """("1", "32") of "1.32.0.dev1" as numbers; of what is no release, none, which is before all others."""
+    found = re.match(r"(\d+)\.(\d+)", text)
+    return tuple(map(int, found.groups())) if found else ()
 
 
 def empty_outputs(

@@ -19,7 +19,7 @@ from seqc_runtime.holder import SessionHolder
 from seqc_runtime.inputs import Array, Sizes, bind, check_shapes, is_empty
 from seqc_runtime.placement import PlacedNode, read_placement
 from seqc_runtime.progress import bar
-from seqc_runtime.providers import Device, SessionConfig, choose_device, open_session
+from seqc_runtime.providers import Device, SessionConfig, choose_device, import_onnxruntime, open_session
 from seqc_runtime.runs import RunControl, Runner, check_feeds, run_session
 from seqc_runtime.source import Admission, ModelSource, Source, open_source
 from seqc_runtime.streams import Chunk, chunks
@@ -127,7 +127,7 @@ class Model:
             "producer_name": source.facts.producer_name,
             "producer_version": source.facts.producer_version,
         }
-        self._deadly_empty = is_deadly(source.facts.operators, len(self._inputs))
+        self._deadly_empty = is_deadly(source.facts.operators, len(self._inputs), import_onnxruntime().__version__)
         self._holder = SessionHolder(Runner(session), self._reopen)
 
     @property

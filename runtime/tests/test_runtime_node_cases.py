@@ -14,6 +14,7 @@ from onnx import TensorProto, ValueInfoProto, helper
 
 import seqc_runtime
 from seqc_runtime import RuntimeInputError, RuntimeInputTypeError, RuntimeModelError, TensorInfo
+from seqc_runtime.empties import is_deadly
 
 # Some of each kind: dtypes, text, empty inputs and axes, sequences, optionals, bodies, recurrences, several outputs.
 SAMPLE = re.findall(
@@ -68,6 +69,20 @@ def test_every_node_case_gives_the_bits_of_a_bare_session():
         name for name in found["refused by its type"] if not re.search(r"(?i)float8|bfloat16|u?int[24]|float4", name)
     ]
     assert not odd
+
+
+@pytest.mark.parametrize(
+    ("release", "deadly"), [("1.20.1", True), ("1.31.0.dev2", True), ("1.32.0", False), ("2.0", False)]
+)
+def test_what_older_releases_do_not_survive_is_kept_from_them(release, deadly):
+    assert is_deadly({"Relu", "TopK"}, 1, release) is deadly
+    assert is_deadly({"Relu", "GRU"}, 1, release)
+    assert not is_deadly({"Relu", "Gemm", "Conv"}, 1, release)
+    assert is_deadly({"Conv"}, 2, release)
+
+
+def test_a_release_that_is_no_number_counts_as_old():
+    assert is_deadly({"TopK"}, 1, "unknown")
 
 
 def sequence_model() -> bytes:
