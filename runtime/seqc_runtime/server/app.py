@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from time import perf_counter_ns
 from urllib.parse import unquote
 
 from seqc_runtime.inputs import Array
@@ -85,7 +87,7 @@ class App:
             handler = route.methods.get(method)
             if handler is None:
                 return _other_method(head, route)
-            return Exchange(self, head, handler, values)
+            return Exchange(self, head, route, handler, values)
         except Exception as error:
             return refusal_of(error).response()
 
@@ -103,35 +105,43 @@ class Exchange:
     If that gives a Pending, run its job, and `finish` or `fail`; if a Blocking, `complete` it where that may take time.
     """
 
-    __slots__ = ("app", "handler", "head", "values")
+    __slots__ = ("app", "handler", "head", "route", "values")
 
     def __init__(
-        self, app: App, head: Head, handler: Callable[..., Response | Pending | Blocking], values: Mapping[str, str]
+        self,
+        app: App,
+        head: Head,
+        route: Route,
+        handler: Callable[..., Response | Pending | Blocking],
+        values: Mapping[str, str],
     ) -> None:
         self.app = app
         self.head = head
+        self.route = route
         self.handler = handler
         self.values = values
 
     def start(self, body: Buffer) -> Response | Pending | Blocking:
         """The answer, or what must be run for it."""
+        begun = perf_counter_ns()
         try:
             encoding = self.head.headers.get("content-encoding")
             if encoding is not None:
                 body = decompress(body, encoding, self.app.limits)
             answer = self.handler(self.app, self.head, body, **self.values)
             if isinstance(answer, Response):
-                compress(answer, self.head.headers.get("accept-encoding"), self.app.limits)
+                return compress(answer, self.head.headers.get("accept-encoding"), self.app.limits)
+            if isinstance(answer, Pending):
+                answer.job.begun = begun
             return answer
         except Exception as error:
+            self._count(error)
             return self.fail(error)
 
     def finish(self, pending: Pending, results: list[Array]) -> Response:
         """The answer made of a job's results."""
         try:
-            answer = pending.respond(results)
-            compress(answer, self.head.headers.get("accept-encoding"), self.app.limits)
-            return answer
+            return compress(pending.respond(results), self.head.headers.get("accept-encoding"), self.app.limits)
         except Exception as error:
             return self.fail(error)
 
@@ -145,3 +155,10 @@ class Exchange:
     def fail(self, error: Exception) -> Response:
         """The answer that says what went wrong."""
         return refusal_of(error).response()
+
+    def _count(self, error: Exception) -> None:
+        """Count an inference that was refused, where it is known of which model."""
+        if isinstance(error, Refusal) and self.route.scope == "infer" and "model" in self.values:
+            with suppress(Refusal):
+                servable = self.app.repository.get(self.values["model"], self.values.get("version"))
+                servable.counters.failed("invalid")

@@ -67,24 +67,25 @@ def _inflate(body: memoryview, kind: int, limits: Limits) -> bytes:
     return b"".join(pieces)
 
 
-def compress(response: Response, accepted: str | None, limits: Limits) -> None:
-    """Compress an answer in place, if the client asks for it and the answer is large enough for it to pay.
+def compress(response: Response, accepted: str | None, limits: Limits) -> Response:
+    """The answer, compressed if the client asks for it and it is large enough for that to pay.
 
     accepted: the value of accept-encoding.
     """
-    size = sum(memoryview(piece).nbytes for piece in response.body)
+    size = 0
+    for piece in response.body:
+        size += len(piece)
     if size < limits.compress_from:
-        return
-    response.headers.append(("vary", "accept-encoding"))
-    encoding = choose(accepted or "")
-    if encoding is None:
-        return
-    stream = zlib.compressobj(_LEVEL, wbits=_ENCODINGS[encoding])
-    pieces = [stream.compress(piece) for piece in response.body]
-    pieces.append(stream.flush())
-    if sum(map(len, pieces)) < size:
-        response.body = tuple(pieces)
-        response.headers.append(("content-encoding", encoding))
+        return response
+    vary = [*response.headers, ("vary", "accept-encoding")]
+    encoding = choose(accepted) if accepted else None
+    if encoding is not None:
+        stream = zlib.compressobj(_LEVEL, wbits=_ENCODINGS[encoding])
+        pieces = [stream.compress(piece) for piece in response.body]
+        pieces.append(stream.flush())
+        if sum(map(len, pieces)) < size:
+            return Response(response.status, [*vary, ("content-encoding", encoding)], tuple(pieces))
+    return Response(response.status, vary, response.body)
 
 
 def choose(accepted: str) -> str | None:

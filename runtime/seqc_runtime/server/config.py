@@ -12,6 +12,8 @@ from typing import Any
 
 from seqc_runtime.errors import RuntimeModelError
 
+# What Triton calls its backend for ONNX, and its models.
+BACKEND, PLATFORM = "onnxruntime", "onnxruntime_onnx"
 LOG = logging.getLogger("seqc_runtime.server")
 # Much longer than any that people write.
 _LONGEST = 1 << 20
@@ -96,8 +98,8 @@ def _from_pbtxt(text: str) -> ModelConfig:
     ignored = sorted(set(content) - _USED - _HARMLESS)
     if ignored:
         LOG.warning("config.pbtxt: nothing here follows %s", ", ".join(ignored))
-    backend = _last(content, "backend", _last(content, "platform", "onnxruntime"))
-    if backend not in ("onnxruntime", "onnxruntime_onnx", ""):
+    backend = _last(content, "backend", _last(content, "platform", BACKEND))
+    if backend not in (BACKEND, PLATFORM, ""):
         raise ValueError(f"it is for the backend {backend!r}; models for onnxruntime are served")
     latest: int | None = 1
     only = None

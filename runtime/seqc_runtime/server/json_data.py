@@ -142,3 +142,13 @@ def to_json(result: Array) -> Any:
 
 
 _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+
+
+def nested(result: Array) -> Any:
+    """Lists in lists as the shape says, as orjson writes them."""
+    flat = to_json(result)
+    if not result.ndim:
+        return flat.item() if isinstance(flat, np.ndarray) else flat[0]
+    if isinstance(flat, np.ndarray):
+        return flat.reshape(result.shape)
+    return _objects(flat).reshape(result.shape).tolist()

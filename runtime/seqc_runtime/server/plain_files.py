@@ -1,0 +1,149 @@
+"""Arrays in npy, npz and CSV, from strangers: no pickles, and sizes known before memory is taken."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import zipfile
+from typing import Any
+
+import numpy as np
+
+from seqc_runtime.inputs import Array
+from seqc_runtime.server.infer_request import shown
+from seqc_runtime.server.limits import Limits
+from seqc_runtime.server.messages import Buffer, Refusal
+from seqc_runtime.server.signature import Declared
+
+_KINDS = "fiub"
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def read_npy(body: Buffer, limits: Limits, what: str = "the body") -> Array:
+    """An array of NumPy's own format, over the memory of `body`. Raises Refusal (400)."""
+    file = io.BytesIO(body)
+    try:
+        version = np.lib.format.read_magic(file)
+        if version not in _HEADERS:
+            raise ValueError(f"version {version}")
+        shape, fortran, dtype = _HEADERS[version](file)
+    except Exception as error:  # the header is a literal of Python, which fails in many ways
+        raise Refusal(400, f"{what} is not npy: {str(error)[:200]}") from error
+    if dtype.kind not in _KINDS:
+        raise Refusal(400, f"{what} needs an array of numbers; got {dtype}"[:300])
+    start, size = file.tell(), math.prod(shape) * dtype.itemsize
+    if any(length < 0 for length in shape) or size != len(body) - start:
+        raise Refusal(400, f"{what} has {len(body) - start} bytes of data; its shape {list(shape)} needs {size}")
+    flat: Array = np.frombuffer(body, dtype, offset=start) if size else np.empty(0, dtype)
+    if dtype.kind == "b" and size and flat.view(np.uint8).max() > 1:
+        raise Refusal(400, f"{what} has booleans that are neither 0 nor 1")
+    array = flat.reshape(shape, order="F" if fortran else "C")
+    return array.astype(dtype.newbyteorder("="), order="C", copy=not array.flags.aligned)
+
+
+def read_npz(body: Buffer, limits: Limits) -> dict[str, Array]:
+    """Arrays by name, of a zip file. Raises Refusal (400, 413)."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(body)) as archive:
+            entries = archive.infolist()
+            if len(entries) > limits.tensors:
+                raise Refusal(400, f"the body has {len(entries)} arrays; at most {limits.tensors}")
+            arrays: dict[str, Array] = {}
+            room = limits.body
+            for entry in entries:
+                with archive.open(entry) as file:
+                    content = file.read(room + 1)
+                room -= len(content)
+                if room < 0:
+                    raise Refusal(413, f"the decompressed body is larger than {limits.body} bytes")
+                name = entry.filename.removesuffix(".npy")
+                if name in arrays:
+                    raise Refusal(400, f"the body has the array {shown(name)} twice")
+                arrays[name] = read_npy(content, limits, f"array {shown(name)}")
+            return arrays
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError, EOFError, KeyError) as error:
+        raise Refusal(400, f"the body is not npz: {str(error)[:200]}") from error
+    except Exception as error:
+        if type(error).__module__ in ("zlib", "lzma", "bz2"):
+            raise Refusal(400, f"the body is not npz: {str(error)[:200]}") from error
+        raise
+
+
+def read_csv(body: Buffer, declared: Declared, limits: Limits) -> Array:
+    """A table, a row per sample; a first line that holds no number is its header. Raises Refusal (400)."""
+    try:
+        text = bytes(body).decode("utf-8-sig")
+        rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise Refusal(400, f"the body is not CSV: {error}") from error
+    if declared.dtype.kind != "O" and rows and not any(_number(cell) for cell in rows[0]):
+        rows = rows[1:]
+    if len(rows) > limits.rows:
+        raise Refusal(400, f"the body has {len(rows)} rows; at most {limits.rows}")
+    width = len(rows[0]) if rows else 0
+    for place, row in enumerate(rows):
+        if len(row) != width:
+            raise Refusal(400, f"row {place} has {len(row)} columns; the first has {width}")
+    if not rows:
+        return np.empty((0,), declared.dtype)
+    return _cells(rows, declared)
+
+
+def _cells(rows: list[list[str]], declared: Declared) -> Array:
+    if declared.dtype.kind == "O":
+        return np.array(rows, object)
+    convert: Any = {"f": float, "b": _boolean}.get(declared.dtype.kind, int)
+    values = []
+    for place, row in enumerate(rows):
+        for column, cell in enumerate(row):
+            try:
+                value = convert(cell)
+                if not math.isfinite(value):
+                    raise ValueError
+            except (ValueError, OverflowError):
+                raise Refusal(
+                    400,
+                    f"row {place}, column {column}: needs {declared.datatype}; got {shown(cell)}",
+                ) from None
+            values.append(value)
+    try:
+        with np.errstate(over="raise"):
+            array = np.array(values, np.float64 if declared.dtype.kind == "f" else declared.dtype)
+            return array.astype(declared.dtype).reshape(len(rows), -1)
+    except (OverflowError, FloatingPointError) as error:
+        raise Refusal(400, f"the body has numbers that do not fit {declared.datatype}") from error
+
+
+def _number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return cell.strip().lower() in ("true", "false")
+    return True
+
+
+def _boolean(cell: str) -> bool:
+    text = cell.strip().lower()
+    if text not in ("true", "false", "1", "0"):
+        raise ValueError
+    return text in ("true", "1")
+
+
+def write_csv(names: list[str], results: list[Array], alone: bool) -> bytes:
+    """A header and a row per sample, all outputs beside each other. Raises Refusal (406)."""
+    columns: list[Array] = []
+    header: list[str] = []
+    for name, result in zip(names, results, strict=True):
+        rows = result[None] if alone else result
+        if not rows.ndim or (columns and len(rows) != len(columns[0])):
+            raise Refusal(406, "the outputs do not have one row each per sample: accept application/json")
+        flat = rows.reshape(len(rows), math.prod(rows.shape[1:]))
+        columns.append(flat)
+        header += [name] if rows.ndim == 1 else [f"{name}_{place}" for place in range(flat.shape[1])]
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    parts = [one.tolist() for one in columns]
+    writer.writerows([cell for part in row for cell in part] for row in zip(*parts, strict=True))
+    return text.getvalue().encode("utf-8")

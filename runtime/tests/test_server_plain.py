@@ -1,0 +1,176 @@
+"""Plain POST: what people have, and numbers back."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
+
+from seqc_runtime.server.limits import Limits
+from seqc_runtime.server.messages import Response
+from seqc_runtime.server.testing import TestClient
+
+Serve = Callable[..., TestClient]
+Reference = Callable[[np.ndarray], np.ndarray]
+X = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
+
+
+def send(client: TestClient, body: bytes, kind: str, accept: str = "*/*", path: str = "/predict") -> Response:
+    return client.post(path, body, {"Content-Type": kind, "Accept": accept})
+
+
+def npy(array: np.ndarray, **options: Any) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, **options)
+    return file.getvalue()
+
+
+def npz(**arrays: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("path", ["/predict", "/models/m/predict", "/models/m/versions/1/predict"])
+def test_json_in_every_natural_form(serve: Serve, gemm: bytes, gemm_reference: Reference, path: str) -> None:
+    client = serve(gemm)
+    rows = X.tolist()
+    for data in (
+        rows,
+        {"x": rows},
+        {"instances": rows},
+        {"inputs": rows},
+        {"inputs": {"x": rows}},
+        [{"x": r} for r in rows],
+    ):
+        answer = client.post(path, json=data)
+        assert answer.status == 200, answer.content
+        assert np.allclose(answer.json()["outputs"]["y"], gemm_reference(X), atol=1e-6)
+    assert np.allclose(client.post(path, json=rows[0]).json()["outputs"]["y"], gemm_reference(X[:1])[0], atol=1e-6)
+
+
+def test_classes_are_called_by_their_names(serve: Serve, gemm: bytes, gemm_reference: Reference) -> None:
+    client = serve(gemm)
+    expected = ["abc"[place] for place in gemm_reference(X).argmax(axis=1)]
+    content = client.post("/predict", json=X.tolist()).json()
+    assert content["classes"] == {"y": expected}
+    assert content["labels"] == {"y": ["a", "b", "c"]}
+    assert client.post("/predict", json=X[0].tolist()).json()["classes"] == {"y": expected[0]}
+    assert client.get("/v2/models/m").json()["labels"] == {"y": ["a", "b", "c"]}
+
+
+@pytest.mark.parametrize("array", [X, X.astype(">f8"), np.asfortranarray(X), X.astype(np.float16)])
+def test_npy_in_and_out(serve: Serve, gemm: bytes, gemm_reference: Reference, array: np.ndarray) -> None:
+    answer = send(serve(gemm), npy(array), "application/x-npy", "application/x-npy")
+    assert answer.status == 200, answer.content
+    assert np.allclose(np.load(io.BytesIO(answer.content)), gemm_reference(X), atol=1e-2)
+
+
+def test_npz_of_several_inputs(serve: Serve, two_inputs: bytes) -> None:
+    body = npz(a=np.float32([[3, 4]]), b=np.float32([[1, 1]]))
+    answer = send(serve(two_inputs), body, "application/x-npz", "application/x-npz")
+    assert np.array_equal(np.load(io.BytesIO(answer.content))["y"], [[2, 3]])
+
+
+@pytest.mark.parametrize("header", ["", "a,b,c,d\n", "\ufeffa,b,c,d\r\n"])
+def test_csv_in_and_out(serve: Serve, gemm: bytes, gemm_reference: Reference, header: str) -> None:
+    text = header + "\n".join(",".join(repr(float(cell)) for cell in row) for row in X) + "\n"
+    answer = send(serve(gemm), text.encode(), "text/csv; charset=utf-8", "text/csv")
+    assert answer.status == 200, answer.content
+    lines = answer.content.decode().splitlines()
+    assert lines[0] == "y_0,y_1,y_2"
+    assert np.allclose([list(map(float, line.split(","))) for line in lines[1:]], gemm_reference(X), atol=1e-6)
+
+
+def test_images_are_resized_and_divided_only_when_asked(serve: Serve, relu: Callable[..., bytes]) -> None:
+    image_module = pytest.importorskip("PIL.Image", reason="images are read with pillow")
+    client = serve(relu(["n", 4, 6, 3], ["n", 4, 6, 3]))
+    pixels = np.random.default_rng(1).integers(0, 256, (4, 6, 3), np.uint8)
+    file = io.BytesIO()
+    image_module.fromarray(pixels).save(file, "PNG")
+    assert np.array_equal(send(client, file.getvalue(), "image/png").json()["outputs"]["y"], pixels)
+    scaled = send(client, file.getvalue(), "image/png", path="/predict?scale=255").json()["outputs"]["y"]
+    assert np.allclose(scaled, pixels / 255, atol=1e-6)
+    file = io.BytesIO()
+    image_module.new("L", (60, 40), 128).save(file, "JPEG")
+    resized = np.array(send(client, file.getvalue(), "image/jpeg").json()["outputs"]["y"])
+    assert resized.shape == (4, 6, 3)
+    assert np.all(np.abs(resized - 128) <= 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [(["n", 3, 4, 6], (3, 4, 6)), (["n", 4, 6], (4, 6)), (["n", 16], (16,)), (["n", 4, 6, 1], (4, 6, 1))],
+)
+def test_images_fit_the_layouts_of_models(
+    serve: Serve, relu: Callable[..., bytes], shape: list, expected: tuple[int, ...]
+) -> None:
+    image_module = pytest.importorskip("PIL.Image", reason="images are read with pillow")
+    file = io.BytesIO()
+    image_module.new("RGBA", (6, 4), (0, 0, 0, 0)).save(file, "PNG")
+    answer = send(serve(relu(shape, shape)), file.getvalue(), "image/png")
+    result = np.array(answer.json()["outputs"]["y"])
+    assert result.shape == expected
+    assert np.all(result == 255)  # what cannot be seen is white
+
+
+def test_a_digit_may_be_784_numbers_in_a_row(serve: Serve, relu: Callable[..., bytes]) -> None:
+    client = serve(relu(["n", 28, 28, 1], ["n", 28, 28, 1]))
+    digit = list(range(784))
+    assert np.shape(client.post("/predict", json=digit).json()["outputs"]["y"]) == (28, 28, 1)
+    assert np.shape(client.post("/predict", json=[digit, digit]).json()["outputs"]["y"]) == (2, 28, 28, 1)
+
+
+WRONG = [
+    (b"{", "application/json", 400, "not JSON"),
+    (b"[[1,2,3]]", "application/json", 400, "needs to fit FP32[batch, 4]"),
+    (b"[[1,2,3,true]]", "application/json", 400, "element 3 is true"),
+    (b"[[1,2,3,4],[1,2]]", "application/json", 400, "lists of 2"),
+    (b'{"z": 1}', "application/json", 400, "needs the name of an input"),
+    (b"null", "application/json", 400, "needs to fit"),
+    (b"1,2,3,x\n1,2,3,4", "text/csv", 400, "row 0, column 3"),
+    (b"1,2,3,4\n1,2", "text/csv", 400, "row 1 has 2 columns"),
+    (b"1,2,3,nan", "text/csv", 400, "row 0, column 3"),
+    (b"1,2,3,1e39", "text/csv", 400, "do not fit"),
+    (b"\xff\xfe", "text/csv", 400, "not CSV"),
+    (b"abc", "application/x-npy", 400, "not npy"),
+    (npy(X)[:-1], "application/x-npy", 400, "needs 48"),
+    (npy(np.array([{}]), allow_pickle=True), "application/x-npy", 400, "array of numbers"),
+    (npy(np.ones(4, complex)), "application/x-npy", 400, "array of numbers"),
+    (b"PK\3\4", "application/x-npz", 400, "not npz"),
+    (npz(z=X), "application/x-npz", 400, "needs the name of an input"),
+    (b"abc", "image/png", 400, "not an image"),
+    (b"abc", "application/pdf", 415, "content-type"),
+]
+
+
+@pytest.mark.parametrize(("body", "kind", "status", "message"), WRONG)
+def test_mistakes_say_what_is_wrong(
+    serve: Serve, gemm: bytes, body: bytes, kind: str, status: int, message: str
+) -> None:
+    answer = send(serve(gemm), body, kind)
+    assert answer.status == status
+    assert message in answer.json()["error"]
+
+
+def test_files_that_grow_are_stopped(serve: Serve, gemm: bytes, relu: Callable[..., bytes]) -> None:
+    client = serve(gemm, Limits(body=100_000, pixels=1000))
+    assert send(client, npz(x=np.zeros((100_000, 4), np.float32)), "application/x-npz").status == 413
+    image_module = pytest.importorskip("PIL.Image", reason="images are read with pillow")
+    file = io.BytesIO()
+    image_module.new("L", (100, 100)).save(file, "PNG")
+    answer = send(serve(relu(["n", 4, 4], ["n", 4, 4]), Limits(pixels=1000)), file.getvalue(), "image/png")
+    assert answer.status == 413
+    assert "pixels" in answer.json()["error"]
+
+
+def test_an_answer_that_cannot_be_written_as_asked_is_406(serve: Serve, two_outputs: bytes) -> None:
+    client = serve(two_outputs)
+    assert send(client, b"[[1,2]]", "application/json", "image/png").status == 406
+    assert send(client, b"[[1,2]]", "application/json", "application/x-npy").status == 406
+    assert send(client, b"[[1,2]]", "application/json", "image/png, application/json;q=0.5").status == 200
