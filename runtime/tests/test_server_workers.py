@@ -98,3 +98,22 @@ def test_a_server_whose_workers_always_end_gives_up_and_says_so(tmp_path: Path) 
             time.sleep(0.05)
         assert server.process.returncode == 2
         assert "ended in a row" in server.complaints[-1]
+
+
+def test_a_new_version_is_found_by_all_workers(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "gemm" / "1"
+    folder.mkdir(parents=True)
+    write_gemm(folder, "model")
+    with serving(tmp_path / "models", "--workers", 2, "--poll", 0.1) as server:
+        x = np.ones((1, 4), np.float32)
+
+        def answers() -> set[float]:
+            found = [server.post("/v2/models/gemm/infer", gemm_request(x)) for _ in range(8)]
+            assert {status for status, _ in found} == {200}
+            return {float(gemm_answer(body)[0, 0] - (x @ WEIGHT)[0, 0]) for _, body in found}
+
+        assert all(abs(value) < 1e-5 for value in answers())
+        (tmp_path / "models" / "gemm" / "2").mkdir()
+        write_gemm(tmp_path / "models" / "gemm" / "2", "model", bias=5.0)
+        until(lambda: all(value > 4 for value in answers()), "the new version everywhere")
+        assert server.stop() == 0

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from seqc_runtime.errors import SeqcRuntimeError
+from seqc_runtime.server.admin import Everywhere, Orders, carry_out, poll
 from seqc_runtime.server.app import App
 from seqc_runtime.server.asgi import Asgi
 from seqc_runtime.server.auth import Admission, make_admission
@@ -47,6 +48,7 @@ class Worker:
         self.end = end
         self.channel: Channel | None = None
         self.servers: list[HttpServer] = []
+        self.obeying: set[asyncio.Future[None]] = set()
 
     def run(self) -> None:
         """Serve until a signal, or until the supervisor says so or is gone."""
@@ -54,14 +56,19 @@ class Worker:
         _run(self._serve())
 
     async def _serve(self) -> None:
-        self._make_servers()
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, self._signalled)
-        listening = None
+        tasks: set[asyncio.Task[None]] = set()
         if self.end is not None:
-            self.channel = await Channel.open(self.end)
-            listening = asyncio.ensure_future(self._listen(self.channel))
+            self.channel = channel = await Channel.open(self.end)
+            self.orders = Orders(loop, channel, self.app.repository)
+            self.app.repository = Everywhere(self.app.repository, self.orders)
+            tasks.add(asyncio.create_task(self._listen(channel)))
+        if self.settings.poll:
+            tasks.add(asyncio.create_task(poll(self.app.repository, self.settings.poll)))
+        scheduler = Scheduler(self.app.limits)
+        self._make_servers(scheduler)
         serving = asyncio.gather(*(server.serve() for server in self.servers))
         for server in self.servers:
             await server.wait_started()
@@ -69,14 +76,14 @@ class Worker:
         if self.channel is not None:
             self.channel.send({"is": "ready", "models": describe(self.app)})
         await serving
-        if listening is not None:
-            listening.cancel()
+        scheduler.close()
+        for task in tasks:
+            task.cancel()
 
-    def _make_servers(self) -> None:
+    def _make_servers(self, scheduler: Scheduler) -> None:
         settings = self.settings
         tls = Tls(settings) if settings.tls_cert is not None else None
         observer = make_observer(settings)
-        scheduler = Scheduler(self.app.limits)
         apps = {"http": self.app}
         if "admin" in self.sockets:
             apps["admin"] = admin = copy.copy(self.app)
@@ -99,6 +106,7 @@ class Worker:
     async def _listen(self, channel: Channel) -> None:
         while (message := await channel.receive()) is not None:
             self._hear(message)
+        self.orders.close()
         if not self.servers[0].should_exit:
             self._stop()  # the supervisor is gone
 
@@ -107,6 +115,12 @@ class Worker:
         if kind == "ready":
             for server in self.servers:
                 server.application.app.waiting = not message["ready"]
+        elif kind == "order":
+            task = asyncio.ensure_future(self.orders.obey(message))
+            self.obeying.add(task)
+            task.add_done_callback(self.obeying.discard)
+        elif kind == "answer":
+            self.orders.answered(message)
         elif kind == "leave":
             for server in self.servers:
                 server.application.drain()
@@ -150,6 +164,8 @@ def main() -> int:
     except SeqcRuntimeError as error:
         send_now(end, {"is": "failed", "error": str(error)})
         return 2
+    for what in start["history"]:
+        carry_out(app.repository, what)
     app.waiting = True
     Worker(settings, app, sockets, lambda: None, end).run()
     return 0

@@ -1,0 +1,95 @@
+"""Loading and unloading in all processes of a server: whichever of them is asked, all do it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from concurrent.futures import Future
+from typing import Any
+
+from seqc_runtime.errors import SeqcRuntimeError
+from seqc_runtime.server.control import Channel, Message
+from seqc_runtime.server.messages import Refusal
+from seqc_runtime.server.repository import Repository
+
+
+class Everywhere(Repository):
+    """The repository of one worker, whose changes a client asks for happen in all workers.
+
+    Answers are given once the slowest has done it. What they hold otherwise is `repository`'s.
+    """
+
+    def __init__(self, repository: Repository, orders: Orders) -> None:
+        self.__dict__ = repository.__dict__
+        self._orders = orders
+
+    def load(self, name: str) -> None:
+        """Load a model in all workers. Raises Refusal."""
+        self._orders.give({"load": name})
+
+    def unload(self, name: str) -> None:
+        """Serve a model no more. Raises Refusal."""
+        self._orders.give({"unload": name})
+
+
+class Orders:
+    """Sends what a client asks of this worker to the supervisor, and does what the supervisor asks of all.
+
+    loop, channel: of the worker. repository: its own.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, channel: Channel, repository: Repository) -> None:
+        self._loop = loop
+        self._channel = channel
+        self._repository = repository
+        self._numbers = itertools.count()
+        self._asked: dict[int, Future[None]] = {}
+
+    def give(self, what: Message) -> None:
+        """Have all workers do it, and wait; in any thread but the loop's. Raises Refusal."""
+        number, done = next(self._numbers), Future[None]()
+        self._asked[number] = done
+        self._loop.call_soon_threadsafe(self._channel.send, {"is": "order", "id": number, "what": what})
+        done.result()
+
+    def answered(self, message: Message) -> None:
+        """All have done it."""
+        done = self._asked.pop(message["id"])
+        error = message["error"]
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(Refusal(error["status"], error["message"]))
+
+    def close(self) -> None:
+        """The supervisor is gone: nobody will answer."""
+        for done in self._asked.values():
+            done.set_exception(Refusal(503, "the server ends: ask another one"))
+        self._asked.clear()
+
+    async def obey(self, message: Message) -> None:
+        """Do what the supervisor asks of all, and say how it went."""
+        error = await self._loop.run_in_executor(None, carry_out, self._repository, message["what"])
+        self._channel.send({"is": "done", "order": message["order"], "error": error})
+
+
+def carry_out(repository: Repository, what: Message) -> Message | None:
+    """Load or unload; what went wrong, as an answer says it."""
+    try:
+        for verb, name in what.items():
+            (Repository.load if verb == "load" else Repository.unload)(repository, name)
+    except Refusal as refusal:
+        return {"status": refusal.status, "message": refusal.message}
+    except SeqcRuntimeError as error:
+        return {"status": 400, "message": str(error)}
+    return None
+
+
+async def poll(repository: Any, seconds: float) -> None:
+    """Look for new versions for ever."""
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(asyncio.CancelledError):
+        while True:
+            await asyncio.sleep(seconds)
+            await loop.run_in_executor(None, repository.poll)
