@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from seqc_runtime.server import live as live_counts
-from seqc_runtime.server import metadata, metrics, oip_binary, oip_json, plain, statistics, tfserving, triton
+from seqc_runtime.server import metadata, metrics, oip_binary, oip_json, openapi, plain, statistics, tfserving, triton
 from seqc_runtime.server.jobs import Pending
 from seqc_runtime.server.messages import Buffer, Head, Response, json_response
 from seqc_runtime.server.routes import Route
@@ -54,6 +54,7 @@ ROUTES = [
     *triton.ROUTES,
     *tfserving.ROUTES,
     *plain.ROUTES,
+    *openapi.ROUTES,
     Route("/v2", {"GET": server}, "metadata"),
     Route("/v2/health/live", {"GET": live}, "health"),
     Route("/v2/health/ready", {"GET": ready}, "health"),

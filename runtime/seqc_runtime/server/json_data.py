@@ -16,11 +16,14 @@ from seqc_runtime.server.signature import Declared
 
 # Of the standard library's arrays, which take lists as fast as NumPy, but no texts and no fractions for integers.
 _CODES = {
-    "float16": "d",
-    "float32": "d",
-    "float64": "d",
-    **{f"int{size * 8}": code for size, code in ((1, "b"), (2, "h"), (4, "i"), (8, "q"))},
-    **{f"uint{size * 8}": code for size, code in ((1, "B"), (2, "H"), (4, "I"), (8, "Q"))},
+    name: (code, np.dtype(code))
+    for name, code in {
+        "float16": "d",
+        "float32": "d",
+        "float64": "d",
+        **{f"int{size * 8}": code for size, code in ((1, "b"), (2, "h"), (4, "i"), (8, "q"))},
+        **{f"uint{size * 8}": code for size, code in ((1, "B"), (2, "H"), (4, "I"), (8, "Q"))},
+    }.items()
 }
 _NEEDS = {"f": "numbers", "i": "integers", "u": "integers", "b": "true or false", "O": "texts"}
 
@@ -84,16 +87,14 @@ def to_array(values: list[Any], shape: list[int], declared: Declared, booleans: 
     if booleans and bool in set(map(type, values)):
         raise _wrong(values, declared)
     try:
-        numbers = np.frombuffer(array(_CODES[declared.dtype.name], values), _FROM[declared.dtype.name])
+        code, dtype = _CODES[declared.info.dtype]
+        numbers = np.frombuffer(array(code, values), dtype)
         if kind != "f" or declared.dtype.itemsize == 8:
             return numbers.reshape(shape)
         with np.errstate(over="raise"):
             return numbers.astype(declared.dtype).reshape(shape)
     except (TypeError, ValueError, OverflowError, FloatingPointError) as error:
         raise _wrong(values, declared) from error
-
-
-_FROM = {name: np.dtype(code) for name, code in _CODES.items()}
 
 
 def _objects(values: list[Any]) -> Array:

@@ -94,19 +94,19 @@ def _has_keys(value: object, colons: int) -> bool:
     It goes level by level, and ends where the last object is: long lists of numbers lie deeper.
     """
     level = [value]
-    while True:
-        colons -= sum(len(node) for node in level if type(node) is dict)
-        if not colons:
-            return True
+    while level:
         below: list[object] = []
         for node in level:
-            if isinstance(node, dict):
-                below.extend(node.values())
-            elif isinstance(node, list):
-                below.extend(item for item in node if isinstance(item, dict | list))
-        if not below:
-            return False
+            if type(node) is dict:
+                colons -= len(node)
+                below += node.values()
+        if not colons:
+            return True
+        for node in level:
+            if type(node) is list:
+                below += [item for item in node if type(item) is dict or type(item) is list]
         level = below
+    return False
 
 
 def _repeated(text: bytes | bytearray) -> str:

@@ -146,8 +146,14 @@ def respond(asked: Asked, results: Sequence[Array]) -> Response:
     """The answer, all of it JSON."""
     outputs = [describe(asked, name, result) for name, result in zip(asked.job.wanted, results, strict=True)]
     for output, result in zip(outputs, results, strict=True):
-        output["data"] = json_data.to_json(result)
-    return Response(200, [JSON_HEADER], (orjson.dumps(answer(asked, outputs), option=orjson.OPT_SERIALIZE_NUMPY),))
+        output["data"] = result.reshape(-1) if result.dtype.kind == "f" else json_data.to_json(result)
+    content = answer(asked, outputs)
+    text = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+    if b"null" in text:  # what NaN and infinities become; looking into the text is faster than into every array
+        for output, result in zip(outputs, results, strict=True):
+            output["data"] = json_data.to_json(result)
+        text = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(200, [JSON_HEADER], (text,))
 
 
 def answer(asked: Asked, outputs: list[dict[str, Any]]) -> dict[str, Any]:

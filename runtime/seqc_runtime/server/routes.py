@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from seqc_runtime.server.messages import Refusal
 
+# Paths whose route is remembered: clients ask the same again and again.
+_REMEMBERED = 1024
 Scope = Literal["health", "metadata", "infer", "admin", "metrics"]
 
 
@@ -29,12 +31,22 @@ class Router:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._by_length: dict[int, list[tuple[list[tuple[str, str]], Route]]] = {}
+        self._found: dict[str, tuple[Route, dict[str, str]]] = {}
         for route in routes:
             segments = [_segment(part) for part in route.path.split("/")]
             self._by_length.setdefault(len(segments), []).append((segments, route))
 
     def find(self, path: str) -> tuple[Route, dict[str, str]]:
         """The route, and the values of its segments in braces. Raises Refusal (404)."""
+        found = self._found.get(path)
+        if found is None:
+            found = self._find(path)
+            if len(self._found) >= _REMEMBERED:
+                self._found.clear()
+            self._found[path] = found
+        return found
+
+    def _find(self, path: str) -> tuple[Route, dict[str, str]]:
         parts = path.split("/")
         if len(parts) > 2 and not parts[-1]:
             parts.pop()
