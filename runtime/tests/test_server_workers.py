@@ -117,3 +117,35 @@ def test_a_new_version_is_found_by_all_workers(tmp_path: Path) -> None:
         write_gemm(tmp_path / "models" / "gemm" / "2", "model", bias=5.0)
         until(lambda: all(value > 4 for value in answers()), "the new version everywhere")
         assert server.stop() == 0
+
+
+def test_a_model_is_loaded_and_unloaded_in_all_workers_also_in_those_that_start_later(tmp_path: Path) -> None:
+    write_gemm(tmp_path, "one")
+    write_gemm(tmp_path, "two", bias=1.0)
+    files = tmp_path / "one.onnx", tmp_path / "two.onnx"
+    with serving(*files, "--workers", 2, "--model-control", "explicit", "--admin-port", 0) as server:
+        main = server.port
+        admin = int(server.lines[0].partition(" (admin)")[0].rpartition(":")[2])
+        x = np.ones((1, 4), np.float32)
+
+        def statuses(name: str) -> set[int]:
+            return {server.post(f"/v2/models/{name}/infer", gemm_request(x))[0] for _ in range(12)}
+
+        assert statuses("two") <= {404, 503}
+        assert server.post("/v2/repository/models/two/load", b"")[0] == 404
+        server.port = admin
+        assert server.post("/v2/repository/models/two/load", b"")[0] == 200
+        assert server.post("/v2/repository/models/none/load", b"")[0] in (400, 404)
+        server.port = main
+        assert statuses("two") == {200}
+        victim = children(server.process.pid)[0]
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: not alive(victim), "the worker to end")
+        until(lambda: ready(server), "another worker")
+        assert statuses("two") == {200}
+        assert statuses("one") <= {404, 503}
+        server.port = admin
+        assert server.post("/v2/repository/models/two/unload", b"")[0] == 200
+        server.port = main
+        assert statuses("two") <= {404, 503}
+        assert server.stop() == 0
