@@ -89,11 +89,13 @@ class Lane:
         expected = self.fixed + self.per_byte * nbytes
         if not expected:
             self.fixed = seconds
-        elif inline:
-            self.scale += _NEW * (min(seconds / expected, 10 * self.scale) - self.scale)
+            return
+        ratio = seconds / expected
+        if inline or ratio < self.scale:
+            self.scale += _NEW * (min(ratio, 10 * self.scale) - self.scale)
         elif self.scale > 1:
-            # What a thread measures includes waiting for the interpreter, so it tells little. Times that were
-            # longer than measured at load are forgotten slowly, and then looked at again.
+            # What a thread measures includes waiting for the interpreter. So times that were longer than measured at
+            # load are forgotten slowly, and then looked at again.
             self.scale *= 0.99
 
     def put(self, ticket: Ticket) -> None:

@@ -191,6 +191,7 @@ class Scheduler:
                 return
             tickets = self._present(lane, lane.take())
             if not tickets:
+                self._tell_idle()
                 continue
             run = Run(tickets)
             if not lane.running and lane.predict(run.nbytes) < self.inline:
