@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import seqc_runtime
-from seqc_runtime.errors import RuntimeExecutionError
 from seqc_runtime.server.config import ModelConfig
-from seqc_runtime.server.servable import Batching, Servable
+from seqc_runtime.server.probe import MAX_BATCH, Wishes, probe
+from seqc_runtime.server.servable import Servable
 from seqc_runtime.server.stats import Stats
+
+LOG = logging.getLogger("seqc_runtime.server")
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,17 @@ class Loader:
         """Load a version. Raises SeqcRuntimeError."""
         model = seqc_runtime.load(path, self.device, self.threads, self.untrusted, spinning=self.spinning)
         try:
-            with contextlib.suppress(RuntimeExecutionError):  # no made-up input suits every model
-                model.warm_up()
-            return Servable(name, version, model, batching=Batching(), counters=self.stats.model(name, version))
+            batching, notes = probe(model, self._wishes(config))
+            for note in notes:
+                LOG.info("model %r version %d: %s", name, version, note)
+            return Servable(
+                name, version, model, batching=batching, counters=self.stats.model(name, version), notes=notes
+            )
         except BaseException:
             model.close()
             raise
+
+    def _wishes(self, config: ModelConfig) -> Wishes:
+        most = self.max_batch if config.max_batch is None else config.max_batch
+        delay = self.max_delay if config.max_delay is None else config.max_delay
+        return Wishes(MAX_BATCH if most is None else max(1, most), self.exact, delay)
