@@ -42,6 +42,7 @@ def load(
     spinning: bool | None = None,
     tf32: bool = False,
     warm_up: bool = False,
+    packing: bool = True,
 ) -> Model:
     """Load an ONNX model.
 
@@ -55,6 +56,9 @@ def load(
     is no quota; servers of several models or processes pass False.
     tf32: let CUDA round float32 products to 10 bits of mantissa, which is faster.
     warm_up: run the model once on made-up inputs, see `Model.warm_up`.
+    packing: let onnxruntime copy weights into the order that is fastest. Without, processes that load the same model
+    share the weights that lie in a file beside it, and runs of several samples take up to three times as long; weights
+    inside the model's file are packed in any case.
 
     Raises RuntimeModelNotFoundError, RuntimeModelError (not ONNX, unsafe or unsupported), RuntimeDependencyError
     (onnxruntime missing or broken), RuntimeDeviceError, RuntimeExecutionError (warm-up), RuntimeArgumentError for other
@@ -63,28 +67,35 @@ def load(
     if not isinstance(device, str) or device not in ("auto", "cpu", "cuda"):
         raise RuntimeArgumentError(f'device needs "auto", "cpu" or "cuda"; got {device!r}')
     check_threads(threads)
-    for name, flag in (("tf32", tf32), ("warm_up", warm_up), ("spinning", spinning)):
+    for name, flag in (("tf32", tf32), ("warm_up", warm_up), ("spinning", spinning), ("packing", packing)):
         if not isinstance(flag, bool) and not (flag is None and name == "spinning"):
             raise RuntimeArgumentError(f"{name} needs True or False; got {flag!r}")
     source = _admitted(path_or_bytes, untrusted)
-    model = open_model(source, device, threads, spinning=spinning, tf32=tf32)
+    model = open_model(source, device, threads, spinning=spinning, tf32=tf32, packing=packing)
     if warm_up:
         model.warm_up()
     return model
 
 
 def open_model(
-    source: Source, device: Asked, threads: int | None, *, spinning: bool | None = None, tf32: bool = False
+    source: Source,
+    device: Asked,
+    threads: int | None,
+    *,
+    spinning: bool | None = None,
+    tf32: bool = False,
+    packing: bool = True,
 ) -> Model:
     """Load a model that was checked; the arguments and errors are load's."""
     budget = cpu_budget()
     count = threads or budget.cpus
-    config = SessionConfig(count, budget.spins(count, spinning), tf32)
+    copying = packing or not source.facts.external_locations
+    config = SessionConfig(count, budget.spins(count, spinning), tf32, copying)
     if device == "auto":
         used, session = choose_device(source, config)
     else:
         used, session = device, open_session(source, device, config)
-    asked = {"device": device, "threads": threads, "spinning": spinning, "tf32": tf32}
+    asked = {"device": device, "threads": threads, "spinning": spinning, "tf32": tf32, "packing": packing}
     try:
         return Model(source, used, session, config, asked)
     except UnicodeDecodeError as error:

@@ -32,11 +32,16 @@ _LOG = logging.getLogger("seqc_runtime")
 
 @dataclass(frozen=True)
 class SessionConfig:
-    """How sessions of a model are opened: CPU threads, whether idle ones busy-wait, whether CUDA may use TF32."""
+    """How sessions of a model are opened.
+
+    CPU threads, whether idle ones busy-wait, whether CUDA may use TF32, whether weights are copied into the order in
+    which products read them.
+    """
 
     threads: int
     spinning: bool
     tf32: bool = False
+    packing: bool = True
 
     @property
     def cuda_options(self) -> dict[str, str]:
@@ -127,6 +132,7 @@ def _options(ort: Any, config: SessionConfig, more: Mapping[str, str]) -> Any:
     options.log_severity_level = _SILENT
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if config.spinning else "0")
     options.add_session_config_entry("session.load_model_format", "ONNX")
+    options.add_session_config_entry("session.disable_prepacking", "0" if config.packing else "1")
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     for key, value in more.items():
         options.add_session_config_entry(key, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -149,3 +150,38 @@ def test_a_model_is_loaded_and_unloaded_in_all_workers_also_in_those_that_start_
         server.port = main
         assert statuses("two") <= {404, 503}
         assert server.stop() == 0
+
+
+def private(pid: int) -> int:
+    """Bytes that only this process has."""
+    found = re.findall(r"Private_(?:Clean|Dirty):\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text())
+    return 1024 * sum(map(int, found))
+
+
+def test_workers_share_the_weights_that_lie_beside_a_model(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weight = np.random.default_rng(0).standard_normal((4096, 4096)).astype(np.float32)  # 64 MiB
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "test",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4096])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 4096])],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    path = tmp_path / "big.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="big.data")
+    x = np.random.default_rng(1).standard_normal((2, 4096)).astype(np.float32)
+    body = gemm_request(x)
+    used = {}
+    for option in ("--share-weights", "--copy-weights"):
+        with serving(path, "--workers", 2, option) as server:
+            for _ in range(8):
+                status, answer = server.post("/v2/models/big/infer", body)
+                assert status == 200
+            assert np.allclose(gemm_answer(answer), x @ weight, atol=1e-2)
+            used[option] = sum(map(private, children(server.process.pid)))
+    # Without sharing, each of the two has 64 MiB of its own.
+    assert used["--copy-weights"] - used["--share-weights"] > 100 << 20

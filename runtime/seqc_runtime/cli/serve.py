@@ -53,6 +53,13 @@ def serve(
     exact: Annotated[
         bool, typer.Option("--exact", help="Answers equal, bit for bit, those of requests run alone.")
     ] = False,
+    share_weights: Annotated[
+        bool,
+        typer.Option(
+            "--share-weights/--copy-weights",
+            help="Workers share weights that lie in a file beside the model, or have faster copies of their own.",
+        ),
+    ] = True,
     poll: Annotated[float, typer.Option(help="Seconds between looks for new versions; 0 for none.")] = 0.0,
     model_control: Annotated[
         ModelControl, typer.Option(help="explicit lets clients load and unload models.")
@@ -108,6 +115,7 @@ def serve(
         max_batch=max_batch,
         max_delay=max_delay / 1000,
         exact=exact,
+        share_weights=share_weights,
         poll=poll,
         model_control=model_control.value,
         admin_host=admin_host,

@@ -30,6 +30,7 @@ def build_app(settings: Settings, stats: str | os.PathLike[str] | None = None) -
         settings.max_batch,
         settings.max_delay,
         settings.exact,
+        packing=settings.workers == 1 or not settings.share_weights,
     )
     explicit = settings.model_control == "explicit"
     repository = Repository(Layout(settings.paths, settings.name), loader, explicit)

@@ -20,7 +20,8 @@ LOG = logging.getLogger("seqc_runtime.server")
 class Loader:
     """Opens versions.
 
-    stats: where their requests are counted. device, threads, spinning, untrusted: as `seqc_runtime.load` has them.
+    stats: where their requests are counted. device, threads, spinning, untrusted, packing: as `seqc_runtime.load` has
+    them.
     max_batch, max_delay, exact: of batching, for models whose own configuration says nothing.
     """
 
@@ -32,10 +33,13 @@ class Loader:
     max_batch: int | None = None
     max_delay: float = 0.0
     exact: bool = False
+    packing: bool = True
 
     def __call__(self, name: str, version: int, path: Path, config: ModelConfig) -> Servable:
         """Load a version. Raises SeqcRuntimeError."""
-        model = seqc_runtime.load(path, self.device, self.threads, self.untrusted, spinning=self.spinning)
+        model = seqc_runtime.load(
+            path, self.device, self.threads, self.untrusted, spinning=self.spinning, packing=self.packing
+        )
         try:
             batching, notes = probe(model, self._wishes(config))
             for note in notes:

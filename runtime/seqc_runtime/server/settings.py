@@ -22,6 +22,7 @@ class Settings:
     paths: an .onnx file or a repository folder each. name: of the model, when the one path is a file.
     host, port, uds: where to listen; port 0 takes a free one. grpc_port: None for no gRPC.
     workers: processes. threads: of one prediction; None shares the CPUs out among the workers.
+    share_weights: workers have one copy of weights that lie beside a model, at the cost of slower batches.
     max_batch: rows that may run together. max_delay: seconds a request may wait for others. exact: answers equal, bit
     for bit, those of requests that ran alone. poll: seconds between looks at the repository, 0 for none.
     admin_port: a listener for loading, unloading and metrics, which are then there only.
@@ -43,6 +44,7 @@ class Settings:
     max_batch: int | None = None
     max_delay: float = 0.0
     exact: bool = False
+    share_weights: bool = True
     poll: float = 0.0
     model_control: Literal["none", "explicit"] = "none"
     admin_host: str = "127.0.0.1"
