@@ -60,7 +60,7 @@ class App:
         path: as in a request line, with percent escapes and a query. headers: lower-case names.
         """
         path, _, query = path.partition("?")
-        exchange = self.open(Head(method, unquote(path), query, headers or {}, client))
+        exchange = self.open(Head(method, unquote(path) if "%" in path else path, query, headers or {}, client))
         if isinstance(exchange, Response):
             return exchange
         answer = exchange.start(body)
