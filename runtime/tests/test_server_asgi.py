@@ -93,9 +93,20 @@ def test_a_body_in_pieces_is_read_without_any_lifespan(app: App) -> None:
     assert np.allclose(gemm_answer(connection.body), X @ WEIGHT, atol=1e-5)
 
 
-@pytest.mark.parametrize("path", ["/api/models" + INFER, INFER], ids=["with the root", "without"])
-def test_it_answers_under_the_path_where_it_is_mounted(app: App, path: str) -> None:
-    connection = call(Asgi(app), scope(path, root_path="/api/models"), gemm_request(X))
+@pytest.mark.parametrize(
+    ("root", "path"),
+    [
+        ("/api/models", "/api/models" + INFER),
+        ("/api/models", INFER),
+        ("/api/models/", "/api/models/" + INFER),
+        ("/api/models/", "/api/models" + INFER),
+        ("/", "/" + INFER),
+        ("/", INFER),
+        ("", INFER),
+    ],
+)
+def test_it_answers_under_the_path_where_it_is_mounted(app: App, root: str, path: str) -> None:
+    connection = call(Asgi(app), scope(path, root_path=root), gemm_request(X))
     assert connection.status == 200
 
 
@@ -140,6 +151,44 @@ def test_a_client_that_goes_while_its_job_waits_is_known_to_be_gone(app: App) ->
 
     asgi.scheduler.submit = submit  # type: ignore[method-assign]
     call(asgi, scope(INFER), gemm_request(X))
+    assert seen == [True]
+
+
+def test_a_client_that_closes_its_connection_is_known_to_be_gone_without_a_task_for_it(app: App) -> None:
+    seen: list[bool] = []
+
+    async def main() -> None:
+        from seqc_runtime.server.http_server import HttpServer
+
+        asgi = Asgi(app)
+        connections: list[socket.socket] = []
+
+        async def submit(job: Any) -> list[np.ndarray]:
+            assert not job.gone()
+            connections.pop().close()
+            for _ in range(3000):
+                if job.gone():
+                    break
+                await asyncio.sleep(0.01)
+            seen.append(job.gone())
+            return [X @ WEIGHT]
+
+        asgi.scheduler.submit = submit  # type: ignore[method-assign]
+        listener = socket.create_server(("127.0.0.1", 0))
+        server = HttpServer(asgi, listener)
+        port = listener.getsockname()[1]
+        serving = asyncio.ensure_future(server.serve())
+        await server.wait_started()
+        connections.append(socket.create_connection(("127.0.0.1", port)))
+        body = gemm_request(X)
+        head = b"POST %s HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % (INFER.encode(), len(body))
+        connections[0].sendall(head + body)
+        while not seen:
+            await asyncio.sleep(0.01)
+        server.stop()
+        await serving
+
+    asyncio.run(main())
     assert seen == [True]
 
 

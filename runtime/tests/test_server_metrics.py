@@ -81,7 +81,7 @@ def test_openmetrics_is_given_to_who_accepts_it(tmp_path: Path) -> None:
 
 
 def test_the_numbers_of_several_workers_are_exact_and_never_go_back_when_some_are_killed(tmp_path: Path) -> None:
-    with serving(write_gemm(tmp_path), "--workers", 3) as server:
+    with serving(write_gemm(tmp_path), "--workers", 3, TMPDIR=str(tmp_path)) as server:
         sent = 0
         for _ in range(3):
             for _ in range(20):
@@ -94,7 +94,10 @@ def test_the_numbers_of_several_workers_are_exact_and_never_go_back_when_some_ar
             assert read(server)[f"nv_inference_request_success {GEMM}"] == sent
             until(lambda: server.get("/v2/health/ready")[0] == 200, "another worker")
             assert read(server)[f"nv_inference_count {GEMM}"] == 3 * sent
+            # A new process goes on in the file of the one that is gone.
+            assert len(list(tmp_path.glob("seqc-runtime-*/*.stats"))) == 3
         assert server.stop() == 0
+    assert list(tmp_path.glob("seqc-runtime-*")) == []
 
 
 def test_metrics_are_on_the_administrators_port_only_when_there_is_one(tmp_path: Path) -> None:

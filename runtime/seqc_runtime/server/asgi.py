@@ -206,8 +206,10 @@ def _head(scope: Message, certificate: str | None = None) -> Head:
     root = scope.get("root_path", "")
     path = scope["path"]
     # As the specification has it, the path includes the root; some servers leave it out.
-    if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
-        path = path[len(root) :] or "/"
+    if root and path.startswith(root):
+        rest = path[len(root) :]
+        if root.endswith("/") or not rest or rest.startswith("/"):
+            path = rest if rest.startswith("/") else f"/{rest}"
     client = Client(address[0] if address else "", certificate)
     return Head(scope["method"], path, scope["query_string"].decode("latin-1"), headers, client)
 

@@ -77,8 +77,12 @@ class HttpServer(uvicorn.Server):
 
     def stop(self) -> None:
         """End once everything under way is answered; called again, end at once."""
-        self.force_exit = self.should_exit
+        self.force_exit = self.force_exit or self.should_exit
         self.should_exit = True
+
+    def drain(self) -> None:
+        """Be ready no more, and let every answer close its connection."""
+        self.application.drain()
 
     async def on_tick(self, counter: int) -> bool:
         """Every tenth of a second; look after slow clients every second."""

@@ -20,23 +20,33 @@ LINGER = 0.3
 
 def listen(host: str, port: int, option: str = "--port") -> socket.socket:
     """A listening TCP socket; port 0 takes a free one. Raises RuntimeArgumentError."""
+    return _bound(host, port, option, socket.SO_REUSEADDR, BACKLOG)
+
+
+def keep_port(host: str, port: int, option: str) -> socket.socket:
+    """A socket that keeps a port for processes that will listen there by themselves. Raises RuntimeArgumentError."""
+    return _bound(host, port, option, socket.SO_REUSEPORT, None)
+
+
+def _bound(host: str, port: int, option: str, reuse: int, backlog: int | None) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (OSError, UnicodeError) as error:
         raise RuntimeArgumentError(f"the address {host!r} is not one of this machine: {error}") from error
-    listener = socket.socket(family, kind, protocol)
+    bound = socket.socket(family, kind, protocol)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
+        bound.setsockopt(socket.SOL_SOCKET, reuse, 1)
+        bound.bind(address)
+        if backlog is not None:
+            bound.listen(backlog)
     except OSError as error:
-        listener.close()
+        bound.close()
         raise RuntimeArgumentError(
             f"cannot listen on {host} port {port}: {error.strerror}; {option} takes another port, 0 a free one"
         ) from error
-    return listener
+    return bound
 
 
 def listen_uds(path: str) -> socket.socket:

@@ -23,6 +23,11 @@ class Observer:
         seen = Observation(head)
         return Watch(self, seen, self.spans.begin(seen) if self.spans is not None else None)
 
+    def close(self) -> None:
+        """Send what has not been sent."""
+        if self.spans is not None:
+            self.spans.close()
+
 
 class Watch:
     """One request that is watched."""

@@ -6,9 +6,10 @@ import contextlib
 import importlib.util
 import socket
 import time
+from dataclasses import replace
 
 from seqc_runtime.errors import RuntimeDependencyError
-from seqc_runtime.server.listen import address, listen, listen_uds
+from seqc_runtime.server.listen import address, keep_port, listen, listen_uds
 from seqc_runtime.server.settings import Settings
 
 
@@ -16,13 +17,17 @@ def serve(settings: Settings) -> int:
     """Serve until SIGTERM or Ctrl-C; the exit status. Raises SeqcRuntimeError for what is wrong before that."""
     began = time.perf_counter()
     settings.check()
-    _check_packages()
+    _check_packages(settings)
     _check_secrets(settings)
     with contextlib.ExitStack() as stack:
         sockets = {name: stack.enter_context(listener) for name, listener in _listen(settings).items()}
-        places = _places(settings, sockets)
+        if settings.grpc_port is not None and settings.workers > 1:
+            # Workers listen for gRPC each by itself; this keeps the port for them, and finds a free one.
+            kept = stack.enter_context(keep_port(settings.host, settings.grpc_port, "--grpc-port"))
+            settings = replace(settings, grpc_port=kept.getsockname()[1])
 
-        def announce(models: str) -> None:
+        def announce(models: str, grpc_port: int | None = settings.grpc_port) -> None:
+            places = _places(settings, sockets, grpc_port)
             print(f"serving {models} on {places}, ready in {time.perf_counter() - began:.2f} s", flush=True)
 
         if settings.workers > 1:
@@ -34,14 +39,22 @@ def serve(settings: Settings) -> int:
 
         set_logging(settings)
         app = build_app(settings)
-        Worker(settings, app, sockets, lambda: announce(describe(app))).run()
+        Worker(settings, app, sockets, lambda port: announce(describe(app), port)).run()
     return 0
 
 
-def _check_packages() -> None:
-    for name in ("uvicorn", "httptools", "orjson"):
-        if importlib.util.find_spec(name) is None:
-            raise RuntimeDependencyError(f'serving needs {name}: pip install "seqc-runtime[cpu,server]"')
+def _check_packages(settings: Settings) -> None:
+    needs = {"uvicorn": "server", "httptools": "server", "orjson": "server"}
+    if settings.grpc_port is not None:
+        needs |= {"grpc": "grpc", "google.protobuf": "grpc"}
+    for name, extra in needs.items():
+        try:
+            found = importlib.util.find_spec(name) is not None
+        except ModuleNotFoundError:  # what it is a part of
+            found = False
+        if not found:
+            extras = ",".join(dict.fromkeys(["cpu", "server", extra]))
+            raise RuntimeDependencyError(f'serving needs {name}: pip install "seqc-runtime[{extras}]"')
 
 
 def _check_secrets(settings: Settings) -> None:
@@ -70,11 +83,14 @@ def _listen(settings: Settings) -> dict[str, socket.socket]:
     return sockets
 
 
-def _places(settings: Settings, sockets: dict[str, socket.socket]) -> str:
+def _places(settings: Settings, sockets: dict[str, socket.socket], grpc_port: int | None) -> str:
     scheme = "https" if settings.tls_cert else "http"
     places = [address(sockets["http"], scheme)]
     if "admin" in sockets:
         places.append(f"{address(sockets['admin'], scheme)} (admin)")
+    if grpc_port is not None:
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        places.append(f"grpc://{host}:{grpc_port}")
     if settings.workers > 1:
         places.append(f"{settings.workers} workers")
     return ", ".join(places)

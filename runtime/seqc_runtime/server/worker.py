@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqc_runtime.errors import SeqcRuntimeError
 from seqc_runtime.server.admin import Everywhere, Orders, carry_out, poll
@@ -20,17 +20,21 @@ from seqc_runtime.server.auth import Admission, make_admission
 from seqc_runtime.server.build import build_app, describe
 from seqc_runtime.server.control import Channel, Message, read_first, send_now
 from seqc_runtime.server.http_server import SIGNALS, HttpServer, raise_file_limit
-from seqc_runtime.server.observe import make_observer
+from seqc_runtime.server.observe import Observer, make_observer
 from seqc_runtime.server.scheduling import Scheduler
 from seqc_runtime.server.settings import Settings
 from seqc_runtime.server.tls import Tls
+
+if TYPE_CHECKING:
+    from seqc_runtime.server.grpc.serve import GrpcServer
 
 
 class Worker:
     """Serves an application on sockets.
 
     sockets: listening, by name: "http", and "admin" when there is a listener for administrators.
-    ready: called when requests are answered. end: of the channel to the supervisor, if there is one.
+    ready: called when requests are answered, with the port of gRPC. end: of the channel to the supervisor, if there is
+    one.
     """
 
     def __init__(
@@ -38,7 +42,7 @@ class Worker:
         settings: Settings,
         app: App,
         sockets: dict[str, socket.socket],
-        ready: Callable[[], None],
+        ready: Callable[[int | None], None],
         end: socket.socket | None = None,
     ) -> None:
         self.settings = settings
@@ -48,6 +52,8 @@ class Worker:
         self.end = end
         self.channel: Channel | None = None
         self.servers: list[HttpServer] = []
+        self.observer: Observer | None = None
+        self.grpc: GrpcServer | None = None
         self.obeying: set[asyncio.Future[None]] = set()
 
     def run(self) -> None:
@@ -68,22 +74,25 @@ class Worker:
         if self.settings.poll:
             tasks.add(asyncio.create_task(poll(self.app.repository, self.settings.poll)))
         scheduler = Scheduler(self.app.limits)
-        self._make_servers(scheduler)
-        serving = asyncio.gather(*(server.serve() for server in self.servers))
+        port = await self._make_servers(scheduler)
+        serving = asyncio.gather(*(server.serve() for server in self._all()))
         for server in self.servers:
             await server.wait_started()
-        self.ready()
+        self.ready(port)
         if self.channel is not None:
             self.channel.send({"is": "ready", "models": describe(self.app)})
         await serving
         scheduler.close()
+        if self.observer is not None:
+            self.observer.close()
         for task in tasks:
             task.cancel()
 
-    def _make_servers(self, scheduler: Scheduler) -> None:
+    async def _make_servers(self, scheduler: Scheduler) -> int | None:
+        """Make what listens; the port of gRPC, if that is asked for."""
         settings = self.settings
         tls = Tls(settings) if settings.tls_cert is not None else None
-        observer = make_observer(settings)
+        observer = self.observer = make_observer(settings)
         apps = {"http": self.app}
         if "admin" in self.sockets:
             apps["admin"] = admin = copy.copy(self.app)
@@ -93,6 +102,22 @@ class Worker:
             asgi = Asgi(app, scheduler, observer, tls.identify if tls is not None else None, origins)
             level, alone = settings.log_level, self.end is None
             self.servers.append(HttpServer(asgi, self.sockets[name], tls, level, alone))
+        return await self._start_grpc(scheduler, observer, tls) if settings.grpc_port is not None else None
+
+    async def _start_grpc(self, scheduler: Scheduler, observer: Observer | None, tls: Tls | None) -> int:
+        from seqc_runtime.server.grpc.serve import GrpcServer
+
+        settings, credentials = self.settings, None
+        if tls is not None:
+            from seqc_runtime.server.grpc.credentials import server_credentials
+
+            credentials = server_credentials(settings.tls_cert or "", settings.tls_key or "", settings.tls_client_ca)
+        identify = tls.identify if tls is not None else None
+        self.grpc = GrpcServer(self.app, scheduler, observer, identify, reuse_port=self.end is not None)
+        return await self.grpc.start(settings.host, settings.grpc_port or 0, credentials)
+
+    def _all(self) -> list[HttpServer | GrpcServer]:
+        return [*self.servers, *([self.grpc] if self.grpc is not None else [])]
 
     def _signalled(self) -> None:
         # Under a supervisor, whoever signals the whole group has told the supervisor, too; that one decides.
@@ -100,7 +125,7 @@ class Worker:
             self._stop()
 
     def _stop(self) -> None:
-        for server in self.servers:
+        for server in self._all():
             server.stop()
 
     async def _listen(self, channel: Channel) -> None:
@@ -122,13 +147,14 @@ class Worker:
         elif kind == "answer":
             self.orders.answered(message)
         elif kind == "leave":
-            for server in self.servers:
-                server.application.drain()
+            for one in self._all():
+                one.drain()
         elif kind == "drain" and not self.servers[0].should_exit:
             self._stop()
         elif kind == "end":
-            for server in self.servers:
-                server.should_exit = server.force_exit = True
+            for one in self._all():
+                one.stop()
+                one.stop()
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:
@@ -167,7 +193,7 @@ def main() -> int:
     for what in start["history"]:
         carry_out(app.repository, what)
     app.waiting = True
-    Worker(settings, app, sockets, lambda: None, end).run()
+    Worker(settings, app, sockets, lambda port: None, end).run()
     return 0
 
 
