@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +62,21 @@ def test_a_wrong_value_is_one_line(tmp_path: Path, kind: str) -> None:
     assert wanted in done.stderr
     assert done.stderr.startswith("Error: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_first_line_says_what_is_served_where_and_how_long_that_took_from_the_start(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with serving(write_gemm(tmp_path), "--name", "other") as server:
+        took = time.monotonic() - began
+        found = re.fullmatch(
+            r"serving other \(version 1, cpu\) on http://127\.0\.0\.1:(\d+), ready in (\d+\.\d\d) s\n", server.lines[0]
+        )
+        assert found
+        assert int(found[1]) == server.port
+        # Python itself and the imports count, too.
+        assert 0.05 < float(found[2]) < took + 0.1
+        assert server.get("/v2/models/other/ready")[0] == 200
+        assert len(server.lines) == 1
 
 
 def test_a_unix_socket_serves_and_is_gone_at_the_end(tmp_path: Path) -> None:

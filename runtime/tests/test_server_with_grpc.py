@@ -9,14 +9,12 @@ import numpy as np
 import pytest
 from server_process import WEIGHT, serving, write_gemm
 
-pytest.importorskip("grpc", reason="gRPC is an extra")
+grpc = pytest.importorskip("grpc", reason="gRPC is an extra")
 pytest.importorskip("google.protobuf", reason="gRPC is an extra")
+schema = pytest.importorskip("seqc_runtime.server.grpc.schema", reason="the part that speaks gRPC")
 
-import grpc
-
-from seqc_runtime.server.grpc.schema import ModelInferResponse, message
-
-ModelInferRequest = message("inference.ModelInferRequest")
+ModelInferResponse = schema.ModelInferResponse
+ModelInferRequest = schema.message("inference.ModelInferRequest")
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 X = np.arange(8, dtype=np.float32).reshape(2, 4)
 

@@ -10,7 +10,8 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any
 
 from seqc_runtime.errors import SeqcRuntimeError
 from seqc_runtime.server.admin import Everywhere, Orders, carry_out, poll
@@ -24,9 +25,6 @@ from seqc_runtime.server.observe import Observer, make_observer
 from seqc_runtime.server.scheduling import Scheduler
 from seqc_runtime.server.settings import Settings
 from seqc_runtime.server.tls import Tls
-
-if TYPE_CHECKING:
-    from seqc_runtime.server.grpc.serve import GrpcServer
 
 
 class Worker:
@@ -53,7 +51,7 @@ class Worker:
         self.channel: Channel | None = None
         self.servers: list[HttpServer] = []
         self.observer: Observer | None = None
-        self.grpc: GrpcServer | None = None
+        self.grpc: Any = None
         self.obeying: set[asyncio.Future[None]] = set()
 
     def run(self) -> None:
@@ -105,18 +103,17 @@ class Worker:
         return await self._start_grpc(scheduler, observer, tls) if settings.grpc_port is not None else None
 
     async def _start_grpc(self, scheduler: Scheduler, observer: Observer | None, tls: Tls | None) -> int:
-        from seqc_runtime.server.grpc.serve import GrpcServer
-
         settings, credentials = self.settings, None
         if tls is not None:
-            from seqc_runtime.server.grpc.credentials import server_credentials
-
-            credentials = server_credentials(settings.tls_cert or "", settings.tls_key or "", settings.tls_client_ca)
+            make = import_module("seqc_runtime.server.grpc.credentials").server_credentials
+            credentials = make(settings.tls_cert or "", settings.tls_key or "", settings.tls_client_ca)
         identify = tls.identify if tls is not None else None
-        self.grpc = GrpcServer(self.app, scheduler, observer, identify, reuse_port=self.end is not None)
-        return await self.grpc.start(settings.host, settings.grpc_port or 0, credentials)
+        # Imported only when asked for: it needs an extra.
+        kind = import_module("seqc_runtime.server.grpc.serve").GrpcServer
+        self.grpc = kind(self.app, scheduler, observer, identify, reuse_port=self.end is not None)
+        return int(await self.grpc.start(settings.host, settings.grpc_port or 0, credentials))
 
-    def _all(self) -> list[HttpServer | GrpcServer]:
+    def _all(self) -> list[Any]:
         return [*self.servers, *([self.grpc] if self.grpc is not None else [])]
 
     def _signalled(self) -> None:
