@@ -159,13 +159,14 @@ def test_a_page_from_elsewhere_cannot_call_a_server_on_this_machine(tmp_path: Pa
 
 
 def test_what_is_for_administrators_is_on_their_port_only() -> None:
-    admission = Admission(hidden={"admin", "metrics"})
+    admission = Admission(hidden={"admin": "elsewhere", "metrics": "elsewhere"})
     for scope, hidden in (("admin", True), ("metrics", True), ("infer", False), ("health", False)):
         route = Route("/x", {}, scope)  # type: ignore[arg-type]
         if hidden:
             with pytest.raises(Refusal) as error:
                 admission(Head("GET", "/x"), route)
             assert error.value.status == 404
+            assert "elsewhere" in error.value.message
         else:
             answer: Response | None = admission(Head("GET", "/x"), route)
             assert answer is None

@@ -106,10 +106,12 @@ def test_a_line_of_json_is_written_for_every_request(tmp_path: Path) -> None:
             ).encode()
         )
         assert b"traceresponse: 00-0af7651916cd43dd8448eb211c80319c-" in answer
+        assert b" 400 " in server.send(b"nonsense\r\n\r\n")
         server.stop(signal.SIGTERM)
     lines = log.read_text().splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 4
     entries = [orjson.loads(line) for line in lines]
+    assert (entries[3]["status"], entries[3]["method"], entries[3]["client"]) == (400, "", "127.0.0.1")
     infer = entries[0]
     assert (infer["method"], infer["path"], infer["status"]) == ("POST", PATH, 200)
     assert (infer["model"], infer["version"], infer["client"]) == ("gemm", 1, "127.0.0.1")

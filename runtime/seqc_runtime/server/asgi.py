@@ -67,8 +67,12 @@ class Asgi:
         """Be ready no more, and let every answer close its connection."""
         self.app.draining = True
 
-    def refused(self, refusal: Refusal) -> None:
-        """Count a request that did not get as far as the application."""
+    def refused(self, refusal: Refusal, address: str) -> Response:
+        """The answer to what was refused before it was a request; whoever is told of requests is told of it, too."""
+        response = refusal.response()
+        if self.observer is not None:
+            self.observer.begin(Head("", "", client=Client(address))).end(response)
+        return response
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

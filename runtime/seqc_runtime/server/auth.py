@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -178,26 +178,26 @@ def warn_of_readers(path: str) -> None:
 class Admission:
     """Decides on requests before anything is done for them; called by the application with each one's head and route.
 
-    tokens: None lets everybody in. hidden: scopes that this listener does not have. hosts: names by which a browser may
-    call this server, None for any; origins: pages from elsewhere that may call it.
+    tokens: None lets everybody in. hidden: scopes that this listener does not have, and why. hosts: names by which a
+    browser may call this server, None for any; origins: pages from elsewhere that may call it.
     """
 
     def __init__(
         self,
         tokens: Tokens | None = None,
-        hidden: Iterable[Scope] = (),
+        hidden: Mapping[Scope, str] | None = None,
         hosts: Callable[[str], bool] | None = None,
         origins: Iterable[str] = (),
     ) -> None:
         self.tokens = tokens
-        self.hidden = frozenset(hidden)
+        self.hidden = hidden or {}
         self.hosts = hosts
         self.origins = frozenset(origins)
 
     def __call__(self, head: Head, route: Route) -> Response | None:
         """None to go on. Raises Refusal: 401, 403, 404 (for what is on another listener), 429."""
         if route.scope in self.hidden:
-            raise Refusal(404, f"there is nothing at {head.path[:200]!r} on this port")
+            raise Refusal(404, f"there is nothing at {head.path[:200]!r} here: {self.hidden[route.scope]}")
         if self.hosts is not None or self.origins:
             answer = self._check_browser(head)
             if answer is not None:
@@ -271,11 +271,11 @@ def make_admission(settings: Settings, admin: bool = False) -> Admission:
     tokens = None
     if settings.token_file is not None or variable:
         tokens = Tokens(settings.token_file, variable, 1.0 / settings.workers)
-    hidden: set[Scope] = set()
+    hidden: dict[Scope, str] = {}
     if settings.admin_port is not None and not admin:
-        hidden |= ADMINISTRATION
+        hidden = dict.fromkeys(ADMINISTRATION, "it is on the port for administrators")
     if settings.model_control == "none":
-        hidden.add("admin")
+        hidden["admin"] = "clients load and unload models only with --model-control explicit"
     host = settings.admin_host if admin else settings.host
     # Without tokens, a page in a browser on this machine can do whatever its user can.
     guarded = is_loopback(host) and tokens is None and not settings.insecure and (admin or settings.uds is None)

@@ -361,8 +361,7 @@ class Guard(HttpToolsProtocol):
             self._send_refusal(refusal)
 
     def _send_refusal(self, refusal: Refusal) -> None:
-        self.app.refused(refusal)
-        response = refusal.response()
+        response = self.app.refused(refusal, self.client[0] if self.client else "")
         if not self.transport.is_closing():
             self.transport.write(b"".join([*self._head(response, len(response.content), False), response.content]))
             self._linger()
