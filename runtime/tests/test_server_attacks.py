@@ -150,18 +150,20 @@ def settle(server: ServerProcess) -> tuple[int, int]:
 
     def steady() -> bool:
         seen.append(server.files())
-        time.sleep(0.1)
-        return len(seen) > 10 and len(set(seen[-10:])) == 1
+        time.sleep(0.05)
+        return len(seen) > 8 and len(set(seen[-8:])) == 1
 
     until(steady, "connections to end")
     return server.files(), server.threads()
 
 
-@pytest.mark.parametrize("attack", QUICK, ids=lambda attack: attack.__name__)
+@pytest.mark.parametrize(
+    "attack", [malformed, many_chunks, oversize, pipeline, deep_json], ids=lambda attack: attack.__name__
+)
 def test_an_attack_is_refused_and_costs_nothing_that_lasts(
     server: ServerProcess, attack: Callable[[ServerProcess], None]
 ) -> None:
-    for _ in range(3):
+    for _ in range(5):
         attack(server)
     before, memory = settle(server), server.memory()
     attack(server)
@@ -169,6 +171,7 @@ def test_an_attack_is_refused_and_costs_nothing_that_lasts(
     assert server.memory() - memory < GROWTH
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", WAITING, ids=lambda attack: attack.__name__)
 def test_who_makes_the_server_wait_is_cut_off(server: ServerProcess, attack: Callable[[ServerProcess], None]) -> None:
     before = settle(server)

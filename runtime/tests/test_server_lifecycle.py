@@ -61,8 +61,16 @@ class Client(threading.Thread):
                 connection = None
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("workers", "number"),
+    [
+        (2, signal.SIGTERM),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in [(1, signal.SIGTERM), (1, signal.SIGINT), (2, signal.SIGINT)]
+        ),
+    ],
+)
 def test_a_server_told_to_end_under_load_loses_no_request(tmp_path: Path, workers: int, number: int) -> None:
     with serving(write_gemm(tmp_path), "--workers", workers) as server:
         clients = [Client(server.port, keep=n % 4 > 0) for n in range(8)]
@@ -109,7 +117,7 @@ def test_a_request_under_way_is_answered_and_the_server_is_not_ready_meanwhile(t
         idle.close()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_second_signal_ends_the_server_at_once(tmp_path: Path, workers: int) -> None:
     with serving(write_gemm(tmp_path), "--workers", workers) as server:
         connection, _ = half_request(server)
@@ -122,6 +130,7 @@ def test_a_second_signal_ends_the_server_at_once(tmp_path: Path, workers: int) -
         connection.close()
 
 
+@pytest.mark.slow
 def test_a_drain_has_an_end(tmp_path: Path) -> None:
     with serving(write_gemm(tmp_path), "--drain-timeout", 1) as server:
         connection, _ = half_request(server)

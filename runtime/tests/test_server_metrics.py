@@ -69,6 +69,7 @@ def test_each_request_is_counted_once_under_the_names_that_dashboards_know(tmp_p
         assert now[f"seqc_runtime_batch_rows_bucket le=4.0 {GEMM}"] == 5
 
 
+@pytest.mark.slow
 def test_openmetrics_is_given_to_who_accepts_it(tmp_path: Path) -> None:
     with serving(write_gemm(tmp_path)) as server:
         server.post(INFER, gemm_request(X))
@@ -100,6 +101,7 @@ def test_the_numbers_of_several_workers_are_exact_and_never_go_back_when_some_ar
     assert list(tmp_path.glob("seqc-runtime-*")) == []
 
 
+@pytest.mark.slow
 def test_metrics_are_on_the_administrators_port_only_when_there_is_one(tmp_path: Path) -> None:
     with serving(write_gemm(tmp_path), "--admin-port", 0, "--workers", 2) as server:
         main = server.port

@@ -85,6 +85,7 @@ def test_a_certificate_that_changes_is_served_without_a_restart(tmp_path: Path, 
         assert server.stop() == 0
 
 
+@pytest.mark.slow
 def test_clients_need_a_certificate_that_is_signed_and_has_a_name_that_is_let_in(
     tmp_path: Path, authority: Authority
 ) -> None:

@@ -41,7 +41,7 @@ def port_of(line: str) -> int:
     return int(line.partition("grpc://127.0.0.1:")[2].partition(",")[0])
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_grpc_answers_beside_http_and_loses_no_call_at_the_end(tmp_path: Path, workers: int) -> None:
     with serving(write_gemm(tmp_path), "--grpc-port", 0, "--workers", workers) as server:
         assert server.get("/v2/health/ready")[0] == 200

@@ -61,6 +61,7 @@ def test_workers_end_with_a_supervisor_that_was_killed(tmp_path: Path) -> None:
         until(lambda: not any(map(alive, workers)), "the workers to end")
 
 
+@pytest.mark.slow
 def test_the_supervisor_loads_no_model(tmp_path: Path) -> None:
     with serving(write_gemm(tmp_path), "--workers", 2) as server:
         pids = [server.process.pid, *children(server.process.pid)]
@@ -74,6 +75,7 @@ def test_the_supervisor_loads_no_model(tmp_path: Path) -> None:
         assert all(Path(name).parent.stat().st_mode & 0o77 == 0 for name in folder)
 
 
+@pytest.mark.slow
 def test_a_model_no_worker_can_load_is_one_line_and_not_a_loop(tmp_path: Path) -> None:
     import subprocess
     import sys
@@ -101,6 +103,7 @@ def test_a_server_whose_workers_always_end_gives_up_and_says_so(tmp_path: Path) 
         assert "ended in a row" in server.complaints[-1]
 
 
+@pytest.mark.slow
 def test_a_new_version_is_found_by_all_workers(tmp_path: Path) -> None:
     folder = tmp_path / "models" / "gemm" / "1"
     folder.mkdir(parents=True)
@@ -158,6 +161,7 @@ def private(pid: int) -> int:
     return 1024 * sum(map(int, found))
 
 
+@pytest.mark.slow
 def test_workers_share_the_weights_that_lie_beside_a_model(tmp_path: Path) -> None:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
