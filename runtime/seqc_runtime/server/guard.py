@@ -106,10 +106,9 @@ class Guard(HttpToolsProtocol):
             self._refuse(Refusal(503, "too many connections are open", {"retry-after": "1"}))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for cycle in [self.running, *(cycle for cycle, _ in self.pipeline)]:
+        for cycle in [self.cycle, self.running, *(cycle for cycle, _ in self.pipeline)]:
             if cycle is not None and not cycle.response_complete:
-                cycle.disconnected = True
-                cycle.message_event.set()
+                _give_up(cycle)
         self.pipeline.clear()
         self._release()
         super().connection_lost(exc)
@@ -346,8 +345,7 @@ class Guard(HttpToolsProtocol):
         cycle = self.cycle
         if self.phase == BODY and not cycle.response_complete:
             # The request is under way, and its application waits for the rest of its body.
-            cycle.disconnected = True
-            cycle.message_event.set()
+            _give_up(cycle)
             if self.pipeline and self.pipeline[0][0] is cycle:
                 self.pipeline.popleft()
             if self.running is cycle:
@@ -379,6 +377,16 @@ class Guard(HttpToolsProtocol):
         """Close when nothing is under way."""
         if self.phase == BETWEEN and self.running is None and not self.pipeline:
             self.transport.close()
+
+
+def _give_up(cycle: RequestResponseCycle) -> None:
+    """Let the application of a request know that nobody waits, and let go of the body.
+
+    Requests and connections refer to each other: without this, a body would stay until the garbage is collected.
+    """
+    cycle.disconnected = True
+    cycle.body = bytearray()
+    cycle.message_event.set()
 
 
 def _too_long(limit: int) -> Refusal:
