@@ -162,12 +162,14 @@ def ordered(
 ) -> Any:
     """What `seqc_runtime.score.score` takes as its engine: chunks go to actors, and results come in their order.
 
-    Joins the cluster of this process or of RAY_ADDRESS, or starts one on this machine.
+    Joins the cluster of this process, of RAY_ADDRESS or of this machine, or starts one here for as long as it runs.
     """
 
     def run(chunks: Iterator[dict[str, Array]]) -> Iterator[list[Array]]:
         started = not ray.is_initialized()
         if started:
+            # A cluster started for one file tells nobody about it, unless the user wants that.
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             ray.init(logging_level="error", log_to_driver=False)
         try:
             yield from _in_order(chunks, _pool(model, actors, device, threads))

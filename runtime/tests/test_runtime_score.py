@@ -375,3 +375,30 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     assert ended.returncode == 0, ended.stderr
     assert int(ended.stdout) < 8 * 1024
     assert np.load(tmp_path / "y.npy", mmap_mode="r").shape == (rows, 3)
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments", "command"),
+    [
+        ("ray", ["in.csv", "-o", "out.csv", "--engine", "ray"], 'pip install "seqc-runtime[cpu,ray]"'),
+        ("pyarrow", ["in.csv", "-o", "out.parquet"], 'pip install "seqc-runtime[cpu,server,parquet]"'),
+        ("pyarrow", ["in.parquet", "-o", "out.csv"], 'pip install "seqc-runtime[cpu,server,parquet]"'),
+    ],
+)
+def test_what_needs_an_extra_says_which(
+    gemm_path: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    package: str,
+    arguments: list[str],
+    command: str,
+) -> None:
+    write_csv(tmp_path / "in.csv", X)
+    (tmp_path / "in.parquet").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, "seqc_runtime.ray", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert run(["score", gemm_path, *arguments]) == 2
+    assert command in said(capsys)
+    assert sorted(os.listdir(tmp_path)) == ["gemm.onnx", "in.csv", "in.parquet"]
