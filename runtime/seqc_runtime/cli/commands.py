@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from seqc_runtime import __version__
-from seqc_runtime.cli import score, serve
+from seqc_runtime.cli import repository, score, serve
 from seqc_runtime.errors import SeqcRuntimeError, printable
 
 NOT_DONE, STOPPED = 2, 130
@@ -55,6 +55,7 @@ def _options(
 
 app.command(epilog=serve.EPILOG)(serve.serve)
 app.command()(score.score)
+app.command(epilog=repository.EPILOG)(repository.repository)
 
 
 def run(arguments: Sequence[str]) -> int:

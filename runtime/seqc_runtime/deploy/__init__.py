@@ -1,0 +1,1 @@
+"""What other servers read: Triton's model repositories, and KServe's resources."""

@@ -1,0 +1,303 @@
+"""`seqc-runtime repository`: folders for Triton, resources for KServe."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+pytest.importorskip("typer", reason="the command reads its options with typer")
+pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
+
+import orjson
+from onnx import TensorProto, helper
+
+import seqc_runtime
+from seqc_runtime.cli.commands import run
+from seqc_runtime.deploy.kserve import resources, to_yaml
+from seqc_runtime.deploy.triton import TritonOptions, config_text
+from seqc_runtime.server.build import build_app
+from seqc_runtime.server.config import read_config
+from seqc_runtime.server.settings import Settings
+
+Build = Callable[..., bytes]
+X = np.random.default_rng(1).standard_normal((6, 4)).astype(np.float32)
+
+
+@pytest.fixture
+def path(gemm: bytes, tmp_path: Path) -> str:
+    (tmp_path / "flowers.onnx").write_bytes(gemm)
+    return str(tmp_path / "flowers.onnx")
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    text = capsys.readouterr().err
+    assert text.startswith("Error: "), text
+    assert text.count("\n") == 1
+    return text
+
+
+def test_what_is_written_for_triton_is_served_here_with_the_same_numbers(
+    path: str, gemm: bytes, tmp_path: Path
+) -> None:
+    root = tmp_path / "models"
+    assert run(["repository", path, "--triton", str(root), "--max-batch", "16", "--max-delay", "2"]) == 0
+    assert sorted(str(p.relative_to(root)) for p in root.rglob("*")) == [
+        "flowers", "flowers/1", "flowers/1/model.onnx", "flowers/config.pbtxt",
+    ]  # fmt: skip
+    config = read_config(root / "flowers")
+    assert (config.max_batch, config.max_delay) == (16, 0.002)
+    request = {"inputs": [{"name": "x", "shape": [6, 4], "datatype": "FP32", "data": X.ravel().tolist()}]}
+    app = build_app(Settings(paths=(str(root),), threads=1))
+    answer = app.handle("POST", "/v2/models/flowers/infer", {}, orjson.dumps(request))
+    y = np.reshape(orjson.loads(answer.content)["outputs"][0]["data"], (6, 3))
+    assert np.allclose(y, seqc_runtime.load(gemm).predict(X), atol=1e-6)
+
+
+def test_the_configuration_says_what_triton_must_know(gemm: bytes) -> None:
+    text, about = config_text("m", seqc_runtime.load(gemm), TritonOptions(max_batch=8, instances=2, threads=3))
+    assert text == (
+        'name: "m"\n'
+        'backend: "onnxruntime"\n'
+        'platform: "onnxruntime_onnx"\n'
+        "max_batch_size: 8\n"
+        'input [ { name: "x", data_type: TYPE_FP32, dims: [ 4 ] } ]\n'
+        'output [ { name: "y", data_type: TYPE_FP32, dims: [ 3 ] } ]\n'
+        "instance_group [ { count: 2, kind: KIND_CPU } ]\n"
+        "dynamic_batching { max_queue_delay_microseconds: 0 }\n"
+        'parameters { key: "intra_op_thread_count", value: { string_value: "3" } }\n'
+    )
+    assert about == "up to 8 rows run together"
+
+
+def test_tritons_own_description_of_configurations_reads_ours(gemm: bytes, two_inputs: bytes, identity: Build) -> None:
+    model_config = pytest.importorskip("tritonclient.grpc.model_config_pb2", reason="Triton's messages come with it")
+    from google.protobuf import text_format
+
+    for model in (gemm, two_inputs, identity(TensorProto.STRING, ("n", 2)), identity(TensorProto.BOOL, ("n", "t"))):
+        loaded = seqc_runtime.load(model)
+        text, _ = config_text('a "name"', loaded, TritonOptions(instances=3, device="cuda"))
+        config = text_format.Parse(text, model_config.ModelConfig())
+        assert config.name == 'a "name"'
+        assert [i.name for i in config.input] == [i.name for i in loaded.inputs]
+        assert config.instance_group[0].count == 3
+
+
+def test_requests_run_together_only_where_samples_are_independent(make: Build, relu: Build, identity: Build) -> None:
+    mixing = make(
+        [helper.make_node("Softmax", ["x"], ["y"], axis=0)],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
+    )
+    for model, dims in (
+        (mixing, "dims: [ -1, 2 ]"),
+        (relu([3, 2], [3, 2]), "dims: [ 3, 2 ]"),
+        (identity(TensorProto.FLOAT), "dims: [ -1 ]"),
+    ):
+        text, about = config_text("m", seqc_runtime.load(model), TritonOptions())
+        assert "max_batch_size: 0\n" in text
+        assert dims in text
+        assert "dynamic_batching" not in text
+        assert about.startswith("requests run alone: ")
+
+
+def test_a_tensor_without_a_shape_is_refused(identity: Build) -> None:
+    with pytest.raises(seqc_runtime.RuntimeModelError, match="Triton needs the number of axes"):
+        config_text("m", seqc_runtime.load(identity(TensorProto.FLOAT, ())), TritonOptions())
+
+
+def test_versions_and_configurations_that_are_there_stay(
+    path: str, relu: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "models"
+    arguments = ["repository", path, "--triton", str(root)]
+    assert run(arguments) == 0
+    (root / "flowers" / "config.pbtxt").write_text("# mine\n")
+    first = (root / "flowers" / "1" / "model.onnx").read_bytes()
+    Path(path).write_bytes(relu(["n", 4], ["n", 4]))
+    capsys.readouterr()
+    assert run(arguments) == 2
+    assert "--replace" in said(capsys)
+    assert (root / "flowers" / "1" / "model.onnx").read_bytes() == first
+    assert run([*arguments, "--version", "2"]) == 0
+    assert "was there and stays as it is" in capsys.readouterr().err
+    assert (root / "flowers" / "config.pbtxt").read_text() == "# mine\n"
+    assert run([*arguments, "--replace"]) == 0
+    assert (root / "flowers" / "1" / "model.onnx").read_bytes() != first
+    assert "dims: [ 4 ]" in (root / "flowers" / "config.pbtxt").read_text()
+    assert sorted(os.listdir(root / "flowers")) == ["1", "2", "config.pbtxt"]
+
+
+def test_weights_beside_a_model_go_along_and_folders_keep_their_versions(gemm: bytes, tmp_path: Path) -> None:
+    source = tmp_path / "source" / "flowers"
+    for version in ("1", "7"):
+        (source / version / "weights").mkdir(parents=True)
+        model = onnx.load_from_string(gemm)
+        place = f"weights/{version}.bin"
+        onnx.save_model(
+            model, source / version / "model.onnx", save_as_external_data=True, location=place, size_threshold=0
+        )
+    (source / "config.pbtxt").write_text("version_policy { all { } }")
+    root = tmp_path / "models"
+    assert run(["repository", str(source.parent), "--triton", str(root), "--triton-backend", "python"]) == 0
+    for version in ("1", "7"):
+        written = root / "flowers" / version
+        assert np.allclose(
+            seqc_runtime.load(written / "model.onnx").predict(X), seqc_runtime.load(gemm).predict(X), atol=1e-6
+        )
+        assert sorted(os.listdir(written)) == ["model.onnx", "model.py", "weights"]
+    assert 'backend: "python"' in (root / "flowers" / "config.pbtxt").read_text()
+
+
+def test_what_cannot_be_written_is_said_in_a_line(
+    path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = str(tmp_path / "models")
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    for arguments, message in (
+        ([path], "say what to write"),
+        (["--triton", root], "needs the path of an .onnx file"),
+        ([str(tmp_path / "none.onnx"), "--triton", root], "there is no file or folder"),
+        ([str(tmp_path / "bad.onnx"), "--triton", root], "is not an ONNX model"),
+        ([str(tmp_path), "--triton", root, "--name", "a"], "which has both"),
+        ([path, "--triton", root, "--name", "../up"], "is no name for a model"),
+        ([path, "--kserve", "-"], "needs --storage-uri"),
+        ([path, "--kserve", "-", "--name", "Big", "--image", "i"], "a name as Kubernetes has them"),
+        ([path, "--kserve", str(tmp_path / "no" / "x.yaml"), "--image", "i"], "there is no folder"),
+    ):
+        assert run(["repository", *arguments]) == 2
+        assert message in said(capsys), arguments
+    assert not Path(root).exists()
+
+
+# What the custom resource definitions and Kubernetes ask of the fields that we write, in short: a dict has these
+# fields and no others ("!" marks those that must be there), a list holds any number, a type is a type.
+PROBE = {
+    "httpGet": {"path!": str, "port!": int},
+    "timeoutSeconds": int,
+    "failureThreshold": int,
+    "periodSeconds": int,
+}
+CONTAINER = {
+    "name!": str,
+    "image": str,
+    "args": [str],
+    "ports": [{"name": str, "containerPort!": int, "protocol": str}],
+    "startupProbe": PROBE,
+    "readinessProbe": PROBE,
+    "livenessProbe": PROBE,
+    "securityContext": {
+        "allowPrivilegeEscalation": bool,
+        "capabilities": {"drop": [str]},
+        "runAsNonRoot": bool,
+        "seccompProfile": {"type!": str},
+    },
+}
+COMMON = {"apiVersion!": str, "kind!": str, "metadata!": {"name!": str, "namespace": str}}
+SCHEMAS: dict[str, Any] = {
+    "InferenceService": {
+        **COMMON,
+        "spec!": {
+            "predictor!": {
+                "model": {
+                    "modelFormat!": {"name!": str, "version": str},
+                    "protocolVersion": str,
+                    "storageUri": str,
+                    "runtime": str,
+                },
+                "containers": [CONTAINER],
+                "terminationGracePeriodSeconds": int,
+            }
+        },
+    },
+    "ServingRuntime": {
+        **COMMON,
+        "spec!": {
+            "annotations": dict,
+            "supportedModelFormats": [{"name!": str, "version": str, "autoSelect": bool}],
+            "protocolVersions": [str],
+            "containers!": [CONTAINER],
+        },
+    },
+}
+VERSIONS = {"InferenceService": "serving.kserve.io/v1beta1", "ServingRuntime": "serving.kserve.io/v1alpha1"}
+
+
+def check(value: Any, schema: Any, where: str) -> None:
+    if isinstance(schema, dict):
+        assert isinstance(value, dict), where
+        known = {name.rstrip("!"): inner for name, inner in schema.items()}
+        assert set(value) <= set(known), f"{where}: {set(value) - set(known)}"
+        assert {name.rstrip("!") for name in schema if name.endswith("!")} <= set(value), where
+        for name, inner in value.items():
+            check(inner, known[name], f"{where}.{name}")
+    elif isinstance(schema, list):
+        assert isinstance(value, list), where
+        for place, inner in enumerate(value):
+            check(inner, schema[0], f"{where}[{place}]")
+    else:
+        assert type(value) is schema, f"{where}: {value!r}"
+
+
+KSERVE = {
+    "storage": {"storage_uri": "s3://bucket/flowers.onnx"},
+    "runtime": {"storage_uri": "s3://bucket/flowers.onnx", "image": "registry/models:1", "namespace": "prod"},
+    "container": {"image": "registry/models:1"},
+}
+
+
+@pytest.mark.parametrize("kind", KSERVE)
+def test_resources_for_kserve_have_the_fields_that_its_definitions_have(kind: str) -> None:
+    made = resources("flowers", **KSERVE[kind])
+    for document in made:
+        check(document, SCHEMAS[document["kind"]], document["kind"])
+        assert document["apiVersion"] == VERSIONS[document["kind"]]
+    assert made[-1]["kind"] == "InferenceService"
+    if kind == "runtime":
+        assert made[1]["spec"]["predictor"]["model"]["runtime"] == made[0]["metadata"]["name"]
+    for document in made:
+        for container in document["spec"].get(
+            "containers", document["spec"].get("predictor", {}).get("containers", [])
+        ):
+            assert container["name"] == "kserve-container"
+            assert container["ports"][0]["containerPort"] == container["readinessProbe"]["httpGet"]["port"]
+
+
+def test_the_arguments_of_the_container_are_the_commands(tmp_path: Path, gemm: bytes) -> None:
+    from typer.main import get_command
+
+    from seqc_runtime.cli.commands import app
+
+    (runtime, _) = resources("flowers", **KSERVE["runtime"])
+    arguments = runtime["spec"]["containers"][0]["args"]
+    assert arguments[:3] == ["/mnt/models/flowers.onnx", "--name", "{{.Name}}"]
+    serve: Any = get_command(app).commands["serve"]  # type: ignore[attr-defined]
+    known = {option for parameter in serve.params for option in parameter.opts}
+    assert {argument for argument in arguments if argument.startswith("--")} <= known
+
+
+@pytest.mark.parametrize("kind", KSERVE)
+def test_yaml_says_what_was_meant(kind: str) -> None:
+    yaml = pytest.importorskip("yaml", reason="an independent reader of YAML")
+    made = resources("flowers", **KSERVE[kind])
+    assert list(yaml.safe_load_all(to_yaml(made))) == made
+    odd = [{"a": {"b": ["true", "no", "1", 1, True, "a: b", "ü", "{{.Name}}", ""], "c": [{"d": [{"e": "-"}]}]}}]
+    assert list(yaml.safe_load_all(to_yaml(odd))) == odd
+
+
+def test_resources_are_written_to_a_file_or_shown(
+    path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["repository", path, "--storage-uri", "s3://bucket/flowers.onnx", "--kserve"]
+    assert run([*arguments, "-"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(
+        "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata:\n  name: flowers\n"
+    )
+    assert run([*arguments, str(tmp_path / "out.yaml")]) == 0
+    assert (tmp_path / "out.yaml").read_text() == shown
