@@ -72,4 +72,6 @@ $(FOR_WORK): $(PROJECTS) | $(RUN)
 
 $(FOR_CONSUMERS): $(FOR_WORK)
 	$(INSTALL) --editable ".[consumers]"
+# Triton's server is in this wheel, for Linux alone; what the wheel asks for is for its Python part, which nobody uses here.
+	-$(INSTALL) --no-deps "nvidia-pytriton>=0.7"
 	touch $@

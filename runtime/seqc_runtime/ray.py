@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -170,7 +171,7 @@ def ordered(
         if started:
             # A cluster started for one file tells nobody about it, unless the user wants that.
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            ray.init(logging_level="error", log_to_driver=False)
+            ray.init(logging_level=logging.ERROR, log_to_driver=False)
         try:
             yield from _in_order(chunks, _pool(model, actors, device, threads))
         finally:

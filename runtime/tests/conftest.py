@@ -30,6 +30,7 @@ GEMM_BIAS = np.array([0.1, -0.2, 0.3], np.float32)
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "gpu: needs a CUDA device and onnxruntime-gpu")
     config.addinivalue_line("markers", "slow: takes many seconds")
+    config.addinivalue_line("markers", "triton: needs Triton's server, from the wheel nvidia-pytriton")
 
 
 def value(name: str, shape: list, dtype: int = FLOAT):
