@@ -16,6 +16,7 @@ class Limits:
     text: elements of BYTES in one tensor. pixels: of one image.
     compress_from: answers from this size on are compressed for clients that ask for it.
     queue_rows, queue_bytes: what may wait for one model. connections: open at the same time.
+    streams: calls under way at the same time on one connection of gRPC.
     header_time: from the first byte of a request to the end of its header. body_rate: least bytes per second of a body,
     after the first `body_grace` seconds. keep_alive: idle time between requests. drain: from SIGTERM to the end.
     """
@@ -36,6 +37,7 @@ class Limits:
     queue_rows: int = 65_536
     queue_bytes: int = 256 << 20
     connections: int = 4096
+    streams: int = 256
     pipeline: int = 32
     header_time: float = 10.0
     body_rate: int = 1024

@@ -1,0 +1,1 @@
+"""The server's gRPC side: the same models, jobs and errors as over HTTP."""
