@@ -126,7 +126,8 @@ def _from_pbtxt(text: str) -> ModelConfig:
 
 
 _USED = {"backend", "platform", "version_policy", "max_batch_size", "dynamic_batching", "default_model_filename"}
-_HARMLESS = {"name", "input", "output"}
+# Said by the files themselves, by the command, or not of any model here.
+_HARMLESS = {"name", "input", "output", "instance_group", "parameters"}
 
 
 def _positive(value: object, what: str) -> int:

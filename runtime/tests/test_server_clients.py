@@ -1,0 +1,83 @@
+"""Clients that nobody here wrote, each in an environment of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from server_process import serving, write_gemm
+
+pytest.importorskip("grpc", reason="gRPC is an extra")
+
+import onnxruntime
+import orjson
+
+pytestmark = pytest.mark.slow
+HERE = Path(__file__).resolve().parent
+HOME = HERE.parents[1] / ".client-environments"
+X = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
+
+
+def environment(name: str, *packages: str) -> Path:
+    """The Python of an environment with these packages; a skip where they cannot be installed."""
+    python = HOME / name / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    done = HOME / name / "installed"
+    if not done.is_file():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", HOME / name], check=True)
+        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+        tried = subprocess.run([*command, *packages], capture_output=True, text=True, check=False)
+        if tried.returncode != 0:
+            pytest.skip(f"{packages[0]} cannot be installed: {(tried.stderr.strip() or 'no word').splitlines()[-1]}")
+        done.touch()
+    return python
+
+
+def expected(model: Path) -> np.ndarray:
+    """What a bare session answers."""
+    (y,) = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"]).run(None, {"x": X})
+    return np.asarray(y)
+
+
+def test_nvidias_client_in_its_four_ways(tmp_path: Path) -> None:
+    python = environment("triton", "tritonclient[http,grpc]==2.73.0")
+    model = write_gemm(tmp_path)
+    np.save(tmp_path / "x.npy", X)
+    np.save(tmp_path / "y.npy", expected(Path(model)))
+    with serving(model, "--grpc-port", 0) as server:
+        grpc_port = server.lines[0].partition("grpc://127.0.0.1:")[2].partition(",")[0]
+        command = [
+            python,
+            HERE / "triton_calls.py",
+            str(server.port),
+            grpc_port,
+            tmp_path / "x.npy",
+            tmp_path / "y.npy",
+        ]
+        clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        done = subprocess.run(command, env=clean, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_curl_as_the_readme_has_it(tmp_path: Path) -> None:
+    model = write_gemm(tmp_path)
+    tensor = {"name": "x", "shape": list(X.shape), "datatype": "FP32", "data": X.ravel().tolist()}
+    rows = tmp_path / "rows.csv"
+    np.savetxt(rows, X, delimiter=",")
+    with serving(model) as server:
+        address = f"http://127.0.0.1:{server.port}"
+
+        def curl(path: str, *options: str) -> bytes:
+            return subprocess.run(["curl", "-sSf", address + path, *options], capture_output=True, check=True).stdout
+
+        name = Path(model).stem
+        answer = orjson.loads(curl(f"/v2/models/{name}/infer", "-d", orjson.dumps({"inputs": [tensor]}).decode()))
+        plain = orjson.loads(curl("/predict", "-H", "content-type: text/csv", "--data-binary", f"@{rows}"))
+    y = expected(Path(model))
+    np.testing.assert_allclose(np.reshape(answer["outputs"][0]["data"], y.shape), y, rtol=1e-6)
+    np.testing.assert_allclose(plain["outputs"]["y"], y, rtol=1e-5)
