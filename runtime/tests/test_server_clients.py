@@ -43,21 +43,23 @@ def expected(model: Path) -> np.ndarray:
     return np.asarray(y)
 
 
-def test_nvidias_client_in_its_four_ways(tmp_path: Path) -> None:
-    python = environment("triton", "tritonclient[http,grpc]==2.73.0")
+@pytest.mark.parametrize(
+    ("script", "packages"),
+    [
+        ("triton_calls.py", ["tritonclient[http,grpc]==2.73.0"]),
+        ("openapi_calls.py", ["open-inference-openapi==2.0.0.1", "numpy"]),
+    ],
+)
+def test_clients_get_the_numbers_of_a_bare_session(tmp_path: Path, script: str, packages: list[str]) -> None:
+    python = environment(script.partition("_")[0], *packages)
     model = write_gemm(tmp_path)
     np.save(tmp_path / "x.npy", X)
-    np.save(tmp_path / "y.npy", expected(Path(model)))
+    np.save(tmp_path / "y.npy", expected(model))
     with serving(model, "--grpc-port", 0) as server:
-        grpc_port = server.lines[0].partition("grpc://127.0.0.1:")[2].partition(",")[0]
-        command = [
-            python,
-            HERE / "triton_calls.py",
-            str(server.port),
-            grpc_port,
-            tmp_path / "x.npy",
-            tmp_path / "y.npy",
-        ]
+        ports = [str(server.port)]
+        if script == "triton_calls.py":
+            ports.append(server.lines[0].partition("grpc://127.0.0.1:")[2].partition(",")[0])
+        command = [python, HERE / script, *ports, tmp_path / "x.npy", tmp_path / "y.npy"]
         clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         done = subprocess.run(command, env=clean, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -75,9 +77,9 @@ def test_curl_as_the_readme_has_it(tmp_path: Path) -> None:
         def curl(path: str, *options: str) -> bytes:
             return subprocess.run(["curl", "-sSf", address + path, *options], capture_output=True, check=True).stdout
 
-        name = Path(model).stem
+        name = model.stem
         answer = orjson.loads(curl(f"/v2/models/{name}/infer", "-d", orjson.dumps({"inputs": [tensor]}).decode()))
         plain = orjson.loads(curl("/predict", "-H", "content-type: text/csv", "--data-binary", f"@{rows}"))
-    y = expected(Path(model))
+    y = expected(model)
     np.testing.assert_allclose(np.reshape(answer["outputs"][0]["data"], y.shape), y, rtol=1e-6)
     np.testing.assert_allclose(plain["outputs"]["y"], y, rtol=1e-5)
