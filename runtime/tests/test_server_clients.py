@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -63,6 +64,26 @@ def test_clients_get_the_numbers_of_a_bare_session(tmp_path: Path, script: str, 
         clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         done = subprocess.run(command, env=clean, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_schemathesis_finds_nothing_against_the_description(tmp_path: Path) -> None:
+    python = environment("schemathesis", "schemathesis==4.32.5")
+    with serving(write_gemm(tmp_path)) as server:
+        command = [python.with_name("schemathesis"), "run", f"http://127.0.0.1:{server.port}/openapi.json"]
+        # What a schema says of tensors is not enough to tell whether a model takes them.
+        options = ["--exclude-checks", "positive_data_acceptance,negative_data_rejection", "--max-examples", "20"]
+        done = subprocess.run(
+            [*command, *options, "--seed", "1", "--no-color"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    passed = re.search(r"(\d+) generated, \1 passed", done.stdout)
+    assert passed is not None, done.stdout[-3000:]
+    assert int(passed[1]) > 500
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
