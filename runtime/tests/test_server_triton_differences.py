@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import runpy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,11 +67,14 @@ def form_of(value: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    from conftest import GEMM_BIAS, GEMM_WEIGHT, build, helper, value
+    # Other folders of tests have a module of this name, too.
+    here = runpy.run_path(str(Path(__file__).with_name("conftest.py")))
+    build, helper, value = here["build"], here["helper"], here["value"]
+    bias, weight = here["GEMM_BIAS"], here["GEMM_WEIGHT"]
 
     gemm = [helper.make_node("Gemm", ["x", "w", "b"], ["h"]), helper.make_node("Relu", ["h"], ["y"])]
     made = {
-        "m": build(gemm, [value("x", ["n", 4])], [value("y", ["n", 3])], {"w": GEMM_WEIGHT, "b": GEMM_BIAS}),
+        "m": build(gemm, [value("x", ["n", 4])], [value("y", ["n", 3])], {"w": weight, "b": bias}),
         "sub": build(
             [helper.make_node("Sub", ["a", "b"], ["y"])],
             [value("a", ["n", 2]), value("b", ["n", 2])],

@@ -51,7 +51,7 @@ def tritonserver(repository: Path, folder: Path, ready: bool = True) -> Iterator
     environment = {
         **os.environ,
         "LD_LIBRARY_PATH": str(libraries),
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path if path),
     }
     log = folder / "triton.log"
     with open(log, "w") as output:

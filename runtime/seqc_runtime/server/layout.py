@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -117,8 +118,10 @@ def _version_folders(path: Path) -> list[Path]:
 def _stamp(folder: Path) -> Stamp:
     lines = []
     for entry in sorted(folder.iterdir()):
-        status = entry.stat()
-        lines.append((entry.name, status.st_ino, status.st_size, status.st_mtime_ns))
+        # What is renamed between the list and this look is seen at the next.
+        with contextlib.suppress(FileNotFoundError):
+            status = entry.stat()
+            lines.append((entry.name, status.st_ino, status.st_size, status.st_mtime_ns))
     return tuple(lines)
 
 
