@@ -149,3 +149,72 @@ def test_exact_does_not_trust_what_was_seen_at_one_length_for_others() -> None:
 def test_samples_that_depend_on_each_other_by_less_than_rounding_are_found_by_odd_neighbours() -> None:
     batching, _ = probed(NORMALISED)
     assert batching.max_rows == 1
+
+
+def beyond(first: int) -> bytes:
+    """x + the sum of the samples from number `first` on."""
+    return build(
+        [
+            helper.make_node("Slice", ["x", "first", "last", "axis"], ["rest"]),
+            helper.make_node("ReduceSum", ["rest", "axis"], ["sum"], keepdims=1),
+            helper.make_node("Add", ["x", "sum"], ["y"]),
+        ],
+        {"x": N},
+        {"y": N},
+        {
+            "first": np.array([first], np.int64),
+            "last": np.array([2**31], np.int64),
+            "axis": np.array([0], np.int64),
+        },
+    )
+
+
+def within(low: float, high: float) -> bytes:
+    """x + how many numbers of all samples lie between two."""
+    return build(
+        [
+            helper.make_node("Greater", ["x", "low"], ["above"]),
+            helper.make_node("Less", ["x", "high"], ["below"]),
+            helper.make_node("And", ["above", "below"], ["inside"]),
+            helper.make_node("Cast", ["inside"], ["ones"], to=1),
+            helper.make_node("ReduceSum", ["ones", "axes"], ["count"], keepdims=1),
+            helper.make_node("Add", ["x", "count"], ["y"]),
+        ],
+        {"x": N},
+        {"y": N},
+        {
+            "low": np.array([low], np.float32),
+            "high": np.array([high], np.float32),
+            "axes": np.array([0, 1], np.int64),
+        },
+    )
+
+
+NEVER_FINITE = build(
+    [
+        helper.make_node("Mul", ["x", "x"], ["square"]),
+        helper.make_node("Neg", ["square"], ["negative"]),
+        helper.make_node("Log", ["negative"], ["y"]),
+    ],
+    {"x": N},
+    {"y": N},
+    {},
+)
+ALL_THE_SAME = build([helper.make_node("Mul", ["x", "zero"], ["y"])], {"x": N}, {"y": N}, {"zero": np.zeros(1, "f")})
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        pytest.param(beyond(12), "among 64 samples", id="beyond the twelfth sample"),
+        pytest.param(beyond(20), "among 64 samples", id="beyond the twentieth sample"),
+        pytest.param(within(50, 90), "an answer changes", id="numbers from 50 to 90"),
+        pytest.param(within(500, 5000), "an answer changes", id="numbers from 500 to 5000"),
+        pytest.param(NEVER_FINITE, "never a finite number", id="no answer is a number"),
+        pytest.param(ALL_THE_SAME, "the same answer", id="all answers are the same"),
+    ],
+)
+def test_what_a_few_plain_samples_would_not_show_is_found(data: bytes, why: str) -> None:
+    batching, notes = probed(data)
+    assert batching.max_rows == 1
+    assert why in notes

@@ -117,9 +117,10 @@ class _Probe:
         return Batching(fixed=took)
 
     def _batching(self) -> Batching:
-        self._check_independent()
+        pool, alone = self._check_independent()
         times = self._measure()
         largest = max(times)
+        self._check_crowd(pool, alone, largest)
         feeds = self.samples(1)
         row = sum(array.nbytes for array in feeds.values())
         per_row = max(0.0, (times[largest] - times[1]) / max(1, largest - 1))
@@ -176,8 +177,11 @@ class _Probe:
                 break
         return results, best
 
-    def _check_independent(self) -> None:
-        """Raise Dependent when a sample's answer changes with its neighbours, their order or their number."""
+    def _check_independent(self) -> tuple[Feeds, list[list[Array]]]:
+        """Raise Dependent when a sample's answer changes with its neighbours, their order or their number.
+
+        Returns the samples and the answer that each of them got alone.
+        """
         count = min(_SAMPLES, max(2, self.wishes.max_rows))
         pool = self.samples(count)
         alone = self._alone(pool, count)
@@ -195,6 +199,39 @@ class _Probe:
             _check_rows(results, 2 * len(keep))
             kept = [result[::2] for result in results]
             self._compare([alone[i] for i in keep], kept, len(keep), f"an answer changes when a neighbour holds {what}")
+        self._check_telling(alone)
+        return pool, alone
+
+    def _check_telling(self, alone: list[list[Array]]) -> None:
+        """Raise Dependent when the answers would not show it if samples depended on each other."""
+        columns = [np.concatenate(answers) for answers in zip(*alone, strict=True) if answers[0].shape[:1] == (1,)]
+        for info, column in zip(self.model.outputs, columns, strict=False):
+            if column.dtype.kind == "f" and column.size and not np.isfinite(column).any():
+                raise Dependent(f"output {info.name!r} of made-up inputs is never a finite number, which tells nothing")
+        if all(np.array_equal(column[:1].repeat(len(column), 0), column) for column in columns):
+            raise Dependent("made-up inputs all have the same answer, which tells nothing")
+
+    def _check_crowd(self, pool: Feeds, alone: list[list[Array]], rows: int) -> None:
+        """The same in the largest batch: some models look at what stands beyond the first samples only."""
+        count = min(len(alone), rows)
+        for _ in range(3):
+            crowd = self._spread(self.samples(rows))
+            places = self.random.permutation(rows)[:count]
+            for name, array in crowd.items():
+                array[places] = pool[name][:count]
+            results = self._run(crowd)
+            _check_rows(results, rows)
+            kept = [result[places] for result in results]
+            self._compare(alone[:count], kept, count, f"an answer changes among {rows} samples")
+
+    def _spread(self, feeds: Feeds) -> Feeds:
+        """Numbers of every size, so that some lie wherever a model may have a threshold."""
+        for name, array in feeds.items():
+            if array.dtype.kind == "f":
+                largest = min(4.0, np.log10(float(np.finfo(array.dtype).max)) - 1)
+                sizes = 10.0 ** self.random.uniform(-3, largest, array.shape)
+                feeds[name] = (array * sizes).astype(array.dtype)
+        return feeds
 
     def _orders(self, count: int) -> Iterator[tuple[list[int], str]]:
         everybody = list(range(count))
@@ -210,6 +247,8 @@ class _Probe:
     def _strangers(self, pool: Feeds) -> Iterator[tuple[Feeds, str]]:
         count = len(next(iter(pool.values())))
         yield self.samples(count), "other numbers"
+        for _ in range(8):
+            yield self._spread(self.samples(count)), "numbers of other sizes"
         if any(array.dtype.kind == "f" for array in pool.values()):
             for value, what in ((np.nan, "NaN"), (np.inf, "infinity"), (1e4, "large numbers"), (0.0, "zeros")):
                 yield (
