@@ -19,7 +19,7 @@ FOR_WORK := $(VENV)/installed-for-work
 FOR_CONSUMERS := $(VENV)/installed-for-consumers
 PROJECTS := pyproject.toml runtime/pyproject.toml
 
-.PHONY: help demo serve-demo test test-slow check format bench bench-serve bench-serve-peers clean
+.PHONY: proto help demo serve-demo test test-slow check format bench bench-serve bench-serve-peers clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' Makefile
@@ -54,8 +54,13 @@ bench-serve: $(FOR_WORK) ## compare the server with those that bench-serve-peers
 bench-serve-peers: $(FOR_WORK) ## install other servers, each in an environment of its own in .serving-environments
 	PYTHONPATH=benchmarks $(RUN) -m serving.environments
 
+proto: $(FOR_WORK) ## compile the .proto files of the server's gRPC side
+	$(INSTALL) grpcio-tools
+	$(RUN) -m grpc_tools.protoc -I runtime/seqc_runtime/server/grpc \
+		--descriptor_set_out=runtime/seqc_runtime/server/grpc/protocol.binpb inference.proto health.proto reflection.proto
+
 clean: ## remove the virtual environment, caches and build results
-	rm -rf $(VENV) .old-runtimes .serving-environments build dist runtime/build runtime/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .old-runtimes .client-environments .serving-environments build dist runtime/build runtime/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUN):

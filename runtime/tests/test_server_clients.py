@@ -49,6 +49,13 @@ def expected(model: Path) -> np.ndarray:
     [
         ("triton_calls.py", ["tritonclient[http,grpc]==2.73.0"]),
         ("openapi_calls.py", ["open-inference-openapi==2.0.0.1", "numpy"]),
+        ("protocol_calls.py", ["open-inference-grpc==2.0.0", "numpy", "protobuf"]),
+        # More than 300 MB: where somebody wants it.
+        pytest.param(
+            "kserve_calls.py",
+            ["kserve==0.21.0"],
+            marks=pytest.mark.skipif("SEQC_TEST_KSERVE" not in os.environ, reason="SEQC_TEST_KSERVE=1 installs kserve"),
+        ),
     ],
 )
 def test_clients_get_the_numbers_of_a_bare_session(tmp_path: Path, script: str, packages: list[str]) -> None:
@@ -58,7 +65,7 @@ def test_clients_get_the_numbers_of_a_bare_session(tmp_path: Path, script: str, 
     np.save(tmp_path / "y.npy", expected(model))
     with serving(model, "--grpc-port", 0) as server:
         ports = [str(server.port)]
-        if script == "triton_calls.py":
+        if script != "openapi_calls.py":
             ports.append(server.lines[0].partition("grpc://127.0.0.1:")[2].partition(",")[0])
         command = [python, HERE / script, *ports, tmp_path / "x.npy", tmp_path / "y.npy"]
         clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
@@ -104,3 +111,38 @@ def test_curl_as_the_readme_has_it(tmp_path: Path) -> None:
     y = expected(model)
     np.testing.assert_allclose(np.reshape(answer["outputs"][0]["data"], y.shape), y, rtol=1e-6)
     np.testing.assert_allclose(plain["outputs"]["y"], y, rtol=1e-5)
+
+
+def test_perf_analyzer_finds_no_error(tmp_path: Path) -> None:
+    """NVIDIA's load generator, of the last release that was built for the libraries of today's stable systems."""
+    python = environment("perf-analyzer", "tritonclient==2.51.0", "nvidia-cuda-runtime-cu12")
+    libraries = next(python.parents[1].glob("lib/**/libcudart.so.12")).parent
+    program = python.with_name("perf_analyzer")
+    if not program.is_file() or "not found" in _linked(program, libraries):
+        pytest.skip("perf_analyzer lacks a library: Debian has libb64.so.0d in libb64-0d")
+    short = ["-p", "300", "-r", "3", "-s", "999", "--concurrency-range", "1:4:3", "--shape", "x:4"]
+    json = ["--input-tensor-format", "json", "--output-tensor-format", "json"]
+    with serving(write_gemm(tmp_path), "--grpc-port", 0) as server:
+        grpc_port = server.lines[0].partition("grpc://127.0.0.1:")[2].partition(",")[0]
+        over_http, over_grpc = (
+            ["-i", "http", "-u", f"localhost:{server.port}"],
+            ["-i", "grpc", "-u", f"localhost:{grpc_port}"],
+        )
+        for way in (over_http, [*over_http, *json], over_grpc, [*over_grpc, "--streaming"]):
+            done = subprocess.run(
+                [program, "-m", "gemm", *short, *way],
+                env={**os.environ, "LD_LIBRARY_PATH": str(libraries)},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=300,
+            )
+            said = done.stdout + done.stderr
+            assert done.returncode == 0, said
+            assert len(re.findall(r"^Concurrency: \d+, throughput: [1-9]", said, re.MULTILINE)) == 2, said
+            assert "error" not in said.lower(), said
+
+
+def _linked(program: Path, libraries: Path) -> str:
+    environ = {**os.environ, "LD_LIBRARY_PATH": str(libraries)}
+    return subprocess.run(["ldd", program], env=environ, capture_output=True, text=True, check=False).stdout
