@@ -143,6 +143,7 @@ def attempt(tmp_path):
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-B", "-c", START, json.dumps(job)],
             cwd=own,
+            env=os.environ | probe._ALONE,
             capture_output=True,
             timeout=100,
             check=False,
@@ -190,6 +191,7 @@ def run_in_sandbox(tmp_path, code: str, **limits) -> tuple[bytes, int, bool]:
     )
     child = subprocess.Popen(
         [sys.executable, "-I", "-S", "-B", "-c", start, json.dumps(job)],
+        env=os.environ | probe._ALONE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )

@@ -50,6 +50,8 @@ def tritonserver(repository: Path, folder: Path, ready: bool = True) -> Iterator
     libraries = wheel.parents[1] / "nvidia_pytriton.libs"
     environment = {
         **os.environ,
+        # Its Python backend finds packages through the first `python` there.
+        "PATH": os.pathsep.join([os.path.dirname(os.path.abspath(sys.executable)), os.environ.get("PATH", "")]),
         "LD_LIBRARY_PATH": str(libraries),
         "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path if path),
     }
@@ -75,8 +77,7 @@ def _wait(process: subprocess.Popen[bytes], address: str | None, log: Path) -> N
     while time.monotonic() < limit:
         ended = process.poll() is not None
         if ended:
-            if address is not None:
-                pytest.skip(f"this Triton does not start here: {log.read_text().strip().splitlines()[-1]}")
+            assert address is None, log.read_text()[-4000:]
             return
         if address is not None:
             try:
