@@ -15,6 +15,8 @@ from seqc_runtime.bounds import DEFAULT, Bounds, check_bounds
 from seqc_runtime.errors import RuntimeArgumentTypeError, RuntimeModelError, RuntimeModelNotFoundError
 from seqc_runtime.wire import Buffer, Facts, MalformedError, read_facts
 
+# Without waiting: a pipe may never answer.
+READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 ModelSource = str | os.PathLike[str] | bytes | bytearray | memoryview
 
 # What is taken for an ONNX file most often.
@@ -112,19 +114,30 @@ def _from_bytes(data: bytes) -> Source:
     return Source(data, name, facts, None)
 
 
-def _from_path(given: Path) -> Source:
-    path, name = Path(os.path.abspath(given)), repr(str(given))
+def open_file(path: Path, name: str) -> tuple[int, os.stat_result]:
+    """A descriptor of a model file, for the caller to close, and what it is.
+
+    name: how errors call it.
+
+    Raises RuntimeModelNotFoundError, RuntimeModelError when it cannot be read or is no plain file.
+    """
     try:
-        # Without waiting: a pipe may never answer.
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        handle = os.open(path, READ)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise RuntimeModelNotFoundError(f"there is no model file at {name} (looked at {str(path)!r})") from error
     except (OSError, ValueError) as error:
         raise RuntimeModelError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        raise RuntimeModelError(f"{name} is not a file: load() needs one .onnx file")
+    return handle, status
+
+
+def _from_path(given: Path) -> Source:
+    path, name = Path(os.path.abspath(given)), repr(str(given))
+    handle, status = open_file(path, name)
     try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise RuntimeModelError(f"{name} is not a file: load() needs one .onnx file")
         if status.st_size == 0:
             raise RuntimeModelError(f"{name} is empty: an ONNX model was expected")
         with mmap.mmap(handle, 0, access=mmap.ACCESS_READ) as data:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from gate_models import MATMUL, WEIGHT, external, model_of, value
 from onnx import TensorProto, helper, numpy_helper
 
 import seqc_runtime
@@ -18,29 +19,7 @@ from seqc_runtime.gate import Limits, admit
 from seqc_runtime.gate.limits import DEFAULT
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no Landlock")
-FLOAT = TensorProto.FLOAT
-WEIGHT = np.arange(8, dtype=np.float32).reshape(4, 2)
 X = np.ones((3, 4), np.float32)
-
-
-def value(name: str, shape: list | None, dtype: int = FLOAT) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, dtype, shape)
-
-
-def model_of(nodes: list, tensors: list | None = None, **more) -> onnx.ModelProto:
-    graph = helper.make_graph(nodes, "g", [value("x", ["batch", 4])], [value("y", ["batch", 2])], tensors or [])
-    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8, **more)
-
-
-def external(location: str, dims: tuple[int, ...] = (4, 2), **entries: object) -> TensorProto:
-    tensor = TensorProto(name="w", data_type=FLOAT, dims=dims, data_location=TensorProto.EXTERNAL)
-    for key, said in {"location": location, **entries}.items():
-        tensor.external_data.add(key=key, value=str(said))
-    return tensor
-
-
-MATMUL = helper.make_node("MatMul", ["x", "w"], ["y"])
 
 
 def plain() -> onnx.ModelProto:

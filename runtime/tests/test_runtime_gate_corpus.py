@@ -8,6 +8,7 @@ import time
 import numpy as np
 import onnx
 import pytest
+from gate_models import FLOAT, MATMUL, WEIGHT, external, model_of, value
 from onnx import TensorProto, helper, numpy_helper
 
 from seqc_runtime import RuntimeModelError
@@ -19,26 +20,7 @@ from seqc_runtime.gate.schema import SCHEMA
 from seqc_runtime.source import check_model
 from seqc_runtime.wire import MalformedError
 
-FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
-WEIGHT = np.arange(8, dtype=np.float32).reshape(4, 2)
-MATMUL = helper.make_node("MatMul", ["x", "w"], ["y"])
-
-
-def value(name: str, shape: list | None, dtype: int = FLOAT) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, dtype, shape)
-
-
-def model_of(nodes: list, tensors: list | None = None, **more) -> onnx.ModelProto:
-    graph = helper.make_graph(nodes, "g", [value("x", ["batch", 4])], [value("y", ["batch", 2])], tensors or [])
-    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8, **more)
-
-
-def external(location: str, dims: tuple[int, ...] = (4, 2), **entries: object) -> TensorProto:
-    tensor = TensorProto(name="w", data_type=FLOAT, dims=dims, data_location=TensorProto.EXTERNAL)
-    for key, said in {"location": location, **entries}.items():
-        tensor.external_data.add(key=key, value=str(said))
-    return tensor
+INT64 = TensorProto.INT64
 
 
 def plain() -> onnx.ModelProto:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +15,6 @@ from seqc_runtime.errors import RuntimeArgumentError
 
 if TYPE_CHECKING:
     from seqc_runtime.files.columns import Choice
-    from seqc_runtime.score import Told
 
 
 class EngineName(StrEnum):
@@ -90,6 +88,7 @@ def score(
       seqc-runtime score two.onnx table.parquet -o out.parquet --columns a=age,height --columns b=weight
     """
     from seqc_runtime.model import load
+    from seqc_runtime.progress import bar
     from seqc_runtime.score import STANDARD, Reading
     from seqc_runtime.score import score as run
 
@@ -105,7 +104,7 @@ def score(
     reading = Reading(_choice(columns), header, missing)
     # Rows of results on the same terminal would tear the bar apart.
     room = sys.stderr.isatty() and not (output == STANDARD and sys.stdout.isatty())
-    with _bar(room if progress is None else progress) as told:
+    with bar(room if progress is None else progress) as told:
         count = run(loaded, source, output, batch_size, reading, runs, told)
     if output != STANDARD:
         typer.echo(f"{count} samples in {time.perf_counter() - start:.2f} s, written to {output}", err=True)
@@ -125,23 +124,3 @@ def _choice(columns: Sequence[str] | None) -> Choice | None:
             )
         named[name] = names.split(",")
     return named
-
-
-@contextmanager
-def _bar(shown: bool) -> Iterator[Told | None]:
-    """A bar on standard error."""
-    if not shown:
-        yield None
-        return
-    try:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TimeRemainingColumn
-    except ImportError:  # nobody needs a bar
-        yield None
-        return
-    columns = (BarColumn(), TaskProgressColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True, force_terminal=True)
-    # Results may be on their way to standard output, which is not the bar's to redirect.
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -8,15 +8,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from seqc_runtime.errors import RuntimeExecutionError, SeqcRuntimeError
 from seqc_runtime.model import Model, open_model
 from seqc_runtime.sandbox import restrict
 from seqc_runtime.source import open_source
 
-# Sizes to try for axes the model leaves open, until it runs: a convolution may need more than one step.
-_SIZES = (1, 16, 64)
 _MOST_SAID = 4000
 
 
@@ -48,26 +44,14 @@ def _tried(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _warmed(model: Model) -> str:
-    """Run the model on zeros. What onnxruntime refuses to run may be a guess that is wrong; no memory is no guess."""
-    said = ""
-    for size in _SIZES:
-        try:
-            model.predict({info.name: _zeros(info.shape, info.numpy_dtype, size) for info in model.inputs})
-            return ""
-        except (RuntimeExecutionError, ValueError) as error:
-            said = str(error)
-            if size == _SIZES[0] and any(
-                word in said for word in ("bad_alloc", "Failed to allocate", "bad allocation")
-            ):
-                raise
-    return said
-
-
-def _zeros(shape: tuple[int | str, ...], dtype: np.dtype[Any], size: int) -> np.ndarray[Any, Any]:
-    array = np.zeros([n if isinstance(n, int) else size for n in shape], dtype)
-    if dtype.kind == "O":
-        array[...] = ""
-    return array
+    """Run the model on made-up inputs. One that refuses them may take others; no memory for them is no guess."""
+    try:
+        model.warm_up()
+    except RuntimeExecutionError as error:
+        if any(word in str(error) for word in ("bad_alloc", "Failed to allocate", "bad allocation")):
+            raise
+        return str(error)
+    return ""
 
 
 def _say(answer: dict[str, Any]) -> None:

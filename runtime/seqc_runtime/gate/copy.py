@@ -16,12 +16,11 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
-from seqc_runtime.errors import RuntimeModelError, RuntimeModelNotFoundError
 from seqc_runtime.gate.limits import Limits, RefusedError
 from seqc_runtime.gate.tensors import External
+from seqc_runtime.source import READ, open_file
 
 _CHUNK = 1 << 20
-_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _BY_FOLDER = os.open in os.supports_dir_fd and os.stat in os.supports_dir_fd
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
@@ -92,16 +91,8 @@ class PrivateCopy:
 
 def read_model(path: Path, name: str, most: int) -> Iterator[bytes]:
     """The bytes of a model file, which may be reached over links: its path is the caller's, not the model's."""
+    handle, status = open_file(path, name)
     try:
-        handle = os.open(path, _READ)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise RuntimeModelNotFoundError(f"there is no model file at {name} (looked at {str(path)!r})") from error
-    except (OSError, ValueError) as error:
-        raise RuntimeModelError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise RuntimeModelError(f"{name} is not a file: one .onnx file is needed")
         if status.st_size > most:
             raise RefusedError(f"it has {status.st_size} bytes; {most} are let in")
         yield from _pieces(handle, status)
@@ -116,7 +107,7 @@ def _weights(location: str, directory: Path, opened: int | None) -> Iterator[byt
         status = os.stat(place, dir_fd=opened, follow_symlinks=False)
         # Not even opened: some devices act when they are.
         _check_plain(status, what)
-        handle = os.open(place, _READ | _NO_LINK, dir_fd=opened)
+        handle = os.open(place, READ | _NO_LINK, dir_fd=opened)
     except FileNotFoundError as error:
         raise RefusedError(f"{what}, which is missing") from error
     except OSError as error:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from seqc_runtime.errors import SeqcRuntimeError
 from seqc_runtime.server.app import App, Exchange
 from seqc_runtime.server.jobs import Blocking, Job, Pending
 from seqc_runtime.server.limits import Limits
@@ -100,16 +100,10 @@ class Asgi:
             body = await link.read()
             if body is None:
                 return
-            started = self._start(exchange, body)
-            if isinstance(started, Response):
-                answer = started
-            elif isinstance(started, Blocking):
-                answer = await self.scheduler.call(exchange.complete, started)
-            else:
+            started = exchange.start(body)
+            if isinstance(started, Pending):
                 started.job.gone = link.gone
-                if watch is not None:
-                    watch.job(started.job)
-                answer = await self._run(exchange, started, self.scheduler.submit(started.job))
+            answer = await self._complete(exchange, started, watch, self.scheduler.submit)
         self._finish(head, watch, answer)
         await link.write(answer)
 
@@ -123,19 +117,12 @@ class Asgi:
         else:
             started: Response | Pending | Blocking
             try:
-                started = self._start(exchange, await _body(receive, self.limits.body))
+                started = exchange.start(await _body(receive, self.limits.body))
             except Disconnected:
                 return
             except Refusal as refusal:
                 started = refusal.response()
-            if isinstance(started, Response):
-                answer = started
-            elif isinstance(started, Blocking):
-                answer = await self.scheduler.call(exchange.complete, started)
-            else:
-                if watch is not None:
-                    watch.job(started.job)
-                answer = await self._run(exchange, started, self._watched(started.job, receive))
+            answer = await self._complete(exchange, started, watch, partial(self._watched, receive))
         self._finish(head, watch, answer)
         await _send(send, answer)
 
@@ -154,21 +141,25 @@ class Asgi:
         if watch is not None:
             watch.end(answer)
 
-    def _start(self, exchange: Exchange, body: Buffer) -> Response | Pending | Blocking:
+    async def _complete(
+        self,
+        exchange: Exchange,
+        started: Response | Pending | Blocking,
+        watch: Watch | None,
+        run: Callable[[Job], Awaitable[list[Array]]],
+    ) -> Response:
+        if isinstance(started, Response):
+            return started
+        if isinstance(started, Blocking):
+            return await self.scheduler.call(exchange.complete, started)
+        if watch is not None:
+            watch.job(started.job)
         try:
-            return exchange.start(body)
+            return exchange.finish(started, await run(started.job))
         except Exception as error:
-            return _mistake(error)
-
-    async def _run(self, exchange: Exchange, pending: Pending, results: Awaitable[list[Array]]) -> Response:
-        try:
-            return exchange.finish(pending, await results)
-        except (Refusal, SeqcRuntimeError) as error:
             return exchange.fail(error)
-        except Exception as error:
-            return _mistake(error)
 
-    async def _watched(self, job: Job, receive: Receive) -> list[Array]:
+    async def _watched(self, receive: Receive, job: Job) -> list[Array]:
         """Run a job, and know whether the client is still there if that takes a while."""
         task = asyncio.ensure_future(self.scheduler.submit(job))
         gone = False
@@ -193,12 +184,6 @@ class Asgi:
 
 
 _NONE: dict[str, Any] = {}
-
-
-def _mistake(error: Exception) -> Response:
-    """What a mistake of this package becomes: the client learns nothing of the inside, the log everything."""
-    LOG.error("a request could not be answered", exc_info=error)
-    return Refusal(500, f"an unexpected {type(error).__name__}: this is a mistake in seqc-runtime").response()
 
 
 def _head(scope: Message, certificate: str | None = None) -> Head:
