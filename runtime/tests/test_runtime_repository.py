@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ pytest.importorskip("typer", reason="the command reads its options with typer")
 pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 
 import orjson
+from kserve_schema import NOT_ON_KNATIVE, SCHEMAS
 from onnx import TensorProto, helper
 
 import seqc_runtime
@@ -175,116 +178,103 @@ def test_what_cannot_be_written_is_said_in_a_line(
     assert not Path(root).exists()
 
 
-# What the custom resource definitions and Kubernetes ask of the fields that we write, in short: a dict has these
-# fields and no others ("!" marks those that must be there), a list holds any number, a type is a type.
-PROBE = {
-    "httpGet": {"path!": str, "port!": int},
-    "timeoutSeconds": int,
-    "failureThreshold": int,
-    "periodSeconds": int,
-}
-CONTAINER = {
-    "name!": str,
-    "image": str,
-    "args": [str],
-    "ports": [{"name": str, "containerPort!": int, "protocol": str}],
-    "startupProbe": PROBE,
-    "readinessProbe": PROBE,
-    "livenessProbe": PROBE,
-    "securityContext": {
-        "allowPrivilegeEscalation": bool,
-        "capabilities": {"drop": [str]},
-        "runAsNonRoot": bool,
-        "seccompProfile": {"type!": str},
-    },
-}
-COMMON = {"apiVersion!": str, "kind!": str, "metadata!": {"name!": str, "namespace": str}}
-SCHEMAS: dict[str, Any] = {
-    "InferenceService": {
-        **COMMON,
-        "spec!": {
-            "predictor!": {
-                "model": {
-                    "modelFormat!": {"name!": str, "version": str},
-                    "protocolVersion": str,
-                    "storageUri": str,
-                    "runtime": str,
-                },
-                "containers": [CONTAINER],
-                "terminationGracePeriodSeconds": int,
-            }
-        },
-    },
-    "ServingRuntime": {
-        **COMMON,
-        "spec!": {
-            "annotations": dict,
-            "supportedModelFormats": [{"name!": str, "version": str, "autoSelect": bool}],
-            "protocolVersions": [str],
-            "containers!": [CONTAINER],
-        },
-    },
-}
-VERSIONS = {"InferenceService": "serving.kserve.io/v1beta1", "ServingRuntime": "serving.kserve.io/v1alpha1"}
-
-
-def check(value: Any, schema: Any, where: str) -> None:
-    if isinstance(schema, dict):
-        assert isinstance(value, dict), where
-        known = {name.rstrip("!"): inner for name, inner in schema.items()}
-        assert set(value) <= set(known), f"{where}: {set(value) - set(known)}"
-        assert {name.rstrip("!") for name in schema if name.endswith("!")} <= set(value), where
-        for name, inner in value.items():
-            check(inner, known[name], f"{where}.{name}")
-    elif isinstance(schema, list):
-        assert isinstance(value, list), where
-        for place, inner in enumerate(value):
-            check(inner, schema[0], f"{where}[{place}]")
-    else:
-        assert type(value) is schema, f"{where}: {value!r}"
-
-
-KSERVE = {
-    "storage": {"storage_uri": "s3://bucket/flowers.onnx"},
-    "runtime": {"storage_uri": "s3://bucket/flowers.onnx", "image": "registry/models:1", "namespace": "prod"},
-    "container": {"image": "registry/models:1"},
+KSERVE: dict[str, list[str]] = {
+    "storage": ["--storage-uri", "s3://bucket/flowers.onnx"],
+    "runtime": ["--storage-uri", "s3://bucket/flowers.onnx", "--image", "registry/models:1", "--namespace", "prod"],
+    "runtime of a folder": ["--storage-uri", "pvc://claim/models", "--image", "registry/models@sha256:0123"],
+    "container": ["--image", "registry/models:1", "--name", "a-name"],
+    "long": ["--image", "i", "--storage-uri", "https://host/m.onnx?key=%2F", "--name", "a" + "-b" * 31],
 }
 
 
-@pytest.mark.parametrize("kind", KSERVE)
-def test_resources_for_kserve_have_the_fields_that_its_definitions_have(kind: str) -> None:
-    made = resources("flowers", **KSERVE[kind])
-    for document in made:
-        check(document, SCHEMAS[document["kind"]], document["kind"])
-        assert document["apiVersion"] == VERSIONS[document["kind"]]
-    assert made[-1]["kind"] == "InferenceService"
-    if kind == "runtime":
-        assert made[1]["spec"]["predictor"]["model"]["runtime"] == made[0]["metadata"]["name"]
-    for document in made:
+@pytest.fixture(params=KSERVE)
+def manifests(request: pytest.FixtureRequest, path: str, capsys: pytest.CaptureFixture[str]) -> list[Any]:
+    """What the command writes, read by somebody else's reader of YAML."""
+    yaml = pytest.importorskip("yaml", reason="an independent reader of YAML")
+    assert run(["repository", path, "--kserve", "-", *KSERVE[request.param]]) == 0
+    return list(yaml.safe_load_all(capsys.readouterr().out))
+
+
+def test_manifests_fit_the_schemas_of_kserves_definitions(manifests: list[Any]) -> None:
+    jsonschema = pytest.importorskip("jsonschema", reason="an independent checker of schemas")
+    for document in manifests:
+        jsonschema.Draft202012Validator(SCHEMAS[document["kind"]]).validate(document)
+        assert re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", document["metadata"]["name"])
+        broken = json.loads(json.dumps(document).replace('"image": ', '"imaje": ').replace('"storageUri"', '"uri"'))
+        assert not jsonschema.Draft202012Validator(SCHEMAS[document["kind"]]).is_valid(broken)
+
+
+def test_manifests_are_such_that_knative_takes_them(manifests: list[Any]) -> None:
+    def names(value: Any) -> set[str]:
+        if isinstance(value, dict):
+            return set(value) | {name for inner in value.values() for name in names(inner)}
+        return {name for inner in value for name in names(inner)} if isinstance(value, list) else set()
+
+    assert not names(manifests) & set(NOT_ON_KNATIVE)
+
+
+def test_containers_are_called_and_probed_as_kserve_needs_and_drain_in_the_time_they_are_given(
+    manifests: list[Any],
+) -> None:
+    assert manifests[-1]["kind"] == "InferenceService"
+    if len(manifests) == 2:
+        assert manifests[1]["spec"]["predictor"]["model"]["runtime"] == manifests[0]["metadata"]["name"]
+        assert manifests[1]["metadata"].get("namespace") == manifests[0]["metadata"].get("namespace")
+    for document in manifests:
         for container in document["spec"].get(
             "containers", document["spec"].get("predictor", {}).get("containers", [])
         ):
             assert container["name"] == "kserve-container"
-            assert container["ports"][0]["containerPort"] == container["readinessProbe"]["httpGet"]["port"]
+            (port,) = container["ports"]
+            assert container["args"][container["args"].index("--port") + 1] == str(port["containerPort"])
+            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                assert container[probe]["httpGet"]["port"] == port["containerPort"]
+            # A pod has 30 seconds from SIGTERM to SIGKILL unless something says otherwise.
+            assert float(container["args"][container["args"].index("--drain-timeout") + 1]) < 30
 
 
-def test_the_arguments_of_the_container_are_the_commands(tmp_path: Path, gemm: bytes) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--storage-uri", "flowers.onnx"], "needs where the model lies as KServe says it, such as s3://"),
+        (["--storage-uri", "s3://"], "needs where the model lies as KServe says it, such as s3://"),
+        (["--storage-uri", "pvc://claim/flowers.onnx", "--image", "i"], "KServe mounts a folder of a volume"),
+        (["--image", ""], "--image needs the name of an image"),
+        (["--image", "two words"], "--image needs the name of an image"),
+    ],
+)
+def test_manifests_that_kserve_could_not_use_are_refused(
+    path: str, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert run(["repository", path, "--kserve", "-", *arguments]) == 2
+    assert message in said(capsys)
+
+
+@pytest.mark.parametrize(
+    ("storage_uri", "start"),
+    [
+        ("s3://bucket/flowers.onnx", ["/mnt/models/flowers.onnx", "--name", "{{.Name}}"]),
+        ("https://host/f.onnx?key=a/b", ["/mnt/models/f.onnx", "--name", "{{.Name}}"]),
+        ("pvc://claim/models", ["/mnt/models"]),
+    ],
+)
+def test_the_arguments_of_the_container_are_the_commands(storage_uri: str, start: list[str]) -> None:
     from typer.main import get_command
 
     from seqc_runtime.cli.commands import app
 
-    (runtime, _) = resources("flowers", **KSERVE["runtime"])
+    (runtime, _) = resources("flowers", storage_uri, "registry/models:1")
     arguments = runtime["spec"]["containers"][0]["args"]
-    assert arguments[:3] == ["/mnt/models/flowers.onnx", "--name", "{{.Name}}"]
-    serve: Any = get_command(app).commands["serve"]  # type: ignore[attr-defined]
-    known = {option for parameter in serve.params for option in parameter.opts}
-    assert {argument for argument in arguments if argument.startswith("--")} <= known
+    assert arguments[: len(start) + 1] == [*start, "--host"]
+    serve = get_command(app).commands["serve"]  # type: ignore[attr-defined]
+    # As KServe's templates leave them.
+    filled = [argument.replace("{{.Name}}", "flowers") for argument in arguments]
+    assert serve.make_context("serve", filled).params["port"] == 8080
 
 
-@pytest.mark.parametrize("kind", KSERVE)
-def test_yaml_says_what_was_meant(kind: str) -> None:
+def test_yaml_says_what_was_meant() -> None:
     yaml = pytest.importorskip("yaml", reason="an independent reader of YAML")
-    made = resources("flowers", **KSERVE[kind])
+    made = resources("flowers", "s3://bucket/flowers.onnx", "registry/models:1", "prod")
     assert list(yaml.safe_load_all(to_yaml(made))) == made
     odd = [{"a": {"b": ["true", "no", "1", 1, True, "a: b", "ü", "{{.Name}}", ""], "c": [{"d": [{"e": "-"}]}]}}]
     assert list(yaml.safe_load_all(to_yaml(odd))) == odd

@@ -7,13 +7,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 from seqc_runtime.errors import RuntimeArgumentError
 
 # Where KServe puts what lies at a storage URI, and where our image has its models.
 _MOUNTED, _IN_IMAGE = "/mnt/models", "/models"
 _PORT = 8080
+# Pods have 30 seconds from SIGTERM to SIGKILL, and Knative, which runs them in most clusters, refuses to give more.
+_DRAIN = 25
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+_URI = re.compile(r"[a-z][a-z0-9+.-]*://\S+")
+_IMAGE = re.compile(r"[!-~]+")
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9/._-]*")
 _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
@@ -39,6 +44,10 @@ def resources(
             )
     if storage_uri is None and image is None:
         raise RuntimeArgumentError("--kserve needs --storage-uri, where the model lies, or --image, or both")
+    if image is not None and not _IMAGE.fullmatch(image):
+        raise RuntimeArgumentError(f"--image needs the name of an image, such as registry/models:1; got {image!r}")
+    if storage_uri is not None:
+        _check_storage(storage_uri)
     if storage_uri is None:
         return [_service(name, namespace, {"containers": [_container(str(image), [_IN_IMAGE])]})]
     model: Resource = {"modelFormat": {"name": "onnx"}, "protocolVersion": "v2", "storageUri": storage_uri}
@@ -49,8 +58,23 @@ def resources(
     return [_runtime(runtime, namespace, image, _served(storage_uri)), service]
 
 
+def _check_storage(uri: str) -> None:
+    if not _URI.fullmatch(uri):
+        raise RuntimeArgumentError(
+            f"--storage-uri needs where the model lies as KServe says it, such as s3://bucket/model.onnx; got {uri!r}"
+        )
+    if uri.startswith("pvc://") and _file(uri).endswith(".onnx"):
+        raise RuntimeArgumentError(
+            f"--storage-uri {uri}: KServe mounts a folder of a volume, not a file: give the folder that it lies in"
+        )
+
+
+def _file(storage_uri: str) -> str:
+    return PurePosixPath(urlsplit(storage_uri).path).name
+
+
 def _served(storage_uri: str) -> list[str]:
-    file = PurePosixPath(storage_uri.partition("://")[2]).name
+    file = _file(storage_uri)
     if file.endswith(".onnx"):
         # KServe's clients call a model as its InferenceService is called.
         return [f"{_MOUNTED}/{file}", "--name", "{{.Name}}"]
@@ -58,13 +82,11 @@ def _served(storage_uri: str) -> list[str]:
 
 
 def _service(name: str, namespace: str | None, predictor: Resource) -> Resource:
-    ours = "containers" in predictor or "runtime" in predictor["model"]
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
         "metadata": _metadata(name, namespace),
-        # The server drains for 30 seconds after SIGTERM.
-        "spec": {"predictor": {**predictor, **({"terminationGracePeriodSeconds": 40} if ours else {})}},
+        "spec": {"predictor": predictor},
     }
 
 
@@ -91,7 +113,16 @@ def _container(image: str, arguments: Sequence[str]) -> Resource:
         "name": "kserve-container",
         "image": image,
         # KServe's gateway decides who may ask.
-        "args": [*arguments, "--host", "0.0.0.0", "--port", str(_PORT), "--insecure"],
+        "args": [
+            *arguments,
+            "--host",
+            "0.0.0.0",
+            "--port",
+            str(_PORT),
+            "--insecure",
+            "--drain-timeout",
+            str(_DRAIN),
+        ],
         "ports": [{"name": "http1", "containerPort": _PORT, "protocol": "TCP"}],
         "startupProbe": _probe("ready", failureThreshold=60, periodSeconds=2),
         "readinessProbe": _probe("ready", periodSeconds=5),
