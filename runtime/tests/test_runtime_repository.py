@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ pytest.importorskip("typer", reason="the command reads its options with typer")
 pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 
 import orjson
+from client_environment import clean_environment, environment
 from kserve_schema import NOT_ON_KNATIVE, SCHEMAS
 from onnx import TensorProto, helper
 
@@ -29,6 +31,17 @@ from seqc_runtime.server.config import read_config
 from seqc_runtime.server.settings import Settings
 
 Build = Callable[..., bytes]
+# What Triton calls the types of ONNX.
+TYPES = {
+    TensorProto.FLOAT: "FP32",
+    TensorProto.DOUBLE: "FP64",
+    TensorProto.FLOAT16: "FP16",
+    TensorProto.INT8: "INT8",
+    TensorProto.INT64: "INT64",
+    TensorProto.UINT16: "UINT16",
+    TensorProto.BOOL: "BOOL",
+    TensorProto.STRING: "STRING",
+}
 X = np.random.default_rng(1).standard_normal((6, 4)).astype(np.float32)
 
 
@@ -78,17 +91,49 @@ def test_the_configuration_says_what_triton_must_know(gemm: bytes) -> None:
     assert about == "up to 8 rows run together"
 
 
-def test_tritons_own_description_of_configurations_reads_ours(gemm: bytes, two_inputs: bytes, identity: Build) -> None:
-    model_config = pytest.importorskip("tritonclient.grpc.model_config_pb2", reason="Triton's messages come with it")
-    from google.protobuf import text_format
-
-    for model in (gemm, two_inputs, identity(TensorProto.STRING, ("n", 2)), identity(TensorProto.BOOL, ("n", "t"))):
+@pytest.mark.slow
+def test_tritons_own_messages_read_what_every_option_writes(
+    gemm: bytes, two_inputs: bytes, identity: Build, relu: Build, tmp_path: Path
+) -> None:
+    """model_config.proto as Triton's client has it: what it does not know is an error there."""
+    python = environment("triton", "tritonclient[http,grpc]==2.73.0")
+    everything = ["--instances", "3", "--max-batch", "9", "--max-delay", "1.5", "--threads", "2"]
+    wanted = {
+        "flowers": (gemm, [], 64),
+        "all": (gemm, everything, 9),
+        "gpu": (gemm, ["--device", "cuda"], 64),
+        "python": (two_inputs, ["--triton-backend", "python", *everything], 9),
+        "alone": (gemm, ["--max-batch", "1"], 0),
+        "fixed": (relu([3, 2], [3, 2]), everything, 0),
+        **{f"type-{dtype}": (identity(dtype, ("n", "t", 2)), [], None) for dtype in TYPES},
+    }
+    for name, (model, options, _) in wanted.items():
+        (tmp_path / f"{name}.onnx").write_bytes(model)
+        assert run(["repository", str(tmp_path / f"{name}.onnx"), "--triton", str(tmp_path / "models"), *options]) == 0
+    command = [python, Path(__file__).with_name("triton_config.py")]
+    files = [tmp_path / "models" / name / "config.pbtxt" for name in wanted]
+    done = subprocess.run([*command, *files], env=clean_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    configs = [json.loads(line) for line in done.stdout.splitlines()]
+    for (name, (model, options, max_batch)), config in zip(wanted.items(), configs, strict=True):
         loaded = seqc_runtime.load(model)
-        text, _ = config_text('a "name"', loaded, TritonOptions(instances=3, device="cuda"))
-        config = text_format.Parse(text, model_config.ModelConfig())
-        assert config.name == 'a "name"'
-        assert [i.name for i in config.input] == [i.name for i in loaded.inputs]
-        assert config.instance_group[0].count == 3
+        assert config["name"] == name
+        assert config["backend"] == ("python" if "python" in options else "onnxruntime")
+        if max_batch is not None:
+            assert config.get("max_batch_size", 0) == max_batch, name
+        for role, infos in (("input", loaded.inputs), ("output", loaded.outputs)):
+            assert [tensor["name"] for tensor in config[role]] == [info.name for info in infos]
+            whole = [[int(size) for size in tensor["dims"]] for tensor in config[role]]
+            shapes = [[size if isinstance(size, int) else -1 for size in info.shape] for info in infos]
+            assert [[-1, *dims] if config.get("max_batch_size") else dims for dims in whole] == shapes, name
+        if name.startswith("type-"):
+            assert config["input"][0]["data_type"] == f"TYPE_{TYPES[int(name[5:])]}"
+        (group,) = config["instance_group"]
+        assert group["count"] == (3 if options[-8:] == everything else 1)
+        assert group["kind"] == ("KIND_GPU" if "cuda" in options else "KIND_CPU")
+        if max_batch == 9:
+            assert config["dynamic_batching"]["max_queue_delay_microseconds"] == "1500"
+            assert config["parameters"]["intra_op_thread_count"]["string_value"] == "2"
 
 
 def test_requests_run_together_only_where_samples_are_independent(make: Build, relu: Build, identity: Build) -> None:

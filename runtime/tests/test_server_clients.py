@@ -6,11 +6,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from client_environment import clean_environment, environment
 from server_process import serving, write_gemm
 
 pytest.importorskip("grpc", reason="gRPC is an extra")
@@ -20,22 +20,7 @@ import orjson
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).resolve().parent
-HOME = HERE.parents[1] / ".client-environments"
 X = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
-
-
-def environment(name: str, *packages: str) -> Path:
-    """The Python of an environment with these packages; a skip where they cannot be installed."""
-    python = HOME / name / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    done = HOME / name / "installed"
-    if not done.is_file():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", HOME / name], check=True)
-        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-        tried = subprocess.run([*command, *packages], capture_output=True, text=True, check=False)
-        if tried.returncode != 0:
-            pytest.skip(f"{packages[0]} cannot be installed: {(tried.stderr.strip() or 'no word').splitlines()[-1]}")
-        done.touch()
-    return python
 
 
 def expected(model: Path) -> np.ndarray:
@@ -68,8 +53,9 @@ def test_clients_get_the_numbers_of_a_bare_session(tmp_path: Path, script: str, 
         if script != "openapi_calls.py":
             ports.append(server.lines[0].partition("grpc://127.0.0.1:")[2].partition(",")[0])
         command = [python, HERE / script, *ports, tmp_path / "x.npy", tmp_path / "y.npy"]
-        clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        done = subprocess.run(command, env=clean, capture_output=True, text=True, check=False, timeout=300)
+        done = subprocess.run(
+            command, env=clean_environment(), capture_output=True, text=True, check=False, timeout=300
+        )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

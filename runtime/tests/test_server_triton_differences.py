@@ -177,3 +177,28 @@ def test_triton_takes_the_configuration_for_its_own_backend(models: dict[str, by
         said = log.read_text()
     assert "unable to find backend library for backend 'onnxruntime'" in said
     assert "failed to load all models" in said
+
+
+def test_triton_starts_with_every_option_and_says_it_back(models: dict[str, bytes], tmp_path: Path) -> None:
+    options = ["--instances", "2", "--max-batch", "6", "--max-delay", "3", "--triton-backend", "python"]
+    with tritonserver(written(models, tmp_path, *options), tmp_path) as (address, _):
+        config = {
+            name: json.loads(ask_triton(address, Probe(name, "GET", f"/v2/models/{name}/config")).content)
+            for name in models
+        }
+        # Six rows are the most, and seven are too many.
+        answers = [ask_triton(address, Probe("", "POST", "/v2/models/m/infer", rows_of_m(rows))) for rows in (6, 7)]
+    assert [answer.status for answer in answers] == [200, 400]
+    y = np.reshape(json.loads(answers[0].content)["outputs"][0]["data"], (6, 3))
+    (expected,) = ort.InferenceSession(models["m"]).run(None, {"x": np.resize(X, (6, 4))})
+    assert np.allclose(y, expected, atol=1e-6)
+    for name in models:
+        assert config[name]["max_batch_size"] == 6
+        assert config[name]["dynamic_batching"]["max_queue_delay_microseconds"] == 3000
+        assert [group["count"] for group in config[name]["instance_group"]] == [2]
+        assert config[name]["parameters"]["intra_op_thread_count"]["string_value"] == "1"
+
+
+def rows_of_m(rows: int) -> bytes:
+    data = np.resize(X, (rows, 4)).ravel().tolist()
+    return json.dumps({"inputs": [{"name": "x", "shape": [rows, 4], "datatype": "FP32", "data": data}]}).encode()
