@@ -22,6 +22,11 @@ from seqc_runtime.server.signature import Declared
 HEADER_LENGTH = "inference-header-content-length"
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _PREFIX = 4
+# NumPy's arrays begin at multiples of this many bytes. Where others begin, some operators add up in another order, and
+# an answer would depend on the length of the JSON before the tensor.
+_ALIGNED = 16
+# Bytes that are copied sooner than it is found out where they begin.
+_SMALL = 16 << 10
 
 
 def read(servable: Servable, body: Buffer, header_length: str, limits: Limits) -> Asked:
@@ -76,7 +81,7 @@ class _Tensors:
 
 
 def decode(piece: memoryview, shape: Sequence[int], count: int, declared: Declared) -> Array:
-    """An array of little-endian bytes, without a copy where their place in memory allows.
+    """An array of little-endian bytes; of many, without a copy where their place in memory allows.
 
     piece: the bytes. shape: that `check_shape` let pass. count: product of the shape.
 
@@ -95,11 +100,16 @@ def decode(piece: memoryview, shape: Sequence[int], count: int, declared: Declar
         if count and numbers.max() > 1:
             place = int(np.argmax(numbers > 1))
             raise Refusal(400, f"input {declared.name!r}: BOOL needs bytes 0 and 1; byte {place} is {numbers[place]}")
-        return numbers.view(np.bool_).reshape(shape)
+        return aligned(numbers.view(np.bool_)).reshape(shape)
     array = np.frombuffer(piece, declared.wire)
-    if not array.flags.aligned or not declared.wire.isnative:
-        array = array.astype(declared.dtype)
-    return array.reshape(shape)
+    return (aligned(array) if declared.wire.isnative else array.astype(declared.dtype)).reshape(shape)
+
+
+def aligned(array: Array) -> Array:
+    """The array, or a copy of it, in memory that begins where NumPy's own does."""
+    if array.nbytes <= _SMALL or array.__array_interface__["data"][0] % _ALIGNED:
+        return array.copy()
+    return array
 
 
 def _texts(piece: memoryview, count: int, declared: Declared) -> Array:

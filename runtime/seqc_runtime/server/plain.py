@@ -95,24 +95,27 @@ def _json(servable: Servable, body: Buffer, head: Head, limits: Limits) -> Found
         for place, row in enumerate(data):
             if set(row) != keys:
                 raise Refusal(400, f"row {place} needs the keys {', '.join(sorted(keys))}, as the first")
-        return _by_name(servable, {key: [row[key] for row in data] for key in data[0]}, parsed.booleans, limits)
+        columns = {key: [row[key] for row in data] for key in data[0]}
+        return _by_name(servable, columns, parsed.booleans, limits, rows=True)
     declared = _single(servable, "a list")
     array, alone = from_lists(data, declared, parsed.booleans, limits)
     return {declared.name: array}, alone
 
 
-def _by_name(servable: Servable, data: dict[str, Any], booleans: bool, limits: Limits) -> Found:
+def _by_name(servable: Servable, data: dict[str, Any], booleans: bool, limits: Limits, rows: bool = False) -> Found:
     feeds: dict[str, Array] = {}
     lonely = []
     for key, value in data.items():
         declared = find_input(servable, key, "the body")
-        feeds[declared.name], alone = from_lists(value, declared, booleans, limits)
+        feeds[declared.name], alone = from_lists(value, declared, booleans, limits, rows)
         lonely.append(alone)
     return feeds, bool(lonely) and all(lonely)
 
 
 def _single(servable: Servable, what: str) -> Declared:
     names = servable.signature.input_names
+    if not names:
+        raise Refusal(400, f"the body is {what}, and the model has no inputs: send {{}} as JSON")
     if len(names) != 1:
         raise Refusal(400, f"the body is {what}, and the model has the inputs {', '.join(names)}: give them by name")
     return servable.signature.inputs[names[0]]
@@ -174,7 +177,8 @@ _READERS: dict[str, Callable[[Servable, Buffer, Head, Limits], Found]] = {
 
 def _respond(servable: Servable, wanted: str, alone: bool, results: list[Array]) -> Response:
     if alone:
-        results = [result[0] if result.shape[:1] == (1,) else result for result in results]
+        # Not result[0], which of a list of texts is no array.
+        results = [result.reshape(result.shape[1:]) if result.shape[:1] == (1,) else result for result in results]
     names = servable.signature.output_names
     if wanted == _JSON:
         return _json_answer(servable, results, names)

@@ -14,6 +14,7 @@ from seqc_runtime.inputs import Array
 from seqc_runtime.server.infer_request import shown
 from seqc_runtime.server.limits import Limits
 from seqc_runtime.server.messages import Buffer, Refusal
+from seqc_runtime.server.oip_binary import aligned
 from seqc_runtime.server.signature import Declared
 
 _KINDS = "fiub"
@@ -39,7 +40,7 @@ def read_npy(body: Buffer, limits: Limits, what: str = "the body") -> Array:
     if dtype.kind == "b" and size and flat.view(np.uint8).max() > 1:
         raise Refusal(400, f"{what} has booleans that are neither 0 nor 1")
     array = flat.reshape(shape, order="F" if fortran else "C")
-    return array.astype(dtype.newbyteorder("="), order="C", copy=not array.flags.aligned)
+    return aligned(array.astype(dtype.newbyteorder("="), order="C", copy=False))
 
 
 def read_npz(body: Buffer, limits: Limits) -> dict[str, Array]:

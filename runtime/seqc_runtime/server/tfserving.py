@@ -37,12 +37,13 @@ def predict(app: App, head: Head, body: Buffer, model: str, version: str | None 
         raise Refusal(400, f"signature_name needs {_SIGNATURE!r}, the only one; got {shown(name)}")
     by_row = "instances" in request
     columns = _columns(servable, request["instances"]) if by_row else _named(servable, request["inputs"])
+    rows = len(request["instances"]) if by_row else None
     feeds: dict[str, Array] = {}
     for key, data in columns.items():
         declared = find_input(servable, key, "instances[0]" if by_row else "inputs")
         plain = _plain(data) if declared.datatype == "BYTES" else data
-        feeds[declared.name], _ = from_lists(plain, declared, parsed.booleans, app.limits)
-    return Pending(make_job(servable, feeds, None, app.limits), partial(_respond, servable, by_row))
+        feeds[declared.name], _ = from_lists(plain, declared, parsed.booleans, app.limits, by_row)
+    return Pending(make_job(servable, feeds, None, app.limits), partial(_respond, servable, rows))
 
 
 def _named(servable: Servable, inputs: Any) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def _columns(servable: Servable, instances: Any) -> dict[str, Any]:
     named = bool(instances) and type(instances[0]) is dict and set(instances[0]) != {"b64"}
     if not named:
         if len(names) != 1:
-            raise Refusal(400, f"instances[0] needs an object with the inputs {', '.join(names)}")
+            raise Refusal(400, f"instances[0] needs an object with the inputs {', '.join(names) or 'none'}")
         return {names[0]: instances}
     keys = set(instances[0])
     for place, row in enumerate(instances):
@@ -83,17 +84,16 @@ def _plain(data: Any) -> Any:
     return data
 
 
-def _respond(servable: Servable, by_row: bool, results: list[Array]) -> Response:
+def _respond(servable: Servable, rows: int | None, results: list[Array]) -> Response:
+    """rows: of the request, None when it was by columns."""
     columns = dict(zip(servable.signature.output_names, map(json_data.nested, results), strict=True))
-    if not by_row:
+    if rows is None:
         content: dict[str, Any] = {"outputs": next(iter(columns.values())) if len(columns) == 1 else columns}
         return _json(content)
-    lengths = {result.shape[:1] for result in results}
-    if len(lengths) != 1 or lengths == {()}:
+    if any(result.shape[:1] != (rows,) for result in results):
         raise Refusal(400, "the outputs do not have one row each per instance: send 'inputs' instead of 'instances'")
     if len(columns) == 1:
         return _json({"predictions": next(iter(columns.values()))})
-    rows = lengths.pop()[0]
     return _json({"predictions": [{name: column[row] for name, column in columns.items()} for row in range(rows)]})
 
 
