@@ -17,14 +17,13 @@ Run = Callable[[Feeds], list[Array]]
 
 
 def check_batch_size(batch_size: SupportsIndex, name: str = "batch_size") -> int:
-    """`batch_size` as a positive int, else RuntimeInputError."""
+    """`batch_size`, which errors call `name`, as a positive int, else RuntimeInputError."""
     try:
         step = operator.index(batch_size)
     except TypeError:
         step = 0
     if isinstance(batch_size, bool) or step < 1:
-        or_none = " or None" if name == "batch_size" else ""
-        raise RuntimeInputError(f"{name} needs a positive integer{or_none}; got {batch_size!r}")
+        raise RuntimeInputError(f"{name} needs a positive integer; got {batch_size!r}")
     return step
 
 

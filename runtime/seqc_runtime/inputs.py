@@ -49,7 +49,8 @@ def is_empty(value: object) -> bool:
 
 def match(x: object, infos: tuple[TensorInfo, ...]) -> list[object]:
     """What `predict` was given, in the order of the inputs. Raises RuntimeInputError."""
-    if isinstance(x, Mapping):
+    # Asking whether something is a Mapping takes longer than all the rest here.
+    if type(x) is dict or (type(x) is not np.ndarray and isinstance(x, Mapping)):
         return _match_names(x, infos)
     if isinstance(x, list | tuple):
         # The only input may be a list itself, which then stands for itself.
@@ -69,6 +70,14 @@ def _wrapped(x: list[object] | tuple[object, ...]) -> bool:
 
 
 def _match_names(x: Mapping[Any, object], infos: tuple[TensorInfo, ...]) -> list[object]:
+    if len(x) == len(infos):
+        found: list[object] = []
+        for info in infos:
+            if info.name not in x:
+                break
+            found.append(x[info.name])
+        else:
+            return found
     known = {info.name for info in infos}
     missing = [info.name for info in infos if info.name not in x]
     unknown = [name for name in x if name not in known]
@@ -99,9 +108,9 @@ def _names(infos: tuple[TensorInfo, ...]) -> str:
 def cast(value: object, info: TensorInfo) -> Array:
     """`value` as a native, C-contiguous array of the declared dtype.
 
-    A float input takes floats of any width, integers and booleans (rounded to its precision). An integer input takes
-    integers and booleans whose values all fit. A boolean input takes booleans, a text input takes text.
-    Everything else raises RuntimeInputTypeError; integers that do not fit raise RuntimeInputError.
+    A float input takes floats of any width, integers and booleans (rounded to its precision), an integer input takes
+    integers and booleans, where all values fit. A boolean input takes booleans, a text input takes text.
+    Everything else raises RuntimeInputTypeError; values that do not fit raise RuntimeInputError.
     """
     if (
         type(value) is np.ndarray
@@ -110,7 +119,7 @@ def cast(value: object, info: TensorInfo) -> Array:
         and info.dtype != "str"
     ):
         return value  # nothing to do, and quickly so
-    array = _as_array(value, info)
+    array = as_array(value, info)
     if info.dtype == "str":
         return _cast_text(array, info)
     target = info.numpy_dtype
@@ -121,7 +130,13 @@ def cast(value: object, info: TensorInfo) -> Array:
         _check_range(array, info, np.iinfo(target))
     # Not ascontiguousarray: that one gives scalars an axis.
     try:
-        return np.asarray(array, dtype=target, order="C")
+        with np.errstate(over="raise"):
+            return np.asarray(array, dtype=target, order="C")
+    except FloatingPointError as error:
+        largest = np.abs(array[np.isfinite(array)]).max()
+        raise RuntimeInputError(
+            f"input {info.name!r} needs {info}, so values up to {np.finfo(target).max:.4g}; got {largest:.4g}"
+        ) from error
     except MemoryError as error:
         raise RuntimeInputError(
             f"input {info.name!r} of shape {format_shape(array.shape)} does not fit in memory as {target.name}: "
@@ -129,13 +144,12 @@ def cast(value: object, info: TensorInfo) -> Array:
         ) from error
 
 
-def _as_array(value: object, info: TensorInfo) -> Array:
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise RuntimeInputError(
-            f"input {info.name!r} needs {info}; got an array with masked values, which a model cannot see: "
-            "say what stands in their place, x.filled(value)"
-        )
+def as_array(value: object, info: TensorInfo) -> Array:
+    """`value` as an array of any dtype. Raises RuntimeInputError for what is none, and for masked values."""
+    refuse_masked(value, info)
     try:
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            return np.from_dlpack(value)
         return np.asarray(value)
     except Exception as error:  # objects of other libraries turn themselves into arrays, and fail in their own ways
         if isinstance(value, list | tuple) and "inhomogeneous" in str(error):
@@ -145,10 +159,24 @@ def _as_array(value: object, info: TensorInfo) -> Array:
         raise RuntimeInputError(f"input {info.name!r} needs {info}; got {what}") from error
 
 
+def refuse_masked(value: object, info: TensorInfo) -> None:
+    """Raise RuntimeInputError where `value` is an array with masked values, or holds one."""
+    if type(value) is np.ndarray:
+        return
+    if isinstance(value, list | tuple):
+        for one in value:
+            if isinstance(one, list | tuple | np.ma.MaskedArray):
+                refuse_masked(one, info)
+    elif isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise RuntimeInputError(
+            f"input {info.name!r} needs {info}; got an array with masked values, which a model cannot see: "
+            "say what stands in their place, x.filled(value)"
+        )
+
+
 _KINDS = {
     "U": "text",
     "S": "bytes",
-    "V": "records of several fields",
     "c": "complex numbers",
     "M": "dates",
     "m": "times",
@@ -160,6 +188,8 @@ def _described(array: Array, value: object, target: np.dtype[Any]) -> str:
     kind = array.dtype.kind
     if kind == "f" and target.kind in "iu":
         return f"{array.dtype.name}: round it yourself and pass x.astype({target.name!r})"
+    if array.dtype.names:
+        return f"records of several fields: convert it yourself, to {target.name}"
     if kind != "O":
         return f"{_KINDS.get(kind, array.dtype.name)}: convert it yourself, to {target.name}"
     if value is None:
@@ -186,34 +216,57 @@ def _check_range(array: Array, info: TensorInfo, limits: np.iinfo[Any]) -> None:
 
 def _cast_text(array: Array, info: TensorInfo) -> Array:
     boxed = array.astype(object, order="C")
-    if array.dtype.kind not in "UT" and not all(isinstance(item, str) for item in boxed.flat):
-        raise RuntimeInputTypeError(f"input {info.name!r} needs text ({info}); got {array.dtype.name}")
-    return boxed
+    check_text(boxed, info, array.dtype)
+    # onnxruntime takes str(item), which is something else for members of an enumeration that are text.
+    return boxed if _kinds_of(boxed) <= {str} else np.frompyfunc(str.__str__, 1, 1)(boxed)
+
+
+def check_text(array: Array, info: TensorInfo, dtype: np.dtype[Any] | None = None) -> None:
+    """Raise RuntimeInputTypeError unless all items are text: onnxruntime makes text of whatever it gets.
+
+    dtype: of what came, when that was another array.
+    """
+    odd = sorted(kind.__name__ for kind in _kinds_of(array) if not issubclass(kind, str))
+    if odd:
+        came = f"{(dtype or array.dtype).name} that holds {', '.join(odd)}"
+        raise RuntimeInputTypeError(f"input {info.name!r} needs text ({info}); got {came}")
+
+
+def _kinds_of(array: Array) -> set[type]:
+    return set(map(type, array.ravel().tolist()))
 
 
 def check_shapes(arrays: Mapping[str, Array], infos: tuple[TensorInfo, ...]) -> Sizes:
     """The size of every named symbolic axis. Raises RuntimeInputError where a shape is not the declared one."""
     sizes: Sizes = {}
-    owner: dict[str, str] = {}
     for info in infos:
-        if info.kind != "tensor":
+        # onnxruntime reports an undeclared shape as (), so () promises nothing.
+        if info.kind != "tensor" or not info.shape:
             continue
         shape = arrays[info.name].shape
-        # onnxruntime reports an undeclared shape as (), so () promises nothing.
-        if info.shape and not _fits(shape, info.shape):
-            raise RuntimeInputError(
-                f"input {info.name!r} needs {info}; got {format_shape(shape)}{_shape_hint(shape, info.shape)}"
-            )
-        for axis, size in zip(info.shape, shape, strict=False):
-            if isinstance(axis, int) or axis == UNNAMED:
-                continue
-            if sizes.setdefault(axis, size) != size:
+        if len(shape) != len(info.shape):
+            raise _misshapen(info, shape)
+        for axis, size in zip(info.shape, shape, strict=True):
+            if isinstance(axis, int):
+                if axis != size:
+                    raise _misshapen(info, shape)
+            elif axis != UNNAMED and sizes.setdefault(axis, size) != size:
+                if not _fits(shape, info.shape):
+                    raise _misshapen(info, shape)
                 raise RuntimeInputError(
-                    f"input {info.name!r} {info} has {axis} = {size}, but input {owner[axis]!r} has "
+                    f"input {info.name!r} {info} has {axis} = {size}, but input {_owner(axis, infos)!r} has "
                     f"{axis} = {sizes[axis]}: axes of the same name need the same size"
                 )
-            owner.setdefault(axis, info.name)
     return sizes
+
+
+def _owner(axis: str, infos: tuple[TensorInfo, ...]) -> str:
+    return next(info.name for info in infos if axis in info.shape)
+
+
+def _misshapen(info: TensorInfo, shape: tuple[int, ...]) -> RuntimeInputError:
+    hint = _shape_hint(shape, info.shape)
+    return RuntimeInputError(f"input {info.name!r} needs {info}; got {format_shape(shape)}{hint}")
 
 
 def _fits(shape: tuple[int, ...], declared: tuple[int | str, ...]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqc_runtime.errors import RuntimeExecutionError, RuntimeInputError, RuntimeInputTypeError, RuntimeStoppedError
-from seqc_runtime.inputs import Array, is_empty
+from seqc_runtime.inputs import Array, check_text, is_empty, refuse_masked
 from seqc_runtime.providers import import_onnxruntime
 from seqc_runtime.tensors import TensorInfo
 
@@ -56,6 +56,8 @@ def run_session(
     except Exception as error:
         if control is not None and control.stopped:
             raise RuntimeStoppedError(f"the run of {source} was stopped") from error
+        if isinstance(error, UnicodeEncodeError):
+            raise RuntimeInputError(f"an input holds text that is not Unicode, half of a character: {error}") from error
         given = ", ".join(f"{name}: {_described(value)}" for name, value in feeds.items())
         raise RuntimeExecutionError(f"onnxruntime failed to run {source} on {given}: {error}") from error
 
@@ -78,7 +80,7 @@ def check_feeds(feeds: dict[str, Array], infos: tuple[TensorInfo, ...]) -> bool:
         if not isinstance(array, np.ndarray):
             what = "nothing" if array is None else f"a {type(array).__name__}"
             raise RuntimeInputError(f"input {info.name!r} needs an array of {info}; got {what}")
-        _check_dtype(array, info)
+        _check_array(array, info)
         empty = empty or array.size == 0
     if len(feeds) != len(infos):
         names = [info.name for info in infos]
@@ -94,12 +96,15 @@ def _check_list(value: object, info: TensorInfo, given: bool) -> None:
     if not isinstance(arrays, list) or not all(isinstance(one, np.ndarray) for one in arrays):
         raise RuntimeInputError(f"input {info.name!r} needs a {info} as arrays; got {type(value).__name__}")
     for one in arrays:
-        _check_dtype(one, info)
+        _check_array(one, info)
 
 
-def _check_dtype(array: Array, info: TensorInfo) -> None:
+def _check_array(array: Array, info: TensorInfo) -> None:
     if array.dtype is not info.numpy_dtype and array.dtype != info.numpy_dtype:
         raise RuntimeInputTypeError(f"input {info.name!r} needs {info}; got {array.dtype}")
+    refuse_masked(array, info)
+    if info.dtype == "str":
+        check_text(array, info)
 
 
 def _described(value: object) -> str:

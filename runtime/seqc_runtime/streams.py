@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from seqc_runtime.batches import batched_names, check_dynamic
 from seqc_runtime.errors import RuntimeInputError
-from seqc_runtime.inputs import match
+from seqc_runtime.inputs import as_array, match
 from seqc_runtime.tensors import TensorInfo, format_shape
 
 # A chunk as `predict` takes it, how many samples it has, and how many there are in all, None when nothing tells.
@@ -37,9 +35,14 @@ def _is_array(x: object) -> bool:
 
 
 def _columns(x: object, inputs: tuple[TensorInfo, ...]) -> dict[str, Any]:
+    """By name: what can be sliced for the inputs that have rows, and what came for the others."""
+    batch = inputs[0].shape[0]
     found: dict[str, Any] = {}
     for info, value in zip(inputs, match(x, inputs), strict=True):
-        column: Any = value if _is_array(value) else np.asarray(value)
+        if not info.shape or info.shape[0] != batch:
+            found[info.name] = value
+            continue
+        column: Any = value if _is_array(value) else as_array(value, info)
         if not column.shape:
             raise RuntimeInputError(f"input {info.name!r} needs {info}; got a single value, which has no rows")
         found[info.name] = column
@@ -55,31 +58,40 @@ def _sliced(columns: dict[str, Any], step: int, inputs: tuple[TensorInfo, ...]) 
                 f"input {name!r} has {columns[name].shape[0]} rows, but input {inputs[0].name!r} has {total}: "
                 "every input needs as many"
             )
-    return _slices(columns, cut, step, total)
+    return _slices(columns, cut, step, total, inputs)
 
 
-def _slices(columns: dict[str, Any], cut: set[str], step: int, total: int) -> Iterator[Chunk]:
-    whole = {name: _read(name, column, slice(None)) for name, column in columns.items() if name not in cut}
+def _slices(
+    columns: dict[str, Any], cut: set[str], step: int, total: int, inputs: tuple[TensorInfo, ...]
+) -> Iterator[Chunk]:
+    whole = {info.name: _whole(info, columns[info.name]) for info in inputs if info.name not in cut}
     for start in range(0, max(total, 1), step):
         rows = slice(start, min(start + step, total))
-        yield (
-            {name: _read(name, columns[name], rows) if name in cut else whole[name] for name in columns},
-            rows.stop - rows.start,
-            total,
-        )
+        parts = {info.name: _read(info, columns[info.name], rows) for info in inputs if info.name in cut}
+        yield {**whole, **parts}, rows.stop - rows.start, total
 
 
-def _read(name: str, column: Any, rows: slice) -> Any:
+def _whole(info: TensorInfo, value: Any) -> Any:
+    return _part(info, value, slice(None)) if _is_array(value) and value.shape else value
+
+
+def _part(info: TensorInfo, column: Any, rows: slice) -> Any:
     try:
-        part = np.asarray(column[rows])
+        # Those of pandas go by labels otherwise, where the labels are floats.
+        part = getattr(column, "iloc", column)[rows]
     except Exception as error:  # files and stores fail in their own ways
         raise RuntimeInputError(
-            f"rows {rows.start or 0} to {rows.stop or 'the last'} of input {name!r} cannot be read: {error}"
+            f"rows {rows.start or 0} to {rows.stop or 'the last'} of input {info.name!r} cannot be read: {error}"
         ) from error
-    if rows.stop is not None and part.shape[:1] != (rows.stop - rows.start,):
+    return part if hasattr(part, "shape") else as_array(part, info)
+
+
+def _read(info: TensorInfo, column: Any, rows: slice) -> Any:
+    part, count = _part(info, column, rows), rows.stop - rows.start
+    if tuple(part.shape[:1]) != (count,):
         raise RuntimeInputError(
-            f"rows {rows.start} to {rows.stop} of input {name!r} came as {format_shape(part.shape)}, "
-            f"not as {rows.stop - rows.start} rows"
+            f"rows {rows.start} to {rows.stop} of input {info.name!r} came as {format_shape(part.shape)}, "
+            f"not as {count} rows"
         )
     return part
 

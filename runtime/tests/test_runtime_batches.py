@@ -180,5 +180,5 @@ def test_unnamed_batch_axes_must_agree_before_they_are_cut(make):
 
 @pytest.mark.parametrize("batch_size", [0, -1, 1.5, True, "2"])
 def test_batch_size_must_be_a_positive_integer(gemm, batch_size):
-    with pytest.raises(RuntimeInputError, match="batch_size needs a positive integer or None"):
+    with pytest.raises(RuntimeInputError, match="batch_size needs a positive integer; got"):
         seqc_runtime.load(gemm, device="cpu").predict(np.empty((0, 4)), batch_size=batch_size)
