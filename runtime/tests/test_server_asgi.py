@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
 import signal
 import socket
@@ -19,7 +20,7 @@ import pytest
 from server_process import WEIGHT, gemm_answer, gemm_request, read_all, split, until, write_gemm
 
 import seqc_runtime
-from seqc_runtime.server.app import App
+from seqc_runtime.server.app import App, Exchange
 from seqc_runtime.server.asgi import Asgi
 from seqc_runtime.server.endpoints import ROUTES
 from seqc_runtime.server.limits import Limits
@@ -135,6 +136,51 @@ def test_a_big_answer_comes_in_pieces(app: App) -> None:
     assert max(len(message["body"]) for message in connection.sent[1:]) <= 1 << 20
     assert int(dict(connection.sent[0]["headers"])[b"content-length"]) == len(connection.body)
     assert np.allclose(gemm_answer(connection.body), x @ WEIGHT, atol=1e-4)
+
+
+def test_others_are_answered_while_a_large_body_is_read_and_a_large_answer_is_written(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asgi = Asgi(App(app.repository))
+    x = np.random.default_rng(0).standard_normal((60_000, 4)).astype(np.float32)
+    answered = {name: threading.Event() for name in ("start", "finish")}
+
+    def slowly(name: str) -> None:
+        plain = getattr(Exchange, name)
+
+        def held(exchange: Exchange, *arguments: Any) -> Any:
+            small = name == "finish" and len(arguments[1][0]) == len(X)
+            if exchange.head.path == INFER and not small:
+                assert answered[name].wait(60), "nobody else was answered meanwhile"
+            return plain(exchange, *arguments)
+
+        monkeypatch.setattr(Exchange, name, held)
+
+    for name in answered:
+        slowly(name)
+
+    async def main() -> None:
+        large, body = Connection(gemm_request(x)), gzip.compress(gemm_request(X) + b" " * 2_000_000)
+        packed = Connection(body)
+        tasks = [
+            asyncio.create_task(asgi(scope(INFER), large.receive, large.send)),
+            asyncio.create_task(
+                asgi(scope(INFER, headers=[(b"content-encoding", b"gzip")]), packed.receive, packed.send)
+            ),
+        ]
+        for name in answered:
+            for _ in range(20):
+                other = Connection(b"")
+                await asgi(scope("/v2/health/live", "GET"), other.receive, other.send)
+                assert other.status == 200
+                await asyncio.sleep(0.01)
+            answered[name].set()
+            if name == "finish":
+                await asyncio.gather(*tasks)
+        assert np.allclose(gemm_answer(large.body), x @ WEIGHT, atol=1e-4)
+        assert np.allclose(gemm_answer(packed.body), X @ WEIGHT, atol=1e-5)
+
+    asyncio.run(main())
 
 
 def test_a_client_that_goes_while_its_job_waits_is_known_to_be_gone(app: App) -> None:

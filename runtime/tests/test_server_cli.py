@@ -43,6 +43,7 @@ WRONG = {
     "certificate": (["{model}", "--tls-cert", "{text}", "--tls-key", "{text}"], "certificates cannot be used"),
     "tokens": (["{model}", "--token-file", "{text}"], "line 1: a token needs 16"),
     "no tokens": (["{model}", "--token-file", "{none}"], "--token-file: there is no file"),
+    "access log": (["{model}", "--access-log", "{none}/access.log"], "--access-log: "),
     "name of two": (["{model}", "{model}", "--name", "a"], "--name names the model of one .onnx file"),
     "bad name": (["{model}", "--name", "../x"], "'../x'"),
     "threads": (["{model}", "--threads", "0"], "threads needs a positive integer"),
@@ -119,7 +120,8 @@ def test_a_line_of_json_is_written_for_every_request(tmp_path: Path) -> None:
     assert (infer["model"], infer["version"], infer["client"]) == ("gemm", 1, "127.0.0.1")
     assert (infer["trace_id"], infer["request_id"]) == ("0af7651916cd43dd8448eb211c80319c", "r1")
     assert infer["bytes"] > 50
-    assert 0 < infer["duration_ms"] < 60_000
+    assert 0 <= infer["queue_ms"] < infer["duration_ms"] < 60_000
+    assert [entry["queue_ms"] for entry in entries[1:]] == [None] * 3
     other = entries[1]
     assert (other["status"], other["request_id"], other["model"]) == (404, None, None)
     assert other["path"] == '/v2/models/\n"nothing\x1b[31m'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 from collections.abc import Iterable
@@ -39,7 +40,7 @@ GEMM = "model=gemm version=1"
 
 
 def test_each_request_is_counted_once_under_the_names_that_dashboards_know(tmp_path: Path) -> None:
-    with serving(write_gemm(tmp_path)) as server:
+    with serving(write_gemm(tmp_path), "--limit", "compress_from=1000") as server:
         before = read(server)
         assert before[f"nv_inference_request_success {GEMM}"] == 0
         for _ in range(5):
@@ -67,6 +68,11 @@ def test_each_request_is_counted_once_under_the_names_that_dashboards_know(tmp_p
         assert buckets[-1][1] == 5
         assert now[f"seqc_runtime_batch_rows_bucket le=2.0 {GEMM}"] == 0
         assert now[f"seqc_runtime_batch_rows_bucket le=4.0 {GEMM}"] == 5
+        head, _, packed = server.send(
+            b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\naccept-encoding: gzip\r\n\r\n"
+        ).partition(b"\r\n\r\n")
+        assert b"content-encoding: gzip" in head
+        assert 'nv_inference_request_success{model="gemm",version="1"} 5.0' in gzip.decompress(packed).decode()
 
 
 @pytest.mark.slow

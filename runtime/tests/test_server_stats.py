@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from seqc_runtime.server.stats import BUCKETS, FAILURES, Stats, bucket, bucket_end, read_directory
+from seqc_runtime.server.stats import BUCKETS, FAILURES, KEPT, MOST_MODELS, Stats, bucket, bucket_end, read_directory
 
 RUNTIME = Path(__file__).parents[1]
 
@@ -80,6 +80,36 @@ def test_threads_lose_no_count() -> None:
         thread.join()
     found = stats.read_all()["m", 1]
     assert (found.success, found.rows) == (20_000, 40_000)
+
+
+def test_versions_that_are_long_gone_are_forgotten_and_those_that_are_served_are_not(tmp_path: Path) -> None:
+    with Stats(tmp_path) as stats:
+        served = stats.model("m", 1)
+        served.answered(1, 1, 1, 1, 1)
+        for version in range(2, 3000):
+            stats.model("m", version).answered(version, 1, 1, 1, 1)
+        served.answered(1, 1, 1, 1, 1)
+        found = stats.read_all()
+        assert {version: one.rows for (_, version), one in found.items()} == {
+            1: 2,
+            **{version: version for version in range(3000 - KEPT, 3000)},
+        }
+        stats.model("m", 2999).answered(1, 1, 1, 1, 1)
+        assert stats.read_all()["m", 2999].rows == 3000
+    with Stats(tmp_path) as successor:  # of a process that was killed
+        assert successor.read_all().keys() == found.keys()
+        successor.model("m", 3000)
+        assert successor.read_all().keys() == {*found, ("m", 3000)} - {("m", 1)}
+
+
+def test_more_versions_than_there_is_room_for_are_counted_in_vain_and_take_from_nobody() -> None:
+    stats = Stats()
+    held = [stats.model("m", version) for version in range(1, MOST_MODELS + 5)]
+    for counters in held:
+        counters.answered(1, 1, 1, 1, 1)
+    found = stats.read_all()
+    assert len(found) == MOST_MODELS
+    assert {one.success for one in found.values()} == {1}
 
 
 SCRIPT = """

@@ -148,7 +148,7 @@ class Exchange:
     def complete(self, blocking: Blocking) -> Response:
         """The answer of a request that takes long."""
         try:
-            return blocking.answer()
+            return compress(blocking.answer(), self.head.headers.get("accept-encoding"), self.app.limits)
         except Exception as error:
             return self.fail(error)
 

@@ -27,6 +27,9 @@ LOG = logging.getLogger("seqc_runtime.server")
 PIECE = 1 << 20
 # Under a server that tells nothing of its connections, a client is looked after only when its job takes this long.
 PATIENCE = 0.02
+# Bodies from this size on are read beside the event loop, so that others are answered meanwhile; a compressed one can
+# become so many times larger. In text an element of an answer takes about so many times its bytes.
+LARGE, INFLATED, TEXT = 1 << 20, 1032, 4
 
 
 class Disconnected(Exception):
@@ -100,7 +103,8 @@ class Asgi:
             body = await link.read()
             if body is None:
                 return
-            started = exchange.start(body)
+            large = _is_large(head, body)
+            started = await self.scheduler.aside(exchange.start, body) if large else exchange.start(body)
             if isinstance(started, Pending):
                 started.job.gone = link.gone
             answer = await self._complete(exchange, started, watch, self.scheduler.submit)
@@ -117,7 +121,9 @@ class Asgi:
         else:
             started: Response | Pending | Blocking
             try:
-                started = exchange.start(await _body(receive, self.limits.body))
+                body = await _body(receive, self.limits.body)
+                large = _is_large(head, body)
+                started = await self.scheduler.aside(exchange.start, body) if large else exchange.start(body)
             except Disconnected:
                 return
             except Refusal as refusal:
@@ -155,7 +161,10 @@ class Asgi:
         if watch is not None:
             watch.job(started.job)
         try:
-            return exchange.finish(started, await run(started.job))
+            results = await run(started.job)
+            if sum(result.nbytes for result in results) * TEXT > LARGE:
+                return await self.scheduler.aside(exchange.finish, started, results)
+            return exchange.finish(started, results)
         except Exception as error:
             return exchange.fail(error)
 
@@ -184,6 +193,11 @@ class Asgi:
 
 
 _NONE: dict[str, Any] = {}
+
+
+def _is_large(head: Head, body: Buffer) -> bool:
+    size = len(body)
+    return size > LARGE or (size > LARGE // INFLATED and "content-encoding" in head.headers)
 
 
 def _head(scope: Message, certificate: str | None = None) -> Head:

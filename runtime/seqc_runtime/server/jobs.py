@@ -20,6 +20,7 @@ class Job:
     nbytes: of the inputs. deadline: on the clock `time.monotonic`, in seconds; None for no other than the server's.
     gone: tells whether the client has gone away, so that nobody waits for the answer.
     begun: when the request came, on the clock `time.perf_counter_ns`; 0 for when its job is run.
+    queued: nanoseconds it has waited for its run, or in vain.
     """
 
     servable: Servable
@@ -30,6 +31,7 @@ class Job:
     deadline: float | None = None
     gone: Callable[[], bool] | None = None
     begun: int = 0
+    queued: int = 0
 
     def run(self) -> list[Array]:
         """Run it alone, now, in this thread, and count it."""

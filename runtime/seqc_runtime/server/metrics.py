@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from seqc_runtime import __version__
+from seqc_runtime.server.jobs import Blocking
 from seqc_runtime.server.messages import Buffer, Head, Refusal, Response
 from seqc_runtime.server.routes import Route
 from seqc_runtime.server.stats import BUCKETS, Snapshot, bucket_end
@@ -133,7 +135,12 @@ def render(snapshots: Snapshots, accept: str = "") -> tuple[bytes, str]:
     return encoder(registry), content_type
 
 
-def metrics(app: App, head: Head, body: Buffer) -> Response:
+def metrics(app: App, head: Head, body: Buffer) -> Blocking:
+    """With hundreds of versions it is megabytes of text."""
+    return Blocking(partial(_answer, app, head))
+
+
+def _answer(app: App, head: Head) -> Response:
     try:
         text, content_type = render(app.stats.read_all(), head.headers.get("accept", ""))
     except ModuleNotFoundError as error:

@@ -41,8 +41,7 @@ class Watch:
 
     def job(self, job: Job) -> None:
         """The request needs a model."""
-        seen = self._seen
-        seen.model, seen.version, seen.rows = job.servable.name, job.servable.version, job.rows
+        self._seen.job = job
 
     def end(self, response: Response) -> None:
         """The request is answered."""

@@ -19,7 +19,7 @@ def serve(settings: Settings) -> int:
     """Serve until SIGTERM or Ctrl-C; the exit status. Raises SeqcRuntimeError for what is wrong before that."""
     settings.check()
     _check_packages(settings)
-    _check_secrets(settings)
+    _check_files(settings)
     with contextlib.ExitStack() as stack:
         sockets = {name: stack.enter_context(listener) for name, listener in _listen(settings).items()}
         if settings.grpc_port is not None and settings.workers > 1:
@@ -70,12 +70,15 @@ def _check_packages(settings: Settings) -> None:
             raise RuntimeDependencyError(f'serving needs {name}: pip install "seqc-runtime[{extras}]"')
 
 
-def _check_secrets(settings: Settings) -> None:
-    """What each worker will read, read once before there is any."""
+def _check_files(settings: Settings) -> None:
+    """What each worker will open, opened once before there is any."""
+    from seqc_runtime.server.access_log import AccessLog
     from seqc_runtime.server.auth import make_admission, warn_of_readers
     from seqc_runtime.server.tls import Tls
 
     make_admission(settings)
+    if settings.access_log is not None:
+        AccessLog(settings.access_log).close()
     for path in (settings.token_file, settings.tls_key):
         if path is not None:
             warn_of_readers(path)

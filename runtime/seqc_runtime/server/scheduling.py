@@ -52,6 +52,7 @@ class Scheduler:
         self.inline = inline
         self._lanes: dict[Servable, Lane] = {}
         self._pool: ThreadPoolExecutor | None = None
+        self._aside: ThreadPoolExecutor | None = None
         self._cpus = cpus or cpu_budget().cpus
         self._refusing = False
         self._idle: list[asyncio.Future[None]] = []
@@ -75,6 +76,15 @@ class Scheduler:
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run anything slow in a thread, such as loading a model."""
         return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+
+    async def aside(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run what takes long on the CPU in a thread, one after the other: together they would only need more memory.
+
+        The interpreter runs the loop in between, but not during a single call of a C function.
+        """
+        if self._aside is None:
+            self._aside = ThreadPoolExecutor(1, "seqc-aside")
+        return await asyncio.get_running_loop().run_in_executor(self._aside, function, *arguments)
 
     @property
     def busy(self) -> bool:
@@ -100,8 +110,9 @@ class Scheduler:
                 self._settle(ticket, _refusal(ticket.job, "rejected", 503, "the server ends: ask another one", 1))
             if lane.timer is not None:
                 lane.timer.cancel()
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=False)
+        for pool in (self._pool, self._aside):
+            if pool is not None:
+                pool.shutdown(wait=False, cancel_futures=False)
 
     def _lane(self, servable: Servable) -> Lane:
         loop = self._loop = self._loop or asyncio.get_running_loop()
@@ -155,6 +166,8 @@ class Scheduler:
         finally:
             if ticket.alarm is not None:
                 ticket.alarm.cancel()
+            if ticket.run is None:
+                job.queued = perf_counter_ns() - ticket.arrived
 
     def _check_room(self, lane: Lane, ticket: Ticket) -> None:
         job, limits = ticket.job, self.limits
@@ -300,6 +313,8 @@ def _refusal(job: Job, reason: str, status: int, message: str, retry_after: floa
 def _execute(servable: Servable, run: Run) -> list[Outcome]:
     """Run tickets together; each alone when that fails, so that none fails because of another."""
     run.started = perf_counter_ns()
+    for ticket in run.tickets:
+        ticket.job.queued = max(0, run.started - ticket.arrived)
     if len(run.tickets) > 1:
         try:
             return _together(servable, run)

@@ -8,6 +8,7 @@ import mmap
 import os
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,9 @@ except ModuleNotFoundError:  # Windows; there is one process then
     fcntl = None  # type: ignore[assignment]
 
 MOST_MODELS = 1024
+# The numbers of so many versions are kept after nothing serves them any more; those of earlier ones are forgotten, or
+# a server with a new version every day would report more and more for ever.
+KEPT = 64
 # Why a request was not answered: it was wrong, there was no room, its time was over, its client had gone away, or the
 # model failed on it.
 FAILURES = ("invalid", "rejected", "late", "cancelled", "failed")
@@ -123,7 +127,7 @@ class Snapshot:
             latency=[now - then for now, then in zip(self.latency, earlier.latency, strict=True)],
         )
 
-    def add(self, words: memoryview, alive: bool) -> None:
+    def add(self, words: memoryview | list[int], alive: bool) -> None:
         """Add the numbers of one process; what waits in one that is gone does not count."""
         for number, name in enumerate(_COUNTERS):
             value = words[_BASE + number]
@@ -149,7 +153,7 @@ class Snapshot:
 class Counters:
     """Where one version of one model counts. Any thread may."""
 
-    __slots__ = ("_lock", "_words")
+    __slots__ = ("__weakref__", "_lock", "_words")
 
     def __init__(self, words: memoryview) -> None:
         self._words = words
@@ -210,7 +214,9 @@ class Stats:
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
         self._directory = None if directory is None else Path(directory)
         self._lock = threading.Lock()
-        self._counters: dict[tuple[str, int], Counters] = {}
+        # Counters live as long as a version has them; where they counted is remembered longer, the oldest first.
+        self._counters: weakref.WeakValueDictionary[tuple[str, int], Counters] = weakref.WeakValueDictionary()
+        self._places: dict[tuple[str, int], int] = {}
         self._handle: int | None = None
         if self._directory is None or fcntl is None:
             self._directory = None
@@ -222,14 +228,22 @@ class Stats:
         for number in range(self._words[0]):
             slot = self._slot(number)
             slot[_GAUGE] = slot[_GAUGE + 1] = 0
-            self._counters[_key(slot)] = Counters(slot)
+            self._places[_key(slot)] = number
 
     def model(self, name: str, version: int) -> Counters:
-        """Where a version counts. It goes on where it was when it is loaded again."""
+        """Where a version counts. It goes on where it was when it is loaded again, if that is not long ago."""
+        key = name, version
         with self._lock:
-            found = self._counters.get((name, version))
+            found = self._counters.get(key)
             if found is None:
-                found = self._counters[name, version] = Counters(self._new_slot(name, version))
+                place = self._places.pop(key, None)
+                if place is None:
+                    place = self._begin(name, version)
+                if place is None:
+                    # Counted, but not shown: a server has seldom that many versions.
+                    return Counters(memoryview(bytearray(8 * _SLOT)).cast("q"))
+                self._places[key] = place
+                found = self._counters[key] = Counters(self._slot(place))
             return found
 
     def read_all(self) -> dict[tuple[str, int], Snapshot]:
@@ -243,6 +257,7 @@ class Stats:
     def close(self) -> None:
         """Let another process go on with this one's file."""
         if self._handle is not None:
+            fcntl.flock(self._handle, fcntl.LOCK_UN)  # the map holds on to the file
             os.close(self._handle)
             self._handle = None
 
@@ -255,19 +270,24 @@ class Stats:
     def _slot(self, number: int) -> memoryview:
         return self._words[_HEADER + number * _SLOT : _HEADER + (number + 1) * _SLOT]
 
-    def _new_slot(self, name: str, version: int) -> memoryview:
-        used = self._words[0]
-        if used == MOST_MODELS:
-            # Counted, but not shown: a server has seldom seen that many versions.
-            return memoryview(bytearray(8 * _SLOT)).cast("q")
-        slot = self._slot(used)
-        slot[0] = version
+    def _begin(self, name: str, version: int) -> int | None:
+        """The number of a slot for a version that has none; None when all are in use."""
+        unused = [key for key in self._places if key not in self._counters]
+        number = self._words[0]
+        if len(unused) >= KEPT or (number == MOST_MODELS and unused):
+            number = self._places.pop(unused[0])
+        elif number == MOST_MODELS:
+            return None
+        slot = self._slot(number)
+        slot[0] = 0  # readers pass over it meanwhile
+        slot[1:] = memoryview(bytes(8 * (_SLOT - 1))).cast("q")
         text = name.encode()[:128].ljust(128, b"\0")
-        for number in range(16):
-            slot[_NAME + number] = int.from_bytes(text[8 * number : 8 * number + 8], "little", signed=True)
+        for place in range(16):
+            slot[_NAME + place] = int.from_bytes(text[8 * place : 8 * place + 8], "little", signed=True)
+        slot[0] = version
         # Readers look at the slots that are counted here, so it comes last.
-        self._words[0] = used + 1
-        return slot
+        self._words[0] = max(self._words[0], number + 1)
+        return number
 
 
 def read_directory(directory: str | os.PathLike[str]) -> dict[tuple[str, int], Snapshot]:
@@ -285,7 +305,7 @@ def read_directory(directory: str | os.PathLike[str]) -> dict[tuple[str, int], S
     return total
 
 
-def _key(slot: memoryview) -> tuple[str, int]:
+def _key(slot: memoryview | list[int]) -> tuple[str, int]:
     text = b"".join(slot[_NAME + number].to_bytes(8, "little", signed=True) for number in range(16))
     return text.rstrip(b"\0").decode(errors="replace"), slot[0]
 
@@ -293,7 +313,10 @@ def _key(slot: memoryview) -> tuple[str, int]:
 def _add(total: dict[tuple[str, int], Snapshot], words: memoryview, alive: bool) -> None:
     for number in range(words[0]):
         with words[_HEADER + number * _SLOT : _HEADER + (number + 1) * _SLOT] as slot:
-            total.setdefault(_key(slot), Snapshot()).add(slot, alive)
+            key = _key(slot)
+            found = slot.tolist()
+            if found[0] and _key(slot) == key == _key(found):  # else another version takes the slot over just now
+                total.setdefault(key, Snapshot()).add(found, alive)
 
 
 def _claim(directory: Path) -> int:

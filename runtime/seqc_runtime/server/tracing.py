@@ -42,9 +42,12 @@ class Spans:
     def end(self, span: Any, seen: Observation, response: Response) -> None:
         """Say how it went."""
         span.set_attribute("http.response.status_code", response.status)
-        for name, value in (("model", seen.model), ("version", seen.version), ("rows", seen.rows)):
-            if value is not None:
-                span.set_attribute(f"seqc_runtime.{name}", value)
+        job = seen.job
+        if job is not None:
+            known = {"model": job.servable.name, "version": job.servable.version, "rows": job.rows}
+            for name, value in (known | {"queue_ms": job.queued / 1e6}).items():
+                if value is not None:
+                    span.set_attribute(f"seqc_runtime.{name}", value)
         if response.status >= 500:
             span.set_status(self._api.StatusCode.ERROR)
         span.end()
