@@ -54,7 +54,7 @@ def read(servable: Servable, body: Buffer, limits: Limits, tail: Tail | None = N
     wanted, binary = None, None
     if request.get("outputs"):
         wanted, binary = _outputs(request["outputs"], limits)
-    elif "outputs" in request and request["outputs"] != []:
+    elif request.get("outputs") not in (None, []):
         raise Refusal(400, f"outputs needs a list of objects; got {shown(request['outputs'])}")
     job = make_job(servable, feeds, wanted, limits, parameters.get("timeout"))
     everywhere = _flag(parameters, "binary_data_output", "parameters")
@@ -87,7 +87,7 @@ def _inputs(servable: Servable, parsed: Parsed, limits: Limits, tail: Tail | Non
             own = _parameters(given, where)
             if tail is not None:
                 array = tail(declared, shape, count, given, own)
-            elif "binary_data_size" in own:
+            elif own.get("binary_data_size") is not None:
                 raise Refusal(
                     400,
                     f"input {declared.name!r}: parameters.binary_data_size needs the header "
@@ -128,7 +128,7 @@ def _parameters(holder: dict[str, Any], where: str) -> dict[str, Any]:
     if type(parameters) is not dict:
         raise Refusal(400, f"{where} needs an object; got {shown(parameters)}")
     for key, value in parameters.items():
-        if isinstance(value, list | dict) or value is None:
+        if isinstance(value, list | dict):
             raise Refusal(400, f"{where}.{key[:100]} needs a text, a number, true or false; got {shown(value)}")
     if "shared_memory_region" in parameters:
         raise Refusal(400, f"{where}.shared_memory_region: there is no shared memory here; send the data")

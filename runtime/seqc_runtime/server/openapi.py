@@ -133,6 +133,7 @@ _ENDPOINTS: dict[tuple[str, str], tuple[str, dict[str, Any] | None, dict[str, An
     ),
     ("/v2/repository/models/{model}/load", "POST"): ("Load a model", _OBJECT, _OBJECT),
     ("/v2/repository/models/{model}/unload", "POST"): ("Serve a model no more", _OBJECT, _OBJECT),
+    ("/v1/models", "GET"): ("The names of the models, in KServe's form", None, _OBJECT),
     ("/v1/models/{model}", "GET"): ("The state of a model, in TensorFlow Serving's form", None, _OBJECT),
     ("/v1/models/{model}/metadata", "GET"): ("The signature of a model", None, _OBJECT),
     ("/v1/models/{model}:predict", "POST"): ("Run a model on rows", _ref("Prediction"), _OBJECT),

@@ -105,6 +105,11 @@ def classify(app: App, head: Head, body: Buffer, **values: str) -> Response:
     raise Refusal(501, f"{head.path[:200]!r} is not served: it takes tf.Example; use :predict")
 
 
+def models(app: App, head: Head, body: Buffer) -> Response:
+    """The names of the models, as the protocol has it that KServe calls V1."""
+    return json_response({"models": app.repository.names()})
+
+
 def status(app: App, head: Head, body: Buffer, model: str, version: str | None = None) -> Response:
     versions = app.repository.versions(model)
     if version is not None:
@@ -157,4 +162,5 @@ ROUTES = [
     Route("/v1/models/{model}/versions/{version}/metadata", {"GET": metadata}, "metadata"),
     Route("/v1/models/{model}/versions/{version}", {"GET": status}, "metadata"),
     Route("/v1/models/{model}", {"GET": status}, "metadata"),
+    Route("/v1/models", {"GET": models}, "metadata"),
 ]
