@@ -8,16 +8,14 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from seqc_runtime.server.app import App, Exchange
+from seqc_runtime.server.app import Exchange
 from seqc_runtime.server.jobs import Blocking, Job, Pending
-from seqc_runtime.server.limits import Limits
 from seqc_runtime.server.messages import Buffer, Client, Head, Refusal, Response
-from seqc_runtime.server.scheduling import Scheduler
+from seqc_runtime.server.service import Service, becomes_large, is_large
 
 if TYPE_CHECKING:
     from seqc_runtime.inputs import Array
-    from seqc_runtime.server.guard import Link
-    from seqc_runtime.server.observe import Observer, Watch
+    from seqc_runtime.server.observe import Watch
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -27,63 +25,18 @@ LOG = logging.getLogger("seqc_runtime.server")
 PIECE = 1 << 20
 # Under a server that tells nothing of its connections, a client is looked after only when its job takes this long.
 PATIENCE = 0.02
-# Bodies from this size on are read beside the event loop, so that others are answered meanwhile; a compressed one can
-# become so many times larger. In text an element of an answer takes about so many times its bytes.
-LARGE, INFLATED, TEXT = 1 << 20, 1032, 4
 
 
 class Disconnected(Exception):
     """The client went away before its request was complete."""
 
 
-class Asgi:
-    """`app` for an ASGI server. Mounted elsewhere it needs no lifespan.
-
-    scheduler: runs the jobs; one of its own when None. observer: is told of every request.
-    identify: the name in a client's certificate, as `ssl` gives it; it raises Refusal. origins: the origin an answer
-    names for a browser, so that its page sees it.
-    held: bytes of bodies under way, counted by the guard.
-    """
-
-    def __init__(
-        self,
-        app: App,
-        scheduler: Scheduler | None = None,
-        observer: Observer | None = None,
-        identify: Callable[[Any], str | None] | None = None,
-        origins: Callable[[Head], str | None] | None = None,
-    ) -> None:
-        self.app = app
-        self.limits: Limits = app.limits
-        self.scheduler = scheduler or Scheduler(app.limits)
-        self.observer = observer
-        self.identify = identify
-        self.origins = origins
-        self.held = 0
-
-    @property
-    def draining(self) -> bool:
-        """Whether every answer closes its connection."""
-        return self.app.draining
-
-    def drain(self) -> None:
-        """Be ready no more, and let every answer close its connection."""
-        self.app.draining = True
-
-    def refused(self, refusal: Refusal, address: str) -> Response:
-        """The answer to what was refused before it was a request; whoever is told of requests is told of it, too."""
-        response = refusal.response()
-        if self.observer is not None:
-            self.observer.begin(Head("", "", client=Client(address))).end(response)
-        return response
+class Asgi(Service):
+    """A service for an ASGI server. Mounted elsewhere it needs no lifespan."""
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            link = (scope.get("extensions") or _NONE).get("seqc_runtime")
-            if link is not None:
-                await self._answer_link(scope, link)
-            else:
-                await self._answer(scope, receive, send)
+            await self._answer(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "websocket":
@@ -92,60 +45,25 @@ class Asgi:
         else:
             raise ValueError(f"this application answers http requests; got {scope['type']!r}")
 
-    async def _answer_link(self, scope: Message, link: Link) -> None:
-        """Under the server of this package: bodies and answers in one go."""
-        head = _head(scope, link.certificate)
-        watch = self.observer.begin(head) if self.observer is not None else None
-        exchange = self._open(head)
-        if isinstance(exchange, Response):
-            answer = exchange
-        else:
-            body = await link.read()
-            if body is None:
-                return
-            large = _is_large(head, body)
-            started = await self.scheduler.aside(exchange.start, body) if large else exchange.start(body)
-            if isinstance(started, Pending):
-                started.job.gone = link.gone
-            answer = await self._complete(exchange, started, watch, self.scheduler.submit)
-        self._finish(head, watch, answer)
-        await link.write(answer)
-
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Under any other server."""
         head = _head(scope)
         watch = self.observer.begin(head) if self.observer is not None else None
-        exchange = self._open(head)
+        exchange = self.open(head)
         if isinstance(exchange, Response):
             answer = exchange
         else:
             started: Response | Pending | Blocking
             try:
                 body = await _body(receive, self.limits.body)
-                large = _is_large(head, body)
+                large = is_large(head, body)
                 started = await self.scheduler.aside(exchange.start, body) if large else exchange.start(body)
             except Disconnected:
                 return
             except Refusal as refusal:
                 started = refusal.response()
             answer = await self._complete(exchange, started, watch, partial(self._watched, receive))
-        self._finish(head, watch, answer)
+        self.finish(head, watch, answer)
         await _send(send, answer)
-
-    def _open(self, head: Head) -> Exchange | Response:
-        length = head.headers.get("content-length", "0")
-        opened = self.app.open(head)
-        if isinstance(opened, Exchange) and length.isdigit() and int(length[:20]) > self.limits.body:
-            return Refusal(413, f"the body is larger than {self.limits.body} bytes: {length[:20]}").response()
-        return opened
-
-    def _finish(self, head: Head, watch: Watch | None, answer: Response) -> None:
-        if self.origins is not None:
-            origin = self.origins(head)
-            if origin is not None and answer.status != 204:
-                answer.headers += [("access-control-allow-origin", origin), ("vary", "origin")]
-        if watch is not None:
-            watch.end(answer)
 
     async def _complete(
         self,
@@ -162,7 +80,7 @@ class Asgi:
             watch.job(started.job)
         try:
             results = await run(started.job)
-            if sum(result.nbytes for result in results) * TEXT > LARGE:
+            if becomes_large(results):
                 return await self.scheduler.aside(exchange.finish, started, results)
             return exchange.finish(started, results)
         except Exception as error:
@@ -192,15 +110,7 @@ class Asgi:
                 return
 
 
-_NONE: dict[str, Any] = {}
-
-
-def _is_large(head: Head, body: Buffer) -> bool:
-    size = len(body)
-    return size > LARGE or (size > LARGE // INFLATED and "content-encoding" in head.headers)
-
-
-def _head(scope: Message, certificate: str | None = None) -> Head:
+def _head(scope: Message) -> Head:
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
@@ -213,7 +123,7 @@ def _head(scope: Message, certificate: str | None = None) -> Head:
         rest = path[len(root) :]
         if root.endswith("/") or not rest or rest.startswith("/"):
             path = rest if rest.startswith("/") else f"/{rest}"
-    client = Client(address[0] if address else "", certificate)
+    client = Client(address[0] if address else "")
     return Head(scope["method"], path, scope["query_string"].decode("latin-1"), headers, client)
 
 

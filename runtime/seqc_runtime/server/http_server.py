@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from seqc_runtime.server.guard import Guard
+from seqc_runtime.server.connection import Connection
 from seqc_runtime.server.listen import LINGER, refuse_new
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class HttpServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 application,
-                http=Guard,
+                http=Connection,
                 ws="none",
                 lifespan="on",
                 log_config=None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from time import perf_counter_ns
 
 from seqc_runtime.inputs import Array
@@ -17,20 +17,32 @@ from seqc_runtime.server.servable import Batching, Servable
 _NEW = 0.1
 
 
+Outcome = list[Array] | BaseException
+
+
 class Ticket:
-    """A job that waits or runs."""
+    """A job that waits or runs. done: called with what comes of it, once, unless nobody waits any more (`settled`)."""
 
-    __slots__ = ("alarm", "arrived", "future", "job", "key", "nbytes", "rows", "run")
+    __slots__ = ("alarm", "arrived", "done", "job", "key", "nbytes", "rows", "run", "settled")
 
-    def __init__(self, job: Job, future: asyncio.Future[list[Array]]) -> None:
+    def __init__(self, job: Job, done: Callable[[Outcome], None]) -> None:
         self.job = job
-        self.future = future
+        self.done = done
+        self.settled = False
         self.rows = 1 if job.rows is None else job.rows
         self.nbytes = job.nbytes
         self.key = key_of(job)
         self.arrived = perf_counter_ns()
         self.alarm: asyncio.TimerHandle | None = None
         self.run: Run | None = None
+
+    def settle(self) -> None:
+        """Nothing comes of it any more."""
+        self.settled = True
+        if self.run is None:
+            self.job.queued = perf_counter_ns() - self.arrived
+        if self.alarm is not None:
+            self.alarm.cancel()
 
 
 class Run:

@@ -48,6 +48,11 @@ class Response:
     body: tuple[Buffer, ...] = ()
 
     @property
+    def size(self) -> int:
+        """Bytes of the whole body."""
+        return sum(map(len, self.body))
+
+    @property
     def content(self) -> bytes:
         """The whole body."""
         return b"".join(self.body)

@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import perf_counter_ns
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ from seqc_runtime.inputs import Array
 from seqc_runtime.runs import RunControl
 from seqc_runtime.server.batching import run_joined
 from seqc_runtime.server.jobs import Job
-from seqc_runtime.server.lane import Lane, Run, Ticket
+from seqc_runtime.server.lane import Lane, Outcome, Run, Ticket
 from seqc_runtime.server.limits import Limits
 from seqc_runtime.server.messages import Refusal
 from seqc_runtime.server.servable import Servable
@@ -36,8 +37,6 @@ HOLDING = 10e-6
 # Turns of the loop that requests are held back for after several came in one.
 CROWDED = 32
 THREADS = 32
-
-Outcome = list[Array] | BaseException
 
 
 class Scheduler:
@@ -64,14 +63,57 @@ class Scheduler:
         Raises Refusal: 503 when there is no room or no time, 504 when its time is over; RuntimeExecutionError.
         A caller that is cancelled is waited for no more.
         """
+        results = self.at_once(job)
+        if results is not None:
+            return results
+        future: asyncio.Future[list[Array]] = asyncio.get_running_loop().create_future()
+        ticket = self.queue(job, partial(_fulfil, future))
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self.leave(ticket)
+            raise
+
+    def at_once(self, job: Job) -> list[Array] | None:
+        """The results of a job whose model is quick and idle; None when it has to wait: see `queue`.
+
+        Raises Refusal: 503 when no more is taken, 504 when its time is over; RuntimeExecutionError.
+        """
         if self._refusing:
             raise _refusal(job, "rejected", 503, "the server is about to end: ask another one, or later", 1)
         if job.deadline is not None and job.deadline <= time.monotonic():
             raise _refusal(job, "late", 504, "the request's time was over before it began")
         lane = self._lanes.get(job.servable) or self._lane(job.servable)
-        if not lane.count and not lane.running and not lane.crowded and lane.predict(job.nbytes) < self.inline:
-            return self._run_now(lane, job)
-        return await self._wait(lane, job)
+        if lane.count or lane.running or lane.crowded or lane.predict(job.nbytes) >= self.inline:
+            return None
+        return self._run_now(lane, job)
+
+    def queue(self, job: Job, done: Callable[[Outcome], None]) -> Ticket:
+        """Let a job that `at_once` did not run wait for its turn.
+
+        done: called once, on the loop, with the results or what went wrong: a Refusal, or RuntimeExecutionError.
+
+        Raises Refusal (503) when there is no room or no time.
+        """
+        loop = self._loop
+        assert loop is not None
+        lane = self._lanes[job.servable]
+        ticket = Ticket(job, done)
+        self._check_room(lane, ticket)
+        lane.put(ticket)
+        lane.per_tick += 1
+        self._look_soon(lane)
+        if job.deadline is not None:
+            ticket.alarm = loop.call_later(job.deadline - time.monotonic(), self._late, lane, ticket)
+        return ticket
+
+    def leave(self, ticket: Ticket) -> None:
+        """Nobody waits for a queued job any more: `done` is not called."""
+        if ticket.settled:
+            return
+        ticket.settle()
+        ticket.job.servable.counters.failed("cancelled", perf_counter_ns() - ticket.arrived)
+        self._drop(self._lanes[ticket.job.servable], ticket)
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run anything slow in a thread, such as loading a model."""
@@ -147,28 +189,6 @@ class Scheduler:
             lane.crowded -= 1
         lane.per_tick = 0
 
-    async def _wait(self, lane: Lane, job: Job) -> list[Array]:
-        loop = self._loop
-        assert loop is not None
-        ticket = Ticket(job, loop.create_future())
-        self._check_room(lane, ticket)
-        lane.put(ticket)
-        lane.per_tick += 1
-        self._look_soon(lane)
-        if job.deadline is not None:
-            ticket.alarm = loop.call_later(job.deadline - time.monotonic(), self._late, lane, ticket)
-        try:
-            return await ticket.future
-        except asyncio.CancelledError:
-            self._drop(lane, ticket)
-            job.servable.counters.failed("cancelled", perf_counter_ns() - ticket.arrived)
-            raise
-        finally:
-            if ticket.alarm is not None:
-                ticket.alarm.cancel()
-            if ticket.run is None:
-                job.queued = perf_counter_ns() - ticket.arrived
-
     def _check_room(self, lane: Lane, ticket: Ticket) -> None:
         job, limits = ticket.job, self.limits
         behind = lane.lately * lane.rows / max(1, lane.batching.max_rows)
@@ -235,7 +255,7 @@ class Scheduler:
         """Those of the tickets that somebody still waits for."""
         present = []
         for ticket in tickets:
-            if ticket.future.done():
+            if ticket.settled:
                 continue
             if ticket.job.gone is not None and ticket.job.gone():
                 reason = _refusal(ticket.job, "cancelled", 499, "the client has gone")
@@ -265,21 +285,22 @@ class Scheduler:
         if run.live and run.started:
             lane.learn(run.nbytes, (perf_counter_ns() - run.started) / 1e9, inline)
         for ticket, outcome in zip(run.tickets, outcomes, strict=True):
-            if not ticket.future.done() and isinstance(outcome, BaseException):
+            if not ticket.settled and isinstance(outcome, BaseException):
                 lane.servable.counters.failed("failed", perf_counter_ns() - ticket.arrived)
             self._settle(ticket, outcome)
         self._tell_idle()
 
     def _settle(self, ticket: Ticket, outcome: Outcome) -> None:
-        if ticket.future.done():
+        if ticket.settled:
             return
-        if isinstance(outcome, BaseException):
-            ticket.future.set_exception(outcome)
-        else:
-            ticket.future.set_result(outcome)
+        ticket.settle()
+        try:
+            ticket.done(outcome)
+        except Exception:  # one that cannot take its results must not keep the others from theirs
+            LOG.exception("the results of a request could not be handed over")
 
     def _late(self, lane: Lane, ticket: Ticket) -> None:
-        if ticket.future.done():
+        if ticket.settled:
             return
         where = "while it waited" if ticket.run is None else "before the model was done"
         self._settle(ticket, _refusal(ticket.job, "late", 504, f"the request's time was over {where}"))
@@ -296,6 +317,15 @@ class Scheduler:
                 if not waiter.done():
                     waiter.set_result(None)
             self._idle.clear()
+
+
+def _fulfil(future: asyncio.Future[list[Array]], outcome: Outcome) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, BaseException):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
 
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:
@@ -338,7 +368,7 @@ def _together(servable: Servable, run: Run) -> list[Outcome]:
 def _alone(servable: Servable, ticket: Ticket, control: RunControl) -> Outcome:
     start = perf_counter_ns()
     job = ticket.job
-    if ticket.future.done():
+    if ticket.settled:
         return []
     try:
         results = servable.run(job.feeds, job.wanted, control)
@@ -351,7 +381,7 @@ def _alone(servable: Servable, ticket: Ticket, control: RunControl) -> Outcome:
 
 
 def _count(servable: Servable, ticket: Ticket, start: int, end: int) -> None:
-    if ticket.future.done():
+    if ticket.settled:
         return
     begun = ticket.job.begun or ticket.arrived
     servable.counters.answered(

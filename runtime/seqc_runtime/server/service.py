@@ -1,0 +1,97 @@
+"""The application with what carries it needs beside it: where jobs run, who is told, which bodies are held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from seqc_runtime.server.app import App, Exchange
+from seqc_runtime.server.limits import Limits
+from seqc_runtime.server.messages import Buffer, Client, Head, Refusal, Response
+from seqc_runtime.server.scheduling import Scheduler
+
+if TYPE_CHECKING:
+    from seqc_runtime.inputs import Array
+    from seqc_runtime.server.observe import Observer, Watch
+
+# Bodies from this size on are read beside the event loop, so that others are answered meanwhile; a compressed one can
+# become so many times larger. In text an element of an answer takes about so many times its bytes.
+LARGE, INFLATED, TEXT = 1 << 20, 1032, 4
+
+
+class Service:
+    """`app`, ready to be carried by connections or by ASGI.
+
+    scheduler: runs the jobs; one of its own when None. observer: is told of every request.
+    identify: the name in a client's certificate, as `ssl` gives it; it raises Refusal. origins: the origin an answer
+    names for a browser, so that its page sees it.
+    held: bytes of bodies under way on all connections.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        scheduler: Scheduler | None = None,
+        observer: Observer | None = None,
+        identify: Callable[[Any], str | None] | None = None,
+        origins: Callable[[Head], str | None] | None = None,
+    ) -> None:
+        self.app = app
+        self.limits: Limits = app.limits
+        self.scheduler = scheduler or Scheduler(app.limits)
+        self.observer = observer
+        self.identify = identify
+        self.origins = origins
+        self.held = 0
+
+    @property
+    def draining(self) -> bool:
+        """Whether every answer closes its connection."""
+        return self.app.draining
+
+    def drain(self) -> None:
+        """Be ready no more, and let every answer close its connection."""
+        self.app.draining = True
+
+    def open(self, head: Head) -> Exchange | Response:
+        """Look at a request before its body is read: an Exchange to go on with, or the answer that refuses it."""
+        length = head.headers.get("content-length")
+        opened = self.app.open(head)
+        if (
+            length is None
+            or not length.isdigit()
+            or int(length[:20]) <= self.limits.body
+            or isinstance(opened, Response)
+        ):
+            return opened
+        return Refusal(413, f"the body is larger than {self.limits.body} bytes: {length[:20]}").response()
+
+    def finish(self, head: Head, watch: Watch | None, answer: Response) -> None:
+        """Complete an answer before it is written, and tell whoever watches."""
+        if self.origins is not None:
+            origin = self.origins(head)
+            if origin is not None and answer.status != 204:
+                answer.headers += [("access-control-allow-origin", origin), ("vary", "origin")]
+        if watch is not None:
+            watch.end(answer)
+
+    def refused(self, refusal: Refusal, address: str) -> Response:
+        """The answer to what was refused before it was a request; whoever is told of requests is told of it, too."""
+        response = refusal.response()
+        if self.observer is not None:
+            self.observer.begin(Head("", "", client=Client(address))).end(response)
+        return response
+
+
+def is_large(head: Head, body: Buffer) -> bool:
+    """Whether a request is to be read beside the event loop."""
+    size = len(body)
+    return size > LARGE or (size > LARGE // INFLATED and "content-encoding" in head.headers)
+
+
+def becomes_large(results: Sequence[Array]) -> bool:
+    """Whether an answer is to be made beside the event loop."""
+    size = 0
+    for result in results:
+        size += result.nbytes
+    return size * TEXT > LARGE
