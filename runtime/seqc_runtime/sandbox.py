@@ -35,19 +35,25 @@ def restrict(readable: Iterable[Path], listable: Iterable[Path], memory: int, se
     names it may read. memory: bytes of address space. seconds: of CPU time, from its start.
 
     Returns what was applied, of: no_new_privs, landlock (no other file can be opened, and none written), landlock_net
-    (no TCP), landlock_scope (no signals to others), capabilities (root has no privileges), rlimits, seccomp.
+    (no TCP), landlock_scope (no signals to others), capabilities (root has no privileges), rlimits, seccomp (no
+    network, no other processes, and nothing of theirs).
     """
     applied: list[str] = []
+    # What is restricted is one thread and those it starts. Soon /proc cannot be asked any more.
+    alone = threads() == 1
     if sys.platform == "linux":
+        # Where memory is short, this process is what the kernel ends, and not the one that serves.
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("1000")
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0:
             applied.append("no_new_privs")
-        applied += _landlock(libc, readable, listable)
+        applied += _landlock(libc, readable, listable) if alone else []
         if _drop_capabilities(libc):
             applied.append("capabilities")
     if _limit(memory, seconds):
         applied.append("rlimits")
-    if "no_new_privs" in applied and deny_calls():
+    if "no_new_privs" in applied and alone and deny_calls():
         applied.append("seccomp")
     return applied
 
@@ -64,8 +70,7 @@ def _landlock(libc: ctypes.CDLL, readable: Iterable[Path], listable: Iterable[Pa
     call = libc.syscall
     call.restype = ctypes.c_long
     abi = call(ctypes.c_long(_CREATE), None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION))
-    # What is restricted is one thread and those it starts.
-    if abi < 1 or threads() != 1:
+    if abi < 1:
         return []
     rights = _FILE_RIGHTS[max(version for version in _FILE_RIGHTS if version <= abi)]
     size = 8 + 8 * (abi >= _TCP_ABI) + 8 * (abi >= _SCOPES_ABI)

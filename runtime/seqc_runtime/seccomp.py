@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import platform
 import struct
 import sys
 
-# Sockets, other processes and programs, other processes' memory, kernel interfaces with a history of holes, and what is
-# only root's anyway. Numbers: (x86-64, arm64); None where there is no such call.
+# Sockets, other processes and programs (also their limits and priorities, which their user may change), others' memory,
+# kernel interfaces with a history of holes, and what is only root's anyway. Numbers: (x86-64, arm64); None where there
+# is no such call.
 _DENIED: dict[str, tuple[int, int | None]] = {
     "socket": (41, 198),
     "connect": (42, 203),
@@ -25,6 +27,7 @@ _DENIED: dict[str, tuple[int, int | None]] = {
     "kill": (62, 129),
     "tkill": (200, 130),
     "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240),
     "pidfd_send_signal": (424, 424),
     "pidfd_open": (434, 434),
     "pidfd_getfd": (438, 438),
@@ -32,14 +35,36 @@ _DENIED: dict[str, tuple[int, int | None]] = {
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
     "process_madvise": (440, 440),
+    "process_mrelease": (448, 448),
+    "migrate_pages": (256, 238),
+    "move_pages": (279, 239),
+    "setpriority": (141, 140),
+    "ioprio_set": (251, 30),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274),
     "kcmp": (312, 272),
     "shmget": (29, 194),
     "shmat": (30, 196),
+    "shmctl": (31, 195),
     "semget": (64, 190),
+    "semop": (65, 193),
+    "semtimedop": (220, 192),
+    "semctl": (66, 191),
     "msgget": (68, 186),
+    "msgsnd": (69, 189),
+    "msgrcv": (70, 188),
+    "msgctl": (71, 187),
     "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
     "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
     "io_uring_setup": (425, 425),
+    "io_setup": (206, 0),
+    "splice": (275, 76),
+    "vmsplice": (278, 75),
+    "tee": (276, 77),
     "userfaultfd": (323, 282),
     "bpf": (321, 280),
     "perf_event_open": (298, 241),
@@ -56,7 +81,22 @@ _DENIED: dict[str, tuple[int, int | None]] = {
     "chroot": (161, 51),
     "mount": (165, 40),
     "umount2": (166, 39),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "fsopen": (430, 430),
+    "fsmount": (432, 432),
+    "fspick": (433, 433),
+    "mount_setattr": (442, 442),
+    "quotactl": (179, 60),
+    "quotactl_fd": (443, 443),
+    "acct": (163, 89),
+    "syslog": (103, 116),
+    "uselib": (134, None),
+    "modify_ldt": (154, None),
+    "iopl": (172, None),
+    "ioperm": (173, None),
     "swapon": (167, 224),
+    "swapoff": (168, 225),
     "reboot": (169, 142),
     "init_module": (175, 105),
     "finit_module": (313, 273),
@@ -87,13 +127,17 @@ _DENIED: dict[str, tuple[int, int | None]] = {
     "setxattrat": (463, 463),
     "removexattrat": (466, 466),
 }
-_MACHINES = {"x86_64": (0, 0xC000003E, 56), "aarch64": (1, 0xC00000B7, 220)}
+# Calls that are let through for what concerns this process only.
+_CLONE, _TGKILL, _PRLIMIT, _FCNTL = (56, 220), (234, 131), (302, 261), (72, 25)
+_MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _CLONE3, _CLONE_THREAD = 435, 0x10000
+# They make a pipe send a signal to any process.
+_SET_OWNER, _SET_SIGNAL, _SET_OWNER_EX = 8, 10, 15
 _X32 = 0x40000000
 
 # Instructions of the kernel's filter: load a word, jump if equal, at least or any bit set, return.
 _LOAD, _EQUAL, _AT_LEAST, _BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
 _ALLOW, _ERROR, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _PR_SET_SECCOMP, _FILTER = 22, 2
 
@@ -105,22 +149,23 @@ class _Program(ctypes.Structure):
 def deny_calls() -> bool:
     """Deny this process (which must have one thread and no_new_privs) the calls above; False where that is impossible.
 
-    New threads are let through, new processes are not.
+    New threads are let through, new processes are not; signals and limits are for this process itself.
     """
     machine = _MACHINES.get(platform.machine())
     if sys.platform != "linux" or sys.byteorder != "little" or machine is None:
         return False
-    code = b"".join(struct.pack("<HBBI", *line) for line in _lines(*machine))
+    code = b"".join(struct.pack("<HBBI", *line) for line in _lines(*machine, os.getpid()))
     buffer = ctypes.create_string_buffer(code, len(code))
     program = _Program(len(code) // 8, ctypes.addressof(buffer))
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     return bool(prctl(_PR_SET_SECCOMP, _FILTER, ctypes.byref(program), 0, 0) == 0)
 
 
-def _lines(column: int, architecture: int, clone: int) -> list[tuple[int, int, int, int]]:
+def _lines(column: int, architecture: int, process: int) -> list[tuple[int, int, int, int]]:
     """The filter: (instruction, lines to pass over if true, if false, operand)."""
     denied = [n for numbers in _DENIED.values() if (n := numbers[column]) is not None]
     deny, absent = (_RETURN, 0, 0, _ERROR | errno.EPERM), (_RETURN, 0, 0, _ERROR | errno.ENOSYS)
+    allow = (_RETURN, 0, 0, _ALLOW)
     lines = [
         (_LOAD, 0, 0, _ARCHITECTURE),
         (_EQUAL, 1, 0, architecture),
@@ -134,11 +179,15 @@ def _lines(column: int, architecture: int, clone: int) -> list[tuple[int, int, i
     ]
     for number in denied:
         lines += [(_EQUAL, 0, 1, number), deny]
+    for numbers, test, operand in ((_CLONE, _BITS, _CLONE_THREAD), (_TGKILL, _EQUAL, process), (_PRLIMIT, _EQUAL, 0)):
+        lines += [(_EQUAL, 0, 4, numbers[column]), (_LOAD, 0, 0, _FIRST_ARGUMENT), (test, 1, 0, operand), deny, allow]
     return [
         *lines,
-        (_EQUAL, 0, 3, clone),
-        (_LOAD, 0, 0, _FIRST_ARGUMENT),
-        (_BITS, 1, 0, _CLONE_THREAD),
+        (_EQUAL, 0, 5, _FCNTL[column]),
+        (_LOAD, 0, 0, _SECOND_ARGUMENT),
+        (_EQUAL, 2, 0, _SET_OWNER),
+        (_EQUAL, 1, 0, _SET_SIGNAL),
+        (_EQUAL, 0, 1, _SET_OWNER_EX),
         deny,
-        (_RETURN, 0, 0, _ALLOW),
+        allow,
     ]

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from seqc_runtime import seccomp
 from seqc_runtime.gate import Limits, probe
 from seqc_runtime.gate.limits import PROTECTION
 from seqc_runtime.providers import import_onnxruntime
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")
+HEADERS = {
+    0: Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),
+    1: Path("/usr/include/asm-generic/unistd.h"),
+}
 ALL = {"rlimits", "no_new_privs", "landlock", "capabilities", "seccomp"}
 
 # Run in place of the loading of a model, in the very process that would do it. What succeeds is told by name.
 ATTEMPTS = r"""
-import ctypes, os, resource, socket, subprocess, sys, threading
+import ctypes, fcntl, os, resource, signal, socket, subprocess, sys, threading
 libc = ctypes.CDLL(None, use_errno=True)
 secret, folder, port, parent = EXTRA["secret"], EXTRA["folder"], EXTRA["port"], os.getppid()
 
@@ -50,9 +58,23 @@ def fork():
         os._exit(0)
     os.waitpid(child, 0)
 
-def chain(*parts):
-    for part in parts:
-        part()
+def asked(name, *arguments):
+    if getattr(libc, name)(*arguments) < 0:
+        raise OSError(ctypes.get_errno(), "refused")
+
+def own_pipe(command, value):
+    fcntl.fcntl(os.pipe()[0], command, value)
+
+def harmless():
+    # Libraries do these for good reasons.
+    signal.signal(signal.SIGUSR1, lambda *_: None)
+    signal.raise_signal(signal.SIGUSR1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert soft <= hard
+    if os.getuid() == 0:  # others may start no thread at all
+        thread = threading.Thread(target=lambda: None)
+        thread.start()
+        thread.join()
 
 ATTEMPTS = {
     "read a file": lambda: read(secret),
@@ -85,6 +107,13 @@ ATTEMPTS = {
     "start a program by subprocess": lambda: subprocess.run(["/bin/true"], check=True),
     "become a program": lambda: os.execv("/bin/false", ["false"]),
     "signal another process": lambda: os.kill(parent, 0),
+    "signal another's thread": lambda: asked("tgkill", parent, parent, 0),
+    "have a pipe signal another process": lambda: own_pipe(fcntl.F_SETOWN, parent),
+    "choose the signal": lambda: own_pipe(10, 15),
+    "change another's limits": lambda: asked("prlimit", parent, 4, None, ctypes.create_string_buffer(16)),
+    "slow another process down": lambda: os.setpriority(os.PRIO_PROCESS, parent, 0),
+    "choose another's processors": lambda: os.sched_setaffinity(parent, os.sched_getaffinity(parent)),
+    "remove shared memory": lambda: asked("shmctl", EXTRA["shared"], 2, ctypes.create_string_buffer(200)),
     "trace another process": lambda: call(EXTRA["ptrace"], 0x4206, parent, 0, 0),
     "make a file in memory": lambda: os.close(os.memfd_create("x")),
     "make a ring of calls": lambda: call(425, 1, ctypes.create_string_buffer(120)),
@@ -99,7 +128,12 @@ if job["free"]:
     # It would, and then nothing more is told.
     del ATTEMPTS["become a program"]
 
+def filtered():
+    from seqc_runtime.seccomp import deny_calls
+    return libc.prctl(38, 1, 0, 0, 0) == 0 and deny_calls()
+
 def tried(job):
+    harmless()
     succeeded = []
     for name, attempt in ATTEMPTS.items():
         try:
@@ -109,12 +143,23 @@ def tried(job):
         succeeded.append(name)
     return {"succeeded": succeeded}
 """
+OF_OTHERS = (
+    "signal another's thread",
+    "have a pipe signal another process",
+    "choose the signal",
+    "change another's limits",
+    "slow another process down",
+    "choose another's processors",
+    "remove shared memory",
+)
 # As the start of the real process, with `tried` in place of what loads the model.
 START = (
     "import json, sys; job = json.loads(sys.argv[1]); sys.path += job['paths']; EXTRA = job['extra']\n"
     + "import seqc_runtime.gate.child as child\n"
     + ATTEMPTS
-    + "child._tried = tried\nif job['free']: child.restrict = lambda *_: job['require']\nchild.main(job)"
+    + "child._tried = tried\nif job['free']: child.restrict = lambda *_: job['require']\n"
+    + "if job['filtered']: child.restrict = lambda *_: job['require'] + ['filter'] * filtered()\n"
+    + "child.main(job)"
 )
 
 
@@ -123,20 +168,23 @@ def attempt(tmp_path):
     """Run the attempts, restricted or not; gives the protection and the names of those that succeeded."""
     own = tmp_path / "own"
     own.mkdir()
+    libc = ctypes.CDLL(None)
+    shared = libc.shmget(0, 4096, 0o600)
     (own / "model.onnx").write_bytes(b"model")
     (tmp_path / "secret").write_text("secret")
 
-    def run(free: bool) -> tuple[set[str], set[str]]:
+    def run(free: bool, filtered: bool = False) -> tuple[set[str], set[str]]:
         (tmp_path / "victim").write_text("victim")
         server = socket.create_server(("127.0.0.1", 0))
         job = probe._job(own / "model.onnx", "m", 0, {}, Limits())
         arm = os.uname().machine == "aarch64"
-        job["free"] = free
+        job["free"], job["filtered"] = free, filtered
         job["extra"] = {
             "secret": str(tmp_path / "secret"),
             "victim": str(tmp_path / "victim"),
             "folder": str(tmp_path),
             "port": server.getsockname()[1],
+            "shared": shared,
             "ptrace": 117 if arm else 101,
             "unshare": 97 if arm else 272,
         }
@@ -153,7 +201,8 @@ def attempt(tmp_path):
         assert len(lines) == 2, done
         return set(lines[0]["protection"]), set(lines[1]["succeeded"])
 
-    return run
+    yield run
+    libc.shmctl(shared, 0, None)
 
 
 def test_nothing_that_is_tried_in_the_sandbox_succeeds(attempt, tmp_path):
@@ -178,9 +227,52 @@ def test_the_same_attempts_succeed_outside_of_it(attempt):
         "fork",
         "start a program",
         "signal another process",
+        *OF_OTHERS,
         "make a file in memory",
         "open two hundred files",
     }
+
+
+def test_the_filter_alone_keeps_a_process_from_its_users_other_processes(attempt):
+    # On kernels before 6.12 nothing else does.
+    protection, succeeded = attempt(free=True, filtered=True)
+    if "filter" not in protection:
+        pytest.skip("this system has no filter of calls")
+    assert succeeded.isdisjoint({"signal another process", *OF_OTHERS, "fork", "start a program", "listen"})
+    assert "read a file" in succeeded
+
+
+@pytest.mark.parametrize("column", HEADERS)
+def test_calls_have_the_numbers_of_the_kernels_headers(column):
+    if not HEADERS[column].exists():
+        pytest.skip(f"{HEADERS[column]} is not installed")
+    lines = HEADERS[column].read_text().splitlines()
+    known = {m[1]: int(m[2]) for line in lines if (m := re.match(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", line))}
+    ours = {name: numbers[column] for name, numbers in seccomp._DENIED.items()}
+    for name in ("clone", "tgkill", "prlimit64", "fcntl"):
+        ours[name] = getattr(seccomp, f"_{name.removesuffix('64').upper()}")[column]
+    newest = max(known.values())
+    wrong = {name: number for name, number in ours.items() if known.get(name) != number and (number or 0) <= newest}
+    assert wrong.items() <= dict.fromkeys(seccomp._DENIED).items()
+    assert all(name not in known for name, number in wrong.items() if number is None)
+
+
+def test_where_memory_is_short_the_kernel_ends_the_process_that_tries(tmp_path):
+    job = probe._job(tmp_path / "m.onnx", "m", 0, {}, Limits())
+    start = "import json, sys; job = json.loads(sys.argv[1]); sys.path += job['paths']\n"
+    start += "import seqc_runtime.gate.child as child\nchild._tried = lambda job: sys.stdin.read()\nchild.main(job)"
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-B", "-c", start, json.dumps(job)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | probe._ALONE,
+    )
+    try:
+        assert child.stdout.readline()  # it is restricted now
+        assert Path(f"/proc/{child.pid}/oom_score_adj").read_text().strip() == "1000"
+    finally:
+        child.kill()
+        child.communicate()
 
 
 def run_in_sandbox(tmp_path, code: str, **limits) -> tuple[bytes, int, bool]:
@@ -222,7 +314,7 @@ def test_a_process_that_talks_for_ever_is_ended(tmp_path):
 
 def test_what_a_system_lacks_is_said_and_let_go_only_when_asked():
     limits = Limits(require=frozenset({*PROTECTION, "moat"}))
-    said = b'{"protection": ["rlimits", "no_new_privs", "landlock"]}\n'
+    said = b'{"protection": ["rlimits", "no_new_privs", "landlock", "seccomp"]}\n'
     with pytest.raises(
         ValueError, match=r"is not tried: this system cannot protect .* by moat \(it has rlimits, no_new"
     ):
@@ -231,11 +323,12 @@ def test_what_a_system_lacks_is_said_and_let_go_only_when_asked():
         "rlimits",
         "no_new_privs",
         "landlock",
+        "seccomp",
     )
 
 
 def test_a_process_that_is_ended_by_a_signal_is_told():
-    said = b'{"protection": ["rlimits", "no_new_privs", "landlock"]}\nterminate called\n'
+    said = b'{"protection": ["rlimits", "no_new_privs", "landlock", "seccomp"]}\nterminate called\n'
     assert probe._judged(b"a warning\n" + said[:-17] + b'{"loaded": true}\n', 0, False, "'m'", Limits())
     with pytest.raises(ValueError, match=r"it ended the process that loaded it \(signal 11\), which said: terminate"):
         probe._judged(said, -11, False, "'m'", Limits())

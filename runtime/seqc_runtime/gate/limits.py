@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from seqc_runtime.bounds import Bounds
 
 # Without these a model is probed only where the caller says that less will do.
-PROTECTION = frozenset({"rlimits", "no_new_privs", "landlock"})
+PROTECTION = frozenset({"rlimits", "no_new_privs", "landlock", "seccomp"})
 
 
 class RefusedError(ValueError):
@@ -26,8 +26,8 @@ class Limits:
     kinds: of inputs and outputs; beside "tensor" there are "string" (tensors of strings), "sequence", "map", "optional"
     and "sparse".
     memory: address space of the probe, besides four times `weights` of this model. cpu, time: of the probe, in all.
-    require: what the probe must be protected by. Linux from 5.13 gives all that is asked by default; an empty set
-    probes on other systems too, with whatever they have.
+    require: what the probe must be protected by. Linux from 5.13 on x86-64 and arm64 gives all that is asked by
+    default, in containers too unless they forbid it; an empty set probes on other systems too, with whatever they have.
     """
 
     file: int = 2 << 30
