@@ -159,24 +159,24 @@ def _read_attribute(buffer: Buffer, f: Field, node: ShapeNode) -> tuple[Sizes | 
 def _tensor(buffer: Buffer, start: int, end: int) -> tuple[str, Sizes, Sizes | None]:
     """The name and shape of a tensor, and its numbers where they may be sizes."""
     name, kind, raw = "", 0, None
-    sizes: list[Field] = []
-    typed: list[Field] = []
+    sizes: list[int] = []
+    typed: list[int] = []
     for f in fields(buffer, start, end):
         if f.number == _TENSOR_NAME:
             name = text(buffer, f)
         elif f.number == _TENSOR_DIMS:
-            sizes.append(f)
+            _add_few(buffer, f, sizes)
         elif f.number == _TENSOR_TYPE:
             kind = f.value & 0xFFFFFFFF
         elif f.number == _TENSOR_INT64_DATA:
-            typed.append(f)
+            _add_few(buffer, f, typed)
         elif f.number == _TENSOR_RAW:
             raw = span(f)
-    shape = _shape(_few(buffer, iter(sizes)))
+    shape = _shape(sizes)
     if kind != _INT64:
         return name, shape, None
     if raw is None:
-        values = tuple(_few(buffer, iter(typed)))
+        values = tuple(typed)
     else:
         count = min((raw[1] - raw[0]) // 8, MOST_SIZES + 1)
         values = struct.unpack(f"<{count}q", buffer[raw[0] : raw[0] + 8 * count])
@@ -193,6 +193,11 @@ def _shape(sizes: list[int]) -> Sizes:
 def _few(buffer: Buffer, parts: Iterator[Field]) -> list[int]:
     """The int64 of a repeated field, one more than a shape has at most: those of weights are not read."""
     return list(islice((n for f in parts for n in _numbers(buffer, f)), MOST_SIZES + 1))
+
+
+def _add_few(buffer: Buffer, f: Field, numbers: list[int]) -> None:
+    """Add the int64 of a part of a repeated field, up to one more than a shape has at most."""
+    numbers += islice(_numbers(buffer, f), MOST_SIZES + 1 - len(numbers))
 
 
 def _numbers(buffer: Buffer, f: Field) -> Iterator[int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 Sizes = tuple[int, ...]
@@ -44,19 +44,30 @@ def check_shapes(nodes: list[ShapeNode], constants: Constants, check: Callable[[
     for node in nodes:
         for name in node.outputs:
             producers[name].append(node)
-    started, done = set[int](), set[int]()
+    started = set[int]()
     for first in nodes:
-        pending = [first]
-        while pending:
-            node = pending[-1]
-            if id(node) not in started:
-                started.add(id(node))
-                pending += [p for name in node.inputs for p in producers[name] if id(p) not in started]
-                continue
-            pending.pop()
-            if id(node) not in done:
-                done.add(id(node))
+        if id(first) in started:
+            continue
+        started.add(id(first))
+        path = [(first, _before(first, producers, started))]
+        while path:
+            node, before = path[-1]
+            earlier = next(before, None)
+            if earlier is None:
+                path.pop()
                 _follow(node, constants, check)
+            else:
+                path.append((earlier, _before(earlier, producers, started)))
+
+
+def _before(node: ShapeNode, producers: dict[str, list[ShapeNode]], started: set[int]) -> Iterator[ShapeNode]:
+    """What makes a node's inputs, as far as it was not met yet. The producers of a name are gone through once: a file
+    may give thousands of nodes one name."""
+    for name in node.inputs:
+        for producer in producers.pop(name, ()):
+            if id(producer) not in started:
+                started.add(id(producer))
+                yield producer
 
 
 def _follow(node: ShapeNode, constants: Constants, check: Callable[[Sizes, str], None]) -> None:
@@ -77,6 +88,7 @@ def _numbers(node: ShapeNode, constants: Constants) -> Sizes | None:
 
 # A shape has few sizes; longer lists of numbers are data.
 MOST_SIZES = 64
+_MOST_SIZE = 1 << 62
 
 
 def _given(node: ShapeNode, constants: Constants) -> Sizes | None:
@@ -124,7 +136,11 @@ def _broadcast(parts: list[Sizes]) -> Sizes:
 
 
 def _keep_larger(known: dict[str, Sizes], name: str, sizes: Sizes | None) -> None:
-    if sizes is not None and (name not in known or math.prod(sizes) > math.prod(known[name])):
+    if sizes is None:
+        return
+    # Behind an axis of size 0 nothing is too large, and numbers would grow by their length at every operator.
+    sizes = tuple(max(-_MOST_SIZE, min(size, _MOST_SIZE)) for size in sizes)
+    if name not in known or math.prod(sizes) > math.prod(known[name]):
         known[name] = sizes
 
 

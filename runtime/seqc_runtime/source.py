@@ -151,8 +151,8 @@ def _from_path(given: Path) -> Source:
     return Source(str(path), name, facts, stamp(status))
 
 
-def check_model(data: Buffer, name: str, bounds: Bounds = DEFAULT) -> Facts:
-    """The facts of a serialized model. Raises RuntimeModelError when it is none, or asks for more than `bounds`."""
+def check_kind(data: Buffer, name: str) -> None:
+    """Raise RuntimeModelError for what is plainly something else than a serialized model."""
     if len(data) == 0:
         raise RuntimeModelError(f"{name} is empty: an ONNX model was expected")
     # ORT-format flatbuffers carry compiled kernels' choices; only ONNX is checked here, so only ONNX is accepted.
@@ -161,6 +161,11 @@ def check_model(data: Buffer, name: str, bounds: Bounds = DEFAULT) -> Facts:
     for start, kind in _OTHERS.items():
         if data[: len(start)] == start:
             raise RuntimeModelError(f"{name} is not an ONNX model; it is {kind}")
+
+
+def check_model(data: Buffer, name: str, bounds: Bounds = DEFAULT) -> Facts:
+    """The facts of a serialized model. Raises RuntimeModelError when it is none, or asks for more than `bounds`."""
+    check_kind(data, name)
     try:
         facts = read_facts(data)
         check_bounds(data, bounds)

@@ -12,7 +12,7 @@ from seqc_runtime.gate.copy import PrivateCopy, read_model
 from seqc_runtime.gate.limits import DEFAULT, Limits, RefusedError
 from seqc_runtime.gate.probe import try_model
 from seqc_runtime.gate.scan import scan_model
-from seqc_runtime.source import Admission, ModelSource, Source, check_model, stamp
+from seqc_runtime.source import Admission, ModelSource, Source, check_kind, check_model, stamp
 from seqc_runtime.wire import Facts, MalformedError
 
 __all__ = ["DEFAULT", "Limits", "admit"]
@@ -72,8 +72,10 @@ def _scanned(target: Path, copy: PrivateCopy, directory: Path | None, name: str,
     if target.stat().st_size == 0:
         raise RuntimeModelError(f"{name} is empty: an ONNX model was expected")
     with open(target, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        facts = check_model(data, name, limits.bounds)
+        check_kind(data, name)
+        # First, for it looks at so many fields and no more.
         externals = scan_model(data, limits)
+        facts = check_model(data, name, limits.bounds)
     if externals and directory is None:
         raise RefusedError("it keeps weights in other files, which bytes cannot reach: load it from its path")
     if externals and directory is not None:

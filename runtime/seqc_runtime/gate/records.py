@@ -36,8 +36,9 @@ class Reader:
         self._left = most
 
     def read(self, kind: str, span: Span) -> dict[str, list[Any]]:
-        """The fields of a message by name: texts and single numbers as they are, messages and bytes as their spans,
-        repeated numbers as Fields."""
+        """The fields of a message by name: texts and integers as they are, messages and single bytes as their spans,
+        packed numbers and single floats as Fields. Of repeated bytes and floats that are not packed, how many there
+        are is all that is kept: a file may have millions of them."""
         rules = SCHEMA[kind]
         record: dict[str, list[Any]] = {}
         for f in fields(self.buffer, *span):
@@ -63,11 +64,15 @@ class Reader:
             raise MalformedError(f"field {f.number} has wire type {f.wire} instead of {wire}")
         if what == "text" and name != "doc_string":
             return text(self.buffer, f)
+        if what == "bytes" and repeated:
+            return 0
         if wire == _LENGTH:
             return f.start, f.end
-        if repeated or wire != _VARINT:
+        if f.wire == _LENGTH or (wire != _VARINT and not repeated):
             return f
         value = signed(f.value)
+        if repeated:
+            return value
         if what in ("int32", "enum") and not -(1 << 31) <= value < 1 << 31:
             raise MalformedError(f"field {f.number} is {value}, which is no number of 32 bits")
         return value

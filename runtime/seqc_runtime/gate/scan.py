@@ -143,10 +143,10 @@ class _Scan:
         if self._nodes > self._limits.nodes:
             raise RefusedError(f"it has more than {self._limits.nodes} nodes")
         op, domain = _one(record, "op_type", ""), _one(record, "domain", "")
-        if (domain, op) in self._functions:
-            return
         if op in _DANGEROUS:
             raise RefusedError(f"it has operator {_shown(op)}, which runs code that onnxruntime does not have")
+        if (domain, op) in self._functions:
+            return
         if domain not in DOMAINS:
             known = ", ".join(repr(name) for name in DOMAINS)
             raise RefusedError(

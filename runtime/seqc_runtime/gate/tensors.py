@@ -120,7 +120,7 @@ def check_sparse(buffer: Buffer, values: Record, indices: Record, dims: list[int
         found = np.frombuffer(buffer[start : end - (end - start) % 8], "<i8")
     else:
         packed = indices.get("int64_data", [])
-        if "external_data" in indices or sum(part.end - part.start for part in packed) > _MOST_INDICES:
+        if "external_data" in indices or sum(map(_size, packed)) > _MOST_INDICES:
             raise RefusedError("a sparse tensor has its indices in another file, or too many that are not raw")
         found = np.array(list(numbers(buffer, packed)), np.int64)
     limits = np.array([elements] if shape == stored else dims)
@@ -136,16 +136,21 @@ def sizes(buffer: Buffer, message: Record) -> list[int]:
     return dims
 
 
-def numbers(buffer: Buffer, parts: list[Field]) -> Iterator[int]:
+def numbers(buffer: Buffer, parts: list[Field | int]) -> Iterator[int]:
     """The integers of a repeated field, packed or not."""
     for part in parts:
-        if part.wire == 0:
-            yield signed(part.value)
+        if isinstance(part, int):
+            yield part
             continue
         position = part.start
         while position < part.end:
             value, position = varint(buffer, position, part.end)
             yield signed(value)
+
+
+def _size(part: Field | int) -> int:
+    """The bytes of a part of a repeated field of integers, at least."""
+    return 1 if isinstance(part, int) else part.end - part.start
 
 
 def _bytes(kind: int, elements: int) -> int:
@@ -160,10 +165,13 @@ def _check_typed(buffer: Buffer, kind: int, elements: int, parts: list[Any], pla
     if place == "string_data":
         count = len(parts)
     elif place in ("float_data", "double_data"):
-        count = sum(part.end - part.start for part in parts) // (4 if place == "float_data" else 8)
+        width = 4 if place == "float_data" else 8
+        count = sum(1 if isinstance(p, int) else (p.end - p.start) // width for p in parts)
     else:
         # The last byte of every number, and no other, is below 128.
-        count = sum(1 if p.wire == 0 else len(buffer[p.start : p.end].translate(None, _HIGH_BYTES)) for p in parts)
+        count = sum(
+            1 if isinstance(p, int) else len(buffer[p.start : p.end].translate(None, _HIGH_BYTES)) for p in parts
+        )
     if count != needed:
         raise RefusedError(f"{what} needs {needed} numbers and has {count}")
 
