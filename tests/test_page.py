@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import shutil
+import json
 import subprocess
 import sys
 import time
@@ -15,19 +14,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="the page is driven with selenium")
-pytest.importorskip("uvicorn", reason="the server runs on uvicorn")
-
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.support.wait import WebDriverWait  # noqa: E402
+from page_browser import (
+    MARKS,
+    By,
+    choose,
+    chromium,
+    complaints,
+    javascript,
+    one,
+    open_page,
+    run,
+    serving,
+    text,
+    wait,
+    webdriver,
+)
+from page_models import sums
 
 ROOT = Path(__file__).parents[1]
-CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs the Debian packages chromium and chromium-driver"),
-]
+pytestmark = MARKS
 # Strokes of digits on a square of side 1.
 STROKES = {
     0: [
@@ -69,66 +74,25 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     first = folder / "repository" / "digits" / "1"
     first.mkdir(parents=True)
     (folder / "digits_cnn.onnx").rename(first / "model.onnx")
-    second = folder / "repository" / "sums" / "3"
-    second.mkdir(parents=True)
-    two_inputs(second / "model.onnx")
+    sums(folder / "repository")
     return folder / "repository"
-
-
-def two_inputs(path: Path) -> None:
-    import onnx
-    from onnx import TensorProto, helper
-
-    shape = ["batch", 2]
-    graph = helper.make_graph(
-        [helper.make_node("Add", ["a", "b"], ["sum"])],
-        "sums",
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("a", "b")],
-        [helper.make_tensor_value_info("sum", TensorProto.FLOAT, shape)],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
 
 
 @pytest.fixture(scope="module")
 def address(models: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "seqc_runtime", "serve", str(models), "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                yield found[0]
-                break
-        else:
-            pytest.fail("the server ended before it was ready")
-    finally:
-        process.terminate()
-        process.wait(30)
+    with serving(models) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,1500"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    try:
-        yield driver
-    finally:
-        driver.quit()
+def browser() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture
 def page(browser: Any, address: str) -> Any:
-    browser.get(address + "/")
-    wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#fields fieldset"))
-    return browser
-
-
-def wait(browser: Any, condition: Any) -> Any:
-    return WebDriverWait(browser, 60).until(lambda _: condition())
+    return open_page(browser, address)
 
 
 def draw(browser: Any, strokes: list[list[tuple[float, float]]]) -> None:
@@ -148,72 +112,157 @@ def draw(browser: Any, strokes: list[list[tuple[float, float]]]) -> None:
 def test_a_drawn_digit_is_read(page: Any, digit: int) -> None:
     draw(page, STROKES[digit])
     wait(page, lambda: page.find_elements(By.CSS_SELECTOR, ".answer"))
-    assert page.find_element(By.CSS_SELECTOR, ".answer").text == str(digit)
-    assert not page.find_element(By.ID, "problem").is_displayed()
+    assert text(page, ".answer") == str(digit)
+    assert text(page, "#problem") == text(page, "#mistake") == ""
+
+
+def test_a_digit_drawn_with_a_finger_is_read_and_others_do_not_disturb(page: Any) -> None:
+    box = page.execute_script(
+        "const b = document.querySelector('canvas.pad').getBoundingClientRect(); return [b.x, b.y, b.width]"
+    )
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        listed = [{"x": box[0] + x * box[2], "y": box[1] + y * box[2], "id": n} for n, (x, y) in enumerate(points)]
+        page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": listed})
+
+    (start, *rest) = STROKES[7][0]
+    other = (0.9, 0.9)
+    touch("touchStart", start)
+    touch("touchStart", start, other)
+    for point in rest:
+        touch("touchMove", point, other)
+    touch("touchEnd")
+    wait(page, lambda: page.find_elements(By.CSS_SELECTOR, ".answer"))
+    assert text(page, ".answer") == "7"
+    corner = page.execute_script(
+        "return document.querySelector('canvas.pad').getContext('2d').getImageData(403, 403, 1, 1).data[0]"
+    )
+    assert corner == 0
+    page.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+
+
+def test_nothing_drawn_is_no_digit(page: Any) -> None:
+    assert run(page, "") == "image: draw something first"
+    draw(page, STROKES[1])
+    wait(page, lambda: page.find_elements(By.CSS_SELECTOR, ".answer"))
+    one(page, "#fields button").click()
+    one(page, "#run").click()
+    wait(page, lambda: text(page, "#mistake") == "image: draw something first")
+    assert text(page, "#results") == ""
 
 
 def test_pasted_numbers_give_the_models_answer(page: Any) -> None:
-    page.find_element(By.CSS_SELECTOR, "[data-name=sums]").click()
-    wait(page, lambda: len(page.find_elements(By.CSS_SELECTOR, "#fields textarea")) == 2)
-    first, second = page.find_elements(By.CSS_SELECTOR, "#fields textarea")
-    first.send_keys("[[1, 2], [3, 4.5]]")
-    second.send_keys("10 20\n30 40")
-    page.find_element(By.ID, "run").click()
-    wait(page, lambda: page.find_elements(By.CSS_SELECTOR, "#results pre"))
-    assert page.find_element(By.CSS_SELECTOR, "#results pre").text == "11, 22, 33, 44.5"
+    choose(page, "sums")
+    assert run(page, "[[1, 2], [3, 4.5]]", "10 20\n30 40") == "sum FP32 [2, 2]\n11, 22\n33, 44.5"
 
 
-def test_a_mistake_is_said_on_the_page(page: Any) -> None:
-    page.find_element(By.CSS_SELECTOR, "[data-name=sums]").click()
-    wait(page, lambda: len(page.find_elements(By.CSS_SELECTOR, "#fields textarea")) == 2)
-    page.find_element(By.CSS_SELECTOR, "#fields textarea").send_keys("1, two")
-    page.find_element(By.ID, "run").click()
-    problem = page.find_element(By.ID, "problem")
-    wait(page, problem.is_displayed)
-    assert problem.text == "a needs numbers; got two"
+def test_a_mistake_is_said_beside_the_button(page: Any) -> None:
+    choose(page, "sums")
+    run(page, "1, 2", "3, 4")
+    assert run(page, "1, two", "3, 4") == "a needs numbers; got two"
+    assert text(page, "#results") == ""
+    distance = page.execute_script(
+        "const [a, b] = ['run', 'mistake'].map((id) => document.getElementById(id).getBoundingClientRect());"
+        "return b.top - a.bottom"
+    )
+    assert 0 <= distance < 40
 
 
-def test_the_charts_follow_what_is_answered(page: Any, address: str) -> None:
-    url = address + "/v2/models/sums/infer"
+def post(address: str, count: int) -> None:
     tensors = [{"name": name, "shape": [1, 2], "datatype": "FP32", "data": [1, 2]} for name in ("a", "b")]
-    body = str({"inputs": tensors}).replace("'", '"').encode()
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        urllib.request.urlopen(url, body).read()
-        if page.find_element(By.ID, "now-latency").text != "-":
-            break
-    assert re.fullmatch(r"[\d.]+ (µs|ms|s) / [\d.]+ (µs|ms|s)", page.find_element(By.ID, "now-latency").text)
-    assert page.find_element(By.CSS_SELECTOR, "#chart-rate path").get_attribute("d")
-    rows = [row.text.split() for row in page.find_elements(By.CSS_SELECTOR, "#counts tbody tr")]
-    assert {row[0] for row in rows} == {"digits", "sums"}
-    assert int(next(row for row in rows if row[0] == "sums")[2]) > 0
+    body = json.dumps({"inputs": tensors}).encode()
+    for _ in range(count):
+        urllib.request.urlopen(f"{address}/v2/models/sums/infer", body).read()
+
+
+def counted(page: Any, model: str) -> list[str]:
+    rows = [
+        [cell.text for cell in row.find_elements(By.TAG_NAME, "td")]
+        for row in page.find_elements(By.CSS_SELECTOR, "#counts tbody tr")
+    ]
+    return next(row for row in rows if row[0] == model)
+
+
+def milliseconds(shown: str) -> float:
+    number, unit = shown.split()
+    return float(number) * {"µs": 1e-3, "ms": 1.0, "s": 1e3}[unit]
+
+
+def test_the_charts_say_what_a_known_load_does(page: Any, address: str) -> None:
+    """Five requests each fifth of a second, in a browser that looks once a second."""
+    rates: list[float] = []
+    took: list[float] = []
+    seen: list[list[float]] = []
+    begun = time.monotonic()
+    sent = 0
+    while time.monotonic() < begun + 8:
+        start = time.perf_counter()
+        post(address, 5)
+        took.append((time.perf_counter() - start) / 5 * 1e3)
+        sent += 5
+        if time.monotonic() > begun + 3:
+            latency = text(page, "#now-latency")
+            rates.append(float(text(page, "#now-rate")))
+            seen += [[milliseconds(part) for part in latency.split(" / ")]] if "/" in latency else []
+        time.sleep(max(0.0, begun + sent / 25 - time.monotonic()))
+    actual = sent / (time.monotonic() - begun)
+    assert 0.7 * actual < np.median(rates) < 1.4 * actual
+    assert seen
+    # The server counts from a request's arrival to its answer, so less than a client waits.
+    assert all(0 < p50 <= p99 for p50, p99 in seen)
+    assert np.median([p50 for p50, _ in seen]) < np.median(took)
+    assert (
+        page.execute_script("return document.querySelector('#chart-rate path').getAttribute('d').split('L').length") > 4
+    )
+    assert "over the last two minutes: now " in one(page, "#chart-latency").get_attribute("aria-label")
+
+
+def test_the_counts_are_those_of_the_metrics(page: Any, address: str) -> None:
+    post(address, 7)
+    lines = urllib.request.urlopen(f"{address}/metrics").read().decode().splitlines()
+    total = next(
+        float(line.split()[-1]) for line in lines if line.startswith('nv_inference_request_success{model="sums"')
+    )
+    wait(page, lambda: float(counted(page, "sums")[2]) == total)
+    assert counted(page, "digits")[1] == "1"
 
 
 def test_the_page_asks_nobody_else_and_runs_without_complaints(page: Any, address: str) -> None:
     resources = page.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert resources
     assert all(name.startswith(address) for name in resources)
-    assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
+    assert complaints(page) == []
 
 
-def test_layouts_and_quantiles_are_told_right(browser: Any) -> None:
+def test_the_page_is_small_and_soon_there(page: Any, address: str) -> None:
+    request = urllib.request.Request(f"{address}/", headers={"accept-encoding": "gzip"})
+    with urllib.request.urlopen(request) as answer:
+        assert answer.headers["content-encoding"] == "gzip"
+        assert len(answer.read()) < 20_000
+    painted = page.execute_script("return performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    assert painted < 5_000
+
+
+def test_what_happened_between_two_looks_is_told_right(browser: Any) -> None:
     browser.get("about:blank")
-    source = (ROOT / "runtime/seqc_runtime/server/page/tensors.js").read_text("utf-8")
-
-    def run(expression: str) -> Any:
-        return browser.execute_script(f"{source}\nreturn {expression};")
-
-    def layout(*shape: int) -> Any:
-        return run(f"imageLayout({{datatype: 'FP32', shape: {list(shape)}}})")
-
-    assert layout(-1, 28, 28, 1) == {"height": 28, "width": 28, "channels": 1, "order": "hwc"}
-    assert layout(-1, 3, 32, 48) == {"height": 32, "width": 48, "channels": 3, "order": "chw"}
-    assert layout(-1, 784) == {"height": 28, "width": 28, "channels": 1, "order": "flat"}
-    assert layout(-1, 8) is None
-    assert run("shapeFor({name: 'x', shape: [-1, 4]}, 12)") == [3, 4]
     bounds = [2.0**k for k in range(12)]
-    latencies = np.random.default_rng(0).lognormal(4, 1, 5000)
-    counts = np.histogram(latencies, [0, *bounds, np.inf])[0].tolist()
+    random = np.random.default_rng(0)
+
+    def looked(at: float, latencies: np.ndarray, failures: int = 0) -> dict[str, Any]:
+        buckets = np.histogram(latencies, [0, *bounds])[0].tolist()
+        model = {"name": "m", "version": "1", "count": len(latencies), "failures": failures, "buckets": buckets}
+        return {"time": at, "bounds_us": bounds, "models": [model]}
+
+    def difference(old: dict[str, Any], new: dict[str, Any]) -> Any:
+        return javascript(browser, f"difference({json.dumps(old)}, {json.dumps(new)})", "live.js")
+
+    first, later = np.clip(random.lognormal(3, 1, (2, 5000)), 0, 2000)
+    both = np.concatenate([first, later])
+    step = difference(looked(100.0, first, 3), looked(102.0, both, 13))
+    assert step["rate"] == (5000 + 10) / 2
     for share in (0.5, 0.99):
-        exact = np.quantile(latencies, share)
-        assert exact / 2 <= run(f"quantile({counts}, {bounds}, {share})") <= exact * 2
+        exact = np.quantile(later, share)
+        assert exact / 2 <= step[f"p{share * 100:.0f}"] <= exact * 2
+    assert difference(looked(100.0, both), looked(101.0, both))["p50"] is None
+    assert difference(looked(100.0, both), looked(101.0, first)) is None, "the server began anew"
+    assert difference(looked(100.0, first), looked(700.0, both)) is None, "nobody looked for ten minutes"

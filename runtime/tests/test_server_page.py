@@ -51,6 +51,7 @@ def test_a_browser_runs_what_the_page_has_and_nothing_else(client: TestClient, t
     assert f"{tag}-src 'sha256-{digest}';" in policy
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+    assert "require-trusted-types-for 'script'; trusted-types 'none'" in policy
 
 
 def test_charts_get_what_was_counted(client: TestClient) -> None:

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from seqc_runtime.server.messages import Response
 
-_SCRIPTS = ("tensors.js", "inputs.js", "results.js", "live.js", "main.js")
+_SCRIPTS = ("tensors.js", "numbers.js", "inputs.js", "pictures.js", "results.js", "live.js", "server.js", "main.js")
 
 
 @cache
@@ -22,7 +22,9 @@ def page() -> Response:
     text = read["index.html"].replace("/*STYLE*/", style).replace("/*SCRIPT*/", script)
     policy = (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; connect-src 'self'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "img-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        # No text becomes markup: even a mistake in the script could not make it so.
+        "require-trusted-types-for 'script'; trusted-types 'none'"
     )
     headers = [
         ("content-type", "text/html; charset=utf-8"),
