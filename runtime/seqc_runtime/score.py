@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from seqc_runtime.batches import check_batch_size
 from seqc_runtime.errors import RuntimeArgumentError, RuntimeInputError
 from seqc_runtime.files.columns import Choice, check_rows
-from seqc_runtime.files.places import check_target, replacing
+from seqc_runtime.files.places import check_target, naming, replacing
 from seqc_runtime.inputs import Array
 from seqc_runtime.model import Model
 from seqc_runtime.tensors import TensorInfo
@@ -97,7 +97,9 @@ def score(
         with contextlib.closing(run(_counted(reader.chunks(step), model.inputs, counts))) as running:
             for results in running:
                 count = counts.pop(0)
-                writer.write(list(check_rows(results, model.outputs, count)))
+                rows = list(check_rows(results, model.outputs, count))
+                with naming(Path(target)):
+                    writer.write(rows)
                 done += count
                 if told is not None:
                     told(done, reader.expected(done))
@@ -133,6 +135,9 @@ def _check_names(source: str, target: str) -> None:
     for role, name in (("the input", source), ("--output", target)):
         if name != STANDARD and Path(name).suffix.lower() not in KINDS:
             raise RuntimeArgumentError(f"{role} needs a file that ends in {', '.join(KINDS)}, or -; got {name!r}")
+    for role, name, stream in (("the input", source, sys.stdin), ("--output", target, sys.stdout)):
+        if name == STANDARD and stream is None:
+            raise RuntimeArgumentError(f"{role} is -, and this process was started with that closed")
     if source != STANDARD and not Path(source).is_file():
         raise RuntimeArgumentError(f"there is no file {source!r}")
     if target != STANDARD:
@@ -174,28 +179,28 @@ def _open_text(source: str) -> Any:
 
 @contextlib.contextmanager
 def _open_writer(target: str) -> Iterator[Writer]:
-    from seqc_runtime.files.csv_files import CsvWriter
-
     if target == STANDARD:
+        from seqc_runtime.files.csv_files import CsvWriter
+
         yield CsvWriter(sys.stdout)
         sys.stdout.flush()
         return
     with replacing(Path(target)) as part:
-        kind = Path(target).suffix.lower()
-        if kind == ".csv":
-            with open(part, "w", encoding="utf-8", newline="") as stream:
-                yield CsvWriter(stream)
-            return
-        writer = _binary_writer(kind, part)
+        writer = _writer(Path(target).suffix.lower(), part)
         try:
             yield writer
         except BaseException:
             writer.discard()
             raise
-        writer.close()
+        with naming(Path(target)):
+            writer.close()
 
 
-def _binary_writer(kind: str, part: Path) -> Writer:
+def _writer(kind: str, part: Path) -> Writer:
+    if kind == ".csv":
+        from seqc_runtime.files.csv_files import CsvWriter
+
+        return CsvWriter(open(part, "w", encoding="utf-8", newline=""))
     if kind == ".parquet":
         from seqc_runtime.files.parquet import ParquetWriter
 

@@ -73,8 +73,12 @@ def test_a_csv_file_gives_the_models_numbers_in_order(gemm: bytes, gemm_path: st
     assert np.allclose(y, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["csv", "npy", "npz", "parquet"])
-@pytest.mark.parametrize("source_kind", ["csv", "npy", "npz", "parquet"])
+# pyarrow is there when the slow tests run.
+KINDS = ["csv", "npy", "npz", pytest.param("parquet", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("source_kind", KINDS)
 def test_every_kind_of_file_gives_the_same_numbers(
     gemm: bytes, gemm_path: str, tmp_path: Path, source_kind: str, kind: str
 ) -> None:
@@ -159,6 +163,9 @@ def test_images_fill_their_axes_from_columns_in_order(relu: Build, tmp_path: Pat
         ("0,1,2,3\n1,2,3,4\n", "say --header or --no-header"),
         ("a,a,b,c\n1,2,3,4\n", "there are several 'a'"),
         ("a,b,c,d\n1,2,\0,4\n", "in.csv, line 2: there is a zero byte"),
+        ('a,b,c,d\n1,2,3,"4\n1,2,3,4\n', "in.csv, line 3: unexpected end of data"),
+        ("x_0,x_1,x_2,x_4\n1,2,3,4\n", "leave some out or say some twice: 'x_0', 'x_1', 'x_2', 'x_4'"),
+        ("x_0,x_1,x_2,x.2\n1,2,3,4\n", "leave some out or say some twice"),
     ],
 )
 def test_what_is_wrong_in_a_table_is_named_with_its_line(
@@ -260,12 +267,38 @@ def test_arrays_of_any_layout_are_read(gemm: bytes, tmp_path: Path, dtype: str, 
     assert np.allclose(np.load(tmp_path / "y.npy"), bare(gemm, {"x": x.astype(np.float32)})[0], rtol=1e-4, atol=1e-4)
 
 
+def array_of(shape: str) -> bytes:
+    """A .npy file of four numbers that says it has this shape."""
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode() + bytes(16)
+
+
+def test_damaged_archives_are_refused(gemm: bytes, tmp_path: Path) -> None:
+    model, path = seqc_runtime.load(gemm), tmp_path / "x.npz"
+    np.savez_compressed(path, x=X)
+    whole = path.read_bytes()
+    damaged = whole[:2000] + bytes(range(256)) * 4 + whole[3024:]
+    directory = whole.index(b"PK\x01\x02")
+    encrypted = bytearray(whole)
+    encrypted[6] |= 1
+    encrypted[directory + 8] |= 1
+    unknown = bytearray(whole)
+    unknown[8] = unknown[directory + 10] = 99
+    for content in (damaged, bytes(encrypted), bytes(unknown), whole[:-10]):
+        path.write_bytes(content)
+        with pytest.raises(seqc_runtime.RuntimeInputError, match=r"x\.npz"):
+            score(model, path, tmp_path / "y.npy")
+    assert os.listdir(tmp_path) == ["x.npz"]
+
+
 def test_damaged_arrays_and_pickles_are_refused(gemm: bytes, tmp_path: Path) -> None:
     model = seqc_runtime.load(gemm)
     path = tmp_path / "x.npy"
     for content, message in (
         (b"", "not an array in NumPy's format"),
         (b"something else", "not an array in NumPy's format"),
+        (array_of("(-1, 4)"), "its shape is"),
+        (array_of("(4, 1000000000000000)"), "ends early"),
     ):
         path.write_bytes(content)
         with pytest.raises(seqc_runtime.RuntimeInputError, match=message):
@@ -312,8 +345,22 @@ def test_a_table_goes_through_a_pipe(gemm_path: str, gemm: bytes) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
-def test_ctrl_c_leaves_the_old_file_and_no_half_of_a_new_one(gemm_path: str, tmp_path: Path) -> None:
-    target = tmp_path / "out.csv"
+@pytest.mark.parametrize(
+    ("number", "code", "kind"),
+    [
+        (signal.SIGINT, 130, "csv"),
+        pytest.param(signal.SIGTERM, 143, "csv", marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 130, "npy", marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 130, "npz", marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 143, "parquet", marks=pytest.mark.slow),
+    ],
+)
+def test_a_program_that_is_stopped_leaves_the_old_file_and_no_half_of_a_new_one(
+    gemm_path: str, tmp_path: Path, number: int, code: int, kind: str
+) -> None:
+    if kind == "parquet":
+        pytest.importorskip("pyarrow", reason="Parquet files are written with pyarrow")
+    target = tmp_path / f"out.{kind}"
     target.write_text("old")
     child = subprocess.Popen(
         [sys.executable, "-m", "seqc_runtime", "score", gemm_path, "-", "-o", str(target)],
@@ -328,14 +375,14 @@ def test_ctrl_c_leaves_the_old_file_and_no_half_of_a_new_one(gemm_path: str, tmp
     while len(os.listdir(tmp_path)) < 3 and time.monotonic() < limit:
         time.sleep(0.05)
     time.sleep(0.2)
-    child.send_signal(signal.SIGINT)
+    child.send_signal(number)
     child.wait(60)
     child.stdin.close()
-    assert child.returncode == 130
+    assert child.returncode == code
     assert child.stderr is not None
     assert "Traceback" not in child.stderr.read()
     child.stderr.close()
-    assert sorted(os.listdir(tmp_path)) == ["gemm.onnx", "out.csv"]
+    assert sorted(os.listdir(tmp_path)) == ["gemm.onnx", target.name]
     assert target.read_text() == "old"
 
 
@@ -375,6 +422,65 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     assert ended.returncode == 0, ended.stderr
     assert int(ended.stdout) < 8 * 1024
     assert np.load(tmp_path / "y.npy", mmap_mode="r").shape == (rows, 3)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of Unix")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_full_disk_is_said_with_the_files_name_and_leaves_nothing(
+    gemm_path: str, tmp_path: Path, run_python: Build, kind: str
+) -> None:
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((50_000, 4)).astype(np.float32))
+    target = str(tmp_path / f"y.{kind}")
+    ended = run_python(f"""
+import resource, sys
+from seqc_runtime.cli.commands import run
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+sys.exit(run(["score", {gemm_path!r}, {str(tmp_path / "x.npy")!r}, "-o", {target!r}]))
+""")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"Error: {target}: "), ended.stderr
+    assert "File too large" in ended.stderr
+    assert sorted(os.listdir(tmp_path)) == ["gemm.onnx", "x.npy"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of Unix")
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_files_bigger_than_memory_are_scored(gemm_path: str, tmp_path: Path, run_python: Build, order: str) -> None:
+    rows = 8_000_000  # 128 MB in, 96 MB out
+    source = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (rows, 4), fortran_order=order == "F")
+    source[-1] = 1
+    ended = run_python(f"""
+import resource, seqc_runtime, sys
+from seqc_runtime.score import score
+import numpy as np, seqc_runtime.files.arrays
+model = seqc_runtime.load({gemm_path!r}, threads=1)
+model.predict(np.zeros((100_000, 4)))
+used = int(open("/proc/self/statm").read().split()[5]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_DATA, (used + (64 << 20),) * 2)
+score(model, {str(tmp_path / "x.npy")!r}, {str(tmp_path / "y.npy")!r}, batch_size=100_000)
+""")
+    assert ended.returncode == 0, ended.stderr
+    y = np.load(tmp_path / "y.npy", mmap_mode="r")
+    assert y.shape == (rows, 3)
+    assert np.array_equal(y[[0, -1]], seqc_runtime.load(gemm_path).predict(np.array([[0] * 4, [1] * 4])))
+
+
+def test_a_line_that_never_ends_is_no_table(gemm_path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seqc_runtime.files.csv_files._LONGEST", 1000)
+    (tmp_path / "in.csv").write_text("a,b,c,d\n" + "1" * 10_000)
+    with pytest.raises(seqc_runtime.RuntimeInputError, match="line 2: the line is longer than 1000 characters"):
+        score(seqc_runtime.load(gemm_path), tmp_path / "in.csv", tmp_path / "out.csv")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="descriptors of Unix")
+def test_a_closed_standard_output_is_said(gemm_path: str, tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "in.csv", X[:3])
+    command = [sys.executable, "-m", "seqc_runtime", "score", gemm_path, source, "-o", "-"]
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+    ended = subprocess.run(closed, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert "--output is -, and this process was started with that closed" in ended.stderr
 
 
 @pytest.mark.parametrize(

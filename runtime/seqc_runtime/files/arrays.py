@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import math
+import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -14,6 +18,9 @@ from numpy.lib import format as npy
 from seqc_runtime.errors import RuntimeInputError
 from seqc_runtime.inputs import Array
 from seqc_runtime.tensors import UNNAMED, TensorInfo
+
+# What zipfile raises for archives that are damaged, encrypted, or packed in ways it does not know.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError)
 
 
 class ArrayReader:
@@ -58,20 +65,24 @@ def _samples(shape: tuple[int, ...], name: str) -> int:
 class ArrayStream:
     """An array in NumPy's format, taken a few samples at a time.
 
-    stream: at the start of the format. name: of the file, for errors.
+    stream: at the start of the format. name: of the file, for errors. size: bytes of the stream.
     """
 
-    def __init__(self, stream: IO[bytes], name: str) -> None:
+    def __init__(self, stream: IO[bytes], name: str, size: int) -> None:
         self._stream = stream
         self._name = name
         try:
             version = npy.read_magic(stream)
             read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             self.shape, self._fortran, self._dtype = read(stream)
-        except (ValueError, EOFError, zipfile.BadZipFile) as error:
+            if any(axis < 0 for axis in self.shape):
+                raise ValueError(f"its shape is {self.shape}")
+        except (ValueError, EOFError, *_DAMAGE) as error:
             raise RuntimeInputError(f"{name} is not an array in NumPy's format: {error}") from error
         if self._dtype.hasobject:
             raise RuntimeInputError(f"{name} holds Python objects, which only a pickle could bring: save plain numbers")
+        if math.prod(self.shape) * self._dtype.itemsize > size - stream.tell():
+            raise self._ends_early()
         self._rest: Array | None = self._all() if self._fortran else None
         self._at = 0
 
@@ -96,14 +107,19 @@ class ArrayStream:
         while done < len(target):
             try:
                 piece = self._stream.readinto(target[done:])  # type: ignore[attr-defined]
-            except (zipfile.BadZipFile, OSError) as error:
+            except (OSError, *_DAMAGE) as error:
                 raise RuntimeInputError(f"{self._name} is damaged: {error}") from error
             if not piece:
-                raise RuntimeInputError(f"{self._name} ends early: {self.shape} {self._dtype} was promised")
+                raise self._ends_early()
             done += piece
 
+    def _ends_early(self) -> RuntimeInputError:
+        return RuntimeInputError(f"{self._name} ends early: {self.shape} {self._dtype} was promised")
+
     def _all(self) -> Array:
-        # Its samples do not lie one after another.
+        # Its samples do not lie one after another: the system reads what is looked at, where it can.
+        if isinstance(self._stream, io.BufferedReader) and 0 not in self.shape:
+            return np.memmap(self._stream, self._dtype, "r", self._stream.tell(), self.shape, order="F")
         return self._read(self.shape[::-1]).T
 
 
@@ -117,7 +133,8 @@ def open_npy(path: Path, infos: Sequence[TensorInfo]) -> Iterator[ArrayReader]:
             "numpy.savez(path, name=array, ...)"
         )
     with open(path, "rb") as stream:
-        yield ArrayReader(str(path), infos, {infos[0].name: ArrayStream(stream, str(path))})
+        size = os.fstat(stream.fileno()).st_size
+        yield ArrayReader(str(path), infos, {infos[0].name: ArrayStream(stream, str(path), size)})
 
 
 @contextlib.contextmanager
@@ -139,10 +156,14 @@ def open_npz(path: Path, infos: Sequence[TensorInfo]) -> Iterator[ArrayReader]:
                 f"{', '.join(map(repr, sorted(members))) or 'none'}, and the model's inputs are "
                 f"{', '.join(repr(info.name) for info in infos)}"
             )
-        streams = {
-            name: ArrayStream(stack.enter_context(archive.open(members[member])), f"{path}: {member}")
-            for name, member in names.items()
-        }
+        streams = {}
+        for name, member in names.items():
+            about = archive.getinfo(members[member])
+            try:
+                stream = stack.enter_context(archive.open(about))
+            except _DAMAGE as error:
+                raise RuntimeInputError(f"{path}: {member} cannot be read: {error}") from error
+            streams[name] = ArrayStream(stream, f"{path}: {member}", about.file_size)
         yield ArrayReader(str(path), infos, streams)
 
 
@@ -194,7 +215,9 @@ class NpyWriter:
 
     def discard(self) -> None:
         """Close the file as it is."""
-        self._stream.close()
+        # Closing writes what is left, for which the disk may have no room.
+        with contextlib.suppress(OSError):
+            self._stream.close()
 
     def _write_header(self) -> int:
         # NumPy leaves room in the header for the first axis to grow.

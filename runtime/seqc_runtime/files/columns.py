@@ -92,6 +92,7 @@ def _find(info: TensorInfo, names: Sequence[str], alone: bool) -> list[str]:
         if name.startswith(info.name) and _NUMBERS.fullmatch(rest := name[len(info.name) :])
     ]
     if numbered:
+        _check_grid(info, numbered)
         return [name for _, name in sorted(numbered)]
     if alone:
         return list(names)
@@ -99,6 +100,19 @@ def _find(info: TensorInfo, names: Sequence[str], alone: bool) -> list[str]:
         f"input {info.name!r} needs {info}, but no column is named {info.name!r} or {info.name + '_0'!r}, "
         f"{info.name + '_1'!r}, ...; there is {_listed(names)}: say which with columns"
     )
+
+
+def _check_grid(info: TensorInfo, numbered: Sequence[tuple[tuple[int, ...], str]]) -> None:
+    """Refuse numbers that leave one out, or say one twice: the columns after it would be taken for others."""
+    found = [numbers for numbers, _ in numbered]
+    names = [name for _, name in sorted(numbered)]
+    axes = list(zip(*found, strict=False))
+    expected = math.prod(max(axis) - min(axis) + 1 for axis in axes)
+    if len({len(numbers) for numbers in found}) > 1 or len(found) != expected or len(set(found)) != len(found):
+        raise RuntimeInputError(
+            f"input {info.name!r} needs {info}, and the numbers of its columns leave some out or say some twice: "
+            f"{_listed(names)}: say which with columns"
+        )
 
 
 def _check_once(info: TensorInfo, columns: list[str], names: Sequence[str]) -> None:

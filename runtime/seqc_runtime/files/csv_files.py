@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import os
@@ -15,6 +16,8 @@ from seqc_runtime.inputs import Array
 from seqc_runtime.tensors import TensorInfo
 
 Row = tuple[int, list[str]]
+# Characters of a line: files of anything else may have none that ends.
+_LONGEST = 1 << 26
 
 
 class CsvReader:
@@ -87,7 +90,8 @@ class CsvReader:
             start.append(line)
             if line.strip():
                 break
-        table = csv.reader(itertools.chain(start, lines), delimiter=_delimiter("".join(start)))
+        # Strict, so that a quote nobody closes does not swallow the rows that follow.
+        table = csv.reader(itertools.chain(start, lines), delimiter=_delimiter("".join(start)), strict=True)
         while True:
             try:
                 row = next(table)
@@ -125,11 +129,13 @@ class CsvReader:
 def _lines(stream: TextIO, name: str) -> Iterator[str]:
     for number in itertools.count(1):
         try:
-            line = stream.readline()
+            line = stream.readline(_LONGEST)
         except UnicodeDecodeError as error:
             raise RuntimeInputError(f"{name}, after line {number - 1}: this is not UTF-8 text: {error}") from error
         if not line:
             return
+        if len(line) == _LONGEST:
+            raise RuntimeInputError(f"{name}, line {number}: the line is longer than {_LONGEST} characters")
         if "\0" in line:
             raise RuntimeInputError(f"{name}, line {number}: there is a zero byte, so this is no text")
         yield line
@@ -143,6 +149,7 @@ class CsvWriter:
     """Writes outputs as rows of text, under a line of names."""
 
     def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
         self._writer = csv.writer(stream, lineterminator="\n")
         self._started = False
 
@@ -155,9 +162,14 @@ class CsvWriter:
         self._writer.writerows(itertools.chain.from_iterable(row) for row in zip(*columns, strict=True))
 
     def close(self) -> None:
-        """Nothing is left to be done: whoever opened the stream closes it."""
+        """Finish the text, and close the stream."""
+        self._stream.close()
 
-    discard = close
+    def discard(self) -> None:
+        """Close the stream as it is."""
+        # Closing writes what is left, for which the disk may have no room.
+        with contextlib.suppress(OSError):
+            self._stream.close()
 
 
 def _cells(numbers: Array) -> Iterator[Sequence[object]]:

@@ -19,12 +19,19 @@ from seqc_runtime.tensors import TensorInfo
 def import_pyarrow() -> Any:
     """pyarrow and its part for Parquet. Raises RuntimeDependencyError with the command that installs it."""
     try:
+        import pyarrow.compute
         import pyarrow.parquet
     except ImportError as error:
         raise RuntimeDependencyError(
             f'Parquet files need pyarrow: pip install "seqc-runtime[cpu,server,parquet]" ({error})'
         ) from error
     return pyarrow
+
+
+# Bytes of a column that are read at once.
+_BUFFER = 1 << 20
+# Rows, or bytes, of a group that is written.
+_GROUP_ROWS, _GROUP_BYTES = 1 << 17, 1 << 25
 
 
 class ParquetReader:
@@ -56,17 +63,26 @@ class ParquetReader:
         """Inputs of up to `step` samples each; at least one, which may be empty."""
         names = sorted({column for part in self._parts for column in part.columns})
         at = 0
-        for table in _even(self._file.iter_batches(batch_size=step, columns=names), step):
+        for table in _even(self._read(step, names), step):
             yield self._inputs(table, at)
             at += len(table)
         if not at:
             yield self._inputs(self._file.schema_arrow.empty_table().select(names), 0)
+
+    def _read(self, step: int, names: Sequence[str]) -> Iterator[Any]:
+        try:
+            yield from self._file.iter_batches(batch_size=step, columns=names)
+        except (import_pyarrow().ArrowException, OSError) as error:
+            raise RuntimeInputError(f"{self._name} is damaged: {error}") from error
 
     def _inputs(self, table: Any, at: int) -> dict[str, Array]:
         return {part.info.name: self._input(part, table, at) for part in self._parts}
 
     def _input(self, part: Part, table: Any, at: int) -> Array:
         columns = [self._column(table, name, at) for name in part.columns]
+        if not len(table) and columns[0].ndim > 1:
+            # Without a list nothing says how long lists are.
+            return np.empty((0, *(max(size, 0) for size in part.row or ())), columns[0].dtype)
         return columns[0] if columns[0].ndim > 1 else part.assemble(np.stack(columns, axis=1))
 
     def _column(self, table: Any, name: str, at: int) -> Array:
@@ -77,11 +93,18 @@ class ParquetReader:
             self._refuse_missing(column, name, at, shape)
             shape.append(self._width(column, name))
             column = column.flatten()
-        if self._fill is not None and column.null_count:
-            column = column.fill_null(self._fill)
+        if self._fill is not None:
+            column = self._filled(column)
         self._refuse_missing(column, name, at, shape)
         values: Array = column.to_numpy(zero_copy_only=False)
         return values.reshape(shape)
+
+    def _filled(self, column: Any) -> Any:
+        arrow = import_pyarrow()
+        if arrow.types.is_floating(column.type):
+            # As in a table of text, where NaN is one of the words for what is missing.
+            column = arrow.compute.if_else(arrow.compute.is_nan(column), None, column)
+        return column.fill_null(self._fill) if column.null_count else column
 
     def _refuse_missing(self, column: Any, name: str, at: int, shape: Sequence[int]) -> None:
         if column.null_count:
@@ -93,7 +116,7 @@ class ParquetReader:
     def _width(self, column: Any, name: str) -> int:
         if hasattr(column.type, "list_size"):
             return int(column.type.list_size)
-        if not hasattr(column, "value_lengths"):
+        if not hasattr(column, "value_lengths") or import_pyarrow().types.is_map(column.type):
             raise RuntimeInputError(
                 f"{self._name}, column {name!r} holds {column.type}: numbers or lists were expected"
             )
@@ -140,7 +163,8 @@ def open_parquet(
     """The samples of a file. Raises RuntimeInputError when it is no Parquet file."""
     arrow = import_pyarrow()
     try:
-        file = arrow.parquet.ParquetFile(path)
+        # pyarrow would hold whole groups of rows, which may be the whole file.
+        file = arrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER, page_checksum_verification=True)
     except (arrow.ArrowInvalid, arrow.ArrowNotImplementedError) as error:
         raise RuntimeInputError(f"{str(path)!r} is not a Parquet file: {error}") from error
     with file:
@@ -154,6 +178,7 @@ class ParquetWriter:
         self._path = path
         self._arrow = import_pyarrow()
         self._writer: Any = None
+        self._held: list[Any] = []
 
     def write(self, results: Sequence[tuple[TensorInfo, Array]]) -> None:
         """Append rows."""
@@ -165,14 +190,26 @@ class ParquetWriter:
                 f"outputs change their shape between samples: {self._writer.schema} first, {table.schema} later: "
                 "columns hold lists of one length"
             )
-        self._writer.write_table(table)
+        self._held.append(table)
+        if sum(map(len, self._held)) >= _GROUP_ROWS or sum(one.nbytes for one in self._held) >= _GROUP_BYTES:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        self._writer.write_table(self._arrow.concat_tables(self._held))
+        self._held.clear()
 
     def close(self) -> None:
-        """Write what a Parquet file ends with."""
+        """Write what is held, and what a Parquet file ends with."""
         if self._writer is not None:
+            self._write_group()
             self._writer.close()
 
-    discard = close
+    def discard(self) -> None:
+        """Close the file as it is."""
+        if self._writer is not None:
+            # Closing writes, for which the disk may have no room.
+            with contextlib.suppress(OSError):
+                self._writer.close()
 
     def _column(self, result: Array) -> Any:
         flat = np.ascontiguousarray(result).reshape(-1)

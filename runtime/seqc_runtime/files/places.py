@@ -27,13 +27,25 @@ def temporary_beside(target: Path) -> Path:
 
 
 @contextlib.contextmanager
+def naming(target: Path) -> Iterator[None]:
+    """Let errors of the system in the block, such as a full disk, say which file they are about."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(target)
+        raise
+
+
+@contextlib.contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """A path to write to; it becomes `target` when the block ends well, and is gone when it does not."""
     part = temporary_beside(target)
     try:
         yield part
-        _flush(part)
-        os.replace(part, target)
+        with naming(target):
+            _flush(part)
+            os.replace(part, target)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
