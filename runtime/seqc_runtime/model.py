@@ -167,6 +167,11 @@ class Model:
         return self._placement
 
     @property
+    def operators(self) -> frozenset[str]:
+        """The names of the operators in the file, also of those inside functions and bodies of other operators."""
+        return frozenset(self._source.facts.operators)
+
+    @property
     def metadata(self) -> dict[str, str]:
         """The file's metadata_props, and its `producer_name` and `producer_version`."""
         return dict(self._metadata)

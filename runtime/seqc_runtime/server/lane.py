@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from time import perf_counter_ns
@@ -11,6 +13,8 @@ from seqc_runtime.inputs import Array
 from seqc_runtime.runs import RunControl
 from seqc_runtime.server.batching import key_of
 from seqc_runtime.server.jobs import Job
+from seqc_runtime.server.limits import Limits
+from seqc_runtime.server.messages import Refusal
 from seqc_runtime.server.servable import Batching, Servable
 
 # How much of an average the newest time makes up.
@@ -23,7 +27,7 @@ Outcome = list[Array] | BaseException
 class Ticket:
     """A job that waits or runs. done: called with what comes of it, once, unless nobody waits any more (`settled`)."""
 
-    __slots__ = ("alarm", "arrived", "done", "job", "key", "nbytes", "rows", "run", "settled")
+    __slots__ = ("alarm", "arrived", "done", "ended", "job", "key", "nbytes", "rows", "run", "settled", "started")
 
     def __init__(self, job: Job, done: Callable[[Outcome], None]) -> None:
         self.job = job
@@ -33,8 +37,14 @@ class Ticket:
         self.nbytes = job.nbytes
         self.key = key_of(job)
         self.arrived = perf_counter_ns()
+        self.started = self.ended = 0  # when its run was
         self.alarm: asyncio.TimerHandle | None = None
         self.run: Run | None = None
+
+    @property
+    def begun(self) -> int:
+        """When its request came."""
+        return self.job.begun or self.arrived
 
     def settle(self) -> None:
         """Nothing comes of it any more."""
@@ -73,9 +83,10 @@ class Lane:
         self.servable = servable
         self.groups: OrderedDict[Hashable, dict[Ticket, None]] = OrderedDict()
         self.count = self.rows = self.nbytes = 0
-        self.running = 0
+        self.runs: set[Run] = set()  # in threads
         self.due = False  # somebody looks at the queue soon
         self.timer: asyncio.TimerHandle | None = None
+        self.watch: asyncio.TimerHandle | None = None
         self.per_tick = 0
         self.crowded = 0  # so many more ticks in which requests are expected to come together
         self.fixed = servable.batching.fixed
@@ -90,6 +101,47 @@ class Lane:
     def batching(self) -> Batching:
         """How its samples may run together."""
         return self.servable.batching
+
+    @property
+    def running(self) -> int:
+        """How many runs are in threads."""
+        return len(self.runs)
+
+    def tickets(self) -> list[Ticket]:
+        """Those that run, in threads, and those that wait."""
+        return [*(t for run in self.runs for t in run.tickets), *(t for group in self.groups.values() for t in group)]
+
+    def quick(self, nbytes: int, inline: float) -> bool:
+        """Whether a run of so many bytes of input surely takes less than `inline` seconds."""
+        return self.servable.bounded and self.predict(nbytes) < inline
+
+    def no_room(self, ticket: Ticket, limits: Limits, at_once: int) -> Refusal | None:
+        """Why a ticket cannot wait here; None when it can. at_once: runs that there may be at the same time."""
+        name, runs = self.servable.name, min(self.count, self.rows / max(1, self.batching.max_rows))
+        behind = self.lately * runs / at_once
+        if self.count and (
+            self.rows + ticket.rows > limits.queue_rows or self.nbytes + ticket.nbytes > limits.queue_bytes
+        ):
+            message = f"{self.rows} rows ({self.nbytes} bytes) wait for model {name!r} already: ask later"
+            return unavailable(message, behind)
+        wait = (ticket.job.deadline or math.inf) - time.monotonic()
+        if self.runs and behind > wait:
+            message = (
+                f"model {name!r} is busy for about {behind:.3g} s, and the request has {wait:.3g} s: "
+                "give it more time, or ask later"
+            )
+            return unavailable(message, behind - wait)
+        return None
+
+    def patience(self) -> float:
+        """Seconds that the first of a batch waits longer, because the next one would save more than that costs."""
+        batching = self.batching
+        if batching.max_delay <= 0 or batching.max_rows == 1:
+            return 0.0
+        first, rows = self.oldest()
+        if rows >= batching.max_rows or self.count * self.gap > max(self.fixed, self.lately - self.fixed):
+            return 0.0
+        return batching.max_delay - (perf_counter_ns() - first.arrived) / 1e9
 
     def predict(self, nbytes: int) -> float:
         """Seconds that a run of so many bytes of input takes."""
@@ -169,3 +221,8 @@ class Lane:
         self.rows += sign * ticket.rows
         self.nbytes += sign * ticket.nbytes
         self.servable.counters.waiting(sign, sign * ticket.rows)
+
+
+def unavailable(message: str, retry_after: float = 1) -> Refusal:
+    """503, and after how many seconds to ask again."""
+    return Refusal(503, message, {"retry-after": str(max(1, min(60, round(retry_after))))})

@@ -21,6 +21,8 @@ MAX_BATCH = 64
 LONGEST = 0.5
 # Seconds a run is taken for that could not be tried: too long for the event loop, until real ones have been seen.
 UNKNOWN = 1e-3
+# Seconds that a byte of input takes at least, which a few small inputs do not show.
+READING = 1e-10
 # How far an answer may be from the one given alone, relative to the largest number of the output. Matrix products
 # add up in another order for other batch sizes; every other difference is far larger, or is NaN.
 TOLERANCE = {"float16": 3e-2, "float32": 2e-4, "float64": 1e-10}
@@ -102,7 +104,7 @@ class _Probe:
             self.notes.append(f"neither warmed up nor probed: a run took more than {self.wishes.seconds:g} s")
             return Batching(fixed=self.wishes.seconds)
         if self.wishes.max_rows == 1:
-            return Batching(fixed=took)
+            return self._one_by_one(took)
         apart = why_not_batched(self.model)
         if apart is None and self.wishes.exact and _free_axes(self.model):
             apart = "its samples have other lengths at other times, which exact answers would need to be proven for"
@@ -114,22 +116,34 @@ class _Probe:
             self.notes.append(f"requests run one by one: the probe was not done after {self.wishes.seconds:g} s")
         except (Dependent, SeqcRuntimeError) as error:
             self.notes.append(f"requests run one by one: {error}")
-        return Batching(fixed=took)
+        return self._one_by_one(took)
+
+    def _one_by_one(self, took: float) -> Batching:
+        """No batches; what a run costs by the size of its inputs, when one of the size tried took so long."""
+        feeds = self.samples(1)
+        try:
+            self.size *= 4
+            larger = self.samples(8)
+            more = self._timed(larger)[1]
+        except SeqcRuntimeError:
+            larger, more = feeds, took
+        finally:
+            self.size //= 4
+        return Batching(fixed=took, per_byte=_per_byte(more - took, _nbytes(larger) - _nbytes(feeds)))
 
     def _batching(self) -> Batching:
         pool, alone = self._check_independent()
         times = self._measure()
         largest = max(times)
         self._check_crowd(pool, alone, largest)
-        feeds = self.samples(1)
-        row = sum(array.nbytes for array in feeds.values())
+        row = _nbytes(self.samples(1))
         per_row = max(0.0, (times[largest] - times[1]) / max(1, largest - 1))
         fixed = max(1e-7, times[1] - per_row)
         sizes = self._exact_sizes(largest) if self.wishes.exact else None
         if sizes is not None and len(sizes) == 1:
             self.notes.append("requests run one by one: answers of batches are not the same bit for bit")
         most = largest if sizes is None else max(sizes)
-        return Batching(most, sizes, self.wishes.max_delay, fixed, per_row / max(1, row))
+        return Batching(most, sizes, self.wishes.max_delay, fixed, _per_byte(per_row, row))
 
     def _find_inputs(self) -> bool:
         """Find made-up inputs that the model runs on, which also warms it up."""
@@ -320,6 +334,14 @@ class _Probe:
             else np.array_equal(np.concatenate([alone[i][number] for i in order]), result)
             for number, result in enumerate(results)
         )
+
+
+def _nbytes(feeds: Feeds) -> int:
+    return sum(array.nbytes for array in feeds.values())
+
+
+def _per_byte(seconds: float, nbytes: int) -> float:
+    return max(READING, seconds / nbytes) if nbytes else READING
 
 
 def _free_axes(model: Model) -> bool:

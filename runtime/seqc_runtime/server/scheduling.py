@@ -17,12 +17,10 @@ from functools import partial
 from time import perf_counter_ns
 from typing import Any, TypeVar
 
-from seqc_runtime.errors import RuntimeStoppedError
 from seqc_runtime.inputs import Array
-from seqc_runtime.runs import RunControl
-from seqc_runtime.server.batching import run_joined
+from seqc_runtime.server.execution import execute
 from seqc_runtime.server.jobs import Job
-from seqc_runtime.server.lane import Lane, Outcome, Run, Ticket
+from seqc_runtime.server.lane import Lane, Outcome, Run, Ticket, unavailable
 from seqc_runtime.server.limits import Limits
 from seqc_runtime.server.messages import Refusal
 from seqc_runtime.server.servable import Servable
@@ -36,7 +34,10 @@ INLINE = 300e-6
 HOLDING = 10e-6
 # Turns of the loop that requests are held back for after several came in one.
 CROWDED = 32
-THREADS = 32
+# They are started when they are needed. Each model has a few at most, and must not wait for those that others hold.
+THREADS = 1024
+# Seconds between looks whether the clients are still there for whom a model runs.
+WATCH = 0.25
 
 
 class Scheduler:
@@ -80,11 +81,11 @@ class Scheduler:
         Raises Refusal: 503 when no more is taken, 504 when its time is over; RuntimeExecutionError.
         """
         if self._refusing:
-            raise _refusal(job, "rejected", 503, "the server is about to end: ask another one, or later", 1)
+            raise _refused(job, "rejected", unavailable("the server is about to end: ask another one, or later"))
         if job.deadline is not None and job.deadline <= time.monotonic():
-            raise _refusal(job, "late", 504, "the request's time was over before it began")
+            raise _refused(job, "late", Refusal(504, "the request's time was over before it began"))
         lane = self._lanes.get(job.servable) or self._lane(job.servable)
-        if lane.count or lane.running or lane.crowded or lane.predict(job.nbytes) >= self.inline:
+        if lane.count or lane.running or lane.crowded or not lane.quick(job.nbytes, self.inline):
             return None
         return self._run_now(lane, job)
 
@@ -99,12 +100,15 @@ class Scheduler:
         assert loop is not None
         lane = self._lanes[job.servable]
         ticket = Ticket(job, done)
-        self._check_room(lane, ticket)
+        if job.deadline is None:
+            job.deadline = time.monotonic() + self.limits.request_time
+        refusal = lane.no_room(ticket, self.limits, self._at_once(lane))
+        if refusal is not None:
+            raise _refused(job, "rejected", refusal)
         lane.put(ticket)
         lane.per_tick += 1
         self._look_soon(lane)
-        if job.deadline is not None:
-            ticket.alarm = loop.call_later(job.deadline - time.monotonic(), self._late, lane, ticket)
+        ticket.alarm = loop.call_later(job.deadline - time.monotonic(), self._late, lane, ticket)
         return ticket
 
     def leave(self, ticket: Ticket) -> None:
@@ -112,7 +116,7 @@ class Scheduler:
         if ticket.settled:
             return
         ticket.settle()
-        ticket.job.servable.counters.failed("cancelled", perf_counter_ns() - ticket.arrived)
+        _count(ticket, "cancelled")
         self._drop(self._lanes[ticket.job.servable], ticket)
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -147,11 +151,11 @@ class Scheduler:
         """Refuse new jobs and those that wait, and stop those that run."""
         self._refusing = True
         for lane in self._lanes.values():
-            for ticket in [ticket for group in lane.groups.values() for ticket in group]:
-                lane.remove(ticket)
-                self._settle(ticket, _refusal(ticket.job, "rejected", 503, "the server ends: ask another one", 1))
-            if lane.timer is not None:
-                lane.timer.cancel()
+            for ticket in lane.tickets():
+                self._give_up(lane, ticket, "rejected", unavailable("the server ends: ask another one"))
+            for timer in (lane.timer, lane.watch):
+                if timer is not None:
+                    timer.cancel()
         for pool in (self._pool, self._aside):
             if pool is not None:
                 pool.shutdown(wait=False, cancel_futures=False)
@@ -189,23 +193,9 @@ class Scheduler:
             lane.crowded -= 1
         lane.per_tick = 0
 
-    def _check_room(self, lane: Lane, ticket: Ticket) -> None:
-        job, limits = ticket.job, self.limits
-        behind = lane.lately * lane.rows / max(1, lane.batching.max_rows)
-        if lane.count and (
-            lane.rows + ticket.rows > limits.queue_rows or lane.nbytes + ticket.nbytes > limits.queue_bytes
-        ):
-            message = f"{lane.rows} rows ({lane.nbytes} bytes) wait for model {job.servable.name!r} already: ask later"
-            raise _refusal(job, "rejected", 503, message, behind)
-        if job.deadline is None:
-            job.deadline = time.monotonic() + limits.request_time
-        wait = job.deadline - time.monotonic()
-        if lane.running and behind > wait:
-            message = (
-                f"model {job.servable.name!r} is busy for about {behind:.3g} s, and the request has {wait:.3g} s: "
-                "give it more time, or ask later"
-            )
-            raise _refusal(job, "rejected", 503, message, behind - wait)
+    def _at_once(self, lane: Lane) -> int:
+        """How many runs of a model fit on the CPUs."""
+        return max(1, self._cpus // lane.servable.model.threads)
 
     def _look_soon(self, lane: Lane) -> None:
         if not lane.due:
@@ -218,17 +208,17 @@ class Scheduler:
         lane.due = False
         if lane.per_tick:
             self._end_tick(lane)
-        most = max(1, self._cpus // lane.servable.model.threads)
+        most = self._at_once(lane)
         while lane.count and lane.running < most:
             if self._waits_for_more(lane):
                 return
-            tickets = self._present(lane, lane.take())
+            tickets = self._present(lane.take())
             if not tickets:
                 self._tell_idle()
                 continue
             run = Run(tickets)
-            if not lane.running and lane.predict(run.nbytes) < self.inline:
-                self._finish(lane, run, _execute(lane.servable, run), inline=True)
+            if not lane.running and lane.quick(run.nbytes, self.inline):
+                self._finish(lane, run, execute(lane.servable, run), inline=True)
                 # Others have their turn before more of this model runs on the loop.
                 if lane.count:
                     self._look_soon(lane)
@@ -237,44 +227,49 @@ class Scheduler:
 
     def _waits_for_more(self, lane: Lane) -> bool:
         """Whether the first of a batch waits a little longer, because the next one would save more than that costs."""
-        batching = lane.batching
         if lane.timer is not None:
             lane.timer.cancel()
             lane.timer = None
-        if batching.max_delay <= 0 or batching.max_rows == 1 or self._refusing:
-            return False
-        first, rows = lane.oldest()
-        left = batching.max_delay - (perf_counter_ns() - first.arrived) / 1e9
-        if left <= 0 or rows >= batching.max_rows or lane.count * lane.gap > max(lane.fixed, lane.lately - lane.fixed):
+        left = 0.0 if self._refusing else lane.patience()
+        if left <= 0:
             return False
         assert self._loop is not None
         lane.timer = self._loop.call_later(left, self._look, lane)
         return True
 
-    def _present(self, lane: Lane, tickets: list[Ticket]) -> list[Ticket]:
+    def _present(self, tickets: list[Ticket]) -> list[Ticket]:
         """Those of the tickets that somebody still waits for."""
-        present = []
+        now = time.monotonic()
         for ticket in tickets:
             if ticket.settled:
                 continue
-            if ticket.job.gone is not None and ticket.job.gone():
-                reason = _refusal(ticket.job, "cancelled", 499, "the client has gone")
-                self._settle(ticket, reason)
-            else:
-                present.append(ticket)
-        return present
+            if ticket.job.deadline is not None and ticket.job.deadline <= now:
+                self._settle(ticket, _late(ticket), "late")
+            elif ticket.job.gone is not None and ticket.job.gone():
+                self._settle(ticket, _gone(), "cancelled")
+        return [ticket for ticket in tickets if not ticket.settled]
 
     def _start(self, lane: Lane, run: Run) -> None:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(THREADS, "seqc-run")
-        lane.running += 1
+        lane.runs.add(run)
         loop = self._loop
         assert loop is not None
-        pool_future = self._pool.submit(_execute, lane.servable, run)
+        if lane.watch is None:
+            lane.watch = loop.call_later(WATCH, self._watch, lane)
+        pool_future = self._pool.submit(execute, lane.servable, run)
         pool_future.add_done_callback(lambda done: _call(loop, self._ended, lane, run, done))
 
+    def _watch(self, lane: Lane) -> None:
+        """Give up what nobody waits for any more, as long as runs take long."""
+        for ticket in lane.tickets():
+            if not ticket.settled and ticket.job.gone is not None and ticket.job.gone():
+                self._give_up(lane, ticket, "cancelled", _gone())
+        assert self._loop is not None
+        lane.watch = self._loop.call_later(WATCH, self._watch, lane) if lane.runs else None
+
     def _ended(self, lane: Lane, run: Run, done: Any) -> None:
-        lane.running -= 1
+        lane.runs.discard(run)
         error = done.exception()
         outcomes: list[Outcome] = [error] * len(run.tickets) if error is not None else done.result()
         self._finish(lane, run, outcomes, inline=False)
@@ -285,28 +280,30 @@ class Scheduler:
         if run.live and run.started:
             lane.learn(run.nbytes, (perf_counter_ns() - run.started) / 1e9, inline)
         for ticket, outcome in zip(run.tickets, outcomes, strict=True):
-            if not ticket.settled and isinstance(outcome, BaseException):
-                lane.servable.counters.failed("failed", perf_counter_ns() - ticket.arrived)
             self._settle(ticket, outcome)
         self._tell_idle()
 
-    def _settle(self, ticket: Ticket, outcome: Outcome) -> None:
+    def _settle(self, ticket: Ticket, outcome: Outcome, reason: str = "failed") -> None:
+        """End a ticket, unless it has ended, and count it: here only, and in `leave`."""
         if ticket.settled:
             return
         ticket.settle()
+        _count(ticket, reason if isinstance(outcome, BaseException) else None)
         try:
             ticket.done(outcome)
         except Exception:  # one that cannot take its results must not keep the others from theirs
             LOG.exception("the results of a request could not be handed over")
 
     def _late(self, lane: Lane, ticket: Ticket) -> None:
-        if ticket.settled:
-            return
-        where = "while it waited" if ticket.run is None else "before the model was done"
-        self._settle(ticket, _refusal(ticket.job, "late", 504, f"the request's time was over {where}"))
-        self._drop(lane, ticket)
+        self._give_up(lane, ticket, "late", _late(ticket))
+
+    def _give_up(self, lane: Lane, ticket: Ticket, reason: str, refusal: Refusal) -> None:
+        if not ticket.settled:
+            self._settle(ticket, refusal, reason)
+            self._drop(lane, ticket)
 
     def _drop(self, lane: Lane, ticket: Ticket) -> None:
+        """Forget a ticket that was given up: once only, for its run ends with the last that is."""
         if not lane.remove(ticket) and ticket.run is not None:
             ticket.run.leave()
         self._tell_idle()
@@ -334,56 +331,26 @@ def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *argum
         loop.call_soon_threadsafe(function, *arguments)
 
 
-def _refusal(job: Job, reason: str, status: int, message: str, retry_after: float | None = None) -> Refusal:
-    job.servable.counters.failed(reason)
-    headers = {} if retry_after is None else {"retry-after": str(max(1, min(60, round(retry_after))))}
-    return Refusal(status, message, headers)
+def _late(ticket: Ticket) -> Refusal:
+    where = "while it waited" if ticket.run is None else "before the model was done"
+    return Refusal(504, f"the request's time was over {where}")
 
 
-def _execute(servable: Servable, run: Run) -> list[Outcome]:
-    """Run tickets together; each alone when that fails, so that none fails because of another."""
-    run.started = perf_counter_ns()
-    for ticket in run.tickets:
-        ticket.job.queued = max(0, run.started - ticket.arrived)
-    if len(run.tickets) > 1:
-        try:
-            return _together(servable, run)
-        except RuntimeStoppedError as error:
-            return [error] * len(run.tickets)
-        except Exception as error:  # whatever it is, it must not stay with one of them only
-            LOG.info("a run of %d requests together failed; each runs alone: %s", len(run.tickets), error)
-    return [_alone(servable, ticket, run.control) for ticket in run.tickets]
-
-
-def _together(servable: Servable, run: Run) -> list[Outcome]:
-    start = run.started
-    results = run_joined(servable, [ticket.job for ticket in run.tickets], run.control)
-    end = perf_counter_ns()
-    servable.counters.executed(sum(ticket.rows for ticket in run.tickets), 0, end - start, 0)
-    for ticket in run.tickets:
-        _count(servable, ticket, start, end)
-    return list(results)
-
-
-def _alone(servable: Servable, ticket: Ticket, control: RunControl) -> Outcome:
-    start = perf_counter_ns()
-    job = ticket.job
-    if ticket.settled:
-        return []
-    try:
-        results = servable.run(job.feeds, job.wanted, control)
-    except Exception as error:
-        return error
-    end = perf_counter_ns()
-    servable.counters.executed(ticket.rows, 0, end - start, 0)
-    _count(servable, ticket, start, end)
-    return results
-
-
-def _count(servable: Servable, ticket: Ticket, start: int, end: int) -> None:
-    if ticket.settled:
+def _count(ticket: Ticket, reason: str | None = None) -> None:
+    """Count a request that ended; `reason` when it was not answered."""
+    counters, begun = ticket.job.servable.counters, ticket.begun
+    if reason is not None:
+        counters.failed(reason, perf_counter_ns() - begun)
         return
-    begun = ticket.job.begun or ticket.arrived
-    servable.counters.answered(
-        ticket.rows, end - begun, max(0, start - ticket.arrived), max(0, ticket.arrived - begun), end - start
-    )
+    start, end = ticket.started, ticket.ended
+    counters.answered(ticket.rows, end - begun, start - ticket.arrived, ticket.arrived - begun, end - start)
+
+
+def _gone() -> Refusal:
+    return Refusal(499, "the client has gone")
+
+
+def _refused(job: Job, reason: str, refusal: Refusal) -> Refusal:
+    """The refusal of a job that gets no ticket, counted."""
+    job.servable.counters.failed(reason, perf_counter_ns() - job.begun if job.begun else 0)
+    return refusal

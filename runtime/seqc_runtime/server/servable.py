@@ -13,6 +13,12 @@ from seqc_runtime.server.signature import Signature
 from seqc_runtime.server.stats import Counters, Stats
 from seqc_runtime.tensors import TensorInfo
 
+# These repeat or make as much as the numbers they are given say, not as the size of those numbers.
+_REPEATING = frozenset({"Loop"})
+_GROWING = frozenset(
+    {"AffineGrid", "ConstantOfShape", "Expand", "MaxUnpool", "OneHot", "Pad", "Range", "Resize", "Tile"}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Batching:
@@ -38,7 +44,8 @@ class Servable:
     """A loaded version.
 
     batching: how its samples may run together; `max_batch` alone says how many, without any measurement.
-    counters: where its requests are counted. notes: what was found out about it when it was loaded, in words.
+    counters: where its requests are counted. bounded: whether a run is short when its request is small.
+    notes: what was found out about it when it was loaded, in words.
 
     Its session is freed when nothing refers to it any more: jobs under way keep the version they were made for.
     """
@@ -65,6 +72,7 @@ class Servable:
         self.input_by_name: Mapping[str, TensorInfo] = {info.name: info for info in model.inputs}
         self.output_by_name: Mapping[str, TensorInfo] = {info.name: info for info in model.outputs}
         self.signature = Signature(model.inputs, model.outputs)
+        self.bounded = _bounded(model)
         self.retired = False
         self._watchers: list[Callable[[], None]] = []
         # Jobs run together when all sizes but the first agree; most models fix them.
@@ -94,3 +102,9 @@ class Servable:
         """
         given: Any = feeds
         return self.model.run(given, wanted, control=control)
+
+
+def _bounded(model: Model) -> bool:
+    """Whether the size of a request tells how long its run takes: nothing in it is a number of turns, or a size."""
+    numbers = any(info.dtype.lstrip("u").startswith("int") for info in model.inputs)
+    return _REPEATING.isdisjoint(model.operators) and not (numbers and model.operators & _GROWING)
