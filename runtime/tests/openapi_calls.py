@@ -1,7 +1,7 @@
 """Asks a server with the protocol's own client, made from its OpenAPI description.
 
-An environment of its own runs it, so it imports nothing of ours: python openapi_calls.py HTTP-PORT X.npy Y.npy asks for
-X, and the answers must be Y.
+An environment of its own runs it, so it imports nothing of the package: python openapi_calls.py HTTP-PORT X.npy Y.npy
+asks for X, and the answers must be Y.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import sys
 
 import numpy as np
+from odd_cases import check_same
 from open_inference.openapi.client import AsyncOpenInferenceClient, OpenInferenceClient
 from open_inference.openapi.core.api_error import ApiError
 from open_inference.openapi.types import InferenceRequest, RequestInput
@@ -26,7 +27,8 @@ def request(x: np.ndarray) -> InferenceRequest:
 def check(answer: object, y: np.ndarray) -> None:
     """The numbers of an answer."""
     (output,) = answer.outputs  # type: ignore[attr-defined]
-    np.testing.assert_allclose(np.reshape(output.data.__root__, y.shape), y, rtol=1e-6)
+    assert (output.name, output.datatype, list(output.shape)) == ("y", "FP32", list(y.shape))
+    check_same(np.array(output.data.__root__, np.float32).reshape(y.shape), y, "y")
 
 
 def ask(client: OpenInferenceClient, x: np.ndarray, y: np.ndarray) -> None:

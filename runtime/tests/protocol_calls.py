@@ -1,7 +1,7 @@
 """Asks a server with the generated gRPC client of the protocol's own authors.
 
 An environment of its own runs it: its names and those of other clients exclude each other in one process. It imports
-nothing of ours: python protocol_calls.py HTTP-PORT GRPC-PORT X.npy Y.npy asks for X, and the answers must be Y.
+nothing of the package: python protocol_calls.py HTTP-PORT GRPC-PORT X.npy Y.npy asks for X, and the answers must be Y.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sys
 
 import grpc
 import numpy as np
+from odd_cases import check_same
 from open_inference.grpc import protocol, service
 
 
@@ -33,7 +34,7 @@ def main(http_port: str, grpc_port: str, x_file: str, y_file: str) -> None:
             answer = stub.ModelInfer(request)
             assert answer.id == "seven"
             got = np.frombuffer(answer.raw_output_contents[0], np.float32).reshape(answer.outputs[0].shape)
-            np.testing.assert_allclose(got, y, rtol=1e-6, atol=1e-6)
+            check_same(got, y, "y")
         code = None
         try:
             stub.ModelInfer(protocol.ModelInferRequest(model_name="none"))

@@ -11,7 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from client_environment import clean_environment, environment
-from server_process import serving, write_gemm
+from odd_cases import check_same, write_case
+from odd_models import expected as bare
+from odd_models import odd_models, write
+from server_process import ServerProcess, gemm_answer, gemm_request, serving, write_gemm
 
 pytest.importorskip("grpc", reason="gRPC is an extra")
 
@@ -27,6 +30,12 @@ def expected(model: Path) -> np.ndarray:
     """What a bare session answers."""
     (y,) = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"]).run(None, {"x": X})
     return np.asarray(y)
+
+
+def run(*command: object) -> subprocess.CompletedProcess[str]:
+    """A script in its own environment, without this one's."""
+    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return subprocess.run(list(map(str, command)), env=clean, capture_output=True, text=True, check=False, timeout=300)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +68,33 @@ def test_clients_get_the_numbers_of_a_bare_session(tmp_path: Path, script: str, 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("script", "packages"),
+    [
+        ("triton_odd_calls.py", ["tritonclient[http,grpc]==2.73.0"]),
+        ("protocol_odd_calls.py", ["open-inference-grpc==2.0.0", "numpy", "protobuf"]),
+    ],
+)
+def test_clients_get_every_bit_of_odd_models(tmp_path: Path, script: str, packages: list[str]) -> None:
+    """Texts, half precision, scalars, nothing, many tensors of many types; NVIDIA's client also loads the models."""
+    python = environment(script.partition("_")[0], *packages)
+    odds = odd_models()
+    models, cases = write(tmp_path / "models", odds), tmp_path / "cases"
+    cases.mkdir()
+    number = 0
+    for odd in odds:
+        session = odd.session()
+        for feeds in odd.feeds:
+            write_case(cases, number, odd.name, feeds, bare(session, feeds))
+            number += 1
+    loads = ["--model-control", "explicit"] if script.startswith("triton") else []
+    with serving(models, "--grpc-port", 0, *loads) as server:
+        grpc_port = server.lines[0].partition("grpc://127.0.0.1:")[2].partition(",")[0]
+        ports = [str(server.port), grpc_port] if script.startswith("triton") else [grpc_port]
+        done = run(python, HERE / script, *ports, cases)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_schemathesis_finds_nothing_against_the_description(tmp_path: Path) -> None:
     python = environment("schemathesis", "schemathesis==4.32.5")
     with serving(write_gemm(tmp_path)) as server:
@@ -73,10 +109,14 @@ def test_schemathesis_finds_nothing_against_the_description(tmp_path: Path) -> N
             check=False,
             timeout=300,
         )
+        # After all that, the numbers are still right.
+        status, body = server.post("/v2/models/gemm/infer", gemm_request(X))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     passed = re.search(r"(\d+) generated, \1 passed", done.stdout)
     assert passed is not None, done.stdout[-3000:]
     assert int(passed[1]) > 500
+    assert status == 200
+    check_same(gemm_answer(body), expected(tmp_path / "gemm.onnx"), "y")
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
@@ -95,8 +135,8 @@ def test_curl_as_the_readme_has_it(tmp_path: Path) -> None:
         answer = orjson.loads(curl(f"/v2/models/{name}/infer", "-d", orjson.dumps({"inputs": [tensor]}).decode()))
         plain = orjson.loads(curl("/predict", "-H", "content-type: text/csv", "--data-binary", f"@{rows}"))
     y = expected(model)
-    np.testing.assert_allclose(np.reshape(answer["outputs"][0]["data"], y.shape), y, rtol=1e-6)
-    np.testing.assert_allclose(plain["outputs"]["y"], y, rtol=1e-5)
+    check_same(np.array(answer["outputs"][0]["data"], np.float32).reshape(y.shape), y, "tensors")
+    check_same(np.array(plain["outputs"]["y"], np.float32), y, "CSV")
 
 
 def test_perf_analyzer_finds_no_error(tmp_path: Path) -> None:
@@ -114,6 +154,7 @@ def test_perf_analyzer_finds_no_error(tmp_path: Path) -> None:
             ["-i", "http", "-u", f"localhost:{server.port}"],
             ["-i", "grpc", "-u", f"localhost:{grpc_port}"],
         )
+        before = 0
         for way in (over_http, [*over_http, *json], over_grpc, [*over_grpc, "--streaming"]):
             done = subprocess.run(
                 [program, "-m", "gemm", *short, *way],
@@ -127,6 +168,20 @@ def test_perf_analyzer_finds_no_error(tmp_path: Path) -> None:
             assert done.returncode == 0, said
             assert len(re.findall(r"^Concurrency: \d+, throughput: [1-9]", said, re.MULTILINE)) == 2, said
             assert "error" not in said.lower(), said
+            # What it counted is not more than what was answered, and nothing was refused.
+            answered, refused = counted(server)
+            sent = sum(int(number) for number in re.findall(r"^    Request count: (\d+)", said, re.MULTILINE))
+            assert answered - before >= sent > 0, (said, answered, before)
+            assert refused == 0
+            before = answered
+
+
+def counted(server: ServerProcess) -> tuple[int, int]:
+    """Inferences that were answered, and that were refused or failed."""
+    status, body = server.get("/v2/models/gemm/stats")
+    assert status == 200
+    (stats,) = orjson.loads(body)["model_stats"]
+    return stats["inference_stats"]["success"]["count"], stats["inference_stats"]["fail"]["count"]
 
 
 def _linked(program: Path, libraries: Path) -> str:

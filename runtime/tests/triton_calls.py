@@ -1,7 +1,7 @@
 """Asks a server with NVIDIA's client, in the four ways it has.
 
-An environment of its own runs it, so it imports nothing of ours: python triton_calls.py HTTP-PORT GRPC-PORT X.npy Y.npy
-asks for X, and the answers must be Y.
+An environment of its own runs it, so it imports nothing of the package: python triton_calls.py HTTP-PORT GRPC-PORT
+X.npy Y.npy asks for X, and the answers must be Y.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import tritonclient.grpc as grpc
 import tritonclient.grpc.aio as grpc_aio
 import tritonclient.http as http
 import tritonclient.http.aio as http_aio
+from odd_cases import check_same
 from tritonclient.utils import InferenceServerException
 
 MODEL = "gemm"
@@ -27,8 +28,8 @@ def tensor(module: object, x: np.ndarray, **options: bool) -> object:
 
 
 def check(answer: object, y: np.ndarray) -> None:
-    """The numbers of an answer."""
-    np.testing.assert_allclose(answer.as_numpy("y"), y, rtol=1e-6, atol=1e-6)  # type: ignore[attr-defined]
+    """The numbers of an answer, bit for bit."""
+    check_same(answer.as_numpy("y"), y, "y")  # type: ignore[attr-defined]
 
 
 def over_http(address: str, x: np.ndarray, y: np.ndarray) -> None:

@@ -255,8 +255,10 @@ class Repository:
         if versions:
             return versions
         self._refuse_status(name, None)
-        there = ", ".join(repr(n) for n in self.names()[:10]) or "none"
-        raise Refusal(404, f"there is no model {name[:200]!r}; there is {there}")
+        names = self.names()
+        there = ", ".join(map(repr, names[:10])) or "none"
+        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+        raise Refusal(404, f"there is no model {name[:200]!r}; there is {there}{more}")
 
     def _refuse_status(self, name: str, version: int | None) -> None:
         """Refuse (503) what is known but cannot be used now."""

@@ -65,8 +65,9 @@ QUESTIONS: Mapping[str, Question] = {
     "ServerLive": Question("GET", lambda request: "/v2/health/live"),
     "ServerReady": Question("GET", lambda request: "/v2/health/ready", told=(503,)),
     "ServerMetadata": Question("GET", lambda request: "/v2"),
+    # Not an error: clients ask so until a model is there, or is gone.
     "ModelReady": Question(
-        "GET", _of_model("/ready"), fields=lambda content: {"ready": content.get("ready", False)}, told=(503,)
+        "GET", _of_model("/ready"), fields=lambda content: {"ready": content.get("ready", False)}, told=(404, 503)
     ),
     "ModelMetadata": Question("GET", _of_model("")),
     "ModelConfig": Question("GET", _of_model("/config"), fields=lambda content: {"config": content}),
