@@ -12,6 +12,7 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from seqc_runtime.errors import RuntimeArgumentError
@@ -29,6 +30,8 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{16,512}=*")
 # Seconds between looks at the file.
 LOOK = 1.0
 PREFLIGHT_SECONDS = "600"
+# Names of this server that are remembered, and characters of one with its port that are looked at.
+_HOSTS, _LONGEST_HOST = 64, 300
 
 
 @dataclass
@@ -208,7 +211,7 @@ class Admission:
 
     def _check_browser(self, head: Head) -> Response | None:
         host = head.headers.get("host", "")
-        if self.hosts is not None and host and not self.hosts(_hostname(host)):
+        if self.hosts is not None and host and not self.hosts(_hostname(host[:_LONGEST_HOST])):
             # A page whose name was made to mean this machine: its browser takes this server for the page's own.
             raise Refusal(
                 403, f"this server is not called {host[:100]!r}; it answers to localhost (--insecure: to any name)"
@@ -279,6 +282,9 @@ def make_admission(settings: Settings, admin: bool = False) -> Admission:
     host = settings.admin_host if admin else settings.host
     # Without tokens, a page in a browser on this machine can do whatever its user can.
     guarded = is_loopback(host) and tokens is None and not settings.insecure and (admin or settings.uds is None)
-    return Admission(
-        tokens, hidden, (lambda name: is_loopback(name) or name == host) if guarded else None, settings.cors_origins
-    )
+
+    @lru_cache(_HOSTS)
+    def own(name: str) -> bool:
+        return is_loopback(name) or name == host
+
+    return Admission(tokens, hidden, own if guarded else None, settings.cors_origins)

@@ -12,7 +12,6 @@ import logging
 from collections import deque
 from collections.abc import Coroutine
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.utils import get_remote_addr
@@ -20,7 +19,7 @@ from uvicorn.protocols.utils import get_remote_addr
 from seqc_runtime.server.app import Exchange
 from seqc_runtime.server.failures import refusal_of
 from seqc_runtime.server.jobs import Blocking, Pending
-from seqc_runtime.server.messages import Buffer, Client, Refusal, Response
+from seqc_runtime.server.messages import Buffer, Client, Refusal, Response, head_of
 from seqc_runtime.server.request import BETWEEN, BODY, HEAD, Reader, Request
 from seqc_runtime.server.service import Service, becomes_large, is_large
 
@@ -34,8 +33,6 @@ LOG = logging.getLogger("seqc_runtime.server")
 PIECE = 128 << 10
 # What is still read, and for how many seconds, of a request that was refused, so that the client sees the answer.
 LINGER_BYTES, LINGER_SECONDS = 4 << 20, 2.0
-
-_STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 
 class Connection(asyncio.Protocol):
@@ -297,10 +294,10 @@ class Connection(asyncio.Protocol):
             return
         body = response.body if request.head.method != "HEAD" else ()
         if response.size <= PIECE and self.writable is None:
-            self.transport.write(b"".join([*lines, *body]))
+            self.transport.write(b"".join([lines, *body]))
             self._answered(request)
         else:
-            self._do(self._write_slowly(request, b"".join(lines), body))
+            self._do(self._write_slowly(request, lines, body))
 
     async def _write_slowly(self, request: Request, lines: bytes, body: tuple[Buffer, ...]) -> None:
         for piece in (memoryview(lines), *(memoryview(part) for part in body)):
@@ -328,18 +325,8 @@ class Connection(asyncio.Protocol):
         if self.reader.phase == BETWEEN:
             self.since = self.loop.time()
 
-    def _head(self, response: Response, keep_alive: bool) -> list[bytes]:
-        lines = [_STATUS[response.status]]
-        for raw_name, raw_value in self.state.default_headers:
-            lines += (raw_name, b": ", raw_value, b"\r\n")
-        for name, value in response.headers:
-            if "\n" in value or "\r" in value:
-                raise ValueError(f"a header of an answer spans lines: {name}")
-            lines.append(f"{name}: {value}\r\n".encode("latin-1", "replace"))
-        if response.status not in (204, 304):
-            lines.append(b"content-length: %d\r\n" % response.size)
-        lines.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
-        return lines
+    def _head(self, response: Response, keep_alive: bool) -> bytes:
+        return head_of(response, self.state.default_headers, keep_alive)
 
     # --- Refusals.
 
@@ -364,7 +351,7 @@ class Connection(asyncio.Protocol):
         response = self.service.refused(refusal, self.reader.client.address)
         self.state.total_requests += 1
         if not self.transport.is_closing():
-            self.transport.write(b"".join([*self._head(response, False), response.content]))
+            self.transport.write(self._head(response, False) + response.content)
             self._linger()
 
     def _linger(self) -> None:

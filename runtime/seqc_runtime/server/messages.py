@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -86,3 +87,21 @@ JSON_HEADER = ("content-type", "application/json")
 def json_response(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """`content` as JSON."""
     return Response(status, [JSON_HEADER, *(headers or {}).items()], (orjson.dumps(content),))
+
+
+def head_of(response: Response, usual: Iterable[tuple[bytes, bytes]], keep_alive: bool) -> bytes:
+    """What HTTP/1.1 writes in front of the body of an answer. usual: headers that every answer has."""
+    lines = [_STATUS[response.status]]
+    for raw_name, raw_value in usual:
+        lines += (raw_name, b": ", raw_value, b"\r\n")
+    for name, value in response.headers:
+        if "\n" in value or "\r" in value:
+            raise ValueError(f"a header of an answer spans lines: {name}")
+        lines.append(f"{name}: {value}\r\n".encode("latin-1", "replace"))
+    if response.status not in (204, 304):
+        lines.append(b"content-length: %d\r\n" % response.size)
+    lines.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
+    return b"".join(lines)
+
+
+_STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
