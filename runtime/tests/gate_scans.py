@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import seqc_runtime
-from seqc_runtime.gate import DEFAULT
+from seqc_runtime.gate import DEFAULT, Limits
 from seqc_runtime.gate.limits import RefusedError
 from seqc_runtime.gate.scan import scan_model
 from seqc_runtime.source import check_kind, check_model
 from seqc_runtime.wire import MalformedError
 
 
-def look_at(data: bytes) -> dict[str, Any]:
+def look_at(data: bytes, limits: Limits = DEFAULT) -> dict[str, Any]:
     """What the gate finds out of a file by looking, in its order."""
     try:
         check_kind(data, "it")
-        externals = scan_model(data, DEFAULT)
-        facts = check_model(data, "it", DEFAULT.bounds)
+        externals = scan_model(data, limits)
+        facts = check_model(data, "it", limits.bounds)
     except (RefusedError, MalformedError, seqc_runtime.RuntimeModelError) as error:
         return {"refused": str(error)}
     return {"locations": sorted({e.location for e in externals}), "operators": sorted(facts.operators)}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -310,6 +312,29 @@ def test_a_process_that_talks_for_ever_is_ended(tmp_path):
     output, _, late = run_in_sandbox(tmp_path, "import os\n    while True: os.write(1, b'x' * 65536)")
     assert late
     assert len(output) == 1 << 16
+
+
+@pytest.mark.parametrize("leaving", ["pass", "os.setsid()"], ids=["of its group", "of a group of its own"])
+def test_what_a_process_leaves_behind_holds_nobody_up(leaving, monkeypatch):
+    # Only where the system keeps it from nothing, and the caller lets that do.
+    monkeypatch.setattr(probe, "_LAST_WORDS", 0.5)
+    code = (
+        "import os, time\nread, write = os.pipe()\nif os.fork():\n    os.read(read, 1); os._exit(0)\n"
+        f"{leaving}\nos.write(write, b'x')\nos.write(1, f'{{os.getpid()}}\\n'.encode())\ntime.sleep(100)"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    start = time.monotonic()
+    said, late = probe._watched(child, 3.0)
+    assert late
+    assert time.monotonic() - start < 30
+    if leaving == "pass":
+        assert not Path(f"/proc/{int(said)}/stat").exists() or "Z" in Path(f"/proc/{int(said)}/stat").read_text()
+    for left in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError, ProcessLookupError):
+            if code.encode() in left.read_bytes():
+                os.kill(int(left.parent.name), signal.SIGKILL)
 
 
 def test_what_a_system_lacks_is_said_and_let_go_only_when_asked():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -36,6 +38,8 @@ _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/op
 _SYSTEM = ("/etc/ld.so.cache", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system", "/dev/null", "/dev/urandom")
 _MOST_OUTPUT = 1 << 16
 _MOST_SHOWN = 2000
+# Seconds for what was said to be read after the process has ended.
+_LAST_WORDS = 5.0
 
 
 def try_model(target: Path, name: str, size: int, config: Mapping[str, str], limits: Limits) -> tuple[str, ...]:
@@ -107,11 +111,25 @@ def _watched(child: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, boo
             except subprocess.TimeoutExpired:
                 late = True
     finally:
-        child.kill()
-        child.wait()
-        reader.join()
-        stream.close()
+        _end(child)
+        reader.join(_LAST_WORDS)
+        if reader.is_alive():
+            # Something it left behind, where the system does not keep it from that, still holds its output.
+            late = True
+        else:
+            stream.close()
     return b"".join(parts), late
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End a process, and those it started that are still of its group."""
+    # Until it was waited for, its number is nobody else's.
+    if child.returncode is None and hasattr(os, "killpg"):
+        with contextlib.suppress(OSError):
+            if os.getpgid(child.pid) == child.pid:
+                os.killpg(child.pid, signal.SIGKILL)
+    child.kill()
+    child.wait()
 
 
 def _judged(output: bytes, code: int, late: bool, name: str, limits: Limits) -> tuple[str, ...]:
