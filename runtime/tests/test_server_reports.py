@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from odd_models import ODD_NAME, Odd, build, expected, extremes, node, odd_models, same, same_out, words
-from protocol_forms import LENGTH, binary_of, oip, read_oip
+from protocol_forms import LENGTH, binary_of, npz, oip, read_oip
 
 import seqc_runtime
 from seqc_runtime.server.app import App
@@ -217,6 +217,30 @@ def test_large_answers_with_infinities_are_whole_and_json() -> None:
     told = json.loads(answer.content, parse_constant=pytest.fail)["outputs"][0]["data"]
     assert told[:2] == ["NaN", "-Infinity"]
     np.testing.assert_array_equal(outputs(answer)["y"], expected(odd.session(), {"x": x})["y"])
+
+
+def test_models_of_hundreds_of_columns_can_be_asked() -> None:
+    """What exporters make of wide tables, and of networks that keep a state in every layer."""
+    names = [f"c{number}" for number in range(300)]
+    column, table = (F32, ["batch", 1]), (F32, ["batch", 300])
+    served = client(
+        wide=build([node("Concat", names, ["y"], axis=1)], dict.fromkeys(names, column), {"y": table}),
+        split=build([node("Split", ["x"], names, axis=1, num_outputs=300)], {"x": table}, dict.fromkeys(names, column)),
+    )
+    x = np.random.default_rng(0).random((2, 300)).astype(F32)
+    columns = {name: x[:, [place]] for place, name in enumerate(names)}
+    for binary in (False, True):
+        body, headers = oip(columns, binary, binary)
+        assert same(outputs(served.post("/v2/models/wide/infer", body, headers))["y"], x)
+        body, headers = oip({"x": x}, binary, binary, outputs=[{"name": name} for name in reversed(names)])
+        got = outputs(served.post("/v2/models/split/infer", body, headers))
+        assert list(got) == names[::-1]
+        assert all(same(got[name], columns[name]) for name in names)
+    answer = served.post("/models/wide/predict", npz(columns), {"content-type": "application/x-npz"})
+    assert np.array_equal(np.array(answer.json()["outputs"]["y"], F32), x)
+    body, _ = oip({**columns, "more": x})
+    answer = served.post("/v2/models/wide/infer", body)
+    assert (answer.status, answer.json()["error"]) == (400, "inputs has 301 tensors; at most 300")
 
 
 def test_names_with_spaces_slashes_and_quotes_are_names() -> None:

@@ -33,6 +33,16 @@ def find_input(servable: Servable, name: object, where: str) -> Declared:
     return declared
 
 
+def check_count(count: int, declared: Mapping[str, Declared], what: str, limits: Limits) -> None:
+    """Refuse (400) more tensors than the limit, which never keeps a model from all that it declares.
+
+    declared: the model's inputs, or outputs. what: they are, for messages.
+    """
+    most = max(limits.tensors, len(declared))
+    if count > most:
+        raise Refusal(400, f"{what} has {count} tensors; at most {most}")
+
+
 def check_datatype(declared: Declared, given: object) -> None:
     """Refuse (400) another datatype than the declared one: numbers are never converted."""
     if given != declared.datatype:

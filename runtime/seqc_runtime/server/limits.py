@@ -12,8 +12,8 @@ class Limits:
     body: of one request, also after decompression; bodies: of all requests that one process is reading.
     header: all header lines together. url: the request line.
     json_depth: lists and objects inside each other. json_lists: lists and objects of one text, which take many times
-    the memory of their brackets. tensors: inputs, and outputs, of one request. rows: samples of one request.
-    text: elements of BYTES in one tensor. pixels: of one image.
+    the memory of their brackets. tensors: inputs, and outputs, of one request to a model that does not declare more.
+    rows: samples of one request. text: elements of BYTES in one tensor. pixels: of one image.
     compress_from: answers from this size on are compressed for clients that ask for it.
     queue_rows, queue_bytes: what may wait for one model. connections: open at the same time.
     streams: calls under way at the same time on one connection of gRPC.

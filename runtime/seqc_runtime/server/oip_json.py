@@ -9,7 +9,7 @@ import orjson
 
 from seqc_runtime.inputs import Array
 from seqc_runtime.server import json_data
-from seqc_runtime.server.infer_request import check_datatype, check_shape, find_input, make_job, shown
+from seqc_runtime.server.infer_request import check_count, check_datatype, check_shape, find_input, make_job, shown
 from seqc_runtime.server.jobs import Job
 from seqc_runtime.server.json_text import Parsed, parse
 from seqc_runtime.server.limits import Limits
@@ -53,7 +53,7 @@ def read(servable: Servable, body: Buffer, limits: Limits, tail: Tail | None = N
     feeds = _inputs(servable, parsed, limits, tail)
     wanted, binary = None, None
     if request.get("outputs"):
-        wanted, binary = _outputs(request["outputs"], limits)
+        wanted, binary = _outputs(servable, request["outputs"], limits)
     elif request.get("outputs") not in (None, []):
         raise Refusal(400, f"outputs needs a list of objects; got {shown(request['outputs'])}")
     job = make_job(servable, feeds, wanted, limits, parameters.get("timeout"))
@@ -69,8 +69,7 @@ def _inputs(servable: Servable, parsed: Parsed, limits: Limits, tail: Tail | Non
         if "inputs" not in parsed.value:
             raise Refusal(400, "the body needs the key 'inputs', a list of objects with name, shape, datatype and data")
         raise Refusal(400, f"inputs needs a list of objects; got {shown(inputs)}")
-    if len(inputs) > limits.tensors:
-        raise Refusal(400, f"inputs has {len(inputs)} tensors; at most {limits.tensors}")
+    check_count(len(inputs), servable.signature.inputs, "inputs", limits)
     feeds: dict[str, Array] = {}
     for place, given in enumerate(inputs):
         if type(given) is not dict:
@@ -102,11 +101,10 @@ def _inputs(servable: Servable, parsed: Parsed, limits: Limits, tail: Tail | Non
     return feeds
 
 
-def _outputs(outputs: object, limits: Limits) -> tuple[list[object], list[bool | None]]:
+def _outputs(servable: Servable, outputs: object, limits: Limits) -> tuple[list[object], list[bool | None]]:
     if type(outputs) is not list:
         raise Refusal(400, f"outputs needs a list of objects; got {shown(outputs)}")
-    if len(outputs) > limits.tensors:
-        raise Refusal(400, f"outputs has {len(outputs)} tensors; at most {limits.tensors}")
+    check_count(len(outputs), servable.signature.outputs, "outputs", limits)
     names: list[object] = []
     binary: list[bool | None] = []
     for place, given in enumerate(outputs):

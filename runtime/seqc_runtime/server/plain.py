@@ -144,7 +144,7 @@ def _npy(servable: Servable, body: Buffer, head: Head, limits: Limits) -> Found:
 def _npz(servable: Servable, body: Buffer, head: Head, limits: Limits) -> Found:
     feeds: dict[str, Array] = {}
     lonely = []
-    for name, array in read_npz(body, limits).items():
+    for name, array in read_npz(body, servable.signature, limits).items():
         declared = find_input(servable, name, "the file")
         feeds[declared.name], alone = _shaped(array, declared, limits)
         lonely.append(alone)

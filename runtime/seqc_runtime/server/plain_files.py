@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from seqc_runtime.inputs import Array
-from seqc_runtime.server.infer_request import shown
+from seqc_runtime.server.infer_request import check_count, shown
 from seqc_runtime.server.limits import Limits
 from seqc_runtime.server.messages import Buffer, Refusal
 from seqc_runtime.server.oip_binary import aligned
-from seqc_runtime.server.signature import Declared
+from seqc_runtime.server.signature import Declared, Signature
 
 _KINDS = "fiub"
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -43,13 +43,12 @@ def read_npy(body: Buffer, limits: Limits, what: str = "the body") -> Array:
     return aligned(array.astype(dtype.newbyteorder("="), order="C", copy=False))
 
 
-def read_npz(body: Buffer, limits: Limits) -> dict[str, Array]:
-    """Arrays by name, of a zip file. Raises Refusal (400, 413)."""
+def read_npz(body: Buffer, signature: Signature, limits: Limits) -> dict[str, Array]:
+    """Arrays by name, of a zip file. signature: of the model they are for. Raises Refusal (400, 413)."""
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             entries = archive.infolist()
-            if len(entries) > limits.tensors:
-                raise Refusal(400, f"the body has {len(entries)} arrays; at most {limits.tensors}")
+            check_count(len(entries), signature.inputs, "the body", limits)
             arrays: dict[str, Array] = {}
             room = limits.body
             for entry in entries:

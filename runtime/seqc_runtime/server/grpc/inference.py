@@ -11,7 +11,7 @@ from seqc_runtime.inputs import Array
 from seqc_runtime.server.app import App
 from seqc_runtime.server.grpc.questions import parameter
 from seqc_runtime.server.grpc.schema import ModelInferResponse
-from seqc_runtime.server.infer_request import check_datatype, check_shape, find_input, make_job
+from seqc_runtime.server.infer_request import check_count, check_datatype, check_shape, find_input, make_job
 from seqc_runtime.server.jobs import Job, Pending
 from seqc_runtime.server.limits import Limits
 from seqc_runtime.server.messages import Buffer, Head, Refusal, Response
@@ -58,9 +58,8 @@ class Inference:
 
 def read(servable: Servable, request: Any, limits: Limits) -> Job:
     """The job of a ModelInferRequest. Raises Refusal (400) naming the field that is wrong."""
-    for field in ("inputs", "outputs"):
-        if len(getattr(request, field)) > limits.tensors:
-            raise Refusal(400, f"{field} has {len(getattr(request, field))} tensors; at most {limits.tensors}")
+    check_count(len(request.inputs), servable.signature.inputs, "inputs", limits)
+    check_count(len(request.outputs), servable.signature.outputs, "outputs", limits)
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
         raise Refusal(
