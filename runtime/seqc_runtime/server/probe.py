@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +12,9 @@ from seqc_runtime.errors import RuntimeStoppedError, SeqcRuntimeError
 from seqc_runtime.inputs import Array
 from seqc_runtime.model import Model
 from seqc_runtime.runs import RunControl
+from seqc_runtime.server.independence import Dependent, Independence, check_rows
+from seqc_runtime.server.made_up import Feeds, MadeUp, nbytes
 from seqc_runtime.server.servable import Batching
-from seqc_runtime.tensors import TensorInfo
 
 MAX_BATCH = 64
 # Batches that take longer than this keep everybody waiting for longer than they save.
@@ -23,15 +23,6 @@ LONGEST = 0.5
 UNKNOWN = 1e-3
 # Seconds that a byte of input takes at least, which a few small inputs do not show.
 READING = 1e-10
-# How far an answer may be from the one given alone, relative to the largest number of the output. Matrix products
-# add up in another order for other batch sizes; every other difference is far larger, or is NaN.
-TOLERANCE = {"float16": 3e-2, "float32": 2e-4, "float64": 1e-10}
-_SAMPLES = 12
-_SIZES = (8, 32, 1, 64, 224, 2)
-_HIGHS = (100, 8, 2, 1)
-_WORDS = ("", "a", "seqc", "Grüße", "0", "1.5")
-
-Feeds = dict[str, Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +37,6 @@ class Wishes:
     exact: bool = False
     max_delay: float = 0.0
     seconds: float = 5.0
-
-
-class Dependent(Exception):
-    """Samples do not stand for themselves, and why."""
 
 
 def probe(model: Model, wishes: Wishes) -> tuple[Batching, tuple[str, ...]]:
@@ -91,15 +78,18 @@ class _Probe:
         self.wishes = wishes
         self.control = RunControl()
         self.notes: list[str] = []
-        self.random = np.random.default_rng(0)
         self.until = time.monotonic() + wishes.seconds
-        self.size, self.high = _SIZES[0], _HIGHS[0]
+        random = np.random.default_rng(0)
+        self.made = MadeUp(model.inputs, random)
+        self.independence = Independence(self._run, model.outputs, self.made, random, wishes.max_rows)
 
     def run(self) -> Batching:
         try:
-            if not self._find_inputs():
+            problem = self.made.find(self._run)
+            if problem is not None:
+                self.notes.append(f"neither warmed up nor probed, for it does not run on made-up inputs: {problem}")
                 return Batching(fixed=UNKNOWN)
-            took = self._timed(self.samples(1))[1]
+            took = self._timed(self.made.samples(1))[1]
         except RuntimeStoppedError:
             self.notes.append(f"neither warmed up nor probed: a run took more than {self.wishes.seconds:g} s")
             return Batching(fixed=self.wishes.seconds)
@@ -120,23 +110,23 @@ class _Probe:
 
     def _one_by_one(self, took: float) -> Batching:
         """No batches; what a run costs by the size of its inputs, when one of the size tried took so long."""
-        feeds = self.samples(1)
+        feeds = self.made.samples(1)
         try:
-            self.size *= 4
-            larger = self.samples(8)
+            self.made.size *= 4
+            larger = self.made.samples(8)
             more = self._timed(larger)[1]
         except SeqcRuntimeError:
             larger, more = feeds, took
         finally:
-            self.size //= 4
-        return Batching(fixed=took, per_byte=_per_byte(more - took, _nbytes(larger) - _nbytes(feeds)))
+            self.made.size //= 4
+        return Batching(fixed=took, per_byte=_per_byte(more - took, nbytes(larger) - nbytes(feeds)))
 
     def _batching(self) -> Batching:
-        pool, alone = self._check_independent()
+        self.independence.check()
         times = self._measure()
         largest = max(times)
-        self._check_crowd(pool, alone, largest)
-        row = _nbytes(self.samples(1))
+        self.independence.check_crowd(largest)
+        row = nbytes(self.made.samples(1))
         per_row = max(0.0, (times[largest] - times[1]) / max(1, largest - 1))
         fixed = max(1e-7, times[1] - per_row)
         sizes = self._exact_sizes(largest) if self.wishes.exact else None
@@ -144,37 +134,6 @@ class _Probe:
             self.notes.append("requests run one by one: answers of batches are not the same bit for bit")
         most = largest if sizes is None else max(sizes)
         return Batching(most, sizes, self.wishes.max_delay, fixed, _per_byte(per_row, row))
-
-    def _find_inputs(self) -> bool:
-        """Find made-up inputs that the model runs on, which also warms it up."""
-        problem: SeqcRuntimeError | None = None
-        for size, high in [(s, _HIGHS[0]) for s in _SIZES] + [(_SIZES[0], h) for h in _HIGHS[1:]] + [(1, 1)]:
-            self.size, self.high = size, high
-            try:
-                self._run(self.samples(1))
-                return True
-            except RuntimeStoppedError:
-                raise
-            except SeqcRuntimeError as error:
-                problem = error
-        self.notes.append(f"neither warmed up nor probed, for it does not run on made-up inputs: {problem}")
-        return False
-
-    def samples(self, rows: int) -> Feeds:
-        """Made-up inputs; axes of one name have one size."""
-        return {info.name: self._values(info, rows) for info in self.model.inputs}
-
-    def _values(self, info: TensorInfo, rows: int) -> Array:
-        first = [rows if isinstance(axis, str) else axis for axis in info.shape[:1]]
-        shape = [*first, *(axis if isinstance(axis, int) else self.size for axis in info.shape[1:])]
-        if info.dtype == "str":
-            return self.random.choice(np.array(_WORDS, object), shape)
-        if info.dtype == "bool":
-            return self.random.random(shape) < 0.5
-        dtype = info.numpy_dtype
-        if dtype.kind in "iu":
-            return self.random.integers(0, min(self.high, np.iinfo(dtype).max), shape).astype(dtype)
-        return self.random.standard_normal(shape).astype(dtype)
 
     def _run(self, feeds: Feeds) -> list[Array]:
         return self.model.run(feeds, control=self.control)
@@ -191,110 +150,16 @@ class _Probe:
                 break
         return results, best
 
-    def _check_independent(self) -> tuple[Feeds, list[list[Array]]]:
-        """Raise Dependent when a sample's answer changes with its neighbours, their order or their number.
-
-        Returns the samples and the answer that each of them got alone.
-        """
-        count = min(_SAMPLES, max(2, self.wishes.max_rows))
-        pool = self.samples(count)
-        alone = self._alone(pool, count)
-        again = self._alone(pool, min(2, count))
-        for number, results in enumerate(again):
-            self._compare([alone[number]], results, 1, "the same sample gives other answers when it runs again")
-        for order, what in self._orders(count):
-            self._compare(
-                [alone[i] for i in order], self._run(_pick(pool, order)), len(order), f"an answer changes with {what}"
-            )
-        for stranger, what in self._strangers(pool):
-            keep = list(range(0, count, 2))
-            mixed = {name: _interleaved(array, stranger[name], keep) for name, array in pool.items()}
-            results = self._run(mixed)
-            _check_rows(results, 2 * len(keep))
-            kept = [result[::2] for result in results]
-            self._compare([alone[i] for i in keep], kept, len(keep), f"an answer changes when a neighbour holds {what}")
-        self._check_telling(alone)
-        return pool, alone
-
-    def _check_telling(self, alone: list[list[Array]]) -> None:
-        """Raise Dependent when the answers would not show it if samples depended on each other."""
-        columns = [np.concatenate(answers) for answers in zip(*alone, strict=True) if answers[0].shape[:1] == (1,)]
-        for info, column in zip(self.model.outputs, columns, strict=False):
-            if column.dtype.kind == "f" and column.size and not np.isfinite(column).any():
-                raise Dependent(f"output {info.name!r} of made-up inputs is never a finite number, which tells nothing")
-        if all(np.array_equal(column[:1].repeat(len(column), 0), column) for column in columns):
-            raise Dependent("made-up inputs all have the same answer, which tells nothing")
-
-    def _check_crowd(self, pool: Feeds, alone: list[list[Array]], rows: int) -> None:
-        """The same in the largest batch: some models look at what stands beyond the first samples only."""
-        count = min(len(alone), rows)
-        for _ in range(3):
-            crowd = self._spread(self.samples(rows))
-            places = self.random.permutation(rows)[:count]
-            for name, array in crowd.items():
-                array[places] = pool[name][:count]
-            results = self._run(crowd)
-            _check_rows(results, rows)
-            kept = [result[places] for result in results]
-            self._compare(alone[:count], kept, count, f"an answer changes among {rows} samples")
-
-    def _spread(self, feeds: Feeds) -> Feeds:
-        """Numbers of every size, so that some lie wherever a model may have a threshold."""
-        for name, array in feeds.items():
-            if array.dtype.kind == "f":
-                largest = min(4.0, np.log10(float(np.finfo(array.dtype).max)) - 1)
-                sizes = 10.0 ** self.random.uniform(-3, largest, array.shape)
-                feeds[name] = (array * sizes).astype(array.dtype)
-        return feeds
-
-    def _orders(self, count: int) -> Iterator[tuple[list[int], str]]:
-        everybody = list(range(count))
-        yield everybody, "its neighbours"
-        yield everybody[::-1], "the order of its neighbours"
-        yield [int(i) for i in self.random.permutation(count)], "the order of its neighbours"
-        for rows in sorted({2, 3, 5, count // 2} - {0, 1}):
-            if rows <= count:
-                yield everybody[:rows], "the number of its neighbours"
-                yield everybody[-rows:], "the number of its neighbours"
-        yield [0] * count, "neighbours equal to it"
-
-    def _strangers(self, pool: Feeds) -> Iterator[tuple[Feeds, str]]:
-        count = len(next(iter(pool.values())))
-        yield self.samples(count), "other numbers"
-        for _ in range(8):
-            yield self._spread(self.samples(count)), "numbers of other sizes"
-        if any(array.dtype.kind == "f" for array in pool.values()):
-            for value, what in ((np.nan, "NaN"), (np.inf, "infinity"), (1e4, "large numbers"), (0.0, "zeros")):
-                yield (
-                    {
-                        name: np.full_like(array, value) if array.dtype.kind == "f" else array
-                        for name, array in pool.items()
-                    },
-                    what,
-                )
-
-    def _alone(self, pool: Feeds, count: int) -> list[list[Array]]:
-        return [self._run(_pick(pool, [number])) for number in range(count)]
-
-    def _compare(self, expected: list[list[Array]], results: list[Array], rows: int, what: str) -> None:
-        _check_rows(results, rows)
-        for number, (info, result) in enumerate(zip(self.model.outputs, results, strict=True)):
-            wanted = [answer[number] for answer in expected]
-            if any(one.shape != (1, *result.shape[1:]) for one in wanted):
-                raise Dependent(f"the shape of output {info.name!r} changes with the batch")
-            if not _close(np.concatenate(wanted), result, info.dtype):
-                raise Dependent(f"{what} (output {info.name!r})")
-
     def _measure(self) -> dict[int, float]:
         """Seconds a run takes, by its rows; as far as it pays, and as there is time."""
         times: dict[int, float] = {}
         rows = 1
         while True:
             try:
-                results, took = self._timed(self.samples(rows))
+                results, took = self._timed(self.made.samples(rows))
             except RuntimeStoppedError:
                 break
-            _check_rows(results, rows)
+            check_rows(results, rows)
             times[rows] = took
             if rows == self.wishes.max_rows:
                 return times
@@ -311,33 +176,18 @@ class _Probe:
 
     def _exact_sizes(self, largest: int) -> frozenset[int]:
         """The batch sizes at which every answer was the one given alone, bit for bit, wherever the sample stood."""
-        pool = self.samples(largest)
+        pool = self.made.samples(largest)
         proven: set[int] = {1}
         try:
-            alone = self._alone(pool, largest)
+            alone = self.independence.alone(pool, largest)
             for rows in range(2, largest + 1):
-                if all(self._same(pool, alone, rows) for _ in range(4)):
+                if all(self.independence.same(pool, alone, rows) for _ in range(4)):
                     proven.add(rows)
         except RuntimeStoppedError:
             self.notes.append(
                 f"batches of more than {max(proven)} rows were not proven exact in {self.wishes.seconds:g} s"
             )
         return frozenset(proven)
-
-    def _same(self, pool: Feeds, alone: list[list[Array]], rows: int) -> bool:
-        order = [int(i) for i in self.random.permutation(len(alone))[:rows]]
-        results = self._run(_pick(pool, order))
-        _check_rows(results, rows)
-        return all(
-            np.concatenate([alone[i][number] for i in order]).tobytes() == np.ascontiguousarray(result).tobytes()
-            if result.dtype != object
-            else np.array_equal(np.concatenate([alone[i][number] for i in order]), result)
-            for number, result in enumerate(results)
-        )
-
-
-def _nbytes(feeds: Feeds) -> int:
-    return sum(array.nbytes for array in feeds.values())
 
 
 def _per_byte(seconds: float, nbytes: int) -> float:
@@ -346,29 +196,3 @@ def _per_byte(seconds: float, nbytes: int) -> float:
 
 def _free_axes(model: Model) -> bool:
     return any(isinstance(size, str) for info in model.inputs for size in info.shape[1:])
-
-
-def _pick(pool: Feeds, order: list[int]) -> Feeds:
-    return {name: array[order] for name, array in pool.items()}
-
-
-def _interleaved(array: Array, stranger: Array, keep: list[int]) -> Array:
-    mixed = np.empty((2 * len(keep), *array.shape[1:]), array.dtype)
-    mixed[::2] = array[keep]
-    mixed[1::2] = stranger[: len(keep)]
-    return mixed
-
-
-def _check_rows(results: list[Array], rows: int) -> None:
-    for result in results:
-        if not result.ndim or result.shape[0] != rows:
-            raise Dependent(f"{rows} samples give an output of shape {list(result.shape)}")
-
-
-def _close(expected: Array, result: Array, dtype: str) -> bool:
-    if dtype not in TOLERANCE:
-        return bool(np.array_equal(expected, result))
-    finite = np.abs(expected[np.isfinite(expected)], dtype=np.float64)
-    scale = float(finite.max()) if finite.size else 0.0
-    atol = TOLERANCE[dtype] * scale
-    return bool(np.allclose(result.astype(np.float64), expected.astype(np.float64), 0, atol, equal_nan=True))

@@ -1,0 +1,156 @@
+"""Whether the samples of a batch stand for themselves: shown by what neighbours, their order and number change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from seqc_runtime.inputs import Array
+from seqc_runtime.server.made_up import Feeds, MadeUp, pick
+from seqc_runtime.tensors import TensorInfo
+
+# How far an answer may be from the one given alone, relative to the largest number of the output. Matrix products
+# add up in another order for other batch sizes; every other difference is far larger, or is NaN.
+TOLERANCE = {"float16": 3e-2, "float32": 2e-4, "float64": 1e-10}
+_SAMPLES = 12
+
+Run = Callable[[Feeds], list[Array]]
+
+
+class Dependent(Exception):
+    """Samples do not stand for themselves, and why."""
+
+
+class Independence:
+    """Compares what samples get together with what each of them gets alone.
+
+    run: runs the model. outputs: what it declares to give. most: rows that may run together.
+    """
+
+    def __init__(
+        self, run: Run, outputs: Sequence[TensorInfo], made: MadeUp, random: np.random.Generator, most: int
+    ) -> None:
+        self._run = run
+        self._outputs = outputs
+        self._made = made
+        self._random = random
+        self._count = min(_SAMPLES, max(2, most))
+        self._pool: Feeds = {}
+        self._alone: list[list[Array]] = []
+
+    def check(self) -> None:
+        """Raise Dependent when a sample's answer changes with its neighbours, their order or their number."""
+        count = self._count
+        pool = self._pool = self._made.samples(count)
+        alone = self._alone = self.alone(pool, count)
+        again = self.alone(pool, min(2, count))
+        for number, results in enumerate(again):
+            self._compare([alone[number]], results, 1, "the same sample gives other answers when it runs again")
+        for order, what in self._orders(count):
+            self._compare(
+                [alone[i] for i in order], self._run(pick(pool, order)), len(order), f"an answer changes with {what}"
+            )
+        for stranger, what in self._strangers(pool):
+            keep = list(range(0, count, 2))
+            mixed = {name: _interleaved(array, stranger[name], keep) for name, array in pool.items()}
+            results = self._run(mixed)
+            check_rows(results, 2 * len(keep))
+            kept = [result[::2] for result in results]
+            self._compare([alone[i] for i in keep], kept, len(keep), f"an answer changes when a neighbour holds {what}")
+        self._check_telling(alone)
+
+    def check_crowd(self, rows: int) -> None:
+        """The same in the largest batch: some models look at what stands beyond the first samples only."""
+        count = min(self._count, rows)
+        for _ in range(3):
+            crowd = self._made.spread(self._made.samples(rows))
+            places = self._random.permutation(rows)[:count]
+            for name, array in crowd.items():
+                array[places] = self._pool[name][:count]
+            results = self._run(crowd)
+            check_rows(results, rows)
+            kept = [result[places] for result in results]
+            self._compare(self._alone[:count], kept, count, f"an answer changes among {rows} samples")
+
+    def alone(self, pool: Feeds, count: int) -> list[list[Array]]:
+        """The answers that the first samples get alone."""
+        return [self._run(pick(pool, [number])) for number in range(count)]
+
+    def same(self, pool: Feeds, alone: list[list[Array]], rows: int) -> bool:
+        """Whether so many samples, anywhere in a batch, get the answers they got alone, bit for bit."""
+        order = [int(i) for i in self._random.permutation(len(alone))[:rows]]
+        results = self._run(pick(pool, order))
+        check_rows(results, rows)
+        return all(
+            np.concatenate([alone[i][number] for i in order]).tobytes() == np.ascontiguousarray(result).tobytes()
+            if result.dtype != object
+            else np.array_equal(np.concatenate([alone[i][number] for i in order]), result)
+            for number, result in enumerate(results)
+        )
+
+    def _check_telling(self, alone: list[list[Array]]) -> None:
+        """Raise Dependent when the answers would not show it if samples depended on each other."""
+        columns = [np.concatenate(answers) for answers in zip(*alone, strict=True) if answers[0].shape[:1] == (1,)]
+        for info, column in zip(self._outputs, columns, strict=False):
+            if column.dtype.kind == "f" and column.size and not np.isfinite(column).any():
+                raise Dependent(f"output {info.name!r} of made-up inputs is never a finite number, which tells nothing")
+        if all(np.array_equal(column[:1].repeat(len(column), 0), column) for column in columns):
+            raise Dependent("made-up inputs all have the same answer, which tells nothing")
+
+    def _orders(self, count: int) -> Iterator[tuple[list[int], str]]:
+        everybody = list(range(count))
+        yield everybody, "its neighbours"
+        yield everybody[::-1], "the order of its neighbours"
+        yield [int(i) for i in self._random.permutation(count)], "the order of its neighbours"
+        for rows in sorted({2, 3, 5, count // 2} - {0, 1}):
+            if rows <= count:
+                yield everybody[:rows], "the number of its neighbours"
+                yield everybody[-rows:], "the number of its neighbours"
+        yield [0] * count, "neighbours equal to it"
+
+    def _strangers(self, pool: Feeds) -> Iterator[tuple[Feeds, str]]:
+        yield self._made.samples(self._count), "other numbers"
+        for _ in range(8):
+            yield self._made.spread(self._made.samples(self._count)), "numbers of other sizes"
+        if any(array.dtype.kind == "f" for array in pool.values()):
+            for value, what in ((np.nan, "NaN"), (np.inf, "infinity"), (1e4, "large numbers"), (0.0, "zeros")):
+                yield (
+                    {
+                        name: np.full_like(array, value) if array.dtype.kind == "f" else array
+                        for name, array in pool.items()
+                    },
+                    what,
+                )
+
+    def _compare(self, expected: list[list[Array]], results: list[Array], rows: int, what: str) -> None:
+        check_rows(results, rows)
+        for number, (info, result) in enumerate(zip(self._outputs, results, strict=True)):
+            wanted = [answer[number] for answer in expected]
+            if any(one.shape != (1, *result.shape[1:]) for one in wanted):
+                raise Dependent(f"the shape of output {info.name!r} changes with the batch")
+            if not _close(np.concatenate(wanted), result, info.dtype):
+                raise Dependent(f"{what} (output {info.name!r})")
+
+
+def check_rows(results: list[Array], rows: int) -> None:
+    """Raise Dependent for outputs that do not have a row for every row of the inputs."""
+    for result in results:
+        if not result.ndim or result.shape[0] != rows:
+            raise Dependent(f"{rows} samples give an output of shape {list(result.shape)}")
+
+
+def _interleaved(array: Array, stranger: Array, keep: list[int]) -> Array:
+    mixed = np.empty((2 * len(keep), *array.shape[1:]), array.dtype)
+    mixed[::2] = array[keep]
+    mixed[1::2] = stranger[: len(keep)]
+    return mixed
+
+
+def _close(expected: Array, result: Array, dtype: str) -> bool:
+    if dtype not in TOLERANCE:
+        return bool(np.array_equal(expected, result))
+    finite = np.abs(expected[np.isfinite(expected)], dtype=np.float64)
+    scale = float(finite.max()) if finite.size else 0.0
+    atol = TOLERANCE[dtype] * scale
+    return bool(np.allclose(result.astype(np.float64), expected.astype(np.float64), 0, atol, equal_nan=True))
