@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 REPORT = HERE.parent / "SERVING.md"
 NOTES = "## Notes"
 # The choice of an HTTP server is a matter of what a request costs at least.
-FOR_THE_CHOICE = ("uvicorn", "granian")
+FOR_THE_CHOICE = ("uvicorn", "granian", "fixed-uvicorn", "fixed")
 SMALLEST, BATCHED = "mlp-8", "mlp-784"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -71,6 +72,17 @@ def seqc(environment: str, *options: str) -> Callable[[Served, int, bool], Start
         command += ["--name", served.name, "--port", str(port), "--threads", "1"]
         command += ["--max-batch", str(BATCH if batch else 1)]
         return Start([*command, *(word.format(grpc=port + 1) for word in options)])
+
+    return start
+
+
+def fixed(*command: str) -> Callable[[Served, int, bool], Start]:
+    """Returns how to start a server that answers every request alike, and rightly."""
+
+    def start(served: Served, port: int, batch: bool) -> Start:
+        expected = {"data": served.expected.ravel().tolist(), "shape": list(served.expected.shape)}
+        answer = json.dumps({"outputs": [{"name": served.output, "datatype": "FP32", **expected}]}).encode()
+        return adapter("granian", *command, SERVED_ANSWER=answer.hex())(served, port, batch)
 
     return start
 
@@ -146,6 +158,10 @@ UVICORN = adapter(
     *("uvicorn", "seqc_application:application", "--app-dir", "{adapters}", "--port", "{port}", "--loop", "uvloop"),
     *("--http", "httptools", "--ws", "none", "--no-access-log", "--log-level", "warning", "--no-server-header"),
 )
+FIXED_UVICORN = fixed(
+    *("uvicorn", "fixed_answer:application", "--app-dir", "{adapters}", "--port", "{port}", "--loop", "uvloop"),
+    *("--http", "httptools", "--ws", "none", "--lifespan", "off", "--no-access-log", "--log-level", "warning"),
+)
 GRANIAN = adapter(
     "granian",
     *("granian", "seqc_application:application", "--working-dir", "{adapters}", "--port", "{port}", "--loop", "uvloop"),
@@ -166,6 +182,14 @@ PEERS = {
     ),
     "uvicorn": Peer("its application on uvicorn", "granian", "uvicorn", OIP, UVICORN, batches=False, ours=True),
     "granian": Peer("its application on granian", "granian", "granian", OIP, GRANIAN, batches=False, ours=True),
+    "fixed-uvicorn": Peer(
+        *("a fixed answer on uvicorn, no model", "granian", "uvicorn", {JSON: oip_json}, FIXED_UVICORN), batches=False
+    ),
+    "fixed": Peer(
+        "a fixed answer on uvloop, nothing read",
+        *("granian", "uvloop", {JSON: oip_json}, fixed("python", "{adapters}/fixed_answer.py")),
+        batches=False,
+    ),
     "litserve": Peer("LitServe", "litserve", "litserve", LISTS, _python("litserve", "litserve")),
     "bentoml": Peer("BentoML", "bentoml", "bentoml", LISTS, BENTOML),
     "mosec": Peer("mosec", "mosec", "mosec", BOTH, _python("mosec", "mosec", **MOSEC)),

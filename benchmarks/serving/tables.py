@@ -13,7 +13,7 @@ from serving.results import Results
 from serving.targets import checklist
 
 ENCODINGS = (JSON, BINARY, GRPC)
-FOR_THE_CHOICE = ("uvicorn", "granian")
+FOR_THE_CHOICE = ("uvicorn", "granian", "fixed-uvicorn", "fixed")
 BATCHED = "mlp-784"
 
 
@@ -158,9 +158,11 @@ def choice(results: Results) -> str:
         [PEERS[name].title, encoding, *_cells(results, name, "mlp-8", encoding, levels)]
         for encoding in (JSON, BINARY)
         for name in there
+        if encoding in PEERS[name].requests
     ]
-    heading = _heading("seqc-runtime", levels)
-    return f"## HTTP servers for the same application: {TITLES['mlp-8']}\n\n{table(heading, rows)}"
+    heading = _heading("what answers", levels)
+    text = "The fixed answers say what this machine can do at most with a server in Python, before there is a model."
+    return f"## What HTTP costs: {TITLES['mlp-8']}\n\n{table(heading, rows)}\n\n{text}"
 
 
 def generator(results: Results) -> str:
