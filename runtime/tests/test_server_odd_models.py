@@ -11,7 +11,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from odd_models import DATATYPES, Feeds, Odd, build, expected, node, odd_models, same, same_out, write
+from odd_models import (
+    DATATYPES,
+    Feeds,
+    Odd,
+    build,
+    expected,
+    extremes,
+    node,
+    numbers,
+    odd_models,
+    same,
+    same_out,
+    write,
+)
 from protocol_forms import LENGTH, binary_of, from_binary, from_nested, npz, oip, read_oip
 from server_process import PATIENCE, ServerProcess, serving
 
@@ -224,6 +237,46 @@ def test_rows_by_name_may_hold_plain_numbers_for_columns_of_width_one() -> None:
         assert answer.json()["outputs"] == {"y": wanted}
         answer = served.post("/v1/models/m:predict", json={"instances": rows[:count]})
         assert answer.json() == {"predictions": wanted}
+
+
+@pytest.mark.parametrize("name", [odd.name for odd in numbers()])
+@pytest.mark.parametrize("suffix", ["y", "z"])
+def test_arrays_in_files_are_taken_in_every_layout_or_refused_but_never_other_numbers(name: str, suffix: str) -> None:
+    """Byte orders, Fortran's order, other widths: as they are, or 400."""
+    odd = ODDS[name]
+    served = client(odd)
+    kind = f"application/x-np{suffix}"
+
+    def ask(array: np.ndarray) -> tuple[int, Any]:
+        file = io.BytesIO()
+        (np.savez(file, x=array) if suffix == "z" else np.save(file, array))
+        asked = {"content-type": kind, "accept": "application/x-npy"}
+        answer = served.post(f"/models/{name}/predict", file.getvalue(), asked)
+        assert answer.status in (200, 400), answer.content
+        return answer.status, np.load(io.BytesIO(answer.content)) if answer.status == 200 else answer.json()["error"]
+
+    for feeds in odd.feeds:
+        x = feeds["x"]
+        for form in (x, x.astype(x.dtype.newbyteorder(">")), np.asfortranarray(x)):
+            status, got = ask(form)
+            assert status == 200, got
+            assert same(got, x)
+    for other in DATATYPES:
+        if other == "object":
+            continue
+        for array in (np.array([[0], [1]], other), extremes(other, finite=True)[:, None]):
+            status, got = ask(array)
+            if status == 200 and x.dtype.kind in "iub":
+                assert got.tolist() == array.tolist()
+            elif status == 200:
+                with np.errstate(over="raise"):
+                    assert same(got, array.astype(x.dtype))
+            else:
+                assert "needs" in got
+    # The smallest numbers of every type are in the others of its kind.
+    for other in DATATYPES:
+        if other != "object" and np.dtype(other).kind == x.dtype.kind:
+            assert ask(np.array([[0], [1]], other))[0] == 200
 
 
 def test_a_model_without_inputs_says_so() -> None:

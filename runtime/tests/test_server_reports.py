@@ -219,6 +219,19 @@ def test_large_answers_with_infinities_are_whole_and_json() -> None:
     np.testing.assert_array_equal(outputs(answer)["y"], expected(odd.session(), {"x": x})["y"])
 
 
+def test_values_that_a_file_gives_itself_are_no_inputs() -> None:
+    """Old exporters list all weights as inputs: nobody shall be asked for them, nor change them."""
+    served = client(m=ODDS["with-default"].file)
+    (feeds,) = ODDS["with-default"].feeds
+    assert [one["name"] for one in served.get("/v2/models/m").json()["inputs"]] == ["x"]
+    assert outputs(served.post(INFER, oip(feeds)[0]))["y"].tolist() == [[2.0, 3.0], [2.0, 3.0]]
+    answer = served.post(INFER, oip({**feeds, "n": feeds["x"]})[0])
+    assert (answer.status, answer.json()["error"]) == (
+        400,
+        "inputs[1].name needs the name of an input, 'x' FP32[batch, 2]; got 'n'",
+    )
+
+
 def test_models_of_hundreds_of_columns_can_be_asked() -> None:
     """What exporters make of wide tables, and of networks that keep a state in every layer."""
     names = [f"c{number}" for number in range(300)]

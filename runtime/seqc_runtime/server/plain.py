@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 import numpy as np
 import orjson
 
-from seqc_runtime.inputs import Array
+from seqc_runtime.inputs import Array, cast
 from seqc_runtime.server import json_data
 from seqc_runtime.server.infer_request import check_shape, find_input, make_job
 from seqc_runtime.server.jobs import Pending
@@ -122,17 +122,16 @@ def _single(servable: Servable, what: str) -> Declared:
 
 
 def _shaped(array: Array, declared: Declared, limits: Limits) -> tuple[Array, bool]:
-    """An array that came as one, in the declared dtype if that says the same numbers, and shape."""
+    """An array that came as one, in the declared dtype and shape; numbers that do not fit are refused, as in JSON."""
     shape, alone = fit(declared, list(array.shape))
     check_shape(declared, shape, limits)
-    target = declared.dtype
-    if array.dtype != target:
-        widened = array.dtype.kind in "iub" and target.kind == "f"
-        if not (np.can_cast(array.dtype, target, "safe") or (array.dtype.kind == "f" == target.kind) or widened):
-            raise Refusal(400, f"input {declared.name!r}: needs {declared}; got {array.dtype.name}")
-        with np.errstate(over="ignore"):
-            array = array.astype(target)
-    return np.ascontiguousarray(array).reshape(shape), alone
+    try:
+        with np.errstate(over="raise"):
+            return cast(array, declared.info).reshape(shape), alone
+    except FloatingPointError as error:
+        raise Refusal(
+            400, f"input {declared.name!r}: needs {declared}; the array has numbers that do not fit it"
+        ) from error
 
 
 def _npy(servable: Servable, body: Buffer, head: Head, limits: Limits) -> Found:
