@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
+import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import onnx
@@ -114,9 +119,43 @@ def test_a_file_scored_by_actors_is_the_file_scored_here(ray: Any, gemm: bytes, 
 
     model = seqc_runtime.load(gemm)
     np.save(tmp_path / "x.npy", X)
-    score(model, tmp_path / "x.npy", tmp_path / "here.csv", batch_size=100)
-    score(model, tmp_path / "x.npy", tmp_path / "there.csv", batch_size=100, engine=ordered(gemm, actors=actors))
-    assert (tmp_path / "there.csv").read_bytes() == (tmp_path / "here.csv").read_bytes()
+    for kind in ("csv",) if actors == 1 else ("npz", "parquet"):
+        here, there = tmp_path / f"here.{kind}", tmp_path / f"there.{kind}"
+        score(model, tmp_path / "x.npy", here, batch_size=100)
+        score(model, tmp_path / "x.npy", there, batch_size=100, engine=ordered(gemm, actors=actors))
+        assert there.read_bytes() == here.read_bytes(), kind
+
+
+def test_blocks_of_any_size_and_none_give_the_bits_they_give_here(ray: Any, gemm: bytes) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from seqc_runtime.ray import predict
+
+    ends = np.cumsum([0, 0, 1, 7, 300, 0, 692])
+    blocks = [
+        pa.table({"id": np.arange(start, end), **{f"x_{i}": X[start:end, i] for i in range(4)}})
+        for start, end in itertools.pairwise(ends)
+    ]
+    rows = predict(ray.data.from_arrow(blocks), gemm, keep=["id"], batch_size=64, actors=2).take_all()
+    y = np.stack([row["y"] for row in sorted(rows, key=lambda row: row["id"])])
+    assert np.array_equal(y, seqc_runtime.load(gemm).predict(X[:1000]))
+
+
+def test_texts_and_whole_numbers_keep_every_digit_on_the_way(make: Build) -> None:
+    pytest.importorskip("ray")
+    from seqc_runtime.ray import Predictor
+
+    helper, types = onnx.helper, onnx.TensorProto
+    value = helper.make_tensor_value_info
+    model = make(
+        [helper.make_node("Identity", ["k"], ["i"]), helper.make_node("Identity", ["t"], ["s"])],
+        [value("k", types.INT64, ["n", 2]), value("t", types.STRING, ["n"])],
+        [value("i", types.INT64, ["n", 2]), value("s", types.STRING, ["n"])],
+    )
+    numbers = 2**53 + np.arange(20)
+    texts = np.array([f"é{i}" for i in range(20)], object)
+    found = Predictor(model, threads=1)({"t": texts, "k_1": numbers + 1, "k_0": numbers})
+    assert np.array_equal(found["i"], np.stack([numbers, numbers + 1], axis=1))
+    assert found["s"].tolist() == texts.tolist()
 
 
 def test_what_fails_in_an_actor_is_the_error_it_is_here(ray: Any, relu: Build, tmp_path: Path) -> None:
@@ -144,24 +183,32 @@ def call(url: str, content: object = None, **headers: str) -> tuple[int, Any]:
         return error.code, json.load(error)
 
 
-@pytest.fixture
-def served(ray: Any, external: Path) -> Iterator[str]:
-    """The address of the application on Ray Serve, whose replica has nothing but what travelled."""
+@pytest.fixture(scope="module")
+def serving(ray: Any) -> str:
+    """Where Ray Serve listens."""
     import socket
 
     from ray import serve
-
-    from seqc_runtime.ray import app
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     serve.start(http_options={"host": "127.0.0.1", "port": port})
+    return f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def served(serving: str, external: Path) -> Iterator[str]:
+    """The address of the application on Ray Serve, whose replica has nothing but what travelled."""
+    from ray import serve
+
+    from seqc_runtime.ray import app
+
     made = app(external, name="flowers")
     for path in external.parent.iterdir():
         path.unlink()
     serve.run(made, name="default")
-    yield f"http://127.0.0.1:{port}"
+    yield serving
     serve.delete("default")
 
 
@@ -198,3 +245,92 @@ def test_the_command_starts_a_ray_of_its_own_and_ends_it(gemm: bytes, tmp_path: 
     assert ended.returncode == 0, ended.stderr
     assert "2048 samples in" in ended.stderr
     assert np.allclose(np.load(tmp_path / "y.npy"), bare(gemm, {"x": X}), atol=1e-6)
+
+
+def test_every_answer_is_byte_for_byte_the_servers(
+    serving: str, gemm: bytes, make: Build, identity: Build, tmp_path: Path
+) -> None:
+    """All requests of the comparison with Triton, good and bad, in JSON and binary."""
+    from ray import serve
+    from triton_probes import LENGTH, PROBES
+
+    from seqc_runtime.ray import app
+    from seqc_runtime.server.build import build_app
+    from seqc_runtime.server.settings import Settings
+
+    value = onnx.helper.make_tensor_value_info
+    floats = [value(name, onnx.TensorProto.FLOAT, ["n", 2]) for name in "aby"]
+    sub = make([onnx.helper.make_node("Sub", ["a", "b"], ["y"])], floats[:2], floats[2:])
+    models = {"m": gemm, "sub": sub, "whole": identity(onnx.TensorProto.INT64, ("n", 3))}
+    for name, model in models.items():
+        (tmp_path / f"{name}.onnx").write_bytes(model)
+    paths = [str(tmp_path / f"{name}.onnx") for name in models]
+    ours = build_app(Settings(paths=tuple(paths), threads=1))
+    serve.run(app(*paths), name="default")
+    host = urlsplit(serving).netloc
+    for probe in PROBES:
+        answer = ours.handle(
+            probe.method, probe.path, {**probe.headers, "content-length": str(len(probe.body))}, probe.body
+        )
+        headers = {name.lower(): value for name, value in answer.headers}
+        connection = http.client.HTTPConnection(host, timeout=60)
+        connection.request(probe.method, probe.path, probe.body, probe.headers)
+        found = connection.getresponse()
+        assert (found.status, found.read()) == (answer.status, bytes(answer.content)), probe.name
+        for name in ("content-type", LENGTH):
+            assert found.getheader(name) == headers.get(name), probe.name
+        connection.close()
+    serve.delete("default")
+
+
+def test_a_new_model_takes_the_place_of_the_old_and_survives_bad_ones_and_a_kill(
+    serving: str, gemm: bytes, relu: Build, tmp_path: Path
+) -> None:
+    from ray import serve
+
+    from seqc_runtime.ray import app
+
+    def shape() -> list[int]:
+        return call(f"{serving}/v2/models/m")[1]["inputs"][0]["shape"]
+
+    path = tmp_path / "m.onnx"
+    path.write_bytes(gemm)
+    serve.run(app(path), name="default")
+    assert shape() == [-1, 4]
+    path.write_bytes(relu(["n", 7], ["n", 7]))
+    serve.run(app(path), name="default")
+    assert shape() == [-1, 7]
+    path.write_bytes(b"no model")
+    with pytest.raises(seqc_runtime.RuntimeModelError):
+        app(path)
+    with pytest.raises(seqc_runtime.RuntimeArgumentError, match="there is no file or folder"):
+        app(tmp_path / "none.onnx")
+    assert shape() == [-1, 7]
+    # A replica that is killed comes back with the model that it had, although the file is another now.
+    replicas = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _is_replica(pid)]
+    assert len(replicas) == 1
+    os.kill(replicas[0], signal.SIGKILL)
+    limit = time.monotonic() + 90
+    status = 0
+    while status != 200 and time.monotonic() < limit:
+        time.sleep(0.5)
+        status = _status(f"{serving}/v2/models/m")
+    assert shape() == [-1, 7]
+    serve.delete("default")
+
+
+def _is_replica(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::ServeReplica:default:seqc-runtime")
+    except OSError:
+        return False
+
+
+def _status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,6 +138,23 @@ def test_two_outputs_become_columns_and_arrays(two_outputs: bytes, tmp_path: Pat
     score(model, tmp_path / "x.npy", tmp_path / "y.npz", batch_size=100)
     assert np.array_equal(np.load(tmp_path / "y.npz")["negative"], -X[:, :2])
     assert sorted(os.listdir(tmp_path)) == ["x.npy", "y.csv", "y.npz"]
+
+
+def test_archives_keep_names_as_they_are_and_are_the_same_at_any_time(make: Build, tmp_path: Path) -> None:
+    model = make(
+        [helper.make_node("Neg", ["/in"], ["/fc/out"])],
+        [helper.make_tensor_value_info("/in", TensorProto.FLOAT, ["n", 4])],
+        [helper.make_tensor_value_info("/fc/out", TensorProto.FLOAT, ["n", 4])],
+    )
+    np.savez(tmp_path / "x.npz", **{"/in": X})
+    contents = []
+    for name in ("a.npz", "b.npz"):
+        score(seqc_runtime.load(model), tmp_path / "x.npz", tmp_path / name)
+        assert np.array_equal(np.load(tmp_path / name)["/fc/out"], -X)
+        with zipfile.ZipFile(tmp_path / name) as archive:
+            assert [entry.date_time for entry in archive.infolist()] == [(1980, 1, 1, 0, 0, 0)]
+        contents.append((tmp_path / name).read_bytes())
+    assert contents[0] == contents[1]
 
 
 def test_images_fill_their_axes_from_columns_in_order(relu: Build, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import math
 import os
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -252,7 +253,9 @@ class NpzWriter:
                 writer.close()
             with zipfile.ZipFile(self._path, "w", zipfile.ZIP_STORED) as archive:
                 for name, (part, _) in self._parts.items():
-                    archive.write(part, f"{name}.npy")
+                    # Names as they are, of which zipfile's own way would cut the first slash, and no time of day.
+                    with open(part, "rb") as whole, archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                        shutil.copyfileobj(whole, member)
         finally:
             self.discard()
 
