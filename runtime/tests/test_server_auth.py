@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -118,13 +119,21 @@ def test_a_rate_is_met_over_time_and_survives_rereading(tmp_path: Path, monkeypa
     assert set(refusals) == {(429, "1")}
 
 
-def test_a_file_others_can_read_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="permissions of Unix")
+def test_a_file_others_can_read_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write_tokens(tmp_path / "tokens", ADMIN)
     warn_of_readers(str(path))
     assert not caplog.text
     path.chmod(0o644)
     warn_of_readers(str(path))
     assert "chmod 600" in caplog.text
+    assert "chown" not in caplog.text
+    # As in a container, where the file is the host's: alone, it would keep out the server, too.
+    monkeypatch.setattr("os.geteuid", lambda: 10001)
+    warn_of_readers(str(path))
+    assert "chown 10001 and chmod 600" in caplog.text
 
 
 def test_a_page_from_elsewhere_cannot_call_a_server_on_this_machine(tmp_path: Path) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from server_process import serving, write_gemm
+from server_process import PATIENCE, serving, until, write_gemm
 
 FILE = Path(__file__).parents[1] / "Dockerfile"
 
@@ -50,8 +54,6 @@ def test_its_command_is_one_that_the_program_understands(tmp_path: Path) -> None
 
 
 def test_its_health_check_fails_unless_the_server_is_ready(tmp_path: Path) -> None:
-    import subprocess
-
     _, _, command = last("HEALTHCHECK").partition(" CMD ")
     program, *arguments = json.loads(command)
     assert program == "python"
@@ -73,3 +75,37 @@ def test_what_it_says_one_can_type_is_what_it_does() -> None:
     assert "127.0.0.1:8000:8000" in words
     assert last("EXPOSE") == "8000"
     assert json.loads(last("CMD"))[0] == "/models"
+
+
+def test_both_ways_to_start_get_the_signals_that_are_sent() -> None:
+    """Lists, not lines that a shell would run: a shell keeps signals to itself."""
+    assert last("STOPSIGNAL") == "SIGTERM"
+    for name in ("ENTRYPOINT", "CMD"):
+        assert isinstance(json.loads(last(name)), list)
+    assert last("HEALTHCHECK").partition(" CMD ")[2].startswith("[")
+    assert not re.search(r"\b(curl|wget)\b", last("HEALTHCHECK"))
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs Linux's unshare")
+def test_the_first_process_of_a_container_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    """It gets no signal that it does not ask for, so the command asks for them before it does anything else."""
+    alone = ["unshare", "--pid", "--fork", "--kill-child"]
+    if subprocess.run([*alone, "true"], check=False, capture_output=True).returncode != 0:
+        pytest.skip("this user may not make namespaces")
+    # One that waits for ever, at a place that can be seen: for rows.
+    command = [sys.executable, "-m", "seqc_runtime", "score", str(write_gemm(tmp_path)), "-", "-o", "y.npy"]
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*alone, *command], cwd=tmp_path, text=True, **pipes) as process:
+        process.stdin.write("1,2,3,4\n" * 3000)
+        process.stdin.flush()
+        until(lambda: len(os.listdir(tmp_path)) == 2 or process.poll() is not None, "the command to write")
+        assert process.poll() is None, process.stderr.read()
+        os.kill(_first(process.pid), signal.SIGTERM)
+        assert process.wait(PATIENCE) == 143
+        assert os.listdir(tmp_path) == ["gemm.onnx"]
+        process.stdin.close()
+
+
+def _first(parent: int) -> int:
+    """The only child of a process."""
+    return int(Path(f"/proc/{parent}/task/{parent}/children").read_text())

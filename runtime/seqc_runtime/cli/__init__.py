@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 NEEDS_EXTRA = 'the seqc-runtime command needs packages that are not installed: pip install "seqc-runtime[cpu,server]"'
@@ -9,6 +10,8 @@ NEEDS_EXTRA = 'the seqc-runtime command needs packages that are not installed: p
 
 def main() -> None:
     """Run the command line of this process, and end it with the command's exit code."""
+    # The first process of a container gets no signal that it does not ask for; and so files are tidied up as well.
+    signal.signal(signal.SIGTERM, _end)
     try:
         import typer  # noqa: F401
     except ModuleNotFoundError as error:
@@ -18,3 +21,7 @@ def main() -> None:
     from seqc_runtime.cli.commands import run
 
     sys.exit(run(sys.argv[1:]))
+
+
+def _end(number: int, frame: object) -> None:
+    sys.exit(128 + number)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,24 +104,10 @@ def score(
     reading = Reading(_choice(columns), header, missing)
     # Rows of results on the same terminal would tear the bar apart.
     room = sys.stderr.isatty() and not (output == STANDARD and sys.stdout.isatty())
-    with _tidy_when_ended(), bar(room if progress is None else progress) as told:
+    with bar(room if progress is None else progress) as told:
         count = run(loaded, source, output, batch_size, reading, runs, told)
     if output != STANDARD:
         typer.echo(f"{count} samples in {time.perf_counter() - start:.2f} s, written to {output}", err=True)
-
-
-@contextmanager
-def _tidy_when_ended() -> Iterator[None]:
-    """Let SIGTERM end the program as Ctrl-C does, so that no part of a file stays behind."""
-
-    def end(number: int, frame: object) -> None:
-        sys.exit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _choice(columns: Sequence[str] | None) -> Choice | None:

@@ -174,8 +174,12 @@ class Tokens:
 
 def warn_of_readers(path: str) -> None:
     """Say so when others than its owner may read a file of secrets."""
-    if stat.S_IMODE(os.stat(path).st_mode) & 0o077:
-        LOG.warning("other users of this machine may read %s: chmod 600 keeps them out", path)
+    status = os.stat(path)
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        user = os.geteuid() if hasattr(os, "geteuid") else status.st_uid
+        # In a container the file is often somebody else's, whose permissions alone would keep us out.
+        first = "" if status.st_uid == user else f"chown {user} and "
+        LOG.warning("other users of this machine may read %s: %schmod 600 keeps them out", path, first)
 
 
 class Admission:
