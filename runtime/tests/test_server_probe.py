@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,14 @@ from onnx import helper
 from serving_models import build, conv, looped, lstm, mlp, pair, simple
 
 import seqc_runtime
+from seqc_runtime import RuntimeExecutionError, providers
+from seqc_runtime.server.config import ModelConfig
+from seqc_runtime.server.loading import Loader
+from seqc_runtime.server.made_up import MadeUp
 from seqc_runtime.server.probe import Wishes, probe
+from seqc_runtime.server.servable import Servable
+from seqc_runtime.server.stats import Stats
+from seqc_runtime.server.triton import model_config
 
 N = ["batch", 4]
 GATHERED = build(
@@ -218,3 +226,169 @@ def test_what_a_few_plain_samples_would_not_show_is_found(data: bytes, why: str)
     batching, notes = probed(data)
     assert batching.max_rows == 1
     assert why in notes
+
+
+INT64 = onnx.TensorProto.INT64
+
+
+def counted(low: int, high: int, mine: int | None = None) -> bytes:
+    """The sine of x + how many numbers of all samples lie between two (for rows that start with
+    more than `mine`)."""
+    nodes = [
+        helper.make_node("Greater", ["x", "low"], ["above"]),
+        helper.make_node("Less", ["x", "high"], ["below"]),
+        helper.make_node("And", ["above", "below"], ["inside"]),
+        helper.make_node("Cast", ["inside"], ["ones"], to=1),
+        helper.make_node("ReduceSum", ["ones", "axes"], ["count"], keepdims=1),
+        helper.make_node("Gather", ["x", "zero"], ["first"], axis=1),
+        helper.make_node("Greater", ["first", "mine"], ["large"]),
+        helper.make_node("Cast", ["large"], ["matters"], to=1),
+        helper.make_node("Mul", ["count", "matters"], ["more"]),
+        helper.make_node("Cast", ["x"], ["f"], to=1),
+        helper.make_node("Sin", ["f"], ["signs"]),
+        helper.make_node("Add", ["signs", "more"], ["y"]),
+    ]
+    numbers = {"low": low, "high": high, "mine": -(1 << 62) if mine is None else mine}
+    constants = {name: np.array([number]) for name, number in numbers.items()}
+    constants |= {"axes": np.array([0, 1]), "zero": np.array([0])}
+    return build(nodes, {"x": ["batch", 3]}, {"y": ["batch", 3]}, constants, INT64)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(counted(500, 900), id="from 500 to 900"),
+        pytest.param(counted(1_000_000, 1_000_000_000), id="millions"),
+        pytest.param(counted(-1_000_000, -1000), id="below -1000"),
+        pytest.param(counted(500, 10_000_000, 500), id="where both are large"),
+    ],
+)
+def test_what_only_integers_of_some_size_would_show_is_found(data: bytes) -> None:
+    batching, notes = probed(data)
+    assert batching.max_rows == 1
+    assert "an answer changes" in notes
+
+
+def tables(*rows: int) -> bytes:
+    """The sum of what integers choose from tables of so many rows."""
+    names = [f"i{number}" for number in range(len(rows))]
+    nodes = [helper.make_node("Gather", [f"t{name}", name], [f"r{name}"]) for name in names]
+    nodes.append(helper.make_node("Sum", [f"r{name}" for name in names], ["y"]))
+    random = np.random.default_rng(0)
+    constants = {f"t{n}": random.standard_normal((size, 2)).astype("f") for n, size in zip(names, rows, strict=True)}
+    return build(nodes, {name: ["batch"] for name in names}, {"y": ["batch", 2]}, constants, INT64)
+
+
+def test_every_input_of_integers_has_limits_of_its_own() -> None:
+    model = seqc_runtime.load(tables(1, 10, 1000, 50_000), device="cpu", threads=1)
+    made = MadeUp(model.inputs, model.operators, np.random.default_rng(0))
+    assert made.find(model.run) is None
+    feeds = made.widened(made.samples(4000))
+    assert len(model.run(feeds)[0]) == 4000
+    assert [int(np.abs(feed).max()) // 10 for feed in feeds.values()] == [0, 0, 99, 4999]
+    assert probed(tables(1, 10, 1000))[0].max_rows == 64
+
+
+def test_integers_that_are_too_large_only_together_are_not_made() -> None:
+    def run(feeds: dict[str, np.ndarray]) -> None:
+        if any((np.abs(one) + np.abs(other) > 60).any() for one, other in [feeds.values()]):
+            raise RuntimeExecutionError("too large together")
+
+    model = seqc_runtime.load(tables(2, 2), device="cpu", threads=1)
+    made = MadeUp(model.inputs, model.operators, np.random.default_rng(0))
+    assert made.find(run) is None
+    for _ in range(100):
+        run(made.widened(made.samples(64)))
+
+
+def test_integers_that_say_how_much_is_made_stay_small() -> None:
+    seen = []
+    model = seqc_runtime.load(tables(2, 2), device="cpu", threads=1)
+    made = MadeUp(model.inputs, frozenset({"Tile"}), np.random.default_rng(0))
+    assert made.find(lambda feeds: seen.extend(int(feed.max()) for feed in feeds.values())) is None
+    seen += [int(feed.max()) for feed in made.widened(made.samples(64)).values()]
+    assert max(seen) < 100
+
+
+def test_how_far_joined_answers_may_be_from_those_given_alone_is_told(tmp_path, caplog) -> None:
+    (tmp_path / "m.onnx").write_bytes(mlp(8, 32, 3))
+    for exact, tolerance in ((False, "0.0002"), (True, "0")):
+        loader = Loader(Stats(), "cpu", 1, exact=exact, max_batch=8)
+        with caplog.at_level("INFO"):
+            servable = loader("m", 1, tmp_path / "m.onnx", ModelConfig(max_delay=0.003))
+        if servable.max_batch == 1:
+            continue
+        said = model_config(servable, 100)
+        assert said["parameters"]["batching_tolerance"] == {"string_value": tolerance}
+        assert said["parameters"]["batching_rows"] == {"string_value": str(servable.max_batch)}
+        assert said["dynamic_batching"] == {"max_queue_delay_microseconds": 3000}
+    assert "run together; answers are those given alone within 0.0002 of the largest number" in caplog.text
+    random = np.random.default_rng(0)
+    x = random.standard_normal((8, 8)).astype("f")
+    alone = np.concatenate([servable.model.predict(x[i : i + 1]) for i in range(8)])
+    assert np.abs(servable.model.predict(x) - alone).max() <= 2e-4 * np.abs(alone).max()
+
+
+def test_a_probe_that_is_not_done_in_time_leaves_requests_one_by_one() -> None:
+    start = time.monotonic()
+    batching, notes = probed(looped(300_000), seconds=0.4)
+    assert time.monotonic() - start < 30
+    assert batching.max_rows == 1
+    assert "not done after 0.4 s" in notes or "more than 0.4 s" in notes
+
+
+class Device:
+    """Another device than the CPU, as far as the probe can tell: its sums end otherwise, and its memory is small."""
+
+    def __init__(self, noise: float, rows: int) -> None:
+        self.noise, self.rows = noise, rows
+        self.random = np.random.default_rng(0)
+
+    def session(self, real: Any) -> Any:
+        def session(target, options, providers, enable_fallback):
+            opened = real.InferenceSession(target, options, providers=["CPUExecutionProvider"])
+
+            def run(names, feeds, options=None):
+                results = opened.run(names, feeds, options)
+                if len(results[0]) > self.rows:
+                    raise RuntimeError("Failed to allocate memory for requested buffer")
+                scale = [1 + self.noise * self.random.uniform(-1, 1, result.shape) for result in results]
+                return [(one * other).astype(one.dtype) for one, other in zip(results, scale, strict=True)]
+
+            return SimpleNamespace(
+                run=run,
+                get_inputs=opened.get_inputs,
+                get_outputs=opened.get_outputs,
+                get_modelmeta=opened.get_modelmeta,
+                get_providers=lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
+                get_provider_graph_assignment_info=list,
+                disable_fallback=opened.disable_fallback,
+            )
+
+        return session
+
+
+@pytest.mark.parametrize(
+    ("noise", "rows", "most", "why"),
+    [
+        (0.0, 64, 64, ""),
+        (1e-5, 64, 64, ""),
+        (1e-2, 64, 1, "the same sample gives other answers"),
+        (0.0, 16, 16, "at most 16 rows run together: 32 fail"),
+        (0.0, 3, 1, "Failed to allocate"),
+    ],
+)
+def test_a_device_whose_sums_end_otherwise_or_whose_memory_is_small(monkeypatch, noise, rows, most, why) -> None:
+    real = providers.import_onnxruntime()
+    device = SimpleNamespace(**{name: getattr(real, name) for name in ("SessionOptions", "RunOptions", "__version__")})
+    device.__file__ = real.__file__
+    device.get_available_providers = lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    device.InferenceSession = Device(noise, rows).session(real)
+    monkeypatch.setattr(providers, "import_onnxruntime", lambda: device)
+    monkeypatch.setattr(providers, "_driver_problem", lambda: None)
+    model = seqc_runtime.load(mlp(8, 32, 3), device="cuda", threads=1)
+    batching, notes = probe(model, Wishes())
+    assert batching.max_rows == most
+    assert why in " / ".join(notes)
+    servable = Servable("m", 1, model, batching=batching)
+    assert model_config(servable, 100)["instance_group"][0]["kind"] == "KIND_GPU"

@@ -36,14 +36,23 @@ class Independence:
         self._made = made
         self._random = random
         self._count = min(_SAMPLES, max(2, most))
-        self._pool: Feeds = {}
-        self._alone: list[list[Array]] = []
+        # Samples, and the answers that each of them got alone.
+        self._checked: list[tuple[Feeds, list[list[Array]]]] = []
+
+    @property
+    def tolerance(self) -> float:
+        """How far an answer that counts as the same may be from the one given alone, as in TOLERANCE."""
+        return max(TOLERANCE.get(info.dtype, 0.0) for info in self._outputs)
 
     def check(self) -> None:
         """Raise Dependent when a sample's answer changes with its neighbours, their order or their number."""
+        self._check_telling(self._check(self._made.samples(self._count)))
+        if self._made.has_wide:
+            self._check(self._made.widened(self._made.samples(self._count)))
+
+    def _check(self, pool: Feeds) -> list[list[Array]]:
         count = self._count
-        pool = self._pool = self._made.samples(count)
-        alone = self._alone = self.alone(pool, count)
+        alone = self.alone(pool, count)
         again = self.alone(pool, min(2, count))
         for number, results in enumerate(again):
             self._compare([alone[number]], results, 1, "the same sample gives other answers when it runs again")
@@ -58,20 +67,21 @@ class Independence:
             check_rows(results, 2 * len(keep))
             kept = [result[::2] for result in results]
             self._compare([alone[i] for i in keep], kept, len(keep), f"an answer changes when a neighbour holds {what}")
-        self._check_telling(alone)
+        self._checked.append((pool, alone))
+        return alone
 
     def check_crowd(self, rows: int) -> None:
         """The same in the largest batch: some models look at what stands beyond the first samples only."""
         count = min(self._count, rows)
-        for _ in range(3):
+        for pool, alone in self._checked * 3:
             crowd = self._made.spread(self._made.samples(rows))
             places = self._random.permutation(rows)[:count]
             for name, array in crowd.items():
-                array[places] = self._pool[name][:count]
+                array[places] = pool[name][:count]
             results = self._run(crowd)
             check_rows(results, rows)
             kept = [result[places] for result in results]
-            self._compare(self._alone[:count], kept, count, f"an answer changes among {rows} samples")
+            self._compare(alone[:count], kept, count, f"an answer changes among {rows} samples")
 
     def alone(self, pool: Feeds, count: int) -> list[list[Array]]:
         """The answers that the first samples get alone."""

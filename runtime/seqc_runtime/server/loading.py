@@ -42,7 +42,7 @@ class Loader:
         )
         try:
             batching, notes = probe(model, self._wishes(config))
-            for note in notes:
+            for note in (*notes, str(batching)):
                 LOG.info("model %r version %d: %s", name, version, note)
             return Servable(
                 name, version, model, batching=batching, counters=self.stats.model(name, version), notes=notes

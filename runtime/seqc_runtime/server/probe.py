@@ -80,7 +80,7 @@ class _Probe:
         self.notes: list[str] = []
         self.until = time.monotonic() + wishes.seconds
         random = np.random.default_rng(0)
-        self.made = MadeUp(model.inputs, random)
+        self.made = MadeUp(model.inputs, model.operators, random)
         self.independence = Independence(self._run, model.outputs, self.made, random, wishes.max_rows)
 
     def run(self) -> Batching:
@@ -133,7 +133,8 @@ class _Probe:
         if sizes is not None and len(sizes) == 1:
             self.notes.append("requests run one by one: answers of batches are not the same bit for bit")
         most = largest if sizes is None else max(sizes)
-        return Batching(most, sizes, self.wishes.max_delay, fixed, _per_byte(per_row, row))
+        tolerance = self.independence.tolerance if sizes is None else 0.0
+        return Batching(most, sizes, self.wishes.max_delay, fixed, _per_byte(per_row, row), tolerance)
 
     def _run(self, feeds: Feeds) -> list[Array]:
         return self.model.run(feeds, control=self.control)
@@ -159,6 +160,12 @@ class _Probe:
                 results, took = self._timed(self.made.samples(rows))
             except RuntimeStoppedError:
                 break
+            except SeqcRuntimeError as error:
+                if rows == 1:
+                    raise
+                # A device that has no memory for more, perhaps.
+                self.notes.append(f"at most {max(times)} rows run together: {rows} fail ({error})")
+                return times
             check_rows(results, rows)
             times[rows] = took
             if rows == self.wishes.max_rows:

@@ -14,9 +14,14 @@ from seqc_runtime.server.stats import Counters, Stats
 from seqc_runtime.tensors import TensorInfo
 
 # These repeat or make as much as the numbers they are given say, not as the size of those numbers.
-_REPEATING = frozenset({"Loop"})
-_GROWING = frozenset(
-    {"AffineGrid", "ConstantOfShape", "Expand", "MaxUnpool", "OneHot", "Pad", "Range", "Resize", "Tile"}
+REPEATING = frozenset({"Loop"})
+GROWING = frozenset(
+    {
+        *("AffineGrid", "BeamSearch", "BlackmanWindow", "CenterCropPad", "Col2Im", "ConstantOfShape"),
+        *("DFT", "Expand", "GreedySearch", "HammingWindow", "HannWindow", "MaxUnpool"),
+        *("MelWeightMatrix", "NonMaxSuppression", "OneHot", "Pad", "Range"),
+        *("Resize", "STFT", "Sampling", "Tile", "Upsample"),
+    }
 )
 
 
@@ -27,6 +32,8 @@ class Batching:
     max_rows: at most so many; 1 for never. sizes: only these numbers of rows, where answers must be equal bit for
     bit; None for any. max_delay: seconds the first of a batch may wait for others.
     fixed, per_byte: what a run costs, in seconds: fixed + per_byte * bytes of input, as measured; 0 when unknown.
+    tolerance: how far an answer may be from the one given alone, relative to the largest number of its output; 0 for
+    the same bits.
     """
 
     max_rows: int = 1
@@ -34,6 +41,13 @@ class Batching:
     max_delay: float = 0.0
     fixed: float = 0.0
     per_byte: float = 0.0
+    tolerance: float = 0.0
+
+    def __str__(self) -> str:
+        if self.max_rows == 1:
+            return "requests run one by one"
+        apart = f"within {self.tolerance:g} of the largest number of an output" if self.tolerance else "bit for bit"
+        return f"up to {self.max_rows} rows of requests run together; answers are those given alone {apart}"
 
     def allows(self, rows: int) -> bool:
         """Whether so many rows may run together."""
@@ -107,4 +121,4 @@ class Servable:
 def _bounded(model: Model) -> bool:
     """Whether the size of a request tells how long its run takes: nothing in it is a number of turns, or a size."""
     numbers = any(info.dtype.lstrip("u").startswith("int") for info in model.inputs)
-    return _REPEATING.isdisjoint(model.operators) and not (numbers and model.operators & _GROWING)
+    return REPEATING.isdisjoint(model.operators) and not (numbers and model.operators & GROWING)

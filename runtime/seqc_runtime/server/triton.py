@@ -13,7 +13,7 @@ from seqc_runtime.server.json_text import parse
 from seqc_runtime.server.messages import Buffer, Head, Refusal, Response, json_response
 from seqc_runtime.server.repository import describe_index
 from seqc_runtime.server.routes import Route
-from seqc_runtime.server.servable import Servable
+from seqc_runtime.server.servable import Batching, Servable
 from seqc_runtime.server.signature import Declared
 
 if TYPE_CHECKING:
@@ -49,12 +49,20 @@ def model_config(servable: Servable, rows: int) -> dict[str, Any]:
         "output": [{**_tensor(one, batched), "label_filename": "", "is_shape_tensor": False} for one in outputs],
         "instance_group": [{"name": servable.name, "kind": f"KIND_{_kind(servable)}", "count": 1}],
         "default_model_filename": "model.onnx",
-        "parameters": {},
+        "parameters": _parameters_of(servable.batching),
         "model_transaction_policy": {"decoupled": False},
     }
     if servable.max_batch > 1:
-        content["dynamic_batching"] = {"max_queue_delay_microseconds": 0}
+        delay = round(servable.batching.max_delay * 1e6)
+        content["dynamic_batching"] = {"max_queue_delay_microseconds": delay}
     return content
+
+
+def _parameters_of(batching: Batching) -> dict[str, Any]:
+    """How requests run together: so many rows at most, and how far answers may be from those given alone, relative to
+    the largest number of the output (0: the same bits)."""
+    said = {"batching_rows": batching.max_rows, "batching_tolerance": batching.tolerance}
+    return {name: {"string_value": f"{value:g}"} for name, value in said.items()} if batching.max_rows > 1 else {}
 
 
 def _kind(servable: Servable) -> str:
