@@ -176,10 +176,9 @@ def post(address: str, count: int) -> None:
 
 
 def counted(page: Any, model: str) -> list[str]:
-    rows = [
-        [cell.text for cell in row.find_elements(By.TAG_NAME, "td")]
-        for row in page.find_elements(By.CSS_SELECTOR, "#counts tbody tr")
-    ]
+    rows = page.execute_script(
+        "return [...document.querySelectorAll('#counts tbody tr')].map((r) => [...r.cells].map((c) => c.textContent))"
+    )
     return next(row for row in rows if row[0] == model)
 
 
@@ -195,12 +194,12 @@ def test_the_charts_say_what_a_known_load_does(page: Any, address: str) -> None:
     seen: list[list[float]] = []
     begun = time.monotonic()
     sent = 0
-    while time.monotonic() < begun + 8:
+    while time.monotonic() < begun + 6:
         start = time.perf_counter()
         post(address, 5)
         took.append((time.perf_counter() - start) / 5 * 1e3)
         sent += 5
-        if time.monotonic() > begun + 3:
+        if time.monotonic() > begun + 2.5:
             latency = text(page, "#now-latency")
             rates.append(float(text(page, "#now-rate")))
             seen += [[milliseconds(part) for part in latency.split(" / ")]] if "/" in latency else []
@@ -238,7 +237,7 @@ def test_the_page_is_small_and_soon_there(page: Any, address: str) -> None:
     request = urllib.request.Request(f"{address}/", headers={"accept-encoding": "gzip"})
     with urllib.request.urlopen(request) as answer:
         assert answer.headers["content-encoding"] == "gzip"
-        assert len(answer.read()) < 20_000
+        assert len(answer.read()) < 24_000
     painted = page.execute_script("return performance.getEntriesByName('first-contentful-paint')[0].startTime")
     assert painted < 5_000
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -179,9 +180,31 @@ def test_what_is_no_image_is_told_and_a_file_beside_the_field_does_no_harm(brows
     assert run(browser, "") == "x: choose or drop an image first"
     browser.execute_script(DROP, [1, 2, 3], "notes.txt", "#fields fieldset")
     wait(browser, lambda: "notes.txt cannot be read as an image: take a PNG" in text(browser, "#fields"))
-    browser.execute_script(DROP, [], "", "#fields fieldset")
-    assert "that was no file: save the image first" in text(browser, "#fields")
     assert browser.execute_script(DROP, [1], "photo.png", "header"), "the browser would open the file"
+    assert not browser.execute_script(DROP, [], "", "#fields textarea"), "a text cannot be dragged into a field"
+
+
+def test_a_file_of_numbers_is_dropped_on_a_field(browser: Any) -> None:
+    choose(browser, "grid")
+    browser.execute_script(DROP, list(b"1,2\n3,4\n"), "table.csv", "#fields fieldset")
+    wait(browser, lambda: one(browser, "#fields textarea").get_attribute("value"))
+    one(browser, "#run").click()
+    wait(browser, lambda: text(browser, "#results pre") if text(browser, "#results") else "")
+    assert values(browser) == "1, 2\n3, 4"
+
+
+def test_an_image_that_comes_late_runs_no_other_model(browser: Any) -> None:
+    choose(browser, "colours")
+    browser.execute_script(
+        "const real = createImageBitmap; window.createImageBitmap = async (file) => {"
+        "window.createImageBitmap = real; await new Promise((done) => setTimeout(done, 500)); window.late = true;"
+        "return real(file); }"
+    )
+    browser.execute_script(DROP, list(picture(300, 200)), "photo.png", "#fields fieldset")
+    choose(browser, "scalar")
+    wait(browser, lambda: browser.execute_script("return window.late"))
+    time.sleep(0.5)
+    assert text(browser, "#mistake") == text(browser, "#results") == ""
 
 
 def read(browser: Any, written: str, shape: list[int], datatype: str = "FP32") -> Any:
@@ -248,7 +271,9 @@ def test_whole_numbers_booleans_and_texts_are_read_as_such(browser: Any) -> None
     assert read(browser, "[true, false]", [-1], "BOOL") == [[2], [True, False]]
     assert read(browser, "yes", [-1], "BOOL") == "x needs true or false; got yes"
     assert read(browser, '["a", "b"]', [-1], "BYTES") == [[2], ["a", "b"]]
-    assert read(browser, "[a], 1\nb", [-1], "BYTES") == [[2], ["[a], 1", "b"]]
+    for written in ("[a], 1", '{"a": [1]}', "[1, 2]"):
+        assert read(browser, f"{written}\nb", [-1], "BYTES") == [[2], [written, "b"]]
+        assert read(browser, written, [-1], "BYTES") == [[1], [written]]
 
 
 def test_layouts_and_ranges_are_told_right(browser: Any) -> None:

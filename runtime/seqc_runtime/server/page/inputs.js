@@ -31,24 +31,29 @@ function inputField(tensor, changed) {
     box.append(row);
   }
   box.append(...ways.map((way) => panels[way].node));
-  if (panels.image) takeDrops(box, (file) => { choose("image"); panels.image.take(file); }, panels.image.say);
+  takeDrops(box, (file) => {
+    const way = panels.image && (chosen !== "numbers" || file.type.startsWith("image/")) ? "image" : "numbers";
+    choose(way);
+    panels[way].take(file);
+  });
   choose(chosen);
   return { node: box, read: () => panels[chosen].read() };
 }
 
+const bringsFiles = (event) => event.dataTransfer !== null && event.dataTransfer.types.includes("Files");
+
 // A file may be dropped anywhere on the field, whichever way is chosen.
-function takeDrops(box, take, say) {
-  box.addEventListener("dragover", () => box.classList.add("over"));
+function takeDrops(box, take) {
+  box.addEventListener("dragover", (event) => box.classList.toggle("over", bringsFiles(event)));
   box.addEventListener("dragleave", () => box.classList.remove("over"));
   box.addEventListener("drop", (event) => {
     box.classList.remove("over");
-    if (event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
-    else say("that was no file: save the image first, and drop its file");
+    if (bringsFiles(event)) take(event.dataTransfer.files[0]);
   });
 }
 
-// A file that is dropped beside a field must not take the place of this page.
-for (const kind of ["dragover", "drop"]) addEventListener(kind, (event) => event.preventDefault());
+// A file that is dropped beside a field must not take the place of this page; texts may be dragged as everywhere.
+for (const kind of ["dragover", "drop"]) addEventListener(kind, (event) => { if (bringsFiles(event)) event.preventDefault(); });
 
 // More would make the browser stand still.
 const MOST_ZEROS = 4e6;
@@ -62,6 +67,7 @@ function numbersPanel(tensor) {
   zeros.addEventListener("click", () => { area.value = new Array(count).fill(texts ? "text" : 0).join(texts ? "\n" : ", "); });
   return {
     node: element("div", {}, area, zeros),
+    take: async (file) => { area.value = await file.text(); },
     read: () => ({ name: tensor.name, datatype: tensor.datatype, ...readNumbers(area.value, tensor) }),
   };
 }

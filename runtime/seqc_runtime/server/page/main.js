@@ -19,6 +19,8 @@ async function listModels() {
     listed = models;
     const focused = document.activeElement && document.activeElement.dataset.name;
     byId("models").replaceChildren(...models.map(modelButton));
+    // A list of one says nothing that the model itself does not.
+    byId("list").hidden = models.length === 1 && models[0].state === "READY";
     byId("filter").hidden = models.length <= FEW;
     filterModels();
     markModel();
@@ -56,8 +58,10 @@ async function openModel(model, version = "", note = "") {
     return;
   }
   if (number !== opening) return;
-  const fields = about.inputs.map((tensor) => inputField(tensor, () => { if (about.inputs.length === 1) run(); }));
-  shown = { name: model.name, version, path: modelPath(model, version), fields, about, number: 0 };
+  const opened = { name: model.name, version, path: modelPath(model, version), about, number: 0 };
+  // An image may be there only when another model is shown already.
+  opened.fields = about.inputs.map((tensor) => inputField(tensor, () => { if (shown === opened && about.inputs.length === 1) run(); }));
+  shown = opened;
   say("problem", "");
   say("mistake", "");
   say("took", "");
@@ -67,7 +71,7 @@ async function openModel(model, version = "", note = "") {
   byId("results").replaceChildren();
   byId("curl").textContent = "run the model first";
   byId("save").hidden = true;
-  byId("fields").replaceChildren(...fields.map((field) => field.node));
+  byId("fields").replaceChildren(...opened.fields.map((field) => field.node));
   showVersions(about.versions, version);
   const rows = [...about.inputs.map((t) => ["input", t]), ...about.outputs.map((t) => ["output", t])];
   document.querySelector("#tensors tbody").replaceChildren(...rows.map(([role, t]) => element("tr", {}, ...[role, t.name, t.datatype, shapeText(t.shape)].map((text) => element("td", { textContent: text })))));
@@ -101,7 +105,7 @@ async function run() {
     const answer = await ask(`${model.path}/infer`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(request) });
     // A slower answer to an earlier drawing, or of another model, must not replace a newer one.
     if (!current()) return;
-    say("took", `${(performance.now() - start).toFixed(1)} ms, with the way there and back`);
+    say("took", `${(performance.now() - start).toFixed(1)} ms there and back`);
     say("mistake", "");
     showResults(byId("results"), answer, model.about.labels || {});
   } catch (error) {

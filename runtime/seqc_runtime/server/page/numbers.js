@@ -7,7 +7,9 @@ function readNumbers(text, tensor) {
   if (/^[[{]/.test(trimmed)) {
     let parsed;
     try { parsed = JSON.parse(trimmed); } catch { parsed = undefined; }
-    if (parsed !== undefined) return fromJson(parsed, tensor);
+    if (parsed !== undefined && tensor.datatype !== "BYTES") return fromJson(parsed, tensor);
+    // A text may look like JSON.
+    if (Array.isArray(parsed) && parsed.flat(Infinity).every((item) => typeof item === "string")) return fromJson(parsed, tensor);
   }
   if (tensor.datatype === "BYTES") {
     const data = text.replace(/\r?\n$/, "").split(/\r?\n/);

@@ -137,5 +137,5 @@ function imagePanel(tensor, layout, changed) {
   };
   file.addEventListener("change", () => { if (file.files.length) take(file.files[0]); });
   const drop = element("div", { className: "drop" }, element("label", {}, "Drop an image here, or choose one: ", file), note);
-  return { node: element("div", {}, element("div", { className: "draw" }, seen.canvas, drop), seen.choices), read: () => seen.read(), take, say };
+  return { node: element("div", {}, element("div", { className: "draw" }, seen.canvas, drop), seen.choices), read: () => seen.read(), take };
 }

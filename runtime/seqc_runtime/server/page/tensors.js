@@ -84,7 +84,7 @@ function isDistribution(output) {
 
 // JSON in which integers beyond 2^53 stay what they are, as BigInt.
 function parseExactly(text) {
-  if (!/\d{16}/.test(text)) return JSON.parse(text);
+  if (!/[[,:\s-]\d{16,}[\s,\]}]/.test(text)) return JSON.parse(text);
   return JSON.parse(text, (key, value, context) => {
     if (typeof value !== "number" || Number.isSafeInteger(value) || !context || !/^-?\d{16,}$/.test(context.source)) return value;
     return BigInt(context.source);
