@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -21,6 +23,8 @@ from server_process import (
     until,
     write_gemm,
 )
+
+import seqc_runtime
 
 
 def ask(server: ServerProcess) -> None:
@@ -62,6 +66,32 @@ def test_workers_end_with_a_supervisor_that_was_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_workers_import_nothing_from_the_folder_the_server_was_started_in(tmp_path: Path) -> None:
+    planted = [tmp_path / f"{name}.py" for name in ("orjson", "numpy", "json", "seqc_runtime", "sitecustomize")]
+    for file in planted:
+        file.write_text(f"open({str(tmp_path / 'found')!r}, 'a').write(__name__)")
+    path = write_gemm(tmp_path)
+    # As the installed command: -P keeps the current folder out.
+    command = [sys.executable, "-P", "-W", "error::UserWarning", "-m", "seqc_runtime", "serve", str(path)]
+    process = subprocess.Popen(
+        [*command, "--workers", "2", "--port", "0"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(seqc_runtime.__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            assert "2 workers" in process.stdout.readline()
+            for pid in children(process.pid):
+                assert b"error::UserWarning" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        finally:
+            process.terminate()
+    assert not (tmp_path / "found").exists()
+
+
+@pytest.mark.slow
 def test_the_supervisor_loads_no_model(tmp_path: Path) -> None:
     with serving(write_gemm(tmp_path), "--workers", 2) as server:
         pids = [server.process.pid, *children(server.process.pid)]
@@ -77,9 +107,6 @@ def test_the_supervisor_loads_no_model(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_model_no_worker_can_load_is_one_line_and_not_a_loop(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
     path = write_gemm(tmp_path)
     path.write_bytes(path.read_bytes()[:-20])
     command = [sys.executable, "-m", "seqc_runtime", "serve", str(path), "--port", "0", "--workers", "2"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import shutil
 import signal
 import socket
@@ -27,6 +28,12 @@ from seqc_runtime.server.settings import Settings
 # A worker that ends is replaced after 0.1 s, 0.2 s, ... 10 s. That starts anew once one has served for a minute; after
 # this many that never did, in a row, somebody must look at it.
 FIRST_WAIT, LONGEST_WAIT, LONG_LIFE, MOST_CRASHES = 0.1, 10.0, 60.0, 8
+
+
+# A worker finds packages where this process does: a file in the folder it was started in is not one of them.
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from seqc_runtime.server.worker import start; start()"
+)
 
 
 class WorkersError(SeqcRuntimeError, RuntimeError):
@@ -147,7 +154,7 @@ class Supervisor:
     async def _live(self, worker: Worker) -> int:
         ours, theirs = socket.socketpair()
         fds = {name: listener.fileno() for name, listener in self.sockets.items()}
-        command = [sys.executable, "-m", "seqc_runtime.server.worker", str(theirs.fileno())]
+        command = [*_python(), "-c", _START, json.dumps(sys.path), str(theirs.fileno())]
         with theirs:
             worker.process = subprocess.Popen(
                 command, pass_fds=(theirs.fileno(), *fds.values()), stdin=subprocess.DEVNULL
@@ -227,6 +234,12 @@ class _Order:
         self.message = message
         self.waiting = waiting
         self.error: Message | None = None
+
+
+def _python() -> list[str]:
+    """Python as it runs here: -W, -X, -O and the like, and never with the current folder to import from."""
+    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    return [sys.executable, "-P", *flags]
 
 
 def _how(status: int) -> str:

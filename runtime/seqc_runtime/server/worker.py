@@ -171,7 +171,7 @@ def set_logging(settings: Settings) -> None:
 
 
 def main() -> int:
-    """`python -m seqc_runtime.server.worker FD`: what the supervisor starts."""
+    """What the supervisor starts, with the number of a connected socket as argument."""
     # Ctrl-C in a terminal reaches the whole group; the supervisor says what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end = socket.socket(fileno=int(sys.argv[1]))
@@ -194,9 +194,10 @@ def main() -> int:
     return 0
 
 
-if __name__ == "__main__":
-    # Sessions of onnxruntime need not be taken down one by one.
+def start() -> None:
+    """Run as a process of its own, and end it."""
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()
+    # Sessions of onnxruntime need not be taken down one by one.
     os._exit(status)

@@ -1,0 +1,63 @@
+"""Hundreds of reloads: what is not served any more is freed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from server_process import ServerProcess, gemm_answer, gemm_request, serving
+
+pytestmark = pytest.mark.slow
+
+SIZE = 1600  # 10 MB of weights
+RELOADS = 200
+GROWTH = 16 << 20
+
+
+def write(path: Path, version: float) -> None:
+    """x W + version, whose weights no other version has."""
+    weight = np.full((SIZE, SIZE), version, np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["x", "w"], ["y"])],
+        "test",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", SIZE])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", SIZE])],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    fresh = path.with_suffix(".new")
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), fresh)
+    fresh.rename(path)
+
+
+def private(server: ServerProcess) -> int:
+    found = re.findall(r"Private_(?:Clean|Dirty):\s+(\d+) kB", Path(f"/proc/{server.process.pid}/smaps_rollup").read_text())
+    return 1024 * sum(map(int, found))
+
+
+@pytest.mark.parametrize("batch", [1, 8], ids=["on-the-loop", "in-threads"])
+def test_two_hundred_reloads_leave_the_memory_as_it_was(tmp_path: Path, batch: int) -> None:
+    path = tmp_path / "m.onnx"
+    write(path, 1)
+    x = np.zeros((batch, SIZE), np.float32)
+    x[:, 0] = 1.0
+    body = gemm_request(x)
+    marks = []
+    with serving(path, "--model-control", "explicit") as server:
+        for version in range(1, RELOADS + 1):
+            write(path, version)
+            assert server.post("/v2/repository/models/m/load", b"")[0] == 200
+            status, answer = server.post("/v2/models/m/infer", body)
+            assert status == 200
+            assert np.array_equal(gemm_answer(answer), np.full((batch, SIZE), version, np.float32))
+            marks.append(private(server))
+        files = Path(f"/proc/{server.process.pid}/maps").read_text()
+        assert "m.onnx" not in files  # neither the file nor one that was replaced
+        assert server.files() < 40
+        assert server.stop() == 0
+    print([round(mark / 2**20) for mark in marks[::10]])
+    # The first few reloads find out how much room two versions need.
+    assert max(marks[20:]) - max(marks[:20]) < GROWTH, marks
