@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex
 
 from seqc_runtime.batches import check_batch_size, check_rows, run_in_chunks
@@ -126,7 +127,6 @@ class Model:
         self._config = config
         self._asked = asked
         self._placement = read_placement(session)
-        self._pid = os.getpid()
         self._inputs = tuple(read_info(argument, "input") for argument in session.get_inputs())
         self._outputs = tuple(read_info(argument, "output") for argument in session.get_outputs())
         if not self._outputs:
@@ -139,7 +139,8 @@ class Model:
             "producer_version": source.facts.producer_version,
         }
         self._deadly_empty = is_deadly(source.facts.operators, len(self._inputs), import_onnxruntime().__version__)
-        self._holder = SessionHolder(Runner(session), self._reopen)
+        # Not a method: the model is in no cycle, so that its session is freed when the last reference to it goes.
+        self._holder = SessionHolder(Runner(session), partial(_reopen, source, device, config, os.getpid()))
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
@@ -310,14 +311,16 @@ class Model:
             raise RuntimeInputError(f"the model's outputs are {', '.join(map(repr, self._output_names))}; {problem}")
         return list(outputs)
 
-    def _reopen(self) -> Runner:
-        if self._device == "cuda":
-            raise RuntimeDeviceError(
-                f"the model was loaded on CUDA by process {self._pid}, and CUDA does not survive a fork: "
-                'load it in the child, or start workers with the "spawn" method'
-            )
-        self._source.check_unchanged()
-        return Runner(open_session(self._source, self._device, self._config))
+
+def _reopen(source: Source, device: Device, config: SessionConfig, pid: int) -> Runner:
+    """The session of a child that was forked from process `pid`."""
+    if device == "cuda":
+        raise RuntimeDeviceError(
+            f"the model was loaded on CUDA by process {pid}, and CUDA does not survive a fork: "
+            'load it in the child, or start workers with the "spawn" method'
+        )
+    source.check_unchanged()
+    return Runner(open_session(source, device, config))
 
 
 def _load_again(target: str | bytes, digest: str, asked: dict[str, Any]) -> Model:

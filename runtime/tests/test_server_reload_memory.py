@@ -34,7 +34,8 @@ def write(path: Path, version: float) -> None:
 
 
 def private(server: ServerProcess) -> int:
-    found = re.findall(r"Private_(?:Clean|Dirty):\s+(\d+) kB", Path(f"/proc/{server.process.pid}/smaps_rollup").read_text())
+    text = Path(f"/proc/{server.process.pid}/smaps_rollup").read_text()
+    found = re.findall(r"Private_(?:Clean|Dirty):\s+(\d+) kB", text)
     return 1024 * sum(map(int, found))
 
 

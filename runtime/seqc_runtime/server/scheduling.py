@@ -281,6 +281,8 @@ class Scheduler:
             lane.learn(run.nbytes, (perf_counter_ns() - run.started) / 1e9, inline)
         for ticket, outcome in zip(run.tickets, outcomes, strict=True):
             self._settle(ticket, outcome)
+        # Tickets refer to their run: without this, inputs and sessions would stay until the garbage is collected.
+        run.tickets.clear()
         self._tell_idle()
 
     def _settle(self, ticket: Ticket, outcome: Outcome, reason: str = "failed") -> None:

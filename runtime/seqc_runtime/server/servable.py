@@ -101,13 +101,13 @@ class Servable:
         """Have `watcher` called, in any thread, when this version is served no more; at once when it is so already."""
         self._watchers.append(watcher)
         if self.retired:
-            watcher()
+            self.retire()
 
     def retire(self) -> None:
         """Say that this version is served no more. Jobs that have it go on."""
         self.retired = True
-        for watcher in self._watchers:
-            watcher()
+        while self._watchers:  # they refer to this version, which nothing is to keep
+            self._watchers.pop()()
 
     def run(self, feeds: Mapping[str, Array], wanted: Sequence[str], control: RunControl | None = None) -> list[Array]:
         """The outputs `wanted` of inputs that have the declared dtypes and shapes.
