@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,8 @@ pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 from onnx import TensorProto, helper, numpy_helper
 
 from seqc_runtime.errors import RuntimeModelError
+from seqc_runtime.server import layout
+from seqc_runtime.server.admin import poll
 from seqc_runtime.server.config import ModelConfig, read_config
 from seqc_runtime.server.layout import Layout
 from seqc_runtime.server.loading import Loader
@@ -313,3 +317,41 @@ def test_readers_never_see_a_version_between_two(tmp_path: Path) -> None:
     assert not failures
     assert seen <= set(range(1, 8))
     assert answer(served, "a") == 7
+
+
+def test_a_version_that_is_taken_away_while_it_is_looked_at_is_as_if_it_had_not_been_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in (1, 2):
+        put(tmp_path, "m", version, b"")
+    plain = layout._stamp
+
+    def vanishing(folder: Path) -> layout.Stamp:
+        if folder.name == "1":
+            shutil.rmtree(folder)
+        return plain(folder)
+
+    monkeypatch.setattr(layout, "_stamp", vanishing)
+    found = Layout([tmp_path]).find()["m"]
+    assert (found.problem, set(found.versions)) == (None, {2})
+
+
+def test_looks_go_on_after_one_that_failed(caplog: pytest.LogCaptureFixture) -> None:
+    looks: list[int] = []
+
+    class Disk:
+        def poll(self) -> None:
+            looks.append(1)
+            if len(looks) < 4:
+                raise PermissionError(13, "Permission denied", "/models")
+
+    async def main() -> None:
+        task = asyncio.create_task(poll(Disk(), 0.001))
+        while len(looks) < 6:
+            await asyncio.sleep(0.001)
+        task.cancel()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+    assert [record.message for record in caplog.records] == [
+        "the models stay as they were, for they cannot be looked for: [Errno 13] Permission denied: '/models'"
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 from concurrent.futures import Future
 from typing import Any
 
@@ -12,6 +13,8 @@ from seqc_runtime.errors import SeqcRuntimeError
 from seqc_runtime.server.control import Channel, Message
 from seqc_runtime.server.messages import Refusal
 from seqc_runtime.server.repository import Repository
+
+LOG = logging.getLogger("seqc_runtime.server")
 
 
 class Everywhere(Repository):
@@ -89,7 +92,20 @@ def carry_out(repository: Repository, what: Message) -> Message | None:
 async def poll(repository: Any, seconds: float) -> None:
     """Look for new versions for ever."""
     loop = asyncio.get_running_loop()
+    said = ""
     with contextlib.suppress(asyncio.CancelledError):
         while True:
             await asyncio.sleep(seconds)
-            await loop.run_in_executor(None, repository.poll)
+            problem = await loop.run_in_executor(None, _look, repository)
+            if problem and problem != said:
+                LOG.error("the models stay as they were, for they cannot be looked for: %s", problem)
+            said = problem
+
+
+def _look(repository: Any) -> str:
+    """Look once; what went wrong, such as a disk that is not there for a while: the next look may be better."""
+    try:
+        repository.poll()
+    except Exception as error:
+        return f"{error}" if isinstance(error, OSError) else repr(error)
+    return ""

@@ -97,8 +97,10 @@ def _folder(path: Path, root: Path) -> FoundModel:
         model.config = read_config(path)
         for folder in _version_folders(path):
             file = folder / model.config.file
-            if file.is_file() and folder.resolve().is_relative_to(root.resolve()):
-                model.versions[int(folder.name)] = FoundVersion(file, _stamp(folder))
+            # A version may be taken away while it is looked at: then it is as if it had not been there.
+            with contextlib.suppress(FileNotFoundError):
+                if file.is_file() and folder.resolve().is_relative_to(root.resolve()):
+                    model.versions[int(folder.name)] = FoundVersion(file, _stamp(folder))
         if not model.versions:
             model.problem = f"{str(path)!r} has no version: a file such as 1/{model.config.file} was expected"
     except RuntimeModelError as error:
