@@ -127,6 +127,11 @@ def test_a_body_over_the_limit_is_refused_as_soon_as_that_is_known(app: App) -> 
     assert (connection.status, connection.asked) == (413, 2)
 
 
+def test_a_length_that_is_no_number_is_left_to_the_server_that_let_it_through(app: App) -> None:
+    connection = call(Asgi(app), scope(INFER, headers=[(b"content-length", b"\xb2")]), gemm_request(X))
+    assert connection.status == 200
+
+
 def test_a_big_answer_comes_in_pieces(app: App) -> None:
     x = np.random.default_rng(0).standard_normal((40_000, 4)).astype(np.float32)
     big = Asgi(App(app.repository))

@@ -146,39 +146,43 @@ def test_perf_analyzer_finds_no_error(tmp_path: Path) -> None:
     program = python.with_name("perf_analyzer")
     if not program.is_file() or "not found" in _linked(program, libraries):
         pytest.skip("perf_analyzer lacks a library: Debian has libb64.so.0d in libb64-0d")
-    short = ["-p", "300", "-r", "3", "-s", "999", "--concurrency-range", "1:4:3", "--shape", "x:4"]
+    short = ["-p", "300", "-r", "3", "-s", "999", "--concurrency-range", "1:4:3"]
     json = ["--input-tensor-format", "json", "--output-tensor-format", "json"]
-    with serving(write_gemm(tmp_path), "--grpc-port", 0) as server:
+    models = write(tmp_path / "models", [odd for odd in odd_models() if odd.name in ("texts", "no-inputs")])
+    write_gemm(models)
+    with serving(models, "--grpc-port", 0) as server:
         grpc_port = server.lines[0].partition("grpc://127.0.0.1:")[2].partition(",")[0]
-        over_http, over_grpc = (
-            ["-i", "http", "-u", f"localhost:{server.port}"],
-            ["-i", "grpc", "-u", f"localhost:{grpc_port}"],
-        )
-        before = 0
-        for way in (over_http, [*over_http, *json], over_grpc, [*over_grpc, "--streaming"]):
-            done = subprocess.run(
-                [program, "-m", "gemm", *short, *way],
-                env={**os.environ, "LD_LIBRARY_PATH": str(libraries)},
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=300,
-            )
-            said = done.stdout + done.stderr
-            assert done.returncode == 0, said
-            assert len(re.findall(r"^Concurrency: \d+, throughput: [1-9]", said, re.MULTILINE)) == 2, said
-            assert "error" not in said.lower(), said
-            # What it counted is not more than what was answered, and nothing was refused.
-            answered, refused = counted(server)
-            sent = sum(int(number) for number in re.findall(r"^    Request count: (\d+)", said, re.MULTILINE))
-            assert answered - before >= sent > 0, (said, answered, before)
-            assert refused == 0
-            before = answered
+        http, grpc = ["-i", "http", "-u", f"localhost:{server.port}"], ["-i", "grpc", "-u", f"localhost:{grpc_port}"]
+        for model, ways in (
+            (["gemm", "--shape", "x:4"], (http, [*http, *json], grpc, [*grpc, "--streaming"])),
+            (["texts", "--shape", "x:3", "--string-length", "5"], (http, grpc)),
+            (["no-inputs"], (http, grpc)),
+        ):
+            before = 0
+            for way in ways:
+                done = subprocess.run(
+                    [program, "-m", *model, *short, *way],
+                    env={**os.environ, "LD_LIBRARY_PATH": str(libraries)},
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                    timeout=300,
+                )
+                said = done.stdout + done.stderr
+                assert done.returncode == 0, said
+                assert len(re.findall(r"^Concurrency: \d+, throughput: [1-9]", said, re.MULTILINE)) == 2, said
+                assert "error" not in said.lower(), said
+                # What it counted is not more than what was answered, and nothing was refused.
+                answered, refused = counted(server, model[0])
+                sent = sum(int(number) for number in re.findall(r"^    Request count: (\d+)", said, re.MULTILINE))
+                assert answered - before >= sent > 0, (said, answered, before)
+                assert refused == 0
+                before = answered
 
 
-def counted(server: ServerProcess) -> tuple[int, int]:
+def counted(server: ServerProcess, model: str) -> tuple[int, int]:
     """Inferences that were answered, and that were refused or failed."""
-    status, body = server.get("/v2/models/gemm/stats")
+    status, body = server.get(f"/v2/models/{model}/stats")
     assert status == 200
     (stats,) = orjson.loads(body)["model_stats"]
     return stats["inference_stats"]["success"]["count"], stats["inference_stats"]["fail"]["count"]

@@ -219,6 +219,26 @@ def test_large_answers_with_infinities_are_whole_and_json() -> None:
     np.testing.assert_array_equal(outputs(answer)["y"], expected(odd.session(), {"x": x})["y"])
 
 
+def test_a_batch_of_plain_numbers_or_texts_has_an_axis_in_the_configuration() -> None:
+    """Without one, perf_analyzer says that it is unable to set the shape."""
+    numbers = build([node("Neg", ["x"], ["y"])], {"x": (F32, ["batch"])}, {"y": (F32, ["batch"])})
+    for file in (numbers, ODDS["texts"].file):
+        config = client(m=file).get("/v2/models/m/config").json()
+        assert (config["max_batch_size"], config["input"][0]["dims"]) == (0, [-1])
+        assert "dynamic_batching" not in config
+
+
+def test_a_model_without_inputs_is_asked_without_a_list_of_them() -> None:
+    """Triton's client for C++ leaves out what is empty."""
+    served = client(m=ODDS["no-inputs"].file, x=two())
+    wanted = expected(ODDS["no-inputs"].session(), {})["y"]
+    for body in (b"{}", b'{"inputs":[]}', b'{"inputs":null,"id":"a"}'):
+        assert same(outputs(served.post(INFER, body))["y"], wanted)
+        assert same(outputs(served.post(INFER, body, {LENGTH: str(len(body))}))["y"], wanted)
+    answer = served.post("/v2/models/x/infer", b"{}")
+    assert (answer.status, "needs the key 'inputs'" in answer.json()["error"]) == (400, True)
+
+
 def test_values_that_a_file_gives_itself_are_no_inputs() -> None:
     """Old exporters list all weights as inputs: nobody shall be asked for them, nor change them."""
     served = client(m=ODDS["with-default"].file)

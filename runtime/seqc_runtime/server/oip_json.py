@@ -65,6 +65,8 @@ def read(servable: Servable, body: Buffer, limits: Limits, tail: Tail | None = N
 
 def _inputs(servable: Servable, parsed: Parsed, limits: Limits, tail: Tail | None) -> dict[str, Array]:
     inputs = parsed.value.get("inputs")
+    if inputs is None and not servable.signature.inputs:
+        inputs = []  # some clients leave out what is empty
     if type(inputs) is not list:
         if "inputs" not in parsed.value:
             raise Refusal(400, "the body needs the key 'inputs', a list of objects with name, shape, datatype and data")

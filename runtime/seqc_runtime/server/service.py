@@ -59,7 +59,7 @@ class Service:
         opened = self.app.open(head)
         if (
             length is None
-            or not length.isdigit()
+            or not length.isdecimal()
             or int(length[:20]) <= self.limits.body
             or isinstance(opened, Response)
         ):

@@ -32,11 +32,14 @@ def config(app: App, head: Head, body: Buffer, model: str, version: str | None =
 def model_config(servable: Servable, rows: int) -> dict[str, Any]:
     """A model's configuration in the form of Triton's.
 
-    rows: the most of one request; they are `max_batch_size` when axis 0 is the batch, which shapes then leave out.
+    rows: the most of one request; they are `max_batch_size` when axis 0 is the batch, which shapes then leave out, and
+    not the only axis of an input.
     """
     signature = servable.signature
     outputs = signature.outputs.values()
-    batched = signature.batched and all(one.shape and isinstance(one.shape[0], str) for one in outputs)
+    # An input of one axis would have no dims, from which perf_analyzer cannot make a shape.
+    batched = all(len(one.shape) > 1 for one in signature.inputs.values()) and signature.batched
+    batched = batched and all(one.shape and isinstance(one.shape[0], str) for one in outputs)
     content: dict[str, Any] = {
         "name": servable.name,
         "platform": PLATFORM,
@@ -52,7 +55,7 @@ def model_config(servable: Servable, rows: int) -> dict[str, Any]:
         "parameters": _parameters_of(servable.batching),
         "model_transaction_policy": {"decoupled": False},
     }
-    if servable.max_batch > 1:
+    if batched and servable.max_batch > 1:
         delay = round(servable.batching.max_delay * 1e6)
         content["dynamic_batching"] = {"max_queue_delay_microseconds": delay}
     return content
