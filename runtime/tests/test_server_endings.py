@@ -227,3 +227,24 @@ def test_times_of_requests_and_of_batches_agree() -> None:
     # Each of the four waited for the one run: Triton counts its time for each of them, and once for the batch.
     assert found.infer_ns == 4 * found.batches[4].infer_ns
     assert found.total_ns == found.input_ns + found.queue_ns + found.infer_ns
+
+
+def test_a_batch_that_loses_a_client_still_has_a_size_that_is_exact() -> None:
+    servable = serve(adder(1), Batching(8, frozenset({1, 2, 4}), fixed=1.0))
+    sizes, plain = [], servable.run
+
+    def noting(feeds: Any, wanted: Any, control: Any = None) -> Any:
+        sizes.append(len(feeds["x"]))
+        return plain(feeds, wanted, control)
+
+    servable.run = noting  # type: ignore[method-assign]
+
+    async def main() -> None:
+        scheduler = Scheduler(cpus=1)
+        jobs = [job(servable, row(i), gone=lambda i=i: i == 2) for i in range(4)]
+        answers = await asyncio.gather(*map(scheduler.submit, jobs), return_exceptions=True)
+        assert isinstance(answers[2], Refusal)
+        assert [float(answers[i][0][0, 0]) for i in (0, 1, 3)] == [1, 2, 4]
+
+    run(main())
+    assert sizes == [2, 1]

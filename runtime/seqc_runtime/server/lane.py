@@ -46,6 +46,12 @@ class Ticket:
         """When its request came."""
         return self.job.begun or self.arrived
 
+    def lost(self, now: float) -> str | None:
+        """Why it need not run any more at `now`, of the reasons that requests are counted by; None when it must."""
+        if self.job.deadline is not None and self.job.deadline <= now:
+            return "late"
+        return "cancelled" if self.job.gone is not None and self.job.gone() else None
+
     def settle(self) -> None:
         """Nothing comes of it any more."""
         self.settled = True
@@ -186,13 +192,19 @@ class Lane:
         group = next(iter(self.groups.values()))
         return next(iter(group)), sum(ticket.rows for ticket in group) if len(group) < 64 else self.rows
 
-    def take(self) -> list[Ticket]:
-        """The tickets that run next, together."""
+    def take(self) -> tuple[list[Ticket], list[Ticket]]:
+        """The tickets that run next, together, and those in front of them that are lost.
+
+        They are told apart here, for a batch that lost some of its tickets later may have a size that is not allowed.
+        """
         key, group = next(iter(self.groups.items()))
         taken: list[Ticket] = []
-        rows = 0
-        good = 0
+        lost: list[Ticket] = []
+        now, rows, good = time.monotonic(), 0, 0
         for ticket in group:
+            if ticket.lost(now):
+                lost.append(ticket)
+                continue
             if taken and (not self._joins(ticket) or rows + ticket.rows > self.batching.max_rows):
                 break
             taken.append(ticket)
@@ -203,14 +215,14 @@ class Lane:
                 break
         # Where only some sizes are allowed, the largest of them that was met.
         del taken[good:]
-        for ticket in taken:
+        for ticket in (*taken, *lost):
             del group[ticket]
             self._change(-1, ticket)
         if group:
             self.groups.move_to_end(key)
         else:
             del self.groups[key]
-        return taken
+        return taken, lost
 
     def _joins(self, ticket: Ticket) -> bool:
         """Whether a ticket may run with others: not when it is empty, larger than a batch, or not made of rows."""

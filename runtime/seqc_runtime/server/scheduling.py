@@ -212,7 +212,9 @@ class Scheduler:
         while lane.count and lane.running < most:
             if self._waits_for_more(lane):
                 return
-            tickets = self._present(lane.take())
+            tickets, lost = lane.take()
+            for ticket in lost:
+                self._settle_lost(ticket)
             if not tickets:
                 self._tell_idle()
                 continue
@@ -237,17 +239,9 @@ class Scheduler:
         lane.timer = self._loop.call_later(left, self._look, lane)
         return True
 
-    def _present(self, tickets: list[Ticket]) -> list[Ticket]:
-        """Those of the tickets that somebody still waits for."""
-        now = time.monotonic()
-        for ticket in tickets:
-            if ticket.settled:
-                continue
-            if ticket.job.deadline is not None and ticket.job.deadline <= now:
-                self._settle(ticket, _late(ticket), "late")
-            elif ticket.job.gone is not None and ticket.job.gone():
-                self._settle(ticket, _gone(), "cancelled")
-        return [ticket for ticket in tickets if not ticket.settled]
+    def _settle_lost(self, ticket: Ticket) -> None:
+        late = ticket.lost(time.monotonic()) == "late"
+        self._settle(ticket, _late(ticket) if late else _gone(), "late" if late else "cancelled")
 
     def _start(self, lane: Lane, run: Run) -> None:
         if self._pool is None:
@@ -263,8 +257,9 @@ class Scheduler:
     def _watch(self, lane: Lane) -> None:
         """Give up what nobody waits for any more, as long as runs take long."""
         for ticket in lane.tickets():
-            if not ticket.settled and ticket.job.gone is not None and ticket.job.gone():
-                self._give_up(lane, ticket, "cancelled", _gone())
+            if not ticket.settled and ticket.lost(time.monotonic()):
+                self._settle_lost(ticket)
+                self._drop(lane, ticket)
         assert self._loop is not None
         lane.watch = self._loop.call_later(WATCH, self._watch, lane) if lane.runs else None
 
