@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 import seqc_runtime
 from seqc_runtime import RuntimeArgumentError, RuntimeModelError, RuntimeModelNotFoundError
 from seqc_runtime.gate import Limits, admit
+from seqc_runtime.gate.copy import PrivateCopy
 from seqc_runtime.gate.limits import DEFAULT
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no Landlock")
@@ -26,9 +28,9 @@ def plain() -> onnx.ModelProto:
     return model_of([MATMUL], [numpy_helper.from_array(WEIGHT, "w")])
 
 
-def refused(model: onnx.ModelProto | bytes, message: str, limits: Limits = DEFAULT) -> None:
+def refused(model: onnx.ModelProto | bytes | Path, message: str, limits: Limits = DEFAULT) -> None:
     """By the scan, soon, and without a word of the model reaching a terminal."""
-    data = model if isinstance(model, bytes) else model.SerializeToString()
+    data = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
     with pytest.raises(RuntimeModelError, match=message) as caught:
         admit(data, limits)
     assert "\x1b" not in str(caught.value)
@@ -94,6 +96,38 @@ def test_a_forked_child_neither_loses_nor_removes_the_copy(tmp_path, run_python)
     )
     assert done.returncode == 0, done.stderr
     assert not os.path.exists(done.stdout.split()[-1])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="directories have no locks there")
+def test_the_copy_of_a_process_that_was_killed_goes_with_the_next_one(tmp_path, monkeypatch, run_python):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    held = PrivateCopy(DEFAULT)
+    done = run_python(
+        "import os, signal\nfrom seqc_runtime.gate.copy import PrivateCopy\nfrom seqc_runtime.gate import DEFAULT\n"
+        "copy = PrivateCopy(DEFAULT)\ncopy.write('m.onnx', iter([b'weights']))\nprint(copy.path, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    left = Path(done.stdout.strip())
+    assert left.parent == tmp_path
+    assert (left / "m.onnx").exists()
+    (tmp_path / "seqc-model-link").symlink_to(tmp_path)
+    new = PrivateCopy(DEFAULT)
+    assert not left.exists()
+    assert held.path.exists()
+    assert new.path.exists()
+    held.close()
+    new.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["seqc-model-link"]
+
+
+def test_a_link_is_followed_only_where_the_path_is_the_callers_own(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(plain().SerializeToString())
+    (tmp_path / "soft.onnx").symlink_to("m.onnx")
+    os.link(tmp_path / "m.onnx", tmp_path / "hard.onnx")
+    refused(tmp_path / "soft.onnx", "the file is one, which is a link", Limits(links=False))
+    refused(tmp_path / "hard.onnx", "the file is one, which has 2 names", Limits(links=False))
+    admit(tmp_path / "soft.onnx", Limits(require=frozenset())).admission.held.close()
 
 
 @linux

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 
 import numpy as np
@@ -293,7 +294,7 @@ def test_a_link_put_in_place_after_a_file_was_looked_at_is_not_followed(folder, 
 
 def test_a_name_with_a_path_makes_no_file_anywhere(folder, monkeypatch, tmp_path):
     (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(copying.tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     for location in ("../made", str(tmp_path / "made"), "sub/../../made"):
         refused(save(folder, external(location)), "which is not the plain name of a file")
     assert not list(tmp_path.rglob("made"))
@@ -301,7 +302,7 @@ def test_a_name_with_a_path_makes_no_file_anywhere(folder, monkeypatch, tmp_path
 
 def test_nothing_is_left_of_a_model_that_was_refused(folder, monkeypatch, tmp_path):
     (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(copying.tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     refused(save(folder, external("none")), "which is missing")
     assert list((tmp_path / "temporary").iterdir()) == []
 

@@ -63,7 +63,7 @@ def _opened(model: ModelSource, limits: Limits) -> tuple[Iterator[bytes], tuple[
         return iter([data]), None, f"the model given as {len(data)} bytes"
     if isinstance(model, str | os.PathLike):
         path, name = Path(os.path.abspath(model)), repr(str(model))
-        return read_model(path, name, limits.file), (path.parent, path.name), name
+        return read_model(path, name, limits), (path.parent, path.name), name
     raise TypeError(f"a path or the bytes of an ONNX model are needed; got {type(model).__name__}")
 
 

@@ -11,12 +11,12 @@ import hashlib
 import os
 import shutil
 import stat
-import tempfile
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 from seqc_runtime.gate.limits import Limits, RefusedError
+from seqc_runtime.gate.locked import make_locked, remove_abandoned
 from seqc_runtime.gate.tensors import External
 from seqc_runtime.source import READ, open_file
 
@@ -29,15 +29,17 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 class PrivateCopy:
     """A temporary directory of this user's own (mode 0700) with copies of files (mode 0400), and their SHA-256.
 
-    It is removed when it is closed or nobody holds this object any more, by the process that made it.
+    It is removed when it is closed or nobody holds this object any more, by the process that made it; when that was
+    killed, by the next that makes one.
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._path = Path(tempfile.mkdtemp(prefix="seqc-model-"))
+        remove_abandoned()
+        self._path, lock = make_locked()
         self.digests: dict[str, str] = {}
         self.size = 0
         self._limits = limits
-        self._remove = weakref.finalize(self, _remove, self._path, os.getpid())
+        self._remove = weakref.finalize(self, _remove, self._path, lock, os.getpid())
 
     @property
     def path(self) -> Path:
@@ -89,12 +91,17 @@ class PrivateCopy:
                 )
 
 
-def read_model(path: Path, name: str, most: int) -> Iterator[bytes]:
-    """The bytes of a model file, which may be reached over links: its path is the caller's, not the model's."""
+def read_model(path: Path, name: str, limits: Limits) -> Iterator[bytes]:
+    """The bytes of a model file."""
     handle, status = open_file(path, name)
     try:
-        if status.st_size > most:
-            raise RefusedError(f"it has {status.st_size} bytes; {most} are let in")
+        if status.st_size > limits.file:
+            raise RefusedError(f"it has {status.st_size} bytes; {limits.file} are let in")
+        if not limits.links:
+            there = os.stat(path, follow_symlinks=False)
+            _check_plain(there, "the file is one")
+            if (there.st_dev, there.st_ino) != (status.st_dev, status.st_ino):
+                raise RefusedError("the file was replaced while it was looked at")
         yield from _pieces(handle, status)
     finally:
         os.close(handle)
@@ -165,7 +172,9 @@ def _directory(path: Path) -> Iterator[int | None]:
         os.close(handle)
 
 
-def _remove(path: Path, process: int) -> None:
+def _remove(path: Path, lock: int | None, process: int) -> None:
     # A child that was forked holds the same object and does not own the directory.
     if os.getpid() == process:
         shutil.rmtree(path, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)

@@ -18,7 +18,9 @@ class RefusedError(ValueError):
 class Limits:
     """What a model from a stranger may be and use. Sizes are bytes, times are seconds.
 
-    file: of the .onnx file. weights: of the file and those with its weights, together: a private copy is made of them.
+    file: of the .onnx file. links: whether that file may be a link or have several names, as when its path is the
+    caller's own; files with weights never may. weights: of the file and those with its weights, together: a private
+    copy is made of them.
     files: with weights. fields: that are read of the file, which bounds the time of the scan (some 2 µs each).
     nodes: also when functions are written out. functions: that the model defines. depth: of graphs inside each other.
     tensors: inputs, and outputs, of the model. opset: the newest version of a standard domain. made: the largest array
@@ -31,6 +33,7 @@ class Limits:
     """
 
     file: int = 2 << 30
+    links: bool = True
     weights: int = 4 << 30
     files: int = 256
     fields: int = 2_000_000

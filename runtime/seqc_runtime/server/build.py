@@ -20,6 +20,7 @@ def build_app(settings: Settings, stats: str | os.PathLike[str] | None = None) -
 
     Raises SeqcRuntimeError.
     """
+    layout = Layout(settings.paths, settings.name)
     loader = Loader(
         Stats(stats),
         settings.device,
@@ -31,9 +32,10 @@ def build_app(settings: Settings, stats: str | os.PathLike[str] | None = None) -
         settings.max_delay,
         settings.exact,
         packing=settings.workers == 1 or not settings.share_weights,
+        named=frozenset(layout.paths),
     )
     explicit = settings.model_control == "explicit"
-    repository = Repository(Layout(settings.paths, settings.name), loader, explicit)
+    repository = Repository(layout, loader, explicit)
     repository.start()
     return App(repository, settings.make_limits(), make_admission(settings), loader.stats)
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import seqc_runtime
 from seqc_runtime.server.config import ModelConfig
 from seqc_runtime.server.probe import MAX_BATCH, Wishes, probe
 from seqc_runtime.server.servable import Servable
 from seqc_runtime.server.stats import Stats
+
+if TYPE_CHECKING:
+    from seqc_runtime.gate import Limits
 
 LOG = logging.getLogger("seqc_runtime.server")
 
@@ -22,6 +25,8 @@ class Loader:
 
     stats: where their requests are counted. device, threads, spinning, untrusted, packing: as `seqc_runtime.load` has
     them.
+    named: the paths that whoever runs the server gave. What lies in folders may be brought by others: when it is not
+    trusted, no link to a model is followed there.
     max_batch, max_delay, exact: of batching, for models whose own configuration says nothing.
     """
 
@@ -34,11 +39,12 @@ class Loader:
     max_delay: float = 0.0
     exact: bool = False
     packing: bool = True
+    named: frozenset[Path] = frozenset()
 
     def __call__(self, name: str, version: int, path: Path, config: ModelConfig) -> Servable:
         """Load a version. Raises SeqcRuntimeError."""
         model = seqc_runtime.load(
-            path, self.device, self.threads, self.untrusted, spinning=self.spinning, packing=self.packing
+            path, self.device, self.threads, self._limits(path), spinning=self.spinning, packing=self.packing
         )
         try:
             batching, notes = probe(model, self._wishes(config))
@@ -50,6 +56,13 @@ class Loader:
         except BaseException:
             model.close()
             raise
+
+    def _limits(self, path: Path) -> bool | Limits:
+        if not self.untrusted or path in self.named:
+            return self.untrusted
+        from seqc_runtime.gate import Limits  # processes and temporary files, which others do without
+
+        return Limits(links=False)
 
     def _wishes(self, config: ModelConfig) -> Wishes:
         most = self.max_batch if config.max_batch is None else config.max_batch
