@@ -50,6 +50,19 @@ def test_importing_the_package_imports_neither_onnxruntime_nor_seqc(run_python):
     assert ended.stdout == "[]\n", ended.stderr
 
 
+def test_nothing_unpickles() -> None:
+    """Files, requests, and what workers say to each other are never code that runs."""
+    unpickling = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "multiprocessing"}
+    for path in sorted((RUNTIME / "seqc_runtime").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not unpickling & {name.partition(".")[0] for name in names}, path
+            if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+                assert isinstance(node.value, ast.Constant), path
+                assert node.value.value is False, path
+
+
 def test_every_error_is_under_one_tree_and_is_a_built_in_kind():
     from seqc_runtime import errors
 

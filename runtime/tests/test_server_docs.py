@@ -125,9 +125,10 @@ def test_the_lines_with_curl_get_answers(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="a shell of Unix")
 def test_the_server_starts_with_the_line_that_is_shown(tmp_path: Path) -> None:
     told = next(line for block in blocks(SERVING, "console") for line in block.splitlines() if line[0] != "$")
-    pattern = re.escape(told).replace("8000", r"\d+").replace(re.escape("0.34"), r"\d+\.\d+")
     with serving(write_gemm(tmp_path, "digits")) as server:
-        assert re.fullmatch(pattern, server.lines[0].strip()), server.lines
+        line = server.lines[0].strip().replace(f":{server.port}", ":8000")
+    # How long it takes is another matter.
+    assert re.sub(r"[0-9.]+ s$", "", line) == re.sub(r"[0-9.]+ s$", "", told)
 
 
 @pytest.mark.slow

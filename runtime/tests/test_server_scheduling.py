@@ -62,6 +62,34 @@ def test_requests_of_one_turn_of_the_loop_run_together_without_waiting() -> None
     assert found.batches[10].count == 1
 
 
+def test_with_a_delay_the_first_waits_for_others_when_a_run_costs_more_than_they_take_to_come() -> None:
+    servable = serve(adder(1), Batching(16, fixed=10.0, max_delay=50.0))
+
+    async def main() -> None:
+        scheduler = Scheduler(cpus=1)
+        first = asyncio.ensure_future(scheduler.submit(job(servable, row(0))))
+        await asyncio.sleep(0.05)
+        assert not first.done()
+        # A batch that is full waits no longer.
+        others = [scheduler.submit(job(servable, row(i))) for i in range(1, 16)]
+        results = await asyncio.wait_for(asyncio.gather(first, *others), 30)
+        assert [float(y[0][0, 0]) for y in results] == [i + 1 for i in range(16)]
+
+    run(main())
+    assert servable.counters.snapshot().executions == 1
+
+
+def test_with_a_delay_nobody_waits_for_others_that_come_too_rarely_to_save_anything() -> None:
+    servable = serve(looped(300), Batching(16, fixed=0.05, max_delay=50.0))
+
+    async def main() -> None:
+        scheduler = Scheduler(cpus=1)
+        await asyncio.wait_for(scheduler.submit(job(servable, row(0, 64))), 30)
+
+    run(main())
+    assert servable.counters.snapshot().executions == 1
+
+
 def test_those_that_come_while_the_model_is_busy_run_together() -> None:
     servable = serve(looped(300), SLOW)
 
