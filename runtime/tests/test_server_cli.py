@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import orjson
 import pytest
-from server_process import gemm_request, read_all, serving, split, write_gemm
+from server_process import gemm_request, read_all, serving, split, until, write_gemm
+
+import seqc_runtime
 
 PATH = "/v2/models/gemm/infer"
 X = np.ones((3, 4), np.float32)
@@ -34,6 +39,12 @@ WRONG = {
     "not a model": (["{text}"], "not an ONNX model"),
     "port": (["{model}", "--port", "70000"], "--port needs 0 to 65535"),
     "port in use": (["{model}", "--port", "{taken}"], "--port takes another port"),
+    "port in use for gRPC": (
+        ["{model}", "--grpc-port", "{taken}"],
+        "Address already in use; --grpc-port takes another",
+    ),
+    "one port for two": (["{model}", "--port", "7001", "--grpc-port", "7001"], "--port and --grpc-port need different"),
+    "address of another machine": (["{model}", "--host", "192.0.2.1", "--insecure"], "--host needs an address of this"),
     "address": (["{model}", "--host", "300.1.1.1", "--insecure"], "is not one of this machine"),
     "workers": (["{model}", "--workers", "many"], "--workers needs a number or auto"),
     "no workers": (["{model}", "--workers", "0"], "--workers needs 1 to"),
@@ -80,6 +91,31 @@ def test_the_first_line_says_what_is_served_where_and_how_long_that_took_from_th
         assert 0.05 < float(found[2]) < took + 0.1
         assert server.get("/v2/models/other/ready")[0] == 200
         assert len(server.lines) == 1
+
+
+def test_a_server_whose_standard_files_are_closed_serves_and_ends_well(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; os.close(0); os.close(1); "
+        "os.execv(sys.executable, [sys.executable, '-m', 'seqc_runtime', 'serve', *sys.argv[1:]])"
+    )
+    place = tmp_path / "s"
+    command = [sys.executable, "-c", code, str(write_gemm(tmp_path)), "--uds", str(place)]
+    path = str(Path(seqc_runtime.__file__).parents[1])
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}) as process:
+        try:
+            until(lambda: place.exists() or process.poll() is not None, "a server to be ready")
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(place))
+                connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+                assert split(read_all(connection))[0] == 200
+                # Nothing but what was opened in their place is at 0 and 1.
+                links = [os.readlink(f"/proc/{process.pid}/fd/{number}") for number in (0, 1)]
+                assert links == [os.devnull] * 2
+        finally:
+            process.terminate()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
 
 
 def test_a_unix_socket_serves_and_is_gone_at_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

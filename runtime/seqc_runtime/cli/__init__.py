@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -12,6 +13,7 @@ def main() -> None:
     """Run the command line of this process, and end it with the command's exit code."""
     # The first process of a container gets no signal that it does not ask for; and so files are tidied up as well.
     signal.signal(signal.SIGTERM, _end)
+    _open_standard_files()
     try:
         import typer  # noqa: F401
     except ModuleNotFoundError as error:
@@ -25,3 +27,10 @@ def main() -> None:
 
 def _end(number: int, frame: object) -> None:
     sys.exit(128 + number)
+
+
+def _open_standard_files() -> None:
+    """Where standard input, output or error is closed, put nothing there, or the first socket would be in its place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import socket
 import stat
@@ -43,9 +44,10 @@ def _bound(host: str, port: int, option: str, reuse: int, backlog: int | None) -
             bound.listen(backlog)
     except OSError as error:
         bound.close()
-        raise RuntimeArgumentError(
-            f"cannot listen on {host} port {port}: {error.strerror}; {option} takes another port, 0 a free one"
-        ) from error
+        hint = f"{option} takes another port, 0 a free one"
+        if error.errno == errno.EADDRNOTAVAIL:
+            hint = f"{'--admin-host' if option == '--admin-port' else '--host'} needs an address of this machine"
+        raise RuntimeArgumentError(f"cannot listen on {host} port {port}: {error.strerror}; {hint}") from error
     return bound
 
 

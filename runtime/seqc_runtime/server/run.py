@@ -22,10 +22,13 @@ def serve(settings: Settings) -> int:
     _check_files(settings)
     with contextlib.ExitStack() as stack:
         sockets = {name: stack.enter_context(listener) for name, listener in _listen(settings).items()}
-        if settings.grpc_port is not None and settings.workers > 1:
-            # Workers listen for gRPC each by itself; this keeps the port for them, and finds a free one.
+        if settings.grpc_port is not None:
             kept = stack.enter_context(keep_port(settings.host, settings.grpc_port, "--grpc-port"))
-            settings = replace(settings, grpc_port=kept.getsockname()[1])
+            if settings.workers > 1:
+                # Workers listen for gRPC each by itself; this keeps the port for them, and finds a free one.
+                settings = replace(settings, grpc_port=kept.getsockname()[1])
+            else:
+                kept.close()  # it is free, which is worth to know before the models are loaded
 
         def announce(models: str, grpc_port: int | None = settings.grpc_port) -> None:
             places = _places(settings, sockets, grpc_port)

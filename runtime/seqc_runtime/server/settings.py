@@ -74,9 +74,14 @@ class Settings:
             raise RuntimeArgumentError(
                 "--name names the model of one .onnx file; a repository's folders have their names"
             )
+        taken: dict[int, str] = {}
         for option, port in (("--port", self.port), ("--grpc-port", self.grpc_port), ("--admin-port", self.admin_port)):
             if port is not None and not 0 <= port <= 65535:
                 raise RuntimeArgumentError(f"{option} needs 0 to 65535; got {port}")
+            if port and not (option == "--port" and self.uds):
+                if port in taken:
+                    raise RuntimeArgumentError(f"{taken[port]} and {option} need different ports; got {port} for both")
+                taken[port] = option
         if not 1 <= self.workers <= MOST_WORKERS:
             raise RuntimeArgumentError(f"--workers needs 1 to {MOST_WORKERS} or auto; got {self.workers}")
         for option, least, seconds in (
