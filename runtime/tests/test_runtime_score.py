@@ -416,6 +416,39 @@ def test_the_bar_is_on_standard_error_and_only_when_asked_for(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="terminals of Unix")
+def test_a_terminal_gets_a_bar_and_a_pipe_gets_none(gemm_path: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", X)
+    command = [sys.executable, "-m", "seqc_runtime", "score", gemm_path, str(tmp_path / "x.npy"), "-o", "-"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stderr == ""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, text=True) as child:
+        os.close(theirs)
+        assert child.stdout is not None
+        assert child.stdout.read() == ended.stdout
+        shown = b""
+        try:
+            while piece := os.read(ours, 65536):
+                shown += piece
+        except OSError:  # as Linux tells that the other side has gone
+            pass
+    os.close(ours)
+    assert f"{len(X)}/{len(X)}".encode() in shown or b"2500 of 2500 (100%)" in shown
+
+
+@pytest.mark.skipif(os.name == "nt", reason="users of Unix")
+def test_a_folder_that_may_not_be_written_to_is_said_before_anything_runs(
+    gemm_path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Nothing keeps root, whose tests these may be, from writing.
+    monkeypatch.setattr("seqc_runtime.files.places.os.access", lambda path, mode: False)
+    source = write_csv(tmp_path / "in.csv", X)
+    assert run(["score", gemm_path, source, "-o", str(tmp_path / "out.csv")]) == 2
+    assert "may not be written to" in said(capsys)
+
+
 def test_progress_knows_how_many_samples_a_table_seems_to_have(gemm: bytes, tmp_path: Path) -> None:
     seen: list[tuple[int, int | None]] = []
     source = write_csv(tmp_path / "in.csv", np.tile(X, (20, 1)))
