@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib
-import importlib.metadata
 import io
 import logging
 import os
@@ -182,9 +181,11 @@ def _reinstall_hint() -> str:
 
 
 def _installed(distribution: str) -> bool:
+    from importlib import metadata  # takes longer to import than the rest of this package, and is seldom asked
+
     try:
-        importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
         return False
     return True
 

@@ -6,6 +6,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 import seqc_runtime
 
 PACKAGE = Path(seqc_runtime.__file__).parent
@@ -61,6 +63,17 @@ def test_nothing_unpickles() -> None:
             if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
                 assert isinstance(node.value, ast.Constant), path
                 assert node.value.value is False, path
+
+
+def test_a_server_imports_nothing_before_it_is_asked_for(run_python):
+    pytest.importorskip("uvicorn", reason="the extra server brings it")
+    asked = ("importlib.metadata", "importlib.resources", "grpc", "google.protobuf", "prometheus_client", "PIL", "rich")
+    ended = run_python(
+        "import sys, seqc_runtime.server.run, seqc_runtime.server.worker, seqc_runtime.server.auth\n"
+        "import seqc_runtime.server.tls, seqc_runtime.server.build\n"
+        f"print(sorted({set(asked)} & set(sys.modules)))"
+    )
+    assert ended.stdout.strip() == "[]", ended.stderr
 
 
 def test_every_error_is_under_one_tree_and_is_a_built_in_kind():

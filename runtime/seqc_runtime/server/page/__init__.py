@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 from seqc_runtime.server.messages import Response
 
@@ -15,7 +15,7 @@ _SCRIPTS = ("tensors.js", "numbers.js", "inputs.js", "pictures.js", "results.js"
 @cache
 def page() -> Response:
     """The document, with a policy that lets a browser run nothing else and talk to this server only."""
-    read = {name: (files(__name__) / name).read_text("utf-8") for name in ("index.html", "page.css", *_SCRIPTS)}
+    read = {name: Path(__file__).with_name(name).read_text("utf-8") for name in ("index.html", "page.css", *_SCRIPTS)}
     style = read["page.css"]
     # As one function, nothing of it is a global variable of the page.
     script = '"use strict";(() => {\n' + "\n".join(read[name] for name in _SCRIPTS) + "\n})();"
