@@ -32,6 +32,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     means(folder, "colours", ["batch", 224, 224, 3], [1, 2])
     means(folder, "first", [1, 3, 16, 24], [2, 3])
     means(folder, "open", ["batch", 3, "h", "w"], [2, 3])
+    echo(folder, "pixels", FLOAT, ["batch", 12, 8, 3])
+    echo(folder, "planes", FLOAT, ["batch", 3, 12, 8])
     constant(folder, "floats", np.array([1.5, np.nan, np.inf, -np.inf, 1e-30, 0.1], np.float32))
     constant(folder, "large", np.array([2**62 + 1, 123456789, -1]))
     constant(
@@ -162,6 +164,18 @@ def test_an_image_of_another_size_is_dropped_in_the_models_layout(browser: Any, 
     np.testing.assert_allclose(found, np.array(COLOUR) / 255, atol=0.01)
 
 
+@pytest.mark.parametrize(("model", "axes"), [("pixels", (0, 1, 2)), ("planes", (2, 0, 1))])
+def test_every_pixel_lies_where_the_model_expects_it(browser: Any, model: str, axes: tuple[int, ...]) -> None:
+    corners = Image.fromarray(np.random.default_rng(0).integers(0, 256, (3, 2, 3), np.uint8))
+    photo = corners.resize((120, 200), Image.Resampling.BICUBIC)
+    file = io.BytesIO()
+    photo.save(file, "PNG")
+    give(browser, model, file.getvalue(), "photo.png")
+    found = np.array(values(browser).replace("\n", ", ").split(", "), float)
+    exact = np.asarray(photo.resize((8, 12), Image.Resampling.BOX), float) / 255
+    np.testing.assert_allclose(found, exact.transpose(axes).ravel(), atol=0.02)
+
+
 def test_an_open_size_is_the_images_own(browser: Any) -> None:
     give(browser, "open", picture(100, 60), "photo.png")
     size = browser.execute_script(
@@ -222,12 +236,12 @@ def read(browser: Any, written: str, shape: list[int], datatype: str = "FP32") -
         (
             "1,2;3,4",
             [-1, 2],
-            "x: is 1,2 one number or two? Write decimals with a point, 1.5, and one sign between numbers",
+            "x: is 1,2 one number or two? Write decimals with a point, 1.5, and one kind of sign between numbers",
         ),
         (
             "1,5 2,5",
             [-1, 2],
-            "x: is 1,5 one number or two? Write decimals with a point, 1.5, and one sign between numbers",
+            "x: is 1,5 one number or two? Write decimals with a point, 1.5, and one kind of sign between numbers",
         ),
         ("1,5\n2,5", [-1, 2], [[2, 2], [1, 5, 2, 5]]),
         ("1,5", [-1, 1], [[2, 1], [1, 5]]),

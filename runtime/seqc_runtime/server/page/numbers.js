@@ -43,7 +43,7 @@ function checkSeparators(text, lines, tensor) {
   const cells = text.split(/[;\s]+/).filter((cell) => cell !== "");
   const several = lines.some((line) => /[;\s]/.test(line));
   if (several && cells.every((cell) => /^[-+]?\d+(,\d+)?(e[-+]?\d+)?$/i.test(cell)) && cells.some((cell) => cell.includes(","))) {
-    throw new Error(`${tensor.name}: is ${cut(cells.find((cell) => cell.includes(",")))} one number or two? Write decimals with a point, 1.5, and one sign between numbers`);
+    throw new Error(`${tensor.name}: is ${cut(cells.find((cell) => cell.includes(",")))} one number or two? Write decimals with a point, 1.5, and one kind of sign between numbers`);
   }
   const hole = lines.find((line) => /[,;]\s*[,;]|^[,;]/.test(line));
   if (hole !== undefined) throw new Error(`${tensor.name}: a number is missing in ${cut(hole)}`);
