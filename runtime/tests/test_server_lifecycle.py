@@ -67,7 +67,10 @@ class Client(threading.Thread):
         (2, signal.SIGTERM),
         *(
             pytest.param(*case, marks=pytest.mark.slow)
-            for case in [(1, signal.SIGTERM), (1, signal.SIGINT), (2, signal.SIGINT)]
+            for case in [
+                (1, signal.SIGTERM),
+                *((workers, number) for number in (signal.SIGINT, signal.SIGHUP) for workers in (1, 2)),
+            ]
         ),
     ],
 )
@@ -138,3 +141,16 @@ def test_a_drain_has_an_end(tmp_path: Path) -> None:
         assert server.stop() == 0
         assert time.monotonic() - began < 20
         connection.close()
+
+
+@pytest.mark.slow
+def test_a_server_under_nohup_goes_on_when_its_terminal_closes(tmp_path: Path) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup leaves it to the programs it starts
+    try:
+        with serving(write_gemm(tmp_path), "--workers", 2) as server:
+            server.process.send_signal(signal.SIGHUP)
+            time.sleep(1)
+            assert server.get("/v2/health/ready")[0] == 200
+            assert server.stop() == 0
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)

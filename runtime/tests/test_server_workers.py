@@ -216,3 +216,26 @@ def test_workers_share_the_weights_that_lie_beside_a_model(tmp_path: Path) -> No
             used[option] = sum(map(private, children(server.process.pid)))
     # Without sharing, each of the two has 64 MiB of its own.
     assert used["--copy-weights"] - used["--share-weights"] > 100 << 20
+
+
+def test_workers_count_in_memory_where_no_disk_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    import tempfile
+
+    from seqc_runtime.server.supervisor import WorkersError, _make_folder
+
+    plain, memory = tempfile.mkdtemp, Path("/dev/shm")
+    full_too = not memory.exists()
+
+    def full(prefix: str = "", dir: str | None = None) -> str:
+        if dir is None or full_too:
+            raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+        return plain(prefix=prefix, dir=dir)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    if not full_too:
+        folder = Path(_make_folder())
+        assert (folder.parent, folder.stat().st_mode & 0o77) == (memory, 0)
+        folder.rmdir()
+    full_too = True
+    with pytest.raises(WorkersError, match="set TMPDIR"):
+        _make_folder()

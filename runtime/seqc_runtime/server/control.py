@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import socket
 from typing import Any
 
 Message = dict[str, Any]
+
+
+def ending_signals() -> list[signal.Signals]:
+    """Those on which a server ends well: also SIGHUP, of a terminal that closes, unless `nohup` keeps it out."""
+    hup = getattr(signal, "SIGHUP", None)
+    found = [signal.SIGTERM, signal.SIGINT]
+    return [*found, hup] if hup is not None and signal.getsignal(hup) != signal.SIG_IGN else found
+
+
 # Longer than any message here, shorter than what would fill a memory.
 LONGEST = 1 << 20
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
-import signal
 import socket
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 LAST_HANDSHAKES = 0.1
 POLL = 0.02
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class HttpServer(uvicorn.Server):

@@ -63,6 +63,8 @@ def _check_packages(settings: Settings) -> None:
     needs = {"uvicorn": "server", "httptools": "server", "orjson": "server"}
     if settings.grpc_port is not None:
         needs |= {"grpc": "grpc", "google.protobuf": "grpc"}
+    if settings.tracing:
+        needs |= {"opentelemetry.sdk.trace": "tracing", "opentelemetry.exporter.otlp.proto.http": "tracing"}
     for name, extra in needs.items():
         try:
             found = importlib.util.find_spec(name) is not None

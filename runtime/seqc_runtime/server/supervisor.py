@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from seqc_runtime.errors import SeqcRuntimeError
-from seqc_runtime.server.control import Channel, Message
+from seqc_runtime.server.control import Channel, Message, ending_signals
 from seqc_runtime.server.listen import LINGER, refuse_new
 from seqc_runtime.server.settings import Settings
 
@@ -69,7 +69,7 @@ class Supervisor:
         self.sockets = sockets
         self.announce: Callable[[str], None] | None = announce
         self.workers = [Worker(index) for index in range(settings.workers)]
-        self.folder = tempfile.mkdtemp(prefix="seqc-runtime-")
+        self.folder = _make_folder()
         self.stopping = asyncio.Event()
         self.forced = False
         self.failure: str | None = None
@@ -80,7 +80,7 @@ class Supervisor:
     async def run(self) -> int:
         """Serve; the exit status."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ending_signals():
             loop.add_signal_handler(number, self._stop)
         try:
             keepers = [asyncio.create_task(self._keep(worker)) for worker in self.workers]
@@ -234,6 +234,18 @@ class _Order:
         self.message = message
         self.waiting = waiting
         self.error: Message | None = None
+
+
+def _make_folder() -> str:
+    """Where the workers count. In memory where no disk can be written, as in containers that are read-only."""
+    try:
+        return tempfile.mkdtemp(prefix="seqc-runtime-")
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            return tempfile.mkdtemp(prefix="seqc-runtime-", dir="/dev/shm")
+        raise WorkersError(
+            f"the workers count in a temporary folder, and none can be made ({error}): set TMPDIR to one that can"
+        ) from error
 
 
 def _python() -> list[str]:

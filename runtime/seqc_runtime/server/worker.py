@@ -19,8 +19,8 @@ from seqc_runtime.server.app import App
 from seqc_runtime.server.asgi import Asgi
 from seqc_runtime.server.auth import Admission, make_admission
 from seqc_runtime.server.build import build_app, describe
-from seqc_runtime.server.control import Channel, Message, read_first, send_now
-from seqc_runtime.server.http_server import SIGNALS, HttpServer, raise_file_limit
+from seqc_runtime.server.control import Channel, Message, ending_signals, read_first, send_now
+from seqc_runtime.server.http_server import HttpServer, raise_file_limit
 from seqc_runtime.server.observe import Observer, make_observer
 from seqc_runtime.server.scheduling import Scheduler
 from seqc_runtime.server.settings import Settings
@@ -61,7 +61,7 @@ class Worker:
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in SIGNALS:
+        for number in ending_signals():
             loop.add_signal_handler(number, self._signalled)
         tasks: set[asyncio.Task[None]] = set()
         if self.end is not None:
