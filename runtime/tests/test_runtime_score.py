@@ -128,6 +128,19 @@ def test_columns_are_given_on_the_command_line(two_inputs: bytes, tmp_path: Path
     assert np.allclose(np.load(tmp_path / "y.npy"), X[:, :2] - X[:, 2:], atol=1e-6)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing can be tried")
+def test_a_strangers_model_goes_through_the_gate(gemm: bytes, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    source, output = write_csv(tmp_path / "in.csv", X[:, :4], list("abcd")), str(tmp_path / "y.npy")
+    (tmp_path / "m.onnx").write_bytes(gemm)
+    assert run(["score", str(tmp_path / "m.onnx"), source, "-o", output, "--untrusted"]) == 0
+    assert np.load(output).tobytes() == bare(gemm, {"x": X[:, :4]})[0].tobytes()
+    (tmp_path / "m.onnx").write_bytes(gemm.replace(b"Relu", b"PyOp"))
+    assert run(["score", str(tmp_path / "m.onnx"), source, "-o", output, "--untrusted"]) != 0
+    assert "is not let in" in capsys.readouterr().err
+    assert run(["score", str(tmp_path / "m.onnx"), source, "-o", output, "--untrusted", "--engine", "ray"]) != 0
+    assert "--untrusted is for this process" in capsys.readouterr().err
+
+
 def test_two_outputs_become_columns_and_arrays(two_outputs: bytes, tmp_path: Path) -> None:
     model = seqc_runtime.load(two_outputs)
     np.save(tmp_path / "x.npy", X[:, :2])

@@ -67,6 +67,9 @@ def score(
     actors: Annotated[
         int | None, typer.Option(min=1, help="With --engine ray: how many; by default one a CPU.", show_default=False)
     ] = None,
+    untrusted: Annotated[
+        bool, typer.Option("--untrusted", help="Scan the model and try it in a sandbox before it runs here.")
+    ] = False,
     progress: Annotated[
         bool | None,
         typer.Option(
@@ -94,8 +97,12 @@ def score(
 
     if engine is EngineName.LOCAL and actors is not None:
         raise RuntimeArgumentError("--actors is for --engine ray")
+    if engine is EngineName.RAY and untrusted:
+        raise RuntimeArgumentError(
+            "--untrusted is for this process: actors of --engine ray run models that are trusted"
+        )
     start = time.perf_counter()
-    loaded = load(model, device=device.value, threads=threads)
+    loaded = load(model, device=device.value, threads=threads, untrusted=untrusted)
     runs = None
     if engine is EngineName.RAY:
         from seqc_runtime.ray import ordered
