@@ -119,6 +119,35 @@ def test_a_rate_is_met_over_time_and_survives_rereading(tmp_path: Path, monkeypa
     assert set(refusals) == {(429, "1")}
 
 
+def test_a_token_file_that_is_gone_is_told_once_and_one_that_is_empty_lets_nobody_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    path = write_tokens(tmp_path / "tokens", ADMIN)
+    tokens = Tokens(str(path))
+    word = ADMIN.split()[0]
+
+    def found() -> list[bool]:
+        nonlocal now
+        seen = []
+        for _ in range(5):
+            now += 2
+            seen.append(tokens.find(word) is not None)
+        return seen
+
+    content = path.read_text()
+    path.unlink()
+    assert found() == [True] * 5
+    path.write_text("# nobody\n")
+    assert found() == [False] * 5
+    path.write_text(content)
+    assert found() == [True] * 5
+    gone, nobody = (record.message for record in caplog.records)
+    assert gone.startswith("the tokens stay as they were: ")
+    assert nobody == f"{path} holds no token any more: nobody is let in"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="permissions of Unix")
 def test_a_file_others_can_read_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch

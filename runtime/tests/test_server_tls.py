@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from server_process import ServerProcess, read_all, serving, split, until, write_gemm
 
+from seqc_runtime.server.settings import Settings
+from seqc_runtime.server.tls import Tls
+
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
 
 
@@ -83,6 +86,21 @@ def test_a_certificate_that_changes_is_served_without_a_restart(tmp_path: Path, 
         # Somebody who speaks no TLS gets no answer, and disturbs nobody.
         assert b"HTTP/1.1 200" not in server.send(b"GET /v2 HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert server.stop() == 0
+
+
+def test_certificates_that_cannot_be_used_any_more_are_told_once(
+    tmp_path: Path, authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    cert, key = authority.issue("server", "DNS:localhost")
+    tls = Tls(Settings(paths=("m.onnx",), tls_cert=str(cert), tls_key=str(key)))
+    content = cert.read_bytes()
+    for change in (lambda: cert.write_bytes(b"garbage"), cert.unlink, lambda: cert.write_bytes(b"garbage, again")):
+        change()
+        for _ in range(5):
+            tls.refresh()
+    cert.write_bytes(content)
+    tls.refresh()
+    assert [record.levelname for record in caplog.records] == ["ERROR"] * 3
 
 
 @pytest.mark.slow

@@ -131,6 +131,7 @@ class Tokens:
         self._stamp: tuple[int, ...] | None = None
         self._grants = dict(self._fixed)
         self._looked = time.monotonic()
+        self._said = ""
         self._read()
         if not self._grants:
             raise RuntimeArgumentError(f"{path or TOKENS_VARIABLE} holds no token")
@@ -146,10 +147,16 @@ class Tokens:
         return grant if grant is not None and hmac.compare_digest(grant.digest, digest) else None
 
     def _read_again(self) -> None:
+        before, problem = self._grants, ""
         try:
             self._read()
         except RuntimeArgumentError as error:
-            LOG.error("the tokens stay as they were: %s", error)
+            problem = f"the tokens stay as they were: {error}"
+            if problem != self._said:
+                LOG.error("%s", problem)
+        self._said = problem
+        if before and not self._grants:
+            LOG.warning("%s holds no token any more: nobody is let in", self._path)
 
     def _read(self) -> None:
         if self._path is None:

@@ -263,7 +263,9 @@ class Connection(asyncio.Protocol):
         self._advance()
 
     async def _complete(self, request: Request, blocking: Blocking) -> None:
-        self._answer(request, await self.service.scheduler.call(request.exchange.complete, blocking))
+        scheduler = self.service.scheduler
+        run = scheduler.aside if blocking.brief else scheduler.call
+        self._answer(request, await run(request.exchange.complete, blocking))
         self._advance()
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:

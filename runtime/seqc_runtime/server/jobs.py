@@ -60,6 +60,10 @@ class Pending:
 
 @dataclass(slots=True)
 class Blocking:
-    """A request whose answer takes long to make, such as loading a model: not on an event loop."""
+    """A request whose answer takes long to make, such as loading a model: not on an event loop.
+
+    brief: it takes a moment of CPU time, and others of its kind can wait for it.
+    """
 
     answer: Callable[[], Response]
+    brief: bool = False

@@ -137,7 +137,8 @@ def render(snapshots: Snapshots, accept: str = "") -> tuple[bytes, str]:
 
 def metrics(app: App, head: Head, body: Buffer) -> Blocking:
     """With hundreds of versions it is megabytes of text."""
-    return Blocking(partial(_answer, app, head))
+    # Threads that take turns would each keep the memory it takes.
+    return Blocking(partial(_answer, app, head), brief=True)
 
 
 def _answer(app: App, head: Head) -> Response:

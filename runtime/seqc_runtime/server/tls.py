@@ -22,6 +22,7 @@ class Tls:
         self._key = settings.tls_key or ""
         self._client_ca = settings.tls_client_ca
         self._names = frozenset(settings.tls_client_names)
+        self._said = ""
         self._stamps = self._look()
         self._current = self._make()
         # Listeners keep this one; what a handshake uses is decided when it begins.
@@ -35,8 +36,11 @@ class Tls:
             if stamps != self._stamps:
                 self._current = self._make()
                 self._stamps = stamps
+            self._said = ""
         except (OSError, RuntimeArgumentError) as error:
-            LOG.error("the certificates stay as they were: %s", error)
+            if str(error) != self._said:
+                self._said = str(error)
+                LOG.error("the certificates stay as they were: %s", error)
 
     def identify(self, certificate: Any) -> str | None:
         """The name of the client that showed a certificate, None without one. Raises Refusal (403)."""
