@@ -248,3 +248,25 @@ def test_a_batch_that_loses_a_client_still_has_a_size_that_is_exact() -> None:
 
     run(main())
     assert sizes == [2, 1]
+
+
+def test_where_no_thread_can_be_started_requests_are_refused_and_draining_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    servable = serve(adder(1), ALONE)
+
+    def unable(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def main() -> None:
+        scheduler = Scheduler(cpus=1)
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", unable)
+            with pytest.raises(Refusal, match="no thread") as refusal:
+                await asyncio.wait_for(scheduler.submit(job(servable, row(1))), 30)
+        assert refusal.value.status == 503
+        (y,) = await scheduler.submit(job(servable, row(2)))
+        assert y[0, 0] == 3
+        await asyncio.wait_for(scheduler.drain(), 30)
+
+    run(main())
+    found = servable.counters.snapshot()
+    assert (found.success, found.fail["rejected"]) == (1, 1)

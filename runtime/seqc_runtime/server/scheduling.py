@@ -251,7 +251,16 @@ class Scheduler:
         assert loop is not None
         if lane.watch is None:
             lane.watch = loop.call_later(WATCH, self._watch, lane)
-        pool_future = self._pool.submit(execute, lane.servable, run)
+        try:
+            pool_future = self._pool.submit(execute, lane.servable, run)
+        except RuntimeError as error:  # no thread can be started; one that is there may still find the run
+            LOG.error("a run cannot begin: %s", error)
+            run.control.stop()
+            lane.runs.discard(run)
+            for ticket in tuple(run.tickets):
+                self._settle(ticket, unavailable("the server has no thread to run the model in: ask later"), "rejected")
+            self._tell_idle()
+            return
         pool_future.add_done_callback(lambda done: _call(loop, self._ended, lane, run, done))
 
     def _watch(self, lane: Lane) -> None:
