@@ -14,6 +14,7 @@ pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 import orjson
 from gate_models import model_of
 from onnx import helper
+from server_process import serving
 from serving_models import mlp
 
 from seqc_runtime import RuntimeModelError
@@ -97,3 +98,16 @@ def test_a_link_in_a_folder_leads_to_nobody_elses_model(tmp_path: Path, kind: st
     link = tmp_path / "mine.onnx"
     link.symlink_to(secret)
     assert served(link).repository.names() == ["mine"]
+
+
+@pytest.mark.slow
+def test_workers_that_end_leave_no_copies(tmp_path: Path) -> None:
+    save(tmp_path / "repository", "m", 1, mlp(8, 3))
+    (tmp_path / "temporary").mkdir()
+    arguments = [tmp_path / "repository", "--untrusted", "--workers", 2]
+    with serving(*arguments, TMPDIR=str(tmp_path / "temporary")) as server:
+        copies = [path.name for path in (tmp_path / "temporary").iterdir() if path.name.startswith("seqc-model-")]
+        assert len(copies) == 2
+        assert server.stop() == 0
+    left = [path.name for path in (tmp_path / "temporary").iterdir() if path.name.startswith("seqc-model-")]
+    assert left == []

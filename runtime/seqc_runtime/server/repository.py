@@ -154,6 +154,13 @@ class Repository:
                 self._drop(name, version)
             self._say_unavailable(name, "unloaded")
 
+    def remove_copies(self) -> None:
+        """Remove the private copies of models that are not trusted, before the process ends. Nothing is served then."""
+        for versions in self._models.values():
+            for servable in versions.values():
+                if servable.model.admission is not None:
+                    servable.model.admission.held.close()
+
     def _look(self, patient: bool) -> None:
         if self._layout is None:
             return

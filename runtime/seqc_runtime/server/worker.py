@@ -191,6 +191,8 @@ def main() -> int:
         carry_out(app.repository, what)
     app.waiting = True
     Worker(settings, app, sockets, lambda port: None, end).run()
+    # The process ends without what Python does at the end.
+    app.repository.remove_copies()
     return 0
 
 
