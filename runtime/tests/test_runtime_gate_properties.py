@@ -86,7 +86,7 @@ def check_one_reading(found: dict, data: bytes) -> None:
 
 
 @linux
-@pytest.mark.parametrize("count", [60, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [40, pytest.param(150, marks=pytest.mark.slow)])
 def test_looking_at_any_file_is_cheap_and_what_is_let_in_is_what_onnx_reads(scanner, count):
     seen = {True: 0, False: 0}
 
@@ -186,7 +186,7 @@ def folder(tmp_path: Path) -> Path:
     return inside
 
 
-@pytest.mark.parametrize("count", [30, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [30, pytest.param(100, marks=pytest.mark.slow)])
 def test_no_place_named_in_a_model_leads_out_of_its_folder(folder, monkeypatch, count):
     monkeypatch.setattr(tempfile, "tempdir", str(folder.parent))
     # The process that would try the model costs half a second, and has no part in this.

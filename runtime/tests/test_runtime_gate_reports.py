@@ -20,7 +20,7 @@ from seqc_runtime.gate import Limits
 pytestmark = pytest.mark.slow
 node = helper.make_node
 INT64, BOOL = TensorProto.INT64, TensorProto.BOOL
-QUICK = Limits(time=8.0, cpu=6.0)
+QUICK = Limits(time=4.0, cpu=3.0)
 
 
 def model(nodes: list, x: list, opset: int = 18, y: int = FLOAT, **constants: np.ndarray) -> onnx.ModelProto:
