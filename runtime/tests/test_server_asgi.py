@@ -24,6 +24,7 @@ from seqc_runtime.server.app import App, Exchange
 from seqc_runtime.server.asgi import Asgi
 from seqc_runtime.server.endpoints import ROUTES
 from seqc_runtime.server.limits import Limits
+from seqc_runtime.server.messages import Refusal
 from seqc_runtime.server.repository import Repository
 from seqc_runtime.server.routes import _REMEMBERED, Router
 from seqc_runtime.server.servable import Servable
@@ -205,7 +206,10 @@ def test_a_client_that_goes_while_its_job_waits_is_known_to_be_gone(app: App) ->
     assert seen == [True]
 
 
-def test_a_client_that_closes_its_connection_is_known_to_be_gone_without_a_task_for_it(app: App) -> None:
+@pytest.mark.parametrize("outcome", [[X @ WEIGHT], Refusal(499, "the client has gone")], ids=["answered", "dropped"])
+def test_a_client_that_closes_its_connection_is_known_to_be_gone_without_a_task_for_it(
+    app: App, outcome: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     seen: list[bool] = []
 
     async def main() -> None:
@@ -223,7 +227,7 @@ def test_a_client_that_closes_its_connection_is_known_to_be_gone_without_a_task_
                     break
                 await asyncio.sleep(0.01)
             seen.append(job.gone())
-            done([X @ WEIGHT])
+            done(outcome)
 
         asgi.scheduler.at_once = lambda job: None  # type: ignore[method-assign]
         asgi.scheduler.queue = lambda job, done: tasks.append(  # type: ignore[method-assign, assignment, return-value]
@@ -245,6 +249,7 @@ def test_a_client_that_closes_its_connection_is_known_to_be_gone_without_a_task_
 
     asyncio.run(main())
     assert seen == [True]
+    assert not caplog.records
 
 
 def test_the_lifespan_protocol_and_websockets_are_answered(app: App) -> None:

@@ -62,6 +62,24 @@ def test_requests_of_one_turn_of_the_loop_run_together_without_waiting() -> None
     assert found.batches[10].count == 1
 
 
+def test_a_quick_model_that_runs_requests_one_by_one_runs_them_at_once_again_after_one_has_waited() -> None:
+    servable = serve(adder(1), Batching(1, fixed=1e-6))
+
+    async def main() -> None:
+        scheduler = Scheduler()
+        for value in (1.0, 2.0):
+            found = scheduler.at_once(job(servable, row(value)))
+            assert found is not None
+            assert found[0][0, 0] == value + 1
+        done: list[Any] = []
+        scheduler.queue(job(servable, row(3.0)), done.append)
+        while not done:
+            await asyncio.sleep(0)
+        assert scheduler.at_once(job(servable, row(4.0))) is not None
+
+    run(main())
+
+
 def test_with_a_delay_the_first_waits_for_others_when_a_run_costs_more_than_they_take_to_come() -> None:
     servable = serve(adder(1), Batching(16, fixed=10.0, max_delay=50.0))
 

@@ -288,7 +288,7 @@ class Connection(asyncio.Protocol):
             request.keep_alive = False
         try:
             self.service.finish(request.head, request.watch, response)
-            lines = self._head(response, request.keep_alive)
+            lines = b"" if request.gone else self._head(response, request.keep_alive)
         except Exception as error:  # such as a log that cannot be written
             response = refusal_of(error).response()
             lines = self._head(response, request.keep_alive)

@@ -121,6 +121,10 @@ class Lane:
         """Whether a run of so many bytes of input surely takes less than `inline` seconds."""
         return self.servable.bounded and self.predict(nbytes) < inline
 
+    def gains(self, seconds: float) -> bool:
+        """Whether requests that run together save more than `seconds` each."""
+        return self.batching.max_rows > 1 and self.fixed > seconds
+
     def no_room(self, ticket: Ticket, limits: Limits, at_once: int) -> Refusal | None:
         """Why a ticket cannot wait here; None when it can. at_once: runs that there may be at the same time."""
         name, runs = self.servable.name, min(self.count, self.rows / max(1, self.batching.max_rows))

@@ -106,7 +106,7 @@ class Scheduler:
         if refusal is not None:
             raise _refused(job, "rejected", refusal)
         lane.put(ticket)
-        lane.per_tick += 1
+        lane.per_tick += lane.gains(HOLDING)
         self._look_soon(lane)
         ticket.alarm = loop.call_later(job.deadline - time.monotonic(), self._late, lane, ticket)
         return ticket
@@ -177,10 +177,11 @@ class Scheduler:
             del self._lanes[servable]
 
     def _run_now(self, lane: Lane, job: Job) -> list[Array]:
-        if not lane.per_tick and lane.batching.max_rows > 1 and lane.fixed > HOLDING:
-            assert self._loop is not None
-            self._loop.call_soon(self._end_tick, lane)
-        lane.per_tick += 1
+        if lane.gains(HOLDING):
+            if not lane.per_tick:
+                assert self._loop is not None
+                self._loop.call_soon(self._end_tick, lane)
+            lane.per_tick += 1
         start = perf_counter_ns()
         results = job.run()
         lane.learn(job.nbytes, (perf_counter_ns() - start) / 1e9, inline=True)
