@@ -102,7 +102,7 @@ class Connection(asyncio.Protocol):
         except Refusal as refusal:
             self._refuse(refusal)
         else:
-            self._advance()
+            self.service.turn.take(self)
 
     def eof_received(self) -> None:
         """Nothing more comes: the transport closes."""
@@ -158,7 +158,7 @@ class Connection(asyncio.Protocol):
         self.used = True
         self.waiting.append(request)
 
-    def _advance(self) -> None:
+    def advance(self) -> None:
         """Go on with the request whose turn it is, and when that is answered, with the next one."""
         if self.advancing:
             return
@@ -205,7 +205,7 @@ class Connection(asyncio.Protocol):
             return
         request.exchange = opened
         if request.expects and not request.complete:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.service.turn.do(self.transport.write, b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _start(self, request: Request) -> None:
         """Its body is complete."""
@@ -219,7 +219,7 @@ class Connection(asyncio.Protocol):
         started = await self.service.scheduler.aside(request.exchange.start, body)
         del body
         self._run(request, started)
-        self._advance()
+        self.advance()
 
     def _run(self, request: Request, started: Response | Pending | Blocking) -> None:
         """Its body is read."""
@@ -250,7 +250,7 @@ class Connection(asyncio.Protocol):
             self._answer(request, request.exchange.fail(error))
         else:
             self._finish(request, pending, outcome)
-        self._advance()
+        self.advance()
 
     def _finish(self, request: Request, pending: Pending, results: list[Array]) -> None:
         if becomes_large(results):
@@ -260,13 +260,13 @@ class Connection(asyncio.Protocol):
 
     async def _finish_aside(self, request: Request, pending: Pending, results: list[Array]) -> None:
         self._answer(request, await self.service.scheduler.aside(request.exchange.finish, pending, results))
-        self._advance()
+        self.advance()
 
     async def _complete(self, request: Request, blocking: Blocking) -> None:
         scheduler = self.service.scheduler
         run = scheduler.aside if blocking.brief else scheduler.call
         self._answer(request, await run(request.exchange.complete, blocking))
-        self._advance()
+        self.advance()
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
         task = self.loop.create_task(work)
@@ -296,7 +296,7 @@ class Connection(asyncio.Protocol):
             return
         body = response.body if request.head.method != "HEAD" else ()
         if response.size <= PIECE and self.writable is None:
-            self.transport.write(b"".join([lines, *body]))
+            self.service.turn.do(self.transport.write, b"".join([lines, *body]))
             self._answered(request)
         else:
             self._do(self._write_slowly(request, lines, body))
@@ -310,7 +310,7 @@ class Connection(asyncio.Protocol):
                     return
                 self.transport.write(piece[start : start + PIECE])
         self._answered(request)
-        self._advance()
+        self.advance()
 
     def _answered(self, request: Request) -> None:
         request.answered = True
@@ -323,7 +323,7 @@ class Connection(asyncio.Protocol):
         elif not request.keep_alive:
             self.refused = True
             self.waiting.clear()
-            self.transport.close()
+            self.service.turn.do(self.transport.close)
         if self.reader.phase == BETWEEN:
             self.since = self.loop.time()
 
@@ -346,14 +346,14 @@ class Connection(asyncio.Protocol):
                     self.transport.abort()
             elif reading in self.waiting:
                 self.waiting.remove(reading)
-        self._advance()
+        self.advance()
 
     def _send_refusal(self, refusal: Refusal) -> None:
         self.deferred = None
         response = self.service.refused(refusal, self.reader.client.address)
         self.state.total_requests += 1
         if not self.transport.is_closing():
-            self.transport.write(self._head(response, False) + response.content)
+            self.service.turn.do(self.transport.write, self._head(response, False) + response.content)
             self._linger()
 
     def _linger(self) -> None:
@@ -363,4 +363,4 @@ class Connection(asyncio.Protocol):
         self.ends_at = self.loop.time() + LINGER_SECONDS
         self._pause_reading(False)
         if self.transport.can_write_eof():
-            self.transport.write_eof()
+            self.service.turn.do(self.transport.write_eof)

@@ -9,6 +9,7 @@ from seqc_runtime.server.app import App, Exchange
 from seqc_runtime.server.limits import Limits
 from seqc_runtime.server.messages import Buffer, Client, Head, Refusal, Response
 from seqc_runtime.server.scheduling import Scheduler
+from seqc_runtime.server.turn import Turn
 
 if TYPE_CHECKING:
     from seqc_runtime.inputs import Array
@@ -43,6 +44,7 @@ class Service:
         self.identify = identify
         self.origins = origins
         self.held = 0
+        self.turn = Turn()
 
     @property
     def draining(self) -> bool:
