@@ -39,9 +39,6 @@ def private(server: ServerProcess) -> int:
     return 1024 * sum(map(int, found))
 
 
-@pytest.mark.xfail(
-    reason="versions are freed, but what loading takes in several threads is kept up to 480 MiB", strict=False
-)
 def test_two_hundred_reloads_leave_the_memory_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     write(path, 1)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import finalize
 
 from seqc_runtime.inputs import Array
 from seqc_runtime.model import Model
 from seqc_runtime.runs import RunControl
+from seqc_runtime.server.memory import give_back_soon
 from seqc_runtime.server.signature import Signature
 from seqc_runtime.server.stats import Counters, Stats
 from seqc_runtime.tensors import TensorInfo
@@ -105,6 +107,8 @@ class Servable:
 
     def retire(self) -> None:
         """Say that this version is served no more. Jobs that have it go on."""
+        if not self.retired:
+            finalize(self, give_back_soon).atexit = False
         self.retired = True
         while self._watchers:  # they refer to this version, which nothing is to keep
             self._watchers.pop()()
