@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -53,11 +54,14 @@ def test_two_hundred_reloads_leave_the_memory_as_it_was(tmp_path: Path) -> None:
             status, answer = server.post("/v2/models/m/infer", gemm_request(x))
             assert status == 200
             assert np.array_equal(gemm_answer(answer), np.full(x.shape, version, np.float32))
-            marks.append(private(server))
+            if version % 20 == 0:
+                time.sleep(2)  # memory is given back a moment after a version is gone
+                marks.append(private(server))
         files = Path(f"/proc/{server.process.pid}/maps").read_text()
         assert "m.onnx" not in files  # neither the file nor one that was replaced
         assert server.files() < 40
         assert server.stop() == 0
-    print([round(mark / 2**20) for mark in marks[::10]])
-    # The first few reloads find out how much room two versions need.
-    assert max(marks[20:]) - max(marks[:20]) < GROWTH, marks
+    shown = [round(mark / 2**20) for mark in marks]
+    print(shown)
+    # In between, the C library keeps up to a hundred MiB of what loading took; what stays must not grow.
+    assert min(marks[-5:]) - min(marks[:3]) < GROWTH, shown
