@@ -33,7 +33,7 @@ from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad
 from seqc.ops.scan import Scan
 
 if TYPE_CHECKING:
-    from seqc.sequential import Sequential
+    from seqc.model import Model
 
 Sizes = tuple[int, ...]
 
@@ -156,7 +156,7 @@ class LayerFacts:
     flops: int | None
 
 
-def describe_layers(model: Sequential, sizes: Mapping[str, int] | None = None) -> list[LayerFacts]:
+def describe_layers(model: Model, sizes: Mapping[str, int] | None = None) -> list[LayerFacts]:
     """Returns the facts of each layer of a built model.
 
     Args:

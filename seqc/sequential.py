@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from seqc.errors import ConfigError, EmptyModelError, NotBuiltError, ShapeError
@@ -11,15 +10,15 @@ from seqc.file_scope import building
 from seqc.ir import Array, Graph, Type, Value, input_value
 from seqc.layers import InputLayer
 from seqc.layers.base import KerasShape, Layer, symbolic_shape
+from seqc.model import Model
 from seqc.serialization import known, revive, serialize_object
 from seqc.stack import LayerList, applied, check_layer
 from seqc.tracing import Trace, current_trace, traced
 from seqc.training.data import match_rank
-from seqc.training.trainer import Trainer
 
 
 @known("layers")
-class Sequential(Trainer, Layer):
+class Sequential(Model):
     """A stack of layers.
 
     The input shape comes from an `Input` in front, from `input_shape=` of the first layer, from `build()`, or from the
@@ -32,15 +31,12 @@ class Sequential(Trainer, Layer):
         LayerError: something given is not a layer. ShapeError: a layer does not fit the one before it.
     """
 
-    _transparent = True
     _untracked = Layer._untracked | {"_stack", "_input_layer", "_names", "_steps", "_traced"}
-    supports_masking = True
 
     def __init__(
         self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None, dtype: Any = None
     ) -> None:
-        Layer.__init__(self, name=name, dtype=dtype)
-        Trainer.__init__(self)
+        super().__init__(name=name, dtype=dtype)
         self._input_layer: InputLayer | None = None
         self._stack: list[Layer] = []
         self._children["layers"] = self._stack
@@ -127,25 +123,6 @@ class Sequential(Trainer, Layer):
             self._build_if_possible()
         return layer
 
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """Returns a layer by name or by position.
-
-        Raises:
-            ConfigError: there is none.
-        """
-        if (name is None) == (index is None):
-            raise ConfigError("get_layer needs either a name or an index.")
-        if index is not None:
-            if not -len(self._stack) <= index < len(self._stack):
-                raise ConfigError(
-                    f"Was asked to retrieve layer at index {index} but model only has {len(self._stack)} layers."
-                )
-            return self._stack[index]
-        for layer in self._stack:
-            if layer.name == name:
-                return layer
-        raise ConfigError(f"No such layer: {name}. Existing layers are: {[layer.name for layer in self._stack]}.")
-
     # -- building ----------------------------------------------------------------------------------------------------
 
     def _build_if_possible(self) -> None:
@@ -207,9 +184,11 @@ class Sequential(Trainer, Layer):
             return self._input_layer.dtype
         return self._stack[0].input_dtype() if self._stack else self.dtype
 
-    def __call__(self, x: Any, training: bool | None = None, mask: Any = None, **options: Any) -> Any:
-        """Applies the model as a layer; x may be a dictionary that names its input."""
-        return super().__call__(self._only_input(x), training, mask, **options)
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Applies the model as a layer; its input may be a dictionary that names it."""
+        if arguments:
+            arguments = (self._only_input(arguments[0]), *arguments[1:])
+        return super().__call__(*arguments, **named)
 
     def call(self, x: Value, training: bool = False, mask: Value | None = None) -> Value:
         """Applies the layers in order."""
@@ -221,9 +200,6 @@ class Sequential(Trainer, Layer):
         for layer in self._stack:
             x, mask = applied(layer, x, training, mask), None
         return x
-
-    def compute_mask(self, inputs: Any, mask: Value | None = None) -> Value | None:
-        return None  # the layers inside have put theirs on the result
 
     def _check_fits(self, x: Type) -> None:
         """Raises ShapeError when an input does not have the shape the model was built for."""
@@ -317,33 +293,6 @@ class Sequential(Trainer, Layer):
         random = (trace.seed, trace.step)
         return Graph((x, *random, *trace.reads.values()), (y,), (name,)), trace
 
-    # -- showing -----------------------------------------------------------------------------------------------------
-
-    def summary(
-        self,
-        line_length: int | None = None,
-        positions: Sequence[float] | None = None,
-        print_fn: Callable[[str], Any] | None = None,
-        expand_nested: bool = False,
-        show_trainable: bool = False,
-        layer_range: Sequence[str] | None = None,
-    ) -> None:
-        """Prints a table of layers, output shapes and numbers of parameters.
-
-        Args:
-            line_length: width in characters. positions: where the columns end, as parts of the width.
-            print_fn: called with the text instead of printing it. expand_nested: show the layers of nested models.
-            show_trainable: add a column that tells which layers train. layer_range: names of the first and the last
-            layer to show, or patterns for them.
-
-        Raises:
-            ConfigError: the width is too small, or `layer_range` names no layers.
-        """
-        from seqc.utils.summary import summary_text
-
-        text = summary_text(self, line_length, positions, expand_nested, show_trainable, layer_range)
-        (print_fn or print)(text)
-
     # -- files -------------------------------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
@@ -370,55 +319,6 @@ class Sequential(Trainer, Layer):
                 model._build_if_possible()
         model._trainable = bool(config.get("trainable", True))
         return model
-
-    def to_json(self, **options: Any) -> str:
-        """Returns the layers as JSON, without weights; see `seqc.models.model_from_json`.
-
-        Args:
-            options: passed on to `json.dumps`.
-        """
-        return json.dumps(serialize_object(self), **options)
-
-    def save(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
-        """Writes the model to a `.keras` file: layers, weights, compile settings and optimizer state.
-
-        See `seqc.saving.save_model`.
-        """
-        from seqc.saving import save_model
-
-        save_model(self, filepath, overwrite=overwrite, **options)
-
-    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
-        """Writes the weights to a `.weights.h5` file."""
-        from seqc.saving import save_weights
-
-        save_weights(self, filepath, overwrite=overwrite)
-
-    def load_weights(self, filepath: Any, **options: Any) -> None:
-        """Reads the weights from a `.weights.h5` or `.keras` file. See `seqc.saving.load_weights`."""
-        from seqc.saving import load_weights
-
-        load_weights(self, filepath, **options)
-
-    def get_compile_config(self) -> dict[str, Any] | None:
-        """Returns the arguments of `compile` as plain data, or None before it was called."""
-        return None if self._compiled is None else self._compiled.get_config()
-
-    def export(
-        self, filepath: Any, format: str = "onnx", verbose: Any = None, input_signature: Any = None, **options: Any
-    ) -> Any:
-        """Writes a verified ONNX file for inference and returns the receipt.
-
-        Args:
-            filepath: the file. format: "onnx". verbose: whether to print the receipt.
-            input_signature, options: see `seqc.export.model.export_model`.
-        """
-        from seqc.export.model import export_model
-
-        receipt = export_model(self, filepath, format=format, input_signature=input_signature, **options)
-        if verbose:
-            print(receipt)
-        return receipt
 
 
 def _declared_input(layer: Layer) -> InputLayer | None:

@@ -6,7 +6,7 @@ recorded as an update that the run returns: nothing changes inside a graph.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
@@ -184,20 +184,20 @@ class Trace:
         self._labels: dict[Variable, str] = {}
         self._taken: set[str] = set()
 
-    def give_mask(self, tensor: Value, mask: Value | None, given: Value, instead: bool) -> Value:
+    def give_mask(self, tensor: Value, mask: Value | None, given: Sequence[Any], instead: bool) -> Value:
         """Returns a layer's result with the mask that the call gives it, if any.
 
         A call may return what was there before: its input, a variable, or what a layer inside it made. Other calls read
         that with the mask it had, so another mask goes with a tensor of its own.
 
         Args:
-            tensor: the result. mask: for it. given: what the layer was called on.
+            tensor: the result. mask: for it. given: the tensors the layer was called on.
             instead: whether the mask takes the place of one that the result has already.
         """
         had = self.masks.get(tensor)
         if mask is None or mask is had or (had is not None and not instead):
             return tensor
-        if had is not None or tensor is given or not tensor.inputs:
+        if had is not None or any(tensor is x for x in given) or not tensor.inputs:
             tensor = apply(Identity(), tensor)
         self.masks[tensor] = mask
         return tensor

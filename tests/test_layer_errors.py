@@ -239,7 +239,6 @@ def test_misspelt_layer_gets_a_suggestion() -> None:
         (keras, "backend", "seqc.ops"),
         (keras, "mixed_precision", "float32"),
         (keras, "layer", "Did you mean"),
-        (keras, "tree", "one input"),
     ],
 )
 def test_what_a_module_lacks_is_said_in_a_sentence(module: Any, name: str, text: str) -> None:

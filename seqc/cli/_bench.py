@@ -16,7 +16,7 @@ from seqc.cli._source import ModelFile, load_file
 from seqc.errors import ConfigError, DataError
 from seqc.ir import Array, bind_sizes
 from seqc.passes import merge_duplicates
-from seqc.sequential import Sequential
+from seqc.model import Model
 from seqc.training.data import as_array
 from seqc.training.sources import DEFAULT_BATCH_SIZE
 from seqc.training.timing import profile_steps, threads_used, time_steps, training_step
@@ -103,7 +103,7 @@ def _check_output(options: Options) -> None:
     require_matplotlib()
 
 
-def _compiled(file: ModelFile) -> Sequential:
+def _compiled(file: ModelFile) -> Model:
     model = file.build()
     if not model.compiled:
         raise ConfigError(f"{file.path}: the model is not compiled. Call model.compile(optimizer, loss) in build().")
@@ -127,7 +127,7 @@ def _batch_size(file: ModelFile, options: Options) -> int:
     return size
 
 
-def _measure(model: Sequential, x: Array, y: Array, batch_size: int, options: Options) -> Speed:
+def _measure(model: Model, x: Array, y: Array, batch_size: int, options: Options) -> Speed:
     epochs = time_steps(model, x, y, batch_size, options.steps, options.epochs)
     step, _ = training_step(model, x[:1], y[:1])
     shapes = [(batch_size, *a.shape[1:]) for a in (x, y)]

@@ -15,7 +15,7 @@ from seqc.cli._kinds import require_file
 from seqc.errors import ConfigError, DataError, SeqcError
 
 if TYPE_CHECKING:
-    from seqc.sequential import Sequential
+    from seqc.model import Model
 
 # Of the names under which model FILEs are imported.
 MODULE_PREFIX = "seqc_model_"
@@ -32,22 +32,22 @@ class ModelFile:
     def name(self) -> str:
         return self.path.stem
 
-    def build(self) -> Sequential:
+    def build(self) -> Model:
         """Returns the model.
 
         Raises:
             ConfigError: there is none, it is something else, or the file's own code fails.
         """
-        from seqc.sequential import Sequential
+        from seqc.model import Model
 
         make = getattr(self.module, "build", None)
         what = "build() returned" if callable(make) else "`model` is"
         model = _guarded(self.path, make) if callable(make) else getattr(self.module, "model", None)
-        if isinstance(model, Sequential):
+        if isinstance(model, Model):
             return model
         if model is None and not callable(make):
             raise ConfigError(f"{self.path} has neither a function build() nor a global `model`. Add one of them.")
-        hint = "Does build() end with `return model`?" if model is None else "It must be a seqc.Sequential."
+        hint = "Does build() end with `return model`?" if model is None else "It must be a seqc.Model."
         if type(model).__module__.split(".")[0] in ("keras", "tensorflow", "tf_keras"):
             hint = "Write `import seqc as keras` instead of `import keras`, and take the layers from there."
         raise ConfigError(f"{self.path}: {what} {_described(model)}. {hint}")
@@ -109,7 +109,7 @@ def load_file(path: Path) -> ModelFile:
     return ModelFile(path, module)
 
 
-def load_source(path: Path, weights: Path | None = None) -> Sequential:
+def load_source(path: Path, weights: Path | None = None) -> Model:
     """Returns the model of a Python FILE or a .keras file, with weights from another file if one is given.
 
     Raises:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqc.callbacks import Callback
-from seqc.sequential import Sequential
+from seqc.model import Model
 
 
 class Place(Callback):
@@ -32,7 +32,7 @@ class Place(Callback):
 
 
 @contextmanager
-def kept_when_stopped(model: Sequential, place: Place, path: Path) -> Iterator[None]:
+def kept_when_stopped(model: Model, place: Place, path: Path) -> Iterator[None]:
     """Saves the model if Ctrl-C comes inside.
 
     Args:

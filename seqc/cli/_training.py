@@ -28,7 +28,7 @@ from seqc.errors import ConfigError, DataError, MissingDependencyError
 from seqc.export import compile_graph
 from seqc.export.model import export_model, inference_graph
 from seqc.ir import Array
-from seqc.sequential import Sequential
+from seqc.model import Model
 from seqc.training.data import as_array
 from seqc.utils import set_random_seed
 from seqc.utils.files import check_target, make_folder
@@ -145,7 +145,7 @@ def _fit_arguments(file: ModelFile, options: Options) -> dict[str, Any]:
     """Returns FIT with the options of the command line over it."""
     given = {"epochs": options.epochs, "batch_size": options.batch_size}
     arguments = file.fit | {name: value for name, value in given.items() if value is not None}
-    known = set(inspect.signature(Sequential.fit).parameters) - {"self", "x", "y", "verbose"}
+    known = set(inspect.signature(Model.fit).parameters) - {"self", "x", "y", "verbose"}
     unknown = sorted(set(arguments) - known)
     if unknown:
         raise ConfigError(f"{file.path}: FIT has {unknown}, which fit does not take. It takes {sorted(known)}.")
@@ -161,7 +161,7 @@ def _load_data(file: ModelFile, limit: int | None) -> Data:
     return parts
 
 
-def _rehearse(file: ModelFile, model: Sequential, data: Data) -> None:
+def _rehearse(file: ModelFile, model: Model, data: Data) -> None:
     """Finds mistakes in model, labels and TARGET, and what cannot be exported, before time is spent on training.
 
     Steps are traced, not run: nothing random is drawn, so that training goes as it would in a script.
@@ -175,7 +175,7 @@ def _rehearse(file: ModelFile, model: Sequential, data: Data) -> None:
     compile_graph(inference_graph(model))
 
 
-def _goals(file: ModelFile, model: Sequential, metrics: Mapping[str, Any]) -> list[Goal]:
+def _goals(file: ModelFile, model: Model, metrics: Mapping[str, Any]) -> list[Goal]:
     """Returns what is to be reached. Of a metric that does not say which way is better, more is."""
     arrays = [name for name in file.target if np.ndim(metrics[name])]
     if arrays:
@@ -195,7 +195,7 @@ def _shown(value: Any) -> str:
     return number(float(value)) if np.ndim(value) == 0 else str(value)
 
 
-def _compare_backends(model: Sequential, loaded: Any, data: Data) -> tuple[Comparison, Array | None]:
+def _compare_backends(model: Model, loaded: Any, data: Data) -> tuple[Comparison, Array | None]:
     """Returns how the predictions compare, and the classes that the exported file predicts, if it predicts classes."""
     ours = model.predict(data.x_test, batch_size=BATCH_SIZE, verbose=0)
     theirs = loaded.predict(_as_declared(data.x_test, loaded), batch_size=BATCH_SIZE)
@@ -208,7 +208,7 @@ def _as_declared(x: Array, loaded: Any) -> Array:
     return x.astype(loaded.inputs[0].dtype, copy=False)
 
 
-def _time_backends(model: Sequential, loaded: Any, x: Array) -> dict[str, Any]:
+def _time_backends(model: Model, loaded: Any, x: Array) -> dict[str, Any]:
     """Returns median times in seconds for all test samples. Both have run them once before."""
     samples = _as_declared(x, loaded)
     ours, theirs = median_seconds(

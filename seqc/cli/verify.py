@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from seqc.export.emitter import Emission
     from seqc.export.verify import Report
     from seqc.ir import Graph
-    from seqc.sequential import Sequential
+    from seqc.model import Model
 
 
 def verify(
@@ -92,7 +92,7 @@ def _against(show: Screen, path: Path, against: Path, weights: Path | None) -> b
     return report.passed
 
 
-def _reference(model: Sequential, file: onnx.ModelProto) -> Graph:
+def _reference(model: Model, file: onnx.ModelProto) -> Graph:
     """Returns the model's graph with the names and the layouts that the file has."""
     from seqc.cli._onnx import metadata
     from seqc.export import rename

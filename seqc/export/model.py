@@ -15,10 +15,10 @@ from seqc.passes import bind_constants
 
 if TYPE_CHECKING:
     from seqc.export.receipt import Receipt
-    from seqc.sequential import Sequential
+    from seqc.model import Model
 
 
-def inference_graph(model: Sequential, batch_shape: KerasShape | None = None, borrowed: bool = False) -> Graph:
+def inference_graph(model: Model, batch_shape: KerasShape | None = None, borrowed: bool = False) -> Graph:
     """Returns the model's inference graph; its weights are constants that carry their names.
 
     Args:
@@ -39,7 +39,7 @@ def inference_graph(model: Sequential, batch_shape: KerasShape | None = None, bo
 
 
 def export_model(
-    model: Sequential,
+    model: Model,
     path: str | os.PathLike[str],
     *,
     format: str = "onnx",

@@ -12,7 +12,7 @@ from seqc.errors import ArgumentTypeError, ConfigError, DTypeError, ExportError,
 from seqc.layers.input_spec import InputSpec, fits
 
 if TYPE_CHECKING:
-    from seqc.sequential import Sequential
+    from seqc.model import Model
 
 OLDEST_OPSET, NEWEST_OPSET = 13, 21
 # The oldest file format that may carry an opset: the one that came with it.
@@ -116,7 +116,7 @@ def check_known(options: Iterable[str], known: Iterable[str]) -> None:
         raise ArgumentTypeError(f"export has no option {', '.join(map(repr, unknown))}. It has {', '.join(known)}.")
 
 
-def read_signature(model: Sequential, signature: Any) -> InputSpec:
+def read_signature(model: Model, signature: Any) -> InputSpec:
     """Returns Keras's `input_signature` of a model as one spec that holds shape and element type.
 
     Args:
@@ -145,7 +145,7 @@ def read_signature(model: Sequential, signature: Any) -> InputSpec:
     return spec
 
 
-def _check_fits(model: Sequential, spec: InputSpec) -> None:
+def _check_fits(model: Model, spec: InputSpec) -> None:
     if spec.dtype != model.input_dtype():
         raise DTypeError(
             f"Model '{model.name}' takes {model.input_dtype()}; input_signature says {spec.dtype}. Say "

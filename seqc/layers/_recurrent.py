@@ -129,7 +129,7 @@ class Cell(Layer):
         known = {attribute: name for attribute, name in names.items() if name is not None}
         return known if len(known) == len(names) else None
 
-    def __call__(self, x: Any, states: Any, training: bool = False) -> tuple[Value, list[Value]]:  # type: ignore[override]
+    def __call__(self, x: Any, states: Any, training: bool = False) -> tuple[Value, list[Value]]:
         """Applies the cell to one step: (output, new states)."""
         value = as_value(x)
         before = [as_value(s) for s in (states if isinstance(states, list | tuple) else (states,))]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from seqc import file_scope, regularizers, serialization
+from seqc import file_scope, regularizers, serialization, tree
 from seqc.errors import ConfigError, DTypeError, LayerError, ShapeError
-from seqc.ir import Array, Graph, HasValue, Type, Value, as_value, constant, input_value, scope
+from seqc.ir import Array, Graph, HasValue, Type, Value, as_value, build, constant, input_value, items, scope
 from seqc.layers._common import KerasShape, constructed_at, dtype_name, symbolic_shape
 from seqc.layers._weights import WeightOwner
+from seqc.layers.calls import Arguments, LayerCall, is_shape, is_symbolic, put_tensors, take_tensors
 from seqc.layers.input_spec import check_spec
 from seqc.ops.elementwise import cast
 from seqc.ops.reduce import count
@@ -35,7 +35,7 @@ def _remembering(build: Callable[..., None]) -> Callable[..., None]:
             build(self, *arguments, **named)
             shape = arguments[0] if arguments else named.get("input_shape")
             if shape is not None:
-                self._build_shape = tuple(shape)
+                self._build_shape = shape if isinstance(shape, dict) else tuple(shape)
             self.built = True
         except BaseException:  # also Ctrl-C: another attempt starts from nothing
             self.built = before
@@ -88,7 +88,7 @@ class Layer(WeightOwner):
         self.built = False
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self._start_owning(bool(trainable))
-        self._build_shape: KerasShape | None = None
+        self._build_shape: Any = None
         # Sizes that the weights were made for, by axis.
         self._input_sizes: dict[int, int] = {}
         self._eager_calls = 0
@@ -147,53 +147,83 @@ class Layer(WeightOwner):
 
     # -- calling -----------------------------------------------------------------------------------------------------
 
-    def __call__(self, x: Any, training: bool | None = None, mask: Any = None, **options: Any) -> Any:
-        """Applies the layer to a value of the graph being traced, or to an array at once.
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Applies the layer: in the graph being traced; to symbols, as in a functional model; to arrays at once.
 
         Args:
-            x: the input. training: whether to behave as in training; by default as the model does.
-            mask: booleans for the steps that count, if it does not come with the input. options: further arguments of
-            `call`.
+            arguments, named: what `call` takes; the first is a tensor, or a list or dictionary of tensors.
+            training: whether to behave as in training; by default as the model does.
+            mask: booleans for the steps that count, if it does not come with the input.
         """
-        if isinstance(x, Layer):
+        if arguments and isinstance(arguments[0], Layer):
             raise LayerError(
-                f"Layer '{self.name}' was called on {x!r}, not on numbers. seqc has no functional API: list the "
-                "layers in order, seqc.Sequential([seqc.Input(shape), layer, layer])."
+                f"Layer '{self.name}' was called on {arguments[0]!r}, not on a tensor. Call it on what that layer "
+                "gives: layer(other(x))."
             )
-        trace = current_trace()
-        if trace is None:
-            return self._call_eagerly(x, training, mask, options)
-        given = as_value(x)
-        given_mask = trace.masks.get(given) if mask is None else as_value(mask)
-        value = self._cast_input(given)
-        self._check_input(value.type)
-        self.ensure_built(value)
-        self._check_sizes(value.type)
+        given, trace = Arguments(self, arguments, named), current_trace()
+        if trace is not None:
+            return self._call_traced(trace, given)
+        tensors: list[Value] = []
+        slots = take_tensors(given.given, tensors)
+        if any(map(is_symbolic, tensors)):
+            return self._call_on_symbols(given, slots, tensors)
+        return self._call_eagerly(given)
+
+    def _call_traced(self, trace: Trace, given: Arguments) -> Any:
+        x = given.given[given.first]
+        mask = tree.map_leaves(trace.masks.get, x) if given.mask is None else given.mask
+        value = given.given[given.first] = tree.map_leaves(self._cast_input, x)
+        masks = {f"{name}_mask": self._mask_of(trace, name, x, given) for name in given.signature.parameters}
+        if isinstance(value, Value):
+            self._check_input(value.type)
+        if not self.built:
+            self._build_on(given.shapes_for(self.build))
+        if isinstance(value, Value):
+            self._check_sizes(value.type)
         with scope(self.name):
+            file_scope.count_calls(1, self.name)
+            training = trace.training if given.training is None else given.training
+            modes = {name: found for name, found in masks.items() if name not in given.given and found is not None}
             try:
-                result = self._invoke(value, trace.training if training is None else training, given_mask, options)
+                result = given.invoke(self, training=training, mask=mask, **modes)
             except (ShapeError, DTypeError) as error:
-                raise type(error)(self._explain(error, value.type)) from error
-            result = self._with_masks(trace, given, value, given_mask, result)
+                raise type(error)(self._explain(error, value)) from error
+            result = self._with_masks(trace, x, value, mask, result)
             self._penalize(result)
-        self.output_shape_seen = getattr(result, "shape", None)
+        self.output_shape_seen = tree.map_leaves(lambda y: getattr(y, "shape", None), result)
         return result
 
-    def _with_masks(self, trace: Trace, given: Value, x: Value, mask: Value | None, result: Any) -> Any:
+    def _mask_of(self, trace: Trace, name: str, first: Any, given: Arguments) -> Any:
+        """Returns the mask that comes with an argument that is one tensor."""
+        tensor = first if name == given.first else given.given.get(name)
+        return trace.masks.get(tensor) if isinstance(tensor, Value) else None
+
+    def _call_on_symbols(self, given: Arguments, slots: dict[str, Any], tensors: list[Value]) -> Any:
+        """Returns symbols for the results, which a functional model computes by this call."""
+        stand_ins = [input_value(f"x{i}", x.dtype, x.type.shape) for i, x in enumerate(tensors)]
+        trace = Trace(bool(given.training))
+        result = traced(trace, self, **put_tensors(slots, stand_ins), **given.modes)
+        found = [as_value(y) for y in tree.leaves(result)]
+        slots = slots | {name: take_tensors(mode, tensors) for name, mode in given.modes.items()}
+        call = build(LayerCall(self, slots, tuple(y.type for y in found)), tuple(tensors), self.name)
+        return tree.fill(result, iter(items(call) if len(found) > 1 else (call,)))
+
+    def _with_masks(self, trace: Trace, given: Any, x: Any, mask: Any, result: Any) -> Any:
         """Returns what `call` gave as tensors, each with the mask that this call gives it."""
-        several = isinstance(result, tuple | list)
-        tensors = [as_value(y) if isinstance(y, HasValue) else y for y in (result if several else (result,))]
+        tensors = [as_value(y) if isinstance(y, HasValue) else y for y in tree.leaves(result)]
+        came = tree.leaves(given)
         if self.supports_masking:
-            masks = self.compute_mask(x, mask)
-            listed = masks if isinstance(masks, tuple | list) else (masks,)
+            listed = tree.leaves(self.compute_mask(x, mask))
             # A mask of the layer's own making is the last word; one that is only passed on is not.
             own = type(self).compute_mask is not Layer.compute_mask
             for i, (y, m) in enumerate(zip(tensors, listed, strict=False)):
                 if isinstance(y, Value):
-                    tensors[i] = trace.give_mask(y, None if m is None else as_value(m), given, own)
-        elif mask is not None and not any(y in trace.masks for y in tensors if isinstance(y, Value)):
+                    tensors[i] = trace.give_mask(y, None if m is None else as_value(m), came, own)
+        elif any(m is not None for m in tree.leaves(mask)) and not any(
+            y in trace.masks for y in tensors if isinstance(y, Value)
+        ):
             self._warn_of_lost_mask()
-        return tensors[0] if not several else tensors if isinstance(result, list) else tuple(tensors)
+        return tree.fill(result, iter(tensors))
 
     def _warn_of_lost_mask(self) -> None:
         if not self._lost_a_mask:
@@ -219,19 +249,14 @@ class Layer(WeightOwner):
         """Floats come in the layer's own precision, whatever they were before."""
         return cast(x, self.dtype) if x.type.is_float and self.dtype.startswith("float") else x
 
-    def _invoke(self, x: Value, training: bool, mask: Value | None, options: dict[str, Any]) -> Any:
-        file_scope.count_calls(1, self.name)
-        accepted = inspect.signature(self.call).parameters
-        given = {name: value for name, value in {"training": training, "mask": mask}.items() if name in accepted}
-        return self.call(x, **given, **options)
-
-    def _call_eagerly(self, x: Any, training: bool | None, mask: Any, options: dict[str, Any]) -> Any:
-        trace = Trace(bool(training))
-        given = as_value(x)
-        given_mask = remembered_mask(given) if mask is None else mask
-        result = traced(trace, self, given, training, given_mask, **options)
-        several = isinstance(result, tuple | list)
-        results = tuple(result) if several else (result,)
+    def _call_eagerly(self, given: Arguments) -> Any:
+        trace = Trace(bool(given.training))
+        for tensor in tree.leaves(given.given):
+            known = remembered_mask(tensor) if isinstance(tensor, Value) else None
+            if known is not None:
+                trace.masks[tensor] = known
+        result = traced(trace, self, **given.given, **given.modes)
+        results = tree.leaves(result)
         masked = [i for i, y in enumerate(results) if isinstance(y, Value) and y in trace.masks]
         outputs = (*results, *trace.updates.values(), *(trace.masks[results[i]] for i in masked))
         leaves = (trace.seed, trace.step, *trace.reads.values())
@@ -242,7 +267,7 @@ class Layer(WeightOwner):
             variable.assign(new)
         for i, known in zip(masked, computed[after:], strict=True):
             remember_mask(computed[i], known)
-        return tuple(computed[: len(results)]) if several else computed[0]
+        return tree.fill(result, iter(computed))
 
     def _run_once(self, graph: Graph, trace: Trace) -> list[Array]:
         from seqc.backends.numpy import Plan
@@ -258,15 +283,17 @@ class Layer(WeightOwner):
 
     def ensure_built(self, value: Value) -> None:
         """Builds the layer for the shape of `value` if it has not been built."""
-        if self.built:
-            return
-        with tracing(None):
-            self.build_for(value.shape)
+        if not self.built:
+            self._build_on([value.shape])
 
-    def build_for(self, input_shape: KerasShape) -> None:
+    def _build_on(self, shapes: list[Any]) -> None:
+        with tracing(None):
+            self.build_for(*shapes)
+
+    def build_for(self, *shapes: Any) -> None:
         """Calls `build`; errors name the layer."""
         try:
-            self.build(input_shape)
+            self.build(*shapes)
         except ShapeError as error:
             raise type(error)(self._explain(error, None)) from error
 
@@ -304,20 +331,24 @@ class Layer(WeightOwner):
         """Returns class and place of construction, for messages."""
         return f"{type(self).__name__}, {self._origin}" if self._origin else type(self).__name__
 
-    def _explain(self, error: Exception, x: Type | None) -> str:
+    def _explain(self, error: Exception, x: Any) -> str:
         text = str(error)
         if f"'{self.name}'" in text or text.startswith("In layer"):
             return text
-        got = f" Its input is {x}." if x is not None else ""
+        types = [str(leaf.type) for leaf in tree.leaves(x) if isinstance(leaf, Value)]
+        got = (
+            f" Its input is {types[0]}." if len(types) == 1 else f" Its inputs are {', '.join(types)}." if types else ""
+        )
         return f"In layer '{self.name}' ({self.described()}): {text}{got}"
 
     # -- shapes and configuration ------------------------------------------------------------------------------------
 
     def compute_output_shape(self, input_shape: KerasShape) -> KerasShape:
         """Returns the shape of the result for an input shape, by tracing the layer."""
-        x = input_value("x", self.input_dtype(), symbolic_shape(tuple(input_shape)))
-        result = traced(Trace(), self, x)
-        return as_value(result).shape
+        shapes: list[Any] = [input_shape] if is_shape(input_shape) else list(input_shape)
+        xs = [input_value(f"x{i}", self.input_dtype(), symbolic_shape(tuple(s))) for i, s in enumerate(shapes)]
+        result = traced(Trace(), self, xs[0] if is_shape(input_shape) else xs)
+        return tree.map_leaves(lambda y: as_value(y).shape, result)  # type: ignore[no-any-return]
 
     def input_dtype(self) -> str:
         """The dtype an input has when nobody says so."""

@@ -48,11 +48,11 @@ class TimeDistributed(Layer):
     def call(self, x: Any, training: bool = False, mask: Value | None = None) -> Value:
         value = as_value(x)
         if isinstance(self.layer, Dense):
-            return self.layer(value, training)  # type: ignore[no-any-return]
+            return self.layer(value, training=training)  # type: ignore[no-any-return]
         if training and mixes_samples(self.layer):
             return self._step_by_step(value, mask)
         inner = None if mask is None or mask.type.rank < 3 else merge_leading(mask)
-        return split_leading(self.layer(merge_leading(value), training, inner), value)
+        return split_leading(self.layer(merge_leading(value), training=training, mask=inner), value)
 
     def _step_by_step(self, x: Value, mask: Value | None) -> Value:
         """Gives each step a batch of its own, for layers whose result depends on the whole batch."""
@@ -64,7 +64,7 @@ class TimeDistributed(Layer):
             )
         file_scope.count_calls(steps, self.name)
         masks = [None if mask is None else mask[:, t] for t in range(steps)]
-        return ops.stack([self.layer(x[:, t], True, m) for t, m in enumerate(masks)], 1)
+        return ops.stack([self.layer(x[:, t], training=True, mask=m) for t, m in enumerate(masks)], 1)
 
 
 @known("layers")

@@ -17,13 +17,13 @@ from seqc._version import __version__
 from seqc.errors import ConfigError, SavingError
 from seqc.file_scope import Budget, one_file
 from seqc.ir import Graph, as_value, input_value
+from seqc.model import Model
 from seqc.saving.archive import ASSETS, CONFIG, METADATA, WEIGHTS, open_archive, pack
 from seqc.saving.check import check_classes, check_loads, check_meanings
 from seqc.saving.h5 import open_store, pack_store
 from seqc.saving.limits import CALLS_PER_LAYER, FREE_CALLS, METRIC_BYTES, MOST_CONFIG_BYTES, WEIGHT_SLACK_BYTES
 from seqc.saving.state import model_arrays, model_assets, restore_layers, shared_layers, walk
 from seqc.saving.weights_file import check_overwrite, require_sequential, resume_optimizer
-from seqc.sequential import Sequential
 from seqc.serialization import custom_object_scope, deserialize, noting_own_objects, revive, serialize_object
 from seqc.tracing import Trace, tracing
 from seqc.utils.display import note
@@ -33,7 +33,7 @@ from seqc.utils.files import replace_file
 KERAS_VERSION = "3.15.1"
 
 
-def save_model(model: Sequential, filepath: str | os.PathLike[str], overwrite: bool = True, **options: Any) -> None:
+def save_model(model: Model, filepath: str | os.PathLike[str], overwrite: bool = True, **options: Any) -> None:
     """Writes a model as Keras does: layers, weights, the arguments of `compile` and the optimizer's state.
 
     The file is whole or not there. The same model gives the same bytes but for the date, which is taken from the
@@ -78,7 +78,7 @@ def load_model(
     custom_objects: Mapping[str, Any] | None = None,
     compile: bool = True,
     safe_mode: bool = True,
-) -> Sequential:
+) -> Model:
     """Reads a Sequential model that Keras 3 or seqc saved. Keras is not needed, and no code from the file is ever run.
 
     What the file is, its content says, whatever its name ends in. What reading it may cost is bounded by its size; see
@@ -111,7 +111,7 @@ def load_model(
     return model  # type: ignore[no-any-return]
 
 
-def _compile(model: Sequential, config: Any, budget: Budget, path: str) -> bool:
+def _compile(model: Model, config: Any, budget: Budget, path: str) -> bool:
     """Compiles a model as its file says, and returns whether that was possible.
 
     A model predicts and exports without; so whatever is wrong here is a warning. Who wants to go on with the training
@@ -143,7 +143,7 @@ def _metadata() -> dict[str, str]:
     }
 
 
-def _config_json(model: Sequential) -> bytes:
+def _config_json(model: Model) -> bytes:
     own: dict[str, Any] = {}
     with one_file(numbers=shared_layers(model)), noting_own_objects(own):
         try:
@@ -159,7 +159,7 @@ def _config_json(model: Sequential) -> bytes:
     return content
 
 
-def _check_functions(model: Sequential, loaded: Sequential) -> None:
+def _check_functions(model: Model, loaded: Model) -> None:
     """Raises SavingError where the name of a function, which is all that a file holds of it, leads to another one."""
     found = dict(walk(loaded))
     for path, layer in walk(model):

@@ -16,8 +16,8 @@ from seqc.errors import SavingError, SeqcError
 from seqc.ir import Array
 from seqc.layers._state import fill
 from seqc.layers.base import Layer
+from seqc.model import Model
 from seqc.saving.h5 import Store
-from seqc.sequential import Sequential
 from seqc.utils.display import note
 from seqc.utils.naming import snake_case
 
@@ -73,12 +73,12 @@ def _attributes(layer: Layer) -> list[tuple[str, Any]]:
     found = sorted(
         layer._children.items(), key=lambda item: item[0].replace("_", "~", 1) if item[0][0] == "_" else item[0]
     )
-    if isinstance(layer, Sequential):
+    if isinstance(layer, Model):
         found.sort(key=lambda item: item[0] != "layers")
     return found
 
 
-def model_arrays(model: Sequential, with_optimizer: bool = True) -> dict[str, tuple[str | None, Mapping[str, Array]]]:
+def model_arrays(model: Model, with_optimizer: bool = True) -> dict[str, tuple[str | None, Mapping[str, Array]]]:
     """Returns for the path of each layer, and of the optimizer, its name and its arrays."""
     found: dict[str, tuple[str | None, Mapping[str, Array]]] = {}
     for path, layer in walk(model):
@@ -91,7 +91,7 @@ def model_arrays(model: Sequential, with_optimizer: bool = True) -> dict[str, tu
     return found
 
 
-def model_assets(model: Sequential) -> dict[str, bytes]:
+def model_assets(model: Model) -> dict[str, bytes]:
     """Returns the asset files of all layers by their path."""
     found: dict[str, bytes] = {}
     for path, layer in walk(model):
@@ -102,7 +102,7 @@ def model_assets(model: Sequential) -> dict[str, bytes]:
 
 
 def restore_layers(
-    model: Sequential,
+    model: Model,
     store: Store,
     assets: Callable[[str], dict[str, bytes]] | None = None,
     skip_mismatch: bool = False,
@@ -161,7 +161,7 @@ def _unused(store: Store) -> list[str]:
     ]
 
 
-def restore_optimizer(model: Sequential, store: Store, build: bool) -> str | None:
+def restore_optimizer(model: Model, store: Store, build: bool) -> str | None:
     """Sets the variables of the model's optimizer from a file.
 
     A model saved before its first training step holds only the counter and the learning rate; slots are not made then.

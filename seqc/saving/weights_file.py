@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from seqc.errors import ConfigError, NotBuiltError, SavingError
+from seqc.model import Model
 from seqc.saving.archive import WEIGHTS, open_archive
 from seqc.saving.h5 import Store, open_store, pack_store
 from seqc.saving.kinds import HDF5, ZIP, kind_of, open_model_file
 from seqc.saving.state import model_arrays, restore_layers, restore_optimizer
-from seqc.sequential import Sequential
 from seqc.utils.display import note
 from seqc.utils.files import check_target, write_file
 
 Assets = Callable[[str], dict[str, bytes]]
 
 
-def save_weights(model: Sequential, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Writes a model's weights, and its optimizer's state if it has one, to a `.weights.h5` file.
 
     Raises:
@@ -40,9 +40,7 @@ def save_weights(model: Sequential, filepath: str | os.PathLike[str], overwrite:
     write_file(filepath, pack_store(model_arrays(model)))
 
 
-def load_weights(
-    model: Sequential, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **options: Any
-) -> None:
+def load_weights(model: Model, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **options: Any) -> None:
     """Reads the weights of a model from a `.weights.h5` or `.keras` file; the layers must be the same.
 
     Args:
@@ -108,7 +106,7 @@ def _refuse_old(store: Store) -> None:
     )
 
 
-def _restore(model: Sequential, store: Store, assets: Assets | None, skip_mismatch: bool) -> None:
+def _restore(model: Model, store: Store, assets: Assets | None, skip_mismatch: bool) -> None:
     before = model.get_weights()
     try:
         skipped = restore_layers(model, store, assets, skip_mismatch)
@@ -121,7 +119,7 @@ def _restore(model: Sequential, store: Store, assets: Assets | None, skip_mismat
         resume_optimizer(model, store, build=False)
 
 
-def resume_optimizer(model: Sequential, store: Store, build: bool) -> None:
+def resume_optimizer(model: Model, store: Store, build: bool) -> None:
     """Sets the state of a model's optimizer from a file, or warns that it does not; see `restore_optimizer`."""
     reason = restore_optimizer(model, store, build)
     if reason is not None:
@@ -141,5 +139,5 @@ def check_overwrite(path: Path, overwrite: bool) -> None:
 
 def require_sequential(model: Any) -> None:
     """Raises SavingError for what is no Sequential model."""
-    if not isinstance(model, Sequential):
+    if not isinstance(model, Model):
         raise SavingError(f"seqc saves and loads Sequential models; got {type(model).__name__}.")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from seqc.backends.numpy.kept import Kept
     from seqc.backends.numpy.naive import NaiveExecutor
     from seqc.backends.numpy.profile import Timing
-    from seqc.sequential import Sequential
+    from seqc.model import Model
     from seqc.training.compiled import Compiled
 
 
@@ -81,12 +81,12 @@ def _given(arrays: Sequence[Array], seed: int, step: int) -> list[Array]:
     return [*arrays, np.array(seed, np.int64), np.array(step, np.int64)]
 
 
-def train_step(model: Sequential, compiled: Compiled, signature: Signature) -> Step:
+def train_step(model: Model, compiled: Compiled, signature: Signature) -> Step:
     """Traces forward pass, loss, gradients, optimizer and metrics of one training step."""
     trace = Trace(training=True)
     with tracing(trace):
         values = signature.values()
-        y_pred = model.call(values["x"], training=True)
+        y_pred = model.forward(values["x"], training=True)
         loss = _total_loss(model, values, y_pred, training=True)
         variables = model.trainable_weights
         grads = gradients(compiled.optimizer.scale_loss(loss), [trace.read(v) for v in variables])
@@ -95,27 +95,27 @@ def train_step(model: Sequential, compiled: Compiled, signature: Signature) -> S
     return _finish(trace, values, loss, logged)
 
 
-def test_step(model: Sequential, compiled: Compiled, signature: Signature) -> Step:
+def test_step(model: Model, compiled: Compiled, signature: Signature) -> Step:
     """Traces one step of evaluation: forward pass, loss and metrics."""
     trace = Trace()
     with tracing(trace):
         values = signature.values()
-        y_pred = model.call(values["x"], training=False)
+        y_pred = model.forward(values["x"], training=False)
         loss = _total_loss(model, values, y_pred, training=False)
         logged = _update_metrics(model, compiled, values, y_pred, loss)
     return _finish(trace, values, loss, logged)
 
 
-def predict_step(model: Sequential, signature: Signature) -> Step:
+def predict_step(model: Model, signature: Signature) -> Step:
     """Traces the forward pass."""
     trace = Trace()
     with tracing(trace):
         values = signature.values()
-        y_pred = model.call(values["x"], training=False)
+        y_pred = model.forward(values["x"], training=False)
     return _finish(trace, values, y_pred)
 
 
-def _total_loss(model: Sequential, values: dict[str, Value], y_pred: Value, training: bool) -> Value:
+def _total_loss(model: Model, values: dict[str, Value], y_pred: Value, training: bool) -> Value:
     found = call_compute_loss(
         model, values["x"], values.get("y"), y_pred, values.get("sample_weight"), training=training
     )
@@ -128,7 +128,7 @@ def _total_loss(model: Sequential, values: dict[str, Value], y_pred: Value, trai
 
 
 def _update_metrics(
-    model: Sequential, compiled: Compiled, values: dict[str, Value], y_pred: Value, loss: Value
+    model: Model, compiled: Compiled, values: dict[str, Value], y_pred: Value, loss: Value
 ) -> dict[str, Variable] | None:
     """Takes a batch into all metrics. Returns variables with what to log where the model says that itself."""
     x = values["x"]

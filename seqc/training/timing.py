@@ -15,7 +15,7 @@ from seqc.ir import Array
 from seqc.training.step import Step
 
 if TYPE_CHECKING:
-    from seqc.sequential import Sequential
+    from seqc.model import Model
 
 
 class EpochClock(Callback):
@@ -32,7 +32,7 @@ class EpochClock(Callback):
         self.seconds.append(time.perf_counter() - self._start)
 
 
-def time_steps(model: Sequential, x: Array, y: Array, batch_size: int, steps: int, epochs: int) -> list[float]:
+def time_steps(model: Model, x: Array, y: Array, batch_size: int, steps: int, epochs: int) -> list[float]:
     """Trains a compiled model and returns the seconds per step of each epoch; one more comes first, to warm up.
 
     Args:
@@ -44,14 +44,14 @@ def time_steps(model: Sequential, x: Array, y: Array, batch_size: int, steps: in
     return [seconds / steps for seconds in clock.seconds[1:]]
 
 
-def training_step(model: Sequential, x: Array, y: Array) -> tuple[Step, list[Array]]:
+def training_step(model: Model, x: Array, y: Array) -> tuple[Step, list[Array]]:
     """Returns the step that trains a compiled model on such a batch, and the arrays that it takes."""
     batch = model._labelled(x, y, None).rows(slice(None))
     model._prepare_training()
     return model._step_for("train", batch), [a for a in batch if a is not None]
 
 
-def profile_steps(model: Sequential, x: Array, y: Array, steps: int) -> list[Timing]:
+def profile_steps(model: Model, x: Array, y: Array, steps: int) -> list[Timing]:
     """Trains a compiled model for some steps on one batch and returns what they took together, after one to warm up."""
     step, arrays = training_step(model, x, y)
     step.profile(arrays, 0, 0)

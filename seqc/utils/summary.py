@@ -16,7 +16,7 @@ from seqc.text import label
 from seqc.tracing import Variable
 
 if TYPE_CHECKING:
-    from seqc.sequential import Sequential
+    from seqc.model import Model
 
 WIDTH, WIDTH_OF_TRAINABLE = 88, 12
 # Narrower than this nothing can be read, and a terminal's own line breaks do less harm.
@@ -26,7 +26,7 @@ POSITIONS = (0.45, 0.80, 1.0)
 
 
 def summary_text(
-    model: Sequential,
+    model: Model,
     width: int | None = None,
     positions: Sequence[float] | None = None,
     expand_nested: bool = False,
@@ -99,7 +99,7 @@ def _trains(layer: Layer) -> str:
     return "-" if not layer.weights else "Y" if layer.trainable else "N"
 
 
-def _totals(model: Sequential) -> list[str]:
+def _totals(model: Model) -> list[str]:
     trained, fixed = model.trainable_weights, model.non_trainable_weights
     slots = model.optimizer.variables if model.compiled and model.optimizer.built else []
     kinds = {"Total": [*trained, *fixed, *slots], "Trainable": trained, "Non-trainable": fixed}

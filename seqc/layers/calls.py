@@ -1,0 +1,181 @@
+"""Calls of layers: what they are given, and calls on symbols, of which functional models are made."""
+
+from __future__ import annotations
+
+import inspect
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seqc import tree
+from seqc.ir import HasValue, Input, Item, Op, Type, Value, as_value
+
+# Arguments of a call that are no tensors of the layer's input.
+MODES = ("training", "mask")
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class LayerCall(Op):
+    """A layer called on symbols, outside any trace.
+
+    Attributes:
+        layer: what was called. given: its arguments by name, with a `Slot` for each tensor. results: of the call.
+    """
+
+    layer: Any
+    given: dict[str, Any]
+    results: tuple[Type, ...]
+
+    def infer(self, *types: Type) -> Type | tuple[Type, ...]:
+        return self.results if len(self.results) > 1 else self.results[0]
+
+    def __repr__(self) -> str:
+        return f"{type(self.layer).__name__}({self.layer.name!r})"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The place of a tensor among the arguments of a call."""
+
+    index: int
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ModelInput(Input):
+    """The symbol that `Input()` gives; `layer` is the InputLayer that describes it."""
+
+    layer: Any = None
+
+    def __repr__(self) -> str:
+        return f"Input({self.label!r})"
+
+
+def is_tensor(x: Any) -> bool:
+    """Tells whether an argument is a tensor, and not a setting."""
+    return isinstance(x, Value | HasValue) or (isinstance(x, np.ndarray) and x.dtype.kind in "biuf")
+
+
+def has_tensors(x: Any) -> bool:
+    """Tells whether a tensor is in a tree."""
+    return any(map(is_tensor, tree.leaves(x)))
+
+
+def as_tensors(x: Any) -> Any:
+    """Returns the first argument of a call as a value, or a tree of them.
+
+    Nested lists of numbers are one array; a list that holds tensors is a list of tensors.
+    """
+    if tree.is_branch(x) and (isinstance(x, dict) or has_tensors(x)):
+        return tree.map_leaves(lambda leaf: leaf if leaf is None else as_value(leaf), x)
+    return as_value(x)
+
+
+def other_tensors(x: Any) -> Any:
+    """Returns another argument of a call, with tensors in it as values and settings as they are."""
+    return tree.map_leaves(lambda leaf: as_value(leaf) if is_tensor(leaf) else leaf, x) if has_tensors(x) else x
+
+
+def take_tensors(arguments: Any, found: list[Value]) -> Any:
+    """Returns arguments with a slot for each tensor, which is added to `found`."""
+
+    def slot(leaf: Any) -> Any:
+        if not isinstance(leaf, Value):
+            return leaf
+        found.append(leaf)
+        return Slot(len(found) - 1)
+
+    return tree.map_leaves(slot, arguments)
+
+
+def put_tensors(arguments: Any, tensors: list[Value]) -> Any:
+    """Returns arguments with a tensor in each slot."""
+    return tree.map_leaves(lambda leaf: tensors[leaf.index] if isinstance(leaf, Slot) else leaf, arguments)
+
+
+def is_symbolic(value: Value) -> bool:
+    """Tells whether a value outside a trace stands for what a model will be given, and has no numbers yet."""
+    waiting, seen = [value], {value}
+    while waiting:
+        v = waiting.pop()
+        source = v.inputs[0] if isinstance(v.op, Item) else v
+        if isinstance(source.op, LayerCall | Input):
+            return True
+        waiting += [x for x in source.inputs if x not in seen]
+        seen.update(source.inputs)
+    return False
+
+
+class Arguments:
+    """What a layer is called with.
+
+    Args:
+        layer: the layer. positional, named: as they were given; the first argument may have any of Keras's names.
+
+    Attributes:
+        given: by the names in the layer's `call`, tensors as values. first: the name of the first.
+        training, mask: how the call is meant; None where nobody says so.
+
+    Raises:
+        TypeError: `call` takes no such arguments.
+    """
+
+    def __init__(self, layer: Any, positional: tuple[Any, ...], named: dict[str, Any]) -> None:
+        self.signature = inspect.signature(layer.call)
+        names = list(self.signature.parameters)
+        self.first = names[0] if names else ""
+        named = dict(named)
+        modes = {name: named.pop(name) for name in MODES if name in named}
+        if not positional and self.first not in named:
+            alias = next((name for name in _FIRST if name in named and name not in names), None)
+            if alias is not None:
+                positional = (named.pop(alias),)
+        self.given: dict[str, Any] = dict(self.signature.bind_partial(*positional, **named).arguments)
+        modes = {name: self.given.pop(name) for name in MODES if name in self.given} | modes
+        self.training, self.mask = modes.get("training"), as_masks(modes.get("mask"))
+        for name, value in self.given.items():
+            self.given[name] = as_tensors(value) if name == self.first else other_tensors(value)
+
+    @property
+    def modes(self) -> dict[str, Any]:
+        """How the call is meant, where somebody says so."""
+        found = {"training": self.training, "mask": self.mask}
+        return {name: mode for name, mode in found.items() if mode is not None}
+
+    def shapes_for(self, build: Callable[..., None]) -> list[Any]:
+        """Returns what `build` is called with: the shape of the first argument, and of others that it names."""
+        wanted = [name for name in inspect.signature(build).parameters if name != "self"]
+        shapes = {
+            name: tree.map_leaves(lambda leaf: leaf.shape, value)
+            for name, value in self.given.items()
+            if all(isinstance(leaf, Value) for leaf in tree.leaves(value))
+        }
+        return [shapes[self.first], *(shapes.get(name.removesuffix("_shape")) for name in wanted[1:])]
+
+    def invoke(self, layer: Any, **modes: Any) -> Any:
+        """Calls the layer's `call` with these arguments, and those of `modes` that it takes."""
+        takes = {name: value for name, value in modes.items() if name in self.signature.parameters}
+        given = self.given | takes
+        ordered = {name: given[name] for name in self.signature.parameters if name in given}
+        bound = inspect.BoundArguments(self.signature, OrderedDict(ordered))
+        return layer.call(*bound.args, **bound.kwargs)
+
+
+# What Keras calls the first argument of a layer.
+_FIRST = ("inputs", "sequence", "sequences", "x")
+
+
+def as_masks(mask: Any) -> Any:
+    """Returns a mask, or a list of them, as values; None where there is none."""
+    if mask is None:
+        return None
+    if tree.is_branch(mask) and (has_tensors(mask) or any(leaf is None for leaf in tree.leaves(mask))):
+        return tree.map_leaves(lambda leaf: None if leaf is None else as_value(leaf), mask)
+    return as_value(mask)
+
+
+def is_shape(shape: Any) -> bool:
+    """Tells whether something is one shape, and not several."""
+    return all(size is None or hasattr(size, "__index__") for size in shape)

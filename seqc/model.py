@@ -1,0 +1,173 @@
+"""What every model is, whichever way its layers are put together: it trains, is shown, saved and exported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from seqc.errors import ConfigError
+from seqc.ir import Graph, Value
+from seqc.layers.base import KerasShape, Layer
+from seqc.layers.calls import Arguments
+from seqc.serialization import serialize_object
+from seqc.tracing import Trace
+from seqc.training.trainer import Trainer
+
+
+class Model(Trainer, Layer):
+    """A layer that trains by itself.
+
+    `Sequential` is a stack of layers, `Functional` any graph of them; both say what they take and give. A subclass may
+    also keep layers as attributes and write `call`.
+    """
+
+    _transparent = True
+    supports_masking = True
+
+    def __init__(self, *, trainable: bool = True, name: str | None = None, dtype: Any = None) -> None:
+        Layer.__init__(self, name=name, dtype=dtype)
+        Trainer.__init__(self)
+
+    # -- layers ------------------------------------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers the model is made of, each once."""
+        return list({id(layer): layer for layer in self.sublayers() if isinstance(layer, Layer)}.values())
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """Returns a layer by name or by position.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        if (name is None) == (index is None):
+            raise ConfigError("get_layer needs either a name or an index.")
+        layers = self.layers
+        if index is not None:
+            if not -len(layers) <= index < len(layers):
+                raise ConfigError(
+                    f"Was asked to retrieve layer at index {index} but model only has {len(layers)} layers."
+                )
+            return layers[index]
+        for layer in layers:
+            if layer.name == name:
+                return layer
+        raise ConfigError(f"No such layer: {name}. Existing layers are: {[layer.name for layer in layers]}.")
+
+    def compute_mask(self, inputs: Any, mask: Value | None = None) -> Value | None:
+        return None  # the layers inside have put theirs on the result
+
+    def forward(self, x: Any, training: bool = False) -> Any:
+        """Returns what `call` makes of the input in the graph that is being traced."""
+        return Arguments(self, (x,), {}).invoke(self, training=training, mask=None)
+
+    # -- what a kind of model says -----------------------------------------------------------------------------------
+
+    @property
+    def inputs(self) -> list[Value]:
+        """What the model is called on, as symbols."""
+        raise AttributeError(f"Model '{self.name}' has no defined inputs yet.")
+
+    @property
+    def outputs(self) -> list[Value]:
+        """What the model makes of its inputs, as symbols."""
+        raise AttributeError(f"Model '{self.name}' has no defined outputs yet.")
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of the input, the batch first; several are a tree of shapes."""
+        raise AttributeError(f"Model '{self.name}' has no defined input shape yet.")
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output, the batch first; several are a tree of shapes."""
+        raise AttributeError(f"Model '{self.name}' has no defined output shape yet.")
+
+    def graph(self, batch_shape: KerasShape | None = None) -> tuple[Graph, Trace]:
+        """Returns the inference graph with one input per weight, and the trace that says which is which.
+
+        Args:
+            batch_shape: of the input, by default that of the model.
+
+        Raises:
+            NotBuiltError: the input shape is not known.
+        """
+        raise NotImplementedError
+
+    # -- showing -----------------------------------------------------------------------------------------------------
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
+    ) -> None:
+        """Prints a table of layers, output shapes and numbers of parameters.
+
+        Args:
+            line_length: width in characters. positions: where the columns end, as parts of the width.
+            print_fn: called with the text instead of printing it. expand_nested: show the layers of nested models.
+            show_trainable: add a column that tells which layers train. layer_range: names of the first and the last
+            layer to show, or patterns for them.
+
+        Raises:
+            ConfigError: the width is too small, or `layer_range` names no layers.
+        """
+        from seqc.utils.summary import summary_text
+
+        text = summary_text(self, line_length, positions, expand_nested, show_trainable, layer_range)
+        (print_fn or print)(text)
+
+    def to_json(self, **options: Any) -> str:
+        """Returns the layers as JSON, without weights; see `seqc.models.model_from_json`.
+
+        Args:
+            options: passed on to `json.dumps`.
+        """
+        return json.dumps(serialize_object(self), **options)
+
+    def save(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
+        """Writes the model to a `.keras` file: layers, weights, compile settings and optimizer state.
+
+        See `seqc.saving.save_model`.
+        """
+        from seqc.saving import save_model
+
+        save_model(self, filepath, overwrite=overwrite, **options)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+        """Writes the weights to a `.weights.h5` file."""
+        from seqc.saving import save_weights
+
+        save_weights(self, filepath, overwrite=overwrite)
+
+    def load_weights(self, filepath: Any, **options: Any) -> None:
+        """Reads the weights from a `.weights.h5` or `.keras` file. See `seqc.saving.load_weights`."""
+        from seqc.saving import load_weights
+
+        load_weights(self, filepath, **options)
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """Returns the arguments of `compile` as plain data, or None before it was called."""
+        return None if self._compiled is None else self._compiled.get_config()
+
+    def export(
+        self, filepath: Any, format: str = "onnx", verbose: Any = None, input_signature: Any = None, **options: Any
+    ) -> Any:
+        """Writes a verified ONNX file for inference and returns the receipt.
+
+        Args:
+            filepath: the file. format: "onnx". verbose: whether to print the receipt.
+            input_signature, options: see `seqc.export.model.export_model`.
+        """
+        from seqc.export.model import export_model
+
+        receipt = export_model(self, filepath, format=format, input_signature=input_signature, **options)
+        if verbose:
+            print(receipt)
+        return receipt
