@@ -22,10 +22,12 @@ from seqc import (
     utils,
 )
 from seqc._version import __version__
+from seqc.functional import Functional
 from seqc.initializers import Initializer
 from seqc.layers import Input, InputSpec, Layer
 from seqc.losses import Loss
 from seqc.metrics import Metric
+from seqc.model import Model
 from seqc.optimizers import Optimizer
 from seqc.regularizers import Regularizer
 from seqc.sequential import Sequential
@@ -33,12 +35,14 @@ from seqc.tracing import Variable
 from seqc.utils.absent import absent
 
 __all__ = [
+    "Functional",
     "Initializer",
     "Input",
     "InputSpec",
     "Layer",
     "Loss",
     "Metric",
+    "Model",
     "Optimizer",
     "Regularizer",
     "Sequential",
@@ -77,11 +81,8 @@ _REASONS = {
     "preprocessing": "pad_sequences is in seqc.utils; images and text are prepared before they reach seqc.",
     "quantizers": _ONE,
     "Quantizer": _ONE,
-    "tree": "A model of seqc has one input and one output.",
     "wrappers": "Call fit and predict of the model itself.",
-    "Model": models.NO_MODEL,
-    "Functional": models.NO_MODEL,
-    "KerasTensor": "Tensors of a graph are seqc.ir.Value; there is no functional API.",
+    "KerasTensor": "Tensors of a graph are seqc.ir.Value.",
 }
 
 __getattr__ = absent(__name__, __all__, **_REASONS)

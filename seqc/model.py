@@ -25,6 +25,13 @@ class Model(Trainer, Layer):
     _transparent = True
     supports_masking = True
 
+    def __new__(cls, *arguments: Any, **named: Any) -> Any:
+        if cls is Model and (len(arguments) > 1 or "outputs" in named):
+            from seqc.functional import Functional
+
+            cls = Functional
+        return super().__new__(cls, *arguments, **named)
+
     def __init__(self, *, trainable: bool = True, name: str | None = None, dtype: Any = None) -> None:
         Layer.__init__(self, name=name, dtype=dtype)
         Trainer.__init__(self)

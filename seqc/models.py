@@ -7,13 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 from seqc.errors import ConfigError, SavingError
+from seqc.functional import Functional
 from seqc.layers import InputLayer, Layer
+from seqc.model import Model
 from seqc.saving import load_model, save_model
 from seqc.sequential import Sequential
 from seqc.serialization import custom_object_scope, revive
 from seqc.utils.absent import absent
 
-__all__ = ["Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
+__all__ = ["Functional", "Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
 
 def clone_model(
@@ -101,9 +103,4 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
     return model
 
 
-NO_MODEL = (
-    "seqc compiles Sequential models, a stack of layers with one input and one output. Branches go inside a Layer "
-    "subclass whose call(x) uses seqc.ops; a training loop of your own can use train_on_batch."
-)
-
-__getattr__ = absent(__name__, __all__, Model=NO_MODEL, Functional=NO_MODEL)
+__getattr__ = absent(__name__, __all__)

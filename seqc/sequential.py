@@ -10,6 +10,7 @@ from seqc.file_scope import building
 from seqc.ir import Array, Graph, Type, Value, input_value
 from seqc.layers import InputLayer
 from seqc.layers.base import KerasShape, Layer, symbolic_shape
+from seqc.layers.calls import ModelInput
 from seqc.model import Model
 from seqc.serialization import known, revive, serialize_object
 from seqc.stack import LayerList, applied, check_layer
@@ -72,6 +73,8 @@ class Sequential(Model):
             input already. ShapeError: it does not fit what is below it.
         """
         height, before = len(self._stack), self._input_layer
+        if isinstance(layer, Value) and isinstance(layer.op, ModelInput):
+            layer = layer.op.layer
         if isinstance(layer, InputLayer):
             self._add_input(layer)
         else:

@@ -52,6 +52,7 @@ LEVELS = {
     "seqc.training": 9,
     "seqc.stack": 9,
     "seqc.model": 10,
+    "seqc.functional": 10,
     "seqc.sequential": 10,
     "seqc.utils": 11,
     "seqc.saving": 11,

@@ -15,8 +15,8 @@ from seqc.cli._profile import layer_scopes, profile_result, show_profile
 from seqc.cli._source import ModelFile, load_file
 from seqc.errors import ConfigError, DataError
 from seqc.ir import Array, bind_sizes
-from seqc.passes import merge_duplicates
 from seqc.model import Model
+from seqc.passes import merge_duplicates
 from seqc.training.data import as_array
 from seqc.training.sources import DEFAULT_BATCH_SIZE
 from seqc.training.timing import profile_steps, threads_used, time_steps, training_step

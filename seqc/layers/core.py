@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from seqc import activations, constraints, initializers, ops, regularizers
 from seqc.errors import ConfigError
 from seqc.ir import Value, as_value
-from seqc.layers._common import KerasShape, checked_shape
+from seqc.layers._common import KerasShape, checked_shape, symbolic_shape
 from seqc.layers.base import Layer
+from seqc.layers.calls import ModelInput
 from seqc.serialization import known
 
 
@@ -61,6 +63,12 @@ class InputLayer(Layer):
         """The shape with the batch first."""
         return self.batch_shape
 
+    @cached_property
+    def output(self) -> Value:
+        """The symbol that stands for what is fed."""
+        op = ModelInput(self.name, self.dtype, symbolic_shape(self.batch_shape), self)
+        return Value(op, (), op.infer())
+
     def _cast_input(self, x: Value) -> Value:
         return x
 
@@ -84,9 +92,9 @@ def Input(
     name: str | None = None,
     batch_shape: KerasShape | None = None,
     **kwargs: Any,
-) -> InputLayer:
-    """Returns the input of a model; see `InputLayer` for the arguments."""
-    return InputLayer(shape, batch_size, dtype, batch_shape, name, **kwargs)
+) -> Value:
+    """Returns the symbol of a model's input, which layers can be called on; see `InputLayer` for the arguments."""
+    return InputLayer(shape, batch_size, dtype, batch_shape, name, **kwargs).output
 
 
 @known("layers")

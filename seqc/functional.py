@@ -1,0 +1,266 @@
+"""Models as graphs of layers: `Model(inputs, outputs)`.
+
+The graph is that of the compiler itself. Called on symbols, a layer gives a value whose op is the call; what functions
+of `seqc.ops` make of such values are ordinary values. A functional model walks them and does the same to real tensors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seqc import tree
+from seqc.errors import ConfigError, ShapeError
+from seqc.ir import Graph, Item, Value, build, input_value
+from seqc.layers import InputLayer
+from seqc.layers.base import KerasShape, Layer, symbolic_shape
+from seqc.layers.calls import LayerCall, ModelInput, is_symbolic, put_tensors
+from seqc.model import Model
+from seqc.tracing import Trace, current_trace, traced
+from seqc.training.data import match_rank
+
+
+class Functional(Model):
+    """The model that leads from some symbols to others.
+
+    Args:
+        inputs: what it takes: `Input()`, or whatever layers made of one; or a list or dictionary of these.
+        outputs: what it gives, made of the inputs by calls of layers and functions of `seqc.ops`.
+        name: made automatically by default. trainable: whether any layer trains.
+
+    Raises:
+        ConfigError: an output is not made of the inputs, or something given is no symbol.
+    """
+
+    _untracked = Model._untracked | {"_called"}
+
+    def __init__(
+        self, inputs: Any, outputs: Any, name: str | None = None, trainable: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        self._input_tree, self._output_tree = (tree.map_leaves(_symbol, given) for given in (inputs, outputs))
+        self._symbols, self._results = tree.leaves(self._input_tree), tree.leaves(self._output_tree)
+        if len(set(self._symbols)) < len(self._symbols):
+            raise ConfigError(f"Model '{self.name}' has the same input twice: {_listed(self._symbols)}.")
+        self._order = _between(self._symbols, self._results, self.name)
+        self._called = _layers_of(self._symbols, self._order)
+        self._check_names()
+        self._children["layers"] = self._called
+        for layer in self._called:
+            layer._set_parent(self._parent_path)
+        self.input_names = _names(self._input_tree, self._symbols)
+        self.output_names = _names(self._output_tree, self._results)
+        self.built = True
+        if not trainable:
+            self.trainable = False
+
+    def _check_names(self) -> None:
+        seen: dict[str, Layer] = {}
+        for layer in self._called:
+            if seen.setdefault(layer.name, layer) is not layer:
+                raise ConfigError(
+                    f'The name "{layer.name}" is used {sum(one.name == layer.name for one in self._called)} times in '
+                    f"model '{self.name}'. All layer names should be unique: give them name=."
+                )
+
+    # -- what it is --------------------------------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> list[Layer]:
+        """All layers in the order of their first calls, inputs among them."""
+        return list(self._called)
+
+    @layers.setter
+    def layers(self, _: Any) -> None:
+        raise AttributeError("`Model.layers` attribute is reserved and should not be used.")
+
+    @property
+    def inputs(self) -> list[Value]:
+        return list(self._symbols)
+
+    @property
+    def outputs(self) -> list[Value]:
+        return list(self._results)
+
+    @property
+    def input(self) -> Any:
+        """The symbol of the input, or the list or dictionary of them that the model was made with."""
+        return self._input_tree
+
+    @property
+    def output(self) -> Any:
+        """The symbol of the output, or the list or dictionary of them that the model was made with."""
+        return self._output_tree
+
+    @property
+    def input_shape(self) -> Any:
+        return tree.map_leaves(lambda x: x.shape, self._input_tree)
+
+    @property
+    def output_shape(self) -> Any:
+        return tree.map_leaves(lambda y: y.shape, self._output_tree)
+
+    # -- calling -----------------------------------------------------------------------------------------------------
+
+    def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
+        """Computes the outputs, layer by layer."""
+        given = self._matched(inputs)
+        trace = current_trace()
+        if trace is not None:
+            trace.inputs += given
+            for x, m in zip(given, tree.leaves(mask), strict=False):
+                if m is not None:
+                    trace.masks[x] = m
+        known: dict[Value, Value] = dict(zip(self._symbols, given, strict=True))
+        several: dict[Value, list[Any]] = {}
+        for v in self._order:
+            if isinstance(v.op, Item) and v.inputs[0] in several:
+                known[v] = several[v.inputs[0]][v.op.index]
+            elif isinstance(v.op, LayerCall):
+                results = self._called_again(v, known, training)
+                several[v] = results
+                known[v] = results[0]
+            else:
+                known[v] = build(v.op, tuple(known[x] for x in v.inputs), v.scope)
+        return tree.fill(self._output_tree, iter([known[y] for y in self._results]))
+
+    def _called_again(self, v: Value, known: dict[Value, Value], training: bool) -> list[Any]:
+        assert isinstance(v.op, LayerCall)
+        named = put_tensors(v.op.given, [known[x] for x in v.inputs])
+        return tree.leaves(v.op.layer(**({"training": training} | named)))
+
+    def _matched(self, inputs: Any) -> list[Value]:
+        """Returns what the model was called on in the order of its inputs.
+
+        Raises:
+            ConfigError: they are not as many, or not called so. ShapeError: one has another shape.
+        """
+        given = self._in_order(inputs)
+        for i, (x, symbol) in enumerate(zip(given, self._symbols, strict=True)):
+            given[i] = x = match_rank(x, symbol.shape)
+            found = x.shape
+            if len(found) != len(symbol.shape) or any(
+                a is not None and b is not None and a != b for a, b in zip(found, symbol.shape, strict=True)
+            ):
+                raise ShapeError(
+                    f"Input '{self.input_names[i]}' of model '{self.name}' needs shape {symbol.shape}; got {found} "
+                    "(None is any size)."
+                )
+        return given
+
+    def _in_order(self, inputs: Any) -> list[Any]:
+        names = self.input_names
+        if isinstance(inputs, dict) and not isinstance(self._input_tree, dict):
+            missing = [name for name in names if name not in inputs]
+            if missing:
+                raise ConfigError(
+                    f"Model '{self.name}' needs inputs {names}; got a dictionary of {list(inputs)}: "
+                    f"{', '.join(missing)} missing."
+                )
+            return [inputs[name] for name in names]
+        if isinstance(inputs, dict):
+            missing = [key for key in self._input_tree if key not in inputs]
+            if missing:
+                raise ConfigError(
+                    f"Model '{self.name}' needs inputs {list(self._input_tree)}; got a dictionary of {list(inputs)}: "
+                    f"{', '.join(map(str, missing))} missing."
+                )
+            return tree.leaves({key: inputs[key] for key in self._input_tree})
+        given = tree.leaves(inputs)
+        if len(given) != len(self._symbols):
+            raise ConfigError(
+                f"Model '{self.name}' takes {len(self._symbols)} inputs, {_listed(self._symbols)}; it was called with "
+                f"{len(given)}."
+            )
+        return given
+
+    # -- graphs ------------------------------------------------------------------------------------------------------
+
+    def graph(self, batch_shape: KerasShape | None = None) -> tuple[Graph, Trace]:
+        trace = Trace()
+        shapes = [x.type.shape for x in self._symbols]
+        if batch_shape is not None:
+            shapes[0] = symbolic_shape(batch_shape)
+        xs = [
+            input_value(name, x.dtype, shape)
+            for name, x, shape in zip(self.input_names, self._symbols, shapes, strict=True)
+        ]
+        results = tree.leaves(traced(trace, self.call, tree.fill(self._input_tree, iter(xs))))
+        random = (trace.seed, trace.step)
+        return Graph((*xs, *random, *trace.reads.values()), tuple(results), tuple(self.output_names)), trace
+
+    def input_dtype(self) -> str:
+        return str(self._symbols[0].dtype)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Does nothing: a functional model is built from the start."""
+
+
+def _symbol(x: Any) -> Value:
+    if isinstance(x, InputLayer):
+        return x.output
+    if not isinstance(x, Value) or not is_symbolic(x):
+        raise ConfigError(
+            "A functional model leads from seqc.Input() to what layers make of it; got "
+            f"{type(x).__name__ if not isinstance(x, Value) else 'a tensor of numbers'} among inputs and outputs."
+        )
+    return x
+
+
+def _between(inputs: list[Value], outputs: list[Value], name: str) -> list[Value]:
+    """Returns the values that lead from inputs to outputs, operands first.
+
+    Raises:
+        ConfigError: an output depends on another input.
+    """
+    ends = set(inputs)
+    order: list[Value] = []
+    seen: set[Value] = set(inputs)
+    stack = [(v, False) for v in reversed(outputs)]
+    while stack:
+        value, ready = stack.pop()
+        if ready:
+            order.append(value)
+        elif value not in seen:
+            if isinstance(value.op, ModelInput) and value not in ends:
+                raise ConfigError(
+                    f"Model '{name}': an output needs the input '{value.op.label}', which is not among its inputs, "
+                    f"{_listed(inputs)}. Add it to `inputs`."
+                )
+            seen.add(value)
+            stack.append((value, True))
+            stack.extend((x, False) for x in reversed(value.inputs) if x not in seen)
+    return order
+
+
+def _layers_of(inputs: list[Value], order: list[Value]) -> list[Layer]:
+    found: dict[int, Layer] = {}
+    for v in (*inputs, *order):
+        layer = v.op.layer if isinstance(v.op, LayerCall | ModelInput) else None
+        if layer is not None:
+            found[id(layer)] = layer
+    return list(found.values())
+
+
+def _maker(v: Value) -> Layer | None:
+    source = v.inputs[0] if isinstance(v.op, Item) else v
+    return source.op.layer if isinstance(source.op, LayerCall | ModelInput) else None
+
+
+def _names(structure: Any, values: list[Value]) -> list[str]:
+    """Returns a name for each value: its key in a dictionary, or the name of the layer that made it."""
+    if isinstance(structure, dict):
+        return tree.names(structure)
+    found: list[str] = []
+    for v in values:
+        layer = _maker(v)
+        base = layer.name if layer is not None else (v.scope.rpartition("/")[2] or v.op.name.lower())
+        name, number = base, 0
+        while name in found:
+            number += 1
+            name = f"{base}_{number}"
+        found.append(name)
+    return found
+
+
+def _listed(values: list[Value]) -> str:
+    return ", ".join(f"'{name}'" for name in _names(list(values), values))

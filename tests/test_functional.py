@@ -1,0 +1,133 @@
+"""Models as graphs of layers, by their numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import seqc as keras
+from seqc import layers, ops
+from seqc.errors import ConfigError
+
+
+def residual() -> Any:
+    """A convolution that is used twice, a shortcut with arithmetic, an end."""
+    x = keras.Input((6, 6, 3), name="image")
+    conv = layers.Conv2D(3, 3, padding="same", name="conv")
+    h = conv(ops.relu(conv(x))) + x * 0.5
+    y = layers.Dense(2, activation="softmax", name="end")(layers.GlobalAveragePooling2D()(h))
+    return keras.Model(x, y, name="residual")
+
+
+def numbers(*shape: int, seed: int = 0) -> Any:
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def convolved(x: Any, kernel: Any, bias: Any) -> Any:
+    padded = np.pad(x.astype("float64"), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
+    return np.einsum("nhwcij,ijco->nhwo", windows, kernel) + bias
+
+
+def test_a_residual_model_with_a_shared_layer_computes_what_numpy_does(tmp_path: Path) -> None:
+    model, x = residual(), numbers(5, 6, 6, 3)
+    kernel, bias, w, b = model.get_weights()
+    h = convolved(np.maximum(convolved(x, kernel, bias), 0), kernel, bias) + 0.5 * x
+    z = h.mean((1, 2)) @ w + b
+    expected = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+    for found in (model.predict(x, verbose=0), np.asarray(model(x)), model.predict_on_batch(x)):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    model.export(tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    assert [i.name for i in session.get_inputs()] == ["image"]
+    assert [o.name for o in session.get_outputs()] == ["end"]
+    np.testing.assert_allclose(session.run(None, {"image": x})[0], expected, atol=1e-5)
+
+
+def test_the_gradient_of_a_shared_layer_is_that_of_both_its_places() -> None:
+    shared = layers.Dense(1, use_bias=False, kernel_initializer="ones")
+    x = keras.Input((1,))
+    model = keras.Model(x, shared(shared(x)))  # w * w * x
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    model.train_on_batch(np.array([[2.0]], "float32"), np.array([[1.0]], "float32"))
+    # d/dw (w^2 x - 1)^2 = 2 (w^2 x - 1) 2 w x = 2 * 1 * 4
+    np.testing.assert_allclose(model.get_weights()[0], [[1 - 0.01 * 8]], rtol=1e-6)
+
+
+def test_layers_stand_in_the_order_of_their_calls_each_once() -> None:
+    model = residual()
+    assert [layer.name for layer in model.layers][:2] == ["image", "conv"]
+    assert len(model.layers) == 4
+    assert model.input_names == ["image"]
+    assert model.output_names == ["end"]
+    assert model.input_shape == (None, 6, 6, 3)
+    assert model.output_shape == (None, 2)
+    assert model.get_layer("conv") is model.layers[1]
+    assert len(model.weights) == 4
+
+
+def test_a_part_of_a_model_is_a_model() -> None:
+    model, x = residual(), numbers(2, 6, 6, 3)
+    middle = keras.Model(model.inputs, model.layers[1](model.input))
+    np.testing.assert_allclose(middle.predict(x, verbose=0), convolved(x, *model.get_weights()[:2]), atol=1e-5)
+    assert middle.layers[1] is model.layers[1]
+
+
+def test_a_model_in_a_model_shares_its_weights() -> None:
+    inner = residual()
+    x = keras.Input((6, 6, 3))
+    outer = keras.Model(x, inner(x) * 2.0)
+    a = numbers(3, 6, 6, 3)
+    np.testing.assert_allclose(outer.predict(a, verbose=0), 2 * inner.predict(a, verbose=0), rtol=1e-6)
+    assert outer.weights[0] is inner.weights[0]
+
+
+def test_training_says_whether_dropout_drops() -> None:
+    x = keras.Input((50,))
+    model = keras.Model(x, layers.Dropout(0.5)(x))
+    a = np.ones((4, 50), "float32")
+    np.testing.assert_array_equal(np.asarray(model(a)), a)
+    dropped = np.asarray(model(a, training=True))
+    assert set(np.unique(dropped)) == {0.0, 2.0}
+    always = keras.Model(x, layers.Dropout(0.5)(x, training=True))
+    assert set(np.unique(always.predict(a, verbose=0))) == {0.0, 2.0}
+
+
+def test_a_mask_goes_through_the_graph_to_where_it_counts() -> None:
+    x = keras.Input((4,), dtype="int32")
+    h = layers.Embedding(5, 3, mask_zero=True)(x)
+    model = keras.Model(x, layers.SimpleRNN(2)(h))
+    full = np.array([[1, 2, 0, 0]])
+    short = keras.Sequential([keras.Input((2,), dtype="int32"), *model.layers[1:]])
+    np.testing.assert_allclose(
+        model.predict(full, verbose=0), short.predict(full[:, :2], verbose=0), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_an_input_that_is_left_out_is_named() -> None:
+    a, b = keras.Input((3,), name="a"), keras.Input((3,), name="b")
+    with pytest.raises(ConfigError, match="an output needs the input 'b', which is not among its inputs, 'a'"):
+        keras.Model(a, a + b)
+
+
+def test_two_layers_of_one_name_are_refused() -> None:
+    x = keras.Input((3,))
+    y = layers.Dense(3, name="same")(layers.Dense(3, name="same")(x))
+    with pytest.raises(ConfigError, match='The name "same" is used 2 times'):
+        keras.Model(x, y)
+
+
+def test_numbers_are_no_symbol() -> None:
+    x = keras.Input((3,))
+    with pytest.raises(ConfigError, match="got a tensor of numbers"):
+        keras.Model(x, layers.Dense(2)(np.ones((1, 3), "float32")))
+
+
+@pytest.mark.parametrize("name", ["inputs", "x"])
+def test_the_first_argument_goes_by_any_of_its_names(name: str) -> None:
+    layer, a = layers.Dense(2), numbers(2, 3)
+    np.testing.assert_array_equal(np.asarray(layer(**{name: a})), np.asarray(layer(a)))
