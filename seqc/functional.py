@@ -16,6 +16,7 @@ from seqc.layers.base import KerasShape, Layer, symbolic_shape
 from seqc.layers.calls import LayerCall, ModelInput, is_symbolic, put_tensors
 from seqc.model import Model
 from seqc.tracing import Trace, current_trace, traced
+from seqc.training.arrange import Port
 from seqc.training.data import match_rank
 
 
@@ -98,6 +99,12 @@ class Functional(Model):
     @property
     def output_shape(self) -> Any:
         return tree.map_leaves(lambda y: y.shape, self._output_tree)
+
+    def _ports(self) -> list[Port]:
+        return [Port(name, x.shape, str(x.dtype)) for name, x in zip(self.input_names, self._symbols, strict=True)]
+
+    def _output_names(self) -> list[str]:
+        return list(self.output_names)
 
     # -- calling -----------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from seqc.layers.base import KerasShape, Layer
 from seqc.layers.calls import Arguments
 from seqc.serialization import serialize_object
 from seqc.tracing import Trace
+from seqc.training.arrange import Port
 from seqc.training.trainer import Trainer
 
 
@@ -24,6 +25,9 @@ class Model(Trainer, Layer):
 
     _transparent = True
     supports_masking = True
+    # The forms of what it takes and gives: one tensor, or lists and dictionaries of them.
+    _input_tree: Any = None
+    _output_tree: Any = None
 
     def __new__(cls, *arguments: Any, **named: Any) -> Any:
         if cls is Model and (len(arguments) > 1 or "outputs" in named):
@@ -81,6 +85,14 @@ class Model(Trainer, Layer):
     def outputs(self) -> list[Value]:
         """What the model makes of its inputs, as symbols."""
         raise AttributeError(f"Model '{self.name}' has no defined outputs yet.")
+
+    def _ports(self) -> list[Port]:
+        """Returns what the model takes; before it is built, one input of unknown shape."""
+        return [Port("", self.input_shape if self.built else None, self.input_dtype())]
+
+    def _output_names(self) -> list[str]:
+        """Returns the names of the outputs, as `compile` knows them."""
+        return [""]
 
     @property
     def input_shape(self) -> Any:

@@ -15,6 +15,7 @@ from seqc.model import Model
 from seqc.serialization import known, revive, serialize_object
 from seqc.stack import LayerList, applied, check_layer
 from seqc.tracing import Trace, current_trace, traced
+from seqc.training.arrange import Port
 from seqc.training.data import match_rank
 
 
@@ -245,6 +246,14 @@ class Sequential(Model):
     @property
     def outputs(self) -> list[Value]:
         return [self._known("outputs", self._output())]
+
+    def _ports(self) -> list[Port]:
+        known = self._input_layer
+        shape = tuple(known.batch_shape) if known is not None and self.built else None
+        return [Port(known.name if known is not None else "", shape, self.input_dtype())]
+
+    def _output_names(self) -> list[str]:
+        return [self._stack[-1].name if self._stack else ""]
 
     def _output(self) -> Value | None:
         return self._symbols()[-1] if self.built else None

@@ -157,7 +157,7 @@ class TrainOnBatch(Scene):
         self.given = [self.x, self.y]
         self.step.run(self.given, 0, 1)
         self.end = state(self.model)
-        self.result = self.step.run(self.given, 0, 2)
+        (self.result,) = self.step.run(self.given, 0, 2)
         self.third = state(self.model)
 
     def fresh(self) -> Sequential:
@@ -176,7 +176,7 @@ class TrainOnBatch(Scene):
         self.step.run(self.given, 0, 1)
         assert not WORKERS._under_way, f"{place} ({number}): threads are not at rest"
         assert state(model) == self.end, f"{place} ({number}): the next step computes something else"
-        result = self.step.run(self.given, 0, 2)
+        (result,) = self.step.run(self.given, 0, 2)
         assert result.tobytes() == self.result.tobytes()
         assert state(model) == self.third, f"{place} ({number}): the step after computes something else"
 

@@ -373,8 +373,8 @@ def test_batches_that_make_no_sense_are_refused(use: Any, error: type[Exception]
 @pytest.mark.parametrize(
     ("x", "y", "text"),
     [
-        ([X, X], Y, "one input and one output; got 2 arrays as x. If they are the samples, stack them"),
-        (X, [Y, Y], "one input and one output; got 2 arrays as y"),
+        ([X, X], Y, "has one input; got 2 arrays as x. If they are the samples, stack them"),
+        (X, [Y, Y], "has one output; got 2 arrays as y"),
         ({"a": X}, Y, "has an input 'input_layer.*'; x is a dictionary with 'a'"),
         ({"a": X, "b": X}, Y, "got a dictionary of 2 arrays as x"),
         (list(X), Y, "got 12 arrays as x. If they are the samples, stack them into one array first"),

@@ -56,7 +56,7 @@ def test_the_default_optimizer_is_rmsprop() -> None:
     [
         ({"loss": "mea_squared_error"}, "Could not interpret loss identifier: mea_squared_error"),
         ({"optimizer": "adom"}, "Could not interpret optimizer identifier: adom"),
-        ({"loss": ["mse", "mae"]}, "A Sequential model has one output and takes one loss"),
+        ({"loss": ["mse", "mae"]}, "A model with one output takes one loss"),
         ({"metrics": "accuracy"}, "Expected `metrics` argument to be a list, tuple, or dict"),
         ({"metrics": {"a": "mae", "b": "mae"}}, "has one output; `metrics` names 2"),
         ({"loss_weights": {"a": 2.0}}, "loss_weights of a model with one output is one number"),

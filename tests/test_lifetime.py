@@ -91,7 +91,7 @@ def test_del_frees_a_model_after(name: str, tmp_path: Path) -> None:
         executor = vars(step).get("executor")
         if isinstance(executor, Executor):
             parts += [executor, step.graph, *(bound.program for bound in executor._programs.values())]
-            parts += [bound.program.result for bound in executor._programs.values()]
+            parts += [a for bound in executor._programs.values() for a in bound.program.results]
     alive = [weakref.ref(part) for part in parts]
     step = executor = None
     parts.clear()

@@ -11,7 +11,7 @@ import seqc as keras
 from seqc import layers
 from seqc.errors import ConfigError, DataError, ExportError
 from seqc.passes import FOR_TRAINING, run_passes
-from seqc.training.data import make_data, sample_type
+from seqc.training.data import make_data
 from seqc.training.step import Signature, train_step
 
 onnx = pytest.importorskip("onnx")
@@ -43,10 +43,9 @@ def test_a_training_step_names_each_weight_once() -> None:
 
     model = twins()
     model.compile("sgd", "mse")
-    data = make_data(np.ones((4, 3)), np.ones((4, 2)))
-    assert data.y is not None
+    data = make_data([np.ones((4, 3))], [np.ones((4, 2))], [None])
     assert model._compiled is not None
-    step = train_step(model, model._compiled, Signature(sample_type(data.x), sample_type(data.y)))
+    step = train_step(model, model._compiled, Signature.of(data.rows(slice(None))))
     assert len(set(step.graph.input_names)) == len(step.graph.input_names)
     assert len(set(step.graph.output_names)) == len(step.graph.output_names)
     emit(run_passes(step.graph, FOR_TRAINING))

@@ -113,7 +113,7 @@ def swapped_state() -> str:
     graph = Graph((x, a, b), (reshape(a, (3, 1)), b * constant(2.0), a), ("result", "a", "b"))
     cells = [Cell(np.arange(3.0)), Cell(np.arange(5.0, 8.0))]
     try:
-        result = Executor(graph, cells, cells).run([np.float64(0)])
+        (result,) = Executor(graph, cells, cells).run([np.float64(0)])
     except AssertionError:
         return "checker"
     found = [result.ravel(), *(cell.array for cell in cells)]
@@ -449,7 +449,7 @@ def test_what_a_view_of_all_samples_shows_is_kept_for_its_last_reader() -> None:
     try:
         for kind in (NaiveExecutor, Executor):
             cell = Cell(np.zeros(3))
-            results.append([kind(graph, [cell], [cell]).run([np.arange(18.0).reshape(6, 3)]), cell.array])
+            results.append([kind(graph, [cell], [cell]).run([np.arange(18.0).reshape(6, 3)])[0], cell.array])
     finally:
         patch.undo()
     for expected, actual in zip(*results, strict=True):

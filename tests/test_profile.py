@@ -107,9 +107,9 @@ def test_tiles_of_two_threads_are_added_up(monkeypatch: pytest.MonkeyPatch) -> N
     x, y = rng.standard_normal((64, 24, 24, 3)).astype("float32"), rng.standard_normal((64, 2)).astype("float32")
     step, arrays = training_step(model, x, y)
     assert threads_used(step) == 2
-    before = step.run(arrays, 0, 0)
+    (before,) = step.run(arrays, 0, 0)
     timings = step.profile(arrays, 0, 1)
-    after = step.run(arrays, 0, 2)
+    (after,) = step.run(arrays, 0, 2)
     assert after < before
     relu = next(t for t in timings if (t.scope, t.op, t.part) == ("conv", "Relu", "forward"))
     assert relu.calls > 1

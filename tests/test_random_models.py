@@ -77,7 +77,7 @@ def check_training(model: Sequential) -> None:
     spread_weights(model)
     x = samples(model)
     y = np.random.default_rng(1).normal(size=model.predict(x, verbose=0).shape).astype("float32")
-    step = train_step(model, _compiled(model, y), Signature(sample_type(x), sample_type(y)))
+    step = train_step(model, _compiled(model, y), Signature((sample_type(x),), (sample_type(y),), (None,)))
     before = [np.array(a) for a in (x, y, *(v.array for v in step.reads))]
     results = [np.asarray(r) for r in run_once(step, Plan(step.graph), (x, y))]
     merged = run_once(step, Plan(merge_duplicates(step.graph)), (x, y))
@@ -91,7 +91,7 @@ def check_training(model: Sequential) -> None:
 
 def _compiled(model: Sequential, y: Array) -> Compiled:
     compiled = Compiled("adam", "mse", ["mae"])
-    compiled.resolve((None, *y.shape[1:]), model.output_shape)
+    compiled.resolve([(None, *y.shape[1:])], [model.output_shape])
     model._compiled = compiled
     return compiled
 

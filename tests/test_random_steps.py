@@ -40,7 +40,7 @@ def run(
     cells = [Cell(a) for a in step.state]
     count = len(step.graph.inputs) - GIVEN
     made = kind(step.graph, cells[:count], [cells[i] for i in step.written])
-    results = [made.run(arrays) for arrays in batches(step, sizes)]
+    results = [made.run(arrays)[0] for arrays in batches(step, sizes)]
     return results, [c.array for c in cells]
 
 

@@ -131,7 +131,7 @@ def test_the_executor_knows_the_size_of_the_whole_batch_in_every_tile(
     runs = Executor(graph, [], [])
     for batch in (1, 4, 3):
         x = numbers(batch, 5)
-        np.testing.assert_allclose(runs.run([x]), Plan(graph).run([x])[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(runs.run([x])[0], Plan(graph).run([x])[0], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

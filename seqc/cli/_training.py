@@ -199,7 +199,7 @@ def _compare_backends(model: Model, loaded: Any, data: Data) -> tuple[Comparison
     """Returns how the predictions compare, and the classes that the exported file predicts, if it predicts classes."""
     ours = model.predict(data.x_test, batch_size=BATCH_SIZE, verbose=0)
     theirs = loaded.predict(_as_declared(data.x_test, loaded), batch_size=BATCH_SIZE)
-    loss = model._need_compiled().loss
+    loss = model._need_compiled().heads[0].loss
     return compare_predictions(ours, theirs, loss), classes(theirs, loss)
 
 

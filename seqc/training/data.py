@@ -1,8 +1,8 @@
-"""What a user gives, made into arrays: one input, labels and weights with a row per sample, checked once."""
+"""What a user gives, made into arrays: inputs, labels and weights with a row per sample, checked once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,47 +11,52 @@ import numpy as np
 from seqc.dims import symbol
 from seqc.errors import ConfigError, DataError
 from seqc.ir import Array, Type
+from seqc.training.arrange import labelled
 
-Batch = tuple[Array, Array | None, Array | None]
+# The arrays of inputs, then labels and weights of outputs; None where there are none.
+Batch = tuple[Array | None, ...]
+Arrays = tuple[Array | None, ...]
 
 
 @dataclass(frozen=True)
 class Data:
     """Samples, labels and weights with one row each.
 
-    Samples that are whole numbers keep their small dtype until `rows` hands them out as `input_dtype`.
+    Samples that are whole numbers keep their small dtype until `rows` hands them out.
+
+    Attributes:
+        x: an array per input. y, weight: one per output, None where there is none; empty where nothing asks for them.
+        input_dtypes: what the model takes.
     """
 
-    x: Array
-    y: Array | None = None
-    weight: Array | None = None
-    input_dtype: str = "float32"
+    x: tuple[Array, ...]
+    y: Arrays = ()
+    weight: Arrays = ()
+    input_dtypes: tuple[str, ...] = ("float32",)
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.x[0])
 
     def rows(self, take: Any) -> Batch:
         """Returns the rows that a slice or an array of numbers selects."""
-        x = self.x[take].astype(self.input_dtype, copy=False)
-        return x, None if self.y is None else self.y[take], None if self.weight is None else self.weight[take]
+        xs = [x[take].astype(dtype, copy=False) for x, dtype in zip(self.x, self.input_dtypes, strict=True)]
+        return (*xs, *[None if a is None else a[take] for a in self.y + self.weight])
 
     def part(self, take: slice) -> Data:
         """Returns some of the rows, as they are kept."""
-        y, weight = (None if a is None else a[take] for a in (self.y, self.weight))
-        return replace(self, x=self.x[take], y=y, weight=weight)
+        y, weight = (tuple(None if a is None else a[take] for a in kind) for kind in (self.y, self.weight))
+        return replace(self, x=tuple(x[take] for x in self.x), y=y, weight=weight)
 
 
 def as_array(value: Any, what: str) -> Array:
     """Returns what the user gave as one array.
 
     Args:
-        value: an array, a nested list of numbers, a table or column of pandas or polars, or one of these alone in a
-        list. what: how errors call it.
+        value: an array, a nested list of numbers, or a table or column of pandas or polars. what: how errors call it.
 
     Raises:
-        DataError: it is several arrays, ragged, or made of objects.
+        DataError: it is ragged, or made of objects.
     """
-    value = _only_one(value, what)
     if hasattr(value, "to_numpy"):
         value = value.to_numpy()
     try:
@@ -64,25 +69,6 @@ def as_array(value: Any, what: str) -> Array:
             'say which kind: numpy.asarray(..., dtype="float32"). Rows of several lengths must be padded to one.'
         )
     return array
-
-
-def _only_one(value: Any, what: str) -> Any:
-    """Takes the array out of a list of one."""
-    table = isinstance(value, Mapping)
-    if not table and not (isinstance(value, list | tuple) and any(is_array(v) for v in value)):
-        return value
-    if not table and len(value) == 1:
-        return value[0]
-    raise DataError(
-        "A Sequential model has one input and one output; got "
-        f"{'a dictionary of ' if table else ''}{len(value)} arrays as {what}. If they are the samples, stack them into "
-        "one array first (numpy.stack)."
-    )
-
-
-def is_array(value: Any) -> bool:
-    """Tells whether a value is an array, tensor, table or column, and not a single number."""
-    return (hasattr(value, "__array__") or hasattr(value, "to_numpy")) and np.ndim(value) > 0
 
 
 def cast_input(array: Array, dtype: str) -> Array:
@@ -104,17 +90,32 @@ def cast_labels(array: Array) -> Array:
     )
 
 
-def make_data(x: Any, y: Any = None, sample_weight: Any = None, input_dtype: str = "float32") -> Data:
+def make_data(
+    xs: Sequence[Array],
+    ys: Sequence[Any] = (),
+    weights: Sequence[Any] = (),
+    dtypes: Sequence[str] = ("float32",),
+    inputs: Sequence[str] = ("",),
+    outputs: Sequence[str] = ("",),
+) -> Data:
     """Returns checked data.
+
+    Args:
+        xs: an array per input. ys, weights: what was given for each output, None where there is nothing.
+        dtypes: what the inputs take. inputs, outputs: their names.
 
     Raises:
         DataError: the numbers of samples differ, there are none, or something is not an array of numbers.
     """
-    xs = cast_input(as_array(x, "x"), input_dtype)
-    ys = None if y is None else cast_labels(as_array(y, "y"))
-    weight = None if sample_weight is None else _cast_weight(as_array(sample_weight, "sample_weight"))
-    _check_sizes({"x": xs, "y": ys, "sample_weight": weight})
-    return Data(xs, ys, weight, input_dtype)
+    called = [labelled(*pair) for pair in (("x", inputs), ("y", outputs), ("sample_weight", outputs))]
+    x = tuple(cast_input(array, dtype) for array, dtype in zip(xs, dtypes, strict=True))
+    y, weight = (
+        tuple(None if one is None else cast(as_array(one, what)) for one, what in zip(given, names, strict=False))
+        for given, names, cast in ((ys, called[1], cast_labels), (weights, called[2], _cast_weight))
+    )
+    arrays = zip((*x, *y, *weight), (*called[0], *called[1][: len(y)], *called[2]), strict=False)
+    _check_sizes({what: array for array, what in arrays if array is not None}, called[0][0])
+    return Data(x, y, weight, tuple(dtypes))
 
 
 def _cast_weight(array: Array) -> Array:
@@ -123,8 +124,7 @@ def _cast_weight(array: Array) -> Array:
     return array.astype("float32", copy=False)
 
 
-def _check_sizes(arrays: Mapping[str, Array | None]) -> None:
-    given = {name: array for name, array in arrays.items() if array is not None}
+def _check_sizes(given: Mapping[str, Array], first: str) -> None:
     for name, array in given.items():
         if array.ndim == 0:
             raise DataError(f"{name} is a single number; it needs a first axis of samples.")
@@ -134,8 +134,8 @@ def _check_sizes(arrays: Mapping[str, Array | None]) -> None:
         raise DataError(
             f"Data cardinality is ambiguous. Make sure all arrays contain the same number of samples.\n{shown}"
         )
-    if not counts["x"]:
-        raise DataError(f"There are no samples: x has shape {given['x'].shape}.")
+    if not counts[first]:
+        raise DataError(f"There are no samples: {first} has shape {given[first].shape}.")
 
 
 def weigh_classes(data: Data, weights: Mapping[int, float] | None, rank: int = 2) -> Data:
@@ -153,12 +153,17 @@ def weigh_classes(data: Data, weights: Mapping[int, float] | None, rank: int = 2
         return data
     if not isinstance(weights, Mapping):
         raise DataError(f"class_weight must be a dictionary from class number to weight; got {weights!r}.")
-    if data.weight is not None:
+    if len(data.y) > 1:
+        raise ConfigError(
+            "`class_weight` is only supported for models with a single output; this one has "
+            f"{len(data.y)}. Give sample_weight, a list or dictionary with an array per output."
+        )
+    if data.weight[0] is not None:
         raise ConfigError(
             "You cannot give `class_weight` and `sample_weight` at the same time. Multiply the class weights into the "
             "sample weights."
         )
-    y = data.y
+    y = data.y[0]
     if y is None:
         raise DataError("class_weight needs labels y.")
     if y.ndim > 2 or (rank > 2 and y.size != len(y)):
@@ -170,7 +175,7 @@ def weigh_classes(data: Data, weights: Mapping[int, float] | None, rank: int = 2
     result = np.ones(len(y), "float32")
     for number, weight in weights.items():
         result[numbers == int(number)] = weight
-    return replace(data, weight=result)
+    return replace(data, weight=(result,))
 
 
 def _classes_of_rows(y: Array) -> Array:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqc import tree
 from seqc.callbacks import CallbackList
 from seqc.errors import DataError, ShapeError
 from seqc.ir import Array
@@ -53,7 +54,7 @@ def train_epoch(model: Trainer, source: Source, callbacks: CallbackList, progres
         for done, batch in enumerate(source.epoch(before), before + 1):
             callbacks.on_train_batch_begin(done - 1)
             step = compiled.steps_taken
-            nan.check(model._run_batch("train", batch, step).item(), done - 1, step)
+            nan.check(model._run_batch("train", batch, step)[0].item(), done - 1, step)
             logs = model.logs() if watched or progress.wants() else None
             progress.advance(done, logs)
             callbacks.on_train_batch_end(done - 1, logs)
@@ -86,23 +87,30 @@ def test_pass(model: Trainer, source: Source, callbacks: CallbackList, progress:
     return logs
 
 
-def predict_pass(model: Trainer, source: Source, callbacks: CallbackList, progress: Any) -> Array:
-    """Returns the model's output for all batches of a source, from its beginning.
+def predict_pass(model: Trainer, source: Source, callbacks: CallbackList, progress: Any) -> Any:
+    """Returns the model's output, or its outputs, for all batches of a source, from its beginning.
 
     Raises:
         DataError: it has none. ShapeError: the outputs of two batches cannot stand in one array.
     """
     source.restart()
     callbacks.on_predict_begin()
-    parts = Parts(source.rows)
+    parts: list[Parts] = []
+    form = None
     for i, batch in enumerate(source.epoch()):
         callbacks.on_predict_batch_begin(i)
-        outputs = model._run_batch("predict", batch[:1], i)
-        parts.add(outputs)
+        results = model._run_batch("predict", batch, i)
+        if not parts:
+            form = model._step_for("predict", batch).form
+            parts = [Parts(source.rows) for _ in results]
+        for part, result in zip(parts, results, strict=True):
+            part.add(result)
         progress.advance(i + 1, {} if progress.wants() else None)
-        callbacks.on_predict_batch_end(i, {"outputs": outputs})
+        callbacks.on_predict_batch_end(i, {"outputs": tree.fill(form, iter(results))})
     callbacks.on_predict_end()
-    return parts.together()
+    if not parts:
+        raise DataError("There was nothing to predict: the data gave no batches.")
+    return tree.fill(form, iter([part.together() for part in parts]))
 
 
 class Parts:

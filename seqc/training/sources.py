@@ -8,7 +8,8 @@ from typing import Any
 
 from seqc.errors import DataError
 from seqc.seeds import generator, random_state
-from seqc.training.data import Batch, Data, is_array, unpack
+from seqc.training.arrange import holds_arrays
+from seqc.training.data import Batch, Data, unpack
 from seqc.utils.display import note
 
 DEFAULT_BATCH_SIZE = 32
@@ -187,7 +188,7 @@ class IterableSource(Source):
             self.batches.on_epoch_end()
 
     def _checked(self, item: Any) -> Data:
-        if isinstance(item, list | tuple) and not any(is_array(part) for part in item):
+        if isinstance(item, list | tuple) and not any(map(holds_arrays, item)):
             raise DataError(
                 f"Each batch of {self.what} must be (x, y), (x, y, sample_weight) or x, made of arrays; got "
                 f"{type(item).__name__} of {', '.join(type(part).__name__ for part in item) or 'nothing'}."

@@ -1,8 +1,8 @@
 """Training, evaluation and prediction steps as graphs.
 
-A step is traced once per kind of input: (x, y, sample_weight, seed, step, state...) -> (result, new state...), where
-the state is every variable it reads - weights, optimizer slots, moving statistics, metric totals - and nothing changes
-inside. The same graph runs on NumPy and lowers to ONNX.
+A step is traced once per kind of input: (inputs, labels, weights, seed, step, state...) -> (results, new
+state...), where the state is every variable it reads - weights, optimizer slots, moving statistics, metric totals - and
+nothing changes inside. The same graph runs on NumPy and lowers to ONNX.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqc import tree
 from seqc.autodiff import gradients
 from seqc.backends.numpy import make_executor
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Array, Graph, Type, Value, as_value, input_value
 from seqc.ops.reduce import count
 from seqc.tracing import Trace, Variable, tracing
+from seqc.training.data import sample_type
 from seqc.training.totals import call_compute_loss
 
 if TYPE_CHECKING:
@@ -33,16 +35,46 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Signature:
-    """What kinds of arrays a step takes; None where it takes none."""
+    """What kinds of arrays a step takes: per input, then for labels and weights of outputs; None for none."""
 
-    x: Type
-    y: Type | None = None
-    weight: Type | None = None
+    x: tuple[Type, ...]
+    y: tuple[Type | None, ...] = ()
+    weight: tuple[Type | None, ...] = ()
 
-    def values(self) -> dict[str, Value]:
-        """Returns a graph input per array."""
-        named = {"x": self.x, "y": self.y, "sample_weight": self.weight}
-        return {name: input_value(name, t.dtype, t.shape) for name, t in named.items() if t is not None}
+    @staticmethod
+    def of(batch: Sequence[Array | None], inputs: int = 1) -> Signature:
+        """Returns the signature of a batch whose first arrays are inputs."""
+        types = [None if a is None else sample_type(a) for a in batch]
+        half = inputs + (len(types) - inputs) // 2
+        return Signature(
+            tuple(t for t in types[:inputs] if t is not None), tuple(types[inputs:half]), tuple(types[half:])
+        )
+
+    def values(self, model: Model) -> Given:
+        """Returns a graph input per array, in trees of the model's form."""
+        parts = [_inputs(*pair) for pair in (("x", self.x), ("y", self.y), ("sample_weight", self.weight))]
+        leaves = tuple(v for part in parts for v in part if v is not None)
+        forms = (model._input_tree, model._output_tree, model._output_tree)
+        x, y, weight = (
+            tree.fill(form, iter(part)) if any(v is not None for v in part) else None
+            for form, part in zip(forms, parts, strict=True)
+        )
+        return Given(x, y, weight, leaves)
+
+
+@dataclass(frozen=True)
+class Given:
+    """The graph inputs of a step: trees of samples, labels and weights, None for none, and all of them in order."""
+
+    x: Any
+    y: Any
+    weight: Any
+    leaves: tuple[Value, ...]
+
+
+def _inputs(name: str, types: Sequence[Type | None]) -> list[Value | None]:
+    names = [name] if len(types) == 1 else [f"{name}_{i}" for i in range(len(types))]
+    return [None if t is None else input_value(n, t.dtype, t.shape) for n, t in zip(names, types, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +82,7 @@ class Step:
     """A traced step and the variables around it.
 
     The graph's inputs are the arrays of the signature, seed and step, then one per variable of `reads`; its outputs
-    are the result, then one per variable of `writes`.
+    are results, then one per variable of `writes`.
     """
 
     graph: Graph
@@ -59,6 +91,8 @@ class Step:
     is_random: bool = False
     # What to log, by name, where the model's `compute_metrics` says that.
     logged: dict[str, Variable] | None = None
+    # The form of the results: one, or a list or dictionary of them, with None at each leaf.
+    form: Any = None
     # What the executors of all steps of a model may keep together.
     kept: Kept | None = None
 
@@ -66,8 +100,8 @@ class Step:
     def executor(self) -> Executor | NaiveExecutor:
         return make_executor(self.graph, self.reads, self.writes, self.kept)
 
-    def run(self, arrays: Sequence[Array], seed: int, step: int) -> Array:
-        """Runs the step on arrays, keeps the new state, and returns the result."""
+    def run(self, arrays: Sequence[Array], seed: int, step: int) -> list[Array]:
+        """Runs the step on arrays, keeps the new state, and returns the results."""
         return self.executor.run(_given(arrays, seed, step))
 
     def profile(self, arrays: Sequence[Array], seed: int, step: int) -> list[Timing]:
@@ -85,40 +119,38 @@ def train_step(model: Model, compiled: Compiled, signature: Signature) -> Step:
     """Traces forward pass, loss, gradients, optimizer and metrics of one training step."""
     trace = Trace(training=True)
     with tracing(trace):
-        values = signature.values()
-        y_pred = model.forward(values["x"], training=True)
-        loss = _total_loss(model, values, y_pred, training=True)
+        given = signature.values(model)
+        y_pred = model.forward(given.x, training=True)
+        loss = _total_loss(model, given, y_pred, training=True)
         variables = model.trainable_weights
         grads = gradients(compiled.optimizer.scale_loss(loss), [trace.read(v) for v in variables])
         compiled.optimizer.apply(grads, variables)
-        logged = _update_metrics(model, compiled, values, y_pred, loss)
-    return _finish(trace, values, loss, logged)
+        logged = _update_metrics(model, compiled, given, y_pred, loss)
+    return _finish(trace, given, loss, logged)
 
 
 def test_step(model: Model, compiled: Compiled, signature: Signature) -> Step:
     """Traces one step of evaluation: forward pass, loss and metrics."""
     trace = Trace()
     with tracing(trace):
-        values = signature.values()
-        y_pred = model.forward(values["x"], training=False)
-        loss = _total_loss(model, values, y_pred, training=False)
-        logged = _update_metrics(model, compiled, values, y_pred, loss)
-    return _finish(trace, values, loss, logged)
+        given = signature.values(model)
+        y_pred = model.forward(given.x, training=False)
+        loss = _total_loss(model, given, y_pred, training=False)
+        logged = _update_metrics(model, compiled, given, y_pred, loss)
+    return _finish(trace, given, loss, logged)
 
 
 def predict_step(model: Model, signature: Signature) -> Step:
     """Traces the forward pass."""
     trace = Trace()
     with tracing(trace):
-        values = signature.values()
-        y_pred = model.forward(values["x"], training=False)
-    return _finish(trace, values, y_pred)
+        given = signature.values(model)
+        y_pred = model.forward(given.x, training=False)
+    return _finish(trace, given, y_pred)
 
 
-def _total_loss(model: Model, values: dict[str, Value], y_pred: Value, training: bool) -> Value:
-    found = call_compute_loss(
-        model, values["x"], values.get("y"), y_pred, values.get("sample_weight"), training=training
-    )
+def _total_loss(model: Model, given: Given, y_pred: Any, training: bool) -> Value:
+    found = call_compute_loss(model, given.x, given.y, y_pred, given.weight, training=training)
     if found is None:
         raise ConfigError("There is nothing to minimize: compile() was given no loss, and no layer adds a penalty.")
     total = as_value(found)
@@ -128,14 +160,14 @@ def _total_loss(model: Model, values: dict[str, Value], y_pred: Value, training:
 
 
 def _update_metrics(
-    model: Model, compiled: Compiled, values: dict[str, Value], y_pred: Value, loss: Value
+    model: Model, compiled: Compiled, given: Given, y_pred: Any, loss: Value
 ) -> dict[str, Variable] | None:
     """Takes a batch into all metrics. Returns variables with what to log where the model says that itself."""
-    x = values["x"]
     # Counts come in the dtype of what is counted, and small integers do not reach far.
-    size = count(x if x.type.is_float else y_pred, (0,))
+    counted = [x for x in tree.leaves(given.x) if x.type.is_float] or tree.leaves(y_pred)
+    size = count(counted[0], (0,))
     compiled.loss_tracker.update_state(loss, sample_weight=size)
-    found = model.compute_metrics(x, values.get("y"), y_pred, values.get("sample_weight"))
+    found = model.compute_metrics(given.x, given.y, y_pred, given.weight)
     if not model.logs_more:
         return None
     if not isinstance(found, Mapping):
@@ -151,11 +183,14 @@ def _logged(name: str, value: Value) -> Variable:
     return kept
 
 
-def _finish(trace: Trace, values: dict[str, Value], result: Value, logged: dict[str, Variable] | None = None) -> Step:
+def _finish(trace: Trace, given: Given, result: Any, logged: dict[str, Variable] | None = None) -> Step:
     writes, reads = tuple(trace.updates), tuple(trace.reads)
+    results = [as_value(y) for y in tree.leaves(result)]
+    names = ["result"] if len(results) == 1 else [f"result_{i}" for i in range(len(results))]
     graph = Graph(
-        (*values.values(), trace.seed, trace.step, *(trace.reads[v] for v in reads)),
-        (result, *(trace.updates[v] for v in writes)),
-        ("result", *(f"new:{trace.label(v)}" for v in writes)),
+        (*given.leaves, trace.seed, trace.step, *(trace.reads[v] for v in reads)),
+        (*results, *(trace.updates[v] for v in writes)),
+        (*names, *(f"new:{trace.label(v)}" for v in writes)),
     )
-    return Step(graph, reads, writes, is_random=any(v is trace.seed for v in graph.walk()), logged=logged)
+    is_random = any(v is trace.seed for v in graph.walk())
+    return Step(graph, reads, writes, is_random, logged, tree.map_leaves(lambda _: None, result))

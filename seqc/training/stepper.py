@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import replace
 from typing import Any
@@ -11,8 +11,9 @@ from seqc.backends.numpy.kept import Kept
 from seqc.errors import ConfigError, DataError
 from seqc.ir import Array
 from seqc.seeds import next_seed
+from seqc.training.arrange import arrange, arrange_weights, labelled, only_one
 from seqc.training.compiled import Compiled
-from seqc.training.data import Data, as_array, make_data, match_rank, sample_type
+from seqc.training.data import Batch, Data, as_array, make_data, match_rank
 from seqc.training.sources import ArraySource, IterableSource, Prepare, Source, yields_batches
 from seqc.training.step import Signature, Step, predict_step, test_step, train_step
 from seqc.training.totals import Totals
@@ -57,9 +58,11 @@ class Stepper(Totals):
 
         Args:
             optimizer: a name such as "adam" or an object of `seqc.optimizers`.
-            loss: a name such as "mse", an object of `seqc.losses`, or a function `(y_true, y_pred)` of `seqc.ops`.
-            loss_weights: one factor for the loss.
+            loss: a name such as "mse", an object of `seqc.losses`, or a function `(y_true, y_pred)` of `seqc.ops`. For
+            several outputs one for all, a list with one per output, or a dictionary by their names; None for an output
+            without a loss. loss_weights: one factor for the loss, or one per output.
             metrics: a list of names, objects of `seqc.metrics` or functions; a mask enters them, sample weights do not.
+            For several outputs an entry, or a list, per output, or a dictionary by their names.
             weighted_metrics: the same, with sample weights.
             run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: accepted for scripts written for Keras; a
             graph is always traced and there is one way to run it.
@@ -67,7 +70,7 @@ class Stepper(Totals):
         Raises:
             ConfigError: a name or object is not understood.
         """
-        self._compiled = Compiled(optimizer, loss, metrics, weighted_metrics, loss_weights)
+        self._compiled = Compiled(optimizer, loss, metrics, weighted_metrics, loss_weights, self._output_names())  # type: ignore[attr-defined]
         self.forget_steps()
 
     @property
@@ -92,12 +95,12 @@ class Stepper(Totals):
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
-    def _run_batch(self, kind: str, batch: tuple[Array | None, ...], counter: int) -> Array:
+    def _run_batch(self, kind: str, batch: Batch, counter: int) -> list[Array]:
         """Runs a step on one batch and keeps the new state.
 
         Args:
-            kind: "train", "test" or "predict". batch: x, labels and weights. counter: makes the random numbers of one
-            batch differ from those of another.
+            kind: "train", "test" or "predict". batch: inputs, labels and weights. counter: makes the random numbers
+            of one batch differ from those of another.
         """
         step = self._step_for(kind, batch)
         if self._logged is not step.logged:  # an attribute of a model takes longer to set than a small layer to run
@@ -106,15 +109,15 @@ class Stepper(Totals):
             self._seed = next_seed()
         return step.run([a for a in batch if a is not None], self._seed or 0, counter)
 
-    def _step_for(self, kind: str, batch: tuple[Array | None, ...]) -> Step:
+    def _step_for(self, kind: str, batch: Batch) -> Step:
         """Returns the step for such a batch, traced the first time."""
         key = (kind, self._flags, self._slots if kind == "train" else None, *map(_kind_of, batch))
         return self._steps.get(key) or self._trace_step(key, batch)
 
-    def _trace_step(self, key: tuple[Any, ...], batch: tuple[Array | None, ...]) -> Step:
+    def _trace_step(self, key: tuple[Any, ...], batch: Batch) -> Step:
         self._refuse_own_step(key[0])
-        signature = Signature(*(None if a is None else sample_type(a) for a in batch))  # type: ignore[arg-type]
         model: Any = self
+        signature = Signature.of(batch, len(model._ports()))
         # In a context of its own, as `traced` does it.
         apart = copy_context().run
         if key[0] == "predict":
@@ -149,45 +152,66 @@ class Stepper(Totals):
 
     # -- data --------------------------------------------------------------------------------------------------------
 
-    def _data(self, x: Any, y: Any = None, weight: Any = None) -> Data:
-        """Returns checked data for the model, which is built for them if it is not built yet."""
+    def _data(self, x: Any) -> Data:
+        """Returns checked samples for the model, which is built for them if it is not built yet."""
+        return self._checked(self._inputs(x), (), ())
+
+    def _checked(self, xs: list[Array], y: Sequence[Any], weight: Sequence[Any]) -> Data:
+        """Returns checked data.
+
+        Args:
+            xs: an array per input. y, weight: what was given for each output.
+        """
         model: Any = self
-        first = as_array(self._only_input(x), "x")
-        if first.ndim and len(first):
-            if not model.built:
-                model.build((None, *first.shape[1:]))
-            first = match_rank(first, model.input_shape)
+        if not model.built and xs[0].ndim and len(xs[0]):
+            model.build((None, *xs[0].shape[1:]))
+        ports = model._ports()
+        for i, port in enumerate(ports):
+            if port.shape is not None and xs[i].ndim and len(xs[i]):
+                xs[i] = match_rank(xs[i], port.shape)
         self._flags = tuple(_flags(model))
-        return make_data(first, y, weight, model.input_dtype())
+        names = [port.name for port in ports]
+        return make_data(xs, y, weight, [port.dtype for port in ports], names, model._output_names())
+
+    def _inputs(self, x: Any) -> list[Array]:
+        """Returns an array per input."""
+        model: Any = self
+        names = [port.name for port in model._ports()]
+        found = (
+            [only_one(x, names[0], "x", "input", model.name)] if len(names) == 1 else arrange(x, names, "x", "input")
+        )
+        return [as_array(one, what) for one, what in zip(found, labelled("x", names), strict=True)]
+
+    def _only_input(self, x: Any) -> Any:
+        """Takes the samples out of a dictionary that names the model's one input."""
+        model: Any = self
+        if not isinstance(x, Mapping) or len(x) != 1:
+            return x
+        return only_one(x, model._ports()[0].name, "x", "input", model.name)
 
     def _labelled(self, x: Any, y: Any, weight: Any) -> Data:
         """Returns checked data for training or evaluation."""
         model: Any = self
-        compiled, x = self._need_compiled(), as_array(self._only_input(x), "x")
-        if y is None and compiled.needs_labels:
-            raise DataError(f"{compiled.needs_labels} needs labels: give y, one row per row of x.")
-        data = self._data(x, y, weight)
-        if data.y is not None:
-            compiled.resolve((None, *data.y.shape[1:]), model.output_shape)
-            compiled.check_labels(data.y, model.output_shape)
-        return data
-
-    def _only_input(self, x: Any) -> Any:
-        """Takes the samples out of a dictionary that names the model's input.
-
-        Raises:
-            DataError: it names another.
-        """
-        model: Any = self
-        if not isinstance(x, Mapping) or len(x) != 1:
-            return x
-        (name, samples), known = next(iter(x.items())), model._input_layer
-        if known is not None and name != known.name:
-            raise DataError(
-                f"Model '{model.name}' has an input '{known.name}'; x is a dictionary with '{name}'. Give x itself, or "
-                f'{{"{known.name}": x}}.'
+        compiled, names = self._need_compiled(), model._output_names()
+        xs = self._inputs(x)
+        if len(names) == 1:
+            ys, weights = (
+                [only_one(given, names[0], what, "output", model.name)]
+                for given, what in ((y, "y"), (weight, "sample_weight"))
             )
-        return samples
+        else:
+            ys = [None] * len(names) if y is None else arrange(y, names, "y", "output", optional=True)
+            weights = arrange_weights(weight, names)
+        for head, one, what in zip(compiled.heads, ys, labelled("y", names), strict=True):
+            if one is None and head.needs_labels:
+                raise DataError(f"{head.needs_labels} needs labels: give {what}, one row per row of x.")
+        data = self._checked(xs, ys, weights)
+        shapes = [y.shape for y in model.outputs] if len(names) > 1 else [model.output_shape]
+        if any(one is not None for one in data.y):
+            compiled.resolve([None if one is None else (None, *one.shape[1:]) for one in data.y], shapes)
+            for head, one, shape in zip(compiled.heads, data.y, shapes, strict=True):
+                head.check_labels(one, shape)
+        return data
 
     def rehearse(self, x: Any, y: Any = None, sample_weight: Any = None) -> None:
         """Traces the evaluation of such data without running it, and so finds what does not fit. Nothing is drawn.

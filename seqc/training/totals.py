@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 from weakref import ref
 
-from seqc.errors import NotBuiltError, ShapeError
+from seqc import tree
+from seqc.errors import ConfigError, NotBuiltError, ShapeError
 from seqc.ir import Value, as_value
 from seqc.metrics import Metric
 from seqc.ops.elementwise import cast
@@ -102,21 +103,18 @@ class Totals:
         """Returns the loss of a batch with all penalties. A subclass may compute another, with functions of `seqc.ops`.
 
         Args:
-            x: samples.
-            y: labels, None where there are none.
+            x: samples; several inputs are a list or dictionary, as the model takes them.
+            y: labels, None where there are none; of several outputs in the form in which the model gives these.
             y_pred: the model's output for x.
-            sample_weight: weights, None where there are none.
+            sample_weight: weights, None where there are none, in the form of y.
             training: whether the model trains on the batch.
         """
-        compiled, trace = self._need_compiled(), current_trace()
+        compiled = self._need_compiled()
         total: Any = None
         if y is not None:
-            true, pred = as_value(y), as_value(y_pred)
-            compiled.resolve(true.shape, pred.shape)
-            if compiled.loss is not None:
-                total = compiled.compute_loss(
-                    true, pred, sample_weight, None if trace is None else trace.masks.get(pred)
-                )
+            parts = _parts(compiled, y, y_pred, sample_weight)
+            compiled.resolve([None if true is None else true.shape for true in parts[0]], [p.shape for p in parts[1]])
+            total = compiled.compute_loss(*parts)
         for penalty in map(as_value, self.losses):
             if penalty.type.rank:
                 raise ShapeError(
@@ -141,9 +139,8 @@ class Totals:
         """
         trace = current_trace()
         if y is not None:
-            pred = as_value(y_pred)
-            mask = None if trace is None else trace.masks.get(pred)
-            self._need_compiled().update_metrics(as_value(y), pred, sample_weight, mask)
+            compiled = self._need_compiled()
+            compiled.update_metrics(*_parts(compiled, y, y_pred, sample_weight))
         # Results that only metrics have a say in are computed when they are asked for.
         return self.get_metrics_result() if trace is None or self.logs_more else {}
 
@@ -162,7 +159,23 @@ class Totals:
         return {name: plain(variable.array) for name, variable in self._logged.items()}
 
 
-def call_compute_loss(model: Any, x: Value, y: Any, y_pred: Value, sample_weight: Any, training: bool) -> Any:
+def _parts(compiled: Compiled, y: Any, y_pred: Any, sample_weight: Any) -> tuple[list[Any], ...]:
+    """Returns labels, predictions, weights and masks of each output; weights given once are for all outputs."""
+    count, trace = len(compiled.heads), current_trace()
+    true: list[Value | None]
+    if count == 1:
+        true, pred, weights = [as_value(y)], [as_value(y_pred)], [sample_weight]
+    else:
+        true = [None if leaf is None else as_value(leaf) for leaf in tree.leaves(y)]
+        pred, weights = [as_value(leaf) for leaf in tree.leaves(y_pred)], tree.leaves(sample_weight)
+        weights = weights * count if len(weights) == 1 else weights
+    for what, found in (("labels", true), ("predictions", pred), ("sample weights", weights)):
+        if len(found) != count:
+            raise ConfigError(f"The model has {count} outputs; got {what} for {len(found)}.")
+    return true, pred, weights, [None if trace is None else trace.masks.get(p) for p in pred]
+
+
+def call_compute_loss(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
     """Calls a model's `compute_loss`, whether or not it takes `training`, as older ones do not."""
     parameters = inspect.signature(model.compute_loss).parameters
     takes = "training" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())

@@ -10,10 +10,10 @@ from weakref import ref
 
 import numpy as np
 
+from seqc import tree
 from seqc.backends.numpy.interrupts import finish_steps
 from seqc.callbacks import CallbackList, History
 from seqc.errors import ConfigError, DataError
-from seqc.ir import Array
 from seqc.training.arguments import optional_number, validates, verbosity, whole_number
 from seqc.training.data import Data, split_validation, unpack, weigh_classes
 from seqc.training.loops import NonFiniteLoss, predict_pass, test_pass, train_epoch
@@ -82,7 +82,8 @@ class Trainer(Resumable, Stepper):
         """Trains the model.
 
         Args:
-            x, y: samples and labels, arrays with one row per sample; or x alone, an iterable of batches (x, y) or
+            x, y: samples and labels, arrays with one row per sample, several in a list or in a dictionary by the names
+            of inputs and outputs; or x alone, an iterable of batches (x, y) or
             (x, y, sample_weight).
             batch_size: samples per step, 32 by default; arrays only. epochs: where to stop counting epochs.
             verbose: 0 for silence, 1 for a progress bar, 2 for a line per epoch; "auto" is 1.
@@ -90,7 +91,8 @@ class Trainer(Resumable, Stepper):
             validation_split: fraction at the end of the arrays to keep for validation.
             validation_data: (x, y), (x, y, sample_weight), or an iterable of batches.
             shuffle: a new order of samples in every epoch, which `seqc.utils.set_random_seed` makes repeatable.
-            class_weight: class number to weight. sample_weight: a weight per sample, or per sample and step.
+            class_weight: class number to weight. sample_weight: a weight per sample, or per sample and
+            step; for several outputs one array for all, or one each as in y.
             initial_epoch: where to start counting epochs.
             steps_per_epoch: batches in an epoch; the next epoch goes on behind them. By default an epoch is one pass.
             validation_steps: batches in a validation, the same ones each time; those of a generator are kept.
@@ -175,7 +177,7 @@ class Trainer(Resumable, Stepper):
             self._training_source = None
 
     def _weighed(self, data: Data, weights: Mapping[int, float] | None) -> Data:
-        return weigh_classes(data, weights, len(self.output_shape))  # type: ignore[attr-defined]
+        return data if weights is None else weigh_classes(data, weights, len(self.output_shape))  # type: ignore[attr-defined]
 
     def _split(self, x: Any, y: Any, weight: Any, fraction: float) -> tuple[Data, Data]:
         """Returns the arrays to train on and those held out for validation."""
@@ -239,8 +241,8 @@ class Trainer(Resumable, Stepper):
         verbose: Any = "auto",
         steps: int | None = None,
         callbacks: Any = None,
-    ) -> Array:
-        """Returns the model's output for all samples, or those of so many `steps`, computed in batches.
+    ) -> Any:
+        """Returns the model's output, or its outputs in their list or dictionary, computed in batches.
 
         Args and errors: see `fit`.
         """
@@ -265,7 +267,7 @@ class Trainer(Resumable, Stepper):
         data = self._weighed(self._labelled(x, y, sample_weight), class_weight)
         step = self._prepare_training().steps_taken
         with self.counting():
-            NonFiniteLoss().check(self._run_batch("train", data.rows(slice(None)), step).item(), 0, step)
+            NonFiniteLoss().check(self._run_batch("train", data.rows(slice(None)), step)[0].item(), 0, step)
             return _listed(self.logs(), return_dict)
 
     @finish_steps
@@ -277,9 +279,11 @@ class Trainer(Resumable, Stepper):
             return _listed(self.logs(), return_dict)
 
     @finish_steps
-    def predict_on_batch(self, x: Any) -> Array:
-        """Returns the model's output for one batch."""
-        return self._run_batch("predict", self._data(x).rows(slice(None))[:1], 0)
+    def predict_on_batch(self, x: Any) -> Any:
+        """Returns the model's output, or its outputs, for one batch."""
+        batch = self._data(x).rows(slice(None))
+        results = self._run_batch("predict", batch, 0)
+        return tree.fill(self._step_for("predict", batch).form, iter(results))
 
 
 def _listed(logs: dict[str, Any], as_dict: bool) -> Any:

@@ -14,7 +14,7 @@ from seqc.backends.numpy import Plan
 from seqc.errors import NoLoweringError
 from seqc.ir import Array
 from seqc.passes import FOR_TRAINING, run_passes
-from seqc.training.data import make_data, sample_type
+from seqc.training.data import make_data
 from seqc.training.step import Signature, Step, train_step
 
 STEPS, BATCH = 20, 16
@@ -185,11 +185,10 @@ def traced(row: Row, rng: np.random.Generator) -> tuple[Step, list[list[Array]]]
     for _ in range(STEPS):
         x, y = row.data(rng, BATCH)
         weight = rng.uniform(0.2, 2, BATCH) if row.weighted else None
-        batch = make_data(x, y, weight, model.input_dtype()).rows(slice(None))
+        batch = make_data([x], [y], [weight], [model.input_dtype()]).rows(slice(None))
         batches.append([a for a in batch if a is not None])
-    kinds = [None if a is None else sample_type(a) for a in batch]
     assert model._compiled is not None
-    return train_step(model, model._compiled, Signature(*kinds)), batches  # type: ignore[arg-type]
+    return train_step(model, model._compiled, Signature.of(batch)), batches
 
 
 def take_steps(step: Step, batches: list[list[Array]], run: Callable[[list[Array]], list[Array]]) -> list[list[Array]]:

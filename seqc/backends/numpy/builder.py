@@ -32,8 +32,8 @@ class Builder:
 
     Args:
         graph: lowered for NumPy; its only named size is the batch. batch: how many samples. state: gives the array of
-        an input that outlives a run, None for other inputs; `adjoin` may move them. targets: for each output after the
-        first the input whose new state it is. lanes: threads at most.
+        an input that outlives a run, None for other inputs; `adjoin` may move them. targets: for each of the last
+        outputs the input whose new state it is; outputs before these are results. lanes: threads at most.
     """
 
     def __init__(
@@ -47,8 +47,10 @@ class Builder:
     ) -> None:
         self.graph, self.batch, self.lanes = graph, batch, lanes
         self.state, self.adjoin = state, adjoin
-        self.targets = dict(zip(graph.outputs[1:], targets, strict=True))
-        self.owners = list(zip(graph.outputs[1:], targets, strict=True))
+        count = len(graph.outputs) - len(targets)
+        self.results_of_graph, states = graph.outputs[:count], graph.outputs[count:]
+        self.targets = dict(zip(states, targets, strict=True))
+        self.owners = list(zip(states, targets, strict=True))
         self.sizes = {BATCH: batch}
         self.arrays: dict[Value, Array] = {}
         self.folded: set[Value] = set()
@@ -89,10 +91,10 @@ class Builder:
                     flat.add(group)
             if stage < self.cut.stages and self.plans[stage].values:
                 self._add_stage(self.plans[stage])
-        result = self._result()
+        results = [self._result(y) for y in self.results_of_graph]
         self._commit()
         phases = [p for p in self.phases if any(p.lists)]
-        return Program(self.graph, phases, self.inputs, result, self.memory)
+        return Program(self.graph, phases, self.inputs, results, self.memory)
 
     def _turns(self) -> tuple[dict[When, list[Value]], dict[When, list[Group]]]:
         """Returns the values that are computed on their own for all samples, and the groups, by when they are due."""
@@ -287,9 +289,8 @@ class Builder:
 
     # -- state -------------------------------------------------------------------------------------------------------
 
-    def _result(self) -> Array:
-        """Returns the array of the first output, one that no new state is written over."""
-        y = self.graph.outputs[0]
+    def _result(self, y: Value) -> Array:
+        """Returns the array of a result, one that no new state is written over."""
         shown = self.whole(y)
         if not any(np.may_share_memory(shown, self.arrays[x]) for _, x in self.owners if x is not None):
             return shown
@@ -327,7 +328,7 @@ class Builder:
             latest = max(latest, at)
             if is_remade(u):
                 latest = max(latest, self.last_read(u, skipped))
-        if any(y is x and t is not x for y, t in self.owners) or self.graph.outputs[0] is x:
+        if any(y is x and t is not x for y, t in self.owners) or any(y is x for y in self.results_of_graph):
             latest = (float("inf"), 0.0)
         return latest
 

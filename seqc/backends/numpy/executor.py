@@ -42,11 +42,11 @@ class Holder(Protocol):
 
 
 class Executor:
-    """Runs a graph of which some inputs are state, and outputs after the first its new values.
+    """Runs a graph of which some inputs are state, and the last outputs its new values.
 
     Args:
-        graph: inputs are what is given at each run, then one per holder of `reads`; outputs are a result, then one per
-        holder of `writes`.
+        graph: inputs are what is given at each run, then one per holder of `reads`; outputs are results, then one
+        per holder of `writes`.
         kept: what this and other executors may keep together; by default it is alone.
     """
 
@@ -62,8 +62,8 @@ class Executor:
         # A program has one set of arrays: several threads that predict with one model take turns.
         self._turn = Turn()
 
-    def run(self, arrays: Sequence[Array]) -> Array:
-        """Runs the graph on the arrays that are given, changes the state, and returns a copy of the result.
+    def run(self, arrays: Sequence[Array]) -> list[Array]:
+        """Runs the graph on the arrays that are given, changes the state, and returns copies of the results.
 
         Raises:
             SeqcError: an operation refuses the numbers; the message names the layer. The state is as it was, or the
@@ -71,13 +71,13 @@ class Executor:
         """
         return self._turn.take(self._run, Run(), arrays)
 
-    def _run(self, run: Run, arrays: Sequence[Array]) -> Array:
+    def _run(self, run: Run, arrays: Sequence[Array]) -> list[Array]:
         bound = self._bound(arrays)
         try:
-            result = self._finish(run, bound, arrays)
+            results = self._finish(run, bound, arrays)
             if run.interrupted:
                 raise KeyboardInterrupt
-            return result
+            return results
         except BaseException as error:
             known = _explained(error, run, bound.program)
             if bound.program.is_halfway(run, bound.first_change):
@@ -87,7 +87,7 @@ class Executor:
             raise known from known.__cause__
 
     @whole
-    def _finish(self, run: Run, bound: _Bound, arrays: Sequence[Array]) -> Array:
+    def _finish(self, run: Run, bound: _Bound, arrays: Sequence[Array]) -> list[Array]:
         """Runs a program on arrays."""
         WORKERS.settle_earlier()
         if bound.poisoned:
@@ -97,7 +97,7 @@ class Executor:
         # What overflows or is not a number shows in the results; NumPy's warnings would name no layer.
         with np.errstate(all="ignore"), one_blas_thread():
             bound.program.run(run)
-        return bound.program.result.copy()
+        return [shown.copy() for shown in bound.program.results]
 
     def _bound(self, arrays: Sequence[Array]) -> _Bound:
         """Returns the program for arrays of these shapes, made anew where state has moved."""

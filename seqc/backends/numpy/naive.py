@@ -21,22 +21,23 @@ class NaiveExecutor:
         self.reads, self.writes = tuple(reads), tuple(writes)
         self.plan = Plan(merge_duplicates(graph))
 
-    def run(self, arrays: Sequence[Array]) -> Array:
-        """Runs the graph on the arrays that are given, changes the state, and returns the result."""
+    def run(self, arrays: Sequence[Array]) -> list[Array]:
+        """Runs the graph on the arrays that are given, changes the state, and returns the results."""
         given = [*arrays, *(holder.array for holder in self.reads)]
-        result, *news = self.plan.run(given)
+        outputs = self.plan.run(given)
+        count = len(outputs) - len(self.writes)
         # State is changed in place, and some results show what they were computed from.
-        result = result.copy()
+        results = [shown.copy() for shown in outputs[:count]]
         run = Run()
         try:
-            self._keep(run, [new.copy() for new in news])
+            self._keep(run, [new.copy() for new in outputs[count:]])
             if run.interrupted:
                 raise KeyboardInterrupt
         except BaseException as error:
             if run.at == 0:
                 error.add_note(UNFINISHED)
             raise
-        return result
+        return results
 
     @whole
     def _keep(self, run: Run, news: Sequence[Array]) -> None:

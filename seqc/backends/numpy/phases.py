@@ -47,13 +47,13 @@ class Program:
 
     Attributes:
         graph: what the phases compute. inputs: where the arrays of each graph input belong that are given at every run.
-        result: the first output. memory: all that was made for the program.
+        results: the outputs before the new state. memory: all that was made for the program.
     """
 
     graph: Graph
     phases: list[Phase]
     inputs: dict[Value, Array]
-    result: Array
+    results: list[Array]
     memory: Memory
 
     def run(self, run: Run) -> None:

@@ -57,7 +57,7 @@ class _Check:
         self.program, self.present = program, present
         self.batch = batch
         self.numbers = ElementNumbers(batch)
-        arrays = [*present.values(), program.result]
+        arrays = [*present.values(), *program.results]
         for phase in program.phases:
             for records in phase.records:
                 for bound in records:
@@ -81,7 +81,8 @@ class _Check:
                     self._call(bound)
             self.shadow.barrier()
         self.where, self.shared = "In the end", False
-        self._read(Access(self.program.result, (self.program.graph.outputs[0],)))
+        for y, array in zip(self.program.graph.outputs, self.program.results, strict=False):
+            self._read(Access(array, (y,)))
         changed = [array for _, array in new_state]
         for y, array in new_state:
             self._read(Access(array, (y,)))

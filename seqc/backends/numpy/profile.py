@@ -108,13 +108,16 @@ def merge(timings: Iterable[Timing]) -> list[Timing]:
 def step_parts(graph: Graph) -> dict[Value, str]:
     """Tells of every value of a step's graph which part of the step it belongs to.
 
-    "forward" is what the first output, the loss, is made of. "backward" is what else leads to gradients: values of
+    "forward" is what the results, such as the loss, are made of. "backward" is what else leads to gradients: values of
     layers and of the loss that depend on the labels, and what these are made of. "update" is the rest: optimizer,
     metrics and moving statistics.
     """
     order = graph.walk()
-    forward = set(walk(graph.outputs[:1]))
-    labels = [x for name, x in zip(graph.input_names, graph.inputs, strict=True) if name == "y"]
+    results = [y for name, y in zip(graph.output_names, graph.outputs, strict=True) if not name.startswith("new:")]
+    forward = set(walk(results))
+    labels = [
+        x for name, x in zip(graph.input_names, graph.inputs, strict=True) if name == "y" or name.startswith("y_")
+    ]
     told = set(labels)
     for value in order:
         if any(x in told for x in value.inputs):

@@ -1,0 +1,253 @@
+"""The outputs of a model as `compile` sees them: each with its loss, its share of the whole loss, and its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seqc import losses, metrics
+from seqc.errors import ConfigError, ShapeError, TraceError
+from seqc.ir import Array, Input, Value, walk
+from seqc.losses.crossing import crossed
+from seqc.losses.label_shapes import check_fit
+from seqc.ops.elementwise import cast
+from seqc.ops.reduce import count
+from seqc.ops.shape import expand_dims
+from seqc.serialization import refuse_foreign
+from seqc.tracing import current_trace
+from seqc.utils.display import note
+
+Shape = tuple[int | None, ...]
+
+
+class Head:
+    """One output: what `compile` was told about it, made into objects once shapes are known.
+
+    Args:
+        name: of the output, where there are several; else empty.
+        loss: name, object or function; None where the output has none. factor: of its loss in the whole.
+        unweighted, weighted: metrics, as they were given.
+
+    Attributes:
+        tracker: the mean of the output's own loss, where the logs show it.
+    """
+
+    def __init__(self, name: str, loss: Any, factor: float | None, unweighted: list[Any], weighted: list[Any]) -> None:
+        self.name, self.loss_id, self.factor = name, loss, factor
+        self.metric_ids, self.weighted_ids = unweighted, weighted
+        self.loss: Any = None
+        self.metrics: list[Any] = []
+        self.weighted: list[Any] = []
+        self.tracker: Any = None
+        self._doubted = False
+
+    @property
+    def loss_name(self) -> str:
+        return losses.object_name(self.loss_id)
+
+    @property
+    def needs_labels(self) -> str:
+        """What needs labels, for messages; empty where nothing does."""
+        where = f" of output '{self.name}'" if self.name else ""
+        if self.loss_id is not None:
+            return f"The loss '{self.loss_name}'{where}"
+        return f"A metric{where}" if self.metric_ids or self.weighted_ids else ""
+
+    def resolve(self, y_true: Shape, y_pred: Shape) -> None:
+        """Chooses loss and metrics for labels and predictions of these shapes."""
+        if self.loss_id is not None:
+            self.loss = losses.resolve(self.loss_id, y_true, y_pred)
+        self.metrics = [metrics.resolve(m, y_true, y_pred) for m in self.metric_ids]
+        self.weighted = [metrics.resolve(m, y_true, y_pred) for m in self.weighted_ids]
+
+    def named_metrics(self) -> list[tuple[str, Any]]:
+        """Returns the metrics with the names that they have in logs, unless others have these already."""
+        unweighted = {m.name for m in self.metrics}
+        before = f"{self.name}_" if self.name else ""
+        found = [(before + metric.name, metric) for metric in self.metrics]
+        for metric in self.weighted:
+            if metric in self.metrics:
+                raise ConfigError(
+                    f"Metric '{metric.name}' is given in `metrics` and in `weighted_metrics`, which would add up "
+                    "in one total what is weighted and what is not. Make two objects."
+                )
+            found.append(
+                (f"{before}weighted_{metric.name}" if metric.name in unweighted else before + metric.name, metric)
+            )
+        return found
+
+    def compute_loss(self, y: Value, y_pred: Value, sample_weight: Value | None, mask: Value | None) -> Value:
+        """Returns the loss of a batch, without penalties, and counts it where the logs show it.
+
+        Raises:
+            ShapeError: it is not one number. TraceError: it is not made of its arguments with functions of `seqc.ops`.
+        """
+        if self.loss._labels_like_output:
+            check_fit(f"Loss '{self.loss_name}'", y, y_pred)
+        value: Value = self.loss(y, y_pred, sample_weight=sample_weight, mask=mask)
+        if isinstance(value, Value) and crossed(value, y, y_pred):
+            note(
+                f"Loss '{self.loss_name}' sets labels {y.type} against predictions {y_pred.type} so that every label "
+                "meets every prediction. Unless that is meant, give both one shape first: y[:, None], or "
+                "seqc.ops.reshape.",
+                warn=True,
+            )
+        if current_trace() is not None and _leaves(value).isdisjoint(_leaves(y_pred)):
+            raise TraceError(
+                f"Loss '{self.loss_name}' does not depend on the predictions, so that nothing can be learned from it. "
+                "Compute it from (y_true, y_pred) with functions of seqc.ops, and return it."
+            )
+        if value.type.rank:
+            raise ShapeError(
+                f"Loss '{self.loss_name}' gives {value.type}; training needs one number. Give it a reduction such as "
+                '"sum_over_batch_size".'
+            )
+        if self.tracker is not None and current_trace() is not None:
+            self.tracker.update_state(value, sample_weight=count(y_pred, (0,)))
+        return value if self.factor is None else value * self.factor
+
+    def update_metrics(self, y: Value, y_pred: Value, sample_weight: Value | None, mask: Value | None) -> None:
+        """Adds a batch to all metrics; a mask enters all of them, sample weights only the weighted ones."""
+        for metric in (*self.metrics, *self.weighted):
+            if metric._labels_like_output:
+                check_fit(f"Metric '{metric.name}'", y, y_pred)
+        valid = None if mask is None else cast(mask, y_pred.dtype)
+        for metric in dict.fromkeys(self.metrics):
+            metric.update_state(y, y_pred, sample_weight=valid)
+        weight = sample_weight
+        if valid is not None:
+            weight = valid if sample_weight is None else valid * _align(sample_weight, valid)
+        for metric in dict.fromkeys(self.weighted):
+            metric.update_state(y, y_pred, sample_weight=weight)
+
+    def check_labels(self, y: Array | None, y_pred_shape: Sequence[int | None]) -> None:
+        """Raises DataError if label values cannot belong to the output; warns once if they can hardly be meant."""
+        if y is None or self.loss is None:
+            return
+        doubt = losses.check_labels(self.loss, y, tuple(y_pred_shape))
+        if doubt is not None and not self._doubted:
+            self._doubted = True
+            note(doubt, warn=True)
+
+
+def make_heads(names: Sequence[str], loss: Any, factors: Any, unweighted: Any, weighted: Any) -> list[Head]:
+    """Returns the outputs of a model with what `compile` says of each.
+
+    Args:
+        names: of the outputs. loss, factors, unweighted, weighted: as `compile` takes them.
+
+    Raises:
+        ConfigError: they are not as many as outputs, or name others, or something is not understood.
+    """
+    if len(names) == 1:
+        parts = _one_loss(loss), _one_factor(factors), _listed(unweighted, "metrics")
+        return [Head("", *parts, _listed(weighted, "weighted_metrics"))]
+    every = _is_one_loss(loss)
+    each = [loss] * len(names) if every else _per_output(loss, names, "loss", complete=True)
+    scales = _per_output(factors, names, "loss_weights")
+    groups = [
+        _per_output(given, names, kind) for given, kind in ((unweighted, "metrics"), (weighted, "weighted_metrics"))
+    ]
+    heads = []
+    for name, one, scale, *lists in zip(names, each, scales, *groups, strict=True):
+        if scale is not None and not isinstance(scale, int | float):
+            raise ConfigError(f"loss_weights needs one number per output; got {scale!r} for output '{name}'.")
+        listed = [_listed(given if isinstance(given, list | tuple | None) else [given], "metrics") for given in lists]
+        heads.append(
+            Head(name, None if one is None else _one_loss(one), None if scale is None else float(scale), *listed)
+        )
+    if sum(head.loss_id is not None for head in heads) > 1:
+        for head in heads:
+            if head.loss_id is not None:
+                head.tracker = metrics.Mean(name=f"{head.name}_loss")
+    return heads
+
+
+def _per_output(given: Any, names: Sequence[str], what: str, complete: bool = False) -> list[Any]:
+    """Returns what `compile` was given for each output, as a list in their order or a dictionary by their names.
+
+    Args:
+        complete: whether a dictionary has to name all outputs.
+    """
+    if given is None:
+        return [None] * len(names)
+    shown = ", ".join(f"'{name}'" for name in names)
+    if isinstance(given, Mapping):
+        unknown = [key for key in given if key not in names]
+        if unknown:
+            raise ConfigError(
+                f"`{what}` names {', '.join(map(repr, unknown))}, which is no output of the model. Its outputs are "
+                f"{shown}."
+            )
+        missing = [name for name in names if name not in given]
+        if missing and complete:
+            raise ConfigError(
+                f"`{what}` says nothing about the output {', '.join(map(repr, missing))}; the model's outputs "
+                f"are {shown}. Give None for an output without a loss."
+            )
+        return [given.get(name) for name in names]
+    if not isinstance(given, list | tuple):
+        raise ConfigError(
+            f"The model has {len(names)} outputs, {shown}: `{what}` is a list with an entry for each, or a "
+            f"dictionary by their names; got {given!r}."
+        )
+    if len(given) != len(names):
+        raise ConfigError(
+            f"`{what}` has {len(given)} entries, and the model {len(names)} outputs: {shown}. Give one for each, None "
+            "for an output without, or a dictionary by their names."
+        )
+    return list(given)
+
+
+def _leaves(value: Value) -> set[Value]:
+    """Returns the graph inputs that a value is computed from. Crossentropies go around the softmax before them."""
+    return {v for v in walk([value]) if isinstance(v.op, Input)}
+
+
+def _is_one_loss(loss: Any) -> bool:
+    return not isinstance(loss, list | tuple | dict) or (isinstance(loss, dict) and "class_name" in loss)
+
+
+def _one_loss(loss: Any) -> Any:
+    """Returns the loss of the one output; names are checked here, not at the first batch."""
+    if not _is_one_loss(loss):
+        if len(loss) != 1:
+            raise ConfigError(f"A model with one output takes one loss; got {loss!r}.")
+        loss = next(iter(loss.values() if isinstance(loss, dict) else loss))
+    if not (isinstance(loss, str) and loss in ("crossentropy", "ce")):
+        losses.get(loss)
+    return loss
+
+
+def _one_factor(weights: Any) -> float | None:
+    factor = weights[0] if isinstance(weights, list | tuple) and len(weights) == 1 else weights
+    if factor is not None and not isinstance(factor, int | float):
+        raise ConfigError(f"loss_weights of a model with one output is one number; got {weights!r}.")
+    return None if factor is None else float(factor)
+
+
+def _listed(given: Any, name: str) -> list[Any]:
+    """Returns the metrics of one output, whichever way they were given."""
+    if given is None:
+        return []
+    if isinstance(given, dict):
+        if len(given) != 1:
+            raise ConfigError(f"The model has one output; `{name}` names {len(given)}: {list(given)}.")
+        given = next(iter(given.values()))
+        given = given if isinstance(given, list | tuple) else [given]
+    if not isinstance(given, list | tuple):
+        raise ConfigError(
+            f"Expected `{name}` argument to be a list, tuple, or dict. Received instead: {name}={given!r} of type "
+            f"{type(given)}"
+        )
+    if len(given) == 1 and isinstance(given[0], list | tuple):
+        given = given[0]
+    for metric in given:
+        refuse_foreign(metric, "metrics", "metric")
+    return [m for m in given if m is not None]
+
+
+def _align(weight: Value, valid: Value) -> Value:
+    """Gives sample weights the axes of a mask, on the right."""
+    missing = valid.type.rank - weight.type.rank
+    return expand_dims(weight, tuple(range(weight.type.rank, valid.type.rank))) if missing > 0 else weight
