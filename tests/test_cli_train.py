@@ -152,7 +152,7 @@ WRONG = [
     ("import nowhere_to_be_found\n", "tiny.py:1: ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
     ("import sys\nsys.exit(3)\n", "tiny.py:2: sys.exit() was called"),
     (CLASSIFIER.replace("    return model\n", ""), "build() returned None. Does build() end with `return model`?"),
-    ("model = 3\n", "`model` is a builtins.int. It must be a seqc.Sequential."),
+    ("model = 3\n", "`model` is a builtins.int. It must be a seqc.Model."),
     (
         CLASSIFIER.replace(COMPILED, "    (lambda *a, **k: None)("),
         "the model is not compiled. Call model.compile(optimizer, loss)",
