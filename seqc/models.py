@@ -8,7 +8,9 @@ from typing import Any
 
 from seqc.errors import ConfigError, SavingError
 from seqc.functional import Functional
+from seqc.ir import Value
 from seqc.layers import InputLayer, Layer
+from seqc.layers.calls import ModelInput
 from seqc.model import Model
 from seqc.saving import load_model, save_model
 from seqc.sequential import Sequential
@@ -81,6 +83,8 @@ def _from_configuration(layer: Layer) -> Layer:
 
 def _one(given: Any) -> InputLayer:
     only = given[0] if isinstance(given, list | tuple) and len(given) == 1 else given
+    if isinstance(only, Value) and isinstance(only.op, ModelInput):
+        only = only.op.layer
     if not isinstance(only, InputLayer):
         raise ConfigError(f"input_tensors must be one seqc.Input(shape); got {given!r}.")
     return only

@@ -235,7 +235,7 @@ def test_a_layer_that_does_not_fit_leaves_a_model_to_which_others_can_be_added()
 
 
 def test_masks_reach_layers_that_are_added_one_by_one() -> None:
-    listed = [keras.Input((4,), dtype="int32"), layers.Embedding(5, 3, mask_zero=True), layers.LSTM(2)]
+    listed = [layers.InputLayer((4,), dtype="int32"), layers.Embedding(5, 3, mask_zero=True), layers.LSTM(2)]
     whole, grown = keras.Sequential(listed), keras.Sequential()
     for layer in listed:
         grown.add(type(layer).from_config(layer.get_config()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,20 @@ class Data:
 
     def rows(self, take: Any) -> Batch:
         """Returns the rows that a slice or an array of numbers selects."""
-        xs = [x[take].astype(dtype, copy=False) for x, dtype in zip(self.x, self.input_dtypes, strict=True)]
-        return (*xs, *[None if a is None else a[take] for a in self.y + self.weight])
+        found = [None if a is None else a[take] for a in self._arrays]
+        for i, dtype in self._casts:
+            found[i] = found[i].astype(dtype)  # type: ignore[union-attr]
+        return tuple(found)
+
+    @cached_property
+    def _arrays(self) -> Arrays:
+        return (*self.x, *self.y, *self.weight)
+
+    @cached_property
+    def _casts(self) -> list[tuple[int, str]]:
+        """The inputs that come in another dtype than the model takes."""
+        pairs = zip(self.x, self.input_dtypes, strict=True)
+        return [(i, dtype) for i, (x, dtype) in enumerate(pairs) if x.dtype != dtype]
 
     def part(self, take: slice) -> Data:
         """Returns some of the rows, as they are kept."""
