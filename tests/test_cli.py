@@ -15,7 +15,7 @@ import seqc as package
 from cli_models import seqc, write
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("train", "export", "verify", "inspect", "predict", "doctor")
+COMMANDS = ("train", "export", "verify", "inspect", "predict", "passes", "doctor")
 
 
 def run(*arguments: Any, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:

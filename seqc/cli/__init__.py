@@ -1,4 +1,4 @@
-"""The `seqc` command: train, export, verify, inspect, predict, doctor, and bench with commands of its own.
+"""The `seqc` command: train, export, verify, inspect, predict, passes, doctor, and bench with commands of its own.
 
 Nothing else of seqc imports this package. Each command imports what it needs when it runs, so that help comes at once.
 """
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from seqc._version import __version__
-from seqc.cli import bench, doctor, export, inspect, predict, train, verify
+from seqc.cli import bench, doctor, export, inspect, passes, predict, train, verify
 from seqc.cli._errors import Commands
 
 EXIT_CODES = (
@@ -35,6 +35,7 @@ for command in (
     verify.verify,
     inspect.inspect,
     predict.predict,
+    passes.passes,
     doctor.doctor,
 ):
     app.command()(command)

@@ -6,9 +6,6 @@ inputs; `promote_floats` makes the double-precision truth that both are measured
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-from seqc.ir import Graph
 from seqc.passes.batch_norm import fold_batch_norm
 from seqc.passes.bias import fuse_bias
 from seqc.passes.binding import bind_constants
@@ -23,10 +20,9 @@ from seqc.passes.layout_plan import plan_layout
 from seqc.passes.limits import join_limits
 from seqc.passes.masking import join_masked_layers
 from seqc.passes.padding import fold_padding
+from seqc.passes.pipeline import Pass, run_passes
 from seqc.passes.precision import promote_floats
 from seqc.passes.shapes import simplify_shapes
-
-Pass = Callable[[Graph], Graph]
 
 FOR_INFERENCE: tuple[Pass, ...] = (
     remove_dropout,
@@ -60,13 +56,6 @@ FOR_TRAINING: tuple[Pass, ...] = (
     simplify_shapes,
     merge_duplicates,
 )
-
-
-def run_passes(graph: Graph, passes: Sequence[Pass]) -> Graph:
-    """Returns the graph after each pass in turn."""
-    for one in passes:
-        graph = one(graph)
-    return graph
 
 
 __all__ = [
