@@ -45,6 +45,10 @@ format: $(FOR_WORK) ## rewrite the sources in the project's format
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
+KERAS_PYTHON ?= python
+cases: ## record layer cases (IDS, or all rows of tests/record_cases.py) with KERAS_PYTHON, which has Keras 3 and TensorFlow
+	$(KERAS_PYTHON) tests/record_cases.py $(IDS)
+
 bench: $(FOR_WORK) ## compare the training speed with peers that are there, and write benchmarks/RESULTS.md
 	$(BENCH)
 

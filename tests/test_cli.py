@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import seqc as package
-from cli_models import seqc, write
+from cli_models import seqc, seqc_json, write
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ("train", "export", "verify", "inspect", "predict", "passes", "doctor")
@@ -50,6 +50,20 @@ def test_the_help_of_train_explains_model_files_and_warns_that_they_are_run() ->
     for word in ("build()", "data()", "TARGET", "FIT", "`model`"):
         assert word in text
     assert "The file is run as your own code" in text
+
+
+def test_passes_shows_the_graph_after_each_pass_that_changes_it(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    text = seqc("passes", file).stdout
+    assert "-- 0 start\ngraph(point: float32[batch, 4])" in text
+    assert "-- 1 remove_dropout: no change" in text
+    shown = seqc("passes", file, "--pass", "fuse_bias").stdout
+    assert shown.count("\n-- ") == 0
+    assert "Gemm" in shown
+    found = seqc_json("passes", file)["passes"]
+    assert found[0]["pass"] == "start"
+    assert any(one["changed"] for one in found[1:])
+    assert "--pass needs one of start, remove_dropout" in seqc("passes", file, "--pass", "nothing", code=2).stderr
 
 
 def test_without_a_command_the_help_is_shown() -> None:

@@ -203,7 +203,7 @@ def test_reversed_pads_are_refused_in_untrained_networks(
 
 def changed(change: Callable[[Value], Value | None]) -> Callable[[Graph], Graph]:
     """A pass with a mistake."""
-    return lambda g: ir.rewrite(g, change)
+    return lambda g: ir.rewrite(g, lambda _, v: change(v))
 
 
 def turned(value: Value) -> Value | None:

@@ -145,7 +145,7 @@ class TestGraphs:
         kept = ops.exp(x)
         graph = graph_of(ops.add(kept, ops.multiply(kept, kept)))
 
-        def rule(v: Value) -> Value | None:
+        def rule(_: Value, v: Value) -> Value | None:
             return ops.add(*v.inputs) if isinstance(v.op, Mul) else None
 
         changed = ir.rewrite(graph, rule)
@@ -158,7 +158,7 @@ class TestGraphs:
         graph = graph_of(ops.exp(ops.tanh(x)))
         seen: list[str] = []
 
-        def rule(v: Value) -> Value | None:
+        def rule(_: Value, v: Value) -> Value | None:
             seen.append(v.op.name + "".join(f" of {i.op.name}" for i in v.inputs))
             return ops.sin(v.inputs[0]) if v.op.name == "Tanh" else None
 
@@ -169,7 +169,7 @@ class TestGraphs:
         unused = input_value("unused", "float32", ())
         graph = Graph((x, unused), (ops.exp(x),), ("y",))
         wide = input_value("x", "float32", (BATCH, 5))
-        changed = ir.rewrite(graph, lambda v: wide if v is x else None)
+        changed = ir.rewrite(graph, lambda _, v: wide if v is x else None)
         assert changed.inputs[0] is wide
         assert changed.inputs[1] is unused
         assert changed.outputs[0].type == Type("float32", (BATCH, 5))
@@ -177,7 +177,7 @@ class TestGraphs:
     def test_rewrite_reaches_results_of_operations_with_several(self, x: Value) -> None:
         weights = [np.zeros(s, "float32") for s in ((3, 8), (2, 8), (8,))]
         outputs, h = apply_many(LSTM(), ops.expand_dims(ops.exp(x), 1), *weights)[:2]
-        changed = ir.rewrite(graph_of(outputs, h), lambda v: v.inputs[0] if v.op.name == "Exp" else None)
+        changed = ir.rewrite(graph_of(outputs, h), lambda _, v: v.inputs[0] if v.op.name == "Exp" else None)
         assert "Exp" not in {v.op.name for v in changed.walk()}
         assert [y.type for y in changed.outputs] == [outputs.type, h.type]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -391,3 +392,27 @@ def test_double_precision_reaches_every_part_of_a_graph() -> None:
     for name, build in GRAPHS.items():
         dtypes = {v.type.dtype for v in promote_floats(build()).walk() if not isinstance(v.result, tuple)}
         assert "float32" not in dtypes, name
+
+
+def test_a_pass_that_fails_is_named() -> None:
+    def break_everything(graph: Graph) -> Graph:
+        raise ShapeError("no")
+
+    x = ir.input_value("x", "float32", (2,))
+    graph = Graph((x,), (ops.exp(x),), ("y",))
+    with pytest.raises(ShapeError, match="no") as caught:
+        run_passes(graph, (merge_duplicates, break_everything))
+    assert caught.value.__notes__ == ["This happened in pass 2 of 2, break_everything."]
+
+
+def test_the_graph_after_each_pass_is_shown_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQC_DUMP_IR", str(tmp_path / "ir"))
+    x = ir.input_value("x", "float32", (2,))
+    graph = Graph((x,), (ops.exp(x) + ops.exp(x),), ("y",))
+    seen: list[tuple[int, str, str]] = []
+    result = run_passes(graph, (merge_duplicates,), lambda number, name, g: seen.append((number, name, str(g))))
+    assert [(number, name) for number, name, _ in seen] == [(0, "start"), (1, "merge_duplicates")]
+    assert seen[1][2] == str(result)
+    (folder,) = (tmp_path / "ir").iterdir()
+    written = {path.name: path.read_text() for path in folder.iterdir()}
+    assert written == {f"{number:02}-{name}.txt": f"{text}\n" for number, name, text in seen}

@@ -66,8 +66,8 @@ def graphs(draw: st.DrawFn) -> Graph:
 def _rebased(g: Graph) -> Graph:
     """`promote_floats` made one input per step; a graph has one."""
     x = g.inputs[0]
-    merged = ir.rewrite(g, lambda v: x if isinstance(v.op, ir.Input) else None)
-    clean = ir.rewrite(merged, lambda v: v.inputs[0] if isinstance(v.op, Cast) else None)
+    merged = ir.rewrite(g, lambda _, v: x if isinstance(v.op, ir.Input) else None)
+    clean = ir.rewrite(merged, lambda _, v: v.inputs[0] if isinstance(v.op, Cast) else None)
     return Graph((x,), clean.outputs, clean.output_names)
 
 

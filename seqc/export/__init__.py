@@ -171,7 +171,7 @@ def rename(graph: Graph, inputs: Sequence[str] | None, outputs: Sequence[str] | 
     for x, name in zip(graph.inputs, graph.input_names if inputs is None else inputs, strict=True):
         assert isinstance(x.op, Input)
         named[x] = x if x.op.label == name else build(Input(name, x.op.dtype, x.op.shape), (), x.scope)
-    renamed = rewrite(graph, named.get)
+    renamed = rewrite(graph, lambda old, _: named.get(old))
     names = graph.output_names if outputs is None else tuple(outputs)
     return Graph(tuple(named[x] for x in graph.inputs), renamed.outputs, names)
 

@@ -76,7 +76,7 @@ def with_lively_weights(graph: Graph, seed: int) -> Graph:
     """
     rng = np.random.default_rng(seed)
 
-    def lively(value: Value) -> Value | None:
+    def lively(_: Value, value: Value) -> Value | None:
         op = value.op
         if not isinstance(op, Constant) or not op.label or not value.type.is_float:
             return None

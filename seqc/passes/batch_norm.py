@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seqc.ir import Array, Constant, Graph, Op, Value, build, constant
+from seqc.ir import Array, Constant, Graph, Op, Value, build, constant, rewrite
 from seqc.ops.arithmetic import Add
 from seqc.ops.conv import Conv, ConvTranspose
 from seqc.ops.linalg import Gemm, MatMul
 from seqc.ops.normalization import BatchNormalization
-from seqc.passes._rewriting import count_uses, known_array, rewrite_pairs
+from seqc.passes._rewriting import count_uses, known_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ def fold_batch_norm(graph: Graph) -> Graph:
             return None
         return _folded(new, product, [a.astype(np.float64) for a in statistics if a is not None])
 
-    return rewrite_pairs(graph, rule)
+    return rewrite(graph, rule)
 
 
 def _product(value: Value) -> _Product | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from seqc.ir import Graph, Value, build
+from seqc.ir import Graph, Value, build, rewrite
 from seqc.ops.arithmetic import Add
 from seqc.ops.conv import Conv, ConvTranspose
 from seqc.ops.linalg import Gemm, MatMul
-from seqc.passes._rewriting import count_uses, rewrite_pairs
+from seqc.passes._rewriting import count_uses
 
 
 def fuse_bias(graph: Graph) -> Graph:
@@ -29,7 +29,7 @@ def fuse_bias(graph: Graph) -> Graph:
                     return fused
         return None
 
-    return rewrite_pairs(graph, rule)
+    return rewrite(graph, rule)
 
 
 def _fuse(product: Value, bias: Value, scope: str) -> Value | None:

@@ -24,5 +24,5 @@ def bind_constants(graph: Graph, arrays: Mapping[Value, Array], borrowed: bool =
         if given.dtype.name != value.type.dtype or given.shape != value.type.shape:
             raise ShapeError(f"'{label}' is {value.type}; got {given.dtype.name}{list(given.shape)}.")
         fixed[value] = constant(given, label, borrowed)
-    bound = rewrite(graph, fixed.get)
+    bound = rewrite(graph, lambda old, _: fixed.get(old))
     return Graph(tuple(x for x in graph.inputs if x not in fixed), bound.outputs, bound.output_names)

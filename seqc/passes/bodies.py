@@ -19,7 +19,7 @@ _FOR_BODIES = (decompose_ops, merge_duplicates, fold_constants, fuse_bias, simpl
 def prepare_bodies(graph: Graph) -> Graph:
     """Returns the graph with what Scans run at each step made ready for ONNX; constants that it reads move inside."""
 
-    def rule(value: Value) -> Value | None:
+    def rule(_: Value, value: Value) -> Value | None:
         if not isinstance(value.op, Scan):
             return None
         fixed: dict[Value, Array] = {}

@@ -22,7 +22,7 @@ def accept_channels_first(graph: Graph) -> Graph:
         given = build(op, (), x.scope)
         taken[x] = build(Transpose(tuple(first.index(a) for a in natural(rank))), (given,), x.scope)
         inputs.append(given)
-    moved = rewrite(graph, taken.get)
+    moved = rewrite(graph, lambda old, _: taken.get(old))
     return Graph(tuple(inputs), moved.outputs, moved.output_names)
 
 

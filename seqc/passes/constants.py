@@ -30,7 +30,7 @@ def fold_constants(graph: Graph) -> Graph:
             results[value] = result
         return result
 
-    def rule(value: Value) -> Value | None:
+    def rule(_: Value, value: Value) -> Value | None:
         source = value.inputs[0] if isinstance(value.op, Item) else value
         if not source.inputs or isinstance(value.result, tuple):
             return None

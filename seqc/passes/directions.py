@@ -13,7 +13,6 @@ from seqc.ops.onnx_rnn import OnnxRecurrent
 from seqc.ops.reduce import ReduceSum
 from seqc.ops.shape import Reshape, Squeeze, Transpose, Unsqueeze
 from seqc.ops.slicing import Concat, Slice
-from seqc.passes._rewriting import rewrite_pairs
 from seqc.passes._views import view
 
 _VIEWS = (Reshape, Squeeze, Unsqueeze)
@@ -42,7 +41,7 @@ def join_directions(graph: Graph) -> Graph:
             return build(Slice((_direction_axis(new),), (at,), (at + 1,), (1,)), (new,), old.scope)
         return None
 
-    return rewrite(rewrite_pairs(graph, join), _put_together)
+    return rewrite(rewrite(graph, join), _put_together)
 
 
 def _partners(graph: Graph) -> dict[Value, tuple[Value, Value]]:
@@ -89,7 +88,7 @@ def _direction_axis(result: Value) -> int:
     return 1 if result.type.rank == 4 else 0
 
 
-def _put_together(value: Value) -> Value | None:
+def _put_together(_: Value, value: Value) -> Value | None:
     op = value.op
     if isinstance(op, Concat) and len(value.inputs) == 2:
         return _concatenated(value.inputs, op.axis)

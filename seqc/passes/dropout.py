@@ -14,7 +14,7 @@ def remove_dropout(graph: Graph) -> Graph:
         ExportError: random numbers are still used afterwards.
     """
 
-    def rule(value: Value) -> Value | None:
+    def rule(_: Value, value: Value) -> Value | None:
         return value.inputs[0] if isinstance(value.op, Dropout) else None
 
     cleaned = rewrite(graph, rule)

@@ -9,7 +9,7 @@ def merge_duplicates(graph: Graph) -> Graph:
     """Returns the graph with nodes of equal op and operands merged; the first of them stays."""
     known: dict[tuple[Op, tuple[Value, ...]], Value] = {}
 
-    def rule(value: Value) -> Value | None:
+    def rule(_: Value, value: Value) -> Value | None:
         if isinstance(value.op, Input):
             return None
         return known.setdefault((value.op, value.inputs), value)

@@ -15,7 +15,7 @@ def join_limits(graph: Graph) -> Graph:
     Only without gradients, which differ on the limits themselves.
     """
 
-    def rule(value: Value) -> Value | None:
+    def rule(_: Value, value: Value) -> Value | None:
         outer = _limits(value)
         inner = None if outer is None else _limits(value.inputs[0])
         if outer is None or inner is None:

@@ -16,7 +16,7 @@ def join_masked_layers(graph: Graph) -> Graph:
     behind the valid steps differs then, and the next layer does not look at it, as its lengths end before.
     """
 
-    def rule(value: Value) -> Value | None:
+    def rule(_: Value, value: Value) -> Value | None:
         if not isinstance(value.op, OnnxRecurrent) or not value.op.has_lengths:
             return None
         compacted = _already_compact(value.inputs[0], value.inputs[4])

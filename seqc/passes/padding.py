@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from seqc.ir import Graph, Value, build
+from seqc.ir import Graph, Value, build, rewrite
 from seqc.ops.conv import Conv
 from seqc.ops.padding import Pad
-from seqc.passes._rewriting import count_uses, rewrite_pairs
+from seqc.passes._rewriting import count_uses
 
 
 def fold_padding(graph: Graph) -> Graph:
@@ -31,4 +31,4 @@ def fold_padding(graph: Graph) -> Graph:
         both = tuple((a + c, b + d) for (a, b), (c, d) in zip(own, space, strict=True))
         return build(replace(op, padding=both), (pad.inputs[0], *new.inputs[1:]), new.scope)
 
-    return rewrite_pairs(graph, rule)
+    return rewrite(graph, rule)

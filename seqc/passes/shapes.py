@@ -22,7 +22,7 @@ def simplify_shapes(graph: Graph) -> Graph:
     return rewrite(graph, _rule)
 
 
-def _rule(value: Value) -> Value | None:
+def _rule(_: Value, value: Value) -> Value | None:
     op = value.op
     if isinstance(op, _VIEWS):
         return _joined_views(value)

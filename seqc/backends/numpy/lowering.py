@@ -15,7 +15,7 @@ from seqc.ops.pool import MaxPool, MaxPoolGrad
 from seqc.ops.random import Dropout, KeepMask, RandomUniform
 from seqc.ops.reduce import ReduceMean, ReduceSum, count
 from seqc.passes import merge_duplicates
-from seqc.passes._rewriting import count_uses, rewrite_pairs
+from seqc.passes._rewriting import count_uses
 from seqc.passes.bias import fuse_bias
 
 
@@ -34,24 +34,20 @@ def fix_sizes(graph: Graph, sizes: Mapping[str, int]) -> Graph:
     """Returns the graph with numbers in the place of names of axes."""
     if not any(dims.names(d) & set(sizes) for x in graph.inputs for d in x.type.shape):
         return graph
-    done: dict[Value, Value] = {}
 
-    def fixed(x: Value) -> Value:
-        assert isinstance(x.op, Input)
-        op = Input(x.op.label, x.op.dtype, tuple(dims.substitute(d, sizes) for d in x.op.shape))
-        return Value(op, (), op.infer(), x.scope)
+    def rule(_: Value, v: Value) -> Value | None:
+        if not isinstance(v.op, Input):
+            return None
+        op = Input(v.op.label, v.op.dtype, tuple(dims.substitute(d, sizes) for d in v.op.shape))
+        return Value(op, (), op.infer(), v.scope)
 
-    for v in (*graph.inputs, *graph.walk()):
-        if v not in done:
-            inputs = tuple(done[x] for x in v.inputs)
-            done[v] = fixed(v) if isinstance(v.op, Input) else build(v.op, inputs, v.scope)
-    return Graph(tuple(done[x] for x in graph.inputs), tuple(done[y] for y in graph.outputs), graph.output_names)
+    return rewrite(graph, rule)
 
 
 def split_means(graph: Graph) -> Graph:
     """Returns the graph with means over the first axis as sums divided by a count: sums can be taken in parts."""
 
-    def rule(v: Value) -> Value | None:
+    def rule(_: Value, v: Value) -> Value | None:
         if not isinstance(v.op, ReduceMean) or 0 not in v.op.axes:
             return None
         with scope(v.scope):
@@ -63,7 +59,7 @@ def split_means(graph: Graph) -> Graph:
 def draw_masks(graph: Graph) -> Graph:
     """Returns the graph with dropout as a product with a mask, drawn without making numbers of the hashes first."""
 
-    def rule(v: Value) -> Value | None:
+    def rule(_: Value, v: Value) -> Value | None:
         if not isinstance(v.op, Dropout) or not isinstance(v.inputs[1].op, RandomUniform):
             return None
         x, uniform = v.inputs
@@ -89,7 +85,7 @@ def add_rows(graph: Graph) -> Graph:
                 return build(AddRows(), (new.inputs[0], scaled, ids), new.scope)
         return None
 
-    return rewrite_pairs(graph, rule)
+    return rewrite(graph, rule)
 
 
 def pool_before_relu(graph: Graph) -> Graph:
@@ -99,7 +95,7 @@ def pool_before_relu(graph: Graph) -> Graph:
     is not, Relu's gradient is zero whichever element it would go to.
     """
 
-    def rule(v: Value) -> Value | None:
+    def rule(_: Value, v: Value) -> Value | None:
         if isinstance(v.op, MaxPool) and isinstance(v.inputs[0].op, Relu):
             return build(Relu(), (build(v.op, v.inputs[0].inputs, v.scope),), v.scope)
         if not (isinstance(v.op, ReluGrad) and isinstance(v.inputs[0].op, MaxPoolGrad)):
