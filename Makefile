@@ -19,7 +19,7 @@ FOR_WORK := $(VENV)/installed-for-work
 FOR_CONSUMERS := $(VENV)/installed-for-consumers
 PROJECTS := pyproject.toml runtime/pyproject.toml
 
-.PHONY: proto help demo serve-demo test test-slow check format bench bench-serve bench-serve-peers clean
+.PHONY: proto help demo serve-demo test test-slow check format bench bench-serve bench-serve-peers cases clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' Makefile

@@ -1,7 +1,7 @@
 """Records layer cases from real Keras into the repository: `make cases`, or python tests/record_cases.py [ID ...].
 
-Run it with a Python that has Keras 3 and TensorFlow; nothing of seqc is needed. To add a layer, add a row to `ROWS`, run
-this, and keep what it writes: `tests/cases/layer_cases.json` and `.npz`, in which other cases stay as they are.
+Run it with a Python that has Keras 3 and TensorFlow; nothing of seqc is needed. To add a layer, add a row to `ROWS`,
+run this, and keep what it writes: `tests/cases/layer_cases.json` and `.npz`, in which other cases stay as they are.
 """
 
 from __future__ import annotations

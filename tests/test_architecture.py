@@ -30,6 +30,7 @@ LEVELS = {
     "seqc.file_scope": 1,
     "seqc.serialization": 2,
     "seqc.ir": 2,
+    "seqc.rewriting": 3,
     "seqc.layout": 3,
     "seqc.eager": 3,
     "seqc.batch": 3,

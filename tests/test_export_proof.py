@@ -16,6 +16,7 @@ from seqc.export import compile_with_names, export_graph
 from seqc.export.samples import Sampler, draw_inputs
 from seqc.ir import Graph, Value
 from seqc.passes import FOR_INFERENCE
+from seqc.rewriting import rewrite
 from small_graphs import BATCH, GRAPHS, TIME, Weights, conv, dense, graph, image, named, sequence
 
 pytest.importorskip("onnx", reason="needs onnx")
@@ -203,7 +204,7 @@ def test_reversed_pads_are_refused_in_untrained_networks(
 
 def changed(change: Callable[[Value], Value | None]) -> Callable[[Graph], Graph]:
     """A pass with a mistake."""
-    return lambda g: ir.rewrite(g, lambda _, v: change(v))
+    return lambda g: rewrite(g, lambda _, v: change(v))
 
 
 def turned(value: Value) -> Value | None:

@@ -12,6 +12,7 @@ from seqc.errors import NoGradientError, NoLoweringError, TraceError
 from seqc.ir import Constant, Graph, Input, Type, Value, apply_many, constant, input_value
 from seqc.ops.arithmetic import Add, Mul
 from seqc.ops.rnn import LSTM
+from seqc.rewriting import rewrite
 
 BATCH = dims.symbol("batch")
 
@@ -148,7 +149,7 @@ class TestGraphs:
         def rule(_: Value, v: Value) -> Value | None:
             return ops.add(*v.inputs) if isinstance(v.op, Mul) else None
 
-        changed = ir.rewrite(graph, rule)
+        changed = rewrite(graph, rule)
         assert [v.op.name for v in changed.walk()] == ["Input", "Exp", "Add", "Add"]
         assert changed.walk()[1] is kept
         assert changed.inputs == graph.inputs
@@ -162,14 +163,14 @@ class TestGraphs:
             seen.append(v.op.name + "".join(f" of {i.op.name}" for i in v.inputs))
             return ops.sin(v.inputs[0]) if v.op.name == "Tanh" else None
 
-        ir.rewrite(graph, rule)
+        rewrite(graph, rule)
         assert seen == ["Input", "Tanh of Input", "Exp of Sin"]
 
     def test_rewrite_can_replace_an_input_and_keeps_unused_ones(self, x: Value) -> None:
         unused = input_value("unused", "float32", ())
         graph = Graph((x, unused), (ops.exp(x),), ("y",))
         wide = input_value("x", "float32", (BATCH, 5))
-        changed = ir.rewrite(graph, lambda _, v: wide if v is x else None)
+        changed = rewrite(graph, lambda _, v: wide if v is x else None)
         assert changed.inputs[0] is wide
         assert changed.inputs[1] is unused
         assert changed.outputs[0].type == Type("float32", (BATCH, 5))
@@ -177,7 +178,7 @@ class TestGraphs:
     def test_rewrite_reaches_results_of_operations_with_several(self, x: Value) -> None:
         weights = [np.zeros(s, "float32") for s in ((3, 8), (2, 8), (8,))]
         outputs, h = apply_many(LSTM(), ops.expand_dims(ops.exp(x), 1), *weights)[:2]
-        changed = ir.rewrite(graph_of(outputs, h), lambda _, v: v.inputs[0] if v.op.name == "Exp" else None)
+        changed = rewrite(graph_of(outputs, h), lambda _, v: v.inputs[0] if v.op.name == "Exp" else None)
         assert "Exp" not in {v.op.name for v in changed.walk()}
         assert [y.type for y in changed.outputs] == [outputs.type, h.type]
 

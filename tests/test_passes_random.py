@@ -13,6 +13,7 @@ from seqc.ir import Graph, Value
 from seqc.ops.elementwise import Cast
 from seqc.ops.shape import Reshape
 from seqc.passes import FOR_INFERENCE, FOR_TRAINING, promote_floats, run_passes
+from seqc.rewriting import rewrite
 from small_graphs import BATCH, Weights, batch_norm, conv, dense, graph, lstm
 from test_passes import assert_same_numbers
 
@@ -66,8 +67,8 @@ def graphs(draw: st.DrawFn) -> Graph:
 def _rebased(g: Graph) -> Graph:
     """`promote_floats` made one input per step; a graph has one."""
     x = g.inputs[0]
-    merged = ir.rewrite(g, lambda _, v: x if isinstance(v.op, ir.Input) else None)
-    clean = ir.rewrite(merged, lambda _, v: v.inputs[0] if isinstance(v.op, Cast) else None)
+    merged = rewrite(g, lambda _, v: x if isinstance(v.op, ir.Input) else None)
+    clean = rewrite(merged, lambda _, v: v.inputs[0] if isinstance(v.op, Cast) else None)
     return Graph((x,), clean.outputs, clean.output_names)
 
 

@@ -17,7 +17,8 @@ def passes(
         Path, typer.Argument(metavar="SOURCE", help="A .keras file (only read) or a model FILE (.py, which is run).")
     ],
     only: Annotated[
-        list[str] | None, typer.Option("--pass", metavar="NAME", help="Show only this pass; may be given several times.")
+        list[str] | None,
+        typer.Option("--pass", metavar="NAME", help="Show only this pass; may be given several times."),
     ] = None,
     as_json: AsJson = False,
     debug: Debug = False,

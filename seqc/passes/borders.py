@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from seqc.ir import Graph, Input, Value, build, rewrite
+from seqc.ir import Graph, Input, Value, build
 from seqc.layout import natural
 from seqc.ops.shape import Transpose
+from seqc.rewriting import rewrite
 
 
 def accept_channels_first(graph: Graph) -> Graph:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from seqc.ir import Graph, Item, Value, rewrite, scope
+from seqc.ir import Graph, Item, Value, scope
+from seqc.rewriting import rewrite
 
 
 def decompose_ops(graph: Graph) -> Graph:

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from seqc.ir import Constant, Graph, Item, Value, build, constant, rewrite
+from seqc.ir import Constant, Graph, Item, Value, build, constant
 from seqc.ops.arithmetic import Add
 from seqc.ops.onnx_rnn import OnnxRecurrent
 from seqc.ops.reduce import ReduceSum
 from seqc.ops.shape import Reshape, Squeeze, Transpose, Unsqueeze
 from seqc.ops.slicing import Concat, Slice
 from seqc.passes._views import view
+from seqc.rewriting import rewrite
 
 _VIEWS = (Reshape, Squeeze, Unsqueeze)
 

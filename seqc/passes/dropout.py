@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from seqc.errors import ExportError
-from seqc.ir import Graph, Value, rewrite
+from seqc.ir import Graph, Value
 from seqc.ops.random import Dropout, RandomUniform
+from seqc.rewriting import rewrite
 
 
 def remove_dropout(graph: Graph) -> Graph:

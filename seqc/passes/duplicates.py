@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from seqc.ir import Graph, Input, Op, Value, rewrite
+from seqc.ir import Graph, Input, Op, Value
+from seqc.rewriting import rewrite
 
 
 def merge_duplicates(graph: Graph) -> Graph:

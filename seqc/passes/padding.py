@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from seqc.ir import Graph, Value, build, rewrite
+from seqc.ir import Graph, Value, build
 from seqc.ops.conv import Conv
 from seqc.ops.padding import Pad
 from seqc.passes._rewriting import count_uses
+from seqc.rewriting import rewrite
 
 
 def fold_padding(graph: Graph) -> Graph:

@@ -6,7 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from seqc.ir import Constant, Graph, Input, Op, Value, build, rewrite
+from seqc.ir import Constant, Graph, Input, Op, Value, build
+from seqc.rewriting import rewrite
 
 _NARROW = ("float16", "bfloat16", "float32")
 

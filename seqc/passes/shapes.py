@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seqc.errors import ShapeError
-from seqc.ir import Graph, Value, build, rewrite
+from seqc.ir import Graph, Value, build
 from seqc.ops._common import broadcast_shapes
 from seqc.ops.elementwise import Elementwise
 from seqc.ops.gather import Gather
@@ -11,6 +11,7 @@ from seqc.ops.onnx_rnn import TakeSteps
 from seqc.ops.shape import BroadcastLike, Repeat, Reshape, Squeeze, Transpose, Unsqueeze
 from seqc.ops.slicing import Slice
 from seqc.passes._views import can_view, view
+from seqc.rewriting import rewrite
 
 _VIEWS = (Reshape, Squeeze, Unsqueeze)
 

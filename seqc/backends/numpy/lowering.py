@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from seqc import dims
 from seqc.backends.numpy.products import convolve_by_products
 from seqc.backends.numpy.rows import AddRows
-from seqc.ir import Graph, Input, Value, apply, build, rewrite, scope
+from seqc.ir import Graph, Input, Value, apply, build, scope
 from seqc.ops.arithmetic import Mul, Neg, Sub
 from seqc.ops.gather import GatherGrad
 from seqc.ops.nonlinear import Relu, ReluGrad
@@ -17,6 +17,7 @@ from seqc.ops.reduce import ReduceMean, ReduceSum, count
 from seqc.passes import merge_duplicates
 from seqc.passes._rewriting import count_uses
 from seqc.passes.bias import fuse_bias
+from seqc.rewriting import rewrite
 
 
 def lower_for_numpy(graph: Graph, sizes: Mapping[str, int]) -> Graph:
