@@ -7,19 +7,21 @@ import dataclasses
 import numpy as np
 
 from seqc.ir import Constant, Graph, Input, Op, Value, build
-from seqc.rewriting import rewrite
 
 _NARROW = ("float16", "bfloat16", "float32")
 
 
 def promote_floats(graph: Graph) -> Graph:
-    """Returns the graph with every float32 (or narrower) input, constant and `dtype` attribute as float64."""
+    """Returns the graph with every float32 (or narrower) input, constant and `dtype` attribute as float64.
 
-    def rule(_: Value, new: Value) -> Value | None:
-        op = promoted(new.op)
-        return None if op is new.op else build(op, new.inputs, new.scope)
-
-    return rewrite(graph, rule)
+    Operations change together with the types of their operands, so none can be rebuilt before it is changed itself.
+    """
+    done: dict[Value, Value] = {}
+    for old in graph.walk():
+        inputs = tuple(done[x] for x in old.inputs)
+        done[old] = build(promoted(old.op), inputs, old.scope)
+    inputs = tuple(done[x] if x in done else build(promoted(x.op), (), x.scope) for x in graph.inputs)
+    return Graph(inputs, tuple(done[y] for y in graph.outputs), graph.output_names)
 
 
 def promoted(op: Op) -> Op:
