@@ -59,7 +59,7 @@ def test_the_default_optimizer_is_rmsprop() -> None:
         ({"loss": ["mse", "mae"]}, "A model with one output takes one loss"),
         ({"metrics": "accuracy"}, "Expected `metrics` argument to be a list, tuple, or dict"),
         ({"metrics": {"a": "mae", "b": "mae"}}, "has one output; `metrics` names 2"),
-        ({"loss_weights": {"a": 2.0}}, "loss_weights of a model with one output is one number"),
+        ({"loss_weights": [1.0, 2.0]}, "loss_weights of a model with one output is one number"),
     ],
 )
 def test_compile_refuses_what_it_does_not_understand(options: dict[str, Any], text: str) -> None:

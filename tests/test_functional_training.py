@@ -21,6 +21,7 @@ RNG = np.random.default_rng(0)
 P, Q = RNG.normal(size=(8, 4)).astype("float32"), RNG.normal(size=(8, 3)).astype("float32")
 S, T = RNG.integers(0, 2, (8, 1)), RNG.normal(size=(8, 1)).astype("float32")
 W = RNG.uniform(0.5, 2, 8).astype("float32")
+SHARED = keras.metrics.MeanSquaredError(name="both")
 LOSSES = ["sparse_categorical_crossentropy", "mse"]
 
 
@@ -259,11 +260,25 @@ def test_compute_loss_and_compute_metrics_are_given_trees() -> None:
         ({"loss_weights": ["a", 1]}, "one number per output; got 'a' for output 's'"),
         ({"metrics": ["mae"]}, "`metrics` has 1 entries"),
         ({"weighted_metrics": {"u": "mae"}}, "`weighted_metrics` names 'u'"),
+        ({"metrics": [[SHARED], [SHARED]]}, "'both' is given for the outputs 's' and 't', .* Make two objects"),
     ],
 )
 def test_compile_refuses_what_is_not_for_the_outputs(options: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         compiled(**options)
+
+
+def test_a_model_with_one_output_knows_its_name() -> None:
+    p = keras.Input((4,), name="p")
+    model = keras.Model(p, layers.Dense(1, name="t")(p))
+    for options in ({"loss": {"z": "mse"}}, {"loss": "mse", "metrics": {"z": "mae"}}):
+        with pytest.raises(ConfigError, match="names 'z', which is no output of the model. Its output is 't'"):
+            model.compile("sgd", **options)
+    model.compile("sgd", {"t": "mse"}, loss_weights={"t": 2.0}, metrics={"t": "mse"})
+    loss, squares = model.test_on_batch({"p": P}, {"t": T})
+    assert loss == pytest.approx(2 * squares)
+    with pytest.raises(DataError, match="has an output 't'; y is a dictionary with 'z'"):
+        model.fit(P, {"z": T}, verbose=0)
 
 
 @pytest.mark.parametrize(
@@ -313,7 +328,7 @@ def masked() -> Any:
     h = layers.Embedding(6, 4, mask_zero=True, name="embedding")(words)
     steps = layers.SimpleRNN(4, return_sequences=True, name="rnn")(h)
     first = layers.Dense(3, activation="softmax", name="steps")(steps)
-    g = layers.BatchNormalization(name="norm")(layers.Dense(4, name="d")(p)) + p
+    g = layers.BatchNormalization(name="norm")(layers.Dense(4, use_bias=False, name="d")(p)) + p
     return keras.Model([words, p], [first, layers.Dense(2, name="whole")(g)])
 
 

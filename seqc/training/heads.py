@@ -140,8 +140,11 @@ def make_heads(names: Sequence[str], loss: Any, factors: Any, unweighted: Any, w
         ConfigError: they are not as many as outputs, or name others, or something is not understood.
     """
     if len(names) == 1:
-        parts = _one_loss(loss), _one_factor(factors), _listed(unweighted, "metrics")
-        return [Head("", *parts, _listed(weighted, "weighted_metrics"))]
+        kinds = {"loss": loss, "loss_weights": factors, "metrics": unweighted, "weighted_metrics": weighted}
+        for what, given in kinds.items():
+            _check_name(given, names[0], what)
+        own = _listed(unweighted, "metrics"), _listed(weighted, "weighted_metrics")
+        return [Head("", _one_loss(loss), _one_factor(factors), *own)]
     every = _is_one_loss(loss)
     each = [loss] * len(names) if every else _per_output(loss, names, "loss", complete=True)
     scales = _per_output(factors, names, "loss_weights")
@@ -156,11 +159,33 @@ def make_heads(names: Sequence[str], loss: Any, factors: Any, unweighted: Any, w
         heads.append(
             Head(name, None if one is None else _one_loss(one), None if scale is None else float(scale), *listed)
         )
+    _refuse_shared(heads)
     if sum(head.loss_id is not None for head in heads) > 1:
         for head in heads:
             if head.loss_id is not None:
                 head.tracker = metrics.Mean(name=f"{head.name}_loss")
     return heads
+
+
+def _check_name(given: Any, name: str, what: str) -> None:
+    """Raises ConfigError where a dictionary of one names another output than the one there is, if that is known."""
+    if isinstance(given, dict) and len(given) == 1 and name and name not in given:
+        raise ConfigError(
+            f"`{what}` names {next(iter(given))!r}, which is no output of the model. Its output is '{name}'."
+        )
+
+
+def _refuse_shared(heads: list[Head]) -> None:
+    """Raises ConfigError where one metric would count for two outputs."""
+    seen: dict[int, str] = {}
+    for head in heads:
+        for metric in {id(m): m for m in (*head.metric_ids, *head.weighted_ids)}.values():
+            other = seen.setdefault(id(metric), head.name) if isinstance(metric, metrics.Metric) else head.name
+            if other != head.name:
+                raise ConfigError(
+                    f"Metric '{metric.name}' is given for the outputs '{other}' and '{head.name}', which would add "
+                    "up in one total. Make two objects."
+                )
 
 
 def _per_output(given: Any, names: Sequence[str], what: str, complete: bool = False) -> list[Any]:
@@ -220,7 +245,8 @@ def _one_loss(loss: Any) -> Any:
 
 
 def _one_factor(weights: Any) -> float | None:
-    factor = weights[0] if isinstance(weights, list | tuple) and len(weights) == 1 else weights
+    several = isinstance(weights, list | tuple | dict) and len(weights) == 1
+    factor = next(iter(weights.values() if isinstance(weights, dict) else weights)) if several else weights
     if factor is not None and not isinstance(factor, int | float):
         raise ConfigError(f"loss_weights of a model with one output is one number; got {weights!r}.")
     return None if factor is None else float(factor)

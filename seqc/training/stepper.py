@@ -70,7 +70,9 @@ class Stepper(Totals):
         Raises:
             ConfigError: a name or object is not understood.
         """
-        self._compiled = Compiled(optimizer, loss, metrics, weighted_metrics, loss_weights, self._output_names())  # type: ignore[attr-defined]
+        # A Sequential model's output has no name that a script must know.
+        outputs = getattr(self, "output_names", [""])
+        self._compiled = Compiled(optimizer, loss, metrics, weighted_metrics, loss_weights, outputs)
         self.forget_steps()
 
     @property
