@@ -131,3 +131,45 @@ def test_numbers_are_no_symbol() -> None:
 def test_the_first_argument_goes_by_any_of_its_names(name: str) -> None:
     layer, a = layers.Dense(2), numbers(2, 3)
     np.testing.assert_array_equal(np.asarray(layer(**{name: a})), np.asarray(layer(a)))
+
+
+def two_and_two() -> Any:
+    a, b = keras.Input((4,), name="a"), keras.Input((3,), dtype="int32", name="b")
+    h = layers.Dense(5, activation="relu", name="h")(a)
+    g = layers.Flatten()(layers.Embedding(6, 5, name="table")(b))
+    kind = layers.Dense(2, activation="softmax", name="kind")(h)
+    size = layers.Dense(1, name="size")(ops.concatenate([h, g], -1))
+    return keras.Model({"a": a, "b": b}, [kind, size])
+
+
+def test_two_inputs_and_two_outputs_are_exported_under_their_names_and_served_by_them(tmp_path: Path) -> None:
+    model = two_and_two()
+    a, b = numbers(3, 4), np.array([[0, 1, 2], [3, 4, 5], [5, 0, 1]], "int32")
+    kind, size = model.predict({"a": a, "b": b}, verbose=0)
+    weights = dict(zip([w.path for w in model.weights], model.get_weights(), strict=True))
+    h = np.maximum(a @ weights["h/kernel"] + weights["h/bias"], 0)
+    g = weights["table/embeddings"][b].reshape(3, -1)
+    np.testing.assert_allclose(
+        size, np.concatenate([h, g], -1) @ weights["size/kernel"] + weights["size/bias"], atol=1e-5
+    )
+    model.export(tmp_path / "m.onnx", input_name={"b": "ids"}, output_name=["k", "s"])
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    assert [i.name for i in session.get_inputs()] == ["a", "ids"]
+    assert [o.name for o in session.get_outputs()] == ["k", "s"]
+    found = session.run(None, {"a": a, "ids": b})
+    np.testing.assert_allclose(found[0], kind, atol=1e-6)
+    np.testing.assert_allclose(found[1], size, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"input_name": "x"}, r"input_name needs 2 names, for \['a', 'b'\]; got \['x'\]"),
+        ({"output_name": {"kinds": "k"}}, r"output_name names \['kinds'\]; the model has \['kind', 'size'\]"),
+        ({"input_signature": [keras.InputSpec(shape=(1, 4))]}, "input_signature fixes the sizes of one input"),
+    ],
+)
+def test_names_in_a_file_that_do_not_fit_are_refused(options: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
+        two_and_two().export(tmp_path / "m.onnx", **options)
+    assert not list(tmp_path.iterdir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seqc.errors import ConfigError, NotBuiltError
@@ -32,9 +33,8 @@ def inference_graph(model: Model, batch_shape: KerasShape | None = None, borrowe
     arrays = {leaf: variable.array for variable, leaf in trace.reads.items()}
     bound = bind_constants(graph, arrays, borrowed)
     # Seed and step stay only where a layer draws random numbers at inference, which the passes remove or refuse.
-    used = set(bound.walk())
-    first, *rest = bound.inputs
-    kept = (first, *(x for x in rest if x in used))
+    used, own = set(bound.walk()), len(model.inputs)
+    kept = (*bound.inputs[:own], *(x for x in bound.inputs[own:] if x in used))
     return Graph(kept, bound.outputs, bound.output_names)
 
 
@@ -45,8 +45,8 @@ def export_model(
     format: str = "onnx",
     input_signature: Any = None,
     opset_version: int | None = None,
-    input_name: str | None = None,
-    output_name: str | None = None,
+    input_name: Any = None,
+    output_name: Any = None,
     **options: Any,
 ) -> Receipt:
     """Writes a model as a verified ONNX file for inference.
@@ -56,7 +56,8 @@ def export_model(
         format: "onnx"; Keras's others are refused.
         input_signature: Keras's way to fix sizes that the model leaves open, and to name the input:
         [seqc.InputSpec(shape=(1, 28, 28), dtype="float32", name="image")]. opset_version: Keras's name of `opset`.
-        input_name, output_name: names in the file; by default those of the input and of the last layer.
+        input_name, output_name: names in the file, of several a list or a dictionary by the model's own names; by
+        default those of the inputs and of the layers that give the outputs.
         options: see `export_graph` (verify, opset, ir_version, channels_first_input, metadata, ...).
 
     Raises:
@@ -69,6 +70,11 @@ def export_model(
         raise ConfigError(f"opset={options['opset']} and opset_version={opset_version} say the same thing; give one.")
     if not model.layers:
         raise NotBuiltError(f"Model '{model.name}' has no layers to export. Add some first: model.add(layer).")
+    if input_signature is not None and model.built and len(model.inputs) > 1:
+        raise ConfigError(
+            f"input_signature fixes the sizes of one input; model '{model.name}' has {len(model.inputs)}. Say them in "
+            "the model: Input(batch_shape=...)."
+        )
     spec = None if input_signature is None else read_signature(model, input_signature)
     if spec is not None and not model.built:
         model.build(spec.shape)
@@ -76,20 +82,40 @@ def export_model(
     graph = inference_graph(model, shape, borrowed=True)
     if input_name is None and spec is not None:
         input_name = spec.name
-    inputs = graph.input_names if input_name is None else (input_name, *graph.input_names[1:])
-    (last,) = graph.output_names
-    if output_name is None:
-        output_name = f"{last}_output" if last in inputs else last
+    own = len(model.inputs)
+    inputs = (*_named("input_name", input_name, graph.input_names[:own]), *graph.input_names[own:])
+    # What is called like an input gets another name, as names in a file are unique.
+    ends = tuple(f"{name}_output" if name in inputs else name for name in graph.output_names)
+    outputs = ends if output_name is None else _named("output_name", output_name, graph.output_names)
     return export_graph(
         graph,
         path,
         input_names=inputs,
-        output_names=[output_name],
+        output_names=outputs,
         layers=len(model.layers),
         parameters=model.count_params(),
         model_name=model.name,
         **options,
     )
+
+
+def _named(argument: str, given: Any, names: Sequence[str]) -> tuple[str, ...]:
+    """Returns the names in the file for inputs or outputs that the model calls `names`.
+
+    Raises:
+        ConfigError: they are not as many, or name what is not there.
+    """
+    if given is None:
+        return tuple(names)
+    if isinstance(given, Mapping):
+        unknown = [name for name in given if name not in names]
+        if unknown:
+            raise ConfigError(f"{argument} names {unknown}; the model has {list(names)}.")
+        return tuple(given.get(name, name) for name in names)
+    listed = tuple(given) if isinstance(given, list | tuple) else (given,)
+    if len(listed) != len(names):
+        raise ConfigError(f"{argument} needs {len(names)} names, for {list(names)}; got {list(listed)}.")
+    return listed
 
 
 def _merged(shape: KerasShape, wanted: KerasShape | None) -> KerasShape:
