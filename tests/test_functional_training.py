@@ -10,6 +10,7 @@ import pytest
 
 import seqc as keras
 from executor_runs import Cell, Conditions, Twin, assert_same
+from oracle import cases
 from seqc import layers, ops
 from seqc.backends.numpy import Plan
 from seqc.backends.numpy.executor import Executor
@@ -402,3 +403,38 @@ def test_a_training_step_of_two_inputs_and_two_outputs_equals_itself_on_onnxrunt
             results.append(found)
         for ours, theirs in zip(*results, strict=True):
             np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-5)
+
+
+# -- recorded models ---------------------------------------------------------------------------------------------------
+
+
+def two_inputs_concatenate() -> Any:
+    left, right = keras.Input((5,), name="left"), keras.Input((3,), name="right")
+    sides = [layers.Dense(4, activation="relu")(left), layers.Dense(4, activation="tanh")(right)]
+    return keras.Model([left, right], layers.Dense(2, activation="softmax")(ops.concatenate(sides, -1)))
+
+
+def two_outputs() -> Any:
+    x = keras.Input((6,), name="x_in")
+    h = layers.Dense(7, activation="relu")(x)
+    return keras.Model(x, [layers.Dense(3, activation="softmax", name="label")(h), layers.Dense(1, name="value")(h)])
+
+
+def residual_mlp() -> Any:
+    x = keras.Input((8,), name="features")
+    h = layers.Dense(8, name="d2")(layers.Dense(8, activation="relu", name="d1")(x))
+    return keras.Model(x, layers.Dense(2, name="out")(h + x))
+
+
+RECORDED = {case.id: case for case in cases("functional")}
+
+
+@pytest.mark.parametrize("build", [two_inputs_concatenate, two_outputs, residual_mlp])
+def test_recorded_models_predict_what_keras_does(build: Any) -> None:
+    if build.__name__ not in RECORDED:
+        pytest.skip("needs the folder 'shared' beside the repository")
+    case, model = RECORDED[build.__name__], build()
+    model.set_weights(case.weights)
+    found = model.predict({name: case.arrays[f"x_{name}"] for name in model.input_names}, batch_size=3, verbose=0)
+    for i, y in enumerate(found if isinstance(found, list) else [found]):
+        case.check(f"y_{i}", y)
