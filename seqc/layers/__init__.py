@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 from seqc.layers.activation import LeakyReLU, ReLU, Softmax
+from seqc.layers.attention import AdditiveAttention, Attention
 from seqc.layers.base import Layer
 from seqc.layers.convolutional import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose
 from seqc.layers.core import Activation, Dense, Input, InputLayer
 from seqc.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
+from seqc.layers.einsum_dense import EinsumDense
 from seqc.layers.embedding import Embedding, Masking
+from seqc.layers.grouped_query import GroupedQueryAttention
 from seqc.layers.input_spec import InputSpec
+from seqc.layers.merging import (
+    Add,
+    Average,
+    Concatenate,
+    Dot,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    concatenate,
+    dot,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
+from seqc.layers.multi_head import MultiHeadAttention
 from seqc.layers.normalization import BatchNormalization, LayerNormalization
 from seqc.layers.pooling import (
     AveragePooling1D,
@@ -29,6 +51,7 @@ from seqc.serialization import deserialize
 from seqc.serialization import serialize_object as serialize
 from seqc.utils.absent import absent
 
+GroupQueryAttention = GroupedQueryAttention
 Convolution1D, Convolution2D = Conv1D, Conv2D
 Convolution1DTranspose, Convolution2DTranspose = Conv1DTranspose, Conv2DTranspose
 SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D
@@ -41,12 +64,17 @@ __all__ = [
     "GRU",
     "LSTM",
     "Activation",
+    "Add",
+    "AdditiveAttention",
+    "Attention",
+    "Average",
     "AveragePooling1D",
     "AveragePooling2D",
     "AvgPool1D",
     "AvgPool2D",
     "BatchNormalization",
     "Bidirectional",
+    "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -60,7 +88,9 @@ __all__ = [
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Dot",
     "Dropout",
+    "EinsumDense",
     "Embedding",
     "Flatten",
     "GRUCell",
@@ -72,6 +102,8 @@ __all__ = [
     "GlobalMaxPool2D",
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
+    "GroupQueryAttention",
+    "GroupedQueryAttention",
     "Input",
     "InputLayer",
     "InputSpec",
@@ -84,6 +116,10 @@ __all__ = [
     "MaxPool2D",
     "MaxPooling1D",
     "MaxPooling2D",
+    "Maximum",
+    "Minimum",
+    "MultiHeadAttention",
+    "Multiply",
     "Permute",
     "ReLU",
     "RepeatVector",
@@ -95,20 +131,24 @@ __all__ = [
     "SimpleRNN",
     "SimpleRNNCell",
     "Softmax",
+    "Subtract",
     "TimeDistributed",
     "UpSampling1D",
     "UpSampling2D",
     "ZeroPadding1D",
     "ZeroPadding2D",
+    "add",
+    "average",
+    "concatenate",
     "deserialize",
+    "dot",
+    "maximum",
+    "minimum",
+    "multiply",
     "serialize",
+    "subtract",
 ]
 
-# Layers of Keras that take several tensors.
-_MERGING = (
-    "Add", "AdditiveAttention", "Attention", "Average", "Concatenate", "Dot", "GroupQueryAttention", "Maximum",
-    "Minimum", "MultiHeadAttention", "Multiply", "Subtract",
-)  # fmt: skip
 # Layers of Keras whose names are like those of others.
 _OTHERS = (
     "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D",
@@ -118,12 +158,10 @@ _OTHERS = (
     "MaxPooling3D", "Normalization", "PReLU", "RMSNormalization", "SpectralNormalization", "UnitNormalization",
     "UpSampling3D", "ZeroPadding3D",
 )  # fmt: skip
-_SEVERAL = "It takes several tensors, and a Sequential model has one tensor between two layers."
 
 __getattr__ = absent(
     __name__,
     __all__,
     "A Layer subclass whose call(x) uses seqc.ops can do what none of them does.",
-    **dict.fromkeys(_MERGING, _SEVERAL),
     **dict.fromkeys(_OTHERS, "Keras has it."),
 )

@@ -1,0 +1,148 @@
+"""What layers of attention with several heads have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from seqc import constraints, initializers, ops, regularizers
+from seqc.errors import ConfigError, ShapeError
+from seqc.ir import Value, apply
+from seqc.layers._common import KerasShape
+from seqc.layers.activation import Softmax
+from seqc.layers.attention import both, causal_mask, window_mask
+from seqc.layers.base import Layer
+from seqc.layers.einsum_dense import EinsumDense
+from seqc.layers.regularization import Dropout
+from seqc.ops.elementwise import Identity
+from seqc.ops.sizes import size_of
+from seqc.serialization import serialize
+from seqc.tracing import current_trace
+
+# Options of the projections inside.
+PROJECTION = (
+    "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer", "activity_regularizer",
+    "kernel_constraint", "bias_constraint",
+)  # fmt: skip
+
+
+class Heads(Layer):
+    """What attention with several heads has in common: options of the projections, masks, and the calls."""
+
+    supports_masking = True
+    # Axes of a projected query that queries and keys are counted along.
+    axes: tuple[int, ...] = (1,)
+
+    def __init__(
+        self,
+        *,
+        dropout: float,
+        use_bias: bool,
+        sliding_window: int | None,
+        flash_attention: bool | None,
+        use_gate: bool,
+        seed: int | None,
+        projection: dict[str, Any],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if sliding_window is not None and (not isinstance(sliding_window, int) or sliding_window <= 0):
+            raise ConfigError(
+                f"`sliding_window` must be `None` or a positive integer. Received: sliding_window={sliding_window}"
+            )
+        if flash_attention and dropout > 0:
+            raise ConfigError(
+                "Dropout is not supported when flash attention is enabled. Please set dropout to 0.0 to use flash "
+                "attention."
+            )
+        self.dropout, self.use_bias, self.use_gate, self.seed = dropout, use_bias, use_gate, seed
+        self.sliding_window, self.flash_attention = sliding_window, flash_attention
+        packages = {"initializer": initializers, "regularizer": regularizers, "constraint": constraints}
+        self._options: dict[str, Any] = {}
+        for name in PROJECTION:
+            package: Any = packages[name.rpartition("_")[2]]
+            self._options[name] = package.get(projection[name])
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        config.pop("flash_attention", None)
+        return config | {name: serialize(option) for name, option in self._options.items()}
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        return None if self._build_shape is None else {"shapes_dict": dict(self._shapes)}
+
+    def _dense(self, name: str, equation: str, sizes: Sequence[int], bias: str, **kwargs: Any) -> EinsumDense:
+        """Returns a projection with the layer's options; initializers are copies, so that each draws for itself."""
+        options = dict(self._options)
+        for option in ("kernel_initializer", "bias_initializer"):
+            options[option] = type(options[option]).from_config(options[option].get_config())
+        given = (*(None for _ in range(len(equation.partition("->")[2]) - 1 - len(sizes))), *sizes)
+        bias_axes = bias if self.use_bias else None
+        return EinsumDense(equation, given, bias_axes=bias_axes, name=name, dtype=self.dtype, **options, **kwargs)
+
+    def _build_weights(self, axes: int | tuple[int, ...]) -> None:
+        """Makes the layers that turn scores into what the values are weighed with."""
+        self._softmax = Softmax(axes, dtype=self.dtype)
+        self._dropout_layer = Dropout(self.dropout, seed=self.seed, dtype=self.dtype)
+
+    def _remember_shapes(self, query: KerasShape, value: KerasShape, key: KerasShape | None) -> KerasShape:
+        """Keeps what the layer is built for; returns the shape of the key."""
+        self._shapes = {"query_shape": query, "value_shape": value} | ({} if key is None else {"key_shape": key})
+        key = value if key is None else key
+        if tuple(value[1:-1]) != tuple(key[1:-1]):
+            raise ShapeError(
+                "All dimensions of `value` and `key`, except the last one, must be equal. Received: "
+                f"value_shape={tuple(value)} and key_shape={tuple(key)}"
+            )
+        return key
+
+    def _seen(
+        self,
+        query: Value,
+        value: Value,
+        masks: tuple[Value | None, Value | None, Value | None],
+        attention_mask: Any,
+        causal: bool,
+    ) -> Value | None:
+        """Returns which query may see which step, of all masks together; None where all see all."""
+        query_mask, *step_masks = (None if m is None else ops.cast(m, "bool") for m in masks)
+        seen = None if query_mask is None else ops.expand_dims(query_mask, -1)
+        for m in step_masks:
+            seen = both(seen, None if m is None else ops.expand_dims(m, -2))
+        counts = size_of(query, 1), size_of(value, 1)
+        if causal:
+            seen = both(seen, causal_mask(*counts))
+        if self.sliding_window is not None:
+            seen = both(seen, window_mask(*counts, self.sliding_window))
+        return both(None if attention_mask is None else ops.cast(attention_mask, "bool"), seen)
+
+    def _weigh(self, scores: Value, seen: Value | None, with_scores: bool, training: bool) -> tuple[Value, Value]:
+        """Returns what the values are weighed with, and the same before dropout."""
+        rank, axes = scores.type.rank, len(self.axes)
+        if seen is not None:
+            missing = rank - seen.type.rank
+            place = seen.type.rank - 2 * axes
+            seen = ops.expand_dims(seen, tuple(range(place, place + missing)))
+        if self.dropout > 0 or with_scores or rank != 4:
+            weights = self._softmax(scores, mask=seen)
+            return self._dropout_layer(weights, training=training), weights
+        # A query that sees nothing sees all alike here, as in the fused attention of Keras's backends.
+        if seen is not None:
+            scores = ops.where(seen, scores, -0.7 * float(np.finfo(scores.dtype).max))
+        weights = ops.softmax(scores, -1)
+        return weights, weights
+
+    def _refuse_flash_scores(self, with_scores: bool) -> None:
+        if self.flash_attention and with_scores:
+            raise ConfigError(
+                "Returning attention scores is not supported when flash attention is enabled. Please disable flash "
+                "attention to access attention scores."
+            )
+
+
+def bare(x: Value) -> Value:
+    """Returns a tensor without its mask, which attention takes care of itself."""
+    trace = current_trace()
+    return apply(Identity(), x) if trace is not None and x in trace.masks else x
