@@ -214,12 +214,6 @@ def test_error_names_the_layer_and_the_line_that_made_it() -> None:
         on((784,), layers.Conv2D(2, 3, name="conv"))
 
 
-@pytest.mark.parametrize("name", ["Add", "Concatenate", "MultiHeadAttention", "Dot"])
-def test_layers_of_several_tensors_are_not_part_of_sequential(name: str) -> None:
-    with pytest.raises(AttributeError, match=f"no '{name}'. It takes several tensors, and a Sequential model has one"):
-        getattr(layers, name)
-
-
 def test_misspelt_layer_gets_a_suggestion() -> None:
     with pytest.raises(AttributeError, match="seqc.layers has no 'Conv2d'. Did you mean Conv2D"):
         layers.Conv2d  # noqa: B018  (the attribute access is what fails)
