@@ -10,16 +10,19 @@ from typing import Any
 
 from seqc import tree
 from seqc.errors import ConfigError, ShapeError
+from seqc.graph_config import describe, restore
 from seqc.ir import Graph, Item, Value, build, input_value
 from seqc.layers import InputLayer
 from seqc.layers.base import KerasShape, Layer, symbolic_shape
 from seqc.layers.calls import LayerCall, ModelInput, is_symbolic, put_tensors
 from seqc.model import Model
+from seqc.serialization import custom_object_scope, known
 from seqc.tracing import Trace, current_trace, traced
 from seqc.training.arrange import Port
 from seqc.training.data import match_rank
 
 
+@known("models")
 class Functional(Model):
     """The model that leads from some symbols to others.
 
@@ -179,6 +182,18 @@ class Functional(Model):
                 f"{len(given)}."
             )
         return given
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        described = describe(self._input_tree, self._output_tree, self._order, self._called)
+        return {"name": self.name, "trainable": self._trainable, **described}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Functional:
+        with custom_object_scope(custom_objects or {}):
+            inputs, outputs = restore(config)
+        return cls(inputs, outputs, name=config.get("name"), trainable=bool(config.get("trainable", True)))
 
     # -- graphs ------------------------------------------------------------------------------------------------------
 

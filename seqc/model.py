@@ -24,6 +24,7 @@ class Model(Trainer, Layer):
     """
 
     _transparent = True
+    _untracked = Layer._untracked | {"_steps"}
     supports_masking = True
     # The forms of what it takes and gives: one tensor, or lists and dictionaries of them.
     _input_tree: Any = None

@@ -90,8 +90,8 @@ def _one(given: Any) -> InputLayer:
     return only
 
 
-def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Sequential:
-    """Returns the model that `Sequential.to_json` described, with fresh weights.
+def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Model:
+    """Returns the model that `Model.to_json` described, with fresh weights.
 
     Raises:
         SavingError: the text does not describe a model.
@@ -102,8 +102,8 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
         raise SavingError(f"This is not the JSON of a model: {error}.") from None
     with custom_object_scope(custom_objects or {}):
         model = revive(config)
-    if not isinstance(model, Sequential):
-        raise SavingError(f"This JSON describes no Sequential model; it describes {type(model).__name__}.")
+    if not isinstance(model, Model):
+        raise SavingError(f"This JSON describes no model; it describes {type(model).__name__}.")
     return model
 
 

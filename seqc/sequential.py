@@ -33,7 +33,7 @@ class Sequential(Model):
         LayerError: something given is not a layer. ShapeError: a layer does not fit the one before it.
     """
 
-    _untracked = Layer._untracked | {"_stack", "_input_layer", "_names", "_steps", "_traced"}
+    _untracked = Model._untracked | {"_stack", "_input_layer", "_names", "_traced"}
 
     def __init__(
         self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None, dtype: Any = None

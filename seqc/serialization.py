@@ -180,6 +180,13 @@ def serialize(value: Any) -> Any:
     raise SavingError(f"Cannot save {value!r} of type {type(value).__name__}: it has no get_config().")
 
 
+# Where Keras says that models are.
+_AS_KERAS: dict[str, dict[str, str | None]] = {
+    "Sequential": {"module": "keras", "registered_name": None},
+    "Functional": {"module": "keras.src.models.functional", "registered_name": "Functional"},
+}
+
+
 def serialize_object(value: Any) -> dict[str, Any]:
     """Returns an object with its class name and configuration; layers also with the shape they were built for."""
     cls = type(value)
@@ -191,7 +198,7 @@ def serialize_object(value: Any) -> dict[str, Any]:
         "registered_name": get_registered_name(cls),
     }
     if _KNOWN.get((kind, cls.__name__)) is cls:
-        described |= {"module": "keras" if cls.__name__ == "Sequential" else f"keras.{kind}", "registered_name": None}
+        described.update(_AS_KERAS.get(cls.__name__) or {"module": f"keras.{kind}", "registered_name": None})
     else:
         _note(cls)
     for part in ("build_config", "compile_config"):

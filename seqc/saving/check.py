@@ -51,8 +51,9 @@ def check_classes(config: Mapping[str, Any], source: str) -> int:
             continue
         if described is config:
             raise SavingError(
-                f"{source} holds a {name} model. seqc carries Sequential models: one input, a stack of layers, one "
-                "output. If it is such a stack, rebuild it in Keras as keras.Sequential(model.layers) and save that."
+                f"{source} holds a {name} model, a class that seqc does not have: it carries Sequential and functional "
+                "models. If it is your own, register it with @seqc.saving.register_keras_serializable() or pass "
+                "custom_objects={...}."
             )
         unknown.append(f"{described.get('registered_name') or name}{_label(described)}")
     if unknown:

@@ -1,0 +1,177 @@
+"""Functional models as plain data, as Keras 3 writes them: layers, and for each the calls that were made of it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from seqc import tree
+from seqc.errors import SavingError
+from seqc.ir import Item, Value
+from seqc.layers import InputLayer
+from seqc.layers.base import Layer
+from seqc.layers.calls import LayerCall, ModelInput, Slot
+from seqc.serialization import revive, serialize, serialize_object
+
+TENSOR = "__keras_tensor__"
+# (layer, number of its call, number of the result)
+History = tuple[str, int, int]
+
+
+def describe(inputs: Any, outputs: Any, order: list[Value], layers: list[Layer]) -> dict[str, Any]:
+    """Returns the configuration of a graph of layers.
+
+    Args:
+        inputs, outputs: trees of symbols.
+        order: the values between them, operands first.
+        layers: in the order in which they are to be listed.
+
+    Raises:
+        SavingError: there is an operation between layers.
+    """
+    history = _histories(tree.leaves(inputs), order)
+    nodes: dict[int, list[Any]] = {id(layer): [] for layer in layers}
+    for v in order:
+        if isinstance(v.op, LayerCall):
+            nodes[id(v.op.layer)].append(_node(v, v.op, history))
+    return {
+        "layers": [
+            {**serialize_object(layer), "name": layer.name, "inbound_nodes": nodes[id(layer)]} for layer in layers
+        ],
+        "input_layers": tree.map_leaves(lambda x: list(history[x]), inputs),
+        "output_layers": tree.map_leaves(lambda y: list(history[y]), outputs),
+    }
+
+
+def _histories(inputs: list[Value], order: list[Value]) -> dict[Value, History]:
+    found: dict[Value, History] = {}
+    calls: dict[int, int] = {}
+    for v in (*inputs, *order):
+        if isinstance(v.op, ModelInput):
+            found[v] = (v.op.layer.name, 0, 0)
+        elif isinstance(v.op, LayerCall):
+            number = calls[id(v.op.layer)] = calls.get(id(v.op.layer), -1) + 1
+            found[v] = (v.op.layer.name, number, 0)
+        elif isinstance(v.op, Item) and v.inputs[0] in found:
+            name, number, _ = found[v.inputs[0]]
+            found[v] = (name, number, v.op.index)
+        else:
+            raise SavingError(
+                f"The model has {v.op!r} between its layers, and a file holds layers only. Put what is computed there "
+                "into a Layer subclass whose call(x) uses seqc.ops, register it with "
+                "@seqc.saving.register_keras_serializable(), and use that; or keep the weights alone with save_weights."
+            )
+    return found
+
+
+def _node(v: Value, op: LayerCall, history: Mapping[Value, History]) -> dict[str, Any]:
+    def described(leaf: Any) -> Any:
+        if not isinstance(leaf, Slot):
+            return serialize(leaf)
+        x = v.inputs[leaf.index]
+        facts = {"shape": list(x.shape), "dtype": x.dtype, "keras_history": list(history[x])}
+        return {"class_name": TENSOR, "config": facts}
+
+    (first, *_), given = op.given, tree.map_leaves(described, op.given)
+    return {"args": [given.pop(first)], "kwargs": given}
+
+
+def restore(config: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Returns the trees of symbols (inputs, outputs) of a configuration, whose layers are made and called anew.
+
+    Raises:
+        SavingError: it makes no sense: a name is not there, or calls wait for each other.
+    """
+    layers, waiting = _layers(config)
+    results: dict[str, list[list[Value]]] = {
+        name: [[layer.output]] if isinstance(layer, InputLayer) else [] for name, layer in layers.items()
+    }
+    idle = 0
+    while waiting:
+        name, number, node = waiting.popleft()
+        ready = len(results[name]) == number and all(_has(results, h) for h in _needed(node))
+        if not ready:
+            waiting.append((name, number, node))
+            idle += 1
+            if idle > len(waiting):
+                raise SavingError(f"The calls of layer '{name}' need what no layer before them gives.")
+            continue
+        idle = 0
+        positional, named = _arguments(node, results)
+        results[name].append(tree.leaves(layers[name](*positional, **named)))
+    return _picked(config.get("input_layers"), results), _picked(config.get("output_layers"), results)
+
+
+def _layers(config: Mapping[str, Any]) -> tuple[dict[str, Layer], deque[tuple[str, int, Any]]]:
+    layers: dict[str, Layer] = {}
+    calls: deque[tuple[str, int, Any]] = deque()
+    for entry in config.get("layers", ()):
+        layer = revive(entry)
+        if not isinstance(layer, Layer):
+            raise SavingError(f"The model's configuration lists {type(layer).__name__} among its layers.")
+        name = entry.get("name", layer.name)
+        layers[name] = layer
+        calls.extend((name, number, node) for number, node in enumerate(entry.get("inbound_nodes") or ()))
+    return layers, calls
+
+
+def _is_tensor(node: Any) -> bool:
+    return isinstance(node, Mapping) and node.get("class_name") == TENSOR
+
+
+def _needed(node: Any) -> list[Any]:
+    if _is_tensor(node):
+        return [node["config"]["keras_history"]]
+    if not tree.is_branch(node):
+        return []
+    children = node.values() if isinstance(node, Mapping) else node
+    return [found for child in children for found in _needed(child)]
+
+
+def _has(results: Mapping[str, list[list[Value]]], history: Any) -> bool:
+    name, number, index = _checked(history)
+    if name not in results:
+        raise SavingError(f"The model's configuration calls a layer on '{name}', which it does not have.")
+    return len(results[name]) > number and len(results[name][number]) > index
+
+
+def _checked(history: Any) -> History:
+    try:
+        name, number, index = history
+    except (TypeError, ValueError):
+        name = number = index = None
+    if not isinstance(name, str) or type(number) is not int or type(index) is not int or min(number, index) < 0:
+        raise SavingError(f"The model's configuration names a tensor by {history!r}; needed are layer, call, result.")
+    return name, number, index
+
+
+def _arguments(node: Any, results: Mapping[str, list[list[Value]]]) -> tuple[list[Any], dict[str, Any]]:
+    if not isinstance(node, Mapping):
+        raise SavingError("The model's configuration describes calls in the form of Keras 2; save it with Keras 3.")
+
+    def made(part: Any) -> Any:
+        if _is_tensor(part):
+            name, number, index = part["config"]["keras_history"]
+            return results[name][number][index]
+        if isinstance(part, list):
+            return [made(child) for child in part]
+        if isinstance(part, Mapping) and "class_name" not in part:
+            return {key: made(child) for key, child in part.items()}
+        return revive(part)
+
+    return made(list(node.get("args", ()))), made(dict(node.get("kwargs", {})))
+
+
+def _picked(described: Any, results: Mapping[str, list[list[Value]]]) -> Any:
+    """Returns the symbols that `input_layers` or `output_layers` name, in the structure in which they stand there."""
+    if isinstance(described, Mapping):
+        return {key: _picked(child, results) for key, child in described.items()}
+    if isinstance(described, list) and described and isinstance(described[0], str):
+        if not _has(results, described):
+            raise SavingError(f"The model's configuration names {described!r} among its ends, which nothing gives.")
+        name, number, index = _checked(described)
+        return results[name][number][index]
+    if isinstance(described, list):
+        return [_picked(child, results) for child in described]
+    raise SavingError(f"The model's configuration names its ends by {described!r}.")

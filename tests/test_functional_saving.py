@@ -1,0 +1,145 @@
+"""Functional models in files, as plain data, and in copies."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import seqc as keras
+from oracle import SHARED
+from seqc import layers, ops
+from seqc.errors import SavingError
+
+
+def arrays(*shapes: tuple[int, ...]) -> list[Any]:
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=shape).astype("float32") for shape in shapes]
+
+
+def model() -> Any:
+    """Two inputs by name, a shared layer, a layer of two tensors, a nested model, a call that always trains."""
+    a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
+    shared = layers.Dense(4, activation="tanh", name="shared")
+    h = layers.Concatenate(name="both")([shared(a), shared(b)])
+    inner_input = keras.Input((8,))
+    inner = keras.Model(inner_input, layers.Dense(3, name="deep")(inner_input), name="inner")
+    noise = layers.Dropout(0.0, name="noise")(h, training=True)
+    return keras.Model({"a": a, "b": b}, [inner(h), layers.Dense(1, name="end")(noise)], name="all")
+
+
+def same(one: Any, other: Any) -> None:
+    x = dict(zip("ab", arrays((3, 4), (3, 4)), strict=True))
+    for p, q in zip(one.predict(x, verbose=0), other.predict(x, verbose=0), strict=True):
+        np.testing.assert_array_equal(p, q)
+
+
+def test_a_file_gives_the_same_model_again(tmp_path: Path) -> None:
+    one = model()
+    one.compile("adam", ["mse", "mae"], loss_weights=[1.0, 0.5])
+    x = dict(zip("ab", arrays((6, 4), (6, 4)), strict=True))
+    y = arrays((6, 3), (6, 1))
+    one.fit(x, y, verbose=0)
+    one.save(tmp_path / "m.keras")
+    other = keras.models.load_model(tmp_path / "m.keras")
+    same(one, other)
+    assert [layer.name for layer in other.layers] == [layer.name for layer in one.layers]
+    assert [w.path for w in other.weights] == [w.path for w in one.weights]
+    # Optimizer and losses came along: both go on alike.
+    for each in (one, other):
+        each.train_on_batch(x, y)
+    same(one, other)
+
+
+def test_weights_alone_go_through_a_file(tmp_path: Path) -> None:
+    one, other = model(), model()
+    one.save_weights(tmp_path / "m.weights.h5")
+    other.load_weights(tmp_path / "m.weights.h5")
+    same(one, other)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))], ids=["deepcopy", "pickle"])
+def test_copies_compute_the_same_with_weights_of_their_own(copied: Any) -> None:
+    one = model()
+    one.predict(dict(zip("ab", arrays((3, 4), (3, 4)), strict=True)), verbose=0)
+    other = copied(one)
+    same(one, other)
+    other.weights[0].assign(other.weights[0].numpy() + 1)
+    assert not np.array_equal(one.get_weights()[0], other.get_weights()[0])
+
+
+def test_json_gives_a_model_of_the_same_layers() -> None:
+    one = model()
+    other = keras.models.model_from_json(one.to_json())
+    other.set_weights(one.get_weights())
+    same(one, other)
+
+
+def test_the_configuration_has_the_form_that_keras_writes() -> None:
+    a = keras.Input((4,), name="a")
+    config = keras.Model(a, layers.Dense(2, name="d")(a), name="m").get_config()
+    assert (config["name"], config["input_layers"], config["output_layers"]) == ("m", ["a", 0, 0], ["d", 0, 0])
+    tensor = {"shape": [None, 4], "dtype": "float32", "keras_history": ["a", 0, 0]}
+    assert config["layers"][1]["inbound_nodes"] == [
+        {"args": [{"class_name": "__keras_tensor__", "config": tensor}], "kwargs": {}}
+    ]
+
+
+RECORDED = ["two_inputs_concatenate", "residual_mlp", "two_outputs", "multi_head_attention"]
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_models_that_keras_saved_predict_what_keras_does(name: str) -> None:
+    if not SHARED.exists():
+        pytest.skip("needs the folder 'shared' beside the repository")
+    loaded = keras.models.load_model(SHARED / "functional" / f"{name}.keras")
+    with np.load(SHARED / "functional" / f"{name}.npz") as recorded:
+        given = {n: recorded[f"x_{n}"] for n in loaded.input_names}
+        found = loaded.predict(given, verbose=0)
+        for i, y in enumerate(found if isinstance(found, list) else [found]):
+            np.testing.assert_allclose(y, recorded[f"y_{i}"], atol=1e-5)
+
+
+def test_what_is_computed_between_layers_is_refused_by_name_before_anything_is_written(tmp_path: Path) -> None:
+    x = keras.Input((4,))
+    with pytest.raises(SavingError, match="The model has Exp between its layers, and a file holds layers only"):
+        keras.Model(x, ops.exp(x)).save(tmp_path / "m.keras")
+    assert not list(tmp_path.iterdir())
+
+
+def change(config: dict[str, Any], where: str, value: Any) -> None:
+    node = config["config"]["layers"][1]["inbound_nodes"][0]
+    if where == "history":
+        node["args"][0]["config"]["keras_history"] = value
+    elif where == "nodes":
+        config["config"]["layers"][1]["inbound_nodes"] = value
+    else:
+        config["config"][where] = value
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "message"),
+    [
+        ("history", ["d", 0, 0], "need what no layer before them gives"),
+        ("history", ["d", 7, 0], "need what no layer before them gives"),
+        ("history", ["nobody", 0, 0], "calls a layer on 'nobody', which it does not have"),
+        ("history", ["a", -1, 0], "names a tensor by"),
+        ("history", "a", "names a tensor by"),
+        ("history", [["a"], 0, 0], "names a tensor by"),
+        ("nodes", [[["a", 0, 0, {}]]], "in the form of Keras 2"),
+        ("output_layers", ["d", 5, 0], "among its ends, which nothing gives"),
+        ("output_layers", 3, "names its ends by 3"),
+        ("output_layers", None, "names its ends by None"),
+    ],
+)
+def test_a_configuration_that_makes_no_sense_is_refused(where: str, value: Any, message: str) -> None:
+    a = keras.Input((4,), name="a")
+    config = json.loads(keras.Model(a, layers.Dense(2, name="d")(a), name="m").to_json())
+    change(config, where, value)
+    with pytest.raises(SavingError, match=message):
+        keras.models.model_from_json(json.dumps(config))
