@@ -137,7 +137,7 @@ def _check_names(source: str, target: str) -> None:
             raise RuntimeArgumentError(f"{role} needs a file that ends in {', '.join(KINDS)}, or -; got {name!r}")
     for role, name, stream in (("the input", source, sys.stdin), ("--output", target, sys.stdout)):
         # The command puts this there where nothing was; what a shell was told to throw away has another name.
-        if name == STANDARD and getattr(stream, "name", os.devnull) == os.devnull:
+        if name == STANDARD and (stream is None or getattr(stream, "name", "") == os.devnull):
             raise RuntimeArgumentError(f"{role} is -, and this process was started with that closed")
     if source != STANDARD and not Path(source).is_file():
         raise RuntimeArgumentError(f"there is no file {source!r}")
