@@ -493,6 +493,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 def test_a_full_disk_is_said_with_the_files_name_and_leaves_nothing(
     gemm_path: str, tmp_path: Path, run_python: Build, kind: str
 ) -> None:
+    if kind == "parquet":
+        pytest.importorskip("pyarrow", reason="Parquet files need pyarrow")
     np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((50_000, 4)).astype(np.float32))
     target = str(tmp_path / f"y.{kind}")
     ended = run_python(f"""
