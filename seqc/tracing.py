@@ -165,14 +165,16 @@ class Trace:
     """What happens while one graph is traced.
 
     Attributes:
-        training: whether layers behave as in training. reads: the graph input standing for each variable read.
+        training: whether layers behave as in training. eager: whether a layer is called on arrays, whose shapes say
+        nothing of those to come. reads: the graph input standing for each variable read.
         updates: new values of variables. losses: penalties that layers added. masks: the mask that goes with a result
         of a layer's call.
         seed, step: int64 scalars that random layers depend on. inputs: what the layers of a model are called on.
     """
 
-    def __init__(self, training: bool = False) -> None:
+    def __init__(self, training: bool = False, eager: bool = False) -> None:
         self.training = training
+        self.eager = eager
         self.reads: dict[Variable, Value] = {}
         self.updates: dict[Variable, Value] = {}
         self.losses: list[Value] = []

@@ -173,3 +173,15 @@ def test_names_in_a_file_that_do_not_fit_are_refused(options: Any, message: str,
     with pytest.raises(ConfigError, match=message):
         two_and_two().export(tmp_path / "m.onnx", **options)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("make", [residual, lambda: keras.Sequential([keras.Input((6, 6, 3)), layers.Flatten()])])
+def test_a_summary_shows_the_models_own_shapes_after_a_call_on_arrays_too(make: Any) -> None:
+    model, lines = make(), []
+    before: list[str] = []
+    model.summary(print_fn=before.append)
+    model(numbers(3, 6, 6, 3))
+    model.summary(print_fn=lines.append)
+    assert lines == before
+    assert "(3, " not in lines[0]
+    assert "?" not in lines[0]

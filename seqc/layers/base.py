@@ -190,7 +190,8 @@ class Layer(WeightOwner):
                 raise type(error)(self._explain(error, value)) from error
             result = self._with_masks(trace, x, value, mask, result)
             self._penalize(result)
-        self.output_shape_seen = tree.map_leaves(lambda y: getattr(y, "shape", None), result)
+        if not trace.eager or self.output_shape_seen is None:
+            self.output_shape_seen = tree.map_leaves(lambda y: getattr(y, "shape", None), result)
         return result
 
     def _mask_of(self, trace: Trace, name: str, first: Any, given: Arguments) -> Any:
@@ -250,7 +251,7 @@ class Layer(WeightOwner):
         return cast(x, self.dtype) if x.type.is_float and self.dtype.startswith("float") else x
 
     def _call_eagerly(self, given: Arguments) -> Any:
-        trace = Trace(bool(given.training))
+        trace = Trace(bool(given.training), eager=True)
         for tensor in tree.leaves(given.given):
             known = remembered_mask(tensor) if isinstance(tensor, Value) else None
             if known is not None:

@@ -57,6 +57,7 @@ class InputLayer(Layer):
         else:
             self.batch_shape = (*checked_shape((batch_size,)), *checked_shape(shape))
         self.built = True
+        self.output_shape_seen = self.batch_shape
 
     @property
     def shape(self) -> KerasShape:
