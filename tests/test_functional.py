@@ -185,3 +185,25 @@ def test_a_summary_shows_the_models_own_shapes_after_a_call_on_arrays_too(make: 
     assert lines == before
     assert "(3, " not in lines[0]
     assert "?" not in lines[0]
+
+
+def test_the_output_of_a_layer_is_the_end_of_another_model() -> None:
+    x = keras.Input((4,), name="x")
+    h = layers.Dense(3, activation="relu", name="h")(x)
+    model = keras.Model(x, layers.Dense(2, name="y")(h))
+    assert model.get_layer("h").output is h
+    assert model.get_layer("h").input is x
+    features = keras.Model(model.input, model.get_layer("h").output)
+    a, (kernel, bias) = numbers(5, 4), model.get_weights()[:2]
+    np.testing.assert_allclose(features.predict(a, verbose=0), np.maximum(a @ kernel + bias, 0), atol=1e-6)
+
+
+def test_a_layer_without_a_call_or_with_several_has_no_output() -> None:
+    layer = layers.Dense(4, name="d")
+    with pytest.raises(AttributeError, match="The layer 'd' has never been called on a symbol and thus has no defined"):
+        _ = layer.output
+    layer(layer(keras.Input((4,))))
+    with pytest.raises(
+        AttributeError, match="The layer 'd' has multiple inbound nodes, so that 'input' is ill-defined"
+    ):
+        _ = layer.input

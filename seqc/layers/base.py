@@ -93,6 +93,8 @@ class Layer(WeightOwner):
         self._input_sizes: dict[int, int] = {}
         self._eager_calls = 0
         self._lost_a_mask = False
+        # (input, output) of each call on symbols.
+        self._symbolic_calls: list[tuple[Any, Any]] = []
         # The shape of the latest result, for summaries.
         self.output_shape_seen: KerasShape | None = None
         self._origin = constructed_at()
@@ -121,6 +123,14 @@ class Layer(WeightOwner):
             if "_children" not in self.__dict__:
                 raise AttributeError(
                     f"{kind} has no '{name}' because its __init__ did not call super().__init__(**kwargs) first."
+                )
+            if name in ("input", "output"):
+                calls = len(self.__dict__.get("_symbolic_calls", ()))
+                raise AttributeError(
+                    f"The layer '{self.name}' has multiple inbound nodes, so that '{name}' is ill-defined: it was "
+                    f"called {calls} times. Keep the symbol that the call in question gave."
+                    if calls
+                    else f"The layer '{self.name}' has never been called on a symbol and thus has no defined {name}."
                 )
             raise AttributeError(f"'{kind}' object has no attribute '{name}'")
 
@@ -207,7 +217,9 @@ class Layer(WeightOwner):
         found = [as_value(y) for y in tree.leaves(result)]
         slots = slots | {name: take_tensors(mode, tensors) for name, mode in given.modes.items()}
         call = build(LayerCall(self, slots, tuple(y.type for y in found)), tuple(tensors), self.name)
-        return tree.fill(result, iter(items(call) if len(found) > 1 else (call,)))
+        symbols = tree.fill(result, iter(items(call) if len(found) > 1 else (call,)))
+        self._symbolic_calls.append((given.given[given.first], symbols))
+        return symbols
 
     def _with_masks(self, trace: Trace, given: Any, x: Any, mask: Any, result: Any) -> Any:
         """Returns what `call` gave as tensors, each with the mask that this call gives it."""
@@ -343,6 +355,21 @@ class Layer(WeightOwner):
         return f"In layer '{self.name}' ({self.described()}): {text}{got}"
 
     # -- shapes and configuration ------------------------------------------------------------------------------------
+
+    @property
+    def input(self) -> Any:
+        """The symbol, or tree of symbols, that the layer was called on in a functional model."""
+        return self._only_call("input")[0]
+
+    @property
+    def output(self) -> Any:
+        """The symbol, or tree of symbols, that the layer's call in a functional model gave."""
+        return self._only_call("output")[1]
+
+    def _only_call(self, name: str) -> tuple[Any, Any]:
+        if len(self._symbolic_calls) != 1:
+            raise AttributeError(name)  # __getattr__ says the rest
+        return self._symbolic_calls[0]
 
     def compute_output_shape(self, input_shape: KerasShape) -> KerasShape:
         """Returns the shape of the result for an input shape, by tracing the layer."""
