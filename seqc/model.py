@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from seqc.errors import ConfigError
+from seqc.errors import ConfigError, NotBuiltError
 from seqc.ir import Graph, Value
+from seqc.layers import Input
 from seqc.layers.base import KerasShape, Layer
-from seqc.layers.calls import Arguments
+from seqc.layers.calls import Arguments, is_shape
 from seqc.serialization import serialize_object
 from seqc.tracing import Trace
 from seqc.training.arrange import Port
 from seqc.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from seqc.functional import Functional
 
 
 class Model(Trainer, Layer):
@@ -24,11 +28,14 @@ class Model(Trainer, Layer):
     """
 
     _transparent = True
-    _untracked = Layer._untracked | {"_steps"}
+    _untracked = Layer._untracked | {"_steps", "_graph_of_call"}
     supports_masking = True
     # The forms of what it takes and gives: one tensor, or lists and dictionaries of them.
     _input_tree: Any = None
     _output_tree: Any = None
+    # Of a subclass that writes `call`; see `_itself`.
+    _graph_of_call: Functional | None = None
+    _building = False
 
     def __new__(cls, *arguments: Any, **named: Any) -> Any:
         if cls is Model and (len(arguments) > 1 or "outputs" in named):
@@ -77,33 +84,78 @@ class Model(Trainer, Layer):
 
     # -- what a kind of model says -----------------------------------------------------------------------------------
 
+    def _itself(self) -> Functional:
+        """Returns the model as a graph of one call, of itself on symbols, once it knows the shape of its input.
+
+        Raises:
+            NotBuiltError: it does not.
+        """
+        if self._graph_of_call is None:
+            if self._build_shape is None:
+                raise NotBuiltError(
+                    f"Model '{self.name}' does not know the shape of its input yet: call it on data, fit it, or call "
+                    "model.build((None, ...))."
+                )
+            from seqc.functional import Functional
+
+            symbols = _symbols(self._build_shape, self.dtype)
+            self._graph_of_call = made = Functional(symbols, self(symbols), name=self.name)
+            self._input_tree, self._output_tree = made._input_tree, made._output_tree
+        return self._graph_of_call
+
+    def build(self, input_shape: Any = None) -> None:
+        """Makes all weights by calling the model on symbols.
+
+        Args:
+            input_shape: of the input, the batch first; of several inputs a list or dictionary of shapes.
+
+        Raises:
+            ConfigError: no shape is given.
+        """
+        if input_shape is None:
+            raise ConfigError(f"Model '{self.name}' needs an input shape: model.build((None, ...)).")
+        if self._building:  # by the call that is made for it
+            return
+        self._building, self._build_shape = True, input_shape
+        try:
+            self._itself()
+        finally:
+            self._building = False
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Makes the weights for the shape that a file has; stacks and graphs know it otherwise."""
+        shape = config.get("input_shape")
+        if shape is not None and not self.built:
+            self.build(shape)
+
     @property
     def inputs(self) -> list[Value]:
         """What the model is called on, as symbols."""
-        raise AttributeError(f"Model '{self.name}' has no defined inputs yet.")
+        return self._itself().inputs
 
     @property
     def outputs(self) -> list[Value]:
         """What the model makes of its inputs, as symbols."""
-        raise AttributeError(f"Model '{self.name}' has no defined outputs yet.")
+        return self._itself().outputs
 
     def _ports(self) -> list[Port]:
         """Returns what the model takes; before it is built, one input of unknown shape."""
-        return [Port("", self.input_shape if self.built else None, self.input_dtype())]
+        return self._itself()._ports() if self.built else [Port("", None, self.input_dtype())]
 
     def _output_names(self) -> list[str]:
         """Returns the names of the outputs, as `compile` knows them."""
-        return [""]
+        names = self._itself().output_names if self.built else []
+        return names if len(names) > 1 else [""]
 
     @property
     def input_shape(self) -> Any:
         """The shape of the input, the batch first; several are a tree of shapes."""
-        raise AttributeError(f"Model '{self.name}' has no defined input shape yet.")
+        return self._itself().input_shape
 
     @property
     def output_shape(self) -> Any:
         """The shape of the output, the batch first; several are a tree of shapes."""
-        raise AttributeError(f"Model '{self.name}' has no defined output shape yet.")
+        return self._itself().output_shape
 
     def graph(self, batch_shape: KerasShape | None = None) -> tuple[Graph, Trace]:
         """Returns the inference graph with one input per weight, and the trace that says which is which.
@@ -114,7 +166,10 @@ class Model(Trainer, Layer):
         Raises:
             NotBuiltError: the input shape is not known.
         """
-        raise NotImplementedError
+        return self._itself().graph(batch_shape)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_graph_of_call": None}
 
     # -- showing -----------------------------------------------------------------------------------------------------
 
@@ -191,3 +246,12 @@ class Model(Trainer, Layer):
         if verbose:
             print(receipt)
         return receipt
+
+
+def _symbols(shape: Any, dtype: str) -> Any:
+    """Returns a symbol for a shape, or a tree of them, for any number of samples: the first data's says nothing."""
+    if isinstance(shape, dict):
+        return {name: _symbols(one, dtype) for name, one in shape.items()}
+    if is_shape(shape):
+        return Input(batch_shape=(None, *tuple(shape)[1:]), dtype=dtype)
+    return [_symbols(one, dtype) for one in shape]

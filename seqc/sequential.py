@@ -247,6 +247,9 @@ class Sequential(Model):
     def outputs(self) -> list[Value]:
         return [self._known("outputs", self._output())]
 
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Does nothing: a stack learns its shape from its input, or where it stands."""
+
     def _ports(self) -> list[Port]:
         known = self._input_layer
         shape = tuple(known.batch_shape) if known is not None and self.built else None

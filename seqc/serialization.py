@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from seqc.errors import ConfigError, SavingError
-from seqc.file_scope import shared_objects
+from seqc.file_scope import building, shared_objects
 
 T = TypeVar("T")
 
@@ -294,6 +294,8 @@ def _construct(value: dict[str, Any]) -> Any:
     except Exception as error:
         label = f" '{config['name']}'" if isinstance(config.get("name"), str) else ""
         raise SavingError(f"{name}{label} cannot be made from its configuration in the file: {error}") from error
+    if building() and hasattr(made, "build_from_config") and isinstance(value.get("build_config"), dict):
+        made.build_from_config(value["build_config"])
     if shared is not None and sharing:
         shared[number] = made
     return made

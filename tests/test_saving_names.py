@@ -128,11 +128,11 @@ def test_an_empty_option_of_another_version_is_left_out(model, saved):
     assert_same_weights(model, load_model(saved))
 
 
-def test_a_functional_model_is_named_as_such(saved):
+def test_a_stack_that_is_called_a_functional_model_has_no_ends(saved):
     def change(config):
         config |= {"module": "keras.src.models.functional", "class_name": "Functional", "registered_name": "Functional"}
 
-    with pytest.raises(SavingError, match="holds a Functional model. seqc carries Sequential models"):
+    with pytest.raises(SavingError, match="In Functional 'small': The model's configuration names its ends by None"):
         load_model(change_config(saved, change))
 
 

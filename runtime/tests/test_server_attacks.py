@@ -165,10 +165,16 @@ def test_an_attack_is_refused_and_costs_nothing_that_lasts(
 ) -> None:
     for _ in range(5):
         attack(server)
-    before, memory = settle(server), server.memory()
-    attack(server)
-    assert settle(server) == before
-    assert server.memory() - memory < GROWTH
+    grown = []
+    for _ in range(3):
+        before, memory = settle(server), server.memory()
+        attack(server)
+        assert settle(server) == before
+        grown.append(server.memory() - memory)
+        if grown[-1] < GROWTH:
+            return
+    # Once more than before, what the C library keeps may grow; what an attack leaves behind grows each time.
+    raise AssertionError(f"every time it cost {grown} bytes")
 
 
 @pytest.mark.slow

@@ -71,7 +71,9 @@ class Stepper(Totals):
             ConfigError: a name or object is not understood.
         """
         # A Sequential model's output has no name that a script must know.
-        outputs = getattr(self, "output_names", [""])
+        model: Any = self
+        given = model._output_names()
+        outputs = getattr(self, "output_names", given if len(given) > 1 else [""])
         self._compiled = Compiled(optimizer, loss, metrics, weighted_metrics, loss_weights, outputs)
         self.forget_steps()
 
@@ -195,6 +197,9 @@ class Stepper(Totals):
         """Returns checked data for training or evaluation."""
         model: Any = self
         compiled, names = self._need_compiled(), model._output_names()
+        if len(compiled.heads) != len(names):  # a model of one's own, compiled before it knew what it gives
+            given = (compiled.given_loss, compiled.given_metrics, compiled.given_weighted, compiled.loss_weights)
+            self._compiled = compiled = Compiled(compiled.optimizer, *given, names)
         xs = self._inputs(x)
         if len(names) == 1:
             ys, weights = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from typing import Any
 
@@ -107,12 +106,3 @@ def test_weights_that_keras_saved_alone_load(name):
         load_weights(model, path.with_suffix(".weights.h5"))
     for a, b in zip(model.get_weights(), wanted, strict=True):
         np.testing.assert_array_equal(a, b)
-
-
-def test_functional_models_are_refused_by_name():
-    paths = sorted((SHARED / "functional").glob("*.keras"))
-    if not paths:
-        pytest.skip("needs the recorded cases in ../shared")
-    for path in paths:
-        with pytest.raises(ValueError, match=re.escape(f"'{path}' holds a Functional model")):
-            load_model(path)
