@@ -75,6 +75,8 @@ class Client(threading.Thread):
     ],
 )
 def test_a_server_told_to_end_under_load_loses_no_request(tmp_path: Path, workers: int, number: int) -> None:
+    if signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip("the tests were started under nohup, and so a server ignores SIGHUP, as it should")
     with serving(write_gemm(tmp_path), "--workers", workers) as server:
         clients = [Client(server.port, keep=n % 4 > 0) for n in range(8)]
         for client in clients:
