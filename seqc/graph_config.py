@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from seqc import tree
@@ -80,39 +81,67 @@ def _node(v: Value, op: LayerCall, history: Mapping[Value, History]) -> dict[str
 def restore(config: Mapping[str, Any]) -> tuple[Any, Any]:
     """Returns the trees of symbols (inputs, outputs) of a configuration, whose layers are made and called anew.
 
+    Calls stand in any order; each is made once what it needs is there, and is looked at once for each thing it needs.
+
     Raises:
         SavingError: it makes no sense: a name is not there, or calls wait for each other.
     """
-    layers, waiting = _layers(config)
+    layers, calls = _layers(config)
     results: dict[str, list[list[Value]]] = {
         name: [[layer.output]] if isinstance(layer, InputLayer) else [] for name, layer in layers.items()
     }
-    idle = 0
-    while waiting:
-        name, number, node = waiting.popleft()
-        ready = len(results[name]) == number and all(_has(results, h) for h in _needed(node))
-        if not ready:
-            waiting.append((name, number, node))
-            idle += 1
-            if idle > len(waiting):
-                raise SavingError(f"The calls of layer '{name}' need what no layer before them gives.")
-            continue
-        idle = 0
-        positional, named = _arguments(node, results)
-        results[name].append(tree.leaves(layers[name](*positional, **named)))
+    # By layer and number of its call: what waits for that call.
+    waiting: dict[tuple[str, int], list[_Call]] = {}
+    ready: deque[_Call] = deque()
+    for call in calls:
+        needs = {(name, number) for name, number, _ in _needed(call.node)}
+        needs |= {(call.name, call.number - 1)} if call.number else set()  # a layer's calls keep their numbers
+        for name, number in needs:
+            if name not in results:
+                raise SavingError(f"The model's configuration calls a layer on '{name}', which it does not have.")
+            if number >= len(results[name]):
+                call.missing += 1
+                waiting.setdefault((name, number), []).append(call)
+        if not call.missing:
+            ready.append(call)
+    made = 0
+    while ready:
+        call = ready.popleft()
+        positional, named = _arguments(call.node, results)
+        results[call.name].append(tree.leaves(layers[call.name](*positional, **named)))
+        made += 1
+        for other in waiting.pop((call.name, call.number), ()):
+            other.missing -= 1
+            if not other.missing:
+                ready.append(other)
+    if made < len(calls):
+        stuck = next(call.name for call in calls if call.missing)
+        raise SavingError(f"The calls of layer '{stuck}' need what no layer before them gives.")
     return _picked(config.get("input_layers"), results), _picked(config.get("output_layers"), results)
 
 
-def _layers(config: Mapping[str, Any]) -> tuple[dict[str, Layer], deque[tuple[str, int, Any]]]:
+@dataclass
+class _Call:
+    """A call in a configuration, and how many calls it still waits for."""
+
+    name: str
+    number: int
+    node: Any
+    missing: int = 0
+
+
+def _layers(config: Mapping[str, Any]) -> tuple[dict[str, Layer], list[_Call]]:
     layers: dict[str, Layer] = {}
-    calls: deque[tuple[str, int, Any]] = deque()
+    calls: list[_Call] = []
     for entry in config.get("layers", ()):
         layer = revive(entry)
         if not isinstance(layer, Layer):
             raise SavingError(f"The model's configuration lists {type(layer).__name__} among its layers.")
         name = entry.get("name", layer.name)
+        if not isinstance(name, str) or name in layers:
+            raise SavingError(f"The model's configuration lists two layers '{name}', or it is no name.")
         layers[name] = layer
-        calls.extend((name, number, node) for number, node in enumerate(entry.get("inbound_nodes") or ()))
+        calls += [_Call(name, number, node) for number, node in enumerate(entry.get("inbound_nodes") or ())]
     return layers, calls
 
 
@@ -120,20 +149,22 @@ def _is_tensor(node: Any) -> bool:
     return isinstance(node, Mapping) and node.get("class_name") == TENSOR
 
 
-def _needed(node: Any) -> list[Any]:
+def _needed(node: Any) -> list[History]:
+    """Returns the tensors that a call's arguments name."""
     if _is_tensor(node):
-        return [node["config"]["keras_history"]]
+        config = node.get("config")
+        return [_checked(config.get("keras_history") if isinstance(config, Mapping) else None)]
     if not tree.is_branch(node):
         return []
     children = node.values() if isinstance(node, Mapping) else node
     return [found for child in children for found in _needed(child)]
 
 
-def _has(results: Mapping[str, list[list[Value]]], history: Any) -> bool:
-    name, number, index = _checked(history)
-    if name not in results:
-        raise SavingError(f"The model's configuration calls a layer on '{name}', which it does not have.")
-    return len(results[name]) > number and len(results[name][number]) > index
+def _result(results: Mapping[str, list[list[Value]]], history: History) -> Value:
+    name, number, index = history
+    if name not in results or number >= len(results[name]) or index >= len(results[name][number]):
+        raise SavingError(f"The model's configuration names {list(history)} as a tensor, which nothing gives.")
+    return results[name][number][index]
 
 
 def _checked(history: Any) -> History:
@@ -152,8 +183,7 @@ def _arguments(node: Any, results: Mapping[str, list[list[Value]]]) -> tuple[lis
 
     def made(part: Any) -> Any:
         if _is_tensor(part):
-            name, number, index = part["config"]["keras_history"]
-            return results[name][number][index]
+            return _result(results, *_needed(part))
         if isinstance(part, list):
             return [made(child) for child in part]
         if isinstance(part, Mapping) and "class_name" not in part:
@@ -168,10 +198,7 @@ def _picked(described: Any, results: Mapping[str, list[list[Value]]]) -> Any:
     if isinstance(described, Mapping):
         return {key: _picked(child, results) for key, child in described.items()}
     if isinstance(described, list) and described and isinstance(described[0], str):
-        if not _has(results, described):
-            raise SavingError(f"The model's configuration names {described!r} among its ends, which nothing gives.")
-        name, number, index = _checked(described)
-        return results[name][number][index]
+        return _result(results, _checked(described))
     if isinstance(described, list):
         return [_picked(child, results) for child in described]
     raise SavingError(f"The model's configuration names its ends by {described!r}.")

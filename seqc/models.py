@@ -98,7 +98,7 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
     """
     try:
         config = json.loads(json_string)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SavingError(f"This is not the JSON of a model: {error}.") from None
     with custom_object_scope(custom_objects or {}):
         model = revive(config)

@@ -13,7 +13,7 @@ import pytest
 
 import seqc as keras
 from oracle import SHARED
-from seqc import layers, ops
+from seqc import graph_config, layers, ops
 from seqc.errors import SavingError
 
 
@@ -129,10 +129,13 @@ def change(config: dict[str, Any], where: str, value: Any) -> None:
         ("history", ["d", 7, 0], "need what no layer before them gives"),
         ("history", ["nobody", 0, 0], "calls a layer on 'nobody', which it does not have"),
         ("history", ["a", -1, 0], "names a tensor by"),
+        ("history", ["a", 0, 2], "as a tensor, which nothing gives"),
+        ("history", None, "names a tensor by None"),
         ("history", "a", "names a tensor by"),
         ("history", [["a"], 0, 0], "names a tensor by"),
         ("nodes", [[["a", 0, 0, {}]]], "in the form of Keras 2"),
-        ("output_layers", ["d", 5, 0], "among its ends, which nothing gives"),
+        ("output_layers", ["d", 5, 0], "as a tensor, which nothing gives"),
+        ("output_layers", ["d", 0, 3], "as a tensor, which nothing gives"),
         ("output_layers", 3, "names its ends by 3"),
         ("output_layers", None, "names its ends by None"),
     ],
@@ -143,3 +146,28 @@ def test_a_configuration_that_makes_no_sense_is_refused(where: str, value: Any, 
     change(config, where, value)
     with pytest.raises(SavingError, match=message):
         keras.models.model_from_json(json.dumps(config))
+
+
+def test_layers_may_stand_in_any_order_and_no_order_makes_reading_slow() -> None:
+    x = h = keras.Input((2,), name="x")
+    for i in range(400):
+        h = layers.Activation("linear", name=f"a{i}")(h)
+    config = json.loads(keras.Model(x, h).to_json())
+    looks = [0]
+    config["config"]["layers"].reverse()
+    needed = graph_config._needed
+
+    def counting(node: Any) -> Any:
+        looks[0] += 1
+        return needed(node)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graph_config, "_needed", counting)
+        loaded = keras.models.model_from_json(json.dumps(config))
+    assert loaded.layers[-1].name == "a399"
+    assert looks[0] < 400 * 20
+
+
+def test_lists_inside_lists_without_end_are_refused() -> None:
+    with pytest.raises(SavingError, match="This is not the JSON of a model"):
+        keras.models.model_from_json("[" * 100_000)
