@@ -11,7 +11,7 @@ from typing import Any
 from seqc import tree
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph_config import describe, restore
-from seqc.ir import Graph, Item, Value, build, input_value
+from seqc.ir import Graph, Item, Value, build, input_value, walk
 from seqc.layers import InputLayer
 from seqc.layers.base import KerasShape, Layer, symbolic_shape
 from seqc.layers.calls import LayerCall, ModelInput, is_symbolic, put_tensors
@@ -35,7 +35,7 @@ class Functional(Model):
         ConfigError: an output is not made of the inputs, or something given is no symbol.
     """
 
-    _untracked = Model._untracked | {"_called"}
+    _untracked = Model._untracked | {"_called", "_entries"}
 
     def __init__(
         self, inputs: Any, outputs: Any, name: str | None = None, trainable: bool = True, **kwargs: Any
@@ -45,13 +45,16 @@ class Functional(Model):
         self._symbols, self._results = tree.leaves(self._input_tree), tree.leaves(self._output_tree)
         if len(set(self._symbols)) < len(self._symbols):
             raise ConfigError(f"Model '{self.name}' has the same input twice: {_listed(self._symbols)}.")
-        self._order = _between(self._symbols, self._results, self.name)
-        self._called = _layers_of(self._symbols, self._order)
+        self._order = walk(self._results, self._symbols)
+        _check_inputs(self._symbols, self._order, self.name)
+        self._entries = [_entry(x) for x in self._symbols]
+        self._called = _layers_of(self._entries, self._order)
         self._check_names()
         self._children["layers"] = self._called
         for layer in self._called:
             layer._set_parent(self._parent_path)
-        self.input_names = _names(self._input_tree, self._symbols)
+        by_key = isinstance(self._input_tree, dict)
+        self.input_names = tree.names(self._input_tree) if by_key else [layer.name for layer in self._entries]
         self.output_names = _names(self._output_tree, self._results)
         self.built = True
         if not trainable:
@@ -158,23 +161,16 @@ class Functional(Model):
         return given
 
     def _in_order(self, inputs: Any) -> list[Any]:
-        names = self.input_names
-        if isinstance(inputs, dict) and not isinstance(self._input_tree, dict):
+        if isinstance(inputs, dict):
+            by_key = isinstance(self._input_tree, dict)
+            names = list(self._input_tree) if by_key else self.input_names
             missing = [name for name in names if name not in inputs]
             if missing:
                 raise ConfigError(
                     f"Model '{self.name}' needs inputs {names}; got a dictionary of {list(inputs)}: "
-                    f"{', '.join(missing)} missing."
-                )
-            return [inputs[name] for name in names]
-        if isinstance(inputs, dict):
-            missing = [key for key in self._input_tree if key not in inputs]
-            if missing:
-                raise ConfigError(
-                    f"Model '{self.name}' needs inputs {list(self._input_tree)}; got a dictionary of {list(inputs)}: "
                     f"{', '.join(map(str, missing))} missing."
                 )
-            return tree.leaves({key: inputs[key] for key in self._input_tree})
+            inputs = [inputs[name] for name in names]
         given = tree.leaves(inputs)
         if len(given) != len(self._symbols):
             raise ConfigError(
@@ -186,7 +182,8 @@ class Functional(Model):
     # -- files -------------------------------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
-        described = describe(self._input_tree, self._output_tree, self._order, self._called)
+        entries = dict(zip(self._symbols, self._entries, strict=True))
+        described = describe(self._input_tree, self._output_tree, self._order, self._called, entries)
         return {"name": self.name, "trainable": self._trainable, **described}
 
     @classmethod
@@ -228,39 +225,24 @@ def _symbol(x: Any) -> Value:
     return x
 
 
-def _between(inputs: list[Value], outputs: list[Value], name: str) -> list[Value]:
-    """Returns the values that lead from inputs to outputs, operands first.
-
-    Raises:
-        ConfigError: an output depends on another input.
-    """
-    ends = set(inputs)
-    order: list[Value] = []
-    seen: set[Value] = set(inputs)
-    stack = [(v, False) for v in reversed(outputs)]
-    while stack:
-        value, ready = stack.pop()
-        if ready:
-            order.append(value)
-        elif value not in seen:
-            if isinstance(value.op, ModelInput) and value not in ends:
-                raise ConfigError(
-                    f"Model '{name}': an output needs the input '{value.op.label}', which is not among its inputs, "
-                    f"{_listed(inputs)}. Add it to `inputs`."
-                )
-            seen.add(value)
-            stack.append((value, True))
-            stack.extend((x, False) for x in reversed(value.inputs) if x not in seen)
-    return order
+def _check_inputs(inputs: list[Value], order: list[Value], name: str) -> None:
+    """Raises ConfigError when what leads to the outputs begins with another input."""
+    for v in order:
+        if isinstance(v.op, ModelInput):
+            raise ConfigError(
+                f"Model '{name}': an output needs the input '{v.op.label}', which is not among its inputs, "
+                f"{_listed(inputs)}. Add it to `inputs`."
+            )
 
 
-def _layers_of(inputs: list[Value], order: list[Value]) -> list[Layer]:
-    found: dict[int, Layer] = {}
-    for v in (*inputs, *order):
-        layer = v.op.layer if isinstance(v.op, LayerCall | ModelInput) else None
-        if layer is not None:
-            found[id(layer)] = layer
-    return list(found.values())
+def _entry(x: Value) -> InputLayer:
+    """Returns the layer that stands for an input; where a layer made it, that layer stays outside of the model."""
+    return x.op.layer if isinstance(x.op, ModelInput) else InputLayer(batch_shape=x.shape, dtype=x.dtype)
+
+
+def _layers_of(entries: list[InputLayer], order: list[Value]) -> list[Layer]:
+    called = [v.op.layer for v in order if isinstance(v.op, LayerCall)]
+    return list({id(layer): layer for layer in (*entries, *called)}.values())
 
 
 def _maker(v: Value) -> Layer | None:

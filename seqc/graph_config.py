@@ -12,7 +12,7 @@ from seqc.errors import SavingError
 from seqc.ir import Item, Value
 from seqc.layers import InputLayer
 from seqc.layers.base import Layer
-from seqc.layers.calls import LayerCall, ModelInput, Slot
+from seqc.layers.calls import LayerCall, Slot
 from seqc.serialization import revive, serialize, serialize_object
 
 TENSOR = "__keras_tensor__"
@@ -20,18 +20,21 @@ TENSOR = "__keras_tensor__"
 History = tuple[str, int, int]
 
 
-def describe(inputs: Any, outputs: Any, order: list[Value], layers: list[Layer]) -> dict[str, Any]:
+def describe(
+    inputs: Any, outputs: Any, order: list[Value], layers: list[Layer], entries: Mapping[Value, InputLayer]
+) -> dict[str, Any]:
     """Returns the configuration of a graph of layers.
 
     Args:
         inputs, outputs: trees of symbols.
         order: the values between them, operands first.
         layers: in the order in which they are to be listed.
+        entries: the layer that stands for each input.
 
     Raises:
         SavingError: there is an operation between layers.
     """
-    history = _histories(tree.leaves(inputs), order)
+    history = _histories(entries, order)
     nodes: dict[int, list[Any]] = {id(layer): [] for layer in layers}
     for v in order:
         if isinstance(v.op, LayerCall):
@@ -45,13 +48,11 @@ def describe(inputs: Any, outputs: Any, order: list[Value], layers: list[Layer])
     }
 
 
-def _histories(inputs: list[Value], order: list[Value]) -> dict[Value, History]:
-    found: dict[Value, History] = {}
+def _histories(entries: Mapping[Value, InputLayer], order: list[Value]) -> dict[Value, History]:
+    found: dict[Value, History] = {x: (layer.name, 0, 0) for x, layer in entries.items()}
     calls: dict[int, int] = {}
-    for v in (*inputs, *order):
-        if isinstance(v.op, ModelInput):
-            found[v] = (v.op.layer.name, 0, 0)
-        elif isinstance(v.op, LayerCall):
+    for v in order:
+        if isinstance(v.op, LayerCall):
             number = calls[id(v.op.layer)] = calls.get(id(v.op.layer), -1) + 1
             found[v] = (v.op.layer.name, number, 0)
         elif isinstance(v.op, Item) and v.inputs[0] in found:

@@ -408,10 +408,14 @@ def items(value: Value) -> tuple[Value, ...]:
     return tuple(Value(Item(i), (value,), t, value.scope) for i, t in enumerate(results))
 
 
-def walk(outputs: Iterable[Value]) -> list[Value]:
-    """Returns every value the outputs depend on, operands before their users, in a fixed order."""
+def walk(outputs: Iterable[Value], beyond: Iterable[Value] = ()) -> list[Value]:
+    """Returns every value the outputs depend on, operands before their users, in a fixed order.
+
+    Args:
+        outputs: where to begin. beyond: values to leave out, with what only they depend on.
+    """
     order: list[Value] = []
-    seen: set[Value] = set()
+    seen: set[Value] = set(beyond)
     stack: list[tuple[Value, bool]] = [(v, False) for v in reversed(list(outputs))]
     while stack:
         value, ready = stack.pop()

@@ -207,3 +207,19 @@ def test_a_layer_without_a_call_or_with_several_has_no_output() -> None:
         AttributeError, match="The layer 'd' has multiple inbound nodes, so that 'input' is ill-defined"
     ):
         _ = layer.input
+
+
+def test_a_model_that_begins_in_the_middle_has_only_the_layers_behind_that(tmp_path: Path) -> None:
+    x = keras.Input((4,), name="x")
+    h = layers.Dense(3, name="h")(x)
+    end = keras.Model(h, layers.Dense(2, name="y")(h))
+    assert [type(layer).__name__ for layer in end.layers] == ["InputLayer", "Dense"]
+    assert [w.path for w in end.weights] == ["y/kernel", "y/bias"]
+    a, (kernel, bias) = numbers(5, 3), end.get_weights()
+    np.testing.assert_allclose(end.predict(a, verbose=0), a @ kernel + bias, atol=1e-6)
+    end.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(loaded.predict(a, verbose=0), end.predict(a, verbose=0))
+    end.export(tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(None, {end.input_names[0]: a})[0], a @ kernel + bias, atol=1e-5)
