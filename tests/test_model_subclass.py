@@ -12,7 +12,7 @@ import pytest
 
 import seqc as keras
 from seqc import layers
-from seqc.errors import DataError, NotBuiltError, SavingError
+from seqc.errors import ConfigError, DataError, LayerError, NotBuiltError, SavingError
 
 
 class Net(keras.Model):
@@ -102,3 +102,32 @@ def test_a_subclass_is_saved_whole_and_loaded_by_who_brings_the_class(tmp_path: 
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
     with pytest.raises(SavingError, match="Net"):
         keras.models.load_model(tmp_path / "m.keras")
+
+
+class MadeInCall(keras.Model):
+    def call(self, x: Any) -> Any:
+        return layers.Dense(2, name="late")(x)
+
+
+class Early(keras.layers.Layer):
+    def __init__(self) -> None:
+        self.dense = layers.Dense(2)
+        super().__init__()
+
+
+def test_a_layer_that_is_made_in_a_call_is_refused_since_nothing_would_train_it() -> None:
+    with pytest.raises(ConfigError, match=r"Layer 'late' .* was made inside the call of another layer"):
+        MadeInCall()(numbers(3, 4))
+
+
+def test_layers_kept_before_the_layer_began_are_refused_since_they_would_be_lost() -> None:
+    with pytest.raises(ConfigError, match=r"Early keeps a layer or weight as 'dense' before its __init__ has called"):
+        Early()
+
+
+@pytest.mark.parametrize("layer", [layers.ReLU, lambda: layers.Dropout(0.5), lambda: layers.Dense(2)])
+@pytest.mark.parametrize("symbolic", [False, True])
+def test_layers_of_one_tensor_refuse_two(layer: Any, symbolic: bool) -> None:
+    given = [keras.Input((4,)), keras.Input((4,))] if symbolic else [numbers(3, 4), numbers(3, 4)]
+    with pytest.raises(LayerError, match=r"expects 1 input\(s\), but it received 2 input tensors"):
+        layer()(given)

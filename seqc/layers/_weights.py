@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqc import constraints, file_scope, initializers, regularizers
-from seqc.errors import NotBuiltError, ShapeError
+from seqc.errors import ConfigError, NotBuiltError, ShapeError
 from seqc.ir import Array
 from seqc.layers._state import fill
 from seqc.serialization import Configurable
@@ -32,7 +32,7 @@ class WeightOwner(Configurable):
     # A transparent container (Sequential) does not show in the paths of its layers' weights.
     _transparent = False
     # Private attributes that hold owners which belong elsewhere, or are counted already.
-    _untracked: frozenset[str] = frozenset({"_children", "_variables"})
+    _untracked: frozenset[str] = frozenset({"_arguments", "_children", "_variables"})
 
     def _start_owning(self, trainable: bool) -> None:
         self._trainable = trainable
@@ -84,8 +84,14 @@ class WeightOwner(Configurable):
         return f"{self._parent_path}/{self.name}" if self._parent_path else self.name
 
     def __setattr__(self, name: str, value: Any) -> None:
+        began = "_children" in self.__dict__
+        if not began and name not in self._untracked and (owners_in(value) or isinstance(value, Variable)):
+            raise ConfigError(
+                f"{type(self).__name__} keeps a layer or weight as '{name}' before its __init__ has called "
+                "super().__init__(**kwargs), so that it would not belong to the layer. Call that first."
+            )
         # Layers and variables kept as attributes belong to the layer, as in Keras.
-        if name not in self._untracked and "_children" in self.__dict__:
+        if began and name not in self._untracked:
             # An empty container is kept too: layers may be appended to it later.
             if owners_in(value) or (isinstance(value, list | dict) and not value):
                 self._children[name] = value

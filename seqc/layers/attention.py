@@ -29,6 +29,7 @@ class Attention(Layer):
     """
 
     supports_masking = True
+    takes_several = True
 
     def __init__(
         self,

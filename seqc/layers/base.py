@@ -65,6 +65,8 @@ class Layer(WeightOwner):
     # What a custom layer asks of its input: an `InputSpec`.
     input_spec: Any = None
     supports_masking = False
+    # Whether the first argument may be a list or dictionary of tensors. Of seqc's own layers most take one tensor.
+    takes_several = True
     # Whether the second axis of its input is time, whatever the rank.
     over_time = False
     # Arguments of Keras that say nothing new at these values, and ask for something seqc does not do at any other.
@@ -93,6 +95,8 @@ class Layer(WeightOwner):
         self._input_sizes: dict[int, int] = {}
         self._eager_calls = 0
         self._lost_a_mask = False
+        # Whether another layer's call made it, which makes a new one each time.
+        self._made_in_call = current_trace() is not None
         # (input, output) of each call on symbols.
         self._symbolic_calls: list[tuple[Any, Any]] = []
         # The shape of the latest result, for summaries.
@@ -140,6 +144,9 @@ class Layer(WeightOwner):
         super().__init_subclass__(**options)
         if "compute_mask" in vars(cls) and "supports_masking" not in vars(cls):
             cls.supports_masking = True
+        said = any("takes_several" in vars(base) for base in cls.__mro__[: cls.__mro__.index(Layer)])
+        if not said and cls.__module__.startswith("seqc.layers."):
+            cls.takes_several = False
         if "build" in vars(cls):
             cls.build = _remembering(cls.build)  # type: ignore[method-assign]
 
@@ -181,6 +188,11 @@ class Layer(WeightOwner):
 
     def _call_traced(self, trace: Trace, given: Arguments) -> Any:
         x = given.given[given.first]
+        if tree.is_branch(x) and not self.takes_several:
+            raise LayerError(
+                f"Layer '{self.name}' ({self.described()}) expects 1 input(s), but it received {len(tree.leaves(x))} "
+                "input tensors. Merge them first, with Concatenate or Add for instance."
+            )
         mask = tree.map_leaves(trace.masks.get, x) if given.mask is None else given.mask
         value = given.given[given.first] = tree.map_leaves(self._cast_input, x)
         masks = {f"{name}_mask": self._mask_of(trace, name, x, given) for name in given.signature.parameters}
@@ -302,6 +314,12 @@ class Layer(WeightOwner):
     def _build_on(self, shapes: list[Any]) -> None:
         with tracing(None):
             self.build_for(*shapes)
+        if self._made_in_call and self._variables:
+            raise ConfigError(
+                f"Layer '{self.name}' ({self.described()}) was made inside the call of another layer or model, so that "
+                "its weights would be new ones at each call and nothing would train them. Make it in __init__, or in "
+                "build, keep it as an attribute, and call it in call."
+            )
 
     def build_for(self, *shapes: Any) -> None:
         """Calls `build`; errors name the layer."""

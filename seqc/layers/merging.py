@@ -20,6 +20,7 @@ class Merge(Layer):
     """Combines tensors element by element; sizes of 1 broadcast, and so do missing axes after the batch."""
 
     supports_masking = True
+    takes_several = True
     # How many tensors it takes, where that is fixed.
     count: ClassVar[int | None] = None
 
@@ -178,6 +179,7 @@ class Concatenate(Layer):
     """
 
     supports_masking = True
+    takes_several = True
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -230,6 +232,7 @@ class Dot(Layer):
     """
 
     supports_masking = True
+    takes_several = True
 
     def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
