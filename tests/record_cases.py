@@ -46,6 +46,9 @@ class Row:
 # By the id of the case, which begins with the class of the layer that it is about.
 ROWS: dict[str, Row] = {
     "Dense-gelu_of_rank3": Row([("Dense", {"units": 4, "activation": "gelu"})], (None, None, 3)),
+    "RNN-stack_of_cells": Row(
+        [("RNN", {"cell": [keras.layers.LSTMCell(3), keras.layers.GRUCell(2)], "return_sequences": True})], (None, 4, 3)
+    ),
     "LayerNormalization-two_axes": Row([("LayerNormalization", {"axis": [1, 2], "epsilon": 0.01})], (None, 4, 3)),
 }
 

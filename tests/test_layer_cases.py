@@ -14,7 +14,7 @@ from seqc.serialization import classes, deserialize
 
 CASES = kept_cases("layer_cases")
 # Layers that only occur inside others.
-INSIDE = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN"}
+INSIDE = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN", "StackedRNNCells": "RNN"}
 
 
 def built(case: Case) -> Sequential:

@@ -76,6 +76,8 @@ EXAMPLES: list[tuple[str, dict[str, Any], tuple[int | None, ...], str]] = [
      (None, None, 2), "float32"),
     ("Bidirectional", {"layer": {"class_name": "LSTM", "config": {"units": 3}}, "merge_mode": "ave"},
      (None, 4, 2), "float64"),
+    ("RNN", {"cell": [layers.LSTMCell(3), layers.GRUCell(2)], "return_sequences": True, "go_backwards": True},
+     (None, 4, 2), "float32"),
     ("TimeDistributed", {"layer": {"class_name": "Dense", "config": {"units": 2}}}, (None, 4, 3), "float32"),
     ("ReLU", {"max_value": 6.0, "negative_slope": 0.1, "threshold": 0.2}, (None, 4), "float32"),
     ("LeakyReLU", {"negative_slope": 0.2}, (None, 4), "float32"),
@@ -122,7 +124,7 @@ def test_declared_shape_is_the_computed_one(
 def test_every_layer_has_an_example() -> None:
     # Those in `merge_runs` are compared with Keras with the masks and gradients of each tensor.
     assert set(classes("layers")) - {name for name, *_ in EXAMPLES} - merge_runs.CLASSES == {
-        "GRUCell", "LSTMCell", "SimpleRNNCell", "Sequential"
+        "GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells", "Sequential"
     }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from seqc import Input, Sequential, activations, layers, ops
 from seqc.autodiff import gradients
 from seqc.backends.numpy import Plan
 from seqc.ir import Graph, as_value
-from seqc.layers._recurrent import gate_name
+from seqc.layers._cells import gate_name
 from seqc.ops._recurrent import Recurrent
 from seqc.tracing import Trace, tracing
 
@@ -89,7 +89,7 @@ class Masked(layers.Layer):
         self.layer, self.given = layer, given
 
     def call(self, x: Any, training: bool = False) -> Any:
-        return self.layer(x, training, self.given)
+        return self.layer(x, mask=self.given, training=training)
 
 
 def test_activation_without_a_fused_form_runs_and_learns(rng: np.random.Generator) -> None:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from seqc.errors import ConfigError, NotBuiltError
+from seqc.errors import ConfigError, ExportError, NotBuiltError
 from seqc.export import export_graph
 from seqc.export.options import check_format, check_known, read_signature
 from seqc.ir import Graph
@@ -27,9 +27,18 @@ def inference_graph(model: Model, batch_shape: KerasShape | None = None, borrowe
         borrowed: whether the graph may use the model's own arrays, as it is dropped before the model changes.
 
     Raises:
-        NotBuiltError: the model does not know its input shape yet.
+        NotBuiltError: the model does not know its input shape yet. ExportError: it keeps states between predictions.
     """
     graph, trace = model.graph(batch_shape)
+    used = set(graph.walk())
+    remembered = [v.path for v in trace.updates if v in trace.reads and trace.reads[v] in used]
+    if remembered:
+        raise ExportError(
+            f"Model '{model.name}' changes {', '.join(remembered)} in a prediction, on which the next one depends; an "
+            "ONNX file keeps nothing from one run to the next. Let the model take and give the states instead of "
+            "stateful=True: h = Input((units,)); y, new = GRU(units, return_state=True)(x, initial_state=h); "
+            "Model([x, h], [y, new])."
+        )
     arrays = {leaf: variable.array for variable, leaf in trace.reads.items()}
     bound = bind_constants(graph, arrays, borrowed)
     # Seed and step stay only where a layer draws random numbers at inference, which the passes remove or refuse.

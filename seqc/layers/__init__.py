@@ -45,6 +45,7 @@ from seqc.layers.pooling import (
 from seqc.layers.recurrent import GRU, LSTM, GRUCell, LSTMCell, SimpleRNN, SimpleRNNCell
 from seqc.layers.regularization import Dropout
 from seqc.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from seqc.layers.rnn import RNN, StackedRNNCells
 from seqc.layers.spatial import Cropping1D, Cropping2D, UpSampling1D, UpSampling2D, ZeroPadding1D, ZeroPadding2D
 from seqc.layers.wrappers import Bidirectional, TimeDistributed
 from seqc.serialization import deserialize
@@ -63,6 +64,7 @@ GlobalAvgPool1D, GlobalAvgPool2D = GlobalAveragePooling1D, GlobalAveragePooling2
 __all__ = [
     "GRU",
     "LSTM",
+    "RNN",
     "Activation",
     "Add",
     "AdditiveAttention",
@@ -131,6 +133,7 @@ __all__ = [
     "SimpleRNN",
     "SimpleRNNCell",
     "Softmax",
+    "StackedRNNCells",
     "Subtract",
     "TimeDistributed",
     "UpSampling1D",

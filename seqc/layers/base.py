@@ -263,7 +263,7 @@ class Layer(WeightOwner):
     def _penalize(self, result: Any) -> None:
         """Adds what the regularizer of the layer's activity says of a result."""
         if self.activity_regularizer is not None:
-            for part in result if isinstance(result, tuple | list) else (result,):
+            for part in tree.leaves(result):
                 self.add_loss(self.activity_regularizer(part) / count(part, (0,)))
 
     def add_loss(self, loss: Value) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 
 from seqc import ops
 from seqc.ir import Value
-from seqc.layers._recurrent import Cell, RecurrentLayer, taken
+from seqc.layers._cells import Cell, taken
+from seqc.layers._recurrent import RecurrentLayer
 from seqc.ops import rnn
 from seqc.serialization import known
 
@@ -63,9 +64,9 @@ class SimpleRNN(RecurrentLayer):
         kernel_initializer, recurrent_initializer, bias_initializer and the regularizers and constraints: as in `Dense`.
         dropout, recurrent_dropout: in training, the part of inputs and of states to drop, alike for all steps.
         return_sequences: give all outputs, not only the last. return_state: also give the last state; not inside
-        Sequential. go_backwards: from the last step to the first. unroll: accepted; the steps run in one operation
-        either way. seed: makes dropout independent of the global seed. zero_output_for_mask: outputs of masked steps
-        are 0 instead of the output before them.
+        Sequential. go_backwards: from the last step to the first. stateful: as in `RNN`. unroll: accepted; the steps
+        run in one operation either way. seed: makes dropout independent of the global seed. zero_output_for_mask:
+        outputs of masked steps are 0 instead of the output before them.
 
     Shapes: (batch, time, features) to (batch, units), or (batch, time, units) with return_sequences. A mask is
     (batch, time); a masked step keeps the state.
@@ -93,6 +94,7 @@ class SimpleRNN(RecurrentLayer):
         return_sequences: bool = False,
         return_state: bool = False,
         go_backwards: bool = False,
+        stateful: bool = False,
         unroll: bool = False,
         seed: int | None = None,
         zero_output_for_mask: bool = False,
@@ -177,8 +179,8 @@ class LSTM(RecurrentLayer):
         dropout, recurrent_dropout: in training, the part of inputs and of states to drop, alike for all steps.
         seed: makes dropout independent of the global seed. return_sequences: give all outputs, not only the last.
         return_state: also give the last h and c; not inside Sequential. go_backwards: from the last step to the first.
-        unroll: accepted; the steps run in one operation either way. zero_output_for_mask: outputs of masked steps are 0
-        instead of the output before them.
+        stateful: as in `RNN`. unroll: accepted; the steps run in one operation either way. zero_output_for_mask:
+        outputs of masked steps are 0 instead of the output before them.
 
     Shapes: (batch, time, features) to (batch, units), or (batch, time, units) with return_sequences. A mask is
     (batch, time); a masked step keeps the states.
@@ -214,6 +216,7 @@ class LSTM(RecurrentLayer):
         return_sequences: bool = False,
         return_state: bool = False,
         go_backwards: bool = False,
+        stateful: bool = False,
         unroll: bool = False,
         zero_output_for_mask: bool = False,
         **kwargs: Any,
@@ -292,8 +295,9 @@ class GRU(RecurrentLayer):
         dropout, recurrent_dropout: in training, the part of inputs and of states to drop, alike for all steps.
         seed: makes dropout independent of the global seed. return_sequences: give all outputs, not only the last.
         return_state: also give the last state; not inside Sequential. go_backwards: from the last step to the first.
-        unroll: accepted; the steps run in one operation either way. reset_after: apply the reset gate to the product of
-        state and recurrent kernel, which then has a bias of its own; else to the state before it.
+        stateful: as in `RNN`. unroll: accepted; the steps run in one operation either way. reset_after: apply the reset
+        gate to the product of state and recurrent kernel, which then has a bias of its own; else to the state before
+        it.
         zero_output_for_mask: outputs of masked steps are 0 instead of the output before them.
 
     Shapes: (batch, time, features) to (batch, units), or (batch, time, units) with return_sequences. A mask is
@@ -329,6 +333,7 @@ class GRU(RecurrentLayer):
         return_sequences: bool = False,
         return_state: bool = False,
         go_backwards: bool = False,
+        stateful: bool = False,
         unroll: bool = False,
         reset_after: bool = True,
         zero_output_for_mask: bool = False,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from seqc import file_scope, ops
+from seqc import file_scope, ops, tree
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Type, Value, as_value
 from seqc.layers._common import KerasShape
+from seqc.layers._running import count_states
+from seqc.layers._states import first_mask, with_states
 from seqc.layers.base import Layer
 from seqc.layers.core import Dense
 from seqc.ops.shape import merge_leading, split_leading
@@ -107,11 +109,12 @@ class Bidirectional(Layer):
             )
         super().__init__(**kwargs)
         self.merge_mode = merge_mode
-        self.forward_layer = _copied(layer, "forward_")
-        self.backward_layer = backward_layer or _copied(layer, "backward_", go_backwards=True)
+        self.forward_layer: Any = _copied(layer, "forward_")
+        self.backward_layer: Any = backward_layer or _copied(layer, "backward_", go_backwards=True)
         _check_pair(self.forward_layer, self.backward_layer)
         self.return_sequences: bool = self.forward_layer.return_sequences
         self.return_state: bool = self.forward_layer.return_state
+        self.stateful = bool(getattr(self.forward_layer, "stateful", False))
         for one in (self.forward_layer, self.backward_layer):
             one.zero_output_for_mask = self.return_sequences
         # What it starts with is no part of the configuration.
@@ -130,13 +133,40 @@ class Bidirectional(Layer):
         if self._start_weights:
             self.set_weights(self._start_weights)
 
+    @property
+    def states(self) -> tuple[Any, ...] | None:
+        """The states that both layers will start the next batch with; None where they are not stateful."""
+        if not self.stateful or self.forward_layer.states is None or self.backward_layer.states is None:
+            return None
+        return (*self.forward_layer.states, *self.backward_layer.states)
+
+    def reset_state(self) -> None:
+        """Lets stateful layers start from zeros again.
+
+        Raises:
+            AttributeError: they are not stateful.
+        """
+        if not self.stateful:
+            raise AttributeError("Layer must be stateful.")
+        self.forward_layer.reset_state()
+        self.backward_layer.reset_state()
+
+    def reset_states(self) -> None:
+        """The older name of `reset_state`."""
+        self.reset_state()
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        arguments, named = with_states(self, arguments, named)
+        return super().__call__(*arguments, **named)
+
     def call(
-        self, x: Any, training: bool = False, mask: Value | None = None, initial_state: Any = None
-    ) -> Value | tuple[Value, ...]:
-        half = 0 if initial_state is None else len(initial_state) // 2
-        halves = (None, None) if initial_state is None else (initial_state[:half], initial_state[half:])
-        pair = (self.forward_layer, self.backward_layer)
-        results = [one(x, training, mask, initial_state=s) for one, s in zip(pair, halves, strict=True)]
+        self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
+    ) -> Value | tuple[Any, ...]:
+        pair, mask = (self.forward_layer, self.backward_layer), first_mask(mask)
+        results = [
+            one(sequences, initial_state=start, mask=mask, training=training)
+            for one, start in zip(pair, self._states_of_each(initial_state), strict=True)
+        ]
         (y, *states), (back, *back_states) = (r if isinstance(r, tuple) else (r,) for r in results)
         if self.return_sequences:
             back = ops.flip(back, 1)
@@ -144,8 +174,27 @@ class Bidirectional(Layer):
         given = (*merged, *states, *back_states)
         return given if len(given) > 1 else given[0]
 
-    def compute_mask(self, inputs: Any, mask: Value | None = None) -> Value | None:
-        return mask if self.return_sequences else None
+    def _states_of_each(self, given: Any) -> tuple[Any, Any]:
+        """Returns the initial states of both layers.
+
+        Raises:
+            ShapeError: they are not as many as both have together.
+        """
+        if given is None:
+            return None, None
+        states = tree.leaves(given)
+        forward, back = (count_states(one.cell) for one in (self.forward_layer, self.backward_layer))
+        if len(states) != forward + back:
+            raise ShapeError(
+                f"Bidirectional '{self.name}' has {forward + back} states, {forward} of the forward layer and then "
+                f"{back} of the backward layer; got {len(states)} in initial_state. Give what a Bidirectional layer "
+                "around one with return_state=True returns behind its output."
+            )
+        return states[:forward], states[forward:]
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        known = first_mask(mask) if self.return_sequences else None
+        return (known, known) if self.merge_mode is None else known
 
     def input_hint(self, x: Type) -> str:
         return str(self.forward_layer.input_hint(x))
@@ -172,8 +221,8 @@ def _check_pair(forward: Any, backward: Any) -> None:
             "Forward layer and backward layer should have different `go_backwards` value. Received: "
             f"forward_layer.go_backwards {forward.go_backwards}, backward_layer.go_backwards={backward.go_backwards}"
         )
-    for name in ("return_sequences", "return_state"):
-        one, other = getattr(forward, name), getattr(backward, name)
+    for name in ("stateful", "return_sequences", "return_state"):
+        one, other = (getattr(layer, name, False) for layer in (forward, backward))
         if one != other:
             raise ConfigError(
                 f'Forward layer and backward layer are expected to have the same value for attribute "{name}", got '

@@ -123,6 +123,9 @@ class OnnxRecurrent(Op):
             )
             weights = (self._keras(w[d]).T, self._keras(r[d]).T, self._keras_bias(b[d]))
             outputs, *last = op.eval(np.swapaxes(x, 0, 1), *weights, *(s[d] for s in states), *mask)[:-2]
+            if mask:
+                # What onnxruntime gives for a row without steps, whatever the initial state: nobody may rely on it.
+                last = [np.where(mask[0].any(1, keepdims=True), s, 0).astype(s.dtype) for s in last]
             results.append((np.swapaxes(op.in_order(outputs), 0, 1), *last))
         y, *last = zip(*results, strict=True)
         return np.stack(y, 1), *(np.stack(s) for s in last)

@@ -42,9 +42,14 @@ class Signature:
     weight: tuple[Type | None, ...] = ()
 
     @staticmethod
-    def of(batch: Sequence[Array | None], inputs: int = 1) -> Signature:
-        """Returns the signature of a batch whose first arrays are inputs."""
-        types = [None if a is None else sample_type(a) for a in batch]
+    def of(batch: Sequence[Array | None], inputs: int = 1, sized: bool = False) -> Signature:
+        """Returns the signature of a batch whose first arrays are inputs.
+
+        Args:
+            sized: whether it holds for batches of this size only.
+        """
+        exact = (lambda a: Type(a.dtype.name, a.shape)) if sized else sample_type
+        types = [None if a is None else exact(a) for a in batch]
         half = inputs + (len(types) - inputs) // 2
         return Signature(
             tuple(t for t in types[:inputs] if t is not None), tuple(types[inputs:half]), tuple(types[half:])

@@ -34,6 +34,8 @@ class Stepper(Totals):
         # What a step depends on besides the data: which layers train, and the optimizer's variables.
         self._flags: tuple[bool, ...] = ()
         self._slots: tuple[int, ...] = ()
+        # Whether a layer keeps states from one batch to the next, which ties steps to the size of a batch.
+        self._stateful = False
         self._seed: int | None = None
 
     # -- compile -----------------------------------------------------------------------------------------------------
@@ -115,13 +117,14 @@ class Stepper(Totals):
 
     def _step_for(self, kind: str, batch: Batch) -> Step:
         """Returns the step for such a batch, traced the first time."""
-        key = (kind, self._flags, self._slots if kind == "train" else None, *map(_kind_of, batch))
+        rows = len(batch[0]) if self._stateful and batch[0] is not None else None
+        key = (kind, self._flags, self._slots if kind == "train" else None, rows, *map(_kind_of, batch))
         return self._steps.get(key) or self._trace_step(key, batch)
 
     def _trace_step(self, key: tuple[Any, ...], batch: Batch) -> Step:
         self._refuse_own_step(key[0])
         model: Any = self
-        signature = Signature.of(batch, len(model._ports()))
+        signature = Signature.of(batch, len(model._ports()), self._stateful)
         # In a context of its own, as `traced` does it.
         apart = copy_context().run
         if key[0] == "predict":
@@ -174,6 +177,7 @@ class Stepper(Totals):
             if port.shape is not None and xs[i].ndim and len(xs[i]):
                 xs[i] = match_rank(xs[i], port.shape)
         self._flags = tuple(_flags(model))
+        self._stateful = any(getattr(owner, "stateful", False) for owner in model._owners())
         names = [port.name for port in ports]
         return make_data(xs, y, weight, [port.dtype for port in ports], names, model._output_names())
 

@@ -1,0 +1,152 @@
+"""Cells: one step of a recurrent layer, and the weights of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from seqc import activations, constraints, initializers, ops, regularizers
+from seqc.errors import ConfigError
+from seqc.ir import Value, as_value, constant
+from seqc.layers._common import KerasShape
+from seqc.layers.base import Layer
+from seqc.layers.regularization import drop
+from seqc.ops._gates import GATES
+from seqc.ops._recurrent import Recurrent as RecurrentOp
+from seqc.tracing import Variable
+
+# What becomes of an argument, by the last word of its name.
+_CONVERTED: dict[str, Callable[[Any], Any]] = {
+    "units": int,
+    "activation": activations.get,
+    "initializer": initializers.get,
+    "regularizer": regularizers.get,
+    "constraint": constraints.get,
+    "dropout": lambda rate: min(1.0, max(0.0, rate)),
+}
+
+
+def taken(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the named arguments of a constructor, given its `locals()`."""
+    return {name: value for name, value in variables.items() if name not in ("self", "kwargs", "__class__")}
+
+
+class Cell(Layer):
+    """One step of a recurrent layer.
+
+    Args:
+        given: the arguments that become attributes of the same names.
+    """
+
+    operation: ClassVar[type[RecurrentOp]]
+    # Attributes that name functions of the step, under the names that the fused operation gives them.
+    functions: ClassVar[tuple[str, ...]] = ("activation", "recurrent_activation")
+    units: int
+    use_bias: bool
+    dropout: float
+    recurrent_dropout: float
+    seed: int | None
+    activation: Callable[[Value], Value]
+    recurrent_activation: Callable[[Value], Value]
+    bias_initializer: Any
+
+    def __init__(self, given: dict[str, Any], **kwargs: Any) -> None:
+        units = given["units"]
+        if not hasattr(units, "__index__") or units <= 0:
+            raise ConfigError(
+                f"Received an invalid value for argument `units`, expected a positive integer, got {units}."
+            )
+        super().__init__(**kwargs)
+        for name, value in given.items():
+            setattr(self, name, _CONVERTED.get(name.rsplit("_", 1)[-1], lambda v: v)(value))
+        states = self.operation.states
+        self.state_size = self.units if states == 1 else [self.units] * states
+        self.output_size = self.units
+
+    def build(self, input_shape: KerasShape) -> None:
+        columns = self.operation.gates * self.units
+        self.kernel = self._weight("kernel", (input_shape[-1], columns))
+        self.recurrent_kernel = self._weight("recurrent_kernel", (self.units, columns))
+        self.bias = self._weight("bias", self._bias_shape()) if self.use_bias else None
+
+    def _weight(self, name: str, shape: tuple[int | None, ...]) -> Variable:
+        kind = name.removesuffix("_kernel")
+        return self.add_weight(
+            shape,
+            self._start_bias if name == "bias" else getattr(self, f"{kind}_initializer"),
+            regularizer=getattr(self, f"{kind}_regularizer"),
+            constraint=getattr(self, f"{kind}_constraint"),
+            name=name,
+        )
+
+    def _start_bias(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        return self.bias_initializer(shape, dtype)
+
+    def attributes(self) -> dict[str, Any]:
+        """Returns what the fused operation must know beside the activations."""
+        return {}
+
+    def _bias_shape(self) -> tuple[int, ...]:
+        return self.operation(**self.attributes()).bias_shape(self.units)
+
+    def bias_value(self) -> Value:
+        """Returns the bias, zeros where there is none."""
+        return constant(np.zeros(self._bias_shape(), self.dtype)) if self.bias is None else self.bias.to_value()
+
+    def gates_of(self, x: Value) -> Value:
+        """Returns what the input adds to the gates before their activations, (..., gates · units)."""
+        return ops.matmul(x, self.kernel) + self.bias_value()
+
+    def step(self, z: Value, states: Sequence[Value], kept: list[Value] | None = None) -> list[Value]:
+        """Returns the new states, the first of which is the output.
+
+        Args:
+            z: what the input adds to the gates. kept: recurrent dropout's factor of the hidden state for each gate.
+        """
+        raise ConfigError(f"{type(self).__name__} does not define step(self, z, states).")
+
+    def from_state(self, h: Value, kept: list[Value] | None) -> list[Value]:
+        """Returns what the hidden state adds to each gate, (batch, units)."""
+        gates = self.operation.gates
+        if kept is None:
+            return ops.split(ops.matmul(h, self.recurrent_kernel), gates, axis=-1)
+        columns = ops.split(self.recurrent_kernel, gates, axis=1)
+        return [ops.matmul(h * k, w) for k, w in zip(kept, columns, strict=True)]
+
+    def recurrent_factors(self, h: Value) -> list[Value]:
+        """Returns recurrent dropout's factor of h for each gate, the same for all steps."""
+        one, rate = ops.ones_like(h), self.recurrent_dropout
+        return [drop(one, rate, h, self.seed, self.name, stream=1 + gate) for gate in range(self.operation.gates)]
+
+    def fused_names(self) -> dict[str, str] | None:
+        """Returns the activations as the fused operation calls them, or None where it does not know one."""
+        names = {attribute: gate_name(getattr(self, attribute)) for attribute in self.functions}
+        known = {attribute: name for attribute, name in names.items() if name is not None}
+        return known if len(known) == len(names) else None
+
+    def get_initial_state(self, batch_size: Any = None) -> list[Value]:
+        """Returns zeros for each state (batch, units).
+
+        Args:
+            batch_size: a number, or what `ops.shape` gives.
+        """
+        return [ops.zeros((batch_size, self.units), self.dtype)] * self.operation.states
+
+    def __call__(self, x: Any, states: Any, training: bool = False) -> tuple[Value, Any]:
+        """Applies the cell to one step: (output, new states), these as a list where they came as one."""
+        value, listed = as_value(x), isinstance(states, list | tuple)
+        before = [as_value(s) for s in (states if listed else (states,))]
+        self.ensure_built(value)
+        if training and self.dropout:
+            value = drop(value, self.dropout, value, self.seed, self.name)
+        kept = self.recurrent_factors(before[0]) if training and self.recurrent_dropout else None
+        after = self.step(self.gates_of(value), before, kept)
+        return after[0], after if listed else after[0]
+
+
+def gate_name(function: Any) -> str | None:
+    """Returns the name under which the fused operations know an activation, or None."""
+    name = getattr(function, "__name__", "")
+    return name if name in GATES and activations.FUNCTIONS.get(name) is function else None

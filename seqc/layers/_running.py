@@ -1,0 +1,202 @@
+"""Running cells along sequences: as one operation, step by step, or as a step that is said once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from seqc import file_scope, ops, tree
+from seqc.errors import ConfigError, ShapeError
+from seqc.ir import Graph, Value, apply_many, as_value, input_value
+from seqc.layers._cells import Cell
+from seqc.layers.regularization import drop
+from seqc.ops._gates import GATES
+from seqc.ops.rnn import recurrent
+from seqc.ops.scan import Scan
+from seqc.ops.slicing import slice_axis
+from seqc.tracing import Trace, current_trace, traced
+
+# From one step of the sequence and the states before it to the output and the new states.
+Step = Callable[[Value, list[Value]], tuple[Value, list[Value]]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a cell runs along sequences.
+
+    Attributes:
+        name: of the layer. mask: booleans (batch, time) for the steps that count, None for all. reverse: from the last
+        step to the first. zero_output: whether outputs of masked steps are zero, instead of the output before them.
+        training: whether to drop.
+    """
+
+    name: str
+    mask: Value | None = None
+    reverse: bool = False
+    zero_output: bool = False
+    training: bool = False
+
+    def cell(self, cell: Any, x: Value, states: list[Value] | None) -> tuple[Value, list[Value]]:
+        """Returns the outputs of all steps (batch, time, units), in the order of processing, and the last states.
+
+        Args:
+            cell: a layer of one step. x: (batch, time, ...). states: to start with, None for zeros.
+        """
+        inside = getattr(cell, "cells", None)
+        if inside is not None:
+            return self._stack(inside, x, states)
+        return self._known(cell, x, states) if isinstance(cell, Cell) else self._any(cell, x, states)
+
+    def _stack(self, cells: Sequence[Any], x: Value, states: list[Value] | None) -> tuple[Value, list[Value]]:
+        """Runs one cell after the other along the whole sequence, which is what they do step by step."""
+        run, last = self, []
+        if self.reverse:
+            mask = None if self.mask is None else ops.flip(self.mask, 1)
+            x, run = ops.flip(x, 1), replace(self, mask=mask, reverse=False)
+        for cell in cells:
+            count = count_states(cell)
+            mine, states = (None, None) if states is None else (states[:count], states[count:])
+            x, new = replace(run, name=cell.name).cell(cell, x, mine)
+            last += new
+        return x, last
+
+    def _known(self, cell: Cell, x: Value, states: list[Value] | None) -> tuple[Value, list[Value]]:
+        if self.training and cell.dropout:
+            x = drop(x, cell.dropout, slice_axis(x, 1, 0, 1), cell.seed, self.name)
+        names, recurrent_dropout = cell.fused_names(), self.training and cell.recurrent_dropout
+        if names is not None and not recurrent_dropout:
+            attributes = {**names, **cell.attributes(), "reverse": self.reverse, "zero_output": self.zero_output}
+            weights = (cell.kernel.to_value(), cell.recurrent_kernel.to_value(), cell.bias_value())
+            outputs, *last = recurrent(cell.operation, x, *weights, states, self.mask, **attributes)
+            return outputs, last
+        reason = f"With recurrent_dropout, or an activation other than {', '.join(GATES)}, {type(cell).__name__}"
+        learning = is_learning() or bool(recurrent_dropout)
+        steps = self._count_steps(x, reason) if learning else 0
+        z = cell.gates_of(x)
+        like = ops.zeros_like(z[:, 0, : cell.units])
+        before = states or [like] * cell.operation.states
+        kept = cell.recurrent_factors(before[0]) if recurrent_dropout else None
+
+        def step(now: Value, states: list[Value]) -> tuple[Value, list[Value]]:
+            new = cell.step(now, states, kept)
+            return new[0], new
+
+        return self._unrolled(step, z, steps, before, like) if learning else self._scanned(step, z, before, like)
+
+    def _any(self, cell: Any, x: Value, states: list[Value] | None) -> tuple[Value, list[Value]]:
+        """Runs a cell that somebody wrote."""
+        learning, batch = is_learning() or self.training, ops.shape(x)[0]
+        steps = self._count_steps(x, f"In training {type(cell).__name__}") if learning else 0
+        nothing = ops.zeros((batch, output_size(cell)), cell.dtype)
+        before = start_of(cell, batch) if states is None else states
+
+        def step(now: Value, states: list[Value]) -> tuple[Value, list[Value]]:
+            out, new = cell(now, tree.fill(listed_sizes(cell), iter(states)), training=self.training)
+            return as_value(out), [as_value(s) for s in tree.leaves(new)]
+
+        return self._unrolled(step, x, steps, before, nothing) if learning else self._scanned(step, x, before, nothing)
+
+    def _count_steps(self, x: Value, reason: str) -> int:
+        """Returns how many steps there are.
+
+        Raises:
+            ShapeError: nobody knows.
+        """
+        steps = x.shape[1]
+        if steps is None:
+            raise ShapeError(
+                f"{reason} runs step by step and must know how many steps there are; got {x.type}. Give Input(shape="
+                "(steps, features))."
+            )
+        file_scope.count_calls(steps, self.name)
+        return steps
+
+    def _unrolled(self, step: Step, x: Value, steps: int, states: list[Value], out: Value) -> tuple[Value, list[Value]]:
+        """Says every step, so that a gradient may pass through them."""
+        outputs = []
+        for t in reversed(range(steps)) if self.reverse else range(steps):
+            now, new = step(x[:, t], states)
+            if self.mask is None:
+                states, out = new, now
+            else:
+                valid = self.mask[:, t : t + 1]
+                out = ops.where(valid, now, 0.0 if self.zero_output else out)
+                states = [ops.where(valid, a, old) for a, old in zip(new, states, strict=True)]
+            outputs.append(out)
+        return ops.stack(outputs, 1), states
+
+    def _scanned(self, step: Step, x: Value, states: list[Value], nothing: Value) -> tuple[Value, list[Value]]:
+        """Says a step once, where no gradient passes through it."""
+        count, sequences = len(states), [ops.transpose(x, (1, 0, *range(2, x.type.rank)))]
+        repeats = self.mask is not None and not self.zero_output
+        # Outputs are like the first of the states; the output before is one where masked steps repeat it.
+        carried = [nothing] if repeats or nothing.type != states[0].type else []
+        if self.mask is not None:
+            sequences.append(ops.expand_dims(ops.transpose(self.mask), 2))
+
+        def whole(before: list[Value], now: list[Value]) -> list[Value]:
+            old = before[len(carried) :]
+            out, new = step(now[0], old)
+            if len(now) > 1:
+                out = ops.where(now[1], out, before[0] if repeats else 0.0)
+                new = [ops.where(now[1], a, b) for a, b in zip(new, old, strict=True)]
+            return [*[out] * len(carried), *new, out]
+
+        *last, outputs = scan(whole, [*carried, *states], sequences, self.reverse)
+        return ops.transpose(outputs, (1, 0, 2)), last[-count:]
+
+
+def is_learning() -> bool:
+    """Tells whether a gradient may be asked for of what is being traced."""
+    trace = current_trace()
+    return trace is not None and trace.training
+
+
+def listed_sizes(cell: Any) -> list[Any]:
+    """Returns the sizes of a cell's states, as a list where there is one."""
+    sizes = cell.state_size
+    return list(sizes) if isinstance(sizes, list | tuple) else [sizes]
+
+
+def count_states(cell: Any) -> int:
+    return len(tree.leaves(cell.state_size))
+
+
+def output_size(cell: Any) -> int:
+    """Returns how many numbers a cell gives per step: the size of its first state, if it does not say."""
+    size = getattr(cell, "output_size", None)
+    if size is None:
+        size = tree.leaves(cell.state_size)[0]
+    if not hasattr(size, "__index__"):
+        raise ConfigError(f"The output_size of a cell must be an integer; {type(cell).__name__} has {size!r}.")
+    return int(size)
+
+
+def start_of(cell: Any, batch: Any) -> list[Value]:
+    """Returns the states that a cell starts with, one after the other; zeros if it does not say."""
+    make = getattr(cell, "get_initial_state", None)
+    if make is not None:
+        return [as_value(s) for s in tree.leaves(make(batch_size=batch))]
+    return [ops.zeros((batch, size), cell.dtype) for size in tree.leaves(cell.state_size)]
+
+
+def scan(
+    step: Callable[[list[Value], list[Value]], list[Value]],
+    states: Sequence[Value],
+    sequences: Sequence[Value],
+    reverse: bool,
+) -> tuple[Value, ...]:
+    """Returns the last states and the outputs (time, ...) of a step that is run along sequences (time, ...).
+
+    Args:
+        step: from states and one step of each sequence to the new states and an output like the first state.
+    """
+    handed = [input_value(f"state_{i}", s.dtype, s.type.shape) for i, s in enumerate(states)]
+    handed += [input_value(f"step_{i}", s.dtype, s.type.shape[1:]) for i, s in enumerate(sequences)]
+    trace = Trace()
+    outputs = traced(trace, step, handed[: len(states)], handed[len(states) :])
+    names = (*(f"next_{i}" for i in range(len(states))), "output")
+    body = Graph((*handed, *trace.reads.values()), tuple(outputs), names)
+    around = [variable.to_value() for variable in trace.reads]
+    return apply_many(Scan(body, len(states), len(sequences), reverse), *states, *sequences, *around)
