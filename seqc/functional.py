@@ -12,6 +12,7 @@ from seqc import tree
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph_config import describe, restore
 from seqc.ir import Graph, Item, Value, build, input_value, walk
+from seqc.layer_order import layers_in_order
 from seqc.layers import InputLayer
 from seqc.layers.base import KerasShape, Layer, symbolic_shape
 from seqc.layers.calls import LayerCall, ModelInput, is_symbolic, put_tensors
@@ -48,7 +49,8 @@ class Functional(Model):
         self._order = walk(self._results, self._symbols)
         _check_inputs(self._symbols, self._order, self.name)
         self._entries = [_entry(x) for x in self._symbols]
-        self._called = _layers_of(self._entries, self._order)
+        entries = dict(zip(self._symbols, self._entries, strict=True))
+        self._called = layers_in_order(self._output_tree, entries)
         self._check_names()
         self._children["layers"] = self._called
         for layer in self._called:
@@ -73,7 +75,7 @@ class Functional(Model):
 
     @property
     def layers(self) -> list[Layer]:
-        """All layers in the order of their first calls, inputs among them."""
+        """All layers, inputs among them, in the order of Keras: see `seqc.layer_order`."""
         return list(self._called)
 
     @layers.setter
@@ -238,11 +240,6 @@ def _check_inputs(inputs: list[Value], order: list[Value], name: str) -> None:
 def _entry(x: Value) -> InputLayer:
     """Returns the layer that stands for an input; where a layer made it, that layer stays outside of the model."""
     return x.op.layer if isinstance(x.op, ModelInput) else InputLayer(batch_shape=x.shape, dtype=x.dtype)
-
-
-def _layers_of(entries: list[InputLayer], order: list[Value]) -> list[Layer]:
-    called = [v.op.layer for v in order if isinstance(v.op, LayerCall)]
-    return list({id(layer): layer for layer in (*entries, *called)}.values())
 
 
 def _maker(v: Value) -> Layer | None:

@@ -53,6 +53,7 @@ LEVELS = {
     "seqc.training": 9,
     "seqc.stack": 9,
     "seqc.model": 10,
+    "seqc.layer_order": 9,
     "seqc.graph_config": 9,
     "seqc.functional": 10,
     "seqc.sequential": 10,

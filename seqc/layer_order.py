@@ -1,0 +1,98 @@
+"""The order of a functional model's layers, which is that of its weights: the one of Keras 3.
+
+Layers stand by depth, the longest way to an output, the deepest first; those of one depth in the order in which a
+search from the outputs backwards comes to them. Files name layers by it and `set_weights` takes arrays in it, so that
+any other order would put weights of one shape into the wrong layer without a word.
+
+Source: `map_graph` of keras/src/ops/function.py, Keras 3.15.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from seqc import tree
+from seqc.ir import Constant, Item, Value
+from seqc.layers import InputLayer
+from seqc.layers.base import Layer
+from seqc.layers.calls import LayerCall, Slot
+
+
+def layers_in_order(outputs: Any, entries: Mapping[Value, InputLayer]) -> list[Layer]:
+    """Returns the layers between some symbols and others, each once.
+
+    Args:
+        outputs: a tree of symbols. entries: the layer that stands for each input, and where the search ends.
+    """
+    operands: dict[Value, list[Value]] = {}
+    visited, finished = _search([_call(y) for y in sorted_leaves(outputs)], entries, operands)
+    found = {maker: number for number, maker in enumerate(dict.fromkeys(_maker(v, entries) for v in visited))}
+    depth: dict[Value, int] = {}
+    deepest: dict[Any, int] = {}
+    for v in reversed(finished):
+        maker = _maker(v, entries)
+        # A shared layer is as deep as the deepest of its calls that were looked at so far, and so are these calls.
+        deepest[maker] = depth[v] = max(depth.get(v, 0), deepest.get(maker, 0))
+        for x in operands[v]:
+            depth[x] = max(depth.get(x, 0), depth[v] + 1)
+    for layer in entries.values():  # those that lead to no output
+        if layer not in deepest:
+            deepest[layer], found[layer] = 0, -1
+    layers = [maker for maker in deepest if isinstance(maker, Layer)]
+    return sorted(layers, key=lambda layer: (-deepest[layer], found[layer]))
+
+
+def sorted_leaves(node: Any) -> list[Any]:
+    """Returns the leaves of a tree, those of dictionaries in the order of their keys, as Keras looks at them."""
+    if isinstance(node, Mapping):
+        return [leaf for key in sorted(node, key=str) for leaf in sorted_leaves(node[key])]
+    if not tree.is_branch(node):
+        return [node]
+    return [leaf for child in node for leaf in sorted_leaves(child)]
+
+
+def _search(
+    outputs: Iterable[Value], entries: Mapping[Value, InputLayer], operands: dict[Value, list[Value]]
+) -> tuple[list[Value], list[Value]]:
+    """Returns the calls in the order in which a search first sees them, and in which it is done with them.
+
+    Fills in the calls that each is made of.
+    """
+    visited: list[Value] = []
+    finished: list[Value] = []
+    waiting = [(v, False) for v in reversed(list(outputs))]
+    while waiting:
+        v, done = waiting.pop()
+        if done:
+            finished.append(v)
+        elif v not in operands:
+            visited.append(v)
+            operands[v] = [] if v in entries else _operands(v, entries)
+            waiting.append((v, True))
+            waiting += [(x, False) for x in reversed(operands[v])]
+    return visited, finished
+
+
+def _operands(v: Value, entries: Mapping[Value, InputLayer]) -> list[Value]:
+    """Returns what a call is made of, numbers left out, in the order of Keras."""
+    inputs = list(v.inputs)
+    if isinstance(v.op, LayerCall):
+        inputs = [v.inputs[leaf.index] for leaf in _slots(v.op.given)]
+    return [x if x in entries else _call(x) for x in inputs if not isinstance(x.op, Constant)]
+
+
+def _slots(given: Mapping[str, Any]) -> list[Slot]:
+    return [leaf for argument in given.values() for leaf in sorted_leaves(argument) if isinstance(leaf, Slot)]
+
+
+def _call(v: Value) -> Value:
+    """Returns the call that gave a value: the value itself, unless it is one of several results."""
+    return v.inputs[0] if isinstance(v.op, Item) else v
+
+
+def _maker(v: Value, entries: Mapping[Value, InputLayer]) -> Any:
+    """Returns the layer that was called; of an operation between layers, the value itself."""
+    if v in entries:
+        return entries[v]
+    return v.op.layer if isinstance(v.op, LayerCall) else v
