@@ -72,6 +72,13 @@ def gemm_reference() -> Callable[[np.ndarray], np.ndarray]:
 
 
 @pytest.fixture
+def gemm_path(gemm: bytes, tmp_path: Path) -> str:
+    path = tmp_path / "gemm.onnx"
+    path.write_bytes(gemm)
+    return str(path)
+
+
+@pytest.fixture
 def two_inputs(make: Callable[..., bytes]) -> bytes:
     """a - b, both float32[batch, 2]."""
     return make(
