@@ -6,6 +6,7 @@ model. Everything is made by functions of the library that is given, so that the
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from itertools import combinations, product
 from typing import Any
@@ -124,6 +125,22 @@ def covering_combinations() -> list[Combination]:
         left -= pairs[best]
         chosen.append(best)
     return chosen
+
+
+def triple_combinations() -> list[Combination]:
+    """Returns the fewest combinations in which every three choices of different axes meet, in a drawn order.
+
+    There is one for each choice of the other axes; the way to clip is the sum of their places, so that each of its
+    choices, of which no axis has fewer, comes with every two of theirs.
+    """
+    names, clips, extras, models = (list(enumerate(axis)) for axis in AXES)
+    found = [
+        (name, clips[(i + j + k) % len(clips)][1], extra, model)
+        for (i, name), (j, extra), (k, model) in product(names, extras, models)
+    ]
+    # What goes by the number of a combination shall not go by its choices.
+    random.Random(0).shuffle(found)
+    return found
 
 
 def make_optimizer(keras: Any, combination: Combination) -> Any:
