@@ -9,7 +9,7 @@ agree, such as `n // 2 + (n + 1) // 2` and `n`, are not recognized.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from seqc.errors import ShapeError
@@ -249,3 +249,14 @@ def _canonical(terms: Mapping[Monomial, int]) -> Dim:
         return kept[()]
     # Names before the constant, so that `height - 2` prints as it is said.
     return Sym(tuple(sorted(kept.items(), key=lambda item: (item[0] == (), str(item[0])))))
+
+
+def bind_sizes(shapes: Iterable[tuple[Sequence[Dim], Sequence[int]]]) -> dict[str, int]:
+    """Returns the size of every name that stands alone as an axis, read off actual shapes."""
+    sizes: dict[str, int] = {}
+    for declared, actual in shapes:
+        for dim, size in zip(declared, actual, strict=True):
+            for name in names(dim):
+                if dim == symbol(name):
+                    sizes.setdefault(name, size)
+    return sizes

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqc import dims
 from seqc.dims import Dim
 from seqc.errors import DTypeError, NoGradientError, NoLoweringError, TraceError
 from seqc.operators import OPERATORS, Operators
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Shape = tuple[Dim, ...]
+Sizes = tuple[int, ...]
 
-# How an operation may be cut along the batch; see `Op.spread`.
+# What an operation does with numbers, and how it may be cut along the batch; see `Op`.
+Kind = Literal["arithmetic", "view", "move", "lookup"]
 Spread = Literal["each", "sum", "merge", "all"]
 
 
@@ -100,10 +102,14 @@ class Op:
     plan. `spread` tells the NumPy backend how to cut the op along the batch.
 
     Attributes:
+        kind: what it does with numbers. "view": shows those of its first operand, most of the time in their own memory;
+        "move": has those of its operands, and zeros, at other places; "lookup": takes numbers from tables, sizes or
+        positions; "arithmetic": computes.
         shape_only: positions of operands of which only the shape is read. streams: whether the op goes through its
         operands step by step, so that it gains nothing from samples so few that they fit the processor's cache.
     """
 
+    kind: ClassVar[Kind] = "arithmetic"
     shape_only: ClassVar[tuple[int, ...]] = ()
     streams: ClassVar[bool] = False
 
@@ -128,10 +134,17 @@ class Op:
 
         "each": every sample for itself, so that results for consecutive samples stand side by side along the batch
         axis; "sum": results for parts of the batch add up to the result for all, which has no batch axis; "merge":
-        the op's own `partial` and `merge` make the result for all from parts of the batch; "all": only with all samples
+        the op is a `Merged` one and makes the result for all from parts of the batch; "all": only with all samples
         at once. Asked only where an operand has a batch axis, which may be any axis of it.
         """
         return "each"
+
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        """Returns the floating-point operations for operands and results of such shapes, see `seqc.analysis`.
+
+        One per element of the result where an op says nothing else; nothing where it only moves numbers.
+        """
+        return prod(outputs[0]) if self.kind == "arithmetic" else 0
 
     def decompose(self, y: Value, *xs: Any) -> Value | tuple[Value, ...] | None:
         """Returns what this op means in simpler ops when it is lowered, or None to keep it."""
@@ -249,6 +262,7 @@ class Value(Operators):
 class Input(Op):
     """A leaf whose array is given at run time."""
 
+    kind = "lookup"
     label: str
     dtype: str
     shape: Shape
@@ -261,6 +275,7 @@ class Input(Op):
 class Constant(Op):
     """A leaf whose array is part of the graph; `label` names the weight it came from, and does not tell it apart."""
 
+    kind = "lookup"
     array: Array
     label: str = ""
     borrowed: bool = False  # the array is not copied: who made the constant sees to it that nobody writes it
@@ -301,6 +316,7 @@ class Constant(Op):
 class Item(Op):
     """Picks one result of an op that has several."""
 
+    kind = "lookup"
     index: int
 
     def infer(self, *results: Type) -> Type:
@@ -475,14 +491,3 @@ def format_graph(graph: Graph) -> str:
             lines += [f"    {line}" for x in inner if isinstance(x, Graph) for line in format_graph(x).splitlines()]
     lines += [f"  return {n}={label[y]}" for n, y in zip(graph.output_names, graph.outputs, strict=True)]
     return "\n".join(lines)
-
-
-def bind_sizes(types: Iterable[tuple[Type, tuple[int, ...]]]) -> dict[str, int]:
-    """Returns the size of every name that stands alone as an axis, read off actual shapes."""
-    sizes: dict[str, int] = {}
-    for declared, actual in types:
-        for dim, size in zip(declared.shape, actual, strict=True):
-            for name in dims.names(dim):
-                if dim == dims.symbol(name):
-                    sizes.setdefault(name, size)
-    return sizes

@@ -228,5 +228,7 @@ class TestOperations:
 
 
 def test_sizes_are_read_off_actual_shapes() -> None:
-    types = [(Type("float32", (BATCH, dims.symbol("time"))), (3, 5)), (Type("int32", (BATCH + 1, 4)), (4, 4))]
-    assert ir.bind_sizes(types) == {"batch": 3, "time": 5}
+    assert dims.bind_sizes([((BATCH, dims.symbol("time")), (3, 5)), ((BATCH + 1, 4), (4, 4))]) == {
+        "batch": 3,
+        "time": 5,
+    }

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seqc import dims
 from seqc.analysis import step_flops
 from seqc.cli._gemm import SIDE, gemm_rate
 from seqc.cli._output import Screen, amount, check_output, count, duration
 from seqc.cli._profile import layer_scopes, profile_result, show_profile
 from seqc.cli._source import ModelFile, load_file
 from seqc.errors import ConfigError, DataError
-from seqc.ir import Array, bind_sizes
+from seqc.ir import Array
 from seqc.model import Model
 from seqc.passes import merge_duplicates
 from seqc.training.data import as_array
@@ -131,8 +132,8 @@ def _measure(model: Model, x: Array, y: Array, batch_size: int, options: Options
     epochs = time_steps(model, x, y, batch_size, options.steps, options.epochs)
     step, _ = training_step(model, x[:1], y[:1])
     shapes = [(batch_size, *a.shape[1:]) for a in (x, y)]
-    sizes = bind_sizes(
-        (value.type, shape)
+    sizes = dims.bind_sizes(
+        (value.type.shape, shape)
         for value, shape in zip(step.graph.inputs, shapes, strict=False)
         if value.type.rank == len(shape)
     )

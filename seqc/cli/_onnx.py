@@ -10,9 +10,9 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto
 
-from seqc.analysis import count_flops, only_moves
 from seqc.cli._kinds import ONNX, refuse_other_kinds, require_file
 from seqc.cli._onnx_checks import MOST_NODES, check_texts, inlined_nodes
+from seqc.cli._onnx_flops import count_flops, only_moves
 from seqc.errors import DataError
 
 Shape = tuple[int | str | None, ...]

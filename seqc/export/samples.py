@@ -10,13 +10,8 @@ import numpy as np
 from seqc import dims
 from seqc.errors import SeqcError, ShapeError
 from seqc.ir import Array, Constant, Graph, Type, Value
-from seqc.ops.elementwise import Cast, Equal, Identity, StopGradient
+from seqc.ops.elementwise import Equal
 from seqc.ops.gather import Gather, GatherGrad
-from seqc.ops.onnx_rnn import TakeSteps
-from seqc.ops.padding import MirrorPad, Pad
-from seqc.ops.shape import BroadcastLike, Reshape, ReshapeLike, Squeeze, Transpose, Unsqueeze
-from seqc.ops.sizes import BroadcastTo, Crop, ReshapeTo
-from seqc.ops.slicing import Concat, Slice
 
 Sizes = Mapping[str, int]
 Users = Mapping[Value, list[Value]]
@@ -24,10 +19,6 @@ Users = Mapping[Value, list[Value]]
 BATCHES = (1, 2, 7)
 # Where nothing says how many different integers there are.
 _SOME = 10
-_SAME_NUMBERS = (
-    BroadcastLike, BroadcastTo, Cast, Concat, Crop, Identity, MirrorPad, Pad, Reshape, ReshapeLike, ReshapeTo, Slice,
-    Squeeze, StopGradient, TakeSteps, Transpose, Unsqueeze,
-)  # fmt: skip
 
 
 def choose_sizes(graph: Graph, works: Callable[[Sizes], bool]) -> list[dict[str, int]]:
@@ -161,8 +152,9 @@ def _integer_limits(graph: Graph, users: Users) -> dict[Value, int]:
 def _users(graph: Graph) -> Users:
     users: dict[Value, list[Value]] = {}
     for value in graph.walk():
-        for x in value.inputs:
-            users.setdefault(x, []).append(value)
+        for i, x in enumerate(value.inputs):
+            if i not in value.op.shape_only:
+                users.setdefault(x, []).append(value)
     return users
 
 
@@ -172,7 +164,7 @@ def _reached(source: Value, users: Users) -> Iterator[tuple[Value, Value]]:
     while stack:
         value = stack.pop()
         for user in users.get(value, ()):
-            if isinstance(user.op, _SAME_NUMBERS) and user not in seen:
+            if user.op.kind in ("view", "move") and user not in seen:
                 seen.add(user)
                 stack.append(user)
             yield value, user

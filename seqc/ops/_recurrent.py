@@ -13,7 +13,7 @@ import numpy as np
 
 from seqc import dims
 from seqc.errors import ConfigError, NoGradientError, ShapeError
-from seqc.ir import Array, Op, Spread, Type, Value, apply_many, items
+from seqc.ir import Array, Op, Sizes, Spread, Type, Value, apply_many, items
 from seqc.ops._common import check_count, check_float, check_rank, check_same_dtype
 from seqc.ops._gates import GATES
 
@@ -33,7 +33,8 @@ class Recurrent(Op):
 
     Attributes:
         gates: how many blocks of columns the kernels have. states: how many states. parts: how many blocks are kept.
-        onnx: ONNX's operator. onnx_gates: Keras's gates in ONNX's order.
+        mixing: operations of a step for each unit besides the products. onnx: ONNX's operator. onnx_gates: Keras's
+        gates in ONNX's order.
     """
 
     activation: str = "tanh"
@@ -46,6 +47,7 @@ class Recurrent(Op):
     gates: ClassVar[int]
     states: ClassVar[int]
     parts: ClassVar[int]
+    mixing: ClassVar[int]
     onnx: ClassVar[str]
     onnx_gates: ClassVar[tuple[int, ...]]
 
@@ -89,6 +91,14 @@ class Recurrent(Op):
         fed = x.with_shape((time, batch, features + units + 1))
         kept = x.with_shape((time, self.parts, batch, units))
         return x.with_shape((batch, time, units)), *[last] * self.states, fed, kept
+
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return self.work_of(inputs[0], inputs[2][0])
+
+    def work_of(self, x: Sizes, units: int) -> int:
+        """Returns the operations for an input (batch, time, features) of so many units."""
+        batch, time, features = x
+        return batch * time * units * (2 * self.gates * (features + units) + self.mixing)
 
     def eval(self, *arrays: Array) -> Any:
         x, w, r, b, states, mask = self.unpack(arrays)
@@ -169,6 +179,9 @@ class RecurrentGrad(Op):
         state = kept.with_shape((batch, units))
         bias = r.with_shape(op.bias_shape(dims.known((units,))[0]))
         return fed.with_shape((batch, time, w.shape[0])), w, r, bias, *[state] * (op.states * op.has_state)
+
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return 2 * self.forward.work_of(outputs[0], inputs[1][0])
 
     def unpack(self, operands: Sequence[T]) -> tuple[T, T, T | None, T, T, list[T | None]]:
         """Returns kernel, recurrent kernel, mask, fed, kept, and the gradients of all results; None for absent ones."""

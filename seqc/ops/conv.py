@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, NoReturn
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from seqc import dims
 from seqc.dims import Dim
 from seqc.errors import NoGradientError, NoLoweringError, ShapeError
-from seqc.ir import Array, Emitter, Op, Spread, Type, Value, apply
+from seqc.ir import Array, Emitter, Op, Sizes, Spread, Type, Value, apply
 from seqc.layout import Arrangement, Layout, channels_first, natural
 from seqc.ops._common import check_count, check_float, check_same_dtype
 from seqc.ops._conv_kernels import correlate, input_gradient, kernel_gradient
@@ -43,6 +44,10 @@ class _Convolution(Op):
     def window(self, kernel: tuple[int, ...]) -> Window:
         size = kernel[2:] if self.first else kernel[:-2]
         return Window(size, self.strides, self.dilations or (1,) * len(size), self.padding)
+
+    def swept(self, places: Sizes, kernel: Sizes) -> int:
+        """Returns the operations of a kernel, without its last axis, at each of so many places and filters."""
+        return 2 * prod(places) * (prod(kernel) // (kernel[0] if self.first else kernel[-1]))
 
     def spatial(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
         return shape[2:] if self.first else shape[1:-1]
@@ -132,6 +137,9 @@ class Conv(_Convolution):
         self.check_bias(bias, x.with_shape((w.shape[0] if self.first else w.shape[-1],)))
         return y
 
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return self.swept(outputs[0], inputs[1]) + (prod(outputs[0]) if len(inputs) > 2 else 0)
+
     def eval(self, *arrays: Array) -> Any:
         x, w = self.last(arrays[0]), self.kernel_last(arrays[1])
         window = self.window(arrays[1].shape)
@@ -171,6 +179,9 @@ class ConvInputGrad(_Convolution):
         g, w, like = types
         self.check_upstream(g, like, w)
         return like
+
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return self.swept(inputs[0], inputs[1])
 
     def eval(self, *arrays: Array) -> Any:
         g, w, like = self.last(arrays[0]), self.kernel_last(arrays[1]), self.last(arrays[2])
@@ -224,6 +235,9 @@ class ConvTranspose(_Convolution):
         self.check_bias(bias, x.with_shape((filters,)))
         sizes = self.out_sizes(self.window(dims.known(w.shape)), self.spatial(x.shape))
         return x.with_shape(self.join(x.shape[0], sizes, filters))
+
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return self.swept(inputs[0], inputs[1]) + (prod(outputs[0]) if len(inputs) > 2 else 0)
 
     def out_sizes(self, window: Window, spatial: tuple[Dim, ...]) -> tuple[Dim, ...]:
         """Returns the sizes of the result for those of x."""
@@ -289,6 +303,9 @@ class ConvKernelGrad(_Convolution):
         last = (t.with_shape((t.shape[0], *t.shape[2:], t.shape[1])) for t in (x, g))
         replace(self, first=False).infer(*last, like.with_shape(self.whole_kernel(like.shape)))
         return like
+
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return 2 * prod(inputs[1]) * (prod(outputs[0]) // outputs[0][-1])
 
     def whole_kernel(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
         return (*(1,) * (len(self.strides) + 2 - len(shape)), *shape)

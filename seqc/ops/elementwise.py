@@ -181,6 +181,7 @@ def _check_boolean(op: Op, x: Type) -> None:
 class Cast(Elementwise):
     """Converts the element type; floats become integers by truncation."""
 
+    kind = "move"
     dtype: str
 
     def of_sizes(self, *sizes: Any) -> Dim | None:
@@ -226,6 +227,8 @@ class Where(Elementwise):
 
 class Identity(Elementwise):
     """The operand as a tensor of its own, for what is said of one and not of the other."""
+
+    kind = "view"
 
     def of_sizes(self, *sizes: Any) -> Dim | None:
         return sizes[0]  # type: ignore[no-any-return]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
 
 from seqc.errors import DTypeError, ShapeError
-from seqc.ir import Array, Emitter, Op, Spread, Type, Value, apply, as_value, constant
+from seqc.ir import Array, Emitter, Op, Sizes, Spread, Type, Value, apply, as_value, constant
 from seqc.ops._common import as_number, check_count, normalize_axis
 from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast, equal
@@ -18,6 +19,8 @@ from seqc.ops.sizes import as_size
 
 class Gather(Op):
     """Rows of a table (first axis) by integer ids of any shape; negative ids count from the end."""
+
+    kind = "lookup"
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 2)
@@ -56,6 +59,9 @@ class GatherGrad(Op):
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 3)
         return types[2].with_dtype(types[0].dtype)
+
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return prod(inputs[0])
 
     def eval(self, *arrays: Array) -> Any:
         g, ids, table = arrays

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from seqc.batch import batch_axis
 from seqc.errors import ShapeError
-from seqc.ir import Array, Emitter, Op, Spread, Type, Value, apply
+from seqc.ir import Array, Emitter, Op, Sizes, Spread, Type, Value, apply
 from seqc.layout import Arrangement, Layout, Merged, is_natural, position
 from seqc.operators import OPERATORS
 from seqc.ops._common import (
@@ -38,6 +39,9 @@ class MatMul(Op):
             raise ShapeError(f"MatMul cannot contract {a} with {b}: sizes {a.shape[-1]} and {b.shape[-2]} differ.")
         leading = broadcast_shapes(self, a.shape[:-2], b.shape[:-2]) if a.rank + b.rank > 4 else ()
         return a.with_shape((*leading, a.shape[-2], b.shape[-1]))
+
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return 2 * prod(outputs[0]) * inputs[0][-1]
 
     def eval(self, *arrays: Array) -> Any:
         a, b = arrays
@@ -93,6 +97,9 @@ class Gemm(Op):
         product = MatMul().infer(x, w)
         broadcast_shapes(self, product.shape, b.shape)
         return product
+
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return prod(outputs[0]) * (2 * inputs[0][-1] + 1)
 
     def eval(self, *arrays: Array) -> Any:
         x, w, b = arrays

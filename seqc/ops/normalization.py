@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from seqc.errors import NoGradientError, NoLoweringError, ShapeError
-from seqc.ir import Array, Constant, Emitter, Op, Spread, Type, Value, apply, apply_many, items
+from seqc.ir import Array, Constant, Emitter, Op, Sizes, Spread, Type, Value, apply, apply_many, items
 from seqc.layout import Arrangement, Layout, channels_first, position
 from seqc.ops._common import check_axes, check_count, check_float, scalar
+from seqc.ops._parts import Merged
 from seqc.ops.arithmetic import square
 from seqc.ops.reduce import ReduceMean, ReduceSum, count
 from seqc.ops.shape import broadcast_like, expand_dims, squeeze
@@ -33,6 +35,9 @@ class BatchNormalization(Op):
             if t.shape != (x.shape[self.axis],):
                 raise ShapeError(f"BatchNormalization over axis {self.axis} of {x} got a statistic {t}.")
         return x
+
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return 2 * prod(outputs[0])
 
     def _along(self, v: Array, rank: int) -> Array:
         return v.reshape([-1 if i == self.axis else 1 for i in range(rank)])
@@ -97,6 +102,9 @@ class GradientSums(Op):
             raise ShapeError(f"GradientSums over axis {self.axis} got {g}, {x} and {mean}, which do not fit together.")
         return mean, mean
 
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return 4 * prod(inputs[0])
+
     def eval(self, *arrays: Array) -> Any:
         g, x, mean = arrays
         others = _others(self.axis, x.ndim)
@@ -115,7 +123,7 @@ class GradientSums(Op):
 
 
 @dataclass(frozen=True, repr=False)
-class BatchMoments(Op):
+class BatchMoments(Merged):
     """Mean and biased variance over all axes but `axis`.
 
     Parts of a batch are merged by what each has seen, as T. F. Chan, G. H. Golub and R. J. LeVeque do (1979): nothing
@@ -131,11 +139,14 @@ class BatchMoments(Op):
         vector = types[0].with_shape((types[0].shape[self.axis],))
         return vector, vector
 
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return 4 * prod(inputs[0])
+
     def eval(self, *arrays: Array) -> Any:
         (x,) = arrays
-        return self.merge([self.partial(x)], [self.count(x)])
+        return self.merge([self.partial(x)], [self.part_size(x)])
 
-    def count(self, x: Array) -> int:
+    def part_size(self, x: Array) -> int:
         """Returns how many elements each mean is taken of."""
         return int(np.prod([n for i, n in enumerate(x.shape) if i != self.axis], dtype=np.int64))
 
@@ -143,7 +154,7 @@ class BatchMoments(Op):
         """Returns what is kept of a part of the batch: sums, and sums of squared distances from the part's own mean."""
         others = _others(self.axis, x.ndim)
         total = x.sum(others)
-        centered = x - np.expand_dims(total / x.dtype.type(self.count(x)), others)
+        centered = x - np.expand_dims(total / x.dtype.type(self.part_size(x)), others)
         return np.stack([total, np.square(centered).sum(others)])
 
     def part_shape(self, x: Array) -> tuple[int, int]:
@@ -173,9 +184,6 @@ class BatchMoments(Op):
         shift = -away if shift is None else shift - away
         return (x * expand_dims(factor, others) + expand_dims(shift, others),)
 
-    def spread(self, y: Value) -> tuple[Spread, ...]:
-        return "merge", "merge"
-
     def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
         (x,) = xs
         others = _others(self.axis, x.type.rank)
@@ -204,6 +212,9 @@ class LayerNormalization(Op):
             if t.shape != x.shape[self.axis :]:
                 raise ShapeError(f"LayerNormalization from axis {self.axis} of {x} got a weight {t}.")
         return x
+
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return 7 * prod(outputs[0])
 
     def eval(self, *arrays: Array) -> Any:
         x, scale, offset = arrays

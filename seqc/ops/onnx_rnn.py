@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqc import dims
-from seqc.ir import Array, Emitter, Op, Type, Value, apply, apply_many, constant
+from seqc.ir import Array, Emitter, Op, Sizes, Type, Value, apply, apply_many, constant
 from seqc.ops._common import scalar
 from seqc.ops._gates import onnx_activations
 from seqc.ops._recurrent import Recurrent
@@ -111,6 +111,9 @@ class OnnxRecurrent(Op):
         last = x.with_shape((directions, batch, units))
         return x.with_shape((time, directions, batch, units)), *[last] * self.cell.states
 
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return inputs[2][0] * self.cell.work_of(inputs[0], inputs[2][2])
+
     def eval(self, *arrays: Array) -> Any:
         x, w, r, b = arrays[:4]
         states = list(arrays[4:])
@@ -175,6 +178,7 @@ class StepOrder(Op):
     come before all others: a program that does not look at lengths computes the same for them.
     """
 
+    kind = "lookup"
     reverse: bool = False
 
     def infer(self, *types: Type) -> tuple[Type, ...]:
@@ -212,6 +216,7 @@ class StepRows(Op):
     A masked step repeats the one before it.
     """
 
+    kind = "lookup"
     reverse: bool = False
 
     def infer(self, *types: Type) -> Type:
@@ -231,6 +236,8 @@ class StepRows(Op):
 
 class TakeSteps(Op):
     """Takes from x (time, batch, ...) the steps (any time, batch) named for each row of the batch."""
+
+    kind = "move"
 
     def infer(self, *types: Type) -> Type:
         x, steps = types
@@ -252,6 +259,8 @@ class TakeSteps(Op):
 
 class TakeStep(Op):
     """Takes from x (time, 1, batch, units) the one step that is named (batch) for each row of the batch."""
+
+    kind = "move"
 
     def infer(self, *types: Type) -> Type:
         return types[0].with_shape(types[0].shape[2:])

@@ -24,6 +24,7 @@ Pads = tuple[tuple[int, int], ...]
 class _Padding(Op):
     """What operations share that add (before, after) elements along each axis."""
 
+    kind = "move"
     pads: Pads
 
     def infer(self, *types: Type) -> Type:

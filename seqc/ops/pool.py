@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from seqc import dims
 from seqc.dims import Dim
 from seqc.errors import NoGradientError, NoLoweringError, ShapeError
-from seqc.ir import Array, Emitter, Op, Type, Value, apply, constant
+from seqc.ir import Array, Emitter, Op, Sizes, Type, Value, apply, constant
 from seqc.layout import Arrangement, Layout, channels_first
 from seqc.ops._common import check_float
 from seqc.ops._conv_onnx import emit_padded, emit_spatial, emit_unknown_pads, emit_unpadded
@@ -76,6 +77,9 @@ class MaxPool(_Pool):
     def infer(self, *types: Type) -> Type:
         return types[0].with_shape(self.pooled(types[0]))
 
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return prod(outputs[0]) * prod(self.size)
+
     def eval(self, *arrays: Array) -> Any:
         x = self.last(arrays[0])
         out = dims.known(self.window.out_sizes(self.name, x.shape[1:-1]))
@@ -100,6 +104,9 @@ class MaxPoolGrad(_Pool):
 
     def infer(self, *types: Type) -> Type:
         return types[0]
+
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return prod(inputs[1]) * prod(self.size)
 
     def eval(self, *arrays: Array) -> Any:
         x, y, g = (self.last(a) for a in arrays)
@@ -145,6 +152,9 @@ class AveragePool(_Pool):
     def infer(self, *types: Type) -> Type:
         return types[0].with_shape(self.pooled(types[0]))
 
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return prod(outputs[0]) * prod(self.size)
+
     def eval(self, *arrays: Array) -> Any:
         x = self.last(arrays[0])
         out = dims.known(self.window.out_sizes(self.name, x.shape[1:-1]))
@@ -179,6 +189,9 @@ class AveragePoolGrad(_Pool):
 
     def infer(self, *types: Type) -> Type:
         return types[1].with_dtype(types[0].dtype)
+
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return prod(inputs[0]) * prod(self.size)
 
     def eval(self, *arrays: Array) -> Any:
         g, x = (self.last(a) for a in arrays)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from seqc.batch import batch_axis
 from seqc.errors import ConfigError, DTypeError, ShapeError
 from seqc.ir import Array, Emitter, Op, Spread, Type, Value, apply
 from seqc.ops._common import broadcast_shapes, check_count, check_float, check_same_dtype, scalar
+from seqc.ops._parts import Positional
 from seqc.ops.elementwise import cast
 
 # The multiplier of T. Mueller's 32-bit integer hash. It is below 2^31, so that a product with a 32-bit number fits the
@@ -52,7 +53,7 @@ def hashes(stream: int, first: int, size: int, seed: Array, step: Array) -> Arra
 
 
 @dataclass(frozen=True, repr=False)
-class RandomUniform(Op):
+class RandomUniform(Positional):
     """Uniform numbers in [0, 1) of the shape of the first operand; seed and step are int64 scalars.
 
     `stream` tells apart the generators of one graph. Each number is a 24-bit hash of its position, exact in float32. As
@@ -60,7 +61,7 @@ class RandomUniform(Op):
     """
 
     stream: int
-    shape_only: ClassVar[tuple[int, ...]] = (0,)
+    shape_only = (0,)
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 3)
@@ -78,8 +79,9 @@ class RandomUniform(Op):
     def eval(self, *arrays: Array) -> Any:
         return self.eval_from(0, *arrays)
 
-    def eval_from(self, first: int, like: Array, seed: Array, step: Array) -> Any:
-        """Returns the numbers at the positions from `first` on, as many as `like` has elements."""
+    def eval_from(self, first: int, *arrays: Array) -> Any:
+        """Returns the numbers at the positions from `first` on, as many as the first operand has elements."""
+        like, seed, step = arrays
         bits = hashes(self.stream, first, like.size, seed, step)
         return ((bits >> np.uint32(8)).astype(like.dtype) * like.dtype.type(2.0**-24)).reshape(like.shape)
 
@@ -168,7 +170,8 @@ class KeepMask(RandomUniform):
         """Returns the smallest hash that is kept; 2^32 where a rate near 1 is rounded to 1."""
         return math.ceil(float(dtype.type(self.rate)) * (1 << 24)) << 8
 
-    def eval_from(self, first: int, like: Array, seed: Array, step: Array) -> Any:
+    def eval_from(self, first: int, *arrays: Array) -> Any:
+        like, seed, step = arrays
         kept = hashes(self.stream, first, like.size, seed, step) >= self.limit(like.dtype)
         return (kept.astype(like.dtype) * like.dtype.type(self.scale)).reshape(like.shape)
 

@@ -12,7 +12,7 @@ import numpy as np
 from seqc import dims
 from seqc.batch import batch_axis
 from seqc.errors import ShapeError
-from seqc.ir import Array, Emitter, Op, Shape, Spread, Type, Value, apply, as_value
+from seqc.ir import Array, Emitter, Op, Shape, Sizes, Spread, Type, Value, apply, as_value
 from seqc.layout import Arrangement, Layout, axis_of, position, positions
 from seqc.ops._common import (
     as_float,
@@ -55,6 +55,9 @@ class Reduction(Op):
         if self.keepdims:
             return x.with_shape(1 if i in self.axes else d for i, d in enumerate(x.shape))
         return x.with_shape(d for i, d in enumerate(x.shape) if i not in self.axes)
+
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return math.prod(inputs[0])
 
     def eval(self, *arrays: Array) -> Any:
         if self.chooses:
@@ -205,6 +208,9 @@ class ArgMax(Op):
         check_not_empty(self, (self.axis,), x.shape)
         return Type("int64", tuple(d for i, d in enumerate(x.shape) if i != self.axis))
 
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return math.prod(inputs[0])
+
     def eval(self, *arrays: Array) -> Any:
         check_not_empty(self, (self.axis,), arrays[0].shape)
         return type(self).function(arrays[0], axis=self.axis)
@@ -238,6 +244,9 @@ class CumSum(Op):
         check_axes(self, (self.axis,), types[0])
         return types[0]
 
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return math.prod(inputs[0])
+
     def eval(self, *arrays: Array) -> Any:
         (x,) = arrays
         if self.reverse:
@@ -258,6 +267,7 @@ class CumSum(Op):
 class Count(Op):
     """How many elements the operand has along `axes`, as a float scalar: the divisor of a mean."""
 
+    kind = "lookup"
     axes: tuple[int, ...]
     shape_only: ClassVar[tuple[int, ...]] = (0,)
 
@@ -298,6 +308,9 @@ class Softmax(Op):
         check_float(self, *types)
         check_axes(self, (self.axis,), types[0])
         return types[0]
+
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return 5 * math.prod(outputs[0])
 
     def eval(self, *arrays: Array) -> Any:
         (x,) = arrays

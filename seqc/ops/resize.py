@@ -12,7 +12,7 @@ import numpy as np
 
 from seqc import dims
 from seqc.errors import NoGradientError, NoLoweringError, ShapeError
-from seqc.ir import Array, Emitter, Op, Type, Value, apply
+from seqc.ir import Array, Emitter, Op, Sizes, Type, Value, apply
 from seqc.layout import Arrangement, Layout, Merged, axis_of, channels_first, is_natural
 from seqc.ops._common import as_float, check_count, check_float
 from seqc.ops.pool import AveragePool
@@ -65,12 +65,12 @@ class Upsample(Op):
 class Resample(Op):
     """An image (batch, *space, channels) larger by whole `factors`, interpolated between the centers of its elements.
 
-    `kind` is "bilinear", "bicubic" (Keys's, a = -0.5), "lanczos3" or "lanczos5"; at the borders the weights of the
-    elements that exist are scaled up to one.
+    `interpolation` is "bilinear", "bicubic" (Keys's, a = -0.5), "lanczos3" or "lanczos5"; at the borders the weights of
+    the elements that exist are scaled up to one.
     """
 
     factors: tuple[int, ...]
-    kind: str
+    interpolation: str
     first: bool = False  # channels-first operand
 
     def infer(self, *types: Type) -> Type:
@@ -90,7 +90,7 @@ class Resample(Op):
 
     def matrices(self, small: tuple[int, ...], dtype: str) -> list[Array]:
         """Returns, per axis of space, the weights (large, small) for an image of the given sizes."""
-        return [weights(n, f, self.kind, dtype) for n, f in zip(small, self.factors, strict=True)]
+        return [weights(n, f, self.interpolation, dtype) for n, f in zip(small, self.factors, strict=True)]
 
     def eval(self, *arrays: Array) -> Any:
         (x,) = arrays
@@ -104,7 +104,7 @@ class Resample(Op):
         return x
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return (apply(ResampleGrad(self.factors, self.kind), g),)
+        return (apply(ResampleGrad(self.factors, self.interpolation), g),)
 
     def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
         if self.first:
@@ -120,11 +120,11 @@ class Resample(Op):
         if not self.first:
             raise NoLoweringError(f"{self.name} reaches ONNX channels-first: plan the layout before lowering.")
         scales = (1, 1, *self.factors)
-        if self.kind == "bilinear":
+        if self.interpolation == "bilinear":
             return emit_resize(e, names[0], scales, mode="linear", where="half_pixel")
         # onnxruntime up to 1.20 does not load a cubic Resize between Transposes, and OpenVINO weighs borders otherwise:
         # where the size is known, two products with the matrices that say what is meant are right everywhere.
-        if self.kind == "bicubic" and not dims.is_known(small):
+        if self.interpolation == "bicubic" and not dims.is_known(small):
             keys = {"cubic_coeff_a": -0.5, "exclude_outside": 1}
             return emit_resize(e, names[0], scales, mode="cubic", where="half_pixel", **keys)
         return self.emit_products(e, names[0], self.matrices(self.fixed(small), y.type.dtype))
@@ -132,8 +132,8 @@ class Resample(Op):
     def fixed(self, space: tuple[Any, ...]) -> tuple[int, ...]:
         if not dims.is_known(space):
             raise NoLoweringError(
-                f"{self.name} with {self.kind} interpolation of an image of {', '.join(map(str, space))} needs fixed "
-                "sizes in ONNX. Say them in the model's Input, or use another interpolation."
+                f"{self.name} with {self.interpolation} interpolation of an image of {', '.join(map(str, space))} "
+                "needs fixed sizes in ONNX. Say them in the model's Input, or use another interpolation."
             )
         return dims.known(space)
 
@@ -162,8 +162,11 @@ class ResampleGrad(Resample):
     def turned(self, shape: tuple[int, ...], dtype: str) -> list[Array]:
         return [np.ascontiguousarray(w.T) for w in self.matrices(self.space(shape), dtype)]
 
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return prod(inputs[0])
+
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return (apply(Resample(self.factors, self.kind), g),)
+        return (apply(Resample(self.factors, self.interpolation), g),)
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         small = self.fixed(self.space(y.type.shape))

@@ -21,7 +21,7 @@ from seqc.ops._recurrent import Recurrent, RecurrentGrad
 class SimpleRNN(Recurrent):
     """The fully connected recurrence (Elman, 1990): h = activation(x W + h R + b). It keeps h."""
 
-    gates, states, parts = 1, 1, 1
+    gates, states, parts, mixing = 1, 1, 1, 3
     onnx, onnx_gates = "RNN", (0,)
 
     def step(self, z: Array, states: Any, r: Array, b: Array, kept: Array) -> tuple[Array, ...]:
@@ -56,7 +56,7 @@ class LSTM(Gated):
     after it.
     """
 
-    gates, states, parts = 4, 2, 6
+    gates, states, parts, mixing = 4, 2, 6, 17
     onnx, onnx_gates = "LSTM", (0, 3, 1, 2)
 
     @property
@@ -104,7 +104,7 @@ class GRU(Gated):
 
     reset_after: bool = True
 
-    gates, states, parts = 3, 1, 4
+    gates, states, parts, mixing = 3, 1, 4, 14
     onnx, onnx_gates = "GRU", (0, 1, 2)
 
     @property

@@ -23,6 +23,7 @@ from seqc.ops.sizes import ReshapeTo, Size, apply_sized, as_size, dim_of, produc
 class Reshape(Op):
     """New axes over the same elements, in ONNX's terms: 0 keeps the size at that place, one -1 takes what is left."""
 
+    kind = "view"
     target: tuple[int, ...]
 
     def infer(self, *types: Type) -> Type:
@@ -85,6 +86,7 @@ class Reshape(Op):
 class ReshapeLike(Op):
     """The first operand with the leading `take` sizes of the second (all by default) before its own last axes."""
 
+    kind = "view"
     take: int | None = None
     drop: int = 0
     shape_only: ClassVar[tuple[int, ...]] = (1,)
@@ -140,6 +142,7 @@ def _static_target(x: Type, y: Type) -> tuple[int, ...] | None:
 class BroadcastLike(Op):
     """The first operand broadcast to the shape of the second."""
 
+    kind = "view"
     shape_only = (1,)
 
     def infer(self, *types: Type) -> Type:
@@ -166,6 +169,7 @@ class BroadcastLike(Op):
 class Repeat(Op):
     """Repeats the operand `count` times along a new axis."""
 
+    kind = "move"
     axis: int
     count: int
 
@@ -194,6 +198,7 @@ class Repeat(Op):
 class Transpose(Op):
     """Axis i of the result is axis perm[i] of the operand."""
 
+    kind = "view"
     perm: tuple[int, ...]
 
     def infer(self, *types: Type) -> Type:
@@ -229,6 +234,8 @@ class Transpose(Op):
 class StayPut(Op):
     """The identity, used by the layout plan where re-reading axes replaces moving elements; it never reaches ONNX."""
 
+    kind = "view"
+
     def infer(self, *types: Type) -> Type:
         return types[0]
 
@@ -240,6 +247,7 @@ class StayPut(Op):
 class Unsqueeze(Op):
     """Puts axes of size one at `axes` of the result."""
 
+    kind = "view"
     axes: tuple[int, ...]
 
     def infer(self, *types: Type) -> Type:
@@ -264,6 +272,7 @@ class Unsqueeze(Op):
 class Squeeze(Op):
     """Drops axes of size one."""
 
+    kind = "view"
     axes: tuple[int, ...]
 
     def infer(self, *types: Type) -> Type:

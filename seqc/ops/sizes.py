@@ -29,6 +29,7 @@ Size = int | Value
 class SizeOf(Op):
     """The size of one axis of the operand (int32): of the whole batch, where that axis is the batch."""
 
+    kind = "lookup"
     axis: int
     shape_only: ClassVar[tuple[int, ...]] = (0,)
 
@@ -90,6 +91,7 @@ class Sized(Op):
 class Range(Sized):
     """Whole numbers from the first size on, `step` apart, before the second (int32)."""
 
+    kind = "lookup"
     step: int = 1
     operands = 0
 
@@ -115,6 +117,7 @@ class Range(Sized):
 class BroadcastTo(Sized):
     """The operand broadcast to a shape; 1 keeps the size of an axis, None takes the next of the sizes."""
 
+    kind = "move"
     target: tuple[int | None, ...]
 
     def infer_sized(self, types: tuple[Type, ...], sizes: list[Dim]) -> Type:
@@ -142,6 +145,7 @@ class BroadcastTo(Sized):
 class ReshapeTo(Sized):
     """The elements under another shape, in which None takes the next of the sizes and one -1 what is left."""
 
+    kind = "move"
     target: tuple[int | None, ...]
 
     def infer_sized(self, types: tuple[Type, ...], sizes: list[Dim]) -> Type:
@@ -181,6 +185,7 @@ class ReshapeTo(Sized):
 class Crop(Sized):
     """The elements of one axis from the first size on, before the second; negative ones count from the end."""
 
+    kind = "move"
     axis: int
 
     def infer_sized(self, types: tuple[Type, ...], sizes: list[Dim]) -> Type:
@@ -216,6 +221,7 @@ class Crop(Sized):
 class Uncrop(Sized):
     """Zeros of the shape of the second operand, with the first written where `Crop` reads between the sizes."""
 
+    kind = "move"
     axis: int
     operands = 2
     shape_only: ClassVar[tuple[int, ...]] = (1,)

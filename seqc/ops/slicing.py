@@ -25,6 +25,7 @@ from seqc.ops.sizes import Size, as_size, crop, dim_of, size_of
 class Concat(Op):
     """Joins operands along an axis."""
 
+    kind = "move"
     axis: int
 
     def infer(self, *types: Type) -> Type:
@@ -72,6 +73,7 @@ class Slice(Op):
     Where the size of an axis is symbolic, bounds are taken to lie within it.
     """
 
+    kind = "view"
     axes: tuple[int, ...]
     starts: tuple[int, ...]
     stops: tuple[int | None, ...]
@@ -136,6 +138,7 @@ class Slice(Op):
 class SliceGrad(Op):
     """Zeros of the shape of the second operand, with the first written where `sliced` reads."""
 
+    kind = "move"
     shape_only = (1,)
 
     sliced: Slice

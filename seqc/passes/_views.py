@@ -6,6 +6,9 @@ from seqc import dims
 from seqc.ir import Shape, Type, Value, build
 from seqc.ops.shape import Reshape, Squeeze, Unsqueeze
 
+# These show the same elements in the same order.
+VIEWS = (Reshape, Squeeze, Unsqueeze)
+
 
 def view(x: Value, shape: Shape) -> Value:
     """Returns `x` under another shape of as many elements, by as few nodes as possible.

@@ -11,12 +11,10 @@ from seqc.ir import Constant, Graph, Item, Value, build, constant
 from seqc.ops.arithmetic import Add
 from seqc.ops.onnx_rnn import OnnxRecurrent
 from seqc.ops.reduce import ReduceSum
-from seqc.ops.shape import Reshape, Squeeze, Transpose, Unsqueeze
+from seqc.ops.shape import Squeeze, Transpose
 from seqc.ops.slicing import Concat, Slice
-from seqc.passes._views import view
+from seqc.passes._views import VIEWS, view
 from seqc.rewriting import rewrite
-
-_VIEWS = (Reshape, Squeeze, Unsqueeze)
 
 
 def join_directions(graph: Graph) -> Graph:
@@ -140,7 +138,7 @@ def _moved_at_once(value: Value, perm: tuple[int, ...]) -> Value | None:
     """Moves two directions to where they are wanted before they become one axis, as they are moved for that anyway."""
     merged = value.inputs[0]
     moved = merged
-    while isinstance(moved.op, _VIEWS):
+    while isinstance(moved.op, VIEWS):
         moved = moved.inputs[0]
     if not isinstance(moved.op, Transpose) or moved.op.perm != (0, 2, 1, 3) or perm[-1] != merged.type.rank - 1:
         return None

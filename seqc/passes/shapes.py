@@ -8,12 +8,10 @@ from seqc.ops._common import broadcast_shapes
 from seqc.ops.elementwise import Elementwise
 from seqc.ops.gather import Gather
 from seqc.ops.onnx_rnn import TakeSteps
-from seqc.ops.shape import BroadcastLike, Repeat, Reshape, Squeeze, Transpose, Unsqueeze
+from seqc.ops.shape import BroadcastLike, Repeat, Transpose
 from seqc.ops.slicing import Slice
-from seqc.passes._views import can_view, view
+from seqc.passes._views import VIEWS, can_view, view
 from seqc.rewriting import rewrite
-
-_VIEWS = (Reshape, Squeeze, Unsqueeze)
 
 
 def simplify_shapes(graph: Graph) -> Graph:
@@ -25,7 +23,7 @@ def simplify_shapes(graph: Graph) -> Graph:
 
 def _rule(_: Value, value: Value) -> Value | None:
     op = value.op
-    if isinstance(op, _VIEWS):
+    if isinstance(op, VIEWS):
         return _joined_views(value)
     if isinstance(op, Transpose):
         return _simpler_transpose(value, op.perm)
@@ -42,7 +40,7 @@ def _rule(_: Value, value: Value) -> Value | None:
 
 def _joined_views(value: Value) -> Value | None:
     source = value.inputs[0]
-    while isinstance(source.op, _VIEWS):
+    while isinstance(source.op, VIEWS):
         source = source.inputs[0]
     if source.type == value.type:
         return source

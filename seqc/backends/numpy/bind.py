@@ -25,8 +25,8 @@ from seqc.backends.numpy.kernels import (
     softmax,
 )
 from seqc.ir import Array, Op
+from seqc.ops._parts import Positional
 from seqc.ops.elementwise import Elementwise
-from seqc.ops.random import RandomUniform
 
 # Each registers its kernels.
 FAMILIES = (
@@ -52,14 +52,14 @@ def bind(op: Op, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scr
     """
     found = find_kernel(type(op))
     if found is not None:
-        placed = {"first": first} if isinstance(op, RandomUniform) else {}
+        placed = {"first": first} if isinstance(op, Positional) else {}
         call = found(op, outs, xs, scratch, **placed)
         if call is not None:
             return call
     function = ufunc_of(op)
     if function is not None:
         return partial(function, *xs, out=outs[0])
-    if isinstance(op, RandomUniform):
+    if isinstance(op, Positional):
         return partial(_numbers_from, op, outs, xs, first)
     return partial(_evaluate, op, outs, xs)
 
@@ -79,7 +79,7 @@ def _evaluate(op: Op, outs: Sequence[Array | None], xs: Sequence[Array]) -> None
             out[...] = result
 
 
-def _numbers_from(op: RandomUniform, outs: Sequence[Array | None], xs: Sequence[Array], first: int) -> None:
+def _numbers_from(op: Positional, outs: Sequence[Array | None], xs: Sequence[Array], first: int) -> None:
     out = outs[0]
     assert out is not None
     out[...] = op.eval_from(first, *xs)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from seqc.backends.numpy.calls import Access, BoundCall, adding, computing, copying, reads_of, same_memory
 from seqc.backends.numpy.costs import seconds_of, worth_sharing
-from seqc.backends.numpy.cut import VIEWS, is_remade, read_operands, shape_of
+from seqc.backends.numpy.cut import is_remade, read_operands, shape_of
 from seqc.backends.numpy.flat import FlatRunner
 from seqc.backends.numpy.kernels import Call, in_turn
 from seqc.backends.numpy.memory import Memory, Places, ScratchPad, bytes_of, view
@@ -21,6 +20,7 @@ from seqc.backends.numpy.tiles import TileBinder, operands_of
 from seqc.backends.numpy.updates import Group, When, schedule
 from seqc.batch import BATCH
 from seqc.ir import Array, Constant, Graph, Input, Item, Value
+from seqc.ops._parts import Merged
 from seqc.ops.linalg import Gemm, MatMul
 
 # Puts the arrays of some inputs next to each other and returns all of them as one; None where they must stay.
@@ -164,7 +164,7 @@ class Builder:
             return self.arrays[x]
         if x not in self._shown:
             xs = operands_of(x, self.whole, self.sizes)
-            result = x.op.eval(*xs) if isinstance(x.op, VIEWS) else None
+            result = x.op.eval(*xs) if x.op.kind == "view" else None
             if result is None or not _shows(result, xs):
                 result = self.memory.empty(shape_of(x.type, self.sizes), x.dtype)
                 self.serial().add(0, computing(x, [Access(result, (x,))], reads_of(x, xs), xs, self.pads[0]))
@@ -180,7 +180,7 @@ class Builder:
             self.arrays[v] = result.copy() if _shows(result, xs) else result
             self.folded.add(v)
             return
-        if isinstance(v.op, VIEWS) and v not in self.arrays:
+        if v.op.kind == "view" and v not in self.arrays:
             shown = v.op.eval(*xs)
             if _shows(shown, xs):
                 self.arrays[v] = shown
@@ -271,7 +271,7 @@ class Builder:
             parts = self.sums.get(v, [])
             for part in parts[1:]:
                 self.serial().add(0, adding(v, parts[0], part))
-            if v in self.parts:
+            if isinstance(v.op, Merged) and v in self.parts:
                 homes = self._homes(v)
                 arrays = [None if home is None else home.array for home in homes]
                 call = partial(_merge, v.op, [part.array for part in self.parts[v]], self.counts[v], arrays)
@@ -337,7 +337,7 @@ def _shows(result: Array, xs: Sequence[Array]) -> bool:
     return any(np.may_share_memory(result, x) for x in xs)
 
 
-def _merge(op: Any, parts: list[Array], counts: list[int], outs: Sequence[Array | None]) -> None:
+def _merge(op: Merged, parts: list[Array], counts: list[int], outs: Sequence[Array | None]) -> None:
     for out, result in zip(outs, op.merge(parts, counts), strict=True):
         if out is not None:
             out[...] = result

@@ -16,14 +16,6 @@ from seqc.backends.numpy.patches import Patches
 from seqc.batch import BATCH, batch_axis
 from seqc.dims import Dim
 from seqc.ir import Constant, Graph, Input, Item, Spread, Type, Value
-from seqc.ops.elementwise import Identity, StopGradient
-from seqc.ops.shape import BroadcastLike, Reshape, ReshapeLike, Squeeze, StayPut, Transpose, Unsqueeze
-from seqc.ops.slicing import Slice
-
-# What gives a view of its operand, most of the time.
-VIEWS = (Reshape, ReshapeLike, Transpose, Unsqueeze, Squeeze, BroadcastLike, Slice, Identity, StopGradient, StayPut)
-# What is made anew in every stage that reads it: a view costs nothing, and patches are larger than what they show.
-REMADE = (*VIEWS, Patches)
 
 
 def _divisible(t: Type) -> bool:
@@ -146,8 +138,11 @@ def _add_with_remade(v: Value, cut: Cut, listed: dict[Value, None]) -> None:
 
 
 def is_remade(v: Value) -> bool:
-    """Tells whether a tiled value is made anew in every stage that reads it."""
-    return isinstance(v.op, REMADE)
+    """Tells whether a tiled value is made anew in every stage that reads it.
+
+    A view costs nothing, and patches are larger than what they show.
+    """
+    return v.op.kind == "view" or isinstance(v.op, Patches)
 
 
 def stored_values(cut: Cut, outputs: Iterable[Value]) -> dict[Value, int]:
@@ -169,7 +164,7 @@ def stored_values(cut: Cut, outputs: Iterable[Value]) -> dict[Value, int]:
 def _note_readers(cut: Cut, read: Iterable[Value], stage: int, readers: dict[Value, set[int]]) -> None:
     for x in read:
         # A view of all samples shows the memory of a tiled value for as long as anybody reads the view.
-        if is_remade(x) if x not in cut.ready else isinstance(x.op, VIEWS):
+        if is_remade(x) if x not in cut.ready else x.op.kind == "view":
             _note_readers(cut, read_operands(x), stage, readers)
         elif x not in cut.ready:
             readers.setdefault(x, set()).add(stage)

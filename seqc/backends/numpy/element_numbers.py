@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from seqc.backends.numpy.calls import Access
-from seqc.backends.numpy.cut import VIEWS, shape_of
+from seqc.backends.numpy.cut import shape_of
 from seqc.batch import BATCH, batch_axis
 from seqc.ir import Array, Value
 
@@ -76,7 +76,7 @@ class ElementNumbers:
         return x, "", ((0, self.batch),)
 
     def _whole(self, x: Value) -> Array:
-        if isinstance(x.op, VIEWS):
+        if x.op.kind == "view":
             if x not in self._shown:
                 self._shown[x] = np.asarray(x.op.eval(*self._operands(x)))
             return self._shown[x]
@@ -96,7 +96,7 @@ class ElementNumbers:
         shape = shape_of(x.type, self._sizes)
         each = shape[axis] // self.batch
         start, stop = span[0] * each, span[1] * each
-        if isinstance(x.op, VIEWS):
+        if x.op.kind == "view":
             selected: Any = (*(slice(None),) * axis, slice(start, stop))
             shown: Array = self._whole(x)[selected]
             return shown
@@ -111,7 +111,7 @@ class ElementNumbers:
         for x in values:
             size = math.prod(shape_of(x.type, self._sizes))
             start, stop = max(0, span[0] - at), min(size, span[1] - at)
-            if start < stop and isinstance(x.op, VIEWS):
+            if start < stop and x.op.kind == "view":
                 found.append(self._whole(x).reshape(-1)[start:stop])
             elif start < stop:
                 found.append(self._row(self._own(x), size, start, stop))

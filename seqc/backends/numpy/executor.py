@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from seqc import dims
 from seqc.backends.numpy.builder import Builder
 from seqc.backends.numpy.interrupts import UNFINISHED, whole
 from seqc.backends.numpy.kept import Keepable, Kept
@@ -19,7 +20,7 @@ from seqc.backends.numpy.turns import Turn
 from seqc.backends.numpy.workers import WORKERS, Failure, Run, thread_count
 from seqc.batch import BATCH
 from seqc.errors import SeqcError
-from seqc.ir import Array, Graph, Input, Value, bind_sizes
+from seqc.ir import Array, Graph, Input, Value
 
 # How often an array is moved to lie beside others.
 MOST_MOVES = 4
@@ -123,7 +124,7 @@ class Executor:
                 self._programs.pop(key, None)
 
     def _build(self, arrays: Sequence[Array]) -> _Bound:
-        sizes = bind_sizes((x.type, a.shape) for x, a in zip(self.given, arrays, strict=True))
+        sizes = dims.bind_sizes((x.type.shape, a.shape) for x, a in zip(self.given, arrays, strict=True))
         batch = sizes.pop(BATCH, 1)
         graph = lower_for_numpy(self.graph, sizes)
         holders = dict(zip(graph.inputs[len(self.given) :], self.reads, strict=True))

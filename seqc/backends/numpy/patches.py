@@ -22,6 +22,7 @@ class Patches(Op):
     memory long where there is one channel only.
     """
 
+    kind = "move"
     size: tuple[int, ...]
     strides: tuple[int, ...]
     dilations: tuple[int, ...]

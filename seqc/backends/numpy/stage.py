@@ -9,7 +9,7 @@ import numpy as np
 
 from seqc.backends.numpy.bind import ufunc_of
 from seqc.backends.numpy.costs import seconds_of, worth_sharing
-from seqc.backends.numpy.cut import VIEWS, Cut, cut_graph, read_operands, shape_of, stage_values, stored_values
+from seqc.backends.numpy.cut import Cut, cut_graph, read_operands, shape_of, stage_values, stored_values
 from seqc.backends.numpy.memory import Places, bytes_of, cache_bytes, tile_bytes
 from seqc.batch import BATCH, batch_axis
 from seqc.ir import Array, Graph, Item, Value
@@ -144,7 +144,7 @@ class Layout:
     def _find_views(self) -> None:
         for v in self.values:
             self.base[v] = v
-            if isinstance(v.op, VIEWS):
+            if v.op.kind == "view":
                 dummies = [self._dummy(x) for x in v.inputs]
                 shown = v.op.eval(*dummies)
                 if np.may_share_memory(shown, dummies[0]):

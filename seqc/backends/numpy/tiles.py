@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from seqc.backends.numpy.phases import Phase
 from seqc.backends.numpy.stage import Stage
 from seqc.batch import BATCH, batch_axis
 from seqc.ir import Array, Item, Value
+from seqc.ops._parts import Merged
 
 if TYPE_CHECKING:
     from seqc.backends.numpy.builder import Builder
@@ -81,15 +82,15 @@ class TileBinder:
                 self.phase.add(self.lane, copying(made, self._cut(self.builder.arrays[y], y)))
 
     def _bind_part(self, v: Value, xs: list[Array], reads: list[Access]) -> None:
-        op: Any = v.op
-        kept = self.builder.memory.empty(op.part_shape(*xs), xs[0].dtype)
-        self.builder.counts.setdefault(v, []).append(op.count(*xs))
-        found = find_kernel(type(op))
+        assert isinstance(v.op, Merged)
+        kept = self.builder.memory.empty(v.op.part_shape(*xs), xs[0].dtype)
+        self.builder.counts.setdefault(v, []).append(v.op.part_size(*xs))
+        found = find_kernel(type(v.op))
         self.pad.start()
-        call = None if found is None else found(op, [kept], xs, self.pad)
+        call = None if found is None else found(v.op, [kept], xs, self.pad)
         part = Access(kept, (v,), "part", self.rows)
         self.builder.parts.setdefault(v, []).append(part)
-        call = call or partial(_take_part, op, xs, kept)
+        call = call or partial(_take_part, v.op, xs, kept)
         self.phase.add(self.lane, BoundCall(call, v, reads, [part], self.pad.given))
 
     def _part_of_sum(self, y: Value) -> tuple[Array, Array | None]:
@@ -137,5 +138,5 @@ def _hollow(shape: tuple[int, ...], dtype: str) -> Array:
     return np.broadcast_to(np.zeros((), dtype), shape)
 
 
-def _take_part(op: Any, xs: Sequence[Array], out: Array) -> None:
+def _take_part(op: Merged, xs: Sequence[Array], out: Array) -> None:
     out[...] = op.partial(*xs)

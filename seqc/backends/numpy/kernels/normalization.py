@@ -47,7 +47,7 @@ def bind_batch_moments(
     (x,) = xs
     if not _channels_last(op.axis, x):
         return None
-    count = x.dtype.type(op.count(x))
+    count = x.dtype.type(op.part_size(x))
     if len(outs) == 1:
         (out,) = outs
         assert out is not None
