@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -27,6 +28,7 @@ from seqc.passes import (
     promote_floats,
     run_passes,
 )
+from seqc.passes._cut import near_side
 from seqc.passes._moves import arranged_shape, move
 from small_graphs import GRAPHS, Weights, conv, graph, image, named
 
@@ -173,3 +175,18 @@ def test_flattening_keeps_a_merged_layout_for_the_dense_layer() -> None:
     given = flat.arrange(ir.apply(flat, x), (0, 3, 1, 2))
     assert given is not None
     assert given.gives == (0, Merged(1, (2, 0, 1), (3, 4, 5)))
+
+
+@given(st.lists(st.sets(st.sampled_from(["near", "far", *range(5)]), min_size=2, max_size=4), max_size=8))
+def test_the_cut_costs_no_more_than_any_other(nets: list[set[str | int]]) -> None:
+    def cost(side: set[str | int]) -> int:
+        return sum(bool(net & side) and not net <= side for net in nets)
+
+    inner = [node for node in range(5) if any(node in net for net in nets)]
+    sides = [{"near", *some} for count in range(len(inner) + 1) for some in itertools.combinations(inner, count)]
+    least = min(map(cost, sides))
+    found = near_side(nets, "near", "far") | {"near"}
+    assert "far" not in found
+    assert cost(found) == least
+    # Of all cuts as cheap, the one with the least on the near side, so that tensors are moved where they come in.
+    assert all(found <= side for side in sides if cost(side) == least)

@@ -1,27 +1,30 @@
 """Choosing the order of axes that ONNX is fastest with.
 
-The IR is channels-last, onnxruntime's convolutions are channels-first. The plan walks the graph once, forwards: each
-value gets a layout, each op says which layouts it wants and gives (`Op.arrange`), and a tensor is moved only where what
-it has and what is wanted differ. Nothing is repaired afterwards.
+The IR is channels-last, onnxruntime's convolutions are channels-first. What works either way is put on the side where
+the fewest tensors are moved (passes/_sides.py). Then the plan walks the graph once, forwards: each value gets a layout,
+each op says which layouts it wants and gives (`Op.arrange`), and a tensor is moved only where what it has and what is
+wanted differ. Nothing is repaired afterwards.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Sequence
 from typing import cast
 
 from seqc.errors import ExportError
 from seqc.ir import Graph, Item, Op, Type, Value, build
-from seqc.layout import Layout, natural
+from seqc.layout import Layout, channels_first, natural
 from seqc.ops.shape import StayPut, Transpose
-from seqc.passes._absorption import absorb
+from seqc.passes._absorption import AS_THEY_ARE, Sources, absorb
 from seqc.passes._moves import arranged_shape, move
 from seqc.passes._rewriting import count_uses
+from seqc.passes._sides import Side, choose_sides, followers
 
 
 def plan_layout(graph: Graph) -> Graph:
     """Returns the graph with every op working in the layout that suits ONNX; inputs and outputs keep theirs."""
-    plan = _Plan(count_uses(graph))
+    plan = _Plan(graph)
     for value in graph.walk():
         plan.place(value)
     outputs = tuple(plan.fetch(y, natural(y.type.rank)) for y in graph.outputs)
@@ -31,8 +34,10 @@ def plan_layout(graph: Graph) -> Graph:
 class _Plan:
     """Where each natural value is found: the arranged value and its layout, and the moves made of it so far."""
 
-    def __init__(self, uses: Mapping[Value, int]) -> None:
-        self._uses = uses
+    def __init__(self, graph: Graph) -> None:
+        self._uses = count_uses(graph)
+        self._sides = choose_sides(graph, lambda value: self._made_first(value, AS_THEY_ARE) is not None)
+        self._sources = Sources(lambda x: self._layouts[x][0], self.fetch)
         self._placed: dict[Value, Value] = {}
         self._layouts: dict[Value, tuple[Layout, ...]] = {}
         self._moves: dict[tuple[Value, Layout], Value] = {}
@@ -41,8 +46,11 @@ class _Plan:
         if isinstance(old.op, Item):
             self._keep(old, build(old.op, (self._placed[old.inputs[0]],), old.scope), self._item_layout(old))
             return
-        arrangement = old.op.arrange(old, *(self._layouts[x][0] for x in old.inputs)) if old.inputs else None
+        arrangement = old.op.arrange(old, *self._operand_layouts(old)) if old.inputs else None
         if arrangement is None:
+            if self._sides.get(old) is Side.FIRST and (made := self._made_first(old, self._sources)) is not None:
+                self._keep(old, made, (channels_first(old.type.rank),))
+                return
             operands = [self.fetch(x, natural(x.type.rank)) for x in old.inputs]
             self._keep(old, _rebuilt(old, old.op, operands), tuple(natural(t.rank) for t in _results(old)))
             return
@@ -58,10 +66,25 @@ class _Plan:
         if key not in self._moves:
             moved = move(self._placed[old], old.type, self._layouts[old][0], want)
             if _moves_elements(moved, self._placed[old]):
-                absorbed = absorb(old, want, self._uses, self.fetch)
+                absorbed = absorb(old, want, self._uses, self._sources)
                 moved = moved if absorbed is None else absorbed
             self._moves[key] = moved
         return self._moves[key]
+
+    def _operand_layouts(self, old: Value) -> list[Layout]:
+        """Returns how the operands of a value are taken to lie: on its own side where it follows them."""
+        layouts = [self._layouts[x][0] for x in old.inputs]
+        side = self._sides.get(old)
+        if side is None:
+            return layouts
+        return [
+            side.layout(x.type.rank) if follows and _is_plain(layout, x.type.rank) else layout
+            for x, layout, follows in zip(old.inputs, layouts, followers(old), strict=True)
+        ]
+
+    def _made_first(self, old: Value, sources: Sources) -> Value | None:
+        """Returns a value made channels-first from the start, if constants can take the re-ordering."""
+        return absorb(old, channels_first(old.type.rank), ChainMap({old: 1}, self._uses), sources)
 
     def _item_layout(self, item: Value) -> tuple[Layout, ...]:
         return (self._layouts[item.inputs[0]][cast(Item, item.op).index],)
@@ -74,6 +97,10 @@ class _Plan:
                     f" {layout}, and gives {arranged}. Its `arrange` is wrong."
                 )
         self._placed[old], self._layouts[old] = new, layouts
+
+
+def _is_plain(layout: Layout, rank: int) -> bool:
+    return any(layout == side.layout(rank) for side in Side)
 
 
 def _moves_elements(moved: Value, source: Value) -> bool:
