@@ -6,16 +6,18 @@ of `seqc.ops` make of such values are ordinary values. A functional model walks 
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from seqc import tree
 from seqc.errors import ConfigError, ShapeError
+from seqc.graph_checks import check_connected, listed, names_of, symbols_in
 from seqc.graph_config import describe, restore
 from seqc.ir import Graph, Item, Value, build, input_value, walk
 from seqc.layer_order import layers_in_order
 from seqc.layers import InputLayer
 from seqc.layers.base import KerasShape, Layer, symbolic_shape
-from seqc.layers.calls import LayerCall, ModelInput, is_symbolic, put_tensors
+from seqc.layers.calls import LayerCall, ModelInput, put_tensors
 from seqc.model import Model
 from seqc.serialization import custom_object_scope, known
 from seqc.tracing import Trace, current_trace, traced
@@ -39,15 +41,14 @@ class Functional(Model):
     _untracked = Model._untracked | {"_called", "_entries"}
 
     def __init__(
-        self, inputs: Any, outputs: Any, name: str | None = None, trainable: bool = True, **kwargs: Any
+        self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True, **kwargs: Any
     ) -> None:
         super().__init__(name=name, **kwargs)
-        self._input_tree, self._output_tree = (tree.map_leaves(_symbol, given) for given in (inputs, outputs))
+        self._input_tree = symbols_in(inputs, "inputs", self.name)
+        self._output_tree = symbols_in(outputs, "outputs", self.name)
         self._symbols, self._results = tree.leaves(self._input_tree), tree.leaves(self._output_tree)
-        if len(set(self._symbols)) < len(self._symbols):
-            raise ConfigError(f"Model '{self.name}' has the same input twice: {_listed(self._symbols)}.")
         self._order = walk(self._results, self._symbols)
-        _check_inputs(self._symbols, self._order, self.name)
+        check_connected(self._symbols, self._results, self._order, self.name)
         self._entries = [_entry(x) for x in self._symbols]
         entries = dict(zip(self._symbols, self._entries, strict=True))
         self._called = layers_in_order(self._output_tree, entries)
@@ -57,7 +58,7 @@ class Functional(Model):
             layer._set_parent(self._parent_path)
         by_key = isinstance(self._input_tree, dict)
         self.input_names = tree.names(self._input_tree) if by_key else [layer.name for layer in self._entries]
-        self.output_names = _names(self._output_tree, self._results)
+        self.output_names = names_of(self._output_tree, self._results)
         self.built = True
         if not trainable:
             self.trainable = False
@@ -176,7 +177,7 @@ class Functional(Model):
         given = tree.leaves(inputs)
         if len(given) != len(self._symbols):
             raise ConfigError(
-                f"Model '{self.name}' takes {len(self._symbols)} inputs, {_listed(self._symbols)}; it was called with "
+                f"Model '{self.name}' takes {len(self._symbols)} inputs, {listed(self._symbols)}; it was called with "
                 f"{len(given)}."
             )
         return given
@@ -184,6 +185,9 @@ class Functional(Model):
     # -- files -------------------------------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
+        """Returns the graph, or the arguments of a subclass's own constructor, which makes the graph."""
+        if not _made_of_graphs(type(self)):
+            return super().get_config()
         entries = dict(zip(self._symbols, self._entries, strict=True))
         described = describe(self._input_tree, self._output_tree, self._order, self._called, entries)
         return {"name": self.name, "trainable": self._trainable, **described}
@@ -191,6 +195,8 @@ class Functional(Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Functional:
         with custom_object_scope(custom_objects or {}):
+            if not _made_of_graphs(cls):
+                return super().from_config(config)
             inputs, outputs = restore(config)
         return cls(inputs, outputs, name=config.get("name"), trainable=bool(config.get("trainable", True)))
 
@@ -216,52 +222,19 @@ class Functional(Model):
         """Does nothing: a functional model is built from the start."""
 
 
-def _symbol(x: Any) -> Value:
-    if isinstance(x, InputLayer):
-        return x.output
-    if not isinstance(x, Value) or not is_symbolic(x):
-        raise ConfigError(
-            "A functional model leads from seqc.Input() to what layers make of it; got "
-            f"{type(x).__name__ if not isinstance(x, Value) else 'a tensor of numbers'} among inputs and outputs."
-        )
-    return x
+def become_functional(kind: type[Model]) -> None:
+    """Makes a subclass of `Model` one of `Functional`, as its constructor gave inputs and outputs to `Model`'s."""
+    if not issubclass(kind, Functional):
+        direct = Model in kind.__bases__
+        bases = (Functional if base is Model else base for base in kind.__bases__)
+        kind.__bases__ = (*bases,) if direct else (*bases, Functional)
 
 
-def _check_inputs(inputs: list[Value], order: list[Value], name: str) -> None:
-    """Raises ConfigError when what leads to the outputs begins with another input."""
-    for v in order:
-        if isinstance(v.op, ModelInput):
-            raise ConfigError(
-                f"Model '{name}': an output needs the input '{v.op.label}', which is not among its inputs, "
-                f"{_listed(inputs)}. Add it to `inputs`."
-            )
+def _made_of_graphs(kind: type[Model]) -> bool:
+    """Tells whether the constructor of a class takes inputs and outputs."""
+    return list(inspect.signature(kind.__init__).parameters)[1:3] in (["inputs", "outputs"], ["graph", "trainable"])
 
 
 def _entry(x: Value) -> InputLayer:
     """Returns the layer that stands for an input; where a layer made it, that layer stays outside of the model."""
     return x.op.layer if isinstance(x.op, ModelInput) else InputLayer(batch_shape=x.shape, dtype=x.dtype)
-
-
-def _maker(v: Value) -> Layer | None:
-    source = v.inputs[0] if isinstance(v.op, Item) else v
-    return source.op.layer if isinstance(source.op, LayerCall | ModelInput) else None
-
-
-def _names(structure: Any, values: list[Value]) -> list[str]:
-    """Returns a name for each value: its key in a dictionary, or the name of the layer that made it."""
-    if isinstance(structure, dict):
-        return tree.names(structure)
-    found: list[str] = []
-    for v in values:
-        layer = _maker(v)
-        base = layer.name if layer is not None else (v.scope.rpartition("/")[2] or v.op.name.lower())
-        name, number = base, 0
-        while name in found:
-            number += 1
-            name = f"{base}_{number}"
-        found.append(name)
-    return found
-
-
-def _listed(values: list[Value]) -> str:
-    return ", ".join(f"'{name}'" for name in _names(list(values), values))

@@ -223,7 +223,10 @@ class Value(Operators):
     def __len__(self) -> int:
         size = self.type.shape[0] if self.type.shape else None
         if not isinstance(size, int):
-            raise TraceError(f"The length of {self} is not known before it runs.")
+            raise TraceError(
+                f"The length of {self} is not known before it runs, so that len() and loops over it have no meaning. "
+                "Use seqc.ops.shape(x)[0] for the length, and functions of seqc.ops on the whole tensor."
+            )
         return size
 
     def __bool__(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seqc.errors import ConfigError, NotBuiltError
@@ -24,7 +24,7 @@ class Model(Trainer, Layer):
     """A layer that trains by itself.
 
     `Sequential` is a stack of layers, `Functional` any graph of them; both say what they take and give. A subclass may
-    also keep layers as attributes and write `call`.
+    also keep layers as attributes and write `call`; given inputs and outputs, it is a Functional.
     """
 
     _transparent = True
@@ -38,14 +38,23 @@ class Model(Trainer, Layer):
     _building = False
 
     def __new__(cls, *arguments: Any, **named: Any) -> Any:
-        if cls is Model and (len(arguments) > 1 or "outputs" in named):
+        if cls is Model and _is_graph(arguments, named):
             from seqc.functional import Functional
 
             cls = Functional
         return super().__new__(cls, *arguments, **named)
 
-    def __init__(self, *, trainable: bool = True, name: str | None = None, dtype: Any = None) -> None:
-        Layer.__init__(self, name=name, dtype=dtype)
+    def __init__(
+        self, *graph: Any, trainable: bool = True, name: str | None = None, dtype: Any = None, **named: Any
+    ) -> None:
+        if _is_graph(graph, named):
+            from seqc.functional import Functional, become_functional
+
+            become_functional(type(self))
+            settings = named | {"trainable": trainable, "dtype": dtype} | ({"name": name} if len(graph) < 3 else {})
+            Functional.__init__(self, *graph, **settings)  # type: ignore[arg-type]
+            return
+        Layer.__init__(self, name=name, dtype=dtype, **named)
         Trainer.__init__(self)
 
     # -- layers ------------------------------------------------------------------------------------------------------
@@ -246,6 +255,11 @@ class Model(Trainer, Layer):
         if verbose:
             print(receipt)
         return receipt
+
+
+def _is_graph(positional: Sequence[Any], named: Mapping[str, Any]) -> bool:
+    """Tells whether a model is made of inputs and outputs."""
+    return bool(positional) or "inputs" in named or "outputs" in named
 
 
 def _symbols(shape: Any, dtype: str) -> Any:

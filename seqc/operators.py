@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqc.errors import TraceError
+
 if TYPE_CHECKING:
     from seqc.ir import Value
 
@@ -37,7 +39,10 @@ class Operators:
         operator = OPERATORS.get(_NAMES.get(function.__name__, function.__name__))
         if operator is not None and method == "__call__" and not options:
             return operator(*inputs)
-        arrays = [x.__array__() if isinstance(x, Operators) else x for x in inputs]  # type: ignore[attr-defined]
+        try:
+            arrays = [x.__array__() if isinstance(x, Operators) else x for x in inputs]  # type: ignore[attr-defined]
+        except TraceError as error:
+            raise TraceError(f"numpy.{function.__name__} of a tensor: {error}") from None
         return getattr(function, method)(*arrays, **options)
 
     def __add__(self, other: Any) -> Value:

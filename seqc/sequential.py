@@ -10,10 +10,10 @@ from seqc.file_scope import building
 from seqc.ir import Array, Graph, Type, Value, input_value
 from seqc.layers import InputLayer
 from seqc.layers.base import KerasShape, Layer, symbolic_shape
-from seqc.layers.calls import ModelInput
+from seqc.layers.calls import ModelInput, is_shape
 from seqc.model import Model
 from seqc.serialization import known, revive, serialize_object
-from seqc.stack import LayerList, applied, check_layer
+from seqc.stack import WAY_OUT, LayerList, applied, check_layer
 from seqc.tracing import Trace, current_trace, traced
 from seqc.training.arrange import Port
 from seqc.training.data import match_rank
@@ -38,6 +38,8 @@ class Sequential(Model):
     def __init__(
         self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None, dtype: Any = None
     ) -> None:
+        if isinstance(layers, Value) or isinstance(trainable, Value):
+            raise ConfigError(f"A Sequential model is made of a list of layers; got the symbol {layers!r}. {WAY_OUT}")
         super().__init__(name=name, dtype=dtype)
         self._input_layer: InputLayer | None = None
         self._stack: list[Layer] = []
@@ -102,7 +104,7 @@ class Sequential(Model):
             known_shape = self._input_layer.batch_shape if self._input_layer is not None else "no"
             raise ConfigError(
                 f"Sequential model '{self.name}' has already been configured to use input shape {known_shape}. You "
-                "cannot add a different Input layer to it: an Input comes first, and once."
+                f"cannot add a different Input layer to it: an Input comes first, and once. {WAY_OUT}"
             )
         self._input_layer = layer
 
@@ -170,6 +172,11 @@ class Sequential(Model):
             )
         if input_shape is None:
             raise NotBuiltError(f"Sequential model '{self.name}' needs an input shape: model.build((None, ...)).")
+        if not is_shape(input_shape) or isinstance(input_shape, dict):
+            raise ConfigError(
+                f"Sequential model '{self.name}' takes one tensor, of one shape such as (None, 28, 28); got "
+                f"{input_shape}. {WAY_OUT}"
+            )
         if self._input_layer is None:
             self._input_layer = InputLayer(batch_shape=tuple(input_shape), dtype=self.input_dtype())
         elif self._input_layer.batch_shape != tuple(input_shape):
@@ -181,7 +188,7 @@ class Sequential(Model):
 
     def build_for(self, input_shape: KerasShape) -> None:
         # The batch size of the first data says nothing about later ones.
-        self.build((None, *input_shape[1:]))
+        self.build((None, *input_shape[1:]) if is_shape(input_shape) else input_shape)
 
     def input_dtype(self) -> str:
         if self._input_layer is not None:

@@ -13,6 +13,12 @@ from seqc.layers.base import Layer
 from seqc.serialization import refuse_foreign
 from seqc.utils.display import note
 
+# For what is no stack.
+WAY_OUT = (
+    "A model of several inputs or outputs, of branches or shared layers, is a seqc.Model(inputs, outputs), made by "
+    "calling layers on seqc.Input()."
+)
+
 
 def check_layer(layer: Any) -> None:
     """Checks what is to be added to a model.
@@ -25,7 +31,7 @@ def check_layer(layer: Any) -> None:
         hint = " It is a class: write it with parentheses." if isinstance(layer, type) else ""
         raise LayerError(
             "Only instances of `seqc.layers.Layer` can be added to a Sequential model. Received: "
-            f"{layer} (of type {type(layer)}).{hint}"
+            f"{layer} (of type {type(layer)}).{hint}{' ' + WAY_OUT if isinstance(layer, Value) else ''}"
         )
     parameters = inspect.signature(layer.call).parameters.values()
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)]
@@ -34,7 +40,7 @@ def check_layer(layer: Any) -> None:
         found = f"multiple required positional arguments: {required}" if positional else "no positional arguments"
         raise LayerError(
             "Layers added to a Sequential model can only have a single required positional argument, the input tensor. "
-            f"Layer '{layer.name}' ({layer.described()}) has {found}."
+            f"Layer '{layer.name}' ({layer.described()}) has {found}. {WAY_OUT}"
         )
 
 
@@ -69,7 +75,7 @@ def one_tensor(result: Any, layer: Layer) -> Value:
     if result is None:
         hint = "Is a `return` missing at the end of its call()?"
     elif isinstance(result, list | tuple):
-        hint = "Layers with several outputs do not fit into a stack."
+        hint = f"Layers with several outputs do not fit into a stack. {WAY_OUT}"
     raise LayerError(
         f"Layer '{layer.name}' ({layer.described()}) returned {type(result).__name__}; a layer of a Sequential model "
         f"returns one tensor. {hint}"

@@ -55,6 +55,7 @@ LEVELS = {
     "seqc.model": 10,
     "seqc.layer_order": 9,
     "seqc.graph_config": 9,
+    "seqc.graph_checks": 9,
     "seqc.functional": 10,
     "seqc.sequential": 10,
     "seqc.utils": 11,

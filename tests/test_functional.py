@@ -108,25 +108,6 @@ def test_a_mask_goes_through_the_graph_to_where_it_counts() -> None:
     )
 
 
-def test_an_input_that_is_left_out_is_named() -> None:
-    a, b = keras.Input((3,), name="a"), keras.Input((3,), name="b")
-    with pytest.raises(ConfigError, match="an output needs the input 'b', which is not among its inputs, 'a'"):
-        keras.Model(a, a + b)
-
-
-def test_two_layers_of_one_name_are_refused() -> None:
-    x = keras.Input((3,))
-    y = layers.Dense(3, name="same")(layers.Dense(3, name="same")(x))
-    with pytest.raises(ConfigError, match='The name "same" is used 2 times'):
-        keras.Model(x, y)
-
-
-def test_numbers_are_no_symbol() -> None:
-    x = keras.Input((3,))
-    with pytest.raises(ConfigError, match="got a tensor of numbers"):
-        keras.Model(x, layers.Dense(2)(np.ones((1, 3), "float32")))
-
-
 @pytest.mark.parametrize("name", ["inputs", "x"])
 def test_the_first_argument_goes_by_any_of_its_names(name: str) -> None:
     layer, a = layers.Dense(2), numbers(2, 3)

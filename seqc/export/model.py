@@ -93,9 +93,11 @@ def export_model(
         input_name = spec.name
     own = len(model.inputs)
     inputs = (*_named("input_name", input_name, graph.input_names[:own]), *graph.input_names[own:])
-    # What is called like an input gets another name, as names in a file are unique.
-    ends = tuple(f"{name}_output" if name in inputs else name for name in graph.output_names)
-    outputs = ends if output_name is None else _named("output_name", output_name, graph.output_names)
+    outputs = (
+        _free(graph.output_names, inputs)
+        if output_name is None
+        else _named("output_name", output_name, graph.output_names)
+    )
     return export_graph(
         graph,
         path,
@@ -106,6 +108,18 @@ def export_model(
         model_name=model.name,
         **options,
     )
+
+
+def _free(names: Sequence[str], taken: Sequence[str]) -> tuple[str, ...]:
+    """Returns names of outputs, with others for those that inputs have: in a file every name is there once."""
+    found: list[str] = []
+    own = {name for name in names if name not in taken}
+    for name in names:
+        free, number = name, 0
+        while free in taken or free in found or (free != name and free in own):
+            free, number = f"{name}_output{f'_{number}' if number else ''}", number + 1
+        found.append(free)
+    return tuple(found)
 
 
 def _named(argument: str, given: Any, names: Sequence[str]) -> tuple[str, ...]:

@@ -94,12 +94,23 @@ class WeightOwner(Configurable):
         if began and name not in self._untracked:
             # An empty container is kept too: layers may be appended to it later.
             if owners_in(value) or (isinstance(value, list | dict) and not value):
+                self._refuse_cycle(name, value)
                 self._children[name] = value
                 for child in owners_in(value):
                     child._set_parent(self.path if not self._transparent else self._parent_path)
             elif isinstance(value, Variable) and not any(value is v for v in self._variables):
                 self._variables.append(value)
         super().__setattr__(name, value)
+
+    def _refuse_cycle(self, name: str, value: Any) -> None:
+        for child in owners_in(value):
+            if any(owner is self for owner in child._owners()):
+                inside = "itself" if child is self else f"'{child.name}', which it is inside of,"
+                raise ConfigError(
+                    f"{type(self).__name__} '{self.name}' keeps {inside} as '{name}', so that it would be a part of "
+                    "itself. Hand over what is needed of it as an argument of call, or keep it out of sight in a "
+                    "function: lambda: other."
+                )
 
     def _set_parent(self, path: str) -> None:
         """Tells this owner and those inside it where they are; one that is in several places is in the last one."""

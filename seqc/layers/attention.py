@@ -8,6 +8,7 @@ from seqc import ops
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Value
 from seqc.layers.base import Layer
+from seqc.layers.call_errors import refuse_dictionary
 from seqc.layers.calls import is_shape
 from seqc.layers.regularization import drop
 from seqc.ops.sizes import Size, size_of
@@ -57,6 +58,7 @@ class Attention(Layer):
 
     def _check(self, shapes: Any) -> None:
         kind = type(self).__name__
+        refuse_dictionary(kind, shapes)
         if is_shape(shapes):
             raise ShapeError(
                 f"{kind} layer must be called on a list of inputs, namely [query, value] or [query, value, key]. "

@@ -13,6 +13,7 @@ from seqc.errors import ConfigError, DTypeError, LayerError, ShapeError
 from seqc.ir import Array, Graph, HasValue, Type, Value, as_value, build, constant, input_value, items, scope
 from seqc.layers._common import KerasShape, constructed_at, dtype_name, symbolic_shape
 from seqc.layers._weights import WeightOwner
+from seqc.layers.call_errors import refuse_captured, refuse_several, refuse_symbols
 from seqc.layers.calls import Arguments, LayerCall, is_shape, is_symbolic, put_tensors, take_tensors
 from seqc.layers.input_spec import check_spec
 from seqc.ops.elementwise import cast
@@ -71,6 +72,11 @@ class Layer(WeightOwner):
     over_time = False
     # Arguments of Keras that say nothing new at these values, and ask for something seqc does not do at any other.
     inert: ClassVar[dict[str, tuple[Any, ...]]] = {}
+
+    def __new__(cls, *arguments: Any, **named: Any) -> Any:
+        layer = super().__new__(cls, *arguments, **named)
+        refuse_symbols(cls.__name__, layer._arguments)
+        return layer
 
     def __init__(
         self,
@@ -189,10 +195,7 @@ class Layer(WeightOwner):
     def _call_traced(self, trace: Trace, given: Arguments) -> Any:
         x = given.given[given.first]
         if tree.is_branch(x) and not self.takes_several:
-            raise LayerError(
-                f"Layer '{self.name}' ({self.described()}) expects 1 input(s), but it received {len(tree.leaves(x))} "
-                "input tensors. Merge them first, with Concatenate or Add for instance."
-            )
+            refuse_several(self, x)
         mask = tree.map_leaves(trace.masks.get, x) if given.mask is None else given.mask
         value = given.given[given.first] = tree.map_leaves(self._cast_input, x)
         masks = {f"{name}_mask": self._mask_of(trace, name, x, given) for name in given.signature.parameters}
@@ -210,6 +213,7 @@ class Layer(WeightOwner):
                 result = given.invoke(self, training=training, mask=mask, **modes)
             except (ShapeError, DTypeError) as error:
                 raise type(error)(self._explain(error, value)) from error
+            refuse_captured(self, tree.leaves(result), [*tree.leaves(given.given), *trace.masks.values()])
             result = self._with_masks(trace, x, value, mask, result)
             self._penalize(result)
         if not trace.eager or self.output_shape_seen is None:

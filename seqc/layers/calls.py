@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from seqc import tree
+from seqc.errors import ArgumentTypeError, DTypeError, LayerError
 from seqc.ir import HasValue, Input, Item, Op, Type, Value, as_value
 
 # Arguments of a call that are no tensors of the layer's input.
@@ -119,7 +120,8 @@ class Arguments:
         training, mask: how the call is meant; None where nobody says so.
 
     Raises:
-        TypeError: `call` takes no such arguments.
+        ArgumentTypeError: `call` takes no such arguments, or a tensor stands where something else belongs.
+        DTypeError: the first is no tensor. LayerError: it is an empty list of them.
     """
 
     def __init__(self, layer: Any, positional: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -132,11 +134,13 @@ class Arguments:
             alias = next((name for name in _FIRST if name in named and name not in names), None)
             if alias is not None:
                 positional = (named.pop(alias),)
-        self.given: dict[str, Any] = dict(self.signature.bind_partial(*positional, **named).arguments)
-        modes = {name: self.given.pop(name) for name in MODES if name in self.given} | modes
+        self.given: dict[str, Any] = _bound(layer, self.signature, positional, named)
+        placed = {name: self.given.pop(name) for name in MODES if name in self.given}
+        modes = placed | modes
+        _check_modes(layer, modes, positional)
         self.training, self.mask = modes.get("training"), as_masks(modes.get("mask"))
         for name, value in self.given.items():
-            self.given[name] = as_tensors(value) if name == self.first else other_tensors(value)
+            self.given[name] = _tensors_for(layer, value) if name == self.first else other_tensors(value)
 
     @property
     def modes(self) -> dict[str, Any]:
@@ -161,6 +165,73 @@ class Arguments:
         ordered = {name: given[name] for name in self.signature.parameters if name in given}
         bound = inspect.BoundArguments(self.signature, OrderedDict(ordered))
         return layer.call(*bound.args, **bound.kwargs)
+
+
+def _bound(layer: Any, signature: inspect.Signature, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """Returns arguments by the names that a layer's `call` has for them.
+
+    Raises:
+        ArgumentTypeError: it takes no such arguments, or needs others.
+    """
+    takes = f"call({', '.join(str(p.replace(annotation=p.empty)) for p in signature.parameters.values())})"
+    try:
+        given = dict(signature.bind_partial(*positional, **named).arguments)
+    except TypeError as error:
+        hint = ""
+        if len(positional) > 1:
+            hint = (
+                " Several tensors go in one list: layer([a, b])."
+                if layer.takes_several
+                else " It takes one tensor: merge several first, with Concatenate or Add for instance."
+            )
+        raise ArgumentTypeError(
+            f"Layer '{layer.name}' ({layer.described()}) has {takes}, which does not fit how it was called: {error}."
+            f"{hint}"
+        ) from None
+    missing = [
+        p.name
+        for p in signature.parameters.values()
+        if p.default is p.empty
+        and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        and p.name not in (*given, *MODES)
+        and not p.name.endswith("_mask")
+    ]
+    if missing:
+        raise ArgumentTypeError(
+            f"Layer '{layer.name}' ({layer.described()}) was called without {_quoted(missing)}; it has {takes}. Call "
+            "it on tensors."
+        )
+    return given
+
+
+def _check_modes(layer: Any, modes: dict[str, Any], positional: tuple[Any, ...]) -> None:
+    """Raises ArgumentTypeError where a tensor that is meant as another input is taken for `training` or `mask`."""
+    for name, value in modes.items():
+        by_place = any(value is one for one in positional[1:])
+        if is_tensor(value) and (name == "training" or (by_place and as_value(value).type.is_float)):
+            several = (
+                "a list: layer([a, b])" if layer.takes_several else "one first, with Concatenate or Add for instance"
+            )
+            raise ArgumentTypeError(
+                f"Layer '{layer.name}' ({layer.described()}) was given a second tensor where its call takes "
+                f"`{name}`. If it is another input, put them into {several}"
+                + ("." if name == "training" else "; a mask holds booleans.")
+            )
+
+
+def _tensors_for(layer: Any, x: Any) -> Any:
+    """Returns the first argument of a layer as tensors; errors name the layer."""
+    who = f"Layer '{layer.name}' ({layer.described()})"
+    if tree.is_branch(x) and not isinstance(x, dict) and not len(x):
+        raise LayerError(f"{who} was called on an empty list. Give it tensors: layer(x), or layer([a, b]).")
+    try:
+        return as_tensors(x)
+    except DTypeError as error:
+        raise DTypeError(f"{who} is called on tensors. {error}") from error
+
+
+def _quoted(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 # What Keras calls the first argument of a layer.

@@ -10,6 +10,7 @@ from seqc import ops
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Value
 from seqc.layers.base import Layer
+from seqc.layers.call_errors import refuse_dictionary
 from seqc.layers.calls import is_shape
 from seqc.serialization import known
 
@@ -70,12 +71,19 @@ def _masks_of(inputs: Any, mask: Any) -> list[Value | None]:
 
 def _require_several(kind: str, shapes: Any, count: int | None = None) -> None:
     """Raises ShapeError unless there are several tensors, or just `count`."""
+    refuse_dictionary(kind, shapes)
     if is_shape(shapes):
         article = "An" if kind[0] in "AEIOU" else "A"
         many = f"a list of {count} inputs" if count else "a list of inputs"
         shown = list(shapes) if not shapes else tuple(shapes)
         raise ShapeError(
             f"{article} `{kind}` layer should be called on {many}. Received: input_shape={shown} (not a list of shapes)"
+        )
+    numbers = [i for i, shape in enumerate(shapes) if not shape]
+    if numbers:
+        raise ShapeError(
+            f"`{kind}` combines tensors with a batch axis, and input {numbers[0]} is a single number. Operators take "
+            "numbers: x + 1, x * 2."
         )
     if count is not None and len(shapes) != count:
         raise ShapeError(
@@ -186,6 +194,7 @@ class Concatenate(Layer):
         self.axis = axis
 
     def build(self, input_shape: Any) -> None:
+        refuse_dictionary("Concatenate", input_shape)
         if is_shape(input_shape):
             raise ShapeError(
                 "A `Concatenate` layer should be called on a list of at least 1 input. Received: "

@@ -95,7 +95,8 @@ def only_one(value: Any, name: str, what: str, kind: str, owner: str) -> Any:
         return value[0]
     raise DataError(
         f"Model '{owner}' has one {kind}; got {'a dictionary of ' if table else ''}{len(value)} arrays as {what}. If "
-        "they are the samples, stack them into one array first (numpy.stack)."
+        f"they are the samples, stack them into one array first (numpy.stack). A model of several {kind}s is a "
+        "seqc.Model(inputs, outputs)."
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from seqc.backends.numpy.kept import Kept
 from seqc.errors import ConfigError, DataError
 from seqc.ir import Array
+from seqc.layers.call_errors import refuse_symbols_of_models
 from seqc.seeds import next_seed
 from seqc.training.arrange import arrange, arrange_weights, labelled, only_one
 from seqc.training.compiled import Compiled
@@ -131,6 +132,7 @@ class Stepper(Totals):
             step = apart(predict_step, model, signature)
         else:
             step = apart(train_step if key[0] == "train" else test_step, model, self._need_compiled(), signature)
+        refuse_symbols_of_models(step.graph)
         step = replace(step, kept=self._kept)
         while len(self._steps) >= KEPT_STEPS:
             self._steps.pop(next(iter(self._steps)))
