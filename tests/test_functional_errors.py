@@ -209,7 +209,7 @@ CALLS: dict[str, Bad] = {
     "Dot on one": (lambda: layers.Dot(1)(x), ShapeError, "a list of 2 inputs"),
     "Dot on three": (lambda: layers.Dot(1)([x, x, x]), ShapeError, "exactly 2 inputs"),
     "Dot by place": (lambda: layers.Dot(1)(x, x), ArgumentTypeError, r"layer\(\[a, b\]\)"),
-    "LSTM on two": (lambda: layers.LSTM(2)([s, s]), LayerError, "received 2 input tensors. Merge them"),
+    "LSTM on two": (lambda: layers.LSTM(2)([s, s]), ShapeError, "has 2 states .*; got 1 in initial_state"),
     "LSTM on none": (lambda: layers.LSTM(2)(), ArgumentTypeError, "was called without"),
     "attention on one": (lambda: layers.Attention()(s), ShapeError, r"\[query, value\]"),
     "heads on one": (lambda: layers.MultiHeadAttention(1, 2)(s), ArgumentTypeError, "without `value`"),
