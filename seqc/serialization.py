@@ -180,10 +180,12 @@ def serialize(value: Any) -> Any:
     raise SavingError(f"Cannot save {value!r} of type {type(value).__name__}: it has no get_config().")
 
 
-# Where Keras says that models are.
+# Where Keras says that models are, and the layers that it keeps beside one of its models.
 _AS_KERAS: dict[str, dict[str, str | None]] = {
     "Sequential": {"module": "keras", "registered_name": None},
     "Functional": {"module": "keras.src.models.functional", "registered_name": "Functional"},
+    "LayerScale": {"module": "keras.src.applications.convnext", "registered_name": "LayerScale"},
+    "StochasticDepth": {"module": "keras.src.applications.convnext", "registered_name": "StochasticDepth"},
 }
 
 

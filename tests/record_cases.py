@@ -49,17 +49,30 @@ ROWS: dict[str, Row] = {
     "RNN-stack_of_cells": Row(
         [("RNN", {"cell": [keras.layers.LSTMCell(3), keras.layers.GRUCell(2)], "return_sequences": True})], (None, 4, 3)
     ),
+    "LayerScale-image": Row([("LayerScale", {"init_values": 0.5, "projection_dim": 2})], (None, 3, None, 2)),
     "LayerNormalization-two_axes": Row([("LayerNormalization", {"axis": [1, 2], "epsilon": 0.01})], (None, 4, 3)),
+    "Normalization-given_and_inverted": Row(
+        [("Normalization", {"axis": [1, 3], "mean": [1.0, -2.0], "variance": [0.5, 0.0], "invert": True})],
+        (None, 4, 3, 2),
+    ),
+    "Normalization-two_axes": Row([("Normalization", {"axis": [3, 1]})], (None, 4, 3, 2)),
+    "Rescaling-of_bytes": Row(
+        [("Rescaling", {"scale": [0.5, 1.0, 2.0], "offset": -1})], (None, None, 3), dtype="int32", below=256
+    ),
+    "StochasticDepth-third": Row([("StochasticDepth", {"drop_path_rate": 0.3})], (None, 3, 2), drawn=True),
 }
 
 
 def record(name: str, row: Row) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Returns facts and arrays of a case."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
-    layers = [getattr(keras.layers, kind)(**arguments) for kind, arguments in row.layers]
+    layers = [_class(kind)(**arguments) for kind, arguments in row.layers]
     model = keras.Sequential([keras.Input(batch_shape=row.shape, dtype=row.dtype), *layers])
     for variable in model.variables:
         variable.assign(_numbers(rng, variable))
+    for layer in layers:
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()  # it keeps copies of its weights
     weights = [np.array(w) for w in model.get_weights()]
     x = _input(rng, row)
     arrays = {"x": x, **{f"w{i}": w for i, w in enumerate(weights)}}
@@ -82,6 +95,10 @@ def record(name: str, row: Row) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         "weights": [[w.path, list(w.shape), w.dtype] for w in model.weights],
     }
     return facts, arrays
+
+
+def _class(name: str) -> Any:
+    return getattr(keras.layers, name, None) or getattr(keras.src.applications.convnext, name)
 
 
 def _numbers(rng: np.random.Generator, variable: Any) -> np.ndarray:

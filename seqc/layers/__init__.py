@@ -5,6 +5,7 @@ from __future__ import annotations
 from seqc.layers.activation import LeakyReLU, ReLU, Softmax
 from seqc.layers.attention import AdditiveAttention, Attention
 from seqc.layers.base import Layer
+from seqc.layers.convnext import LayerScale, StochasticDepth
 from seqc.layers.convolutional import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose
 from seqc.layers.core import Activation, Dense, Input, InputLayer
 from seqc.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
@@ -42,6 +43,7 @@ from seqc.layers.pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
+from seqc.layers.preprocessing import Normalization, Rescaling
 from seqc.layers.recurrent import GRU, LSTM, GRUCell, LSTMCell, SimpleRNN, SimpleRNNCell
 from seqc.layers.regularization import Dropout
 from seqc.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
@@ -112,6 +114,7 @@ __all__ = [
     "LSTMCell",
     "Layer",
     "LayerNormalization",
+    "LayerScale",
     "LeakyReLU",
     "Masking",
     "MaxPool1D",
@@ -122,9 +125,11 @@ __all__ = [
     "Minimum",
     "MultiHeadAttention",
     "Multiply",
+    "Normalization",
     "Permute",
     "ReLU",
     "RepeatVector",
+    "Rescaling",
     "Reshape",
     "SeparableConv1D",
     "SeparableConv2D",
@@ -134,6 +139,7 @@ __all__ = [
     "SimpleRNNCell",
     "Softmax",
     "StackedRNNCells",
+    "StochasticDepth",
     "Subtract",
     "TimeDistributed",
     "UpSampling1D",
@@ -158,7 +164,7 @@ _OTHERS = (
     "AdaptiveMaxPooling2D", "AveragePooling3D", "AvgPool3D", "Conv3D", "Conv3DTranspose", "ConvLSTM1D",
     "ConvLSTM2D", "Convolution3D", "Convolution3DTranspose", "Cropping3D", "ELU", "GlobalAveragePooling3D",
     "GlobalAvgPool3D", "GlobalMaxPool3D", "GlobalMaxPooling3D", "GroupNormalization", "JaxLayer", "MaxPool3D",
-    "MaxPooling3D", "Normalization", "PReLU", "RMSNormalization", "SpectralNormalization", "UnitNormalization",
+    "MaxPooling3D", "PReLU", "RMSNormalization", "SpectralNormalization", "UnitNormalization",
     "UpSampling3D", "ZeroPadding3D",
 )  # fmt: skip
 

@@ -8,7 +8,7 @@ import pytest
 
 import merge_runs
 from layer_runs import check_case, check_on_onnxruntime
-from oracle import Case, cases, layer_classes, parameters
+from oracle import Case, cases, kept_cases, layer_classes, parameters
 from own_cells import CELLS
 from seqc import saving
 from seqc.errors import SeqcError
@@ -63,6 +63,7 @@ def test_cases_of_other_layers() -> None:
 
 @pytest.mark.skipif(not CASES, reason="needs the folder 'shared' beside the repository")
 def test_every_carried_layer_has_a_recorded_case() -> None:
-    used = {name for case in EXPRESSIBLE for name in (*layer_classes(case.facts["layers"]), "InputLayer")}
+    recorded = [*EXPRESSIBLE, *kept_cases("layer_cases")]
+    used = {name for case in recorded for name in (*layer_classes(case.facts["layers"]), "InputLayer")}
     used |= merge_runs.CLASSES  # layers of several tensors have cases of their own
     assert {name for name in classes("layers") if INSIDE.get(name, name) not in used} == set()
