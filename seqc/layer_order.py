@@ -20,7 +20,12 @@ from seqc.layers.calls import LayerCall, Slot
 
 
 def layers_in_order(outputs: Any, entries: Mapping[Value, InputLayer]) -> list[Layer]:
-    """Returns the layers between some symbols and others, each once.
+    """Returns the layers between some symbols and others, each once. For arguments, see `makers_in_order`."""
+    return [maker for maker in makers_in_order(outputs, entries) if isinstance(maker, Layer)]
+
+
+def makers_in_order(outputs: Any, entries: Mapping[Value, InputLayer]) -> list[Layer | Value]:
+    """Returns what makes values between some symbols and others, each once: layers, and operations between them.
 
     Args:
         outputs: a tree of symbols. entries: the layer that stands for each input, and where the search ends.
@@ -39,8 +44,7 @@ def layers_in_order(outputs: Any, entries: Mapping[Value, InputLayer]) -> list[L
     for layer in entries.values():  # those that lead to no output
         if layer not in deepest:
             deepest[layer], found[layer] = 0, -1
-    layers = [maker for maker in deepest if isinstance(maker, Layer)]
-    return sorted(layers, key=lambda layer: (-deepest[layer], found[layer]))
+    return sorted(deepest, key=lambda maker: (-deepest[maker], found[maker]))
 
 
 def sorted_leaves(node: Any) -> list[Any]:

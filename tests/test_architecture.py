@@ -57,6 +57,7 @@ LEVELS = {
     "seqc.graph_config": 9,
     "seqc.graph_checks": 9,
     "seqc.functional": 10,
+    "seqc.connections": 11,
     "seqc.sequential": 10,
     "seqc.utils": 11,
     "seqc.saving": 11,

@@ -1,0 +1,105 @@
+"""Which layers and operations of a functional model lead to which, for tables and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from seqc.functional import Functional
+from seqc.ir import Constant, Item, Type, Value
+from seqc.layer_order import makers_in_order
+from seqc.layers.base import Layer
+from seqc.layers.calls import LayerCall
+from seqc.utils.naming import snake_case
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a tensor comes from: the result `result` of call `call` of step `step`."""
+
+    step: int
+    call: int
+    result: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """A layer with all of its calls in the model, or an operation between layers.
+
+    Attributes:
+        name: of the layer; of an operation, one that no other step has. kind: its class. layer: None of an operation.
+        calls: for each call, where its tensors come from. inputs, outputs: what the last call took and gave.
+    """
+
+    name: str
+    kind: str
+    layer: Layer | None
+    calls: tuple[tuple[Source, ...], ...]
+    inputs: tuple[Type, ...]
+    outputs: tuple[Type, ...]
+
+
+def steps_of(model: Functional) -> list[Step]:
+    """Returns the steps of a model in the order of its layers."""
+    entries = dict(zip(model._symbols, model._entries, strict=True))
+    makers = makers_in_order(model._output_tree, entries)
+    number = {id(maker): i for i, maker in enumerate(makers)}
+    sources, made = _made(model, entries, number)
+    names = {maker.name for maker in makers if isinstance(maker, Layer)}
+    found = []
+    for maker in makers:
+        values = made.get(id(maker), [])
+        calls = tuple(tuple(sources[x] for x in v.inputs if x in sources) for v in values if v not in entries)
+        last = values[-1]
+        layer = maker if isinstance(maker, Layer) else None
+        kind = type(maker if layer is not None else last.op).__name__
+        taken = () if last in entries else tuple(x.type for x in last.inputs if not isinstance(x.op, Constant))
+        gives = last.result if isinstance(last.result, tuple) else (last.result,)
+        name = layer.name if layer is not None else _free(snake_case(kind), names)
+        found.append(Step(name, kind, layer, calls, taken, gives))
+    return found
+
+
+def _made(
+    model: Functional, entries: Mapping[Value, Layer], number: Mapping[int, int]
+) -> tuple[dict[Value, Source], dict[int, list[Value]]]:
+    """Returns where each value of a model comes from, and by `id` the values that each layer or operation made."""
+    sources: dict[Value, Source] = {}
+    made: dict[int, list[Value]] = {}
+    for x, entry in entries.items():
+        sources[x] = Source(number[id(entry)], 0, 0)
+        made[id(entry)] = [x]
+    for v in model._order:
+        if isinstance(v.op, Item) and v.inputs[0] in sources:
+            call = sources[v.inputs[0]]
+            sources[v] = Source(call.step, call.call, v.op.index)
+        elif not isinstance(v.op, Constant):
+            maker = v.op.layer if isinstance(v.op, LayerCall) else v
+            values = made.setdefault(id(maker), [])
+            sources[v] = Source(number[id(maker)], len(values), 0)
+            values.append(v)
+    return sources, made
+
+
+def _free(name: str, taken: set[str]) -> str:
+    free, count = name, 0
+    while free in taken:
+        count += 1
+        free = f"{name}_{count}"
+    taken.add(free)
+    return free
+
+
+def is_chain(steps: list[Step]) -> bool:
+    """Tells whether each step takes one tensor, from the step before it."""
+    return all(
+        [source.step for call in step.calls for source in call] == ([i - 1] if i else [])
+        for i, step in enumerate(steps)
+    )
+
+
+def shape_of(types: tuple[Type, ...]) -> Any:
+    """Returns a shape, or a list of them, with None for what is not known."""
+    shapes = [tuple(size if isinstance(size, int) else None for size in one.shape) for one in types]
+    return shapes[0] if len(shapes) == 1 else shapes
