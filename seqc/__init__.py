@@ -32,10 +32,12 @@ from seqc.optimizers import Optimizer
 from seqc.regularizers import Regularizer
 from seqc.sequential import Sequential
 from seqc.tracing import Variable
+from seqc.training.own_steps import GradientTape
 from seqc.utils.absent import absent
 
 __all__ = [
     "Functional",
+    "GradientTape",
     "Initializer",
     "Input",
     "InputSpec",

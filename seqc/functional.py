@@ -232,7 +232,11 @@ def become_functional(kind: type[Model]) -> None:
 
 def _made_of_graphs(kind: type[Model]) -> bool:
     """Tells whether the constructor of a class takes inputs and outputs."""
-    return list(inspect.signature(kind.__init__).parameters)[1:3] in (["inputs", "outputs"], ["graph", "trainable"])
+    parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]
+    return parameters[0].kind is inspect.Parameter.VAR_POSITIONAL or [p.name for p in parameters[:2]] == [
+        "inputs",
+        "outputs",
+    ]
 
 
 def _entry(x: Value) -> InputLayer:

@@ -17,7 +17,7 @@ import numpy as np
 from seqc.errors import ShapeError, TraceError
 from seqc.ir import Array, Shape, Type, Value, apply, as_value, constant, input_value
 from seqc.operators import Operators
-from seqc.ops.elementwise import Identity, cast
+from seqc.ops.elementwise import Identity, StopGradient, cast
 from seqc.ops.random import RandomUniform
 
 R = TypeVar("R")
@@ -182,6 +182,8 @@ class Trace:
         self.inputs: list[Value] = []
         self.seed = input_value("seed", "int64", ())
         self.step = input_value("step", "int64", ())
+        # What was assigned and then read, of variables that were read after an assignment.
+        self._rereads: dict[Variable, list[tuple[Value, Value]]] = {}
         self._streams = 0
         self._labels: dict[Variable, str] = {}
         self._taken: set[str] = set()
@@ -206,10 +208,23 @@ class Trace:
 
     def read(self, variable: Variable) -> Value:
         if variable in self.updates:
-            return self.updates[variable]
+            return self._updated(variable)
         if variable not in self.reads:
             self.reads[variable] = input_value(self.label(variable), variable.dtype, variable.shape)
         return self.reads[variable]
+
+    def _updated(self, variable: Variable) -> Value:
+        """Returns what was assigned last. Gradients end there: how the new value came about is not differentiated."""
+        new, read = self._rereads.get(variable, [(None, None)])[-1]
+        if read is None or new is not self.updates[variable]:
+            new, read = self.updates[variable], apply(StopGradient(), self.updates[variable])
+            self._rereads.setdefault(variable, []).append((new, read))
+        return read
+
+    def reads_of(self, variable: Variable) -> list[Value]:
+        """Returns every value that stood for a variable so far, before and after assignments to it."""
+        first = [self.reads[variable]] if variable in self.reads else []
+        return [*first, *(read for _, read in self._rereads.get(variable, ()))]
 
     def label(self, variable: Variable) -> str:
         """Returns a name for a variable that no other has in this graph: nested models may repeat names of layers."""

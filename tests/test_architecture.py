@@ -23,6 +23,7 @@ LEVELS = {
     "seqc.utils.display": 0,
     "seqc.utils.silence": 0,
     "seqc.utils.files": 0,
+    "seqc.utils.packing": 1,
     "seqc.tree": 0,
     "seqc.seeds": 0,
     "seqc.dims": 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,13 +28,14 @@ class NonFiniteLoss:
         self.epoch = epoch
         self._said = False
 
-    def check(self, loss: float, batch: int, step: int) -> None:
+    def check(self, results: Sequence[Array], batch: int, step: int) -> None:
         """Looks at the loss of a batch.
 
         Args:
+            results: of the step: the loss, or nothing where a step of the model's own logs none.
             batch: its number in the epoch, from 0. step: how many training steps came before it.
         """
-        if self._said or math.isfinite(loss):
+        if self._said or not results or math.isfinite(loss := results[0].item()):
             return
         self._said = True
         where = f"step {step + 1}" if self.epoch is None else f"epoch {self.epoch + 1}, batch {batch} (step {step + 1})"
@@ -45,8 +47,13 @@ class NonFiniteLoss:
         )
 
 
-def train_epoch(model: Trainer, source: Source, callbacks: CallbackList, progress: Any, nan: NonFiniteLoss) -> Logs:
-    """Trains on the batches of one epoch and returns its metrics; stops after a batch where `stop_training` is set."""
+def train_epoch(
+    model: Trainer, source: Source, callbacks: CallbackList, progress: Any, nan: NonFiniteLoss
+) -> Logs | None:
+    """Trains on the batches of one epoch and returns its metrics; stops after a batch where `stop_training` is set.
+
+    Returns None where the data gave no batch.
+    """
     compiled = model._need_compiled()
     watched = callbacks.watches("train_batch_end")
     with model.counting():
@@ -54,13 +61,13 @@ def train_epoch(model: Trainer, source: Source, callbacks: CallbackList, progres
         for done, batch in enumerate(source.epoch(before), before + 1):
             callbacks.on_train_batch_begin(done - 1)
             step = compiled.steps_taken
-            nan.check(model._run_batch("train", batch, step)[0].item(), done - 1, step)
+            nan.check(model._run_batch("train", batch, step), done - 1, step)
             logs = model.logs() if watched or progress.wants() else None
             progress.advance(done, logs)
             callbacks.on_train_batch_end(done - 1, logs)
             if model.stop_training:
                 break
-        return model.logs() if done else {}
+        return model.logs() if done else None
 
 
 def test_pass(model: Trainer, source: Source, callbacks: CallbackList, progress: Any) -> Logs:

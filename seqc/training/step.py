@@ -15,14 +15,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqc import tree
-from seqc.autodiff import gradients
 from seqc.backends.numpy import make_executor
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Array, Graph, Type, Value, as_value, input_value
-from seqc.ops.reduce import count
 from seqc.tracing import Trace, Variable, tracing
 from seqc.training.data import sample_type
-from seqc.training.totals import call_compute_loss
+from seqc.training.own_steps import (
+    own_test_step,
+    own_train_step,
+    test_batch,
+    train_batch,
+)
+from seqc.utils.packing import pack_x_y_sample_weight
 
 if TYPE_CHECKING:
     from seqc.backends.numpy.executor import Executor
@@ -76,6 +80,11 @@ class Given:
     weight: Any
     leaves: tuple[Value, ...]
 
+    @property
+    def data(self) -> Any:
+        """What a step of the model's own is given."""
+        return pack_x_y_sample_weight(self.x, self.y, self.weight)
+
 
 def _inputs(name: str, types: Sequence[Type | None]) -> list[Value | None]:
     names = [name] if len(types) == 1 else [f"{name}_{i}" for i in range(len(types))]
@@ -94,7 +103,7 @@ class Step:
     reads: tuple[Variable, ...]
     writes: tuple[Variable, ...]
     is_random: bool = False
-    # What to log, by name, where the model's `compute_metrics` says that.
+    # What to log, by name, where the model's `compute_metrics`, or a step of its own, says that.
     logged: dict[str, Variable] | None = None
     # The form of the results: one, or a list or dictionary of them, with None at each leaf.
     form: Any = None
@@ -125,13 +134,10 @@ def train_step(model: Model, compiled: Compiled, signature: Signature) -> Step:
     trace = Trace(training=True)
     with tracing(trace):
         given = signature.values(model)
-        y_pred = model.forward(given.x, training=True)
-        loss = _total_loss(model, given, y_pred, training=True)
-        variables = model.trainable_weights
-        grads = gradients(compiled.optimizer.scale_loss(loss), [trace.read(v) for v in variables])
-        compiled.optimizer.apply(grads, variables)
-        logged = _update_metrics(model, compiled, given, y_pred, loss)
-    return _finish(trace, given, loss, logged)
+        own = model._overrides("train_step")
+        loss, logs = own_train_step(model, given.data) if own else train_batch(model, given.x, given.y, given.weight)
+        logged = _logged_by(model, logs, "train_step" if own else None)
+    return _finish(trace, given, [] if loss is None else loss, logged)
 
 
 def test_step(model: Model, compiled: Compiled, signature: Signature) -> Step:
@@ -139,10 +145,10 @@ def test_step(model: Model, compiled: Compiled, signature: Signature) -> Step:
     trace = Trace()
     with tracing(trace):
         given = signature.values(model)
-        y_pred = model.forward(given.x, training=False)
-        loss = _total_loss(model, given, y_pred, training=False)
-        logged = _update_metrics(model, compiled, given, y_pred, loss)
-    return _finish(trace, given, loss, logged)
+        own = model._overrides("test_step")
+        loss, logs = own_test_step(model, given.data) if own else test_batch(model, given.x, given.y, given.weight)
+        logged = _logged_by(model, logs, "test_step" if own else None)
+    return _finish(trace, given, [] if loss is None else loss, logged)
 
 
 def predict_step(model: Model, signature: Signature) -> Step:
@@ -150,39 +156,27 @@ def predict_step(model: Model, signature: Signature) -> Step:
     trace = Trace()
     with tracing(trace):
         given = signature.values(model)
-        y_pred = model.forward(given.x, training=False)
+        own = model._overrides("predict_step")
+        y_pred = model.predict_step(given.data) if own else model.forward(given.x, training=False)
+        if not tree.leaves(y_pred) or any(y is None for y in tree.leaves(y_pred)):
+            raise ConfigError(f"{type(model).__name__}.predict_step must return tensors; got {y_pred!r}.")
     return _finish(trace, given, y_pred)
 
 
-def _total_loss(model: Model, given: Given, y_pred: Any, training: bool) -> Value:
-    found = call_compute_loss(model, given.x, given.y, y_pred, given.weight, training=training)
-    if found is None:
-        raise ConfigError("There is nothing to minimize: compile() was given no loss, and no layer adds a penalty.")
-    total = as_value(found)
-    if total.type.rank:
-        raise ShapeError(f"The loss of a batch must be a single number; got {total}. Use ops.mean or ops.sum on it.")
-    return total
-
-
-def _update_metrics(
-    model: Model, compiled: Compiled, given: Given, y_pred: Any, loss: Value
-) -> dict[str, Variable] | None:
-    """Takes a batch into all metrics. Returns variables with what to log where the model says that itself."""
-    # Counts come in the dtype of what is counted, and small integers do not reach far.
-    counted = [x for x in tree.leaves(given.x) if x.type.is_float] or tree.leaves(y_pred)
-    size = count(counted[0], (0,))
-    compiled.loss_tracker.update_state(loss, sample_weight=size)
-    found = model.compute_metrics(given.x, given.y, y_pred, given.weight)
-    if not model.logs_more:
+def _logged_by(model: Model, logs: Any, own: str | None) -> dict[str, Variable] | None:
+    """Returns variables with what to log where the model says that itself, in a step of its `own` or otherwise."""
+    if own is None and not model.logs_more:
         return None
-    if not isinstance(found, Mapping):
-        raise ConfigError(f"{type(model).__name__}.compute_metrics must return a dictionary by name; got {found!r}.")
-    return {name: _logged(name, as_value(value)) for name, value in found.items()}
+    if not isinstance(logs, Mapping):
+        raise ConfigError(
+            f"{type(model).__name__}.{own or 'compute_metrics'} must return a dictionary by name; got {logs!r}."
+        )
+    return {name: _logged(name, as_value(value)) for name, value in logs.items()}
 
 
 def _logged(name: str, value: Value) -> Variable:
     if not all(isinstance(size, int) for size in value.type.shape):
-        raise ShapeError(f"compute_metrics logs '{name}' as {value.type}; its shape must not depend on the batch.")
+        raise ShapeError(f"The model logs '{name}' as {value.type}; its shape must not depend on the batch.")
     kept = Variable(np.zeros(value.type.shape, value.dtype), name=f"log/{name}", trainable=False)
     kept.assign(value)
     return kept

@@ -10,6 +10,7 @@ from typing import Any
 from seqc.backends.numpy.kept import Kept
 from seqc.errors import ConfigError, DataError
 from seqc.ir import Array
+from seqc.layers.base import Layer
 from seqc.layers.call_errors import refuse_symbols_of_models
 from seqc.seeds import next_seed
 from seqc.training.arrange import arrange, arrange_weights, labelled, only_one
@@ -123,7 +124,7 @@ class Stepper(Totals):
         return self._steps.get(key) or self._trace_step(key, batch)
 
     def _trace_step(self, key: tuple[Any, ...], batch: Batch) -> Step:
-        self._refuse_own_step(key[0])
+        self._refuse_own_function(key[0])
         model: Any = self
         signature = Signature.of(batch, len(model._ports()), self._stateful)
         # In a context of its own, as `traced` does it.
@@ -139,14 +140,13 @@ class Stepper(Totals):
         self._steps[key] = step
         return step
 
-    def _refuse_own_step(self, kind: str) -> None:
-        for name in (f"{kind}_step", f"make_{kind}_function"):
-            if hasattr(type(self), name):
-                raise ConfigError(
-                    f"{type(self).__name__} defines {name}, which seqc would not call: it traces a whole step into one "
-                    "graph. Override compute_loss(x, y, y_pred, sample_weight, training) or compute_metrics(x, y, "
-                    "y_pred, sample_weight) instead, or write a loop of your own around train_on_batch."
-                )
+    def _refuse_own_function(self, kind: str) -> None:
+        name = f"make_{kind}_function"
+        if hasattr(type(self), name):
+            raise ConfigError(
+                f"{type(self).__name__} defines {name}, which seqc would not call: it traces a whole step into one "
+                f"graph. Override {kind}_step(data) instead, or write a loop of your own around {kind}_on_batch."
+            )
 
     def _prepare_training(self) -> Compiled:
         """Sets up the optimizer for the weights that train."""
@@ -172,7 +172,7 @@ class Stepper(Totals):
             xs: an array per input. y, weight: what was given for each output.
         """
         model: Any = self
-        if not model.built and xs[0].ndim and len(xs[0]):
+        if not model.built and xs[0].ndim and len(xs[0]) and not self._calls_nothing:
             model.build((None, *xs[0].shape[1:]))
         ports = model._ports()
         for i, port in enumerate(ports):
@@ -216,15 +216,26 @@ class Stepper(Totals):
             ys = [None] * len(names) if y is None else arrange(y, names, "y", "output", optional=True)
             weights = arrange_weights(weight, names)
         for head, one, what in zip(compiled.heads, ys, labelled("y", names), strict=True):
-            if one is None and head.needs_labels:
+            if one is None and head.needs_labels and not self._says_itself:
                 raise DataError(f"{head.needs_labels} needs labels: give {what}, one row per row of x.")
         data = self._checked(xs, ys, weights)
-        shapes = [y.shape for y in model.outputs] if len(names) > 1 else [model.output_shape]
-        if any(one is not None for one in data.y):
+        if any(one is not None for one in data.y) and not self._calls_nothing:
+            shapes = [y.shape for y in model.outputs] if len(names) > 1 else [model.output_shape]
             compiled.resolve([None if one is None else (None, *one.shape[1:]) for one in data.y], shapes)
             for head, one, shape in zip(compiled.heads, data.y, shapes, strict=True):
                 head.check_labels(one, shape)
         return data
+
+    @property
+    def _says_itself(self) -> bool:
+        """Whether the model may make something of samples without labels, whatever `compile` says of them."""
+        return any(map(self._overrides, ("compute_loss", "train_step", "test_step")))
+
+    @property
+    def _calls_nothing(self) -> bool:
+        """Whether the model has steps of its own and no `call`, so that it has no output to speak of."""
+        model: Any = self
+        return type(model).call is Layer.call and self._overrides("train_step")
 
     def rehearse(self, x: Any, y: Any = None, sample_weight: Any = None) -> None:
         """Traces the evaluation of such data without running it, and so finds what does not fit. Nothing is drawn.

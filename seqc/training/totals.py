@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +14,8 @@ from seqc.metrics import Metric
 from seqc.ops.elementwise import cast
 from seqc.tracing import Variable, current_trace
 from seqc.training.compiled import Compiled, plain
+from seqc.training.own_steps import test_batch, train_batch
+from seqc.utils.packing import unpack_x_y_sample_weight
 
 
 class _Pass:
@@ -46,6 +47,13 @@ class Totals:
         """The metrics by their names in logs: the loss's mean, those of `compile`, and those of the model's own."""
         if self._compiled is None:
             return {}
+        if self._overrides("metrics"):  # the list says what is counted and logged, and nothing else is
+            return {metric.name: metric for metric in self.metrics}
+        return self._all_metrics()
+
+    def _all_metrics(self) -> dict[str, Any]:
+        if self._compiled is None:
+            return {}
         named = dict(self._compiled.named)
         for value in vars(self).values():
             if isinstance(value, Metric) and value not in named.values():
@@ -54,8 +62,8 @@ class Totals:
 
     @property
     def metrics(self) -> list[Any]:
-        """The metrics, the loss's mean first."""
-        return list(self.named_metrics.values())
+        """The metrics, the loss's mean first. A subclass may list others: these are counted and logged instead."""
+        return list(self._all_metrics().values())
 
     @property
     def metrics_names(self) -> list[str]:
@@ -144,13 +152,46 @@ class Totals:
         # Results that only metrics have a say in are computed when they are asked for.
         return self.get_metrics_result() if trace is None or self.logs_more else {}
 
+    def train_step(self, data: Any) -> Any:
+        """Trains on a batch and returns what is to be logged, by name.
+
+        A subclass may write a step of its own. It is called once and traced, as `call` of a layer is: with
+        `self(x, training=True)`, `self.compute_loss(...)`, gradients of `seqc.GradientTape`, `apply` of one optimizer
+        or several, and `update_state` of metrics.
+
+        Args:
+            data: x, (x, y) or (x, y, sample_weight): see `seqc.utils.unpack_x_y_sample_weight`.
+
+        Raises:
+            TraceError: it is called outside of a step; `train_on_batch` is for that.
+        """
+        return self._logs_of(train_batch(self, *unpack_x_y_sample_weight(data))[1])
+
+    def test_step(self, data: Any) -> Any:
+        """Evaluates a batch and returns what is to be logged, by name; see `train_step`."""
+        return self._logs_of(test_batch(self, *unpack_x_y_sample_weight(data))[1])
+
+    def predict_step(self, data: Any) -> Any:
+        """Returns the model's output for a batch; see `train_step`."""
+        model: Any = self
+        return model.forward(unpack_x_y_sample_weight(data)[0], training=False)
+
+    def _logs_of(self, found: Any) -> Any:
+        return found if self.logs_more else self.get_metrics_result()
+
+    def _overrides(self, name: str) -> bool:
+        """Tells whether the model's class has its own version of something that is defined here."""
+        return getattr(type(self), name) is not getattr(Totals, name)
+
     @property
     def logs_more(self) -> bool:
-        """Whether the model may log more than its metrics."""
-        cls = type(self)
-        return (
-            cls.compute_metrics is not Totals.compute_metrics or cls.get_metrics_result is not Totals.get_metrics_result
-        )
+        """Whether the model's `compute_metrics` may log more than its metrics."""
+        return self._overrides("compute_metrics") or self._overrides("get_metrics_result")
+
+    @property
+    def logs_unknown(self) -> bool:
+        """Whether only a step tells what is logged."""
+        return self.logs_more or self._overrides("train_step") or self._overrides("test_step")
 
     def logs(self) -> dict[str, Any]:
         """Returns what the latest step has to log."""
@@ -173,10 +214,3 @@ def _parts(compiled: Compiled, y: Any, y_pred: Any, sample_weight: Any) -> tuple
         if len(found) != count:
             raise ConfigError(f"The model has {count} outputs; got {what} for {len(found)}.")
     return true, pred, weights, [None if trace is None else trace.masks.get(p) for p in pred]
-
-
-def call_compute_loss(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
-    """Calls a model's `compute_loss`, whether or not it takes `training`, as older ones do not."""
-    parameters = inspect.signature(model.compute_loss).parameters
-    takes = "training" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    return model.compute_loss(x, y, y_pred, sample_weight, **({"training": training} if takes else {}))

@@ -131,7 +131,7 @@ class Trainer(Resumable, Stepper):
         run.expect(
             self.metrics_names,
             validation is not None and bool(validated or initial_epoch >= epochs),
-            not self.logs_more,
+            not self.logs_unknown,
         )
         self._prepare_training()
         with show_progress(level, epochs) as progress:
@@ -160,7 +160,7 @@ class Trainer(Resumable, Stepper):
                 progress.start(epoch, training.steps)
                 nan.epoch = epoch
                 found = train_epoch(self, training, callbacks, progress, nan)
-                if not found:
+                if found is None:
                     note(f"The training data ran out before epoch {epoch + 1}; training ends here.", warn=True)
                     break
                 logs = found
@@ -267,7 +267,7 @@ class Trainer(Resumable, Stepper):
         data = self._weighed(self._labelled(x, y, sample_weight), class_weight)
         step = self._prepare_training().steps_taken
         with self.counting():
-            NonFiniteLoss().check(self._run_batch("train", data.rows(slice(None)), step)[0].item(), 0, step)
+            NonFiniteLoss().check(self._run_batch("train", data.rows(slice(None)), step), 0, step)
             return _listed(self.logs(), return_dict)
 
     @finish_steps

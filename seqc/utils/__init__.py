@@ -19,6 +19,7 @@ from seqc.serialization import (
 from seqc.utils.absent import absent
 from seqc.utils.batches import PyDataset
 from seqc.utils.naming import clear_session
+from seqc.utils.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from seqc.utils.sequences import pad_sequences
 
 __all__ = [
@@ -30,10 +31,12 @@ __all__ = [
     "get_registered_name",
     "get_registered_object",
     "normalize",
+    "pack_x_y_sample_weight",
     "pad_sequences",
     "register_keras_serializable",
     "set_random_seed",
     "to_categorical",
+    "unpack_x_y_sample_weight",
 ]
 
 Sequence = PyDataset  # its older name

@@ -1,0 +1,141 @@
+"""The parts of a step that a model may say itself: what is done with a batch, as Keras's `train_step` does it.
+
+What is called here runs once, while the step is traced into a graph; its tensors have no numbers yet.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from seqc import tree
+from seqc.autodiff import gradients
+from seqc.autodiff import total as add_up
+from seqc.errors import ConfigError, ShapeError
+from seqc.ir import Value, as_value
+from seqc.ops.reduce import count, sum
+from seqc.tracing import Trace, Variable, require_trace
+
+
+def train_batch(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Value, Any]:
+    """Takes a step of training.
+
+    Returns:
+        The loss of the batch, and what the model's `compute_metrics` says of it.
+    """
+    trace = require_trace("train_step")
+    optimizer = model.optimizer
+    y_pred = model.forward(x, training=True)
+    loss = total_loss(model, x, y, y_pred, sample_weight, training=True)
+    variables = model.trainable_weights
+    grads = gradients(optimizer.scale_loss(loss), [trace.read(v) for v in variables])
+    optimizer.apply(grads, variables)
+    return loss, count_batch(model, x, y, y_pred, sample_weight, loss)
+
+
+def test_batch(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Value, Any]:
+    """Evaluates a batch; returns as `train_batch` does."""
+    require_trace("test_step")
+    y_pred = model.forward(x, training=False)
+    loss = total_loss(model, x, y, y_pred, sample_weight, training=False)
+    return loss, count_batch(model, x, y, y_pred, sample_weight, loss)
+
+
+def total_loss(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Value:
+    """Returns what the model's `compute_loss` gives, which is one number.
+
+    Raises:
+        ConfigError: it gives nothing. ShapeError: it is not one number.
+    """
+    found = _call_compute_loss(model, x, y, y_pred, sample_weight, training)
+    if found is None:
+        raise ConfigError("There is nothing to minimize: compile() was given no loss, and no layer adds a penalty.")
+    total = as_value(found)
+    if total.type.rank:
+        raise ShapeError(f"The loss of a batch must be a single number; got {total}. Use ops.mean or ops.sum on it.")
+    return total
+
+
+def _call_compute_loss(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
+    """Calls a model's `compute_loss`, whether or not it takes `training`, as older ones do not."""
+    parameters = inspect.signature(model.compute_loss).parameters
+    takes = "training" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return model.compute_loss(x, y, y_pred, sample_weight, **({"training": training} if takes else {}))
+
+
+def count_batch(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any, loss: Value) -> Any:
+    """Takes a batch into the mean of the loss and into all metrics; returns what `compute_metrics` does."""
+    # Counts come in the dtype of what is counted, and small integers do not reach far.
+    counted = [leaf for leaf in tree.leaves(x) if leaf.type.is_float] or tree.leaves(y_pred)
+    model._need_compiled().loss_tracker.update_state(loss, sample_weight=count(counted[0], (0,)))
+    return model.compute_metrics(x, y, y_pred, sample_weight)
+
+
+def own_train_step(model: Any, data: Any) -> tuple[Value | None, Any]:
+    """Calls a `train_step` that the model writes itself; returns as `train_batch` does, the loss where it is logged."""
+    trace = require_trace("train_step")
+    logs = model.train_step(data)
+    # Random numbers and callbacks go by how many steps the model's optimizer has seen, whoever took them.
+    iterations = model.optimizer.variables[0]
+    if iterations not in trace.updates:
+        iterations.assign(iterations.to_value() + 1)
+    return _loss_in(logs), logs
+
+
+def own_test_step(model: Any, data: Any) -> tuple[Value | None, Any]:
+    """Calls a `test_step` that the model writes itself; returns as `own_train_step` does."""
+    logs = model.test_step(data)
+    return _loss_in(logs), logs
+
+
+def _loss_in(logs: Any) -> Value | None:
+    found = as_value(logs["loss"]) if isinstance(logs, Mapping) and logs.get("loss") is not None else None
+    return None if found is None or found.type.rank else found
+
+
+class GradientTape:
+    """Gives gradients in a `train_step` of a model's own, in the form of TensorFlow's scripts.
+
+    A step is traced into one graph, in which everything can be differentiated: what is computed inside `with` and what
+    is computed before are alike, `watch` has nothing to do, and a tape may be asked as often as one likes, for
+    gradients of gradients too.
+
+    Args:
+        persistent, watch_accessed_variables: taken and not needed.
+    """
+
+    def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
+        pass
+
+    def __enter__(self) -> GradientTape:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def watch(self, tensor: Any) -> None:
+        """Does nothing; see the class."""
+
+    def gradient(self, target: Any, sources: Any) -> Any:
+        """Returns d target / d source for each source, in the form of `sources`; zeros where it does not depend on one.
+
+        Args:
+            target: a tensor; of several numbers, their sum. sources: variables or tensors, one or a tree of them.
+
+        Raises:
+            TraceError: no step is being traced.
+        """
+        trace = require_trace("GradientTape.gradient")
+        total = as_value(target)
+        total = sum(total) if total.type.rank else total
+        read = [_read(trace, leaf) for leaf in tree.leaves(sources)]
+        found = iter(gradients(total, [value for values in read for value in values]))
+        return tree.fill(sources, iter([add_up([next(found) for _ in values]) for values in read]))
+
+
+def _read(trace: Trace, source: Any) -> list[Value]:
+    """Returns all values that stand for a source: of a variable that was assigned to, the old and the new ones."""
+    if not isinstance(source, Variable):
+        return [as_value(source)]
+    return trace.reads_of(source) or [trace.read(source)]

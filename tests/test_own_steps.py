@@ -1,0 +1,161 @@
+"""Models that say themselves what a step does, against what real Keras logged and learned."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import seqc
+from seqc import layers, ops
+from seqc.errors import ConfigError, TraceError
+from step_programs import PROGRAMS, run
+
+RECORDED: dict[str, Any] = json.loads((Path(__file__).parent / "cases" / "own_steps.json").read_text())
+X = np.linspace(-1, 1, 24, dtype="float32").reshape(8, 3)
+Y = X[:, :1] ** 2
+
+
+def _check(found: Any, expected: Any, where: str) -> None:
+    if isinstance(expected, dict):
+        assert sorted(found) == sorted(expected), where
+        for key, value in expected.items():
+            _check(found[key], value, f"{where}/{key}")
+    else:
+        np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-5, err_msg=where)
+
+
+@pytest.mark.parametrize("executor", ["tiled", "naive"])
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
+def test_steps_of_a_models_own_give_the_numbers_of_keras(
+    program: Any, executor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEQC_EXECUTOR", executor)
+    _check(run(seqc, seqc.GradientTape, program), RECORDED[program.__name__], program.__name__)
+
+
+def made(kind: Any, **options: Any) -> Any:
+    x = seqc.Input((3,))
+    model = kind(x, layers.Dense(1, kernel_initializer="ones")(x))
+    model.compile(**({"optimizer": seqc.optimizers.SGD(0.1), "loss": "mse"} | options))
+    return model
+
+
+class Halved(seqc.Model):
+    def __init__(self, *ends: Any, **named: Any) -> None:
+        super().__init__(*ends, **named)
+
+    def train_step(self, data: Any) -> Any:
+        x, y = data
+        return super().train_step((x, y / 2.0))
+
+
+def test_a_subclass_made_of_symbols_is_copied_saved_and_loaded(tmp_path: Path) -> None:
+    model, twin = made(Halved), made(Halved)
+    plain = made(seqc.Model)
+    model.fit(X, Y, verbose=0)
+    plain.fit(X, Y / 2, verbose=0)
+    np.testing.assert_allclose(model.get_weights()[0], plain.get_weights()[0], rtol=1e-6)
+    assert isinstance(model, Halved)
+    assert isinstance(model, seqc.Functional)
+    model.save(tmp_path / "m.keras")
+    loaded = seqc.models.load_model(tmp_path / "m.keras", custom_objects={"Halved": Halved})
+    assert type(loaded) is Halved
+    copied = pickle.loads(pickle.dumps(model))
+    twin.set_weights(model.get_weights())
+    for other in (loaded, copied, twin):
+        np.testing.assert_array_equal(other.predict(X, verbose=0), model.predict(X, verbose=0))
+        other.fit(X, Y, verbose=0)
+    np.testing.assert_array_equal(loaded.get_weights()[0], copied.get_weights()[0])
+
+
+class Sized(seqc.Model):
+    def __init__(self, units: int, **named: Any) -> None:
+        x = seqc.Input((3,))
+        super().__init__(x, layers.Dense(units)(x), **named)
+        self.units = units
+
+
+def test_a_subclass_with_other_arguments_is_described_by_these() -> None:
+    model = Sized(4, name="sized")
+    assert model.get_config()["units"] == 4
+    assert "layers" not in model.get_config()
+    again = Sized.from_config(model.get_config())
+    assert (again.name, again.output_shape, len(again.layers)) == ("sized", (None, 4), 2)
+
+
+def test_a_tape_and_a_step_work_in_a_step_only() -> None:
+    model = made(Halved)
+    with pytest.raises(TraceError, match="GradientTape"), seqc.GradientTape() as tape:
+        tape.gradient(ops.sum(ops.square(model.weights[0])), model.weights)
+    with pytest.raises(TraceError, match="train_step"):
+        model.train_step((X, Y))
+
+
+class Silent(seqc.Model):
+    def train_step(self, data: Any) -> Any:
+        super().train_step(data)
+        return {}
+
+
+class Nothing(seqc.Model):
+    def train_step(self, data: Any) -> Any:
+        super().train_step(data)
+
+
+def test_a_step_may_log_nothing_and_must_say_so(recwarn: pytest.WarningsRecorder) -> None:
+    model = made(Silent)
+    assert dict(model.fit(X, Y, epochs=2, verbose=0).history) == {}
+    assert not recwarn.list
+    assert not np.allclose(model.get_weights()[0], 1)
+    with pytest.raises(ConfigError, match=r"Nothing\.train_step must return a dictionary"):
+        made(Nothing).fit(X, Y, verbose=0)
+
+
+class Noisy(seqc.Model):
+    def train_step(self, x: Any) -> Any:
+        return {"drawn": ops.mean(seqc.random.normal((ops.shape(x)[0], 2)))}
+
+
+def test_random_numbers_of_a_step_that_trains_nothing_differ_from_batch_to_batch() -> None:
+    model = Noisy()
+    model.compile()
+    with pytest.warns(UserWarning, match="nothing to train"):
+        drawn = [model.train_on_batch(X, return_dict=True)["drawn"] for _ in range(4)]
+    assert len(set(drawn)) == 4
+
+
+class Meta(seqc.Model):
+    def train_step(self, data: Any) -> Any:
+        x, y = data
+        weights = self.trainable_weights
+        for _ in range(2):  # the second update sees the first
+            loss = self.compute_loss(x, y, self(x, training=True))
+            with seqc.GradientTape() as tape:
+                pass
+            self.optimizer.apply(tape.gradient(loss, weights), weights)
+        return {"loss": loss}
+
+
+def test_two_updates_in_one_step_are_two_steps() -> None:
+    """The gradient of the second does not go through the first, and is that of the new weights alone."""
+    model, plain = made(Meta), made(seqc.Model)
+    losses = [plain.train_on_batch(X, Y) for _ in range(2)]
+    assert model.train_on_batch(X, Y) == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_gradients_reach_every_value_that_a_variable_had() -> None:
+    class Both(seqc.Model):
+        def train_step(self, data: Any) -> Any:
+            w, b = self.trainable_weights
+            before = ops.sum(w * 3.0)
+            w.assign(w * 0.0 + 2.0)
+            with seqc.GradientTape() as tape:
+                loss = before + ops.sum(ops.square(w))
+            return {"slope": ops.sum(tape.gradient(loss, w)), "none": ops.sum(tape.gradient(loss, [b])[0])}
+
+    assert made(Both).train_on_batch(X, Y, return_dict=True) == {"slope": 3 * 3.0 + 3 * 4.0, "none": 0.0}
