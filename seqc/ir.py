@@ -105,13 +105,13 @@ class Op:
         kind: what it does with numbers. "view": shows those of its first operand, most of the time in their own memory;
         "move": has those of its operands, and zeros, at other places; "lookup": takes numbers from tables, sizes or
         positions; "arithmetic": computes.
-        shape_only: positions of operands of which only the shape is read. streams: whether the op goes through its
+        shape_only: positions of operands of which only the shape is read. sequential: whether the op goes through its
         operands step by step, so that it gains nothing from samples so few that they fit the processor's cache.
     """
 
     kind: ClassVar[Kind] = "arithmetic"
     shape_only: ClassVar[tuple[int, ...]] = ()
-    streams: ClassVar[bool] = False
+    sequential: ClassVar[bool] = False
 
     def infer(self, *types: Any) -> Type | tuple[Type, ...]:
         raise NotImplementedError(f"{type(self).__name__}.infer")

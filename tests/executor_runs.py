@@ -11,7 +11,7 @@ import pytest
 
 from seqc import Sequential
 from seqc.backends.numpy import builder as builder_module
-from seqc.backends.numpy import costs, executor, flat, stage
+from seqc.backends.numpy import costs, executor, horizontal_run, stage
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.dims import symbol
@@ -54,13 +54,13 @@ def under(conditions: Conditions) -> pytest.MonkeyPatch:
     """Puts conditions in force until the patch is undone."""
     patch = pytest.MonkeyPatch()
     patch.setattr(executor, "thread_count", lambda: conditions.threads)
-    patch.setattr(stage, "tile_bytes", lambda lanes: conditions.tile_bytes)
+    patch.setattr(stage, "tile_bytes", lambda workers: conditions.tile_bytes)
     if conditions.always_share:
         for module in (costs, stage, builder_module):
-            patch.setattr(module, "worth_sharing", lambda seconds, lanes: lanes > 1)
+            patch.setattr(module, "worth_sharing", lambda seconds, workers: workers > 1)
     if conditions.tiny:
-        patch.setattr(flat, "PIECE", 4)
-        patch.setattr(flat, "SHARED", 2)
+        patch.setattr(horizontal_run, "PIECE", 4)
+        patch.setattr(horizontal_run, "SHARED", 2)
         patch.setattr(stage, "cache_bytes", lambda level: 64)
     return patch
 

@@ -21,12 +21,12 @@ import numpy as np
 import seqc
 from executor_runs import Conditions, under
 from seqc import Sequential, layers
-from seqc.backends.numpy import executor, interrupts, naive, phases, threads, turns, workers
+from seqc.backends.numpy import executor, interrupts, naive, regions, threads, turns, workers
 from seqc.backends.numpy.workers import WORKERS
 from seqc.ir import Array
 from seqc.tracing import current_trace
 
-RUNNING = [m.__file__ for m in (executor, interrupts, naive, phases, threads, turns, workers)]
+RUNNING = [m.__file__ for m in (executor, interrupts, naive, regions, threads, turns, workers)]
 TRAINING = [
     str(path)
     for pattern in ("training/*.py", "tracing.py", "sequential.py", "*/base.py", "layers/_weights.py")

@@ -180,11 +180,11 @@ def odd(m: Maker) -> None:
         m.add(Round(), uniform * m.number(16), bound=16)
 
 
-def lanes(m: Maker) -> None:
-    """One formula after the other on several arrays of state, as an optimizer has them: the lanes of groups.
+def chains(m: Maker) -> None:
+    """One formula after the other on several arrays of state, as an optimizer has them: the chains of groups.
 
-    Each lane reads what the formula before gave, its state, something of its shape that other lanes may read too,
-    and a number, which may be a sum over what all lanes gave. Most often the last results become new state.
+    Each chain reads what the formula before gave, its state, something of its shape that other chains may read too,
+    and a number, which may be a sum over what all chains gave. Most often the last results become new state.
     """
     chosen = m.random.sample(range(len(m.state)), min(len(m.state), m.random.randint(2, 4)))
     carried = [m.state[i] for i in chosen]
@@ -239,7 +239,7 @@ def _formula(m: Maker) -> list[tuple[Op, int, int]]:
 
 
 def leaf_like(m: Maker, t: Type) -> Made:
-    """Returns an operand of a lane: of its shape, in another shape, a sum over the batch, or a number."""
+    """Returns an operand of a chain: of its shape, in another shape, a sum over the batch, or a number."""
     x = m.pick(lambda v: v.type == t or v.type.rank == 0 or sums_to(v.type, t) or reshapes_to(v.type, t))
     assert x is not None
     if x.type == t or x.type.rank == 0:

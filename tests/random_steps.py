@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from random_operations import ROWS, SHAPES, binary, lanes, leaf_like, odd, product, reduction, several, unary, view
+from random_operations import ROWS, SHAPES, binary, chains, leaf_like, odd, product, reduction, several, unary, view
 from random_values import SAMPLES, Made, Maker, largest_count
 from seqc import dims
 from seqc.dims import Dim
@@ -67,7 +67,7 @@ def new_state(m: Maker, i: int, reads: Sequence[Value], t: Type) -> Value:
 # What is drawn first works on the batch, what comes next adds it up, and then comes anything.
 WORK = (unary, binary, view, product)
 SUMS = (reduction, product, several)
-ALL = (unary, binary, binary, view, view, reduction, product, several, odd, lanes, lanes)
+ALL = (unary, binary, binary, view, view, reduction, product, several, odd, chains, chains)
 INPUTS: tuple[tuple[Dim, ...], ...] = ((SAMPLES, 3), (SAMPLES, 2, 3), (SAMPLES, 2), (SAMPLES,))
 
 

@@ -386,11 +386,11 @@ def test_an_interruption_is_raised_as_it_is() -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    executor._bound(given).program.phases[0].lists[0].append(interrupt)
+    executor._bound(given).program.regions[0].lists[0].append(interrupt)
     with pytest.raises(KeyboardInterrupt) as caught:
         executor.run(given)
     assert caught.value.__cause__ is None
-    del executor._bound(given).program.phases[0].lists[0][-1]
+    del executor._bound(given).program.regions[0].lists[0][-1]
     assert executor.run(given)[0].shape == (2, 3, 4)
 
 

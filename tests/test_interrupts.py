@@ -43,7 +43,7 @@ def in_a_process(program: str, *arguments: int, seconds: float) -> dict[str, Any
 
 
 @pytest.fixture
-def two_lanes() -> Iterator[None]:
+def two_workers() -> Iterator[None]:
     """Shares out even the smallest work."""
     patch = under(Conditions(threads=2, tile_bytes=64))
     yield
@@ -119,14 +119,14 @@ def snapshot(model: Sequential) -> list[bytes]:
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_a_short_step_is_finished_before_ctrl_c_is_raised(two_lanes: None, times: int) -> None:
+def test_a_short_step_is_finished_before_ctrl_c_is_raised(two_workers: None, times: int) -> None:
     model, bound, x, y = trained_program()
     start = [v.numpy() for v in (*model.weights, *model.optimizer.variables)]
     model.train_on_batch(x, y)
     whole = snapshot(model)
     for v, array in zip((*model.weights, *model.optimizer.variables), start, strict=True):
         v.assign(array)
-    calls = bound.program.phases[0].lists[0]
+    calls = bound.program.regions[0].lists[0]
     calls.insert(0, Pressing(0.01, times))
     with pytest.raises(KeyboardInterrupt) as caught:
         model.train_on_batch(x, y)
@@ -136,12 +136,12 @@ def test_a_short_step_is_finished_before_ctrl_c_is_raised(two_lanes: None, times
     model.train_on_batch(x, y)
 
 
-def test_a_long_step_is_given_up_and_the_state_is_said_to_be_between(two_lanes: None) -> None:
+def test_a_long_step_is_given_up_and_the_state_is_said_to_be_between(two_workers: None) -> None:
     model, bound, x, y = trained_program()
     at = bound.first_change[0]
-    bound.program.phases[at].lists[0].append(Pressing(0.7))
-    for phase in bound.program.phases[at + 1 :]:
-        phase.lists[0].append(lambda: time.sleep(5))
+    bound.program.regions[at].lists[0].append(Pressing(0.7))
+    for region in bound.program.regions[at + 1 :]:
+        region.lists[0].append(lambda: time.sleep(5))
     start = time.perf_counter()
     with pytest.raises(KeyboardInterrupt) as caught:
         model.train_on_batch(x, y)
@@ -149,11 +149,11 @@ def test_a_long_step_is_given_up_and_the_state_is_said_to_be_between(two_lanes: 
     assert caught.value.__notes__ == [interrupts.UNFINISHED]
 
 
-def test_a_long_step_that_has_changed_nothing_yet_leaves_the_state_as_it_was(two_lanes: None) -> None:
+def test_a_long_step_that_has_changed_nothing_yet_leaves_the_state_as_it_was(two_workers: None) -> None:
     model, bound, x, y = trained_program()
     assert bound.first_change[0] > 0
     before = snapshot(model)
-    bound.program.phases[0].lists[0].insert(0, Pressing(0.7))
+    bound.program.regions[0].lists[0].insert(0, Pressing(0.7))
     with pytest.raises(KeyboardInterrupt) as caught:
         model.train_on_batch(x, y)
     assert not hasattr(caught.value, "__notes__")
@@ -184,7 +184,7 @@ def test_the_naive_executor_keeps_all_of_a_step_or_nothing(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_calls_before_the_first_that_changes_the_state_do_not_change_it(name: str, two_lanes: None) -> None:
+def test_calls_before_the_first_that_changes_the_state_do_not_change_it(name: str, two_workers: None) -> None:
     model = make(name)
     model.compile("adam", "mse", metrics=["mae"])
     x, y = data(model, 6)
@@ -194,24 +194,24 @@ def test_calls_before_the_first_that_changes_the_state_do_not_change_it(name: st
     (bound,) = executor._programs.values()
     before = [array.copy() for _, array in bound.state]
     changed_at = None
-    for at, phase in enumerate(bound.program.phases):
-        for calls in phase.lists:
+    for at, region in enumerate(bound.program.regions):
+        for calls in region.lists:
             for place, call in enumerate(calls):
                 call()
                 same = all(a.tobytes() == b.tobytes() for a, (_, b) in zip(before, bound.state, strict=True))
                 if changed_at is None and not same:
-                    changed_at = at, place if len(phase.lists) == 1 else 0
+                    changed_at = at, place if len(region.lists) == 1 else 0
     assert changed_at is not None
     assert bound.first_change <= (changed_at[0], changed_at[1])
 
 
-def test_an_error_after_the_state_began_to_change_says_so(two_lanes: None) -> None:
+def test_an_error_after_the_state_began_to_change_says_so(two_workers: None) -> None:
     model, bound, x, y = trained_program()
 
     def fail() -> None:
         raise ShapeError("no")
 
-    last = bound.program.phases[-1]
+    last = bound.program.regions[-1]
     last.lists[0].append(fail)
     last.values[0].append(last.values[0][0])
     with pytest.raises(ShapeError) as caught:
@@ -351,7 +351,7 @@ def test_a_turn_inside_ones_own_turn_is_an_error_and_no_deadlock() -> None:
     assert turn.take(lambda: 2) == 2
 
 
-def test_several_threads_predict_with_one_model(two_lanes: None) -> None:
+def test_several_threads_predict_with_one_model(two_workers: None) -> None:
     model = make("mlp")
     samples = [np.random.default_rng(i).random((5 + i % 3, 7), dtype="float32") for i in range(12)]
     expected = [model.predict_on_batch(x) for x in samples]
@@ -363,10 +363,10 @@ def test_several_threads_predict_with_one_model(two_lanes: None) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_process_goes_on_with_a_model_that_another_thread_was_using(two_lanes: None) -> None:
+def test_a_forked_process_goes_on_with_a_model_that_another_thread_was_using(two_workers: None) -> None:
     model, bound, x, y = trained_program()
     begun = threading.Event()
-    calls = bound.program.phases[0].lists[0]
+    calls = bound.program.regions[0].lists[0]
     calls.insert(0, lambda: (begun.set(), time.sleep(0.5)))
     other = threading.Thread(target=model.train_on_batch, args=(x, y))
     other.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -16,15 +16,16 @@ import seqc as keras
 from executor_runs import Cell, Conditions, Twin, twin, under
 from seqc import Sequential, layers, metrics, ops, optimizers
 from seqc.backends.numpy import builder as builder_module
-from seqc.backends.numpy import calls, executor, flat, stage, tiles, updates
+from seqc.backends.numpy import calls, executor, horizontal_fusion, horizontal_run, stage, tiles
 from seqc.backends.numpy.builder import Builder
 from seqc.backends.numpy.executor import Executor
-from seqc.backends.numpy.flat import FlatRunner
+from seqc.backends.numpy.horizontal_fusion import Group
+from seqc.backends.numpy.horizontal_run import HorizontalRunner
 from seqc.backends.numpy.memory import Memory, ScratchPad
 from seqc.backends.numpy.naive import NaiveExecutor
-from seqc.backends.numpy.phases import Phase, Program
 from seqc.backends.numpy.plan_checker import PlanError, check_plan
-from seqc.backends.numpy.stage import Layout
+from seqc.backends.numpy.regions import ParallelRegion, Program
+from seqc.backends.numpy.stage import BufferPlan
 from seqc.backends.numpy.tiles import TileBinder
 from seqc.dims import symbol
 from seqc.ir import Array, Graph, Value, constant, input_value
@@ -144,44 +145,48 @@ def fault(function: Callable[[Patch], None]) -> Callable[[Patch], None]:
 
 @fault
 def a_value_gets_two_homes(patch: Patch) -> None:
-    def free(self: FlatRunner, values: list[Value]) -> bool:
+    def free(self: HorizontalRunner, values: list[Value]) -> bool:
         return not any(x in self._flats or x in self.builder.arrays for x in values)
 
-    patch.setattr(FlatRunner, "_are_free", free)
+    patch.setattr(HorizontalRunner, "_are_free", free)
+
+
+def _latest_first(groups: Iterable[Group]) -> list[Group]:
+    return sorted(groups, key=lambda group: group.when, reverse=True)
 
 
 @fault
 def groups_are_placed_before_those_that_give_what_they_read(patch: Patch) -> None:
-    patch.setattr(updates, "in_running_order", lambda groups: sorted(groups, key=lambda g: g.when, reverse=True))
+    patch.setattr(horizontal_fusion, "in_running_order", _latest_first)
 
 
 @fault
 def a_buffer_is_released_one_call_too_soon(patch: Patch) -> None:
-    find = Layout._find_last_uses
+    find = BufferPlan._find_last_uses
 
-    def early(self: Layout) -> None:
+    def early(self: BufferPlan) -> None:
         find(self)
         made = {y: at for at, v in enumerate(self.values) for y in self.results(v)}
         self._last = {v: max(made.get(v, 0), last - 1) for v, last in self._last.items()}
 
-    patch.setattr(Layout, "_find_last_uses", early)
+    patch.setattr(BufferPlan, "_find_last_uses", early)
 
 
 @fault
 def a_result_is_written_over_an_operand_that_is_still_read(patch: Patch) -> None:
-    def over(self: Layout, at: int, v: Value, y: Value) -> Value | None:
+    def over(self: BufferPlan, at: int, v: Value, y: Value) -> Value | None:
         fits = (x for x in v.inputs if x in self.places and x.type.shape == y.type.shape and x.dtype == y.dtype)
         return next((x for x in fits if v is y and x not in self._taken), None)
 
-    patch.setattr(Layout, "_over", over)
+    patch.setattr(BufferPlan, "_over", over)
 
 
 @fault
 def what_stages_share_is_released_a_stage_too_soon(patch: Patch) -> None:
     plan = stage.plan_stages
 
-    def early(graph: Graph, batch: int, lanes: int) -> Any:
-        cut, plans, stored = plan(graph, batch, lanes)
+    def early(graph: Graph, batch: int, workers: int) -> Any:
+        cut, plans, stored = plan(graph, batch, workers)
         return cut, plans, {v: max(cut.tiled[v], last - 1) for v, last in stored.items()}
 
     patch.setattr(builder_module, "plan_stages", early)
@@ -192,10 +197,10 @@ def a_barrier_between_products_is_missing(patch: Patch) -> None:
     patch.setattr(Builder, "_phase_of_products", _all_products_in_one_phase)
 
 
-def _all_products_in_one_phase(self: Builder, xs: Any) -> Phase:
+def _all_products_in_one_phase(self: Builder, xs: Any) -> ParallelRegion:
     if self._last_products is None:
-        self._last_products = Phase.of(self.lanes)
-        self.phases.append(self._last_products)
+        self._last_products = ParallelRegion.of(self.workers)
+        self.regions.append(self._last_products)
     return self._last_products
 
 
@@ -251,13 +256,13 @@ def state_that_moves_to_other_state_is_not_kept_aside(patch: Patch) -> None:
 @fault
 def threads_share_the_memory_of_their_tiles(patch: Patch) -> None:
     give = Builder._memory
-    patch.setattr(Builder, "_memory", lambda self, lane: give(self, 0))
+    patch.setattr(Builder, "_memory", lambda self, worker: give(self, 0))
 
 
 @fault
 def threads_share_the_memory_of_their_parts_of_sums(patch: Patch) -> None:
-    give = Builder.spare
-    patch.setattr(Builder, "spare", lambda self, lane, y: give(self, 0, y))
+    give = Builder.partial_buffer
+    patch.setattr(Builder, "partial_buffer", lambda self, worker, y: give(self, 0, y))
 
 
 @fault
@@ -281,9 +286,9 @@ def a_kernel_is_given_memory_that_it_was_given_before(patch: Patch) -> None:
 def the_last_tile_is_forgotten(patch: Patch) -> None:
     share = builder_module.shares
 
-    def fewer(count: int, lanes: int) -> list[tuple[int, int]]:
-        found = share(count, lanes)
-        return found[:-1] if len(found) > 1 and lanes > 2 else found
+    def fewer(count: int, workers: int) -> list[tuple[int, int]]:
+        found = share(count, workers)
+        return found[:-1] if len(found) > 1 and workers > 2 else found
 
     patch.setattr(builder_module, "shares", fewer)
 
@@ -303,20 +308,20 @@ def tiles_are_cut_one_sample_early(patch: Patch) -> None:
 
 @fault
 def what_a_group_reads_is_not_copied_to_its_side(patch: Patch) -> None:
-    add = FlatRunner.add
+    add = HorizontalRunner.add
 
-    def bare(self: FlatRunner, group: updates.Group) -> None:
+    def bare(self: HorizontalRunner, group: Group) -> None:
         self._loose.pop(group, None)
         add(self, group)
 
-    patch.setattr(FlatRunner, "add", bare)
+    patch.setattr(HorizontalRunner, "add", bare)
 
 
 @fault
 def what_a_group_reads_is_copied_too_early(patch: Patch) -> None:
-    place = FlatRunner.place
+    place = HorizontalRunner.place
 
-    def eager(self: FlatRunner, group: updates.Group) -> None:
+    def eager(self: HorizontalRunner, group: Group) -> None:
         place(self, group)
         for piece, x in self._loose.pop(group, []):
             if x in self.builder.arrays:
@@ -326,27 +331,27 @@ def what_a_group_reads_is_copied_too_early(patch: Patch) -> None:
             else:
                 self._loose.setdefault(group, []).append((piece, x))
 
-    patch.setattr(FlatRunner, "place", eager)
+    patch.setattr(HorizontalRunner, "place", eager)
 
 
 @fault
 def intermediate_results_of_a_piece_share_one_place(patch: Patch) -> None:
     def take(self: Any, at: int, v: Value, arrays: Any) -> Array:
         if not self.spares:
-            self.spares.append(self.memory.block(flat.PIECE * 8))
+            self.spares.append(self.memory.block(horizontal_run.PIECE * 8))
         return self.spares[0].view(v.dtype)[: self.count]
 
-    patch.setattr(flat._Room, "take", take)
+    patch.setattr(horizontal_run.ScratchBuffers, "take", take)
 
 
 @fault
 def a_piece_of_a_group_is_skipped(patch: Patch) -> None:
-    add = FlatRunner._add_piece
+    add = HorizontalRunner._add_piece
 
-    def partly(self: FlatRunner, group: updates.Group, phase: Phase, number: int, piece: slice) -> None:
-        add(self, group, phase, number, slice(piece.start, piece.stop - 1))
+    def partly(self: HorizontalRunner, group: Group, region: ParallelRegion, number: int, piece: slice) -> None:
+        add(self, group, region, number, slice(piece.start, piece.stop - 1))
 
-    patch.setattr(FlatRunner, "_add_piece", partly)
+    patch.setattr(HorizontalRunner, "_add_piece", partly)
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -382,7 +387,10 @@ def built(name: str) -> Iterator[tuple[Program, Callable[[Program], None]]]:
 
 def with_records(program: Program, records: list[list[list[calls.BoundCall]]]) -> Program:
     return replace(
-        program, phases=[Phase(phase.lists, phase.values, r) for phase, r in zip(program.phases, records, strict=False)]
+        program,
+        regions=[
+            ParallelRegion(region.lists, region.values, r) for region, r in zip(program.regions, records, strict=False)
+        ],
     )
 
 
@@ -391,9 +399,9 @@ def with_records(program: Program, records: list[list[list[calls.BoundCall]]]) -
 def test_every_single_call_is_missed_when_it_is_left_out(name: str, most: int) -> None:
     with built(name) as (program, check):
         check(program)
-        records = [[list(calls) for calls in phase.records] for phase in program.phases]
+        records = [[list(calls) for calls in region.records] for region in program.regions]
         places = [
-            (p, t, c) for p, phase in enumerate(records) for t, made in enumerate(phase) for c in range(len(made))
+            (p, t, c) for p, region in enumerate(records) for t, made in enumerate(region) for c in range(len(made))
         ]
         rng = np.random.default_rng(0)
         chosen = [places[i] for i in rng.permutation(len(places))[:most]]
@@ -412,7 +420,7 @@ def test_every_single_call_is_missed_when_it_is_left_out(name: str, most: int) -
 @pytest.mark.parametrize("name", MODELS)
 def test_a_barrier_is_missed_where_one_thread_reads_what_others_wrote(name: str) -> None:
     with built(name) as (program, check):
-        records = [phase.records for phase in program.phases]
+        records = [region.records for region in program.regions]
         needed = 0
         for at in range(len(records) - 1):
             first, second = records[at], records[at + 1]
@@ -420,9 +428,9 @@ def test_a_barrier_is_missed_where_one_thread_reads_what_others_wrote(name: str)
                 continue
             joined = [*first[:-1], [*first[-1], *second[0]]]
             changed = [*records[:at], joined, *records[at + 2 :]]
-            phases = [Phase([[] for _ in r], [[] for _ in r], r) for r in changed]
+            regions = [ParallelRegion([[] for _ in r], [[] for _ in r], r) for r in changed]
             try:
-                check(replace(program, phases=phases))
+                check(replace(program, regions=regions))
             except PlanError:
                 needed += 1
         assert needed
@@ -430,9 +438,11 @@ def test_a_barrier_is_missed_where_one_thread_reads_what_others_wrote(name: str)
 
 def test_the_message_names_the_call_what_it_reads_and_what_is_there() -> None:
     with built("wide") as (program, check):
-        records = [[list(calls) for calls in phase.records] for phase in program.phases]
+        records = [[list(calls) for calls in region.records] for region in program.regions]
         records[0][0].clear()
-        with pytest.raises(PlanError, match=r"Phase \d+, thread \d+, call \d+ \(.*\) reads .*, and finds memory that "):
+        with pytest.raises(
+            PlanError, match=r"Region \d+, thread \d+, call \d+ \(.*\) reads .*, and finds memory that "
+        ):
             check(with_records(program, records))
 
 

@@ -18,7 +18,7 @@ from seqc.backends.numpy import executor
 from seqc.backends.numpy.builder import Builder, same_memory
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
-from seqc.backends.numpy.phases import Program
+from seqc.backends.numpy.regions import Program
 from seqc.ir import Array, Constant, Input, Item
 
 few = settings(max_examples=200, suppress_health_check=list(HealthCheck), deadline=None)
@@ -72,13 +72,13 @@ class Counted(Builder):
         kinds = [type(v.op) for v in self.cut.order]
         homes = [(self.arrays.get(y), self.arrays[x], y is x) for y, x in self.owners if x is not None]
         found = {
-            "groups of several lanes": any(len(group.lanes) > 1 for group in self.groups),
+            "groups of several chains": any(len(group.chains) > 1 for group in self.groups),
             "groups one after the other": len({group.when for group in self.groups}) > 1,
             "values stored between stages": bool(self.stored),
             "several stages": self.cut.stages > 1,
             "several results": Item in kinds,
             "sums of several tiles": any(len(plan.values) and plan.tile < self.batch for plan in self.plans),
-            "several threads": any(len(phase.lists) > 1 for phase in program.phases),
+            "several threads": any(len(region.lists) > 1 for region in program.regions),
             "state in arenas": any(x.base is not None for _, x, _ in homes),
             "state written at once": any(y is not None and same_memory(y, x) for y, x, kept in homes if not kept),
             "one value for several states": len({y for y, _ in self.owners}) < len(self.owners),

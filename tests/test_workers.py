@@ -12,35 +12,35 @@ from hypothesis import strategies as st
 
 from seqc.backends.numpy import memory
 from seqc.backends.numpy.memory import ALIGNMENT, Places, ScratchPad, aligned
-from seqc.backends.numpy.phases import shares
+from seqc.backends.numpy.regions import shares
 from seqc.backends.numpy.workers import Failure, Workers, _quota
 
 
 def test_every_list_runs_to_its_end_in_a_thread_of_its_own() -> None:
     seen: list[tuple[int, int, str]] = []
     lists = [
-        [lambda lane=lane, i=i: seen.append((lane, i, threading.current_thread().name)) for i in range(3)]
-        for lane in range(3)
+        [lambda worker=worker, i=i: seen.append((worker, i, threading.current_thread().name)) for i in range(3)]
+        for worker in range(3)
     ]
     Workers().run(lists)
-    assert sorted(s[:2] for s in seen) == [(lane, i) for lane in range(3) for i in range(3)]
+    assert sorted(s[:2] for s in seen) == [(worker, i) for worker in range(3) for i in range(3)]
     assert len({name for _, _, name in seen}) == 3
 
 
-@pytest.mark.parametrize("lane", [0, 1])
-def test_a_failure_says_where_it_was_and_others_finish(lane: int) -> None:
+@pytest.mark.parametrize("worker", [0, 1])
+def test_a_failure_says_where_it_was_and_others_finish(worker: int) -> None:
     done: list[int] = []
 
     def fail() -> None:
         raise ValueError("no")
 
     lists = [[lambda: done.append(1)] * 2, [lambda: done.append(2)] * 2]
-    lists[lane] = [lambda: done.append(0), fail, lambda: done.append(9)]
+    lists[worker] = [lambda: done.append(0), fail, lambda: done.append(9)]
     workers = Workers()
     with pytest.raises(Failure) as caught:
         workers.run(lists)
-    assert (caught.value.lane, caught.value.place, str(caught.value.error)) == (lane, 1, "no")
-    assert sorted(done) == [0, 2 - lane, 2 - lane]
+    assert (caught.value.worker, caught.value.place, str(caught.value.error)) == (worker, 1, "no")
+    assert sorted(done) == [0, 2 - worker, 2 - worker]
     workers.run([[lambda: done.append(7)], [lambda: done.append(7)]])
     assert done.count(7) == 2
 
@@ -70,9 +70,9 @@ def test_the_quota_of_a_control_group_is_read(files: dict[str, str], share: floa
     assert _quota(tmp_path) == share
 
 
-@given(count=st.integers(0, 50), lanes=st.integers(1, 8))
-def test_shares_cover_everything_once_and_are_nearly_equal(count: int, lanes: int) -> None:
-    found = shares(count, lanes)
+@given(count=st.integers(0, 50), workers=st.integers(1, 8))
+def test_shares_cover_everything_once_and_are_nearly_equal(count: int, workers: int) -> None:
+    found = shares(count, workers)
     assert [i for a, b in found for i in range(a, b)] == list(range(count))
     sizes = [b - a for a, b in found]
     assert not sizes or (min(sizes) >= 1 and max(sizes) - min(sizes) <= 1)

@@ -43,7 +43,7 @@ class Recurrent(Op):
     has_mask: bool = False
     zero_output: bool = False
 
-    streams = True
+    sequential = True
     gates: ClassVar[int]
     states: ClassVar[int]
     parts: ClassVar[int]
@@ -167,7 +167,7 @@ class RecurrentGrad(Op):
         given: which of outputs and last states have a gradient; that of the others is zero.
     """
 
-    streams = True
+    sequential = True
     forward: Recurrent
     given: tuple[bool, ...]
 

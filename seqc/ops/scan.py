@@ -30,7 +30,7 @@ class Scan(Op):
     sequences: int
     reverse: bool = False
 
-    streams = True
+    sequential = True
 
     def infer(self, *types: Type) -> tuple[Type, ...]:
         states, steps = types[: self.states], types[self.states : self.states + self.sequences]

@@ -11,7 +11,7 @@ from seqc.errors import ConfigError
 from seqc.ir import Graph
 
 if TYPE_CHECKING:
-    from seqc.backends.numpy.executor import Executor, Holder
+    from seqc.backends.numpy.executor import Executor, StateRef
     from seqc.backends.numpy.kept import Kept
     from seqc.backends.numpy.naive import NaiveExecutor
 
@@ -19,7 +19,7 @@ __all__ = ["Plan", "make_executor"]
 
 
 def make_executor(
-    graph: Graph, reads: Sequence[Holder], writes: Sequence[Holder], kept: Kept | None = None
+    graph: Graph, reads: Sequence[StateRef], writes: Sequence[StateRef], kept: Kept | None = None
 ) -> Executor | NaiveExecutor:
     """Returns what runs a step: tile by tile on all cores, or plainly where SEQC_EXECUTOR is "naive".
 

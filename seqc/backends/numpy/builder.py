@@ -10,14 +10,14 @@ import numpy as np
 from seqc.backends.numpy.calls import Access, BoundCall, adding, computing, copying, reads_of, same_memory
 from seqc.backends.numpy.costs import seconds_of, worth_sharing
 from seqc.backends.numpy.cut import is_remade, read_operands, shape_of
-from seqc.backends.numpy.flat import FlatRunner
+from seqc.backends.numpy.horizontal_fusion import Group, When, schedule
+from seqc.backends.numpy.horizontal_run import HorizontalRunner
 from seqc.backends.numpy.kernels import Call, in_turn
 from seqc.backends.numpy.memory import Memory, Places, ScratchPad, bytes_of, view
-from seqc.backends.numpy.phases import Phase, Program, shares
+from seqc.backends.numpy.regions import ParallelRegion, Program, shares
 from seqc.backends.numpy.rows import AddRows
 from seqc.backends.numpy.stage import Stage, plan_stages
 from seqc.backends.numpy.tiles import TileBinder, operands_of
-from seqc.backends.numpy.updates import Group, When, schedule
 from seqc.batch import BATCH
 from seqc.ir import Array, Constant, Graph, Input, Item, Value
 from seqc.ops._parts import Merged
@@ -32,8 +32,8 @@ class Builder:
 
     Args:
         graph: lowered for NumPy; its only named size is the batch. batch: how many samples. state: gives the array of
-        an input that outlives a run, None for other inputs; `adjoin` may move them. targets: for each of the last
-        outputs the input whose new state it is; outputs before these are results. lanes: threads at most.
+        an input that outlives a run, None for other inputs; `pack` may move them. targets: for each of the last
+        outputs the input whose new state it is; outputs before these are results. workers: threads at most.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class Builder:
         batch: int,
         state: Callable[[Value], Array | None],
         targets: Sequence[Value | None],
-        adjoin: Adjoin,
-        lanes: int,
+        pack: Adjoin,
+        workers: int,
     ) -> None:
-        self.graph, self.batch, self.lanes = graph, batch, lanes
-        self.state, self.adjoin = state, adjoin
+        self.graph, self.batch, self.workers = graph, batch, workers
+        self.state, self.pack = state, pack
         count = len(graph.outputs) - len(targets)
         self.results_of_graph, states = graph.outputs[:count], graph.outputs[count:]
         self.targets = dict(zip(states, targets, strict=True))
@@ -54,20 +54,20 @@ class Builder:
         self.sizes = {BATCH: batch}
         self.arrays: dict[Value, Array] = {}
         self.folded: set[Value] = set()
-        self.phases: list[Phase] = []
+        self.regions: list[ParallelRegion] = []
         self.inputs: dict[Value, Array] = {}
         self.memory = Memory()
-        self.pads = [ScratchPad(self.memory) for _ in range(lanes)]
-        self.cut, self.plans, self.stored = plan_stages(graph, batch, lanes)
+        self.pads = [ScratchPad(self.memory) for _ in range(workers)]
+        self.cut, self.plans, self.stored = plan_stages(graph, batch, workers)
         self.when, self.groups = schedule(self.cut, graph)
         self.parts: dict[Value, list[Access]] = {}
         self.counts: dict[Value, list[int]] = {}
         self.sums: dict[Value, list[Array]] = {}
         self._memories: dict[int, Array] = {}
-        self.spares: list[list[Array]] = [[] for _ in range(lanes)]
+        self.spares: list[list[Array]] = [[] for _ in range(workers)]
         self._parts_of_sums: dict[tuple[int, Value], Array] = {}
         self._shown: dict[Value, Array] = {}
-        self._last_products: Phase | None = None
+        self._last_products: ParallelRegion | None = None
         self._products: list[Array] = []
 
     # -- building ----------------------------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ class Builder:
     def build(self) -> Program:
         """Returns the program."""
         self._place_inputs()
-        flat = FlatRunner(self)
+        flat = HorizontalRunner(self)
         for group in self.groups:
             flat.place(group)
         self._read_state()
@@ -93,8 +93,8 @@ class Builder:
                 self._add_stage(self.plans[stage])
         results = [self._result(y) for y in self.results_of_graph]
         self._commit()
-        phases = [p for p in self.phases if any(p.lists)]
-        return Program(self.graph, phases, self.inputs, results, self.memory)
+        regions = [p for p in self.regions if any(p.lists)]
+        return Program(self.graph, regions, self.inputs, results, self.memory)
 
     def _turns(self) -> tuple[dict[When, list[Value]], dict[When, list[Group]]]:
         """Returns the values that are computed on their own for all samples, and the groups, by when they are due."""
@@ -102,17 +102,17 @@ class Builder:
         groups: dict[When, list[Group]] = {}
         for group in self.groups:
             groups.setdefault(group.when, []).append(group)
-        grouped = {v for group in self.groups for lane in group.lanes for v in lane.nodes}
+        grouped = {v for group in self.groups for chain in group.chains for v in chain.nodes}
         for v, when in self.when.items():
             if v not in self.cut.tiled and v not in grouped and not isinstance(v.op, Input | Constant | Item):
                 values.setdefault(when, []).append(v)
         return values, groups
 
-    def serial(self) -> Phase:
-        """Returns the phase to which calls are added that run one after the other in the caller's thread."""
-        if not self.phases or len(self.phases[-1].lists) != 1:
-            self.phases.append(Phase())
-        return self.phases[-1]
+    def serial(self) -> ParallelRegion:
+        """Returns the region to which calls are added that run one after the other in the caller's thread."""
+        if not self.regions or len(self.regions[-1].lists) != 1:
+            self.regions.append(ParallelRegion())
+        return self.regions[-1]
 
     def _place_inputs(self) -> None:
         for x in self.graph.inputs:
@@ -144,9 +144,9 @@ class Builder:
             for v in ends.get(stage, ()):
                 if v not in outputs:
                     memory.give(places[v], bytes_of(v.type, self.sizes))
-        room = self.memory.block(memory.size)
+        scratch = self.memory.block(memory.size)
         for v, start in places.items():
-            self.arrays[v] = view(room, start, shape_of(v.type, self.sizes), v.dtype)
+            self.arrays[v] = view(scratch, start, shape_of(v.type, self.sizes), v.dtype)
 
     def present(self) -> dict[Value, Array]:
         """Returns where values lie that are there when a run begins: inputs, state and constants."""
@@ -187,13 +187,13 @@ class Builder:
                 return
         if isinstance(v.op, AddRows) and self._overwrites(v):
             self.arrays[v] = xs[0]
-        if isinstance(v.op, MatMul | Gemm) and self._add_shared_product(v, self.home(v), xs):
+        if isinstance(v.op, MatMul | Gemm) and self._add_shared_product(v, self.output_buffer(v), xs):
             return
-        self.serial().add(0, computing(v, self._homes(v), reads_of(v, xs), xs, self.pads[0]))
+        self.serial().add(0, computing(v, self._output_buffers(v), reads_of(v, xs), xs, self.pads[0]))
 
-    def _homes(self, v: Value) -> list[Access | None]:
+    def _output_buffers(self, v: Value) -> list[Access | None]:
         """Returns where the results of an operation are kept for all samples, None for those that nobody reads."""
-        return [None if y is None else Access(self.home(y), (y,)) for y in self.results(v)]
+        return [None if y is None else Access(self.output_buffer(y), (y,)) for y in self.results(v)]
 
     def _overwrites(self, v: Value) -> bool:
         """Tells whether a value is the new state of its first operand, the old state of which nobody reads any more."""
@@ -207,7 +207,7 @@ class Builder:
         picked = {u.op.index: u for u in self.cut.users.get(v, ()) if isinstance(u.op, Item)}
         return [picked.get(i) for i in range(len(v.result))]
 
-    def home(self, y: Value) -> Array:
+    def output_buffer(self, y: Value) -> Array:
         """Returns where a result for all samples is kept."""
         if y not in self.arrays:
             self.arrays[y] = self.memory.empty(shape_of(y.type, self.sizes), y.dtype)
@@ -216,52 +216,52 @@ class Builder:
     def _add_shared_product(self, v: Value, out: Array, xs: Sequence[Array]) -> bool:
         """Adds a matrix product whose rows the threads share, if it is large enough."""
         a, b, *bias = xs
-        if self.lanes == 1 or a.ndim < 2 or b.ndim != 2 or not out.flags.c_contiguous:
+        if self.workers == 1 or a.ndim < 2 or b.ndim != 2 or not out.flags.c_contiguous:
             return False
-        if not worth_sharing(seconds_of(v, self.sizes), self.lanes):
+        if not worth_sharing(seconds_of(v, self.sizes), self.workers):
             return False
         out = out.reshape(-1, out.shape[-1])
         if a.ndim > 2:
             if not a.flags.c_contiguous:
                 return False
             a = a.reshape(-1, a.shape[-1])
-        phase = self._phase_of_products(xs)
-        for lane, (start, stop) in enumerate(shares(len(out), self.lanes)):
+        region = self._phase_of_products(xs)
+        for worker, (start, stop) in enumerate(shares(len(out), self.workers)):
             rows, made = a[start:stop], out[start:stop]
             call: Call = partial(np.matmul, rows, b, made)
             if bias:
                 call = in_turn(call, partial(np.add, made, bias[0], made))
             read = Access(rows, v.inputs[:1], "elements", (start * a.shape[1], stop * a.shape[1]))
             written = Access(made, (v,), "elements", (start * out.shape[1], stop * out.shape[1]))
-            phase.add(lane, BoundCall(call, v, [read, *reads_of(v, xs)[1:]], [written]))
+            region.add(worker, BoundCall(call, v, [read, *reads_of(v, xs)[1:]], [written]))
         self._products.append(out)
         return True
 
-    def _phase_of_products(self, xs: Sequence[Array]) -> Phase:
-        """Returns the phase of the products before, or a new one where one of these is read: it has to be complete."""
-        at_end = self._last_products is not None and self.phases[-1] is self._last_products
+    def _phase_of_products(self, xs: Sequence[Array]) -> ParallelRegion:
+        """Returns the region of the products before, or a new one where one of these is read: it has to be complete."""
+        at_end = self._last_products is not None and self.regions[-1] is self._last_products
         if not at_end or any(np.may_share_memory(x, out) for x in xs for out in self._products):
-            self._last_products, self._products = Phase.of(self.lanes), []
-            self.phases.append(self._last_products)
+            self._last_products, self._products = ParallelRegion.of(self.workers), []
+            self.regions.append(self._last_products)
         assert self._last_products is not None
         return self._last_products
 
     # -- stages ------------------------------------------------------------------------------------------------------
 
     def _add_stage(self, plan: Stage) -> None:
-        phase = Phase.of(plan.lanes) if plan.lanes > 1 else self.serial()
-        for lane, (start, stop) in enumerate(shares(self.batch, plan.lanes)):
-            memory = self._memory(lane)
+        region = ParallelRegion.of(plan.workers) if plan.workers > 1 else self.serial()
+        for worker, (start, stop) in enumerate(shares(self.batch, plan.workers)):
+            memory = self._memory(worker)
             for i, (a, b) in enumerate(shares(stop - start, -(-(stop - start) // plan.tile))):
-                TileBinder(self, plan, phase, lane, memory, (start + a, start + b), i == 0).bind_all()
-        if plan.lanes > 1:
-            self.phases.append(phase)
+                TileBinder(self, plan, region, worker, memory, (start + a, start + b), i == 0).bind_all()
+        if plan.workers > 1:
+            self.regions.append(region)
 
-    def _memory(self, lane: int) -> Array:
+    def _memory(self, worker: int) -> Array:
         """Returns the memory in which a thread keeps a tile's arrays, the same for all stages."""
-        if lane not in self._memories:
-            self._memories[lane] = self.memory.block(max(plan.size for plan in self.plans))
-        return self._memories[lane]
+        if worker not in self._memories:
+            self._memories[worker] = self.memory.block(max(plan.size for plan in self.plans))
+        return self._memories[worker]
 
     def _collect(self, stage: int) -> None:
         """Adds up what the threads have summed in a stage, always in the same order."""
@@ -272,20 +272,20 @@ class Builder:
             for part in parts[1:]:
                 self.serial().add(0, adding(v, parts[0], part))
             if isinstance(v.op, Merged) and v in self.parts:
-                homes = self._homes(v)
-                arrays = [None if home is None else home.array for home in homes]
+                output_buffers = self._output_buffers(v)
+                arrays = [None if output_buffer is None else output_buffer.array for output_buffer in output_buffers]
                 call = partial(_merge, v.op, [part.array for part in self.parts[v]], self.counts[v], arrays)
-                written = [home for home in homes if home is not None]
+                written = [output_buffer for output_buffer in output_buffers if output_buffer is not None]
                 self.serial().add(0, BoundCall(call, v, self.parts[v], written, kind="merge"))
 
     def _stage_of_item(self, v: Value) -> int | None:
         return self.cut.tiled.get(v.inputs[0]) if isinstance(v.op, Item) else None
 
-    def spare(self, lane: int, y: Value) -> Array:
+    def partial_buffer(self, worker: int, y: Value) -> Array:
         """Returns memory of a thread for a tile's part of a sum."""
-        if (lane, y) not in self._parts_of_sums:
-            self._parts_of_sums[lane, y] = self.memory.empty(shape_of(y.type, self.sizes), y.dtype)
-        return self._parts_of_sums[lane, y]
+        if (worker, y) not in self._parts_of_sums:
+            self._parts_of_sums[worker, y] = self.memory.empty(shape_of(y.type, self.sizes), y.dtype)
+        return self._parts_of_sums[worker, y]
 
     # -- state -------------------------------------------------------------------------------------------------------
 

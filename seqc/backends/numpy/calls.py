@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from seqc.backends.numpy.bind import bind, ufunc_of
+from seqc.backends.numpy.kernel_choice import select_kernel, ufunc_of
 from seqc.backends.numpy.kernels import Call
 from seqc.backends.numpy.memory import ScratchPad
 from seqc.backends.numpy.rows import AddRows
@@ -67,7 +67,7 @@ def computing(
         element of the result in that of the whole batch.
     """
     pad.start()
-    call = bind(v.op, [None if out is None else out.array for out in outs], xs, pad, first)
+    call = select_kernel(v.op, [None if out is None else out.array for out in outs], xs, pad, first)
     in_place = ufunc_of(v.op) is not None or isinstance(v.op, AddRows)
     return BoundCall(call, v, reads, [out for out in outs if out is not None], pad.given, "compute", in_place)
 

@@ -13,7 +13,7 @@ SECONDS_PER_OPERATION = 1 / 80e9
 SECONDS_PER_ELEMENT = 0.3e-9
 SECONDS_PER_CALL = 0.7e-6
 # To wake a thread and wait for it, and what handing the interpreter back and forth costs on the way.
-SECONDS_PER_MEETING = 60e-6
+SECONDS_PER_BARRIER = 60e-6
 
 
 def seconds_of(v: Value, sizes: Mapping[str, int]) -> float:
@@ -27,6 +27,6 @@ def seconds_of(v: Value, sizes: Mapping[str, int]) -> float:
     return SECONDS_PER_CALL + SECONDS_PER_ELEMENT * elements + SECONDS_PER_OPERATION * work
 
 
-def worth_sharing(seconds: float, lanes: int) -> bool:
+def worth_sharing(seconds: float, workers: int) -> bool:
     """Tells whether threads finish such work earlier than one alone."""
-    return lanes > 1 and seconds * (1 - 1 / lanes) > SECONDS_PER_MEETING
+    return workers > 1 and seconds * (1 - 1 / workers) > SECONDS_PER_BARRIER

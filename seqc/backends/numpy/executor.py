@@ -13,8 +13,8 @@ from seqc.backends.numpy.interrupts import UNFINISHED, whole
 from seqc.backends.numpy.kept import Keepable, Kept
 from seqc.backends.numpy.lowering import lower_for_numpy
 from seqc.backends.numpy.memory import empty
-from seqc.backends.numpy.phases import Place, Program
 from seqc.backends.numpy.plan_checker import check_plan, is_wanted
+from seqc.backends.numpy.regions import Place, Program
 from seqc.backends.numpy.threads import one_blas_thread
 from seqc.backends.numpy.turns import Turn
 from seqc.backends.numpy.workers import WORKERS, Failure, Run, thread_count
@@ -26,7 +26,7 @@ from seqc.ir import Array, Graph, Input, Value
 MOST_MOVES = 4
 
 
-class Holder(Protocol):
+class StateRef(Protocol):
     """Something that holds an array between runs and can move it."""
 
     @property
@@ -52,7 +52,7 @@ class Executor:
     """
 
     def __init__(
-        self, graph: Graph, reads: Sequence[Holder], writes: Sequence[Holder], kept: Kept | None = None
+        self, graph: Graph, reads: Sequence[StateRef], writes: Sequence[StateRef], kept: Kept | None = None
     ) -> None:
         self.graph, self.reads, self.writes = graph, tuple(reads), tuple(writes)
         self.given = graph.inputs[: len(graph.inputs) - len(self.reads)]
@@ -166,7 +166,7 @@ class _Bound:
         self,
         program: Program,
         rooms: list[Array],
-        state: list[tuple[Holder, Array]],
+        state: list[tuple[StateRef, Array]],
         first_change: Place,
         poisoned: bool,
     ) -> None:
@@ -186,7 +186,7 @@ class _Bound:
 class _State:
     """The arrays of the state by graph input, and how they are put side by side."""
 
-    def __init__(self, holders: Mapping[Value, Holder]) -> None:
+    def __init__(self, holders: Mapping[Value, StateRef]) -> None:
         self.holders = dict(holders)
 
     def array(self, x: Value) -> Array | None:

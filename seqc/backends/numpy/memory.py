@@ -25,9 +25,9 @@ COMMON = {2: 1 << 19, 3: 1 << 24}
 TILE_SHARE = 8
 
 
-def tile_bytes(lanes: int) -> int:
+def tile_bytes(workers: int) -> int:
     """Returns how much memory a tile's arrays may take where so many threads share the last level of the cache."""
-    return max(cache_bytes(2), min(TILE_SHARE * cache_bytes(2), cache_bytes(3) // (2 * lanes)))
+    return max(cache_bytes(2), min(TILE_SHARE * cache_bytes(2), cache_bytes(3) // (2 * workers)))
 
 
 @cache

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seqc.backends.numpy.executor import Holder
+from seqc.backends.numpy.executor import StateRef
 from seqc.backends.numpy.interrupts import UNFINISHED, whole
 from seqc.backends.numpy.plan import Plan
 from seqc.backends.numpy.workers import Run
@@ -17,7 +17,7 @@ from seqc.passes import merge_duplicates
 class NaiveExecutor:
     """Does what `Executor` does, as plainly as can be: to compare with, and to look into."""
 
-    def __init__(self, graph: Graph, reads: Sequence[Holder], writes: Sequence[Holder]) -> None:
+    def __init__(self, graph: Graph, reads: Sequence[StateRef], writes: Sequence[StateRef]) -> None:
         self.reads, self.writes = tuple(reads), tuple(writes)
         self.plan = Plan(merge_duplicates(graph))
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from seqc.backends.numpy.calls import Access, BoundCall, same_memory
 from seqc.backends.numpy.element_numbers import ElementNumbers, Owner, united
-from seqc.backends.numpy.phases import Program
+from seqc.backends.numpy.regions import Program
 from seqc.backends.numpy.shadow import NOTHING, SCRATCH, Shadow
 from seqc.errors import SeqcError
 from seqc.ir import Array, Value
@@ -58,8 +58,8 @@ class _Check:
         self.batch = batch
         self.numbers = ElementNumbers(batch)
         arrays = [*present.values(), *program.results]
-        for phase in program.phases:
-            for records in phase.records:
+        for region in program.regions:
+            for records in region.records:
                 for bound in records:
                     arrays += [access.array for access in (*bound.reads, *bound.writes)] + list(bound.scratch)
         self.shadow = Shadow(arrays)
@@ -73,11 +73,11 @@ class _Check:
             if (held != NOTHING).any() and not self._holds(Access(array, (x,))):
                 self._fail(f"{_name(x)} has the memory of another value that is there from the start")
             held[...] = self.numbers.of(Access(array, (x,)))[..., None]
-        for at, phase in enumerate(self.program.phases):
-            self.shared = len(phase.records) > 1
-            for self.thread, records in enumerate(phase.records):
+        for at, region in enumerate(self.program.regions):
+            self.shared = len(region.records) > 1
+            for self.thread, records in enumerate(region.records):
                 for place, bound in enumerate(records):
-                    self.where = f"Phase {at}, thread {self.thread}, call {place} ({_name(bound.value)})"
+                    self.where = f"Region {at}, thread {self.thread}, call {place} ({_name(bound.value)})"
                     self._call(bound)
             self.shadow.barrier()
         self.where, self.shared = "In the end", False

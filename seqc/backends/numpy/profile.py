@@ -10,7 +10,7 @@ from typing import Any
 
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
-from seqc.backends.numpy.phases import Phase
+from seqc.backends.numpy.regions import ParallelRegion
 from seqc.ir import Array, Graph, Value, walk
 
 # The parts of a training step, in their order in time.
@@ -65,7 +65,7 @@ def _run_naive(executor: NaiveExecutor, arrays: Sequence[Array], spent: Spent) -
 def _run_tiled(executor: Executor, arrays: Sequence[Array], spent: Spent) -> Graph:
     bound = executor._bound(arrays)
     program = bound.program
-    bound.program = replace(program, phases=[_watched(phase, spent) for phase in program.phases])
+    bound.program = replace(program, regions=[_watched(region, spent) for region in program.regions])
     try:
         executor.run(arrays)
     finally:
@@ -73,12 +73,12 @@ def _run_tiled(executor: Executor, arrays: Sequence[Array], spent: Spent) -> Gra
     return program.graph
 
 
-def _watched(phase: Phase, spent: Spent) -> Phase:
+def _watched(region: ParallelRegion, spent: Spent) -> ParallelRegion:
     lists = [
         [_timed(v, call, spent) for call, v in zip(calls, values, strict=True)]
-        for calls, values in zip(phase.lists, phase.values, strict=True)
+        for calls, values in zip(region.lists, region.values, strict=True)
     ]
-    return Phase(lists, phase.values)
+    return ParallelRegion(lists, region.values)
 
 
 def _timed(value: Value, function: Callable[..., Any], spent: Spent) -> Callable[..., Any]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from seqc.backends.numpy.bind import ufunc_of
 from seqc.backends.numpy.costs import seconds_of, worth_sharing
 from seqc.backends.numpy.cut import Cut, cut_graph, read_operands, shape_of, stage_values, stored_values
+from seqc.backends.numpy.kernel_choice import ufunc_of
 from seqc.backends.numpy.memory import Places, bytes_of, cache_bytes, tile_bytes
 from seqc.batch import BATCH, batch_axis
 from seqc.ir import Array, Graph, Item, Value
@@ -19,7 +19,7 @@ from seqc.ops.linalg import Gemm, MatMul
 # A matrix had better not be read or written anew for each so many rows of a tile.
 FEW_ROWS = 64
 # So many times more memory is for tiles that an operation goes through step by step.
-STREAM_SHARE = 16
+SEQUENTIAL_SHARE = 16
 
 
 @dataclass(eq=False)
@@ -28,7 +28,7 @@ class Stage:
 
     Attributes:
         number: of the stage. values: its operations in order. tile: the most samples of a tile. places: where the
-        arrays begin that live and die in the stage; size: bytes of all of them. lanes: threads that share the tiles.
+        arrays begin that live and die in the stage; size: bytes of all of them. workers: threads that share the tiles.
         views: values that show another's memory. direct: values written at once to where all samples' are kept.
     """
 
@@ -37,12 +37,12 @@ class Stage:
     tile: int = 1
     places: dict[Value, int] = field(default_factory=dict)
     size: int = 0
-    lanes: int = 1
+    workers: int = 1
     views: set[Value] = field(default_factory=set)
     direct: set[Value] = field(default_factory=set)
 
 
-def plan_stages(graph: Graph, batch: int, lanes: int) -> tuple[Cut, list[Stage], dict[Value, int]]:
+def plan_stages(graph: Graph, batch: int, workers: int) -> tuple[Cut, list[Stage], dict[Value, int]]:
     """Cuts a graph and plans its stages; returns also what is kept for all samples, with the last stage to read it.
 
     Products with large matrices are taken out of stages whose tiles are too small for them.
@@ -51,7 +51,7 @@ def plan_stages(graph: Graph, batch: int, lanes: int) -> tuple[Cut, list[Stage],
     while True:
         cut = cut_graph(graph, whole)
         stored = stored_values(cut, graph.outputs)
-        plans = [plan_stage(cut, n, stored, batch, lanes, tile_bytes(lanes)) for n in range(cut.stages)]
+        plans = [plan_stage(cut, n, stored, batch, workers, tile_bytes(workers)) for n in range(cut.stages)]
         heavy = {v for plan in plans for v in plan.values if _is_heavy(v, cut, plan.tile, batch)}
         if not heavy:
             return cut, plans, stored
@@ -77,27 +77,27 @@ def _is_heavy(v: Value, cut: Cut, tile: int, batch: int) -> bool:
     return rows < FEW_ROWS // 2 and bytes_of(matrix, {}) >= cache_bytes(2) // 2
 
 
-def plan_stage(cut: Cut, number: int, stored: Mapping[Value, int], batch: int, lanes: int, cache: int) -> Stage:
+def plan_stage(cut: Cut, number: int, stored: Mapping[Value, int], batch: int, workers: int, cache: int) -> Stage:
     """Returns the plan of a stage.
 
     Args:
-        stored: what is kept for all samples. batch: their number. lanes: threads at most. cache: bytes that a tile's
+        stored: what is kept for all samples. batch: their number. workers: threads at most. cache: bytes that a tile's
         arrays may take.
     """
     values = stage_values(cut, number)
     seconds = sum(seconds_of(v, {BATCH: batch}) for v in values)
-    lanes = min(lanes, batch) if worth_sharing(seconds, lanes) else 1
-    most = -(-batch // lanes)
-    trial = Layout(cut, values, stored, min(most, 4)).place()
+    workers = min(workers, batch) if worth_sharing(seconds, workers) else 1
+    most = -(-batch // workers)
+    trial = BufferPlan(cut, values, stored, min(most, 4)).place()
     each = max(1, trial.touched // min(most, 4))
-    room = cache * (STREAM_SHARE if any(v.op.streams for v in values) else 1)
+    room = cache * (SEQUENTIAL_SHARE if any(v.op.sequential for v in values) else 1)
     tile = int(min(most, max(1, room // each)))
     tile = -(-most // -(-most // tile))  # tiles of equal size
-    layout = Layout(cut, values, stored, tile).place()
-    return Stage(number, values, tile, layout.places, layout.memory.size, lanes, layout.views, layout.direct)
+    layout = BufferPlan(cut, values, stored, tile).place()
+    return Stage(number, values, tile, layout.places, layout.memory.size, workers, layout.views, layout.direct)
 
 
-class Layout:
+class BufferPlan:
     """Finds places for the arrays of a tile of `count` samples."""
 
     def __init__(self, cut: Cut, values: list[Value], stored: Mapping[Value, int], count: int) -> None:
@@ -118,7 +118,7 @@ class Layout:
         """Bytes that the tile's arrays take at a time, with those that are kept."""
         return self.memory.size + self.kept
 
-    def place(self) -> Layout:
+    def place(self) -> BufferPlan:
         """Finds all places."""
         self._find_views()
         self._find_last_uses()

@@ -12,7 +12,7 @@ from seqc.backends.numpy.calls import Access, BoundCall, adding, computing, copy
 from seqc.backends.numpy.cut import shape_of
 from seqc.backends.numpy.kernels import find_kernel
 from seqc.backends.numpy.memory import view
-from seqc.backends.numpy.phases import Phase
+from seqc.backends.numpy.regions import ParallelRegion
 from seqc.backends.numpy.stage import Stage
 from seqc.batch import BATCH, batch_axis
 from seqc.ir import Array, Item, Value
@@ -29,20 +29,20 @@ class TileBinder:
         self,
         builder: Builder,
         plan: Stage,
-        phase: Phase,
-        lane: int,
+        region: ParallelRegion,
+        worker: int,
         memory: Array,
         rows: tuple[int, int],
         first: bool,
     ) -> None:
-        self.builder, self.plan, self.phase, self.lane = builder, plan, phase, lane
+        self.builder, self.plan, self.region, self.worker = builder, plan, region, worker
         self.memory, self.rows, self.first = memory, rows, first
         self.sizes = {BATCH: rows[1] - rows[0]}
         self.arrays: dict[Value, Array] = {}
-        self.pad = builder.pads[lane]
+        self.pad = builder.pads[worker]
 
     def bind_all(self) -> None:
-        """Adds the calls of all operations to the phase."""
+        """Adds the calls of all operations to the region."""
         for v in self.plan.values:
             if not isinstance(v.op, Item):
                 self._bind(v)
@@ -66,20 +66,20 @@ class TileBinder:
             if y is None:
                 outs.append(None)
             elif spread == "each":
-                outs.append(Access(self._home(y), (y,), "samples", self.rows))
+                outs.append(Access(self._output_buffer(y), (y,), "samples", self.rows))
             else:
                 out, total = self._part_of_sum(y)
                 outs.append(Access(out, (y,), "samples", self.rows))
                 if total is not None:
                     more.append(adding(y, total, out))
         first = self.rows[0] * (outs[0].array.size // (self.rows[1] - self.rows[0])) if outs[0] is not None else 0
-        self.phase.add(self.lane, computing(v, outs, reads, xs, self.pad, first))
+        self.region.add(self.worker, computing(v, outs, reads, xs, self.pad, first))
         for call in more:
-            self.phase.add(self.lane, call)
+            self.region.add(self.worker, call)
         for y in results:
             if y is not None and y in self.builder.stored and y not in self.plan.direct:
                 made = Access(self.arrays[y], (y,), "samples", self.rows)
-                self.phase.add(self.lane, copying(made, self._cut(self.builder.arrays[y], y)))
+                self.region.add(self.worker, copying(made, self._cut(self.builder.arrays[y], y)))
 
     def _bind_part(self, v: Value, xs: list[Array], reads: list[Access]) -> None:
         assert isinstance(v.op, Merged)
@@ -91,21 +91,21 @@ class TileBinder:
         part = Access(kept, (v,), "part", self.rows)
         self.builder.parts.setdefault(v, []).append(part)
         call = call or partial(_take_part, v.op, xs, kept)
-        self.phase.add(self.lane, BoundCall(call, v, reads, [part], self.pad.given))
+        self.region.add(self.worker, BoundCall(call, v, reads, [part], self.pad.given))
 
     def _part_of_sum(self, y: Value) -> tuple[Array, Array | None]:
         """Returns where a tile's part of a sum goes, and the sum it is added to unless it is the first."""
         sums = self.builder.sums.setdefault(y, [])
         if self.first:
-            home = self.builder.home(y) if not sums else self.builder.memory.empty(sums[0].shape, sums[0].dtype)
-            assert home is not None
-            sums.append(home)
-            return home, None
+            first = self.builder.memory.empty(sums[0].shape, sums[0].dtype) if sums else self.builder.output_buffer(y)
+            assert first is not None
+            sums.append(first)
+            return first, None
         total = sums[-1]
-        part = self.builder.spare(self.lane, y)
+        part = self.builder.partial_buffer(self.worker, y)
         return part, total
 
-    def _home(self, y: Value) -> Array:
+    def _output_buffer(self, y: Value) -> Array:
         if y in self.plan.direct:
             self.arrays[y] = self._cut(self.builder.arrays[y], y)
         else:

@@ -63,9 +63,9 @@ def _quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
 class Failure(Exception):
     """What went wrong in a list of work, and at which place."""
 
-    def __init__(self, lane: int, place: int, error: BaseException) -> None:
-        super().__init__(lane, place)
-        self.lane, self.place, self.error = lane, place, error
+    def __init__(self, worker: int, place: int, error: BaseException) -> None:
+        super().__init__(worker, place)
+        self.worker, self.place, self.error = worker, place, error
 
 
 class Hand:
@@ -76,18 +76,18 @@ class Hand:
     same the second time.
 
     Attributes:
-        lane: its number among the lists that run side by side. failure: what went wrong, if anything did.
+        worker: its number among the lists that run side by side. failure: what went wrong, if anything did.
         finished: whether it is at rest after it was carried out.
     """
 
-    __slots__ = ("_calls", "_count", "_done", "_taken", "failure", "finished", "lane")
+    __slots__ = ("_calls", "_count", "_done", "_taken", "failure", "finished", "worker")
 
-    def __init__(self, lane: int, work: Work) -> None:
-        self.lane = lane
+    def __init__(self, worker: int, work: Work) -> None:
+        self.worker = worker
         self.failure: Failure | None = None
         self.finished = False
         self._calls, self._count = iter(work), len(work)
-        if lane:
+        if worker:
             self._taken: dict[str, bool] = {}
             self._done = threading.Lock()
             self._done.acquire()
@@ -103,7 +103,7 @@ class Hand:
             for call in self._calls:
                 call()
         except BaseException as error:
-            self.failure = Failure(self.lane, self.place, error)
+            self.failure = Failure(self.worker, self.place, error)
 
     def carry_out_elsewhere(self) -> None:
         """Does so in a thread that somebody waits for, unless nobody does any more."""
@@ -133,10 +133,10 @@ class Hand:
 
 
 class Run:
-    """One run of several phases: what is under way, so that it can be brought to rest from anywhere.
+    """One run of several regions: what is under way, so that it can be brought to rest from anywhere.
 
     Attributes:
-        at: the number of the phase. hands: the lists of that phase. cancelled: whether no more calls are to begin.
+        at: the number of the region. hands: the lists of that region. cancelled: whether no more calls are to begin.
         interrupted: whether an interruption is to be raised when the run is over.
     """
 
@@ -174,7 +174,7 @@ class Workers:
         """Runs all lists to their ends, or until the run is cancelled.
 
         Args:
-            run: what the lists are a phase of; by default they are everything.
+            run: what the lists are a region of; by default they are everything.
 
         Raises:
             Failure: one of them failed; the first one is told.
@@ -184,11 +184,11 @@ class Workers:
         if len(lists) == 1:
             hand = Hand(0, lists[0])
             run.hands = [hand]
-            if not run.cancelled:  # since the phase before
+            if not run.cancelled:  # since the region before
                 hand.carry_out()
             failure = hand.failure
         else:
-            run.hands = [Hand(lane, work) for lane, work in enumerate(lists)]
+            run.hands = [Hand(worker, work) for worker, work in enumerate(lists)]
             failure = None if run.cancelled else self._run_together(run, run.hands)
         if failure is not None:
             raise failure
@@ -198,7 +198,7 @@ class Workers:
         self._under_way[me] = run
         try:
             for hand in hands[1:]:
-                self._queue(hand.lane).put(hand)
+                self._queue(hand.worker).put(hand)
             hands[0].carry_out()
             first = hands[0].failure
             if first is not None and not isinstance(first.error, Exception):
@@ -218,15 +218,15 @@ class Workers:
             run.settle()
             self._under_way.pop(me, None)
 
-    def _queue(self, lane: int) -> SimpleQueue[Hand]:
+    def _queue(self, worker: int) -> SimpleQueue[Hand]:
         """Returns the queue of a worker, which is started the first time."""
-        queue = self._queues.get(lane)
+        queue = self._queues.get(worker)
         if queue is None:
             fresh: SimpleQueue[Hand] = SimpleQueue()
             # Not by `threading`, whose own locks an interruption could leave locked. Like daemons, these threads keep
             # nobody from leaving; one that waits at a queue which nobody else knows does no harm.
             _thread.start_new_thread(_work, (fresh,))
-            queue = self._queues.setdefault(lane, fresh)
+            queue = self._queues.setdefault(worker, fresh)
         return queue
 
     def forget(self) -> None:

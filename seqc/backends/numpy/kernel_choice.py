@@ -44,7 +44,7 @@ FAMILIES = (
 )
 
 
-def bind(op: Op, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch, first: int = 0) -> Call:
+def select_kernel(op: Op, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch, first: int = 0) -> Call:
     """Returns a function that computes `op` on the given arrays whenever it is called.
 
     Args:

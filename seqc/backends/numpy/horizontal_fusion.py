@@ -3,7 +3,7 @@
 An optimizer changes each variable by the same formula. Where the variables, their slots and their gradients lie next to
 each other in memory, the formula can run over all of them as over one array, piece by piece so that intermediate
 results stay in the cache, and the pieces can be shared out to threads. What belongs together is found in the graph:
-element-wise operations on arrays of one shape that are connected with each other form a *lane*; lanes of equal
+element-wise operations on arrays of one shape that are connected with each other form a *chain*; chains of equal
 structure form a *group*.
 """
 
@@ -21,7 +21,7 @@ When = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Lane:
+class Chain:
     """Connected element-wise operations on arrays of one shape.
 
     Attributes:
@@ -33,7 +33,7 @@ class Lane:
     results: tuple[Value, ...]
 
     def structure(self, outputs: Mapping[Value, int]) -> tuple[object, ...]:
-        """Returns what two lanes must have in common to run as one."""
+        """Returns what two chains must have in common to run as one."""
         number: dict[Value, tuple[str, int]] = {x: ("leaf", i) for i, x in enumerate(self.leaves)}
         number |= {v: ("node", i) for i, v in enumerate(self.nodes)}
         nodes = [(v.op, v.dtype, tuple(number.get(x, ("scalar", id(x))) for x in v.inputs)) for v in self.nodes]
@@ -44,15 +44,15 @@ class Lane:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Lanes of equal structure, and when they run."""
+    """Chains of equal structure, and when they run."""
 
-    lanes: tuple[Lane, ...]
+    chains: tuple[Chain, ...]
     when: When
 
     @property
     def sizes(self) -> list[int]:
-        """The number of elements of each lane."""
-        return [size_of(lane.nodes[0].type) for lane in self.lanes]
+        """The number of elements of each chain."""
+        return [size_of(chain.nodes[0].type) for chain in self.chains]
 
 
 def size_of(t: Type) -> int:
@@ -70,10 +70,10 @@ def schedule(cut: Cut, graph: Graph) -> tuple[dict[Value, When], list[Group]]:
     when = _earliest(cut, fit)
     _delay(cut, graph, fit, when)
     outputs = {y: i for i, y in enumerate(graph.outputs)}
-    grouped: dict[tuple[object, ...], list[Lane]] = {}
-    for lane in _lanes(cut, fit, when, outputs):
-        grouped.setdefault((when[lane.nodes[0]], *lane.structure(outputs)), []).append(lane)
-    groups = [Group(tuple(lanes), when[lanes[0].nodes[0]]) for lanes in grouped.values()]
+    grouped: dict[tuple[object, ...], list[Chain]] = {}
+    for chain in _chains(cut, fit, when, outputs):
+        grouped.setdefault((when[chain.nodes[0]], *chain.structure(outputs)), []).append(chain)
+    groups = [Group(tuple(chains), when[chains[0].nodes[0]]) for chains in grouped.values()]
     return when, in_running_order(groups)
 
 
@@ -83,7 +83,7 @@ def in_running_order(groups: Iterable[Group]) -> list[Group]:
 
 
 def _fits(v: Value) -> bool:
-    """Tells whether a value can be part of a lane: element-wise, of known shape, each operand alike or a number."""
+    """Tells whether a value can be part of a chain: element-wise, of known shape, each operand alike or a number."""
     if not isinstance(v.op, Elementwise) or isinstance(v.result, tuple) or v.type.rank == 0 or not v.type.is_static:
         return False
     return all(x.type.rank == 0 or x.type.shape == v.type.shape for x in v.inputs)
@@ -104,7 +104,7 @@ def _earliest(cut: Cut, fit: set[Value]) -> dict[Value, When]:
 
 
 def _delay(cut: Cut, graph: Graph, fit: set[Value], when: dict[Value, When]) -> None:
-    """Moves what only later lanes read to them, so that it need not be kept."""
+    """Moves what only later chains read to them, so that it need not be kept."""
     kept = set(graph.outputs)
     for v in reversed(cut.order):
         users = cut.users.get(v, ())
@@ -112,7 +112,7 @@ def _delay(cut: Cut, graph: Graph, fit: set[Value], when: dict[Value, When]) -> 
             when[v] = max(when[v], min(when[u] for u in users))
 
 
-def _lanes(cut: Cut, fit: set[Value], when: Mapping[Value, When], outputs: Mapping[Value, int]) -> Iterable[Lane]:
+def _chains(cut: Cut, fit: set[Value], when: Mapping[Value, When], outputs: Mapping[Value, int]) -> Iterable[Chain]:
     root: dict[Value, Value] = {}
 
     def find(v: Value) -> Value:
@@ -135,4 +135,4 @@ def _lanes(cut: Cut, fit: set[Value], when: Mapping[Value, When], outputs: Mappi
         inside = set(nodes)
         leaves = dict.fromkeys(x for v in nodes for x in v.inputs if x not in inside and x.type.rank)
         results = [v for v in nodes if v in outputs or any(u not in inside for u in cut.users.get(v, ()))]
-        yield Lane(tuple(nodes), tuple(leaves), tuple(results))
+        yield Chain(tuple(nodes), tuple(leaves), tuple(results))

@@ -1,4 +1,4 @@
-"""Running groups of lanes: see `updates`."""
+"""Running groups of chains: see `horizontal_fusion`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seqc.backends.numpy.bind import ufunc_of
 from seqc.backends.numpy.calls import Access, computing, copying
+from seqc.backends.numpy.horizontal_fusion import Chain, Group
+from seqc.backends.numpy.kernel_choice import ufunc_of
 from seqc.backends.numpy.memory import Memory
-from seqc.backends.numpy.phases import Phase, shares
-from seqc.backends.numpy.updates import Group, Lane
+from seqc.backends.numpy.regions import ParallelRegion, shares
 from seqc.ir import Array, Input, Value
 from seqc.ops.shape import Reshape
 
@@ -25,7 +25,7 @@ PIECE = 65536
 SHARED = 32768
 
 
-class FlatRunner:
+class HorizontalRunner:
     """Places the arrays of groups side by side, and adds the calls that run them."""
 
     def __init__(self, builder: Builder) -> None:
@@ -37,12 +37,12 @@ class FlatRunner:
         self._sides: dict[tuple[Group, Value], Array] = {}
 
     def place(self, group: Group) -> None:
-        """Finds memory for what the lanes read and give."""
-        first = group.lanes[0]
+        """Finds memory for what the chains read and give."""
+        first = group.chains[0]
         for i, leaf in enumerate(first.leaves):
-            self._sides[group, leaf] = self._place_leaf(group, [lane.leaves[i] for lane in group.lanes])
+            self._sides[group, leaf] = self._place_leaf(group, [chain.leaves[i] for chain in group.chains])
         for i, result in enumerate(first.results):
-            self._sides[group, result] = self._place_result(group, [lane.results[i] for lane in group.lanes])
+            self._sides[group, result] = self._place_result(group, [chain.results[i] for chain in group.chains])
 
     def _place_leaf(self, group: Group, values: list[Value]) -> Array:
         key = tuple(map(id, values))
@@ -51,7 +51,7 @@ class FlatRunner:
             return known[1]
         free = self._are_free(values)
         if free and all(isinstance(x.op, Input) and self.builder.state(x) is not None for x in values):
-            together = self.builder.adjoin(values)
+            together = self.builder.pack(values)
             if together is not None:
                 return self._keep(values, together)
         flat = self.builder.memory.empty((sum(group.sizes),), values[0].dtype)
@@ -64,12 +64,12 @@ class FlatRunner:
         return flat
 
     def _are_free(self, values: list[Value]) -> bool:
-        """Tells whether values can be given homes side by side: one each, also to those that several lanes read."""
+        """Tells whether values may get buffers side by side: one each, also those that several chains read."""
         placed = any(x in self._flats or x in self.builder.arrays for x in values)
         return not placed and len(set(values)) == len(values)
 
     def _give(self, x: Value, piece: Array) -> None:
-        """Makes a piece the home of a value; of what is only shown in another shape, the home of that."""
+        """Makes a piece the buffer of a value; of what is only shown in another shape, the buffer of that."""
         source = x.inputs[0] if isinstance(x.op, Reshape) else None
         cut = self.builder.cut
         if source is not None and source not in self.builder.arrays and source in cut.ready:
@@ -88,7 +88,7 @@ class FlatRunner:
                 flat = known[1]
                 self._assign(group, values, flat)
                 return flat
-            together = None if any(x in self._flats for x in listed) else self.builder.adjoin(listed)
+            together = None if any(x in self._flats for x in listed) else self.builder.pack(listed)
             if together is not None:
                 self._assign(group, values, self._keep(listed, together))
                 return together
@@ -106,15 +106,15 @@ class FlatRunner:
         """Tells whether new state may be written over the old, because nobody reads that any more."""
         if any(x is None or self.builder.state(x) is None or x.dtype != values[0].dtype for x in owners):
             return False
-        for lane, y, x in zip(group.lanes, values, owners, strict=True):
+        for chain, y, x in zip(group.chains, values, owners, strict=True):
             assert x is not None
             if (
-                not self.builder.last_read(x, lane.nodes) < group.when
+                not self.builder.last_read(x, chain.nodes) < group.when
                 or sum(t is x for _, t in self.builder.owners) > 1
             ):
                 return False
-            last = max((i for i, v in enumerate(lane.nodes) if any(u is x for u in v.inputs)), default=-1)
-            at = next(i for i, v in enumerate(lane.nodes) if v is y)
+            last = max((i for i, v in enumerate(chain.nodes) if any(u is x for u in v.inputs)), default=-1)
+            at = next(i for i, v in enumerate(chain.nodes) if v is y)
             if last > at or (last == at and ufunc_of(y.op) is None):
                 return False
         return True
@@ -137,41 +137,41 @@ class FlatRunner:
             source = builder.whole(x)
             builder.serial().add(0, copying(Access(source, (x,)), piece.reshape(source.shape)))
         total = sum(group.sizes)
-        lanes = builder.lanes if total >= SHARED else 1
-        phase = Phase.of(lanes) if lanes > 1 else builder.serial()
-        for number, (start, stop) in enumerate(shares(total, lanes)):
+        workers = builder.workers if total >= SHARED else 1
+        region = ParallelRegion.of(workers) if workers > 1 else builder.serial()
+        for number, (start, stop) in enumerate(shares(total, workers)):
             for a, b in shares(stop - start, -(-(stop - start) // PIECE)):
-                self._add_piece(group, phase, number, slice(start + a, start + b))
-        if lanes > 1:
-            builder.phases.append(phase)
+                self._add_piece(group, region, number, slice(start + a, start + b))
+        if workers > 1:
+            builder.regions.append(region)
 
-    def _add_piece(self, group: Group, phase: Phase, number: int, piece: slice) -> None:
-        lane = group.lanes[0]
-        arrays = {x: self._sides[group, x][piece] for x in (*lane.leaves, *lane.results)}
+    def _add_piece(self, group: Group, region: ParallelRegion, number: int, piece: slice) -> None:
+        chain = group.chains[0]
+        arrays = {x: self._sides[group, x][piece] for x in (*chain.leaves, *chain.results)}
         span = piece.start, piece.stop
-        alike = dict(zip(lane.leaves, zip(*(each.leaves for each in group.lanes), strict=True), strict=True))
-        alike |= zip(lane.nodes, zip(*(each.nodes for each in group.lanes), strict=True), strict=True)
-        room = _Room(lane, span[1] - span[0], self.builder.spares[number], self.builder.memory, self._most)
-        for at, v in enumerate(lane.nodes):
+        alike = dict(zip(chain.leaves, zip(*(each.leaves for each in group.chains), strict=True), strict=True))
+        alike |= zip(chain.nodes, zip(*(each.nodes for each in group.chains), strict=True), strict=True)
+        scratch = ScratchBuffers(chain, span[1] - span[0], self.builder.spares[number], self.builder.memory, self._most)
+        for at, v in enumerate(chain.nodes):
             reads = [
                 Access(arrays[x], alike[x], "elements", span) if x in arrays else Access(self.builder.whole(x), (x,))
                 for x in v.inputs
             ]
             if v not in arrays:
-                arrays[v] = room.take(at, v, arrays)
-            room.release(at)
+                arrays[v] = scratch.take(at, v, arrays)
+            scratch.release(at)
             out = Access(arrays[v], alike[v], "elements", span)
-            phase.add(number, computing(v, [out], reads, [read.array for read in reads], self.builder.pads[number]))
+            region.add(number, computing(v, [out], reads, [read.array for read in reads], self.builder.pads[number]))
 
 
-class _Room:
+class ScratchBuffers:
     """Memory for the intermediate results of one piece."""
 
-    def __init__(self, lane: Lane, count: int, spares: list[Array], memory: Memory, most: int) -> None:
+    def __init__(self, chain: Chain, count: int, spares: list[Array], memory: Memory, most: int) -> None:
         self.count, self.spares, self.memory, self.most = count, spares, memory, most
         self._free = list(range(len(spares)))
         self._held: dict[Value, int] = {}
-        self._last = {x: at for at, v in enumerate(lane.nodes) for x in v.inputs}
+        self._last = {x: at for at, v in enumerate(chain.nodes) for x in v.inputs}
 
     def take(self, at: int, v: Value, arrays: dict[Value, Array]) -> Array:
         """Returns an array for a result, that of an operand which is read for the last time where that is possible."""

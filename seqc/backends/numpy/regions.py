@@ -1,4 +1,4 @@
-"""Programs: calls bound to arrays, in phases that threads share out."""
+"""Programs: calls bound to arrays, in regions that threads share out."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from seqc.backends.numpy.memory import Memory
 from seqc.backends.numpy.workers import WORKERS, Failure, Run
 from seqc.ir import Array, Graph, Value
 
-# The number of a phase, and of a call in its list.
+# The number of a region, and of a call in its list.
 Place = tuple[int, int]
 
 
 @dataclass(eq=False)
-class Phase:
+class ParallelRegion:
     """Lists of calls that run side by side, and what each call computes.
 
     Attributes:
@@ -31,69 +31,69 @@ class Phase:
     values: list[list[Value]] = field(default_factory=lambda: [[]])
     records: list[list[BoundCall]] = field(default_factory=lambda: [[]])
 
-    def add(self, lane: int, bound: BoundCall) -> None:
-        self.lists[lane].append(bound.call)
-        self.values[lane].append(bound.value)
-        self.records[lane].append(bound)
+    def add(self, worker: int, bound: BoundCall) -> None:
+        self.lists[worker].append(bound.call)
+        self.values[worker].append(bound.value)
+        self.records[worker].append(bound)
 
     @staticmethod
-    def of(lanes: int) -> Phase:
-        return Phase([[] for _ in range(lanes)], [[] for _ in range(lanes)], [[] for _ in range(lanes)])
+    def of(workers: int) -> ParallelRegion:
+        return ParallelRegion([[] for _ in range(workers)], [[] for _ in range(workers)], [[] for _ in range(workers)])
 
 
 @dataclass(eq=False)
 class Program:
-    """Phases that follow each other, and the arrays that a run fills and reads.
+    """Regions that follow each other, and the arrays that a run fills and reads.
 
     Attributes:
-        graph: what the phases compute. inputs: where the arrays of each graph input belong that are given at every run.
-        results: the outputs before the new state. memory: all that was made for the program.
+        graph: what the regions compute. inputs: where the arrays of each graph input belong that are given at every
+        run. results: the outputs before the new state. memory: all that was made for the program.
     """
 
     graph: Graph
-    phases: list[Phase]
+    regions: list[ParallelRegion]
     inputs: dict[Value, Array]
     results: list[Array]
     memory: Memory
 
     def run(self, run: Run) -> None:
-        """Runs all phases, or as many as there are before the run is cancelled.
+        """Runs all regions, or as many as there are before the run is cancelled.
 
         Raises:
             workers.Failure: a call failed.
         """
-        for at, phase in enumerate(self.phases):
+        for at, region in enumerate(self.regions):
             run.at = at
-            WORKERS.run(phase.lists, run)
+            WORKERS.run(region.lists, run)
             if run.cancelled:
                 return
-        run.at = len(self.phases)
+        run.at = len(self.regions)
 
     def value_at(self, run: Run, failure: Failure) -> Value:
         """Returns what the call computes that failed in a run."""
-        return self.phases[run.at].values[failure.lane][failure.place]
+        return self.regions[run.at].values[failure.worker][failure.place]
 
     def first_change(self, state: Sequence[Array]) -> Place:
         """Returns where the first call stands that writes to the state; behind the last one if there is none."""
         memories = {id(root): root for root in map(_root, state)}.values()
         found = (
             (at, place)
-            for at, phase in enumerate(self.phases)
-            for records in phase.records
+            for at, region in enumerate(self.regions)
+            for records in region.records
             for place, bound in enumerate(records)
             if any(np.may_share_memory(written.array, memory) for written in bound.writes for memory in memories)
         )
-        return min(found, default=(len(self.phases), 0))
+        return min(found, default=(len(self.regions), 0))
 
     def drop_records(self) -> None:
         """Forgets what calls read and write, which only building needs."""
-        for phase in self.phases:
-            phase.records = []
+        for region in self.regions:
+            region.records = []
 
     def is_halfway(self, run: Run, first: Place) -> bool:
         """Tells whether a run that has ended may have made the call at `first`, and has not made all that follow."""
         if run.at != first[0]:
-            return first[0] < run.at < len(self.phases)
+            return first[0] < run.at < len(self.regions)
         return len(run.hands) != 1 or run.cancelled or run.hands[0].place >= first[1]
 
 
@@ -104,7 +104,7 @@ def _root(array: Array) -> Array:
     return array
 
 
-def shares(count: int, lanes: int) -> list[tuple[int, int]]:
-    """Returns the bounds of at most `lanes` runs of nearly equal length, none of them empty."""
-    ends = [count * i // lanes for i in range(lanes + 1)]
+def shares(count: int, workers: int) -> list[tuple[int, int]]:
+    """Returns the bounds of at most `workers` runs of nearly equal length, none of them empty."""
+    ends = [count * i // workers for i in range(workers + 1)]
     return [(a, b) for a, b in pairwise(ends) if b > a]
