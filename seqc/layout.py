@@ -6,7 +6,7 @@ each value then has a *layout*: what each axis of the rebuilt ("arranged") tenso
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +21,16 @@ class Merged:
     axis: int
     order: tuple[int, ...]
     sizes: tuple[Dim, ...]
+
+
+@dataclass(frozen=True)
+class Joined(Merged):
+    """A natural axis of several flattened ones, one after the other: how many elements each has, and how they lie.
+
+    None in place of a merged axis is for elements in their natural order.
+    """
+
+    parts: tuple[tuple[int, Merged | None], ...] = ()
 
 
 # One entry per arranged axis: a natural axis, None for an axis of size one that was put in, or a merged axis.
@@ -75,7 +85,7 @@ def broadcast_layout(result: Layout, operand: Type, result_rank: int) -> Layout:
         if axis is None or axis < shift:
             wanted.append(None)
         elif isinstance(entry, Merged) and operand.shape[axis - shift] != 1:
-            wanted.append(Merged(axis - shift, entry.order, entry.sizes))
+            wanted.append(replace(entry, axis=axis - shift))
         else:
             wanted.append(axis - shift)
     while wanted and wanted[0] is None:

@@ -103,7 +103,7 @@ def _reshape(shape: Shape, draw: st.DrawFn) -> Layer:
 
 
 def _nested(shape: Shape, draw: st.DrawFn) -> Layer:
-    return Sequential([_draw_layer(shape, draw)])
+    return Sequential([draw_layer(shape, draw)])
 
 
 ANY: dict[str, Draw] = {
@@ -183,7 +183,7 @@ ANY_SIZE = (
 )
 
 
-def _draw_layer(shape: Shape, draw: st.DrawFn, any_size: bool = False) -> Layer:
+def draw_layer(shape: Shape, draw: st.DrawFn, any_size: bool = False) -> Layer:
     choices = ANY | BY_RANK.get(len(shape), {})
     if any_size:
         choices = {name: make for name, make in choices.items() if name in ANY_SIZE}
@@ -203,7 +203,7 @@ def models(draw: st.DrawFn, most: int = 5) -> Sequential:
         model = Sequential([Input(shape)])
     for _ in range(draw(st.integers(1, most))):
         seen = model.output_shape[1:] if model.layers else model.input_shape[1:]
-        layer = _draw_layer(tuple(d or 2 for d in seen), draw, any_size=None in seen)
+        layer = draw_layer(tuple(d or 2 for d in seen), draw, any_size=None in seen)
         try:
             model.add(layer)
         except ShapeError as error:

@@ -189,6 +189,17 @@ def flattened_shortcut(x: Any) -> Any:
     return L.Dense(2)(L.Flatten()(conv(x) + x * 2.0))
 
 
+@net(7)
+def flattened_branches(x: Any) -> Any:
+    return L.Dense(2)(L.Concatenate()([L.Flatten()(conv(x, 2)), L.Flatten()(L.MaxPooling2D(2)(x))]))
+
+
+@net(11)
+def flattened_branches_normed(x: Any) -> Any:
+    y = L.Concatenate()([L.Flatten()(conv(x, 2)), L.Dense(3)(L.Flatten()(x)), L.Flatten()(L.MaxPooling2D(2)(x))])
+    return L.Dense(2)(ops.relu(L.BatchNormalization()(y)))
+
+
 @net(8)
 def joined_pools(x: Any) -> Any:
     y = conv(x, 4)

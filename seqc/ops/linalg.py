@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -71,7 +72,7 @@ class MatMul(Op):
         last = left[-1]
         if isinstance(last, Merged) and last.axis == a.rank - 1 and is_natural((*left[:-1], a.rank - 1)):
             # A flattened image in another order meets a kernel whose rows are put in that order, once.
-            return Arrangement((left, (Merged(0, last.order, last.sizes), 1)), self, tuple(range(y.type.rank)))
+            return Arrangement((left, (replace(last, axis=0), 1)), self, tuple(range(y.type.rank)))
         if a.rank == 2 or any(isinstance(x, Merged) for x in left):
             return None
         if last == a.rank - 1:

@@ -12,6 +12,7 @@ import numpy as np
 from seqc.errors import NoGradientError, NoLoweringError, ShapeError
 from seqc.ir import Array, Constant, Emitter, Op, Sizes, Spread, Type, Value, apply, apply_many, items
 from seqc.layout import Arrangement, Layout, channels_first, position
+from seqc.layout import Merged as MergedAxis
 from seqc.ops._common import check_axes, check_count, check_float, scalar
 from seqc.ops._parts import Merged
 from seqc.ops.arithmetic import square
@@ -80,6 +81,9 @@ class BatchNormalization(Op):
         layout, rank = layouts[0], y.type.rank
         at = position(layout, self.axis)
         constants = all(isinstance(v.op, Constant) for v in y.inputs[1:])
+        if constants and rank == 2 and self.axis == 1 and layout[0] == 0 and isinstance(layout[-1], MergedAxis):
+            inner: Layout = (replace(layout[-1], axis=0),)
+            return Arrangement((layout, *(inner,) * 4), self, layout)
         if at is None or not (at == 1 or (rank == 3 and constants)):
             others = [i for i in range(rank) if i not in (0, self.axis)]
             layout = channels_first(rank) if self.axis == rank - 1 else (0, self.axis, *others)

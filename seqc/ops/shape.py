@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -221,7 +221,7 @@ class Transpose(Op):
         # Nothing moves: the same tensor is read with other axis numbers.
         (layout,) = layouts
         renamed = tuple(
-            Merged(self.perm.index(a.axis), a.order, a.sizes)
+            replace(a, axis=self.perm.index(a.axis))
             if isinstance(a, Merged)
             else None
             if a is None

@@ -13,7 +13,7 @@ from seqc.batch import batch_axis
 from seqc.dims import Dim
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Array, Emitter, Op, Spread, Type, Value, apply, as_value
-from seqc.layout import Arrangement, Layout, is_natural, natural, position
+from seqc.layout import Arrangement, Joined, Layout, Merged, is_natural, natural, position
 from seqc.operators import OPERATORS
 from seqc.ops._common import as_operands, check_axes, check_count, check_same_dtype, normalize_axes, normalize_axis
 from seqc.ops.arithmetic import floor_divide
@@ -63,7 +63,21 @@ class Concat(Op):
     def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
         layout = next((lay for lay in layouts if not is_natural(lay)), natural(y.type.rank))
         at = position(layout, self.axis)
-        return None if at is None else Arrangement((layout,) * len(layouts), Concat(at), layout)
+        if at is None:
+            return self._joined(y, layouts)
+        return Arrangement((layout,) * len(layouts), Concat(at), layout)
+
+    def _joined(self, y: Value, layouts: tuple[Layout, ...]) -> Arrangement | None:
+        """Flattened tensors side by side stay as they are: a Dense layer's kernel takes its rows in that order."""
+        if y.type.rank != 2 or self.axis != 1 or any(len(lay) != 2 or lay[0] != 0 for lay in layouts):
+            return None
+        parts: list[tuple[int, Merged | None]] = []
+        for x, layout in zip(y.inputs, layouts, strict=True):
+            size, entry = x.type.shape[1], layout[1]
+            if not isinstance(size, int):
+                return None
+            parts.append((size, entry if isinstance(entry, Merged) else None))
+        return Arrangement(layouts, self, (0, Joined(1, (), (), tuple(parts))))
 
 
 @dataclass(frozen=True, repr=False)

@@ -7,7 +7,7 @@ a Dense layer's result is reshaped to an image, it is computed channels-first.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seqc import dims
 from seqc.ir import Constant, Value, build
@@ -64,11 +64,11 @@ def _product(value: Value, want: Layout, uses: Mapping[Value, int], sources: Sou
     columns = want[-1]
     if len(want) != 2 or want[0] != 0 or not isinstance(columns, Merged) or value.inputs[1].type.rank != 2:
         return None
-    left, bias = sources.layout(value.inputs[0]), (Merged(0, columns.order, columns.sizes),)
+    left, bias = sources.layout(value.inputs[0]), (replace(columns, axis=0),)
     rows = left[-1]
     if len(left) != 2 or left[0] != 0:
         return None
-    kernel: Layout = (Merged(0, rows.order, rows.sizes) if isinstance(rows, Merged) else 0, columns)
+    kernel: Layout = (replace(rows, axis=0) if isinstance(rows, Merged) else 0, columns)
     operands = [sources.fetch(value.inputs[0], left)]
     for x, layout in zip(value.inputs[1:], (kernel, bias), strict=False):
         operand = (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from seqc.dims import Dim
 from seqc.ir import Shape, Type, Value, build
-from seqc.layout import Layout, Merged, natural
+from seqc.layout import Joined, Layout, Merged, natural
 from seqc.ops.shape import Transpose
+from seqc.ops.slicing import Concat, Slice
 from seqc.passes._views import can_view, view
 
 
@@ -32,6 +34,10 @@ def move(value: Value, x: Type, have: Layout, want: Layout) -> Value:
     """
     if have == want:
         return value
+    if _joined(have) is not None or (_joined(want) is not None and have != natural(x.rank)):
+        return move(_from_parts(value, x, have), x, natural(x.rank), want)
+    if (entry := _joined(want)) is not None:
+        return _to_parts(value, x, want, entry)
     if _split_differently(have, want):
         return move(move(value, x, have, natural(x.rank)), x, natural(x.rank), want)
     sizes = _merged_sizes(have, want)
@@ -47,6 +53,41 @@ def move(value: Value, x: Type, have: Layout, want: Layout) -> Value:
     perm = tuple(before.index(p) for p in after)
     moved = build(Transpose(perm), (split,), value.scope) if perm != tuple(range(len(perm))) else split
     return view(moved, shape)
+
+
+def _joined(layout: Layout) -> Joined | None:
+    return next((entry for entry in layout if isinstance(entry, Joined)), None)
+
+
+def _from_parts(value: Value, x: Type, have: Layout) -> Value:
+    """Returns a tensor in its natural layout, the parts of a joined axis moved one by one."""
+    entry = _joined(have)
+    if entry is None:
+        return move(value, x, have, natural(x.rank))
+    pieces = [
+        move(piece, part, layout, natural(x.rank))
+        for piece, part, layout in _pieces(value, x, have, entry, have.index(entry))
+    ]
+    return build(Concat(entry.axis), tuple(pieces), value.scope)
+
+
+def _to_parts(value: Value, x: Type, want: Layout, entry: Joined) -> Value:
+    """Returns a natural tensor with the parts of one axis each in a layout of their own."""
+    pieces = [
+        move(piece, part, natural(x.rank), layout) for piece, part, layout in _pieces(value, x, want, entry, entry.axis)
+    ]
+    return build(Concat(want.index(entry)), tuple(pieces), value.scope)
+
+
+def _pieces(value: Value, x: Type, layout: Layout, entry: Joined, at: int) -> Iterator[tuple[Value, Type, Layout]]:
+    """Yields the parts of a joined axis, which lies at `at`: each with its natural type and its layout."""
+    start = 0
+    for size, merged in entry.parts:
+        piece = build(Slice((at,), (start,), (start + size,), (1,)), (value,), value.scope)
+        shape = tuple(size if axis == entry.axis else d for axis, d in enumerate(x.shape))
+        own = entry.axis if merged is None else replace(merged, axis=entry.axis)
+        yield piece, x.with_shape(shape), tuple(own if e is entry else e for e in layout)
+        start += size
 
 
 def _axis(entry: int | Merged) -> int:

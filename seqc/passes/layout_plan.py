@@ -104,11 +104,9 @@ def _is_plain(layout: Layout, rank: int) -> bool:
 
 
 def _moves_elements(moved: Value, source: Value) -> bool:
-    while moved is not source:
-        if isinstance(moved.op, Transpose):
-            return True
-        moved = moved.inputs[0]
-    return False
+    return moved is not source and (
+        isinstance(moved.op, Transpose) or any(_moves_elements(x, source) for x in moved.inputs)
+    )
 
 
 def _results(value: Value) -> tuple[Type, ...]:
