@@ -10,7 +10,7 @@ from seqc.functional import Functional
 from seqc.ir import Constant, Item, Type, Value
 from seqc.layer_order import makers_in_order
 from seqc.layers.base import Layer
-from seqc.layers.calls import LayerCall
+from seqc.layers.calls import LayerCall, put_tensors
 from seqc.utils.naming import snake_case
 
 
@@ -40,8 +40,26 @@ class Step:
     outputs: tuple[Type, ...]
 
 
+@dataclass(frozen=True)
+class Connections:
+    """A model as its steps, in the order of its layers, and where it begins and ends.
+
+    Attributes:
+        inputs: the step of each input. outputs: where each output comes from.
+    """
+
+    steps: list[Step]
+    inputs: list[int]
+    outputs: list[Source]
+
+
 def steps_of(model: Functional) -> list[Step]:
     """Returns the steps of a model in the order of its layers."""
+    return connections_of(model).steps
+
+
+def connections_of(model: Functional) -> Connections:
+    """Returns which steps of a model lead to which."""
     entries = dict(zip(model._symbols, model._entries, strict=True))
     makers = makers_in_order(model._output_tree, entries)
     number = {id(maker): i for i, maker in enumerate(makers)}
@@ -50,7 +68,7 @@ def steps_of(model: Functional) -> list[Step]:
     found = []
     for maker in makers:
         values = made.get(id(maker), [])
-        calls = tuple(tuple(sources[x] for x in v.inputs if x in sources) for v in values if v not in entries)
+        calls = tuple(tuple(sources[x] for x in _operands(v) if x in sources) for v in values if v not in entries)
         last = values[-1]
         layer = maker if isinstance(maker, Layer) else None
         kind = type(maker if layer is not None else last.op).__name__
@@ -58,7 +76,15 @@ def steps_of(model: Functional) -> list[Step]:
         gives = last.result if isinstance(last.result, tuple) else (last.result,)
         name = layer.name if layer is not None else _free(snake_case(kind), names)
         found.append(Step(name, kind, layer, calls, taken, gives))
-    return found
+    return Connections(found, [sources[x].step for x in entries], [sources[y] for y in model._results])
+
+
+def _operands(v: Value) -> list[Value]:
+    """Returns what a call or operation takes; a functional model, in the order of its inputs."""
+    if isinstance(v.op, LayerCall) and isinstance(v.op.layer, Functional):
+        given = put_tensors(v.op.given, list(v.inputs))
+        return v.op.layer._in_order(next(iter(given.values())))
+    return list(v.inputs)
 
 
 def _made(

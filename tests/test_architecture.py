@@ -78,6 +78,7 @@ ONLY = {
     "onnxruntime": ("seqc.backends.onnxruntime", "seqc.cli.doctor"),
     "h5py": ("seqc.saving",),
     "matplotlib": ("seqc.plots",),
+    "pydot": ("seqc.utils.model_visualization",),
     "platformdirs": ("seqc.datasets",),
     "rich": ("seqc.utils", "seqc.cli"),
     "typer": ("seqc.cli",),

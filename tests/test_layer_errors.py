@@ -227,7 +227,7 @@ def test_misspelt_layer_gets_a_suggestion() -> None:
         (keras.losses, "Circle", "A function of .* is a loss too"),
         (keras.callbacks, "TensorBoard", "A subclass of Callback"),
         (keras.optimizers, "Adem", "Did you mean Adam"),
-        (keras.utils, "plot_model", "dir"),
+        (keras.utils, "image_dataset_from_directory", "dir"),
         (keras, "applications", "Define the network"),
         (keras, "backend", "seqc.ops"),
         (keras, "mixed_precision", "float32"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import seqc as keras
-from seqc import layers, ops
+from branched_models import nested, operations, shared, states
 
 # Printed by Keras 3.15 with 120 columns, for the same models; it calls the operation of a product Multiply, not Mul.
 SHARED = """
@@ -102,36 +102,6 @@ def text(model: Any, **options: Any) -> str:
     said: list[str] = []
     model.summary(print_fn=said.append, **options)
     return "\n".join(said)
-
-
-def shared() -> Any:
-    image, words = keras.Input((4,), name="image"), keras.Input((4,), name="text")
-    dense = layers.Dense(8, name="shared")
-    joined = layers.Concatenate(name="join")([dense(image), dense(words)])
-    p = layers.Dense(1, name="p")(joined)
-    q = layers.Dense(2, name="q")(layers.Dropout(0.5, name="drop")(joined))
-    return keras.Model([image, words], [p, q], name="twoinone")
-
-
-def operations() -> Any:
-    x = keras.Input((4,), name="x")
-    h = ops.relu(layers.Dense(4, name="d")(x) * 2 + x)
-    return keras.Model(x, layers.LayerNormalization(name="ln")(h), name="resid")
-
-
-def states() -> Any:
-    s = keras.Input((5, 3), name="s")
-    out, h, c = layers.LSTM(4, return_state=True, return_sequences=True, name="enc")(s)
-    d = layers.LSTM(4, name="dec")(out, initial_state=[h, c])
-    return keras.Model(s, [d, layers.MultiHeadAttention(2, 3, name="mha")(out, out)], name="s2s")
-
-
-def nested() -> Any:
-    inner = keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.Dense(4)], name="inner")
-    a = keras.Input((4,))
-    added = keras.Model(a, layers.Add()([a, layers.Dense(4)(a)]), name="fmod")
-    x = keras.Input((4,), name="x")
-    return keras.Model(x, layers.Dense(1, name="o")(added(inner(x))), name="nested")
 
 
 def test_several_inputs_shared_layers_and_trainable_ones_are_shown_as_in_keras() -> None:

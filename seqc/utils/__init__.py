@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from seqc.utils.naming import clear_session
 from seqc.utils.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from seqc.utils.sequences import pad_sequences
 
+if TYPE_CHECKING:
+    from seqc.utils.model_visualization import model_to_dot, plot_model
+
 __all__ = [
     "PyDataset",
     "Sequence",
@@ -30,9 +33,11 @@ __all__ = [
     "get_custom_objects",
     "get_registered_name",
     "get_registered_object",
+    "model_to_dot",
     "normalize",
     "pack_x_y_sample_weight",
     "pad_sequences",
+    "plot_model",
     "register_keras_serializable",
     "set_random_seed",
     "to_categorical",
@@ -68,4 +73,16 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> Array:
     return np.asarray(array / np.where(norm == 0, 1, norm))
 
 
-__getattr__ = absent(__name__, __all__)
+_absent = absent(__name__, __all__)
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("model_to_dot", "plot_model"):  # they know models, which are made of what is here
+        from seqc.utils import model_visualization
+
+        return getattr(model_visualization, name)
+    return _absent(name)
+
+
+def __dir__() -> list[str]:
+    return __all__
