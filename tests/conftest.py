@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -28,6 +29,16 @@ os.environ.setdefault("SEQC_VERIFY", "1")
 
 hypothesis.settings.register_profile("seqc", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("seqc")
+
+
+# Half a million objects of pytest's own are made while tests are collected, and all of them stay. Looking for garbage
+# among them takes longer than many tests; so that begins after the last is made, and never looks at them again.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

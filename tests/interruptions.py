@@ -226,6 +226,7 @@ SCENES: dict[str, type[Scene]] = {"step": TrainOnBatch, "fit": Fit}
 def main(name: str, first: int, step: int, most: int, twice: int = 0) -> None:
     patch = under(Conditions(threads=2, tile_bytes=64))
     scene = SCENES[name](bool(twice))
+    gc.freeze()  # each check looks for garbage, and needs to look no further than at its own
     done = 0
     for number in itertools.count(first, step):
         if done >= most or not scene.check(number):

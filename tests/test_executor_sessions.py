@@ -21,7 +21,7 @@ from seqc import Sequential, layers, metrics
 from seqc.ir import Array
 
 few = settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
-many = settings(max_examples=150, suppress_health_check=list(HealthCheck), deadline=None)
+many = settings(max_examples=80, suppress_health_check=list(HealthCheck), deadline=None)
 SAMPLES = 9
 
 

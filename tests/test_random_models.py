@@ -23,7 +23,7 @@ from seqc.training.step import Signature, Step, train_step
 # Length of an axis of no given size: enough for strides and windows to leave something.
 STEPS = 30
 few = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
-many = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 
 def samples(model: Sequential, batch: int = 3) -> Array:

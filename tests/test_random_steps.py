@@ -22,7 +22,7 @@ from seqc.backends.numpy.regions import Program
 from seqc.ir import Array, Constant, Input, Item
 
 few = settings(max_examples=200, suppress_health_check=list(HealthCheck), deadline=None)
-many = settings(max_examples=3000, suppress_health_check=list(HealthCheck), deadline=None)
+many = settings(max_examples=1500, suppress_health_check=list(HealthCheck), deadline=None)
 CONDITIONS = st.builds(
     Conditions,
     threads=st.integers(1, 3),
