@@ -28,10 +28,19 @@ PROJECTION = (
 )  # fmt: skip
 
 
+# The attribute that keeps each projection, by which files name it.
+ATTRIBUTES = {
+    "query": "query_dense", "key": "key_dense", "gate": "gate_dense", "value": "value_dense",
+    "attention_output": "output_dense",
+}  # fmt: skip
+
+
 class Heads(Layer):
     """What attention with several heads has in common: options of the projections, masks, and the calls."""
 
     supports_masking = True
+    # What the names of the attributes that keep projections begin with, but for that of the gate.
+    prefix = ""
     # Axes of a projected query that queries and keys are counted along.
     axes: tuple[int, ...] = (1,)
 
@@ -82,10 +91,67 @@ class Heads(Layer):
         bias_axes = bias if self.use_bias else None
         return EinsumDense(equation, given, bias_axes=bias_axes, name=name, dtype=self.dtype, **options, **kwargs)
 
-    def _build_weights(self, axes: int | tuple[int, ...]) -> None:
-        """Makes the layers that turn scores into what the values are weighed with."""
-        self._softmax = Softmax(axes, dtype=self.dtype)
+    # -- what each kind of attention says ----------------------------------------------------------------------------
+
+    def _projections(self, query_shape: KerasShape) -> dict[str, tuple[str, Sequence[int], str]]:
+        """Returns equation, sizes of the result and axes of the bias for each of `ATTRIBUTES`, in this order."""
+        raise NotImplementedError
+
+    def _scores(self, query: Value, key: Value) -> Value:
+        """Returns how well projected queries and keys fit: (batch, heads, queries, steps)."""
+        raise NotImplementedError
+
+    def _combined(self, weights: Value, value: Value) -> Value:
+        """Returns the sum of the projected values for each query, in the axes of a projected query."""
+        raise NotImplementedError
+
+    # -- what follows from that --------------------------------------------------------------------------------------
+
+    def build(self, query_shape: KerasShape, value_shape: KerasShape, key_shape: KerasShape | None = None) -> None:
+        key_shape = self._remember_shapes(query_shape, value_shape, key_shape)
+        made = {part: one for part, one in self._projections(query_shape).items() if part != "gate" or self.use_gate}
+        for part, (equation, sizes, bias) in made.items():
+            options = {"activation": "sigmoid"} if part == "gate" else {}
+            setattr(self, self._attribute(part), self._dense(part, equation, sizes, bias, **options))
+        self._softmax = Softmax(tuple(range(-len(self.axes), 0)), dtype=self.dtype)
         self._dropout_layer = Dropout(self.dropout, seed=self.seed, dtype=self.dtype)
+        heads = (made["query"][1][0], made["value"][1][1])
+        shapes = {"key": key_shape, "value": value_shape, "attention_output": (*query_shape[:-1], *heads)}
+        for part in made:
+            getattr(self, self._attribute(part)).build_for(shapes.get(part, query_shape))
+
+    def _attribute(self, part: str) -> str:
+        return ("_" if part == "gate" else self.prefix) + ATTRIBUTES[part]
+
+    def _project(self, part: str, x: Value) -> Value:
+        projected: Value = getattr(self, self._attribute(part))(x)
+        return projected
+
+    def call(  # type: ignore[override]
+        self,
+        query: Any,
+        value: Any,
+        key: Any = None,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
+        attention_mask: Any = None,
+        return_attention_scores: bool = False,
+        training: bool = False,
+        use_causal_mask: bool = False,
+    ) -> Value | tuple[Value, Value]:
+        self._refuse_flash_scores(return_attention_scores)
+        masks = (query_mask, value_mask, key_mask)
+        seen = self._seen(query, value, masks, attention_mask, use_causal_mask)
+        query, value = bare(query), bare(value)
+        k = self._project("key", value if key is None else bare(key))
+        scores = self._scores(self._project("query", query), k)
+        weights, kept = self._weigh(scores, seen, return_attention_scores, training)
+        y = self._combined(weights, self._project("value", value))
+        if self.use_gate:
+            y = y * self._project("gate", query)
+        y = self._project("attention_output", y)
+        return (y, kept) if return_attention_scores else y
 
     def _remember_shapes(self, query: KerasShape, value: KerasShape, key: KerasShape | None) -> KerasShape:
         """Keeps what the layer is built for; returns the shape of the key."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from seqc import ops
 from seqc.errors import ConfigError
 from seqc.ir import Value
 from seqc.layers._common import KerasShape
-from seqc.layers._heads import PROJECTION, Heads, bare
+from seqc.layers._heads import PROJECTION, Heads
 from seqc.serialization import known
 
 
@@ -39,6 +40,7 @@ class GroupedQueryAttention(Heads):
     """
 
     input_rank = 3
+    prefix = "_"
 
     def __init__(
         self,
@@ -71,48 +73,22 @@ class GroupedQueryAttention(Heads):
         self.head_dim = head_dim
         self.num_query_heads, self.num_key_value_heads = num_query_heads, num_key_value_heads
 
-    def build(self, query_shape: KerasShape, value_shape: KerasShape, key_shape: KerasShape | None = None) -> None:
-        key_shape = self._remember_shapes(query_shape, value_shape, key_shape)
+    def _projections(self, query_shape: KerasShape) -> dict[str, tuple[str, Sequence[int], str]]:
         heads, shared = (self.num_query_heads, self.head_dim), (self.num_key_value_heads, self.head_dim)
-        self._query_dense = self._dense("query", "bqm,muh->bquh", heads, "uh")
-        self._key_dense = self._dense("key", "bkm,mvh->bkvh", shared, "vh")
-        if self.use_gate:
-            self._gate_dense = self._dense("gate", "bqm,muh->bquh", heads, "uh", activation="sigmoid")
-        self._value_dense = self._dense("value", "bkm,mvh->bkvh", shared, "vh")
-        self._build_weights(-1)
         features: Any = (query_shape[-1],)
-        self._output_dense = self._dense("attention_output", "bquh,uhm->bqm", features, "m")
-        self._query_dense.build_for(query_shape)
-        self._key_dense.build_for(key_shape)
-        if self.use_gate:
-            self._gate_dense.build_for(query_shape)
-        self._value_dense.build_for(value_shape)
-        self._output_dense.build_for((None, None, *heads))
+        return {
+            "query": ("bqm,muh->bquh", heads, "uh"),
+            "key": ("bkm,mvh->bkvh", shared, "vh"),
+            "gate": ("bqm,muh->bquh", heads, "uh"),
+            "value": ("bkm,mvh->bkvh", shared, "vh"),
+            "attention_output": ("bquh,uhm->bqm", features, "m"),
+        }
 
-    def call(  # type: ignore[override]
-        self,
-        query: Any,
-        value: Any,
-        key: Any = None,
-        query_mask: Any = None,
-        value_mask: Any = None,
-        key_mask: Any = None,
-        attention_mask: Any = None,
-        return_attention_scores: bool = False,
-        training: bool = False,
-        use_causal_mask: bool = False,
-    ) -> Value | tuple[Value, Value]:
-        self._refuse_flash_scores(return_attention_scores)
-        masks = (query_mask, value_mask, key_mask)
-        seen = self._seen(query, value, masks, attention_mask, use_causal_mask)
-        query, value = bare(query), bare(value)
-        times = self.num_query_heads // self.num_key_value_heads
-        q = self._query_dense(query) * (1.0 / math.sqrt(self.head_dim))
-        k = ops.repeat(self._key_dense(value if key is None else bare(key)), times, 2)
-        scores = ops.einsum("bquh,bkuh->buqk", q, k)
-        weights, kept = self._weigh(scores, seen, return_attention_scores, training)
-        y = ops.einsum("buqk,bkuh->bquh", weights, ops.repeat(self._value_dense(value), times, 2))
-        if self.use_gate:
-            y = y * self._gate_dense(query)
-        y = self._output_dense(y)
-        return (y, kept) if return_attention_scores else y
+    def _scores(self, query: Value, key: Value) -> Value:
+        return ops.einsum("bquh,bkuh->buqk", query * (1.0 / math.sqrt(self.head_dim)), self._for_each_head(key))
+
+    def _combined(self, weights: Value, value: Value) -> Value:
+        return ops.einsum("buqk,bkuh->bquh", weights, self._for_each_head(value))
+
+    def _for_each_head(self, x: Value) -> Value:
+        return ops.repeat(x, self.num_query_heads // self.num_key_value_heads, 2)

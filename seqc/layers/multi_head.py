@@ -11,7 +11,7 @@ from seqc import ops
 from seqc.errors import ConfigError
 from seqc.ir import Value
 from seqc.layers._common import KerasShape
-from seqc.layers._heads import PROJECTION, Heads, bare
+from seqc.layers._heads import PROJECTION, Heads
 from seqc.serialization import known
 
 
@@ -88,57 +88,30 @@ class MultiHeadAttention(Heads):
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"output_shape": list(self._output_sizes) or None}
 
-    def build(self, query_shape: KerasShape, value_shape: KerasShape, key_shape: KerasShape | None = None) -> None:
-        key_shape = self._remember_shapes(query_shape, value_shape, key_shape)
+    def _projections(self, query_shape: KerasShape) -> dict[str, tuple[str, Sequence[int], str]]:
         rank = len(query_shape)
         axes = tuple(range(1, rank - 1)) if self.attention_axes is None else self.attention_axes
         self.attention_axes = self.axes = tuple(axis if axis >= 0 else rank + axis for axis in axes)
         letters = string.ascii_lowercase
         rows, m, h, d = letters[: rank - 1], *list(letters[rank - 1 : rank + 2])
         into, head = f"{rows}{m},{m}{h}{d}->{rows}{h}{d}", h + d
-        self.query_dense = self._dense("query", into, (self.num_heads, self.key_dim), head)
-        self.key_dense = self._dense("key", into, (self.num_heads, self.key_dim), head)
-        if self.use_gate:
-            value_sizes = (self.num_heads, self.value_dim)
-            self._gate_dense = self._dense("gate", into, value_sizes, head, activation="sigmoid")
-        self.value_dense = self._dense("value", into, (self.num_heads, self.value_dim), head)
-        self._build_weights(tuple(range(-len(self.axes), 0)))
         sizes: Any = self._output_sizes or (query_shape[-1],)
         out = letters[rank + 1 : rank + 1 + len(sizes)]
-        self.output_dense = self._dense("attention_output", f"{rows}{m}{h},{m}{h}{out}->{rows}{out}", sizes, out)
-        self.query_dense.build_for(query_shape)
-        self.key_dense.build_for(key_shape)
-        if self.use_gate:
-            self._gate_dense.build_for(query_shape)
-        self.value_dense.build_for(value_shape)
-        self.output_dense.build_for((*query_shape[:-1], self.num_heads, self.value_dim))
+        keys, values = (self.num_heads, self.key_dim), (self.num_heads, self.value_dim)
+        return {
+            "query": (into, keys, head),
+            "key": (into, keys, head),
+            "gate": (into, values, head),
+            "value": (into, values, head),
+            "attention_output": (f"{rows}{m}{h},{m}{h}{out}->{rows}{out}", sizes, out),
+        }
 
-    def call(  # type: ignore[override]
-        self,
-        query: Any,
-        value: Any,
-        key: Any = None,
-        query_mask: Any = None,
-        value_mask: Any = None,
-        key_mask: Any = None,
-        attention_mask: Any = None,
-        return_attention_scores: bool = False,
-        training: bool = False,
-        use_causal_mask: bool = False,
-    ) -> Value | tuple[Value, Value]:
-        self._refuse_flash_scores(return_attention_scores)
-        masks = (query_mask, value_mask, key_mask)
-        seen = self._seen(query, value, masks, attention_mask, use_causal_mask)
-        query, value = bare(query), bare(value)
-        q, k = self.query_dense(query), self.key_dense(value if key is None else bare(key))
-        product, combination = attention_equations(q.type.rank, self.axes)
-        scores = ops.einsum(product, q * (1.0 / math.sqrt(self.key_dim)), k)
-        weights, kept = self._weigh(scores, seen, return_attention_scores, training)
-        y = ops.einsum(combination, weights, self.value_dense(value))
-        if self.use_gate:
-            y = y * self._gate_dense(query)
-        y = self.output_dense(y)
-        return (y, kept) if return_attention_scores else y
+    def _scores(self, query: Value, key: Value) -> Value:
+        product, _ = attention_equations(query.type.rank, self.axes)
+        return ops.einsum(product, query * (1.0 / math.sqrt(self.key_dim)), key)
+
+    def _combined(self, weights: Value, value: Value) -> Value:
+        return ops.einsum(attention_equations(value.type.rank, self.axes)[1], weights, value)
 
 
 def attention_equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:
