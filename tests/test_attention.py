@@ -11,7 +11,7 @@ import pytest
 
 import merge_runs
 import seqc as keras
-from seqc import layers
+from seqc import layers, ops
 from seqc.errors import ConfigError, ShapeError
 
 
@@ -23,6 +23,93 @@ def test_attention_computes_what_keras_does(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", merge_runs.parameters(merging=False))
 def test_weights_are_called_as_in_keras(case: dict[str, Any]) -> None:
     assert [w.path.split("/", 1)[1] for w in merge_runs.built(case).weights] == case["names"]
+
+
+ATTENTION = [p for p in merge_runs.parameters(merging=False) if "Attention" in str(p.id)]
+HEADS = [p for p in ATTENTION if "Head" in str(p.id) or "Group" in str(p.id)]
+
+
+@pytest.mark.parametrize("case", ATTENTION)
+def test_the_configuration_is_that_of_keras(case: dict[str, Any]) -> None:
+    config = merge_runs.built(case).get_config()
+    assert {name: option for name, option in config.items() if name != "dtype"} == case["config"]
+
+
+@pytest.mark.parametrize("case", HEADS)
+def test_the_output_shape_is_known_without_a_call(case: dict[str, Any]) -> None:
+    xs = list(merge_runs.numbered(case, "x").values())
+    free = [(None, *x.shape[1:]) for x in xs]
+    layer = merge_runs.built(case)
+    assert layer.compute_output_shape(*free) == (None, *merge_runs.arrays_of(case, "y")["0"].shape[1:])
+
+
+@pytest.mark.parametrize("case", ATTENTION)
+def test_every_recorded_attention_exports_with_its_masks_and_scores(case: dict[str, Any], tmp_path: Path) -> None:
+    """Masks of tensors come as inputs of the file, where the layer takes them so."""
+    layer = merge_runs.built(case)
+    xs, masks = merge_runs.numbered(case, "x"), merge_runs.numbered(case, "m")
+    feeds = {f"x{i}": x for i, x in xs.items()}
+    symbols = {name: keras.Input(x.shape[1:], name=name) for name, x in feeds.items()}
+    inputs, named, masked = list(symbols.values()), dict(case["call"]), {}
+    for name, array in (*((f"m{i}", m) for i, m in masks.items()), *merge_runs.arrays_of(case, "named_").items()):
+        feeds[name] = array.astype(bool)
+        masked[name] = symbols[name] = keras.Input(array.shape[1:], name=name, dtype="bool")
+    if case["listed"]:
+        mask = [masked.get(f"m{i}") for i in xs] if masks else None
+        result = layer(inputs, mask=mask, **named)
+    else:
+        kinds = ("query_mask", "value_mask", "key_mask")
+        named |= {kinds[i]: masked[f"m{i}"] for i in masks}
+        named |= {name: symbol for name, symbol in masked.items() if name in merge_runs.arrays_of(case, "named_")}
+        result = layer(*inputs, **named)
+    model = keras.Model(symbols, result)
+    model.export(tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    found = session.run(None, {i.name: feeds[i.name] for i in session.get_inputs()})
+    recorded = merge_runs.numbered(case, "y")
+    assert len(found) == len(recorded)
+    for a, b in zip(found, recorded.values(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda rate: layers.MultiHeadAttention(2, 3, dropout=rate, seed=5),
+        lambda rate: layers.GroupQueryAttention(3, 4, 2, dropout=rate, seed=5),
+    ],
+    ids=["multi_head", "grouped"],
+)
+def test_dropped_weights_are_scaled_so_that_results_keep_their_mean(
+    layer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over many samples; what both executors draw is the same."""
+
+    class Dropped(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attend = layer(0.4)
+
+        def call(self, x: Any, training: bool = False) -> Any:
+            y, before = self.attend(x, x, return_attention_scores=True, training=training)
+            return y
+
+        def train_step(self, x: Any) -> Any:
+            return {"y": ops.mean(self(x, training=True), 0), "rest": ops.mean(self(x, training=False), 0)}
+
+    x = np.tile(np.random.default_rng(0).normal(size=(1, 4, 6)), (4000, 1, 1)).astype("float32")
+    found = []
+    for executor in ("tiled", "naive"):
+        monkeypatch.setenv("SEQC_EXECUTOR", executor)
+        keras.utils.set_random_seed(3)
+        model = Dropped()
+        model(x[:1])
+        model.compile()
+        model._seed = 11
+        found.append(model.train_on_batch(x, return_dict=True))
+    np.testing.assert_allclose(found[0]["y"], found[1]["y"], rtol=1e-4, atol=1e-5)
+    assert not np.array_equal(found[0]["y"], found[0]["rest"])
+    np.testing.assert_allclose(found[0]["y"], found[0]["rest"], atol=0.05)
 
 
 def test_a_model_with_attention_exports_and_computes_the_same(tmp_path: Path) -> None:

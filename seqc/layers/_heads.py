@@ -43,6 +43,8 @@ class Heads(Layer):
     prefix = ""
     # Axes of a projected query that queries and keys are counted along.
     axes: tuple[int, ...] = (1,)
+    # Sizes of the result behind its steps; none for those of the query.
+    _output_sizes: tuple[int, ...] = ()
 
     def __init__(
         self,
@@ -119,6 +121,12 @@ class Heads(Layer):
         shapes = {"key": key_shape, "value": value_shape, "attention_output": (*query_shape[:-1], *heads)}
         for part in made:
             getattr(self, self._attribute(part)).build_for(shapes.get(part, query_shape))
+
+    def compute_output_shape(  # type: ignore[override]
+        self, query_shape: KerasShape, value_shape: KerasShape, key_shape: KerasShape | None = None
+    ) -> KerasShape:
+        """Returns the shape of the result, without that of scores."""
+        return (*query_shape[:-1], *(self._output_sizes or query_shape[-1:]))
 
     def _attribute(self, part: str) -> str:
         return ("_" if part == "gate" else self.prefix) + ATTRIBUTES[part]

@@ -227,11 +227,12 @@ class Layer(WeightOwner):
 
     def _call_on_symbols(self, given: Arguments, slots: dict[str, Any], tensors: list[Value]) -> Any:
         """Returns symbols for the results, which a functional model computes by this call."""
+        slots = slots | {
+            name: take_tensors(mode, tensors) for name, mode in given.modes.items()
+        }  # masks are tensors too
         stand_ins = [input_value(f"x{i}", x.dtype, x.type.shape) for i, x in enumerate(tensors)]
-        trace = Trace(bool(given.training))
-        result = traced(trace, self, **put_tensors(slots, stand_ins), **given.modes)
+        result = traced(Trace(bool(given.training)), self, **put_tensors(slots, stand_ins))
         found = [as_value(y) for y in tree.leaves(result)]
-        slots = slots | {name: take_tensors(mode, tensors) for name, mode in given.modes.items()}
         call = build(LayerCall(self, slots, tuple(y.type for y in found)), tuple(tensors), self.name)
         symbols = tree.fill(result, iter(items(call) if len(found) > 1 else (call,)))
         self._symbolic_calls.append((given.given[given.first], symbols))
