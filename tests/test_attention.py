@@ -80,9 +80,7 @@ def test_every_recorded_attention_exports_with_its_masks_and_scores(case: dict[s
     ],
     ids=["multi_head", "grouped"],
 )
-def test_dropped_weights_are_scaled_so_that_results_keep_their_mean(
-    layer: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dropped_weights_are_scaled_so_that_means_stay(layer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over many samples; what both executors draw is the same."""
 
     class Dropped(keras.Model):
