@@ -29,6 +29,7 @@ from seqc.passes import (
     fold_batch_norm,
     fold_constants,
     fold_padding,
+    fold_scale,
     fuse_bias,
     join_directions,
     join_limits,
@@ -128,6 +129,19 @@ def with_padding() -> Graph:
     return graph(x, conv(w, "conv_4", ops.pad(y, edges, constant_values=1), 3, padding="valid"))
 
 
+def with_scales() -> Graph:
+    """Scales and offsets before padded, grouped and depthwise convolutions and a product; offsets; one of space."""
+    w, x = Weights(), image(8, 8, 2)
+    y = conv(w, "conv", (x * 0.5 - np.array([1.0, 2.0], "f")) / np.array([4.0, 0.25], "f"), 4)
+    y = conv(w, "conv_1", 1.5 - y * np.arange(1, 5, dtype="f"), 4, groups=2)
+    y = conv(w, "conv_2", y * np.arange(1, 5, dtype="f"), 8, groups=4)
+    y = conv(w, "conv_3", (y + 3.0) * 1.0, 3)
+    y = conv(w, "conv_4", y + 1.0, 3)
+    y = conv(w, "conv_5", y * np.arange(1, 9, dtype="f").reshape(1, 8, 1), 3)
+    y = conv(w, "conv_6", y * 0.0, 3)
+    return graph(x, dense(w, "dense", (ops.max(y, (1, 2)) * 3.0 + 1.0) / 2.0, 3))
+
+
 def with_shapes() -> Graph:
     w, ids = Weights(), ir.input_value("ids", "int32", (BATCH, 6))
     rows = ops.transpose(look_up(w("table", 9, 4), ids), (1, 0, 2))
@@ -173,6 +187,7 @@ CASES: dict[str, tuple[Callable[[], Graph], Pass]] = {
     "merge_duplicates": (with_duplicates, merge_duplicates),
     "fuse_bias": (with_biases, fuse_bias),
     "fold_padding": (with_padding, fold_padding),
+    "fold_scale": (with_scales, fold_scale),
     "fold_batch_norm": (lambda: fuse_bias(with_batch_norms()), fold_batch_norm),
     "simplify_shapes": (with_shapes, simplify_shapes),
     "join_directions": (with_directions, join_directions),
@@ -189,6 +204,53 @@ def test_a_pass_makes_this_of_a_graph(name: str) -> None:
     build, apply_pass = CASES[name]
     before = build()
     check_golden(f"pass_{name}", f"{before}\n\n{apply_pass(before)}")
+
+
+def test_zeros_around_what_relu_gives_are_left_to_the_pool() -> None:
+    edges, x = ((0, 0), (1, 1), (0, 1), (0, 0)), image(8, 8, 2)
+    for padded, size, stays in (
+        (ops.pad(ops.relu(x), edges), 3, False),
+        (ops.pad(x, edges), 3, True),  # a zero would win over negative numbers
+        (ops.pad(ops.relu(x), ((0, 0), (2, 0), (0, 0), (0, 0))), 2, True),  # a window of nothing but padding
+    ):
+        before = promote_floats(graph(x, ops.max_pool(padded, size, 2)))
+        after = fold_padding(before)
+        assert ("Pad" in ops_of(after)) == stays
+        assert_same_numbers(before, after)
+
+
+def test_tensors_joined_twice_are_joined_at_once() -> None:
+    x = image(8, 8, 2)
+    inner, read_twice = ops.concatenate([x, x + 1.0], -1), ops.concatenate([x, x * 2.0], -1)
+    other_axis = ops.concatenate([x, x], 1)
+    before = promote_floats(
+        graph(
+            x,
+            ops.concatenate([x, inner, read_twice], -1),
+            ops.relu(read_twice),
+            ops.concatenate([other_axis, other_axis], -1),
+        )
+    )
+    after = simplify_shapes(before)
+    assert ops_of(after).count("Concat") == ops_of(before).count("Concat") - 1 == 4
+    assert_same_numbers(before, after)
+
+
+def test_reduced_axes_that_are_put_in_again_are_kept() -> None:
+    x = image(8, 8, 4)
+    pooled, read_twice = ops.mean(x, (1, 2)), ops.max(x, (1, 2))
+    before = promote_floats(
+        graph(
+            x,
+            ops.reshape(pooled, (-1, 1, 1, 4)),
+            ops.reshape(read_twice, (-1, 1, 1, 4)) + ops.reshape(read_twice, (-1, 1, 4, 1)),
+            ops.reshape(ops.sum(x, (1, 2)), (-1, 1, 4, 1)),
+        )
+    )
+    after = simplify_shapes(before)
+    views = [v for v in after.walk() if v.op.name in ("Reshape", "Unsqueeze", "Squeeze")]
+    assert len(views) == 3
+    assert_same_numbers(before, after)
 
 
 def test_every_pass_has_a_case() -> None:

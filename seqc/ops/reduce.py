@@ -132,11 +132,11 @@ class ReduceMean(Reduction):
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         rank = y.inputs[0].type.rank
-        if rank < 3 or self.axes != tuple(range(2, rank)) or y.type.dtype == "float64":
+        if not self.keepdims or rank < 3 or self.axes != tuple(range(2, rank)) or y.type.dtype == "float64":
             return super().lower(e, y, *names)
-        # Stays in the blocked layout that onnxruntime's convolutions work in, unlike ReduceMean; single precision only.
-        pooled = e.node("GlobalAveragePool", *names)
-        return pooled if self.keepdims else e.node("Flatten", pooled, axis=1)
+        # Stays in the blocked layout that onnxruntime's convolutions work in, unlike ReduceMean, which makes up for that
+        # only where it spares a Flatten; single precision only.
+        return e.node("GlobalAveragePool", *names)
 
 
 class _Extremum(Reduction):

@@ -22,6 +22,7 @@ from seqc.passes.masking import join_masked_layers
 from seqc.passes.padding import fold_padding
 from seqc.passes.pipeline import Pass, run_passes
 from seqc.passes.precision import promote_floats
+from seqc.passes.scaling import fold_scale
 from seqc.passes.shapes import simplify_shapes
 
 FOR_INFERENCE: tuple[Pass, ...] = (
@@ -34,6 +35,7 @@ FOR_INFERENCE: tuple[Pass, ...] = (
     fold_padding,
     fuse_bias,
     fold_batch_norm,
+    fold_scale,
     simplify_shapes,
     plan_layout,
     fold_constants,
@@ -68,6 +70,7 @@ __all__ = [
     "fold_batch_norm",
     "fold_constants",
     "fold_padding",
+    "fold_scale",
     "fuse_bias",
     "give_channels_first",
     "join_directions",

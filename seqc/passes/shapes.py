@@ -2,26 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from seqc.errors import ShapeError
 from seqc.ir import Graph, Value, build
 from seqc.ops._common import broadcast_shapes
 from seqc.ops.elementwise import Elementwise
 from seqc.ops.gather import Gather
 from seqc.ops.onnx_rnn import TakeSteps
+from seqc.ops.reduce import Reduction
 from seqc.ops.shape import BroadcastLike, Repeat, Transpose
-from seqc.ops.slicing import Slice
+from seqc.ops.slicing import Concat, Slice
+from seqc.passes._rewriting import count_uses
 from seqc.passes._views import VIEWS, can_view, view
 from seqc.rewriting import rewrite
 
 
 def simplify_shapes(graph: Graph) -> Graph:
     """Returns the graph with chains of Reshape, Squeeze and Unsqueeze as one node, Transposes joined or dropped, ids
-    moved instead of the rows they look up, and no broadcast before an op that broadcasts by itself.
+    moved instead of the rows they look up, and no broadcast before an op that broadcasts by itself; joined tensors
+    joined at once, and reduced axes kept where they are put in again.
     """
-    return rewrite(graph, _rule)
+    uses = count_uses(graph)
+
+    def rule(old: Value, value: Value) -> Value | None:
+        if isinstance(value.op, Concat):
+            return _joined_at_once(old, value, uses)
+        kept = _kept_axes(value) if isinstance(value.op, VIEWS) and uses[old.inputs[0]] == 1 else None
+        return _rule(value) if kept is None else kept
+
+    return rewrite(graph, rule)
 
 
-def _rule(_: Value, value: Value) -> Value | None:
+def _joined_at_once(old: Value, value: Value, uses: Mapping[Value, int]) -> Value | None:
+    """Concat of what another Concat along the same axis gives takes that one's operands, if nobody else reads it."""
+    operands: list[Value] = []
+    for before, x in zip(old.inputs, value.inputs, strict=True):
+        operands += x.inputs if x.op == value.op and uses[before] == 1 else (x,)
+    return build(value.op, tuple(operands), value.scope) if len(operands) > len(value.inputs) else None
+
+
+def _kept_axes(value: Value) -> Value | None:
+    """A reduction whose axes are put in again, with size one, keeps them."""
+    source = value.inputs[0]
+    if not isinstance(source.op, Reduction) or source.op.keepdims:
+        return None
+    kept = build(replace(source.op, keepdims=True), source.inputs, source.scope)
+    return kept if kept.type == value.type else None
+
+
+def _rule(value: Value) -> Value | None:
     op = value.op
     if isinstance(op, VIEWS):
         return _joined_views(value)

@@ -1,0 +1,42 @@
+"""Models of keras.applications that real Keras wrote: read, run, exported. `tests/applications.py` does it for all.
+
+Set SEQC_KERAS_PYTHON to an interpreter that has Keras 3.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import applications
+import keras_applications
+
+# One of each kind that takes seconds: depthwise, squeezed and excited, joined; the others go through the same code.
+NAMES = ("MobileNetV2", "EfficientNetB0", "DenseNet121")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_of_keras_applications(name: str, tmp_path: Path) -> None:
+    python = os.environ.get("SEQC_KERAS_PYTHON")
+    if not python:
+        pytest.skip("needs Keras: set SEQC_KERAS_PYTHON to an interpreter that has it")
+    applications.write(python, tmp_path, [name])
+    found = applications.find(name, tmp_path)
+    assert found.error < 1e-4
+    assert found.inside == 0
+    assert found.nodes["Transpose"] <= 2
+    assert sum(found.nodes.values()) <= applications.TARGETS[name]
+
+
+def test_the_images_differ_in_what_a_network_looks_at() -> None:
+    images = keras_applications.structured_images(32)
+    assert images.min() == 0
+    assert images.max() == 255
+    distances = [np.abs(a - b).mean() for i, a in enumerate(images) for b in images[:i]]
+    assert min(distances) > 20
+    borders = np.concatenate([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], 1)
+    assert np.abs(borders).mean() > 20  # wrong pads show
