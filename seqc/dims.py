@@ -107,8 +107,8 @@ def evaluate(dim: Dim, sizes: Mapping[str, int]) -> int:
     return total
 
 
-def substitute(dim: Dim, sizes: Mapping[str, int]) -> Dim:
-    """Returns `dim` with numbers in the place of the names that have a size; other names stay."""
+def substitute(dim: Dim, sizes: Mapping[str, Dim]) -> Dim:
+    """Returns `dim` with sizes in the place of the names that have one; other names stay."""
     if isinstance(dim, int):
         return dim
     total: Dim = 0

@@ -13,11 +13,12 @@ from seqc import tree
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph_checks import check_connected, listed, names_of, symbols_in
 from seqc.graph_config import describe, restore
-from seqc.ir import Graph, Item, Value, build, input_value, walk
+from seqc.ir import Graph, Item, Shape, Value, build, input_value, walk
 from seqc.layer_order import layers_in_order
 from seqc.layers import InputLayer
-from seqc.layers.base import KerasShape, Layer, symbolic_shape
+from seqc.layers.base import KerasShape, Layer
 from seqc.layers.calls import LayerCall, ModelInput, put_tensors
+from seqc.layers.input_axes import settle_axes
 from seqc.model import Model
 from seqc.serialization import custom_object_scope, known
 from seqc.tracing import Trace, current_trace, traced
@@ -203,10 +204,13 @@ class Functional(Model):
     # -- graphs ------------------------------------------------------------------------------------------------------
 
     def graph(self, batch_shape: KerasShape | None = None) -> tuple[Graph, Trace]:
-        trace = Trace()
-        shapes = [x.type.shape for x in self._symbols]
+        shapes = [x.shape for x in self._symbols]
         if batch_shape is not None:
-            shapes[0] = symbolic_shape(batch_shape)
+            shapes[0] = batch_shape
+        return settle_axes(self.input_names, shapes, self._graph_on)
+
+    def _graph_on(self, shapes: list[Shape]) -> tuple[Graph, Trace]:
+        trace = Trace()
         xs = [
             input_value(name, x.dtype, shape)
             for name, x, shape in zip(self.input_names, self._symbols, shapes, strict=True)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqc.dims import Dim
+from seqc.equal_sizes import inferred
 from seqc.errors import DTypeError, NoGradientError, NoLoweringError, TraceError
 from seqc.operators import OPERATORS, Operators
 
@@ -403,8 +404,7 @@ def build(op: Op, inputs: tuple[Value, ...], scope: str) -> Value:
     """Applies `op`, keeping all its results in one value, as the passes need it."""
     if isinstance(op, Item):
         return Value(op, inputs, op.infer(*cast("tuple[Type, ...]", inputs[0].result)), scope)
-    types = [x.type for x in inputs]
-    result = op.infer(*types)
+    types, result = inferred(op, [x.type for x in inputs])
     if isinstance(result, Type) and not result.shape:
         size = op.known_size(*types) if result.dtype.startswith(("int", "uint")) else None
         result = Type(result.dtype, (), size)

@@ -28,6 +28,7 @@ LEVELS = {
     "seqc.seeds": 0,
     "seqc.dims": 1,
     "seqc.operators": 1,
+    "seqc.equal_sizes": 1,
     "seqc.file_scope": 1,
     "seqc.serialization": 2,
     "seqc.ir": 2,

@@ -8,9 +8,10 @@ from typing import Any
 from seqc import activations, constraints, initializers, ops, regularizers
 from seqc.errors import ConfigError
 from seqc.ir import Value, as_value
-from seqc.layers._common import KerasShape, checked_shape, symbolic_shape
+from seqc.layers._common import KerasShape, checked_shape
 from seqc.layers.base import Layer
 from seqc.layers.calls import ModelInput
+from seqc.layers.input_axes import shape_of_input
 from seqc.serialization import known
 
 
@@ -67,7 +68,7 @@ class InputLayer(Layer):
     @cached_property
     def output(self) -> Value:
         """The symbol that stands for what is fed."""
-        op = ModelInput(self.name, self.dtype, symbolic_shape(self.batch_shape), self)
+        op = ModelInput(self.name, self.dtype, shape_of_input(self.name, self.batch_shape), self)
         return Value(op, (), op.infer())
 
     def _cast_input(self, x: Value) -> Value:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqc.dims import Dim, Sym
+from seqc.equal_sizes import SizesDiffer
 from seqc.errors import DTypeError, ShapeError
 from seqc.ir import HasValue, Op, Shape, Type, Value, as_value
 
@@ -72,8 +73,10 @@ def broadcast_shapes(op: Op, *shapes: Shape) -> Shape:
         wide = sizes - {1}
         if len(wide) > 1:
             shown = " and ".join(str(list(s)).replace("'", "") for s in shapes)
-            raise ShapeError(
-                f"{op.name} cannot broadcast shapes {shown}: sizes {' and '.join(sorted(map(str, wide)))} differ."
+            listed = sorted(wide, key=str)
+            raise SizesDiffer(
+                f"{op.name} cannot broadcast shapes {shown}: sizes {' and '.join(map(str, listed))} differ.",
+                (listed[0], listed[1]),
             )
         result.append(wide.pop() if wide else 1)
     return tuple(result)

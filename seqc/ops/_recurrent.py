@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from seqc import dims
+from seqc.equal_sizes import check_equal
 from seqc.errors import ConfigError, NoGradientError, ShapeError
 from seqc.ir import Array, Op, Sizes, Spread, Type, Value, apply_many, items
 from seqc.ops._common import check_count, check_float, check_rank, check_same_dtype
@@ -86,8 +87,11 @@ class Recurrent(Op):
         last = x.with_shape((batch, units))
         if any(state != last for state in states):
             raise ShapeError(f"{self.name} needs initial states {last}; got {' and '.join(map(str, states))}.")
-        if mask is not None and mask != Type("bool", (batch, time)):
-            raise ShapeError(f"{self.name} needs a mask bool[{batch}, {time}]; got {mask}.")
+        if mask is not None:
+            message = f"{self.name} needs a mask bool[{batch}, {time}]; got {mask}."
+            if (mask.dtype, mask.rank) != ("bool", 2):
+                raise ShapeError(message)
+            check_equal((batch, time), mask.shape, message)
         fed = x.with_shape((time, batch, features + units + 1))
         kept = x.with_shape((time, self.parts, batch, units))
         return x.with_shape((batch, time, units)), *[last] * self.states, fed, kept

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from seqc.batch import batch_axis
+from seqc.equal_sizes import SizesDiffer
 from seqc.errors import ShapeError
 from seqc.ir import Array, Emitter, Op, Sizes, Spread, Type, Value, apply
 from seqc.layout import Arrangement, Layout, Merged, is_natural, position
@@ -37,7 +38,8 @@ class MatMul(Op):
         if a.rank < 2 or b.rank < 2:
             raise ShapeError(f"MatMul needs matrices; got {a} and {b}.")
         if a.shape[-1] != b.shape[-2]:
-            raise ShapeError(f"MatMul cannot contract {a} with {b}: sizes {a.shape[-1]} and {b.shape[-2]} differ.")
+            inner = a.shape[-1], b.shape[-2]
+            raise SizesDiffer(f"MatMul cannot contract {a} with {b}: sizes {inner[0]} and {inner[1]} differ.", inner)
         leading = broadcast_shapes(self, a.shape[:-2], b.shape[:-2]) if a.rank + b.rank > 4 else ()
         return a.with_shape((*leading, a.shape[-2], b.shape[-1]))
 

@@ -12,6 +12,7 @@ import numpy as np
 from seqc import dims
 from seqc.batch import batch_axis
 from seqc.dims import Dim
+from seqc.equal_sizes import SizesDiffer
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Array, Emitter, Op, Shape, Spread, Type, Value, apply, as_array, as_value, constant
 from seqc.layout import Arrangement, Layout, Merged, arrange_elementwise, is_natural
@@ -95,8 +96,9 @@ class ReshapeLike(Op):
         check_count(self, types, 2)
         x, like = types
         shape = like.shape if self.take is None else (*like.shape[: self.take], *x.shape[self.drop :])
-        if dims.product(shape) != dims.product(x.shape):
-            raise ShapeError(f"{self!r} cannot give {x} the shape of {like}.")
+        counts = dims.product(shape), dims.product(x.shape)
+        if counts[0] != counts[1]:
+            raise SizesDiffer(f"{self!r} cannot give {x} the shape of {like}.", counts)
         return x.with_shape(shape)
 
     def eval(self, *arrays: Array) -> Any:

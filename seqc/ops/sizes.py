@@ -16,6 +16,7 @@ import numpy as np
 from seqc import dims
 from seqc.batch import BATCH, batch_axis
 from seqc.dims import Dim
+from seqc.equal_sizes import SizesDiffer
 from seqc.errors import DTypeError, ShapeError
 from seqc.ir import Array, Emitter, Input, Op, Spread, Type, Value, apply, as_value, constant, walk
 from seqc.layout import Arrangement, Layout, position
@@ -125,9 +126,12 @@ class BroadcastTo(Sized):
         wanted = filled(self.target, sizes)
         before = len(wanted) - x.rank
         have = (*[1] * before, *x.shape)
-        fits = before >= 0 and all(a == b or 1 in (a, b) for a, b in zip(have, wanted, strict=True))
-        if not fits:
-            raise ShapeError(f"broadcast_to cannot give {x} the shape ({', '.join(map(str, wanted))}).")
+        message = f"broadcast_to cannot give {x} the shape ({', '.join(map(str, wanted))})."
+        if before < 0:
+            raise ShapeError(message)
+        for a, b in zip(have, wanted, strict=True):
+            if a != b and 1 not in (a, b):
+                raise SizesDiffer(message, (a, b))
         return x.with_shape(b if a == 1 else a for a, b in zip(have, wanted, strict=True))
 
     def eval(self, *arrays: Array) -> Any:
@@ -157,9 +161,10 @@ class ReshapeTo(Sized):
             left = dims.exact_quotient(total, dims.product(d for i, d in enumerate(shape) if i != at))
             shape[at] = -1 if left is None else left
         if dims.product(shape) != total:
-            raise ShapeError(
+            raise SizesDiffer(
                 f"reshape of {x} to ({', '.join(map(str, shape))}) does not fit: the number of elements differs, or "
-                "cannot be seen to be the same for all sizes."
+                "cannot be seen to be the same for all sizes.",
+                (dims.product(shape), total),
             )
         return x.with_shape(shape)
 

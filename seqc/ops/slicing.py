@@ -11,6 +11,7 @@ import numpy as np
 from seqc import dims
 from seqc.batch import batch_axis
 from seqc.dims import Dim
+from seqc.equal_sizes import check_equal
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Array, Emitter, Op, Spread, Type, Value, apply, as_value
 from seqc.layout import Arrangement, Joined, Layout, Merged, is_natural, natural, position
@@ -33,10 +34,11 @@ class Concat(Op):
         first = types[0]
         check_axes(self, (self.axis,), first)
         for other in types[1:]:
-            if other.rank != first.rank or any(
-                a != b for i, (a, b) in enumerate(zip(first.shape, other.shape, strict=True)) if i != self.axis
-            ):
-                raise ShapeError(f"Concat along axis {self.axis} needs equal other axes; got {first} and {other}.")
+            message = f"Concat along axis {self.axis} needs equal other axes; got {first} and {other}."
+            if other.rank != first.rank:
+                raise ShapeError(message)
+            one, two = (t.shape[: self.axis] + t.shape[self.axis + 1 :] for t in (first, other))
+            check_equal(one, two, message)
         total: Dim = 0
         for t in types:
             total = total + t.shape[self.axis]
