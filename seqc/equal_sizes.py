@@ -124,7 +124,7 @@ def inferred(op: Op, types: Sequence[Type]) -> tuple[Sequence[Type], Type | tupl
     except SizesDiffer as error:
         reason = first = error
     known = _current.get() or EqualSizes()
-    while known.require(*reason.pair):
+    while reason.pair[0] != reason.pair[1] and known.require(*reason.pair):
         types = [_applied(known, t) for t in types]
         try:
             return types, op.infer(*types)

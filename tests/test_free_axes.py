@@ -113,6 +113,21 @@ def image_and_text() -> Any:
     return keras.Model([a, b], layers.Add()(pooled))
 
 
+def reshaped() -> Any:
+    """Sizes of another input among the new ones, with and without one that is left open."""
+    a, b = (keras.Input((None, 3), name=name) for name in "ab")
+    batch, steps, features = ops.shape(b)
+    one = ops.reshape(a, (-1, steps, features))
+    return keras.Model([a, b], [one, ops.reshape(a, (batch, steps, 3)), ops.reshape(b, (batch, steps * 3))])
+
+
+def attended_with_a_mask() -> Any:
+    a, b = (keras.Input((None, 3), name=name) for name in "ab")
+    seen = keras.Input((None, None), dtype="bool", name="seen")
+    y = layers.MultiHeadAttention(2, 3)(a, b, attention_mask=seen)
+    return keras.Model([a, b, seen], layers.Attention()([y, b], use_causal_mask=True))
+
+
 CASES: dict[str, tuple[Callable[[], Any], dict[str, list[Any]], list[Any]]] = {
     "seq2seq": (
         seq2seq,
@@ -158,6 +173,16 @@ CASES: dict[str, tuple[Callable[[], Any], dict[str, list[Any]], list[Any]]] = {
         images,
         {"a": ["batch", "a_height", "a_width", 2], "b": ["batch", "b_height", "b_width", 2]},
         [(2, 4, 5, 2), (2, 6, 3, 2)],
+    ),
+    "reshaped": (
+        reshaped,
+        {"a": ["batch", "time", 3], "b": ["batch", "time", 3]},
+        [(2, 4, 3), (2, 4, 3)],
+    ),
+    "attention_mask": (
+        attended_with_a_mask,
+        {"a": ["batch", "a_time", 3], "b": ["batch", "b_time", 3], "seen": ["batch", "a_time", "b_time"]},
+        [(2, 4, 3), (2, 6, 3), (2, 4, 6)],
     ),
     "square": (square, {"a": ["batch", "time", "time"]}, [(2, 4, 4)]),
     "image_and_text": (

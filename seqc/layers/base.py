@@ -187,7 +187,7 @@ class Layer(WeightOwner):
         if trace is not None:
             return self._call_traced(trace, given)
         tensors: list[Value] = []
-        slots = take_tensors(given.given, tensors)
+        slots = take_tensors(given.given | given.modes, tensors)
         if any(map(is_symbolic, tensors)):
             return self._call_on_symbols(given, slots, tensors)
         return self._call_eagerly(given)
@@ -227,9 +227,6 @@ class Layer(WeightOwner):
 
     def _call_on_symbols(self, given: Arguments, slots: dict[str, Any], tensors: list[Value]) -> Any:
         """Returns symbols for the results, which a functional model computes by this call."""
-        slots = slots | {
-            name: take_tensors(mode, tensors) for name, mode in given.modes.items()
-        }  # masks are tensors too
         stand_ins = [input_value(f"x{i}", x.dtype, x.type.shape) for i, x in enumerate(tensors)]
         result = traced(Trace(bool(given.training)), self, **put_tensors(slots, stand_ins))
         found = [as_value(y) for y in tree.leaves(result)]

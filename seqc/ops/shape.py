@@ -327,13 +327,10 @@ def reshape(x: Any, newshape: Any) -> Value:
     solved = [d if isinstance(d, int) else -1 for d in target]
     if solved.count(-1) < 2:
         shape = Reshape(tuple(solved)).infer(value.type).shape
-        if any(isinstance(d, dims.Sym) and d != s for d, s in zip(sizes, shape, strict=True)):
-            raise ShapeError(
-                f"reshape of {value.type} to {_shown(listed)} gives {_shown(shape)}: the number of elements differs."
-            )
-        after = zip(solved, _with_axes(shape, value), strict=True)
-        kept = (0 if d == -1 and here == (s,) else d for d, (s, here) in after)
-        return apply(Reshape(tuple(kept)), value)
+        if not any(isinstance(d, dims.Sym) and d != s for d, s in zip(sizes, shape, strict=True)):
+            after = zip(solved, _with_axes(shape, value), strict=True)
+            kept = (0 if d == -1 and here == (s,) else d for d, (s, here) in after)
+            return apply(Reshape(tuple(kept)), value)
     open_sizes = [_size_value(d, i, value) for i, d in enumerate(given)]
     return apply_sized(
         ReshapeTo(tuple(d if isinstance(d, int) else None for d in open_sizes)),

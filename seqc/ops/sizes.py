@@ -161,10 +161,13 @@ class ReshapeTo(Sized):
             left = dims.exact_quotient(total, dims.product(d for i, d in enumerate(shape) if i != at))
             shape[at] = -1 if left is None else left
         if dims.product(shape) != total:
+            shown = ", ".join(map(str, shape))
+            # Where free sizes decide, what is left to be found out is most likely as it was.
+            likely = [x.shape[i] if d == -1 and i < x.rank else d for i, d in enumerate(shape)]
             raise SizesDiffer(
-                f"reshape of {x} to ({', '.join(map(str, shape))}) does not fit: the number of elements differs, or "
-                "cannot be seen to be the same for all sizes.",
-                (dims.product(shape), total),
+                f"reshape of {x} to ({shown}) does not fit: the number of elements differs, or cannot be seen to be "
+                "the same for all sizes.",
+                (dims.product(likely), total),
             )
         return x.with_shape(shape)
 
@@ -294,9 +297,10 @@ def emit_shape(e: Emitter, target: Sequence[int | None], names: Sequence[str]) -
 
 
 def size_of(x: Value, axis: int) -> Size:
-    """Returns the size of an axis: a number where it is known, else a value."""
-    size = x.type.shape[axis]
-    return size if isinstance(size, int) else apply(SizeOf(axis), x)
+    """Returns the size of an axis, counted from either end: a number where it is known, else a value."""
+    at = axis % x.type.rank
+    size = x.type.shape[at]
+    return size if isinstance(size, int) else apply(SizeOf(at), x)
 
 
 def as_size(given: Any, who: str) -> Size:
