@@ -190,7 +190,7 @@ class Functional(Model):
         if not _made_of_graphs(type(self)):
             return super().get_config()
         entries = dict(zip(self._symbols, self._entries, strict=True))
-        described = describe(self._input_tree, self._output_tree, self._order, self._called, entries)
+        described = describe(self._input_tree, self._output_tree, self._called, entries)
         return {"name": self.name, "trainable": self._trainable, **described}
 
     @classmethod

@@ -104,7 +104,8 @@ def names_of(structure: Any, values: list[Value]) -> list[str]:
     found: list[str] = []
     for v in values:
         layer = _maker(v)
-        base = layer.name if layer is not None else (v.scope.rpartition("/")[2] or v.op.name.lower())
+        made_by = v.op.name.lower() if v.origin is None else v.origin.function
+        base = layer.name if layer is not None else (v.scope.rpartition("/")[2] or made_by)
         name, number = base, 0
         while name in found:
             number += 1

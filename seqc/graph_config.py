@@ -2,81 +2,129 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
+
+import numpy as np
 
 from seqc import tree
 from seqc.errors import SavingError
-from seqc.ir import Item, Value
+from seqc.ir import HasValue, Item, Value
+from seqc.layer_order import call_of, calls_in_order
 from seqc.layers import InputLayer
 from seqc.layers.base import Layer
-from seqc.layers.calls import LayerCall, Slot
+from seqc.layers.calls import LayerCall, Slot, is_symbolic
+from seqc.operations import describe_operation, find_operation, is_operation
 from seqc.serialization import revive, serialize, serialize_object
+from seqc.utils.naming import snake_case
 
 TENSOR = "__keras_tensor__"
 # (layer, number of its call, number of the result)
 History = tuple[str, int, int]
 
 
-def describe(
-    inputs: Any, outputs: Any, order: list[Value], layers: list[Layer], entries: Mapping[Value, InputLayer]
-) -> dict[str, Any]:
-    """Returns the configuration of a graph of layers.
+def describe(inputs: Any, outputs: Any, layers: list[Layer], entries: Mapping[Value, InputLayer]) -> dict[str, Any]:
+    """Returns the configuration of a graph of layers, and of the operations between them.
 
     Args:
         inputs, outputs: trees of symbols.
-        order: the values between them, operands first.
         layers: in the order in which they are to be listed.
         entries: the layer that stands for each input.
 
     Raises:
-        SavingError: there is an operation between layers.
+        SavingError: something between layers has no form in a file.
     """
-    history = _histories(entries, order)
-    nodes: dict[int, list[Any]] = {id(layer): [] for layer in layers}
-    for v in order:
+    history = _Histories(entries, [layer.name for layer in layers])
+    nodes: dict[str, list[Any]] = {layer.name: [] for layer in layers}
+    between: list[dict[str, Any]] = []
+    for v in calls_in_order(outputs, entries):
         if isinstance(v.op, LayerCall):
-            nodes[id(v.op.layer)].append(_node(v, v.op, history))
+            nodes[v.op.layer.name].append(_layer_node(v, v.op, history))
+            history.add(v, v.op.layer.name)
+        else:
+            operation = _operation_node(v, history)
+            between.append({**operation, "name": history.add(v, operation["config"]["name"])})
+    listed = [{**serialize_object(one), "name": one.name, "inbound_nodes": nodes[one.name]} for one in layers]
     return {
-        "layers": [
-            {**serialize_object(layer), "name": layer.name, "inbound_nodes": nodes[id(layer)]} for layer in layers
-        ],
-        "input_layers": tree.map_leaves(lambda x: list(history[x]), inputs),
-        "output_layers": tree.map_leaves(lambda y: list(history[y]), outputs),
+        "layers": listed + between,
+        "input_layers": tree.map_leaves(lambda x: list(history.of(x)), inputs),
+        "output_layers": tree.map_leaves(lambda y: list(history.of(y)), outputs),
     }
 
 
-def _histories(entries: Mapping[Value, InputLayer], order: list[Value]) -> dict[Value, History]:
-    found: dict[Value, History] = {x: (layer.name, 0, 0) for x, layer in entries.items()}
-    calls: dict[int, int] = {}
-    for v in order:
-        if isinstance(v.op, LayerCall):
-            number = calls[id(v.op.layer)] = calls.get(id(v.op.layer), -1) + 1
-            found[v] = (v.op.layer.name, number, 0)
-        elif isinstance(v.op, Item) and v.inputs[0] in found:
-            name, number, _ = found[v.inputs[0]]
-            found[v] = (name, number, v.op.index)
+class _Histories:
+    """Says which call gave a value, by the name of what was called, which is unique.
+
+    Args:
+        entries: the layer that stands for each input. taken: the names of all layers.
+    """
+
+    def __init__(self, entries: Mapping[Value, InputLayer], taken: list[str]) -> None:
+        self._entries, self._taken = entries, set(taken)
+        # For the first result of each call.
+        self._calls: dict[Value, tuple[str, int]] = {}
+        self._count: Counter[str] = Counter()
+
+    def unused(self, name: str) -> str:
+        """Returns a name that nothing else has, made of another, for an operation."""
+        found = next(n for n in chain([name], (f"{name}_{i}" for i in count(1))) if n not in self._taken)
+        self._taken.add(found)
+        return found
+
+    def add(self, v: Value, name: str) -> str:
+        self._calls[v] = name, self._count[name]
+        self._count[name] += 1
+        return name
+
+    def of(self, x: Value) -> History:
+        if x in self._entries:
+            return self._entries[x].name, 0, 0
+        if x.origin is not None:
+            index = next(i for i, result in enumerate(x.origin.results) if result is x)
         else:
-            raise SavingError(
-                f"The model has {v.op!r} between its layers, and a file holds layers only. Put what is computed there "
-                "into a Layer subclass whose call(x) uses seqc.ops, register it with "
-                "@seqc.saving.register_keras_serializable(), and use that; or keep the weights alone with save_weights."
-            )
-    return found
+            index = x.op.index if isinstance(x.op, Item) else 0
+        return (*self._calls[call_of(x)], index)
 
-
-def _node(v: Value, op: LayerCall, history: Mapping[Value, History]) -> dict[str, Any]:
-    def described(leaf: Any) -> Any:
-        if not isinstance(leaf, Slot):
-            return serialize(leaf)
-        x = v.inputs[leaf.index]
-        facts = {"shape": list(x.shape), "dtype": x.dtype, "keras_history": list(history[x])}
+    def tensor(self, x: Value) -> dict[str, Any]:
+        facts = {"shape": list(x.shape), "dtype": x.dtype, "keras_history": list(self.of(x))}
         return {"class_name": TENSOR, "config": facts}
+
+
+def _layer_node(v: Value, op: LayerCall, history: _Histories) -> dict[str, Any]:
+    def described(leaf: Any) -> Any:
+        return history.tensor(v.inputs[leaf.index]) if isinstance(leaf, Slot) else serialize(leaf)
 
     (first, *_), given = op.given, tree.map_leaves(described, op.given)
     return {"args": [given.pop(first)], "kwargs": given}
+
+
+def _operation_node(v: Value, history: _Histories) -> dict[str, Any]:
+    def described(leaf: Any) -> Any:
+        if not isinstance(leaf, Value | HasValue):
+            return serialize(leaf)
+        if isinstance(leaf, Value) and is_symbolic(leaf):
+            return history.tensor(leaf)
+        return serialize(np.asarray(leaf))
+
+    try:
+        if v.origin is None:
+            raise SavingError(f"it has {v.op!r} between its layers")
+        operation, called_on = describe_operation(v.origin)
+        name = history.unused(v.scope.rpartition("/")[2] or snake_case(operation["class_name"]))
+        return {
+            **operation,
+            "config": {"name": name, **serialize(operation["config"])},
+            "inbound_nodes": [{"args": tree.map_leaves(described, called_on), "kwargs": {}}],
+        }
+    except SavingError as error:
+        raise SavingError(
+            f"The model cannot be put into a file: {error}. Put what is computed there into a Layer subclass whose "
+            "call(x) uses seqc.ops, register it with @seqc.saving.register_keras_serializable(), and use that; or keep "
+            "the weights alone with save_weights."
+        ) from error
 
 
 def restore(config: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -131,14 +179,14 @@ class _Call:
     missing: int = 0
 
 
-def _layers(config: Mapping[str, Any]) -> tuple[dict[str, Layer], list[_Call]]:
-    layers: dict[str, Layer] = {}
+def _layers(config: Mapping[str, Any]) -> tuple[dict[str, Callable[..., Any]], list[_Call]]:
+    layers: dict[str, Callable[..., Any]] = {}
     calls: list[_Call] = []
     for entry in config.get("layers", ()):
-        layer = revive(entry)
-        if not isinstance(layer, Layer):
+        layer = find_operation(entry) if isinstance(entry, Mapping) and is_operation(entry) else revive(entry)
+        if not callable(layer) or not isinstance(entry, Mapping):
             raise SavingError(f"The model's configuration lists {type(layer).__name__} among its layers.")
-        name = entry.get("name", layer.name)
+        name = entry.get("name", getattr(layer, "name", None))
         if not isinstance(name, str) or name in layers:
             raise SavingError(f"The model's configuration lists two layers '{name}', or it is no name.")
         layers[name] = layer
@@ -187,6 +235,8 @@ def _arguments(node: Any, results: Mapping[str, list[list[Value]]]) -> tuple[lis
             return _result(results, *_needed(part))
         if isinstance(part, list):
             return [made(child) for child in part]
+        if isinstance(part, Mapping) and part.get("class_name") == "__tuple__":
+            return tuple(made(part.get("config")))
         if isinstance(part, Mapping) and "class_name" not in part:
             return {key: made(child) for key, child in part.items()}
         return revive(part)

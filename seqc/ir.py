@@ -108,11 +108,13 @@ class Op:
         positions; "arithmetic": computes.
         shape_only: positions of operands of which only the shape is read. sequential: whether the op goes through its
         operands step by step, so that it gains nothing from samples so few that they fit the processor's cache.
+        symbolic: whether what comes out is a symbol, of which functional models are made.
     """
 
     kind: ClassVar[Kind] = "arithmetic"
     shape_only: ClassVar[tuple[int, ...]] = ()
     sequential: ClassVar[bool] = False
+    symbolic: ClassVar[bool] = False
 
     def infer(self, *types: Any) -> Type | tuple[Type, ...]:
         raise NotImplementedError(f"{type(self).__name__}.infer")
@@ -182,15 +184,17 @@ class Value(Operators):
     Attributes:
         op: the operation. inputs: its operands. scope: the path of the layer that made it, for messages and names.
         result: the type, or a tuple of types for an op with several results (picked apart by `Item`).
+        origin: the call of a function of `seqc.ops` that gave it, where it was called on symbols; for files.
     """
 
-    __slots__ = ("__weakref__", "inputs", "op", "result", "scope")
+    __slots__ = ("__weakref__", "inputs", "op", "origin", "result", "scope")
 
     def __init__(self, op: Op, inputs: tuple[Value, ...], result: Type | tuple[Type, ...], scope: str = "") -> None:
         self.op = op
         self.inputs = inputs
         self.result = result
         self.scope = scope
+        self.origin: Any = None
 
     @property
     def type(self) -> Type:

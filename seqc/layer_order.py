@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from seqc import tree
-from seqc.ir import Constant, Item, Value
+from seqc.ir import Item, Value
 from seqc.layers import InputLayer
 from seqc.layers.base import Layer
-from seqc.layers.calls import LayerCall, Slot
+from seqc.layers.calls import LayerCall, Slot, is_symbolic
 
 
 def layers_in_order(outputs: Any, entries: Mapping[Value, InputLayer]) -> list[Layer]:
@@ -31,7 +31,7 @@ def makers_in_order(outputs: Any, entries: Mapping[Value, InputLayer]) -> list[L
         outputs: a tree of symbols. entries: the layer that stands for each input, and where the search ends.
     """
     operands: dict[Value, list[Value]] = {}
-    visited, finished = _search([_call(y) for y in sorted_leaves(outputs)], entries, operands)
+    visited, finished = _search([y if y in entries else call_of(y) for y in sorted_leaves(outputs)], entries, operands)
     found = {maker: number for number, maker in enumerate(dict.fromkeys(_maker(v, entries) for v in visited))}
     depth: dict[Value, int] = {}
     deepest: dict[Any, int] = {}
@@ -45,6 +45,16 @@ def makers_in_order(outputs: Any, entries: Mapping[Value, InputLayer]) -> list[L
         if layer not in deepest:
             deepest[layer], found[layer] = 0, -1
     return sorted(deepest, key=lambda maker: (-deepest[maker], found[maker]))
+
+
+def calls_in_order(outputs: Any, entries: Mapping[Value, InputLayer]) -> list[Value]:
+    """Returns the first result of each call between some symbols and others, operands before their users.
+
+    Args:
+        outputs: a tree of symbols. entries: the layer that stands for each input, and where the search ends.
+    """
+    finished = _search([y if y in entries else call_of(y) for y in sorted_leaves(outputs)], entries, {})[1]
+    return [v for v in finished if v not in entries]
 
 
 def sorted_leaves(node: Any) -> list[Any]:
@@ -83,15 +93,19 @@ def _operands(v: Value, entries: Mapping[Value, InputLayer]) -> list[Value]:
     inputs = list(v.inputs)
     if isinstance(v.op, LayerCall):
         inputs = [v.inputs[leaf.index] for leaf in _slots(v.op.given)]
-    return [x if x in entries else _call(x) for x in inputs if not isinstance(x.op, Constant)]
+    elif v.origin is not None:
+        inputs = v.origin.tensors()
+    return [x if x in entries else call_of(x) for x in inputs if is_symbolic(x)]
 
 
 def _slots(given: Mapping[str, Any]) -> list[Slot]:
     return [leaf for argument in given.values() for leaf in sorted_leaves(argument) if isinstance(leaf, Slot)]
 
 
-def _call(v: Value) -> Value:
+def call_of(v: Value) -> Value:
     """Returns the call that gave a value: the value itself, unless it is one of several results."""
+    if v.origin is not None:
+        return v.origin.results[0]  # type: ignore[no-any-return]
     return v.inputs[0] if isinstance(v.op, Item) else v
 
 

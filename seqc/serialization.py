@@ -167,6 +167,11 @@ def serialize(value: Any) -> Any:
         return value.item()
     if isinstance(value, np.ndarray):
         return {"class_name": "__numpy__", "config": {"value": value.tolist(), "dtype": value.dtype.name}}
+    if value is ...:
+        return {"class_name": "__ellipsis__", "config": {}}
+    if isinstance(value, slice):
+        bounds = {"start": value.start, "stop": value.stop, "step": value.step}
+        return {"class_name": "__slice__", "config": serialize(bounds)}
     if isinstance(value, list | tuple):
         return [serialize(v) for v in value]
     if isinstance(value, dict):
@@ -348,7 +353,8 @@ def find_class(value: Mapping[str, Any]) -> Any:
             return _KNOWN[kind, name]
     found = [cls for (_, n), cls in _KNOWN.items() if n == name]
     says_kind = any(part in {kind for kind, _ in _KNOWN} for part in parts)
-    if found and parts[0] in ("keras", "") and not says_kind:
+    # Operations between layers, which "keras.src.ops.numpy" has, are no layers of the same name.
+    if found and parts[0] in ("keras", "") and not says_kind and "ops" not in parts:
         return found[0]
     raise SavingError(
         f"The file needs the class '{registered or name}' (module '{module}'), which seqc does not have. If it is your "

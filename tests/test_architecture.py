@@ -56,6 +56,7 @@ LEVELS = {
     "seqc.stack": 9,
     "seqc.model": 10,
     "seqc.layer_order": 9,
+    "seqc.operations": 8,
     "seqc.graph_config": 9,
     "seqc.graph_checks": 9,
     "seqc.functional": 10,

@@ -33,8 +33,6 @@ def test_layers_and_weights_are_in_keras_order(builder: Any) -> None:
 
 @pytest.mark.parametrize("builder", BUILDERS, ids=lambda builder: builder.__name__)
 def test_order_lives_through_configuration(builder: Any) -> None:
-    if builder.__name__ == "operations_between":
-        pytest.skip("a configuration holds layers only")
     model, data = made(seqc, builder)
     again = type(model).from_config(model.get_config())
     again.set_weights(model.get_weights())

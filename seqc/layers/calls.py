@@ -26,6 +26,8 @@ class LayerCall(Op):
         layer: what was called. given: its arguments by name, with a `Slot` for each tensor. results: of the call.
     """
 
+    symbolic = True
+
     layer: Any
     given: dict[str, Any]
     results: tuple[Type, ...]
@@ -47,6 +49,8 @@ class Slot:
 @dataclass(frozen=True, repr=False, eq=False)
 class ModelInput(Input):
     """The symbol that `Input()` gives; `layer` is the InputLayer that describes it."""
+
+    symbolic = True
 
     layer: Any = None
 

@@ -5,6 +5,8 @@ metric written with them trains on every backend and exports to ONNX. The op cla
 this package, one family per file.
 """
 
+from seqc.operators import OPERATORS
+from seqc.ops._calls import remembered
 from seqc.ops.activation import (
     celu,
     gelu,
@@ -306,5 +308,9 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+# On symbols, what they give remembers the call, whether it was written as a function or as an operator.
+for _table in (globals(), OPERATORS):
+    _table.update({_name: remembered(_table[_name]) for _name in __all__ if _name in _table})
 
 __getattr__ = absent(__name__, __all__, "Others can be made of those there are.")

@@ -10,6 +10,7 @@ from typing import Any
 
 from seqc.errors import SavingError
 from seqc.file_scope import Budget, one_file
+from seqc.operations import is_known_operation, is_operation
 from seqc.saving.limits import METRIC_BYTES, MOST_LAYERS, MOST_OBJECTS
 from seqc.serialization import custom_object_scope, deserialize, find_class, get_registered_object, is_object, revive
 from seqc.utils.display import note
@@ -47,6 +48,8 @@ def check_classes(config: Mapping[str, Any], source: str) -> int:
                 "whatever `safe_mode` says. Write it as a subclass of seqc.layers.Layer, register it with "
                 "@seqc.saving.register_keras_serializable(), and save the model with it."
             )
+        if is_operation(described) and not is_known_operation(described):
+            unknown.append(f"the operation {name}{_label(described)}")
         if of_compile or not _is_layer(described) or _is_known(described):
             continue
         if described is config:

@@ -40,5 +40,5 @@ def test_functions_are_called_what_keras_calls_them() -> None:
         function = getattr(ops, name)
         assert function.__qualname__ == function.__name__, name
         assert name in other_names or function.__name__ == name
-        assert function.__module__.startswith("seqc.ops.")
+        assert function.__module__.startswith("seqc.ops")
         assert function.__doc__, name

@@ -1,0 +1,180 @@
+"""The operations between layers in files: which function of `seqc.ops` each class of Keras's is.
+
+Files name operations by Keras's classes (`keras.src.ops.numpy`, `Mean`): what a class is made with is its
+configuration, what it is called on are arguments of the call.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seqc import ops, tree
+from seqc.errors import SavingError
+from seqc.ir import Value, scope
+from seqc.ops._calls import OperationCall
+from seqc.serialization import revive
+from seqc.utils.naming import snake_case
+
+# By Keras's module: the classes, and after a colon the arguments that are configuration. Functions of seqc.ops have the
+# same names in snake case, and their arguments are called the same.
+_CLASSES = {
+    "numpy": """
+        Abs Absolute Add Arctan Arctanh Ceil Cos Cosh Divide DivideNoNan Dot Equal Exp Expm1 Floor FloorDivide GetItem
+        Greater GreaterEqual Hstack Isfinite Isinf Isnan Less LessEqual Log Log10 Log1p Log2 Logaddexp LogicalAnd
+        LogicalNot LogicalOr LogicalXor Matmul Maximum Minimum Mod Multiply Negative NotEqual Outer Power Ravel
+        Reciprocal Sign Sin Sinh Sqrt Square Subtract Tan Tanh TrueDivide Vstack Where
+        All:axis,keepdims Amax:axis,keepdims Amin:axis,keepdims Any:axis,keepdims Argmax:axis,keepdims
+        Argmin:axis,keepdims Average:axis BroadcastTo:shape Clip:x_min,x_max Concatenate:axis CountNonzero:axis
+        Cumsum:axis,dtype Diff:n,axis Einsum:subscripts ExpandDims:axis Flip:axis FullLike:dtype
+        Max:axis,keepdims,initial Mean:axis,keepdims Min:axis,keepdims,initial Moveaxis:source,destination
+        OnesLike:dtype Pad:pad_width,mode Prod:axis,keepdims,dtype Repeat:repeats,axis Reshape:newshape Roll:shift,axis
+        Round:decimals Split:indices_or_sections,axis Squeeze:axis Stack:axis Std:axis,keepdims Sum:axis,keepdims
+        Swapaxes:axis1,axis2 Take:axis Tensordot:axes Tile:repeats Transpose:axes Tril:k Triu:k Var:axis,keepdims
+        ZerosLike:dtype
+    """,
+    "nn": """
+        HardSigmoid HardSilu HardTanh LogSigmoid Relu Relu6 Selu Sigmoid Silu Softplus Softsign SparsePlus SparseSigmoid
+        TanhShrink
+        AveragePool:pool_size,strides,padding,data_format Celu:alpha Conv:strides,padding,data_format,dilation_rate
+        DepthwiseConv:strides,padding,data_format,dilation_rate Elu:alpha Gelu:approximate Glu:axis HardShrink:threshold
+        LeakyRelu:negative_slope LogSoftmax:axis MaxPool:pool_size,strides,padding,data_format Moments:axes,keepdims
+        Normalize:axis,order,epsilon OneHot:num_classes,axis,dtype
+        SeparableConv:strides,padding,data_format,dilation_rate SoftShrink:threshold Softmax:axis Sparsemax:axis
+        Squareplus:b Threshold:threshold,default_value
+    """,
+    "core": "Cast:dtype ConvertToTensor:dtype Slice:shape StopGradient Unstack:num,axis",
+    "math": "Erf Logsumexp:axis,keepdims Rsqrt",
+    "linalg": "Norm:ord,axis,keepdims",
+}
+# What Keras has besides, at the values at which it says nothing.
+_INERT: dict[str, tuple[Any, ...]] = {"sparse": (None, False), "ragged": (None, False), "synchronized": (False,)}
+# The largest number among an operation's settings, and the longest axis it may meet, when it comes from a file: tables
+# of positions are as long as these, and are made before any data come.
+_LONGEST = 1 << 24
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A class of Keras's.
+
+    Attributes:
+        module, class_name: where and what it is there. settings: names of the arguments that are configuration.
+    """
+
+    module: str
+    class_name: str
+    settings: tuple[str, ...]
+
+
+def _listed() -> dict[str, Operation]:
+    found = {}
+    for module, listed in _CLASSES.items():
+        for entry in listed.split():
+            name, _, settings = entry.partition(":")
+            found[snake_case(name)] = Operation(
+                f"keras.src.ops.{module}", name, tuple(filter(None, settings.split(",")))
+            )
+    return found
+
+
+# By the name of the function in seqc.ops.
+OPERATIONS = _listed()
+
+
+def is_operation(described: Mapping[str, Any]) -> bool:
+    """Tells whether an object in a file is one of Keras's operations, and no layer of the same name."""
+    module = str(described.get("module") or "").split(".")
+    return module[0] == "keras" and "ops" in module[1:]
+
+
+def is_known_operation(described: Mapping[str, Any]) -> bool:
+    """Tells whether seqc.ops has what an operation in a file does."""
+    name = str(described.get("class_name"))
+    return snake_case(name) in OPERATIONS and OPERATIONS[snake_case(name)].class_name == name
+
+
+def find_operation(described: Mapping[str, Any]) -> Callable[..., Any]:
+    """Returns the function that does what an operation in a file does; it takes what that was called on.
+
+    Raises:
+        SavingError: seqc has no such operation, or not with these settings.
+    """
+    cls, module = str(described.get("class_name")), str(described.get("module"))
+    if not is_known_operation(described):
+        raise SavingError(
+            f"The file needs the operation '{cls}' of '{module}', which seqc.ops does not have. Where it stands, use a "
+            "layer of your own that does the same with functions of seqc.ops."
+        )
+    operation, config = OPERATIONS[snake_case(cls)], described.get("config")
+    if not isinstance(config, Mapping):
+        raise SavingError(f"The configuration of operation '{cls}' is {type(config).__name__}, not a dictionary.")
+    unknown = {
+        key: value
+        for key, value in config.items()
+        if key not in (*operation.settings, "name") and (key not in _INERT or value not in _INERT[key])
+    }
+    if unknown:
+        raise SavingError(f"The operation '{cls}' in the file has settings that seqc.ops does not know: {unknown}.")
+    name = config.get("name")
+    settings = {key: revive(config[key]) for key in operation.settings if key in config}
+    return _called(snake_case(cls), str(described.get("name") or name or snake_case(cls)), settings)
+
+
+def _called(function: str, name: str, settings: dict[str, Any]) -> Callable[..., Any]:
+    compute = getattr(ops, function)
+    # Keras's classes are called without what they were made with, which may stand in the middle in the function.
+    names = [one for one in inspect.signature(compute).parameters if one not in OPERATIONS[function].settings]
+
+    def call(*positional: Any, **named: Any) -> Any:
+        _check_sizes((settings, positional, named), name)
+        with scope(name):
+            if function == "einsum":
+                return compute(settings["subscripts"], *positional)
+            if function == "get_item":  # the key is a tuple, and JSON has lists
+                positional = tuple(tuple(part) if isinstance(part, list) else part for part in positional)
+            if len(positional) > len(names):
+                raise SavingError(
+                    f"Operation '{name}' in the file is called on {len(positional)} things; it takes {names}."
+                )
+            return compute(**dict(zip(names, positional, strict=False)), **named, **settings)
+
+    return call
+
+
+def _check_sizes(given: Any, name: str) -> None:
+    for leaf in tree.leaves(given):
+        sizes = leaf.shape if isinstance(leaf, Value) else (leaf,)
+        if any(isinstance(size, int) and abs(size) > _LONGEST for size in sizes):
+            raise SavingError(f"Operation '{name}' in the file works on sizes beyond {_LONGEST}. Refused.")
+
+
+def describe_operation(call: OperationCall) -> tuple[dict[str, Any], list[Any]]:
+    """Returns the description of an operation, without its name, and what it is called on.
+
+    Raises:
+        SavingError: Keras has no such operation, or it is made with tensors.
+    """
+    operation = OPERATIONS.get(call.function)
+    if operation is None:
+        raise SavingError(f"it has ops.{call.function} between its layers, which is no operation of Keras's files")
+    config = {key: call.arguments[key] for key in operation.settings if key in call.arguments}
+    if any(isinstance(leaf, Value) for leaf in tree.leaves(config)):
+        raise SavingError(f"its ops.{call.function} takes {', '.join(config)} from tensors, where files hold numbers")
+    called_on: list[Any] = []
+    for key, value in call.arguments.items():
+        if key not in config:
+            called_on += value if key == "operands" else [value]
+    config = {
+        key: np.dtype(value).name if key == "dtype" and value is not None else value for key, value in config.items()
+    }
+    return {
+        "module": operation.module,
+        "class_name": operation.class_name,
+        "config": config,
+        "registered_name": operation.class_name,
+    }, called_on

@@ -1,0 +1,77 @@
+"""Calls of functions of `seqc.ops` on symbols: what they come to remembers them.
+
+The graph of a functional model holds what a call comes to, often several values. Files say the calls, and Keras orders
+layers by them; so the results of each call keep it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import cache, wraps
+from typing import Any
+
+from seqc import tree
+from seqc.ir import Constant, Item, Value, apply
+from seqc.ops.elementwise import Identity
+
+_inside: ContextVar[bool] = ContextVar("inside", default=False)
+
+
+@dataclass(eq=False)
+class OperationCall:
+    """A call of a function of `seqc.ops` on symbols.
+
+    Attributes:
+        function: its name. arguments: by name; what was given for `*operands` as a tuple. results: what it gave.
+    """
+
+    function: str
+    arguments: dict[str, Any]
+    results: list[Value] = field(default_factory=list)
+
+    def tensors(self) -> list[Value]:
+        """Returns the tensors among the arguments."""
+        return [leaf for leaf in tree.leaves(self.arguments) if isinstance(leaf, Value)]
+
+
+@cache
+def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a function of `seqc.ops` whose results on symbols remember the call; always the same for the same."""
+    signature = inspect.signature(function)
+
+    @wraps(function)
+    def call(*positional: Any, **named: Any) -> Any:
+        if _inside.get() or not any(map(is_symbol, tree.leaves((positional, named)))):
+            return function(*positional, **named)
+        token = _inside.set(True)
+        try:
+            result = function(*positional, **named)
+        finally:
+            _inside.reset(token)
+        bound = signature.bind(*positional, **named)
+        bound.apply_defaults()
+        made = OperationCall(function.__name__, dict(bound.arguments))
+        return tree.map_leaves(lambda leaf: _marked(leaf, made), result)
+
+    call.__module__ = "seqc.ops"  # where pickle finds it
+    return call
+
+
+def is_symbol(x: Any) -> bool:
+    """Tells whether something is a symbol as they are given: by a call of a layer, or of one of these functions."""
+    if not isinstance(x, Value):
+        return False
+    source = x.inputs[0] if isinstance(x.op, Item) else x
+    return source.op.symbolic or x.origin is not None
+
+
+def _marked(leaf: Any, made: OperationCall) -> Any:
+    if not isinstance(leaf, Value) or isinstance(leaf.op, Constant):
+        return leaf
+    result = apply(Identity(), leaf) if is_symbol(leaf) else leaf  # it changed nothing, and is a call all the same
+    result.origin = made
+    made.results.append(result)
+    return result

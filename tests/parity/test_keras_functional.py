@@ -1,0 +1,96 @@
+"""Functional models with operations between their layers go back and forth between seqc and an installed Keras.
+
+What Keras wrote is kept for a few models, so that reading is tested without it. SEQC_KERAS_PYTHON names an interpreter
+that has Keras 3; `python tests/keras_functional.py keep tests/cases` writes the kept files.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import keras_functional
+import seqc
+from seqc import ops
+from seqc.operations import OPERATIONS
+
+KEPT = Path(__file__).resolve().parents[1] / "cases"
+
+
+def run_keras(mode: str, folder: Path) -> dict[str, str]:
+    """Runs the Keras side on a folder and returns what failed there."""
+    python = os.environ.get("SEQC_KERAS_PYTHON")
+    if not python:
+        pytest.skip("needs Keras: set SEQC_KERAS_PYTHON to an interpreter that has it")
+    subprocess.run([python, keras_functional.__file__, mode, str(folder)], check=True, stdout=sys.stderr)
+    return json.loads((folder / "failures.json").read_text())  # type: ignore[no-any-return]
+
+
+def check(found: dict[str, Any], path: Path) -> None:
+    """Compares outputs with those recorded beside a file, in numbers, shapes and kinds of numbers."""
+    with np.load(path.with_suffix(".npz")) as recorded:
+        assert sorted(found) == sorted(recorded.files)
+        for key, y in found.items():
+            which = list(keras_functional.OPERATIONS)[int(key[2:])] if "every_operation" in path.stem else key
+            assert (y.shape, y.dtype) == (recorded[key].shape, recorded[key].dtype), which
+            if which == "sparsemax":  # rows of Keras's on JAX add up to more than one
+                np.testing.assert_allclose(y.sum(-1), 1, rtol=1e-6)
+                continue
+            np.testing.assert_allclose(y, recorded[key], rtol=1e-5, atol=1e-5, err_msg=which)
+
+
+@pytest.mark.parametrize("name", keras_functional.KEPT)
+def test_what_keras_wrote_predicts_the_same_and_so_does_what_is_made_and_saved_again(name: str, tmp_path: Path) -> None:
+    path = KEPT / f"functional_{name}.keras"
+    loaded = seqc.models.load_model(path)
+    check(keras_functional.outputs(loaded), path)
+    loaded.save(tmp_path / "again.keras")
+    check(keras_functional.outputs(seqc.models.load_model(tmp_path / "again.keras")), path)
+    # Keras's order of layers and weights: that of a model with the same code.
+    check(keras_functional.outputs(keras_functional.build(seqc, name)), path)
+
+
+def test_every_operation_is_tried_and_its_settings_are_arguments_of_the_function() -> None:
+    assert set(OPERATIONS) <= set(keras_functional.OPERATIONS)
+    for name, operation in OPERATIONS.items():
+        assert set(operation.settings) <= set(inspect.signature(getattr(ops, name)).parameters), name
+
+
+@pytest.fixture(scope="module")
+def made_by_keras(tmp_path_factory: Any) -> tuple[Path, dict[str, str]]:
+    folder = tmp_path_factory.mktemp("keras")
+    return folder, run_keras("make", folder)
+
+
+@pytest.fixture(scope="module")
+def opened_by_keras(tmp_path_factory: Any) -> tuple[Path, dict[str, str]]:
+    folder = tmp_path_factory.mktemp("seqc")
+    for name in keras_functional.MODELS:
+        keras_functional.build(seqc, name).save(folder / f"functional_{name}.keras")
+    return folder, run_keras("open", folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(keras_functional.MODELS))
+def test_what_keras_writes_predicts_the_same_here(name: str, made_by_keras: Any) -> None:
+    folder, failures = made_by_keras
+    assert name not in failures, failures[name]
+    path = folder / f"functional_{name}.keras"
+    check(keras_functional.outputs(seqc.models.load_model(path)), path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(keras_functional.MODELS))
+def test_what_seqc_writes_predicts_the_same_in_keras(name: str, opened_by_keras: Any) -> None:
+    folder, failures = opened_by_keras
+    assert name not in failures, failures[name]
+    path = folder / f"functional_{name}.keras"
+    check(keras_functional.outputs(seqc.models.load_model(path)), path)
