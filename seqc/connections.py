@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seqc.functional import Functional
-from seqc.ir import Constant, Item, Type, Value
-from seqc.layer_order import makers_in_order
+from seqc.ir import Type, Value
+from seqc.layer_order import call_of, calls_in_order, makers_in_order, result_of, results_of
+from seqc.layers import InputLayer
 from seqc.layers.base import Layer
-from seqc.layers.calls import LayerCall, put_tensors
+from seqc.layers.calls import LayerCall, is_symbolic, put_tensors
+from seqc.operations import OPERATIONS
 from seqc.utils.naming import snake_case
 
 
@@ -64,19 +66,28 @@ def connections_of(model: Functional) -> Connections:
     makers = makers_in_order(model._output_tree, entries)
     number = {id(maker): i for i, maker in enumerate(makers)}
     sources, made = _made(model, entries, number)
+
+    def source_of(x: Value) -> Source:
+        return sources[x] if x in entries else replace(sources[call_of(x)], result=result_of(x))
+
     names = {maker.name for maker in makers if isinstance(maker, Layer)}
     found = []
     for maker in makers:
         values = made.get(id(maker), [])
-        calls = tuple(tuple(sources[x] for x in _operands(v) if x in sources) for v in values if v not in entries)
+        taken = [[] if v in entries else [x for x in _operands(v) if is_symbolic(x)] for v in values]
         last = values[-1]
         layer = maker if isinstance(maker, Layer) else None
-        kind = type(maker if layer is not None else last.op).__name__
-        taken = () if last in entries else tuple(x.type for x in last.inputs if not isinstance(x.op, Constant))
-        gives = last.result if isinstance(last.result, tuple) else (last.result,)
+        kind = type(layer).__name__ if layer is not None else _kind(last)
         name = layer.name if layer is not None else _free(snake_case(kind), names)
-        found.append(Step(name, kind, layer, calls, taken, gives))
-    return Connections(found, [sources[x].step for x in entries], [sources[y] for y in model._results])
+        calls = tuple(tuple(source_of(x) for x in each) for each in taken)
+        found.append(Step(name, kind, layer, calls, tuple(x.type for x in taken[-1]), results_of(last)))
+    return Connections(found, [sources[x].step for x in entries], [source_of(y) for y in model._results])
+
+
+def _kind(v: Value) -> str:
+    """Returns what Keras calls an operation between layers, or else seqc."""
+    known = OPERATIONS.get(v.origin.function) if v.origin is not None else None
+    return v.op.name if known is None else known.class_name
 
 
 def _operands(v: Value) -> list[Value]:
@@ -84,27 +95,23 @@ def _operands(v: Value) -> list[Value]:
     if isinstance(v.op, LayerCall) and isinstance(v.op.layer, Functional):
         given = put_tensors(v.op.given, list(v.inputs))
         return v.op.layer._in_order(next(iter(given.values())))
-    return list(v.inputs)
+    return list(v.inputs) if v.origin is None else v.origin.tensors()
 
 
 def _made(
-    model: Functional, entries: Mapping[Value, Layer], number: Mapping[int, int]
+    model: Functional, entries: Mapping[Value, InputLayer], number: Mapping[int, int]
 ) -> tuple[dict[Value, Source], dict[int, list[Value]]]:
-    """Returns where each value of a model comes from, and by `id` the values that each layer or operation made."""
+    """Returns where the first result of each call comes from, and by `id` those that each layer or operation made."""
     sources: dict[Value, Source] = {}
     made: dict[int, list[Value]] = {}
     for x, entry in entries.items():
         sources[x] = Source(number[id(entry)], 0, 0)
         made[id(entry)] = [x]
-    for v in model._order:
-        if isinstance(v.op, Item) and v.inputs[0] in sources:
-            call = sources[v.inputs[0]]
-            sources[v] = Source(call.step, call.call, v.op.index)
-        elif not isinstance(v.op, Constant):
-            maker = v.op.layer if isinstance(v.op, LayerCall) else v
-            values = made.setdefault(id(maker), [])
-            sources[v] = Source(number[id(maker)], len(values), 0)
-            values.append(v)
+    for v in calls_in_order(model._output_tree, entries):
+        maker = v.op.layer if isinstance(v.op, LayerCall) else v
+        values = made.setdefault(id(maker), [])
+        sources[v] = Source(number[id(maker)], len(values), 0)
+        values.append(v)
     return sources, made
 
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from seqc import tree
 from seqc.errors import SavingError
-from seqc.ir import HasValue, Item, Value
-from seqc.layer_order import call_of, calls_in_order
+from seqc.ir import HasValue, Value
+from seqc.layer_order import call_of, calls_in_order, result_of
 from seqc.layers import InputLayer
 from seqc.layers.base import Layer
 from seqc.layers.calls import LayerCall, Slot, is_symbolic
@@ -82,11 +82,7 @@ class _Histories:
     def of(self, x: Value) -> History:
         if x in self._entries:
             return self._entries[x].name, 0, 0
-        if x.origin is not None:
-            index = next(i for i, result in enumerate(x.origin.results) if result is x)
-        else:
-            index = x.op.index if isinstance(x.op, Item) else 0
-        return (*self._calls[call_of(x)], index)
+        return (*self._calls[call_of(x)], result_of(x))
 
     def tensor(self, x: Value) -> dict[str, Any]:
         facts = {"shape": list(x.shape), "dtype": x.dtype, "keras_history": list(self.of(x))}

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from seqc import tree
-from seqc.ir import Item, Value
+from seqc.ir import Item, Type, Value
 from seqc.layers import InputLayer
 from seqc.layers.base import Layer
 from seqc.layers.calls import LayerCall, Slot, is_symbolic
@@ -107,6 +107,20 @@ def call_of(v: Value) -> Value:
     if v.origin is not None:
         return v.origin.results[0]  # type: ignore[no-any-return]
     return v.inputs[0] if isinstance(v.op, Item) else v
+
+
+def result_of(v: Value) -> int:
+    """Returns which of the results of its call a value is."""
+    if v.origin is not None:
+        return next(i for i, result in enumerate(v.origin.results) if result is v)
+    return v.op.index if isinstance(v.op, Item) else 0
+
+
+def results_of(v: Value) -> tuple[Type, ...]:
+    """Returns what all results of a call are."""
+    if v.origin is not None:
+        return tuple(result.type for result in v.origin.results)
+    return v.result if isinstance(v.result, tuple) else (v.result,)
 
 
 def _maker(v: Value, entries: Mapping[Value, InputLayer]) -> Any:
