@@ -24,7 +24,7 @@ from seqc.errors import DTypeError, NoGradientError, NoLoweringError, TraceError
 from seqc.operators import OPERATORS, Operators
 
 if TYPE_CHECKING:
-    from seqc.layout import Arrangement
+    from seqc.layout import LayoutRule
 
 Array = NDArray[Any]
 Shape = tuple[Dim, ...]
@@ -32,7 +32,7 @@ Sizes = tuple[int, ...]
 
 # What an operation does with numbers, and how it may be cut along the batch; see `Op`.
 Kind = Literal["arithmetic", "view", "move", "lookup"]
-Spread = Literal["each", "sum", "merge", "all"]
+BatchRule = Literal["parallel", "reduce", "combine", "whole"]
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ class Op:
 
     `infer` checks operand types and gives the result's; `eval` computes with NumPy and keeps the dtype it is given;
     `vjp` gives the gradient as values; `lower` writes ONNX. Two hooks serve ops with no direct ONNX form or with an
-    opinion on axis order: `decompose` rewrites to simpler values before lowering, `arrange` takes part in the layout
-    plan. `spread` tells the NumPy backend how to cut the op along the batch.
+    opinion on axis order: `decompose` rewrites to simpler values before lowering, `layout_rule` takes part in the
+    layout plan. `batch_rule` tells the NumPy backend how to cut the op along the batch.
 
     Attributes:
         kind: what it does with numbers. "view": shows those of its first operand, most of the time in their own memory;
@@ -132,15 +132,15 @@ class Op:
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         raise NoLoweringError(f"{self.name} cannot be expressed in ONNX.")
 
-    def spread(self, y: Value) -> Spread | tuple[Spread, ...]:
+    def batch_rule(self, y: Value) -> BatchRule | tuple[BatchRule, ...]:
         """Tells how `y = op(...)` may be computed for some samples at a time, one answer or one per result.
 
-        "each": every sample for itself, so that results for consecutive samples stand side by side along the batch
-        axis; "sum": results for parts of the batch add up to the result for all, which has no batch axis; "merge":
-        the op is a `Merged` one and makes the result for all from parts of the batch; "all": only with all samples
+        "parallel": every sample for itself, so that results for consecutive samples stand side by side along the batch
+        axis; "reduce": results for parts of the batch add up to the result for all, which has no batch axis; "combine":
+        the op is a `Merged` one and makes the result for all from parts of the batch; "whole": only with all samples
         at once. Asked only where an operand has a batch axis, which may be any axis of it.
         """
-        return "each"
+        return "parallel"
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         """Returns the floating-point operations for operands and results of such shapes, see `seqc.analysis`.
@@ -153,7 +153,7 @@ class Op:
         """Returns what this op means in simpler ops when it is lowered, or None to keep it."""
         return None
 
-    def arrange(self, y: Value, *layouts: Any) -> Arrangement | None:
+    def layout_rule(self, y: Value, *layouts: Any) -> LayoutRule | None:
         """Returns how the op works on re-ordered operands, or None where it needs the axes as they are."""
         return None
 

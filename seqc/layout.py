@@ -38,7 +38,7 @@ Layout = tuple[int | Merged | None, ...]
 
 
 @dataclass(frozen=True)
-class Arrangement:
+class LayoutRule:
     """How an op works in another layout: the layouts it wants, the op to apply then, and the layouts it gives."""
 
     wants: tuple[Layout, ...]
@@ -93,7 +93,9 @@ def broadcast_layout(result: Layout, operand: Type, result_rank: int) -> Layout:
     return tuple(wanted)
 
 
-def arrange_elementwise(op: Op, result: Type, operands: tuple[Type, ...], layouts: tuple[Layout, ...]) -> Arrangement:
+def elementwise_layout_rule(
+    op: Op, result: Type, operands: tuple[Type, ...], layouts: tuple[Layout, ...]
+) -> LayoutRule:
     """Element-wise ops take any layout: the operand that spans the result decides."""
     chosen = natural(result.rank)
     for operand, layout in zip(operands, layouts, strict=True):
@@ -101,4 +103,4 @@ def arrange_elementwise(op: Op, result: Type, operands: tuple[Type, ...], layout
             chosen = layout
             break
     wants = tuple(chosen if t.shape == result.shape else broadcast_layout(chosen, t, result.rank) for t in operands)
-    return Arrangement(wants, op, chosen)
+    return LayoutRule(wants, op, chosen)

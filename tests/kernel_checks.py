@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from seqc.backends.numpy.kernel_choice import find_kernel  # which every family of kernels has registered with
 
+from seqc.backends.numpy.kernel_choice import find_kernel  # which every family of kernels has registered with
 from seqc.ir import Op
 
 Array = NDArray[Any]

@@ -16,7 +16,7 @@ from seqc.backends.numpy import Plan
 from seqc.errors import ExportError
 from seqc.export.samples import draw_inputs
 from seqc.ir import Array, Graph, Type
-from seqc.layout import Arrangement, Layout, Merged, natural
+from seqc.layout import Layout, LayoutRule, Merged, natural
 from seqc.ops.elementwise import Unary
 from seqc.ops.shape import Reshape, StayPut, Transpose
 from seqc.ops.transcendental import Tanh
@@ -110,12 +110,12 @@ def test_a_kernel_is_not_reordered_twice_when_its_product_has_two_users() -> Non
 
 
 class Liar(Unary):
-    """An op whose `arrange` says something else than it does."""
+    """An op whose `layout_rule` says something else than it does."""
 
     function = np.tanh
 
-    def arrange(self, y: ir.Value, *layouts: Layout) -> Arrangement | None:
-        return Arrangement(((1, 0),), Tanh(), natural(2))
+    def layout_rule(self, y: ir.Value, *layouts: Layout) -> LayoutRule | None:
+        return LayoutRule(((1, 0),), Tanh(), natural(2))
 
 
 def test_a_wrong_arrangement_is_refused() -> None:
@@ -172,7 +172,7 @@ def test_moving_is_a_view_where_the_elements_keep_their_order(data: st.DataObjec
 def test_flattening_keeps_a_merged_layout_for_the_dense_layer() -> None:
     flat = Reshape((0, -1))
     x = ir.input_value("x", "float32", (2, 3, 4, 5))
-    given = flat.arrange(ir.apply(flat, x), (0, 3, 1, 2))
+    given = flat.layout_rule(ir.apply(flat, x), (0, 3, 1, 2))
     assert given is not None
     assert given.gives == (0, Merged(1, (2, 0, 1), (3, 4, 5)))
 

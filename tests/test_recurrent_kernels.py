@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from seqc.backends.numpy.kernel_choice import find_kernel
 
+from seqc.backends.numpy.kernel_choice import find_kernel
 from seqc.backends.numpy.kernels import recurrent, recurrent_grad
 from seqc.ir import Array, Op
 from seqc.ops._gates import GATES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from seqc.ir import Array, Op, Spread, Value
+from seqc.ir import Array, BatchRule, Op, Value
 
 
 class Merged(Op):
@@ -27,8 +27,8 @@ class Merged(Op):
         """Returns the results for the whole batch; `counts` has the `part_size` of each part."""
         raise NotImplementedError(f"{self.name}.merge")
 
-    def spread(self, y: Value) -> tuple[Spread, ...]:
-        whole: Spread = "merge"
+    def batch_rule(self, y: Value) -> tuple[BatchRule, ...]:
+        whole: BatchRule = "combine"
         return (whole,) * (len(y.result) if isinstance(y.result, tuple) else 1)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from seqc import dims
 from seqc.equal_sizes import check_equal
 from seqc.errors import ConfigError, NoGradientError, ShapeError
-from seqc.ir import Array, Op, Sizes, Spread, Type, Value, apply_many, items
+from seqc.ir import Array, BatchRule, Op, Sizes, Type, Value, apply_many, items
 from seqc.ops._common import check_count, check_float, check_rank, check_same_dtype
 from seqc.ops._gates import GATES
 
@@ -194,9 +194,9 @@ class RecurrentGrad(Op):
         fed, kept, *upstream = rest
         return w, r, mask, fed, kept, [upstream.pop(0) if there else None for there in self.given]
 
-    def spread(self, y: Value) -> tuple[Spread, ...]:
-        each: list[Spread] = ["each"] * (self.forward.states * self.forward.has_state)
-        return "each", "sum", "sum", "sum", *each
+    def batch_rule(self, y: Value) -> tuple[BatchRule, ...]:
+        each: list[BatchRule] = ["parallel"] * (self.forward.states * self.forward.has_state)
+        return "parallel", "reduce", "reduce", "reduce", *each
 
     def eval(self, *arrays: Array) -> Any:
         op = self.forward

@@ -17,8 +17,8 @@ import numpy as np
 from seqc import dims
 from seqc.dims import Dim
 from seqc.errors import NoGradientError, NoLoweringError, ShapeError
-from seqc.ir import Array, Emitter, Op, Sizes, Spread, Type, Value, apply
-from seqc.layout import Arrangement, Layout, channels_first, natural
+from seqc.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply
+from seqc.layout import Layout, LayoutRule, channels_first, natural
 from seqc.ops._common import check_count, check_float, check_same_dtype
 from seqc.ops._conv_kernels import correlate, input_gradient, kernel_gradient
 from seqc.ops._conv_onnx import emit_input_gradient, emit_kernel_gradient, emit_padded, emit_unknown_pads
@@ -64,13 +64,13 @@ class _Convolution(Op):
             self, first=True, strides=(1, *self.strides), dilations=(1, *(self.dilations or (1,))), padding=pads
         )
 
-    def arranged(self, y: Value, count: int) -> Arrangement | None:
+    def arranged(self, y: Value, count: int) -> LayoutRule | None:
         """Returns how the op works channels-first on an image, a kernel and perhaps a bias."""
         if self.first:
             return None
         rank = y.type.rank
         wants: tuple[Layout, ...] = (channels_first(rank), kernel_layout(rank), (0,))
-        return Arrangement(wants[:count], self.channels_first(), channels_first(rank))
+        return LayoutRule(wants[:count], self.channels_first(), channels_first(rank))
 
     def last(self, x: Array) -> Array:
         """Returns an operand or kernel with its channels last."""
@@ -165,7 +165,7 @@ class Conv(_Convolution):
         attributes = {"kernel_shape": list(window.size), "group": self.groups, **window.onnx_attributes(spatial)}
         return e.node("Conv", seen, *names[1:], **attributes)
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
         return self.arranged(y, len(layouts))
 
 
@@ -208,11 +208,11 @@ class ConvInputGrad(_Convolution):
             attributes["output_padding"] = extra
         return e.node("ConvTranspose", *names[:2], kernel_shape=list(window.size), group=self.groups, **attributes)
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
         if self.first:
             return None
         image = channels_first(y.type.rank)
-        return Arrangement((image, kernel_layout(y.type.rank), image), self.channels_first(), image)
+        return LayoutRule((image, kernel_layout(y.type.rank), image), self.channels_first(), image)
 
 
 @dataclass(frozen=True, repr=False)
@@ -278,7 +278,7 @@ class ConvTranspose(_Convolution):
         assert isinstance(op, ConvTranspose)
         return replace(op, extra=(0,) * (len(op.strides) - len(self.strides)) + self.extra) if self.extra else op
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
         return self.arranged(y, len(layouts))
 
 
@@ -291,8 +291,8 @@ class ConvKernelGrad(_Convolution):
 
     shape_only = (2,)
 
-    def spread(self, y: Value) -> Spread | tuple[Spread, ...]:
-        return "sum"
+    def batch_rule(self, y: Value) -> BatchRule | tuple[BatchRule, ...]:
+        return "reduce"
 
     def infer(self, *types: Type) -> Type:
         check_count(self, types, 3)
@@ -320,12 +320,12 @@ class ConvKernelGrad(_Convolution):
         x, upstream, _ = xs
         return apply(ConvInputGrad(**self.fields), upstream, g, x), apply(Conv(**self.fields), x, g), None
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
         if self.first:
             return None
         rank = y.type.rank
         image = channels_first(rank)
-        return Arrangement((image, image, natural(rank)), self.channels_first(), natural(rank))
+        return LayoutRule((image, image, natural(rank)), self.channels_first(), natural(rank))
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         _need_first(self)

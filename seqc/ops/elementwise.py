@@ -11,7 +11,7 @@ import numpy as np
 from seqc.dims import Dim
 from seqc.errors import DTypeError
 from seqc.ir import Array, Emitter, Op, Type, Value, apply, as_value
-from seqc.layout import Arrangement, Layout, arrange_elementwise
+from seqc.layout import Layout, LayoutRule, elementwise_layout_rule
 from seqc.operators import OPERATORS
 from seqc.ops._common import (
     as_float,
@@ -41,8 +41,8 @@ class Elementwise(Op):
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         return e.node(self.name, *names)
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
-        return arrange_elementwise(self, y.type, tuple(x.type for x in y.inputs), layouts)
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
+        return elementwise_layout_rule(self, y.type, tuple(x.type for x in y.inputs), layouts)
 
 
 class Unary(Elementwise):

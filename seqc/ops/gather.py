@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from seqc.errors import DTypeError, ShapeError
-from seqc.ir import Array, Emitter, Op, Sizes, Spread, Type, Value, apply, as_value, constant
+from seqc.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply, as_value, constant
 from seqc.ops._common import as_number, check_count, normalize_axis
 from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast, equal
@@ -72,8 +72,8 @@ class GatherGrad(Op):
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return apply(Gather(), g, xs[1]), None, None
 
-    def spread(self, y: Value) -> Spread:
-        return "sum"
+    def batch_rule(self, y: Value) -> BatchRule:
+        return "reduce"
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         g, ids, table = names

@@ -12,8 +12,8 @@ import numpy as np
 from seqc.batch import batch_axis
 from seqc.equal_sizes import SizesDiffer
 from seqc.errors import ShapeError
-from seqc.ir import Array, Emitter, Op, Sizes, Spread, Type, Value, apply
-from seqc.layout import Arrangement, Layout, Merged, is_natural, position
+from seqc.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply
+from seqc.layout import Layout, LayoutRule, Merged, is_natural, position
 from seqc.operators import OPERATORS
 from seqc.ops._common import (
     as_number,
@@ -52,9 +52,9 @@ class MatMul(Op):
             return (a.reshape(-1, a.shape[-1]) @ b).reshape(*a.shape[:-1], b.shape[-1])
         return np.matmul(a, b)
 
-    def spread(self, y: Value) -> Spread:
+    def batch_rule(self, y: Value) -> BatchRule:
         a = y.inputs[0].type
-        return "sum" if batch_axis(a) == a.rank - 1 else "each"
+        return "reduce" if batch_axis(a) == a.rank - 1 else "parallel"
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         a, b = xs
@@ -66,7 +66,7 @@ class MatMul(Op):
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         return e.node("MatMul", *names)
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
         left = layouts[0]
         a, b = (x.type for x in y.inputs[:2])
         if is_natural(left) or b.rank != 2:
@@ -74,20 +74,20 @@ class MatMul(Op):
         last = left[-1]
         if isinstance(last, Merged) and last.axis == a.rank - 1 and is_natural((*left[:-1], a.rank - 1)):
             # A flattened image in another order meets a kernel whose rows are put in that order, once.
-            return Arrangement((left, (replace(last, axis=0), 1)), self, tuple(range(y.type.rank)))
+            return LayoutRule((left, (replace(last, axis=0), 1)), self, tuple(range(y.type.rank)))
         if a.rank == 2 or any(isinstance(x, Merged) for x in left):
             return None
         if last == a.rank - 1:
-            return Arrangement((left, (0, 1)), self, left)
+            return LayoutRule((left, (0, 1)), self, left)
         return _pointwise(left) if position(left, a.rank - 1) == 1 and left[0] == 0 else None
 
 
-def _pointwise(left: Layout) -> Arrangement:
+def _pointwise(left: Layout) -> LayoutRule:
     """A product over channels that come first is a convolution with a window of one."""
     from seqc.ops.conv import Conv  # convolutions are made of products, too
 
     spatial = len(left) - 2
-    return Arrangement((left, (1, 0, *(None,) * spatial)), Conv((1,) * spatial, first=True), left)
+    return LayoutRule((left, (1, 0, *(None,) * spatial)), Conv((1,) * spatial, first=True), left)
 
 
 class Gemm(Op):
@@ -115,9 +115,9 @@ class Gemm(Op):
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         return e.node("Gemm", *names)
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
-        inner = MatMul().arrange(y, *layouts[:2])
-        return None if inner is None else Arrangement((*inner.wants, layouts[2]), self, inner.gives)
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
+        inner = MatMul().layout_rule(y, *layouts[:2])
+        return None if inner is None else LayoutRule((*inner.wants, layouts[2]), self, inner.gives)
 
 
 def _swap(x: Value) -> Value:

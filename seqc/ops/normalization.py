@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import NoGradientError, NoLoweringError, ShapeError
-from seqc.ir import Array, Constant, Emitter, Op, Sizes, Spread, Type, Value, apply, apply_many, items
-from seqc.layout import Arrangement, Layout, channels_first, position
+from seqc.ir import Array, BatchRule, Constant, Emitter, Op, Sizes, Type, Value, apply, apply_many, items
+from seqc.layout import Layout, LayoutRule, channels_first, position
 from seqc.layout import Merged as MergedAxis
 from seqc.ops._common import check_axes, check_count, check_float, scalar
 from seqc.ops._parts import Merged
@@ -77,19 +77,19 @@ class BatchNormalization(Op):
         scaled = e.node("Mul", names[0], e.constant(self._along(factor, rank).astype(dtype)))
         return e.node("Add", scaled, e.constant(self._along(shift, rank).astype(dtype)))
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
         layout, rank = layouts[0], y.type.rank
         at = position(layout, self.axis)
         constants = all(isinstance(v.op, Constant) for v in y.inputs[1:])
         if constants and rank == 2 and self.axis == 1 and layout[0] == 0 and isinstance(layout[-1], MergedAxis):
             inner: Layout = (replace(layout[-1], axis=0),)
-            return Arrangement((layout, *(inner,) * 4), self, layout)
+            return LayoutRule((layout, *(inner,) * 4), self, layout)
         if at is None or not (at == 1 or (rank == 3 and constants)):
             others = [i for i in range(rank) if i not in (0, self.axis)]
             layout = channels_first(rank) if self.axis == rank - 1 else (0, self.axis, *others)
             at = 1
         vectors: tuple[Layout, ...] = ((0,),) * 4
-        return Arrangement((layout, *vectors), replace(self, axis=at), layout)
+        return LayoutRule((layout, *vectors), replace(self, axis=at), layout)
 
 
 @dataclass(frozen=True, repr=False)
@@ -117,8 +117,8 @@ class GradientSums(Op):
     def vjp(self, g: Any, y: Value, *xs: Value) -> Sequence[Value | None]:
         raise NoGradientError("The gradient of batch normalization is not differentiated again.")
 
-    def spread(self, y: Value) -> tuple[Spread, ...]:
-        return "sum", "sum"
+    def batch_rule(self, y: Value) -> tuple[BatchRule, ...]:
+        return "reduce", "reduce"
 
     def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
         g, x, mean = xs

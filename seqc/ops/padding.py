@@ -10,7 +10,7 @@ import numpy as np
 
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Array, Emitter, Op, Type, Value, apply, as_value
-from seqc.layout import Arrangement, Layout, Merged, axis_of
+from seqc.layout import Layout, LayoutRule, Merged, axis_of
 from seqc.ops._common import check_count
 from seqc.ops.creation import full
 from seqc.ops.shape import shape
@@ -36,12 +36,12 @@ class _Padding(Op):
             raise ShapeError(f"{self.name} adds elements; got a negative number in {self.pads}. Use a slice to cut.")
         return x.with_shape(d + (a + b) for d, (a, b) in zip(x.shape, self.pads, strict=True))
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
         (layout,) = layouts
         if any(isinstance(a, Merged) for a in layout):
             return None
         pads = tuple((0, 0) if a is None else self.pads[axis_of(a) or 0] for a in layout)
-        return Arrangement((layout,), replace(self, pads=pads), layout)
+        return LayoutRule((layout,), replace(self, pads=pads), layout)
 
     def in_onnx(self) -> Array:
         """Returns the numbers in ONNX's order: all before, then all after."""

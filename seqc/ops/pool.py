@@ -14,7 +14,7 @@ from seqc import dims
 from seqc.dims import Dim
 from seqc.errors import NoGradientError, NoLoweringError, ShapeError
 from seqc.ir import Array, Emitter, Op, Sizes, Type, Value, apply, constant
-from seqc.layout import Arrangement, Layout, channels_first
+from seqc.layout import Layout, LayoutRule, channels_first
 from seqc.ops._common import check_float
 from seqc.ops._conv_onnx import emit_padded, emit_spatial, emit_unknown_pads, emit_unpadded
 from seqc.ops._windows import Padding, Window
@@ -51,7 +51,7 @@ class _Pool(Op):
     def back(self, y: Array) -> Array:
         return np.ascontiguousarray(np.moveaxis(y, -1, 1)) if self.first else y
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
         if self.first:
             return None
         op = replace(self, first=True)
@@ -59,7 +59,7 @@ class _Pool(Op):
             pads = ((0, 0), *self.padding) if isinstance(self.padding, tuple) else self.padding
             op = replace(op, size=(1, *self.size), strides=(1, *self.strides), padding=pads)
         image = channels_first(y.type.rank)
-        return Arrangement((image,) * len(layouts), op, image)
+        return LayoutRule((image,) * len(layouts), op, image)
 
     def onnx_attributes(self, x: Type) -> dict[str, Any]:
         if not self.first:

@@ -11,7 +11,7 @@ import numpy as np
 
 from seqc.batch import batch_axis
 from seqc.errors import ConfigError, DTypeError, ShapeError
-from seqc.ir import Array, Emitter, Op, Spread, Type, Value, apply
+from seqc.ir import Array, BatchRule, Emitter, Op, Type, Value, apply
 from seqc.ops._common import broadcast_shapes, check_count, check_float, check_same_dtype, scalar
 from seqc.ops._parts import Positional
 from seqc.ops.elementwise import cast
@@ -72,9 +72,9 @@ class RandomUniform(Positional):
             raise DTypeError(f"RandomUniform needs seed and step as int64 scalars; got {', '.join(map(str, keys))}.")
         return like
 
-    def spread(self, y: Value) -> Spread:
+    def batch_rule(self, y: Value) -> BatchRule:
         # A part of the batch is a run of positions only where the batch comes first.
-        return "each" if batch_axis(y.type) == 0 else "all"
+        return "parallel" if batch_axis(y.type) == 0 else "whole"
 
     def eval(self, *arrays: Array) -> Any:
         return self.eval_from(0, *arrays)

@@ -12,8 +12,8 @@ import numpy as np
 from seqc import dims
 from seqc.batch import batch_axis
 from seqc.errors import ShapeError
-from seqc.ir import Array, Emitter, Op, Shape, Sizes, Spread, Type, Value, apply, as_value
-from seqc.layout import Arrangement, Layout, axis_of, position, positions
+from seqc.ir import Array, BatchRule, Emitter, Op, Shape, Sizes, Type, Value, apply, as_value
+from seqc.layout import Layout, LayoutRule, axis_of, position, positions
 from seqc.ops._common import (
     as_float,
     as_number,
@@ -64,8 +64,8 @@ class Reduction(Op):
             check_not_empty(self, self.axes, arrays[0].shape)
         return type(self).function(arrays[0], axis=self.axes, keepdims=self.keepdims)
 
-    def spread(self, y: Value) -> Spread:
-        return "all" if batch_axis(y.inputs[0].type) in self.axes else "each"
+    def batch_rule(self, y: Value) -> BatchRule:
+        return "whole" if batch_axis(y.inputs[0].type) in self.axes else "parallel"
 
     def expand(self, y: Value, x: Value) -> Value:
         """Gives a result (or its gradient) the shape of the operand again."""
@@ -77,13 +77,13 @@ class Reduction(Op):
             return e.node(self.name, *names, e.constant(np.array(self.axes, np.int64)), keepdims=keep)
         return e.node(self.name, *names, axes=list(self.axes), keepdims=keep)
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
         (layout,) = layouts
         axes = positions(layout, self.axes)
         if axes is None:
             return None
         if self.keepdims:
-            return Arrangement((layout,), replace(self, axes=tuple(sorted(axes))), layout)
+            return LayoutRule((layout,), replace(self, axes=tuple(sorted(axes))), layout)
         kept = [i for i in range(y.inputs[0].type.rank) if i not in self.axes]
         gives: Layout = tuple(
             None if entry is None else kept.index(entry)
@@ -97,7 +97,7 @@ class Reduction(Op):
         if extra and len([g for g in gives if g is not None]) <= 2:
             axes = (*axes, *extra)
             gives = tuple(g for g in gives if g is not None)
-        return Arrangement((layout,), replace(self, axes=tuple(sorted(axes))), gives)
+        return LayoutRule((layout,), replace(self, axes=tuple(sorted(axes))), gives)
 
 
 class ReduceSum(Reduction):
@@ -107,8 +107,8 @@ class ReduceSum(Reduction):
     def eval(self, *arrays: Array) -> Any:
         return np.sum(arrays[0], axis=self.axes, keepdims=self.keepdims, dtype=arrays[0].dtype)
 
-    def spread(self, y: Value) -> Spread:
-        return "sum" if batch_axis(y.inputs[0].type) in self.axes else "each"
+    def batch_rule(self, y: Value) -> BatchRule:
+        return "reduce" if batch_axis(y.inputs[0].type) in self.axes else "parallel"
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return (self.expand(g, xs[0]),)
@@ -215,8 +215,8 @@ class ArgMax(Op):
         check_not_empty(self, (self.axis,), arrays[0].shape)
         return type(self).function(arrays[0], axis=self.axis)
 
-    def spread(self, y: Value) -> Spread:
-        return "all" if batch_axis(y.inputs[0].type) == self.axis else "each"
+    def batch_rule(self, y: Value) -> BatchRule:
+        return "whole" if batch_axis(y.inputs[0].type) == self.axis else "parallel"
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return (None,)
@@ -253,8 +253,8 @@ class CumSum(Op):
             return np.flip(np.cumsum(np.flip(x, self.axis), self.axis, dtype=x.dtype), self.axis)
         return np.cumsum(x, self.axis, dtype=x.dtype)
 
-    def spread(self, y: Value) -> Spread:
-        return "all" if batch_axis(y.inputs[0].type) == self.axis else "each"
+    def batch_rule(self, y: Value) -> BatchRule:
+        return "whole" if batch_axis(y.inputs[0].type) == self.axis else "parallel"
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return (apply(CumSum(self.axis, not self.reverse), g),)
@@ -291,10 +291,10 @@ class Count(Op):
         # Multiplied as floats: onnxruntime's ReduceProd on CUDA takes no int64.
         return e.node("ReduceProd", e.node("Cast", sizes, to=y.type.dtype), keepdims=0)
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
         (layout,) = layouts
         axes = positions(layout, self.axes)
-        return None if axes is None else Arrangement((layout,), Count(tuple(sorted(axes))), ())
+        return None if axes is None else LayoutRule((layout,), Count(tuple(sorted(axes))), ())
 
 
 @dataclass(frozen=True, repr=False)
@@ -320,8 +320,8 @@ class Softmax(Op):
         e /= e.sum(axis=self.axis, keepdims=True)
         return e
 
-    def spread(self, y: Value) -> Spread:
-        return "all" if batch_axis(y.type) == self.axis else "each"
+    def batch_rule(self, y: Value) -> BatchRule:
+        return "whole" if batch_axis(y.type) == self.axis else "parallel"
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         gy = g * y
@@ -330,10 +330,10 @@ class Softmax(Op):
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         return e.node(self.name, *names, axis=self.axis)
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
         (layout,) = layouts
         axis = position(layout, self.axis)
-        return None if axis is None else Arrangement((layout,), replace(self, axis=axis), layout)
+        return None if axis is None else LayoutRule((layout,), replace(self, axis=axis), layout)
 
 
 class LogSoftmax(Softmax):

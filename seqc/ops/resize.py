@@ -13,7 +13,7 @@ import numpy as np
 from seqc import dims
 from seqc.errors import NoGradientError, NoLoweringError, ShapeError
 from seqc.ir import Array, Emitter, Op, Sizes, Type, Value, apply
-from seqc.layout import Arrangement, Layout, Merged, axis_of, channels_first, is_natural
+from seqc.layout import Layout, LayoutRule, Merged, axis_of, channels_first, is_natural
 from seqc.ops._common import as_float, check_count, check_float
 from seqc.ops.pool import AveragePool
 
@@ -49,7 +49,7 @@ class Upsample(Op):
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         return emit_resize(e, names[0], self.factors, mode="nearest", where="asymmetric", nearest_mode="floor")
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
         (layout,) = layouts
         batch, *size, channels = self.factors
         if size and batch == channels == 1 and is_natural(layout):
@@ -58,7 +58,7 @@ class Upsample(Op):
         if any(isinstance(a, Merged) for a in layout):
             return None
         factors = tuple(1 if a is None else self.factors[axis_of(a) or 0] for a in layout)
-        return Arrangement((layout,), Upsample(factors), layout)
+        return LayoutRule((layout,), Upsample(factors), layout)
 
 
 @dataclass(frozen=True, repr=False)
@@ -106,14 +106,14 @@ class Resample(Op):
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return (apply(ResampleGrad(self.factors, self.interpolation), g),)
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
         if self.first:
             return None
         image = channels_first(y.type.rank)
         op = replace(self, first=True)
         if len(self.factors) == 1:
             op = replace(op, factors=(1, *self.factors))
-        return Arrangement((image,), op, image)
+        return LayoutRule((image,), op, image)
 
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         small = self.space(y.inputs[0].type.shape)

@@ -14,8 +14,8 @@ from seqc.batch import batch_axis
 from seqc.dims import Dim
 from seqc.equal_sizes import SizesDiffer
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Array, Emitter, Op, Shape, Spread, Type, Value, apply, as_array, as_value, constant
-from seqc.layout import Arrangement, Layout, Merged, arrange_elementwise, is_natural
+from seqc.ir import Array, BatchRule, Emitter, Op, Shape, Type, Value, apply, as_array, as_value, constant
+from seqc.layout import Layout, LayoutRule, Merged, elementwise_layout_rule, is_natural
 from seqc.ops._common import broadcast_shapes, check_axes, check_count, dtype_name, normalize_axes, normalize_axis
 from seqc.ops.sizes import ReshapeTo, Size, apply_sized, as_size, dim_of, product, size_of
 
@@ -57,8 +57,8 @@ class Reshape(Op):
         # NumPy does not solve for -1 where another size is zero.
         return x.reshape(dims.known(self.infer(Type("", x.shape)).shape))
 
-    def spread(self, y: Value) -> Spread:
-        return spread_of_reshape(y)
+    def batch_rule(self, y: Value) -> BatchRule:
+        return batch_rule_of_reshape(y)
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return (reshape_like(g, xs[0]),)
@@ -68,7 +68,7 @@ class Reshape(Op):
             return e.node("Flatten", *names, axis=1)
         return e.node("Reshape", *names, e.constant(np.array(self.target, np.int64)))
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
         (layout,) = layouts
         x = y.inputs[0].type
         flattens = y.type.rank == 2 and x.rank > 2 and x.shape[0] == y.type.shape[0]
@@ -80,7 +80,7 @@ class Reshape(Op):
         order = tuple(a - 1 for a in layout[1:] if isinstance(a, int))
         moved = [o for o in order if inner[o] != 1]
         gives: Layout = (0, 1) if moved == sorted(moved) else (0, Merged(1, order, inner))
-        return Arrangement((layout,), Reshape((0, -1)), gives)
+        return LayoutRule((layout,), Reshape((0, -1)), gives)
 
 
 @dataclass(frozen=True, repr=False)
@@ -105,8 +105,8 @@ class ReshapeLike(Op):
         x, like = arrays
         return x.reshape(like.shape if self.take is None else (*like.shape[: self.take], *x.shape[self.drop :]))
 
-    def spread(self, y: Value) -> Spread:
-        return spread_of_reshape(y)
+    def batch_rule(self, y: Value) -> BatchRule:
+        return batch_rule_of_reshape(y)
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return reshape_like(g, xs[0]), None
@@ -124,13 +124,13 @@ class ReshapeLike(Op):
         return e.node("Reshape", x, shape)
 
 
-def spread_of_reshape(y: Value) -> Spread:
+def batch_rule_of_reshape(y: Value) -> BatchRule:
     """The samples stay in their order where what lies before the batch stays as it is."""
     x = y.inputs[0].type
     before, after = batch_axis(x), batch_axis(y.type)
     if before is None or after is None:
-        return "all"
-    return "each" if dims.product(x.shape[:before]) == dims.product(y.type.shape[:after]) else "all"
+        return "whole"
+    return "parallel" if dims.product(x.shape[:before]) == dims.product(y.type.shape[:after]) else "whole"
 
 
 def _static_target(x: Type, y: Type) -> tuple[int, ...] | None:
@@ -163,8 +163,8 @@ class BroadcastLike(Op):
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         return e.node("Expand", names[0], e.node("Shape", names[1]))
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
-        return arrange_elementwise(self, y.type, tuple(x.type for x in y.inputs), layouts)
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
+        return elementwise_layout_rule(self, y.type, tuple(x.type for x in y.inputs), layouts)
 
 
 @dataclass(frozen=True, repr=False)
@@ -219,7 +219,7 @@ class Transpose(Op):
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         return e.node("Transpose", *names, perm=list(self.perm))
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
         # Nothing moves: the same tensor is read with other axis numbers.
         (layout,) = layouts
         renamed = tuple(
@@ -230,7 +230,7 @@ class Transpose(Op):
             else self.perm.index(a)
             for a in layout
         )
-        return Arrangement((layout,), StayPut(), renamed)
+        return LayoutRule((layout,), StayPut(), renamed)
 
 
 class StayPut(Op):
@@ -294,7 +294,7 @@ class Squeeze(Op):
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         return e.node("Squeeze", *names, e.constant(np.array(self.axes, np.int64)))
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
         (layout,) = layouts
         if any(isinstance(a, Merged) for a in layout):
             return None
@@ -302,7 +302,7 @@ class Squeeze(Op):
         gives: Layout = tuple(
             None if a is None or isinstance(a, Merged) or a in self.axes else kept.index(a) for a in layout
         )
-        return Arrangement((layout,), StayPut(), gives)
+        return LayoutRule((layout,), StayPut(), gives)
 
 
 def reshape(x: Any, newshape: Any) -> Value:

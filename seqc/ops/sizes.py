@@ -18,8 +18,8 @@ from seqc.batch import BATCH, batch_axis
 from seqc.dims import Dim
 from seqc.equal_sizes import SizesDiffer
 from seqc.errors import DTypeError, ShapeError
-from seqc.ir import Array, Emitter, Input, Op, Spread, Type, Value, apply, as_value, constant, walk
-from seqc.layout import Arrangement, Layout, position
+from seqc.ir import Array, BatchRule, Emitter, Input, Op, Type, Value, apply, as_value, constant, walk
+from seqc.layout import Layout, LayoutRule, position
 from seqc.ops._common import check_axes, check_count
 
 # A size as functions take it: a number, or a value that follows from sizes of axes.
@@ -56,10 +56,10 @@ class SizeOf(Op):
         size = e.node("Gather", e.node("Shape", *names), e.constant(np.int64(self.axis)), axis=0)
         return e.node("Cast", size, to="int32")
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
         (layout,) = layouts
         at = position(layout, self.axis)
-        return None if at is None else Arrangement((layout,), SizeOf(at), ())
+        return None if at is None else LayoutRule((layout,), SizeOf(at), ())
 
 
 class Sized(Op):
@@ -79,13 +79,13 @@ class Sized(Op):
     def infer_sized(self, types: tuple[Type, ...], sizes: list[Dim]) -> Type:
         raise NotImplementedError(f"{self.name}.infer_sized")
 
-    def spread(self, y: Value) -> Spread:
+    def batch_rule(self, y: Value) -> BatchRule:
         # What is as large as the batch says cannot be made for some samples: the size is that of all.
         sizes = [x.type.size for x in y.inputs[self.operands :]]
-        return "all" if any(d is not None and BATCH in dims.names(d) for d in sizes) else self.spread_of_samples(y)
+        return "whole" if any(d is not None and BATCH in dims.names(d) for d in sizes) else self.rule_of_samples(y)
 
-    def spread_of_samples(self, y: Value) -> Spread:
-        return "each"
+    def rule_of_samples(self, y: Value) -> BatchRule:
+        return "parallel"
 
 
 @dataclass(frozen=True, repr=False)
@@ -175,10 +175,10 @@ class ReshapeTo(Sized):
         x, *sizes = arrays
         return x.reshape(filled(self.target, [int(s) for s in sizes]))
 
-    def spread_of_samples(self, y: Value) -> Spread:
-        from seqc.ops.shape import spread_of_reshape
+    def rule_of_samples(self, y: Value) -> BatchRule:
+        from seqc.ops.shape import batch_rule_of_reshape
 
-        return spread_of_reshape(y)
+        return batch_rule_of_reshape(y)
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         from seqc.ops.shape import reshape_like
@@ -209,8 +209,8 @@ class Crop(Sized):
         x, start, stop = arrays
         return x[(*[slice(None)] * self.axis, slice(int(start), int(stop)))]
 
-    def spread_of_samples(self, y: Value) -> Spread:
-        return "all" if batch_axis(y.inputs[0].type) == self.axis else "each"
+    def rule_of_samples(self, y: Value) -> BatchRule:
+        return "whole" if batch_axis(y.inputs[0].type) == self.axis else "parallel"
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         x, start, stop = xs
@@ -220,9 +220,9 @@ class Crop(Sized):
         x, *bounds = names
         return e.node("Slice", x, *(emit_shape(e, (None,), (b,)) for b in bounds), e.constant(np.array([self.axis])))
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
         at = position(layouts[0], self.axis)
-        return None if at is None else Arrangement((layouts[0], (), ()), replace(self, axis=at), layouts[0])
+        return None if at is None else LayoutRule((layouts[0], (), ()), replace(self, axis=at), layouts[0])
 
 
 @dataclass(frozen=True, repr=False)
@@ -243,8 +243,8 @@ class Uncrop(Sized):
         result[(*[slice(None)] * self.axis, slice(int(start), int(stop)))] = g
         return result
 
-    def spread_of_samples(self, y: Value) -> Spread:
-        return "all" if batch_axis(y.type) == self.axis else "each"
+    def rule_of_samples(self, y: Value) -> BatchRule:
+        return "whole" if batch_axis(y.type) == self.axis else "parallel"
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return apply(Crop(self.axis), g, *xs[2:]), None, None, None

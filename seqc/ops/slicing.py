@@ -13,8 +13,8 @@ from seqc.batch import batch_axis
 from seqc.dims import Dim
 from seqc.equal_sizes import check_equal
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Array, Emitter, Op, Spread, Type, Value, apply, as_value
-from seqc.layout import Arrangement, Joined, Layout, Merged, is_natural, natural, position
+from seqc.ir import Array, BatchRule, Emitter, Op, Type, Value, apply, as_value
+from seqc.layout import Joined, Layout, LayoutRule, Merged, is_natural, natural, position
 from seqc.operators import OPERATORS
 from seqc.ops._common import as_operands, check_axes, check_count, check_same_dtype, normalize_axes, normalize_axis
 from seqc.ops.arithmetic import floor_divide
@@ -47,8 +47,8 @@ class Concat(Op):
     def eval(self, *arrays: Array) -> Any:
         return np.concatenate(arrays, self.axis)
 
-    def spread(self, y: Value) -> Spread:
-        return "all" if batch_axis(y.type) == self.axis else "each"
+    def batch_rule(self, y: Value) -> BatchRule:
+        return "whole" if batch_axis(y.type) == self.axis else "parallel"
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         start: Any = 0
@@ -62,14 +62,14 @@ class Concat(Op):
     def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
         return e.node("Concat", *names, axis=self.axis)
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
         layout = next((lay for lay in layouts if not is_natural(lay)), natural(y.type.rank))
         at = position(layout, self.axis)
         if at is None:
             return self._joined(y, layouts)
-        return Arrangement((layout,) * len(layouts), Concat(at), layout)
+        return LayoutRule((layout,) * len(layouts), Concat(at), layout)
 
-    def _joined(self, y: Value, layouts: tuple[Layout, ...]) -> Arrangement | None:
+    def _joined(self, y: Value, layouts: tuple[Layout, ...]) -> LayoutRule | None:
         """Flattened tensors side by side stay as they are: a Dense layer's kernel takes its rows in that order."""
         if y.type.rank != 2 or self.axis != 1 or any(len(lay) != 2 or lay[0] != 0 for lay in layouts):
             return None
@@ -79,7 +79,7 @@ class Concat(Op):
             if not isinstance(size, int):
                 return None
             parts.append((size, entry if isinstance(entry, Merged) else None))
-        return Arrangement(layouts, self, (0, Joined(1, (), (), tuple(parts))))
+        return LayoutRule(layouts, self, (0, Joined(1, (), (), tuple(parts))))
 
 
 @dataclass(frozen=True, repr=False)
@@ -128,8 +128,8 @@ class Slice(Op):
     def eval(self, *arrays: Array) -> Any:
         return arrays[0][self.slices(arrays[0].ndim)]
 
-    def spread(self, y: Value) -> Spread:
-        return "all" if batch_axis(y.inputs[0].type) in self.axes else "each"
+    def batch_rule(self, y: Value) -> BatchRule:
+        return "whole" if batch_axis(y.inputs[0].type) in self.axes else "parallel"
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return (apply(SliceGrad(self), g, xs[0]),)
@@ -142,12 +142,12 @@ class Slice(Op):
         parts = (self.starts, ends, self.axes, self.steps)
         return e.node("Slice", *names, *(e.constant(np.array(p, np.int64)) for p in parts))
 
-    def arrange(self, y: Value, *layouts: Layout) -> Arrangement | None:
+    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
         (layout,) = layouts
         at = [position(layout, a) for a in self.axes]
         if any(a is None for a in at):
             return None
-        return Arrangement((layout,), replace(self, axes=tuple(a for a in at if a is not None)), layout)
+        return LayoutRule((layout,), replace(self, axes=tuple(a for a in at if a is not None)), layout)
 
 
 @dataclass(frozen=True, repr=False)
@@ -169,8 +169,8 @@ class SliceGrad(Op):
         result[self.sliced.slices(x.ndim)] = g
         return result
 
-    def spread(self, y: Value) -> Spread:
-        return "all" if batch_axis(y.type) in self.sliced.axes else "each"
+    def batch_rule(self, y: Value) -> BatchRule:
+        return "whole" if batch_axis(y.type) in self.sliced.axes else "parallel"
 
     def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
         return apply(self.sliced, g), None

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import cast
 
 from seqc.ir import Constant, Graph, Item, Type, Value
-from seqc.layout import Arrangement, Layout, channels_first, natural
+from seqc.layout import Layout, LayoutRule, channels_first, natural
 from seqc.ops.shape import StayPut
 from seqc.passes._cut import near_side
 
@@ -106,25 +106,25 @@ def _relation(value: Value) -> tuple[Side | None, list[Side | Value | None]]:
     return high, [None] * len(value.inputs)
 
 
-def _arranged(value: Value, side: Side) -> Arrangement | None:
+def _arranged(value: Value, side: Side) -> LayoutRule | None:
     """Returns how `value` is computed if its operands of the highest rank lie on one side."""
     rank = max(x.type.rank for x in value.inputs)
     layouts = [(side if x.type.rank == rank > 2 else Side.LAST).layout(x.type.rank) for x in value.inputs]
-    return value.op.arrange(value, *layouts)
+    return value.op.layout_rule(value, *layouts)
 
 
-def _asks_first(value: Value, arrangement: Arrangement) -> list[bool]:
+def _asks_first(value: Value, rule: LayoutRule) -> list[bool]:
     return [
         x.type.rank > 2 and not isinstance(x.op, Constant) and want == channels_first(x.type.rank)
-        for x, want in zip(value.inputs, arrangement.wants, strict=True)
+        for x, want in zip(value.inputs, rule.wants, strict=True)
     ]
 
 
-def _made(value: Value, arrangement: Arrangement) -> Side | None:
+def _made(value: Value, rule: LayoutRule) -> Side | None:
     """Returns on which side a result lies in memory, None for neither."""
     if isinstance(value.result, tuple):
         return Side.LAST
-    gives = cast("Layout", arrangement.gives)
+    gives = cast("Layout", rule.gives)
     return next(
         (side for side in Side if _order(gives, value.type) == _order(side.layout(value.type.rank), value.type)), None
     )

@@ -2,8 +2,8 @@
 
 The IR is channels-last, onnxruntime's convolutions are channels-first. What works either way is put on the side where
 the fewest tensors are moved (passes/_sides.py). Then the plan walks the graph once, forwards: each value gets a layout,
-each op says which layouts it wants and gives (`Op.arrange`), and a tensor is moved only where what it has and what is
-wanted differ. Nothing is repaired afterwards.
+each op says which layouts it wants and gives (`Op.layout_rule`), and a tensor is moved only where what it has and what
+is wanted differ. Nothing is repaired afterwards.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ class _Plan:
         if isinstance(old.op, Item):
             self._keep(old, build(old.op, (self._placed[old.inputs[0]],), old.scope), self._item_layout(old))
             return
-        arrangement = old.op.arrange(old, *self._operand_layouts(old)) if old.inputs else None
-        if arrangement is None:
+        rule = old.op.layout_rule(old, *self._operand_layouts(old)) if old.inputs else None
+        if rule is None:
             if self._sides.get(old) is Side.FIRST and (made := self._made_first(old, self._sources)) is not None:
                 self._keep(old, made, (channels_first(old.type.rank),))
                 return
             operands = [self.fetch(x, natural(x.type.rank)) for x in old.inputs]
             self._keep(old, _rebuilt(old, old.op, operands), tuple(natural(t.rank) for t in _results(old)))
             return
-        operands = [self.fetch(x, want) for x, want in zip(old.inputs, arrangement.wants, strict=True)]
-        gives = arrangement.gives if isinstance(old.result, tuple) else (arrangement.gives,)
-        stays = isinstance(arrangement.op, StayPut)
-        new = operands[0] if stays else _rebuilt(old, arrangement.op, operands)
+        operands = [self.fetch(x, want) for x, want in zip(old.inputs, rule.wants, strict=True)]
+        gives = rule.gives if isinstance(old.result, tuple) else (rule.gives,)
+        stays = isinstance(rule.op, StayPut)
+        new = operands[0] if stays else _rebuilt(old, rule.op, operands)
         self._keep(old, new, cast("tuple[Layout, ...]", gives))
 
     def fetch(self, old: Value, want: Layout) -> Value:
@@ -94,7 +94,7 @@ class _Plan:
             if arranged.shape != arranged_shape(layout, natural_type):
                 raise ExportError(
                     f"{old.op!r} on {', '.join(str(x.result) for x in old.inputs)} says it gives {natural_type} as"
-                    f" {layout}, and gives {arranged}. Its `arrange` is wrong."
+                    f" {layout}, and gives {arranged}. Its `layout_rule` is wrong."
                 )
         self._placed[old], self._layouts[old] = new, layouts
 

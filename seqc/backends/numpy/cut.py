@@ -15,7 +15,7 @@ from seqc import dims
 from seqc.backends.numpy.patches import Patches
 from seqc.batch import BATCH, batch_axis
 from seqc.dims import Dim
-from seqc.ir import Constant, Graph, Input, Item, Spread, Type, Value
+from seqc.ir import BatchRule, Constant, Graph, Input, Item, Type, Value
 
 
 def _divisible(t: Type) -> bool:
@@ -41,14 +41,14 @@ class Cut:
 
     Attributes:
         order: all values, operands first. tiled: values that exist for a tile at a time, with their stage. ready: the
-        others, with the stage before which they are complete. spreads: how a tiled operation is cut, one answer per
+        others, with the stage before which they are complete. batch_rules: how a tiled operation is cut, one answer per
         result. stages: how many there are. users: who reads a value's numbers.
     """
 
     order: list[Value]
     tiled: dict[Value, int] = field(default_factory=dict)
     ready: dict[Value, int] = field(default_factory=dict)
-    spreads: dict[Value, tuple[Spread, ...]] = field(default_factory=dict)
+    batch_rules: dict[Value, tuple[BatchRule, ...]] = field(default_factory=dict)
     users: dict[Value, list[Value]] = field(default_factory=dict)
     stages: int = 0
 
@@ -84,27 +84,27 @@ def _place_item(cut: Cut, v: Value) -> None:
     assert isinstance(v.op, Item)
     if owner not in cut.tiled:
         cut.ready[v] = cut.ready[owner]
-    elif cut.spreads[owner][v.op.index] == "each":
+    elif cut.batch_rules[owner][v.op.index] == "parallel":
         cut.tiled[v] = cut.tiled[owner]
     else:
         cut.ready[v] = cut.tiled[owner] + 1
 
 
 def _place(cut: Cut, v: Value, whole: frozenset[Value]) -> None:
-    spreads = ("all",) if v in whole else _spreads(v)
+    batch_rules = ("whole",) if v in whole else _batch_rules(v)
     operands = read_operands(v)
     start = max((cut.ready[x] if x in cut.ready else cut.tiled[x] for x in operands), default=0)
-    if "all" in spreads:
+    if "whole" in batch_rules:
         cut.ready[v] = max((cut.ready[x] if x in cut.ready else cut.tiled[x] + 1 for x in operands), default=0)
-    elif not spreads:
+    elif not batch_rules:
         cut.ready[v] = start
     else:
-        cut.spreads[v], cut.tiled[v] = spreads, start
-        if len(spreads) == 1 and spreads != ("each",):  # of several results, each has its own place
+        cut.batch_rules[v], cut.tiled[v] = batch_rules, start
+        if len(batch_rules) == 1 and batch_rules != ("parallel",):  # of several results, each has its own place
             cut.ready[v] = start + 1
 
 
-def _spreads(v: Value) -> tuple[Spread, ...]:
+def _batch_rules(v: Value) -> tuple[BatchRule, ...]:
     """Returns how an operation is cut, one answer per result; nothing where the batch does not enter."""
     results = v.result if isinstance(v.result, tuple) else (v.result,)
     axes = [batch_axis(t) for t in results]
@@ -112,13 +112,13 @@ def _spreads(v: Value) -> tuple[Spread, ...]:
     if not operands and all(axis is None for axis in axes):
         return ()
     if not all(_divisible(t) for t in operands):
-        return ("all",)
-    answer = v.op.spread(v)
-    spreads = answer if isinstance(answer, tuple) else (answer,) * len(results)
-    for t, axis, spread in zip(results, axes, spreads, strict=True):
-        if (spread == "each") != (axis is not None) or (axis is not None and not _divisible(t)):
-            return ("all",)
-    return spreads
+        return ("whole",)
+    answer = v.op.batch_rule(v)
+    batch_rules = answer if isinstance(answer, tuple) else (answer,) * len(results)
+    for t, axis, rule in zip(results, axes, batch_rules, strict=True):
+        if (rule == "parallel") != (axis is not None) or (axis is not None and not _divisible(t)):
+            return ("whole",)
+    return batch_rules
 
 
 def stage_values(cut: Cut, stage: int) -> list[Value]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc.ir import Array, Op, Spread, Type, Value
+from seqc.ir import Array, BatchRule, Op, Type, Value
 
 
 class AddRows(Op):
@@ -26,5 +26,5 @@ class AddRows(Op):
         np.add.at(result, ids.reshape(-1), rows.reshape(-1, *table.shape[1:]))
         return result
 
-    def spread(self, y: Value) -> Spread:
-        return "all"
+    def batch_rule(self, y: Value) -> BatchRule:
+        return "whole"

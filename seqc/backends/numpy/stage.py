@@ -67,7 +67,7 @@ def _is_heavy(v: Value, cut: Cut, tile: int, batch: int) -> bool:
         return batch > tile and bytes_of(v.type, {}) > 2 * bytes_of(v.inputs[0].type, {BATCH: batch})
     if not isinstance(v.op, MatMul | Gemm) or batch <= tile:
         return False
-    if cut.spreads[v] == ("sum",):
+    if cut.batch_rules[v] == ("reduce",):
         rows = shape_of(v.inputs[0].type, {BATCH: tile})[-1]
         return rows <= FEW_ROWS and bytes_of(v.type, {}) >= cache_bytes(2) // 4
     matrix = v.inputs[1].type
@@ -138,7 +138,7 @@ class BufferPlan:
         if isinstance(v.op, Item):
             return []
         if not isinstance(v.result, tuple):
-            return [v] if self.cut.spreads[v] == ("each",) else []
+            return [v] if self.cut.batch_rules[v] == ("parallel",) else []
         return [u for u in self.cut.users.get(v, ()) if isinstance(u.op, Item) and u in self.cut.tiled]
 
     def _find_views(self) -> None:

@@ -55,17 +55,17 @@ class TileBinder:
             # A copy would show what was there when it was made.
             assert any(np.may_share_memory(self.arrays[v], x) for x in xs)
             return
-        spreads = self.builder.cut.spreads[v]
-        if spreads[0] == "merge":
+        batch_rules = self.builder.cut.batch_rules[v]
+        if batch_rules[0] == "combine":
             self._bind_part(v, xs, reads)
             return
         results = self.builder.results(v)
         outs: list[Access | None] = []
         more: list[BoundCall] = []
-        for y, spread in zip(results, spreads, strict=True):
+        for y, rule in zip(results, batch_rules, strict=True):
             if y is None:
                 outs.append(None)
-            elif spread == "each":
+            elif rule == "parallel":
                 outs.append(Access(self._output_buffer(y), (y,), "samples", self.rows))
             else:
                 out, total = self._part_of_sum(y)

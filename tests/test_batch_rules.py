@@ -26,12 +26,12 @@ def with_batch(spec: OpSpec) -> bool:
 ROWS = [spec for spec in SPECS if with_batch(spec)]
 
 
-def spreads_of(spec: OpSpec) -> tuple[str, ...]:
+def rules_of(spec: OpSpec) -> tuple[str, ...]:
     """How the executor would cut the op, one answer per result."""
     value = ir.build(spec.op, tuple(spec.values()), "")
     outputs = ir.items(value) if isinstance(value.result, tuple) else (value,)
     cut = cut_graph(ir.Graph(value.inputs, outputs, tuple(map(str, range(len(outputs))))))
-    return cut.spreads.get(value, ("all",) * len(outputs))
+    return cut.batch_rules.get(value, ("whole",) * len(outputs))
 
 
 def part_of(t: ir.Type, array: np.ndarray, start: int, stop: int) -> np.ndarray:
@@ -48,7 +48,7 @@ def run(op: ir.Op, arrays: list[np.ndarray], first: int) -> tuple[Any, ...]:
     return op_checks.evaluate(op, arrays)
 
 
-@pytest.mark.parametrize("spec", [s for s in ROWS if spreads_of(s)[0] not in ("all", "merge")], ids=str)
+@pytest.mark.parametrize("spec", [s for s in ROWS if rules_of(s)[0] not in ("whole", "combine")], ids=str)
 def test_parts_of_the_batch_give_the_whole(spec: OpSpec, rng: np.random.Generator) -> None:
     arrays = spec.arrays(rng, SIZES)
     whole = op_checks.evaluate(spec.op, arrays)
@@ -58,9 +58,9 @@ def test_parts_of_the_batch_give_the_whole(spec: OpSpec, rng: np.random.Generato
     ]
     inferred = spec.op.infer(*spec.types())
     types = inferred if isinstance(inferred, tuple) else (inferred,)
-    for i, (spread, t) in enumerate(zip(spreads_of(spec), types, strict=True)):
+    for i, (rule, t) in enumerate(zip(rules_of(spec), types, strict=True)):
         parts = [piece[i] for piece in pieces]
-        if spread == "sum":
+        if rule == "reduce":
             together = parts[0] + parts[1]
         else:
             axis = batch_axis(t)
@@ -81,14 +81,14 @@ def test_operands_that_only_give_a_shape_may_hold_any_numbers(spec: OpSpec, rng:
 
 def test_random_numbers_are_drawn_in_parts_only_where_the_batch_comes_first() -> None:
     batch, key = dims.symbol("batch"), ir.input_value("k", "int64", ())
-    for shape, spread in (((batch, 3), "each"), ((3, batch), "all")):
+    for shape, rule in (((batch, 3), "parallel"), ((3, batch), "whole")):
         value = ir.build(RandomUniform(1), (ir.input_value("x", "float32", shape), key, key), "")
-        assert value.op.spread(value) == spread
+        assert value.op.batch_rule(value) == rule
 
 
 def test_most_operations_are_cut() -> None:
-    kept_whole = {spec.op.name for spec in ROWS if spreads_of(spec)[0] == "all"}
-    cut = {spec.op.name for spec in ROWS if spreads_of(spec)[0] != "all"}
+    kept_whole = {spec.op.name for spec in ROWS if rules_of(spec)[0] == "whole"}
+    cut = {spec.op.name for spec in ROWS if rules_of(spec)[0] != "whole"}
     # Each of these has rows along other axes, or needs all samples by its nature.
     assert kept_whole - cut == {"Count"}
 
