@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -88,11 +89,14 @@ ONLY = {
 }
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
+@cache
+def modules() -> list[tuple[str, ast.Module]]:
+    found = []
     for path in sorted((ROOT / "seqc").rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        yield name, ast.parse(path.read_text(encoding="utf-8"))
+        found.append((name, ast.parse(path.read_text(encoding="utf-8"))))
+    return found
 
 
 def imported(tree: ast.AST, at_load: bool) -> Iterator[str]:
@@ -108,6 +112,12 @@ def imported(tree: ast.AST, at_load: bool) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         else:
             yield from imported(node, at_load)
+
+
+@cache
+def all_imports() -> list[tuple[str, str]]:
+    """Every module with each name that it imports, whenever it does."""
+    return [(name, target) for name, tree in modules() for target in imported(tree, at_load=False)]
 
 
 def level(name: str) -> int | None:
@@ -138,8 +148,7 @@ def test_no_module_imports_one_of_a_higher_level_when_it_loads() -> None:
 def test_a_heavy_package_is_imported_in_one_place_only(package: str) -> None:
     wrong = [
         f"{name} imports {target}"
-        for name, tree in modules()
-        for target in imported(tree, at_load=False)
+        for name, target in all_imports()
         if target.split(".")[0] == package and not name.startswith(ONLY[package])
     ]
     assert wrong == []
