@@ -71,13 +71,12 @@ class Stop(callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("frequency", [2, "epoch"])
 @pytest.mark.parametrize("data", DATA)
-def test_an_interrupted_training_ends_with_the_bits_of_one_that_was_not(tmp_path, data, frequency):
+def test_an_interrupted_training_ends_with_the_bits_of_one_that_was_not(tmp_path, data):
     whole = model()
     expected = whole.fit(**DATA[data](), epochs=3, verbose=0).history
-    for at in (4, 9):
-        folder = tmp_path / str(at)
+    for at, frequency in ((4, 2), (4, "epoch"), (9, 2), (9, "epoch")):
+        folder = tmp_path / f"{at} {frequency}"
         backup = callbacks.BackupAndRestore(folder, save_freq=frequency)
         with pytest.raises(KeyboardInterrupt):
             model().fit(**DATA[data](), epochs=3, verbose=0, callbacks=[backup, Stop(at)])
