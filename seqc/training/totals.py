@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 from weakref import ref
 
+import numpy as np
+
 from seqc import tree
 from seqc.errors import ConfigError, NotBuiltError, ShapeError
 from seqc.ir import Value, as_value
@@ -205,7 +207,7 @@ def _parts(compiled: Compiled, y: Any, y_pred: Any, sample_weight: Any) -> tuple
     count, trace = len(compiled.heads), current_trace()
     true: list[Value | None]
     if count == 1:
-        true, pred, weights = [as_value(y)], [as_value(y_pred)], [sample_weight]
+        true, pred, weights = [as_value(_only(y))], [as_value(_only(y_pred))], [_only(sample_weight)]
     else:
         true = [None if leaf is None else as_value(leaf) for leaf in tree.leaves(y)]
         pred, weights = [as_value(leaf) for leaf in tree.leaves(y_pred)], tree.leaves(sample_weight)
@@ -214,3 +216,10 @@ def _parts(compiled: Compiled, y: Any, y_pred: Any, sample_weight: Any) -> tuple
         if len(found) != count:
             raise ConfigError(f"The model has {count} outputs; got {what} for {len(found)}.")
     return true, pred, weights, [None if trace is None else trace.masks.get(p) for p in pred]
+
+
+def _only(x: Any) -> Any:
+    """Returns the tensor of the one output, which may be given in the list or dictionary that the model gives."""
+    found = tree.leaves(x)
+    is_tensor = len(found) == 1 and isinstance(found[0], Value | np.ndarray)
+    return found[0] if is_tensor else x

@@ -177,7 +177,8 @@ class Trainer(Resumable, Stepper):
             self._training_source = None
 
     def _weighed(self, data: Data, weights: Mapping[int, float] | None) -> Data:
-        return data if weights is None else weigh_classes(data, weights, len(self.output_shape))  # type: ignore[attr-defined]
+        model: Any = self
+        return data if weights is None else weigh_classes(data, weights, len(model.outputs[0].shape))
 
     def _split(self, x: Any, y: Any, weight: Any, fraction: float) -> tuple[Data, Data]:
         """Returns the arrays to train on and those held out for validation."""
