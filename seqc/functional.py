@@ -158,9 +158,11 @@ class Functional(Model):
             if len(found) != len(symbol.shape) or any(
                 a is not None and b is not None and a != b for a, b in zip(found, symbol.shape, strict=True)
             ):
+                rows = symbol.shape[0]
+                hint = f" Give data in whole batches, with batch_size={rows}." if found[1:] == symbol.shape[1:] else ""
                 raise ShapeError(
                     f"Input '{self.input_names[i]}' of model '{self.name}' needs shape {symbol.shape}; got {found} "
-                    "(None is any size)."
+                    f"(None is any size).{hint}"
                 )
         return given
 

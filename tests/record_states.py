@@ -135,6 +135,26 @@ def record_model(masked: bool) -> dict[str, np.ndarray]:
     return given | {"predicted": predicted, "losses": np.array(losses)} | started | weights
 
 
+def record_mask_input() -> dict[str, np.ndarray]:
+    """Returns what a model computes, and how it trains, whose mask is an input, and which keeps both directions."""
+    rng = np.random.default_rng(4)
+    x, mask = keras.Input((None, 3), name="x"), keras.Input((None,), dtype="bool", name="mask")
+    one, two = layers.Bidirectional(layers.GRU(3, return_sequences=True), merge_mode=None)(x, mask=mask)
+    y = layers.LSTM(4)(layers.Add()([one, two]), mask=mask)
+    model = keras.Model([x, mask], layers.Dense(1)(y))
+    for variable in model.weights:
+        variable.assign(0.6 * rng.normal(size=variable.shape))
+    data = [rng.normal(size=(3, STEPS, 3)).astype("float32"), MASK]
+    labels = rng.normal(size=(3, 1)).astype("float32")
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    started = {f"start{i}": w for i, w in enumerate(model.get_weights())}
+    predicted = model.predict(data, verbose=0)
+    losses = [float(model.train_on_batch(data, labels)) for _ in range(4)]
+    weights = {f"w{i}": w for i, w in enumerate(model.get_weights())}
+    found = {"x": data[0], "mask": MASK, "labels": labels, "predicted": predicted, "losses": np.array(losses)}
+    return found | started | weights
+
+
 def main() -> None:
     facts, arrays = [], {}
     for name, (layer, masked) in rows().items():
@@ -147,6 +167,7 @@ def main() -> None:
     np.savez_compressed(
         CASES / "seq2seq.npz", **{f"{kind}/{key}": a for kind, found in models.items() for key, a in found.items()}
     )
+    np.savez_compressed(CASES / "mask_input.npz", **record_mask_input())
     print(f"recorded with Keras {keras.__version__}")
 
 

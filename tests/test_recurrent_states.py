@@ -87,6 +87,29 @@ def test_an_encoder_decoder_trains_as_in_keras(kind: str, executor: str, monkeyp
     close(model.get_weights(), state_runs.numbered(facts, "w"), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("executor", ["tiled", "naive"])
+def test_a_mask_that_is_an_input_trains_and_is_exported_as_in_keras(
+    executor: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(os.environ, "SEQC_EXECUTOR", executor)
+    facts = Stored(KEPT / "mask_input.npz")
+    x, mask = keras.Input((None, 3), name="x"), keras.Input((None,), dtype="bool", name="mask")
+    one, two = layers.Bidirectional(layers.GRU(3, return_sequences=True), merge_mode=None)(x, mask=mask)
+    model = keras.Model([x, mask], layers.Dense(1)(layers.LSTM(4)(layers.Add()([one, two]), mask=mask)))
+    model.set_weights(state_runs.numbered(facts, "start"))
+    fed = {"x": facts["x"], "mask": facts["mask"]}
+    close([model.predict(fed, verbose=0)], [facts["predicted"]])
+    model.export(tmp_path / "m.onnx")
+    close(run(tmp_path / "m.onnx", fed), [facts["predicted"]], rtol=1e-4, atol=1e-5)
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    losses = [model.train_on_batch(fed, facts["labels"]) for _ in facts["losses"]]
+    np.testing.assert_allclose(losses, facts["losses"], rtol=1e-5)
+    close(model.get_weights(), state_runs.numbered(facts, "w"), rtol=1e-4, atol=1e-5)
+    model.save(tmp_path / "m.keras")
+    again = models.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(again.predict(fed, verbose=0), model.predict(fed, verbose=0))
+
+
 def parts(model: Any) -> tuple[Any, Any]:
     """The encoder, which gives states, and the decoder, which takes and gives them; with the model's own layers."""
     source, target = model.inputs
@@ -282,6 +305,14 @@ def test_a_stateful_layer_wants_batches_of_one_size() -> None:
     model = stateful(layers.LSTM)
     with pytest.raises(ShapeError, match="Expected batch size: 2. Received batch size: 3"):
         model.predict(numbers(3, 3, 5), verbose=0)
+
+
+def test_a_graph_of_a_fixed_batch_says_what_to_give() -> None:
+    x = keras.Input(batch_shape=(2, 3, 5))
+    model = keras.Model(x, layers.LSTM(1, stateful=True)(x))
+    model.compile("sgd", "mse")
+    with pytest.raises(ShapeError, match=r"got \(1, 3, 5\).*whole batches, with batch_size=2"):
+        model.fit(numbers(5, 3, 5), numbers(5, 1), batch_size=2, verbose=0)
 
 
 def test_a_stateful_model_is_not_exported_as_if_it_forgot(tmp_path: Path) -> None:
