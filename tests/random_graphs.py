@@ -239,7 +239,9 @@ def graphs(draw: st.DrawFn, most: int = 8, images: bool = False) -> Model:
         outputs = [_ended(x, draw, images) for x in ends]
         while len(outputs) > 3:
             outputs[-2:] = [layers.Add()([layers.Dense(2)(layers.Flatten()(x)) for x in outputs[-2:]])]
-        return Model(inputs, outputs)
+        model = Model(inputs, outputs)
+        model.graph()  # masks are met when the model is traced
+        return model
     except ShapeError as error:
         # Keras takes no mask there either.
         if "mask" not in str(error):
