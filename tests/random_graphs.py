@@ -13,7 +13,7 @@ from hypothesis import reject
 from hypothesis import strategies as st
 
 from random_models import ANY, BY_RANK, draw_layer
-from seqc import Input, Layer, Model, layers, ops
+from seqc import Input, Model, layers, ops
 from seqc.errors import ShapeError
 
 Shape = tuple[int, ...]
@@ -163,15 +163,12 @@ def attention(g: Growing) -> None:
     if x is None:
         return
     y = g.pick(lambda v: len(shape_of(v)) == 2 and v.shape[-1] == x.shape[-1])
-    kinds: list[Layer] = [
-        layers.Attention(use_scale=g.draw(st.booleans())),
-        layers.AdditiveAttention(),
-        layers.MultiHeadAttention(2, 2, dropout=g.draw(st.sampled_from([0.0, 0.3]))),
-    ]
-    kind = g.draw(st.sampled_from(kinds))
     options = {"use_causal_mask": True} if g.draw(st.booleans()) else {}
-    several = kind is kinds[2]
-    g.add(kind(x, y, **options) if several else kind([x, y], **options))
+    if g.draw(st.booleans()):
+        g.add(layers.MultiHeadAttention(2, 2, dropout=g.draw(st.sampled_from([0.0, 0.3])))(x, y, **options))
+    else:
+        kind = g.draw(st.sampled_from([layers.Attention, layers.AdditiveAttention]))
+        g.add(kind(use_scale=g.draw(st.booleans()))([x, y], **options))
     g.take(x, y)
 
 
@@ -239,9 +236,7 @@ def graphs(draw: st.DrawFn, most: int = 8, images: bool = False) -> Model:
         outputs = [_ended(x, draw, images) for x in ends]
         while len(outputs) > 3:
             outputs[-2:] = [layers.Add()([layers.Dense(2)(layers.Flatten()(x)) for x in outputs[-2:]])]
-        model = Model(inputs, outputs)
-        model.graph()  # masks are met when the model is traced
-        return model
+        return Model(inputs, outputs)
     except ShapeError as error:
         # Keras takes no mask there either.
         if "mask" not in str(error):

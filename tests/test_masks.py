@@ -15,6 +15,7 @@ import pytest
 
 import seqc as keras
 from seqc import layers, ops
+from seqc.errors import ShapeError
 from seqc.initializers import Constant
 
 IDS = np.array([[1, 2, 0, 0], [1, 0, 2, 0]], "int32")
@@ -199,3 +200,11 @@ def test_the_mask_of_an_output_weighs_the_loss_behind_an_identity() -> None:
     model = keras.Sequential([keras.Input((3, 1)), layers.Masking(), Plain()])
     model.compile("sgd", "mse")
     assert model.evaluate(x, y, verbose=0) == pytest.approx(2.5)  # (1 + 4) / 2: the third step does not count
+
+
+def test_a_mask_that_a_layer_cannot_take_is_refused_where_it_is_called_in_a_graph() -> None:
+    steps = layers.Embedding(6, 2, mask_zero=True)(keras.Input((4,), dtype="int32"))
+    for masked in (steps, layers.Dropout(0.1)(steps), layers.Add()([steps, steps])):
+        with pytest.raises(ShapeError, match="The mask of Softmax must broadcast to its input"):
+            layers.Softmax()(masked)
+    assert layers.Softmax()(steps * 1.0).shape == (None, 4, 2)  # an operation passes no mask on

@@ -228,10 +228,18 @@ class Layer(WeightOwner):
     def _call_on_symbols(self, given: Arguments, slots: dict[str, Any], tensors: list[Value]) -> Any:
         """Returns symbols for the results, which a functional model computes by this call."""
         stand_ins = [input_value(f"x{i}", x.dtype, x.type.shape) for i, x in enumerate(tensors)]
-        result = traced(Trace(bool(given.training)), self, **put_tensors(slots, stand_ins))
+        trace = Trace(bool(given.training))
+        for x, stand_in in zip(tensors, stand_ins, strict=True):
+            if (known := remembered_mask(x)) is not None:
+                trace.masks[stand_in] = input_value("mask", known.dtype, known.type.shape)
+        result = traced(trace, self, **put_tensors(slots, stand_ins))
         found = [as_value(y) for y in tree.leaves(result)]
         call = build(LayerCall(self, slots, tuple(y.type for y in found)), tuple(tensors), self.name)
         symbols = tree.fill(result, iter(items(call) if len(found) > 1 else (call,)))
+        # So that a mask that a later layer cannot take is refused where that one is called.
+        for y, symbol in zip(found, tree.leaves(symbols), strict=True):
+            if (mask := trace.masks.get(y)) is not None:
+                remember_mask(symbol, input_value("mask", mask.dtype, mask.type.shape))
         self._symbolic_calls.append((given.given[given.first], symbols))
         return symbols
 

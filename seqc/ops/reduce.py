@@ -134,8 +134,8 @@ class ReduceMean(Reduction):
         rank = y.inputs[0].type.rank
         if not self.keepdims or rank < 3 or self.axes != tuple(range(2, rank)) or y.type.dtype == "float64":
             return super().lower(e, y, *names)
-        # Stays in the blocked layout that onnxruntime's convolutions work in, unlike ReduceMean, which makes up for that
-        # only where it spares a Flatten; single precision only.
+        # Stays in the blocked layout that onnxruntime's convolutions work in, unlike ReduceMean, which makes up for
+        # that only where it spares a Flatten; single precision only.
         return e.node("GlobalAveragePool", *names)
 
 
