@@ -261,7 +261,7 @@ def test_no_tensor_is_moved_inside_a_network(name: str, tmp_path: Path) -> None:
     model = _model(name)
     found = _check(model, tmp_path / "model.onnx", first=False)
     assert found["Transpose"] == transposes, found
-    assert found.total() == nodes, found
+    assert found.total() <= nodes, found
     planned = run_passes(accept_channels_first(inference_graph(model)), FOR_INFERENCE)
     assert sum(isinstance(v.op, Transpose) for v in planned.walk()) == sum(y.type.rank > 2 for y in planned.outputs)
 
