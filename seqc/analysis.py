@@ -58,7 +58,7 @@ def describe_layers(model: Model, sizes: Mapping[str, int] | None = None) -> lis
         NotBuiltError: the input shape is not known yet.
     """
     graph, _ = model.graph()
-    flops = flops_by_scope(graph, {"batch": 1, **(sizes or {})})
+    flops = flops_by_scope(graph, {"batch": 1, **(sizes or {})}, len(model.inputs))
     return [
         LayerFacts(
             one.name, type(one).__name__, one.output_shape_seen or (), one.count_params(), flops.get(one.name, 0)
@@ -73,13 +73,16 @@ def unknown_sizes(graph: Graph) -> list[str]:
     return sorted(found - {"batch"})
 
 
-def flops_by_scope(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int | None]:
+def flops_by_scope(graph: Graph, sizes: Mapping[str, int], samples: int = 1) -> dict[str, int | None]:
     """Returns the operations of each layer: the first part of the scope of values, "" for those of no layer.
 
-    What does not depend on the graph's first input, the samples, is computed once for all of them and counts nothing.
+    What does not depend on samples, the first inputs of the graph, is computed once for all of them and counts nothing.
+
+    Args:
+        sizes: of symbolic axes by name. samples: how many of the inputs hold samples.
     """
     totals: dict[str, int | None] = {}
-    depends = {graph.inputs[0]}
+    depends = set(graph.inputs[:samples])
     for value in graph.walk():
         if isinstance(value.op, Input) or not any(x in depends for x in value.inputs):
             continue

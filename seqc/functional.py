@@ -16,8 +16,8 @@ from seqc.graph_config import describe, restore
 from seqc.ir import Graph, Item, Shape, Value, build, input_value, walk
 from seqc.layer_order import layers_in_order
 from seqc.layers import InputLayer
-from seqc.layers.base import KerasShape, Layer
-from seqc.layers.calls import LayerCall, ModelInput, put_tensors
+from seqc.layers.base import Layer
+from seqc.layers.calls import LayerCall, ModelInput, is_shape, put_tensors
 from seqc.layers.input_axes import settle_axes
 from seqc.model import Model
 from seqc.serialization import custom_object_scope, known
@@ -205,10 +205,19 @@ class Functional(Model):
 
     # -- graphs ------------------------------------------------------------------------------------------------------
 
-    def graph(self, batch_shape: KerasShape | None = None) -> tuple[Graph, Trace]:
+    def graph(self, batch_shape: Any = None) -> tuple[Graph, Trace]:
+        """Returns the inference graph with one input per weight, and the trace that says which is which.
+
+        Args:
+            batch_shape: of the input; of several inputs a list of shapes, by default those of the model.
+        """
         shapes = [x.shape for x in self._symbols]
         if batch_shape is not None:
-            shapes[0] = batch_shape
+            given = [batch_shape] if is_shape(batch_shape) else list(batch_shape)
+            shapes[: len(given)] = given
+            # What one input fixes is the size of the batch for all.
+            batch = next((shape[0] for shape in given if shape and shape[0] is not None), None)
+            shapes = [(batch, *shape[1:]) if shape and shape[0] is None else shape for shape in shapes]
         return settle_axes(self.input_names, shapes, self._graph_on)
 
     def _graph_on(self, shapes: list[Shape]) -> tuple[Graph, Trace]:

@@ -337,9 +337,10 @@ def test_predict_as_json(folder: Path) -> None:
     np.save("x.npy", np.zeros((5, 4)))
     result = seqc_json("predict", "tiny.onnx", "x.npy", "-o", "y.npy", "--device", "cpu", "--batch-size", 2)
     assert set(result) == {
-        "model", "input", "output", "device", "threads", "batch_size", "seconds", "load_seconds",
+        "model", "inputs", "outputs", "device", "threads", "batch_size", "seconds", "load_seconds",
     }  # fmt: skip
-    assert result["output"] == {"path": "y.npy", "dtype": "float32", "shape": [5, 3]}
+    assert result["inputs"] == [{"name": "point", "path": "x.npy", "dtype": "float64", "shape": [5, 4]}]
+    assert result["outputs"] == [{"name": "kind", "path": "y.npy", "dtype": "float32", "shape": [5, 3]}]
     assert (result["device"], result["batch_size"]) == ("cpu", 2)
 
 
@@ -353,7 +354,7 @@ def test_predict_as_json(folder: Path) -> None:
         (["tiny.onnx", "objects.npy", "-o", "y.npy"], "objects.npy holds Python objects, which are never loaded"),
         (
             ["tiny.onnx", "several.npz", "-o", "y.npy"],
-            "several.npz is a .npz file of several arrays; a NumPy array was expected.",
+            "tiny.onnx takes 'point'; several.npz holds 'a', 'b': 'point' missing, 'a', 'b' no input of it.",
         ),
         (["tiny.onnx", "wide.npy", "-o", "y.npy"], "input 'point' needs float32[batch, 4]; got [2, 5]"),
         (["tiny.onnx", "x.npy", "-o", "absent/y.npy"], "there is no folder 'absent'. Make it first."),

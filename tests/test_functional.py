@@ -147,7 +147,7 @@ def test_two_inputs_and_two_outputs_are_exported_under_their_names_and_served_by
     [
         ({"input_name": "x"}, r"input_name needs 2 names, for \['a', 'b'\]; got \['x'\]"),
         ({"output_name": {"kinds": "k"}}, r"output_name names \['kinds'\]; the model has \['kind', 'size'\]"),
-        ({"input_signature": [keras.InputSpec(shape=(1, 4))]}, "input_signature fixes the sizes of one input"),
+        ({"input_signature": [keras.InputSpec(shape=(1, 4))]}, r"must say each of the inputs \['a', 'b'\]"),
     ],
 )
 def test_names_in_a_file_that_do_not_fit_are_refused(options: Any, message: str, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from seqc.errors import DataError
 
 NUMPY, ONNX, KERAS = "a NumPy array", "an ONNX model", "a .keras file"
+ARCHIVE = "a .npz file of several arrays"
 
 
 def kind_of(path: Path) -> str | None:
@@ -42,7 +43,7 @@ def refuse_other_kinds(path: Path, wanted: str) -> None:
 
     Args:
         path: of a regular file.
-        wanted: what it should be: NUMPY or ONNX.
+        wanted: what it should be: NUMPY, ARCHIVE or ONNX.
     """
     kind = kind_of(path)
     if kind is None or kind == wanted:
@@ -61,4 +62,4 @@ def _zip_kind(path: Path) -> str:
         return "a damaged zip archive (.keras, .npz)"
     if "config.json" in names and "metadata.json" in names:
         return KERAS
-    return "a .npz file of several arrays" if names and all(n.endswith(".npy") for n in names) else "a zip archive"
+    return ARCHIVE if names and all(n.endswith(".npy") for n in names) else "a zip archive"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from seqc.cli._errors import Debug
 from seqc.cli._output import AsJson, check_output, screen
+from seqc.errors import ConfigError
 
 
 def export(
@@ -20,8 +21,14 @@ def export(
         Path | None, typer.Option(help="Take the weights from this .weights.h5 or .keras file.", show_default=False)
     ] = None,
     opset: Annotated[int, typer.Option(help="Version of the ONNX operators, 13 to 21.")] = 18,
-    input_name: Annotated[str | None, typer.Option(help="Name of the input in the file.", show_default=False)] = None,
-    output_name: Annotated[str | None, typer.Option(help="Name of the output in the file.", show_default=False)] = None,
+    input_name: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of the input in the file; of several MODELS=FILES for each.", show_default=False),
+    ] = None,
+    output_name: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of the output in the file; of several MODELS=FILES for each.", show_default=False),
+    ] = None,
     channels_first_input: Annotated[
         bool, typer.Option("--channels-first-input", help="Take inputs as (batch, channels, ...).")
     ] = False,
@@ -42,6 +49,7 @@ def export(
       seqc export out/digits_cnn/digits_cnn.keras -o digits.onnx
       seqc export model.py --weights trained.weights.h5 -o model.onnx
       seqc export model.keras -o model.onnx --opset 15 --channels-first-input
+      seqc export two.keras -o two.onnx --input-name image=x --output-name kind=class
     """
     with screen(as_json) as show:
         from seqc.cli._source import load_source
@@ -52,8 +60,8 @@ def export(
         receipt = export_model(
             model,
             output,
-            input_name=input_name,
-            output_name=output_name,
+            input_name=_names(input_name, "--input-name"),
+            output_name=_names(output_name, "--output-name"),
             opset=opset,
             channels_first_input=channels_first_input,
             verify=verify,
@@ -62,3 +70,17 @@ def export(
         show.result(receipt.to_dict())
         if source.suffix == ".py" and weights is None:
             typer.echo(f"Note: the weights are those that {source} makes, trained or not.", err=True)
+
+
+def _names(given: list[str] | None, option: str) -> Any:
+    """Returns names for the file: one, a list in the model's order, or by the model's own names."""
+    if not given:
+        return None
+    pairs = [text.partition("=") for text in given]
+    if all(equals for _, equals, _ in pairs):
+        return {name: new for name, _, new in pairs}
+    if any(equals for _, equals, _ in pairs):
+        raise ConfigError(
+            f"{option} takes names in the model's order, or MODELS=FILES for each; got {' '.join(given)}."
+        )
+    return given

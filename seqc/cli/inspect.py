@@ -13,7 +13,7 @@ import typer
 from seqc.cli._errors import Debug
 from seqc.cli._output import AsJson, Screen, amount, screen, shape_text
 from seqc.cli._sizes import SizeOptions, check_names, parse_sizes
-from seqc.text import shorten
+from seqc.text import label, shorten
 
 # Of a node: shapes of its operands. Of a text kept in a file: characters.
 MOST_SHAPES, LONGEST_TEXT = 8, 400
@@ -57,7 +57,9 @@ def _layers(show: Screen, source: Path, sizes: Mapping[str, int]) -> None:
 
     model = load_source(source)
     graph = inference_graph(model)
-    (x,), (y,) = graph.inputs[:1], graph.outputs
+    own = len(model.inputs)
+    inputs = list(zip(graph.input_names[:own], graph.inputs[:own], strict=True))
+    outputs = list(zip(graph.output_names, graph.outputs, strict=True))
     open_axes = unknown_sizes(graph)
     check_names(sizes, open_axes)
     facts = describe_layers(model, sizes)
@@ -66,15 +68,15 @@ def _layers(show: Screen, source: Path, sizes: Mapping[str, int]) -> None:
     show.line(f"Model '{model.name}' ({source})")
     show.rows(
         [
-            ("input", f"{graph.input_names[0]} {x.type}"),
-            ("output", f"{graph.output_names[0]} {y.type}"),
+            *(("input", f"{label(name)} {x.type}") for name, x in inputs),
+            *(("output", f"{label(name)} {y.type}") for name, y in outputs),
             ("parameters", f"{model.count_params():,}"),
             ("FLOPs", _flops_text(flops, [n for n in open_axes if n not in sizes])),
         ]
     )
     show.line()
     rows = [
-        (f.name, f.kind, shape_text(shape), f"{f.parameters:,}", amount(f.flops))
+        (f.name, f.kind, _result_text(shape), f"{f.parameters:,}", amount(f.flops))
         for f, shape in zip(facts, shapes, strict=True)
     ]
     show.table(("layer", "class", "output", "parameters", "FLOPs"), rows, right=(3, 4))
@@ -83,8 +85,8 @@ def _layers(show: Screen, source: Path, sizes: Mapping[str, int]) -> None:
             "kind": "model",
             "source": str(source),
             "name": model.name,
-            "inputs": [_port(graph.input_names[0], x.type.dtype, x.type.shape)],
-            "outputs": [_port(graph.output_names[0], y.type.dtype, y.type.shape)],
+            "inputs": [_port(name, x.type.dtype, x.type.shape) for name, x in inputs],
+            "outputs": [_port(name, y.type.dtype, y.type.shape) for name, y in outputs],
             "layers": [
                 {"name": f.name, "class": f.kind, "shape": shape, "parameters": f.parameters, "flops": f.flops}
                 for f, shape in zip(facts, shapes, strict=True)
@@ -152,8 +154,20 @@ def _shapes(shapes: Sequence[Sequence[Any] | None]) -> str:
     return ", ".join([*shown, f"... {more} more"] if more else shown)
 
 
-def _named(shape: Sequence[int | None]) -> tuple[int | str | None, ...]:
-    """Returns the shape of a layer's result with the name of the batch, as the model's inputs have it."""
+def _result_text(shape: Any) -> str:
+    """Returns the shape of a layer's result, or of each of several."""
+    return ", ".join(map(_result_text, shape)) if _is_several(shape) else shape_text(shape)
+
+
+def _is_several(shape: Any) -> bool:
+    return any(isinstance(size, list | tuple | Mapping) for size in shape)
+
+
+def _named(shape: Any) -> tuple[Any, ...]:
+    """Returns the shape of a layer's result, or of each of several, with the name of the batch that inputs have."""
+    listed = shape.values() if isinstance(shape, Mapping) else shape
+    if isinstance(shape, Mapping) or _is_several(shape):
+        return tuple(map(_named, listed))
     return ("batch", *shape[1:]) if shape and shape[0] is None else tuple(shape)
 
 

@@ -1,8 +1,9 @@
-"""`seqc predict`: run an ONNX file on an array."""
+"""`seqc predict`: run an ONNX file on arrays."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ import typer
 
 from seqc.cli._errors import Debug
 from seqc.cli._output import MOST_THREADS, AsJson, check_output, count, duration, screen, shape_text
+from seqc.text import label
 
 if TYPE_CHECKING:
     from seqc.ir import Array
@@ -26,8 +28,17 @@ class Device(StrEnum):
 
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The .onnx file (see `seqc export`).")],
-    x: Annotated[Path, typer.Argument(metavar="X", help="The input: a .npy file, samples first.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .npy file to write.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .npy or .npz file to write.")],
+    x: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="X", help="The input: a .npy file, samples first; or .npz for several.", show_default=False
+        ),
+    ] = None,
+    named: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="NAME=FILE", help="A .npy file for an input; repeatable.", show_default=False),
+    ] = None,
     device: Annotated[
         Device, typer.Option(case_sensitive=False, help="Where to run; auto is CUDA where it works.")
     ] = Device.AUTO,
@@ -43,7 +54,10 @@ def predict(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Run an ONNX file on the samples of a .npy file.
+    """Run an ONNX file on the samples of NumPy's files.
+
+    One input is a .npy file. Several are the arrays of a .npz file, under the inputs' names, or --input NAME=FILE.npy
+    for each. One output is written as .npy; several are arrays of a .npz file, under the outputs' names.
 
     Numbers of another type are converted where that keeps their meaning. Text that a model gives is written as NumPy's
     text of fixed width. A .keras file has to be exported first.
@@ -52,40 +66,47 @@ def predict(
     Examples:
       seqc predict digits.onnx x.npy -o y.npy
       seqc predict digits.onnx x.npy -o y.npy --device cuda --batch-size 256
+      seqc predict two.onnx both.npz -o y.npz
+      seqc predict two.onnx --input image=i.npy --input text=t.npy -o y.npz
     """
     with screen(as_json) as show:
+        from seqc.cli._arrays import check_fits, read_inputs, write_results
         from seqc.cli._kinds import ONNX, refuse_other_kinds, require_file
         from seqc.cli._runtime import load_runtime
 
         runtime = load_runtime("seqc predict")
-        check_output(output, ".npy")
+        check_output(output, ".npy", ".npz")
         require_file(model)
         refuse_other_kinds(model, ONNX)
-        samples = read_array(x)
         start = time.perf_counter()
         loaded = runtime.load(model, device=device.value, threads=threads)
         load_seconds = time.perf_counter() - start
-        _check_outputs(loaded, model)
+        names = [y.name for y in loaded.outputs]
+        check_fits(output, names, model)
+        samples = read_inputs(x, named or (), [one.name for one in loaded.inputs], model)
         start = time.perf_counter()
-        result = loaded.predict(samples, batch_size=batch_size)
+        found = loaded.predict(samples, batch_size=batch_size)
         seconds = time.perf_counter() - start
-        if result.dtype == object:
-            result = result.astype(str)
-        _write(output, result)
+        listed = [y.astype(str) if y.dtype == object else y for y in (found if isinstance(found, list) else [found])]
+        results = dict(zip(names, listed, strict=True))
+        write_results(output, results)
+        sources = _sources(x, named or (), samples)
         where = loaded.device if loaded.device != "cpu" else f"cpu, {count(loaded.threads, 'thread')}"
         show.rows(
             [
-                ("input", f"{x} {samples.dtype.name}{shape_text(samples.shape)}"),
-                ("output", f"{output} {result.dtype.name}{shape_text(result.shape)}"),
+                *(("input", _text(sources[name], name, array, len(samples))) for name, array in samples.items()),
+                *(("output", _text(output, name, array, len(results))) for name, array in results.items()),
                 ("device", where),
                 ("time", f"{duration(seconds)} (and {duration(load_seconds)} to load the model)"),
             ]
         )
+        inputs = [_described(sources[name], name, array) for name, array in samples.items()]
+        outputs = [_described(output, name, array) for name, array in results.items()]
         show.result(
             {
                 "model": str(model),
-                "input": {"path": str(x), "dtype": samples.dtype.name, "shape": samples.shape},
-                "output": {"path": str(output), "dtype": result.dtype.name, "shape": result.shape},
+                "inputs": inputs,
+                "outputs": outputs,
                 "device": loaded.device,
                 "threads": loaded.threads,
                 "batch_size": batch_size,
@@ -95,53 +116,17 @@ def predict(
         )
 
 
-def read_array(path: Path) -> Array:
-    """Returns the array of a .npy file; its elements are read when they are needed.
-
-    Raises:
-        DataError: it is not there, not a .npy file, cut off, or holds Python objects, which are never loaded.
-    """
-    import numpy as np
-
-    from seqc.cli._kinds import NUMPY, refuse_other_kinds, require_file
-    from seqc.errors import DataError
-
-    require_file(path)
-    refuse_other_kinds(path, NUMPY)
-    with path.open("rb") as file:
-        if file.read(6) != np.lib.format.MAGIC_PREFIX:
-            raise DataError(f'{path} is not a .npy file. Write one with numpy.save("x.npy", x).')
-    try:
-        # Mapped, a file that promises more elements than it has is refused before any memory is taken for them.
-        array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # a damaged header ends in errors of many kinds, SyntaxError among them
-        if "Python objects" in str(error):
-            raise DataError(
-                f"{path} holds Python objects, which are never loaded; save an array of numbers."
-            ) from error
-        early = "mmap length" in str(error) or isinstance(error, ArithmeticError)
-        what = "it ends before its last number" if early else "its header makes no sense"
-        raise DataError(f"{path} is damaged: {what}.") from error
-    return np.asarray(array)
+def _sources(x: Path | None, named: Sequence[str], names: Iterable[str]) -> dict[str, Path]:
+    """Returns the file of each input."""
+    if x is not None:
+        return dict.fromkeys(names, x)
+    return {name: Path(next(text[len(name) + 1 :] for text in named if text.startswith(f"{name}="))) for name in names}
 
 
-def _check_outputs(loaded: Any, path: Path) -> None:
-    from seqc.errors import ConfigError
-
-    if len(loaded.outputs) != 1:
-        raise ConfigError(
-            f"{path} has {len(loaded.outputs)} outputs and a .npy file holds one array. Use "
-            "seqc_runtime.load(...).predict(x) from Python."
-        )
+def _text(path: Path, name: str, array: Array, of: int) -> str:
+    which = f" {label(name)}" if of > 1 else ""
+    return f"{path}{which} {array.dtype.name}{shape_text(array.shape)}"
 
 
-def _write(path: Path, result: Array) -> None:
-    import io
-
-    import numpy as np
-
-    from seqc.utils.files import write_file
-
-    content = io.BytesIO()
-    np.save(content, result, allow_pickle=False)
-    write_file(path, content.getvalue())
+def _described(path: Path, name: str, array: Array) -> dict[str, Any]:
+    return {"name": name, "path": str(path), "dtype": array.dtype.name, "shape": array.shape}

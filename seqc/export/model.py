@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from seqc.model import Model
 
 
-def inference_graph(model: Model, batch_shape: KerasShape | None = None, borrowed: bool = False) -> Graph:
+def inference_graph(model: Model, batch_shape: Any = None, borrowed: bool = False) -> Graph:
     """Returns the model's inference graph; its weights are constants that carry their names.
 
     Args:
-        model: a built model. batch_shape: of the input, where it is to fix more sizes than the model's own.
+        model: a built model. batch_shape: of the input, where it is to fix more sizes than the model's own; of several
+        inputs a list.
         borrowed: whether the graph may use the model's own arrays, as it is dropped before the model changes.
 
     Raises:
@@ -64,7 +65,8 @@ def export_model(
         model: a built model, or one that `input_signature` builds. path: the file.
         format: "onnx"; Keras's others are refused.
         input_signature: Keras's way to fix sizes that the model leaves open, and to name the input:
-        [seqc.InputSpec(shape=(1, 28, 28), dtype="float32", name="image")]. opset_version: Keras's name of `opset`.
+        [seqc.InputSpec(shape=(1, 28, 28), dtype="float32", name="image")]; of several inputs one for each, in a list or
+        by name. opset_version: Keras's name of `opset`.
         input_name, output_name: names in the file, of several a list or a dictionary by the model's own names; by
         default those of the inputs and of the layers that give the outputs.
         options: see `export_graph` (verify, opset, ir_version, channels_first_input, metadata, ...).
@@ -79,18 +81,13 @@ def export_model(
         raise ConfigError(f"opset={options['opset']} and opset_version={opset_version} say the same thing; give one.")
     if not model.layers:
         raise NotBuiltError(f"Model '{model.name}' has no layers to export. Add some first: model.add(layer).")
-    if input_signature is not None and model.built and len(model.inputs) > 1:
-        raise ConfigError(
-            f"input_signature fixes the sizes of one input; model '{model.name}' has {len(model.inputs)}. Say them in "
-            "the model: Input(batch_shape=...)."
-        )
-    spec = None if input_signature is None else read_signature(model, input_signature)
-    if spec is not None and not model.built:
-        model.build(spec.shape)
-    shape = None if spec is None else _merged(model.input_shape, spec.shape)
-    graph = inference_graph(model, shape, borrowed=True)
-    if input_name is None and spec is not None:
-        input_name = spec.name
+    specs = [] if input_signature is None else read_signature(model, input_signature)
+    if specs and not model.built:
+        model.build(specs[0].shape)
+    shapes = [_merged(port.shape, spec.shape) for port, spec in zip(model._ports(), specs, strict=bool(specs))]
+    graph = inference_graph(model, shapes[0] if len(shapes) == 1 else shapes or None, borrowed=True)
+    if input_name is None and any(spec.name is not None for spec in specs):
+        input_name = [spec.name or name for spec, name in zip(specs, graph.input_names, strict=False)]
     own = len(model.inputs)
     inputs = (*_named("input_name", input_name, graph.input_names[:own]), *graph.input_names[own:])
     outputs = (
@@ -141,9 +138,9 @@ def _named(argument: str, given: Any, names: Sequence[str]) -> tuple[str, ...]:
     return listed
 
 
-def _merged(shape: KerasShape, wanted: KerasShape | None) -> KerasShape:
+def _merged(shape: KerasShape | None, wanted: KerasShape | None) -> KerasShape:
     """Returns a model's input shape with the sizes that only a signature says."""
-    return tuple(b if a is None else a for a, b in zip(shape, wanted or (), strict=True))
+    return tuple(b if a is None else a for a, b in zip(shape or (), wanted or (), strict=True))
 
 
 # What a caller may say; the rest of `export_graph`'s arguments follows from the model.

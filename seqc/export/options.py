@@ -13,6 +13,7 @@ from seqc.layers.input_spec import InputSpec, fits
 
 if TYPE_CHECKING:
     from seqc.model import Model
+    from seqc.training.arrange import Port
 
 OLDEST_OPSET, NEWEST_OPSET = 13, 21
 # The oldest file format that may carry an opset: the one that came with it.
@@ -116,46 +117,52 @@ def check_known(options: Iterable[str], known: Iterable[str]) -> None:
         raise ArgumentTypeError(f"export has no option {', '.join(map(repr, unknown))}. It has {', '.join(known)}.")
 
 
-def read_signature(model: Model, signature: Any) -> InputSpec:
-    """Returns Keras's `input_signature` of a model as one spec that holds shape and element type.
+def read_signature(model: Model, signature: Any) -> list[InputSpec]:
+    """Returns Keras's `input_signature` of a model as one spec with shape and element type for each input.
 
     Args:
-        signature: an `InputSpec`, or anything with `shape` and `dtype` such as an array, alone or in a list. The batch
-        size of an array does not count.
+        signature: an `InputSpec`, or anything with `shape` and `dtype` such as an array, alone or in a list; of several
+        inputs a list in their order, or a dictionary by their names. The batch size of an array does not count.
 
     Raises:
-        ArgumentTypeError: it is something else. ConfigError: it is not one input with shape and dtype. ShapeError,
-        DTypeError: it does not fit the model.
+        ArgumentTypeError: it is something else. ConfigError: it is not one for each input, with shape and dtype.
+        ShapeError, DTypeError: it does not fit the model.
     """
+    ports = model._ports()
+    names = [port.name for port in ports]
     found = signature
     while isinstance(found, list | tuple) and len(found) == 1:
         (found,) = found
-    if isinstance(found, list | tuple | Mapping):
-        raise ConfigError(f"input_signature must say one input, as a Sequential has one; got {signature!r}.")
+    if isinstance(found, Mapping) and sorted(map(str, found)) == sorted(names):
+        found = [found[name] for name in names]
+    listed = list(found) if isinstance(found, list | tuple) else [found]
+    if isinstance(found, Mapping) or len(listed) != len(ports):
+        wanted = "one input" if len(names) == 1 else f"each of the inputs {names}, in a list or by name"
+        raise ConfigError(f"input_signature must say {wanted}, for model '{model.name}'; got {signature!r}.")
+    return [_read(model.name, port, one) for port, one in zip(ports, listed, strict=True)]
+
+
+def _read(model: str, port: Port, found: Any) -> InputSpec:
     shape, dtype = getattr(found, "shape", None), getattr(found, "dtype", None)
     if not isinstance(found, InputSpec) and (shape is None or dtype is None):
         raise ArgumentTypeError(
-            f"input_signature takes seqc.InputSpec(shape=(None, ...), dtype='float32') in a list; got {signature!r}."
+            f"input_signature takes seqc.InputSpec(shape=(None, ...), dtype='float32') in a list; got {found!r}."
         )
     if shape is None or dtype is None:
         raise ConfigError(f"The `shape` and `dtype` of input_signature must be provided. Received: {found!r}")
     declared = not hasattr(found, "__array__")
     spec = InputSpec(dtype, tuple(shape) if declared else (None, *shape[1:]), name=getattr(found, "name", None))
-    _check_fits(model, spec)
-    return spec
-
-
-def _check_fits(model: Model, spec: InputSpec) -> None:
-    if spec.dtype != model.input_dtype():
+    if spec.dtype != port.dtype:
         raise DTypeError(
-            f"Model '{model.name}' takes {model.input_dtype()}; input_signature says {spec.dtype}. Say "
-            f"dtype='{model.input_dtype()}', or make the model with seqc.Input(..., dtype='{spec.dtype}')."
+            f"Input '{port.name}' of model '{model}' takes {port.dtype}; input_signature says {spec.dtype}. Say "
+            f"dtype='{port.dtype}', or make the model with seqc.Input(..., dtype='{spec.dtype}')."
         )
-    if model.built and (spec.shape is None or not fits(model.input_shape, spec.shape)):
+    if port.shape is not None and (spec.shape is None or not fits(port.shape, spec.shape)):
         raise ShapeError(
-            f"Model '{model.name}' takes inputs of shape {model.input_shape}; input_signature says {spec.shape}. Sizes "
-            "that are None in the model may be fixed, others must agree."
+            f"Input '{port.name}' of model '{model}' takes inputs of shape {port.shape}; input_signature says "
+            f"{spec.shape}. Sizes that are None in the model may be fixed, others must agree."
         )
+    return spec
 
 
 def _whole(number: Any, name: str, example: str) -> int:
