@@ -162,7 +162,8 @@ def restore(config: Mapping[str, Any]) -> tuple[Any, Any]:
     if made < len(calls):
         stuck = next(call.name for call in calls if call.missing)
         raise SavingError(f"The calls of layer '{stuck}' need what no layer before them gives.")
-    return _picked(config.get("input_layers"), results), _picked(config.get("output_layers"), results)
+    old = any("module" not in entry for entry in config["layers"])
+    return _picked(config.get("input_layers"), results, old), _picked(config.get("output_layers"), results, old)
 
 
 @dataclass
@@ -186,8 +187,28 @@ def _layers(config: Mapping[str, Any]) -> tuple[dict[str, Callable[..., Any]], l
         if not isinstance(name, str) or name in layers:
             raise SavingError(f"The model's configuration lists two layers '{name}', or it is no name.")
         layers[name] = layer
-        calls += [_Call(name, number, node) for number, node in enumerate(entry.get("inbound_nodes") or ())]
+        nodes = entry.get("inbound_nodes") or ()
+        if not isinstance(nodes, list | tuple):
+            raise SavingError(f"The model's configuration lists the calls of layer '{name}' as {nodes!r}.")
+        calls += [_Call(name, number, _as_now(node, name)) for number, node in enumerate(nodes)]
     return layers, calls
+
+
+def _as_now(node: Any, name: str) -> Mapping[str, Any]:
+    """Returns a call in the form of Keras 3; Keras 2 wrote [[layer, call, result, named arguments], ...]."""
+    if isinstance(node, list) and node and isinstance(node[0], str):  # of one tensor, without the outer list
+        node = [node]
+    if isinstance(node, list) and all(isinstance(part, list) and len(part) in (3, 4) for part in node):
+        tensors = [{"class_name": TENSOR, "config": {"keras_history": part[:3]}} for part in node]
+        named = [part[3] for part in node if len(part) == 4]
+        node = {"args": tensors if len(tensors) == 1 else [tensors], "kwargs": named[0] if named else {}}
+    if not (
+        isinstance(node, Mapping)
+        and isinstance(node.get("args", ()), list | tuple)
+        and isinstance(node.get("kwargs", {}), Mapping)
+    ):
+        raise SavingError(f"The model's configuration describes a call of '{name}' by {node!r}, which is none.")
+    return node
 
 
 def _is_tensor(node: Any) -> bool:
@@ -223,9 +244,6 @@ def _checked(history: Any) -> History:
 
 
 def _arguments(node: Any, results: Mapping[str, list[list[Value]]]) -> tuple[list[Any], dict[str, Any]]:
-    if not isinstance(node, Mapping):
-        raise SavingError("The model's configuration describes calls in the form of Keras 2; save it with Keras 3.")
-
     def made(part: Any) -> Any:
         if _is_tensor(part):
             return _result(results, *_needed(part))
@@ -240,12 +258,14 @@ def _arguments(node: Any, results: Mapping[str, list[list[Value]]]) -> tuple[lis
     return made(list(node.get("args", ()))), made(dict(node.get("kwargs", {})))
 
 
-def _picked(described: Any, results: Mapping[str, list[list[Value]]]) -> Any:
+def _picked(described: Any, results: Mapping[str, list[list[Value]]], old: bool = False) -> Any:
     """Returns the symbols that `input_layers` or `output_layers` name, in the structure in which they stand there."""
     if isinstance(described, Mapping):
         return {key: _picked(child, results) for key, child in described.items()}
     if isinstance(described, list) and described and isinstance(described[0], str):
         return _result(results, _checked(described))
+    if isinstance(described, list) and old and len(described) == 1:  # Keras 2 listed what is one
+        return _picked(described[0], results)
     if isinstance(described, list):
         return [_picked(child, results) for child in described]
     raise SavingError(f"The model's configuration names its ends by {described!r}.")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from seqc.cloning import clone_functional
 from seqc.errors import ConfigError, SavingError
 from seqc.functional import Functional
 from seqc.ir import Value
@@ -21,60 +22,76 @@ __all__ = ["Functional", "Model", "Sequential", "clone_model", "load_model", "mo
 
 
 def clone_model(
-    model: Sequential,
+    model: Model,
     input_tensors: Any = None,
     clone_function: Callable[[Layer], Layer] | None = None,
     call_function: Any = None,
     recursive: bool = False,
-) -> Sequential:
+) -> Model:
     """Returns a model of the same layers with weights of its own, freshly made, compiled alike if the model is.
 
     Args:
         model: what to clone.
-        input_tensors: an `Input` to take the place of the model's.
-        clone_function: makes the new layer from an old one; by default from its configuration.
-        call_function: for models that are no stack of layers; not taken.
-        recursive: whether `clone_function` makes the layers of nested models too, instead of the models themselves.
+        input_tensors: an `Input` to take the place of the model's; of several inputs, in the same structure.
+        clone_function: makes the new layer from an old one; by default from its configuration. Inputs are always new.
+        call_function: called with a new layer and the arguments of its call, in a functional model; by default the
+        layer is called.
+        recursive: whether both functions apply inside nested models too, instead of to the models themselves.
 
     Raises:
-        ConfigError: an argument is none of these.
+        ConfigError: an argument is none of these, or the model writes its own `call`.
     """
-    if not isinstance(model, Sequential):
-        raise ConfigError(f"clone_model clones Sequential models; got {model!r}.")
-    if call_function is not None:
+    if not isinstance(model, Sequential | Functional):
+        raise ConfigError(
+            f"clone_model clones Sequential and functional models; got {model!r}. A subclass that writes its own call "
+            "is made anew by type(model).from_config(model.get_config())."
+        )
+    if call_function is not None and isinstance(model, Sequential):
         raise ConfigError(
             "clone_model takes no call_function: the layers of a Sequential model are listed, not called."
         )
-    if clone_function is not None and not callable(clone_function):
-        raise ConfigError(f"clone_function must be a function from a layer to a layer; got {clone_function!r}.")
-    clone = _like(
-        model, clone_function, recursive, model._input_layer if input_tensors is None else _one(input_tensors)
-    )
+    for name, function in (("clone_function", clone_function), ("call_function", call_function)):
+        if function is not None and not callable(function):
+            raise ConfigError(f"{name} must be a function from a layer to a layer; got {function!r}.")
+    clone: Model = _Cloning(clone_function, call_function, recursive).clone(model, input_tensors)
     settings = model._compiled
     if settings is not None:
         clone.compile(**settings.anew())
     return clone
 
 
-def _like(
-    model: Sequential, function: Callable[[Layer], Layer] | None, recursive: bool, given: InputLayer | None = None
-) -> Sequential:
-    """Returns a new stack. A nested one gets no input: it learns its shape where it stands."""
-    made: dict[int, Layer] = {}
-    for layer in model.layers:
-        if id(layer) in made:  # it stands in several places
-            continue
-        if isinstance(layer, Sequential) and (function is None or recursive):
-            made[id(layer)] = _like(layer, function, recursive)
-        else:
-            made[id(layer)] = (function or _from_configuration)(layer)
-    clone = type(model)(name=model.name)
-    if given is not None:
-        clone.add(_from_configuration(given))
-    for layer in model.layers:
-        clone.add(made[id(layer)])
-    clone._trainable = model._trainable
-    return clone
+class _Cloning:
+    """Makes each layer once, wherever it is called. For arguments, see `clone_model`."""
+
+    def __init__(self, function: Callable[[Layer], Layer] | None, call: Any, recursive: bool) -> None:
+        self._function, self._call, self._recursive = function, call, recursive
+        self._made: dict[int, Layer] = {}
+
+    def clone(self, model: Sequential | Functional, inputs: Any = None) -> Any:
+        if isinstance(model, Functional):
+            return clone_functional(model, self.layer, inputs, self._call)
+        return self._stack(model, model._input_layer if inputs is None else _one(inputs))
+
+    def layer(self, layer: Layer) -> Layer:
+        if id(layer) not in self._made:
+            if isinstance(layer, Functional) and self._recursive:
+                new = self.clone(layer)
+            elif isinstance(layer, Sequential) and (self._function is None or self._recursive):
+                new = self._stack(layer)
+            else:
+                new = (self._function or _from_configuration)(layer)
+            self._made[id(layer)] = new
+        return self._made[id(layer)]
+
+    def _stack(self, model: Sequential, given: InputLayer | None = None) -> Sequential:
+        """Returns a new stack. A nested one gets no input: it learns its shape where it stands."""
+        clone = type(model)(name=model.name)
+        if given is not None:
+            clone.add(_from_configuration(given))
+        for layer in model.layers:
+            clone.add(self.layer(layer))
+        clone._trainable = model._trainable
+        return clone
 
 
 def _from_configuration(layer: Layer) -> Layer:
@@ -98,10 +115,14 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
     """
     try:
         config = json.loads(json_string)
-    except (ValueError, RecursionError) as error:
+        with custom_object_scope(custom_objects or {}):
+            model = revive(config)
+    except RecursionError:
+        raise SavingError("This is not the JSON of a model: it nests lists or objects too deep.") from None
+    except (ValueError, TypeError) as error:
+        if isinstance(error, SavingError):
+            raise
         raise SavingError(f"This is not the JSON of a model: {error}.") from None
-    with custom_object_scope(custom_objects or {}):
-        model = revive(config)
     if not isinstance(model, Model):
         raise SavingError(f"This JSON describes no model; it describes {type(model).__name__}.")
     return model

@@ -7,6 +7,7 @@ configuration, what it is called on are arguments of the call.
 from __future__ import annotations
 
 import inspect
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -178,3 +179,16 @@ def describe_operation(call: OperationCall) -> tuple[dict[str, Any], list[Any]]:
         "config": config,
         "registered_name": operation.class_name,
     }, called_on
+
+
+def call_again(call: OperationCall, convert: Callable[[Any], Any]) -> Any:
+    """Returns what the function gives on other arguments: those that `convert` makes of each leaf."""
+    function = getattr(ops, call.function)
+
+    def converted(leaf: Any) -> Any:
+        return slice(*map(convert, (leaf.start, leaf.stop, leaf.step))) if isinstance(leaf, slice) else convert(leaf)
+
+    bound = inspect.BoundArguments(
+        inspect.signature(function), OrderedDict(tree.map_leaves(converted, call.arguments).items())
+    )
+    return function(*bound.args, **bound.kwargs)

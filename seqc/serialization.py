@@ -346,6 +346,8 @@ def find_class(value: Mapping[str, Any]) -> Any:
     if isinstance(own, type):
         return own
     module = str(value.get("module") or "")
+    if name == "Model" and not module:  # what Keras 1 and 2 called functional models
+        name = "Functional"
     parts = module.split(".")
     # "keras.optimizers" says the kind; so does "keras.src.backend.torch.optimizers.torch_sgd" of Keras on torch.
     for kind in reversed(parts):

@@ -68,6 +68,7 @@ LEVELS = {
     "seqc.backends.onnxruntime": 11,
     "seqc.export": 12,
     "seqc.datasets": 12,
+    "seqc.cloning": 11,
     "seqc.models": 13,
     "seqc.analysis": 13,
     "seqc.plots": 13,

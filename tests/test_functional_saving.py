@@ -145,7 +145,12 @@ def change(config: dict[str, Any], where: str, value: Any) -> None:
         ("history", None, "names a tensor by None"),
         ("history", "a", "names a tensor by"),
         ("history", [["a"], 0, 0], "names a tensor by"),
-        ("nodes", [[["a", 0, 0, {}]]], "in the form of Keras 2"),
+        ("nodes", [[["a", 0]]], "describes a call of 'd' by .*, which is none"),
+        ("nodes", [[["a", "b", 0, {}]]], "names a tensor by"),
+        ("nodes", [{"args": 3}], "describes a call of 'd' by .*, which is none"),
+        ("nodes", [{"kwargs": []}], "describes a call of 'd' by .*, which is none"),
+        ("nodes", [None], "describes a call of 'd' by None"),
+        ("nodes", 7, "lists the calls of layer 'd' as 7"),
         ("output_layers", ["d", 5, 0], "as a tensor, which nothing gives"),
         ("output_layers", ["d", 0, 3], "as a tensor, which nothing gives"),
         ("output_layers", 3, "names its ends by 3"),
@@ -239,3 +244,24 @@ def test_operations_keep_names_and_structure_through_a_file(tmp_path: Path) -> N
     one.save(tmp_path / "m.keras")
     other = keras.models.load_model(tmp_path / "m.keras")
     assert other.get_config() == one.get_config()
+
+
+def test_models_are_read_as_keras_2_described_them() -> None:
+    def layer(kind: str, name: str, nodes: list[Any], **config: Any) -> dict[str, Any]:
+        return {"class_name": kind, "config": {"name": name, **config}, "name": name, "inbound_nodes": nodes}
+
+    described = [
+        layer("InputLayer", "a", [], batch_input_shape=[None, 4], dtype="float32"),
+        layer("InputLayer", "b", [], batch_input_shape=[None, 4], dtype="float32"),
+        layer("Dense", "d", [[["a", 0, 0, {}]], [["b", 0, 0, {}]]], units=4, activation="linear"),
+        layer("Concatenate", "both", [[["d", 0, 0, {}], ["d", 1, 0, {}]]], axis=-1),
+        layer("Dropout", "off", [[["both", 0, 0, {"training": False}]]], rate=0.5),
+    ]
+    config = {"name": "old", "layers": described, "input_layers": [["a", 0, 0], ["b", 0, 0]]}
+    config["output_layers"] = [["off", 0, 0]]
+    for name in ("Functional", "Model"):
+        model = keras.models.model_from_json(json.dumps({"class_name": name, "config": config}))
+        x = arrays((3, 4), (3, 4))
+        kernel = model.get_layer("d").kernel.numpy()
+        expected = np.concatenate([x[0] @ kernel, x[1] @ kernel], axis=1)
+        np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-5, atol=1e-6)
