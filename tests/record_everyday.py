@@ -1,7 +1,7 @@
 """Records what everyday programs log and learn in real Keras: python tests/record_everyday.py, with each backend.
 
 Run it with a Python that has Keras 3 and JAX or, with KERAS_BACKEND=tensorflow, TensorFlow; nothing of seqc is needed.
-It writes its part of `tests/cases/everyday.json`. Each program is recorded where Keras does what it says: on TensorFlow,
+It writes a part of `tests/cases/everyday.json`. Each is recorded where Keras does what it says: on TensorFlow,
 whose batches have no size in advance, the losses of outputs are logged as means over batches of any size; on JAX, masks
 do not reach losses and metrics, and penalties on what a shared layer gives count for one of its calls.
 """
