@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from seqc import ir, ops
+from seqc import dims, ir, ops
 from seqc.autodiff import gradients, pull_back
 from seqc.backends.numpy import Plan
 from seqc.errors import DTypeError, NoGradientError, ShapeError
@@ -96,7 +96,7 @@ def test_values_the_loss_does_not_depend_on_get_zeros() -> None:
 
 
 def test_zeros_follow_the_size_of_the_batch() -> None:
-    x, other = ir.input_value("x", "float64", (2,)), ir.input_value("other", "float64", (ir.dims.symbol("batch"), 2))
+    x, other = ir.input_value("x", "float64", (2,)), ir.input_value("other", "float64", (dims.symbol("batch"), 2))
     (gradient,) = run([x, other], gradients(ops.sum(x), [other]), [np.ones(2), np.ones((5, 2))])
     np.testing.assert_array_equal(gradient, np.zeros((5, 2)))
 

@@ -86,7 +86,7 @@ FAILURES: list[tuple[list[str], int, str]] = [
     (["export", "tiny.py", "-o", "no/m.onnx"], 2, "there is no folder 'no'"),
     (["export", "tiny.onnx", "-o", "m.onnx"], 2, "A model comes from a .py or .keras file; got tiny.onnx."),
     (["export", "tiny.py", "-o", "m.onnx", "--opset", "9" * 40], 2, "seqc writes opset 13 to 21; got 999"),
-    ([*PREDICT, "x.npy", "-o", "y.csv"], 2, "The file to write must have a name that ends in .npy; got y.csv."),
+    ([*PREDICT, "x.npy", "-o", "y.csv"], 2, "The file to write must have a name that ends in .npy or .npz; got y.csv."),
     (
         [*PREDICT, "flat.npy", *TO],
         2,
@@ -95,7 +95,11 @@ FAILURES: list[tuple[list[str], int, str]] = [
     ([*PREDICT, "empty.npy", *TO], 2, "empty.npy is empty; a NumPy array was expected."),
     ([*PREDICT, "table.csv", *TO], 2, 'table.csv is not a .npy file. Write one with numpy.save("x.npy", x).'),
     ([*PREDICT, "pk.npy", *TO], 2, "pk.npy is a damaged zip archive (.keras, .npz); a NumPy array was expected."),
-    ([*PREDICT, "several.npz", *TO], 2, "several.npz is a .npz file of several arrays; a NumPy array was expected."),
+    (
+        [*PREDICT, "several.npz", *TO],
+        2,
+        "tiny.onnx takes 'image'; several.npz holds 'a': 'image' missing, 'a' no input of it.",
+    ),
     ([*PREDICT, "huge.npy", *TO], 2, "huge.npy is damaged: it ends before its last number."),
     ([*PREDICT, "absurd.npy", *TO], 2, "absurd.npy is damaged: it ends before its last number."),
     ([*PREDICT, "header.npy", *TO], 2, "header.npy is damaged: its header makes no sense."),

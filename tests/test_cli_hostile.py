@@ -223,14 +223,14 @@ def test_text_that_a_model_gives_is_written_as_text() -> None:
     Path("m.onnx").write_bytes(made.SerializeToString())
     np.save("x.npy", np.array(["a", "longer", "ü"]))
     result = seqc_json("predict", "m.onnx", "x.npy", "-o", "y.npy")
-    assert result["output"]["shape"] == [3]
+    assert result["outputs"][0]["shape"] == [3]
     assert np.load("y.npy").tolist() == ["a", "longer", "ü"]
 
 
 def test_an_array_is_not_copied_to_be_predicted() -> None:
     Path("m.onnx").write_bytes(model().SerializeToString())
     np.save("x.npy", np.ones((2_000_000, 3), np.float32))
-    from seqc.cli.predict import read_array
+    from seqc.cli._arrays import read_array
 
     tracemalloc.start()
     x = read_array(Path("x.npy"))

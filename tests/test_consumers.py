@@ -68,7 +68,8 @@ def test_every_layer_is_among_the_golden_models() -> None:
 def _all_layers(found: list[Any]) -> Iterator[Any]:
     for layer in found:
         yield layer
-        yield from _all_layers([layer.layer] if hasattr(layer, "layer") else getattr(layer, "layers", []))
+        inside = [getattr(layer, name) for name in ("layer", "cell") if hasattr(layer, name)]
+        yield from _all_layers([*inside, *getattr(layer, "layers", [])])
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 
 import seqc as keras
 from seqc import layers
-from seqc.errors import ConfigError, DataError, ExportError
+from seqc.errors import DataError, ExportError
 from seqc.passes import FOR_TRAINING, run_passes
 from seqc.training.data import make_data
 from seqc.training.step import Signature, train_step
@@ -52,8 +52,9 @@ def test_a_training_step_names_each_weight_once() -> None:
 
 
 def test_a_stateful_layer_is_not_exported_as_a_stateless_one() -> None:
-    with pytest.raises(ConfigError, match="stateful"):
-        layers.LSTM(2, stateful=True)
+    model = keras.Sequential([keras.Input((3, 2), batch_size=4), layers.LSTM(2, stateful=True)])
+    with pytest.raises(ExportError, match="stateful"):
+        model.export("model.onnx")
 
 
 def test_a_failed_export_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ REFUSED: list[tuple[Callable[[], Any], type[SeqcError], str]] = [
         ShapeError,
         "to (-1, time + 1, 4) does not fit",
     ),
-    (lambda: ops.reshape(X[:, 0], (T, 4)), ShapeError, "to (time, 4) gives"),
+    (lambda: ops.reshape(X[:, 0], (T, 4)), ShapeError, "to (time, 4) does not fit"),
     (lambda: ops.transpose(X, (0, 1)), ShapeError, "Transpose (0, 1) does not name each axis"),
     (lambda: ops.expand_dims(X, 5), ShapeError, "expand_dims: axis 5 does not exist in a tensor of rank 4"),
     (lambda: ops.squeeze(X, 1), ShapeError, "Squeeze of axes (1,) needs size 1 there"),

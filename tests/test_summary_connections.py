@@ -43,9 +43,9 @@ Model: "resid"
 ├───────────────────────────────┼───────────────────────────┼─────────────────┼────────────────────────────┤
 │ d (Dense)                     │ (None, 4)                 │              20 │ x[0][0]                    │
 ├───────────────────────────────┼───────────────────────────┼─────────────────┼────────────────────────────┤
-│ mul (Mul)                     │ (None, 4)                 │               0 │ d[0][0]                    │
+│ multiply (Multiply)           │ (None, 4)                 │               0 │ d[0][0]                    │
 ├───────────────────────────────┼───────────────────────────┼─────────────────┼────────────────────────────┤
-│ add (Add)                     │ (None, 4)                 │               0 │ mul[0][0], x[0][0]         │
+│ add (Add)                     │ (None, 4)                 │               0 │ multiply[0][0], x[0][0]    │
 ├───────────────────────────────┼───────────────────────────┼─────────────────┼────────────────────────────┤
 │ relu (Relu)                   │ (None, 4)                 │               0 │ add[0][0]                  │
 ├───────────────────────────────┼───────────────────────────┼─────────────────┼────────────────────────────┤
@@ -110,11 +110,11 @@ def test_several_inputs_shared_layers_and_trainable_ones_are_shown_as_in_keras()
 
 def test_operations_between_layers_are_rows_with_names_of_their_own() -> None:
     assert text(operations()) == OPERATIONS.strip("\n")
-    x = keras.Input((4,), name="mul")
+    x = keras.Input((4,), name="multiply")
     twice = text(keras.Model(x, x * 2 * 3 + x))
-    assert "mul_1 (Mul)" in twice
-    assert "mul_1[0][0]" in twice
-    assert "mul_2[0][0], mul[0][0]" in twice
+    assert "multiply_1 (Multiply)" in twice
+    assert "multiply_1[0][0]" in twice
+    assert "multiply_2[0][0]" in twice
 
 
 def test_results_of_a_call_are_told_apart() -> None:
