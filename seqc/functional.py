@@ -45,8 +45,9 @@ class Functional(Model):
         self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True, **kwargs: Any
     ) -> None:
         super().__init__(name=name, **kwargs)
-        self._input_tree = symbols_in(inputs, "inputs", self.name)
-        self._output_tree = symbols_in(outputs, "outputs", self.name)
+        # As in Keras, what stands alone in a list is taken and given by itself.
+        self._input_tree = tree.alone(symbols_in(inputs, "inputs", self.name))
+        self._output_tree = tree.alone(symbols_in(outputs, "outputs", self.name))
         self._symbols, self._results = tree.leaves(self._input_tree), tree.leaves(self._output_tree)
         self._order = walk(self._results, self._symbols)
         check_connected(self._symbols, self._results, self._order, self.name)

@@ -33,7 +33,7 @@ class Sequential(Model):
         LayerError: something given is not a layer. ShapeError: a layer does not fit the one before it.
     """
 
-    _untracked = Model._untracked | {"_stack", "_input_layer", "_names", "_traced"}
+    _untracked = Model._untracked | {"_stack", "_input_layer", "_names", "_traced", "_calls"}
 
     def __init__(
         self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None, dtype: Any = None
@@ -48,6 +48,8 @@ class Sequential(Model):
         # The input and what each layer made of it, so that a layer put on top need not trace those below it again.
         self._traced: list[Value] = []
         self._trace = Trace()
+        # The same as symbols of a functional model; made when first asked for.
+        self._calls: list[Value] = []
         for layer in [layers] if isinstance(layers, Layer) else layers or ():
             self.add(layer, rebuild=False)
         self._build_if_possible()
@@ -87,6 +89,7 @@ class Sequential(Model):
                 self._input_layer = _declared_input(layer)
             self._stack.append(layer)
             layer._set_parent(self._parent_path)
+            layer._stand_in(self)
         self.forget_steps()
         if rebuild:
             try:
@@ -123,6 +126,7 @@ class Sequential(Model):
         if layer not in self._stack:
             del self._names[layer.name]
         del self._traced[len(self._stack) + 1 :]
+        del self._calls[len(self._stack) + 1 :]
         self.built = bool(self._stack and self._traced)
         self.forget_steps()
         if rebuild:
@@ -156,6 +160,9 @@ class Sequential(Model):
         # A shallow copy has the same layers, but is a stack of its own.
         self._stack, self._names, self._variables = self._stack[:], self._names.copy(), self._variables[:]
         self._children = self._children | {"layers": self._stack}
+        self._calls = self._calls[:]
+        for layer in self._stack:
+            layer._stand_in(self)
 
     def _is_over_time(self) -> bool:
         return bool(self._stack) and self._stack[0].over_time
@@ -252,7 +259,33 @@ class Sequential(Model):
 
     @property
     def outputs(self) -> list[Value]:
-        return [self._known("outputs", self._output())]
+        return [self._known("outputs", next(reversed(self._symbols()), None))]
+
+    @property
+    def input(self) -> Value:
+        """The input as a symbol, of which functional models can be made that share the layers."""
+        return self.inputs[0]
+
+    @property
+    def output(self) -> Value:
+        """What the layers make of `input`, as a symbol."""
+        return self.outputs[0]
+
+    def _symbols(self) -> list[Value]:
+        """Returns the input and what each layer makes of it, as symbols; nothing before the model is built."""
+        if not self.built or self._input_layer is None:
+            return []
+        if not self._calls:
+            self._calls = [self._input_layer.output]
+        for layer in self._stack[len(self._calls) - 1 :]:
+            self._calls.append(layer(self._calls[-1]))
+        return self._calls
+
+    def call_of(self, layer: Layer) -> tuple[Value, Value] | None:
+        """Returns what a layer of the stack takes and gives, as symbols; None where there is no such thing yet."""
+        symbols = self._symbols() if layer in self._stack else []
+        at = self._stack.index(layer) if symbols else 0
+        return (symbols[at], symbols[at + 1]) if symbols else None
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Does nothing: a stack learns its shape from its input, or where it stands."""
@@ -266,13 +299,10 @@ class Sequential(Model):
         return [self._stack[-1].name if self._stack else ""]
 
     def _output(self) -> Value | None:
-        return self._symbols()[-1] if self.built else None
-
-    def _symbols(self) -> list[Value]:
-        """Returns the input and what each layer makes of it, which is traced again in a copy."""
+        """Returns what the layers make of the input, which is traced again in a copy."""
         if self.built and not self._traced:
             self._build_if_possible()
-        return self._traced
+        return self._traced[-1] if self.built else None
 
     def _known(self, name: str, thing: Any) -> Any:
         if thing is None:
@@ -282,7 +312,7 @@ class Sequential(Model):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            if name in ("input_shape", "output_shape", "inputs", "outputs"):
+            if name in ("input_shape", "output_shape", "inputs", "outputs", "input", "output"):
                 shown = name.replace("_", " ")
                 raise AttributeError(f"Sequential model '{self.name}' has no defined {shown} yet.")
             return super().__getattr__(name)

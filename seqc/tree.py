@@ -51,3 +51,8 @@ def names(node: Any, prefix: str = "") -> list[str]:
         return [prefix]
     pairs = node.items() if isinstance(node, Mapping) else enumerate(node)
     return [name for key, child in pairs for name in names(child, f"{prefix}/{key}" if prefix else str(key))]
+
+
+def alone(x: Any) -> Any:
+    """Returns what stands alone in a list or tuple, anything else as it is."""
+    return x[0] if isinstance(x, list | tuple) and len(x) == 1 else x

@@ -179,15 +179,29 @@ def test_the_output_of_a_layer_is_the_end_of_another_model() -> None:
     np.testing.assert_allclose(features.predict(a, verbose=0), np.maximum(a @ kernel + bias, 0), atol=1e-6)
 
 
-def test_a_layer_without_a_call_or_with_several_has_no_output() -> None:
+@pytest.mark.parametrize("form", [lambda x: [x], lambda x: (x,)], ids=["list", "tuple"])
+def test_what_stands_alone_in_a_list_is_taken_and_given_by_itself(form: Any, tmp_path: Path) -> None:
+    x = keras.Input((3,), name="x")
+    model = keras.Model(inputs=form(x), outputs=form(layers.Dense(4)(x)))
+    a = np.ones((2, 3), np.float32)
+    assert (model.input_shape, model.output_shape) == ((None, 3), (None, 4))
+    given = model.predict(a, verbose=0)
+    assert given.shape == model.predict([a], verbose=0).shape == model(a).shape == (2, 4)
+    model.save(tmp_path / "m.keras")
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "m.keras").predict(a, verbose=0), given)
+    model.compile("sgd", "mse")
+    assert model.fit(a, np.zeros((2, 4)), verbose=0).history.keys() == {"loss"}
+
+
+def test_a_layer_without_a_call_has_no_output_and_one_with_several_has_the_first() -> None:
     layer = layers.Dense(4, name="d")
     with pytest.raises(AttributeError, match="The layer 'd' has never been called on a symbol and thus has no defined"):
         _ = layer.output
-    layer(layer(keras.Input((4,))))
-    with pytest.raises(
-        AttributeError, match="The layer 'd' has multiple inbound nodes, so that 'input' is ill-defined"
-    ):
-        _ = layer.input
+    x = keras.Input((4,))
+    h = layer(x)
+    layer(h)
+    assert layer.input is x
+    assert layer.output is h
 
 
 def test_a_model_that_begins_in_the_middle_has_only_the_layers_behind_that(tmp_path: Path) -> None:

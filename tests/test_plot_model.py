@@ -20,7 +20,7 @@ Arrows = list[tuple[str, str]]
 
 # Drawn by Keras 3.15 (`model_to_dot`), which calls the operation of a product multiply, not mul.
 SHARED = [("drop", "q"), ("image", "shared"), ("join", "drop"), ("join", "p"), ("shared", "join"), ("text", "shared")]
-OPERATIONS = [("add", "relu"), ("d", "mul"), ("mul", "add"), ("relu", "ln"), ("x", "add"), ("x", "d")]
+OPERATIONS = [("add", "relu"), ("d", "multiply"), ("multiply", "add"), ("relu", "ln"), ("x", "add"), ("x", "d")]
 STATES = [("enc", "dec"), ("enc", "mha"), ("s", "enc")]
 NESTED = [("fmod", "o"), ("inner", "fmod"), ("x", "inner")]
 INSIDE = [("fa", "o"), ("fd", "fa"), ("i1", "i2"), ("i2", "i2in"), ("i2in", "fa"), ("i2in", "fd"), ("x", "i1")]

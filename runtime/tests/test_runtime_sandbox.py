@@ -321,6 +321,7 @@ def _is_alive(number: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leaving", ["pass", "os.setsid()"], ids=["of its group", "of a group of its own"])
 def test_what_a_process_leaves_behind_holds_nobody_up(leaving, monkeypatch):
     # Only where the system keeps it from nothing, and the caller lets that do.

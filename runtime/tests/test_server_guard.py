@@ -163,6 +163,7 @@ def test_a_body_that_comes_slowly_is_refused(server: ServerProcess) -> None:
     assert "body" in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [b"", CLOSING.replace(b"connection: close\r\n", b"")])
 def test_an_idle_connection_is_closed(server: ServerProcess, start: bytes) -> None:
     with server.connect() as connection:

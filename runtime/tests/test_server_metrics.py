@@ -87,6 +87,7 @@ def test_openmetrics_is_given_to_who_accepts_it(tmp_path: Path) -> None:
         assert read(server) == {key: value for key, value in found.items() if not key.startswith("#")}
 
 
+@pytest.mark.slow
 def test_the_numbers_of_several_workers_are_exact_and_never_go_back_when_some_are_killed(tmp_path: Path) -> None:
     with serving(write_gemm(tmp_path), "--workers", 3, TMPDIR=str(tmp_path)) as server:
         sent = 0

@@ -67,6 +67,7 @@ def _serial(connection: ssl.SSLSocket) -> int:
     return int(str(certificate["serialNumber"]), 16) % 1_000_000
 
 
+@pytest.mark.slow
 def test_a_certificate_that_changes_is_served_without_a_restart(tmp_path: Path, authority: Authority) -> None:
     cert, key = authority.issue("server", "DNS:localhost")
     with serving(write_gemm(tmp_path), "--tls-cert", cert, "--tls-key", key, "--workers", 2) as server:

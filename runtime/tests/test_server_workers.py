@@ -58,6 +58,7 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
         until(lambda: not any(map(alive, second)), "the workers to end")
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_supervisor_that_was_killed(tmp_path: Path) -> None:
     with serving(write_gemm(tmp_path), "--workers", 2) as server:
         workers = children(server.process.pid)

@@ -57,7 +57,7 @@ def _layers(show: Screen, source: Path, sizes: Mapping[str, int]) -> None:
 
     model = load_source(source)
     graph = inference_graph(model)
-    own = len(model.inputs)
+    own = len(model._ports())
     inputs = list(zip(graph.input_names[:own], graph.inputs[:own], strict=True))
     outputs = list(zip(graph.output_names, graph.outputs, strict=True))
     open_axes = unknown_sizes(graph)

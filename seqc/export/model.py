@@ -43,7 +43,7 @@ def inference_graph(model: Model, batch_shape: Any = None, borrowed: bool = Fals
     arrays = {leaf: variable.array for variable, leaf in trace.reads.items()}
     bound = bind_constants(graph, arrays, borrowed)
     # Seed and step stay only where a layer draws random numbers at inference, which the passes remove or refuse.
-    used, own = set(bound.walk()), len(model.inputs)
+    used, own = set(bound.walk()), len(model._ports())
     kept = (*bound.inputs[:own], *(x for x in bound.inputs[own:] if x in used))
     return Graph(kept, bound.outputs, bound.output_names)
 
@@ -88,7 +88,7 @@ def export_model(
     graph = inference_graph(model, shapes[0] if len(shapes) == 1 else shapes or None, borrowed=True)
     if input_name is None and any(spec.name is not None for spec in specs):
         input_name = [spec.name or name for spec, name in zip(specs, graph.input_names, strict=False)]
-    own = len(model.inputs)
+    own = len(model._ports())
     inputs = (*_named("input_name", input_name, graph.input_names[:own]), *graph.input_names[own:])
     outputs = (
         _free(graph.output_names, inputs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
@@ -44,6 +45,10 @@ def _remembering(build: Callable[..., None]) -> Callable[..., None]:
             raise
 
     return wrapper
+
+
+# The stack that a layer stands in. Weak, and beside the layers, so that neither is kept or copied for the other's sake.
+_STACKS: WeakKeyDictionary[Any, ref[Any]] = WeakKeyDictionary()
 
 
 class Layer(WeightOwner):
@@ -135,12 +140,8 @@ class Layer(WeightOwner):
                     f"{kind} has no '{name}' because its __init__ did not call super().__init__(**kwargs) first."
                 )
             if name in ("input", "output"):
-                calls = len(self.__dict__.get("_symbolic_calls", ()))
                 raise AttributeError(
-                    f"The layer '{self.name}' has multiple inbound nodes, so that '{name}' is ill-defined: it was "
-                    f"called {calls} times. Keep the symbol that the call in question gave."
-                    if calls
-                    else f"The layer '{self.name}' has never been called on a symbol and thus has no defined {name}."
+                    f"The layer '{self.name}' has never been called on a symbol and thus has no defined {name}."
                 )
             raise AttributeError(f"'{kind}' object has no attribute '{name}'")
 
@@ -386,18 +387,25 @@ class Layer(WeightOwner):
 
     @property
     def input(self) -> Any:
-        """The symbol, or tree of symbols, that the layer was called on in a functional model."""
-        return self._only_call("input")[0]
+        """The symbol, or tree of symbols, that the layer was called on first, in its stack or in a functional model."""
+        return self._first_call("input")[0]
 
     @property
     def output(self) -> Any:
-        """The symbol, or tree of symbols, that the layer's call in a functional model gave."""
-        return self._only_call("output")[1]
+        """The symbol, or tree of symbols, that the layer's first call gave, in its stack or in a functional model."""
+        return self._first_call("output")[1]
 
-    def _only_call(self, name: str) -> tuple[Any, Any]:
-        if len(self._symbolic_calls) != 1:
+    def _first_call(self, name: str) -> tuple[Any, Any]:
+        stack = _STACKS[self]() if self in _STACKS else None
+        call = None if stack is None else stack.call_of(self)
+        if call is None and not self._symbolic_calls:
             raise AttributeError(name)  # __getattr__ says the rest
-        return self._symbolic_calls[0]
+        return self._symbolic_calls[0] if call is None else call
+
+    def _stand_in(self, stack: Any) -> None:
+        """Remembers the first stack that the layer stands in, unless it was called on symbols before."""
+        if not self._symbolic_calls and (self not in _STACKS or _STACKS[self]() is None):
+            _STACKS[self] = ref(stack)
 
     def compute_output_shape(self, input_shape: KerasShape) -> KerasShape:
         """Returns the shape of the result for an input shape, by tracing the layer."""
