@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from itertools import chain, count
 from typing import Any
 
@@ -24,6 +25,15 @@ from seqc.utils.naming import snake_case
 TENSOR = "__keras_tensor__"
 # (layer, number of its call, number of the result)
 History = tuple[str, int, int]
+
+# In Keras, `training` is None by default in the calls of these, which then do as what is around them; it is written
+# down only where somebody said it.
+_ASK_OTHERS = frozenset(
+    {
+        "BatchNormalization", "Bidirectional", "Functional", "Heads", "Model", "Sequential", "StochasticDepth",
+        "TimeDistributed",
+    }
+)  # fmt: skip
 
 
 def describe(inputs: Any, outputs: Any, layers: list[Layer], entries: Mapping[Value, InputLayer]) -> dict[str, Any]:
@@ -153,6 +163,8 @@ def restore(config: Mapping[str, Any]) -> tuple[Any, Any]:
     while ready:
         call = ready.popleft()
         positional, named = _arguments(call.node, results)
+        if "training" in named and _is_default(named["training"], layers[call.name]):
+            del named["training"]
         results[call.name].append(tree.leaves(layers[call.name](*positional, **named)))
         made += 1
         for other in waiting.pop((call.name, call.number), ()):
@@ -241,6 +253,15 @@ def _checked(history: Any) -> History:
     if not isinstance(name, str) or type(number) is not int or type(index) is not int or min(number, index) < 0:
         raise SavingError(f"The model's configuration names a tensor by {history!r}; needed are layer, call, result.")
     return name, number, index
+
+
+def _is_default(training: Any, layer: Any) -> bool:
+    """Whether a call's `training` is what Keras writes down where nobody said anything: its default, unless None."""
+    owner: Any = next((kind for kind in type(layer).__mro__ if "call" in vars(kind)), type(layer))
+    if owner.__module__.partition(".")[0] == "seqc":
+        return training is False and owner.__name__ not in _ASK_OTHERS
+    told = signature(owner.call).parameters.get("training")
+    return told is not None and training is told.default
 
 
 def _arguments(node: Any, results: Mapping[str, list[list[Value]]]) -> tuple[list[Any], dict[str, Any]]:

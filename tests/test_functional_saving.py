@@ -265,3 +265,49 @@ def test_models_are_read_as_keras_2_described_them() -> None:
         kernel = model.get_layer("d").kernel.numpy()
         expected = np.concatenate([x[0] @ kernel, x[1] @ kernel], axis=1)
         np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-5, atol=1e-6)
+
+
+def _written_by_keras(model: Any, path: Path, name: str, training: bool) -> None:
+    """Saves a model as Keras would, which writes down the default of `training` in a layer's call."""
+    model.save(path)
+    with zipfile.ZipFile(path) as file:
+        members = {one: file.read(one) for one in file.namelist()}
+    config = json.loads(members["config.json"])
+    (entry,) = [one for one in config["config"]["layers"] if one["name"] == name]
+    entry["inbound_nodes"][0]["kwargs"]["training"] = training
+    members["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(path, "w") as file:
+        for one, content in members.items():
+            file.writestr(one, content)
+
+
+class Noisy(keras.layers.Layer):
+    def call(self, x: Any, training: bool = False) -> Any:
+        return x + 1.0 if training else x
+
+
+NOISY = {
+    "dropout": lambda: keras.layers.Dropout(0.5, name="noisy"),
+    "lstm": lambda: keras.layers.LSTM(64, dropout=0.5, name="noisy"),
+    "custom": lambda: Noisy(name="noisy"),
+}
+
+
+@pytest.mark.parametrize("kind", NOISY)
+def test_the_default_of_training_that_keras_writes_down_turns_nothing_off(kind: str, tmp_path: Path) -> None:
+    x = keras.Input((3, 40) if kind == "lstm" else (40,))
+    _written_by_keras(keras.Model(x, NOISY[kind]()(x)), tmp_path / "m.keras", "noisy", training=False)
+    model = keras.models.load_model(tmp_path / "m.keras", custom_objects={"Noisy": Noisy})
+    a = np.ones((2, *x.shape[1:]), np.float32)
+    assert np.abs(np.asarray(model(a, training=True)) - np.asarray(model(a))).max() > 1e-3
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_what_somebody_said_of_training_stays(training: bool, tmp_path: Path) -> None:
+    inner = keras.Sequential([keras.Input((40,)), keras.layers.Dropout(0.5)], name="noisy")
+    x = keras.Input((40,))
+    keras.Model(x, inner(x, training=training)).save(tmp_path / "m.keras")
+    model = keras.models.load_model(tmp_path / "m.keras")
+    for around in (False, True):
+        dropped = np.asarray(model(np.ones((2, 40), np.float32), training=around)) == 0
+        assert dropped.any() == training
