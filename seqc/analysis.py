@@ -58,7 +58,7 @@ def describe_layers(model: Model, sizes: Mapping[str, int] | None = None) -> lis
         NotBuiltError: the input shape is not known yet.
     """
     graph, _ = model.graph()
-    flops = flops_by_scope(graph, {"batch": 1, **(sizes or {})}, len(model.inputs))
+    flops = flops_by_scope(graph, {"batch": 1, **(sizes or {})}, len(model._ports()))
     return [
         LayerFacts(
             one.name, type(one).__name__, one.output_shape_seen or (), one.count_params(), flops.get(one.name, 0)

@@ -16,7 +16,7 @@ from seqc.graph_config import describe, restore
 from seqc.ir import Graph, Item, Shape, Value, build, input_value, walk
 from seqc.layer_order import layers_in_order
 from seqc.layers import InputLayer
-from seqc.layers.base import Layer
+from seqc.layers.base import KerasShape, Layer
 from seqc.layers.calls import LayerCall, ModelInput, is_shape, put_tensors
 from seqc.layers.input_axes import settle_axes
 from seqc.model import Model
@@ -113,6 +113,9 @@ class Functional(Model):
 
     def _ports(self) -> list[Port]:
         return [Port(name, x.shape, str(x.dtype)) for name, x in zip(self.input_names, self._symbols, strict=True)]
+
+    def _output_shapes(self) -> list[KerasShape]:
+        return [y.shape for y in self._results]
 
     def _output_names(self) -> list[str]:
         return list(self.output_names)

@@ -151,6 +151,10 @@ class Model(Trainer, Layer):
         """Returns what the model takes; before it is built, one input of unknown shape."""
         return self._itself()._ports() if self.built else [Port("", None, self.input_dtype())]
 
+    def _output_shapes(self) -> list[KerasShape]:
+        """Returns the shape of each output, the batch first."""
+        return self._itself()._output_shapes()
+
     def _output_names(self) -> list[str]:
         """Returns the names of the outputs, as `compile` knows them."""
         names = self._itself().output_names if self.built else []

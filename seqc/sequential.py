@@ -295,14 +295,20 @@ class Sequential(Model):
         shape = tuple(known.batch_shape) if known is not None and self.built else None
         return [Port(known.name if known is not None else "", shape, self.input_dtype())]
 
+    def _output_shapes(self) -> list[KerasShape]:
+        return [self.output_shape]
+
     def _output_names(self) -> list[str]:
         return [self._stack[-1].name if self._stack else ""]
 
     def _output(self) -> Value | None:
-        """Returns what the layers make of the input, which is traced again in a copy."""
+        return self._values()[-1] if self.built else None
+
+    def _values(self) -> list[Value]:
+        """Returns the input and what each layer makes of it, which is traced again in a copy."""
         if self.built and not self._traced:
             self._build_if_possible()
-        return self._traced[-1] if self.built else None
+        return self._traced
 
     def _known(self, name: str, thing: Any) -> Any:
         if thing is None:

@@ -220,7 +220,7 @@ class Stepper(Totals):
                 raise DataError(f"{head.needs_labels} needs labels: give {what}, one row per row of x.")
         data = self._checked(xs, ys, weights)
         if any(one is not None for one in data.y) and not self._calls_nothing:
-            shapes = [y.shape for y in model.outputs]  # `output_shape` has the form of the model's result
+            shapes = model._output_shapes()  # `output_shape` has the form of the model's result
             compiled.resolve([None if one is None else (None, *one.shape[1:]) for one in data.y], shapes)
             for head, one, shape in zip(compiled.heads, data.y, shapes, strict=True):
                 head.check_labels(one, shape)

@@ -178,7 +178,7 @@ class Trainer(Resumable, Stepper):
 
     def _weighed(self, data: Data, weights: Mapping[int, float] | None) -> Data:
         model: Any = self
-        return data if weights is None else weigh_classes(data, weights, len(model.outputs[0].shape))
+        return data if weights is None else weigh_classes(data, weights, len(model._output_shapes()[0]))
 
     def _split(self, x: Any, y: Any, weight: Any, fraction: float) -> tuple[Data, Data]:
         """Returns the arrays to train on and those held out for validation."""

@@ -173,7 +173,7 @@ class _Drawing:
         return Ends([ends[i].to(0) for i in found.inputs], [ends[s.step].of(s.result) for s in found.outputs])
 
     def _add_stack(self, model: Sequential, graph: Any, prefix: str) -> Ends:
-        values = [*model.inputs, *model._symbols()[1:]]
+        values = model._values()
         ends = [
             self._add_layer(layer, graph, f"{prefix}_{i}", ((values[i].type,), (values[i + 1].type,)))
             for i, layer in enumerate(model.layers)
