@@ -13,7 +13,7 @@ from seqc.layers import InputLayer
 from seqc.layers.base import Layer
 from seqc.layers.calls import LayerCall, is_symbolic, put_tensors
 from seqc.operations import OPERATIONS
-from seqc.utils.naming import snake_case
+from seqc.utils.naming import free_name, snake_case
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def connections_of(model: Functional) -> Connections:
         last = values[-1]
         layer = maker if isinstance(maker, Layer) else None
         kind = type(layer).__name__ if layer is not None else _kind(last)
-        name = layer.name if layer is not None else _free(snake_case(kind), names)
+        name = layer.name if layer is not None else free_name(snake_case(kind), names)
         calls = tuple(tuple(source_of(x) for x in each) for each in taken)
         found.append(Step(name, kind, layer, calls, tuple(x.type for x in taken[-1]), results_of(last)))
     return Connections(found, [sources[x].step for x in entries], [source_of(y) for y in model._results])
@@ -113,15 +113,6 @@ def _made(
         sources[v] = Source(number[id(maker)], len(values), 0)
         values.append(v)
     return sources, made
-
-
-def _free(name: str, taken: set[str]) -> str:
-    free, count = name, 0
-    while free in taken:
-        count += 1
-        free = f"{name}_{count}"
-    taken.add(free)
-    return free
 
 
 def is_chain(steps: list[Step]) -> bool:

@@ -13,6 +13,7 @@ from seqc.ir import Item, Value, walk
 from seqc.layers import InputLayer
 from seqc.layers.base import Layer
 from seqc.layers.calls import LayerCall, ModelInput, is_symbolic
+from seqc.utils.naming import free_name
 
 
 def symbols_in(given: Any, what: str, name: str) -> Any:
@@ -102,15 +103,12 @@ def names_of(structure: Any, values: list[Value]) -> list[str]:
     if isinstance(structure, dict):
         return tree.names(structure)
     found: list[str] = []
+    taken: set[str] = set()
     for v in values:
         layer = _maker(v)
         made_by = v.op.name.lower() if v.origin is None else v.origin.function
         base = layer.name if layer is not None else (v.scope.rpartition("/")[2] or made_by)
-        name, number = base, 0
-        while name in found:
-            number += 1
-            name = f"{base}_{number}"
-        found.append(name)
+        found.append(free_name(base, taken))
     return found
 
 

@@ -21,7 +21,7 @@ from seqc.backends.numpy.builder import Builder
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.horizontal_fusion import Group
 from seqc.backends.numpy.horizontal_run import HorizontalRunner
-from seqc.backends.numpy.memory import Memory, ScratchPad
+from seqc.backends.numpy.memory import ScratchPad
 from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.backends.numpy.plan_checker import PlanError, check_plan
 from seqc.backends.numpy.regions import ParallelRegion, Program
@@ -464,34 +464,6 @@ def test_what_a_view_of_all_samples_shows_is_kept_for_its_last_reader() -> None:
         patch.undo()
     for expected, actual in zip(*results, strict=True):
         np.testing.assert_allclose(actual, expected, rtol=1e-12)
-
-
-# -- poison ----------------------------------------------------------------------------------------------------------
-
-
-def test_memory_is_spoiled_before_every_run_and_not_only_before_the_first(monkeypatch: Patch) -> None:
-    spoiled = []
-    poison = Memory.poison
-    monkeypatch.setattr(Memory, "poison", lambda self: spoiled.append(1) or poison(self))
-    model = Sequential([keras.Input((3,)), L.Dense(2)])
-    model.compile("sgd", "mse")
-    model.fit(np.ones((8, 3)), np.ones((8, 2)), batch_size=2, verbose=0)
-    assert len(spoiled) == 4
-
-
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_spoiled_numbers_are_not_numbers(dtype: str) -> None:
-    memory = Memory()
-    array = memory.empty((5,), dtype)
-    memory.poison()
-    assert np.isnan(array).all()
-
-
-def test_spoiled_integers_are_absurd() -> None:
-    memory = Memory()
-    arrays = [memory.empty((4,), dtype) for dtype in ("int32", "int64")]
-    memory.poison()
-    assert all((np.abs(array) > 1 << 30).all() for array in arrays)
 
 
 def test_a_user_can_ask_for_the_check_and_gets_none_otherwise(monkeypatch: Patch) -> None:

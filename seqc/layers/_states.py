@@ -10,6 +10,7 @@ import numpy as np
 from seqc import file_scope, ops, tree
 from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Value
+from seqc.layers.base import Layer
 from seqc.layers.calls import has_tensors
 from seqc.tracing import Variable
 
@@ -111,3 +112,18 @@ class Memory:
         """Keeps the last states of a batch for the next."""
         for variable, state in zip(self.variables, states, strict=True):
             variable.assign(state)
+
+
+class WithStates(Layer):
+    """A layer that takes states: layer([x, *states]) is layer(x, initial_state=states)."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        arguments, named = with_states(self, arguments, named)
+        return super().__call__(*arguments, **named)
+
+    def reset_state(self) -> None:
+        """Lets a layer that keeps states from one batch to the next start from zeros again."""
+
+    def reset_states(self) -> None:
+        """The older name of `reset_state`."""
+        self.reset_state()

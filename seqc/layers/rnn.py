@@ -11,7 +11,7 @@ from seqc.ir import Value, as_value
 from seqc.layers._cells import Cell
 from seqc.layers._common import KerasShape
 from seqc.layers._running import Run, count_states, listed_sizes, output_size
-from seqc.layers._states import Memory, checked_states, first_mask, with_states
+from seqc.layers._states import Memory, WithStates, checked_states, first_mask
 from seqc.layers.base import Layer
 from seqc.serialization import known
 
@@ -59,7 +59,7 @@ class StackedRNNCells(Layer):
 
 
 @known("layers")
-class RNN(Layer):
+class RNN(WithStates):
     """A cell applied to every step of a sequence.
 
     Args:
@@ -139,15 +139,7 @@ class RNN(Layer):
         if self._memory is not None:
             self._memory.reset()
 
-    def reset_states(self) -> None:
-        """The older name of `reset_state`."""
-        self.reset_state()
-
     # -- calling -----------------------------------------------------------------------------------------------------
-
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
-        arguments, named = with_states(self, arguments, named)
-        return super().__call__(*arguments, **named)
 
     def call(
         self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False

@@ -10,7 +10,7 @@ from seqc.errors import ConfigError, ShapeError
 from seqc.ir import Type, Value, as_value
 from seqc.layers._common import KerasShape
 from seqc.layers._running import count_states
-from seqc.layers._states import first_mask, with_states
+from seqc.layers._states import WithStates, first_mask
 from seqc.layers.base import Layer
 from seqc.layers.core import Dense
 from seqc.ops.shape import merge_leading, split_leading
@@ -70,7 +70,7 @@ class TimeDistributed(Layer):
 
 
 @known("layers")
-class Bidirectional(Layer):
+class Bidirectional(WithStates):
     """Runs a recurrent layer over a sequence in both directions.
 
     Args:
@@ -150,14 +150,6 @@ class Bidirectional(Layer):
             raise AttributeError("Layer must be stateful.")
         self.forward_layer.reset_state()
         self.backward_layer.reset_state()
-
-    def reset_states(self) -> None:
-        """The older name of `reset_state`."""
-        self.reset_state()
-
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
-        arguments, named = with_states(self, arguments, named)
-        return super().__call__(*arguments, **named)
 
     def call(
         self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False

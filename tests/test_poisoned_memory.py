@@ -1,0 +1,35 @@
+"""Memory of programs is filled with what no number is before every run, where plans are checked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import seqc as keras
+from seqc import Sequential, layers
+from seqc.backends.numpy.memory import Memory
+
+
+def test_memory_is_spoiled_before_every_run_and_not_only_before_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    spoiled = []
+    poison = Memory.poison
+    monkeypatch.setattr(Memory, "poison", lambda self: spoiled.append(1) or poison(self))
+    model = Sequential([keras.Input((3,)), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    model.fit(np.ones((8, 3)), np.ones((8, 2)), batch_size=2, verbose=0)
+    assert len(spoiled) == 4
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_spoiled_numbers_are_not_numbers(dtype: str) -> None:
+    memory = Memory()
+    array = memory.empty((5,), dtype)
+    memory.poison()
+    assert np.isnan(array).all()
+
+
+def test_spoiled_integers_are_absurd() -> None:
+    memory = Memory()
+    arrays = [memory.empty((4,), dtype) for dtype in ("int32", "int64")]
+    memory.poison()
+    assert all((np.abs(array) > 1 << 30).all() for array in arrays)
