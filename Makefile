@@ -47,8 +47,8 @@ format: $(FOR_WORK) ## rewrite the sources in the project's format
 	$(RUN) -m ruff format .
 
 KERAS_PYTHON ?= python
-cases: ## record layer cases (IDS, or all rows of tests/record_cases.py) with KERAS_PYTHON, which has Keras 3 and TensorFlow
-	$(KERAS_PYTHON) tests/record_cases.py $(IDS)
+cases: ## record layer cases (IDS, or all rows of tests/kit/record_cases.py) with KERAS_PYTHON, which has Keras 3 and TensorFlow
+	cd tests && $(KERAS_PYTHON) -m kit.record_cases $(IDS)
 
 bench: $(FOR_WORK) ## compare the training speed with peers that are there, and write benchmarks/RESULTS.md
 	$(BENCH)

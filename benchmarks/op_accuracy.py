@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from seqc import ir
 from seqc.backends.numpy import Plan
 from seqc.backends.onnxruntime import Session
-from seqc.ir import Array, Graph, Op
+from seqc.graph import ir
+from seqc.graph.ir import Array, Graph, Op
 from seqc.ops._gates import GATES
 from seqc.ops.nonlinear import Elu, LeakyRelu, Relu, Sigmoid, Softplus, Softsign
 from seqc.ops.normalization import LayerNormalization

@@ -23,6 +23,7 @@ from seqc import (
 )
 from seqc._version import __version__
 from seqc.functional import Functional
+from seqc.graph.tracing import Variable
 from seqc.initializers import Initializer
 from seqc.layers import Input, InputSpec, Layer
 from seqc.losses import Loss
@@ -31,7 +32,6 @@ from seqc.model import Model
 from seqc.optimizers import Optimizer
 from seqc.regularizers import Regularizer
 from seqc.sequential import Sequential
-from seqc.tracing import Variable
 from seqc.training.own_steps import GradientTape
 from seqc.utils.absent import absent
 
@@ -84,7 +84,7 @@ _REASONS = {
     "quantizers": _ONE,
     "Quantizer": _ONE,
     "wrappers": "Call fit and predict of the model itself.",
-    "KerasTensor": "Tensors of a graph are seqc.ir.Value.",
+    "KerasTensor": "Tensors of a graph are seqc.graph.ir.Value.",
 }
 
 __getattr__ = absent(__name__, __all__, **_REASONS)

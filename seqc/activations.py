@@ -7,7 +7,7 @@ from typing import Any
 
 from seqc import ops, serialization
 from seqc.errors import ConfigError
-from seqc.ir import Value, as_value
+from seqc.graph.ir import Value, as_value
 from seqc.ops import (
     celu,
     elu,

@@ -25,9 +25,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seqc import dims
 from seqc.errors import ShapeError
-from seqc.ir import Constant, Graph, Input, Item, Sizes, Type, Value
+from seqc.graph import dims
+from seqc.graph.ir import Constant, Graph, Input, Item, Sizes, Type, Value
 from seqc.ops.scan import Scan
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 from seqc import tree
 from seqc.errors import ConfigError
 from seqc.functional import Functional
-from seqc.ir import Value, build
+from seqc.graph.ir import Value, build
 from seqc.layer_order import call_of, calls_in_order, result_of
 from seqc.layers import Input, Layer
 from seqc.layers.calls import LayerCall, is_symbolic, put_tensors

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from seqc.functional import Functional
-from seqc.ir import Type, Value
+from seqc.graph.ir import Type, Value
 from seqc.layer_order import call_of, calls_in_order, makers_in_order, result_of, results_of
 from seqc.layers import InputLayer
 from seqc.layers.base import Layer

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from seqc import ops, serialization
-from seqc.ir import Value, as_value
+from seqc.graph.ir import Value, as_value
 from seqc.serialization import Configurable, known
 
 # Keras's default `epsilon()`, which keeps norms away from zero.

@@ -11,9 +11,10 @@ from typing import Any
 
 from seqc import tree
 from seqc.errors import ConfigError, ShapeError
+from seqc.graph.ir import Graph, Item, Shape, Value, build, input_value, walk
+from seqc.graph.tracing import Trace, current_trace, traced
 from seqc.graph_checks import check_connected, listed, names_of, symbols_in
 from seqc.graph_config import describe, restore
-from seqc.ir import Graph, Item, Shape, Value, build, input_value, walk
 from seqc.layer_order import layers_in_order
 from seqc.layers import InputLayer
 from seqc.layers.base import KerasShape, Layer
@@ -21,7 +22,6 @@ from seqc.layers.calls import LayerCall, ModelInput, is_shape, put_tensors
 from seqc.layers.input_axes import settle_axes
 from seqc.model import Model
 from seqc.serialization import custom_object_scope, known
-from seqc.tracing import Trace, current_trace, traced
 from seqc.training.arrange import Port
 from seqc.training.data import match_rank
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from seqc import tree
 from seqc.errors import ConfigError
-from seqc.ir import Item, Value, walk
+from seqc.graph.ir import Item, Value, walk
 from seqc.layers import InputLayer
 from seqc.layers.base import Layer
 from seqc.layers.calls import LayerCall, ModelInput, is_symbolic

@@ -13,7 +13,7 @@ import numpy as np
 
 from seqc import tree
 from seqc.errors import SavingError
-from seqc.ir import HasValue, Value
+from seqc.graph.ir import HasValue, Value
 from seqc.layer_order import call_of, calls_in_order, result_of
 from seqc.layers import InputLayer
 from seqc.layers.base import Layer

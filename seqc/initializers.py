@@ -14,7 +14,7 @@ import numpy as np
 
 from seqc import serialization
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.random import generator
 from seqc.serialization import Configurable, known
 

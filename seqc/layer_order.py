@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from seqc import tree
-from seqc.ir import Item, Type, Value
+from seqc.graph.ir import Item, Type, Value
 from seqc.layers import InputLayer
 from seqc.layers.base import Layer
 from seqc.layers.calls import LayerCall, Slot, is_symbolic

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seqc.errors import ConfigError, NotBuiltError
-from seqc.ir import Graph, Value
+from seqc.graph.ir import Graph, Value
+from seqc.graph.tracing import Trace
 from seqc.layers import Input
 from seqc.layers.base import KerasShape, Layer
 from seqc.layers.calls import Arguments, is_shape
 from seqc.serialization import serialize_object
-from seqc.tracing import Trace
 from seqc.training.arrange import Port
 from seqc.training.trainer import Trainer
 

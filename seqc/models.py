@@ -9,7 +9,7 @@ from typing import Any
 from seqc.cloning import clone_functional
 from seqc.errors import ConfigError, SavingError
 from seqc.functional import Functional
-from seqc.ir import Value
+from seqc.graph.ir import Value
 from seqc.layers import InputLayer, Layer
 from seqc.layers.calls import ModelInput
 from seqc.model import Model

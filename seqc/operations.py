@@ -16,7 +16,7 @@ import numpy as np
 
 from seqc import ops, tree
 from seqc.errors import SavingError
-from seqc.ir import Value, scope
+from seqc.graph.ir import Value, scope
 from seqc.ops._calls import OperationCall
 from seqc.serialization import revive
 from seqc.utils.naming import snake_case

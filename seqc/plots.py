@@ -14,7 +14,7 @@ import numpy as np
 
 from seqc.backends.numpy.profile import PARTS, Timing
 from seqc.errors import DataError, MissingDependencyError
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.text import printable, shorten
 from seqc.utils.files import write_file
 

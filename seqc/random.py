@@ -12,10 +12,10 @@ import numpy as np
 
 from seqc import ops
 from seqc.errors import ConfigError
-from seqc.ir import Array, Value, apply, as_value, constant
+from seqc.graph.ir import Array, Value, apply, as_value, constant
+from seqc.graph.tracing import current_trace
 from seqc.ops.random import Dropout, RandomUniform
 from seqc.seeds import generator, next_seed, set_random_seed
-from seqc.tracing import current_trace
 from seqc.utils.absent import absent
 
 __all__ = [

@@ -9,7 +9,7 @@ import numpy as np
 
 from seqc import ops, serialization
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Value, as_value
+from seqc.graph.ir import Value, as_value
 from seqc.ops.statistics import normalize
 from seqc.serialization import Configurable, known
 

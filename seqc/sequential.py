@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from seqc.errors import ConfigError, EmptyModelError, NotBuiltError, ShapeError
 from seqc.file_scope import building
-from seqc.ir import Array, Graph, Type, Value, input_value
+from seqc.graph.ir import Array, Graph, Type, Value, input_value
+from seqc.graph.tracing import Trace, current_trace, traced
 from seqc.layers import InputLayer
 from seqc.layers.base import KerasShape, Layer, symbolic_shape
 from seqc.layers.calls import ModelInput, is_shape
 from seqc.model import Model
 from seqc.serialization import known, revive, serialize_object
 from seqc.stack import WAY_OUT, LayerList, applied, check_layer
-from seqc.tracing import Trace, current_trace, traced
 from seqc.training.arrange import Port
 from seqc.training.data import match_rank
 

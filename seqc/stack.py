@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any
 
 from seqc.errors import LayerError, TraceError
-from seqc.ir import Value
+from seqc.graph.ir import Value
 from seqc.layers.base import Layer
 from seqc.serialization import refuse_foreign
 from seqc.utils.display import note

@@ -13,10 +13,10 @@ import pytest
 
 import seqc
 from seqc import activations, ops
-from seqc.autodiff import gradients
 from seqc.backends.numpy import Plan
 from seqc.errors import ConfigError
-from seqc.ir import Array, Graph, input_value
+from seqc.graph.autodiff import gradients
+from seqc.graph.ir import Array, Graph, input_value
 from seqc.ops.arithmetic import Div
 from seqc.ops.transcendental import Erf
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 import seqc as keras
-from op_rows import OpSpec
-from op_specs import SPECS
-from seqc import dims
+from kit.op_rows import OpSpec
+from kit.op_specs import SPECS
 from seqc.analysis import describe_layers, step_flops
 from seqc.backends.numpy.patches import Patches
 from seqc.cli._onnx_flops import count_flops
-from seqc.ir import Type
+from seqc.graph import dims
+from seqc.graph.ir import Type
 from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad
 from seqc.ops.elementwise import Cast
 from seqc.ops.gather import GatherGrad

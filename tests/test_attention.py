@@ -9,8 +9,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-import merge_runs
 import seqc as keras
+from kit import merge_runs
 from seqc import layers, ops
 from seqc.errors import ConfigError, ShapeError
 

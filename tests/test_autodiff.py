@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from seqc import dims, ir, ops
-from seqc.autodiff import gradients, pull_back
+from seqc import ops
 from seqc.backends.numpy import Plan
 from seqc.errors import DTypeError, NoGradientError, ShapeError
+from seqc.graph import dims, ir
+from seqc.graph.autodiff import gradients, pull_back
 from seqc.ops.elementwise import Elementwise
 from seqc.ops.rnn import LSTM
 

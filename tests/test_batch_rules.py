@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-import op_checks
-from op_rows import OpSpec
-from op_specs import SPECS
-from seqc import dims, ir
+from kit import op_checks
+from kit.op_rows import OpSpec
+from kit.op_specs import SPECS
 from seqc.backends.numpy.cut import cut_graph
-from seqc.batch import batch_axis
+from seqc.graph import dims, ir
+from seqc.graph.batch import batch_axis
 from seqc.ops.random import RandomUniform
 
 SIZES = {"batch": 5, "time": 3, "height": 6, "width": 7}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import seqc as keras
-from callback_runs import Fake, X, Y, model
+from kit.callback_runs import Fake, X, Y, model
 from seqc import callbacks
 from seqc.errors import ConfigError
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import seqc as package
-from cli_models import seqc, seqc_json, write
+from kit.cli_models import seqc, seqc_json, write
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ("train", "export", "verify", "inspect", "predict", "passes", "doctor")

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from cli_models import CLASSIFIER, REGRESSION, seqc, seqc_json, write
+from kit.cli_models import CLASSIFIER, REGRESSION, seqc, seqc_json, write
 
 FEW = ("--steps", 2, "--epochs", 2)
 

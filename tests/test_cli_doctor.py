@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cli_models import seqc, seqc_json
+from kit.cli_models import seqc, seqc_json
 
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 

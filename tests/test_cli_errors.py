@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 import seqc as keras
-from cli_models import CLASSIFIER, seqc, write
+from kit.cli_models import CLASSIFIER, seqc, write
 from seqc.cli import app
 
 pytest.importorskip("seqc_runtime", reason="needs seqc-runtime")

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from cli_models import CLASSIFIER, seqc, seqc_json, write
+from kit.cli_models import CLASSIFIER, seqc, seqc_json, write
 
 needs_runtime = pytest.mark.usefixtures("_runtime")
 

@@ -14,7 +14,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from cli_models import seqc, seqc_json
+from kit.cli_models import seqc, seqc_json
 
 pytest.importorskip("seqc_runtime", reason="needs seqc-runtime")
 

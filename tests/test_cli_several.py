@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 import seqc as keras
-from cli_models import seqc, seqc_json
+from kit.cli_models import seqc, seqc_json
 from seqc import layers
 
 pytest.importorskip("seqc_runtime")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cli_models import CLASSIFIER, REGRESSION, seqc, seqc_json, write
+from kit.cli_models import CLASSIFIER, REGRESSION, seqc, seqc_json, write
 
 pytest.importorskip("seqc_runtime", reason="needs seqc-runtime")
 
@@ -182,7 +182,7 @@ def test_a_layer_without_an_onnx_form_is_found_before_training(folder: Path) -> 
     noisy = """
 class Noise(layers.Layer):
     def call(self, x):
-        from seqc.tracing import require_trace
+        from seqc.graph.tracing import require_trace
 
         return x + require_trace("Noise").random_uniform(x)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import seqc as keras
-from cli_models import seqc, write
+from kit.cli_models import seqc, write
 from seqc.text import cells
 
 pytest.importorskip("seqc_runtime", reason="needs seqc-runtime")

@@ -14,15 +14,12 @@ import numpy as np
 import onnx
 import pytest
 
-import consumers
-import merge_runs
-import old_runtime
-import onnx_models
-from golden_models import ALL, Golden
+from kit import consumers, merge_runs, old_runtime, onnx_models
+from kit.golden_models import ALL, Golden
 from seqc import Input, Sequential, layers, ops
 from seqc.export import compile_graph
 from seqc.export.model import inference_graph
-from seqc.ir import Value
+from seqc.graph.ir import Value
 from seqc.serialization import classes
 
 NAMED = {g.name: g for g in ALL}

@@ -12,9 +12,9 @@ import pytest
 import seqc as keras
 from seqc import layers
 from seqc.errors import NoLoweringError
-from seqc.ir import Array
+from seqc.graph.ir import Array
 
-onnx_models = pytest.importorskip("onnx_models", reason="needs onnx")
+onnx_models = pytest.importorskip("kit.onnx_models", reason="needs onnx")
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 

@@ -11,7 +11,7 @@ import pytest
 import seqc as keras
 from seqc import layers, ops
 from seqc.errors import ConfigError, LayerError, ShapeError, TraceError
-from seqc.ir import Array
+from seqc.graph.ir import Array
 
 RNG = np.random.default_rng(5)
 X = RNG.standard_normal((12, 4)).astype("float32")

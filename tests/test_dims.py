@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqc import dims
-from seqc.dims import Dim, Sym
 from seqc.errors import ShapeError
+from seqc.graph import dims
+from seqc.graph.dims import Dim, Sym
 
 NAMES = ("batch", "height", "time")
 

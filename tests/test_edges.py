@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import seqc as keras
-from edge_inputs import plain, results
-from oracle import KEPT
+from kit.edge_inputs import plain, results
+from kit.oracle import KEPT
 from seqc import losses, metrics, ops
 
 RECORDED: dict[str, Any] = json.loads((KEPT / "edge_cases.json").read_text())

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import seqc
-from everyday_programs import PROGRAMS, classes, numbers, run
+from kit.everyday_programs import PROGRAMS, classes, numbers, run
 
 RECORDED: dict[str, Any] = json.loads((Path(__file__).parent / "cases" / "everyday.json").read_text())
 

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 import seqc as keras
-from executor_runs import Conditions, assert_same, twin
-from random_models import models
+from kit.executor_runs import Conditions, assert_same, twin
+from kit.random_models import models
 from seqc import Sequential, layers
 from seqc.backends.numpy import make_executor
 from seqc.backends.numpy.executor import Executor
@@ -24,7 +24,7 @@ from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.backends.numpy.rows import AddRows
 from seqc.backends.numpy.workers import available_cores
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.ops.gather import GatherGrad
 
 L = layers

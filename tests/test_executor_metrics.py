@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from executor_runs import Conditions, assert_same, twin
-from metric_sets import BATCH, LABELS, SAMPLES, TUTORIALS, WEIGHTS, Labels, Make, X, covering_sets, pairs
+from kit.executor_runs import Conditions, assert_same, twin
+from kit.metric_sets import BATCH, LABELS, SAMPLES, TUTORIALS, WEIGHTS, Labels, Make, X, covering_sets, pairs
 from seqc import metrics as m
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.utils.naming import clear_session
 
 # What takes values instead of labels and predictions.

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 import seqc as keras
-from executor_runs import Conditions, under
+from kit.executor_runs import Conditions, under
 from seqc import Sequential, layers, metrics
-from seqc.ir import Array
+from seqc.graph.ir import Array
 
 few = settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
 many = settings(max_examples=80, suppress_health_check=list(HealthCheck), deadline=None)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import seqc as keras
-from executor_runs import Conditions, assert_same, twin
-from training_grid import (
+from kit.executor_runs import Conditions, assert_same, twin
+from kit.training_grid import (
     AXES,
     SIZES,
     Combination,

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-import onnx_models
+from kit import onnx_models
 from seqc import Input, Sequential, layers
 from seqc.export.model import inference_graph
 

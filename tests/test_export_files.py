@@ -14,18 +14,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seqc import ir, ops
+from kit.small_graphs import BATCH, GRAPHS, Weights, dense, graph, named
+from seqc import ops
 from seqc.backends.numpy import Plan
 from seqc.errors import ExportError, MissingDependencyError, MissingFolderError, NoLoweringError, VerificationError
 from seqc.export import compile_graph, export_graph, rename
-from seqc.ir import Graph
+from seqc.graph import ir
+from seqc.graph.ir import Graph
 from seqc.ops.elementwise import Unary
 from seqc.ops.transcendental import Tanh
 from seqc.passes import promote_floats
 from seqc.utils.files import write_file
-from small_graphs import BATCH, GRAPHS, Weights, dense, graph, named
 
-onnx_models = pytest.importorskip("onnx_models", reason="needs onnx")
+onnx_models = pytest.importorskip("kit.onnx_models", reason="needs onnx")
 backend = pytest.importorskip("seqc.backends.onnxruntime")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 
@@ -64,7 +65,7 @@ def test_the_same_model_gives_the_same_bytes(name: str, tmp_path: Path) -> None:
 def test_the_same_model_gives_the_same_bytes_in_another_process(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path[:0] = sys.argv[2:]\n"
-        "from small_graphs import GRAPHS\nfrom seqc.export import export_graph\n"
+        "from kit.small_graphs import GRAPHS\nfrom seqc.export import export_graph\n"
         "export_graph(GRAPHS['masked_text'](), sys.argv[1], verify=False)"
     )
     here = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]

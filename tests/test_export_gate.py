@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from golden_models import ALL, Golden
+from kit.golden_models import ALL, Golden
 
 pytest.importorskip("seqc_runtime", reason="needs seqc-runtime")
 pytest.importorskip("onnxruntime", reason="the proof of an export runs it")

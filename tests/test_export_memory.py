@@ -12,13 +12,14 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from seqc import dims, ir, ops
+from kit.small_graphs import GRAPHS
+from seqc import ops
 from seqc.errors import ExportError
 from seqc.export import export_graph, wire
 from seqc.export.emitter import write
-from seqc.ir import Graph
+from seqc.graph import dims, ir
+from seqc.graph.ir import Graph
 from seqc.passes import FOR_INFERENCE, run_passes
-from small_graphs import GRAPHS
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = {

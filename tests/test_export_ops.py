@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from op_specs import SPECS, OpSpec
-from seqc import ir
+from kit.op_specs import SPECS, OpSpec
+from kit.small_graphs import BATCH, TIME
 from seqc.backends.numpy import Plan
 from seqc.errors import ExportError, NoLoweringError
-from seqc.ir import Array, Graph
+from seqc.graph import ir
+from seqc.graph.ir import Array, Graph
 from seqc.passes import FOR_TRAINING, promote_floats, run_passes
-from small_graphs import BATCH, TIME
 
 emitter = pytest.importorskip("seqc.export.emitter", reason="needs onnx")
 session = pytest.importorskip("seqc.backends.onnxruntime")

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 import seqc as keras
-from seqc import ir, layers, ops
+from kit.small_graphs import BATCH, GRAPHS, TIME, Weights, conv, dense, graph, image, named, sequence
+from seqc import layers, ops
 from seqc.errors import ExportError, VerificationError
 from seqc.export import compile_with_names, export_graph
 from seqc.export.samples import Sampler, draw_inputs
-from seqc.ir import Graph, Value
+from seqc.graph import ir
+from seqc.graph.ir import Graph, Value
+from seqc.graph.rewriting import rewrite
 from seqc.passes import FOR_INFERENCE
-from seqc.rewriting import rewrite
-from small_graphs import BATCH, GRAPHS, TIME, Weights, conv, dense, graph, image, named, sequence
 
 pytest.importorskip("onnx", reason="needs onnx")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")

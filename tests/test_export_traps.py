@@ -8,15 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seqc import ir, ops
-from seqc.backends.numpy import Plan
-from seqc.errors import ExportError
-from seqc.export.samples import draw_inputs
-from seqc.ir import Array, Graph
-from seqc.ops.random import Dropout, RandomUniform
-from seqc.ops.shape import Reshape
-from seqc.passes import promote_floats
-from small_graphs import (
+from kit.small_graphs import (
     BATCH,
     GRAPHS,
     HEIGHT,
@@ -32,8 +24,17 @@ from small_graphs import (
     named,
     sequence,
 )
+from seqc import ops
+from seqc.backends.numpy import Plan
+from seqc.errors import ExportError
+from seqc.export.samples import draw_inputs
+from seqc.graph import ir
+from seqc.graph.ir import Array, Graph
+from seqc.ops.random import Dropout, RandomUniform
+from seqc.ops.shape import Reshape
+from seqc.passes import promote_floats
 
-onnx_models = pytest.importorskip("onnx_models", reason="needs onnx")
+onnx_models = pytest.importorskip("kit.onnx_models", reason="needs onnx")
 backend = pytest.importorskip("seqc.backends.onnxruntime")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 

@@ -7,17 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seqc import ir, ops
-from seqc.errors import ShapeError, VerificationError
-from seqc.export import compile_graph, compile_with_names
-from seqc.export.samples import choose_sizes, draw_inputs, integer_limits
-from seqc.ir import Graph
-from seqc.ops.conv import Conv
-from seqc.ops.elementwise import Cast
-from seqc.ops.nonlinear import Relu
-from seqc.ops.onnx_rnn import OnnxRecurrent
-from seqc.ops.transcendental import Tanh
-from small_graphs import (
+from kit.small_graphs import (
     BATCH,
     GRAPHS,
     HEIGHT,
@@ -33,8 +23,19 @@ from small_graphs import (
     named,
     sequence,
 )
+from seqc import ops
+from seqc.errors import ShapeError, VerificationError
+from seqc.export import compile_graph, compile_with_names
+from seqc.export.samples import choose_sizes, draw_inputs, integer_limits
+from seqc.graph import ir
+from seqc.graph.ir import Graph
+from seqc.ops.conv import Conv
+from seqc.ops.elementwise import Cast
+from seqc.ops.nonlinear import Relu
+from seqc.ops.onnx_rnn import OnnxRecurrent
+from seqc.ops.transcendental import Tanh
 
-onnx_models = pytest.importorskip("onnx_models", reason="needs onnx")
+onnx_models = pytest.importorskip("kit.onnx_models", reason="needs onnx")
 verification: Any = pytest.importorskip("seqc.export.verify")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import seqc as keras
-from feature_pairs import cases, train
-from oracle import KEPT
+from kit.feature_pairs import cases, train
+from kit.oracle import KEPT
 
 RECORDED: dict[str, Any] = json.loads((KEPT / "feature_pairs.json").read_text())
 NAMES = {" ".join(map(str, case)): case for case in cases()}

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import seqc as keras
+from kit.small_models import CLASSES, RNG, X, Y, classifier, error, regression, same
 from seqc import layers
 from seqc.errors import ConfigError, NotBuiltError
-from small_models import CLASSES, RNG, X, Y, classifier, error, regression, same
 
 # -- compile -----------------------------------------------------------------------------------------------------------
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import seqc as keras
+from kit.small_models import CLASSES, X, Y, classifier, error, regression, same
 from seqc import layers
 from seqc.errors import ConfigError, DataError
-from small_models import CLASSES, X, Y, classifier, error, regression, same
 
 # -- changes between fits ----------------------------------------------------------------------------------------------
 

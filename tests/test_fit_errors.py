@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import seqc as keras
+from kit.small_models import X, Y, regression, same
 from seqc.errors import ConfigError, DataError
-from small_models import X, Y, regression, same
 
 # -- arguments that make no sense --------------------------------------------------------------------------------------
 

@@ -13,10 +13,11 @@ import onnxruntime
 import pytest
 
 import seqc as keras
-from seqc import dims, layers, ops
-from seqc.equal_sizes import EqualSizes
+from seqc import layers, ops
 from seqc.errors import SeqcError, ShapeError
 from seqc.export.model import inference_graph
+from seqc.graph import dims
+from seqc.graph.equal_sizes import EqualSizes
 
 
 def numbers(*shape: int) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import seqc as keras
-from oracle import SHARED
+from kit.oracle import SHARED
 from seqc import graph_config, layers, ops
 from seqc.errors import SavingError
 

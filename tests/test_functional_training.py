@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import seqc as keras
-from executor_runs import Cell, Conditions, Twin, assert_same
-from oracle import cases
+from kit.executor_runs import Cell, Conditions, Twin, assert_same
+from kit.oracle import cases
 from seqc import layers, ops
 from seqc.backends.numpy import Plan
 from seqc.backends.numpy.executor import Executor

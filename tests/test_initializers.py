@@ -9,10 +9,10 @@ import pytest
 
 import seqc
 from seqc import constraints, initializers, regularizers
-from seqc.autodiff import gradients
 from seqc.backends.numpy import Plan
 from seqc.errors import ConfigError, SeqcError, ShapeError
-from seqc.ir import Graph, input_value
+from seqc.graph.autodiff import gradients
+from seqc.graph.ir import Graph, input_value
 from seqc.serialization import classes
 
 # name, arguments, standard deviation for shape (3, 4, 50, 70), largest magnitude (None for no bound)

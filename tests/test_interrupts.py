@@ -19,24 +19,26 @@ import numpy as np
 import pytest
 
 import seqc as keras
-from executor_runs import Conditions, under
+from kit.executor_runs import Conditions, under
 from seqc import Sequential, layers
 from seqc.backends.numpy import interrupts, threads
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.turns import Turn
 from seqc.backends.numpy.workers import WORKERS, Hand, Run, Workers
 from seqc.errors import ShapeError
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from test_executor import MODELS, data, make
 
 HERE = Path(__file__).parent
 
 
 def in_a_process(program: str, *arguments: int, seconds: float) -> dict[str, Any]:
-    """Runs one of the programs beside this file; one that hangs is ended and fails."""
-    command = [sys.executable, "-X", "faulthandler", str(HERE / program), *map(str, arguments)]
+    """Runs one of the programs in `kit`; one that hangs is ended and fails."""
+    command = [sys.executable, "-X", "faulthandler", "-m", f"kit.{program}", *map(str, arguments)]
     environment = {**os.environ, "SEQC_VERIFY": "0"}  # the many programs that are built are the same ones
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False, env=environment)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=seconds, check=False, env=environment, cwd=HERE
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -55,32 +57,32 @@ def two_workers() -> Iterator[None]:
 
 @pytest.mark.parametrize("twice", [0, 1], ids=["once", "twice"])
 def test_a_step_may_be_interrupted_between_any_two_instructions(twice: int) -> None:
-    assert in_a_process("interruptions.py", "step", 5 * twice, 61, 10**6, twice, seconds=100)["interruptions"] > 30
+    assert in_a_process("interruptions", "step", 5 * twice, 61, 10**6, twice, seconds=100)["interruptions"] > 30
 
 
 def test_a_first_fit_may_be_interrupted_between_any_two_instructions() -> None:
-    assert in_a_process("interruptions.py", "fit", 11, 9001, 10**6, seconds=100)["interruptions"] > 4
+    assert in_a_process("interruptions", "fit", 11, 9001, 10**6, seconds=100)["interruptions"] > 4
 
 
 def test_ctrl_c_at_random_moments_leaves_a_model_that_trains_on_as_if_nothing_had_been() -> None:
-    assert in_a_process("interrupt_storm.py", 1, 6, seconds=100)["interruptions"] == 6
+    assert in_a_process("interrupt_storm", 1, 6, seconds=100)["interruptions"] == 6
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("twice", [0, 1], ids=["once", "twice"])
 def test_a_step_may_be_interrupted_before_every_instruction(twice: int) -> None:
-    assert in_a_process("interruptions.py", "step", 0, 1, 10**6, twice, seconds=600)["interruptions"] > 1000
+    assert in_a_process("interruptions", "step", 0, 1, 10**6, twice, seconds=600)["interruptions"] > 1000
 
 
 @pytest.mark.slow
 def test_a_first_fit_may_be_interrupted_before_many_instructions() -> None:
-    assert in_a_process("interruptions.py", "fit", 0, 199, 10**6, seconds=900)["interruptions"] > 250
+    assert in_a_process("interruptions", "fit", 0, 199, 10**6, seconds=900)["interruptions"] > 250
 
 
 @pytest.mark.slow
 def test_three_hundred_interruptions_in_several_processes() -> None:
     with ThreadPoolExecutor(3) as pool:
-        found = list(pool.map(lambda seed: in_a_process("interrupt_storm.py", seed, 30, seconds=300), range(100, 110)))
+        found = list(pool.map(lambda seed: in_a_process("interrupt_storm", seed, 30, seconds=300), range(100, 110)))
     assert sum(one["interruptions"] for one in found) == 300
     late = sorted(seconds for one in found for seconds in one["late"])
     assert late[290] < 1

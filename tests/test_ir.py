@@ -7,12 +7,13 @@ import re
 import numpy as np
 import pytest
 
-from seqc import dims, ir, ops
+from seqc import ops
 from seqc.errors import NoGradientError, NoLoweringError, TraceError
-from seqc.ir import Constant, Graph, Input, Type, Value, apply_many, constant, input_value
+from seqc.graph import dims, ir
+from seqc.graph.ir import Constant, Graph, Input, Type, Value, apply_many, constant, input_value
+from seqc.graph.rewriting import rewrite
 from seqc.ops.arithmetic import Add, Mul
 from seqc.ops.rnn import LSTM
-from seqc.rewriting import rewrite
 
 BATCH = dims.symbol("batch")
 

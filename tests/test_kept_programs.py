@@ -12,7 +12,7 @@ import seqc as keras
 from seqc import Sequential, layers
 from seqc.backends.numpy import kept
 from seqc.backends.numpy.executor import Executor
-from seqc.ir import Array
+from seqc.graph.ir import Array
 
 
 def recurrent(units: int = 4) -> Sequential:

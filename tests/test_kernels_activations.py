@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kernel_checks import DTYPES, Scratch, check_kernel, find_kernel, refused, strided
-from seqc.ir import Op
+from kit.kernel_checks import DTYPES, Scratch, check_kernel, find_kernel, refused, strided
+from seqc.graph.ir import Op
 from seqc.ops.arithmetic import Clip
 from seqc.ops.elementwise import Cast, Where
 from seqc.ops.nonlinear import Elu, LeakyRelu, Relu, ReluGrad, Sigmoid, Softplus

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel_checks import DTYPES, Scratch, check_bound, strided
+from kit.kernel_checks import DTYPES, Scratch, check_bound, strided
 from seqc.backends.numpy.kernels import depthwise
 from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kernel_checks import DTYPES, Scratch, check_kernel, find_kernel, strided
+from kit.kernel_checks import DTYPES, Scratch, check_kernel, find_kernel, strided
 from seqc.ops.normalization import BatchMoments, BatchNormalization, GradientSums, LayerNormalization
 from seqc.ops.reduce import ReduceMean, ReduceSum
 

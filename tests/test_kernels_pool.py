@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel_checks import DTYPES, check_kernel, refused, strided
+from kit.kernel_checks import DTYPES, check_kernel, refused, strided
 from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad
 
 

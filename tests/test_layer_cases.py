@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from layer_runs import check_case, check_on_onnxruntime
-from merge_runs import CLASSES as OF_SEVERAL_TENSORS
-from oracle import Case, kept_cases, layer_classes, parameters
+from kit.layer_runs import check_case, check_on_onnxruntime
+from kit.merge_runs import CLASSES as OF_SEVERAL_TENSORS
+from kit.oracle import Case, kept_cases, layer_classes, parameters
 from seqc import Input, Sequential
 from seqc.serialization import classes, deserialize
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import seqc as keras
-from layer_runs import trace_model
+from kit.layer_runs import trace_model
 from seqc import Input, Sequential, layers
 from seqc.errors import ConfigError, SeqcError, ShapeError
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import seqc
-from layer_orders import BUILDERS, facts, made, nested
+from kit.layer_orders import BUILDERS, facts, made, nested
 
 CASES = Path(__file__).parent / "cases"
 RECORDED: dict[str, Any] = json.loads((CASES / "layer_orders.json").read_text())

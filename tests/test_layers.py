@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import merge_runs
 import seqc
-from layer_runs import trace_model
+from kit import merge_runs
+from kit.layer_runs import trace_model
 from seqc import Input, Sequential, layers, ops
-from seqc.ir import Value
+from seqc.graph.ir import Value
 from seqc.layers.base import snake_case
 from seqc.ops.shape import Reshape as ReshapeOp
 from seqc.serialization import classes, deserialize, serialize_object

@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden_text import check_golden
-from seqc import ir, ops
+from kit.golden_text import check_golden
+from kit.small_graphs import GRAPHS, Weights, conv, graph, image, named
+from seqc import ops
 from seqc.backends.numpy import Plan
 from seqc.errors import ExportError
 from seqc.export.samples import draw_inputs
-from seqc.ir import Array, Graph, Type
-from seqc.layout import Layout, LayoutRule, Merged, natural
+from seqc.graph import ir
+from seqc.graph.ir import Array, Graph, Type
+from seqc.graph.layout import Layout, LayoutRule, Merged, natural
 from seqc.ops.elementwise import Unary
 from seqc.ops.shape import Reshape, StayPut, Transpose
 from seqc.ops.transcendental import Tanh
@@ -30,7 +32,6 @@ from seqc.passes import (
 )
 from seqc.passes._cut import near_side
 from seqc.passes._moves import arranged_shape, move
-from small_graphs import GRAPHS, Weights, conv, graph, image, named
 
 SIZES = {"batch": 3, "time": 5, "height": 6, "width": 9}
 # How many Transposes each graph may have: one at a border whose order of axes differs, none inside but where two

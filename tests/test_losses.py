@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from seqc import losses, ops
-from seqc.autodiff import gradients
-from seqc.dims import symbol
 from seqc.errors import ConfigError, DataError
-from seqc.ir import Value, constant, input_value
+from seqc.graph.autodiff import gradients
+from seqc.graph.dims import symbol
+from seqc.graph.ir import Value, constant, input_value
+from seqc.graph.tracing import Trace, tracing
 from seqc.serialization import register_keras_serializable
-from seqc.tracing import Trace, tracing
 
 BATCH, TIME = symbol("batch"), symbol("time")
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-import merge_runs
 import seqc as keras
+from kit import merge_runs
 from seqc import layers
 from seqc.errors import ConfigError, ShapeError
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graph_runs import on_numpy
+from kit.graph_runs import on_numpy
 from seqc import metrics, ops
-from seqc.dims import symbol
 from seqc.errors import ConfigError, DataError, NotBuiltError
-from seqc.ir import Graph, Value, constant, input_value
+from seqc.graph.dims import symbol
+from seqc.graph.ir import Graph, Value, constant, input_value
+from seqc.graph.tracing import Trace, tracing
 from seqc.serialization import register_keras_serializable
-from seqc.tracing import Trace, tracing
 
 BATCH = symbol("batch")
 

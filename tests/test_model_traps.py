@@ -84,9 +84,9 @@ def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:
 def test_first_of_equal_maxima_gets_the_gradient() -> None:
     model = keras.Sequential([keras.Input((2, 2, 1)), layers.MaxPooling2D(2)])
     graph, _ = model.graph()
-    from seqc.autodiff import pull_back
     from seqc.backends.numpy import Plan
-    from seqc.ir import Graph
+    from seqc.graph.autodiff import pull_back
+    from seqc.graph.ir import Graph
     from seqc.ops import ones_like
 
     (y,) = graph.outputs

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seqc import Sequential, ir, layers, ops
+from seqc import Sequential, layers, ops
 from seqc.errors import DTypeError
-from seqc.ir import scope
+from seqc.graph import ir
+from seqc.graph.ir import scope
 
 BAD: Mapping[str, Any] = {
     "None": None,

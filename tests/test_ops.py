@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-import op_checks
 import seqc.ops
-from op_rows import SIZES, OpSpec, real, row
-from op_specs import EXEMPT, SPECS
-from seqc import dims, errors, ir
+from kit import op_checks
+from kit.op_rows import SIZES, OpSpec, real, row
+from kit.op_specs import EXEMPT, SPECS
+from seqc import errors
 from seqc.backends.numpy import Plan
+from seqc.graph import dims, ir
 from seqc.ops.arithmetic import Add, Clip, Mul
 from seqc.ops.conv import Conv, ConvInputGrad
 from seqc.ops.elementwise import And, Cast, Unary, Where

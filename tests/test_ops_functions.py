@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqc import dims, ir, ops
+from seqc import ops
 from seqc.backends.numpy import Plan
 from seqc.errors import ConfigError, DTypeError, SeqcError, ShapeError, TraceError
-from seqc.ir import Type, Value
+from seqc.graph import dims, ir
+from seqc.graph.ir import Type, Value
 
 BATCH, TIME = dims.symbol("batch"), dims.symbol("time")
 SIZES = ({"batch": 1, "time": 4}, {"batch": 3, "time": 7})

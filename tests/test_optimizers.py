@@ -10,10 +10,10 @@ import pytest
 
 from seqc import constraints, optimizers
 from seqc.errors import ConfigError, NotBuiltError, ShapeError
-from seqc.ir import Value, input_value
+from seqc.graph.ir import Value, input_value
+from seqc.graph.tracing import Trace, Variable, tracing
 from seqc.optimizers import schedules
 from seqc.serialization import known, register_keras_serializable
-from seqc.tracing import Trace, Variable, tracing
 from seqc.utils.naming import clear_session
 
 

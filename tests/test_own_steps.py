@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import seqc
+from kit.step_programs import PROGRAMS, run
 from seqc import layers, ops
 from seqc.errors import ConfigError, TraceError
-from step_programs import PROGRAMS, run
 
 RECORDED: dict[str, Any] = json.loads((Path(__file__).parent / "cases" / "own_steps.json").read_text())
 X = np.linspace(-1, 1, 24, dtype="float32").reshape(8, 3)

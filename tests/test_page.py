@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from page_browser import (
+from kit.page_browser import (
     MARKS,
     By,
     choose,
@@ -29,7 +29,7 @@ from page_browser import (
     wait,
     webdriver,
 )
-from page_models import sums
+from kit.page_models import sums
 
 ROOT = Path(__file__).parents[1]
 pytestmark = MARKS

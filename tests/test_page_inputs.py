@@ -12,8 +12,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from page_browser import MARKS, By, choose, chromium, complaints, javascript, mounted, one, open_page, run, text, wait
-from page_models import FLOAT, INT64, STRING, constant, echo, means, scores, sums, write
+from kit.page_browser import (
+    MARKS,
+    By,
+    choose,
+    chromium,
+    complaints,
+    javascript,
+    mounted,
+    one,
+    open_page,
+    run,
+    text,
+    wait,
+)
+from kit.page_models import FLOAT, INT64, STRING, constant, echo, means, scores, sums, write
 
 Image = pytest.importorskip("PIL.Image", reason="pictures are made with pillow")
 pytestmark = MARKS

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from page_browser import (
+from kit.page_browser import (
     MARKS,
     By,
     Keys,
@@ -24,7 +24,7 @@ from page_browser import (
     wait,
     webdriver,
 )
-from page_models import FLOAT, constant, echo, scores, sums
+from kit.page_models import FLOAT, constant, echo, scores, sums
 
 pytestmark = MARKS
 NAMES = [f"model-{i:02d}{'.very-long-name' * (i % 8)}" for i in range(50)]

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from page_browser import MARKS, By, choose, chromium, complaints, mounted, one, open_page, run, serving, text, wait
-from page_models import FLOAT, constant, echo, sums, write
+from kit.page_browser import MARKS, By, choose, chromium, complaints, mounted, one, open_page, run, serving, text, wait
+from kit.page_models import FLOAT, constant, echo, sums, write
 
 pytestmark = MARKS
 HOSTILE = "<img src=x onerror=alert(1)>"

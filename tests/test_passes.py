@@ -8,13 +8,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden_text import check_golden
-from seqc import ir, ops
-from seqc.autodiff import gradients
+from kit.golden_text import check_golden
+from kit.small_graphs import (
+    BATCH,
+    GRAPHS,
+    Weights,
+    batch_norm,
+    conv,
+    dense,
+    graph,
+    image,
+    look_up,
+    lstm,
+    named,
+    transposed,
+)
+from seqc import ops
 from seqc.backends.numpy import Plan
 from seqc.errors import ExportError, NoLoweringError, ShapeError
 from seqc.export.samples import draw_inputs
-from seqc.ir import Array, Graph, Value
+from seqc.graph import ir
+from seqc.graph.autodiff import gradients
+from seqc.graph.ir import Array, Graph, Value
 from seqc.ops.conv import Conv
 from seqc.ops.normalization import BatchNormalization
 from seqc.ops.random import Dropout, RandomUniform
@@ -42,7 +57,6 @@ from seqc.passes import (
     run_passes,
     simplify_shapes,
 )
-from small_graphs import BATCH, GRAPHS, Weights, batch_norm, conv, dense, graph, image, look_up, lstm, named, transposed
 
 SIZES = {"batch": 5, "time": 6, "height": 7, "width": 8}
 

@@ -8,13 +8,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqc import ir, ops
-from seqc.ir import Graph, Value
+from kit.small_graphs import BATCH, Weights, batch_norm, conv, dense, graph, lstm
+from seqc import ops
+from seqc.graph import ir
+from seqc.graph.ir import Graph, Value
+from seqc.graph.rewriting import rewrite
 from seqc.ops.elementwise import Cast
 from seqc.ops.shape import Reshape
 from seqc.passes import FOR_INFERENCE, FOR_TRAINING, promote_floats, run_passes
-from seqc.rewriting import rewrite
-from small_graphs import BATCH, Weights, batch_norm, conv, dense, graph, lstm
 from test_passes import assert_same_numbers
 
 

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqc import ops
-from seqc.autodiff import pull_back
 from seqc.backends.numpy import Plan
 from seqc.backends.numpy.kernels.convolution import patches as bind_patches
 from seqc.backends.numpy.kernels.convolution import tap_pairs
 from seqc.backends.numpy.lowering import fix_sizes, lower_for_numpy, pool_before_relu
 from seqc.backends.numpy.memory import ScratchPad
 from seqc.backends.numpy.patches import Patches
-from seqc.dims import symbol
-from seqc.ir import Array, Graph, Type, Value, apply, input_value
+from seqc.graph.autodiff import pull_back
+from seqc.graph.dims import symbol
+from seqc.graph.ir import Array, Graph, Type, Value, apply, input_value
 from seqc.ops._windows import Window
 from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad
 from seqc.ops.pool import MaxPool

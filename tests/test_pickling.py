@@ -18,7 +18,7 @@ import pytest
 
 import seqc as keras
 from seqc import Sequential, layers, ops
-from seqc.ir import Array
+from seqc.graph.ir import Array
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.random((24, 6), dtype="float32"), RNG.random((24, 2), dtype="float32")

@@ -10,9 +10,9 @@ import pytest
 import seqc as keras
 from seqc import layers, ops
 from seqc.backends.numpy import Plan
-from seqc.dims import symbol
 from seqc.errors import ShapeError
-from seqc.ir import Array, Graph, Type, apply, input_value
+from seqc.graph.dims import symbol
+from seqc.graph.ir import Array, Graph, Type, apply, input_value
 from seqc.ops.elementwise import Elementwise
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import seqc as keras
-from executor_runs import Cell, Conditions, Twin, twin, under
+from kit.executor_runs import Cell, Conditions, Twin, twin, under
 from seqc import Sequential, layers, metrics, ops, optimizers
 from seqc.backends.numpy import builder as builder_module
 from seqc.backends.numpy import calls, executor, horizontal_fusion, horizontal_run, stage, tiles
@@ -27,8 +27,8 @@ from seqc.backends.numpy.plan_checker import PlanError, check_plan
 from seqc.backends.numpy.regions import ParallelRegion, Program
 from seqc.backends.numpy.stage import BufferPlan
 from seqc.backends.numpy.tiles import TileBinder
-from seqc.dims import symbol
-from seqc.ir import Array, Graph, Value, constant, input_value
+from seqc.graph.dims import symbol
+from seqc.graph.ir import Array, Graph, Value, constant, input_value
 from seqc.ops.shape import reshape
 
 L = layers

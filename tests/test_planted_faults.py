@@ -11,7 +11,7 @@ import seqc as keras
 from seqc.errors import ExportError
 
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
-faults: Any = pytest.importorskip("planted_faults", reason="needs onnx")
+faults: Any = pytest.importorskip("kit.planted_faults", reason="needs onnx")
 wire: Any = pytest.importorskip("seqc.export.wire")
 
 PLANTED = list(faults.planted())

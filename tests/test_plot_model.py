@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import seqc as keras
-from branched_models import nested, operations, shared, states
+from kit.branched_models import nested, operations, shared, states
 from seqc import layers
 from seqc.errors import ConfigError, MissingDependencyError, NotBuiltError
 

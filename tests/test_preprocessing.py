@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import seqc as keras
-from oracle import Case, cases, parameters
+from kit.oracle import Case, cases, parameters
 from seqc import layers
 from seqc.errors import DataError, SeqcError, ShapeError
 

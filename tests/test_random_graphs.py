@@ -12,14 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from executor_runs import Cell, Conditions, Twin, assert_same
-from random_graphs import IDS, graphs
+from kit.executor_runs import Cell, Conditions, Twin, assert_same
+from kit.random_graphs import IDS, graphs
 from seqc import Model
 from seqc.backends.numpy import Plan
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.export.model import export_model, inference_graph
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.ops.shape import Transpose
 from seqc.passes import FOR_INFERENCE, plan_layout, promote_floats, run_passes
 from seqc.passes._sides import is_moved

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 
-from random_models import models
+from kit.random_models import models
 from seqc import Sequential, saving
 from seqc.backends.numpy import Plan
 from seqc.export.model import export_model, inference_graph
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.passes import merge_duplicates, promote_floats
 from seqc.training.compiled import Compiled
 from seqc.training.data import sample_type

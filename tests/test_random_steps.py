@@ -11,15 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from executor_runs import Cell, Conditions, under
-from random_steps import GIVEN, RandomStep, batches, steps
-from random_values import MOST_SAMPLES
+from kit.executor_runs import Cell, Conditions, under
+from kit.random_steps import GIVEN, RandomStep, batches, steps
+from kit.random_values import MOST_SAMPLES
 from seqc.backends.numpy import executor
 from seqc.backends.numpy.builder import Builder, same_memory
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.backends.numpy.regions import Program
-from seqc.ir import Array, Constant, Input, Item
+from seqc.graph.ir import Array, Constant, Input, Item
 
 few = settings(max_examples=200, suppress_health_check=list(HealthCheck), deadline=None)
 many = settings(max_examples=1500, suppress_health_check=list(HealthCheck), deadline=None)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from seqc.backends.numpy.kernel_choice import find_kernel
 from seqc.backends.numpy.kernels import recurrent, recurrent_grad
-from seqc.ir import Array, Op
+from seqc.graph.ir import Array, Op
 from seqc.ops._gates import GATES
 from seqc.ops._recurrent import Recurrent
 from seqc.ops.rnn import GRU, LSTM, SimpleRNN

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from layer_runs import trace_model
+from kit.layer_runs import trace_model
 from seqc import Input, Sequential, activations, layers, ops
-from seqc.autodiff import gradients
 from seqc.backends.numpy import Plan
-from seqc.ir import Graph, as_value
+from seqc.graph.autodiff import gradients
+from seqc.graph.ir import Graph, as_value
+from seqc.graph.tracing import Trace, tracing
 from seqc.layers._cells import gate_name
 from seqc.ops._recurrent import Recurrent
-from seqc.tracing import Trace, tracing
 
 
 def same_tanh(x: Any) -> Any:

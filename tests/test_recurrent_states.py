@@ -12,9 +12,9 @@ import onnxruntime
 import pytest
 
 import seqc as keras
-import state_runs
-from oracle import KEPT, Stored
-from own_cells import MeanSoFar, OneStateRNNCell
+from kit import state_runs
+from kit.oracle import KEPT, Stored
+from kit.own_cells import MeanSoFar, OneStateRNNCell
 from seqc import layers, models, ops
 from seqc.errors import ConfigError, ExportError, SeqcError, ShapeError
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 import seqc as keras
+from kit.small_graphs import Weights, graph, gru, sequence
 from seqc import layers
 from seqc.errors import ExportError, SavingError
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.serialization import deserialize
-from small_graphs import Weights, graph, gru, sequence
 
 onnx = pytest.importorskip("onnx", reason="needs onnx")
-onnx_models = pytest.importorskip("onnx_models", reason="needs onnx")
+onnx_models = pytest.importorskip("kit.onnx_models", reason="needs onnx")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 
 KINDS: dict[str, Any] = {

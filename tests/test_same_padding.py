@@ -11,18 +11,18 @@ import pytest
 
 import seqc as keras
 from seqc import layers, ops
-from seqc.autodiff import gradients
 from seqc.backends.numpy import Plan
-from seqc.dims import symbol
 from seqc.export import compile_graph
 from seqc.export.emitter import emit
 from seqc.export.model import inference_graph
-from seqc.ir import Array, Graph, Value, input_value
+from seqc.graph.autodiff import gradients
+from seqc.graph.dims import symbol
+from seqc.graph.ir import Array, Graph, Value, input_value
+from seqc.graph.tracing import Trace, tracing
 from seqc.passes import FOR_TRAINING, run_passes
-from seqc.tracing import Trace, tracing
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")
-onnx_models = pytest.importorskip("onnx_models", reason="needs onnx")
+onnx_models = pytest.importorskip("kit.onnx_models", reason="needs onnx")
 
 # Sizes of an unknown axis; with strides up to 4 and windows up to 5 elements wide, every remainder.
 SIZES = (1, 2, 3, 4, 5, 7, 8)

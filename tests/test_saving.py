@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import seqc
-from keras_files import (
+from kit.keras_files import (
     assert_same_weights,
     change_weights,
     members,

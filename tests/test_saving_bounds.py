@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import seqc as keras
-from keras_files import CONFIG, change_config, change_weights, members, write_members
+from kit.keras_files import CONFIG, change_config, change_weights, members, write_members
 from seqc import layers, serialization
 from seqc.errors import SavingError, SeqcError
 from seqc.saving import load_model, save_model

@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import seqc as keras
-from keras_files import assert_same_weights, change_config, change_weights, members, small_model, write_members
-from oracle import ROOT
-from random_models import models
+from kit.keras_files import assert_same_weights, change_config, change_weights, members, small_model, write_members
+from kit.oracle import ROOT
+from kit.random_models import models
 from seqc import layers, ops
 from seqc.errors import ConfigError, SavingError
 from seqc.saving import load_model, register_keras_serializable

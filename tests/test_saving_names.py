@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_files import assert_same_weights, change_config, change_weights, read_arrays, read_config, small_model
+from kit.keras_files import assert_same_weights, change_config, change_weights, read_arrays, read_config, small_model
 from seqc import layers, saving
 from seqc.errors import SavingError
 from seqc.saving import load_model, save_model

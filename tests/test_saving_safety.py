@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 
-from keras_files import CONFIG, WEIGHTS, change_config, change_weights, members, write_members
+from kit.keras_files import CONFIG, WEIGHTS, change_config, change_weights, members, write_members
 from seqc import layers
 from seqc.errors import SavingError
 from seqc.saving import load_model, load_weights, save_model

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import consumers
-import onnx_models
 import seqc as keras
-from layer_runs import trace_model
+from kit import consumers, onnx_models
+from kit.layer_runs import trace_model
 from seqc import layers, ops
 from seqc.errors import NoGradientError
 from seqc.export import compile_graph
@@ -112,8 +111,8 @@ def test_training_needs_the_number_of_steps_and_inference_does_not() -> None:
 
 
 def test_a_scan_says_that_it_has_no_gradient() -> None:
-    from seqc.autodiff import pull_back
-    from seqc.ir import input_value
+    from seqc.graph.autodiff import pull_back
+    from seqc.graph.ir import input_value
 
     traced = trace_model(stack(layers.GRU(2, activation="silu"), 6, False), (None, 6, 3), "float32", training=False)
     dy = input_value("dy", "float32", traced.y.type.shape)

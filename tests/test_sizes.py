@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import seqc as keras
-from seqc import dims, ir, layers, ops
-from seqc.autodiff import gradients
+from seqc import layers, ops
 from seqc.backends.numpy import Plan
 from seqc.backends.numpy.executor import Executor
 from seqc.export import compile_graph
 from seqc.export.emitter import emit
-from seqc.ir import Array, Graph, Value
+from seqc.graph import dims, ir
+from seqc.graph.autodiff import gradients
+from seqc.graph.ir import Array, Graph, Value
 from seqc.passes import FOR_TRAINING, run_passes
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import seqc as keras
-from branched_models import nested, operations, shared, states
+from kit.branched_models import nested, operations, shared, states
 
 # Printed by Keras 3.15 with 120 columns, for the same models; it calls the operation of a product Multiply, not Mul.
 SHARED = """

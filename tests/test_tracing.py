@@ -12,8 +12,8 @@ import seqc as keras
 from seqc import Variable, ops
 from seqc.backends.numpy import Plan
 from seqc.errors import ShapeError, TraceError
-from seqc.ir import Graph, Value, input_value
-from seqc.tracing import Trace, current_trace, require_trace, tracing
+from seqc.graph.ir import Graph, Value, input_value
+from seqc.graph.tracing import Trace, current_trace, require_trace, tracing
 
 # -- variables outside a trace -----------------------------------------------------------------------------------------
 

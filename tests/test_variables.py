@@ -7,7 +7,7 @@ import pytest
 
 from seqc import Input, Layer, Sequential, Variable, layers, ops, optimizers
 from seqc.errors import ShapeError, TraceError
-from seqc.ir import Constant, Value
+from seqc.graph.ir import Constant, Value
 
 
 class Remember(Layer):

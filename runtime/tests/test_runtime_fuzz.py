@@ -26,7 +26,7 @@ from seqc_runtime import (
 def test_nothing_but_runtime_errors_comes_out(gemm, lstm, tmp_path, seconds):
     (tmp_path / "gemm.onnx").write_bytes(gemm)
     (tmp_path / "lstm.onnx").write_bytes(lstm)
-    script = str(Path(__file__).with_name("runtime_fuzz.py"))
+    script = str(Path(__file__).parent / "runtime_kit" / "runtime_fuzz.py")
     path = str(Path(seqc_runtime.__file__).parents[1])
     ended = subprocess.run(
         [sys.executable, script, str(seconds), str(seconds), "gemm.onnx", "lstm.onnx"],

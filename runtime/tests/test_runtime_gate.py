@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from gate_models import MATMUL, WEIGHT, external, model_of, value
 from onnx import TensorProto, helper, numpy_helper
+from runtime_kit.gate_models import MATMUL, WEIGHT, external, model_of, value
 
 import seqc_runtime
 from seqc_runtime import RuntimeArgumentError, RuntimeModelError, RuntimeModelNotFoundError

@@ -9,8 +9,8 @@ import time
 import numpy as np
 import onnx
 import pytest
-from gate_models import FLOAT, MATMUL, WEIGHT, external, model_of, value
 from onnx import TensorProto, helper, numpy_helper
+from runtime_kit.gate_models import FLOAT, MATMUL, WEIGHT, external, model_of, value
 
 from seqc_runtime import RuntimeModelError
 from seqc_runtime.gate import DEFAULT, Limits, admit

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from gate_models import MATMUL, WEIGHT, model_of
 from onnx import TensorProto, numpy_helper
+from runtime_kit.gate_models import MATMUL, WEIGHT, model_of
 
 pytest.importorskip("hypothesis", reason="models are made by hypothesis")
 
-from gate_fuzz import changed, models, varint
-from gate_scans import Scanner, look_at
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from runtime_kit.gate_fuzz import changed, models, varint
+from runtime_kit.gate_scans import Scanner, look_at
 
 import seqc_runtime
 from seqc_runtime import RuntimeModelError, SeqcRuntimeError, gate

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from gate_models import FLOAT, value
 from onnx import TensorProto, helper, numpy_helper
+from runtime_kit.gate_models import FLOAT, value
 
 import seqc_runtime
 from seqc_runtime import RuntimeExecutionError, RuntimeModelError

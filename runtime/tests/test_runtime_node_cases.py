@@ -38,7 +38,7 @@ SAMPLE = re.findall(
 def outcomes(*names: str) -> dict[str, list[str]]:
     # In another process: what ends a process must fail this test, not the run of all of them.
     ended = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("node_cases.py")), *names],
+        [sys.executable, str(Path(__file__).parent / "runtime_kit" / "node_cases.py"), *names],
         capture_output=True,
         text=True,
         timeout=600,

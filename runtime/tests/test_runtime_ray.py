@@ -252,7 +252,7 @@ def test_every_answer_is_byte_for_byte_the_servers(
 ) -> None:
     """All requests of the comparison with Triton, good and bad, in JSON and binary."""
     from ray import serve
-    from triton_probes import LENGTH, PROBES
+    from runtime_kit.triton_probes import LENGTH, PROBES
 
     from seqc_runtime.ray import app
     from seqc_runtime.server.build import build_app

@@ -18,9 +18,9 @@ pytest.importorskip("typer", reason="the command reads its options with typer")
 pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 
 import orjson
-from client_environment import clean_environment, environment
-from kserve_schema import NOT_ON_KNATIVE, SCHEMAS
 from onnx import TensorProto, helper
+from runtime_kit.client_environment import clean_environment, environment
+from runtime_kit.kserve_schema import NOT_ON_KNATIVE, SCHEMAS
 
 import seqc_runtime
 from seqc_runtime.cli.commands import run
@@ -110,7 +110,7 @@ def test_tritons_own_messages_read_what_every_option_writes(
     for name, (model, options, _) in wanted.items():
         (tmp_path / f"{name}.onnx").write_bytes(model)
         assert run(["repository", str(tmp_path / f"{name}.onnx"), "--triton", str(tmp_path / "models"), *options]) == 0
-    command = [python, Path(__file__).with_name("triton_config.py")]
+    command = [python, Path(__file__).parent / "runtime_kit" / "triton_config.py"]
     files = [tmp_path / "models" / name / "config.pbtxt" for name in wanted]
     done = subprocess.run([*command, *files], env=clean_environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scored_files import KINDS, Build, X, bare, read_csv, table, write_csv
+from runtime_kit.scored_files import KINDS, Build, X, bare, read_csv, table, write_csv
 
 import seqc_runtime
 from seqc_runtime.score import Reading, score

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scored_files import Build, X, said, write_csv
+from runtime_kit.scored_files import Build, X, said, write_csv
 
 import seqc_runtime
 from seqc_runtime.score import score

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from server_process import gemm_request, serving, write_gemm
+from runtime_kit.server_process import gemm_request, serving, write_gemm
 
 import seqc_runtime
 from seqc_runtime.server import access_log

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from server_process import WEIGHT, gemm_answer, gemm_request, read_all, split, until, write_gemm
+from runtime_kit.server_process import WEIGHT, gemm_answer, gemm_request, read_all, split, until, write_gemm
 
 import seqc_runtime
 from seqc_runtime.server.app import App, Exchange

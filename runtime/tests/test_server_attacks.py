@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from server_process import ServerProcess, gemm_request, read_all, serving, split, until, write_gemm
+from runtime_kit.server_process import ServerProcess, gemm_request, read_all, serving, split, until, write_gemm
 from test_server_guard import BODY, REFUSED, post
 
 INFER = "/v2/models/gemm/infer"

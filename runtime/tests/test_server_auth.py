@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from server_process import gemm_request, serving, split, until, write_gemm
+from runtime_kit.server_process import gemm_request, serving, split, until, write_gemm
 
 from seqc_runtime.errors import RuntimeArgumentError
 from seqc_runtime.server.auth import Admission, Tokens, parse_tokens, warn_of_readers

@@ -15,7 +15,7 @@ pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 import onnxruntime
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from serving_models import conv, job, lstm, mlp, pair, serve, simple
+from runtime_kit.serving_models import conv, job, lstm, mlp, pair, serve, simple
 
 from seqc_runtime.errors import RuntimeExecutionError
 from seqc_runtime.server.messages import Refusal

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pytest
-from server_process import gemm_request, read_all, serving, split, until, write_gemm
+from runtime_kit.server_process import gemm_request, read_all, serving, split, until, write_gemm
 
 import seqc_runtime
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from client_environment import clean_environment, environment
-from odd_cases import check_same, write_case
-from odd_models import expected as bare
-from odd_models import odd_models, write
-from server_process import ServerProcess, gemm_answer, gemm_request, serving, write_gemm
+from runtime_kit.client_environment import clean_environment, environment
+from runtime_kit.odd_cases import check_same, write_case
+from runtime_kit.odd_models import expected as bare
+from runtime_kit.odd_models import odd_models, write
+from runtime_kit.server_process import ServerProcess, gemm_answer, gemm_request, serving, write_gemm
 
 pytest.importorskip("grpc", reason="gRPC is an extra")
 
@@ -33,20 +33,22 @@ def expected(model: Path) -> np.ndarray:
 
 
 def run(*command: object) -> subprocess.CompletedProcess[str]:
-    """A script in its own environment, without this one's."""
+    """A program of `runtime_kit` in its own environment, without this one's."""
     clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    return subprocess.run(list(map(str, command)), env=clean, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(
+        list(map(str, command)), cwd=HERE, env=clean, capture_output=True, text=True, check=False, timeout=300
+    )
 
 
 @pytest.mark.parametrize(
     ("script", "packages"),
     [
-        ("triton_calls.py", ["tritonclient[http,grpc]==2.73.0"]),
-        ("openapi_calls.py", ["open-inference-openapi==2.0.0.1", "numpy"]),
-        ("protocol_calls.py", ["open-inference-grpc==2.0.0", "numpy", "protobuf"]),
+        ("triton_calls", ["tritonclient[http,grpc]==2.73.0"]),
+        ("openapi_calls", ["open-inference-openapi==2.0.0.1", "numpy"]),
+        ("protocol_calls", ["open-inference-grpc==2.0.0", "numpy", "protobuf"]),
         # More than 300 MB: where somebody wants it.
         pytest.param(
-            "kserve_calls.py",
+            "kserve_calls",
             ["kserve==0.21.0"],
             marks=pytest.mark.skipif("SEQC_TEST_KSERVE" not in os.environ, reason="SEQC_TEST_KSERVE=1 installs kserve"),
         ),
@@ -59,11 +61,11 @@ def test_clients_get_the_numbers_of_a_bare_session(tmp_path: Path, script: str, 
     np.save(tmp_path / "y.npy", expected(model))
     with serving(model, "--grpc-port", 0) as server:
         ports = [str(server.port)]
-        if script != "openapi_calls.py":
+        if script != "openapi_calls":
             ports.append(server.lines[0].partition("grpc://127.0.0.1:")[2].partition(",")[0])
-        command = [python, HERE / script, *ports, tmp_path / "x.npy", tmp_path / "y.npy"]
+        command = [python, "-m", f"runtime_kit.{script}", *ports, tmp_path / "x.npy", tmp_path / "y.npy"]
         done = subprocess.run(
-            command, env=clean_environment(), capture_output=True, text=True, check=False, timeout=300
+            command, cwd=HERE, env=clean_environment(), capture_output=True, text=True, check=False, timeout=300
         )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -71,8 +73,8 @@ def test_clients_get_the_numbers_of_a_bare_session(tmp_path: Path, script: str, 
 @pytest.mark.parametrize(
     ("script", "packages"),
     [
-        ("triton_odd_calls.py", ["tritonclient[http,grpc]==2.73.0"]),
-        ("protocol_odd_calls.py", ["open-inference-grpc==2.0.0", "numpy", "protobuf"]),
+        ("triton_odd_calls", ["tritonclient[http,grpc]==2.73.0"]),
+        ("protocol_odd_calls", ["open-inference-grpc==2.0.0", "numpy", "protobuf"]),
     ],
 )
 def test_clients_get_every_bit_of_odd_models(tmp_path: Path, script: str, packages: list[str]) -> None:
@@ -91,7 +93,7 @@ def test_clients_get_every_bit_of_odd_models(tmp_path: Path, script: str, packag
     with serving(models, "--grpc-port", 0, *loads) as server:
         grpc_port = server.lines[0].partition("grpc://127.0.0.1:")[2].partition(",")[0]
         ports = [str(server.port), grpc_port] if script.startswith("triton") else [grpc_port]
-        done = run(python, HERE / script, *ports, cases)
+        done = run(python, "-m", f"runtime_kit.{script}", *ports, cases)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from server_process import PATIENCE, serving, until, write_gemm
+from runtime_kit.server_process import PATIENCE, serving, until, write_gemm
 
 FILE = Path(__file__).parents[1] / "Dockerfile"
 

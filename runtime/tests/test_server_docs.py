@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pytest
-from server_process import serving, write_gemm
+from runtime_kit.server_process import serving, write_gemm
 
 from seqc_runtime.cli.commands import app as command
 from seqc_runtime.server.auth import parse_tokens

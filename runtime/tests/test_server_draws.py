@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from houses import F32, KINDS, WIDTHS, House, open_house
-from http_draws import Ask, converse, draw_infer, same_but_body
-from odd_models import Feeds, expected, same
-from protocol_forms import LENGTH, from_binary, oip, read_oip
-from server_process import PATIENCE
+from runtime_kit.houses import F32, KINDS, WIDTHS, House, open_house
+from runtime_kit.http_draws import Ask, converse, draw_infer, same_but_body
+from runtime_kit.odd_models import Feeds, expected, same
+from runtime_kit.protocol_forms import LENGTH, from_binary, oip, read_oip
+from runtime_kit.server_process import PATIENCE
 
 pytest.importorskip("grpc", reason="gRPC is an extra")
 

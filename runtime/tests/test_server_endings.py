@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 
 from onnx import TensorProto, helper
-from serving_models import adder, build, job, looped, serve
+from runtime_kit.serving_models import adder, build, job, looped, serve
 from test_server_scheduling import ALONE, SLOW, row, run
 
 from seqc_runtime.errors import RuntimeStoppedError

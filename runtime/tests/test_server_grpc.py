@@ -13,8 +13,8 @@ pytest.importorskip("google.protobuf", reason="gRPC's messages are protobuf's")
 pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 
 import orjson
-from grpc_served import CODE, LONG, Infer, Served, output, raw, refused, served, typed
 from onnx import TensorProto
+from runtime_kit.grpc_served import CODE, LONG, Infer, Served, output, raw, refused, served, typed
 
 from seqc_runtime.server.testing import TestClient
 

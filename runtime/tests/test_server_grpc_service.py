@@ -21,8 +21,8 @@ pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.message_factory import GetMessageClass
-from grpc_served import CODE, LONG, Infer, Served, output, raw, refused, served
 from onnx import TensorProto, helper
+from runtime_kit.grpc_served import CODE, LONG, Infer, Served, output, raw, refused, served
 
 from seqc_runtime.errors import RuntimeArgumentError
 from seqc_runtime.server.grpc import schema

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from server_process import ServerProcess, error_of, read_all, serving, split, write_gemm
+from runtime_kit.server_process import ServerProcess, error_of, read_all, serving, split, write_gemm
 
 INFER = b"/v2/models/gemm/infer"
 BODY = orjson.dumps({"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1, 2, 3, 4]}]})

@@ -12,7 +12,16 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pytest
-from server_process import WEIGHT, ServerProcess, children, gemm_answer, gemm_request, serving, until, write_gemm
+from runtime_kit.server_process import (
+    WEIGHT,
+    ServerProcess,
+    children,
+    gemm_answer,
+    gemm_request,
+    serving,
+    until,
+    write_gemm,
+)
 
 pytest.importorskip("prometheus_client", reason="it reads the metrics here")
 

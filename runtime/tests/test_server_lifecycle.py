@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from server_process import (
+from runtime_kit.server_process import (
     WEIGHT,
     ServerProcess,
     gemm_answer,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from server_process import ServerProcess, alive, children, gemm_request, serving, until, write_gemm
+from runtime_kit.server_process import ServerProcess, alive, children, gemm_request, serving, until, write_gemm
 
 pytest.importorskip("prometheus_client", reason="it writes the metrics, and reads them here")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from odd_models import (
+from runtime_kit.odd_models import (
     DATATYPES,
     Feeds,
     Odd,
@@ -25,8 +25,8 @@ from odd_models import (
     same_out,
     write,
 )
-from protocol_forms import LENGTH, binary_of, from_binary, from_nested, npz, oip, read_oip
-from server_process import PATIENCE, ServerProcess, serving
+from runtime_kit.protocol_forms import LENGTH, binary_of, from_binary, from_nested, npz, oip, read_oip
+from runtime_kit.server_process import PATIENCE, ServerProcess, serving
 
 import seqc_runtime
 from seqc_runtime.server.app import App

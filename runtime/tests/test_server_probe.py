@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 
 from onnx import helper
-from serving_models import build, conv, looped, lstm, mlp, pair, simple
+from runtime_kit.serving_models import build, conv, looped, lstm, mlp, pair, simple
 
 import seqc_runtime
 from seqc_runtime import RuntimeExecutionError, providers

@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 
-from serving_models import adder, job
+from runtime_kit.serving_models import adder, job
 
 from seqc_runtime.server.layout import Layout
 from seqc_runtime.server.loading import Loader

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from server_process import PATIENCE, ServerProcess, serving
+from runtime_kit.server_process import PATIENCE, ServerProcess, serving
 
 pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 
 import orjson
-from serving_models import adder
+from runtime_kit.serving_models import adder
 
 pytestmark = pytest.mark.slow
 RELOADS, REQUESTS, CLIENTS = 50, 10_000, 6

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from server_process import ServerProcess, gemm_answer, gemm_request, serving
+from runtime_kit.server_process import ServerProcess, gemm_answer, gemm_request, serving
 
 pytestmark = pytest.mark.slow
 

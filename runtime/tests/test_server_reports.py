@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from odd_models import ODD_NAME, Odd, build, expected, extremes, node, odd_models, same, same_out, words
-from protocol_forms import LENGTH, binary_of, npz, oip, read_oip
+from runtime_kit.odd_models import ODD_NAME, Odd, build, expected, extremes, node, odd_models, same, same_out, words
+from runtime_kit.protocol_forms import LENGTH, binary_of, npz, oip, read_oip
 
 import seqc_runtime
 from seqc_runtime.server.app import App

@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 
-from serving_models import adder, job, looped, mlp, pair, serve
+from runtime_kit.serving_models import adder, job, looped, mlp, pair, serve
 
 from seqc_runtime.errors import RuntimeExecutionError
 from seqc_runtime.server.limits import Limits

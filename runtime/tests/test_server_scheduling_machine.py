@@ -18,7 +18,7 @@ pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from serving_models import job, serve, simple
+from runtime_kit.serving_models import job, serve, simple
 
 from seqc_runtime.errors import RuntimeExecutionError, RuntimeStoppedError
 from seqc_runtime.server.limits import Limits

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pytest
-from server_process import WEIGHT, ServerProcess, children, gemm_answer, gemm_request, serving, write_gemm
+from runtime_kit.server_process import WEIGHT, ServerProcess, children, gemm_answer, gemm_request, serving, write_gemm
 
 SECONDS = float(os.environ.get("SEQC_SOAK_SECONDS", "60"))
 # Of a process, from when it has warmed up to the end, however long that is.

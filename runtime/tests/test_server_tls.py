@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from server_process import ServerProcess, read_all, serving, split, until, write_gemm
+from runtime_kit.server_process import ServerProcess, read_all, serving, split, until, write_gemm
 
 from seqc_runtime.server.settings import Settings
 from seqc_runtime.server.tls import Tls

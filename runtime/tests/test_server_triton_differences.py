@@ -18,9 +18,9 @@ pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 
 import onnxruntime as ort
 from onnx import TensorProto
-from triton_differences import DIFFERENCES
-from triton_probes import LENGTH, PROBES, A, N, Probe, X
-from triton_server import tritonserver
+from runtime_kit.triton_differences import DIFFERENCES
+from runtime_kit.triton_probes import LENGTH, PROBES, A, N, Probe, X
+from runtime_kit.triton_server import tritonserver
 
 from seqc_runtime.cli.commands import run
 from seqc_runtime.server.app import App

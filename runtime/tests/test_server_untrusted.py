@@ -12,10 +12,10 @@ import pytest
 pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 
 import orjson
-from gate_models import model_of
 from onnx import helper
-from server_process import serving
-from serving_models import mlp
+from runtime_kit.gate_models import model_of
+from runtime_kit.server_process import serving
+from runtime_kit.serving_models import mlp
 
 from seqc_runtime import RuntimeModelError
 from seqc_runtime.server.app import App

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from server_process import WEIGHT, serving, write_gemm
+from runtime_kit.server_process import WEIGHT, serving, write_gemm
 
 grpc = pytest.importorskip("grpc", reason="gRPC is an extra")
 pytest.importorskip("google.protobuf", reason="gRPC is an extra")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ExportError, MissingDependencyError
-from seqc.ir import Array
+from seqc.graph.ir import Array
 
 
 class Session:

@@ -13,7 +13,7 @@ from seqc.cli._kinds import ARCHIVE, NUMPY, kind_of, refuse_other_kinds, require
 from seqc.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from seqc.ir import Array
+    from seqc.graph.ir import Array
 
 
 def read_inputs(x: Path | None, named: Sequence[str], names: Sequence[str], model: Path) -> dict[str, Array]:

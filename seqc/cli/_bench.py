@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seqc import dims
 from seqc.analysis import step_flops
 from seqc.cli._gemm import SIDE, gemm_rate
 from seqc.cli._output import Screen, amount, check_output, count, duration
 from seqc.cli._profile import layer_scopes, profile_result, show_profile
 from seqc.cli._source import ModelFile, load_file
 from seqc.errors import ConfigError, DataError
-from seqc.ir import Array
+from seqc.graph import dims
+from seqc.graph.ir import Array
 from seqc.model import Model
 from seqc.passes import merge_duplicates
 from seqc.training.data import as_array

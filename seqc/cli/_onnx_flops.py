@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from seqc.ir import Sizes
+from seqc.graph.ir import Sizes
 
 _MOVES = frozenset(
     """

@@ -14,7 +14,7 @@ from seqc.cli._onnx import check_model, list_nodes, read_model
 from seqc.cli._runtime import load_runtime
 from seqc.cli._sizes import check_names
 from seqc.errors import DataError, SeqcError
-from seqc.ir import Array
+from seqc.graph.ir import Array
 
 BATCHES = (1, 2, 7)
 # Another size of batch may be computed by another kernel, which rounds differently.

@@ -27,7 +27,7 @@ from seqc.cli._stopped import Place, kept_when_stopped
 from seqc.errors import ConfigError, DataError, MissingDependencyError
 from seqc.export import compile_graph
 from seqc.export.model import export_model, inference_graph
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.model import Model
 from seqc.training.data import as_array
 from seqc.utils import set_random_seed

@@ -15,7 +15,7 @@ from seqc.cli._output import MOST_THREADS, AsJson, check_output, count, duration
 from seqc.text import label
 
 if TYPE_CHECKING:
-    from seqc.ir import Array
+    from seqc.graph.ir import Array
 
 
 class Device(StrEnum):

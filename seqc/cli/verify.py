@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from seqc.cli._onnx import Port
     from seqc.export.emitter import Emission
     from seqc.export.verify import Report
-    from seqc.ir import Graph
+    from seqc.graph.ir import Graph
     from seqc.model import Model
 
 

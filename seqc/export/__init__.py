@@ -15,9 +15,9 @@ import numpy as np
 
 from seqc.errors import ExportError
 from seqc.export.options import check_flags, check_ir_version, check_metadata, check_names, check_opset, check_size
-from seqc.ir import Constant, Graph, Input, Type, Value, build
+from seqc.graph.ir import Constant, Graph, Input, Type, Value, build
+from seqc.graph.rewriting import rewrite
 from seqc.passes import FOR_INFERENCE, accept_channels_first, give_channels_first, run_passes
-from seqc.rewriting import rewrite
 from seqc.utils.files import check_target, write_file
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from seqc.export.report import OutputCheck
-from seqc.ir import Array
+from seqc.graph.ir import Array
 
 # onnxruntime may lose this many times what NumPy loses in the same precision: it adds in another order and has its own
 # exp, tanh and erf. Over 440 comparisons (21 graphs, from two layers to ten, 3 to 20 draws of inputs each) it lost 4.0

@@ -20,7 +20,7 @@ from seqc.errors import ExportError, NoLoweringError
 from seqc.export import wire
 from seqc.export._schema import check_supported, element_type
 from seqc.export.options import check_ir_version, check_names, check_opset, check_size
-from seqc.ir import Array, Constant, Graph, Input, Item, Type, Value
+from seqc.graph.ir import Array, Constant, Graph, Input, Item, Type, Value
 
 # Bytes of an array from which on another copy of it is worth avoiding.
 _LARGE = 4096

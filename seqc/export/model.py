@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from seqc.errors import ConfigError, ExportError, NotBuiltError
 from seqc.export import export_graph
 from seqc.export.options import check_format, check_known, read_signature
-from seqc.ir import Graph
+from seqc.graph.ir import Graph
 from seqc.layers._common import KerasShape
 from seqc.passes import bind_constants
 

@@ -17,7 +17,6 @@ import onnx
 from onnx import helper, numpy_helper
 
 from seqc.backends.onnxruntime import Session
-from seqc.batch import batch_axis
 from seqc.export._schema import element_type
 from seqc.export.compare import ERROR_FACTOR, LAST_PLACES, compare_arrays, distance, rounding_budget, scale_of
 from seqc.export.emitter import Emission
@@ -25,7 +24,8 @@ from seqc.export.noise import disturbed
 from seqc.export.report import Fault, OutputCheck
 from seqc.export.rewritten import wide
 from seqc.export.samples import exact_values
-from seqc.ir import Array, Constant, Input, Item, Type, Value
+from seqc.graph.batch import batch_axis
+from seqc.graph.ir import Array, Constant, Input, Item, Type, Value
 from seqc.passes.precision import promoted
 
 FED = "/fed"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc.ir import Array, Constant, Graph, Input, Item, Op, Value, build
+from seqc.graph.ir import Array, Constant, Graph, Input, Item, Op, Value, build
 from seqc.ops._gates import disturbed_gates
 from seqc.passes.precision import promoted
 

@@ -15,9 +15,9 @@ from seqc.backends.numpy import Plan
 from seqc.export.compare import ERROR_FACTOR, compare_arrays, distance, scale_of
 from seqc.export.noise import with_rounded_weights
 from seqc.export.report import Fault, OutputCheck
-from seqc.ir import Array, Constant, Graph, Value
+from seqc.graph.ir import Array, Constant, Graph, Value
+from seqc.graph.rewriting import rewrite
 from seqc.passes import FOR_INFERENCE, promote_floats, run_passes
-from seqc.rewriting import rewrite
 
 # Roundings of the largest number that double precision itself may lose.
 PLACES = 256.0

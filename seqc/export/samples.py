@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from seqc import dims
 from seqc.errors import SeqcError, ShapeError
-from seqc.ir import Array, Constant, Graph, Type, Value
+from seqc.graph import dims
+from seqc.graph.ir import Array, Constant, Graph, Type, Value
 from seqc.ops.elementwise import Equal
 from seqc.ops.gather import Gather, GatherGrad
 

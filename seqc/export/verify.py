@@ -25,7 +25,7 @@ from seqc.export.noise import with_rounding
 from seqc.export.report import Fault, OutputCheck, Report
 from seqc.export.rewritten import Truth, check_passes, first_rewritten, wide, with_lively_weights
 from seqc.export.samples import Sampler, choose_sizes
-from seqc.ir import Array, Graph, Value
+from seqc.graph.ir import Array, Graph, Value
 from seqc.passes import FOR_INFERENCE, promote_floats, run_passes
 
 if TYPE_CHECKING:

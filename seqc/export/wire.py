@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 
 from seqc.export._schema import element_type
-from seqc.ir import Array
+from seqc.graph.ir import Array
 
 _GRAPH = onnx.ModelProto.DESCRIPTOR.fields_by_name["graph"].number
 _INITIALIZER = onnx.GraphProto.DESCRIPTOR.fields_by_name["initializer"].number

@@ -9,13 +9,13 @@ import numpy as np
 
 from seqc import activations, constraints, initializers, ops, regularizers
 from seqc.errors import ConfigError
-from seqc.ir import Value, as_value, constant
+from seqc.graph.ir import Value, as_value, constant
+from seqc.graph.tracing import Variable
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
 from seqc.layers.regularization import drop
 from seqc.ops._gates import GATES
 from seqc.ops._recurrent import Recurrent as RecurrentOp
-from seqc.tracing import Variable
 
 # What becomes of an argument, by the last word of its name.
 _CONVERTED: dict[str, Callable[[Any], Any]] = {

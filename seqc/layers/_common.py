@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from seqc import dims
 from seqc.errors import ConfigError
-from seqc.ir import Shape
+from seqc.graph import dims
+from seqc.graph.ir import Shape
 
 KerasShape = tuple[int | None, ...]
 _PACKAGE = str(Path(__file__).resolve().parent.parent)

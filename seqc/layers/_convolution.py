@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from seqc import activations, constraints, initializers, ops, regularizers
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Type, Value
+from seqc.graph.ir import Type, Value
 from seqc.layers._common import KerasShape, as_tuple, data_format_name, first_from_last, image_hint, last_from_first
 from seqc.layers.base import Layer
 from seqc.ops._windows import Padding

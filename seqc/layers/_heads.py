@@ -9,7 +9,8 @@ import numpy as np
 
 from seqc import constraints, initializers, ops, regularizers
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Value, apply
+from seqc.graph.ir import Value, apply
+from seqc.graph.tracing import current_trace
 from seqc.layers._common import KerasShape
 from seqc.layers.activation import Softmax
 from seqc.layers.attention import both, causal_mask, window_mask
@@ -19,7 +20,6 @@ from seqc.layers.regularization import Dropout
 from seqc.ops.elementwise import Identity
 from seqc.ops.sizes import size_of
 from seqc.serialization import serialize
-from seqc.tracing import current_trace
 
 # Options of the projections inside.
 PROJECTION = (

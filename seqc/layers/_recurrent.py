@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from seqc.ir import Type
+from seqc.graph.ir import Type
 from seqc.layers._cells import Cell
 from seqc.layers._common import KerasShape
 from seqc.layers.rnn import RNN

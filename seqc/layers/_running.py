@@ -8,14 +8,14 @@ from typing import Any
 
 from seqc import file_scope, ops, tree
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Graph, Value, apply_many, as_value, input_value
+from seqc.graph.ir import Graph, Value, apply_many, as_value, input_value
+from seqc.graph.tracing import Trace, current_trace, traced
 from seqc.layers._cells import Cell
 from seqc.layers.regularization import drop
 from seqc.ops._gates import GATES
 from seqc.ops.rnn import recurrent
 from seqc.ops.scan import Scan
 from seqc.ops.slicing import slice_axis
-from seqc.tracing import Trace, current_trace, traced
 
 # From one step of the sequence and the states before it to the output and the new states.
 Step = Callable[[Value, list[Value]], tuple[Value, list[Value]]]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import SavingError
-from seqc.tracing import Variable
+from seqc.graph.tracing import Variable
 
 
 def fill(variables: Sequence[Variable], store: Mapping[str, Any], who: str) -> None:

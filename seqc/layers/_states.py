@@ -9,10 +9,10 @@ import numpy as np
 
 from seqc import file_scope, ops, tree
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Value
+from seqc.graph.ir import Value
+from seqc.graph.tracing import Variable
 from seqc.layers.base import Layer
 from seqc.layers.calls import has_tensors
-from seqc.tracing import Variable
 
 
 def with_states(who: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -9,10 +9,10 @@ import numpy as np
 
 from seqc import constraints, file_scope, initializers, regularizers
 from seqc.errors import ConfigError, NotBuiltError, ShapeError
-from seqc.ir import Array
+from seqc.graph.ir import Array
+from seqc.graph.tracing import Variable
 from seqc.layers._state import fill
 from seqc.serialization import Configurable
-from seqc.tracing import Variable
 
 
 class WeightOwner(Configurable):

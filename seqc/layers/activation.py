@@ -7,7 +7,7 @@ from typing import Any
 
 from seqc import activations, ops
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Value, as_value
+from seqc.graph.ir import Value, as_value
 from seqc.layers.base import Layer
 from seqc.serialization import known
 

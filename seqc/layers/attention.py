@@ -6,7 +6,7 @@ from typing import Any
 
 from seqc import ops
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Value
+from seqc.graph.ir import Value
 from seqc.layers.base import Layer
 from seqc.layers.call_errors import refuse_dictionary
 from seqc.layers.calls import is_shape

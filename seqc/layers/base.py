@@ -11,7 +11,8 @@ import numpy as np
 
 from seqc import file_scope, regularizers, serialization, tree
 from seqc.errors import ConfigError, DTypeError, LayerError, ShapeError
-from seqc.ir import Array, Graph, HasValue, Type, Value, as_value, build, constant, input_value, items, scope
+from seqc.graph.ir import Array, Graph, HasValue, Type, Value, as_value, build, constant, input_value, items, scope
+from seqc.graph.tracing import Trace, current_trace, remember_mask, remembered_mask, require_trace, traced, tracing
 from seqc.layers._common import KerasShape, constructed_at, dtype_name, symbolic_shape
 from seqc.layers._weights import WeightOwner
 from seqc.layers.call_errors import refuse_captured, refuse_several, refuse_symbols
@@ -20,7 +21,6 @@ from seqc.layers.input_spec import check_spec
 from seqc.ops.elementwise import cast
 from seqc.ops.reduce import count
 from seqc.random import next_seed
-from seqc.tracing import Trace, current_trace, remember_mask, remembered_mask, require_trace, traced, tracing
 from seqc.utils.display import note
 from seqc.utils.naming import snake_case, unique_name
 

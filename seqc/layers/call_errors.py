@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqc import tree
 from seqc.errors import LayerError, ShapeError, TraceError
-from seqc.ir import Graph, Value, walk
+from seqc.graph.ir import Graph, Value, walk
 from seqc.layers.calls import LayerCall, ModelInput, is_symbolic
 
 if TYPE_CHECKING:

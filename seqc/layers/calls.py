@@ -12,7 +12,7 @@ import numpy as np
 
 from seqc import tree
 from seqc.errors import ArgumentTypeError, DTypeError, LayerError
-from seqc.ir import HasValue, Input, Item, Op, Type, Value, as_value
+from seqc.graph.ir import HasValue, Input, Item, Op, Type, Value, as_value
 
 # Arguments of a call that are no tensors of the layer's input.
 MODES = ("training", "mask")

@@ -6,7 +6,7 @@ from typing import Any
 
 from seqc import initializers, ops
 from seqc.errors import ConfigError
-from seqc.ir import Value, as_value
+from seqc.graph.ir import Value, as_value
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
 from seqc.layers.regularization import random_uniform

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from seqc import constraints, initializers, regularizers
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Value, as_value
+from seqc.graph.ir import Value, as_value
 from seqc.layers._common import KerasShape, as_tuple
 from seqc.layers._convolution import Convolution, check_positive
 from seqc.ops._windows import Padding

@@ -7,7 +7,7 @@ from typing import Any
 
 from seqc import activations, constraints, initializers, ops, regularizers
 from seqc.errors import ConfigError
-from seqc.ir import Value, as_value
+from seqc.graph.ir import Value, as_value
 from seqc.layers._common import KerasShape, checked_shape
 from seqc.layers.base import Layer
 from seqc.layers.calls import ModelInput

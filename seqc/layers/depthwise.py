@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from seqc import constraints, initializers, regularizers
-from seqc.ir import Value, as_value
+from seqc.graph.ir import Value, as_value
 from seqc.layers._common import KerasShape
 from seqc.layers._convolution import Convolution, check_positive
 from seqc.ops.conv import convolve

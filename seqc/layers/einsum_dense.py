@@ -8,8 +8,8 @@ from typing import Any
 
 from seqc import activations, constraints, initializers, ops, regularizers
 from seqc.errors import ConfigError, ShapeError
+from seqc.graph.ir import Value, as_value
 from seqc.initializers import VarianceScaling
-from seqc.ir import Value, as_value
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
 from seqc.serialization import known

@@ -8,7 +8,7 @@ import numpy as np
 
 from seqc import constraints, initializers, ops, regularizers
 from seqc.errors import ConfigError
-from seqc.ir import Value, as_value
+from seqc.graph.ir import Value, as_value
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
 from seqc.serialization import known

@@ -8,7 +8,7 @@ from typing import Any
 
 from seqc import ops
 from seqc.errors import ConfigError
-from seqc.ir import Value
+from seqc.graph.ir import Value
 from seqc.layers._common import KerasShape
 from seqc.layers._heads import PROJECTION, Heads
 from seqc.serialization import known

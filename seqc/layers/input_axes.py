@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from seqc import dims
-from seqc.batch import BATCH
-from seqc.dims import Dim, Sym
-from seqc.equal_sizes import EqualSizes, collecting
-from seqc.ir import Shape
+from seqc.graph import dims
+from seqc.graph.batch import BATCH
+from seqc.graph.dims import Dim, Sym
+from seqc.graph.equal_sizes import EqualSizes, collecting
+from seqc.graph.ir import Shape
 from seqc.layers._common import KerasShape, symbolic_shape
 
 R = TypeVar("R")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
-from seqc.ir import Type
+from seqc.graph.ir import Type
 from seqc.layers._common import KerasShape, checked_shape, dtype_name
 
 

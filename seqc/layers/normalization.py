@@ -9,7 +9,8 @@ import numpy as np
 
 from seqc import constraints, file_scope, initializers, ops, regularizers
 from seqc.errors import ArgumentTypeError, AxisError, ShapeError
-from seqc.ir import Value, apply, apply_many, constant
+from seqc.graph.ir import Value, apply, apply_many, constant
+from seqc.graph.tracing import Variable
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
 from seqc.ops.normalization import BatchMoments
@@ -17,7 +18,6 @@ from seqc.ops.normalization import BatchNormalization as BatchNormalizationOp
 from seqc.ops.normalization import LayerNormalization as LayerNormalizationOp
 from seqc.ops.shape import broadcast_like
 from seqc.serialization import known
-from seqc.tracing import Variable
 
 # Keras's default `epsilon()`, added to the number of unmasked elements.
 _EPSILON = 1e-7

@@ -9,7 +9,7 @@ import numpy as np
 
 from seqc import ops
 from seqc.errors import ArgumentTypeError, AxisError, ConfigError, DataError, ShapeError
-from seqc.ir import Array, Value, constant
+from seqc.graph.ir import Array, Value, constant
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
 from seqc.serialization import known

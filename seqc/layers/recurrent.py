@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from seqc import ops
-from seqc.ir import Value
+from seqc.graph.ir import Value
 from seqc.layers._cells import Cell, taken
 from seqc.layers._recurrent import RecurrentLayer
 from seqc.ops import rnn

@@ -9,13 +9,13 @@ import numpy as np
 
 from seqc import ops
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Value, apply, as_value, constant
+from seqc.graph.ir import Value, apply, as_value, constant
+from seqc.graph.tracing import require_trace
 from seqc.layers.base import Layer
 from seqc.ops.random import Dropout as DropoutOp
 from seqc.ops.random import RandomUniform
 from seqc.ops.slicing import slice_axis
 from seqc.serialization import known
-from seqc.tracing import require_trace
 
 
 @known("layers")

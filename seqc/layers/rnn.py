@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from seqc import ops, tree
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Value, as_value
+from seqc.graph.ir import Value, as_value
 from seqc.layers._cells import Cell
 from seqc.layers._common import KerasShape
 from seqc.layers._running import Run, count_states, listed_sizes, output_size

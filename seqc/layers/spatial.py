@@ -7,7 +7,7 @@ from typing import Any
 
 from seqc import ops
 from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
-from seqc.ir import Type, Value, apply, as_value
+from seqc.graph.ir import Type, Value, apply, as_value
 from seqc.layers._common import as_tuple, data_format_name, first_from_last, image_hint, last_from_first
 from seqc.layers.base import Layer
 from seqc.ops.resize import KERNELS, resample, upsample

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from seqc import file_scope, ops, tree
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Type, Value, as_value
+from seqc.graph.ir import Type, Value, as_value
 from seqc.layers._common import KerasShape
 from seqc.layers._running import count_states
 from seqc.layers._states import WithStates, first_mask

@@ -8,11 +8,11 @@ import numpy as np
 
 from seqc import ops
 from seqc.errors import ConfigError, DataError
-from seqc.ir import HasValue, Value, as_value, constant, scope
+from seqc.graph.ir import HasValue, Value, as_value, constant, scope
+from seqc.graph.tracing import current_trace
 from seqc.losses.shapes import broadcast, one_per_sample, shown
 from seqc.ops.reduce import count
 from seqc.serialization import Configurable
-from seqc.tracing import current_trace
 from seqc.utils.naming import snake_case, unique_name
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from seqc.errors import ConfigError
-from seqc.ir import Value
+from seqc.graph.ir import Value
 from seqc.losses import crossentropy, functions
 from seqc.losses.base import Loss, squeeze_or_expand_to_same_rank
 from seqc.losses.label_shapes import class_numbers, valid_labels

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from seqc import ops
-from seqc.ir import Value
+from seqc.graph.ir import Value
 from seqc.losses.base import tensor
 from seqc.losses.label_shapes import EPSILON, check_same_shape, class_numbers, len_of_axis, pair, valid_labels
 from seqc.ops._common import normalize_axis

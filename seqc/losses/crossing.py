@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seqc.ir import Value, walk
+from seqc.graph.ir import Value, walk
 from seqc.losses.shapes import crosses
 from seqc.ops.elementwise import Elementwise
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from seqc import ops
-from seqc.ir import Value
+from seqc.graph.ir import Value
 from seqc.losses.label_shapes import EPSILON, pair
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from seqc import ops
 from seqc.errors import DataError
-from seqc.ir import Value
+from seqc.graph.ir import Value
 from seqc.losses.base import squeeze_or_expand_to_same_rank, tensor
 from seqc.losses.shapes import broadcast, clash, shown
 from seqc.ops._common import normalize_axis

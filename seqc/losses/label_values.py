@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import DataError
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.losses.crossentropy import (
     binary_crossentropy,
     binary_focal_crossentropy,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from seqc import dims
-from seqc.batch import BATCH
+from seqc.graph import dims
+from seqc.graph.batch import BATCH
 
 
 def clash(a: Sequence[Any], b: Sequence[Any]) -> bool:

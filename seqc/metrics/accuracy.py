@@ -6,7 +6,7 @@ from typing import Any
 
 from seqc import ops
 from seqc.errors import DataError
-from seqc.ir import Value
+from seqc.graph.ir import Value
 from seqc.losses.base import squeeze_or_expand_to_same_rank, tensor
 from seqc.losses.label_shapes import not_one_hot
 from seqc.metrics.reduction import SAME_LABELS, MeanMetricWrapper

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from seqc import file_scope, initializers
-from seqc.ir import Value
+from seqc.graph.ir import Value
+from seqc.graph.tracing import Variable
 from seqc.losses.base import dtype_of
 from seqc.serialization import Configurable
-from seqc.tracing import Variable
 from seqc.utils.naming import snake_case, unique_name
 
 

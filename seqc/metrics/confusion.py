@@ -9,7 +9,7 @@ import numpy as np
 
 from seqc import ops
 from seqc.errors import ConfigError, DataError
-from seqc.ir import Value, as_value
+from seqc.graph.ir import Value, as_value
 from seqc.losses.base import divide_no_nan, squeeze_or_expand_to_same_rank, tensor
 from seqc.losses.label_shapes import not_one_hot
 from seqc.losses.shapes import broadcast, one_per_sample, shown

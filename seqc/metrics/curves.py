@@ -7,12 +7,12 @@ from typing import Any
 
 from seqc import file_scope, ops
 from seqc.errors import ConfigError, DataError, NotBuiltError
-from seqc.ir import Value, as_value
+from seqc.graph.ir import Value, as_value
+from seqc.graph.tracing import Variable
 from seqc.losses.base import divide_no_nan, tensor
 from seqc.metrics.base import Metric
 from seqc.metrics.confusion import NAMES, _Counted, counts, decisions
 from seqc.serialization import known
-from seqc.tracing import Variable
 
 CURVES = ("PR", "ROC", "PRGAIN")
 SUMMATIONS = ("interpolation", "majoring", "minoring")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from seqc import ops
-from seqc.ir import Value
+from seqc.graph.ir import Value
 from seqc.losses import crossentropy, functions
 from seqc.losses.base import squeeze_or_expand_to_same_rank, tensor
 from seqc.losses.label_shapes import class_numbers, valid_labels

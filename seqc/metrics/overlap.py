@@ -9,7 +9,7 @@ import numpy as np
 
 from seqc import file_scope, ops
 from seqc.errors import ConfigError, DataError
-from seqc.ir import Value, as_value
+from seqc.graph.ir import Value, as_value
 from seqc.losses.base import tensor
 from seqc.losses.shapes import shown
 from seqc.metrics.base import Metric

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from seqc import ops
-from seqc.ir import Value
+from seqc.graph.ir import Value
 from seqc.losses.base import (
     carried_mask,
     divide_no_nan,

@@ -6,14 +6,14 @@ from typing import Any
 
 from seqc import ops
 from seqc.errors import ConfigError, DataError, NotBuiltError
-from seqc.ir import Value
+from seqc.graph.ir import Value
+from seqc.graph.tracing import Variable
 from seqc.losses.base import squeeze_or_expand_to_same_rank, tensor
 from seqc.losses.label_shapes import not_one_hot
 from seqc.metrics.base import Metric
 from seqc.metrics.reduction import SAME_LABELS, MeanMetricWrapper
 from seqc.ops.reduce import count
 from seqc.serialization import known
-from seqc.tracing import Variable
 
 AVERAGES = (None, "micro", "macro", "weighted")
 AGGREGATIONS = (None, "uniform_average", "variance_weighted_average")

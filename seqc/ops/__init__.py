@@ -5,7 +5,7 @@ metric written with them trains on every backend and exports to ONNX. The op cla
 this package, one family per file.
 """
 
-from seqc.operators import OPERATORS
+from seqc.graph.operators import OPERATORS
 from seqc.ops._calls import remembered
 from seqc.ops.activation import (
     celu,

@@ -14,7 +14,7 @@ from functools import cache, wraps
 from typing import Any
 
 from seqc import tree
-from seqc.ir import Constant, Item, Value, apply
+from seqc.graph.ir import Constant, Item, Value, apply
 from seqc.ops.elementwise import Identity
 
 _inside: ContextVar[bool] = ContextVar("inside", default=False)

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from seqc.dims import Dim, Sym
-from seqc.equal_sizes import SizesDiffer
 from seqc.errors import DTypeError, ShapeError
-from seqc.ir import HasValue, Op, Shape, Type, Value, as_value
+from seqc.graph.dims import Dim, Sym
+from seqc.graph.equal_sizes import SizesDiffer
+from seqc.graph.ir import HasValue, Op, Shape, Type, Value, as_value
 
 
 def check_count(op: Op, given: tuple[Any, ...], wanted: int) -> None:

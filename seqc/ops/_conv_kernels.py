@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.ops._windows import Window
 
 # About half of a core's second-level cache on common machines.

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from seqc import dims
-from seqc.dims import Dim
-from seqc.ir import Emitter, Type
+from seqc.graph import dims
+from seqc.graph.dims import Dim
+from seqc.graph.ir import Emitter, Type
 from seqc.ops._windows import Window
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from seqc.ir import Array, BatchRule, Op, Value
+from seqc.graph.ir import Array, BatchRule, Op, Value
 
 
 class Merged(Op):

@@ -11,10 +11,10 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from seqc import dims
-from seqc.equal_sizes import check_equal
 from seqc.errors import ConfigError, NoGradientError, ShapeError
-from seqc.ir import Array, BatchRule, Op, Sizes, Type, Value, apply_many, items
+from seqc.graph import dims
+from seqc.graph.equal_sizes import check_equal
+from seqc.graph.ir import Array, BatchRule, Op, Sizes, Type, Value, apply_many, items
 from seqc.ops._common import check_count, check_float, check_rank, check_same_dtype
 from seqc.ops._gates import GATES
 

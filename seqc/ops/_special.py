@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc.ir import Array
+from seqc.graph.ir import Array
 
 
 def sigmoid(x: Array) -> Any:

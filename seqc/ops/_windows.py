@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from seqc import dims
-from seqc.dims import Dim
 from seqc.errors import ShapeError
-from seqc.ir import Array
+from seqc.graph import dims
+from seqc.graph.dims import Dim
+from seqc.graph.ir import Array
 
 # "valid", "same" (Keras's: as many results as strides fit, the odd element of padding at the end), or explicit pairs.
 Padding = str | tuple[tuple[int, int], ...]

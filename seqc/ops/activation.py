@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from seqc.ir import Value, as_value
+from seqc.graph.ir import Value, as_value
 from seqc.ops.arithmetic import absolute, add, clip, divide, multiply, negative, square, subtract
 from seqc.ops.elementwise import cast, greater, less, where
 from seqc.ops.nonlinear import elu, relu, sigmoid, softplus

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from seqc import dims
-from seqc.dims import Dim
-from seqc.ir import Array, Emitter, Value, apply
-from seqc.operators import OPERATORS
+from seqc.graph import dims
+from seqc.graph.dims import Dim
+from seqc.graph.ir import Array, Emitter, Value, apply
+from seqc.graph.operators import OPERATORS
 from seqc.ops._common import as_float, as_number, as_operands, scalar
 from seqc.ops.elementwise import (
     And,

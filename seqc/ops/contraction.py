@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Value, as_value
+from seqc.graph.ir import Value, as_value
 from seqc.ops._common import as_operands, normalize_axis
 from seqc.ops.arithmetic import multiply
 from seqc.ops.linalg import matmul

@@ -14,11 +14,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from seqc import dims
-from seqc.dims import Dim
 from seqc.errors import NoGradientError, NoLoweringError, ShapeError
-from seqc.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply
-from seqc.layout import Layout, LayoutRule, channels_first, natural
+from seqc.graph import dims
+from seqc.graph.dims import Dim
+from seqc.graph.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply
+from seqc.graph.layout import Layout, LayoutRule, channels_first, natural
 from seqc.ops._common import check_count, check_float, check_same_dtype
 from seqc.ops._conv_kernels import correlate, input_gradient, kernel_gradient
 from seqc.ops._conv_onnx import emit_input_gradient, emit_kernel_gradient, emit_padded, emit_unknown_pads

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from seqc.dims import Sym
 from seqc.errors import ConfigError
-from seqc.ir import Array, Constant, Input, Value, as_value, constant, walk
+from seqc.graph.dims import Sym
+from seqc.graph.ir import Array, Constant, Input, Value, as_value, constant, walk
 from seqc.ops._common import dtype_name
 from seqc.ops.arithmetic import add, divide, maximum, multiply, subtract
 from seqc.ops.elementwise import cast, equal, less_equal

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from seqc.dims import Dim
 from seqc.errors import DTypeError
-from seqc.ir import Array, Emitter, Op, Type, Value, apply, as_value
-from seqc.layout import Layout, LayoutRule, elementwise_layout_rule
-from seqc.operators import OPERATORS
+from seqc.graph.dims import Dim
+from seqc.graph.ir import Array, Emitter, Op, Type, Value, apply, as_value
+from seqc.graph.layout import Layout, LayoutRule, elementwise_layout_rule
+from seqc.graph.operators import OPERATORS
 from seqc.ops._common import (
     as_float,
     as_number,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from seqc.errors import DTypeError, ShapeError
-from seqc.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply, as_value, constant
+from seqc.graph.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply, as_value, constant
 from seqc.ops._common import as_number, check_count, normalize_axis
 from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast, equal

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from seqc import dims
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Value, apply, as_value
+from seqc.graph import dims
+from seqc.graph.ir import Value, apply, as_value
 from seqc.ops._common import as_float, as_operands
 from seqc.ops._windows import Padding
 from seqc.ops.conv import convolve, convolve_back

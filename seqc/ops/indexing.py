@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from seqc.dims import Dim
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Type, Value, apply, as_value
-from seqc.operators import OPERATORS
+from seqc.graph.dims import Dim
+from seqc.graph.ir import Type, Value, apply, as_value
+from seqc.graph.operators import OPERATORS
 from seqc.ops.arithmetic import add
 from seqc.ops.gather import take
 from seqc.ops.shape import Squeeze, Unsqueeze, expand_dims

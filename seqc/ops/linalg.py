@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from seqc.batch import batch_axis
-from seqc.equal_sizes import SizesDiffer
 from seqc.errors import ShapeError
-from seqc.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply
-from seqc.layout import Layout, LayoutRule, Merged, is_natural, position
-from seqc.operators import OPERATORS
+from seqc.graph.batch import batch_axis
+from seqc.graph.equal_sizes import SizesDiffer
+from seqc.graph.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply
+from seqc.graph.layout import Layout, LayoutRule, Merged, is_natural, position
+from seqc.graph.operators import OPERATORS
 from seqc.ops._common import (
     as_number,
     as_operands,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc.ir import Array, Emitter, Value, apply
+from seqc.graph.ir import Array, Emitter, Value, apply
 from seqc.ops import _special
 from seqc.ops._common import as_float, scalar
 from seqc.ops.arithmetic import absolute

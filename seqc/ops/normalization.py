@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import NoGradientError, NoLoweringError, ShapeError
-from seqc.ir import Array, BatchRule, Constant, Emitter, Op, Sizes, Type, Value, apply, apply_many, items
-from seqc.layout import Layout, LayoutRule, channels_first, position
-from seqc.layout import Merged as MergedAxis
+from seqc.graph.ir import Array, BatchRule, Constant, Emitter, Op, Sizes, Type, Value, apply, apply_many, items
+from seqc.graph.layout import Layout, LayoutRule, channels_first, position
+from seqc.graph.layout import Merged as MergedAxis
 from seqc.ops._common import check_axes, check_count, check_float, scalar
 from seqc.ops._parts import Merged
 from seqc.ops.arithmetic import square

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from seqc import dims
-from seqc.ir import Array, Emitter, Op, Sizes, Type, Value, apply, apply_many, constant
+from seqc.graph import dims
+from seqc.graph.ir import Array, Emitter, Op, Sizes, Type, Value, apply, apply_many, constant
 from seqc.ops._common import scalar
 from seqc.ops._gates import onnx_activations
 from seqc.ops._recurrent import Recurrent

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Array, Emitter, Op, Type, Value, apply, as_value
-from seqc.layout import Layout, LayoutRule, Merged, axis_of
+from seqc.graph.ir import Array, Emitter, Op, Type, Value, apply, as_value
+from seqc.graph.layout import Layout, LayoutRule, Merged, axis_of
 from seqc.ops._common import check_count
 from seqc.ops.creation import full
 from seqc.ops.shape import shape

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from seqc import dims
-from seqc.dims import Dim
 from seqc.errors import NoGradientError, NoLoweringError, ShapeError
-from seqc.ir import Array, Emitter, Op, Sizes, Type, Value, apply, constant
-from seqc.layout import Layout, LayoutRule, channels_first
+from seqc.graph import dims
+from seqc.graph.dims import Dim
+from seqc.graph.ir import Array, Emitter, Op, Sizes, Type, Value, apply, constant
+from seqc.graph.layout import Layout, LayoutRule, channels_first
 from seqc.ops._common import check_float
 from seqc.ops._conv_onnx import emit_padded, emit_spatial, emit_unknown_pads, emit_unpadded
 from seqc.ops._windows import Padding, Window

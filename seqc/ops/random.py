@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from seqc.batch import batch_axis
 from seqc.errors import ConfigError, DTypeError, ShapeError
-from seqc.ir import Array, BatchRule, Emitter, Op, Type, Value, apply
+from seqc.graph.batch import batch_axis
+from seqc.graph.ir import Array, BatchRule, Emitter, Op, Type, Value, apply
 from seqc.ops._common import broadcast_shapes, check_count, check_float, check_same_dtype, scalar
 from seqc.ops._parts import Positional
 from seqc.ops.elementwise import cast

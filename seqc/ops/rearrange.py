@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ConfigError
-from seqc.ir import HasValue, Value, as_value, constant
+from seqc.graph.ir import HasValue, Value, as_value, constant
 from seqc.ops._common import normalize_axis, scalar
 from seqc.ops.arithmetic import add, mod, subtract
 from seqc.ops.creation import arange, diagonals

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from seqc import dims
-from seqc.batch import batch_axis
 from seqc.errors import ShapeError
-from seqc.ir import Array, BatchRule, Emitter, Op, Shape, Sizes, Type, Value, apply, as_value
-from seqc.layout import Layout, LayoutRule, axis_of, position, positions
+from seqc.graph import dims
+from seqc.graph.batch import batch_axis
+from seqc.graph.ir import Array, BatchRule, Emitter, Op, Shape, Sizes, Type, Value, apply, as_value
+from seqc.graph.layout import Layout, LayoutRule, axis_of, position, positions
 from seqc.ops._common import (
     as_float,
     as_number,

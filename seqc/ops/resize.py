@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from seqc import dims
 from seqc.errors import NoGradientError, NoLoweringError, ShapeError
-from seqc.ir import Array, Emitter, Op, Sizes, Type, Value, apply
-from seqc.layout import Layout, LayoutRule, Merged, axis_of, channels_first, is_natural
+from seqc.graph import dims
+from seqc.graph.ir import Array, Emitter, Op, Sizes, Type, Value, apply
+from seqc.graph.layout import Layout, LayoutRule, Merged, axis_of, channels_first, is_natural
 from seqc.ops._common import as_float, check_count, check_float
 from seqc.ops.pool import AveragePool
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc.ir import Array, Value, apply_many
+from seqc.graph.ir import Array, Value, apply_many
 from seqc.ops._gates import GATES, activate
 from seqc.ops._recurrent import Recurrent, RecurrentGrad
 

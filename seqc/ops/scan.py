@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import NoGradientError, ShapeError
-from seqc.ir import Array, Emitter, Graph, Input, Op, Type, Value
+from seqc.graph.ir import Array, Emitter, Graph, Input, Op, Type, Value
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from seqc import dims
-from seqc.batch import batch_axis
-from seqc.dims import Dim
-from seqc.equal_sizes import SizesDiffer
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Array, BatchRule, Emitter, Op, Shape, Type, Value, apply, as_array, as_value, constant
-from seqc.layout import Layout, LayoutRule, Merged, elementwise_layout_rule, is_natural
+from seqc.graph import dims
+from seqc.graph.batch import batch_axis
+from seqc.graph.dims import Dim
+from seqc.graph.equal_sizes import SizesDiffer
+from seqc.graph.ir import Array, BatchRule, Emitter, Op, Shape, Type, Value, apply, as_array, as_value, constant
+from seqc.graph.layout import Layout, LayoutRule, Merged, elementwise_layout_rule, is_natural
 from seqc.ops._common import broadcast_shapes, check_axes, check_count, dtype_name, normalize_axes, normalize_axis
 from seqc.ops.sizes import ReshapeTo, Size, apply_sized, as_size, dim_of, product, size_of
 

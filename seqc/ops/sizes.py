@@ -13,13 +13,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from seqc import dims
-from seqc.batch import BATCH, batch_axis
-from seqc.dims import Dim
-from seqc.equal_sizes import SizesDiffer
 from seqc.errors import DTypeError, ShapeError
-from seqc.ir import Array, BatchRule, Emitter, Input, Op, Type, Value, apply, as_value, constant, walk
-from seqc.layout import Layout, LayoutRule, position
+from seqc.graph import dims
+from seqc.graph.batch import BATCH, batch_axis
+from seqc.graph.dims import Dim
+from seqc.graph.equal_sizes import SizesDiffer
+from seqc.graph.ir import Array, BatchRule, Emitter, Input, Op, Type, Value, apply, as_value, constant, walk
+from seqc.graph.layout import Layout, LayoutRule, position
 from seqc.ops._common import check_axes, check_count
 
 # A size as functions take it: a number, or a value that follows from sizes of axes.

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from seqc import dims
-from seqc.batch import batch_axis
-from seqc.dims import Dim
-from seqc.equal_sizes import check_equal
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Array, BatchRule, Emitter, Op, Type, Value, apply, as_value
-from seqc.layout import Joined, Layout, LayoutRule, Merged, is_natural, natural, position
-from seqc.operators import OPERATORS
+from seqc.graph import dims
+from seqc.graph.batch import batch_axis
+from seqc.graph.dims import Dim
+from seqc.graph.equal_sizes import check_equal
+from seqc.graph.ir import Array, BatchRule, Emitter, Op, Type, Value, apply, as_value
+from seqc.graph.layout import Joined, Layout, LayoutRule, Merged, is_natural, natural, position
+from seqc.graph.operators import OPERATORS
 from seqc.ops._common import as_operands, check_axes, check_count, check_same_dtype, normalize_axes, normalize_axis
 from seqc.ops.arithmetic import floor_divide
 from seqc.ops.shape import Squeeze, expand_dims

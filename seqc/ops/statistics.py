@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from seqc.errors import ConfigError
-from seqc.ir import Value
+from seqc.graph.ir import Value
 from seqc.ops._common import as_float, scalar
 from seqc.ops.arithmetic import absolute, divide, isfinite, maximum, multiply, square, subtract
 from seqc.ops.elementwise import cast, greater, logical_not, stop_gradient, where

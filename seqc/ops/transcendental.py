@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from seqc.ir import Value, apply
-from seqc.operators import OPERATORS
+from seqc.graph.ir import Value, apply
+from seqc.graph.operators import OPERATORS
 from seqc.ops import _special
 from seqc.ops._common import as_float, as_operands, scalar
 from seqc.ops.arithmetic import absolute, add, divide, isinf, maximum, multiply, negative, square, subtract

@@ -6,12 +6,12 @@ from typing import Any, Unpack
 
 from seqc import ops
 from seqc.errors import ConfigError
+from seqc.graph.ir import Value
+from seqc.graph.tracing import Variable
 from seqc.initializers import Constant
-from seqc.ir import Value
 from seqc.optimizers.arguments import BaseArguments
 from seqc.optimizers.base import Optimizer
 from seqc.serialization import known
-from seqc.tracing import Variable
 
 
 @known("optimizers")

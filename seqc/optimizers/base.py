@@ -14,13 +14,13 @@ import numpy as np
 
 from seqc import initializers, ops
 from seqc.errors import ConfigError, NotBuiltError, ShapeError
-from seqc.ir import Value, apply, as_value
+from seqc.graph.ir import Value, apply, as_value
+from seqc.graph.tracing import Variable
 from seqc.ops.arithmetic import Div
 from seqc.optimizers.arguments import BaseArguments, check_arguments
 from seqc.optimizers.graph import limit_norm, norm, where_true
 from seqc.optimizers.schedules import LearningRateSchedule
 from seqc.serialization import Configurable, serialize
-from seqc.tracing import Variable
 from seqc.utils.display import note
 from seqc.utils.naming import snake_case, unique_name
 

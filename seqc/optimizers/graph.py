@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from seqc import ops
-from seqc.ir import Value
-from seqc.tracing import Trace, current_trace, tracing
+from seqc.graph.ir import Value
+from seqc.graph.tracing import Trace, current_trace, tracing
 
 
 def where_true(condition: Value, update: Callable[[], None]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from seqc import ops
 from seqc.errors import ConfigError
-from seqc.ir import Value, as_value
+from seqc.graph.ir import Value, as_value
 from seqc.serialization import Configurable, known
 
 __all__ = [

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 from seqc.errors import ConfigError
-from seqc.ir import Value
+from seqc.graph.ir import Value
+from seqc.graph.tracing import Variable
 from seqc.optimizers.arguments import BaseArguments
 from seqc.optimizers.base import Optimizer
 from seqc.serialization import known
-from seqc.tracing import Variable
 
 
 @known("optimizers")

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from seqc import dims
-from seqc.ir import Constant, Value, build
-from seqc.layout import Layout, Merged, broadcast_layout, natural
+from seqc.graph import dims
+from seqc.graph.ir import Constant, Value, build
+from seqc.graph.layout import Layout, Merged, broadcast_layout, natural
 from seqc.ops.elementwise import Elementwise
 from seqc.ops.linalg import Gemm, MatMul
 from seqc.ops.shape import Reshape

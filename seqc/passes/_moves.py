@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from seqc.dims import Dim
-from seqc.ir import Shape, Type, Value, build
-from seqc.layout import Joined, Layout, Merged, natural
+from seqc.graph.dims import Dim
+from seqc.graph.ir import Shape, Type, Value, build
+from seqc.graph.layout import Joined, Layout, Merged, natural
 from seqc.ops.shape import Transpose
 from seqc.ops.slicing import Concat, Slice
 from seqc.passes._views import can_view, view

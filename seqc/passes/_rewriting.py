@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from seqc.ir import Array, Constant, Graph, Value
+from seqc.graph.ir import Array, Constant, Graph, Value
 
 
 def count_uses(graph: Graph) -> Counter[Value]:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import cast
 
-from seqc.ir import Constant, Graph, Item, Type, Value
-from seqc.layout import Layout, LayoutRule, channels_first, natural
+from seqc.graph.ir import Constant, Graph, Item, Type, Value
+from seqc.graph.layout import Layout, LayoutRule, channels_first, natural
 from seqc.ops.shape import StayPut
 from seqc.passes._cut import near_side
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from seqc import dims
-from seqc.ir import Shape, Type, Value, build
+from seqc.graph import dims
+from seqc.graph.ir import Shape, Type, Value, build
 from seqc.ops.shape import Reshape, Squeeze, Unsqueeze
 
 # These show the same elements in the same order.

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seqc.ir import Array, Constant, Graph, Op, Value, build, constant
+from seqc.graph.ir import Array, Constant, Graph, Op, Value, build, constant
+from seqc.graph.rewriting import rewrite
 from seqc.ops.arithmetic import Add
 from seqc.ops.conv import Conv, ConvTranspose
 from seqc.ops.linalg import Gemm, MatMul
 from seqc.ops.normalization import BatchNormalization
 from seqc.passes._rewriting import count_uses, known_array
-from seqc.rewriting import rewrite
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from seqc.ir import Graph, Value, build
+from seqc.graph.ir import Graph, Value, build
+from seqc.graph.rewriting import rewrite
 from seqc.ops.arithmetic import Add
 from seqc.ops.conv import Conv, ConvTranspose
 from seqc.ops.linalg import Gemm, MatMul
 from seqc.passes._rewriting import count_uses
-from seqc.rewriting import rewrite
 
 
 def fuse_bias(graph: Graph) -> Graph:

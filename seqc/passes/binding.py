@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from seqc.errors import ShapeError
-from seqc.ir import Array, Graph, Input, Value, constant
-from seqc.rewriting import rewrite
+from seqc.graph.ir import Array, Graph, Input, Value, constant
+from seqc.graph.rewriting import rewrite
 
 
 def bind_constants(graph: Graph, arrays: Mapping[Value, Array], borrowed: bool = False) -> Graph:

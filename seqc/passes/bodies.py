@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from seqc.ir import Array, Constant, Graph, Value, build
+from seqc.graph.ir import Array, Constant, Graph, Value, build
+from seqc.graph.rewriting import rewrite
 from seqc.ops.scan import Scan
 from seqc.passes.bias import fuse_bias
 from seqc.passes.binding import bind_constants
@@ -12,7 +13,6 @@ from seqc.passes.constants import fold_constants
 from seqc.passes.decomposition import decompose_ops
 from seqc.passes.duplicates import merge_duplicates
 from seqc.passes.shapes import simplify_shapes
-from seqc.rewriting import rewrite
 
 _FOR_BODIES = (decompose_ops, merge_duplicates, fold_constants, fuse_bias, simplify_shapes)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from seqc.ir import Graph, Input, Value, build
-from seqc.layout import natural
+from seqc.graph.ir import Graph, Input, Value, build
+from seqc.graph.layout import natural
+from seqc.graph.rewriting import rewrite
 from seqc.ops.shape import Transpose
-from seqc.rewriting import rewrite
 
 
 def accept_channels_first(graph: Graph) -> Graph:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from seqc.ir import Constant, Graph, Item, Value, constant
+from seqc.graph.ir import Constant, Graph, Item, Value, constant
+from seqc.graph.rewriting import rewrite
 from seqc.ops.shape import BroadcastLike
 from seqc.passes._rewriting import known_array
-from seqc.rewriting import rewrite
 
 # A result up to this many bytes is kept even where it is larger than what it came from.
 _SMALL = 4096

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from seqc.ir import Graph, Item, Value, scope
-from seqc.rewriting import rewrite
+from seqc.graph.ir import Graph, Item, Value, scope
+from seqc.graph.rewriting import rewrite
 
 
 def decompose_ops(graph: Graph) -> Graph:

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from seqc.ir import Constant, Graph, Item, Value, build, constant
+from seqc.graph.ir import Constant, Graph, Item, Value, build, constant
+from seqc.graph.rewriting import rewrite
 from seqc.ops.arithmetic import Add
 from seqc.ops.onnx_rnn import OnnxRecurrent
 from seqc.ops.reduce import ReduceSum
 from seqc.ops.shape import Squeeze, Transpose
 from seqc.ops.slicing import Concat, Slice
 from seqc.passes._views import VIEWS, view
-from seqc.rewriting import rewrite
 
 
 def join_directions(graph: Graph) -> Graph:

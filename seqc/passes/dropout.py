@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from seqc.errors import ExportError
-from seqc.ir import Graph, Value
+from seqc.graph.ir import Graph, Value
+from seqc.graph.rewriting import rewrite
 from seqc.ops.random import Dropout, RandomUniform
-from seqc.rewriting import rewrite
 
 
 def remove_dropout(graph: Graph) -> Graph:

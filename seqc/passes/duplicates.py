@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from seqc.ir import Graph, Input, Op, Value
-from seqc.rewriting import rewrite
+from seqc.graph.ir import Graph, Input, Op, Value
+from seqc.graph.rewriting import rewrite
 
 
 def merge_duplicates(graph: Graph) -> Graph:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import cast
 
 from seqc.errors import ExportError
-from seqc.ir import Graph, Item, Op, Type, Value, build
-from seqc.layout import Layout, channels_first, natural
+from seqc.graph.ir import Graph, Item, Op, Type, Value, build
+from seqc.graph.layout import Layout, channels_first, natural
 from seqc.ops.shape import StayPut, Transpose
 from seqc.passes._absorption import AS_THEY_ARE, Sources, absorb
 from seqc.passes._moves import arranged_shape, move

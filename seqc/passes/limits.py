@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from seqc.ir import Graph, Value, build
+from seqc.graph.ir import Graph, Value, build
+from seqc.graph.rewriting import rewrite
 from seqc.ops.arithmetic import Clip
 from seqc.ops.nonlinear import Relu
-from seqc.rewriting import rewrite
 
 
 def join_limits(graph: Graph) -> Graph:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from seqc.ir import Graph, Item, Value, build
+from seqc.graph.ir import Graph, Item, Value, build
+from seqc.graph.rewriting import rewrite
 from seqc.ops.elementwise import Where
 from seqc.ops.onnx_rnn import OnnxRecurrent, StepOrder, StepRows, TakeSteps
 from seqc.ops.padding import Pad
 from seqc.ops.shape import Squeeze, Transpose, Unsqueeze
-from seqc.rewriting import rewrite
 
 
 def join_masked_layers(graph: Graph) -> Graph:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from seqc.ir import Graph, Value, build
+from seqc.graph.ir import Graph, Value, build
+from seqc.graph.rewriting import rewrite
 from seqc.ops.conv import Conv
 from seqc.ops.nonlinear import Relu
 from seqc.ops.padding import Pad
 from seqc.ops.pool import MaxPool
 from seqc.passes._rewriting import count_uses
-from seqc.rewriting import rewrite
 
 
 def fold_padding(graph: Graph) -> Graph:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from seqc.ir import Graph
+from seqc.graph.ir import Graph
 
 Pass = Callable[[Graph], Graph]
 # Called with the number of a pass, from 1, its name, and the graph it made.

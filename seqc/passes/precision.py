@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from seqc.ir import Constant, Graph, Input, Op, Value, build
+from seqc.graph.ir import Constant, Graph, Input, Op, Value, build
 
 _NARROW = ("float16", "bfloat16", "float32")
 

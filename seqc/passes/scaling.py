@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seqc.ir import Array, Constant, Graph, Value, build, constant
+from seqc.graph.ir import Array, Constant, Graph, Value, build, constant
+from seqc.graph.rewriting import rewrite
 from seqc.ops.arithmetic import Add, Div, Mul, Sub
 from seqc.ops.conv import Conv
 from seqc.ops.linalg import Gemm, MatMul
 from seqc.passes._rewriting import count_uses, known_array
-from seqc.rewriting import rewrite
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from seqc.errors import ShapeError
-from seqc.ir import Graph, Value, build
+from seqc.graph.ir import Graph, Value, build
+from seqc.graph.rewriting import rewrite
 from seqc.ops._common import broadcast_shapes
 from seqc.ops.elementwise import Elementwise
 from seqc.ops.gather import Gather
@@ -16,7 +17,6 @@ from seqc.ops.shape import BroadcastLike, Repeat, Transpose
 from seqc.ops.slicing import Concat, Slice
 from seqc.passes._rewriting import count_uses
 from seqc.passes._views import VIEWS, can_view, view
-from seqc.rewriting import rewrite
 
 
 def simplify_shapes(graph: Graph) -> Graph:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from seqc.errors import MissingDependencyError, SavingError
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.saving.limits import MOST_EXPANSION, room
 
 # Filters that HDF5 itself brings (deflate, shuffle, fletcher32); any other would load a plug-in, which is code.

@@ -16,7 +16,8 @@ from typing import Any
 from seqc._version import __version__
 from seqc.errors import ConfigError, SavingError
 from seqc.file_scope import Budget, one_file
-from seqc.ir import Graph, as_value, input_value
+from seqc.graph.ir import Graph, as_value, input_value
+from seqc.graph.tracing import Trace, tracing
 from seqc.model import Model
 from seqc.saving.archive import ASSETS, CONFIG, METADATA, WEIGHTS, open_archive, pack
 from seqc.saving.check import check_classes, check_loads, check_meanings
@@ -25,7 +26,6 @@ from seqc.saving.limits import CALLS_PER_LAYER, FREE_CALLS, METRIC_BYTES, MOST_C
 from seqc.saving.state import model_arrays, model_assets, restore_layers, shared_layers, walk
 from seqc.saving.weights_file import check_overwrite, require_sequential, resume_optimizer
 from seqc.serialization import custom_object_scope, deserialize, noting_own_objects, revive, serialize_object
-from seqc.tracing import Trace, tracing
 from seqc.utils.display import note
 from seqc.utils.files import replace_file
 

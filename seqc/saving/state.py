@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import SavingError, SeqcError
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.layers._state import fill
 from seqc.layers.base import Layer
 from seqc.model import Model

@@ -10,10 +10,10 @@ import numpy as np
 from seqc import metrics, optimizers
 from seqc.backends.numpy import Plan
 from seqc.errors import TraceError
-from seqc.ir import Array, Graph, Value, as_value
+from seqc.graph.ir import Array, Graph, Value, as_value
+from seqc.graph.tracing import Trace, traced
 from seqc.ops.elementwise import cast
 from seqc.serialization import serialize
-from seqc.tracing import Trace, traced
 from seqc.training.heads import Shape, make_heads
 
 

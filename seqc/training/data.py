@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from seqc.dims import symbol
 from seqc.errors import ConfigError, DataError
-from seqc.ir import Array, Type
+from seqc.graph.dims import symbol
+from seqc.graph.ir import Array, Type
 from seqc.training.arrange import labelled
 
 # The arrays of inputs, then labels and weights of outputs; None where there are none.

@@ -7,14 +7,14 @@ from typing import Any
 
 from seqc import losses, metrics
 from seqc.errors import ConfigError, ShapeError, TraceError
-from seqc.ir import Array, Input, Value, walk
+from seqc.graph.ir import Array, Input, Value, walk
+from seqc.graph.tracing import current_trace
 from seqc.losses.crossing import crossed
 from seqc.losses.label_shapes import check_fit
 from seqc.ops.elementwise import cast
 from seqc.ops.reduce import count
 from seqc.ops.shape import expand_dims
 from seqc.serialization import refuse_foreign
-from seqc.tracing import current_trace
 from seqc.utils.display import note
 
 Shape = tuple[int | None, ...]

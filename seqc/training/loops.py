@@ -11,7 +11,7 @@ import numpy as np
 from seqc import tree
 from seqc.callbacks import CallbackList
 from seqc.errors import DataError, ShapeError
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.training.sources import Source
 from seqc.utils.display import note
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from seqc import tree
-from seqc.autodiff import gradients
-from seqc.autodiff import total as add_up
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Value, as_value
+from seqc.graph.autodiff import gradients
+from seqc.graph.autodiff import total as add_up
+from seqc.graph.ir import Value, as_value
+from seqc.graph.tracing import Trace, Variable, require_trace
 from seqc.ops.reduce import count, sum
-from seqc.tracing import Trace, Variable, require_trace
 
 
 def train_batch(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Value, Any]:

@@ -17,8 +17,8 @@ import numpy as np
 from seqc import tree
 from seqc.backends.numpy import make_executor
 from seqc.errors import ConfigError, ShapeError
-from seqc.ir import Array, Graph, Type, Value, as_value, input_value
-from seqc.tracing import Trace, Variable, tracing
+from seqc.graph.ir import Array, Graph, Type, Value, as_value, input_value
+from seqc.graph.tracing import Trace, Variable, tracing
 from seqc.training.data import sample_type
 from seqc.training.own_steps import (
     own_test_step,

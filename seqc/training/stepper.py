@@ -9,7 +9,7 @@ from typing import Any
 
 from seqc.backends.numpy.kept import Kept
 from seqc.errors import ConfigError, DataError
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.layers.base import Layer
 from seqc.layers.call_errors import refuse_symbols_of_models
 from seqc.seeds import next_seed

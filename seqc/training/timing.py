@@ -11,7 +11,7 @@ from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.backends.numpy.profile import Timing, merge
 from seqc.backends.numpy.workers import thread_count
 from seqc.callbacks import Callback
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.training.step import Step
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ import numpy as np
 
 from seqc import tree
 from seqc.errors import ConfigError, NotBuiltError, ShapeError
-from seqc.ir import Value, as_value
+from seqc.graph.ir import Value, as_value
+from seqc.graph.tracing import Variable, current_trace
 from seqc.metrics import Metric
 from seqc.ops.elementwise import cast
-from seqc.tracing import Variable, current_trace
 from seqc.training.compiled import Compiled, plain
 from seqc.training.own_steps import test_batch, train_batch
 from seqc.utils.packing import unpack_x_y_sample_weight

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqc.errors import DataError
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.random import set_random_seed
 from seqc.serialization import (
     custom_object_scope,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from seqc.connections import Connections, connections_of, shape_of
 from seqc.errors import ConfigError, MissingDependencyError, NotBuiltError
 from seqc.functional import Functional
-from seqc.ir import Type
+from seqc.graph.ir import Type
 from seqc.layers.base import Layer
 from seqc.sequential import Sequential
 from seqc.text import label

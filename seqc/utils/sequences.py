@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ConfigError, DataError
-from seqc.ir import Array
+from seqc.graph.ir import Array
 
 
 def pad_sequences(

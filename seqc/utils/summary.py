@@ -14,9 +14,9 @@ import numpy as np
 from seqc.connections import Step, is_chain, shape_of, steps_of
 from seqc.errors import ConfigError
 from seqc.functional import Functional
+from seqc.graph.tracing import Variable
 from seqc.layers.base import Layer
 from seqc.text import label
-from seqc.tracing import Variable
 
 if TYPE_CHECKING:
     from seqc.model import Model

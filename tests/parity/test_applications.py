@@ -1,4 +1,4 @@
-"""Models of keras.applications that real Keras wrote: read, run, exported. `tests/applications.py` does it for all.
+"""Models of keras.applications that real Keras wrote: read, run, exported. `tests/kit/applications.py` does it for all.
 
 Set SEQC_KERAS_PYTHON to an interpreter that has Keras 3.
 """
@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import applications
-import keras_applications
+from kit import applications, keras_applications
 
 # One of each kind that takes seconds: depthwise, squeezed and excited, joined; the others go through the same code.
 NAMES = ("MobileNetV2", "EfficientNetB0", "DenseNet121")

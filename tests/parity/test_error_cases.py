@@ -13,7 +13,7 @@ import pytest
 
 import seqc as keras
 from seqc.errors import SeqcError
-from seqc.ir import Array
+from seqc.graph.ir import Array
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "oracle" / "errors" / "errors.json"
 OWN = Path(__file__).resolve().parents[1] / "cases" / "errors.json"

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keras_files import read_arrays, read_config, require_classes
-from oracle import SHARED, cases
+from kit.keras_files import read_arrays, read_config, require_classes
+from kit.oracle import SHARED, cases
 from seqc.errors import SavingError
 from seqc.saving import load_model, load_weights
 

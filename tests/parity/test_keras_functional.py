@@ -1,7 +1,7 @@
 """Functional models with operations between their layers go back and forth between seqc and an installed Keras.
 
 What Keras wrote is kept for a few models, so that reading is tested without it. SEQC_KERAS_PYTHON names an interpreter
-that has Keras 3; `python tests/keras_functional.py keep tests/cases` writes the kept files.
+that has Keras 3; `python -m kit.keras_functional keep tests/cases` writes the kept files.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-import keras_functional
 import seqc
+from kit import keras_functional
 from seqc import ops
 from seqc.operations import OPERATIONS
 

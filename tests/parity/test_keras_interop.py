@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import keras_side
 import seqc
-from keras_files import read_config, require_classes
-from oracle import cases
+from kit import keras_side
+from kit.keras_files import read_config, require_classes
+from kit.oracle import cases
 from seqc.errors import SavingError
 from seqc.saving import load_model
 
@@ -80,7 +80,7 @@ def test_training_that_keras_began_goes_on_in_seqc(name, made_by_keras):
 
 @pytest.mark.parametrize("name", ["mlp_adam", "lstm"])
 def test_training_that_keras_began_goes_on_from_a_kept_file(name):
-    # Written by `python tests/keras_side.py make FOLDER`.
+    # Written by `python -m kit.keras_side make FOLDER`.
     go_on(KEPT / f"keras_{name}.keras", np.load(KEPT / f"keras_{name}.npz"))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import seqc
-from oracle import SHARED
+from kit.oracle import SHARED
 from seqc.layers import Layer
 from seqc.serialization import classes
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-import merge_runs
-from layer_runs import check_case, check_on_onnxruntime
-from oracle import Case, cases, kept_cases, layer_classes, parameters
-from own_cells import CELLS
+from kit import merge_runs
+from kit.layer_runs import check_case, check_on_onnxruntime
+from kit.oracle import Case, cases, kept_cases, layer_classes, parameters
+from kit.own_cells import CELLS
 from seqc import saving
 from seqc.errors import SeqcError
 from seqc.serialization import classes

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graph_runs import Run, on_numpy, on_onnxruntime
-from oracle import Case, cases, kept_cases, parameters
+from kit.graph_runs import Run, on_numpy, on_onnxruntime
+from kit.oracle import Case, cases, kept_cases, parameters
 from seqc import losses, ops
-from seqc.autodiff import gradients
-from seqc.dims import symbol
-from seqc.ir import Graph, Value, constant, input_value
+from seqc.graph.autodiff import gradients
+from seqc.graph.dims import symbol
+from seqc.graph.ir import Graph, Value, constant, input_value
 
 LEFT_OUT = {"CTC", "Circle"}
 KEPT = kept_cases("loss_cases")

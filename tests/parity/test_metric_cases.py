@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graph_runs import Run, on_numpy, on_onnxruntime
-from oracle import Case, cases, kept_cases, parameters
+from kit.graph_runs import Run, on_numpy, on_onnxruntime
+from kit.oracle import Case, cases, kept_cases, parameters
 from seqc import metrics
-from seqc.dims import symbol
-from seqc.ir import Graph, input_value
-from seqc.tracing import Trace, tracing
+from seqc.graph.dims import symbol
+from seqc.graph.ir import Graph, input_value
+from seqc.graph.tracing import Trace, tracing
 from seqc.utils.naming import clear_session
 
 KEPT = kept_cases("metric_cases")

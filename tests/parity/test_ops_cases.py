@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keras_ops_cases import CASES, RECORD, SIGNATURES
+from kit.keras_ops_cases import CASES, RECORD, SIGNATURES
 from seqc import ops
 
 EXPECTED: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8"))

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graph_runs import Run, on_numpy, on_onnxruntime
-from oracle import Case, cases, kept_cases, parameters
+from kit.graph_runs import Run, on_numpy, on_onnxruntime
+from kit.oracle import Case, cases, kept_cases, parameters
 from seqc import optimizers
-from seqc.ir import Array, Graph, as_value, input_value
+from seqc.graph.ir import Array, Graph, as_value, input_value
+from seqc.graph.tracing import Trace, Variable, tracing
 from seqc.optimizers import schedules
-from seqc.tracing import Trace, Variable, tracing
 from seqc.utils.naming import clear_session
 
 LEFT_OUT = {"Adafactor", "Muon", "ScheduleFreeAdamW"}

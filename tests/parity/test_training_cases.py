@@ -11,7 +11,7 @@ import pytest
 
 import seqc as keras
 from seqc.errors import SavingError
-from seqc.ir import Array
+from seqc.graph.ir import Array
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "oracle" / "training"
 CASES = Path(__file__).resolve().parents[1] / "cases"

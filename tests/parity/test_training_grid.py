@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import seqc as keras
-from keras_combinations import FILE, recorded_combinations, train
-from training_grid import AXES, Combination
+from kit.keras_combinations import FILE, recorded_combinations, train
+from kit.training_grid import AXES, Combination
 
 
 @cache

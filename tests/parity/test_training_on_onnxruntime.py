@@ -12,7 +12,7 @@ import seqc as keras
 from seqc import layers
 from seqc.backends.numpy import Plan
 from seqc.errors import NoLoweringError
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.passes import FOR_TRAINING, run_passes
 from seqc.training.data import make_data
 from seqc.training.step import Signature, Step, train_step

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from seqc.backends.numpy.plan import Plan
 from seqc.errors import ConfigError
-from seqc.ir import Graph
+from seqc.graph.ir import Graph
 
 if TYPE_CHECKING:
     from seqc.backends.numpy.executor import Executor, StateRef

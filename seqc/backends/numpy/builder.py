@@ -18,8 +18,8 @@ from seqc.backends.numpy.regions import ParallelRegion, Program, shares
 from seqc.backends.numpy.rows import AddRows
 from seqc.backends.numpy.stage import Stage, plan_stages
 from seqc.backends.numpy.tiles import TileBinder, operands_of
-from seqc.batch import BATCH
-from seqc.ir import Array, Constant, Graph, Input, Item, Value
+from seqc.graph.batch import BATCH
+from seqc.graph.ir import Array, Constant, Graph, Input, Item, Value
 from seqc.ops._parts import Merged
 from seqc.ops.linalg import Gemm, MatMul
 

@@ -12,8 +12,8 @@ from seqc.backends.numpy.kernel_choice import select_kernel, ufunc_of
 from seqc.backends.numpy.kernels import Call
 from seqc.backends.numpy.memory import ScratchPad
 from seqc.backends.numpy.rows import AddRows
-from seqc.batch import batch_axis
-from seqc.ir import Array, Value
+from seqc.graph.batch import batch_axis
+from seqc.graph.ir import Array, Value
 
 # What an array holds of its values:
 #   "whole"     all elements of one value

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from math import prod
 
 from seqc.backends.numpy.cut import shape_of
-from seqc.ir import Item, Value
+from seqc.graph.ir import Item, Value
 
 # Of one core, on a machine of some years' age.
 SECONDS_PER_OPERATION = 1 / 80e9

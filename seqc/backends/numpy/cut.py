@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from seqc import dims
 from seqc.backends.numpy.patches import Patches
-from seqc.batch import BATCH, batch_axis
-from seqc.dims import Dim
-from seqc.ir import BatchRule, Constant, Graph, Input, Item, Type, Value
+from seqc.graph import dims
+from seqc.graph.batch import BATCH, batch_axis
+from seqc.graph.dims import Dim
+from seqc.graph.ir import BatchRule, Constant, Graph, Input, Item, Type, Value
 
 
 def _divisible(t: Type) -> bool:

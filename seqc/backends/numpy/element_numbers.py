@@ -15,8 +15,8 @@ import numpy as np
 
 from seqc.backends.numpy.calls import Access
 from seqc.backends.numpy.cut import shape_of
-from seqc.batch import BATCH, batch_axis
-from seqc.ir import Array, Value
+from seqc.graph.batch import BATCH, batch_axis
+from seqc.graph.ir import Array, Value
 
 Span = tuple[int, int]
 # Samples, as spans that do not touch each other.

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from seqc import dims
 from seqc.backends.numpy.builder import Builder
 from seqc.backends.numpy.interrupts import UNFINISHED, whole
 from seqc.backends.numpy.kept import Keepable, Kept
@@ -18,9 +17,10 @@ from seqc.backends.numpy.regions import Place, Program
 from seqc.backends.numpy.threads import one_blas_thread
 from seqc.backends.numpy.turns import Turn
 from seqc.backends.numpy.workers import WORKERS, Failure, Run, thread_count
-from seqc.batch import BATCH
 from seqc.errors import SeqcError
-from seqc.ir import Array, Graph, Input, Value
+from seqc.graph import dims
+from seqc.graph.batch import BATCH
+from seqc.graph.ir import Array, Graph, Input, Value
 
 # How often an array is moved to lie beside others.
 MOST_MOVES = 4

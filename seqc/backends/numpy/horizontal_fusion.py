@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from seqc.backends.numpy.cut import Cut, read_operands
-from seqc.ir import Constant, Graph, Input, Type, Value
+from seqc.graph.ir import Constant, Graph, Input, Type, Value
 from seqc.ops.elementwise import Elementwise
 
 # (stage before which, turn): even turns run one by one, odd ones are those of groups.

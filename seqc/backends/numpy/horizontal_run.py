@@ -13,7 +13,7 @@ from seqc.backends.numpy.horizontal_fusion import Chain, Group
 from seqc.backends.numpy.kernel_choice import ufunc_of
 from seqc.backends.numpy.memory import Memory
 from seqc.backends.numpy.regions import ParallelRegion, shares
-from seqc.ir import Array, Input, Value
+from seqc.graph.ir import Array, Input, Value
 from seqc.ops.shape import Reshape
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from seqc.backends.numpy.kernels import (
     reduce,
     softmax,
 )
-from seqc.ir import Array, Op
+from seqc.graph.ir import Array, Op
 from seqc.ops._parts import Positional
 from seqc.ops.elementwise import Elementwise
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from seqc import dims
 from seqc.backends.numpy.products import convolve_by_products
 from seqc.backends.numpy.rows import AddRows
-from seqc.ir import Graph, Input, Value, apply, build, scope
+from seqc.graph import dims
+from seqc.graph.ir import Graph, Input, Value, apply, build, scope
+from seqc.graph.rewriting import rewrite
 from seqc.ops.arithmetic import Mul, Neg, Sub
 from seqc.ops.gather import GatherGrad
 from seqc.ops.nonlinear import Relu, ReluGrad
@@ -17,7 +18,6 @@ from seqc.ops.reduce import ReduceMean, ReduceSum, count
 from seqc.passes import merge_duplicates
 from seqc.passes._rewriting import count_uses
 from seqc.passes.bias import fuse_bias
-from seqc.rewriting import rewrite
 
 
 def lower_for_numpy(graph: Graph, sizes: Mapping[str, int]) -> Graph:

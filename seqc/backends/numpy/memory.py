@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from seqc import dims
-from seqc.ir import Array, Type
+from seqc.graph import dims
+from seqc.graph.ir import Array, Type
 
 ALIGNMENT = 64
 # Where the system does not tell.

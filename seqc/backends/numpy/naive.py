@@ -10,7 +10,7 @@ from seqc.backends.numpy.executor import StateRef
 from seqc.backends.numpy.interrupts import UNFINISHED, whole
 from seqc.backends.numpy.plan import Plan
 from seqc.backends.numpy.workers import Run
-from seqc.ir import Array, Graph
+from seqc.graph.ir import Array, Graph
 from seqc.passes import merge_duplicates
 
 

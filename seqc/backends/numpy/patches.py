@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from seqc import dims
-from seqc.ir import Array, Op, Type
+from seqc.graph import dims
+from seqc.graph.ir import Array, Op, Type
 from seqc.ops._windows import Padding, Window
 
 

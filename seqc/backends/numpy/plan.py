@@ -10,7 +10,7 @@ import numpy as np
 
 from seqc.backends.numpy.threads import one_blas_thread
 from seqc.errors import SeqcError, ShapeError
-from seqc.ir import Array, Constant, Graph, Input, Value
+from seqc.graph.ir import Array, Constant, Graph, Input, Value
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ from seqc.backends.numpy.element_numbers import ElementNumbers, Owner, united
 from seqc.backends.numpy.regions import Program
 from seqc.backends.numpy.shadow import NOTHING, SCRATCH, Shadow
 from seqc.errors import SeqcError
-from seqc.ir import Array, Value
+from seqc.graph.ir import Array, Value
 
 
 class PlanError(SeqcError, AssertionError):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from seqc import dims
 from seqc.backends.numpy.patches import Patches
-from seqc.dims import Dim
-from seqc.ir import Graph, Type, Value, apply, build, scope
+from seqc.graph import dims
+from seqc.graph.dims import Dim
+from seqc.graph.ir import Graph, Type, Value, apply, build, scope
 from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad
 from seqc.ops.linalg import MatMul
 from seqc.ops.reduce import ReduceSum

@@ -11,7 +11,7 @@ from typing import Any
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.backends.numpy.regions import ParallelRegion
-from seqc.ir import Array, Graph, Value, walk
+from seqc.graph.ir import Array, Graph, Value, walk
 
 # The parts of a training step, in their order in time.
 PARTS = ("forward", "backward", "update")

@@ -12,7 +12,7 @@ from seqc.backends.numpy.calls import BoundCall
 from seqc.backends.numpy.kernels import Call
 from seqc.backends.numpy.memory import Memory
 from seqc.backends.numpy.workers import WORKERS, Failure, Run
-from seqc.ir import Array, Graph, Value
+from seqc.graph.ir import Array, Graph, Value
 
 # The number of a region, and of a call in its list.
 Place = tuple[int, int]

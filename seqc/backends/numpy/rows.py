@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc.ir import Array, BatchRule, Op, Type, Value
+from seqc.graph.ir import Array, BatchRule, Op, Type, Value
 
 
 class AddRows(Op):

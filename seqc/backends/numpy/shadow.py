@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from seqc.ir import Array
+from seqc.graph.ir import Array
 
 # Of `Shadow.numbers`: never written in this run; used as scratch memory.
 NOTHING, SCRATCH = 0, -1

@@ -11,8 +11,8 @@ from seqc.backends.numpy.costs import seconds_of, worth_sharing
 from seqc.backends.numpy.cut import Cut, cut_graph, read_operands, shape_of, stage_values, stored_values
 from seqc.backends.numpy.kernel_choice import ufunc_of
 from seqc.backends.numpy.memory import Places, bytes_of, cache_bytes, tile_bytes
-from seqc.batch import BATCH, batch_axis
-from seqc.ir import Array, Graph, Item, Value
+from seqc.graph.batch import BATCH, batch_axis
+from seqc.graph.ir import Array, Graph, Item, Value
 from seqc.ops.gather import GatherGrad
 from seqc.ops.linalg import Gemm, MatMul
 

@@ -14,8 +14,8 @@ from seqc.backends.numpy.kernels import find_kernel
 from seqc.backends.numpy.memory import view
 from seqc.backends.numpy.regions import ParallelRegion
 from seqc.backends.numpy.stage import Stage
-from seqc.batch import BATCH, batch_axis
-from seqc.ir import Array, Item, Value
+from seqc.graph.batch import BATCH, batch_axis
+from seqc.graph.ir import Array, Item, Value
 from seqc.ops._parts import Merged
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from seqc.ir import Array, Op
+from seqc.graph.ir import Array, Op
 
 # Does the work on the arrays it was bound to.
 Call = Callable[[], Any]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from seqc.backends.numpy.kernels import Call, Scratch
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.ops._windows import Window
 
 

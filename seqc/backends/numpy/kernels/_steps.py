@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqc.backends.numpy.kernels import Call
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.ops._gates import GATES
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from seqc.backends.numpy.kernels import Call, Scratch, kernel
 from seqc.backends.numpy.kernels._common import filled
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.ops.arithmetic import Clip
 from seqc.ops.elementwise import Cast, Where
 from seqc.ops.nonlinear import Elu, LeakyRelu, Relu, ReluGrad, Sigmoid, Softplus

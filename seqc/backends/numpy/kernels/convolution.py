@@ -15,7 +15,7 @@ from seqc.backends.numpy.kernels.depthwise import (
     bind_depthwise_kernel_grad,
 )
 from seqc.backends.numpy.patches import Patches
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.ops._windows import Window
 from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad, ConvTranspose
 

@@ -18,7 +18,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from seqc.backends.numpy.kernels import Call, Scratch, in_turn
 from seqc.backends.numpy.kernels._common import Repeated, filled
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.ops._windows import Window
 from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad
 

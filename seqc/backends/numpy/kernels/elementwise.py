@@ -10,7 +10,7 @@ import numpy as np
 
 from seqc.backends.numpy.kernels import Call, Scratch, in_turn, kernel
 from seqc.backends.numpy.kernels._common import Repeated, contiguous
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.ops.arithmetic import Add, Div, Mul, Sub
 from seqc.ops.linalg import Gemm, MatMul
 

@@ -11,7 +11,7 @@ import numpy as np
 from seqc.backends.numpy.kernels import Call, Scratch, in_turn, kernel
 from seqc.backends.numpy.kernels._common import contiguous
 from seqc.backends.numpy.rows import AddRows
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.ops.gather import Gather, GatherGrad
 
 # Two real numbers side by side, which are added like one complex number.

@@ -10,7 +10,7 @@ import numpy as np
 
 from seqc.backends.numpy.kernels import Call, Scratch, in_turn, kernel
 from seqc.backends.numpy.kernels._common import padded, padded_shape
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.ops._windows import Window
 from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad, real_elements
 

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from seqc.backends.numpy.kernels import Call, Scratch, kernel
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.ops.random import MULTIPLIER, Dropout, KeepMask, RandomUniform, key_of, mix
 
 

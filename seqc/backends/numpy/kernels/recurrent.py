@@ -15,7 +15,7 @@ import numpy as np
 
 from seqc.backends.numpy.kernels import Call, Scratch, in_turn, kernel
 from seqc.backends.numpy.kernels._steps import sign, squash, squash_copy, unset
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.ops._recurrent import Recurrent
 from seqc.ops.rnn import GRU, LSTM, SimpleRNN
 

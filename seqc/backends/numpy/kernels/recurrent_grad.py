@@ -16,7 +16,7 @@ import numpy as np
 from seqc.backends.numpy.kernels import Call, Scratch, in_turn, kernel
 from seqc.backends.numpy.kernels._steps import slope
 from seqc.backends.numpy.kernels.recurrent import columns, hide
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.ops.rnn import GRUGrad, LSTMGrad, SimpleRNNGrad
 
 # How many bytes the factors worked out at a time may take: they are to be in the cache when they are used.

@@ -11,7 +11,7 @@ import numpy as np
 
 from seqc.backends.numpy.kernels import Call, Scratch, kernel
 from seqc.backends.numpy.kernels._common import contiguous, filled
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.ops.reduce import ReduceMean, ReduceSum
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from seqc.backends.numpy.kernels import Call, Scratch, kernel
 from seqc.backends.numpy.kernels._common import contiguous, filled
-from seqc.ir import Array
+from seqc.graph.ir import Array
 from seqc.ops.reduce import LogSoftmax, Softmax
 
 # Among so few numbers side by side NumPy finds the largest more slowly than after turning the array.

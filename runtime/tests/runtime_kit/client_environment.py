@@ -1,0 +1,31 @@
+"""Environments for clients that nobody here wrote, one each, so that what they need does not meet what we need."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).resolve().parents[3] / ".client-environments"
+
+
+def environment(name: str, *packages: str) -> Path:
+    """The Python of an environment with these packages; a skip where they cannot be installed."""
+    python = HOME / name / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    done = HOME / name / "installed"
+    if not done.is_file():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", HOME / name], check=True)
+        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+        tried = subprocess.run([*command, *packages], capture_output=True, text=True, check=False)
+        if tried.returncode != 0:
+            pytest.skip(f"{packages[0]} cannot be installed: {(tried.stderr.strip() or 'no word').splitlines()[-1]}")
+        done.touch()
+    return python
+
+
+def clean_environment() -> dict[str, str]:
+    """Variables for a program of such an environment, which must not find our packages."""
+    return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}

@@ -1,0 +1,1 @@
+"""The compiler's core: values and operations, sizes, gradients, traces. It knows no Keras name and no backend."""

@@ -1,0 +1,48 @@
+"""The numbers of values that depend on no input: what a layer called on an array, or a constant, comes to."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+
+from seqc.errors import TraceError
+from seqc.graph.ir import Array, Input, Type, Value, walk
+
+
+def evaluate_eagerly(value: Value) -> Array:
+    """Computes a value that depends on constants only.
+
+    Raises:
+        TraceError: it depends on a graph input, whose array is not known yet.
+    """
+    known: dict[Value, Any] = {}
+    for v in walk([value]):
+        if isinstance(v.op, Input):
+            if not _reads_inputs(value):
+                known_as = isinstance(value.result, Type) and value.type.size is not None
+                raise TraceError(
+                    f"{f'The size {value.type.size}' if known_as else 'The size of an axis'} is not known while the "
+                    "graph is being built, so it cannot be a number of Python's, as in range(), int() or a condition. "
+                    "Use functions of seqc.ops (arange, where, slices and so on), or say the size in the model's Input."
+                )
+            raise TraceError(
+                f"This needs the numbers of '{v.op.label}' ({v.type}), which are not known while the graph is being "
+                "built. Use seqc.ops functions instead of NumPy or Python control flow on tensors."
+            )
+        with np.errstate(all="ignore"):  # what is not a number shows in the result
+            known[v] = v.op.eval(*(known[x] for x in v.inputs))
+    return cast(Array, known[value])
+
+
+def _reads_inputs(value: Value) -> bool:
+    """Tells whether a value depends on the numbers of graph inputs, and not on their shapes alone."""
+    stack, seen = [value], {value}
+    while stack:
+        v = stack.pop()
+        if isinstance(v.op, Input):
+            return True
+        read = [x for i, x in enumerate(v.inputs) if i not in v.op.shape_only and x not in seen]
+        seen.update(read)
+        stack += read
+    return False

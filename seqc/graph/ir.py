@@ -1,0 +1,500 @@
+"""The intermediate representation: immutable values that are their own nodes.
+
+A `Value` is an `Op` applied to values; a `Graph` is its outputs. Dead code disappears by itself because nothing refers
+to it, and every pass builds new values instead of changing old ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import reprlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqc.errors import DTypeError, NoGradientError, NoLoweringError, TraceError
+from seqc.graph.dims import Dim
+from seqc.graph.equal_sizes import inferred
+from seqc.graph.operators import OPERATORS, Operators
+
+if TYPE_CHECKING:
+    from seqc.graph.layout import LayoutRule
+
+Array = NDArray[Any]
+Shape = tuple[Dim, ...]
+Sizes = tuple[int, ...]
+
+# What an operation does with numbers, and how it may be cut along the batch; see `Op`.
+Kind = Literal["arithmetic", "view", "move", "lookup"]
+BatchRule = Literal["parallel", "reduce", "combine", "whole"]
+
+
+@dataclass(frozen=True)
+class Type:
+    """What is known of a tensor before it exists.
+
+    Attributes:
+        dtype: element type (a NumPy name). shape: sizes of its axes. size: what an integer scalar is, where it follows
+        from sizes of axes, so that it can be a size itself; two types that differ in it only are equal.
+    """
+
+    dtype: str
+    shape: Shape
+    size: Dim | None = field(default=None, compare=False)
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype.startswith(("float", "bfloat"))
+
+    @property
+    def is_static(self) -> bool:
+        return all(isinstance(d, int) for d in self.shape)
+
+    def with_shape(self, shape: Iterable[Dim]) -> Type:
+        return Type(self.dtype, tuple(shape))
+
+    def with_dtype(self, dtype: str) -> Type:
+        return Type(dtype, self.shape)
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
+
+
+class Emitter(Protocol):
+    """What an op sees of the ONNX writer. Names are strings; ops never import onnx."""
+
+    @property
+    def opset(self) -> int: ...
+
+    def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
+        """Appends a node with one output and returns the output's name. An input "" is left out."""
+        ...
+
+    def node_many(self, op_type: str, *inputs: str, outputs: int, **attributes: Any) -> tuple[str, ...]:
+        """Appends a node with several outputs and returns their names."""
+        ...
+
+    def constant(self, array: Any) -> str:
+        """Returns the name of an initializer holding `array`; equal arrays share one."""
+        ...
+
+    def body(self, graph: Graph, types: Sequence[Type], captured: Sequence[str]) -> Any:
+        """Returns an attribute: a graph whose first inputs have `types` and whose others are tensors around it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operation and everything seqc knows about it. Fields are its attributes.
+
+    `infer` checks operand types and gives the result's; `eval` computes with NumPy and keeps the dtype it is given;
+    `vjp` gives the gradient as values; `lower` writes ONNX. Two hooks serve ops with no direct ONNX form or with an
+    opinion on axis order: `decompose` rewrites to simpler values before lowering, `layout_rule` takes part in the
+    layout plan. `batch_rule` tells the NumPy backend how to cut the op along the batch.
+
+    Attributes:
+        kind: what it does with numbers. "view": shows those of its first operand, most of the time in their own memory;
+        "move": has those of its operands, and zeros, at other places; "lookup": takes numbers from tables, sizes or
+        positions; "arithmetic": computes.
+        shape_only: positions of operands of which only the shape is read. sequential: whether the op goes through its
+        operands step by step, so that it gains nothing from samples so few that they fit the processor's cache.
+        symbolic: whether what comes out is a symbol, of which functional models are made.
+    """
+
+    kind: ClassVar[Kind] = "arithmetic"
+    shape_only: ClassVar[tuple[int, ...]] = ()
+    sequential: ClassVar[bool] = False
+    symbolic: ClassVar[bool] = False
+
+    def infer(self, *types: Any) -> Type | tuple[Type, ...]:
+        raise NotImplementedError(f"{type(self).__name__}.infer")
+
+    def known_size(self, *types: Any) -> Dim | None:
+        """Returns what an integer scalar that comes out is known to be, where that follows from sizes of axes."""
+        return None
+
+    def eval(self, *arrays: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__}.eval")
+
+    def vjp(self, g: Any, y: Any, *xs: Any) -> Sequence[Value | None]:
+        raise NoGradientError(f"{self.name} has no gradient.")
+
+    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+        raise NoLoweringError(f"{self.name} cannot be expressed in ONNX.")
+
+    def batch_rule(self, y: Value) -> BatchRule | tuple[BatchRule, ...]:
+        """Tells how `y = op(...)` may be computed for some samples at a time, one answer or one per result.
+
+        "parallel": every sample for itself, so that results for consecutive samples stand side by side along the batch
+        axis; "reduce": results for parts of the batch add up to the result for all, which has no batch axis; "combine":
+        the op is a `Merged` one and makes the result for all from parts of the batch; "whole": only with all samples
+        at once. Asked only where an operand has a batch axis, which may be any axis of it.
+        """
+        return "parallel"
+
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        """Returns the floating-point operations for operands and results of such shapes, see `seqc.analysis`.
+
+        One per element of the result where an op says nothing else; nothing where it only moves numbers.
+        """
+        return prod(outputs[0]) if self.kind == "arithmetic" else 0
+
+    def decompose(self, y: Value, *xs: Any) -> Value | tuple[Value, ...] | None:
+        """Returns what this op means in simpler ops when it is lowered, or None to keep it."""
+        return None
+
+    def layout_rule(self, y: Value, *layouts: Any) -> LayoutRule | None:
+        """Returns how the op works on re-ordered operands, or None where it needs the axes as they are."""
+        return None
+
+    def places_of_one(self) -> float:
+        """Returns how far onnxruntime's result may be off however small it is, in units of the last place of one.
+
+        Zero where its error is a part of the result, as with most operations; the numbers are measured, see
+        `benchmarks/op_accuracy.py`.
+        """
+        return 0.0
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{f.name}={getattr(self, f.name)!r}"
+            for f in dataclasses.fields(self)
+            if f.repr and (f.default is dataclasses.MISSING or getattr(self, f.name) != f.default)
+        ]
+        return f"{self.name}({', '.join(shown)})" if shown else self.name
+
+
+class Value(Operators):
+    """The result of an op: immutable, and its own key in dictionaries and sets.
+
+    Attributes:
+        op: the operation. inputs: its operands. scope: the path of the layer that made it, for messages and names.
+        result: the type, or a tuple of types for an op with several results (picked apart by `Item`).
+        origin: the call of a function of `seqc.ops` that gave it, where it was called on symbols; for files.
+    """
+
+    __slots__ = ("__weakref__", "inputs", "op", "origin", "result", "scope")
+
+    def __init__(self, op: Op, inputs: tuple[Value, ...], result: Type | tuple[Type, ...], scope: str = "") -> None:
+        self.op = op
+        self.inputs = inputs
+        self.result = result
+        self.scope = scope
+        self.origin: Any = None
+
+    @property
+    def type(self) -> Type:
+        if isinstance(self.result, tuple):
+            raise TraceError(f"{self.op!r} has {len(self.result)} results; pick one.")
+        return self.result
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """The shape as Keras shows it: None where the size is not known."""
+        return tuple(d if isinstance(d, int) else None for d in self.type.shape)
+
+    @property
+    def dtype(self) -> str:
+        return self.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.type.rank
+
+    def numpy(self) -> Array:
+        """Computes the value with NumPy; only possible where nothing it depends on is a graph input."""
+        return np.asarray(self)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        from seqc.graph.eager import evaluate_eagerly  # it runs graphs, and so lies above
+
+        array = np.asarray(evaluate_eagerly(self), dtype=dtype)
+        return array.copy() if copy else array
+
+    def __len__(self) -> int:
+        size = self.type.shape[0] if self.type.shape else None
+        if not isinstance(size, int):
+            raise TraceError(
+                f"The length of {self} is not known before it runs, so that len() and loops over it have no meaning. "
+                "Use seqc.ops.shape(x)[0] for the length, and functions of seqc.ops on the whole tensor."
+            )
+        return size
+
+    def __bool__(self) -> bool:
+        return bool(self.__array__())
+
+    def __float__(self) -> float:
+        return float(self.__array__())
+
+    def __int__(self) -> int:
+        return int(self.__array__())
+
+    def __index__(self) -> int:
+        if self.type.shape or not self.dtype.startswith(("int", "uint")):
+            raise TypeError(f"Only an integer tensor of one element and no axes is a Python index; got {self.type}.")
+        return int(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.__array__().item(), spec) if spec else str(self)
+
+    def __round__(self, digits: int | None = None) -> float | int:
+        return round(float(self), digits)
+
+    def __str__(self) -> str:
+        """Shows the numbers where they are known, as on a layer called on an array, and else the operation."""
+        if isinstance(self.result, tuple) or any(isinstance(v.op, Input) for v in walk([self])):
+            return f"<{self.op!r}: {self.result}>"
+        return f"<{self.result} {np.array2string(self.__array__(), separator=', ')}>"
+
+    __repr__ = __str__
+
+    def __iter__(self) -> Iterator[Value]:
+        return (self[i] for i in range(len(self)))
+
+
+@dataclass(frozen=True, repr=False)
+class Input(Op):
+    """A leaf whose array is given at run time."""
+
+    kind = "lookup"
+    label: str
+    dtype: str
+    shape: Shape
+
+    def infer(self) -> Type:
+        return Type(self.dtype, self.shape)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Constant(Op):
+    """A leaf whose array is part of the graph; `label` names the weight it came from, and does not tell it apart."""
+
+    kind = "lookup"
+    array: Array
+    label: str = ""
+    borrowed: bool = False  # the array is not copied: who made the constant sees to it that nobody writes it
+
+    def __post_init__(self) -> None:
+        array = np.asarray(self.array)
+        if self.borrowed:
+            array = array.view()
+            array.flags.writeable = False
+        elif array.flags.writeable or array.base is not None:  # a read-only view still shows what others write
+            array = array.copy()
+            array.flags.writeable = False
+        object.__setattr__(self, "array", array)
+
+    def infer(self) -> Type:
+        return Type(self.array.dtype.name, self.array.shape)
+
+    def known_size(self, *types: Type) -> Dim | None:
+        return int(self.array)
+
+    def eval(self) -> Array:
+        return self.array
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Constant):
+            return NotImplemented
+        a, b = self.array, other.array
+        return a is b or (a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes())
+
+    def __hash__(self) -> int:
+        return hash((self.array.dtype.name, self.array.shape, self.array.flat[:16].tobytes()))
+
+    def __repr__(self) -> str:
+        return f"Constant({self.array.item()!r})" if self.array.size == 1 else "Constant"
+
+
+@dataclass(frozen=True, repr=False)
+class Item(Op):
+    """Picks one result of an op that has several."""
+
+    kind = "lookup"
+    index: int
+
+    def infer(self, *results: Type) -> Type:
+        return results[self.index]
+
+    def eval(self, results: tuple[Array, ...]) -> Array:
+        return results[self.index]
+
+
+@runtime_checkable
+class HasValue(Protocol):
+    """Something that stands for a value, such as a layer's variable."""
+
+    def to_value(self) -> Value: ...
+
+
+_scope: ContextVar[str] = ContextVar("scope", default="")
+
+
+@contextmanager
+def scope(name: str) -> Iterator[None]:
+    """Values made inside carry `name`, appended to the scopes around it, as their origin."""
+    outer = _scope.get()
+    token = _scope.set(f"{outer}/{name}" if outer else name)
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+
+
+def as_value(x: Any, dtype: str | None = None) -> Value:
+    """Returns `x` as a value: variables are read, lists of values (sizes of a shape) stacked, the rest is constant."""
+    if isinstance(x, Value):
+        return x
+    if isinstance(x, list | tuple) and any(isinstance(e, Value | HasValue) for e in x):
+        return OPERATORS["stack"](x)
+    return x.to_value() if isinstance(x, HasValue) else constant(as_array(x, dtype))
+
+
+def as_array(x: Any, dtype: str | None = None) -> Array:
+    """Returns `x` as an array; Python floats become float32 and ints int32 unless `dtype` says otherwise.
+
+    Raises:
+        DTypeError: `x` is no number and no array of numbers. NumPy would make None a NaN, and text a number.
+    """
+    try:
+        array = np.asarray(x)
+    except ValueError as error:  # rows of different lengths
+        raise DTypeError(_not_numbers(f"{reprlib.repr(x)}, which is no array: {error}")) from None
+    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+        raise DTypeError(_not_numbers(_described(x, array)))
+    if dtype is None and not hasattr(x, "dtype"):
+        dtype = {"float64": "float32", "int64": "int32"}.get(array.dtype.name)
+    return array if dtype is None else array.astype(dtype, copy=False)
+
+
+def _described(x: Any, array: Array) -> str:
+    if x is None:
+        return "None. Where it is a size that is not known yet, use seqc.ops.shape(x)[axis] instead of x.shape[axis]"
+    kind = f"an array of dtype {array.dtype}" if isinstance(x, np.ndarray) else type(x).__name__
+    return f"{reprlib.repr(x)} ({kind})"
+
+
+def _not_numbers(got: str) -> str:
+    where = f"In layer '{_scope.get()}': " if _scope.get() else ""
+    return f"{where}An operand must be a number or an array of numbers; got {got}."
+
+
+def constant(array: Any, label: str = "", borrowed: bool = False) -> Value:
+    """Returns the value of a constant array, which may carry the name of the weight it came from; see `Constant`."""
+    return build(Constant(np.asarray(array), label, borrowed), (), _scope.get())
+
+
+def input_value(name: str, dtype: str, shape: Iterable[Dim]) -> Value:
+    """Returns a graph input called `name`."""
+    op = Input(name, dtype, tuple(shape))
+    return Value(op, (), op.infer())
+
+
+def build(op: Op, inputs: tuple[Value, ...], scope: str) -> Value:
+    """Applies `op`, keeping all its results in one value, as the passes need it."""
+    if isinstance(op, Item):
+        return Value(op, inputs, op.infer(*cast("tuple[Type, ...]", inputs[0].result)), scope)
+    types, result = inferred(op, [x.type for x in inputs])
+    if isinstance(result, Type) and not result.shape:
+        size = op.known_size(*types) if result.dtype.startswith(("int", "uint")) else None
+        result = Type(result.dtype, (), size)
+    return Value(op, inputs, result, scope)
+
+
+def apply(op: Op, *inputs: Any) -> Value:
+    """Returns the one result of `op` on the given values, variables or arrays."""
+    return build(op, tuple(as_value(x) for x in inputs), _scope.get())
+
+
+def apply_many(op: Op, *inputs: Any) -> tuple[Value, ...]:
+    """Returns all results of an op that has several."""
+    return items(build(op, tuple(as_value(x) for x in inputs), _scope.get()))
+
+
+def items(value: Value) -> tuple[Value, ...]:
+    """Returns the results of a value with several, one by one."""
+    results = cast("tuple[Type, ...]", value.result)
+    return tuple(Value(Item(i), (value,), t, value.scope) for i, t in enumerate(results))
+
+
+def walk(outputs: Iterable[Value], beyond: Iterable[Value] = ()) -> list[Value]:
+    """Returns every value the outputs depend on, operands before their users, in a fixed order.
+
+    Args:
+        outputs: where to begin. beyond: values to leave out, with what only they depend on.
+    """
+    order: list[Value] = []
+    seen: set[Value] = set(beyond)
+    stack: list[tuple[Value, bool]] = [(v, False) for v in reversed(list(outputs))]
+    while stack:
+        value, ready = stack.pop()
+        if ready:
+            order.append(value)
+        elif value not in seen:
+            seen.add(value)
+            stack.append((value, True))
+            stack.extend((x, False) for x in reversed(value.inputs) if x not in seen)
+    return order
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Outputs, their names, and the inputs in calling order.
+
+    Inputs are listed because an unused one is still part of the signature. A graph equals only itself: `==` of values
+    makes new ones.
+    """
+
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    output_names: tuple[str, ...]
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        return tuple(cast(Input, x.op).label for x in self.inputs)
+
+    def walk(self) -> list[Value]:
+        return walk(self.outputs)
+
+    def __str__(self) -> str:
+        return format_graph(self)
+
+
+def format_graph(graph: Graph) -> str:
+    """Returns the graph as text: one line per node, graphs in ops below them; the same text for the same graph."""
+    label: dict[Value, str] = {}
+    count = 0
+    signature = ", ".join(f"{n}: {x.type}" for n, x in zip(graph.input_names, graph.inputs, strict=True))
+    lines = [f"graph({signature})"]
+    for value in graph.walk():
+        op = value.op
+        if isinstance(op, Input):
+            label[value] = op.label
+        elif isinstance(op, Constant):
+            label[value] = repr(op.array.item()) if op.array.size == 1 else f"{op.label or 'const'}:{value.type}"
+        elif isinstance(op, Item):
+            label[value] = f"{label[value.inputs[0]]}.{op.index}"
+        else:
+            label[value] = f"%{count}"
+            count += 1
+            operands = ", ".join(label[x] for x in value.inputs)
+            result = value.result if isinstance(value.result, tuple) else (value.result,)
+            lines.append(f"  {label[value]} = {op!r} <- {operands} : {', '.join(map(str, result))}")
+            inner = [getattr(op, f.name) for f in dataclasses.fields(op)]
+            lines += [f"    {line}" for x in inner if isinstance(x, Graph) for line in format_graph(x).splitlines()]
+    lines += [f"  return {n}={label[y]}" for n, y in zip(graph.output_names, graph.outputs, strict=True)]
+    return "\n".join(lines)

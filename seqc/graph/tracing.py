@@ -1,0 +1,296 @@
+"""Variables, and the tracing that turns calls on them into a graph.
+
+A variable holds an array between runs. While a graph is traced, reading it gives a graph input, and assigning to it is
+recorded as an update that the run returns: nothing changes inside a graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from typing import Any, TypeVar
+from weakref import finalize
+
+import numpy as np
+
+from seqc.errors import ShapeError, TraceError
+from seqc.graph.ir import Array, Shape, Type, Value, apply, as_value, constant, input_value
+from seqc.graph.operators import Operators
+from seqc.ops.elementwise import Identity, StopGradient, cast
+from seqc.ops.random import RandomUniform
+
+R = TypeVar("R")
+
+
+class Variable(Operators):
+    """An array that lives between runs.
+
+    Args:
+        initializer: initial array or number, or a function of shape and dtype. shape: for such a function.
+        dtype: by default that of the array; float32 or int32 for Python numbers. trainable: whether optimizers change
+        it. name: last part of its path. regularizer: function from the variable to a penalty, added to the loss.
+        constraint: function applied to it after each optimizer step.
+    """
+
+    def __init__(
+        self,
+        initializer: Any,
+        shape: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        *,
+        name: str = "variable",
+        regularizer: Any = None,
+        constraint: Any = None,
+    ) -> None:
+        if callable(initializer) and not isinstance(initializer, Operators):
+            initializer = initializer(tuple(shape or ()), dtype or "float32")
+        with tracing(None):
+            self._array = np.array(as_value(initializer, dtype), dtype)
+        self.moves = 0
+        self.name = name
+        self.path = name
+        self.trainable = trainable
+        self.regularizer = regularizer
+        self.constraint = constraint
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"moves": 0}  # the array of a copy is one of its own
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._array.shape
+
+    @property
+    def dtype(self) -> str:
+        return self._array.dtype.name
+
+    @property
+    def ndim(self) -> int:
+        return self._array.ndim
+
+    @property
+    def type(self) -> Type:
+        return Type(self.dtype, self.shape)
+
+    @property
+    def value(self) -> Value:
+        """The current array as a value: an input of the graph where one is being traced."""
+        return self.to_value()
+
+    def numpy(self) -> Array:
+        """Returns a copy of the current array.
+
+        Raises:
+            TraceError: a graph is being traced, in which the array would stay what it is now.
+        """
+        return np.array(self)
+
+    @property
+    def array(self) -> Array:
+        """The current array itself; read only by convention."""
+        return self._array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self.to_value(), dtype=dtype)
+
+    def __float__(self) -> float:
+        return float(self._one())
+
+    def __int__(self) -> int:
+        return int(self._one())
+
+    def __bool__(self) -> bool:
+        raise TraceError(
+            f"Variable '{self.path}' cannot be a Python condition: a graph is traced once, for all its later numbers. "
+            "Use seqc.ops.where, or ask its array: variable.numpy()."
+        )
+
+    def _one(self) -> Any:
+        array = self.numpy()
+        if array.size != 1:
+            raise ShapeError(f"Only a variable of one element is a Python number; '{self.path}' is {self.type}.")
+        return array.item()
+
+    def to_value(self) -> Value:
+        trace = current_trace()
+        return constant(self._array) if trace is None else trace.read(self)
+
+    def assign(self, value: Any) -> None:
+        """Sets the variable: now, or as an update of the graph that is being traced.
+
+        Raises:
+            ShapeError: the shapes differ.
+        """
+        trace = current_trace()
+        if trace is None:
+            array = np.array(value, self._array.dtype)
+            self._check(array.shape)
+            np.copyto(self._array, array)
+        else:
+            new = as_value(value, None if isinstance(value, Operators) else self.dtype)
+            self._check(new.type.shape)
+            trace.updates[self] = cast(new, self.dtype)
+
+    def _check(self, shape: Shape) -> None:
+        if shape != self.shape:
+            shown = tuple(size if isinstance(size, int) else None for size in shape)
+            raise ShapeError(f"Variable '{self.path}' has shape {self.shape}; got a value of shape {shown}.")
+
+    def replace(self, array: Array) -> None:
+        """Takes over the numbers of a computed array of the variable's shape."""
+        np.copyto(self._array, array)
+
+    def place(self, array: Array) -> None:
+        """Goes on with another array of its shape and dtype, to which the numbers are copied."""
+        np.copyto(array, self._array)
+        self._array = array
+        self.moves += 1
+
+    def assign_add(self, value: Any) -> None:
+        """Adds to the variable."""
+        self.assign(self.to_value() + value)
+
+    def assign_sub(self, value: Any) -> None:
+        """Subtracts from the variable."""
+        self.assign(self.to_value() - value)
+
+    def __repr__(self) -> str:
+        shown = np.array2string(self._array, threshold=20, precision=4)
+        return f"<Variable {self.path} {self.type} {shown}>"
+
+
+class Trace:
+    """What happens while one graph is traced.
+
+    Attributes:
+        training: whether layers behave as in training. eager: whether a layer is called on arrays, whose shapes say
+        nothing of those to come. reads: the graph input standing for each variable read.
+        updates: new values of variables. losses: penalties that layers added. masks: the mask that goes with a result
+        of a layer's call.
+        seed, step: int64 scalars that random layers depend on. inputs: what the layers of a model are called on.
+    """
+
+    def __init__(self, training: bool = False, eager: bool = False) -> None:
+        self.training = training
+        self.eager = eager
+        self.reads: dict[Variable, Value] = {}
+        self.updates: dict[Variable, Value] = {}
+        self.losses: list[Value] = []
+        self.masks: dict[Value, Value] = {}
+        self.inputs: list[Value] = []
+        self.seed = input_value("seed", "int64", ())
+        self.step = input_value("step", "int64", ())
+        # What was assigned and then read, of variables that were read after an assignment.
+        self._rereads: dict[Variable, list[tuple[Value, Value]]] = {}
+        self._streams = 0
+        self._labels: dict[Variable, str] = {}
+        self._taken: set[str] = set()
+
+    def give_mask(self, tensor: Value, mask: Value | None, given: Sequence[Any], instead: bool) -> Value:
+        """Returns a layer's result with the mask that the call gives it, if any.
+
+        A call may return what was there before: its input, a variable, or what a layer inside it made. Other calls read
+        that with the mask it had, so another mask goes with a tensor of its own.
+
+        Args:
+            tensor: the result. mask: for it. given: the tensors the layer was called on.
+            instead: whether the mask takes the place of one that the result has already.
+        """
+        had = self.masks.get(tensor)
+        if mask is None or mask is had or (had is not None and not instead):
+            return tensor
+        if had is not None or any(tensor is x for x in given) or not tensor.inputs:
+            tensor = apply(Identity(), tensor)
+        self.masks[tensor] = mask
+        return tensor
+
+    def read(self, variable: Variable) -> Value:
+        if variable in self.updates:
+            return self._updated(variable)
+        if variable not in self.reads:
+            self.reads[variable] = input_value(self.label(variable), variable.dtype, variable.shape)
+        return self.reads[variable]
+
+    def _updated(self, variable: Variable) -> Value:
+        """Returns what was assigned last. Gradients end there: how the new value came about is not differentiated."""
+        new, read = self._rereads.get(variable, [(None, None)])[-1]
+        if read is None or new is not self.updates[variable]:
+            new, read = self.updates[variable], apply(StopGradient(), self.updates[variable])
+            self._rereads.setdefault(variable, []).append((new, read))
+        return read
+
+    def reads_of(self, variable: Variable) -> list[Value]:
+        """Returns every value that stood for a variable so far, before and after assignments to it."""
+        first = [self.reads[variable]] if variable in self.reads else []
+        return [*first, *(read for _, read in self._rereads.get(variable, ()))]
+
+    def label(self, variable: Variable) -> str:
+        """Returns a name for a variable that no other has in this graph: nested models may repeat names of layers."""
+        if variable not in self._labels:
+            path, count = variable.path, 0
+            while (unique := f"{path}_{count}" if count else path) in self._taken:
+                count += 1
+            self._labels[variable] = unique
+            self._taken.add(unique)
+        return self._labels[variable]
+
+    def random_uniform(self, like: Value, seed: Value | None = None) -> Value:
+        """Returns uniform numbers in [0, 1) of the shape of `like`, fresh for every step and place in the graph."""
+        self._streams += 1
+        return apply(RandomUniform(self._streams), like, self.seed if seed is None else seed, self.step)
+
+
+# The masks of what layers returned outside any trace, called on arrays. By identity: `==` of tensors makes new ones.
+_eager_masks: dict[int, Value] = {}
+
+
+def remember_mask(tensor: Value, mask: Value) -> None:
+    """Keeps the mask of a layer's result outside any trace, for as long as the result lives."""
+    _eager_masks[id(tensor)] = mask
+    finalize(tensor, _eager_masks.pop, id(tensor), None)
+
+
+def remembered_mask(tensor: Value) -> Value | None:
+    """Returns the mask of what a layer returned outside any trace, if it has one."""
+    return _eager_masks.get(id(tensor))
+
+
+_current: ContextVar[Trace | None] = ContextVar("trace", default=None)
+
+
+def current_trace() -> Trace | None:
+    """Returns the trace that is being recorded, if any."""
+    return _current.get()
+
+
+def require_trace(who: str) -> Trace:
+    """Returns the current trace; an error names who needs it."""
+    trace = current_trace()
+    if trace is None:
+        raise TraceError(f"{who} works only inside a model that is being traced.")
+    return trace
+
+
+def traced(trace: Trace, function: Callable[..., R], *arguments: Any, **named: Any) -> R:
+    """Returns what a function returns that is called while `trace` records.
+
+    It runs in a context of its own, which the interpreter leaves whatever happens: no interruption keeps recording on.
+    """
+    context = copy_context()
+    context.run(_current.set, trace)
+    return context.run(function, *arguments, **named)
+
+
+@contextmanager
+def tracing(trace: Trace | None) -> Iterator[Trace | None]:
+    """Records what happens inside into `trace`; None stops recording, so that variables give their arrays.
+
+    For use while a graph is traced; see `traced` for how that begins.
+    """
+    token = _current.set(trace)
+    try:
+        yield trace
+    finally:
+        _current.reset(token)

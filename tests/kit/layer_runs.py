@@ -1,0 +1,110 @@
+"""Running a stack of layers the way the recorded cases did: inference, training, gradients, states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kit.oracle import Case
+from seqc import Sequential
+from seqc.backends.numpy import Plan
+from seqc.errors import ExportError
+from seqc.export.model import export_model
+from seqc.graph.autodiff import pull_back
+from seqc.graph.ir import Graph, Value, input_value
+from seqc.graph.tracing import Trace, Variable, tracing
+from seqc.layers.base import symbolic_shape
+
+
+@dataclass
+class Traced:
+    """A model traced on a symbolic input."""
+
+    model: Sequential
+    x: Value
+    y: Value
+    trace: Trace
+
+    def run(self, outputs: list[Value], x: np.ndarray, **more: Any) -> list[np.ndarray]:
+        """Computes values; `more` are arrays for further inputs, by value."""
+        extra = more.get("extra", {})
+        leaves = (self.x, *extra, self.trace.seed, self.trace.step, *self.trace.reads.values())
+        graph = Graph(leaves, tuple(outputs), tuple(map(str, range(len(outputs)))))
+        seeds = (np.int64(3), np.int64(5))
+        return Plan(graph).run([x, *extra.values(), *seeds, *(v.array for v in self.trace.reads)])
+
+
+def trace_model(model: Sequential, shape: tuple[int | None, ...], dtype: str, training: bool) -> Traced:
+    trace = Trace(training)
+    with tracing(trace):
+        x = input_value("x", dtype, symbolic_shape(shape))
+        y = model(x, training=training)
+    return Traced(model, x, y, trace)
+
+
+def check_case(model: Sequential, case: Case) -> None:
+    """Compares everything recorded with what the model computes."""
+    facts, arrays = case.facts, case.arrays
+    shape, dtype, x = tuple(facts["input_shape"]), facts["input_dtype"], arrays["x"]
+    quiet = trace_model(model, shape, dtype, training=False)
+    case.check("y", quiet.run([quiet.y], x)[0])
+    mask = quiet.trace.masks.get(quiet.y)
+    assert (mask is not None) == ("y_mask" in arrays), f"{case.id}: mask on the output"
+    if mask is not None:
+        case.check("y_mask", quiet.run([mask], x)[0])
+    if "y_train" in arrays:
+        check_training(trace_model(model, shape, dtype, training=True), case)
+
+
+def check_training(traced: Traced, case: Case) -> None:
+    arrays, x, trace = case.arrays, case.arrays["x"], traced.trace
+    case.check("y_train", traced.run([traced.y], x)[0])
+    penalties = [*traced.run(list(trace.losses), x), *(loss.numpy() for loss in traced.model.losses)]
+    if "losses" in arrays:
+        case.check("losses", np.array(penalties))
+    else:
+        assert not penalties
+    changed: list[Variable] = [v for v in traced.model.non_trainable_weights if v in trace.updates]
+    new = dict(zip(changed, traced.run([trace.updates[v] for v in changed], x), strict=True))
+    for i, variable in enumerate(traced.model.non_trainable_weights):
+        if f"s{i}" in arrays:
+            case.check(f"s{i}", new.get(variable, variable.array))
+    if "dy" in arrays:
+        check_gradients(traced, case)
+
+
+def check_gradients(traced: Traced, case: Case) -> None:
+    arrays, trace = case.arrays, traced.trace
+    dy = input_value("dy", traced.y.dtype, traced.y.type.shape)
+    weights = traced.model.trainable_weights
+    with tracing(trace):
+        wrt = [v.to_value() for v in weights] + ([traced.x] if "dx" in arrays else [])
+    gradients = traced.run(pull_back([traced.y], [dy], wrt), arrays["x"], extra={dy: arrays["dy"]})
+    for i in range(len(weights)):
+        case.check(f"g{i}", gradients[i])
+    assert f"g{len(weights)}" not in arrays, f"{case.id}: more gradients recorded than the model has weights"
+    if "dx" in arrays:
+        case.check("dx", gradients[-1])
+
+
+# What onnxruntime does not run, and why.
+NOT_EXPORTED = {
+    "Conv2D-dtype_float64": "cannot load the model",  # it has no convolution in double precision
+    "LayerNormalization-kt06-ln_basics": "an axis of size zero cannot be exported",
+}
+
+
+def check_on_onnxruntime(model: Sequential, case: Case, path: Path) -> None:
+    """Exports a model and compares what onnxruntime computes with the recorded output."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if case.id in NOT_EXPORTED:
+        with pytest.raises(ExportError, match=NOT_EXPORTED[case.id]):
+            export_model(model, path)
+        return
+    export_model(model, path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    case.check("y", session.run(None, {session.get_inputs()[0].name: case.arrays["x"]})[0])

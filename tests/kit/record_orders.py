@@ -1,0 +1,32 @@
+"""Records in which order real Keras lists layers and weights: `python -m kit.record_orders` in tests/.
+
+Run it with a Python that has Keras 3; nothing of seqc is needed. It writes `tests/cases/layer_orders.json`, and one
+model whose file names layers by that order, `tests/cases/layer_orders.keras`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+
+from kit.layer_orders import BUILDERS, facts, made, nested
+
+CASES = Path(__file__).resolve().parents[1] / "cases"
+
+
+def main() -> None:
+    """Writes the cases."""
+    found = {builder.__name__: facts(*made(keras, builder)) for builder in BUILDERS}
+    lines = [f'  "{name}": {json.dumps(case)}' for name, case in found.items()]
+    (CASES / "layer_orders.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    made(keras, nested)[0].save(CASES / "layer_orders.keras")
+
+
+if __name__ == "__main__":
+    main()
