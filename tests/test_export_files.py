@@ -214,7 +214,7 @@ def test_an_element_type_that_onnx_lacks_is_refused() -> None:
 class Unwritable(Unary):
     function = np.tanh
 
-    def lower(self, e: Any, y: ir.Value, *names: str) -> str:
+    def lower(self, e: Any, y: ir.Value, x: str) -> str:
         raise NoLoweringError("Unwritable has no ONNX form.")
 
 

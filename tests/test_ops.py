@@ -6,6 +6,7 @@ The rows are in `op_specs`, the checks in `op_checks`.
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 import re
 from collections.abc import Iterator, Sequence
@@ -28,12 +29,14 @@ from seqc.ops.elementwise import And, Cast, Unary, Where
 from seqc.ops.gather import Gather
 from seqc.ops.linalg import MatMul
 from seqc.ops.normalization import BatchNormalization, LayerNormalization
+from seqc.ops.onnx_rnn import OnnxRecurrent
 from seqc.ops.padding import Pad
 from seqc.ops.pool import MaxPool
 from seqc.ops.random import Dropout, RandomUniform
 from seqc.ops.reduce import ArgMax, ReduceMean, ReduceSum
 from seqc.ops.rnn import LSTM
 from seqc.ops.shape import BroadcastLike, Reshape, ReshapeLike, Squeeze, Transpose, Unsqueeze
+from seqc.ops.sizes import BroadcastTo
 from seqc.ops.slicing import Concat, Slice
 from seqc.ops.transcendental import Exp
 
@@ -65,6 +68,30 @@ def test_every_operation_has_a_row() -> None:
     covered = {type(spec.op) for spec in SPECS}
     assert len(operations) > 60
     assert operations - covered == set(EXEMPT)
+
+
+def _takes(rule: Any, before: int, count: int) -> bool:
+    """Whether a rule can be called with so many operands, after so many other arguments."""
+    try:
+        inspect.signature(rule).bind(*range(before + count))
+    except TypeError:
+        return False
+    return True
+
+
+def test_all_rules_of_an_operation_take_as_many_operands() -> None:
+    before = {"infer": 0, "eval": 0, "vjp": 2, "lower": 2, "decompose": 1, "layout_rule": 1}
+    wrong = []
+    for kind, count in {(type(spec.op), len(spec.inputs)) for spec in SPECS}:
+        # The family's rule may take any number; one that the class writes itself takes what its `infer` takes.
+        fixed = not _takes(kind.infer, 1, count + 1)
+        for name, others in before.items():
+            rule = getattr(kind, name)
+            if not _takes(rule, 1 + others, count) or (
+                fixed and name in vars(kind) and _takes(rule, 1 + others, count + 1)
+            ):
+                wrong.append(f"{kind.__name__}.{name} of {count}")
+    assert wrong == []
 
 
 def test_no_module_hides_a_function_of_the_same_name() -> None:
@@ -146,19 +173,19 @@ def test_decomposition_computes_the_same_numbers(spec: OpSpec, dtype: str) -> No
 
 @dataclass(frozen=True, repr=False)
 class WrongScale(Exp):
-    def vjp(self, g: ir.Value, y: ir.Value, *xs: ir.Value) -> Sequence[ir.Value | None]:
+    def vjp(self, g: ir.Value, y: ir.Value, x: ir.Value) -> Sequence[ir.Value | None]:
         return (g * y * 1.001,)
 
 
 @dataclass(frozen=True, repr=False)
 class WrongOperand(Mul):
-    def vjp(self, g: ir.Value, y: ir.Value, *xs: ir.Value) -> Sequence[ir.Value | None]:
-        return g * xs[0], g * xs[1]
+    def vjp(self, g: ir.Value, y: ir.Value, a: ir.Value, b: ir.Value) -> Sequence[ir.Value | None]:
+        return g * a, g * b
 
 
 @dataclass(frozen=True, repr=False)
 class WrongElement(Exp):
-    def vjp(self, g: ir.Value, y: ir.Value, *xs: ir.Value) -> Sequence[ir.Value | None]:
+    def vjp(self, g: ir.Value, y: ir.Value, x: ir.Value) -> Sequence[ir.Value | None]:
         mask = np.ones(5)
         mask[3] = 0
         return (g * y * mask,)
@@ -166,7 +193,7 @@ class WrongElement(Exp):
 
 @dataclass(frozen=True, repr=False)
 class ForgottenGradient(Exp):
-    def vjp(self, g: ir.Value, y: ir.Value, *xs: ir.Value) -> Sequence[ir.Value | None]:
+    def vjp(self, g: ir.Value, y: ir.Value, x: ir.Value) -> Sequence[ir.Value | None]:
         return (None,)
 
 
@@ -187,20 +214,20 @@ def test_a_wrong_gradient_is_noticed(spec: OpSpec) -> None:
 
 @dataclass(frozen=True, repr=False)
 class WrongShape(ReduceSum):
-    def infer(self, *types: ir.Type) -> ir.Type:
-        return super().infer(*types).with_shape(types[0].shape[:-1])
+    def infer(self, x: ir.Type) -> ir.Type:
+        return super().infer(x).with_shape(x.shape[:-1])
 
 
 @dataclass(frozen=True, repr=False)
 class WrongDtype(Exp):
-    def eval(self, *arrays: Any) -> Any:
-        return np.exp(arrays[0].astype("float64"))
+    def eval(self, x: Any) -> Any:
+        return np.exp(x.astype("float64"))
 
 
 @dataclass(frozen=True, repr=False)
 class WritesToOperand(Exp):
-    def eval(self, *arrays: Any) -> Any:
-        return np.exp(arrays[0], out=arrays[0])
+    def eval(self, x: Any) -> Any:
+        return np.exp(x, out=x)
 
 
 @pytest.mark.parametrize("op", [WrongShape((0, 1), True), WrongDtype()], ids=repr)
@@ -225,7 +252,8 @@ def _types(*described: str) -> tuple[ir.Type, ...]:
 
 
 BAD_OPERANDS: list[tuple[ir.Op, tuple[str, ...], type[errors.SeqcError], str]] = [
-    (Add(), ("float32[3]",), errors.ShapeError, "Add takes 2 operands; got 1."),
+    (Add(), ("float32[3]",), errors.ShapeError,
+     "Add takes 2 operands; got 1. It is Add(a, b), and was applied to (float32[3])."),
     (Add(), ("float32[3]", "float64[3]"), errors.DTypeError, "Add needs operands of one dtype; got float32[3], f"),
     (Add(), ("bool[3]", "bool[3]"), errors.DTypeError, "Add needs numbers; got bool[3]. Cast it first"),
     (Add(), ("float32[batch, 3]", "float32[4]"), errors.ShapeError, "Add cannot broadcast shapes [batch, 3] and [4]"),
@@ -234,7 +262,7 @@ BAD_OPERANDS: list[tuple[ir.Op, tuple[str, ...], type[errors.SeqcError], str]] =
     (And(), ("int32[3]", "int32[3]"), errors.DTypeError, "And needs booleans; got int32[3]"),
     (Where(), ("int32[3]", "int32[3]", "int32[3]"), errors.DTypeError, "Where needs a boolean condition; got int32[3]"),
     (Clip(0, 1), ("bool[3]",), errors.DTypeError, "Clip needs numbers"),
-    (Cast("int32"), ("int32[3]", "int32[3]"), errors.ShapeError, "Cast takes 1 operands; got 2"),
+    (Cast("int32"), ("int32[3]", "int32[3]"), errors.ShapeError, "Cast takes 1 operand; got 2. It is Cast(x)"),
     (ReduceSum((2,)), ("float32[batch, 3]",), errors.ShapeError,
      "ReduceSum: axis 2 does not exist in float32[batch, 3], whose rank is 2."),
     (ReduceMean((0,)), ("int32[3]",), errors.DTypeError, "ReduceMean needs floating-point numbers; got int32[3]"),
@@ -263,6 +291,10 @@ BAD_OPERANDS: list[tuple[ir.Op, tuple[str, ...], type[errors.SeqcError], str]] =
      "a window of 3 does not fit an axis of 2"),
     (Conv((1,)), ("float32[batch, 8, 1]", "float32[3, 1, 4]", "float32[3]"), errors.ShapeError,
      "Conv takes one bias float32[4]; got float32[3]"),
+    (Conv((1,)), ("float32[batch, 8, 1]", "float32[3, 1, 4]", "float32[4]", "float32[4]"), errors.ShapeError,
+     "Conv takes 2 to 3 operands; got 4. It is Conv(x, w, b=None), and"),
+    (OnnxRecurrent(LSTM()), ("float32[2, 2, 2]",), errors.ShapeError, "OnnxRecurrent takes 4 or more operands; got 1."),
+    (BroadcastTo((None, 3)), ("float32[3]",), errors.ShapeError, "BroadcastTo takes 2 operands; got 1."),
     (ConvInputGrad((1,)), ("float32[batch, 7, 4]", "float32[3, 1, 4]", "float32[batch, 8, 1]"), errors.ShapeError,
      "needs float32[batch, 6, 4]; got float32[batch, 7, 4]"),
     (MaxPool((2, 2), (2, 2)), ("float32[batch, 8, 8]",), errors.ShapeError, "MaxPool over 2 axes needs a rank-4 input"),
@@ -289,7 +321,7 @@ def test_bad_operands_are_refused_with_a_reason(
     op: ir.Op, operands: tuple[str, ...], error: type[errors.SeqcError], message: str
 ) -> None:
     with pytest.raises(error, match=re.escape(message)):
-        op.infer(*_types(*operands))
+        ir.apply(op, *(ir.input_value(f"x{i}", t.dtype, t.shape) for i, t in enumerate(_types(*operands))))
 
 
 def test_ids_beyond_the_table_are_refused() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from seqc.errors import ShapeError
 from seqc.graph import dims
+from seqc.graph.arity import check_arity
 from seqc.graph.dims import Dim, Sym
 
 if TYPE_CHECKING:
@@ -117,8 +118,9 @@ def inferred(op: Op, types: Sequence[Type]) -> tuple[Sequence[Type], Type | tupl
     """Returns operand types whose free sizes are as equal as `op` needs, and what it gives then.
 
     Raises:
-        SizesDiffer: sizes must be equal that cannot be.
+        SizesDiffer: sizes must be equal that cannot be. ShapeError: the operation takes another number of operands.
     """
+    check_arity(op, types)
     try:
         return types, op.infer(*types)
     except SizesDiffer as error:

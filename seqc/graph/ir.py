@@ -97,10 +97,10 @@ class Emitter(Protocol):
 class Op:
     """One operation and everything seqc knows about it. Fields are its attributes.
 
-    `infer` checks operand types and gives the result's; `eval` computes with NumPy and keeps the dtype it is given;
-    `vjp` gives the gradient as values; `lower` writes ONNX. Two hooks serve ops with no direct ONNX form or with an
-    opinion on axis order: `decompose` rewrites to simpler values before lowering, `layout_rule` takes part in the
-    layout plan. `batch_rule` tells the NumPy backend how to cut the op along the batch.
+    Rules name their operands. `infer` checks their number and types and gives the result's; `eval` computes with NumPy
+    in the dtype it is given; `vjp` gives the gradient as values; `lower` writes ONNX. Two hooks serve ops without ONNX
+    form, or with an opinion on axis order: `decompose` rewrites to simpler values before lowering, `layout_rule` takes
+    part in the layout plan. `batch_rule` tells the NumPy backend how to cut the op along the batch.
 
     Attributes:
         kind: what it does with numbers. "view": shows those of its first operand, most of the time in their own memory;
@@ -129,7 +129,7 @@ class Op:
     def vjp(self, g: Any, y: Any, *xs: Any) -> Sequence[Value | None]:
         raise NoGradientError(f"{self.name} has no gradient.")
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+    def lower(self, e: Emitter, y: Value, *names: Any) -> str | tuple[str, ...]:
         raise NoLoweringError(f"{self.name} cannot be expressed in ONNX.")
 
     def batch_rule(self, y: Value) -> BatchRule | tuple[BatchRule, ...]:
@@ -301,7 +301,7 @@ class Constant(Op):
     def infer(self) -> Type:
         return Type(self.array.dtype.name, self.array.shape)
 
-    def known_size(self, *types: Type) -> Dim | None:
+    def known_size(self) -> Dim | None:
         return int(self.array)
 
     def eval(self) -> Array:

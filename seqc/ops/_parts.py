@@ -35,6 +35,6 @@ class Merged(Op):
 class Positional(Op):
     """An op whose numbers depend on where they stand in the whole batch."""
 
-    def eval_from(self, first: int, *arrays: Array) -> Any:
+    def eval_from(self, first: int, *arrays: Any) -> Any:
         """Computes the part of the result whose first element is number `first` of the whole."""
         raise NotImplementedError(f"{self.name}.eval_from")

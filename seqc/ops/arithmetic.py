@@ -32,49 +32,46 @@ from seqc.ops.elementwise import (
 class Add(Binary):
     function = np.add
 
-    def of_sizes(self, *sizes: Any) -> Dim | None:
-        return sizes[0] + sizes[1]  # type: ignore[no-any-return]
+    def of_sizes(self, a: Dim, b: Dim) -> Dim | None:
+        return a + b
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, a: Value, b: Value) -> Sequence[Value | None]:
         return g, g
 
 
 class Sub(Binary):
     function = np.subtract
 
-    def of_sizes(self, *sizes: Any) -> Dim | None:
-        return sizes[0] - sizes[1]  # type: ignore[no-any-return]
+    def of_sizes(self, a: Dim, b: Dim) -> Dim | None:
+        return a - b
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, a: Value, b: Value) -> Sequence[Value | None]:
         return g, -g
 
 
 class Mul(Binary):
     function = np.multiply
 
-    def of_sizes(self, *sizes: Any) -> Dim | None:
-        return sizes[0] * sizes[1]  # type: ignore[no-any-return]
+    def of_sizes(self, a: Dim, b: Dim) -> Dim | None:
+        return a * b
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        a, b = xs
+    def vjp(self, g: Value, y: Value, a: Value, b: Value) -> Sequence[Value | None]:
         return g * b, g * a
 
 
 class Div(Binary):
     """Division; integers divide towards zero as ONNX does."""
 
-    def of_sizes(self, *sizes: Any) -> Dim | None:
-        return dims.exact_quotient(*sizes)
+    def of_sizes(self, a: Dim, b: Dim) -> Dim | None:
+        return dims.exact_quotient(a, b)
 
-    def eval(self, *arrays: Array) -> Any:
-        a, b = arrays
+    def eval(self, a: Array, b: Array) -> Any:
         if np.issubdtype(a.dtype, np.floating):
             return np.divide(a, b)
         floor = np.floor_divide(a, b)
         return floor + ((floor < 0) & (floor * b != a)).astype(a.dtype)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        a, b = xs
+    def vjp(self, g: Value, y: Value, a: Value, b: Value) -> Sequence[Value | None]:
         return g / b, -(g * y) / b
 
 
@@ -83,11 +80,10 @@ class Max(Binary):
 
     function = np.maximum
 
-    def of_sizes(self, *sizes: Any) -> Dim | None:
-        return _larger(*sizes)
+    def of_sizes(self, a: Dim, b: Dim) -> Dim | None:
+        return _larger(a, b)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        a, b = xs
+    def vjp(self, g: Value, y: Value, a: Value, b: Value) -> Sequence[Value | None]:
         return _share(g, a > b, a < b)
 
 
@@ -96,11 +92,10 @@ class Min(Binary):
 
     function = np.minimum
 
-    def of_sizes(self, *sizes: Any) -> Dim | None:
-        return _smaller(*sizes)
+    def of_sizes(self, a: Dim, b: Dim) -> Dim | None:
+        return _smaller(a, b)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        a, b = xs
+    def vjp(self, g: Value, y: Value, a: Value, b: Value) -> Sequence[Value | None]:
         return _share(g, a < b, a > b)
 
 
@@ -130,17 +125,16 @@ class Mod(Binary):
 
     function = np.mod
 
-    def of_sizes(self, *sizes: Any) -> Dim | None:
-        return _remainder(*sizes)
+    def of_sizes(self, a: Dim, b: Dim) -> Dim | None:
+        return _remainder(a, b)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+    def lower(self, e: Emitter, y: Value, a: str, b: str) -> str | tuple[str, ...]:
         if y.type.is_float:
-            quotient = e.node("Floor", e.node("Div", *names))
-            return e.node("Sub", names[0], e.node("Mul", quotient, names[1]))
-        return e.node("Mod", *names)
+            quotient = e.node("Floor", e.node("Div", a, b))
+            return e.node("Sub", a, e.node("Mul", quotient, b))
+        return e.node("Mod", a, b)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        a, b = xs
+    def vjp(self, g: Value, y: Value, a: Value, b: Value) -> Sequence[Value | None]:
         return g, -(g * floor(a / b))
 
 
@@ -148,10 +142,10 @@ class Neg(Unary):
     function = np.negative
     float_only = False
 
-    def of_sizes(self, *sizes: Any) -> Dim | None:
-        return sizes[0] * -1  # type: ignore[no-any-return]
+    def of_sizes(self, x: Dim) -> Dim | None:
+        return x * -1
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (-g,)
 
 
@@ -161,29 +155,29 @@ class Abs(Unary):
     function = np.abs
     float_only = False
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return (g * sign(xs[0]),)
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
+        return (g * sign(x),)
 
 
 class Sign(Unary):
     function = np.sign
     float_only = False
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (None,)
 
 
 class Floor(Unary):
     function = np.floor
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (None,)
 
 
 class Ceil(Unary):
     function = np.ceil
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (None,)
 
 
@@ -192,7 +186,7 @@ class Round(Unary):
 
     function = np.round
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (None,)
 
 
@@ -204,18 +198,17 @@ class Clip(Unary):
     high: float
     float_only = False
 
-    def eval(self, *arrays: Array) -> Any:
-        kind = arrays[0].dtype.type
-        return np.clip(arrays[0], kind(self.low), kind(self.high))
+    def eval(self, x: Array) -> Any:
+        kind = x.dtype.type
+        return np.clip(x, kind(self.low), kind(self.high))
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        (x,) = xs
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         inside = logical_and(x >= scalar(self.low, x), x <= scalar(self.high, x))
         return (where(inside, g, scalar(0, g)),)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         low, high = (np.array(v, y.type.dtype) for v in (self.low, self.high))
-        return e.node("Clip", *names, e.constant(low), e.constant(high))
+        return e.node("Clip", x, e.constant(low), e.constant(high))
 
 
 def add(x1: Any, x2: Any) -> Value:

@@ -19,7 +19,7 @@ from seqc.graph import dims
 from seqc.graph.dims import Dim
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply
 from seqc.graph.layout import Layout, LayoutRule, channels_first, natural
-from seqc.ops._common import check_count, check_float, check_same_dtype
+from seqc.ops._common import check_float, check_same_dtype
 from seqc.ops._conv_kernels import correlate, input_gradient, kernel_gradient
 from seqc.ops._conv_onnx import emit_input_gradient, emit_kernel_gradient, emit_padded, emit_unknown_pads
 from seqc.ops._windows import Padding, Window, transposed_padding
@@ -64,13 +64,13 @@ class _Convolution(Op):
             self, first=True, strides=(1, *self.strides), dilations=(1, *(self.dilations or (1,))), padding=pads
         )
 
-    def arranged(self, y: Value, count: int) -> LayoutRule | None:
+    def arranged(self, y: Value) -> LayoutRule | None:
         """Returns how the op works channels-first on an image, a kernel and perhaps a bias."""
         if self.first:
             return None
         rank = y.type.rank
         wants: tuple[Layout, ...] = (channels_first(rank), kernel_layout(rank), (0,))
-        return LayoutRule(wants[:count], self.channels_first(), channels_first(rank))
+        return LayoutRule(wants[: len(y.inputs)], self.channels_first(), channels_first(rank))
 
     def last(self, x: Array) -> Array:
         """Returns an operand or kernel with its channels last."""
@@ -97,9 +97,9 @@ class _Convolution(Op):
             f"{self.name} with groups={self.groups} cannot apply a kernel {list(w.shape)} to {channels} channels."
         )
 
-    def check_bias(self, bias: Sequence[Type], wanted: Type) -> None:
-        if len(bias) > 1 or any(b != wanted for b in bias):
-            raise ShapeError(f"{self.name} takes one bias {wanted}; got {', '.join(map(str, bias))}.")
+    def check_bias(self, b: Type | None, wanted: Type) -> None:
+        if b not in (None, wanted):
+            raise ShapeError(f"{self.name} takes one bias {wanted}; got {b}.")
 
     def out_shape(self, x: Type, w: Type) -> tuple[Dim, ...]:
         """Returns the shape of the convolution of x with the kernel w."""
@@ -131,42 +131,39 @@ def kernel_layout(rank: int) -> Layout:
 class Conv(_Convolution):
     """Cross-correlation of x with a kernel, plus an optional bias per filter."""
 
-    def infer(self, *types: Type) -> Type:
-        x, w, *bias = types
+    def infer(self, x: Type, w: Type, b: Type | None = None) -> Type:
         y = x.with_shape(self.out_shape(x, w))
-        self.check_bias(bias, x.with_shape((w.shape[0] if self.first else w.shape[-1],)))
+        self.check_bias(b, x.with_shape((w.shape[0] if self.first else w.shape[-1],)))
         return y
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return self.swept(outputs[0], inputs[1]) + (prod(outputs[0]) if len(inputs) > 2 else 0)
 
-    def eval(self, *arrays: Array) -> Any:
-        x, w = self.last(arrays[0]), self.kernel_last(arrays[1])
-        window = self.window(arrays[1].shape)
-        y = correlate(window.padded(x), w, window, self.groups)
-        if len(arrays) == 3:
-            y += arrays[2]
+    def eval(self, x: Array, w: Array, b: Array | None = None) -> Any:
+        window = self.window(w.shape)
+        y = correlate(window.padded(self.last(x)), self.kernel_last(w), window, self.groups)
+        if b is not None:
+            y += b
         return self.back(y)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        x, w = xs[:2]
+    def vjp(self, g: Value, y: Value, x: Value, w: Value, b: Value | None = None) -> Sequence[Value | None]:
         gx = apply(ConvInputGrad(**self.fields), g, w, x)
         gw = apply(ConvKernelGrad(**self.fields), x, g, w)
-        if len(xs) == 2:
+        if b is None:
             return gx, gw
         return gx, gw, apply(ReduceSum(tuple(range(g.type.rank - 1))), g)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+    def lower(self, e: Emitter, y: Value, x: str, w: str, b: str = "") -> str | tuple[str, ...]:
         _need_first(self)
-        x, w = (v.type for v in y.inputs[:2])
-        window = self.window(dims.known(w.shape))
-        spatial = self.spatial(x.shape)
-        seen = emit_padded(e, names[0], emit_unknown_pads(e, window, spatial, names[0]), 0.0, x.dtype)
+        image, kernel = (v.type for v in y.inputs[:2])
+        window = self.window(dims.known(kernel.shape))
+        spatial = self.spatial(image.shape)
+        seen = emit_padded(e, x, emit_unknown_pads(e, window, spatial, x), 0.0, image.dtype)
         attributes = {"kernel_shape": list(window.size), "group": self.groups, **window.onnx_attributes(spatial)}
-        return e.node("Conv", seen, *names[1:], **attributes)
+        return e.node("Conv", seen, w, b, **attributes)
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
-        return self.arranged(y, len(layouts))
+    def layout_rule(self, y: Value, x: Layout, w: Layout, b: Layout | None = None) -> LayoutRule | None:
+        return self.arranged(y)
 
 
 class ConvInputGrad(_Convolution):
@@ -174,41 +171,38 @@ class ConvInputGrad(_Convolution):
 
     shape_only = (2,)
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 3)
-        g, w, like = types
+    def infer(self, g: Type, w: Type, like: Type) -> Type:
         self.check_upstream(g, like, w)
         return like
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return self.swept(inputs[0], inputs[1])
 
-    def eval(self, *arrays: Array) -> Any:
-        g, w, like = self.last(arrays[0]), self.kernel_last(arrays[1]), self.last(arrays[2])
-        return self.back(self.sent_back(g, w, like.shape, self.window(arrays[1].shape)))
+    def eval(self, g: Array, w: Array, like: Array) -> Any:
+        shape, window = self.last(like).shape, self.window(w.shape)
+        return self.back(self.sent_back(self.last(g), self.kernel_last(w), shape, window))
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        upstream, w, _ = xs
+    def vjp(self, g: Value, y: Value, upstream: Value, w: Value, like: Value) -> Sequence[Value | None]:
         return apply(Conv(**self.fields), g, w), apply(ConvKernelGrad(**self.fields), g, upstream, w), None
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+    def lower(self, e: Emitter, y: Value, g: str, w: str, like: str) -> str | tuple[str, ...]:
         _need_first(self)
-        g, w, _ = (v.type for v in y.inputs)
-        window = self.window(dims.known(w.shape))
-        inner, outer = self.spatial(g.shape), self.spatial(y.type.shape)
+        upstream, kernel, _ = (v.type for v in y.inputs)
+        window = self.window(dims.known(kernel.shape))
+        inner, outer = self.spatial(upstream.shape), self.spatial(y.type.shape)
         pads = window.static_pads(outer)
         extra = [
             large - ((small - 1) * step + window.extent(i) - (0 if pads is None else sum(pads[i])))
             for i, (small, large, step) in enumerate(zip(inner, outer, self.strides, strict=True))
         ]
         if pads is None or not dims.is_known(extra):
-            return emit_input_gradient(e, window, self.groups, y.type.dtype, *names)
+            return emit_input_gradient(e, window, self.groups, y.type.dtype, g, w, like)
         attributes = window.onnx_attributes(outer)
         if any(extra):
             attributes["output_padding"] = extra
-        return e.node("ConvTranspose", *names[:2], kernel_shape=list(window.size), group=self.groups, **attributes)
+        return e.node("ConvTranspose", g, w, kernel_shape=list(window.size), group=self.groups, **attributes)
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
+    def layout_rule(self, y: Value, g: Layout, w: Layout, like: Layout) -> LayoutRule | None:
         if self.first:
             return None
         image = channels_first(y.type.rank)
@@ -226,13 +220,12 @@ class ConvTranspose(_Convolution):
 
     extra: tuple[int, ...] = ()
 
-    def infer(self, *types: Type) -> Type:
-        x, w, *bias = types
+    def infer(self, x: Type, w: Type, b: Type | None = None) -> Type:
         channels, depth, senders = self.check_ranks(x, w)
         if senders != channels or senders % self.groups:
             self.refuse_kernel(w, channels)
         filters = depth * self.groups
-        self.check_bias(bias, x.with_shape((filters,)))
+        self.check_bias(b, x.with_shape((filters,)))
         sizes = self.out_sizes(self.window(dims.known(w.shape)), self.spatial(x.shape))
         return x.with_shape(self.join(x.shape[0], sizes, filters))
 
@@ -249,37 +242,36 @@ class ConvTranspose(_Convolution):
             raise ShapeError(f"{self!r} of {tuple(spatial)} with a window of {window.size} leaves nothing: {sizes}.")
         return tuple(sizes)
 
-    def eval(self, *arrays: Array) -> Any:
-        x, w = self.last(arrays[0]), self.kernel_last(arrays[1])
-        window = self.window(arrays[1].shape)
+    def eval(self, x: Array, w: Array, b: Array | None = None) -> Any:
+        window = self.window(w.shape)
+        x, w = self.last(x), self.kernel_last(w)
         sizes = dims.known(self.out_sizes(window, x.shape[1:-1]))
         y = self.sent_back(x, w, (len(x), *sizes, w.shape[-2] * self.groups), window)
-        if len(arrays) == 3:
-            y += arrays[2]
+        if b is not None:
+            y += b
         return self.back(y)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        x, w = xs[:2]
+    def vjp(self, g: Value, y: Value, x: Value, w: Value, b: Value | None = None) -> Sequence[Value | None]:
         gx, gw = apply(Conv(**self.fields), g, w), apply(ConvKernelGrad(**self.fields), g, x, w)
-        if len(xs) == 2:
+        if b is None:
             return gx, gw
         return gx, gw, apply(ReduceSum(tuple(range(g.type.rank - 1))), g)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+    def lower(self, e: Emitter, y: Value, x: str, w: str, b: str = "") -> str | tuple[str, ...]:
         _need_first(self)
         window = self.window(dims.known(y.inputs[1].type.shape))
         attributes = {"kernel_shape": list(window.size), "group": self.groups, **window.onnx_attributes(window.size)}
         if any(self.extra):
             attributes["output_padding"] = list(self.extra)
-        return e.node("ConvTranspose", *names, **attributes)
+        return e.node("ConvTranspose", x, w, b, **attributes)
 
     def channels_first(self) -> ConvTranspose:
         op = super().channels_first()
         assert isinstance(op, ConvTranspose)
         return replace(op, extra=(0,) * (len(op.strides) - len(self.strides)) + self.extra) if self.extra else op
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
-        return self.arranged(y, len(layouts))
+    def layout_rule(self, y: Value, x: Layout, w: Layout, b: Layout | None = None) -> LayoutRule | None:
+        return self.arranged(y)
 
 
 class ConvKernelGrad(_Convolution):
@@ -294,14 +286,12 @@ class ConvKernelGrad(_Convolution):
     def batch_rule(self, y: Value) -> BatchRule | tuple[BatchRule, ...]:
         return "reduce"
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 3)
-        x, g, like = types
+    def infer(self, x: Type, g: Type, like: Type) -> Type:
         if not self.first:
             self.check_upstream(g, x, like)
             return like
-        last = (t.with_shape((t.shape[0], *t.shape[2:], t.shape[1])) for t in (x, g))
-        replace(self, first=False).infer(*last, like.with_shape(self.whole_kernel(like.shape)))
+        x, g = (t.with_shape((t.shape[0], *t.shape[2:], t.shape[1])) for t in (x, g))
+        replace(self, first=False).infer(x, g, like.with_shape(self.whole_kernel(like.shape)))
         return like
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
@@ -310,29 +300,29 @@ class ConvKernelGrad(_Convolution):
     def whole_kernel(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
         return (*(1,) * (len(self.strides) + 2 - len(shape)), *shape)
 
-    def eval(self, *arrays: Array) -> Any:
-        x, g, like = self.last(arrays[0]), self.last(arrays[1]), arrays[2]
+    def eval(self, x: Array, g: Array, like: Array) -> Any:
         kernel = self.whole_kernel(like.shape)
         window = replace(self, first=False).window(kernel)
-        return kernel_gradient(window.padded(x), g, kernel, window, self.groups).reshape(like.shape)
+        return kernel_gradient(window.padded(self.last(x)), self.last(g), kernel, window, self.groups).reshape(
+            like.shape
+        )
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        x, upstream, _ = xs
+    def vjp(self, g: Value, y: Value, x: Value, upstream: Value, like: Value) -> Sequence[Value | None]:
         return apply(ConvInputGrad(**self.fields), upstream, g, x), apply(Conv(**self.fields), x, g), None
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
+    def layout_rule(self, y: Value, x: Layout, g: Layout, like: Layout) -> LayoutRule | None:
         if self.first:
             return None
         rank = y.type.rank
         image = channels_first(rank)
         return LayoutRule((image, image, natural(rank)), self.channels_first(), natural(rank))
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+    def lower(self, e: Emitter, y: Value, x: str, g: str, like: str) -> str | tuple[str, ...]:
         _need_first(self)
-        x, g, _ = (v.type for v in y.inputs)
+        image, upstream, _ = (v.type for v in y.inputs)
         shape = dims.known(y.type.shape)
         window = replace(self, first=False).window(self.whole_kernel(shape))
-        return emit_kernel_gradient(e, window, self.groups, x, g, (names[0], names[1]), shape)
+        return emit_kernel_gradient(e, window, self.groups, image, upstream, (x, g), shape)
 
 
 def convolve(

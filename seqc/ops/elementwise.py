@@ -11,14 +11,13 @@ import numpy as np
 from seqc.errors import DTypeError
 from seqc.graph.dims import Dim
 from seqc.graph.ir import Array, Emitter, Op, Type, Value, apply, as_value
-from seqc.graph.layout import Layout, LayoutRule, elementwise_layout_rule
+from seqc.graph.layout import LayoutRule, elementwise_layout_rule
 from seqc.graph.operators import OPERATORS
 from seqc.ops._common import (
     as_float,
     as_number,
     as_operands,
     broadcast_shapes,
-    check_count,
     check_float,
     check_number,
     check_same_dtype,
@@ -30,7 +29,7 @@ from seqc.ops._common import (
 class Elementwise(Op):
     """Operands broadcast, the result has one element per broadcast position."""
 
-    def known_size(self, *types: Type) -> Dim | None:
+    def known_size(self, *types: Any) -> Dim | None:
         sizes = [t.size for t in types if t.size is not None]
         return self.of_sizes(*sizes) if len(sizes) == len(types) else None
 
@@ -38,10 +37,10 @@ class Elementwise(Op):
         """Returns what the operation makes of sizes, if that is known."""
         return None
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+    def lower(self, e: Emitter, y: Value, *names: Any) -> str | tuple[str, ...]:
         return e.node(self.name, *names)
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
+    def layout_rule(self, y: Value, *layouts: Any) -> LayoutRule | None:
         return elementwise_layout_rule(self, y.type, tuple(x.type for x in y.inputs), layouts)
 
 
@@ -51,13 +50,12 @@ class Unary(Elementwise):
     function: ClassVar[Callable[..., Any]]
     float_only: ClassVar[bool] = True
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        (check_float if self.float_only else check_number)(self, types[0])
-        return types[0]
+    def infer(self, x: Type) -> Type:
+        (check_float if self.float_only else check_number)(self, x)
+        return x
 
-    def eval(self, *arrays: Array) -> Any:
-        return type(self).function(arrays[0])
+    def eval(self, x: Array) -> Any:
+        return type(self).function(x)
 
 
 class Binary(Elementwise):
@@ -65,17 +63,16 @@ class Binary(Elementwise):
 
     function: ClassVar[Callable[..., Any]]
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 2)
-        check_same_dtype(self, *types)
-        self.check_dtype(types[0])
-        return types[0].with_shape(broadcast_shapes(self, *(t.shape for t in types)))
+    def infer(self, a: Type, b: Type) -> Type:
+        check_same_dtype(self, a, b)
+        self.check_dtype(a)
+        return a.with_shape(broadcast_shapes(self, a.shape, b.shape))
 
     def check_dtype(self, x: Type) -> None:
         check_number(self, x)
 
-    def eval(self, *arrays: Array) -> Any:
-        return type(self).function(*arrays)
+    def eval(self, a: Array, b: Array) -> Any:
+        return type(self).function(a, b)
 
 
 def apply_to_number(op: Op, x: Any) -> Value:
@@ -97,10 +94,10 @@ def apply_binary(op: Op, x1: Any, x2: Any, on_booleans: Op | None = None) -> Val
 
 
 class Comparison(Binary):
-    def infer(self, *types: Type) -> Type:
-        return super().infer(*types).with_dtype("bool")
+    def infer(self, a: Type, b: Type) -> Type:
+        return super().infer(a, b).with_dtype("bool")
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, a: Value, b: Value) -> Sequence[Value | None]:
         return (None, None)
 
 
@@ -130,10 +127,10 @@ class GreaterOrEqual(Comparison):
 class IsNaN(Unary):
     function = np.isnan
 
-    def infer(self, *types: Type) -> Type:
-        return super().infer(*types).with_dtype("bool")
+    def infer(self, x: Type) -> Type:
+        return super().infer(x).with_dtype("bool")
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (None,)
 
 
@@ -143,8 +140,8 @@ class Logical(Binary):
     def check_dtype(self, x: Type) -> None:
         _check_boolean(self, x)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return (None,) * len(xs)
+    def vjp(self, g: Value, y: Value, a: Value, b: Value) -> Sequence[Value | None]:
+        return None, None
 
 
 class And(Logical):
@@ -160,15 +157,14 @@ class Xor(Logical):
 
 
 class Not(Elementwise):
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        _check_boolean(self, types[0])
-        return types[0]
+    def infer(self, x: Type) -> Type:
+        _check_boolean(self, x)
+        return x
 
-    def eval(self, *arrays: Array) -> Any:
-        return np.logical_not(arrays[0])
+    def eval(self, x: Array) -> Any:
+        return np.logical_not(x)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (None,)
 
 
@@ -184,45 +180,41 @@ class Cast(Elementwise):
     kind = "move"
     dtype: str
 
-    def of_sizes(self, *sizes: Any) -> Dim | None:
-        return sizes[0]  # type: ignore[no-any-return]
+    def of_sizes(self, x: Dim) -> Dim | None:
+        return x
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        return types[0].with_dtype(self.dtype)
+    def infer(self, x: Type) -> Type:
+        return x.with_dtype(self.dtype)
 
-    def eval(self, *arrays: Array) -> Any:
-        return arrays[0].astype(self.dtype)
+    def eval(self, x: Array) -> Any:
+        return x.astype(self.dtype)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        (x,) = xs
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (cast(g, x.dtype) if x.type.is_float and y.type.is_float else None,)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         if y.inputs[0].type.dtype == "bool" and y.type.is_float:
             # Converters to half precision leave the type that a Cast names as it is; numbers they convert.
             zero, one = (e.constant(np.array(v, self.dtype)) for v in (0, 1))
-            return e.node("Where", *names, one, zero)
-        return e.node("Cast", *names, to=self.dtype)
+            return e.node("Where", x, one, zero)
+        return e.node("Cast", x, to=self.dtype)
 
 
 class Where(Elementwise):
     """Takes the second operand where the first is true, else the third."""
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 3)
-        condition, a, b = types
+    def infer(self, condition: Type, a: Type, b: Type) -> Type:
         if condition.dtype != "bool":
             raise DTypeError(f"Where needs a boolean condition; got {condition}. Cast it first: ops.cast(x, 'bool').")
         check_same_dtype(self, a, b)
-        return a.with_shape(broadcast_shapes(self, *(t.shape for t in types)))
+        return a.with_shape(broadcast_shapes(self, condition.shape, a.shape, b.shape))
 
-    def eval(self, *arrays: Array) -> Any:
-        return np.where(*arrays)
+    def eval(self, condition: Array, a: Array, b: Array) -> Any:
+        return np.where(condition, a, b)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, condition: Value, a: Value, b: Value) -> Sequence[Value | None]:
         none = scalar(0, g)
-        return None, where(xs[0], g, none), where(xs[0], none, g)
+        return None, where(condition, g, none), where(condition, none, g)
 
 
 class Identity(Elementwise):
@@ -230,27 +222,26 @@ class Identity(Elementwise):
 
     kind = "view"
 
-    def of_sizes(self, *sizes: Any) -> Dim | None:
-        return sizes[0]  # type: ignore[no-any-return]
+    def of_sizes(self, x: Dim) -> Dim | None:
+        return x
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        return types[0]
+    def infer(self, x: Type) -> Type:
+        return x
 
-    def eval(self, *arrays: Array) -> Any:
-        return arrays[0]
+    def eval(self, x: Array) -> Any:
+        return x
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g,)
 
-    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
-        return xs[0]
+    def decompose(self, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
+        return x
 
 
 class StopGradient(Identity):
     """The identity, through which no gradient flows."""
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (None,)
 
 

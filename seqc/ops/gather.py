@@ -10,7 +10,7 @@ import numpy as np
 
 from seqc.errors import DTypeError, ShapeError
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply, as_value, constant
-from seqc.ops._common import as_number, check_count, normalize_axis
+from seqc.ops._common import as_number, normalize_axis
 from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast, equal
 from seqc.ops.shape import expand_dims, reshape, transpose
@@ -22,17 +22,14 @@ class Gather(Op):
 
     kind = "lookup"
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 2)
-        table, ids = types
+    def infer(self, table: Type, ids: Type) -> Type:
         if not ids.dtype.startswith(("int", "uint")):
             raise DTypeError(f"Gather needs integer ids; got {ids}.")
         if table.rank < 1:
             raise ShapeError(f"Gather needs a table of rows; got {table}.")
         return table.with_shape((*ids.shape, *table.shape[1:]))
 
-    def eval(self, *arrays: Array) -> Any:
-        table, ids = arrays
+    def eval(self, table: Array, ids: Array) -> Any:
         self.check_range(table, ids)
         return table[ids]
 
@@ -44,11 +41,11 @@ class Gather(Op):
                 f"got values from {ids.min()} to {ids.max()}."
             )
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return apply(GatherGrad(), g, xs[1], xs[0]), None
+    def vjp(self, g: Value, y: Value, table: Value, ids: Value) -> Sequence[Value | None]:
+        return apply(GatherGrad(), g, ids, table), None
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node("Gather", *names, axis=0)
+    def lower(self, e: Emitter, y: Value, table: str, ids: str) -> str | tuple[str, ...]:
+        return e.node("Gather", table, ids, axis=0)
 
 
 class GatherGrad(Op):
@@ -56,27 +53,24 @@ class GatherGrad(Op):
 
     shape_only: ClassVar[tuple[int, ...]] = (2,)
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 3)
-        return types[2].with_dtype(types[0].dtype)
+    def infer(self, g: Type, ids: Type, table: Type) -> Type:
+        return table.with_dtype(g.dtype)
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return prod(inputs[0])
 
-    def eval(self, *arrays: Array) -> Any:
-        g, ids, table = arrays
+    def eval(self, g: Array, ids: Array, table: Array) -> Any:
         result = np.zeros(table.shape, g.dtype)
         np.add.at(result, ids.reshape(-1), g.reshape(-1, *table.shape[1:]))
         return result
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return apply(Gather(), g, xs[1]), None, None
+    def vjp(self, g: Value, y: Value, upstream: Value, ids: Value, table: Value) -> Sequence[Value | None]:
+        return apply(Gather(), g, ids), None, None
 
     def batch_rule(self, y: Value) -> BatchRule:
         return "reduce"
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        g, ids, table = names
+    def lower(self, e: Emitter, y: Value, g: str, ids: str, table: str) -> str | tuple[str, ...]:
         blank = e.node("Expand", e.constant(np.zeros((), y.type.dtype)), e.node("Shape", table))
         rank = y.inputs[1].type.rank
         index = e.node("Unsqueeze", e.node("Cast", ids, to="int64"), e.constant(np.array([rank], np.int64)))

@@ -19,7 +19,6 @@ from seqc.ops._common import (
     as_number,
     as_operands,
     broadcast_shapes,
-    check_count,
     check_number,
     check_rank,
     check_same_dtype,
@@ -30,9 +29,7 @@ from seqc.ops.shape import Reshape, expand_dims, squeeze, transpose
 class MatMul(Op):
     """Matrix product over the last two axes; leading axes broadcast. Both operands have rank 2 or more."""
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 2)
-        a, b = types
+    def infer(self, a: Type, b: Type) -> Type:
         check_same_dtype(self, a, b)
         check_number(self, a)
         if a.rank < 2 or b.rank < 2:
@@ -46,8 +43,7 @@ class MatMul(Op):
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return 2 * prod(outputs[0]) * inputs[0][-1]
 
-    def eval(self, *arrays: Array) -> Any:
-        a, b = arrays
+    def eval(self, a: Array, b: Array) -> Any:
         if a.ndim > 2 and b.ndim == 2:  # one large product instead of many small ones
             return (a.reshape(-1, a.shape[-1]) @ b).reshape(*a.shape[:-1], b.shape[-1])
         return np.matmul(a, b)
@@ -56,18 +52,16 @@ class MatMul(Op):
         a = y.inputs[0].type
         return "reduce" if batch_axis(a) == a.rank - 1 else "parallel"
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        a, b = xs
+    def vjp(self, g: Value, y: Value, a: Value, b: Value) -> Sequence[Value | None]:
         ga = apply(MatMul(), g, _swap(b))
         if b.type.rank == 2 and a.type.rank > 2:
             return ga, apply(MatMul(), _swap(_rows(a)), _rows(g))
         return ga, apply(MatMul(), _swap(a), g)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node("MatMul", *names)
+    def lower(self, e: Emitter, y: Value, a: str, b: str) -> str | tuple[str, ...]:
+        return e.node("MatMul", a, b)
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
-        left = layouts[0]
+    def layout_rule(self, y: Value, left: Layout, right: Layout) -> LayoutRule | None:
         a, b = (x.type for x in y.inputs[:2])
         if is_natural(left) or b.rank != 2:
             return None
@@ -93,9 +87,7 @@ def _pointwise(left: Layout) -> LayoutRule:
 class Gemm(Op):
     """x @ w + b for matrices; written by the pass that fuses a bias into a product."""
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 3)
-        x, w, b = types
+    def infer(self, x: Type, w: Type, b: Type) -> Type:
         check_rank(self, x, 2)
         product = MatMul().infer(x, w)
         broadcast_shapes(self, product.shape, b.shape)
@@ -104,20 +96,18 @@ class Gemm(Op):
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return prod(outputs[0]) * (2 * inputs[0][-1] + 1)
 
-    def eval(self, *arrays: Array) -> Any:
-        x, w, b = arrays
+    def eval(self, x: Array, w: Array, b: Array) -> Any:
         return x @ w + b
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        x, w, _ = xs
+    def vjp(self, g: Value, y: Value, x: Value, w: Value, b: Value) -> Sequence[Value | None]:
         return (*MatMul().vjp(g, y, x, w), g)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node("Gemm", *names)
+    def lower(self, e: Emitter, y: Value, x: str, w: str, b: str) -> str | tuple[str, ...]:
+        return e.node("Gemm", x, w, b)
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
-        inner = MatMul().layout_rule(y, *layouts[:2])
-        return None if inner is None else LayoutRule((*inner.wants, layouts[2]), self, inner.gives)
+    def layout_rule(self, y: Value, x: Layout, w: Layout, b: Layout) -> LayoutRule | None:
+        inner = MatMul().layout_rule(y, x, w)
+        return None if inner is None else LayoutRule((*inner.wants, b), self, inner.gives)
 
 
 def _swap(x: Value) -> Value:

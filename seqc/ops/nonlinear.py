@@ -21,7 +21,7 @@ class Sigmoid(Unary):
     def places_of_one(self) -> float:
         return 1.0  # 0.5 and a rational function of x are added
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g * y * (scalar(1, y) - y),)
 
 
@@ -30,8 +30,8 @@ class Softplus(Unary):
 
     function = _special.softplus
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return (g * sigmoid(xs[0]),)
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
+        return (g * sigmoid(x),)
 
 
 class Softsign(Unary):
@@ -39,7 +39,7 @@ class Softsign(Unary):
 
     function = _special.softsign
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         root = scalar(1, y) - absolute(y)
         return (g * root * root,)
 
@@ -49,26 +49,24 @@ class Relu(Unary):
 
     float_only = False
 
-    def eval(self, *arrays: Array) -> Any:
-        return np.maximum(arrays[0], arrays[0].dtype.type(0))
+    def eval(self, x: Array) -> Any:
+        return np.maximum(x, x.dtype.type(0))
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (apply(ReluGrad(), g, y),)
 
 
 class ReluGrad(Binary):
     """`g` where the output `y` of Relu is positive, else 0."""
 
-    def eval(self, *arrays: Array) -> Any:
-        g, y = arrays
+    def eval(self, g: Array, y: Array) -> Any:
         return np.multiply(g, y > 0)
 
-    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
-        g, out = xs
+    def decompose(self, y: Value, g: Value, out: Value) -> Value | tuple[Value, ...] | None:
         return where(out > 0, g, scalar(0, g))
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return apply(ReluGrad(), g, xs[1]), None
+    def vjp(self, g: Value, y: Value, upstream: Value, out: Value) -> Sequence[Value | None]:
+        return apply(ReluGrad(), g, out), None
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,16 +75,14 @@ class Elu(Unary):
 
     alpha: float = 1.0
 
-    def eval(self, *arrays: Array) -> Any:
-        (x,) = arrays
+    def eval(self, x: Array) -> Any:
         return np.where(x > 0, x, x.dtype.type(self.alpha) * np.expm1(np.minimum(x, x.dtype.type(0))))
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        (x,) = xs
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g * where(x > 0, scalar(1, x), y + scalar(self.alpha, x)),)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node("Elu", *names, alpha=self.alpha)
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
+        return e.node("Elu", x, alpha=self.alpha)
 
     def places_of_one(self) -> float:
         return abs(self.alpha)  # one is subtracted from exp(x)
@@ -98,16 +94,14 @@ class LeakyRelu(Unary):
 
     alpha: float
 
-    def eval(self, *arrays: Array) -> Any:
-        (x,) = arrays
+    def eval(self, x: Array) -> Any:
         return np.where(x > 0, x, x * x.dtype.type(self.alpha))
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        (x,) = xs
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g * where(x > 0, scalar(1, x), scalar(self.alpha, x)),)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node("LeakyRelu", *names, alpha=self.alpha)
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
+        return e.node("LeakyRelu", x, alpha=self.alpha)
 
 
 def relu(x: Any) -> Value:

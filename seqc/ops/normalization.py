@@ -13,7 +13,7 @@ from seqc.errors import NoGradientError, NoLoweringError, ShapeError
 from seqc.graph.ir import Array, BatchRule, Constant, Emitter, Op, Sizes, Type, Value, apply, apply_many, items
 from seqc.graph.layout import Layout, LayoutRule, channels_first, position
 from seqc.graph.layout import Merged as MergedAxis
-from seqc.ops._common import check_axes, check_count, check_float, scalar
+from seqc.ops._common import check_axes, check_float, scalar
 from seqc.ops._parts import Merged
 from seqc.ops.arithmetic import square
 from seqc.ops.reduce import ReduceMean, ReduceSum, count
@@ -28,11 +28,9 @@ class BatchNormalization(Op):
     axis: int
     epsilon: float
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 5)
-        check_float(self, *types)
-        x = types[0]
-        for t in types[1:]:
+    def infer(self, x: Type, scale: Type, offset: Type, mean: Type, variance: Type) -> Type:
+        check_float(self, x, scale, offset, mean, variance)
+        for t in (scale, offset, mean, variance):
             if t.shape != (x.shape[self.axis],):
                 raise ShapeError(f"BatchNormalization over axis {self.axis} of {x} got a statistic {t}.")
         return x
@@ -43,19 +41,18 @@ class BatchNormalization(Op):
     def _along(self, v: Array, rank: int) -> Array:
         return v.reshape([-1 if i == self.axis else 1 for i in range(rank)])
 
-    def eval(self, *arrays: Array) -> Any:
-        x = arrays[0]
-        factor, shift = self._factors(*arrays[1:])
+    def eval(self, x: Array, scale: Array, offset: Array, mean: Array, variance: Array) -> Any:
+        factor, shift = self._factors(scale, offset, mean, variance)
         return x * self._along(factor, x.ndim) + self._along(shift, x.ndim)
 
-    def _factors(self, *statistics: Array) -> tuple[Array, Array]:
+    def _factors(self, scale: Array, offset: Array, mean: Array, variance: Array) -> tuple[Array, Array]:
         """Returns what x is multiplied with and what is added then, per element of the axis."""
-        scale, offset, mean, variance = statistics
         factor = scale / np.sqrt(variance + variance.dtype.type(self.epsilon))
         return factor, offset - mean * factor
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        x, scale, _, mean, variance = xs
+    def vjp(
+        self, g: Value, y: Value, x: Value, scale: Value, offset: Value, mean: Value, variance: Value
+    ) -> Sequence[Value | None]:
         others = _others(self.axis, x.type.rank)
         inverse = scalar(1, x) / sqrt(variance + scalar(self.epsilon, x))
         total, moment = apply_many(GradientSums(self.axis), g, x, mean)
@@ -64,9 +61,11 @@ class BatchNormalization(Op):
         # What is as large as x is only multiplied with a vector.
         return g * expand_dims(scale * inverse, others), g_scale, total, g_mean, moment * scale * half
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+    def lower(
+        self, e: Emitter, y: Value, x: str, scale: str, offset: str, mean: str, variance: str
+    ) -> str | tuple[str, ...]:
         if self.axis == 1:
-            return e.node("BatchNormalization", *names, epsilon=self.epsilon)
+            return e.node("BatchNormalization", x, scale, offset, mean, variance, epsilon=self.epsilon)
         # ONNX normalizes axis 1 only. Where nothing else wants the channels there, two element-wise nodes are cheaper
         # than moving the tensor forth and back.
         known = [v.op.array for v in y.inputs[1:] if isinstance(v.op, Constant)]
@@ -74,11 +73,13 @@ class BatchNormalization(Op):
             raise NoLoweringError(f"{self!r} needs constant statistics in ONNX.")
         factor, shift = self._factors(*(a.astype(np.float64) for a in known))
         dtype, rank = y.type.dtype, y.type.rank
-        scaled = e.node("Mul", names[0], e.constant(self._along(factor, rank).astype(dtype)))
+        scaled = e.node("Mul", x, e.constant(self._along(factor, rank).astype(dtype)))
         return e.node("Add", scaled, e.constant(self._along(shift, rank).astype(dtype)))
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
-        layout, rank = layouts[0], y.type.rank
+    def layout_rule(
+        self, y: Value, layout: Layout, scale: Layout, offset: Layout, mean: Layout, variance: Layout
+    ) -> LayoutRule | None:
+        rank = y.type.rank
         at = position(layout, self.axis)
         constants = all(isinstance(v.op, Constant) for v in y.inputs[1:])
         if constants and rank == 2 and self.axis == 1 and layout[0] == 0 and isinstance(layout[-1], MergedAxis):
@@ -98,10 +99,8 @@ class GradientSums(Op):
 
     axis: int
 
-    def infer(self, *types: Type) -> tuple[Type, ...]:
-        check_count(self, types, 3)
-        check_float(self, *types)
-        g, x, mean = types
+    def infer(self, g: Type, x: Type, mean: Type) -> tuple[Type, ...]:
+        check_float(self, g, x, mean)
         if g != x or mean != x.with_shape((x.shape[self.axis],)):
             raise ShapeError(f"GradientSums over axis {self.axis} got {g}, {x} and {mean}, which do not fit together.")
         return mean, mean
@@ -109,19 +108,17 @@ class GradientSums(Op):
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return 4 * prod(inputs[0])
 
-    def eval(self, *arrays: Array) -> Any:
-        g, x, mean = arrays
+    def eval(self, g: Array, x: Array, mean: Array) -> Any:
         others = _others(self.axis, x.ndim)
         return g.sum(others), (g * (x - np.expand_dims(mean, others))).sum(others)
 
-    def vjp(self, g: Any, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Any, y: Value, upstream: Value, x: Value, mean: Value) -> Sequence[Value | None]:
         raise NoGradientError("The gradient of batch normalization is not differentiated again.")
 
     def batch_rule(self, y: Value) -> tuple[BatchRule, ...]:
         return "reduce", "reduce"
 
-    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
-        g, x, mean = xs
+    def decompose(self, y: Value, g: Value, x: Value, mean: Value) -> Value | tuple[Value, ...] | None:
         others = _others(self.axis, x.type.rank)
         return apply(ReduceSum(others), g), apply(ReduceSum(others), g * (x - expand_dims(mean, others)))
 
@@ -136,18 +133,16 @@ class BatchMoments(Merged):
 
     axis: int
 
-    def infer(self, *types: Type) -> tuple[Type, ...]:
-        check_count(self, types, 1)
-        check_float(self, *types)
-        check_axes(self, (self.axis,), types[0])
-        vector = types[0].with_shape((types[0].shape[self.axis],))
+    def infer(self, x: Type) -> tuple[Type, ...]:
+        check_float(self, x)
+        check_axes(self, (self.axis,), x)
+        vector = x.with_shape((x.shape[self.axis],))
         return vector, vector
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return 4 * prod(inputs[0])
 
-    def eval(self, *arrays: Array) -> Any:
-        (x,) = arrays
+    def eval(self, x: Array) -> Any:
         return self.merge([self.partial(x)], [self.part_size(x)])
 
     def part_size(self, x: Array) -> int:
@@ -174,8 +169,7 @@ class BatchMoments(Merged):
         between = (sizes * np.square(stacked[:, 0] / sizes - mean)).sum(0) if len(parts) > 1 else kind(0)
         return mean, (stacked[:, 1].sum(0) + between) / total
 
-    def vjp(self, g: Any, y: Value, *xs: Value) -> Sequence[Value | None]:
-        (x,) = xs
+    def vjp(self, g: Any, y: Value, x: Value) -> Sequence[Value | None]:
         others = _others(self.axis, x.type.rank)
         g_mean, g_variance = g
         number = count(x, others)
@@ -188,8 +182,7 @@ class BatchMoments(Merged):
         shift = -away if shift is None else shift - away
         return (x * expand_dims(factor, others) + expand_dims(shift, others),)
 
-    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
-        (x,) = xs
+    def decompose(self, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
         others = _others(self.axis, x.type.rank)
         mean = apply(ReduceMean(others, True), x)
         return squeeze(mean, others), apply(ReduceMean(others), square(x - mean))
@@ -208,11 +201,9 @@ class LayerNormalization(Op):
     axis: int
     epsilon: float
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 3)
-        check_float(self, *types)
-        x = types[0]
-        for t in types[1:]:
+    def infer(self, x: Type, scale: Type, offset: Type) -> Type:
+        check_float(self, x, scale, offset)
+        for t in (scale, offset):
             if t.shape != x.shape[self.axis :]:
                 raise ShapeError(f"LayerNormalization from axis {self.axis} of {x} got a weight {t}.")
         return x
@@ -220,15 +211,13 @@ class LayerNormalization(Op):
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return 7 * prod(outputs[0])
 
-    def eval(self, *arrays: Array) -> Any:
-        x, scale, offset = arrays
+    def eval(self, x: Array, scale: Array, offset: Array) -> Any:
         axes = tuple(range(self.axis, x.ndim))
         centered = x - x.mean(axes, keepdims=True)
         deviation = np.sqrt(np.square(centered).mean(axes, keepdims=True) + x.dtype.type(self.epsilon))
         return centered / deviation * scale + offset
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        x, scale, _ = xs
+    def vjp(self, g: Value, y: Value, x: Value, scale: Value, offset: Value) -> Sequence[Value | None]:
         axes = tuple(range(self.axis, x.type.rank))
         centered = x - apply(ReduceMean(axes, True), x)
         inverse = scalar(1, x) / sqrt(apply(ReduceMean(axes, True), square(centered)) + scalar(self.epsilon, x))
@@ -238,5 +227,5 @@ class LayerNormalization(Op):
         leading = tuple(range(self.axis))
         return gx * inverse, apply(ReduceSum(leading), g * normal), apply(ReduceSum(leading), g)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node("LayerNormalization", *names, axis=self.axis, epsilon=self.epsilon)
+    def lower(self, e: Emitter, y: Value, x: str, scale: str, offset: str) -> str | tuple[str, ...]:
+        return e.node("LayerNormalization", x, scale, offset, axis=self.axis, epsilon=self.epsilon)

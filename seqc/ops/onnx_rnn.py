@@ -105,8 +105,7 @@ class OnnxRecurrent(Op):
     has_lengths: bool = False
     has_state: bool = False
 
-    def infer(self, *types: Type) -> tuple[Type, ...]:
-        x, _, r, _ = types[:4]
+    def infer(self, x: Type, w: Type, r: Type, b: Type, *extra: Type) -> tuple[Type, ...]:
         time, batch, (directions, _, units) = x.shape[0], x.shape[1], r.shape
         last = x.with_shape((directions, batch, units))
         return x.with_shape((time, directions, batch, units)), *[last] * self.cell.states
@@ -114,9 +113,8 @@ class OnnxRecurrent(Op):
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return inputs[2][0] * self.cell.work_of(inputs[0], inputs[2][2])
 
-    def eval(self, *arrays: Array) -> Any:
-        x, w, r, b = arrays[:4]
-        states = list(arrays[4:])
+    def eval(self, x: Array, w: Array, r: Array, b: Array, *extra: Array) -> Any:
+        states = list(extra)
         mask = [np.arange(len(x))[None, :] < states.pop(0)[:, None]] if self.has_lengths else []
         backwards = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}[self.direction]
         results = []
@@ -144,20 +142,18 @@ class OnnxRecurrent(Op):
         separate = len(self.cell.bias_shape(1)) == 2
         return np.stack(both) if separate else both[0] + both[1]
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        cell = self.cell
-        operands = list(names[:4])
-        extra = list(names[4:])
-        lengths = extra.pop(0) if self.has_lengths else ""
+    def lower(self, e: Emitter, y: Value, x: str, w: str, r: str, b: str, *extra: str) -> str | tuple[str, ...]:
+        cell, states = self.cell, list(extra)
+        lengths = states.pop(0) if self.has_lengths else ""
         attributes: dict[str, Any] = {"hidden_size": y.inputs[2].type.shape[2], **cell.onnx_attributes()}
         if self.direction != "forward":
             attributes["direction"] = self.direction
         if cell.functions != type(cell)().functions:
             directions = 2 if self.direction == "bidirectional" else 1
             attributes |= onnx_activations(*cell.functions * directions)
-        if lengths and cell.states == 2 and not extra:
-            extra = [self._no_states(e, y, lengths)] * 2
-        return e.node_many(cell.onnx, *operands, lengths, *extra, outputs=1 + cell.states, **attributes)
+        if lengths and cell.states == 2 and not states:
+            states = [self._no_states(e, y, lengths)] * 2
+        return e.node_many(cell.onnx, x, w, r, b, lengths, *states, outputs=1 + cell.states, **attributes)
 
     def _no_states(self, e: Emitter, y: Value, lengths: str) -> str:
         """Writes zeros (D, batch, units): OpenCV's LSTM takes lengths only along with initial states."""
@@ -181,25 +177,24 @@ class StepOrder(Op):
     kind = "lookup"
     reverse: bool = False
 
-    def infer(self, *types: Type) -> tuple[Type, ...]:
-        batch, time = types[0].shape
+    def infer(self, mask: Type) -> tuple[Type, ...]:
+        batch, time = mask.shape
         return Type("int64", (time, batch)), Type("int32", (batch,))
 
-    def eval(self, *arrays: Array) -> Any:
-        (mask,) = arrays
+    def eval(self, mask: Array) -> Any:
         time = np.arange(mask.shape[1])
         score = mask * len(time) + (time if self.reverse else -time)
         return np.argsort(-score, axis=1, kind="stable").T, mask.sum(1).astype(np.int32)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+    def lower(self, e: Emitter, y: Value, mask: str) -> str | tuple[str, ...]:
         one = e.constant(np.array([1], np.int64))
-        valid = e.node("Cast", *names, to="int64")
+        valid = e.node("Cast", mask, to="int64")
         lengths = e.node("Cast", e.node("ReduceSum", valid, one, keepdims=0), to="int32")
         size = y.inputs[0].type.shape[1]
         if isinstance(size, int):
             time, count = e.constant(np.array([size], np.int64)), e.constant(np.arange(size, dtype=np.int64))
         else:
-            time = e.node("Shape", *names, start=1, end=2)
+            time = e.node("Shape", mask, start=1, end=2)
             count = e.node("Range", e.constant(np.int64(0)), e.node("Squeeze", time), e.constant(np.int64(1)))
         # Valid steps score time - t, the others -t: the largest first is valid first, each in order. Backwards, t
         # counts for a step and not against it.
@@ -219,17 +214,16 @@ class StepRows(Op):
     kind = "lookup"
     reverse: bool = False
 
-    def infer(self, *types: Type) -> Type:
-        batch, time = types[0].shape
+    def infer(self, mask: Type) -> Type:
+        batch, time = mask.shape
         return Type("int64", (time, batch))
 
-    def eval(self, *arrays: Array) -> Any:
-        (mask,) = arrays
+    def eval(self, mask: Array) -> Any:
         steps = mask.T.astype(np.int64)
         return steps[::-1].cumsum(0)[::-1] if self.reverse else steps.cumsum(0)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        seen = e.node("Transpose", e.node("Cast", *names, to="int64"), perm=[1, 0])
+    def lower(self, e: Emitter, y: Value, mask: str) -> str | tuple[str, ...]:
+        seen = e.node("Transpose", e.node("Cast", mask, to="int64"), perm=[1, 0])
         backwards = {"reverse": 1} if self.reverse else {}
         return e.node("CumSum", seen, e.constant(np.int64(0)), **backwards)
 
@@ -239,16 +233,13 @@ class TakeSteps(Op):
 
     kind = "move"
 
-    def infer(self, *types: Type) -> Type:
-        x, steps = types
+    def infer(self, x: Type, steps: Type) -> Type:
         return x.with_shape((steps.shape[0], *x.shape[1:]))
 
-    def eval(self, *arrays: Array) -> Any:
-        x, steps = arrays
+    def eval(self, x: Array, steps: Array) -> Any:
         return np.take_along_axis(x, steps.reshape(*steps.shape, *[1] * (x.ndim - 2)), axis=0)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        x, steps = names
+    def lower(self, e: Emitter, y: Value, x: str, steps: str) -> str | tuple[str, ...]:
         inner = dims.known(y.type.shape[2:])
         if inner:
             axes = np.arange(2, 2 + len(inner))
@@ -262,15 +253,13 @@ class TakeStep(Op):
 
     kind = "move"
 
-    def infer(self, *types: Type) -> Type:
-        return types[0].with_shape(types[0].shape[2:])
+    def infer(self, x: Type, step: Type) -> Type:
+        return x.with_shape(x.shape[2:])
 
-    def eval(self, *arrays: Array) -> Any:
-        x, step = arrays
+    def eval(self, x: Array, step: Array) -> Any:
         return x[step, 0, np.arange(len(step))]
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        x, step = names
+    def lower(self, e: Emitter, y: Value, x: str, step: str) -> str | tuple[str, ...]:
         (units,) = dims.known(y.type.shape[1:])
         at = e.node("Unsqueeze", step, e.constant(np.array([0, 1, 3])))
         at = e.node("Expand", at, e.constant(np.array((1, 1, 1, units), np.int64)))

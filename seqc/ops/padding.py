@@ -11,7 +11,6 @@ import numpy as np
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Array, Emitter, Op, Type, Value, apply, as_value
 from seqc.graph.layout import Layout, LayoutRule, Merged, axis_of
-from seqc.ops._common import check_count
 from seqc.ops.creation import full
 from seqc.ops.shape import shape
 from seqc.ops.sizes import Size, as_size
@@ -27,17 +26,14 @@ class _Padding(Op):
     kind = "move"
     pads: Pads
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        (x,) = types
+    def infer(self, x: Type) -> Type:
         if len(self.pads) != x.rank:
             raise ShapeError(f"{self.name} needs one pair per axis of {x}; got {self.pads}.")
         if any(n < 0 for pair in self.pads for n in pair):
             raise ShapeError(f"{self.name} adds elements; got a negative number in {self.pads}. Use a slice to cut.")
         return x.with_shape(d + (a + b) for d, (a, b) in zip(x.shape, self.pads, strict=True))
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
-        (layout,) = layouts
+    def layout_rule(self, y: Value, layout: Layout) -> LayoutRule | None:
         if any(isinstance(a, Merged) for a in layout):
             return None
         pads = tuple((0, 0) if a is None else self.pads[axis_of(a) or 0] for a in layout)
@@ -54,15 +50,15 @@ class Pad(_Padding):
 
     value: float = 0.0
 
-    def eval(self, *arrays: Array) -> Any:
-        return np.pad(arrays[0], self.pads, constant_values=arrays[0].dtype.type(self.value))
+    def eval(self, x: Array) -> Any:
+        return np.pad(x, self.pads, constant_values=x.dtype.type(self.value))
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (_without(g, self.pads),)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         fill = e.constant(np.array(self.value, y.type.dtype))
-        return e.node("Pad", *names, e.constant(self.in_onnx()), fill)
+        return e.node("Pad", x, e.constant(self.in_onnx()), fill)
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,22 +67,22 @@ class MirrorPad(_Padding):
 
     edge: bool = False
 
-    def infer(self, *types: Type) -> Type:
-        y = super().infer(*types)
-        for size, pair in zip(types[0].shape, self.pads, strict=True):
+    def infer(self, x: Type) -> Type:
+        y = super().infer(x)
+        for size, pair in zip(x.shape, self.pads, strict=True):
             most = size if self.edge else size - 1
             if isinstance(most, int) and max(pair) > max(most, 0):
                 raise ShapeError(
-                    f"{self!r} of {types[0]}: mirroring an axis of size {size} gives at most {most} elements at each "
+                    f"{self!r} of {x}: mirroring an axis of size {size} gives at most {most} elements at each "
                     "end. Pad less, or with a constant."
                 )
         return y
 
-    def eval(self, *arrays: Array) -> Any:
-        self.infer(Type("", arrays[0].shape))
-        return np.pad(arrays[0], self.pads, mode="symmetric" if self.edge else "reflect")
+    def eval(self, x: Array) -> Any:
+        self.infer(Type("", x.shape))
+        return np.pad(x, self.pads, mode="symmetric" if self.edge else "reflect")
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         """What was mirrored goes back to where it came from, one axis after the other."""
         skipped = 0 if self.edge else 1
         for axis, (before, after) in enumerate(self.pads):
@@ -105,18 +101,17 @@ class MirrorPad(_Padding):
             g = total
         return (g,)
 
-    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
+    def decompose(self, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
         if not self.edge:
             return None
-        (x,) = xs
         for axis, (before, after) in enumerate(self.pads):
             first = [flip(slice_axis(x, axis, 0, before), axis)] if before else []
             last = [flip(slice_axis(x, axis, -after, None), axis)] if after else []
             x = concatenate([*first, x, *last], axis)
         return x
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node("Pad", *names, e.constant(self.in_onnx()), mode="reflect")
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
+        return e.node("Pad", x, e.constant(self.in_onnx()), mode="reflect")
 
 
 def _without(x: Value, pads: Pads) -> Value:

@@ -14,7 +14,7 @@ from seqc.errors import NoGradientError, NoLoweringError, ShapeError
 from seqc.graph import dims
 from seqc.graph.dims import Dim
 from seqc.graph.ir import Array, Emitter, Op, Sizes, Type, Value, apply, constant
-from seqc.graph.layout import Layout, LayoutRule, channels_first
+from seqc.graph.layout import LayoutRule, channels_first
 from seqc.ops._common import check_float
 from seqc.ops._conv_onnx import emit_padded, emit_spatial, emit_unknown_pads, emit_unpadded
 from seqc.ops._windows import Padding, Window
@@ -51,7 +51,7 @@ class _Pool(Op):
     def back(self, y: Array) -> Array:
         return np.ascontiguousarray(np.moveaxis(y, -1, 1)) if self.first else y
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
+    def layout_rule(self, y: Value, *layouts: Any) -> LayoutRule | None:
         if self.first:
             return None
         op = replace(self, first=True)
@@ -74,14 +74,14 @@ class _Pool(Op):
 class MaxPool(_Pool):
     """The largest element of each window; padding never wins."""
 
-    def infer(self, *types: Type) -> Type:
-        return types[0].with_shape(self.pooled(types[0]))
+    def infer(self, x: Type) -> Type:
+        return x.with_shape(self.pooled(x))
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return prod(outputs[0]) * prod(self.size)
 
-    def eval(self, *arrays: Array) -> Any:
-        x = self.last(arrays[0])
+    def eval(self, x: Array) -> Any:
+        x = self.last(x)
         out = dims.known(self.window.out_sizes(self.name, x.shape[1:-1]))
         x = self.window.padded(x, -np.inf)
         y: Array | None = None
@@ -90,26 +90,26 @@ class MaxPool(_Pool):
         assert y is not None
         return self.back(y)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return (apply(MaxPoolGrad(self.size, self.strides, self.padding), xs[0], y, g),)
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
+        return (apply(MaxPoolGrad(self.size, self.strides, self.padding), x, y, g),)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        x, (name,) = y.inputs[0].type, names
-        seen = emit_padded(e, name, self.unknown_pads(e, x, name), -np.inf, x.dtype)
-        return e.node("MaxPool", seen, **self.onnx_attributes(x))
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
+        image = y.inputs[0].type
+        seen = emit_padded(e, x, self.unknown_pads(e, image, x), -np.inf, image.dtype)
+        return e.node("MaxPool", seen, **self.onnx_attributes(image))
 
 
 class MaxPoolGrad(_Pool):
     """Sends the gradient of each window to its first largest element: (input, output, gradient of the output)."""
 
-    def infer(self, *types: Type) -> Type:
-        return types[0]
+    def infer(self, x: Type, y: Type, g: Type) -> Type:
+        return x
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return prod(inputs[1]) * prod(self.size)
 
-    def eval(self, *arrays: Array) -> Any:
-        x, y, g = (self.last(a) for a in arrays)
+    def eval(self, x: Array, y: Array, g: Array) -> Any:
+        x, y, g = (self.last(a) for a in (x, y, g))
         padded = self.window.padded(x, -np.inf)
         result = np.zeros(padded.shape, g.dtype)
         left: Array | None = None
@@ -123,11 +123,10 @@ class MaxPoolGrad(_Pool):
             result[cut] += g * hit
         return self.back(result[self.window.inside(x.shape[1:-1])])
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value, out: Value, upstream: Value) -> Sequence[Value | None]:
         raise NoGradientError("The gradient of max pooling is not differentiated again.")
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        x, _, g = names
+    def lower(self, e: Emitter, y: Value, x: str, out: str, g: str) -> str | tuple[str, ...]:
         padded = emit_padded(e, x, self.unknown_pads(e, y.type, x), -np.inf, y.type.dtype)
         _, where = e.node_many("MaxPool", padded, outputs=2, **self.onnx_attributes(y.type))
         shape = e.node("Shape", padded)
@@ -149,14 +148,14 @@ class MaxPoolGrad(_Pool):
 class AveragePool(_Pool):
     """The mean of each window over its real elements: padding does not count."""
 
-    def infer(self, *types: Type) -> Type:
-        return types[0].with_shape(self.pooled(types[0]))
+    def infer(self, x: Type) -> Type:
+        return x.with_shape(self.pooled(x))
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return prod(outputs[0]) * prod(self.size)
 
-    def eval(self, *arrays: Array) -> Any:
-        x = self.last(arrays[0])
+    def eval(self, x: Array) -> Any:
+        x = self.last(x)
         out = dims.known(self.window.out_sizes(self.name, x.shape[1:-1]))
         padded = self.window.padded(x)
         total: Array | None = None
@@ -165,20 +164,21 @@ class AveragePool(_Pool):
         assert total is not None
         return self.back(total / real_elements(self.window, x.shape[1:-1], out).astype(x.dtype))
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return (apply(AveragePoolGrad(self.size, self.strides, self.padding), g, xs[0]),)
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
+        return (apply(AveragePoolGrad(self.size, self.strides, self.padding), g, x),)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        x, (name,) = y.inputs[0].type, names
-        attributes, pads = self.onnx_attributes(x), self.unknown_pads(e, x, name)
-        padded = emit_padded(e, name, pads, 0.0, x.dtype)
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
+        image = y.inputs[0].type
+        attributes, pads = self.onnx_attributes(image), self.unknown_pads(e, image, x)
+        padded = emit_padded(e, x, pads, 0.0, image.dtype)
         pooled = e.node("AveragePool", padded, count_include_pad=0, **attributes)
         if not pads:
             return pooled
         # Written out, the padding is part of each window: the share of real elements takes it out again.
-        spatial = emit_spatial(e, name, len(self.size))
+        spatial = emit_spatial(e, x, len(self.size))
         sides = e.node("Concat", e.constant(np.ones(2, np.int64)), spatial, axis=0)
-        real = emit_padded(e, e.node("Expand", e.constant(np.ones((), x.dtype)), sides), pads, 0.0, x.dtype)
+        one = e.constant(np.ones((), image.dtype))
+        real = emit_padded(e, e.node("Expand", one, sides), pads, 0.0, image.dtype)
         return e.node("Div", pooled, e.node("AveragePool", real, **attributes))
 
 
@@ -187,14 +187,14 @@ class AveragePoolGrad(_Pool):
 
     shape_only = (1,)
 
-    def infer(self, *types: Type) -> Type:
-        return types[1].with_dtype(types[0].dtype)
+    def infer(self, g: Type, x: Type) -> Type:
+        return x.with_dtype(g.dtype)
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return prod(inputs[0]) * prod(self.size)
 
-    def eval(self, *arrays: Array) -> Any:
-        g, x = (self.last(a) for a in arrays)
+    def eval(self, g: Array, x: Array) -> Any:
+        g, x = (self.last(a) for a in (g, x))
         spatial = x.shape[1:-1]
         pads = self.window.pads(spatial)
         share = g / real_elements(self.window, spatial, g.shape[1:-1]).astype(g.dtype)
@@ -204,11 +204,10 @@ class AveragePoolGrad(_Pool):
             result[cut] += share
         return self.back(result[self.window.inside(spatial)])
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, upstream: Value, x: Value) -> Sequence[Value | None]:
         return apply(AveragePool(self.size, self.strides, self.padding), g), None
 
-    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
-        g, x = xs
+    def decompose(self, y: Value, g: Value, x: Value) -> Value | tuple[Value, ...] | None:
         if self.first:
             raise NoLoweringError(f"{self.name} is decomposed before the layout is planned.")
         spatial, (channels,) = x.type.shape[1:-1], dims.known(x.type.shape[-1:])

@@ -12,7 +12,7 @@ import numpy as np
 from seqc.errors import ConfigError, DTypeError, ShapeError
 from seqc.graph.batch import batch_axis
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Type, Value, apply
-from seqc.ops._common import broadcast_shapes, check_count, check_float, check_same_dtype, scalar
+from seqc.ops._common import broadcast_shapes, check_float, check_same_dtype, scalar
 from seqc.ops._parts import Positional
 from seqc.ops.elementwise import cast
 
@@ -63,33 +63,29 @@ class RandomUniform(Positional):
     stream: int
     shape_only = (0,)
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 3)
-        like, *keys = types
+    def infer(self, like: Type, seed: Type, step: Type) -> Type:
         if like.dtype not in ("float32", "float64"):
             raise DTypeError(f"RandomUniform gives float32 or float64, whose steps are fine enough; got {like}.")
-        if any(key != Type("int64", ()) for key in keys):
-            raise DTypeError(f"RandomUniform needs seed and step as int64 scalars; got {', '.join(map(str, keys))}.")
+        if any(key != Type("int64", ()) for key in (seed, step)):
+            raise DTypeError(f"RandomUniform needs seed and step as int64 scalars; got {seed}, {step}.")
         return like
 
     def batch_rule(self, y: Value) -> BatchRule:
         # A part of the batch is a run of positions only where the batch comes first.
         return "parallel" if batch_axis(y.type) == 0 else "whole"
 
-    def eval(self, *arrays: Array) -> Any:
-        return self.eval_from(0, *arrays)
+    def eval(self, like: Array, seed: Array, step: Array) -> Any:
+        return self.eval_from(0, like, seed, step)
 
-    def eval_from(self, first: int, *arrays: Array) -> Any:
+    def eval_from(self, first: int, like: Array, seed: Array, step: Array) -> Any:
         """Returns the numbers at the positions from `first` on, as many as the first operand has elements."""
-        like, seed, step = arrays
         bits = hashes(self.stream, first, like.size, seed, step)
         return ((bits >> np.uint32(8)).astype(like.dtype) * like.dtype.type(2.0**-24)).reshape(like.shape)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, like: Value, seed: Value, step: Value) -> Sequence[Value | None]:
         return None, None, None
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        like, seed, step = names
+    def lower(self, e: Emitter, y: Value, like: str, seed: str, step: str) -> str | tuple[str, ...]:
         integer = {k: e.constant(np.array(v, np.int64)) for k, v in _NUMBERS.items()}
 
         def mix(x: str) -> str:
@@ -127,27 +123,23 @@ class Dropout(Op):
         """What the elements that stay are multiplied with."""
         return 1 / (1 - self.rate)
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 2)
+    def infer(self, x: Type, uniform: Type) -> Type:
         if not 0 <= self.rate < 1:
             raise ConfigError(f"Dropout needs a rate in [0, 1); got {self.rate}.")
-        check_float(self, *types)
-        check_same_dtype(self, *types)
-        x, uniform = types
+        check_float(self, x, uniform)
+        check_same_dtype(self, x, uniform)
         if broadcast_shapes(self, x.shape, uniform.shape) != x.shape:
             raise ShapeError(f"Dropout of {x} needs uniform numbers that broadcast to it; got {uniform}.")
         return x
 
-    def eval(self, *arrays: Array) -> Any:
-        x, uniform = arrays
+    def eval(self, x: Array, uniform: Array) -> Any:
         kind = x.dtype.type
         return x * ((uniform >= kind(self.rate)).astype(x.dtype) * kind(self.scale))
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return apply(self, g, xs[1]), None
+    def vjp(self, g: Value, y: Value, x: Value, uniform: Value) -> Sequence[Value | None]:
+        return apply(self, g, uniform), None
 
-    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
-        x, uniform = xs
+    def decompose(self, y: Value, x: Value, uniform: Value) -> Value | tuple[Value, ...] | None:
         kept = cast(uniform >= scalar(self.rate, x), x.dtype)
         return x * (kept * scalar(self.scale, x))
 
@@ -170,11 +162,10 @@ class KeepMask(RandomUniform):
         """Returns the smallest hash that is kept; 2^32 where a rate near 1 is rounded to 1."""
         return math.ceil(float(dtype.type(self.rate)) * (1 << 24)) << 8
 
-    def eval_from(self, first: int, *arrays: Array) -> Any:
-        like, seed, step = arrays
+    def eval_from(self, first: int, like: Array, seed: Array, step: Array) -> Any:
         kept = hashes(self.stream, first, like.size, seed, step) >= self.limit(like.dtype)
         return (kept.astype(like.dtype) * like.dtype.type(self.scale)).reshape(like.shape)
 
-    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
-        uniform = apply(RandomUniform(self.stream), *xs)
+    def decompose(self, y: Value, like: Value, seed: Value, step: Value) -> Value | tuple[Value, ...] | None:
+        uniform = apply(RandomUniform(self.stream), like, seed, step)
         return cast(uniform >= scalar(self.rate, y), y.dtype) * scalar(self.scale, y)

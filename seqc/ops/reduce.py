@@ -18,7 +18,6 @@ from seqc.ops._common import (
     as_float,
     as_number,
     check_axes,
-    check_count,
     check_float,
     check_number,
     normalize_axes,
@@ -46,9 +45,7 @@ class Reduction(Op):
     # Whether the result is one of the elements, of which there has to be one then.
     chooses: ClassVar[bool] = False
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        (x,) = types
+    def infer(self, x: Type) -> Type:
         check_axes(self, self.axes, x)
         if self.chooses:
             check_not_empty(self, self.axes, x.shape)
@@ -59,10 +56,10 @@ class Reduction(Op):
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return math.prod(inputs[0])
 
-    def eval(self, *arrays: Array) -> Any:
+    def eval(self, x: Array) -> Any:
         if self.chooses:
-            check_not_empty(self, self.axes, arrays[0].shape)
-        return type(self).function(arrays[0], axis=self.axes, keepdims=self.keepdims)
+            check_not_empty(self, self.axes, x.shape)
+        return type(self).function(x, axis=self.axes, keepdims=self.keepdims)
 
     def batch_rule(self, y: Value) -> BatchRule:
         return "whole" if batch_axis(y.inputs[0].type) in self.axes else "parallel"
@@ -71,14 +68,13 @@ class Reduction(Op):
         """Gives a result (or its gradient) the shape of the operand again."""
         return broadcast_like(y if self.keepdims else expand_dims(y, self.axes), x)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         keep = int(self.keepdims)
         if e.opset >= self.axes_input_since:
-            return e.node(self.name, *names, e.constant(np.array(self.axes, np.int64)), keepdims=keep)
-        return e.node(self.name, *names, axes=list(self.axes), keepdims=keep)
+            return e.node(self.name, x, e.constant(np.array(self.axes, np.int64)), keepdims=keep)
+        return e.node(self.name, x, axes=list(self.axes), keepdims=keep)
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
-        (layout,) = layouts
+    def layout_rule(self, y: Value, layout: Layout) -> LayoutRule | None:
         axes = positions(layout, self.axes)
         if axes is None:
             return None
@@ -104,47 +100,44 @@ class ReduceSum(Reduction):
     function = np.sum
     axes_input_since = 13
 
-    def eval(self, *arrays: Array) -> Any:
-        return np.sum(arrays[0], axis=self.axes, keepdims=self.keepdims, dtype=arrays[0].dtype)
+    def eval(self, x: Array) -> Any:
+        return np.sum(x, axis=self.axes, keepdims=self.keepdims, dtype=x.dtype)
 
     def batch_rule(self, y: Value) -> BatchRule:
         return "reduce" if batch_axis(y.inputs[0].type) in self.axes else "parallel"
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return (self.expand(g, xs[0]),)
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
+        return (self.expand(g, x),)
 
 
 class ReduceMean(Reduction):
     function = np.mean
 
-    def infer(self, *types: Type) -> Type:
-        check_float(self, *types)
-        return super().infer(*types)
+    def infer(self, x: Type) -> Type:
+        check_float(self, x)
+        return super().infer(x)
 
-    def eval(self, *arrays: Array) -> Any:
-        (x,) = arrays
+    def eval(self, x: Array) -> Any:
         # Of no elements it is NaN; NumPy says so too, and warns.
         return super().eval(x) if x.size else np.sum(x, self.axes, keepdims=self.keepdims) * x.dtype.type(np.nan)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        (x,) = xs
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (self.expand(g / count(x, self.axes), x),)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         rank = y.inputs[0].type.rank
         if not self.keepdims or rank < 3 or self.axes != tuple(range(2, rank)) or y.type.dtype == "float64":
-            return super().lower(e, y, *names)
+            return super().lower(e, y, x)
         # Stays in the blocked layout that onnxruntime's convolutions work in, unlike ReduceMean, which makes up for
         # that only where it spares a Flatten; single precision only.
-        return e.node("GlobalAveragePool", *names)
+        return e.node("GlobalAveragePool", x)
 
 
 class _Extremum(Reduction):
     chooses = True
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         # Ties share the gradient equally, as TensorFlow and JAX do.
-        (x,) = xs
         hit = cast(equal(x, self.expand(y, x)), g.dtype)
         return (hit * self.expand(g, x) / self.expand(apply(ReduceSum(self.axes, self.keepdims), hit), x),)
 
@@ -162,11 +155,11 @@ def check_not_empty(op: Op, axes: tuple[int, ...], shape: Shape) -> None:
 class ReduceMax(_Extremum):
     function = np.max
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         rank = y.inputs[0].type.rank
         if rank < 3 or self.axes != tuple(range(2, rank)) or y.type.dtype not in ("float16", "float32"):
-            return super().lower(e, y, *names)
-        pooled = e.node("GlobalMaxPool", *names)
+            return super().lower(e, y, x)
+        pooled = e.node("GlobalMaxPool", x)
         return pooled if self.keepdims else e.node("Flatten", pooled, axis=1)
 
 
@@ -179,12 +172,11 @@ class ReduceProd(Reduction):
 
     function = np.prod
 
-    def eval(self, *arrays: Array) -> Any:
-        return np.prod(arrays[0], axis=self.axes, keepdims=self.keepdims, dtype=arrays[0].dtype)
+    def eval(self, x: Array) -> Any:
+        return np.prod(x, axis=self.axes, keepdims=self.keepdims, dtype=x.dtype)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         # The product of the others: of all but x where no factor is zero, of the rest where x alone is.
-        (x,) = xs
         none, one = scalar(0, x), scalar(1, x)
         is_zero = equal(x, none)
         factors = where(is_zero, one, x)
@@ -201,9 +193,7 @@ class ArgMax(Op):
     axis: int
     function: ClassVar[Callable[..., Any]] = np.argmax
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        (x,) = types
+    def infer(self, x: Type) -> Type:
         check_axes(self, (self.axis,), x)
         check_not_empty(self, (self.axis,), x.shape)
         return Type("int64", tuple(d for i, d in enumerate(x.shape) if i != self.axis))
@@ -211,18 +201,18 @@ class ArgMax(Op):
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return math.prod(inputs[0])
 
-    def eval(self, *arrays: Array) -> Any:
-        check_not_empty(self, (self.axis,), arrays[0].shape)
-        return type(self).function(arrays[0], axis=self.axis)
+    def eval(self, x: Array) -> Any:
+        check_not_empty(self, (self.axis,), x.shape)
+        return type(self).function(x, axis=self.axis)
 
     def batch_rule(self, y: Value) -> BatchRule:
         return "whole" if batch_axis(y.inputs[0].type) == self.axis else "parallel"
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (None,)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node(self.name, *names, axis=self.axis, keepdims=0)
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
+        return e.node(self.name, x, axis=self.axis, keepdims=0)
 
 
 class ArgMin(ArgMax):
@@ -238,17 +228,15 @@ class CumSum(Op):
     axis: int
     reverse: bool = False
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        check_number(self, *types)
-        check_axes(self, (self.axis,), types[0])
-        return types[0]
+    def infer(self, x: Type) -> Type:
+        check_number(self, x)
+        check_axes(self, (self.axis,), x)
+        return x
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return math.prod(inputs[0])
 
-    def eval(self, *arrays: Array) -> Any:
-        (x,) = arrays
+    def eval(self, x: Array) -> Any:
         if self.reverse:
             return np.flip(np.cumsum(np.flip(x, self.axis), self.axis, dtype=x.dtype), self.axis)
         return np.cumsum(x, self.axis, dtype=x.dtype)
@@ -256,11 +244,11 @@ class CumSum(Op):
     def batch_rule(self, y: Value) -> BatchRule:
         return "whole" if batch_axis(y.inputs[0].type) == self.axis else "parallel"
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (apply(CumSum(self.axis, not self.reverse), g),)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node("CumSum", *names, e.constant(np.array(self.axis, np.int64)), reverse=int(self.reverse))
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
+        return e.node("CumSum", x, e.constant(np.array(self.axis, np.int64)), reverse=int(self.reverse))
 
 
 @dataclass(frozen=True, repr=False)
@@ -271,28 +259,26 @@ class Count(Op):
     axes: tuple[int, ...]
     shape_only: ClassVar[tuple[int, ...]] = (0,)
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        return Type(types[0].dtype, ())
+    def infer(self, x: Type) -> Type:
+        return Type(x.dtype, ())
 
-    def eval(self, *arrays: Array) -> Any:
-        return arrays[0].dtype.type(np.prod([arrays[0].shape[a] for a in self.axes], dtype=np.int64))
+    def eval(self, x: Array) -> Any:
+        return x.dtype.type(np.prod([x.shape[a] for a in self.axes], dtype=np.int64))
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (None,)
 
-    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
-        sizes = [xs[0].type.shape[a] for a in self.axes]
+    def decompose(self, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
+        sizes = [x.type.shape[a] for a in self.axes]
         return scalar(float(math.prod(dims.known(sizes))), y) if dims.is_known(sizes) else None
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        shape = e.node("Shape", *names)
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
+        shape = e.node("Shape", x)
         sizes = e.node("Gather", shape, e.constant(np.array(self.axes, np.int64)), axis=0)
         # Multiplied as floats: onnxruntime's ReduceProd on CUDA takes no int64.
         return e.node("ReduceProd", e.node("Cast", sizes, to=y.type.dtype), keepdims=0)
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
-        (layout,) = layouts
+    def layout_rule(self, y: Value, layout: Layout) -> LayoutRule | None:
         axes = positions(layout, self.axes)
         return None if axes is None else LayoutRule((layout,), Count(tuple(sorted(axes))), ())
 
@@ -303,17 +289,15 @@ class Softmax(Op):
 
     axis: int
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        check_float(self, *types)
-        check_axes(self, (self.axis,), types[0])
-        return types[0]
+    def infer(self, x: Type) -> Type:
+        check_float(self, x)
+        check_axes(self, (self.axis,), x)
+        return x
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return 5 * math.prod(outputs[0])
 
-    def eval(self, *arrays: Array) -> Any:
-        (x,) = arrays
+    def eval(self, x: Array) -> Any:
         if not x.size:
             return x
         e = np.exp(x - x.max(axis=self.axis, keepdims=True))
@@ -323,15 +307,14 @@ class Softmax(Op):
     def batch_rule(self, y: Value) -> BatchRule:
         return "whole" if batch_axis(y.type) == self.axis else "parallel"
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         gy = g * y
         return (gy - y * apply(ReduceSum((self.axis,), True), gy),)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node(self.name, *names, axis=self.axis)
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
+        return e.node(self.name, x, axis=self.axis)
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
-        (layout,) = layouts
+    def layout_rule(self, y: Value, layout: Layout) -> LayoutRule | None:
         axis = position(layout, self.axis)
         return None if axis is None else LayoutRule((layout,), replace(self, axis=axis), layout)
 
@@ -339,14 +322,13 @@ class Softmax(Op):
 class LogSoftmax(Softmax):
     """log(softmax(x)) along an axis, stable."""
 
-    def eval(self, *arrays: Array) -> Any:
-        (x,) = arrays
+    def eval(self, x: Array) -> Any:
         if not x.size:
             return x
         shifted = x - x.max(axis=self.axis, keepdims=True)
         return shifted - np.log(np.exp(shifted).sum(axis=self.axis, keepdims=True))
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g - exp(y) * apply(ReduceSum((self.axis,), True), g),)
 
 

@@ -14,7 +14,7 @@ from seqc.errors import NoGradientError, NoLoweringError, ShapeError
 from seqc.graph import dims
 from seqc.graph.ir import Array, Emitter, Op, Sizes, Type, Value, apply
 from seqc.graph.layout import Layout, LayoutRule, Merged, axis_of, channels_first, is_natural
-from seqc.ops._common import as_float, check_count, check_float
+from seqc.ops._common import as_float, check_float
 from seqc.ops.pool import AveragePool
 
 
@@ -24,33 +24,29 @@ class Upsample(Op):
 
     factors: tuple[int, ...]
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        (x,) = types
+    def infer(self, x: Type) -> Type:
         if len(self.factors) != x.rank:
             raise ShapeError(f"Upsample needs one factor per axis of {x}; got {self.factors}.")
         return x.with_shape(d * f for d, f in zip(x.shape, self.factors, strict=True))
 
-    def eval(self, *arrays: Array) -> Any:
-        (x,) = arrays
+    def eval(self, x: Array) -> Any:
         # Each axis that grows gets an axis for its copies behind it; one pass then writes them all.
         single = [n for d, f in zip(x.shape, self.factors, strict=True) for n in ((d,) if f == 1 else (d, 1))]
         copies = [n for d, f in zip(x.shape, self.factors, strict=True) for n in ((d,) if f == 1 else (d, f))]
         shape = [d * f for d, f in zip(x.shape, self.factors, strict=True)]
         return np.broadcast_to(x.reshape(single), copies).reshape(shape)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         batch, *size, channels = self.factors
         if not size or batch != 1 or channels != 1:
             raise NoGradientError(f"{self!r} has a gradient only along the axes between the first and the last.")
         window = tuple(size)
         return (apply(AveragePool(window, window), g) * float(prod(window)),)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return emit_resize(e, names[0], self.factors, mode="nearest", where="asymmetric", nearest_mode="floor")
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
+        return emit_resize(e, x, self.factors, mode="nearest", where="asymmetric", nearest_mode="floor")
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
-        (layout,) = layouts
+    def layout_rule(self, y: Value, layout: Layout) -> LayoutRule | None:
         batch, *size, channels = self.factors
         if size and batch == channels == 1 and is_natural(layout):
             # Measured in onnxruntime: a Resize of the last two axes takes a fifth of the time of one before channels.
@@ -73,10 +69,8 @@ class Resample(Op):
     interpolation: str
     first: bool = False  # channels-first operand
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        check_float(self, *types)
-        (x,) = types
+    def infer(self, x: Type) -> Type:
+        check_float(self, x)
         if x.rank != len(self.factors) + 2:
             raise ShapeError(f"Resample by {self.factors} needs a rank-{len(self.factors) + 2} input; got {x}.")
         return x.with_shape(self.resized(x.shape))
@@ -92,8 +86,7 @@ class Resample(Op):
         """Returns, per axis of space, the weights (large, small) for an image of the given sizes."""
         return [weights(n, f, self.interpolation, dtype) for n, f in zip(small, self.factors, strict=True)]
 
-    def eval(self, *arrays: Array) -> Any:
-        (x,) = arrays
+    def eval(self, x: Array) -> Any:
         return self.along(x, self.matrices(self.space(x.shape), x.dtype.name))
 
     def along(self, x: Array, matrices: list[Array]) -> Array:
@@ -103,10 +96,10 @@ class Resample(Op):
             x = (w @ x.reshape(prod(lead), x.shape[axis], prod(trail))).reshape(*lead, len(w), *trail)
         return x
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (apply(ResampleGrad(self.factors, self.interpolation), g),)
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
+    def layout_rule(self, y: Value, x: Layout) -> LayoutRule | None:
         if self.first:
             return None
         image = channels_first(y.type.rank)
@@ -115,19 +108,19 @@ class Resample(Op):
             op = replace(op, factors=(1, *self.factors))
         return LayoutRule((image,), op, image)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         small = self.space(y.inputs[0].type.shape)
         if not self.first:
             raise NoLoweringError(f"{self.name} reaches ONNX channels-first: plan the layout before lowering.")
         scales = (1, 1, *self.factors)
         if self.interpolation == "bilinear":
-            return emit_resize(e, names[0], scales, mode="linear", where="half_pixel")
+            return emit_resize(e, x, scales, mode="linear", where="half_pixel")
         # onnxruntime up to 1.20 does not load a cubic Resize between Transposes, and OpenVINO weighs borders otherwise:
         # where the size is known, two products with the matrices that say what is meant are right everywhere.
         if self.interpolation == "bicubic" and not dims.is_known(small):
             keys = {"cubic_coeff_a": -0.5, "exclude_outside": 1}
-            return emit_resize(e, names[0], scales, mode="cubic", where="half_pixel", **keys)
-        return self.emit_products(e, names[0], self.matrices(self.fixed(small), y.type.dtype))
+            return emit_resize(e, x, scales, mode="cubic", where="half_pixel", **keys)
+        return self.emit_products(e, x, self.matrices(self.fixed(small), y.type.dtype))
 
     def fixed(self, space: tuple[Any, ...]) -> tuple[int, ...]:
         if not dims.is_known(space):
@@ -155,8 +148,7 @@ class ResampleGrad(Resample):
             raise ShapeError(f"{self!r}: sizes {list(shape)} are no multiples of {self.factors}.")
         return sizes
 
-    def eval(self, *arrays: Array) -> Any:
-        (g,) = arrays
+    def eval(self, g: Array) -> Any:
         return self.along(g, self.turned(dims.known(self.resized(g.shape)), g.dtype.name))
 
     def turned(self, shape: tuple[int, ...], dtype: str) -> list[Array]:
@@ -165,12 +157,12 @@ class ResampleGrad(Resample):
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return prod(inputs[0])
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, upstream: Value) -> Sequence[Value | None]:
         return (apply(Resample(self.factors, self.interpolation), g),)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+    def lower(self, e: Emitter, y: Value, g: str) -> str | tuple[str, ...]:
         small = self.fixed(self.space(y.type.shape))
-        return self.emit_products(e, names[0], self.turned((1, 1, *small), y.type.dtype))
+        return self.emit_products(e, g, self.turned((1, 1, *small), y.type.dtype))
 
 
 def emit_resize(e: Emitter, x: str, factors: Sequence[int], mode: str, where: str, **more: Any) -> str:

@@ -16,7 +16,7 @@ from seqc.graph.dims import Dim
 from seqc.graph.equal_sizes import SizesDiffer
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Shape, Type, Value, apply, as_array, as_value, constant
 from seqc.graph.layout import Layout, LayoutRule, Merged, elementwise_layout_rule, is_natural
-from seqc.ops._common import broadcast_shapes, check_axes, check_count, dtype_name, normalize_axes, normalize_axis
+from seqc.ops._common import broadcast_shapes, check_axes, dtype_name, normalize_axes, normalize_axis
 from seqc.ops.sizes import ReshapeTo, Size, apply_sized, as_size, dim_of, product, size_of
 
 
@@ -27,9 +27,7 @@ class Reshape(Op):
     kind = "view"
     target: tuple[int, ...]
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        (x,) = types
+    def infer(self, x: Type) -> Type:
         shape = self._solve(x.shape)
         if shape is None:
             rest = math.prod(d for d in self.target if d > 0)
@@ -50,8 +48,7 @@ class Reshape(Op):
             result[self.target.index(-1)] = left
         return tuple(result)
 
-    def eval(self, *arrays: Array) -> Any:
-        (x,) = arrays
+    def eval(self, x: Array) -> Any:
         if x.size:
             return x.reshape([x.shape[i] if d == 0 else d for i, d in enumerate(self.target)])
         # NumPy does not solve for -1 where another size is zero.
@@ -60,16 +57,15 @@ class Reshape(Op):
     def batch_rule(self, y: Value) -> BatchRule:
         return batch_rule_of_reshape(y)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return (reshape_like(g, xs[0]),)
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
+        return (reshape_like(g, x),)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         if self.target == (0, -1):
-            return e.node("Flatten", *names, axis=1)
-        return e.node("Reshape", *names, e.constant(np.array(self.target, np.int64)))
+            return e.node("Flatten", x, axis=1)
+        return e.node("Reshape", x, e.constant(np.array(self.target, np.int64)))
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
-        (layout,) = layouts
+    def layout_rule(self, y: Value, layout: Layout) -> LayoutRule | None:
         x = y.inputs[0].type
         flattens = y.type.rank == 2 and x.rank > 2 and x.shape[0] == y.type.shape[0]
         inner = x.shape[1:]
@@ -92,31 +88,27 @@ class ReshapeLike(Op):
     drop: int = 0
     shape_only: ClassVar[tuple[int, ...]] = (1,)
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 2)
-        x, like = types
+    def infer(self, x: Type, like: Type) -> Type:
         shape = like.shape if self.take is None else (*like.shape[: self.take], *x.shape[self.drop :])
         counts = dims.product(shape), dims.product(x.shape)
         if counts[0] != counts[1]:
             raise SizesDiffer(f"{self!r} cannot give {x} the shape of {like}.", counts)
         return x.with_shape(shape)
 
-    def eval(self, *arrays: Array) -> Any:
-        x, like = arrays
+    def eval(self, x: Array, like: Array) -> Any:
         return x.reshape(like.shape if self.take is None else (*like.shape[: self.take], *x.shape[self.drop :]))
 
     def batch_rule(self, y: Value) -> BatchRule:
         return batch_rule_of_reshape(y)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return reshape_like(g, xs[0]), None
+    def vjp(self, g: Value, y: Value, x: Value, like: Value) -> Sequence[Value | None]:
+        return reshape_like(g, x), None
 
-    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
-        target = _static_target(xs[0].type, y.type)
-        return None if target is None else apply(Reshape(target), xs[0])
+    def decompose(self, y: Value, x: Value, like: Value) -> Value | tuple[Value, ...] | None:
+        target = _static_target(x.type, y.type)
+        return None if target is None else apply(Reshape(target), x)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        x, like = names
+    def lower(self, e: Emitter, y: Value, x: str, like: str) -> str | tuple[str, ...]:
         shape = e.node("Shape", like)
         if self.take is not None:
             shape = e.node("Shape", like, end=self.take)
@@ -147,24 +139,22 @@ class BroadcastLike(Op):
     kind = "view"
     shape_only = (1,)
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 2)
-        x, like = types
+    def infer(self, x: Type, like: Type) -> Type:
         if broadcast_shapes(self, x.shape, like.shape) != like.shape:
             raise ShapeError(f"BroadcastLike cannot grow {x} to the shape of {like}.")
         return x.with_shape(like.shape)
 
-    def eval(self, *arrays: Array) -> Any:
-        return np.broadcast_to(arrays[0], arrays[1].shape)
+    def eval(self, x: Array, like: Array) -> Any:
+        return np.broadcast_to(x, like.shape)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value, like: Value) -> Sequence[Value | None]:
         return g, None
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node("Expand", names[0], e.node("Shape", names[1]))
+    def lower(self, e: Emitter, y: Value, x: str, like: str) -> str | tuple[str, ...]:
+        return e.node("Expand", x, e.node("Shape", like))
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
-        return elementwise_layout_rule(self, y.type, tuple(x.type for x in y.inputs), layouts)
+    def layout_rule(self, y: Value, x: Layout, like: Layout) -> LayoutRule | None:
+        return elementwise_layout_rule(self, y.type, tuple(v.type for v in y.inputs), (x, like))
 
 
 @dataclass(frozen=True, repr=False)
@@ -175,24 +165,23 @@ class Repeat(Op):
     axis: int
     count: int
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        shape = list(types[0].shape)
+    def infer(self, x: Type) -> Type:
+        shape = list(x.shape)
         shape.insert(self.axis, self.count)
-        return types[0].with_shape(shape)
+        return x.with_shape(shape)
 
-    def eval(self, *arrays: Array) -> Any:
-        return np.repeat(np.expand_dims(arrays[0], self.axis), self.count, self.axis)
+    def eval(self, x: Array) -> Any:
+        return np.repeat(np.expand_dims(x, self.axis), self.count, self.axis)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         from seqc.ops.reduce import ReduceSum
 
         return (apply(ReduceSum((self.axis,)), g),)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         shape = np.ones(y.type.rank, np.int64)
         shape[self.axis] = self.count
-        wide = e.node("Unsqueeze", *names, e.constant(np.array([self.axis], np.int64)))
+        wide = e.node("Unsqueeze", x, e.constant(np.array([self.axis], np.int64)))
         return e.node("Expand", wide, e.constant(shape))
 
 
@@ -203,25 +192,22 @@ class Transpose(Op):
     kind = "view"
     perm: tuple[int, ...]
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        (x,) = types
+    def infer(self, x: Type) -> Type:
         if sorted(self.perm) != list(range(x.rank)):
             raise ShapeError(f"Transpose {self.perm} does not name each axis of {x} once.")
         return x.with_shape(x.shape[p] for p in self.perm)
 
-    def eval(self, *arrays: Array) -> Any:
-        return arrays[0].transpose(self.perm)
+    def eval(self, x: Array) -> Any:
+        return x.transpose(self.perm)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (transpose(g, tuple(self.perm.index(i) for i in range(len(self.perm)))),)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node("Transpose", *names, perm=list(self.perm))
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
+        return e.node("Transpose", x, perm=list(self.perm))
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
+    def layout_rule(self, y: Value, layout: Layout) -> LayoutRule | None:
         # Nothing moves: the same tensor is read with other axis numbers.
-        (layout,) = layouts
         renamed = tuple(
             replace(a, axis=self.perm.index(a.axis))
             if isinstance(a, Merged)
@@ -238,11 +224,11 @@ class StayPut(Op):
 
     kind = "view"
 
-    def infer(self, *types: Type) -> Type:
-        return types[0]
+    def infer(self, x: Type) -> Type:
+        return x
 
-    def eval(self, *arrays: Array) -> Any:
-        return arrays[0]
+    def eval(self, x: Array) -> Any:
+        return x
 
 
 @dataclass(frozen=True, repr=False)
@@ -252,22 +238,21 @@ class Unsqueeze(Op):
     kind = "view"
     axes: tuple[int, ...]
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        rank = types[0].rank + len(self.axes)
-        shape = list(types[0].shape)
+    def infer(self, x: Type) -> Type:
+        rank = x.rank + len(self.axes)
+        shape = list(x.shape)
         for axis in normalize_axes(self, self.axes, rank):
             shape.insert(axis, 1)
-        return types[0].with_shape(shape)
+        return x.with_shape(shape)
 
-    def eval(self, *arrays: Array) -> Any:
-        return np.expand_dims(arrays[0], self.axes)
+    def eval(self, x: Array) -> Any:
+        return np.expand_dims(x, self.axes)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (apply(Squeeze(self.axes), g),)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node("Unsqueeze", *names, e.constant(np.array(self.axes, np.int64)))
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
+        return e.node("Unsqueeze", x, e.constant(np.array(self.axes, np.int64)))
 
 
 @dataclass(frozen=True, repr=False)
@@ -277,25 +262,22 @@ class Squeeze(Op):
     kind = "view"
     axes: tuple[int, ...]
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        (x,) = types
+    def infer(self, x: Type) -> Type:
         check_axes(self, self.axes, x)
         if any(x.shape[a] != 1 for a in self.axes):
             raise ShapeError(f"Squeeze of axes {self.axes} needs size 1 there; got {x}.")
         return x.with_shape(d for i, d in enumerate(x.shape) if i not in self.axes)
 
-    def eval(self, *arrays: Array) -> Any:
-        return np.squeeze(arrays[0], self.axes)
+    def eval(self, x: Array) -> Any:
+        return np.squeeze(x, self.axes)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (apply(Unsqueeze(self.axes), g),)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node("Squeeze", *names, e.constant(np.array(self.axes, np.int64)))
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
+        return e.node("Squeeze", x, e.constant(np.array(self.axes, np.int64)))
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
-        (layout,) = layouts
+    def layout_rule(self, y: Value, layout: Layout) -> LayoutRule | None:
         if any(isinstance(a, Merged) for a in layout):
             return None
         kept = [i for i in range(y.inputs[0].type.rank) if i not in self.axes]

@@ -34,30 +34,28 @@ class SizeOf(Op):
     axis: int
     shape_only: ClassVar[tuple[int, ...]] = (0,)
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        check_axes(self, (self.axis,), types[0])
+    def infer(self, x: Type) -> Type:
+        check_axes(self, (self.axis,), x)
         return Type("int32", ())
 
-    def known_size(self, *types: Type) -> Dim | None:
-        return types[0].shape[self.axis]
+    def known_size(self, x: Type) -> Dim | None:
+        return x.shape[self.axis]
 
-    def eval(self, *arrays: Array) -> Any:
-        return np.int32(arrays[0].shape[self.axis])
+    def eval(self, x: Array) -> Any:
+        return np.int32(x.shape[self.axis])
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (None,)
 
-    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
+    def decompose(self, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
         size = y.type.size
         return constant(np.int32(size)) if isinstance(size, int) else None
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        size = e.node("Gather", e.node("Shape", *names), e.constant(np.int64(self.axis)), axis=0)
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
+        size = e.node("Gather", e.node("Shape", x), e.constant(np.int64(self.axis)), axis=0)
         return e.node("Cast", size, to="int32")
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
-        (layout,) = layouts
+    def layout_rule(self, y: Value, layout: Layout) -> LayoutRule | None:
         at = position(layout, self.axis)
         return None if at is None else LayoutRule((layout,), SizeOf(at), ())
 
@@ -68,16 +66,14 @@ class Sized(Op):
     # How many operands come before the sizes.
     operands: ClassVar[int] = 1
 
-    def infer(self, *types: Type) -> Type:
-        sizes: list[Dim] = []
-        for t in types[self.operands :]:
+    def known(self, *sizes: Type) -> list[Dim]:
+        """Returns what the sizes are known to be."""
+        found: list[Dim] = []
+        for t in sizes:
             if t.size is None or t.shape:
                 raise ShapeError(f"{self!r} needs sizes that follow from those of axes; got {t}.")
-            sizes.append(t.size)
-        return self.infer_sized(types[: self.operands], sizes)
-
-    def infer_sized(self, types: tuple[Type, ...], sizes: list[Dim]) -> Type:
-        raise NotImplementedError(f"{self.name}.infer_sized")
+            found.append(t.size)
+        return found
 
     def batch_rule(self, y: Value) -> BatchRule:
         # What is as large as the batch says cannot be made for some samples: the size is that of all.
@@ -96,20 +92,19 @@ class Range(Sized):
     step: int = 1
     operands = 0
 
-    def infer_sized(self, types: tuple[Type, ...], sizes: list[Dim]) -> Type:
-        start, stop = sizes
-        count = dims.ceil_div(stop - start if self.step > 0 else start - stop, abs(self.step))
+    def infer(self, start: Type, stop: Type) -> Type:
+        first, end = self.known(start, stop)
+        count = dims.ceil_div(end - first if self.step > 0 else first - end, abs(self.step))
         return Type("int32", (max(count, 0) if isinstance(count, int) else count,))
 
-    def eval(self, *arrays: Array) -> Any:
-        start, stop = arrays
+    def eval(self, start: Array, stop: Array) -> Any:
         return np.arange(int(start), int(stop), self.step, dtype=np.int32)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, start: Value, stop: Value) -> Sequence[Value | None]:
         return None, None
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        given = zip(names, y.inputs, strict=True)
+    def lower(self, e: Emitter, y: Value, start: str, stop: str) -> str | tuple[str, ...]:
+        given = zip((start, stop), y.inputs, strict=True)
         limits = [n if x.dtype == "int32" else e.node("Cast", n, to="int32") for n, x in given]
         return e.node("Range", *limits, e.constant(np.int32(self.step)))
 
@@ -121,9 +116,9 @@ class BroadcastTo(Sized):
     kind = "move"
     target: tuple[int | None, ...]
 
-    def infer_sized(self, types: tuple[Type, ...], sizes: list[Dim]) -> Type:
-        (x,) = types
-        wanted = filled(self.target, sizes)
+    def infer(self, x: Type, *sizes: Type) -> Type:
+        check_count(self, (x, *sizes), 1 + self.target.count(None))
+        wanted = filled(self.target, self.known(*sizes))
         before = len(wanted) - x.rank
         have = (*[1] * before, *x.shape)
         message = f"broadcast_to cannot give {x} the shape ({', '.join(map(str, wanted))})."
@@ -134,15 +129,14 @@ class BroadcastTo(Sized):
                 raise SizesDiffer(message, (a, b))
         return x.with_shape(b if a == 1 else a for a, b in zip(have, wanted, strict=True))
 
-    def eval(self, *arrays: Array) -> Any:
-        x, *sizes = arrays
+    def eval(self, x: Array, *sizes: Array) -> Any:
         return np.broadcast_to(x, np.broadcast_shapes(x.shape, filled(self.target, [int(s) for s in sizes])))
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return g, *(None for _ in xs[1:])
+    def vjp(self, g: Value, y: Value, x: Value, *sizes: Value) -> Sequence[Value | None]:
+        return g, *(None for _ in sizes)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node("Expand", names[0], emit_shape(e, self.target, names[1:]))
+    def lower(self, e: Emitter, y: Value, x: str, *sizes: str) -> str | tuple[str, ...]:
+        return e.node("Expand", x, emit_shape(e, self.target, sizes))
 
 
 @dataclass(frozen=True, repr=False)
@@ -152,9 +146,9 @@ class ReshapeTo(Sized):
     kind = "move"
     target: tuple[int | None, ...]
 
-    def infer_sized(self, types: tuple[Type, ...], sizes: list[Dim]) -> Type:
-        (x,) = types
-        shape = list(filled(self.target, sizes))
+    def infer(self, x: Type, *sizes: Type) -> Type:
+        check_count(self, (x, *sizes), 1 + self.target.count(None))
+        shape = list(filled(self.target, self.known(*sizes)))
         total = dims.product(x.shape)
         if -1 in self.target:
             at = self.target.index(-1)
@@ -171,8 +165,7 @@ class ReshapeTo(Sized):
             )
         return x.with_shape(shape)
 
-    def eval(self, *arrays: Array) -> Any:
-        x, *sizes = arrays
+    def eval(self, x: Array, *sizes: Array) -> Any:
         return x.reshape(filled(self.target, [int(s) for s in sizes]))
 
     def rule_of_samples(self, y: Value) -> BatchRule:
@@ -180,13 +173,13 @@ class ReshapeTo(Sized):
 
         return batch_rule_of_reshape(y)
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value, *sizes: Value) -> Sequence[Value | None]:
         from seqc.ops.shape import reshape_like
 
-        return reshape_like(g, xs[0]), *(None for _ in xs[1:])
+        return reshape_like(g, x), *(None for _ in sizes)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        return e.node("Reshape", names[0], emit_shape(e, self.target, names[1:]))
+    def lower(self, e: Emitter, y: Value, x: str, *sizes: str) -> str | tuple[str, ...]:
+        return e.node("Reshape", x, emit_shape(e, self.target, sizes))
 
 
 @dataclass(frozen=True, repr=False)
@@ -196,33 +189,30 @@ class Crop(Sized):
     kind = "move"
     axis: int
 
-    def infer_sized(self, types: tuple[Type, ...], sizes: list[Dim]) -> Type:
-        (x,) = types
+    def infer(self, x: Type, start: Type, stop: Type) -> Type:
         check_axes(self, (self.axis,), x)
         size = x.shape[self.axis]
-        start, stop = (_place(bound, size) for bound in sizes)
-        length = stop - start
+        first, end = (_place(bound, size) for bound in self.known(start, stop))
+        length = end - first
         length = max(length, 0) if isinstance(length, int) else length
         return x.with_shape(length if i == self.axis else d for i, d in enumerate(x.shape))
 
-    def eval(self, *arrays: Array) -> Any:
-        x, start, stop = arrays
+    def eval(self, x: Array, start: Array, stop: Array) -> Any:
         return x[(*[slice(None)] * self.axis, slice(int(start), int(stop)))]
 
     def rule_of_samples(self, y: Value) -> BatchRule:
         return "whole" if batch_axis(y.inputs[0].type) == self.axis else "parallel"
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        x, start, stop = xs
+    def vjp(self, g: Value, y: Value, x: Value, start: Value, stop: Value) -> Sequence[Value | None]:
         return apply(Uncrop(self.axis), g, x, start, stop), None, None
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        x, *bounds = names
-        return e.node("Slice", x, *(emit_shape(e, (None,), (b,)) for b in bounds), e.constant(np.array([self.axis])))
+    def lower(self, e: Emitter, y: Value, x: str, start: str, stop: str) -> str | tuple[str, ...]:
+        bounds = (emit_shape(e, (None,), (bound,)) for bound in (start, stop))
+        return e.node("Slice", x, *bounds, e.constant(np.array([self.axis])))
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
-        at = position(layouts[0], self.axis)
-        return None if at is None else LayoutRule((layouts[0], (), ()), replace(self, axis=at), layouts[0])
+    def layout_rule(self, y: Value, layout: Layout, start: Layout, stop: Layout) -> LayoutRule | None:
+        at = position(layout, self.axis)
+        return None if at is None else LayoutRule((layout, (), ()), replace(self, axis=at), layout)
 
 
 @dataclass(frozen=True, repr=False)
@@ -234,11 +224,10 @@ class Uncrop(Sized):
     operands = 2
     shape_only: ClassVar[tuple[int, ...]] = (1,)
 
-    def infer_sized(self, types: tuple[Type, ...], sizes: list[Dim]) -> Type:
-        return types[1].with_dtype(types[0].dtype)
+    def infer(self, g: Type, x: Type, start: Type, stop: Type) -> Type:
+        return x.with_dtype(g.dtype)
 
-    def eval(self, *arrays: Array) -> Any:
-        g, x, start, stop = arrays
+    def eval(self, g: Array, x: Array, start: Array, stop: Array) -> Any:
         result = np.zeros(x.shape, g.dtype)
         result[(*[slice(None)] * self.axis, slice(int(start), int(stop)))] = g
         return result
@@ -246,11 +235,10 @@ class Uncrop(Sized):
     def rule_of_samples(self, y: Value) -> BatchRule:
         return "whole" if batch_axis(y.type) == self.axis else "parallel"
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return apply(Crop(self.axis), g, *xs[2:]), None, None, None
+    def vjp(self, g: Value, y: Value, upstream: Value, x: Value, start: Value, stop: Value) -> Sequence[Value | None]:
+        return apply(Crop(self.axis), g, start, stop), None, None, None
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        g, x, start, _ = names
+    def lower(self, e: Emitter, y: Value, g: str, x: str, start: str, stop: str) -> str | tuple[str, ...]:
         axis = e.constant(np.array([self.axis], np.int64))
         size, written = (e.node("Gather", e.node("Shape", n), axis, axis=0) for n in (x, g))
         before = emit_shape(e, (None,), (start,))

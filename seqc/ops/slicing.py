@@ -16,7 +16,7 @@ from seqc.graph.equal_sizes import check_equal
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Type, Value, apply, as_value
 from seqc.graph.layout import Joined, Layout, LayoutRule, Merged, is_natural, natural, position
 from seqc.graph.operators import OPERATORS
-from seqc.ops._common import as_operands, check_axes, check_count, check_same_dtype, normalize_axes, normalize_axis
+from seqc.ops._common import as_operands, check_axes, check_same_dtype, normalize_axes, normalize_axis
 from seqc.ops.arithmetic import floor_divide
 from seqc.ops.shape import Squeeze, expand_dims
 from seqc.ops.sizes import Size, as_size, crop, dim_of, size_of
@@ -102,13 +102,12 @@ class Slice(Op):
             taken[axis] = slice(start, stop, step)
         return tuple(taken)
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 1)
-        shape = list(types[0].shape)
-        check_axes(self, self.axes, types[0])
+    def infer(self, x: Type) -> Type:
+        shape = list(x.shape)
+        check_axes(self, self.axes, x)
         for axis, start, stop, step in zip(self.axes, self.starts, self.stops, self.steps, strict=True):
             shape[axis] = self._length(shape[axis], start, stop, step)
-        return types[0].with_shape(shape)
+        return x.with_shape(shape)
 
     def _length(self, size: Dim, start: int, stop: int | None, step: int) -> Dim:
         if isinstance(size, int):
@@ -125,25 +124,24 @@ class Slice(Op):
             return dims.ceil_div(stop - start, step)
         raise ShapeError(f"{self!r}: the length along an axis of size {size} cannot be told.")
 
-    def eval(self, *arrays: Array) -> Any:
-        return arrays[0][self.slices(arrays[0].ndim)]
+    def eval(self, x: Array) -> Any:
+        return x[self.slices(x.ndim)]
 
     def batch_rule(self, y: Value) -> BatchRule:
         return "whole" if batch_axis(y.inputs[0].type) in self.axes else "parallel"
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return (apply(SliceGrad(self), g, xs[0]),)
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
+        return (apply(SliceGrad(self), g, x),)
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         ends = [
             stop if stop is not None else (np.iinfo(np.int64).max if step > 0 else np.iinfo(np.int64).min + 1)
             for stop, step in zip(self.stops, self.steps, strict=True)
         ]
         parts = (self.starts, ends, self.axes, self.steps)
-        return e.node("Slice", *names, *(e.constant(np.array(p, np.int64)) for p in parts))
+        return e.node("Slice", x, *(e.constant(np.array(p, np.int64)) for p in parts))
 
-    def layout_rule(self, y: Value, *layouts: Layout) -> LayoutRule | None:
-        (layout,) = layouts
+    def layout_rule(self, y: Value, layout: Layout) -> LayoutRule | None:
         at = [position(layout, a) for a in self.axes]
         if any(a is None for a in at):
             return None
@@ -159,12 +157,10 @@ class SliceGrad(Op):
 
     sliced: Slice
 
-    def infer(self, *types: Type) -> Type:
-        check_count(self, types, 2)
-        return types[1].with_dtype(types[0].dtype)
+    def infer(self, g: Type, x: Type) -> Type:
+        return x.with_dtype(g.dtype)
 
-    def eval(self, *arrays: Array) -> Any:
-        g, x = arrays
+    def eval(self, g: Array, x: Array) -> Any:
         result = np.zeros(x.shape, g.dtype)
         result[self.sliced.slices(x.ndim)] = g
         return result
@@ -172,11 +168,10 @@ class SliceGrad(Op):
     def batch_rule(self, y: Value) -> BatchRule:
         return "whole" if batch_axis(y.type) in self.sliced.axes else "parallel"
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, upstream: Value, x: Value) -> Sequence[Value | None]:
         return apply(self.sliced, g), None
 
-    def lower(self, e: Emitter, y: Value, *names: str) -> str | tuple[str, ...]:
-        g, x = names
+    def lower(self, e: Emitter, y: Value, g: str, x: str) -> str | tuple[str, ...]:
         s = self.sliced
         result = g
         for axis, start, stop, step in zip(s.axes, s.starts, s.stops, s.steps, strict=True):

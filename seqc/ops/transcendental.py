@@ -31,8 +31,7 @@ class Pow(Binary):
 
     function = np.power
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        a, b = xs
+    def vjp(self, g: Value, y: Value, a: Value, b: Value) -> Sequence[Value | None]:
         one = scalar(1, b)
         lower = where(equal(b, scalar(0, b)), one, b - one)
         safe_log = log(where(a > 0, a, scalar(1, a)))
@@ -42,15 +41,15 @@ class Pow(Binary):
 class Exp(Unary):
     function = np.exp
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g * y,)
 
 
 class Log(Unary):
     function = np.log
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return (g / xs[0],)
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
+        return (g / x,)
 
 
 class Log1p(Unary):
@@ -58,12 +57,10 @@ class Log1p(Unary):
 
     function = np.log1p
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        (x,) = xs
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g / (scalar(1, x) + x),)
 
-    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
-        (x,) = xs
+    def decompose(self, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
         one = scalar(1, x)
         u = x + one
         lost = logical_or(equal(u, one), isinf(u))
@@ -75,11 +72,10 @@ class Expm1(Unary):
 
     function = np.expm1
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g * (y + scalar(1, y)),)
 
-    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
-        (x,) = xs
+    def decompose(self, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
         one = scalar(1, x)
         u = exp(x)
         near = less(absolute(x), scalar(0.5, x))
@@ -90,73 +86,70 @@ class Expm1(Unary):
 class Sqrt(Unary):
     function = np.sqrt
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g * scalar(0.5, g) / y,)
 
 
 class Sin(Unary):
     function = np.sin
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return (g * cos(xs[0]),)
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
+        return (g * cos(x),)
 
 
 class Cos(Unary):
     function = np.cos
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return (-g * sin(xs[0]),)
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
+        return (-g * sin(x),)
 
 
 class Tan(Unary):
     function = np.tan
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g * (scalar(1, y) + y * y),)
 
 
 class Atan(Unary):
     function = np.arctan
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        (x,) = xs
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g / (scalar(1, x) + x * x),)
 
 
 class Atanh(Unary):
     function = np.arctanh
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        (x,) = xs
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g / (scalar(1, x) - x * x),)
 
 
 class Sinh(Unary):
     function = np.sinh
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return (g * cosh(xs[0]),)
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
+        return (g * cosh(x),)
 
 
 class Cosh(Unary):
     function = np.cosh
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        return (g * sinh(xs[0]),)
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
+        return (g * sinh(x),)
 
 
 class Tanh(Unary):
     function = np.tanh
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g * (scalar(1, y) - y * y),)
 
 
 class Erf(Unary):
     function = _special.erf
 
-    def vjp(self, g: Value, y: Value, *xs: Value) -> Sequence[Value | None]:
-        (x,) = xs
+    def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g * scalar(2 / np.sqrt(np.pi), x) * exp(-(x * x)),)
 
 

@@ -38,8 +38,7 @@ class Patches(Op):
         """Returns the number of elements under the window, with the one."""
         return int(np.prod(self.size)) * channels + self.ones
 
-    def infer(self, *types: Type) -> Type:
-        (x,) = types
+    def infer(self, x: Type) -> Type:
         places = self.window.out_sizes("Conv", x.shape[1:-1])
         (channels,) = dims.known(x.shape[-1:])
         columns = self.columns(channels)
@@ -47,8 +46,7 @@ class Patches(Op):
             return x.with_shape((columns, dims.product((x.shape[0], *places))))
         return x.with_shape((x.shape[0], *places, columns))
 
-    def eval(self, *arrays: Array) -> Any:
-        (x,) = arrays
+    def eval(self, x: Array) -> Any:
         seen = self.window.patches(self.window.padded(x))
         rank = len(self.size)
         rows = seen.reshape(*seen.shape[: rank + 1], -1)

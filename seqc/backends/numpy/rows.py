@@ -17,11 +17,10 @@ class AddRows(Op):
     written over it.
     """
 
-    def infer(self, *types: Type) -> Type:
-        return types[0]
+    def infer(self, table: Type, rows: Type, ids: Type) -> Type:
+        return table
 
-    def eval(self, *arrays: Array) -> Any:
-        table, rows, ids = arrays
+    def eval(self, table: Array, rows: Array, ids: Array) -> Any:
         result = table.copy()
         np.add.at(result, ids.reshape(-1), rows.reshape(-1, *table.shape[1:]))
         return result
