@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from seqc.backends.numpy import Plan
 from seqc.backends.onnxruntime import Session
 from seqc.graph import ir
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Op
 from seqc.ops._gates import GATES
 from seqc.ops.nonlinear import Elu, LeakyRelu, Relu, Sigmoid, Softplus, Softsign
@@ -45,8 +45,8 @@ def places(op: Op, x: Array, *operands: Array) -> tuple[float, float]:
     made = ir.build(op, (value, *(ir.constant(a, f"w{i}") for i, a in enumerate(operands))), "")
     graph = Graph((value,), (ir.items(made)[0] if isinstance(made.result, tuple) else made,), ("y",))
     got = Session(compile_with_names(graph).content, threads=1).run({"x": x})["y"]
-    truth = np.asarray(Plan(promote_floats(graph)).run([x.astype(np.float64)])[0])
-    return _beyond(got, truth), _beyond(np.asarray(Plan(graph).run([x])[0]), truth)
+    truth = np.asarray(Interpreter(promote_floats(graph)).run([x.astype(np.float64)])[0])
+    return _beyond(got, truth), _beyond(np.asarray(Interpreter(graph).run([x])[0]), truth)
 
 
 def _beyond(y: Array, truth: Array) -> float:

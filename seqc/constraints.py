@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from seqc import ops, serialization
+from seqc.epsilon import EPSILON
 from seqc.graph.ir import Value, as_value
 from seqc.serialization import Configurable, known
 
-# Keras's default `epsilon()`, which keeps norms away from zero.
-_EPSILON = 1e-7
 Axis = int | Sequence[int]
 
 
@@ -35,7 +34,7 @@ class MaxNorm(Constraint):
     def __call__(self, w: Any) -> Value:
         value = as_value(w)
         norms = _norms(value, self.axis)
-        return value * (ops.clip(norms, 0, self.max_value) / (norms + _EPSILON))
+        return value * (ops.clip(norms, 0, self.max_value) / (norms + EPSILON))
 
 
 @known("constraints")
@@ -55,7 +54,7 @@ class UnitNorm(Constraint):
 
     def __call__(self, w: Any) -> Value:
         value = as_value(w)
-        return value / (_norms(value, self.axis) + _EPSILON)
+        return value / (_norms(value, self.axis) + EPSILON)
 
 
 @known("constraints")
@@ -69,7 +68,7 @@ class MinMaxNorm(Constraint):
         value = as_value(w)
         norms = _norms(value, self.axis)
         wanted = ops.clip(norms, self.min_value, self.max_value) * self.rate + norms * (1 - self.rate)
-        return value * (wanted / (norms + _EPSILON))
+        return value * (wanted / (norms + EPSILON))
 
 
 def _norms(w: Value, axis: Axis) -> Value:

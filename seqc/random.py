@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from seqc import ops
+from seqc.epsilon import EPSILON
 from seqc.errors import ConfigError
 from seqc.graph.ir import Array, Value, apply, as_value, constant
 from seqc.graph.tracing import current_trace
@@ -87,7 +88,7 @@ def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Seed 
     """
     scores = as_value(logits)
     rows, classes = ops.shape(scores)
-    drawn = ops.clip(_unit((rows, num_samples, classes), seed), 1e-7, 1.0)
+    drawn = ops.clip(_unit((rows, num_samples, classes), seed), EPSILON, 1.0)
     return ops.cast(ops.argmax(ops.expand_dims(scores, 1) - ops.log(-ops.log(drawn)), axis=-1), dtype)
 
 

@@ -13,9 +13,9 @@ import pytest
 
 import seqc
 from seqc import activations, ops
-from seqc.backends.numpy import Plan
 from seqc.errors import ConfigError
 from seqc.graph.autodiff import gradients
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, input_value
 from seqc.ops.arithmetic import Div
 from seqc.ops.transcendental import Erf
@@ -120,7 +120,7 @@ def run(function: Callable[[Any], Any], x: Array) -> tuple[Array, Array]:
     y = function(value)
     weights = np.cos(np.arange(np.prod([d for d in y.shape if d]), dtype=x.dtype)).reshape(y.shape)
     (gradient,) = gradients(ops.sum(y * weights), [value])
-    result, slope = Plan(Graph((value,), (y, gradient), ("y", "g"))).run([x])
+    result, slope = Interpreter(Graph((value,), (y, gradient), ("y", "g"))).run([x])
     return result, slope
 
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from seqc import ops
-from seqc.backends.numpy import Plan
 from seqc.errors import DTypeError, NoGradientError, ShapeError
 from seqc.graph import dims, ir
 from seqc.graph.autodiff import gradients, pull_back
+from seqc.graph.interpreter import Interpreter
 from seqc.ops.elementwise import Elementwise
 from seqc.ops.rnn import LSTM
 
@@ -30,7 +30,7 @@ def inputs(*shapes: tuple[int, ...]) -> list[ir.Value]:
 
 def run(xs: Sequence[ir.Value], outputs: Sequence[ir.Value], arrays: Sequence[Array]) -> list[Array]:
     graph = ir.Graph(tuple(xs), tuple(outputs), tuple(f"y{i}" for i in range(len(outputs))))
-    return Plan(graph).run(arrays)
+    return Interpreter(graph).run(arrays)
 
 
 def assert_gradients(function: Callable[..., ir.Value], *arrays: Array) -> None:

@@ -16,10 +16,10 @@ import pytest
 
 from kit.small_graphs import BATCH, GRAPHS, Weights, dense, graph, named
 from seqc import ops
-from seqc.backends.numpy import Plan
 from seqc.errors import ExportError, MissingDependencyError, MissingFolderError, NoLoweringError, VerificationError
 from seqc.export import compile_graph, export_graph, rename
 from seqc.graph import ir
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Graph
 from seqc.ops.elementwise import Unary
 from seqc.ops.transcendental import Tanh
@@ -49,7 +49,7 @@ def test_the_file_computes_what_the_graph_does(tmp_path: Path) -> None:
     export_graph(g, tmp_path / "model.onnx")
     x = np.random.default_rng(0).normal(size=(4, 9, 8, 3)).astype("float32")
     got = backend.Session((tmp_path / "model.onnx").read_bytes(), threads=1).run({"image": x})["y"]
-    np.testing.assert_allclose(got, Plan(g).run([x])[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(got, Interpreter(g).run([x])[0], rtol=1e-5, atol=1e-6)
 
 
 # -- bytes -----------------------------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ import pytest
 
 from kit.op_specs import SPECS, OpSpec
 from kit.small_graphs import BATCH, TIME
-from seqc.backends.numpy import Plan
 from seqc.errors import ExportError, NoLoweringError
 from seqc.graph import ir
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph
 from seqc.passes import FOR_TRAINING, promote_floats, run_passes
 
@@ -61,7 +61,7 @@ def promoted(arrays: Sequence[Array]) -> list[Array]:
 def test_onnxruntime_computes_what_numpy_does(spec: OpSpec) -> None:
     graph = one_node(spec)
     model = session.Session(exported(graph), threads=1)
-    single, truth = Plan(graph), Plan(promote_floats(graph))
+    single, truth = Interpreter(graph), Interpreter(promote_floats(graph))
     for sizes in SIZES:
         arrays = spec.arrays(np.random.default_rng(sizes["batch"]), sizes, "float32")
         got = model.run(dict(zip(graph.input_names, arrays, strict=True)))
@@ -109,7 +109,7 @@ def test_an_older_or_newer_opset_works_or_is_refused_by_name(opset: int) -> None
             graph = one_node(spec)
             arrays = spec.arrays(np.random.default_rng(1), SIZES[1], "float32")
             results = session.Session(model, threads=1).run(dict(zip(graph.input_names, arrays, strict=True)))
-            for name, expected in zip(graph.output_names, Plan(graph).run(arrays), strict=True):
+            for name, expected in zip(graph.output_names, Interpreter(graph).run(arrays), strict=True):
                 np.testing.assert_allclose(results[name], expected, rtol=2e-4, atol=2e-4, err_msg=str(spec))
 
 

@@ -25,10 +25,10 @@ from kit.small_graphs import (
     sequence,
 )
 from seqc import ops
-from seqc.backends.numpy import Plan
 from seqc.errors import ExportError
 from seqc.export.samples import draw_inputs
 from seqc.graph import ir
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph
 from seqc.ops.random import Dropout, RandomUniform
 from seqc.ops.shape import Reshape
@@ -48,7 +48,7 @@ def run(g: Graph, arrays: Sequence[Array], model: Any = None) -> list[Array]:
 
 def truth(g: Graph, arrays: Sequence[Array]) -> list[Array]:
     wide = [a.astype("float64") if a.dtype == np.float32 else a for a in arrays]
-    return [np.asarray(a) for a in Plan(promote_floats(g)).run(wide)]
+    return [np.asarray(a) for a in Interpreter(promote_floats(g)).run(wide)]
 
 
 def assert_agrees(g: Graph, *arrays: Array, tolerance: float = 3e-6) -> None:

@@ -12,10 +12,10 @@ import seqc as keras
 from kit.executor_runs import Cell, Conditions, Twin, assert_same
 from kit.oracle import cases
 from seqc import layers, ops
-from seqc.backends.numpy import Plan
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.errors import ConfigError, DataError, SeqcError
+from seqc.graph.interpreter import Interpreter
 from seqc.passes import FOR_TRAINING, promote_floats, run_passes
 
 RNG = np.random.default_rng(0)
@@ -399,7 +399,7 @@ def test_a_training_step_of_two_inputs_and_two_outputs_equals_itself_on_onnxrunt
         for i, state in enumerate(states):
             given = [*batch, np.int64(17), np.int64(number), *(state[v] for v in step.reads)]
             if i == 0:
-                found = Plan(step.graph).run(given)
+                found = Interpreter(step.graph).run(given)
             else:
                 named = dict(zip(step.graph.input_names, given, strict=True))
                 by_name = session.run({name: named[name] for name in session.input_names})

@@ -21,11 +21,12 @@ import pytest
 import seqc as keras
 from kit.executor_runs import Conditions, under
 from seqc import Sequential, layers
-from seqc.backends.numpy import interrupts, threads
+from seqc.backends.numpy import interrupts
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.turns import Turn
 from seqc.backends.numpy.workers import WORKERS, Hand, Run, Workers
 from seqc.errors import ShapeError
+from seqc.graph import blas_threads
 from seqc.graph.ir import Array
 from test_executor import MODELS, data, make
 
@@ -416,11 +417,11 @@ class Library:
 
 def test_blas_gets_its_threads_back_even_if_an_interruption_skips_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     library = Library()
-    monkeypatch.setattr(threads, "_libraries", lambda: [library])
-    skipped = threads.one_blas_thread()
+    monkeypatch.setattr(blas_threads, "_libraries", lambda: [library])
+    skipped = blas_threads.one_blas_thread()
     skipped.__enter__()
     assert library.count == 1
-    with threads.one_blas_thread():
+    with blas_threads.one_blas_thread():
         assert library.count == 1
     assert library.count == 4
 

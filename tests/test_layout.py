@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from kit.golden_text import check_golden
 from kit.small_graphs import GRAPHS, Weights, conv, graph, image, named
 from seqc import ops
-from seqc.backends.numpy import Plan
 from seqc.errors import ExportError
 from seqc.export.samples import draw_inputs
 from seqc.graph import ir
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Type
 from seqc.graph.layout import Layout, LayoutRule, Merged, natural
 from seqc.ops.elementwise import Unary
@@ -72,8 +72,8 @@ def test_channels_first_inputs_say_so_in_their_shape() -> None:
 def test_channels_first_inputs_give_the_same_numbers() -> None:
     whole = promote_floats(GRAPHS["flat_cnn_rgb"]())
     (x,) = draw_inputs(whole, SIZES, 0)
-    (expected,) = Plan(whole).run([x])
-    (shown,) = Plan(accept_channels_first(whole)).run([x.transpose(0, 3, 1, 2)])
+    (expected,) = Interpreter(whole).run([x])
+    (shown,) = Interpreter(accept_channels_first(whole)).run([x.transpose(0, 3, 1, 2)])
     np.testing.assert_allclose(shown, expected, rtol=1e-12)
 
 

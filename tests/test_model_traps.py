@@ -84,14 +84,14 @@ def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:
 def test_first_of_equal_maxima_gets_the_gradient() -> None:
     model = keras.Sequential([keras.Input((2, 2, 1)), layers.MaxPooling2D(2)])
     graph, _ = model.graph()
-    from seqc.backends.numpy import Plan
     from seqc.graph.autodiff import pull_back
+    from seqc.graph.interpreter import Interpreter
     from seqc.graph.ir import Graph
     from seqc.ops import ones_like
 
     (y,) = graph.outputs
     (gradient,) = pull_back([y], [ones_like(y)], [graph.inputs[0]])
-    (found,) = Plan(Graph((graph.inputs[0],), (gradient,), ("g",))).run([np.ones((1, 2, 2, 1), "float32")])
+    (found,) = Interpreter(Graph((graph.inputs[0],), (gradient,), ("g",))).run([np.ones((1, 2, 2, 1), "float32")])
     assert found.ravel().tolist() == [1, 0, 0, 0]
 
 

@@ -21,8 +21,8 @@ from kit import op_checks
 from kit.op_rows import SIZES, OpSpec, real, row
 from kit.op_specs import EXEMPT, SPECS
 from seqc import errors
-from seqc.backends.numpy import Plan
 from seqc.graph import dims, ir
+from seqc.graph.interpreter import Interpreter
 from seqc.ops.arithmetic import Add, Clip, Mul
 from seqc.ops.conv import Conv, ConvInputGrad
 from seqc.ops.elementwise import And, Cast, Unary, Where
@@ -164,7 +164,7 @@ def test_decomposition_computes_the_same_numbers(spec: OpSpec, dtype: str) -> No
         wanted = inferred if isinstance(inferred, tuple) else (inferred,)
         for y, kind in zip(graph.outputs, wanted, strict=False):
             assert y.type == kind
-        for got, expected in zip(Plan(graph).run(arrays), op_checks.evaluate(spec.op, arrays), strict=False):
+        for got, expected in zip(Interpreter(graph).run(arrays), op_checks.evaluate(spec.op, arrays), strict=False):
             np.testing.assert_allclose(got, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
 

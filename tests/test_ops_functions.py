@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqc import ops
-from seqc.backends.numpy import Plan
 from seqc.errors import ConfigError, DTypeError, SeqcError, ShapeError, TraceError
 from seqc.graph import dims, ir
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Type, Value
 
 BATCH, TIME = dims.symbol("batch"), dims.symbol("time")
@@ -27,11 +27,11 @@ def assert_follows_numpy(
     """A function built once gives what NumPy gives, of the type it said, whatever the sizes."""
     x = ir.input_value("x", "float64", shape)
     y = function(x)
-    plan = Plan(ir.Graph((x,), (y,), ("y",)))
+    interpreter = Interpreter(ir.Graph((x,), (y,), ("y",)))
     for sizes in SIZES:
         actual = [dims.evaluate(d, sizes) for d in shape]
         array = np.random.default_rng(0).normal(size=actual)
-        (got,) = plan.run([array])
+        (got,) = interpreter.run([array])
         wanted = expected(array)
         np.testing.assert_allclose(got, wanted, rtol=1e-12)
         assert got.shape == tuple(dims.evaluate(d, sizes) for d in y.type.shape)
@@ -256,9 +256,9 @@ def test_choosing_from_nothing_says_so(function: Callable[..., Value]) -> None:
     with pytest.raises(ShapeError, match=r"chooses an element along axis 1 .* where there are none"):
         function(np.zeros((2, 0, 3), "float32"), axis=1)
     x = ir.input_value("x", "float32", (BATCH, 2))
-    plan = Plan(ir.Graph((x,), (function(x, axis=0),), ("y",)))
+    interpreter = Interpreter(ir.Graph((x,), (function(x, axis=0),), ("y",)))
     with pytest.raises(ShapeError, match="along axis 0"):
-        plan.run([np.zeros((0, 2), "float32")])
+        interpreter.run([np.zeros((0, 2), "float32")])
 
 
 @pytest.mark.parametrize(("mode", "most"), [("reflect", 2), ("symmetric", 3)])

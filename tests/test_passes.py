@@ -24,11 +24,11 @@ from kit.small_graphs import (
     transposed,
 )
 from seqc import ops
-from seqc.backends.numpy import Plan
 from seqc.errors import ExportError, NoLoweringError, ShapeError
 from seqc.export.samples import draw_inputs
 from seqc.graph import ir
 from seqc.graph.autodiff import gradients
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Value
 from seqc.ops.conv import Conv
 from seqc.ops.normalization import BatchNormalization
@@ -66,7 +66,7 @@ def ops_of(g: Graph) -> list[str]:
 
 
 def run(g: Graph, arrays: list[Array]) -> list[Array]:
-    return [np.asarray(a) for a in Plan(g).run(arrays)]
+    return [np.asarray(a) for a in Interpreter(g).run(arrays)]
 
 
 def assert_same_numbers(before: Graph, after: Graph, tolerance: float = 1e-12) -> None:

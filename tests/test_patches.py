@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqc import ops
-from seqc.backends.numpy import Plan
 from seqc.backends.numpy.kernels.convolution import patches as bind_patches
 from seqc.backends.numpy.kernels.convolution import tap_pairs
 from seqc.backends.numpy.lowering import fix_sizes, lower_for_numpy, pool_before_relu
@@ -18,6 +17,7 @@ from seqc.backends.numpy.memory import ScratchPad
 from seqc.backends.numpy.patches import Patches
 from seqc.graph.autodiff import pull_back
 from seqc.graph.dims import symbol
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Type, Value, apply, input_value
 from seqc.ops._windows import Window
 from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad
@@ -70,7 +70,7 @@ def test_taps_meet_every_element_that_is_not_padding(geometry: tuple[dict[str, A
 
 
 def run(graph: Graph, arrays: list[Array]) -> list[Array]:
-    return Plan(graph).run(arrays)
+    return Interpreter(graph).run(arrays)
 
 
 def convolution(attributes: dict[str, Any], shape: tuple[int, ...], bias: bool) -> tuple[Graph, list[Array]]:

@@ -16,7 +16,7 @@ import seqc as keras
 from kit.executor_runs import Cell, Conditions, Twin, twin, under
 from seqc import Sequential, layers, metrics, ops, optimizers
 from seqc.backends.numpy import builder as builder_module
-from seqc.backends.numpy import calls, executor, horizontal_fusion, horizontal_run, stage, tiles
+from seqc.backends.numpy import calls, executor, horizontal_fusion, horizontal_run, machine, stage, tiles
 from seqc.backends.numpy.builder import Builder
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.horizontal_fusion import Group
@@ -74,7 +74,7 @@ def conditions(name: str) -> pytest.MonkeyPatch:
     """Puts a model's conditions in force."""
     patch = under(CONDITIONS[name])
     if name == "wide":
-        patch.setattr(stage, "cache_bytes", lambda level: 1024)  # so that its matrices are large
+        patch.setattr(machine, "cache_bytes", lambda level: 1024)  # so that its matrices are large
     return patch
 
 
@@ -338,7 +338,7 @@ def what_a_group_reads_is_copied_too_early(patch: Patch) -> None:
 def intermediate_results_of_a_piece_share_one_place(patch: Patch) -> None:
     def take(self: Any, at: int, v: Value, arrays: Any) -> Array:
         if not self.spares:
-            self.spares.append(self.memory.block(horizontal_run.PIECE * 8))
+            self.spares.append(self.memory.block(machine.PIECE * 8))
         return self.spares[0].view(v.dtype)[: self.count]
 
     patch.setattr(horizontal_run.ScratchBuffers, "take", take)

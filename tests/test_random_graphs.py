@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from kit.executor_runs import Cell, Conditions, Twin, assert_same
 from kit.random_graphs import IDS, graphs
 from seqc import Model
-from seqc.backends.numpy import Plan
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.export.model import export_model, inference_graph
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array
 from seqc.ops.shape import Transpose
 from seqc.passes import FOR_INFERENCE, plan_layout, promote_floats, run_passes
@@ -56,7 +56,7 @@ def check_predictions(model: Model, conditions: Conditions) -> None:
     """The executor gives in double precision what the interpreter does, and `predict` the same, rounded."""
     graph = inference_graph(model)
     xs = samples(model, 5)
-    expected = Plan(promote_floats(graph)).run([_double(x) for x in xs])
+    expected = Interpreter(promote_floats(graph)).run([_double(x) for x in xs])
     for own, double in zip(predicted(model, xs), expected, strict=True):
         scale = max(1.0, np.abs(double).max(initial=0))
         np.testing.assert_allclose(own, double, rtol=1e-3, atol=1e-4 * scale)
@@ -109,7 +109,7 @@ def check_layout(model: Model, _: Conditions) -> None:
     assert sum(isinstance(v.op, Transpose) for v in planned.walk()) <= len(borders), planned
     xs = [_double(x) for x in samples(model, 3)]
     whole = promote_floats(graph)
-    for a, b in zip(Plan(plan_layout(whole)).run(xs), Plan(whole).run(xs), strict=True):
+    for a, b in zip(Interpreter(plan_layout(whole)).run(xs), Interpreter(whole).run(xs), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9 * max(1.0, np.abs(b).max(initial=0)))
 
 

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, note, settings
 
 from kit.random_models import models
 from seqc import Sequential, saving
-from seqc.backends.numpy import Plan
 from seqc.export.model import export_model, inference_graph
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array
 from seqc.passes import merge_duplicates, promote_floats
 from seqc.training.compiled import Compiled
@@ -40,16 +40,16 @@ def spread_weights(model: Sequential) -> None:
     model.set_weights([rng.uniform(0.2, 0.9, w.shape).astype(w.dtype) for w in model.get_weights()])
 
 
-def run_once(step: Step, plan: Plan, arrays: Sequence[Array]) -> list[Array]:
-    return plan.run([*arrays, np.int64(3), np.int64(0), *(v.array for v in step.reads)])
+def run_once(step: Step, interpreter: Interpreter, arrays: Sequence[Array]) -> list[Array]:
+    return interpreter.run([*arrays, np.int64(3), np.int64(0), *(v.array for v in step.reads)])
 
 
 def check_precisions(model: Sequential) -> None:
     """Single precision is double precision, rounded."""
     spread_weights(model)
     graph, x = inference_graph(model), samples(model)
-    (single,) = Plan(graph).run([x])
-    (double,) = Plan(promote_floats(graph)).run([x.astype("float64") if x.dtype == "float32" else x])
+    (single,) = Interpreter(graph).run([x])
+    (double,) = Interpreter(promote_floats(graph)).run([x.astype("float64") if x.dtype == "float32" else x])
     assert single.dtype == "float32"
     assert double.dtype == "float64"
     np.testing.assert_allclose(single, double, rtol=1e-3, atol=1e-4)
@@ -79,8 +79,8 @@ def check_training(model: Sequential) -> None:
     y = np.random.default_rng(1).normal(size=model.predict(x, verbose=0).shape).astype("float32")
     step = train_step(model, _compiled(model, y), Signature((sample_type(x),), (sample_type(y),), (None,)))
     before = [np.array(a) for a in (x, y, *(v.array for v in step.reads))]
-    results = [np.asarray(r) for r in run_once(step, Plan(step.graph), (x, y))]
-    merged = run_once(step, Plan(merge_duplicates(step.graph)), (x, y))
+    results = [np.asarray(r) for r in run_once(step, Interpreter(step.graph), (x, y))]
+    merged = run_once(step, Interpreter(merge_duplicates(step.graph)), (x, y))
     for old, now in zip(before, (x, y, *(v.array for v in step.reads)), strict=True):
         assert old.tobytes() == now.tobytes()
     for a, b in zip(results, merged, strict=True):

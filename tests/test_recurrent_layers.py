@@ -11,8 +11,8 @@ import pytest
 
 from kit.layer_runs import trace_model
 from seqc import Input, Sequential, activations, layers, ops
-from seqc.backends.numpy import Plan
 from seqc.graph.autodiff import gradients
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Graph, as_value
 from seqc.graph.tracing import Trace, tracing
 from seqc.layers._cells import gate_name
@@ -171,7 +171,7 @@ def test_every_gate_drops_other_states(seed: int | None) -> None:
         with tracing(Trace(training=True)) as trace:
             kept = cell.recurrent_factors(as_value(np.ones((1, 50), "float32")))
         leaves = (trace.seed, trace.step)
-        drawn = Plan(Graph(leaves, tuple(kept), tuple("abcd"[:gates]))).run([np.int64(1), np.int64(2)])
+        drawn = Interpreter(Graph(leaves, tuple(kept), tuple("abcd"[:gates]))).run([np.int64(1), np.int64(2)])
         assert len({mask.tobytes() for mask in drawn}) == gates
         assert all(set(np.unique(mask)) == {0, 2} for mask in drawn)
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 import seqc as keras
 from seqc import layers, ops
-from seqc.backends.numpy import Plan
 from seqc.backends.numpy.executor import Executor
 from seqc.export import compile_graph
 from seqc.export.emitter import emit
 from seqc.graph import dims, ir
 from seqc.graph.autodiff import gradients
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Value
 from seqc.passes import FOR_TRAINING, run_passes
 
@@ -108,12 +108,12 @@ def on_onnxruntime(graph: Graph) -> Callable[[Array], Array]:
 def test_unknown_sizes_give_the_numbers_of_known_ones(name: str) -> None:
     function = FUNCTIONS[name]
     unknown = traced(function, BATCH, TIME, 3)
-    plan, run = Plan(unknown), on_onnxruntime(unknown)
+    interpreter, run = Interpreter(unknown), on_onnxruntime(unknown)
     for batch, time in SIZES:
         x = numbers(batch, time)
         wanted = np.asarray(function(ops.convert_to_tensor(x)))  # every size known, at once
-        (known,) = Plan(traced(function, batch, time, 3)).run([x])
-        (got,) = plan.run([x])
+        (known,) = Interpreter(traced(function, batch, time, 3)).run([x])
+        (got,) = interpreter.run([x])
         assert got.dtype == wanted.dtype
         assert got.shape == wanted.shape
         said = tuple(dims.evaluate(d, {"batch": batch, "time": time}) for d in unknown.outputs[0].type.shape)
@@ -127,12 +127,12 @@ def test_unknown_sizes_give_the_numbers_of_known_ones(name: str) -> None:
 def test_the_executor_knows_the_size_of_the_whole_batch_in_every_tile(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seqc.backends.numpy.stage.tile_bytes", lambda workers: 1)  # tiles of one sample
+    monkeypatch.setattr("seqc.backends.numpy.machine.tile_bytes", lambda workers: 1)  # tiles of one sample
     graph = traced(FUNCTIONS[name], BATCH, 5, 3)
     runs = Executor(graph, [], [])
     for batch in (1, 4, 3):
         x = numbers(batch, 5)
-        np.testing.assert_allclose(runs.run([x])[0], Plan(graph).run([x])[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(runs.run([x])[0], Interpreter(graph).run([x])[0], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -148,8 +148,8 @@ def test_gradients_are_those_of_known_sizes(name: str) -> None:
     session = onnxruntime.InferenceSession(emit(run_passes(unknown, FOR_TRAINING)).SerializeToString())
     for batch, time in SIZES:
         x = numbers(batch, time)
-        (wanted,) = Plan(gradient(batch, time, 3)).run([x])
-        np.testing.assert_allclose(Plan(unknown).run([x])[0], wanted, rtol=1e-4, atol=1e-5)
+        (wanted,) = Interpreter(gradient(batch, time, 3)).run([x])
+        np.testing.assert_allclose(Interpreter(unknown).run([x])[0], wanted, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(session.run(None, {"x": x})[0], wanted, rtol=1e-4, atol=1e-5)
 
 
@@ -185,13 +185,13 @@ def test_any_program_of_sizes_gives_the_same_numbers(chosen: list[int]) -> None:
         return x
 
     unknown = traced(program, BATCH, TIME, 3)
-    plan, run = Plan(unknown), on_onnxruntime(unknown)
+    interpreter, run = Interpreter(unknown), on_onnxruntime(unknown)
     for batch, time in ((2, 5), (1, 6)):
         x = numbers(batch, time)
         wanted = np.asarray(program(ops.convert_to_tensor(x)))
         tolerance = {"rtol": 1e-4, "atol": 1e-4}
-        np.testing.assert_allclose(Plan(traced(program, batch, time, 3)).run([x])[0], wanted, **tolerance)
-        np.testing.assert_allclose(plan.run([x])[0], wanted, **tolerance)
+        np.testing.assert_allclose(Interpreter(traced(program, batch, time, 3)).run([x])[0], wanted, **tolerance)
+        np.testing.assert_allclose(interpreter.run([x])[0], wanted, **tolerance)
         np.testing.assert_allclose(run(x), wanted, **tolerance)
 
 

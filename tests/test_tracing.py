@@ -10,8 +10,8 @@ import pytest
 
 import seqc as keras
 from seqc import Variable, ops
-from seqc.backends.numpy import Plan
 from seqc.errors import ShapeError, TraceError
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Graph, Value, input_value
 from seqc.graph.tracing import Trace, current_trace, require_trace, tracing
 
@@ -72,7 +72,7 @@ def run(trace: Trace, outputs: list[Value], **inputs: Any) -> list[Any]:
     """Computes outputs of a trace, whose variables are read as they are now."""
     leaves = (*trace.reads.values(), *(x for x in trace.inputs))
     graph = Graph(leaves, tuple(outputs), tuple(map(str, range(len(outputs)))))
-    return Plan(graph).run([*(v.array for v in trace.reads), *inputs.values()])
+    return Interpreter(graph).run([*(v.array for v in trace.reads), *inputs.values()])
 
 
 def test_a_read_is_an_input_and_an_assignment_an_output() -> None:
@@ -152,7 +152,7 @@ def test_random_numbers_differ_by_place_step_and_seed() -> None:
     graph = Graph((like, trace.seed, trace.step), tuple(drawn), ("a", "b"))
 
     def draw(seed: int, step: int) -> list[Any]:
-        return Plan(graph).run([np.zeros(50, "float32"), np.int64(seed), np.int64(step)])  # type: ignore[list-item]
+        return Interpreter(graph).run([np.zeros(50, "float32"), np.int64(seed), np.int64(step)])  # type: ignore[list-item]
 
     a, b = draw(1, 1)
     np.testing.assert_array_equal(a, draw(1, 1)[0])

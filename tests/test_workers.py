@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqc.backends.numpy import memory
+from seqc.backends.numpy import machine
 from seqc.backends.numpy.memory import ALIGNMENT, Places, ScratchPad, aligned
 from seqc.backends.numpy.regions import shares
 from seqc.backends.numpy.workers import Failure, Workers, _quota
@@ -114,7 +114,7 @@ def test_scratch_memory_of_one_kernel_does_not_overlap_and_serves_the_next() -> 
 
 def test_tiles_leave_room_for_those_of_other_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = {2: 1 << 20, 3: 16 << 20}
-    monkeypatch.setattr(memory, "cache_bytes", lambda level: sizes[level])
-    assert memory.tile_bytes(1) == 8 << 20
-    assert memory.tile_bytes(4) == 2 << 20
-    assert memory.tile_bytes(64) == 1 << 20
+    monkeypatch.setattr(machine, "cache_bytes", lambda level: sizes[level])
+    assert machine.tile_bytes(1) == 8 << 20
+    assert machine.tile_bytes(4) == 2 << 20
+    assert machine.tile_bytes(64) == 1 << 20

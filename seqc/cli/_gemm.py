@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from seqc.backends.numpy.threads import one_blas_thread
+from seqc.graph.blas_threads import one_blas_thread
 
 # Large enough for the full rate, small enough for the caches: three matrices of a mebibyte.
 SIDE = 512

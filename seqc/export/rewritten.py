@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from seqc.backends.numpy import Plan
 from seqc.export.compare import ERROR_FACTOR, compare_arrays, distance, scale_of
 from seqc.export.noise import with_rounded_weights
 from seqc.export.report import Fault, OutputCheck
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Constant, Graph, Value
 from seqc.graph.rewriting import rewrite
 from seqc.passes import FOR_INFERENCE, promote_floats, run_passes
@@ -31,7 +31,7 @@ def check_passes(
     before: Graph, after: Graph, samples: Sequence[Sequence[Array]], truth: Truth | None = None
 ) -> Fault | None:
     """Returns the first output that the passes have changed, by name; `truth` runs `before` in double precision."""
-    run, rewritten = truth or Plan(promote_floats(before)).run, Plan(promote_floats(after))
+    run, rewritten = truth or Interpreter(promote_floats(before)).run, Interpreter(promote_floats(after))
     for inputs in samples:
         arrays = [wide(a) for a in inputs]
         exact = [np.asarray(y) for y in run(inputs if truth else arrays)]
@@ -39,7 +39,7 @@ def check_passes(
         moved: list[Array] = exact
         checks = _checks(before.output_names, got, exact, moved)
         if not all(c.passed for c in checks):
-            moved = [np.asarray(y) for y in Plan(with_rounded_weights(before, after, 0)).run(arrays)]
+            moved = [np.asarray(y) for y in Interpreter(with_rounded_weights(before, after, 0)).run(arrays)]
             checks = _checks(before.output_names, got, exact, moved)
         for check in checks:
             if not check.passed:

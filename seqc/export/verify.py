@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seqc.backends.numpy import Plan
 from seqc.backends.onnxruntime import Session
 from seqc.errors import VerificationError
 from seqc.export.compare import ERROR_FACTOR, LAST_PLACES, argmax_agreement, compare_arrays, distance
@@ -25,6 +24,7 @@ from seqc.export.noise import with_rounding
 from seqc.export.report import Fault, OutputCheck, Report
 from seqc.export.rewritten import Truth, check_passes, first_rewritten, wide, with_lively_weights
 from seqc.export.samples import Sampler, choose_sizes
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Value
 from seqc.passes import FOR_INFERENCE, promote_floats, run_passes
 
@@ -104,7 +104,7 @@ class _Runs:
 
     def __init__(self, reference: Graph, session: Session, seed: int) -> None:
         self._graph, self._session = reference, session
-        self._single, self._double = Plan(reference), Plan(promote_floats(reference))
+        self._single, self._double = Interpreter(reference), Interpreter(promote_floats(reference))
         self._sampler = Sampler(reference)
         self.sizes = choose_sizes(reference, self._sampler.works(self._single.run))
         self._seed = seed
@@ -170,12 +170,12 @@ class _Runs:
     def _responses(self, arrays: Sequence[Array]) -> list[float]:
         """Returns how far each output moves by rounding errors in every operation."""
         truth = self.truth(arrays)
-        moved = [_run(Plan(with_rounding(self._graph, np.random.default_rng(i))), arrays) for i in range(DRAWS)]
+        moved = [_run(Interpreter(with_rounding(self._graph, np.random.default_rng(i))), arrays) for i in range(DRAWS)]
         return [max(distance(m[i], t) for m in moved) for i, t in enumerate(truth)]
 
 
-def _run(plan: Plan, arrays: Sequence[Array]) -> list[Array]:
-    return [np.asarray(y) for y in plan.run([wide(a) for a in arrays])]
+def _run(interpreter: Interpreter, arrays: Sequence[Array]) -> list[Array]:
+    return [np.asarray(y) for y in interpreter.run([wide(a) for a in arrays])]
 
 
 def _eps(value: Value) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 
 from seqc import file_scope, regularizers, serialization, tree
 from seqc.errors import ConfigError, DTypeError, LayerError, ShapeError
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, HasValue, Type, Value, as_value, build, constant, input_value, items, scope
 from seqc.graph.tracing import Trace, current_trace, remember_mask, remembered_mask, require_trace, traced, tracing
 from seqc.layers._common import KerasShape, constructed_at, dtype_name, symbolic_shape
@@ -306,14 +307,12 @@ class Layer(WeightOwner):
         return tree.fill(result, iter(computed))
 
     def _run_once(self, graph: Graph, trace: Trace) -> list[Array]:
-        from seqc.backends.numpy import Plan
-
         # A seed is drawn only where it matters: calling a layer does not change what comes after it.
         seed = next_seed() if any(v is trace.seed for v in graph.walk()) else 0
         start: list[Any] = [np.int64(seed), np.int64(self._eager_calls), *(v.array for v in trace.reads)]
         self._eager_calls += 1
         try:
-            return Plan(graph).run(start)
+            return Interpreter(graph).run(start)
         except ShapeError as error:
             raise type(error)(self._explain(error, None)) from error
 

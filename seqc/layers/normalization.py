@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from seqc import constraints, file_scope, initializers, ops, regularizers
+from seqc.epsilon import EPSILON
 from seqc.errors import ArgumentTypeError, AxisError, ShapeError
 from seqc.graph.ir import Value, apply, apply_many, constant
 from seqc.graph.tracing import Variable
@@ -18,9 +19,6 @@ from seqc.ops.normalization import BatchNormalization as BatchNormalizationOp
 from seqc.ops.normalization import LayerNormalization as LayerNormalizationOp
 from seqc.ops.shape import broadcast_like
 from seqc.serialization import known
-
-# Keras's default `epsilon()`, added to the number of unmasked elements.
-_EPSILON = 1e-7
 
 
 class _Normalization(Layer):
@@ -166,7 +164,7 @@ class BatchNormalization(_Normalization):
             )
         others = [i for i in range(x.type.rank) if i != axis]
         valid = broadcast_like(ops.cast(ops.expand_dims(mask, -1), x.dtype), x)
-        count = ops.sum(valid, others, keepdims=True) + _EPSILON
+        count = ops.sum(valid, others, keepdims=True) + EPSILON
         mean = ops.sum(x * valid, others, keepdims=True) / count
         variance = ops.sum(ops.square((x - mean) * valid), others, keepdims=True) / count
         return ops.squeeze(mean, others), ops.squeeze(variance, others)

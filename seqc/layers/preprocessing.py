@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 
 from seqc import ops
+from seqc.epsilon import EPSILON
 from seqc.errors import ArgumentTypeError, AxisError, ConfigError, DataError, ShapeError
 from seqc.graph.ir import Array, Value, constant
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
 from seqc.serialization import known
-
-# Keras's `epsilon()`: standard deviations count as this much at least.
-_EPSILON = 1e-7
 
 
 @known("layers")
@@ -118,7 +116,7 @@ class Normalization(Layer):
     def call(self, x: Any) -> Value:
         value = ops.cast(x, self.dtype)
         mean, variance = (self._aligned(v, value.type.rank) for v in self._statistics())
-        deviation = ops.maximum(ops.sqrt(variance), _EPSILON)
+        deviation = ops.maximum(ops.sqrt(variance), EPSILON)
         return value * deviation + mean if self.invert else (value - mean) / deviation
 
     def _statistics(self) -> tuple[Value, Value]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from seqc import ops
+from seqc.epsilon import EPSILON
 from seqc.graph.ir import Value
 from seqc.losses.base import tensor
-from seqc.losses.label_shapes import EPSILON, check_same_shape, class_numbers, len_of_axis, pair, valid_labels
+from seqc.losses.label_shapes import check_same_shape, class_numbers, len_of_axis, pair, valid_labels
 from seqc.ops._common import normalize_axis
 from seqc.ops.nonlinear import Sigmoid
 from seqc.ops.reduce import Softmax

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from seqc import ops
+from seqc.epsilon import EPSILON
 from seqc.graph.ir import Value
-from seqc.losses.label_shapes import EPSILON, pair
+from seqc.losses.label_shapes import pair
 
 
 def mean_squared_error(y_true: Any, y_pred: Any) -> Value:

@@ -17,9 +17,6 @@ from seqc.losses.shapes import broadcast, clash, shown
 from seqc.ops._common import normalize_axis
 from seqc.utils.display import note
 
-# Probabilities and divisors are kept at least this far from 0 (and from 1).
-EPSILON = 1e-7
-
 
 def pair(who: str, y_true: Any, y_pred: Any) -> tuple[Value, Value]:
     """Returns labels and predictions in the dtype of the predictions and, where it can be, of one rank.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from seqc import file_scope, ops
+from seqc.epsilon import EPSILON
 from seqc.errors import ConfigError, DataError, NotBuiltError
 from seqc.graph.ir import Value, as_value
 from seqc.graph.tracing import Variable
@@ -17,7 +18,7 @@ from seqc.serialization import known
 CURVES = ("PR", "ROC", "PRGAIN")
 SUMMATIONS = ("interpolation", "majoring", "minoring")
 # The outermost thresholds lie this far outside [0, 1], so that every score is on the right side of them.
-MARGIN = 1e-7
+MARGIN = EPSILON
 
 
 class _AtLeast(_Counted):

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 
 from seqc import file_scope, ops
+from seqc.epsilon import EPSILON
 from seqc.errors import ConfigError, DataError
 from seqc.graph.ir import Value, as_value
 from seqc.losses.base import tensor
 from seqc.losses.shapes import shown
 from seqc.metrics.base import Metric
 from seqc.serialization import known
-
-EPSILON = 1e-7
 
 
 @known("metrics")

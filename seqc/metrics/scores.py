@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from seqc import ops
+from seqc.epsilon import EPSILON
 from seqc.errors import ConfigError, DataError, NotBuiltError
 from seqc.graph.ir import Value
 from seqc.graph.tracing import Variable
@@ -17,7 +18,6 @@ from seqc.serialization import known
 
 AVERAGES = (None, "micro", "macro", "weighted")
 AGGREGATIONS = (None, "uniform_average", "variance_weighted_average")
-EPSILON = 1e-7
 
 
 def _columns(who: str, true: Value, pred: Value) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from seqc.epsilon import EPSILON
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
 from seqc.ops._common import as_float, scalar
@@ -13,9 +14,6 @@ from seqc.ops.elementwise import cast, greater, logical_not, stop_gradient, wher
 from seqc.ops.reduce import Axis, is_empty, max, mean, min, sum
 from seqc.ops.shape import ones_like
 from seqc.ops.transcendental import exp, log, power, sqrt
-
-# What Keras calls epsilon(): keeps norms from being zero.
-_EPSILON = 1e-7
 
 
 def var(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
@@ -94,7 +92,7 @@ def norm(x: Any, ord: float | str | None = None, axis: Axis = None, keepdims: bo
 def normalize(x: Any, axis: int = -1, order: float = 2, epsilon: float | None = None) -> Value:
     """Returns x divided by its norm of the given `order` along `axis`, which counts as `epsilon` (1e-7) at least."""
     value = as_float(x)
-    least = _EPSILON if epsilon is None else epsilon
+    least = EPSILON if epsilon is None else epsilon
     if order == 2:
         # Limited before the root, whose slope at zero is infinite.
         return divide(value, sqrt(maximum(sum(square(value), axis, True), least**2)))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from seqc import metrics, optimizers
-from seqc.backends.numpy import Plan
 from seqc.errors import TraceError
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Value, as_value
 from seqc.graph.tracing import Trace, traced
 from seqc.ops.elementwise import cast
@@ -145,7 +145,7 @@ class Result:
 
     def __init__(self, metric: Any) -> None:
         self.metric = metric
-        self._plan: Plan | None = None
+        self._interpreter: Interpreter | None = None
         trace = Trace()
         try:
             value = traced(trace, lambda: as_value(metric.result()))
@@ -153,13 +153,13 @@ class Result:
             return
         self._reads = tuple(trace.reads)
         if self._reads and not trace.updates:
-            self._plan = Plan(Graph(tuple(trace.reads.values()), (value,), ("result",)))
+            self._interpreter = Interpreter(Graph(tuple(trace.reads.values()), (value,), ("result",)))
 
     def now(self) -> Array:
         """Returns the current result."""
-        if self._plan is None:
+        if self._interpreter is None:
             return np.asarray(self.metric.result())
-        return self._plan.run([v.array for v in self._reads])[0]
+        return self._interpreter.run([v.array for v in self._reads])[0]
 
 
 def plain(value: Any) -> Any:

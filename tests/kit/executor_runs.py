@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from seqc import Sequential
-from seqc.backends.numpy import builder as builder_module
-from seqc.backends.numpy import costs, executor, horizontal_run, stage
+from seqc.backends.numpy import executor, machine
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.graph.dims import symbol
@@ -54,14 +53,13 @@ def under(conditions: Conditions) -> pytest.MonkeyPatch:
     """Puts conditions in force until the patch is undone."""
     patch = pytest.MonkeyPatch()
     patch.setattr(executor, "thread_count", lambda: conditions.threads)
-    patch.setattr(stage, "tile_bytes", lambda workers: conditions.tile_bytes)
+    patch.setattr(machine, "tile_bytes", lambda workers: conditions.tile_bytes)
     if conditions.always_share:
-        for module in (costs, stage, builder_module):
-            patch.setattr(module, "worth_sharing", lambda seconds, workers: workers > 1)
+        patch.setattr(machine, "worth_sharing", lambda seconds, workers: workers > 1)
     if conditions.tiny:
-        patch.setattr(horizontal_run, "PIECE", 4)
-        patch.setattr(horizontal_run, "SHARED", 2)
-        patch.setattr(stage, "cache_bytes", lambda level: 64)
+        patch.setattr(machine, "PIECE", 4)
+        patch.setattr(machine, "SHARED_ELEMENTS", 2)
+        patch.setattr(machine, "cache_bytes", lambda level: 64)
     return patch
 
 

@@ -11,9 +11,9 @@ import numpy as np
 
 import seqc as keras
 from seqc import layers as L
-from seqc.backends.numpy import Plan
 from seqc.export import compile_graph
 from seqc.export.model import inference_graph
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph
 from seqc.passes import promote_floats
 
@@ -77,7 +77,7 @@ class Golden:
     def truth(self, x: Array) -> Array:
         """Returns what the model computes, in double precision."""
         exact = x.astype(np.float64) if x.dtype == np.float32 else x
-        (result,) = Plan(promote_floats(self.graph)).run([exact])
+        (result,) = Interpreter(promote_floats(self.graph)).run([exact])
         return np.asarray(result)
 
     def check(self, x: Array, result: Any, tolerance: float = 1e-5) -> None:

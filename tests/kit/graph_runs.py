@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from seqc.backends.numpy import Plan
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph
 
 Run = Callable[[Sequence[Array]], Sequence[Array]]
 
 
 def on_numpy(graph: Graph) -> Run:
-    return Plan(graph).run
+    return Interpreter(graph).run
 
 
 def on_onnxruntime(graph: Graph) -> Run:

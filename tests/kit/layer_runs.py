@@ -11,10 +11,10 @@ import pytest
 
 from kit.oracle import Case
 from seqc import Sequential
-from seqc.backends.numpy import Plan
 from seqc.errors import ExportError
 from seqc.export.model import export_model
 from seqc.graph.autodiff import pull_back
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Graph, Value, input_value
 from seqc.graph.tracing import Trace, Variable, tracing
 from seqc.layers.base import symbolic_shape
@@ -35,7 +35,7 @@ class Traced:
         leaves = (self.x, *extra, self.trace.seed, self.trace.step, *self.trace.reads.values())
         graph = Graph(leaves, tuple(outputs), tuple(map(str, range(len(outputs)))))
         seeds = (np.int64(3), np.int64(5))
-        return Plan(graph).run([x, *extra.values(), *seeds, *(v.array for v in self.trace.reads)])
+        return Interpreter(graph).run([x, *extra.values(), *seeds, *(v.array for v in self.trace.reads)])
 
 
 def trace_model(model: Sequential, shape: tuple[int | None, ...], dtype: str, training: bool) -> Traced:

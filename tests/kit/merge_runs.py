@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from seqc import layers, ops
-from seqc.backends.numpy import Plan
 from seqc.backends.numpy.executor import Executor
 from seqc.graph.autodiff import gradients
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Graph, Value, constant, input_value
 from seqc.graph.tracing import Trace, traced
 
@@ -93,9 +93,9 @@ def check(case: dict[str, Any]) -> None:
     """Compares results, masks and gradients: the executor, the interpreter, float64, and Keras."""
     graph, feeds, names = program(case)
     exact_graph, exact_feeds, _ = program(case, "float64")
-    truth = Plan(exact_graph).run(exact_feeds)
+    truth = Interpreter(exact_graph).run(exact_feeds)
     assert ("mask" in names) == bool(arrays_of(case, "mask"))
-    for how, found in (("naive", Plan(graph).run(feeds)), ("fast", Executor(graph, (), ()).run(feeds))):
+    for how, found in (("naive", Interpreter(graph).run(feeds)), ("fast", Executor(graph, (), ()).run(feeds))):
         for name, a, b in zip(names, found, truth, strict=True):
             recorded = _ARRAYS.get(f"{case['id']}/{name}")
             np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5, err_msg=f"{name}, {how} against float64")

@@ -10,10 +10,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from kit.op_rows import OpSpec
-from seqc.backends.numpy import Plan
 from seqc.errors import NoLoweringError
 from seqc.graph import dims, ir
 from seqc.graph.autodiff import pull_back
+from seqc.graph.interpreter import Interpreter
 
 Array = NDArray[Any]
 STEP = 1e-5
@@ -52,7 +52,7 @@ def check_gradient(spec: OpSpec, sizes: Mapping[str, int], rng: Generator) -> No
     chosen = [i for i, smooth in enumerate(spec.differentiable) if smooth]
     grads = pull_back(ys, gs, [xs[i] for i in chosen])
     graph = ir.Graph((*xs, *gs), tuple(grads), tuple(f"d{i}" for i in chosen))
-    computed = Plan(graph).run([*arrays, *upstream])
+    computed = Interpreter(graph).run([*arrays, *upstream])
 
     def total(i: int, moved: Array) -> float:
         results = spec.op.eval(*[moved if k == i else a for k, a in enumerate(arrays)])

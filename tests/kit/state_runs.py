@@ -10,9 +10,9 @@ import numpy as np
 from kit.oracle import KEPT, Stored
 from kit.own_cells import CELLS
 from seqc import Input, Model, ops, tree
-from seqc.backends.numpy import Plan
 from seqc.backends.numpy.executor import Executor
 from seqc.graph.autodiff import gradients
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Graph, constant, input_value
 from seqc.graph.tracing import Trace, traced
 from seqc.serialization import deserialize
@@ -62,8 +62,8 @@ def check(case: dict[str, Any]) -> None:
     arrays = arrays_of(case)
     graph, feeds, names = program(case)
     exact_graph, exact_feeds, _ = program(case, "float64")
-    truth = Plan(exact_graph).run(exact_feeds)
-    for how, found in (("naive", Plan(graph).run(feeds)), ("fast", Executor(graph, (), ()).run(feeds))):
+    truth = Interpreter(exact_graph).run(exact_feeds)
+    for how, found in (("naive", Interpreter(graph).run(feeds)), ("fast", Executor(graph, (), ()).run(feeds))):
         for name, a, b in zip(names, found, truth, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=f"{name}, {how} against float64")
             np.testing.assert_allclose(a, arrays[name], rtol=1e-4, atol=1e-5, err_msg=f"{name}, {how} against Keras")

@@ -10,8 +10,8 @@ import pytest
 
 import seqc as keras
 from seqc import layers
-from seqc.backends.numpy import Plan
 from seqc.errors import NoLoweringError
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array
 from seqc.passes import FOR_TRAINING, run_passes
 from seqc.training.data import make_data
@@ -216,7 +216,7 @@ def test_twenty_steps_on_onnxruntime_equal_twenty_on_numpy(row: Row, rng: np.ran
         results = session.run(given)
         return [results[n] for n in step.graph.output_names]
 
-    expected = take_steps(step, batches, Plan(step.graph).run)
+    expected = take_steps(step, batches, Interpreter(step.graph).run)
     actual = take_steps(step, batches, on_onnxruntime)
     names = ("loss", *(v.path for v in step.writes))
     for i, (ours, theirs) in enumerate(zip(expected, actual, strict=True)):

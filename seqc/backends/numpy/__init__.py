@@ -1,4 +1,4 @@
-"""The NumPy backend: plans that run a graph, and executors that run steps."""
+"""The NumPy backend: executors that run steps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from seqc.backends.numpy.plan import Plan
 from seqc.errors import ConfigError
 from seqc.graph.ir import Graph
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from seqc.backends.numpy.kept import Kept
     from seqc.backends.numpy.naive import NaiveExecutor
 
-__all__ = ["Plan", "make_executor"]
+__all__ = ["make_executor"]
 
 
 def make_executor(

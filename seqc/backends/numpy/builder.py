@@ -7,8 +7,9 @@ from functools import partial
 
 import numpy as np
 
+from seqc.backends.numpy import machine
 from seqc.backends.numpy.calls import Access, BoundCall, adding, computing, copying, reads_of, same_memory
-from seqc.backends.numpy.costs import seconds_of, worth_sharing
+from seqc.backends.numpy.costs import seconds_of
 from seqc.backends.numpy.cut import is_remade, read_operands, shape_of
 from seqc.backends.numpy.horizontal_fusion import Group, When, schedule
 from seqc.backends.numpy.horizontal_run import HorizontalRunner
@@ -218,7 +219,7 @@ class Builder:
         a, b, *bias = xs
         if self.workers == 1 or a.ndim < 2 or b.ndim != 2 or not out.flags.c_contiguous:
             return False
-        if not worth_sharing(seconds_of(v, self.sizes), self.workers):
+        if not machine.worth_sharing(seconds_of(v, self.sizes), self.workers):
             return False
         out = out.reshape(-1, out.shape[-1])
         if a.ndim > 2:

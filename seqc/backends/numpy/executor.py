@@ -14,12 +14,12 @@ from seqc.backends.numpy.lowering import lower_for_numpy
 from seqc.backends.numpy.memory import empty
 from seqc.backends.numpy.plan_checker import check_plan, is_wanted
 from seqc.backends.numpy.regions import Place, Program
-from seqc.backends.numpy.threads import one_blas_thread
 from seqc.backends.numpy.turns import Turn
 from seqc.backends.numpy.workers import WORKERS, Failure, Run, thread_count
 from seqc.errors import SeqcError
 from seqc.graph import dims
 from seqc.graph.batch import BATCH
+from seqc.graph.blas_threads import one_blas_thread
 from seqc.graph.ir import Array, Graph, Input, Value
 
 # How often an array is moved to lie beside others.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seqc.backends.numpy import machine
 from seqc.backends.numpy.calls import Access, computing, copying
 from seqc.backends.numpy.horizontal_fusion import Chain, Group
 from seqc.backends.numpy.kernel_choice import ufunc_of
@@ -19,11 +20,6 @@ from seqc.ops.shape import Reshape
 if TYPE_CHECKING:
     from seqc.backends.numpy.builder import Builder
 
-# Elements of a piece: a few arrays of so many numbers fit the first and second level of the cache.
-PIECE = 65536
-# From so many elements on, threads share the pieces.
-SHARED = 32768
-
 
 class HorizontalRunner:
     """Places the arrays of groups side by side, and adds the calls that run them."""
@@ -31,7 +27,7 @@ class HorizontalRunner:
     def __init__(self, builder: Builder) -> None:
         self.builder = builder
         # The most elements of a piece.
-        self._most = min(PIECE, max((sum(group.sizes) for group in builder.groups), default=0))
+        self._most = min(machine.PIECE, max((sum(group.sizes) for group in builder.groups), default=0))
         self._flats: dict[Value, tuple[tuple[int, ...], Array]] = {}
         self._loose: dict[Group, list[tuple[Array, Value]]] = {}
         self._sides: dict[tuple[Group, Value], Array] = {}
@@ -137,10 +133,10 @@ class HorizontalRunner:
             source = builder.whole(x)
             builder.serial().add(0, copying(Access(source, (x,)), piece.reshape(source.shape)))
         total = sum(group.sizes)
-        workers = builder.workers if total >= SHARED else 1
+        workers = builder.workers if total >= machine.SHARED_ELEMENTS else 1
         region = ParallelRegion.of(workers) if workers > 1 else builder.serial()
         for number, (start, stop) in enumerate(shares(total, workers)):
-            for a, b in shares(stop - start, -(-(stop - start) // PIECE)):
+            for a, b in shares(stop - start, -(-(stop - start) // machine.PIECE)):
                 self._add_piece(group, region, number, slice(start + a, start + b))
         if workers > 1:
             builder.regions.append(region)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,38 +13,6 @@ from seqc.graph import dims
 from seqc.graph.ir import Array, Type
 
 ALIGNMENT = 64
-# Where the system does not tell.
-COMMON = {2: 1 << 19, 3: 1 << 24}
-
-
-# A tile may take so many times the second-level cache: what is written is mostly read next, and a call that handles
-# more at once is worth more than that the beginning of a tile is still there at its end.
-TILE_SHARE = 8
-
-
-def tile_bytes(workers: int) -> int:
-    """Returns how much memory a tile's arrays may take where so many threads share the last level of the cache."""
-    return max(cache_bytes(2), min(TILE_SHARE * cache_bytes(2), cache_bytes(3) // (2 * workers)))
-
-
-@cache
-def cache_bytes(level: int) -> int:
-    """Returns the size of the processor's cache of level 2, of one core, or 3; a common one where nobody tells."""
-    for index in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
-        try:
-            if int((index / "level").read_text()) == level:
-                return _bytes((index / "size").read_text().strip())
-        except (OSError, ValueError):
-            continue
-    try:
-        return os.sysconf(f"SC_LEVEL{level}_CACHE_SIZE") or COMMON[level]
-    except (AttributeError, ValueError, OSError):
-        return COMMON[level]
-
-
-def _bytes(text: str) -> int:
-    factor = {"K": 1 << 10, "M": 1 << 20}.get(text[-1], 1)
-    return int(text.rstrip("KM")) * factor
 
 
 @dataclass

@@ -8,8 +8,8 @@ import numpy as np
 
 from seqc.backends.numpy.executor import StateRef
 from seqc.backends.numpy.interrupts import UNFINISHED, whole
-from seqc.backends.numpy.plan import Plan
 from seqc.backends.numpy.workers import Run
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph
 from seqc.passes import merge_duplicates
 
@@ -19,12 +19,12 @@ class NaiveExecutor:
 
     def __init__(self, graph: Graph, reads: Sequence[StateRef], writes: Sequence[StateRef]) -> None:
         self.reads, self.writes = tuple(reads), tuple(writes)
-        self.plan = Plan(merge_duplicates(graph))
+        self.interpreter = Interpreter(merge_duplicates(graph))
 
     def run(self, arrays: Sequence[Array]) -> list[Array]:
         """Runs the graph on the arrays that are given, changes the state, and returns the results."""
         given = [*arrays, *(holder.array for holder in self.reads)]
-        outputs = self.plan.run(given)
+        outputs = self.interpreter.run(given)
         count = len(outputs) - len(self.writes)
         # State is changed in place, and some results show what they were computed from.
         results = [shown.copy() for shown in outputs[:count]]

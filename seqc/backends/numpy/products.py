@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from seqc.backends.numpy import machine
 from seqc.backends.numpy.patches import Patches
 from seqc.graph import dims
 from seqc.graph.dims import Dim
@@ -144,11 +145,6 @@ def _convolution(op: Conv, v: Value) -> Value:
     return apply(Reshape((-1, *dims.known(v.type.shape[1:]))), flat)
 
 
-# What copying a patch's element costs, and adding one where it came from, in nanoseconds; and how many operations a
-# nanosecond sees in a large product and in one of few columns.
-COPIED, ADDED, LARGE, NARROW = 0.15, 0.2, 85.0, 70.0
-
-
 def _is_cheap_correlation(op: ConvInputGrad, v: Value) -> bool:
     """Tells whether an input's gradient is cheaper as a convolution of the output's than by adding up what it sends.
 
@@ -161,8 +157,8 @@ def _is_cheap_correlation(op: ConvInputGrad, v: Value) -> bool:
     taps = math.prod(window)
     operations = 2 * taps * channels * filters
     inner, outer = math.prod(dims.known(g.shape[1:-1])), math.prod(dims.known(like.shape[1:-1]))
-    turned = outer * (taps * filters * COPIED + operations / LARGE)
-    return turned < inner * (taps * channels * ADDED + operations / NARROW)
+    turned = outer * (taps * filters * machine.NS_PER_COPIED + operations / machine.OPERATIONS_PER_NS)
+    return turned < inner * (taps * channels * machine.NS_PER_ADDED + operations / machine.OPERATIONS_PER_NS_NARROW)
 
 
 def _turned_pads(op: ConvInputGrad, like: Type, w: Type) -> tuple[tuple[int, int], ...]:

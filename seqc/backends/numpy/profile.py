@@ -54,12 +54,12 @@ def profile_run(executor: Executor | NaiveExecutor, arrays: Sequence[Array]) -> 
 
 def _run_naive(executor: NaiveExecutor, arrays: Sequence[Array], spent: Spent) -> Graph:
     watched = copy(executor)
-    watched.plan = copy(executor.plan)
-    watched.plan._instructions = [
-        replace(i, function=_timed(i.value, i.function, spent)) for i in executor.plan._instructions
+    watched.interpreter = copy(executor.interpreter)
+    watched.interpreter._instructions = [
+        replace(i, function=_timed(i.value, i.function, spent)) for i in executor.interpreter._instructions
     ]
     watched.run(arrays)
-    return executor.plan.graph
+    return executor.interpreter.graph
 
 
 def _run_tiled(executor: Executor, arrays: Sequence[Array], spent: Spent) -> Graph:

@@ -7,19 +7,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from seqc.backends.numpy.costs import seconds_of, worth_sharing
+from seqc.backends.numpy import machine
+from seqc.backends.numpy.costs import seconds_of
 from seqc.backends.numpy.cut import Cut, cut_graph, read_operands, shape_of, stage_values, stored_values
 from seqc.backends.numpy.kernel_choice import ufunc_of
-from seqc.backends.numpy.memory import Places, bytes_of, cache_bytes, tile_bytes
+from seqc.backends.numpy.memory import Places, bytes_of
 from seqc.graph.batch import BATCH, batch_axis
 from seqc.graph.ir import Array, Graph, Item, Value
 from seqc.ops.gather import GatherGrad
 from seqc.ops.linalg import Gemm, MatMul
-
-# A matrix had better not be read or written anew for each so many rows of a tile.
-FEW_ROWS = 64
-# So many times more memory is for tiles that an operation goes through step by step.
-SEQUENTIAL_SHARE = 16
 
 
 @dataclass(eq=False)
@@ -51,7 +47,7 @@ def plan_stages(graph: Graph, batch: int, workers: int) -> tuple[Cut, list[Stage
     while True:
         cut = cut_graph(graph, whole)
         stored = stored_values(cut, graph.outputs)
-        plans = [plan_stage(cut, n, stored, batch, workers, tile_bytes(workers)) for n in range(cut.stages)]
+        plans = [plan_stage(cut, n, stored, batch, workers, machine.tile_bytes(workers)) for n in range(cut.stages)]
         heavy = {v for plan in plans for v in plan.values if _is_heavy(v, cut, plan.tile, batch)}
         if not heavy:
             return cut, plans, stored
@@ -69,12 +65,12 @@ def _is_heavy(v: Value, cut: Cut, tile: int, batch: int) -> bool:
         return False
     if cut.batch_rules[v] == ("reduce",):
         rows = shape_of(v.inputs[0].type, {BATCH: tile})[-1]
-        return rows <= FEW_ROWS and bytes_of(v.type, {}) >= cache_bytes(2) // 4
+        return rows <= machine.FEW_ROWS and bytes_of(v.type, {}) >= machine.large_sum_bytes()
     matrix = v.inputs[1].type
     if batch_axis(matrix) is not None or matrix.rank != 2 or batch_axis(v.type) != 0:
         return False
     rows = int(np.prod(shape_of(v.type, {BATCH: tile})[:-1]))
-    return rows < FEW_ROWS // 2 and bytes_of(matrix, {}) >= cache_bytes(2) // 2
+    return rows < machine.FEW_ROWS // 2 and bytes_of(matrix, {}) >= machine.large_matrix_bytes()
 
 
 def plan_stage(cut: Cut, number: int, stored: Mapping[Value, int], batch: int, workers: int, cache: int) -> Stage:
@@ -86,11 +82,11 @@ def plan_stage(cut: Cut, number: int, stored: Mapping[Value, int], batch: int, w
     """
     values = stage_values(cut, number)
     seconds = sum(seconds_of(v, {BATCH: batch}) for v in values)
-    workers = min(workers, batch) if worth_sharing(seconds, workers) else 1
+    workers = min(workers, batch) if machine.worth_sharing(seconds, workers) else 1
     most = -(-batch // workers)
     trial = BufferPlan(cut, values, stored, min(most, 4)).place()
     each = max(1, trial.touched // min(most, 4))
-    room = cache * (SEQUENTIAL_SHARE if any(v.op.sequential for v in values) else 1)
+    room = cache * (machine.SEQUENTIAL_SHARE if any(v.op.sequential for v in values) else 1)
     tile = int(min(most, max(1, room // each)))
     tile = -(-most // -(-most // tile))  # tiles of equal size
     layout = BufferPlan(cut, values, stored, tile).place()

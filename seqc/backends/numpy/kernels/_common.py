@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from seqc.backends.numpy import machine
 from seqc.backends.numpy.kernels import Call, Scratch
 from seqc.graph.ir import Array
 from seqc.ops._windows import Window
@@ -63,10 +64,6 @@ def _rims(target: Array, pads: Sequence[tuple[int, int]]) -> list[Array]:
     return rims
 
 
-# As many elements as make the cost of starting an inner loop small, and still fit the first-level cache.
-_LONG_LOOP = 2048
-
-
 class Repeated:
     """A vector along one axis of an array, repeated so that NumPy's inner loops over both are long.
 
@@ -78,7 +75,7 @@ class Repeated:
     def __init__(self, array: Array, axis: int, scratch: Scratch) -> None:
         before, size = math.prod(array.shape[:axis]), array.shape[axis]
         after = math.prod(array.shape[axis + 1 :])
-        fits = max(1, _LONG_LOOP // max(1, size * after))
+        fits = max(1, machine.LONG_LOOP // max(1, size * after))
         times = next((n for n in range(min(fits, before), 1, -1) if before % n == 0), 1)
         self._width = times * size * after
         self.vector = scratch((size,), array.dtype)

@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from seqc.backends.numpy import machine
 from seqc.backends.numpy.kernels import Call, Scratch, in_turn, kernel
 from seqc.backends.numpy.kernels._common import Repeated, contiguous
 from seqc.graph.ir import Array
 from seqc.ops.arithmetic import Add, Div, Mul, Sub
 from seqc.ops.linalg import Gemm, MatMul
-
-# A loop over fewer numbers than this costs more to start than to run.
-SHORT = 512
 
 
 @kernel(Div)
@@ -30,7 +28,7 @@ def divide(op: Div, outs: Sequence[Array | None], xs: Sequence[Array], scratch: 
 def with_vector(op: Any, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
     """A large array with a short vector along its last axis, which is repeated so that loops are long."""
     (a, b), out = xs, outs[0]
-    if out is None or not 1 < b.size < SHORT or b.size != b.shape[-1] or a.shape != out.shape:
+    if out is None or not 1 < b.size < machine.SHORT_LOOP or b.size != b.shape[-1] or a.shape != out.shape:
         return None
     if a.shape[-1] != b.size or a.size < 4 * b.size or not contiguous(a, out):
         return None

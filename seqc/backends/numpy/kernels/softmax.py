@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from seqc.backends.numpy import machine
 from seqc.backends.numpy.kernels import Call, Scratch, kernel
 from seqc.backends.numpy.kernels._common import contiguous, filled
 from seqc.graph.ir import Array
 from seqc.ops.reduce import LogSoftmax, Softmax
-
-# Among so few numbers side by side NumPy finds the largest more slowly than after turning the array.
-_FEW = 32
 
 
 @kernel(Softmax)
@@ -71,7 +69,7 @@ def _shift_by_largest(axis: int, x: Array, out: Array, scratch: Scratch) -> tupl
 def _largest(axis: int, x: Array, edge: Array, scratch: Scratch) -> Callable[[], Any]:
     """Returns a function that writes the largest numbers along an axis."""
     count, classes = edge.size, x.shape[axis]
-    if axis != x.ndim - 1 or classes > _FEW or count < classes or not contiguous(x, edge):
+    if axis != x.ndim - 1 or classes > machine.FEW_CLASSES or count < classes or not contiguous(x, edge):
         return partial(np.maximum.reduce, x, axis=axis, keepdims=True, out=edge)
     turned, rows, found = scratch((classes, count), x.dtype), x.reshape(count, classes).T, edge.reshape(count)
 

@@ -1,4 +1,4 @@
-"""The NumPy plan, seen from outside."""
+"""The interpreter of graphs, seen from outside."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 import seqc as keras
 from seqc import layers, ops
-from seqc.backends.numpy import Plan
 from seqc.errors import ShapeError
 from seqc.graph.dims import symbol
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Type, apply, input_value
 from seqc.ops.elementwise import Elementwise
 
@@ -24,10 +24,10 @@ def test_an_error_while_running_names_the_layer() -> None:
 
 def test_infinities_come_without_warnings() -> None:
     x = input_value("x", "float32", (symbol("batch"),))
-    plan = Plan(Graph((x,), (ops.log(x), ops.exp(x)), ("log", "exp")))
+    interpreter = Interpreter(Graph((x,), (ops.log(x), ops.exp(x)), ("log", "exp")))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        log, exp = plan.run([np.array([0, 1e9], "float32")])
+        log, exp = interpreter.run([np.array([0, 1e9], "float32")])
     assert np.isneginf(log[0])
     assert np.isposinf(exp[1])
 
@@ -47,7 +47,7 @@ def test_matrix_products_keep_to_one_thread_while_a_plan_runs() -> None:
 
     x = input_value("x", "float32", (symbol("batch"),))
     before = threadpool_info()
-    Plan(Graph((x,), (apply(Look(), x),), ("y",))).run([np.ones(2, "float32")])
+    Interpreter(Graph((x,), (apply(Look(), x),), ("y",))).run([np.ones(2, "float32")])
     assert seen
     assert set(seen) == {1}
     assert threadpool_info() == before
@@ -56,6 +56,6 @@ def test_matrix_products_keep_to_one_thread_while_a_plan_runs() -> None:
 def test_an_input_that_is_missing_is_named() -> None:
     x, z = (input_value(name, "float32", (symbol("batch"),)) for name in "xz")
     with pytest.raises(ShapeError, match="'z'"):
-        Plan(Graph((x,), (x + z,), ("y",)))
+        Interpreter(Graph((x,), (x + z,), ("y",)))
     with pytest.raises(ShapeError, match="missing"):
-        Plan(Graph((x, z), (x + z,), ("y",))).run_named({"x": np.ones(2, "float32")})
+        Interpreter(Graph((x, z), (x + z,), ("y",))).run_named({"x": np.ones(2, "float32")})

@@ -1,4 +1,6 @@
-"""A plan runs a graph with NumPy: slots instead of look-ups, arrays dropped as soon as nobody needs them."""
+"""Running a graph as plainly as can be, each operation by its `eval`: what every backend has to agree with.
+
+Slots stand for look-ups, and arrays are dropped as soon as nobody needs them."""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from seqc.backends.numpy.threads import one_blas_thread
 from seqc.errors import SeqcError, ShapeError
+from seqc.graph.blas_threads import one_blas_thread
 from seqc.graph.ir import Array, Constant, Graph, Input, Value
 
 
@@ -24,7 +26,7 @@ class Instruction:
     value: Value
 
 
-class Plan:
+class Interpreter:
     """A graph made ready to run any number of times.
 
     Args:
