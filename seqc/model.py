@@ -14,13 +14,13 @@ from seqc.layers.base import KerasShape, Layer
 from seqc.layers.calls import Arguments, is_shape
 from seqc.serialization import serialize_object
 from seqc.training.arrange import Port
-from seqc.training.trainer import Trainer
+from seqc.training.methods import TrainingMethods
 
 if TYPE_CHECKING:
     from seqc.functional import Functional
 
 
-class Model(Trainer, Layer):
+class Model(TrainingMethods, Layer):
     """A layer that trains by itself.
 
     `Sequential` is a stack of layers, `Functional` any graph of them; both say what they take and give. A subclass may
@@ -28,7 +28,7 @@ class Model(Trainer, Layer):
     """
 
     _transparent = True
-    _untracked = Layer._untracked | {"_steps", "_graph_of_call"}
+    _untracked = Layer._untracked | {"_graph_of_call"}
     supports_masking = True
     # The forms of what it takes and gives: one tensor, or lists and dictionaries of them.
     _input_tree: Any = None
@@ -55,7 +55,7 @@ class Model(Trainer, Layer):
             Functional.__init__(self, *graph, **settings)  # type: ignore[arg-type]
             return
         Layer.__init__(self, name=name, dtype=dtype, **named)
-        Trainer.__init__(self)
+        TrainingMethods.__init__(self)
 
     # -- layers ------------------------------------------------------------------------------------------------------
 
@@ -239,10 +239,6 @@ class Model(Trainer, Layer):
         from seqc.saving import load_weights
 
         load_weights(self, filepath, **options)
-
-    def get_compile_config(self) -> dict[str, Any] | None:
-        """Returns the arguments of `compile` as plain data, or None before it was called."""
-        return None if self._compiled is None else self._compiled.get_config()
 
     def export(
         self, filepath: Any, format: str = "onnx", verbose: Any = None, input_signature: Any = None, **options: Any

@@ -54,7 +54,7 @@ def clone_model(
         if function is not None and not callable(function):
             raise ConfigError(f"{name} must be a function from a layer to a layer; got {function!r}.")
     clone: Model = _Cloning(clone_function, call_function, recursive).clone(model, input_tensors)
-    settings = model._compiled
+    settings = model._trainer.settings
     if settings is not None:
         clone.compile(**settings.anew())
     return clone

@@ -90,7 +90,7 @@ class Sequential(Model):
             self._stack.append(layer)
             layer._set_parent(self._parent_path)
             layer._stand_in(self)
-        self.forget_steps()
+        self._trainer.forget_steps()
         if rebuild:
             try:
                 self._build_if_possible()
@@ -128,7 +128,7 @@ class Sequential(Model):
         del self._traced[len(self._stack) + 1 :]
         del self._calls[len(self._stack) + 1 :]
         self.built = bool(self._stack and self._traced)
-        self.forget_steps()
+        self._trainer.forget_steps()
         if rebuild:
             self._build_if_possible()
         return layer
@@ -156,7 +156,7 @@ class Sequential(Model):
         return super().__getstate__() | {"_traced": [], "_trace": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        super().__setstate__(state)
         # A shallow copy has the same layers, but is a stack of its own.
         self._stack, self._names, self._variables = self._stack[:], self._names.copy(), self._variables[:]
         self._children = self._children | {"layers": self._stack}
@@ -205,7 +205,7 @@ class Sequential(Model):
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """Applies the model as a layer; its input may be a dictionary that names it."""
         if arguments:
-            arguments = (self._only_input(arguments[0]), *arguments[1:])
+            arguments = (self._trainer.only_input(arguments[0]), *arguments[1:])
         return super().__call__(*arguments, **named)
 
     def call(self, x: Value, training: bool = False, mask: Value | None = None) -> Value:

@@ -89,7 +89,7 @@ LATE = {
     ("seqc.model", "seqc.utils.summary"): "Model.summary",
     ("seqc.model", "seqc.saving"): "Model.save, save_weights, load_weights",
     ("seqc.model", "seqc.export.model"): "Model.export",
-    ("seqc.training.trainer", "seqc.utils.progress"): "rich is loaded only where a bar is shown",
+    ("seqc.training.methods", "seqc.utils.progress"): "rich is loaded only where a bar is shown",
 }
 # Packages that only one part of seqc may import, so that a bare `import seqc` stays light.
 ONLY = {

@@ -103,7 +103,7 @@ def test_dropped_weights_are_scaled_so_that_means_stay(layer: Any, monkeypatch: 
         model = Dropped()
         model(x[:1])
         model.compile()
-        model._seed = 11
+        model._trainer._seed = 11
         found.append(model.train_on_batch(x, return_dict=True))
     np.testing.assert_allclose(found[0]["y"], found[1]["y"], rtol=1e-4, atol=1e-5)
     assert not np.array_equal(found[0]["y"], found[0]["rest"])

@@ -355,7 +355,7 @@ def test_plain_gradient_descent_makes_no_gradient_of_the_tables_size() -> None:
     x, y = data(model, 8)
     model.train_on_batch(x, y)
     before, array = model.get_weights()[0], model.weights[0].array
-    step = next(s for key, s in model._steps.items() if key[0] == "train")
+    step = next(s for key, s in model._trainer._steps.items() if key[0] == "train")
     kinds = [type(v.op) for v in lower_for_numpy(step.graph, {}).walk()]
     assert (kinds.count(AddRows), kinds.count(GatherGrad)) == (1, 0)
     model.train_on_batch(x, y)
@@ -387,7 +387,9 @@ def test_steps_that_share_variables_stop_moving_them() -> None:
 
 def test_an_interruption_is_raised_as_it_is() -> None:
     model = Sequential([keras.Input((3,), dtype="int32"), L.Embedding(5, 4)])
-    executor = model._step_for("predict", model._data(np.ones((2, 3), "int32")).rows(slice(None))).executor
+    executor = model._trainer.step_for(
+        "predict", model._trainer.samples(np.ones((2, 3), "int32")).rows(slice(None))
+    ).executor
     assert isinstance(executor, Executor)
     given = [np.ones((2, 3), "int32"), np.int64(0), np.int64(0)]
     executor.run(given)

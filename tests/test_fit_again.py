@@ -178,12 +178,12 @@ def test_steps_for_many_kinds_of_batches_do_not_pile_up() -> None:
     model = keras.Sequential([keras.Input((None, 2)), Mean()])
     for length in range(1, 90):
         assert model.predict(np.ones((1, length, 2)), verbose=0).tolist() == [[1, 1]]
-    assert len(model._steps) == 64
+    assert len(model._trainer._steps) == 64
 
 
 def test_a_rehearsal_finds_mistakes_and_runs_nothing() -> None:
     model = regression(metrics=["mae"])
-    model.rehearse(X, Y)
+    model._trainer.rehearse(X, Y)
     assert model.get_metrics_result() == {"loss": 0.0, "mae": 0.0}
     with pytest.raises(DataError, match="needs labels of the output's shape"):
-        model.rehearse(X, Y[:, :1].repeat(3, 1))
+        model._trainer.rehearse(X, Y[:, :1].repeat(3, 1))

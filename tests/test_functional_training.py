@@ -353,9 +353,9 @@ def step_of(build: Any, optimizer: Any, weighted: bool) -> tuple[Any, list[Any]]
             y = [rng.integers(0, 2, (count, 1)), rng.normal(size=(count, 1)).astype("float32")]
         first = rng.uniform(0.5, 2, (count, 5) if build is masked else count)
         weights = [first, rng.uniform(0.5, 2, count)] if weighted else None
-        batches.append(model._labelled(x, y, weights).rows(slice(None)))
-    model._prepare_training()
-    return model._step_for("train", batches[0]), [[a for a in batch if a is not None] for batch in batches]
+        batches.append(model._trainer.labelled_data(x, y, weights).rows(slice(None)))
+    model._trainer.prepare()
+    return model._trainer.step_for("train", batches[0]), [[a for a in batch if a is not None] for batch in batches]
 
 
 def check_executors(build: Any, optimizer: Any, weighted: bool, conditions: Conditions) -> None:

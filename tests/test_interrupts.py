@@ -112,7 +112,7 @@ def trained_program() -> tuple[Sequential, Any, Array, Array]:
     model.compile("adam", "mse")
     x, y = data(model, 8)
     model.train_on_batch(x, y)
-    executor = next(s for k, s in model._steps.items() if k[0] == "train").executor
+    executor = next(s for k, s in model._trainer._steps.items() if k[0] == "train").executor
     assert isinstance(executor, Executor)
     return model, next(iter(executor._programs.values())), x, y
 
@@ -176,7 +176,7 @@ def test_the_naive_executor_keeps_all_of_a_step_or_nothing(monkeypatch: pytest.M
 
         array = property(lambda self: (reached.append(1), signal.raise_signal(signal.SIGINT), first.array)[2])
 
-    executor = next(s for k, s in model._steps.items() if k[0] == "train").executor
+    executor = next(s for k, s in model._trainer._steps.items() if k[0] == "train").executor
     first = executor.writes[0]
     executor.writes = (Pressed(), *executor.writes[1:])  # type: ignore[assignment]
     step = int(model.optimizer.iterations.array)
@@ -192,7 +192,7 @@ def test_calls_before_the_first_that_changes_the_state_do_not_change_it(name: st
     model.compile("adam", "mse", metrics=["mae"])
     x, y = data(model, 6)
     model.train_on_batch(x, y)
-    executor = next(s for k, s in model._steps.items() if k[0] == "train").executor
+    executor = next(s for k, s in model._trainer._steps.items() if k[0] == "train").executor
     assert isinstance(executor, Executor)
     (bound,) = executor._programs.values()
     before = [array.copy() for _, array in bound.state]

@@ -29,7 +29,7 @@ def batch(steps: int, rows: int = 6) -> tuple[Array, Array]:
 
 def programs(model: Sequential) -> dict[tuple[int, ...], int]:
     """Returns the bytes of each program that is kept, by the shape of its samples."""
-    executors = [step.executor for step in model._steps.values()]
+    executors = [step.executor for step in model._trainer._steps.values()]
     assert all(isinstance(executor, Executor) for executor in executors)
     return {key[0]: bound.size for e in executors for key, bound in e._programs.items()}  # type: ignore[union-attr]
 
@@ -54,7 +54,7 @@ def test_steps_of_all_kinds_share_the_room(monkeypatch: pytest.MonkeyPatch) -> N
         model.train_on_batch(x, y)
         model.test_on_batch(x, y)
         model.predict_on_batch(x)
-    assert sum(len(step.executor._programs) for step in model._steps.values()) == kept.ALWAYS  # type: ignore[union-attr]
+    assert sum(len(step.executor._programs) for step in model._trainer._steps.values()) == kept.ALWAYS  # type: ignore[union-attr]
 
 
 def test_training_does_not_depend_on_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ def test_del_frees_a_model_after(name: str, tmp_path: Path) -> None:
     model = make()
     USES[name](model, tmp_path)
     parts: list[Any] = [model, *model.layers, *model.weights, model.optimizer]
-    for step in model._steps.values():
+    for step in model._trainer._steps.values():
         executor = vars(step).get("executor")
         if isinstance(executor, Executor):
             parts += [executor, step.graph, *(bound.program for bound in executor._programs.values())]

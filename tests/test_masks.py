@@ -133,7 +133,7 @@ def test_a_mask_goes_where_keras_lets_it_go(case: str, monkeypatch: pytest.Monke
     np.testing.assert_allclose(model.predict(IDS, verbose=0), expected, atol=6e-5)
     np.testing.assert_allclose(model(IDS), expected, atol=6e-5)
     monkeypatch.setenv("SEQC_EXECUTOR", "naive")
-    model.forget_steps()
+    model._trainer.forget_steps()
     np.testing.assert_allclose(model.predict(IDS, verbose=0), expected, atol=6e-5)
 
 

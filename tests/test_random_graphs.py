@@ -61,7 +61,7 @@ def check_predictions(model: Model, conditions: Conditions) -> None:
         scale = max(1.0, np.abs(double).max(initial=0))
         np.testing.assert_allclose(own, double, rtol=1e-3, atol=1e-4 * scale)
     model.compile("sgd", "mse")
-    step = model._step_for("predict", xs)
+    step = model._trainer.step_for("predict", xs)
     check_step(step, [samples(model, n) for n in (5, 2)], conditions)
 
 
@@ -69,13 +69,13 @@ def check_training(model: Model, conditions: Conditions) -> None:
     """Some steps end with the weights, state of the optimizer, loss and metrics that naive ones end with."""
     outs = len(model.outputs)
     model.compile("adam", ["mse"] * outs, metrics=[["mae"]] * outs, loss_weights=[1.0, 0.5, 2.0][:outs])
-    model._prepare_training()
+    model._trainer.prepare()
     batches = []
     for n in (5, 5, 2):
         xs = samples(model, n)
         ys = [np.random.default_rng(n).normal(size=y.shape).astype("float32") for y in predicted(model, xs)]
-        batches.append(list(model._labelled(xs, ys, None).rows(slice(None))))
-    step = model._step_for("train", batches[0])
+        batches.append(list(model._trainer.labelled_data(xs, ys, None).rows(slice(None))))
+    step = model._trainer.step_for("train", batches[0])
     check_step(step, [[a for a in batch if a is not None] for batch in batches], conditions)
 
 

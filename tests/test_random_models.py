@@ -77,7 +77,8 @@ def check_training(model: Sequential) -> None:
     spread_weights(model)
     x = samples(model)
     y = np.random.default_rng(1).normal(size=model.predict(x, verbose=0).shape).astype("float32")
-    step = train_step(model, _compiled(model, y), Signature((sample_type(x),), (sample_type(y),), (None,)))
+    _compile(model, y)
+    step = train_step(model, Signature((sample_type(x),), (sample_type(y),), (None,)))
     before = [np.array(a) for a in (x, y, *(v.array for v in step.reads))]
     results = [np.asarray(r) for r in run_once(step, Interpreter(step.graph), (x, y))]
     merged = run_once(step, Interpreter(merge_duplicates(step.graph)), (x, y))
@@ -89,11 +90,10 @@ def check_training(model: Sequential) -> None:
     assert np.isfinite(results[0])
 
 
-def _compiled(model: Sequential, y: Array) -> Compiled:
+def _compile(model: Sequential, y: Array) -> None:
     compiled = Compiled("adam", "mse", ["mae"])
     compiled.resolve([(None, *y.shape[1:])], [model.output_shape])
-    model._compiled = compiled
-    return compiled
+    model._trainer.settings = compiled
 
 
 def check_export(model: Sequential) -> None:

@@ -62,7 +62,7 @@ class BackupAndRestore(Callback):
             found = self._found()
             if found is not None:
                 self.model.load_weights(self.backup_dir / found["weights"])
-                self.model.resume(found)
+                self.model._trainer.resume(found)
                 self._latest, self._epoch = found["weights"], found["epoch"]
         except (SeqcError, OSError) as error:
             raise SavingError(
@@ -106,6 +106,6 @@ class BackupAndRestore(Callback):
         """Keeps the current state; until that is done, the one before it counts."""
         name = _STATES[1] if self._latest == _STATES[0] else _STATES[0]
         self.model.save_weights(self.backup_dir / name, overwrite=True)
-        position = self.model.position(epoch, batch) | {"weights": name}
+        position = self.model._trainer.position(epoch, batch) | {"weights": name}
         write_file(self.backup_dir / METADATA, json.dumps(position).encode())
         self._latest = name

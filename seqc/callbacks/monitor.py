@@ -117,7 +117,7 @@ class MonitorCallback(Callback):
     def _higher_is_better(self) -> bool:
         if self.mode != "auto":
             return self.mode == "max"
-        higher = higher_is_better(self.monitor, self.model.named_metrics)
+        higher = higher_is_better(self.monitor, self.model._trainer.named_metrics)
         if higher is not None:
             return higher
         raise ConfigError(

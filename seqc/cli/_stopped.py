@@ -18,7 +18,7 @@ class Place(Callback):
         self.epoch, self._steps_before, self.done = 0, 0, False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.epoch, self._steps_before = epoch + 1, self.model._need_compiled().steps_taken
+        self.epoch, self._steps_before = epoch + 1, self.model._trainer.compiled.steps_taken
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.done = True
@@ -26,7 +26,7 @@ class Place(Callback):
     def __str__(self) -> str:
         if self.done:
             return "Stopped after the training"
-        params, taken = self.params or {}, self.model._need_compiled().steps_taken - self._steps_before
+        params, taken = self.params or {}, self.model._trainer.compiled.steps_taken - self._steps_before
         total = f" of {params['steps']}" if params.get("steps") else ""
         return f"Stopped in epoch {self.epoch} of {params['epochs']}, after step {taken}{total}"
 

@@ -168,7 +168,7 @@ def _rehearse(file: ModelFile, model: Model, data: Data) -> None:
     """
     if not model.compiled:
         raise ConfigError(f"{file.path}: the model is not compiled. Call model.compile(optimizer, loss) in build().")
-    model.rehearse(data.x_test, data.y_test)
+    model._trainer.rehearse(data.x_test, data.y_test)
     missing = [name for name in file.target if name not in model.metrics_names]
     if missing:
         raise ConfigError(f"{file.path}: TARGET names {missing}; the model's metrics are {model.metrics_names}.")
@@ -181,7 +181,7 @@ def _goals(file: ModelFile, model: Model, metrics: Mapping[str, Any]) -> list[Go
     if arrays:
         raise ConfigError(f"{file.path}: TARGET names {arrays}, which are several numbers each; name metrics with one.")
     return [
-        Goal(name, wanted, metrics[name], higher_is_better(name, model.named_metrics) is False)
+        Goal(name, wanted, metrics[name], higher_is_better(name, model._trainer.named_metrics) is False)
         for name, wanted in file.target.items()
     ]
 
@@ -199,7 +199,7 @@ def _compare_backends(model: Model, loaded: Any, data: Data) -> tuple[Comparison
     """Returns how the predictions compare, and the classes that the exported file predicts, if it predicts classes."""
     ours = model.predict(data.x_test, batch_size=BATCH_SIZE, verbose=0)
     theirs = loaded.predict(_as_declared(data.x_test, loaded), batch_size=BATCH_SIZE)
-    loss = model._need_compiled().heads[0].loss
+    loss = model._trainer.compiled.heads[0].loss
     return compare_predictions(ours, theirs, loss), classes(theirs, loss)
 
 

@@ -48,29 +48,29 @@ class NonFiniteLoss:
 
 
 def train_epoch(
-    model: Trainer, source: Source, callbacks: CallbackList, progress: Any, nan: NonFiniteLoss
+    trainer: Trainer, source: Source, callbacks: CallbackList, progress: Any, nan: NonFiniteLoss
 ) -> Logs | None:
     """Trains on the batches of one epoch and returns its metrics; stops after a batch where `stop_training` is set.
 
     Returns None where the data gave no batch.
     """
-    compiled = model._need_compiled()
+    compiled = trainer.compiled
     watched = callbacks.watches("train_batch_end")
-    with model.counting():
-        done = before = model._start_epoch()
+    with trainer.counting():
+        done = before = trainer.start_epoch()
         for done, batch in enumerate(source.epoch(before), before + 1):
             callbacks.on_train_batch_begin(done - 1)
             step = compiled.steps_taken
-            nan.check(model._run_batch("train", batch, step), done - 1, step)
-            logs = model.logs() if watched or progress.wants() else None
+            nan.check(trainer.run_batch("train", batch, step), done - 1, step)
+            logs = trainer.logs() if watched or progress.wants() else None
             progress.advance(done, logs)
             callbacks.on_train_batch_end(done - 1, logs)
-            if model.stop_training:
+            if trainer.stop_training:
                 break
-        return model.logs() if done else None
+        return trainer.logs() if done else None
 
 
-def test_pass(model: Trainer, source: Source, callbacks: CallbackList, progress: Any) -> Logs:
+def test_pass(trainer: Trainer, source: Source, callbacks: CallbackList, progress: Any) -> Logs:
     """Evaluates the batches of a source from its beginning and returns the metrics.
 
     Raises:
@@ -79,22 +79,22 @@ def test_pass(model: Trainer, source: Source, callbacks: CallbackList, progress:
     source.restart()
     watched = callbacks.watches("test_batch_end")
     done = 0
-    with model.counting():
+    with trainer.counting():
         callbacks.on_test_begin()
         for done, batch in enumerate(source.epoch(), 1):
             callbacks.on_test_batch_begin(done - 1)
-            model._run_batch("test", batch, done - 1)
-            logs = model.logs() if watched or progress.wants() else None
+            trainer.run_batch("test", batch, done - 1)
+            logs = trainer.logs() if watched or progress.wants() else None
             progress.advance(done, logs)
             callbacks.on_test_batch_end(done - 1, logs)
         if not done:
             raise DataError("There was nothing to evaluate: the data gave no batches.")
-        logs = model.logs()
+        logs = trainer.logs()
         callbacks.on_test_end(logs)
     return logs
 
 
-def predict_pass(model: Trainer, source: Source, callbacks: CallbackList, progress: Any) -> Any:
+def predict_pass(trainer: Trainer, source: Source, callbacks: CallbackList, progress: Any) -> Any:
     """Returns the model's output, or its outputs, for all batches of a source, from its beginning.
 
     Raises:
@@ -106,9 +106,9 @@ def predict_pass(model: Trainer, source: Source, callbacks: CallbackList, progre
     form = None
     for i, batch in enumerate(source.epoch()):
         callbacks.on_predict_batch_begin(i)
-        results = model._run_batch("predict", batch, i)
+        results = trainer.run_batch("predict", batch, i)
         if not parts:
-            form = model._step_for("predict", batch).form
+            form = trainer.step_for("predict", batch).form
             parts = [Parts(source.rows) for _ in results]
         for part, result in zip(parts, results, strict=True):
             part.add(result)

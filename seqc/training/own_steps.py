@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqc import tree
 from seqc.errors import ConfigError, ShapeError
@@ -17,15 +17,18 @@ from seqc.graph.ir import Value, as_value
 from seqc.graph.tracing import Trace, Variable, require_trace
 from seqc.ops.reduce import count, sum
 
+if TYPE_CHECKING:
+    from seqc.training.trainable import Trainable
 
-def train_batch(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Value, Any]:
+
+def train_batch(model: Trainable, x: Any, y: Any, sample_weight: Any) -> tuple[Value, Any]:
     """Takes a step of training.
 
     Returns:
         The loss of the batch, and what the model's `compute_metrics` says of it.
     """
     trace = require_trace("train_step")
-    optimizer = model.optimizer
+    optimizer = model._trainer.compiled.optimizer
     y_pred = model.forward(x, training=True)
     loss = total_loss(model, x, y, y_pred, sample_weight, training=True)
     variables = model.trainable_weights
@@ -34,7 +37,7 @@ def train_batch(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Value, 
     return loss, count_batch(model, x, y, y_pred, sample_weight, loss)
 
 
-def test_batch(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Value, Any]:
+def test_batch(model: Trainable, x: Any, y: Any, sample_weight: Any) -> tuple[Value, Any]:
     """Evaluates a batch; returns as `train_batch` does."""
     require_trace("test_step")
     y_pred = model.forward(x, training=False)
@@ -42,7 +45,7 @@ def test_batch(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Value, A
     return loss, count_batch(model, x, y, y_pred, sample_weight, loss)
 
 
-def total_loss(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Value:
+def total_loss(model: Trainable, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Value:
     """Returns what the model's `compute_loss` gives, which is one number.
 
     Raises:
@@ -57,33 +60,33 @@ def total_loss(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any, trai
     return total
 
 
-def _call_compute_loss(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
+def _call_compute_loss(model: Trainable, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
     """Calls a model's `compute_loss`, whether or not it takes `training`, as older ones do not."""
     parameters = inspect.signature(model.compute_loss).parameters
     takes = "training" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     return model.compute_loss(x, y, y_pred, sample_weight, **({"training": training} if takes else {}))
 
 
-def count_batch(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any, loss: Value) -> Any:
+def count_batch(model: Trainable, x: Any, y: Any, y_pred: Any, sample_weight: Any, loss: Value) -> Any:
     """Takes a batch into the mean of the loss and into all metrics; returns what `compute_metrics` does."""
     # Counts come in the dtype of what is counted, and small integers do not reach far.
     counted = [leaf for leaf in tree.leaves(x) if leaf.type.is_float] or tree.leaves(y_pred)
-    model._need_compiled().loss_tracker.update_state(loss, sample_weight=count(counted[0], (0,)))
+    model._trainer.compiled.loss_tracker.update_state(loss, sample_weight=count(counted[0], (0,)))
     return model.compute_metrics(x, y, y_pred, sample_weight)
 
 
-def own_train_step(model: Any, data: Any) -> tuple[Value | None, Any]:
+def own_train_step(model: Trainable, data: Any) -> tuple[Value | None, Any]:
     """Calls a `train_step` that the model writes itself; returns as `train_batch` does, the loss where it is logged."""
     trace = require_trace("train_step")
     logs = model.train_step(data)
     # Random numbers and callbacks go by how many steps the model's optimizer has seen, whoever took them.
-    iterations = model.optimizer.variables[0]
+    iterations = model._trainer.compiled.optimizer.variables[0]
     if iterations not in trace.updates:
         iterations.assign(iterations.to_value() + 1)
     return _loss_in(logs), logs
 
 
-def own_test_step(model: Any, data: Any) -> tuple[Value | None, Any]:
+def own_test_step(model: Trainable, data: Any) -> tuple[Value | None, Any]:
     """Calls a `test_step` that the model writes itself; returns as `own_train_step` does."""
     logs = model.test_step(data)
     return _loss_in(logs), logs

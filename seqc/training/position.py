@@ -9,9 +9,10 @@ import numpy as np
 from seqc.errors import ConfigError
 from seqc.seeds import random_state, set_random_state
 from seqc.training.sources import Source
+from seqc.training.totals import Totals
 
 
-class Resumable:
+class Resumable(Totals):
     """Knows where its training stands.
 
     Attributes:
@@ -19,7 +20,6 @@ class Resumable:
         first_batch: how many batches of that epoch were done before.
     """
 
-    metrics: Any
     first_epoch = 0
     first_batch = 0
     _seed: int | None
@@ -35,7 +35,7 @@ class Resumable:
         """
         source = self._training_source
         assert source is not None
-        totals = [v.numpy().tolist() for metric in self.metrics for v in metric.variables] if batch else []
+        totals = [v.numpy().tolist() for metric in self.model.metrics for v in metric.variables] if batch else []
         return {
             "epoch": epoch,
             "batch": batch,
@@ -69,11 +69,11 @@ class Resumable:
         set_random_state(position.get("random"))
         self.first_epoch, self.first_batch, self._seed, self._first_totals = epoch, batch, seed, totals
 
-    def _start_epoch(self) -> int:
+    def start_epoch(self) -> int:
         """Returns how many batches of the epoch that begins were done before, and takes over their totals."""
         done, self.first_batch = self.first_batch, 0
         totals, self._first_totals = self._first_totals, ()
-        variables = [v for metric in self.metrics for v in metric.variables]
+        variables = [v for metric in self.model.metrics for v in metric.variables]
         # Metrics that learn their shape from data have no totals yet: theirs cover the rest of the epoch.
         if len(variables) == len(totals) and all(
             v.shape == np.shape(t) for v, t in zip(variables, totals, strict=True)

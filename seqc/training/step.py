@@ -20,6 +20,7 @@ from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Array, Graph, Type, Value, as_value, input_value
 from seqc.graph.tracing import Trace, Variable, tracing
 from seqc.training.data import sample_type
+from seqc.training.hooks import logs_more, overrides
 from seqc.training.own_steps import (
     own_test_step,
     own_train_step,
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
     from seqc.backends.numpy.kept import Kept
     from seqc.backends.numpy.naive import NaiveExecutor
     from seqc.backends.numpy.profile import Timing
-    from seqc.model import Model
-    from seqc.training.compiled import Compiled
+    from seqc.training.trainable import Trainable
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Signature:
             tuple(t for t in types[:inputs] if t is not None), tuple(types[inputs:half]), tuple(types[half:])
         )
 
-    def values(self, model: Model) -> Given:
+    def values(self, model: Trainable) -> Given:
         """Returns a graph input per array, in trees of the model's form."""
         parts = [_inputs(*pair) for pair in (("x", self.x), ("y", self.y), ("sample_weight", self.weight))]
         leaves = tuple(v for part in parts for v in part if v is not None)
@@ -129,43 +129,43 @@ def _given(arrays: Sequence[Array], seed: int, step: int) -> list[Array]:
     return [*arrays, np.array(seed, np.int64), np.array(step, np.int64)]
 
 
-def train_step(model: Model, compiled: Compiled, signature: Signature) -> Step:
+def train_step(model: Trainable, signature: Signature) -> Step:
     """Traces forward pass, loss, gradients, optimizer and metrics of one training step."""
     trace = Trace(training=True)
     with tracing(trace):
         given = signature.values(model)
-        own = model._overrides("train_step")
+        own = overrides(model, "train_step")
         loss, logs = own_train_step(model, given.data) if own else train_batch(model, given.x, given.y, given.weight)
         logged = _logged_by(model, logs, "train_step" if own else None)
     return _finish(trace, given, [] if loss is None else loss, logged)
 
 
-def test_step(model: Model, compiled: Compiled, signature: Signature) -> Step:
+def test_step(model: Trainable, signature: Signature) -> Step:
     """Traces one step of evaluation: forward pass, loss and metrics."""
     trace = Trace()
     with tracing(trace):
         given = signature.values(model)
-        own = model._overrides("test_step")
+        own = overrides(model, "test_step")
         loss, logs = own_test_step(model, given.data) if own else test_batch(model, given.x, given.y, given.weight)
         logged = _logged_by(model, logs, "test_step" if own else None)
     return _finish(trace, given, [] if loss is None else loss, logged)
 
 
-def predict_step(model: Model, signature: Signature) -> Step:
+def predict_step(model: Trainable, signature: Signature) -> Step:
     """Traces the forward pass."""
     trace = Trace()
     with tracing(trace):
         given = signature.values(model)
-        own = model._overrides("predict_step")
+        own = overrides(model, "predict_step")
         y_pred = model.predict_step(given.data) if own else model.forward(given.x, training=False)
         if not tree.leaves(y_pred) or any(y is None for y in tree.leaves(y_pred)):
             raise ConfigError(f"{type(model).__name__}.predict_step must return tensors; got {y_pred!r}.")
     return _finish(trace, given, y_pred)
 
 
-def _logged_by(model: Model, logs: Any, own: str | None) -> dict[str, Variable] | None:
+def _logged_by(model: Trainable, logs: Any, own: str | None) -> dict[str, Variable] | None:
     """Returns variables with what to log where the model says that itself, in a step of its `own` or otherwise."""
-    if own is None and not model.logs_more:
+    if own is None and not logs_more(model):
         return None
     if not isinstance(logs, Mapping):
         raise ConfigError(

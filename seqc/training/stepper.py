@@ -16,9 +16,11 @@ from seqc.seeds import next_seed
 from seqc.training.arrange import arrange, arrange_weights, labelled, only_one
 from seqc.training.compiled import Compiled
 from seqc.training.data import Batch, Data, as_array, make_data, match_rank
+from seqc.training.hooks import overrides
 from seqc.training.sources import ArraySource, IterableSource, Prepare, Source, yields_batches
 from seqc.training.step import Signature, Step, predict_step, test_step, train_step
 from seqc.training.totals import Totals
+from seqc.training.trainable import Trainable
 from seqc.utils.display import note
 
 # Steps kept for different kinds of batches; each new length of sequence, for instance, is one.
@@ -28,9 +30,8 @@ KEPT_STEPS = 64
 class Stepper(Totals):
     """Compiles a model, prepares data for it, and runs single steps."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._compiled: Compiled | None = None
+    def __init__(self, model: Trainable) -> None:
+        super().__init__(model)
         self._steps: dict[Any, Step] = {}
         self._kept = Kept()
         # What a step depends on besides the data: which layers train, and the optimizer's variables.
@@ -40,62 +41,17 @@ class Stepper(Totals):
         self._stateful = False
         self._seed: int | None = None
 
-    # -- compile -----------------------------------------------------------------------------------------------------
-
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
-        run_eagerly: bool = False,
-        steps_per_execution: int = 1,
-        jit_compile: Any = "auto",
-        auto_scale_loss: bool = True,
-    ) -> None:
-        """Sets optimizer, loss and metrics.
-
-        The steps are traced when they are first needed. A change of `layer.trainable` counts from the next call of
-        `fit` or `train_on_batch` on; any other attribute of a layer or of the optimizer, but for the learning rate,
-        counts after another `compile`.
-
-        Args:
-            optimizer: a name such as "adam" or an object of `seqc.optimizers`.
-            loss: a name such as "mse", an object of `seqc.losses`, or a function `(y_true, y_pred)` of `seqc.ops`. For
-            several outputs one for all, a list with one per output, or a dictionary by their names; None for an output
-            without a loss. loss_weights: one factor for the loss, or one per output.
-            metrics: a list of names, objects of `seqc.metrics` or functions; a mask enters them, sample weights do not.
-            For several outputs an entry, or a list, per output, or a dictionary by their names.
-            weighted_metrics: the same, with sample weights.
-            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: accepted for scripts written for Keras; a
-            graph is always traced and there is one way to run it.
-
-        Raises:
-            ConfigError: a name or object is not understood.
-        """
+    def compile(self, **given: Any) -> None:
+        """Sets optimizer, loss and metrics; for arguments see `Compiled`."""
+        names = self.model._output_names()
         # A Sequential model's output has no name that a script must know.
-        model: Any = self
-        given = model._output_names()
-        outputs = getattr(self, "output_names", given if len(given) > 1 else [""])
-        self._compiled = Compiled(optimizer, loss, metrics, weighted_metrics, loss_weights, outputs)
+        outputs = getattr(self.model, "output_names", names if len(names) > 1 else [""])
+        self.settings = Compiled(**given, outputs=outputs)
         self.forget_steps()
 
-    @property
-    def compiled(self) -> bool:
-        return self._compiled is not None
-
-    @property
-    def optimizer(self) -> Any:
-        return self._need_compiled().optimizer
-
-    @property
-    def loss(self) -> Any:
-        return self._need_compiled().given_loss
-
     def __getstate__(self) -> dict[str, Any]:
-        """Returns what to copy and to pickle: everything but compiled steps, which are made again when needed."""
-        return vars(self) | {"_steps": {}, "_slots": (), "_kept": Kept(), "_counting": None}
+        """Returns what to copy and to pickle: everything but the model, and compiled steps, which are made again."""
+        return vars(self) | {"_model": None, "_steps": {}, "_slots": (), "_kept": Kept(), "_counting": None}
 
     def forget_steps(self) -> None:
         """Drops the traced steps; the next use traces again."""
@@ -103,21 +59,20 @@ class Stepper(Totals):
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
-    def _run_batch(self, kind: str, batch: Batch, counter: int) -> list[Array]:
+    def run_batch(self, kind: str, batch: Batch, counter: int) -> list[Array]:
         """Runs a step on one batch and keeps the new state.
 
         Args:
             kind: "train", "test" or "predict". batch: inputs, labels and weights. counter: makes the random numbers
             of one batch differ from those of another.
         """
-        step = self._step_for(kind, batch)
-        if self._logged is not step.logged:  # an attribute of a model takes longer to set than a small layer to run
-            self._logged = step.logged
+        step = self.step_for(kind, batch)
+        self._logged = step.logged
         if step.is_random and self._seed is None:
             self._seed = next_seed()
         return step.run([a for a in batch if a is not None], self._seed or 0, counter)
 
-    def _step_for(self, kind: str, batch: Batch) -> Step:
+    def step_for(self, kind: str, batch: Batch) -> Step:
         """Returns the step for such a batch, traced the first time."""
         rows = len(batch[0]) if self._stateful and batch[0] is not None else None
         key = (kind, self._flags, self._slots if kind == "train" else None, rows, *map(_kind_of, batch))
@@ -125,14 +80,14 @@ class Stepper(Totals):
 
     def _trace_step(self, key: tuple[Any, ...], batch: Batch) -> Step:
         self._refuse_own_function(key[0])
-        model: Any = self
+        model = self.model
         signature = Signature.of(batch, len(model._ports()), self._stateful)
         # In a context of its own, as `traced` does it.
         apart = copy_context().run
         if key[0] == "predict":
             step = apart(predict_step, model, signature)
         else:
-            step = apart(train_step if key[0] == "train" else test_step, model, self._need_compiled(), signature)
+            step = apart(train_step if key[0] == "train" else test_step, model, signature)
         refuse_symbols_of_models(step.graph)
         step = replace(step, kept=self._kept)
         while len(self._steps) >= KEPT_STEPS:
@@ -142,16 +97,16 @@ class Stepper(Totals):
 
     def _refuse_own_function(self, kind: str) -> None:
         name = f"make_{kind}_function"
-        if hasattr(type(self), name):
+        if hasattr(type(self.model), name):
             raise ConfigError(
-                f"{type(self).__name__} defines {name}, which seqc would not call: it traces a whole step into one "
-                f"graph. Override {kind}_step(data) instead, or write a loop of your own around {kind}_on_batch."
+                f"{type(self.model).__name__} defines {name}, which seqc would not call: it traces a whole step into "
+                f"one graph. Override {kind}_step(data) instead, or write a loop of your own around {kind}_on_batch."
             )
 
-    def _prepare_training(self) -> Compiled:
+    def prepare(self) -> Compiled:
         """Sets up the optimizer for the weights that train."""
-        model: Any = self
-        compiled = self._need_compiled()
+        model = self.model
+        compiled = self.compiled
         variables = model.trainable_weights
         if not variables:
             note(f"Model '{model.name}' has nothing to train: no layer with trainable weights.", warn=True)
@@ -161,7 +116,7 @@ class Stepper(Totals):
 
     # -- data --------------------------------------------------------------------------------------------------------
 
-    def _data(self, x: Any) -> Data:
+    def samples(self, x: Any) -> Data:
         """Returns checked samples for the model, which is built for them if it is not built yet."""
         return self._checked(self._inputs(x), (), ())
 
@@ -171,7 +126,7 @@ class Stepper(Totals):
         Args:
             xs: an array per input. y, weight: what was given for each output.
         """
-        model: Any = self
+        model = self.model
         if not model.built and xs[0].ndim and len(xs[0]) and not self._calls_nothing:
             model.build((None, *xs[0].shape[1:]))
         ports = model._ports()
@@ -185,27 +140,27 @@ class Stepper(Totals):
 
     def _inputs(self, x: Any) -> list[Array]:
         """Returns an array per input."""
-        model: Any = self
+        model = self.model
         names = [port.name for port in model._ports()]
         found = (
             [only_one(x, names[0], "x", "input", model.name)] if len(names) == 1 else arrange(x, names, "x", "input")
         )
         return [as_array(one, what) for one, what in zip(found, labelled("x", names), strict=True)]
 
-    def _only_input(self, x: Any) -> Any:
+    def only_input(self, x: Any) -> Any:
         """Takes the samples out of a dictionary that names the model's one input."""
-        model: Any = self
+        model = self.model
         if not isinstance(x, Mapping) or len(x) != 1:
             return x
         return only_one(x, model._ports()[0].name, "x", "input", model.name)
 
-    def _labelled(self, x: Any, y: Any, weight: Any) -> Data:
+    def labelled_data(self, x: Any, y: Any, weight: Any) -> Data:
         """Returns checked data for training or evaluation."""
-        model: Any = self
-        compiled, names = self._need_compiled(), model._output_names()
+        model = self.model
+        compiled, names = self.compiled, model._output_names()
         if len(compiled.heads) != len(names):  # a model of one's own, compiled before it knew what it gives
             given = (compiled.given_loss, compiled.given_metrics, compiled.given_weighted, compiled.loss_weights)
-            self._compiled = compiled = Compiled(compiled.optimizer, *given, names)
+            self.settings = compiled = Compiled(compiled.optimizer, *given, names)
         xs = self._inputs(x)
         if len(names) == 1:
             ys, weights = (
@@ -229,13 +184,13 @@ class Stepper(Totals):
     @property
     def _says_itself(self) -> bool:
         """Whether the model may make something of samples without labels, whatever `compile` says of them."""
-        return any(map(self._overrides, ("compute_loss", "train_step", "test_step")))
+        return any(overrides(self.model, name) for name in ("compute_loss", "train_step", "test_step"))
 
     @property
     def _calls_nothing(self) -> bool:
         """Whether the model has steps of its own and no `call`, so that it has no output to speak of."""
-        model: Any = self
-        return type(model).call is Layer.call and self._overrides("train_step")
+        model = self.model
+        return getattr(type(model), "call", None) is Layer.call and overrides(model, "train_step")
 
     def rehearse(self, x: Any, y: Any = None, sample_weight: Any = None) -> None:
         """Traces the evaluation of such data without running it, and so finds what does not fit. Nothing is drawn.
@@ -243,9 +198,9 @@ class Stepper(Totals):
         Raises:
             SeqcError: what `evaluate` would raise.
         """
-        self._step_for("test", self._labelled(x, y, sample_weight).rows(slice(0, 1)))
+        self.step_for("test", self.labelled_data(x, y, sample_weight).rows(slice(0, 1)))
 
-    def _source(
+    def source(
         self,
         given: tuple[Any, Any, Any],
         prepare: Prepare,

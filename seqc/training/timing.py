@@ -46,9 +46,10 @@ def time_steps(model: Model, x: Array, y: Array, batch_size: int, steps: int, ep
 
 def training_step(model: Model, x: Array, y: Array) -> tuple[Step, list[Array]]:
     """Returns the step that trains a compiled model on such a batch, and the arrays that it takes."""
-    batch = model._labelled(x, y, None).rows(slice(None))
-    model._prepare_training()
-    return model._step_for("train", batch), [a for a in batch if a is not None]
+    trainer = model._trainer
+    batch = trainer.labelled_data(x, y, None).rows(slice(None))
+    trainer.prepare()
+    return trainer.step_for("train", batch), [a for a in batch if a is not None]
 
 
 def profile_steps(model: Model, x: Array, y: Array, steps: int) -> list[Timing]:

@@ -104,13 +104,13 @@ def twin(
     """
     listed = (["mae"] if loss == "mse" else []) if metrics is None else list(metrics)
     compiled = Compiled(optimizer, loss, *([], listed) if weighted else (listed, []))
-    model._compiled = compiled
+    model._trainer.settings = compiled
     compiled.resolve([(None, *y.shape[1:])], [model.output_shape])
     compiled.optimizer.build(model.trainable_weights)
     weights = sample_type(np.ones(len(x), "float32")) if weighted else None
     seen = sample_type(x)
     seen = seen.with_shape(symbol(f"axis{i}") if i in free else d for i, d in enumerate(seen.shape))
-    step = STEPS[kind](model, compiled, Signature((seen,), (sample_type(y),), (weights,)))
+    step = STEPS[kind](model, Signature((seen,), (sample_type(y),), (weights,)))
     start = [_double(v.array) for v in step.reads]
     state = {kind.__name__: [Cell(a) for a in start] for kind in (Executor, NaiveExecutor)}
     return Twin(promote_floats(step.graph), step, state)

@@ -83,7 +83,7 @@ class Storm:
         rng = np.random.default_rng(0)
         self.x, self.y = rng.random((ROWS, WIDTH), dtype="float32"), rng.random((ROWS, 1), dtype="float32")
         self.model = make_model()
-        self.model._seed = 5
+        self.model._trainer._seed = 5
         self.model.optimizer.build(self.model.trainable_weights)
         self.start = [v.numpy() for v in self.variables()]
         self.known = [self.bits()]
@@ -120,7 +120,7 @@ class Storm:
 
     def begin(self) -> None:
         """Traces and builds everything anew."""
-        self.model.forget_steps()
+        self.model._trainer.forget_steps()
         self.train_long()
 
     def once(self) -> None:

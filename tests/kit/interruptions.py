@@ -153,7 +153,7 @@ class TrainOnBatch(Scene):
         super().__init__(twice)
         self.model = make_model()
         self.model.train_on_batch(self.x, self.y)
-        self.step = next(iter(self.model._steps.values()))
+        self.step = next(iter(self.model._trainer._steps.values()))
         self.before, self.start = state(self.model), [v.array.copy() for v in self.step.writes]
         self.given = [self.x, self.y]
         self.step.run(self.given, 0, 1)
@@ -215,7 +215,7 @@ class Fit(Scene):
         start, model = self.built(make_model()), self.built(model)
         model.set_weights(start.get_weights())
         model.optimizer.set_weights([v.numpy() for v in start.optimizer.variables])
-        model._seed = None
+        model._trainer._seed = None
         model.fit(self.x, self.y, 4, 2, 0, shuffle=False)
         assert not WORKERS._under_way, f"{place} ({number}): threads are not at rest"
         assert state(model) == self.end, f"{place} ({number}): training computes something else"

@@ -187,8 +187,8 @@ def traced(row: Row, rng: np.random.Generator) -> tuple[Step, list[list[Array]]]
         weight = rng.uniform(0.2, 2, BATCH) if row.weighted else None
         batch = make_data([x], [y], [weight], [model.input_dtype()]).rows(slice(None))
         batches.append([a for a in batch if a is not None])
-    assert model._compiled is not None
-    return train_step(model, model._compiled, Signature.of(batch)), batches
+    assert model.compiled
+    return train_step(model, Signature.of(batch)), batches
 
 
 def take_steps(step: Step, batches: list[list[Array]], run: Callable[[list[Array]], list[Array]]) -> list[list[Array]]:

@@ -1,0 +1,298 @@
+"""compile, fit, evaluate and predict: Keras's methods of a model, which its trainer carries out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from seqc import tree
+from seqc.backends.numpy.interrupts import finish_steps
+from seqc.callbacks import CallbackList, History
+from seqc.training.arguments import optional_number, validates, verbosity, whole_number
+from seqc.training.data import Data
+from seqc.training.hooks import Hooks
+from seqc.training.loops import NonFiniteLoss, predict_pass, test_pass
+from seqc.training.sources import ArraySource, Source
+from seqc.training.trainer import Trainer
+from seqc.utils.silence import Silence
+
+
+class TrainingMethods(Hooks):
+    """What makes a layer a model that trains.
+
+    Attributes:
+        stop_training: a callback that sets it ends the training after the batch, or epoch, under way.
+        history: the History of the latest run.
+    """
+
+    def __init__(self) -> None:
+        self._trainer = Trainer(self)  # type: ignore[arg-type]  # a model has what this part of it lacks
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self).copy()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._trainer = state["_trainer"].copy_for(self)
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Sets optimizer, loss and metrics.
+
+        The steps are traced when they are first needed. A change of `layer.trainable` counts from the next call of
+        `fit` or `train_on_batch` on; any other attribute of a layer or of the optimizer, but for the learning rate,
+        counts after another `compile`.
+
+        Args:
+            optimizer: a name such as "adam" or an object of `seqc.optimizers`.
+            loss: a name such as "mse", an object of `seqc.losses`, or a function `(y_true, y_pred)` of `seqc.ops`. For
+            several outputs one for all, a list with one per output, or a dictionary by their names; None for an output
+            without a loss. loss_weights: one factor for the loss, or one per output.
+            metrics: a list of names, objects of `seqc.metrics` or functions; a mask enters them, sample weights do not.
+            For several outputs an entry, or a list, per output, or a dictionary by their names.
+            weighted_metrics: the same, with sample weights.
+            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: accepted for scripts written for Keras; a
+            graph is always traced and there is one way to run it.
+
+        Raises:
+            ConfigError: a name or object is not understood.
+        """
+        self._trainer.compile(
+            optimizer=optimizer,
+            loss=loss,
+            metrics_list=metrics,
+            weighted_metrics=weighted_metrics,
+            loss_weights=loss_weights,
+        )
+
+    @property
+    def compiled(self) -> bool:
+        return self._trainer.settings is not None
+
+    @property
+    def optimizer(self) -> Any:
+        return self._trainer.compiled.optimizer
+
+    @property
+    def loss(self) -> Any:
+        return self._trainer.compiled.given_loss
+
+    @property
+    def metrics_names(self) -> list[str]:
+        return list(self._trainer.named_metrics)
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """Returns the arguments of `compile` as plain data, or None before it was called."""
+        settings = self._trainer.settings
+        return None if settings is None else settings.get_config()
+
+    @property
+    def stop_training(self) -> bool:
+        return self._trainer.stop_training
+
+    @stop_training.setter
+    def stop_training(self, stop: bool) -> None:
+        self._trainer.stop_training = stop
+
+    @property
+    def history(self) -> History | None:
+        """The History of the latest run."""
+        return self._trainer.history
+
+    @history.setter
+    def history(self, history: History) -> None:
+        self._trainer.history = history
+
+    @finish_steps
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
+    ) -> History:
+        """Trains the model.
+
+        Args:
+            x, y: samples and labels, arrays with one row per sample, several in a list or in a dictionary by the names
+            of inputs and outputs; or x alone, an iterable of batches (x, y) or
+            (x, y, sample_weight).
+            batch_size: samples per step, 32 by default; arrays only. epochs: where to stop counting epochs.
+            verbose: 0 for silence, 1 for a progress bar, 2 for a line per epoch; "auto" is 1.
+            callbacks: objects of `seqc.callbacks`.
+            validation_split: fraction at the end of the arrays to keep for validation.
+            validation_data: (x, y), (x, y, sample_weight), or an iterable of batches.
+            shuffle: a new order of samples in every epoch, which `seqc.utils.set_random_seed` makes repeatable.
+            class_weight: class number to weight. sample_weight: a weight per sample, or per sample and
+            step; for several outputs one array for all, or one each as in y.
+            initial_epoch: where to start counting epochs.
+            steps_per_epoch: batches in an epoch; the next epoch goes on behind them. By default an epoch is one pass.
+            validation_steps: batches in a validation, the same ones each time; those of a generator are kept.
+            validation_batch_size: samples per validation step.
+            validation_freq: epochs between validations, or a list of the epochs, from 1, that end with one.
+
+        Returns:
+            The History, with the metrics of each epoch.
+
+        Raises:
+            DataError: the data do not fit each other or the loss. ShapeError: they do not fit the model.
+            ConfigError: another argument is out of range.
+        """
+        trainer = self._trainer
+        epochs, initial_epoch = whole_number("epochs", epochs, 0), whole_number("initial_epoch", initial_epoch, 0)
+        level, batch_size = verbosity(verbose), optional_number("batch_size", batch_size)
+        size = optional_number("validation_batch_size", validation_batch_size) or batch_size
+        validated = [epoch for epoch in range(initial_epoch, epochs) if validates(epoch, validation_freq)]
+        per_epoch = optional_number("steps_per_epoch", steps_per_epoch or None)
+        training: Source
+        if validation_split and validation_data is None:
+            kept, held_out = trainer.split(x, y, sample_weight, validation_split)
+            training = ArraySource(trainer.weighed(kept, class_weight), batch_size, shuffle, per_epoch)
+            validation: Source | None = ArraySource(
+                held_out, size, per_epoch=optional_number("validation_steps", validation_steps or None)
+            )
+        else:
+
+            def weighed(x: Any, y: Any, weight: Any) -> Data:
+                return trainer.weighed(trainer.labelled_data(x, y, weight), class_weight)
+
+            training = trainer.source((x, y, sample_weight), weighed, batch_size, per_epoch, shuffle)
+            validation = trainer.validation(validation_data, size, validation_steps, len(validated))
+        run = CallbackList(
+            callbacks, add_history=True, model=self, verbose=verbose, epochs=epochs, steps=training.steps
+        )
+        run.expect(
+            self.metrics_names,
+            validation is not None and bool(validated or initial_epoch >= epochs),
+            not trainer.logs_unknown,
+        )
+        trainer.prepare()
+        with show_progress(level, epochs) as progress:
+            trainer.fit(training, validation, range(initial_epoch, epochs), validated, run, progress)
+        return run.history
+
+    @finish_steps
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Returns the loss, or [loss, metrics...], or a dictionary of them, over all samples or so many `steps`.
+
+        Args and errors: see `fit`.
+        """
+        trainer = self._trainer
+        level, size = verbosity(verbose), optional_number("batch_size", batch_size)
+        source = trainer.source(
+            (x, y, sample_weight), trainer.labelled_data, size, optional_number("steps", steps or None)
+        )
+        run = CallbackList(callbacks, model=self, verbose=verbose, epochs=1, steps=source.steps)
+        with show_progress(level, None) as progress:
+            progress.start(0, source.steps)
+            logs = test_pass(trainer, source, run, progress)
+            progress.finish(logs)
+        return _listed(logs, return_dict)
+
+    @finish_steps
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """Returns the model's output, or its outputs in their list or dictionary, computed in batches.
+
+        Args and errors: see `fit`.
+        """
+        trainer = self._trainer
+
+        def samples(x: Any, y: Any, weight: Any) -> Data:
+            return trainer.samples(x)
+
+        level, size = verbosity(verbose), optional_number("batch_size", batch_size)
+        source = trainer.source((x, None, None), samples, size, optional_number("steps", steps or None))
+        run = CallbackList(callbacks, model=self, verbose=verbose, epochs=1, steps=source.steps)
+        with show_progress(level, None) as progress:
+            progress.start(0, source.steps)
+            result = predict_pass(trainer, source, run, progress)
+            progress.finish({})
+        return result
+
+    @finish_steps
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Trains on one batch and returns its loss, or [loss, metrics...], or a dictionary of them."""
+        trainer = self._trainer
+        data = trainer.weighed(trainer.labelled_data(x, y, sample_weight), class_weight)
+        step = trainer.prepare().steps_taken
+        with trainer.counting():
+            NonFiniteLoss().check(trainer.run_batch("train", data.rows(slice(None)), step), 0, step)
+            return _listed(trainer.logs(), return_dict)
+
+    @finish_steps
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Evaluates one batch and returns its loss, or [loss, metrics...], or a dictionary of them."""
+        trainer = self._trainer
+        data = trainer.labelled_data(x, y, sample_weight)
+        with trainer.counting():
+            trainer.run_batch("test", data.rows(slice(None)), 0)
+            return _listed(trainer.logs(), return_dict)
+
+    @finish_steps
+    def predict_on_batch(self, x: Any) -> Any:
+        """Returns the model's output, or its outputs, for one batch."""
+        trainer = self._trainer
+        batch = trainer.samples(x).rows(slice(None))
+        results = trainer.run_batch("predict", batch, 0)
+        return tree.fill(trainer.step_for("predict", batch).form, iter(results))
+
+
+def _listed(logs: dict[str, Any], as_dict: bool) -> Any:
+    if as_dict:
+        return logs
+    values = list(logs.values())
+    return values if len(values) > 1 else values[0]
+
+
+@contextmanager
+def show_progress(level: int, epochs: int | None) -> Iterator[Any]:
+    """Yields something that shows progress: a bar, a line per epoch, or nothing."""
+    if level == 0:
+        yield Silence()
+        return
+    from seqc.utils.progress import Progress  # needs rich, which is not loaded before something is shown
+
+    with Progress(level, epochs) as shown:
+        yield shown
