@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -146,3 +147,80 @@ def test_a_signature_fixes_sizes_of_several_inputs(tmp_path: Path) -> None:
         found = session.run(None, {"picture": IMAGE[:1], "words": WORDS[:1]})
         for one, wanted in zip(found, model.predict([IMAGE[:1], WORDS[:1]], verbose=0), strict=True):
             np.testing.assert_allclose(one, wanted, atol=1e-5)
+
+
+def pictures() -> Any:
+    """A model of two inputs and two outputs with channels, and of one without."""
+    image, depth, words = keras.Input((4, 5, 2), name="image"), keras.Input((4, 5, 3), name="depth"), keras.Input((3,))
+    seen = layers.Concatenate()([layers.Conv2D(3, 3, padding="same")(image), depth])
+    scaled = layers.Multiply()([seen, layers.Reshape((1, 1, 6))(layers.Dense(6)(words))])
+    outputs = {"map": layers.Conv2D(2, 1, name="map")(scaled), "raw": scaled, "size": layers.Dense(1)(words)}
+    return keras.Model({"image": image, "depth": depth, "words": words}, outputs, name="pictures")
+
+
+@pytest.mark.parametrize(
+    ("options", "first"),
+    [
+        ({"channels_first_input": ["image"]}, {"image"}),
+        ({"channels_first_input": "depth", "channels_first_output": ("map",)}, {"depth", "map"}),
+        ({"channels_first_input": ["image", "depth"], "channels_first_output": True}, {"image", "depth", "map", "raw"}),
+        ({"channels_first_input": True}, {"image", "depth"}),
+        ({"channels_first_input": ["image"], "input_name": {"image": "x"}}, {"x"}),
+        ({"channels_first_input": ["x"], "input_name": {"image": "x"}}, {"x"}),
+        ({"channels_first_output": ["raw"]}, {"raw"}),
+    ],
+    ids=str,
+)
+def test_those_that_are_named_are_channels_first_and_others_last(
+    options: dict[str, Any], first: set[str], tmp_path: Path
+) -> None:
+    model, path = pictures(), tmp_path / "m.onnx"
+    model.save(tmp_path / "m.keras")
+    rng = np.random.default_rng(4)
+    given = {name: rng.normal(size=(3, *s)).astype("float32") for name, s in
+             {"image": (4, 5, 2), "depth": (4, 5, 3), "words": (3,)}.items()}  # fmt: skip
+    wanted = model.predict(given, verbose=0)
+    model.export(path, **options)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    called = {name: options.get("input_name", {}).get(name, name) for name in given}
+    feeds = {called[name]: np.moveaxis(x, -1, 1) if called[name] in first else x for name, x in given.items()}
+    names = [y.name for y in session.get_outputs()]
+    for name, found in zip(names, session.run(names, feeds), strict=True):
+        turned = np.moveaxis(wanted[name], -1, 1) if name in first else wanted[name]
+        np.testing.assert_allclose(found, turned, atol=1e-5)
+    assert seqc_json("verify", path, "--against", tmp_path / "m.keras")["passed"]
+
+
+def test_the_command_takes_some_inputs_channels_first(folder: Path) -> None:
+    pictures().save("p.keras")
+    result = seqc_json("export", "p.keras", "-o", "p.onnx", "--channels-first", "image")
+    shapes = {one["name"]: one["shape"] for one in result["inputs"]}
+    assert (shapes["image"], shapes["depth"]) == (["batch", 2, 4, 5], ["batch", 4, 5, 3])
+    assert 'image": "channels_first"' in seqc("verify", "p.onnx").stdout
+    text = seqc("export", "p.keras", "-o", "q.onnx", "--channels-first", "wrods", code=2).stderr
+    assert "channels_first_input names 'wrods'; the model's inputs are" in text
+    assert not Path("q.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("words", r"names 'words'; the model's inputs are .*'words' float32\[batch, 3\]"),
+        (["image", "map"], "names 'map'"),
+        (1, "must be True, False, or names of inputs; got 1"),
+        ([True], r"got \[True\]"),
+    ],
+)
+def test_what_has_no_channels_is_refused(given: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises((keras.errors.ConfigError, keras.errors.ArgumentTypeError), match=message):
+        pictures().export(tmp_path / "m.onnx", channels_first_input=given)
+
+
+def test_a_file_that_says_nonsense_of_its_axes_is_refused(folder: Path) -> None:
+    for text in ("{broken", '{"image": 3}'):
+        model = onnx.load("two.onnx")
+        (entry,) = (one for one in model.metadata_props if one.key == "seqc.input_layout")
+        entry.value = text
+        onnx.save(model, "odd.onnx")
+        result = seqc_json("verify", "odd.onnx", "--against", "two.keras", code=1)
+        assert "says in seqc.input_layout what makes no sense" in result["error"]

@@ -115,7 +115,7 @@ def test_other_formats_are_refused_with_a_way_out(format: Any, tmp_path: Path) -
         ({"metadata": {"seqc.model": "x"}}, ExportError, "what seqc says itself"),
         ({"metadata": {"": "x"}}, ExportError, "metadata cannot set ''"),
         ({"verify": "no"}, ArgumentTypeError, "verify must be True or False; got 'no'"),
-        ({"channels_first_input": 1}, ArgumentTypeError, "channels_first_input must be True or False; got 1"),
+        ({"channels_first_input": 1}, ArgumentTypeError, "channels_first_input must be True, False, or names"),
         ({"allow_nonfinite": None}, ArgumentTypeError, "allow_nonfinite must be True or False; got None"),
         ({"opst": 18}, ArgumentTypeError, "export has no option 'opst'. It has .*opset"),
     ],

@@ -169,6 +169,14 @@ def test_the_advice_on_weights_per_sample_is_right(x: Any, shape: str, loss: str
     assert found == pytest.approx(float(np.mean(weights * each)), rel=1e-5)
 
 
+def test_weights_that_do_not_fit_a_masked_loss_get_the_same_advice() -> None:
+    x = np.array([[1, 2, 0], [1, 0, 0], [2, 2, 1], [1, 1, 0]])
+    masked = keras.Sequential([keras.Input((3,), dtype="int32"), layers.Embedding(3, 2, mask_zero=True)])
+    masked.compile("sgd", "mse")
+    with pytest.raises(DataError, match=r"of shape \(batch,\) do not broadcast .* numpy.reshape\(weights, \(-1, 1\)\)"):
+        masked.fit(x, np.zeros((4, 3, 2)), sample_weight=np.ones(4), verbose=0)
+
+
 def test_weights_that_do_not_fit_a_metric_name_it() -> None:
     trained = model(2, SERIES, "mse", weighted_metrics=[metrics.Precision(name="found")])
     own = lambda y, p: ops.mean(ops.square(y - p))  # noqa: E731

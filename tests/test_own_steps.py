@@ -159,3 +159,26 @@ def test_gradients_reach_every_value_that_a_variable_had() -> None:
             return {"slope": ops.sum(tape.gradient(loss, w)), "none": ops.sum(tape.gradient(loss, [b])[0])}
 
     assert made(Both).train_on_batch(X, Y, return_dict=True) == {"slope": 3 * 3.0 + 3 * 4.0, "none": 0.0}
+
+
+class ByTape(seqc.Model):
+    """The step of Keras's guide: it returns what `compute_metrics` gives."""
+
+    def train_step(self, data: Any) -> Any:
+        x, y, weight = seqc.utils.unpack_x_y_sample_weight(data)
+        with seqc.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=weight)
+        weights = self.trainable_weights
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss)
+        return self.compute_metrics(x, y, y_pred, sample_weight=weight)
+
+
+def test_a_step_may_return_what_compute_metrics_gives() -> None:
+    own, usual = (made(kind, metrics=["mae"]) for kind in (ByTape, seqc.Model))
+    found, expected = (one.fit(X, Y, 4, 2, shuffle=False, verbose=0).history for one in (own, usual))
+    _check(found, expected, "history")
+    assert list(own.train_on_batch(X, Y, return_dict=True)) == ["loss", "mae"]

@@ -32,6 +32,10 @@ def export(
     channels_first_input: Annotated[
         bool, typer.Option("--channels-first-input", help="Take inputs as (batch, channels, ...).")
     ] = False,
+    channels_first: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Take this input so, others as they are; repeatable.", show_default=False),
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Compare the file with NumPy before it is written.")
     ] = True,
@@ -50,6 +54,7 @@ def export(
       seqc export model.py --weights trained.weights.h5 -o model.onnx
       seqc export model.keras -o model.onnx --opset 15 --channels-first-input
       seqc export two.keras -o two.onnx --input-name image=x --output-name kind=class
+      seqc export two.keras -o two.onnx --channels-first image
     """
     with screen(as_json) as show:
         from seqc.cli._source import load_source
@@ -63,7 +68,7 @@ def export(
             input_name=_names(input_name, "--input-name"),
             output_name=_names(output_name, "--output-name"),
             opset=opset,
-            channels_first_input=channels_first_input,
+            channels_first_input=channels_first_input or channels_first or False,
             verify=verify,
         )
         show.line(str(receipt))

@@ -96,15 +96,12 @@ def _reference(model: Model, file: onnx.ModelProto) -> Graph:
     """Returns the model's graph with the names and the layouts that the file has."""
     from seqc.cli._onnx import metadata
     from seqc.export import rename
+    from seqc.export.layouts import as_in_file
     from seqc.export.model import inference_graph
-    from seqc.passes import accept_channels_first, give_channels_first
 
     graph = inference_graph(model)
     graph = rename(graph, [x.name for x in file.graph.input], [y.name for y in file.graph.output])
-    said = metadata(file)
-    if said.get("seqc.input_layout") == "channels_first":
-        graph = accept_channels_first(graph)
-    return give_channels_first(graph) if said.get("seqc.output_layout") == "channels_first" else graph
+    return as_in_file(graph, metadata(file))
 
 
 def _check_ports(graph: Graph, file: onnx.ModelProto) -> None:

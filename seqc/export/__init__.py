@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqc.errors import ExportError
+from seqc.export import layouts
 from seqc.export.options import check_flags, check_ir_version, check_metadata, check_names, check_opset, check_size
 from seqc.graph.ir import Constant, Graph, Input, Type, Value, build
 from seqc.graph.rewriting import rewrite
-from seqc.passes import FOR_INFERENCE, accept_channels_first, give_channels_first, run_passes
+from seqc.passes import FOR_INFERENCE, run_passes
 from seqc.utils.files import check_target, write_file
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ def export_graph(
     ir_version: int | None = None,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
-    channels_first_input: bool = False,
-    channels_first_output: bool = False,
+    channels_first_input: bool | str | Sequence[str] = False,
+    channels_first_output: bool | str | Sequence[str] = False,
     metadata: Mapping[str, str] | None = None,
     layers: int | None = None,
     parameters: int | None = None,
@@ -56,7 +57,7 @@ def export_graph(
         opset: version of the ONNX operators, 13 to 21. ir_version: of the file format; the lowest possible by default.
         input_names, output_names: names in the file instead of the graph's own, in order.
         channels_first_input, channels_first_output: take inputs, give outputs of rank 3 or more as
-        (batch, channels, ...).
+        (batch, channels, ...): all of them, or those of some names.
         metadata: further texts to keep in the file. layers, parameters: counts for the receipt. model_name: kept in the
         file. allow_nonfinite: whether weights, and with them all outputs, may be NaN or infinite.
 
@@ -66,12 +67,7 @@ def export_graph(
         VerificationError: the file computes other numbers. MissingDependencyError: a package is needed.
     """
     start = time.perf_counter()
-    check_flags(
-        verify=verify,
-        channels_first_input=channels_first_input,
-        channels_first_output=channels_first_output,
-        allow_nonfinite=allow_nonfinite,
-    )
+    check_flags(verify=verify, allow_nonfinite=allow_nonfinite)
     opset = check_opset(opset)
     ir_version = check_ir_version(ir_version, opset)
     given = check_metadata(metadata)
@@ -85,12 +81,20 @@ def export_graph(
         )
     reference = rename(graph, input_names, output_names)
     check_names(reference.input_names, reference.output_names)
-    if channels_first_input:
-        reference = accept_channels_first(reference)
-    if channels_first_output:
-        reference = give_channels_first(reference)
-    layouts = {"seqc.input_layout": channels_first_input, "seqc.output_layout": channels_first_output}
-    texts = {key: "channels_first" if first else "channels_last" for key, first in layouts.items()}
+    texts = {}
+    for key, kind, asked, values, names, own in (
+        (layouts.INPUT, "input", channels_first_input, reference.inputs, reference.input_names, graph.input_names),
+        (
+            layouts.OUTPUT,
+            "output",
+            channels_first_output,
+            reference.outputs,
+            reference.output_names,
+            graph.output_names,
+        ),
+    ):
+        texts[key] = layouts.described(layouts.chosen(asked, kind, values, names, own), values, names)
+    reference = layouts.as_in_file(reference, texts)
     texts |= ({} if model_name is None else {"seqc.model": model_name}) | given
     emission = compile_with_names(reference, opset=opset, ir_version=ir_version, metadata=texts)
     content = emission.content

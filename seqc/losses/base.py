@@ -152,7 +152,7 @@ def weight_of_mask(sample_weight: Any, mask: Value | None, dtype: str, reduction
     if weight is None:
         return kept
     kept, weight = squeeze_or_expand_to_same_rank(kept, weight)
-    return weight * kept
+    return _weighted(kept, weight)
 
 
 def reduce_weighted(values: Value, sample_weight: Any, mask: Value | None, reduction: str | None) -> Value:

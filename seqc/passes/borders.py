@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from seqc.graph.ir import Graph, Input, Value, build
 from seqc.graph.layout import natural
 from seqc.graph.rewriting import rewrite
 from seqc.ops.shape import Transpose
 
 
-def accept_channels_first(graph: Graph) -> Graph:
-    """Returns the graph taking each input of rank 3 or more as (batch, channels, ...), as PyTorch's data come."""
+def accept_channels_first(graph: Graph, names: Collection[str] | None = None) -> Graph:
+    """Returns the graph taking inputs of rank 3 or more as (batch, channels, ...), as PyTorch's data come.
+
+    Args:
+        names: of these inputs; by default all.
+    """
     taken: dict[Value, Value] = {}
     inputs: list[Value] = []
-    for x in graph.inputs:
+    for x, name in zip(graph.inputs, graph.input_names, strict=True):
         rank = x.type.rank
-        if rank < 3:
+        if rank < 3 or (names is not None and name not in names):
             inputs.append(x)
             continue
         assert isinstance(x.op, Input)
@@ -27,11 +33,18 @@ def accept_channels_first(graph: Graph) -> Graph:
     return Graph(tuple(inputs), moved.outputs, moved.output_names)
 
 
-def give_channels_first(graph: Graph) -> Graph:
-    """Returns the graph giving each output of rank 3 or more as (batch, channels, ...)."""
+def give_channels_first(graph: Graph, names: Collection[str] | None = None) -> Graph:
+    """Returns the graph giving outputs of rank 3 or more as (batch, channels, ...).
 
-    def turned(y: Value) -> Value:
+    Args:
+        names: of these outputs; by default all.
+    """
+
+    def turned(y: Value, name: str) -> Value:
         rank = y.type.rank
-        return y if rank < 3 else build(Transpose((0, rank - 1, *range(1, rank - 1))), (y,), y.scope)
+        if rank < 3 or (names is not None and name not in names):
+            return y
+        return build(Transpose((0, rank - 1, *range(1, rank - 1))), (y,), y.scope)
 
-    return Graph(graph.inputs, tuple(turned(y) for y in graph.outputs), graph.output_names)
+    outputs = tuple(turned(*pair) for pair in zip(graph.outputs, graph.output_names, strict=True))
+    return Graph(graph.inputs, outputs, graph.output_names)

@@ -73,7 +73,7 @@ class Hooks:
             compiled = self._trainer.compiled
             compiled.update_metrics(*_parts(compiled, y, y_pred, sample_weight))
         # Results that only metrics have a say in are computed when they are asked for.
-        return self.get_metrics_result() if current_trace() is None or logs_more(self) else {}
+        return self.get_metrics_result() if current_trace() is None or self._trainer.logs_unknown else {}
 
     def train_step(self: Trainable, data: Any) -> Any:
         """Trains on a batch and returns what is to be logged, by name.
