@@ -40,11 +40,12 @@ def places(op: Op, x: Array, *operands: Array) -> tuple[float, float]:
     in NumPy in single precision.
     """
     from seqc.export import compile_with_names
+    from seqc.export.target import onnx_target
 
     value = ir.input_value("x", x.dtype.name, x.shape)
     made = ir.build(op, (value, *(ir.constant(a, f"w{i}") for i, a in enumerate(operands))), "")
     graph = Graph((value,), (ir.items(made)[0] if isinstance(made.result, tuple) else made,), ("y",))
-    got = Session(compile_with_names(graph).content, threads=1).run({"x": x})["y"]
+    got = Session(compile_with_names(graph, onnx_target()).content, threads=1).run({"x": x})["y"]
     truth = np.asarray(Interpreter(promote_floats(graph)).run([x.astype(np.float64)])[0])
     return _beyond(got, truth), _beyond(np.asarray(Interpreter(graph).run([x])[0]), truth)
 

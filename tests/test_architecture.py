@@ -31,6 +31,7 @@ LEVELS = {
     "seqc.graph": 0,
     "seqc.graph.dims": 1,
     "seqc.graph.operators": 1,
+    "seqc.graph.target": 1,
     "seqc.graph.equal_sizes": 1,
     "seqc.file_scope": 1,
     "seqc.serialization": 2,

@@ -17,9 +17,11 @@ from seqc import ops
 from seqc.errors import ExportError
 from seqc.export import export_graph, wire
 from seqc.export.emitter import write
+from seqc.export.pipelines import FOR_INFERENCE
+from seqc.export.target import onnx_target
 from seqc.graph import dims, ir
 from seqc.graph.ir import Graph
-from seqc.passes import FOR_INFERENCE, run_passes
+from seqc.passes import run_passes
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = {
@@ -93,7 +95,8 @@ def test_equal_large_weights_are_stored_once_and_different_ones_are_not(tmp_path
 
 @pytest.mark.parametrize("name", ["mlp", "flat_cnn_rgb", "masked_text", "growing"])
 def test_the_file_is_what_protobuf_writes(name: str) -> None:
-    emission = write(run_passes(GRAPHS[name](), FOR_INFERENCE), metadata={"a": "b"})
+    target = onnx_target()
+    emission = write(run_passes(GRAPHS[name](), FOR_INFERENCE, target), target, metadata={"a": "b"})
     assert emission.content == emission.model.SerializeToString(deterministic=True)
 
 

@@ -8,15 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from kit.graph_runs import step_file
 from kit.op_specs import SPECS, OpSpec
 from kit.small_graphs import BATCH, TIME
 from seqc.errors import ExportError, NoLoweringError
 from seqc.graph import ir
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph
-from seqc.passes import FOR_TRAINING, promote_floats, run_passes
+from seqc.passes import promote_floats
 
-emitter = pytest.importorskip("seqc.export.emitter", reason="needs onnx")
+pytest.importorskip("onnx", reason="needs onnx")
 session = pytest.importorskip("seqc.backends.onnxruntime")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 
@@ -45,11 +46,6 @@ def one_node(spec: OpSpec, dtype: str = "float32") -> Graph:
     return Graph(tuple(values), results, tuple(f"y{i}" for i in range(len(results))))
 
 
-def exported(graph: Graph, opset: int = 18) -> bytes:
-    model = emitter.write(run_passes(graph, FOR_TRAINING), opset=opset).content
-    return model
-
-
 LOWERED = [spec for spec in SPECS if spec.op.name not in NOT_LOWERED]
 
 
@@ -60,7 +56,7 @@ def promoted(arrays: Sequence[Array]) -> list[Array]:
 @pytest.mark.parametrize("spec", LOWERED, ids=str)
 def test_onnxruntime_computes_what_numpy_does(spec: OpSpec) -> None:
     graph = one_node(spec)
-    model = session.Session(exported(graph), threads=1)
+    model = session.Session(step_file(graph), threads=1)
     single, truth = Interpreter(graph), Interpreter(promote_floats(graph))
     for sizes in SIZES:
         arrays = spec.arrays(np.random.default_rng(sizes["batch"]), sizes, "float32")
@@ -80,7 +76,7 @@ def test_onnxruntime_computes_what_numpy_does(spec: OpSpec) -> None:
 @pytest.mark.parametrize("spec", [s for s in SPECS if s.op.name in NOT_LOWERED], ids=str)
 def test_an_operation_without_an_onnx_form_says_so(spec: OpSpec) -> None:
     with pytest.raises(NoLoweringError, match=f"{spec.op.name} cannot be expressed in ONNX"):
-        exported(one_node(spec))
+        step_file(one_node(spec))
 
 
 def test_every_reason_belongs_to_a_row() -> None:
@@ -92,7 +88,7 @@ def test_every_reason_belongs_to_a_row() -> None:
 def at_opset(spec: OpSpec, opset: int) -> bytes | str:
     """The exported row, or why it is refused."""
     try:
-        return exported(one_node(spec), opset)
+        return step_file(one_node(spec), opset)
     except (NoLoweringError, ExportError) as error:
         return str(error)
 
@@ -117,4 +113,4 @@ def test_an_older_or_newer_opset_works_or_is_refused_by_name(opset: int) -> None
 def test_an_opset_outside_the_range_is_refused(opset: int) -> None:
     x = ir.input_value("x", "float32", (BATCH, TIME))
     with pytest.raises(ExportError, match=f"seqc writes opset 13 to 21; got {opset}"):
-        emitter.emit(Graph((x,), (x,), ("y",)), opset=opset)
+        step_file(Graph((x,), (x,), ("y",)), opset)

@@ -14,11 +14,13 @@ from kit.small_graphs import BATCH, GRAPHS, TIME, Weights, conv, dense, graph, i
 from seqc import layers, ops
 from seqc.errors import ExportError, VerificationError
 from seqc.export import compile_with_names, export_graph
+from seqc.export.pipelines import FOR_INFERENCE
 from seqc.export.samples import Sampler, draw_inputs
+from seqc.export.target import onnx_target
 from seqc.graph import ir
 from seqc.graph.ir import Graph, Value
 from seqc.graph.rewriting import rewrite
-from seqc.passes import FOR_INFERENCE
+from seqc.passes import Pass
 
 pytest.importorskip("onnx", reason="needs onnx")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
@@ -204,9 +206,9 @@ def test_reversed_pads_are_refused_in_untrained_networks(
         model.export(tmp_path / "n.onnx")
 
 
-def changed(change: Callable[[Value], Value | None]) -> Callable[[Graph], Graph]:
+def changed(change: Callable[[Value], Value | None]) -> Pass:
     """A pass with a mistake."""
-    return lambda g: rewrite(g, lambda _, v: change(v))
+    return lambda g, _: rewrite(g, lambda _, v: change(v))
 
 
 def turned(value: Value) -> Value | None:
@@ -236,7 +238,8 @@ def test_a_pass_that_changes_the_numbers_is_refused(kind: str, tmp_path: Path, m
 @pytest.mark.parametrize("name", GRAPHS)
 def test_every_value_inside_a_file_is_compared(name: str, tmp_path: Path) -> None:
     g = GRAPHS[name]()
-    inner = [v for v in compile_with_names(g).graph.walk() if not isinstance(v.op, ir.Constant | ir.Input | ir.Item)]
+    planned = compile_with_names(g, onnx_target()).graph
+    inner = [v for v in planned.walk() if not isinstance(v.op, ir.Constant | ir.Input | ir.Item)]
     report = export_graph(g, tmp_path / "m.onnx").report
     assert report is not None
     assert report.values >= len(inner)

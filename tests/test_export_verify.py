@@ -27,6 +27,7 @@ from seqc import ops
 from seqc.errors import ShapeError, VerificationError
 from seqc.export import compile_graph, compile_with_names
 from seqc.export.samples import choose_sizes, draw_inputs, integer_limits
+from seqc.export.target import onnx_target
 from seqc.graph import ir
 from seqc.graph.ir import Graph
 from seqc.ops.conv import Conv
@@ -46,7 +47,7 @@ def content(g: Graph) -> bytes:
 
 
 def verify(g: Graph, **options: Any) -> Any:
-    emission = compile_with_names(g)
+    emission = compile_with_names(g, onnx_target())
     return verification.verify(g, onnx_models.content(emission.model), emission, threads=1, **options)
 
 
@@ -296,7 +297,7 @@ def test_the_layer_is_found_where_only_the_whole_model_is_wrong() -> None:
     g, other = GRAPHS["mlp"](), GRAPHS["mlp"]()
     wrong = content(Graph(other.inputs, (other.outputs[0] * 1.5,), other.output_names))
     with pytest.raises(VerificationError, match="Layer 'softmax' computes other numbers"):
-        verification.verify(g, wrong, compile_with_names(g))
+        verification.verify(g, wrong, compile_with_names(g, onnx_target()))
 
 
 def test_states_of_recurrent_layers_are_followed() -> None:

@@ -10,13 +10,14 @@ import pytest
 
 import seqc as keras
 from kit.executor_runs import Cell, Conditions, Twin, assert_same
+from kit.graph_runs import step_file
 from kit.oracle import cases
 from seqc import layers, ops
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.errors import ConfigError, DataError, SeqcError
 from seqc.graph.interpreter import Interpreter
-from seqc.passes import FOR_TRAINING, promote_floats, run_passes
+from seqc.passes import promote_floats
 
 RNG = np.random.default_rng(0)
 P, Q = RNG.normal(size=(8, 4)).astype("float32"), RNG.normal(size=(8, 3)).astype("float32")
@@ -389,10 +390,9 @@ def test_the_executors_agree_for_every_optimizer(build: Any, number: int, optimi
 
 def test_a_training_step_of_two_inputs_and_two_outputs_equals_itself_on_onnxruntime() -> None:
     from seqc.backends.onnxruntime import Session
-    from seqc.export.emitter import write
 
     step, batches = step_of(make, keras.optimizers.Adam(0.01), True)
-    session = Session(write(run_passes(step.graph, FOR_TRAINING)).content, threads=1)
+    session = Session(step_file(step.graph), threads=1)
     states = [{v: v.array.copy() for v in step.reads} for _ in range(2)]
     for number, batch in enumerate(batches):
         results = []

@@ -14,7 +14,9 @@ from kit.golden_text import check_golden
 from kit.small_graphs import GRAPHS, Weights, conv, graph, image, named
 from seqc import ops
 from seqc.errors import ExportError
+from seqc.export.pipelines import FOR_INFERENCE
 from seqc.export.samples import draw_inputs
+from seqc.export.target import onnx_target
 from seqc.graph import ir
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Type
@@ -23,7 +25,6 @@ from seqc.ops.elementwise import Unary
 from seqc.ops.shape import Reshape, StayPut, Transpose
 from seqc.ops.transcendental import Tanh
 from seqc.passes import (
-    FOR_INFERENCE,
     accept_channels_first,
     give_channels_first,
     plan_layout,
@@ -44,6 +45,8 @@ TRANSPOSES = {
     "recurrent_norm": 2, "decoder": 0, "growing": 1, "growing_sequence": 2, "residual": 2,
 }  # fmt: skip
 
+TARGET = onnx_target()
+
 
 def transposes(planned: Graph) -> int:
     return Counter(type(v.op) for v in planned.walk())[Transpose]
@@ -51,17 +54,17 @@ def transposes(planned: Graph) -> int:
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_the_planned_graph_has_this_structure(name: str) -> None:
-    check_golden(f"layout_{name}", str(run_passes(GRAPHS[name](), FOR_INFERENCE)))
+    check_golden(f"layout_{name}", str(run_passes(GRAPHS[name](), FOR_INFERENCE, TARGET)))
 
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_tensors_are_transposed_at_the_borders_only(name: str) -> None:
-    assert transposes(run_passes(GRAPHS[name](), FOR_INFERENCE)) == TRANSPOSES[name]
+    assert transposes(run_passes(GRAPHS[name](), FOR_INFERENCE, TARGET)) == TRANSPOSES[name]
 
 
 @pytest.mark.parametrize("name", ["flat_cnn", "flat_cnn_rgb", "bn_cnn", "depthwise_cnn", "free_cnn", "sequence_cnn"])
 def test_no_transpose_is_left_when_the_input_comes_channels_first(name: str) -> None:
-    assert transposes(run_passes(accept_channels_first(GRAPHS[name]()), FOR_INFERENCE)) == 0
+    assert transposes(run_passes(accept_channels_first(GRAPHS[name]()), FOR_INFERENCE, TARGET)) == 0
 
 
 def test_channels_first_inputs_say_so_in_their_shape() -> None:
@@ -80,25 +83,25 @@ def test_channels_first_inputs_give_the_same_numbers() -> None:
 def test_no_transpose_is_left_when_both_ends_are_channels_first() -> None:
     both = give_channels_first(accept_channels_first(GRAPHS["segmentation"]()))
     assert str(both.outputs[0].type) == "float32[batch, 2, height, width]"
-    assert transposes(run_passes(both, FOR_INFERENCE)) == 0
+    assert transposes(run_passes(both, FOR_INFERENCE, TARGET)) == 0
 
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_nothing_of_the_plan_itself_is_left(name: str) -> None:
-    assert not any(isinstance(v.op, StayPut) for v in run_passes(GRAPHS[name](), FOR_INFERENCE).walk())
+    assert not any(isinstance(v.op, StayPut) for v in run_passes(GRAPHS[name](), FOR_INFERENCE, TARGET).walk())
 
 
 def test_a_transpose_of_the_user_is_read_not_carried_out() -> None:
     w, x = Weights(), image(3, 6, 5)
     moved = named(ops.transpose, "permute", x, (0, 2, 3, 1))
-    planned = run_passes(graph(x, named(ops.mean, "average", conv(w, "conv", moved, 4), (1, 2))), FOR_INFERENCE)
+    planned = run_passes(graph(x, named(ops.mean, "average", conv(w, "conv", moved, 4), (1, 2))), FOR_INFERENCE, TARGET)
     assert transposes(planned) == 0
 
 
 def test_a_conversion_that_two_layers_want_is_made_once() -> None:
     w, x = Weights(), image(6, 6, 3)
     both = named(ops.add, "add", conv(w, "a", x, 4), conv(w, "b", x, 4, (1, 1)))
-    planned = run_passes(graph(x, named(ops.mean, "average", both, (1, 2))), FOR_INFERENCE)
+    planned = run_passes(graph(x, named(ops.mean, "average", both, (1, 2))), FOR_INFERENCE, TARGET)
     assert transposes(planned) == 1
 
 
@@ -106,7 +109,7 @@ def test_a_kernel_is_not_reordered_twice_when_its_product_has_two_users() -> Non
     w, x = Weights(), ir.input_value("code", "float32", (3, 4))
     flat = ops.matmul(x, w("kernel", 4, 24))
     picture = ops.reshape(flat, (-1, 3, 4, 2))
-    planned = run_passes(graph(x, conv(w, "conv", picture, 2), flat), FOR_INFERENCE)
+    planned = run_passes(graph(x, conv(w, "conv", picture, 2), flat), FOR_INFERENCE, TARGET)
     assert sum(type(v.op).__name__ == "MatMul" for v in planned.walk()) == 1
 
 
@@ -122,7 +125,7 @@ class Liar(Unary):
 def test_a_wrong_arrangement_is_refused() -> None:
     x = ir.input_value("x", "float32", (2, 3))
     with pytest.raises(ExportError, match=r"says it gives float32\[2, 3\] as \(0, 1\), and gives float32\[3, 2\]"):
-        plan_layout(graph(x, ir.apply(Liar(), x)))
+        plan_layout(graph(x, ir.apply(Liar(), x)), TARGET)
 
 
 @st.composite

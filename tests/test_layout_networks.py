@@ -15,8 +15,10 @@ import seqc as keras
 from seqc import layers as L
 from seqc import ops
 from seqc.export.model import inference_graph
+from seqc.export.pipelines import FOR_INFERENCE
+from seqc.export.target import onnx_target
 from seqc.ops.shape import Transpose
-from seqc.passes import FOR_INFERENCE, accept_channels_first, run_passes
+from seqc.passes import accept_channels_first, run_passes
 
 runtime = pytest.importorskip("onnxruntime")
 
@@ -262,7 +264,7 @@ def test_no_tensor_is_moved_inside_a_network(name: str, tmp_path: Path) -> None:
     found = _check(model, tmp_path / "model.onnx", first=False)
     assert found["Transpose"] == transposes, found
     assert found.total() <= nodes, found
-    planned = run_passes(accept_channels_first(inference_graph(model)), FOR_INFERENCE)
+    planned = run_passes(accept_channels_first(inference_graph(model)), FOR_INFERENCE, onnx_target())
     assert sum(isinstance(v.op, Transpose) for v in planned.walk()) == sum(y.type.rank > 2 for y in planned.outputs)
 
 

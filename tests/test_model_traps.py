@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import seqc as keras
+from kit.graph_runs import step_file
 from seqc import layers
 from seqc.errors import DataError, ExportError
-from seqc.passes import FOR_TRAINING, run_passes
 from seqc.training.data import make_data
 from seqc.training.step import Signature, train_step
 
@@ -39,8 +39,6 @@ def test_layers_of_one_name_in_nested_models_keep_their_own_weights(tmp_path: Pa
 
 
 def test_a_training_step_names_each_weight_once() -> None:
-    from seqc.export.emitter import emit
-
     model = twins()
     model.compile("sgd", "mse")
     data = make_data([np.ones((4, 3))], [np.ones((4, 2))], [None])
@@ -48,7 +46,7 @@ def test_a_training_step_names_each_weight_once() -> None:
     step = train_step(model, Signature.of(data.rows(slice(None))))
     assert len(set(step.graph.input_names)) == len(step.graph.input_names)
     assert len(set(step.graph.output_names)) == len(step.graph.output_names)
-    emit(run_passes(step.graph, FOR_TRAINING))
+    step_file(step.graph)
 
 
 def test_a_stateful_layer_is_not_exported_as_a_stateless_one() -> None:

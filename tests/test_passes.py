@@ -25,19 +25,20 @@ from kit.small_graphs import (
 )
 from seqc import ops
 from seqc.errors import ExportError, NoLoweringError, ShapeError
+from seqc.export.pipelines import FOR_INFERENCE, FOR_TRAINING
 from seqc.export.samples import draw_inputs
+from seqc.export.target import onnx_target
 from seqc.graph import ir
 from seqc.graph.autodiff import gradients
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Value
+from seqc.graph.target import Target
 from seqc.ops.conv import Conv
 from seqc.ops.normalization import BatchNormalization
 from seqc.ops.random import Dropout, RandomUniform
 from seqc.ops.scan import Scan
 from seqc.ops.shape import Reshape, Transpose, Unsqueeze, repeat_new_axis
 from seqc.passes import (
-    FOR_INFERENCE,
-    FOR_TRAINING,
     Pass,
     bind_constants,
     decompose_ops,
@@ -58,6 +59,7 @@ from seqc.passes import (
     simplify_shapes,
 )
 
+TARGET = onnx_target()
 SIZES = {"batch": 5, "time": 6, "height": 7, "width": 8}
 
 
@@ -168,12 +170,12 @@ def with_masks() -> Graph:
     w, ids = Weights(), ir.input_value("ids", "int32", (BATCH, 6))
     rows, mask = look_up(w("table", 9, 3), ids), ops.not_equal(ids, 0)
     y = lstm(w, "lstm_1", lstm(w, "lstm", rows, 2, True, mask=mask), 2, mask=mask)
-    return run_passes(graph(ids, y), (decompose_ops, merge_duplicates, fold_constants, simplify_shapes))
+    return run_passes(graph(ids, y), (decompose_ops, merge_duplicates, fold_constants, simplify_shapes), TARGET)
 
 
 def with_directions() -> Graph:
     before = FOR_INFERENCE[: FOR_INFERENCE.index(join_directions)]
-    return run_passes(GRAPHS["bidirectional_gru"](), before)
+    return run_passes(GRAPHS["bidirectional_gru"](), before, TARGET)
 
 
 def with_bodies() -> Graph:
@@ -202,14 +204,14 @@ CASES: dict[str, tuple[Callable[[], Graph], Pass]] = {
     "fuse_bias": (with_biases, fuse_bias),
     "fold_padding": (with_padding, fold_padding),
     "fold_scale": (with_scales, fold_scale),
-    "fold_batch_norm": (lambda: fuse_bias(with_batch_norms()), fold_batch_norm),
+    "fold_batch_norm": (lambda: fuse_bias(with_batch_norms(), TARGET), fold_batch_norm),
     "simplify_shapes": (with_shapes, simplify_shapes),
     "join_directions": (with_directions, join_directions),
     "prepare_bodies": (with_bodies, prepare_bodies),
     "join_limits": (with_limits, join_limits),
     "join_masked_layers": (with_masks, join_masked_layers),
     "plan_layout": (with_biases, plan_layout),
-    "promote_floats": (with_biases, promote_floats),
+    "promote_floats": (with_biases, lambda g, _: promote_floats(g)),
 }
 
 
@@ -217,7 +219,7 @@ CASES: dict[str, tuple[Callable[[], Graph], Pass]] = {
 def test_a_pass_makes_this_of_a_graph(name: str) -> None:
     build, apply_pass = CASES[name]
     before = build()
-    check_golden(f"pass_{name}", f"{before}\n\n{apply_pass(before)}")
+    check_golden(f"pass_{name}", f"{before}\n\n{apply_pass(before, TARGET)}")
 
 
 def test_zeros_around_what_relu_gives_are_left_to_the_pool() -> None:
@@ -228,7 +230,7 @@ def test_zeros_around_what_relu_gives_are_left_to_the_pool() -> None:
         (ops.pad(ops.relu(x), ((0, 0), (2, 0), (0, 0), (0, 0))), 2, True),  # a window of nothing but padding
     ):
         before = promote_floats(graph(x, ops.max_pool(padded, size, 2)))
-        after = fold_padding(before)
+        after = fold_padding(before, TARGET)
         assert ("Pad" in ops_of(after)) == stays
         assert_same_numbers(before, after)
 
@@ -245,7 +247,7 @@ def test_tensors_joined_twice_are_joined_at_once() -> None:
             ops.concatenate([other_axis, other_axis], -1),
         )
     )
-    after = simplify_shapes(before)
+    after = simplify_shapes(before, TARGET)
     assert ops_of(after).count("Concat") == ops_of(before).count("Concat") - 1 == 4
     assert_same_numbers(before, after)
 
@@ -261,7 +263,7 @@ def test_reduced_axes_that_are_put_in_again_are_kept() -> None:
             ops.reshape(ops.sum(x, (1, 2)), (-1, 1, 4, 1)),
         )
     )
-    after = simplify_shapes(before)
+    after = simplify_shapes(before, TARGET)
     views = [v for v in after.walk() if v.op.name in ("Reshape", "Unsqueeze", "Squeeze")]
     assert len(views) == 3
     assert_same_numbers(before, after)
@@ -275,29 +277,29 @@ def test_every_pass_has_a_case() -> None:
 def test_a_pass_keeps_the_numbers(name: str) -> None:
     build, apply_pass = CASES[name]
     before = promote_floats(build())
-    assert_same_numbers(before, apply_pass(before))
+    assert_same_numbers(before, apply_pass(before, TARGET))
 
 
 @pytest.mark.parametrize("name", GRAPHS)
 @pytest.mark.parametrize("passes", [FOR_INFERENCE, FOR_TRAINING], ids=["inference", "training"])
 def test_a_pipeline_keeps_the_numbers(name: str, passes: tuple[Pass, ...]) -> None:
     before = promote_floats(GRAPHS[name]())
-    assert_same_numbers(before, run_passes(before, passes))
+    assert_same_numbers(before, run_passes(before, passes, TARGET))
 
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_a_pass_does_not_change_the_graph_it_is_given(name: str) -> None:
     before = GRAPHS[name]()
     text = str(before)
-    run_passes(before, FOR_INFERENCE)
+    run_passes(before, FOR_INFERENCE, TARGET)
     assert str(before) == text
 
 
 # Normalization beside recurrent layers is left where the axes lie by its rank, which the plan changes.
 @pytest.mark.parametrize("name", sorted(set(GRAPHS) - {"recurrent_norm"}))
 def test_a_second_run_of_the_pipeline_changes_nothing(name: str) -> None:
-    once = run_passes(GRAPHS[name](), FOR_INFERENCE)
-    assert str(run_passes(once, FOR_INFERENCE)) == str(once)
+    once = run_passes(GRAPHS[name](), FOR_INFERENCE, TARGET)
+    assert str(run_passes(once, FOR_INFERENCE, TARGET)) == str(once)
 
 
 # -- single rules ----------------------------------------------------------------------------------------------------
@@ -306,21 +308,21 @@ def test_a_second_run_of_the_pipeline_changes_nothing(name: str) -> None:
 def test_batch_norm_folds_backwards_only() -> None:
     w, x = Weights(), image(4, 4, 2)
     y = batch_norm(w, "bn", x)
-    after = fold_batch_norm(graph(x, conv(w, "conv", named(ops.relu, "relu", y), 3)))
+    after = fold_batch_norm(graph(x, conv(w, "conv", named(ops.relu, "relu", y), 3)), TARGET)
     assert "BatchNormalization" in ops_of(after)
 
 
 def test_batch_norm_stays_where_its_product_is_used_twice() -> None:
     w, x = Weights(), image(4, 4, 2)
     y = conv(w, "conv", x, 3, bias=False)
-    assert "BatchNormalization" in ops_of(fold_batch_norm(graph(x, batch_norm(w, "bn", y), ops.relu(y))))
+    assert "BatchNormalization" in ops_of(fold_batch_norm(graph(x, batch_norm(w, "bn", y), ops.relu(y)), TARGET))
 
 
 def test_batch_norm_over_another_axis_stays() -> None:
     w, x = Weights(), image(3, 4, 2)
     y = conv(w, "conv", x, 3, bias=False)
     norm = ir.apply(BatchNormalization(1, 1e-3), y, *(w.positive(n, 3) for n in "abcd"))
-    assert "BatchNormalization" in ops_of(fold_batch_norm(graph(x, norm)))
+    assert "BatchNormalization" in ops_of(fold_batch_norm(graph(x, norm), TARGET))
 
 
 def test_batch_norm_is_folded_in_double_precision() -> None:
@@ -328,7 +330,7 @@ def test_batch_norm_is_folded_in_double_precision() -> None:
     kernel = ir.constant(np.full((1, 1, 1, 1), 1 / 3, "float32"))
     small = ir.constant(np.full(1, 1e-7, "float32"))
     norm = ir.apply(BatchNormalization(3, 1e-3), ir.apply(Conv((1, 1)), x, kernel), small, small, small, small)
-    (folded,) = fold_batch_norm(graph(x, norm)).outputs
+    (folded,) = fold_batch_norm(graph(x, norm), TARGET).outputs
     expected = (
         np.float64(np.float32(1 / 3)) * np.float64(np.float32(1e-7)) / np.sqrt(np.float64(np.float32(1e-7)) + 1e-3)
     )
@@ -338,7 +340,7 @@ def test_batch_norm_is_folded_in_double_precision() -> None:
 
 
 def test_folded_weights_keep_their_names() -> None:
-    folded = run_passes(GRAPHS["bn_cnn"](), FOR_INFERENCE)
+    folded = run_passes(GRAPHS["bn_cnn"](), FOR_INFERENCE, TARGET)
     labels = {v.op.label for v in folded.walk() if isinstance(v.op, ir.Constant)}
     assert {"conv/kernel", "bn/beta", "conv_1/kernel", "conv_1/bias", "dense/kernel", "dense/bias"} <= labels
 
@@ -346,61 +348,61 @@ def test_folded_weights_keep_their_names() -> None:
 def test_padding_that_something_else_uses_stays() -> None:
     w, x = Weights(), image(4, 4, 2)
     y = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    assert "Pad" in ops_of(fold_padding(graph(x, conv(w, "conv", y, 3, padding="valid"), ops.relu(y))))
+    assert "Pad" in ops_of(fold_padding(graph(x, conv(w, "conv", y, 3, padding="valid"), ops.relu(y)), TARGET))
 
 
 def test_a_bias_is_not_fused_into_a_product_with_another_user() -> None:
     w, x = Weights(), vector()
     product = ops.matmul(x, w("kernel", 4, 3))
-    assert "Gemm" not in ops_of(fuse_bias(graph(x, product + w("bias", 3), ops.relu(product))))
+    assert "Gemm" not in ops_of(fuse_bias(graph(x, product + w("bias", 3), ops.relu(product)), TARGET))
 
 
 def test_a_bias_that_widens_the_product_is_not_fused() -> None:
     w, x = Weights(), ir.input_value("x", "float32", (1, 4))
-    assert "Gemm" not in ops_of(fuse_bias(graph(x, ops.matmul(x, w("kernel", 4, 3)) + w("bias", 2, 3))))
+    assert "Gemm" not in ops_of(fuse_bias(graph(x, ops.matmul(x, w("kernel", 4, 3)) + w("bias", 2, 3)), TARGET))
 
 
 def test_a_bias_is_fused_from_either_side() -> None:
     w, x = Weights(), vector()
-    assert ops_of(fuse_bias(graph(x, w("bias", 3) + ops.matmul(x, w("kernel", 4, 3))))) == ["Gemm"]
+    assert ops_of(fuse_bias(graph(x, w("bias", 3) + ops.matmul(x, w("kernel", 4, 3))), TARGET)) == ["Gemm"]
 
 
 def test_a_constant_that_would_grow_stays_a_computation() -> None:
     x, row = ir.input_value("x", "float32", (64, 64)), ir.constant(np.ones(64, "float32"))
-    assert "Repeat" in ops_of(fold_constants(graph(x, x + repeat_new_axis(row, 64, 0))))
+    assert "Repeat" in ops_of(fold_constants(graph(x, x + repeat_new_axis(row, 64, 0)), TARGET))
     wide = ops.broadcast_like(row, ir.constant(np.zeros((64, 64), "float32")))
-    assert "BroadcastLike" in ops_of(fold_constants(graph(x, x + wide)))
+    assert "BroadcastLike" in ops_of(fold_constants(graph(x, x + wide), TARGET))
 
 
 def test_large_weights_are_taken_apart_and_joined_once() -> None:
     w, x = Weights(), ir.input_value("x", "float32", (BATCH, 5, 64))
-    planned = run_passes(graph(x, lstm(w, "lstm", x, 64)), FOR_INFERENCE)
+    planned = run_passes(graph(x, lstm(w, "lstm", x, 64)), FOR_INFERENCE, TARGET)
     assert ops_of(planned) == ["Transpose", "OnnxRecurrent", "Item", "Squeeze"]
 
 
 def test_scalars_are_folded() -> None:
     x = vector()
-    assert ops_of(fold_constants(graph(x, x * (ir.constant(np.float32(2)) + np.float32(3))))) == ["Mul"]
+    assert ops_of(fold_constants(graph(x, x * (ir.constant(np.float32(2)) + np.float32(3))), TARGET)) == ["Mul"]
 
 
 def test_duplicates_are_merged_by_what_they_compute_not_by_where() -> None:
     x = vector()
     first, second = named(ops.tanh, "a", x), named(ops.tanh, "b", x)
-    (y,) = merge_duplicates(graph(x, first + second)).outputs
+    (y,) = merge_duplicates(graph(x, first + second), TARGET).outputs
     assert y.inputs[0] is y.inputs[1]
     assert y.inputs[0].scope == "a"
 
 
 def test_inputs_of_the_same_kind_are_not_merged() -> None:
     a, b = vector(), vector()
-    merged = merge_duplicates(Graph((a, b), (a + b,), ("y",)))
+    merged = merge_duplicates(Graph((a, b), (a + b,), ("y",)), TARGET)
     assert merged.outputs[0].inputs == (a, b)
 
 
 def test_random_numbers_of_two_layers_are_not_merged() -> None:
     x, seed, step = vector(), ir.input_value("seed", "int64", ()), ir.input_value("step", "int64", ())
     y = ir.apply(RandomUniform(1), x, seed, step) + ir.apply(RandomUniform(2), x, seed, step)
-    assert ops_of(merge_duplicates(Graph((x, seed, step), (y,), ("y",)))).count("RandomUniform") == 2
+    assert ops_of(merge_duplicates(Graph((x, seed, step), (y,), ("y",)), TARGET)).count("RandomUniform") == 2
 
 
 def test_random_numbers_at_inference_are_refused() -> None:
@@ -408,20 +410,20 @@ def test_random_numbers_at_inference_are_refused() -> None:
     with ir.scope("noise"):
         y = x + ir.apply(RandomUniform(1), x, seed, step)
     with pytest.raises(ExportError, match="Layer 'noise' draws random numbers at inference"):
-        remove_dropout(Graph((x, seed, step), (y,), ("y",)))
+        remove_dropout(Graph((x, seed, step), (y,), ("y",)), TARGET)
 
 
 def test_what_onnx_cannot_give_is_said_with_the_layer() -> None:
     w, x = Weights(), ir.input_value("x", "float32", (BATCH, 4, 3))
     loss = ops.sum(lstm(w, "lstm", x, 2))
     with pytest.raises(NoLoweringError, match="Layer 'lstm' needs the inner values of LSTM"):
-        decompose_ops(graph(x, gradients(loss, [x])[0]))
+        decompose_ops(graph(x, gradients(loss, [x])[0]), TARGET)
 
 
 def test_ids_are_transposed_not_the_rows_they_look_up() -> None:
     ids = ir.input_value("ids", "int32", (BATCH, 6))
     rows = ops.transpose(look_up(Weights()("table", 9, 4), ids), (1, 0, 2))
-    simple = simplify_shapes(graph(ids, rows))
+    simple = simplify_shapes(graph(ids, rows), TARGET)
     assert ops_of(simple) == ["Transpose", "Gather"]
     assert simple.outputs[0].inputs[1].type.dtype == "int32"
 
@@ -429,24 +431,24 @@ def test_ids_are_transposed_not_the_rows_they_look_up() -> None:
 def test_a_transpose_that_moves_features_stays_behind_the_look_up() -> None:
     ids = ir.input_value("ids", "int32", (BATCH, 6))
     rows = ops.transpose(look_up(Weights()("table", 9, 4), ids), (0, 2, 1))
-    assert ops_of(simplify_shapes(graph(ids, rows))) == ["Gather", "Transpose"]
+    assert ops_of(simplify_shapes(graph(ids, rows), TARGET)) == ["Gather", "Transpose"]
 
 
 def test_a_transpose_of_axes_of_size_one_is_a_reshape() -> None:
     x = image(5, 4, 1)
-    assert ops_of(simplify_shapes(graph(x, ir.apply(Transpose((0, 3, 1, 2)), x)))) == ["Reshape"]
+    assert ops_of(simplify_shapes(graph(x, ir.apply(Transpose((0, 3, 1, 2)), x)), TARGET)) == ["Reshape"]
 
 
 def test_putting_an_axis_in_and_out_again_is_nothing() -> None:
     x = vector()
     y = ops.squeeze(ir.apply(Unsqueeze((1,)), x), 1)
-    assert ops_of(simplify_shapes(graph(x, ops.relu(y)))) == ["Relu"]
+    assert ops_of(simplify_shapes(graph(x, ops.relu(y)), TARGET)) == ["Relu"]
 
 
 def test_a_broadcast_that_decides_the_shape_stays() -> None:
     x, scale = vector(), ir.input_value("scale", "float32", (4,))
     y = ops.broadcast_like(scale, x) * 2.0
-    assert "BroadcastLike" in ops_of(simplify_shapes(Graph((x, scale), (y,), ("y",))))
+    assert "BroadcastLike" in ops_of(simplify_shapes(Graph((x, scale), (y,), ("y",)), TARGET))
 
 
 def test_binding_gives_constants_with_the_names_of_their_inputs() -> None:
@@ -471,13 +473,13 @@ def test_double_precision_reaches_every_part_of_a_graph() -> None:
 
 
 def test_a_pass_that_fails_is_named() -> None:
-    def break_everything(graph: Graph) -> Graph:
+    def break_everything(graph: Graph, _: Target) -> Graph:
         raise ShapeError("no")
 
     x = ir.input_value("x", "float32", (2,))
     graph = Graph((x,), (ops.exp(x),), ("y",))
     with pytest.raises(ShapeError, match="no") as caught:
-        run_passes(graph, (merge_duplicates, break_everything))
+        run_passes(graph, (merge_duplicates, break_everything), TARGET)
     assert caught.value.__notes__ == ["This happened in pass 2 of 2, break_everything."]
 
 
@@ -486,7 +488,7 @@ def test_the_graph_after_each_pass_is_shown_and_written(tmp_path: Path, monkeypa
     x = ir.input_value("x", "float32", (2,))
     graph = Graph((x,), (ops.exp(x) + ops.exp(x),), ("y",))
     seen: list[tuple[int, str, str]] = []
-    result = run_passes(graph, (merge_duplicates,), lambda number, name, g: seen.append((number, name, str(g))))
+    result = run_passes(graph, (merge_duplicates,), TARGET, lambda number, name, g: seen.append((number, name, str(g))))
     assert [(number, name) for number, name, _ in seen] == [(0, "start"), (1, "merge_duplicates")]
     assert seen[1][2] == str(result)
     (folder,) = (tmp_path / "ir").iterdir()

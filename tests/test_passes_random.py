@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from kit.small_graphs import BATCH, Weights, batch_norm, conv, dense, graph, lstm
 from seqc import ops
+from seqc.export.pipelines import FOR_INFERENCE, FOR_TRAINING
+from seqc.export.target import onnx_target
 from seqc.graph import ir
 from seqc.graph.ir import Graph, Value
 from seqc.graph.rewriting import rewrite
 from seqc.ops.elementwise import Cast
 from seqc.ops.shape import Reshape
-from seqc.passes import FOR_INFERENCE, FOR_TRAINING, promote_floats, run_passes
+from seqc.passes import promote_floats, run_passes
 from test_passes import assert_same_numbers
 
 
@@ -78,4 +80,4 @@ def _rebased(g: Graph) -> Graph:
 def test_any_graph_keeps_its_numbers_through_the_pipelines(g: Graph) -> None:
     before = _rebased(g)
     for passes in (FOR_INFERENCE, FOR_TRAINING):
-        assert_same_numbers(before, run_passes(before, passes), 1e-10)
+        assert_same_numbers(before, run_passes(before, passes, onnx_target()), 1e-10)

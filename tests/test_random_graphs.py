@@ -18,10 +18,12 @@ from seqc import Model
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.export.model import export_model, inference_graph
+from seqc.export.pipelines import FOR_INFERENCE
+from seqc.export.target import onnx_target
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array
 from seqc.ops.shape import Transpose
-from seqc.passes import FOR_INFERENCE, plan_layout, promote_floats, run_passes
+from seqc.passes import plan_layout, promote_floats, run_passes
 from seqc.passes._sides import is_moved
 
 CONDITIONS = st.builds(
@@ -104,12 +106,12 @@ def check_export(model: Model, _: Conditions) -> None:
 def check_layout(model: Model, _: Conditions) -> None:
     """No more tensors are moved than borders that images cross; each number stays in its place."""
     graph = inference_graph(model)
-    planned = run_passes(graph, FOR_INFERENCE)
+    planned = run_passes(graph, FOR_INFERENCE, onnx_target())
     borders = [x for x in (*planned.inputs, *planned.outputs) if is_moved(x.type)]
     assert sum(isinstance(v.op, Transpose) for v in planned.walk()) <= len(borders), planned
     xs = [_double(x) for x in samples(model, 3)]
     whole = promote_floats(graph)
-    for a, b in zip(Interpreter(plan_layout(whole)).run(xs), Interpreter(whole).run(xs), strict=True):
+    for a, b in zip(Interpreter(plan_layout(whole, onnx_target())).run(xs), Interpreter(whole).run(xs), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9 * max(1.0, np.abs(b).max(initial=0)))
 
 

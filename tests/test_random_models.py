@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, note, settings
 
 from kit.random_models import models
 from seqc import Sequential, saving
+from seqc.backends.numpy.target import NUMPY
 from seqc.export.model import export_model, inference_graph
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array
@@ -81,7 +82,7 @@ def check_training(model: Sequential) -> None:
     step = train_step(model, Signature((sample_type(x),), (sample_type(y),), (None,)))
     before = [np.array(a) for a in (x, y, *(v.array for v in step.reads))]
     results = [np.asarray(r) for r in run_once(step, Interpreter(step.graph), (x, y))]
-    merged = run_once(step, Interpreter(merge_duplicates(step.graph)), (x, y))
+    merged = run_once(step, Interpreter(merge_duplicates(step.graph, NUMPY)), (x, y))
     for old, now in zip(before, (x, y, *(v.array for v in step.reads)), strict=True):
         assert old.tobytes() == now.tobytes()
     for a, b in zip(results, merged, strict=True):

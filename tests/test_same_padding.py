@@ -10,16 +10,15 @@ import numpy as np
 import pytest
 
 import seqc as keras
+from kit.graph_runs import step_file
 from seqc import layers, ops
 from seqc.export import compile_graph
-from seqc.export.emitter import emit
 from seqc.export.model import inference_graph
 from seqc.graph.autodiff import gradients
 from seqc.graph.dims import symbol
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Value, input_value
 from seqc.graph.tracing import Trace, tracing
-from seqc.passes import FOR_TRAINING, run_passes
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 onnx_models = pytest.importorskip("kit.onnx_models", reason="needs onnx")
@@ -161,7 +160,7 @@ def test_gradients_over_unknown_sides_run_on_onnxruntime(make: Make) -> None:
         (gx,) = gradients(ops.sum(ops.square(y)), [x])
     leaves: dict[Value, Array] = {leaf: v.array for v, leaf in trace.reads.items()}
     graph = Graph((x, *leaves), (gx,), ("gradient",))
-    session = onnxruntime.InferenceSession(emit(run_passes(graph, FOR_TRAINING)).SerializeToString())
+    session = onnxruntime.InferenceSession(step_file(graph))
     for height in SIZES:
         given = np.random.default_rng(height).normal(size=(2, height, 4, 2)).astype("float32")
         arrays = [given, *leaves.values()]

@@ -12,15 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import seqc as keras
+from kit.graph_runs import step_file
 from seqc import layers, ops
 from seqc.backends.numpy.executor import Executor
 from seqc.export import compile_graph
-from seqc.export.emitter import emit
 from seqc.graph import dims, ir
 from seqc.graph.autodiff import gradients
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Value
-from seqc.passes import FOR_TRAINING, run_passes
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 
@@ -145,7 +144,7 @@ def test_gradients_are_those_of_known_sizes(name: str) -> None:
         return Graph((x,), tuple(gradients(ops.sum(ops.square(y)), [x])), ("g",))
 
     unknown = gradient(BATCH, TIME, 3)
-    session = onnxruntime.InferenceSession(emit(run_passes(unknown, FOR_TRAINING)).SerializeToString())
+    session = onnxruntime.InferenceSession(step_file(unknown))
     for batch, time in SIZES:
         x = numbers(batch, time)
         (wanted,) = Interpreter(gradient(batch, time, 3)).run([x])

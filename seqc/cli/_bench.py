@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seqc.analysis import step_flops
+from seqc.backends.numpy.target import NUMPY
 from seqc.cli._gemm import SIDE, gemm_rate
 from seqc.cli._output import Screen, amount, check_output, count, duration
 from seqc.cli._profile import layer_scopes, profile_result, show_profile
@@ -142,7 +143,7 @@ def _measure(model: Model, x: Array, y: Array, batch_size: int, options: Options
     return Speed(
         batch_size=batch_size,
         epochs=tuple(epochs),
-        flops=step_flops(merge_duplicates(step.graph), sizes),
+        flops=step_flops(merge_duplicates(step.graph, NUMPY), sizes),
         threads=threads,
         gemm_one_thread=alone,
         gemm=alone if threads == 1 else gemm_rate(threads),

@@ -20,6 +20,7 @@ def passes(
         list[str] | None,
         typer.Option("--pass", metavar="NAME", help="Show only this pass; may be given several times."),
     ] = None,
+    opset: Annotated[int, typer.Option(help="Version of the ONNX operators, 13 to 21.")] = 18,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -31,11 +32,15 @@ def passes(
     Examples:
       seqc passes models/digits_cnn.py
       seqc passes speech.keras --pass plan_layout
+      seqc passes translation.keras --pass decompose_ops --opset 15
     """
     from seqc.cli._source import load_source
     from seqc.export.model import inference_graph
-    from seqc.passes import FOR_INFERENCE, run_passes
+    from seqc.export.pipelines import FOR_INFERENCE
+    from seqc.export.target import onnx_target
+    from seqc.passes import run_passes
 
+    target = onnx_target(opset)
     names = ["start", *(one.__name__ for one in FOR_INFERENCE)]
     for name in only or ():
         if name not in names:
@@ -53,5 +58,5 @@ def passes(
                     show.line(text)
                     show.line()
 
-        run_passes(inference_graph(load_source(source)), FOR_INFERENCE, look)
+        run_passes(inference_graph(load_source(source)), FOR_INFERENCE, target, look)
         show.result({"source": str(source), "passes": [one for one in seen if only is None or one["pass"] in only]})

@@ -137,10 +137,11 @@ def _written_again(reference: Graph, file: onnx.ModelProto) -> Emission | None:
     Where the names inside are the same, every value of the file is compared.
     """
     from seqc.export import compile_with_names
+    from seqc.export.target import onnx_target
 
     opset = next((x.version for x in file.opset_import if x.domain in ("", "ai.onnx")), 0)
     try:
-        return compile_with_names(reference, opset=opset)
+        return compile_with_names(reference, onnx_target(opset))
     except SeqcError:
         return None
 

@@ -15,10 +15,13 @@ import numpy as np
 
 from seqc.errors import ExportError
 from seqc.export import layouts
-from seqc.export.options import check_flags, check_ir_version, check_metadata, check_names, check_opset, check_size
+from seqc.export.options import check_flags, check_ir_version, check_metadata, check_names, check_size
+from seqc.export.pipelines import FOR_INFERENCE
+from seqc.export.target import onnx_target
 from seqc.graph.ir import Constant, Graph, Input, Type, Value, build
 from seqc.graph.rewriting import rewrite
-from seqc.passes import FOR_INFERENCE, run_passes
+from seqc.graph.target import Target
+from seqc.passes import run_passes
 from seqc.utils.files import check_target, write_file
 
 if TYPE_CHECKING:
@@ -68,8 +71,8 @@ def export_graph(
     """
     start = time.perf_counter()
     check_flags(verify=verify, allow_nonfinite=allow_nonfinite)
-    opset = check_opset(opset)
-    ir_version = check_ir_version(ir_version, opset)
+    target = onnx_target(opset)
+    ir_version = check_ir_version(ir_version, target.opset)
     given = check_metadata(metadata)
     check_size(_count_bytes(graph))
     check_target(path)
@@ -96,7 +99,7 @@ def export_graph(
         texts[key] = layouts.described(layouts.chosen(asked, kind, values, names, own), values, names)
     reference = layouts.as_in_file(reference, texts)
     texts |= ({} if model_name is None else {"seqc.model": model_name}) | given
-    emission = compile_with_names(reference, opset=opset, ir_version=ir_version, metadata=texts)
+    emission = compile_with_names(reference, target, ir_version=ir_version, metadata=texts)
     content = emission.content
     nodes = dict(sorted(Counter(node.op_type for node in emission.frame.graph.node).items()))
     large = len(content) > INSIDE_LIMIT
@@ -107,7 +110,7 @@ def export_graph(
         from seqc.export.verify import verify as verify_model
 
         def again() -> Emission:
-            return compile_with_names(reference, opset=opset, ir_version=ir_version, metadata=texts)
+            return compile_with_names(reference, target, ir_version=ir_version, metadata=texts)
 
         report = verify_model(
             reference, content, inside, if_blind=again if large else None, allow_nonfinite=allow_nonfinite
@@ -120,7 +123,7 @@ def export_graph(
         layers=layers,
         parameters=_count_parameters(graph) if parameters is None else parameters,
         nodes=nodes,
-        opset=opset,
+        opset=target.opset,
         ir_version=ir_version,
         inputs=_ports(reference.inputs, reference.input_names),
         outputs=_ports(reference.outputs, reference.output_names),
@@ -135,18 +138,18 @@ def compile_graph(
     graph: Graph, *, opset: int = 18, ir_version: int | None = None, metadata: Mapping[str, str] | None = None
 ) -> onnx.ModelProto:
     """Returns an inference graph as a checked ONNX model, after the passes of `FOR_INFERENCE`."""
-    return compile_with_names(graph, opset=opset, ir_version=ir_version, metadata=metadata).model
+    return compile_with_names(graph, onnx_target(opset), ir_version=ir_version, metadata=metadata).model
 
 
 def compile_with_names(
-    graph: Graph, *, opset: int = 18, ir_version: int | None = None, metadata: Mapping[str, str] | None = None
+    graph: Graph, target: Target, *, ir_version: int | None = None, metadata: Mapping[str, str] | None = None
 ) -> Emission:
     """Returns an inference graph after its passes, as a checked ONNX model, and the names of its values there."""
     from seqc._version import __version__
     from seqc.export.emitter import write
 
     texts = {"seqc.version": __version__, **(metadata or {})}
-    return write(run_passes(graph, FOR_INFERENCE), opset=opset, ir_version=ir_version, metadata=texts)
+    return write(run_passes(graph, FOR_INFERENCE, target), target, ir_version=ir_version, metadata=texts)
 
 
 def nonfinite_weights(graph: Graph) -> tuple[str, ...]:

@@ -26,18 +26,29 @@ def element_type(dtype: str) -> int:
 def check_supported(op_type: str, attributes: Iterable[str], opset: int, scope: str) -> None:
     """Raises NoLoweringError where the opset lacks an operator or one of its attributes."""
     wanted = frozenset(attributes)
-    if _has(op_type, wanted, opset):
+    if has(op_type, wanted, opset):
         return
-    able = [version for version in range(OLDEST_OPSET, NEWEST_OPSET + 1) if _has(op_type, wanted, version)]
+    able = [version for version in range(OLDEST_OPSET, NEWEST_OPSET + 1) if has(op_type, wanted, version)]
     where = f"Layer '{scope}'" if scope else "The model"
     needed = f"Export with opset={able[0]}." if able else "No opset that seqc writes has it."
     raise NoLoweringError(f"{where} needs {op_type}({', '.join(sorted(wanted))}), which opset {opset} lacks. {needed}")
 
 
 @cache
-def _has(op_type: str, attributes: frozenset[str], opset: int) -> bool:
+def has(op_type: str, attributes: frozenset[str], opset: int, dtype: str | None = None) -> bool:
+    """Tells whether an opset has an operator with some attributes, and for a first operand of an element type."""
     try:
         schema = onnx.defs.get_schema(op_type, opset, "")
     except onnx.defs.SchemaError:
         return False
-    return not schema.deprecated and attributes <= set(schema.attributes)
+    if schema.deprecated or not attributes <= set(schema.attributes):
+        return False
+    return dtype is None or _type_name(dtype) in schema.inputs[0].types
+
+
+def _type_name(dtype: str) -> str:
+    """Returns what schemas call tensors of an element type."""
+    return f"tensor({_OTHER_NAMES.get(dtype, dtype)})"
+
+
+_OTHER_NAMES = {"float32": "float", "float64": "double"}

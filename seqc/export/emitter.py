@@ -19,8 +19,9 @@ from seqc._version import __version__
 from seqc.errors import ExportError, NoLoweringError
 from seqc.export import wire
 from seqc.export._schema import check_supported, element_type
-from seqc.export.options import check_ir_version, check_names, check_opset, check_size
+from seqc.export.options import check_ir_version, check_names, check_size
 from seqc.graph.ir import Array, Constant, Graph, Input, Item, Type, Value
+from seqc.graph.target import Target
 
 # Bytes of an array from which on another copy of it is worth avoiding.
 _LARGE = 4096
@@ -40,10 +41,11 @@ class Emission:
     """A graph as an ONNX model, and the tensors of the model that hold each value's results.
 
     Attributes:
-        frame: the model without its initializers. arrays: these, by name.
+        target: what the graph was prepared for. frame: the model without its initializers. arrays: these, by name.
     """
 
     graph: Graph
+    target: Target
     frame: onnx.ModelProto
     arrays: Mapping[str, Array]
     names: Mapping[Value, tuple[str, ...]]
@@ -73,13 +75,17 @@ class _Body:
 class Writer:
     """The `ir.Emitter` that ops write to. Names come from layer scopes: `conv_1/Conv`, `conv_1/Conv_1`."""
 
-    opset: int
+    target: Target
     scope: str = ""
     nodes: list[_Node] = field(default_factory=list)
     arrays: dict[str, Array] = field(default_factory=dict)
     _names: set[str] = field(default_factory=set)
     _written: dict[tuple[object, ...], tuple[str, ...]] = field(default_factory=dict)
     _shared: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
+
+    @property
+    def opset(self) -> int:
+        return self.target.opset
 
     def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
         return self.node_many(op_type, *inputs, outputs=1, **attributes)[0]
@@ -110,7 +116,7 @@ class Writer:
 
     def body(self, graph: Graph, types: Sequence[Type], captured: Sequence[str]) -> _Body:
         # Names are unique in the whole file, and constants stand once, outside.
-        inner = Writer(self.opset, arrays=self.arrays, _names=self._names, _shared=self._shared)
+        inner = Writer(self.target, arrays=self.arrays, _names=self._names, _shared=self._shared)
         scope = self.scope
         handed = [self.claim(label) for label in graph.input_names[: len(types)]]
         names: dict[Value, tuple[str, ...]] = {
@@ -145,15 +151,15 @@ def _digest(array: Array) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=32).digest()
 
 
-def emit(graph: Graph, **options: Any) -> onnx.ModelProto:
+def emit(graph: Graph, target: Target, **options: Any) -> onnx.ModelProto:
     """Returns the graph as an ONNX model; see `write`."""
-    return write(graph, **options).model
+    return write(graph, target, **options).model
 
 
 def write(
     graph: Graph,
+    target: Target,
     *,
-    opset: int = 18,
     ir_version: int | None = None,
     metadata: Mapping[str, str] | None = None,
     name: str = "model",
@@ -161,16 +167,18 @@ def write(
     """Writes the graph as an ONNX model that passed onnx's checker.
 
     Args:
-        graph: inference or step graph after its passes. opset: version of the ai.onnx operators, 13 to 21.
-        ir_version: file format version; by default the lowest that the opset allows, at least 8. metadata: texts kept
-        in the file, in their order. name: the graph's name.
+        graph: inference or step graph after its passes.
+        target: what the passes prepared it for, see `onnx_target`.
+        ir_version: file format version; by default the lowest that the opset allows, at least 8.
+        metadata: texts kept in the file, in their order.
+        name: the graph's name.
 
     Raises:
-        ExportError: the opset is not supported, a tensor cannot be described, or the result is not valid ONNX.
+        ExportError: a tensor cannot be described or has an element type that the target lacks, or the result is not
+            valid ONNX.
         NoLoweringError: an op has no ONNX form, or none at this opset.
     """
-    opset = check_opset(opset)
-    writer = Writer(opset)
+    writer = Writer(target)
     names = _reserve(writer, graph)
     for value in graph.walk():
         _write(writer, value, names)
@@ -178,8 +186,8 @@ def write(
     renamed = _name_outputs(writer, graph, names)
     used = set(_reads(writer.nodes))
     frame = onnx.ModelProto(producer_name="seqc", producer_version=__version__)
-    frame.ir_version = check_ir_version(ir_version, opset)
-    frame.opset_import.add(domain="", version=opset)
+    frame.ir_version = check_ir_version(ir_version, target.opset)
+    frame.opset_import.add(domain="", version=target.opset)
     for key, text in (metadata or {}).items():
         frame.metadata_props.add(key=key, value=text)
     frame.graph.name = name
@@ -189,7 +197,7 @@ def write(
     arrays = {label: array for label, array in writer.arrays.items() if label in used}
     _check(frame, arrays)
     made = {value: tuple(renamed.get(n, n) for n in results) for value, results in names.items()}
-    return Emission(graph, frame, arrays, made)
+    return Emission(graph, target, frame, arrays, made)
 
 
 def _reserve(writer: Writer, graph: Graph) -> dict[Value, tuple[str, ...]]:
@@ -202,6 +210,7 @@ def _reserve(writer: Writer, graph: Graph) -> dict[Value, tuple[str, ...]]:
 
 def _write(writer: Writer, value: Value, names: dict[Value, tuple[str, ...]]) -> None:
     op = value.op
+    _check_dtypes(writer.target, value)
     if isinstance(op, Input):
         if value not in names:
             raise ExportError(f"The graph reads '{op.label}', which is not among its inputs.")
@@ -218,6 +227,14 @@ def _write(writer: Writer, value: Value, names: dict[Value, tuple[str, ...]]) ->
             where = f"Layer '{value.scope}': " if value.scope and value.scope not in str(error) else ""
             raise NoLoweringError(f"{where}{error}") from error
         names[value] = made if isinstance(made, tuple) else (made,)
+
+
+def _check_dtypes(target: Target, value: Value) -> None:
+    for t in value.result if isinstance(value.result, tuple) else (value.result,):
+        if t.dtype not in target.dtypes:
+            where = f"Layer '{value.scope}'" if value.scope else f"{value.op!r}"
+            known = ", ".join(sorted(target.dtypes))
+            raise ExportError(f"{where} makes {t.dtype}, which is not among the target's element types: {known}.")
 
 
 def _name_outputs(writer: Writer, graph: Graph, names: Mapping[Value, tuple[str, ...]]) -> dict[str, str]:

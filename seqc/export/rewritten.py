@@ -13,11 +13,13 @@ import numpy as np
 
 from seqc.export.compare import ERROR_FACTOR, compare_arrays, distance, scale_of
 from seqc.export.noise import with_rounded_weights
+from seqc.export.pipelines import FOR_INFERENCE
 from seqc.export.report import Fault, OutputCheck
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Constant, Graph, Value
 from seqc.graph.rewriting import rewrite
-from seqc.passes import FOR_INFERENCE, promote_floats, run_passes
+from seqc.graph.target import Target
+from seqc.passes import promote_floats, run_passes
 
 # Roundings of the largest number that double precision itself may lose.
 PLACES = 256.0
@@ -59,11 +61,13 @@ def _checks(
     return found
 
 
-def first_rewritten(before: Graph, boundaries: Sequence[Value], samples: Sequence[Sequence[Array]]) -> Fault | None:
-    """Returns the first of some values that the passes change when it is an output."""
+def first_rewritten(
+    before: Graph, target: Target, boundaries: Sequence[Value], samples: Sequence[Sequence[Array]]
+) -> Fault | None:
+    """Returns the first of some values that the passes for a target change when it is an output."""
     for value in boundaries:
         part = Graph(before.inputs, (value,), ("output",))
-        fault = check_passes(part, run_passes(part, FOR_INFERENCE), samples)
+        fault = check_passes(part, run_passes(part, FOR_INFERENCE, target), samples)
         if fault is not None:
             who = f"Layer '{value.scope}'" if value.scope else f"{value.op!r}"
             return dataclasses.replace(fault, who=who)

@@ -21,12 +21,13 @@ from seqc.backends.onnxruntime import Session
 from seqc.errors import VerificationError
 from seqc.export.compare import ERROR_FACTOR, LAST_PLACES, argmax_agreement, compare_arrays, distance
 from seqc.export.noise import with_rounding
+from seqc.export.pipelines import FOR_INFERENCE
 from seqc.export.report import Fault, OutputCheck, Report
 from seqc.export.rewritten import Truth, check_passes, first_rewritten, wide, with_lively_weights
 from seqc.export.samples import Sampler, choose_sizes
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Value
-from seqc.passes import FOR_INFERENCE, promote_floats, run_passes
+from seqc.passes import promote_floats, run_passes
 
 if TYPE_CHECKING:
     from seqc.export.emitter import Emission
@@ -203,22 +204,22 @@ def _look_inside(
 
     samples = runs.few_samples()
     fault, values, dull = check_file(emission, model, samples)
-    fault = fault or _rewritten(reference, emission.graph, samples, runs.truth)
+    fault = fault or _rewritten(reference, emission, samples, runs.truth)
     if fault is None and dull and values:
         # A model that hardly moves could hide a mistake. The same model with other weights is made in the same way.
         reference = with_lively_weights(reference, seed)
-        emission = write(run_passes(reference, FOR_INFERENCE), opset=emission.frame.opset_import[0].version)
+        emission = write(run_passes(reference, FOR_INFERENCE, emission.target), emission.target)
         fault, *_ = check_file(emission, emission.content, samples)
-        fault = fault or _rewritten(reference, emission.graph, samples)
+        fault = fault or _rewritten(reference, emission, samples)
     return values, fault
 
 
 def _rewritten(
-    reference: Graph, after: Graph, samples: Sequence[Sequence[Array]], truth: Truth | None = None
+    reference: Graph, emission: Emission, samples: Sequence[Sequence[Array]], truth: Truth | None = None
 ) -> Fault | None:
     """Returns the first layer that the passes have changed."""
-    fault = check_passes(reference, after, samples, truth)
-    return fault and (first_rewritten(reference, _boundaries(reference), samples) or fault)
+    fault = check_passes(reference, emission.graph, samples, truth)
+    return fault and (first_rewritten(reference, emission.target, _boundaries(reference), samples) or fault)
 
 
 def _boundaries(graph: Graph) -> Sequence[Value]:

@@ -1,7 +1,7 @@
-"""Rewriting graphs: each pass takes a graph and returns one that computes the same.
+"""Rewriting graphs: each pass takes a graph and the target it is prepared for, and returns one that computes the same.
 
-`FOR_INFERENCE` prepares a graph whose weights are constants for ONNX, `FOR_TRAINING` a step graph whose weights are
-inputs; `promote_floats` makes the double-precision truth that both are measured against.
+Which passes a graph goes through, and in what order, each target says (seqc/export/pipelines.py,
+seqc/backends/numpy/lowering.py). `promote_floats` makes the double-precision truth that all are measured against.
 """
 
 from __future__ import annotations
@@ -25,44 +25,7 @@ from seqc.passes.precision import promote_floats
 from seqc.passes.scaling import fold_scale
 from seqc.passes.shapes import simplify_shapes
 
-FOR_INFERENCE: tuple[Pass, ...] = (
-    remove_dropout,
-    decompose_ops,
-    prepare_bodies,
-    join_limits,
-    merge_duplicates,
-    fold_constants,
-    fold_padding,
-    fuse_bias,
-    fold_batch_norm,
-    fold_scale,
-    simplify_shapes,
-    plan_layout,
-    fold_constants,
-    simplify_shapes,
-    join_directions,
-    simplify_shapes,
-    join_masked_layers,
-    simplify_shapes,
-    merge_duplicates,
-)
-
-FOR_TRAINING: tuple[Pass, ...] = (
-    decompose_ops,
-    merge_duplicates,
-    fold_constants,
-    fuse_bias,
-    simplify_shapes,
-    plan_layout,
-    fold_constants,
-    simplify_shapes,
-    merge_duplicates,
-)
-
-
 __all__ = [
-    "FOR_INFERENCE",
-    "FOR_TRAINING",
     "Pass",
     "accept_channels_first",
     "bind_constants",

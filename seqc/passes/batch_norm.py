@@ -8,6 +8,7 @@ import numpy as np
 
 from seqc.graph.ir import Array, Constant, Graph, Op, Value, build, constant
 from seqc.graph.rewriting import rewrite
+from seqc.graph.target import Target
 from seqc.ops.arithmetic import Add
 from seqc.ops.conv import Conv, ConvTranspose
 from seqc.ops.linalg import Gemm, MatMul
@@ -26,7 +27,7 @@ class _Product:
     scope: str
 
 
-def fold_batch_norm(graph: Graph) -> Graph:
+def fold_batch_norm(graph: Graph, _: Target) -> Graph:
     """Returns the graph with BatchNormalization over channels folded into the Conv, ConvTranspose, MatMul or Gemm
     that feeds it.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from seqc.graph.ir import Graph, Value, build
 from seqc.graph.rewriting import rewrite
+from seqc.graph.target import Target
 from seqc.ops.arithmetic import Add
 from seqc.ops.conv import Conv, ConvTranspose
 from seqc.ops.linalg import Gemm, MatMul
 from seqc.passes._rewriting import count_uses
 
 
-def fuse_bias(graph: Graph) -> Graph:
+def fuse_bias(graph: Graph, _: Target) -> Graph:
     """Returns the graph with Add(Conv(x, w), b) as Conv(x, w, b), and Add(MatMul(x, w), b) of matrices as Gemm.
 
     ConvTranspose goes as Conv does.

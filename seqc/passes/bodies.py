@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from seqc.graph.ir import Array, Constant, Graph, Value, build
 from seqc.graph.rewriting import rewrite
+from seqc.graph.target import Target
 from seqc.ops.scan import Scan
 from seqc.passes.bias import fuse_bias
 from seqc.passes.binding import bind_constants
@@ -17,8 +18,8 @@ from seqc.passes.shapes import simplify_shapes
 _FOR_BODIES = (decompose_ops, merge_duplicates, fold_constants, fuse_bias, simplify_shapes)
 
 
-def prepare_bodies(graph: Graph) -> Graph:
-    """Returns the graph with what Scans run at each step made ready for ONNX; constants that it reads move inside."""
+def prepare_bodies(graph: Graph, target: Target) -> Graph:
+    """Returns the graph with what Scans run at each step made ready as well; constants that it reads move inside."""
 
     def rule(_: Value, value: Value) -> Value | None:
         if not isinstance(value.op, Scan):
@@ -33,7 +34,7 @@ def prepare_bodies(graph: Graph) -> Graph:
                 kept.append(x)
         body = bind_constants(value.op.body, fixed)
         for one in _FOR_BODIES:
-            body = one(body)
+            body = one(body, target)
         return build(replace(value.op, body=body), tuple(kept), value.scope)
 
     return rewrite(graph, rule)

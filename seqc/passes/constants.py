@@ -8,6 +8,7 @@ import numpy as np
 
 from seqc.graph.ir import Constant, Graph, Item, Value, constant
 from seqc.graph.rewriting import rewrite
+from seqc.graph.target import Target
 from seqc.ops.shape import BroadcastLike
 from seqc.passes._rewriting import known_array
 
@@ -15,7 +16,7 @@ from seqc.passes._rewriting import known_array
 _SMALL = 4096
 
 
-def fold_constants(graph: Graph) -> Graph:
+def fold_constants(graph: Graph, _: Target) -> Graph:
     """Returns the graph with nodes over constants replaced by their results.
 
     A large result of more than twice its operands' size stays a computation: a file should not carry repeated numbers.

@@ -1,12 +1,13 @@
-"""Saying ops that ONNX does not have in simpler ones."""
+"""Saying ops that a target does not have in simpler ones."""
 
 from __future__ import annotations
 
 from seqc.graph.ir import Graph, Item, Value, scope
 from seqc.graph.rewriting import rewrite
+from seqc.graph.target import Target
 
 
-def decompose_ops(graph: Graph) -> Graph:
+def decompose_ops(graph: Graph, _: Target) -> Graph:
     """Returns the graph with every op's `decompose` applied, until none has anything left to say."""
     while True:
         changed = False

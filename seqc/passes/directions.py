@@ -9,6 +9,7 @@ import numpy as np
 
 from seqc.graph.ir import Constant, Graph, Item, Value, build, constant
 from seqc.graph.rewriting import rewrite
+from seqc.graph.target import Target
 from seqc.ops.arithmetic import Add
 from seqc.ops.onnx_rnn import OnnxRecurrent
 from seqc.ops.reduce import ReduceSum
@@ -17,7 +18,7 @@ from seqc.ops.slicing import Concat, Slice
 from seqc.passes._views import VIEWS, view
 
 
-def join_directions(graph: Graph) -> Graph:
+def join_directions(graph: Graph, _: Target) -> Graph:
     """Returns the graph with recurrent nodes that differ in direction and weights only as one bidirectional node.
 
     Under a mask they differ in the order of their steps as well, and stay two.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from seqc.errors import ExportError
 from seqc.graph.ir import Graph, Value
 from seqc.graph.rewriting import rewrite
+from seqc.graph.target import Target
 from seqc.ops.random import Dropout, RandomUniform
 
 
-def remove_dropout(graph: Graph) -> Graph:
+def remove_dropout(graph: Graph, _: Target) -> Graph:
     """Returns the graph without Dropout.
 
     Raises:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from seqc.graph.ir import Graph, Input, Op, Value
 from seqc.graph.rewriting import rewrite
+from seqc.graph.target import Target
 
 
-def merge_duplicates(graph: Graph) -> Graph:
+def merge_duplicates(graph: Graph, _: Target) -> Graph:
     """Returns the graph with nodes of equal op and operands merged; the first of them stays."""
     known: dict[tuple[Op, tuple[Value, ...]], Value] = {}
 

@@ -1,6 +1,6 @@
-"""Choosing the order of axes that ONNX is fastest with.
+"""Choosing the order of axes that a target is fastest with.
 
-The IR is channels-last, onnxruntime's convolutions are channels-first. What works either way is put on the side where
+The IR is channels-last, ONNX's convolutions are channels-first. What works either way is put on the side where
 the fewest tensors are moved (passes/_sides.py). Then the plan walks the graph once, forwards: each value gets a layout,
 each op says which layouts it wants and gives (`Op.layout_rule`), and a tensor is moved only where what it has and what
 is wanted differ. Nothing is repaired afterwards.
@@ -15,6 +15,7 @@ from typing import cast
 from seqc.errors import ExportError
 from seqc.graph.ir import Graph, Item, Op, Type, Value, build
 from seqc.graph.layout import Layout, channels_first, natural
+from seqc.graph.target import Target
 from seqc.ops.shape import StayPut, Transpose
 from seqc.passes._absorption import AS_THEY_ARE, Sources, absorb
 from seqc.passes._moves import arranged_shape, move
@@ -22,8 +23,10 @@ from seqc.passes._rewriting import count_uses
 from seqc.passes._sides import Side, choose_sides, followers
 
 
-def plan_layout(graph: Graph) -> Graph:
-    """Returns the graph with every op working in the layout that suits ONNX; inputs and outputs keep theirs."""
+def plan_layout(graph: Graph, target: Target) -> Graph:
+    """Returns the graph with every op working in the layout that suits the target; inputs and outputs keep theirs."""
+    if target.layout == "channels_last":
+        return graph
     plan = _Plan(graph)
     for value in graph.walk():
         plan.place(value)

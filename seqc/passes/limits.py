@@ -6,11 +6,12 @@ import math
 
 from seqc.graph.ir import Graph, Value, build
 from seqc.graph.rewriting import rewrite
+from seqc.graph.target import Target
 from seqc.ops.arithmetic import Clip
 from seqc.ops.nonlinear import Relu
 
 
-def join_limits(graph: Graph) -> Graph:
+def join_limits(graph: Graph, _: Target) -> Graph:
     """Returns the graph with Relu and Clip after one another as one Clip: a Relu up to six is a Clip to [0, 6].
 
     Only without gradients, which differ on the limits themselves.

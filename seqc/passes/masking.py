@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from seqc.graph.ir import Graph, Item, Value, build
 from seqc.graph.rewriting import rewrite
+from seqc.graph.target import Target
 from seqc.ops.elementwise import Where
 from seqc.ops.onnx_rnn import OnnxRecurrent, StepOrder, StepRows, TakeSteps
 from seqc.ops.padding import Pad
 from seqc.ops.shape import Squeeze, Transpose, Unsqueeze
 
 
-def join_masked_layers(graph: Graph) -> Graph:
+def join_masked_layers(graph: Graph, _: Target) -> Graph:
     """Returns the graph with recurrent layers of one mask passing their compacted steps on.
 
     Each puts its outputs back in place and the next one takes the valid ones out again: both fall away. What stands

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from seqc.graph.ir import Graph, Value, build
 from seqc.graph.rewriting import rewrite
+from seqc.graph.target import Target
 from seqc.ops.conv import Conv
 from seqc.ops.nonlinear import Relu
 from seqc.ops.padding import Pad
@@ -13,7 +14,7 @@ from seqc.ops.pool import MaxPool
 from seqc.passes._rewriting import count_uses
 
 
-def fold_padding(graph: Graph) -> Graph:
+def fold_padding(graph: Graph, _: Target) -> Graph:
     """Returns the graph with Conv(Pad(x)) as one Conv with more padding, where zeros are put around the image only.
 
     MaxPool goes the same way where the padding, which never wins in it, would not have won as zeros either: after Relu.

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from seqc.graph.ir import Graph
+from seqc.graph.target import Target
 
-Pass = Callable[[Graph], Graph]
+Pass = Callable[[Graph, Target], Graph]
 # Called with the number of a pass, from 1, its name, and the graph it made.
 Watcher = Callable[[int, str, Graph], None]
 
@@ -19,12 +20,13 @@ DUMP_VARIABLE = "SEQC_DUMP_IR"
 _runs = itertools.count(1)
 
 
-def run_passes(graph: Graph, passes: Sequence[Pass], after_each: Watcher | None = None) -> Graph:
+def run_passes(graph: Graph, passes: Sequence[Pass], target: Target, after_each: Watcher | None = None) -> Graph:
     """Returns the graph after each pass in turn.
 
     Args:
         graph: what to begin with.
         passes: the passes, in order.
+        target: what they prepare the graph for.
         after_each: called after each pass; also, with number 0, before the first.
 
     An error of a pass has a note that names the pass.
@@ -33,7 +35,7 @@ def run_passes(graph: Graph, passes: Sequence[Pass], after_each: Watcher | None 
     _tell(watchers, 0, "start", graph)
     for number, one in enumerate(passes, 1):
         try:
-            graph = one(graph)
+            graph = one(graph, target)
             _tell(watchers, number, one.__name__, graph)
         except Exception as error:
             error.add_note(f"This happened in pass {number} of {len(passes)}, {one.__name__}.")

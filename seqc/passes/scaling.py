@@ -9,6 +9,7 @@ import numpy as np
 
 from seqc.graph.ir import Array, Constant, Graph, Value, build, constant
 from seqc.graph.rewriting import rewrite
+from seqc.graph.target import Target
 from seqc.ops.arithmetic import Add, Div, Mul, Sub
 from seqc.ops.conv import Conv
 from seqc.ops.linalg import Gemm, MatMul
@@ -25,7 +26,7 @@ class _Affine:
     count: int
 
 
-def fold_scale(graph: Graph) -> Graph:
+def fold_scale(graph: Graph, _: Target) -> Graph:
     """Returns the graph with constants that multiply the input of a Conv, MatMul or Gemm put into its kernel.
 
     Any chain of arithmetic with constants becomes one Add of what has to be added before the scale; that stays, because

@@ -8,6 +8,7 @@ from dataclasses import replace
 from seqc.errors import ShapeError
 from seqc.graph.ir import Graph, Value, build
 from seqc.graph.rewriting import rewrite
+from seqc.graph.target import Target
 from seqc.ops._common import broadcast_shapes
 from seqc.ops.elementwise import Elementwise
 from seqc.ops.gather import Gather
@@ -19,7 +20,7 @@ from seqc.passes._rewriting import count_uses
 from seqc.passes._views import VIEWS, can_view, view
 
 
-def simplify_shapes(graph: Graph) -> Graph:
+def simplify_shapes(graph: Graph, _: Target) -> Graph:
     """Returns the graph with chains of Reshape, Squeeze and Unsqueeze as one node, Transposes joined or dropped, ids
     moved instead of the rows they look up, and no broadcast before an op that broadcasts by itself; joined tensors
     joined at once, and reduced axes kept where they are put in again.

@@ -12,6 +12,17 @@ from seqc.graph.ir import Array, Graph
 Run = Callable[[Sequence[Array]], Sequence[Array]]
 
 
+def step_file(graph: Graph, opset: int = 18) -> bytes:
+    """A step graph, or any whose weights are inputs, as an ONNX file."""
+    from seqc.export.emitter import write
+    from seqc.export.pipelines import FOR_TRAINING
+    from seqc.export.target import onnx_target
+    from seqc.passes import run_passes
+
+    target = onnx_target(opset)
+    return write(run_passes(graph, FOR_TRAINING, target), target).content
+
+
 def on_numpy(graph: Graph) -> Run:
     return Interpreter(graph).run
 
@@ -19,10 +30,8 @@ def on_numpy(graph: Graph) -> Run:
 def on_onnxruntime(graph: Graph) -> Run:
     pytest.importorskip("onnxruntime")
     from seqc.backends.onnxruntime import Session
-    from seqc.export.emitter import write
-    from seqc.passes import FOR_TRAINING, run_passes
 
-    session = Session(write(run_passes(graph, FOR_TRAINING)).content, threads=1)
+    session = Session(step_file(graph), threads=1)
 
     def run(arrays: Sequence[Array]) -> Sequence[Array]:
         named = dict(zip(graph.input_names, arrays, strict=True))

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import seqc as keras
+from kit.graph_runs import step_file
 from seqc import layers
 from seqc.errors import NoLoweringError
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array
-from seqc.passes import FOR_TRAINING, run_passes
 from seqc.training.data import make_data
 from seqc.training.step import Signature, Step, train_step
 
@@ -206,10 +206,9 @@ def take_steps(step: Step, batches: list[list[Array]], run: Callable[[list[Array
 def test_twenty_steps_on_onnxruntime_equal_twenty_on_numpy(row: Row, rng: np.random.Generator) -> None:
     pytest.importorskip("onnxruntime")
     from seqc.backends.onnxruntime import Session
-    from seqc.export.emitter import write
 
     step, batches = traced(row, rng)
-    session = Session(write(run_passes(step.graph, FOR_TRAINING)).content, threads=1)
+    session = Session(step_file(step.graph), threads=1)
 
     def on_onnxruntime(arrays: list[Array]) -> list[Array]:
         given = {n: a for n, a in zip(step.graph.input_names, arrays, strict=True) if n in session.input_names}
@@ -237,8 +236,6 @@ def test_the_gradient_of_an_lstm_says_that_it_has_no_lowering(rng: np.random.Gen
         lambda: keras.optimizers.SGD(0.1),
         "sparse_categorical_crossentropy",
     )
-    from seqc.export.emitter import emit
-
     step, _ = traced(row, rng)
     with pytest.raises(NoLoweringError, match="LSTM"):
-        emit(run_passes(step.graph, FOR_TRAINING))
+        step_file(step.graph)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from seqc.backends.numpy.products import convolve_by_products
 from seqc.backends.numpy.rows import AddRows
+from seqc.backends.numpy.target import NUMPY
 from seqc.graph import dims
 from seqc.graph.ir import Graph, Input, Value, apply, build, scope
 from seqc.graph.rewriting import rewrite
@@ -26,9 +27,10 @@ def lower_for_numpy(graph: Graph, sizes: Mapping[str, int]) -> Graph:
     Args:
         sizes: of all named axes but the batch.
     """
-    graph = merge_duplicates(fix_sizes(graph, sizes))
-    graph = merge_duplicates(pool_before_relu(fuse_bias(split_means(draw_masks(add_rows(graph))))))
-    return merge_duplicates(convolve_by_products(graph))
+    graph = merge_duplicates(fix_sizes(graph, sizes), NUMPY)
+    graph = fuse_bias(split_means(draw_masks(add_rows(graph))), NUMPY)
+    graph = merge_duplicates(pool_before_relu(graph), NUMPY)
+    return merge_duplicates(convolve_by_products(graph), NUMPY)
 
 
 def fix_sizes(graph: Graph, sizes: Mapping[str, int]) -> Graph:

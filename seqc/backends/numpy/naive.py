@@ -8,6 +8,7 @@ import numpy as np
 
 from seqc.backends.numpy.executor import StateRef
 from seqc.backends.numpy.interrupts import UNFINISHED, whole
+from seqc.backends.numpy.target import NUMPY
 from seqc.backends.numpy.workers import Run
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph
@@ -19,7 +20,7 @@ class NaiveExecutor:
 
     def __init__(self, graph: Graph, reads: Sequence[StateRef], writes: Sequence[StateRef]) -> None:
         self.reads, self.writes = tuple(reads), tuple(writes)
-        self.interpreter = Interpreter(merge_duplicates(graph))
+        self.interpreter = Interpreter(merge_duplicates(graph, NUMPY))
 
     def run(self, arrays: Sequence[Array]) -> list[Array]:
         """Runs the graph on the arrays that are given, changes the state, and returns the results."""

@@ -1,0 +1,32 @@
+"""ONNX as a target of the passes. Nothing here imports onnx before it is asked for an operator."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+
+from seqc.export.options import check_opset
+from seqc.graph.target import DTYPES, DataFormat, Target
+
+
+def onnx_target(opset: int = 18, layout: DataFormat = "channels_first") -> Target:
+    """Returns a version of the ONNX operators as a target.
+
+    Args:
+        opset: version of the ai.onnx operators, 13 to 21.
+        layout: the order of axes that images are brought into. ONNX's own convolutions work channels-first only.
+
+    Raises:
+        ExportError: seqc does not write the opset.
+    """
+    return _target(check_opset(opset), layout)
+
+
+@cache
+def _target(opset: int, layout: DataFormat) -> Target:
+    return Target(opset, layout, DTYPES, partial(_supports, opset))
+
+
+def _supports(opset: int, op_type: str, *attributes: str, dtype: str | None = None) -> bool:
+    from seqc.export._schema import has
+
+    return has(op_type, frozenset(attributes), opset, dtype)
