@@ -114,21 +114,28 @@ class Configurable:
 
     _kind: str = ""
     _arguments: dict[str, Any]
+    # Whether `get_config` itself says what this class, not one below it, takes.
+    _says_its_arguments = False
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = super().__new__(cls)
         if cls.__init__ is object.__init__:  # its signature takes a millisecond, and leaves cycles behind
             self._arguments = {}
             return self
-        signature = inspect.signature(cls.__init__)
-        bound = signature.bind_partial(self, *args, **kwargs)
+        parameters = inspect.signature(cls.__init__).parameters
+        try:
+            bound = inspect.signature(cls.__init__).bind_partial(self, *args, **kwargs)
+        except TypeError:  # __init__ says whose arguments they are
+            self._arguments = {}
+            return self
         bound.apply_defaults()
-        self._arguments = {
-            name: value
-            for name, value in bound.arguments.items()
-            if name != "self"
-            and signature.parameters[name].kind not in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-        }
+        self._arguments = {}
+        for name, value in list(bound.arguments.items())[1:]:
+            if parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+                # What a subclass hands on to its base is a part of the configuration, too.
+                self._arguments |= {n: v for n, v in value.items() if n in _accepted(cls, of_base=False)}
+            elif parameters[name].kind is not inspect.Parameter.VAR_POSITIONAL:
+                self._arguments[name] = value
         return self
 
     def get_config(self) -> dict[str, Any]:
@@ -148,10 +155,17 @@ class Configurable:
 
 
 @lru_cache(1024)
-def _accepted(cls: type) -> set[str]:
-    """Returns the names of the arguments of a constructor and those it may pass on."""
+def _accepted(cls: type, of_base: bool = True) -> set[str]:
+    """Returns the names of the arguments of a constructor and those it may pass on.
+
+    Args:
+        cls: the class.
+        of_base: whether also those that a base says itself in `get_config`.
+    """
     found: set[str] = set()
     for base in cls.__mro__:
+        if not of_base and vars(base).get("_says_its_arguments"):
+            break
         parameters = inspect.signature(base.__init__).parameters if "__init__" in vars(base) else {}  # type: ignore[misc]
         found |= set(parameters)
         if parameters and not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
@@ -429,4 +443,4 @@ def get(identifier: Any, kind: str, what: str, aliases: dict[str, Any]) -> Any:
         return identifier()
     if callable(identifier) or (isinstance(identifier, Configurable) and identifier._kind == kind):
         return identifier
-    raise ConfigError(f"Could not interpret {what} identifier: {identifier}")
+    raise ConfigError(f"Could not interpret {what} identifier: {identifier}. Give a name, an object or a function.")

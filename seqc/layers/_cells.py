@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from seqc import activations, constraints, initializers, ops, regularizers
+from seqc import activations, ops
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value, as_value, constant
-from seqc.graph.tracing import Variable
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
 from seqc.layers.regularization import drop
 from seqc.ops._gates import GATES
 from seqc.ops._recurrent import Recurrent as RecurrentOp
 
-# What becomes of an argument, by the last word of its name.
-_CONVERTED: dict[str, Callable[[Any], Any]] = {
-    "units": int,
-    "activation": activations.get,
-    "initializer": initializers.get,
-    "regularizer": regularizers.get,
-    "constraint": constraints.get,
-    "dropout": lambda rate: min(1.0, max(0.0, rate)),
-}
-
-
-def taken(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the named arguments of a constructor, given its `locals()`."""
-    return {name: value for name, value in variables.items() if name not in ("self", "kwargs", "__class__")}
-
 
 class Cell(Layer):
-    """One step of a recurrent layer.
-
-    Args:
-        given: the arguments that become attributes of the same names.
-    """
+    """One step of a recurrent layer. A subclass keeps its arguments."""
 
     operation: ClassVar[type[RecurrentOp]]
     # Attributes that name functions of the step, under the names that the fused operation gives them.
@@ -52,34 +32,25 @@ class Cell(Layer):
     recurrent_activation: Callable[[Value], Value]
     bias_initializer: Any
 
-    def __init__(self, given: dict[str, Any], **kwargs: Any) -> None:
-        units = given["units"]
-        if not hasattr(units, "__index__") or units <= 0:
-            raise ConfigError(
-                f"Received an invalid value for argument `units`, expected a positive integer, got {units}."
-            )
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        for name, value in given.items():
-            setattr(self, name, _CONVERTED.get(name.rsplit("_", 1)[-1], lambda v: v)(value))
+        if not hasattr(self.units, "__index__") or self.units <= 0:
+            raise ConfigError(
+                f"Received an invalid value for argument `units`, expected a positive integer, got {self.units}."
+            )
+        self.units = int(self.units)
+        self.dropout, self.recurrent_dropout = (min(1.0, max(0.0, r)) for r in (self.dropout, self.recurrent_dropout))
         states = self.operation.states
         self.state_size = self.units if states == 1 else [self.units] * states
         self.output_size = self.units
 
     def build(self, input_shape: KerasShape) -> None:
         columns = self.operation.gates * self.units
-        self.kernel = self._weight("kernel", (input_shape[-1], columns))
-        self.recurrent_kernel = self._weight("recurrent_kernel", (self.units, columns))
-        self.bias = self._weight("bias", self._bias_shape()) if self.use_bias else None
-
-    def _weight(self, name: str, shape: tuple[int | None, ...]) -> Variable:
-        kind = name.removesuffix("_kernel")
-        return self.add_weight(
-            shape,
-            self._start_bias if name == "bias" else getattr(self, f"{kind}_initializer"),
-            regularizer=getattr(self, f"{kind}_regularizer"),
-            constraint=getattr(self, f"{kind}_constraint"),
-            name=name,
-        )
+        self.kernel = self._add_described_weight("kernel", (input_shape[-1], columns))
+        self.recurrent_kernel = self._add_described_weight("recurrent_kernel", (self.units, columns))
+        self.bias = None
+        if self.use_bias:
+            self.bias = self._add_described_weight("bias", self._bias_shape(), initializer=self._start_bias)
 
     def _start_bias(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
         return self.bias_initializer(shape, dtype)

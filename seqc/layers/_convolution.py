@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from seqc import activations, constraints, initializers, ops, regularizers
+from seqc import ops
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Type, Value
 from seqc.layers._common import KerasShape, as_tuple, data_format_name, first_from_last, image_hint, last_from_first
@@ -16,38 +15,25 @@ from seqc.ops._windows import Padding
 class Convolution(Layer):
     """activation(what `convolved` gives).
 
-    A subclass makes its kernels in `build` and writes `convolved`, for channels-last data.
+    A subclass keeps its arguments, makes its kernels in `build` and writes `convolved`, for channels-last data.
     """
 
     rank: ClassVar[int]
+    kernel_size: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilation_rate: tuple[int, ...]
     padding: Padding
+    data_format: str
+    activation: Any
+    use_bias: bool
 
-    def __init__(
-        self,
-        *,
-        kernel_size: int | Sequence[int],
-        strides: int | Sequence[int],
-        padding: Any,
-        data_format: str | None,
-        dilation_rate: int | Sequence[int],
-        activation: Any,
-        use_bias: bool,
-        bias_initializer: Any,
-        bias_regularizer: Any,
-        bias_constraint: Any,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.kernel_size = as_tuple(kernel_size, self.rank, "kernel_size")
-        self.strides = as_tuple(strides, self.rank, "strides")
-        self.dilation_rate = as_tuple(dilation_rate, self.rank, "dilation_rate")
-        self.padding = self.checked_padding(padding)
-        self.data_format = data_format_name(data_format)
-        self.activation = activations.get(activation)
-        self.use_bias = use_bias
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.bias_constraint = constraints.get(bias_constraint)
+        self.kernel_size = as_tuple(self.kernel_size, self.rank, "kernel_size")
+        self.strides = as_tuple(self.strides, self.rank, "strides")
+        self.dilation_rate = as_tuple(self.dilation_rate, self.rank, "dilation_rate")
+        self.padding = self.checked_padding(self.padding)
+        self.data_format = data_format_name(self.data_format)
         self.input_rank = self.rank + 2
 
     def checked_padding(self, padding: Any) -> Padding:
@@ -82,15 +68,7 @@ class Convolution(Layer):
 
     def add_bias(self, size: int) -> None:
         """Makes the bias, or sets it to None where the layer has none."""
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                (size,),
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-                name="bias",
-            )
+        self.bias = self._add_described_weight("bias", (size,)) if self.use_bias else None
 
     def call(self, x: Any) -> Value:
         value = ops.cast(x, self.dtype)

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from seqc import constraints, initializers, ops, regularizers
+from seqc import ops
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value, apply
 from seqc.graph.tracing import current_trace
+from seqc.initializers import Initializer
 from seqc.layers._common import KerasShape
 from seqc.layers.activation import Softmax
 from seqc.layers.attention import both, causal_mask, window_mask
@@ -22,11 +23,10 @@ from seqc.ops.sizes import size_of
 from seqc.serialization import serialize
 
 # Options of the projections inside.
-PROJECTION = (
-    "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer", "activity_regularizer",
-    "kernel_constraint", "bias_constraint",
+OPTIONS = (
+    "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer", "kernel_constraint",
+    "bias_constraint",
 )  # fmt: skip
-
 
 # The attribute that keeps each projection, by which files name it.
 ATTRIBUTES = {
@@ -36,7 +36,10 @@ ATTRIBUTES = {
 
 
 class Heads(Layer):
-    """What attention with several heads has in common: options of the projections, masks, and the calls."""
+    """What attention with several heads has in common: options of the projections, masks, and the calls.
+
+    A subclass keeps its arguments, `OPTIONS` for the projections.
+    """
 
     supports_masking = True
     # What the names of the attributes that keep projections begin with, but for that of the gate.
@@ -45,50 +48,43 @@ class Heads(Layer):
     axes: tuple[int, ...] = (1,)
     # Sizes of the result behind its steps; none for those of the query.
     _output_sizes: tuple[int, ...] = ()
+    dropout: float
+    use_bias: bool
+    use_gate: bool
+    seed: int | None
+    sliding_window: int | None
+    flash_attention: bool | None
 
-    def __init__(
-        self,
-        *,
-        dropout: float,
-        use_bias: bool,
-        sliding_window: int | None,
-        flash_attention: bool | None,
-        use_gate: bool,
-        seed: int | None,
-        projection: dict[str, Any],
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        # No penalty on the result, unless the subclass says so.
+        self._projected_activity, self.activity_regularizer = self.activity_regularizer, None
+        sliding_window = self.sliding_window
         if sliding_window is not None and (not isinstance(sliding_window, int) or sliding_window <= 0):
             raise ConfigError(
                 f"`sliding_window` must be `None` or a positive integer. Received: sliding_window={sliding_window}"
             )
-        if flash_attention and dropout > 0:
+        if self.flash_attention and self.dropout > 0:
             raise ConfigError(
                 "Dropout is not supported when flash attention is enabled. Please set dropout to 0.0 to use flash "
                 "attention."
             )
-        self.dropout, self.use_bias, self.use_gate, self.seed = dropout, use_bias, use_gate, seed
-        self.sliding_window, self.flash_attention = sliding_window, flash_attention
-        packages = {"initializer": initializers, "regularizer": regularizers, "constraint": constraints}
-        self._options: dict[str, Any] = {}
-        for name in PROJECTION:
-            package: Any = packages[name.rpartition("_")[2]]
-            self._options[name] = package.get(projection[name])
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.pop("flash_attention", None)
-        return config | {name: serialize(option) for name, option in self._options.items()}
+        return config | {"activity_regularizer": serialize(self._projected_activity)}
 
     def get_build_config(self) -> dict[str, Any] | None:
         return None if self._build_shape is None else {"shapes_dict": dict(self._shapes)}
 
     def _dense(self, name: str, equation: str, sizes: Sequence[int], bias: str, **kwargs: Any) -> EinsumDense:
         """Returns a projection with the layer's options; initializers are copies, so that each draws for itself."""
-        options = dict(self._options)
-        for option in ("kernel_initializer", "bias_initializer"):
-            options[option] = type(options[option]).from_config(options[option].get_config())
+        options = {option: getattr(self, option) for option in OPTIONS}
+        for option, start in options.items():
+            if isinstance(start, Initializer):
+                options[option] = start.clone()
+        options["activity_regularizer"] = self._projected_activity
         given = (*(None for _ in range(len(equation.partition("->")[2]) - 1 - len(sizes))), *sizes)
         bias_axes = bias if self.use_bias else None
         return EinsumDense(equation, given, bias_axes=bias_axes, name=name, dtype=self.dtype, **options, **kwargs)

@@ -17,20 +17,20 @@ _OWN = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll"
 class RecurrentLayer(RNN):
     """A cell applied to every step of a sequence, which the layer makes itself.
 
-    Args:
-        given: the arguments of the layer; those of the cell are handed on to it.
+    A subclass keeps its arguments; those of the cell are handed on to it.
     """
 
     cell_class: ClassVar[Callable[..., Cell]]
     cell_name: ClassVar[str]
     input_rank = 3
 
-    def __init__(self, given: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
+        given, self._given = self._given, {}
         own = {name: given.pop(name) for name in ("activity_regularizer", *_OWN)}
         super().__init__(given, **own, **kwargs)
 
     def _make_cell(self, given: Any) -> Cell:
-        make = type(self).cell_class
+        make, given = type(self).cell_class, {name: self._converted(name, value) for name, value in given.items()}
         return make(**given, dtype=self.dtype, trainable=self.trainable, name=self.cell_name)
 
     def __getattr__(self, name: str) -> Any:

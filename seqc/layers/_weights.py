@@ -32,7 +32,7 @@ class WeightOwner(Configurable):
     # A transparent container (Sequential) does not show in the paths of its layers' weights.
     _transparent = False
     # Private attributes that hold owners which belong elsewhere, or are counted already.
-    _untracked: frozenset[str] = frozenset({"_arguments", "_children", "_variables"})
+    _untracked: frozenset[str] = frozenset({"_arguments", "_children", "_given", "_variables"})
 
     def _start_owning(self, trainable: bool) -> None:
         self._trainable = trainable

@@ -9,13 +9,13 @@ from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
-from seqc import file_scope, regularizers, serialization, tree
+from seqc import file_scope, serialization, tree
 from seqc.errors import ConfigError, DTypeError, LayerError, ShapeError
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, HasValue, Type, Value, as_value, build, constant, input_value, items, scope
 from seqc.graph.tracing import Trace, current_trace, remember_mask, remembered_mask, require_trace, traced, tracing
+from seqc.layers._arguments import WithArguments
 from seqc.layers._common import KerasShape, constructed_at, dtype_name, symbolic_shape
-from seqc.layers._weights import WeightOwner
 from seqc.layers.call_errors import refuse_captured, refuse_several, refuse_symbols
 from seqc.layers.calls import Arguments, LayerCall, is_shape, is_symbolic, put_tensors, take_tensors
 from seqc.layers.input_spec import check_spec
@@ -52,7 +52,7 @@ def _remembering(build: Callable[..., None]) -> Callable[..., None]:
 _STACKS: WeakKeyDictionary[Any, ref[Any]] = WeakKeyDictionary()
 
 
-class Layer(WeightOwner):
+class Layer(WithArguments):
     """A function from one tensor to one tensor, with weights.
 
     A subclass writes `__init__`, `build(input_shape)` (makes weights with `add_weight`), and `call(x)` with functions
@@ -66,6 +66,7 @@ class Layer(WeightOwner):
     """
 
     _kind = "layers"
+    _says_its_arguments = True
     # How many axes an input must have; a number, a smallest number, or anything.
     input_rank: int | tuple[int, ...] | None = None
     min_input_rank: int | None = None
@@ -100,8 +101,9 @@ class Layer(WeightOwner):
         self.name = str(name) if name is not None else unique_name(snake_case(type(self).__name__))
         self.dtype = dtype_name(dtype)
         self.built = False
-        self.activity_regularizer = regularizers.get(activity_regularizer)
         self._start_owning(bool(trainable))
+        self.activity_regularizer = self._converted("activity_regularizer", activity_regularizer)
+        self._keep_given()
         self._build_shape: Any = None
         # Sizes that the weights were made for, by axis.
         self._input_sizes: dict[int, int] = {}

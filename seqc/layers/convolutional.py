@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
-from seqc import constraints, initializers, regularizers
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
+from seqc.layers._arguments import UNQUANTIZED, keep_arguments
 from seqc.layers._common import KerasShape, as_tuple
 from seqc.layers._convolution import Convolution, check_positive
 from seqc.ops._windows import Padding
@@ -29,12 +29,11 @@ class _Conv(Convolution):
     Shapes: (batch, *space, channels) to (batch, *space, filters); kernel (*kernel_size, channels / groups, filters).
     """
 
-    inert: ClassVar[dict[str, tuple[Any, ...]]] = {
-        "lora_rank": (None,),
-        "lora_alpha": (None,),
-        "quantization_config": (None,),
-    }
+    inert = UNQUANTIZED
+    filters: int
+    groups: int
 
+    @keep_arguments
     def __init__(
         self,
         filters: int,
@@ -55,24 +54,7 @@ class _Conv(Convolution):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            kernel_size=kernel_size,
-            strides=strides,
-            padding=padding,
-            data_format=data_format,
-            dilation_rate=dilation_rate,
-            activation=activation,
-            use_bias=use_bias,
-            bias_initializer=bias_initializer,
-            bias_regularizer=bias_regularizer,
-            bias_constraint=bias_constraint,
-            activity_regularizer=activity_regularizer,
-            **kwargs,
-        )
-        self.filters, self.groups = filters, groups
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
+        super().__init__(**kwargs)
         self._check_arguments()
 
     def checked_padding(self, padding: Any) -> Padding:
@@ -107,13 +89,8 @@ class _Conv(Convolution):
                 f"groups={self.groups}, but the input has {channels} channels (full input shape is "
                 f"{tuple(input_shape)})."
             )
-        self.kernel = self.add_weight(
-            (*self.kernel_size, channels // self.groups, self.filters),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="kernel",
-        )
+        shape = (*self.kernel_size, channels // self.groups, self.filters)
+        self.kernel = self._add_described_weight("kernel", shape)
         self.add_bias(self.filters)
 
     def convolved(self, x: Value) -> Value:
@@ -154,6 +131,9 @@ class _ConvTranspose(Convolution):
     Shapes: (batch, *space, channels) to (batch, *larger space, filters); kernel (*kernel_size, filters, channels).
     """
 
+    filters: int
+
+    @keep_arguments
     def __init__(
         self,
         filters: int,
@@ -174,27 +154,10 @@ class _ConvTranspose(Convolution):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            kernel_size=kernel_size,
-            strides=strides,
-            padding=padding,
-            data_format=data_format,
-            dilation_rate=dilation_rate,
-            activation=activation,
-            use_bias=use_bias,
-            bias_initializer=bias_initializer,
-            bias_regularizer=bias_regularizer,
-            bias_constraint=bias_constraint,
-            activity_regularizer=activity_regularizer,
-            **kwargs,
-        )
-        self.filters = filters
+        super().__init__(**kwargs)
         self.output_padding = (
             None if output_padding is None else as_tuple(output_padding, self.rank, "output_padding", smallest=0)
         )
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
         check_positive(filters, "filters")
         self.refuse_dilated_steps()
         for i, longer in enumerate(self.output_padding or ()):
@@ -206,13 +169,8 @@ class _ConvTranspose(Convolution):
                 )
 
     def build(self, input_shape: KerasShape) -> None:
-        self.kernel = self.add_weight(
-            (*self.kernel_size, self.filters, self.input_channels(input_shape)),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="kernel",
-        )
+        shape = (*self.kernel_size, self.filters, self.input_channels(input_shape))
+        self.kernel = self._add_described_weight("kernel", shape)
         self.add_bias(self.filters)
 
     def convolved(self, x: Value) -> Value:

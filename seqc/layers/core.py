@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from seqc import activations, constraints, initializers, ops, regularizers
+from seqc import ops
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value, as_value
+from seqc.layers._arguments import UNQUANTIZED, keep_arguments
 from seqc.layers._common import KerasShape, checked_shape
 from seqc.layers.base import Layer
 from seqc.layers.calls import ModelInput
@@ -113,8 +114,11 @@ class Dense(Layer):
 
     min_input_rank = 2
     supports_masking = True
-    inert = {"lora_rank": (None,), "lora_alpha": (None,), "quantization_config": (None,)}  # noqa: RUF012
+    inert = UNQUANTIZED
+    activation: Any
+    use_bias: bool
 
+    @keep_arguments
     def __init__(
         self,
         units: int,
@@ -133,34 +137,13 @@ class Dense(Layer):
             raise ConfigError(
                 f"Received an invalid value for `units`, expected a positive integer. Received: units={units}"
             )
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.units, self.use_bias = int(units), use_bias
-        self.activation = activations.get(activation)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
+        super().__init__(**kwargs)
+        self.units = int(units)
 
     def build(self, input_shape: KerasShape) -> None:
         features = input_shape[-1]
-        self.kernel = self.add_weight(
-            (features, self.units),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="kernel",
-        )
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                (self.units,),
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-                name="bias",
-            )
+        self.kernel = self._add_described_weight("kernel", (features, self.units))
+        self.bias = self._add_described_weight("bias", (self.units,)) if self.use_bias else None
         self._input_sizes = {-1: features}  # type: ignore[dict-item]  # add_weight refused None
 
     def call(self, x: Any) -> Value:
@@ -179,10 +162,11 @@ class Activation(Layer):
     """
 
     supports_masking = True
+    activation: Any
 
+    @keep_arguments
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.activation = activations.get(activation)
         self.built = True
 
     def call(self, x: Any) -> Value:

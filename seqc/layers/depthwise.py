@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from seqc import constraints, initializers, regularizers
 from seqc.graph.ir import Value, as_value
+from seqc.layers._arguments import keep_arguments
 from seqc.layers._common import KerasShape
 from seqc.layers._convolution import Convolution, check_positive
 from seqc.ops.conv import convolve
@@ -28,6 +28,9 @@ class _DepthwiseConv(Convolution):
     depth_multiplier).
     """
 
+    depth_multiplier: int
+
+    @keep_arguments
     def __init__(
         self,
         kernel_size: int | Sequence[int],
@@ -47,35 +50,13 @@ class _DepthwiseConv(Convolution):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            kernel_size=kernel_size,
-            strides=strides,
-            padding=padding,
-            data_format=data_format,
-            dilation_rate=dilation_rate,
-            activation=activation,
-            use_bias=use_bias,
-            bias_initializer=bias_initializer,
-            bias_regularizer=bias_regularizer,
-            bias_constraint=bias_constraint,
-            activity_regularizer=activity_regularizer,
-            **kwargs,
-        )
+        super().__init__(**kwargs)
         check_positive(depth_multiplier, "depth_multiplier")
-        self.depth_multiplier = depth_multiplier
-        self.depthwise_initializer = initializers.get(depthwise_initializer)
-        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
-        self.depthwise_constraint = constraints.get(depthwise_constraint)
 
     def build(self, input_shape: KerasShape) -> None:
         channels = self.input_channels(input_shape)
-        self.kernel = self.add_weight(
-            (*self.kernel_size, channels, self.depth_multiplier),
-            self.depthwise_initializer,
-            regularizer=self.depthwise_regularizer,
-            constraint=self.depthwise_constraint,
-            name="kernel",
-        )
+        shape = (*self.kernel_size, channels, self.depth_multiplier)
+        self.kernel = self._add_described_weight("kernel", shape, "depthwise")
         self.add_bias(channels * self.depth_multiplier)
 
     def convolved(self, x: Value) -> Value:
@@ -109,6 +90,10 @@ class _SeparableConv(Convolution):
     and (1, ..., channels * depth_multiplier, filters).
     """
 
+    filters: int
+    depth_multiplier: int
+
+    @keep_arguments
     def __init__(
         self,
         filters: int,
@@ -132,46 +117,16 @@ class _SeparableConv(Convolution):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            kernel_size=kernel_size,
-            strides=strides,
-            padding=padding,
-            data_format=data_format,
-            dilation_rate=dilation_rate,
-            activation=activation,
-            use_bias=use_bias,
-            bias_initializer=bias_initializer,
-            bias_regularizer=bias_regularizer,
-            bias_constraint=bias_constraint,
-            activity_regularizer=activity_regularizer,
-            **kwargs,
-        )
+        super().__init__(**kwargs)
         check_positive(depth_multiplier, "depth_multiplier")
         check_positive(filters, "filters")
-        self.filters, self.depth_multiplier = filters, depth_multiplier
-        self.depthwise_initializer = initializers.get(depthwise_initializer)
-        self.pointwise_initializer = initializers.get(pointwise_initializer)
-        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
-        self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
-        self.depthwise_constraint = constraints.get(depthwise_constraint)
-        self.pointwise_constraint = constraints.get(pointwise_constraint)
 
     def build(self, input_shape: KerasShape) -> None:
         channels = self.input_channels(input_shape)
-        self.depthwise_kernel = self.add_weight(
-            (*self.kernel_size, channels, self.depth_multiplier),
-            self.depthwise_initializer,
-            regularizer=self.depthwise_regularizer,
-            constraint=self.depthwise_constraint,
-            name="depthwise_kernel",
-        )
-        self.pointwise_kernel = self.add_weight(
-            (*(1,) * self.rank, channels * self.depth_multiplier, self.filters),
-            self.pointwise_initializer,
-            regularizer=self.pointwise_regularizer,
-            constraint=self.pointwise_constraint,
-            name="pointwise_kernel",
-        )
+        shape = (*self.kernel_size, channels, self.depth_multiplier)
+        self.depthwise_kernel = self._add_described_weight("depthwise_kernel", shape)
+        shape = (*(1,) * self.rank, channels * self.depth_multiplier, self.filters)
+        self.pointwise_kernel = self._add_described_weight("pointwise_kernel", shape)
         self.add_bias(self.filters)
 
     def convolved(self, x: Value) -> Value:

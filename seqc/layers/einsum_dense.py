@@ -6,10 +6,11 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
-from seqc import activations, constraints, initializers, ops, regularizers
+from seqc import ops
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
 from seqc.initializers import VarianceScaling
+from seqc.layers._arguments import UNQUANTIZED, keep_arguments
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
 from seqc.serialization import known
@@ -33,13 +34,14 @@ class EinsumDense(Layer):
         bias_constraint: name or object of `seqc.constraints`.
     """
 
-    inert = {  # noqa: RUF012
-        "lora_rank": (None,),
-        "lora_alpha": (None,),
-        "gptq_unpacked_column_size": (None,),
-        "quantization_config": (None,),
-    }
+    inert = UNQUANTIZED | {"gptq_unpacked_column_size": (None,)}
+    not_kept = ("output_shape",)
+    equation: str
+    activation: Any
+    bias_axes: str | None
+    kernel_initializer: Any
 
+    @keep_arguments
     def __init__(
         self,
         equation: str,
@@ -55,16 +57,8 @@ class EinsumDense(Layer):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.equation, self.bias_axes = equation, bias_axes
+        super().__init__(**kwargs)
         self.partial_output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
-        self.activation = activations.get(activation)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
 
     def build(self, input_shape: KerasShape) -> None:
         x, kernel, result = spelled_out(self.equation, len(input_shape))
@@ -75,13 +69,8 @@ class EinsumDense(Layer):
                     f"Weight dimension '{letter}' did not have a match in either the input spec '{x}' or the output "
                     f"spec '{result}'. For this layer, the weight must be fully specified."
                 )
-        self.kernel = self.add_weight(
-            tuple(sizes[letter] for letter in kernel),
-            self._by_axes(kernel, result),
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="kernel",
-        )
+        shape = tuple(sizes[letter] for letter in kernel)
+        self.kernel = self._add_described_weight("kernel", shape, initializer=self._by_axes(kernel, result))
         self.bias = None
         if self.bias_axes is not None:
             missing = next((letter for letter in self.bias_axes if letter not in result), None)
@@ -90,13 +79,8 @@ class EinsumDense(Layer):
                     f"Bias dimension '{missing}' was requested, but is not part of the output spec '{result}'"
                 )
             first = min(result.find(letter) for letter in self.bias_axes)
-            self.bias = self.add_weight(
-                tuple(sizes[letter] if letter in self.bias_axes else 1 for letter in result[first:]),
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-                name="bias",
-            )
+            shape = tuple(sizes[letter] if letter in self.bias_axes else 1 for letter in result[first:])
+            self.bias = self._add_described_weight("bias", shape)
         self._input_sizes = {
             i: size for i, (letter, size) in enumerate(zip(x, input_shape, strict=True))
             if letter in kernel and size is not None

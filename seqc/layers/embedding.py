@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from seqc import constraints, initializers, ops, regularizers
+from seqc import ops
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value, as_value
+from seqc.layers._arguments import UNQUANTIZED, keep_arguments
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
 from seqc.serialization import known
@@ -28,12 +29,10 @@ class Embedding(Layer):
     [0, input_dim) are an error when the model runs; negative ones count from the end of the table.
     """
 
-    inert: ClassVar[dict[str, tuple[Any, ...]]] = {
-        "lora_rank": (None,),
-        "lora_alpha": (None,),
-        "quantization_config": (None,),
-    }
+    inert = UNQUANTIZED
+    mask_zero: bool
 
+    @keep_arguments
     def __init__(
         self,
         input_dim: int,
@@ -51,10 +50,6 @@ class Embedding(Layer):
         super().__init__(**kwargs)
         self.input_dim = _positive(input_dim, "input_dim")
         self.output_dim = _positive(output_dim, "output_dim")
-        self.embeddings_initializer = initializers.get(embeddings_initializer)
-        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
-        self.embeddings_constraint = constraints.get(embeddings_constraint)
-        self.mask_zero = mask_zero
         self.supports_masking = mask_zero
         if start is not None:
             self.build()
@@ -63,13 +58,7 @@ class Embedding(Layer):
     def build(self, input_shape: KerasShape | None = None) -> None:
         if self.built:
             return
-        self.embeddings = self.add_weight(
-            (self.input_dim, self.output_dim),
-            self.embeddings_initializer,
-            regularizer=self.embeddings_regularizer,
-            constraint=self.embeddings_constraint,
-            name="embeddings",
-        )
+        self.embeddings = self._add_described_weight("embeddings", (self.input_dim, self.output_dim))
 
     def _cast_input(self, x: Value) -> Value:
         return x

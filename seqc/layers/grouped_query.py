@@ -9,8 +9,9 @@ from typing import Any
 from seqc import ops
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
+from seqc.layers._arguments import keep_arguments
 from seqc.layers._common import KerasShape
-from seqc.layers._heads import PROJECTION, Heads
+from seqc.layers._heads import Heads
 from seqc.serialization import known
 
 
@@ -41,7 +42,11 @@ class GroupedQueryAttention(Heads):
 
     input_rank = 3
     prefix = "_"
+    head_dim: int
+    num_query_heads: int
+    num_key_value_heads: int
 
+    @keep_arguments
     def __init__(
         self,
         head_dim: int,
@@ -62,16 +67,10 @@ class GroupedQueryAttention(Heads):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        projection = {name: value for name, value in locals().items() if name in PROJECTION}
         if num_query_heads % num_key_value_heads:
             raise ConfigError("`num_query_heads` must be divisible by `num_key_value_heads`.")
-        super().__init__(
-            dropout=dropout, use_bias=use_bias, sliding_window=sliding_window, flash_attention=flash_attention,
-            use_gate=use_gate, seed=seed, projection=projection, **kwargs,
-        )  # fmt: skip
-        self.activity_regularizer = self._options["activity_regularizer"]
-        self.head_dim = head_dim
-        self.num_query_heads, self.num_key_value_heads = num_query_heads, num_key_value_heads
+        super().__init__(**kwargs)
+        self.activity_regularizer = self._projected_activity
 
     def _projections(self, query_shape: KerasShape) -> dict[str, tuple[str, Sequence[int], str]]:
         heads, shared = (self.num_query_heads, self.head_dim), (self.num_key_value_heads, self.head_dim)

@@ -10,8 +10,9 @@ from typing import Any
 from seqc import ops
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
+from seqc.layers._arguments import keep_arguments
 from seqc.layers._common import KerasShape
-from seqc.layers._heads import PROJECTION, Heads
+from seqc.layers._heads import Heads
 from seqc.serialization import known
 
 
@@ -41,6 +42,11 @@ class MultiHeadAttention(Heads):
         seed: makes the dropout independent of the global seed.
     """
 
+    not_kept = ("output_shape",)
+    num_heads: int
+    key_dim: int
+
+    @keep_arguments
     def __init__(
         self,
         num_heads: int,
@@ -63,7 +69,6 @@ class MultiHeadAttention(Heads):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        projection = {name: value for name, value in locals().items() if name in PROJECTION}
         for name, number in (("num_heads", num_heads), ("key_dim", key_dim)):
             _require_positive(name, number)
         if value_dim is not None:
@@ -77,11 +82,8 @@ class MultiHeadAttention(Heads):
                 f"Invalid `output_shape`: {output_shape}. When specified, the `output_shape` should be of type tuple, "
                 "list, or int."
             )
-        super().__init__(
-            dropout=dropout, use_bias=use_bias, sliding_window=sliding_window, flash_attention=flash_attention,
-            use_gate=use_gate, seed=seed, projection=projection, **kwargs,
-        )  # fmt: skip
-        self.num_heads, self.key_dim, self.value_dim = num_heads, key_dim, value_dim or key_dim
+        super().__init__(**kwargs)
+        self.value_dim = value_dim or key_dim
         self._output_sizes = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape or ())
         self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
 

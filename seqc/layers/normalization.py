@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from seqc import constraints, file_scope, initializers, ops, regularizers
+from seqc import file_scope, ops
 from seqc.epsilon import EPSILON
 from seqc.errors import ArgumentTypeError, AxisError, ShapeError
 from seqc.graph.ir import Value, apply, apply_many, constant
 from seqc.graph.tracing import Variable
+from seqc.layers._arguments import keep_arguments
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
 from seqc.ops.normalization import BatchMoments
@@ -26,37 +27,12 @@ class _Normalization(Layer):
 
     supports_masking = True
 
-    def _set_weight_arguments(
-        self,
-        center: bool,
-        scale: bool,
-        beta_initializer: Any,
-        gamma_initializer: Any,
-        beta_regularizer: Any,
-        gamma_regularizer: Any,
-        beta_constraint: Any,
-        gamma_constraint: Any,
-    ) -> None:
-        self.center, self.scale = center, scale
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        self.gamma_constraint = constraints.get(gamma_constraint)
+    center: bool
+    scale: bool
 
     def _make_scale_and_offset(self, shape: KerasShape, scale: bool, center: bool) -> None:
-        self.gamma = self._make("gamma", shape) if scale else None
-        self.beta = self._make("beta", shape) if center else None
-
-    def _make(self, name: str, shape: KerasShape) -> Variable:
-        return self.add_weight(
-            shape,
-            getattr(self, f"{name}_initializer"),
-            regularizer=getattr(self, f"{name}_regularizer"),
-            constraint=getattr(self, f"{name}_constraint"),
-            name=name,
-        )
+        self.gamma = self._add_described_weight("gamma", shape) if scale else None
+        self.beta = self._add_described_weight("beta", shape) if center else None
 
     def _known_axis(self, axis: int, input_shape: KerasShape) -> int:
         if not -len(input_shape) <= axis < len(input_shape):
@@ -89,6 +65,7 @@ class BatchNormalization(_Normalization):
     # Statistics of a batch: a wrapper may not put several batches into one.
     mixes_samples = True
 
+    @keep_arguments
     def __init__(
         self,
         axis: int = -1,
@@ -112,27 +89,13 @@ class BatchNormalization(_Normalization):
         if not hasattr(axis, "__index__"):
             raise ArgumentTypeError(f"BatchNormalization needs one integer as `axis`. Received: axis={axis}")
         self.axis, self.momentum, self.epsilon = int(axis), float(momentum), float(epsilon)
-        self._set_weight_arguments(
-            center,
-            scale,
-            beta_initializer,
-            gamma_initializer,
-            beta_regularizer,
-            gamma_regularizer,
-            beta_constraint,
-            gamma_constraint,
-        )
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
 
     def build(self, input_shape: KerasShape) -> None:
         axis = self._known_axis(self.axis, input_shape)
         shape = (input_shape[axis],)
         self._make_scale_and_offset(shape, self.scale, self.center)
-        self.moving_mean = self.add_weight(shape, self.moving_mean_initializer, trainable=False, name="moving_mean")
-        self.moving_variance = self.add_weight(
-            shape, self.moving_variance_initializer, trainable=False, name="moving_variance"
-        )
+        self.moving_mean = self._add_described_weight("moving_mean", shape, trainable=False)
+        self.moving_variance = self._add_described_weight("moving_variance", shape, trainable=False)
         self.input_rank = len(input_shape)
         self._input_sizes = {axis: self.moving_mean.shape[0]}
 
@@ -182,6 +145,9 @@ class LayerNormalization(_Normalization):
     Shapes: any, the result like the input; weights have the sizes of `axis`.
     """
 
+    rms_scaling: bool
+
+    @keep_arguments
     def __init__(
         self,
         axis: int | Sequence[int] = -1,
@@ -204,17 +170,7 @@ class LayerNormalization(_Normalization):
                 f"Expected an int or a list/tuple of ints for the argument 'axis', but received instead: {axis}"
             )
         self.axis = [int(a) for a in axes]
-        self.epsilon, self.rms_scaling = float(epsilon), rms_scaling
-        self._set_weight_arguments(
-            center,
-            scale,
-            beta_initializer,
-            gamma_initializer,
-            beta_regularizer,
-            gamma_regularizer,
-            beta_constraint,
-            gamma_constraint,
-        )
+        self.epsilon = float(epsilon)
 
     def build(self, input_shape: KerasShape) -> None:
         axes = sorted(self._known_axis(a, input_shape) for a in self.axis)

@@ -9,7 +9,8 @@ import numpy as np
 
 from seqc import ops
 from seqc.graph.ir import Value
-from seqc.layers._cells import Cell, taken
+from seqc.layers._arguments import keep_arguments
+from seqc.layers._cells import Cell
 from seqc.layers._recurrent import RecurrentLayer
 from seqc.ops import rnn
 from seqc.serialization import known
@@ -28,6 +29,7 @@ class SimpleRNNCell(Cell):
     operation = rnn.SimpleRNN
     functions = ("activation",)
 
+    @keep_arguments
     def __init__(
         self,
         units: int,
@@ -47,7 +49,7 @@ class SimpleRNNCell(Cell):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(taken(locals()), **kwargs)
+        super().__init__(**kwargs)
 
     def step(self, z: Value, states: Sequence[Value], kept: list[Value] | None = None) -> list[Value]:
         (added,) = self.from_state(states[0], kept)
@@ -74,6 +76,7 @@ class SimpleRNN(RecurrentLayer):
 
     cell_class, cell_name = SimpleRNNCell, "simple_rnn_cell"
 
+    @keep_arguments
     def __init__(
         self,
         units: int,
@@ -100,7 +103,7 @@ class SimpleRNN(RecurrentLayer):
         zero_output_for_mask: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(taken(locals()), **kwargs)
+        super().__init__(**kwargs)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
@@ -125,6 +128,7 @@ class LSTMCell(Cell):
     inert: ClassVar[dict[str, tuple[Any, ...]]] = {"implementation": (2, 1, 0)}
     unit_forget_bias: bool
 
+    @keep_arguments
     def __init__(
         self,
         units: int,
@@ -146,7 +150,7 @@ class LSTMCell(Cell):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(taken(locals()), **kwargs)
+        super().__init__(**kwargs)
 
     def _start_bias(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
         if not self.unit_forget_bias:
@@ -193,6 +197,7 @@ class LSTM(RecurrentLayer):
         "implementation": (2, 1, 0),
     }
 
+    @keep_arguments
     def __init__(
         self,
         units: int,
@@ -221,7 +226,7 @@ class LSTM(RecurrentLayer):
         zero_output_for_mask: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(taken(locals()), **kwargs)
+        super().__init__(**kwargs)
 
 
 @known("layers")
@@ -239,6 +244,7 @@ class GRUCell(Cell):
     inert: ClassVar[dict[str, tuple[Any, ...]]] = {"implementation": (2, 1, 0)}
     reset_after: bool
 
+    @keep_arguments
     def __init__(
         self,
         units: int,
@@ -260,7 +266,7 @@ class GRUCell(Cell):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(taken(locals()), **kwargs)
+        super().__init__(**kwargs)
 
     def attributes(self) -> dict[str, Any]:
         return {"reset_after": self.reset_after}
@@ -311,6 +317,7 @@ class GRU(RecurrentLayer):
         "implementation": (2, 1, 0),
     }
 
+    @keep_arguments
     def __init__(
         self,
         units: int,
@@ -339,4 +346,4 @@ class GRU(RecurrentLayer):
         zero_output_for_mask: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(taken(locals()), **kwargs)
+        super().__init__(**kwargs)

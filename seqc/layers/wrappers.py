@@ -118,7 +118,7 @@ class Bidirectional(WithStates):
         for one in (self.forward_layer, self.backward_layer):
             one.zero_output_for_mask = self.return_sequences
         # What it starts with is no part of the configuration.
-        del self._arguments["weights"]
+        self._arguments.pop("weights", None)
         self._start_weights = None if weights is None else list(weights)
 
     def get_config(self) -> dict[str, Any]:

@@ -1,0 +1,104 @@
+"""What becomes of the arguments of a layer's constructor, said once for all layers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ClassVar, TypeVar
+
+from seqc import activations, constraints, initializers, regularizers
+from seqc.errors import ConfigError
+from seqc.graph.tracing import Variable
+from seqc.layers._weights import WeightOwner
+
+Init = TypeVar("Init", bound=Callable[..., None])
+
+# What stands for the objects that arguments name, by the last word of the argument.
+_GET: dict[str, Callable[[Any], Any]] = {
+    "activation": activations.get,
+    "initializer": initializers.get,
+    "regularizer": regularizers.get,
+    "constraint": constraints.get,
+}
+# Arguments of Keras that speak of quantization, for `Layer.inert`.
+UNQUANTIZED: dict[str, tuple[Any, ...]] = {"lora_rank": (None,), "lora_alpha": (None,), "quantization_config": (None,)}
+
+
+def keep_arguments(init: Init) -> Init:
+    """Decorator of a layer's `__init__`: its arguments become attributes of the same names.
+
+    They are there when `super().__init__` returns: activations, initializers, regularizers and constraints as objects,
+    all else as it came. The class says the types of those that it reads, and the rest of `__init__` checks them.
+    """
+    parameters = list(inspect.signature(init).parameters.values())[1:]
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    defaults = {p.name: p.default for p in parameters if p.name in names and p.default is not p.empty}
+
+    @wraps(init)
+    def keeping(self: WithArguments, *given: Any, **named: Any) -> None:
+        own = dict(zip(names, given, strict=False)) | {name: named[name] for name in names if name in named}
+        # A base that keeps arguments, too, got what its subclass made of them.
+        self.__dict__["_given"] = self.__dict__.get("_given", {}) | defaults | own
+        init(self, *given, **named)
+
+    return keeping  # type: ignore[return-value]
+
+
+class WithArguments(WeightOwner):
+    """Owns weights as the arguments of its constructor say."""
+
+    # Arguments that become no attribute of their name.
+    not_kept: ClassVar[tuple[str, ...]] = ()
+    # What `keep_arguments` saw of a layer that is being made.
+    _given: dict[str, Any]
+
+    def _keep_given(self) -> None:
+        for name, value in self.__dict__.pop("_given", {}).items():
+            if name not in self.not_kept:
+                setattr(self, name, self._converted(name, value))
+
+    def _converted(self, name: str, value: Any) -> Any:
+        """Returns what an argument stands for.
+
+        Raises:
+            ConfigError: it stands for nothing.
+        """
+        get = _GET.get(name.rpartition("_")[2])
+        if get is None:
+            return value
+        try:
+            return get(value)
+        except ConfigError as error:
+            raise ConfigError(f"{error} It came as `{name}` of {type(self).__name__}.") from None
+
+    def _add_described_weight(
+        self,
+        name: str,
+        shape: tuple[int | None, ...],
+        described: str | None = None,
+        initializer: Any = None,
+        trainable: bool = True,
+    ) -> Variable:
+        """Makes a weight as the arguments `..._initializer`, `..._regularizer` and `..._constraint` describe it.
+
+        Args:
+            name: of the weight.
+            shape: of the weight.
+            described: what the names of the arguments begin with; by default the first word of "first_kernel", or all
+                of another name.
+            initializer: in place of the one that is described.
+            trainable: whether the optimizer may change it.
+        """
+        first = described or name.removesuffix("_kernel")
+        start, regularizer, constraint = (
+            getattr(self, f"{first}_{word}", None) for word in ("initializer", "regularizer", "constraint")
+        )
+        return self.add_weight(
+            shape,
+            initializer or start,
+            trainable=trainable,
+            regularizer=regularizer,
+            constraint=constraint,
+            name=name,
+        )

@@ -1,0 +1,221 @@
+"""Arguments of layers: what becomes of them in a layer, in its subclasses, and in configurations."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+import seqc
+from seqc import Input, Sequential, activations, constraints, initializers, layers, regularizers
+from seqc.errors import ConfigError
+from seqc.models import clone_model
+from seqc.serialization import classes, deserialize, serialize_object
+
+# What a layer needs beside the argument at hand.
+NEEDED: dict[str, Any] = {
+    "units": 2, "filters": 2, "kernel_size": 2, "input_dim": 3, "output_dim": 2, "equation": "ab,bc->ac",
+    "output_shape": 2, "num_heads": 1, "key_dim": 2, "head_dim": 2, "num_query_heads": 2, "num_key_value_heads": 1,
+}  # fmt: skip
+# A name that stands for something, and what it stands for, by the last word of the argument.
+NAMED: dict[str, tuple[str, Any]] = {
+    "activation": ("elu", activations.elu),
+    "initializer": ("he_normal", initializers.HeNormal),
+    "regularizer": ("l2", regularizers.L2),
+    "constraint": ("non_neg", constraints.NonNeg),
+}
+WORDS = tuple(NAMED)
+
+
+def arguments_that_name_objects() -> list[tuple[type[layers.Layer], str]]:
+    """Returns each layer with each argument that may be the name of an object."""
+    return [
+        (cls, name)
+        for cls in classes("layers").values()
+        if cls.__module__.startswith("seqc.layers")
+        for name in inspect.signature(cls.__init__).parameters
+        if name.rpartition("_")[2] in WORDS
+    ]
+
+
+CASES = arguments_that_name_objects()
+IDS = [f"{cls.__name__}-{name}" for cls, name in CASES]
+
+
+def made(cls: type[layers.Layer], **given: Any) -> layers.Layer:
+    needed = [name for name in inspect.signature(cls.__init__).parameters if name in NEEDED]
+    return cls(**{name: NEEDED[name] for name in needed} | given)
+
+
+def test_there_are_such_arguments_in_layers_of_each_kind() -> None:
+    assert len(CASES) > 150
+    assert {"Dense", "Conv2D", "GRUCell", "LSTM", "BatchNormalization", "MultiHeadAttention"} <= {
+        cls.__name__ for cls, _ in CASES
+    }
+
+
+@pytest.mark.parametrize(("cls", "name"), CASES, ids=IDS)
+def test_a_name_becomes_an_object_and_comes_back_from_the_configuration(cls: type[layers.Layer], name: str) -> None:
+    text, stands_for = NAMED[name.rpartition("_")[2]]
+    layer = made(cls, **{name: text})
+    found = getattr(layer, name)
+    if name == "activity_regularizer" and cls is layers.MultiHeadAttention:
+        assert found is None  # it is that of the projections
+        found = layer._projected_activity  # type: ignore[attr-defined]
+    assert found is stands_for if name.endswith("activation") else type(found) is stands_for
+    # An object is taken as it is.
+    again = made(cls, **{name: found})
+    assert getattr(again, name) is (None if getattr(layer, name) is None else found)
+    copy = deserialize(serialize_object(layer))
+    assert copy.get_config() == layer.get_config() == again.get_config() | {"name": layer.name}
+    assert name in layer.get_config()
+
+
+@pytest.mark.parametrize(("cls", "name"), CASES, ids=IDS)
+@pytest.mark.parametrize("wrong", ["foo", 0.01])
+def test_what_stands_for_nothing_is_refused_when_the_layer_is_made(
+    cls: type[layers.Layer], name: str, wrong: Any
+) -> None:
+    what = {"activation": "activation function"}.get(name.rpartition("_")[2], name.rpartition("_")[2])
+    with pytest.raises(ConfigError) as caught:
+        made(cls, **{name: wrong})
+    message = str(caught.value)
+    assert message.startswith(f"Could not interpret {what} identifier: {wrong}. ")
+    assert message.endswith(f" It came as `{name}` of {cls.__name__}.")
+
+
+def test_wrong_calls_say_whose_constructor_it_was() -> None:
+    with pytest.raises(TypeError, match=r"Dense\.__init__\(\) missing 1 required positional argument: 'units'"):
+        layers.Dense()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"Dense\.__init__\(\) got multiple values for argument 'units'"):
+        layers.Dense(3, units=3)  # type: ignore[misc]
+    with pytest.raises(TypeError, match=r"Dense\.__init__\(\) takes from 2 to 11 positional arguments but 13 were"):
+        layers.Dense(*range(1, 13))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"Adam\.__init__\(\) got multiple values for argument 'learning_rate'"):
+        seqc.optimizers.Adam(0.1, learning_rate=0.1)  # type: ignore[misc]
+
+
+class Wide(layers.Dense):
+    """Hands on what it does not know."""
+
+    def __init__(self, units: int, factor: int = 2, **kwargs: Any) -> None:
+        super().__init__(units * factor, **kwargs)
+        self.units, self.factor = units * factor, factor
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"units": self.units // self.factor}
+
+
+class Block(layers.Conv2D):
+    """Says some arguments itself, and hands on the rest."""
+
+    def __init__(self, filters: int, **kwargs: Any) -> None:
+        super().__init__(filters, 3, padding="same", activation="relu", kernel_initializer="he_normal", **kwargs)
+
+
+class Converting(layers.Layer):
+    """Converts by itself, as layers of Keras's users do."""
+
+    def __init__(self, units: int, kernel_initializer: Any = "ones", activation: Any = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.activation = activations.get(activation)
+
+    def build(self, input_shape: Any) -> None:
+        self.kernel = self.add_weight((input_shape[-1], self.units), self.kernel_initializer, name="kernel")
+
+    def call(self, x: Any) -> Any:
+        return self.activation(seqc.ops.matmul(x, self.kernel))
+
+
+class Named(layers.Layer):
+    """Keeps names as they are: what seqc's own layers do with their arguments is not done to a user's."""
+
+    def __init__(self, bias_initializer: str = "zeros", input_dim: int = 4, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.bias_initializer, self.input_dim = bias_initializer, input_dim
+
+
+class OneWay(layers.Bidirectional):
+    """Hands on the weights to start with, if there are any."""
+
+    def __init__(self, layer: layers.Layer, **kwargs: Any) -> None:
+        super().__init__(layer, **kwargs)
+
+
+class Slow(seqc.optimizers.Adam):
+    """Hands on what it does not know."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(1e-5, **kwargs)
+
+
+OWN = {cls.__name__: cls for cls in (Wide, Block, Converting, Named, OneWay)}
+
+
+def test_a_subclass_hands_arguments_on_as_in_keras() -> None:
+    layer = Block(4, strides=2, bias_initializer=initializers.Constant(0.5), name="block")
+    assert (layer.padding, layer.strides, layer.kernel_size) == ("same", (2, 2), (3, 3))
+    assert layer.activation is activations.relu
+    assert isinstance(layer.kernel_initializer, initializers.HeNormal)  # type: ignore[attr-defined]
+    y = np.asarray(layer(np.zeros((1, 6, 6, 2), "float32")))
+    np.testing.assert_array_equal(y, np.full((1, 3, 3, 4), 0.5, "float32"))
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (lambda: Wide(2, factor=3, activation="tanh", kernel_regularizer="l2", use_bias=False), (4,)),
+        (lambda: Block(3, strides=2, use_bias=False, groups=3), (6, 6, 3)),
+        (lambda: Converting(3, activation="tanh", kernel_initializer=initializers.Constant(0.5)), (4,)),
+        (lambda: OneWay(layers.GRU(2, return_sequences=True), merge_mode="sum"), (3, 2)),
+    ],
+    ids=["Wide", "Block", "Converting", "OneWay"],
+)
+def test_what_a_subclass_hands_on_is_saved_cloned_and_pickled(
+    layer: Any, shape: tuple[int, ...], tmp_path: Any
+) -> None:
+    # What went through **kwargs was missing in the configuration: a Block of strides 2 came back with strides 1.
+    model = Sequential([Input(shape), layer()])
+    x = np.random.default_rng(0).normal(size=(2, *shape)).astype("float32")
+    expected = model.predict(x, verbose=0)
+    model.save(tmp_path / "m.keras")
+    loaded = seqc.models.load_model(tmp_path / "m.keras", custom_objects=OWN)
+    cloned = clone_model(model)
+    cloned.set_weights(model.get_weights())
+    for other in (loaded, cloned, pickle.loads(pickle.dumps(model))):
+        assert other.layers[0].get_config() == model.layers[0].get_config()
+        np.testing.assert_array_equal(other.predict(x, verbose=0), expected)
+
+
+def test_arguments_of_every_layer_are_said_once_in_a_configuration() -> None:
+    """The shape that a layer is declared with, its name and dtype do not count among what a subclass hands on."""
+    layer = Wide(2, input_shape=(4,), name="w", dtype="float64", trainable=False, activity_regularizer="l1")
+    assert set(layer.get_config()) == {"name", "trainable", "dtype", "units", "factor", "activity_regularizer"}
+    named = Named(name="n")
+    assert (named.bias_initializer, named.get_config()["bias_initializer"]) == ("zeros", "zeros")
+    assert named.get_config()["input_dim"] == 4
+    assert layers.Layer(name="l", input_shape=(3,)).get_config().keys() == {"name", "trainable", "dtype"}
+
+
+def test_an_optimizer_that_hands_arguments_on_comes_back() -> None:
+    config = Slow(beta_1=0.5, amsgrad=True, weight_decay=0.1).get_config()
+    again = Slow.from_config({name: value for name, value in config.items() if name != "learning_rate"})
+    assert (again.beta_1, again.amsgrad, again.weight_decay) == (0.5, True, 0.1)
+
+
+def test_a_layer_can_be_an_activation_and_belongs_to_the_layer() -> None:
+    layer = layers.Dense(2, activation=layers.ReLU(max_value=0.5), kernel_initializer="ones")
+    assert [inner.name for inner in layer.sublayers()] == [layer.activation.name]
+    np.testing.assert_array_equal(np.asarray(layer(np.ones((1, 3), "float32"))), [[0.5, 0.5]])
+
+
+def test_heads_take_a_function_as_initializer() -> None:
+    # Copies are made of initializers, so that each projection draws for itself; a function cannot be copied that way.
+    layer = layers.MultiHeadAttention(1, 2, kernel_initializer=lambda shape, dtype=None: np.ones(shape, dtype))
+    x = np.ones((1, 3, 2), "float32")
+    np.testing.assert_allclose(np.asarray(layer(x, x)), np.full((1, 3, 2), 4.0), rtol=1e-6)
