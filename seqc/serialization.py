@@ -133,7 +133,8 @@ class Configurable:
         for name, value in list(bound.arguments.items())[1:]:
             if parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
                 # What a subclass hands on to its base is a part of the configuration, too.
-                self._arguments |= {n: v for n, v in value.items() if n in _accepted(cls, of_base=False)}
+                accepted = _accepted(cls, of_base=False)  # type: ignore[arg-type]
+                self._arguments |= {n: v for n, v in value.items() if n in accepted}
             elif parameters[name].kind is not inspect.Parameter.VAR_POSITIONAL:
                 self._arguments[name] = value
         return self
