@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 
 import seqc as package
 from kit.cli_models import seqc, seqc_json, write
+from seqc.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("train", "export", "verify", "inspect", "predict", "passes", "doctor")
+COMMANDS = [name for name in get_command(app).commands if name != "bench"]  # type: ignore[attr-defined]
 
 
 def run(*arguments: Any, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:

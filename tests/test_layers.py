@@ -10,6 +10,7 @@ import pytest
 import seqc
 from kit import merge_runs
 from kit.layer_runs import trace_model
+from kit.oracle import kept_cases
 from seqc import Input, Sequential, layers, ops
 from seqc.graph.ir import Value
 from seqc.layers.base import snake_case
@@ -17,7 +18,7 @@ from seqc.ops.shape import Reshape as ReshapeOp
 from seqc.serialization import classes, deserialize, serialize_object
 from seqc.utils.naming import clear_session
 
-# One or more of every layer, with arguments that are not the defaults.
+# Layers with arguments that are not the defaults.
 EXAMPLES: list[tuple[str, dict[str, Any], tuple[int | None, ...], str]] = [
     ("InputLayer", {"shape": (3,), "dtype": "float64"}, (None, 3), "float64"),
     ("Dense", {"units": 3, "activation": "gelu", "kernel_regularizer": "l1", "use_bias": False}, (None, 4), "float32"),
@@ -88,6 +89,13 @@ EXAMPLES: list[tuple[str, dict[str, Any], tuple[int | None, ...], str]] = [
     ("LeakyReLU", {"negative_slope": 0.2}, (None, 4), "float32"),
     ("Softmax", {"axis": [1, 2]}, (None, 3, 4), "float32"),
 ]  # fmt: skip
+# Layers without such a row, as one of them was recorded alone.
+_RECORDED = {case.facts["class"]: case.facts for case in kept_cases("layer_cases") if len(case.facts["layers"]) == 1}
+EXAMPLES += [
+    (name, facts["layers"][0]["config"], tuple(facts["input_shape"]), facts["input_dtype"])
+    for name, facts in _RECORDED.items()
+    if hasattr(layers, name) and name not in {row[0] for row in EXAMPLES}
+]
 
 
 def example(name: str, arguments: dict[str, Any]) -> layers.Layer:

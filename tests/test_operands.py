@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -33,24 +34,22 @@ X, IDS, IMAGE = np.ones((2, 3), "float32"), np.ones((2, 3), "int32"), np.ones((1
 KERNEL, STEPS = np.ones((2, 2, 2, 2), "float32"), np.ones((2, 3, 4), "float32")
 POINTWISE = np.ones((1, 1, 4, 2), "float32")
 
-_ON_ONE = """
-abs absolute all amax amin any argmax argmin cast ceil celu cos cosh count_nonzero cumsum diff elu erf exp
-expm1 flip floor gelu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh isfinite isinf isnan leaky_relu log log10
-log1p log2 log_sigmoid log_softmax logical_not logsumexp max mean min negative norm normalize ones_like prod ravel
-reciprocal relu relu6 round rsqrt selu shape sigmoid sign silu sin sinh size soft_shrink softmax softplus softsign
-sparse_plus sparse_sigmoid sparsemax sqrt square squareplus squeeze std stop_gradient sum swish tan tanh tanh_shrink
-transpose tril triu unstack var zeros_like arctan arctanh convert_to_tensor convert_to_numpy
-"""
-_ON_TWO = """
-add divide divide_no_nan equal floor_divide greater greater_equal less less_equal logaddexp logical_and
-logical_or logical_xor maximum minimum mod multiply not_equal outer power subtract true_divide
-"""
+# They take sizes and attributes, or tell what is a tensor; nothing in them is an operand.
+WITHOUT_OPERANDS = {"arange", "eye", "identity", "is_tensor", "linspace", "ones", "tri", "zeros"}
 
-# Functions with the operands they are tried on and what follows those.
+
+def _taking(*names: str) -> list[str]:
+    """The functions that need these arguments and no others."""
+    found = {name: inspect.signature(getattr(ops, name)).parameters.values() for name in ops.__all__}
+    needed = {name: tuple(p.name for p in given if p.default is p.empty) for name, given in found.items()}
+    return [name for name, given in needed.items() if given == names and name not in WITHOUT_OPERANDS]
+
+
+# Functions with the operands they are tried on and what follows those: said of those that need more than tensors.
 Row = tuple[tuple[Any, ...], tuple[Any, ...]]
 ROWS: dict[str, Row] = {
-    **dict.fromkeys(_ON_ONE.split(), ((X,), ())),
-    **dict.fromkeys(_ON_TWO.split(), ((X, X), ())),
+    **dict.fromkeys([*_taking("x"), *_taking("a"), *_taking("variable")], ((X,), ())),
+    **dict.fromkeys(_taking("x1", "x2"), ((X, X), ())),
     "cast": ((X,), ("float32",)),
     **dict.fromkeys(("average", "concatenate", "einsum", "hstack", "stack", "vstack"), ((X, X), ())),
     "average_pool": ((IMAGE,), (2,)),
@@ -98,8 +97,6 @@ FORMS: dict[str, Callable[..., Any]] = {
     "stack": lambda *xs: ops.stack(list(xs)),
     "vstack": lambda *xs: ops.vstack(list(xs)),
 }
-# They take sizes and attributes, or tell what is a tensor; nothing in them is an operand.
-WITHOUT_OPERANDS = {"arange", "eye", "identity", "is_tensor", "linspace", "ones", "tri", "zeros"}
 # None means "no limit" and "no weights" there.
 OPTIONAL = {("clip", 1), ("clip", 2), ("average", 1)}
 
