@@ -21,7 +21,7 @@ from seqc.ops.normalization import LayerNormalization
 from seqc.ops.reduce import LogSoftmax, Softmax
 from seqc.ops.rnn import GRU, LSTM, SimpleRNN
 from seqc.ops.transcendental import Atan, Cos, Cosh, Erf, Exp, Expm1, Log, Log1p, Sin, Sinh, Sqrt, Tan, Tanh
-from seqc.passes import promote_floats
+from seqc.passes.precision import promote_floats
 
 EPS = float(np.finfo("float32").eps)
 # An error of so many roundings of the result itself is no place of one.

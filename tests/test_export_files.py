@@ -23,7 +23,7 @@ from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Graph
 from seqc.ops.elementwise import Unary
 from seqc.ops.transcendental import Tanh
-from seqc.passes import promote_floats
+from seqc.passes.precision import promote_floats
 from seqc.utils.files import write_file
 
 onnx_models = pytest.importorskip("kit.onnx_models", reason="needs onnx")

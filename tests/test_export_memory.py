@@ -21,7 +21,7 @@ from seqc.export.pipelines import FOR_INFERENCE
 from seqc.export.target import onnx_target
 from seqc.graph import dims, ir
 from seqc.graph.ir import Graph
-from seqc.passes import run_passes
+from seqc.passes.pipeline import run_passes
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = {

@@ -15,7 +15,7 @@ from seqc.errors import ExportError, NoLoweringError
 from seqc.graph import ir
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph
-from seqc.passes import promote_floats
+from seqc.passes.precision import promote_floats
 
 pytest.importorskip("onnx", reason="needs onnx")
 session = pytest.importorskip("seqc.backends.onnxruntime")

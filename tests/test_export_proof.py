@@ -20,7 +20,7 @@ from seqc.export.target import onnx_target
 from seqc.graph import ir
 from seqc.graph.ir import Graph, Value
 from seqc.graph.rewriting import rewrite
-from seqc.passes import Pass
+from seqc.passes.pipeline import Pass
 
 pytest.importorskip("onnx", reason="needs onnx")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")

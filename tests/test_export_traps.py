@@ -32,7 +32,7 @@ from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph
 from seqc.ops.random import Dropout, RandomUniform
 from seqc.ops.shape import Reshape
-from seqc.passes import promote_floats
+from seqc.passes.precision import promote_floats
 
 onnx_models = pytest.importorskip("kit.onnx_models", reason="needs onnx")
 backend = pytest.importorskip("seqc.backends.onnxruntime")

@@ -17,7 +17,7 @@ from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.errors import ConfigError, DataError, SeqcError
 from seqc.graph.interpreter import Interpreter
-from seqc.passes import promote_floats
+from seqc.passes.precision import promote_floats
 
 RNG = np.random.default_rng(0)
 P, Q = RNG.normal(size=(8, 4)).astype("float32"), RNG.normal(size=(8, 3)).astype("float32")

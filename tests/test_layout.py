@@ -24,15 +24,12 @@ from seqc.graph.layout import Layout, LayoutRule, Merged, natural
 from seqc.ops.elementwise import Unary
 from seqc.ops.shape import Reshape, StayPut, Transpose
 from seqc.ops.transcendental import Tanh
-from seqc.passes import (
-    accept_channels_first,
-    give_channels_first,
-    plan_layout,
-    promote_floats,
-    run_passes,
-)
 from seqc.passes._cut import near_side
 from seqc.passes._moves import arranged_shape, move
+from seqc.passes.borders import accept_channels_first, give_channels_first
+from seqc.passes.layout_plan import plan_layout
+from seqc.passes.pipeline import run_passes
+from seqc.passes.precision import promote_floats
 
 SIZES = {"batch": 3, "time": 5, "height": 6, "width": 9}
 # How many Transposes each graph may have: one at a border whose order of axes differs, none inside but where two

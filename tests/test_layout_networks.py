@@ -18,7 +18,8 @@ from seqc.export.model import inference_graph
 from seqc.export.pipelines import FOR_INFERENCE
 from seqc.export.target import onnx_target
 from seqc.ops.shape import Transpose
-from seqc.passes import accept_channels_first, run_passes
+from seqc.passes.borders import accept_channels_first
+from seqc.passes.pipeline import run_passes
 
 runtime = pytest.importorskip("onnxruntime")
 

@@ -17,7 +17,8 @@ from seqc.graph.ir import Graph, Value
 from seqc.graph.rewriting import rewrite
 from seqc.ops.elementwise import Cast
 from seqc.ops.shape import Reshape
-from seqc.passes import promote_floats, run_passes
+from seqc.passes.pipeline import run_passes
+from seqc.passes.precision import promote_floats
 from test_passes import assert_same_numbers
 
 

@@ -23,8 +23,10 @@ from seqc.export.target import onnx_target
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array
 from seqc.ops.shape import Transpose
-from seqc.passes import plan_layout, promote_floats, run_passes
 from seqc.passes._sides import is_moved
+from seqc.passes.layout_plan import plan_layout
+from seqc.passes.pipeline import run_passes
+from seqc.passes.precision import promote_floats
 
 CONDITIONS = st.builds(
     Conditions, threads=st.integers(1, 2), tile_bytes=st.sampled_from([64, 2000, 1 << 20]), tiny=st.booleans()

@@ -16,7 +16,8 @@ from seqc.backends.numpy.target import NUMPY
 from seqc.export.model import export_model, inference_graph
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array
-from seqc.passes import merge_duplicates, promote_floats
+from seqc.passes.duplicates import merge_duplicates
+from seqc.passes.precision import promote_floats
 from seqc.training.compiled import Compiled
 from seqc.training.data import sample_type
 from seqc.training.step import Signature, Step, train_step

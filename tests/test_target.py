@@ -11,7 +11,7 @@ from seqc.errors import ArgumentTypeError, ExportError
 from seqc.export.target import onnx_target
 from seqc.graph import ir
 from seqc.graph.ir import Graph
-from seqc.passes import plan_layout
+from seqc.passes.layout_plan import plan_layout
 
 pytest.importorskip("onnx", reason="needs onnx")
 

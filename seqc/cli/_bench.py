@@ -18,7 +18,7 @@ from seqc.errors import ConfigError, DataError
 from seqc.graph import dims
 from seqc.graph.ir import Array
 from seqc.model import Model
-from seqc.passes import merge_duplicates
+from seqc.passes.duplicates import merge_duplicates
 from seqc.training.data import as_array
 from seqc.training.sources import DEFAULT_BATCH_SIZE
 from seqc.training.timing import profile_steps, threads_used, time_steps, training_step

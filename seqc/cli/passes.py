@@ -38,7 +38,7 @@ def passes(
     from seqc.export.model import inference_graph
     from seqc.export.pipelines import FOR_INFERENCE
     from seqc.export.target import onnx_target
-    from seqc.passes import run_passes
+    from seqc.passes.pipeline import run_passes
 
     target = onnx_target(opset)
     names = ["start", *(one.__name__ for one in FOR_INFERENCE)]

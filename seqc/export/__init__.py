@@ -21,7 +21,7 @@ from seqc.export.target import onnx_target
 from seqc.graph.ir import Constant, Graph, Input, Type, Value, build
 from seqc.graph.rewriting import rewrite
 from seqc.graph.target import Target
-from seqc.passes import run_passes
+from seqc.passes.pipeline import run_passes
 from seqc.utils.files import check_target, write_file
 
 if TYPE_CHECKING:

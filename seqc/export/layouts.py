@@ -10,7 +10,7 @@ import numpy as np
 
 from seqc.errors import ArgumentTypeError, ConfigError, ExportError
 from seqc.graph.ir import Graph, Value
-from seqc.passes import accept_channels_first, give_channels_first
+from seqc.passes.borders import accept_channels_first, give_channels_first
 from seqc.text import shorten
 
 INPUT, OUTPUT = "seqc.input_layout", "seqc.output_layout"

@@ -12,7 +12,7 @@ from seqc.export import export_graph
 from seqc.export.options import check_format, check_known, read_signature
 from seqc.graph.ir import Graph
 from seqc.layers._common import KerasShape
-from seqc.passes import bind_constants
+from seqc.passes.binding import bind_constants
 
 if TYPE_CHECKING:
     from seqc.export.receipt import Receipt

@@ -5,23 +5,21 @@
 
 from __future__ import annotations
 
-from seqc.passes import (
-    Pass,
-    decompose_ops,
-    fold_batch_norm,
-    fold_constants,
-    fold_padding,
-    fold_scale,
-    fuse_bias,
-    join_directions,
-    join_limits,
-    join_masked_layers,
-    merge_duplicates,
-    plan_layout,
-    prepare_bodies,
-    remove_dropout,
-    simplify_shapes,
-)
+from seqc.passes.batch_norm import fold_batch_norm
+from seqc.passes.bias import fuse_bias
+from seqc.passes.bodies import prepare_bodies
+from seqc.passes.constants import fold_constants
+from seqc.passes.decomposition import decompose_ops
+from seqc.passes.directions import join_directions
+from seqc.passes.dropout import remove_dropout
+from seqc.passes.duplicates import merge_duplicates
+from seqc.passes.layout_plan import plan_layout
+from seqc.passes.limits import join_limits
+from seqc.passes.masking import join_masked_layers
+from seqc.passes.padding import fold_padding
+from seqc.passes.pipeline import Pass
+from seqc.passes.scaling import fold_scale
+from seqc.passes.shapes import simplify_shapes
 
 FOR_INFERENCE: tuple[Pass, ...] = (
     remove_dropout,

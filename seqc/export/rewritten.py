@@ -19,7 +19,8 @@ from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Constant, Graph, Value
 from seqc.graph.rewriting import rewrite
 from seqc.graph.target import Target
-from seqc.passes import promote_floats, run_passes
+from seqc.passes.pipeline import run_passes
+from seqc.passes.precision import promote_floats
 
 # Roundings of the largest number that double precision itself may lose.
 PLACES = 256.0

@@ -27,7 +27,8 @@ from seqc.export.rewritten import Truth, check_passes, first_rewritten, wide, wi
 from seqc.export.samples import Sampler, choose_sizes
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Value
-from seqc.passes import promote_floats, run_passes
+from seqc.passes.pipeline import run_passes
+from seqc.passes.precision import promote_floats
 
 if TYPE_CHECKING:
     from seqc.export.emitter import Emission

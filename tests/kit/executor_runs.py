@@ -15,7 +15,7 @@ from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.graph.dims import symbol
 from seqc.graph.ir import Array, Graph
-from seqc.passes import promote_floats
+from seqc.passes.precision import promote_floats
 from seqc.training.compiled import Compiled
 from seqc.training.data import sample_type
 from seqc.training.step import Signature, Step, test_step, train_step

@@ -15,7 +15,7 @@ from seqc.export import compile_graph
 from seqc.export.model import inference_graph
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph
-from seqc.passes import promote_floats
+from seqc.passes.precision import promote_floats
 
 Stack = Callable[[], Sequence[Any]]
 

@@ -17,7 +17,7 @@ def step_file(graph: Graph, opset: int = 18) -> bytes:
     from seqc.export.emitter import write
     from seqc.export.pipelines import FOR_TRAINING
     from seqc.export.target import onnx_target
-    from seqc.passes import run_passes
+    from seqc.passes.pipeline import run_passes
 
     target = onnx_target(opset)
     return write(run_passes(graph, FOR_TRAINING, target), target).content

@@ -16,9 +16,9 @@ from seqc.ops.nonlinear import Relu, ReluGrad
 from seqc.ops.pool import MaxPool, MaxPoolGrad
 from seqc.ops.random import Dropout, KeepMask, RandomUniform
 from seqc.ops.reduce import ReduceMean, ReduceSum, count
-from seqc.passes import merge_duplicates
 from seqc.passes._rewriting import count_uses
 from seqc.passes.bias import fuse_bias
+from seqc.passes.duplicates import merge_duplicates
 
 
 def lower_for_numpy(graph: Graph, sizes: Mapping[str, int]) -> Graph:

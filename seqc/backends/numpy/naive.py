@@ -12,7 +12,7 @@ from seqc.backends.numpy.target import NUMPY
 from seqc.backends.numpy.workers import Run
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph
-from seqc.passes import merge_duplicates
+from seqc.passes.duplicates import merge_duplicates
 
 
 class NaiveExecutor:
