@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from kit.kernel_checks import DTYPES, Scratch, check_kernel, find_kernel, refused, strided
+from seqc.backends.numpy.masks import KeepMask
 from seqc.graph.ir import Op
 from seqc.ops.arithmetic import Clip
 from seqc.ops.elementwise import Cast, Where
 from seqc.ops.nonlinear import Elu, LeakyRelu, Relu, ReluGrad, Sigmoid, Softplus
-from seqc.ops.random import Dropout, KeepMask, RandomUniform
+from seqc.ops.random import Dropout, RandomUniform
 from seqc.ops.reduce import LogSoftmax, Softmax
 
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=1, max_side=6)

@@ -83,15 +83,11 @@ class Writer:
     _written: dict[tuple[object, ...], tuple[str, ...]] = field(default_factory=dict)
     _shared: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
 
-    @property
-    def opset(self) -> int:
-        return self.target.opset
-
     def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
         return self.node_many(op_type, *inputs, outputs=1, **attributes)[0]
 
     def node_many(self, op_type: str, *inputs: str, outputs: int, **attributes: Any) -> tuple[str, ...]:
-        check_supported(op_type, attributes, self.opset, self.scope)
+        check_supported(op_type, attributes, self.target.opset, self.scope)
         # Two ops may need the same auxiliary node: it is written once.
         key = (op_type, inputs, outputs, repr(sorted(attributes.items())))
         if key in self._written:

@@ -25,6 +25,7 @@ from seqc.graph.operators import OPERATORS, Operators
 
 if TYPE_CHECKING:
     from seqc.graph.layout import LayoutRule
+    from seqc.graph.target import Target
 
 Array = NDArray[Any]
 Shape = tuple[Dim, ...]
@@ -74,7 +75,7 @@ class Emitter(Protocol):
     """What an op sees of the ONNX writer. Names are strings; ops never import onnx."""
 
     @property
-    def opset(self) -> int: ...
+    def target(self) -> Target: ...
 
     def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
         """Appends a node with one output and returns the output's name. An input "" is left out."""
@@ -98,9 +99,8 @@ class Op:
     """One operation and everything seqc knows about it. Fields are its attributes.
 
     Rules name their operands. `infer` checks their number and types and gives the result's; `eval` computes with NumPy
-    in the dtype it is given; `vjp` gives the gradient as values; `lower` writes ONNX. Two hooks serve ops without ONNX
-    form, or with an opinion on axis order: `decompose` rewrites to simpler values before lowering, `layout_rule` takes
-    part in the layout plan. `batch_rule` tells the NumPy backend how to cut the op along the batch.
+    in the dtype it is given; `vjp` gives the gradient as values; `lower` writes ONNX; `decompose` says it simpler for
+    a target that lacks it; `layout_rule` is for the layout plan; `batch_rule` tells how it is cut along the batch.
 
     Attributes:
         kind: what it does with numbers. "view": shows those of its first operand, most of the time in their own memory;
@@ -149,8 +149,8 @@ class Op:
         """
         return prod(outputs[0]) if self.kind == "arithmetic" else 0
 
-    def decompose(self, y: Value, *xs: Any) -> Value | tuple[Value, ...] | None:
-        """Returns what this op means in simpler ops when it is lowered, or None to keep it."""
+    def decompose(self, target: Target, y: Value, *xs: Any) -> Value | tuple[Value, ...] | None:
+        """Returns what this op means in simpler ops where the target has none like it, or None to keep it."""
         return None
 
     def layout_rule(self, y: Value, *layouts: Any) -> LayoutRule | None:

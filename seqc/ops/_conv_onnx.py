@@ -9,6 +9,7 @@ import numpy as np
 from seqc.graph import dims
 from seqc.graph.dims import Dim
 from seqc.graph.ir import Emitter, Type
+from seqc.ops._shape_onnx import emit_sizes
 from seqc.ops._windows import Window
 
 
@@ -21,7 +22,7 @@ def emit_input_gradient(e: Emitter, window: Window, groups: int, dtype: str, g: 
     full = e.node("ConvTranspose", g, w, kernel_shape=list(window.size), group=groups, **_steps(window))
     begin, _ = emit_pads(e, window, like)
     rank = len(window.size)
-    sizes = emit_spatial(e, like, rank)
+    sizes = emit_sizes(e, like, start=2)
     axes = _sizes(e, *range(2, rank + 2))
     kept = e.node("Slice", full, begin, e.node("Add", begin, sizes), axes)
     missing = e.node("Sub", e.node("Shape", like), e.node("Shape", kept))
@@ -83,7 +84,7 @@ def _taps(e: Emitter, window: Window, x: Type, g: Type, x_name: str, g_name: str
 
 def _reach(e: Emitter, window: Window, g: str) -> str:
     """Writes how far the windows reach that start at the first element: (size of g - 1) * stride + 1."""
-    before_last = e.node("Sub", emit_spatial(e, g, len(window.size)), _sizes(e, 1))
+    before_last = e.node("Sub", emit_sizes(e, g, start=2), _sizes(e, 1))
     return e.node("Add", e.node("Mul", before_last, _sizes(e, *window.strides)), _sizes(e, 1))
 
 
@@ -116,7 +117,7 @@ def emit_pads(e: Emitter, window: Window, x: str) -> tuple[str, str]:
         return _sizes(e, *(a for a, _ in pairs)), _sizes(e, *(b for _, b in pairs))
     # The last window starts (size - 1) % stride elements before the last one.
     rank = len(window.size)
-    left = e.node("Mod", e.node("Sub", emit_spatial(e, x, rank), _sizes(e, 1)), _sizes(e, *window.strides))
+    left = e.node("Mod", e.node("Sub", emit_sizes(e, x, start=2), _sizes(e, 1)), _sizes(e, *window.strides))
     reach = [window.extent(i) - 1 for i in range(rank)]
     total = e.node("Sub", _sizes(e, *reach), left)
     if any(step - 1 > most for step, most in zip(window.strides, reach, strict=True)):
@@ -129,15 +130,8 @@ def emit_unpadded(e: Emitter, window: Window, padded: str, x: str) -> str:
     """Writes the part of `padded`, made from the channels-first tensor `x`, that is not padding."""
     rank = len(window.size)
     begin, _ = emit_pads(e, window, x)
-    ends = e.node("Add", begin, emit_spatial(e, x, rank))
+    ends = e.node("Add", begin, emit_sizes(e, x, start=2))
     return e.node("Slice", padded, begin, ends, _sizes(e, *range(2, rank + 2)))
-
-
-def emit_spatial(e: Emitter, x: str, rank: int) -> str:
-    """Writes the spatial sizes of a channels-first tensor."""
-    if e.opset >= 15:
-        return e.node("Shape", x, start=2)
-    return e.node("Gather", e.node("Shape", x), _sizes(e, *range(2, rank + 2)), axis=0)
 
 
 def _steps(window: Window) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from seqc.errors import ConfigError, NoGradientError, ShapeError
 from seqc.graph import dims
 from seqc.graph.equal_sizes import check_equal
 from seqc.graph.ir import Array, BatchRule, Op, Sizes, Type, Value, apply_many, items
+from seqc.graph.target import Target
 from seqc.ops._common import check_count, check_float, check_rank, check_same_dtype
 from seqc.ops._gates import GATES
 
@@ -154,7 +155,7 @@ class Recurrent(Op):
         grads = apply_many(op, w, r, *masks, *items(y)[shown:], *(part for part in g[:shown] if part is not None))
         return (*grads, None) if self.has_mask else grads
 
-    def decompose(self, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
+    def decompose(self, target: Target, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
         from seqc.ops.onnx_rnn import recurrent_for_onnx
 
         return recurrent_for_onnx(self, *self.unpack(xs))

@@ -13,6 +13,7 @@ from seqc.graph.dims import Dim
 from seqc.graph.ir import Array, Emitter, Op, Type, Value, apply, as_value
 from seqc.graph.layout import LayoutRule, elementwise_layout_rule
 from seqc.graph.operators import OPERATORS
+from seqc.graph.target import Target
 from seqc.ops._common import (
     as_float,
     as_number,
@@ -234,7 +235,7 @@ class Identity(Elementwise):
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g,)
 
-    def decompose(self, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
+    def decompose(self, target: Target, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
         return x
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from seqc.graph.ir import Array, Emitter, Value, apply
+from seqc.graph.target import Target
 from seqc.ops import _special
 from seqc.ops._common import as_float, scalar
-from seqc.ops.arithmetic import absolute
+from seqc.ops.arithmetic import absolute, maximum
 from seqc.ops.elementwise import Binary, Unary, apply_to_float, apply_to_number, where
 
 
@@ -55,6 +56,9 @@ class Relu(Unary):
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (apply(ReluGrad(), g, y),)
 
+    def decompose(self, target: Target, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
+        return None if target.supports("Relu", dtype=x.dtype) else maximum(x, scalar(0, x))
+
 
 class ReluGrad(Binary):
     """`g` where the output `y` of Relu is positive, else 0."""
@@ -62,7 +66,7 @@ class ReluGrad(Binary):
     def eval(self, g: Array, y: Array) -> Any:
         return np.multiply(g, y > 0)
 
-    def decompose(self, y: Value, g: Value, out: Value) -> Value | tuple[Value, ...] | None:
+    def decompose(self, target: Target, y: Value, g: Value, out: Value) -> Value | tuple[Value, ...] | None:
         return where(out > 0, g, scalar(0, g))
 
     def vjp(self, g: Value, y: Value, upstream: Value, out: Value) -> Sequence[Value | None]:

@@ -13,6 +13,7 @@ from seqc.errors import NoGradientError, NoLoweringError, ShapeError
 from seqc.graph.ir import Array, BatchRule, Constant, Emitter, Op, Sizes, Type, Value, apply, apply_many, items
 from seqc.graph.layout import Layout, LayoutRule, channels_first, position
 from seqc.graph.layout import Merged as MergedAxis
+from seqc.graph.target import Target
 from seqc.ops._common import check_axes, check_float, scalar
 from seqc.ops._parts import Merged
 from seqc.ops.arithmetic import square
@@ -118,7 +119,7 @@ class GradientSums(Op):
     def batch_rule(self, y: Value) -> tuple[BatchRule, ...]:
         return "reduce", "reduce"
 
-    def decompose(self, y: Value, g: Value, x: Value, mean: Value) -> Value | tuple[Value, ...] | None:
+    def decompose(self, target: Target, y: Value, g: Value, x: Value, mean: Value) -> Value | tuple[Value, ...] | None:
         others = _others(self.axis, x.type.rank)
         return apply(ReduceSum(others), g), apply(ReduceSum(others), g * (x - expand_dims(mean, others)))
 
@@ -182,7 +183,7 @@ class BatchMoments(Merged):
         shift = -away if shift is None else shift - away
         return (x * expand_dims(factor, others) + expand_dims(shift, others),)
 
-    def decompose(self, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
+    def decompose(self, target: Target, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
         others = _others(self.axis, x.type.rank)
         mean = apply(ReduceMean(others, True), x)
         return squeeze(mean, others), apply(ReduceMean(others), square(x - mean))
@@ -226,6 +227,16 @@ class LayerNormalization(Op):
         gx = inner - apply(ReduceMean(axes, True), inner) - normal * apply(ReduceMean(axes, True), inner * normal)
         leading = tuple(range(self.axis))
         return gx * inverse, apply(ReduceSum(leading), g * normal), apply(ReduceSum(leading), g)
+
+    def decompose(
+        self, target: Target, y: Value, x: Value, scale: Value, offset: Value
+    ) -> Value | tuple[Value, ...] | None:
+        if target.supports("LayerNormalization"):
+            return None
+        axes = tuple(range(self.axis, x.type.rank))
+        centered = x - apply(ReduceMean(axes, True), x)
+        deviation = sqrt(apply(ReduceMean(axes, True), square(centered)) + scalar(self.epsilon, x))
+        return centered / deviation * scale + offset
 
     def lower(self, e: Emitter, y: Value, x: str, scale: str, offset: str) -> str | tuple[str, ...]:
         return e.node("LayerNormalization", x, scale, offset, axis=self.axis, epsilon=self.epsilon)

@@ -13,6 +13,7 @@ from seqc.graph.ir import Array, Emitter, Op, Sizes, Type, Value, apply, apply_m
 from seqc.ops._common import scalar
 from seqc.ops._gates import onnx_activations
 from seqc.ops._recurrent import Recurrent
+from seqc.ops._shape_onnx import emit_sizes
 from seqc.ops.elementwise import where
 from seqc.ops.padding import Pad
 from seqc.ops.shape import expand_dims, reshape, squeeze, transpose
@@ -194,7 +195,7 @@ class StepOrder(Op):
         if isinstance(size, int):
             time, count = e.constant(np.array([size], np.int64)), e.constant(np.arange(size, dtype=np.int64))
         else:
-            time = e.node("Shape", mask, start=1, end=2)
+            time = emit_sizes(e, mask, start=1, end=2)
             count = e.node("Range", e.constant(np.int64(0)), e.node("Squeeze", time), e.constant(np.int64(1)))
         # Valid steps score time - t, the others -t: the largest first is valid first, each in order. Backwards, t
         # counts for a step and not against it.

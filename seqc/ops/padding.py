@@ -11,6 +11,7 @@ import numpy as np
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Array, Emitter, Op, Type, Value, apply, as_value
 from seqc.graph.layout import Layout, LayoutRule, Merged, axis_of
+from seqc.graph.target import Target
 from seqc.ops.creation import full
 from seqc.ops.shape import shape
 from seqc.ops.sizes import Size, as_size
@@ -101,7 +102,7 @@ class MirrorPad(_Padding):
             g = total
         return (g,)
 
-    def decompose(self, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
+    def decompose(self, target: Target, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
         if not self.edge:
             return None
         for axis, (before, after) in enumerate(self.pads):

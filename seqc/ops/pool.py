@@ -15,8 +15,10 @@ from seqc.graph import dims
 from seqc.graph.dims import Dim
 from seqc.graph.ir import Array, Emitter, Op, Sizes, Type, Value, apply, constant
 from seqc.graph.layout import LayoutRule, channels_first
+from seqc.graph.target import Target
 from seqc.ops._common import check_float
-from seqc.ops._conv_onnx import emit_padded, emit_spatial, emit_unknown_pads, emit_unpadded
+from seqc.ops._conv_onnx import emit_padded, emit_unknown_pads, emit_unpadded
+from seqc.ops._shape_onnx import emit_sizes
 from seqc.ops._windows import Padding, Window
 from seqc.ops.conv import Conv, ConvInputGrad
 from seqc.ops.shape import ones_like
@@ -175,7 +177,7 @@ class AveragePool(_Pool):
         if not pads:
             return pooled
         # Written out, the padding is part of each window: the share of real elements takes it out again.
-        spatial = emit_spatial(e, x, len(self.size))
+        spatial = emit_sizes(e, x, start=2)
         sides = e.node("Concat", e.constant(np.ones(2, np.int64)), spatial, axis=0)
         one = e.constant(np.ones((), image.dtype))
         real = emit_padded(e, e.node("Expand", one, sides), pads, 0.0, image.dtype)
@@ -207,7 +209,7 @@ class AveragePoolGrad(_Pool):
     def vjp(self, g: Value, y: Value, upstream: Value, x: Value) -> Sequence[Value | None]:
         return apply(AveragePool(self.size, self.strides, self.padding), g), None
 
-    def decompose(self, y: Value, g: Value, x: Value) -> Value | tuple[Value, ...] | None:
+    def decompose(self, target: Target, y: Value, g: Value, x: Value) -> Value | tuple[Value, ...] | None:
         if self.first:
             raise NoLoweringError(f"{self.name} is decomposed before the layout is planned.")
         spatial, (channels,) = x.type.shape[1:-1], dims.known(x.type.shape[-1:])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from seqc.errors import ConfigError, DTypeError, ShapeError
 from seqc.graph.batch import batch_axis
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Type, Value, apply
+from seqc.graph.target import Target
 from seqc.ops._common import broadcast_shapes, check_float, check_same_dtype, scalar
 from seqc.ops._parts import Positional
 from seqc.ops.elementwise import cast
@@ -139,33 +139,6 @@ class Dropout(Op):
     def vjp(self, g: Value, y: Value, x: Value, uniform: Value) -> Sequence[Value | None]:
         return apply(self, g, uniform), None
 
-    def decompose(self, y: Value, x: Value, uniform: Value) -> Value | tuple[Value, ...] | None:
+    def decompose(self, target: Target, y: Value, x: Value, uniform: Value) -> Value | tuple[Value, ...] | None:
         kept = cast(uniform >= scalar(self.rate, x), x.dtype)
         return x * (kept * scalar(self.scale, x))
-
-
-@dataclass(frozen=True, repr=False)
-class KeepMask(RandomUniform):
-    """What Dropout multiplies with, by the numbers that RandomUniform draws: 0, or 1 / (1 - rate) where those are at
-    least `rate` (see `Dropout`).
-
-    The comparison is one of integers, so that the numbers themselves need not be made.
-    """
-
-    rate: float
-
-    @property
-    def scale(self) -> float:
-        return 1 / (1 - self.rate)
-
-    def limit(self, dtype: np.dtype[Any]) -> int:
-        """Returns the smallest hash that is kept; 2^32 where a rate near 1 is rounded to 1."""
-        return math.ceil(float(dtype.type(self.rate)) * (1 << 24)) << 8
-
-    def eval_from(self, first: int, like: Array, seed: Array, step: Array) -> Any:
-        kept = hashes(self.stream, first, like.size, seed, step) >= self.limit(like.dtype)
-        return (kept.astype(like.dtype) * like.dtype.type(self.scale)).reshape(like.shape)
-
-    def decompose(self, y: Value, like: Value, seed: Value, step: Value) -> Value | tuple[Value, ...] | None:
-        uniform = apply(RandomUniform(self.stream), like, seed, step)
-        return cast(uniform >= scalar(self.rate, y), y.dtype) * scalar(self.scale, y)

@@ -14,6 +14,7 @@ from seqc.graph import dims
 from seqc.graph.batch import batch_axis
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Shape, Sizes, Type, Value, apply, as_value
 from seqc.graph.layout import Layout, LayoutRule, axis_of, position, positions
+from seqc.graph.target import Target
 from seqc.ops._common import (
     as_float,
     as_number,
@@ -40,8 +41,6 @@ class Reduction(Op):
     axes: tuple[int, ...]
     keepdims: bool = False
     function: ClassVar[Callable[..., Any]]
-    # ONNX moved the axes of a reduction from an attribute to an input, ReduceSum (13) before the others (18).
-    axes_input_since: ClassVar[int] = 18
     # Whether the result is one of the elements, of which there has to be one then.
     chooses: ClassVar[bool] = False
 
@@ -70,9 +69,9 @@ class Reduction(Op):
 
     def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         keep = int(self.keepdims)
-        if e.opset >= self.axes_input_since:
-            return e.node(self.name, x, e.constant(np.array(self.axes, np.int64)), keepdims=keep)
-        return e.node(self.name, x, axes=list(self.axes), keepdims=keep)
+        if e.target.supports(self.name, "axes"):  # an attribute before it became an input
+            return e.node(self.name, x, axes=list(self.axes), keepdims=keep)
+        return e.node(self.name, x, e.constant(np.array(self.axes, np.int64)), keepdims=keep)
 
     def layout_rule(self, y: Value, layout: Layout) -> LayoutRule | None:
         axes = positions(layout, self.axes)
@@ -98,7 +97,6 @@ class Reduction(Op):
 
 class ReduceSum(Reduction):
     function = np.sum
-    axes_input_since = 13
 
     def eval(self, x: Array) -> Any:
         return np.sum(x, axis=self.axes, keepdims=self.keepdims, dtype=x.dtype)
@@ -268,7 +266,7 @@ class Count(Op):
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (None,)
 
-    def decompose(self, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
+    def decompose(self, target: Target, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
         sizes = [x.type.shape[a] for a in self.axes]
         return scalar(float(math.prod(dims.known(sizes))), y) if dims.is_known(sizes) else None
 

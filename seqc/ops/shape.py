@@ -16,7 +16,9 @@ from seqc.graph.dims import Dim
 from seqc.graph.equal_sizes import SizesDiffer
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Shape, Type, Value, apply, as_array, as_value, constant
 from seqc.graph.layout import Layout, LayoutRule, Merged, elementwise_layout_rule, is_natural
+from seqc.graph.target import Target
 from seqc.ops._common import broadcast_shapes, check_axes, dtype_name, normalize_axes, normalize_axis
+from seqc.ops._shape_onnx import emit_sizes
 from seqc.ops.sizes import ReshapeTo, Size, apply_sized, as_size, dim_of, product, size_of
 
 
@@ -104,15 +106,14 @@ class ReshapeLike(Op):
     def vjp(self, g: Value, y: Value, x: Value, like: Value) -> Sequence[Value | None]:
         return reshape_like(g, x), None
 
-    def decompose(self, y: Value, x: Value, like: Value) -> Value | tuple[Value, ...] | None:
-        target = _static_target(x.type, y.type)
-        return None if target is None else apply(Reshape(target), x)
+    def decompose(self, target: Target, y: Value, x: Value, like: Value) -> Value | tuple[Value, ...] | None:
+        sizes = _static_target(x.type, y.type)
+        return None if sizes is None else apply(Reshape(sizes), x)
 
     def lower(self, e: Emitter, y: Value, x: str, like: str) -> str | tuple[str, ...]:
-        shape = e.node("Shape", like)
+        shape = emit_sizes(e, like, end=self.take)
         if self.take is not None:
-            shape = e.node("Shape", like, end=self.take)
-            shape = e.node("Concat", shape, e.node("Shape", x, start=self.drop), axis=0)
+            shape = e.node("Concat", shape, emit_sizes(e, x, start=self.drop), axis=0)
         return e.node("Reshape", x, shape)
 
 

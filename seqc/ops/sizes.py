@@ -20,6 +20,7 @@ from seqc.graph.dims import Dim
 from seqc.graph.equal_sizes import SizesDiffer
 from seqc.graph.ir import Array, BatchRule, Emitter, Input, Op, Type, Value, apply, as_value, constant, walk
 from seqc.graph.layout import Layout, LayoutRule, position
+from seqc.graph.target import Target
 from seqc.ops._common import check_axes, check_count
 
 # A size as functions take it: a number, or a value that follows from sizes of axes.
@@ -47,7 +48,7 @@ class SizeOf(Op):
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (None,)
 
-    def decompose(self, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
+    def decompose(self, target: Target, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
         size = y.type.size
         return constant(np.int32(size)) if isinstance(size, int) else None
 

@@ -17,6 +17,7 @@ from seqc.graph.ir import Array, BatchRule, Emitter, Op, Type, Value, apply, as_
 from seqc.graph.layout import Joined, Layout, LayoutRule, Merged, is_natural, natural, position
 from seqc.graph.operators import OPERATORS
 from seqc.ops._common import as_operands, check_axes, check_same_dtype, normalize_axes, normalize_axis
+from seqc.ops._shape_onnx import emit_sizes
 from seqc.ops.arithmetic import floor_divide
 from seqc.ops.shape import Squeeze, expand_dims
 from seqc.ops.sizes import Size, as_size, crop, dim_of, size_of
@@ -175,7 +176,7 @@ class SliceGrad(Op):
         s = self.sliced
         result = g
         for axis, start, stop, step in zip(s.axes, s.starts, s.stops, s.steps, strict=True):
-            size = e.node("Shape", x, start=axis, end=axis + 1)
+            size = emit_sizes(e, x, start=axis, end=axis + 1)
             limits = [np.array([start], np.int64), np.array([stop if stop is not None else _end(step)], np.int64)]
             every = e.node("Range", e.constant(np.int64(0)), e.node("Squeeze", size), e.constant(np.int64(1)))
             zero, one = e.constant(np.array([0], np.int64)), e.constant(np.array([step], np.int64))
@@ -183,7 +184,7 @@ class SliceGrad(Op):
             # Positions along the axis become rows, so that ScatterND can write whole sub-tensors.
             perm = [axis, *(i for i in range(y.type.rank) if i != axis)]
             rows = result if axis == 0 else e.node("Transpose", result, perm=perm)
-            shape = e.node("Concat", size, e.node("Shape", rows, start=1), axis=0)
+            shape = e.node("Concat", size, emit_sizes(e, rows, start=1), axis=0)
             blank = e.node("Expand", e.constant(np.zeros((), y.type.dtype)), shape)
             index = e.node("Unsqueeze", index, e.constant(np.array([1], np.int64)))
             rows = e.node("ScatterND", blank, index, rows)

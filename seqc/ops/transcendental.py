@@ -10,6 +10,7 @@ import numpy as np
 
 from seqc.graph.ir import Value, apply
 from seqc.graph.operators import OPERATORS
+from seqc.graph.target import Target
 from seqc.ops import _special
 from seqc.ops._common import as_float, as_operands, scalar
 from seqc.ops.arithmetic import absolute, add, divide, isinf, maximum, multiply, negative, square, subtract
@@ -60,7 +61,7 @@ class Log1p(Unary):
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g / (scalar(1, x) + x),)
 
-    def decompose(self, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
+    def decompose(self, target: Target, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
         one = scalar(1, x)
         u = x + one
         lost = logical_or(equal(u, one), isinf(u))
@@ -75,7 +76,7 @@ class Expm1(Unary):
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g * (y + scalar(1, y)),)
 
-    def decompose(self, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
+    def decompose(self, target: Target, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
         one = scalar(1, x)
         u = exp(x)
         near = less(absolute(x), scalar(0.5, x))

@@ -7,7 +7,7 @@ from seqc.graph.rewriting import rewrite
 from seqc.graph.target import Target
 
 
-def decompose_ops(graph: Graph, _: Target) -> Graph:
+def decompose_ops(graph: Graph, target: Target) -> Graph:
     """Returns the graph with every op's `decompose` applied, until none has anything left to say."""
     while True:
         changed = False
@@ -17,7 +17,7 @@ def decompose_ops(graph: Graph, _: Target) -> Graph:
             if isinstance(old.op, Item):
                 return None
             with scope(old.scope):
-                simpler = new.op.decompose(new, *new.inputs)
+                simpler = new.op.decompose(target, new, *new.inputs)
             changed = changed or simpler is not None
             return simpler
 

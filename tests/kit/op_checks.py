@@ -10,6 +10,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from kit.op_rows import OpSpec
+from seqc.backends.numpy.target import NUMPY
 from seqc.errors import NoLoweringError
 from seqc.graph import dims, ir
 from seqc.graph.autodiff import pull_back
@@ -71,12 +72,12 @@ def check_gradient(spec: OpSpec, sizes: Mapping[str, int], rng: Generator) -> No
 
 
 def decomposition(spec: OpSpec, sizes: Mapping[str, int], dtype: str) -> ir.Graph | None:
-    """The graph an op stands for when it is lowered, or None where it is lowered as it is."""
+    """The graph an op stands for where a target has no operator like it, or None where it says nothing simpler."""
     concrete = [ir.Type(t.dtype, tuple(dims.evaluate(d, sizes) for d in t.shape)) for t in spec.types(dtype)]
     for types in (spec.types(dtype), concrete):
         xs = [ir.input_value(f"x{i}", t.dtype, t.shape) for i, t in enumerate(types)]
         try:
-            simpler = spec.op.decompose(ir.build(spec.op, tuple(xs), ""), *xs)
+            simpler = spec.op.decompose(NUMPY, ir.build(spec.op, tuple(xs), ""), *xs)
         except NoLoweringError:  # only where a size is symbolic
             assert types is not concrete
             continue

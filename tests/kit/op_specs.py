@@ -29,6 +29,7 @@ from kit.op_rows import (
     with_zeros,
 )
 from kit.op_specs_recurrent import recurrent_rows
+from seqc.backends.numpy.masks import KeepMask
 from seqc.backends.numpy.patches import Patches
 from seqc.backends.numpy.rows import AddRows
 from seqc.graph import dims, ir
@@ -58,7 +59,7 @@ from seqc.ops.nonlinear import Elu, LeakyRelu, Relu, ReluGrad, Sigmoid, Softplus
 from seqc.ops.normalization import BatchMoments, BatchNormalization, GradientSums, LayerNormalization
 from seqc.ops.padding import MirrorPad, Pad
 from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad
-from seqc.ops.random import Dropout, KeepMask, RandomUniform
+from seqc.ops.random import Dropout, RandomUniform
 from seqc.ops.reduce import (
     ArgMax,
     ArgMin,

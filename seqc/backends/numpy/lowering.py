@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from seqc.backends.numpy.masks import KeepMask
 from seqc.backends.numpy.products import convolve_by_products
 from seqc.backends.numpy.rows import AddRows
 from seqc.backends.numpy.target import NUMPY
@@ -14,7 +15,7 @@ from seqc.ops.arithmetic import Mul, Neg, Sub
 from seqc.ops.gather import GatherGrad
 from seqc.ops.nonlinear import Relu, ReluGrad
 from seqc.ops.pool import MaxPool, MaxPoolGrad
-from seqc.ops.random import Dropout, KeepMask, RandomUniform
+from seqc.ops.random import Dropout, RandomUniform
 from seqc.ops.reduce import ReduceMean, ReduceSum, count
 from seqc.passes._rewriting import count_uses
 from seqc.passes.bias import fuse_bias

@@ -8,8 +8,9 @@ from functools import partial
 import numpy as np
 
 from seqc.backends.numpy.kernels import Call, Scratch, kernel
+from seqc.backends.numpy.masks import KeepMask
 from seqc.graph.ir import Array
-from seqc.ops.random import MULTIPLIER, Dropout, KeepMask, RandomUniform, key_of, mix
+from seqc.ops.random import MULTIPLIER, Dropout, RandomUniform, key_of, mix
 
 
 @kernel(RandomUniform)

@@ -1,0 +1,73 @@
+"""Every kind of layer at older and newer versions of the ONNX operators: the file computes the same, or is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kit import onnx_models
+from kit.golden_models import ALL, Golden
+from kit.small_graphs import BATCH
+from seqc import ops
+from seqc.export import compile_graph, export_graph
+from seqc.graph import ir
+from seqc.graph.ir import Graph, Value
+
+pytest.importorskip("onnx", reason="needs onnx")
+pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+
+OPSETS = (13, 15, 17, 18, 21)
+# What these are made of came with opsets after 13.
+NEWER = ("layer_norm", "masked_lstm_free", "masked_bidirectional_gru_sequences", "zeroed", "free_images", "leaky")
+
+
+def run(content: bytes, golden: Golden) -> np.ndarray:
+    from seqc.backends.onnxruntime import Session
+
+    session = Session(content, threads=1)
+    (result,) = session.run({session.input_names[0]: golden.samples()}).values()
+    return result
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+@pytest.mark.parametrize("golden", [g for g in ALL if g.name in NEWER], ids=lambda g: g.name)
+def test_what_came_with_later_opsets_is_said_in_older_ones(golden: Golden, opset: int) -> None:
+    model = compile_graph(golden.graph, opset=opset)
+    assert model.opset_import[0].version == opset
+    golden.check(golden.samples(), run(onnx_models.content(model), golden))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("opset", [opset for opset in OPSETS if opset != 18])  # other tests export at the default
+def test_every_golden_model_is_exported_and_verified_at_every_opset(opset: int, tmp_path: Path) -> None:
+    for golden in ALL:
+        report = export_graph(golden.graph, tmp_path / "model.onnx", opset=opset).report
+        assert report is not None, golden.name
+        assert report.passed, golden.name
+
+
+def test_layer_normalization_is_one_operator_from_its_opset_on() -> None:
+    (golden,) = (g for g in ALL if g.name == "layer_norm")
+    kinds = {opset: onnx_models.node_types(compile_graph(golden.graph, opset=opset)) for opset in (16, 17)}
+    assert "LayerNormalization" not in kinds[16]
+    assert kinds[17].count("LayerNormalization") == 1
+
+
+RELUS: dict[str, tuple[Callable[[Value], Value], str]] = {
+    "signed": (ops.relu, "int32"),
+    "unsigned": (ops.relu, "uint8"),
+    "up to six": (ops.relu6, "int32"),
+}
+
+
+@pytest.mark.parametrize("opset", [13, 14, 18])
+@pytest.mark.parametrize("name", RELUS)
+def test_relu_of_integers_is_exported_where_its_operator_takes_none(name: str, opset: int, tmp_path: Path) -> None:
+    function, dtype = RELUS[name]
+    x = ir.input_value("x", dtype, (BATCH, 4))
+    report = export_graph(Graph((x,), (function(x),), ("y",)), tmp_path / "m.onnx", opset=opset).report
+    assert report is not None
+    assert report.passed
