@@ -14,6 +14,7 @@ from kit.op_rows import OpSpec
 from kit.op_specs import SPECS
 from seqc.analysis import describe_layers, step_flops
 from seqc.backends.numpy.patches import Patches
+from seqc.backends.numpy.residuals import GradOfResiduals, WithResiduals
 from seqc.cli._onnx_flops import count_flops
 from seqc.graph import dims
 from seqc.graph.ir import Type
@@ -76,8 +77,10 @@ OWN = [
     (GatherGrad(), [(6, 7, 4), (6, 7), (50, 4)], [(50, 4)], 6 * 7 * 4),
     (LSTM(), [(2, 7, 3), (3, 20), (5, 20), (20,)], [(2, 7, 5)], 14 * LSTM_STEP),
     (GRU(), [(2, 7, 3), (3, 15), (5, 15), (2, 15)], [(2, 7, 5)], 14 * GRU_STEP),
-    (LSTM().gradient((True,)), [(3, 20), (5, 20)], [(2, 7, 3)], 2 * 14 * LSTM_STEP),
-    (GRU().gradient((True,)), [(3, 15), (5, 15)], [(2, 7, 3)], 2 * 14 * GRU_STEP),
+    (LSTM().gradient((True,)), [(2, 7, 3), (3, 20), (5, 20)], [(2, 7, 3)], 2 * 14 * LSTM_STEP),
+    (GRU().gradient((True,)), [(2, 7, 3), (3, 15), (5, 15)], [(2, 7, 3)], 2 * 14 * GRU_STEP),
+    (WithResiduals(LSTM()), [(2, 7, 3), (3, 20), (5, 20)], [(2, 7, 5)], 14 * LSTM_STEP),
+    (GradOfResiduals(GRU().gradient((True,))), [(3, 15), (5, 15)], [(2, 7, 3)], 2 * 14 * GRU_STEP),
     (OnnxRecurrent(LSTM(), "bidirectional"), [(7, 1, 3), (2, 20, 3), (2, 20, 5)], [(7, 2, 1, 5)], 14 * LSTM_STEP),
     (BatchMoments(3), [(2, 8, 8, 3)], [(3,), (3,)], 4 * 2 * 64 * 3),
     (GradientSums(3), [(2, 8, 8, 3), (2, 8, 8, 3), (3,)], [(3,), (3,)], 4 * 2 * 64 * 3),

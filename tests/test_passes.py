@@ -24,8 +24,9 @@ from kit.small_graphs import (
     transposed,
 )
 from seqc import ops
-from seqc.errors import ExportError, NoLoweringError, ShapeError
+from seqc.errors import ExportError, ShapeError
 from seqc.export.pipelines import FOR_INFERENCE, FOR_TRAINING
+from seqc.export.recurrent.gradients import scan_recurrent_gradients
 from seqc.export.samples import draw_inputs
 from seqc.export.target import onnx_target
 from seqc.graph import ir
@@ -36,6 +37,7 @@ from seqc.graph.target import Target
 from seqc.ops.conv import Conv
 from seqc.ops.normalization import BatchNormalization
 from seqc.ops.random import Dropout, RandomUniform
+from seqc.ops.rnn import simple_rnn
 from seqc.ops.scan import Scan
 from seqc.ops.shape import Reshape, Transpose, Unsqueeze, repeat_new_axis
 from seqc.passes.batch_norm import fold_batch_norm
@@ -170,6 +172,14 @@ def with_masks() -> Graph:
     return run_passes(graph(ids, y), (decompose_ops, merge_duplicates, fold_constants, simplify_shapes), TARGET)
 
 
+def with_recurrent_gradients() -> Graph:
+    x, mask = ir.input_value("x", "float32", (BATCH, 4, 3)), ir.input_value("mask", "bool", (BATCH, 4))
+    w = Weights()
+    weights = (w("kernel", 3, 2), w("recurrent_kernel", 2, 2), w("bias", 2))
+    outputs, _ = simple_rnn(x, *weights, mask=mask, reverse=True)
+    return Graph((x, mask), (*gradients(ops.sum(outputs), [x, *weights]),), ("dx", "dw", "dr", "db"))
+
+
 def with_directions() -> Graph:
     before = FOR_INFERENCE[: FOR_INFERENCE.index(join_directions)]
     return run_passes(GRAPHS["bidirectional_gru"](), before, TARGET)
@@ -206,6 +216,7 @@ CASES: dict[str, tuple[Callable[[], Graph], Pass]] = {
     "join_directions": (with_directions, join_directions),
     "prepare_bodies": (with_bodies, prepare_bodies),
     "join_limits": (with_limits, join_limits),
+    "scan_recurrent_gradients": (with_recurrent_gradients, scan_recurrent_gradients),
     "join_masked_layers": (with_masks, join_masked_layers),
     "plan_layout": (with_biases, plan_layout),
     "promote_floats": (with_biases, lambda g, _: promote_floats(g)),
@@ -408,13 +419,6 @@ def test_random_numbers_at_inference_are_refused() -> None:
         y = x + ir.apply(RandomUniform(1), x, seed, step)
     with pytest.raises(ExportError, match="Layer 'noise' draws random numbers at inference"):
         remove_dropout(Graph((x, seed, step), (y,), ("y",)), TARGET)
-
-
-def test_what_onnx_cannot_give_is_said_with_the_layer() -> None:
-    w, x = Weights(), ir.input_value("x", "float32", (BATCH, 4, 3))
-    loss = ops.sum(lstm(w, "lstm", x, 2))
-    with pytest.raises(NoLoweringError, match="Layer 'lstm' needs the inner values of LSTM"):
-        decompose_ops(graph(x, gradients(loss, [x])[0]), TARGET)
 
 
 def test_ids_are_transposed_not_the_rows_they_look_up() -> None:

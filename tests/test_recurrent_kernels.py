@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from seqc.backends.numpy.kernel_choice import find_kernel
 from seqc.backends.numpy.kernels import recurrent, recurrent_grad
+from seqc.backends.numpy.residuals import GradOfResiduals, WithResiduals
 from seqc.graph.ir import Array, Op
 from seqc.ops._gates import GATES
 from seqc.ops._recurrent import Recurrent
@@ -91,8 +92,8 @@ SIZE = st.integers(1, 7)
 def test_forward_kernels_compute_what_eval_does(op: Recurrent, sizes: tuple[int, ...], dtype: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     xs = [loosely(a, rng) for a in operands(op, sizes, dtype, rng)]
-    count = 3 + op.states
-    check(op, xs, [True] * count if seed % 2 else list(rng.random(count) < 0.5))
+    for one, count in ((op, 1 + op.states), (WithResiduals(op), 3 + op.states)):
+        check(one, xs, [True] * count if seed % 2 else list(rng.random(count) < 0.5))
 
 
 @settings(deadline=None, max_examples=200)
@@ -106,11 +107,11 @@ def test_gradient_kernels_compute_what_eval_does(op: Recurrent, sizes: tuple[int
     rng = np.random.default_rng(seed)
     xs = operands(op, sizes, dtype, rng)
     with np.errstate(all="ignore"):
-        results = op.eval(*xs)
+        results = op.run(*xs)
     shown = 1 + op.states
     given_ones = tuple(bool(b) for b in rng.random(shown) < 0.7)
     upstream = [rng.normal(size=y.shape).astype(dtype) for y, b in zip(results, given_ones, strict=False) if b]
-    gradient = op.gradient(given_ones)
+    gradient = GradOfResiduals(op.gradient(given_ones))
     masks = xs[-1:] if op.has_mask else []
     grads = [loosely(a, rng) for a in (*xs[1:3], *masks, *results[shown:], *upstream)]
     count = 4 + op.states * op.has_state
@@ -123,10 +124,10 @@ def test_steps_worked_out_together_in_several_portions(
 ) -> None:
     monkeypatch.setattr(recurrent_grad, "_CHUNK", 2000)
     xs = operands(op, (3, 11, 4, 5), "float64", rng)
-    results = op.eval(*xs)
+    results = op.run(*xs)
     upstream = [rng.normal(size=y.shape) for y in results[: 1 + op.states]]
     masks = xs[-1:] if op.has_mask else []
-    gradient = op.gradient((True,) * (1 + op.states))
+    gradient = GradOfResiduals(op.gradient((True,) * (1 + op.states)))
     check(gradient, [*xs[1:3], *masks, *results[1 + op.states :], *upstream], [True] * 4)
 
 
@@ -134,7 +135,7 @@ def test_gates_that_are_far_from_zero_do_not_overflow() -> None:
     op = LSTM()
     xs = [np.full(s, 40.0, "float32") for s in ((2, 3, 2), (2, 12), (3, 12), (12,))]
     for factor in (1, -1):
-        check(op, [factor * xs[0], *xs[1:]], [True] * 5)
+        check(WithResiduals(op), [factor * xs[0], *xs[1:]], [True] * 5)
 
 
 def test_sequences_without_samples_are_left_to_eval() -> None:

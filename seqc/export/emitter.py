@@ -121,13 +121,33 @@ class Writer:
         for value in graph.walk():
             _write(inner, value, names)
         inner.scope = scope
-        outputs = []
-        for y, label in zip(graph.outputs, graph.output_names, strict=True):
-            # An output has a name of its own, and is made inside.
-            inner.nodes.append(_Node("Identity", self.claim("Identity"), names[y], (self.claim(label),), {}))
-            outputs.append((inner.nodes[-1].outputs[0], y.type))
+        labels = [self.claim(label) for label in graph.output_names]
+        # An output has a name of its own, and is made inside.
+        inner.name_outputs([names[y][0] for y in graph.outputs], labels)
         inputs = tuple(zip(handed, types, strict=True))
-        return _Body(self.claim("body"), tuple(inner.nodes), inputs, tuple(outputs))
+        outputs = tuple((label, y.type) for y, label in zip(graph.outputs, labels, strict=True))
+        return _Body(self.claim("body"), tuple(inner.nodes), inputs, outputs)
+
+    def name_outputs(self, made: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
+        """Gives each output its name: by renaming what computes it, by Identity where that has a name to keep.
+
+        Args:
+            made: the tensors that are outputs. labels: their names.
+
+        Returns the new names of what was renamed.
+        """
+        free = {name for node in self.nodes for name in node.outputs}
+        renamed: dict[str, str] = {}
+        copies: list[tuple[str, str]] = []
+        for name, label in zip(made, labels, strict=True):
+            if name in free and name not in renamed:
+                renamed[name] = label
+            else:
+                copies.append((name, label))
+        self.nodes = [_renamed(n, renamed) for n in self.nodes]
+        for name, label in copies:
+            self.nodes.append(_Node("Identity", self.claim("Identity"), (renamed.get(name, name),), (label,), {}))
+        return renamed
 
     def claim(self, name: str, scoped: bool = True) -> str:
         """Returns a name nobody has yet."""
@@ -179,7 +199,7 @@ def write(
     for value in graph.walk():
         _write(writer, value, names)
     writer.scope = ""
-    renamed = _name_outputs(writer, graph, names)
+    renamed = writer.name_outputs([names[y][0] for y in graph.outputs], graph.output_names)
     used = set(_reads(writer.nodes))
     frame = onnx.ModelProto(producer_name="seqc", producer_version=__version__)
     frame.ir_version = check_ir_version(ir_version, target.opset)
@@ -231,27 +251,6 @@ def _check_dtypes(target: Target, value: Value) -> None:
             where = f"Layer '{value.scope}'" if value.scope else f"{value.op!r}"
             known = ", ".join(sorted(target.dtypes))
             raise ExportError(f"{where} makes {t.dtype}, which is not among the target's element types: {known}.")
-
-
-def _name_outputs(writer: Writer, graph: Graph, names: Mapping[Value, tuple[str, ...]]) -> dict[str, str]:
-    """Gives each output its name: by renaming what computes it, by Identity where that has a name to keep.
-
-    Returns the new names of what was renamed.
-    """
-    fixed = set(graph.input_names) | set(writer.arrays)
-    renamed: dict[str, str] = {}
-    copies: list[tuple[str, str]] = []
-    for y, label in zip(graph.outputs, graph.output_names, strict=True):
-        made = names[y][0]
-        if made in fixed or made in renamed:
-            copies.append((made, label))
-        else:
-            renamed[made] = label
-    writer.nodes = [_renamed(n, renamed) for n in writer.nodes]
-    for made, label in copies:
-        name = writer.claim("Identity")
-        writer.nodes.append(_Node("Identity", name, (renamed.get(made, made),), (label,), {}))
-    return renamed
 
 
 def _reads(nodes: Iterable[_Node]) -> Iterator[str]:

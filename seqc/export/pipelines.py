@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from seqc.export.recurrent.gradients import scan_recurrent_gradients
 from seqc.passes.batch_norm import fold_batch_norm
 from seqc.passes.bias import fuse_bias
 from seqc.passes.bodies import prepare_bodies
@@ -44,7 +45,9 @@ FOR_INFERENCE: tuple[Pass, ...] = (
 )
 
 FOR_TRAINING: tuple[Pass, ...] = (
+    scan_recurrent_gradients,
     decompose_ops,
+    prepare_bodies,
     merge_duplicates,
     fold_constants,
     fuse_bias,

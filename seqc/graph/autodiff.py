@@ -50,7 +50,7 @@ def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wrt: Sequen
         g = _collect(y, arrived, results)
         if g is None:
             continue
-        with scope(y.scope):
+        with scope(y.scope, whole=True):
             parts = y.op.vjp(g, y, *y.inputs)
         for x, part in zip(y.inputs, parts, strict=True):
             if part is not None and x in needed and x.type.is_float:

@@ -345,10 +345,10 @@ _scope: ContextVar[str] = ContextVar("scope", default="")
 
 
 @contextmanager
-def scope(name: str) -> Iterator[None]:
-    """Values made inside carry `name`, appended to the scopes around it, as their origin."""
+def scope(name: str, whole: bool = False) -> Iterator[None]:
+    """Values made inside carry `name` as their origin, appended to the scopes around it unless it is the whole path."""
     outer = _scope.get()
-    token = _scope.set(f"{outer}/{name}" if outer else name)
+    token = _scope.set(name if whole or not outer else f"{outer}/{name}")
     try:
         yield
     finally:

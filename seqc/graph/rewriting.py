@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import cast
 
 from seqc.errors import NoLoweringError
 from seqc.graph.ir import Graph, Item, Value, build, walk
@@ -18,15 +17,12 @@ def rewrite(graph: Graph, rule: Rule) -> Graph:
         graph: what to rebuild; inputs that nothing reads are seen, too.
         rule: called with a node as it was, which is what a count of uses knows, and as it is with operands that are
             rewritten already. Of a node with several results it may return them one by one.
-
-    Raises:
-        NoLoweringError: a rule returned fewer results than are used.
     """
     done: dict[Value, Value | tuple[Value, ...]] = {}
     for old in walk((*graph.inputs, *graph.outputs)):
         whole = done[old.inputs[0]] if isinstance(old.op, Item) else None
-        if isinstance(whole, tuple):
-            done[old] = _picked(old, whole)
+        if isinstance(old.op, Item) and isinstance(whole, tuple):
+            done[old] = whole[old.op.index]
             continue
         inputs = tuple(_single(done, x) for x in old.inputs)
         same = all(a is b for a, b in zip(inputs, old.inputs, strict=True))
@@ -42,12 +38,3 @@ def _single(done: Mapping[Value, Value | tuple[Value, ...]], old: Value) -> Valu
     if isinstance(found, tuple):
         raise NoLoweringError(f"{old.op!r} became {len(found)} results; pick one.")
     return found
-
-
-def _picked(item: Value, results: tuple[Value, ...]) -> Value:
-    index = cast(Item, item.op).index
-    if index >= len(results):
-        source = item.inputs[0]
-        where = f"Layer '{source.scope}'" if source.scope else "The graph"
-        raise NoLoweringError(f"{where} needs the inner values of {source.op.name}, which ONNX does not give.")
-    return results[index]

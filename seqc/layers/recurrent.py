@@ -13,6 +13,7 @@ from seqc.layers._arguments import keep_arguments
 from seqc.layers._cells import Cell
 from seqc.layers._recurrent import RecurrentLayer
 from seqc.ops import rnn
+from seqc.ops._cell_steps import gru_step, lstm_step
 from seqc.serialization import known
 
 
@@ -166,10 +167,8 @@ class LSTMCell(Cell):
 
     def step(self, z: Value, states: Sequence[Value], kept: list[Value] | None = None) -> list[Value]:
         h, c = states
-        i, f, g, o = (a + b for a, b in zip(ops.split(z, 4, axis=-1), self.from_state(h, kept), strict=True))
-        inner = self.recurrent_activation
-        new_c = inner(f) * c + inner(i) * self.activation(g)
-        return [inner(o) * self.activation(new_c), new_c]
+        gates = ops.split(z, 4, axis=-1)
+        return lstm_step(gates, self.from_state(h, kept), c, self.recurrent_activation, self.activation)
 
 
 @known("layers")
@@ -277,17 +276,18 @@ class GRUCell(Cell):
 
     def step(self, z: Value, states: Sequence[Value], kept: list[Value] | None = None) -> list[Value]:
         (h,) = states
-        of_x, added = ops.split(z, 3, axis=-1), self.from_state(h, kept)
+        of_x, of_h = ops.split(z, 3, axis=-1), self.from_state(h, kept)
         if self.reset_after:
             bias = ops.split(self.bias_value()[1], 3, axis=-1)
-            added = [a + b for a, b in zip(added, bias, strict=True)]
-        update, reset = (self.recurrent_activation(a + b) for a, b in zip(of_x[:2], added[:2], strict=True))
-        if self.reset_after:
-            product = reset * added[2]
-        else:
+            of_h = [a + b for a, b in zip(of_h, bias, strict=True)]
+
+        def candidate(reset: Value) -> Value:
+            if self.reset_after:
+                return reset * of_h[2]
             seen = h if kept is None else h * kept[2]
-            product = ops.matmul(reset * seen, ops.split(self.recurrent_kernel, 3, axis=1)[2])
-        return [update * h + (1 - update) * self.activation(of_x[2] + product)]
+            return ops.matmul(reset * seen, ops.split(self.recurrent_kernel, 3, axis=1)[2])
+
+        return gru_step(of_x, of_h, h, candidate, self.recurrent_activation, self.activation)
 
 
 @known("layers")

@@ -11,11 +11,11 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from seqc.errors import ConfigError, NoGradientError, ShapeError
-from seqc.graph import dims
+from seqc.errors import ConfigError, ShapeError
 from seqc.graph.equal_sizes import check_equal
-from seqc.graph.ir import Array, BatchRule, Op, Sizes, Type, Value, apply_many, items
+from seqc.graph.ir import Array, BatchRule, Op, Sizes, Type, Value, apply_many
 from seqc.graph.target import Target
+from seqc.ops._cell_steps import Activation
 from seqc.ops._common import check_count, check_float, check_rank, check_same_dtype
 from seqc.ops._gates import GATES
 
@@ -27,14 +27,12 @@ class Recurrent(Op):
     """Operands: x (batch, time, features), kernel (features, gates · units), recurrent kernel (units, gates · units),
     bias, then the initial states (batch, units) if `has_state`, then a boolean mask (batch, time) if `has_mask`.
 
-    Results: outputs (batch, time, units) in the order of processing, the last states (batch, units), and what the
-    gradient reads, time first: `fed` (time, batch, features + units + 1), the input of each step, the hidden state
-    before it and a one, which is what the kernels and the bias are multiplied with; `kept` (time, parts, batch, units),
-    what a step has computed. A masked step keeps the states and repeats the output before it (zeros at the start), or
-    gives zeros if `zero_output`.
+    Results: outputs (batch, time, units) in the order of processing, and the last states (batch, units). A masked step
+    keeps the states and repeats the output before it (zeros at the start), or gives zeros if `zero_output`.
 
     Attributes:
-        gates: how many blocks of columns the kernels have. states: how many states. parts: how many blocks are kept.
+        gates: how many blocks of columns the kernels have. states: how many states. parts: how many blocks a step
+        computes that its gradient reads.
         mixing: operations of a step for each unit besides the products. onnx: ONNX's operator. onnx_gates: Keras's
         gates in ONNX's order.
     """
@@ -93,9 +91,7 @@ class Recurrent(Op):
             if (mask.dtype, mask.rank) != ("bool", 2):
                 raise ShapeError(message)
             check_equal((batch, time), mask.shape, message)
-        fed = x.with_shape((time, batch, features + units + 1))
-        kept = x.with_shape((time, self.parts, batch, units))
-        return x.with_shape((batch, time, units)), *[last] * self.states, fed, kept
+        return x.with_shape((batch, time, units)), *[last] * self.states
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return self.work_of(inputs[0], inputs[2][0])
@@ -106,6 +102,14 @@ class Recurrent(Op):
         return batch * time * units * (2 * self.gates * (features + units) + self.mixing)
 
     def eval(self, *arrays: Array) -> Any:
+        return self.run(*arrays)[: 1 + self.states]
+
+    def run(self, *arrays: Array) -> tuple[Array, ...]:
+        """Returns the results and, time first, what the gradient reads of the steps.
+
+        `fed` (time, batch, features + units + 1) is the input of each step, the hidden state before it and a one, which
+        is what the kernels and the bias are multiplied with; `kept` (time, parts, batch, units) what it has computed.
+        """
         x, w, r, b, states, mask = self.unpack(arrays)
         x, mask = self.in_order(x), None if mask is None else self.in_order(mask)
         batch, time, features = x.shape
@@ -137,6 +141,17 @@ class Recurrent(Op):
         """
         raise NotImplementedError(f"{self.name}.step")
 
+    def step_values(
+        self, z: Value, states: Sequence[Value], weights: Sequence[Value], functions: Sequence[Activation]
+    ) -> list[Value]:
+        """Returns the new states, in simpler operations.
+
+        Args:
+            z: the product of the input and the kernel, the input's bias added. weights: the recurrent kernel, and the
+            bias of the state's product where there is one. functions: the activations, see `functions`.
+        """
+        raise NotImplementedError(f"{self.name}.step_values")
+
     def in_order(self, x: Array) -> Array:
         """Returns something (batch, time, ...) in the order of processing, or back in that of time."""
         return x[:, ::-1] if self.reverse else x
@@ -146,13 +161,8 @@ class Recurrent(Op):
         raise NotImplementedError(f"{self.name}.gradient")
 
     def vjp(self, g: Any, y: Value, *xs: Value) -> Sequence[Value | None]:
-        shown = 1 + self.states
-        if any(part is not None for part in g[shown:]):
-            raise NoGradientError(f"The inner values of {self.name} are not differentiated again.")
-        _, w, r, _, _, mask = self.unpack(xs)
-        op = self.gradient(tuple(part is not None for part in g[:shown]))
-        masks = [] if mask is None else [mask]
-        grads = apply_many(op, w, r, *masks, *items(y)[shown:], *(part for part in g[:shown] if part is not None))
+        op = self.gradient(tuple(part is not None for part in g))
+        grads = apply_many(op, *xs, *(part for part in g if part is not None))
         return (*grads, None) if self.has_mask else grads
 
     def decompose(self, target: Target, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
@@ -165,8 +175,7 @@ class Recurrent(Op):
 class RecurrentGrad(Op):
     """Gradients of the operands of `forward` but the mask.
 
-    Operands: kernel, recurrent kernel, the mask if there is one, `fed` and `kept` of the forward operation, and the
-    gradients of its outputs and last states as far as `given`.
+    Operands: those of the forward operation, and the gradients of its outputs and last states as far as `given`.
 
     Attributes:
         given: which of outputs and last states have a gradient; that of the others is zero.
@@ -177,31 +186,44 @@ class RecurrentGrad(Op):
     given: tuple[bool, ...]
 
     def infer(self, *types: Type) -> tuple[Type, ...]:
-        op = self.forward
-        check_count(self, types, 4 + op.has_mask + sum(self.given))
-        w, r, _, fed, kept, _ = self.unpack(types)
-        time, _, batch, units = kept.shape
-        state = kept.with_shape((batch, units))
-        bias = r.with_shape(op.bias_shape(dims.known((units,))[0]))
-        return fed.with_shape((batch, time, w.shape[0])), w, r, bias, *[state] * (op.states * op.has_state)
+        op, count = self.forward, sum(self.given)
+        results = op.infer(*types[: len(types) - count])
+        wanted = tuple(t for t, there in zip(results, self.given, strict=True) if there)
+        if types[len(types) - count :] != wanted:
+            came = ", ".join(map(str, types[len(types) - count :]))
+            raise ShapeError(f"{self.name} needs gradients {', '.join(map(str, wanted))}; got {came}.")
+        return types[: 4 + op.states * op.has_state]
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
-        return 2 * self.forward.work_of(outputs[0], inputs[1][0])
+        # What the forward operation computes inside is kept wherever it matters, and not computed twice.
+        return 2 * self.forward.work_of(inputs[0], inputs[2][0])
 
-    def unpack(self, operands: Sequence[T]) -> tuple[T, T, T | None, T, T, list[T | None]]:
-        """Returns kernel, recurrent kernel, mask, fed, kept, and the gradients of all results; None for absent ones."""
-        w, r, *rest = operands
-        mask = rest.pop(0) if self.forward.has_mask else None
-        fed, kept, *upstream = rest
-        return w, r, mask, fed, kept, [upstream.pop(0) if there else None for there in self.given]
+    def unpack(self, operands: Sequence[T]) -> tuple[Sequence[T], list[T | None]]:
+        """Returns the operands of the forward operation, and the gradients of all its results; None for absent ones."""
+        count = len(operands) - sum(self.given)
+        upstream = iter(operands[count:])
+        return operands[:count], [next(upstream) if there else None for there in self.given]
 
     def batch_rule(self, y: Value) -> tuple[BatchRule, ...]:
         each: list[BatchRule] = ["parallel"] * (self.forward.states * self.forward.has_state)
         return "parallel", "reduce", "reduce", "reduce", *each
 
     def eval(self, *arrays: Array) -> Any:
+        operands, upstream = self.unpack(arrays)
+        _, w, r, _, _, mask = self.forward.unpack(operands)
+        *_, fed, kept = self.forward.run(*operands)
+        return self.run_back(w, r, mask, fed, kept, upstream)
+
+    def run_back(
+        self, w: Array, r: Array, mask: Array | None, fed: Array, kept: Array, upstream: Sequence[Array | None]
+    ) -> tuple[Array, ...]:
+        """Returns the gradients.
+
+        Args:
+            w, r, mask: operands of the forward operation. fed, kept: what it leaves, see `Recurrent.run`.
+            upstream: the gradients of its results, None for absent ones.
+        """
         op = self.forward
-        w, r, mask, fed, kept, upstream = self.unpack(arrays)
         time, _, batch, units = kept.shape
         features = w.shape[0]
         zero = np.zeros((batch, units), r.dtype)

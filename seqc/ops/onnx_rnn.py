@@ -124,7 +124,7 @@ class OnnxRecurrent(Op):
                 self.cell, reverse=reverse, has_state=self.has_state, has_mask=self.has_lengths, zero_output=True
             )
             weights = (self._keras(w[d]).T, self._keras(r[d]).T, self._keras_bias(b[d]))
-            outputs, *last = op.eval(np.swapaxes(x, 0, 1), *weights, *(s[d] for s in states), *mask)[:-2]
+            outputs, *last = op.eval(np.swapaxes(x, 0, 1), *weights, *(s[d] for s in states), *mask)
             if mask:
                 # What onnxruntime gives for a row without steps, whatever the initial state: nobody may rely on it.
                 last = [np.where(mask[0].any(1, keepdims=True), s, 0).astype(s.dtype) for s in last]

@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 
 from seqc.graph.ir import Array, Value, apply_many
+from seqc.ops._cell_steps import Activation, gru_step, lstm_step
 from seqc.ops._gates import GATES, activate
 from seqc.ops._recurrent import Recurrent, RecurrentGrad
+from seqc.ops.linalg import matmul
+from seqc.ops.slicing import split
 
 
 @dataclass(frozen=True, repr=False)
@@ -27,6 +30,11 @@ class SimpleRNN(Recurrent):
     def step(self, z: Array, states: Any, r: Array, b: Array, kept: Array) -> tuple[Array, ...]:
         kept[0] = activate(self.activation, z + states[0] @ r + b)
         return (kept[0],)
+
+    def step_values(
+        self, z: Value, states: Sequence[Value], weights: Sequence[Value], functions: Sequence[Activation]
+    ) -> list[Value]:
+        return [functions[0](z + matmul(states[0], weights[0]))]
 
     def gradient(self, given: tuple[bool, ...]) -> RecurrentGrad:
         return SimpleRNNGrad(self, given)
@@ -72,6 +80,12 @@ class LSTM(Gated):
         shown = outer(new_c)
         kept[:] = i, f, o, g, c, shown
         return o * shown, new_c
+
+    def step_values(
+        self, z: Value, states: Sequence[Value], weights: Sequence[Value], functions: Sequence[Activation]
+    ) -> list[Value]:
+        h, c = states
+        return lstm_step(split(z, 4, -1), split(matmul(h, weights[0]), 4, -1), c, *functions[:2])
 
     def gradient(self, given: tuple[bool, ...]) -> RecurrentGrad:
         return LSTMGrad(self, given)
@@ -136,6 +150,18 @@ class GRU(Gated):
         kept[:] = at_reset, update, reset, candidate
         return (update * h + (1 - update) * candidate,)
 
+    def step_values(
+        self, z: Value, states: Sequence[Value], weights: Sequence[Value], functions: Sequence[Activation]
+    ) -> list[Value]:
+        (h,), (r, *bias) = states, weights
+        of_x = split(z, 3, -1)
+        if self.reset_after:
+            *of_h, product = split(matmul(h, r) + bias[0], 3, -1)
+            return gru_step(of_x, of_h, h, lambda reset: reset * product, *functions)
+        *gates, candidate = split(r, 3, 1)
+        of_h = [matmul(h, w) for w in gates]
+        return gru_step(of_x, of_h, h, lambda reset: matmul(reset * h, candidate), *functions)
+
     def gradient(self, given: tuple[bool, ...]) -> RecurrentGrad:
         return GRUGrad(self, given)
 
@@ -189,7 +215,7 @@ def recurrent(kind: type[Recurrent], x: Value, kernel: Value, recurrent_kernel: 
     """Returns outputs of all steps (batch, time, units) and the last states of a recurrent operation."""
     op = kind(has_state=state is not None, has_mask=mask is not None, **attributes)
     extra = [*(state or ()), *([] if mask is None else [mask])]
-    return apply_many(op, x, kernel, recurrent_kernel, bias, *extra)[: 1 + kind.states]
+    return apply_many(op, x, kernel, recurrent_kernel, bias, *extra)
 
 
 def lstm(x: Value, kernel: Value, recurrent_kernel: Value, bias: Value, state: Sequence[Value] | None = None,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kit.op_rows import Operand, OpSpec, real, row, still, truth, whole
+from seqc.backends.numpy.residuals import GradOfResiduals, WithResiduals
 from seqc.graph import ir
 from seqc.graph.dims import Dim
 from seqc.ops._recurrent import Recurrent
@@ -22,18 +23,23 @@ _MASK = truth("batch", "time")
 
 
 def _run_over_time(note: str, op: Recurrent, *mask: Operand, time: Dim | str = "time") -> Iterator[OpSpec]:
-    """A recurrent operation and its gradient, whose operands are what the forward run leaves."""
+    """A recurrent operation and its gradient, each by itself and, where states are given, as NumPy runs them."""
     columns, shown = op.gates * _UNITS, 1 + op.states
     weights = (real(_FEATURES, columns), real(_UNITS, columns), real(*op.bias_shape(_UNITS)))
     states = (_STATE,) * (op.states * op.has_state)
     inputs = (real("batch", time, _FEATURES), *weights, *states, *mask)
+    quiet = [replace(x, differentiable=False) for x in inputs]
     yield row(op, *inputs, note=note, results=shown)
-    types = op.infer(*(ir.Type("bool" if x.dtype == "bool" else "float64", x.dims) for x in inputs))
+    if op.has_state:
+        yield row(WithResiduals(op), *quiet, note=f"residuals-{note}")
+    types = WithResiduals(op).infer(*(ir.Type("bool" if x.dtype == "bool" else "float64", x.dims) for x in inputs))
     for given in ((True,) * shown, (False, True) + (False,) * (op.states - 1)):
         upstream = [still(*t.shape) for t, there in zip(types[:shown], given, strict=True) if there]
-        operands = (*weights[:2], *mask, *_left_by(op, types[shown:], mask), *upstream)
-        quiet = (replace(x, differentiable=False) for x in operands)
-        yield row(op.gradient(given), *quiet, note=note if all(given) else f"{note}-last-only")
+        gradient, ending = op.gradient(given), "" if all(given) else "-last-only"
+        yield row(gradient, *quiet, *upstream, note=note + ending)
+        if op.has_state:
+            left = (*quiet[1:3], *mask, *_left_by(op, types[shown:], mask), *upstream)
+            yield row(GradOfResiduals(gradient), *left, note=f"residuals-{note}{ending}")
 
 
 def _left_by(op: Recurrent, types: tuple[ir.Type, ...], mask: tuple[Operand, ...]) -> list[Operand]:
@@ -44,7 +50,7 @@ def _left_by(op: Recurrent, types: tuple[ir.Type, ...], mask: tuple[Operand, ...
         shapes = ((batch, steps, _FEATURES), op.bias_shape(_UNITS), *[(batch, _UNITS)] * (op.states * op.has_state))
         x, b, *states = (np.random.default_rng(len(shapes)).normal(size=s) for s in shapes)
         masks = before[2 : 2 + len(mask)]
-        return op.eval(x, *before[:2], b, *states, *masks)[-2 if len(size) == 3 else -1]
+        return op.run(x, *before[:2], b, *states, *masks)[-2 if len(size) == 3 else -1]
 
     return [still(*t.shape, draw=run) for t in types]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from seqc.backends.numpy.masks import KeepMask
 from seqc.backends.numpy.products import convolve_by_products
+from seqc.backends.numpy.residuals import save_residuals
 from seqc.backends.numpy.rows import AddRows
 from seqc.backends.numpy.target import NUMPY
 from seqc.graph import dims
@@ -29,6 +30,7 @@ def lower_for_numpy(graph: Graph, sizes: Mapping[str, int]) -> Graph:
         sizes: of all named axes but the batch.
     """
     graph = merge_duplicates(fix_sizes(graph, sizes), NUMPY)
+    graph = merge_duplicates(save_residuals(graph), NUMPY)
     graph = fuse_bias(split_means(draw_masks(add_rows(graph))), NUMPY)
     graph = merge_duplicates(pool_before_relu(graph), NUMPY)
     return merge_duplicates(convolve_by_products(graph), NUMPY)

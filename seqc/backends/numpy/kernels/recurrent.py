@@ -15,6 +15,7 @@ import numpy as np
 
 from seqc.backends.numpy.kernels import Call, Scratch, in_turn, kernel
 from seqc.backends.numpy.kernels._steps import sign, squash, squash_copy, unset
+from seqc.backends.numpy.residuals import WithResiduals
 from seqc.graph.ir import Array
 from seqc.ops._recurrent import Recurrent
 from seqc.ops.rnn import GRU, LSTM, SimpleRNN
@@ -71,6 +72,15 @@ def columns(w: Array, gate: int, units: int, count: int = 1) -> Array:
 @kernel(SimpleRNN, LSTM, GRU)
 def bind_recurrent(op: Recurrent, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
     """Binds the forward operations."""
+    return bind_with_residuals(WithResiduals(op), [*outs, None, None], xs, scratch)
+
+
+@kernel(WithResiduals)
+def bind_with_residuals(
+    saving: WithResiduals, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch
+) -> Call | None:
+    """Binds the forward operations that leave their gradients what they have computed inside."""
+    op = saving.forward
     x, w, r, b, states, mask = op.unpack(xs)
     if 0 in (*x.shape, *r.shape):
         return None

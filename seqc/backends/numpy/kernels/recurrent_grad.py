@@ -16,21 +16,24 @@ import numpy as np
 from seqc.backends.numpy.kernels import Call, Scratch, in_turn, kernel
 from seqc.backends.numpy.kernels._steps import slope
 from seqc.backends.numpy.kernels.recurrent import columns, hide
+from seqc.backends.numpy.residuals import GradOfResiduals
 from seqc.graph.ir import Array
-from seqc.ops.rnn import GRUGrad, LSTMGrad, SimpleRNNGrad
+from seqc.ops.rnn import GRU, LSTM, SimpleRNN
 
 # How many bytes the factors worked out at a time may take: they are to be in the cache when they are used.
 _CHUNK = 1 << 19
 
 
-@kernel(SimpleRNNGrad, LSTMGrad, GRUGrad)
-def bind_gradient(op: Any, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
+@kernel(GradOfResiduals)
+def bind_gradient(
+    op: GradOfResiduals, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch
+) -> Call | None:
     """Binds the gradient operations."""
     w, r, _, fed, _, _ = op.unpack(xs)
     if 0 in (*fed.shape, *w.shape, *r.shape):
         return None
-    before = isinstance(op, GRUGrad) and not op.forward.reset_after
-    kind = _GRUBefore if before else _KINDS[type(op)]
+    forward = op.gradient.forward
+    kind = _GRUBefore if isinstance(forward, GRU) and not forward.reset_after else _KINDS[type(forward)]
     return in_turn(*kind(op, outs, xs, scratch).program)
 
 
@@ -47,14 +50,16 @@ class Backward:
     # How many blocks (batch, units) of factors and intermediate numbers a step has.
     room: ClassVar[int]
 
-    def __init__(self, op: Any, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> None:
-        self.op = op.forward
+    def __init__(
+        self, op: GradOfResiduals, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch
+    ) -> None:
+        self.op: Any = op.gradient.forward
         self.w, self.r, mask, self.fed, self.kept, upstream = op.unpack(xs)
         self.time, _, self.batch, self.units = self.kept.shape
         self.hidden = self.fed[:, :, len(self.w) : -1]
         self.scratch, self.outs = scratch, outs
         self.program: list[Call] = []
-        self.dz = self.new(self.time, self.batch, op.blocks * self.units)
+        self.dz = self.new(self.time, self.batch, op.gradient.blocks * self.units)
         self.spare = self.new(self.batch, self.units)
         self.turned = self.new(*self.r.shape[::-1])
         self.add(partial(np.copyto, self.turned, self.r.T))
@@ -356,4 +361,4 @@ class _GRUBefore(_GRU):
             self.give(columns(db, 2, units), columns(bias, 0, units))
 
 
-_KINDS: dict[type, type[Backward]] = {SimpleRNNGrad: _SimpleRNN, LSTMGrad: _LSTM, GRUGrad: _GRU}
+_KINDS: dict[type, type[Backward]] = {SimpleRNN: _SimpleRNN, LSTM: _LSTM, GRU: _GRU}
