@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from seqc.cloning import clone_functional
-from seqc.errors import ConfigError, SavingError
+from seqc.errors import ConfigError
 from seqc.functional import Functional
 from seqc.graph.ir import Value
 from seqc.layers import InputLayer, Layer
 from seqc.layers.calls import ModelInput
 from seqc.model import Model
 from seqc.saving import load_model, save_model
+from seqc.saving.loading import model_from_json
 from seqc.sequential import Sequential
-from seqc.serialization import custom_object_scope, revive
 from seqc.utils.absent import absent
 
 __all__ = ["Functional", "Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
@@ -105,27 +104,6 @@ def _one(given: Any) -> InputLayer:
     if not isinstance(only, InputLayer):
         raise ConfigError(f"input_tensors must be one seqc.Input(shape); got {given!r}.")
     return only
-
-
-def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Model:
-    """Returns the model that `Model.to_json` described, with fresh weights.
-
-    Raises:
-        SavingError: the text does not describe a model.
-    """
-    try:
-        config = json.loads(json_string)
-        with custom_object_scope(custom_objects or {}):
-            model = revive(config)
-    except RecursionError:
-        raise SavingError("This is not the JSON of a model: it nests lists or objects too deep.") from None
-    except (ValueError, TypeError) as error:
-        if isinstance(error, SavingError):
-            raise
-        raise SavingError(f"This is not the JSON of a model: {error}.") from None
-    if not isinstance(model, Model):
-        raise SavingError(f"This JSON describes no model; it describes {type(model).__name__}.")
-    return model
 
 
 __getattr__ = absent(__name__, __all__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,6 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 from seqc.errors import SavingError
-from seqc.saving.kinds import ZIP, open_model_file, refuse_model
 from seqc.saving.limits import FREE_BYTES, MOST_DIRECTORY_BYTES, MOST_EXPANSION, MOST_MEMBERS, room
 
 CONFIG, METADATA, WEIGHTS, ASSETS = "config.json", "metadata.json", "model.weights.h5", "assets"
@@ -54,6 +52,10 @@ class Archive:
         if last and folder.split("/")[0] == ASSETS:
             self._assets.setdefault(folder[len(ASSETS) + 1 :], []).append(last)
 
+    def names(self) -> list[str]:
+        """Returns the names of all members."""
+        return list(self._members)
+
     def __contains__(self, name: str) -> bool:
         return name in self._members
 
@@ -93,25 +95,23 @@ class Archive:
 
 
 @contextmanager
-def open_archive(path: str | os.PathLike[str]) -> Iterator[Archive]:
-    """Opens a `.keras` file for reading.
+def open_archive(file: BinaryIO, path: str, size: int) -> Iterator[Archive]:
+    """Opens a zip archive for reading.
+
+    Args:
+        file: its content. path: for messages. size: of the file, in bytes.
 
     Raises:
-        SavingFileNotFound: there is none. SavingError: it is not a zip archive, or not one to trust.
+        SavingError: it is not a whole archive, or not one to trust.
     """
-    missing = f"File not found: filepath={path}. Please ensure the file is an accessible `.keras` zip file."
-    file, start, size = open_model_file(path, missing)
-    with file:
-        if not start.startswith(ZIP):
-            raise refuse_model(str(path), start)
-        try:
-            archive = zipfile.ZipFile(_Careful(file))
-        except _BROKEN as error:
-            raise SavingError(
-                f"'{path}' is not a whole `.keras` zip archive: {error}. It may be cut off or damaged."
-            ) from error
-        with archive:
-            yield Archive(archive, str(path), size)
+    try:
+        archive = zipfile.ZipFile(_Careful(file))
+    except _BROKEN as error:
+        raise SavingError(
+            f"'{path}' is not a whole `.keras` zip archive: {error}. It may be cut off or damaged."
+        ) from error
+    with archive:
+        yield Archive(archive, path, size)
 
 
 class _Careful:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,8 +14,6 @@ from seqc.saving.limits import METRIC_BYTES, MOST_LAYERS, MOST_OBJECTS
 from seqc.serialization import custom_object_scope, deserialize, find_class, get_registered_object, is_object, revive
 from seqc.utils.display import note
 
-# The activation that Keras 3 gave another slope.
-_CHANGED = "hard_sigmoid"
 _CODE = ("Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "FlaxLayer", "JaxLayer")
 
 
@@ -42,12 +39,8 @@ def check_classes(config: Mapping[str, Any], source: str) -> int:
                 f"{source} describes more than {MOST_LAYERS} layers, or more than {MOST_OBJECTS} objects. Refused."
             )
         name = str(described["class_name"])
-        if name in _CODE:
-            raise SavingError(
-                f"{source} holds a {name}{_label(described)}, which is code. seqc never runs code from a file, "
-                "whatever `safe_mode` says. Write it as a subclass of seqc.layers.Layer, register it with "
-                "@seqc.saving.register_keras_serializable(), and save the model with it."
-            )
+        if name in _CODE and get_registered_object(name) is None:
+            raise _refused_code(source, name, _label(described))
         if is_operation(described) and not is_known_operation(described):
             unknown.append(f"the operation {name}{_label(described)}")
         if of_compile or not _is_layer(described) or _is_known(described):
@@ -68,32 +61,19 @@ def check_classes(config: Mapping[str, Any], source: str) -> int:
     return count[True]
 
 
-def check_meanings(config: Any, metadata: bytes, source: str) -> None:
-    """Checks that names mean in a file what they mean here: Keras 1 and 2 had another hard_sigmoid.
-
-    Args:
-        config: the description of the model.
-        metadata: the file's member that says who wrote it.
-        source: what holds it, for messages.
-
-    Raises:
-        SavingError: an activation of the file means another function, and the caller gave none for it.
-    """
-    try:
-        version = str(json.loads(metadata)["keras_version"])
-    except (ValueError, RecursionError, TypeError, KeyError):
-        return
-    if version.split(".")[0] not in ("1", "2") or get_registered_object(_CHANGED) is not None:
-        return
-    for described, _ in _described(config):
-        given = described["config"] if isinstance(described["config"], Mapping) else {}
-        names = [given.get(key) for key in ("activation", "recurrent_activation")]
-        if _CHANGED in [n.get("config") if isinstance(n, Mapping) else n for n in names]:
-            raise SavingError(
-                f"{source} was saved by Keras {version}, where {_CHANGED}{_label(described)} is "
-                "clip(0.2 * x + 0.5, 0, 1); today's has another slope. To compute what was trained, pass "
-                f"custom_objects={{'{_CHANGED}': f}} with f = lambda x: seqc.ops.clip(0.2 * x + 0.5, 0, 1)."
-            )
+def _refused_code(source: str, name: str, label: str) -> SavingError:
+    way = ""
+    if name == "Lambda":
+        at = label.strip(" '") or "lambda"
+        way = (
+            " Say with a layer what it does, and pass that by its name: one that scales pixels as x / 127.5 - 1 is "
+            f"load_model(filepath, custom_objects={{'{at}': seqc.layers.Rescaling(1 / 127.5, offset=-1)}}). Or write it"
+        )
+    return SavingError(
+        f"{source} holds a {name}{label}, which is code. seqc never runs code from a file, whatever `safe_mode` says."
+        f"{way or ' Write it'} as a subclass of seqc.layers.Layer, register it with "
+        "@seqc.saving.register_keras_serializable(), and save the model with it."
+    )
 
 
 def check_loads(config: dict[str, Any], own: Mapping[str, Any], name: str) -> Any:

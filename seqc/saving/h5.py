@@ -12,6 +12,7 @@ import numpy as np
 
 from seqc.errors import MissingDependencyError, SavingError
 from seqc.graph.ir import Array
+from seqc.saving.h5_attributes import Texts
 from seqc.saving.limits import MOST_EXPANSION, room
 
 # Filters that HDF5 itself brings (deflate, shuffle, fletcher32); any other would load a plug-in, which is code.
@@ -26,19 +27,22 @@ class Store:
         source: what the file is called in messages.
         used: paths that were read.
         size: bytes of all arrays together.
-        is_old: whether it is laid out as Keras 2 did, by the names of layers.
+        root: the file itself, as h5py has it.
+        texts: reads its attributes.
     """
 
     def __init__(self, file: Any, source: str, file_bytes: int) -> None:
         self.source = source
         self.used: set[str] = set()
         self.size = 0
+        self.root = file
+        self._stored = 0
         self._room = room(file_bytes)
         self._datasets: dict[str, Any] = {}
         # For each group that holds arrays, their names.
         self._names: dict[str, dict[str, None]] = {}
-        self.is_old = "layer_names" in file.attrs or "model_config" in file.attrs
         self._scan(file)
+        self.texts = Texts(source, file_bytes, max(0, file_bytes - self._stored))
 
     def _scan(self, root: Any) -> None:
         """Looks at everything in the file, once and from the outside in."""
@@ -82,6 +86,7 @@ class Store:
             raise SavingError(f"{where} needs the HDF5 filters {filters}, which load plug-ins. Refused.")
         declared, stored = _size(dataset), dataset.id.get_storage_size()
         self.size += declared
+        self._stored += stored
         if self.size > self._room:
             raise SavingError(
                 f"{where} declares {declared} bytes, but only {stored} are stored. Refused as a bomb: the arrays of a "
@@ -107,9 +112,18 @@ class Store:
         """Returns the paths of all arrays."""
         return list(self._datasets)
 
+    def known(self, path: str) -> str | None:
+        """Returns the path of an array as the store has it, None if there is no such array."""
+        path = "/".join(part for part in path.replace("\\", "/").split("/") if part)
+        return path if path in self._datasets else None
+
     def shape(self, path: str) -> tuple[int, ...]:
         """Returns the declared shape of an array, without reading it."""
         return tuple(self._datasets[path].shape)
+
+    def dtype(self, path: str) -> str:
+        """Returns what the elements of an array are."""
+        return str(self._datasets[path].dtype)
 
     def read(self, path: str) -> Array:
         """Returns an array of numbers.

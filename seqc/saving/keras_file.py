@@ -1,4 +1,4 @@
-"""`.keras` files: Keras's own, written and read without Keras."""
+"""`.keras` files: Keras's own, written without Keras."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from seqc.saving.check import check_classes, check_loads, check_meanings
 from seqc.saving.h5 import open_store, pack_store
 from seqc.saving.limits import CALLS_PER_LAYER, FREE_CALLS, METRIC_BYTES, MOST_CONFIG_BYTES, WEIGHT_SLACK_BYTES
 from seqc.saving.state import model_arrays, model_assets, restore_layers, shared_layers, walk
-from seqc.saving.weights_file import check_overwrite, require_sequential, resume_optimizer
+from seqc.saving.weights_file import check_overwrite, require_model, resume_optimizer
 from seqc.serialization import custom_object_scope, deserialize, noting_own_objects, revive, serialize_object
 from seqc.utils.display import note
 from seqc.utils.files import replace_file
@@ -52,7 +52,7 @@ def save_model(model: Model, filepath: str | os.PathLike[str], overwrite: bool =
     zipped = options.pop("zipped", None)
     if options:
         raise ConfigError(f"The following argument(s) are not supported: {list(options)}")
-    require_sequential(model)
+    require_model(model)
     path = Path(filepath)
     if path.suffix != ".keras" or zipped is False:
         raise SavingError(
@@ -71,66 +71,6 @@ def save_model(model: Model, filepath: str | os.PathLike[str], overwrite: bool =
     members |= {f"{ASSETS}/{name}": content for name, content in sorted(model_assets(model).items())}
     with replace_file(path) as file:
         pack(members, file)
-
-
-def load_model(
-    filepath: str | os.PathLike[str],
-    custom_objects: Mapping[str, Any] | None = None,
-    compile: bool = True,
-    safe_mode: bool = True,
-) -> Model:
-    """Reads a Sequential model that Keras 3 or seqc saved. Keras is not needed, and no code from the file is ever run.
-
-    What the file is, its content says, whatever its name ends in. What reading it may cost is bounded by its size; see
-    `docs/architecture.md`.
-
-    Args:
-        filepath: the file. custom_objects: own classes and functions by the name the file has for them.
-        compile: whether to restore optimizer, loss and metrics too; a model saved uncompiled stays so. Where they
-        cannot be restored, a warning says why and the model is left uncompiled.
-        safe_mode: accepted for Keras's sake. Code in a file is refused whatever it says.
-
-    Raises:
-        SavingFileNotFound: there is no file. SavingError: it is damaged, unsafe, or needs what seqc does not have.
-    """
-    path = os.fspath(filepath)
-    with open_archive(path) as archive, custom_object_scope(custom_objects or {}):
-        config = _parse(archive.read(CONFIG, MOST_CONFIG_BYTES), path)
-        count = check_classes(config, f"'{path}'")
-        check_meanings(config, archive.read(METADATA, MOST_CONFIG_BYTES) if METADATA in archive else b"", f"'{path}'")
-        content = archive.read(WEIGHTS)
-        with open_store(io.BytesIO(content), f"{path}:{WEIGHTS}", archive.size) as store:
-            calls = FREE_CALLS + CALLS_PER_LAYER * count
-            budget = Budget(store.size + WEIGHT_SLACK_BYTES, METRIC_BYTES, calls)
-            with one_file(budget):
-                model = deserialize(config)
-            require_sequential(model)
-            restore_layers(model, store, archive.assets)
-            if compile and config.get("compile_config") and _compile(model, config["compile_config"], budget, path):
-                resume_optimizer(model, store, build=True)
-    return model  # type: ignore[no-any-return]
-
-
-def _compile(model: Model, config: Any, budget: Budget, path: str) -> bool:
-    """Compiles a model as its file says, and returns whether that was possible.
-
-    A model predicts and exports without; so whatever is wrong here is a warning. Who wants to go on with the training
-    compiles it anew.
-    """
-    accepted = inspect.signature(model.compile).parameters
-    try:
-        if not isinstance(config, dict):
-            raise SavingError(f"they are {type(config).__name__} instead of a dictionary.")
-        with one_file(budget):
-            model.compile(**{k: revive(v) for k, v in config.items() if k in accepted})
-    except Exception as error:
-        note(
-            f"The arguments of compile() in '{path}' cannot be restored, and the model is left uncompiled: {error} "
-            "Call model.compile(...) to train it, or load it with compile=False to be rid of this warning.",
-            warn=True,
-        )
-        return False
-    return True
 
 
 def _metadata() -> dict[str, str]:
@@ -183,13 +123,3 @@ def _computed(function: Any) -> str:
             return str(Graph((x,), (as_value(function(x)),), ("y",)))
     except Exception:
         return repr(function)
-
-
-def _parse(content: bytes, path: str) -> dict[str, Any]:
-    try:
-        config = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise SavingError(f"Member '{CONFIG}' of '{path}' is damaged: {error}.") from error
-    if not isinstance(config, dict) or "class_name" not in config or "config" not in config:
-        raise SavingError(f"Member '{CONFIG}' of '{path}' does not describe a model.")
-    return config

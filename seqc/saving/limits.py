@@ -17,6 +17,8 @@ MOST_CONFIG_BYTES, MOST_OBJECTS, MOST_LAYERS = 1 << 24, 100_000, 10_000
 # How often layers may be called while a model is put together: any file, and for each layer more. A model inside a
 # model is called once by itself and once by each model around it.
 FREE_CALLS, CALLS_PER_LAYER = 20_000, 20
+# Names in one list of a file, such as those of a model's layers or of a layer's weights.
+MOST_NAMES = 50_000
 # Bytes of weights that a file does not hold, such as states that start at zero, and of the states of its metrics.
 WEIGHT_SLACK_BYTES, METRIC_BYTES = 1 << 20, 1 << 26
 
@@ -24,3 +26,8 @@ WEIGHT_SLACK_BYTES, METRIC_BYTES = 1 << 20, 1 << 26
 def room(file_bytes: int) -> int:
     """Returns how many bytes a file of a size may unpack to."""
     return FREE_BYTES + MOST_EXPANSION * file_bytes
+
+
+def text_room(file_bytes: int) -> int:
+    """Returns how many bytes one attribute of a file of a size may take when it is read: lists of names, JSON."""
+    return (1 << 28) + 64 * file_bytes

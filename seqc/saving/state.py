@@ -8,21 +8,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from seqc.errors import SavingError, SeqcError
+from seqc.errors import ConfigError, SavingError
 from seqc.graph.ir import Array
 from seqc.layers._state import fill
 from seqc.layers.base import Layer
 from seqc.model import Model
+from seqc.saving.arrays import StoredArray, not_finite, settle, tried
 from seqc.saving.h5 import Store
-from seqc.utils.display import note
+from seqc.saving.old_optimizer import fill_optimizer
+from seqc.saving.old_paths import LAYERS, OLD_LAYERS, paths_in
 from seqc.utils.naming import snake_case
 
 # Some versions of Keras keep the state of random generators in their files. Randomness is an input here.
 _IGNORED = "seed_generator"
+Assets = Callable[[str], dict[str, bytes]]
 
 
 def walk(layer: Layer, path: str = "") -> Iterator[tuple[str, Layer]]:
@@ -101,64 +105,87 @@ def model_assets(model: Model) -> dict[str, bytes]:
     return found
 
 
-def restore_layers(
-    model: Model,
-    store: Store,
-    assets: Callable[[str], dict[str, bytes]] | None = None,
-    skip_mismatch: bool = False,
-) -> list[str]:
-    """Sets the weights of all layers from a file; what does not fit is skipped or, at the end, raised.
+class PathWeights:
+    """The weights of a file by the paths of layers, with the asset files of layers if it has some.
 
-    Warns of weights that are not finite, by layer.
-
-    Args:
-        model: the model.
-        store: the arrays.
-        assets: gives the asset files of the layer at a path, if there are any; asked only for layers that load some.
-        skip_mismatch: whether to go on without what does not fit.
-
-    Returns:
-        What was skipped, in words.
-
-    Raises:
-        SavingError: a weight is missing, has another shape, or is in the file and not in the model.
+    Attributes:
+        source: what messages call them. store: the arrays. assets: gives the asset files of the layer at a path; asked
+        only for layers that load some. version: of the Keras that wrote them, "" if it is not known.
     """
-    problems: list[str] = []
-    strange: list[str] = []
-    for path, layer in walk(model):
-        try:
-            load_assets = getattr(layer, "load_assets", None)
-            own = assets(path) if assets is not None and load_assets is not None else {}
-            if own and load_assets is not None:
-                load_assets(own)
-            layer.load_own_variables(store.group(f"{path}/vars" if path else "vars"))
-        except SeqcError as error:
-            problems.append(str(error))
-        if not all(np.isfinite(v.array).all() for v in layer._own_weights()):
-            strange.append(f"'{layer.name}'")
-    problems += _unused(store)
-    if problems and not skip_mismatch:
-        more = f" And {len(problems) - 1} more like this." if len(problems) > 1 else ""
-        raise SavingError(f"The weights in '{store.source}' do not fit model '{model.name}': {problems[0]}{more}")
-    if strange:
-        note(
-            f"'{store.source}' holds weights that are not finite numbers, in layer{'s' * (len(strange) > 1)} "
-            f"{', '.join(strange[:10])}{', ...' if len(strange) > 10 else ''}. What passes there becomes NaN or "
-            "infinite: the training probably diverged before the file was written.",
-            warn=True,
-        )
-    return problems
+
+    def __init__(self, store: Store, assets: Assets | None = None, version: str = "") -> None:
+        self.source, self.store, self._assets, self._version = store.source, store, assets, version
+
+    @property
+    def size(self) -> int:
+        return self.store.size
+
+    def listed(self) -> list[StoredArray]:
+        """Returns all arrays."""
+        return [self._array(path) for path in self.store.paths()]
+
+    def fill(self, model: Model, skip_mismatch: bool, by_name: bool) -> list[str]:
+        """Sets a model's weights, and returns in words what was skipped.
+
+        Raises:
+            SavingError: a weight is missing, has another shape, or is in the file and not in the model.
+            ConfigError: `by_name` is asked for.
+        """
+        if by_name:
+            raise ConfigError(
+                "load_weights(by_name=True) belongs to the `.h5` files of Keras 2. A `.weights.h5` or `.keras` file "
+                "holds weights by the place of their layer, not by its name: leave `by_name` out, and use "
+                "skip_mismatch=True to load what fits and keep the rest."
+            )
+        problems: list[str] = []
+        layers = dict(walk(model))
+        paths = paths_in(self.store, layers)
+        for path, layer in layers.items():
+            said = tried(partial(self._fill_layer, layer, path, paths.get(path, path)))
+            problems += [] if said is None else [said]
+        problems += _unused(self.store)
+        return settle(model, self.source, problems, not_finite(list(layers.values())), skip_mismatch)
+
+    def _fill_layer(self, layer: Layer, path: str, place: str) -> None:
+        load_assets = getattr(layer, "load_assets", None)
+        own = self._assets(path) if self._assets is not None and load_assets is not None else {}
+        if own and load_assets is not None:
+            load_assets(own)
+        layer.load_own_variables(self.store.group(f"{place}/vars" if place else "vars"))
+
+    def fill_optimizer(self, model: Model, build: bool) -> str | None:
+        """Sets the variables of a model's optimizer, or returns why not."""
+        group = self.store.group("optimizer/vars")
+        if self._version.startswith("2") or OLD_LAYERS in {path.split("/")[0] for path in self.store.paths()}:
+            names = [f"optimizer/vars/{i}" for i in range(len(group))]
+            if all(self.store.known(name) for name in names):
+                arrays = [self._array(name) for name in names]
+                return fill_optimizer(model, arrays, self._version or "2.13", self.source, build)
+        return restore_optimizer(model, self.store, build)
+
+    def _array(self, path: str) -> StoredArray:
+        store = self.store
+        return StoredArray(path, store.shape(path), store.dtype(path), partial(store.read, path))
+
+
+def is_by_path(store: Store) -> bool:
+    """Tells whether a file holds weights by the paths of layers."""
+    return any(name.replace("\\", "/").split("/")[0] in (LAYERS, OLD_LAYERS, "vars") for name in store.root)
 
 
 def _unused(store: Store) -> list[str]:
     left = [
         path
         for path in store.paths()
-        if path not in store.used and path.split("/")[0] in ("layers", "vars") and _IGNORED not in path.split("/")
+        if path not in store.used and path.split("/")[0] in (LAYERS, OLD_LAYERS, "vars") and not _is_ignored(path)
     ]
     return [
         f"the file holds '{path}' of shape {store.shape(path)}, and the model has no place for it." for path in left
     ]
+
+
+def _is_ignored(path: str) -> bool:
+    return _IGNORED in path.split("/")
 
 
 def restore_optimizer(model: Model, store: Store, build: bool) -> str | None:

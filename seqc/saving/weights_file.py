@@ -1,24 +1,19 @@
-"""`.weights.h5` files: the weights of a model, and the state of its optimizer, without its layers."""
+"""Files with the weights of a model, and perhaps the state of its optimizer, without its layers."""
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from seqc.errors import ConfigError, NotBuiltError, SavingError
 from seqc.model import Model
-from seqc.saving.archive import WEIGHTS, open_archive
-from seqc.saving.h5 import Store, open_store, pack_store
-from seqc.saving.kinds import HDF5, ZIP, kind_of, open_model_file
-from seqc.saving.state import model_arrays, restore_layers, restore_optimizer
+from seqc.saving.arrays import Weights
+from seqc.saving.containers import open_model
+from seqc.saving.h5 import pack_store
+from seqc.saving.state import model_arrays
 from seqc.utils.display import note
 from seqc.utils.files import check_target, write_file
-
-Assets = Callable[[str], dict[str, bytes]]
 
 
 def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
@@ -28,7 +23,7 @@ def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool
         SavingError: the path does not end in `.weights.h5`. NotBuiltError: the model has no weights yet.
         MissingFolderError, PathError: no file can be written there, which is found out first.
     """
-    require_sequential(model)
+    require_model(model)
     if not str(filepath).endswith(".weights.h5"):
         raise SavingError(f"The filename must end in `.weights.h5`. Received: filepath={filepath}")
     if not model.built:
@@ -41,87 +36,54 @@ def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool
 
 
 def load_weights(model: Model, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **options: Any) -> None:
-    """Reads the weights of a model from a `.weights.h5` or `.keras` file; the layers must be the same.
+    """Reads the weights of a model from a file of any kind that holds some; the layers must be the same.
+
+    A `.keras` or `.weights.h5` file has them by the place of their layer; an `.h5` file of Keras 1 or 2, or of whole
+    models, by layer, in their order where the names are others; `.npz`, safetensors and TensorFlow.js by name or order.
 
     Args:
         model: the model.
-        filepath: the file; which of the two it is, its content says.
+        filepath: the file; which kind it is, its content says.
         skip_mismatch: warn about what does not fit instead of raising, and load the rest.
-        options: `by_name` may be False.
+        options: `by_name=True` fills only layers that the file names, where it has weights by layer.
 
     Raises:
         SavingFileNotFound: there is no file. NotBuiltError: the model has no weights yet. SavingError: the file is
         damaged or its weights do not fit; the model keeps its weights then. ConfigError: another option was given.
     """
-    require_sequential(model)
-    _check_options(options)
+    require_model(model)
+    by_name = bool(options.pop("by_name", False))
+    if options:
+        raise ConfigError(
+            f"load_weights() has no argument {', '.join(map(repr, options))}; it has skip_mismatch and by_name."
+        )
     if not model.built:
         raise NotBuiltError(
             "You are loading weights into a model that has not yet been built. Try building the model first by calling "
             "it on some data or by using `build()`."
         )
-    with _open_weights(os.fspath(filepath)) as (store, assets):
-        _restore(model, store, assets, skip_mismatch)
+    with open_model(filepath, "Weights file") as opened:
+        if opened.weights is None:
+            raise SavingError(f"'{opened.source}' is {opened.kind}: it holds no weights.")
+        _fill(model, opened.weights, skip_mismatch, by_name)
 
 
-def _check_options(options: dict[str, Any]) -> None:
-    if options.pop("by_name", False):
-        raise ConfigError(
-            "load_weights(by_name=True) belongs to the `.h5` files of Keras 2. A `.weights.h5` or `.keras` file holds "
-            "weights by the place of their layer, not by its name: leave `by_name` out, and use skip_mismatch=True to "
-            "load what fits and keep the rest."
-        )
-    if options:
-        raise ConfigError(f"load_weights() has no argument {', '.join(map(repr, options))}; it has skip_mismatch.")
-
-
-@contextmanager
-def _open_weights(path: str) -> Iterator[tuple[Store, Assets | None]]:
-    """Opens a file with weights, whichever of the two kinds it is."""
-    file, start, size = open_model_file(path, f"Weights file not found: filepath={path}.")
-    with file:
-        if start.startswith(HDF5):
-            with open_store(file, path, size) as store:
-                _refuse_old(store)
-                yield store, None
-        elif start.startswith(ZIP):
-            with open_archive(path) as archive:
-                content = io.BytesIO(archive.read(WEIGHTS))
-                with open_store(content, f"{path}:{WEIGHTS}", archive.size) as store:
-                    yield store, archive.assets
-        else:
-            raise SavingError(
-                f"File format not supported: filepath={path}. Weights are read from `.weights.h5` and `.keras` files; "
-                f"this is {kind_of(start)}."
-            )
-
-
-def _refuse_old(store: Store) -> None:
-    if not store.is_old:
-        return
-    raise SavingError(
-        f"File format not supported: filepath={store.source}. It is an `.h5` file as Keras 2 wrote them, with weights "
-        "by the names of their layers. Load it in Keras once and save it as `.keras`, or write its weights with "
-        "model.save_weights('x.weights.h5') in Keras 3."
-    )
-
-
-def _restore(model: Model, store: Store, assets: Assets | None, skip_mismatch: bool) -> None:
+def _fill(model: Model, weights: Weights, skip_mismatch: bool, by_name: bool) -> None:
     before = model.get_weights()
     try:
-        skipped = restore_layers(model, store, assets, skip_mismatch)
+        skipped = weights.fill(model, skip_mismatch, by_name)
     except BaseException:
         model.set_weights(before)
         raise
     if skipped:
-        note(f"Skipped while loading '{store.source}': {' '.join(skipped)}", warn=True)
+        note(f"Skipped while loading '{weights.source}': {' '.join(skipped)}", warn=True)
     if model.compiled:
-        resume_optimizer(model, store, build=False)
+        resume_optimizer(model, weights, build=False)
 
 
-def resume_optimizer(model: Model, store: Store, build: bool) -> None:
-    """Sets the state of a model's optimizer from a file, or warns that it does not; see `restore_optimizer`."""
-    reason = restore_optimizer(model, store, build)
+def resume_optimizer(model: Model, weights: Weights, build: bool) -> None:
+    """Sets the state of a model's optimizer from a file, or warns that it does not."""
+    reason = weights.fill_optimizer(model, build)
     if reason is not None:
         note(reason, warn=True)
 
@@ -137,7 +99,7 @@ def check_overwrite(path: Path, overwrite: bool) -> None:
     check_target(path)
 
 
-def require_sequential(model: Any) -> None:
-    """Raises SavingError for what is no Sequential model."""
+def require_model(model: Any) -> None:
+    """Raises SavingError for what is no model."""
     if not isinstance(model, Model):
-        raise SavingError(f"seqc saves and loads Sequential models; got {type(model).__name__}.")
+        raise SavingError(f"seqc saves and loads models; got {type(model).__name__}.")

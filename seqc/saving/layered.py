@@ -1,0 +1,158 @@
+"""Weights by layer, as Keras 1 and 2 kept them: of each layer of a model a list, in an order that everybody knows.
+
+A model inside a model counts as one layer. Names of arrays are hints: which array is which, the order says, and shapes
+and the last parts of names have to agree with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from seqc.errors import SavingError
+from seqc.graph.tracing import Variable
+from seqc.layers.base import Layer
+from seqc.model import Model
+from seqc.saving.arrays import StoredArray, not_finite, settle, tried
+from seqc.saving.old_arrays import converted
+from seqc.saving.old_optimizer import fill_optimizer
+
+# The last part of a name in older files, where it is another one today.
+_ALIASES = {"depthwise_kernel": "kernel"}
+
+
+@dataclass
+class LayeredWeights:
+    """The weights of a file by layer.
+
+    Attributes:
+        source: what messages call them. groups: the arrays of each layer that has some, by its name.
+        loose: arrays of the model itself, outside of all layers. optimizer: those of the optimizer.
+        version: of the Keras that wrote them, "" if it is not known. backend: what computed for that Keras.
+    """
+
+    source: str
+    groups: dict[str, list[StoredArray]]
+    loose: list[StoredArray] = field(default_factory=list)
+    optimizer: list[StoredArray] = field(default_factory=list)
+    version: str = ""
+    backend: str = ""
+
+    @property
+    def size(self) -> int:
+        return sum(array.size for array in self.listed())
+
+    def listed(self) -> Sequence[StoredArray]:
+        """Returns the arrays of all layers."""
+        return [array for group in (*self.groups.values(), self.loose) for array in group]
+
+    def fill(self, model: Model, skip_mismatch: bool, by_name: bool) -> list[str]:
+        """Sets a model's weights, and returns in words what was skipped.
+
+        Args:
+            model: the model. skip_mismatch: whether to go on without what does not fit.
+            by_name: whether only layers are filled whose name the file has; otherwise all are, in their order where
+            the names are others.
+        """
+        problems: list[str] = []
+        pairs = self._named_pairs(model) if by_name else self._pairs(model, problems)
+        for layer, arrays in pairs:
+            said = tried(lambda layer=layer, arrays=arrays: self._fill_layer(layer, arrays))  # type: ignore[misc]
+            problems += [] if said is None else [said]
+        if self.loose and not by_name:
+            own = list(model._variables)
+            said = tried(lambda: _set(f"Model '{model.name}'", [own], self.loose))
+            problems += [] if said is None else [said]
+        return settle(model, self.source, problems, not_finite(_owners(model)), skip_mismatch)
+
+    def fill_optimizer(self, model: Model, build: bool) -> str | None:
+        """Sets the variables of a model's optimizer, or returns why not."""
+        return fill_optimizer(model, self.optimizer, self.version, self.source, build)
+
+    def _named_pairs(self, model: Model) -> list[tuple[Layer, list[StoredArray]]]:
+        return [(layer, self.groups[layer.name]) for layer in _with_weights(model) if layer.name in self.groups]
+
+    def _pairs(self, model: Model, problems: list[str]) -> list[tuple[Layer, list[StoredArray]]]:
+        layers = _with_weights(model)
+        names = {layer.name for layer in layers}
+        if names <= set(self.groups) or len(layers) != len(self.groups):
+            for name in self.groups:
+                if name not in names:
+                    problems.append(f"the file holds weights of a layer '{name}', for which the model has no place.")
+            for layer in layers:
+                if layer.name not in self.groups:
+                    problems.append(f"layer '{layer.name}' ({type(layer).__name__}) has no weights in the file.")
+            return self._named_pairs(model)
+        return list(zip(layers, self.groups.values(), strict=True))
+
+    def _fill_layer(self, layer: Layer, arrays: list[StoredArray]) -> None:
+        if self.backend == "theano" and any("Conv" in type(one).__name__ for one in _owners(layer)):
+            raise SavingError(
+                f"layer '{layer.name}' was computed by Theano, which turned the kernels of convolutions around in some "
+                "versions of Keras and not in others. Which of them wrote the file cannot be told, so that the numbers "
+                "could be wrong. Open the file in the Keras that wrote it, with its TensorFlow backend, and save it."
+            )
+        fill_in_order(f"Layer '{layer.name}' ({type(layer).__name__})", layer, arrays, True)
+
+
+def _with_weights(model: Model) -> list[Layer]:
+    return [layer for layer in model.layers if layer.weights]
+
+
+def _owners(layer: Any) -> list[Any]:
+    return list(layer._owners())
+
+
+def _orders(layer: Layer) -> list[list[Variable]]:
+    """Returns the orders in which a layer's arrays may stand, the likelier ones first: what trains first as the layers
+    were when they were saved, or as if all of them trained, or layer by layer.
+    """
+    weights = layer.weights
+    by_kind = [v for v in weights if v.trainable] + [v for v in weights if not v.trainable]
+    return [layer.trainable_weights + layer.non_trainable_weights, by_kind, weights]
+
+
+def fill_in_order(who: str, owner: Any, arrays: list[StoredArray], convert: bool = False) -> None:
+    """Sets all weights of a layer or model from arrays in one of the orders in which files have them.
+
+    Args:
+        who: the layer, for messages. owner: the layer or model. arrays: in the order of the file.
+        convert: whether they may be in a form that only older Keras had.
+
+    Raises:
+        SavingError: they fit in no order.
+    """
+    _set(who, _orders(owner), converted(owner, arrays) if convert else arrays)
+
+
+def _set(who: str, orders: list[list[Variable]], arrays: list[StoredArray]) -> None:
+    """Sets variables from arrays in the first order in which they fit.
+
+    Raises:
+        SavingError: they fit in none.
+    """
+    order = next((order for order in orders if _misfit(order, arrays) is None), None)
+    if order is None:
+        raise SavingError(f"{who} {_misfit(orders[0], arrays)}")
+    for variable, array in [(v, a.read()) for v, a in zip(order, arrays, strict=True)]:
+        variable.assign(array)
+
+
+def _misfit(variables: list[Variable], arrays: list[StoredArray]) -> str | None:
+    """Returns what keeps arrays from being the variables, None if nothing does."""
+    if len(variables) != len(arrays):
+        return (
+            f"has {len(variables)} weights ({', '.join(v.name for v in variables[:8])}), and the file holds "
+            f"{len(arrays)} arrays for it ({', '.join(a.name for a in arrays[:8]) or 'none'})."
+        )
+    names = {v.name for v in variables}
+    for variable, array in zip(variables, arrays, strict=True):
+        if variable.shape != array.shape:
+            return f"has weight '{variable.name}' of shape {variable.shape}; the file has {array.shape} ('{array.name}')."
+        part = array.name.rpartition("/")[2].partition(":")[0]
+        part = part if part in names else _ALIASES.get(part, part)
+        if part in names and part != variable.name:
+            return f"has weight '{variable.name}' where the file has '{array.name}'."
+    return None
+
