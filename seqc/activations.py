@@ -72,6 +72,11 @@ def mish(x: Any) -> Value:
     return ops.multiply(x, ops.tanh(ops.softplus(x)))
 
 
+def hard_sigmoid_keras2(x: Any) -> Value:
+    """Returns x / 5 + 0.5 limited to [0, 1], which Keras 1 and 2 called hard_sigmoid."""
+    return ops.clip(ops.add(ops.multiply(x, 0.2), 0.5), 0.0, 1.0)
+
+
 swish, hard_swish = silu, hard_silu
 
 FUNCTIONS: dict[str, Callable[..., Value]] = {
@@ -79,7 +84,7 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     for function in (
         relu, leaky_relu, relu6, softmax, celu, elu, selu, softplus, softsign, squareplus, soft_shrink, sparse_plus,
         silu, gelu, glu, tanh, tanh_shrink, threshold, sigmoid, sparse_sigmoid, exponential, hard_sigmoid, hard_silu,
-        hard_tanh, hard_shrink, linear, mish, log_softmax, log_sigmoid, sparsemax,
+        hard_tanh, hard_shrink, linear, mish, log_softmax, log_sigmoid, sparsemax, hard_sigmoid_keras2,
     )
 } | {"swish": silu, "hard_swish": hard_silu}  # fmt: skip
 

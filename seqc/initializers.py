@@ -276,6 +276,9 @@ variance_scaling = VarianceScaling
 glorot_uniform, glorot_normal, he_uniform, he_normal = GlorotUniform, GlorotNormal, HeUniform, HeNormal
 lecun_uniform, lecun_normal = LecunUniform, LecunNormal
 IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
+# Their names in files of Keras 3.1 to 3.6.
+serialization.also_known("initializers", "IdentityInitializer", Identity)
+serialization.also_known("initializers", "OrthogonalInitializer", Orthogonal)
 
 ALIASES: dict[str, Any] = {
     "initializer": Initializer, "zero": Zeros, "zeros": Zeros, "one": Ones, "ones": Ones,

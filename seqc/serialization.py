@@ -43,6 +43,11 @@ def known(kind: str) -> Callable[[type[T]], type[T]]:
     return register
 
 
+def also_known(kind: str, name: str, cls: type) -> None:
+    """Makes a class readable from files under another name as well, which some versions of Keras write."""
+    _KNOWN[kind, name] = cls
+
+
 def classes(kind: str) -> dict[str, type]:
     """Returns the known classes of a kind by name."""
     return {name: cls for (k, name), cls in _KNOWN.items() if k == kind}

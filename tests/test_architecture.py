@@ -97,6 +97,7 @@ ONLY = {
     "onnx": ("seqc.export", "seqc.cli"),
     "onnxruntime": ("seqc.backends.onnxruntime", "seqc.cli.doctor"),
     "h5py": ("seqc.saving",),
+    "safetensors": ("seqc.saving",),
     "matplotlib": ("seqc.plots",),
     "pydot": ("seqc.utils.model_visualization",),
     "platformdirs": ("seqc.datasets",),

@@ -25,6 +25,16 @@ class Gate:
     beta: float | None = None
 
 
+def _hard_sigmoid(slope: float) -> Gate:
+    return Gate(
+        lambda x: np.clip(x * x.dtype.type(slope) + x.dtype.type(0.5), 0, 1),
+        lambda y: ((y > 0) & (y < 1)).astype(y.dtype) * y.dtype.type(slope),
+        "HardSigmoid",
+        slope,
+        0.5,
+    )
+
+
 # Functions whose derivative follows from their value; the others take the unrolled path.
 GATES: dict[str, Gate] = {
     "tanh": Gate(np.tanh, lambda y: 1 - y * y, "Tanh"),
@@ -33,13 +43,8 @@ GATES: dict[str, Gate] = {
     "linear": Gate(lambda x: x, np.ones_like, "Affine", 1.0, 0.0),
     "softsign": Gate(_special.softsign, lambda y: np.square(1 - np.abs(y)), "Softsign"),
     "softplus": Gate(_special.softplus, lambda y: -np.expm1(-y), "Softplus"),
-    "hard_sigmoid": Gate(
-        lambda x: np.clip(x * x.dtype.type(1 / 6) + x.dtype.type(0.5), 0, 1),
-        lambda y: ((y > 0) & (y < 1)).astype(y.dtype) * y.dtype.type(1 / 6),
-        "HardSigmoid",
-        1 / 6,
-        0.5,
-    ),
+    "hard_sigmoid": _hard_sigmoid(1 / 6),
+    "hard_sigmoid_keras2": _hard_sigmoid(0.2),
     "elu": Gate(
         lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))), lambda y: np.where(y > 0, 1, y + 1), "Elu", 1.0
     ),

@@ -39,11 +39,14 @@ class Weights(Protocol):
     """The weights in a file, in one of the ways in which files hold them.
 
     Attributes:
-        source: what messages call them. size: bytes of all arrays.
+        source: what messages call them.
     """
 
     source: str
-    size: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of all arrays."""
 
     def listed(self) -> Sequence[StoredArray]:
         """Returns all arrays."""

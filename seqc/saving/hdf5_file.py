@@ -39,7 +39,7 @@ def read_hdf5(opened: OpenFile) -> Iterator[ModelFile]:
         else:
             inside = ", ".join(sorted(root)[:10]) or "nothing"
             raise SavingError(
-                f"'{opened.path}' is an HDF5 file that holds no model of Keras and no weights of one. It holds: {inside}."
+                f"'{opened.path}' is an HDF5 file that holds no model of Keras and no weights of one, but: {inside}."
             )
 
 
@@ -111,5 +111,7 @@ def _optimizer(store: Store) -> list[StoredArray]:
 def _array(store: Store, prefix: str, name: str) -> StoredArray:
     path = store.known(f"{prefix}{name}")
     if path is None:
-        raise SavingError(f"'{store.source}' lists an array '{name}' at '{prefix}' and does not hold it. It is damaged.")
+        raise SavingError(
+            f"'{store.source}' lists an array '{name}' at '{prefix}' and does not hold it. It is damaged."
+        )
     return StoredArray(name, store.shape(path), store.dtype(path), partial(store.read, path))

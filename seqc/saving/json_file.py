@@ -22,13 +22,16 @@ def read_json(opened: OpenFile) -> Iterator[ModelFile]:
         SavingError: it describes no model.
     """
     content = opened.file.read(MOST_CONFIG_BYTES + 1)
-    value = parsed(content, "The text", opened.path)
-    if isinstance(value, str):  # json.dump(model.to_json(), file) writes the text as JSON once more
-        value = parsed(value, "The text", opened.path)
+    try:
+        value = parsed(content, "The text", opened.path)
+        if isinstance(value, str):  # json.dump(model.to_json(), file) writes the text as JSON once more
+            value = parsed(value, "The text", opened.path)
+    except SavingError as error:
+        raise SavingError(f"'{opened.path}' is not the JSON of a model. {error}") from error
     if isinstance(value, Mapping) and "modelTopology" in value:
         yield read_tensorflow_js(value, opened.path)
         return
-    described = checked_model(value, "The text", opened.path)
+    described = checked_model(value, "The JSON", opened.path)
     yield ModelFile(CONFIGURATION, opened.path, described=described, is_old=True, **facts_of(described))
 
 

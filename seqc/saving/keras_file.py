@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import inspect
-import io
 import json
 import os
 import time
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 from seqc._version import __version__
 from seqc.errors import ConfigError, SavingError
-from seqc.file_scope import Budget, one_file
+from seqc.file_scope import one_file
 from seqc.graph.ir import Graph, as_value, input_value
 from seqc.graph.tracing import Trace, tracing
 from seqc.model import Model
-from seqc.saving.archive import ASSETS, CONFIG, METADATA, WEIGHTS, open_archive, pack
-from seqc.saving.check import check_classes, check_loads, check_meanings
-from seqc.saving.h5 import open_store, pack_store
-from seqc.saving.limits import CALLS_PER_LAYER, FREE_CALLS, METRIC_BYTES, MOST_CONFIG_BYTES, WEIGHT_SLACK_BYTES
-from seqc.saving.state import model_arrays, model_assets, restore_layers, shared_layers, walk
-from seqc.saving.weights_file import check_overwrite, require_model, resume_optimizer
-from seqc.serialization import custom_object_scope, deserialize, noting_own_objects, revive, serialize_object
-from seqc.utils.display import note
+from seqc.saving.archive import ASSETS, CONFIG, METADATA, WEIGHTS, pack
+from seqc.saving.check import check_loads
+from seqc.saving.h5 import pack_store
+from seqc.saving.state import model_arrays, model_assets, shared_layers, walk
+from seqc.saving.weights_file import check_overwrite, require_model
+from seqc.serialization import noting_own_objects, serialize_object
 from seqc.utils.files import replace_file
 
 # The release of Keras whose files these are. Keras reads any 3.x; the number tells people what to expect inside.

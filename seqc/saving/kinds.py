@@ -72,17 +72,13 @@ def kind_of(start: bytes) -> str:
 
 
 def refuse_model(path: str, start: bytes) -> SavingError:
-    """Returns the error for a file that should be a `.keras` archive and is not."""
+    """Returns the error for a file that should hold a model or weights and is of another kind."""
     kind = kind_of(start)
     hint = {
-        "an HDF5 file": "If it is a whole model (`.h5`, or `.keras` of TensorFlow before 2.13), load it in the Keras "
-        "that wrote it and save it as `.keras` of Keras 3. If it holds weights only, build the model and call "
-        "model.load_weights(filepath).",
         "an ONNX model": "Run it with seqc_runtime.load(filepath).",
-        "JSON": "If it is what model.to_json() gave, read it with seqc.models.model_from_json(text) and load the "
-        "weights from their own file.",
         "a gzip file": "Unpack it first.",
     }.get(kind, "To bring a SavedModel or a checkpoint along, load it in Keras once and save it as `.keras`.")
     return SavingError(
-        f"File format not supported: filepath={path}. It is not a `.keras` zip archive; it is {kind}. {hint}"
+        f"File format not supported: filepath={path}. It is no `.keras` archive, no HDF5 file, no JSON and no file of "
+        f"arrays; it is {kind}. {hint}"
     )

@@ -68,7 +68,10 @@ class LayeredWeights:
 
     def fill_optimizer(self, model: Model, build: bool) -> str | None:
         """Sets the variables of a model's optimizer, or returns why not."""
-        return fill_optimizer(model, self.optimizer, self.version, self.source, build)
+        layers = {layer.name: layer for layer in model.layers}
+        ordered = [layers[name] for name in self.groups if name in layers]
+        weights = [v for layer in ordered for v in layer.trainable_weights]
+        return fill_optimizer(model, self.optimizer, self.version, self.source, build, weights)
 
     def _named_pairs(self, model: Model) -> list[tuple[Layer, list[StoredArray]]]:
         return [(layer, self.groups[layer.name]) for layer in _with_weights(model) if layer.name in self.groups]
@@ -149,10 +152,11 @@ def _misfit(variables: list[Variable], arrays: list[StoredArray]) -> str | None:
     names = {v.name for v in variables}
     for variable, array in zip(variables, arrays, strict=True):
         if variable.shape != array.shape:
-            return f"has weight '{variable.name}' of shape {variable.shape}; the file has {array.shape} ('{array.name}')."
+            return (
+                f"has weight '{variable.name}' of shape {variable.shape}; the file has {array.shape} ('{array.name}')."
+            )
         part = array.name.rpartition("/")[2].partition(":")[0]
         part = part if part in names else _ALIASES.get(part, part)
         if part in names and part != variable.name:
             return f"has weight '{variable.name}' where the file has '{array.name}'."
     return None
-

@@ -15,7 +15,7 @@ from seqc.saving.containers import open_model
 from seqc.saving.json_file import model_of_text
 from seqc.saving.limits import CALLS_PER_LAYER, FREE_CALLS, METRIC_BYTES, WEIGHT_SLACK_BYTES
 from seqc.saving.model_file import ModelFile
-from seqc.saving.prepare import stand_ins, without_unusable
+from seqc.saving.prepare import stand_ins
 from seqc.saving.weights_file import require_model, resume_optimizer
 from seqc.serialization import custom_object_scope, deserialize, revive
 from seqc.utils.display import note
@@ -70,7 +70,7 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
         raise SavingError(f"The JSON of a model is text; got {type(json_string).__name__}.")
     with custom_object_scope(stand_ins(custom_objects)):
         opened = model_of_text(json_string, "the JSON")
-        config = without_unusable(opened.config(), opened.source)
+        config = opened.config()
         check_classes(config, opened.source)
         model = deserialize(config)
     require_model(model)
@@ -86,7 +86,7 @@ def make_model(opened: ModelFile, objects: Mapping[str, Any], weight_bytes: int)
     Raises:
         SavingError: it describes none, or one that needs what seqc does not have.
     """
-    config = without_unusable(opened.config(objects), f"'{opened.source}'")
+    config = opened.config(objects)
     count = check_classes(config, f"'{opened.source}'")
     budget = Budget(weight_bytes + WEIGHT_SLACK_BYTES, METRIC_BYTES, FREE_CALLS + CALLS_PER_LAYER * count)
     with one_file(budget):
@@ -114,5 +114,3 @@ def _compile(model: Model, opened: ModelFile, budget: Budget) -> bool:
         )
         return False
     return True
-
-

@@ -12,7 +12,7 @@ from seqc.saving.arrays import Weights
 from seqc.saving.limits import MOST_CONFIG_BYTES
 from seqc.saving.old_config import modern_config
 from seqc.saving.old_training import modern_training
-from seqc.saving.prepare import with_layers
+from seqc.saving.prepare import with_layers, without_unusable
 from seqc.serialization import is_object
 
 
@@ -55,7 +55,8 @@ class ModelFile:
     date: str = ""
 
     def config(self, objects: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Returns the description of the model in the words of Keras 3.
+        """Returns the description of the model in the words of Keras 3, without what only training needs and seqc does
+        not have, which a warning names.
 
         Args:
             objects: the caller's own; layers among them take the place of those of their names.
@@ -70,7 +71,8 @@ class ModelFile:
             )
         try:
             described = with_layers(self.described, objects) if objects else self.described
-            return modern_config(described, self.version) if self.is_old else described
+            made = modern_config(described, self.version) if self.is_old else described
+            return without_unusable(made, f"'{self.source}'")
         except RecursionError as error:
             raise SavingError(f"The model in '{self.source}' is nested too deep.") from error
 
@@ -97,7 +99,9 @@ def parsed(content: bytes | str, where: str, source: str) -> Any:
         SavingError: it is too long, or no JSON.
     """
     if len(content) > MOST_CONFIG_BYTES:
-        raise SavingError(f"{where} of '{source}' has {len(content)} bytes; at most {MOST_CONFIG_BYTES} are read. Refused.")
+        raise SavingError(
+            f"{where} of '{source}' has {len(content)} bytes; at most {MOST_CONFIG_BYTES} are read. Refused."
+        )
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -129,7 +133,7 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def facts_of(content: Mapping[str, Any]) -> dict[str, str]:
+def facts_of(content: Mapping[str, Any]) -> dict[str, Any]:
     """Returns who wrote a description, where it says so."""
     return {
         "version": text_of(content.get("keras_version")),

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from seqc.graph.ir import Array
-from seqc.layers.base import Layer
 from seqc.saving.arrays import StoredArray
 
 # Of Keras 1: how many arrays a layer has, and in which order its gates stand in today's.
@@ -60,10 +59,10 @@ def _joined(order: tuple[int, ...], arrays: list[StoredArray]) -> list[StoredArr
     return found
 
 
-def _is_cudnn(layer: Layer, arrays: list[StoredArray]) -> bool:
+def _is_cudnn(layer: Any, arrays: list[StoredArray]) -> bool:
     """cuDNN had a bias for each of the two products, one after the other."""
     gates = 4 if type(layer).__name__ == "LSTM" else 3
-    return arrays[2].shape == (2 * gates * layer.units,)
+    return bool(arrays[2].shape == (2 * gates * layer.units,))
 
 
 def _from_cudnn(kind: str, units: int, arrays: list[StoredArray]) -> list[StoredArray]:
@@ -91,4 +90,4 @@ def _is_channels_first(layer: Any, kernel: StoredArray) -> bool:
     if getattr(layer, "data_format", None) != "channels_first" or not layer.weights:
         return False
     wanted, found = layer.weights[0].shape, kernel.shape
-    return wanted != found and wanted == (*found[2:], found[1], found[0])
+    return bool(wanted != found and wanted == (*found[2:], found[1], found[0]))

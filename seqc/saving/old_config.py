@@ -11,7 +11,7 @@ from typing import Any
 
 from seqc.saving.keras1 import from_keras1, is_keras1
 from seqc.saving.old_layers import RENAMED, layer_config, mapped
-from seqc.serialization import get_registered_object, is_object, classes
+from seqc.serialization import classes, get_registered_object, is_object
 
 # What Keras 1 and 2 called hard_sigmoid is another function than Keras 3's.
 OLD_HARD_SIGMOID = "hard_sigmoid_keras2"
@@ -29,7 +29,8 @@ def modern_config(config: Mapping[str, Any], version: str) -> dict[str, Any]:
     major = major_version(config, version)
     if major == 1:
         config = mapped(config, from_keras1)
-    return _Modern(major).entry(config, config.get("name"))
+    made: dict[str, Any] = _Modern(major).entry(config, config.get("name"))
+    return made
 
 
 def major_version(config: Mapping[str, Any], version: str) -> int:
@@ -70,8 +71,13 @@ class _Modern:
         if name is not None:
             given.setdefault("name", name)
         listed = given.get("layers")
-        entries = [self.entry(one) for one in listed] if isinstance(listed, list) else listed
-        if entries and entries[0].get("class_name") != "InputLayer" and "build_input_shape" not in given:
+        entries: Any = [self.entry(one) for one in listed] if isinstance(listed, list) else listed
+        if (
+            isinstance(listed, list)
+            and listed
+            and entries[0].get("class_name") != "InputLayer"
+            and "build_input_shape" not in given
+        ):
             shape = _declared_shape(listed[0])
             entries = [*([] if shape is None else [_input_layer(listed[0], shape)]), *entries]
         shape = _plain_shape(given.pop("build_input_shape", None))
@@ -178,4 +184,3 @@ def _plain_shape(shape: Any) -> Any:
 def whole(shape: Any) -> list[Any]:
     """Returns a shape whose sizes are whole numbers; programs divided them, and files then have 270.0."""
     return [int(size) if isinstance(size, float) and size.is_integer() else size for size in shape]
-

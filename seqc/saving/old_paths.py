@@ -1,7 +1,7 @@
 """Where TensorFlow 2.13 kept the weights of layers, whose paths count differently from Keras 3's.
 
-It listed the layers of a model as `_layer_checkpoint_dependencies`, those with weights twice, so that the stems of three
-Dense layers are `dense`, `dense_2`, `dense_4`. Of each class, the i-th layer with weights therefore has the i-th stem.
+It listed the layers of a model as `_layer_checkpoint_dependencies`, those with weights twice, so that the stems of
+three Dense layers are `dense`, `dense_2`, `dense_4`. So of each class, the i-th layer with weights has the i-th stem.
 """
 
 from __future__ import annotations

@@ -17,7 +17,9 @@ def modern_training(training: Any) -> dict[str, Any]:
     Raises:
         SavingError: they are no such thing.
     """
-    optimizer = training.get("optimizer_config", training.get("optimizer")) if isinstance(training, Mapping) else None
+    if not isinstance(training, Mapping):
+        raise SavingError(f"they are {type(training).__name__} instead of a dictionary.")
+    optimizer: Any = training.get("optimizer_config", training.get("optimizer"))
     if not is_object(optimizer) and not isinstance(optimizer, str):
         raise SavingError("they do not name an optimizer.")
     made = {key: training[key] for key in _ARGUMENTS if training.get(key) is not None}
@@ -36,6 +38,7 @@ def _optimizer(described: Mapping[str, Any]) -> dict[str, Any]:
         config.pop(name, None)
     if "lr" in config:
         config["learning_rate"] = config.pop("lr")
+    rate: Any
     rate, decay = config.get("learning_rate"), config.pop("decay", 0.0)
     if is_object(rate):
         config["learning_rate"] = {"module": "keras.optimizers.schedules", "registered_name": None, **rate}

@@ -82,5 +82,3 @@ def require_safetensors() -> Any:
             "pip install 'seqc[safetensors]'"
         ) from error
     return safetensors
-
-

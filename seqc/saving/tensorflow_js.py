@@ -69,7 +69,9 @@ def _spec(weight: Mapping[str, Any], path: str) -> tuple[str, tuple[int, ...], s
     quantized = weight.get("quantization") or {}
     dtype = quantized.get("dtype", weight["dtype"])
     if dtype not in _DTYPES or any(size < 0 for size in shape):
-        raise SavingError(f"Weight '{name}' in '{path}' has the dtype {dtype} and the shape {shape}; seqc cannot read it.")
+        raise SavingError(
+            f"Weight '{name}' in '{path}' has the dtype {dtype} and the shape {shape}; seqc cannot read it."
+        )
     return name, shape, dtype, quantized
 
 

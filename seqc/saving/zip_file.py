@@ -71,21 +71,23 @@ def _array(archive: Archive, name: str) -> StoredArray:
     file = io.BytesIO(content)
     where = f"Array '{name}' in '{archive.path}'"
     try:
-        version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-        shape, by_columns, dtype = read_header(file)  # type: ignore[no-untyped-call]
+        version = np.lib.format.read_magic(file)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[
+            version
+        ]
+        shape, by_columns, dtype = read_header(file)
     except (ValueError, KeyError, TypeError, SyntaxError, RecursionError) as error:
         raise SavingError(f"{where} is damaged: {error}.") from error
     start = file.tell()
     if dtype.kind not in "fiub":
         raise SavingError(f"{where} holds {dtype}; weights are floats or integers.")
     if any(size < 0 for size in shape) or math.prod(shape) * dtype.itemsize != len(content) - start:
-        raise SavingError(f"{where} says that its shape is {shape}, and has {len(content) - start} bytes. It is damaged.")
+        raise SavingError(
+            f"{where} says that its shape is {shape}, and has {len(content) - start} bytes. It is damaged."
+        )
 
     def read() -> Array:
         flat = np.frombuffer(content, dtype, offset=start)
         return flat.reshape(shape, order="F" if by_columns else "C").copy()
 
     return StoredArray(name.removesuffix(_NPY), tuple(map(int, shape)), dtype.name, read)
-
-
