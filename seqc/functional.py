@@ -105,11 +105,11 @@ class Functional(Model):
 
     @property
     def input_shape(self) -> Any:
-        return tree.map_leaves(lambda x: x.shape, self._input_tree)
+        return tree.alone([x.shape for x in self._symbols])
 
     @property
     def output_shape(self) -> Any:
-        return tree.map_leaves(lambda y: y.shape, self._output_tree)
+        return tree.alone([y.shape for y in self._results])
 
     def _ports(self) -> list[Port]:
         return [Port(name, x.shape, str(x.dtype)) for name, x in zip(self.input_names, self._symbols, strict=True)]
@@ -173,15 +173,16 @@ class Functional(Model):
     def _in_order(self, inputs: Any) -> list[Any]:
         if isinstance(inputs, dict):
             by_key = isinstance(self._input_tree, dict)
-            names = list(self._input_tree) if by_key else self.input_names
+            names = tree.keys(self._input_tree) if by_key else self.input_names
             missing = [name for name in names if name not in inputs]
             if missing:
                 raise ConfigError(
                     f"Model '{self.name}' needs inputs {names}; got a dictionary of {list(inputs)}: "
                     f"{', '.join(map(str, missing))} missing."
                 )
-            inputs = [inputs[name] for name in names]
-        given = tree.leaves(inputs)
+            inputs = {name: inputs[name] for name in names} if by_key else [inputs[name] for name in names]
+        fits = tree.has_form(self._input_tree, inputs)
+        given = tree.leaves_like(self._input_tree, inputs) if fits else tree.leaves(inputs)
         if len(given) != len(self._symbols):
             raise ConfigError(
                 f"Model '{self.name}' takes {len(self._symbols)} inputs, {listed(self._symbols)}; it was called with "
@@ -233,6 +234,13 @@ class Functional(Model):
         results = tree.leaves(traced(trace, self.call, tree.fill(self._input_tree, iter(xs))))
         random = (trace.seed, trace.step)
         return Graph((*xs, *random, *trace.reads.values()), tuple(results), tuple(self.output_names)), trace
+
+    @property
+    def shaped_by_call(self) -> bool:
+        return False
+
+    def called_on(self, specs: Any) -> Model:
+        return self
 
     def input_dtype(self) -> str:
         return str(self._symbols[0].dtype)

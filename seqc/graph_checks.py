@@ -99,17 +99,24 @@ def _maker(v: Value) -> Layer | None:
 
 
 def names_of(structure: Any, values: list[Value]) -> list[str]:
-    """Returns a name for each value: its key in a dictionary, or the name of the layer that made it."""
-    if isinstance(structure, dict):
-        return tree.names(structure)
+    """Returns a name for each value: the keys that lead to it in dictionaries; at a position in a list or by itself,
+    the name of the layer that made it.
+    """
     found: list[str] = []
     taken: set[str] = set()
-    for v in values:
-        layer = _maker(v)
-        made_by = v.op.name.lower() if v.origin is None else v.origin.function
-        base = layer.name if layer is not None else (v.scope.rpartition("/")[2] or made_by)
-        found.append(free_name(base, taken))
+    for v, path in zip(values, tree.paths(structure), strict=True):
+        before, last = path[:-1], path[-1] if path else 0
+        name = _called(v) if isinstance(last, int) else last
+        # Of a list that stands alone the positions say nothing.
+        before = before if any(not isinstance(key, int) for key in path) else ()
+        found.append(free_name("/".join(map(str, (*before, name))), taken))
     return found
+
+
+def _called(v: Value) -> str:
+    layer = _maker(v)
+    made_by = v.op.name.lower() if v.origin is None else v.origin.function
+    return layer.name if layer is not None else (v.scope.rpartition("/")[2] or made_by)
 
 
 def listed(values: list[Value]) -> str:

@@ -7,7 +7,6 @@ configuration, what it is called on are arguments of the call.
 from __future__ import annotations
 
 import inspect
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -188,7 +187,5 @@ def call_again(call: OperationCall, convert: Callable[[Any], Any]) -> Any:
     def converted(leaf: Any) -> Any:
         return slice(*map(convert, (leaf.start, leaf.stop, leaf.step))) if isinstance(leaf, slice) else convert(leaf)
 
-    bound = inspect.BoundArguments(
-        inspect.signature(function), OrderedDict(tree.map_leaves(converted, call.arguments).items())
-    )
+    bound = inspect.BoundArguments(inspect.signature(function), tree.map_leaves(converted, call.arguments))
     return function(*bound.args, **bound.kwargs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from seqc import tree
 from seqc.errors import ConfigError, EmptyModelError, NotBuiltError, ShapeError
 from seqc.file_scope import building
 from seqc.graph.ir import Array, Graph, Type, Value, input_value
@@ -289,6 +290,15 @@ class Sequential(Model):
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Does nothing: a stack learns its shape from its input, or where it stands."""
+
+    @property
+    def shaped_by_call(self) -> bool:
+        return False
+
+    def called_on(self, specs: Any) -> Model:
+        if not self.built and not tree.is_branch(specs):
+            self.build(specs.shape)
+        return self
 
     def _ports(self) -> list[Port]:
         known = self._input_layer

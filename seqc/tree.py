@@ -1,10 +1,12 @@
 """Trees of tensors: lists, tuples and dictionaries, however deep, of what a layer or a model takes and gives.
 
-Leaves are in the order in which they stand; a dictionary keeps the order of its keys.
+Leaves are in the order in which they stand. Those of a dictionary are in the order of its sorted keys, as in Keras, so
+that two dictionaries that are equal have equal leaves; an OrderedDict keeps its own.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -12,6 +14,20 @@ from typing import Any
 def is_branch(node: Any) -> bool:
     """Tells whether something is a list, tuple or dictionary, and not a leaf."""
     return isinstance(node, list | tuple | Mapping)
+
+
+def keys(node: Mapping[Any, Any]) -> list[Any]:
+    """Returns the keys of a dictionary in the order of its leaves."""
+    found = list(node)
+    try:
+        return found if isinstance(node, OrderedDict) else sorted(found)
+    except TypeError:  # of kinds that do not compare
+        return found
+
+
+def children(node: Any) -> list[Any]:
+    """Returns what a list, tuple or dictionary holds, in order."""
+    return [node[key] for key in keys(node)] if isinstance(node, Mapping) else list(node)
 
 
 def leaves(node: Any) -> list[Any]:
@@ -25,14 +41,33 @@ def _collect(node: Any, found: list[Any]) -> None:
     if not is_branch(node):
         found.append(node)
         return
-    for child in node.values() if isinstance(node, Mapping) else node:
+    for child in children(node):
         _collect(child, found)
+
+
+def has_form(form: Any, node: Any) -> bool:
+    """Tells whether a tree has the lists and dictionaries of another; where that has a leaf, it may have anything."""
+    if not is_branch(form):
+        return True
+    if isinstance(form, Mapping):
+        return isinstance(node, Mapping) and set(node) == set(form) and all(has_form(form[k], node[k]) for k in form)
+    alike = isinstance(node, list | tuple) and len(node) == len(form)
+    return alike and all(map(has_form, form, node))
+
+
+def leaves_like(form: Any, node: Any) -> list[Any]:
+    """Returns what a tree has at each leaf of another whose form it has."""
+    if not is_branch(form):
+        return [node]
+    pairs = [(form[k], node[k]) for k in keys(form)] if isinstance(form, Mapping) else zip(form, node, strict=True)
+    return [leaf for pair in pairs for leaf in leaves_like(*pair)]
 
 
 def map_leaves(function: Callable[[Any], Any], node: Any) -> Any:
     """Returns a tree of the same form with what `function` makes of each leaf."""
     if isinstance(node, Mapping):
-        return {key: map_leaves(function, child) for key, child in node.items()}
+        kind = OrderedDict if isinstance(node, OrderedDict) else dict
+        return kind((key, map_leaves(function, node[key])) for key in keys(node))
     if isinstance(node, tuple) and hasattr(node, "_fields"):  # a named tuple
         return type(node)(*(map_leaves(function, child) for child in node))
     if isinstance(node, list | tuple):
@@ -45,12 +80,17 @@ def fill(node: Any, values: Iterator[Any]) -> Any:
     return map_leaves(lambda _: next(values), node)
 
 
-def names(node: Any, prefix: str = "") -> list[str]:
-    """Returns the key that leads to each leaf, nested ones joined by slashes; positions stand for those of lists."""
+def paths(node: Any) -> list[tuple[Any, ...]]:
+    """Returns the keys of dictionaries and the positions in lists that lead to each leaf."""
     if not is_branch(node):
-        return [prefix]
-    pairs = node.items() if isinstance(node, Mapping) else enumerate(node)
-    return [name for key, child in pairs for name in names(child, f"{prefix}/{key}" if prefix else str(key))]
+        return [()]
+    pairs = zip(keys(node) if isinstance(node, Mapping) else range(len(node)), children(node), strict=True)
+    return [(key, *path) for key, child in pairs for path in paths(child)]
+
+
+def names(node: Any) -> list[str]:
+    """Returns the path to each leaf, joined by slashes."""
+    return ["/".join(map(str, path)) for path in paths(node)]
 
 
 def alone(x: Any) -> Any:

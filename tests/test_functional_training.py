@@ -178,7 +178,8 @@ def test_what_is_logged_has_the_names_of_outputs() -> None:
     assert model.metrics_names == ["loss"]
     listed = model.test_on_batch([P, Q], [S, T])
     assert model.metrics_names == ["loss", "s_loss", "t_loss", "s_accuracy", "t_mae"]
-    assert listed == list(model.test_on_batch([P, Q], [S, T], return_dict=True).values())
+    by_name = model.test_on_batch([P, Q], [S, T], return_dict=True)
+    assert listed == [by_name[name] for name in model.metrics_names]
     assert listed[0] == pytest.approx(listed[1] + listed[2])
     assert list(
         compiled(loss=[None, "mse"], metrics=[None, "mae"]).test_on_batch([P, Q], [None, T], return_dict=True)

@@ -12,7 +12,7 @@ import pytest
 
 import seqc as keras
 from seqc import layers
-from seqc.errors import ConfigError, DataError, LayerError, NotBuiltError, SavingError
+from seqc.errors import ConfigError, LayerError, NotBuiltError, SavingError, SeqcError
 
 
 class Net(keras.Model):
@@ -90,8 +90,6 @@ def test_a_subclass_takes_lists_and_gives_several_results(compiled_first: bool) 
 def test_a_model_that_knows_no_shape_yet_says_how_it_learns_one() -> None:
     with pytest.raises(NotBuiltError, match=r"call it on data, fit it, or call model\.build"):
         _ = Net(name="net").input_shape
-    with pytest.raises(DataError, match="2"):
-        Pair().predict([numbers(6, 4), numbers(6, 2)], verbose=0)
 
 
 def test_a_subclass_is_saved_whole_and_loaded_by_who_brings_the_class(tmp_path: Path) -> None:
@@ -131,3 +129,116 @@ def test_layers_of_one_tensor_refuse_two(layer: Any, symbolic: bool) -> None:
     given = [keras.Input((4,)), keras.Input((4,))] if symbolic else [numbers(3, 4), numbers(3, 4)]
     with pytest.raises(LayerError, match=r"expects 1 input\(s\), but it received 2 input tensors"):
         layer()(given)
+
+
+# -- what they are called on -------------------------------------------------------------------------------------------
+
+
+class Text(keras.Model):
+    """Takes tokens and numbers, as a list or by name, and gives results by name."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"name": "text"} | options)
+        self.look_up = layers.Embedding(9, 4, name="look_up")
+        self.read = layers.GRU(3, name="read")
+        self.kind, self.size = layers.Dense(2, name="kind"), layers.Dense(1, name="size")
+
+    def call(self, inputs: Any) -> Any:
+        tokens, age = (inputs["tokens"], inputs["age"]) if isinstance(inputs, dict) else inputs
+        read = self.read(self.look_up(tokens))
+        return {"kind": self.kind(read), "size": self.size(keras.ops.concatenate([read, age], -1))}
+
+
+TOKENS = np.random.default_rng(3).integers(0, 9, (8, 5)).astype("int32")
+AGE = numbers(8, 1)
+LABELS = {"kind": numbers(8, 2), "size": numbers(8, 1)}
+
+
+@pytest.mark.parametrize("form", [lambda a, b: {"tokens": a, "age": b}, lambda a, b: [a, b], lambda a, b: (a, b)])
+@pytest.mark.parametrize("first", ["fit", "predict", "generator", "call"])
+def test_a_subclass_is_built_for_the_inputs_that_it_sees_first(form: Any, first: str, tmp_path: Path) -> None:
+    model, x = Text(), form(TOKENS, AGE)
+    model.compile("sgd", {"kind": "mse", "size": "mae"}, loss_weights={"size": 2.0}, metrics={"size": ["mse"]})
+    if first == "fit":
+        assert sorted(model.fit(x, LABELS, verbose=0).history) == ["kind_loss", "loss", "size_loss", "size_mse"]
+    elif first == "generator":
+        model.fit(((x, LABELS) for _ in range(2)), steps_per_epoch=2, verbose=0)
+    elif first == "call":
+        model(x)
+    found = model.predict(x, verbose=0)
+    twin = Text()
+    twin(x)
+    twin.set_weights(model.get_weights())
+    for name, array in twin.predict(x, verbose=0).items():
+        np.testing.assert_array_equal(found[name], array)
+    receipt = model.export(tmp_path / "m.onnx")
+    assert {x.dtype for x in receipt.inputs} == {"int32", "float32"}
+    names = {x.name for x in receipt.inputs}
+    assert names == ({"tokens", "age"} if isinstance(x, dict) else {"inputs_0", "inputs_1"})
+    loss = model.evaluate(x, LABELS, verbose=0, return_dict=True)
+    wanted = float(np.mean((found["kind"] - LABELS["kind"]) ** 2) + 2 * np.mean(abs(found["size"] - LABELS["size"])))
+    assert loss["loss"] == pytest.approx(wanted, rel=1e-5)
+    model.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras", custom_objects={"Text": Text})
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0)["kind"], found["kind"])
+    assert loaded.export(tmp_path / "n.onnx").inputs == receipt.inputs
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        {"tokens": keras.InputSpec("int32", (None, None)), "age": keras.InputSpec("float32", (None, 1))},
+        [{"age": keras.Input((1,)), "tokens": keras.Input((None,), dtype="int32")}],
+        [keras.InputSpec("float32", (None, 1)), keras.InputSpec("int32", (None, None))],  # in the order of their names
+    ],
+    ids=["specs by name", "symbols in a list", "in a list"],
+)
+@pytest.mark.parametrize("called", [True, False])
+def test_a_subclass_is_exported_with_the_sizes_that_a_signature_leaves_free(
+    signature: Any, called: bool, tmp_path: Path
+) -> None:
+    if not called and isinstance(signature, list) and len(signature) == 2:
+        signature = signature[::-1]  # what it takes is what it is called on: a list of tokens and age
+    model = Text()
+    if called:
+        model({"tokens": TOKENS, "age": AGE})
+    receipt = model.export(tmp_path / "m.onnx", input_signature=signature, input_name=None)
+    (free,) = (x.shape[1] for x in receipt.inputs if x.dtype == "int32")
+    assert isinstance(free, str)
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    for rows, length in ((1, 2), (3, 7), (8, 5)):
+        tokens, age = np.ones((rows, length), "int32") * 3, numbers(rows, 1)
+        feeds = {x.name: tokens if "int" in x.dtype else age for x in receipt.inputs}
+        given = [tokens, age] if isinstance(model._input_tree, list) else {"tokens": tokens, "age": age}
+        wanted = model.predict(given, verbose=0)
+        for name, found in zip([y.name for y in receipt.outputs], session.run(None, feeds), strict=True):
+            np.testing.assert_allclose(found, wanted[name], atol=1e-5)
+
+
+def test_a_subclass_that_is_built_for_free_lengths_is_exported_with_them(tmp_path: Path) -> None:
+    class Steps(keras.Model):
+        def __init__(self) -> None:
+            super().__init__(name="net")
+            self.read = layers.LSTM(3)
+
+        def call(self, steps: Any) -> Any:
+            return self.read(steps)
+
+    for ready in (lambda model: model.build((None, None, 2)), lambda model: model(keras.Input((None, 2)))):
+        model = Steps()
+        ready(model)
+        receipt = model.export(tmp_path / "m.onnx")
+        assert [(x.name, len({*x.shape})) for x in receipt.inputs] == [("steps", 3)]
+        session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+        for x in (np.ones((1, 3, 2), "float32"), np.ones((2, 6, 2), "float32")):
+            np.testing.assert_allclose(session.run(None, {"steps": x})[0], model.predict(x, verbose=0), atol=1e-5)
+
+
+def test_a_signature_of_other_inputs_than_those_of_a_subclass_is_refused(tmp_path: Path) -> None:
+    model = Text()
+    model({"tokens": TOKENS, "age": AGE})
+    with pytest.raises(ConfigError, match="Model 'text' takes 2 inputs, age, tokens; got 1"):
+        model.export(tmp_path / "m.onnx", input_signature=[keras.InputSpec("float32", (None, 1))])
+    narrow = {"tokens": keras.InputSpec("int32", (None, 4)), "age": keras.InputSpec("float32", (None, 2))}
+    with pytest.raises(SeqcError, match="axis"):
+        model.export(tmp_path / "m.onnx", input_signature=narrow)

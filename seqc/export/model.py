@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqc.errors import ConfigError, ExportError, NotBuiltError
 from seqc.export import export_graph
-from seqc.export.options import check_format, check_known, read_signature
+from seqc.export.options import check_format, check_known, read_signature, signature_tree
 from seqc.graph.ir import Graph
 from seqc.layers._common import KerasShape
 from seqc.passes.binding import bind_constants
@@ -81,14 +81,15 @@ def export_model(
         raise ConfigError(f"opset={options['opset']} and opset_version={opset_version} say the same thing; give one.")
     if not model.layers:
         raise NotBuiltError(f"Model '{model.name}' has no layers to export. Add some first: model.add(layer).")
-    specs = [] if input_signature is None else read_signature(model, input_signature)
-    if specs and not model.built:
-        model.build(specs[0].shape)
-    shapes = [_merged(port.shape, spec.shape) for port, spec in zip(model._ports(), specs, strict=bool(specs))]
-    graph = inference_graph(model, shapes[0] if len(shapes) == 1 else shapes or None, borrowed=True)
+    called = model
+    if input_signature is not None and (model.shaped_by_call or not model.built):
+        called = model.called_on(signature_tree(input_signature))
+    specs = [] if input_signature is None else read_signature(called, input_signature)
+    shapes = [_merged(port.shape, spec.shape) for port, spec in zip(called._ports(), specs, strict=bool(specs))]
+    graph = inference_graph(called, shapes[0] if len(shapes) == 1 else shapes or None, borrowed=True)
     if input_name is None and any(spec.name is not None for spec in specs):
         input_name = [spec.name or name for spec, name in zip(specs, graph.input_names, strict=False)]
-    own = len(model._ports())
+    own = len(called._ports())
     inputs = (*_named("input_name", input_name, graph.input_names[:own]), *graph.input_names[own:])
     outputs = (
         _free(graph.output_names, inputs)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqc import tree
 from seqc.errors import ArgumentTypeError, ConfigError, DTypeError, ExportError, ShapeError
 from seqc.layers.input_spec import InputSpec, fits
 
@@ -117,6 +118,21 @@ def check_known(options: Iterable[str], known: Iterable[str]) -> None:
         raise ArgumentTypeError(f"export has no option {', '.join(map(repr, unknown))}. It has {', '.join(known)}.")
 
 
+def signature_tree(signature: Any) -> Any:
+    """Returns Keras's `input_signature` as a tree of specs: what is said of one input stands in a list there.
+
+    Raises:
+        ArgumentTypeError, ConfigError: something in it is no spec, or says too little.
+    """
+    return tree.map_leaves(_spec, _inside(signature))
+
+
+def _inside(signature: Any) -> Any:
+    while isinstance(signature, list | tuple) and len(signature) == 1:
+        (signature,) = signature
+    return signature
+
+
 def read_signature(model: Model, signature: Any) -> list[InputSpec]:
     """Returns Keras's `input_signature` of a model as one spec with shape and element type for each input.
 
@@ -130,10 +146,10 @@ def read_signature(model: Model, signature: Any) -> list[InputSpec]:
     """
     ports = model._ports()
     names = [port.name for port in ports]
-    found = signature
-    while isinstance(found, list | tuple) and len(found) == 1:
-        (found,) = found
-    if isinstance(found, Mapping) and sorted(map(str, found)) == sorted(names):
+    found = _inside(signature)
+    if tree.is_branch(model._input_tree) and tree.has_form(model._input_tree, found):
+        found = tree.leaves_like(model._input_tree, found)
+    elif isinstance(found, Mapping) and sorted(map(str, found)) == sorted(names):
         found = [found[name] for name in names]
     listed = list(found) if isinstance(found, list | tuple) else [found]
     if isinstance(found, Mapping) or len(listed) != len(ports):
@@ -142,7 +158,7 @@ def read_signature(model: Model, signature: Any) -> list[InputSpec]:
     return [_read(model.name, port, one) for port, one in zip(ports, listed, strict=True)]
 
 
-def _read(model: str, port: Port, found: Any) -> InputSpec:
+def _spec(found: Any) -> InputSpec:
     shape, dtype = getattr(found, "shape", None), getattr(found, "dtype", None)
     if not isinstance(found, InputSpec) and (shape is None or dtype is None):
         raise ArgumentTypeError(
@@ -151,7 +167,11 @@ def _read(model: str, port: Port, found: Any) -> InputSpec:
     if shape is None or dtype is None:
         raise ConfigError(f"The `shape` and `dtype` of input_signature must be provided. Received: {found!r}")
     declared = not hasattr(found, "__array__")
-    spec = InputSpec(dtype, tuple(shape) if declared else (None, *shape[1:]), name=getattr(found, "name", None))
+    return InputSpec(dtype, tuple(shape) if declared else (None, *shape[1:]), name=getattr(found, "name", None))
+
+
+def _read(model: str, port: Port, found: Any) -> InputSpec:
+    spec = _spec(found)
     if spec.dtype != port.dtype:
         raise DTypeError(
             f"Input '{port.name}' of model '{model}' takes {port.dtype}; input_signature says {spec.dtype}. Say "

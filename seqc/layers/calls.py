@@ -179,7 +179,7 @@ def _bound(layer: Any, signature: inspect.Signature, positional: tuple[Any, ...]
     """
     takes = f"call({', '.join(str(p.replace(annotation=p.empty)) for p in signature.parameters.values())})"
     try:
-        given = dict(signature.bind_partial(*positional, **named).arguments)
+        given = OrderedDict(signature.bind_partial(*positional, **named).arguments)
     except TypeError as error:
         hint = ""
         if len(positional) > 1:

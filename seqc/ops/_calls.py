@@ -7,6 +7,7 @@ layers by them; so the results of each call keep it.
 from __future__ import annotations
 
 import inspect
+from collections import OrderedDict
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -53,7 +54,7 @@ def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
             _inside.reset(token)
         bound = signature.bind(*positional, **named)
         bound.apply_defaults()
-        made = OperationCall(function.__name__, dict(bound.arguments))
+        made = OperationCall(function.__name__, OrderedDict(bound.arguments))
         return tree.map_leaves(lambda leaf: _marked(leaf, made), result)
 
     call.__module__ = "seqc.ops"  # where pickle finds it

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ConfigError
+from seqc.text import shorten
+from seqc.training.arrange import holds_arrays, is_array
 
 
 def whole_number(name: str, value: Any, smallest: int = 1) -> int:
@@ -17,8 +19,19 @@ def whole_number(name: str, value: Any, smallest: int = 1) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < smallest:
         kind = "a positive integer" if smallest == 1 else f"an integer of at least {smallest}"
-        raise ConfigError(f"{name} must be {kind}; got {value!r}.")
+        raise ConfigError(f"{name} must be {kind}; got {_described(value)}.{_hint(value)}")
     return int(value)
+
+
+def _described(value: Any) -> str:
+    """Returns a value as errors show it: of arrays, which are long, the shape."""
+    return f"an array of shape {value.shape}" if is_array(value) else shorten(repr(value), 80)
+
+
+def _hint(value: Any) -> str:
+    """Returns advice where data stand in the place of a number: those of a second input, most likely."""
+    several = " Several inputs, or outputs, go into one list or dictionary: predict([a, b]), fit([a, b], y)."
+    return several if holds_arrays(value) else ""
 
 
 def optional_number(name: str, value: Any) -> int | None:

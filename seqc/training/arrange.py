@@ -31,11 +31,14 @@ def holds_arrays(value: Any) -> bool:
     return any(map(is_array, tree.leaves(value))) if not is_array(value) else True
 
 
-def arrange(given: Any, names: Sequence[str], what: str, kind: str, optional: bool = False) -> list[Any]:
+def arrange(
+    given: Any, names: Sequence[str], what: str, kind: str, optional: bool = False, form: Any = None
+) -> list[Any]:
     """Returns what was given for each of several inputs or outputs.
 
     Args:
         given: a list in their order, or a dictionary by their names. names: of the inputs or outputs.
+        form: lists and dictionaries in which the model has them, in which they may be given, too.
         what: how errors call what was given, such as "x". kind: "input" or "output".
         optional: whether a dictionary may leave some out, which are None then.
 
@@ -43,6 +46,10 @@ def arrange(given: Any, names: Sequence[str], what: str, kind: str, optional: bo
         DataError: they are not as many, or a name is missing or unknown.
     """
     shown = ", ".join(f"'{name}'" for name in names)
+    if tree.is_branch(form) and tree.has_form(form, given):
+        found = tree.leaves_like(form, given)
+        if len(found) == len(names):
+            return found
     if isinstance(given, Mapping):
         unknown = [key for key in given if key not in names]
         missing = [name for name in names if name not in given]
@@ -65,13 +72,13 @@ def arrange(given: Any, names: Sequence[str], what: str, kind: str, optional: bo
     return list(parts)
 
 
-def arrange_weights(given: Any, names: Sequence[str]) -> list[Any]:
+def arrange_weights(given: Any, names: Sequence[str], form: Any = None) -> list[Any]:
     """Returns the sample weights of each of several outputs; one array is for all of them."""
     if given is None or is_array(given):
         return [given] * len(names)
     if isinstance(given, list | tuple) and all(isinstance(one, int | float) for one in given):
         return [given] * len(names)
-    return arrange(given, names, "sample_weight", "output", optional=True)
+    return arrange(given, names, "sample_weight", "output", optional=True, form=form)
 
 
 def only_one(value: Any, name: str, what: str, kind: str, owner: str) -> Any:

@@ -130,6 +130,23 @@ class Head:
             note(doubt, warn=True)
 
 
+def says_several(loss: Any = None, loss_weights: Any = None, **groups: Any) -> bool:
+    """Tells whether the arguments of `compile` are those for a model of several outputs.
+
+    Args:
+        loss, loss_weights: as `compile` takes them. groups: among them metrics and weighted metrics.
+    """
+    each = [None if _is_one_loss(loss) else loss, loss_weights]
+    metrics = [groups.get(name) for name in ("metrics_list", "weighted_metrics")]
+    dicts = any(isinstance(given, Mapping) and len(given) > 1 for given in (*each, *metrics))
+    lists = any(isinstance(given, list | tuple) and len(given) > 1 for given in each)
+    nested = any(
+        isinstance(given, list | tuple) and len(given) > 1 and any(isinstance(one, list | tuple) for one in given)
+        for given in metrics
+    )
+    return dicts or lists or nested
+
+
 def make_heads(names: Sequence[str], loss: Any, factors: Any, unweighted: Any, weighted: Any) -> list[Head]:
     """Returns the outputs of a model with what `compile` says of each.
 
@@ -139,6 +156,8 @@ def make_heads(names: Sequence[str], loss: Any, factors: Any, unweighted: Any, w
     Raises:
         ConfigError: they are not as many as outputs, or name others, or something is not understood.
     """
+    if not names:  # nobody knows yet
+        return []
     if len(names) == 1:
         kinds = {"loss": loss, "loss_weights": factors, "metrics": unweighted, "weighted_metrics": weighted}
         for what, given in kinds.items():

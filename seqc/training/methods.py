@@ -280,8 +280,8 @@ class TrainingMethods(Hooks):
 
 
 def _listed(logs: dict[str, Any], as_dict: bool) -> Any:
-    if as_dict:
-        return logs
+    if as_dict:  # as Keras lists them
+        return dict(sorted(logs.items()))
     values = list(logs.values())
     return values if len(values) > 1 else values[0]
 

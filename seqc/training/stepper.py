@@ -7,15 +7,17 @@ from contextvars import copy_context
 from dataclasses import replace
 from typing import Any
 
+from seqc import tree
 from seqc.backends.numpy.kept import Kept
 from seqc.errors import ConfigError, DataError
 from seqc.graph.ir import Array
 from seqc.layers.base import Layer
 from seqc.layers.call_errors import refuse_symbols_of_models
 from seqc.seeds import next_seed
-from seqc.training.arrange import arrange, arrange_weights, labelled, only_one
+from seqc.training.arrange import arrange, arrange_weights, is_array, labelled, only_one
 from seqc.training.compiled import Compiled
 from seqc.training.data import Batch, Data, as_array, make_data, match_rank
+from seqc.training.heads import says_several
 from seqc.training.hooks import overrides
 from seqc.training.sources import ArraySource, IterableSource, Prepare, Source, yields_batches
 from seqc.training.step import Signature, Step, predict_step, test_step, train_step
@@ -46,6 +48,8 @@ class Stepper(Totals):
         names = self.model._output_names()
         # A Sequential model's output has no name that a script must know.
         outputs = getattr(self.model, "output_names", names if len(names) > 1 else [""])
+        if self.model.shaped_by_call and not self.model.built and says_several(**given):
+            outputs = []  # it is not known yet what the model gives
         self.settings = Compiled(**given, outputs=outputs)
         self.forget_steps()
 
@@ -127,8 +131,6 @@ class Stepper(Totals):
             xs: an array per input. y, weight: what was given for each output.
         """
         model = self.model
-        if not model.built and xs[0].ndim and len(xs[0]) and not self._calls_nothing:
-            model.build((None, *xs[0].shape[1:]))
         ports = model._ports()
         for i, port in enumerate(ports):
             if port.shape is not None and xs[i].ndim and len(xs[i]):
@@ -139,13 +141,28 @@ class Stepper(Totals):
         return make_data(xs, y, weight, [port.dtype for port in ports], names, model._output_names())
 
     def _inputs(self, x: Any) -> list[Array]:
-        """Returns an array per input."""
+        """Returns an array per input, of a model that is built for them if it is not built yet."""
         model = self.model
+        if not model.built and not self._calls_nothing:
+            self._build_for(x)
         names = [port.name for port in model._ports()]
         found = (
-            [only_one(x, names[0], "x", "input", model.name)] if len(names) == 1 else arrange(x, names, "x", "input")
+            [only_one(x, names[0], "x", "input", model.name)]
+            if len(names) == 1
+            else arrange(x, names, "x", "input", form=model._input_tree)
         )
         return [as_array(one, what) for one, what in zip(found, labelled("x", names), strict=True)]
+
+    def _build_for(self, x: Any) -> None:
+        """Builds the model for samples, unless there is something wrong with them that is said later."""
+        several = self.model.shaped_by_call and (
+            isinstance(x, Mapping) or (isinstance(x, list | tuple) and len(x) > 1 and all(map(is_array, x)))
+        )
+        if not several:
+            x = only_one(x, "", "x", "input", self.model.name)
+        arrays = tree.map_leaves(lambda leaf: as_array(leaf, "x"), x) if several else as_array(x, "x")
+        if all(array.ndim and len(array) for array in tree.leaves(arrays)):
+            self.model.build_for_data(arrays)
 
     def only_input(self, x: Any) -> Any:
         """Takes the samples out of a dictionary that names the model's one input."""
@@ -157,19 +174,20 @@ class Stepper(Totals):
     def labelled_data(self, x: Any, y: Any, weight: Any) -> Data:
         """Returns checked data for training or evaluation."""
         model = self.model
-        compiled, names = self.compiled, model._output_names()
+        compiled, xs = self.compiled, self._inputs(x)
+        names = model._output_names()
         if len(compiled.heads) != len(names):  # a model of one's own, compiled before it knew what it gives
             given = (compiled.given_loss, compiled.given_metrics, compiled.given_weighted, compiled.loss_weights)
             self.settings = compiled = Compiled(compiled.optimizer, *given, names)
-        xs = self._inputs(x)
         if len(names) == 1:
             ys, weights = (
                 [only_one(given, names[0], what, "output", model.name)]
                 for given, what in ((y, "y"), (weight, "sample_weight"))
             )
         else:
-            ys = [None] * len(names) if y is None else arrange(y, names, "y", "output", optional=True)
-            weights = arrange_weights(weight, names)
+            form = model._output_tree
+            ys = [None] * len(names) if y is None else arrange(y, names, "y", "output", optional=True, form=form)
+            weights = arrange_weights(weight, names, form)
         for head, one, what in zip(compiled.heads, ys, labelled("y", names), strict=True):
             if one is None and head.needs_labels and not self._says_itself:
                 raise DataError(f"{head.needs_labels} needs labels: give {what}, one row per row of x.")

@@ -32,6 +32,13 @@ class Trainable(Protocol):
     def build(self, input_shape: Any = None) -> None:
         """Makes all weights."""
 
+    def build_for_data(self, x: Any) -> None:
+        """Makes all weights for samples: an array, or a list or dictionary of arrays."""
+
+    @property
+    def shaped_by_call(self) -> bool:
+        """Whether what it takes is what it is called on first, one tensor or several."""
+
     def forward(self, x: Any, training: bool = False) -> Any:
         """Returns what `call` makes of the input in the graph that is being traced."""
 
