@@ -169,7 +169,7 @@ def pictures() -> Any:
         ({"channels_first_input": ["x"], "input_name": {"image": "x"}}, {"x"}),
         ({"channels_first_output": ["raw"]}, {"raw"}),
     ],
-    ids=str,
+    ids=lambda given: " ".join(sorted(map(str, given))),  # sets have no order
 )
 def test_those_that_are_named_are_channels_first_and_others_last(
     options: dict[str, Any], first: set[str], tmp_path: Path
