@@ -18,6 +18,7 @@ from seqc.graph.ir import Array, Graph, Op
 from seqc.ops._gates import GATES
 from seqc.ops.nonlinear import Elu, LeakyRelu, Relu, Sigmoid, Softplus, Softsign
 from seqc.ops.normalization import LayerNormalization
+from seqc.ops.onnx_activations import Gelu, HardSigmoid, HardSwish
 from seqc.ops.reduce import LogSoftmax, Softmax
 from seqc.ops.rnn import GRU, LSTM, SimpleRNN
 from seqc.ops.transcendental import Atan, Cos, Cosh, Erf, Exp, Expm1, Log, Log1p, Sin, Sinh, Sqrt, Tan, Tanh
@@ -29,6 +30,7 @@ RELATIVE = 4.0
 MAGNITUDES = (1e-8, 1e-6, 1e-4, 1e-2, 0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 
 UNARY: tuple[Op, ...] = (
+    Gelu(), HardSigmoid(0.2, 0.5), HardSigmoid(-0.5, 2.0), HardSwish(),
     Atan(), Cos(), Cosh(), Elu(), Elu(1.6732632), Erf(), Exp(), Expm1(), LeakyRelu(0.2), Relu(), Sigmoid(), Sin(),
     Sinh(), Softplus(), Softsign(), Tan(), Tanh(),
 )  # fmt: skip

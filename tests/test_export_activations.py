@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
 from kit import onnx_models
-from seqc import Input, Sequential, layers
+from seqc import Input, Sequential, activations, layers, ops
 from seqc.export.model import inference_graph
 
 EDGES = np.array([-8, -1, -0.5, -1e-6, 0, 1e-6, 0.2, 0.25, 0.5, 0.9, 1, 1.5, 5.99, 6, 6.01, 40])
@@ -48,11 +51,62 @@ def test_relu_up_to_a_value_is_one_clip() -> None:
     assert nodes(layers.Conv2D(2, 4), layers.ReLU(6), layers.Flatten()) == ["Transpose", "Conv", "Clip", "Flatten"]
 
 
+def hard_swish(x: np.ndarray) -> np.ndarray:
+    return x * np.clip(x / 6 + 0.5, 0, 1)
+
+
+def gelu(x: np.ndarray) -> np.ndarray:
+    return x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2
+
+
+def tanh_gelu(x: np.ndarray) -> np.ndarray:
+    return x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2
+
+
+# What is called, what it gives, and its operators at opset 13, 18 and 20.
+ONE_NODE: dict[str, tuple[Callable[[Any], Any], Callable[..., np.ndarray], Sequence[Sequence[str]]]] = {
+    "hard_sigmoid": (activations.hard_sigmoid, lambda x: np.clip(x / 6 + 0.5, 0, 1), [["HardSigmoid"]] * 3),
+    "hard_silu": (activations.hard_silu, hard_swish, [["HardSigmoid", "Mul"]] + [["HardSwish"]] * 2),
+    "of_relu6": (
+        lambda x: x * ops.relu6(x + 3) / 6,
+        hard_swish,
+        [["HardSigmoid", "Mul"]] + [["HardSwish"]] * 2,
+    ),
+    "gelu": (lambda x: ops.gelu(x, False), gelu, [["Div", "Erf", "Add", "Mul", "Mul"]] * 2 + [["Gelu"]]),
+    "tanh_gelu": (ops.gelu, tanh_gelu, [["Mul"] * 4 + ["Add", "Mul", "Tanh", "Add", "Mul"]] * 2 + [["Gelu"]]),
+}
+
+
+@pytest.mark.parametrize(("at", "opset"), list(enumerate((13, 18, 20))))
+@pytest.mark.parametrize("name", ONE_NODE)
+def test_an_activation_is_one_operator_where_the_opset_has_it(name: str, at: int, opset: int, tmp_path: Path) -> None:
+    function, truth, operators = ONE_NODE[name]
+    model = Sequential([Input((1,)), layers.Activation(function)])
+    model.export(tmp_path / "m.onnx", opset=opset)
+    assert onnx_models.node_types(onnx.load(tmp_path / "m.onnx")) == operators[at]
+    x = np.concatenate([EDGES, [-3.01, -3, -2.99, 2.99, 3, 3.01]]).astype("float32")[:, None]
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    (result,) = session.run(None, {session.get_inputs()[0].name: x})
+    np.testing.assert_allclose(result, truth(x.astype("float64")), rtol=1e-6, atol=5e-7)
+
+
+@pytest.mark.parametrize("opset", [18, 20])
+@pytest.mark.parametrize("stack", [(layers.Dense(5), layers.Dense(3)), (layers.Conv2D(5, 3), layers.Conv2D(3, 2))])
+def test_gelu_between_products_costs_little(stack: tuple[Any, Any], opset: int, tmp_path: Path) -> None:
+    first, second = (layers.deserialize(layers.serialize(layer)) for layer in stack)
+    image = isinstance(first, layers.Conv2D)
+    model = Sequential([Input((6, 6, 2) if image else (4,)), first, layers.Activation("gelu"), second])
+    model.set_weights([np.random.default_rng(i).normal(size=w.shape) for i, w in enumerate(model.get_weights())])
+    model.export(tmp_path / "m.onnx", opset=opset)  # and compared with double precision
+    found = onnx_models.node_types(onnx.load(tmp_path / "m.onnx"))
+    product = "Conv" if image else "Gemm"
+    inner = ["Gelu"] if opset == 20 else ["Erf", "Add", "Mul"]
+    assert [n for n in found if n != "Transpose"] == [product, *inner, product]
+
+
 def test_a_relu_that_is_read_elsewhere_too_stays(tmp_path: Path) -> None:
     class Both(layers.Layer):
         def call(self, x: Any) -> Any:
-            from seqc import ops
-
             y = ops.relu(x)
             return ops.clip(y, 0.0, 0.5) + y
 

@@ -30,7 +30,7 @@ from seqc.ops.gather import Gather
 from seqc.ops.linalg import MatMul
 from seqc.ops.normalization import BatchNormalization, LayerNormalization
 from seqc.ops.onnx_rnn import OnnxRecurrent
-from seqc.ops.padding import Pad
+from seqc.ops.padding import MirrorPad, Pad
 from seqc.ops.pool import MaxPool
 from seqc.ops.random import Dropout, RandomUniform
 from seqc.ops.reduce import ArgMax, ReduceMean, ReduceSum
@@ -279,7 +279,9 @@ BAD_OPERANDS: list[tuple[ir.Op, tuple[str, ...], type[errors.SeqcError], str]] =
     (Slice((3,), (0,), (1,), (1,)), ("float32[2]",), errors.ShapeError, "Slice: axis 3 does not exist"),
     (Slice((0,), (-1,), (2,), (-1,)), ("float32[batch]",), errors.ShapeError, "a partial backwards slice needs a"),
     (Pad(((1, 1),)), ("float32[2, 3]",), errors.ShapeError, "Pad needs one pair per axis of float32[2, 3]"),
-    (Pad(((-1, 1),)), ("float32[2]",), errors.ShapeError, "Pad adds elements; got a negative number in ((-1, 1),)"),
+    (Pad(((-1, -2),)), ("float32[2]",), errors.ShapeError, "takes 3 elements away from an axis of 2, of float32[2]"),
+    (MirrorPad(((-1, 1),)), ("float32[2]",), errors.ShapeError,
+     "MirrorPad adds elements; got a negative number in ((-1, 1),). Use a slice to cut."),
     (MatMul(), ("float32[batch, 3]", "float32[4, 5]"), errors.ShapeError, "sizes 3 and 4 differ"),
     (MatMul(), ("float32[3]", "float32[3, 4]"), errors.ShapeError, "MatMul needs matrices; got float32[3]"),
     (Gather(), ("float32[4, 3]", "float32[batch]"), errors.DTypeError, "Gather needs integer ids; got float32[batch]"),

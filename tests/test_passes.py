@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from kit.golden_text import check_golden
+from kit.graph_numbers import assert_same_numbers, ops_of
+from kit.rewritten_graphs import with_activations, with_gelus, with_pixels, with_steps
 from kit.small_graphs import (
     BATCH,
     GRAPHS,
@@ -27,12 +29,10 @@ from seqc import ops
 from seqc.errors import ExportError, ShapeError
 from seqc.export.pipelines import FOR_INFERENCE, FOR_TRAINING
 from seqc.export.recurrent.gradients import scan_recurrent_gradients
-from seqc.export.samples import draw_inputs
 from seqc.export.target import onnx_target
 from seqc.graph import ir
 from seqc.graph.autodiff import gradients
-from seqc.graph.interpreter import Interpreter
-from seqc.graph.ir import Array, Graph, Value
+from seqc.graph.ir import Graph, Value
 from seqc.graph.target import Target
 from seqc.ops.conv import Conv
 from seqc.ops.normalization import BatchNormalization
@@ -40,7 +40,8 @@ from seqc.ops.random import Dropout, RandomUniform
 from seqc.ops.rnn import simple_rnn
 from seqc.ops.scan import Scan
 from seqc.ops.shape import Reshape, Transpose, Unsqueeze, repeat_new_axis
-from seqc.passes.batch_norm import fold_batch_norm
+from seqc.passes.activations import recognize_activations
+from seqc.passes.affine import fold_affine
 from seqc.passes.bias import fuse_bias
 from seqc.passes.binding import bind_constants
 from seqc.passes.bodies import prepare_bodies
@@ -49,6 +50,8 @@ from seqc.passes.decomposition import decompose_ops
 from seqc.passes.directions import join_directions
 from seqc.passes.dropout import remove_dropout
 from seqc.passes.duplicates import merge_duplicates
+from seqc.passes.flattening import flatten_pixels
+from seqc.passes.gelu import spread_gelu
 from seqc.passes.layout_plan import plan_layout
 from seqc.passes.limits import join_limits
 from seqc.passes.masking import join_masked_layers
@@ -57,26 +60,9 @@ from seqc.passes.pipeline import Pass, run_passes
 from seqc.passes.precision import promote_floats
 from seqc.passes.scaling import fold_scale
 from seqc.passes.shapes import simplify_shapes
+from seqc.passes.strides import fold_strides
 
 TARGET = onnx_target()
-SIZES = {"batch": 5, "time": 6, "height": 7, "width": 8}
-
-
-def ops_of(g: Graph) -> list[str]:
-    return [v.op.name for v in g.walk() if v.inputs]
-
-
-def run(g: Graph, arrays: list[Array]) -> list[Array]:
-    return [np.asarray(a) for a in Interpreter(g).run(arrays)]
-
-
-def assert_same_numbers(before: Graph, after: Graph, tolerance: float = 1e-12) -> None:
-    """Both graphs must have been made in float64: what differs is more than rounding."""
-    assert before.output_names == after.output_names
-    assert [y.type for y in before.outputs] == [y.type for y in after.outputs]
-    arrays = draw_inputs(before, SIZES, 3)
-    for a, b in zip(run(before, arrays), run(after, arrays), strict=True):
-        np.testing.assert_allclose(b, a, rtol=tolerance, atol=tolerance)
 
 
 def vector(n: int = 4) -> Value:
@@ -211,7 +197,11 @@ CASES: dict[str, tuple[Callable[[], Graph], Pass]] = {
     "fuse_bias": (with_biases, fuse_bias),
     "fold_padding": (with_padding, fold_padding),
     "fold_scale": (with_scales, fold_scale),
-    "fold_batch_norm": (lambda: fuse_bias(with_batch_norms(), TARGET), fold_batch_norm),
+    "fold_affine": (lambda: fuse_bias(with_batch_norms(), TARGET), fold_affine),
+    "fold_strides": (with_steps, fold_strides),
+    "flatten_pixels": (with_pixels, flatten_pixels),
+    "recognize_activations": (with_activations, recognize_activations),
+    "spread_gelu": (lambda: run_passes(with_gelus(), (recognize_activations, fuse_bias), TARGET), spread_gelu),
     "simplify_shapes": (with_shapes, simplify_shapes),
     "join_directions": (with_directions, join_directions),
     "prepare_bodies": (with_bodies, prepare_bodies),
@@ -316,21 +306,21 @@ def test_a_second_run_of_the_pipeline_changes_nothing(name: str) -> None:
 def test_batch_norm_folds_backwards_only() -> None:
     w, x = Weights(), image(4, 4, 2)
     y = batch_norm(w, "bn", x)
-    after = fold_batch_norm(graph(x, conv(w, "conv", named(ops.relu, "relu", y), 3)), TARGET)
+    after = fold_affine(graph(x, conv(w, "conv", named(ops.relu, "relu", y), 3)), TARGET)
     assert "BatchNormalization" in ops_of(after)
 
 
 def test_batch_norm_stays_where_its_product_is_used_twice() -> None:
     w, x = Weights(), image(4, 4, 2)
     y = conv(w, "conv", x, 3, bias=False)
-    assert "BatchNormalization" in ops_of(fold_batch_norm(graph(x, batch_norm(w, "bn", y), ops.relu(y)), TARGET))
+    assert "BatchNormalization" in ops_of(fold_affine(graph(x, batch_norm(w, "bn", y), ops.relu(y)), TARGET))
 
 
 def test_batch_norm_over_another_axis_stays() -> None:
     w, x = Weights(), image(3, 4, 2)
     y = conv(w, "conv", x, 3, bias=False)
     norm = ir.apply(BatchNormalization(1, 1e-3), y, *(w.positive(n, 3) for n in "abcd"))
-    assert "BatchNormalization" in ops_of(fold_batch_norm(graph(x, norm), TARGET))
+    assert "BatchNormalization" in ops_of(fold_affine(graph(x, norm), TARGET))
 
 
 def test_batch_norm_is_folded_in_double_precision() -> None:
@@ -338,7 +328,7 @@ def test_batch_norm_is_folded_in_double_precision() -> None:
     kernel = ir.constant(np.full((1, 1, 1, 1), 1 / 3, "float32"))
     small = ir.constant(np.full(1, 1e-7, "float32"))
     norm = ir.apply(BatchNormalization(3, 1e-3), ir.apply(Conv((1, 1)), x, kernel), small, small, small, small)
-    (folded,) = fold_batch_norm(graph(x, norm), TARGET).outputs
+    (folded,) = fold_affine(graph(x, norm), TARGET).outputs
     expected = (
         np.float64(np.float32(1 / 3)) * np.float64(np.float32(1e-7)) / np.sqrt(np.float64(np.float32(1e-7)) + 1e-3)
     )
@@ -351,12 +341,6 @@ def test_folded_weights_keep_their_names() -> None:
     folded = run_passes(GRAPHS["bn_cnn"](), FOR_INFERENCE, TARGET)
     labels = {v.op.label for v in folded.walk() if isinstance(v.op, ir.Constant)}
     assert {"conv/kernel", "bn/beta", "conv_1/kernel", "conv_1/bias", "dense/kernel", "dense/bias"} <= labels
-
-
-def test_padding_that_something_else_uses_stays() -> None:
-    w, x = Weights(), image(4, 4, 2)
-    y = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    assert "Pad" in ops_of(fold_padding(graph(x, conv(w, "conv", y, 3, padding="valid"), ops.relu(y)), TARGET))
 
 
 def test_a_bias_is_not_fused_into_a_product_with_another_user() -> None:

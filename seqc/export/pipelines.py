@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from seqc.export.recurrent.gradients import scan_recurrent_gradients
-from seqc.passes.batch_norm import fold_batch_norm
+from seqc.passes.activations import recognize_activations
+from seqc.passes.affine import fold_affine
 from seqc.passes.bias import fuse_bias
 from seqc.passes.bodies import prepare_bodies
 from seqc.passes.constants import fold_constants
@@ -14,6 +15,8 @@ from seqc.passes.decomposition import decompose_ops
 from seqc.passes.directions import join_directions
 from seqc.passes.dropout import remove_dropout
 from seqc.passes.duplicates import merge_duplicates
+from seqc.passes.flattening import flatten_pixels
+from seqc.passes.gelu import spread_gelu
 from seqc.passes.layout_plan import plan_layout
 from seqc.passes.limits import join_limits
 from seqc.passes.masking import join_masked_layers
@@ -21,6 +24,7 @@ from seqc.passes.padding import fold_padding
 from seqc.passes.pipeline import Pass
 from seqc.passes.scaling import fold_scale
 from seqc.passes.shapes import simplify_shapes
+from seqc.passes.strides import fold_strides
 
 FOR_INFERENCE: tuple[Pass, ...] = (
     remove_dropout,
@@ -29,13 +33,18 @@ FOR_INFERENCE: tuple[Pass, ...] = (
     join_limits,
     merge_duplicates,
     fold_constants,
+    recognize_activations,
     fold_padding,
+    fold_strides,
     fuse_bias,
-    fold_batch_norm,
+    fold_affine,
+    spread_gelu,
     fold_scale,
+    flatten_pixels,
     simplify_shapes,
     plan_layout,
     fold_constants,
+    fuse_bias,
     simplify_shapes,
     join_directions,
     simplify_shapes,

@@ -30,8 +30,6 @@ class _Padding(Op):
     def infer(self, x: Type) -> Type:
         if len(self.pads) != x.rank:
             raise ShapeError(f"{self.name} needs one pair per axis of {x}; got {self.pads}.")
-        if any(n < 0 for pair in self.pads for n in pair):
-            raise ShapeError(f"{self.name} adds elements; got a negative number in {self.pads}. Use a slice to cut.")
         return x.with_shape(d + (a + b) for d, (a, b) in zip(x.shape, self.pads, strict=True))
 
     def layout_rule(self, y: Value, layout: Layout) -> LayoutRule | None:
@@ -47,14 +45,29 @@ class _Padding(Op):
 
 @dataclass(frozen=True, repr=False)
 class Pad(_Padding):
-    """Adds (before, after) elements of one constant along each axis."""
+    """Adds (before, after) elements of one constant along each axis, or takes as many away where a number is negative.
+
+    Negative numbers are for what passes write; `pad` and the layers refuse them.
+    """
 
     value: float = 0.0
 
+    def infer(self, x: Type) -> Type:
+        y = super().infer(x)
+        for size, pair in zip(x.shape, self.pads, strict=True):
+            taken = -sum(min(n, 0) for n in pair)
+            if isinstance(size, int) and taken > size:
+                raise ShapeError(f"{self!r} takes {taken} elements away from an axis of {size}, of {x}.")
+        return y
+
     def eval(self, x: Array) -> Any:
-        return np.pad(x, self.pads, constant_values=x.dtype.type(self.value))
+        added = [(max(before, 0), max(after, 0)) for before, after in self.pads]
+        kept = x[tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, self.pads, strict=True))]
+        return np.pad(kept, added, constant_values=x.dtype.type(self.value))
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
+        if any(n < 0 for pair in self.pads for n in pair):
+            return (apply(Pad(tuple((-before, -after) for before, after in self.pads)), g),)
         return (_without(g, self.pads),)
 
     def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
@@ -70,6 +83,7 @@ class MirrorPad(_Padding):
 
     def infer(self, x: Type) -> Type:
         y = super().infer(x)
+        _check_added(self.name, self.pads)
         for size, pair in zip(x.shape, self.pads, strict=True):
             most = size if self.edge else size - 1
             if isinstance(most, int) and max(pair) > max(most, 0):
@@ -113,6 +127,11 @@ class MirrorPad(_Padding):
 
     def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         return e.node("Pad", x, e.constant(self.in_onnx()), mode="reflect")
+
+
+def _check_added(name: str, pads: Sequence[tuple[int, int]]) -> None:
+    if any(n < 0 for pair in pads for n in pair):
+        raise ShapeError(f"{name} adds elements; got a negative number in {tuple(pads)}. Use a slice to cut.")
 
 
 def _without(x: Value, pads: Pads) -> Value:
@@ -170,6 +189,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float |
         if mode != "constant":
             raise ConfigError(f"pad in mode {mode!r} needs to know how many elements to add; got a size of an axis.")
         return _padded_by_sizes(value, pairs, 0.0 if constant_values is None else constant_values)
+    _check_added("pad", pads)
     if mode == "constant":
         return apply(Pad(pads, 0.0 if constant_values is None else float(constant_values)), value)
     if mode not in ("reflect", "symmetric"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from seqc.graph.ir import Array, Constant, Graph, Value
 
@@ -18,3 +19,12 @@ def count_uses(graph: Graph) -> Counter[Value]:
 def known_array(value: Value) -> Array | None:
     """Returns the array of a constant, None for anything else."""
     return value.op.array if isinstance(value.op, Constant) else None
+
+
+def until_nothing_changes(graph: Graph, once: Callable[[Graph], Graph]) -> Graph:
+    """Returns the graph after as many rounds as change something."""
+    while True:
+        after = once(graph)
+        if all(a is b for a, b in zip(after.outputs, graph.outputs, strict=True)):
+            return graph
+        graph = after

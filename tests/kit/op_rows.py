@@ -90,6 +90,11 @@ def normal(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
     return rng.normal(size=size)
 
 
+def spread(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
+    """Numbers on both sides of where activations bend."""
+    return rng.uniform(-5, 5, size)
+
+
 def positive(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
     return rng.uniform(0.5, 2, size)
 

@@ -22,6 +22,7 @@ from kit.op_rows import (
     real,
     row,
     some_nan,
+    spread,
     still,
     truth,
     unit,
@@ -57,6 +58,7 @@ from seqc.ops.gather import Gather, GatherGrad
 from seqc.ops.linalg import Gemm, MatMul
 from seqc.ops.nonlinear import Elu, LeakyRelu, Relu, ReluGrad, Sigmoid, Softplus, Softsign
 from seqc.ops.normalization import BatchMoments, BatchNormalization, GradientSums, LayerNormalization
+from seqc.ops.onnx_activations import Gelu, HardSigmoid, HardSwish
 from seqc.ops.padding import MirrorPad, Pad
 from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad
 from seqc.ops.random import Dropout, RandomUniform
@@ -111,6 +113,8 @@ def _unary_rows() -> Iterator[OpSpec]:
     for op in (Sign(), Floor(), Ceil(), Round()):
         yield row(op, real("batch", 5))
     yield row(Clip(-0.5, 0.8), real("batch", 9))
+    for written in (HardSigmoid(0.3, 0.6), HardSwish(), Gelu()):
+        yield row(written, still("batch", 9, draw=spread))
     yield row(Identity(), real("batch", 5))
     yield row(StopGradient(), still("batch", 5))
     yield row(IsNaN(), still("batch", 5, draw=some_nan))
@@ -205,6 +209,7 @@ def _shape_rows() -> Iterator[OpSpec]:
         yield row(SliceGrad(cut), real(*inner), replace(x, differentiable=False), note=note)
     yield row(Pad(((0, 0), (1, 2), (0, 3), (0, 0)), 0.5), real(*image))
     yield row(Pad(((1, 0), (0, 2)), -1), whole("batch", 3), note="int")
+    yield row(Pad(((0, 0), (-1, 2), (1, -3), (0, 0)), 0.5), real(*image), note="cut")
     for edge, note in ((False, ""), (True, "edge")):
         yield row(MirrorPad(((0, 0), (1, 2), (0, 2), (0, 0)), edge), real("batch", 3, "time", 2), note=note)
         yield row(MirrorPad(((0, 0), (2, 1)), edge), whole("batch", 3), note=f"int{note}")

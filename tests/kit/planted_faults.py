@@ -254,7 +254,12 @@ ON_IMAGES = [
         lambda: [layers.Permute((2, 1, 3)), plain(lambda x: ops.cumsum(x, axis=1))],
         set_to("Transpose", "perm", lambda p: [p[0], *p[2:], p[1]]),
     ),
-    Planted("Sigmoid for HardSigmoid", one(layers.Activation, "hard_sigmoid"), renamed("Clip", "Relu")),
+    Planted(
+        "another slope",
+        one(layers.Activation, "hard_sigmoid"),
+        set_to("HardSigmoid", "alpha", lambda slope: slope * 1.2),
+    ),
+    Planted("Silu for HardSwish", one(layers.Activation, "hard_silu"), renamed("HardSwish", "Mish")),
     Planted("Tanh for Erf", lambda_layer(lambda x: ops.gelu(x, approximate=False)), renamed("Erf", "Tanh")),
     Planted("Softsign for Tanh", one(layers.Activation, "tanh"), renamed("Tanh", "Softsign")),
     Planted("Relu for Softplus", one(layers.Activation, "softplus"), renamed("Softplus", "Relu")),

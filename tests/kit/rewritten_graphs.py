@@ -1,0 +1,73 @@
+"""Graphs that passes save nodes of, in each way of writing and with what has to stay."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kit.small_graphs import BATCH, Weights, conv, dense, graph, image
+from seqc import ops
+from seqc.export.target import onnx_target
+from seqc.graph import ir
+from seqc.graph.ir import Graph
+from seqc.passes.constants import fold_constants
+from seqc.passes.limits import join_limits
+from seqc.passes.pipeline import run_passes
+
+
+def with_steps() -> Graph:
+    """Every n-th pixel by pools with a window of one and by slices, before windows of one and more; from the second."""
+    w, x = Weights(), image(23, 22, 2)
+    y = conv(w, "conv", ops.average_pool(x, 1, 2), 3, padding="valid", strides=(1, 2))
+    y = conv(w, "conv_1", ops.max_pool(y, 1, (2, 1), padding="same"), 1, (1, 1), (1, 2))
+    pixel = conv(w, "pixel", x[:, ::3, ::2], 2, kernel=(1, 1))
+    shifted = conv(w, "shifted", x[:, 1::2], 3, kernel=(1, 1))
+    padded = conv(w, "padded", ops.average_pool(x, 1, 2), 3)
+    return graph(x, y, pixel, shifted, padded)
+
+
+def with_pixels() -> Graph:
+    """Two products and what stands between, at once flattened; a map of two pixels; one that something else reads."""
+    w, x = Weights(), image(4, 4, 2)
+    pooled = ops.mean(x, (1, 2), keepdims=True)
+    y = conv(w, "conv", pooled, 3, kernel=(1, 1)) * w("scale", 3)
+    y = conv(w, "conv_1", ops.tanh(y), 4, bias=False, kernel=(1, 1))
+    read_twice = conv(w, "conv_2", pooled, 3, kernel=(1, 1))
+    wide = conv(w, "conv_3", ops.max(x, 1, keepdims=True)[:, :, :2], 3, kernel=(1, 1))
+    return graph(x, ops.reshape(y, (-1, 4)), ops.reshape(read_twice, (-1, 3)), read_twice, ops.reshape(wide, (-1, 6)))
+
+
+def with_activations() -> Graph:
+    """Each function as it may be written; with other constants, read twice, and wider than what it is applied to."""
+    x = ir.input_value("x", "float32", (BATCH, 4))
+    read_twice = x * 0.3 + 0.5
+    written = {
+        "hard_sigmoid": ops.hard_sigmoid(x),
+        "of_relu6": ops.relu6(x + 3.0) / 6.0,
+        "turned": 1.0 - ops.clip(x * 0.4 + 0.25, 0.0, 1.0),
+        "hard_silu": ops.hard_silu(x),
+        "divided_last": x * ops.relu6(x + 3.0) / 6.0,
+        "scaled_first": ops.relu6(3.0 + x) * (x * (1 / 6)),
+        "gelu": ops.gelu(x * 2.0, approximate=False),
+        "halved_first": x * 0.5 * (1.0 + ops.erf(x * 0.7071067811865476)),
+        "shared_half": (0.5 + 0.5 * ops.erf(x / np.sqrt(2).astype("f"))) * x,
+        "tanh": ops.gelu(x),
+        "other_limits": ops.clip(x * 0.2 + 0.5, 0.0, 2.0),
+        "other_slope": x * ops.clip(x * 0.25 + 0.5, 0.0, 1.0),
+        "read_twice": ops.clip(read_twice, 0.0, 1.0) + read_twice,
+        "wider": ops.clip(x * np.full((2, 1, 1), 0.2, "f") + 0.5, 0.0, 1.0),
+        "alone": ops.clip(x, 0.0, 1.0),
+    }
+    return run_passes(
+        Graph((x,), tuple(written.values()), tuple(written)), (join_limits, fold_constants), onnx_target()
+    )
+
+
+def with_gelus() -> Graph:
+    """Between products, behind a convolution; in front of nothing, behind nothing, and read twice."""
+    w, x = Weights(), image(4, 4, 2)
+    y = ops.gelu(conv(w, "conv", x, 3), approximate=False)
+    y = ops.gelu(dense(w, "dense", y, 4), approximate=False)
+    y = dense(w, "dense_1", y, 4, bias=False)
+    last = dense(w, "dense_2", ops.gelu(ops.relu(y), approximate=False), 3)
+    read_twice = ops.gelu(dense(w, "dense_3", y, 3), approximate=False)
+    return graph(x, last, dense(w, "dense_4", read_twice, 2), read_twice)

@@ -1,0 +1,119 @@
+"""Passes that say the same with fewer nodes: what each folds, what it leaves, and that the numbers are kept."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kit.graph_numbers import assert_same_numbers, ops_of
+from kit.rewritten_graphs import with_activations
+from kit.small_graphs import BATCH, HEIGHT, WIDTH, Weights, batch_norm, conv, dense, graph, image, transposed
+from seqc import ops
+from seqc.export.target import onnx_target
+from seqc.graph import ir
+from seqc.graph.ir import Value
+from seqc.passes.activations import recognize_activations
+from seqc.passes.affine import fold_affine
+from seqc.passes.bias import fuse_bias
+from seqc.passes.constants import fold_constants
+from seqc.passes.layout_plan import plan_layout
+from seqc.passes.padding import fold_padding
+from seqc.passes.pipeline import run_passes
+from seqc.passes.precision import promote_floats
+
+TARGET = onnx_target()
+
+
+def test_activations_keep_their_numbers_however_they_are_written() -> None:
+    before, at_20 = with_activations(), onnx_target(20)
+    for target in (onnx_target(13), TARGET, at_20):
+        after = recognize_activations(before, target)
+        assert_same_numbers(promote_floats(before), promote_floats(after))
+        found = ops_of(after)
+        assert (found.count("HardSigmoid"), found.count("HardSwish")) == (5, 3)
+        assert found.count("Gelu") == (4 if target is at_20 else 3)
+
+
+def test_scales_and_offsets_behind_products_are_folded() -> None:
+    w, x = Weights(), image(5, 6, 2)
+    y = conv(w, "conv", x, 3, bias=False) * w("scale", 3)
+    y = 1.5 - transposed(w, "transposed", y, 4) / w.positive("divisor", 1, 1, 1, 4)
+    y = batch_norm(w, "bn", dense(w, "per_pixel", y, 3) * 0.25) - w("shift", 3)
+    y = dense(w, "dense", ops.max(y, (1, 2)), 2, bias=False) * 2.0
+    before = promote_floats(graph(x, y))
+    after = fold_affine(before, TARGET)
+    assert ops_of(after) == ["Conv", "ConvTranspose", "MatMul", "Add", "ReduceMax", "MatMul"]
+    assert_same_numbers(before, after)
+
+
+def test_a_norm_behind_joined_products_is_folded_into_each() -> None:
+    w, x = Weights(), image(5, 6, 2)
+    parts = [conv(w, "conv", x, 3), dense(w, "dense", x, 1), conv(w, "conv_1", x, 2, bias=False)]
+    joined = batch_norm(w, "bn", ops.concatenate([ops.concatenate(parts[:2], -1), parts[2]], -1)) * 0.5
+    not_all = batch_norm(w, "bn_1", ops.concatenate([conv(w, "conv_2", x, 3), x], -1))
+    along_height = batch_norm(w, "bn_2", ops.concatenate([conv(w, "conv_3", x, 3), conv(w, "conv_4", x, 3)], 1))
+    before = fuse_bias(promote_floats(graph(x, joined, not_all, along_height)), TARGET)
+    after = fold_affine(before, TARGET)
+    assert ops_of(after).count("BatchNormalization") == 2
+    assert "Mul" not in ops_of(after)
+    assert_same_numbers(before, after)
+
+
+def test_arithmetic_stays_where_it_cannot_be_folded() -> None:
+    w, x = Weights(), image(5, 6, 2)
+    kernel = w("kernel", 2, 3)
+    shared = ops.concatenate([ops.matmul(x, kernel) * 2.0, ops.matmul(ops.relu(x), kernel)], -1)
+    per_row = conv(w, "conv", x, 3) * w("rows", 5, 1, 1)
+    endless = conv(w, "conv_1", x, 3) / ir.constant(np.zeros(3, "f"))
+    inverse = 2.0 / conv(w, "conv_2", x, 3)
+    read_twice = conv(w, "conv_3", x, 3)
+    before = fuse_bias(graph(x, shared, per_row, endless, inverse, read_twice * 3.0, read_twice), TARGET)
+    assert ops_of(fold_affine(before, TARGET)) == ops_of(before)
+
+
+def test_convolutions_pad_by_themselves_whatever_else_reads_the_padding() -> None:
+    w, x = Weights(), image(4, 4, 2)
+    y = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    two = [conv(w, f"conv_{i}", y, 3, padding="valid") for i in range(2)]
+    for outputs, pads in ((two, 0), ([*two, ops.relu(y)], 1)):
+        before = promote_floats(graph(x, *outputs))
+        after = fold_padding(before, TARGET)
+        assert ops_of(after).count("Pad") == pads
+        assert all(y.inputs[0].inputs[0] is after.inputs[0] for y in after.outputs[:2])
+        assert_same_numbers(before, after)
+
+
+def test_what_is_padded_and_cut_is_padded_once() -> None:
+    x, free = image(4, 5, 2), ir.input_value("free", "float32", (BATCH, HEIGHT, WIDTH, 2))
+
+    def padded(x: Value, *pads: tuple[int, int]) -> Value:
+        return ops.pad(x, ((0, 0), *pads, (0, 0)), constant_values=0.5)
+
+    read_twice = padded(x, (1, 1), (1, 1))
+    cases = {
+        "shifted": (padded(x, (0, 1), (0, 1))[:, 1:, 1:], True),
+        "inside": (padded(x, (2, 3), (1, 1))[:, 1:-1, :-1], True),
+        "as_it_was": (padded(x, (2, 3), (0, 0))[:, 2:-3], True),
+        "channels": (padded(x, (0, 1), (0, 1))[:, 1:, :, 1:], True),
+        "all_but_padding": (padded(x, (0, 3), (0, 0))[:, 5:], False),
+        "steps": (padded(x, (0, 1), (0, 1))[:, ::2], False),
+        "read_twice": (read_twice[:, 1:] * ops.sum(read_twice), False),
+        "free": (padded(free, (0, 1), (0, 1))[:, 1:, 1:], True),
+        "free_end": (padded(free, (1, 1), (0, 2))[:, :-1, :-1], True),
+        "free_much": (padded(free, (0, 3), (0, 0))[:, 2:], False),
+    }
+    for name, (y, folds) in cases.items():
+        before = promote_floats(graph(free if name.startswith("free") else x, y))
+        after = fold_padding(before, TARGET)
+        assert ("Slice" not in ops_of(after)) == folds, name
+        assert_same_numbers(before, after)
+
+
+def test_a_bias_is_fused_into_a_product_that_became_a_convolution() -> None:
+    w, x = Weights(), image(4, 5, 3)
+    y = dense(w, "dense", ops.relu(conv(w, "conv", x, 4)), 6)
+    before = run_passes(promote_floats(graph(x, conv(w, "conv_1", ops.tanh(y), 2))), (fuse_bias, plan_layout), TARGET)
+    after = fuse_bias(fold_constants(before, TARGET), TARGET)
+    assert ops_of(before).count("Add") == 1
+    assert ops_of(after).count("Conv") == 3
+    assert "Add" not in ops_of(after)
+    assert_same_numbers(before, after)
