@@ -11,7 +11,7 @@ import pytest
 
 import seqc
 from seqc import Input, Sequential, activations, constraints, initializers, layers, regularizers
-from seqc.errors import ConfigError
+from seqc.errors import ConfigError, ShapeError
 from seqc.models import clone_model
 from seqc.serialization import classes, deserialize, serialize_object
 
@@ -219,3 +219,42 @@ def test_heads_take_a_function_as_initializer() -> None:
     layer = layers.MultiHeadAttention(1, 2, kernel_initializer=lambda shape, dtype=None: np.ones(shape, dtype))
     x = np.ones((1, 3, 2), "float32")
     np.testing.assert_allclose(np.asarray(layer(x, x)), np.full((1, 3, 2), 4.0), rtol=1e-6)
+
+
+def test_whole_numbers_of_numpy_count_as_such() -> None:
+    two = np.int64(2)
+    layer = layers.SeparableConv2D(two, two, depth_multiplier=two)
+    assert [type(n) for n in (layer.filters, layer.depth_multiplier, *layer.kernel_size)] == [int] * 4
+    for other in (layers.Conv1D(two, 2, groups=two), layers.GRU(two), layers.MultiHeadAttention(two, two)):
+        assert deserialize(serialize_object(other)).get_config() == other.get_config()
+    assert layers.Softmax(axis=two).get_config()["axis"] == 2
+
+
+def test_without_an_initializer_numbers_are_random_as_in_keras() -> None:
+    # Kernels that start at 0 would learn nothing.
+    for layer in (layers.Dense(4, kernel_initializer=None), layers.GRU(4, bias_initializer=None)):
+        layer.build((None, 3, 2))
+        assert all(np.unique(w).size > 1 for w in layer.get_weights() if w.ndim > 1)
+
+
+def test_epsilon_is_that_of_keras_where_none_is_given() -> None:
+    layer = layers.LayerNormalization(epsilon=None)
+    assert layer.epsilon == layer.get_config()["epsilon"] == 1e-7
+    x = np.array([[1e-4, 2e-4, 3e-4]], "float32")
+    expected = (x - x.mean()) / np.sqrt(x.var() + 1e-7)
+    np.testing.assert_allclose(np.asarray(layer(x)), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("layer", [layers.Dense(2), layers.Flatten(), layers.BatchNormalization()])
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [
+        ((2,), r"at least 2D .* but it has 1 dimension\(s\) with shape \(2,\)"),
+        ((2, 4), r"shape \(2, 4\) that is incompatible .* Expected mask shape prefix: \(2, 3\)"),
+        ((1, 3), r"shape \(1, 3\) that is incompatible"),
+    ],
+)
+def test_a_mask_of_other_steps_is_refused(layer: layers.Layer, shape: tuple[int, ...], text: str) -> None:
+    with pytest.raises(ShapeError, match=text):
+        layers.TimeDistributed(layer)(np.ones((2, 3, 4), "float32"), mask=np.ones(shape, bool))
+    layers.TimeDistributed(layers.Dense(2))(np.ones((2, 3, 4), "float32"), mask=np.ones((2, 3), bool))

@@ -34,11 +34,6 @@ class Cell(Layer):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not hasattr(self.units, "__index__") or self.units <= 0:
-            raise ConfigError(
-                f"Received an invalid value for argument `units`, expected a positive integer, got {self.units}."
-            )
-        self.units = int(self.units)
         self.dropout, self.recurrent_dropout = (min(1.0, max(0.0, r)) for r in (self.dropout, self.recurrent_dropout))
         states = self.operation.states
         self.state_size = self.units if states == 1 else [self.units] * states
@@ -50,7 +45,8 @@ class Cell(Layer):
         self.recurrent_kernel = self._add_described_weight("recurrent_kernel", (self.units, columns))
         self.bias = None
         if self.use_bias:
-            self.bias = self._add_described_weight("bias", self._bias_shape(), initializer=self._start_bias)
+            start = None if self.bias_initializer is None else self._start_bias
+            self.bias = self._add_described_weight("bias", self._bias_shape(), initializer=start)
 
     def _start_bias(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
         return self.bias_initializer(shape, dtype)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc.errors import ConfigError
+from seqc.errors import ArgumentTypeError, ConfigError
 from seqc.graph import dims
 from seqc.graph.ir import Shape
 
@@ -118,6 +118,18 @@ def as_tuple(value: Any, length: int, name: str, smallest: int = 1) -> tuple[int
         bound = "`value > 0`" if smallest == 1 else f"`value >= {smallest}`"
         raise ConfigError(f"{wanted}, including values {wrong} that do not satisfy {bound}")
     return tuple(int(n) for n in numbers)
+
+
+def as_axes(value: Any, name: str, who: str) -> tuple[int, ...]:
+    """Returns an argument given as one number or as several as a tuple of ints.
+
+    Raises:
+        ArgumentTypeError: it is neither.
+    """
+    given = (value,) if hasattr(value, "__index__") else value
+    if not isinstance(given, list | tuple) or not all(hasattr(n, "__index__") for n in given):
+        raise ArgumentTypeError(f"{who} needs an integer or a list of integers as `{name}`. Received: {name}={value!r}")
+    return tuple(int(n) for n in given)
 
 
 def data_format_name(value: str | None) -> str:

@@ -83,11 +83,3 @@ class Convolution(Layer):
 
     def input_hint(self, x: Type) -> str:
         return image_hint(x.shape, self.rank)
-
-
-def check_positive(value: Any, name: str) -> None:
-    """Raises ConfigError for a number of filters that is none."""
-    if not isinstance(value, int) or value <= 0:
-        raise ConfigError(
-            f"Invalid value for argument `{name}`. Expected a strictly positive value. Received {name}={value}."
-        )

@@ -67,7 +67,8 @@ class WeightOwner(Configurable):
         file_scope.reserve(sizes, kind.itemsize, f"{self.path}/{label}")
         # Weights that a file is about to replace need no random numbers.
         replaced = file_scope.reading() and type(self).load_own_variables is WeightOwner.load_own_variables
-        start = initializers.get("zeros" if replaced else initializer or "zeros")(sizes, kind.name)
+        default = "glorot_uniform" if kind.kind == "f" else "zeros"
+        start = initializers.get("zeros" if replaced else initializer or default)(sizes, kind.name)
         variable = Variable(
             np.asarray(start, kind),
             name=label,

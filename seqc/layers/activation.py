@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from seqc import activations, ops
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
+from seqc.layers._common import as_axes
 from seqc.layers.base import Layer
 from seqc.serialization import known
 
@@ -27,11 +30,9 @@ class ReLU(Layer):
         self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        if max_value is not None and max_value < 0:
-            raise ConfigError(f"max_value of a ReLU layer cannot be a negative value. Received: max_value={max_value}")
-        self.max_value = max_value
-        self.negative_slope = _not_negative(negative_slope, "negative_slope")
-        self.threshold = _not_negative(threshold, "threshold")
+        self.max_value = None if max_value is None else _not_negative(max_value, "max_value", "ReLU")
+        self.negative_slope = _not_negative(negative_slope, "negative_slope", "ReLU")
+        self.threshold = _not_negative(threshold, "threshold", "ReLU")
         self.built = True
 
     def call(self, x: Any) -> Value:
@@ -51,12 +52,7 @@ class LeakyReLU(Layer):
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         slope = kwargs.pop("alpha", negative_slope)
         super().__init__(**kwargs)
-        if slope is None or slope < 0:
-            raise ConfigError(
-                "The negative_slope value of a Leaky ReLU layer cannot be None or negative value. Expected a float. "
-                f"Received: negative_slope={slope}"
-            )
-        self.negative_slope = slope
+        self.negative_slope = _not_negative(slope, "negative_slope", "Leaky ReLU")
         self.built = True
 
     def call(self, x: Any) -> Value:
@@ -65,13 +61,14 @@ class LeakyReLU(Layer):
 
 @known("layers")
 class Softmax(Layer):
-    """exp(x) normalized to sum to one along `axis` (an int or several); masked elements get 0."""
+    """exp(x) normalized to sum to one along `axis` (an int, several, or None for all); masked elements get 0."""
 
     supports_masking = True
 
-    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: int | Sequence[int] | None = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis = axis
+        axes = None if axis is None else as_axes(axis, "axis", "Softmax")
+        self.axis = axes[0] if axes is not None and hasattr(axis, "__index__") else axes
         self.built = True
 
     def call(self, x: Any, mask: Value | None = None) -> Value:
@@ -83,7 +80,10 @@ class Softmax(Layer):
         return ops.where(mask, ops.softmax(ops.where(mask, value, -1e9), self.axis), 0.0)
 
 
-def _not_negative(value: float | None, name: str) -> float:
-    if value is None or value < 0:
-        raise ConfigError(f"{name} of a ReLU layer cannot be None or a negative value. Received: {name}={value}")
-    return value
+def _not_negative(value: Any, name: str, kind: str) -> float:
+    if not isinstance(value, int | float | np.number) or not value >= 0:
+        raise ConfigError(
+            f"The {name} value of a {kind} layer cannot be None or negative value. Expected a number. "
+            f"Received: {name}={value}"
+        )
+    return value  # type: ignore[return-value]

@@ -7,6 +7,7 @@ from typing import Any
 from seqc import ops
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value
+from seqc.layers._arguments import keep_arguments
 from seqc.layers.base import Layer
 from seqc.layers.call_errors import refuse_dictionary
 from seqc.layers.calls import is_shape
@@ -31,7 +32,12 @@ class Attention(Layer):
 
     supports_masking = True
     takes_several = True
+    use_scale: bool
+    score_mode: str
+    dropout: float
+    seed: int | None
 
+    @keep_arguments
     def __init__(
         self,
         use_scale: bool = False,
@@ -46,7 +52,6 @@ class Attention(Layer):
                 "Invalid value for argument score_mode. Expected one of {'dot', 'concat'}. "
                 f"Received: score_mode={score_mode}"
             )
-        self.use_scale, self.score_mode, self.dropout, self.seed = use_scale, score_mode, dropout, seed
 
     def build(self, input_shape: Any) -> None:
         self._check(input_shape)

@@ -98,7 +98,12 @@ class Layer(WithArguments):
         **unknown: Any,
     ) -> None:
         self._refuse_unknown(unknown)
-        self.name = str(name) if name is not None else unique_name(snake_case(type(self).__name__))
+        if name is not None and (not isinstance(name, str) or "/" in name):
+            raise ConfigError(
+                "Argument `name` must be a string and cannot contain character `/`. "
+                f"Received: name={name!r} (of type {type(name).__name__})"
+            )
+        self.name = unique_name(snake_case(type(self).__name__)) if name is None else name
         self.dtype = dtype_name(dtype)
         self.built = False
         self._start_owning(bool(trainable))

@@ -9,7 +9,7 @@ from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
 from seqc.layers._arguments import UNQUANTIZED, keep_arguments
 from seqc.layers._common import KerasShape, as_tuple
-from seqc.layers._convolution import Convolution, check_positive
+from seqc.layers._convolution import Convolution
 from seqc.ops._windows import Padding
 from seqc.ops.conv import convolve, convolve_back
 from seqc.serialization import known
@@ -71,9 +71,6 @@ class _Conv(Convolution):
         )
 
     def _check_arguments(self) -> None:
-        check_positive(self.filters, "filters")
-        if not isinstance(self.groups, int) or self.groups <= 0:
-            raise ConfigError(f"The number of groups must be a positive integer. Received: groups={self.groups}.")
         if self.filters % self.groups:
             raise ConfigError(
                 "The number of filters must be evenly divisible by the number of groups. "
@@ -158,7 +155,6 @@ class _ConvTranspose(Convolution):
         self.output_padding = (
             None if output_padding is None else as_tuple(output_padding, self.rank, "output_padding", smallest=0)
         )
-        check_positive(filters, "filters")
         self.refuse_dilated_steps()
         for i, longer in enumerate(self.output_padding or ()):
             if longer >= self.strides[i]:

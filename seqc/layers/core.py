@@ -115,6 +115,7 @@ class Dense(Layer):
     min_input_rank = 2
     supports_masking = True
     inert = UNQUANTIZED
+    units: int
     activation: Any
     use_bias: bool
 
@@ -133,12 +134,7 @@ class Dense(Layer):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        if not hasattr(units, "__index__") or units <= 0:
-            raise ConfigError(
-                f"Received an invalid value for `units`, expected a positive integer. Received: units={units}"
-            )
         super().__init__(**kwargs)
-        self.units = int(units)
 
     def build(self, input_shape: KerasShape) -> None:
         features = input_shape[-1]

@@ -8,7 +8,7 @@ from typing import Any
 from seqc.graph.ir import Value, as_value
 from seqc.layers._arguments import keep_arguments
 from seqc.layers._common import KerasShape
-from seqc.layers._convolution import Convolution, check_positive
+from seqc.layers._convolution import Convolution
 from seqc.ops.conv import convolve
 from seqc.ops.images import channel_kernel
 from seqc.serialization import known
@@ -51,7 +51,6 @@ class _DepthwiseConv(Convolution):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_positive(depth_multiplier, "depth_multiplier")
 
     def build(self, input_shape: KerasShape) -> None:
         channels = self.input_channels(input_shape)
@@ -118,8 +117,6 @@ class _SeparableConv(Convolution):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_positive(depth_multiplier, "depth_multiplier")
-        check_positive(filters, "filters")
 
     def build(self, input_shape: KerasShape) -> None:
         channels = self.input_channels(input_shape)

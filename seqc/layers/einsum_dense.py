@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from seqc import ops
-from seqc.errors import ConfigError, ShapeError
+from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
 from seqc.initializers import VarianceScaling
 from seqc.layers._arguments import UNQUANTIZED, keep_arguments
-from seqc.layers._common import KerasShape
+from seqc.layers._common import KerasShape, checked_shape
 from seqc.layers.base import Layer
 from seqc.serialization import known
 
@@ -58,7 +58,11 @@ class EinsumDense(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.partial_output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
+        sizes = output_shape if isinstance(output_shape, list | tuple) else (output_shape,)
+        self.partial_output_shape = checked_shape(sizes)
+        for name in ("equation", "bias_axes"):
+            if not isinstance(getattr(self, name), str) and (name, bias_axes) != ("bias_axes", None):
+                raise ArgumentTypeError(f"EinsumDense needs letters as `{name}`. Received: {getattr(self, name)!r}")
 
     def build(self, input_shape: KerasShape) -> None:
         x, kernel, result = spelled_out(self.equation, len(input_shape))

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from seqc import ops
-from seqc.errors import ConfigError
 from seqc.graph.ir import Value, as_value
 from seqc.layers._arguments import UNQUANTIZED, keep_arguments
 from seqc.layers._common import KerasShape
@@ -30,6 +27,8 @@ class Embedding(Layer):
     """
 
     inert = UNQUANTIZED
+    input_dim: int
+    output_dim: int
     mask_zero: bool
 
     @keep_arguments
@@ -48,8 +47,6 @@ class Embedding(Layer):
         if length is not None:
             kwargs.setdefault("input_shape", (length,))
         super().__init__(**kwargs)
-        self.input_dim = _positive(input_dim, "input_dim")
-        self.output_dim = _positive(output_dim, "output_dim")
         self.supports_masking = mask_zero
         if start is not None:
             self.build()
@@ -95,11 +92,3 @@ class Masking(Layer):
 
     def compute_mask(self, inputs: Any, mask: Value | None = None) -> Value:
         return ops.any(ops.not_equal(inputs, self.mask_value), -1)
-
-
-def _positive(value: Any, name: str) -> int:
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value <= 0:
-        raise ConfigError(
-            f"`{name}` must be a positive integer. Received: {name}={value} (of type {type(value).__name__})."
-        )
-    return int(value)

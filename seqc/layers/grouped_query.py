@@ -67,9 +67,9 @@ class GroupedQueryAttention(Heads):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        if num_query_heads % num_key_value_heads:
-            raise ConfigError("`num_query_heads` must be divisible by `num_key_value_heads`.")
         super().__init__(**kwargs)
+        if self.num_query_heads % self.num_key_value_heads:
+            raise ConfigError("`num_query_heads` must be divisible by `num_key_value_heads`.")
         self.activity_regularizer = self._projected_activity
 
     def _projections(self, query_shape: KerasShape) -> dict[str, tuple[str, Sequence[int], str]]:

@@ -7,7 +7,7 @@ from functools import reduce
 from typing import Any, ClassVar
 
 from seqc import ops
-from seqc.errors import ConfigError, ShapeError
+from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
 from seqc.graph.ir import Value
 from seqc.layers.base import Layer
 from seqc.layers.call_errors import refuse_dictionary
@@ -191,7 +191,9 @@ class Concatenate(Layer):
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis = axis
+        if not hasattr(axis, "__index__"):
+            raise ArgumentTypeError(f"Concatenate needs one integer as `axis`. Received: axis={axis!r}")
+        self.axis = int(axis)
 
     def build(self, input_shape: Any) -> None:
         refuse_dictionary("Concatenate", input_shape)

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from seqc import ops
-from seqc.errors import ConfigError
 from seqc.graph.ir import Value
 from seqc.layers._arguments import keep_arguments
-from seqc.layers._common import KerasShape
+from seqc.layers._common import KerasShape, as_axes
 from seqc.layers._heads import Heads
 from seqc.serialization import known
 
@@ -45,6 +44,7 @@ class MultiHeadAttention(Heads):
     not_kept = ("output_shape",)
     num_heads: int
     key_dim: int
+    value_dim: int | None
 
     @keep_arguments
     def __init__(
@@ -69,23 +69,11 @@ class MultiHeadAttention(Heads):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        for name, number in (("num_heads", num_heads), ("key_dim", key_dim)):
-            _require_positive(name, number)
-        if value_dim is not None:
-            _require_positive("value_dim", value_dim, " or `None`")
-        if attention_axes is not None and not isinstance(attention_axes, int | list | tuple):
-            raise ConfigError(
-                f"`attention_axes` must be an int, list, or tuple. Received: attention_axes={attention_axes}"
-            )
-        if output_shape is not None and not isinstance(output_shape, int | list | tuple):
-            raise ConfigError(
-                f"Invalid `output_shape`: {output_shape}. When specified, the `output_shape` should be of type tuple, "
-                "list, or int."
-            )
         super().__init__(**kwargs)
-        self.value_dim = value_dim or key_dim
-        self._output_sizes = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape or ())
-        self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
+        self.value_dim = self.value_dim or self.key_dim
+        who = type(self).__name__
+        self._output_sizes = () if output_shape is None else as_axes(output_shape, "output_shape", who)
+        self.attention_axes = None if attention_axes is None else as_axes(attention_axes, "attention_axes", who)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"output_shape": list(self._output_sizes) or None}
@@ -131,11 +119,3 @@ def attention_equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:
     batch = [target[i] for i in range(rank - 1) if i not in axes]
     scores = "".join([*batch, *(target[i] for i in axes), *(source[i] for i in axes)])
     return f"{target},{source}->{scores}", f"{scores},{source}->{target}"
-
-
-def _require_positive(name: str, value: Any, more: str = "") -> None:
-    if not isinstance(value, int) or value <= 0:
-        raise ConfigError(
-            f"Received an invalid value for argument `{name}`, expected a positive integer{more}. Received: "
-            f"{name}={value}"
-        )

@@ -13,7 +13,7 @@ from seqc.errors import ArgumentTypeError, AxisError, ShapeError
 from seqc.graph.ir import Value, apply, apply_many, constant
 from seqc.graph.tracing import Variable
 from seqc.layers._arguments import keep_arguments
-from seqc.layers._common import KerasShape
+from seqc.layers._common import KerasShape, as_axes
 from seqc.layers.base import Layer
 from seqc.ops.normalization import BatchMoments
 from seqc.ops.normalization import BatchNormalization as BatchNormalizationOp
@@ -29,6 +29,7 @@ class _Normalization(Layer):
 
     center: bool
     scale: bool
+    epsilon: float
 
     def _make_scale_and_offset(self, shape: KerasShape, scale: bool, center: bool) -> None:
         self.gamma = self._add_described_weight("gamma", shape) if scale else None
@@ -64,6 +65,7 @@ class BatchNormalization(_Normalization):
     }
     # Statistics of a batch: a wrapper may not put several batches into one.
     mixes_samples = True
+    momentum: float
 
     @keep_arguments
     def __init__(
@@ -88,7 +90,7 @@ class BatchNormalization(_Normalization):
             axis = axis[0]
         if not hasattr(axis, "__index__"):
             raise ArgumentTypeError(f"BatchNormalization needs one integer as `axis`. Received: axis={axis}")
-        self.axis, self.momentum, self.epsilon = int(axis), float(momentum), float(epsilon)
+        self.axis = int(axis)
 
     def build(self, input_shape: KerasShape) -> None:
         axis = self._known_axis(self.axis, input_shape)
@@ -151,7 +153,7 @@ class LayerNormalization(_Normalization):
     def __init__(
         self,
         axis: int | Sequence[int] = -1,
-        epsilon: float = 1e-3,
+        epsilon: float | None = 1e-3,
         center: bool = True,
         scale: bool = True,
         beta_initializer: Any = "zeros",
@@ -164,13 +166,7 @@ class LayerNormalization(_Normalization):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        axes = [axis] if hasattr(axis, "__index__") else axis
-        if not isinstance(axes, list | tuple) or not all(hasattr(a, "__index__") for a in axes):
-            raise ArgumentTypeError(
-                f"Expected an int or a list/tuple of ints for the argument 'axis', but received instead: {axis}"
-            )
-        self.axis = [int(a) for a in axes]
-        self.epsilon = float(epsilon)
+        self.axis = list(as_axes(axis, "axis", type(self).__name__))
 
     def build(self, input_shape: KerasShape) -> None:
         axes = sorted(self._known_axis(a, input_shape) for a in self.axis)

@@ -119,7 +119,7 @@ class _GlobalPooling(Layer):
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.data_format, self.keepdims = data_format_name(data_format), keepdims
+        self.data_format, self.keepdims = data_format_name(data_format), bool(keepdims)
         self.input_rank = self.rank + 2
         self.built = True
 

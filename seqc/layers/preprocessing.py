@@ -11,7 +11,7 @@ from seqc import ops
 from seqc.epsilon import EPSILON
 from seqc.errors import ArgumentTypeError, AxisError, ConfigError, DataError, ShapeError
 from seqc.graph.ir import Array, Value, constant
-from seqc.layers._common import KerasShape
+from seqc.layers._common import KerasShape, as_axes
 from seqc.layers.base import Layer
 from seqc.serialization import known
 
@@ -66,7 +66,7 @@ class Normalization(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.axis = () if axis is None else (int(axis),) if hasattr(axis, "__index__") else tuple(axis)
+        self.axis = () if axis is None else as_axes(axis, "axis", "Normalization")
         self.input_mean, self.input_variance, self.invert = mean, variance, invert
         if (mean is None) != (variance is None):
             raise ConfigError(

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from seqc import ops
+from seqc.errors import ConfigError
 from seqc.graph.ir import Value
 from seqc.layers._arguments import keep_arguments
 from seqc.layers._cells import Cell
@@ -152,6 +153,8 @@ class LSTMCell(Cell):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if self.use_bias and unit_forget_bias and self.bias_initializer is None:
+            raise ConfigError("unit_forget_bias starts a part of the bias at 1; give bias_initializer for the rest.")
 
     def _start_bias(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
         if not self.unit_forget_bias:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from seqc import ops
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value, apply, as_value, constant
 from seqc.graph.tracing import require_trace
+from seqc.layers._arguments import keep_arguments
 from seqc.layers.base import Layer
 from seqc.ops.random import Dropout as DropoutOp
 from seqc.ops.random import RandomUniform
@@ -28,7 +29,10 @@ class Dropout(Layer):
     """
 
     supports_masking = True
+    rate: float
+    seed: int | None
 
+    @keep_arguments
     def __init__(
         self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
     ) -> None:
@@ -38,8 +42,7 @@ class Dropout(Layer):
                 "Invalid value received for argument `rate`. Expected a float value between 0 and 1. "
                 f"Received: rate={rate}"
             )
-        self.rate, self.seed = rate, seed
-        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.noise_shape = None if noise_shape is None else _checked_noise_shape(noise_shape)
         self.built = True
 
     def call(self, x: Any, training: bool = False) -> Value:
@@ -60,6 +63,22 @@ class Dropout(Layer):
             elif size is not None and size != x.type.shape[axis]:
                 raise ShapeError(f"noise_shape {self.noise_shape} does not broadcast to {x.type}.")
         return x
+
+
+def _checked_noise_shape(given: Any) -> tuple[int | None, ...]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ConfigError(
+            "Invalid value received for argument `noise_shape`. Expected a tuple or list of integers. "
+            f"Received: noise_shape={given}"
+        )
+    sizes = tuple(given)
+    for i, size in enumerate(sizes):
+        if size is not None and (not isinstance(size, int | np.integer) or size <= 0):
+            raise ConfigError(
+                "Invalid value received for argument `noise_shape`. Expected all elements to be positive integers or "
+                f"None. Received element at index {i}: {size} (type: {type(size).__name__})"
+            )
+    return tuple(None if size is None else int(size) for size in sizes)
 
 
 def drop(x: Value, rate: float, noise_like: Value, seed: int | None, who: str, stream: int = 0) -> Value:

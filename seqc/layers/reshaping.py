@@ -9,7 +9,7 @@ from typing import Any
 from seqc import ops
 from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
 from seqc.graph.ir import Type, Value, apply, as_value
-from seqc.layers._common import data_format_name, last_from_first
+from seqc.layers._common import as_axes, data_format_name, last_from_first
 from seqc.layers.base import Layer
 from seqc.ops.shape import Reshape as ReshapeOp
 from seqc.ops.shape import flatten_batch, repeat_new_axis
@@ -48,8 +48,10 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        sizes = (target_shape,) if isinstance(target_shape, int) else tuple(target_shape)
-        self.target_shape = tuple(-1 if d is None else int(d) for d in sizes)
+        sizes = (
+            [-1 if d is None else d for d in target_shape] if isinstance(target_shape, list | tuple) else target_shape
+        )
+        self.target_shape = as_axes(sizes, "target_shape", "Reshape")
         if any(d < -1 for d in self.target_shape):
             raise ConfigError(
                 "Each dimension in `target_shape` must be a non-negative integer, or `-1` for a single unknown "
@@ -89,7 +91,7 @@ class Permute(Layer):
 
     def __init__(self, dims: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.dims = tuple(dims)
+        self.dims = as_axes(dims, "dims", "Permute")
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
             raise ConfigError(
                 "Invalid permutation argument `dims` for Permute Layer. The set of indices in `dims` must be "

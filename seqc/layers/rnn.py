@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from seqc import ops, tree
-from seqc.errors import ConfigError, ShapeError
+from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
 from seqc.layers._cells import Cell
 from seqc.layers._common import KerasShape
@@ -27,6 +27,8 @@ class StackedRNNCells(Layer):
     """
 
     def __init__(self, cells: Sequence[Any], **kwargs: Any) -> None:
+        if not isinstance(cells, list | tuple):
+            raise ArgumentTypeError(f"StackedRNNCells needs a list of cells. Received: {cells!r}")
         for cell in cells:
             _check_cell(cell)
         if not cells:

@@ -60,6 +60,11 @@ class UpSampling2D(Layer):
         self.size = as_tuple(size, 2, "size")
         self.data_format = data_format_name(data_format)
         self.interpolation = str(interpolation).lower()
+        if self.interpolation not in ("nearest", *KERNELS):
+            raise ConfigError(
+                f"Invalid value for argument `interpolation`. Expected of one {('nearest', *KERNELS)}. "
+                f"Received: interpolation={interpolation}"
+            )
         self.built = True
 
     def call(self, x: Any) -> Value:
@@ -72,11 +77,6 @@ class UpSampling2D(Layer):
     def _enlarged(self, x: Value) -> Value:
         if self.interpolation == "nearest":
             return upsample(x, self.size)
-        if self.interpolation not in KERNELS:
-            raise ConfigError(
-                f"Invalid value for argument `interpolation`. Expected of one {('nearest', *KERNELS)}. "
-                f"Received: interpolation={self.interpolation}"
-            )
         return resample(x, self.size, self.interpolation)
 
     def input_hint(self, x: Type) -> str:

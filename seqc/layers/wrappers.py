@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from seqc import file_scope, ops, tree
-from seqc.errors import ConfigError, ShapeError
+from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
 from seqc.graph.ir import Type, Value, as_value
 from seqc.layers._common import KerasShape
 from seqc.layers._running import count_states
@@ -49,6 +49,8 @@ class TimeDistributed(Layer):
 
     def call(self, x: Any, training: bool = False, mask: Value | None = None) -> Value:
         value = as_value(x)
+        if mask is not None:
+            _check_steps(mask.shape, value.shape)
         if isinstance(self.layer, Dense):
             return self.layer(value, training=training)  # type: ignore[no-any-return]
         if training and mixes_samples(self.layer):
@@ -67,6 +69,21 @@ class TimeDistributed(Layer):
         file_scope.count_calls(steps, self.name)
         masks = [None if mask is None else mask[:, t] for t in range(steps)]
         return ops.stack([self.layer(x[:, t], training=True, mask=m) for t, m in enumerate(masks)], 1)
+
+
+def _check_steps(mask: KerasShape, x: KerasShape) -> None:
+    """Raises ShapeError where a mask is not one of the steps of an input, given the shapes of both."""
+    if len(mask) < 2:
+        raise ShapeError(
+            "The `mask` passed to the `TimeDistributed` layer must be at least 2D (e.g., `(batch_size, timesteps)`), "
+            f"but it has {len(mask)} dimension(s) with shape {mask}."
+        )
+    if any(None not in pair and pair[0] != pair[1] for pair in zip(mask[:2], x, strict=False)):
+        raise ShapeError(
+            f"The `mask` passed to the `TimeDistributed` layer has a shape {mask} that is incompatible with the input "
+            f"shape {x}. The first two dimensions of the mask (batch size and timesteps) must match the input's first "
+            f"two dimensions. Expected mask shape prefix: ({x[0]}, {x[1]})."
+        )
 
 
 @known("layers")
@@ -102,7 +119,7 @@ class Bidirectional(WithStates):
         **kwargs: Any,
     ) -> None:
         _check_directions(layer, backward_layer)
-        if merge_mode is not None and merge_mode not in self._MERGE:
+        if merge_mode is not None and merge_mode not in tuple(self._MERGE):
             raise ConfigError(
                 f"Invalid merge mode. Received: {merge_mode}. Merge mode should be one of "
                 '{"sum", "mul", "ave", "concat", None}'
@@ -117,6 +134,8 @@ class Bidirectional(WithStates):
         self.stateful = bool(getattr(self.forward_layer, "stateful", False))
         for one in (self.forward_layer, self.backward_layer):
             one.zero_output_for_mask = self.return_sequences
+        if weights is not None and not isinstance(weights, list | tuple):
+            raise ArgumentTypeError(f"Bidirectional needs a list of arrays as `weights`. Received: {weights!r}")
         # What it starts with is no part of the configuration.
         self._arguments.pop("weights", None)
         self._start_weights = None if weights is None else list(weights)

@@ -20,6 +20,7 @@ OWN = Path(__file__).resolve().parents[1] / "cases" / "errors.json"
 
 # Programs that Keras accepts and seqc refuses, and why.
 STRICTER = {
+    "upsampling_bad_interpolation": "a layer that can only fail when it is called is refused when it is made",
     "fit_zero_batch_size": "batches of no samples train nothing; Keras silently falls back to the default",
     "fit_y_shape_broadcasts": "labels (n, 5) for outputs (n, 1) fit by broadcasting alone, which is a mistake",
     "return_state_in_sequential": "a layer with three results leaves nothing for the next one to stand on",
