@@ -16,6 +16,7 @@ from seqc.analysis import describe_layers, step_flops
 from seqc.backends.numpy.patches import Patches
 from seqc.backends.numpy.residuals import GradOfResiduals, WithResiduals
 from seqc.cli._onnx_flops import count_flops
+from seqc.export.recurrent.forms import OnnxRecurrent
 from seqc.graph import dims
 from seqc.graph.ir import Type
 from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad
@@ -23,7 +24,6 @@ from seqc.ops.elementwise import Cast
 from seqc.ops.gather import GatherGrad
 from seqc.ops.linalg import Gemm
 from seqc.ops.normalization import BatchMoments, GradientSums
-from seqc.ops.onnx_rnn import OnnxRecurrent
 from seqc.ops.pool import AveragePoolGrad, MaxPoolGrad
 from seqc.ops.resize import ResampleGrad
 from seqc.ops.rnn import GRU, LSTM

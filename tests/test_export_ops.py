@@ -28,13 +28,15 @@ SIZES: tuple[dict[str, int], ...] = (
 )
 # Two libraries that add in different orders; a few times what one rounding of the largest number is.
 TOLERANCE = 4e-6
-LOOSER = {"ConvKernelGrad": "sums over batch and space of the image: hundreds of roundings"}
+LOOSER = {
+    "ConvKernelGrad": "sums over batch and space of the image: hundreds of roundings",
+    **dict.fromkeys(("LSTMGrad", "GRUGrad", "SimpleRNNGrad"), "rounding adds up on the way through all steps and back"),
+}
 
-# What has no ONNX form, and why.
+# What has no ONNX form, by its class, and why.
 NOT_LOWERED: dict[str, str] = {
     **dict.fromkeys(
-        ("LSTMGrad", "GRUGrad", "SimpleRNNGrad"),
-        "ONNX has no gradients of its recurrent operators; recurrent layers train on NumPy",
+        ("WithResiduals", "GradOfResiduals"), "what NumPy makes of recurrent operations and their gradients"
     ),
     "KeepMask": "what NumPy makes of dropout",
     "StayPut": "the identity of the layout plan, which takes it out",
@@ -47,7 +49,7 @@ def one_node(spec: OpSpec, dtype: str = "float32") -> Graph:
     return Graph(tuple(values), results, tuple(f"y{i}" for i in range(len(results))))
 
 
-LOWERED = [spec for spec in SPECS if spec.op.name not in NOT_LOWERED]
+LOWERED = [spec for spec in SPECS if type(spec.op).__name__ not in NOT_LOWERED]
 
 
 def promoted(arrays: Sequence[Array]) -> list[Array]:
@@ -74,7 +76,7 @@ def test_onnxruntime_computes_what_numpy_does(spec: OpSpec) -> None:
                 np.testing.assert_array_equal(got[name], rounded, err_msg=f"{spec} at {sizes}")
 
 
-@pytest.mark.parametrize("spec", [s for s in SPECS if s.op.name in NOT_LOWERED], ids=str)
+@pytest.mark.parametrize("spec", [s for s in SPECS if type(s.op).__name__ in NOT_LOWERED], ids=str)
 def test_an_operation_without_an_onnx_form_says_so(spec: OpSpec) -> None:
     with pytest.raises(NoLoweringError, match=f"{spec.op.name} cannot be expressed in ONNX"):
         step_file(one_node(spec))
@@ -82,7 +84,7 @@ def test_an_operation_without_an_onnx_form_says_so(spec: OpSpec) -> None:
 
 def test_every_reason_belongs_to_a_row() -> None:
     names = {spec.op.name for spec in SPECS}
-    assert set(NOT_LOWERED) - {"StayPut"} <= names
+    assert set(NOT_LOWERED) - {"StayPut"} <= {type(spec.op).__name__ for spec in SPECS}
     assert set(LOOSER) <= names
 
 

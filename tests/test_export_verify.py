@@ -26,6 +26,7 @@ from kit.small_graphs import (
 from seqc import ops
 from seqc.errors import ShapeError, VerificationError
 from seqc.export import compile_graph, compile_with_names
+from seqc.export.recurrent.forms import OnnxRecurrent
 from seqc.export.samples import choose_sizes, draw_inputs, integer_limits
 from seqc.export.target import onnx_target
 from seqc.graph import ir
@@ -33,7 +34,6 @@ from seqc.graph.ir import Graph
 from seqc.ops.conv import Conv
 from seqc.ops.elementwise import Cast
 from seqc.ops.nonlinear import Relu
-from seqc.ops.onnx_rnn import OnnxRecurrent
 from seqc.ops.transcendental import Tanh
 
 onnx_models = pytest.importorskip("kit.onnx_models", reason="needs onnx")

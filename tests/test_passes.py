@@ -27,8 +27,12 @@ from kit.small_graphs import (
 )
 from seqc import ops
 from seqc.errors import ExportError, ShapeError
+from seqc.export.bodies import prepare_bodies
 from seqc.export.pipelines import FOR_INFERENCE, FOR_TRAINING
+from seqc.export.recurrent.directions import join_directions
 from seqc.export.recurrent.gradients import scan_recurrent_gradients
+from seqc.export.recurrent.lowering import lower_recurrent
+from seqc.export.recurrent.masking import join_masked_layers, take_ids
 from seqc.export.target import onnx_target
 from seqc.graph import ir
 from seqc.graph.autodiff import gradients
@@ -37,24 +41,21 @@ from seqc.graph.target import Target
 from seqc.ops.conv import Conv
 from seqc.ops.normalization import BatchNormalization
 from seqc.ops.random import Dropout, RandomUniform
-from seqc.ops.rnn import simple_rnn
+from seqc.ops.rnn import gru, simple_rnn
 from seqc.ops.scan import Scan
 from seqc.ops.shape import Reshape, Transpose, Unsqueeze, repeat_new_axis
 from seqc.passes.activations import recognize_activations
 from seqc.passes.affine import fold_affine
 from seqc.passes.bias import fuse_bias
 from seqc.passes.binding import bind_constants
-from seqc.passes.bodies import prepare_bodies
 from seqc.passes.constants import fold_constants
 from seqc.passes.decomposition import decompose_ops
-from seqc.passes.directions import join_directions
 from seqc.passes.dropout import remove_dropout
 from seqc.passes.duplicates import merge_duplicates
 from seqc.passes.flattening import flatten_pixels
 from seqc.passes.gelu import spread_gelu
 from seqc.passes.layout_plan import plan_layout
 from seqc.passes.limits import join_limits
-from seqc.passes.masking import join_masked_layers
 from seqc.passes.padding import fold_padding
 from seqc.passes.pipeline import Pass, run_passes
 from seqc.passes.precision import promote_floats
@@ -155,7 +156,24 @@ def with_masks() -> Graph:
     w, ids = Weights(), ir.input_value("ids", "int32", (BATCH, 6))
     rows, mask = look_up(w("table", 9, 3), ids), ops.not_equal(ids, 0)
     y = lstm(w, "lstm_1", lstm(w, "lstm", rows, 2, True, mask=mask), 2, mask=mask)
-    return run_passes(graph(ids, y), (decompose_ops, merge_duplicates, fold_constants, simplify_shapes), TARGET)
+    before = FOR_INFERENCE[: FOR_INFERENCE.index(plan_layout)]
+    return run_passes(graph(ids, y), before, TARGET)
+
+
+def with_taken_rows() -> Graph:
+    w, ids = Weights(), ir.input_value("ids", "int32", (BATCH, 6))
+    y = lstm(w, "lstm", look_up(w("table", 9, 3), ids), 2, True, mask=ops.not_equal(ids, 0))
+    return run_passes(graph(ids, y), (lower_recurrent, merge_duplicates, simplify_shapes), TARGET)
+
+
+def with_states() -> Graph:
+    x, mask, start = (
+        ir.input_value(n, k, d)
+        for n, k, d in (("x", "float32", (BATCH, 4, 3)), ("mask", "bool", (BATCH, 4)), ("start", "float32", (BATCH, 2)))
+    )
+    w = Weights()
+    weights = (w("kernel", 3, 6), w("recurrent_kernel", 2, 6), w("bias", 2, 6))
+    return Graph((x, mask, start), gru(x, *weights, (start,), mask, reverse=True), ("outputs", "last"))
 
 
 def with_recurrent_gradients() -> Graph:
@@ -206,6 +224,8 @@ CASES: dict[str, tuple[Callable[[], Graph], Pass]] = {
     "join_directions": (with_directions, join_directions),
     "prepare_bodies": (with_bodies, prepare_bodies),
     "join_limits": (with_limits, join_limits),
+    "lower_recurrent": (with_states, lower_recurrent),
+    "take_ids": (with_taken_rows, take_ids),
     "scan_recurrent_gradients": (with_recurrent_gradients, scan_recurrent_gradients),
     "join_masked_layers": (with_masks, join_masked_layers),
     "plan_layout": (with_biases, plan_layout),

@@ -5,21 +5,22 @@
 
 from __future__ import annotations
 
+from seqc.export.bodies import prepare_bodies
+from seqc.export.recurrent.directions import join_directions
 from seqc.export.recurrent.gradients import scan_recurrent_gradients
+from seqc.export.recurrent.lowering import lower_recurrent
+from seqc.export.recurrent.masking import join_masked_layers, take_ids
 from seqc.passes.activations import recognize_activations
 from seqc.passes.affine import fold_affine
 from seqc.passes.bias import fuse_bias
-from seqc.passes.bodies import prepare_bodies
 from seqc.passes.constants import fold_constants
 from seqc.passes.decomposition import decompose_ops
-from seqc.passes.directions import join_directions
 from seqc.passes.dropout import remove_dropout
 from seqc.passes.duplicates import merge_duplicates
 from seqc.passes.flattening import flatten_pixels
 from seqc.passes.gelu import spread_gelu
 from seqc.passes.layout_plan import plan_layout
 from seqc.passes.limits import join_limits
-from seqc.passes.masking import join_masked_layers
 from seqc.passes.padding import fold_padding
 from seqc.passes.pipeline import Pass
 from seqc.passes.scaling import fold_scale
@@ -28,6 +29,7 @@ from seqc.passes.strides import fold_strides
 
 FOR_INFERENCE: tuple[Pass, ...] = (
     remove_dropout,
+    lower_recurrent,
     decompose_ops,
     prepare_bodies,
     join_limits,
@@ -42,6 +44,7 @@ FOR_INFERENCE: tuple[Pass, ...] = (
     fold_scale,
     flatten_pixels,
     simplify_shapes,
+    take_ids,
     plan_layout,
     fold_constants,
     fuse_bias,
@@ -55,12 +58,14 @@ FOR_INFERENCE: tuple[Pass, ...] = (
 
 FOR_TRAINING: tuple[Pass, ...] = (
     scan_recurrent_gradients,
+    lower_recurrent,
     decompose_ops,
     prepare_bodies,
     merge_duplicates,
     fold_constants,
     fuse_bias,
     simplify_shapes,
+    take_ids,
     plan_layout,
     fold_constants,
     simplify_shapes,

@@ -14,7 +14,6 @@ import numpy as np
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.equal_sizes import check_equal
 from seqc.graph.ir import Array, BatchRule, Op, Sizes, Type, Value, apply_many
-from seqc.graph.target import Target
 from seqc.ops._cell_steps import Activation
 from seqc.ops._common import check_count, check_float, check_rank, check_same_dtype
 from seqc.ops._gates import GATES
@@ -164,11 +163,6 @@ class Recurrent(Op):
         op = self.gradient(tuple(part is not None for part in g))
         grads = apply_many(op, *xs, *(part for part in g if part is not None))
         return (*grads, None) if self.has_mask else grads
-
-    def decompose(self, target: Target, y: Value, *xs: Value) -> Value | tuple[Value, ...] | None:
-        from seqc.ops.onnx_rnn import recurrent_for_onnx
-
-        return recurrent_for_onnx(self, *self.unpack(xs))
 
 
 @dataclass(frozen=True, repr=False)

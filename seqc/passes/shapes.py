@@ -12,7 +12,6 @@ from seqc.graph.target import Target
 from seqc.ops._common import broadcast_shapes
 from seqc.ops.elementwise import Elementwise
 from seqc.ops.gather import Gather
-from seqc.ops.onnx_rnn import TakeSteps
 from seqc.ops.reduce import Reduction
 from seqc.ops.shape import BroadcastLike, Repeat, Transpose
 from seqc.ops.slicing import Concat, Slice
@@ -59,8 +58,6 @@ def _rule(value: Value) -> Value | None:
         return _joined_views(value)
     if isinstance(op, Transpose):
         return _simpler_transpose(value, op.perm)
-    if isinstance(op, TakeSteps) and isinstance(value.inputs[0].op, Gather):
-        return _taken_ids(value)
     if isinstance(op, Slice):
         return _turned_back(value)
     if isinstance(op, BroadcastLike) and value.type == value.inputs[0].type:
@@ -103,14 +100,6 @@ def _simpler_transpose(value: Value, perm: tuple[int, ...]) -> Value | None:
     if moved_axes == sorted(moved_axes) and can_view(source.type, value.type.shape):
         return view(source, value.type.shape)
     return None if source is value.inputs[0] else build(Transpose(perm), (source,), value.scope)
-
-
-def _taken_ids(value: Value) -> Value | None:
-    rows, steps = value.inputs
-    table, ids = rows.inputs
-    if ids.type.rank != 2:
-        return None
-    return build(rows.op, (table, build(TakeSteps(), (ids, steps), value.scope)), rows.scope)
 
 
 def _turned_back(value: Value) -> Value | None:

@@ -11,10 +11,10 @@ import numpy as np
 
 from kit.op_rows import Operand, OpSpec, real, row, still, truth, whole
 from seqc.backends.numpy.residuals import GradOfResiduals, WithResiduals
+from seqc.export.recurrent.forms import OnnxRecurrent, StepOrder, StepRows, TakeStep, TakeSteps
 from seqc.graph import ir
 from seqc.graph.dims import Dim
 from seqc.ops._recurrent import Recurrent
-from seqc.ops.onnx_rnn import OnnxRecurrent, StepOrder, StepRows, TakeStep, TakeSteps
 from seqc.ops.rnn import GRU, LSTM, SimpleRNN
 
 _UNITS, _FEATURES = 3, 2
@@ -36,7 +36,7 @@ def _run_over_time(note: str, op: Recurrent, *mask: Operand, time: Dim | str = "
     for given in ((True,) * shown, (False, True) + (False,) * (op.states - 1)):
         upstream = [still(*t.shape) for t, there in zip(types[:shown], given, strict=True) if there]
         gradient, ending = op.gradient(given), "" if all(given) else "-last-only"
-        yield row(gradient, *quiet, *upstream, note=note + ending)
+        yield row(gradient, *quiet, *upstream, note=note + ending, results=4 + len(states))
         if op.has_state:
             left = (*quiet[1:3], *mask, *_left_by(op, types[shown:], mask), *upstream)
             yield row(GradOfResiduals(gradient), *left, note=f"residuals-{note}{ending}")

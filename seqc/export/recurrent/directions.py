@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from seqc.export.recurrent.forms import OnnxRecurrent
 from seqc.graph.ir import Constant, Graph, Item, Value, build, constant
 from seqc.graph.rewriting import rewrite
 from seqc.graph.target import Target
 from seqc.ops.arithmetic import Add
-from seqc.ops.onnx_rnn import OnnxRecurrent
 from seqc.ops.reduce import ReduceSum
 from seqc.ops.shape import Squeeze, Transpose
 from seqc.ops.slicing import Concat, Slice

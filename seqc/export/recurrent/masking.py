@@ -1,14 +1,28 @@
-"""Masked recurrent layers one after another."""
+"""Masked recurrent layers: what their steps are taken from, and one after another."""
 
 from __future__ import annotations
 
+from seqc.export.recurrent.forms import OnnxRecurrent, StepOrder, StepRows, TakeSteps
 from seqc.graph.ir import Graph, Item, Value, build
 from seqc.graph.rewriting import rewrite
 from seqc.graph.target import Target
 from seqc.ops.elementwise import Where
-from seqc.ops.onnx_rnn import OnnxRecurrent, StepOrder, StepRows, TakeSteps
+from seqc.ops.gather import Gather
 from seqc.ops.padding import Pad
 from seqc.ops.shape import Squeeze, Transpose, Unsqueeze
+
+
+def take_ids(graph: Graph, _: Target) -> Graph:
+    """Returns the graph with steps taken from ids instead of the rows that they look up."""
+
+    def rule(_: Value, value: Value) -> Value | None:
+        rows = value.inputs[0] if isinstance(value.op, TakeSteps) else None
+        if rows is None or not isinstance(rows.op, Gather) or rows.inputs[1].type.rank != 2:
+            return None
+        table, ids = rows.inputs
+        return build(rows.op, (table, build(TakeSteps(), (ids, value.inputs[1]), value.scope)), rows.scope)
+
+    return rewrite(graph, rule)
 
 
 def join_masked_layers(graph: Graph, _: Target) -> Graph:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from seqc.export.recurrent.lowering import lower_recurrent
 from seqc.graph.ir import Array, Constant, Graph, Value, build
 from seqc.graph.rewriting import rewrite
 from seqc.graph.target import Target
@@ -15,7 +16,7 @@ from seqc.passes.decomposition import decompose_ops
 from seqc.passes.duplicates import merge_duplicates
 from seqc.passes.shapes import simplify_shapes
 
-_FOR_BODIES = (decompose_ops, merge_duplicates, fold_constants, fuse_bias, simplify_shapes)
+_FOR_BODIES = (lower_recurrent, decompose_ops, merge_duplicates, fold_constants, fuse_bias, simplify_shapes)
 
 
 def prepare_bodies(graph: Graph, target: Target) -> Graph:
