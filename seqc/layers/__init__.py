@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seqc.layers.activation import LeakyReLU, ReLU, Softmax
+from seqc.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from seqc.layers.attention import AdditiveAttention, Attention
 from seqc.layers.base import Layer
 from seqc.layers.convnext import LayerScale, StochasticDepth
@@ -32,7 +32,10 @@ from seqc.layers.merging import (
     subtract,
 )
 from seqc.layers.multi_head import MultiHeadAttention
+from seqc.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
 from seqc.layers.normalization import BatchNormalization, LayerNormalization
+from seqc.layers.norms import GroupNormalization, RMSNormalization, UnitNormalization
+from seqc.layers.plain import Identity, Lambda
 from seqc.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -45,11 +48,18 @@ from seqc.layers.pooling import (
 )
 from seqc.layers.preprocessing import Normalization, Rescaling
 from seqc.layers.recurrent import GRU, LSTM, GRUCell, LSTMCell, SimpleRNN, SimpleRNNCell
-from seqc.layers.regularization import Dropout
+from seqc.layers.regularization import (
+    ActivityRegularization,
+    Dropout,
+    SpatialDropout1D,
+    SpatialDropout2D,
+    SpatialDropout3D,
+)
 from seqc.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from seqc.layers.rnn import RNN, StackedRNNCells
 from seqc.layers.spatial import Cropping1D, Cropping2D, UpSampling1D, UpSampling2D, ZeroPadding1D, ZeroPadding2D
 from seqc.layers.wrappers import Bidirectional, TimeDistributed
+from seqc.layers.wrapping import SpectralNormalization, Wrapper
 from seqc.serialization import deserialize
 from seqc.serialization import serialize_object as serialize
 from seqc.utils.absent import absent
@@ -64,12 +74,15 @@ GlobalMaxPool1D, GlobalMaxPool2D = GlobalMaxPooling1D, GlobalMaxPooling2D
 GlobalAvgPool1D, GlobalAvgPool2D = GlobalAveragePooling1D, GlobalAveragePooling2D
 
 __all__ = [
+    "ELU",
     "GRU",
     "LSTM",
     "RNN",
     "Activation",
+    "ActivityRegularization",
     "Add",
     "AdditiveAttention",
+    "AlphaDropout",
     "Attention",
     "Average",
     "AveragePooling1D",
@@ -98,6 +111,8 @@ __all__ = [
     "Embedding",
     "Flatten",
     "GRUCell",
+    "GaussianDropout",
+    "GaussianNoise",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAvgPool1D",
@@ -106,12 +121,15 @@ __all__ = [
     "GlobalMaxPool2D",
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
+    "GroupNormalization",
     "GroupQueryAttention",
     "GroupedQueryAttention",
+    "Identity",
     "Input",
     "InputLayer",
     "InputSpec",
     "LSTMCell",
+    "Lambda",
     "Layer",
     "LayerNormalization",
     "LayerScale",
@@ -126,7 +144,9 @@ __all__ = [
     "MultiHeadAttention",
     "Multiply",
     "Normalization",
+    "PReLU",
     "Permute",
+    "RMSNormalization",
     "ReLU",
     "RepeatVector",
     "Rescaling",
@@ -138,12 +158,18 @@ __all__ = [
     "SimpleRNN",
     "SimpleRNNCell",
     "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "SpectralNormalization",
     "StackedRNNCells",
     "StochasticDepth",
     "Subtract",
     "TimeDistributed",
+    "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
+    "Wrapper",
     "ZeroPadding1D",
     "ZeroPadding2D",
     "add",

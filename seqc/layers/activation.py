@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from seqc import activations, ops
-from seqc.errors import ConfigError, ShapeError
+from seqc.errors import AxisError, ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
-from seqc.layers._common import as_axes
+from seqc.layers._common import KerasShape, as_axes
 from seqc.layers.base import Layer
+from seqc.layers.input_spec import InputSpec
 from seqc.serialization import known
 
 
@@ -57,6 +58,81 @@ class LeakyReLU(Layer):
 
     def call(self, x: Any) -> Value:
         return ops.leaky_relu(x, self.negative_slope)
+
+
+@known("layers")
+class ELU(Layer):
+    """x where positive, else alpha * (exp(x) - 1) (Clevert et al., 2016).
+
+    Args:
+        alpha: how far below zero it goes.
+    """
+
+    supports_masking = True
+
+    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.alpha = alpha
+        self.built = True
+
+    def call(self, x: Any) -> Value:
+        return ops.elu(x, self.alpha)
+
+
+@known("layers")
+class PReLU(Layer):
+    """x where positive, else alpha * x with slopes that are learned (He et al., 2015).
+
+    Args:
+        alpha_initializer, alpha_regularizer, alpha_constraint: of the slopes, as in `Dense`.
+        shared_axes: axes, from 1 on, along which all elements share a slope; none by default.
+
+    Shapes: any, the result like the input; one weight of the shape of a sample, 1 along shared axes.
+    """
+
+    supports_masking = True
+
+    def __init__(
+        self,
+        alpha_initializer: Any = "Zeros",
+        alpha_regularizer: Any = None,
+        alpha_constraint: Any = None,
+        shared_axes: int | Sequence[int] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.alpha_initializer = initializers.get(alpha_initializer)
+        self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        self.alpha_constraint = constraints.get(alpha_constraint)
+        listed = [shared_axes] if isinstance(shared_axes, int) else shared_axes
+        self.shared_axes = None if listed is None else list(listed)
+
+    def build(self, input_shape: KerasShape) -> None:
+        rank, shared = len(input_shape), self.shared_axes or []
+        for axis in shared:
+            if not 1 <= axis < rank:
+                raise AxisError(
+                    f"PReLU shares slopes along axes from 1 to {rank - 1} of {input_shape}; got axis {axis}."
+                )
+        sizes = [1 if axis in shared else input_shape[axis] for axis in range(1, rank)]
+        if None in sizes:
+            raise ShapeError(
+                f"PReLU has a slope for each element of a sample, and {input_shape} leaves a size open. Give the size, "
+                "or share the slopes along that axis: shared_axes=[...]."
+            )
+        self.alpha = self.add_weight(
+            tuple(sizes),
+            self.alpha_initializer,
+            regularizer=self.alpha_regularizer,
+            constraint=self.alpha_constraint,
+            name="alpha",
+        )
+        fixed = {axis: input_shape[axis] for axis in range(1, rank) if axis not in shared}
+        self.input_spec = InputSpec(ndim=rank, axes=fixed)
+
+    def call(self, x: Any) -> Value:
+        value = as_value(x)
+        return ops.relu(value) - self.alpha * ops.relu(-value)
 
 
 @known("layers")

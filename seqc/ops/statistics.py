@@ -89,7 +89,7 @@ def norm(x: Any, ord: float | str | None = None, axis: Axis = None, keepdims: bo
     return power(sum(power(absolute(value), float(ord)), axis, keepdims), 1 / ord)
 
 
-def normalize(x: Any, axis: int = -1, order: float = 2, epsilon: float | None = None) -> Value:
+def normalize(x: Any, axis: Axis = -1, order: float = 2, epsilon: float | None = None) -> Value:
     """Returns x divided by its norm of the given `order` along `axis`, which counts as `epsilon` (1e-7) at least."""
     value = as_float(x)
     least = EPSILON if epsilon is None else epsilon

@@ -1,6 +1,6 @@
-"""Copies recorded layer cases, with their weights, into the repository: python -m kit.keep_cases ID ...
+"""Copies recorded layer cases, with their weights, into the repository: `python -m kit.keep_cases ID ...` in tests/.
 
-Run from the repository root; the cases named take the place of those kept before.
+They are added to those kept before, or take the place of those of the same names.
 """
 
 from __future__ import annotations
@@ -10,23 +10,27 @@ import sys
 
 import numpy as np
 
-from kit.oracle import KEPT, cases
+from kit.oracle import KEPT, Case, cases, kept_cases
 from seqc import saving
 
 FACTS = ("id", "class", "layers", "input_shape", "input_dtype", "tol", "weights")
 
 
 def keep(ids: list[str]) -> None:
-    chosen = {case.id: case for case in cases("layers") if case.id in ids}
-    arrays: dict[str, np.ndarray] = {}
-    for name in ids:
-        case = chosen[name]
-        weights = saving.load_model(case.file(".keras")).get_weights()
-        for key, array in {**case.arrays, **{f"w{i}": w for i, w in enumerate(weights)}}.items():
-            arrays[f"{name}/{key}"] = array
-    facts = [json.dumps({key: chosen[name].facts[key] for key in FACTS}, sort_keys=True) for name in ids]
-    (KEPT / "layer_cases.json").write_text("[\n" + ",\n".join(facts) + "\n]\n")
-    np.savez_compressed(KEPT / "layer_cases.npz", **arrays)
+    kept = {case.id: (case, dict(case.arrays)) for case in kept_cases("layer_cases")}
+    kept |= {case.id: (case, _with_weights(case)) for case in cases("layers") if case.id in ids}
+    if unknown := sorted(set(ids) - set(kept)):
+        sys.exit(f"no case {', '.join(unknown)} is recorded")
+    facts = [{key: case.facts[key] for key in FACTS} for case, _ in kept.values()]
+    lines = ",\n".join(json.dumps(one, sort_keys=True) for one in facts)
+    (KEPT / "layer_cases.json").write_text(f"[\n{lines}\n]\n")
+    stored = {f"{name}/{key}": array for name, (_, arrays) in kept.items() for key, array in arrays.items()}
+    np.savez_compressed(KEPT / "layer_cases.npz", **stored)
+
+
+def _with_weights(case: Case) -> dict[str, np.ndarray]:
+    weights = saving.load_model(case.file(".keras")).get_weights()
+    return {**case.arrays, **{f"w{i}": w for i, w in enumerate(weights)}}
 
 
 if __name__ == "__main__":
