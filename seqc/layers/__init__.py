@@ -187,11 +187,10 @@ __all__ = [
 # Layers of Keras whose names are like those of others.
 _OTHERS = (
     "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D",
-    "AdaptiveMaxPooling2D", "AveragePooling3D", "AvgPool3D", "Conv3D", "Conv3DTranspose", "ConvLSTM1D",
-    "ConvLSTM2D", "Convolution3D", "Convolution3DTranspose", "Cropping3D", "ELU", "GlobalAveragePooling3D",
-    "GlobalAvgPool3D", "GlobalMaxPool3D", "GlobalMaxPooling3D", "GroupNormalization", "JaxLayer", "MaxPool3D",
-    "MaxPooling3D", "PReLU", "RMSNormalization", "SpectralNormalization", "UnitNormalization",
-    "UpSampling3D", "ZeroPadding3D",
+    "AdaptiveMaxPooling2D", "AveragePooling3D", "AvgPool3D", "Conv3D", "Conv3DTranspose", "ConvLSTM1D", "ConvLSTM2D",
+    "Convolution3D", "Convolution3DTranspose", "Cropping3D", "GlobalAveragePooling3D", "GlobalAvgPool3D",
+    "GlobalMaxPool3D", "GlobalMaxPooling3D", "JaxLayer", "MaxPool3D", "MaxPooling3D", "UpSampling3D",
+    "ZeroPadding3D",
 )  # fmt: skip
 
 __getattr__ = absent(

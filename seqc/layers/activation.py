@@ -10,6 +10,7 @@ import numpy as np
 from seqc import activations, ops
 from seqc.errors import AxisError, ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
+from seqc.layers._arguments import keep_arguments
 from seqc.layers._common import KerasShape, as_axes
 from seqc.layers.base import Layer
 from seqc.layers.input_spec import InputSpec
@@ -91,7 +92,9 @@ class PReLU(Layer):
     """
 
     supports_masking = True
+    not_kept = ("shared_axes",)
 
+    @keep_arguments
     def __init__(
         self,
         alpha_initializer: Any = "Zeros",
@@ -101,9 +104,6 @@ class PReLU(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.alpha_initializer = initializers.get(alpha_initializer)
-        self.alpha_regularizer = regularizers.get(alpha_regularizer)
-        self.alpha_constraint = constraints.get(alpha_constraint)
         listed = [shared_axes] if isinstance(shared_axes, int) else shared_axes
         self.shared_axes = None if listed is None else list(listed)
 
@@ -120,13 +120,7 @@ class PReLU(Layer):
                 f"PReLU has a slope for each element of a sample, and {input_shape} leaves a size open. Give the size, "
                 "or share the slopes along that axis: shared_axes=[...]."
             )
-        self.alpha = self.add_weight(
-            tuple(sizes),
-            self.alpha_initializer,
-            regularizer=self.alpha_regularizer,
-            constraint=self.alpha_constraint,
-            name="alpha",
-        )
+        self.alpha = self._add_described_weight("alpha", tuple(sizes))
         fixed = {axis: input_shape[axis] for axis in range(1, rank) if axis not in shared}
         self.input_spec = InputSpec(ndim=rank, axes=fixed)
 

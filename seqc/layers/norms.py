@@ -8,6 +8,7 @@ from typing import Any
 from seqc import ops
 from seqc.errors import ArgumentTypeError, AxisError, ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
+from seqc.layers._arguments import keep_arguments
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
 from seqc.layers.normalization import _Normalization
@@ -83,6 +84,11 @@ class GroupNormalization(_Normalization):
     Shapes: any of rank 2 or more, the result like the input; weights (channels,).
     """
 
+    groups: int
+    axis: int
+    epsilon: float
+
+    @keep_arguments
     def __init__(
         self,
         groups: int = 32,
@@ -99,17 +105,7 @@ class GroupNormalization(_Normalization):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.groups, self.axis, self.epsilon = groups, axis, float(epsilon)
-        self._set_weight_arguments(
-            center,
-            scale,
-            beta_initializer,
-            gamma_initializer,
-            beta_regularizer,
-            gamma_regularizer,
-            beta_constraint,
-            gamma_constraint,
-        )
+        self.epsilon = float(epsilon)
 
     def build(self, input_shape: KerasShape) -> None:
         axis = self._known_axis(self.axis, input_shape)

@@ -16,6 +16,7 @@ class Identity(Layer):
     """Gives back its input."""
 
     supports_masking = True
+    takes_several = True
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -39,6 +40,7 @@ class Lambda(Layer):
     """
 
     supports_masking = True
+    takes_several = True
 
     def __init__(
         self,

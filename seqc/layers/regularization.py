@@ -131,6 +131,11 @@ class ActivityRegularization(Layer):
     def call(self, x: Any) -> Value:
         return as_value(x)
 
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["activity_regularizer"]  # l1 and l2 say it
+        return config
+
 
 def checked_rate(rate: Any) -> float:
     """Returns what `rate` says is dropped.

@@ -14,13 +14,14 @@ from seqc.layers.base import Layer
 from seqc.serialization import known
 
 
-@known("layers")
 class Wrapper(Layer):
     """The base of layers around one layer, as Keras has it.
 
     Args:
         layer: the layer.
     """
+
+    takes_several = True
 
     def __init__(self, layer: Layer, **kwargs: Any) -> None:
         if not isinstance(layer, Layer):
@@ -45,6 +46,7 @@ class SpectralNormalization(Wrapper):
     """
 
     supports_masking = True
+    takes_several = False
 
     def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs: Any) -> None:
         super().__init__(layer, **kwargs)
