@@ -11,8 +11,9 @@ import numpy as np
 from seqc import ops
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value, as_value
+from seqc.layers._arguments import keep_arguments
 from seqc.layers.base import Layer
-from seqc.layers.regularization import checked_rate, noise_like, random_uniform
+from seqc.layers.regularization import checked_noise_shape, checked_rate, noise_like, random_uniform
 from seqc.serialization import known
 
 # Of SELU (Klambauer et al., 2017), whose fixed point AlphaDropout keeps.
@@ -29,13 +30,16 @@ class GaussianNoise(Layer):
 
     supports_masking = True
 
+    stddev: float
+    seed: int | None
+
+    @keep_arguments
     def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(stddev, int | float) or isinstance(stddev, bool) or stddev < 0:
             raise ConfigError(
                 f"Invalid value received for argument `stddev`. Expected a float value >= 0. Received: stddev={stddev}"
             )
-        self.stddev, self.seed = stddev, seed
         self.built = True
 
     def call(self, x: Any, training: bool = False) -> Value:
@@ -56,9 +60,12 @@ class GaussianDropout(Layer):
 
     supports_masking = True
 
+    seed: int | None
+
+    @keep_arguments
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.rate, self.seed = checked_rate(rate), seed
+        self.rate = checked_rate(rate)
         if rate == 1:
             raise ConfigError(
                 "GaussianDropout(rate=1) would multiply by numbers of infinite variance; give a rate below 1."
@@ -83,12 +90,15 @@ class AlphaDropout(Layer):
 
     supports_masking = True
 
+    seed: int | None
+
+    @keep_arguments
     def __init__(
         self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.rate, self.seed = checked_rate(rate), seed
-        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.rate = checked_rate(rate)
+        self.noise_shape = None if noise_shape is None else checked_noise_shape(noise_shape)
         self.built = True
 
     def call(self, x: Any, training: bool = False) -> Value:

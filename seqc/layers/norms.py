@@ -84,9 +84,9 @@ class GroupNormalization(_Normalization):
     Shapes: any of rank 2 or more, the result like the input; weights (channels,).
     """
 
-    groups: int
     axis: int
     epsilon: float
+    not_kept = ("groups",)  # which may be -1
 
     @keep_arguments
     def __init__(
@@ -105,7 +105,7 @@ class GroupNormalization(_Normalization):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.epsilon = float(epsilon)
+        self.groups = groups
 
     def build(self, input_shape: KerasShape) -> None:
         axis = self._known_axis(self.axis, input_shape)
