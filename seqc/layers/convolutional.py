@@ -1,4 +1,4 @@
-"""Convolution and its transpose over one or two axes."""
+"""Convolution and its transpose over one, two or three axes."""
 
 from __future__ import annotations
 
@@ -113,6 +113,12 @@ class Conv2D(_Conv):
     rank = 2
 
 
+@known("layers")
+class Conv3D(_Conv):
+    __doc__ = _Conv.__doc__
+    rank = 3
+
+
 class _ConvTranspose(Convolution):
     """activation(transposed convolution of the input with a kernel + bias): a convolution the other way round, which
     makes images larger.
@@ -184,3 +190,9 @@ class Conv1DTranspose(_ConvTranspose):
 class Conv2DTranspose(_ConvTranspose):
     __doc__ = _ConvTranspose.__doc__
     rank = 2
+
+
+@known("layers")
+class Conv3DTranspose(_ConvTranspose):
+    __doc__ = _ConvTranspose.__doc__
+    rank = 3

@@ -89,6 +89,12 @@ class MaxPooling2D(_MaxPooling):
     rank = 2
 
 
+@known("layers")
+class MaxPooling3D(_MaxPooling):
+    __doc__ = _MaxPooling.__doc__
+    rank = 3
+
+
 class _AveragePooling(_Pooling):
     __doc__: str | None = "The mean of each window.\n\n    " + (_Pooling.__doc__ or "")
 
@@ -106,6 +112,12 @@ class AveragePooling1D(_AveragePooling):
 class AveragePooling2D(_AveragePooling):
     __doc__ = _AveragePooling.__doc__
     rank = 2
+
+
+@known("layers")
+class AveragePooling3D(_AveragePooling):
+    __doc__ = _AveragePooling.__doc__
+    rank = 3
 
 
 class _GlobalPooling(Layer):
@@ -151,6 +163,17 @@ class GlobalMaxPooling2D(_GlobalMaxPooling):
 
 
 @known("layers")
+class GlobalMaxPooling3D(_GlobalMaxPooling):
+    __doc__ = "The largest element over depth, height and width.\n\n    " + (_GlobalPooling.__doc__ or "")
+    rank = 3
+
+
+class _GlobalAveragePooling(_GlobalPooling):
+    def call(self, x: Any) -> Value:
+        return ops.mean(x, self.space, self.keepdims)
+
+
+@known("layers")
 class GlobalAveragePooling1D(_GlobalPooling):
     __doc__ = "The mean over time; masked steps do not count.\n\n    " + (_GlobalPooling.__doc__ or "")
     rank = 1
@@ -169,9 +192,12 @@ class GlobalAveragePooling1D(_GlobalPooling):
 
 
 @known("layers")
-class GlobalAveragePooling2D(_GlobalPooling):
+class GlobalAveragePooling2D(_GlobalAveragePooling):
     __doc__ = "The mean over height and width.\n\n    " + (_GlobalPooling.__doc__ or "")
     rank = 2
 
-    def call(self, x: Any) -> Value:
-        return ops.mean(x, self.space, self.keepdims)
+
+@known("layers")
+class GlobalAveragePooling3D(_GlobalAveragePooling):
+    __doc__ = "The mean over depth, height and width.\n\n    " + (_GlobalPooling.__doc__ or "")
+    rank = 3

@@ -1,86 +1,19 @@
-"""Layers that make sequences and images larger or smaller without weights: repeating, padding and cutting."""
+"""Layers that put zeros around sequences, images and volumes, or cut their ends off."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from seqc import ops
-from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
+from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Type, Value, apply, as_value
-from seqc.layers._common import as_tuple, data_format_name, first_from_last, image_hint, last_from_first
+from seqc.layers._common import as_tuple, data_format_name, image_hint
 from seqc.layers.base import Layer
-from seqc.ops.resize import KERNELS, resample, upsample
 from seqc.ops.slicing import Slice
 from seqc.serialization import known
 
 Pair = tuple[int, int]
-
-
-@known("layers")
-class UpSampling1D(Layer):
-    """Repeats each step `size` times: (batch, steps, features) to (batch, steps * size, features)."""
-
-    input_rank = 3
-
-    def __init__(self, size: int = 2, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if not isinstance(size, int) or isinstance(size, bool):
-            raise ArgumentTypeError(f"Expected an integer value for `size`, got {type(size)}.")
-        if size <= 0:
-            raise ConfigError(f"Argument `size` should be a positive integer. Received: size={size}")
-        self.size = size
-        self.built = True
-
-    def call(self, x: Any) -> Value:
-        return upsample(as_value(x), (self.size,))
-
-
-@known("layers")
-class UpSampling2D(Layer):
-    """Makes images larger by whole factors.
-
-    Args:
-        size: the factors, one number or (height, width). data_format: "channels_last" or "channels_first".
-        interpolation: "nearest" (elements are repeated), "bilinear", "bicubic", "lanczos3" or "lanczos5".
-
-    Shapes: (batch, height, width, channels) to the same with height and width times `size`.
-    """
-
-    input_rank = 4
-
-    def __init__(
-        self,
-        size: int | Sequence[int] = (2, 2),
-        data_format: str | None = None,
-        interpolation: str = "nearest",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.size = as_tuple(size, 2, "size")
-        self.data_format = data_format_name(data_format)
-        self.interpolation = str(interpolation).lower()
-        if self.interpolation not in ("nearest", *KERNELS):
-            raise ConfigError(
-                f"Invalid value for argument `interpolation`. Expected of one {('nearest', *KERNELS)}. "
-                f"Received: interpolation={interpolation}"
-            )
-        self.built = True
-
-    def call(self, x: Any) -> Value:
-        value = as_value(x)
-        if self.data_format == "channels_last":
-            return self._enlarged(value)
-        y = self._enlarged(ops.transpose(value, last_from_first(4)))
-        return ops.transpose(y, first_from_last(4))
-
-    def _enlarged(self, x: Value) -> Value:
-        if self.interpolation == "nearest":
-            return upsample(x, self.size)
-        return resample(x, self.size, self.interpolation)
-
-    def input_hint(self, x: Type) -> str:
-        return image_hint(x.shape)
 
 
 @known("layers")
@@ -103,8 +36,25 @@ class ZeroPadding1D(Layer):
         return _padded(x, [self.padding], self.data_format)
 
 
+class _ZeroPadding(Layer):
+    rank: ClassVar[int]
+
+    def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.data_format = data_format_name(data_format)
+        self.padding = _pairs(padding, "padding", self.rank)
+        self.input_rank = self.rank + 2
+        self.built = True
+
+    def call(self, x: Any) -> Value:
+        return _padded(x, self.padding, self.data_format)
+
+    def input_hint(self, x: Type) -> str:
+        return image_hint(x.shape, self.rank)
+
+
 @known("layers")
-class ZeroPadding2D(Layer):
+class ZeroPadding2D(_ZeroPadding):
     """Puts zeros around images.
 
     Args:
@@ -112,19 +62,25 @@ class ZeroPadding2D(Layer):
         or "channels_first".
     """
 
-    input_rank = 4
+    rank = 2
 
     def __init__(self, padding: Any = (1, 1), data_format: str | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.data_format = data_format_name(data_format)
-        self.padding = _two_pairs(padding, "padding")
-        self.built = True
+        super().__init__(padding, data_format, **kwargs)
 
-    def call(self, x: Any) -> Value:
-        return _padded(x, self.padding, self.data_format)
 
-    def input_hint(self, x: Type) -> str:
-        return image_hint(x.shape)
+@known("layers")
+class ZeroPadding3D(_ZeroPadding):
+    """Puts zeros around volumes.
+
+    Args:
+        padding: how many; one number, (depth, height, width), or a pair (before, after) for each of the three.
+        data_format: "channels_last" or "channels_first".
+    """
+
+    rank = 3
+
+    def __init__(self, padding: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(padding, data_format, **kwargs)
 
 
 @known("layers")
@@ -153,28 +109,21 @@ class Cropping1D(Layer):
         return _cut(value, [self.cropping], "channels_last")
 
 
-@known("layers")
-class Cropping2D(Layer):
-    """Cuts the borders off images.
+class _Cropping(Layer):
+    rank: ClassVar[int]
 
-    Args:
-        cropping: how much; one number, (height, width), or ((top, bottom), (left, right)). data_format: "channels_last"
-        or "channels_first".
-    """
-
-    input_rank = 4
-
-    def __init__(self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, cropping: Any, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.data_format = data_format_name(data_format)
         if isinstance(cropping, int) and cropping < 0:
             raise ConfigError(f"`cropping` cannot be negative. Received: cropping={cropping}.")
-        self.cropping = _two_pairs(cropping, "cropping")
+        self.cropping = _pairs(cropping, "cropping", self.rank)
+        self.input_rank = self.rank + 2
         self.built = True
 
     def call(self, x: Any) -> Value:
         value = as_value(x)
-        space = value.shape[1:3] if self.data_format == "channels_last" else value.shape[2:]
+        space = value.shape[1:-1] if self.data_format == "channels_last" else value.shape[2:]
         if any(size is not None and sum(pair) >= size for size, pair in zip(space, self.cropping, strict=True)):
             raise ShapeError(
                 "Values in `cropping` argument should be smaller than the corresponding spatial dimension of the "
@@ -183,23 +132,61 @@ class Cropping2D(Layer):
         return _cut(value, self.cropping, self.data_format)
 
     def input_hint(self, x: Type) -> str:
-        return image_hint(x.shape)
+        return image_hint(x.shape, self.rank)
 
 
-def _two_pairs(given: Any, name: str) -> tuple[Pair, Pair]:
-    """Returns what stands for ((top, bottom), (left, right)) in full."""
+@known("layers")
+class Cropping2D(_Cropping):
+    """Cuts the borders off images.
+
+    Args:
+        cropping: how much; one number, (height, width), or ((top, bottom), (left, right)). data_format: "channels_last"
+        or "channels_first".
+    """
+
+    rank = 2
+
+    def __init__(self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(cropping, data_format, **kwargs)
+
+
+@known("layers")
+class Cropping3D(_Cropping):
+    """Cuts the borders off volumes.
+
+    Args:
+        cropping: how much; one number, (depth, height, width), or a pair (before, after) for each of the three.
+        data_format: "channels_last" or "channels_first".
+    """
+
+    rank = 3
+
+    def __init__(self, cropping: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(cropping, data_format, **kwargs)
+
+
+_EXAMPLES = {
+    2: "(symmetric_height_crop, symmetric_width_crop), or a tuple of 2 tuples of 2 ints ((top_crop, bottom_crop), "
+    "(left_crop, right_crop))",
+    3: "(symmetric_dim1_crop, symmetric_dim2_crop, symmetric_dim3_crop), or a tuple of 3 tuples of 2 ints "
+    "((left_dim1_crop, right_dim1_crop), (left_dim2_crop, right_dim2_crop), (left_dim3_crop, right_dim3_crop))",
+}
+
+
+def _pairs(given: Any, name: str, rank: int) -> tuple[Pair, ...]:
+    """Returns what stands for a pair (before, after) per axis in full."""
     if isinstance(given, int):
-        given = (given, given)
+        given = (given,) * rank
     elif not hasattr(given, "__len__"):
         raise ConfigError(
-            f"`{name}` should be either an int, a tuple of 2 ints (symmetric_height_crop, symmetric_width_crop), or a "
-            f"tuple of 2 tuples of 2 ints ((top_crop, bottom_crop), (left_crop, right_crop)). Received: {name}={given}."
+            f"`{name}` should be either an int, a tuple of {rank} ints {_EXAMPLES[rank]}. Received: {name}={given}."
         )
-    if len(given) != 2:
-        raise ConfigError(f"`{name}` should have two elements. Received: {name}={given}.")
-    top, bottom = as_tuple(given[0], 2, f"1st entry of {name}", smallest=0)
-    left, right = as_tuple(given[1], 2, f"2nd entry of {name}", smallest=0)
-    return (top, bottom), (left, right)
+    if len(given) != rank:
+        raise ConfigError(f"`{name}` should have {'two' if rank == 2 else rank} elements. Received: {name}={given}.")
+    pairs = (
+        as_tuple(g, 2, f"{o} entry of {name}", smallest=0) for g, o in zip(given, ("1st", "2nd", "3rd"), strict=False)
+    )
+    return tuple((before, after) for before, after in pairs)
 
 
 def _padded(x: Any, pairs: Sequence[Sequence[int]], data_format: str) -> Value:
