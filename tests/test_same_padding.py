@@ -66,6 +66,18 @@ def average1d(stride: Any, size: Any, dilation: Any) -> layers.Layer:
     return layers.AveragePooling1D(size, stride, "same")
 
 
+def conv3d(stride: Any, size: Any, dilation: Any) -> layers.Layer:
+    return layers.Conv3D(2, size, stride, "same", dilation_rate=dilation)
+
+
+def max3d(stride: Any, size: Any, dilation: Any) -> layers.Layer:
+    return layers.MaxPooling3D(size, stride, "same")
+
+
+def average3d(stride: Any, size: Any, dilation: Any) -> layers.Layer:
+    return layers.AveragePooling3D(size, stride, "same")
+
+
 Make = Callable[[Any, Any, Any], layers.Layer]
 OVER_TIME: tuple[Make, ...] = (conv1d, depthwise1d, max1d, average1d)
 OVER_IMAGES: tuple[Make, ...] = (conv2d, depthwise2d, separable2d, max2d, average2d)
@@ -81,8 +93,12 @@ def check(layer: layers.Layer, shape: tuple[int | None, ...], opset: int = 18) -
     session = onnxruntime.InferenceSession(file.SerializeToString())
     listed = [SIZES if size is None else (size,) for size in shape]
     # Of two unknown axes, some of the pairs are enough: the second is shifted by each of a few places.
-    pairs = itertools.product(*listed) if shape.count(None) < 2 else _some_pairs()
-    for spatial in pairs:
+    unknown = shape.count(None)
+    pairs = itertools.product(*listed) if unknown < 2 else _some_pairs()
+    for sizes in pairs:
+        # The pairs are of the unknown axes only.
+        given = iter(sizes)
+        spatial = sizes if unknown < 2 else tuple(next(given) if size is None else size for size in shape)
         x = rng.normal(size=(2, *spatial, 2)).astype("float32")
         (got,) = session.run(None, {session.get_inputs()[0].name: x})
         wanted = np.asarray(layer(x))
@@ -114,6 +130,12 @@ def test_over_an_image_with_one_unknown_side(make: Make) -> None:
         ((3, 4), (5, 1), (None, None)),
     ]:
         check(make(strides, size, 1), shape)
+
+
+@pytest.mark.parametrize("make", [conv3d, max3d, average3d])
+def test_over_a_volume_with_unknown_sides(make: Make) -> None:
+    check(make((2, 4, 3), (3, 2, 2), 1), (None, 4, None))
+    check(make((1, 3, 2), (2, 2, 3), 1), (3, None, 4))
 
 
 @pytest.mark.slow

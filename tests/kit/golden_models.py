@@ -21,6 +21,7 @@ Stack = Callable[[], Sequence[Any]]
 
 SEQUENCE, FREE_SEQUENCE = (6, 3), (None, 3)
 IMAGE, FREE_IMAGE = (9, 8, 3), (None, None, 3)
+VOLUME, FREE_VOLUME = (5, 6, 4, 2), (None, None, None, 2)
 # The size of an axis that the model does not fix.
 FREE_SIZE = 7
 ROWS = 5
@@ -116,6 +117,16 @@ def _mobile() -> Sequence[Any]:
     ]
 
 
+def _volumes() -> Sequence[Any]:
+    return [
+        L.Conv3D(4, (3, 2, 2), padding="same", activation="relu"),
+        L.AveragePooling3D((1, 2, 2)),
+        L.Conv3D(3, 2, groups=1),
+        L.GlobalAveragePooling3D(),
+        L.Dense(3),
+    ]
+
+
 def _masked(*stack: Any) -> Sequence[Any]:
     return [L.Masking(0.0), *stack]
 
@@ -164,6 +175,10 @@ ALL: tuple[Golden, ...] = (
     Golden("depthwise1d", SEQUENCE, lambda: [L.DepthwiseConv1D(3), L.SeparableConv1D(4, 2)]),
     Golden("transposed1d", SEQUENCE, lambda: [L.Conv1DTranspose(4, 3, strides=2)]),
     Golden("transposed2d", (4, 5, 3), lambda: [L.Conv2DTranspose(4, 3, strides=2, padding="same")]),
+    Golden("volumes", VOLUME, _volumes),
+    Golden("volumes_free", FREE_VOLUME, lambda: [L.Conv3D(3, 3, 2, "same"), L.MaxPooling3D(2), L.GlobalMaxPooling3D()]),
+    Golden("transposed3d", VOLUME, lambda: [L.Conv3DTranspose(3, 3, strides=2, padding="same"), L.UpSampling3D(2)]),
+    Golden("cropping3d", VOLUME, lambda: [L.ZeroPadding3D((1, 0, 2)), L.Cropping3D(((1, 1), (0, 2), (1, 0)))]),
     Golden("pools", IMAGE, lambda: [L.MaxPooling2D(3, strides=2, padding="same"), L.AveragePooling2D(2)]),
     Golden("average_same", IMAGE, lambda: [L.AveragePooling2D(3, strides=2, padding="same")]),
     Golden("global_max1d", SEQUENCE, lambda: [L.GlobalMaxPooling1D()]),

@@ -29,10 +29,12 @@ def _conv1d(shape: Shape, draw: st.DrawFn) -> Layer:
     )
 
 
-def _conv2d(shape: Shape, draw: st.DrawFn) -> Layer:
-    kernel = tuple(draw(st.integers(1, min(3, d))) for d in shape[:2])
-    stride = draw(st.integers(1, 2))
-    return layers.Conv2D(draw(_SIZES), kernel, stride, draw(_PADDING), activation=draw(_ACTIVATIONS))
+def _conv(kind: type[Layer]) -> Draw:
+    def make(shape: Shape, draw: st.DrawFn) -> Layer:
+        stride = draw(st.integers(1, 2))
+        return kind(draw(_SIZES), _window(shape, draw), stride, draw(_PADDING), activation=draw(_ACTIVATIONS))
+
+    return make
 
 
 def _pool(kind: type[Layer]) -> Draw:
@@ -81,9 +83,12 @@ def _upsample(_: Shape, draw: st.DrawFn) -> Layer:
     return layers.UpSampling2D(size, interpolation=draw(st.sampled_from(["nearest", "bilinear", "bicubic"])))
 
 
-def _border(draw: st.DrawFn) -> tuple[tuple[int, int], tuple[int, int]]:
-    up, down, left, right = (draw(st.integers(0, 2)) for _ in range(4))
-    return (up, down), (left, right)
+def _border(draw: st.DrawFn, axes: int = 2) -> tuple[tuple[int, int], ...]:
+    return tuple((draw(st.integers(0, 2)), draw(st.integers(0, 2))) for _ in range(axes))
+
+
+def _cropping(kind: type[Layer]) -> Draw:
+    return lambda shape, draw: kind(tuple((0, draw(st.integers(0, d - 1))) for d in shape[:-1]))
 
 
 def _recurrent(_: Shape, draw: st.DrawFn, *names: str) -> Layer:
@@ -146,8 +151,8 @@ BY_RANK: dict[int, dict[str, Draw]] = {
     },
     3: {
         "average_pool": _pool(layers.AveragePooling2D),
-        "conv2d": _conv2d,
-        "cropping": lambda shape, draw: layers.Cropping2D(tuple((0, draw(st.integers(0, d - 1))) for d in shape[:2])),
+        "conv2d": _conv(layers.Conv2D),
+        "cropping": _cropping(layers.Cropping2D),
         "depthwise": _depthwise(layers.DepthwiseConv2D),
         "global_average": lambda _, draw: layers.GlobalAveragePooling2D(keepdims=draw(st.booleans())),
         "global_max": lambda _, draw: layers.GlobalMaxPooling2D(keepdims=draw(st.booleans())),
@@ -157,6 +162,17 @@ BY_RANK: dict[int, dict[str, Draw]] = {
         "zero_padding": lambda _, draw: layers.ZeroPadding2D(_border(draw)),
         "max_pool": _pool(layers.MaxPooling2D),
         "time_distributed": lambda shape, draw: layers.TimeDistributed(_conv1d(shape[1:], draw)),
+    },
+    4: {
+        "average_pool": _pool(layers.AveragePooling3D),
+        "conv3d": _conv(layers.Conv3D),
+        "cropping": _cropping(layers.Cropping3D),
+        "global_average": lambda _, draw: layers.GlobalAveragePooling3D(keepdims=draw(st.booleans())),
+        "global_max": lambda _, draw: layers.GlobalMaxPooling3D(keepdims=draw(st.booleans())),
+        "transposed": _transposed(layers.Conv3DTranspose),
+        "upsample": lambda _, draw: layers.UpSampling3D(tuple(draw(st.integers(1, 2)) for _ in range(3))),
+        "zero_padding": lambda _, draw: layers.ZeroPadding3D(_border(draw, 3)),
+        "max_pool": _pool(layers.MaxPooling3D),
     },
 }
 
@@ -170,6 +186,7 @@ ANY_SIZE = (
         "bidirectional",
         "conv1d",
         "conv2d",
+        "conv3d",
         "dense",
         "dropout",
         "layer_normalization",
@@ -193,15 +210,17 @@ def draw_layer(shape: Shape, draw: st.DrawFn, any_size: bool = False) -> Layer:
     choices = ANY | BY_RANK.get(len(shape), {})
     if any_size:
         choices = {name: make for name, make in choices.items() if name in ANY_SIZE}
-    if len(shape) > 3:  # only a Reshape adds axes; what follows brings them back
+    if len(shape) > 4:  # only a Reshape adds axes; what follows brings them back
         choices = {"flatten": ANY["flatten"], "relu": ANY["relu"], "dense": ANY["dense"]}
     return choices[draw(st.sampled_from(sorted(choices)))](shape, draw)
 
 
 @st.composite
 def models(draw: st.DrawFn, most: int = 5) -> Sequential:
-    """Models of one to `most` layers on samples of rank one to three, some of them ids."""
-    shape = draw(st.sampled_from([(3,), (4, 2), (4, 3, 2), (5, 4, 1), (1, 3, 3), (None, 2), (None, 4, 1)]))
+    """Models of one to `most` layers on samples of rank one to four, some of them ids."""
+    shape = draw(
+        st.sampled_from([(3,), (4, 2), (4, 3, 2), (5, 4, 1), (1, 3, 3), (2, 3, 2, 2), (None, 2), (None, 4, 1)])
+    )
     if draw(st.integers(0, 7)) == 0:
         ids = layers.Embedding(6, draw(_SIZES), mask_zero=draw(st.booleans()))
         model = Sequential([Input((4,), dtype="int32"), ids])

@@ -89,6 +89,26 @@ def sequences() -> keras.Sequential:
     )
 
 
+def volumes() -> keras.Sequential:
+    return keras.Sequential(
+        [
+            keras.Input((5, 4, 6, 2)),
+            layers.ZeroPadding3D(((1, 0), (0, 1), (1, 1))),
+            layers.Conv3D(4, (3, 2, 3), strides=(2, 1, 1), padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.Activation("relu"),
+            layers.MaxPooling3D(2, strides=(1, 2, 2), padding="same"),
+            layers.Conv3D(4, 2, padding="same", groups=2, activation="elu"),
+            layers.Conv3DTranspose(3, 3, strides=(1, 2, 1), padding="same", activation="tanh"),
+            layers.UpSampling3D((1, 2, 1)),
+            layers.AveragePooling3D(2, strides=1, padding="same"),
+            layers.Cropping3D(((0, 1), (1, 0), (1, 1))),
+            layers.GlobalAveragePooling3D(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
 def embedding() -> keras.Sequential:
     return keras.Sequential(
         [
@@ -130,6 +150,13 @@ ROWS = [
         mobile,
         classes((9, 8, 2)),
         lambda: keras.optimizers.Adam(0.01),
+        "sparse_categorical_crossentropy",
+    ),
+    Row(
+        "volumes_sgd",
+        volumes,
+        classes((5, 4, 6, 2)),
+        lambda: keras.optimizers.SGD(0.1, momentum=0.9),
         "sparse_categorical_crossentropy",
     ),
     Row(
