@@ -16,6 +16,7 @@ from seqc.analysis import describe_layers, step_flops
 from seqc.backends.numpy.patches import Patches
 from seqc.backends.numpy.residuals import GradOfResiduals, WithResiduals
 from seqc.cli._onnx_flops import count_flops
+from seqc.export.images.conv import OnnxConv
 from seqc.export.recurrent.forms import OnnxRecurrent
 from seqc.graph import dims
 from seqc.graph.ir import Type
@@ -63,7 +64,7 @@ LSTM_STEP, GRU_STEP = 2 * 4 * 5 * 8 + 17 * 5, 2 * 3 * 5 * 8 + 14 * 5
 OWN = [
     (Conv((1, 1)), [(1, 8, 8, 3), (5, 5, 3, 16)], [(1, 4, 4, 16)], 2 * 256 * 75),
     (Conv((1, 1)), [(1, 8, 8, 3), (5, 5, 3, 16), (16,)], [(1, 4, 4, 16)], 2 * 256 * 75 + 256),
-    (Conv((1, 1), first=True), [(1, 3, 8, 8), (16, 3, 5, 5)], [(1, 16, 4, 4)], 2 * 256 * 75),
+    (OnnxConv(Conv((1, 1))), [(1, 3, 8, 8), (16, 3, 5, 5)], [(1, 16, 4, 4)], 2 * 256 * 75),
     (ConvInputGrad((1, 1)), [(1, 4, 4, 16), (5, 5, 3, 16), (1, 8, 8, 3)], [(1, 8, 8, 3)], 2 * 256 * 75),
     (
         ConvKernelGrad((1, 1)),

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.kernel_checks import DTYPES, check_kernel, refused, strided
+from kit.kernel_checks import DTYPES, check_kernel, strided
 from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad
 
 
@@ -57,8 +56,3 @@ def test_the_common_case_is_exact(rng: np.random.Generator) -> None:
     ys = [MaxPool(**fields).eval(a) for a in (x, other)]
     gs = [rng.normal(size=ys[0].shape).astype("float32") for _ in range(2)]
     check_kernel(MaxPoolGrad(**fields), [x, ys[0], gs[0]], [other, ys[1], gs[1]])
-
-
-@pytest.mark.parametrize("kind", [MaxPool, AveragePool])
-def test_channels_first_is_left_to_eval(kind: Any) -> None:
-    assert refused(kind((2, 2), (2, 2), first=True), [np.zeros((1, 2, 4, 4), "float32")])

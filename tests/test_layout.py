@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from kit.golden_text import check_golden
 from kit.small_graphs import GRAPHS, Weights, conv, graph, image, named
 from seqc import ops
-from seqc.errors import ExportError
+from seqc.errors import ExportError, NoLoweringError
+from seqc.export.images import FORMS
 from seqc.export.pipelines import FOR_INFERENCE
 from seqc.export.samples import draw_inputs
 from seqc.export.target import onnx_target
@@ -22,7 +23,7 @@ from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Type
 from seqc.graph.layout import Layout, LayoutRule, Merged, natural
 from seqc.ops.elementwise import Unary
-from seqc.ops.shape import Reshape, StayPut, Transpose
+from seqc.ops.shape import Reshape, Transpose
 from seqc.ops.transcendental import Tanh
 from seqc.passes._cut import near_side
 from seqc.passes._moves import arranged_shape, move
@@ -84,8 +85,19 @@ def test_no_transpose_is_left_when_both_ends_are_channels_first() -> None:
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_nothing_of_the_plan_itself_is_left(name: str) -> None:
-    assert not any(isinstance(v.op, StayPut) for v in run_passes(GRAPHS[name](), FOR_INFERENCE, TARGET).walk())
+def test_nothing_is_left_that_onnx_has_channels_first_only(name: str) -> None:
+    planned = run_passes(GRAPHS[name](), FOR_INFERENCE, TARGET)
+    assert not {type(v.op) for v in planned.walk()} & {op for op in FORMS if op.lower is ir.Op.lower}
+
+
+def test_a_convolution_that_was_not_planned_says_so() -> None:
+    from seqc.export.emitter import write
+
+    w, x = Weights(), image(6, 6, 2)
+    for target in (TARGET, onnx_target(layout="channels_last")):
+        unplanned = plan_layout(graph(x, conv(w, "conv", x, 3)), onnx_target(layout="channels_last"))
+        with pytest.raises(NoLoweringError, match="Layer 'conv': Conv reaches ONNX channels-first: plan the layout"):
+            write(unplanned, target)
 
 
 def test_a_transpose_of_the_user_is_read_not_carried_out() -> None:

@@ -28,6 +28,7 @@ from kit.small_graphs import (
 from seqc import ops
 from seqc.errors import ExportError, ShapeError
 from seqc.export.bodies import prepare_bodies
+from seqc.export.images.bias import fuse_channel_bias
 from seqc.export.pipelines import FOR_INFERENCE, FOR_TRAINING
 from seqc.export.recurrent.directions import join_directions
 from seqc.export.recurrent.gradients import scan_recurrent_gradients
@@ -229,6 +230,10 @@ CASES: dict[str, tuple[Callable[[], Graph], Pass]] = {
     "scan_recurrent_gradients": (with_recurrent_gradients, scan_recurrent_gradients),
     "join_masked_layers": (with_masks, join_masked_layers),
     "plan_layout": (with_biases, plan_layout),
+    "fuse_channel_bias": (
+        lambda: run_passes(with_biases(), (plan_layout, fold_constants), TARGET),
+        fuse_channel_bias,
+    ),
     "promote_floats": (with_biases, lambda g, _: promote_floats(g)),
 }
 

@@ -20,7 +20,7 @@ from seqc.errors import ExportError, NoLoweringError
 from seqc.export import wire
 from seqc.export._schema import check_supported, element_type
 from seqc.export.options import check_ir_version, check_names, check_size
-from seqc.graph.ir import Array, Constant, Graph, Input, Item, Type, Value
+from seqc.graph.ir import Array, Constant, Graph, Input, Item, Op, Type, Value
 from seqc.graph.target import Target
 
 # Bytes of an array from which on another copy of it is worth avoiding.
@@ -238,6 +238,8 @@ def _write(writer: Writer, value: Value, names: dict[Value, tuple[str, ...]]) ->
         names[value] = (names[value.inputs[0]][op.index],)
     else:
         try:
+            if type(op).lower is Op.lower and type(op) in writer.target.forms:
+                raise NoLoweringError(f"{op.name} reaches ONNX channels-first: plan the layout before lowering.")
             made = op.lower(writer, value, *(names[x][0] for x in value.inputs))
         except NoLoweringError as error:
             where = f"Layer '{value.scope}': " if value.scope and value.scope not in str(error) else ""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from seqc.export.bodies import prepare_bodies
+from seqc.export.images.bias import fuse_channel_bias
 from seqc.export.recurrent.directions import join_directions
 from seqc.export.recurrent.gradients import scan_recurrent_gradients
 from seqc.export.recurrent.lowering import lower_recurrent
@@ -48,6 +49,7 @@ FOR_INFERENCE: tuple[Pass, ...] = (
     plan_layout,
     fold_constants,
     fuse_bias,
+    fuse_channel_bias,
     simplify_shapes,
     join_directions,
     simplify_shapes,

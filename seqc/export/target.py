@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache, partial
 
+from seqc.export.images import FORMS
 from seqc.export.options import check_opset
 from seqc.graph.target import DTYPES, DataFormat, Target
 
@@ -23,7 +24,7 @@ def onnx_target(opset: int = 18, layout: DataFormat = "channels_first") -> Targe
 
 @cache
 def _target(opset: int, layout: DataFormat) -> Target:
-    return Target(opset, layout, DTYPES, partial(_supports, opset))
+    return Target(opset, layout, DTYPES, partial(_supports, opset), FORMS)
 
 
 def _supports(opset: int, op_type: str, *attributes: str, dtype: str | None = None) -> bool:

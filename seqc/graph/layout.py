@@ -39,10 +39,13 @@ Layout = tuple[int | Merged | None, ...]
 
 @dataclass(frozen=True)
 class LayoutRule:
-    """How an op works in another layout: the layouts it wants, the op to apply then, and the layouts it gives."""
+    """How an op works in another layout: the layouts it wants, the op to apply then, and the layouts it gives.
+
+    None in place of the op says that nothing has to be done: the operand is the result, its axes read as others.
+    """
 
     wants: tuple[Layout, ...]
-    op: Op
+    op: Op | None
     gives: Layout | tuple[Layout, ...]
 
 

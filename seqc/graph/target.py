@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
+from seqc.graph.ir import Op, Value
+from seqc.graph.layout import LayoutRule
+
+# How an operation works on operands in other layouts; called with its value and theirs, as `Op.layout_rule` is.
+Form = Callable[..., "LayoutRule | None"]
 DataFormat = Literal["channels_first", "channels_last"]
 # All element types of tensors in seqc.
 DTYPES = frozenset(
@@ -32,9 +38,17 @@ class Target:
         layout: where images have their channels there. In seqc they come last until `plan_layout` has been.
         dtypes: the element types that tensors may have.
         supports: whether an operator is there. What an operation without one means is said in simpler ones.
+        forms: layout rules of the target's, in place of an operation's own, by its class: where the target wants an
+            order of axes, and where the operation becomes one that only this target has.
     """
 
     opset: int
     layout: DataFormat
     dtypes: frozenset[str]
     supports: Supports
+    forms: Mapping[type[Op], Form] = field(default_factory=dict)
+
+    def layout_rule(self, y: Value, *layouts: Any) -> LayoutRule | None:
+        """Returns how the operation of `y` works here on re-ordered operands; None where it needs them as they are."""
+        form = self.forms.get(type(y.op))
+        return y.op.layout_rule(y, *layouts) if form is None else form(y, *layouts)

@@ -13,7 +13,7 @@ from seqc.errors import ShapeError
 from seqc.graph.batch import batch_axis
 from seqc.graph.equal_sizes import SizesDiffer
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply
-from seqc.graph.layout import Layout, LayoutRule, Merged, is_natural, position
+from seqc.graph.layout import Layout, LayoutRule, Merged, is_natural
 from seqc.graph.operators import OPERATORS
 from seqc.ops._common import (
     as_number,
@@ -71,17 +71,7 @@ class MatMul(Op):
             return LayoutRule((left, (replace(last, axis=0), 1)), self, tuple(range(y.type.rank)))
         if a.rank == 2 or any(isinstance(x, Merged) for x in left):
             return None
-        if last == a.rank - 1:
-            return LayoutRule((left, (0, 1)), self, left)
-        return _pointwise(left) if position(left, a.rank - 1) == 1 and left[0] == 0 else None
-
-
-def _pointwise(left: Layout) -> LayoutRule:
-    """A product over channels that come first is a convolution with a window of one."""
-    from seqc.ops.conv import Conv  # convolutions are made of products, too
-
-    spatial = len(left) - 2
-    return LayoutRule((left, (1, 0, *(None,) * spatial)), Conv((1,) * spatial, first=True), left)
+        return LayoutRule((left, (0, 1)), self, left) if last == a.rank - 1 else None
 
 
 class Gemm(Op):

@@ -11,7 +11,7 @@ import numpy as np
 
 from seqc.errors import NoGradientError, NoLoweringError, ShapeError
 from seqc.graph.ir import Array, BatchRule, Constant, Emitter, Op, Sizes, Type, Value, apply, apply_many, items
-from seqc.graph.layout import Layout, LayoutRule, channels_first, position
+from seqc.graph.layout import Layout, LayoutRule, position
 from seqc.graph.layout import Merged as MergedAxis
 from seqc.graph.target import Target
 from seqc.ops._common import check_axes, check_float, scalar
@@ -86,10 +86,8 @@ class BatchNormalization(Op):
         if constants and rank == 2 and self.axis == 1 and layout[0] == 0 and isinstance(layout[-1], MergedAxis):
             inner: Layout = (replace(layout[-1], axis=0),)
             return LayoutRule((layout, *(inner,) * 4), self, layout)
-        if at is None or not (at == 1 or (rank == 3 and constants)):
-            others = [i for i in range(rank) if i not in (0, self.axis)]
-            layout = channels_first(rank) if self.axis == rank - 1 else (0, self.axis, *others)
-            at = 1
+        if at is None:
+            return None
         vectors: tuple[Layout, ...] = ((0,),) * 4
         return LayoutRule((layout, *vectors), replace(self, axis=at), layout)
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from seqc.errors import NoGradientError, NoLoweringError, ShapeError
+from seqc.errors import NoGradientError, ShapeError
 from seqc.graph import dims
 from seqc.graph.ir import Array, Emitter, Op, Sizes, Type, Value, apply
-from seqc.graph.layout import Layout, LayoutRule, Merged, axis_of, channels_first, is_natural
+from seqc.graph.layout import Layout, LayoutRule, Merged, axis_of
 from seqc.ops._common import as_float, check_float
 from seqc.ops.pool import AveragePool
 
@@ -47,10 +47,6 @@ class Upsample(Op):
         return emit_resize(e, x, self.factors, mode="nearest", where="asymmetric", nearest_mode="floor")
 
     def layout_rule(self, y: Value, layout: Layout) -> LayoutRule | None:
-        batch, *size, channels = self.factors
-        if size and batch == channels == 1 and is_natural(layout):
-            # Measured in onnxruntime: a Resize of the last two axes takes a fifth of the time of one before channels.
-            layout = channels_first(len(layout))
         if any(isinstance(a, Merged) for a in layout):
             return None
         factors = tuple(1 if a is None else self.factors[axis_of(a) or 0] for a in layout)
@@ -67,7 +63,6 @@ class Resample(Op):
 
     factors: tuple[int, ...]
     interpolation: str
-    first: bool = False  # channels-first operand
 
     def infer(self, x: Type) -> Type:
         check_float(self, x)
@@ -76,22 +71,18 @@ class Resample(Op):
         return x.with_shape(self.resized(x.shape))
 
     def resized(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
-        factors = (1, 1, *self.factors) if self.first else (1, *self.factors, 1)
-        return tuple(d * f for d, f in zip(shape, factors, strict=True))
-
-    def space(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
-        return shape[2:] if self.first else shape[1:-1]
+        return tuple(d * f for d, f in zip(shape, (1, *self.factors, 1), strict=True))
 
     def matrices(self, small: tuple[int, ...], dtype: str) -> list[Array]:
         """Returns, per axis of space, the weights (large, small) for an image of the given sizes."""
         return [weights(n, f, self.interpolation, dtype) for n, f in zip(small, self.factors, strict=True)]
 
     def eval(self, x: Array) -> Any:
-        return self.along(x, self.matrices(self.space(x.shape), x.dtype.name))
+        return self.along(x, self.matrices(x.shape[1:-1], x.dtype.name))
 
     def along(self, x: Array, matrices: list[Array]) -> Array:
         """Returns x with each axis of space multiplied by its matrix."""
-        for axis, w in enumerate(matrices, 2 if self.first else 1):
+        for axis, w in enumerate(matrices, 1):
             lead, trail = x.shape[:axis], x.shape[axis + 1 :]
             x = (w @ x.reshape(prod(lead), x.shape[axis], prod(trail))).reshape(*lead, len(w), *trail)
         return x
@@ -99,70 +90,28 @@ class Resample(Op):
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (apply(ResampleGrad(self.factors, self.interpolation), g),)
 
-    def layout_rule(self, y: Value, x: Layout) -> LayoutRule | None:
-        if self.first:
-            return None
-        image = channels_first(y.type.rank)
-        op = replace(self, first=True)
-        if len(self.factors) == 1:
-            op = replace(op, factors=(1, *self.factors))
-        return LayoutRule((image,), op, image)
-
-    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
-        small = self.space(y.inputs[0].type.shape)
-        if not self.first:
-            raise NoLoweringError(f"{self.name} reaches ONNX channels-first: plan the layout before lowering.")
-        scales = (1, 1, *self.factors)
-        if self.interpolation == "bilinear":
-            return emit_resize(e, x, scales, mode="linear", where="half_pixel")
-        # onnxruntime up to 1.20 does not load a cubic Resize between Transposes, and OpenVINO weighs borders otherwise:
-        # where the size is known, two products with the matrices that say what is meant are right everywhere.
-        if self.interpolation == "bicubic" and not dims.is_known(small):
-            keys = {"cubic_coeff_a": -0.5, "exclude_outside": 1}
-            return emit_resize(e, x, scales, mode="cubic", where="half_pixel", **keys)
-        return self.emit_products(e, x, self.matrices(self.fixed(small), y.type.dtype))
-
-    def fixed(self, space: tuple[Any, ...]) -> tuple[int, ...]:
-        if not dims.is_known(space):
-            raise NoLoweringError(
-                f"{self.name} with {self.interpolation} interpolation of an image of {', '.join(map(str, space))} "
-                "needs fixed sizes in ONNX. Say them in the model's Input, or use another interpolation."
-            )
-        return dims.known(space)
-
-    def emit_products(self, e: Emitter, x: str, matrices: list[Array]) -> str:
-        """Writes the products with the last two axes of a channels-first image."""
-        if len(matrices) != 2:
-            raise NoLoweringError(f"{self.name} over {len(matrices)} axes cannot be expressed in ONNX.")
-        rows, columns = matrices
-        return e.node("MatMul", e.constant(rows), e.node("MatMul", x, e.constant(np.ascontiguousarray(columns.T))))
-
 
 class ResampleGrad(Resample):
     """Gradient of Resample: each element of the large image goes to those it was interpolated from."""
 
     def resized(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
-        factors = (1, 1, *self.factors) if self.first else (1, *self.factors, 1)
-        sizes = tuple(dims.exact_quotient(d, f) for d, f in zip(shape, factors, strict=True))
+        sizes = tuple(dims.exact_quotient(d, f) for d, f in zip(shape, (1, *self.factors, 1), strict=True))
         if None in sizes:
             raise ShapeError(f"{self!r}: sizes {list(shape)} are no multiples of {self.factors}.")
         return sizes
 
     def eval(self, g: Array) -> Any:
-        return self.along(g, self.turned(dims.known(self.resized(g.shape)), g.dtype.name))
+        return self.along(g, self.turned(dims.known(self.resized(g.shape)[1:-1]), g.dtype.name))
 
-    def turned(self, shape: tuple[int, ...], dtype: str) -> list[Array]:
-        return [np.ascontiguousarray(w.T) for w in self.matrices(self.space(shape), dtype)]
+    def turned(self, small: tuple[int, ...], dtype: str) -> list[Array]:
+        """Returns, per axis of space, the weights (small, large) of a gradient."""
+        return [np.ascontiguousarray(w.T) for w in self.matrices(small, dtype)]
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return prod(inputs[0])
 
     def vjp(self, g: Value, y: Value, upstream: Value) -> Sequence[Value | None]:
         return (apply(Resample(self.factors, self.interpolation), g),)
-
-    def lower(self, e: Emitter, y: Value, g: str) -> str | tuple[str, ...]:
-        small = self.fixed(self.space(y.type.shape))
-        return self.emit_products(e, g, self.turned((1, 1, *small), y.type.dtype))
 
 
 def emit_resize(e: Emitter, x: str, factors: Sequence[int], mode: str, where: str, **more: Any) -> str:

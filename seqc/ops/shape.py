@@ -217,19 +217,7 @@ class Transpose(Op):
             else self.perm.index(a)
             for a in layout
         )
-        return LayoutRule((layout,), StayPut(), renamed)
-
-
-class StayPut(Op):
-    """The identity, used by the layout plan where re-reading axes replaces moving elements; it never reaches ONNX."""
-
-    kind = "view"
-
-    def infer(self, x: Type) -> Type:
-        return x
-
-    def eval(self, x: Array) -> Any:
-        return x
+        return LayoutRule((layout,), None, renamed)
 
 
 @dataclass(frozen=True, repr=False)
@@ -285,7 +273,7 @@ class Squeeze(Op):
         gives: Layout = tuple(
             None if a is None or isinstance(a, Merged) or a in self.axes else kept.index(a) for a in layout
         )
-        return LayoutRule((layout,), StayPut(), gives)
+        return LayoutRule((layout,), None, gives)
 
 
 def reshape(x: Any, newshape: Any) -> Value:

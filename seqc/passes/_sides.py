@@ -13,7 +13,7 @@ from typing import cast
 
 from seqc.graph.ir import Constant, Graph, Item, Type, Value
 from seqc.graph.layout import Layout, LayoutRule, channels_first, natural
-from seqc.ops.shape import StayPut
+from seqc.graph.target import Target
 from seqc.passes._cut import near_side
 
 
@@ -27,16 +27,17 @@ class Side(Enum):
         return natural(rank) if self is Side.LAST else channels_first(rank)
 
 
-def choose_sides(graph: Graph, can_make: Callable[[Value], bool]) -> dict[Value, Side]:
+def choose_sides(graph: Graph, target: Target, can_make: Callable[[Value], bool]) -> dict[Value, Side]:
     """Returns the side of each value that convolutions and the like are connected with.
 
     Args:
         graph: the graph, in its natural layout.
+        target: what it is prepared for.
         can_make: whether a value with its channels last by nature can be made channels-first without moving it.
     """
     nets: dict[Value, set[Value | Side]] = {}
     for value in graph.walk():
-        made, asked = _relation(value)
+        made, asked = _relation(value, target)
         if isinstance(value.result, Type) and is_moved(value.type) and not isinstance(value.op, Constant):
             fixed = made is not None and not (made is Side.LAST and can_make(value))
             nets[value] = {value, made} if fixed and made is not None else {value}
@@ -54,9 +55,9 @@ def is_moved(x: Type) -> bool:
     return x.rank > 2 and x.shape[-1] != 1 and any(d != 1 for d in x.shape[1:-1])
 
 
-def followers(value: Value) -> tuple[bool, ...]:
+def followers(value: Value, target: Target) -> tuple[bool, ...]:
     """Returns for each operand whether it lies on the side of `value`, which then works on either."""
-    return tuple(side is value for side in _relation(value)[1])
+    return tuple(side is value for side in _relation(value, target)[1])
 
 
 def _cut(nets: Mapping[Value, set[Value | Side]]) -> dict[Value, Side]:
@@ -81,14 +82,14 @@ def _joined(nets: Mapping[Value, set[Value | Side]]) -> set[Value]:
     return {v for v in nets if v in found}
 
 
-def _relation(value: Value) -> tuple[Side | None, list[Side | Value | None]]:
+def _relation(value: Value, target: Target) -> tuple[Side | None, list[Side | Value | None]]:
     """Returns the side on which a value is made, and the one that each operand is asked to lie on.
 
     None is for no side in particular; `value` itself in place of a side says that it lies where the operand does.
     """
     if isinstance(value.op, Item) or not value.inputs:
         return Side.LAST, [None] * len(value.inputs)
-    here, there = _arranged(value, Side.LAST), _arranged(value, Side.FIRST)
+    here, there = _arranged(value, Side.LAST, target), _arranged(value, Side.FIRST, target)
     if here is not None and any(_asks_first(value, here)):
         return _made(value, here), [Side.FIRST if asks else None for asks in _asks_first(value, here)]
     if there is None:
@@ -101,16 +102,16 @@ def _relation(value: Value) -> tuple[Side | None, list[Side | Value | None]]:
         return None, [None] * len(value.inputs)
     if low is Side.FIRST:  # a permutation to channels-first
         return Side.FIRST, [Side.LAST] * len(value.inputs)
-    if high is Side.LAST and isinstance(there.op, StayPut) and is_moved(value.type):
+    if high is Side.LAST and there.op is None and is_moved(value.type):
         return Side.LAST, [Side.FIRST] * len(value.inputs)
     return high, [None] * len(value.inputs)
 
 
-def _arranged(value: Value, side: Side) -> LayoutRule | None:
+def _arranged(value: Value, side: Side, target: Target) -> LayoutRule | None:
     """Returns how `value` is computed if its operands of the highest rank lie on one side."""
     rank = max(x.type.rank for x in value.inputs)
     layouts = [(side if x.type.rank == rank > 2 else Side.LAST).layout(x.type.rank) for x in value.inputs]
-    return value.op.layout_rule(value, *layouts)
+    return target.layout_rule(value, *layouts)
 
 
 def _asks_first(value: Value, rule: LayoutRule) -> list[bool]:

@@ -108,8 +108,6 @@ def _cut(vector: Array, start: int, stop: int) -> Array:
 
 def _product(old: Value, new: Value, uses: Mapping[Value, int]) -> _Product | None:
     op, inputs = new.op, new.inputs
-    if isinstance(op, Conv | ConvTranspose) and op.first:
-        return None
     if isinstance(op, ConvTranspose) and op.groups > 1:
         return None  # its kernel's axes do not tell the channels of different groups apart
     if isinstance(op, Conv | ConvTranspose | Gemm | MatMul):

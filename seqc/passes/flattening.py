@@ -61,7 +61,7 @@ def _flattened(old: Value, image: Value, uses: Mapping[Value, int]) -> Value | N
 
 def _product(old: Value, image: Value, op: Conv, uses: Mapping[Value, int]) -> Value | None:
     x, kernel = image.inputs[0], known_array(image.inputs[1])
-    if op.first or op.groups > 1 or kernel is None or not _is_pixel(x) or kernel.size != np.prod(kernel.shape[-2:]):
+    if op.groups > 1 or kernel is None or not _is_pixel(x) or kernel.size != np.prod(kernel.shape[-2:]):
         return None
     if isinstance(op.padding, tuple) and any(pair != (0, 0) for pair in op.padding):
         return None

@@ -2,8 +2,8 @@
 
 The IR is channels-last, ONNX's convolutions are channels-first. What works either way is put on the side where
 the fewest tensors are moved (passes/_sides.py). Then the plan walks the graph once, forwards: each value gets a layout,
-each op says which layouts it wants and gives (`Op.layout_rule`), and a tensor is moved only where what it has and what
-is wanted differ. Nothing is repaired afterwards.
+each op, or the target in its place, says which layouts it wants and gives (`Op.layout_rule`, `Target.forms`), and a
+tensor is moved only where what it has and what is wanted differ. Nothing is repaired afterwards.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from seqc.errors import ExportError
 from seqc.graph.ir import Graph, Item, Op, Type, Value, build
 from seqc.graph.layout import Layout, channels_first, natural
 from seqc.graph.target import Target
-from seqc.ops.shape import StayPut, Transpose
+from seqc.ops.shape import Transpose
 from seqc.passes._absorption import AS_THEY_ARE, Sources, absorb
 from seqc.passes._moves import arranged_shape, move
 from seqc.passes._rewriting import count_uses
@@ -27,7 +27,7 @@ def plan_layout(graph: Graph, target: Target) -> Graph:
     """Returns the graph with every op working in the layout that suits the target; inputs and outputs keep theirs."""
     if target.layout == "channels_last":
         return graph
-    plan = _Plan(graph)
+    plan = _Plan(graph, target)
     for value in graph.walk():
         plan.place(value)
     outputs = tuple(plan.fetch(y, natural(y.type.rank)) for y in graph.outputs)
@@ -37,9 +37,10 @@ def plan_layout(graph: Graph, target: Target) -> Graph:
 class _Plan:
     """Where each natural value is found: the arranged value and its layout, and the moves made of it so far."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, target: Target) -> None:
+        self._target = target
         self._uses = count_uses(graph)
-        self._sides = choose_sides(graph, lambda value: self._made_first(value, AS_THEY_ARE) is not None)
+        self._sides = choose_sides(graph, target, lambda value: self._made_first(value, AS_THEY_ARE) is not None)
         self._sources = Sources(lambda x: self._layouts[x][0], self.fetch)
         self._placed: dict[Value, Value] = {}
         self._layouts: dict[Value, tuple[Layout, ...]] = {}
@@ -49,7 +50,7 @@ class _Plan:
         if isinstance(old.op, Item):
             self._keep(old, build(old.op, (self._placed[old.inputs[0]],), old.scope), self._item_layout(old))
             return
-        rule = old.op.layout_rule(old, *self._operand_layouts(old)) if old.inputs else None
+        rule = self._target.layout_rule(old, *self._operand_layouts(old)) if old.inputs else None
         if rule is None:
             if self._sides.get(old) is Side.FIRST and (made := self._made_first(old, self._sources)) is not None:
                 self._keep(old, made, (channels_first(old.type.rank),))
@@ -59,8 +60,7 @@ class _Plan:
             return
         operands = [self.fetch(x, want) for x, want in zip(old.inputs, rule.wants, strict=True)]
         gives = rule.gives if isinstance(old.result, tuple) else (rule.gives,)
-        stays = isinstance(rule.op, StayPut)
-        new = operands[0] if stays else _rebuilt(old, rule.op, operands)
+        new = operands[0] if rule.op is None else _rebuilt(old, rule.op, operands)
         self._keep(old, new, cast("tuple[Layout, ...]", gives))
 
     def fetch(self, old: Value, want: Layout) -> Value:
@@ -82,7 +82,7 @@ class _Plan:
             return layouts
         return [
             side.layout(x.type.rank) if follows and _is_plain(layout, x.type.rank) else layout
-            for x, layout, follows in zip(old.inputs, layouts, followers(old), strict=True)
+            for x, layout, follows in zip(old.inputs, layouts, followers(old, self._target), strict=True)
         ]
 
     def _made_first(self, old: Value, sources: Sources) -> Value | None:

@@ -26,7 +26,7 @@ def fold_padding(graph: Graph, _: Target) -> Graph:
     def rule(old: Value, new: Value) -> Value | None:
         if isinstance(new.op, Slice) and uses[old.inputs[0]] == 1:
             return _cut(new, new.op)
-        if isinstance(new.op, Conv | MaxPool) and not new.op.first and new.op.padding != "same":
+        if isinstance(new.op, Conv | MaxPool) and new.op.padding != "same":
             return _padded_by_itself(new, new.op)
         return None
 

@@ -27,7 +27,7 @@ def fold_scale(graph: Graph, _: Target) -> Graph:
     uses = count_uses(graph)
 
     def rule(old: Value, new: Value) -> Value | None:
-        if not isinstance(new.op, Conv | MatMul | Gemm) or (isinstance(new.op, Conv) and new.op.first):
+        if not isinstance(new.op, Conv | MatMul | Gemm):
             return None
         kernel = known_array(new.inputs[1])
         if kernel is None or kernel.ndim < 2 or (not isinstance(new.op, Conv) and kernel.ndim > 2):

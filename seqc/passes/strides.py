@@ -22,7 +22,7 @@ def fold_strides(graph: Graph, _: Target) -> Graph:
 
     def rule(_: Value, new: Value) -> Value | None:
         op = new.op
-        if not isinstance(op, Conv) or op.first or (steps := _steps(new.inputs[0])) is None:
+        if not isinstance(op, Conv) or (steps := _steps(new.inputs[0])) is None:
             return None
         source, size = new.inputs[0].inputs[0], new.inputs[1].type.shape[:-2]
         pads = op.padding if isinstance(op.padding, tuple) else ()
@@ -40,7 +40,7 @@ def fold_strides(graph: Graph, _: Target) -> Graph:
 def _steps(value: Value) -> tuple[int, ...] | None:
     """Returns that a value is every n-th pixel of its operand: n along each axis of the image, or None."""
     op, rank = value.op, value.type.rank
-    if isinstance(op, AveragePool | MaxPool) and not op.first and set(op.size) == {1}:
+    if isinstance(op, AveragePool | MaxPool) and set(op.size) == {1}:
         pads = op.padding if isinstance(op.padding, tuple) else ()
         return op.strides if all(pair == (0, 0) for pair in pads) else None
     if isinstance(op, Slice) and not any(op.starts):

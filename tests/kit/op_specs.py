@@ -33,6 +33,10 @@ from kit.op_specs_recurrent import recurrent_rows
 from seqc.backends.numpy.masks import KeepMask
 from seqc.backends.numpy.patches import Patches
 from seqc.backends.numpy.rows import AddRows
+from seqc.export.images.conv import OnnxConv, OnnxConvInputGrad, OnnxConvKernelGrad, OnnxConvTranspose
+from seqc.export.images.form import ChannelsFirst
+from seqc.export.images.pool import OnnxAveragePool, OnnxMaxPool, OnnxMaxPoolGrad
+from seqc.export.images.resize import OnnxResample, OnnxResampleGrad
 from seqc.graph import dims, ir
 from seqc.graph.dims import Dim
 from seqc.ops._recurrent import Recurrent, RecurrentGrad
@@ -78,7 +82,7 @@ from seqc.ops.reduce import (
 from seqc.ops.resize import Resample, ResampleGrad, Upsample
 from seqc.ops.rnn import Gated
 from seqc.ops.scan import Scan
-from seqc.ops.shape import BroadcastLike, Repeat, Reshape, ReshapeLike, Squeeze, StayPut, Transpose, Unsqueeze
+from seqc.ops.shape import BroadcastLike, Repeat, Reshape, ReshapeLike, Squeeze, Transpose, Unsqueeze
 from seqc.ops.sizes import BroadcastTo, Crop, Range, ReshapeTo, SizeOf, Uncrop
 from seqc.ops.slicing import Concat, Slice, SliceGrad
 from seqc.ops.transcendental import Atan, Atanh, Cos, Cosh, Erf, Exp, Expm1, Log, Log1p, Pow, Sin, Sinh, Sqrt, Tan, Tanh
@@ -292,14 +296,14 @@ def _conv_rows() -> Iterator[OpSpec]:
     yield from _convolution("1d-causal", ("batch", "time", 2), (3, 2, 4), padding=((4, 0),), dilations=(2,))
     yield from _convolution("3d", ("batch", 4, 5, 3, 2), (2, 3, 2, 2, 3), strides=(1, 2, 1), padding="same")
     yield row(Conv((1, 1)), real(*image), real(3, 3, 2, 4), real(4), note="bias")
-    first = Conv((2, 1), "same", groups=2, first=True)
+    first = OnnxConv(Conv((2, 1), "same", groups=2))
     yield row(first, still("batch", 2, 6, 7), still(4, 1, 3, 3), still(4), note="channels-first")
-    grad = ConvInputGrad((2, 1), "same", groups=2, first=True)
+    grad = OnnxConvInputGrad(ConvInputGrad((2, 1), "same", groups=2))
     like = still("batch", 2, 6, 7)
     yield row(grad, still("batch", 4, 3, 7), still(4, 1, 3, 3), like, note="channels-first")
-    kernel_grad = ConvKernelGrad((2, 1), "same", groups=2, first=True)
+    kernel_grad = OnnxConvKernelGrad(ConvKernelGrad((2, 1), "same", groups=2))
     yield row(kernel_grad, like, still("batch", 4, 3, 7), still(3, 3, 1, 4), note="channels-first")
-    flat = ConvKernelGrad((1, 2), "same", first=True)
+    flat = OnnxConvKernelGrad(ConvKernelGrad((1, 2), "same"))
     yield row(flat, still("batch", 2, 1, 9), still("batch", 4, 1, 5), still(3, 2, 4), note="channels-first-1d")
     yield from _convolution("free-groups", free, (2, 3, 1, 4), groups=2, padding="same", strides=(2, 2))
 
@@ -324,7 +328,7 @@ def _transposed_rows() -> Iterator[OpSpec]:
         yield row(ConvTranspose(**attributes), real(*x), real(*w), note=note)
     cut = ConvTranspose((2, 2), ((0, 1), (1, 0)))
     yield row(cut, real(*image), real(3, 3, 4, 2), real(4), note="bias")
-    first = replace(cut, first=True, extra=(1, 0))
+    first = OnnxConvTranspose(replace(cut, extra=(1, 0)))
     yield row(first, still("batch", 2, 3, 4), still(2, 4, 3, 3), still(4), note="channels-first")
 
 
@@ -341,8 +345,8 @@ def _resize_rows() -> Iterator[OpSpec]:
     for kind in ("bilinear", "bicubic"):
         yield row(Resample((2, 4), kind), real(*free), note=f"free-{kind}")
     for op, size in (
-        (Resample((2, 3), "bicubic", first=True), (3, 4)),
-        (ResampleGrad((2, 2), "bilinear", True), (4, 6)),
+        (OnnxResample(Resample((2, 3), "bicubic")), (3, 4)),
+        (OnnxResampleGrad(ResampleGrad((2, 2), "bilinear")), (4, 6)),
     ):
         yield row(op, still("batch", 2, *size), note="channels-first")
 
@@ -371,9 +375,12 @@ def _pool_rows() -> Iterator[OpSpec]:
     yield from _pooling("free-same", free, (2, 3), (2, 2), "same")
     yield from _pooling("1d", ("batch", "time", 3), (2,), (2,))
     yield from _pooling("3d", ("batch", 4, 3, 5, 1), (2, 2, 2), (2, 1, 2))
-    for kind in (MaxPool, AveragePool):
-        op = kind((3, 2), (2, 2), "same", first=True)
-        yield row(op, still("batch", 2, 6, 7), note="channels-first")
+    first, attributes = still("batch", 2, 6, 7), ((3, 2), (2, 2), "same")
+    largest = OnnxMaxPool(MaxPool(*attributes))
+    yield row(largest, first, note="channels-first")
+    yield row(OnnxAveragePool(AveragePool(*attributes)), first, note="channels-first")
+    pooled = still("batch", 2, 3, 4, draw=computed(largest.eval))
+    yield row(OnnxMaxPoolGrad(MaxPoolGrad(*attributes)), first, pooled, still("batch", 2, 3, 4), note="channels-first")
 
 
 SPECS: tuple[OpSpec, ...] = (
@@ -398,8 +405,7 @@ EXEMPT: dict[type[ir.Op], str] = {
     Patches: "what NumPy makes of a convolution; tests/test_patches.py",
     ir.Constant: "a leaf; tests/test_ir.py",
     ir.Item: "picks from results; every row with several results uses it",
-    **dict.fromkeys((Recurrent, RecurrentGrad, Gated), "what recurrent operations have in common; no operation itself"),
+    **dict.fromkeys((ChannelsFirst, Gated, Recurrent, RecurrentGrad), "what some operations have in common"),
     Scan: "the graph in it has types of its own; tests/test_scan.py",
     **dict.fromkeys((SizeOf, Range, BroadcastTo, ReshapeTo, Crop, Uncrop), "reads sizes; tests/test_sizes.py"),
-    StayPut: "the identity of the layout plan; it takes part in no model",
 }

@@ -113,7 +113,7 @@ def pool_before_relu(graph: Graph) -> Graph:
         if shown is not v.inputs[1] or not isinstance(shown.op, Relu):
             return None
         (before,) = shown.inputs
-        pooled = build(MaxPool(op.size, op.strides, op.padding, op.first), (before,), v.scope)
+        pooled = build(MaxPool(op.size, op.strides, op.padding), (before,), v.scope)
         through = build(ReluGrad(), (g, build(Relu(), (pooled,), v.scope)), v.scope)
         return build(op, (before, pooled, through), grad.scope)
 

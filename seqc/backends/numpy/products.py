@@ -93,7 +93,7 @@ def _by_patches(v: Value) -> bool:
     op = v.op
     assert isinstance(op, Conv | ConvInputGrad | ConvKernelGrad)
     image = _image_type(v)
-    return op.groups == 1 and not op.first and dims.is_known(image.shape[1:])
+    return op.groups == 1 and dims.is_known(image.shape[1:])
 
 
 def _is_pointwise(v: Value) -> bool:

@@ -69,7 +69,7 @@ def _send_back(
 
     One product for all of them is faster in itself, but adding up its results runs over single channels.
     """
-    if op.groups != 1 or op.first or out is None or not g.flags.c_contiguous:
+    if op.groups != 1 or out is None or not g.flags.c_contiguous:
         return None
     sent = scratch((*g.shape[:-1], out.shape[-1]), g.dtype)
     rows, products = g.reshape(-1, g.shape[-1]), sent.reshape(-1, out.shape[-1])

@@ -126,7 +126,7 @@ class _Case:
 
 def _case(op: Any, x: Array, w: Array) -> _Case | None:
     rank, channels = x.ndim - 2, x.shape[-1]
-    if op.first or rank > 2 or not 1 < op.groups == channels or not x.size:
+    if rank > 2 or not 1 < op.groups == channels or not x.size:
         return None
     if x.dtype not in (np.float32, np.float64):
         return None

@@ -18,7 +18,7 @@ from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad, re
 @kernel(MaxPool)
 def bind_max_pool(op: MaxPool, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
     (out,), (x,) = outs, xs
-    if op.first or out is None:
+    if out is None:
         return None
     seen, jobs = padded(op.window, x, -np.inf, scratch)
     return in_turn(*jobs, *_fold(np.maximum, _taps(op.window, seen, out), out))
@@ -29,7 +29,7 @@ def bind_average_pool(
     op: AveragePool, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch
 ) -> Call | None:
     (out,), (x,) = outs, xs
-    if op.first or out is None:
+    if out is None:
         return None
     seen, jobs = padded(op.window, x, 0.0, scratch)
     return in_turn(*jobs, *_fold(np.add, _taps(op.window, seen, out), out), _share(op.window, x, out, out))
@@ -40,7 +40,7 @@ def bind_average_pool_grad(
     op: AveragePoolGrad, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch
 ) -> Call | None:
     (out,), (g, x) = outs, xs
-    if op.first or out is None:
+    if out is None:
         return None
     share = scratch(g.shape, g.dtype)
     sent = _Sent(op.window, out, g, scratch)
@@ -60,7 +60,7 @@ def bind_max_pool_grad(
 ) -> Call | None:
     """Like `eval`, but for windows that contain NaN, of which none is the largest element: the last one gets it all."""
     (out,), (x, y, g) = outs, xs
-    if op.first or out is None:
+    if out is None:
         return None
     seen, jobs = padded(op.window, x, -np.inf, scratch)
     sent = _Sent(op.window, out, g, scratch)

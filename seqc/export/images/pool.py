@@ -1,0 +1,81 @@
+"""Pooling and the gradient of a maximum in ONNX."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seqc.export.images.form import ChannelsFirst
+from seqc.export.images.windows import emit_padded, emit_unknown_pads, emit_unpadded
+from seqc.graph.ir import Emitter, Type, Value
+from seqc.ops._shape_onnx import emit_sizes
+from seqc.ops.pool import AveragePool, MaxPool, MaxPoolGrad
+
+
+@dataclass(frozen=True, repr=False)
+class OnnxMaxPool(ChannelsFirst):
+    op: MaxPool
+    operands = ("image",)
+
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
+        image = y.inputs[0].type
+        seen = emit_padded(e, x, _unknown_pads(e, self.op, image, x), -np.inf, image.dtype)
+        return e.node("MaxPool", seen, **_attributes(self.op, image))
+
+
+@dataclass(frozen=True, repr=False)
+class OnnxMaxPoolGrad(ChannelsFirst):
+    op: MaxPoolGrad
+    operands = ("image", "image", "image")
+
+    def lower(self, e: Emitter, y: Value, x: str, out: str, g: str) -> str | tuple[str, ...]:
+        padded = emit_padded(e, x, _unknown_pads(e, self.op, y.type, x), -np.inf, y.type.dtype)
+        _, where = e.node_many("MaxPool", padded, outputs=2, **_attributes(self.op, y.type))
+        shape = e.node("Shape", padded)
+        flat = e.constant(np.array([-1], np.int64))
+        total = e.node("ReduceProd", shape, keepdims=1)
+        blank = e.node("Expand", e.constant(np.zeros((1,), y.type.dtype)), total)
+        sent = e.node(
+            "ScatterElements",
+            blank,
+            e.node("Reshape", where, flat),
+            e.node("Reshape", g, flat),
+            axis=0,
+            reduction="add",
+        )
+        whole = e.node("Reshape", sent, shape)
+        return whole if padded == x else emit_unpadded(e, self.op.window, whole, x)
+
+
+@dataclass(frozen=True, repr=False)
+class OnnxAveragePool(ChannelsFirst):
+    op: AveragePool
+    operands = ("image",)
+
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
+        image = y.inputs[0].type
+        attributes, pads = _attributes(self.op, image), _unknown_pads(e, self.op, image, x)
+        padded = emit_padded(e, x, pads, 0.0, image.dtype)
+        pooled = e.node("AveragePool", padded, count_include_pad=0, **attributes)
+        if not pads:
+            return pooled
+        # Written out, the padding is part of each window: the share of real elements takes it out again.
+        spatial = emit_sizes(e, x, start=2)
+        sides = e.node("Concat", e.constant(np.ones(2, np.int64)), spatial, axis=0)
+        one = e.constant(np.ones((), image.dtype))
+        real = emit_padded(e, e.node("Expand", one, sides), pads, 0.0, image.dtype)
+        return e.node("Div", pooled, e.node("AveragePool", real, **attributes))
+
+
+_Pool = MaxPool | MaxPoolGrad | AveragePool
+
+
+def _attributes(op: _Pool, image: Type) -> dict[str, Any]:
+    return {"kernel_shape": list(op.size), **op.window.onnx_attributes(image.shape[2:])}
+
+
+def _unknown_pads(e: Emitter, op: _Pool, image: Type, x: str) -> str:
+    """Writes the pads of the operand where they are not known before the model runs, else returns ""."""
+    return emit_unknown_pads(e, op.window, image.shape[2:], x)
