@@ -223,7 +223,9 @@ class Functional(Model):
             # What one input fixes is the size of the batch for all.
             batch = next((shape[0] for shape in given if shape and shape[0] is not None), None)
             shapes = [(batch, *shape[1:]) if shape and shape[0] is None else shape for shape in shapes]
-        return settle_axes(self.input_names, shapes, self._graph_on)
+        calls = [v for v in self._order if isinstance(v.op, LayerCall) and v.op.layer.over_time]
+        over_time = [any(v.inputs[0] is x for v in calls) for x in self._symbols]
+        return settle_axes(self.input_names, shapes, over_time, self._graph_on)
 
     def _graph_on(self, shapes: list[Shape]) -> tuple[Graph, Trace]:
         trace = Trace()

@@ -128,3 +128,22 @@ def test_the_operations_of_a_scan_are_counted_once_per_step() -> None:
     assert flops[12] == 2 * flops[6]
     assert one is not None
     assert 0.8 * one < flops[6] < 1.5 * one
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_outputs_of_a_scan_need_not_be_like_a_state(options: str, tmp_path: Path) -> None:
+    class Wide(layers.Layer):
+        """A cell whose output is wider than its state."""
+
+        state_size, output_size = 3, 4
+
+        def call(self, x: Any, states: Any) -> tuple[Any, list[Any]]:
+            new = ops.tanh(states[0] * 0.5 + x)
+            return ops.concatenate([new, x[:, :1]], -1), [new]
+
+    make = lambda: layers.RNN(Wide(), **OPTIONS[options])  # noqa: E731
+    unrolled = trace_model(stack(make(), 6, True), (None, 6, 3), "float32", training=True)
+    (expected,) = unrolled.run([unrolled.y], samples())
+    free = stack(make(), None, True)
+    np.testing.assert_allclose(free.predict(samples(), verbose=0), expected, rtol=1e-5, atol=1e-6)
+    assert free.export(tmp_path / "m.onnx").report.passed

@@ -310,3 +310,26 @@ def test_every_step_of_time_may_have_sizes_of_its_own(tmp_path: Path) -> None:
 def test_time_is_called_time_in_front_of_layers_over_time(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((None, 6, 6, 1)), layers.TimeDistributed(layers.Conv2D(2, 3))])
     assert model.export(tmp_path / "m.onnx").inputs[0].shape == ("batch", "time", 6, 6, 1)
+    x = keras.Input((None, 6, 6, 1), name="video")
+    seen = layers.TimeDistributed(layers.Flatten())(layers.TimeDistributed(layers.Conv2D(2, 3))(x))
+    functional = keras.Model(x, layers.LSTM(3)(seen))
+    assert functional.export(tmp_path / "f.onnx").inputs[0].shape == ("batch", "time", 6, 6, 1)
+
+
+def test_time_is_called_time_in_front_of_cells_of_any_rank(tmp_path: Path) -> None:
+    class Sums(layers.Layer):
+        """A cell over images: its state is the sum of their pixels."""
+
+        state_size = 2
+
+        def call(self, x: Any, states: Any) -> tuple[Any, list[Any]]:
+            new = states[0] + ops.sum(x, (1, 2))
+            return new, [new]
+
+    for model in (
+        keras.Sequential([keras.Input((None, 4, 5, 2)), layers.RNN(Sums())]),
+        (lambda x: keras.Model(x, layers.RNN(Sums())(x)))(keras.Input((None, 4, 5, 2))),
+    ):
+        assert model.export(tmp_path / "m.onnx").inputs[0].shape == ("batch", "time", 4, 5, 2)
+        x = np.random.default_rng(0).normal(size=(2, 3, 4, 5, 2)).astype("float32")
+        np.testing.assert_allclose(model.predict(x, verbose=0), x.sum((1, 2, 3)), rtol=1e-4, atol=1e-5)

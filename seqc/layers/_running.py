@@ -130,8 +130,8 @@ class Run:
         """Says a step once, where no gradient passes through it."""
         count, sequences = len(states), [ops.transpose(x, (1, 0, *range(2, x.type.rank)))]
         repeats = self.mask is not None and not self.zero_output
-        # Outputs are like the first of the states; the output before is one where masked steps repeat it.
-        carried = [nothing] if repeats or nothing.type != states[0].type else []
+        # The output before is a state where masked steps repeat it.
+        carried = [nothing] if repeats else []
         if self.mask is not None:
             sequences.append(ops.expand_dims(ops.transpose(self.mask), 2))
 
@@ -141,7 +141,7 @@ class Run:
             if len(now) > 1:
                 out = ops.where(now[1], out, before[0] if repeats else 0.0)
                 new = [ops.where(now[1], a, b) for a, b in zip(new, old, strict=True)]
-            return [*[out] * len(carried), *new, out]
+            return [*([out] if repeats else []), *new, out]
 
         *last, outputs = scan(whole, [*carried, *states], sequences, self.reverse)
         return ops.transpose(outputs, (1, 0, 2)), last[-count:]
@@ -190,7 +190,7 @@ def scan(
     """Returns the last states and the outputs (time, ...) of a step that is run along sequences (time, ...).
 
     Args:
-        step: from states and one step of each sequence to the new states and an output like the first state.
+        step: from states and one step of each sequence to the new states and an output.
     """
     handed = [input_value(f"state_{i}", s.dtype, s.type.shape) for i, s in enumerate(states)]
     handed += [input_value(f"step_{i}", s.dtype, s.type.shape[1:]) for i, s in enumerate(sequences)]

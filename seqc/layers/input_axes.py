@@ -15,31 +15,33 @@ from seqc.layers._common import KerasShape, symbolic_shape
 R = TypeVar("R")
 
 
-def shape_of_input(name: str, shape: KerasShape) -> Shape:
+def shape_of_input(name: str, shape: KerasShape, over_time: bool = False) -> Shape:
     """Returns an input's shape with names of its own for the unknown sizes, such as `tokens.time`; the batch is shared.
 
     Args:
-        name: of the input. shape: with the batch first.
+        name: of the input. shape: with the batch first. over_time: whether the second axis is time at any rank.
     """
     return tuple(
         dims.symbol(f"{name}.{d}") if isinstance(d, Sym) and d != dims.symbol(BATCH) else d
-        for d in symbolic_shape(shape)
+        for d in symbolic_shape(shape, over_time)
     )
 
 
-def settle_axes(names: Sequence[str], shapes: Sequence[KerasShape], trace: Callable[[list[Shape]], R]) -> R:
+def settle_axes(
+    names: Sequence[str], shapes: Sequence[KerasShape], over_time: Sequence[bool], trace: Callable[[list[Shape]], R]
+) -> R:
     """Returns what `trace` makes of inputs' shapes in which those sizes are equal that must be, and no others.
 
     A size is called `time`, say, where no other is, and else `tokens_time`.
 
     Args:
-        names, shapes: of the inputs, with the batch first. trace: builds the graph; again, when it is found there what
-        must be equal.
+        names, shapes: of the inputs, with the batch first. over_time: of which the second axis is time at any rank.
+        trace: builds the graph; again, when it is found there what must be equal.
 
     Raises:
         ShapeError: sizes must be equal that cannot be.
     """
-    own = [shape_of_input(name, shape) for name, shape in zip(names, shapes, strict=True)]
+    own = [shape_of_input(*each) for each in zip(names, shapes, over_time, strict=True)]
     settled = own
     while True:
         called = _short_names(names, own, settled)

@@ -81,6 +81,7 @@ class RNN(WithStates):
     """
 
     supports_masking = True
+    over_time = True
     min_input_rank = 3
     inert: ClassVar[dict[str, tuple[Any, ...]]] = {"time_major": (False,)}
 
