@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seqc import tree
 from seqc.analysis import step_flops
 from seqc.backends.numpy.target import NUMPY
+from seqc.cli._data import check_samples, read_data, rows, sample_count
 from seqc.cli._gemm import SIDE, gemm_rate
 from seqc.cli._output import Screen, amount, check_output, count, duration
 from seqc.cli._profile import layer_scopes, profile_result, show_profile
 from seqc.cli._source import ModelFile, load_file
 from seqc.errors import ConfigError, DataError
 from seqc.graph import dims
-from seqc.graph.ir import Array
 from seqc.model import Model
 from seqc.passes.duplicates import merge_duplicates
-from seqc.training.data import as_array
 from seqc.training.sources import DEFAULT_BATCH_SIZE
 from seqc.training.timing import profile_steps, threads_used, time_steps, training_step
 
@@ -78,8 +78,8 @@ def run(show: Screen, options: Options) -> None:
     _show_speed(show, file, speed, options)
     result = _speed_result(file, speed, options)
     if options.profile:
-        rows = [i % len(x) for i in range(batch_size)]
-        timings = profile_steps(model, x[rows], y[rows], options.steps)
+        take = [i % sample_count(x) for i in range(batch_size)]
+        timings = profile_steps(model, rows(x, take), rows(y, take), options.steps)
         show_profile(show, timings, options.steps, layer_scopes(model.layers))
         result |= profile_result(timings, options.steps)
         if options.output is not None:
@@ -112,13 +112,15 @@ def _compiled(file: ModelFile) -> Model:
     return model
 
 
-def _samples(file: ModelFile) -> tuple[Array, Array]:
+def _samples(file: ModelFile) -> tuple[Any, Any]:
     (x, y), _ = file.data()
-    x, y = as_array(x, "x_train"), as_array(y, "y_train")
-    if not x.ndim or not len(x):
-        raise DataError(f"{file.path}: data() gives no training samples; x_train has shape {x.shape}.")
-    if not y.ndim or len(y) != len(x):
-        raise DataError(f"{file.path}: data() gives {len(x)} training samples, and y_train has shape {y.shape}.")
+    x, y = read_data(x, "x_train"), read_data(y, "y_train")
+    check_samples(x, "x_train", file.path)
+    for array in tree.leaves(y):
+        if not array.ndim or len(array) != sample_count(x):
+            raise DataError(
+                f"{file.path}: data() gives {sample_count(x)} training samples, and y_train has shape {array.shape}."
+            )
     return x, y
 
 
@@ -129,10 +131,10 @@ def _batch_size(file: ModelFile, options: Options) -> int:
     return size
 
 
-def _measure(model: Model, x: Array, y: Array, batch_size: int, options: Options) -> Speed:
+def _measure(model: Model, x: Any, y: Any, batch_size: int, options: Options) -> Speed:
     epochs = time_steps(model, x, y, batch_size, options.steps, options.epochs)
-    step, _ = training_step(model, x[:1], y[:1])
-    shapes = [(batch_size, *a.shape[1:]) for a in (x, y)]
+    step, arrays = training_step(model, rows(x, slice(1)), rows(y, slice(1)))
+    shapes = [(batch_size, *a.shape[1:]) for a in arrays]
     sizes = dims.bind_sizes(
         (value.type.shape, shape)
         for value, shape in zip(step.graph.inputs, shapes, strict=False)

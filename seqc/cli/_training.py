@@ -11,25 +11,17 @@ from typing import Any
 import numpy as np
 
 from seqc.callbacks.monitor import higher_is_better
-from seqc.cli._compare import (
-    BATCH_SIZE,
-    RUNS,
-    Comparison,
-    classes,
-    compare_predictions,
-    median_seconds,
-    true_classes,
-)
-from seqc.cli._output import Screen, count, duration, number
+from seqc.cli._backends import Output, compare_outputs, comparison_result, labels_of, speed_text, time_backends
+from seqc.cli._compare import BATCH_SIZE, true_classes
+from seqc.cli._data import check_samples, read_data, rows, sample_count
+from seqc.cli._output import Screen, count, number
 from seqc.cli._runtime import load_runtime
 from seqc.cli._source import ModelFile, load_file
 from seqc.cli._stopped import Place, kept_when_stopped
-from seqc.errors import ConfigError, DataError, MissingDependencyError
+from seqc.errors import ConfigError, MissingDependencyError
 from seqc.export import compile_graph
 from seqc.export.model import export_model, inference_graph
-from seqc.graph.ir import Array
 from seqc.model import Model
-from seqc.training.data import as_array
 from seqc.utils import set_random_seed
 from seqc.utils.files import check_target, make_folder
 
@@ -49,7 +41,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Data:
-    """Training and test arrays."""
+    """Training and test data: arrays, or lists and dictionaries of them."""
 
     x_train: Any
     y_train: Any
@@ -99,7 +91,7 @@ def run(show: Screen, options: Options) -> bool:
         history = model.fit(data.x_train, data.y_train, verbose=verbose, **arguments).history
         metrics = model.evaluate(data.x_test, data.y_test, batch_size=BATCH_SIZE, verbose=0, return_dict=True)
         goals = _goals(file, model, metrics)
-        show.line(f"\nTest on {count(len(data.x_test), 'sample')}:")
+        show.line(f"\nTest on {count(sample_count(data.x_test), 'sample')}:")
         _show_metrics(show, metrics, goals)
         model.save(saved)
     receipt = export_model(model, exported)
@@ -107,16 +99,18 @@ def run(show: Screen, options: Options) -> bool:
     show.line(str(receipt))
 
     loaded = runtime.load(exported)
-    comparison, predicted = _compare_backends(model, loaded, data)
-    speed = _time_backends(model, loaded, data.x_test)
+    outputs = compare_outputs(model, loaded, data.x_test)
+    speed = time_backends(model, loaded, data.x_test)
     show.line("\nNumPy and onnxruntime on the test samples:")
-    show.rows([("predictions", str(comparison)), ("speed", _speed_text(speed))])
-    pictures = _draw(show, options, file.name, history, data.y_test, predicted) if options.plots else []
+    named = [(f"predictions{f' of {one.name}' if len(outputs) > 1 else ''}", str(one.comparison)) for one in outputs]
+    show.rows([*named, ("speed", speed_text(speed))])
+    pictures = _draw(show, options, file.name, history, model, data.y_test, outputs) if options.plots else []
 
     enforced = options.limit is None
-    passed = comparison.agree and (not enforced or all(goal.met for goal in goals))
+    agree = all(one.comparison.agree for one in outputs)
+    passed = agree and (not enforced or all(goal.met for goal in goals))
     show.line()
-    show.line(_verdict(goals, comparison, enforced))
+    show.line(_verdict(goals, agree, enforced))
     show.result(
         {
             "passed": passed,
@@ -128,13 +122,7 @@ def run(show: Screen, options: Options) -> bool:
             "history": history,
             "files": {"keras": str(saved), "onnx": str(exported), "plots": [str(p) for p in pictures]},
             "receipt": receipt.to_dict(),
-            "predictions": {
-                "agree": comparison.agree,
-                "samples": comparison.samples,
-                "differing_classes": comparison.differing,
-                "largest_difference": comparison.largest_difference,
-                "allowed_difference": comparison.allowed,
-            },
+            "predictions": comparison_result(outputs),
             "speed": speed,
         }
     )
@@ -155,9 +143,8 @@ def _fit_arguments(file: ModelFile, options: Options) -> dict[str, Any]:
 def _load_data(file: ModelFile, limit: int | None) -> Data:
     (x_train, y_train), (x_test, y_test) = file.data()
     given = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
-    parts = Data(**{name: as_array(part, name)[:limit] for name, part in given.items()})
-    if not len(parts.x_test):
-        raise DataError(f"{file.path}: data() gives no test samples; x_test has shape {parts.x_test.shape}.")
+    parts = Data(**{name: rows(read_data(part, name), slice(limit)) for name, part in given.items()})
+    check_samples(parts.x_test, "x_test", file.path)
     return parts
 
 
@@ -195,73 +182,40 @@ def _shown(value: Any) -> str:
     return number(float(value)) if np.ndim(value) == 0 else str(value)
 
 
-def _compare_backends(model: Model, loaded: Any, data: Data) -> tuple[Comparison, Array | None]:
-    """Returns how the predictions compare, and the classes that the exported file predicts, if it predicts classes."""
-    ours = model.predict(data.x_test, batch_size=BATCH_SIZE, verbose=0)
-    theirs = loaded.predict(_as_declared(data.x_test, loaded), batch_size=BATCH_SIZE)
-    loss = model._trainer.compiled.heads[0].loss
-    return compare_predictions(ours, theirs, loss), classes(theirs, loss)
-
-
-def _as_declared(x: Array, loaded: Any) -> Array:
-    # As fit does, and unlike seqc_runtime: whole numbers may come as floats.
-    return x.astype(loaded.inputs[0].dtype, copy=False)
-
-
-def _time_backends(model: Model, loaded: Any, x: Array) -> dict[str, Any]:
-    """Returns median times in seconds for all test samples. Both have run them once before."""
-    samples = _as_declared(x, loaded)
-    ours, theirs = median_seconds(
-        lambda: model.predict(x, batch_size=BATCH_SIZE, verbose=0),
-        lambda: loaded.predict(samples, batch_size=BATCH_SIZE),
-    )
-    return {
-        "samples": len(x),
-        "batch_size": BATCH_SIZE,
-        "runs": RUNS,
-        "numpy_seconds": ours,
-        "onnxruntime_seconds": theirs,
-        "device": loaded.device,
-        "threads": loaded.threads,
-        "ratio": ours / theirs,
-    }
-
-
-def _speed_text(speed: Mapping[str, Any]) -> str:
-    ratio = speed["ratio"]
-    verdict = f"{ratio:.1f} times as fast" if ratio >= 1 else f"{1 / ratio:.1f} times as slow"
-    threads = f"{speed['threads']} thread{'s' if speed['threads'] > 1 else ''}"
-    where = f"onnxruntime ({speed['device']}{f', {threads}' if speed['device'] == 'cpu' else ''})"
-    return (
-        f"{where} is {verdict}: {duration(speed['onnxruntime_seconds'])} against {duration(speed['numpy_seconds'])} "
-        f"for NumPy, median of {speed['runs']} runs over {speed['samples']:,} samples in batches of "
-        f"{speed['batch_size']}"
-    )
-
-
 def _draw(
-    show: Screen, options: Options, name: str, history: Mapping[str, Any], y: Any, predicted: Array | None
+    show: Screen,
+    options: Options,
+    name: str,
+    history: Mapping[str, Any],
+    model: Model,
+    y: Any,
+    outputs: Sequence[Output],
 ) -> list[Path]:
     """Draws what there is to draw and returns the files."""
     from seqc import plots
 
-    curve, matrix = options.output / "loss.png", options.output / "confusion.png"
+    curve = options.output / "loss.png"
     try:
         plots.loss_curve(history, curve, title=name)
     except MissingDependencyError as error:
         show.line(f"\nNo plots: {error}")
         return []
     drawn = [curve]
-    truth = None if predicted is None else true_classes(y, predicted)
-    if truth is not None and predicted is not None:
-        plots.confusion_matrix(truth, predicted, matrix, title=f"{name}: test samples")
+    for output, labels in zip(outputs, labels_of(model, y), strict=True):
+        truth = None if output.classes is None or labels is None else true_classes(labels, output.classes)
+        if truth is None or output.classes is None:
+            continue
+        several = len(outputs) > 1
+        suffix, of = (f"_{output.name.replace('/', '_')}", f", {output.name}") if several else ("", "")
+        matrix = options.output / f"confusion{suffix}.png"
+        plots.confusion_matrix(truth, output.classes, matrix, title=f"{name}{of}: test samples")
         drawn.append(matrix)
     show.line(f"\nDrawn: {', '.join(map(str, drawn))}")
     return drawn
 
 
-def _verdict(goals: Sequence[Goal], comparison: Comparison, enforced: bool) -> str:
-    problems = [] if comparison.agree else ["onnxruntime and NumPy predict differently"]
+def _verdict(goals: Sequence[Goal], agree: bool, enforced: bool) -> str:
+    problems = [] if agree else ["onnxruntime and NumPy predict differently"]
     if enforced:
         problems += [f"{goal.name} is {number(goal.reached)}, target {goal}" for goal in goals if not goal.met]
     if problems:

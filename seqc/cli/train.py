@@ -43,8 +43,10 @@ def train(
 
     \b
     A model FILE is Python. It has
-      build()  returns a seqc.Sequential; or a global `model` instead
-      data()   returns ((x_train, y_train), (x_test, y_test))
+      build()  returns a compiled model; or a global `model` instead
+      data()   returns ((x_train, y_train), (x_test, y_test)): arrays, or the
+               paths of .npy files; of several inputs or outputs lists of
+               arrays, dictionaries by name, or paths of .npz files
       TARGET   optional: test metrics to reach, {"accuracy": 0.98}; less is
                better of losses and errors, more of any other metric
       FIT      optional: arguments of fit, {"epochs": 10, "batch_size": 64}, or

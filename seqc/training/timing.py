@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqc import tree
 from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.backends.numpy.profile import Timing, merge
 from seqc.backends.numpy.workers import thread_count
@@ -32,19 +33,21 @@ class EpochClock(Callback):
         self.seconds.append(time.perf_counter() - self._start)
 
 
-def time_steps(model: Model, x: Array, y: Array, batch_size: int, steps: int, epochs: int) -> list[float]:
+def time_steps(model: Model, x: Any, y: Any, batch_size: int, steps: int, epochs: int) -> list[float]:
     """Trains a compiled model and returns the seconds per step of each epoch; one more comes first, to warm up.
 
     Args:
-        x, y: samples and labels; where there are fewer than an epoch needs, they come several times.
+        x, y: samples and labels, as `fit` takes them but always arrays; where there are fewer than an epoch needs, they
+            come several times.
     """
     clock = EpochClock()
-    rows = np.arange(batch_size * steps) % len(x)
-    model.fit(x[rows], y[rows], batch_size=batch_size, epochs=epochs + 1, verbose=0, callbacks=[clock])
+    rows = np.arange(batch_size * steps) % len(tree.leaves(x)[0])
+    taken = [tree.map_leaves(lambda array: array[rows], data) for data in (x, y)]
+    model.fit(*taken, batch_size=batch_size, epochs=epochs + 1, verbose=0, callbacks=[clock])
     return [seconds / steps for seconds in clock.seconds[1:]]
 
 
-def training_step(model: Model, x: Array, y: Array) -> tuple[Step, list[Array]]:
+def training_step(model: Model, x: Any, y: Any) -> tuple[Step, list[Array]]:
     """Returns the step that trains a compiled model on such a batch, and the arrays that it takes."""
     trainer = model._trainer
     batch = trainer.labelled_data(x, y, None).rows(slice(None))
@@ -52,7 +55,7 @@ def training_step(model: Model, x: Array, y: Array) -> tuple[Step, list[Array]]:
     return trainer.step_for("train", batch), [a for a in batch if a is not None]
 
 
-def profile_steps(model: Model, x: Array, y: Array, steps: int) -> list[Timing]:
+def profile_steps(model: Model, x: Any, y: Any, steps: int) -> list[Timing]:
     """Trains a compiled model for some steps on one batch and returns what they took together, after one to warm up."""
     step, arrays = training_step(model, x, y)
     step.profile(arrays, 0, 0)
