@@ -42,8 +42,8 @@ def time_steps(model: Model, x: Any, y: Any, batch_size: int, steps: int, epochs
     """
     clock = EpochClock()
     rows = np.arange(batch_size * steps) % len(tree.leaves(x)[0])
-    taken = [tree.map_leaves(lambda array: array[rows], data) for data in (x, y)]
-    model.fit(*taken, batch_size=batch_size, epochs=epochs + 1, verbose=0, callbacks=[clock])
+    x, y = (tree.map_leaves(lambda array: array[rows], data) for data in (x, y))
+    model.fit(x, y, batch_size=batch_size, epochs=epochs + 1, verbose=0, callbacks=[clock])
     return [seconds / steps for seconds in clock.seconds[1:]]
 
 
