@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from seqc.layers._recurrent import RecurrentLayer
 from seqc.ops import rnn
 from seqc.ops._cell_steps import gru_step, lstm_step
 from seqc.serialization import known
+
+# Ways of Keras to compute the same.
+IMPLEMENTATION: dict[str, tuple[Any, ...]] = {"implementation": (2, 1, 0)}
+GATED = RecurrentLayer.inert | IMPLEMENTATION | {"use_cudnn": ("auto", True, False)}
 
 
 @known("layers")
@@ -127,7 +131,7 @@ class LSTMCell(Cell):
     """
 
     operation = rnn.LSTM
-    inert: ClassVar[dict[str, tuple[Any, ...]]] = {"implementation": (2, 1, 0)}
+    inert = IMPLEMENTATION
     unit_forget_bias: bool
 
     @keep_arguments
@@ -193,11 +197,7 @@ class LSTM(RecurrentLayer):
     """
 
     cell_class, cell_name = LSTMCell, "lstm_cell"
-    inert: ClassVar[dict[str, tuple[Any, ...]]] = {
-        **RecurrentLayer.inert,
-        "use_cudnn": ("auto", True, False),
-        "implementation": (2, 1, 0),
-    }
+    inert = GATED
 
     @keep_arguments
     def __init__(
@@ -243,7 +243,7 @@ class GRUCell(Cell):
     """
 
     operation = rnn.GRU
-    inert: ClassVar[dict[str, tuple[Any, ...]]] = {"implementation": (2, 1, 0)}
+    inert = IMPLEMENTATION
     reset_after: bool
 
     @keep_arguments
@@ -314,11 +314,7 @@ class GRU(RecurrentLayer):
     """
 
     cell_class, cell_name = GRUCell, "gru_cell"
-    inert: ClassVar[dict[str, tuple[Any, ...]]] = {
-        **RecurrentLayer.inert,
-        "use_cudnn": ("auto", True, False),
-        "implementation": (2, 1, 0),
-    }
+    inert = GATED
 
     @keep_arguments
     def __init__(

@@ -210,8 +210,25 @@ class FalseNegatives(_Count):
     kept = ("false_negatives",)
 
 
+class _Share(_Counted):
+    """The first of the counts it keeps over the sum of both; arguments as for `Precision`."""
+
+    def __init__(
+        self,
+        thresholds: Any = None,
+        top_k: int | None = None,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(levels(thresholds, 0.5 if top_k is None else LOWEST), top_k, class_id, name, dtype)
+
+    def result(self) -> Value:
+        return self._one_or_all(self.share(*self.kept))
+
+
 @known("metrics")
-class Precision(_Counted):
+class Precision(_Share):
     """The share of positive predictions that are right.
 
     Args:
@@ -225,35 +242,9 @@ class Precision(_Counted):
 
     kept = ("true_positives", "false_positives")
 
-    def __init__(
-        self,
-        thresholds: Any = None,
-        top_k: int | None = None,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(levels(thresholds, 0.5 if top_k is None else LOWEST), top_k, class_id, name, dtype)
-
-    def result(self) -> Value:
-        return self._one_or_all(self.share("true_positives", "false_positives"))
-
 
 @known("metrics")
-class Recall(_Counted):
+class Recall(_Share):
     """The share of positive labels that are found; arguments as for `Precision`."""
 
     kept = ("true_positives", "false_negatives")
-
-    def __init__(
-        self,
-        thresholds: Any = None,
-        top_k: int | None = None,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(levels(thresholds, 0.5 if top_k is None else LOWEST), top_k, class_id, name, dtype)
-
-    def result(self) -> Value:
-        return self._one_or_all(self.share("true_positives", "false_negatives"))

@@ -14,8 +14,37 @@ from seqc.optimizers.graph import norm
 from seqc.serialization import known
 
 
+class _Moments(Optimizer):
+    """Keeps running estimates of the gradient's mean and size; arguments as for `Adam`."""
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **base: Unpack[BaseArguments],
+    ) -> None:
+        super().__init__(learning_rate, **base)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def make_slots(self, variables: list[Variable]) -> None:
+        self.add_optimizer_variables(variables, ["momentum", "velocity"])
+
+    def estimates(self, gradient: Value, variable: Variable) -> tuple[Value, Value]:
+        """Updates and returns the running means of gradient (slot momentum) and squared gradient (slot velocity)."""
+        momentum, velocity = self.slot(variable, "momentum"), self.slot(variable, "velocity")
+        mean = momentum + (gradient - momentum) * (1.0 - self.beta_1)
+        square = velocity + (ops.square(gradient) - velocity) * (1.0 - self.beta_2)
+        momentum.assign(mean)
+        velocity.assign(square)
+        return mean, square
+
+
 @known("optimizers")
-class Adam(Optimizer):
+class Adam(_Moments):
     """Steps scaled by running estimates of the gradient's mean and mean square.
 
     Kingma and Ba (2014), "Adam: A Method for Stochastic Optimization", in the form at the end of its section 2, where
@@ -38,14 +67,11 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         **base: Unpack[BaseArguments],
     ) -> None:
-        super().__init__(learning_rate, **base)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, **base)
         self.amsgrad = amsgrad
 
     def make_slots(self, variables: list[Variable]) -> None:
-        self.add_optimizer_variables(variables, ["momentum", "velocity"])
+        super().make_slots(variables)
         if self.amsgrad:
             self.add_optimizer_variables(variables, "velocity_hat")
 
@@ -56,7 +82,7 @@ class Adam(Optimizer):
         return learning_rate * ops.sqrt(rise_2) / rise_1
 
     def update_step(self, gradient: Value, variable: Variable, learning_rate: Value) -> None:
-        mean, square = estimates(self, gradient, variable, self.beta_1, self.beta_2)
+        mean, square = self.estimates(gradient, variable)
         if self.amsgrad:
             largest = self.slot(variable, "velocity_hat")
             square = ops.maximum(largest, square)
@@ -90,24 +116,11 @@ class AdamW(Adam):
 
 
 @known("optimizers")
-class Adamax(Optimizer):
+class Adamax(_Moments):
     """Adam with the largest decayed absolute gradient in place of the root mean square.
 
     Kingma and Ba (2014), "Adam: A Method for Stochastic Optimization", section 7.1. Arguments as for `Adam`.
     """
-
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **base: Unpack[BaseArguments],
-    ) -> None:
-        super().__init__(learning_rate, **base)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
 
     def make_slots(self, variables: list[Variable]) -> None:
         self.add_optimizer_variables(variables, ["momentum", "norm"])
@@ -125,27 +138,14 @@ class Adamax(Optimizer):
 
 
 @known("optimizers")
-class Nadam(Optimizer):
+class Nadam(_Moments):
     """Adam with Nesterov's momentum, whose strength grows as beta_1 * (1 - 0.96^t / 2).
 
     Dozat (2015), "Incorporating Nesterov Momentum into Adam". Arguments as for `Adam`.
     """
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **base: Unpack[BaseArguments],
-    ) -> None:
-        super().__init__(learning_rate, **base)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-
     def make_slots(self, variables: list[Variable]) -> None:
-        self.add_optimizer_variables(variables, ["momentum", "velocity"])
+        super().make_slots(variables)
         dtype = variables[0].dtype if variables else "float32"
         self._product = self.add_variable((), "ones", dtype, "u_product")
 
@@ -158,7 +158,7 @@ class Nadam(Optimizer):
         return (1.0 - ops.power(0.96, self.step_number(like, ahead)) * 0.5) * self.beta_1
 
     def update_step(self, gradient: Value, variable: Variable, learning_rate: Value) -> None:
-        mean, square = estimates(self, gradient, variable, self.beta_1, self.beta_2)
+        mean, square = self.estimates(gradient, variable)
         now, following = self._strength(0, gradient), self._strength(1, gradient)
         product = ops.cast(self._product, variable.dtype)
         mean = mean * (following / (1.0 - product * following)) + gradient * ((1.0 - now) / (1.0 - product))
@@ -167,31 +167,15 @@ class Nadam(Optimizer):
 
 
 @known("optimizers")
-class Lamb(Optimizer):
+class Lamb(_Moments):
     """Adam's step, scaled for each variable to the variable's own norm.
 
     You et al. (2019), "Large Batch Optimization for Deep Learning". Arguments as for `Adam`.
     """
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **base: Unpack[BaseArguments],
-    ) -> None:
-        super().__init__(learning_rate, **base)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-
-    def make_slots(self, variables: list[Variable]) -> None:
-        self.add_optimizer_variables(variables, ["momentum", "velocity"])
-
     def update_step(self, gradient: Value, variable: Variable, learning_rate: Value) -> None:
         step = self.step_number(gradient)
-        mean, square = estimates(self, gradient, variable, self.beta_1, self.beta_2)
+        mean, square = self.estimates(gradient, variable)
         mean = mean / (1.0 - ops.power(self.beta_1, step))
         root = ops.sqrt(square / (1.0 - ops.power(self.beta_2, step))) + self.epsilon
         change = mean / root
@@ -199,15 +183,3 @@ class Lamb(Optimizer):
         usable = ops.logical_and(size > 0, length > 0)
         ratio = ops.where(usable, size / ops.where(usable, length, 1.0), 1.0)
         variable.assign(variable - change * (ratio * learning_rate))
-
-
-def estimates(
-    optimizer: Optimizer, gradient: Value, variable: Variable, beta_1: float, beta_2: float
-) -> tuple[Value, Value]:
-    """Updates and returns the running means of gradient (slot momentum) and squared gradient (slot velocity)."""
-    momentum, velocity = optimizer.slot(variable, "momentum"), optimizer.slot(variable, "velocity")
-    mean = momentum + (gradient - momentum) * (1.0 - beta_1)
-    square = velocity + (ops.square(gradient) - velocity) * (1.0 - beta_2)
-    momentum.assign(mean)
-    velocity.assign(square)
-    return mean, square
