@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from seqc import serialization
+from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Array
 from seqc.random import generator
@@ -144,11 +145,11 @@ class VarianceScaling(RandomInitializer):
         input_axes: Sequence[int] | None = None,
         output_axes: Sequence[int] | None = None,
     ) -> None:
-        if not scale > 0:
+        if not is_number(scale) or scale <= 0:
             raise ConfigError(f"Argument `scale` must be positive float. Received: scale={scale}")
         if mode not in _MODES:
             raise ConfigError(f"Invalid `mode` argument: {mode}. Please use one of {_MODES}")
-        distribution = distribution.lower()
+        distribution = str(distribution).lower()
         distribution = "truncated_normal" if distribution == "normal" else distribution
         if distribution not in _DISTRIBUTIONS:
             raise ConfigError(f"Invalid `distribution` argument: {distribution}. Please use one of {_DISTRIBUTIONS}")

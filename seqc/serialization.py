@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from seqc.argument_kinds import taken
 from seqc.errors import ConfigError, SavingError
 from seqc.file_scope import building, shared_objects
 
@@ -142,7 +143,14 @@ class Configurable:
                 self._arguments |= {n: v for n, v in value.items() if n in accepted}
             elif parameters[name].kind is not inspect.Parameter.VAR_POSITIONAL:
                 self._arguments[name] = value
+        self._check_settings()
         return self
+
+    def _check_settings(self) -> None:
+        """Refuses arguments that no constructor needs to look at; those of a user's own classes mean what they like."""
+        if type(self).__module__.startswith("seqc."):
+            for name, value in self._arguments.items():
+                taken(name, value, type(self).__name__)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments as plain data. An attribute of an argument's name has precedence over

@@ -26,6 +26,7 @@ LEVELS = {
     "seqc.utils.files": 0,
     "seqc.utils.packing": 1,
     "seqc.epsilon": 0,
+    "seqc.argument_kinds": 1,
     "seqc.tree": 0,
     "seqc.seeds": 0,
     "seqc.graph": 0,

@@ -258,3 +258,62 @@ def test_a_mask_of_other_steps_is_refused(layer: layers.Layer, shape: tuple[int,
     with pytest.raises(ShapeError, match=text):
         layers.TimeDistributed(layer)(np.ones((2, 3, 4), "float32"), mask=np.ones(shape, bool))
     layers.TimeDistributed(layers.Dense(2))(np.ones((2, 3, 4), "float32"), mask=np.ones((2, 3), bool))
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: seqc.losses.CategoricalGeneralizedCrossEntropy("x"), "for `q`, expected a number. Received: q='x'"),
+        (lambda: seqc.losses.MeanSquaredError(dtype="float31"), "There is no dtype 'float31'"),
+        (lambda: seqc.losses.Huber(name=3), "Huber received an invalid value for `name`, expected a string or None"),
+        (
+            lambda: seqc.metrics.IoU("3", [0]),
+            "IoU received an invalid value for `num_classes`, expected a positive int",
+        ),
+        (
+            lambda: seqc.metrics.IoU(3, 0),
+            "`target_class_ids`, expected a list of integers. Received: target_class_ids=0",
+        ),
+        (lambda: seqc.metrics.Precision("x"), "Threshold values must be in [0, 1]. Received: ['x']"),
+        (lambda: seqc.metrics.AUC(thresholds="x"), "AUC needs a list of numbers as `thresholds`. Received: 'x'"),
+        (lambda: seqc.metrics.AUC(2.5), "`num_thresholds`, expected an integer. Received: num_thresholds=2.5"),
+        (lambda: seqc.metrics.PrecisionAtRecall(None), "PrecisionAtRecall received an invalid value for `recall`"),
+        (lambda: seqc.metrics.MeanMetricWrapper([]), "`fn`, expected a function or the name of one. Received: fn=[]"),
+        (lambda: seqc.metrics.Mean(dtype=1.5), "There is no dtype 1.5"),
+        (lambda: seqc.optimizers.Adam(beta_1="x"), "Adam received an invalid value for `beta_1`, expected a number"),
+        (lambda: seqc.optimizers.Ftrl(l1_regularization_strength=None), "for `l1_regularization_strength`, expected a"),
+        (
+            lambda: seqc.optimizers.SGD(gradient_accumulation_steps="x"),
+            "`gradient_accumulation_steps`, expected an integer",
+        ),
+        (lambda: seqc.optimizers.schedules.CosineDecay(0.1, "x"), "`decay_steps`, expected a number"),
+        (
+            lambda: seqc.optimizers.schedules.PiecewiseConstantDecay(1, [1, 2]),
+            "`boundaries`, expected a list of numbers",
+        ),
+        (
+            lambda: seqc.initializers.HeNormal(1.5),
+            "HeNormal received an invalid value for `seed`, expected an integer or",
+        ),
+        (lambda: seqc.initializers.VarianceScaling("x"), "Argument `scale` must be positive float. Received: scale=x"),
+        (lambda: seqc.initializers.VarianceScaling(distribution=3), "Invalid `distribution` argument: 3"),
+    ],
+)
+def test_settings_of_other_objects_are_checked_when_they_are_made(make: Any, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make()
+    assert text in str(caught.value)
+
+
+def test_arguments_of_a_users_own_classes_mean_what_they_like() -> None:
+    class Own(seqc.losses.Loss):
+        def __init__(self, q: str, seed: str, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.q, self.seed = q, seed
+
+    assert Own("median", seed="a").get_config() == {
+        "name": "own",
+        "reduction": "sum_over_batch_size",
+        "q": "median",
+        "seed": "a",
+    }

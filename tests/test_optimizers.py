@@ -71,7 +71,10 @@ def test_configuration_written_by_keras_on_torch_is_read() -> None:
     ("arguments", "message"),
     [
         ({"momentum": 1.5}, "`momentum` must be a float between [0, 1]."),
-        ({"momentum": "high"}, "`momentum` must be a float between [0, 1]."),
+        (
+            {"momentum": "high"},
+            "SGD received an invalid value for `momentum`, expected a number. Received: momentum='high'",
+        ),
         (
             {"use_ema": True, "ema_momentum": 2.0},
             "`ema_momentum` must be in the range [0, 1]. Received: ema_m",

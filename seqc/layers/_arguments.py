@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ClassVar, TypeVar
 
-import numpy as np
-
 from seqc import activations, constraints, initializers, regularizers
-from seqc.epsilon import EPSILON
+from seqc.argument_kinds import taken
 from seqc.errors import ConfigError
 from seqc.graph.tracing import Variable
 from seqc.layers._weights import WeightOwner
@@ -24,46 +21,6 @@ _GET: dict[str, Callable[[Any], Any]] = {
     "initializer": initializers.get,
     "regularizer": regularizers.get,
     "constraint": constraints.get,
-}
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What an argument must be.
-
-    Attributes:
-        called: how errors call it.
-        fits: whether a value is one.
-        take: what the layer keeps of a value.
-    """
-
-    called: str
-    fits: Callable[[Any], bool]
-    take: Callable[[Any], Any] = lambda value: value
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and value == value
-
-
-_COUNT = Kind("a positive integer", lambda value: _is_whole(value) and value > 0, int)
-_COUNT_OR_NONE = Kind("a positive integer or None", lambda value: value is None or _COUNT.fits(value))
-_NUMBER = Kind("a number", _is_number)
-_EPSILON = Kind("a number", lambda e: e is None or _is_number(e), lambda e: EPSILON if e is None else float(e))
-_SEED = Kind("an integer or None", lambda value: value is None or _is_whole(value))
-
-# What arguments must be, by their names or the last words of these.
-_KINDS: dict[str, Kind] = {
-    **dict.fromkeys(("units", "filters", "groups", "heads", "multiplier"), _COUNT),
-    **dict.fromkeys(("input_dim", "output_dim", "key_dim", "head_dim"), _COUNT),
-    "value_dim": _COUNT_OR_NONE,
-    **dict.fromkeys(("dropout", "momentum"), _NUMBER),
-    "epsilon": _EPSILON,
-    "seed": _SEED,
 }
 # Arguments of Keras that speak of quantization, for `Layer.inert`.
 UNQUANTIZED: dict[str, tuple[Any, ...]] = {"lora_rank": (None,), "lora_alpha": (None,), "quantization_config": (None,)}
@@ -109,13 +66,7 @@ class WithArguments(WeightOwner):
             ConfigError: it stands for nothing.
         """
         last, who = name.rpartition("_")[2], type(self).__name__
-        kind = _KINDS.get(name) or _KINDS.get(last)
-        if kind is not None:
-            if not kind.fits(value):
-                raise ConfigError(
-                    f"{who} received an invalid value for `{name}`, expected {kind.called}. Received: {name}={value!r}"
-                )
-            return kind.take(value)
+        value = taken(name, value, who)
         try:
             return _GET[last](value) if last in _GET else value
         except ConfigError as error:

@@ -80,10 +80,8 @@ class Layer(WithArguments):
     # Arguments of Keras that say nothing new at these values, and ask for something seqc does not do at any other.
     inert: ClassVar[dict[str, tuple[Any, ...]]] = {}
 
-    def __new__(cls, *arguments: Any, **named: Any) -> Any:
-        layer = super().__new__(cls, *arguments, **named)
-        refuse_symbols(cls.__name__, layer._arguments)
-        return layer
+    def _check_settings(self) -> None:
+        refuse_symbols(type(self).__name__, self._arguments)
 
     def __init__(
         self,

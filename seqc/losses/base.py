@@ -107,11 +107,17 @@ def tensor(x: Any, dtype: str | None = None) -> Value:
 
 
 def dtype_of(dtype: Any) -> str:
-    """Returns the name of a dtype or policy; float32 for None."""
+    """Returns the name of a dtype or policy; float32 for None.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
     if dtype is None:
         return "float32"
-    name = getattr(dtype, "name", dtype)
-    return name if isinstance(name, str) else np.dtype(name).name
+    try:
+        return str(np.dtype(getattr(dtype, "name", dtype)))
+    except TypeError:
+        raise ConfigError(f"There is no dtype {dtype!r}. Give a name such as 'float32'.") from None
 
 
 def carried_mask(y_pred: Any) -> Value | None:

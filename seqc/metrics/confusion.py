@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqc import ops
+from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError, DataError
 from seqc.graph.ir import Value, as_value
 from seqc.losses.base import divide_no_nan, squeeze_or_expand_to_same_rank, tensor
@@ -30,7 +31,7 @@ def levels(thresholds: Any, default: float = 0.5) -> list[float]:
     if thresholds is None:
         return [default]
     listed = list(thresholds) if isinstance(thresholds, list | tuple | np.ndarray) else [thresholds]
-    wrong = [t for t in listed if t is None or not 0 <= t <= 1]
+    wrong = [t for t in listed if not is_number(t) or not 0 <= t <= 1]
     if wrong:
         raise ConfigError(f"Threshold values must be in [0, 1]. Received: {wrong}")
     return listed

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from seqc import file_scope, ops
+from seqc.argument_kinds import is_number
 from seqc.epsilon import EPSILON
 from seqc.errors import ConfigError, DataError, NotBuiltError
 from seqc.graph.ir import Value, as_value
@@ -172,6 +173,8 @@ class AUC(Metric):
             )
         if num_labels and not multi_label:
             raise ConfigError("`num_labels` is needed only when `multi_label` is True.")
+        if thresholds is not None and not (isinstance(thresholds, Iterable) and all(map(is_number, thresholds))):
+            raise ConfigError(f"AUC needs a list of numbers as `thresholds`. Received: {thresholds!r}")
         super().__init__(dtype, name)
         inner = sorted(thresholds) if thresholds is not None else _inner(num_thresholds)
         self._levels = [-MARGIN, *inner, 1.0 + MARGIN]

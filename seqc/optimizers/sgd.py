@@ -33,7 +33,7 @@ class SGD(Optimizer):
         **base: Unpack[BaseArguments],
     ) -> None:
         super().__init__(learning_rate, **base)
-        if isinstance(momentum, bool) or not isinstance(momentum, float | int) or not 0 <= momentum <= 1:
+        if not 0 <= momentum <= 1:
             raise ConfigError(f"`momentum` must be a float between [0, 1]. Received: momentum={momentum}")
         self.momentum = float(momentum)
         self.nesterov = nesterov
