@@ -13,7 +13,8 @@ from seqc.export.recurrent.lowering import lower_recurrent
 from seqc.export.target import onnx_target
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Graph
-from seqc.ops._recurrent import Recurrent, RecurrentGrad
+from seqc.ops._recurrent import Recurrent
+from seqc.ops._recurrent_grad import RecurrentGrad
 from seqc.passes.pipeline import run_passes
 
 ROWS = [spec for spec in recurrent_rows() if isinstance(spec.op, Recurrent | RecurrentGrad)]

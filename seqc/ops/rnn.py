@@ -15,7 +15,8 @@ import numpy as np
 from seqc.graph.ir import Array, Value, apply_many
 from seqc.ops._cell_steps import Activation, gru_step, lstm_step
 from seqc.ops._gates import GATES, activate
-from seqc.ops._recurrent import Recurrent, RecurrentGrad
+from seqc.ops._recurrent import Recurrent
+from seqc.ops._recurrent_grad import RecurrentGrad
 from seqc.ops.linalg import matmul
 from seqc.ops.slicing import split
 

@@ -39,7 +39,8 @@ from seqc.export.images.pool import OnnxAveragePool, OnnxMaxPool, OnnxMaxPoolGra
 from seqc.export.images.resize import OnnxResample, OnnxResampleGrad
 from seqc.graph import dims, ir
 from seqc.graph.dims import Dim
-from seqc.ops._recurrent import Recurrent, RecurrentGrad
+from seqc.ops._recurrent import Recurrent
+from seqc.ops._recurrent_grad import RecurrentGrad
 from seqc.ops.arithmetic import Abs, Add, Ceil, Clip, Div, Floor, Max, Min, Mod, Mul, Neg, Round, Sign, Sub
 from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad, ConvTranspose
 from seqc.ops.elementwise import (

@@ -30,8 +30,7 @@ def lower_for_numpy(graph: Graph, sizes: Mapping[str, int]) -> Graph:
         sizes: of all named axes but the batch.
     """
     graph = merge_duplicates(fix_sizes(graph, sizes), NUMPY)
-    graph = merge_duplicates(save_residuals(graph), NUMPY)
-    graph = fuse_bias(split_means(draw_masks(add_rows(graph))), NUMPY)
+    graph = fuse_bias(split_means(draw_masks(add_rows(save_residuals(graph)))), NUMPY)
     graph = merge_duplicates(pool_before_relu(graph), NUMPY)
     return merge_duplicates(convolve_by_products(graph), NUMPY)
 

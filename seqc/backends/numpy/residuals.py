@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from seqc.graph import dims
 from seqc.graph.ir import Array, BatchRule, Graph, Op, Sizes, Type, Value, build, items
 from seqc.graph.rewriting import rewrite
-from seqc.ops._recurrent import Recurrent, RecurrentGrad
+from seqc.ops._recurrent import Recurrent
+from seqc.ops._recurrent_grad import RecurrentGrad
 
 T = TypeVar("T")
 

@@ -11,7 +11,8 @@ from seqc.graph.ir import Graph, Value, apply, scope
 from seqc.graph.rewriting import rewrite
 from seqc.graph.target import Target
 from seqc.ops._common import scalar
-from seqc.ops._recurrent import Recurrent, RecurrentGrad
+from seqc.ops._recurrent import Recurrent
+from seqc.ops._recurrent_grad import RecurrentGrad
 from seqc.ops.elementwise import where
 from seqc.ops.linalg import matmul
 from seqc.ops.reduce import ReduceSum
