@@ -52,6 +52,8 @@ ROWS: dict[str, Row] = {
     **dict.fromkeys(_taking("x1", "x2"), ((X, X), ())),
     "cast": ((X,), ("float32",)),
     **dict.fromkeys(("average", "concatenate", "einsum", "hstack", "stack", "vstack"), ((X, X), ())),
+    "adaptive_average_pool": ((IMAGE,), (2,)),
+    "adaptive_max_pool": ((IMAGE,), (2,)),
     "average_pool": ((IMAGE,), (2,)),
     "broadcast_like": ((X, X), ()),
     "broadcast_to": ((X,), ((2, 3),)),

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from seqc.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
+from seqc.layers.adaptive_pooling import (
+    AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D,
+    AdaptiveAveragePooling3D,
+    AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D,
+    AdaptiveMaxPooling3D,
+)
 from seqc.layers.attention import AdditiveAttention, Attention
 from seqc.layers.base import Layer
 from seqc.layers.convnext import LayerScale, StochasticDepth
@@ -94,6 +102,12 @@ __all__ = [
     "RNN",
     "Activation",
     "ActivityRegularization",
+    "AdaptiveAveragePooling1D",
+    "AdaptiveAveragePooling2D",
+    "AdaptiveAveragePooling3D",
+    "AdaptiveMaxPooling1D",
+    "AdaptiveMaxPooling2D",
+    "AdaptiveMaxPooling3D",
     "Add",
     "AdditiveAttention",
     "AlphaDropout",
@@ -215,8 +229,7 @@ __all__ = [
 
 # Layers of Keras whose names are like those of others.
 _OTHERS = (
-    "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D",
-    "AdaptiveMaxPooling2D", "ConvLSTM1D", "ConvLSTM2D", "JaxLayer",
+    "ConvLSTM1D", "ConvLSTM2D", "JaxLayer",
 )  # fmt: skip
 
 __getattr__ = absent(

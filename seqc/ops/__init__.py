@@ -80,7 +80,16 @@ from seqc.ops.elementwise import (
     where,
 )
 from seqc.ops.gather import one_hot, take
-from seqc.ops.images import average_pool, conv, conv_transpose, depthwise_conv, max_pool, separable_conv
+from seqc.ops.images import (
+    adaptive_average_pool,
+    adaptive_max_pool,
+    average_pool,
+    conv,
+    conv_transpose,
+    depthwise_conv,
+    max_pool,
+    separable_conv,
+)
 from seqc.ops.indexing import get_item
 from seqc.ops.linalg import matmul
 from seqc.ops.nonlinear import elu, leaky_relu, relu, sigmoid, softplus, softsign
@@ -149,6 +158,8 @@ true_divide = divide
 __all__ = [
     "abs",
     "absolute",
+    "adaptive_average_pool",
+    "adaptive_max_pool",
     "add",
     "all",
     "amax",

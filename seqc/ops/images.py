@@ -13,6 +13,7 @@ from seqc.ops._windows import Padding
 from seqc.ops.conv import convolve, convolve_back
 from seqc.ops.pool import AveragePool, MaxPool
 from seqc.ops.rearrange import moveaxis
+from seqc.ops.runs import RunMeans, Runs, longest
 from seqc.ops.shape import reshape
 
 
@@ -117,6 +118,61 @@ def average_pool(
 ) -> Value:
     """Returns the mean of each window over its elements that are not padding; strides default to the window."""
     return _pool(AveragePool, inputs, pool_size, strides, padding, data_format)
+
+
+def adaptive_max_pool(inputs: Any, output_size: int | Sequence[int], data_format: str | None = None) -> Value:
+    """Returns the largest element of each of `output_size` windows that a tensor is divided into.
+
+    Along each axis, windows start at floor(i * size / output_size) and end before ceil((i + 1) * size / output_size).
+
+    Args:
+        inputs: (batch, *space, channels), or (batch, channels, *space) where `data_format` is "channels_first".
+        output_size: windows along each axis of space, or one number for all.
+
+    Raises:
+        ShapeError: a size of the space is not known.
+    """
+    x, sizes, wanted = _to_divide("adaptive_max_pool", inputs, output_size, data_format)
+    window = []
+    for axis, (size, count) in enumerate(zip(sizes, wanted, strict=True), 1):
+        x = apply(Runs(axis, size, count), x) if size % count else x
+        window.append(longest(size, count))
+    return _restored(apply(MaxPool(tuple(window), tuple(window)), x), data_format)
+
+
+def adaptive_average_pool(inputs: Any, output_size: int | Sequence[int], data_format: str | None = None) -> Value:
+    """Returns the mean of each of `output_size` windows that a tensor is divided into.
+
+    Along each axis, windows start at floor(i * size / output_size) and end before ceil((i + 1) * size / output_size).
+
+    Args:
+        inputs: (batch, *space, channels), or (batch, channels, *space) where `data_format` is "channels_first".
+        output_size: windows along each axis of space, or one number for all.
+
+    Raises:
+        ShapeError: a size of the space is not known.
+    """
+    x, sizes, wanted = _to_divide("adaptive_average_pool", inputs, output_size, data_format)
+    window = tuple(1 if size % count else size // count for size, count in zip(sizes, wanted, strict=True))
+    x = x if set(window) == {1} else apply(AveragePool(window, window), x)
+    for axis, (size, count) in enumerate(zip(sizes, wanted, strict=True), 1):
+        x = apply(RunMeans(axis, size, count), x) if size % count else x
+    return _restored(x, data_format)
+
+
+def _to_divide(
+    who: str, inputs: Any, output_size: int | Sequence[int], data_format: str | None
+) -> tuple[Value, tuple[int, ...], tuple[int, ...]]:
+    """Returns a tensor channels-last, the sizes of its space, and how many windows are wanted along each."""
+    x = _channels_last(as_float(inputs), data_format)
+    space, wanted = x.type.shape[1:-1], _per_axis(output_size, x.type.rank - 2)
+    if not dims.is_known(space):
+        raise ShapeError(
+            f"{who} divides axes into windows and must know their sizes; got {x.type}. Say them in the model's Input."
+        )
+    if min(wanted) < 1:
+        raise ConfigError(f"{who} needs an output_size of at least 1; got {output_size}.")
+    return x, dims.known(space), wanted
 
 
 def _pool(

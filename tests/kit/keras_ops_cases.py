@@ -261,6 +261,8 @@ CASES: dict[str, Callable[[Any], Any]] = {
     "max_pool": lambda k: k.max_pool(IMAGE, 2, 2, "same"),
     "max_pool with strides": lambda k: k.max_pool(IMAGE, (3, 2), strides=(1, 2)),
     "average_pool": lambda k: k.average_pool(IMAGE, 2, 2, "same"),
+    "adaptive_average_pool": lambda k: k.adaptive_average_pool(IMAGE, (2, 3)),
+    "adaptive_max_pool": lambda k: k.adaptive_max_pool(IMAGE, (2, 3)),
 }  # fmt: skip
 
 

@@ -82,6 +82,7 @@ from seqc.ops.reduce import (
 )
 from seqc.ops.resize import Resample, ResampleGrad, Upsample
 from seqc.ops.rnn import Gated
+from seqc.ops.runs import RunMeans, RunMeansGrad, Runs, RunsGrad
 from seqc.ops.scan import Scan
 from seqc.ops.shape import BroadcastLike, Repeat, Reshape, ReshapeLike, Squeeze, Transpose, Unsqueeze
 from seqc.ops.sizes import BroadcastTo, Crop, Range, ReshapeTo, SizeOf, Uncrop
@@ -384,6 +385,18 @@ def _pool_rows() -> Iterator[OpSpec]:
     yield row(OnnxMaxPoolGrad(MaxPoolGrad(*attributes)), first, pooled, still("batch", 2, 3, 4), note="channels-first")
 
 
+def _run_rows() -> Iterator[OpSpec]:
+    """Each way to say a product along an axis: of the last axis, of the one before, and of others."""
+    for kind in (RunMeans, RunMeansGrad, Runs, RunsGrad):
+        for axis, note in ((1, "first"), (2, "middle"), (3, "last")):
+            op = kind(axis, 7, 3)
+            shape: list[Dim | str] = ["batch", 2, 4, 3]
+            shape[axis], _ = op.sizes()
+            yield row(op, real(*shape), note=note)
+        op = kind(1, 3, 5)
+        yield row(op, real("batch", op.sizes()[0], "width", 2), note="free")
+
+
 SPECS: tuple[OpSpec, ...] = (
     *_unary_rows(),
     *_binary_rows(),
@@ -397,6 +410,7 @@ SPECS: tuple[OpSpec, ...] = (
     *_transposed_rows(),
     *_resize_rows(),
     *_pool_rows(),
+    *_run_rows(),
     *recurrent_rows(),
 )
 

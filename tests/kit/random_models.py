@@ -45,6 +45,10 @@ def _pool(kind: type[Layer]) -> Draw:
     return make
 
 
+def _adaptive(*kinds: type[Layer]) -> Draw:
+    return lambda shape, draw: draw(st.sampled_from(kinds))(tuple(draw(_SIZES) for _ in shape[:-1]))
+
+
 def _window(shape: Shape, draw: st.DrawFn) -> Shape:
     return tuple(draw(st.integers(1, min(3, d))) for d in shape[:-1])
 
@@ -134,6 +138,7 @@ ANY: dict[str, Draw] = {
 BY_RANK: dict[int, dict[str, Draw]] = {
     1: {"repeat": lambda _, draw: layers.RepeatVector(draw(_SIZES))},
     2: {
+        "adaptive": _adaptive(layers.AdaptiveAveragePooling1D, layers.AdaptiveMaxPooling1D),
         "average_pool": _pool(layers.AveragePooling1D),
         "bidirectional": _bidirectional,
         "conv1d": _conv1d,
@@ -150,6 +155,7 @@ BY_RANK: dict[int, dict[str, Draw]] = {
         "time_distributed": lambda _, draw: layers.TimeDistributed(layers.Dense(draw(_SIZES), draw(_ACTIVATIONS))),
     },
     3: {
+        "adaptive": _adaptive(layers.AdaptiveAveragePooling2D, layers.AdaptiveMaxPooling2D),
         "average_pool": _pool(layers.AveragePooling2D),
         "conv2d": _conv(layers.Conv2D),
         "cropping": _cropping(layers.Cropping2D),
@@ -164,6 +170,7 @@ BY_RANK: dict[int, dict[str, Draw]] = {
         "time_distributed": lambda shape, draw: layers.TimeDistributed(_conv1d(shape[1:], draw)),
     },
     4: {
+        "adaptive": _adaptive(layers.AdaptiveAveragePooling3D, layers.AdaptiveMaxPooling3D),
         "average_pool": _pool(layers.AveragePooling3D),
         "conv3d": _conv(layers.Conv3D),
         "cropping": _cropping(layers.Cropping3D),
