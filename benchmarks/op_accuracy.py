@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from seqc.backends.onnxruntime import Session
+from seqc.export.activations.forms import Gelu, HardSigmoid, HardSwish
 from seqc.graph import ir
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Op
 from seqc.ops._gates import GATES
 from seqc.ops.nonlinear import Elu, LeakyRelu, Relu, Sigmoid, Softplus, Softsign
 from seqc.ops.normalization import LayerNormalization
-from seqc.ops.onnx_activations import Gelu, HardSigmoid, HardSwish
 from seqc.ops.reduce import LogSoftmax, Softmax
 from seqc.ops.rnn import GRU, LSTM, SimpleRNN
 from seqc.ops.transcendental import Atan, Cos, Cosh, Erf, Exp, Expm1, Log, Log1p, Sin, Sinh, Sqrt, Tan, Tanh

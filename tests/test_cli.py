@@ -66,6 +66,16 @@ def test_passes_shows_the_graph_after_each_pass_that_changes_it(tmp_path: Path) 
     assert found[0]["pass"] == "start"
     assert any(one["changed"] for one in found[1:])
     assert "--pass needs one of start, remove_dropout" in seqc("passes", file, "--pass", "nothing", code=2).stderr
+    assert "seqc writes opset 13 to 21; got 12" in seqc("passes", file, "--opset", 12, code=2).stderr
+
+
+@pytest.mark.parametrize("opset", [16, 17])
+def test_passes_shows_what_an_opset_has(opset: int, tmp_path: Path) -> None:
+    layers = "seqc.Input((4,)), seqc.layers.LayerNormalization(name='norm')"
+    file = write(tmp_path, f"import seqc\nmodel = seqc.Sequential([{layers}])\n")
+    shown = seqc("passes", file, "--pass", "decompose_ops", "--opset", opset).stdout
+    assert ("Sqrt" in shown) == (opset < 17)
+    assert ("no change" in shown) == (opset >= 17)
 
 
 def test_without_a_command_the_help_is_shown() -> None:

@@ -26,12 +26,12 @@ from kit.small_graphs import (
 from seqc import ops
 from seqc.errors import ShapeError, VerificationError
 from seqc.export import compile_graph, compile_with_names
+from seqc.export.images.conv import OnnxConv
 from seqc.export.recurrent.forms import OnnxRecurrent
 from seqc.export.samples import choose_sizes, draw_inputs, integer_limits
 from seqc.export.target import onnx_target
 from seqc.graph import ir
 from seqc.graph.ir import Graph
-from seqc.ops.conv import Conv
 from seqc.ops.elementwise import Cast
 from seqc.ops.nonlinear import Relu
 from seqc.ops.transcendental import Tanh
@@ -79,7 +79,7 @@ def test_the_first_of_two_wrong_layers_is_named(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_forgotten_padding_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    lower = Conv.lower
+    lower = OnnxConv.lower
 
     class NoPads:
         """An emitter whose convolutions lose the end of their padding."""
@@ -97,7 +97,7 @@ def test_a_forgotten_padding_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
             made: str = self.e.node(op_type, *inputs, **attributes)
             return made
 
-    monkeypatch.setattr(Conv, "lower", lambda self, e, y, *names: lower(self, NoPads(e), y, *names))
+    monkeypatch.setattr(OnnxConv, "lower", lambda self, e, y, *names: lower(self, NoPads(e), y, *names))
     with pytest.raises(VerificationError, match="Layer 'conv' computes other numbers"):
         verify(deep())
 

@@ -61,9 +61,8 @@ def test_gradients(case: Any, gaps: bool) -> None:
         ({"strides": (1, 1)}, (1, 4, 4, 1), (2, 2, 1, 3)),
         ({"strides": (1, 1), "groups": 2}, (1, 4, 4, 4), (2, 2, 2, 4)),
         ({"strides": (1, 1, 1), "groups": 2}, (1, 4, 4, 4, 2), (2, 2, 2, 1, 2)),
-        ({"strides": (1, 1), "groups": 2, "first": True}, (1, 2, 4, 4), (2, 1, 2, 2)),
     ],
-    ids=["full", "one channel", "grouped", "three axes", "channels first"],
+    ids=["full", "one channel", "grouped", "three axes"],
 )
 def test_other_convolutions_are_refused(fields: Any, x: tuple[int, ...], w: tuple[int, ...]) -> None:
     op = Conv(**fields)

@@ -27,6 +27,8 @@ from kit.small_graphs import (
 )
 from seqc import ops
 from seqc.errors import ExportError, ShapeError
+from seqc.export.activations.gelu import spread_gelu
+from seqc.export.activations.recognition import recognize_activations
 from seqc.export.bodies import prepare_bodies
 from seqc.export.images.bias import fuse_channel_bias
 from seqc.export.pipelines import FOR_INFERENCE, FOR_TRAINING
@@ -45,7 +47,6 @@ from seqc.ops.random import Dropout, RandomUniform
 from seqc.ops.rnn import gru, simple_rnn
 from seqc.ops.scan import Scan
 from seqc.ops.shape import Reshape, Transpose, Unsqueeze, repeat_new_axis
-from seqc.passes.activations import recognize_activations
 from seqc.passes.affine import fold_affine
 from seqc.passes.bias import fuse_bias
 from seqc.passes.binding import bind_constants
@@ -54,7 +55,6 @@ from seqc.passes.decomposition import decompose_ops
 from seqc.passes.dropout import remove_dropout
 from seqc.passes.duplicates import merge_duplicates
 from seqc.passes.flattening import flatten_pixels
-from seqc.passes.gelu import spread_gelu
 from seqc.passes.layout_plan import plan_layout
 from seqc.passes.limits import join_limits
 from seqc.passes.padding import fold_padding

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+from seqc.export.activations.gelu import spread_gelu
+from seqc.export.activations.recognition import recognize_activations
 from seqc.export.bodies import prepare_bodies
 from seqc.export.images.bias import fuse_channel_bias
 from seqc.export.recurrent.directions import join_directions
 from seqc.export.recurrent.gradients import scan_recurrent_gradients
 from seqc.export.recurrent.lowering import lower_recurrent
 from seqc.export.recurrent.masking import join_masked_layers, take_ids
-from seqc.passes.activations import recognize_activations
 from seqc.passes.affine import fold_affine
 from seqc.passes.bias import fuse_bias
 from seqc.passes.constants import fold_constants
@@ -19,7 +20,6 @@ from seqc.passes.decomposition import decompose_ops
 from seqc.passes.dropout import remove_dropout
 from seqc.passes.duplicates import merge_duplicates
 from seqc.passes.flattening import flatten_pixels
-from seqc.passes.gelu import spread_gelu
 from seqc.passes.layout_plan import plan_layout
 from seqc.passes.limits import join_limits
 from seqc.passes.padding import fold_padding
@@ -48,7 +48,6 @@ FOR_INFERENCE: tuple[Pass, ...] = (
     take_ids,
     plan_layout,
     fold_constants,
-    fuse_bias,
     fuse_channel_bias,
     simplify_shapes,
     join_directions,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -75,16 +74,6 @@ class Window:
                 return None
             pairs.append((most // 2, most - most // 2))
         return tuple(pairs)
-
-    def onnx_attributes(self, spatial: tuple[Dim, ...]) -> dict[str, Any]:
-        """Returns strides, dilations and pads as ONNX names them; pads only where they are the same for all sizes."""
-        attributes: dict[str, Any] = {"strides": list(self.strides)}
-        if any(d != 1 for d in self.dilations):
-            attributes["dilations"] = list(self.dilations)
-        pads = self.static_pads(spatial)
-        if pads is not None and any(a or b for a, b in pads):
-            attributes["pads"] = [a for a, _ in pads] + [b for _, b in pads]
-        return attributes
 
     def padded(self, x: Array, fill: float = 0.0) -> Array:
         """Returns a channels-last array with its padding written."""

@@ -33,6 +33,7 @@ from kit.op_specs_recurrent import recurrent_rows
 from seqc.backends.numpy.masks import KeepMask
 from seqc.backends.numpy.patches import Patches
 from seqc.backends.numpy.rows import AddRows
+from seqc.export.activations.forms import Gelu, HardSigmoid, HardSwish
 from seqc.export.images.conv import OnnxConv, OnnxConvInputGrad, OnnxConvKernelGrad, OnnxConvTranspose
 from seqc.export.images.form import ChannelsFirst
 from seqc.export.images.pool import OnnxAveragePool, OnnxMaxPool, OnnxMaxPoolGrad
@@ -63,7 +64,6 @@ from seqc.ops.gather import Gather, GatherGrad
 from seqc.ops.linalg import Gemm, MatMul
 from seqc.ops.nonlinear import Elu, LeakyRelu, Relu, ReluGrad, Sigmoid, Softplus, Softsign
 from seqc.ops.normalization import BatchMoments, BatchNormalization, GradientSums, LayerNormalization
-from seqc.ops.onnx_activations import Gelu, HardSigmoid, HardSwish
 from seqc.ops.padding import MirrorPad, Pad
 from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad
 from seqc.ops.random import Dropout, RandomUniform

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqc.export.images.form import ChannelsFirst
-from seqc.export.images.windows import emit_input_gradient, emit_kernel_gradient, emit_padded, emit_unknown_pads
+from seqc.export.images.windows import (
+    emit_input_gradient,
+    emit_kernel_gradient,
+    emit_padded,
+    emit_unknown_pads,
+    window_attributes,
+)
 from seqc.graph import dims
 from seqc.graph.ir import Array, Emitter, Type, Value
 from seqc.ops._windows import Window
@@ -21,7 +27,7 @@ class OnnxConv(ChannelsFirst):
     def lower(self, e: Emitter, y: Value, x: str, w: str, b: str = "") -> str | tuple[str, ...]:
         image, window = y.inputs[0].type, _window(self.op, y.inputs[1].type)
         seen = emit_padded(e, x, emit_unknown_pads(e, window, image.shape[2:], x), 0.0, image.dtype)
-        return e.node("Conv", seen, w, b, **_attributes(self.op, window), **window.onnx_attributes(image.shape[2:]))
+        return e.node("Conv", seen, w, b, **_attributes(self.op, window), **window_attributes(window, image.shape[2:]))
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,7 +46,7 @@ class OnnxConvInputGrad(ChannelsFirst):
         ]
         if pads is None or not dims.is_known(extra):
             return emit_input_gradient(e, window, self.op.groups, y.type.dtype, g, w, like)
-        attributes = window.onnx_attributes(outer)
+        attributes = window_attributes(window, outer)
         if any(extra):
             attributes["output_padding"] = extra
         return e.node("ConvTranspose", g, w, **_attributes(self.op, window), **attributes)
@@ -53,7 +59,7 @@ class OnnxConvTranspose(ChannelsFirst):
 
     def lower(self, e: Emitter, y: Value, x: str, w: str, b: str = "") -> str | tuple[str, ...]:
         window = _window(self.op, y.inputs[1].type)
-        attributes = window.onnx_attributes(window.size)
+        attributes = window_attributes(window, window.size)
         if any(self.op.extra):
             attributes["output_padding"] = list(self.op.extra)
         return e.node("ConvTranspose", x, w, b, **_attributes(self.op, window), **attributes)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqc.export.images.form import ChannelsFirst
-from seqc.export.images.windows import emit_padded, emit_unknown_pads, emit_unpadded
+from seqc.export.images.windows import emit_padded, emit_unknown_pads, emit_unpadded, window_attributes
 from seqc.graph.ir import Emitter, Type, Value
 from seqc.ops._shape_onnx import emit_sizes
 from seqc.ops.pool import AveragePool, MaxPool, MaxPoolGrad
@@ -73,7 +73,7 @@ _Pool = MaxPool | MaxPoolGrad | AveragePool
 
 
 def _attributes(op: _Pool, image: Type) -> dict[str, Any]:
-    return {"kernel_shape": list(op.size), **op.window.onnx_attributes(image.shape[2:])}
+    return {"kernel_shape": list(op.size), **window_attributes(op.window, image.shape[2:])}
 
 
 def _unknown_pads(e: Emitter, op: _Pool, image: Type, x: str) -> str:

@@ -1,4 +1,4 @@
-"""The ONNX nodes of convolution gradients, and of windows over axes whose size is not known before the run."""
+"""The ONNX nodes of convolution gradients, and of windows, over axes whose size is not known before the run, too."""
 
 from __future__ import annotations
 
@@ -132,6 +132,17 @@ def emit_unpadded(e: Emitter, window: Window, padded: str, x: str) -> str:
     begin, _ = emit_pads(e, window, x)
     ends = e.node("Add", begin, emit_sizes(e, x, start=2))
     return e.node("Slice", padded, begin, ends, _sizes(e, *range(2, rank + 2)))
+
+
+def window_attributes(window: Window, spatial: tuple[Dim, ...]) -> dict[str, Any]:
+    """Returns strides, dilations and pads as ONNX names them; pads only where they are the same for all sizes."""
+    attributes: dict[str, Any] = {"strides": list(window.strides)}
+    if any(d != 1 for d in window.dilations):
+        attributes["dilations"] = list(window.dilations)
+    pads = window.static_pads(spatial)
+    if pads is not None and any(a or b for a, b in pads):
+        attributes["pads"] = [a for a, _ in pads] + [b for _, b in pads]
+    return attributes
 
 
 def _steps(window: Window) -> dict[str, Any]:

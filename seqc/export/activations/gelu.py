@@ -7,13 +7,13 @@ from collections import defaultdict
 
 import numpy as np
 
+from seqc.export.activations.forms import Gelu
 from seqc.graph.ir import Graph, Value, build, constant
 from seqc.graph.rewriting import rewrite
 from seqc.graph.target import Target
 from seqc.ops.arithmetic import Add, Mul
 from seqc.ops.conv import Conv
 from seqc.ops.linalg import Gemm, MatMul
-from seqc.ops.onnx_activations import Gelu
 from seqc.ops.transcendental import Erf
 from seqc.passes._affine import Affine
 from seqc.passes._rewriting import count_uses, known_array

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from seqc.export.activations.forms import GELU, GELU_TANH, Gelu, HardSigmoid, HardSwish
+from seqc.export.activations.polynomials import Polynomial, base_of, polynomial, unscaled
 from seqc.graph.ir import Graph, Op, Type, Value, build
 from seqc.graph.rewriting import rewrite
 from seqc.graph.target import Target
 from seqc.ops.arithmetic import Clip, Mul
-from seqc.ops.onnx_activations import GELU, GELU_TANH, Gelu, HardSigmoid, HardSwish
 from seqc.ops.transcendental import Erf, Tanh
-from seqc.passes._polynomials import Polynomial, base_of, polynomial, unscaled
 from seqc.passes._rewriting import count_uses
 
 Found = tuple[Op, Value]

@@ -1,0 +1,1 @@
+"""Activation functions that ONNX has as operators, and what becomes one of them."""
