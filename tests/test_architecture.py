@@ -222,6 +222,21 @@ def test_import_seqc_loads_no_executor() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.strip() == b"False"
 
 
+def test_nothing_in_the_numpy_backend_imports_in_a_circle() -> None:
+    arrows = {
+        name: {
+            node.module
+            for node in ast.walk(tree)  # also what is imported late, or only for types
+            if isinstance(node, ast.ImportFrom) and node.module
+        }
+        for name, tree in modules()
+        if name.startswith("seqc.backends.numpy.")
+    }
+    while free := {name for name, targets in arrows.items() if not targets & set(arrows) - {name}}:
+        arrows = {name: targets for name, targets in arrows.items() if name not in free}
+    assert arrows == {}
+
+
 def test_source_files_fit_one_reading() -> None:
     long = {
         path.relative_to(ROOT).as_posix(): count

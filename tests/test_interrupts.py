@@ -141,7 +141,7 @@ def test_a_short_step_is_finished_before_ctrl_c_is_raised(two_workers: None, tim
 
 def test_a_long_step_is_given_up_and_the_state_is_said_to_be_between(two_workers: None) -> None:
     model, bound, x, y = trained_program()
-    at = bound.first_change[0]
+    at = bound.program.first_change[0]
     bound.program.regions[at].lists[0].append(Pressing(0.7))
     for region in bound.program.regions[at + 1 :]:
         region.lists[0].append(lambda: time.sleep(5))
@@ -154,7 +154,7 @@ def test_a_long_step_is_given_up_and_the_state_is_said_to_be_between(two_workers
 
 def test_a_long_step_that_has_changed_nothing_yet_leaves_the_state_as_it_was(two_workers: None) -> None:
     model, bound, x, y = trained_program()
-    assert bound.first_change[0] > 0
+    assert bound.program.first_change[0] > 0
     before = snapshot(model)
     bound.program.regions[0].lists[0].insert(0, Pressing(0.7))
     with pytest.raises(KeyboardInterrupt) as caught:
@@ -205,7 +205,7 @@ def test_calls_before_the_first_that_changes_the_state_do_not_change_it(name: st
                 if changed_at is None and not same:
                     changed_at = at, place if len(region.lists) == 1 else 0
     assert changed_at is not None
-    assert bound.first_change <= (changed_at[0], changed_at[1])
+    assert bound.program.first_change <= (changed_at[0], changed_at[1])
 
 
 def test_an_error_after_the_state_began_to_change_says_so(two_workers: None) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 import seqc as keras
 from seqc import Sequential, layers
-from seqc.backends.numpy.memory import Memory
+from seqc.backends.numpy.memory import Memory, empty
 
 
 def test_memory_is_spoiled_before_every_run_and_not_only_before_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,14 +22,15 @@ def test_memory_is_spoiled_before_every_run_and_not_only_before_the_first(monkey
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_spoiled_numbers_are_not_numbers(dtype: str) -> None:
-    memory = Memory()
-    array = memory.empty((5,), dtype)
+    memory, array = Memory(), empty((8,), dtype)
+    memory.hold(array)
     memory.poison()
     assert np.isnan(array).all()
 
 
 def test_spoiled_integers_are_absurd() -> None:
-    memory = Memory()
-    arrays = [memory.empty((4,), dtype) for dtype in ("int32", "int64")]
+    memory, arrays = Memory(), [empty((4,), dtype) for dtype in ("int32", "int64")]
+    for array in arrays:
+        memory.hold(array)
     memory.poison()
     assert all((np.abs(array) > 1 << 30).all() for array in arrays)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -14,12 +13,11 @@ from hypothesis import strategies as st
 from kit.executor_runs import Cell, Conditions, under
 from kit.random_steps import GIVEN, RandomStep, batches, steps
 from kit.random_values import MOST_SAMPLES
-from seqc.backends.numpy import executor
-from seqc.backends.numpy.builder import Builder, same_memory
+from seqc.backends.numpy.calls import same_memory
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
-from seqc.backends.numpy.regions import Program
-from seqc.graph.ir import Array, Constant, Input, Item
+from seqc.backends.numpy.whole_batch import WholeBatch
+from seqc.graph.ir import Array, Constant, Input, Item, Value
 
 few = settings(max_examples=200, suppress_health_check=list(HealthCheck), deadline=None)
 many = settings(max_examples=1500, suppress_health_check=list(HealthCheck), deadline=None)
@@ -62,36 +60,37 @@ def check(step: RandomStep, conditions: Conditions, sizes: Sequence[int]) -> Non
             np.testing.assert_array_equal(a, b)
 
 
-class Counted(Builder):
-    """Counts the programs in which each of the executor's means is used."""
+def counted(used: Counter[str]) -> Callable[[WholeBatch, Sequence[Value]], None]:
+    """Returns what ends the building of programs, and counts those in which each of the executor's means is used."""
+    commit = WholeBatch.commit
 
-    used: ClassVar[Counter[str]] = Counter()
-
-    def build(self) -> Program:
-        program = super().build()
-        kinds = [type(v.op) for v in self.cut.order]
-        homes = [(self.arrays.get(y), self.arrays[x], y is x) for y, x in self.owners if x is not None]
+    def counting(self: WholeBatch, state: Sequence[Value]) -> None:
+        schedule, arrays = self.schedule, self.buffers.arrays
+        kinds = [type(v.op) for v in schedule.cut.order]
+        places = [(arrays.get(y), arrays[x], y is x) for y, x in schedule.new_state]
+        commit(self, state)
         found = {
-            "groups of several chains": any(len(group.chains) > 1 for group in self.groups),
-            "groups one after the other": len({group.when for group in self.groups}) > 1,
-            "values stored between stages": bool(self.stored),
-            "several stages": self.cut.stages > 1,
+            "groups of several chains": any(len(group.chains) > 1 for group in schedule.groups),
+            "groups one after the other": len({group.when for group in schedule.groups}) > 1,
+            "values kept between stages": bool(schedule.live_out),
+            "several stages": schedule.cut.stages > 1,
             "several results": Item in kinds,
-            "sums of several tiles": any(len(plan.values) and plan.tile < self.batch for plan in self.plans),
-            "several threads": any(len(region.lists) > 1 for region in program.regions),
-            "state in arenas": any(x.base is not None for _, x, _ in homes),
-            "state written at once": any(y is not None and same_memory(y, x) for y, x, kept in homes if not kept),
-            "one value for several states": len({y for y, _ in self.owners}) < len(self.owners),
-            "state kept or swapped": any(isinstance(y.op, Input) for y, _ in self.owners),
-            "constant state": any(isinstance(y.op, Constant) for y, _ in self.owners),
+            "sums of several tiles": any(s.values and s.tile < schedule.batch for s in schedule.stages),
+            "several threads": any(len(region) > 1 for region in self.writer.regions),
+            "state in arenas": any(x.base is not None for _, x, _ in places),
+            "state written at once": any(y is not None and same_memory(y, x) for y, x, kept in places if not kept),
+            "one value for several states": len({y for y, _ in schedule.new_state}) < len(schedule.new_state),
+            "state kept or swapped": any(isinstance(y.op, Input) for y, _ in schedule.new_state),
+            "constant state": any(isinstance(y.op, Constant) for y, _ in schedule.new_state),
         }
-        self.used.update({"programs": 1} | found)
-        return program
+        used.update({"programs": 1} | found)
+
+    return counting
 
 
 def test_any_small_step_runs_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executor, "Builder", Counted)
-    monkeypatch.setattr(Counted, "used", Counter())
+    used: Counter[str] = Counter()
+    monkeypatch.setattr(WholeBatch, "commit", counted(used))
 
     @few
     @given(step=steps(), conditions=CONDITIONS, sizes=SIZES)
@@ -99,8 +98,8 @@ def test_any_small_step_runs_alike(monkeypatch: pytest.MonkeyPatch) -> None:
         check(step, conditions, sizes)
 
     run_alike()
-    rare = {what: times for what, times in Counted.used.items() if times < 30}
-    assert not rare, f"of {Counted.used['programs']} programs too few have {rare}"
+    rare = {what: times for what, times in used.items() if times < 30}
+    assert not rare, f"of {used['programs']} programs too few have {rare}"
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqc.backends.numpy import machine
-from seqc.backends.numpy.memory import ALIGNMENT, Places, ScratchPad, aligned
+from seqc.backends.numpy.lifetimes import ALIGNMENT, Lifetime, aligned, plan_memory
+from seqc.backends.numpy.memory import ScratchPad
 from seqc.backends.numpy.regions import shares
 from seqc.backends.numpy.workers import Failure, Workers, _quota
 
@@ -78,29 +79,31 @@ def test_shares_cover_everything_once_and_are_nearly_equal(count: int, workers: 
     assert not sizes or (min(sizes) >= 1 and max(sizes) - min(sizes) <= 1)
 
 
-@given(st.lists(st.tuples(st.integers(1, 500), st.booleans()), max_size=40))
-def test_places_in_use_never_overlap(steps: list[tuple[int, bool]]) -> None:
-    places, used = Places(), []
-    for size, release in steps:
-        start = places.take(size)
+@given(st.lists(st.builds(lambda size, a, b: Lifetime(size, min(a, b), max(a, b)), *[st.integers(0, 500)] * 3)))
+def test_buffers_that_are_alive_together_never_overlap(lives: list[Lifetime]) -> None:
+    places, size = plan_memory(dict(enumerate(lives)))
+    for i, life in enumerate(lives):
+        start, end = places[i], places[i] + life.size
         assert start % ALIGNMENT == 0
-        assert all(start + aligned(size) <= a or a + aligned(n) <= start for a, n in used)
-        assert start + aligned(size) <= places.size
-        used.append((start, size))
-        if release:
-            places.give(*used.pop(0))
-    for start, size in used:
-        places.give(start, size)
-    assert places.take(max(places.size, 1)) == 0
+        assert end <= size
+        for j, other in enumerate(lives[:i]):
+            if life.first <= other.last and other.first <= life.last:
+                assert end <= places[j] or places[j] + other.size <= start
 
 
-def test_memory_that_was_given_back_is_used_again() -> None:
-    places = Places()
-    first, second = places.take(100), places.take(100)
-    places.give(first, 100)
-    assert places.take(90) == first
-    places.give(second, 100)
-    assert places.size == 2 * aligned(100)
+@given(st.lists(st.tuples(st.integers(1, 500), st.integers(0, 9)), min_size=1))
+def test_no_more_memory_is_planned_than_one_after_the_other_would_take(drawn: list[tuple[int, int]]) -> None:
+    together = {i: Lifetime(size, 0, last) for i, (size, last) in enumerate(drawn)}
+    apart = {i: Lifetime(size, i, i) for i, (size, _) in enumerate(drawn)}
+    assert plan_memory(together)[1] == sum(aligned(size) for size, _ in drawn)
+    assert plan_memory(apart)[1] == max(aligned(size) for size, _ in drawn)
+
+
+def test_memory_that_nobody_needs_any_more_is_used_again() -> None:
+    lives = {"a": Lifetime(100, 0, 1), "b": Lifetime(100, 1, 3), "c": Lifetime(90, 2, 3), "d": Lifetime(300, 4, 4)}
+    places, size = plan_memory(lives)
+    assert places == {"a": 0, "b": 128, "c": 0, "d": 0}
+    assert size == aligned(300)
 
 
 def test_scratch_memory_of_one_kernel_does_not_overlap_and_serves_the_next() -> None:
@@ -108,8 +111,13 @@ def test_scratch_memory_of_one_kernel_does_not_overlap_and_serves_the_next() -> 
     a, b = pad((10,), "float32"), pad((20, 2), "float64")
     assert not np.may_share_memory(a, b)
     assert b.ctypes.data % ALIGNMENT == 0
+    assert not pad.is_current([a])  # it has to be bound again: the block was too small
     pad.start()
-    assert np.may_share_memory(pad((40,), "float64"), b)
+    c, d = pad((10,), "float32"), pad((20, 2), "float64")
+    assert pad.is_current([c, d])
+    assert not np.may_share_memory(c, d)
+    pad.start()
+    assert np.may_share_memory(pad((10,), "float64"), c)
 
 
 def test_tiles_leave_room_for_those_of_other_threads(monkeypatch: pytest.MonkeyPatch) -> None:

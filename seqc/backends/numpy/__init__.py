@@ -10,9 +10,10 @@ from seqc.errors import ConfigError
 from seqc.graph.ir import Graph
 
 if TYPE_CHECKING:
-    from seqc.backends.numpy.executor import Executor, StateRef
+    from seqc.backends.numpy.executor import Executor
     from seqc.backends.numpy.kept import Kept
     from seqc.backends.numpy.naive import NaiveExecutor
+    from seqc.backends.numpy.state import StateRef
 
 __all__ = ["make_executor"]
 

@@ -59,6 +59,14 @@ def read_operands(v: Value) -> Sequence[Value]:
     return [x for i, x in enumerate(v.inputs) if i not in skipped] if skipped else v.inputs
 
 
+def results_of(cut: Cut, v: Value) -> list[Value | None]:
+    """Returns the values that stand for the results of an operation, None where nobody reads one."""
+    if not isinstance(v.result, tuple):
+        return [v]
+    picked = {u.op.index: u for u in cut.users.get(v, ()) if isinstance(u.op, Item)}
+    return [picked.get(i) for i in range(len(v.result))]
+
+
 def cut_graph(graph: Graph, whole: frozenset[Value] = frozenset()) -> Cut:
     """Finds the stages of a graph.
 
@@ -145,8 +153,8 @@ def is_remade(v: Value) -> bool:
     return v.op.kind == "view" or isinstance(v.op, Patches)
 
 
-def stored_values(cut: Cut, outputs: Iterable[Value]) -> dict[Value, int]:
-    """Returns the tiled values that are kept for all samples, with the last stage that reads them.
+def live_out_values(cut: Cut, outputs: Iterable[Value]) -> set[Value]:
+    """Returns the tiled values that later stages read: they are kept for all samples.
 
     A stage that reads a view of a value reads the value.
     """
@@ -158,7 +166,7 @@ def stored_values(cut: Cut, outputs: Iterable[Value]) -> dict[Value, int]:
         for v in stage_values(cut, stage):
             _note_readers(cut, read_operands(v), stage, readers)
     _note_readers(cut, outputs, cut.stages, readers)
-    return {v: max(at) for v, at in readers.items() if max(at) > cut.tiled[v]}
+    return {v for v, at in readers.items() if max(at) > cut.tiled[v]}
 
 
 def _note_readers(cut: Cut, read: Iterable[Value], stage: int, readers: dict[Value, set[int]]) -> None:

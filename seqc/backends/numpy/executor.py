@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from seqc.backends.numpy.builder import Builder
+from seqc.backends.numpy.build import build_program
 from seqc.backends.numpy.interrupts import UNFINISHED, whole
 from seqc.backends.numpy.kept import Keepable, Kept
 from seqc.backends.numpy.lowering import lower_for_numpy
-from seqc.backends.numpy.memory import empty
 from seqc.backends.numpy.plan_checker import check_plan, is_wanted
-from seqc.backends.numpy.regions import Place, Program
+from seqc.backends.numpy.regions import Program
+from seqc.backends.numpy.state import State, StateRef
 from seqc.backends.numpy.turns import Turn
 from seqc.backends.numpy.workers import WORKERS, Failure, Run, thread_count
 from seqc.errors import SeqcError
@@ -21,25 +21,6 @@ from seqc.graph import dims
 from seqc.graph.batch import BATCH
 from seqc.graph.blas_threads import one_blas_thread
 from seqc.graph.ir import Array, Graph, Input, Value
-
-# How often an array is moved to lie beside others.
-MOST_MOVES = 4
-
-
-class StateRef(Protocol):
-    """Something that holds an array between runs and can move it."""
-
-    @property
-    def array(self) -> Array: ...
-
-    @property
-    def moves(self) -> int:
-        """How often the array was moved."""
-        ...
-
-    def place(self, array: Array) -> None:
-        """Goes on with another array, to which the numbers are copied."""
-        ...
 
 
 class Executor:
@@ -81,7 +62,7 @@ class Executor:
             return results
         except BaseException as error:
             known = _explained(error, run, bound.program)
-            if bound.program.is_halfway(run, bound.first_change):
+            if bound.program.is_halfway(run):
                 known.add_note(UNFINISHED)
             if known is error:
                 raise
@@ -128,49 +109,34 @@ class Executor:
         batch = sizes.pop(BATCH, 1)
         graph = lower_for_numpy(self.graph, sizes)
         holders = dict(zip(graph.inputs[len(self.given) :], self.reads, strict=True))
-        of_holder = {holder: x for x, holder in holders.items()}
-        state = _State(holders)
-        targets = [of_holder.get(holder) for holder in self.writes]
-        # New state that nothing reads has an input of its own: a place to write to.
-        extra = {}
-        for i, (holder, target) in enumerate(zip(self.writes, targets, strict=True)):
-            if target is None:
-                array = holder.array
-                op = Input(f"state:{i}", array.dtype.name, array.shape)
-                extra[i] = Value(op, (), op.infer())
-                state.holders[extra[i]] = holder
-                targets[i] = extra[i]
-        graph = Graph((*graph.inputs, *extra.values()), graph.outputs, graph.output_names)
-        builder = Builder(graph, batch, state.array, targets, state.adjoin, thread_count())
-        program = builder.build()
-        rooms = [program.inputs[x] for x in graph.inputs[: len(self.given)]]
-        bound = [(h, h.array) for h in state.holders.values()]
+        inputs = {holder: x for x, holder in holders.items()}
+        for i, holder in enumerate(self.writes):
+            if holder not in inputs:  # new state that nothing reads has an input of its own: a place to write to
+                op = Input(f"state:{i}", holder.array.dtype.name, holder.array.shape)
+                inputs[holder] = Value(op, (), op.infer())
+                holders[inputs[holder]] = holder
+        graph = Graph((*graph.inputs[: len(self.given)], *holders), graph.outputs, graph.output_names)
+        state = State(holders, [inputs[holder] for holder in self.writes])
         verified = is_wanted()
+        program = build_program(graph, batch, state, thread_count(), recorded=verified)
+        rooms = [program.inputs[x] for x in graph.inputs[: len(self.given)]]
         if verified:
-            check_plan(program, batch, builder.present(), builder.new_state())
-        first_change = program.first_change([array for _, array in bound])
-        program.drop_records()
-        return _Bound(program, rooms, bound, first_change, verified)
+            check_plan(program)
+        return _Bound(program, rooms, [(h, h.array) for h in holders.values()], verified)
 
 
 class _Bound:
     """A program and what a run of it needs to know.
 
     Attributes:
-        rooms: where the arrays go that are given. state: the arrays of the state it was made for. first_change: where
-        the first call stands that changes them. poisoned: whether memory is spoiled before each run.
-        used: when it was used for the last time, see `Kept`.
+        rooms: where the arrays go that are given. state: the arrays of the state it was made for. poisoned: whether
+        memory is spoiled before each run. used: when it was used for the last time, see `Kept`.
     """
 
     def __init__(
-        self,
-        program: Program,
-        rooms: list[Array],
-        state: list[tuple[StateRef, Array]],
-        first_change: Place,
-        poisoned: bool,
+        self, program: Program, rooms: list[Array], state: list[tuple[StateRef, Array]], poisoned: bool
     ) -> None:
-        self.program, self.rooms, self.state, self.first_change = program, rooms, state, first_change
+        self.program, self.rooms, self.state = program, rooms, state
         self.poisoned = poisoned
         self.used = 0
 
@@ -181,48 +147,6 @@ class _Bound:
 
     def is_current(self) -> bool:
         return all(holder.array is array for holder, array in self.state)
-
-
-class _State:
-    """The arrays of the state by graph input, and how they are put side by side."""
-
-    def __init__(self, holders: Mapping[Value, StateRef]) -> None:
-        self.holders = dict(holders)
-
-    def array(self, x: Value) -> Array | None:
-        holder = self.holders.get(x)
-        return None if holder is None else holder.array
-
-    def adjoin(self, values: Sequence[Value]) -> Array | None:
-        """Returns all elements of some inputs as one array, to which they are moved unless they lie so already.
-
-        Returns None where they have been moved often enough: steps that share variables would go on moving them.
-        """
-        holders = [self.holders[x] for x in values]
-        flat = _joined([h.array for h in holders])
-        if flat is not None or max(h.moves for h in holders) >= MOST_MOVES:
-            return flat
-        flat = empty((sum(h.array.size for h in holders),), holders[0].array.dtype)
-        start = 0
-        for holder in holders:
-            size = holder.array.size
-            holder.place(flat[start : start + size].reshape(holder.array.shape))
-            start += size
-        return flat
-
-
-def _joined(arrays: Sequence[Array]) -> Array | None:
-    """Returns arrays that follow each other in one piece of memory as one array, or None."""
-    first = arrays[0]
-    end = first.ctypes.data
-    for array in arrays:
-        if array.base is None or array.base is not first.base or array.ctypes.data != end:
-            return None
-        if not array.flags.c_contiguous or array.dtype != first.dtype:
-            return None
-        end += array.nbytes
-    total = sum(a.size for a in arrays)
-    return np.lib.stride_tricks.as_strided(first.reshape(-1), (total,), (first.itemsize,))
 
 
 def _explained(error: BaseException, run: Run, program: Program) -> BaseException:

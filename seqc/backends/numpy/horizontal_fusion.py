@@ -64,7 +64,7 @@ def size_of(t: Type) -> int:
     return total
 
 
-def schedule(cut: Cut, graph: Graph) -> tuple[dict[Value, When], list[Group]]:
+def plan_turns(cut: Cut, graph: Graph) -> tuple[dict[Value, When], list[Group]]:
     """Returns when each value that is not tiled is computed, and the groups among them, as they run."""
     fit = {v for v in cut.order if v not in cut.tiled and _fits(v)}
     when = _earliest(cut, fit)

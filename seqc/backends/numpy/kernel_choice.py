@@ -25,7 +25,7 @@ from seqc.backends.numpy.kernels import (
     softmax,
 )
 from seqc.graph.ir import Array, Op
-from seqc.ops._parts import Positional
+from seqc.ops._parts import Merged, Positional
 from seqc.ops.elementwise import Elementwise
 
 # Each registers its kernels.
@@ -44,15 +44,15 @@ FAMILIES = (
 )
 
 
-def select_kernel(op: Op, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch, first: int = 0) -> Call:
+def select_kernel(op: Op, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch, offset: int = 0) -> Call:
     """Returns a function that computes `op` on the given arrays whenever it is called.
 
     Args:
-        first: the position of the first element of the result in that of the whole batch.
+        offset: the position of the first element of the result in that of the whole batch.
     """
     found = find_kernel(type(op))
     if found is not None:
-        placed = {"first": first} if isinstance(op, Positional) else {}
+        placed = {"first": offset} if isinstance(op, Positional) else {}
         call = found(op, outs, xs, scratch, **placed)
         if call is not None:
             return call
@@ -60,8 +60,15 @@ def select_kernel(op: Op, outs: Sequence[Array | None], xs: Sequence[Array], scr
     if function is not None:
         return partial(function, *xs, out=outs[0])
     if isinstance(op, Positional):
-        return partial(_numbers_from, op, outs, xs, first)
+        return partial(_numbers_from, op, outs, xs, offset)
     return partial(_evaluate, op, outs, xs)
+
+
+def select_partial_kernel(op: Merged, part: Array, xs: Sequence[Array], scratch: Scratch) -> Call:
+    """Returns a function that computes what is kept of some samples of `op` whenever it is called."""
+    found = find_kernel(type(op))
+    call = None if found is None else found(op, [part], xs, scratch)
+    return call or partial(_take_part, op, part, xs)
 
 
 def ufunc_of(op: Op) -> Any:
@@ -79,7 +86,11 @@ def _evaluate(op: Op, outs: Sequence[Array | None], xs: Sequence[Array]) -> None
             out[...] = result
 
 
-def _numbers_from(op: Positional, outs: Sequence[Array | None], xs: Sequence[Array], first: int) -> None:
+def _take_part(op: Merged, part: Array, xs: Sequence[Array]) -> None:
+    part[...] = op.partial(*xs)
+
+
+def _numbers_from(op: Positional, outs: Sequence[Array | None], xs: Sequence[Array], offset: int) -> None:
     out = outs[0]
     assert out is not None
-    out[...] = op.eval_from(first, *xs)
+    out[...] = op.eval_from(offset, *xs)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seqc.backends.numpy.executor import StateRef
 from seqc.backends.numpy.interrupts import UNFINISHED, whole
+from seqc.backends.numpy.state import StateRef
 from seqc.backends.numpy.target import NUMPY
 from seqc.backends.numpy.workers import Run
 from seqc.graph.interpreter import Interpreter

@@ -13,12 +13,12 @@ against `eval`, and executors against each other.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import NoReturn
 
 import numpy as np
 
-from seqc.backends.numpy.calls import Access, BoundCall, same_memory
+from seqc.backends.numpy.calls import Access, Record, same_memory
 from seqc.backends.numpy.element_numbers import ElementNumbers, Owner, united
 from seqc.backends.numpy.regions import Program
 from seqc.backends.numpy.shadow import NOTHING, SCRATCH, Shadow
@@ -35,29 +35,21 @@ def is_wanted() -> bool:
     return os.environ.get("SEQC_VERIFY", "") == "1"
 
 
-def check_plan(
-    program: Program, batch: int, present: Mapping[Value, Array], new_state: Sequence[tuple[Value, Array]]
-) -> None:
-    """Proves that a program reads and writes what it means to.
-
-    Args:
-        program: with its records.
-        batch: how many samples it is for.
-        present: where values lie that are there when a run begins: inputs, state, constants.
-        new_state: the outputs that become state, and where each has to be in the end.
+def check_plan(program: Program) -> None:
+    """Proves that a program, with its records, reads and writes what it means to.
 
     Raises:
         PlanError: it does not; the message names the call, what it reads or writes, and what is there.
     """
-    _Check(program, batch, present).run(new_state)
+    _Check(program).run()
 
 
 class _Check:
-    def __init__(self, program: Program, batch: int, present: Mapping[Value, Array]) -> None:
-        self.program, self.present = program, present
-        self.batch = batch
-        self.numbers = ElementNumbers(batch)
-        arrays = [*present.values(), *program.results]
+    def __init__(self, program: Program) -> None:
+        self.program, self.present = program, program.present
+        self.batch = program.batch
+        self.numbers = ElementNumbers(program.batch)
+        arrays = [*self.present.values(), *program.results]
         for region in program.regions:
             for records in region.records:
                 for bound in records:
@@ -67,7 +59,7 @@ class _Check:
         self.shared = False
         self.thread = 0
 
-    def run(self, new_state: Sequence[tuple[Value, Array]]) -> None:
+    def run(self) -> None:
         for x, array in self.present.items():
             held = self.shadow.numbers(array)
             if (held != NOTHING).any() and not self._holds(Access(array, (x,))):
@@ -83,8 +75,8 @@ class _Check:
         self.where, self.shared = "In the end", False
         for y, array in zip(self.program.graph.outputs, self.program.results, strict=False):
             self._read(Access(array, (y,)))
-        changed = [array for _, array in new_state]
-        for y, array in new_state:
+        changed = [array for _, array in self.program.new_state]
+        for y, array in self.program.new_state:
             self._read(Access(array, (y,)))
         for x, array in self.present.items():
             if x not in self.program.inputs and not any(np.may_share_memory(array, other) for other in changed):
@@ -92,20 +84,20 @@ class _Check:
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
-    def _call(self, bound: BoundCall) -> None:
+    def _call(self, bound: Record) -> None:
         _CHECKS[bound.kind](self, bound)
         self._check_overlaps(bound)
         for array in bound.scratch:
             self._note_write(array, "its scratch memory")
             self.shadow.numbers(array)[...] = SCRATCH
 
-    def _compute(self, bound: BoundCall) -> None:
+    def _compute(self, bound: Record) -> None:
         for read in bound.reads:
             self._read(read)
         for written in bound.writes:
             self._write(written, self.numbers.of(written))
 
-    def _add(self, bound: BoundCall) -> None:
+    def _add(self, bound: Record) -> None:
         total, part = (self._sum(read) for read in bound.reads)
         both = united([*total[2], *part[2]])
         if both is None:
@@ -113,12 +105,12 @@ class _Check:
         (written,) = bound.writes
         self._write(written, self.numbers.of_sum(bound.value, both))
 
-    def _merge(self, bound: BoundCall) -> None:
+    def _merge(self, bound: Record) -> None:
         if united([read.span for read in bound.reads]) != ((0, self.batch),):
             self._fail(f"merges parts for {[read.span for read in bound.reads]} of {self.batch} samples")
         self._compute(bound)
 
-    def _check_overlaps(self, bound: BoundCall) -> None:
+    def _check_overlaps(self, bound: Record) -> None:
         arrays = [access.array for access in bound.writes] + list(bound.scratch)
         for i, array in enumerate(arrays):
             if any(_overlap(array, other) for other in arrays[:i]):

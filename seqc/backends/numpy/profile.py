@@ -78,7 +78,7 @@ def _watched(region: ParallelRegion, spent: Spent) -> ParallelRegion:
         [_timed(v, call, spent) for call, v in zip(calls, values, strict=True)]
         for calls, values in zip(region.lists, region.values, strict=True)
     ]
-    return ParallelRegion(lists, region.values)
+    return ParallelRegion(lists, region.values, region.records)
 
 
 def _timed(value: Value, function: Callable[..., Any], spent: Spent) -> Callable[..., Any]:

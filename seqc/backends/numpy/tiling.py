@@ -1,0 +1,143 @@
+"""Planning the calls of a stage: all of its operations for one tile after another, and sums over the tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from seqc.backends.numpy.buffers import Buffers
+from seqc.backends.numpy.calls import Access, PlannedCall, adding, computing, copying, merging, reads_of, taking_part
+from seqc.backends.numpy.cut import results_of, shape_of
+from seqc.backends.numpy.memory import view
+from seqc.backends.numpy.program_writer import ProgramWriter
+from seqc.backends.numpy.regions import shares
+from seqc.backends.numpy.schedule import Schedule
+from seqc.backends.numpy.stage import Stage
+from seqc.backends.numpy.whole_batch import operands_of
+from seqc.graph.batch import BATCH
+from seqc.graph.ir import Array, Item, Value
+from seqc.ops._parts import Merged
+
+
+@dataclass(eq=False)
+class Tile:
+    """A run of samples that goes through a stage.
+
+    Attributes:
+        stage: which. rows: its samples. memory: of its worker, for a tile. starts_sums: whether it is the worker's
+        first. calls: those of the worker. arrays: where the values of the tile lie.
+    """
+
+    stage: Stage
+    rows: tuple[int, int]
+    memory: Array
+    starts_sums: bool
+    calls: list[PlannedCall]
+    arrays: dict[Value, Array] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """How many samples it has."""
+        return self.rows[1] - self.rows[0]
+
+    def place(self, y: Value) -> Array:
+        """Returns memory that is the value's as long as the tile needs it."""
+        return view(self.memory, self.stage.memory.places[y], shape_of(y.type, {BATCH: self.count}), y.dtype)
+
+
+class Tiling:
+    """Plans the calls of stages."""
+
+    def __init__(self, schedule: Schedule, buffers: Buffers, writer: ProgramWriter) -> None:
+        self.schedule, self.buffers, self.writer = schedule, buffers, writer
+        self._sums: dict[Value, list[Array]] = {}  # by summed value, the sum of each worker's tiles
+        self._parts: dict[Value, list[tuple[Access, int]]] = {}  # by merged value, parts of tiles and their weight
+
+    def add(self, stage: Stage) -> None:
+        """Adds the calls of a stage."""
+        if not stage.values:
+            return
+        region = self.writer.region(stage.workers)
+        for worker, (start, stop) in enumerate(shares(self.schedule.batch, stage.workers)):
+            memory = self._memory(stage, worker)
+            for i, (a, b) in enumerate(shares(stop - start, -(-(stop - start) // stage.tile))):
+                tile = Tile(stage, (start + a, start + b), memory, i == 0, region[worker])
+                for v in stage.values:
+                    if not isinstance(v.op, Item):
+                        self._add_operation(tile, v)
+
+    def _memory(self, stage: Stage, worker: int) -> Array:
+        """Returns the memory in which a worker keeps the arrays of its tiles."""
+        return self.buffers.bytes(stage.memory.size)
+
+    def _add_operation(self, tile: Tile, v: Value) -> None:
+        xs = operands_of(v, lambda x: self._array(tile, x), {BATCH: tile.count})
+        if v in tile.stage.memory.views:
+            tile.arrays[v] = v.op.eval(*xs)
+            # A copy would show what was there when it was made.
+            assert any(np.may_share_memory(tile.arrays[v], x) for x in xs)
+        elif self.schedule.cut.batch_rules[v][0] == "combine":
+            self._add_part(tile, v, xs)
+        else:
+            self._add_results(tile, v, xs)
+
+    def _add_results(self, tile: Tile, v: Value, xs: Sequence[Array]) -> None:
+        """Adds a call for an operation, and what adds its results to sums or copies them to where all samples' are."""
+        outs: list[Access | None] = []
+        after: list[PlannedCall] = []
+        for y, rule in zip(results_of(self.schedule.cut, v), self.schedule.cut.batch_rules[v], strict=True):
+            if y is None:
+                outs.append(None)
+                continue
+            out = self._output(tile, y) if rule == "parallel" else self._summand(tile, y)
+            outs.append(Access(out, (y,), "samples", tile.rows))
+            if rule != "parallel" and not tile.starts_sums:
+                after.append(adding(y, self._sums[y][-1], out))
+            elif rule == "parallel" and y in self.schedule.live_out and y not in tile.stage.memory.direct:
+                after.append(copying(Access(out, (y,), "samples", tile.rows), self.buffers.rows(y, tile.rows)))
+        offset = tile.rows[0] * (outs[0].array.size // tile.count) if outs[0] is not None else 0
+        tile.calls += [computing(v, outs, reads_of(v, xs, tile.rows), xs, offset), *after]
+
+    def _array(self, tile: Tile, x: Value) -> Array:
+        return tile.arrays[x] if x in tile.arrays else self.buffers.cut(self.buffers.arrays[x], x, tile.rows)
+
+    def _output(self, tile: Tile, y: Value) -> Array:
+        """Returns where the numbers of a tile's samples go."""
+        direct = y in tile.stage.memory.direct
+        tile.arrays[y] = self.buffers.rows(y, tile.rows) if direct else tile.place(y)
+        return tile.arrays[y]
+
+    def _summand(self, tile: Tile, y: Value) -> Array:
+        """Returns where a tile's part of a sum goes: for the worker's first one, where the others are added to it."""
+        if not tile.starts_sums:
+            return self._partial_buffer(tile, y)
+        sums = self._sums.setdefault(y, [])
+        sums.append(self.buffers.buffer_for(y) if sums else self.buffers.output_buffer(y))
+        return sums[-1]
+
+    def _partial_buffer(self, tile: Tile, y: Value) -> Array:
+        return tile.place(y)
+
+    def _add_part(self, tile: Tile, v: Value, xs: Sequence[Array]) -> None:
+        """Adds a call for what is kept of a tile, to be merged when all samples are there."""
+        assert isinstance(v.op, Merged)
+        part = Access(self.buffers.empty(v.op.part_shape(*xs), xs[0].dtype), (v,), "part", tile.rows)
+        self._parts.setdefault(v, []).append((part, v.op.part_size(*xs)))
+        tile.calls.append(taking_part(v, reads_of(v, xs, tile.rows), xs, part))
+
+    def collect(self, number: int) -> None:
+        """Adds up what the workers have summed in a stage, always in the same order, and merges parts."""
+        cut = self.schedule.cut
+        for v in cut.order:
+            stage = cut.tiled.get(v.inputs[0]) if isinstance(v.op, Item) else cut.tiled.get(v)
+            if stage != number:
+                continue
+            sums = self._sums.get(v, [])
+            for other in sums[1:]:
+                self.writer.add(adding(v, sums[0], other))
+            if v in self._parts:
+                parts = self._parts[v]
+                outs = [None if y is None else Access(self.buffers.output_buffer(y), (y,)) for y in results_of(cut, v)]
+                self.writer.add(merging(v, [part for part, _ in parts], [count for _, count in parts], outs))
