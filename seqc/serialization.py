@@ -128,20 +128,22 @@ class Configurable:
         if cls.__init__ is object.__init__:  # its signature takes a millisecond, and leaves cycles behind
             self._arguments = {}
             return self
-        parameters = inspect.signature(cls.__init__).parameters
+        signature = inspect.signature(cls.__init__)
         try:
-            bound = inspect.signature(cls.__init__).bind_partial(self, *args, **kwargs)
+            bound = signature.bind_partial(self, *args, **kwargs)
         except TypeError:  # __init__ says whose arguments they are
             self._arguments = {}
             return self
         bound.apply_defaults()
         self._arguments = {}
         for name, value in list(bound.arguments.items())[1:]:
-            if parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+            if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
                 # What a subclass hands on to its base is a part of the configuration, too.
                 accepted = _accepted(cls, of_base=False)  # type: ignore[arg-type]
                 self._arguments |= {n: v for n, v in value.items() if n in accepted}
-            elif parameters[name].kind is not inspect.Parameter.VAR_POSITIONAL:
+            elif signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL:
+                self._arguments |= zip(_first_of_base(cls), value, strict=False)  # type: ignore[arg-type]
+            else:
                 self._arguments[name] = value
         self._check_settings()
         return self
@@ -185,6 +187,16 @@ def _accepted(cls: type, of_base: bool = True) -> set[str]:
         if parameters and not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
             break
     return found
+
+
+@lru_cache(1024)
+def _first_of_base(cls: type) -> tuple[str, ...]:
+    """Returns the names of the arguments that a constructor's *args are, handed on to that of the next base."""
+    own = [base for base in cls.__mro__ if "__init__" in vars(base)]
+    if len(own) < 2 or vars(own[1]).get("_says_its_arguments") or own[1] is object:
+        return ()
+    parameters = inspect.signature(own[1].__init__).parameters.values()  # type: ignore[misc]
+    return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)[1:]
 
 
 def serialize(value: Any) -> Any:

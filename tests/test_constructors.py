@@ -116,6 +116,24 @@ class Block(layers.Conv2D):
         super().__init__(filters, 3, padding="same", activation="relu", kernel_initializer="he_normal", **kwargs)
 
 
+class Passing(layers.Dense):
+    """Hands on everything."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+
+
+class Scaled(Block):
+    """Hands on the rest to a class that hands on."""
+
+    def __init__(self, scale: float, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.scale = scale
+
+    def call(self, x: Any) -> Any:
+        return super().call(x) * self.scale
+
+
 class Converting(layers.Layer):
     """Converts by itself, as layers of Keras's users do."""
 
@@ -154,7 +172,7 @@ class Slow(seqc.optimizers.Adam):
         super().__init__(1e-5, **kwargs)
 
 
-OWN = {cls.__name__: cls for cls in (Wide, Block, Converting, Named, OneWay)}
+OWN = {cls.__name__: cls for cls in (Wide, Block, Passing, Scaled, Converting, Named, OneWay)}
 
 
 def test_a_subclass_hands_arguments_on_as_in_keras() -> None:
@@ -171,10 +189,12 @@ def test_a_subclass_hands_arguments_on_as_in_keras() -> None:
     [
         (lambda: Wide(2, factor=3, activation="tanh", kernel_regularizer="l2", use_bias=False), (4,)),
         (lambda: Block(3, strides=2, use_bias=False, groups=3), (6, 6, 3)),
+        (lambda: Passing(3, "tanh", kernel_constraint="max_norm"), (4,)),
+        (lambda: Scaled(2.0, 3, strides=3), (6, 6, 3)),
         (lambda: Converting(3, activation="tanh", kernel_initializer=initializers.Constant(0.5)), (4,)),
         (lambda: OneWay(layers.GRU(2, return_sequences=True), merge_mode="sum"), (3, 2)),
     ],
-    ids=["Wide", "Block", "Converting", "OneWay"],
+    ids=["Wide", "Block", "Passing", "Scaled", "Converting", "OneWay"],
 )
 def test_what_a_subclass_hands_on_is_saved_cloned_and_pickled(
     layer: Any, shape: tuple[int, ...], tmp_path: Any

@@ -32,8 +32,9 @@ def keep_arguments(init: Init) -> Init:
     They are there when `super().__init__` returns, some converted or checked as their names say. The class says the
     types of those that it reads, and the rest of `__init__` checks them.
     """
-    parameters = list(inspect.signature(init).parameters.values())[1:]
-    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    signature = inspect.signature(init)
+    parameters = list(signature.parameters.values())[1:]
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     defaults = {p.name: p.default for p in parameters if p.name in names and p.default is not p.empty}
 
     @wraps(init)
@@ -43,6 +44,7 @@ def keep_arguments(init: Init) -> Init:
         self.__dict__["_given"] = self.__dict__.get("_given", {}) | defaults | own
         init(self, *given, **named)
 
+    keeping.__signature__ = signature  # type: ignore[attr-defined]  # spares finding it for each layer
     return keeping  # type: ignore[return-value]
 
 

@@ -39,6 +39,7 @@ class InputLayer(Layer):
         shape: KerasShape | None = None,
         batch_size: int | None = None,
         dtype: Any = None,
+        *,
         batch_shape: KerasShape | None = None,
         name: str | None = None,
         **kwargs: Any,
@@ -92,12 +93,13 @@ def Input(
     shape: KerasShape | None = None,
     batch_size: int | None = None,
     dtype: Any = None,
+    *,
     name: str | None = None,
     batch_shape: KerasShape | None = None,
     **kwargs: Any,
 ) -> Value:
     """Returns the symbol of a model's input, which layers can be called on; see `InputLayer` for the arguments."""
-    return InputLayer(shape, batch_size, dtype, batch_shape, name, **kwargs).output
+    return InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, name=name, **kwargs).output
 
 
 @known("layers")

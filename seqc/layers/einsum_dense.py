@@ -29,7 +29,6 @@ class EinsumDense(Layer):
         bias_initializer: name or object of `seqc.initializers`.
         kernel_regularizer: name or object of `seqc.regularizers`.
         bias_regularizer: name or object of `seqc.regularizers`.
-        activity_regularizer: name or object of `seqc.regularizers`.
         kernel_constraint: name or object of `seqc.constraints`.
         bias_constraint: name or object of `seqc.constraints`.
     """
@@ -52,7 +51,6 @@ class EinsumDense(Layer):
         bias_initializer: Any = "zeros",
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
         **kwargs: Any,

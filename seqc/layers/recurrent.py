@@ -106,6 +106,7 @@ class SimpleRNN(RecurrentLayer):
         stateful: bool = False,
         unroll: bool = False,
         seed: int | None = None,
+        *,
         zero_output_for_mask: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -225,6 +226,7 @@ class LSTM(RecurrentLayer):
         go_backwards: bool = False,
         stateful: bool = False,
         unroll: bool = False,
+        *,
         zero_output_for_mask: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -342,6 +344,7 @@ class GRU(RecurrentLayer):
         stateful: bool = False,
         unroll: bool = False,
         reset_after: bool = True,
+        *,
         zero_output_for_mask: bool = False,
         **kwargs: Any,
     ) -> None:
