@@ -13,6 +13,7 @@ from seqc.export.images.bias import fuse_channel_bias
 from seqc.export.target import onnx_target
 from seqc.graph import ir
 from seqc.graph.ir import Value
+from seqc.ops.conv import Conv
 from seqc.passes.affine import fold_affine
 from seqc.passes.bias import fuse_bias
 from seqc.passes.constants import fold_constants
@@ -20,6 +21,7 @@ from seqc.passes.layout_plan import plan_layout
 from seqc.passes.padding import fold_padding
 from seqc.passes.pipeline import run_passes
 from seqc.passes.precision import promote_floats
+from seqc.passes.strides import fold_strides
 
 TARGET = onnx_target()
 
@@ -69,6 +71,25 @@ def test_arithmetic_stays_where_it_cannot_be_folded() -> None:
     read_twice = conv(w, "conv_3", x, 3)
     before = fuse_bias(graph(x, shared, per_row, endless, inverse, read_twice * 3.0, read_twice), TARGET)
     assert ops_of(fold_affine(before, TARGET)) == ops_of(before)
+
+
+def test_weights_that_would_vanish_or_overflow_stay() -> None:
+    w, x = Weights(), image(5, 6, 2)
+    for factor in (1e-30, 1e30):
+        y = ir.apply(Conv((1, 1)), x, ir.constant(np.full((1, 1, 2, 3), factor, "f"))) * np.full(3, factor, "f")
+        assert ops_of(fold_affine(graph(x, y), TARGET)) == ["Conv", "Mul"]
+    y = conv(w, "conv", x, 3) * np.array([1e-30, 0, 1], "f")
+    assert ops_of(fold_affine(fuse_bias(graph(x, y), TARGET), TARGET)) == ["Conv"]
+
+
+def test_convolutions_step_over_pixels_of_images_of_any_size() -> None:
+    w, x = Weights(), ir.input_value("free", "float32", (BATCH, HEIGHT, WIDTH, 2))
+    sampled = ops.average_pool(x, 1, 2)
+    small, large = conv(w, "conv", sampled, 3, (1, 1), padding="valid"), conv(w, "conv_1", sampled, 3, padding="valid")
+    before = promote_floats(graph(x, small + ops.max_pool(ops.relu(small), 1, 1), large))
+    after = fold_strides(before, TARGET)
+    assert "AveragePool" not in ops_of(after)
+    assert_same_numbers(before, after)
 
 
 def test_convolutions_pad_by_themselves_whatever_else_reads_the_padding() -> None:

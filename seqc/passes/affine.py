@@ -65,9 +65,12 @@ def fold(
     """Returns a product with a factor and an offset in its weights, or None where it cannot take them.
 
     Args:
-        old: the product as it was, which `uses` knows. new: the same with operands that are rewritten already.
-        label: what a bias is called where there was none. always: whether to do it where something else reads the
-        kernel.
+        old: the product as it was, which `uses` knows.
+        new: the same with operands that are rewritten already.
+        step: the factor and the offset.
+        uses: how often each value is read.
+        label: what a bias is called where there was none.
+        always: whether to do it where something else reads the kernel, too.
     """
     if uses[old] != 1 or new.op is not old.op or not np.all(np.isfinite(step.factor) & np.isfinite(step.offset)):
         return None
@@ -127,23 +130,32 @@ def _product(old: Value, new: Value, uses: Mapping[Value, int]) -> _Product | No
     return None
 
 
-def _folded(p: _Product, step: Affine, label: str) -> Value:
-    dtype, kernel = p.kernel.type.dtype, _doubles(p.kernel)
+def _folded(p: _Product, step: Affine, label: str) -> Value | None:
+    kernel = _doubles(p.kernel)
     # A transposed convolution makes the channels of its kernel's last axis but one.
     at = -2 if isinstance(p.op, ConvTranspose) else -1
     factor = np.broadcast_to(step.factor, kernel.shape[at])
-    kernel = kernel * (factor[:, None] if at == -2 else factor)
-    weights = [constant(kernel.astype(dtype), _label(p.kernel))]
+    found = [(kernel * (factor[:, None] if at == -2 else factor), _label(p.kernel))]
     if p.bias is not None or np.any(step.offset):
         bias = 0.0 if p.bias is None else _doubles(p.bias)
         shift = np.broadcast_to(bias * factor + step.offset, factor.shape)
-        weights.append(constant(shift.astype(dtype), label if p.bias is None else _label(p.bias)))
+        found.append((shift, label if p.bias is None else _label(p.bias)))
+    with np.errstate(over="ignore"):
+        weights = [constant(array.astype(p.kernel.type.dtype), name) for array, name in found]
+    if not all(_same_size(w, array) for w, (array, _) in zip(weights, found, strict=True)):
+        return None
     if isinstance(p.op, Conv | ConvTranspose):
         return build(p.op, (p.x, *weights), p.scope)
     if len(weights) == 2 and p.x.type.rank == 2:
         return build(Gemm(), (p.x, *weights), p.scope)
     product = build(MatMul(), (p.x, weights[0]), p.scope)
     return product if len(weights) == 1 else build(Add(), (product, weights[1]), p.scope)
+
+
+def _same_size(weight: Value, array: Array) -> bool:
+    """Whether no number became infinite or zero in the weight's own precision."""
+    kept = _doubles(weight)
+    return bool(np.all(np.isfinite(kept) == np.isfinite(array)) and np.all((kept == 0) == (array == 0)))
 
 
 def _doubles(value: Value) -> Array:

@@ -32,7 +32,8 @@ def fold_strides(graph: Graph, _: Target) -> Graph:
         strides = tuple(s * n for s, n in zip(op.strides, steps, strict=True))
         dilations = tuple(d * n if k != 1 else d for d, n, k in apart)
         longer = replace(op, strides=strides, dilations=dilations, padding="valid")
-        return build(longer, (source, *new.inputs[1:]), new.scope)
+        stepping = build(longer, (source, *new.inputs[1:]), new.scope)
+        return stepping if stepping.type == new.type else None  # sizes that are not known may be written differently
 
     return rewrite(graph, rule)
 

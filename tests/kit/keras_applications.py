@@ -91,7 +91,7 @@ def save(keras: Any, name: str, folder: Path) -> None:
     """Builds, saves, and answers; refuses a model that answers different images alike."""
     keras.utils.set_random_seed(0)
     model = _made(keras, name)
-    images = structured_images() if _takes_bytes(name) else structured_images() / np.float32(127.5) - 1
+    images = structured_images() if takes_bytes(name) else structured_images() / np.float32(127.5) - 1
     make_sensitive(keras, model, images)
     y = _answers(keras, name, model, images)
     differ = min(np.abs(a - b).max() for i, a in enumerate(y) for b in y[:i]) / np.abs(y).max()
@@ -121,7 +121,7 @@ def _answers(keras: Any, name: str, model: Any, images: np.ndarray) -> np.ndarra
     return y
 
 
-def _takes_bytes(name: str) -> bool:
+def takes_bytes(name: str) -> bool:
     """Whether a model scales its images itself, from 0 to 255."""
     return name.startswith(("MobileNetV3", "EfficientNet", "ConvNeXt"))
 

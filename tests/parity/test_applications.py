@@ -13,8 +13,9 @@ import pytest
 
 from kit import applications, keras_applications
 
-# One of each kind that takes seconds: depthwise, squeezed and excited, joined; the others go through the same code.
-NAMES = ("MobileNetV2", "EfficientNetB0", "DenseNet121")
+# One of each kind that takes seconds: depthwise, squeezed and excited, with hard activations, joined; the others go
+# through the same code.
+NAMES = ("MobileNet", "MobileNetV2", "MobileNetV3Small", "EfficientNetB0", "DenseNet121")
 
 
 @pytest.mark.slow
