@@ -337,3 +337,12 @@ def test_arguments_of_a_users_own_classes_mean_what_they_like() -> None:
         "q": "median",
         "seed": "a",
     }
+
+
+def test_names_of_older_files_may_have_slashes(tmp_path: Any) -> None:
+    model = Sequential([Input((3,)), layers.Dense(2, name="block1/dense"), layers.Dense(2, name="block1/dense/again")])
+    model.save(tmp_path / "m.keras")
+    loaded = seqc.models.load_model(tmp_path / "m.keras")
+    assert [layer.name for layer in loaded.layers] == [layer.name for layer in clone_model(loaded).layers]
+    x = np.ones((2, 3), "float32")
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))

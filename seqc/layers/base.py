@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 
 from seqc import file_scope, serialization, tree
+from seqc.argument_kinds import taken
 from seqc.errors import ConfigError, DTypeError, LayerError, ShapeError
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, HasValue, Type, Value, as_value, build, constant, input_value, items, scope
@@ -96,11 +97,8 @@ class Layer(WithArguments):
         **unknown: Any,
     ) -> None:
         self._refuse_unknown(unknown)
-        if name is not None and (not isinstance(name, str) or "/" in name):
-            raise ConfigError(
-                "Argument `name` must be a string and cannot contain character `/`. "
-                f"Received: name={name!r} (of type {type(name).__name__})"
-            )
+        # With "/", too: models that older versions of Keras wrote have such names.
+        name = taken("name", name, type(self).__name__)
         self.name = unique_name(snake_case(type(self).__name__)) if name is None else name
         self.dtype = dtype_name(dtype)
         self.built = False
