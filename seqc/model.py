@@ -316,7 +316,8 @@ class Model(TrainingMethods, Layer):
         return json.dumps(serialize_object(self), **options)
 
     def save(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
-        """Writes the model to a `.keras` file: layers, weights, compile settings and optimizer state.
+        """Writes the model to a `.keras` file, or a legacy `.h5` file: layers, weights, compile settings and optimizer
+        state.
 
         See `seqc.saving.save_model`.
         """
@@ -325,13 +326,13 @@ class Model(TrainingMethods, Layer):
         save_model(self, filepath, overwrite=overwrite, **options)
 
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
-        """Writes the weights to a `.weights.h5` file."""
+        """Writes the weights to a `.weights.h5`, `.npz` or `.safetensors` file."""
         from seqc.saving import save_weights
 
         save_weights(self, filepath, overwrite=overwrite)
 
     def load_weights(self, filepath: Any, **options: Any) -> None:
-        """Reads the weights from a `.weights.h5` or `.keras` file. See `seqc.saving.load_weights`."""
+        """Reads the weights from a file of any kind that holds some. See `seqc.saving.load_weights`."""
         from seqc.saving import load_weights
 
         load_weights(self, filepath, **options)

@@ -94,8 +94,13 @@ def is_operation(described: Mapping[str, Any]) -> bool:
 
 def is_known_operation(described: Mapping[str, Any]) -> bool:
     """Tells whether seqc.ops has what an operation in a file does."""
-    name = str(described.get("class_name"))
-    return snake_case(name) in OPERATIONS and OPERATIONS[snake_case(name)].class_name == name
+    return operation_named(str(described.get("class_name"))) is not None
+
+
+def operation_named(cls: str) -> Operation | None:
+    """Returns the operation of a class of Keras's, None if there is none."""
+    found = OPERATIONS.get(snake_case(cls))
+    return found if found is not None and found.class_name == cls else None
 
 
 def find_operation(described: Mapping[str, Any]) -> Callable[..., Any]:

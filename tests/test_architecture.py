@@ -89,6 +89,7 @@ LATE = {
         "seqc.graph.eager",
     ): "the numbers of a value that depends on no input, when Python asks",
     ("seqc.model", "seqc.utils.summary"): "Model.summary",
+    ("seqc.callbacks.files", "seqc.saving.containers"): "ModelCheckpoint finds out before training what it can write",
     ("seqc.model", "seqc.saving"): "Model.save, save_weights, load_weights",
     ("seqc.model", "seqc.export.model"): "Model.export",
     ("seqc.training.methods", "seqc.utils.progress"): "rich is loaded only where a bar is shown",

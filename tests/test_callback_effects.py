@@ -125,7 +125,7 @@ def test_a_checkpoint_counts_batches_across_epochs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"filepath": "m.h5"}, "must end in `.keras`"),
+        ({"filepath": "m.hdf"}, "must end in `.keras`"),
         ({"filepath": "m.keras", "save_weights_only": True}, "must end in `.weights.h5`"),
         (
             {"filepath": "m.keras", "save_freq": 0},

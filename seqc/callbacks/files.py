@@ -52,8 +52,9 @@ class ModelCheckpoint(MonitorCallback):
     """Saves the model, or its weights, while it trains.
 
     Args:
-        filepath: ends in ".keras" for the whole model, in ".weights.h5" for weights; `{epoch}` (from 1), `{batch}` and
-        the names of metrics in braces are filled in. monitor: metric that tells which model is best.
+        filepath: ends in ".keras" (or ".h5") for the whole model, in ".weights.h5" (or ".npz", ".safetensors") for
+        weights; `{epoch}` (from 1), `{batch}` and the names of metrics in braces are filled in.
+        monitor: metric that tells which model is best.
         verbose: 1 to say what is saved. save_best_only: save only when the metric is better than ever.
         save_weights_only: weights instead of the model. mode: "min", "max", or "auto" (by the metric).
         save_freq: "epoch", or a number of batches. initial_value_threshold: value that the metric must beat at first.
@@ -79,21 +80,18 @@ class ModelCheckpoint(MonitorCallback):
         self.save_freq = save_freq
         self._every = Every(save_freq)
         self._epoch = 0
-        self._ending = ending = ".weights.h5" if save_weights_only else ".keras"
-        if not self.filepath.endswith(ending):
-            kind = "When using `save_weights_only=True` in `ModelCheckpoint`, the" if save_weights_only else "The"
-            raise ConfigError(
-                f"{kind} filepath provided must end in `{ending}` (Keras {'weights' if save_weights_only else 'model'} "
-                f"format). Received: filepath={self.filepath}"
-            )
+        self._ending = _ending(self.filepath, save_weights_only)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Finds out whether files can be written there before any time is spent.
 
         Raises:
-            PathError: they cannot.
+            PathError: they cannot. MissingDependencyError: a package is missing that writes them.
         """
+        from seqc.saving.containers import check_packages
+
         super().on_train_begin(logs)
+        check_packages(self.filepath)
         path = Path(self.filepath)
         fixed = [part for part in path.parents if "{" not in str(part)]
         folder = make_folder(fixed[0])
@@ -157,6 +155,27 @@ class ModelCheckpoint(MonitorCallback):
         if self.verbose:
             note(f"\nEpoch {epoch + 1}: {said}")
         return saves
+
+
+def _ending(filepath: str, weights: bool) -> str:
+    """Returns in which of the endings that say what is written a path ends.
+
+    Raises:
+        ConfigError: in none.
+    """
+    from seqc.saving.containers import MODEL_ENDINGS, WEIGHT_ENDINGS
+
+    endings = WEIGHT_ENDINGS if weights else MODEL_ENDINGS
+    found = next((ending for ending in endings if filepath.endswith(ending)), None)
+    if found is None:
+        first = ".weights.h5" if weights else ".keras"
+        others = ", ".join(f"`{ending}`" for ending in endings if ending != first)
+        kind = "When using `save_weights_only=True` in `ModelCheckpoint`, the" if weights else "The"
+        raise ConfigError(
+            f"{kind} filepath provided must end in `{first}` (Keras {'weights' if weights else 'model'} format), or in "
+            f"one of {others}. Received: filepath={filepath}"
+        )
+    return found
 
 
 class CSVLogger(Callback):

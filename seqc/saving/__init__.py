@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from seqc.saving.keras_file import save_model
 from seqc.saving.kinds import SavingFileNotFound
 from seqc.saving.loading import load_model
-from seqc.saving.weights_file import load_weights, save_weights
+from seqc.saving.storing import save_model, save_weights
+from seqc.saving.weights_file import load_weights
 from seqc.serialization import (
     custom_object_scope,
     get_custom_objects,

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from seqc.operations import is_operation, operation_named
 from seqc.saving.keras1 import from_keras1, is_keras1
+from seqc.saving.old_calls import modern_calls
 from seqc.saving.old_layers import RENAMED, layer_config, mapped
 from seqc.serialization import classes, get_registered_object, is_object
 
@@ -51,9 +53,14 @@ class _Modern:
 
     def entry(self, entry: Any, name: Any = None) -> Any:
         """Returns a layer or model, which stands in a list of layers or inside a wrapper."""
-        if not is_object(entry) or _is_operation(entry):
+        if not is_object(entry) or is_operation(entry):
             return entry
         cls, config = entry["class_name"], entry["config"]
+        if self._major == 3 and "module" not in entry and isinstance(config, Mapping) and "trainable" not in config:
+            # Of operations between layers, `.h5` files of Keras 3 hold the name alone; layers say whether they train.
+            operation = operation_named(str(cls)) if cls != "InputLayer" else None
+            if operation is not None:
+                return {**entry, "module": operation.module, "registered_name": cls}
         kind = _model_kind(cls, config)
         if kind == "Sequential":
             made = self._model("keras", kind, self._stack(config, name))
@@ -87,7 +94,12 @@ class _Modern:
     def _graph(self, config: Any) -> dict[str, Any]:
         listed = config.get("layers")
         given = {key: value for key, value in config.items() if key != "dtype"}
-        return {**given, "layers": [self.entry(one) for one in listed] if isinstance(listed, list) else listed}
+        if not isinstance(listed, list):
+            return given
+        if self._major < 3:
+            models = [str(one.get("name")) for one in listed if _is_model(one)]
+            given = modern_calls(given, models)
+        return {**given, "layers": [self.entry(one) for one in given["layers"]]}
 
     def _layer(self, cls: str, config: Any) -> dict[str, Any]:
         registered = cls if ">" in cls else None
@@ -125,8 +137,8 @@ class _Modern:
         return self.entry(value)
 
 
-def _is_operation(entry: Mapping[str, Any]) -> bool:
-    return "ops" in str(entry.get("module") or "").split(".")
+def _is_model(entry: Any) -> bool:
+    return is_object(entry) and _model_kind(entry["class_name"], entry["config"]) is not None
 
 
 def _model_kind(cls: Any, config: Any) -> str | None:

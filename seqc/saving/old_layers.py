@@ -24,6 +24,7 @@ _INERT: dict[str, tuple[Any, ...] | None] = {
     "query_shape": None,
     "key_shape": None,
     "value_shape": None,
+    "softmax_robust_masking": None,
     "time_major": (False,),
     "rms_scaling": (False,),
     "renorm": (False,),

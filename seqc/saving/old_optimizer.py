@@ -71,6 +71,8 @@ def _places(
         variables: of the optimizer. arrays: of the file. version: of the Keras that wrote them.
         order: the numbers of the model's weights in the order of the file.
     """
+    if _release(version) >= (3, 0) and [v.shape for v in variables] == [a.shape for a in arrays]:
+        return list(zip(variables, arrays, strict=True))
     scalars = {v.name: v for v in variables[:2] if v.shape == ()}
     slots = variables[len(scalars) :]
     found: list[tuple[Variable, StoredArray]] = []

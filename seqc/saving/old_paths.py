@@ -2,6 +2,7 @@
 
 It listed the layers of a model as `_layer_checkpoint_dependencies`, those with weights twice, so that the stems of
 three Dense layers are `dense`, `dense_2`, `dense_4`. So of each class, the i-th layer with weights has the i-th stem.
+Some layers inside layers were attributes that began with an underscore, in Keras 2 and in the first releases of 3.
 """
 
 from __future__ import annotations
@@ -19,21 +20,23 @@ _STEM = re.compile(r"(.*?)(?:_(\d+))?")
 
 
 def paths_in(store: Store, layers: Mapping[str, Layer]) -> dict[str, str]:
-    """Returns the path in a file for each path that layers have today; nothing where they are the same.
+    """Returns the path in a file for each path that layers have today.
 
     Args:
         store: the arrays. layers: by their path, those outside before those inside.
     """
     children = _children(store)
-    if OLD_LAYERS not in children.get("", {}):
-        return {}
+    old = OLD_LAYERS in children.get("", {})
     places: dict[str, str] = {"": ""}
     taken: dict[tuple[str, str], int] = {}
     for path, layer in layers.items():
         if not path:
             continue
         outer, rest = _outer(path, places)
-        if rest[0] != LAYERS or len(rest) != 2:
+        if not old or rest[0] != LAYERS or len(rest) != 2:
+            names = children.get(places[outer], {})
+            if rest[0] not in names and f"_{rest[0]}" in names:
+                rest[0] = f"_{rest[0]}"
             places[path] = _joined(places[outer], *rest)
             continue
         listed = _joined(places[outer], OLD_LAYERS)

@@ -1,38 +1,15 @@
-"""Files with the weights of a model, and perhaps the state of its optimizer, without its layers."""
+"""Weights of a model out of files of any kind, and the state of its optimizer where they hold it."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from seqc.errors import ConfigError, NotBuiltError, SavingError
 from seqc.model import Model
 from seqc.saving.arrays import Weights
 from seqc.saving.containers import open_model
-from seqc.saving.h5 import pack_store
-from seqc.saving.state import model_arrays
 from seqc.utils.display import note
-from seqc.utils.files import check_target, write_file
-
-
-def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-    """Writes a model's weights, and its optimizer's state if it has one, to a `.weights.h5` file.
-
-    Raises:
-        SavingError: the path does not end in `.weights.h5`. NotBuiltError: the model has no weights yet.
-        MissingFolderError, PathError: no file can be written there, which is found out first.
-    """
-    require_model(model)
-    if not str(filepath).endswith(".weights.h5"):
-        raise SavingError(f"The filename must end in `.weights.h5`. Received: filepath={filepath}")
-    if not model.built:
-        raise NotBuiltError(
-            "You are saving a model that has not yet been built. Try building the model first by calling it on some "
-            "data or by using `build()`."
-        )
-    check_overwrite(Path(filepath), overwrite)
-    write_file(filepath, pack_store(model_arrays(model)))
 
 
 def load_weights(model: Model, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **options: Any) -> None:
@@ -86,17 +63,6 @@ def resume_optimizer(model: Model, weights: Weights, build: bool) -> None:
     reason = weights.fill_optimizer(model, build)
     if reason is not None:
         note(reason, warn=True)
-
-
-def check_overwrite(path: Path, overwrite: bool) -> None:
-    """Checks that a file may be written, and replaced if it is there.
-
-    Raises:
-        SavingError: it is there and may not be replaced. MissingFolderError, PathError: see `check_target`.
-    """
-    if path.exists() and not overwrite:
-        raise SavingError(f"File exists: filepath={path}. Pass overwrite=True to replace it.")
-    check_target(path)
 
 
 def require_model(model: Any) -> None:

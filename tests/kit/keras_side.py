@@ -1,4 +1,4 @@
-"""The half of the interoperation tests that runs under real Keras: `python keras_side.py open|make FOLDER`."""
+"""The half of the interoperation tests that runs under real Keras: `python keras_side.py open|make FOLDER ENDING`."""
 
 from __future__ import annotations
 
@@ -132,31 +132,32 @@ def opened(keras: Any, path: Path) -> dict[str, Any]:
     model = keras.saving.load_model(path)
     found = state(model, "loaded")
     inputs = path.with_suffix(".npz")
-    if inputs.exists():
-        found["y"] = np.asarray(model(np.load(inputs)["x"], training=False))
+    if inputs.exists() or path.suffix == ".h5":  # Keras does not train on from such a file, not even from its own
+        x = np.load(inputs)["x"] if inputs.exists() else data(path.stem)[0][0]
+        found["y"] = np.asarray(model(x, training=False))
     else:
         found["losses"] = np.array(train(model, path.stem))
         found |= state(model, "after")
     return found
 
 
-def made(name: str, model: Any, folder: Path) -> dict[str, Any]:
+def made(name: str, model: Any, folder: Path, ending: str) -> dict[str, Any]:
     """Trains a model, saves it, goes on training and returns what came out."""
     train(model, name)
-    model.save(folder / f"{name}.keras")
+    model.save(folder / f"{name}{ending}")
     before = state(model, "loaded")
     return before | {"losses": np.array(train(model, name))} | state(model, "after")
 
 
-def main(mode: str, folder: Path) -> None:
+def main(mode: str, folder: Path, ending: str) -> None:
     import keras
 
     failures = {}
     jobs: dict[str, Any] = {}
     if mode == "open":
-        jobs = {path.stem: lambda path=path: opened(keras, path) for path in sorted(folder.glob("*.keras"))}
+        jobs = {path.stem: lambda path=path: opened(keras, path) for path in sorted(folder.glob(f"*{ending}"))}
     else:
-        jobs = {n: lambda n=n, m=m: made(n, m, folder) for n, m in models(keras).items()}
+        jobs = {n: lambda n=n, m=m: made(n, m, folder, ending) for n, m in models(keras).items()}
     for name, job in jobs.items():
         try:
             np.savez(folder / f"{name}.out.npz", **job())
@@ -166,4 +167,4 @@ def main(mode: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3])

@@ -28,12 +28,12 @@ KEPT = Path(__file__).resolve().parents[1] / "cases"
 NAMES = sorted(keras_side.models(seqc))
 
 
-def run_keras(mode: str, folder: Path) -> dict[str, str]:
-    """Runs the Keras side on a folder and returns what failed there."""
+def run_keras(mode: str, folder: Path, ending: str = ".keras") -> dict[str, str]:
+    """Runs the Keras side on the files of a folder that end so, and returns what failed there."""
     python = os.environ.get("SEQC_KERAS_PYTHON")
     if not python:
         pytest.skip("needs Keras: set SEQC_KERAS_PYTHON to an interpreter that has it")
-    subprocess.run([python, keras_side.__file__, mode, str(folder)], check=True, stdout=sys.stderr)
+    subprocess.run([python, keras_side.__file__, mode, str(folder), ending], check=True, stdout=sys.stderr)
     return json.loads((folder / "failures.json").read_text())  # type: ignore[no-any-return]
 
 
@@ -53,29 +53,29 @@ def assert_same_state(model: Any, recorded: Any, prefix: str, tolerance: float) 
         assert_close(array, recorded[name], name, tolerance)
 
 
-@pytest.fixture(scope="module")
-def made_by_keras(tmp_path_factory):
+@pytest.fixture(scope="module", params=[".keras", ".h5"])
+def made_by_keras(tmp_path_factory, request):
     folder = tmp_path_factory.mktemp("keras")
-    failures = run_keras("make", folder)
-    return folder, failures
+    failures = run_keras("make", folder, request.param)
+    return folder, request.param, failures
 
 
-@pytest.fixture(scope="module")
-def opened_by_keras(tmp_path_factory):
+@pytest.fixture(scope="module", params=[".keras", ".h5"])
+def opened_by_keras(tmp_path_factory, request):
     folder = tmp_path_factory.mktemp("seqc")
     models = keras_side.models(seqc)
     for name, model in models.items():
         keras_side.train(model, name)
-        model.save(folder / f"{name}.keras")
-    return folder, models, run_keras("open", folder)
+        model.save(folder / f"{name}{request.param}")
+    return folder, request.param, models, run_keras("open", folder, request.param)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_training_that_keras_began_goes_on_in_seqc(name, made_by_keras):
-    folder, failures = made_by_keras
+    folder, ending, failures = made_by_keras
     assert name not in failures, failures[name]
-    go_on(folder / f"{name}.keras", np.load(folder / f"{name}.out.npz"))
+    go_on(folder / f"{name}{ending}", np.load(folder / f"{name}.out.npz"))
 
 
 @pytest.mark.parametrize("name", ["mlp_adam", "lstm"])
@@ -92,12 +92,20 @@ def go_on(path: Path, recorded: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*considered legacy:UserWarning")
 @pytest.mark.parametrize("name", NAMES)
-def test_training_that_seqc_began_goes_on_in_keras(name, opened_by_keras):
-    folder, models, failures = opened_by_keras
+def test_what_seqc_began_goes_on_in_keras(name, opened_by_keras):
+    folder, ending, models, failures = opened_by_keras
+    if (name, ending) == ("mlp_lamb", ".h5"):
+        pytest.skip("Keras 3.15 does not find Lamb in such a file, not even in its own")
     assert name not in failures, failures[name]
     recorded = np.load(folder / f"{name}.out.npz")
-    loaded = load_model(folder / f"{name}.keras")
+    loaded = load_model(folder / f"{name}{ending}")
+    if ending == ".h5":
+        for key, array in keras_side.state(loaded, "loaded").items():
+            assert "_o" in key or np.array_equal(array, recorded[key])
+        assert_close(loaded.predict(keras_side.data(name)[0][0], verbose=0), recorded["y"], "y")
+        return
     assert_same_state(loaded, recorded, "loaded", 0.0)
     assert_close(keras_side.train(models[name], name), recorded["losses"], "losses")
     assert_same_state(models[name], recorded, "after", TOLERANCE)

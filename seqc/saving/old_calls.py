@@ -1,0 +1,109 @@
+"""The calls of layers in functional models as Keras 1 and 2 described them, in the words of Keras 3.
+
+There, a call was a list of the tensors that it took, each [layer, number of its call, number of its result, arguments
+by name], and arguments could be such tensors without the last part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+TENSOR = "__keras_tensor__"
+_RECURRENT = ("RNN", "LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Bidirectional")
+
+
+def modern_calls(config: Mapping[str, Any], models: Sequence[str]) -> dict[str, Any]:
+    """Returns the configuration of a functional model with its calls in the words of Keras 3.
+
+    Args:
+        config: as a file has it. models: the names of those of its layers that are models.
+    """
+    entries = [entry for entry in config["layers"] if isinstance(entry, Mapping)]
+    names = {str(entry.get("name")) for entry in entries}
+    first: dict[str, int] = {}
+    for tensor in _tensors([entry.get("inbound_nodes") for entry in entries], names):
+        first[tensor[0]] = min(first.get(tensor[0], tensor[1]), tensor[1])
+    for end in ("input_layers", "output_layers"):
+        for tensor in _tensors(config.get(end), names):
+            first[tensor[0]] = min(first.get(tensor[0], tensor[1]), tensor[1])
+    # TensorFlow counted the call that a model inside a model is made of as its first.
+    shift = {name: first[name] for name in models if first.get(name)}
+    calls = _Calls(names, shift)
+    layers = [
+        {**one, "inbound_nodes": [calls.call(node, str(one.get("class_name"))) for node in one["inbound_nodes"]]}
+        if isinstance(one, Mapping) and isinstance(one.get("inbound_nodes"), list)
+        else one
+        for one in config["layers"]
+    ]
+    ends = {end: calls.shifted(config[end]) for end in ("input_layers", "output_layers") if end in config}
+    return {**config, "layers": layers, **ends}
+
+
+def _is_tensor(value: Any, names: set[str]) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) in (3, 4)
+        and isinstance(value[0], str)
+        and value[0] in names
+        and all(type(number) is int for number in value[1:3])
+        and (len(value) == 3 or isinstance(value[3], Mapping))
+    )
+
+
+def _tensors(value: Any, names: set[str]) -> list[list[Any]]:
+    """Returns all tensors that are named somewhere inside plain data."""
+    found, waiting = [], [value]
+    while waiting:
+        one = waiting.pop()
+        if _is_tensor(one, names):
+            found.append(one)
+            waiting += one[3:]
+        elif isinstance(one, Mapping):
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+    return found
+
+
+class _Calls:
+    """Translates calls.
+
+    Args:
+        names: of all layers. shift: by layer, how many calls its first one in this model comes after.
+    """
+
+    def __init__(self, names: set[str], shift: Mapping[str, int]) -> None:
+        self._names, self._shift = names, shift
+
+    def call(self, node: Any, cls: str) -> Any:
+        """Returns a call of a layer of a class; what is in another form already stays."""
+        if _is_tensor(node, self._names):  # of one tensor, without the outer list
+            node = [node]
+        if not isinstance(node, list) or not node or not all(_is_tensor(part, self._names) for part in node):
+            return node
+        given = [self._tensor(part) for part in node]
+        named = self._argument(node[0][3] if len(node[0]) == 4 else {})
+        if len(given) == 1:
+            return {"args": given, "kwargs": named}
+        if cls in _RECURRENT:  # the states that it begins with stood among the tensors
+            return {"args": given[:1], "kwargs": {**named, "initial_state": given[1:]}}
+        return {"args": [given], "kwargs": named}
+
+    def _tensor(self, part: list[Any]) -> dict[str, Any]:
+        return {"class_name": TENSOR, "config": {"keras_history": self.shifted(part[:3])}}
+
+    def shifted(self, value: Any) -> Any:
+        """Returns what names tensors, with the numbers of their calls in this model."""
+        if _is_tensor(value, self._names):
+            return [value[0], value[1] - self._shift.get(value[0], 0), *value[2:]]
+        if isinstance(value, list):
+            return [self.shifted(one) for one in value]
+        return {key: self.shifted(one) for key, one in value.items()} if isinstance(value, Mapping) else value
+
+    def _argument(self, value: Any) -> Any:
+        if _is_tensor(value, self._names):
+            return self._tensor(value)
+        if isinstance(value, list):
+            return [self._argument(one) for one in value]
+        return {key: self._argument(one) for key, one in value.items()} if isinstance(value, Mapping) else value

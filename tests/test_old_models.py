@@ -1,0 +1,180 @@
+"""Models of Keras 2 in each of its files, with what it predicted and how it trained on: see `kit.record_old_models`."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import onnxruntime
+import pytest
+
+import seqc
+from kit.oracle import ROOT
+from seqc.errors import SavingError
+from seqc.models import model_from_json
+from seqc.saving import load_model
+
+NAMES = ("stack", "recurrent", "nested", "attention", "states")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("old")
+    with zipfile.ZipFile(ROOT / "tests" / "cases" / "old_models.zip") as archive:
+        archive.extractall(path)
+    return path
+
+
+def recorded(folder: Path, name: str) -> tuple[Any, list[Any]]:
+    arrays = np.load(folder / f"{name}.npz")
+    xs = [arrays[key] for key in sorted(arrays) if key.startswith("x")]
+    return xs if len(xs) > 1 else xs[0], [arrays[key] for key in sorted(arrays) if key.startswith("y")]
+
+
+def assert_predicts(model: Any, xs: Any, wanted: list[Any]) -> None:
+    found = model.predict(xs, verbose=0)
+    for y, expected in zip(found if isinstance(found, list) else [found], wanted, strict=True):
+        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("ending", [".h5", ".keras"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_of_keras_2_predicts_the_same_in_both_its_files(folder, name, ending, tmp_path):
+    xs, wanted = recorded(folder, name)
+    assert_predicts(load_model(folder / f"{name}{ending}"), xs, wanted)
+    # Whatever the name says, the content counts.
+    (tmp_path / "model.bin").write_bytes((folder / f"{name}{ending}").read_bytes())
+    model = load_model(tmp_path / "model.bin", compile=False)
+    receipt = model.export(tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    kinds = {"tensor(float)": "float32", "tensor(int32)": "int32"}
+    given = xs if isinstance(xs, list) else [xs]
+    feed = {i.name: x.astype(kinds[i.type]) for i, x in zip(session.get_inputs(), given, strict=True)}
+    for y, expected in zip(session.run(None, feed), wanted, strict=True):
+        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=2e-6)
+    if name == "recurrent":  # a hard_sigmoid of Keras 2 does not take an LSTM apart
+        assert receipt.nodes["LSTM"] == 2  # one for each direction
+        assert receipt.nodes["GRU"] == 2
+
+
+@pytest.mark.parametrize("weights", ["_weights.h5", ".h5", ".keras"])
+@pytest.mark.parametrize("name", NAMES)
+def test_json_and_weights_of_keras_2_are_a_model(folder, name, weights):
+    xs, wanted = recorded(folder, name)
+    model = model_from_json((folder / f"{name}.json").read_text())
+    model.load_weights(folder / f"{name}{weights}")
+    assert_predicts(model, xs, wanted)
+
+
+def test_the_optimizers_of_keras_2_go_on_where_they_stopped(folder):
+    for name, tolerance in (("stack", 1e-4), ("recurrent", 1e-6)):  # its moving variance was an unbiased one
+        xs, wanted = recorded(folder, name)
+        model = load_model(folder / f"{name}.h5")
+        classes = model.output_shape[-1]
+        labels = np.eye(classes, dtype="float32")[np.arange(4) % classes]
+        model.fit(xs, labels, epochs=2, verbose=0)
+        expected = np.load(folder / f"{name}.npz")["z0"]
+        np.testing.assert_allclose(model.predict(xs, verbose=0), expected, atol=tolerance)
+        assert np.abs(wanted[0] - expected).max() > 0.05
+
+
+def test_weights_by_layer_go_by_order_or_by_name(folder):
+    xs, wanted = recorded(folder, "stack")
+    text = (folder / "stack.json").read_text().replace('"dense"', '"another"')
+    model = model_from_json(text)
+    model.load_weights(folder / "stack_weights.h5")  # in order, whatever the names
+    assert_predicts(model, xs, wanted)
+    model = model_from_json(text)
+    before = model.get_layer("another").get_weights()
+    model.load_weights(folder / "stack_weights.h5", by_name=True)
+    assert all(map(np.array_equal, model.get_layer("another").get_weights(), before))
+    other = seqc.Sequential([seqc.Input((3,)), seqc.layers.Dense(2, name="dense")])
+    with pytest.raises(SavingError, match=r"weights of a layer 'conv2d', for which the model has no place"):
+        other.load_weights(folder / "stack_weights.h5")
+    with pytest.raises(SavingError, match=r"Layer 'dense' .* has weight 'kernel' of shape \(3, 2\); the file has"):
+        other.load_weights(folder / "stack_weights.h5", by_name=True)
+    with pytest.warns(UserWarning, match="Skipped while loading"):
+        other.load_weights(folder / "stack_weights.h5", skip_mismatch=True)
+
+
+# -- words of older versions, and what cannot be told ------------------------------------------------------------------
+
+
+def rewritten(source: Path, target: Path, change: Any, **attributes: Any) -> Path:
+    """Copies an `.h5` file with a description that `change` changed in place, and other attributes."""
+    target.write_bytes(source.read_bytes())
+    with h5py.File(target, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        change(config)
+        file.attrs["model_config"] = json.dumps(config)
+        file.attrs.update(attributes)
+        for group in (file["model_weights"],):
+            group.attrs.update({k: v for k, v in attributes.items() if k in group.attrs})
+    return target
+
+
+def layer_of(config: Any, name: str) -> Any:
+    return next(one for one in config["config"]["layers"] if one["config"]["name"] == name)
+
+
+def test_initializers_and_regularizers_of_others_do_not_stop_a_load(folder, tmp_path):
+    def change(config: Any) -> None:
+        given = layer_of(config, "dense")["config"]
+        given["kernel_initializer"] = {"class_name": "MyInitializer", "config": {"seed": 1}}
+        given["bias_regularizer"] = "elsewhere"
+        given["kernel_constraint"] = {"class_name": "Custom>Own", "config": {}}
+
+    path = rewritten(folder / "stack.h5", tmp_path / "own.h5", change)
+    named = "kernel_initializer MyInitializer of layer 'dense'.*kernel_constraint Custom>Own of layer 'dense'"
+    with pytest.warns(UserWarning, match=named) as said:
+        model = load_model(path)
+    assert len(said) == 1
+    assert model.compiled
+    assert_predicts(model, *recorded(folder, "stack"))
+
+
+def test_convolutions_of_theano_are_refused_by_name(folder, tmp_path):
+    path = rewritten(folder / "stack.h5", tmp_path / "theano.h5", lambda config: None, backend="theano")
+    with pytest.raises(SavingError, match="layer 'conv2d' was computed by Theano, which turned the kernels"):
+        load_model(path)
+    path = rewritten(folder / "recurrent.h5", tmp_path / "theano2.h5", lambda config: None, backend="theano")
+    assert_predicts(load_model(path), *recorded(folder, "recurrent"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"time_major": True}, "time_major"),
+        ({"dtype": {"class_name": "Policy", "config": {"name": "mixed_float16"}}}, "mixed_float16|float16"),
+    ],
+)
+def test_settings_that_change_numbers_are_refused_by_name(folder, tmp_path, change, message):
+    path = rewritten(folder / "recurrent.h5", tmp_path / "m.h5", lambda c: layer_of(c, "gru")["config"].update(change))
+    with pytest.raises(SavingError, match=message):
+        load_model(path)
+
+
+def test_a_subclass_of_a_functional_model_is_one(folder, tmp_path):
+    path = rewritten(folder / "nested.h5", tmp_path / "m.h5", lambda config: config.update(class_name="MyNetwork"))
+    assert_predicts(load_model(path), *recorded(folder, "nested"))
+
+
+def test_files_that_are_cut_or_hold_too_little_say_where(folder, tmp_path):
+    path = tmp_path / "m.h5"
+    path.write_bytes((folder / "stack.h5").read_bytes())
+    with h5py.File(path, "r+") as file:
+        del file["model_weights/dense/dense/bias:0"]
+    with pytest.raises(SavingError, match="lists an array 'dense/bias:0' at 'model_weights/dense/' and does not"):
+        load_model(path)
+    with h5py.File(path, "r+") as file:
+        file["model_weights/dense"].attrs["weight_names"] = np.array([b"dense/kernel:0"])
+    with pytest.raises(SavingError, match=r"Layer 'dense' \(Dense\) has 2 weights .*holds 1 arrays for it"):
+        load_model(path)
+    with h5py.File(path, "r+") as file:
+        file["model_weights/dense"].attrs["weight_names"] = []
+    with pytest.raises(SavingError, match=r"layer 'dense' \(Dense\) has no weights in the file"):
+        load_model(path)
