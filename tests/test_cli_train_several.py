@@ -104,6 +104,7 @@ def test_several_inputs_and_outputs_are_trained_compared_and_timed(form: str, gi
     check(seqc_json("train", "two.py", "-o", "out", "--no-plots"), folder)
 
 
+@pytest.mark.slow
 def test_the_lines_name_each_output_and_pictures_are_drawn_of_those_with_classes(folder: Path) -> None:
     pytest.importorskip("matplotlib")
     write()

@@ -30,7 +30,7 @@ def check(found: Any, expected: Any, where: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] if i % 4 else []) for i, n in enumerate(MEETINGS)]
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if i % 8 else []) for i, n in enumerate(MEETINGS)]
 )
 def test_features_that_meet_in_models_of_several_outputs_train_as_in_keras(name: str) -> None:
     check(run(seqc, seqc.GradientTape, MEETINGS[name]), RECORDED[name], name)

@@ -154,7 +154,15 @@ AGE = numbers(8, 1)
 LABELS = {"kind": numbers(8, 2), "size": numbers(8, 1)}
 
 
-@pytest.mark.parametrize("form", [lambda a, b: {"tokens": a, "age": b}, lambda a, b: [a, b], lambda a, b: (a, b)])
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda a, b: {"tokens": a, "age": b},
+        pytest.param(lambda a, b: [a, b], marks=pytest.mark.slow),
+        pytest.param(lambda a, b: (a, b), marks=pytest.mark.slow),
+    ],
+    ids=["by name", "in a list", "in a tuple"],
+)
 @pytest.mark.parametrize("first", ["fit", "predict", "generator", "call"])
 def test_a_subclass_is_built_for_the_inputs_that_it_sees_first(form: Any, first: str, tmp_path: Path) -> None:
     model, x = Text(), form(TOKENS, AGE)

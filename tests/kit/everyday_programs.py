@@ -442,6 +442,54 @@ def one_loss_for_all_and_gaussian(keras: Any) -> Any:
     return model, model.fit(numbers(1, 4), numbers(2, 1), **FIT)
 
 
+def _with_states(keras: Any, accumulated: int | None = None) -> Any:
+    """Returns a model of two sequences, read by layers that go on with the next batch, and a number beside them."""
+    layers = keras.layers
+    left, right = (keras.Input(batch_shape=(8, 3, 2), name=name) for name in ("left", "right"))
+    size = keras.Input(batch_shape=(8, 1), name="size")
+    shared = layers.GRU(3, stateful=True, return_sequences=True, name="shared")
+    once = layers.LSTM(2, stateful=True, name="once")(layers.Add(name="sum")([shared(left), shared(right)]))
+    both = layers.Concatenate(name="both")([once, size])
+    outputs = {
+        "yes": layers.Dense(1, activation="sigmoid", name="yes")(both),
+        "more": layers.Dense(2, name="more")(both),
+    }
+    model = weighted(keras.Model({"left": left, "right": right, "size": size}, outputs))
+    model.compile(
+        keras.optimizers.SGD(0.1, momentum=0.5, gradient_accumulation_steps=accumulated),
+        {"yes": "binary_crossentropy", "more": "mse"},
+        metrics={"yes": ["accuracy"], "more": ["mae"]},
+    )
+    return model
+
+
+def states_that_go_on(keras: Any) -> Any:
+    model = _with_states(keras)
+    x = {"left": numbers(1, 3, 2), "right": numbers(2, 3, 2), "size": numbers(3, 1)}
+    y = {"yes": classes(4, 2)[:, None].astype("float32"), "more": numbers(5, 2)}
+    history = model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0)
+    evaluated = model.evaluate(x, y, batch_size=8, verbose=0, return_dict=True)
+    found = {"evaluation": [evaluated[name] for name in sorted(evaluated)]}
+    for name in ("goes on", "and on"):
+        found[name] = model.predict(x, batch_size=8, verbose=0)["more"].sum(0)
+    for name in ("shared", "once"):
+        model.get_layer(name).reset_state()
+    found["anew"] = model.predict(x, batch_size=8, verbose=0)["more"].sum(0)
+    return model, history, found
+
+
+def states_and_gradients_that_add_up(keras: Any) -> Any:
+    model = _with_states(keras, 2)
+    x = {"left": numbers(1, 3, 2), "right": numbers(2, 3, 2), "size": numbers(3, 1)}
+    y = {"yes": classes(4, 2)[:, None].astype("float32"), "more": numbers(5, 2)}
+    logs = []
+    for start in range(0, ROWS, 8):
+        batch = [{name: part[start : start + 8] for name, part in data.items()} for data in (x, y)]
+        found = model.train_on_batch(*batch, return_dict=True)
+        logs.append([found[name] for name in sorted(found)])
+    return model, None, {"logs": logs}
+
+
 PROGRAMS: list[Callable[[Any], Any]] = [
     heads_of_several_tasks,
     heads_of_several_tasks_in_lists,
@@ -475,6 +523,8 @@ PROGRAMS: list[Callable[[Any], Any]] = [
     batch_by_batch,
     named_metric_objects,
     one_loss_for_all_and_gaussian,
+    states_that_go_on,
+    states_and_gradients_that_add_up,
 ]
 
 

@@ -161,6 +161,20 @@ def _make(keras: Any, base: Any, kind: str, step: str) -> Any:
     return base([left, right], list(ends))
 
 
+def made(keras: Any, tape_of: Any, kind: str, step: str) -> Any:
+    """Returns a model with weights that only their places tell."""
+    model = _make(keras, _model_class(keras, tape_of, step), kind, step)
+    rng = np.random.default_rng(zlib.crc32(kind.encode()))
+
+    def drawn(shape: Any) -> Any:
+        if len(shape) < 2:
+            return rng.uniform(0.1, 0.5, shape).astype("float32")
+        return rng.uniform(0.05, 0.8, shape).astype("float32") * rng.choice([1.0, 1.0, -1.0])
+
+    model.set_weights([drawn(w.shape) for w in model.get_weights()])
+    return model
+
+
 def _numbers(seed: int, *shape: int) -> Any:
     return np.random.default_rng(seed).normal(size=(ROWS, *shape)).astype("float32")
 
@@ -201,11 +215,20 @@ def _batches(*data: Any) -> list[Any]:
     return [tuple(_rows(part, cut) for part in data if part is not None) for cut in cuts]
 
 
+def _given(kind: str, weights: str) -> tuple[Any, Any, Any]:
+    return tuple(_in_form(kind, part) for part in (*_data(kind, 3), _weights(kind, weights)))  # type: ignore[return-value]
+
+
+def per_batch(kind: str, weights: str) -> list[Any]:
+    """Returns (x, y) or (x, y, weights) for each batch."""
+    return _batches(*_given(kind, weights))
+
+
 def _per_output(kind: str, by_name: dict[str, Any]) -> Any:
     return list(by_name.values()) if kind == "lists" else by_name
 
 
-def _compiled(keras: Any, model: Any, kind: str, optimizer: str) -> None:
+def compiled(keras: Any, model: Any, kind: str, optimizer: str) -> None:
     metrics = keras.metrics
     model.compile(
         OPTIMIZERS[optimizer](keras.optimizers),
@@ -238,20 +261,9 @@ def run(keras: Any, tape_of: Any, meeting: Meeting) -> dict[str, Any]:
     """Returns what training logs, what evaluation and prediction give, and the weights at the end."""
     kind, step, optimizer, form, weights, callback = meeting
     keras.utils.clear_session()
-    model = _make(keras, _model_class(keras, tape_of, step), kind, step)
-    rng = np.random.default_rng(zlib.crc32(kind.encode()))
-    model.set_weights(
-        [
-            rng.uniform(0.05, 0.8, w.shape).astype("float32") * rng.choice([1.0, 1.0, -1.0])
-            if w.ndim > 1
-            else rng.uniform(0.1, 0.5, w.shape).astype("float32")
-            for w in model.get_weights()
-        ]
-    )
-    _compiled(keras, model, kind, optimizer)
-    x, y = _data(kind, 3)
-    weight = _weights(kind, weights)
-    x, y, weight = (_in_form(kind, part) for part in (x, y, weight))
+    model = made(keras, tape_of, kind, step)
+    compiled(keras, model, kind, optimizer)
+    x, y, weight = _given(kind, weights)
     validation = tuple(_in_form(kind, part) for part in _data(kind, 11))
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:

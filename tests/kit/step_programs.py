@@ -11,7 +11,7 @@ import numpy as np
 ROWS, WIDTH = 40, 3
 
 
-def _data() -> tuple[Any, Any]:
+def data() -> tuple[Any, Any]:
     rng = np.random.default_rng(7)
     x = rng.normal(size=(ROWS, WIDTH)).astype("float32")
     return x, np.stack([x.sum(1), x[:, 0] * x[:, 1]], 1).astype("float32")
@@ -216,7 +216,7 @@ def run(keras: Any, tape_of: Any, program: Callable[[Any, Any], Any]) -> dict[st
     model = program(keras, tape_of)
     rng = np.random.default_rng(zlib.crc32(program.__name__.encode()))
     model.set_weights([rng.normal(scale=0.5, size=w.shape).astype("float32") for w in model.get_weights()])
-    x, y = _data()
+    x, y = data()
     found: dict[str, Any] = {"history": dict(model.fit(x, y, 16, 3, shuffle=False, verbose=0).history)}
     if program is not two_optimizers:
         found["evaluation"] = model.evaluate(x, y, 16, verbose=0, return_dict=True)
