@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from seqc import tree
-from seqc.errors import ConfigError, DTypeError, NotBuiltError
+from seqc.errors import ConfigError
 from seqc.graph.ir import Graph, Value
 from seqc.graph.tracing import Trace
-from seqc.layers import Input
 from seqc.layers.base import KerasShape, Layer
-from seqc.layers.calls import Arguments, is_shape
-from seqc.layers.input_spec import InputSpec
+from seqc.own_call import OwnCall
 from seqc.serialization import serialize_object
 from seqc.training.arrange import Port
 from seqc.training.methods import TrainingMethods
 
-if TYPE_CHECKING:
-    from seqc.functional import Functional
 
-
-class Model(TrainingMethods, Layer):
+class Model(TrainingMethods, OwnCall):
     """A layer that trains by itself.
 
     `Sequential` is a stack of layers, `Functional` any graph of them; both say what they take and give. A subclass may
@@ -33,14 +26,6 @@ class Model(TrainingMethods, Layer):
     _transparent = True
     _untracked = Layer._untracked | {"_graph_of_call"}
     supports_masking = True
-    # The forms of what it takes and gives: one tensor, or lists and dictionaries of them.
-    _input_tree: Any = None
-    _output_tree: Any = None
-    # Of a subclass that writes `call`; see `_itself`.
-    _graph_of_call: Functional | None = None
-    # A tree of `InputSpec` for what it was called on first.
-    _expected: Any = None
-    _building = False
 
     def __new__(cls, *arguments: Any, **named: Any) -> Any:
         if cls is Model and _is_graph(arguments, named):
@@ -92,141 +77,7 @@ class Model(TrainingMethods, Layer):
     def compute_mask(self, inputs: Any, mask: Value | None = None) -> Value | None:
         return None  # the layers inside have put theirs on the result
 
-    def forward(self, x: Any, training: bool = False) -> Any:
-        """Returns what `call` makes of the input in the graph that is being traced."""
-        return Arguments(self, (x,), {}).invoke(self, training=training, mask=None)
-
     # -- what a kind of model says -----------------------------------------------------------------------------------
-
-    def _itself(self) -> Functional:
-        """Returns the model as a graph of one call, of itself on symbols, once it knows the shape of its input.
-
-        Raises:
-            NotBuiltError: it does not.
-        """
-        if self._graph_of_call is None:
-            if self._build_shape is None:
-                raise NotBuiltError(
-                    f"Model '{self.name}' does not know the shape of its input yet: call it on data, fit it, or call "
-                    "model.build((None, ...))."
-                )
-            specs = self._specs(self._build_shape) if self._expected is None else self._expected
-            self._graph_of_call = made = self._called_on(specs)
-            self._input_tree, self._output_tree = made._input_tree, made._output_tree
-        return self._graph_of_call
-
-    def called_on(self, specs: Any) -> Model:
-        """Returns the model with inputs as a tree of `InputSpec` says, sharing its weights; built, if it was not.
-
-        What a stack or a graph takes is said already: there it is the model itself.
-
-        Raises:
-            ConfigError: it takes other lists or dictionaries of inputs.
-        """
-        known = self._input_tree if self.built else None
-        if tree.is_branch(known) and not tree.has_form(known, specs):
-            if len(tree.leaves(specs)) != len(tree.leaves(known)):
-                raise ConfigError(
-                    f"Model '{self.name}' takes {len(tree.leaves(known))} inputs, {', '.join(tree.names(known))}; got "
-                    f"{len(tree.leaves(specs))}: {specs}."
-                )
-            specs = tree.fill(known, iter(tree.leaves(specs)))
-        if not self.built:
-            self._expected = specs
-            self.build_for(tree.map_leaves(lambda spec: spec.shape, specs))
-        return self._called_on(specs)
-
-    def _called_on(self, specs: Any) -> Functional:
-        """Returns the model as a graph of one call, of itself on symbols as a tree of `InputSpec` says."""
-        from seqc.functional import Functional
-
-        symbols = tree.map_leaves(
-            lambda spec: Input(batch_shape=spec.shape, dtype=spec.dtype, name=spec.name), self._named(specs)
-        )
-        return Functional(symbols, self(symbols), name=self.name)
-
-    def _named(self, specs: Any) -> Any:
-        """Returns specs with names: what `call` calls its argument, and keys of dictionaries, where nobody says any."""
-        argument = next(iter(inspect.signature(self.call).parameters), "inputs")
-        paths = iter(tree.paths(specs))
-
-        def named(spec: InputSpec) -> InputSpec:
-            path = [str(key) for key in next(paths)]
-            name = "/".join(path) if path and not path[0].isdecimal() else "_".join((argument, *path))
-            name = spec.name or name
-            return InputSpec(spec.dtype, spec.shape, name=f"{name}_input" if name == self.name else name)
-
-        return tree.map_leaves(named, specs)
-
-    def _specs(self, shape: Any) -> Any:
-        """Returns a tree of `InputSpec` for a tree of shapes, for any number of samples."""
-        if isinstance(shape, Mapping):
-            return {key: self._specs(one) for key, one in shape.items()}
-        if not is_shape(shape):
-            return [self._specs(one) for one in shape]
-        return InputSpec(self.dtype, (None, *tuple(shape)[1:]))
-
-    def _expect(self, tensors: Any) -> None:
-        """Remembers what the model is called on first, in a tree: whole numbers stay what they are, unless small."""
-
-        def spec(x: Any) -> InputSpec:
-            whole = str(x.dtype) in ("int32", "int64")
-            return InputSpec("int32" if whole else self.dtype, (None, *x.shape[1:]))
-
-        self._expected = tree.map_leaves(spec, tensors)
-
-    def _call_traced(self, trace: Trace, given: Arguments) -> Any:
-        if not self.built and not self._building and given.first:
-            self._expect(given.given[given.first])
-        return super()._call_traced(trace, given)
-
-    def build_for_data(self, x: Any) -> None:
-        """Builds the model for samples: an array, or a list or dictionary of arrays."""
-        self._expect(x)
-        try:
-            self.build_for(tree.map_leaves(lambda array: (None, *array.shape[1:]), x))
-        except DTypeError:  # its first layer wants floats of what came as whole numbers
-            self._expected = self._graph_of_call = None
-            self.build_for(tree.map_leaves(lambda array: (None, *array.shape[1:]), x))
-
-    def build(self, input_shape: Any = None) -> None:
-        """Makes all weights by calling the model on symbols.
-
-        Args:
-            input_shape: of the input, the batch first; of several inputs a list or dictionary of shapes.
-
-        Raises:
-            ConfigError: no shape is given.
-        """
-        if input_shape is None:
-            raise ConfigError(f"Model '{self.name}' needs an input shape: model.build((None, ...)).")
-        if self._building:  # by the call that is made for it
-            return
-        self._building, self._build_shape = True, input_shape
-        try:
-            self._itself()
-        finally:
-            self._building = False
-
-    def get_build_config(self) -> dict[str, Any] | None:
-        """Returns the shape of the input, or a list or dictionary of shapes, and the element types that are others."""
-        if self._build_shape is None:
-            return None
-        specs = self._specs(self._build_shape) if self._expected is None else self._expected
-        config = {"input_shape": tree.map_leaves(lambda spec: list(spec.shape), specs)}
-        dtypes = tree.map_leaves(lambda spec: spec.dtype, specs)
-        return config | ({} if all(d == self.dtype for d in tree.leaves(dtypes)) else {"input_dtype": dtypes})
-
-    def build_from_config(self, config: dict[str, Any]) -> None:
-        """Makes the weights for the shape that a file has; stacks and graphs know it otherwise."""
-        shape, dtypes = config.get("input_shape"), config.get("input_dtype")
-        if shape is None or self.built:
-            return
-        specs = self._specs(shape)
-        if dtypes is not None and tree.has_form(specs, dtypes):
-            known = iter(tree.leaves_like(specs, dtypes))
-            self._expected = tree.map_leaves(lambda spec: InputSpec(next(known), spec.shape), specs)
-        self.build(shape)
 
     @property
     def inputs(self) -> list[Value]:
@@ -237,11 +88,6 @@ class Model(TrainingMethods, Layer):
     def outputs(self) -> list[Value]:
         """What the model makes of its inputs, as symbols."""
         return self._itself().outputs
-
-    @property
-    def shaped_by_call(self) -> bool:
-        """Whether what it takes is what it is called on first, one tensor or several: its `call` is its own."""
-        return True
 
     def _ports(self) -> list[Port]:
         """Returns what the model takes; before it is built, one input of unknown shape."""

@@ -61,6 +61,7 @@ LEVELS = {
     "seqc.callbacks": 8,
     "seqc.training": 9,
     "seqc.stack": 9,
+    "seqc.own_call": 10,
     "seqc.model": 10,
     "seqc.layer_order": 9,
     "seqc.operations": 8,
