@@ -19,6 +19,7 @@ from seqc.layers.core import Activation, Dense, Input, InputLayer
 from seqc.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from seqc.layers.einsum_dense import EinsumDense
 from seqc.layers.embedding import Embedding, Masking
+from seqc.layers.encoding import CategoryEncoding, Discretization
 from seqc.layers.grouped_query import GroupedQueryAttention
 from seqc.layers.input_spec import InputSpec
 from seqc.layers.merging import (
@@ -121,6 +122,7 @@ __all__ = [
     "AvgPool3D",
     "BatchNormalization",
     "Bidirectional",
+    "CategoryEncoding",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -140,6 +142,7 @@ __all__ = [
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Discretization",
     "Dot",
     "Dropout",
     "EinsumDense",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from seqc.epsilon import EPSILON
 from seqc.errors import ArgumentTypeError, AxisError, ConfigError, DataError, ShapeError
 from seqc.graph.ir import Array, Value, constant
 from seqc.layers._common import KerasShape, as_axes
+from seqc.layers.adapting import batches_of
 from seqc.layers.base import Layer
 from seqc.serialization import known
 
@@ -148,7 +149,7 @@ class Normalization(Layer):
         if self.input_mean is not None:
             raise ConfigError(f"Layer '{self.name}' was made with `mean` and `variance`; there is nothing to adapt.")
         count, mean, variance = 0, np.float64(0), np.float64(0)
-        for batch in _batches(data):
+        for batch in batches_of(data):
             if not self.built:
                 self.build_for((None, *batch.shape[1:]) if self._spares_batch(batch.ndim) else batch.shape)
             self._check_batch(batch)
@@ -203,23 +204,3 @@ def _fits(given: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     """Tells whether numbers broadcast to a shape."""
     pairs = zip(given[::-1], shape[::-1], strict=False)
     return len(given) <= len(shape) and all(a in (1, b) for a, b in pairs)
-
-
-def _batches(data: Any) -> Iterator[Array]:
-    """Yields the arrays that data hold, in double precision; of pairs the first."""
-    if hasattr(data, "shape") or hasattr(data, "to_numpy"):
-        data = [data.to_numpy() if hasattr(data, "to_numpy") else data]
-    elif not isinstance(data, Iterable) and hasattr(data, "__len__") and hasattr(data, "__getitem__"):
-        data = map(data.__getitem__, range(len(data)))
-    elif not isinstance(data, Iterable) or isinstance(data, str):
-        raise DataError(f"adapt() takes an array or batches of them. Received: {type(data).__name__}")
-    for batch in data:
-        first = batch[0] if isinstance(batch, tuple) else batch
-        if not hasattr(first, "shape"):
-            raise DataError(
-                f"adapt() takes batches that are arrays. Received: {type(first).__name__}. Put np.array(...) around it."
-            )
-        array = np.asarray(first)
-        if array.dtype.kind not in "biuf":
-            raise DataError(f"adapt() takes numbers. Received an array of {array.dtype}.")
-        yield array.astype(np.float64)
