@@ -87,6 +87,13 @@ def test_what_stands_for_nothing_is_refused_when_the_layer_is_made(
     assert message.endswith(f" It came as `{name}` of {cls.__name__}.")
 
 
+@pytest.mark.parametrize(("cls", "name"), CASES, ids=IDS)
+def test_type_checkers_know_the_attributes_that_arguments_become(cls: type[layers.Layer], name: str) -> None:
+    declared = {attribute for base in cls.__mro__ for attribute in inspect.get_annotations(base)}
+    # A recurrent layer asks its cell, and the base of all layers assigns the penalty on their results.
+    assert name in declared or name == "activity_regularizer" or issubclass(cls, layers.RNN)
+
+
 def test_wrong_calls_say_whose_constructor_it_was() -> None:
     with pytest.raises(TypeError, match=r"Dense\.__init__\(\) missing 1 required positional argument: 'units'"):
         layers.Dense()  # type: ignore[call-arg]

@@ -26,6 +26,22 @@ _GET: dict[str, Callable[[Any], Any]] = {
 UNQUANTIZED: dict[str, tuple[Any, ...]] = {"lora_rank": (None,), "lora_alpha": (None,), "quantization_config": (None,)}
 
 
+class KernelArguments:
+    """What describes a kernel, as attributes that `keep_arguments` sets."""
+
+    kernel_initializer: Any
+    kernel_regularizer: Any
+    kernel_constraint: Any
+
+
+class BiasArguments:
+    """What describes a bias, as attributes that `keep_arguments` sets."""
+
+    bias_initializer: Any
+    bias_regularizer: Any
+    bias_constraint: Any
+
+
 def keep_arguments(init: Init) -> Init:
     """Decorator of a layer's `__init__`: its arguments become attributes of the same names.
 

@@ -10,6 +10,7 @@ import numpy as np
 from seqc import activations, ops
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value, as_value, constant
+from seqc.layers._arguments import BiasArguments, KernelArguments
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
 from seqc.layers.regularization import drop
@@ -17,7 +18,7 @@ from seqc.ops._gates import GATES
 from seqc.ops._recurrent import Recurrent as RecurrentOp
 
 
-class Cell(Layer):
+class Cell(KernelArguments, BiasArguments, Layer):
     """One step of a recurrent layer. A subclass keeps its arguments."""
 
     operation: ClassVar[type[RecurrentOp]]
@@ -30,7 +31,9 @@ class Cell(Layer):
     seed: int | None
     activation: Callable[[Value], Value]
     recurrent_activation: Callable[[Value], Value]
-    bias_initializer: Any
+    recurrent_initializer: Any
+    recurrent_regularizer: Any
+    recurrent_constraint: Any
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

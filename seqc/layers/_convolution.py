@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 from seqc import ops
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Type, Value
+from seqc.layers._arguments import BiasArguments
 from seqc.layers._common import KerasShape, as_tuple, data_format_name, first_from_last, image_hint, last_from_first
 from seqc.layers.base import Layer
 from seqc.ops._windows import Padding
 
 
-class Convolution(Layer):
+class Convolution(BiasArguments, Layer):
     """activation(what `convolved` gives).
 
     A subclass keeps its arguments, makes its kernels in `build` and writes `convolved`, for channels-last data.

@@ -12,6 +12,7 @@ from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value, apply
 from seqc.graph.tracing import current_trace
 from seqc.initializers import Initializer
+from seqc.layers._arguments import BiasArguments, KernelArguments
 from seqc.layers._common import KerasShape
 from seqc.layers.activation import Softmax
 from seqc.layers.attention import both, causal_mask, window_mask
@@ -35,7 +36,7 @@ ATTRIBUTES = {
 }  # fmt: skip
 
 
-class Heads(Layer):
+class Heads(KernelArguments, BiasArguments, Layer):
     """What attention with several heads has in common: options of the projections, masks, and the calls.
 
     A subclass keeps its arguments, `OPTIONS` for the projections.

@@ -93,6 +93,9 @@ class PReLU(Layer):
 
     supports_masking = True
     not_kept = ("shared_axes",)
+    alpha_initializer: Any
+    alpha_regularizer: Any
+    alpha_constraint: Any
 
     @keep_arguments
     def __init__(

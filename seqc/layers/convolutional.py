@@ -7,7 +7,7 @@ from typing import Any
 
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
-from seqc.layers._arguments import UNQUANTIZED, keep_arguments
+from seqc.layers._arguments import UNQUANTIZED, KernelArguments, keep_arguments
 from seqc.layers._common import KerasShape, as_tuple
 from seqc.layers._convolution import Convolution
 from seqc.ops._windows import Padding
@@ -15,7 +15,7 @@ from seqc.ops.conv import convolve, convolve_back
 from seqc.serialization import known
 
 
-class _Conv(Convolution):
+class _Conv(KernelArguments, Convolution):
     """activation(cross-correlation of the input with a kernel + bias).
 
     Args:
@@ -119,7 +119,7 @@ class Conv3D(_Conv):
     rank = 3
 
 
-class _ConvTranspose(Convolution):
+class _ConvTranspose(KernelArguments, Convolution):
     """activation(transposed convolution of the input with a kernel + bias): a convolution the other way round, which
     makes images larger.
 

@@ -8,7 +8,7 @@ from typing import Any
 from seqc import ops
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value, as_value
-from seqc.layers._arguments import UNQUANTIZED, keep_arguments
+from seqc.layers._arguments import UNQUANTIZED, BiasArguments, KernelArguments, keep_arguments
 from seqc.layers._common import KerasShape, checked_shape
 from seqc.layers.base import Layer
 from seqc.layers.calls import ModelInput
@@ -103,7 +103,7 @@ def Input(
 
 
 @known("layers")
-class Dense(Layer):
+class Dense(KernelArguments, BiasArguments, Layer):
     """activation(x @ kernel + bias), over the last axis of an input of any rank.
 
     Args:

@@ -14,7 +14,16 @@ from seqc.ops.images import channel_kernel
 from seqc.serialization import known
 
 
-class _DepthwiseConv(Convolution):
+class DepthwiseArguments:
+    """What describes the kernels of each channel, as attributes that `keep_arguments` sets."""
+
+    depth_multiplier: int
+    depthwise_initializer: Any
+    depthwise_regularizer: Any
+    depthwise_constraint: Any
+
+
+class _DepthwiseConv(DepthwiseArguments, Convolution):
     """activation(each channel convolved with kernels of its own + bias).
 
     Args:
@@ -27,8 +36,6 @@ class _DepthwiseConv(Convolution):
     Shapes: (batch, *space, channels) to (batch, *space, channels * depth_multiplier); kernel (*kernel_size, channels,
     depth_multiplier).
     """
-
-    depth_multiplier: int
 
     @keep_arguments
     def __init__(
@@ -75,7 +82,7 @@ class DepthwiseConv2D(_DepthwiseConv):
     rank = 2
 
 
-class _SeparableConv(Convolution):
+class _SeparableConv(DepthwiseArguments, Convolution):
     """activation(each channel convolved on its own, then the channels mixed at each place + bias).
 
     Args:
@@ -90,7 +97,9 @@ class _SeparableConv(Convolution):
     """
 
     filters: int
-    depth_multiplier: int
+    pointwise_initializer: Any
+    pointwise_regularizer: Any
+    pointwise_constraint: Any
 
     @keep_arguments
     def __init__(

@@ -10,14 +10,14 @@ from seqc import ops
 from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
 from seqc.initializers import VarianceScaling
-from seqc.layers._arguments import UNQUANTIZED, keep_arguments
+from seqc.layers._arguments import UNQUANTIZED, BiasArguments, KernelArguments, keep_arguments
 from seqc.layers._common import KerasShape, checked_shape
 from seqc.layers.base import Layer
 from seqc.serialization import known
 
 
 @known("layers")
-class EinsumDense(Layer):
+class EinsumDense(KernelArguments, BiasArguments, Layer):
     """activation(einsum(equation, x, kernel) + bias).
 
     Args:
@@ -38,7 +38,6 @@ class EinsumDense(Layer):
     equation: str
     activation: Any
     bias_axes: str | None
-    kernel_initializer: Any
 
     @keep_arguments
     def __init__(

@@ -29,6 +29,9 @@ class Embedding(Layer):
     inert = UNQUANTIZED
     input_dim: int
     output_dim: int
+    embeddings_initializer: Any
+    embeddings_regularizer: Any
+    embeddings_constraint: Any
     mask_zero: bool
 
     @keep_arguments

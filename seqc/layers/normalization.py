@@ -30,6 +30,12 @@ class _Normalization(Layer):
     center: bool
     scale: bool
     epsilon: float
+    beta_initializer: Any
+    gamma_initializer: Any
+    beta_regularizer: Any
+    gamma_regularizer: Any
+    beta_constraint: Any
+    gamma_constraint: Any
 
     def _make_scale_and_offset(self, shape: KerasShape, scale: bool, center: bool) -> None:
         self.gamma = self._add_described_weight("gamma", shape) if scale else None
@@ -66,6 +72,8 @@ class BatchNormalization(_Normalization):
     # Statistics of a batch: a wrapper may not put several batches into one.
     mixes_samples = True
     momentum: float
+    moving_mean_initializer: Any
+    moving_variance_initializer: Any
 
     @keep_arguments
     def __init__(
