@@ -152,8 +152,9 @@ def test_no_two_kinds_of_files_are_written_under_one_name():
     assert all(one.read is not None and one.title for one in CONTAINERS)
 
 
-def test_what_an_h5_file_has_no_place_for_is_refused(tmp_path):
-    model = seqc.Sequential([seqc.Input((2,)), layers.Dense(2, name="top_level_model_weights")])
+@pytest.mark.parametrize("name", ["top_level_model_weights", "a/b"])
+def test_what_an_h5_file_has_no_place_for_is_refused(name, tmp_path):
+    model = seqc.Sequential([seqc.Input((2,)), layers.Dense(2, name=name)])
     with (
         pytest.warns(UserWarning, match="considered legacy"),
         pytest.raises(SavingError, match="has no place in an `.h5` file"),

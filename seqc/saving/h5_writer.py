@@ -78,7 +78,7 @@ def _write_layers(group: Any, model: Model) -> None:
                 f"Layer '{layer.name}' keeps files of its own, for which an `.h5` file has no place. Save the model as "
                 "`.keras`."
             )
-        if layer.name in ("", ".", "..", _TOP):
+        if layer.name in ("", ".", "..", _TOP) or "/" in layer.name:
             raise SavingError(
                 f"A layer called {layer.name!r} has no place in an `.h5` file. Save the model as `.keras`."
             )
