@@ -40,21 +40,25 @@ class WholeBatch:
         return arrays[x]
 
     def add(self, v: Value) -> None:
-        """Computes a value, unless that was done beforehand or its memory is that of an operand."""
+        """Adds the call that computes a value, if it needs one."""
         xs = self._operands(v)
-        if v not in self.buffers.arrays:
-            if self._is_constant(v):
-                self.buffers.add_constant(v, _evaluate(v, xs))
-                return
-            shown = _shown(v, xs)
-            if shown is not None:
-                self.buffers.arrays[v] = shown
+        if v not in self.buffers.arrays:  # packing has not found a place for it
+            if self._needs_no_call(v, xs):
                 return
             if self._overwrites_state(v):
                 self.buffers.arrays[v] = xs[0]
-        if isinstance(v.op, MatMul | Gemm) and self._add_shared_product(v, xs):
-            return
-        self.writer.add(computing(v, self.outputs(v), reads_of(v, xs), xs))
+        if not (isinstance(v.op, MatMul | Gemm) and self._add_shared_product(v, xs)):
+            self.writer.add(computing(v, self.outputs(v), reads_of(v, xs), xs))
+
+    def _needs_no_call(self, v: Value, xs: Sequence[Array]) -> bool:
+        """Finds the array of what can be computed once and for all, or shows an operand; tells whether there is one."""
+        if not isinstance(v.result, tuple) and all(x in self.buffers.constants for x in read_operands(v)):
+            self.buffers.add_constant(v, _evaluate(v, xs))
+            return True
+        shown = _shown(v, xs)
+        if shown is not None:
+            self.buffers.arrays[v] = shown
+        return shown is not None
 
     def outputs(self, v: Value) -> list[Access | None]:
         """Returns where the results of an operation are kept, None for those that nobody reads."""
@@ -63,10 +67,6 @@ class WholeBatch:
 
     def _operands(self, v: Value) -> list[Array]:
         return operands_of(v, self.array, self.schedule.sizes)
-
-    def _is_constant(self, v: Value) -> bool:
-        known = self.buffers.constants
-        return not isinstance(v.result, tuple) and all(x in known for x in read_operands(v))
 
     def _overwrites_state(self, v: Value) -> bool:
         """Tells whether a value is the new state of its first operand, the old state of which nobody reads any more."""
