@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seqc.backends.numpy import machine
 from seqc.backends.numpy.kernel_choice import find_kernel
 from seqc.backends.numpy.kernels import recurrent, recurrent_grad
 from seqc.backends.numpy.residuals import GradOfResiduals, WithResiduals
@@ -122,7 +123,7 @@ def test_gradient_kernels_compute_what_eval_does(op: Recurrent, sizes: tuple[int
 def test_steps_worked_out_together_in_several_portions(
     op: Recurrent, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
 ) -> None:
-    monkeypatch.setattr(recurrent_grad, "_CHUNK", 2000)
+    monkeypatch.setattr(machine, "FACTOR_BYTES", 2000)
     xs = operands(op, (3, 11, 4, 5), "float64", rng)
     results = op.run(*xs)
     upstream = [rng.normal(size=y.shape) for y in results[: 1 + op.states]]

@@ -25,6 +25,9 @@ SEQUENTIAL_SHARE = 16
 FEW_ROWS = 64
 # Elements of a piece of arithmetic over many arrays: a few arrays of so many numbers fit the first and second level.
 PIECE = 65536
+# How many bytes the factors of a recurrent gradient take that are worked out at a time: they are to be in the cache
+# when they are used.
+FACTOR_BYTES = 1 << 19
 # Elements of the innermost loop of an element-wise call on a repeated vector: as many as make the cost of starting the
 # loop small, and still fit the first-level cache.
 LONG_LOOP = 2048
