@@ -55,6 +55,7 @@ from seqc.passes.decomposition import decompose_ops
 from seqc.passes.dropout import remove_dropout
 from seqc.passes.duplicates import merge_duplicates
 from seqc.passes.flattening import flatten_pixels
+from seqc.passes.integers import widen_integers
 from seqc.passes.layout_plan import plan_layout
 from seqc.passes.limits import join_limits
 from seqc.passes.padding import fold_padding
@@ -208,8 +209,16 @@ def with_limits() -> Graph:
     return graph(x, ops.clip(ops.relu(x), 0.0, 6.0), ops.relu(low), ops.clip(low, -1.5, None))
 
 
+def with_narrow_integers() -> Graph:
+    """What ONNX has for wider integers only, for these as well, and for none so wide."""
+    small, large = (ir.input_value(n, n, (2, 3)) for n in ("int16", "uint64"))
+    results = [ops.max(small, 1), ops.cumsum(small, 1), small + small, ops.power(large, large), ops.max(large, 1)]
+    return Graph((small, large), tuple(results), tuple("abcde"))
+
+
 CASES: dict[str, tuple[Callable[[], Graph], Pass]] = {
     "remove_dropout": (with_dropout, remove_dropout),
+    "widen_integers": (with_narrow_integers, widen_integers),
     "decompose_ops": (with_averages, decompose_ops),
     "fold_constants": (with_constants, fold_constants),
     "merge_duplicates": (with_duplicates, merge_duplicates),

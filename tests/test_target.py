@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from kit.small_graphs import BATCH, GRAPHS
-from seqc.errors import ArgumentTypeError, ExportError
+from seqc.errors import ArgumentTypeError, ConfigError, ExportError
 from seqc.export.target import onnx_target
 from seqc.graph import ir
 from seqc.graph.ir import Graph
@@ -48,6 +48,11 @@ def test_no_opset_has_what_onnx_does_not_know() -> None:
 def test_an_opset_that_seqc_does_not_write_is_no_target(opset: int, error: type[Exception]) -> None:
     with pytest.raises(error, match="opset"):
         onnx_target(opset)
+
+
+def test_a_layout_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ConfigError, match="one of \\('channels_first', 'channels_last'\\); got 'NHWC'"):
+        replace(onnx_target(), layout="NHWC")
 
 
 @pytest.mark.parametrize("name", ["flat_cnn", "decoder", "residual"])

@@ -43,7 +43,7 @@ def has(op_type: str, attributes: frozenset[str], opset: int, dtype: str | None 
         return False
     if schema.deprecated or not attributes <= set(schema.attributes):
         return False
-    return dtype is None or _type_name(dtype) in schema.inputs[0].types
+    return dtype is None or (bool(schema.inputs) and _type_name(dtype) in schema.inputs[0].types)
 
 
 def _type_name(dtype: str) -> str:

@@ -14,9 +14,18 @@ from seqc.passes.binding import bind_constants
 from seqc.passes.constants import fold_constants
 from seqc.passes.decomposition import decompose_ops
 from seqc.passes.duplicates import merge_duplicates
+from seqc.passes.integers import widen_integers
 from seqc.passes.shapes import simplify_shapes
 
-_FOR_BODIES = (lower_recurrent, decompose_ops, merge_duplicates, fold_constants, fuse_bias, simplify_shapes)
+_FOR_BODIES = (
+    lower_recurrent,
+    decompose_ops,
+    widen_integers,
+    merge_duplicates,
+    fold_constants,
+    fuse_bias,
+    simplify_shapes,
+)
 
 
 def prepare_bodies(graph: Graph, target: Target) -> Graph:

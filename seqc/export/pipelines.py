@@ -20,6 +20,7 @@ from seqc.passes.decomposition import decompose_ops
 from seqc.passes.dropout import remove_dropout
 from seqc.passes.duplicates import merge_duplicates
 from seqc.passes.flattening import flatten_pixels
+from seqc.passes.integers import widen_integers
 from seqc.passes.layout_plan import plan_layout
 from seqc.passes.limits import join_limits
 from seqc.passes.padding import fold_padding
@@ -32,6 +33,7 @@ FOR_INFERENCE: tuple[Pass, ...] = (
     remove_dropout,
     lower_recurrent,
     decompose_ops,
+    widen_integers,
     prepare_bodies,
     join_limits,
     merge_duplicates,
@@ -61,6 +63,7 @@ FOR_TRAINING: tuple[Pass, ...] = (
     scan_recurrent_gradients,
     lower_recurrent,
     decompose_ops,
+    widen_integers,
     prepare_bodies,
     merge_duplicates,
     fold_constants,

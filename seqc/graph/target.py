@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
+from seqc.errors import ConfigError
 from seqc.graph.ir import Op, Value
 from seqc.graph.layout import LayoutRule
 
@@ -25,7 +26,7 @@ class Supports(Protocol):
     """Tells whether a target has an operator."""
 
     def __call__(self, op_type: str, *attributes: str, dtype: str | None = None) -> bool:
-        """Answers for an operator by name, with all of some attributes and for operands of one element type."""
+        """Answers for an operator by name, with all of some attributes and for a first operand of an element type."""
         ...
 
 
@@ -47,6 +48,10 @@ class Target:
     dtypes: frozenset[str]
     supports: Supports
     forms: Mapping[type[Op], Form] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.layout not in get_args(DataFormat):
+            raise ConfigError(f"The layout of a target is one of {get_args(DataFormat)}; got {self.layout!r}.")
 
     def layout_rule(self, y: Value, *layouts: Any) -> LayoutRule | None:
         """Returns how the operation of `y` works here on re-ordered operands; None where it needs them as they are."""
