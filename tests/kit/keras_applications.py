@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,8 @@ def takes_bytes(name: str) -> bool:
     return name.startswith(("MobileNetV3", "EfficientNet", "ConvNeXt"))
 
 
-def main(folder: Path, names: list[str]) -> None:
+def main(folder: Path, names: list[str], save: Callable[[Any, str, Path], None] = save) -> None:
+    """Saves models with the Keras that is there, by `save`."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
