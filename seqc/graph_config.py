@@ -13,7 +13,7 @@ import numpy as np
 
 from seqc import tree
 from seqc.errors import SavingError
-from seqc.graph.ir import HasValue, Value
+from seqc.graph.ir import Constant, HasValue, Value
 from seqc.layer_order import call_of, calls_in_order, result_of
 from seqc.layers import InputLayer
 from seqc.layers.base import Layer
@@ -58,11 +58,24 @@ def describe(inputs: Any, outputs: Any, layers: list[Layer], entries: Mapping[Va
             operation = _operation_node(v, history)
             between.append({**operation, "name": history.add(v, operation["config"]["name"])})
     listed = [{**serialize_object(one), "name": one.name, "inbound_nodes": nodes[one.name]} for one in layers]
-    return {
-        "layers": listed + between,
+    ends = {
         "input_layers": tree.map_leaves(lambda x: list(history.of(x)), inputs),
         "output_layers": tree.map_leaves(lambda y: list(history.of(y)), outputs),
     }
+    called_on = {history.of(y)[0] for y in tree.leaves(outputs)} | {
+        name for one in listed for node in one["inbound_nodes"] for name, _, _ in _needed(node)
+    }
+    return {"layers": listed + _used(between, called_on), **ends}
+
+
+def _used(operations: list[dict[str, Any]], called_on: set[str]) -> list[dict[str, Any]]:
+    """Returns the operations, in order, on which something depends: of sizes, settings may say all there is to say."""
+    kept = []
+    for operation in reversed(operations):
+        if operation["name"] in called_on:
+            kept.append(operation)
+            called_on |= {name for node in operation["inbound_nodes"] for name, _, _ in _needed(node)}
+    return kept[::-1]
 
 
 class _Histories:
@@ -109,6 +122,9 @@ def _layer_node(v: Value, op: LayerCall, history: _Histories) -> dict[str, Any]:
 
 def _operation_node(v: Value, history: _Histories) -> dict[str, Any]:
     def described(leaf: Any) -> Any:
+        if isinstance(leaf, slice):
+            bounds = {name: described(getattr(leaf, name)) for name in ("start", "stop", "step")}
+            return {"class_name": "__slice__", "config": bounds}
         if not isinstance(leaf, Value | HasValue):
             return serialize(leaf)
         if isinstance(leaf, Value) and is_symbolic(leaf):
@@ -118,12 +134,12 @@ def _operation_node(v: Value, history: _Histories) -> dict[str, Any]:
     try:
         if v.origin is None:
             raise SavingError(f"it has {v.op!r} between its layers")
-        operation, called_on = describe_operation(v.origin)
+        operation, positional, named = describe_operation(v.origin)
         name = history.unused(v.scope.rpartition("/")[2] or snake_case(operation["class_name"]))
         return {
             **operation,
             "config": {"name": name, **serialize(operation["config"])},
-            "inbound_nodes": [{"args": tree.map_leaves(described, called_on), "kwargs": {}}],
+            "inbound_nodes": [tree.map_leaves(described, {"args": positional, "kwargs": named})],
         }
     except SavingError as error:
         raise SavingError(
@@ -165,7 +181,9 @@ def restore(config: Mapping[str, Any]) -> tuple[Any, Any]:
         positional, named = _arguments(call.node, results)
         if "training" in named and _is_default(named["training"], layers[call.name]):
             del named["training"]
-        results[call.name].append(tree.leaves(layers[call.name](*positional, **named)))
+        given = tree.leaves(layers[call.name](*positional, **named))
+        # What is known of sizes is a number and no tensor.
+        results[call.name].append([y for y in given if isinstance(y, Value) and not isinstance(y.op, Constant)])
         made += 1
         for other in waiting.pop((call.name, call.number), ()):
             other.missing -= 1
@@ -270,6 +288,8 @@ def _arguments(node: Any, results: Mapping[str, list[list[Value]]]) -> tuple[lis
             return _result(results, *_needed(part))
         if isinstance(part, list):
             return [made(child) for child in part]
+        if isinstance(part, Mapping) and part.get("class_name") == "__slice__" and isinstance(part["config"], Mapping):
+            return slice(*(made(part["config"].get(name)) for name in ("start", "stop", "step")))
         if isinstance(part, Mapping) and part.get("class_name") == "__tuple__":
             return tuple(made(part.get("config")))
         if isinstance(part, Mapping) and "class_name" not in part:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,13 @@ _CLASSES = {
     "math": "Erf Logsumexp:axis,keepdims Rsqrt",
     "linalg": "Norm:ord,axis,keepdims",
 }
+# Where files name functions that Keras has no class for, or not with tensors as settings: nothing in a file of Keras
+# depends on what only data tell, such as the sizes in ops.shape(x).
+OWN = "seqc.ops"
+_OWN_FUNCTIONS = {
+    "arange", "conv_transpose", "eye", "full", "hard_swish", "linspace",
+    "ones", "shape", "size", "swish", "tri", "zeros",
+}  # fmt: skip
 # What Keras has besides, at the values at which it says nothing.
 _INERT: dict[str, tuple[Any, ...]] = {"sparse": (None, False), "ragged": (None, False), "synchronized": (False,)}
 # The largest number among an operation's settings, and the longest axis it may meet, when it comes from a file: tables
@@ -89,12 +97,17 @@ OPERATIONS = _listed()
 def is_operation(described: Mapping[str, Any]) -> bool:
     """Tells whether an object in a file is one of Keras's operations, and no layer of the same name."""
     module = str(described.get("module") or "").split(".")
-    return module[0] == "keras" and "ops" in module[1:]
+    return (module[0] == "keras" and "ops" in module[1:]) or described.get("module") == OWN
 
 
 def is_known_operation(described: Mapping[str, Any]) -> bool:
     """Tells whether seqc.ops has what an operation in a file does."""
-    return operation_named(str(described.get("class_name"))) is not None
+    cls = described.get("class_name")
+    return (
+        (cls in OPERATIONS or cls in _OWN_FUNCTIONS)
+        if described.get("module") == OWN
+        else (operation_named(str(cls)) is not None)
+    )
 
 
 def operation_named(cls: str) -> Operation | None:
@@ -115,9 +128,12 @@ def find_operation(described: Mapping[str, Any]) -> Callable[..., Any]:
             f"The file needs the operation '{cls}' of '{module}', which seqc.ops does not have. Where it stands, use a "
             "layer of your own that does the same with functions of seqc.ops."
         )
-    operation, config = OPERATIONS[snake_case(cls)], described.get("config")
+    config = described.get("config")
     if not isinstance(config, Mapping):
         raise SavingError(f"The configuration of operation '{cls}' is {type(config).__name__}, not a dictionary.")
+    if module == OWN:
+        return _called_by_name(cls, str(described.get("name") or config.get("name") or cls))
+    operation = OPERATIONS[snake_case(cls)]
     unknown = {
         key: value
         for key, value in config.items()
@@ -151,6 +167,22 @@ def _called(function: str, name: str, settings: dict[str, Any]) -> Callable[...,
     return call
 
 
+def _called_by_name(function: str, name: str) -> Callable[..., Any]:
+    compute = getattr(ops, function)
+
+    def call(*positional: Any, **named: Any) -> Any:
+        _check_sizes((positional, named), name)
+        if function == "get_item" and isinstance(named.get("key"), list):  # a tuple, and JSON has lists
+            named["key"] = tuple(named["key"])
+        try:
+            with scope(name):
+                return compute(*positional, **named)
+        except TypeError as error:
+            raise SavingError(f"Operation '{name}' in the file is called on what {function} does not take.") from error
+
+    return call
+
+
 def _check_sizes(given: Any, name: str) -> None:
     for leaf in tree.leaves(given):
         sizes = leaf.shape if isinstance(leaf, Value) else (leaf,)
@@ -158,31 +190,49 @@ def _check_sizes(given: Any, name: str) -> None:
             raise SavingError(f"Operation '{name}' in the file works on sizes beyond {_LONGEST}. Refused.")
 
 
-def describe_operation(call: OperationCall) -> tuple[dict[str, Any], list[Any]]:
-    """Returns the description of an operation, without its name, and what it is called on.
+def describe_operation(call: OperationCall) -> tuple[dict[str, Any], list[Any], dict[str, Any]]:
+    """Returns the description of an operation, without its name, and the arguments that it is called on.
 
     Raises:
-        SavingError: Keras has no such operation, or it is made with tensors.
+        SavingError: no file can hold it.
     """
     operation = OPERATIONS.get(call.function)
-    if operation is None:
-        raise SavingError(f"it has ops.{call.function} between its layers, which is no operation of Keras's files")
-    config = {key: call.arguments[key] for key in operation.settings if key in call.arguments}
-    if any(isinstance(leaf, Value) for leaf in tree.leaves(config)):
-        raise SavingError(f"its ops.{call.function} takes {', '.join(config)} from tensors, where files hold numbers")
+    config = _settings(call, operation.settings) if operation is not None else {}
+    if operation is None or any(isinstance(leaf, Value) for leaf in tree.leaves(config)):
+        return _described_by_name(call)
     called_on: list[Any] = []
     for key, value in call.arguments.items():
         if key not in config:
             called_on += value if key == "operands" else [value]
-    config = {
-        key: np.dtype(value).name if key == "dtype" and value is not None else value for key, value in config.items()
-    }
-    return {
-        "module": operation.module,
-        "class_name": operation.class_name,
-        "config": config,
-        "registered_name": operation.class_name,
-    }, called_on
+    described = {"module": operation.module, "class_name": operation.class_name, "config": config}
+    return {**described, "registered_name": operation.class_name}, called_on, {}
+
+
+def _settings(call: OperationCall, names: tuple[str, ...]) -> dict[str, Any]:
+    """Returns the arguments of a call that are settings in a file."""
+    found = {key: call.arguments[key] for key in names if key in call.arguments}
+    shape = found.get("newshape")
+    if isinstance(shape, list | tuple):
+        # One size that only data tell is what is left, if there are as many numbers either way: -1 in files of Keras.
+        unknown = [i for i, size in enumerate(shape) if isinstance(size, Value)]
+        before, after = call.arguments["x"].type.shape, call.results[0].type.shape
+        open_already = any(isinstance(size, int) and size == -1 for size in shape)
+        if len(unknown) == 1 and not open_already and prod(before) == prod(after):
+            found["newshape"] = [-1 if isinstance(size, Value) else size for size in shape]
+    if found.get("dtype") is not None:
+        found["dtype"] = np.dtype(found["dtype"]).name
+    return found
+
+
+def _described_by_name(call: OperationCall) -> tuple[dict[str, Any], list[Any], dict[str, Any]]:
+    if call.function not in OPERATIONS and call.function not in _OWN_FUNCTIONS:
+        raise SavingError(f"it has ops.{call.function} between its layers, which is no operation of Keras's files")
+    named = dict(call.arguments)
+    if named.get("dtype") is not None:
+        named["dtype"] = np.dtype(named["dtype"]).name
+    positional = list(named.pop("operands", ()))
+    described = {"module": OWN, "class_name": call.function, "config": {}, "registered_name": None}
+    return described, positional, named
 
 
 def call_again(call: OperationCall, convert: Callable[[Any], Any]) -> Any:

@@ -35,7 +35,9 @@ class OperationCall:
 
     def tensors(self) -> list[Value]:
         """Returns the tensors among the arguments."""
-        return [leaf for leaf in tree.leaves(self.arguments) if isinstance(leaf, Value)]
+        leaves = tree.leaves(self.arguments)
+        parts = [(leaf.start, leaf.stop, leaf.step) if isinstance(leaf, slice) else (leaf,) for leaf in leaves]
+        return [part for bounds in parts for part in bounds if isinstance(part, Value)]
 
 
 @cache
