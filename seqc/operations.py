@@ -231,7 +231,7 @@ def _described_by_name(call: OperationCall) -> tuple[dict[str, Any], list[Any], 
     if named.get("dtype") is not None:
         named["dtype"] = np.dtype(named["dtype"]).name
     positional = list(named.pop("operands", ()))
-    described = {"module": OWN, "class_name": call.function, "config": {}, "registered_name": None}
+    described: dict[str, Any] = {"module": OWN, "class_name": call.function, "config": {}, "registered_name": None}
     return described, positional, named
 
 
