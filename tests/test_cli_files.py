@@ -105,7 +105,7 @@ def test_channels_first_input_is_exported_and_verified_against_its_model(folder:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["model.h5", "-o", "m.onnx"], "A model comes from a .py or .keras file; got model.h5."),
+        (["model.h5", "-o", "m.onnx"], "There is no file model.h5."),
         (["absent.keras", "-o", "m.onnx"], "absent.keras"),
         (["tiny.py", "-o", "absent/m.onnx"], "there is no folder 'absent'. Make it first."),
         (["tiny.py", "-o", "m.onnx", "--opset", "99"], "got 99"),

@@ -5,10 +5,20 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from seqc.errors import DataError
+from seqc.errors import ConfigError, DataError
 
 NUMPY, ONNX, KERAS = "a NumPy array", "an ONNX model", "a .keras file"
 ARCHIVE = "a .npz file of several arrays"
+# What may hold a model of Keras or its weights.
+MODEL_KINDS = (
+    KERAS,
+    ARCHIVE,
+    "an HDF5 file",
+    "a zip archive",
+    "a damaged zip archive (.keras, .npz)",
+    "JSON",
+    "weights",
+)
 
 
 def kind_of(path: Path) -> str | None:
@@ -18,6 +28,7 @@ def kind_of(path: Path) -> str | None:
         path: of a regular file.
     """
     from seqc.saving import kinds
+    from seqc.saving.safetensors_file import is_safetensors
 
     if path.suffix == ".py":
         return "a Python file"
@@ -25,6 +36,8 @@ def kind_of(path: Path) -> str | None:
         start = file.read(512)
     if start.startswith(kinds.ZIP):
         return _zip_kind(path)
+    if is_safetensors(start):
+        return "weights"
     kind = kinds.kind_of(start)
     return None if kind.startswith("of no kind") else kind
 
@@ -36,6 +49,16 @@ def require_file(path: Path) -> None:
     if not path.exists():
         raise DataError(f"There is no file {path}.")
     raise DataError(f"{path} is {'a folder' if path.is_dir() else 'a pipe or a device'}, not a file.")
+
+
+def require_model_file(path: Path) -> None:
+    """Raises ConfigError for a file that plainly holds no model for a command to take, DataError if there is none."""
+    require_file(path)
+    kind = kind_of(path)
+    if kind == ONNX or path.suffix in (".onnx", ".npy"):
+        raise ConfigError(
+            f"A model comes from a FILE (.py), or from a model file of Keras (.keras, .h5, model.json); got {path}."
+        )
 
 
 def refuse_other_kinds(path: Path, wanted: str) -> None:

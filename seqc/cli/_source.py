@@ -1,4 +1,4 @@
-"""Where a command's model comes from: a Python FILE, which is run, or a .keras file, which is only read."""
+"""Where a command's model comes from: a Python FILE, which is run, or a model file of Keras, which is only read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from seqc.cli._kinds import require_file
+from seqc.cli._kinds import require_file, require_model_file
 from seqc.errors import ConfigError, DataError, SeqcError
 
 if TYPE_CHECKING:
@@ -110,23 +110,32 @@ def load_file(path: Path) -> ModelFile:
 
 
 def load_source(path: Path, weights: Path | None = None) -> Model:
-    """Returns the model of a Python FILE or a .keras file, with weights from another file if one is given.
+    """Returns the model of a Python FILE or a model file of any kind, with weights from another file if one is given.
 
     Raises:
-        ConfigError: it is neither. SavingError: a file with weights does not fit or is damaged.
+        ConfigError, DataError: it is neither. SavingError: a file does not fit, is damaged, or needs what seqc lacks.
     """
-    if path.suffix == ".keras":
-        from seqc.saving import load_model
-
-        # No command trains such a model, so that what only training needs may be missing.
-        model = load_model(path, compile=False)
-    elif path.suffix == ".py":
+    if path.suffix == ".py":
         model = load_file(path).build()
     else:
-        raise ConfigError(f"A model comes from a .py or .keras file; got {path}.")
+        from seqc.saving.loading import load_model
+
+        require_model_file(path)
+        # No command trains such a model, so that what only training needs may be missing.
+        model = load_model(path, compile=False) if weights is None else load_layers(path)
     if weights is not None:
         model.load_weights(weights)
     return model
+
+
+def load_layers(path: Path) -> Model:
+    """Returns the model that a file describes, with the file's weights where it holds some, for other ones to come."""
+    from seqc.saving.containers import open_model
+    from seqc.saving.loading import load_model, model_from_json
+
+    with open_model(path) as opened:
+        alone = opened.weights is None and opened.described is not None
+    return model_from_json(path.read_text(encoding="utf-8")) if alone else load_model(path, compile=False)
 
 
 def _guarded(path: Path, run: Callable[[], Any]) -> Any:

@@ -13,13 +13,15 @@ from seqc.errors import ConfigError
 
 
 def export(
-    source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="A model FILE (.py, which is run) or a .keras file (only read).")
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Model files of Keras (only read), folders of them, or a FILE (.py, which is run).",
+        ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write.")],
-    weights: Annotated[
-        Path | None, typer.Option(help="Take the weights from this .weights.h5 or .keras file.", show_default=False)
-    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write; of several, a folder.")],
+    weights: Annotated[Path | None, typer.Option(help="Take the weights from this file.", show_default=False)] = None,
     opset: Annotated[int, typer.Option(help="Version of the ONNX operators, 13 to 21.")] = 18,
     input_name: Annotated[
         list[str] | None,
@@ -45,36 +47,59 @@ def export(
     """Export a model to a verified ONNX file.
 
     The file is written only if onnxruntime computes what NumPy computes in double precision, at several batch sizes;
-    otherwise nothing is written and the exit code is 1. A FILE gives the weights that its build() makes: to export
-    trained ones, name the .keras file that `seqc train` wrote, or use --weights.
+    otherwise nothing is written and the exit code is 1. Model files are those of all versions of Keras, told by their
+    content: .keras, .h5, TensorFlow.js; of several, a table says what came of each. A FILE gives the weights that its
+    build() makes: to export trained ones, name the .keras file that `seqc train` wrote, or use --weights.
 
     \b
     Examples:
       seqc export out/digits_cnn/digits_cnn.keras -o digits.onnx
+      seqc export models/*.h5 -o out/
       seqc export model.py --weights trained.weights.h5 -o model.onnx
       seqc export model.keras -o model.onnx --opset 15 --channels-first-input
       seqc export two.keras -o two.onnx --input-name image=x --output-name kind=class
       seqc export two.keras -o two.onnx --channels-first image
     """
     with screen(as_json) as show:
-        from seqc.cli._source import load_source
-        from seqc.export.model import export_model
+        from seqc.cli._several import each, expanded, finish, targets
 
-        check_output(output, ".onnx")
-        model = load_source(source, weights)
-        receipt = export_model(
-            model,
-            output,
-            input_name=_names(input_name, "--input-name"),
-            output_name=_names(output_name, "--output-name"),
-            opset=opset,
-            channels_first_input=channels_first_input or channels_first or False,
-            verify=verify,
-        )
-        show.line(str(receipt))
-        show.result(receipt.to_dict())
-        if source.suffix == ".py" and weights is None:
-            typer.echo(f"Note: the weights are those that {source} makes, trained or not.", err=True)
+        options = {
+            "input_name": _names(input_name, "--input-name"),
+            "output_name": _names(output_name, "--output-name"),
+            "opset": opset,
+            "channels_first_input": channels_first_input or channels_first or False,
+            "verify": verify,
+        }
+        files = expanded(sources)
+        if len(files) == 1 and not sources[0].is_dir() and not output.is_dir() and output.suffix:
+            receipt = _exported(files[0], output, weights, options)
+            show.line(str(receipt))
+            show.result(receipt.to_dict())
+            return
+        if weights is not None:
+            raise ConfigError("--weights belongs to one model; several files bring weights of their own.")
+        places = dict(zip(files, targets(files, output, ".onnx"), strict=True))
+        output.mkdir(parents=True, exist_ok=True)
+
+        def work(file: Path) -> tuple[str, Any]:
+            receipt = _exported(file, places[file], None, options)
+            return f"{places[file]}, {sum(receipt.nodes.values())} nodes", receipt.to_dict()
+
+        results, failed = each(show, files, work)
+        show.result({"files": results, "failed": failed})
+    finish(failed)
+
+
+def _exported(source: Path, output: Path, weights: Path | None, options: dict[str, Any]) -> Any:
+    """Returns the receipt of one file's export."""
+    from seqc.cli._source import load_source
+    from seqc.export.model import export_model
+
+    check_output(output, ".onnx")
+    receipt = export_model(load_source(source, weights), output, **options)
+    if source.suffix == ".py" and weights is None:
+        typer.echo(f"Note: the weights are those that {source} makes, trained or not.", err=True)
+    return receipt
 
 
 def _names(given: list[str] | None, option: str) -> Any:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from seqc.cli._errors import Debug
+from seqc.cli._kinds import MODEL_KINDS, kind_of
 from seqc.cli._output import AsJson, Screen, amount, screen, shape_text
 from seqc.cli._sizes import SizeOptions, check_names, parse_sizes
 from seqc.text import label, shorten
@@ -23,7 +24,7 @@ def inspect(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="SOURCE", help="An .onnx or .keras file (only read) or a model FILE (.py, which is run)."
+            metavar="SOURCE", help="An .onnx file or a model file of Keras (only read), or a FILE (.py, which is run)."
         ),
     ],
     size: SizeOptions = None,
@@ -31,6 +32,9 @@ def inspect(
     debug: Debug = False,
 ) -> None:
     """Show the layers of a model, or the nodes of an ONNX file.
+
+    Of a model file it says what it is, who wrote it and what is in it, without reading the weights, and what keeps seqc
+    from loading it; the exit code is 1 then.
 
     FLOPs are floating-point operations for one sample: a multiplication and the addition after it are two, an
     element-wise operation is one per element, moving elements is none. They follow from shapes; axes that the model
@@ -44,18 +48,46 @@ def inspect(
     """
     with screen(as_json) as show:
         sizes = parse_sizes(size)
-        if source.suffix in (".py", ".keras"):
-            _layers(show, source, sizes)
+        if source.suffix == ".py":
+            from seqc.cli._source import load_source
+
+            _layers(show, source, load_source(source), sizes)
+        elif source.is_file() and kind_of(source) in MODEL_KINDS:
+            _model_file(show, source, sizes)
         else:
             _nodes(show, source, sizes)
 
 
-def _layers(show: Screen, source: Path, sizes: Mapping[str, int]) -> None:
+def _model_file(show: Screen, source: Path, sizes: Mapping[str, int]) -> None:
+    """Shows what a model file is, and its layers if they can be made; the weights are not read."""
+    from seqc.cli._model_file import facts_of_file
+    from seqc.errors import SeqcError
+    from seqc.saving.containers import open_model
+    from seqc.saving.loading import make_model
+
+    with open_model(source) as opened:
+        rows, facts = facts_of_file(opened, source)
+        show.line(f"{source} ({source.stat().st_size:,} bytes)")
+        show.rows(rows)
+        show.line()
+        if opened.described is None:
+            arrays = facts["weights"]["arrays"]
+            show.table(("array", "shape", "dtype"), [(a["name"], shape_text(a["shape"]), a["dtype"]) for a in arrays])
+            show.result({"kind": "weights", "source": str(source), **facts})
+            return
+        try:
+            model, _ = make_model(opened, {}, 0 if opened.weights is None else opened.weights.size)
+        except SeqcError as error:
+            show.line(f"It cannot be loaded: {error}")
+            show.result({"kind": "model", "source": str(source), **facts, "stopped_by": str(error)})
+            raise typer.Exit(1) from None
+    _layers(show, source, model, sizes, facts)
+
+
+def _layers(show: Screen, source: Path, model: Any, sizes: Mapping[str, int], of_file: Any = None) -> None:
     from seqc.analysis import describe_layers, unknown_sizes
-    from seqc.cli._source import load_source
     from seqc.export.model import inference_graph
 
-    model = load_source(source)
     graph = inference_graph(model)
     own = len(model._ports())
     inputs = list(zip(graph.input_names[:own], graph.inputs[:own], strict=True))
@@ -84,6 +116,7 @@ def _layers(show: Screen, source: Path, sizes: Mapping[str, int]) -> None:
         {
             "kind": "model",
             "source": str(source),
+            **(of_file or {}),
             "name": model.name,
             "inputs": [_port(name, x.type.dtype, x.type.shape) for name, x in inputs],
             "outputs": [_port(name, y.type.dtype, y.type.shape) for name, y in outputs],

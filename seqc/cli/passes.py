@@ -14,7 +14,7 @@ from seqc.errors import ConfigError
 
 def passes(
     source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="A .keras file (only read) or a model FILE (.py, which is run).")
+        Path, typer.Argument(metavar="SOURCE", help="A model file of Keras (only read) or a FILE (.py, which is run).")
     ],
     only: Annotated[
         list[str] | None,

@@ -26,7 +26,7 @@ def verify(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The .onnx file.")],
     against: Annotated[
         Path | None,
-        typer.Option(help="The model it was exported from: a .keras file or a model FILE (.py, which is run)."),
+        typer.Option(help="The model it was exported from: a model file of Keras or a model FILE (.py, which is run)."),
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Weights for --against, from a .weights.h5 or .keras file.", show_default=False)

@@ -1,0 +1,127 @@
+"""Commands on model files of all kinds: inspect says what they are, convert and export take them, one or many."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kit.cli_models import seqc, seqc_json
+from kit.oracle import ROOT
+from seqc.saving import load_model
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    with zipfile.ZipFile(ROOT / "tests" / "cases" / "old_models.zip") as archive:
+        archive.extractall(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_inspect_says_what_a_model_file_is_and_who_wrote_it(folder):
+    text = seqc("inspect", "stack.h5").stdout
+    assert "kind        a whole model in HDF5 (.h5)" in text
+    assert "written by  Keras 2.21.0, tensorflow" in text
+    assert "model       Sequential of 10 layers (1 InputLayer, 1 Conv2D, " in text
+    assert "weights     13 arrays, 732 bytes" in text
+    assert "training    compiled with Custom>Adam, loss categorical_crossentropy" in text
+    assert "separable_conv2d     SeparableConv2D     [batch, 4, 4, 3]" in text
+    facts = seqc_json("inspect", "stack.keras")
+    assert facts["file"]["kind"] == "a `.keras` archive"
+    assert facts["compiled"]
+    assert facts["described"] == seqc_json("inspect", "stack.h5")["described"]
+    sizes = [np.prod(a["shape"]) for a in facts["weights"]["arrays"] if a["name"].startswith("layers")]
+    assert facts["totals"]["parameters"] == sum(sizes)
+
+
+def test_inspect_lists_weights_without_a_model(folder):
+    facts = seqc_json("inspect", "stack_weights.h5")
+    assert facts["kind"] == "weights"
+    assert facts["weights"]["arrays"][0] == {"name": "conv2d/kernel:0", "shape": [3, 3, 2, 3], "dtype": "float32"}
+    assert "weights by layer in HDF5 (.h5)" in seqc("inspect", "stack_weights.h5").stdout
+    assert "without" not in seqc("inspect", "stack.json").stdout
+
+
+def refused(folder: Path) -> Path:
+    config = json.loads((folder / "stack.json").read_text())
+    config["config"]["layers"][1] |= {"class_name": "Lambda"}
+    (folder / "code.json").write_text(json.dumps(config))
+    return folder / "code.json"
+
+
+def test_inspect_says_what_stops_a_file_and_fails(folder):
+    path = refused(folder)
+    text = seqc("inspect", path, code=1).stdout
+    assert "It cannot be loaded: " in text
+    assert "Lambda 'conv2d', which is code" in text
+    facts = json.loads(seqc("inspect", path, "--json", code=1).stdout)
+    assert "Rescaling(1 / 127.5, offset=-1)" in facts["stopped_by"]
+
+
+def test_a_model_goes_from_one_kind_of_file_to_the_next_and_stays_the_same(folder):
+    chain = ["recurrent.h5", "a.keras", "b.h5", "c.json", "d.keras"]
+    seqc("convert", chain[0], chain[1])
+    seqc("convert", chain[1], chain[2])
+    seqc("convert", chain[2], chain[3])
+    seqc("convert", chain[2], "w.npz")
+    made = seqc_json("convert", chain[3], chain[4], "--weights", "w.npz")
+    assert (made["source"], made["target"], made["compiled"]) == ("c.json", "d.keras", False)
+    recorded = np.load("recurrent.npz")
+    for name in ("a.keras", "b.h5", "d.keras"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            model = load_model(name)
+        np.testing.assert_allclose(model.predict(recorded["x0"], verbose=0), recorded["y0"], atol=1e-6)
+        assert model.compiled == (name != "d.keras")
+    assert int(load_model("b.h5").optimizer.iterations.numpy()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["stack.h5", "m.onnx"], "Use: seqc export stack.h5 -o m.onnx"),
+        (["stack.h5", "stack.h5"], "stack.h5 is the file that is read. Give another name to write."),
+        (["stack_weights.h5", "m.keras"], "it holds weights and no layers"),
+        (["stack.json", "m.keras"], "the description of a model in JSON, without weights"),
+        (["absent.h5", "m.keras"], "There is no file absent.h5."),
+        (["stack.h5", "no/m.keras"], "there is no folder 'no'"),
+    ],
+)
+def test_conversions_that_cannot_be_say_why(folder, arguments, message):
+    assert message in seqc("convert", *arguments, code=2).stderr
+    assert not (folder / "m.keras").exists()
+
+
+def test_many_files_are_exported_into_a_folder_with_a_table_and_a_status(folder):
+    done = seqc("export", "nested.h5", "states.keras", "-o", "out")
+    assert "All done." in done.stdout
+    assert sorted(os.listdir("out")) == ["nested.onnx", "states.onnx"]
+    refused(folder)
+    (folder / "more").mkdir()
+    (folder / "code.json").rename(folder / "more" / "model.json")
+    (folder / "more" / "states.keras").write_bytes((folder / "states.keras").read_bytes())
+    run: Any = seqc("export", "more", "state?.h5", "-o", "out2", "--json", code=1)
+    result = json.loads(run.stdout)
+    assert [one["done"] for one in result["files"]] == [False, True, True]
+    assert result["failed"] == 1
+    assert "which is code" in result["files"][0]["error"]
+    assert sorted(os.listdir("out2")) == ["more_states_keras.onnx", f"{folder.name}_states_h5.onnx"]
+    text = seqc("export", "more", "-o", "out3", code=1).stdout
+    assert "1 file done, 1 failed." in text
+    assert "There is no model file in out" in seqc("export", "out", "-o", "out4", code=2).stderr
+
+
+def test_files_are_told_by_their_content_and_verified_against(folder):
+    (folder / "states.h5").rename(folder / "states.bin")
+    seqc("export", "states.bin", "-o", "states.onnx")
+    seqc("verify", "states.onnx", "--against", "states.bin")
+    seqc("passes", "states.bin")
+    seqc("export", "states.json", "-o", "again.onnx", "--weights", "states_weights.h5")
+    seqc("verify", "again.onnx", "--against", "states.bin")
