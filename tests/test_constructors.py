@@ -12,6 +12,7 @@ import pytest
 import seqc
 from seqc import Input, Sequential, activations, constraints, initializers, layers, regularizers
 from seqc.errors import ConfigError, ShapeError
+from seqc.layers._arguments import keep_arguments
 from seqc.models import clone_model
 from seqc.serialization import classes, deserialize, serialize_object
 
@@ -353,3 +354,14 @@ def test_names_of_older_files_may_have_slashes(tmp_path: Any) -> None:
     assert [layer.name for layer in loaded.layers] == [layer.name for layer in clone_model(loaded).layers]
     x = np.ones((2, 3), "float32")
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+def test_name_and_dtype_are_what_the_base_makes_of_them() -> None:
+    class Sized(layers.Layer):
+        @keep_arguments
+        def __init__(self, size: int, name: str | None = None, seed: Any = None, dtype: Any = None, **kw: Any) -> None:
+            super().__init__(name=name, dtype=dtype, **kw)
+
+    layer: Any = Sized(3, None, 4, "float64", trainable=False)
+    assert (layer.size, layer.seed, layer.dtype, layer.trainable) == (3, 4, "float64", False)
+    assert layer.name.startswith("sized")

@@ -74,7 +74,8 @@ class WithArguments(WeightOwner):
 
     def _keep_given(self) -> None:
         for name, value in self.__dict__.pop("_given", {}).items():
-            if name not in self.not_kept:
+            # The base of all layers has made attributes of some, which a constructor hands on to it.
+            if name not in (*self.not_kept, "name", "dtype", "trainable"):
                 setattr(self, name, self._converted(name, value))
 
     def _converted(self, name: str, value: Any) -> Any:
