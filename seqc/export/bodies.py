@@ -15,6 +15,7 @@ from seqc.passes.constants import fold_constants
 from seqc.passes.decomposition import decompose_ops
 from seqc.passes.duplicates import merge_duplicates
 from seqc.passes.integers import widen_integers
+from seqc.passes.layout_plan import plan_layout
 from seqc.passes.shapes import simplify_shapes
 
 _FOR_BODIES = (
@@ -24,6 +25,9 @@ _FOR_BODIES = (
     merge_duplicates,
     fold_constants,
     fuse_bias,
+    simplify_shapes,
+    plan_layout,
+    fold_constants,
     simplify_shapes,
 )
 

@@ -13,6 +13,7 @@ from seqc.layers.adaptive_pooling import (
 )
 from seqc.layers.attention import AdditiveAttention, Attention
 from seqc.layers.base import Layer
+from seqc.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from seqc.layers.convnext import LayerScale, StochasticDepth
 from seqc.layers.convolutional import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose
 from seqc.layers.core import Activation, Dense, Input, InputLayer
@@ -130,6 +131,9 @@ __all__ = [
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "Convolution1D",
     "Convolution1DTranspose",
     "Convolution2D",
@@ -232,7 +236,7 @@ __all__ = [
 
 # Layers of Keras whose names are like those of others.
 _OTHERS = (
-    "ConvLSTM1D", "ConvLSTM2D", "JaxLayer",
+    "JaxLayer",
 )  # fmt: skip
 
 __getattr__ = absent(

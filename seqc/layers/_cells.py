@@ -18,17 +18,42 @@ from seqc.ops._gates import GATES
 from seqc.ops._recurrent import Recurrent as RecurrentOp
 
 
-class Cell(KernelArguments, BiasArguments, Layer):
-    """One step of a recurrent layer. A subclass keeps its arguments."""
+class SteppedCell(Layer):
+    """One step of a recurrent layer, taken from what the input adds to the gates, which is known for all steps at once.
+
+    The first of the new states is the output.
+    """
+
+    dropout: float
+    recurrent_dropout: float
+    seed: int | None
+
+    def step(self, z: Value, states: Sequence[Value], kept: list[Value] | None = None) -> list[Value]:
+        """Returns the new states, the first of which is the output.
+
+        Args:
+            z: what the input adds to the gates. kept: recurrent dropout's factor of the hidden state for each gate.
+        """
+        raise ConfigError(f"{type(self).__name__} does not define step(self, z, states).")
+
+    def dropped_gates(self) -> int:
+        """Returns how many gates recurrent dropout draws a mask for."""
+        raise NotImplementedError(f"{type(self).__name__}.dropped_gates")
+
+    def recurrent_factors(self, h: Value) -> list[Value]:
+        """Returns recurrent dropout's factor of h for each gate, the same for all steps."""
+        one, rate = ops.ones_like(h), self.recurrent_dropout
+        return [drop(one, rate, h, self.seed, self.name, stream=1 + gate) for gate in range(self.dropped_gates())]
+
+
+class Cell(KernelArguments, BiasArguments, SteppedCell):
+    """A cell whose states are vectors. A subclass keeps its arguments."""
 
     operation: ClassVar[type[RecurrentOp]]
     # Attributes that name functions of the step, under the names that the fused operation gives them.
     functions: ClassVar[tuple[str, ...]] = ("activation", "recurrent_activation")
     units: int
     use_bias: bool
-    dropout: float
-    recurrent_dropout: float
-    seed: int | None
     activation: Callable[[Value], Value]
     recurrent_activation: Callable[[Value], Value]
     recurrent_initializer: Any
@@ -69,14 +94,6 @@ class Cell(KernelArguments, BiasArguments, Layer):
         """Returns what the input adds to the gates before their activations, (..., gates · units)."""
         return ops.matmul(x, self.kernel) + self.bias_value()
 
-    def step(self, z: Value, states: Sequence[Value], kept: list[Value] | None = None) -> list[Value]:
-        """Returns the new states, the first of which is the output.
-
-        Args:
-            z: what the input adds to the gates. kept: recurrent dropout's factor of the hidden state for each gate.
-        """
-        raise ConfigError(f"{type(self).__name__} does not define step(self, z, states).")
-
     def from_state(self, h: Value, kept: list[Value] | None) -> list[Value]:
         """Returns what the hidden state adds to each gate, (batch, units)."""
         gates = self.operation.gates
@@ -85,10 +102,8 @@ class Cell(KernelArguments, BiasArguments, Layer):
         columns = ops.split(self.recurrent_kernel, gates, axis=1)
         return [ops.matmul(h * k, w) for k, w in zip(kept, columns, strict=True)]
 
-    def recurrent_factors(self, h: Value) -> list[Value]:
-        """Returns recurrent dropout's factor of h for each gate, the same for all steps."""
-        one, rate = ops.ones_like(h), self.recurrent_dropout
-        return [drop(one, rate, h, self.seed, self.name, stream=1 + gate) for gate in range(self.operation.gates)]
+    def dropped_gates(self) -> int:
+        return self.operation.gates
 
     def fused_names(self) -> dict[str, str] | None:
         """Returns the activations as the fused operation calls them, or None where it does not know one."""
@@ -114,6 +129,14 @@ class Cell(KernelArguments, BiasArguments, Layer):
         kept = self.recurrent_factors(before[0]) if training and self.recurrent_dropout else None
         after = self.step(self.gates_of(value), before, kept)
         return after[0], after if listed else after[0]
+
+
+def forget_gate_open(initializer: Callable[..., Any], units: int, dtype: Any) -> Any:
+    """Returns the first bias of an LSTM: ones for the forget gate, the second of four.
+
+    A forget gate that starts open keeps what the state holds (Jozefowicz et al., 2015).
+    """
+    return np.concatenate([initializer((units,), dtype), np.ones(units, dtype), initializer((2 * units,), dtype)])
 
 
 def gate_name(function: Any) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from seqc.graph.ir import Type
-from seqc.layers._cells import Cell
+from seqc.layers._cells import SteppedCell
 from seqc.layers._common import KerasShape
 from seqc.layers.rnn import RNN
 
@@ -20,16 +20,16 @@ class RecurrentLayer(RNN):
     A subclass keeps its arguments; those of the cell are handed on to it.
     """
 
-    cell_class: ClassVar[Callable[..., Cell]]
+    cell_class: ClassVar[Callable[..., SteppedCell]]
     cell_name: ClassVar[str]
     input_rank = 3
 
     def __init__(self, **kwargs: Any) -> None:
         given, self._given = self._given, {}
-        own = {name: given.pop(name) for name in ("activity_regularizer", *_OWN)}
+        own = {name: given.pop(name) for name in ("activity_regularizer", *_OWN) if name in given}
         super().__init__(given, **own, **kwargs)
 
-    def _make_cell(self, given: Any) -> Cell:
+    def _make_cell(self, given: Any) -> SteppedCell:
         make, given = type(self).cell_class, {name: self._converted(name, value) for name, value in given.items()}
         return make(**given, dtype=self.dtype, trainable=self.trainable, name=self.cell_name)
 

@@ -10,7 +10,9 @@ from seqc import file_scope, ops, tree
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Graph, Value, apply_many, as_value, input_value
 from seqc.graph.tracing import Trace, current_trace, traced
-from seqc.layers._cells import Cell
+from seqc.layers._cells import Cell, SteppedCell
+from seqc.layers._common import first_from_last, last_from_first
+from seqc.layers._conv_cells import ConvLSTMCell
 from seqc.layers.regularization import drop
 from seqc.ops._gates import GATES
 from seqc.ops.rnn import recurrent
@@ -46,7 +48,9 @@ class Run:
         inside = getattr(cell, "cells", None)
         if inside is not None:
             return self._stack(inside, x, states)
-        return self._known(cell, x, states) if isinstance(cell, Cell) else self._any(cell, x, states)
+        if isinstance(cell, Cell):
+            return self._known(cell, x, states)
+        return self._convolved(cell, x, states) if isinstance(cell, ConvLSTMCell) else self._any(cell, x, states)
 
     def _stack(self, cells: Sequence[Any], x: Value, states: list[Value] | None) -> tuple[Value, list[Value]]:
         """Runs one cell after the other along the whole sequence, which is what they do step by step."""
@@ -71,18 +75,38 @@ class Run:
             outputs, *last = recurrent(cell.operation, x, *weights, states, self.mask, **attributes)
             return outputs, last
         reason = f"With recurrent_dropout, or an activation other than {', '.join(GATES)}, {type(cell).__name__}"
-        learning = is_learning() or bool(recurrent_dropout)
-        steps = self._count_steps(x, reason) if learning else 0
-        z = cell.gates_of(x)
-        like = ops.zeros_like(z[:, 0, : cell.units])
-        before = states or [like] * cell.operation.states
-        kept = cell.recurrent_factors(before[0]) if recurrent_dropout else None
+        return self._in_steps(cell, cell.gates_of(x), states, reason, bool(recurrent_dropout))
+
+    def _convolved(self, cell: ConvLSTMCell, x: Value, states: list[Value] | None) -> tuple[Value, list[Value]]:
+        drops = self.training and 0 < cell.recurrent_dropout < 1
+        z = cell.gates_of(x, self.training, is_learning() or drops)
+        before = None if states is None else [cell.last(s) for s in states]
+        outputs, last = self._in_steps(cell, z, before, f"In training {type(cell).__name__}", drops)
+        return cell.given(outputs), [cell.given(s) for s in last]
+
+    def _in_steps(
+        self, cell: SteppedCell, z: Value, states: list[Value] | None, reason: str, drops: bool
+    ) -> tuple[Value, list[Value]]:
+        """Runs a cell step by step.
+
+        Args:
+            z: what the input adds to the gates of all steps. reason: why, for messages. drops: whether the states are.
+        """
+        learning = is_learning() or drops
+        steps = self._count_steps(z, reason) if learning else 0
+        first = z[:, 0]
+        like = ops.zeros_like(slice_axis(first, first.type.rank - 1, 0, output_size(cell)))
+        before = states or [like] * count_states(cell)
+        kept = cell.recurrent_factors(before[0]) if drops else None
 
         def step(now: Value, states: list[Value]) -> tuple[Value, list[Value]]:
             new = cell.step(now, states, kept)
             return new[0], new
 
-        return self._unrolled(step, z, steps, before, like) if learning else self._scanned(step, z, before, like)
+        if learning:
+            return self._unrolled(step, z, steps, before, like)
+        scanned = self._scanned if like.type.rank == 2 else self._scanned_first
+        return scanned(step, z, before, like)
 
     def _any(self, cell: Any, x: Value, states: list[Value] | None) -> tuple[Value, list[Value]]:
         """Runs a cell that somebody wrote."""
@@ -120,7 +144,7 @@ class Run:
             if self.mask is None:
                 states, out = new, now
             else:
-                valid = self.mask[:, t : t + 1]
+                valid = beside(self.mask[:, t], now)
                 out = ops.where(valid, now, 0.0 if self.zero_output else out)
                 states = [ops.where(valid, a, old) for a, old in zip(new, states, strict=True)]
             outputs.append(out)
@@ -133,18 +157,41 @@ class Run:
         # The output before is a state where masked steps repeat it.
         carried = [nothing] if repeats else []
         if self.mask is not None:
-            sequences.append(ops.expand_dims(ops.transpose(self.mask), 2))
+            sequences.append(ops.transpose(self.mask))
 
         def whole(before: list[Value], now: list[Value]) -> list[Value]:
             old = before[len(carried) :]
             out, new = step(now[0], old)
             if len(now) > 1:
-                out = ops.where(now[1], out, before[0] if repeats else 0.0)
-                new = [ops.where(now[1], a, b) for a, b in zip(new, old, strict=True)]
+                valid = beside(now[1], out)
+                out = ops.where(valid, out, before[0] if repeats else 0.0)
+                new = [ops.where(valid, a, b) for a, b in zip(new, old, strict=True)]
             return [*([out] if repeats else []), *new, out]
 
         *last, outputs = scan(whole, [*carried, *states], sequences, self.reverse)
-        return ops.transpose(outputs, (1, 0, 2)), last[-count:]
+        return ops.transpose(outputs, (1, 0, *range(2, outputs.type.rank))), last[-count:]
+
+    def _scanned_first(self, step: Step, x: Value, states: list[Value], nothing: Value) -> tuple[Value, list[Value]]:
+        """Says a step once that handles images, with their channels first: as ONNX's convolutions take them.
+
+        What goes in and out of a Scan lies as it is said here; channels-last it would be moved at every step.
+        """
+        rank = nothing.type.rank
+        turn, back = first_from_last(rank), last_from_first(rank)
+
+        def turned(now: Value, states: list[Value]) -> tuple[Value, list[Value]]:
+            out, new = step(ops.transpose(now, back), [ops.transpose(s, back) for s in states])
+            return ops.transpose(out, turn), [ops.transpose(s, turn) for s in new]
+
+        over_time = (0, 1, rank, *range(2, rank))
+        first = [ops.transpose(s, turn) for s in states]
+        outputs, last = self._scanned(turned, ops.transpose(x, over_time), first, ops.transpose(nothing, turn))
+        return ops.transpose(outputs, (0, 1, *range(3, rank + 1), 2)), [ops.transpose(s, back) for s in last]
+
+
+def beside(mask: Value, x: Value) -> Value:
+    """Returns a mask (batch,) with axes of size one, so that it meets the samples of x."""
+    return ops.expand_dims(mask, tuple(range(1, x.type.rank)))
 
 
 def is_learning() -> bool:
@@ -164,13 +211,19 @@ def count_states(cell: Any) -> int:
 
 
 def output_size(cell: Any) -> int:
-    """Returns how many numbers a cell gives per step: the size of its first state, if it does not say."""
+    """Returns the last size of what a cell gives per step: that of its first state, if it does not say."""
     size = getattr(cell, "output_size", None)
     if size is None:
         size = tree.leaves(cell.state_size)[0]
     if not hasattr(size, "__index__"):
         raise ConfigError(f"The output_size of a cell must be an integer; {type(cell).__name__} has {size!r}.")
     return int(size)
+
+
+def state_shapes(cell: Any) -> list[tuple[int, ...]]:
+    """Returns the shapes of a cell's states without the batch, one after the other."""
+    shapes = getattr(cell, "state_shapes", None)
+    return [(size,) for size in tree.leaves(cell.state_size)] if shapes is None else list(shapes)
 
 
 def start_of(cell: Any, batch: Any) -> list[Value]:

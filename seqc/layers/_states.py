@@ -41,12 +41,12 @@ def first_mask(mask: Any) -> Value | None:
     return found[0]
 
 
-def checked_states(given: Any, x: Value, sizes: Sequence[int], who: str, dtype: str) -> list[Value] | None:
+def checked_states(given: Any, x: Value, shapes: Sequence[tuple[int, ...]], who: str, dtype: str) -> list[Value] | None:
     """Returns initial states one after the other, None where none were given.
 
     Args:
-        given: a tensor, or a list of tensors, or lists of them. x: the input (batch, time, ...). sizes: of the states.
-        who: whose they are. dtype: which they are to have.
+        given: a tensor, or a list of tensors, or lists of them. x: the input (batch, time, ...). shapes: of the states,
+        without the batch. who: whose they are. dtype: which they are to have.
 
     Raises:
         ShapeError: their number or a shape is another.
@@ -54,20 +54,20 @@ def checked_states(given: Any, x: Value, sizes: Sequence[int], who: str, dtype: 
     if given is None:
         return None
     states, batch = tree.leaves(given), x.shape[0]
-    wanted = ", ".join(str((batch, size)) for size in sizes)
-    if len(states) != len(sizes) or any(s is None for s in states):
-        shown = f"got {len(states)}" if len(states) != len(sizes) else "got None among them"
+    wanted = ", ".join(str((batch, *shape)) for shape in shapes)
+    if len(states) != len(shapes) or any(s is None for s in states):
+        shown = f"got {len(states)}" if len(states) != len(shapes) else "got None among them"
         raise ShapeError(
-            f"{who} has {len(sizes)} state{'s' * (len(sizes) > 1)} of shape {wanted}; {shown} in initial_state. Give "
+            f"{who} has {len(shapes)} state{'s' * (len(shapes) > 1)} of shape {wanted}; {shown} in initial_state. Give "
             "what a layer with return_state=True returns behind its output."
         )
     values = [ops.cast(s, dtype) for s in states]
-    for i, (state, size) in enumerate(zip(values, sizes, strict=True)):
+    for i, (state, shape) in enumerate(zip(values, shapes, strict=True)):
         found = state.shape
-        if len(found) != 2 or found[1] != size or (None not in (found[0], batch) and found[0] != batch):
+        if found[1:] != shape or (None not in (found[0], batch) and found[0] != batch):
             raise ShapeError(
-                f"{who} has {len(sizes)} state{'s' * (len(sizes) > 1)} of shape {wanted}; initial_state {i} has shape "
-                f"{found} (None is any size)."
+                f"{who} has {len(shapes)} state{'s' * (len(shapes) > 1)} of shape {wanted}; initial_state {i} has "
+                f"shape {found} (None is any size)."
             )
     return values
 
@@ -76,15 +76,15 @@ class Memory:
     """What a stateful layer keeps from one batch to the next. It is no weight: files do not hold it.
 
     Args:
-        batch: how many sequences there are. sizes: of the states. dtype: of them. path: of the layer.
+        batch: how many sequences there are. shapes: of the states of one. dtype: of them. path: of the layer.
     """
 
-    def __init__(self, batch: int, sizes: Sequence[int], dtype: str, path: str) -> None:
+    def __init__(self, batch: int, shapes: Sequence[tuple[int, ...]], dtype: str, path: str) -> None:
         self.batch = batch
         self.variables = []
-        for size in sizes:
-            file_scope.reserve_free((batch, size), 8, f"a state of '{path}'")
-            variable = Variable(np.zeros((batch, size), dtype), trainable=False, name="rnn_state")
+        for shape in shapes:
+            file_scope.reserve_free((batch, *shape), 8, f"a state of '{path}'")
+            variable = Variable(np.zeros((batch, *shape), dtype), trainable=False, name="rnn_state")
             variable.path = f"{path}/rnn_state"
             self.variables.append(variable)
 

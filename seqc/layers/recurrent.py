@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from seqc import ops
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
 from seqc.layers._arguments import keep_arguments
-from seqc.layers._cells import Cell
+from seqc.layers._cells import Cell, forget_gate_open
 from seqc.layers._recurrent import RecurrentLayer
 from seqc.ops import rnn
 from seqc.ops._cell_steps import gru_step, lstm_step
@@ -164,19 +162,12 @@ class LSTMCell(Cell):
     def _start_bias(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
         if not self.unit_forget_bias:
             return self.bias_initializer(shape, dtype)
-        # A forget gate that starts open keeps what the state holds (Jozefowicz et al., 2015).
-        units = self.units
-        parts = (
-            self.bias_initializer((units,), dtype),
-            np.ones(units, dtype),
-            self.bias_initializer((2 * units,), dtype),
-        )
-        return np.concatenate(parts)
+        return forget_gate_open(self.bias_initializer, self.units, dtype)
 
     def step(self, z: Value, states: Sequence[Value], kept: list[Value] | None = None) -> list[Value]:
         h, c = states
-        gates = ops.split(z, 4, axis=-1)
-        return lstm_step(gates, self.from_state(h, kept), c, self.recurrent_activation, self.activation)
+        gates = [a + b for a, b in zip(ops.split(z, 4, axis=-1), self.from_state(h, kept), strict=True)]
+        return lstm_step(gates, c, self.recurrent_activation, self.activation)
 
 
 @known("layers")

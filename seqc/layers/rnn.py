@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from seqc import ops, tree
 from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
-from seqc.layers._cells import Cell
+from seqc.layers._cells import SteppedCell
 from seqc.layers._common import KerasShape
-from seqc.layers._running import Run, count_states, listed_sizes, output_size
+from seqc.layers._running import Run, beside, count_states, listed_sizes, output_size, state_shapes
 from seqc.layers._states import Memory, WithStates, checked_states, first_mask
 from seqc.layers.base import Layer
 from seqc.serialization import known
@@ -120,7 +120,7 @@ class RNN(WithStates):
                     "When using `stateful=True` in a RNN, the batch size must be static. Found dynamic batch size: "
                     f"sequence.shape={tuple(input_shape)}. Give Input(batch_shape=(batch, steps, features))."
                 )
-            self._memory = Memory(input_shape[0], tree.leaves(self.cell.state_size), self.dtype, self.path)
+            self._memory = Memory(input_shape[0], state_shapes(self.cell), self.dtype, self.path)
         self.reset_state()
 
     # -- states ------------------------------------------------------------------------------------------------------
@@ -151,8 +151,8 @@ class RNN(WithStates):
         if self.unroll and x.shape[1] is None:
             raise ShapeError("Cannot unroll a RNN if the time dimension is undefined. Give Input(shape=(steps, ...)).")
         mask = None if mask is None else ops.cast(mask, "bool")
-        sizes = tree.leaves(self.cell.state_size)
-        states = checked_states(initial_state, x, sizes, f"{type(self).__name__} '{self.name}'", self.dtype)
+        shapes = state_shapes(self.cell)
+        states = checked_states(initial_state, x, shapes, f"{type(self).__name__} '{self.name}'", self.dtype)
         if self._memory is not None:
             self._memory.check(x)
             states = states or [variable.to_value() for variable in self._memory.variables]
@@ -168,14 +168,14 @@ class RNN(WithStates):
         self, outputs: Value, last: list[Value], states: list[Value] | None, mask: Value | None, zeros: bool
     ) -> Value:
         top = self.cell.cells[-1] if isinstance(self.cell, StackedRNNCells) else self.cell
-        if zeros or not isinstance(top, Cell):
+        if zeros or not isinstance(top, SteppedCell):
             return outputs[:, -1]
         # The output of the cells known here is the first of their states, which costs no look at all outputs.
         y = last[-count_states(top)]
         if mask is None or states is None:
             return y
         # Where every step is masked there was no output, though there was a state.
-        return ops.where(ops.any(mask, 1, keepdims=True), y, 0.0)
+        return ops.where(beside(ops.any(mask, 1), y), y, 0.0)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Value | None:
         return first_mask(mask) if self.return_sequences else None

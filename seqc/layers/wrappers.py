@@ -101,7 +101,6 @@ class Bidirectional(WithStates):
     """
 
     supports_masking = True
-    input_rank = 3
 
     _MERGE: ClassVar[dict[str, Callable[[Value, Value], Value]]] = {
         "concat": lambda a, b: ops.concatenate([a, b], axis=-1),
@@ -129,6 +128,7 @@ class Bidirectional(WithStates):
         self.forward_layer: Any = _copied(layer, "forward_")
         self.backward_layer: Any = backward_layer or _copied(layer, "backward_", go_backwards=True)
         _check_pair(self.forward_layer, self.backward_layer)
+        self.input_rank = self.forward_layer.input_rank
         self.return_sequences: bool = self.forward_layer.return_sequences
         self.return_state: bool = self.forward_layer.return_state
         self.stateful = bool(getattr(self.forward_layer, "stateful", False))

@@ -13,15 +13,13 @@ from seqc.graph.ir import Value
 Activation = Callable[[Value], Value]
 
 
-def lstm_step(
-    of_x: Sequence[Value], of_h: Sequence[Value], c: Value, inner: Activation, outer: Activation
-) -> list[Value]:
-    """Returns the new hidden state and the new cell state; gates: input, forget, cell, output.
+def lstm_step(gates: Sequence[Value], c: Value, inner: Activation, outer: Activation) -> list[Value]:
+    """Returns the new hidden state and the new cell state.
 
     Args:
-        c: the cell state.
+        gates: what input and hidden state add to input, forget, cell and output gate together. c: the cell state.
     """
-    i, f, g, o = (a + b for a, b in zip(of_x, of_h, strict=True))
+    i, f, g, o = gates
     new_c = inner(f) * c + inner(i) * outer(g)
     return [inner(o) * outer(new_c), new_c]
 

@@ -86,7 +86,7 @@ class LSTM(Gated):
         self, z: Value, states: Sequence[Value], weights: Sequence[Value], functions: Sequence[Activation]
     ) -> list[Value]:
         h, c = states
-        return lstm_step(split(z, 4, -1), split(matmul(h, weights[0]), 4, -1), c, *functions[:2])
+        return lstm_step(split(z + matmul(h, weights[0]), 4, -1), c, *functions[:2])
 
     def gradient(self, given: tuple[bool, ...]) -> RecurrentGrad:
         return LSTMGrad(self, given)

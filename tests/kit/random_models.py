@@ -103,6 +103,15 @@ def _recurrent(_: Shape, draw: st.DrawFn, *names: str) -> Layer:
     return kind(draw(_SIZES), **flags)
 
 
+def _conv_lstm(kind: type[Layer]) -> Draw:
+    def make(shape: Shape, draw: st.DrawFn) -> Layer:
+        flags = {name: draw(st.booleans()) for name in ("return_sequences", "use_bias", "go_backwards")}
+        rates = {"dropout": 0.3, "recurrent_dropout": 0.3} if draw(st.integers(0, 3)) == 0 else {}
+        return kind(draw(_SIZES), _window(shape[1:], draw), draw(st.integers(1, 2)), draw(_PADDING), **flags, **rates)
+
+    return make
+
+
 def _bidirectional(shape: Shape, draw: st.DrawFn) -> Layer:
     return layers.Bidirectional(_recurrent(shape, draw), draw(st.sampled_from(["concat", "sum", "mul", "ave"])))
 
@@ -158,6 +167,7 @@ BY_RANK: dict[int, dict[str, Draw]] = {
         "adaptive": _adaptive(layers.AdaptiveAveragePooling2D, layers.AdaptiveMaxPooling2D),
         "average_pool": _pool(layers.AveragePooling2D),
         "conv2d": _conv(layers.Conv2D),
+        "conv_lstm": _conv_lstm(layers.ConvLSTM1D),
         "cropping": _cropping(layers.Cropping2D),
         "depthwise": _depthwise(layers.DepthwiseConv2D),
         "global_average": lambda _, draw: layers.GlobalAveragePooling2D(keepdims=draw(st.booleans())),
@@ -173,6 +183,7 @@ BY_RANK: dict[int, dict[str, Draw]] = {
         "adaptive": _adaptive(layers.AdaptiveAveragePooling3D, layers.AdaptiveMaxPooling3D),
         "average_pool": _pool(layers.AveragePooling3D),
         "conv3d": _conv(layers.Conv3D),
+        "conv_lstm": _conv_lstm(layers.ConvLSTM2D),
         "cropping": _cropping(layers.Cropping3D),
         "global_average": lambda _, draw: layers.GlobalAveragePooling3D(keepdims=draw(st.booleans())),
         "global_max": lambda _, draw: layers.GlobalMaxPooling3D(keepdims=draw(st.booleans())),

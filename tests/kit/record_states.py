@@ -65,6 +65,14 @@ def rows() -> dict[str, tuple[Any, bool]]:
     for form, (config, masked) in stacks.items():
         cells = [layers.LSTMCell(UNITS), layers.GRUCell(3), layers.LSTMCell(UNITS)]
         found[f"RNN-stack_{form}"] = layers.RNN(cells, return_state=True, **config), masked
+    found["ConvLSTM1D-all_masked"] = layers.ConvLSTM1D(UNITS, 2, return_sequences=True, return_state=True), True
+    found["ConvLSTM2D-last_masked"] = layers.ConvLSTM2D(UNITS, (3, 2), strides=2, return_state=True), True
+    backwards = layers.ConvLSTM2D(UNITS, 2, padding="same", return_sequences=True, go_backwards=True, return_state=True)
+    found["ConvLSTM2D-all_backwards"] = backwards, False
+    found["ConvLSTM2D-first"] = layers.ConvLSTM2D(UNITS, 2, data_format="channels_first", return_state=True), True
+    found["ConvLSTM3D-last"] = layers.ConvLSTM3D(UNITS, 2, dilation_rate=(1, 1, 2), return_state=True), False
+    both = layers.ConvLSTM1D(UNITS, 2, return_sequences=True, return_state=True)
+    found["Bidirectional-ConvLSTM1D_concat_masked"] = layers.Bidirectional(both), True
     return found
 
 
@@ -75,16 +83,18 @@ def record(name: str, layer: Any, masked: bool) -> tuple[dict[str, Any], dict[st
     def numbers(shape: Any) -> np.ndarray:
         return rng.normal(size=shape).astype("float32")
 
-    x = numbers((3, STEPS, FEATURES))
+    one = layer.forward_layer if hasattr(layer, "forward_layer") else layer
+    space = (4, 3, 4)[: getattr(one.cell, "rank", 0)]
+    sample = (FEATURES, *space) if getattr(one.cell, "data_format", "") == "channels_first" else (*space, FEATURES)
+    x = numbers((3, STEPS, *sample))
     layer.build(x.shape)
     for variable in layer.weights:
         variable.assign(0.5 * numbers(variable.shape))
-    one = layer.forward_layer if hasattr(layer, "forward_layer") else layer
-    sizes = keras.tree.flatten(one.cell.state_size) * (2 if one is not layer else 1)
-    states = [tf.constant(numbers((3, size))) for size in sizes]
+    starts = keras.tree.flatten(one.get_initial_state(3)) * (2 if one is not layer else 1)
+    states = [tf.constant(numbers(start.shape)) for start in starts]
     given = tf.constant(x)
     mask = {"mask": tf.constant(MASK)} if masked else {}
-    packed = states if one is not layer else keras.tree.pack_sequence_as(list(one.state_size), states)
+    packed = states if one is not layer else keras.tree.pack_sequence_as(one.get_initial_state(3), states)
     kernels = [w.value for w in layer.trainable_weights]
     with tf.GradientTape() as tape:
         for watched in (given, *states):

@@ -109,6 +109,18 @@ def volumes() -> keras.Sequential:
     )
 
 
+def films() -> keras.Sequential:
+    return keras.Sequential(
+        [
+            keras.Input((3, 5, 4, 2)),
+            layers.ConvLSTM2D(3, 2, padding="same", dropout=0.2, return_sequences=True),
+            layers.ConvLSTM2D(2, (3, 2), strides=2, recurrent_dropout=0.2, go_backwards=True),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
 def embedding() -> keras.Sequential:
     return keras.Sequential(
         [
@@ -156,6 +168,13 @@ ROWS = [
         "volumes_sgd",
         volumes,
         classes((5, 4, 6, 2)),
+        lambda: keras.optimizers.SGD(0.1, momentum=0.9),
+        "sparse_categorical_crossentropy",
+    ),
+    Row(
+        "films_sgd",
+        films,
+        classes((3, 5, 4, 2)),
         lambda: keras.optimizers.SGD(0.1, momentum=0.9),
         "sparse_categorical_crossentropy",
     ),
