@@ -61,6 +61,12 @@ def test_a_norm_behind_joined_products_is_folded_into_each() -> None:
     assert_same_numbers(before, after)
 
 
+def test_joined_tensors_of_any_size_are_scaled_behind() -> None:
+    x = ir.input_value("x", "float32", (BATCH, WIDTH))
+    before = graph(x, ops.concatenate([x, ops.tanh(x)], -1) * 2.0)
+    assert ops_of(fold_affine(before, TARGET)) == ["Tanh", "Concat", "Mul"]
+
+
 def test_arithmetic_stays_where_it_cannot_be_folded() -> None:
     w, x = Weights(), image(5, 6, 2)
     kernel = w("kernel", 2, 3)

@@ -89,7 +89,7 @@ def _fold_parts(
 ) -> Value | None:
     """Folds into each of the products that are joined, or into none."""
     assert isinstance(new.op, Concat)
-    if new.op.axis != new.type.rank - 1:
+    if new.op.axis != new.type.rank - 1 or not dims.is_known(new.type.shape[-1:]):
         return None
     parts: list[Value] = []
     start = 0

@@ -80,8 +80,8 @@ def _product(a: Polynomial, b: Polynomial) -> Polynomial | None:
 def base_of(value: Value, uses: Mapping[Value, int]) -> Value:
     """Returns where the arithmetic with numbers begins that ends in a value: at what has another user, or is none."""
     base = value
-    while base is value or uses[base] == 1:
-        if not isinstance(base.op, Add | Sub | Mul | Div | Neg):
+    for _ in range(_DEPTH):
+        if not isinstance(base.op, Add | Sub | Mul | Div | Neg) or not (base is value or uses[base] == 1):
             break
         others = [x for x in base.inputs if number(x) is None]
         if len(others) != 1:
