@@ -39,6 +39,7 @@ NOT_LOWERED: dict[str, str] = {
         ("WithResiduals", "GradOfResiduals"), "what NumPy makes of recurrent operations and their gradients"
     ),
     "KeepMask": "what NumPy makes of dropout",
+    **dict.fromkeys(("AffineTransform", "AffineTransformGrad"), "acts in training only, with NumPy"),
 }
 
 

@@ -12,7 +12,9 @@ from seqc.layers.adaptive_pooling import (
     AdaptiveMaxPooling3D,
 )
 from seqc.layers.attention import AdditiveAttention, Attention
+from seqc.layers.augmentation import RandomFlip, RandomRotation, RandomTranslation, RandomZoom
 from seqc.layers.base import Layer
+from seqc.layers.colors import RandomBrightness, RandomContrast
 from seqc.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from seqc.layers.convnext import LayerScale, StochasticDepth
 from seqc.layers.convolutional import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose
@@ -22,6 +24,7 @@ from seqc.layers.einsum_dense import EinsumDense
 from seqc.layers.embedding import Embedding, Masking
 from seqc.layers.encoding import CategoryEncoding, Discretization
 from seqc.layers.grouped_query import GroupedQueryAttention
+from seqc.layers.images import CenterCrop, RandomCrop, Resizing
 from seqc.layers.input_spec import InputSpec
 from seqc.layers.merging import (
     Add,
@@ -124,6 +127,7 @@ __all__ = [
     "BatchNormalization",
     "Bidirectional",
     "CategoryEncoding",
+    "CenterCrop",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -195,10 +199,18 @@ __all__ = [
     "PReLU",
     "Permute",
     "RMSNormalization",
+    "RandomBrightness",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
     "ReLU",
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "Resizing",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",

@@ -75,17 +75,10 @@ class Resample(Op):
 
     def matrices(self, small: tuple[int, ...], dtype: str) -> list[Array]:
         """Returns, per axis of space, the weights (large, small) for an image of the given sizes."""
-        return [weights(n, f, self.interpolation, dtype) for n, f in zip(small, self.factors, strict=True)]
+        return [weights(n, n * f, self.interpolation, dtype) for n, f in zip(small, self.factors, strict=True)]
 
     def eval(self, x: Array) -> Any:
-        return self.along(x, self.matrices(x.shape[1:-1], x.dtype.name))
-
-    def along(self, x: Array, matrices: list[Array]) -> Array:
-        """Returns x with each axis of space multiplied by its matrix."""
-        for axis, w in enumerate(matrices, 1):
-            lead, trail = x.shape[:axis], x.shape[axis + 1 :]
-            x = (w @ x.reshape(prod(lead), x.shape[axis], prod(trail))).reshape(*lead, len(w), *trail)
-        return x
+        return along_space(x, self.matrices(x.shape[1:-1], x.dtype.name))
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (apply(ResampleGrad(self.factors, self.interpolation), g),)
@@ -101,7 +94,7 @@ class ResampleGrad(Resample):
         return sizes
 
     def eval(self, g: Array) -> Any:
-        return self.along(g, self.turned(dims.known(self.resized(g.shape)[1:-1]), g.dtype.name))
+        return along_space(g, self.turned(dims.known(self.resized(g.shape)[1:-1]), g.dtype.name))
 
     def turned(self, small: tuple[int, ...], dtype: str) -> list[Array]:
         """Returns, per axis of space, the weights (small, large) of a gradient."""
@@ -112,6 +105,14 @@ class ResampleGrad(Resample):
 
     def vjp(self, g: Value, y: Value, upstream: Value) -> Sequence[Value | None]:
         return (apply(Resample(self.factors, self.interpolation), g),)
+
+
+def along_space(x: Array, matrices: Sequence[Array]) -> Array:
+    """Returns an image (batch, *space, channels) with each axis of space multiplied by its matrix."""
+    for axis, w in enumerate(matrices, 1):
+        lead, trail = x.shape[:axis], x.shape[axis + 1 :]
+        x = (w @ x.reshape(prod(lead), x.shape[axis], prod(trail))).reshape(*lead, len(w), *trail)
+    return x
 
 
 def emit_resize(e: Emitter, x: str, factors: Sequence[int], mode: str, where: str, **more: Any) -> str:
@@ -143,10 +144,17 @@ KERNELS: dict[str, Callable[[Array], Array]] = {
 
 
 @lru_cache(maxsize=256)
-def weights(size: int, factor: int, kind: str, dtype: str) -> Array:
-    """Returns the matrix (size * factor, size) that interpolates an axis. The array is shared: read only."""
-    at = (np.arange(size * factor)[:, None] + 0.5) / factor - 0.5
-    found = KERNELS[kind](np.abs(at - np.arange(size)))
+def weights(size: int, wanted: int, kind: str, dtype: str, antialias: bool = False) -> Array:
+    """Returns the matrix (wanted, size) that interpolates an axis. The array is shared: read only.
+
+    Args:
+        size, wanted: elements before and after.
+        kind: of interpolation.
+        dtype: of the matrix.
+        antialias: whether each element takes from all those that it covers where there are fewer than before.
+    """
+    at = (np.arange(wanted)[:, None] + 0.5) * size / wanted - 0.5
+    found = KERNELS[kind](np.abs(at - np.arange(size)) / (max(1.0, size / wanted) if antialias else 1.0))
     found = np.asarray(found / found.sum(1, keepdims=True), dtype)
     found.flags.writeable = False
     return found

@@ -92,6 +92,18 @@ def _mlp() -> Sequence[Any]:
     return [L.Dense(5, activation="relu"), L.BatchNormalization(), L.Dropout(0.5), L.Dense(3, activation="softmax")]
 
 
+def _augmentation() -> list[Any]:
+    """Layers that a model that is used does not have."""
+    return [
+        L.RandomFlip(),
+        L.RandomTranslation(0.1, 0.1),
+        L.RandomZoom(0.2),
+        L.RandomRotation(0.1),
+        L.RandomContrast(0.2),
+        L.RandomBrightness(0.2),
+    ]
+
+
 def _lenet() -> Sequence[Any]:
     return [
         L.Conv2D(4, 3, activation="tanh"),
@@ -235,6 +247,11 @@ ALL: tuple[Golden, ...] = (
     Golden("upsampling_bilinear", IMAGE, lambda: [L.UpSampling2D(2, interpolation="bilinear")]),
     Golden("upsampling_bicubic", IMAGE, lambda: [L.UpSampling2D(2, interpolation="bicubic")]),
     Golden("upsampling_lanczos", IMAGE, lambda: [L.UpSampling2D(2, interpolation="lanczos3")]),
+    Golden("resizing", IMAGE, lambda: [L.Resizing(5, 12), L.Conv2D(3, 2), L.Resizing(3, 4, "nearest")]),
+    Golden("resizing_free", FREE_IMAGE, lambda: [L.Resizing(5, 4), L.Conv2D(2, 1), L.Resizing(3, 3, antialias=True)]),
+    Golden("padded", IMAGE, lambda: [L.CenterCrop(6, 5), L.Resizing(4, 6, pad_to_aspect_ratio=True)]),
+    Golden("cropped", IMAGE, lambda: [L.RandomCrop(4, 3), L.CenterCrop(6, 6)]),
+    Golden("augmented", IMAGE, lambda: [*_augmentation(), L.Conv2D(2, 2)]),
     *(
         Golden(f"activation_{name}", SEQUENCE, lambda n=name: [L.Dense(4), L.Activation(n)])
         for name in (

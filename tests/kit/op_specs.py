@@ -29,6 +29,7 @@ from kit.op_rows import (
     whole,
     with_zeros,
 )
+from kit.op_specs_images import image_rows
 from kit.op_specs_recurrent import recurrent_rows
 from seqc.backends.numpy.masks import KeepMask
 from seqc.backends.numpy.patches import Patches
@@ -37,7 +38,6 @@ from seqc.export.activations.forms import Gelu, HardSigmoid, HardSwish
 from seqc.export.images.conv import OnnxConv, OnnxConvInputGrad, OnnxConvKernelGrad, OnnxConvTranspose
 from seqc.export.images.form import ChannelsFirst
 from seqc.export.images.pool import OnnxAveragePool, OnnxMaxPool, OnnxMaxPoolGrad
-from seqc.export.images.resize import OnnxResample, OnnxResampleGrad
 from seqc.graph import dims, ir
 from seqc.graph.dims import Dim
 from seqc.ops._recurrent import Recurrent
@@ -80,7 +80,6 @@ from seqc.ops.reduce import (
     ReduceSum,
     Softmax,
 )
-from seqc.ops.resize import Resample, ResampleGrad, Upsample
 from seqc.ops.rnn import Gated
 from seqc.ops.runs import RunMeans, RunMeansGrad, Runs, RunsGrad
 from seqc.ops.scan import Scan
@@ -334,25 +333,6 @@ def _transposed_rows() -> Iterator[OpSpec]:
     yield row(first, still("batch", 2, 3, 4), still(2, 4, 3, 3), still(4), note="channels-first")
 
 
-def _resize_rows() -> Iterator[OpSpec]:
-    image, free = ("batch", 3, 4, 2), ("batch", "height", "width", 2)
-    yield row(Upsample((1, 2, 3, 1)), real(*image))
-    yield row(Upsample((1, 1, 2, 1)), real(*free), note="free")
-    yield row(Upsample((1, 3, 1)), real("batch", "time", 2), note="1d")
-    yield row(Upsample((2, 1)), still("batch", 2), note="batch")
-    for kind in ("bilinear", "bicubic", "lanczos3", "lanczos5"):
-        yield row(Resample((2, 3), kind), real(*image), note=kind)
-        yield row(ResampleGrad((2, 3), kind), real("batch", 6, 12, 2), note=kind)
-    yield row(Resample((3, 1), "bilinear"), real("batch", 1, 5, 2), note="one-pixel")
-    for kind in ("bilinear", "bicubic"):
-        yield row(Resample((2, 4), kind), real(*free), note=f"free-{kind}")
-    for op, size in (
-        (OnnxResample(Resample((2, 3), "bicubic")), (3, 4)),
-        (OnnxResampleGrad(ResampleGrad((2, 2), "bilinear")), (4, 6)),
-    ):
-        yield row(op, still("batch", 2, *size), note="channels-first")
-
-
 def _pooling(note: str, x: tuple[Dim | str, ...], *attributes: Any) -> Iterator[OpSpec]:
     """Both poolings and their gradients."""
     image = real(*x)
@@ -408,7 +388,7 @@ SPECS: tuple[OpSpec, ...] = (
     *_random_rows(),
     *_conv_rows(),
     *_transposed_rows(),
-    *_resize_rows(),
+    *image_rows(),
     *_pool_rows(),
     *_run_rows(),
     *recurrent_rows(),

@@ -59,6 +59,18 @@ ROWS: dict[str, Row] = {
     "Rescaling-of_bytes": Row(
         [("Rescaling", {"scale": [0.5, 1.0, 2.0], "offset": -1})], (None, None, 3), dtype="int32", below=256
     ),
+    **{
+        f"{name}-{next(iter(given))}": Row([(name, given)], (None, 4, 5, 3), drawn=True)
+        for name, given in (
+            ("RandomFlip", {"mode": "vertical"}),
+            ("RandomTranslation", {"height_factor": 0.2, "width_factor": [-0.1, 0.3], "seed": 3}),
+            ("RandomZoom", {"height_factor": [0.1, 0.3], "fill_mode": "wrap"}),
+            ("RandomRotation", {"factor": 0.1, "interpolation": "nearest", "fill_value": 2.0}),
+            ("RandomCrop", {"height": 4, "width": 5, "seed": 5}),
+            ("RandomContrast", {"factor": [0.2, 0.4], "value_range": [-1.0, 1.0]}),
+            ("RandomBrightness", {"factor": 0.2, "value_range": [-1.0, 1.0]}),
+        )
+    },
     "StochasticDepth-third": Row([("StochasticDepth", {"drop_path_rate": 0.3})], (None, 3, 2), drawn=True),
 }
 

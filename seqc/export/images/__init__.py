@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 from seqc.export.images.conv import OnnxConv, OnnxConvInputGrad, OnnxConvKernelGrad, OnnxConvTranspose
 from seqc.export.images.pool import OnnxAveragePool, OnnxMaxPool, OnnxMaxPoolGrad
-from seqc.export.images.resize import OnnxResample, OnnxResampleGrad
+from seqc.export.images.resize import OnnxResample, OnnxResampleGrad, OnnxResize, OnnxResizeGrad
 from seqc.export.images.rules import batch_normalization, product, upsampling
 from seqc.graph.ir import Op
 from seqc.graph.target import Form
 from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad, ConvTranspose
+from seqc.ops.image_sizes import Resize, ResizeGrad
 from seqc.ops.linalg import MatMul
 from seqc.ops.normalization import BatchNormalization
 from seqc.ops.pool import AveragePool, MaxPool, MaxPoolGrad
@@ -27,6 +28,8 @@ FORMS: Mapping[type[Op], Form] = {
     AveragePool: OnnxAveragePool.layout_rule_of,
     Resample: OnnxResample.layout_rule_of,
     ResampleGrad: OnnxResampleGrad.layout_rule_of,
+    Resize: OnnxResize.layout_rule_of,
+    ResizeGrad: OnnxResizeGrad.layout_rule_of,
     MatMul: product,
     BatchNormalization: batch_normalization,
     Upsample: upsampling,

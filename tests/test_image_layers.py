@@ -1,0 +1,212 @@
+"""Layers that turn, move and color images: against real Keras where nothing is left to chance, and their chances."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import seqc as keras
+from kit.oracle import KEPT
+from seqc import layers
+from seqc.errors import ConfigError, ShapeError
+
+CASES = json.loads((KEPT / "image_cases.json").read_text())
+ARRAYS = np.load(KEPT / "image_cases.npz")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['class']}-{case['y']}")
+def test_images_are_those_of_keras(case: dict[str, Any]) -> None:
+    x, y = ARRAYS[case["x"]], ARRAYS[case["y"]]
+    if case["config"].get("data_format") == "channels_first":
+        x = np.moveaxis(x, -1, 1)
+    layer = getattr(layers, case["class"])(**case["config"])
+    np.testing.assert_allclose(np.asarray(layer(x, training=True)), y, rtol=1e-5, atol=2e-3)
+    # One image is a batch of one.
+    np.testing.assert_allclose(np.asarray(layer(x[0], training=True)), y[0], rtol=1e-5, atol=2e-3)
+
+
+def pictures(count: int = 40, shape: tuple[int, ...] = (5, 4, 3)) -> np.ndarray:
+    return np.random.default_rng(6).uniform(0, 255, (count, *shape)).astype("float32")
+
+
+def trained_output(layer: Any, x: np.ndarray) -> np.ndarray:
+    return np.asarray(keras.Sequential([keras.Input(x.shape[1:]), layer])(x, training=True))
+
+
+@pytest.mark.parametrize(
+    ("mode", "axes"), [("horizontal", (2,)), ("vertical", (1,)), ("horizontal_and_vertical", (1, 2))]
+)
+@pytest.mark.parametrize("first", [False, True])
+def test_each_image_is_mirrored_or_not(mode: str, axes: tuple[int, ...], first: bool) -> None:
+    x = pictures()
+    given = np.moveaxis(x, -1, 1) if first else x
+    format_name = "channels_first" if first else "channels_last"
+    y = trained_output(layers.RandomFlip(mode, data_format=format_name), given)
+    y = np.moveaxis(y, 1, -1) if first else y
+    mirrored = np.flip(x, axes)
+    which = [bool(np.array_equal(y[i], mirrored[i])) for i in range(len(x))]
+    assert 8 < sum(which) < 32
+    np.testing.assert_array_equal(y, np.where(np.array(which)[:, None, None, None], mirrored, x))
+
+
+def test_a_crop_is_a_part_from_anywhere_the_same_for_the_batch() -> None:
+    x, layer, found = pictures(3, (6, 5, 2)), layers.RandomCrop(4, 3), set()
+    for _ in range(60):
+        y = np.asarray(layer(x, training=True))
+        places = [(i, j) for i in range(3) for j in range(3) if np.array_equal(y, x[:, i : i + 4, j : j + 3])]
+        found.update(places)
+        assert len(places) == 1
+    assert found == {(i, j) for i in range(3) for j in range(3)}
+
+
+@pytest.mark.parametrize(
+    ("layer", "low", "high"),
+    [
+        (layers.RandomContrast((0.5, 1.0)), 0.5, 2.0),
+        (layers.RandomContrast(0.4), 1.0, 1.4),
+    ],
+)
+def test_contrast_is_drawn_for_each_image(layer: Any, low: float, high: float) -> None:
+    x = 100 + pictures(400) / 10
+    middle = x.mean((1, 2), keepdims=True)
+    factors = ((trained_output(layer, x) - middle) / (x - middle)).reshape(len(x), -1)
+    np.testing.assert_allclose(factors, np.broadcast_to(factors[:, :1], factors.shape), rtol=0.05, atol=0.02)
+    drawn = np.median(factors, 1)
+    assert low <= drawn.min() < low + 0.1
+    assert high - 0.1 < drawn.max() <= high
+    assert abs(drawn.mean() - (low + high) / 2) < 0.08
+
+
+def test_brightness_is_drawn_for_each_image() -> None:
+    x = 100 + pictures(400) / 10
+    added = (trained_output(layers.RandomBrightness((-0.1, 0.2)), x) - x).reshape(len(x), -1) / 255
+    assert np.ptp(added, 1).max() < 1e-5
+    assert -0.1 <= added.min() < -0.08
+    assert 0.18 < added.max() <= 0.2
+    assert abs(added.mean() - 0.05) < 0.01
+
+
+AUGMENTATION: list[Any] = [
+    lambda seed: layers.RandomFlip(seed=seed),
+    lambda seed: layers.RandomTranslation(0.2, 0.3, seed=seed),
+    lambda seed: layers.RandomZoom(0.3, fill_mode="wrap", seed=seed),
+    lambda seed: layers.RandomRotation(0.2, "constant", seed=seed),
+    lambda seed: layers.RandomContrast(0.4, seed=seed),
+    lambda seed: layers.RandomBrightness(0.3, seed=seed),
+]
+
+
+def augmented(seed: int | None = None) -> keras.Sequential:
+    """A model with all of it; a convolution before it trains through it."""
+    stem = [layers.Conv2D(3, 1), *(make(seed) for make in AUGMENTATION), layers.RandomCrop(4, 3, seed)]
+    return keras.Sequential(
+        [
+            keras.Input((6, 5, 2)),
+            *stem,
+            layers.Resizing(3, 4),
+            layers.Rescaling(1 / 255),
+            layers.Flatten(),
+            layers.Dense(1),
+        ]
+    )
+
+
+def losses(model: keras.Sequential) -> list[float]:
+    x = pictures(64, (6, 5, 2))
+    model.compile(keras.optimizers.SGD(1e-3), "mse")
+    history = model.fit(x, x[:, 0, 0, :1] / 255, epochs=2, batch_size=8, verbose=0, shuffle=False).history
+    return list(history["loss"])
+
+
+def test_both_executors_train_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for executor in ("tiled", "naive"):
+        monkeypatch.setenv("SEQC_EXECUTOR", executor)
+        keras.utils.set_random_seed(4)
+        found.append(losses(augmented()))
+    np.testing.assert_allclose(found[0], found[1], rtol=2e-5)
+    assert found[0][0] != found[0][1]
+
+
+def test_a_seed_of_its_own_makes_a_layer_independent_of_the_model(tmp_path: Path) -> None:
+    found: dict[Any, list[list[float]]] = {None: [], 3: []}
+    for seed, runs in found.items():
+        for run in (1, 2):
+            keras.utils.set_random_seed(7)
+            model = augmented(seed)
+            keras.utils.set_random_seed(10 + run)
+            runs.append(losses(model))
+        model.save(tmp_path / "m.keras")
+        again = keras.saving.load_model(tmp_path / "m.keras")
+        assert [layer.get_config() for layer in again.layers] == [layer.get_config() for layer in model.layers]
+    assert found[3][0] == found[3][1]
+    assert found[None][0] != found[None][1]
+
+
+def test_nothing_of_it_is_in_the_file(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="needs onnx")
+    model = keras.Sequential([keras.Input((6, 5, 2)), *(make(None) for make in AUGMENTATION), layers.Dense(1)])
+    model.export(tmp_path / "m.onnx")
+    assert [node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node] == ["MatMul", "Add"]
+    x = pictures(3, (6, 5, 2))
+    plain = keras.Sequential([keras.Input((6, 5, 2)), layers.Dense(1)])
+    plain.set_weights(model.get_weights())
+    np.testing.assert_array_equal(model.predict(x, verbose=0), plain.predict(x, verbose=0))
+
+
+@pytest.mark.parametrize("kind", ["nearest", "bilinear"])
+def test_images_of_unknown_size_are_resized_on_onnxruntime(kind: str, tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+    model = keras.Sequential([keras.Input((None, None, 2)), layers.Resizing(5, 7, kind), layers.Conv2D(2, 3)])
+    model.export(tmp_path / "m.onnx")
+    session = runtime.InferenceSession(str(tmp_path / "m.onnx"), providers=["CPUExecutionProvider"])
+    for shape in ((1, 5, 7), (3, 9, 4), (2, 12, 30), (2, 1, 1)):
+        x = np.random.default_rng(5).normal(size=(*shape, 2)).astype("float32")
+        fixed = keras.Sequential([keras.Input(x.shape[1:]), layers.Resizing(5, 7, kind), layers.Conv2D(2, 3)])
+        fixed.set_weights(model.get_weights())
+        (y,) = session.run(None, {session.get_inputs()[0].name: x})
+        np.testing.assert_allclose(y, fixed.predict(x, verbose=0), rtol=1e-4, atol=1e-5)
+
+
+def test_images_of_integers_stay_integers_when_resized() -> None:
+    x = np.array([[0, 255], [1, 254]], "uint8")[None, :, :, None]
+    y = np.asarray(layers.Resizing(2, 4, "bicubic")(x))
+    assert y.dtype == np.uint8
+    assert y[0, 0, 0, 0] == 0  # bicubic goes below what there is
+    assert y[0, 0, -1, 0] == 255
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: layers.Resizing(0, 3), "`height` of an image is a positive integer. Received: height=0"),
+        (lambda: layers.Resizing(3, 3, "area"), "Unknown `interpolation` area"),
+        (lambda: layers.Resizing(3, 3, fill_mode="reflect"), "Unknown `fill_mode` reflect"),
+        (lambda: layers.Resizing(3, 3, crop_to_aspect_ratio=True, pad_to_aspect_ratio=True), "Only one of"),
+        (lambda: layers.CenterCrop(3, 2.5), "width=2.5"),
+        (lambda: layers.RandomFlip("sideways"), "Unknown `mode` sideways"),
+        (lambda: layers.RandomTranslation(1.5, 0), r"`height_factor` argument .* in the range \[-1, 1\]"),
+        (lambda: layers.RandomZoom((-1, 0.5)), r"in the range \(-1, 1\]. Received: height_factor=\(-1, 0.5\)"),
+        (lambda: layers.RandomRotation((0.1, 0.2, 0.3)), r"a list of two numbers"),
+        (lambda: layers.RandomRotation(0.1, fill_mode="mirror"), "Unknown `fill_mode` mirror"),
+        (lambda: layers.RandomContrast(-0.1), r"in the range \[0, 1\]"),
+        (lambda: layers.RandomBrightness(0.1, value_range=5), "`value_range` argument should be a list of two numbers"),
+        (lambda: layers.RandomFlip(data_format="last"), "`data_format` argument must be one of"),
+    ],
+)
+def test_arguments_are_checked(make: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make()
+
+
+def test_what_a_layer_cannot_do_is_said() -> None:
+    with pytest.raises(ShapeError, match="CenterCrop needs images of a known height and width"):
+        keras.Sequential([keras.Input((None, None, 3)), layers.CenterCrop(2, 2)]).build()
+    with pytest.raises(ShapeError, match="expected ndim=3 or 4"):
+        layers.RandomFlip()(np.ones((2, 3)))
+    with pytest.raises(keras.errors.SeqcError, match="takes images alone; got a dictionary of 2"):
+        layers.RandomFlip()({"images": np.ones((2, 3, 3, 1)), "labels": np.ones(2)})
