@@ -117,6 +117,20 @@ def test_models_made_and_dropped_in_a_loop_take_no_more_memory(monkeypatch: pyte
     assert grown < 100_000
 
 
+def test_a_program_keeps_no_more_memory_than_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQC_VERIFY", "0")
+    model = Sequential([keras.Input((32, 32, 3)), layers.Conv2D(8, 3, activation="tanh"), layers.Flatten()])
+    model.predict_on_batch(np.ones((1, 32, 32, 3), "float32"))
+    x = np.ones((100, 32, 32, 3), "float32")
+    tracemalloc.start()
+    y = model.predict_on_batch(x)
+    kept = tracemalloc.get_traced_memory()[0] - y.nbytes
+    tracemalloc.stop()
+    counted = max(b.size for s in model._trainer._steps.values() for b in s.executor._programs.values())
+    assert counted > y.nbytes
+    assert counted < kept < counted + 300_000
+
+
 def test_a_history_has_its_model_as_long_as_it_lives() -> None:
     history = make().fit(X, Y, verbose=0)
     assert history.model.predict(X, verbose=0).shape == (16, 2)
