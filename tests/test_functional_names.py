@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import pytest
 
 import seqc as keras
 from seqc import layers, ops
@@ -106,3 +107,15 @@ def test_a_subclass_without_a_constructor_takes_inputs_and_outputs(tmp_path: Pat
     np.testing.assert_array_equal(loaded.predict(A + 1, verbose=0), model.predict(A + 1, verbose=0))
     # Its base is what it was: other subclasses write `call`.
     assert Quiet().predict(A, verbose=0).shape == (4, 2)
+
+
+def test_an_input_in_a_signature_names_the_input_of_the_file(tmp_path: Path) -> None:
+    x = keras.Input((None, 4), name="own")
+    model = keras.Model(x, layers.GRU(2)(x))
+    receipt = model.export(tmp_path / "m.onnx", input_signature=[keras.Input((3, 4), name="steps")])
+    assert [(port.name, port.shape) for port in receipt.inputs] == [("steps", ("batch", 3, 4))]
+
+
+def test_what_keras_has_no_more_is_said_as_there() -> None:
+    with pytest.raises(NotImplementedError, match=r"add_metric.*compile\(metrics"):
+        layers.Dense(2).add_metric(1.0)

@@ -10,6 +10,7 @@ import numpy as np
 
 from seqc import tree
 from seqc.errors import ArgumentTypeError, ConfigError, DTypeError, ExportError, ShapeError
+from seqc.graph.ir import Input, Value
 from seqc.layers.input_spec import InputSpec, fits
 
 if TYPE_CHECKING:
@@ -167,7 +168,8 @@ def _spec(found: Any) -> InputSpec:
     if shape is None or dtype is None:
         raise ConfigError(f"The `shape` and `dtype` of input_signature must be provided. Received: {found!r}")
     declared = not hasattr(found, "__array__")
-    return InputSpec(dtype, tuple(shape) if declared else (None, *shape[1:]), name=getattr(found, "name", None))
+    name = found.op.label if isinstance(found, Value) and isinstance(found.op, Input) else getattr(found, "name", None)
+    return InputSpec(dtype, tuple(shape) if declared else (None, *shape[1:]), name=name)
 
 
 def _read(model: str, port: Port, found: Any) -> InputSpec:

@@ -285,6 +285,13 @@ class Layer(WithArguments):
         """Adds a scalar to the loss of the model that is being traced; to be used in `call`."""
         require_trace(f"add_loss of layer '{self.name}'").losses.append(loss)
 
+    def add_metric(self, *_: Any, **__: Any) -> None:
+        """Is no more in Keras 3, and says so as it does there."""
+        raise NotImplementedError(
+            "Layer `add_metric()` method is deprecated. Add the metric in `model.compile(metrics=[...])`, or keep one "
+            "as an attribute of a model and call its `update_state()` in `compute_metrics` or `train_step`."
+        )
+
     def _cast_input(self, x: Value) -> Value:
         """Floats come in the layer's own precision, whatever they were before."""
         return cast(x, self.dtype) if x.type.is_float and self.dtype.startswith("float") else x

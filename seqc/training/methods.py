@@ -92,6 +92,11 @@ class TrainingMethods(Hooks):
     def metrics_names(self) -> list[str]:
         return list(self._trainer.named_metrics)
 
+    @property
+    def metrics_variables(self) -> list[Any]:
+        """The totals of all metrics."""
+        return [variable for metric in self.metrics for variable in metric.variables]
+
     def get_compile_config(self) -> dict[str, Any] | None:
         """Returns the arguments of `compile` as plain data, or None before it was called."""
         settings = self._trainer.settings
