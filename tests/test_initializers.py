@@ -151,6 +151,8 @@ def test_constraints() -> None:
 def test_objects_come_back_from_their_description(module: Any) -> None:
     kind = module.__name__.rpartition(".")[2]
     for name, cls in classes(kind).items():
+        if name != cls.__name__:
+            continue  # another name, for files
         made = cls()
         described = module.serialize(made)
         assert described["module"] == f"keras.{kind}"

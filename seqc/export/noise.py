@@ -10,6 +10,7 @@ import numpy as np
 
 from seqc.graph.ir import Array, Constant, Graph, Input, Item, Op, Value, build
 from seqc.ops._gates import disturbed_gates
+from seqc.ops.arithmetic import Add, Div, Mul, Sub
 from seqc.passes.precision import promoted
 
 
@@ -93,6 +94,7 @@ def with_rounded_weights(graph: Graph, after: Graph, seed: int) -> Graph:
     stay exact.
     """
     kept = {v.op for v in after.walk() if isinstance(v.op, Constant)}
+    compared = {x for v in graph.walk() if not isinstance(v.op, Add | Sub | Mul | Div) for x in v.inputs}
     rng = np.random.default_rng(seed)
     done: dict[Value, Value] = {}
     known: set[Value] = set()
@@ -100,8 +102,8 @@ def with_rounded_weights(graph: Graph, after: Graph, seed: int) -> Graph:
         op = promoted(old.op)
         if isinstance(op, Constant):
             known.add(old)
-            # A single number without a name may be what something is compared with.
-            if old.type.is_float and old.op not in kept and (op.label or op.array.size > 1):
+            # A single number without a name may be what something is compared with, unless it is counted with.
+            if old.type.is_float and old.op not in kept and (op.label or op.array.size > 1 or old not in compared):
                 op = Constant(Noise(float_type(old), rng).everywhere(op.array), op.label)
         elif old.inputs and all(x in known for x in old.inputs) and not isinstance(op, Item):
             known.add(old)

@@ -131,7 +131,11 @@ class Discretization(Layer):
         refuse_sparse(self, sparse)
         if num_bins is not None and (not isinstance(num_bins, int) or num_bins < 0):
             raise ConfigError(f"`num_bins` must be greater than or equal to 0. Received: `num_bins={num_bins}`")
-        # A file has both where boundaries were found by `adapt`.
+        if num_bins is not None and bin_boundaries is not None:
+            raise ConfigError(
+                "Both `num_bins` and `bin_boundaries` should not be set. "
+                f"Received: `num_bins={num_bins}` and `bin_boundaries={bin_boundaries}`"
+            )
         if num_bins is None and bin_boundaries is None:
             raise ConfigError("You need to set either `num_bins` or `bin_boundaries`.")
         if bin_boundaries is not None:
@@ -175,8 +179,18 @@ class Discretization(Layer):
             raise DataError(f"adapt() of layer '{self.name}' received no data. Pass an array or batches of them.")
         self.bin_boundaries = _thinned(seen, 1.0 / self.num_bins)[0, :-1].tolist()
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Discretization:
+        # Both are there where `adapt` has found the boundaries.
+        found = config.get("bin_boundaries")
+        made = cls(**config | {"num_bins": None if found is not None else config.get("num_bins")})
+        made.num_bins = config.get("num_bins")
+        return made
+
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"sparse": False}
+        config = super().get_config() | {"sparse": False}
+        del config["trainable"]  # as Keras writes it
+        return config
 
 
 def refuse_sparse(layer: Layer, sparse: Any) -> None:

@@ -20,7 +20,7 @@ class RMSNormalization(Layer):
     """x / sqrt(mean of x² over `axis` + epsilon) * scale (Zhang and Sennrich, 2019).
 
     Args:
-        axis: one axis or several. epsilon: added to the mean of squares.
+        axis: the last axis, or the last ones. epsilon: added to the mean of squares.
 
     Shapes: any, the result like the input; one weight of the sizes of `axis`.
     """
@@ -34,6 +34,11 @@ class RMSNormalization(Layer):
     def build(self, input_shape: KerasShape) -> None:
         axes = _checked(self.axis, input_shape)
         shape = tuple(input_shape[a] for a in axes)
+        if axes != list(range(axes[0], len(input_shape))):
+            raise ShapeError(
+                f"RMSNormalization scales along the last axes of its input, as Keras does; got axis={self.axis} for an "
+                f"input of shape {tuple(input_shape)}. Put a Permute in front of it, or use LayerNormalization."
+            )
         if None in shape:
             raise ShapeError(
                 f"RMSNormalization has a scale for each element along {axes}; {input_shape} leaves one open."
@@ -45,9 +50,8 @@ class RMSNormalization(Layer):
     def call(self, x: Any) -> Value:
         value = as_value(x)
         axes = _checked(self.axis, value.shape)
-        scale = ops.expand_dims(self.scale, [i for i in range(value.type.rank) if i not in axes])
         mean = ops.mean(ops.square(value), axes, keepdims=True)
-        return value / ops.sqrt(mean + self.epsilon) * scale
+        return value / ops.sqrt(mean + self.epsilon) * self.scale
 
 
 @known("layers")

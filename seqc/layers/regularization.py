@@ -70,6 +70,11 @@ class _SpatialDropout(Dropout):
         self.noise_shape = (None, *places, None) if self.data_format == "channels_last" else (None, None, *places)
         self.input_spec = InputSpec(ndim=self._rank)
 
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["trainable"]  # as Keras writes it
+        return config
+
 
 @known("layers")
 class SpatialDropout1D(_SpatialDropout):
