@@ -32,9 +32,14 @@ PACKAGES = {
 TOLERANCE = {"float16": 0.01, "float16_common": 0.01, "quantize_dynamic": 0.15}
 _NO_RNN = {name: r"[Cc]an't create layer|Axis must be 0" for name in NAMED if "simple_rnn" in name}
 _NO_SCAN = dict.fromkeys(("lstm_gelu", "lstm_gelu_free", "masked_gru_silu", "masked_both_mish"), r"parse error")
+# Nor does OpenCV know every layer of volumes.
+_NO_VOLUMES = {
+    "volumes_free": r"pads_begin", "transposed3d": r"resize2_layer", "adaptive3d": r"Sizes of input arguments",
+    "conv_lstm1d": r"parse error", "conv_lstm2d": r"parse error", "conv_lstm3d": r"parse error",
+}  # fmt: skip
 LACKING: dict[str, dict[str, str]] = {
     "openvino": {"lstm_relu": "Unsupported activation function"},
-    "opencv": {"lstm_relu": r"Activation function \[HardSigmoid\]", **_NO_RNN, **_NO_SCAN},
+    "opencv": {"lstm_relu": r"Activation function \[HardSigmoid\]", **_NO_RNN, **_NO_SCAN, **_NO_VOLUMES},
     # It makes the output of a Cast half precision, and leaves what the Cast says.
     "float16_common": {"integers": "does not match expected type"},
 }
