@@ -170,7 +170,11 @@ def test_masked_steps_count_in_no_metric_in_training_as_in_evaluation() -> None:
             layers.Dense(1, activation="sigmoid", kernel_initializer=keras.initializers.RandomNormal(seed=2)),
         ]
     )
-    listed = [metrics.BinaryAccuracy(name="accuracy"), metrics.TruePositives(0.0, name="hits"), metrics.Precision(0.0)]
+    listed = [
+        metrics.BinaryAccuracy(name="accuracy"),
+        metrics.TruePositives(0.0, name="hits"),
+        metrics.Precision(0.0, name="precision"),
+    ]
     model.compile(keras.optimizers.SGD(0.0), "binary_crossentropy", metrics=listed)
     found = model.fit(x, y, validation_data=(x, y), verbose=0).history
     predicted, kept = model.predict(x, verbose=0), x > 0
