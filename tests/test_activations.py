@@ -66,6 +66,7 @@ FORMULAS: dict[str, Callable[[Array], Array]] = {
     "gelu": gelu,
     "sigmoid": sigmoid,
     "hard_sigmoid": hard_sigmoid,
+    "hard_sigmoid_keras2": lambda x: np.clip(x / 5 + 0.5, 0, 1),
     "log_sigmoid": lambda x: np.log(sigmoid(x)),
     "sparse_sigmoid": lambda x: np.clip((x + 1) / 2, 0, 1),
     "silu": lambda x: x * sigmoid(x),

@@ -135,9 +135,15 @@ class GroupNormalization(_Normalization):
         rank, sizes = value.type.rank, ops.shape(value)
         axis = self.axis % rank
         channels = self._input_sizes[axis]
-        inside = [self.groups, channels // self.groups]
-        grouped = ops.reshape(value, (*sizes[:axis], *inside, *sizes[axis + 1 :]))
-        mean, variance = ops.moments(grouped, [i for i in range(1, rank + 1) if i != axis], keepdims=True)
+        inside = (self.groups, channels // self.groups)
+        if axis == 1:
+            grouped, over = ops.reshape(value, (sizes[0], self.groups, -1)), [2]
+        elif axis == rank - 1:
+            grouped, over = ops.reshape(value, (sizes[0], -1, *inside)), [1, 3]
+        else:
+            grouped = ops.reshape(value, (*sizes[:axis], *inside, *sizes[axis + 1 :]))
+            over = [i for i in range(1, rank + 1) if i != axis]
+        mean, variance = ops.moments(grouped, over, keepdims=True)
         y = ops.reshape((grouped - mean) / ops.sqrt(variance + self.epsilon), sizes)
         others = [i for i in range(rank) if i != axis]
         if self.gamma is not None:
