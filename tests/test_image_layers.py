@@ -90,6 +90,58 @@ def test_brightness_is_drawn_for_each_image() -> None:
     assert abs(added.mean() - 0.05) < 0.01
 
 
+def test_a_rectangle_of_each_image_is_covered() -> None:
+    x = pictures(300, (20, 10, 2))
+    y = trained_output(layers.RandomErasing((1.0, 1.0), (0.04, 0.25), fill_value=-1.0, value_range=(-1, 255)), x)
+    covered = (y == -1).all(-1)
+    np.testing.assert_array_equal(y, np.where(covered[..., None], np.float32(-1), x))
+    rows, columns = covered.any(2), covered.any(1)
+    np.testing.assert_array_equal(covered, rows[:, :, None] & columns[:, None])
+    for sides, length in ((rows.sum(1), 20), (columns.sum(1), 10)):
+        assert 0.2 * length - 1 <= sides.min()
+        assert sides.max() <= 0.5 * length + 1
+        assert abs((sides / length).mean() - (0.125 - 0.008) / 3 * 2 / 0.21) < 0.02  # of the root of an even number
+    assert set(np.argmax(columns, 1)) == set(range(1, 9))  # a place is where numbers start, and 0 is never drawn
+
+
+def test_what_covers_by_default_is_noise() -> None:
+    x = np.full((50, 8, 8, 1), 7, "float32")
+    y = trained_output(layers.RandomErasing((1.0, 1.0), (1.0, 1.0)), x)
+    assert abs((y == 0).mean() - 0.5) < 0.03  # what is below is limited to the range
+    assert abs((y == 255).mean() - 0.1587) < 0.03
+    erased = trained_output(layers.RandomErasing(1.0), np.zeros((400, 4, 4, 1), "float32") + 7)
+    assert 0.4 < (erased != 7).any((1, 2, 3)).mean() < 0.55  # an even number for each image, one half in the mean
+
+
+def test_part_of_the_images_becomes_gray_or_negative() -> None:
+    x = pictures(400)
+    gray = (trained_output(layers.RandomGrayscale(0.3), x) != x).any((1, 2, 3))
+    assert abs(gray.mean() - 0.3) < 0.07
+    negative = trained_output(layers.RandomInvert((0.2, 0.4)), x)
+    which = (negative != x).any((1, 2, 3))
+    assert abs(which.mean() - 0.3) < 0.07
+    np.testing.assert_array_equal(negative, np.where(which[:, None, None, None], 255 - x, x))
+
+
+def test_bits_are_drawn_for_each_image() -> None:
+    x, found = pictures(200), set()
+    for before, after in zip(x, trained_output(layers.RandomPosterization((2, 5)), x), strict=True):
+        kept = [n for n in range(1, 9) if np.array_equal(after, before // 2 ** (8 - n) * 2 ** (8 - n))]
+        found.update(kept)
+        assert len(kept) == 1
+    assert found == {2, 3, 4}
+
+
+def test_hue_turns_either_way() -> None:
+    red = np.tile(np.array([200, 0, 0], "float32"), (300, 1, 1, 1))
+    y = trained_output(layers.RandomHue(0.3), red)[:, 0, 0]
+    np.testing.assert_allclose(y[:, 0], 200, rtol=1e-5)  # as long as it is not past yellow or magenta
+    assert y[:, 1:].min(1).max() < 1e-3
+    assert 0.4 < (y[:, 1] > y[:, 2]).mean() < 0.6
+    assert y[:, 1:].max() <= 200 * 0.9  # of the sixth of a turn that makes yellow of red
+    assert abs(y[:, 1:].max(1).mean() - 200 * 0.45) < 12
+
+
 AUGMENTATION: list[Any] = [
     lambda seed: layers.RandomFlip(seed=seed),
     lambda seed: layers.RandomTranslation(0.2, 0.3, seed=seed),
@@ -97,12 +149,22 @@ AUGMENTATION: list[Any] = [
     lambda seed: layers.RandomRotation(0.2, "constant", seed=seed),
     lambda seed: layers.RandomContrast(0.4, seed=seed),
     lambda seed: layers.RandomBrightness(0.3, seed=seed),
+    lambda seed: layers.RandomErasing(seed=seed),
+    lambda seed: layers.RandomInvert((0.3, 0.9), seed=seed),
+    lambda seed: layers.RandomPosterization((4, 8), seed=seed),
+    lambda seed: layers.Solarization(0.2, 0.9, seed=seed),
+]
+COLORS: list[Any] = [
+    lambda seed: layers.RandomGrayscale(seed=seed),
+    lambda seed: layers.RandomHue(0.3, seed=seed),
+    lambda seed: layers.RandomSaturation((0.3, 0.6), seed=seed),
+    lambda seed: layers.RandomColorJitter((0, 255), 0.1, 0.1, (0.4, 0.5), 0.2, seed=seed),
 ]
 
 
 def augmented(seed: int | None = None) -> keras.Sequential:
     """A model with all of it; a convolution before it trains through it."""
-    stem = [layers.Conv2D(3, 1), *(make(seed) for make in AUGMENTATION), layers.RandomCrop(4, 3, seed)]
+    stem = [layers.Conv2D(3, 1), *(make(seed) for make in AUGMENTATION + COLORS), layers.RandomCrop(4, 3, seed)]
     return keras.Sequential(
         [
             keras.Input((6, 5, 2)),
@@ -195,6 +257,10 @@ def test_images_of_integers_stay_integers_when_resized() -> None:
         (lambda: layers.RandomRotation(0.1, fill_mode="mirror"), "Unknown `fill_mode` mirror"),
         (lambda: layers.RandomContrast(-0.1), r"in the range \[0, 1\]"),
         (lambda: layers.RandomBrightness(0.1, value_range=5), "`value_range` argument should be a list of two numbers"),
+        (lambda: layers.RandomGrayscale(1.2), "`factor` should be between 0 and 1. Received: factor=1.2"),
+        (lambda: layers.RandomErasing(fill_value=[1, 2]), "`fill_value` argument should be a number"),
+        (lambda: layers.RandomColorJitter(hue_factor=-1), r"`hue_factor` argument .* in the range \[0, 1\]"),
+        (lambda: layers.RandomPosterization(9), r"in the range \[1, 8\]"),
         (lambda: layers.RandomFlip(data_format="last"), "`data_format` argument must be one of"),
     ],
 )
@@ -208,5 +274,7 @@ def test_what_a_layer_cannot_do_is_said() -> None:
         keras.Sequential([keras.Input((None, None, 3)), layers.CenterCrop(2, 2)]).build()
     with pytest.raises(ShapeError, match="expected ndim=3 or 4"):
         layers.RandomFlip()(np.ones((2, 3)))
+    with pytest.raises(ShapeError, match="Colors are three channels"):
+        layers.RandomHue(0.2)(np.ones((1, 2, 3, 4), "float32"), training=True)
     with pytest.raises(keras.errors.SeqcError, match="takes images alone; got a dictionary of 2"):
         layers.RandomFlip()({"images": np.ones((2, 3, 3, 1)), "labels": np.ones(2)})

@@ -14,7 +14,7 @@ from seqc.layers.adaptive_pooling import (
 from seqc.layers.attention import AdditiveAttention, Attention
 from seqc.layers.augmentation import RandomFlip, RandomRotation, RandomTranslation, RandomZoom
 from seqc.layers.base import Layer
-from seqc.layers.colors import RandomBrightness, RandomContrast
+from seqc.layers.colors import RandomBrightness, RandomColorJitter, RandomContrast, RandomHue, RandomSaturation
 from seqc.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from seqc.layers.convnext import LayerScale, StochasticDepth
 from seqc.layers.convolutional import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose
@@ -23,6 +23,7 @@ from seqc.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableCon
 from seqc.layers.einsum_dense import EinsumDense
 from seqc.layers.embedding import Embedding, Masking
 from seqc.layers.encoding import CategoryEncoding, Discretization
+from seqc.layers.erasing import RandomErasing
 from seqc.layers.grouped_query import GroupedQueryAttention
 from seqc.layers.images import CenterCrop, RandomCrop, Resizing
 from seqc.layers.input_spec import InputSpec
@@ -82,6 +83,7 @@ from seqc.layers.spatial import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from seqc.layers.tones import AutoContrast, RandomGrayscale, RandomInvert, RandomPosterization, Solarization
 from seqc.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
 from seqc.layers.wrappers import Bidirectional, TimeDistributed
 from seqc.layers.wrapping import SpectralNormalization, Wrapper
@@ -117,6 +119,7 @@ __all__ = [
     "AdditiveAttention",
     "AlphaDropout",
     "Attention",
+    "AutoContrast",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -200,10 +203,17 @@ __all__ = [
     "Permute",
     "RMSNormalization",
     "RandomBrightness",
+    "RandomColorJitter",
     "RandomContrast",
     "RandomCrop",
+    "RandomErasing",
     "RandomFlip",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomInvert",
+    "RandomPosterization",
     "RandomRotation",
+    "RandomSaturation",
     "RandomTranslation",
     "RandomZoom",
     "ReLU",
@@ -218,6 +228,7 @@ __all__ = [
     "SimpleRNN",
     "SimpleRNNCell",
     "Softmax",
+    "Solarization",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",

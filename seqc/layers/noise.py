@@ -113,7 +113,10 @@ class AlphaDropout(Layer):
         return (value * kept + least * (1.0 - kept)) * scale - scale * least * self.rate
 
 
-def random_normal(like: Value, seed: int | None, who: str) -> Value:
-    """Returns standard normal numbers of the shape of `like`, by the transform of Box and Muller (1958)."""
-    radius, angle = (random_uniform(like, seed, who, stream) for stream in (0, 1))
+def random_normal(like: Value, seed: int | None, who: str, stream: int = 0) -> Value:
+    """Returns standard normal numbers of the shape of `like`, by the transform of Box and Muller (1958).
+
+    They are made of those of `stream` and the next one; see `random_uniform`.
+    """
+    radius, angle = (random_uniform(like, seed, who, number) for number in (stream, stream + 1))
     return ops.sqrt(-2.0 * ops.log(1.0 - radius)) * ops.cos(2.0 * np.pi * angle)

@@ -101,7 +101,16 @@ def _augmentation() -> list[Any]:
         L.RandomRotation(0.1),
         L.RandomContrast(0.2),
         L.RandomBrightness(0.2),
+        L.RandomErasing(),
+        L.RandomInvert(),
+        L.Solarization(0.3, 0.5),
+        L.RandomPosterization(4),
     ]
+
+
+def _colors() -> list[Any]:
+    """Layers for three channels, of which only the last is in a model that is used."""
+    return [L.RandomGrayscale(), L.RandomHue(0.2), L.RandomSaturation(0.5), L.RandomColorJitter(), L.AutoContrast()]
 
 
 def _lenet() -> Sequence[Any]:
@@ -251,6 +260,7 @@ ALL: tuple[Golden, ...] = (
     Golden("resizing_free", FREE_IMAGE, lambda: [L.Resizing(5, 4), L.Conv2D(2, 1), L.Resizing(3, 3, antialias=True)]),
     Golden("padded", IMAGE, lambda: [L.CenterCrop(6, 5), L.Resizing(4, 6, pad_to_aspect_ratio=True)]),
     Golden("cropped", IMAGE, lambda: [L.RandomCrop(4, 3), L.CenterCrop(6, 6)]),
+    Golden("colors", (6, 5, 3), lambda: [*_colors(), L.Conv2D(2, 2)]),
     Golden("augmented", IMAGE, lambda: [*_augmentation(), L.Conv2D(2, 2)]),
     *(
         Golden(f"activation_{name}", SEQUENCE, lambda n=name: [L.Dense(4), L.Activation(n)])

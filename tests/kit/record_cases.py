@@ -69,6 +69,13 @@ ROWS: dict[str, Row] = {
             ("RandomCrop", {"height": 4, "width": 5, "seed": 5}),
             ("RandomContrast", {"factor": [0.2, 0.4], "value_range": [-1.0, 1.0]}),
             ("RandomBrightness", {"factor": 0.2, "value_range": [-1.0, 1.0]}),
+            ("RandomSaturation", {"factor": [0.3, 0.6]}),
+            ("RandomHue", {"factor": 0.4, "value_range": [-1.0, 1.0]}),
+            ("RandomColorJitter", {"hue_factor": 0.4, "contrast_factor": [0.1, 0.2]}),
+            ("RandomGrayscale", {"factor": 0.7}),
+            ("RandomInvert", {"factor": [0.4, 0.8], "value_range": [-1.0, 1.0]}),
+            ("RandomPosterization", {"factor": [2, 5]}),
+            ("RandomErasing", {"factor": 0.5, "scale": [0.1, 0.2], "fill_value": 3.0}),
         )
     },
     "StochasticDepth-third": Row([("StochasticDepth", {"drop_path_rate": 0.3})], (None, 3, 2), drawn=True),
