@@ -1,0 +1,154 @@
+"""Records one model with every layer in it, in the files of an installed Keras 3: python record_layer_files.py TARGET.zip
+
+Run it with the oldest and the newest Keras that there are; each adds `VERSION.keras`, `.h5` and `.npz` to the archive. All
+weights are random. What that Keras does not have is left out.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import keras
+import numpy as np
+
+L = keras.layers
+SHAPES = {"vector": (6,), "sequence": (5, 4), "image": (6, 6, 3), "volume": (4, 4, 4, 2)}
+Make = Callable[[], Any]
+
+
+def rows() -> list[tuple[str, Make]]:
+    """Returns layers with the input that each takes."""
+    found: list[tuple[str, Make]] = []
+    for act in (
+        "elu",
+        "selu",
+        "gelu",
+        "hard_sigmoid",
+        "leaky_relu",
+        "relu6",
+        "silu",
+        "softsign",
+        "mish",
+        "log_softmax",
+    ):
+        found.append(("vector", lambda act=act: L.Activation(act)))
+    vector: list[Make] = [
+        lambda: L.Dense(3, activation="tanh", kernel_regularizer="l2"),
+        lambda: L.BatchNormalization(),
+        lambda: L.LayerNormalization(),
+        lambda: L.UnitNormalization(),
+        lambda: L.ELU(0.5),
+        lambda: L.LeakyReLU(),
+        lambda: L.PReLU(),
+        lambda: L.ReLU(max_value=1.0),
+        lambda: L.Softmax(),
+        lambda: L.Rescaling(0.5, offset=1.0),
+        lambda: L.Normalization(mean=[1.0] * 6, variance=[2.0] * 6),
+        lambda: L.RepeatVector(2),
+        lambda: L.Reshape((2, 3)),
+        lambda: L.Dropout(0.5),
+        lambda: L.GaussianNoise(0.1),
+        lambda: L.AlphaDropout(0.1),
+        lambda: L.ActivityRegularization(l2=0.1),
+        lambda: L.Discretization([-0.5, 0.5]),
+    ]
+    sequence: list[Make] = [
+        lambda: L.LSTM(3, return_sequences=True, recurrent_activation="hard_sigmoid"),
+        lambda: L.GRU(3),
+        lambda: L.GRU(3, reset_after=False, go_backwards=True),
+        lambda: L.SimpleRNN(3),
+        lambda: L.Bidirectional(L.GRU(2), merge_mode="sum"),
+        lambda: L.RNN(L.LSTMCell(3)),
+        lambda: L.TimeDistributed(L.Dense(2)),
+        lambda: L.Conv1D(3, 2, padding="causal", dilation_rate=2),
+        lambda: L.SeparableConv1D(3, 2),
+        lambda: L.DepthwiseConv1D(2),
+        lambda: L.Conv1DTranspose(2, 2, strides=2),
+        lambda: L.MaxPooling1D(),
+        lambda: L.AveragePooling1D(2),
+        lambda: L.GlobalMaxPooling1D(),
+        lambda: L.ZeroPadding1D(1),
+        lambda: L.Cropping1D(1),
+        lambda: L.UpSampling1D(2),
+        lambda: L.Permute((2, 1)),
+        lambda: L.Flatten(),
+        lambda: L.SpatialDropout1D(0.2),
+        lambda: L.EinsumDense("abc,cd->abd", output_shape=(None, 3), bias_axes="d"),
+    ]
+    image: list[Make] = [
+        lambda: L.Conv2D(4, 3, strides=2, padding="same"),
+        lambda: L.Conv2D(6, 2, groups=3),
+        lambda: L.Conv2DTranspose(2, 3, strides=2, padding="same"),
+        lambda: L.DepthwiseConv2D(2, depth_multiplier=2),
+        lambda: L.SeparableConv2D(3, 2),
+        lambda: L.BatchNormalization(axis=1),
+        lambda: L.GroupNormalization(3),
+        lambda: L.MaxPooling2D(),
+        lambda: L.AveragePooling2D(2, padding="same"),
+        lambda: L.GlobalAveragePooling2D(keepdims=True),
+        lambda: L.ZeroPadding2D(((1, 0), (0, 2))),
+        lambda: L.Cropping2D(1),
+        lambda: L.UpSampling2D(2),
+        lambda: L.PReLU(shared_axes=[1, 2]),
+        lambda: L.CenterCrop(4, 4),
+        lambda: L.Resizing(3, 3),
+    ]
+    volume: list[Make] = [lambda: L.Conv3D(2, 2), lambda: L.MaxPooling3D(), lambda: L.UpSampling3D(2)]
+    for name, listed in (("vector", vector), ("sequence", sequence), ("image", image), ("volume", volume)):
+        found += [(name, make) for make in listed]
+    return found
+
+
+def build(known: set[str]) -> Any:
+    """Returns the model.
+
+    Args:
+        known: names of the classes to take; empty for all.
+    """
+    inputs = {name: keras.Input(shape, name=name) for name, shape in SHAPES.items()}
+    outputs = []
+    for name, make in rows():
+        try:
+            layer = make()
+        except Exception as error:
+            print("left out:", error)
+            continue
+        if not known or type(layer).__name__ in known:
+            outputs.append(layer(inputs[name]))
+    x = inputs["sequence"]
+    outputs += [L.MultiHeadAttention(2, 2)(x, x), L.Attention()([x, x]), L.Dot(axes=2)([x, x])]
+    outputs += [L.Concatenate()([x, x]), L.Average()([x, x]), L.Subtract()([x, x])]
+    return keras.Model(list(inputs.values()), outputs, name="layers")
+
+
+def main(target: str, known: set[str]) -> None:
+    rng, version = np.random.default_rng(3), keras.__version__
+    model = build(known)
+    for weight in model.weights:
+        low, high = (0.5, 2.0) if "variance" in weight.path else (-1.0, 1.0)
+        weight.assign(rng.uniform(low, high, weight.shape).astype("float32"))
+    xs = [rng.normal(size=(2, *shape)).astype("float32") for shape in SHAPES.values()]
+    arrays = {f"x{i:02}": x for i, x in enumerate(xs)}
+    arrays |= {f"y{i:03}": np.asarray(y) for i, y in enumerate(model.predict(xs, verbose=0))}
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    mode: Any = "a" if Path(target).exists() else "w"
+    with zipfile.ZipFile(target, mode, zipfile.ZIP_DEFLATED) as archive, tempfile.TemporaryDirectory() as folder:
+        archive.writestr(f"{version}.npz", buffer.getvalue())
+        for ending in (".keras", ".h5"):
+            path = Path(folder) / f"{version}{ending}"
+            model.save(path)
+            archive.write(path, path.name)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], set(sys.argv[2:]))
