@@ -17,7 +17,7 @@ from seqc.saving.limits import MOST_EXPANSION, room
 
 # Filters that HDF5 itself brings (deflate, shuffle, fletcher32); any other would load a plug-in, which is code.
 _FILTERS = (1, 2, 3)
-_BROKEN = (OSError, RuntimeError, KeyError, TypeError, ValueError, ArithmeticError, MemoryError)
+BROKEN = (OSError, RuntimeError, KeyError, TypeError, ValueError, ArithmeticError, MemoryError)
 
 
 class Store:
@@ -139,7 +139,7 @@ class Store:
                 held = dataset.attrs.get("dtype", dataset.dtype)
                 raise SavingError(f"Array '{path}' in '{self.source}' holds {held}; weights are floats or integers.")
             return np.asarray(dataset[()])
-        except _BROKEN as error:
+        except BROKEN as error:
             if isinstance(error, SavingError):
                 raise
             raise SavingError(f"Array '{path}' in '{self.source}' is damaged: {error}.") from error
@@ -192,12 +192,12 @@ def open_store(file: BinaryIO, source: str, file_bytes: int) -> Iterator[Store]:
     h5py = require_h5py()
     try:
         handle = h5py.File(file, "r")
-    except _BROKEN as error:
+    except BROKEN as error:
         raise SavingError(f"'{source}' is not an HDF5 file: {error}. It may be cut off or damaged.") from error
     with handle:
         try:
             store = Store(handle, source, file_bytes)
-        except _BROKEN as error:
+        except BROKEN as error:
             if isinstance(error, SavingError):
                 raise
             raise SavingError(f"'{source}' is damaged: {error}.") from error

@@ -9,7 +9,7 @@ from typing import Any
 
 from seqc.errors import SavingError
 from seqc.saving.arrays import StoredArray
-from seqc.saving.h5 import Store, open_store
+from seqc.saving.h5 import BROKEN, Store, open_store
 from seqc.saving.layered import LayeredWeights
 from seqc.saving.model_file import ModelFile, OpenFile, parsed, parsed_model
 from seqc.saving.state import PathWeights, is_by_path
@@ -28,19 +28,28 @@ def read_hdf5(opened: OpenFile) -> Iterator[ModelFile]:
         SavingError: it is none of them.
     """
     with open_store(opened.file, opened.path, opened.size) as store:
-        root = store.root
-        if "model_config" in root.attrs:
-            yield _whole(store)
-        elif _has_names(root):
-            weights = _layered(store, root, "")
-            yield ModelFile(BY_LAYER, opened.path, weights=weights, version=weights.version, backend=weights.backend)
-        elif is_by_path(store):
-            yield ModelFile(BY_PATH, opened.path, weights=PathWeights(store))
-        else:
-            inside = ", ".join(sorted(root)[:10]) or "nothing"
-            raise SavingError(
-                f"'{opened.path}' is an HDF5 file that holds no model of Keras and no weights of one, but: {inside}."
-            )
+        try:
+            found = _found(store)
+        except BROKEN as error:
+            if isinstance(error, SavingError):
+                raise
+            raise SavingError(f"'{opened.path}' is damaged: {error}.") from error
+        yield found
+
+
+def _found(store: Store) -> ModelFile:
+    root = store.root
+    if "model_config" in root.attrs:
+        return _whole(store)
+    if _has_names(root):
+        weights = _layered(store, root, "")
+        return ModelFile(BY_LAYER, store.source, weights=weights, version=weights.version, backend=weights.backend)
+    if is_by_path(store):
+        return ModelFile(BY_PATH, store.source, weights=PathWeights(store))
+    inside = ", ".join(sorted(root)[:10]) or "nothing"
+    raise SavingError(
+        f"'{store.source}' is an HDF5 file that holds no model of Keras and no weights of one, but: {inside}."
+    )
 
 
 def _whole(store: Store) -> ModelFile:

@@ -75,6 +75,10 @@ class ModelFile:
             return without_unusable(made, f"'{self.source}'")
         except RecursionError as error:
             raise SavingError(f"The model in '{self.source}' is nested too deep.") from error
+        except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+            if isinstance(error, SavingError):
+                raise
+            raise SavingError(f"The description of the model in '{self.source}' makes no sense: {error!r}.") from error
 
     def compile_arguments(self) -> dict[str, Any]:
         """Returns the arguments of `compile` in the words of Keras 3.

@@ -1,7 +1,9 @@
-"""Records one model with every layer in it, in the files of an installed Keras 3: python record_layer_files.py TARGET.zip
+"""Records a model with many layers in it, in the files of an installed Keras 3.
 
-Run it with the oldest and the newest Keras that there are; each adds `VERSION.keras`, `.h5` and `.npz` to the archive. All
-weights are random. What that Keras does not have is left out.
+    python tests/kit/record_layer_files.py tests/cases/layer_files.zip [NAME ...]
+
+Run it with the oldest and the newest Keras that there are; each adds `VERSION.keras`, `.h5` and `.npz` to the archive.
+All weights are random. NAMEs are the classes to take, all by default; what that Keras does not have is left out.
 """
 
 from __future__ import annotations
@@ -28,19 +30,9 @@ Make = Callable[[], Any]
 def rows() -> list[tuple[str, Make]]:
     """Returns layers with the input that each takes."""
     found: list[tuple[str, Make]] = []
-    for act in (
-        "elu",
-        "selu",
-        "gelu",
-        "hard_sigmoid",
-        "leaky_relu",
-        "relu6",
-        "silu",
-        "softsign",
-        "mish",
-        "log_softmax",
-    ):
-        found.append(("vector", lambda act=act: L.Activation(act)))
+    for name in ("elu", "selu", "gelu", "hard_sigmoid", "leaky_relu", "relu6", "silu", "softsign", "mish"):
+        found.append(("vector", lambda name=name: L.Activation(name)))
+    found.append(("vector", lambda: L.Activation("log_softmax")))
     vector: list[Make] = [
         lambda: L.Dense(3, activation="tanh", kernel_regularizer="l2"),
         lambda: L.BatchNormalization(),
