@@ -30,6 +30,7 @@ STARTS_ANEW = {
     "keras205_mini_xception": "state of an optimizer of Keras 2.0.5, in an order that it does not say. It starts anew",
     "keras38_nadam": "It starts anew",
 }
+RECORDED = sorted((ROOT.parent / "shared" / "oracle" / "models").glob("*.h5"))
 pytestmark = pytest.mark.skipif(not REAL, reason="needs the files that other people made")
 
 
@@ -89,3 +90,16 @@ def test_code_is_refused_with_a_way_out():
     objects = {"lambda_1": seqc.layers.Rescaling(2.0), "lambda_2": seqc.layers.Rescaling(3.0)}
     model = load_model(path, custom_objects=objects, compile=False)
     assert [layer.name for layer in model.layers if isinstance(layer, seqc.layers.Rescaling)] == list(objects)
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.name)
+def test_an_h5_file_of_the_corpus_predicts_what_keras_predicted(path):
+    stem = path.name.partition(".")[0]
+    if path.name.endswith(".weights.h5"):
+        model = load_model(path.with_name(f"{stem}.keras"), compile=False)
+        model.set_weights([0 * array for array in model.get_weights()])
+        model.load_weights(path)
+    else:
+        model = load_model(path, compile=False)
+    recorded = np.load(path.with_name(f"{stem}.npz"))
+    close(model.predict(recorded["x"], verbose=0), recorded["y"])

@@ -17,6 +17,8 @@ from kit.oracle import ROOT
 from seqc.errors import SavingError
 from seqc.models import model_from_json
 from seqc.saving import load_model
+from seqc.saving.arrays import StoredArray
+from seqc.saving.old_arrays import converted
 
 NAMES = ("stack", "recurrent", "nested", "attention", "states")
 
@@ -178,3 +180,16 @@ def test_files_that_are_cut_or_hold_too_little_say_where(folder, tmp_path):
         file["model_weights/dense"].attrs["weight_names"] = []
     with pytest.raises(SavingError, match=r"layer 'dense' \(Dense\) has no weights in the file"):
         load_model(path)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_arrays_of_cudnn_become_what_keras_2_made_of_them(kind):
+    """Recorded from what `tf_keras` converts such layers with: arrays of three units on five features."""
+    arrays = np.load(ROOT / "tests" / "cases" / "cudnn_arrays.npz")
+    layer = getattr(seqc.layers, kind)(3)
+    layer.build((None, 4, 5))
+    given = [arrays[f"{kind}_in{i}"] for i in range(3)]
+    stored = [StoredArray(str(i), a.shape, "float64", lambda a=a: a) for i, a in enumerate(given)]
+    for i, (array, variable) in enumerate(zip(converted(layer, stored), layer.weights, strict=True)):
+        assert array.shape == variable.shape
+        np.testing.assert_array_equal(array.read(), arrays[f"{kind}_out{i}"])
