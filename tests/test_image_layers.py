@@ -156,6 +156,7 @@ AUGMENTATION: list[Any] = [
 ]
 COLORS: list[Any] = [
     lambda seed: layers.RandomGrayscale(seed=seed),
+    lambda seed: layers.RandomColorDegeneration(0.5, seed=seed),
     lambda seed: layers.RandomHue(0.3, seed=seed),
     lambda seed: layers.RandomSaturation((0.3, 0.6), seed=seed),
     lambda seed: layers.RandomColorJitter((0, 255), 0.1, 0.1, (0.4, 0.5), 0.2, seed=seed),

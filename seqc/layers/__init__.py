@@ -83,7 +83,14 @@ from seqc.layers.spatial import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
-from seqc.layers.tones import AutoContrast, RandomGrayscale, RandomInvert, RandomPosterization, Solarization
+from seqc.layers.tones import (
+    AutoContrast,
+    RandomColorDegeneration,
+    RandomGrayscale,
+    RandomInvert,
+    RandomPosterization,
+    Solarization,
+)
 from seqc.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
 from seqc.layers.wrappers import Bidirectional, TimeDistributed
 from seqc.layers.wrapping import SpectralNormalization, Wrapper
@@ -203,6 +210,7 @@ __all__ = [
     "Permute",
     "RMSNormalization",
     "RandomBrightness",
+    "RandomColorDegeneration",
     "RandomColorJitter",
     "RandomContrast",
     "RandomCrop",
@@ -259,7 +267,7 @@ __all__ = [
 
 # Layers of Keras whose names are like those of others.
 _OTHERS = (
-    "JaxLayer",
+    "JaxLayer", "RandomShear", "RandomSharpness", "RandomPerspective", "RandomElasticTransform", "RandomGaussianBlur",
 )  # fmt: skip
 
 __getattr__ = absent(

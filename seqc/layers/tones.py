@@ -37,6 +37,35 @@ class RandomGrayscale(RandomImageLayer):
 
 
 @known("layers")
+class RandomColorDegeneration(RandomImageLayer):
+    """In training, mixes each image with its shades of gray.
+
+    Args:
+        factor: the largest part of gray, or the least and the largest, from 0 (as it is) to 1 (gray).
+        value_range: the least and the largest value of a pixel, to which the result is limited.
+        data_format: "channels_last" or "channels_first".
+        seed: makes this layer's numbers independent of the global seed.
+
+    Shapes: (batch, height, width, 3), or one image (height, width, 3), also with 1 channel; the result like the input.
+    """
+
+    def __init__(
+        self,
+        factor: float | Range,
+        value_range: Range = (0, 255),
+        data_format: str | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(seed, data_format, **kwargs)
+        self.factor, self.value_range = checked_factor(factor, "factor", -1, 1), checked_range(value_range)
+
+    def changed(self, images: Value) -> Value:
+        mixed = images + self.drawn(images, *self.factor) * (gray(images) - images)
+        return ops.clip(mixed, *map(float, self.value_range))
+
+
+@known("layers")
 class RandomInvert(RandomImageLayer):
     """In training, turns some images into their negatives.
 

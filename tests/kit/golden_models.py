@@ -110,7 +110,8 @@ def _augmentation() -> list[Any]:
 
 def _colors() -> list[Any]:
     """Layers for three channels, of which only the last is in a model that is used."""
-    return [L.RandomGrayscale(), L.RandomHue(0.2), L.RandomSaturation(0.5), L.RandomColorJitter(), L.AutoContrast()]
+    gray = [L.RandomGrayscale(), L.RandomColorDegeneration(0.2)]
+    return [*gray, L.RandomHue(0.2), L.RandomSaturation(0.5), L.RandomColorJitter(), L.AutoContrast()]
 
 
 def _lenet() -> Sequence[Any]:

@@ -73,6 +73,7 @@ ROWS: dict[str, Row] = {
             ("RandomHue", {"factor": 0.4, "value_range": [-1.0, 1.0]}),
             ("RandomColorJitter", {"hue_factor": 0.4, "contrast_factor": [0.1, 0.2]}),
             ("RandomGrayscale", {"factor": 0.7}),
+            ("RandomColorDegeneration", {"factor": 0.3}),
             ("RandomInvert", {"factor": [0.4, 0.8], "value_range": [-1.0, 1.0]}),
             ("RandomPosterization", {"factor": [2, 5]}),
             ("RandomErasing", {"factor": 0.5, "scale": [0.1, 0.2], "fill_value": 3.0}),

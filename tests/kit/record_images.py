@@ -51,6 +51,8 @@ def rows() -> list[tuple[str, Config]]:
         ("RandomColorJitter", {"saturation_factor": (0.3, 0.3), "value_range": (0, 255)}),
         ("RandomGrayscale", {"factor": 1.0}),
         ("RandomGrayscale", {"factor": 0.0}),
+        ("RandomColorDegeneration", {"factor": (0.4, 0.4)}),
+        ("RandomColorDegeneration", {"factor": (0.7, 0.7), "value_range": (20, 90)}),
         ("RandomInvert", {"factor": (1.0, 1.0), "value_range": (0, 300)}),
         ("RandomInvert", {"factor": (0.0, 0.0)}),
         ("Solarization", {}),
