@@ -122,7 +122,7 @@ class Solarization(RandomImageLayer):
         self.value_range = checked_range(value_range)
 
     def changed(self, images: Value) -> Value:
-        # Of these ranges Keras takes only the upper end times 255.
+        # As in Keras, only the upper ends of these ranges are in units of the range of values.
         added, threshold = (
             self.drawn(images, low, high * 255, stream)
             for stream, (low, high) in enumerate((self.addition_factor, self.threshold_factor))

@@ -85,6 +85,6 @@ def nearest(size: int, wanted: int) -> Array:
 def resize_image(x: Any, size: Sequence[int], interpolation: str, antialias: bool = False) -> Value:
     """Returns an image (batch, *space, channels) of the given size, as floats; see `Resize`.
 
-    Making no smaller, and choosing the nearest, `antialias` has no meaning.
+    `antialias` means nothing where the nearest element is taken.
     """
     return apply(Resize(tuple(size), interpolation, antialias and interpolation != "nearest"), as_float(x))
