@@ -43,6 +43,7 @@ def close(y: Any, wanted: Any) -> None:
     np.testing.assert_allclose(y, wanted, rtol=1e-4, atol=1e-5 * max(1, np.abs(wanted).max()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)
 def test_a_file_from_the_wild_predicts_what_keras_predicted(path, tmp_path):
     xs, wanted = recorded(path)

@@ -165,6 +165,7 @@ def test_what_an_h5_file_has_no_place_for_is_refused(name, tmp_path):
         seqc.Sequential([layers.Dense(2)]).save_weights(tmp_path / "w.npz")
 
 
+@pytest.mark.slow
 def test_long_lists_of_names_are_split_as_keras_does(tmp_path):
     many = [layers.Dense(1, name=f"{'long' * 20}{i}") for i in range(900)]
     model = seqc.Sequential([seqc.Input((1,)), *many])
