@@ -27,6 +27,14 @@ def test_other_pages_link_to_it(page: str) -> None:
     assert all(((ROOT / page).parent / link).is_file() for link in links)
 
 
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda p: p.relative_to(ROOT).as_posix()
+)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
 def test_nothing_is_said_twice() -> None:
     for lines in (re.findall(r"^#+ .*", PAGE, re.MULTILINE), re.findall(r"^- .*", PAGE, re.MULTILINE)):
         assert sorted(set(lines)) == sorted(lines)

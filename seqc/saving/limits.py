@@ -2,7 +2,7 @@
 
 A file of Keras's is stored as it is; reading it takes at most four times its size. One that was compressed may unpack
 to `room` of its size, and its arrays may take that much again. Everything else that a file only describes - weights
-that it does not hold, states of metrics, tables of thresholds - has the fixed room below. `docs/architecture.md` says
+that it does not hold, states of metrics, tables of thresholds - has the fixed room below. `docs/inside/files.md` says
 it all.
 """
 

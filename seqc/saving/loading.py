@@ -31,7 +31,7 @@ def load_model(
     `model.json` of TensorFlow.js. Keras is not needed, and no code from the file is ever run.
 
     What the file is, its content says, whatever its name ends in. What reading it may cost is bounded by its size; see
-    `docs/architecture.md`.
+    `docs/inside/files.md`.
 
     Args:
         filepath: the file.
