@@ -6,55 +6,59 @@ from typing import Any
 
 from seqc import serialization
 from seqc.losses.base import Loss, object_name
-from seqc.losses.classes import (
+from seqc.losses.crossentropy import (
     BinaryCrossentropy,
-    BinaryFocalCrossentropy,
     CategoricalCrossentropy,
-    CategoricalFocalCrossentropy,
-    CategoricalGeneralizedCrossEntropy,
-    CategoricalHinge,
-    CosineSimilarity,
-    Dice,
-    Hinge,
+    SparseCategoricalCrossentropy,
+    binary_crossentropy,
+    categorical_crossentropy,
+    sparse_categorical_crossentropy,
+)
+from seqc.losses.errors import (
     Huber,
-    KLDivergence,
     LogCosh,
-    LossFunctionWrapper,
     MeanAbsoluteError,
     MeanAbsolutePercentageError,
     MeanSquaredError,
     MeanSquaredLogarithmicError,
-    Poisson,
-    SparseCategoricalCrossentropy,
-    SquaredHinge,
-    Tversky,
-)
-from seqc.losses.crossentropy import (
-    binary_crossentropy,
-    binary_focal_crossentropy,
-    categorical_crossentropy,
-    categorical_focal_crossentropy,
-    categorical_generalized_cross_entropy,
-    sparse_categorical_crossentropy,
-)
-from seqc.losses.functions import (
-    categorical_hinge,
-    cosine_similarity,
-    dice,
-    hinge,
     huber,
-    kl_divergence,
     log_cosh,
     mean_absolute_error,
     mean_absolute_percentage_error,
     mean_squared_error,
     mean_squared_logarithmic_error,
-    poisson,
+)
+from seqc.losses.focal import (
+    BinaryFocalCrossentropy,
+    CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
+    binary_focal_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_generalized_cross_entropy,
+)
+from seqc.losses.hinges import (
+    CategoricalHinge,
+    Hinge,
+    SquaredHinge,
+    categorical_hinge,
+    hinge,
     squared_hinge,
-    tversky,
 )
 from seqc.losses.label_values import check_labels
 from seqc.losses.named import FUNCTIONS
+from seqc.losses.overlaps import (
+    CosineSimilarity,
+    Dice,
+    KLDivergence,
+    Poisson,
+    Tversky,
+    cosine_similarity,
+    dice,
+    kl_divergence,
+    poisson,
+    tversky,
+)
+from seqc.losses.wrapper import LossFunctionWrapper
 from seqc.utils.absent import absent
 
 __all__ = [

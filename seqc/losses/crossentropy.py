@@ -1,4 +1,4 @@
-"""Losses of probabilities, as functions: labels and predictions to one value per sample (and step)."""
+"""Crossentropies: each as a function and as a class."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from seqc.epsilon import EPSILON
 from seqc.graph.ir import Value
 from seqc.losses.base import tensor
 from seqc.losses.label_shapes import check_same_shape, class_numbers, len_of_axis, pair, valid_labels
+from seqc.losses.named import loss_function
+from seqc.losses.wrapper import MEAN, LossFunctionWrapper
 from seqc.ops._common import normalize_axis
 from seqc.ops.nonlinear import Sigmoid
 from seqc.ops.reduce import Softmax
+from seqc.serialization import known
 from seqc.utils.display import note
 
 
+@loss_function()
 def binary_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Value:
@@ -30,7 +34,7 @@ def binary_crossentropy(
     """
     true, pred = pair("binary_crossentropy", y_true, y_pred)
     check_same_shape("binary_crossentropy", true, pred)
-    true = _smooth_binary(true, label_smoothing)
+    true = smooth_binary(true, label_smoothing)
     logits = _undo(Sigmoid, pred, from_logits, "binary_crossentropy")
     if logits is not None:
         # log(sigmoid(x)) = x - softplus(x) and log(1 - sigmoid(x)) = -softplus(x)
@@ -39,6 +43,30 @@ def binary_crossentropy(
     return ops.mean(ops.negative(true * ops.log(p) + (1.0 - true) * ops.log(1.0 - p)), axis)
 
 
+@known("losses")
+class BinaryCrossentropy(LossFunctionWrapper):
+    """Crossentropy of labels 0 and 1.
+
+    Args:
+        from_logits: whether predictions are logits instead of probabilities.
+        label_smoothing: moves labels towards one half by this share, in [0, 1].
+        axis: over which the mean is taken. reduction, name, dtype: as in `Loss`.
+    """
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = MEAN,
+        name: str = "binary_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        super().__init__(binary_crossentropy, reduction, name, dtype, **options)
+
+
+@loss_function()
 def categorical_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Value:
@@ -54,11 +82,35 @@ def categorical_crossentropy(
     """
     true, pred = pair("categorical_crossentropy", y_true, y_pred)
     check_same_shape("categorical_crossentropy", true, pred, axis)
-    _warn_of_one_class("categorical_crossentropy", pred)
-    true = _smooth_categorical(true, label_smoothing, axis)
+    warn_of_one_class("categorical_crossentropy", pred)
+    true = smooth_categorical(true, label_smoothing, axis)
     return ops.negative(ops.sum(true * _log_probabilities(pred, from_logits, axis, "categorical_crossentropy"), axis))
 
 
+@known("losses")
+class CategoricalCrossentropy(LossFunctionWrapper):
+    """Crossentropy of one-hot labels.
+
+    Args:
+        from_logits: whether predictions are logits instead of probabilities.
+        label_smoothing: share of each label that is spread evenly over the classes, in [0, 1].
+        axis: the class axis. reduction, name, dtype: as in `Loss`.
+    """
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = MEAN,
+        name: str = "categorical_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        super().__init__(categorical_crossentropy, reduction, name, dtype, **options)
+
+
+@loss_function()
 def sparse_categorical_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
 ) -> Value:
@@ -82,74 +134,36 @@ def sparse_categorical_crossentropy(
     return ops.negative(ops.sum(ops.one_hot(known, classes, axis, pred.dtype) * log_p, axis))
 
 
-def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) -> Value:
-    """Returns (1 - p^q) / q for the probability p of the true class: a crossentropy that noisy labels hurt less.
-
-    Zhang and Sabuncu (2018), "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels".
-
-    Args:
-        y_true: class numbers. y_pred: probabilities, classes last. q: in (0, 1); near 0 it is the crossentropy.
-    """
-    who = "categorical_generalized_cross_entropy"
-    pred = tensor(y_pred)
-    hits = ops.one_hot(class_numbers(who, y_true, pred, -1), len_of_axis(pred, -1, who), -1, pred.dtype)
-    return (1.0 - ops.power(ops.sum(hits * pred, -1), q)) / q
-
-
-def binary_focal_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    apply_class_balancing: bool = False,
-    alpha: float = 0.25,
-    gamma: float = 2.0,
-    from_logits: bool = False,
-    label_smoothing: float = 0.0,
-    axis: int = -1,
-) -> Value:
-    """Returns the binary crossentropy times (1 - p)^gamma, p being the probability given to the right answer.
-
-    Lin et al. (2017), "Focal Loss for Dense Object Detection".
+@known("losses")
+class SparseCategoricalCrossentropy(LossFunctionWrapper):
+    """Crossentropy of labels that are class numbers.
 
     Args:
-        apply_class_balancing: whether labels 1 weigh `alpha` and labels 0 weigh 1 - alpha.
-        y_true, y_pred, from_logits, label_smoothing, axis: as for `binary_crossentropy`.
+        from_logits: whether predictions are logits instead of probabilities.
+        ignore_class: a label that does not count. axis: the class axis.
+        reduction, name, dtype: as in `Loss`.
     """
-    true, pred = pair("binary_focal_crossentropy", y_true, y_pred)
-    check_same_shape("binary_focal_crossentropy", true, pred)
-    true = _smooth_binary(true, label_smoothing)
-    pred = ops.sigmoid(pred) if from_logits else pred
-    p = ops.clip(pred, EPSILON, 1.0 - EPSILON)
-    values = ops.negative(true * ops.log(p) + (1.0 - true) * ops.log(1.0 - p))
-    right = true * pred + (1.0 - true) * (1.0 - pred)
-    values = ops.power(1.0 - right, gamma) * values
-    if apply_class_balancing:
-        values = (true * alpha + (1.0 - true) * (1.0 - alpha)) * values
-    return ops.mean(values, axis)
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        reduction: str | None = MEAN,
+        axis: int = -1,
+        name: str = "sparse_categorical_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
+        super().__init__(sparse_categorical_crossentropy, reduction, name, dtype, **options)
+
+    def valid(self, y_true: Value, y_pred: Value) -> Value | None:
+        ignored = self.fn_kwargs["ignore_class"]
+        if ignored is None:
+            return None
+        return valid_labels(class_numbers(self.name, y_true, y_pred, self.fn_kwargs["axis"]), ignored)
 
 
-def categorical_focal_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    alpha: float = 0.25,
-    gamma: float = 2.0,
-    from_logits: bool = False,
-    label_smoothing: float = 0.0,
-    axis: int = -1,
-) -> Value:
-    """Returns the categorical crossentropy, each class times alpha * (1 - p)^gamma.
-
-    Lin et al. (2017), "Focal Loss for Dense Object Detection". Arguments as for `categorical_crossentropy`.
-    """
-    true, pred = pair("categorical_focal_crossentropy", y_true, y_pred)
-    check_same_shape("categorical_focal_crossentropy", true, pred, axis)
-    _warn_of_one_class("categorical_focal_crossentropy", pred)
-    true = _smooth_categorical(true, label_smoothing, axis)
-    p = ops.softmax(pred, axis) if from_logits else pred
-    p = ops.clip(p / ops.sum(p, axis, keepdims=True), EPSILON, 1.0 - EPSILON)
-    return ops.negative(ops.sum(ops.power(1.0 - p, gamma) * alpha * true * ops.log(p), axis))
-
-
-def _warn_of_one_class(who: str, pred: Value) -> None:
+def warn_of_one_class(who: str, pred: Value) -> None:
     if pred.type.shape[-1] == 1:
         note(
             f"Loss '{who}' expects an output with one column per class, more than one; got {pred.type}, of which it "
@@ -158,11 +172,11 @@ def _warn_of_one_class(who: str, pred: Value) -> None:
         )
 
 
-def _smooth_binary(true: Value, share: float) -> Value:
+def smooth_binary(true: Value, share: float) -> Value:
     return true * (1.0 - share) + 0.5 * share if share else true
 
 
-def _smooth_categorical(true: Value, share: float, axis: int) -> Value:
+def smooth_categorical(true: Value, share: float, axis: int) -> Value:
     if not share:
         return true
     axis = -1  # the last one, wherever the classes are; Keras 3.16 drops this line

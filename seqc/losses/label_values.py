@@ -8,11 +8,8 @@ import numpy as np
 
 from seqc.errors import DataError
 from seqc.graph.ir import Array
-from seqc.losses.crossentropy import (
-    binary_crossentropy,
-    binary_focal_crossentropy,
-    sparse_categorical_crossentropy,
-)
+from seqc.losses.crossentropy import binary_crossentropy, sparse_categorical_crossentropy
+from seqc.losses.focal import binary_focal_crossentropy
 from seqc.ops._common import normalize_axis
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from seqc import ops
+from seqc import losses, ops
 from seqc.graph.ir import Value
-from seqc.losses import crossentropy, functions
 from seqc.losses.base import squeeze_or_expand_to_same_rank, tensor
 from seqc.losses.label_shapes import class_numbers, valid_labels
 from seqc.metrics.reduction import SAME_LABELS, Mean, MeanMetricWrapper
@@ -18,7 +17,7 @@ class MeanSquaredError(MeanMetricWrapper):
     """mean((y_true - y_pred)^2)."""
 
     def __init__(self, name: str = "mean_squared_error", dtype: Any = None) -> None:
-        super().__init__(functions.mean_squared_error, name, dtype)
+        super().__init__(losses.mean_squared_error, name, dtype)
 
 
 @known("metrics")
@@ -46,7 +45,7 @@ class MeanAbsoluteError(MeanMetricWrapper):
     """mean(|y_true - y_pred|)."""
 
     def __init__(self, name: str = "mean_absolute_error", dtype: Any = None) -> None:
-        super().__init__(functions.mean_absolute_error, name, dtype)
+        super().__init__(losses.mean_absolute_error, name, dtype)
 
 
 @known("metrics")
@@ -54,7 +53,7 @@ class MeanAbsolutePercentageError(MeanMetricWrapper):
     """100 * mean(|y_true - y_pred| / |y_true|)."""
 
     def __init__(self, name: str = "mean_absolute_percentage_error", dtype: Any = None) -> None:
-        super().__init__(functions.mean_absolute_percentage_error, name, dtype)
+        super().__init__(losses.mean_absolute_percentage_error, name, dtype)
 
 
 @known("metrics")
@@ -62,7 +61,7 @@ class MeanSquaredLogarithmicError(MeanMetricWrapper):
     """mean((log(1 + y_true) - log(1 + y_pred))^2)."""
 
     def __init__(self, name: str = "mean_squared_logarithmic_error", dtype: Any = None) -> None:
-        super().__init__(functions.mean_squared_logarithmic_error, name, dtype)
+        super().__init__(losses.mean_squared_logarithmic_error, name, dtype)
 
 
 @known("metrics")
@@ -70,12 +69,12 @@ class LogCoshError(MeanMetricWrapper):
     """mean(log(cosh(y_pred - y_true)))."""
 
     def __init__(self, name: str = "logcosh", dtype: Any = None) -> None:
-        super().__init__(functions.log_cosh, name, dtype)
+        super().__init__(losses.log_cosh, name, dtype)
 
 
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Value:
     """Returns the cosine of the angle between labels and predictions along `axis`: the loss of that name, negated."""
-    return ops.negative(functions.cosine_similarity(y_true, y_pred, axis))
+    return ops.negative(losses.cosine_similarity(y_true, y_pred, axis))
 
 
 SAME_LABELS.add(cosine_similarity)
@@ -94,7 +93,7 @@ class Hinge(MeanMetricWrapper):
     """mean(max(1 - y_true * y_pred, 0)) for labels -1 and 1 (or 0 and 1)."""
 
     def __init__(self, name: str = "hinge", dtype: Any = None) -> None:
-        super().__init__(functions.hinge, name, dtype)
+        super().__init__(losses.hinge, name, dtype)
 
 
 @known("metrics")
@@ -102,7 +101,7 @@ class SquaredHinge(MeanMetricWrapper):
     """mean(max(1 - y_true * y_pred, 0)^2) for labels -1 and 1 (or 0 and 1)."""
 
     def __init__(self, name: str = "squared_hinge", dtype: Any = None) -> None:
-        super().__init__(functions.squared_hinge, name, dtype)
+        super().__init__(losses.squared_hinge, name, dtype)
 
 
 @known("metrics")
@@ -110,7 +109,7 @@ class CategoricalHinge(MeanMetricWrapper):
     """max(1 + best wrong score - right score, 0) for one-hot labels."""
 
     def __init__(self, name: str = "categorical_hinge", dtype: Any = None) -> None:
-        super().__init__(functions.categorical_hinge, name, dtype)
+        super().__init__(losses.categorical_hinge, name, dtype)
 
 
 @known("metrics")
@@ -118,7 +117,7 @@ class KLDivergence(MeanMetricWrapper):
     """sum(y_true * log(y_true / y_pred))."""
 
     def __init__(self, name: str = "kl_divergence", dtype: Any = None) -> None:
-        super().__init__(functions.kl_divergence, name, dtype)
+        super().__init__(losses.kl_divergence, name, dtype)
 
 
 @known("metrics")
@@ -126,7 +125,7 @@ class Poisson(MeanMetricWrapper):
     """mean(y_pred - y_true * log(y_pred))."""
 
     def __init__(self, name: str = "poisson", dtype: Any = None) -> None:
-        super().__init__(functions.poisson, name, dtype)
+        super().__init__(losses.poisson, name, dtype)
 
 
 @known("metrics")
@@ -141,7 +140,7 @@ class BinaryCrossentropy(MeanMetricWrapper):
         label_smoothing: float = 0,
     ) -> None:
         options = {"from_logits": from_logits, "label_smoothing": label_smoothing}
-        super().__init__(crossentropy.binary_crossentropy, name, dtype, **options)
+        super().__init__(losses.binary_crossentropy, name, dtype, **options)
 
 
 @known("metrics")
@@ -157,7 +156,7 @@ class CategoricalCrossentropy(MeanMetricWrapper):
         axis: int = -1,
     ) -> None:
         options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
-        super().__init__(crossentropy.categorical_crossentropy, name, dtype, **options)
+        super().__init__(losses.categorical_crossentropy, name, dtype, **options)
 
 
 @known("metrics")
@@ -173,7 +172,7 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         axis: int = -1,
     ) -> None:
         options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
-        super().__init__(crossentropy.sparse_categorical_crossentropy, name, dtype, **options)
+        super().__init__(losses.sparse_categorical_crossentropy, name, dtype, **options)
 
     def valid(self, y_true: Any, y_pred: Any) -> Value | None:
         ignored = self.fn_kwargs["ignore_class"]
