@@ -21,12 +21,14 @@ class Budget:
         free_bytes: for what no file holds: states of metrics, tables, constants.
         calls: how often layers may be called while the model is put together.
         building: whether the model is built; otherwise only its layers are made, without weights.
+        replaced: whether the file has weights that replace those that layers make.
     """
 
     weight_bytes: int
     free_bytes: int
     calls: int
     building: bool = True
+    replaced: bool = True
 
 
 # In a file that is read: objects by number. In one that is written: numbers by `id` of the object.
@@ -57,7 +59,8 @@ def one_file(budget: Budget | None = None, numbers: Mapping[int, int] | None = N
 
 def reading() -> bool:
     """Tells whether a file is being read whose weights will replace those that layers make."""
-    return _budget.get() is not None
+    budget = _budget.get()
+    return budget is not None and budget.replaced
 
 
 def building() -> bool:

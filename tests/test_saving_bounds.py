@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import seqc as keras
@@ -370,3 +371,10 @@ def test_no_number_in_a_file_makes_it_take_memory_or_time(tmp_path, value):
     said = run.stdout.splitlines()
     assert len(said) == count, run.stderr[-2000:]
     assert not [line for line in said if "RAISED" in line or "MEMORY" in line or "SLOW" in line]
+
+
+def test_a_description_alone_makes_fresh_weights_and_no_more_than_memory_holds() -> None:
+    text = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)]).to_json()
+    assert np.ptp(keras.models.model_from_json(text).get_weights()[0]) > 0
+    with pytest.raises(SavingError, match="refused"):
+        keras.models.model_from_json(text.replace('"units": 4', '"units": 1000000000'))

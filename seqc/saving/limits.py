@@ -21,6 +21,8 @@ FREE_CALLS, CALLS_PER_LAYER = 20_000, 20
 MOST_NAMES = 50_000
 # Bytes of weights that a file does not hold, such as states that start at zero, and of the states of its metrics.
 WEIGHT_SLACK_BYTES, METRIC_BYTES = 1 << 20, 1 << 26
+# Bytes of the weights of a model of which there is only a description; one ONNX file holds as many.
+DESCRIBED_WEIGHT_BYTES = 1 << 31
 
 
 def room(file_bytes: int) -> int:

@@ -13,7 +13,7 @@ from seqc.model import Model
 from seqc.saving.check import check_classes
 from seqc.saving.containers import open_model
 from seqc.saving.json_file import model_of_text
-from seqc.saving.limits import CALLS_PER_LAYER, FREE_CALLS, METRIC_BYTES, WEIGHT_SLACK_BYTES
+from seqc.saving.limits import CALLS_PER_LAYER, DESCRIBED_WEIGHT_BYTES, FREE_CALLS, METRIC_BYTES, WEIGHT_SLACK_BYTES
 from seqc.saving.model_file import ModelFile
 from seqc.saving.prepare import stand_ins
 from seqc.saving.weights_file import require_model, resume_optimizer
@@ -71,8 +71,10 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
     with custom_object_scope(stand_ins(custom_objects)):
         opened = model_of_text(json_string, "the JSON")
         config = opened.config()
-        check_classes(config, opened.source)
-        model = deserialize(config)
+        count = check_classes(config, opened.source)
+        calls = FREE_CALLS + CALLS_PER_LAYER * count
+        with one_file(Budget(DESCRIBED_WEIGHT_BYTES, METRIC_BYTES, calls, replaced=False)):
+            model = deserialize(config)
     require_model(model)
     return model  # type: ignore[no-any-return]
 
