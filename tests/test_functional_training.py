@@ -382,7 +382,7 @@ OPTIMIZERS = ["sgd", "rmsprop", "adamw", "nadam", "adagrad", "adadelta", "lion",
 # The conditions by turns: each optimizer meets all three, and so do both models, with weights and without.
 @pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize(("number", "optimizer"), enumerate(OPTIMIZERS), ids=OPTIMIZERS)
+@pytest.mark.parametrize(("number", "optimizer"), list(enumerate(OPTIMIZERS)), ids=OPTIMIZERS)
 @pytest.mark.parametrize("build", [make, masked])
 def test_the_executors_agree_for_every_optimizer(build: Any, number: int, optimizer: str, weighted: bool) -> None:
     conditions = CONDITIONS[(number + weighted + 2 * (build is masked)) % len(CONDITIONS)]
