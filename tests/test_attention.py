@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -136,3 +137,46 @@ def test_wrong_arguments_are_refused() -> None:
         layers.MultiHeadAttention(1, 2).build((None, 3, 4), (None, 3, 4), (None, 5, 4))
     with pytest.raises(ConfigError, match="Invalid einsum equation"):
         layers.EinsumDense("ab->ba", 3).build((None, 3))
+
+
+# What ONNX needs at least: one product with its bias for each tensor that is projected, the move of its heads, the
+# parts; scores, softmax, sum; and the move back with the last product.
+SELF = ["MatMul", "Add", "Reshape", "Transpose", "Split", "Transpose", "MatMul", "Softmax", "MatMul"]
+BACK = ["Transpose", "Reshape", "MatMul", "Add"]
+
+
+@pytest.mark.parametrize(
+    ("layer", "sources", "nodes"),
+    [
+        (lambda: layers.MultiHeadAttention(4, 8), 1, [*SELF, *BACK]),
+        (lambda: layers.MultiHeadAttention(4, 8, use_bias=False), 1, [*SELF[:1], *SELF[2:], *BACK[:-1]]),
+        (lambda: layers.GroupQueryAttention(8, 4, 4), 1, [*SELF, *BACK]),
+        # Values of another width are projected apart from queries and keys.
+        (
+            lambda: layers.MultiHeadAttention(4, 8, 5),
+            1,
+            [*SELF[:8], "MatMul", "Add", "Reshape", "Transpose", *SELF[8:], *BACK],
+        ),
+        # What looks at another tensor takes keys and values from it at once; queries come with their factor.
+        (
+            lambda: layers.MultiHeadAttention(4, 8),
+            2,
+            ["MatMul", "Add", "Reshape", "Transpose", *SELF, *BACK],
+        ),
+    ],
+    ids=["self", "no bias", "grouped", "wide values", "another tensor"],
+)  # fmt: skip
+def test_what_is_projected_from_one_tensor_is_one_product(
+    layer: Any, sources: int, nodes: list[str], tmp_path: Path
+) -> None:
+    keras.utils.set_random_seed(3)
+    inputs = [keras.Input((None, 32), name=f"x{i}") for i in range(sources)]
+    model = keras.Model(inputs, layer()(inputs[0], inputs[-1]))
+    for i, weight in enumerate(model.weights):
+        weight.assign(np.random.default_rng(i).normal(size=weight.shape).astype("float32") * 0.2)
+    path = tmp_path / "attention.onnx"
+    model.export(path)
+    assert sorted(n.op_type for n in onnx.load(path).graph.node) == sorted(nodes)
+    feeds = {f"x{i}": np.random.default_rng(i).normal(size=(2, 5 + i, 32)).astype("float32") for i in range(sources)}
+    (y,) = onnxruntime.InferenceSession(path).run(None, feeds)
+    np.testing.assert_allclose(y, model.predict(list(feeds.values()), verbose=0), rtol=1e-4, atol=1e-5)

@@ -9,7 +9,7 @@ import pytest
 
 from kit.golden_text import check_golden
 from kit.graph_numbers import assert_same_numbers, ops_of
-from kit.rewritten_graphs import with_activations, with_gelus, with_pixels, with_steps
+from kit.rewritten_graphs import with_activations, with_gelus, with_heads, with_parts, with_pixels, with_steps
 from kit.small_graphs import (
     BATCH,
     GRAPHS,
@@ -34,6 +34,7 @@ from seqc.export.recurrent.directions import join_directions
 from seqc.export.recurrent.gradients import scan_recurrent_gradients
 from seqc.export.recurrent.lowering import lower_recurrent
 from seqc.export.recurrent.masking import join_masked_layers, take_ids
+from seqc.export.splitting import join_slices
 from seqc.export.target import onnx_target
 from seqc.graph import ir
 from seqc.graph.autodiff import gradients
@@ -55,6 +56,7 @@ from seqc.passes.limits import join_limits
 from seqc.passes.padding import fold_padding
 from seqc.passes.pipeline import Pass, run_passes
 from seqc.passes.precision import promote_floats
+from seqc.passes.projections import pack_projections
 from seqc.passes.scaling import fold_scale
 from seqc.passes.shapes import simplify_shapes
 from seqc.passes.strides import fold_strides
@@ -228,6 +230,8 @@ CASES: dict[str, tuple[Callable[[], Graph], Pass]] = {
     "join_directions": (with_directions, join_directions),
     "prepare_bodies": (with_bodies, prepare_bodies),
     "join_limits": (with_limits, join_limits),
+    "pack_projections": (with_heads, pack_projections),
+    "join_slices": (with_parts, join_slices),
     "lower_recurrent": (with_states, lower_recurrent),
     "take_ids": (with_taken_rows, take_ids),
     "scan_recurrent_gradients": (with_recurrent_gradients, scan_recurrent_gradients),

@@ -13,6 +13,7 @@ from seqc.export.recurrent.directions import join_directions
 from seqc.export.recurrent.gradients import scan_recurrent_gradients
 from seqc.export.recurrent.lowering import lower_recurrent
 from seqc.export.recurrent.masking import join_masked_layers, take_ids
+from seqc.export.splitting import join_slices
 from seqc.passes.affine import fold_affine
 from seqc.passes.bias import fuse_bias
 from seqc.passes.constants import fold_constants
@@ -25,6 +26,7 @@ from seqc.passes.layout_plan import plan_layout
 from seqc.passes.limits import join_limits
 from seqc.passes.padding import fold_padding
 from seqc.passes.pipeline import Pass
+from seqc.passes.projections import pack_projections
 from seqc.passes.scaling import fold_scale
 from seqc.passes.shapes import simplify_shapes
 from seqc.passes.strides import fold_strides
@@ -57,6 +59,8 @@ FOR_INFERENCE: tuple[Pass, ...] = (
     join_masked_layers,
     simplify_shapes,
     merge_duplicates,
+    pack_projections,
+    join_slices,
 )
 
 FOR_TRAINING: tuple[Pass, ...] = (
@@ -74,4 +78,5 @@ FOR_TRAINING: tuple[Pass, ...] = (
     fold_constants,
     simplify_shapes,
     merge_duplicates,
+    join_slices,
 )

@@ -28,3 +28,8 @@ def until_nothing_changes(graph: Graph, once: Callable[[Graph], Graph]) -> Graph
         if all(a is b for a, b in zip(after.outputs, graph.outputs, strict=True)):
             return graph
         graph = after
+
+
+def shared_name(*names: str) -> str:
+    """Returns what paths have in common, part by part: `a/kernel` of `a/query/kernel` and `a/key/kernel`."""
+    return "/".join(parts[0] for parts in zip(*(n.split("/") for n in names), strict=False) if len(set(parts)) == 1)

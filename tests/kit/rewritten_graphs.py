@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from kit.small_graphs import BATCH, Weights, conv, dense, graph, image
+from kit.small_graphs import BATCH, TIME, Weights, conv, dense, graph, image
 from seqc import ops
 from seqc.export.target import onnx_target
 from seqc.graph import ir
-from seqc.graph.ir import Graph
+from seqc.graph.ir import Graph, Value
+from seqc.ops.shape import Reshape
 from seqc.passes.constants import fold_constants
 from seqc.passes.limits import join_limits
 from seqc.passes.pipeline import run_passes
@@ -71,3 +72,46 @@ def with_gelus() -> Graph:
     last = dense(w, "dense_2", ops.gelu(ops.relu(y), approximate=False), 3)
     read_twice = ops.gelu(dense(w, "dense_3", y, 3), approximate=False)
     return graph(x, last, dense(w, "dense_4", read_twice, 2), read_twice)
+
+
+def with_heads() -> Graph:
+    """Projections into heads: of one tensor, with factors, offsets and moves of every kind; wider ones, one alone, one
+    that something else reads too, and one that is no projection.
+    """
+    w = Weights()
+    x, memory = (ir.input_value(name, "float32", (BATCH, TIME, n)) for name, n in (("x", 6), ("memory", 5)))
+    plain, last = (0, 2, 1, 3), (0, 2, 3, 1)
+
+    def project(name: str, source: Value, heads: int, features: int) -> Value:
+        with ir.scope(name):
+            product = ops.matmul(source, w(f"{name}/kernel", int(source.type.shape[-1]), heads * features))  # type: ignore[arg-type]
+            return ir.apply(Reshape((0, 0, heads, features)), product)
+
+    with ir.scope("attention"):
+        query = project("attention/query", x, 2, 3) / 4.0 + w("attention/query/bias", 2, 3)
+        key = (project("attention/key", x, 1, 3) + w("attention/key/bias", 1, 3)) * w("scale", 3)
+        flat = ops.matmul(x, w("attention/value/kernel", 6, 6))
+        value = ir.apply(Reshape((0, 0, 2, 3)), flat + w("attention/value/bias", 6))
+        more = project("attention/more", x, 1, 3)
+    wide = [project(name, x, 2, 4) for name in ("wide", "wider")]
+    alone, shared = project("alone", memory, 2, 3) * 0.5, project("shared", memory, 2, 3)
+    results = [
+        ops.transpose(query * np.float32(0.5), plain), ops.transpose(key, last), ops.transpose(value, plain),
+        ops.transpose(more, plain), ops.transpose(wide[0], last), ops.transpose(wide[1], (1, 0, 2, 3)),
+        ops.transpose(alone, plain), ops.transpose(shared, plain), ops.tanh(shared),
+        ops.transpose(ir.apply(Reshape((0, 0, 2, 3)), x), plain),
+    ]  # fmt: skip
+    return Graph((x, memory), tuple(results), tuple("abcdefghij"))
+
+
+def with_parts() -> Graph:
+    """Slices that make up a tensor, in any order and twice; some that leave a gap, overlap, or step."""
+    x = ir.input_value("x", "float32", (BATCH, 6))
+    thirds, uneven = ops.split(x, 3, axis=1), ops.split(ops.log(x), (1, 4), axis=1)
+    turned = ops.split(ops.tanh(x), 2, axis=1)
+    gaps, covered, steps = ops.exp(x), ops.sin(x), ops.cos(x)
+    results = [
+        *thirds, *uneven, turned[1], turned[0], turned[1] + 1.0,
+        gaps[:, :2], gaps[:, 3:], covered[:, :4], covered[:, 2:], steps[:, ::2], steps[:, 1::2],
+    ]  # fmt: skip
+    return Graph((x,), tuple(results), tuple("abcdefghijklmno"))

@@ -15,6 +15,7 @@ from seqc.ops.arithmetic import Add
 from seqc.ops.reduce import ReduceSum
 from seqc.ops.shape import Squeeze, Transpose
 from seqc.ops.slicing import Concat, Slice
+from seqc.passes._rewriting import shared_name
 from seqc.passes._views import VIEWS, view
 
 
@@ -69,7 +70,7 @@ def _both(forward: Value, back: Value, operands: Sequence[Value]) -> Value:
     assert isinstance(forward.op, OnnxRecurrent)
     weights = [_stacked(*pair) for pair in zip(forward.inputs[1:4], back.inputs[1:4], strict=True)]
     op = replace(forward.op, direction="bidirectional")
-    name = _shared_name(forward.scope, back.scope) or forward.scope
+    name = shared_name(forward.scope, back.scope) or forward.scope
     return build(op, (operands[0], *weights, *operands[4:]), name)
 
 
@@ -77,11 +78,7 @@ def _stacked(first: Value, second: Value) -> Value:
     assert isinstance(first.op, Constant)
     assert isinstance(second.op, Constant)
     array = np.concatenate([first.op.array, second.op.array])
-    return constant(array, _shared_name(first.op.label, second.op.label))
-
-
-def _shared_name(first: str, second: str) -> str:
-    return "/".join(a for a, b in zip(first.split("/"), second.split("/"), strict=False) if a == b)
+    return constant(array, shared_name(first.op.label, second.op.label))
 
 
 def _direction_axis(result: Value) -> int:
