@@ -71,7 +71,9 @@ class Stop(callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize(
+    "data", [pytest.param(name, marks=[pytest.mark.slow] * (i % 2)) for i, name in enumerate(DATA)]
+)
 def test_an_interrupted_training_ends_with_the_bits_of_one_that_was_not(tmp_path, data):
     whole = model()
     expected = whole.fit(**DATA[data](), epochs=3, verbose=0).history

@@ -47,7 +47,9 @@ def test_few_combinations_have_every_pair_of_choices() -> None:
     assert len(COVERING) < 1.2 * len(AXES[0]) * len(AXES[-1])
 
 
-@pytest.mark.parametrize("model", AXES[-1])
+@pytest.mark.parametrize(
+    "model", [pytest.param(name, marks=[pytest.mark.slow] * (i % 2)) for i, name in enumerate(AXES[-1])]
+)
 def test_combinations_in_which_all_pairs_meet_train_alike(model: str) -> None:
     for number, combination in enumerate(COVERING):
         if combination[-1] == model:

@@ -100,7 +100,7 @@ def at_opset(spec: OpSpec, opset: int) -> bytes | str:
 SINCE = {"GatherGrad": 16, "MaxPoolGrad": 16, "OnnxMaxPoolGrad": 16, "RandomUniform": 18}
 
 
-FAST = (13, 17)
+FAST = (13,)
 REST = [pytest.param(n, marks=pytest.mark.slow) for n in range(14, 22) if n not in FAST]
 
 

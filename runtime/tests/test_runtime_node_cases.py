@@ -16,29 +16,11 @@ import seqc_runtime
 from seqc_runtime import RuntimeInputError, RuntimeInputTypeError, RuntimeModelError, TensorInfo
 from seqc_runtime.empties import is_deadly
 
-# Some of each kind: dtypes, text, empty inputs and axes, sequences, optionals, bodies, recurrences, several outputs.
-SAMPLE = re.findall(
-    r"\S+",
-    """
-    test_abs test_add_uint8 test_and2d test_argmax_default_axis_example test_averagepool_2d_default
-    test_batchnorm_example test_bitshift_left_uint64 test_cast_DOUBLE_to_FLOAT16 test_castlike_FLOAT_to_DOUBLE
-    test_concat_2d_axis_0 test_constant test_convtranspose test_einsum_sum test_gather_0 test_gru_defaults
-    test_identity_opt test_identity_sequence test_if test_if_opt test_if_seq test_loop11 test_loop13_seq
-    test_lstm_defaults test_lstm_with_initial_bias test_nonzero_example test_onehot_with_axis
-    test_optional_get_element_sequence test_range_float_type_positive_delta_expanded test_reduce_max_empty_set
-    test_reduce_sum_empty_set test_reduce_sum_empty_axes_input_noop test_reshape_allowzero_reordered
-    test_rnn_seq_length test_scan_sum test_sequence_insert_at_back test_sequence_map_identity_2_sequences
-    test_split_to_sequence_1 test_string_concat test_string_split_empty_tensor
-    test_tfidfvectorizer_tf_batch_onlybigrams_skip0 test_top_k test_unique_sorted_with_axis
-    test_cast_FLOAT_to_BFLOAT16 test_cast_FLOAT_to_FLOAT8E4M3FN test_cast_INT4_to_FLOAT test_celu_bfloat16
-    """,
-)
 
-
-def outcomes(*names: str) -> dict[str, list[str]]:
+def outcomes() -> dict[str, list[str]]:
     # In another process: what ends a process must fail this test, not the run of all of them.
     ended = subprocess.run(
-        [sys.executable, str(Path(__file__).parent / "runtime_kit" / "node_cases.py"), *names],
+        [sys.executable, str(Path(__file__).parent / "runtime_kit" / "node_cases.py")],
         capture_output=True,
         text=True,
         timeout=600,
@@ -46,16 +28,6 @@ def outcomes(*names: str) -> dict[str, list[str]]:
     )
     found: dict[str, list[str]] = json.loads(ended.stdout)
     return found
-
-
-def test_a_sample_of_the_node_cases_gives_the_bits_of_a_bare_session():
-    found = outcomes(*SAMPLE)
-    here = {name for names in found.values() for name in names}
-    assert len(here) > 0.8 * len(SAMPLE), set(SAMPLE) - here
-    known = {"equal", "refused by its type", "not loaded by onnxruntime", "not run by onnxruntime"}
-    assert set(found) <= known, {key: names for key, names in found.items() if key not in known}
-    assert len(found["equal"]) > 30
-    assert all(re.search("FLOAT8|BFLOAT16|bfloat16|INT4", name) for name in found["refused by its type"])
 
 
 @pytest.mark.slow

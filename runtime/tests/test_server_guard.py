@@ -145,6 +145,7 @@ def test_an_unusual_request_gets_its_answer(server: ServerProcess, kind: str) ->
     assert answer.count(b"HTTP/1.1 200") == (1 if kind in ("close", "HTTP/1.0") else 2)
 
 
+@pytest.mark.slow
 def test_a_header_that_comes_slowly_is_refused(server: ServerProcess) -> None:
     with server.connect() as connection:
         connection.sendall(b"GET /v2 HTTP/1.1\r\nhost: localhost\r\n")

@@ -27,7 +27,12 @@ KINDS = ("layers", "models", "training")
 
 def files() -> list[Any]:
     """Returns the recorded cases that have a file."""
-    found = [pytest.param(kind, case, id=f"{kind}/{case.id}") for kind in KINDS for case in cases(kind)]
+    found = [
+        # Of the layers' a third: `parity/test_layer_cases.py` loads them all.
+        pytest.param(kind, case, id=f"{kind}/{case.id}", marks=[pytest.mark.slow] if kind == "layers" and i % 3 else [])
+        for kind in KINDS
+        for i, case in enumerate(cases(kind))
+    ]
     return found or [pytest.param("", None, marks=pytest.mark.skip(reason="needs the recorded cases in ../shared"))]
 
 
