@@ -37,6 +37,8 @@ _CLASSES = {
         Round:decimals Split:indices_or_sections,axis Squeeze:axis Stack:axis Std:axis,keepdims Sum:axis,keepdims
         Swapaxes:axis1,axis2 Take:axis Tensordot:axes Tile:repeats Transpose:axes Tril:k Triu:k Var:axis,keepdims
         ZerosLike:dtype
+        Argpartition:kth,axis Argsort:axis SearchSorted:side Sort:axis TakeAlongAxis:axis
+        Unique:sorted,return_index,return_inverse,return_counts,axis,size,fill_value UnravelIndex:shape
     """,
     "nn": """
         HardSigmoid HardSilu HardTanh LogSigmoid Relu Relu6 Selu Sigmoid Silu Softplus Softsign SparsePlus SparseSigmoid
@@ -48,10 +50,18 @@ _CLASSES = {
         SeparableConv:strides,padding,data_format,dilation_rate SoftShrink:threshold Softmax:axis Sparsemax:axis
         Squareplus:b Threshold:threshold,default_value
     """,
-    "core": "Cast:dtype ConvertToTensor:dtype Slice:shape StopGradient Unstack:num,axis",
-    "math": "Erf Logsumexp:axis,keepdims Rsqrt",
+    "core": """
+        Cast:dtype ConvertToTensor:dtype Scatter:shape ScatterUpdate:reduction Slice:shape SliceUpdate StopGradient
+        Unstack:num,axis
+    """,
+    "math": """
+        Erf InTopK:k Logsumexp:axis,keepdims Rsqrt SegmentMax:num_segments,sorted SegmentMin:num_segments,sorted
+        SegmentProd:num_segments,sorted SegmentSum:num_segments,sorted TopK:k,sorted
+    """,
     "linalg": "Norm:ord,axis,keepdims",
 }
+# Classes whose functions are called otherwise.
+_OTHER_NAMES = {"SearchSorted": "searchsorted"}
 # Where files name functions that Keras has no class for, or not with tensors as settings: nothing in a file of Keras
 # depends on what only data tell, such as the sizes in ops.shape(x).
 OWN = "seqc.ops"
@@ -79,12 +89,17 @@ class Operation:
     settings: tuple[str, ...]
 
 
+def _function_of(cls: str) -> str:
+    """Returns the name of the function in seqc.ops that does what a class of Keras's does."""
+    return _OTHER_NAMES.get(cls, snake_case(cls))
+
+
 def _listed() -> dict[str, Operation]:
     found = {}
     for module, listed in _CLASSES.items():
         for entry in listed.split():
             name, _, settings = entry.partition(":")
-            found[snake_case(name)] = Operation(
+            found[_function_of(name)] = Operation(
                 f"keras.src.ops.{module}", name, tuple(filter(None, settings.split(",")))
             )
     return found
@@ -112,7 +127,7 @@ def is_known_operation(described: Mapping[str, Any]) -> bool:
 
 def operation_named(cls: str) -> Operation | None:
     """Returns the operation of a class of Keras's, None if there is none."""
-    found = OPERATIONS.get(snake_case(cls))
+    found = OPERATIONS.get(_function_of(cls))
     return found if found is not None and found.class_name == cls else None
 
 
@@ -133,7 +148,7 @@ def find_operation(described: Mapping[str, Any]) -> Callable[..., Any]:
         raise SavingError(f"The configuration of operation '{cls}' is {type(config).__name__}, not a dictionary.")
     if module == OWN:
         return _called_by_name(cls, str(described.get("name") or config.get("name") or cls))
-    operation = OPERATIONS[snake_case(cls)]
+    operation = OPERATIONS[_function_of(cls)]
     unknown = {
         key: value
         for key, value in config.items()
@@ -143,7 +158,7 @@ def find_operation(described: Mapping[str, Any]) -> Callable[..., Any]:
         raise SavingError(f"The operation '{cls}' in the file has settings that seqc.ops does not know: {unknown}.")
     name = config.get("name")
     settings = {key: revive(config[key]) for key in operation.settings if key in config}
-    return _called(snake_case(cls), str(described.get("name") or name or snake_case(cls)), settings)
+    return _called(_function_of(cls), str(described.get("name") or name or snake_case(cls)), settings)
 
 
 def _called(function: str, name: str, settings: dict[str, Any]) -> Callable[..., Any]:

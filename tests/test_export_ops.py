@@ -97,7 +97,11 @@ def at_opset(spec: OpSpec, opset: int) -> bytes | str:
 
 
 # The first opset at which an operation has a form; all others have one at every opset.
-SINCE = {"GatherGrad": 16, "MaxPoolGrad": 16, "OnnxMaxPoolGrad": 16, "RandomUniform": 18}
+SINCE = {
+    **dict.fromkeys(("GatherGrad", "MaxPoolGrad", "OnnxMaxPoolGrad"), 16),
+    **dict.fromkeys(("GatherElementsGrad", "ScatterAdd", "ScatterMul"), 16),
+    **dict.fromkeys(("RandomUniform", "ScatterMax", "ScatterMin"), 18),
+}
 
 
 FAST = (13,)

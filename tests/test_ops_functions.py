@@ -41,6 +41,12 @@ def _doubled(x: Any) -> Any:
     return np.repeat(x, 2, axis=1)
 
 
+def _added(a: Any, rows: Any, values: Any = None) -> Any:
+    result = np.zeros_like(a)
+    np.add.at(result, np.asarray(rows), a[:3] if values is None else values)
+    return result
+
+
 FOLLOWING: Mapping[str, tuple[Callable[[Value], Value], Callable[[Any], Any], tuple[dims.Dim, ...]]] = {
     "reshape keeps a symbolic size": (
         lambda x: ops.reshape(x, (ops.shape(x)[0], 2, -1)), lambda a: a.reshape(len(a), 2, -1), (BATCH, 6)),
@@ -90,6 +96,23 @@ FOLLOWING: Mapping[str, tuple[Callable[[Value], Value], Callable[[Any], Any], tu
     "full_like": (lambda x: ops.full_like(x, 3), lambda a: np.full_like(a, 3), (BATCH, TIME)),
     "clip below": (lambda x: ops.clip(x, 0, None), lambda a: np.maximum(a, 0), (BATCH, TIME)),
     "any": (lambda x: ops.cast(ops.any(x > 1, axis=1), "float64"), lambda a: (a > 1).any(1), (BATCH, TIME)),
+    "sort": (lambda x: ops.sort(x, axis=1), lambda a: np.sort(a, 1), (BATCH, TIME, 2)),
+    "argsort of the batch": (
+        lambda x: ops.take_along_axis(x, ops.argsort(x, axis=0), 0), lambda a: np.sort(a, 0), (BATCH, TIME)),
+    "top_k": (lambda x: ops.top_k(x, 3)[0], lambda a: -np.sort(-a, -1)[..., :3], (BATCH, TIME)),
+    "take_along_axis that broadcasts": (
+        lambda x: ops.take_along_axis(x, np.array([[0, -1]]), axis=1), lambda a: a[:, [0, -1]], (BATCH, TIME)),
+    "scatter into as many as there are": (
+        lambda x: ops.scatter(np.array([[0], [3], [0]]), x[:3], ops.shape(x)),
+        lambda a: _added(a, [0, 3, 0]), (TIME, 2)),
+    "slice_update at the end": (
+        lambda x: ops.slice_update(x, (0, -2), x[:, :2]), lambda a: np.hstack([a[:, :-2], a[:, :2]]), (BATCH, TIME)),
+    "slice_update at a tensor": (
+        lambda x: ops.slice_update(x, (0, ops.cast(ops.max(x) * 0 + 1, "int32")), x[:, -2:]),
+        lambda a: np.hstack([a[:, :1], a[:, -2:], a[:, 3:]]), (BATCH, TIME)),
+    "segment_sum of as many as there are": (
+        lambda x: ops.segment_sum(x, ops.arange(ops.shape(x)[0]) // 2, ops.shape(x)[0]),
+        lambda a: _added(np.zeros_like(a), np.arange(len(a)) // 2, a), (TIME, 2)),
     "logsumexp": (lambda x: ops.logsumexp(x, axis=1), lambda a: np.log(np.exp(a).sum(1)), (BATCH, TIME)),
 }  # fmt: skip
 
@@ -206,6 +229,25 @@ REFUSED: list[tuple[Callable[[], Any], type[SeqcError], str]] = [
     (lambda: X[[0, 1]], ConfigError, "A tensor can be indexed by integers, slices, None and ...; got [0, 1]"),
     (lambda: X[:, True], ConfigError, "got True"),
     (lambda: X[:, : ops.sum(IDS)], ShapeError, "A slice needs sizes that follow from those of axes"),
+    (
+        lambda: ops.unique(IDS),
+        TraceError,
+        "The shape of unique depends on numbers that are not known before the model runs (int32[batch]). Give a size.",
+    ),
+    (lambda: ops.nonzero(X), TraceError, "The shape of nonzero depends on numbers that are not known"),
+    (lambda: ops.segment_sum(X, IDS), TraceError, "How many segments there are depends on numbers that are not known"),
+    (lambda: ops.segment_sum(X, X[:, 0, 0], 3), DTypeError, "Segments are numbered by integers; got float32[batch]"),
+    (lambda: ops.top_k(X, 5), ShapeError, "needs 5 elements along axis 2; got float32[batch, time, 4]"),
+    (lambda: ops.take_along_axis(X, IDS, 0), ShapeError, "take_along_axis needs as many axes of indices as of x"),
+    (lambda: ops.searchsorted(X, X), ShapeError, "searchsorted only supports sorted sequences of one axis"),
+    (lambda: ops.searchsorted([1, 2], X, "middle"), ConfigError, "`side` must be either 'left' or 'right'"),
+    (
+        lambda: ops.scatter(IDS[:, None], X[:, 0, :2], (5, 4)),
+        ShapeError,
+        "ScatterAdd into float32[5, 4] at int32[batch, 1] needs updates float32[batch, 4]; got float32[batch, 2]",
+    ),
+    (lambda: ops.scatter_update(X, [[0]], X[:1], "divide"), ConfigError, "Unsupported reduction: divide"),
+    (lambda: ops.slice_update(X[0], (0, 0), np.zeros((1, 5))), ShapeError, "which is smaller"),
     (lambda: X[:, 3:1], ShapeError, "the length along an axis of size time cannot be told"),
 ]
 

@@ -46,3 +46,22 @@ def _reads_inputs(value: Value) -> bool:
         seen.update(read)
         stack += read
     return False
+
+
+def is_known(value: Value) -> bool:
+    """Tells whether the numbers of a value are known while a graph is being built."""
+    return not any(isinstance(v.op, Input) or v.op.symbolic for v in walk([value]))
+
+
+def known_array(value: Value, what: str, advice: str) -> Array:
+    """Returns the numbers of a value that depends on constants only.
+
+    Args:
+        value: the value. what: what depends on the numbers. advice: what to do where they are not known.
+
+    Raises:
+        TraceError: they are not known while the graph is being built.
+    """
+    if not is_known(value):
+        raise TraceError(f"{what} depends on numbers that are not known before the model runs ({value.type}). {advice}")
+    return evaluate_eagerly(value)

@@ -63,6 +63,7 @@ from seqc.ops.creation import (
     tri,
     zeros,
 )
+from seqc.ops.distinct import nonzero, unique
 from seqc.ops.elementwise import (
     cast,
     equal,
@@ -79,7 +80,7 @@ from seqc.ops.elementwise import (
     stop_gradient,
     where,
 )
-from seqc.ops.gather import one_hot, take
+from seqc.ops.gather import one_hot, take, take_along_axis
 from seqc.ops.images import (
     adaptive_average_pool,
     adaptive_max_pool,
@@ -111,6 +112,8 @@ from seqc.ops.rearrange import (
 )
 from seqc.ops.reduce import argmax, argmin, cumsum, log_softmax, max, mean, min, prod, softmax, sum
 from seqc.ops.rnn import gru, lstm, simple_rnn
+from seqc.ops.scattering import scatter, scatter_update, slice_update
+from seqc.ops.segments import segment_max, segment_min, segment_prod, segment_sum
 from seqc.ops.shape import (
     broadcast_like,
     expand_dims,
@@ -124,6 +127,7 @@ from seqc.ops.shape import (
     zeros_like,
 )
 from seqc.ops.slicing import concatenate, flip, split, stack, unstack
+from seqc.ops.sorting import argpartition, argsort, in_top_k, searchsorted, sort, top_k, unravel_index
 from seqc.ops.statistics import all, any, average, count_nonzero, logsumexp, moments, norm, normalize, std, var
 from seqc.ops.transcendental import (
     arctan,
@@ -170,6 +174,8 @@ __all__ = [
     "arctanh",
     "argmax",
     "argmin",
+    "argpartition",
+    "argsort",
     "average",
     "average_pool",
     "broadcast_like",
@@ -218,6 +224,7 @@ __all__ = [
     "hard_tanh",
     "hstack",
     "identity",
+    "in_top_k",
     "is_tensor",
     "isfinite",
     "isinf",
@@ -251,6 +258,7 @@ __all__ = [
     "moveaxis",
     "multiply",
     "negative",
+    "nonzero",
     "norm",
     "normalize",
     "not_equal",
@@ -270,6 +278,13 @@ __all__ = [
     "roll",
     "round",
     "rsqrt",
+    "scatter",
+    "scatter_update",
+    "searchsorted",
+    "segment_max",
+    "segment_min",
+    "segment_prod",
+    "segment_sum",
     "selu",
     "separable_conv",
     "shape",
@@ -281,10 +296,12 @@ __all__ = [
     "sinh",
     "size",
     "slice",
+    "slice_update",
     "soft_shrink",
     "softmax",
     "softplus",
     "softsign",
+    "sort",
     "sparse_plus",
     "sparse_sigmoid",
     "sparsemax",
@@ -301,17 +318,21 @@ __all__ = [
     "swapaxes",
     "swish",
     "take",
+    "take_along_axis",
     "tan",
     "tanh",
     "tanh_shrink",
     "tensordot",
     "threshold",
     "tile",
+    "top_k",
     "transpose",
     "tri",
     "tril",
     "triu",
     "true_divide",
+    "unique",
+    "unravel_index",
     "unstack",
     "var",
     "vstack",

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
 
 from seqc.errors import DTypeError, ShapeError
+from seqc.graph.batch import batch_axis
+from seqc.graph.equal_sizes import check_equal
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply, as_value, constant
-from seqc.ops._common import as_number, normalize_axis
+from seqc.ops._common import as_number, check_axes, normalize_axis
 from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast, equal
 from seqc.ops.shape import expand_dims, reshape, transpose
-from seqc.ops.sizes import as_size
+from seqc.ops.sizes import as_size, broadcast_sizes, size_of
 
 
 class Gather(Op):
@@ -75,6 +78,97 @@ class GatherGrad(Op):
         rank = y.inputs[1].type.rank
         index = e.node("Unsqueeze", e.node("Cast", ids, to="int64"), e.constant(np.array([rank], np.int64)))
         return e.node("ScatterND", blank, index, g, reduction="add")
+
+
+@dataclass(frozen=True, repr=False)
+class GatherElements(Op):
+    """Of each line along an axis the elements at the positions in that line of the second operand.
+
+    Both operands have the same other axes; negative positions count from the end.
+    """
+
+    kind = "lookup"
+    axis: int
+
+    def infer(self, x: Type, ids: Type) -> Type:
+        if not ids.dtype.startswith(("int", "uint")):
+            raise DTypeError(f"GatherElements needs integer positions; got {ids}.")
+        check_axes(self, (self.axis,), x)
+        message = f"GatherElements along axis {self.axis} needs equal other axes; got {x} and {ids}."
+        if x.rank != ids.rank:
+            raise ShapeError(message)
+        one, two = (t.shape[: self.axis] + t.shape[self.axis + 1 :] for t in (x, ids))
+        check_equal(one, two, message)
+        return x.with_shape(ids.shape)
+
+    def eval(self, x: Array, ids: Array) -> Any:
+        size = x.shape[self.axis]
+        if ids.size and not (-size <= ids.min() and ids.max() < size):
+            raise ShapeError(
+                f"GatherElements: positions along an axis of size {size} must lie in [{-size}, {size}); "
+                f"got values from {ids.min()} to {ids.max()}."
+            )
+        return np.take_along_axis(x, ids, self.axis)
+
+    def batch_rule(self, y: Value) -> BatchRule:
+        return "parallel" if batch_axis(y.inputs[0].type) not in (None, self.axis) else "whole"
+
+    def vjp(self, g: Value, y: Value, x: Value, ids: Value) -> Sequence[Value | None]:
+        return apply(GatherElementsGrad(self.axis), g, ids, x), None
+
+    def lower(self, e: Emitter, y: Value, x: str, ids: str) -> str | tuple[str, ...]:
+        return e.node("GatherElements", x, ids, axis=self.axis)
+
+
+@dataclass(frozen=True, repr=False)
+class GatherElementsGrad(Op):
+    """Zeros of the third operand's shape to which the first is added at the positions in the second, along an axis."""
+
+    axis: int
+    shape_only: ClassVar[tuple[int, ...]] = (2,)
+
+    def infer(self, g: Type, ids: Type, x: Type) -> Type:
+        return x.with_dtype(g.dtype)
+
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return prod(inputs[0])
+
+    def eval(self, g: Array, ids: Array, x: Array) -> Any:
+        result = np.zeros(x.shape, g.dtype)
+        places = list(np.ogrid[tuple(map(slice, ids.shape))])
+        places[self.axis] = ids
+        np.add.at(result, tuple(places), g)
+        return result
+
+    def batch_rule(self, y: Value) -> BatchRule:
+        return "parallel" if batch_axis(y.inputs[2].type) not in (None, self.axis) else "whole"
+
+    def vjp(self, g: Value, y: Value, upstream: Value, ids: Value, x: Value) -> Sequence[Value | None]:
+        return apply(GatherElements(self.axis), g, ids), None, None
+
+    def lower(self, e: Emitter, y: Value, g: str, ids: str, x: str) -> str | tuple[str, ...]:
+        blank = e.node("Expand", e.constant(np.zeros((), y.type.dtype)), e.node("Shape", x))
+        return e.node("ScatterElements", blank, ids, g, axis=self.axis, reduction="add")
+
+
+def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Value:
+    """Returns of each line along `axis` the elements at the positions in that line of `indices`.
+
+    Other axes broadcast. Negative positions count from the end; running with one beyond the axis is an error.
+
+    Args:
+        x: a tensor. indices: integers of as many axes. axis: None for all elements in order.
+    """
+    value, ids = as_value(x), as_value(indices)
+    if axis is None:
+        value, axis = reshape(value, -1), 0
+    at = normalize_axis("take_along_axis", axis, value.type.rank)
+    if ids.type.rank != value.type.rank:
+        raise ShapeError(f"take_along_axis needs as many axes of indices as of x; got {value.type} and {ids.type}.")
+    sizes = [size_of(ids if d == 1 else value, i) for i, d in enumerate(value.type.shape)]
+    value, ids = (broadcast_sizes(v, [*sizes[:at], size_of(v, at), *sizes[at + 1 :]]) for v in (value, ids))
+    # Narrower positions are none to ONNX.
+    return apply(GatherElements(at), value, ids if ids.dtype in ("int32", "int64") else cast(ids, "int64"))
 
 
 def take(x: Any, indices: Any, axis: int | None = None) -> Value:

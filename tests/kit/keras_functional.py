@@ -83,6 +83,26 @@ OPERATIONS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
     "unstack": lambda ops, x, y, k: ops.unstack(x, axis=1)[2],
     "vstack": lambda ops, x, y, k: ops.vstack([x, y]),
     "where": lambda ops, x, y, k: ops.where(x > y, x, 0.5),
+    "sort": lambda ops, x, y, k: ops.sort(x, axis=1),
+    "argsort": lambda ops, x, y, k: ops.argsort(x),
+    "argpartition": lambda ops, x, y, k: ops.take_along_axis(x, ops.argpartition(x, 1), axis=-1)[..., 1],
+    "searchsorted": lambda ops, x, y, k: ops.searchsorted(np.array([-0.5, 0.0, 0.5], "float32"), x, side="right"),
+    "take_along_axis": lambda ops, x, y, k: ops.take_along_axis(x, ops.argsort(y, axis=1), axis=1),
+    "unique": lambda ops, x, y, k: ops.unique(k, return_counts=True, size=4)[1],
+    "unravel_index": lambda ops, x, y, k: ops.unravel_index(k, (2, 3))[1],
+    "scatter": lambda ops, x, y, k: ops.scatter(ops.expand_dims(k, -1), x, (9, 4)),
+    "scatter_update": lambda ops, x, y, k: ops.scatter_update(
+        x, np.array([[0, 1], [1, 2]]), np.full((2, 4), 0.5, "float32"), "add"
+    ),
+    "slice_update": lambda ops, x, y, k: ops.slice_update(x, (0, 1, 2), y[:, :1, :2]),
+    **{
+        f"segment_{kind}": lambda ops, x, y, k, kind=kind: getattr(ops, f"segment_{kind}")(
+            ops.transpose(x, (1, 0, 2)), np.array([1, 0, 1]), num_segments=2
+        )
+        for kind in ("max", "min", "prod", "sum")
+    },
+    "top_k": lambda ops, x, y, k: ops.top_k(x, 2)[0],
+    "in_top_k": lambda ops, x, y, k: ops.in_top_k(k, ops.concatenate([x, y], axis=-1), 3),
 }
 
 

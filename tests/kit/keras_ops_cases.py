@@ -233,6 +233,54 @@ CASES: dict[str, Callable[[Any], Any]] = {
     "square brackets": lambda k: k.convert_to_tensor(T)[..., -1, 1:],
     "take among all": lambda k: k.take(F, np.array([0, 3])),
     "take along an axis": lambda k: k.take(T, np.array([[0, 1], [2, -1]]), axis=1),
+    # Sorting and searching
+    "sort": lambda k: k.sort(T[:, ::-1], axis=1),
+    "sort of all": lambda k: k.sort(I, axis=None),
+    "sort of bools": lambda k: k.sort(B),
+    "sort of int8": lambda k: k.sort(I8, axis=0),
+    "argsort": lambda k: k.argsort(np.float32([2, 1, 1, -3])),
+    "argsort along an axis": lambda k: k.argsort(I, axis=0),
+    "argsort of a number": lambda k: k.argsort(np.float32(3)),
+    "the median by argpartition": lambda k: k.take(V, k.argpartition(V, 1)[1]),
+    "top_k": lambda k: k.top_k(np.int32([[1, 3, 3, 2], [9, -9, 0, 9]]), 3)[0],
+    "top_k positions": lambda k: k.top_k(np.int32([[1, 3, 3, 2], [9, -9, 0, 9]]), 3)[1],
+    "in_top_k": lambda k: k.in_top_k(
+        np.int32([1, 0, 2]), np.float32([[0.1, 0.9, 0.9], [0.2, 0.1, 0.3], [np.nan, 1, 1]]), 2
+    ),
+    "searchsorted": lambda k: k.searchsorted(np.int32([1, 2, 2, 3]), np.int32([[2, 0], [5, 3]])),
+    "searchsorted right": lambda k: k.searchsorted(np.float32([1, 2, 2, 3]), 2, side="right"),
+    "take_along_axis": lambda k: k.take_along_axis(T, k.argsort(T, axis=1), axis=1),
+    "take_along_axis that broadcasts": lambda k: k.take_along_axis(T, np.int32([[[2, -1]]]), 2),
+    "take_along_axis of columns": lambda k: k.take_along_axis(F, np.int32([[1], [0]]), 1),
+    "take_along_axis of all": lambda k: k.take_along_axis(F, np.int32([3, 1])),
+    "unique": lambda k: k.unique(np.int32([[3, 1], [1, 2]])),
+    **{
+        f"unique with its {what}": lambda k, at=at: k.unique(
+            np.int32([3, 1, 1, 2]), return_index=True, return_inverse=True, return_counts=True, size=5
+        )[at]
+        for at, what in enumerate(("elements", "positions", "numbers", "counts"))
+    },
+    "unique rows": lambda k: k.unique(np.int32([[3, 1], [1, 2], [3, 1]]), axis=0, size=3, fill_value=9),
+    "unique, the first": lambda k: k.unique(np.float32([3, 1, 1, 2]), size=2),
+    "nonzero": lambda k: k.stack(k.nonzero(np.int32([[0, 1], [2, 0]]))),
+    "unravel_index": lambda k: k.stack(k.unravel_index(np.int32([5, -1, 7, 100]), (2, 4))),
+    # Writing to places
+    "scatter": lambda k: k.scatter(np.int32([[0], [1], [0]]), V, (4,)),
+    "scatter of rows": lambda k: k.scatter(np.int32([[2], [-1], [0]]), T[0], (4, 4)),
+    "scatter_update": lambda k: k.scatter_update(T[0], np.int32([[0, 1], [2, -1]]), np.float32([9, 8])),
+    **{
+        f"scatter_update by {how}": lambda k, how=how: k.scatter_update(
+            F, np.int32([[0], [1], [0]]), np.float32([[1, 2], [3, -4], [0.5, 6]]), reduction=how
+        )
+        for how in ("add", "max", "min", "mul")
+    },
+    "slice_update": lambda k: k.slice_update(T, np.int32([1, 0, 1]), np.ones((1, 2, 2), "float32")),
+    "slice_update moved inside": lambda k: k.slice_update(T[0], np.int32([9, -2]), np.ones((2, 2), "float32")),
+    "segment_sum": lambda k: k.segment_sum(T[0], np.int32([2, 0, 2]), 4),
+    "segment_sum of numbers that count nowhere": lambda k: k.segment_sum(V, np.int32([-1, 7, 1]), 2),
+    "segment_max": lambda k: k.segment_max(T[0], np.int32([1, 1, 3]), 4),
+    "segment_min of ints": lambda k: k.segment_min(I, np.int32([0, 0]), 2),
+    "segment_prod": lambda k: k.segment_prod(V, np.int32([1, 1, 2]), 3),
     # Products
     "matmul of ints and floats": lambda k: k.matmul(I, F),
     "matmul of vectors": lambda k: k.matmul(V, V),

@@ -31,6 +31,7 @@ from kit.op_rows import (
 )
 from kit.op_specs_images import image_rows
 from kit.op_specs_recurrent import recurrent_rows
+from kit.op_specs_sorting import sorting_rows
 from seqc.backends.numpy.masks import KeepMask
 from seqc.backends.numpy.patches import Patches
 from seqc.backends.numpy.rows import AddRows
@@ -392,6 +393,7 @@ SPECS: tuple[OpSpec, ...] = (
     *_pool_rows(),
     *_run_rows(),
     *recurrent_rows(),
+    *sorting_rows(),
 )
 
 # Operations without a row, and why.
