@@ -21,7 +21,7 @@ from seqc.layers.convolutional import Conv1D, Conv1DTranspose, Conv2D, Conv2DTra
 from seqc.layers.core import Activation, Dense, Input, InputLayer
 from seqc.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from seqc.layers.einsum_dense import EinsumDense
-from seqc.layers.embedding import Embedding, Masking
+from seqc.layers.embedding import Embedding, Masking, ReversibleEmbedding
 from seqc.layers.encoding import CategoryEncoding, Discretization
 from seqc.layers.erasing import RandomErasing
 from seqc.layers.grouped_query import GroupedQueryAttention
@@ -229,6 +229,7 @@ __all__ = [
     "Rescaling",
     "Reshape",
     "Resizing",
+    "ReversibleEmbedding",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",

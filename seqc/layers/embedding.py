@@ -6,6 +6,7 @@ from typing import Any
 
 from seqc import ops
 from seqc.graph.ir import Value, as_value
+from seqc.graph.tracing import current_trace
 from seqc.layers._arguments import UNQUANTIZED, keep_arguments
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
@@ -72,6 +73,78 @@ class Embedding(Layer):
 
     def compute_mask(self, inputs: Any, mask: Value | None = None) -> Value | None:
         return ops.not_equal(inputs, 0) if self.mask_zero else None
+
+
+@known("layers")
+class ReversibleEmbedding(Embedding):
+    """Rows of a table by number, and scores for each number from vectors: `layer(x, reverse=True)`.
+
+    Args:
+        input_dim, output_dim, mask_zero: as in `Embedding`.
+        tie_weights: whether the way back uses the table too; else it has a weight of its own, (output_dim, input_dim).
+        embeddings_initializer, embeddings_regularizer, embeddings_constraint: as in `Embedding`.
+        reverse_dtype: what the way back is computed in; by default what the layer computes in.
+        logit_soft_cap: bounds the scores: cap * tanh(scores / cap).
+
+    Shapes: as in `Embedding`; with `reverse`, (..., output_dim) to (..., input_dim).
+    """
+
+    tie_weights: bool
+    reverse_dtype: Any
+    logit_soft_cap: float | None
+
+    @keep_arguments
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        tie_weights: bool = True,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        reverse_dtype: Any = None,
+        logit_soft_cap: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.__dict__["tie_weights"] = tie_weights  # `weights` builds the layer at once
+        super().__init__(
+            input_dim,
+            output_dim,
+            embeddings_initializer=embeddings_initializer,
+            embeddings_regularizer=embeddings_regularizer,
+            embeddings_constraint=embeddings_constraint,
+            mask_zero=mask_zero,
+            **kwargs,
+        )
+
+    def build(self, input_shape: KerasShape | None = None) -> None:
+        if self.built:
+            return
+        super().build(input_shape)
+        if not self.tie_weights:
+            self.reverse_embeddings = self.add_weight(
+                (self.output_dim, self.input_dim), self.embeddings_initializer, name="reverse_embeddings"
+            )
+
+    def call(self, x: Any, reverse: bool = False) -> Value:
+        if reverse:
+            return self._scores(as_value(x))
+        rows, mask, trace = super().call(x), super().compute_mask(x), current_trace()
+        if mask is not None and trace is not None:
+            trace.masks[rows] = mask
+        return rows
+
+    def compute_mask(self, inputs: Any, mask: Value | None = None) -> Value | None:
+        return None  # `call` knows which way it goes: ids have a mask, scores have none
+
+    def _scores(self, x: Value) -> Value:
+        table = ops.transpose(self.embeddings) if self.tie_weights else self.reverse_embeddings.to_value()
+        dtype = self.reverse_dtype or self.dtype
+        scores = ops.matmul(ops.cast(x, dtype), ops.cast(table, dtype))
+        if self.logit_soft_cap is None:
+            return scores
+        return ops.tanh(scores / self.logit_soft_cap) * self.logit_soft_cap
 
 
 @known("layers")
