@@ -378,3 +378,14 @@ def test_a_time_axis_of_unknown_size_and_one_of_known_size_agree() -> None:
     loose = graph(free, dense(w, "dense", lstm(w, "lstm", free, 4, True), 2))
     arrays = drawn(loose, batch=2, time=5)
     np.testing.assert_array_equal(run(fixed, arrays)[0], run(loose, arrays)[0])
+
+
+def test_remainders_of_numbers_of_any_size_are_exact() -> None:
+    """Divisors of one sign, of both, and of neither: what is left of large numbers is no rounding."""
+    shape = (BATCH, 6)
+    x, z = (ir.input_value(name, "float32", shape) for name in ("x", "z"))
+    rng = np.random.default_rng(0)
+    given = [(rng.normal(size=(500, 6)) * 10.0 ** rng.integers(-20, 20, (500, 6))).astype("float32") for _ in "xz"]
+    step = Graph((x, z), (ops.mod(x, z), ops.mod(x, -0.3), ops.mod(x, 7.0)), ("a", "b", "c"))
+    for name, ours, theirs in zip("abc", Interpreter(step).run(given), run(step, given), strict=True):
+        np.testing.assert_array_equal(theirs, ours, err_msg=name)

@@ -11,7 +11,7 @@ import numpy as np
 
 from seqc.graph import dims
 from seqc.graph.dims import Dim
-from seqc.graph.ir import Array, Emitter, Value, apply
+from seqc.graph.ir import Array, Constant, Emitter, Value, apply
 from seqc.graph.operators import OPERATORS
 from seqc.ops._common import as_float, as_number, as_operands, scalar
 from seqc.ops.elementwise import (
@@ -121,7 +121,7 @@ def _share(g: Value, first: Value, second: Value) -> Sequence[Value]:
 
 
 class Mod(Binary):
-    """Remainder with the sign of the divisor; integers only in ONNX."""
+    """Remainder with the sign of the divisor."""
 
     function = np.mod
 
@@ -129,10 +129,17 @@ class Mod(Binary):
         return _remainder(a, b)
 
     def lower(self, e: Emitter, y: Value, a: str, b: str) -> str | tuple[str, ...]:
-        if y.type.is_float:
-            quotient = e.node("Floor", e.node("Div", a, b))
-            return e.node("Sub", a, e.node("Mul", quotient, b))
-        return e.node("Mod", a, b)
+        if not y.type.is_float:
+            return e.node("Mod", a, b)
+        # ONNX has that of C for floats, exact as this is, with the sign of a. What a - floor(a / b) b leaves of large
+        # numbers is nothing but rounding.
+        rest, zero = e.node("Mod", a, b, fmod=1), e.constant(np.zeros((), y.type.dtype))
+        divisor = y.inputs[1].op
+        if isinstance(divisor, Constant) and np.all(divisor.array > 0):
+            wrong = e.node("Less", rest, zero)
+        else:
+            wrong = e.node("Less", e.node("Mul", e.node("Sign", rest), b), zero)
+        return e.node("Where", wrong, e.node("Add", rest, b), rest)
 
     def vjp(self, g: Value, y: Value, a: Value, b: Value) -> Sequence[Value | None]:
         return g, -(g * floor(a / b))
