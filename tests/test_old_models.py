@@ -20,7 +20,9 @@ from seqc.saving import load_model
 from seqc.saving.arrays import StoredArray
 from seqc.saving.old_arrays import converted
 
-NAMES = ("stack", "recurrent", "nested", "attention", "states")
+NAMES = ("stack", "recurrent", "nested", "attention", "states", "hard_swish", "operations")
+# Keras 2 wrote `x[..., 0]` between layers into `.h5` files only.
+FILES = [(name, ending) for name in NAMES for ending in (".h5", ".keras") if (name, ending) != ("operations", ".keras")]
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +45,7 @@ def assert_predicts(model: Any, xs: Any, wanted: list[Any]) -> None:
         np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("ending", [".h5", ".keras"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "ending"), FILES)
 def test_a_model_of_keras_2_predicts_the_same_in_both_its_files(folder, name, ending, tmp_path):
     xs, wanted = recorded(folder, name)
     assert_predicts(load_model(folder / f"{name}{ending}"), xs, wanted)
@@ -63,8 +64,7 @@ def test_a_model_of_keras_2_predicts_the_same_in_both_its_files(folder, name, en
         assert receipt.nodes["GRU"] == 2
 
 
-@pytest.mark.parametrize("weights", ["_weights.h5", ".h5", ".keras"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "weights"), [*FILES, *((name, "_weights.h5") for name in NAMES)])
 def test_json_and_weights_of_keras_2_are_a_model(folder, name, weights):
     xs, wanted = recorded(folder, name)
     model = model_from_json((folder / f"{name}.json").read_text())
@@ -193,3 +193,30 @@ def test_arrays_of_cudnn_become_what_keras_2_made_of_them(kind):
     for i, (array, variable) in enumerate(zip(converted(layer, stored), layer.weights, strict=True)):
         assert array.shape == variable.shape
         np.testing.assert_array_equal(array.read(), arrays[f"{kind}_out{i}"])
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "message"),
+    [
+        (
+            "einsum",
+            {},
+            r"calls TensorFlow's 'einsum' between its layers \(as 'tf.nn.softmax'\), for which seqc has nothing",
+        ),
+        (None, {}, "calls TensorFlow's 'None' between its layers"),
+        ("nn.softmax", {"axis": 1, "stable": True}, r"'nn.softmax' \(as 'tf.nn.softmax'\) is called with stable=True"),
+        ("math.cumsum", {"reverse": True}, "called with reverse=True: seqc has it without"),
+        ("tile", {"multiples": [1, 1 << 40, 1]}, "works on sizes beyond"),
+    ],
+)
+def test_functions_between_layers_that_cannot_be_carried_are_refused_by_name(
+    folder, tmp_path, function, arguments, message
+):
+    def change(config: Any) -> None:
+        layer = next(one for one in config["config"]["layers"] if one["name"] == "tf.nn.softmax")
+        layer["config"]["function"] = function
+        layer["inbound_nodes"][0][3] = arguments
+
+    path = rewritten(folder / "operations.h5", tmp_path / "changed.h5", change)
+    with pytest.raises(SavingError, match=message):
+        load_model(path)

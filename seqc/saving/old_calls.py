@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from seqc.saving.old_operations import CLASSES as OPERATIONS
+from seqc.saving.old_operations import modern_operation
+
 TENSOR = "__keras_tensor__"
+# Stands where the name of a layer would, in front of -1 and the constant.
+_CONSTANT = "_CONSTANT_VALUE"
 _RECURRENT = ("RNN", "LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Bidirectional")
 
 
@@ -30,12 +35,14 @@ def modern_calls(config: Mapping[str, Any], models: Sequence[str]) -> dict[str, 
     # TensorFlow counted the call that a model inside a model is made of as its first.
     shift = {name: first[name] for name in models if first.get(name)}
     calls = _Calls(names, shift)
-    layers = [
-        {**one, "inbound_nodes": [calls.call(node, str(one.get("class_name"))) for node in one["inbound_nodes"]]}
-        if isinstance(one, Mapping) and isinstance(one.get("inbound_nodes"), list)
-        else one
-        for one in config["layers"]
-    ]
+    layers: list[Any] = []
+    for one in config["layers"]:
+        if not isinstance(one, Mapping) or not isinstance(one.get("inbound_nodes"), list):
+            layers.append(one)
+            continue
+        cls = str(one.get("class_name"))
+        made = [calls.call(node, cls) for node in one["inbound_nodes"]]
+        layers += modern_operation(one, made) if cls in OPERATIONS else [{**one, "inbound_nodes": made}]
     ends = {end: calls.shifted(config[end]) for end in ("input_layers", "output_layers") if end in config}
     return {**config, "layers": layers, **ends}
 
@@ -78,9 +85,9 @@ class _Calls:
 
     def call(self, node: Any, cls: str) -> Any:
         """Returns a call of a layer of a class; what is in another form already stays."""
-        if _is_tensor(node, self._names):  # of one tensor, without the outer list
+        if self._is_given(node):  # of one tensor, without the outer list
             node = [node]
-        if not isinstance(node, list) or not node or not all(_is_tensor(part, self._names) for part in node):
+        if not isinstance(node, list) or not node or not all(self._is_given(part) for part in node):
             return node
         given = [self._tensor(part) for part in node]
         named = self._argument(node[0][3] if len(node[0]) == 4 else {})
@@ -90,7 +97,13 @@ class _Calls:
             return {"args": given[:1], "kwargs": {**named, "initial_state": given[1:]}}
         return {"args": [given], "kwargs": named}
 
-    def _tensor(self, part: list[Any]) -> dict[str, Any]:
+    def _is_given(self, part: Any) -> bool:
+        """Tells whether something is a tensor that is called on, or a constant in the place of one."""
+        return _is_tensor(part, self._names) or (isinstance(part, list) and len(part) == 4 and part[0] == _CONSTANT)
+
+    def _tensor(self, part: list[Any]) -> Any:
+        if part[0] == _CONSTANT:
+            return part[2]
         return {"class_name": TENSOR, "config": {"keras_history": self.shifted(part[:3])}}
 
     def shifted(self, value: Any) -> Any:
