@@ -17,57 +17,17 @@ import numpy as np
 from seqc import ops, tree
 from seqc.errors import SavingError
 from seqc.graph.ir import Value, scope
+from seqc.operation_classes import CLASSES, FUNCTIONS
 from seqc.ops._calls import OperationCall
 from seqc.serialization import revive
 from seqc.utils.naming import snake_case
 
-# By Keras's module: the classes, and after a colon the arguments that are configuration. Functions of seqc.ops have the
-# same names in snake case, and their arguments are called the same.
-_CLASSES = {
-    "numpy": """
-        Abs Absolute Add Arctan Arctanh Ceil Cos Cosh Divide DivideNoNan Dot Equal Exp Expm1 Floor FloorDivide GetItem
-        Greater GreaterEqual Hstack Isfinite Isinf Isnan Less LessEqual Log Log10 Log1p Log2 Logaddexp LogicalAnd
-        LogicalNot LogicalOr LogicalXor Matmul Maximum Minimum Mod Multiply Negative NotEqual Outer Power Ravel
-        Reciprocal Sign Sin Sinh Sqrt Square Subtract Tan Tanh TrueDivide Vstack Where
-        All:axis,keepdims Amax:axis,keepdims Amin:axis,keepdims Any:axis,keepdims Argmax:axis,keepdims
-        Argmin:axis,keepdims Average:axis BroadcastTo:shape Clip:x_min,x_max Concatenate:axis CountNonzero:axis
-        Cumsum:axis,dtype Diff:n,axis Einsum:subscripts ExpandDims:axis Flip:axis FullLike:dtype
-        Max:axis,keepdims,initial Mean:axis,keepdims Min:axis,keepdims,initial Moveaxis:source,destination
-        OnesLike:dtype Pad:pad_width,mode Prod:axis,keepdims,dtype Repeat:repeats,axis Reshape:newshape Roll:shift,axis
-        Round:decimals Split:indices_or_sections,axis Squeeze:axis Stack:axis Std:axis,keepdims Sum:axis,keepdims
-        Swapaxes:axis1,axis2 Take:axis Tensordot:axes Tile:repeats Transpose:axes Tril:k Triu:k Var:axis,keepdims
-        ZerosLike:dtype
-        Argpartition:kth,axis Argsort:axis SearchSorted:side Sort:axis TakeAlongAxis:axis
-        Unique:sorted,return_index,return_inverse,return_counts,axis,size,fill_value UnravelIndex:shape
-    """,
-    "nn": """
-        HardSigmoid HardSilu HardTanh LogSigmoid Relu Relu6 Selu Sigmoid Silu Softplus Softsign SparsePlus SparseSigmoid
-        TanhShrink
-        AveragePool:pool_size,strides,padding,data_format Celu:alpha Conv:strides,padding,data_format,dilation_rate
-        DepthwiseConv:strides,padding,data_format,dilation_rate Elu:alpha Gelu:approximate Glu:axis HardShrink:threshold
-        LeakyRelu:negative_slope LogSoftmax:axis MaxPool:pool_size,strides,padding,data_format Moments:axes,keepdims
-        Normalize:axis,order,epsilon OneHot:num_classes,axis,dtype
-        SeparableConv:strides,padding,data_format,dilation_rate SoftShrink:threshold Softmax:axis Sparsemax:axis
-        Squareplus:b Threshold:threshold,default_value
-    """,
-    "core": """
-        Cast:dtype ConvertToTensor:dtype Scatter:shape ScatterUpdate:reduction Slice:shape SliceUpdate StopGradient
-        Unstack:num,axis
-    """,
-    "math": """
-        Erf InTopK:k Logsumexp:axis,keepdims Rsqrt SegmentMax:num_segments,sorted SegmentMin:num_segments,sorted
-        SegmentProd:num_segments,sorted SegmentSum:num_segments,sorted TopK:k,sorted
-    """,
-    "linalg": "Norm:ord,axis,keepdims",
-}
-# Classes whose functions are called otherwise.
-_OTHER_NAMES = {"SearchSorted": "searchsorted"}
 # Where files name functions that Keras has no class for, or not with tensors as settings: nothing in a file of Keras
 # depends on what only data tell, such as the sizes in ops.shape(x).
 OWN = "seqc.ops"
 _OWN_FUNCTIONS = {
-    "arange", "conv_transpose", "eye", "full", "hard_swish", "linspace",
-    "ones", "shape", "size", "swish", "tri", "zeros",
+    "arange", "conv_transpose", "empty", "eye", "full", "hard_swish", "ones",
+    "shape", "size", "swish", "tri", "zeros",
 }  # fmt: skip
 # What Keras has besides, at the values at which it says nothing.
 _INERT: dict[str, tuple[Any, ...]] = {"sparse": (None, False), "ragged": (None, False), "synchronized": (False,)}
@@ -90,13 +50,13 @@ class Operation:
 
 
 def _function_of(cls: str) -> str:
-    """Returns the name of the function in seqc.ops that does what a class of Keras's does."""
-    return _OTHER_NAMES.get(cls, snake_case(cls))
+    """Returns what the function of `seqc.ops` is called that does what a class of Keras's does."""
+    return FUNCTIONS.get(cls) or snake_case(cls)
 
 
 def _listed() -> dict[str, Operation]:
     found = {}
-    for module, listed in _CLASSES.items():
+    for module, listed in CLASSES.items():
         for entry in listed.split():
             name, _, settings = entry.partition(":")
             found[_function_of(name)] = Operation(
@@ -158,7 +118,8 @@ def find_operation(described: Mapping[str, Any]) -> Callable[..., Any]:
         raise SavingError(f"The operation '{cls}' in the file has settings that seqc.ops does not know: {unknown}.")
     name = config.get("name")
     settings = {key: revive(config[key]) for key in operation.settings if key in config}
-    return _called(_function_of(cls), str(described.get("name") or name or snake_case(cls)), settings)
+    function = _function_of(cls)
+    return _called(function, str(described.get("name") or name or function), settings)
 
 
 def _called(function: str, name: str, settings: dict[str, Any]) -> Callable[..., Any]:
@@ -173,6 +134,8 @@ def _called(function: str, name: str, settings: dict[str, Any]) -> Callable[...,
                 return compute(settings["subscripts"], *positional)
             if function == "get_item":  # the key is a tuple, and JSON has lists
                 positional = tuple(tuple(part) if isinstance(part, list) else part for part in positional)
+            if _gathers(compute):
+                return compute(*positional, **settings)
             if len(positional) > len(names):
                 raise SavingError(
                     f"Operation '{name}' in the file is called on {len(positional)} things; it takes {names}."
@@ -180,6 +143,12 @@ def _called(function: str, name: str, settings: dict[str, Any]) -> Callable[...,
             return compute(**dict(zip(names, positional, strict=False)), **named, **settings)
 
     return call
+
+
+def _gathers(function: Callable[..., Any]) -> str | None:
+    """Returns the parameter in which a function gathers any number of operands, if it has one."""
+    parameters = inspect.signature(function).parameters.values()
+    return next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
 
 
 def _called_by_name(function: str, name: str) -> Callable[..., Any]:
@@ -218,7 +187,7 @@ def describe_operation(call: OperationCall) -> tuple[dict[str, Any], list[Any], 
     called_on: list[Any] = []
     for key, value in call.arguments.items():
         if key not in config:
-            called_on += value if key == "operands" else [value]
+            called_on += value if _gathers(getattr(ops, call.function)) else [value]
     described = {"module": operation.module, "class_name": operation.class_name, "config": config}
     return {**described, "registered_name": operation.class_name}, called_on, {}
 
@@ -245,7 +214,8 @@ def _described_by_name(call: OperationCall) -> tuple[dict[str, Any], list[Any], 
     named = dict(call.arguments)
     if named.get("dtype") is not None:
         named["dtype"] = np.dtype(named["dtype"]).name
-    positional = list(named.pop("operands", ()))
+    several = _gathers(getattr(ops, call.function))
+    positional = list(named.pop(several)) if several else []
     described: dict[str, Any] = {"module": OWN, "class_name": call.function, "config": {}, "registered_name": None}
     return described, positional, named
 

@@ -64,6 +64,7 @@ LEVELS = {
     "seqc.own_call": 10,
     "seqc.model": 10,
     "seqc.layer_order": 9,
+    "seqc.operation_classes": 0,
     "seqc.operations": 8,
     "seqc.graph_config": 9,
     "seqc.graph_checks": 9,

@@ -39,6 +39,7 @@ NOT_LOWERED: dict[str, str] = {
         ("WithResiduals", "GradOfResiduals"), "what NumPy makes of recurrent operations and their gradients"
     ),
     "KeepMask": "what NumPy makes of dropout",
+    **dict.fromkeys(("NextAfter", "View"), "ONNX's operators do not show the bits of numbers"),
     **dict.fromkeys(("AffineTransform", "AffineTransformGrad"), "acts in training only, with NumPy"),
 }
 
@@ -101,6 +102,7 @@ SINCE = {
     **dict.fromkeys(("GatherGrad", "MaxPoolGrad", "OnnxMaxPoolGrad"), 16),
     **dict.fromkeys(("GatherElementsGrad", "ScatterAdd", "ScatterMul"), 16),
     **dict.fromkeys(("RandomUniform", "ScatterMax", "ScatterMin"), 18),
+    **dict.fromkeys(("BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor"), 18),
 }
 
 

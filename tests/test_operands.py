@@ -32,10 +32,11 @@ BAD: Mapping[str, Any] = {
 
 X, IDS, IMAGE = np.ones((2, 3), "float32"), np.ones((2, 3), "int32"), np.ones((1, 4, 4, 2), "float32")
 KERNEL, STEPS = np.ones((2, 2, 2, 2), "float32"), np.ones((2, 3, 4), "float32")
+VECTOR = np.ones(3, "float32")
 POINTWISE = np.ones((1, 1, 4, 2), "float32")
 
 # They take sizes and attributes, or tell what is a tensor; nothing in them is an operand.
-WITHOUT_OPERANDS = {"arange", "eye", "identity", "is_tensor", "linspace", "ones", "tri", "zeros"}
+WITHOUT_OPERANDS = {"arange", "empty", "eye", "identity", "is_tensor", "ones", "tri", "zeros"}
 
 
 def _taking(*names: str) -> list[str]:
@@ -50,6 +51,19 @@ Row = tuple[tuple[Any, ...], tuple[Any, ...]]
 ROWS: dict[str, Row] = {
     **dict.fromkeys([*_taking("x"), *_taking("a"), *_taking("variable")], ((X,), ())),
     **dict.fromkeys(_taking("x1", "x2"), ((X, X), ())),
+    **dict.fromkeys(_taking("x", "y"), ((IDS, IDS), ())),
+    **dict.fromkeys(("bitwise_invert", "bitwise_not"), ((IDS,), ())),
+    **dict.fromkeys(("geomspace", "linspace", "logspace"), ((X, X), ())),
+    **dict.fromkeys(("dsplit", "hsplit"), ((STEPS,), (1,))),
+    "array_split": ((X,), (1,)),
+    "dstack": ((X, X), ()),
+    "ldexp": ((X, IDS), ()),
+    "meshgrid": ((VECTOR, VECTOR), ()),
+    "rot90": ((X,), ()),
+    "saturate_cast": ((X,), ("int32",)),
+    "select": ((X > 0, X, X), ()),
+    "vander": ((VECTOR,), ()),
+    "vsplit": ((X,), (1,)),
     "cast": ((X,), ("float32",)),
     **dict.fromkeys(("average", "concatenate", "einsum", "hstack", "stack", "vstack"), ((X, X), ())),
     "adaptive_average_pool": ((IMAGE,), (2,)),
@@ -91,6 +105,8 @@ ROWS: dict[str, Row] = {
 }
 # Functions whose operands do not come first one by one.
 FORMS: dict[str, Callable[..., Any]] = {
+    "dstack": lambda *xs: ops.dstack(list(xs)),
+    "select": lambda condition, choice, default: ops.select([condition], [choice], default),
     "average": lambda x, weights: ops.average(x, None, weights),
     "concatenate": lambda *xs: ops.concatenate(list(xs)),
     "einsum": lambda a, b: ops.einsum("ij,ij->i", a, b),

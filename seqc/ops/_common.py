@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc.errors import DTypeError, ShapeError
+from seqc.errors import ConfigError, DTypeError, ShapeError
 from seqc.graph.dims import Dim, Sym
 from seqc.graph.equal_sizes import SizesDiffer
 from seqc.graph.ir import HasValue, Op, Shape, Type, Value, as_value
@@ -80,6 +80,15 @@ def broadcast_shapes(op: Op, *shapes: Shape) -> Shape:
             )
         result.append(wide.pop() if wide else 1)
     return tuple(result)
+
+
+def check_unused(who: str, **given: Any) -> None:
+    """Raises ConfigError where an argument of Keras's that says nothing here is set."""
+    for name, value in given.items():
+        if value:
+            raise ConfigError(
+                f"{who}({name}={value!r}): tensors of seqc are dense and lie in one process. Leave `{name}` out."
+            )
 
 
 def as_operands(*xs: Any) -> tuple[Value, ...]:

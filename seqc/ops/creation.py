@@ -8,16 +8,17 @@ import numpy as np
 
 from seqc.errors import ConfigError
 from seqc.graph.dims import Sym
-from seqc.graph.ir import Array, Constant, Input, Value, as_value, constant, walk
-from seqc.ops._common import dtype_name
-from seqc.ops.arithmetic import add, divide, maximum, multiply, subtract
-from seqc.ops.elementwise import cast, equal, less_equal
+from seqc.graph.ir import Array, Constant, Input, Value, apply, as_value, constant, walk
+from seqc.ops._common import check_unused, dtype_name
+from seqc.ops.arithmetic import subtract
+from seqc.ops.elementwise import Identity, cast, equal, less_equal
 from seqc.ops.shape import expand_dims
 from seqc.ops.sizes import Range, Size, apply_sized, as_size, as_sizes, broadcast_sizes
 
 
-def convert_to_tensor(x: Any, dtype: Any = None) -> Value:
-    """Returns x as a tensor, of another element type if one is given."""
+def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None) -> Value:
+    """Returns x as a tensor, of another element type if one is given. It is neither sparse nor ragged."""
+    check_unused("convert_to_tensor", sparse=sparse, ragged=ragged)
     return as_value(x) if dtype is None else cast(x, dtype)
 
 
@@ -40,7 +41,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Value:
         dtype: of the result.
     """
     sizes = as_sizes(shape, "full")
-    fill = cast(fill_value, _float_unless(dtype))
+    fill = cast(fill_value, float_unless(dtype))
     numbers = [d for d in sizes if isinstance(d, int)]
     if len(numbers) == len(sizes) and not fill.inputs and isinstance(fill.op, Constant):
         return constant(np.array(np.broadcast_to(fill.op.array, numbers)))
@@ -57,12 +58,37 @@ def ones(shape: Any, dtype: Any = None) -> Value:
     return full(shape, 1, dtype)
 
 
+def empty(shape: Any, dtype: Any = None) -> Value:
+    """Returns a tensor of a shape whose numbers mean nothing: zeros here (float32 by default)."""
+    return zeros(shape, dtype)
+
+
+def array(x: Any, dtype: Any = None) -> Value:
+    """Returns x as a tensor, of another element type if one is given."""
+    return convert_to_tensor(x, dtype)
+
+
+def copy(x: Any) -> Value:
+    """Returns x as a tensor of its own."""
+    return apply(Identity(), x)
+
+
+def dtype(x: Any) -> str:
+    """Returns the name of the element type of x."""
+    return as_value(x).dtype
+
+
+def ndim(x: Any) -> int:
+    """Returns how many axes x has."""
+    return as_value(x).type.rank
+
+
 def eye(N: Any, M: Any = None, k: int = 0, dtype: Any = None) -> Value:
     """Returns N rows and M columns (N by default) with ones on the diagonal k places right of the main one."""
     rows, columns = _sides(N, M, "eye")
     if isinstance(rows, int) and isinstance(columns, int):
-        return constant(np.eye(rows, columns, k, dtype=_float_unless(dtype)))
-    return cast(equal(diagonals(rows, columns), k), _float_unless(dtype))
+        return constant(np.eye(rows, columns, k, dtype=float_unless(dtype)))
+    return cast(equal(diagonals(rows, columns), k), float_unless(dtype))
 
 
 def identity(n: Any, dtype: Any = None) -> Value:
@@ -74,8 +100,8 @@ def tri(N: Any, M: Any = None, k: int = 0, dtype: Any = None) -> Value:
     """Returns N rows and M columns (N by default) with ones on and below the diagonal k places right of the main."""
     rows, columns = _sides(N, M, "tri")
     if isinstance(rows, int) and isinstance(columns, int):
-        return constant(np.tri(rows, columns, k, dtype=_float_unless(dtype)))
-    return cast(less_equal(diagonals(rows, columns), k), _float_unless(dtype))
+        return constant(np.tri(rows, columns, k, dtype=float_unless(dtype)))
+    return cast(less_equal(diagonals(rows, columns), k), float_unless(dtype))
 
 
 def _sides(rows: Any, columns: Any, who: str) -> tuple[Size, Size]:
@@ -123,15 +149,6 @@ def _is_float(x: Any) -> bool:
     return x.type.is_float if isinstance(x, Value) else isinstance(x, float | np.floating)
 
 
-def linspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None) -> Value:
-    """Returns `num` numbers evenly spaced from start to stop, which is left out where `endpoint` is false."""
-    count = as_size(num, "linspace")
-    if isinstance(count, int) and not any(isinstance(v, Value) for v in (start, stop)):
-        return constant(np.linspace(start, stop, count, endpoint).astype(_float_unless(dtype)))
-    gaps = cast(maximum(subtract(count, 1), 1) if endpoint else count, "float32")
-    width = divide(subtract(cast(stop, "float32"), start), gaps)
-    return cast(add(multiply(arange(count, dtype="float32"), width), start), _float_unless(dtype))
-
-
-def _float_unless(dtype: Any) -> str:
+def float_unless(dtype: Any) -> str:
+    """Returns the name of an element type, float32 where none is given."""
     return "float32" if dtype is None else dtype_name(dtype)

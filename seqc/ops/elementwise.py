@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from seqc.errors import DTypeError
+from seqc.errors import ConfigError, DTypeError
 from seqc.graph.dims import Dim
 from seqc.graph.ir import Array, Emitter, Op, Type, Value, apply, as_value
 from seqc.graph.layout import LayoutRule, elementwise_layout_rule
@@ -290,8 +290,17 @@ def cast(x: Any, dtype: Any) -> Value:
     return value if value.dtype == name else apply(Cast(name), value)
 
 
-def where(condition: Any, x1: Any, x2: Any) -> Value:
-    """Returns x1 where the condition holds, else x2; all three broadcast."""
+def where(condition: Any, x1: Any = None, x2: Any = None) -> Value:
+    """Returns x1 where the condition holds, else x2; all three broadcast.
+
+    Raises:
+        ConfigError: there is a condition only. How many places it holds at would depend on data.
+    """
+    if x1 is None and x2 is None:
+        raise ConfigError(
+            "where needs something to choose from: where(condition, x1, x2). ops.nonzero gives the places at which a "
+            "condition holds, of numbers that are known: how many there are is no size that a model can have."
+        )
     a, b = as_operands(x1, x2)
     return apply(Where(), cast(condition, "bool"), a, b)
 

@@ -13,7 +13,7 @@ from seqc.errors import DTypeError, ShapeError
 from seqc.graph.batch import batch_axis
 from seqc.graph.equal_sizes import check_equal
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply, as_value, constant
-from seqc.ops._common import as_number, check_axes, normalize_axis
+from seqc.ops._common import as_number, check_axes, check_unused, normalize_axis
 from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast, equal
 from seqc.ops.shape import expand_dims, reshape, transpose
@@ -191,10 +191,11 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Value:
     return transpose(rows, [*before, *range(width), *after])
 
 
-def one_hot(x: Any, num_classes: Any, axis: int = -1, dtype: Any = None) -> Value:
+def one_hot(x: Any, num_classes: Any, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Value:
     """Returns a 1 (float32 by default) at position x of a new axis of size `num_classes`, 0 elsewhere; all 0 where x is
-    out of range.
+    out of range. `sparse` can only be false.
     """
+    check_unused("one_hot", sparse=sparse)
     value = as_number(x)
     rank = value.type.rank + 1
     at = normalize_axis("one_hot", axis, rank)

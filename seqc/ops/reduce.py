@@ -393,6 +393,16 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: float | None
     return smallest if initial is None else minimum(smallest, initial)
 
 
+def amax(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
+    """Returns the largest element along `axis` (an int, several, or None for all)."""
+    return max(x, axis, keepdims)
+
+
+def amin(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
+    """Returns the smallest element along `axis` (an int, several, or None for all)."""
+    return min(x, axis, keepdims)
+
+
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Value:
     """Returns the position (int32) of the largest element along `axis`, or among all elements in order."""
     return _position(ArgMax, x, axis, keepdims)

@@ -372,6 +372,11 @@ def zeros_like(x: Any, dtype: Any = None) -> Value:
     return full_like(x, 0, dtype)
 
 
+def empty_like(x: Any, dtype: Any = None) -> Value:
+    """Returns a tensor like x whose numbers mean nothing: zeros here."""
+    return zeros_like(x, dtype)
+
+
 def ones_like(x: Any, dtype: Any = None) -> Value:
     """Returns ones of the shape of x."""
     return full_like(x, 1, dtype)

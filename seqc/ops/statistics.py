@@ -8,7 +8,7 @@ from typing import Any
 from seqc.epsilon import EPSILON
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
-from seqc.ops._common import as_float, scalar
+from seqc.ops._common import as_float, check_unused, scalar
 from seqc.ops.arithmetic import absolute, divide, isfinite, maximum, multiply, square, subtract
 from seqc.ops.elementwise import cast, greater, logical_not, stop_gradient, where
 from seqc.ops.reduce import Axis, is_empty, max, mean, min, sum
@@ -27,8 +27,9 @@ def std(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
     return sqrt(var(x, axis, keepdims))
 
 
-def moments(x: Any, axes: Axis, keepdims: bool = False) -> tuple[Value, Value]:
-    """Returns mean and biased variance along `axes`."""
+def moments(x: Any, axes: Axis, keepdims: bool = False, synchronized: bool = False) -> tuple[Value, Value]:
+    """Returns mean and biased variance along `axes`. `synchronized` can only be false: there is one replica."""
+    check_unused("moments", synchronized=synchronized)
     value = as_float(x)
     return mean(value, axes, keepdims), var(value, axes, keepdims)
 

@@ -1,4 +1,4 @@
-"""Functional models that go between seqc and real Keras: `python keras_functional.py make|open|keep FOLDER`.
+"""Functional models between seqc and Keras: `python -m kit.keras_functional make|open|keep FOLDER [MODEL ...]`.
 
 The same code makes them in both. `make` saves each with Keras and records what it predicts, `open` predicts with what
 seqc saved, and `keep` records a few small files for the tests that run without Keras.
@@ -11,10 +11,13 @@ import sys
 import traceback
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from kit.keras_functional_numbers import NUMBERS, SAVED_ONLY
 
 _OF_X = """abs absolute arctan ceil cos cosh exp expm1 floor isfinite isinf isnan logical_not negative
     ravel reciprocal sign sin sinh square tan tanh hard_sigmoid hard_silu hard_tanh log_sigmoid relu relu6 selu
@@ -114,10 +117,14 @@ def _ends(keras: Any) -> tuple[Any, Any, Any]:
     )
 
 
-def every_operation(keras: Any) -> Any:
-    """One output for each operation."""
+# By the name of the model that has one output for each.
+TABLES = {"every_operation": OPERATIONS, "numbers": NUMBERS, "saved_only": SAVED_ONLY}
+
+
+def _of_table(keras: Any, table: str) -> Any:
+    """One output for each operation of a table."""
     x, y, k = _ends(keras)
-    outputs = [compute(keras.ops, x, y, k) for compute in OPERATIONS.values()]
+    outputs = [compute(keras.ops, x, y, k) for compute in TABLES[table].values()]
     return keras.Model({"x": x, "y": y, "k": k}, outputs)
 
 
@@ -211,22 +218,24 @@ def images(keras: Any) -> Any:
 
 
 MODELS: dict[str, Callable[[Any], Any]] = {
-    made.__name__: made
-    for made in (
-        every_operation,
-        between_layers,
-        named_like_layers,
-        masked_text,
-        masked_branches,
-        shared,
-        nested,
-        several_ends,
-        attention,
-        images,
-    )
+    **{table: partial(_of_table, table=table) for table in TABLES},
+    **{
+        made.__name__: made
+        for made in (
+            between_layers,
+            named_like_layers,
+            masked_text,
+            masked_branches,
+            shared,
+            nested,
+            several_ends,
+            attention,
+            images,
+        )
+    },
 }
 # Those whose files are kept in tests/cases.
-KEPT = ("every_operation", "between_layers", "masked_branches", "nested")
+KEPT = (*TABLES, "between_layers", "masked_branches", "nested")
 
 
 def build(keras: Any, name: str) -> Any:
@@ -273,11 +282,11 @@ def pack(path: Path) -> None:
             archive.writestr(name, content)
 
 
-def main(mode: str, folder: Path) -> None:
+def main(mode: str, folder: Path, *names: str) -> None:
     import keras
 
     failures = {}
-    for name in KEPT if mode == "keep" else MODELS:
+    for name in names or (KEPT if mode == "keep" else MODELS):
         path = folder / f"functional_{name}.keras"
         try:
             if mode == "open":
@@ -297,4 +306,4 @@ def main(mode: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])

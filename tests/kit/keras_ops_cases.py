@@ -1,21 +1,25 @@
 """Calls of `keras.ops` functions whose results Keras gave once: names, argument order, defaults, dtypes and numbers.
 
-Run as a script where Keras 3 is installed to record `cases/keras_ops.json` and `cases/keras_signatures.json` again: the
-latter holds the names of the parameters of every function that seqc has too.
+`python -m kit.keras_ops_cases [FAMILY ...]` where Keras 3 is installed records the families in `cases/` again, all
+without names, and `cases/keras_signatures.json`: the signatures of all functions, by the module that has them.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-RECORD = Path(__file__).resolve().parents[1] / "cases" / "keras_ops.json"
-SIGNATURES = RECORD.with_name("keras_signatures.json")
+from kit.keras_ops_elementwise import ELEMENTWISE
+from kit.keras_ops_shapes import SHAPES
+
+FOLDER = Path(__file__).resolve().parents[1] / "cases"
+SIGNATURES = FOLDER / "keras_signatures.json"
 
 F = np.array([[1.5, -2.5], [0.5, 2.0]], np.float32)
 I = np.array([[3, -7], [5, 2]], np.int32)  # noqa: E741
@@ -28,7 +32,7 @@ KERNEL = np.cos(np.arange(36, dtype=np.float32)).reshape(3, 2, 2, 3)
 INF = np.array([1, np.inf, -np.inf, np.nan], np.float32)
 SMALL = np.array([1e-9, -1e-9, 1e-4, 0.0, 3.0], np.float32)
 
-CASES: dict[str, Callable[[Any], Any]] = {
+_CASES: dict[str, Callable[[Any], Any]] = {
     # Promotion
     "add bools": lambda k: k.add(B, B),
     "add a bool and an int": lambda k: k.add(B, 1),
@@ -314,23 +318,47 @@ CASES: dict[str, Callable[[Any], Any]] = {
 }  # fmt: skip
 
 
+# By the name of the file in `cases` that holds what they gave.
+FAMILIES: dict[str, dict[str, Callable[[Any], Any]]] = {
+    "keras_ops": _CASES,
+    "keras_ops_elementwise": ELEMENTWISE,
+    "keras_ops_shapes": SHAPES,
+}
+CASES = {name: call for family in FAMILIES.values() for name, call in family.items()}
+
+
 def plain(result: Any) -> dict[str, Any]:
     array = np.asarray(result)
     numbers = array.astype("float64" if array.dtype.kind == "f" else array.dtype)
     return {"dtype": array.dtype.name, "shape": list(array.shape), "values": numbers.ravel().tolist()}
 
 
+def signatures(module: Any) -> dict[str, list[str]]:
+    """Returns the parameters of each function of a module, and of the modules in it by their names."""
+    found: dict[str, Any] = {}
+    for name in sorted(dir(module)):
+        thing = getattr(module, name)
+        if inspect.ismodule(thing):
+            found |= {f"{name}.{inner}": row for inner, row in signatures(thing).items()}
+        elif not name.startswith("_"):
+            found[name] = list(map(shown, inspect.signature(thing).parameters.values()))
+    return found
+
+
+def shown(parameter: inspect.Parameter) -> str:
+    """Returns a parameter as it is written, without what it must be."""
+    return str(parameter.replace(annotation=parameter.empty))
+
+
+def write(path: Path, rows: dict[str, Any], **first: str) -> None:
+    lines = [f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in {**first, **rows}.items()]
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
     import keras
 
-    from seqc import ops
-
-    rows = {name: plain(call(keras.ops)) for name, call in CASES.items()}
-    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in rows.items())
-    RECORD.write_text(f'{{\n  "keras": "{keras.__version__}",\n{lines}\n}}\n', encoding="utf-8")
-    theirs = {name: getattr(keras.ops, name) for name in sorted(ops.__all__) if hasattr(keras.ops, name)}
-    lines = ",\n".join(
-        f"  {json.dumps(name)}: {json.dumps(list(inspect.signature(function).parameters))}"
-        for name, function in theirs.items()
-    )
-    SIGNATURES.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
+    for family in sys.argv[1:] or FAMILIES:
+        results = {name: plain(call(keras.ops)) for name, call in FAMILIES[family].items()}
+        write(FOLDER / f"{family}.json", results, keras=keras.__version__)
+    write(SIGNATURES, signatures(keras.ops))

@@ -30,6 +30,7 @@ from kit.op_rows import (
     with_zeros,
 )
 from kit.op_specs_images import image_rows
+from kit.op_specs_numbers import number_rows
 from kit.op_specs_recurrent import recurrent_rows
 from kit.op_specs_sorting import sorting_rows
 from seqc.backends.numpy.masks import KeepMask
@@ -380,6 +381,7 @@ def _run_rows() -> Iterator[OpSpec]:
 
 SPECS: tuple[OpSpec, ...] = (
     *_unary_rows(),
+    *number_rows(),
     *_binary_rows(),
     *_reduce_rows(),
     *_shape_rows(),

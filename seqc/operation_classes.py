@@ -1,0 +1,74 @@
+"""Keras's classes of operations, by the module that has them: what files name operations by.
+
+After a colon come the arguments that are configuration there. Functions of `seqc.ops` have the same names in snake
+case, and their arguments are called the same.
+"""
+
+CLASSES = {
+    "numpy": """
+        Abs Absolute Add All:axis,keepdims Amax:axis,keepdims Amin:axis,keepdims Any:axis,keepdims Append:axis Arccos
+        Arccosh Arcsin Arcsinh Arctan Arctan2 Arctanh Argmax:axis,keepdims Argmin:axis,keepdims Argpartition:kth,axis
+        Argsort:axis Array:dtype ArraySplit:indices_or_sections,axis Average:axis
+        BitwiseAnd BitwiseInvert BitwiseLeftShift BitwiseNot BitwiseOr BitwiseRightShift BitwiseXor BroadcastTo:shape
+        Cbrt Ceil Clip:x_min,x_max Concatenate:axis Copy Cos Cosh CountNonzero:axis Cumsum:axis,dtype
+        Deg2rad Diag:k Diagflat:k Diagonal:offset,axis1,axis2 Diff:n,axis Divide DivideNoNan Dot
+        Dsplit:indices_or_sections Dstack
+        Einsum:subscripts EmptyLike:dtype Equal Exp Exp2 ExpandDims:axis Expm1
+        Fabs Flip:axis Fliplr Flipud Floor FloorDivide Fmax Fmin Fmod FullLike:dtype
+        Geomspace:num,endpoint,dtype,axis GetItem Greater GreaterEqual
+        Heaviside Hsplit:indices_or_sections Hstack Hypot
+        Isclose:equal_nan Isfinite Isinf Isnan Isneginf Isposinf
+        Ldexp LeftShift Less LessEqual Linspace:num,endpoint,retstep,dtype,axis Log Log10 Log1p Log2 Logaddexp
+        Logaddexp2 LogicalAnd LogicalNot LogicalOr LogicalXor Logspace:num,endpoint,base,dtype,axis
+        Matmul Max:axis,keepdims,initial Maximum Mean:axis,keepdims Meshgrid:indexing Min:axis,keepdims,initial
+        Minimum Mod Moveaxis:source,destination Multiply
+        NanToNum:nan,posinf,neginf Negative Nextafter NotEqual
+        OnesLike:dtype Outer
+        Pad:pad_width,mode Power Prod:axis,keepdims,dtype
+        Rad2deg Ravel Reciprocal Repeat:repeats,axis Reshape:newshape RightShift Roll:shift,axis Rot90:k,axes
+        Round:decimals
+        SearchSorted:side Select Sign Signbit Sin Sinh Sort:axis Split:indices_or_sections,axis Sqrt Square
+        Squeeze:axis Stack:axis Std:axis,keepdims Subtract Sum:axis,keepdims Swapaxes:axis1,axis2
+        Take:axis TakeAlongAxis:axis Tan Tanh Tensordot:axes Tile:repeats Trace:offset,axis1,axis2 Transpose:axes
+        Tril:k Triu:k TrueDivide Trunc
+        Unique:sorted,return_index,return_inverse,return_counts,axis,size,fill_value UnravelIndex:shape
+        Vander:N,increasing Var:axis,keepdims View:dtype Vsplit:indices_or_sections Vstack
+        Where
+        ZerosLike:dtype
+    """,
+    "nn": """
+        AveragePool:pool_size,strides,padding,data_format
+        Celu:alpha Conv:strides,padding,data_format,dilation_rate
+        DepthwiseConv:strides,padding,data_format,dilation_rate
+        Elu:alpha
+        Gelu:approximate Glu:axis
+        HardShrink:threshold HardSigmoid HardSilu HardTanh
+        LeakyRelu:negative_slope LogSigmoid LogSoftmax:axis
+        MaxPool:pool_size,strides,padding,data_format Moments:axes,keepdims
+        Normalize:axis,order,epsilon
+        OneHot:num_classes,axis,dtype
+        Relu Relu6
+        Selu SeparableConv:strides,padding,data_format,dilation_rate Sigmoid Silu Softmax:axis Softplus
+        SoftShrink:threshold Softsign Sparsemax:axis SparsePlus SparseSigmoid Squareplus:b
+        TanhShrink Threshold:threshold,default_value
+    """,
+    "core": """
+        Cast:dtype ConvertToTensor:dtype
+        SaturateCast:dtype Scatter:shape ScatterUpdate:reduction Slice:shape SliceUpdate StopGradient
+        Unstack:num,axis
+    """,
+    "math": """
+        Erf Erfc Erfinv
+        InTopK:k
+        Logsumexp:axis,keepdims
+        Rsqrt
+        SegmentMax:num_segments,sorted SegmentMin:num_segments,sorted SegmentProd:num_segments,sorted
+        SegmentSum:num_segments,sorted
+        TopK:k,sorted
+    """,
+    "linalg": """
+        Norm:ord,axis,keepdims
+    """,
+}
+# Where the function's name is not the class's in snake case.
+FUNCTIONS = {"AllClose": "allclose", "IsIn": "isin", "SearchSorted": "searchsorted"}
