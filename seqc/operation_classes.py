@@ -27,7 +27,8 @@ CLASSES = {
         Pad:pad_width,mode Power Prod:axis,keepdims,dtype
         Rad2deg Ravel Reciprocal Repeat:repeats,axis Reshape:newshape RightShift Roll:shift,axis Rot90:k,axes
         Round:decimals
-        SearchSorted:side Select Sign Signbit Sin Sinh Sort:axis Split:indices_or_sections,axis Sqrt Square
+        SearchSorted:side Select Sign Signbit Sin Sinh Slogdet Sort:axis Split:indices_or_sections,axis Sqrt
+        Square
         Squeeze:axis Stack:axis Std:axis,keepdims Subtract Sum:axis,keepdims Swapaxes:axis1,axis2
         Take:axis TakeAlongAxis:axis Tan Tanh Tensordot:axes Tile:repeats Trace:offset,axis1,axis2 Transpose:axes
         Tril:k Triu:k TrueDivide Trunc
@@ -60,14 +61,23 @@ CLASSES = {
     "math": """
         Erf Erfc Erfinv
         InTopK:k
-        Logsumexp:axis,keepdims
+        Logdet Logsumexp:axis,keepdims
         Rsqrt
         SegmentMax:num_segments,sorted SegmentMin:num_segments,sorted SegmentProd:num_segments,sorted
         SegmentSum:num_segments,sorted
         TopK:k,sorted
     """,
     "linalg": """
+        Cholesky:upper CholeskyInverse:upper
+        Det
+        Eigh
+        Inv
+        Lstsq:rcond LuFactor
+        MatrixRank:tol
         Norm:ord,axis,keepdims
+        Pinv:rcond
+        Qr:mode
+        SVD:full_matrices,compute_uv Solve SolveTriangular:lower
     """,
 }
 # Where the function's name is not the class's in snake case.
