@@ -36,7 +36,7 @@ def test_every_identifier_of_keras_is_known_unless_its_optimizer_is_left_out(sha
             assert type(optimizers.get(identifier)).__name__ == meaning
 
 
-@pytest.mark.parametrize("identifier", ["foo", "muon", 3, {"class_name": "Foo", "config": {}}, np.sum])
+@pytest.mark.parametrize("identifier", ["foo", "yogi", 3, {"class_name": "Foo", "config": {}}, np.sum])
 def test_unknown_optimizer_is_named(identifier: Any) -> None:
     with pytest.raises(ConfigError, match="Could not interpret optimizer identifier: "):
         optimizers.get(identifier)

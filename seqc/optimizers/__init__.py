@@ -7,15 +7,19 @@ from typing import Any
 from seqc import serialization
 from seqc.errors import ConfigError
 from seqc.optimizers import schedules
+from seqc.optimizers.adafactor import Adafactor
 from seqc.optimizers.adam import Adam, Adamax, AdamW, Lamb, Nadam
 from seqc.optimizers.adaptive import Adadelta, Adagrad, Ftrl, Lion, RMSprop
 from seqc.optimizers.base import Optimizer
+from seqc.optimizers.muon import Muon
+from seqc.optimizers.schedule_free import ScheduleFreeAdamW
 from seqc.optimizers.sgd import SGD
 from seqc.utils.absent import absent
 
 __all__ = [
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
@@ -23,18 +27,18 @@ __all__ = [
     "Ftrl",
     "Lamb",
     "Lion",
+    "Muon",
     "Nadam",
     "Optimizer",
     "RMSprop",
+    "ScheduleFreeAdamW",
     "deserialize",
     "get",
     "schedules",
     "serialize",
 ]
 
-_CLASSES = {
-    cls.__name__.lower(): cls for cls in (SGD, Adadelta, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, Nadam, RMSprop)
-}
+_CLASSES = {name.lower(): cls for name, cls in serialization.classes("optimizers").items()}
 
 
 def get(identifier: Any) -> Any:

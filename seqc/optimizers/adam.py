@@ -36,11 +36,23 @@ class _Moments(Optimizer):
     def estimates(self, gradient: Value, variable: Variable) -> tuple[Value, Value]:
         """Updates and returns the running means of gradient (slot momentum) and squared gradient (slot velocity)."""
         momentum, velocity = self.slot(variable, "momentum"), self.slot(variable, "velocity")
-        mean = momentum + (gradient - momentum) * (1.0 - self.beta_1)
-        square = velocity + (ops.square(gradient) - velocity) * (1.0 - self.beta_2)
-        momentum.assign(mean)
-        velocity.assign(square)
-        return mean, square
+        return estimates(momentum, velocity, gradient, self.beta_1, self.beta_2)
+
+
+def estimates(
+    momentum: Variable, velocity: Variable, gradient: Value, beta_1: float, beta_2: float
+) -> tuple[Value, Value]:
+    """Updates and returns the running means of a gradient and of its square."""
+    mean = momentum + (gradient - momentum) * (1.0 - beta_1)
+    square = velocity + (ops.square(gradient) - velocity) * (1.0 - beta_2)
+    momentum.assign(mean)
+    velocity.assign(square)
+    return mean, square
+
+
+def adam_rate(learning_rate: Value, step: Value, beta_1: float, beta_2: float) -> Value:
+    """Returns the learning rate times sqrt(1 - beta_2^t) / (1 - beta_1^t), against the start of both means at 0."""
+    return learning_rate * ops.sqrt(1.0 - ops.power(beta_2, step)) / (1.0 - ops.power(beta_1, step))
 
 
 @known("optimizers")
@@ -76,10 +88,7 @@ class Adam(_Moments):
             self.add_optimizer_variables(variables, "velocity_hat")
 
     def begin_step(self, learning_rate: Value) -> Value:
-        """Returns the learning rate times sqrt(1 - beta_2^t) / (1 - beta_1^t), against the start at 0."""
-        step = self.step_number(learning_rate)
-        rise_1, rise_2 = 1.0 - ops.power(self.beta_1, step), 1.0 - ops.power(self.beta_2, step)
-        return learning_rate * ops.sqrt(rise_2) / rise_1
+        return adam_rate(learning_rate, self.step_number(learning_rate), self.beta_1, self.beta_2)
 
     def update_step(self, gradient: Value, variable: Variable, learning_rate: Value) -> None:
         mean, square = self.estimates(gradient, variable)

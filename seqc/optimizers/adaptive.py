@@ -227,7 +227,7 @@ class Ftrl(Optimizer):
         variable.assign((ops.clip(pull, -limit, limit) - pull) / curvature)
 
 
-def decayed(slot: Variable, new: Value, rho: float) -> Value:
+def decayed(slot: Variable, new: Value, rho: float | Value) -> Value:
     """Updates and returns a running mean: rho * old + (1 - rho) * new."""
     mean = slot.to_value() * rho + new * (1.0 - rho)
     slot.assign(mean)

@@ -114,6 +114,10 @@ class Optimizer(Configurable):
         """Does what comes once before the variables' updates; returns what these get as their learning rate."""
         return learning_rate
 
+    def decay_of(self, variable: Variable) -> float | None:
+        """Returns the weight decay of a variable that is not kept from it; None for none."""
+        return self.weight_decay
+
     # -- variables ---------------------------------------------------------------------------------------------------
 
     def build(self, variables: Iterable[Variable]) -> None:
@@ -302,10 +306,10 @@ class Optimizer(Configurable):
     def _update(self, grads: list[Value], variables: list[Variable]) -> None:
         grads = self._clip(grads)
         rate = as_value(self.learning_rate)
-        if self.weight_decay is not None:
-            for variable in filter(self._decays, variables):
-                lost = ops.cast(rate, variable.dtype) * self.weight_decay
-                variable.assign(variable - variable * lost)
+        for variable in filter(self._decays, variables):
+            decay = self.decay_of(variable)
+            if decay is not None:
+                variable.assign(variable - variable * (ops.cast(rate, variable.dtype) * decay))
         size = self.begin_step(rate)
         for gradient, variable in zip(grads, variables, strict=True):
             self.update_step(ops.cast(gradient, variable.dtype), variable, ops.cast(size, variable.dtype))

@@ -1,4 +1,4 @@
-"""Copies recorded layer cases, with their weights, into the repository: `python -m kit.keep_cases ID ...` in tests/.
+"""Copies recorded cases into the repository: `python -m kit.keep_cases ID ...` in tests/, of layers with their weights.
 
 They are added to those kept before, or take the place of those of the same names.
 """
@@ -13,19 +13,26 @@ import numpy as np
 from kit.oracle import KEPT, Case, cases, kept_cases
 from seqc import saving
 
-FACTS = ("id", "class", "layers", "input_shape", "input_dtype", "tol", "weights")
+FACTS_OF_LAYERS = ("id", "class", "layers", "input_shape", "input_dtype", "tol", "weights")
 
 
 def keep(ids: list[str]) -> None:
-    kept = {case.id: (case, dict(case.arrays)) for case in kept_cases("layer_cases")}
-    kept |= {case.id: (case, _with_weights(case)) for case in cases("layers") if case.id in ids}
-    if unknown := sorted(set(ids) - set(kept)):
+    found = {kind: [case for case in cases(kind) if case.id in ids] for kind in ("layers", "losses", "optimizers")}
+    if unknown := sorted(set(ids) - {case.id for listed in found.values() for case in listed}):
         sys.exit(f"no case {', '.join(unknown)} is recorded")
-    facts = [{key: case.facts[key] for key in FACTS} for case, _ in kept.values()]
+    for kind, file in (("layers", "layer_cases"), ("losses", "loss_cases"), ("optimizers", "optimizer_cases")):
+        if found[kind]:
+            _add(file, found[kind], layers=kind == "layers")
+
+
+def _add(file: str, new: list[Case], layers: bool) -> None:
+    kept = {case.id: (case, dict(case.arrays)) for case in kept_cases(file)}
+    kept |= {case.id: (case, _with_weights(case) if layers else dict(case.arrays)) for case in new}
+    facts = [{key: case.facts[key] for key in (FACTS_OF_LAYERS if layers else case.facts)} for case, _ in kept.values()]
     lines = ",\n".join(json.dumps(one, sort_keys=True) for one in facts)
-    (KEPT / "layer_cases.json").write_text(f"[\n{lines}\n]\n")
+    (KEPT / f"{file}.json").write_text(f"[\n{lines}\n]\n")
     stored = {f"{name}/{key}": array for name, (_, arrays) in kept.items() for key, array in arrays.items()}
-    np.savez_compressed(KEPT / "layer_cases.npz", **stored)
+    np.savez_compressed(KEPT / f"{file}.npz", **stored)
 
 
 def _with_weights(case: Case) -> dict[str, np.ndarray]:

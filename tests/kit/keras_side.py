@@ -27,9 +27,11 @@ def optimizers(keras: Any) -> dict[str, Any]:
         "accumulate": o.SGD(0.05, gradient_accumulation_steps=2),
         "clipped": o.Adam(0.01, global_clipnorm=0.1, weight_decay=0.01),
     }
-    for name in ("RMSprop", "AdamW", "Adagrad", "Adadelta", "Adamax", "Nadam", "Ftrl", "Lion", "Lamb", "Adafactor"):
-        if hasattr(o, name):
-            found[name.lower()] = getattr(o, name)(0.01)
+    for name in (
+        "RMSprop", "AdamW", "Adagrad", "Adadelta", "Adamax", "Nadam", "Ftrl", "Lion", "Lamb", "Adafactor", "Muon",
+        "ScheduleFreeAdamW",
+    ):  # fmt: skip
+        found[name.lower()] = getattr(o, name)(0.01)
     return found
 
 

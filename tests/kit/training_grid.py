@@ -19,11 +19,13 @@ SIZES = (4, 4, 2)  # samples in each batch; the last is a partial one
 RATES: dict[str, float] = {
     "SGD": 0.05, "Momentum": 0.05, "RMSprop": 0.02, "Adam": 0.02, "AdamW": 0.02, "Adadelta": 1.0, "Adagrad": 0.05,
     "Adamax": 0.02, "Nadam": 0.02, "Ftrl": 0.05, "Lion": 0.01, "Lamb": 0.02,
+    "Adafactor": 0.02, "Muon": 0.02, "ScheduleFreeAdamW": 0.02,
 }  # fmt: skip
 OPTIMIZERS: dict[str, dict[str, Any]] = {name: {} for name in RATES} | {
     "Momentum": {"momentum": 0.9, "nesterov": True},
     "RMSprop": {"centered": True},
     "Adam": {"amsgrad": True},
+    "ScheduleFreeAdamW": {"warmup_steps": 3},
 }
 CLASSES = {"Momentum": "SGD"}
 CLIPPING: dict[str, dict[str, float]] = {

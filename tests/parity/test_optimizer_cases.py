@@ -16,10 +16,9 @@ from seqc.graph.tracing import Trace, Variable, tracing
 from seqc.optimizers import schedules
 from seqc.utils.naming import clear_session
 
-LEFT_OUT = {"Adafactor", "Muon", "ScheduleFreeAdamW"}
 KEPT = kept_cases("optimizer_cases")
 RECORDED = cases("optimizers")
-ALL = [case for case in RECORDED or KEPT if case.facts["class"] not in LEFT_OUT]
+ALL = RECORDED or KEPT
 CASES = [case for case in ALL if case.facts["kind"] == "optimizer"]
 SCHEDULES = [case for case in ALL if case.facts["kind"] == "schedule"]
 CARRIED = sorted(name for name in optimizers.__all__ if name[0].isupper() and name != "Optimizer")
@@ -108,6 +107,8 @@ def test_optimizer_variables_have_the_recorded_order_and_paths(case: Case) -> No
     got = [[v.path, list(v.shape), v.dtype] for v in optimizer.variables]
     # Keras gives Nadam's product of momenta no name of its own.
     expected = [["nadam/u_product", *v[1:]] if v[0] == "variable" else v for v in case.facts["optimizer_variables"]]
+    if case.facts["reference_backend"] == "jax":  # which counts in 32 bits
+        expected = [[*v[:2], "int64"] if v[2] == "int32" else v for v in expected]
     assert got == expected
 
 
@@ -136,13 +137,11 @@ def test_every_optimizer_and_schedule_has_a_recorded_case_here_and_in_a_bare_clo
     assert names(CASES) == set(CARRIED)
     assert names(SCHEDULES) == plans
     assert names(KEPT) == {*CARRIED, *plans}
-    assert not LEFT_OUT & set(CARRIED)
 
 
 @pytest.mark.skipif(not RECORDED, reason="needs the folder 'shared' beside the repository")
 def test_kept_optimizers_are_those_recorded() -> None:
     recorded = {case.id: case for case in RECORDED}
-    assert names(RECORDED) == LEFT_OUT | names(ALL)
     for case in KEPT:
         assert case.facts == recorded[case.id].facts
         assert set(case.arrays) == set(recorded[case.id].arrays)
