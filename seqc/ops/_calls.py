@@ -43,7 +43,6 @@ class OperationCall:
 @cache
 def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
     """Returns a function of `seqc.ops` whose results on symbols remember the call; always the same for the same."""
-    signature = inspect.signature(function)
 
     @wraps(function)
     def call(*positional: Any, **named: Any) -> Any:
@@ -54,13 +53,19 @@ def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
             result = function(*positional, **named)
         finally:
             _inside.reset(token)
-        bound = signature.bind(*positional, **named)
+        bound = _signature(function).bind(*positional, **named)
         bound.apply_defaults()
         made = OperationCall(function.__name__, OrderedDict(bound.arguments))
         return tree.map_leaves(lambda leaf: _marked(leaf, made), result)
 
     call.__module__ = "seqc.ops"  # where pickle finds it
     return call
+
+
+@cache
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    """Returns the arguments of a function, which `import seqc` has no time to look at for all of them."""
+    return inspect.signature(function)
 
 
 def is_symbol(x: Any) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from difflib import SequenceMatcher
 from typing import Any, NoReturn
 
 # How much of a name must be right to be taken for a slip of the pen.
@@ -36,4 +35,6 @@ def absent(module: str, names: Iterable[str], advice: str = "", **reasons: str) 
 
 
 def _likeness(a: str, b: str) -> float:
+    from difflib import SequenceMatcher  # for those who ask
+
     return SequenceMatcher(None, a.lower(), b.lower()).ratio()
