@@ -6,18 +6,18 @@ case, and their arguments are called the same.
 
 CLASSES = {
     "numpy": """
-        Abs Absolute Add All:axis,keepdims Amax:axis,keepdims Amin:axis,keepdims Any:axis,keepdims Append:axis Arccos
-        Arccosh Arcsin Arcsinh Arctan Arctan2 Arctanh Argmax:axis,keepdims Argmin:axis,keepdims Argpartition:kth,axis
-        Argsort:axis Array:dtype ArraySplit:indices_or_sections,axis Average:axis
+        Abs Absolute Add All:axis,keepdims Amax:axis,keepdims Amin:axis,keepdims Angle Any:axis,keepdims Append:axis
+        Arccos Arccosh Arcsin Arcsinh Arctan Arctan2 Arctanh Argmax:axis,keepdims Argmin:axis,keepdims
+        Argpartition:kth,axis Argsort:axis Array:dtype ArraySplit:indices_or_sections,axis Average:axis
         BitwiseAnd BitwiseInvert BitwiseLeftShift BitwiseNot BitwiseOr BitwiseRightShift BitwiseXor BroadcastTo:shape
-        Cbrt Ceil Clip:x_min,x_max Concatenate:axis Copy Cos Cosh CountNonzero:axis Cumsum:axis,dtype
+        Cbrt Ceil Clip:x_min,x_max Concatenate:axis Conj Conjugate Copy Cos Cosh CountNonzero:axis Cumsum:axis,dtype
         Deg2rad Diag:k Diagflat:k Diagonal:offset,axis1,axis2 Diff:n,axis Divide DivideNoNan Dot
         Dsplit:indices_or_sections Dstack
         Einsum:subscripts EmptyLike:dtype Equal Exp Exp2 ExpandDims:axis Expm1
         Fabs Flip:axis Fliplr Flipud Floor FloorDivide Fmax Fmin Fmod FullLike:dtype
         Geomspace:num,endpoint,dtype,axis GetItem Greater GreaterEqual
         Heaviside Hsplit:indices_or_sections Hstack Hypot
-        Isclose:equal_nan Isfinite Isinf Isnan Isneginf Isposinf
+        I0 Imag Isclose:equal_nan Isfinite Isinf Isnan Isneginf Isposinf Isreal
         Ldexp LeftShift Less LessEqual Linspace:num,endpoint,retstep,dtype,axis Log Log10 Log1p Log2 Logaddexp
         Logaddexp2 LogicalAnd LogicalNot LogicalOr LogicalXor Logspace:num,endpoint,base,dtype,axis
         Matmul Max:axis,keepdims,initial Maximum Mean:axis,keepdims Meshgrid:indexing Min:axis,keepdims,initial
@@ -25,10 +25,9 @@ CLASSES = {
         NanToNum:nan,posinf,neginf Negative Nextafter NotEqual
         OnesLike:dtype Outer
         Pad:pad_width,mode Power Prod:axis,keepdims,dtype
-        Rad2deg Ravel Reciprocal Repeat:repeats,axis Reshape:newshape RightShift Roll:shift,axis Rot90:k,axes
+        Rad2deg Ravel Real Reciprocal Repeat:repeats,axis Reshape:newshape RightShift Roll:shift,axis Rot90:k,axes
         Round:decimals
-        SearchSorted:side Select Sign Signbit Sin Sinh Slogdet Sort:axis Split:indices_or_sections,axis Sqrt
-        Square
+        SearchSorted:side Select Sign Signbit Sin Sinc Sinh Sort:axis Split:indices_or_sections,axis Sqrt Square
         Squeeze:axis Stack:axis Std:axis,keepdims Subtract Sum:axis,keepdims Swapaxes:axis1,axis2
         Take:axis TakeAlongAxis:axis Tan Tanh Tensordot:axes Tile:repeats Trace:offset,axis1,axis2 Transpose:axes
         Tril:k Triu:k TrueDivide Trunc
@@ -59,25 +58,19 @@ CLASSES = {
         Unstack:num,axis
     """,
     "math": """
-        Erf Erfc Erfinv
-        InTopK:k
-        Logdet Logsumexp:axis,keepdims
-        Rsqrt
+        Erf Erfc Erfinv ExtractSequences:sequence_length,sequence_stride
+        FFT FFT2
+        IFFT2 InTopK:k IRFFT:fft_length ISTFT:sequence_length,sequence_stride,fft_length,length,window,center
+        Logsumexp:axis,keepdims
+        RFFT:fft_length Rsqrt
         SegmentMax:num_segments,sorted SegmentMin:num_segments,sorted SegmentProd:num_segments,sorted
         SegmentSum:num_segments,sorted
+        STFT:sequence_length,sequence_stride,fft_length,window,center
         TopK:k,sorted
+        ViewAsReal
     """,
     "linalg": """
-        Cholesky:upper CholeskyInverse:upper
-        Det
-        Eigh
-        Inv
-        Lstsq:rcond LuFactor
-        MatrixRank:tol
         Norm:ord,axis,keepdims
-        Pinv:rcond
-        Qr:mode
-        SVD:full_matrices,compute_uv Solve SolveTriangular:lower
     """,
 }
 # Where the function's name is not the class's in snake case.

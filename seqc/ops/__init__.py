@@ -58,6 +58,7 @@ from seqc.ops.bitwise import (
     bitwise_xor,
     view,
 )
+from seqc.ops.complex_parts import NO_COMPLEX, angle, conj, conjugate, imag, isreal, real, view_as_real
 from seqc.ops.contraction import dot, einsum, outer, tensordot
 from seqc.ops.creation import (
     arange,
@@ -94,7 +95,8 @@ from seqc.ops.elementwise import (
     stop_gradient,
     where,
 )
-from seqc.ops.factors import cdist, eigh, lu_factor, matrix_rank, qr, svd
+from seqc.ops.fourier import fft, fft2, ifft2, irfft, rfft
+from seqc.ops.frames import extract_sequences, istft, stft
 from seqc.ops.gather import one_hot, take, take_along_axis
 from seqc.ops.images import (
     adaptive_average_pool,
@@ -107,18 +109,6 @@ from seqc.ops.images import (
     separable_conv,
 )
 from seqc.ops.indexing import get_item
-from seqc.ops.inverses import (
-    cholesky,
-    cholesky_inverse,
-    det,
-    inv,
-    logdet,
-    lstsq,
-    pinv,
-    slogdet,
-    solve,
-    solve_triangular,
-)
 from seqc.ops.joining import append, array_split, dsplit, dstack, fliplr, flipud, hsplit, rot90, vsplit
 from seqc.ops.linalg import matmul
 from seqc.ops.nonlinear import elu, leaky_relu, relu, sigmoid, softplus, softsign
@@ -214,6 +204,7 @@ from seqc.ops.trigonometry import (
     hypot,
     rad2deg,
 )
+from seqc.ops.windows import bartlett, blackman, hamming, hanning, i0, kaiser, sinc
 from seqc.utils.absent import absent
 
 abs = absolute
@@ -233,6 +224,7 @@ __all__ = [
     "all",
     "amax",
     "amin",
+    "angle",
     "any",
     "append",
     "arange",
@@ -251,6 +243,7 @@ __all__ = [
     "array_split",
     "average",
     "average_pool",
+    "bartlett",
     "bitwise_and",
     "bitwise_invert",
     "bitwise_left_shift",
@@ -258,17 +251,17 @@ __all__ = [
     "bitwise_or",
     "bitwise_right_shift",
     "bitwise_xor",
+    "blackman",
     "broadcast_like",
     "broadcast_to",
     "cast",
     "cbrt",
-    "cdist",
     "ceil",
     "celu",
-    "cholesky",
-    "cholesky_inverse",
     "clip",
     "concatenate",
+    "conj",
+    "conjugate",
     "conv",
     "conv_transpose",
     "convert_to_numpy",
@@ -280,7 +273,6 @@ __all__ = [
     "cumsum",
     "deg2rad",
     "depthwise_conv",
-    "det",
     "diag",
     "diagflat",
     "diagonal",
@@ -291,7 +283,6 @@ __all__ = [
     "dsplit",
     "dstack",
     "dtype",
-    "eigh",
     "einsum",
     "elu",
     "empty",
@@ -304,8 +295,11 @@ __all__ = [
     "exp2",
     "expand_dims",
     "expm1",
+    "extract_sequences",
     "eye",
     "fabs",
+    "fft",
+    "fft2",
     "flip",
     "fliplr",
     "flipud",
@@ -323,6 +317,8 @@ __all__ = [
     "greater",
     "greater_equal",
     "gru",
+    "hamming",
+    "hanning",
     "hard_shrink",
     "hard_sigmoid",
     "hard_silu",
@@ -332,9 +328,12 @@ __all__ = [
     "hsplit",
     "hstack",
     "hypot",
+    "i0",
     "identity",
+    "ifft2",
+    "imag",
     "in_top_k",
-    "inv",
+    "irfft",
     "is_tensor",
     "isclose",
     "isfinite",
@@ -342,6 +341,9 @@ __all__ = [
     "isnan",
     "isneginf",
     "isposinf",
+    "isreal",
+    "istft",
+    "kaiser",
     "ldexp",
     "leaky_relu",
     "left_shift",
@@ -356,7 +358,6 @@ __all__ = [
     "log_softmax",
     "logaddexp",
     "logaddexp2",
-    "logdet",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -364,10 +365,7 @@ __all__ = [
     "logspace",
     "logsumexp",
     "lstm",
-    "lstsq",
-    "lu_factor",
     "matmul",
-    "matrix_rank",
     "max",
     "max_pool",
     "maximum",
@@ -392,17 +390,17 @@ __all__ = [
     "ones_like",
     "outer",
     "pad",
-    "pinv",
     "power",
     "prod",
-    "qr",
     "rad2deg",
     "ravel",
+    "real",
     "reciprocal",
     "relu",
     "relu6",
     "repeat",
     "reshape",
+    "rfft",
     "right_shift",
     "roll",
     "rot90",
@@ -426,17 +424,15 @@ __all__ = [
     "silu",
     "simple_rnn",
     "sin",
+    "sinc",
     "sinh",
     "size",
     "slice",
     "slice_update",
-    "slogdet",
     "soft_shrink",
     "softmax",
     "softplus",
     "softsign",
-    "solve",
-    "solve_triangular",
     "sort",
     "sparse_plus",
     "sparse_sigmoid",
@@ -448,10 +444,10 @@ __all__ = [
     "squeeze",
     "stack",
     "std",
+    "stft",
     "stop_gradient",
     "subtract",
     "sum",
-    "svd",
     "swapaxes",
     "swish",
     "take",
@@ -476,6 +472,7 @@ __all__ = [
     "vander",
     "var",
     "view",
+    "view_as_real",
     "vsplit",
     "vstack",
     "where",
@@ -487,10 +484,4 @@ __all__ = [
 for _table in (globals(), OPERATORS):
     _table.update({_name: remembered(_table[_name]) for _name in __all__ if _name in _table})
 
-__getattr__ = absent(
-    __name__,
-    __all__,
-    "Others can be made of those there are.",
-    eig="The eigenvalues of a matrix that is not symmetric are complex numbers, which no tensor of seqc holds; "
-    "ops.eigh is for symmetric matrices.",
-)
+__getattr__ = absent(__name__, __all__, "Others can be made of those there are.", **NO_COMPLEX)

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from kit.keras_ops_elementwise import ELEMENTWISE
-from kit.keras_ops_matrices import MATRICES
 from kit.keras_ops_shapes import SHAPES
+from kit.keras_ops_signals import SIGNALS
 
 FOLDER = Path(__file__).resolve().parents[1] / "cases"
 SIGNATURES = FOLDER / "keras_signatures.json"
@@ -323,8 +323,8 @@ _CASES: dict[str, Callable[[Any], Any]] = {
 FAMILIES: dict[str, dict[str, Callable[[Any], Any]]] = {
     "keras_ops": _CASES,
     "keras_ops_elementwise": ELEMENTWISE,
-    "keras_ops_matrices": MATRICES,
     "keras_ops_shapes": SHAPES,
+    "keras_ops_signals": SIGNALS,
 }
 CASES = {name: call for family in FAMILIES.values() for name, call in family.items()}
 

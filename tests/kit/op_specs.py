@@ -30,9 +30,9 @@ from kit.op_rows import (
     with_zeros,
 )
 from kit.op_specs_images import image_rows
-from kit.op_specs_matrices import matrix_rows
 from kit.op_specs_numbers import number_rows
 from kit.op_specs_recurrent import recurrent_rows
+from kit.op_specs_signals import signal_rows
 from kit.op_specs_sorting import sorting_rows
 from seqc.backends.numpy.masks import KeepMask
 from seqc.backends.numpy.patches import Patches
@@ -41,6 +41,7 @@ from seqc.export.activations.forms import Gelu, HardSigmoid, HardSwish
 from seqc.export.images.conv import OnnxConv, OnnxConvInputGrad, OnnxConvKernelGrad, OnnxConvTranspose
 from seqc.export.images.form import ChannelsFirst
 from seqc.export.images.pool import OnnxAveragePool, OnnxMaxPool, OnnxMaxPoolGrad
+from seqc.export.splitting import Split
 from seqc.graph import dims, ir
 from seqc.graph.dims import Dim
 from seqc.ops._recurrent import Recurrent
@@ -191,6 +192,7 @@ def _reduce_rows() -> Iterator[OpSpec]:
 
 def _shape_rows() -> Iterator[OpSpec]:
     image = ("batch", "height", "width", 2)
+    yield row(Split(1, (3, 1)), still("batch", 4, 2))
     yield row(Reshape((0, -1)), real("batch", 3, 4), note="flatten")
     yield row(Reshape((-1, 4)), real("batch", "time", 4), note="merge")
     yield row(Reshape((-1, 6, 2)), real("batch", 3, 4), note="split")
@@ -396,8 +398,8 @@ SPECS: tuple[OpSpec, ...] = (
     *_pool_rows(),
     *_run_rows(),
     *recurrent_rows(),
+    *signal_rows(),
     *sorting_rows(),
-    *matrix_rows(),
 )
 
 # Operations without a row, and why.
