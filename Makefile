@@ -18,9 +18,11 @@ BENCH := $(RUN) benchmarks/run.py --rounds $(ROUNDS) --variants --write $(ARGS)
 FOR_USE := $(VENV)/installed-for-use
 FOR_WORK := $(VENV)/installed-for-work
 FOR_CONSUMERS := $(VENV)/installed-for-consumers
+RECORDED := $(wildcard tests/parity/test_*_cases.py) tests/parity/test_keras_functional.py tests/parity/test_keras_files.py \
+	tests/parity/test_arguments.py
 PROJECTS := pyproject.toml runtime/pyproject.toml
 
-.PHONY: proto help demo serve-demo test test-slow check format bench bench-serve bench-serve-peers cases clean
+.PHONY: proto help demo serve-demo test test-slow test-recorded check format bench bench-serve bench-serve-peers cases clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' Makefile
@@ -36,6 +38,9 @@ test: $(FOR_WORK) ## run the tests except the slow ones
 
 test-slow: $(FOR_CONSUMERS) ## run the slow tests only
 	$(PYTEST) -m slow
+
+test-recorded: $(FOR_WORK) ## compare with everything recorded from Keras: numbers, gradients, states, both precisions, ONNX
+	$(PYTEST) -m "" $(RECORDED)
 
 check: $(FOR_WORK) ## lint, formatting and types
 	$(RUN) -m ruff check .

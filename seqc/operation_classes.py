@@ -27,7 +27,8 @@ CLASSES = {
         Pad:pad_width,mode Power Prod:axis,keepdims,dtype
         Rad2deg Ravel Real Reciprocal Repeat:repeats,axis Reshape:newshape RightShift Roll:shift,axis Rot90:k,axes
         Round:decimals
-        SearchSorted:side Select Sign Signbit Sin Sinc Sinh Sort:axis Split:indices_or_sections,axis Sqrt Square
+        SearchSorted:side Select Sign Signbit Sin Sinc Sinh Slogdet Sort:axis Split:indices_or_sections,axis Sqrt
+        Square
         Squeeze:axis Stack:axis Std:axis,keepdims Subtract Sum:axis,keepdims Swapaxes:axis1,axis2
         Take:axis TakeAlongAxis:axis Tan Tanh Tensordot:axes Tile:repeats Trace:offset,axis1,axis2 Transpose:axes
         Tril:k Triu:k TrueDivide Trunc
@@ -61,7 +62,7 @@ CLASSES = {
         Erf Erfc Erfinv ExtractSequences:sequence_length,sequence_stride
         FFT FFT2
         IFFT2 InTopK:k IRFFT:fft_length ISTFT:sequence_length,sequence_stride,fft_length,length,window,center
-        Logsumexp:axis,keepdims
+        Logdet Logsumexp:axis,keepdims
         RFFT:fft_length Rsqrt
         SegmentMax:num_segments,sorted SegmentMin:num_segments,sorted SegmentProd:num_segments,sorted
         SegmentSum:num_segments,sorted
@@ -70,7 +71,16 @@ CLASSES = {
         ViewAsReal
     """,
     "linalg": """
+        Cholesky:upper CholeskyInverse:upper
+        Det
+        Eigh
+        Inv
+        Lstsq:rcond LuFactor
+        MatrixRank:tol
         Norm:ord,axis,keepdims
+        Pinv:rcond
+        Qr:mode
+        SVD:full_matrices,compute_uv Solve SolveTriangular:lower
     """,
 }
 # Where the function's name is not the class's in snake case.

@@ -114,3 +114,24 @@ def test_a_relu_that_is_read_elsewhere_too_stays(tmp_path: Path) -> None:
     model.export(tmp_path / "m.onnx")
     x = np.array([[-1, 0.25, 2]], "float32")
     np.testing.assert_array_equal(model.predict(x, verbose=0), [[0, 0.5, 2.5]])
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: layers.ELU(0.3, dtype="float64"),
+        lambda: layers.LeakyReLU(0.3, dtype="float64"),
+        lambda: layers.Activation("selu", dtype="float64"),
+        lambda: layers.Activation("softplus", dtype="float64"),
+        lambda: layers.BatchNormalization(dtype="float64"),
+        lambda: layers.LayerNormalization(dtype="float64"),
+    ],
+)
+def test_constants_are_double_where_the_layer_is(layer: Callable[[], layers.Layer], tmp_path: Path) -> None:
+    """Attributes of operators are in single precision, which 0.3 or an epsilon of 0.001 is not."""
+    model = Sequential([Input((4,), dtype="float64"), layer()])
+    model.export(tmp_path / "m.onnx")
+    x = np.random.default_rng(3).normal(0, 9, (5, 4))
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    (result,) = session.run(None, {session.get_inputs()[0].name: x})
+    np.testing.assert_allclose(result, model.predict(x, verbose=0), rtol=1e-13, atol=1e-14)

@@ -40,6 +40,10 @@ NOT_LOWERED: dict[str, str] = {
     ),
     "KeepMask": "what NumPy makes of dropout",
     **dict.fromkeys(("NextAfter", "View"), "ONNX's operators do not show the bits of numbers"),
+    **dict.fromkeys(
+        ("SlogDet", "Inverse", "Solve", "SolveTriangular", "Cholesky", "PseudoInverse", "Eigh", "QR", "SVD", "LU"),
+        "linear algebra, of which ONNX has the determinant",
+    ),
     **dict.fromkeys(("AffineTransform", "AffineTransformGrad"), "acts in training only, with NumPy"),
 }
 

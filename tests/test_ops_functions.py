@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqc import ops
-from seqc.errors import ConfigError, DTypeError, SeqcError, ShapeError, TraceError
+from seqc.errors import ConfigError, DataError, DTypeError, SeqcError, ShapeError, TraceError
 from seqc.graph import dims, ir
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Type, Value
@@ -248,6 +248,15 @@ REFUSED: list[tuple[Callable[[], Any], type[SeqcError], str]] = [
     ),
     (lambda: ops.scatter_update(X, [[0]], X[:1], "divide"), ConfigError, "Unsupported reduction: divide"),
     (lambda: ops.slice_update(X[0], (0, 0), np.zeros((1, 5))), ShapeError, "which is smaller"),
+    (lambda: ops.det(X), ShapeError, "Det needs square matrices; got float32[batch, time, 4]"),
+    (lambda: ops.inv(ops.cast(X[:, :4], "float16")), DTypeError, "Inverse computes in float32 or float64; got float16"),
+    (lambda: ops.solve(np.eye(3), np.ones((2, 1))), ShapeError, "Solve needs as many rows on the right"),
+    (lambda: ops.inv(np.zeros((2, 2))).numpy(), DataError, "Inverse: a matrix is singular"),
+    (lambda: ops.solve(np.zeros((2, 2)), np.ones(2)).numpy(), DataError, "Solve: a matrix is singular"),
+    (lambda: ops.cholesky(-np.eye(2)).numpy(), DataError, "might not be a valid positive definite matrix"),
+    (lambda: ops.qr(X, "full"), ConfigError, "Expected one of {'reduced', 'complete'}. Received: mode=full"),
+    (lambda: ops.svd(X), ShapeError, "SVD needs matrices of known sizes; got float32[batch, time, 4]"),
+    (lambda: ops.cdist(X, X[:, :, :3]), ShapeError, "Last dimension of inputs to `cdist` must match"),
     (lambda: X[:, 3:1], ShapeError, "the length along an axis of size time cannot be told"),
 ]
 
@@ -291,6 +300,13 @@ class TestPromotion:
     def test_tensors_meet_in_the_narrowest_dtype_that_holds_both(self, a: str, b: str, both: str) -> None:
         x, y = ir.input_value("x", a, (3,)), ir.input_value("y", b, (3,))
         assert ops.add(x, y).dtype == ops.add(y, x).dtype == both
+
+
+def test_eigenvalues_of_any_matrix_are_refused_with_the_reason() -> None:
+    with pytest.raises(AttributeError, match=r"complex numbers, which no tensor of seqc holds; ops\.eigh is for"):
+        _ = ops.eig
+    with pytest.raises(AttributeError, match=r"seqc\.ops\.linalg has no 'choleski'\. Did you mean cholesky"):
+        _ = ops.linalg.choleski
 
 
 @pytest.mark.parametrize("function", [ops.max, ops.min, ops.argmax, ops.argmin])

@@ -42,7 +42,9 @@ class Session:
         try:
             self._session = runtime.InferenceSession(model, options, providers=list(providers))
         except Exception as error:  # onnxruntime has its own error types per reason, under no common one
-            raise ExportError(f"onnxruntime {runtime.__version__} cannot load the model: {error}") from error
+            raise ExportError(
+                f"onnxruntime {runtime.__version__} cannot load the model: {error}{_advice(error)}"
+            ) from error
         self.input_names: tuple[str, ...] = tuple(x.name for x in self._session.get_inputs())
         self.output_names: tuple[str, ...] = tuple(y.name for y in self._session.get_outputs())
 
@@ -55,8 +57,18 @@ class Session:
         try:
             results: list[Any] = self._session.run(None, {n: np.asarray(a) for n, a in arrays.items()})
         except Exception as error:
-            raise ExportError(f"onnxruntime cannot run the model: {error}") from error
+            raise ExportError(f"onnxruntime cannot run the model: {error}{_advice(error)}") from error
         return dict(zip(self.output_names, results, strict=True))
+
+
+def _advice(error: Exception) -> str:
+    """Returns what to do about an operator that onnxruntime has, but not for the element type of the layer."""
+    if "NOT_IMPLEMENTED" not in str(error) and "does not support double" not in str(error):
+        return ""
+    return (
+        ". It has every operator for float32, and some for no other type: give the layer that the node is named after "
+        "dtype='float32' if it has another."
+    )
 
 
 def version() -> str:

@@ -95,6 +95,7 @@ from seqc.ops.elementwise import (
     stop_gradient,
     where,
 )
+from seqc.ops.factors import cdist, eigh, lu_factor, matrix_rank, qr, svd
 from seqc.ops.fourier import fft, fft2, ifft2, irfft, rfft
 from seqc.ops.frames import extract_sequences, istft, stft
 from seqc.ops.gather import one_hot, take, take_along_axis
@@ -109,6 +110,18 @@ from seqc.ops.images import (
     separable_conv,
 )
 from seqc.ops.indexing import get_item
+from seqc.ops.inverses import (
+    cholesky,
+    cholesky_inverse,
+    det,
+    inv,
+    logdet,
+    lstsq,
+    pinv,
+    slogdet,
+    solve,
+    solve_triangular,
+)
 from seqc.ops.joining import append, array_split, dsplit, dstack, fliplr, flipud, hsplit, rot90, vsplit
 from seqc.ops.linalg import matmul
 from seqc.ops.nonlinear import elu, leaky_relu, relu, sigmoid, softplus, softsign
@@ -256,8 +269,11 @@ __all__ = [
     "broadcast_to",
     "cast",
     "cbrt",
+    "cdist",
     "ceil",
     "celu",
+    "cholesky",
+    "cholesky_inverse",
     "clip",
     "concatenate",
     "conj",
@@ -273,6 +289,7 @@ __all__ = [
     "cumsum",
     "deg2rad",
     "depthwise_conv",
+    "det",
     "diag",
     "diagflat",
     "diagonal",
@@ -283,6 +300,7 @@ __all__ = [
     "dsplit",
     "dstack",
     "dtype",
+    "eigh",
     "einsum",
     "elu",
     "empty",
@@ -333,6 +351,7 @@ __all__ = [
     "ifft2",
     "imag",
     "in_top_k",
+    "inv",
     "irfft",
     "is_tensor",
     "isclose",
@@ -358,6 +377,7 @@ __all__ = [
     "log_softmax",
     "logaddexp",
     "logaddexp2",
+    "logdet",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -365,7 +385,10 @@ __all__ = [
     "logspace",
     "logsumexp",
     "lstm",
+    "lstsq",
+    "lu_factor",
     "matmul",
+    "matrix_rank",
     "max",
     "max_pool",
     "maximum",
@@ -390,8 +413,10 @@ __all__ = [
     "ones_like",
     "outer",
     "pad",
+    "pinv",
     "power",
     "prod",
+    "qr",
     "rad2deg",
     "ravel",
     "real",
@@ -429,10 +454,13 @@ __all__ = [
     "size",
     "slice",
     "slice_update",
+    "slogdet",
     "soft_shrink",
     "softmax",
     "softplus",
     "softsign",
+    "solve",
+    "solve_triangular",
     "sort",
     "sparse_plus",
     "sparse_sigmoid",
@@ -448,6 +476,7 @@ __all__ = [
     "stop_gradient",
     "subtract",
     "sum",
+    "svd",
     "swapaxes",
     "swish",
     "take",
@@ -484,4 +513,11 @@ __all__ = [
 for _table in (globals(), OPERATORS):
     _table.update({_name: remembered(_table[_name]) for _name in __all__ if _name in _table})
 
-__getattr__ = absent(__name__, __all__, "Others can be made of those there are.", **NO_COMPLEX)
+__getattr__ = absent(
+    __name__,
+    __all__,
+    "Others can be made of those there are.",
+    eig="The eigenvalues of a matrix that is not symmetric are complex numbers, which no tensor of seqc holds; "
+    "ops.eigh is for symmetric matrices.",
+    **NO_COMPLEX,
+)

@@ -13,6 +13,15 @@ from seqc.graph.equal_sizes import SizesDiffer
 from seqc.graph.ir import HasValue, Op, Shape, Type, Value, as_value
 
 
+def fits_attribute(number: float, dtype: str) -> bool:
+    """Tells whether an attribute of an ONNX operator, which is in single precision, says a number well enough.
+
+    Args:
+        number: the attribute. dtype: the element type that the operator computes in.
+    """
+    return dtype != "float64" or float(np.float32(number)) == number
+
+
 def check_count(op: Op, given: tuple[Any, ...], wanted: int) -> None:
     if len(given) != wanted:
         raise ShapeError(f"{op.name} takes {wanted} operands; got {len(given)}.")

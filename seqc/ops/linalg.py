@@ -1,4 +1,4 @@
-"""Matrix products."""
+"""Matrix products; and, by name, all functions of `keras.ops.linalg`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from seqc.ops._common import (
     check_rank,
     check_same_dtype,
 )
+from seqc.ops._namespaces import namespace
 from seqc.ops.shape import Reshape, expand_dims, squeeze, transpose
 
 
@@ -124,3 +125,8 @@ def matmul(x1: Any, x2: Any) -> Value:
 
 
 OPERATORS["matmul"] = matmul
+
+__getattr__ = namespace(
+    __name__,
+    "cholesky cholesky_inverse det eigh inv jvp lstsq lu_factor matrix_rank norm pinv qr solve solve_triangular svd",
+)

@@ -11,9 +11,10 @@ import numpy as np
 from seqc.graph.ir import Array, Emitter, Value, apply
 from seqc.graph.target import Target
 from seqc.ops import _special
-from seqc.ops._common import as_float, scalar
-from seqc.ops.arithmetic import absolute, maximum
+from seqc.ops._common import as_float, fits_attribute, scalar
+from seqc.ops.arithmetic import absolute, maximum, minimum
 from seqc.ops.elementwise import Binary, Unary, apply_to_float, apply_to_number, where
+from seqc.ops.transcendental import exp, expm1, log1p
 
 
 class Sigmoid(Unary):
@@ -33,6 +34,11 @@ class Softplus(Unary):
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g * sigmoid(x),)
+
+    def decompose(self, target: Target, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
+        if x.dtype != "float64":  # onnxruntime's operator overflows in double precision
+            return None
+        return maximum(x, scalar(0, x)) + log1p(exp(-absolute(x)))
 
 
 class Softsign(Unary):
@@ -85,6 +91,11 @@ class Elu(Unary):
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g * where(x > 0, scalar(1, x), y + scalar(self.alpha, x)),)
 
+    def decompose(self, target: Target, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
+        if fits_attribute(self.alpha, x.dtype):
+            return None
+        return where(x > 0, x, scalar(self.alpha, x) * expm1(minimum(x, scalar(0, x))))
+
     def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         return e.node("Elu", x, alpha=self.alpha)
 
@@ -103,6 +114,9 @@ class LeakyRelu(Unary):
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g * where(x > 0, scalar(1, x), scalar(self.alpha, x)),)
+
+    def decompose(self, target: Target, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
+        return None if fits_attribute(self.alpha, x.dtype) else where(x > 0, x, x * scalar(self.alpha, x))
 
     def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         return e.node("LeakyRelu", x, alpha=self.alpha)

@@ -14,7 +14,7 @@ from seqc.graph.ir import Array, BatchRule, Constant, Emitter, Op, Sizes, Type, 
 from seqc.graph.layout import Layout, LayoutRule, position
 from seqc.graph.layout import Merged as MergedAxis
 from seqc.graph.target import Target
-from seqc.ops._common import check_axes, check_float, scalar
+from seqc.ops._common import check_axes, check_float, fits_attribute, scalar
 from seqc.ops._parts import Merged
 from seqc.ops.arithmetic import square
 from seqc.ops.reduce import ReduceMean, ReduceSum, count
@@ -61,6 +61,15 @@ class BatchNormalization(Op):
         g_scale, g_mean = moment * inverse, -(total * scale * inverse)
         # What is as large as x is only multiplied with a vector.
         return g * expand_dims(scale * inverse, others), g_scale, total, g_mean, moment * scale * half
+
+    def decompose(
+        self, target: Target, y: Value, x: Value, scale: Value, offset: Value, mean: Value, variance: Value
+    ) -> Value | tuple[Value, ...] | None:
+        if fits_attribute(self.epsilon, x.dtype):
+            return None
+        others = _others(self.axis, x.type.rank)
+        factor = scale / sqrt(variance + scalar(self.epsilon, x))
+        return x * expand_dims(factor, others) + expand_dims(offset - mean * factor, others)
 
     def lower(
         self, e: Emitter, y: Value, x: str, scale: str, offset: str, mean: str, variance: str
@@ -229,7 +238,7 @@ class LayerNormalization(Op):
     def decompose(
         self, target: Target, y: Value, x: Value, scale: Value, offset: Value
     ) -> Value | tuple[Value, ...] | None:
-        if target.supports("LayerNormalization"):
+        if target.supports("LayerNormalization") and fits_attribute(self.epsilon, x.dtype):
             return None
         axes = tuple(range(self.axis, x.type.rank))
         centered = x - apply(ReduceMean(axes, True), x)

@@ -21,6 +21,7 @@ from seqc.saving.keras_file import write_keras
 from seqc.saving.kinds import HDF5, ZIP, open_model_file, refuse_model
 from seqc.saving.model_file import ModelFile, OpenFile
 from seqc.saving.safetensors_file import SAFETENSORS, is_safetensors, read_safetensors, require_safetensors
+from seqc.saving.sharded import SHARDED
 from seqc.saving.tensorflow_js import TENSORFLOW_JS
 from seqc.saving.weights_writer import write_weights
 from seqc.saving.zip_file import ARCHIVE, NPZ, read_zip
@@ -73,6 +74,7 @@ CONTAINERS = (
         SAFETENSORS, is_safetensors, read_safetensors, (".safetensors",), None, write_safetensors, require_safetensors
     ),
     Container(TENSORFLOW_JS, _is_json, read_json),
+    Container(SHARDED, _is_json, read_json),
     Container(CONFIGURATION, _is_json, read_json),
 )
 MODEL_ENDINGS = tuple(ending for one in CONTAINERS if one.model is not None for ending in one.endings)

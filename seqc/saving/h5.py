@@ -44,6 +44,22 @@ class Store:
         self._scan(file)
         self.texts = Texts(source, file_bytes, max(0, file_bytes - self._stored))
 
+    @contextmanager
+    def and_in(self, file: BinaryIO, file_bytes: int) -> Iterator[None]:
+        """Takes in the arrays of another HDF5 file, which stays open meanwhile.
+
+        Args:
+            file: its content. file_bytes: how large it is.
+
+        Raises:
+            SavingError: as `open_store` does; or an array is in two files.
+        """
+        with opened(file, self.source) as handle:
+            with damage(self.source):
+                self._room += room(file_bytes)
+                self._scan(handle)
+            yield
+
     def _scan(self, root: Any) -> None:
         """Looks at everything in the file, once and from the outside in."""
         import h5py
@@ -189,19 +205,34 @@ def open_store(file: BinaryIO, source: str, file_bytes: int) -> Iterator[Store]:
     Raises:
         SavingError: it is not HDF5, is damaged, or is not one to trust.
     """
+    with opened(file, source) as handle:
+        with damage(source):
+            store = Store(handle, source, file_bytes)
+        yield store
+
+
+def opened(file: BinaryIO, source: str) -> Any:
+    """Returns an HDF5 file that h5py opened.
+
+    Raises:
+        SavingError: it is none.
+    """
     h5py = require_h5py()
     try:
-        handle = h5py.File(file, "r")
+        return h5py.File(file, "r")
     except BROKEN as error:
         raise SavingError(f"'{source}' is not an HDF5 file: {error}. It may be cut off or damaged.") from error
-    with handle:
-        try:
-            store = Store(handle, source, file_bytes)
-        except BROKEN as error:
-            if isinstance(error, SavingError):
-                raise
-            raise SavingError(f"'{source}' is damaged: {error}.") from error
-        yield store
+
+
+@contextmanager
+def damage(source: str) -> Iterator[None]:
+    """Says of what h5py stumbles over that the file is damaged."""
+    try:
+        yield
+    except BROKEN as error:
+        if isinstance(error, SavingError):
+            raise
+        raise SavingError(f"'{source}' is damaged: {error}.") from error
 
 
 def pack_store(groups: Mapping[str, tuple[str | None, Mapping[str, Array]]]) -> bytes:

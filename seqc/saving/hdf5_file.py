@@ -9,7 +9,7 @@ from typing import Any
 
 from seqc.errors import SavingError
 from seqc.saving.arrays import StoredArray
-from seqc.saving.h5 import BROKEN, Store, open_store
+from seqc.saving.h5 import Store, damage, open_store
 from seqc.saving.layered import LayeredWeights
 from seqc.saving.model_file import ModelFile, OpenFile, parsed, parsed_model
 from seqc.saving.state import PathWeights, is_by_path
@@ -28,12 +28,8 @@ def read_hdf5(opened: OpenFile) -> Iterator[ModelFile]:
         SavingError: it is none of them.
     """
     with open_store(opened.file, opened.path, opened.size) as store:
-        try:
+        with damage(opened.path):
             found = _found(store)
-        except BROKEN as error:
-            if isinstance(error, SavingError):
-                raise
-            raise SavingError(f"'{opened.path}' is damaged: {error}.") from error
         yield found
 
 

@@ -1,4 +1,4 @@
-"""JSON: the description of a model alone, as `to_json` gives it, and models of TensorFlow.js with their shards."""
+"""JSON: the description of a model alone, as `to_json` gives it, and what says in which files beside it weights are."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from seqc.errors import SavingError
 from seqc.saving.limits import MOST_CONFIG_BYTES
 from seqc.saving.model_file import ModelFile, OpenFile, checked_model, facts_of, parsed
+from seqc.saving.sharded import read_sharded
 from seqc.saving.tensorflow_js import read_tensorflow_js
 
 CONFIGURATION = "the description of a model in JSON"
@@ -30,6 +31,10 @@ def read_json(opened: OpenFile) -> Iterator[ModelFile]:
         raise SavingError(f"'{opened.path}' is not the JSON of a model. {error}") from error
     if isinstance(value, Mapping) and "modelTopology" in value:
         yield read_tensorflow_js(value, opened.path)
+        return
+    if isinstance(value, Mapping) and "weight_map" in value:
+        with read_sharded(value, opened.path) as found:
+            yield found
         return
     described = checked_model(value, "The JSON", opened.path)
     yield ModelFile(CONFIGURATION, opened.path, described=described, is_old=True, **facts_of(described))

@@ -19,6 +19,8 @@ MOST_CONFIG_BYTES, MOST_OBJECTS, MOST_LAYERS = 1 << 24, 100_000, 10_000
 FREE_CALLS, CALLS_PER_LAYER = 20_000, 20
 # Names in one list of a file, such as those of a model's layers or of a layer's weights.
 MOST_NAMES = 50_000
+# Files that the weights of one model may lie in, which are all open while it is read.
+MOST_SHARDS = 256
 # Bytes of weights that a file does not hold, such as states that start at zero, and of the states of its metrics.
 WEIGHT_SLACK_BYTES, METRIC_BYTES = 1 << 20, 1 << 26
 # Bytes of the weights of a model of which there is only a description; one ONNX file holds as many.

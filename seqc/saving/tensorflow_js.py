@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from seqc.errors import PathError, SavingError
+from seqc.errors import SavingError
 from seqc.graph.ir import Array
 from seqc.saving.arrays import StoredArray
+from seqc.saving.beside import open_beside
 from seqc.saving.flat import FlatWeights
 from seqc.saving.limits import MOST_NAMES
 from seqc.saving.model_file import ModelFile, checked_model, facts_of, text_of
-from seqc.utils.files import open_file
 
 TENSORFLOW_JS = "a TensorFlow.js model of Keras layers"
 _DTYPES = {"float32": "<f4", "int32": "<i4", "bool": "|b1", "uint8": "|u1", "float16": "<f2", "uint16": "<u2"}
@@ -92,16 +92,8 @@ def _arrays(path: Path, paths: list[Any], weights: list[Any]) -> list[StoredArra
 
 
 def _shard(path: Path, name: Any) -> bytes:
-    """Returns what a shard holds: a file beside the model, and nowhere else."""
-    if not isinstance(name, str) or Path(name).name != name or "\\" in name or name in ("", ".", ".."):
-        raise SavingError(f"'{path}' says that its weights are in {name!r}, which is no file beside it. Refused.")
-    try:
-        with open_file(path.parent / name) as file:
-            return file.read()
-    except FileNotFoundError as error:
-        raise SavingError(f"'{path}' keeps weights in '{name}', which is missing: put it beside the file.") from error
-    except PathError as error:
-        raise SavingError(str(error)) from error
+    with open_beside(path, name) as file:
+        return file.read()
 
 
 def _reader(content: bytes, shape: tuple[int, ...], dtype: str, quantized: Mapping[str, Any]) -> Callable[[], Array]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from kit.keras_functional_matrices import MATRICES
 from kit.keras_functional_numbers import NUMBERS, SAVED_ONLY
 from kit.keras_functional_signals import SIGNALS
 
@@ -29,6 +30,7 @@ _OF_X = """abs absolute arctan ceil cos cosh exp expm1 floor isfinite isinf isna
 _OF_POSITIVE = "log log10 log1p log2 rsqrt sqrt"
 _OF_BOTH = """add divide divide_no_nan equal floor_divide greater greater_equal less less_equal logaddexp
     logical_and logical_or logical_xor maximum minimum mod multiply not_equal subtract true_divide"""
+
 # What each operation of Keras's is called like: on x and y of shape (batch, 3, 4), or on k, of integers.
 OPERATIONS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
     **{name: lambda ops, x, y, k, name=name: getattr(ops, name)(x) for name in _OF_X.split()},
@@ -119,7 +121,13 @@ def _ends(keras: Any) -> tuple[Any, Any, Any]:
 
 
 # By the name of the model that has one output for each.
-TABLES = {"every_operation": OPERATIONS, "numbers": NUMBERS, "saved_only": SAVED_ONLY, "signals": SIGNALS}
+TABLES = {
+    "every_operation": OPERATIONS,
+    "matrices": MATRICES,
+    "numbers": NUMBERS,
+    "saved_only": SAVED_ONLY,
+    "signals": SIGNALS,
+}
 
 
 def _of_table(keras: Any, table: str) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from kit.keras_ops_elementwise import ELEMENTWISE
+from kit.keras_ops_matrices import MATRICES
 from kit.keras_ops_shapes import SHAPES
 from kit.keras_ops_signals import SIGNALS
 
@@ -323,6 +324,7 @@ _CASES: dict[str, Callable[[Any], Any]] = {
 FAMILIES: dict[str, dict[str, Callable[[Any], Any]]] = {
     "keras_ops": _CASES,
     "keras_ops_elementwise": ELEMENTWISE,
+    "keras_ops_matrices": MATRICES,
     "keras_ops_shapes": SHAPES,
     "keras_ops_signals": SIGNALS,
 }

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kit.onnx_models import compiled, node_types
 from kit.oracle import Case
+from kit.own_cells import CELLS
 from seqc import Sequential
 from seqc.errors import ExportError
-from seqc.export.model import export_model
+from seqc.export.model import export_model, inference_graph
 from seqc.graph.autodiff import pull_back
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Graph, Value, input_value
@@ -107,4 +109,58 @@ def check_on_onnxruntime(model: Sequential, case: Case, path: Path) -> None:
         return
     export_model(model, path)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    case.check("y", session.run(None, {session.get_inputs()[0].name: case.arrays["x"]})[0])
+    (entry,) = session.get_inputs()
+    for rows in batches(case):
+        part = Case(case.id, case.facts, {"y": case.arrays["y"][rows]}, case.folder)
+        part.check("y", session.run(None, {entry.name: case.arrays["x"][rows]})[0])
+
+
+def batches(case: Case) -> list[Any]:
+    """Returns which samples are run at once: all, and where the batch is open, one and twice as many."""
+    if case.facts["input_shape"][0] is not None:
+        return [slice(None)]
+    count = len(case.arrays["x"])
+    return [slice(None), slice(count - 1, None), [*range(count)[::-1], *range(count)]]
+
+
+# What onnxruntime has no kernel for in double precision.
+NOT_IN_DOUBLE = {"AveragePool", "Conv", "ConvTranspose", "Erf", "GRU", "LSTM", "RNN", "Resize"}
+
+
+def in_double(model: Sequential) -> Sequential:
+    """Returns a copy of a stack whose layers compute in double precision."""
+
+    def wide(config: Any) -> Any:
+        if isinstance(config, dict):
+            return {
+                key: "float64" if key == "dtype" and is_policy(value) else wide(value) for key, value in config.items()
+            }
+        return [wide(value) for value in config] if isinstance(config, list) else config
+
+    def is_policy(value: Any) -> bool:
+        return isinstance(value, dict) or str(value).endswith(("float32", "float16"))
+
+    copy = Sequential.from_config(wide(model.get_config()), custom_objects=CELLS)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def check_in_double(model: Sequential, case: Case, path: Path) -> None:
+    """Compares what a model computes in double precision; its file, too, where onnxruntime has all the operators."""
+    double, shape = in_double(model), tuple(case.facts["input_shape"])
+    dtype = double.input_dtype()
+    x = case.arrays["x"].astype(dtype)
+    traced = trace_model(double, shape, dtype, training=False)
+    (y,) = traced.run([traced.y], x)
+    case.check("y", y)
+    if y.dtype.kind == "f":
+        assert y.dtype == "float64"
+    if case.id in NOT_EXPORTED:
+        return
+    missing = NOT_IN_DOUBLE & set(node_types(compiled(inference_graph(double))))
+    if missing:
+        with pytest.raises(ExportError, match="|".join(missing)) as refused:
+            export_model(double, path)
+        assert "dtype='float32'" in str(refused.value)
+        return
+    export_model(double, path)

@@ -30,6 +30,7 @@ from kit.op_rows import (
     with_zeros,
 )
 from kit.op_specs_images import image_rows
+from kit.op_specs_matrices import matrix_rows
 from kit.op_specs_numbers import number_rows
 from kit.op_specs_recurrent import recurrent_rows
 from kit.op_specs_signals import signal_rows
@@ -400,6 +401,7 @@ SPECS: tuple[OpSpec, ...] = (
     *recurrent_rows(),
     *signal_rows(),
     *sorting_rows(),
+    *matrix_rows(),
 )
 
 # Operations without a row, and why.

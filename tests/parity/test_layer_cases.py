@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kit import merge_runs
-from kit.layer_runs import check_case, check_on_onnxruntime
+from kit.layer_runs import check_case, check_in_double, check_on_onnxruntime
 from kit.oracle import Case, cases, kept_cases, layer_classes, parameters
 from kit.own_cells import CELLS
 from seqc import saving
@@ -47,6 +47,12 @@ def test_layer_computes_what_keras_computes(case: Case) -> None:
 @pytest.mark.parametrize("case", parameters(EXPRESSIBLE))
 def test_exported_layer_computes_what_keras_computes(case: Case, tmp_path: Path) -> None:
     check_on_onnxruntime(saving.load_model(case.file(".keras"), custom_objects=CELLS), case, tmp_path / "model.onnx")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", parameters(EXPRESSIBLE))
+def test_layer_in_double_precision_computes_what_keras_computes(case: Case, tmp_path: Path) -> None:
+    check_in_double(saving.load_model(case.file(".keras"), custom_objects=CELLS), case, tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize("case", parameters([case for case in CASES if case.id in REFUSED]))
