@@ -39,18 +39,22 @@ CLASSES = {
     """,
     "nn": """
         AveragePool:pool_size,strides,padding,data_format
-        Celu:alpha Conv:strides,padding,data_format,dilation_rate
+        BatchNorm:axis,epsilon BinaryCrossentropy:from_logits
+        CategoricalCrossentropy:from_logits,axis Celu:alpha Conv:strides,padding,data_format,dilation_rate
         DepthwiseConv:strides,padding,data_format,dilation_rate
+        DotProductAttention:is_causal,flash_attention,attn_logits_soft_cap
         Elu:alpha
         Gelu:approximate Glu:axis
         HardShrink:threshold HardSigmoid HardSilu HardTanh
-        LeakyRelu:negative_slope LogSigmoid LogSoftmax:axis
+        LayerNorm:axis,epsilon,rms_scaling LeakyRelu:negative_slope LogSigmoid LogSoftmax:axis
         MaxPool:pool_size,strides,padding,data_format Moments:axes,keepdims
+        MultiHot:num_classes,axis,dtype
         Normalize:axis,order,epsilon
         OneHot:num_classes,axis,dtype
-        Relu Relu6
+        Relu Relu6 RMSNorm:axis,epsilon
         Selu SeparableConv:strides,padding,data_format,dilation_rate Sigmoid Silu Softmax:axis Softplus
-        SoftShrink:threshold Softsign Sparsemax:axis SparsePlus SparseSigmoid Squareplus:b
+        SoftShrink:threshold Softsign
+        SparseCategoricalCrossentropy:from_logits,axis Sparsemax:axis SparsePlus SparseSigmoid Squareplus:b
         TanhShrink Threshold:threshold,default_value
     """,
     "core": """
@@ -84,4 +88,11 @@ CLASSES = {
     """,
 }
 # Where the function's name is not the class's in snake case.
-FUNCTIONS = {"AllClose": "allclose", "IsIn": "isin", "SearchSorted": "searchsorted"}
+FUNCTIONS = {
+    "AllClose": "allclose",
+    "BatchNorm": "batch_normalization",
+    "IsIn": "isin",
+    "LayerNorm": "layer_normalization",
+    "RMSNorm": "rms_normalization",
+    "SearchSorted": "searchsorted",
+}

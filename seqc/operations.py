@@ -185,16 +185,24 @@ def describe_operation(call: OperationCall) -> tuple[dict[str, Any], list[Any], 
     if operation is None or any(isinstance(leaf, Value) for leaf in tree.leaves(config)):
         return _described_by_name(call)
     called_on: list[Any] = []
-    for key, value in call.arguments.items():
+    for key, value in _arguments(call).items():
         if key not in config:
             called_on += value if _gathers(getattr(ops, call.function)) else [value]
     described = {"module": operation.module, "class_name": operation.class_name, "config": config}
     return {**described, "registered_name": operation.class_name}, called_on, {}
 
 
+def _arguments(call: OperationCall) -> dict[str, Any]:
+    """Returns the arguments of a call, those that were given as `**kwargs` by their names."""
+    named = dict(call.arguments)
+    named.update(named.pop("kwargs", {}))
+    return named
+
+
 def _settings(call: OperationCall, names: tuple[str, ...]) -> dict[str, Any]:
     """Returns the arguments of a call that are settings in a file."""
-    found = {key: call.arguments[key] for key in names if key in call.arguments}
+    arguments = _arguments(call)
+    found = {key: arguments[key] for key in names if key in arguments}
     shape = found.get("newshape")
     if isinstance(shape, list | tuple):
         # One size that only data tell is what is left, if there are as many numbers either way: -1 in files of Keras.
@@ -211,7 +219,7 @@ def _settings(call: OperationCall, names: tuple[str, ...]) -> dict[str, Any]:
 def _described_by_name(call: OperationCall) -> tuple[dict[str, Any], list[Any], dict[str, Any]]:
     if call.function not in OPERATIONS and call.function not in _OWN_FUNCTIONS:
         raise SavingError(f"it has ops.{call.function} between its layers, which is no operation of Keras's files")
-    named = dict(call.arguments)
+    named = _arguments(call)
     if named.get("dtype") is not None:
         named["dtype"] = np.dtype(named["dtype"]).name
     several = _gathers(getattr(ops, call.function))

@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from seqc.errors import DTypeError, ShapeError
+from seqc.errors import ConfigError, DTypeError, ShapeError
 from seqc.graph.batch import batch_axis
 from seqc.graph.equal_sizes import check_equal
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply, as_value, constant
 from seqc.ops._common import as_number, check_axes, check_unused, normalize_axis
 from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast, equal
+from seqc.ops.reduce import max
 from seqc.ops.shape import expand_dims, reshape, transpose
 from seqc.ops.sizes import as_size, broadcast_sizes, size_of
 
@@ -205,3 +206,21 @@ def one_hot(x: Any, num_classes: Any, axis: int = -1, dtype: Any = None, sparse:
     else:
         numbers = expand_dims(arange(count, dtype=value.dtype), others)
     return cast(equal(expand_dims(value, at), numbers), "float32" if dtype is None else dtype)
+
+
+def multi_hot(
+    inputs: Any, num_classes: Any = None, axis: int = -1, dtype: Any = None, sparse: bool = False, **kwargs: Any
+) -> Value:
+    """Returns a 1 (float32 by default) at each position in a sample of a new axis of size `num_classes`, 0 elsewhere.
+
+    Args:
+        inputs: integers (samples, positions, ...), or those of one sample. num_classes: a number, or a size as
+        `ops.shape` gives it; `num_tokens` is its older name. axis: where the new axis is, before the axis of positions
+        goes. dtype: of the result. sparse: can only be false.
+    """
+    check_unused("multi_hot", sparse=sparse)
+    count = kwargs.pop("num_tokens", None) if num_classes is None else num_classes
+    if kwargs or count is None:
+        raise ConfigError(f"multi_hot needs num_classes, and takes no argument {sorted(kwargs)}.")
+    positions = cast(inputs, "int32")
+    return max(one_hot(positions, count, axis, dtype), 1 if positions.type.rank > 1 else 0)

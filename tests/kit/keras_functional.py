@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from kit.keras_functional_matrices import MATRICES
+from kit.keras_functional_nn import NETWORKS
 from kit.keras_functional_numbers import NUMBERS, SAVED_ONLY
 from kit.keras_functional_signals import SIGNALS
 
@@ -124,6 +125,7 @@ def _ends(keras: Any) -> tuple[Any, Any, Any]:
 TABLES = {
     "every_operation": OPERATIONS,
     "matrices": MATRICES,
+    "networks": NETWORKS,
     "numbers": NUMBERS,
     "saved_only": SAVED_ONLY,
     "signals": SIGNALS,
