@@ -5,6 +5,9 @@ metric written with them trains on every backend and exports to ONNX. The op cla
 this package, one family per file.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from seqc.graph.operators import OPERATORS
 from seqc.ops import linalg as linalg
 from seqc.ops import nn as nn
@@ -51,7 +54,6 @@ from seqc.ops.arithmetic import (
     square,
     subtract,
 )
-from seqc.ops.attention import dot_product_attention
 from seqc.ops.bitwise import (
     bitwise_and,
     bitwise_left_shift,
@@ -80,9 +82,6 @@ from seqc.ops.creation import (
     tri,
     zeros,
 )
-from seqc.ops.crossentropy import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
-from seqc.ops.diagonals import diag, diagflat, diagonal, trace
-from seqc.ops.distinct import nonzero, unique
 from seqc.ops.elementwise import (
     cast,
     equal,
@@ -99,9 +98,6 @@ from seqc.ops.elementwise import (
     stop_gradient,
     where,
 )
-from seqc.ops.factors import cdist, eigh, lu_factor, matrix_rank, qr, svd
-from seqc.ops.fourier import fft, fft2, ifft2, irfft, rfft
-from seqc.ops.frames import extract_sequences, istft, stft
 from seqc.ops.gather import multi_hot, one_hot, take, take_along_axis
 from seqc.ops.images import (
     adaptive_average_pool,
@@ -114,22 +110,8 @@ from seqc.ops.images import (
     separable_conv,
 )
 from seqc.ops.indexing import get_item
-from seqc.ops.inverses import (
-    cholesky,
-    cholesky_inverse,
-    det,
-    inv,
-    logdet,
-    lstsq,
-    pinv,
-    slogdet,
-    solve,
-    solve_triangular,
-)
-from seqc.ops.joining import append, array_split, dsplit, dstack, fliplr, flipud, hsplit, rot90, vsplit
 from seqc.ops.linalg import matmul
 from seqc.ops.nonlinear import elu, leaky_relu, relu, sigmoid, softplus, softsign
-from seqc.ops.normalizing import batch_normalization, layer_normalization, rms_normalization
 from seqc.ops.padding import pad
 from seqc.ops.powers import (
     cbrt,
@@ -172,8 +154,6 @@ from seqc.ops.rounding import (
     signbit,
     trunc,
 )
-from seqc.ops.scattering import scatter, scatter_update, slice_update
-from seqc.ops.segments import segment_max, segment_min, segment_prod, segment_sum
 from seqc.ops.shape import (
     broadcast_like,
     empty_like,
@@ -188,8 +168,6 @@ from seqc.ops.shape import (
     zeros_like,
 )
 from seqc.ops.slicing import concatenate, flip, split, stack, unstack
-from seqc.ops.sorting import argpartition, argsort, in_top_k, searchsorted, sort, top_k, unravel_index
-from seqc.ops.spacing import geomspace, linspace, logspace, meshgrid, vander
 from seqc.ops.statistics import all, any, average, count_nonzero, logsumexp, moments, norm, normalize, std, var
 from seqc.ops.transcendental import (
     arctan,
@@ -222,8 +200,35 @@ from seqc.ops.trigonometry import (
     hypot,
     rad2deg,
 )
-from seqc.ops.windows import bartlett, blackman, hamming, hanning, i0, kaiser, sinc
 from seqc.utils.absent import absent
+
+if TYPE_CHECKING:
+    from seqc.ops.attention import dot_product_attention
+    from seqc.ops.crossentropy import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
+    from seqc.ops.diagonals import diag, diagflat, diagonal, trace
+    from seqc.ops.distinct import nonzero, unique
+    from seqc.ops.factors import cdist, eigh, lu_factor, matrix_rank, qr, svd
+    from seqc.ops.fourier import fft, fft2, ifft2, irfft, rfft
+    from seqc.ops.frames import extract_sequences, istft, stft
+    from seqc.ops.inverses import (
+        cholesky,
+        cholesky_inverse,
+        det,
+        inv,
+        logdet,
+        lstsq,
+        pinv,
+        slogdet,
+        solve,
+        solve_triangular,
+    )
+    from seqc.ops.joining import append, array_split, dsplit, dstack, fliplr, flipud, hsplit, rot90, vsplit
+    from seqc.ops.normalizing import batch_normalization, layer_normalization, rms_normalization
+    from seqc.ops.scattering import scatter, scatter_update, slice_update
+    from seqc.ops.segments import segment_max, segment_min, segment_prod, segment_sum
+    from seqc.ops.sorting import argpartition, argsort, in_top_k, searchsorted, sort, top_k, unravel_index
+    from seqc.ops.spacing import geomspace, linspace, logspace, meshgrid, vander
+    from seqc.ops.windows import bartlett, blackman, hamming, hanning, i0, kaiser, sinc
 
 abs = absolute
 bitwise_invert = bitwise_not
@@ -279,11 +284,31 @@ __all__ = [
     "zeros", "zeros_like",
 ]  # fmt: skip
 
+# What few programs call is loaded when it is asked for, by the module that has it.
+_LATE = {
+    "attention": "dot_product_attention",
+    "crossentropy": "binary_crossentropy categorical_crossentropy sparse_categorical_crossentropy",
+    "diagonals": "diag diagflat diagonal trace",
+    "distinct": "nonzero unique",
+    "factors": "cdist eigh lu_factor matrix_rank qr svd",
+    "fourier": "fft fft2 ifft2 irfft rfft",
+    "frames": "extract_sequences istft stft",
+    "inverses": "cholesky cholesky_inverse det inv logdet lstsq pinv slogdet solve solve_triangular",
+    "joining": "append array_split dsplit dstack fliplr flipud hsplit rot90 vsplit",
+    "normalizing": "batch_normalization layer_normalization rms_normalization",
+    "scattering": "scatter scatter_update slice_update",
+    "segments": "segment_max segment_min segment_prod segment_sum",
+    "sorting": "argpartition argsort in_top_k searchsorted sort top_k unravel_index",
+    "spacing": "geomspace linspace logspace meshgrid vander",
+    "windows": "bartlett blackman hamming hanning i0 kaiser sinc",
+}
+_LATER = {name: module for module, names in _LATE.items() for name in names.split()}
+
 # On symbols, what they give remembers the call, whether it was written as a function or as an operator.
 for _table in (globals(), OPERATORS):
     _table.update({_name: remembered(_table[_name]) for _name in __all__ if _name in _table})
 
-__getattr__ = absent(
+_absent = absent(
     __name__,
     __all__,
     "Others can be made of those there are.",
@@ -291,3 +316,15 @@ __getattr__ = absent(
     "ops.eigh is for symmetric matrices.",
     **NO_COMPLEX,
 )
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        return _absent(name)
+    found = remembered(getattr(importlib.import_module(f"seqc.ops.{_LATER[name]}"), name))
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name not in __all__)]
