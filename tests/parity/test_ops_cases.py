@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 from typing import Any
@@ -39,6 +40,15 @@ def test_parameters_are_those_of_keras(name: str) -> None:
     """In their order and with their defaults, so that every call means the same."""
     ours = [shown(p) for p in inspect.signature(getattr(ops, name)).parameters.values()]
     assert ours == [p for p in PARAMETERS[name] if p not in WITHOUT.get(name, [])]
+
+
+@pytest.mark.parametrize("home", ["linalg", "nn"])
+def test_functions_have_the_second_homes_that_keras_gives_them(home: str) -> None:
+    module = importlib.import_module(f"seqc.ops.{home}")
+    for full in PARAMETERS:
+        place, _, name = full.partition(".")
+        if place == home and name in ops.__all__:
+            assert getattr(module, name) is getattr(ops, name), full
 
 
 def test_functions_are_called_what_keras_calls_them() -> None:
