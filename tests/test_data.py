@@ -388,9 +388,9 @@ def test_batches_that_make_no_sense_are_refused(use: Any, error: type[Exception]
         (X, 1.0, "y is a single number"),
         ([[1.0, 2.0], [3.0]], Y[:2], "x cannot be made into one array: .*inhomogeneous.* Pad the rows"),
         (np.array([[1.0, "a"]], object), Y[:1], "x holds Python objects \\(shape \\(1, 2\\)\\)"),
-        (np.array([["1", "2"]]), Y[:1], "The model needs numbers \\(float32\\); got an array of <U1"),
+        (np.array([["1", "2"]]), Y[:1], "The model needs numbers \\(float32\\); got an array of string"),
         (X.astype("complex64"), Y, "The model needs numbers \\(float32\\); got an array of complex64"),
-        (X, ["yes"] * 12, "Labels must be numbers; got an array of <U3 .* Number the classes"),
+        (X, ["yes"] * 12, "Labels must be numbers; got an array of string .* Number the classes"),
         (X, np.array(["2020-01-01"] * 12, "datetime64[D]"), "Labels must be numbers"),
         (None, Y, "x holds Python objects"),
     ],
@@ -426,7 +426,7 @@ def test_labels_that_do_not_fit_the_loss_are_refused_with_advice(
 @pytest.mark.parametrize(
     ("weight", "text"),
     [
-        (["a"] * 12, "sample_weight must be numbers; got an array of <U1"),
+        (["a"] * 12, "sample_weight must be numbers; got an array of string"),
         (1.0, "sample_weight is a single number"),
         (np.ones((12, 5)), "Sample weights of shape .* do not broadcast"),
     ],

@@ -289,7 +289,7 @@ def test_misspelt_layer_gets_a_suggestion() -> None:
 @pytest.mark.parametrize(
     ("module", "name", "text"),
     [
-        (layers, "TextVectorization", r"dir\(seqc.layers\) lists what it has. A Layer subclass"),
+        (layers, "Scribble", r"dir\(seqc.layers\) lists what it has. A Layer subclass"),
         (layers, "JaxLayer", "Keras has it. A Layer subclass"),
         (layers, "Dnse", "Did you mean Dense"),
         (keras.losses, "Circle", "A function of .* is a loss too"),

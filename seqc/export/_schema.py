@@ -15,12 +15,24 @@ from seqc.export.options import NEWEST_OPSET, OLDEST_OPSET
 
 def element_type(dtype: str) -> int:
     """Returns ONNX's number for a NumPy dtype name."""
+    if dtype == "string":
+        return int(onnx.TensorProto.STRING)
     if dtype == "bfloat16":
         return int(onnx.TensorProto.BFLOAT16)
     try:
         return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
     except (KeyError, TypeError, ValueError) as error:
         raise ExportError(f"ONNX has no element type for {dtype}.") from error
+
+
+# The version of each domain of operators beside ONNX's own.
+DOMAINS = {"ai.onnx.ml": 2}
+
+
+def split_name(op_type: str) -> tuple[str, str]:
+    """Returns the domain of an operator, which is "" for ONNX's own, and its name there."""
+    domain, _, name = op_type.rpartition(".")
+    return domain, name
 
 
 def check_supported(op_type: str, attributes: Iterable[str], opset: int, scope: str) -> None:
@@ -37,8 +49,9 @@ def check_supported(op_type: str, attributes: Iterable[str], opset: int, scope: 
 @cache
 def has(op_type: str, attributes: frozenset[str], opset: int, dtype: str | None = None) -> bool:
     """Tells whether an opset has an operator with some attributes, and for a first operand of an element type."""
+    domain, name = split_name(op_type)
     try:
-        schema = onnx.defs.get_schema(op_type, opset, "")
+        schema = onnx.defs.get_schema(name, DOMAINS.get(domain, opset), domain)
     except onnx.defs.SchemaError:
         return False
     if schema.deprecated or not attributes <= set(schema.attributes):

@@ -71,7 +71,9 @@ def distance(a: Array, truth: Array) -> float:
 
 
 def scale_of(truth: Array, single: Array) -> float:
-    """Returns the largest number, of those that the model's precision holds."""
+    """Returns the largest number, of those that the model's precision holds; of strings zero."""
+    if truth.dtype == object:
+        return 0.0
     largest = float(np.abs(truth).max(initial=0.0))
     if np.isfinite(largest) and np.isfinite(single).all():
         return largest

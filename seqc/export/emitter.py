@@ -18,9 +18,10 @@ from onnx import helper
 from seqc._version import __version__
 from seqc.errors import ExportError, NoLoweringError
 from seqc.export import wire
-from seqc.export._schema import check_supported, element_type
+from seqc.export._schema import DOMAINS, check_supported, element_type, split_name
 from seqc.export.options import check_ir_version, check_names, check_size
 from seqc.graph.ir import Array, Constant, Graph, Input, Item, Op, Type, Value
+from seqc.graph.strings import type_name
 from seqc.graph.target import Target
 
 # Bytes of an array from which on another copy of it is worth avoiding.
@@ -92,7 +93,7 @@ class Writer:
         key = (op_type, inputs, outputs, repr(sorted(attributes.items())))
         if key in self._written:
             return self._written[key]
-        name = self.claim(op_type)
+        name = self.claim(split_name(op_type)[1])
         given = list(inputs)
         while given and given[-1] == "":
             given.pop()
@@ -103,7 +104,7 @@ class Writer:
 
     def constant(self, array: Any, label: str = "") -> str:
         value = np.asarray(array)
-        key = (value.dtype.name, value.shape, _digest(value))
+        key = (type_name(value), value.shape, _digest(value))
         if key not in self._shared:
             name = self.claim(label, scoped=False) if label else self.claim("constant")
             self._shared[key] = name
@@ -162,6 +163,8 @@ class Writer:
 
 def _digest(array: Array) -> bytes:
     """Returns what stands for an array's bytes, without a copy of many of them."""
+    if array.dtype == object:
+        return repr(array.tolist()).encode()
     if array.nbytes <= _LARGE:
         return array.tobytes()
     return hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=32).digest()
@@ -204,6 +207,8 @@ def write(
     frame = onnx.ModelProto(producer_name="seqc", producer_version=__version__)
     frame.ir_version = check_ir_version(ir_version, target.opset)
     frame.opset_import.add(domain="", version=target.opset)
+    for domain in sorted({split_name(node.op_type)[0] for node in _all_nodes(writer.nodes)} - {""}):
+        frame.opset_import.add(domain=domain, version=DOMAINS[domain])
     for key, text in (metadata or {}).items():
         frame.metadata_props.add(key=key, value=text)
     frame.graph.name = name
@@ -242,7 +247,7 @@ def _write(writer: Writer, value: Value, names: dict[Value, tuple[str, ...]]) ->
                 raise NoLoweringError(f"{op.name} reaches ONNX channels-first: plan the layout before lowering.")
             made = op.lower(writer, value, *(names[x][0] for x in value.inputs))
         except NoLoweringError as error:
-            where = f"Layer '{value.scope}': " if value.scope and value.scope not in str(error) else ""
+            where = f"Layer '{value.scope}': " if value.scope and f"'{value.scope}'" not in str(error) else ""
             raise NoLoweringError(f"{where}{error}") from error
         names[value] = made if isinstance(made, tuple) else (made,)
 
@@ -257,11 +262,17 @@ def _check_dtypes(target: Target, value: Value) -> None:
 
 def _reads(nodes: Iterable[_Node]) -> Iterator[str]:
     """Yields the names that nodes read, those inside them as well."""
-    for node in nodes:
+    for node in _all_nodes(nodes):
         yield from node.inputs
+
+
+def _all_nodes(nodes: Iterable[_Node]) -> Iterator[_Node]:
+    """Yields nodes, and those inside them."""
+    for node in nodes:
+        yield node
         for value in node.attributes.values():
             if isinstance(value, _Body):
-                yield from _reads(value.nodes)
+                yield from _all_nodes(value.nodes)
 
 
 def _renamed(node: _Node, names: Mapping[str, str]) -> _Node:
@@ -285,7 +296,8 @@ def _node_proto(node: _Node) -> onnx.NodeProto:
                 [_describe(t, label) for label, t in value.inputs],
                 [_describe(t, label) for label, t in value.outputs],
             )
-    return helper.make_node(node.op_type, node.inputs, node.outputs, node.name, **attributes)
+    domain, op_type = split_name(node.op_type)
+    return helper.make_node(op_type, node.inputs, node.outputs, node.name, domain=domain or None, **attributes)
 
 
 def _describe(t: Type, label: str) -> onnx.ValueInfoProto:
@@ -305,7 +317,7 @@ def _check(frame: onnx.ModelProto, arrays: Mapping[str, Array]) -> None:
     small = {label: array for label, array in arrays.items() if array.nbytes <= _LARGE}
     shown = wire.whole(frame, small)
     for label in arrays.keys() - small.keys():
-        shown.graph.input.append(_describe(Type(arrays[label].dtype.name, arrays[label].shape), label))
+        shown.graph.input.append(_describe(Type(type_name(arrays[label]), arrays[label].shape), label))
     try:
         onnx.checker.check_model(shown, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

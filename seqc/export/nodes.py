@@ -26,6 +26,7 @@ from seqc.export.rewritten import wide
 from seqc.export.samples import exact_values
 from seqc.graph.batch import batch_axis
 from seqc.graph.ir import Array, Constant, Input, Item, Type, Value
+from seqc.graph.strings import STRING
 from seqc.passes.precision import promoted
 
 FED = "/fed"
@@ -181,7 +182,7 @@ class _Run:
         for i, (name, truth, t) in enumerate(zip(names, truths, types, strict=False)):
             if _is_float(truth) or defined:  # what an infinity is as an integer is not defined
                 self.results.append(_Result(value, name, i, operands, truth))
-            made = truth.astype(t.dtype)
+            made = truth if t.dtype == STRING else truth.astype(t.dtype)
             self.fed[name] = self._feed(value, made)
             self.still = self.still or (_is_float(truth) and _is_dull(made, _batch_axis(value)))
 

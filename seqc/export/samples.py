@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from seqc.errors import SeqcError, ShapeError
 from seqc.graph import dims
 from seqc.graph.ir import Array, Constant, Graph, Type, Value
+from seqc.graph.strings import STRING
 from seqc.ops.elementwise import Equal
 from seqc.ops.gather import Gather, GatherGrad
+from seqc.ops.strings import LookUp, SplitText
 
 Sizes = Mapping[str, int]
 Users = Mapping[Value, list[Value]]
@@ -85,11 +87,22 @@ class Sampler:
         users = _users(graph)
         self._limits, self._masked = _integer_limits(graph, users), _masked_values(graph, users)
         self._exact = exact_values(graph)
+        self._tokens = {x: _tokens_of(x, users) for x in graph.inputs}
 
     def draw(self, sizes: Sizes, seed: int) -> list[Array]:
         """Returns one array per graph input."""
         rng = np.random.default_rng(seed)
-        return [_draw(rng, x.type, sizes, self._limits.get(x), self._masked.get(x)) for x in self._inputs]
+        return [self._drawn(rng, x, sizes) for x in self._inputs]
+
+    def _drawn(self, rng: np.random.Generator, x: Value, sizes: Sizes) -> Array:
+        tokens = self._tokens[x]
+        if x.dtype != STRING and not tokens:
+            return _draw(rng, x.type, sizes, self._limits.get(x), self._masked.get(x))
+        shape = tuple(dims.evaluate(d, sizes) for d in x.type.shape)
+        found = np.empty(shape, object if x.dtype == STRING else x.dtype)
+        for i in range(found.size):
+            found.flat[i] = _token(rng, tokens or ("", "A", "b c", "é"))
+        return found
 
     def works(self, run: Callable[[list[Array]], object]) -> Callable[[Sizes], bool]:
         """Returns a test of sizes: whether `run` takes inputs of them."""
@@ -110,6 +123,37 @@ class Sampler:
                 found[i].flat[0], found[i].flat[-1] = ends.min, ends.max
                 some = True
         return found if some and runs_on(run, found) else None
+
+
+def _token(rng: np.random.Generator, tokens: Sequence[object]) -> object:
+    return tokens[int(rng.integers(len(tokens)))]
+
+
+def _tokens_of(source: Value, users: Users) -> tuple[object, ...]:
+    """Returns what an input that is looked up in vocabularies may hold: their tokens, unknown ones, and texts of them.
+
+    An integer may be another one nearby, a string another one, or none.
+    """
+    stack, seen = [source], {source}
+    tokens: dict[object, None] = {}
+    known, split = True, False
+    while stack:
+        for user in users.get(stack.pop(), ()):
+            if user in seen:
+                continue
+            seen.add(user)
+            if isinstance(user.op, LookUp):
+                tokens |= dict.fromkeys(user.op.keys[:_SOME] + user.op.keys[-_SOME:])
+                known = known and user.op.default is not None
+            elif user.op.strings or user.op.kind in ("view", "move"):
+                split = split or isinstance(user.op, SplitText)
+                stack.append(user)
+    if tokens and known:
+        tokens |= dict.fromkeys(("", "no such token", "É") if source.dtype == STRING else (-1, 0, 7))
+    words = [str(token) for token in tokens]
+    if split:
+        tokens |= dict.fromkeys((" ".join(words), "  ".join(words[:3]) + " ", " ".join(words[-2:]).upper()))
+    return tuple(tokens)
 
 
 def draw_inputs(graph: Graph, sizes: Sizes, seed: int) -> list[Array]:

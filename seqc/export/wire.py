@@ -15,6 +15,7 @@ import onnx
 
 from seqc.export._schema import element_type
 from seqc.graph.ir import Array
+from seqc.graph.strings import STRING, type_name
 
 _GRAPH = onnx.ModelProto.DESCRIPTOR.fields_by_name["graph"].number
 _INITIALIZER = onnx.GraphProto.DESCRIPTOR.fields_by_name["initializer"].number
@@ -29,6 +30,10 @@ def to_bytes(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> bytes:
     """
     graph: list[bytes | memoryview] = [*_fields(model.graph, range(_INITIALIZER))]
     for label, array in arrays.items():
+        if array.dtype == object:
+            whole_tensor = _strings(label, array).SerializeToString(deterministic=True)
+            graph += [_length(_INITIALIZER, len(whole_tensor)) + whole_tensor]
+            continue
         head, raw = _tensor(label, array).SerializeToString(deterministic=True), _raw(array)
         begin = head + _length(_RAW_DATA, raw.nbytes)
         graph += [_length(_INITIALIZER, len(begin) + raw.nbytes) + begin, raw]
@@ -45,6 +50,9 @@ def whole(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> onnx.ModelProt
     for label, array in arrays.items():
         # Set in place: a message that is appended is copied.
         made = filled.graph.initializer.add()
+        if array.dtype == object:
+            made.CopyFrom(_strings(label, array))
+            continue
         made.CopyFrom(_tensor(label, array))
         made.raw_data = bytes(_raw(array))
     return filled
@@ -52,7 +60,13 @@ def whole(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> onnx.ModelProt
 
 def _tensor(label: str, array: Array) -> onnx.TensorProto:
     """Returns all of a tensor but its numbers."""
-    return onnx.TensorProto(name=label, data_type=element_type(array.dtype.name), dims=array.shape)
+    return onnx.TensorProto(name=label, data_type=element_type(type_name(array)), dims=array.shape)
+
+
+def _strings(label: str, array: Array) -> onnx.TensorProto:
+    """Returns a whole tensor of strings."""
+    texts = [text.encode() for text in array.ravel().tolist()]
+    return onnx.TensorProto(name=label, data_type=element_type(STRING), dims=array.shape, string_data=texts)
 
 
 def _raw(array: Array) -> memoryview:

@@ -1,4 +1,4 @@
-"""How many operands an operation takes: as many as its `infer` names."""
+"""How many operands an operation takes, as many as its `infer` names, and which may be strings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from functools import cache
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from seqc.errors import ShapeError
+from seqc.errors import DTypeError, ShapeError
+from seqc.graph.strings import STRING
 
 if TYPE_CHECKING:
     from seqc.graph.ir import Op, Type
@@ -28,6 +29,22 @@ def check_arity(op: Op, types: Sequence[Type]) -> None:
         f"{op.name} takes {wanted} operand{'' if wanted == 1 else 's'}; got {len(types)}. It is {op.name}({named}), "
         f"and was applied to ({', '.join(map(str, types))})."
     )
+
+
+def check_kinds(op: Op, types: Sequence[Type]) -> None:
+    """Checks that an operation on numbers is given no strings.
+
+    Raises:
+        DTypeError: it is.
+    """
+    if op.strings or op.symbolic or op.kind == "view":
+        return
+    for i, t in enumerate(types):
+        if t.dtype == STRING and i not in op.shape_only:
+            raise DTypeError(
+                f"{op.name} takes numbers; got {t}. Make numbers of strings first: with StringLookup, Hashing or "
+                "TextVectorization."
+            )
 
 
 @cache

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from seqc.errors import ShapeError
 from seqc.graph import dims
-from seqc.graph.arity import check_arity
+from seqc.graph.arity import check_arity, check_kinds
 from seqc.graph.dims import Dim, Sym
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ def inferred(op: Op, types: Sequence[Type]) -> tuple[Sequence[Type], Type | tupl
         SizesDiffer: sizes must be equal that cannot be. ShapeError: the operation takes another number of operands.
     """
     check_arity(op, types)
+    check_kinds(op, types)
     try:
         return types, op.infer(*types)
     except SizesDiffer as error:

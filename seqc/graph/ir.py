@@ -9,8 +9,6 @@ from __future__ import annotations
 import dataclasses
 import reprlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast, runtime_checkable
@@ -22,6 +20,9 @@ from seqc.errors import DTypeError, NoGradientError, NoLoweringError, TraceError
 from seqc.graph.dims import Dim
 from seqc.graph.equal_sizes import inferred
 from seqc.graph.operators import OPERATORS, Operators
+from seqc.graph.scopes import current_scope
+from seqc.graph.scopes import scope as scope
+from seqc.graph.strings import as_strings, type_name
 
 if TYPE_CHECKING:
     from seqc.graph.layout import LayoutRule
@@ -109,12 +110,15 @@ class Op:
         shape_only: positions of operands of which only the shape is read. sequential: whether the op goes through its
         operands step by step, so that it gains nothing from samples so few that they fit the processor's cache.
         symbolic: whether what comes out is a symbol, of which functional models are made.
+        strings: whether it belongs to the part of a model that works on texts; other operations take no strings but
+        as a view of them.
     """
 
     kind: ClassVar[Kind] = "arithmetic"
     shape_only: ClassVar[tuple[int, ...]] = ()
     sequential: ClassVar[bool] = False
     symbolic: ClassVar[bool] = False
+    strings: ClassVar[bool] = False
 
     def infer(self, *types: Any) -> Type | tuple[Type, ...]:
         raise NotImplementedError(f"{type(self).__name__}.infer")
@@ -290,6 +294,8 @@ class Constant(Op):
 
     def __post_init__(self) -> None:
         array = np.asarray(self.array)
+        if array.dtype.kind in "US":
+            array = as_strings(array)
         if self.borrowed:
             array = array.view()
             array.flags.writeable = False
@@ -299,7 +305,7 @@ class Constant(Op):
         object.__setattr__(self, "array", array)
 
     def infer(self) -> Type:
-        return Type(self.array.dtype.name, self.array.shape)
+        return Type(type_name(self.array), self.array.shape)
 
     def known_size(self) -> Dim | None:
         return int(self.array)
@@ -311,10 +317,16 @@ class Constant(Op):
         if not isinstance(other, Constant):
             return NotImplemented
         a, b = self.array, other.array
-        return a is b or (a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes())
+        if a is b or a.dtype != b.dtype or a.shape != b.shape:
+            return a is b
+        # The bytes of objects are their addresses.
+        return a.tolist() == b.tolist() if a.dtype == object else a.tobytes() == b.tobytes()
 
     def __hash__(self) -> int:
-        return hash((self.array.dtype.name, self.array.shape, self.array.flat[:16].tobytes()))
+        first = self.array.flat[:16]
+        return hash(
+            (self.array.dtype.name, self.array.shape, tuple(first) if first.dtype == object else first.tobytes())
+        )
 
     def __repr__(self) -> str:
         return f"Constant({self.array.item()!r})" if self.array.size == 1 else "Constant"
@@ -339,20 +351,6 @@ class HasValue(Protocol):
     """Something that stands for a value, such as a layer's variable."""
 
     def to_value(self) -> Value: ...
-
-
-_scope: ContextVar[str] = ContextVar("scope", default="")
-
-
-@contextmanager
-def scope(name: str, whole: bool = False) -> Iterator[None]:
-    """Values made inside carry `name` as their origin, appended to the scopes around it unless it is the whole path."""
-    outer = _scope.get()
-    token = _scope.set(name if whole or not outer else f"{outer}/{name}")
-    try:
-        yield
-    finally:
-        _scope.reset(token)
 
 
 def as_value(x: Any, dtype: str | None = None) -> Value:
@@ -389,13 +387,13 @@ def _described(x: Any, array: Array) -> str:
 
 
 def _not_numbers(got: str) -> str:
-    where = f"In layer '{_scope.get()}': " if _scope.get() else ""
+    where = f"In layer '{current_scope()}': " if current_scope() else ""
     return f"{where}An operand must be a number or an array of numbers; got {got}."
 
 
 def constant(array: Any, label: str = "", borrowed: bool = False) -> Value:
     """Returns the value of a constant array, which may carry the name of the weight it came from; see `Constant`."""
-    return build(Constant(np.asarray(array), label, borrowed), (), _scope.get())
+    return build(Constant(np.asarray(array), label, borrowed), (), current_scope())
 
 
 def input_value(name: str, dtype: str, shape: Iterable[Dim]) -> Value:
@@ -417,12 +415,12 @@ def build(op: Op, inputs: tuple[Value, ...], scope: str) -> Value:
 
 def apply(op: Op, *inputs: Any) -> Value:
     """Returns the one result of `op` on the given values, variables or arrays."""
-    return build(op, tuple(as_value(x) for x in inputs), _scope.get())
+    return build(op, tuple(as_value(x) for x in inputs), current_scope())
 
 
 def apply_many(op: Op, *inputs: Any) -> tuple[Value, ...]:
     """Returns all results of an op that has several."""
-    return items(build(op, tuple(as_value(x) for x in inputs), _scope.get()))
+    return items(build(op, tuple(as_value(x) for x in inputs), current_scope()))
 
 
 def items(value: Value) -> tuple[Value, ...]:

@@ -17,7 +17,7 @@ DataFormat = Literal["channels_first", "channels_last"]
 DTYPES = frozenset(
     (
         "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-        "float16", "bfloat16", "float32", "float64",
+        "float16", "bfloat16", "float32", "float64", "string",
     )
 )  # fmt: skip
 

@@ -187,6 +187,7 @@ class Trace:
         self._streams = 0
         self._labels: dict[Variable, str] = {}
         self._taken: set[str] = set()
+        self._names: set[str] = set()
 
     def give_mask(self, tensor: Value, mask: Value | None, given: Sequence[Any], instead: bool) -> Value:
         """Returns a layer's result with the mask that the call gives it, if any.
@@ -235,6 +236,15 @@ class Trace:
             self._labels[variable] = unique
             self._taken.add(unique)
         return self._labels[variable]
+
+    def unused(self, name: str) -> str:
+        """Returns a name that begins with `name` and was not returned before."""
+        count, found = 0, name
+        while found in self._names:
+            count += 1
+            found = f"{name}_{count}"
+        self._names.add(found)
+        return found
 
     def random_uniform(self, like: Value, seed: Value | None = None) -> Value:
         """Returns uniform numbers in [0, 1) of the shape of `like`, fresh for every step and place in the graph."""

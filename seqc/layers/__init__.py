@@ -25,8 +25,10 @@ from seqc.layers.embedding import Embedding, Masking, ReversibleEmbedding
 from seqc.layers.encoding import CategoryEncoding, Discretization
 from seqc.layers.erasing import RandomErasing
 from seqc.layers.grouped_query import GroupedQueryAttention
+from seqc.layers.hashing import HashedCrossing, Hashing
 from seqc.layers.images import CenterCrop, RandomCrop, Resizing
 from seqc.layers.input_spec import InputSpec
+from seqc.layers.lookup import IntegerLookup, StringLookup
 from seqc.layers.merging import (
     Add,
     Average,
@@ -83,6 +85,7 @@ from seqc.layers.spatial import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from seqc.layers.text_vectorization import TextVectorization
 from seqc.layers.tones import (
     AutoContrast,
     RandomColorDegeneration,
@@ -184,10 +187,13 @@ __all__ = [
     "GroupNormalization",
     "GroupQueryAttention",
     "GroupedQueryAttention",
+    "HashedCrossing",
+    "Hashing",
     "Identity",
     "Input",
     "InputLayer",
     "InputSpec",
+    "IntegerLookup",
     "LSTMCell",
     "Lambda",
     "Layer",
@@ -244,7 +250,9 @@ __all__ = [
     "SpectralNormalization",
     "StackedRNNCells",
     "StochasticDepth",
+    "StringLookup",
     "Subtract",
+    "TextVectorization",
     "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",

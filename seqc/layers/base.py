@@ -78,6 +78,8 @@ class Layer(WithArguments):
     takes_several = True
     # Whether the second axis of its input is time, whatever the rank.
     over_time = False
+    # How often what it computes has changed but for weights and arguments, such as its vocabulary.
+    changes = 0
     # Arguments of Keras that say nothing new at these values, and ask for something seqc does not do at any other.
     inert: ClassVar[dict[str, tuple[Any, ...]]] = {}
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from seqc import tree
 from seqc.errors import ArgumentTypeError, DTypeError, LayerError
-from seqc.graph.ir import HasValue, Input, Item, Op, Type, Value, as_value
+from seqc.graph.ir import HasValue, Input, Item, Op, Type, Value, as_value, constant
+from seqc.graph.strings import as_strings, is_text
 
 # Arguments of a call that are no tensors of the layer's input.
 MODES = ("training", "mask")
@@ -60,7 +61,7 @@ class ModelInput(Input):
 
 def is_tensor(x: Any) -> bool:
     """Tells whether an argument is a tensor, and not a setting."""
-    return isinstance(x, Value | HasValue) or (isinstance(x, np.ndarray) and x.dtype.kind in "biuf")
+    return isinstance(x, Value | HasValue) or (isinstance(x, np.ndarray) and (x.dtype.kind in "biuf" or is_text(x)))
 
 
 def has_tensors(x: Any) -> bool:
@@ -71,16 +72,22 @@ def has_tensors(x: Any) -> bool:
 def as_tensors(x: Any) -> Any:
     """Returns the first argument of a call as a value, or a tree of them.
 
-    Nested lists of numbers are one array; a list that holds tensors is a list of tensors.
+    Nested lists of numbers, or of texts, are one array; a list that holds tensors is a list of tensors.
     """
+    if is_text(x) and not (isinstance(x, list | tuple) and has_tensors(x)):
+        return constant(as_strings(x))
     if tree.is_branch(x) and (isinstance(x, dict) or has_tensors(x)):
-        return tree.map_leaves(lambda leaf: leaf if leaf is None else as_value(leaf), x)
+        return tree.map_leaves(lambda leaf: leaf if leaf is None else _as_value(leaf), x)
     return as_value(x)
+
+
+def _as_value(x: Any) -> Value:
+    return constant(as_strings(x)) if isinstance(x, np.ndarray) and is_text(x) else as_value(x)
 
 
 def other_tensors(x: Any) -> Any:
     """Returns another argument of a call, with tensors in it as values and settings as they are."""
-    return tree.map_leaves(lambda leaf: as_value(leaf) if is_tensor(leaf) else leaf, x) if has_tensors(x) else x
+    return tree.map_leaves(lambda leaf: _as_value(leaf) if is_tensor(leaf) else leaf, x) if has_tensors(x) else x
 
 
 def take_tensors(arguments: Any, found: list[Value]) -> Any:

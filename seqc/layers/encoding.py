@@ -178,6 +178,7 @@ class Discretization(Layer):
         if not seen.size:
             raise DataError(f"adapt() of layer '{self.name}' received no data. Pass an array or batches of them.")
         self.bin_boundaries = _thinned(seen, 1.0 / self.num_bins)[0, :-1].tolist()
+        self.changes += 1
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Discretization:

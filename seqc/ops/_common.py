@@ -11,6 +11,7 @@ from seqc.errors import ConfigError, DTypeError, ShapeError
 from seqc.graph.dims import Dim, Sym
 from seqc.graph.equal_sizes import SizesDiffer
 from seqc.graph.ir import HasValue, Op, Shape, Type, Value, as_value
+from seqc.graph.strings import STRING
 
 
 def fits_attribute(number: float, dtype: str) -> bool:
@@ -161,6 +162,10 @@ def promote(dtypes: Iterable[str]) -> str:
     narrow, and a signed type that holds both where signed meets unsigned (float32 where none does).
     """
     kinds = set(dtypes)
+    if STRING in kinds:
+        if len(kinds) == 1:
+            return STRING
+        raise DTypeError(f"Strings and numbers ({', '.join(sorted(kinds - {STRING}))}) have no type in common.")
     floats = [d for d in ("float64", "float32", "float16") if d in kinds]
     if floats:
         return floats[0]

@@ -12,6 +12,7 @@ import numpy as np
 from seqc.errors import ConfigError, DataError
 from seqc.graph.dims import symbol
 from seqc.graph.ir import Array, Type
+from seqc.graph.strings import STRING, as_strings, is_text, type_name
 from seqc.training.arrange import labelled
 
 # The arrays of inputs, then labels and weights of outputs; None where there are none.
@@ -53,7 +54,7 @@ class Data:
     def _casts(self) -> list[tuple[int, str]]:
         """The inputs that come in another dtype than the model takes."""
         pairs = zip(self.x, self.input_dtypes, strict=True)
-        return [(i, dtype) for i, (x, dtype) in enumerate(pairs) if x.dtype != dtype]
+        return [(i, dtype) for i, (x, dtype) in enumerate(pairs) if type_name(x) != dtype]
 
     def part(self, take: slice) -> Data:
         """Returns some of the rows, as they are kept."""
@@ -73,12 +74,15 @@ def as_array(value: Any, what: str) -> Array:
     if hasattr(value, "to_numpy"):
         value = value.to_numpy()
     try:
+        if is_text(value):
+            return as_strings(value)
         array = np.asarray(value)
     except ValueError as error:
         raise DataError(f"{what} cannot be made into one array: {error}. Pad the rows to one length first.") from None
     if array.dtype == object:
         raise DataError(
-            f"{what} holds Python objects (shape {array.shape}); it must be an array of numbers. If they are numbers, "
+            f"{what} holds Python objects (shape {array.shape}); it must be an array of numbers, or of strings "
+            "throughout. If they are numbers, "
             'say which kind: numpy.asarray(..., dtype="float32"). Rows of several lengths must be padded to one.'
         )
     return array
@@ -86,8 +90,14 @@ def as_array(value: Any, what: str) -> Array:
 
 def cast_input(array: Array, dtype: str) -> Array:
     """Returns an input in the dtype that the model takes; whole numbers are left for `Data.rows` to convert."""
+    kind = type_name(array)
+    if (kind == STRING) != (dtype == STRING):
+        wanted = "strings" if dtype == STRING else f"numbers ({dtype})"
+        raise DataError(f"The model needs {wanted}; got an array of {kind} with shape {array.shape}.")
+    if kind == STRING:
+        return array
     if array.dtype.kind not in "fiub":
-        raise DataError(f"The model needs numbers ({dtype}); got an array of {array.dtype} with shape {array.shape}.")
+        raise DataError(f"The model needs numbers ({dtype}); got an array of {kind} with shape {array.shape}.")
     return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
 
 
@@ -99,7 +109,7 @@ def cast_labels(array: Array) -> Array:
     if kind in "iu":
         return array if array.dtype.name in ("int32", "int64") else array.astype("int64")
     raise DataError(
-        f"Labels must be numbers; got an array of {array.dtype} with shape {array.shape}. Number the classes."
+        f"Labels must be numbers; got an array of {type_name(array)} with shape {array.shape}. Number the classes."
     )
 
 
@@ -133,7 +143,7 @@ def make_data(
 
 def _cast_weight(array: Array) -> Array:
     if array.dtype.kind not in "fiub":
-        raise DataError(f"sample_weight must be numbers; got an array of {array.dtype} with shape {array.shape}.")
+        raise DataError(f"sample_weight must be numbers; got an array of {type_name(array)} with shape {array.shape}.")
     return array.astype("float32", copy=False)
 
 
@@ -248,4 +258,4 @@ def unpack(data: Any, what: str) -> tuple[Any, Any, Any]:
 
 def sample_type(array: Array) -> Type:
     """Returns the type of a batch of such rows: the batch axis has a name instead of a size."""
-    return Type(array.dtype.name, (symbol("batch"), *array.shape[1:]))
+    return Type(type_name(array), (symbol("batch"), *array.shape[1:]))

@@ -18,6 +18,7 @@ from seqc import tree
 from seqc.backends.numpy import make_executor
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Array, Graph, Type, Value, as_value, input_value
+from seqc.graph.strings import type_name
 from seqc.graph.tracing import Trace, Variable, tracing
 from seqc.training.data import sample_type
 from seqc.training.hooks import logs_more, overrides
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from seqc.backends.numpy.kept import Kept
     from seqc.backends.numpy.naive import NaiveExecutor
     from seqc.backends.numpy.profile import Timing
+    from seqc.backends.numpy.strings import StringExecutor
     from seqc.training.trainable import Trainable
 
 
@@ -52,7 +54,7 @@ class Signature:
         Args:
             sized: whether it holds for batches of this size only.
         """
-        exact = (lambda a: Type(a.dtype.name, a.shape)) if sized else sample_type
+        exact = (lambda a: Type(type_name(a), a.shape)) if sized else sample_type
         types = [None if a is None else exact(a) for a in batch]
         half = inputs + (len(types) - inputs) // 2
         return Signature(
@@ -111,7 +113,7 @@ class Step:
     kept: Kept | None = None
 
     @cached_property
-    def executor(self) -> Executor | NaiveExecutor:
+    def executor(self) -> Executor | NaiveExecutor | StringExecutor:
         return make_executor(self.graph, self.reads, self.writes, self.kept)
 
     def run(self, arrays: Sequence[Array], seed: int, step: int) -> list[Array]:

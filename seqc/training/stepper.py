@@ -37,7 +37,7 @@ class Stepper(Totals):
         self._steps: dict[Any, Step] = {}
         self._kept = Kept()
         # What a step depends on besides the data: which layers train, and the optimizer's variables.
-        self._flags: tuple[bool, ...] = ()
+        self._flags: tuple[int, ...] = ()
         self._slots: tuple[int, ...] = ()
         # Whether a layer keeps states from one batch to the next, which ties steps to the size of a batch.
         self._stateful = False
@@ -246,8 +246,9 @@ def _kind_of(array: Array | None) -> Any:
     return None if array is None else (array.dtype, array.shape[1:])
 
 
-def _flags(owner: Any) -> Iterator[bool]:
-    """Yields whether each layer trains, from the outside in."""
+def _flags(owner: Any) -> Iterator[int]:
+    """Yields whether each layer trains, and how often its meaning has changed, from the outside in."""
     yield owner.trainable
+    yield getattr(owner, "changes", 0)
     for child in owner.sublayers():
         yield from _flags(child)

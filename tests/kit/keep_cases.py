@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import numpy as np
 
 from kit.oracle import KEPT, Case, cases, kept_cases
 from seqc import saving
 
-FACTS_OF_LAYERS = ("id", "class", "layers", "input_shape", "input_dtype", "tol", "weights")
+FACTS_OF_LAYERS = ("id", "class", "layers", "input_shape", "input_dtype", "tol", "weights", "vocabulary")
 
 
 def keep(ids: list[str]) -> None:
@@ -28,11 +29,18 @@ def keep(ids: list[str]) -> None:
 def _add(file: str, new: list[Case], layers: bool) -> None:
     kept = {case.id: (case, dict(case.arrays)) for case in kept_cases(file)}
     kept |= {case.id: (case, _with_weights(case) if layers else dict(case.arrays)) for case in new}
-    facts = [{key: case.facts[key] for key in (FACTS_OF_LAYERS if layers else case.facts)} for case, _ in kept.values()]
+    facts = [_facts(case) if layers else case.facts for case, _ in kept.values()]
     lines = ",\n".join(json.dumps(one, sort_keys=True) for one in facts)
     (KEPT / f"{file}.json").write_text(f"[\n{lines}\n]\n")
     stored = {f"{name}/{key}": array for name, (_, arrays) in kept.items() for key, array in arrays.items()}
     np.savez_compressed(KEPT / f"{file}.npz", **stored)
+
+
+def _facts(case: Case) -> dict[str, Any]:
+    """Facts of a layer's case; a vocabulary only where the configuration has none."""
+    given = any(layer["config"].get("vocabulary") for layer in case.facts["layers"])
+    names = [name for name in FACTS_OF_LAYERS if name in case.facts and not (given and name == "vocabulary")]
+    return {name: case.facts[name] for name in names}
 
 
 def _with_weights(case: Case) -> dict[str, np.ndarray]:

@@ -45,6 +45,7 @@ from seqc.export.images.pool import OnnxAveragePool, OnnxMaxPool, OnnxMaxPoolGra
 from seqc.export.splitting import Split
 from seqc.graph import dims, ir
 from seqc.graph.dims import Dim
+from seqc.ops import strings
 from seqc.ops._recurrent import Recurrent
 from seqc.ops._recurrent_grad import RecurrentGrad
 from seqc.ops.arithmetic import Abs, Add, Ceil, Clip, Div, Floor, Max, Min, Mod, Mul, Neg, Round, Sign, Sub
@@ -405,12 +406,17 @@ SPECS: tuple[OpSpec, ...] = (
 )
 
 # Operations without a row, and why.
+_ON_STRINGS = (
+    strings.CountTokens, strings.CrossHash, strings.FitLength, strings.HashText, strings.LookUp,
+    strings.SplitText, strings.Standardize,
+)  # fmt: skip
 EXEMPT: dict[type[ir.Op], str] = {
     AddRows: "what NumPy makes of gradient descent on a table; tests/test_executor.py",
     Patches: "what NumPy makes of a convolution; tests/test_patches.py",
     ir.Constant: "a leaf; tests/test_ir.py",
     ir.Item: "picks from results; every row with several results uses it",
     **dict.fromkeys((ChannelsFirst, Gated, Recurrent, RecurrentGrad), "what some operations have in common"),
+    **dict.fromkeys(_ON_STRINGS, "takes or gives strings; tests/test_string_layers.py"),
     Scan: "the graph in it has types of its own; tests/test_scan.py",
     **dict.fromkeys((SizeOf, Range, BroadcastTo, ReshapeTo, Crop, Uncrop), "reads sizes; tests/test_sizes.py"),
 }

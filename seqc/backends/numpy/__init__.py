@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from seqc.backends.numpy.kept import Kept
     from seqc.backends.numpy.naive import NaiveExecutor
     from seqc.backends.numpy.state import StateRef
+    from seqc.backends.numpy.strings import StringExecutor
 
 __all__ = ["make_executor"]
 
 
 def make_executor(
     graph: Graph, reads: Sequence[StateRef], writes: Sequence[StateRef], kept: Kept | None = None
-) -> Executor | NaiveExecutor:
+) -> Executor | NaiveExecutor | StringExecutor:
     """Returns what runs a step: tile by tile on all cores, or plainly where SEQC_EXECUTOR is "naive".
 
     Args:
@@ -33,8 +34,11 @@ def make_executor(
     # Loaded for the first step, so that `import seqc` stays quick.
     from seqc.backends.numpy.executor import Executor
     from seqc.backends.numpy.naive import NaiveExecutor
+    from seqc.backends.numpy.strings import StringExecutor, has_strings
 
     wanted = os.environ.get("SEQC_EXECUTOR", "tiled")
     if wanted not in ("tiled", "naive"):
         raise ConfigError(f"SEQC_EXECUTOR must be 'tiled' or 'naive'; got {wanted!r}.")
-    return NaiveExecutor(graph, reads, writes) if wanted == "naive" else Executor(graph, reads, writes, kept)
+    if wanted == "naive":
+        return NaiveExecutor(graph, reads, writes)
+    return (StringExecutor if has_strings(graph) else Executor)(graph, reads, writes, kept)

@@ -11,6 +11,8 @@ from typing import Any
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.backends.numpy.regions import ParallelRegion
+from seqc.backends.numpy.strings import StringExecutor
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Value, walk
 
 # The parts of a training step, in their order in time.
@@ -37,7 +39,7 @@ class Timing:
     part: str = ""
 
 
-def profile_run(executor: Executor | NaiveExecutor, arrays: Sequence[Array]) -> list[Timing]:
+def profile_run(executor: Executor | NaiveExecutor | StringExecutor, arrays: Sequence[Array]) -> list[Timing]:
     """Runs a step as `executor.run` does, the clock read around every call, and returns what each took.
 
     Args:
@@ -46,31 +48,55 @@ def profile_run(executor: Executor | NaiveExecutor, arrays: Sequence[Array]) -> 
     spent: Spent = []
     if isinstance(executor, NaiveExecutor):
         graph = _run_naive(executor, arrays, spent)
+    elif isinstance(executor, StringExecutor):
+        graph = _run_with_strings(executor, arrays, spent)
     else:
-        graph = _run_tiled(executor, arrays, spent)
+        graph, _ = _run_tiled(executor, arrays, spent)
     parts = step_parts(graph)
     return merge(Timing(v.scope, v.op.name, 1, seconds, parts[v]) for v, seconds in spent)
 
 
 def _run_naive(executor: NaiveExecutor, arrays: Sequence[Array], spent: Spent) -> Graph:
     watched = copy(executor)
-    watched.interpreter = copy(executor.interpreter)
-    watched.interpreter._instructions = [
-        replace(i, function=_timed(i.value, i.function, spent)) for i in executor.interpreter._instructions
-    ]
+    watched.interpreter = _watched_interpreter(executor.interpreter, spent)
     watched.run(arrays)
     return executor.interpreter.graph
 
 
-def _run_tiled(executor: Executor, arrays: Sequence[Array], spent: Spent) -> Graph:
+def _watched_interpreter(interpreter: Interpreter, spent: Spent) -> Interpreter:
+    watched = copy(interpreter)
+    watched._instructions = [replace(i, function=_timed(i.value, i.function, spent)) for i in interpreter._instructions]
+    return watched
+
+
+def _run_with_strings(executor: StringExecutor, arrays: Sequence[Array], spent: Spent) -> Graph:
+    watched = copy(executor)
+    watched._first, watched._last = (_watched_interpreter(i, spent) for i in (executor._first, executor._last))
+    graphs = [watched._first.graph, watched._last.graph]
+
+    def run(given: Sequence[Array]) -> list[Array]:
+        graph, results = _run_tiled(executor.numbers, given, spent)
+        graphs.insert(1, graph)
+        return results
+
+    watched.run_numbers = run  # type: ignore
+    watched.run(arrays)
+    return Graph(
+        tuple(x for graph in graphs for x in graph.inputs),
+        tuple(y for graph in graphs for y in graph.outputs),
+        tuple(name for graph in graphs for name in graph.output_names),
+    )
+
+
+def _run_tiled(executor: Executor, arrays: Sequence[Array], spent: Spent) -> tuple[Graph, list[Array]]:
     bound = executor._bound(arrays)
     program = bound.program
     bound.program = replace(program, regions=[_watched(region, spent) for region in program.regions])
     try:
-        executor.run(arrays)
+        results = executor.run(arrays)
     finally:
         bound.program = program
-    return program.graph
+    return program.graph, results
 
 
 def _watched(region: ParallelRegion, spent: Spent) -> ParallelRegion:

@@ -1,0 +1,444 @@
+"""What the layers have in common that look tokens up in a vocabulary."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from seqc import file_scope, ops
+from seqc.errors import ConfigError, DataError, SavingError
+from seqc.graph.ir import Array, Value, apply, as_value, constant
+from seqc.graph.strings import STRING
+from seqc.layers._vocabulary import TokenCounts, as_tokens, read_tokens, token_batches, typed
+from seqc.layers.base import Layer
+from seqc.layers.encoding import encode, refuse_sparse
+from seqc.ops.strings import CountTokens, HashText, LookUp
+
+OUTPUT_MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
+_OLD_MODES = {"binary": "multi_hot", "tf-idf": "tf_idf"}
+_FILE = "vocabulary.txt"
+# In place of the number of a token: none there is, which belongs to no category; and none known, to be hashed.
+_MASKED, _UNKNOWN = -2, -1
+
+
+def output_mode_name(mode: Any, who: str) -> str:
+    """Returns an output mode by its present name.
+
+    Raises:
+        ConfigError: there is no such mode.
+    """
+    name = _OLD_MODES.get(mode, mode) if isinstance(mode, str) else mode
+    if name not in OUTPUT_MODES:
+        raise ConfigError(f"Unknown arg for output_mode: {mode!r}. {who} has {', '.join(OUTPUT_MODES)}.")
+    return str(name)
+
+
+def checked_salt(salt: Any, who: str) -> tuple[int, int] | None:
+    """Returns the two numbers of a salt, which may be given as one.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    given = (salt, salt) if isinstance(salt, int) and not isinstance(salt, bool) else salt
+    if given is None:
+        return None
+    if not isinstance(given, list | tuple) or len(given) != 2 or not all(isinstance(one, int) for one in given):
+        raise ConfigError(
+            f"The `salt` argument for `{who}` can only be a tuple of 2 integers, or a single integer. Received: "
+            f"salt={salt}."
+        )
+    return int(given[0]), int(given[1])
+
+
+def refuse_path(who: str, config: Mapping[str, Any]) -> None:
+    """Refuses a configuration that names a file, which could be any.
+
+    Raises:
+        ConfigError: it does.
+    """
+    if isinstance(config.get("vocabulary"), str):
+        raise ConfigError(
+            f"The configuration of a {who} names a vocabulary file outside of the model, '{config['vocabulary']}', "
+            "which is not read. Give the list of its tokens."
+        )
+
+
+class IndexLookup(Layer):
+    """Numbers of tokens in a vocabulary: first the mask token's if there is one, then those of unknown tokens.
+
+    Args:
+        max_tokens: how many there may be, those of masked and unknown ones among them; None for any.
+        num_oov_indices: over how many numbers unknown tokens are spread; 0 where they are an error.
+        mask_token: what stands for nothing: 0, or no category. oov_token: what stands for unknown tokens in `invert`.
+        vocabulary: the tokens, in a list, an array, or a text file with one a line. idf_weights: of each of them.
+        invert: whether numbers come in and tokens go out.
+        output_mode: "int" for numbers; "one_hot", "multi_hot", "count" as in `CategoryEncoding`; "tf_idf" for counts
+            times `idf_weights`.
+        pad_to_max_tokens: whether vectors have `max_tokens` elements, however many tokens there are.
+        oov_method: how integers are spread: "floormod", or "farmhash" as strings always are. salt: for SipHash instead.
+        vocabulary_size: as a file has it. has_input_vocabulary: whether it can be adapted no more.
+    """
+
+    max_tokens: int | None
+    num_oov_indices: int
+    mask_token: Any
+    oov_token: Any
+    invert: bool
+    pad_to_max_tokens: bool
+    oov_method: str
+    not_kept = ("vocabulary", "vocabulary_size", "has_input_vocabulary", "sparse", "idf_weights", "salt", "output_mode")
+    # "string" or "int64".
+    vocabulary_dtype: str = STRING
+    # What the configuration has, in Keras's order.
+    _configured: ClassVar[tuple[str, ...]] = (
+        "invert", "max_tokens", "num_oov_indices", "oov_token", "mask_token", "output_mode", "pad_to_max_tokens",
+        "oov_method",
+    )  # fmt: skip
+
+    def _start(self, output_mode: Any, sparse: Any, salt: Any, vocabulary: Any, idf_weights: Any, **more: Any) -> None:
+        """Checks the arguments, and sets the vocabulary that is given."""
+        who = type(self).__name__
+        self.output_mode, self.salt = output_mode_name(output_mode, who), checked_salt(salt, who)
+        refuse_sparse(self, sparse)
+        self._check_arguments(idf_weights, vocabulary)
+        self.input_vocabulary: Any = None
+        self.input_idf_weights = None if idf_weights is None else np.asarray(idf_weights, np.float64).tolist()
+        self._fixed = more["has_input_vocabulary"] or vocabulary is not None
+        self._frozen_size: int | None = more["vocabulary_size"]
+        self._tokens: tuple[Any, ...] = ()
+        self._idf: Array | None = None
+        self._counts = TokenCounts()
+        self.built = True
+        if vocabulary is not None:
+            self.set_vocabulary(vocabulary, idf_weights)
+            self.input_vocabulary = None if isinstance(vocabulary, str) else self._as_list(vocabulary)
+
+    def _check_arguments(self, idf_weights: Any, vocabulary: Any) -> None:
+        who = type(self).__name__
+        if self.max_tokens is not None and self.max_tokens <= 1:
+            raise ConfigError(f"If set, `max_tokens` must be greater than 1. Received: max_tokens={self.max_tokens}")
+        if self.pad_to_max_tokens and self.max_tokens is None:
+            raise ConfigError("If pad_to_max_tokens is True, must set `max_tokens`. Received: max_tokens=None")
+        if not isinstance(self.num_oov_indices, int) or self.num_oov_indices < 0:
+            raise ConfigError(
+                "`num_oov_indices` must be greater than or equal to 0. Received: "
+                f"num_oov_indices={self.num_oov_indices}"
+            )
+        if self.oov_method not in ("floormod", "farmhash"):
+            raise ConfigError(f"{who} has `oov_method` 'floormod' and 'farmhash'. Received: {self.oov_method!r}")
+        if self.salt is not None and self.vocabulary_dtype != STRING and self.oov_method != "farmhash":
+            raise ConfigError(
+                f"`salt` can only be used when `oov_method='farmhash'`. Received: oov_method={self.oov_method}"
+            )
+        if self.invert and self.output_mode != "int":
+            raise ConfigError(
+                f"`output_mode` must be `'int'` when `invert` is true. Received: output_mode={self.output_mode}"
+            )
+        if idf_weights is not None and self.output_mode != "tf_idf":
+            raise ConfigError(
+                "`idf_weights` should only be set if `output_mode` is `'tf_idf'`. Received: "
+                f"idf_weights={idf_weights} and output_mode={self.output_mode}"
+            )
+        if self.output_mode == "tf_idf" and vocabulary is not None and idf_weights is None:
+            raise ConfigError(
+                "When specifying the `vocabulary` argument, in TF-IDF output mode, the `idf_weights` argument must "
+                "also be provided."
+            )
+
+    # -- the vocabulary ----------------------------------------------------------------------------------------------
+
+    @property
+    def _first_oov(self) -> int:
+        return 1 if self.mask_token is not None and self.output_mode == "int" else 0
+
+    @property
+    def _first_token(self) -> int:
+        return self._first_oov + self.num_oov_indices
+
+    @property
+    def _special_tokens(self) -> list[Any]:
+        return [self.mask_token] * self._first_oov + [self.oov_token] * self.num_oov_indices
+
+    def vocabulary_size(self) -> int:
+        """Returns how many numbers there are, those of masked and unknown tokens among them."""
+        return self._first_token + len(self._tokens)
+
+    def get_vocabulary(self, include_special_tokens: bool = True) -> list[Any]:
+        """Returns the tokens in the order of their numbers.
+
+        Args:
+            include_special_tokens: whether with the mask token and those for unknown tokens, so that a token's place is
+                its number.
+        """
+        return [*(self._special_tokens if include_special_tokens else ()), *self._tokens]
+
+    def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
+        """Sets the tokens, in place of those that were there.
+
+        Args:
+            vocabulary: a list or array of tokens, with or without the special ones in front; or the path of a text file
+                with one a line. idf_weights: one for each of them, in mode "tf_idf".
+
+        Raises:
+            ConfigError: tokens occur twice or are too many, or weights are missing or do not fit.
+        """
+        if self.output_mode == "tf_idf" and idf_weights is None:
+            raise ConfigError("`idf_weights` must be set if output_mode is 'tf_idf'.")
+        if self.output_mode != "tf_idf" and idf_weights is not None:
+            raise ConfigError(
+                "`idf_weights` should only be set if output_mode is `'tf_idf'`. Received: "
+                f"output_mode={self.output_mode} and idf_weights={idf_weights}"
+            )
+        if isinstance(vocabulary, str):
+            if self.output_mode == "tf_idf":
+                raise ConfigError("output_mode `'tf_idf'` does not support loading a vocabulary from file.")
+            self.input_vocabulary = None
+            self._set_tokens(read_tokens(vocabulary, self.vocabulary_dtype))
+            return
+        given = self._as_list(vocabulary)
+        special = self._special_tokens
+        found = given[: len(special)] == special
+        tokens = given[len(special) :] if found else given
+        self._set_tokens(tokens)
+        if self.input_vocabulary is not None:
+            self.input_vocabulary, self.input_idf_weights = given, idf_weights
+        if idf_weights is not None:
+            self._set_idf(np.asarray(idf_weights, np.float64), len(given), 0 if found else self._first_token)
+
+    def _as_list(self, vocabulary: Any) -> list[Any]:
+        given: list[Any] = as_tokens(vocabulary, self.vocabulary_dtype, f"`vocabulary` of layer '{self.name}'").tolist()
+        if not given:
+            raise ConfigError(f"Cannot set an empty vocabulary. Received: vocabulary={vocabulary}")
+        return given
+
+    def _set_tokens(self, tokens: list[Any]) -> None:
+        repeated = [token for token, n in Counter(tokens).items() if n > 1]
+        if repeated:
+            raise ConfigError(
+                "The passed vocabulary has at least one repeated term. Please uniquify your dataset. The repeated "
+                f"terms are: {repeated}"
+            )
+        for token, what in ((self.mask_token, "mask"), (self.oov_token if self.invert else None, "OOV")):
+            if token is not None and token in tokens:
+                raise ConfigError(
+                    f"Found reserved {what} token {token!r} at unexpected location in `vocabulary`. Either remove all "
+                    "mask and OOV tokens, or include them only at the start of the vocabulary in precisely this order: "
+                    f"{self._special_tokens}."
+                )
+        size = self._first_token + len(tokens)
+        if self.max_tokens is not None and size > self.max_tokens:
+            raise ConfigError(
+                "Attempted to set a vocabulary larger than the maximum vocab size. Received vocabulary size is "
+                f"{size}; `max_tokens` is {self.max_tokens}."
+            )
+        self._freeze(size)
+        self._tokens = tuple(tokens)
+        self.changes += 1
+
+    def _freeze(self, size: int) -> None:
+        """Holds the size of vectors, on which what follows depends."""
+        free = self.output_mode == "int" or self.pad_to_max_tokens
+        if not free and self._frozen_size is not None and size != self._frozen_size:
+            raise ConfigError(
+                f"When using `output_mode={self.output_mode}` and `pad_to_max_tokens=False`, the vocabulary size "
+                f"cannot be changed after it was set. Old vocab size is {self._frozen_size}, new vocab size is {size}. "
+                "Make a new layer, or use pad_to_max_tokens=True."
+            )
+        self._frozen_size = size
+
+    def _set_idf(self, weights: Array, tokens: int, in_front: int) -> None:
+        if weights.ndim != 1:
+            raise ConfigError(f"TF-IDF data must be a 1-index array. Received shape {weights.shape}.")
+        if len(weights) != tokens:
+            raise ConfigError(
+                f"`idf_weights` must be the same length as vocabulary. len(idf_weights) is {len(weights)}; "
+                f"len(vocabulary) is {tokens}"
+            )
+        front = np.full(in_front, np.mean(weights) if in_front else 0.0)
+        behind = self.max_tokens - in_front - tokens if self.pad_to_max_tokens and self.max_tokens is not None else 0
+        self._idf = np.concatenate([front, weights, np.zeros(behind)]).astype(np.float32)
+
+    @property
+    def idf_weights(self) -> Array | None:
+        """The weights of all categories in mode "tf_idf", or None."""
+        return self._idf
+
+    # -- learning it -------------------------------------------------------------------------------------------------
+
+    def adapt(self, data: Any, steps: int | None = None) -> None:
+        """Sets the vocabulary to the tokens in data, the most frequent ones first.
+
+        Args:
+            data: an array or a list; or batches: a generator, a `PyDataset`; of pairs the first. In mode "tf_idf" each
+                row is a document.
+            steps: how many batches to take at most.
+
+        Raises:
+            ConfigError: the layer was made with a vocabulary. DataError: they are no such data.
+        """
+        self.reset_state()
+        for batch in token_batches(data, self.vocabulary_dtype, steps, f"adapt() of layer '{self.name}'"):
+            self.update_state(batch)
+        self.finalize_state()
+
+    def reset_state(self) -> None:
+        """Forgets what `update_state` has counted."""
+        self._counts = TokenCounts()
+
+    def update_state(self, data: Any) -> None:
+        """Counts the tokens of a batch."""
+        self._refuse_fixed()
+        array = as_tokens(data, self.vocabulary_dtype, f"Layer '{self.name}'")
+        self._counts.add(array, self.output_mode == "tf_idf")
+
+    def count_rows(self, rows: Any) -> None:
+        """Counts the tokens of documents that are lists."""
+        self._refuse_fixed()
+        self._counts.add_rows(rows, self.output_mode == "tf_idf")
+
+    def _refuse_fixed(self) -> None:
+        if self._fixed:
+            raise ConfigError(
+                f"Cannot adapt layer '{self.name}' after setting a static vocabulary via `vocabulary` argument or "
+                "`set_vocabulary()` method."
+            )
+
+    def finalize_state(self) -> None:
+        """Takes the tokens that were counted as the vocabulary."""
+        limit = None if self.max_tokens is None else self.max_tokens - self._first_token
+        tokens = self._counts.most_common([self.mask_token, self.oov_token], limit)
+        if self._fixed or not tokens:
+            if not self._fixed:
+                raise DataError(f"adapt() of layer '{self.name}' received no tokens. Pass an array or batches of them.")
+            return
+        self._set_tokens(tokens)
+        self.input_vocabulary = None
+        if self.output_mode == "tf_idf":
+            self._set_idf(self._counts.idf(tokens), len(tokens), self._first_token)
+        self.reset_state()
+
+    # -- calling -----------------------------------------------------------------------------------------------------
+
+    def call(self, inputs: Any) -> Value:
+        x = as_value(inputs)
+        if self.invert:
+            return apply(self._inverse(), ops.cast(x, "int64"))
+        indices = self._indices(x if self.vocabulary_dtype == STRING else ops.cast(x, "int64"))
+        if self.output_mode == "int":
+            return indices
+        depth = self.max_tokens if self.pad_to_max_tokens else self._frozen_size
+        if depth is None:
+            raise ConfigError(
+                f"When using `output_mode={self.output_mode}` and `pad_to_max_tokens=False`, you must set the "
+                f"vocabulary of layer '{self.name}' before calling it. Either pass a `vocabulary` argument to the "
+                "layer, or call `adapt` with some sample data."
+            )
+        dtype = self.dtype if self.dtype.startswith("float") else "float32"
+        if self.output_mode == "one_hot" or indices.type.rank != 2:
+            vectors = encode(indices, "count" if self.output_mode == "tf_idf" else self.output_mode, depth, dtype)
+        else:
+            vectors = apply(CountTokens(depth, self.output_mode == "multi_hot", dtype), indices)
+        if self.output_mode != "tf_idf":
+            return vectors
+        if self._idf is None and not file_scope.reading():
+            raise ConfigError(f"Layer '{self.name}' has no `idf_weights` yet: call adapt(data) first.")
+        # A file's weights come when its model is there.
+        return vectors * constant((np.zeros(depth) if self._idf is None else self._idf).astype(dtype))
+
+    def _inverse(self) -> LookUp:
+        first = self._first_token
+        keys, tokens = tuple(range(first, first + len(self._tokens))), self._tokens
+        if self.mask_token is not None:
+            keys, tokens = (0, *keys), (self.mask_token, *tokens)
+        return LookUp(keys, tokens, self.oov_token, "int64", self.vocabulary_dtype)
+
+    def _indices(self, x: Value) -> Value:
+        first, oov = self._first_token, self.num_oov_indices
+        keys, numbers = self._tokens, tuple(range(first, first + len(self._tokens)))
+        if self.mask_token is not None:
+            keys, numbers = (self.mask_token, *keys), (0 if self.output_mode == "int" else _MASKED, *numbers)
+        default = {0: None, 1: self._first_oov}.get(oov, _UNKNOWN)
+        found = apply(LookUp(keys, numbers, default, self.vocabulary_dtype), x)
+        if oov < 2:
+            return found
+        if self.vocabulary_dtype != STRING and self.oov_method == "floormod":
+            bins = ops.mod(x, constant(np.int64(oov)))
+        else:
+            bins = apply(HashText(oov, self.salt), x)
+        unknown = found == constant(np.int64(_UNKNOWN))
+        return ops.where(unknown, bins + constant(np.int64(self._first_oov)), found)
+
+    def input_dtype(self) -> str:
+        return "int64" if self.invert else self.vocabulary_dtype
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        base = {key: config[key] for key in ("name", "trainable", "dtype")}
+        own = {key: getattr(self, key) for key in self._configured}
+        return (
+            base
+            | own
+            | {
+                "sparse": False,
+                "idf_weights": self._in_config[1],
+                "vocabulary": self._in_config[0],
+                "vocabulary_size": self._frozen_size,
+                "salt": None if self.salt is None else list(self.salt),
+            }
+        )
+
+    @property
+    def _in_config(self) -> tuple[list[Any] | None, Any]:
+        """What stands in the configuration: the vocabulary that was given, or one that a text file cannot hold."""
+        given, idf = self.input_vocabulary, self.input_idf_weights
+        texts = self._tokens if self.vocabulary_dtype == STRING else ()
+        if given is None and texts and (not texts[-1] or any("\n" in token for token in texts)):
+            given = self.get_vocabulary()
+            idf = None if self._idf is None else self._idf[: len(given)]
+        return given, None if idf is None else np.asarray(idf, np.float64).tolist()
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        refuse_path(cls.__name__, config)
+        return cls(**config)
+
+    def get_build_config(self) -> dict[str, Any]:
+        return {}
+
+    def save_assets(self) -> dict[str, bytes]:
+        """Returns the files that the layer keeps beside its configuration: the vocabulary that `adapt` found."""
+        if self._in_config[0] is not None:
+            return {}
+        return {_FILE: "\n".join(map(str, self.get_vocabulary())).encode()}
+
+    def load_assets(self, files: Mapping[str, bytes]) -> None:
+        """Sets the vocabulary from such files.
+
+        Raises:
+            SavingError: the vocabulary is damaged, or does not fit.
+        """
+        if self.input_vocabulary is not None or _FILE not in files:
+            return
+        try:
+            lines = files[_FILE].decode().split("\n")
+            while lines and not lines[-1]:
+                lines.pop()
+            tokens = typed(lines, self.vocabulary_dtype, _FILE)
+            special = self._special_tokens
+            self._set_tokens(tokens[len(special) :] if tokens[: len(special)] == special else tokens)
+        except (UnicodeDecodeError, ConfigError) as error:
+            raise SavingError(f"The vocabulary of layer '{self.name}' in the file cannot be used: {error}") from error
+
+    def save_own_variables(self, store: dict[str, Any]) -> None:
+        if self.output_mode == "tf_idf" and self._idf is not None:
+            store["idf_weights"] = self._idf
+
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        if self.output_mode == "tf_idf" and "idf_weights" in store:
+            self._idf = np.asarray(store["idf_weights"], np.float32)
+            self.changes += 1
