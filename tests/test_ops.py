@@ -148,15 +148,20 @@ def test_gradient_agrees_with_finite_differences(spec: OpSpec, sizes: dict[str, 
     op_checks.check_gradient(spec, sizes, np.random.default_rng(2))
 
 
-DECOMPOSING = [s for s in SPECS if op_checks.decomposition(s, SIZES[0], "float64") is not None]
+# Some in double precision only, for which the attributes of their operator are too short.
+DECOMPOSING = [
+    (s, dtype)
+    for s in SPECS
+    for dtype in ("float32", "float64")
+    if op_checks.decomposition(s, SIZES[0], dtype) is not None
+]
 
 
 def test_some_operations_decompose() -> None:
-    assert {"AveragePoolGrad", "Dropout", "ReluGrad"} <= {s.op.name for s in DECOMPOSING}
+    assert {"AveragePoolGrad", "Dropout", "ReluGrad"} <= {s.op.name for s, dtype in DECOMPOSING if dtype == "float32"}
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("spec", DECOMPOSING, ids=str)
+@pytest.mark.parametrize(("spec", "dtype"), DECOMPOSING, ids=str)
 def test_decomposition_computes_the_same_numbers(spec: OpSpec, dtype: str) -> None:
     for sizes in SIZES:
         arrays = spec.arrays(np.random.default_rng(3), sizes, dtype)
