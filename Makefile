@@ -22,7 +22,7 @@ RECORDED := $(wildcard tests/parity/test_*_cases.py) tests/parity/test_keras_fun
 	tests/parity/test_arguments.py
 PROJECTS := pyproject.toml runtime/pyproject.toml
 
-.PHONY: proto help demo serve-demo test test-slow test-recorded check format bench bench-serve bench-serve-peers cases clean
+.PHONY: proto help demo serve-demo test test-slow test-recorded check format bench bench-serve bench-serve-peers cases model-files clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' Makefile
@@ -54,6 +54,10 @@ format: $(FOR_WORK) ## rewrite the sources in the project's format
 KERAS_PYTHON ?= python
 cases: ## record layer cases (IDS, or all rows of tests/kit/record_cases.py) with KERAS_PYTHON, which has Keras 3 and TensorFlow
 	cd tests && $(KERAS_PYTHON) -m kit.record_cases $(IDS)
+
+ENVIRONMENTS ?= .keras-environments
+model-files: ## record files of every Keras that people have files of, each installed in an environment in ENVIRONMENTS
+	python tests/kit/record_versions.py $(ENVIRONMENTS)
 
 bench: $(FOR_WORK) ## compare the training speed with peers that are there, and write benchmarks/RESULTS.md
 	$(BENCH)

@@ -21,6 +21,7 @@ _INERT: dict[str, tuple[Any, ...] | None] = {
     "input_length": None,
     "implementation": None,
     "fused": None,
+    "rng_type": None,
     "query_shape": None,
     "key_shape": None,
     "value_shape": None,
@@ -112,7 +113,9 @@ _CHANGES: dict[str, Callable[[Config, int], Config]] = {
     "DepthwiseConv1D": _one_group,
     "SeparableConv2D": _separable,
     "SeparableConv1D": _separable,
+    "Conv1DTranspose": _one_group,
     "Conv2DTranspose": _one_group,
+    "Conv3DTranspose": _one_group,
     "GRU": _gru,
     "LSTM": _lstm,
 }
