@@ -21,6 +21,10 @@ def variable(*values: float, name: str = "w", **options: Any) -> Variable:
     return Variable(np.array(values, "float32"), name=name, **options)
 
 
+def scaled(inner: Any, *given: Any, **named: Any) -> Any:
+    return optimizers.LossScaleOptimizer(inner, *given, **named)
+
+
 # -- names ---------------------------------------------------------------------------------------------------------
 
 
@@ -110,6 +114,23 @@ def test_decay_of_old_scripts_is_ignored_with_a_warning() -> None:
         (lambda: optimizers.Lion(beta_1=0.0), "`beta_1` must be in the [0, 1] range"),
         (lambda: optimizers.Ftrl(learning_rate_power=0.1), "`learning_rate_power` needs to be negative or zero"),
         (lambda: optimizers.Ftrl(l1_regularization_strength=-1.0), "`l1_regularization_strength` needs to be positive"),
+        (
+            lambda: optimizers.Muon(exclude_layers="output"),
+            "`exclude_layers` must be a list of patterns; got the string",
+        ),
+        (lambda: optimizers.Muon(exclude_layers=["("]), "`exclude_layers` must be a list of patterns for the paths"),
+        (lambda: scaled(optimizers.SGD(), clipnorm=1.0), "Instead, set `clipnorm` on the `inner_optimizer`."),
+        (lambda: scaled(optimizers.SGD(), speed=1.0), "does not support arguments: `speed`."),
+        (lambda: scaled(optimizers.SGD(), dynamic=False), "no longer supports `dynamic=False`"),
+        (lambda: scaled("sgd"), "`inner_optimizer` must be an optimizer; got 'sgd'."),
+        (lambda: optimizers.MultiOptimizer(optimizers.SGD()), "`optimizer_map` must be an OptimizerMap, or a function"),
+        (lambda: optimizers.OptimizerMap("sgd"), "default_optimizer must be a Keras Optimizer instance. Received: sgd"),
+        (lambda: optimizers.OptimizerMap(optimizers.SGD(), [1]), "optimizer_map must be a dictionary. Received: [1]"),
+        (lambda: optimizers.OptimizerMap(optimizers.SGD(), {"(": optimizers.SGD()}), "'(' is no pattern for the paths"),
+        (
+            lambda: optimizers.MultiOptimizer(optimizers.OptimizerMap(scaled(optimizers.SGD()))),
+            "optimizer cannot be LossScaleOptimizer, which cannot be used inside a MultiOptimizer.",
+        ),
         (lambda: schedules.ExponentialDecay(0.1, 0, 0.5), "Argument `decay_steps` must be > 0."),
         (lambda: schedules.CosineDecayRestarts(0.1, 0), "Argument `first_decay_steps` must be > 0."),
         (lambda: schedules.PiecewiseConstantDecay([1, 2], [0.1, 0.2]), "should be 1 less than the length of values"),
@@ -359,3 +380,65 @@ def test_own_optimizer_written_as_for_keras_works_and_is_saved_whole() -> None:
 def test_class_without_update_step_says_so() -> None:
     with pytest.raises(NotImplementedError, match="Optimizer does not define update_step"):
         optimizers.Optimizer(0.1).apply([np.ones(1, "float32")], [variable(1.0)])
+
+
+# -- optimizers around others --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("inner", [{}, {"gradient_accumulation_steps": 2}, {"use_ema": True}], ids=str)
+def test_a_step_with_gradients_that_are_not_finite_changes_the_loss_scale_alone(inner: dict[str, Any]) -> None:
+    optimizer, w = scaled(optimizers.SGD(0.5, momentum=0.5, **inner), 8.0, 3), variable(1.0, 2.0)
+    optimizer.build([w])
+    scales, counts = [], []
+    for gradient in ([8.0, 8.0], [8.0, np.inf], [np.nan, 8.0], [8.0, 8.0], [8.0, 8.0], [8.0, 8.0], [8.0, 8.0]):
+        before = [v.numpy() for v in (w, *optimizer.inner_optimizer.variables)]
+        optimizer.apply([np.array(gradient, "float32")])
+        same = all(map(np.array_equal, before, [v.numpy() for v in (w, *optimizer.inner_optimizer.variables)]))
+        assert same == (not np.isfinite(gradient).all())
+        scales.append(float(optimizer.dynamic_scale))
+        counts.append(int(optimizer.step_counter))
+    assert scales == [8.0, 4.0, 2.0, 2.0, 2.0, 4.0, 4.0]
+    assert counts == [1, 0, 0, 1, 2, 0, 1]
+    assert int(optimizer.steps_seen) == 5
+
+
+def test_a_loss_is_multiplied_by_the_scale_that_gradients_are_divided_by() -> None:
+    optimizer, w = scaled(optimizers.SGD(1.0), 4.0), variable(3.0)
+    assert float(optimizer.scale_loss(2.0)) == 8.0
+    optimizer.build([w])
+    assert float(optimizer.scale_loss(2.0)) == 8.0
+    optimizer.apply([np.array([8.0], "float32")])
+    assert float(w.array[0]) == 1.0
+    optimizer.learning_rate = 0.25
+    assert float(optimizer.inner_optimizer.learning_rate) == 0.25
+
+
+def test_a_multi_optimizer_chooses_by_path_pattern_and_function() -> None:
+    fast, slow, other = optimizers.SGD(1.0), optimizers.SGD(0.5), optimizers.SGD(0.25)
+    by_path = optimizers.OptimizerMap(other, {"encoder/w": fast})
+    by_path["encoder/.*"] = slow
+    variables = [variable(0.0, name=name) for name in ("encoder/w", "encoder/v", "decoder/w")]
+    for chosen in (by_path, lambda v: by_path[v.path]):
+        optimizer = optimizers.MultiOptimizer(chosen)
+        for v in variables:
+            v.assign([0.0])
+        optimizer.apply([np.ones(1, "float32")] * 3, variables)
+        assert [float(v.array[0]) for v in variables] == [-1.0, -0.5, -0.25]
+        assert optimizer.optimizers == [fast, slow, other]
+    by_path["enc.*"] = other
+    with pytest.raises(ConfigError, match="Multiple optimizers assigned to variable encoder/v"):
+        by_path["encoder/v"]
+    with pytest.raises(ConfigError, match="'encoder/w' already exists in the OptimizerMap"):
+        by_path["encoder/w"] = slow
+    with pytest.raises(ConfigError, match="optimizer must be a Keras Optimizer instance. Received: x"):
+        optimizers.MultiOptimizer(lambda v: "x").build(variables)
+    for ask in (lambda: optimizer.learning_rate, lambda: setattr(optimizer, "learning_rate", 1.0)):
+        with pytest.raises(AttributeError, match="on the individual sub-optimizers instead"):
+            ask()
+
+
+def test_a_factor_of_the_loss_set_on_a_multi_optimizer_is_that_of_all_inside() -> None:
+    inner, w = optimizers.SGD(1.0, loss_scale_factor=3.0), variable(0.0)
+    optimizer = scaled(optimizers.MultiOptimizer(optimizers.OptimizerMap(inner), loss_scale_factor=2.0), 4.0)
+    optimizer.apply([np.array([4.0], "float32")], [w])
+    assert float(w.array[0]) == -1.0

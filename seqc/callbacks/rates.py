@@ -99,11 +99,11 @@ class SwapEMAWeights(Callback):
 
     def _pairs(self) -> list[tuple[Any, Any]]:
         optimizer = self.model.optimizer
-        if not optimizer.use_ema:
+        if not optimizer.keeps_averages:
             raise ConfigError(
                 "SwapEMAWeights must be used when `use_ema=True` is set on the optimizer. Received: use_ema=False"
             )
-        return [(v, optimizer.slot(v, "average")) for v in self.model.trainable_weights] if optimizer.built else []
+        return list(optimizer.averages(self.model.trainable_weights))
 
     def _swap(self, to_averages: bool) -> None:
         if self._swapped == to_averages:

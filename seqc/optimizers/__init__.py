@@ -11,8 +11,10 @@ from seqc.optimizers.adafactor import Adafactor
 from seqc.optimizers.adam import Adam, Adamax, AdamW, Lamb, Nadam
 from seqc.optimizers.adaptive import Adadelta, Adagrad, Ftrl, Lion, RMSprop
 from seqc.optimizers.base import Optimizer
+from seqc.optimizers.loss_scale import LossScaleOptimizer
 from seqc.optimizers.muon import Muon
 from seqc.optimizers.schedule_free import ScheduleFreeAdamW
+from seqc.optimizers.several import MultiOptimizer, OptimizerMap
 from seqc.optimizers.sgd import SGD
 from seqc.utils.absent import absent
 
@@ -27,9 +29,12 @@ __all__ = [
     "Ftrl",
     "Lamb",
     "Lion",
+    "LossScaleOptimizer",
+    "MultiOptimizer",
     "Muon",
     "Nadam",
     "Optimizer",
+    "OptimizerMap",
     "RMSprop",
     "ScheduleFreeAdamW",
     "deserialize",
@@ -38,7 +43,9 @@ __all__ = [
     "serialize",
 ]
 
-_CLASSES = {name.lower(): cls for name, cls in serialization.classes("optimizers").items()}
+# Those that need another one are made from a configuration, not from a name.
+_WRAPPERS = ("LossScaleOptimizer", "MultiOptimizer", "OptimizerMap")
+_CLASSES = {name.lower(): cls for name, cls in serialization.classes("optimizers").items() if name not in _WRAPPERS}
 
 
 def get(identifier: Any) -> Any:

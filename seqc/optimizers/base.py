@@ -173,6 +173,16 @@ class Optimizer(Configurable):
         return list(self._variables)
 
     @property
+    def inner_optimizers(self) -> list[Optimizer]:
+        """The optimizers that it only hands on to."""
+        return []
+
+    @property
+    def steps_seen(self) -> Variable:
+        """How many steps it was asked for, those that only accumulate gradients included."""
+        return self._iterations
+
+    @property
     def iterations(self) -> Any:
         """How many times variables were updated."""
         if self.gradient_accumulation_steps:
@@ -245,19 +255,10 @@ class Optimizer(Configurable):
             NotBuiltError: no variables are known. ShapeError: numbers or shapes do not fit. ConfigError: a variable is
                 unknown.
         """
-        grads = list(grads)
-        if not grads:
-            return
-        variables = self._variables_for(grads, trainable_variables)
-        pairs = [(as_value(g), v) for g, v in zip(grads, variables, strict=True) if g is not None]
+        pairs = self._pairs(grads, trainable_variables)
         if not pairs:
-            raise ConfigError("No gradients provided for any variable.")
+            return
         values, chosen = [g for g, _ in pairs], [v for _, v in pairs]
-        for gradient, variable in pairs:
-            if gradient.type.shape != variable.shape:
-                raise ShapeError(
-                    f"The gradient of variable '{variable.path}' must have shape {variable.shape}; got {gradient.type}."
-                )
         if self.loss_scale_factor is not None:
             values = [g / self.loss_scale_factor for g in values]
         self._accumulate_and_update(values, chosen)
@@ -267,6 +268,24 @@ class Optimizer(Configurable):
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable.to_value()))
         self._iterations.assign(self._iterations.to_value() + 1)
+
+    def _pairs(
+        self, grads: Sequence[Any], trainable_variables: Iterable[Variable] | None
+    ) -> list[tuple[Value, Variable]]:
+        """Returns the gradients there are with their variables, for which the optimizer is built; see `apply`."""
+        grads = list(grads)
+        if not grads:
+            return []
+        variables = self._variables_for(grads, trainable_variables)
+        pairs = [(as_value(g), v) for g, v in zip(grads, variables, strict=True) if g is not None]
+        if not pairs:
+            raise ConfigError("No gradients provided for any variable.")
+        for gradient, variable in pairs:
+            if gradient.type.shape != variable.shape:
+                raise ShapeError(
+                    f"The gradient of variable '{variable.path}' must have shape {variable.shape}; got {gradient.type}."
+                )
+        return pairs
 
     def _variables_for(self, grads: Sequence[Any], variables: Iterable[Variable] | None) -> list[Variable]:
         if variables is not None:
@@ -356,14 +375,23 @@ class Optimizer(Configurable):
             due = ops.equal(ops.mod(ops.add(self.iterations, 1), self.ema_overwrite_frequency), 0)
             where_true(due, lambda: self.finalize_variable_values(self._trainable))
 
+    @property
+    def keeps_averages(self) -> bool:
+        """Whether moving averages of variables are kept, here or inside."""
+        return self.use_ema or any(one.keeps_averages for one in self.inner_optimizers)
+
+    def averages(self, variables: Iterable[Variable]) -> list[tuple[Variable, Variable]]:
+        """Returns variables with the averages that are kept of them, where averages are kept."""
+        found = [pair for one in self.inner_optimizers for pair in one.averages(variables)]
+        return found + [(v, self._slots[v, "average"]) for v in variables if (v, "average") in self._slots]
+
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
         """Puts the moving averages in the variables' place, where averages are kept."""
-        if not self.use_ema:
-            return
-        for variable in var_list:
-            if (variable, "average") not in self._slots:
+        averages = dict(self.averages(var_list))
+        for variable in var_list if self.use_ema else averages:
+            if variable not in averages:
                 raise ConfigError(f"The optimizer keeps no average of {variable}: it was not built with it.")
-            variable.assign(self.slot(variable, "average").to_value())
+            variable.assign(averages[variable].to_value())
 
     # -- configuration -----------------------------------------------------------------------------------------------
 
@@ -383,11 +411,10 @@ class Optimizer(Configurable):
         Raises:
             ShapeError: their number or a shape differs.
         """
-        if len(weights) != len(self._variables):
-            raise ShapeError(
-                f"Optimizer '{self.name}' has {len(self._variables)} variables; got {len(weights)} arrays."
-            )
-        for variable, weight in zip(self._variables, weights, strict=True):
+        variables = self.variables
+        if len(weights) != len(variables):
+            raise ShapeError(f"Optimizer '{self.name}' has {len(variables)} variables; got {len(weights)} arrays.")
+        for variable, weight in zip(variables, weights, strict=True):
             variable.assign(np.asarray(weight))
 
     def __repr__(self) -> str:

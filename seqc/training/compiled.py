@@ -51,7 +51,7 @@ class Compiled:
     @property
     def steps_taken(self) -> int:
         """How many training steps the optimizer has seen, those that only accumulate gradients included."""
-        return int(self.optimizer.variables[0].array)
+        return int(self.optimizer.steps_seen.array)
 
     def resolve(self, y_true: Sequence[Shape | None], y_pred: Sequence[Shape]) -> None:
         """Chooses losses and metrics for labels and predictions of these shapes, an entry per output, once.

@@ -80,7 +80,7 @@ def own_train_step(model: Trainable, data: Any) -> tuple[Value | None, Any]:
     trace = require_trace("train_step")
     logs = model.train_step(data)
     # Random numbers and callbacks go by how many steps the model's optimizer has seen, whoever took them.
-    iterations = model._trainer.compiled.optimizer.variables[0]
+    iterations = model._trainer.compiled.optimizer.steps_seen
     if iterations not in trace.updates:
         iterations.assign(iterations.to_value() + 1)
     return _loss_in(logs), logs

@@ -26,6 +26,8 @@ def optimizers(keras: Any) -> dict[str, Any]:
         "ema": o.SGD(0.05, use_ema=True, ema_momentum=0.9),
         "accumulate": o.SGD(0.05, gradient_accumulation_steps=2),
         "clipped": o.Adam(0.01, global_clipnorm=0.1, weight_decay=0.01),
+        "scaled": o.LossScaleOptimizer(o.Adam(0.01), initial_scale=4.0, dynamic_growth_steps=3),
+        "several": o.MultiOptimizer(o.OptimizerMap(o.SGD(0.05, momentum=0.9), {".*kernel": o.Adam(0.01)})),
     }
     for name in (
         "RMSprop", "AdamW", "Adagrad", "Adadelta", "Adamax", "Nadam", "Ftrl", "Lion", "Lamb", "Adafactor", "Muon",

@@ -20,6 +20,7 @@ RATES: dict[str, float] = {
     "SGD": 0.05, "Momentum": 0.05, "RMSprop": 0.02, "Adam": 0.02, "AdamW": 0.02, "Adadelta": 1.0, "Adagrad": 0.05,
     "Adamax": 0.02, "Nadam": 0.02, "Ftrl": 0.05, "Lion": 0.01, "Lamb": 0.02,
     "Adafactor": 0.02, "Muon": 0.02, "ScheduleFreeAdamW": 0.02,
+    "LossScaled": 0.02, "Several": 0.02,
 }  # fmt: skip
 OPTIMIZERS: dict[str, dict[str, Any]] = {name: {} for name in RATES} | {
     "Momentum": {"momentum": 0.9, "nesterov": True},
@@ -147,7 +148,13 @@ def triple_combinations() -> list[Combination]:
 
 def make_optimizer(keras: Any, combination: Combination) -> Any:
     """Returns the optimizer of a combination."""
-    name, clipping, extra, _ = combination
+    name, clipping, extra, model = combination
+    if name == "LossScaled":
+        inner = make_optimizer(keras, ("Adam", clipping, extra, model))
+        return keras.optimizers.LossScaleOptimizer(inner, initial_scale=8.0, dynamic_growth_steps=2)
+    if name == "Several":
+        others, kernels = (make_optimizer(keras, (one, clipping, extra, model)) for one in ("Momentum", "Adam"))
+        return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(others, {".*kernel": kernels}))
     made = getattr(keras.optimizers, CLASSES.get(name, name))
     return made(RATES[name], **OPTIMIZERS[name], **CLIPPING[clipping], **EXTRAS[extra])
 
