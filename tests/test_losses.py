@@ -47,13 +47,12 @@ def test_class_name_stands_for_an_object() -> None:
     assert isinstance(losses.get("CategoricalCrossentropy"), losses.CategoricalCrossentropy)
 
 
-def test_every_identifier_of_keras_is_known_unless_its_loss_is_left_out(shared_dir: Any) -> None:
+def test_every_identifier_of_keras_is_known(shared_dir: Any) -> None:
     import json
 
     known = json.loads((shared_dir / "oracle" / "identifiers.json").read_text())["losses"]
-    left_out = {"CTC", "ctc", "Circle", "circle"}
     for identifier, meaning in known.items():
-        if identifier in left_out or identifier == "Loss":
+        if identifier == "Loss":
             continue
         found = losses.get(identifier)
         assert meaning in (getattr(found, "__name__", ""), type(found).__name__)

@@ -58,16 +58,20 @@ from seqc.losses.overlaps import (
     poisson,
     tversky,
 )
+from seqc.losses.pairs import Circle, circle
+from seqc.losses.sequences import CTC, ctc
 from seqc.losses.wrapper import LossFunctionWrapper
 from seqc.utils.absent import absent
 
 __all__ = [
+    "CTC",
     "BinaryCrossentropy",
     "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
     "CategoricalFocalCrossentropy",
     "CategoricalGeneralizedCrossEntropy",
     "CategoricalHinge",
+    "Circle",
     "CosineSimilarity",
     "Dice",
     "Hinge",
@@ -91,7 +95,9 @@ __all__ = [
     "categorical_generalized_cross_entropy",
     "categorical_hinge",
     "check_labels",
+    "circle",
     "cosine_similarity",
+    "ctc",
     "deserialize",
     "dice",
     "get",

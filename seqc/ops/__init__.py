@@ -205,6 +205,7 @@ from seqc.utils.absent import absent
 if TYPE_CHECKING:
     from seqc.ops.attention import dot_product_attention
     from seqc.ops.crossentropy import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
+    from seqc.ops.ctc import ctc_decode, ctc_loss
     from seqc.ops.diagonals import diag, diagflat, diagonal, trace
     from seqc.ops.distinct import nonzero, unique
     from seqc.ops.factors import cdist, eigh, lu_factor, matrix_rank, qr, svd
@@ -246,7 +247,7 @@ __all__ = [
     "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "blackman", "broadcast_like", "broadcast_to",
     "cast", "categorical_crossentropy", "cbrt", "cdist", "ceil", "celu", "cholesky", "cholesky_inverse", "clip",
     "concatenate", "conj", "conjugate", "conv", "conv_transpose", "convert_to_numpy", "convert_to_tensor", "copy",
-    "cos", "cosh", "count_nonzero", "cumsum",
+    "cos", "cosh", "count_nonzero", "ctc_decode", "ctc_loss", "cumsum",
     "deg2rad", "depthwise_conv", "det", "diag", "diagflat", "diagonal", "diff", "divide", "divide_no_nan", "dot",
     "dot_product_attention", "dsplit", "dstack", "dtype",
     "eigh", "einsum", "elu", "empty", "empty_like", "equal", "erf", "erfc", "erfinv", "exp", "exp2", "expand_dims",
@@ -288,6 +289,7 @@ __all__ = [
 _LATE = {
     "attention": "dot_product_attention",
     "crossentropy": "binary_crossentropy categorical_crossentropy sparse_categorical_crossentropy",
+    "ctc": "ctc_decode ctc_loss",
     "diagonals": "diag diagflat diagonal trace",
     "distinct": "nonzero unique",
     "factors": "cdist eigh lu_factor matrix_rank qr svd",
