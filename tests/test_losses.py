@@ -366,3 +366,52 @@ def test_half_precision_outputs_are_computed_in_single_precision() -> None:
     value = losses.MeanSquaredError()(np.zeros((1, 1)), np.full((1, 1), 300.0, "float16"))
     assert value.dtype == "float32"
     assert number(value) == 90000.0
+
+
+# -- pairs of embeddings -------------------------------------------------------------------------------------------
+
+
+def circle_by_hand(labels: Any, x: Any, gamma: float, margin: float) -> list[float]:
+    """The loss of each sample, pair by pair in double precision."""
+    found = []
+    for i, anchor in enumerate(x):
+        near = [1 - anchor @ x[j] for j in range(len(x)) if labels[j] == labels[i] and j != i]
+        far = [1 - anchor @ x[j] for j in range(len(x)) if labels[j] != labels[i]]
+        pull = sum(np.exp(-gamma * max(margin + d, 0) * (margin - d)) for d in near)
+        push = sum(np.exp(gamma * max(1 + margin - d, 0) * (1 - margin - d)) for d in far)
+        found.append(np.log1p(pull * push))
+    return found
+
+
+@pytest.mark.parametrize("shape", [(7,), (7, 1)])
+def test_circle_loss_is_that_of_all_pairs_one_by_one(shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(4).normal(size=(7, 3))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    labels = np.array([0, 0, 1, 1, 1, 2, 0])  # class 2 has no pair of its own
+    expected = circle_by_hand(labels, x, 5.0, 0.3)
+    value = constant(x)
+    loss = losses.circle(labels.reshape(shape), value, gamma=5.0, margin=0.3)
+    np.testing.assert_allclose(loss, expected, rtol=1e-9, atol=1e-12)
+    whole = losses.Circle(5.0, 0.3, dtype="float64")(labels.reshape(shape), value)
+    assert float(whole) == pytest.approx(np.mean([one for one in expected if one > 0]), rel=1e-9)
+    slope = np.asarray(gradients(whole, [value])[0])
+    step = np.zeros_like(x)
+    step[2, 1] = 1e-6
+    above, below = (float(losses.Circle(5.0, 0.3, dtype="float64")(labels, x + s)) for s in (step, -step))
+    assert slope[2, 1] == pytest.approx((above - below) / 2e-6, abs=1e-6)
+
+
+def test_circle_loss_of_samples_without_pairs_is_zero_and_has_no_slope() -> None:
+    value = constant(np.eye(3, dtype="float32"))
+    loss = losses.Circle()([0, 1, 2], value)
+    assert float(loss) == 0.0
+    assert not np.asarray(gradients(loss, [value])[0]).any()
+
+
+def test_circle_loss_takes_reference_samples_and_names_what_does_not_fit() -> None:
+    x = np.eye(3)[[0, 1, 2, 0]]
+    alone = np.asarray(losses.circle([0, 1, 1, 0], x, gamma=4.0))
+    beside = np.asarray(losses.circle([0, 1], x[:2], [0, 1, 1, 0], x, gamma=4.0))
+    np.testing.assert_allclose(beside, alone[:2], rtol=1e-6)
+    with pytest.raises(DataError, match="Loss 'circle' needs labels that are class numbers"):
+        losses.circle(np.ones((4, 2)), x)

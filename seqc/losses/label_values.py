@@ -10,6 +10,7 @@ from seqc.errors import DataError
 from seqc.graph.ir import Array
 from seqc.losses.crossentropy import binary_crossentropy, sparse_categorical_crossentropy
 from seqc.losses.focal import binary_focal_crossentropy
+from seqc.losses.sequences import ctc
 from seqc.ops._common import normalize_axis
 
 
@@ -30,6 +31,8 @@ def check_labels(loss: Any, y: Any, output_shape: tuple[int | None, ...]) -> str
         return _beyond_one(loss, np.asarray(y))
     if function is sparse_categorical_crossentropy:
         _check_classes(loss, y, output_shape)
+    if function is ctc and len(output_shape) == 3:
+        _check_sequences(np.asarray(y), output_shape[-1])
     return None
 
 
@@ -48,6 +51,24 @@ def _beyond_one(loss: Any, labels: Array) -> str | None:
 
 # How far labels may be rounded.
 _SLACK = 1e-3
+
+
+def _check_sequences(labels: Array, classes: int | None) -> None:
+    if labels.size == 0:
+        return
+    whole = labels == np.trunc(labels)
+    if not whole.all():
+        raise DataError(
+            f"Loss 'ctc' needs labels that are whole numbers, one class each; got {labels[~whole].flat[0]}."
+        )
+    low, high = labels.min(), labels.max()
+    if low < 0 or (classes is not None and high >= classes):
+        found = low if low < 0 else high
+        raise DataError(
+            f"Loss 'ctc' needs labels from 1 to {'the last class' if classes is None else classes - 1}, and 0 where "
+            f"there is no more label; got {int(found)}. Class 0 of the output stands for no label: give the last layer one "
+            "unit more than there are labels."
+        )
 
 
 def _check_classes(loss: Any, y: Any, output_shape: tuple[int | None, ...]) -> None:

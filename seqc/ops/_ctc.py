@@ -37,7 +37,7 @@ class Alignments:
     def __post_init__(self) -> None:
         labels, classes = self.target.shape[1], self.output.shape[2]
         for name, length, most in (("label", self.target_length, labels), ("output", self.output_length, self.steps)):
-            if length.size and not (0 <= length.min() and length.max() <= most):
+            if length.size and not (length.min() >= 0 and length.max() <= most):
                 found = length.min() if length.min() < 0 else length.max()
                 raise DataError(f"CTC needs {name} lengths from 0 to {most}; got {found}.")
         counts = np.arange(labels) < self.target_length[:, None]
@@ -51,12 +51,11 @@ class Alignments:
 
     @property
     def steps(self) -> int:
-        return self.output.shape[1]
+        return int(self.output.shape[1])
 
     @cached_property
     def log_probabilities(self) -> Array:
-        shifted = self.output - self.output.max(-1, keepdims=True, initial=-np.inf)
-        return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+        return log_softmax(self.output)
 
     @cached_property
     def _emissions(self) -> Array:
@@ -135,6 +134,13 @@ class Alignments:
         for i in range(self._labels.shape[1]):
             found[samples, steps, self._labels[:, i, None]] -= shares[:, :, 2 * i + 1]
         return np.where(counts[:, :, None], found, 0).astype(self.output.dtype)
+
+
+def log_softmax(x: Array) -> Array:
+    """Returns the logarithms of probabilities along the last axis."""
+    shifted: Array = x - x.max(-1, keepdims=True, initial=-np.inf)
+    total: Array = np.exp(shifted).sum(-1, keepdims=True)
+    return shifted - np.log(total)
 
 
 def beam_search(log_probabilities: Array, length: int, width: int, blank: int) -> list[tuple[float, tuple[int, ...]]]:

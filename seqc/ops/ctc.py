@@ -11,14 +11,14 @@ import numpy as np
 from seqc.errors import ConfigError, DTypeError, NoLoweringError, ShapeError
 from seqc.graph.ir import Array, Op, Type, Value, apply, apply_many, as_value
 from seqc.ops._common import as_float
-from seqc.ops._ctc import Alignments, beam_search
+from seqc.ops._ctc import Alignments, beam_search, log_softmax
 from seqc.ops.arithmetic import negative
 from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast, equal, greater_equal, logical_or, where
 from seqc.ops.gather import take_along_axis
-from seqc.ops.joining import concatenate
 from seqc.ops.reduce import argmax, max, sum
 from seqc.ops.shape import expand_dims, shape
+from seqc.ops.slicing import concatenate
 from seqc.ops.sorting import argsort
 
 
@@ -105,10 +105,11 @@ class CTCBeamSearch(Op):
         batch, steps, _ = output.shape
         sequences = np.full((self.paths, batch, steps), -1, np.int32)
         scores = np.full((batch, self.paths), -np.inf, output.dtype)
-        shifted = output - output.max(-1, keepdims=True, initial=-np.inf)
-        logs = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+        logs = log_softmax(output)
         for i in range(batch):
-            for k, (score, found) in enumerate(beam_search(logs[i], int(length[i]), self.width, self.blank)[: self.paths]):
+            for k, (score, found) in enumerate(
+                beam_search(logs[i], int(length[i]), self.width, self.blank)[: self.paths]
+            ):
                 sequences[k, i, : len(found)] = found
                 scores[i, k] = score
         return sequences, scores
