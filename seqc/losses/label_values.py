@@ -66,8 +66,8 @@ def _check_sequences(labels: Array, classes: int | None) -> None:
         found = low if low < 0 else high
         raise DataError(
             f"Loss 'ctc' needs labels from 1 to {'the last class' if classes is None else classes - 1}, and 0 where "
-            f"there is no more label; got {int(found)}. Class 0 of the output stands for no label: give the last layer one "
-            "unit more than there are labels."
+            f"there is no more label; got {int(found)}. Class 0 of the output stands for no label: give the last layer "
+            "one unit more than there are labels."
         )
 
 
