@@ -16,6 +16,8 @@ from seqc import serialization
 from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Array
+from seqc.ops._tapers import check_taper, scaled_taper
+from seqc.ops.dft import turns
 from seqc.random import generator
 from seqc.serialization import Configurable, known
 
@@ -251,6 +253,39 @@ class Orthogonal(RandomInitializer):
         return (self.gain * q).reshape(tuple(shape)).astype(dtype or "float32")
 
 
+@known("initializers")
+class STFT(Initializer):
+    """The kernel of a convolution that is a short-time Fourier transform: of shape (frame, 1, n // 2 + 1) for length n.
+
+    Args:
+        side: "real" or "imag", the part of the transform.
+        window: name of a window function, one factor for each element of the frame, or None.
+        scaling: "density" divides by the root of the sum of the window's squares, "spectrum" by the sum of its
+            magnitudes, None by nothing.
+        periodic: whether the window is one period, the next of which would start with its first factor.
+    """
+
+    def __init__(
+        self, side: str = "real", window: Any = "hann", scaling: str | None = "density", periodic: bool = False
+    ) -> None:
+        if side not in ("real", "imag"):
+            raise ConfigError(f"side should be 'real' or 'imag', not {side}")
+        check_taper(window, scaling)
+        self.side, self.window, self.scaling, self.periodic = side, window, scaling, periodic
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Array:
+        if len(shape) != 3:
+            raise ShapeError(
+                "The STFT initializer makes kernels of shape (frame_length, 1, frequencies). "
+                f"Received: shape={tuple(shape)}"
+            )
+        frame, _, count = shape
+        angle = turns(max(2 * (count - 1), 1), frame, count)
+        kernel = np.cos(angle) if self.side == "real" else -np.sin(angle)
+        factors = scaled_taper(self.window, frame, self.scaling, self.periodic)
+        return np.array(np.broadcast_to((kernel * factors[:, None])[:, None], tuple(shape)), dtype or "float32")
+
+
 def _cut_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Returns standard normal numbers, none more than two from zero."""
     drawn = rng.standard_normal(math.prod(shape))
@@ -276,10 +311,12 @@ random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, T
 variance_scaling = VarianceScaling
 glorot_uniform, glorot_normal, he_uniform, he_normal = GlorotUniform, GlorotNormal, HeUniform, HeNormal
 lecun_uniform, lecun_normal = LecunUniform, LecunNormal
-IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
+IdentityInitializer, OrthogonalInitializer, STFTInitializer = Identity, Orthogonal, STFT
+stft = STFT
 # Their names in files of Keras 3.1 to 3.6.
 serialization.also_known("initializers", "IdentityInitializer", Identity)
 serialization.also_known("initializers", "OrthogonalInitializer", Orthogonal)
+serialization.also_known("initializers", "STFTInitializer", STFT)
 
 ALIASES: dict[str, Any] = {
     "initializer": Initializer, "zero": Zeros, "zeros": Zeros, "one": Ones, "ones": Ones,
@@ -288,6 +325,7 @@ ALIASES: dict[str, Any] = {
     "uniform": RandomUniform, "random_uniform": RandomUniform, "truncated_normal": TruncatedNormal,
     "variance_scaling": VarianceScaling, "glorot_uniform": GlorotUniform, "glorot_normal": GlorotNormal,
     "he_uniform": HeUniform, "he_normal": HeNormal, "lecun_uniform": LecunUniform, "lecun_normal": LecunNormal,
+    "STFT": STFT, "STFTInitializer": STFT, "stft": STFT,
 }  # fmt: skip
 
 

@@ -222,7 +222,7 @@ def test_lengths_that_must_be_even_are_found() -> None:
 
 def test_a_graph_that_runs_at_no_size_is_refused() -> None:
     x = sequence(2)
-    with pytest.raises(ShapeError, match=r"The graph runs at no size of time between 4 and 1024\."):
+    with pytest.raises(ShapeError, match=r"The graph runs at no size of time between 4 and 8192\."):
         choose_sizes(graph(x, x), lambda sizes: False)
 
 

@@ -19,22 +19,27 @@ Sizes = Mapping[str, int]
 Users = Mapping[Value, list[Value]]
 
 BATCHES = (1, 2, 7)
+# Shortest lengths that are tried: powers of two, and between them.
+_STARTS = [n for i in range(2, 13) for n in (1 << i, 3 << (i - 1))] + [8192]
 # Where nothing says how many different integers there are.
 _SOME = 10
 
 
 def choose_sizes(graph: Graph, works: Callable[[Sizes], bool]) -> list[dict[str, int]]:
     """Returns sizes for the symbolic axes: batches of 1, 2 and 7, each with two lengths of every other axis, and last a
-    batch of two of the shortest there is, one if the graph takes it.
+    batch of two of the shortest there is, one if the graph takes it. A first axis of which one element is too few is no
+    batch, but the length of a single sample.
 
     Args:
         graph: its inputs name the axes. works: whether the graph runs at given sizes; lengths grow until it does.
 
     Raises:
-        ShapeError: no length up to 1024 works.
+        ShapeError: no length up to 8192 works.
     """
     names = sorted({n for x in graph.inputs for d in x.type.shape for n in dims.names(d)})
     batch = {n for x in graph.inputs for d in x.type.shape[:1] for n in dims.names(d)}
+    if names and batch == set(names) and not works(dict.fromkeys(names, 1)):
+        batch = set()
     others = [n for n in names if n not in batch]
     lengths = _lengths(others, batch, works) if others else [{}]
     shortest = [s for s in _shortest(others, batch, works) if s not in lengths]
@@ -52,7 +57,7 @@ def _shortest(others: list[str], batch: set[str], works: Callable[[Sizes], bool]
 
 def _lengths(others: list[str], batch: set[str], works: Callable[[Sizes], bool]) -> list[dict[str, int]]:
     found: list[dict[str, int]] = []
-    for start in (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024):
+    for start in _STARTS:
         # An odd second length shows what the parity of an axis changes; different ones show axes mixed up.
         for length in (dict.fromkeys(others, start), {n: start + 3 + 2 * i for i, n in enumerate(others)}):
             if length not in found and works(dict.fromkeys(batch, 1) | length):
@@ -60,7 +65,7 @@ def _lengths(others: list[str], batch: set[str], works: Callable[[Sizes], bool])
         if len(found) >= 2:
             return found[:2]
     if not found:
-        raise ShapeError(f"The graph runs at no size of {', '.join(others)} between 4 and 1024.")
+        raise ShapeError(f"The graph runs at no size of {', '.join(others)} between 4 and 8192.")
     return found
 
 

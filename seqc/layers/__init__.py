@@ -85,6 +85,7 @@ from seqc.layers.spatial import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from seqc.layers.spectrograms import MelSpectrogram, STFTSpectrogram
 from seqc.layers.text_vectorization import TextVectorization
 from seqc.layers.tones import (
     AutoContrast,
@@ -208,6 +209,7 @@ __all__ = [
     "MaxPooling2D",
     "MaxPooling3D",
     "Maximum",
+    "MelSpectrogram",
     "Minimum",
     "MultiHeadAttention",
     "Multiply",
@@ -236,6 +238,7 @@ __all__ = [
     "Reshape",
     "Resizing",
     "ReversibleEmbedding",
+    "STFTSpectrogram",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc.errors import ConfigError
+from seqc.errors import ConfigError, ShapeError
 
 
 def _cosines(*weights: float) -> Callable[[int], Any]:
@@ -136,3 +136,34 @@ def taper(name: str, n: int, periodic: bool) -> Any:
     if n == 1:
         return np.ones(1)
     return _WINDOWS[own](n + 1)[:n] if periodic else _WINDOWS[own](n)
+
+
+def check_taper(window: Any, scaling: Any) -> None:
+    """Raises ConfigError where arguments of an STFT name no window or no scaling."""
+    if isinstance(window, str):
+        checked_taper(window)
+    if scaling not in (None, "density", "spectrum"):
+        raise ConfigError(f"Scaling is invalid, it must be `None`, 'density' or 'spectrum'. Received scaling={scaling}")
+
+
+def scaled_taper(window: Any, n: int, scaling: str | None, periodic: bool) -> Any:
+    """Returns the factors of a window in double precision, scaled.
+
+    Args:
+        window: its name, n numbers, or None for ones, which are not scaled.
+        n: how many factors.
+        scaling: "density" for a sum of squares of one, "spectrum" for a sum of magnitudes of one, or None.
+        periodic: see `taper`; for windows with a name.
+
+    Raises:
+        ShapeError: there are other than n numbers.
+    """
+    if window is None:
+        return np.ones(n)
+    factors = taper(window, n, periodic) if isinstance(window, str) else np.asarray(window, np.float64)
+    if factors.shape != (n,):
+        raise ShapeError(
+            f"The shape of `window` must be equal to [frame_length], {n}. Received: window shape={factors.shape}"
+        )
+    divisor = {"density": np.sqrt(np.sum(factors**2)), "spectrum": np.sum(np.abs(factors))}.get(scaling or "", 1.0)
+    return factors / divisor

@@ -190,8 +190,8 @@ def _halves(z: Array, dtype: Any) -> Array:
 @lru_cache(maxsize=16)
 def _real_matrix(n: int) -> Array:
     """Returns the matrix (n, 2 (n // 2 + 1)) of `RealDFT`. The array is shared: read only."""
-    turns = _turns(n, n // 2 + 1)
-    matrix = np.concatenate([np.cos(turns), -np.sin(turns)], 1)
+    angles = turns(n, n, n // 2 + 1)
+    matrix = np.concatenate([np.cos(angles), -np.sin(angles)], 1)
     matrix.flags.writeable = False
     return matrix
 
@@ -199,14 +199,16 @@ def _real_matrix(n: int) -> Array:
 @lru_cache(maxsize=16)
 def _complex_matrix(n: int, inverse: bool) -> Array:
     """Returns the matrix (2 n, 2 n) of `DFT`. The array is shared: read only."""
-    turns = _turns(n, n)
-    c, s = np.cos(turns), np.sin(turns) * (-1 if inverse else 1)
+    angles = turns(n, n, n)
+    c, s = np.cos(angles), np.sin(angles) * (-1 if inverse else 1)
     matrix = np.block([[c, -s], [s, c]])
     matrix.flags.writeable = False
     return matrix
 
 
-def _turns(n: int, count: int) -> Array:
-    """Returns the angle (radians) of each element of an axis of n, for each of so many frequencies."""
-    # Whole turns are taken off before, so that the sine of a large angle loses nothing.
-    return np.outer(np.arange(n), np.arange(count)) % n * (2 * np.pi / n)
+def turns(n: int, length: int, count: int) -> Array:
+    """Returns the angles (radians) that a transform of length n turns by: (length, count), of elements and frequencies.
+
+    Whole turns are taken off before, so that the sine of a large angle loses nothing.
+    """
+    return np.outer(np.arange(length), np.arange(count)) % n * (2 * np.pi / n)

@@ -170,7 +170,7 @@ def _irfft_of_free_size(real: Value, imag: Value, m: Value) -> Value:
 
 
 def _free_turns(n: Value, count: Size, like: Value) -> Value:
-    """Returns what `_turns` returns, where the length is known only when the model runs."""
+    """Returns what `dft.turns` returns, where the length is known only when the model runs."""
     t, k = expand_dims(arange(n, dtype="int64"), 1), arange(count, dtype="int64")
     length = maximum(cast(n, "int64"), as_value(1, "int64"))  # of one number nothing is the inverse
     steps = cast(mod(multiply(t, k), length), like.dtype)

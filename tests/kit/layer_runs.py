@@ -126,8 +126,8 @@ def check_on_onnxruntime(model: Sequential, case: Case, path: Path) -> None:
 
 def batches(case: Case) -> list[Any]:
     """Returns which samples are run at once: all, and where the batch is open, one and twice as many."""
-    # How many words are in the longest text depends on which texts there are.
-    if case.facts["input_shape"][0] is not None or case.facts["class"] == "TextVectorization":
+    # How many words are in the longest text, and what decibels stop at below the loudest sound, depends on all of them.
+    if case.facts["input_shape"][0] is not None or case.facts["class"] in ("TextVectorization", "MelSpectrogram"):
         return [slice(None)]
     count = len(case.arrays["x"])
     return [slice(None), slice(count - 1, None), [*range(count)[::-1], *range(count)]]

@@ -124,6 +124,13 @@ def _nested(shape: Shape, draw: st.DrawFn) -> Layer:
     return Sequential([draw_layer(shape, draw)])
 
 
+def _spectrogram(shape: Shape, draw: st.DrawFn) -> Layer:
+    mode = draw(st.sampled_from(["log", "magnitude", "psd", "real", "imag", "stft"]))
+    frame = min(2, shape[0])
+    step, expand = draw(st.integers(1, frame)), draw(st.booleans())
+    return layers.STFTSpectrogram(mode, frame, step, 4, "hamming", padding=draw(_PADDING), expand_dims=expand)
+
+
 ANY: dict[str, Draw] = {
     "activation": lambda _, draw: layers.Activation(draw(_ACTIVATIONS.filter(bool))),
     "batch_normalization": _norm,
@@ -157,6 +164,7 @@ BY_RANK: dict[int, dict[str, Draw]] = {
         "max_pool": _pool(layers.MaxPooling1D),
         "separable": _separable(layers.SeparableConv1D),
         "transposed": _transposed(layers.Conv1DTranspose),
+        "spectrogram": _spectrogram,
         "upsample": lambda _, draw: layers.UpSampling1D(draw(st.integers(1, 3))),
         "zero_padding": lambda _, draw: layers.ZeroPadding1D(_border(draw)[0]),
         "recurrent": lambda shape, draw: _recurrent(shape, draw, "go_backwards"),

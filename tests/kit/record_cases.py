@@ -56,6 +56,60 @@ ROWS: dict[str, Row] = {
         (None, 4, 3, 2),
     ),
     "Normalization-two_axes": Row([("Normalization", {"axis": [3, 1]})], (None, 4, 3, 2)),
+    "STFTSpectrogram-magnitude_of_two_channels": Row(
+        [("STFTSpectrogram", {"mode": "magnitude", "frame_length": 6, "frame_step": 2, "padding": "same"})],
+        (None, None, 2),
+        size=11,
+    ),
+    "STFTSpectrogram-psd_as_an_image": Row(
+        [("STFTSpectrogram", {"mode": "psd", "frame_length": 5, "fft_length": 8, "expand_dims": True})], (None, 14, 3)
+    ),
+    "STFTSpectrogram-stft_of_two_channels": Row(
+        [("STFTSpectrogram", {"mode": "stft", "frame_length": 4, "window": None, "scaling": None})], (None, 9, 2)
+    ),
+    "STFTSpectrogram-real": Row(
+        [("STFTSpectrogram", {"mode": "real", "frame_length": 4, "periodic": True, "expand_dims": True})], (None, 9, 1)
+    ),
+    "STFTSpectrogram-imag": Row(
+        [("STFTSpectrogram", {"mode": "imag", "frame_length": 4, "scaling": "spectrum"})], (None, None, 1), size=9
+    ),
+    "MelSpectrogram-magnitudes": Row(
+        [
+            (
+                "MelSpectrogram",
+                {
+                    "fft_length": 16,
+                    "sequence_stride": 4,
+                    "sequence_length": 12,
+                    "sampling_rate": 100,
+                    "num_mel_bins": 4,
+                    "min_freq": 3.0,
+                    "max_freq": 40,
+                    "mag_exp": 1.0,
+                    "power_to_db": False,
+                },
+            )
+        ],
+        (None, 30),
+    ),
+    "MelSpectrogram-decibels": Row(
+        [
+            (
+                "MelSpectrogram",
+                {
+                    "fft_length": 16,
+                    "sequence_stride": 5,
+                    "window": "hamming",
+                    "sampling_rate": 100,
+                    "num_mel_bins": 3,
+                    "top_db": 12.0,
+                    "ref_power": 0.5,
+                },
+            )
+        ],
+        (None, None),
+        size=29,
+    ),
     "Rescaling-of_bytes": Row(
         [("Rescaling", {"scale": [0.5, 1.0, 2.0], "offset": -1})], (None, None, 3), dtype="int32", below=256
     ),
