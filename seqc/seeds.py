@@ -9,7 +9,8 @@ import numpy as np
 
 from seqc.errors import ConfigError
 
-_generator = np.random.default_rng()
+# Made when it is first asked for: NumPy's random numbers take a while to import.
+_generator: np.random.Generator | None = None
 
 
 def set_random_seed(seed: int) -> None:
@@ -31,7 +32,12 @@ def set_random_seed(seed: int) -> None:
 
 def generator(seed: int | None = None) -> np.random.Generator:
     """Returns a generator: the global one, or a fresh one for a given seed."""
-    return _generator if seed is None else np.random.default_rng(seed)
+    global _generator
+    if seed is not None:
+        return np.random.default_rng(seed)
+    if _generator is None:
+        _generator = np.random.default_rng()
+    return _generator
 
 
 def next_seed() -> int:
@@ -41,7 +47,7 @@ def next_seed() -> int:
 
 def random_state() -> dict[str, Any]:
     """Returns the state of the global generator as plain data."""
-    return dict(_generator.bit_generator.state)
+    return dict(generator().bit_generator.state)
 
 
 def set_random_state(state: Any) -> None:
