@@ -259,6 +259,11 @@ def serialize_object(value: Any) -> dict[str, Any]:
     return described
 
 
+# Functions of seqc's that Keras lacks. One that is described as those of users are it looks for among the
+# `custom_objects` of whoever loads the file, which it does not for a bare name.
+NOT_IN_KERAS = frozenset({"hard_sigmoid_keras2"})
+
+
 def serialize_function(function: Any) -> Any:
     """Returns a function by name: Keras's own as its bare name, a user's under the name it is registered with."""
     name = getattr(function, "__name__", "")
@@ -269,7 +274,9 @@ def serialize_function(function: Any) -> Any:
         )
     module = getattr(function, "__module__", None) or "builtins"
     if function not in _REGISTERED_NAMES and module.split(".")[0] == "seqc":
-        return name
+        if name not in NOT_IN_KERAS:
+            return name
+        return {"module": "builtins", "class_name": "function", "config": name, "registered_name": name}
     key = _note(function)
     return {"module": module, "class_name": "function", "config": key, "registered_name": key}
 

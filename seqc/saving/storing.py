@@ -11,6 +11,7 @@ from seqc.errors import ConfigError, NotBuiltError, SavingError
 from seqc.model import Model
 from seqc.saving.containers import WEIGHT_ENDINGS, check_packages, model_writer, weights_writer
 from seqc.saving.weights_file import require_model
+from seqc.serialization import NOT_IN_KERAS
 from seqc.utils.display import note
 from seqc.utils.files import check_target, replace_file
 
@@ -57,6 +58,23 @@ def save_model(model: Model, filepath: str | os.PathLike[str], overwrite: bool =
         )
     with replace_file(Path(filepath)) as file:
         write(model, with_optimizer, file)
+    _say_what_keras_lacks(model)
+
+
+def _say_what_keras_lacks(model: Model) -> None:
+    old = [owner.path for owner in model._owners() if _is_old(owner)]
+    if old:
+        note(
+            f"Layer '{old[0]}' computes hard_sigmoid as Keras 2 did, which Keras 3 lacks. To open the file there, "
+            "write def hard_sigmoid_keras2(x): return keras.ops.clip(0.2 * x + 0.5, 0, 1), and give load_model "
+            "custom_objects={'hard_sigmoid_keras2': hard_sigmoid_keras2}.",
+            warn=True,
+        )
+
+
+def _is_old(layer: Any) -> bool:
+    functions = (getattr(layer, name, None) for name in ("activation", "recurrent_activation"))
+    return any(getattr(function, "__name__", "") in NOT_IN_KERAS for function in functions)
 
 
 def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
