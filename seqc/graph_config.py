@@ -220,18 +220,12 @@ def _layers(config: Mapping[str, Any]) -> tuple[dict[str, Callable[..., Any]], l
         nodes = entry.get("inbound_nodes") or ()
         if not isinstance(nodes, list | tuple):
             raise SavingError(f"The model's configuration lists the calls of layer '{name}' as {nodes!r}.")
-        calls += [_Call(name, number, _as_now(node, name)) for number, node in enumerate(nodes)]
+        calls += [_Call(name, number, _checked_call(node, name)) for number, node in enumerate(nodes)]
     return layers, calls
 
 
-def _as_now(node: Any, name: str) -> Mapping[str, Any]:
-    """Returns a call in the form of Keras 3; Keras 2 wrote [[layer, call, result, named arguments], ...]."""
-    if isinstance(node, list) and node and isinstance(node[0], str):  # of one tensor, without the outer list
-        node = [node]
-    if isinstance(node, list) and all(isinstance(part, list) and len(part) in (3, 4) for part in node):
-        tensors = [{"class_name": TENSOR, "config": {"keras_history": part[:3]}} for part in node]
-        named = [part[3] for part in node if len(part) == 4]
-        node = {"args": tensors if len(tensors) == 1 else [tensors], "kwargs": named[0] if named else {}}
+def _checked_call(node: Any, name: str) -> Mapping[str, Any]:
+    """Returns a call, which files from before Keras 3 say in another way (`saving/old_calls.py`)."""
     if not (
         isinstance(node, Mapping)
         and isinstance(node.get("args", ()), list | tuple)
