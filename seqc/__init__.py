@@ -6,13 +6,16 @@
 from seqc import (
     activations,
     callbacks,
+    config,
     constraints,
     datasets,
+    dtype_policies,
     errors,
     initializers,
     layers,
     losses,
     metrics,
+    mixed_precision,
     models,
     ops,
     optimizers,
@@ -22,6 +25,7 @@ from seqc import (
     utils,
 )
 from seqc._version import __version__
+from seqc.dtype_policies import DTypePolicy, FloatDTypePolicy
 from seqc.functional import Functional
 from seqc.graph.tracing import Variable
 from seqc.initializers import Initializer
@@ -36,6 +40,8 @@ from seqc.training.own_steps import GradientTape
 from seqc.utils.absent import absent
 
 __all__ = [
+    "DTypePolicy",
+    "FloatDTypePolicy",
     "Functional",
     "GradientTape",
     "Initializer",
@@ -52,13 +58,16 @@ __all__ = [
     "__version__",
     "activations",
     "callbacks",
+    "config",
     "constraints",
     "datasets",
+    "dtype_policies",
     "errors",
     "initializers",
     "layers",
     "losses",
     "metrics",
+    "mixed_precision",
     "models",
     "ops",
     "optimizers",
@@ -69,20 +78,16 @@ __all__ = [
 ]
 
 
-_ONE = "seqc trains in float32 on the processor of one machine."
+_ONE = "seqc trains on the processor of one machine."
 _REASONS = {
     "applications": "Define the network, or load a .keras file with seqc.models.load_model.",
     "backend": "There is one backend, NumPy; functions on tensors are in seqc.ops.",
-    "config": "There is nothing to configure: data are channels-last and float32.",
     "device": _ONE,
     "distribution": _ONE,
-    "dtype_policies": _ONE,
-    "DTypePolicy": _ONE,
     "export": "Models are written with model.export(path).",
-    "mixed_precision": _ONE,
     "preprocessing": "pad_sequences is in seqc.utils; images and text are prepared before they reach seqc.",
-    "quantizers": _ONE,
-    "Quantizer": _ONE,
+    "quantizers": dtype_policies.NOT_QUANTIZED,
+    "Quantizer": dtype_policies.NOT_QUANTIZED,
     "wrappers": "Call fit and predict of the model itself.",
     "KerasTensor": "Tensors of a graph are seqc.graph.ir.Value.",
 }

@@ -244,7 +244,7 @@ class Functional(Model):
     def called_on(self, specs: Any) -> Model:
         return self
 
-    def input_dtype(self) -> str:
+    def _default_input_dtype(self) -> str:
         return str(self._symbols[0].dtype)
 
     def build(self, input_shape: Any = None) -> None:

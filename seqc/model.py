@@ -91,7 +91,7 @@ class Model(TrainingMethods, OwnCall):
 
     def _ports(self) -> list[Port]:
         """Returns what the model takes; before it is built, one input of unknown shape."""
-        return self._itself()._ports() if self.built else [Port("", None, self.input_dtype())]
+        return self._itself()._ports() if self.built else [Port("", None, self._default_input_dtype())]
 
     def _output_shapes(self) -> list[KerasShape]:
         """Returns the shape of each output, the batch first."""

@@ -186,7 +186,7 @@ class Sequential(Model):
                 f"{input_shape}. {WAY_OUT}"
             )
         if self._input_layer is None:
-            self._input_layer = InputLayer(batch_shape=tuple(input_shape), dtype=self.input_dtype())
+            self._input_layer = InputLayer(batch_shape=tuple(input_shape), dtype=self._default_input_dtype())
         elif self._input_layer.batch_shape != tuple(input_shape):
             raise ConfigError(
                 f"Sequential model '{self.name}' has already been configured to use input shape "
@@ -198,10 +198,15 @@ class Sequential(Model):
         # The batch size of the first data says nothing about later ones.
         self.build((None, *input_shape[1:]) if is_shape(input_shape) else input_shape)
 
+    @property
     def input_dtype(self) -> str:
+        """The element type that the model takes."""
+        return self._default_input_dtype()
+
+    def _default_input_dtype(self) -> str:
         if self._input_layer is not None:
             return self._input_layer.dtype
-        return self._stack[0].input_dtype() if self._stack else self.dtype
+        return self._stack[0]._default_input_dtype() if self._stack else self.compute_dtype
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """Applies the model as a layer; its input may be a dictionary that names it."""
@@ -303,7 +308,7 @@ class Sequential(Model):
     def _ports(self) -> list[Port]:
         known = self._input_layer
         shape = tuple(known.batch_shape) if known is not None and self.built else None
-        return [Port(known.name if known is not None else "", shape, self.input_dtype())]
+        return [Port(known.name if known is not None else "", shape, self._default_input_dtype())]
 
     def _output_shapes(self) -> list[KerasShape]:
         return [self.output_shape]
@@ -355,7 +360,7 @@ class Sequential(Model):
         shape = symbolic_shape(
             self._input_layer.batch_shape if batch_shape is None else batch_shape, self._is_over_time()
         )
-        x = input_value(self._input_layer.name, self.input_dtype(), shape)
+        x = input_value(self._input_layer.name, self._default_input_dtype(), shape)
         y = traced(trace, self.call, x)
         name = self._stack[-1].name
         random = (trace.seed, trace.step)
@@ -392,5 +397,5 @@ class Sequential(Model):
 def _declared_input(layer: Layer) -> InputLayer | None:
     """Returns the input that the first layer of a model brings with it, if it does."""
     if layer.declared_input_shape is not None:
-        return InputLayer(shape=layer.declared_input_shape, dtype=layer.input_dtype())
+        return InputLayer(shape=layer.declared_input_shape, dtype=layer._default_input_dtype())
     return layer._input_layer if isinstance(layer, Sequential) else None

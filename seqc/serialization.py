@@ -228,6 +228,8 @@ def serialize(value: Any) -> Any:
 # Where Keras says that models are, and the layers that it keeps beside one of its models.
 _AS_KERAS: dict[str, dict[str, str | None]] = {
     "Sequential": {"module": "keras", "registered_name": None},
+    "DTypePolicy": {"module": "keras", "registered_name": None},
+    "FloatDTypePolicy": {"module": "keras", "registered_name": None},
     "Functional": {"module": "keras.src.models.functional", "registered_name": "Functional"},
     "LayerScale": {"module": "keras.src.applications.convnext", "registered_name": "LayerScale"},
     "StochasticDepth": {"module": "keras.src.applications.convnext", "registered_name": "StochasticDepth"},
@@ -377,7 +379,6 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
     "__bytes__": lambda config: config["value"].encode(),
     "__ellipsis__": lambda config: ...,
     "__slice__": lambda config: slice(config["start"], config["stop"], config["step"]),
-    "DTypePolicy": lambda config: config["name"],
     "__lambda__": _refuse_lambda,
 }
 

@@ -34,8 +34,8 @@ OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad", "lion", "lamb", "nadam")
 def data(model: Sequential, batch: int, seed: int = 0) -> list[Array]:
     rng = np.random.default_rng(seed)
     shape = (batch, *(d or 6 for d in model.input_shape[1:]))
-    x = rng.integers(0, 6, shape, dtype="int32") if model.input_dtype() == "int32" else rng.normal(size=shape)
-    x = x if model.input_dtype() == "int32" else x.astype("float32")
+    x = rng.integers(0, 6, shape, dtype="int32") if model.input_dtype == "int32" else rng.normal(size=shape)
+    x = x if model.input_dtype == "int32" else x.astype("float32")
     y = rng.normal(size=model.predict_on_batch(x).shape).astype("float32")
     return [x, y]
 

@@ -31,7 +31,7 @@ many = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 def samples(model: Sequential, batch: int = 3) -> Array:
     rng = np.random.default_rng(batch)
     shape = (batch, *(d or STEPS for d in model.input_shape[1:]))
-    if model.input_dtype() == "int32":
+    if model.input_dtype == "int32":
         return rng.integers(0, 6, shape, dtype="int32")
     return rng.normal(size=shape).astype("float32")
 

@@ -174,7 +174,7 @@ def test_what_can_be_saved_can_be_loaded(tmp_path_factory, model, optimizer):
     loaded = load_model(path)
     assert_same_weights(loaded, model)
     assert loaded.compiled == model.compiled
-    x = np.random.default_rng(0).normal(size=(2, *(d or 40 for d in model.input_shape[1:]))).astype(model.input_dtype())
+    x = np.random.default_rng(0).normal(size=(2, *(d or 40 for d in model.input_shape[1:]))).astype(model.input_dtype)
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
 
 

@@ -13,6 +13,7 @@ from seqc.export.options import check_format, check_known, read_signature, signa
 from seqc.graph.ir import Graph
 from seqc.layers._common import KerasShape
 from seqc.passes.binding import bind_constants
+from seqc.passes.half_precision import forget_halves
 
 if TYPE_CHECKING:
     from seqc.export.receipt import Receipt
@@ -45,7 +46,8 @@ def inference_graph(model: Model, batch_shape: Any = None, borrowed: bool = Fals
     # Seed and step stay only where a layer draws random numbers at inference, which the passes remove or refuse.
     used, own = set(bound.walk()), len(model._ports())
     kept = (*bound.inputs[:own], *(x for x in bound.inputs[own:] if x in used))
-    return Graph(kept, bound.outputs, bound.output_names)
+    # A file computes in float32 what the policies of layers round to half precision: any runtime can, and more exactly.
+    return forget_halves(Graph(kept, bound.outputs, bound.output_names))
 
 
 def export_model(

@@ -7,6 +7,7 @@ from typing import Any, cast
 import numpy as np
 
 from seqc.errors import TraceError
+from seqc.graph.element_types import HALVES
 from seqc.graph.ir import Array, Input, Type, Value, walk
 
 
@@ -31,8 +32,24 @@ def evaluate_eagerly(value: Value) -> Array:
                 "built. Use seqc.ops functions instead of NumPy or Python control flow on tensors."
             )
         with np.errstate(all="ignore"):  # what is not a number shows in the result
-            known[v] = v.op.eval(*(known[x] for x in v.inputs))
+            known[v] = _evaluated(v, [known[x] for x in v.inputs])
     return cast(Array, known[value])
+
+
+def _evaluated(value: Value, arrays: list[Any]) -> Any:
+    """Computes one operation; half precision in float32, to which NumPy is hundreds of times quicker, and rounded."""
+    result = value.op.eval(*(a.astype("float32") if _is_half(a) else a for a in arrays))
+    if isinstance(value.result, tuple):
+        return tuple(_as(r, t.dtype) for r, t in zip(result, value.result, strict=True))
+    return _as(result, value.result.dtype)
+
+
+def _is_half(array: Any) -> bool:
+    return getattr(getattr(array, "dtype", None), "name", "") in HALVES
+
+
+def _as(array: Any, dtype: str) -> Any:
+    return np.asarray(array, dtype) if dtype in HALVES else array
 
 
 def _reads_inputs(value: Value) -> bool:

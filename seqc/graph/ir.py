@@ -372,11 +372,16 @@ def as_array(x: Any, dtype: str | None = None) -> Array:
         array = np.asarray(x)
     except ValueError as error:  # rows of different lengths
         raise DTypeError(_not_numbers(f"{reprlib.repr(x)}, which is no array: {error}")) from None
-    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+    if not is_numeric(array):
         raise DTypeError(_not_numbers(_described(x, array)))
     if dtype is None and not hasattr(x, "dtype"):
         dtype = {"float64": "float32", "int64": "int32"}.get(array.dtype.name)
     return array if dtype is None else array.astype(dtype, copy=False)
+
+
+def is_numeric(array: Array) -> bool:
+    """Tells whether an array holds numbers or booleans."""
+    return array.dtype.kind in "biuf" or array.dtype.name == "bfloat16"
 
 
 def _described(x: Any, array: Array) -> str:

@@ -15,6 +15,7 @@ from weakref import finalize
 import numpy as np
 
 from seqc.errors import ShapeError, TraceError
+from seqc.graph.element_types import FLOATS
 from seqc.graph.ir import Array, Shape, Type, Value, apply, as_value, constant, input_value
 from seqc.graph.operators import Operators
 from seqc.ops.elementwise import Identity, StopGradient, cast
@@ -29,7 +30,8 @@ class Variable(Operators):
     Args:
         initializer: initial array or number, or a function of shape and dtype. shape: for such a function.
         dtype: by default that of the array; float32 or int32 for Python numbers. trainable: whether optimizers change
-        it. name: last part of its path. regularizer: function from the variable to a penalty, added to the loss.
+        it. autocast: whether layers that compute in another precision read it in theirs. name: last part of its path.
+        regularizer: function from the variable to a penalty, added to the loss.
         constraint: function applied to it after each optimizer step.
     """
 
@@ -40,6 +42,7 @@ class Variable(Operators):
         dtype: Any = None,
         trainable: bool = True,
         *,
+        autocast: bool = True,
         name: str = "variable",
         regularizer: Any = None,
         constraint: Any = None,
@@ -52,6 +55,7 @@ class Variable(Operators):
         self.name = name
         self.path = name
         self.trainable = trainable
+        self.autocast = autocast
         self.regularizer = regularizer
         self.constraint = constraint
 
@@ -63,8 +67,15 @@ class Variable(Operators):
         return self._array.shape
 
     @property
-    def dtype(self) -> str:
+    def kept_dtype(self) -> str:
+        """The element type of the array itself."""
         return self._array.dtype.name
+
+    @property
+    def dtype(self) -> str:
+        """The element type that reading it gives: in the call of a layer that of its computation."""
+        trace = current_trace()
+        return self.kept_dtype if trace is None else trace.dtype_of(self)
 
     @property
     def ndim(self) -> int:
@@ -115,7 +126,7 @@ class Variable(Operators):
 
     def to_value(self) -> Value:
         trace = current_trace()
-        return constant(self._array) if trace is None else trace.read(self)
+        return constant(self._array) if trace is None else trace.read_as_computed(self)
 
     def assign(self, value: Any) -> None:
         """Sets the variable: now, or as an update of the graph that is being traced.
@@ -129,9 +140,9 @@ class Variable(Operators):
             self._check(array.shape)
             np.copyto(self._array, array)
         else:
-            new = as_value(value, None if isinstance(value, Operators) else self.dtype)
+            new = as_value(value, None if isinstance(value, Operators) else self.kept_dtype)
             self._check(new.type.shape)
-            trace.updates[self] = cast(new, self.dtype)
+            trace.updates[self] = cast(new, self.kept_dtype)
 
     def _check(self, shape: Shape) -> None:
         if shape != self.shape:
@@ -184,6 +195,9 @@ class Trace:
         self.step = input_value("step", "int64", ())
         # What was assigned and then read, of variables that were read after an assignment.
         self._rereads: dict[Variable, list[tuple[Value, Value]]] = {}
+        # What the layer that is being called computes in, where that is not what its variables are kept in.
+        self.autocast: str | None = None
+        self._casts: dict[tuple[Value, str], Value] = {}
         self._streams = 0
         self._labels: dict[Variable, str] = {}
         self._taken: set[str] = set()
@@ -211,8 +225,22 @@ class Trace:
         if variable in self.updates:
             return self._updated(variable)
         if variable not in self.reads:
-            self.reads[variable] = input_value(self.label(variable), variable.dtype, variable.shape)
+            self.reads[variable] = input_value(self.label(variable), variable.kept_dtype, variable.shape)
         return self.reads[variable]
+
+    def read_as_computed(self, variable: Variable) -> Value:
+        """Returns a variable in the precision that the layer being called computes in."""
+        value, dtype = self.read(variable), self.dtype_of(variable)
+        if value.dtype == dtype:
+            return value
+        if (value, dtype) not in self._casts:
+            self._casts[value, dtype] = cast(value, dtype)
+        return self._casts[value, dtype]
+
+    def dtype_of(self, variable: Variable) -> str:
+        """Returns the element type that a variable is read in."""
+        kept = variable.kept_dtype
+        return self.autocast if self.autocast and variable.autocast and kept in FLOATS else kept
 
     def _updated(self, variable: Variable) -> Value:
         """Returns what was assigned last. Gradients end there: how the new value came about is not differentiated."""

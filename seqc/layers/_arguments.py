@@ -98,6 +98,7 @@ class WithArguments(WeightOwner):
         described: str | None = None,
         initializer: Any = None,
         trainable: bool = True,
+        autocast: bool = True,
     ) -> Variable:
         """Makes a weight as the arguments `..._initializer`, `..._regularizer` and `..._constraint` describe it.
 
@@ -108,6 +109,7 @@ class WithArguments(WeightOwner):
                 of another name.
             initializer: in place of the one that is described.
             trainable: whether the optimizer may change it.
+            autocast: whether it is read in what the layer computes in.
         """
         first = described or name.removesuffix("_kernel")
         start, regularizer, constraint = (
@@ -117,6 +119,7 @@ class WithArguments(WeightOwner):
             shape,
             initializer or start,
             trainable=trainable,
+            autocast=autocast,
             regularizer=regularizer,
             constraint=constraint,
             name=name,

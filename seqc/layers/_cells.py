@@ -88,7 +88,7 @@ class Cell(KernelArguments, BiasArguments, SteppedCell):
 
     def bias_value(self) -> Value:
         """Returns the bias, zeros where there is none."""
-        return constant(np.zeros(self._bias_shape(), self.dtype)) if self.bias is None else self.bias.to_value()
+        return constant(np.zeros(self._bias_shape(), self.compute_dtype)) if self.bias is None else self.bias.to_value()
 
     def gates_of(self, x: Value) -> Value:
         """Returns what the input adds to the gates before their activations, (..., gates · units)."""
@@ -117,7 +117,7 @@ class Cell(KernelArguments, BiasArguments, SteppedCell):
         Args:
             batch_size: a number, or what `ops.shape` gives.
         """
-        return [ops.zeros((batch_size, self.units), self.dtype)] * self.operation.states
+        return [ops.zeros((batch_size, self.units), self.compute_dtype)] * self.operation.states
 
     def __call__(self, x: Any, states: Any, training: bool = False) -> tuple[Value, Any]:
         """Applies the cell to one step: (output, new states), these as a list where they came as one."""

@@ -15,9 +15,6 @@ from seqc.graph.ir import Shape
 
 KerasShape = tuple[int | None, ...]
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
-_FLOATS = ("float32", "float64")
-# Integers, booleans and strings are what an input may hold; layers pass them on.
-_DTYPES = (*_FLOATS, "bool", "string", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 
 
 def checked_shape(shape: Any) -> KerasShape:
@@ -58,30 +55,6 @@ def symbolic_shape(shape: KerasShape, over_time: bool = False) -> Shape:
         5: ["batch", "depth", "height", "width", "channels"],
     }.get(len(shape), ["batch", *(f"dim_{i}" for i in range(1, len(shape)))])
     return tuple(dims.symbol(n) if d is None else d for n, d in zip(names, shape, strict=False))
-
-
-def dtype_name(dtype: Any) -> str:
-    """Returns the name of a dtype given as a string, a NumPy type or a policy.
-
-    Raises:
-        ConfigError: it is none that layers can compute in.
-    """
-    name: Any = getattr(dtype, "name", dtype)
-    if name is None:
-        return "float32"
-    if isinstance(name, dict):
-        name = name.get("config", {}).get("name")
-    if not isinstance(name, str):
-        try:
-            name = np.dtype(name).name
-        except TypeError:
-            name = str(name)
-    if name in _DTYPES:
-        return str(name)
-    raise ConfigError(
-        f"Cannot use '{name}' as a layer's dtype. Layers compute in {' or '.join(_FLOATS)}; for half precision, "
-        "convert the exported model instead."
-    )
 
 
 def constructed_at() -> str:

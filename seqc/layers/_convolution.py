@@ -72,7 +72,7 @@ class Convolution(BiasArguments, Layer):
         self.bias = self._add_described_weight("bias", (size,)) if self.use_bias else None
 
     def call(self, x: Any) -> Value:
-        value = ops.cast(x, self.dtype)
+        value = ops.cast(x, self.compute_dtype)
         if self.data_format == "channels_last":
             return self.activation(self.convolved(value))  # type: ignore[no-any-return]
         y = self.convolved(ops.transpose(value, last_from_first(value.type.rank)))

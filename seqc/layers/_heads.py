@@ -88,7 +88,9 @@ class Heads(KernelArguments, BiasArguments, Layer):
         options["activity_regularizer"] = self._projected_activity
         given = (*(None for _ in range(len(equation.partition("->")[2]) - 1 - len(sizes))), *sizes)
         bias_axes = bias if self.use_bias else None
-        return EinsumDense(equation, given, bias_axes=bias_axes, name=name, dtype=self.dtype, **options, **kwargs)
+        return EinsumDense(
+            equation, given, bias_axes=bias_axes, name=name, dtype=self.dtype_policy, **options, **kwargs
+        )
 
     # -- what each kind of attention says ----------------------------------------------------------------------------
 
@@ -112,8 +114,8 @@ class Heads(KernelArguments, BiasArguments, Layer):
         for part, (equation, sizes, bias) in made.items():
             options = {"activation": "sigmoid"} if part == "gate" else {}
             setattr(self, self._attribute(part), self._dense(part, equation, sizes, bias, **options))
-        self._softmax = Softmax(tuple(range(-len(self.axes), 0)), dtype=self.dtype)
-        self._dropout_layer = Dropout(self.dropout, seed=self.seed, dtype=self.dtype)
+        self._softmax = Softmax(tuple(range(-len(self.axes), 0)), dtype=self.dtype_policy)
+        self._dropout_layer = Dropout(self.dropout, seed=self.seed, dtype=self.dtype_policy)
         heads = (made["query"][1][0], made["value"][1][1])
         shapes = {"key": key_shape, "value": value_shape, "attention_output": (*query_shape[:-1], *heads)}
         for part in made:

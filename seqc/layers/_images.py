@@ -50,7 +50,7 @@ class ImageLayer(Layer):
 
     def result(self, images: Value, training: bool) -> Value:
         """Returns what becomes of images (batch, height, width, channels) of any kind of numbers."""
-        return self.changed(images if images.dtype == self.dtype else ops.cast(images, self.dtype))
+        return self.changed(images if images.dtype == self.compute_dtype else ops.cast(images, self.compute_dtype))
 
     def changed(self, images: Value) -> Value:
         """Returns what becomes of images (batch, height, width, channels) of the layer's dtype."""
@@ -92,7 +92,7 @@ class RandomImageLayer(ImageLayer):
         self.seed = None if seed is None else int(seed)
 
     def result(self, images: Value, training: bool) -> Value:
-        return super().result(images, training) if training else ops.cast(images, self.dtype)
+        return super().result(images, training) if training else ops.cast(images, self.compute_dtype)
 
     def drawn(self, images: Value, low: float = 0.0, high: float = 1.0, stream: int = 0) -> Value:
         """Returns a number (batch, 1, 1, 1) for each image, evenly distributed in [low, high).

@@ -31,7 +31,7 @@ class RecurrentLayer(RNN):
 
     def _make_cell(self, given: Any) -> SteppedCell:
         make, given = type(self).cell_class, {name: self._converted(name, value) for name, value in given.items()}
-        return make(**given, dtype=self.dtype, trainable=self.trainable, name=self.cell_name)
+        return make(**given, dtype=self.dtype_policy, trainable=self.trainable, name=self.cell_name)
 
     def __getattr__(self, name: str) -> Any:
         # The cell holds the arguments that describe it.

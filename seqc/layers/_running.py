@@ -9,7 +9,7 @@ from typing import Any
 from seqc import file_scope, ops, tree
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Graph, Value, apply_many, as_value, input_value
-from seqc.graph.tracing import Trace, current_trace, traced
+from seqc.graph.tracing import Trace, current_trace, require_trace, traced
 from seqc.layers._cells import Cell, SteppedCell
 from seqc.layers._common import first_from_last, last_from_first
 from seqc.layers._conv_cells import ConvLSTMCell
@@ -112,7 +112,7 @@ class Run:
         """Runs a cell that somebody wrote."""
         learning, batch = is_learning() or self.training, ops.shape(x)[0]
         steps = self._count_steps(x, f"In training {type(cell).__name__}") if learning else 0
-        nothing = ops.zeros((batch, output_size(cell)), cell.dtype)
+        nothing = ops.zeros((batch, output_size(cell)), cell.compute_dtype)
         before = start_of(cell, batch) if states is None else states
 
         def step(now: Value, states: list[Value]) -> tuple[Value, list[Value]]:
@@ -231,7 +231,7 @@ def start_of(cell: Any, batch: Any) -> list[Value]:
     make = getattr(cell, "get_initial_state", None)
     if make is not None:
         return [as_value(s) for s in tree.leaves(make(batch_size=batch))]
-    return [ops.zeros((batch, size), cell.dtype) for size in tree.leaves(cell.state_size)]
+    return [ops.zeros((batch, size), cell.compute_dtype) for size in tree.leaves(cell.state_size)]
 
 
 def scan(
@@ -247,9 +247,10 @@ def scan(
     """
     handed = [input_value(f"state_{i}", s.dtype, s.type.shape) for i, s in enumerate(states)]
     handed += [input_value(f"step_{i}", s.dtype, s.type.shape[1:]) for i, s in enumerate(sequences)]
-    trace = Trace()
+    around, trace = require_trace("A recurrent layer"), Trace()
+    trace.autocast = around.autocast
     outputs = traced(trace, step, handed[: len(states)], handed[len(states) :])
     names = (*(f"next_{i}" for i in range(len(states))), "output")
     body = Graph((*handed, *trace.reads.values()), tuple(outputs), names)
-    around = [variable.to_value() for variable in trace.reads]
-    return apply_many(Scan(body, len(states), len(sequences), reverse), *states, *sequences, *around)
+    read = [around.read(variable) for variable in trace.reads]
+    return apply_many(Scan(body, len(states), len(sequences), reverse), *states, *sequences, *read)

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from seqc import constraints, file_scope, initializers, regularizers
+from seqc import constraints, dtype_policies, file_scope, initializers, regularizers
+from seqc.dtype_policies import DTypePolicy, DTypePolicyMap
 from seqc.errors import ConfigError, NotBuiltError, ShapeError
+from seqc.graph.element_types import FLOATS, HALVES
 from seqc.graph.ir import Array
 from seqc.graph.tracing import Variable
 from seqc.layers._state import fill
@@ -19,12 +21,12 @@ class WeightOwner(Configurable):
     """Keeps variables and other owners that are assigned to its attributes, as Keras does.
 
     Attributes:
-        name: last part of its path. dtype: of the weights it makes. built: whether it has made them.
+        name: last part of its path. built: whether it has made its weights.
     """
 
     name: str
-    dtype: str
     built: bool
+    _dtype_policy: DTypePolicy
     _trainable: bool
     _variables: list[Variable]
     _children: dict[str, Any]
@@ -44,14 +46,24 @@ class WeightOwner(Configurable):
         self,
         shape: Any = (),
         initializer: Any = "glorot_uniform",
-        dtype: str | None = None,
+        dtype: Any = None,
         trainable: bool = True,
+        autocast: bool = True,
         regularizer: Any = None,
         constraint: Any = None,
         name: str | None = None,
         **_: Any,
     ) -> Variable:
         """Makes a weight of the layer.
+
+        Args:
+            shape: its sizes, or one size; a scalar by default.
+            initializer: name or object of `seqc.initializers`; zeros for None, unless it is of floats.
+            dtype: by default that in which the layer keeps its weights.
+            trainable: whether the optimizer may change it.
+            autocast: whether the layer reads it in what it computes in, where that is another dtype.
+            regularizer, constraint: names or objects of `seqc.regularizers` and `seqc.constraints`.
+            name: last part of its path.
 
         Raises:
             ShapeError: a size of the shape is not known.
@@ -63,22 +75,51 @@ class WeightOwner(Configurable):
                 "Shapes used to initialize variables must be fully-defined (no `None` dimensions). Received: "
                 f"shape={sizes} for variable path='{self.path}/{label}'. Say the size in the model's Input."
             )
-        sizes, kind = tuple(int(s) for s in sizes), np.dtype(dtype or self.dtype)
+        sizes, kind = tuple(int(s) for s in sizes), np.dtype(self.dtype if dtype is None else dtype)
+        floats = kind.name in FLOATS
         file_scope.reserve(sizes, kind.itemsize, f"{self.path}/{label}")
         # Weights that a file is about to replace need no random numbers.
         replaced = file_scope.reading() and type(self).load_own_variables is WeightOwner.load_own_variables
-        default = "glorot_uniform" if kind.kind == "f" else "zeros"
-        start = initializers.get("zeros" if replaced else initializer or default)(sizes, kind.name)
+        default = "glorot_uniform" if floats else "zeros"
+        # Random numbers are drawn in single precision for half of it, too.
+        drawn = "float32" if kind.name in HALVES else kind.name
+        start = initializers.get("zeros" if replaced else initializer or default)(sizes, drawn)
         variable = Variable(
             np.asarray(start, kind),
             name=label,
             trainable=trainable,
+            autocast=autocast,
             regularizer=regularizers.get(regularizer),
             constraint=constraints.get(constraint),
         )
         variable.path = f"{self.path}/{label}"
         self._variables.append(variable)
         return variable
+
+    @property
+    def dtype_policy(self) -> DTypePolicy:
+        """What the layer computes in, and what it keeps its weights in."""
+        return self._dtype_policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, policy: Any) -> None:
+        self._dtype_policy = dtype_policies.get(policy)
+
+    def _policy_here(self) -> DTypePolicy:
+        policy = self._dtype_policy
+        return policy[self.path] if isinstance(policy, DTypePolicyMap) else policy
+
+    @property
+    def compute_dtype(self) -> str:
+        """The element type of what the layer computes."""
+        return self._policy_here().compute_dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """The element type that the layer keeps its weights in."""
+        return self._policy_here().variable_dtype
+
+    dtype = variable_dtype
 
     @property
     def path(self) -> str:

@@ -9,24 +9,26 @@ from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
-from seqc import file_scope, serialization, tree
+from seqc import dtype_policies, file_scope, serialization, tree
 from seqc.argument_kinds import taken
 from seqc.errors import ConfigError, DTypeError, LayerError, ShapeError
+from seqc.graph.element_types import FLOATS
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, HasValue, Type, Value, as_value, build, constant, input_value, items, scope
 from seqc.graph.tracing import Trace, current_trace, remember_mask, remembered_mask, require_trace, traced, tracing
 from seqc.layers._arguments import WithArguments
-from seqc.layers._common import KerasShape, constructed_at, dtype_name, symbolic_shape
+from seqc.layers._common import KerasShape, constructed_at, symbolic_shape
 from seqc.layers.call_errors import refuse_captured, refuse_several, refuse_symbols
-from seqc.layers.calls import Arguments, LayerCall, is_shape, is_symbolic, put_tensors, take_tensors
+from seqc.layers.calls import Arguments, LayerCall, has_tensors, is_shape, is_symbolic, put_tensors, take_tensors
 from seqc.layers.input_spec import check_spec
 from seqc.ops.elementwise import cast
 from seqc.ops.reduce import count
+from seqc.passes.half_precision import compute_halves_in_single
 from seqc.random import next_seed
 from seqc.utils.display import note
 from seqc.utils.naming import snake_case, unique_name
 
-__all__ = ["KerasShape", "Layer", "dtype_name", "snake_case", "symbolic_shape"]
+__all__ = ["KerasShape", "Layer", "snake_case", "symbolic_shape"]
 
 
 def _remembering(build: Callable[..., None]) -> Callable[..., None]:
@@ -62,7 +64,9 @@ class Layer(WithArguments):
     Args:
         name: unique in its model; made from the class name by default.
         trainable: whether the optimizer may change its weights.
-        dtype: of weights and results, "float32" by default.
+        dtype: a policy, its name or its description: what weights are kept in and what is computed in, by default
+            `seqc.config.dtype_policy()`.
+        autocast: whether floats that come, and weights that are read, are converted to what the layer computes in.
         activity_regularizer: penalty on the layer's output, divided by the batch size.
     """
 
@@ -92,6 +96,7 @@ class Layer(WithArguments):
         name: str | None = None,
         trainable: bool = True,
         dtype: Any = None,
+        autocast: bool = True,
         activity_regularizer: Any = None,
         input_shape: KerasShape | None = None,
         input_dim: int | None = None,
@@ -102,7 +107,8 @@ class Layer(WithArguments):
         # With "/", too: models that older versions of Keras wrote have such names.
         name = taken("name", name, type(self).__name__)
         self.name = unique_name(snake_case(type(self).__name__)) if name is None else name
-        self.dtype = dtype_name(dtype)
+        self._dtype_policy = dtype_policies.get(dtype)
+        self.autocast = autocast
         self.built = False
         self._start_owning(bool(trainable))
         self.activity_regularizer = self._converted("activity_regularizer", activity_regularizer)
@@ -127,14 +133,14 @@ class Layer(WithArguments):
         self.declared_input_shape = None if input_shape is None else tuple(input_shape)
 
     def _refuse_unknown(self, given: dict[str, Any]) -> None:
-        inert = {"autocast": (True,), **self.inert}
-        unknown = {name: value for name, value in given.items() if name not in inert}
+        unknown = {name: value for name, value in given.items() if name not in self.inert}
         if unknown:
             raise ConfigError(f"Unrecognized keyword arguments passed to {type(self).__name__}: {unknown}")
         for name, value in given.items():
-            if value not in inert[name]:
+            if value not in self.inert[name]:
                 raise ConfigError(
-                    f"{type(self).__name__} does not support {name}={value!r} in seqc; leave it at {inert[name][0]!r}."
+                    f"{type(self).__name__} does not support {name}={value!r} in seqc; leave it at "
+                    f"{self.inert[name][0]!r}."
                 )
 
     if not TYPE_CHECKING:
@@ -206,6 +212,8 @@ class Layer(WithArguments):
         mask = tree.map_leaves(trace.masks.get, x) if given.mask is None else given.mask
         value = given.given[given.first] = tree.map_leaves(self._cast_input, x)
         masks = {f"{name}_mask": self._mask_of(trace, name, x, given) for name in given.signature.parameters}
+        for name in given.given.keys() - {given.first}:
+            given.given[name] = self._cast_inside(given.given[name])
         if isinstance(value, Value):
             self._check_input(value.type)
         if not self.built:
@@ -216,10 +224,13 @@ class Layer(WithArguments):
             file_scope.count_calls(1, self.name)
             training = trace.training if given.training is None else given.training
             modes = {name: found for name, found in masks.items() if name not in given.given and found is not None}
+            around, trace.autocast = trace.autocast, self._read_as(trace)
             try:
                 result = given.invoke(self, training=training, mask=mask, **modes)
             except (ShapeError, DTypeError) as error:
                 raise type(error)(self._explain(error, value)) from error
+            finally:
+                trace.autocast = around
             refuse_captured(self, tree.leaves(result), [*tree.leaves(given.given), *trace.masks.values()])
             result = self._with_masks(trace, x, value, mask, result)
             self._penalize(result)
@@ -295,8 +306,22 @@ class Layer(WithArguments):
         )
 
     def _cast_input(self, x: Value) -> Value:
-        """Floats come in the layer's own precision, whatever they were before."""
-        return cast(x, self.dtype) if x.type.is_float and self.dtype.startswith("float") else x
+        """Floats come in what the layer computes in, whatever they were before."""
+        dtype = self.compute_dtype
+        return cast(x, dtype) if self.autocast and x.type.is_float and dtype in FLOATS else x
+
+    def _cast_inside(self, x: Any) -> Any:
+        """Returns an argument of a call, floats in it as `_cast_input` has them."""
+        return tree.map_leaves(lambda t: self._cast_input(t) if isinstance(t, Value) else t, x) if has_tensors(x) else x
+
+    def _read_as(self, trace: Trace) -> str | None:
+        """Returns what variables are read in by the layer's call: what it computes in; None for what they are kept in.
+
+        Where a layer around it computes in another precision than it keeps, so do those inside, each in its own.
+        """
+        policy = self._policy_here()
+        mixed = trace.autocast is not None or policy.compute_dtype != policy.variable_dtype
+        return policy.compute_dtype if mixed and self.autocast and policy.compute_dtype in FLOATS else None
 
     def _call_eagerly(self, given: Arguments) -> Any:
         trace = Trace(bool(given.training), eager=True)
@@ -324,7 +349,7 @@ class Layer(WithArguments):
         start: list[Any] = [np.int64(seed), np.int64(self._eager_calls), *(v.array for v in trace.reads)]
         self._eager_calls += 1
         try:
-            return Interpreter(graph).run(start)
+            return Interpreter(compute_halves_in_single(graph)).run(start)
         except ShapeError as error:
             raise type(error)(self._explain(error, None)) from error
 
@@ -421,13 +446,18 @@ class Layer(WithArguments):
     def compute_output_shape(self, input_shape: KerasShape) -> KerasShape:
         """Returns the shape of the result for an input shape, by tracing the layer."""
         shapes: list[Any] = [input_shape] if is_shape(input_shape) else list(input_shape)
-        xs = [input_value(f"x{i}", self.input_dtype(), symbolic_shape(tuple(s))) for i, s in enumerate(shapes)]
+        xs = [input_value(f"x{i}", self._default_input_dtype(), symbolic_shape(tuple(s))) for i, s in enumerate(shapes)]
         result = traced(Trace(), self, xs[0] if is_shape(input_shape) else xs)
         return tree.map_leaves(lambda y: as_value(y).shape, result)  # type: ignore[no-any-return]
 
+    @property
     def input_dtype(self) -> str:
-        """The dtype an input has when nobody says so."""
-        return self.dtype
+        """The element type that floats come in."""
+        return self.compute_dtype
+
+    def _default_input_dtype(self) -> str:
+        """Returns the element type of an input of which nobody says it."""
+        return self.compute_dtype
 
     @property
     def losses(self) -> list[Value]:
@@ -436,12 +466,7 @@ class Layer(WithArguments):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments as plain data, as Keras writes them."""
-        policy = {
-            "module": "keras",
-            "class_name": "DTypePolicy",
-            "config": {"name": self.dtype},
-            "registered_name": None,
-        }
+        policy = serialization.serialize_object(self._dtype_policy)
         base: dict[str, Any] = {"name": self.name, "trainable": self._trainable, "dtype": policy}
         own = super().get_config()
         own.pop("activity_regularizer", None)

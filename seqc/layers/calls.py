@@ -12,7 +12,7 @@ import numpy as np
 
 from seqc import tree
 from seqc.errors import ArgumentTypeError, DTypeError, LayerError
-from seqc.graph.ir import HasValue, Input, Item, Op, Type, Value, as_value, constant
+from seqc.graph.ir import HasValue, Input, Item, Op, Type, Value, as_value, constant, is_numeric
 from seqc.graph.strings import as_strings, is_text
 
 # Arguments of a call that are no tensors of the layer's input.
@@ -61,7 +61,7 @@ class ModelInput(Input):
 
 def is_tensor(x: Any) -> bool:
     """Tells whether an argument is a tensor, and not a setting."""
-    return isinstance(x, Value | HasValue) or (isinstance(x, np.ndarray) and (x.dtype.kind in "biuf" or is_text(x)))
+    return isinstance(x, Value | HasValue) or (isinstance(x, np.ndarray) and (is_numeric(x) or is_text(x)))
 
 
 def has_tensors(x: Any) -> bool:

@@ -30,7 +30,7 @@ class LayerScale(Layer):
         self.gamma = self.add_weight((self.projection_dim,), initializers.Constant(self.init_values), name="variable")
 
     def call(self, x: Any) -> Value:
-        return ops.cast(x, self.dtype) * self.gamma
+        return ops.cast(x, self.compute_dtype) * self.gamma
 
 
 @known("layers")

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from seqc import ops
+from seqc.dtype_policies import floatx
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value, as_value
 from seqc.layers._arguments import UNQUANTIZED, BiasArguments, KernelArguments, keep_arguments
@@ -22,7 +23,7 @@ class InputLayer(Layer):
 
     Args:
         shape: of one sample, None where a size is not known. batch_size: None for any.
-        dtype: "float32" by default. batch_shape: shape with the batch first, in place of the two.
+        dtype: `floatx()` by default. batch_shape: shape with the batch first, in place of the two.
         name: of the input, also in exported files.
     """
 
@@ -54,7 +55,7 @@ class InputLayer(Layer):
                 if shape is None
                 else "You cannot pass both `shape` and `batch_shape`."
             )
-        super().__init__(name=name, dtype=dtype, **kwargs)
+        super().__init__(name=name, dtype=floatx() if dtype is None else dtype, **kwargs)
         if shape is None:
             self.batch_shape = checked_shape(batch_shape)
         else:
@@ -145,7 +146,7 @@ class Dense(KernelArguments, BiasArguments, Layer):
         self._input_sizes = {-1: features}  # type: ignore[dict-item]  # add_weight refused None
 
     def call(self, x: Any) -> Value:
-        y = ops.matmul(ops.cast(x, self.dtype), self.kernel)
+        y = ops.matmul(ops.cast(x, self.compute_dtype), self.kernel)
         if self.bias is not None:
             y = y + self.bias
         return self.activation(y)  # type: ignore[no-any-return]

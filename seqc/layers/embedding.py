@@ -64,7 +64,7 @@ class Embedding(Layer):
     def _cast_input(self, x: Value) -> Value:
         return x
 
-    def input_dtype(self) -> str:
+    def _default_input_dtype(self) -> str:
         return "int32"
 
     def call(self, x: Any) -> Value:
@@ -140,7 +140,7 @@ class ReversibleEmbedding(Embedding):
 
     def _scores(self, x: Value) -> Value:
         table = ops.transpose(self.embeddings) if self.tie_weights else self.reverse_embeddings.to_value()
-        dtype = self.reverse_dtype or self.dtype
+        dtype = self.reverse_dtype or self.compute_dtype
         scores = ops.matmul(ops.cast(x, dtype), ops.cast(table, dtype))
         if self.logit_soft_cap is None:
             return scores

@@ -80,15 +80,15 @@ class CategoryEncoding(Layer):
                 "`count_weights` is not used when `output_mode` is not `'count'`. "
                 f"Received `count_weights={count_weights}`."
             )
-        weights = None if count_weights is None else ops.cast(count_weights, self.dtype)
-        return encode(ops.cast(as_value(x), "int32"), self.output_mode, self.num_tokens, self.dtype, weights)
+        weights = None if count_weights is None else ops.cast(count_weights, self.compute_dtype)
+        return encode(ops.cast(as_value(x), "int32"), self.output_mode, self.num_tokens, self.compute_dtype, weights)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["sparse"]
         return config
 
-    def input_dtype(self) -> str:
+    def _default_input_dtype(self) -> str:
         return "int32"
 
 
@@ -150,7 +150,7 @@ class Discretization(Layer):
             raise ConfigError(
                 f"Layer '{self.name}' does not know its bins yet: call adapt(data), or give `bin_boundaries`."
             )
-        dtype = "int32" if self.output_mode == "int" else self.dtype
+        dtype = "int32" if self.output_mode == "int" else self.compute_dtype
         value, depth = ops.cast(as_value(x), "float32"), len(self.bin_boundaries) + 1
         boundaries = constant(np.asarray(self.bin_boundaries, "float32"))
         # What is no number is below no boundary.

@@ -56,10 +56,10 @@ class RandomErasing(RandomImageLayer):
         for axis, length in enumerate(self.space(images), 1):
             side = ops.sqrt(self.drawn(images, *self.scale, 2 * axis)) * float(length)
             start = self.drawn(images, stream=2 * axis + 1) * (float(length) - side)
-            place = np.arange(length, dtype=self.dtype).reshape([-1 if a == axis else 1 for a in range(4)])
+            place = np.arange(length, dtype=self.compute_dtype).reshape([-1 if a == axis else 1 for a in range(4)])
             covered = ops.logical_and(covered, ops.logical_and(place >= start, place < start + side))
         if self.fill_value is None:
             cover = random_normal(images, self.seed, self.name, 6) * float(self.value_range[1])
         else:
-            cover = ops.cast(np.asarray(self.fill_value, self.dtype), self.dtype)
+            cover = ops.cast(np.asarray(self.fill_value, self.compute_dtype), self.compute_dtype)
         return ops.where(covered, ops.clip(cover, *map(float, self.value_range)), images)

@@ -80,7 +80,7 @@ class Hashing(Layer):
             return ops.equal(x, constant(np.asarray(self.mask_value, x.dtype)))
         return apply(LookUp((str(self.mask_value),), (1,), 0, STRING), x) == constant(np.int64(1))
 
-    def input_dtype(self) -> str:
+    def _default_input_dtype(self) -> str:
         return STRING
 
     def get_config(self) -> dict[str, Any]:

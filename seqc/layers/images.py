@@ -58,7 +58,7 @@ class Resizing(ImageLayer):
             raise ConfigError("Only one of `pad_to_aspect_ratio` & `crop_to_aspect_ratio` can be `True`.")
 
     def result(self, images: Value, training: bool) -> Value:
-        y = self.changed(images if images.type.is_float else ops.cast(images, self.dtype))
+        y = self.changed(images if images.type.is_float else ops.cast(images, self.compute_dtype))
         if images.type.is_float:
             return y
         if images.dtype == "bool":
@@ -121,11 +121,11 @@ class RandomCrop(RandomImageLayer):
         self.height, self.width = checked_size(height, width)
 
     def result(self, images: Value, training: bool) -> Value:
-        images, (height, width) = ops.cast(images, self.dtype), self.space(images)
+        images, (height, width) = ops.cast(images, self.compute_dtype), self.space(images)
         if not training or height <= self.height or width <= self.width:
             return _fitted(images, (height, width), (self.height, self.width))
         for axis, size, wanted in ((1, height, self.height), (2, width, self.width)):
-            unit = random_uniform(constant(np.zeros((), self.dtype)), self.seed, self.name, axis)
+            unit = random_uniform(constant(np.zeros((), self.compute_dtype)), self.seed, self.name, axis)
             start = ops.cast(unit * float(size - wanted + 1), "int32")
             images = ops.take(images, start + np.arange(wanted, dtype="int32"), axis)
         return images

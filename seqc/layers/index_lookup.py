@@ -371,7 +371,7 @@ class IndexLookup(Layer):
         unknown = found == constant(np.int64(_UNKNOWN))
         return ops.where(unknown, bins + constant(np.int64(self._first_oov)), found)
 
-    def input_dtype(self) -> str:
+    def _default_input_dtype(self) -> str:
         return "int64" if self.invert else self.vocabulary_dtype
 
     # -- files -------------------------------------------------------------------------------------------------------

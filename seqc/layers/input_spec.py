@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from seqc import dtype_policies
 from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
 from seqc.graph.ir import Type
-from seqc.layers._common import KerasShape, checked_shape, dtype_name
+from seqc.layers._common import KerasShape, checked_shape
 
 
 class InputSpec:
@@ -32,7 +33,7 @@ class InputSpec:
         name: str | None = None,
         optional: bool = False,
     ) -> None:
-        self.dtype = None if dtype is None else dtype_name(dtype)
+        self.dtype = None if dtype is None else dtype_policies.get(dtype).compute_dtype
         self.shape: KerasShape | None = None if shape is None else checked_shape(shape)
         self.ndim = ndim if self.shape is None else len(self.shape)
         self.max_ndim, self.min_ndim = max_ndim, min_ndim

@@ -10,7 +10,8 @@ import numpy as np
 from seqc import file_scope, ops
 from seqc.epsilon import EPSILON
 from seqc.errors import ArgumentTypeError, AxisError, ShapeError
-from seqc.graph.ir import Value, apply, apply_many, constant
+from seqc.graph.element_types import HALVES
+from seqc.graph.ir import Value, apply, apply_many
 from seqc.graph.tracing import Variable
 from seqc.layers._arguments import keep_arguments
 from seqc.layers._common import KerasShape, as_axes
@@ -38,8 +39,18 @@ class _Normalization(Layer):
     gamma_constraint: Any
 
     def _make_scale_and_offset(self, shape: KerasShape, scale: bool, center: bool) -> None:
-        self.gamma = self._add_described_weight("gamma", shape) if scale else None
-        self.beta = self._add_described_weight("beta", shape) if center else None
+        self.gamma = self._add_described_weight("gamma", shape, autocast=False) if scale else None
+        self.beta = self._add_described_weight("beta", shape, autocast=False) if center else None
+
+    def _wide(self, x: Any) -> Value:
+        """Returns a tensor in what statistics are computed in: the layer's dtype, and float32 for half precision."""
+        dtype = self.compute_dtype
+        return ops.cast(x, "float32" if dtype in HALVES else dtype)
+
+    def _scale_and_offset(self, sizes: Sequence[int]) -> tuple[Value, Value]:
+        """Returns gamma and beta, ones and zeros where there are none."""
+        scale = self._wide(np.ones(sizes, "float32") if self.gamma is None else self.gamma)
+        return scale, self._wide(np.zeros(sizes, "float32") if self.beta is None else self.beta)
 
     def _known_axis(self, axis: int, input_shape: KerasShape) -> int:
         if not -len(input_shape) <= axis < len(input_shape):
@@ -104,24 +115,23 @@ class BatchNormalization(_Normalization):
         axis = self._known_axis(self.axis, input_shape)
         shape = (input_shape[axis],)
         self._make_scale_and_offset(shape, self.scale, self.center)
-        self.moving_mean = self._add_described_weight("moving_mean", shape, trainable=False)
-        self.moving_variance = self._add_described_weight("moving_variance", shape, trainable=False)
+        self.moving_mean = self._add_described_weight("moving_mean", shape, trainable=False, autocast=False)
+        self.moving_variance = self._add_described_weight("moving_variance", shape, trainable=False, autocast=False)
         self.input_rank = len(input_shape)
         self._input_sizes = {axis: self.moving_mean.shape[0]}
 
     def call(self, x: Any, training: bool = False, mask: Value | None = None) -> Value:
-        value = ops.cast(x, self.dtype)
+        value = self._wide(x)
         axis = self.axis % value.type.rank
         if training and self.trainable:
             mean, variance = self._moments(value, axis, mask)
             self._move(self.moving_mean, mean)
             self._move(self.moving_variance, variance)
         else:
-            mean, variance = self.moving_mean.to_value(), self.moving_variance.to_value()
-        size = self.moving_mean.shape
-        scale = constant(np.ones(size, self.dtype)) if self.gamma is None else self.gamma
-        offset = constant(np.zeros(size, self.dtype)) if self.beta is None else self.beta
-        return apply(BatchNormalizationOp(axis, self.epsilon), value, scale, offset, mean, variance)
+            mean, variance = self._wide(self.moving_mean), self._wide(self.moving_variance)
+        scale, offset = self._scale_and_offset(self.moving_mean.shape)
+        y = apply(BatchNormalizationOp(axis, self.epsilon), value, scale, offset, mean, variance)
+        return ops.cast(y, self.compute_dtype)
 
     def _move(self, statistic: Variable, seen: Value) -> None:
         statistic.assign(statistic.to_value() * self.momentum + seen * (1 - self.momentum))
@@ -175,7 +185,7 @@ class LayerNormalization(_Normalization):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.axis = list(as_axes(axis, "axis", type(self).__name__))
+        self.axis, self.autocast = list(as_axes(axis, "axis", type(self).__name__)), False
 
     def build(self, input_shape: KerasShape) -> None:
         axes = sorted(self._known_axis(a, input_shape) for a in self.axis)
@@ -186,17 +196,16 @@ class LayerNormalization(_Normalization):
             self._input_sizes = {a: size for a, size in zip(axes, shape, strict=True) if size is not None}
 
     def call(self, x: Any) -> Value:
-        value = ops.cast(x, self.dtype)
+        value = self._wide(x)
         rank = value.type.rank
         axes = sorted(a % rank for a in self.axis)
         sizes = [d for d in (value.type.shape[a] for a in axes) if isinstance(d, int)]
         if self.rms_scaling or axes != list(range(axes[0], rank)) or len(sizes) < len(axes):
-            return self._composed(value, axes)
+            return ops.cast(self._composed(value, axes), self.compute_dtype)
         if self.gamma is None or self.beta is None:
             file_scope.reserve_free(sizes, 8, f"constants of layer '{self.name}'")
-        scale = constant(np.ones(sizes, self.dtype)) if self.gamma is None else self.gamma
-        offset = constant(np.zeros(sizes, self.dtype)) if self.beta is None else self.beta
-        return apply(LayerNormalizationOp(axes[0], self.epsilon), value, scale, offset)
+        y = apply(LayerNormalizationOp(axes[0], self.epsilon), value, *self._scale_and_offset(sizes))
+        return ops.cast(y, self.compute_dtype)
 
     def _composed(self, x: Value, axes: list[int]) -> Value:
         """Computes what ONNX's LayerNormalization cannot: axes that are not the last ones, and `rms_scaling`."""
@@ -205,5 +214,5 @@ class LayerNormalization(_Normalization):
         centered = x if self.rms_scaling else x - mean
         y = centered / ops.sqrt(variance + self.epsilon)
         if self.gamma is not None:
-            y = y * ops.expand_dims(self.gamma, others)
-        return y if self.beta is None else y + ops.expand_dims(self.beta, others)
+            y = y * ops.expand_dims(self._wide(self.gamma), others)
+        return y if self.beta is None else y + ops.expand_dims(self._wide(self.beta), others)

@@ -109,7 +109,7 @@ class GroupNormalization(_Normalization):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.groups = groups
+        self.groups, self.autocast = groups, False
 
     def build(self, input_shape: KerasShape) -> None:
         axis = self._known_axis(self.axis, input_shape)
@@ -131,7 +131,7 @@ class GroupNormalization(_Normalization):
         self._input_sizes = {axis: channels}
 
     def call(self, x: Any) -> Value:
-        value = ops.cast(x, self.dtype)
+        value = self._wide(x)
         rank, sizes = value.type.rank, ops.shape(value)
         axis = self.axis % rank
         channels = self._input_sizes[axis]
@@ -147,8 +147,10 @@ class GroupNormalization(_Normalization):
         y = ops.reshape((grouped - mean) / ops.sqrt(variance + self.epsilon), sizes)
         others = [i for i in range(rank) if i != axis]
         if self.gamma is not None:
-            y = y * ops.expand_dims(self.gamma, others)
-        return y if self.beta is None else y + ops.expand_dims(self.beta, others)
+            y = y * ops.expand_dims(self._wide(self.gamma), others)
+        if self.beta is not None:
+            y = y + ops.expand_dims(self._wide(self.beta), others)
+        return ops.cast(y, self.compute_dtype)
 
 
 def _axes_as_given(axis: Any) -> Any:

@@ -36,10 +36,10 @@ class Rescaling(Layer):
         self.built = True
 
     def call(self, x: Any) -> Value:
-        scaled = ops.cast(x, self.dtype) * constant(np.asarray(self.scale, self.dtype))
+        scaled = ops.cast(x, self.compute_dtype) * constant(np.asarray(self.scale, self.compute_dtype))
         if not np.any(self.offset):
             return scaled
-        return scaled + constant(np.asarray(self.offset, self.dtype))
+        return scaled + constant(np.asarray(self.offset, self.compute_dtype))
 
 
 @known("layers")
@@ -115,7 +115,7 @@ class Normalization(Layer):
         return tuple(sorted(a % rank for a in self.axis))
 
     def call(self, x: Any) -> Value:
-        value = ops.cast(x, self.dtype)
+        value = ops.cast(x, self.compute_dtype)
         mean, variance = (self._aligned(v, value.type.rank) for v in self._statistics())
         deviation = ops.maximum(ops.sqrt(variance), EPSILON)
         return value * deviation + mean if self.invert else (value - mean) / deviation
@@ -125,7 +125,7 @@ class Normalization(Layer):
             return self.adapt_mean.to_value(), self.adapt_variance.to_value()
         shape = tuple(self._input_sizes.values())
         mean, variance = (
-            constant(np.broadcast_to(np.asarray(given, self.dtype), shape).copy())
+            constant(np.broadcast_to(np.asarray(given, self.compute_dtype), shape).copy())
             for given in (self.input_mean, self.input_variance)
         )
         return mean, variance

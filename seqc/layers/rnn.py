@@ -107,7 +107,7 @@ class RNN(WithStates):
         self._memory: Memory | None = None
 
     def _make_cell(self, given: Any) -> Any:
-        cell = StackedRNNCells(given, dtype=self.dtype) if isinstance(given, list | tuple) else given
+        cell = StackedRNNCells(given, dtype=self.dtype_policy) if isinstance(given, list | tuple) else given
         _check_cell(cell)
         return cell
 
@@ -152,7 +152,7 @@ class RNN(WithStates):
             raise ShapeError("Cannot unroll a RNN if the time dimension is undefined. Give Input(shape=(steps, ...)).")
         mask = None if mask is None else ops.cast(mask, "bool")
         shapes = state_shapes(self.cell)
-        states = checked_states(initial_state, x, shapes, f"{type(self).__name__} '{self.name}'", self.dtype)
+        states = checked_states(initial_state, x, shapes, f"{type(self).__name__} '{self.name}'", self.compute_dtype)
         if self._memory is not None:
             self._memory.check(x)
             states = states or [variable.to_value() for variable in self._memory.variables]

@@ -182,7 +182,7 @@ class TextVectorization(Layer):
         size = f"{self.name}_words" if trace is None else trace.unused(f"{self.name}_words")
         return apply(SplitText(self.split, dims.symbol(size), self._widths), x)
 
-    def input_dtype(self) -> str:
+    def _default_input_dtype(self) -> str:
         return STRING
 
     # -- files -------------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from seqc import ops
+from seqc import dtype_policies, ops
+from seqc.dtype_policies import floatx
 from seqc.errors import ConfigError, DataError
 from seqc.graph.ir import HasValue, Value, as_value, constant, scope
 from seqc.graph.tracing import current_trace
@@ -107,17 +108,12 @@ def tensor(x: Any, dtype: str | None = None) -> Value:
 
 
 def dtype_of(dtype: Any) -> str:
-    """Returns the name of a dtype or policy; float32 for None.
+    """Returns what losses and metrics compute in that are given a dtype or policy; `floatx()` for None.
 
     Raises:
         ConfigError: there is none of that name.
     """
-    if dtype is None:
-        return "float32"
-    try:
-        return str(np.dtype(getattr(dtype, "name", dtype)))
-    except TypeError:
-        raise ConfigError(f"There is no dtype {dtype!r}. Give a name such as 'float32'.") from None
+    return floatx() if dtype is None else dtype_policies.get(dtype).compute_dtype
 
 
 def carried_mask(y_pred: Any) -> Value | None:

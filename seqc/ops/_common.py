@@ -9,6 +9,7 @@ import numpy as np
 
 from seqc.errors import ConfigError, DTypeError, ShapeError
 from seqc.graph.dims import Dim, Sym
+from seqc.graph.element_types import FLOATS, HALVES, need_bfloat16
 from seqc.graph.equal_sizes import SizesDiffer
 from seqc.graph.ir import HasValue, Op, Shape, Type, Value, as_value
 from seqc.graph.strings import STRING
@@ -115,7 +116,7 @@ def as_operands(*xs: Any) -> tuple[Value, ...]:
         if isinstance(v, Value) and not _counts_as_number(v)
     ]
     target = promote(strong) if strong else None
-    if any(isinstance(x, float) for x in xs) and (target is None or not target.startswith("float")):
+    if any(isinstance(x, float) for x in xs) and target not in FLOATS:
         target = "float32"
     elif target in (None, "bool") and any(_is_whole(v) for v in values):
         target = "int32"
@@ -166,9 +167,9 @@ def promote(dtypes: Iterable[str]) -> str:
         if len(kinds) == 1:
             return STRING
         raise DTypeError(f"Strings and numbers ({', '.join(sorted(kinds - {STRING}))}) have no type in common.")
-    floats = [d for d in ("float64", "float32", "float16") if d in kinds]
+    floats = [d for d in FLOATS if d in kinds]
     if floats:
-        return floats[0]
+        return "float32" if kinds >= set(HALVES) and floats[-1] in HALVES else floats[-1]
     together = np.result_type(*sorted(kinds)).name
     return "float32" if together.startswith("float") else together
 
@@ -182,6 +183,8 @@ def dtype_name(dtype: Any) -> str:
     python: dict[Any, str] = {float: "float32", int: "int32", bool: "bool"}
     if isinstance(dtype, type) and dtype in python:
         return python[dtype]
+    if dtype == "bfloat16":
+        need_bfloat16("ops.cast to bfloat16")
     try:
         return str(np.dtype(dtype).name)
     except TypeError:

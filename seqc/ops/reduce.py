@@ -12,6 +12,7 @@ import numpy as np
 from seqc.errors import ShapeError
 from seqc.graph import dims
 from seqc.graph.batch import batch_axis
+from seqc.graph.element_types import HALVES
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Shape, Sizes, Type, Value, apply, as_value
 from seqc.graph.layout import Layout, LayoutRule, axis_of, position, positions
 from seqc.graph.target import Target
@@ -333,6 +334,11 @@ class LogSoftmax(Softmax):
 def count(x: Value, axes: Axis = None) -> Value:
     """Returns the number of elements of `x` along `axes`, as a scalar of the dtype of `x`."""
     return apply(Count(normalize_axes("count", axes, x.type.rank)), x)
+
+
+def count_samples(x: Value) -> Value:
+    """Returns the size of the first axis, as a scalar of floats that reach far: half precision ends at 2048."""
+    return count(cast(x, "float32") if x.dtype in HALVES else x, (0,))
 
 
 def _reduce(kind: type[Reduction], value: Value, axis: Axis, keepdims: bool) -> Value:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from seqc.errors import MissingDependencyError, SavingError
+from seqc.graph.element_types import need_bfloat16
 from seqc.graph.ir import Array
 from seqc.saving.h5_attributes import Texts
 from seqc.saving.limits import MOST_EXPANSION, room
@@ -151,6 +152,9 @@ class Store:
         self.used.add(path)
         try:
             kind = dataset.dtype.kind
+            if dataset.dtype == "V2" and self.texts.one(dataset, "dtype") == "bfloat16":
+                need_bfloat16(f"Array '{path}' in '{self.source}'")
+                return np.asarray(dataset[()]).view("bfloat16")
             if kind not in "fiub" or "dtype" in dataset.attrs:
                 held = dataset.attrs.get("dtype", dataset.dtype)
                 raise SavingError(f"Array '{path}' in '{self.source}' holds {held}; weights are floats or integers.")
@@ -250,6 +254,8 @@ def pack_store(groups: Mapping[str, tuple[str | None, Mapping[str, Array]]]) -> 
                 group.attrs["name"] = name
             for key, array in arrays.items():
                 group[key] = array
+                if array.dtype.name == "bfloat16":  # as Keras marks them: HDF5 has no such numbers
+                    group[key].attrs["dtype"] = "bfloat16"
     return buffer.getvalue()
 
 

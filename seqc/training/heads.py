@@ -12,7 +12,7 @@ from seqc.graph.tracing import current_trace
 from seqc.losses.crossing import crossed
 from seqc.losses.label_shapes import check_fit
 from seqc.ops.elementwise import cast
-from seqc.ops.reduce import count
+from seqc.ops.reduce import count_samples
 from seqc.ops.shape import expand_dims
 from seqc.serialization import refuse_foreign
 from seqc.utils.display import note
@@ -103,7 +103,7 @@ class Head:
                 '"sum_over_batch_size".'
             )
         if self.tracker is not None and current_trace() is not None:
-            self.tracker.update_state(value, sample_weight=count(y_pred, (0,)))
+            self.tracker.update_state(value, sample_weight=count_samples(y_pred))
         return value if self.factor is None else value * self.factor
 
     def update_metrics(self, y: Value, y_pred: Value, sample_weight: Value | None, mask: Value | None) -> None:

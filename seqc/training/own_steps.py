@@ -15,7 +15,7 @@ from seqc.graph.autodiff import gradients
 from seqc.graph.autodiff import total as add_up
 from seqc.graph.ir import Value, as_value
 from seqc.graph.tracing import Trace, Variable, require_trace
-from seqc.ops.reduce import count, sum
+from seqc.ops.reduce import count_samples, sum
 
 if TYPE_CHECKING:
     from seqc.training.trainable import Trainable
@@ -71,7 +71,7 @@ def count_batch(model: Trainable, x: Any, y: Any, y_pred: Any, sample_weight: An
     """Takes a batch into the mean of the loss and into all metrics; returns what `compute_metrics` does."""
     # Counts come in the dtype of what is counted, and small integers do not reach far.
     counted = [leaf for leaf in tree.leaves(x) if leaf.type.is_float] or tree.leaves(y_pred)
-    model._trainer.compiled.loss_tracker.update_state(loss, sample_weight=count(counted[0], (0,)))
+    model._trainer.compiled.loss_tracker.update_state(loss, sample_weight=count_samples(counted[0]))
     return model.compute_metrics(x, y, y_pred, sample_weight)
 
 

@@ -163,7 +163,7 @@ def in_double(model: Sequential) -> Sequential:
 def check_in_double(model: Sequential, case: Case, path: Path) -> None:
     """Compares what a model computes in double precision; its file, too, where onnxruntime has all the operators."""
     double, shape = in_double(model), tuple(case.facts["input_shape"])
-    dtype = double.input_dtype()
+    dtype = double.input_dtype
     x = case.arrays["x"] if dtype == "string" else case.arrays["x"].astype(dtype)
     traced = trace_model(double, shape, dtype, training=False)
     (y,) = traced.run([traced.y], x)

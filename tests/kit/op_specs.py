@@ -93,6 +93,7 @@ from seqc.ops.shape import BroadcastLike, Repeat, Reshape, ReshapeLike, Squeeze,
 from seqc.ops.sizes import BroadcastTo, Crop, Range, ReshapeTo, SizeOf, Uncrop
 from seqc.ops.slicing import Concat, Slice, SliceGrad
 from seqc.ops.transcendental import Atan, Atanh, Cos, Cosh, Erf, Exp, Expm1, Log, Log1p, Pow, Sin, Sinh, Sqrt, Tan, Tanh
+from seqc.passes.half_precision import RoundTo
 
 
 def _unary_rows() -> Iterator[OpSpec]:
@@ -133,6 +134,7 @@ def _unary_rows() -> Iterator[OpSpec]:
     yield row(Cast("int32"), still("batch", 5), note="to-int")
     yield row(Cast("float32"), whole("batch", 5), note="to-float")
     yield row(Cast("bool"), whole("batch", 9, low=-1, high=2), note="to-bool")
+    yield row(RoundTo("float16"), still("batch", 5))
     for op in (Neg(), Abs(), Sign(), Relu(), Clip(-2, 3)):
         yield row(op, whole("batch", 5), note="int")
 

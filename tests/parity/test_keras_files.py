@@ -17,8 +17,6 @@ from seqc.saving import load_model, load_weights
 REFUSED = {
     "layers/BatchNormalization-kt04-renorm_basics": r"BatchNormalization .* does not support renorm=True",
     "layers/BatchNormalization-kt05-renorm_basics": r"BatchNormalization .* does not support renorm=True",
-    "layers/Dense-dtype_float16": r"Dense 'dense' .* Cannot use 'float16' as a layer's dtype",
-    "layers/Dense-dtype_mixed_bfloat16": r"Dense 'dense' .* Cannot use 'mixed_bfloat16' as a layer's dtype",
 }
 # Arguments that Keras takes and does not write where they have their default.
 NOT_WRITTEN = {"axis"}

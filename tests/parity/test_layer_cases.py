@@ -20,8 +20,6 @@ CARRIED = {*classes("layers"), "DTypePolicy"}
 REFUSED = {
     "BatchNormalization-kt04-renorm_basics": "renorm=True",
     "BatchNormalization-kt05-renorm_basics": "renorm=True",
-    "Dense-dtype_float16": "float16",
-    "Dense-dtype_mixed_bfloat16": "mixed_bfloat16",
     "RNN-kt02-basics": "RNNCellWithDropout",
 }
 

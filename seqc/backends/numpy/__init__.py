@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from seqc.errors import ConfigError
 from seqc.graph.ir import Graph
+from seqc.passes.half_precision import compute_halves_in_single
 
 if TYPE_CHECKING:
     from seqc.backends.numpy.executor import Executor
@@ -36,6 +37,7 @@ def make_executor(
     from seqc.backends.numpy.naive import NaiveExecutor
     from seqc.backends.numpy.strings import StringExecutor, has_strings
 
+    graph = compute_halves_in_single(graph)
     wanted = os.environ.get("SEQC_EXECUTOR", "tiled")
     if wanted not in ("tiled", "naive"):
         raise ConfigError(f"SEQC_EXECUTOR must be 'tiled' or 'naive'; got {wanted!r}.")

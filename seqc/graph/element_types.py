@@ -1,0 +1,25 @@
+"""Element types of floating-point numbers, of which NumPy lacks one."""
+
+from __future__ import annotations
+
+from seqc.errors import ConfigError
+
+HALVES = ("float16", "bfloat16")
+FLOATS = (*HALVES, "float32", "float64")
+
+
+def need_bfloat16(who: str) -> None:
+    """Makes bfloat16 an element type of NumPy, as `import ml_dtypes` does.
+
+    Args:
+        who: needs it.
+
+    Raises:
+        ConfigError: the package is not installed.
+    """
+    try:
+        import ml_dtypes  # noqa: F401  (importing it tells NumPy)
+    except ImportError:
+        raise ConfigError(
+            f"{who} needs the package ml_dtypes, since NumPy itself has no bfloat16: pip install ml_dtypes."
+        ) from None
