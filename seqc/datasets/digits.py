@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import TypeAlias
 
 import numpy as np
@@ -27,6 +26,8 @@ def load_data() -> tuple[Arrays, Arrays]:
     Source: E. Alpaydin and C. Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning
     Repository, https://doi.org/10.24432/C50P49, licence CC BY 4.0 (see digits.NOTICE.md).
     """
+    from importlib import resources  # with what it loads for itself, only for those who ask
+
     file = resources.files(__package__).joinpath("digits.npz")
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
         x, y = stored["x"], stored["y"]
