@@ -56,6 +56,8 @@ LEVELS = {
     "seqc.passes": 6,
     "seqc.activations": 6,
     "seqc.random": 6,
+    "seqc.draws": 6,
+    "seqc.distributions": 6,
     "seqc.initializers": 6,
     "seqc.regularizers": 6,
     "seqc.constraints": 6,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import seqc as keras
 from kit.step_runs import Row, check_steps, classes
-from seqc import layers
+from seqc import layers, ops
 
 
 def mlp() -> keras.Sequential:
@@ -49,6 +51,32 @@ def cnn1d() -> keras.Sequential:
             layers.Flatten(),
             layers.Dense(1, activation="sigmoid"),
         ]
+    )
+
+
+def sounds() -> keras.Sequential:
+    return keras.Sequential(
+        [
+            keras.Input((60, 2)),
+            layers.STFTSpectrogram("psd", 8, 4, padding="same", expand_dims=True),
+            layers.Conv2D(4, 3, strides=2, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+def drawn() -> keras.Sequential:
+    """Draws from every distribution in each step."""
+
+    class Noise(keras.Layer):
+        def call(self, x: Any) -> Any:
+            shape, random = ops.shape(x), keras.random
+            noise = random.beta(shape, 2.0, 0.5) + random.binomial(shape, 40, 0.5) / 20 - random.gamma(shape, 0.7)
+            return random.shuffle(x, axis=1) + 0.1 * noise + 0.1 * random.truncated_normal(shape)
+
+    return keras.Sequential(
+        [keras.Input((5,)), layers.Dense(4, activation="tanh"), Noise(), layers.Dense(3, "softmax")]
     )
 
 
@@ -157,6 +185,10 @@ ROWS = [
         lambda: keras.optimizers.SGD(0.1),
         "binary_crossentropy",
     ),
+    Row(
+        "sounds_adam", sounds, classes((60, 2)), lambda: keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy"
+    ),
+    Row("drawn_sgd", drawn, classes((5,)), lambda: keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy"),
     Row(
         "mobile_adam",
         mobile,
