@@ -110,6 +110,7 @@ ONLY = {
     "onnxruntime": ("seqc.backends.onnxruntime", "seqc.cli.doctor"),
     "h5py": ("seqc.saving",),
     "safetensors": ("seqc.saving",),
+    "tensorboardX": ("seqc.callbacks",),
     "matplotlib": ("seqc.plots",),
     "pydot": ("seqc.utils.model_visualization",),
     "platformdirs": ("seqc.datasets",),

@@ -5,6 +5,7 @@ from seqc.callbacks.base import Callback, CallbackList, History, LambdaCallback
 from seqc.callbacks.files import CSVLogger, ModelCheckpoint
 from seqc.callbacks.monitor import EarlyStopping, ReduceLROnPlateau
 from seqc.callbacks.rates import LearningRateScheduler, SwapEMAWeights, TerminateOnNaN
+from seqc.callbacks.reports import ProgbarLogger, RemoteMonitor, TensorBoard
 from seqc.utils.absent import absent
 
 __all__ = [
@@ -17,10 +18,19 @@ __all__ = [
     "LambdaCallback",
     "LearningRateScheduler",
     "ModelCheckpoint",
+    "ProgbarLogger",
     "ReduceLROnPlateau",
+    "RemoteMonitor",
     "SwapEMAWeights",
+    "TensorBoard",
     "TerminateOnNaN",
 ]
 
 
-__getattr__ = absent(__name__, __all__, "A subclass of Callback can do what none of them does.")
+__getattr__ = absent(
+    __name__,
+    __all__,
+    "A subclass of Callback can do what none of them does.",
+    OrbaxCheckpoint="It keeps the arrays of JAX, which seqc does not use: ModelCheckpoint saves the model or its "
+    "weights, and BackupAndRestore lets a run that was cut off go on.",
+)
