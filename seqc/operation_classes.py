@@ -6,34 +6,40 @@ case, and their arguments are called the same.
 
 CLASSES = {
     "numpy": """
-        Abs Absolute Add All:axis,keepdims Amax:axis,keepdims Amin:axis,keepdims Angle Any:axis,keepdims Append:axis
-        Arccos Arccosh Arcsin Arcsinh Arctan Arctan2 Arctanh Argmax:axis,keepdims Argmin:axis,keepdims
-        Argpartition:kth,axis Argsort:axis Array:dtype ArraySplit:indices_or_sections,axis Average:axis
+        Abs Absolute Add All:axis,keepdims AllClose:rtol,atol,equal_nan Amax:axis,keepdims Amin:axis,keepdims Angle
+        Any:axis,keepdims Append:axis Arccos Arccosh Arcsin Arcsinh Arctan Arctan2 Arctanh Argmax:axis,keepdims
+        Argmin:axis,keepdims Argpartition:kth,axis Argsort:axis Array:dtype ArraySplit:indices_or_sections,axis
+        Average:axis
         BitwiseAnd BitwiseInvert BitwiseLeftShift BitwiseNot BitwiseOr BitwiseRightShift BitwiseXor BroadcastTo:shape
-        Cbrt Ceil Clip:x_min,x_max Concatenate:axis Conj Conjugate Copy Cos Cosh CountNonzero:axis Cumsum:axis,dtype
-        Deg2rad Diag:k Diagflat:k Diagonal:offset,axis1,axis2 Diff:n,axis Divide DivideNoNan Dot
+        Cbrt Ceil Clip:x_min,x_max Concatenate:axis Conj Conjugate Copy Corrcoef Correlate:mode Cos Cosh
+        CountNonzero:axis Cross:axisa,axisb,axisc,axis Cumprod:axis,dtype Cumsum:axis,dtype
+        Deg2rad Diag:k Diagflat:k Diagonal:offset,axis1,axis2 Diff:n,axis Digitize Divide DivideNoNan Dot
         Dsplit:indices_or_sections Dstack
         Einsum:subscripts EmptyLike:dtype Equal Exp Exp2 ExpandDims:axis Expm1
         Fabs Flip:axis Fliplr Flipud Floor FloorDivide Fmax Fmin Fmod FullLike:dtype
-        Geomspace:num,endpoint,dtype,axis GetItem Greater GreaterEqual
+        Gcd Geomspace:num,endpoint,dtype,axis GetItem Greater GreaterEqual
         Heaviside Hsplit:indices_or_sections Hstack Hypot
-        I0 Imag Isclose:equal_nan Isfinite Isinf Isnan Isneginf Isposinf Isreal
-        Ldexp LeftShift Less LessEqual Linspace:num,endpoint,retstep,dtype,axis Log Log10 Log1p Log2 Logaddexp
+        I0 Imag Inner Isclose:equal_nan Isfinite IsIn:assume_unique,invert Isinf Isnan Isneginf Isposinf Isreal
+        Kron
+        Lcm Ldexp LeftShift Less LessEqual Linspace:num,endpoint,retstep,dtype,axis Log Log10 Log1p Log2 Logaddexp
         Logaddexp2 LogicalAnd LogicalNot LogicalOr LogicalXor Logspace:num,endpoint,base,dtype,axis
-        Matmul Max:axis,keepdims,initial Maximum Mean:axis,keepdims Meshgrid:indexing Min:axis,keepdims,initial
-        Minimum Mod Moveaxis:source,destination Multiply
-        NanToNum:nan,posinf,neginf Negative Nextafter NotEqual
+        Matmul Max:axis,keepdims,initial Maximum Mean:axis,keepdims Median:axis,keepdims Meshgrid:indexing
+        Min:axis,keepdims,initial Minimum Mod Moveaxis:source,destination Multiply
+        Nanargmax:axis,keepdims Nanargmin:axis,keepdims Nancumprod:axis,dtype Nancumsum:axis,dtype
+        Nanmax:axis,keepdims Nanmean:axis,keepdims Nanmedian:axis,keepdims Nanmin:axis,keepdims
+        Nanpercentile:axis,method,keepdims Nanprod:axis,keepdims Nanquantile:axis,method,keepdims Nanstd:axis,keepdims
+        Nansum:axis,keepdims NanToNum:nan,posinf,neginf Nanvar:axis,keepdims Negative Nextafter NotEqual
         OnesLike:dtype Outer
-        Pad:pad_width,mode Power Prod:axis,keepdims,dtype
+        Pad:pad_width,mode Percentile:axis,method,keepdims Power Prod:axis,keepdims,dtype Ptp:axis,keepdims
+        Quantile:axis,method,keepdims
         Rad2deg Ravel Real Reciprocal Repeat:repeats,axis Reshape:newshape RightShift Roll:shift,axis Rot90:k,axes
         Round:decimals
         SearchSorted:side Select Sign Signbit Sin Sinc Sinh Slogdet Sort:axis Split:indices_or_sections,axis Sqrt
-        Square
-        Squeeze:axis Stack:axis Std:axis,keepdims Subtract Sum:axis,keepdims Swapaxes:axis1,axis2
+        Square Squeeze:axis Stack:axis Std:axis,keepdims Subtract Sum:axis,keepdims Swapaxes:axis1,axis2
         Take:axis TakeAlongAxis:axis Tan Tanh Tensordot:axes Tile:repeats Trace:offset,axis1,axis2 Transpose:axes
-        Tril:k Triu:k TrueDivide Trunc
+        Trapezoid:x,dx,axis Tril:k Triu:k TrueDivide Trunc
         Unique:sorted,return_index,return_inverse,return_counts,axis,size,fill_value UnravelIndex:shape
-        Vander:N,increasing Var:axis,keepdims View:dtype Vsplit:indices_or_sections Vstack
+        Vander:N,increasing Var:axis,keepdims Vdot View:dtype Vsplit:indices_or_sections Vstack
         Where
         ZerosLike:dtype
     """,
@@ -69,8 +75,7 @@ CLASSES = {
         Logdet Logsumexp:axis,keepdims
         RFFT:fft_length Rsqrt
         SegmentMax:num_segments,sorted SegmentMin:num_segments,sorted SegmentProd:num_segments,sorted
-        SegmentSum:num_segments,sorted
-        STFT:sequence_length,sequence_stride,fft_length,window,center
+        SegmentSum:num_segments,sorted STFT:sequence_length,sequence_stride,fft_length,window,center
         TopK:k,sorted
         ViewAsReal
     """,
@@ -84,7 +89,7 @@ CLASSES = {
         Norm:ord,axis,keepdims
         Pinv:rcond
         Qr:mode
-        SVD:full_matrices,compute_uv Solve SolveTriangular:lower
+        Solve SolveTriangular:lower SVD:full_matrices,compute_uv
     """,
 }
 # Where the function's name is not the class's in snake case.

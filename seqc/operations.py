@@ -26,8 +26,8 @@ from seqc.utils.naming import snake_case
 # depends on what only data tell, such as the sizes in ops.shape(x).
 OWN = "seqc.ops"
 _OWN_FUNCTIONS = {
-    "arange", "conv_transpose", "empty", "eye", "full", "hard_swish", "ones",
-    "shape", "size", "swish", "tri", "zeros",
+    "arange", "conv_transpose", "empty", "eye", "full", "hard_swish", "histogram",
+    "ones", "shape", "size", "swish", "tri", "zeros",
 }  # fmt: skip
 # What Keras has besides, at the values at which it says nothing.
 _INERT: dict[str, tuple[Any, ...]] = {"sparse": (None, False), "ragged": (None, False), "synchronized": (False,)}

@@ -55,7 +55,28 @@ ROWS: dict[str, Row] = {
     **dict.fromkeys(("bitwise_invert", "bitwise_not"), ((IDS,), ())),
     **dict.fromkeys(("geomspace", "linspace", "logspace"), ((X, X), ())),
     **dict.fromkeys(("dsplit", "hsplit"), ((STEPS,), (1,))),
+    **dict.fromkeys(
+        ("cholesky", "cholesky_inverse", "det", "eigh", "inv", "logdet", "slogdet"), ((np.eye(3, dtype="float32"),), ())
+    ),
+    **dict.fromkeys(("lstsq", "solve", "solve_triangular"), ((np.eye(3, dtype="float32"), X.T), ())),
+    **dict.fromkeys(("segment_max", "segment_min", "segment_prod", "segment_sum"), ((X, np.zeros(2, "int32")), (1,))),
+    "argpartition": ((X,), (1,)),
+    "in_top_k": ((np.zeros(2, "int32"), X), (1,)),
+    "scatter": ((IDS[:, :1], X), ((4, 3),)),
+    "scatter_update": ((X, IDS[:, :2], VECTOR[:2]), ()),
+    "searchsorted": ((VECTOR, X), ()),
+    "slice_update": ((X, X[:1]), ()),
+    "take_along_axis": ((X, IDS), (0,)),
+    "top_k": ((X,), (1,)),
+    "unravel_index": ((IDS,), ((2, 3),)),
     "array_split": ((X,), (1,)),
+    "bincount": ((IDS,), ()),
+    "digitize": ((X, VECTOR), ()),
+    "histogram": ((VECTOR,), ()),
+    **dict.fromkeys(("gcd", "lcm"), ((IDS, IDS), ())),
+    "correlate": ((VECTOR, VECTOR), ()),
+    "trapezoid": ((X,), ()),
+    **dict.fromkeys(("nanpercentile", "nanquantile", "percentile", "quantile"), ((X, VECTOR / 2), ())),
     "dstack": ((X, X), ()),
     "ldexp": ((X, IDS), ()),
     "meshgrid": ((VECTOR, VECTOR), ()),
@@ -105,6 +126,7 @@ ROWS: dict[str, Row] = {
 }
 # Functions whose operands do not come first one by one.
 FORMS: dict[str, Callable[..., Any]] = {
+    "slice_update": lambda x, updates: ops.slice_update(x, (0, 0), updates),
     "dstack": lambda *xs: ops.dstack(list(xs)),
     "select": lambda condition, choice, default: ops.select([condition], [choice], default),
     "average": lambda x, weights: ops.average(x, None, weights),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from seqc.graph.operators import OPERATORS
 from seqc.ops import linalg as linalg
 from seqc.ops import nn as nn
+from seqc.ops import numpy as numpy
 from seqc.ops._calls import remembered
 from seqc.ops.activation import (
     celu,
@@ -53,15 +54,6 @@ from seqc.ops.arithmetic import (
     sign,
     square,
     subtract,
-)
-from seqc.ops.bitwise import (
-    bitwise_and,
-    bitwise_left_shift,
-    bitwise_not,
-    bitwise_or,
-    bitwise_right_shift,
-    bitwise_xor,
-    view,
 )
 from seqc.ops.complex_parts import NO_COMPLEX, angle, conj, conjugate, imag, isreal, real, view_as_real
 from seqc.ops.contraction import dot, einsum, outer, tensordot
@@ -113,14 +105,6 @@ from seqc.ops.indexing import get_item
 from seqc.ops.linalg import matmul
 from seqc.ops.nonlinear import elu, leaky_relu, relu, sigmoid, softplus, softsign
 from seqc.ops.padding import pad
-from seqc.ops.powers import (
-    cbrt,
-    erfc,
-    erfinv,
-    exp2,
-    ldexp,
-    logaddexp2,
-)
 from seqc.ops.rearrange import (
     broadcast_to,
     diff,
@@ -138,22 +122,6 @@ from seqc.ops.rearrange import (
 )
 from seqc.ops.reduce import amax, amin, argmax, argmin, cumsum, log_softmax, max, mean, min, prod, softmax, sum
 from seqc.ops.rnn import gru, lstm, simple_rnn
-from seqc.ops.rounding import (
-    fabs,
-    fmax,
-    fmin,
-    fmod,
-    heaviside,
-    isclose,
-    isneginf,
-    isposinf,
-    nan_to_num,
-    nextafter,
-    saturate_cast,
-    select,
-    signbit,
-    trunc,
-)
 from seqc.ops.shape import (
     broadcast_like,
     empty_like,
@@ -168,7 +136,21 @@ from seqc.ops.shape import (
     zeros_like,
 )
 from seqc.ops.slicing import concatenate, flip, split, stack, unstack
-from seqc.ops.statistics import all, any, average, count_nonzero, logsumexp, moments, norm, normalize, std, var
+from seqc.ops.statistics import (
+    all,
+    any,
+    average,
+    corrcoef,
+    count_nonzero,
+    logsumexp,
+    moments,
+    norm,
+    normalize,
+    ptp,
+    std,
+    trapezoid,
+    var,
+)
 from seqc.ops.transcendental import (
     arctan,
     arctanh,
@@ -190,24 +172,28 @@ from seqc.ops.transcendental import (
     tan,
     tanh,
 )
-from seqc.ops.trigonometry import (
-    arccos,
-    arccosh,
-    arcsin,
-    arcsinh,
-    arctan2,
-    deg2rad,
-    hypot,
-    rad2deg,
-)
 from seqc.utils.absent import absent
 
 if TYPE_CHECKING:
     from seqc.ops.attention import dot_product_attention
+    from seqc.ops.bitwise import (
+        bitwise_and,
+        bitwise_invert,
+        bitwise_left_shift,
+        bitwise_not,
+        bitwise_or,
+        bitwise_right_shift,
+        bitwise_xor,
+        left_shift,
+        right_shift,
+        view,
+    )
+    from seqc.ops.counting import bincount, digitize, histogram, isin
     from seqc.ops.crossentropy import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
     from seqc.ops.ctc import ctc_decode, ctc_loss
     from seqc.ops.diagonals import diag, diagflat, diagonal, trace
     from seqc.ops.distinct import nonzero, unique
+    from seqc.ops.divisors import gcd, lcm
     from seqc.ops.factors import cdist, eigh, lu_factor, matrix_rank, qr, svd
     from seqc.ops.fourier import fft, fft2, ifft2, irfft, rfft
     from seqc.ops.frames import extract_sequences, istft, stft
@@ -224,63 +210,98 @@ if TYPE_CHECKING:
         solve_triangular,
     )
     from seqc.ops.joining import append, array_split, dsplit, dstack, fliplr, flipud, hsplit, rot90, vsplit
+    from seqc.ops.nans import (
+        nanargmax,
+        nanargmin,
+        nancumprod,
+        nancumsum,
+        nanmax,
+        nanmean,
+        nanmin,
+        nanprod,
+        nanstd,
+        nansum,
+        nanvar,
+    )
     from seqc.ops.normalizing import batch_normalization, layer_normalization, rms_normalization
+    from seqc.ops.powers import cbrt, erfc, erfinv, exp2, ldexp, logaddexp2
+    from seqc.ops.products import correlate, cross, inner, kron, vdot
+    from seqc.ops.quantiles import median, nanmedian, nanpercentile, nanquantile, percentile, quantile
+    from seqc.ops.rounding import (
+        allclose,
+        fabs,
+        fmax,
+        fmin,
+        fmod,
+        heaviside,
+        isclose,
+        isneginf,
+        isposinf,
+        nan_to_num,
+        nextafter,
+        saturate_cast,
+        select,
+        signbit,
+        trunc,
+    )
+    from seqc.ops.running import cumprod
     from seqc.ops.scattering import scatter, scatter_update, slice_update
     from seqc.ops.segments import segment_max, segment_min, segment_prod, segment_sum
     from seqc.ops.sorting import argpartition, argsort, in_top_k, searchsorted, sort, top_k, unravel_index
     from seqc.ops.spacing import geomspace, linspace, logspace, meshgrid, vander
+    from seqc.ops.trigonometry import arccos, arccosh, arcsin, arcsinh, arctan2, deg2rad, hypot, rad2deg
     from seqc.ops.windows import bartlett, blackman, hamming, hanning, i0, kaiser, sinc
 
 abs = absolute
-bitwise_invert = bitwise_not
 hard_swish = hard_silu
-left_shift = bitwise_left_shift
-right_shift = bitwise_right_shift
 swish = silu
 true_divide = divide
 
 __all__ = [
-    "abs", "absolute", "adaptive_average_pool", "adaptive_max_pool", "add", "all", "amax", "amin", "angle", "any",
-    "append", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin",
-    "argpartition", "argsort", "array", "array_split", "average", "average_pool",
-    "bartlett", "batch_normalization", "binary_crossentropy", "bitwise_and", "bitwise_invert", "bitwise_left_shift",
-    "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "blackman", "broadcast_like", "broadcast_to",
+    "abs", "absolute", "adaptive_average_pool", "adaptive_max_pool", "add", "all", "allclose", "amax", "amin",
+    "angle", "any", "append", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh",
+    "argmax", "argmin", "argpartition", "argsort", "array", "array_split", "average", "average_pool",
+    "bartlett", "batch_normalization", "binary_crossentropy", "bincount", "bitwise_and", "bitwise_invert",
+    "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "blackman",
+    "broadcast_like", "broadcast_to",
     "cast", "categorical_crossentropy", "cbrt", "cdist", "ceil", "celu", "cholesky", "cholesky_inverse", "clip",
     "concatenate", "conj", "conjugate", "conv", "conv_transpose", "convert_to_numpy", "convert_to_tensor", "copy",
-    "cos", "cosh", "count_nonzero", "ctc_decode", "ctc_loss", "cumsum",
-    "deg2rad", "depthwise_conv", "det", "diag", "diagflat", "diagonal", "diff", "divide", "divide_no_nan", "dot",
-    "dot_product_attention", "dsplit", "dstack", "dtype",
+    "corrcoef", "correlate", "cos", "cosh", "count_nonzero", "cross", "ctc_decode", "ctc_loss", "cumprod", "cumsum",
+    "deg2rad", "depthwise_conv", "det", "diag", "diagflat", "diagonal", "diff", "digitize", "divide", "divide_no_nan",
+    "dot", "dot_product_attention", "dsplit", "dstack", "dtype",
     "eigh", "einsum", "elu", "empty", "empty_like", "equal", "erf", "erfc", "erfinv", "exp", "exp2", "expand_dims",
     "expm1", "extract_sequences", "eye",
     "fabs", "fft", "fft2", "flip", "fliplr", "flipud", "floor", "floor_divide", "fmax", "fmin", "fmod", "full",
     "full_like",
-    "gelu", "geomspace", "get_item", "glu", "greater", "greater_equal", "gru",
-    "hamming", "hanning", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "heaviside", "hsplit",
-    "hstack", "hypot",
-    "i0", "identity", "ifft2", "imag", "in_top_k", "inv", "irfft", "is_tensor", "isclose", "isfinite", "isinf", "isnan",
-    "isneginf", "isposinf", "isreal", "istft",
-    "kaiser",
-    "layer_normalization", "ldexp", "leaky_relu", "left_shift", "less", "less_equal", "linspace", "log", "log1p",
-    "log2", "log10", "log_sigmoid", "log_softmax", "logaddexp", "logaddexp2", "logdet", "logical_and", "logical_not",
-    "logical_or", "logical_xor", "logspace", "logsumexp", "lstm", "lstsq", "lu_factor",
-    "matmul", "matrix_rank", "max", "max_pool", "maximum", "mean", "meshgrid", "min", "minimum", "mod", "moments",
-    "moveaxis", "multi_hot", "multiply",
-    "nan_to_num", "ndim", "negative", "nextafter", "nonzero", "norm", "normalize", "not_equal",
+    "gcd", "gelu", "geomspace", "get_item", "glu", "greater", "greater_equal", "gru",
+    "hamming", "hanning", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "heaviside",
+    "histogram", "hsplit", "hstack", "hypot",
+    "i0", "identity", "ifft2", "imag", "in_top_k", "inner", "inv", "irfft", "is_tensor", "isclose", "isfinite",
+    "isin", "isinf", "isnan", "isneginf", "isposinf", "isreal", "istft",
+    "kaiser", "kron",
+    "layer_normalization", "lcm", "ldexp", "leaky_relu", "left_shift", "less", "less_equal", "linspace", "log",
+    "log1p", "log2", "log10", "log_sigmoid", "log_softmax", "logaddexp", "logaddexp2", "logdet", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "logspace", "logsumexp", "lstm", "lstsq", "lu_factor",
+    "matmul", "matrix_rank", "max", "max_pool", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mod",
+    "moments", "moveaxis", "multi_hot", "multiply",
+    "nan_to_num", "nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin",
+    "nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum", "nanvar", "ndim", "negative", "nextafter",
+    "nonzero", "norm", "normalize", "not_equal",
     "one_hot", "ones", "ones_like", "outer",
-    "pad", "pinv", "power", "prod",
-    "qr",
+    "pad", "percentile", "pinv", "power", "prod", "ptp",
+    "qr", "quantile",
     "rad2deg", "ravel", "real", "reciprocal", "relu", "relu6", "repeat", "reshape", "rfft", "right_shift",
     "rms_normalization", "roll", "rot90", "round", "rsqrt",
     "saturate_cast", "scatter", "scatter_update", "searchsorted", "segment_max", "segment_min", "segment_prod",
     "segment_sum", "select", "selu", "separable_conv", "shape", "sigmoid", "sign", "signbit", "silu", "simple_rnn",
-    "sin", "sinc", "sinh", "size", "slice", "slice_update", "slogdet", "soft_shrink", "softmax", "softplus", "softsign",
-    "solve", "solve_triangular", "sort", "sparse_categorical_crossentropy", "sparse_plus", "sparse_sigmoid",
-    "sparsemax", "split", "sqrt", "square", "squareplus", "squeeze", "stack", "std", "stft", "stop_gradient",
-    "subtract", "sum", "svd", "swapaxes", "swish",
+    "sin", "sinc", "sinh", "size", "slice", "slice_update", "slogdet", "soft_shrink", "softmax", "softplus",
+    "softsign", "solve", "solve_triangular", "sort", "sparse_categorical_crossentropy", "sparse_plus",
+    "sparse_sigmoid", "sparsemax", "split", "sqrt", "square", "squareplus", "squeeze", "stack", "std", "stft",
+    "stop_gradient", "subtract", "sum", "svd", "swapaxes", "swish",
     "take", "take_along_axis", "tan", "tanh", "tanh_shrink", "tensordot", "threshold", "tile", "top_k", "trace",
-    "transpose", "tri", "tril", "triu", "true_divide", "trunc",
+    "transpose", "trapezoid", "tri", "tril", "triu", "true_divide", "trunc",
     "unique", "unravel_index", "unstack",
-    "vander", "var", "view", "view_as_real", "vsplit", "vstack",
+    "vander", "var", "vdot", "view", "view_as_real", "vsplit", "vstack",
     "where",
     "zeros", "zeros_like",
 ]  # fmt: skip
@@ -288,20 +309,32 @@ __all__ = [
 # What few programs call is loaded when it is asked for, by the module that has it.
 _LATE = {
     "attention": "dot_product_attention",
+    "bitwise": "bitwise_and bitwise_invert bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift "
+    "bitwise_xor left_shift right_shift view",
+    "counting": "bincount digitize histogram isin",
     "crossentropy": "binary_crossentropy categorical_crossentropy sparse_categorical_crossentropy",
     "ctc": "ctc_decode ctc_loss",
     "diagonals": "diag diagflat diagonal trace",
     "distinct": "nonzero unique",
+    "divisors": "gcd lcm",
     "factors": "cdist eigh lu_factor matrix_rank qr svd",
     "fourier": "fft fft2 ifft2 irfft rfft",
     "frames": "extract_sequences istft stft",
     "inverses": "cholesky cholesky_inverse det inv logdet lstsq pinv slogdet solve solve_triangular",
     "joining": "append array_split dsplit dstack fliplr flipud hsplit rot90 vsplit",
+    "nans": "nanargmax nanargmin nancumprod nancumsum nanmax nanmean nanmin nanprod nanstd nansum nanvar",
     "normalizing": "batch_normalization layer_normalization rms_normalization",
+    "powers": "cbrt erfc erfinv exp2 ldexp logaddexp2",
+    "products": "correlate cross inner kron vdot",
+    "quantiles": "median nanmedian nanpercentile nanquantile percentile quantile",
+    "rounding": "allclose fabs fmax fmin fmod heaviside isclose isneginf isposinf nan_to_num nextafter "
+    "saturate_cast select signbit trunc",
+    "running": "cumprod",
     "scattering": "scatter scatter_update slice_update",
     "segments": "segment_max segment_min segment_prod segment_sum",
     "sorting": "argpartition argsort in_top_k searchsorted sort top_k unravel_index",
     "spacing": "geomspace linspace logspace meshgrid vander",
+    "trigonometry": "arccos arccosh arcsin arcsinh arctan2 deg2rad hypot rad2deg",
     "windows": "bartlett blackman hamming hanning i0 kaiser sinc",
 }
 _LATER = {name: module for module, names in _LATE.items() for name in names.split()}

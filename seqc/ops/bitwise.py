@@ -168,3 +168,8 @@ def view(x: Any, dtype: Any = None) -> Value:
     """
     value = as_value(x)
     return value if dtype is None else apply(View(dtype_name(dtype)), value)
+
+
+bitwise_invert = bitwise_not
+left_shift = bitwise_left_shift
+right_shift = bitwise_right_shift

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import DTypeError
-from seqc.graph.ir import Value, apply, as_value
-from seqc.graph.target import Target
+from seqc.graph.ir import Emitter, Value, apply, as_value
 from seqc.ops import _error_functions
 from seqc.ops._common import as_float, as_operands, scalar
-from seqc.ops.arithmetic import absolute, floor_divide, maximum, multiply, negative, sign, square, subtract
-from seqc.ops.elementwise import Unary, apply_to_float, cast, equal, less, where
-from seqc.ops.transcendental import Pow, erf, exp, log, log1p, power, sqrt
+from seqc.ops._numbers_onnx import Nodes, emit_cbrt, emit_erfc, emit_erfinv
+from seqc.ops.arithmetic import absolute, floor_divide, maximum, multiply, negative, subtract
+from seqc.ops.elementwise import Unary, apply_to_float, cast
+from seqc.ops.transcendental import Pow, exp, log1p
 
 
 class Cbrt(Unary):
@@ -26,8 +26,8 @@ class Cbrt(Unary):
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g / (scalar(3, y) * y * y),)
 
-    def decompose(self, target: Target, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
-        return sign(x) * power(absolute(x), 1 / 3)
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
+        return emit_cbrt(Nodes(e, y.type.dtype), x)
 
 
 class Erfc(Unary):
@@ -38,11 +38,8 @@ class Erfc(Unary):
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g * scalar(-2 / math.sqrt(math.pi), x) * exp(-(x * x)),)
 
-    def decompose(self, target: Target, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
-        size = absolute(x)
-        t = scalar(1, x) / (scalar(1, x) + size * scalar(0.5, x))
-        tail = t * exp(-(x * x)) * _polynomial(_error_functions.tail_of(x.dtype), t + t - scalar(1, x))
-        return where(less(x, 0.0), scalar(2, x) - tail, tail)
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
+        return emit_erfc(Nodes(e, y.type.dtype), x)
 
 
 class Erfinv(Unary):
@@ -53,34 +50,8 @@ class Erfinv(Unary):
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (g * scalar(math.sqrt(math.pi) / 2, x) * exp(y * y),)
 
-    def decompose(self, target: Target, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
-        one = scalar(1, x)
-        ends = equal(absolute(x), one)
-        inside = where(ends, scalar(0, x), x)
-        w = negative(log((one - inside) * (one + inside)))
-        if x.dtype == "float64":
-            result = self._refined(inside, w)
-        else:
-            near = _polynomial(_error_functions.INVERSE_NEAR, w - scalar(2.5, x))
-            far = _polynomial(_error_functions.INVERSE_FAR, sqrt(w) - scalar(3, x))
-            result = inside * where(less(w, scalar(5, w)), near, far)
-        return where(ends, x * scalar(math.inf, x), result)
-
-    def _refined(self, x: Value, w: Value) -> Value:
-        shift = scalar(_error_functions.START, x) - w * scalar(0.5, w)
-        y = sign(x) * sqrt(sqrt(square(shift) + w * scalar(1 / _error_functions.START_A, w)) - shift)
-        for _ in range(_error_functions.STEPS):
-            step = (erf(y) - x) * exp(y * y) * scalar(math.sqrt(math.pi) / 2, x)
-            y = y - step / (scalar(1, x) + y * step)
-        return y
-
-
-def _polynomial(coefficients: Sequence[float], x: Value) -> Value:
-    """Returns a polynomial by Horner's rule; the constant term comes first."""
-    y = scalar(coefficients[-1], x)
-    for c in coefficients[-2::-1]:
-        y = y * x + scalar(c, x)
-    return y
+    def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
+        return emit_erfinv(Nodes(e, y.type.dtype), x)
 
 
 def cbrt(x: Any) -> Value:

@@ -37,6 +37,7 @@ from seqc.ops.elementwise import (
     logical_or,
     where,
 )
+from seqc.ops.statistics import all
 
 
 class Fmod(Binary):
@@ -141,6 +142,11 @@ def isclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan:
     near = less_equal(absolute(subtract(a, b)), add(multiply(absolute(b), rtol), atol))
     close = logical_or(logical_and(near, isfinite(b)), equal(a, b))
     return logical_or(close, logical_and(isnan(a), isnan(b))) if equal_nan else close
+
+
+def allclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Value:
+    """Returns whether all elements of x1 and x2 are close to each other; see `isclose`."""
+    return all(isclose(x1, x2, rtol, atol, equal_nan))
 
 
 def fmax(x1: Any, x2: Any) -> Value:

@@ -83,7 +83,7 @@ def logspace(
         axis: where the numbers lie among the axes of start and stop.
     """
     exponents = linspace(start, stop, num, endpoint, axis=axis)
-    result = power(cast(base, exponents.dtype), exponents)
+    result = power(base, exponents)
     return result if dtype is None else cast(result, dtype)
 
 

@@ -6,13 +6,16 @@ import math
 from typing import Any
 
 from seqc.epsilon import EPSILON
-from seqc.errors import ConfigError
+from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value
-from seqc.ops._common import as_float, check_unused, scalar
-from seqc.ops.arithmetic import absolute, divide, isfinite, maximum, multiply, square, subtract
+from seqc.ops._common import as_float, as_number, check_unused, normalize_axis, scalar
+from seqc.ops.arithmetic import absolute, add, clip, divide, isfinite, maximum, multiply, square, subtract
 from seqc.ops.elementwise import cast, greater, logical_not, stop_gradient, where
+from seqc.ops.linalg import matmul
+from seqc.ops.rearrange import diff
 from seqc.ops.reduce import Axis, is_empty, max, mean, min, sum
-from seqc.ops.shape import ones_like
+from seqc.ops.shape import expand_dims, ones_like, transpose
+from seqc.ops.slicing import slice_axis
 from seqc.ops.transcendental import exp, log, power, sqrt
 
 
@@ -98,3 +101,51 @@ def normalize(x: Any, axis: Axis = -1, order: float = 2, epsilon: float | None =
         # Limited before the root, whose slope at zero is infinite.
         return divide(value, sqrt(maximum(sum(square(value), axis, True), least**2)))
     return divide(value, maximum(norm(value, order, axis, True), least))
+
+
+def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
+    """Returns the distance from the smallest to the largest element along `axis`."""
+    value = as_number(x)
+    return subtract(max(value, axis, keepdims), min(value, axis, keepdims))
+
+
+def corrcoef(x: Any) -> Value:
+    """Returns Pearson's coefficients of correlation between the rows of a matrix; 1 for one row alone.
+
+    Rows that do not vary give NaN.
+    """
+    value = as_float(x)
+    if value.type.rank not in (1, 2):
+        raise ShapeError(f"corrcoef needs a matrix, whose rows are correlated; got {value.type}.")
+    if value.type.rank == 1:
+        spread = var(value)
+        return divide(spread, spread)
+    apart = subtract(value, mean(value, -1, True))
+    products = matmul(apart, transpose(apart))
+    sizes = sqrt(sum(square(apart), -1, True))
+    return clip(divide(divide(products, sizes), transpose(sizes)), -1.0, 1.0)
+
+
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Value:
+    """Returns the integral along `axis` by the trapezoidal rule.
+
+    Args:
+        y: the numbers at the places.
+        x: the places, one axis of them or as many as y has; None for places at equal distances.
+        dx: the distance.
+        axis: along which to integrate.
+    """
+    value = as_float(y)
+    at = normalize_axis("trapezoid", axis, value.type.rank)
+    pairs = add(slice_axis(value, at, 1, None), slice_axis(value, at, 0, -1))
+    if x is None:
+        return multiply(multiply(sum(pairs, at), 0.5), dx)
+    places = as_float(x)
+    if places.type.rank == 1:
+        return multiply(sum(multiply(pairs, _along(diff(places), at, value.type.rank)), at), 0.5)
+    return multiply(sum(multiply(pairs, diff(places, axis=at)), at), 0.5)
+
+
+def _along(x: Value, at: int, rank: int) -> Value:
+    """Returns a vector that lies along an axis of a tensor of so many."""
+    return expand_dims(x, tuple(i for i in range(rank) if i != at))

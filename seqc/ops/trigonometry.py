@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from seqc.graph.ir import Value, apply
-from seqc.graph.target import Target
+from seqc.graph.ir import Emitter, Value, apply
 from seqc.ops._common import as_float, as_operands, scalar
-from seqc.ops.arithmetic import absolute, divide, maximum, minimum, multiply, sign, square
-from seqc.ops.elementwise import Binary, Unary, apply_to_float, equal, logical_and, logical_or, where
-from seqc.ops.rounding import signbit
-from seqc.ops.transcendental import arctan, sqrt
+from seqc.ops._numbers_onnx import Nodes, emit_atan2
+from seqc.ops.arithmetic import absolute, divide, maximum, minimum, multiply, square
+from seqc.ops.elementwise import Binary, Unary, apply_to_float, equal, logical_or, where
+from seqc.ops.transcendental import sqrt
 
 
 class Acos(Unary):
@@ -54,14 +53,8 @@ class Atan2(Binary):
         share = g / (a * a + b * b)
         return share * b, -share * a
 
-    def decompose(self, target: Target, y: Value, a: Value, b: Value) -> Value | tuple[Value, ...] | None:
-        # The angle of the line through the point and the origin, turned round where the point is left of it.
-        endless = logical_and(equal(absolute(a), math.inf), equal(absolute(b), math.inf))
-        rise, run = where(endless, sign(a), a), where(endless, sign(b), b)
-        nowhere = logical_and(equal(a, 0.0), equal(b, 0.0))
-        angle = where(nowhere, a, arctan(rise / where(nowhere, scalar(1, b), run)))
-        half_turn = where(signbit(a), scalar(-math.pi, a), scalar(math.pi, a))
-        return where(signbit(b), angle + half_turn, angle)
+    def lower(self, e: Emitter, y: Value, a: str, b: str) -> str | tuple[str, ...]:
+        return emit_atan2(Nodes(e, y.type.dtype), a, b)
 
 
 def arccos(x: Any) -> Value:

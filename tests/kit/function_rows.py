@@ -5,45 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from kit.op_rows import Operand, OpSpec, nonzero, positive, real, still, truth, whole
+from kit.function_kinds import FunctionSpec, made
+from kit.function_rows_reductions import REDUCING
+from kit.op_rows import Array, nonzero, positive, real, still, truth, whole
 from seqc import ops
-from seqc.graph import ir
-from seqc.graph.interpreter import Interpreter
-from seqc.graph.ir import Array, Graph, Value
-
-
-@dataclass(frozen=True)
-class Composed(ir.Op):
-    """A function in the place of an operation, for checks of operations."""
-
-    function: Callable[..., Value] = field(repr=False)
-
-    def eval(self, *arrays: Array) -> Any:
-        values = [ir.input_value(f"x{i}", a.dtype.name, a.shape) for i, a in enumerate(arrays)]
-        return Interpreter(Graph(tuple(values), (self.function(*values),), ("y",))).run(list(arrays))[0]
-
-
-@dataclass(frozen=True)
-class FunctionSpec(OpSpec):
-    """A row: `expected` gives the numbers by NumPy, `function` is in `op`."""
-
-    op: Composed
-    expected: Callable[..., Any] = field(kw_only=True, repr=False)
-
-    def results_of(self, values: Sequence[Value]) -> tuple[Value, ...]:
-        return (self.op.function(*values),)
-
-
-def made(
-    id: str, function: Callable[..., Any], expected: Callable[..., Any], *inputs: Operand, **options: Any
-) -> FunctionSpec:
-    return FunctionSpec(id, Composed(function), inputs, expected=expected, **options)
 
 
 def _with_limits(rng: Any, size: tuple[int, ...], before: list[Array]) -> Array:
@@ -120,4 +89,5 @@ FUNCTIONS: tuple[FunctionSpec, ...] = (
     made("hsplit", lambda x: ops.hsplit(x, [1, 3])[1], lambda x: np.hsplit(x, [1, 3])[1], X),
     made("rot90", lambda x: ops.rot90(x, 1, (1, 2)), lambda x: np.rot90(x, 1, (1, 2)), real("batch", "time", 3)),
     made("rot90-back", lambda x: ops.rot90(x, 3, (0, 1)), lambda x: np.rot90(x, 3, (0, 1)), real("batch", "time", 3)),
+    *REDUCING,
 )  # fmt: skip

@@ -20,6 +20,7 @@ import numpy as np
 from kit.keras_functional_matrices import MATRICES
 from kit.keras_functional_nn import NETWORKS
 from kit.keras_functional_numbers import NUMBERS, SAVED_ONLY
+from kit.keras_functional_reductions import REDUCING
 from kit.keras_functional_signals import SIGNALS
 
 _OF_X = """abs absolute arctan ceil cos cosh exp expm1 floor isfinite isinf isnan logical_not negative
@@ -127,6 +128,7 @@ TABLES = {
     "matrices": MATRICES,
     "networks": NETWORKS,
     "numbers": NUMBERS,
+    "reducing": REDUCING,
     "saved_only": SAVED_ONLY,
     "signals": SIGNALS,
 }

@@ -18,6 +18,7 @@ import numpy as np
 from kit.keras_ops_elementwise import ELEMENTWISE
 from kit.keras_ops_matrices import MATRICES
 from kit.keras_ops_nn import NETWORKS
+from kit.keras_ops_reductions import REDUCTIONS
 from kit.keras_ops_sequences import SEQUENCES
 from kit.keras_ops_shapes import SHAPES
 from kit.keras_ops_signals import SIGNALS
@@ -329,6 +330,7 @@ FAMILIES: dict[str, dict[str, Callable[[Any], Any]]] = {
     "keras_ops_matrices": MATRICES,
     "keras_ops_nn": NETWORKS,
     "keras_ops_sequences": SEQUENCES,
+    "keras_ops_reductions": REDUCTIONS,
     "keras_ops_shapes": SHAPES,
     "keras_ops_signals": SIGNALS,
 }

@@ -9,6 +9,7 @@ from numpy.random import Generator
 
 from kit.op_rows import Array, OpSpec, inside_one, nonzero, real, row, still, whole
 from seqc.ops.bitwise import BitShift, BitwiseAnd, BitwiseNot, BitwiseOr, BitwiseXor, View
+from seqc.ops.divisors import Gcd
 from seqc.ops.powers import Cbrt, Erfc, Erfinv
 from seqc.ops.rounding import Fmod, NextAfter
 from seqc.ops.trigonometry import Acos, Acosh, Asin, Asinh, Atan2
@@ -34,6 +35,7 @@ def number_rows() -> Iterator[OpSpec]:
     yield row(Atan2(), still("batch", 36, draw=_limits), still("batch", 36, draw=_limits), note="limits")
     yield row(Fmod(), real("batch", 4), real(4, draw=nonzero))
     yield row(Fmod(), whole("batch", 4, low=-20, high=20), whole("batch", 4, low=1), note="int")
+    yield row(Gcd(), whole("batch", 4, low=-99, high=99), whole(4, low=-99, high=99))
     yield row(NextAfter(), still("batch", 4), still(4))
     for binary in (BitwiseAnd(), BitwiseOr(), BitwiseXor()):
         yield row(binary, whole("batch", 4, low=-99, high=99), whole(4, low=-99, high=99))

@@ -98,3 +98,14 @@ def test_what_seqc_writes_predicts_the_same_in_keras(name: str, opened_by_keras:
     assert name not in failures, failures[name]
     path = folder / f"functional_{name}.keras"
     check(keras_functional.outputs(seqc.models.load_model(path)), path)
+
+
+@pytest.mark.parametrize("table", ["numbers", "reducing"])
+def test_what_the_functions_give_is_proved_at_export(table: str, tmp_path: Path) -> None:
+    """In double precision, too: what a function is made of for ONNX means the same as it."""
+    pytest.importorskip("onnx", reason="needs onnx")
+    pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+    x, y, k = keras_functional._ends(seqc)
+    computed = keras_functional.TABLES[table].items()
+    results = [compute(ops, x, y, k) for name, compute in computed if name not in ("nextafter", "view")]
+    seqc.Model({"x": x, "y": y, "k": k}, results).export(tmp_path / "model.onnx")

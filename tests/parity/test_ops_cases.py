@@ -42,7 +42,7 @@ def test_parameters_are_those_of_keras(name: str) -> None:
     assert ours == [p for p in PARAMETERS[name] if p not in WITHOUT.get(name, [])]
 
 
-@pytest.mark.parametrize("home", ["linalg", "nn"])
+@pytest.mark.parametrize("home", ["linalg", "nn", "numpy"])
 def test_functions_have_the_second_homes_that_keras_gives_them(home: str) -> None:
     module = importlib.import_module(f"seqc.ops.{home}")
     for full in PARAMETERS:
