@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqc import tree
 from seqc.errors import ConfigError, DTypeError, NotBuiltError
+from seqc.graph.strings import STRING
 from seqc.graph.tracing import Trace
 from seqc.layers import Input
 from seqc.layers.base import Layer
@@ -124,11 +125,12 @@ class OwnCall(Layer):
         return self._called_on(specs)
 
     def _expect(self, tensors: Any) -> None:
-        """Remembers what the model is called on first, in a tree: whole numbers stay what they are, unless small."""
+        """Remembers what the model is called on first, in a tree: strings, and whole numbers unless small, stay so."""
 
         def spec(x: Any) -> InputSpec:
-            whole = str(x.dtype) in ("int32", "int64")
-            return InputSpec("int32" if whole else self.dtype, (None, *x.shape[1:]))
+            kind = str(x.dtype)
+            kept = {"int32": "int32", "int64": "int32", "object": STRING, STRING: STRING}
+            return InputSpec(kept.get(kind, self.dtype), (None, *x.shape[1:]))
 
         self._expected = tree.map_leaves(spec, tensors)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import seqc as keras
+import seqc_runtime
 from seqc import layers, saving
 from seqc.errors import ConfigError, DataError, DTypeError, NoLoweringError, SavingError, SeqcError
 from seqc.graph.strings import as_strings
@@ -244,6 +245,30 @@ def test_strings_may_come_out_and_go_in_again(executor: str, monkeypatch: pytest
     assert [words[i] for i in classes] in [y.tolist() for y in got]
 
 
+class OfWords(keras.Model):
+    """A model of one's own that takes strings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.look, self.embed = layers.StringLookup(vocabulary=["a", "b"]), layers.Embedding(3, 2)
+        self.dense = layers.Dense(1)
+
+    def call(self, x: Any) -> Any:
+        return self.dense(keras.ops.mean(self.embed(self.look(x)), 1))
+
+
+@pytest.mark.parametrize("start", ["fit", "call", "predict"])
+def test_a_model_of_ones_own_takes_strings(start: str, tmp_path: Path) -> None:
+    model, words = OfWords(), np.array([["a", "b"], ["c", "a"]])
+    model.compile("sgd", "mse")
+    if start == "fit":
+        model.fit(words, np.ones(2), verbose=0)
+    expected = model(words) if start == "call" else model.predict(words, verbose=0)
+    model.export(tmp_path / "model.onnx")
+    found = seqc_runtime.load(tmp_path / "model.onnx").predict(words)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 def test_a_new_vocabulary_acts_at_once() -> None:
     layer, bins = layers.StringLookup(), layers.Discretization(num_bins=2)
     layer.adapt(["a", "a", "b"])
@@ -382,6 +407,18 @@ def test_a_vocabulary_comes_from_a_file_but_not_by_way_of_a_configuration(tmp_pa
 def test_what_makes_no_sense_is_refused(make: Any, reason: str) -> None:
     with pytest.raises(SeqcError, match=reason):
         make()
+
+
+def test_weights_that_are_not_known_yet_are_asked_for(tmp_path: Path) -> None:
+    layer = layers.StringLookup(output_mode="tf_idf", max_tokens=4, pad_to_max_tokens=True, name="words")
+    model = keras.Sequential([keras.Input((2,), dtype="string"), layer])
+    for use in (lambda: model.predict(np.array([["a", "b"]]), verbose=0), lambda: layer([["a", "b"]])):
+        with pytest.raises(DataError, match="Layer 'words' has no `idf_weights` yet: call adapt"):
+            use()
+    with pytest.raises(NoLoweringError, match="no vocabulary yet|no `idf_weights` yet"):
+        model.export(tmp_path / "model.onnx")
+    layer.adapt([["a", "b"], ["a", "c"]])
+    assert model.predict(np.array([["a", "b"]]), verbose=0).shape == (1, 4)
 
 
 def test_data_of_the_wrong_kind_are_refused() -> None:

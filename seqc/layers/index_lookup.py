@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from seqc import file_scope, ops
+from seqc import ops
 from seqc.errors import ConfigError, DataError, SavingError
 from seqc.graph.ir import Array, Value, apply, as_value, constant
 from seqc.graph.strings import STRING
 from seqc.layers._vocabulary import TokenCounts, as_tokens, read_tokens, token_batches, typed
 from seqc.layers.base import Layer
 from seqc.layers.encoding import encode, refuse_sparse
-from seqc.ops.strings import CountTokens, HashText, LookUp
+from seqc.ops.strings import CountTokens, HashText, LookUp, Missing
 
 OUTPUT_MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
 _OLD_MODES = {"binary": "multi_hot", "tf-idf": "tf_idf"}
@@ -343,10 +343,10 @@ class IndexLookup(Layer):
             vectors = apply(CountTokens(depth, self.output_mode == "multi_hot", dtype), indices)
         if self.output_mode != "tf_idf":
             return vectors
-        if self._idf is None and not file_scope.reading():
-            raise ConfigError(f"Layer '{self.name}' has no `idf_weights` yet: call adapt(data) first.")
-        # A file's weights come when its model is there.
-        return vectors * constant((np.zeros(depth) if self._idf is None else self._idf).astype(dtype))
+        if self._idf is None:  # those of a file come when its model is there
+            why = f"Layer '{self.name}' has no `idf_weights` yet: call adapt(data) or set_vocabulary first."
+            return vectors * apply(Missing(dtype, depth, why))
+        return vectors * constant(self._idf.astype(dtype))
 
     def _inverse(self) -> LookUp:
         first = self._first_token
@@ -426,7 +426,8 @@ class IndexLookup(Layer):
             return
         try:
             lines = files[_FILE].decode().split("\n")
-            while lines and not lines[-1]:
+            # Keras takes none of them for a token, though it writes one that is the last.
+            while lines and not lines[-1] and len(lines) > (self._frozen_size or 0):
                 lines.pop()
             tokens = typed(lines, self.vocabulary_dtype, _FILE)
             special = self._special_tokens

@@ -321,6 +321,28 @@ class CountTokens(OnStrings):
         return minimum(counts, 1.0) if self.binary else counts
 
 
+@dataclass(frozen=True)
+class Missing(OnStrings):
+    """Numbers that are not known yet, so that nothing can run.
+
+    Attributes:
+        dtype, size: of the vector that they are. why: what to do.
+    """
+
+    dtype: str
+    size: int
+    why: str
+
+    def infer(self) -> Type:
+        return Type(self.dtype, (self.size,))
+
+    def eval(self) -> Any:
+        raise DataError(self.why)
+
+    def lower(self, e: Emitter, y: Value) -> str | tuple[str, ...]:
+        raise NoLoweringError(self.why)
+
+
 def _strings(op: Op, x: Type) -> Type:
     if x.dtype != STRING:
         raise DTypeError(f"{op.name} takes strings; got {x}.")

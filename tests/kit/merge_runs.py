@@ -21,7 +21,7 @@ CASES: list[dict[str, Any]] = json.loads((FOLDER / "merge_cases.json").read_text
 _ARRAYS = dict(np.load(FOLDER / "merge_cases.npz"))
 
 # Classes of layers, by the names they have in files.
-CLASSES = {getattr(layers, case["class"]).__name__ for case in CASES}
+CLASSES = {getattr(layers, case["class"]).__name__ for case in CASES} | {"HashedCrossing"}  # test_string_layers.py
 
 
 def parameters(merging: bool) -> list[Any]:

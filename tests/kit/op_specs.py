@@ -410,7 +410,7 @@ SPECS: tuple[OpSpec, ...] = (
 # Operations without a row, and why.
 _ON_STRINGS = (
     strings.CountTokens, strings.CrossHash, strings.FitLength, strings.HashText, strings.LookUp,
-    strings.SplitText, strings.Standardize,
+    strings.Missing, strings.SplitText, strings.Standardize,
 )  # fmt: skip
 EXEMPT: dict[type[ir.Op], str] = {
     AddRows: "what NumPy makes of gradient descent on a table; tests/test_executor.py",
