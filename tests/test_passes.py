@@ -9,7 +9,17 @@ import pytest
 
 from kit.golden_text import check_golden
 from kit.graph_numbers import assert_same_numbers, ops_of
-from kit.rewritten_graphs import with_activations, with_gelus, with_heads, with_parts, with_pixels, with_steps
+from kit.rewritten_graphs import (
+    with_activations,
+    with_gelus,
+    with_groups,
+    with_heads,
+    with_mean_squares,
+    with_parts,
+    with_pixels,
+    with_slopes,
+    with_steps,
+)
 from kit.small_graphs import (
     BATCH,
     GRAPHS,
@@ -27,8 +37,10 @@ from kit.small_graphs import (
 from seqc import ops
 from seqc.export.activations.gelu import spread_gelu
 from seqc.export.activations.recognition import recognize_activations
+from seqc.export.activations.slopes import recognize_slopes
 from seqc.export.bodies import prepare_bodies
 from seqc.export.images.bias import fuse_channel_bias
+from seqc.export.normalization.recognition import recognize_groups, recognize_mean_squares
 from seqc.export.pipelines import FOR_INFERENCE, FOR_TRAINING
 from seqc.export.recurrent.directions import join_directions
 from seqc.export.recurrent.gradients import scan_recurrent_gradients
@@ -225,6 +237,9 @@ CASES: dict[str, tuple[Callable[[], Graph], Pass]] = {
     "fold_strides": (with_steps, fold_strides),
     "flatten_pixels": (with_pixels, flatten_pixels),
     "recognize_activations": (with_activations, recognize_activations),
+    "recognize_slopes": (with_slopes, recognize_slopes),
+    "recognize_groups": (lambda: run_passes(with_groups(), (merge_duplicates,), TARGET), recognize_groups),
+    "recognize_mean_squares": (with_mean_squares, recognize_mean_squares),
     "spread_gelu": (lambda: run_passes(with_gelus(), (recognize_activations, fuse_bias), TARGET), spread_gelu),
     "simplify_shapes": (with_shapes, simplify_shapes),
     "join_directions": (with_directions, join_directions),

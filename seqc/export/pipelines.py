@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from seqc.export.activations.gelu import spread_gelu
 from seqc.export.activations.recognition import recognize_activations
+from seqc.export.activations.slopes import recognize_slopes
 from seqc.export.bodies import prepare_bodies
 from seqc.export.images.bias import fuse_channel_bias
+from seqc.export.normalization.recognition import recognize_groups, recognize_mean_squares
 from seqc.export.recurrent.directions import join_directions
 from seqc.export.recurrent.gradients import scan_recurrent_gradients
 from seqc.export.recurrent.lowering import lower_recurrent
@@ -41,6 +43,8 @@ FOR_INFERENCE: tuple[Pass, ...] = (
     merge_duplicates,
     fold_constants,
     recognize_activations,
+    recognize_slopes,
+    recognize_groups,
     fold_padding,
     fold_strides,
     fuse_bias,
@@ -59,6 +63,7 @@ FOR_INFERENCE: tuple[Pass, ...] = (
     join_masked_layers,
     simplify_shapes,
     merge_duplicates,
+    recognize_mean_squares,
     pack_projections,
     join_slices,
 )

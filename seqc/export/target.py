@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache, partial
 
 from seqc.export.images import FORMS
+from seqc.export.normalization.forms import GroupNormalization, channels_second
 from seqc.export.options import check_opset
 from seqc.graph.target import DTYPES, DataFormat, Target
 
@@ -24,7 +25,7 @@ def onnx_target(opset: int = 18, layout: DataFormat = "channels_first") -> Targe
 
 @cache
 def _target(opset: int, layout: DataFormat) -> Target:
-    return Target(opset, layout, DTYPES, partial(_supports, opset), FORMS)
+    return Target(opset, layout, DTYPES, partial(_supports, opset), {**FORMS, GroupNormalization: channels_second})
 
 
 def _supports(opset: int, op_type: str, *attributes: str, dtype: str | None = None) -> bool:

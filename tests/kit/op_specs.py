@@ -22,13 +22,13 @@ from kit.op_rows import (
     real,
     row,
     some_nan,
-    spread,
     still,
     truth,
     unit,
     whole,
     with_zeros,
 )
+from kit.op_specs_forms import form_rows
 from kit.op_specs_images import image_rows
 from kit.op_specs_matrices import matrix_rows
 from kit.op_specs_numbers import number_rows
@@ -38,7 +38,6 @@ from kit.op_specs_sorting import sorting_rows
 from seqc.backends.numpy.masks import KeepMask
 from seqc.backends.numpy.patches import Patches
 from seqc.backends.numpy.rows import AddRows
-from seqc.export.activations.forms import Gelu, HardSigmoid, HardSwish
 from seqc.export.images.conv import OnnxConv, OnnxConvInputGrad, OnnxConvKernelGrad, OnnxConvTranspose
 from seqc.export.images.form import ChannelsFirst
 from seqc.export.images.pool import OnnxAveragePool, OnnxMaxPool, OnnxMaxPoolGrad
@@ -125,8 +124,6 @@ def _unary_rows() -> Iterator[OpSpec]:
     for op in (Sign(), Floor(), Ceil(), Round()):
         yield row(op, real("batch", 5))
     yield row(Clip(-0.5, 0.8), real("batch", 9))
-    for written in (HardSigmoid(0.3, 0.6), HardSwish(), Gelu()):
-        yield row(written, still("batch", 9, draw=spread))
     yield row(Identity(), real("batch", 5))
     yield row(StopGradient(), still("batch", 5))
     yield row(IsNaN(), still("batch", 5, draw=some_nan))
@@ -389,6 +386,7 @@ def _run_rows() -> Iterator[OpSpec]:
 SPECS: tuple[OpSpec, ...] = (
     *_unary_rows(),
     *number_rows(),
+    *form_rows(),
     *_binary_rows(),
     *_reduce_rows(),
     *_shape_rows(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kit.small_graphs import BATCH, TIME, Weights, conv, dense, graph, image
+from kit.small_graphs import BATCH, TIME, Weights, conv, dense, graph, image, sequence
 from seqc import ops
 from seqc.export.target import onnx_target
 from seqc.graph import ir
@@ -115,3 +115,59 @@ def with_parts() -> Graph:
         gaps[:, :2], gaps[:, 3:], covered[:, :4], covered[:, 2:], steps[:, ::2], steps[:, 1::2],
     ]  # fmt: skip
     return Graph((x,), tuple(results), tuple("abcdefghijklmno"))
+
+
+def with_slopes() -> Graph:
+    """Slopes that are numbers, arrays, limited above; and what is none: of another x, read elsewhere, below a limit."""
+    x, other = (ir.input_value(n, "float32", (BATCH, 3, 4)) for n in ("x", "other"))
+    alpha = Weights()("alpha", 1, 4)
+    shared = ops.relu(-x)
+    results = {
+        "number": ops.relu(x) - 0.25 * ops.relu(-x),
+        "array": ops.relu(x) - alpha * ops.relu(-x),
+        "limited": ops.clip(x, 0.0, 2.0) - ops.relu(0.0 - x) * 0.25,
+        "of_two": ops.relu(x) - 0.25 * ops.relu(-other),
+        "read_twice": (ops.relu(x) - 0.25 * shared) * shared,
+        "rising": ops.clip(x, 0.0, 2.0) - (-0.5) * ops.relu(-x),
+        "shifted": ops.relu(x) - 0.25 * ops.relu(1.0 - x),
+    }
+    return Graph((x, other), tuple(results.values()), tuple(results))
+
+
+def normalized(x: Value, groups: int, axis: int = -1) -> Value:
+    """Normalization by groups as the layer writes it, without scale and offset."""
+    sizes = ops.shape(x)
+    channels = int(x.type.shape[axis])  # type: ignore[arg-type]
+    first = axis == 1
+    split = (sizes[0], groups, -1) if first else (sizes[0], -1, groups, channels // groups)
+    grouped = ops.reshape(x, split)
+    mean, variance = ops.moments(grouped, [2] if first else [1, 3], keepdims=True)
+    return ops.reshape((grouped - mean) / ops.sqrt(variance + 0.25), sizes)
+
+
+def with_groups() -> Graph:
+    """Channels last and first, with scale and offset, or one; read elsewhere, where they stay as they are."""
+    w, x, first = Weights(), image(3, 2, 4), ir.input_value("first", "float32", (BATCH, 4, TIME))
+    inside = normalized(x, 1)
+    results = {
+        "last": normalized(x, 2) * w("gamma", 4) + w("beta", 4),
+        "first": normalized(first, 4, 1) * w("gamma", 4, 1),
+        "other_axis": normalized(x, 4) * w("other", 2, 1),
+        "read_twice": inside * w("gamma", 4) * inside,
+    }
+    return Graph((x, first), tuple(results.values()), tuple(results))
+
+
+def with_mean_squares() -> Graph:
+    """Over the last axis, over another one, and with another number in the place of x."""
+    w, x, other = Weights(), sequence(4), ir.input_value("other", "float32", (BATCH, TIME, 4))
+
+    def scaled(of: Value, by: Value, axis: int) -> Value:
+        return of / ops.sqrt(ops.mean(ops.square(by), axis, keepdims=True) + 0.25)
+
+    results = {
+        "last": scaled(x, x, -1) * w("scale", 4),
+        "other_axis": scaled(x, x, 1) * w("scale", 4),
+        "of_two": scaled(x, other, -1) * w("scale", 4),
+    }
+    return Graph((x, other), tuple(results.values()), tuple(results))

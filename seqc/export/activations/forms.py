@@ -13,7 +13,15 @@ import numpy as np
 
 from seqc.graph.ir import Array, Emitter, Value
 from seqc.ops import _special
-from seqc.ops.elementwise import Unary
+from seqc.ops.elementwise import Binary, Unary
+
+
+class PRelu(Binary):
+    """x where positive, else x times a slope (He et al., 2015)."""
+
+    def eval(self, x: Array, slope: Array) -> Any:
+        return np.where(x > 0, x, x * slope)
+
 
 # What is in Gelu's error function, and in the tanh of its approximation: coefficients by ascending power.
 GELU = (0.0, math.sqrt(0.5))

@@ -1,0 +1,1 @@
+"""Normalization as onnxruntime is fastest with it, and what becomes of it."""
