@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from seqc.export.normalization.forms import GroupNormalization, RMSNormalization
-from seqc.graph.ir import Graph, Type, Value, build, constant
+from seqc.graph.ir import Constant, Graph, Type, Value, build, constant
 from seqc.graph.rewriting import rewrite
 from seqc.graph.target import Target
 from seqc.ops.arithmetic import Add, Div, Mul, Sub
@@ -99,11 +99,13 @@ def _scaled(value: Value) -> Value | None:
         return None
     if vector.size != channels or value.type != x.type:
         return None
-    flat = vector.reshape(-1)
-    known = known_array(scale)
+    assert isinstance(number.op, Constant)
+    label, known = number.op.label, known_array(scale)
     if isinstance(value.op, Add):
-        return build(normal.op, (x, scale, constant(flat)), value.scope)
-    return None if known is None else build(normal.op, (x, constant(known * flat), offset), value.scope)
+        return build(normal.op, (x, scale, constant(vector.reshape(-1), label)), value.scope)
+    if known is None:
+        return None
+    return build(normal.op, (x, constant(known * vector.reshape(-1), label), offset), value.scope)
 
 
 def recognize_mean_squares(graph: Graph, _: Target) -> Graph:
