@@ -18,8 +18,7 @@ BENCH := $(RUN) benchmarks/run.py --rounds $(ROUNDS) --variants --write $(ARGS)
 FOR_USE := $(VENV)/installed-for-use
 FOR_WORK := $(VENV)/installed-for-work
 FOR_CONSUMERS := $(VENV)/installed-for-consumers
-RECORDED := $(wildcard tests/parity/test_*_cases.py) tests/parity/test_keras_functional.py tests/parity/test_keras_files.py \
-	tests/parity/test_arguments.py
+RECORDED := $(wildcard tests/parity/test_*_cases.py) tests/parity/test_keras_functional.py tests/parity/test_keras_files.py tests/test_api.py
 PROJECTS := pyproject.toml runtime/pyproject.toml
 
 .PHONY: proto help demo serve-demo test test-slow test-recorded check format bench bench-serve bench-serve-peers cases model-files clean
