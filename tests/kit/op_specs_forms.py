@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from kit.op_rows import OpSpec, row, spread, still
 from seqc.export.activations.forms import Gelu, HardSigmoid, HardSwish, PRelu
 from seqc.export.normalization.forms import GroupNormalization, RMSNormalization
-from seqc.export.splitting import Split
 
 
 def form_rows() -> Iterator[OpSpec]:
@@ -23,5 +22,4 @@ def form_rows() -> Iterator[OpSpec]:
         (2, 6, still("batch", "time", 6)),
     ):
         yield row(GroupNormalization(axis, groups, 0.25), x, vector, vector, note=f"axis{axis}-{groups}")
-    yield row(Split(1, (2, 3)), still("batch", 5), results=2)
     yield row(RMSNormalization(0.25), still("batch", "time", 6), vector)
