@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from kit import layer_table
-from seqc import layers
 
 
 @pytest.mark.slow
@@ -23,5 +22,3 @@ def test_the_table_says_what_the_code_does() -> None:
 def test_what_cannot_be_used_or_exported_has_a_note() -> None:
     silent = [row.name for row in layer_table.written() if "no" in (row.trains, row.exports) and not row.notes]
     assert not silent
-    lacking = {row.name for row in layer_table.written() if not hasattr(layers, row.name)}
-    assert lacking == {row.name for row in layer_table.written() if row.notes.startswith("not carried")}

@@ -71,7 +71,7 @@ def rows() -> list[Row]:
 def _row(name: str) -> Row:
     found = getattr(layers, name, None)
     if found is None:
-        return Row(name, _NO, _NO, _NOTHING)
+        return Row(name, _NO, _NO, _NOTHING, "not carried: see what `seqc.layers` says when it is asked for it")
     kind = getattr(found, "__name__", name)
     if name in BASES:
         return Row(name, _NOTHING, _NOTHING, _NOTHING)
@@ -154,7 +154,7 @@ def written() -> Iterator[Row]:
 def update() -> None:
     """Writes the table anew, with the notes that it has."""
     text = PAGE.read_text(encoding="utf-8")
-    notes = {row.name: row.notes for row in written()}
+    notes = {row.name: row.notes for row in written() if not row.notes.startswith(("not carried", "another name"))}
     lines = [f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
     for row in rows():
         _, *facts, own = astuple(row)
