@@ -20,13 +20,11 @@ API: dict[str, dict[str, list[list[Any]]]] = json.loads((KEPT / "keras_api.json"
 BASES: dict[str, type] = {"layers": Layer, "optimizers": Optimizer}
 # What seqc does not carry. The error says why, and what to do instead, in these words.
 ABSENT: dict[str, str] = {
-    **dict.fromkeys(
-        ("layers.FlaxLayer", "layers.JaxLayer", "layers.TFSMLayer", "layers.TorchModuleWrapper"), "another framework"
-    ),
     "callbacks.OrbaxCheckpoint": "BackupAndRestore",
-    "callbacks.ProgbarLogger": "verbose=1",
-    "callbacks.RemoteMonitor": "LambdaCallback",
-    "callbacks.TensorBoard": "CSVLogger",
+    "layers.FlaxLayer": "make the module of seqc.layers",
+    "layers.JaxLayer": "write it with seqc.ops",
+    "layers.TFSMLayer": "load the model's",
+    "layers.TorchModuleWrapper": "make the module of seqc.layers",
 }
 # Arguments that differ on purpose, by what has them, and why.
 DIFFERENT: dict[tuple[str, str], str] = {
