@@ -88,6 +88,31 @@ def models(keras: Any) -> dict[str, Any]:
         name="sequence",
     )
     sequence.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+    sound = keras.Sequential(
+        [
+            keras.Input((300,)),
+            layers.MelSpectrogram(64, 16, sampling_rate=800, num_mel_bins=8),
+            layers.Rescaling(0.05),
+            layers.Reshape((8, 19, 1)),
+            layers.Conv2D(4, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax"),
+        ],
+        name="sound",
+    )
+    sound.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    spectrogram = keras.Sequential(
+        [
+            keras.Input((60, 2)),
+            layers.STFTSpectrogram("psd", 12, 5, padding="same", expand_dims=True),
+            layers.Conv2D(4, 3, strides=2, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3, activation="softmax"),
+        ],
+        name="spectrogram",
+    )
+    spectrogram.compile(keras.optimizers.SGD(0.1, momentum=0.5), "sparse_categorical_crossentropy")
     lstm = keras.Sequential(
         [
             keras.Input((5, 3)),
@@ -103,15 +128,19 @@ def models(keras: Any) -> dict[str, Any]:
     frozen = mlp()
     frozen.layers[0].trainable = False
     frozen.compile("adam", "mse")
-    return made | {"cnn": cnn, "growing": growing, "sequence": sequence, "lstm": lstm, "frozen": frozen}
+    others = (cnn, growing, sequence, sound, spectrogram, lstm)
+    return made | {model.name: model for model in others} | {"frozen": frozen}
 
 
 def data(name: str) -> tuple[Any, Any]:
     """Returns the batches a model trains on."""
     rng = np.random.default_rng(7)
-    shapes = {"cnn": (6, 6, 1), "growing": (6, 6, 2), "sequence": (7, 3), "lstm": (5, 3)}
+    shapes = {
+        "cnn": (6, 6, 1), "growing": (6, 6, 2), "sequence": (7, 3), "lstm": (5, 3), "sound": (300,),
+        "spectrogram": (60, 2),
+    }  # fmt: skip
     x = rng.normal(size=(BATCHES, ROWS, *shapes.get(name, (4,)))).astype("float32")
-    if name in ("cnn", "growing", "sequence"):
+    if name in ("cnn", "growing", "sequence", "sound", "spectrogram"):
         return x, rng.integers(0, 3, (BATCHES, ROWS))
     if name == "lstm":
         return x, rng.integers(0, 2, (BATCHES, ROWS, 1)).astype("float32")
