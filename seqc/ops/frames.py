@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import gcd
 from typing import Any
 
 import numpy as np
 
 from seqc.errors import ConfigError, DTypeError, ShapeError
 from seqc.graph.batch import batch_axis
+from seqc.graph.dims import Dim
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Type, Value, apply, as_value, constant
 from seqc.ops._tapers import taper
 from seqc.ops.arithmetic import divide, multiply, square
@@ -21,6 +23,8 @@ from seqc.ops.reduce import sum
 from seqc.ops.sizes import Size, crop, size_of
 from seqc.ops.slicing import slice_axis
 
+# How many elements are worth being moved as a block, at least.
+_WORTH_JOINING = 16
 # Where the windows over a sample are smaller than this, a signal cannot be told from its transform.
 _NEGLIGIBLE = 1e-10
 
@@ -57,17 +61,43 @@ class Frames(Op):
         return (overlap_add(g, self.stride, size_of(x, -1)),)
 
     def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
+        block, rank = gcd(self.length, self.stride), y.inputs[0].type.rank
+        if block < _WORTH_JOINING:
+            return self._emit_gather(e, y, x, 1)
+        # onnxruntime copies element by element what Gather takes from a last axis, and else whole blocks.
+        n = y.inputs[0].type.shape[-1]
+        if not isinstance(n, int) or n % block:
+            zero, axis = (e.constant(np.array([i], np.int64)) for i in (0, -1))
+            x = e.node("Slice", x, zero, _emit_whole(e, x, n, block, rank - 1), axis)
+        blocks = e.node("Reshape", x, e.constant(np.array([0] * (rank - 1) + [-1, block], np.int64)))
+        found = self._emit_gather(e, y, blocks, block)
+        return e.node("Reshape", found, e.constant(np.array([0] * rank + [self.length], np.int64)))
+
+    def _emit_gather(self, e: Emitter, y: Value, x: str, block: int) -> str:
+        """Writes the frames of an axis of blocks of so many elements."""
         count, axis = y.type.shape[-2], y.type.rank - 2
-        within = e.constant(np.arange(self.length))
+        length, stride = self.length // block, self.stride // block
+        within = e.constant(np.arange(length))
         if isinstance(count, int):
-            starts = e.constant(np.arange(count)[:, None] * self.stride)
+            starts = e.constant(np.arange(count)[:, None] * stride)
         else:
-            size = e.node("Gather", e.node("Shape", x), e.constant(np.int64(axis)), axis=0)
-            zero, stride = e.constant(np.int64(0)), e.constant(np.int64(self.stride))
-            listed = e.node("Range", zero, e.node("Sub", size, e.constant(np.int64(self.length - 1))), stride)
+            behind = e.node("Sub", _emit_size(e, x, axis), e.constant(np.int64(length - 1)))
+            listed = e.node("Range", e.constant(np.int64(0)), behind, e.constant(np.int64(stride)))
             starts = e.node("Unsqueeze", listed, e.constant(np.array([1], np.int64)))
-        # Two short constants: a table of all indices would be larger than the signal.
+        # Two short constants: a table of all indices may be larger than the signal.
         return e.node("Gather", x, e.node("Add", starts, within), axis=axis)
+
+
+def _emit_whole(e: Emitter, x: str, n: Dim, block: int, axis: int) -> str:
+    """Writes how many elements of an axis whole blocks have, as a vector."""
+    if isinstance(n, int):
+        return e.constant(np.array([n - n % block], np.int64))
+    size = e.node("Gather", e.node("Shape", x), e.constant(np.array([axis], np.int64)), axis=0)
+    return e.node("Sub", size, e.node("Mod", size, e.constant(np.int64(block))))
+
+
+def _emit_size(e: Emitter, x: str, axis: int) -> str:
+    return e.node("Gather", e.node("Shape", x), e.constant(np.int64(axis)), axis=0)
 
 
 def overlap_add(frames: Value, stride: int, length: Size) -> Value:

@@ -31,6 +31,8 @@ def signal_rows() -> Iterator[OpSpec]:
     yield row(Frames(3, 1), real("batch", 7))
     yield row(Frames(2, 3), real("batch", 2, 8), note="gaps")
     yield row(Frames(4, 2), real("batch", "width"), note="free")
+    yield row(Frames(48, 16), real("batch", 2, 101), note="blocks")
+    yield row(Frames(32, 32), real("batch", dims.symbol("width") * 7), note="free-blocks")
     yield row(Frames(2, 1), real(dims.symbol("batch") + 2), note="along-batch")
     for order in (0, 1):
         yield row(Bessel(order), real("batch", 5, draw=spread), note=f"{order}")
