@@ -8,12 +8,13 @@ from typing import Any
 
 from seqc.errors import ConfigError
 from seqc.graph.ir import Graph, Value
-from seqc.graph.tracing import Trace
+from seqc.graph.tracing import Trace, Variable
 from seqc.layers.base import KerasShape, Layer
 from seqc.own_call import OwnCall
 from seqc.serialization import serialize_object
 from seqc.training.arrange import Port
 from seqc.training.methods import TrainingMethods
+from seqc.tree import flat, nested
 
 
 class Model(TrainingMethods, OwnCall):
@@ -76,6 +77,38 @@ class Model(TrainingMethods, OwnCall):
 
     def compute_mask(self, inputs: Any, mask: Value | None = None) -> Value | None:
         return None  # the layers inside have put theirs on the result
+
+    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
+        """Returns all variables by kind and path, in nested dictionaries.
+
+        Args:
+            value_format: "backend_tensor" for values, "numpy_array" for arrays.
+        """
+        return {
+            kind: nested({v.path: v.numpy() if value_format == "numpy_array" else v.value for v in variables})
+            for kind, variables in self._states().items()
+        }
+
+    def set_state_tree(self, state_tree: Mapping[str, Any]) -> None:
+        """Sets variables from what `get_state_tree` gives, or a part of it.
+
+        Raises:
+            ConfigError: there is no such variable.
+        """
+        for kind, inside in state_tree.items():
+            by_path = {v.path: v for v in self._states().get(kind, ())}
+            for path, value in flat(inside).items():
+                if path not in by_path:
+                    raise ConfigError(f"Model '{self.name}' has no '{path}' among its {kind}: {list(by_path)}.")
+                by_path[path].assign(value)
+
+    def _states(self) -> dict[str, list[Variable]]:
+        return {
+            "trainable_variables": self.trainable_weights,
+            "non_trainable_variables": self.non_trainable_weights,
+            "optimizer_variables": self.optimizer.variables if self.compiled else [],
+            "metrics_variables": self.metrics_variables,
+        }
 
     # -- what a kind of model says -----------------------------------------------------------------------------------
 

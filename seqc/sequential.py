@@ -373,6 +373,7 @@ class Sequential(Model):
         config: dict[str, Any] = {
             "name": self.name,
             "trainable": self._trainable,
+            "dtype": serialize_object(self.dtype_policy),
             "layers": [serialize_object(layer) for layer in layers],
         }
         if self._build_shape is not None:
@@ -382,6 +383,8 @@ class Sequential(Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Sequential:
         model = cls(name=config.get("name"))
+        if config.get("dtype") is not None:
+            model.dtype_policy = config["dtype"]
         for entry in config["layers"]:
             model.add(revive(entry, custom_objects), rebuild=False)
         shape = config.get("build_input_shape")

@@ -350,8 +350,10 @@ def _construct(value: dict[str, Any]) -> Any:
     except Exception as error:
         label = f" '{config['name']}'" if isinstance(config.get("name"), str) else ""
         raise SavingError(f"{name}{label} cannot be made from its configuration in the file: {error}") from error
-    if building() and hasattr(made, "build_from_config") and isinstance(value.get("build_config"), dict):
-        made.build_from_config(value["build_config"])
+    build = getattr(made, "build_from_config", None)
+    says = isinstance(value.get("build_config"), dict) and not getattr(build, "follows", False)
+    if building() and build is not None and says:
+        build(value["build_config"])
     if shared is not None and sharing:
         shared[number] = made
     return made

@@ -96,3 +96,26 @@ def names(node: Any) -> list[str]:
 def alone(x: Any) -> Any:
     """Returns what stands alone in a list or tuple, anything else as it is."""
     return x[0] if isinstance(x, list | tuple) and len(x) == 1 else x
+
+
+def nested(by_path: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a dictionary by paths "a/b/c" as dictionaries in each other."""
+    found: dict[str, Any] = {}
+    for path, value in by_path.items():
+        *folders, name = path.split("/")
+        inside = found
+        for folder in folders:
+            inside = inside.setdefault(folder, {})
+        inside[name] = value
+    return found
+
+
+def flat(inside: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns dictionaries in each other as one by paths, the other way round than `nested`."""
+    found: dict[str, Any] = {}
+    for name, value in inside.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}/{path}": one for path, one in flat(value).items()}
+        else:
+            found[name] = value
+    return found

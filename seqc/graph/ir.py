@@ -192,6 +192,9 @@ class Value(Operators):
     """
 
     __slots__ = ("__weakref__", "inputs", "op", "origin", "result", "scope")
+    # There are no others here; scripts written for Keras ask.
+    sparse: ClassVar[bool] = False
+    ragged: ClassVar[bool] = False
 
     def __init__(self, op: Op, inputs: tuple[Value, ...], result: Type | tuple[Type, ...], scope: str = "") -> None:
         self.op = op
@@ -218,6 +221,20 @@ class Value(Operators):
     @property
     def ndim(self) -> int:
         return self.type.rank
+
+    @property
+    def name(self) -> str:
+        """What made it: the label of an input, else the layer, or the operation where no layer did."""
+        return self.op.label if isinstance(self.op, Input) else self.scope or self.op.name
+
+    def reshape(self, *shape: Any) -> Value:
+        """Returns `seqc.ops.reshape` of it, the sizes one by one or in a tuple."""
+        whole = len(shape) == 1 and isinstance(shape[0], list | tuple)
+        return OPERATORS["reshape"](self, shape[0] if whole else shape)
+
+    def squeeze(self, axis: Any = None) -> Value:
+        """Returns `seqc.ops.squeeze` of it."""
+        return OPERATORS["squeeze"](self, axis)
 
     def numpy(self) -> Array:
         """Computes the value with NumPy; only possible where nothing it depends on is a graph input."""

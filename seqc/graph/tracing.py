@@ -172,6 +172,28 @@ class Variable(Operators):
         return f"<Variable {self.path} {self.type} {shown}>"
 
 
+@contextmanager
+def holding(variables: Sequence[Variable], arrays: Sequence[Any], who: str) -> Iterator[None]:
+    """Lets variables have other numbers inside; afterwards they have their own again.
+
+    Args:
+        variables: whose numbers. arrays: one for each. who: has them, for messages.
+
+    Raises:
+        ShapeError: there are not as many arrays, or one has another shape; nothing is changed then.
+    """
+    if len(variables) != len(arrays):
+        raise ShapeError(f"{who} has {len(variables)} variables of these kinds; got {len(arrays)} arrays for them.")
+    before = [np.array(v.array) for v in variables]
+    try:
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(np.asarray(array))
+        yield
+    finally:
+        for variable, array in zip(variables, before, strict=True):
+            variable.assign(array)
+
+
 class Trace:
     """What happens while one graph is traced.
 

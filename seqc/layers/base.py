@@ -16,8 +16,8 @@ from seqc.graph.element_types import FLOATS
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, HasValue, Type, Value, as_value, build, constant, input_value, items, scope
 from seqc.graph.tracing import Trace, current_trace, remember_mask, remembered_mask, require_trace, traced, tracing
-from seqc.layers._arguments import WithArguments
 from seqc.layers._common import KerasShape, constructed_at, symbolic_shape
+from seqc.layers._surface import REFUSED, Surface
 from seqc.layers.call_errors import refuse_captured, refuse_several, refuse_symbols
 from seqc.layers.calls import Arguments, LayerCall, has_tensors, is_shape, is_symbolic, put_tensors, take_tensors
 from seqc.layers.input_spec import check_spec
@@ -55,7 +55,7 @@ def _remembering(build: Callable[..., None]) -> Callable[..., None]:
 _STACKS: WeakKeyDictionary[Any, ref[Any]] = WeakKeyDictionary()
 
 
-class Layer(WithArguments):
+class Layer(Surface):
     """A function from one tensor to one tensor, with weights.
 
     A subclass writes `__init__`, `build(input_shape)` (makes weights with `add_weight`), and `call(x)` with functions
@@ -155,6 +155,8 @@ class Layer(WithArguments):
                 raise AttributeError(
                     f"The layer '{self.name}' has never been called on a symbol and thus has no defined {name}."
                 )
+            if name in REFUSED:
+                raise AttributeError(f"{kind} of seqc has no '{name}'. {REFUSED[name]}")
             raise AttributeError(f"'{kind}' object has no attribute '{name}'")
 
     # -- to be written by subclasses ---------------------------------------------------------------------------------
@@ -245,6 +247,11 @@ class Layer(WithArguments):
 
     def _call_on_symbols(self, given: Arguments, slots: dict[str, Any], tensors: list[Value]) -> Any:
         """Returns symbols for the results, which a functional model computes by this call."""
+        symbols = self._symbols_for(given, slots, tensors)
+        self._symbolic_calls.append((given.given[given.first], symbols))
+        return symbols
+
+    def _symbols_for(self, given: Arguments, slots: dict[str, Any], tensors: list[Value]) -> Any:
         stand_ins = [input_value(f"x{i}", x.dtype, x.type.shape) for i, x in enumerate(tensors)]
         trace = Trace(bool(given.training))
         for x, stand_in in zip(tensors, stand_ins, strict=True):
@@ -258,8 +265,15 @@ class Layer(WithArguments):
         for y, symbol in zip(found, tree.leaves(symbols), strict=True):
             if (mask := trace.masks.get(y)) is not None:
                 remember_mask(symbol, input_value("mask", mask.dtype, mask.type.shape))
-        self._symbolic_calls.append((given.given[given.first], symbols))
         return symbols
+
+    def compute_output_spec(self, *arguments: Any, **named: Any) -> Any:
+        """Returns symbols for what a call on symbols, or arrays, would give; nothing is recorded or computed."""
+        given = Arguments(self, arguments, named)
+        tensors: list[Value] = []
+        return self._symbols_for(given, take_tensors(given.given | given.modes, tensors), tensors)
+
+    symbolic_call = compute_output_spec
 
     def _with_masks(self, trace: Trace, given: Any, x: Any, mask: Any, result: Any) -> Any:
         """Returns what `call` gave as tensors, each with the mask that this call gives it."""

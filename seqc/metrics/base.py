@@ -9,7 +9,7 @@ import numpy as np
 
 from seqc import file_scope, initializers
 from seqc.graph.ir import Value
-from seqc.graph.tracing import Variable
+from seqc.graph.tracing import Variable, holding
 from seqc.losses.base import dtype_of
 from seqc.serialization import Configurable
 from seqc.utils.naming import snake_case, unique_name
@@ -75,6 +75,23 @@ class Metric(Configurable):
         """The state: that of this metric, then that of metrics kept as its attributes."""
         inner = [m for m in vars(self).values() if isinstance(m, Metric)]
         return [*self._variables, *(v for m in inner for v in m.variables)]
+
+    def stateless_update_state(self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        """Returns what arrays in the place of the state become by a batch; the state stays as it is."""
+        with holding(self.variables, metric_variables, f"metric '{self.name}'"):
+            self.update_state(*args, **kwargs)
+            return [v.numpy() for v in self.variables]
+
+    def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
+        """Returns the number that arrays in the place of the state come to."""
+        with holding(self.variables, metric_variables, f"metric '{self.name}'"):
+            return np.asarray(self.result())
+
+    def stateless_reset_state(self) -> list[Any]:
+        """Returns arrays as the state begins; the state stays as it is."""
+        with holding(self.variables, [v.numpy() for v in self.variables], f"metric '{self.name}'"):
+            self.reset_state()
+            return [v.numpy() for v in self.variables]
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments as plain data."""

@@ -16,6 +16,7 @@ from seqc.graph.dims import Dim
 from seqc.graph.equal_sizes import SizesDiffer
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Shape, Type, Value, apply, as_array, as_value, constant
 from seqc.graph.layout import Layout, LayoutRule, Merged, elementwise_layout_rule, is_natural
+from seqc.graph.operators import OPERATORS
 from seqc.graph.target import Target
 from seqc.ops._common import broadcast_shapes, check_axes, dtype_name, normalize_axes, normalize_axis
 from seqc.ops._shape_onnx import emit_sizes
@@ -426,3 +427,6 @@ def shape(x: Any) -> tuple[Size, ...]:
 def size(x: Any) -> Size:
     """Returns the number of elements, as `shape` returns sizes."""
     return product(shape(x))
+
+
+OPERATORS.update({"reshape": reshape, "squeeze": squeeze})

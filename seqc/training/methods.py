@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
-from seqc import tree
+from seqc import optimizers, tree
 from seqc.backends.numpy.interrupts import finish_steps
 from seqc.callbacks import CallbackList, History
+from seqc.serialization import revive
 from seqc.training.arguments import optional_number, validates, verbosity, whole_number
 from seqc.training.data import Data
 from seqc.training.hooks import Hooks
@@ -62,19 +64,36 @@ class TrainingMethods(Hooks):
             metrics: a list of names, objects of `seqc.metrics` or functions; a mask enters them, sample weights do not.
             For several outputs an entry, or a list, per output, or a dictionary by their names.
             weighted_metrics: the same, with sample weights.
-            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: accepted for scripts written for Keras; a
-            graph is always traced and there is one way to run it.
+            run_eagerly, steps_per_execution, jit_compile: accepted for scripts written for Keras; a graph is always
+            traced and there is one way to run it.
+            auto_scale_loss: whether a model whose policy is "mixed_float16" gets a `LossScaleOptimizer` around its
+            optimizer, so that small gradients do not vanish.
 
         Raises:
             ConfigError: a name or object is not understood.
         """
+        chosen = optimizers.get(optimizer)
+        mixed = cast(Any, self).dtype_policy.name == "mixed_float16"
+        if auto_scale_loss and mixed and not isinstance(chosen, optimizers.LossScaleOptimizer):
+            chosen = optimizers.LossScaleOptimizer(chosen, name="loss_scale_optimizer")
         self._trainer.compile(
-            optimizer=optimizer,
+            optimizer=chosen,
             loss=loss,
             metrics_list=metrics,
             weighted_metrics=weighted_metrics,
             loss_weights=loss_weights,
         )
+
+    # A graph is always compiled, and there is one way to run it.
+    run_eagerly = False
+    jit_compile = False
+    steps_per_execution = 1
+    unrolled_steps_per_execution = 1
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles with what `get_compile_config` gave."""
+        accepted = inspect.signature(TrainingMethods.compile).parameters
+        self.compile(**{name: revive(value) for name, value in config.items() if name in accepted})
 
     @property
     def compiled(self) -> bool:
