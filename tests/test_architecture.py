@@ -25,6 +25,7 @@ LEVELS = {
     "seqc.utils.silence": 0,
     "seqc.utils.files": 0,
     "seqc.utils.packing": 1,
+    "seqc.utils.bounding_boxes": 6,
     "seqc.epsilon": 0,
     "seqc.argument_kinds": 1,
     "seqc.tree": 0,
@@ -102,6 +103,7 @@ LATE = {
     ("seqc.callbacks.files", "seqc.saving.containers"): "ModelCheckpoint finds out before training what it can write",
     ("seqc.model", "seqc.saving"): "Model.save, save_weights, load_weights",
     ("seqc.model", "seqc.export.model"): "Model.export",
+    ("seqc.ops.image_warps", "seqc.random"): "elastic_transform draws, by functions of seqc.ops",
     ("seqc.training.methods", "seqc.utils.progress"): "rich is loaded only where a bar is shown",
 }
 # Packages that only one part of seqc may import, so that a bare `import seqc` stays light.

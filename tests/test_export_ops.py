@@ -44,7 +44,6 @@ NOT_LOWERED: dict[str, str] = {
         ("SlogDet", "Inverse", "Solve", "SolveTriangular", "Cholesky", "PseudoInverse", "Eigh", "QR", "SVD", "LU"),
         "linear algebra, of which ONNX has the determinant",
     ),
-    **dict.fromkeys(("AffineTransform", "AffineTransformGrad"), "acts in training only, with NumPy"),
 }
 
 
@@ -104,7 +103,7 @@ def at_opset(spec: OpSpec, opset: int) -> bytes | str:
 # The first opset at which an operation has a form; all others have one at every opset.
 SINCE = {
     **dict.fromkeys(("GatherGrad", "MaxPoolGrad", "OnnxMaxPoolGrad"), 16),
-    **dict.fromkeys(("GatherElementsGrad", "ScatterAdd", "ScatterMul"), 16),
+    **dict.fromkeys(("GatherElementsGrad", "GatherRowsGrad", "ScatterAdd", "ScatterMul"), 16),
     **dict.fromkeys(("RandomUniform", "ScatterMax", "ScatterMin"), 18),
     **dict.fromkeys(("BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor"), 18),
 }

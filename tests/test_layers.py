@@ -57,6 +57,7 @@ EXAMPLES: list[tuple[str, dict[str, Any], tuple[int | None, ...], str]] = [
      (None, 2, None, 4), "float32"),
     ("ZeroPadding1D", {"padding": (0, 2), "data_format": "channels_first"}, (None, 2, None), "float32"),
     ("ZeroPadding2D", {"padding": ((1, 0), (2, 3))}, (None, None, 4, 2), "float32"),
+    ("Equalization", {"bins": 8}, (None, 5, 4, 2), "float32"),
     ("Rescaling", {"scale": [0.5, 2.0], "offset": -1.0}, (None, 3, 2), "uint8"),
     ("Normalization", {"axis": (1, -1)}, (None, 4, None, 2), "float32"),
     ("Normalization", {"axis": None, "mean": 3.0, "variance": 2.0, "invert": True}, (None, 4), "int32"),

@@ -5,7 +5,6 @@ Source of the format: http://yann.lecun.com/exdb/mnist/, section "FILE FORMATS F
 
 from __future__ import annotations
 
-import gzip
 import struct
 import zlib
 from io import BytesIO
@@ -24,6 +23,8 @@ def gunzip(packed: bytes, name: str, limit: int) -> bytes:
     Raises:
         DataError: `packed` is not gzip, or is cut short or damaged.
     """
+    import gzip  # it takes long to load
+
     try:
         with gzip.open(BytesIO(packed)) as stream:
             return stream.read(limit + 1)

@@ -49,7 +49,7 @@ class Noise:
         return self.rng.integers(0, 2, shape, np.int8) * np.int8(2) - np.int8(1)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Disturbed(Op):
     """An operation with rounding errors in its results."""
 

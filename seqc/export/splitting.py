@@ -14,7 +14,7 @@ from seqc.graph.target import Target
 from seqc.ops.slicing import Slice
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Split(Op):
     """Parts of `sizes` along an axis, one after the other; together they are the whole."""
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqc.errors import DTypeError, NoGradientError, NoLoweringError, TraceError
+from seqc.graph.attributes import ByAttributes
 from seqc.graph.dims import Dim
 from seqc.graph.equal_sizes import inferred
 from seqc.graph.operators import OPERATORS, Operators
@@ -95,8 +96,8 @@ class Emitter(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Op:
+@dataclass(frozen=True, eq=False)
+class Op(ByAttributes):
     """One operation and everything seqc knows about it. Fields are its attributes.
 
     Rules name their operands. `infer` checks their number and types and gives the result's; `eval` computes with NumPy
@@ -147,10 +148,8 @@ class Op:
         return "parallel"
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
-        """Returns the floating-point operations for operands and results of such shapes, see `seqc.analysis`.
-
-        One per element of the result where an op says nothing else; nothing where it only moves numbers.
-        """
+        """Returns the floating-point operations for operands and results of such shapes, see `seqc.analysis`: one per
+        element of the result where an op says nothing else; nothing where it only moves numbers."""
         return prod(outputs[0]) if self.kind == "arithmetic" else 0
 
     def decompose(self, target: Target, y: Value, *xs: Any) -> Value | tuple[Value, ...] | None:
@@ -287,7 +286,7 @@ class Value(Operators):
         return (self[i] for i in range(len(self)))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Input(Op):
     """A leaf whose array is given at run time."""
 
@@ -349,7 +348,7 @@ class Constant(Op):
         return f"Constant({self.array.item()!r})" if self.array.size == 1 else "Constant"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Item(Op):
     """Picks one result of an op that has several."""
 

@@ -14,7 +14,9 @@ from seqc.layers.adaptive_pooling import (
 from seqc.layers.attention import AdditiveAttention, Attention
 from seqc.layers.augmentation import RandomFlip, RandomRotation, RandomTranslation, RandomZoom
 from seqc.layers.base import Layer
+from seqc.layers.boxes import MaxNumBoundingBoxes
 from seqc.layers.colors import RandomBrightness, RandomColorJitter, RandomContrast, RandomHue, RandomSaturation
+from seqc.layers.combining import AugMix, RandAugment
 from seqc.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from seqc.layers.convnext import LayerScale, StochasticDepth
 from seqc.layers.convolutional import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose
@@ -26,6 +28,7 @@ from seqc.layers.encoding import CategoryEncoding, Discretization
 from seqc.layers.erasing import RandomErasing
 from seqc.layers.grouped_query import GroupedQueryAttention
 from seqc.layers.hashing import HashedCrossing, Hashing
+from seqc.layers.histograms import ContrastLimitedAdaptiveHistogramEqualization, Equalization
 from seqc.layers.images import CenterCrop, RandomCrop, Resizing
 from seqc.layers.input_spec import InputSpec
 from seqc.layers.lookup import IntegerLookup, StringLookup
@@ -47,10 +50,12 @@ from seqc.layers.merging import (
     multiply,
     subtract,
 )
+from seqc.layers.mixing import CutMix, MixUp
 from seqc.layers.multi_head import MultiHeadAttention
 from seqc.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
 from seqc.layers.normalization import BatchNormalization, LayerNormalization
 from seqc.layers.norms import GroupNormalization, RMSNormalization, UnitNormalization
+from seqc.layers.pipeline import Pipeline
 from seqc.layers.plain import Identity, Lambda
 from seqc.layers.pooling import (
     AveragePooling1D,
@@ -77,6 +82,7 @@ from seqc.layers.regularization import (
 )
 from seqc.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from seqc.layers.rnn import RNN, StackedRNNCells
+from seqc.layers.sharpness import RandomGaussianBlur, RandomSharpness
 from seqc.layers.spatial import (
     Cropping1D,
     Cropping2D,
@@ -96,6 +102,7 @@ from seqc.layers.tones import (
     Solarization,
 )
 from seqc.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
+from seqc.layers.warping import RandomElasticTransform, RandomPerspective, RandomShear
 from seqc.layers.wrappers import Bidirectional, TimeDistributed
 from seqc.layers.wrapping import SpectralNormalization, Wrapper
 from seqc.serialization import deserialize
@@ -130,6 +137,7 @@ __all__ = [
     "AdditiveAttention",
     "AlphaDropout",
     "Attention",
+    "AugMix",
     "AutoContrast",
     "Average",
     "AveragePooling1D",
@@ -143,6 +151,7 @@ __all__ = [
     "CategoryEncoding",
     "CenterCrop",
     "Concatenate",
+    "ContrastLimitedAdaptiveHistogramEqualization",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -161,6 +170,7 @@ __all__ = [
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
+    "CutMix",
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
@@ -169,6 +179,7 @@ __all__ = [
     "Dropout",
     "EinsumDense",
     "Embedding",
+    "Equalization",
     "Flatten",
     "GRUCell",
     "GaussianDropout",
@@ -202,6 +213,7 @@ __all__ = [
     "LayerScale",
     "LeakyReLU",
     "Masking",
+    "MaxNumBoundingBoxes",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",
@@ -211,25 +223,33 @@ __all__ = [
     "Maximum",
     "MelSpectrogram",
     "Minimum",
+    "MixUp",
     "MultiHeadAttention",
     "Multiply",
     "Normalization",
     "PReLU",
     "Permute",
+    "Pipeline",
     "RMSNormalization",
+    "RandAugment",
     "RandomBrightness",
     "RandomColorDegeneration",
     "RandomColorJitter",
     "RandomContrast",
     "RandomCrop",
+    "RandomElasticTransform",
     "RandomErasing",
     "RandomFlip",
+    "RandomGaussianBlur",
     "RandomGrayscale",
     "RandomHue",
     "RandomInvert",
+    "RandomPerspective",
     "RandomPosterization",
     "RandomRotation",
     "RandomSaturation",
+    "RandomSharpness",
+    "RandomShear",
     "RandomTranslation",
     "RandomZoom",
     "ReLU",

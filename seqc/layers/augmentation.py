@@ -10,9 +10,12 @@ from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
 from seqc.layers._images import RandomImageLayer, Range, checked_choice, checked_factor
-from seqc.ops.affine_transform import FILL_MODES, INTERPOLATIONS, affine_transform
+from seqc.ops.sampling import ORDERS, project
 from seqc.serialization import known
+from seqc.utils.bounding_boxes import around
 
+# Keras knows "mirror" only in `ops.image`.
+FILL_MODES_OF_LAYERS = ("reflect", "wrap", "constant", "nearest")
 _FLIPS = {"horizontal": (2,), "vertical": (1,), "horizontal_and_vertical": (2, 1)}
 
 
@@ -41,6 +44,29 @@ class RandomFlip(RandomImageLayer):
     def changed(self, images: Value) -> Value:
         return ops.where(self.drawn(images) <= 0.5, ops.flip(images, _FLIPS[self.mode]), images)
 
+    def mask_changed(self, masks: Value) -> Value:
+        return self.changed(masks)
+
+    def boxes_changed(self, boxes: dict[str, Value], images: Value) -> dict[str, Value]:
+        (height, width), axes = map(float, self.space(images)), _FLIPS[self.mode]
+        chosen = ops.squeeze(self.drawn(images) <= 0.5, -1)
+
+        def flipped(x: Value, y: Value) -> tuple[Value, Value]:
+            return width - x if 2 in axes else x, height - y if 1 in axes else y
+
+        return self.boxes_moved(boxes, images, lambda at: ops.where(chosen, around(at, flipped), at))
+
+
+def checked_fill(given: Any) -> float:
+    """Returns what there is beyond an image.
+
+    Raises:
+        ConfigError: it is no number.
+    """
+    if not is_number(given):
+        raise ConfigError(f"The `fill_value` argument should be a number. Received: fill_value={given}")
+    return float(given)
+
 
 class _Affine(RandomImageLayer):
     """Sees each image through an affine map of its own."""
@@ -55,20 +81,45 @@ class _Affine(RandomImageLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(seed, data_format, **kwargs)
-        self.fill_mode = checked_choice(fill_mode, "fill_mode", FILL_MODES)
-        self.interpolation = checked_choice(interpolation, "interpolation", INTERPOLATIONS)
-        if not is_number(fill_value):
-            raise ConfigError(f"The `fill_value` argument should be a number. Received: fill_value={fill_value}")
-        self.fill_value = float(fill_value)
+        self.fill_mode = checked_choice(fill_mode, "fill_mode", FILL_MODES_OF_LAYERS)
+        self.interpolation = checked_choice(interpolation, "interpolation", tuple(ORDERS))
+        self.fill_value = checked_fill(fill_value)
 
     def changed(self, images: Value) -> Value:
-        one = ops.ones_like(images[:, :1, :1, :1])
-        numbers = [one * float(n) if isinstance(n, int) else n for n in self.map(images)]
-        maps = ops.squeeze(ops.concatenate(numbers, -1), (1, 2))
-        return affine_transform(images, maps, self.interpolation, self.fill_mode, self.fill_value)
+        return self.seen(images, self.interpolation)
+
+    def mask_changed(self, masks: Value) -> Value:
+        return self.seen(masks, "nearest")
+
+    def seen(self, images: Value, interpolation: str) -> Value:
+        """Returns images through their maps."""
+        return project(images, self._numbers(images), interpolation, self.fill_mode, self.fill_value)
+
+    def boxes_changed(self, boxes: dict[str, Value], images: Value) -> dict[str, Value]:
+        a, b, right, d, e, down = self._numbers(images)
+        whole = a * e - b * d
+
+        def moved(x: Value, y: Value) -> tuple[Value, Value]:
+            x, y = x - right, y - down
+            return (e * x - b * y) / whole, (a * y - d * x) / whole
+
+        return self.boxes_moved(boxes, images, lambda at: around(at, moved))
+
+    def _numbers(self, images: Value) -> tuple[Any, ...]:
+        """Returns the numbers of `project`."""
+        height, width = (float(size) for size in self.space(images))
+        middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
+        a, b, c, d, e, f = (n if isinstance(n, int) else ops.squeeze(n, -1) for n in self.map(images))
+        right = c * width + middle_x - middle_x * a - middle_y * b
+        down = f * height + middle_y - middle_x * d - middle_y * e
+        return a, b, right, d, e, down
 
     def map(self, images: Value) -> tuple[Value | int, ...]:
-        """Returns the six numbers of `AffineTransform`, each for all images or (batch, 1, 1, 1)."""
+        """Returns the six numbers of a map, each for all images or (batch, 1, 1, 1).
+
+        The element at column x and row y, counted from the middle, is what the image has at column
+        a * x + b * y + c * width and row d * x + e * y + f * height.
+        """
         raise NotImplementedError(f"{type(self).__name__}.map")
 
 

@@ -28,6 +28,7 @@ class LayerCall(Op):
     """
 
     symbolic = True
+    __eq__, __hash__ = object.__eq__, object.__hash__
 
     layer: Any
     given: dict[str, Any]
@@ -52,6 +53,7 @@ class ModelInput(Input):
     """The symbol that `Input()` gives; `layer` is the InputLayer that describes it."""
 
     symbolic = True
+    __eq__, __hash__ = object.__eq__, object.__hash__
 
     layer: Any = None
 

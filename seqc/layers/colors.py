@@ -6,8 +6,8 @@ from typing import Any
 
 from seqc import ops
 from seqc.graph.ir import Value
-from seqc.layers._color_spaces import channels, from_hsv, in_range, to_hsv
-from seqc.layers._images import RandomImageLayer, Range, checked_factor, checked_range
+from seqc.layers._images import RandomImageLayer, Range, checked_factor, checked_range, in_range
+from seqc.ops.colors import channels
 from seqc.serialization import known
 
 # Keras's, which keeps the largest saturation finite.
@@ -29,18 +29,18 @@ class _Color(RandomImageLayer):
         return ops.clip(images + self.drawn(images, *factor, stream) * (high - low), low, high)
 
     def saturated(self, images: Value, factor: Range, stream: int = 0) -> Value:
-        hue, saturation, value = channels(to_hsv(images))
+        hue, saturation, value = channels(ops.image.rgb_to_hsv(images))
         drawn = self.drawn(images, *factor, stream)
         saturation = ops.clip(saturation * (drawn / (1.0 - drawn + _LEAST)), *map(float, self.value_range))
-        return from_hsv(ops.concatenate([hue, saturation, value], -1))
+        return ops.image.hsv_to_rgb(ops.concatenate([hue, saturation, value], -1))
 
     def turned(self, images: Value, factor: Range, stream: int = 0) -> Value:
-        hue, saturation, value = channels(to_hsv(in_range(images, self.value_range, (0, 1))))
+        hue, saturation, value = channels(ops.image.rgb_to_hsv(in_range(images, self.value_range, (0, 1))))
         way = ops.where(self.drawn(images, stream=stream + 1) > 0.5, -0.5, 0.5)
         hue = hue + way * self.drawn(images, *factor, stream)
         hue = ops.where(hue > 1.0, hue - 1.0, hue)
         hue = ops.where(hue < 0.0, hue + 1.0, hue)
-        colors = ops.clip(from_hsv(ops.concatenate([hue, saturation, value], -1)), 0.0, 1.0)
+        colors = ops.clip(ops.image.hsv_to_rgb(ops.concatenate([hue, saturation, value], -1)), 0.0, 1.0)
         return in_range(colors, (0, 1), self.value_range)
 
 

@@ -11,7 +11,7 @@ from seqc import ops
 from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
-from seqc.layers._images import RandomImageLayer, Range, checked_factor, checked_range
+from seqc.layers._images import RandomImageLayer, Range, checked_factor, checked_range, rectangle
 from seqc.layers.noise import random_normal
 from seqc.serialization import known
 
@@ -52,12 +52,11 @@ class RandomErasing(RandomImageLayer):
             )
 
     def changed(self, images: Value) -> Value:
-        covered = self.drawn(images, stream=1) < self.drawn(images, *self.factor)
+        sides = []
         for axis, length in enumerate(self.space(images), 1):
             side = ops.sqrt(self.drawn(images, *self.scale, 2 * axis)) * float(length)
-            start = self.drawn(images, stream=2 * axis + 1) * (float(length) - side)
-            place = np.arange(length, dtype=self.compute_dtype).reshape([-1 if a == axis else 1 for a in range(4)])
-            covered = ops.logical_and(covered, ops.logical_and(place >= start, place < start + side))
+            sides.append((self.drawn(images, stream=2 * axis + 1) * (float(length) - side), side))
+        covered = ops.logical_and(self.chosen(images, self.factor, 0), rectangle(images, *sides))
         if self.fill_value is None:
             cover = random_normal(images, self.seed, self.name, 6) * float(self.value_range[1])
         else:

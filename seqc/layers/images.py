@@ -9,10 +9,9 @@ import numpy as np
 from seqc import ops
 from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError
-from seqc.graph.ir import Value, constant
+from seqc.graph.ir import Value
 from seqc.layers._images import ImageLayer, RandomImageLayer, checked_choice, checked_size
-from seqc.layers.regularization import random_uniform
-from seqc.ops.image_sizes import resize_image
+from seqc.ops.image_frames import borders_of, part_of
 from seqc.ops.resize import KERNELS
 from seqc.serialization import known
 
@@ -58,24 +57,32 @@ class Resizing(ImageLayer):
             raise ConfigError("Only one of `pad_to_aspect_ratio` & `crop_to_aspect_ratio` can be `True`.")
 
     def result(self, images: Value, training: bool) -> Value:
-        y = self.changed(images if images.type.is_float else ops.cast(images, self.compute_dtype))
-        if images.type.is_float:
-            return y
-        if images.dtype == "bool":
-            return ops.cast(ops.round(y), "bool")
-        limits = np.iinfo(images.dtype)
-        return ops.cast(ops.clip(ops.round(y), float(limits.min), float(limits.max)), images.dtype)
+        return self.resized(images, self.interpolation)
 
-    def changed(self, images: Value) -> Value:
+    def mask_changed(self, masks: Value) -> Value:
+        return self.resized(masks, "nearest")
+
+    def resized(self, images: Value, interpolation: str) -> Value:
+        """Returns images of the layer's size."""
+        if self.crop_to_aspect_ratio or self.pad_to_aspect_ratio:
+            self.space(images)
+        return ops.image.resize(
+            images,
+            (self.height, self.width),
+            interpolation,
+            self.antialias,
+            self.crop_to_aspect_ratio,
+            self.pad_to_aspect_ratio,
+            fill_value=self.fill_value,
+        )
+
+    def boxes_changed(self, boxes: dict[str, Value], images: Value) -> dict[str, Value]:
+        (height, width), new = self.space(images), (self.height, self.width)
         if self.crop_to_aspect_ratio:
-            images = _largest_part(images, self.space(images), (self.height, self.width))
-        elif self.pad_to_aspect_ratio:
-            height, width = self.space(images)
-            above = (max(height, width * self.height // self.width) - height) // 2
-            before = (max(width, height * self.width // self.height) - width) // 2
-            borders = ((0, 0), (above, above), (before, before), (0, 0))
-            images = ops.pad(images, borders, constant_values=self.fill_value) if above or before else images
-        return resize_image(images, (self.height, self.width), self.interpolation, self.antialias)
+            return self.boxes_cut(boxes, images, *part_of((height, width), new), new)
+        above, before = borders_of((height, width), new) if self.pad_to_aspect_ratio else (0, 0)
+        rows, columns = (-above, height + 2 * above), (-before, width + 2 * before)
+        return self.boxes_cut(boxes, images, rows, columns, new)
 
 
 @known("layers")
@@ -95,9 +102,22 @@ class CenterCrop(ImageLayer):
     def changed(self, images: Value) -> Value:
         height, width = self.space(images)
         if height < self.height or width < self.width:
-            return _fitted(images, (height, width), (self.height, self.width))
-        top, left = (height - self.height) // 2, (width - self.width) // 2
+            return _fitted(images, (self.height, self.width))
+        (top, _), (left, _) = self._part(images)
         return images[:, top : top + self.height, left : left + self.width]
+
+    def mask_changed(self, masks: Value) -> Value:
+        return self.changed(masks)
+
+    def boxes_changed(self, boxes: dict[str, Value], images: Value) -> dict[str, Value]:
+        return self.boxes_cut(boxes, images, *self._part(images), (self.height, self.width))
+
+    def _part(self, images: Value) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Returns where the part of the images starts that is taken and how long it is, of rows and columns."""
+        height, width = self.space(images)
+        if height < self.height or width < self.width:
+            return part_of((height, width), (self.height, self.width))
+        return ((height - self.height) // 2, self.height), ((width - self.width) // 2, self.width)
 
 
 @known("layers")
@@ -114,32 +134,48 @@ class RandomCrop(RandomImageLayer):
     Shapes: (batch, rows, columns, channels) to (batch, height, width, channels), or the same without the batch.
     """
 
+    always = True
+
     def __init__(
         self, height: int, width: int, seed: int | None = None, data_format: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(seed, data_format, **kwargs)
         self.height, self.width = checked_size(height, width)
+        self._training = False
 
     def result(self, images: Value, training: bool) -> Value:
-        images, (height, width) = ops.cast(images, self.compute_dtype), self.space(images)
-        if not training or height <= self.height or width <= self.width:
-            return _fitted(images, (height, width), (self.height, self.width))
-        for axis, size, wanted in ((1, height, self.height), (2, width, self.width)):
-            unit = random_uniform(constant(np.zeros((), self.compute_dtype)), self.seed, self.name, axis)
-            start = ops.cast(unit * float(size - wanted + 1), "int32")
+        self._training = training
+        return self.changed(ops.cast(images, self.compute_dtype))
+
+    def changed(self, images: Value) -> Value:
+        starts = self._starts(images)
+        if starts is None:
+            return _fitted(images, (self.height, self.width))
+        for axis, start, wanted in zip((1, 2), starts, (self.height, self.width), strict=True):
             images = ops.take(images, start + np.arange(wanted, dtype="int32"), axis)
         return images
 
+    def mask_changed(self, masks: Value) -> Value:
+        return self.changed(masks)
 
-def _fitted(images: Value, space: tuple[int, int], wanted: tuple[int, int]) -> Value:
+    def boxes_changed(self, boxes: dict[str, Value], images: Value) -> dict[str, Value]:
+        new, starts = (self.height, self.width), self._starts(images)
+        if starts is None:
+            return self.boxes_cut(boxes, images, *part_of(self.space(images), new), new)
+        (top, left), (high, wide) = (ops.cast(start, self.compute_dtype) for start in starts), new
+        return self.boxes_cut(boxes, images, (top, high), (left, wide), new)
+
+    def _starts(self, images: Value) -> tuple[Value, ...] | None:
+        """Returns the row and the column with which the part begins, None where it is no part."""
+        height, width = self.space(images)
+        if not self._training or height <= self.height or width <= self.width:
+            return None
+        free = (height - self.height + 1, width - self.width + 1)
+        return tuple(
+            ops.cast(self.drawn_once(1, stream=axis) * float(count), "int32") for axis, count in enumerate(free, 1)
+        )
+
+
+def _fitted(images: Value, wanted: tuple[int, int]) -> Value:
     """Returns the largest part in the middle that has the aspect ratio of a size, brought to that size."""
-    return resize_image(_largest_part(images, space, wanted), wanted, "bilinear")
-
-
-def _largest_part(images: Value, space: tuple[int, int], wanted: tuple[int, int]) -> Value:
-    """Returns the largest part in the middle of images that has the aspect ratio of a size."""
-    (height, width), (rows, columns) = space, wanted
-    high = max(min(height, width * rows // columns), 1)
-    wide = max(min(width, height * columns // rows), 1)
-    top, left = (height - high) // 2, (width - wide) // 2
-    return images if (high, wide) == space else images[:, top : top + high, left : left + wide]
+    return ops.image.resize(images, wanted, crop_to_aspect_ratio=True)

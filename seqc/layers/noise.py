@@ -118,5 +118,9 @@ def random_normal(like: Value, seed: int | None, who: str, stream: int = 0) -> V
 
     They are made of those of `stream` and the next one; see `random_uniform`.
     """
-    radius, angle = (random_uniform(like, seed, who, number) for number in (stream, stream + 1))
+    return normal_of(*(random_uniform(like, seed, who, number) for number in (stream, stream + 1)))
+
+
+def normal_of(radius: Value, angle: Value) -> Value:
+    """Returns standard normal numbers made of uniform ones in [0, 1)."""
     return ops.sqrt(-2.0 * ops.log(1.0 - radius)) * ops.cos(2.0 * np.pi * angle)

@@ -8,8 +8,7 @@ from seqc import ops
 from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
-from seqc.layers._color_spaces import BYTES, gray, in_range
-from seqc.layers._images import ImageLayer, RandomImageLayer, Range, checked_factor, checked_range
+from seqc.layers._images import BYTES, ImageLayer, RandomImageLayer, Range, checked_factor, checked_range, in_range
 from seqc.serialization import known
 
 
@@ -33,7 +32,7 @@ class RandomGrayscale(RandomImageLayer):
         self.factor = factor
 
     def changed(self, images: Value) -> Value:
-        return ops.where(self.drawn(images) < float(self.factor), gray(images), images)
+        return ops.where(self.drawn(images) < float(self.factor), ops.image.rgb_to_grayscale(images), images)
 
 
 @known("layers")
@@ -61,7 +60,7 @@ class RandomColorDegeneration(RandomImageLayer):
         self.factor, self.value_range = checked_factor(factor, "factor", -1, 1), checked_range(value_range)
 
     def changed(self, images: Value) -> Value:
-        mixed = images + self.drawn(images, *self.factor) * (gray(images) - images)
+        mixed = images + self.drawn(images, *self.factor) * (ops.image.rgb_to_grayscale(images) - images)
         return ops.clip(mixed, *map(float, self.value_range))
 
 
@@ -90,8 +89,7 @@ class RandomInvert(RandomImageLayer):
         self.factor, self.value_range = checked_factor(factor, "factor", 0, 1), checked_range(value_range)
 
     def changed(self, images: Value) -> Value:
-        chosen = self.drawn(images, stream=1) < self.drawn(images, *self.factor)
-        return ops.where(chosen, float(self.value_range[1]) - images, images)
+        return ops.where(self.chosen(images, self.factor, 0), float(self.value_range[1]) - images, images)
 
 
 @known("layers")

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from seqc.graph.operators import OPERATORS
+from seqc.ops import image as image
 from seqc.ops import linalg as linalg
 from seqc.ops import nn as nn
 from seqc.ops import numpy as numpy
@@ -210,6 +211,7 @@ if TYPE_CHECKING:
         solve_triangular,
     )
     from seqc.ops.joining import append, array_split, dsplit, dstack, fliplr, flipud, hsplit, rot90, vsplit
+    from seqc.ops.layouts import depth_to_space, fold, psnr, space_to_depth, unfold
     from seqc.ops.nans import (
         nanargmax,
         nanargmin,
@@ -258,49 +260,49 @@ swish = silu
 true_divide = divide
 
 __all__ = [
-    "abs", "absolute", "adaptive_average_pool", "adaptive_max_pool", "add", "all", "allclose", "amax", "amin",
-    "angle", "any", "append", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh",
-    "argmax", "argmin", "argpartition", "argsort", "array", "array_split", "average", "average_pool",
+    "abs", "absolute", "adaptive_average_pool", "adaptive_max_pool", "add", "all", "allclose", "amax", "amin", "angle",
+    "any", "append", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax",
+    "argmin", "argpartition", "argsort", "array", "array_split", "average", "average_pool",
     "bartlett", "batch_normalization", "binary_crossentropy", "bincount", "bitwise_and", "bitwise_invert",
     "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "blackman",
     "broadcast_like", "broadcast_to",
     "cast", "categorical_crossentropy", "cbrt", "cdist", "ceil", "celu", "cholesky", "cholesky_inverse", "clip",
     "concatenate", "conj", "conjugate", "conv", "conv_transpose", "convert_to_numpy", "convert_to_tensor", "copy",
     "corrcoef", "correlate", "cos", "cosh", "count_nonzero", "cross", "ctc_decode", "ctc_loss", "cumprod", "cumsum",
-    "deg2rad", "depthwise_conv", "det", "diag", "diagflat", "diagonal", "diff", "digitize", "divide", "divide_no_nan",
-    "dot", "dot_product_attention", "dsplit", "dstack", "dtype",
+    "deg2rad", "depth_to_space", "depthwise_conv", "det", "diag", "diagflat", "diagonal", "diff", "digitize", "divide",
+    "divide_no_nan", "dot", "dot_product_attention", "dsplit", "dstack", "dtype",
     "eigh", "einsum", "elu", "empty", "empty_like", "equal", "erf", "erfc", "erfinv", "exp", "exp2", "expand_dims",
     "expm1", "extract_sequences", "eye",
-    "fabs", "fft", "fft2", "flip", "fliplr", "flipud", "floor", "floor_divide", "fmax", "fmin", "fmod", "full",
+    "fabs", "fft", "fft2", "flip", "fliplr", "flipud", "floor", "floor_divide", "fmax", "fmin", "fmod", "fold", "full",
     "full_like",
     "gcd", "gelu", "geomspace", "get_item", "glu", "greater", "greater_equal", "gru",
     "hamming", "hanning", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "heaviside",
     "histogram", "hsplit", "hstack", "hypot",
-    "i0", "identity", "ifft2", "imag", "in_top_k", "inner", "inv", "irfft", "is_tensor", "isclose", "isfinite",
-    "isin", "isinf", "isnan", "isneginf", "isposinf", "isreal", "istft",
+    "i0", "identity", "ifft2", "imag", "in_top_k", "inner", "inv", "irfft", "is_tensor", "isclose", "isfinite", "isin",
+    "isinf", "isnan", "isneginf", "isposinf", "isreal", "istft",
     "kaiser", "kron",
-    "layer_normalization", "lcm", "ldexp", "leaky_relu", "left_shift", "less", "less_equal", "linspace", "log",
-    "log1p", "log2", "log10", "log_sigmoid", "log_softmax", "logaddexp", "logaddexp2", "logdet", "logical_and",
-    "logical_not", "logical_or", "logical_xor", "logspace", "logsumexp", "lstm", "lstsq", "lu_factor",
+    "layer_normalization", "lcm", "ldexp", "leaky_relu", "left_shift", "less", "less_equal", "linspace", "log", "log1p",
+    "log2", "log10", "log_sigmoid", "log_softmax", "logaddexp", "logaddexp2", "logdet", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "logspace", "logsumexp", "lstm", "lstsq", "lu_factor",
     "matmul", "matrix_rank", "max", "max_pool", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mod",
     "moments", "moveaxis", "multi_hot", "multiply",
     "nan_to_num", "nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin",
-    "nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum", "nanvar", "ndim", "negative", "nextafter",
-    "nonzero", "norm", "normalize", "not_equal",
+    "nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum", "nanvar", "ndim", "negative", "nextafter", "nonzero",
+    "norm", "normalize", "not_equal",
     "one_hot", "ones", "ones_like", "outer",
-    "pad", "percentile", "pinv", "power", "prod", "ptp",
+    "pad", "percentile", "pinv", "power", "prod", "psnr", "ptp",
     "qr", "quantile",
     "rad2deg", "ravel", "real", "reciprocal", "relu", "relu6", "repeat", "reshape", "rfft", "right_shift",
     "rms_normalization", "roll", "rot90", "round", "rsqrt",
     "saturate_cast", "scatter", "scatter_update", "searchsorted", "segment_max", "segment_min", "segment_prod",
     "segment_sum", "select", "selu", "separable_conv", "shape", "sigmoid", "sign", "signbit", "silu", "simple_rnn",
-    "sin", "sinc", "sinh", "size", "slice", "slice_update", "slogdet", "soft_shrink", "softmax", "softplus",
-    "softsign", "solve", "solve_triangular", "sort", "sparse_categorical_crossentropy", "sparse_plus",
+    "sin", "sinc", "sinh", "size", "slice", "slice_update", "slogdet", "soft_shrink", "softmax", "softplus", "softsign",
+    "solve", "solve_triangular", "sort", "space_to_depth", "sparse_categorical_crossentropy", "sparse_plus",
     "sparse_sigmoid", "sparsemax", "split", "sqrt", "square", "squareplus", "squeeze", "stack", "std", "stft",
     "stop_gradient", "subtract", "sum", "svd", "swapaxes", "swish",
     "take", "take_along_axis", "tan", "tanh", "tanh_shrink", "tensordot", "threshold", "tile", "top_k", "trace",
     "transpose", "trapezoid", "tri", "tril", "triu", "true_divide", "trunc",
-    "unique", "unravel_index", "unstack",
+    "unfold", "unique", "unravel_index", "unstack",
     "vander", "var", "vdot", "view", "view_as_real", "vsplit", "vstack",
     "where",
     "zeros", "zeros_like",
@@ -323,6 +325,7 @@ _LATE = {
     "inverses": "cholesky cholesky_inverse det inv logdet lstsq pinv slogdet solve solve_triangular",
     "joining": "append array_split dsplit dstack fliplr flipud hsplit rot90 vsplit",
     "nans": "nanargmax nanargmin nancumprod nancumsum nanmax nanmean nanmin nanprod nanstd nansum nanvar",
+    "layouts": "depth_to_space fold psnr space_to_depth unfold",
     "normalizing": "batch_normalization layer_normalization rms_normalization",
     "powers": "cbrt erfc erfinv exp2 ldexp logaddexp2",
     "products": "correlate cross inner kron vdot",

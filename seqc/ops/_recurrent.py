@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from seqc.ops._recurrent_grad import RecurrentGrad
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Recurrent(Op):
     """Operands: x (batch, time, features), kernel (features, gates · units), recurrent kernel (units, gates · units),
     bias, then the initial states (batch, units) if `has_state`, then a boolean mask (batch, time) if `has_mask`.

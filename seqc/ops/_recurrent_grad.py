@@ -18,7 +18,7 @@ from seqc.ops._recurrent import Recurrent
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class RecurrentGrad(Op):
     """Gradients of the operands of `forward` but the mask.
 

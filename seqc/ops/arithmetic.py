@@ -197,7 +197,7 @@ class Round(Unary):
         return (None,)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Clip(Unary):
     """Limits to [low, high], the lower limit first; the gradient passes inside and on the borders."""
 

@@ -61,7 +61,7 @@ class BitwiseNot(_OfBits):
         return np.invert(x)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class BitShift(_BinaryOfBits):
     """Unsigned numbers moved by fewer places than they have bits."""
 
@@ -74,7 +74,7 @@ class BitShift(_BinaryOfBits):
         return e.node("BitShift", a, b, direction="LEFT" if self.left else "RIGHT")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class View(Op):
     """The same bits as numbers of another type; the last axis grows or shrinks with their width."""
 

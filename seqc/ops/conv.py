@@ -22,7 +22,7 @@ from seqc.ops._windows import Padding, Window, transposed_padding
 from seqc.ops.reduce import ReduceSum
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class _Convolution(Op):
     strides: tuple[int, ...]
     padding: Padding = "valid"
@@ -128,7 +128,7 @@ class ConvInputGrad(_Convolution):
         return apply(Conv(**self.fields), g, w), apply(ConvKernelGrad(**self.fields), g, upstream, w), None
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class ConvTranspose(_Convolution):
     """What each element of x sends through a kernel, plus an optional bias per channel of the result.
 

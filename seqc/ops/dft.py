@@ -25,7 +25,7 @@ from seqc.ops._common import check_float
 _FAST_FROM = 1024
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class _Fourier(Op):
     """What the transforms share: what comes out is what goes in, times a matrix.
 
@@ -79,7 +79,7 @@ class RealDFT(_Fourier):
         return _emit_halves(e, _emit(e, column, y.type.rank + 1, onesided=1), y.type.rank)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class RealDFTGrad(_Fourier):
     """Gradient of `RealDFT` of length n: sums of re[k] cos(2 pi k t / n) - im[k] sin(2 pi k t / n) over k."""
 
@@ -114,7 +114,7 @@ class RealDFTGrad(_Fourier):
         return e.node("Mul", real, e.constant(np.array(self.n, y.type.dtype)))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class DFT(_Fourier):
     """The transform of a complex last axis, with the other sign and no division where `inverse`."""
 

@@ -18,7 +18,7 @@ from seqc.ops.elementwise import cast
 _COMPARED = ("float32", "float64", "int64")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Unique(Op):
     """The different elements, or slices along an axis, in ascending order: so many of them, filled up where there are
     fewer.

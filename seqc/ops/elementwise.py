@@ -174,7 +174,7 @@ def _check_boolean(op: Op, x: Type) -> None:
         raise DTypeError(f"{op.name} needs booleans; got {x}. Cast it first: ops.cast(x, 'bool').")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Cast(Elementwise):
     """Converts the element type; floats become integers by truncation."""
 

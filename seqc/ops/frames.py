@@ -29,7 +29,7 @@ _WORTH_JOINING = 16
 _NEGLIGIBLE = 1e-10
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Frames(Op):
     """Runs of `length` elements of the last axis, one every `stride` elements: (..., n) to (..., frames, length)."""
 

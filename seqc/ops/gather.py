@@ -48,6 +48,10 @@ class Gather(Op):
     def vjp(self, g: Value, y: Value, table: Value, ids: Value) -> Sequence[Value | None]:
         return apply(GatherGrad(), g, ids, table), None
 
+    def batch_rule(self, y: Value) -> BatchRule:
+        table, ids = (batch_axis(x.type) for x in y.inputs)
+        return "whole" if table == 0 or None not in (table, ids) else "parallel"
+
     def lower(self, e: Emitter, y: Value, table: str, ids: str) -> str | tuple[str, ...]:
         return e.node("Gather", table, ids, axis=0)
 
@@ -72,7 +76,9 @@ class GatherGrad(Op):
         return apply(Gather(), g, ids), None, None
 
     def batch_rule(self, y: Value) -> BatchRule:
-        return "reduce"
+        if batch_axis(y.type) is None:
+            return "reduce"
+        return "whole" if batch_axis(y.type) == 0 or batch_axis(y.inputs[1].type) is not None else "parallel"
 
     def lower(self, e: Emitter, y: Value, g: str, ids: str, table: str) -> str | tuple[str, ...]:
         blank = e.node("Expand", e.constant(np.zeros((), y.type.dtype)), e.node("Shape", table))
@@ -81,7 +87,7 @@ class GatherGrad(Op):
         return e.node("ScatterND", blank, index, g, reduction="add")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class GatherElements(Op):
     """Of each line along an axis the elements at the positions in that line of the second operand.
 
@@ -121,7 +127,7 @@ class GatherElements(Op):
         return e.node("GatherElements", x, ids, axis=self.axis)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class GatherElementsGrad(Op):
     """Zeros of the third operand's shape to which the first is added at the positions in the second, along an axis."""
 

@@ -15,7 +15,7 @@ from seqc.ops._common import as_float, check_float
 from seqc.ops.resize import along_space, weights
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Resize(Op):
     """An image (batch, *space, channels) with `size` elements along the axes of space.
 
@@ -51,7 +51,7 @@ class Resize(Op):
         return (apply(ResizeGrad(self), g, x),)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class ResizeGrad(Op):
     """Gradient of Resize: each element goes to those it was interpolated from. Operands: gradient, the image before."""
 

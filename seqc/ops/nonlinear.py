@@ -79,7 +79,7 @@ class ReluGrad(Binary):
         return apply(ReluGrad(), g, out), None
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Elu(Unary):
     """x where positive, else alpha * (exp(x) - 1)."""
 
@@ -103,7 +103,7 @@ class Elu(Unary):
         return abs(self.alpha)  # one is subtracted from exp(x)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class LeakyRelu(Unary):
     """x where positive, else alpha * x; gradient alpha at 0."""
 

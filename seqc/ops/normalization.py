@@ -22,7 +22,7 @@ from seqc.ops.shape import broadcast_like, expand_dims, squeeze
 from seqc.ops.transcendental import sqrt
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class BatchNormalization(Op):
     """(x - mean) / sqrt(variance + epsilon) * scale + offset with given statistics, one per element of `axis`."""
 
@@ -101,7 +101,7 @@ class BatchNormalization(Op):
         return LayoutRule((layout, *vectors), replace(self, axis=at), layout)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class GradientSums(Op):
     """The sums of g and of g * (x - mean) over all axes but `axis`: (g, x, mean)."""
 
@@ -131,7 +131,7 @@ class GradientSums(Op):
         return apply(ReduceSum(others), g), apply(ReduceSum(others), g * (x - expand_dims(mean, others)))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class BatchMoments(Merged):
     """Mean and biased variance over all axes but `axis`.
 
@@ -200,7 +200,7 @@ def _others(axis: int, rank: int) -> tuple[int, ...]:
     return tuple(i for i in range(rank) if i != axis)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class LayerNormalization(Op):
     """(x - mean) / sqrt(variance + epsilon) * scale + offset over the axes from `axis` on; scale and offset have their
     shape.

@@ -20,7 +20,7 @@ from seqc.ops.slicing import Slice, SliceGrad, concatenate, flip, slice_axis
 Pads = tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class _Padding(Op):
     """What operations share that add (before, after) elements along each axis."""
 
@@ -43,7 +43,7 @@ class _Padding(Op):
         return np.array([[a for a, _ in self.pads], [b for _, b in self.pads]], np.int64).reshape(-1)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Pad(_Padding):
     """Adds (before, after) elements of one constant along each axis, or takes as many away where a number is negative.
 
@@ -75,7 +75,7 @@ class Pad(_Padding):
         return e.node("Pad", x, e.constant(self.in_onnx()), fill)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class MirrorPad(_Padding):
     """Adds (before, after) elements along each axis by mirroring, at the last element or, with `edge`, behind it."""
 

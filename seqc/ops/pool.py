@@ -22,7 +22,7 @@ from seqc.ops.shape import ones_like
 from seqc.ops.slicing import slice_axis
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class _Pool(Op):
     size: tuple[int, ...]
     strides: tuple[int, ...]

@@ -52,7 +52,7 @@ def hashes(stream: int, first: int, size: int, seed: Array, step: Array) -> Arra
     return mix(mix(np.arange(first, first + size, dtype=np.uint32)) ^ key)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class RandomUniform(Positional):
     """Uniform numbers in [0, 1) of the shape of the first operand; seed and step are int64 scalars.
 
@@ -109,7 +109,7 @@ class RandomUniform(Positional):
 _NUMBERS = {"half": 1 << 16, "multiplier": MULTIPLIER, "word": _WORD, "low": 1 << 8, "zero": 0, "one": 1}
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Dropout(Op):
     """Zeroes each element with probability `rate` and scales the others by 1 / (1 - rate).
 

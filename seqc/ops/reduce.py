@@ -35,7 +35,7 @@ from seqc.utils.display import note
 Axis = int | Iterable[int] | None
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Reduction(Op):
     """Reduces `axes` (sorted, non-negative); kept as size one when `keepdims`."""
 
@@ -185,7 +185,7 @@ class ReduceProd(Reduction):
         return (self.expand(g, x) * others,)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class ArgMax(Op):
     """Position (int64) of the largest element along an axis; the first one of several."""
 
@@ -220,7 +220,7 @@ class ArgMin(ArgMax):
     function = np.argmin
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class CumSum(Op):
     """Sums of the elements along an axis up to and including each one; from the end if `reverse`."""
 
@@ -250,7 +250,7 @@ class CumSum(Op):
         return e.node("CumSum", x, e.constant(np.array(self.axis, np.int64)), reverse=int(self.reverse))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Count(Op):
     """How many elements the operand has along `axes`, as a float scalar: the divisor of a mean."""
 
@@ -282,7 +282,7 @@ class Count(Op):
         return None if axes is None else LayoutRule((layout,), Count(tuple(sorted(axes))), ())
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Softmax(Op):
     """exp(x) over its sum along an axis, with the maximum taken off first."""
 

@@ -18,7 +18,7 @@ from seqc.ops._common import as_float, check_float
 from seqc.ops.pool import AveragePool
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Upsample(Op):
     """Repeats every element factors[i] times along axis i."""
 
@@ -53,7 +53,7 @@ class Upsample(Op):
         return LayoutRule((layout,), Upsample(factors), layout)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Resample(Op):
     """An image (batch, *space, channels) larger by whole `factors`, interpolated between the centers of its elements.
 

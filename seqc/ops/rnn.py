@@ -21,7 +21,7 @@ from seqc.ops.linalg import matmul
 from seqc.ops.slicing import split
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class SimpleRNN(Recurrent):
     """The fully connected recurrence (Elman, 1990): h = activation(x W + h R + b). It keeps h."""
 
@@ -41,7 +41,7 @@ class SimpleRNN(Recurrent):
         return SimpleRNNGrad(self, given)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class SimpleRNNGrad(RecurrentGrad):
     """Gradients of SimpleRNN."""
 
@@ -50,14 +50,14 @@ class SimpleRNNGrad(RecurrentGrad):
         return [dz @ r.T]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Gated(Recurrent):
     """A recurrence with gates, whose activation is `recurrent_activation`."""
 
     recurrent_activation: str = "sigmoid"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class LSTM(Gated):
     """The long short-term memory (Hochreiter and Schmidhuber, 1997); gates: input, forget, cell, output.
 
@@ -92,7 +92,7 @@ class LSTM(Gated):
         return LSTMGrad(self, given)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class LSTMGrad(RecurrentGrad):
     """Gradients of LSTM."""
 
@@ -107,7 +107,7 @@ class LSTMGrad(RecurrentGrad):
         return [dz @ r.T, g_c * f]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class GRU(Gated):
     """The gated recurrent unit (Cho et al., 2014); gates: update, reset, candidate.
 
@@ -167,7 +167,7 @@ class GRU(Gated):
         return GRUGrad(self, given)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class GRUGrad(RecurrentGrad):
     """Gradients of GRU. A step's gradients are those of update gate, reset gate and candidate and, with `reset_after`,
     of the candidate's product of state and recurrent kernel.

@@ -22,7 +22,7 @@ from seqc.ops._common import check_float
 from seqc.ops._shape_onnx import emit_sizes
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class _Runs(Op):
     """Changes an axis of `old` elements by a matrix that its runs decide."""
 

@@ -14,7 +14,7 @@ from seqc.graph import dims
 from seqc.graph.ir import Array, Emitter, Graph, Input, Op, Type, Value, apply_many, build, input_value
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Scan(Op):
     """Carries states through the steps of sequences.
 

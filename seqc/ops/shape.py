@@ -23,7 +23,7 @@ from seqc.ops._shape_onnx import emit_sizes
 from seqc.ops.sizes import ReshapeTo, Size, apply_sized, as_size, dim_of, product, size_of
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Reshape(Op):
     """New axes over the same elements, in ONNX's terms: 0 keeps the size at that place, one -1 takes what is left."""
 
@@ -82,7 +82,7 @@ class Reshape(Op):
         return LayoutRule((layout,), Reshape((0, -1)), gives)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class ReshapeLike(Op):
     """The first operand with the leading `take` sizes of the second (all by default) before its own last axes."""
 
@@ -159,7 +159,7 @@ class BroadcastLike(Op):
         return elementwise_layout_rule(self, y.type, tuple(v.type for v in y.inputs), (x, like))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Repeat(Op):
     """Repeats the operand `count` times along a new axis."""
 
@@ -187,7 +187,7 @@ class Repeat(Op):
         return e.node("Expand", wide, e.constant(shape))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Transpose(Op):
     """Axis i of the result is axis perm[i] of the operand."""
 
@@ -221,7 +221,7 @@ class Transpose(Op):
         return LayoutRule((layout,), None, renamed)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Unsqueeze(Op):
     """Puts axes of size one at `axes` of the result."""
 
@@ -245,7 +245,7 @@ class Unsqueeze(Op):
         return e.node("Unsqueeze", x, e.constant(np.array(self.axes, np.int64)))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Squeeze(Op):
     """Drops axes of size one."""
 

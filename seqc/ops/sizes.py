@@ -27,7 +27,7 @@ from seqc.ops._common import check_axes, check_count
 Size = int | Value
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class SizeOf(Op):
     """The size of one axis of the operand (int32): of the whole batch, where that axis is the batch."""
 
@@ -85,7 +85,7 @@ class Sized(Op):
         return "parallel"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Range(Sized):
     """Whole numbers from the first size on, `step` apart, before the second (int32)."""
 
@@ -110,7 +110,7 @@ class Range(Sized):
         return e.node("Range", *limits, e.constant(np.int32(self.step)))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class BroadcastTo(Sized):
     """The operand broadcast to a shape; 1 keeps the size of an axis, None takes the next of the sizes."""
 
@@ -140,7 +140,7 @@ class BroadcastTo(Sized):
         return e.node("Expand", x, emit_shape(e, self.target, sizes))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class ReshapeTo(Sized):
     """The elements under another shape, in which None takes the next of the sizes and one -1 what is left."""
 
@@ -183,7 +183,7 @@ class ReshapeTo(Sized):
         return e.node("Reshape", x, emit_shape(e, self.target, sizes))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Crop(Sized):
     """The elements of one axis from the first size on, before the second; negative ones count from the end."""
 
@@ -216,7 +216,7 @@ class Crop(Sized):
         return None if at is None else LayoutRule((layout, (), ()), replace(self, axis=at), layout)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Uncrop(Sized):
     """Zeros of the shape of the second operand, with the first written where `Crop` reads between the sizes."""
 

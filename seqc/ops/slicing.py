@@ -23,7 +23,7 @@ from seqc.ops.shape import Squeeze, expand_dims
 from seqc.ops.sizes import Size, as_size, crop, dim_of, size_of
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Concat(Op):
     """Joins operands along an axis."""
 
@@ -83,7 +83,7 @@ class Concat(Op):
         return LayoutRule(layouts, self, (0, Joined(1, (), (), tuple(parts))))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Slice(Op):
     """Takes elements start, start + step, ... before stop along each of `axes`; negative numbers count from the end.
 
@@ -149,7 +149,7 @@ class Slice(Op):
         return LayoutRule((layout,), replace(self, axes=tuple(a for a in at if a is not None)), layout)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class SliceGrad(Op):
     """Zeros of the shape of the second operand, with the first written where `sliced` reads."""
 

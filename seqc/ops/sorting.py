@@ -25,7 +25,7 @@ _SORTED = {"float16": "float32", "bfloat16": "float32", "int8": "int32", "uint8"
            "uint16": "int32", "uint32": "int64"}  # fmt: skip
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class TopK(Op):
     """The first `k` elements along an axis and their positions (int64), the largest first or the smallest.
 
@@ -78,7 +78,7 @@ class TopK(Op):
         return e.node("Cast", values, to=dtype) if dtype in _SORTED else values, order
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class SearchSorted(Op):
     """How many elements of a sorted vector are smaller than each value (int32), or not larger if `right`."""
 

@@ -74,7 +74,7 @@ def i0(x: Any) -> Value:
     return apply(Bessel(0), as_float(x))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Bessel(Unary):
     """The modified Bessel function of the first kind, of order 0 or 1.
 

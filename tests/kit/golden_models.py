@@ -105,13 +105,24 @@ def _augmentation() -> list[Any]:
         L.RandomInvert(),
         L.Solarization(0.3, 0.5),
         L.RandomPosterization(4),
+        L.RandomShear(0.1),
+        L.RandomPerspective(),
+        L.RandomElasticTransform(),
+        L.RandomSharpness(0.5),
+        L.RandomGaussianBlur(),
+        L.Equalization(),
+        L.MixUp(),
+        L.CutMix(),
+        L.Pipeline([L.RandomFlip()]),
+        L.MaxNumBoundingBoxes(3),
     ]
 
 
 def _colors() -> list[Any]:
     """Layers for three channels, of which only the last is in a model that is used."""
     gray = [L.RandomGrayscale(), L.RandomColorDegeneration(0.2)]
-    return [*gray, L.RandomHue(0.2), L.RandomSaturation(0.5), L.RandomColorJitter(), L.AutoContrast()]
+    several = [L.RandAugment(), L.AugMix()]
+    return [*gray, L.RandomHue(0.2), L.RandomSaturation(0.5), L.RandomColorJitter(), *several, L.AutoContrast()]
 
 
 def _lenet() -> Sequence[Any]:
@@ -262,6 +273,7 @@ ALL: tuple[Golden, ...] = (
     Golden("padded", IMAGE, lambda: [L.CenterCrop(6, 5), L.Resizing(4, 6, pad_to_aspect_ratio=True)]),
     Golden("cropped", IMAGE, lambda: [L.RandomCrop(4, 3), L.CenterCrop(6, 6)]),
     Golden("colors", (6, 5, 3), lambda: [*_colors(), L.Conv2D(2, 2)]),
+    Golden("tiles", (6, 5, 3), lambda: [L.ContrastLimitedAdaptiveHistogramEqualization((0, 1), tile_grid_size=(2, 2))]),
     Golden("augmented", IMAGE, lambda: [*_augmentation(), L.Conv2D(2, 2)]),
     *(
         Golden(f"activation_{name}", SEQUENCE, lambda n=name: [L.Dense(4), L.Activation(n)])

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 
-from kit.op_rows import OpSpec, real, row, still
+from kit.op_rows import OpSpec, real, row, still, whole
 from seqc.export.images.resize import OnnxResample, OnnxResampleGrad, OnnxResize, OnnxResizeGrad
-from seqc.ops.affine_transform import FILL_MODES, INTERPOLATIONS, AffineTransform, AffineTransformGrad
 from seqc.ops.image_sizes import Resize, ResizeGrad
 from seqc.ops.resize import Resample, ResampleGrad, Upsample
+from seqc.ops.sampling import GatherRows, GatherRowsGrad
 
 
 def image_rows() -> Iterator[OpSpec]:
     yield from _larger_rows()
     yield from _size_rows()
-    for fill, between in itertools.product(FILL_MODES, INTERPOLATIONS):
-        op, images = AffineTransform(between, fill, 0.5), real("batch", 3, 4, 2)
-        yield row(op, images, still("batch", 6), note=f"{fill}-{between}")
-        yield row(AffineTransformGrad(op), images, still("batch", 6), note=f"{fill}-{between}")
+    for ids in (("batch", 3, 4), ("batch",)):
+        for rest in ((), (2,), (2, 3)):
+            numbers, table = whole(*ids, low=0, high=5), real("batch", 5, *rest)
+            yield row(GatherRows(), table, numbers, note=f"{len(ids)}-{len(rest)}")
+            yield row(GatherRowsGrad(), real(*ids, *rest), numbers, table, note=f"{len(ids)}-{len(rest)}")
+    turned = still("batch", 5, 2), whole("batch", "time", low=0, high=5)
+    yield row(GatherRows(), *turned, note="free")
 
 
 def _larger_rows() -> Iterator[OpSpec]:

@@ -131,8 +131,23 @@ ROWS: dict[str, Row] = {
             ("RandomInvert", {"factor": [0.4, 0.8], "value_range": [-1.0, 1.0]}),
             ("RandomPosterization", {"factor": [2, 5]}),
             ("RandomErasing", {"factor": 0.5, "scale": [0.1, 0.2], "fill_value": 3.0}),
+            ("RandomShear", {"x_factor": [0.1, 0.3], "fill_mode": "wrap", "seed": 2}),
+            ("RandomPerspective", {"factor": 0.6, "scale": 0.4, "fill_value": 2.0}),
+            ("RandomElasticTransform", {"factor": [0.2, 0.8], "scale": 0.5, "fill_mode": "mirror"}),
+            ("RandomSharpness", {"factor": [0.3, 0.9], "value_range": [-1.0, 1.0]}),
+            ("RandomGaussianBlur", {"factor": 0.5, "kernel_size": 5, "sigma": [0.2, 0.7]}),
+            ("MixUp", {"alpha": 0.3, "seed": 4}),
+            ("CutMix", {"factor": [0.2, 0.8]}),
+            ("RandAugment", {"num_ops": 3, "factor": 0.4}),
+            ("AugMix", {"num_chains": 2, "alpha": 0.5, "all_ops": False}),
+            ("MaxNumBoundingBoxes", {"max_number": 3}),
         )
     },
+    "Pipeline-of_images": Row(
+        [("Pipeline", {"layers": [keras.layers.Rescaling(0.5), keras.layers.RandomFlip(), keras.layers.Conv2D(2, 3)]})],
+        (None, 4, 5, 3),
+        drawn=True,
+    ),
     "StochasticDepth-third": Row([("StochasticDepth", {"drop_path_rate": 0.3})], (None, 3, 2), drawn=True),
 }
 

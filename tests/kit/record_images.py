@@ -64,6 +64,22 @@ def rows() -> list[tuple[str, Config]]:
         ("RandomErasing", {"factor": (1.0, 1.0), "scale": (1.0, 1.0), "fill_value": 300.0}),
         ("RandomErasing", {"factor": (0.0, 0.0)}),
         ("RandomCrop", {"height": 8, "width": 14}),
+        ("RandomSharpness", {"factor": (0.9, 0.9)}),
+        ("RandomSharpness", {"factor": (0.2, 0.2), "value_range": (20, 200)}),
+        ("RandomGaussianBlur", {"factor": (1.0, 1.0), "sigma": (0.8, 0.8)}),
+        (
+            "RandomGaussianBlur",
+            {"factor": (1.0, 1.0), "sigma": (0.5, 0.5), "kernel_size": (5, 3), "value_range": (9, 99)},
+        ),
+        ("RandomGaussianBlur", {"factor": (0.0, 0.0)}),
+        ("RandomElasticTransform", {"factor": (0.0, 0.0)}),
+        ("RandomPerspective", {"scale": 0.0}),
+        ("Equalization", {}),
+        ("Equalization", {"bins": 8, "value_range": (0, 260)}),
+        ("ContrastLimitedAdaptiveHistogramEqualization", {"tile_grid_size": (2, 2)}),
+        ("ContrastLimitedAdaptiveHistogramEqualization", {"tile_grid_size": (1, 3), "clip_limit": 20.0}),
+        ("ContrastLimitedAdaptiveHistogramEqualization", {"tile_grid_size": (3, 2), "value_range": (0, 300)}),
+        ("ContrastLimitedAdaptiveHistogramEqualization", {"tile_grid_size": (2, 1), "clip_limit": 0.0}),
     ]
     return found
 

@@ -12,7 +12,7 @@ from seqc.graph.ir import Array, Emitter, Op, Value
 from seqc.ops.random import RandomUniform, hashes
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class KeepMask(RandomUniform):
     """What Dropout multiplies with, by the numbers that RandomUniform draws: 0, or 1 / (1 - rate) where those are at
     least `rate` (see `Dropout`).

@@ -12,7 +12,7 @@ from seqc.graph.ir import Array, Op, Type
 from seqc.ops._windows import Padding, Window
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Patches(Op):
     """The elements of x (batch, *space, channels) under a window at each of its places, padding as zeros.
 

@@ -15,7 +15,7 @@ from seqc.ops._recurrent_grad import RecurrentGrad
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class WithResiduals(Op):
     """A recurrent operation whose results are followed by what its gradient reads; see `Recurrent.run`."""
 
@@ -40,7 +40,7 @@ class WithResiduals(Op):
         return self.forward.run(*arrays)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class GradOfResiduals(Op):
     """The gradients of a recurrent operation from its residuals.
 

@@ -28,7 +28,7 @@ GELU = (0.0, math.sqrt(0.5))
 GELU_TANH = (0.0, math.sqrt(2 / math.pi), 0.0, 0.044715 * math.sqrt(2 / math.pi))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class HardSigmoid(Unary):
     """alpha * x + beta limited to [0, 1].
 
@@ -52,7 +52,7 @@ class HardSigmoid(Unary):
         return abs(self.beta)  # which is added
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class HardSwish(HardSigmoid):
     """x * (x / 6 + 1 / 2 limited to [0, 1]) (Howard et al., 2019); the numbers are these but for rounding."""
 
@@ -71,7 +71,7 @@ class HardSwish(HardSigmoid):
         return 1.0  # one half is added, and the sum multiplied with x, which is -3 where the result is small
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Gelu(Unary):
     """x times the normal distribution's cumulative function at x (Hendrycks and Gimpel, 2016): x * (erf(u) + 1) / 2.
 

@@ -19,7 +19,7 @@ from seqc.ops._windows import Window
 from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad, ConvTranspose
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class OnnxConv(ChannelsFirst):
     op: Conv
     operands = ("image", "kernel", "other")
@@ -30,7 +30,7 @@ class OnnxConv(ChannelsFirst):
         return e.node("Conv", seen, w, b, **_attributes(self.op, window), **window_attributes(window, image.shape[2:]))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class OnnxConvInputGrad(ChannelsFirst):
     op: ConvInputGrad
     operands = ("image", "kernel", "image")
@@ -52,7 +52,7 @@ class OnnxConvInputGrad(ChannelsFirst):
         return e.node("ConvTranspose", g, w, **_attributes(self.op, window), **attributes)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class OnnxConvTranspose(ChannelsFirst):
     op: ConvTranspose
     operands = ("image", "kernel", "other")
@@ -65,7 +65,7 @@ class OnnxConvTranspose(ChannelsFirst):
         return e.node("ConvTranspose", x, w, b, **_attributes(self.op, window), **attributes)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class OnnxConvKernelGrad(ChannelsFirst):
     """The kernel is channels-last here, too, and has one axis less than the images where these have a height of one."""
 

@@ -22,7 +22,7 @@ T = TypeVar("T")
 _ALONG_HEIGHT: dict[str, Any] = {"size": 1, "strides": 1, "dilations": 1, "factors": 1, "extra": 0, "padding": (0, 0)}
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class ChannelsFirst(Op):
     """An operation that takes its channels first and else means what `op` means, whose numbers it computes.
 

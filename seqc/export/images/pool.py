@@ -14,7 +14,7 @@ from seqc.ops._shape_onnx import emit_sizes
 from seqc.ops.pool import AveragePool, MaxPool, MaxPoolGrad
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class OnnxMaxPool(ChannelsFirst):
     op: MaxPool
     operands = ("image",)
@@ -25,7 +25,7 @@ class OnnxMaxPool(ChannelsFirst):
         return e.node("MaxPool", seen, **_attributes(self.op, image))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class OnnxMaxPoolGrad(ChannelsFirst):
     op: MaxPoolGrad
     operands = ("image", "image", "image")
@@ -49,7 +49,7 @@ class OnnxMaxPoolGrad(ChannelsFirst):
         return whole if padded == x else emit_unpadded(e, self.op.window, whole, x)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class OnnxAveragePool(ChannelsFirst):
     op: AveragePool
     operands = ("image",)

@@ -16,7 +16,7 @@ from seqc.ops.image_sizes import Resize, ResizeGrad, nearest
 from seqc.ops.resize import Resample, ResampleGrad, emit_resize
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class OnnxResample(ChannelsFirst):
     op: Resample
     operands = ("image",)
@@ -34,7 +34,7 @@ class OnnxResample(ChannelsFirst):
         return _emit_products(e, self.op, x, self.op.matrices(_fixed(self.op, kind, small), y.type.dtype))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class OnnxResampleGrad(ChannelsFirst):
     op: ResampleGrad
     operands = ("image",)
@@ -44,7 +44,7 @@ class OnnxResampleGrad(ChannelsFirst):
         return _emit_products(e, self.op, g, self.op.turned(small, y.type.dtype))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class OnnxResize(ChannelsFirst):
     op: Resize
     operands = ("image",)
@@ -67,7 +67,7 @@ class OnnxResize(ChannelsFirst):
         return e.node("Resize", x, "", "", sizes, coordinate_transformation_mode="half_pixel", **more)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class OnnxResizeGrad(ChannelsFirst):
     op: ResizeGrad
     operands = ("image", "image")

@@ -15,7 +15,7 @@ from seqc.ops._recurrent import Recurrent
 from seqc.ops._shape_onnx import emit_sizes
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class OnnxRecurrent(Op):
     """ONNX's LSTM, GRU or RNN, layout 0. With D directions: x (time, batch, features), W (D, gates · units, features),
     R (D, gates · units, units), B (D, 2 · gates · units), then int32 lengths (batch) if `has_lengths`, then initial
@@ -92,7 +92,7 @@ class OnnxRecurrent(Op):
         return e.node("Where", never, e.constant(zero), e.constant(zero))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class StepOrder(Op):
     """From a mask (batch, time), the steps of each row with the valid ones first, each in the order of processing:
     (time, batch) int64; and how many are valid: (batch) int32.
@@ -131,7 +131,7 @@ class StepOrder(Op):
         return e.node("Transpose", order, perm=[1, 0]), lengths
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class StepRows(Op):
     """From a mask (batch, time), where each step in the order of time finds its output: (time, batch) int64.
 

@@ -1,0 +1,42 @@
+"""All functions of `keras.ops.image`; what has them is loaded when one is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from seqc.ops._calls import remembered
+from seqc.utils.absent import absent
+
+if TYPE_CHECKING:
+    from seqc.ops.colors import hsv_to_rgb, rgb_to_grayscale, rgb_to_hsv
+    from seqc.ops.image_filters import extract_patches, extract_patches_3d, gaussian_blur, sobel_edges, ssim
+    from seqc.ops.image_frames import crop_images, pad_images, resize, scale_and_translate
+    from seqc.ops.image_warps import affine_transform, elastic_transform, map_coordinates, perspective_transform
+
+__all__ = [
+    "affine_transform", "crop_images", "elastic_transform", "extract_patches", "extract_patches_3d", "gaussian_blur",
+    "hsv_to_rgb", "map_coordinates", "pad_images", "perspective_transform", "resize", "rgb_to_grayscale", "rgb_to_hsv",
+    "scale_and_translate", "sobel_edges", "ssim",
+]  # fmt: skip
+
+_MODULES = {
+    "colors": "hsv_to_rgb rgb_to_grayscale rgb_to_hsv",
+    "image_filters": "extract_patches extract_patches_3d gaussian_blur sobel_edges ssim",
+    "image_frames": "crop_images pad_images resize scale_and_translate",
+    "image_warps": "affine_transform elastic_transform map_coordinates perspective_transform",
+}
+_LATER = {name: module for module, names in _MODULES.items() for name in names.split()}
+_absent = absent(__name__, __all__)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        return _absent(name)
+    found = remembered(getattr(importlib.import_module(f"seqc.ops.{_LATER[name]}"), name))
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__
