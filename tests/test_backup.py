@@ -19,13 +19,13 @@ X = rng.normal(size=(22, 3)).astype("float32")
 Y = (X.sum(1, keepdims=True) > 0).astype("float32")
 
 
-def model() -> keras.Sequential:
+def model(optimizer: Any = "adam") -> keras.Sequential:
     keras.utils.set_random_seed(7)
     made = keras.Sequential(
         [keras.Input((3,)), layers.Dense(4, "tanh"), layers.Dropout(0.3), layers.BatchNormalization(), layers.Dense(1)]
     )
     metrics = ["accuracy", keras.metrics.AUC(name="auc")]
-    made.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True), metrics=metrics)
+    made.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), metrics=metrics)
     return made
 
 
@@ -103,6 +103,24 @@ def test_a_training_interrupted_twice_goes_on_twice(tmp_path):
             model().fit(X, Y, batch_size=4, epochs=4, verbose=0, callbacks=[keep, Stop(at)])
     resumed = model()
     resumed.fit(X, Y, batch_size=4, epochs=4, verbose=0, callbacks=callbacks.BackupAndRestore(tmp_path / "b", 3))
+    for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.slow
+def test_a_training_whose_optimizer_keeps_averages_and_a_loss_scale_goes_on(tmp_path):
+    def optimizer() -> Any:
+        inner = keras.optimizers.Muon(0.05, use_ema=True, ema_overwrite_frequency=4, gradient_accumulation_steps=2)
+        return keras.optimizers.LossScaleOptimizer(inner, dynamic_growth_steps=3)
+
+    given: dict[str, Any] = {"batch_size": 4, "epochs": 3, "verbose": 0}
+    whole, resumed = model(optimizer()), model(optimizer())
+    whole.fit(X, Y, **given)
+    with pytest.raises(KeyboardInterrupt):
+        model(optimizer()).fit(X, Y, callbacks=[callbacks.BackupAndRestore(tmp_path / "b", 2), Stop(9)], **given)
+    resumed.fit(X, Y, callbacks=callbacks.BackupAndRestore(tmp_path / "b", 2), **given)
+    for a, b in zip(whole.optimizer.variables, resumed.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(a.array, b.array)
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import seqc as keras
 from seqc import constraints, optimizers
 from seqc.errors import ConfigError, NotBuiltError, ShapeError
 from seqc.graph.ir import Value, input_value
@@ -442,3 +443,82 @@ def test_a_factor_of_the_loss_set_on_a_multi_optimizer_is_that_of_all_inside() -
     optimizer = scaled(optimizers.MultiOptimizer(optimizers.OptimizerMap(inner), loss_scale_factor=2.0), 4.0)
     optimizer.apply([np.array([4.0], "float32")], [w])
     assert float(w.array[0]) == -1.0
+
+
+def test_a_loss_scaled_in_a_step_before_its_optimizer_is_built_follows_the_scale() -> None:
+    class Model(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")
+            self.other = scaled(optimizers.SGD(0.5), 4.0, 1)
+
+        def call(self, x: Any) -> Any:
+            return self.dense(x)
+
+        def train_step(self, data: Any) -> Any:
+            with keras.GradientTape() as tape:
+                loss = keras.ops.mean(self(data[0], training=True))
+                whole = self.other.scale_loss(loss)
+            self.other.apply(tape.gradient(whole, self.trainable_weights), self.trainable_weights)
+            return {"loss": loss}
+
+    model = Model()
+    model.compile()
+    model.fit(np.ones((4, 1)), np.ones((4, 1)), batch_size=1, shuffle=False, verbose=0)
+    assert float(model.other.dynamic_scale) == 64.0
+    assert float(model.dense.kernel.array[0, 0]) == 1.0 - 4 * 0.5
+
+
+@pytest.mark.parametrize(
+    ("make", "who"),
+    [
+        (lambda: optimizers.Muon(exclude_layers=["model/dense"]), "exclude_layers"),
+        (
+            lambda: optimizers.MultiOptimizer(
+                optimizers.OptimizerMap(optimizers.SGD(), {"model/d.*": optimizers.SGD()})
+            ),
+            "OptimizerMap",
+        ),
+    ],
+)
+def test_a_pattern_that_matches_no_variable_is_said(make: Any, who: str) -> None:
+    with pytest.warns(UserWarning, match=f"The pattern 'model/d.*' of {who} matches the path of no variable. They are"):
+        make().build([variable(1.0, name="dense/kernel")])
+
+
+# -- as Keras's scripts have it ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["adam", "Adam", "ADAM", "LossScaleOptimizer", "lossscaleoptimizer"])
+def test_class_names_in_configurations_count_in_any_case(name: str) -> None:
+    config = {"inner_optimizer": optimizers.serialize(optimizers.SGD(0.5))} if name[0] in "Ll" else {}
+    found = optimizers.get({"class_name": name, "config": config})
+    assert type(found).__name__.lower() == name.lower()
+    assert type(optimizers.deserialize({"class_name": name, "config": config})) is type(found)
+
+
+def test_applying_gradients_returns_the_counter() -> None:
+    optimizer, w = optimizers.SGD(0.5), variable(1.0)
+    assert int(optimizer.apply_gradients([(np.ones(1, "float32"), w)])) == 1
+    assert int(scaled(optimizer).apply_gradients([(np.ones(1, "float32"), w)])) == 2
+
+
+def test_an_optimizer_written_as_for_keras_trains() -> None:
+    class Own(optimizers.Optimizer):
+        def build(self, variables: Any) -> None:
+            super().build(variables)
+            self.sums = self.add_optimizer_variables(variables, "sum")
+
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            total = self.sums[self._get_variable_index(variable)]
+            self.assign_add(total, gradient)
+            self.assign_sub(variable, learning_rate * total)
+            self.assign(total, total * 0.5)
+
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+    model.compile(Own(0.25), lambda y_true, y_pred: y_pred - y_true)
+    for _ in range(2):
+        model.fit(np.ones((4, 1), "float32"), np.ones((4, 1), "float32"), batch_size=2, verbose=0)
+    # The gradient is 1 in each of four steps: sums of 1, 1.5, 1.75 and 1.875.
+    assert float(model.get_weights()[0][0, 0]) == -0.25 * 6.125
+    assert len(model.optimizer.variables) == 3

@@ -56,6 +56,8 @@ def get(identifier: Any) -> Any:
     """
     if isinstance(identifier, str):
         identifier = identifier.lower()
+    elif isinstance(identifier, dict):
+        identifier = _named_as_here(identifier)
     found = serialization.get(identifier, "optimizers", "optimizer", _CLASSES)
     if found is None or isinstance(found, Optimizer):
         return found
@@ -68,8 +70,15 @@ def serialize(optimizer: Any) -> Any:
 
 
 def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
-    """Returns the optimizer that plain data describe."""
-    return serialization.deserialize(config, custom_objects)
+    """Returns the optimizer that plain data describe; the name of its class counts in any case."""
+    return serialization.deserialize(_named_as_here(config), custom_objects)
+
+
+def _named_as_here(config: dict[str, Any]) -> dict[str, Any]:
+    """Returns a configuration with the name of a class of seqc.optimizers as it is written there."""
+    own = {name.lower(): name for name in serialization.classes("optimizers")}
+    name = config.get("class_name")
+    return {**config, "class_name": own.get(name.lower(), name)} if isinstance(name, str) else config
 
 
 __getattr__ = absent(

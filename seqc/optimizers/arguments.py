@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypedDict
 
 from seqc.errors import ConfigError
+from seqc.graph.tracing import Variable
+from seqc.utils.display import note
 
 
 class BaseArguments(TypedDict, total=False):
@@ -42,3 +45,22 @@ def check_arguments(optimizer: Any) -> None:
     if sum(limit is not None for limit in limits.values()) > 1:
         received = ", ".join(f"{name}={limit}" for name, limit in limits.items())
         raise ConfigError(f"Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set. Received: {received}")
+
+
+def warn_of_idle_patterns(
+    who: str, patterns: Iterable[str], match: Callable[[str, str], Any], variables: Sequence[Variable]
+) -> None:
+    """Warns of patterns for the paths of variables that match none, and so change nothing.
+
+    Args:
+        who: what they belong to. match: how they are looked for, with a pattern and a path.
+    """
+    paths = [variable.path for variable in variables]
+    for pattern in patterns:
+        if not any(pattern == path or match(pattern, path) for path in paths):
+            shown = ", ".join(f"'{path}'" for path in paths[:4]) + (", ..." if len(paths) > 4 else "")
+            note(
+                f"The pattern '{pattern}' of {who} matches the path of no variable. They are {shown}: the name of a "
+                "layer begins them, that of a model is no part of them.",
+                warn=True,
+            )

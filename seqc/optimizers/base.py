@@ -163,6 +163,22 @@ class Optimizer(Configurable):
         rows = [[self.add_variable_from_reference(v, n, initializer) for n in name] for v in variables]
         return tuple([row[i] for row in rows] for i in range(len(name)))
 
+    def assign(self, variable: Variable, value: Any) -> None:
+        """Sets a variable; for update rules that are written as Keras's are."""
+        variable.assign(value)
+
+    def assign_add(self, variable: Variable, value: Any) -> None:
+        """Adds to a variable."""
+        variable.assign(variable + value)
+
+    def assign_sub(self, variable: Variable, value: Any) -> None:
+        """Subtracts from a variable."""
+        variable.assign(variable - value)
+
+    def _get_variable_index(self, variable: Variable) -> int:
+        """Returns the place of a variable among those the optimizer was built with: Keras's way to find its slot."""
+        return next(i for i, one in enumerate(self._trainable) if one is variable)
+
     def slot(self, variable: Variable, name: str) -> Variable:
         """Returns the slot of this name that belongs to a variable."""
         return self._slots[variable, name]
@@ -239,10 +255,11 @@ class Optimizer(Configurable):
         """Returns the loss to take gradients of: times `loss_scale_factor`, if there is one."""
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
-    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> None:
-        """Makes one step, from pairs of gradient and variable."""
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
+        """Makes one step, from pairs of gradient and variable; returns the counter of steps."""
         pairs = list(grads_and_vars)
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
+        return self.steps_seen
 
     def apply(self, grads: Sequence[Any], trainable_variables: Iterable[Variable] | None = None) -> None:
         """Makes one step: assigns new values to the variables and to the optimizer's own.
@@ -290,7 +307,8 @@ class Optimizer(Configurable):
     def _variables_for(self, grads: Sequence[Any], variables: Iterable[Variable] | None) -> list[Variable]:
         if variables is not None:
             listed = list(variables)
-            self.build(listed)
+            if not self.built:
+                self.build(listed)
             built_with = set(self._trainable)
             unknown = [v for v in listed if v not in built_with]
             if unknown:

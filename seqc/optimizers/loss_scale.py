@@ -8,7 +8,7 @@ from typing import Any
 from seqc import ops
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value, as_value
-from seqc.graph.tracing import Variable
+from seqc.graph.tracing import Variable, current_trace
 from seqc.initializers import Constant
 from seqc.optimizers.base import Optimizer
 from seqc.optimizers.graph import where_true
@@ -78,9 +78,14 @@ class LossScaleOptimizer(Optimizer):
         inner_optimizer.loss_scale_factor = None
 
     def make_slots(self, variables: list[Variable]) -> None:
-        self.step_counter = self.add_variable((), "zeros", "int64", "step_counter")
-        self.dynamic_scale = self.add_variable((), Constant(self.initial_scale), "float32", "dynamic_scale")
-        self.inner_optimizer.build(variables)
+        self._make_scale()
+        if not self.inner_optimizer.built:
+            self.inner_optimizer.build(variables)
+
+    def _make_scale(self) -> None:
+        if not any(variable.name == "dynamic_scale" for variable in self._variables):
+            self.step_counter = self.add_variable((), "zeros", "int64", "step_counter")
+            self.dynamic_scale = self.add_variable((), Constant(self.initial_scale), "float32", "dynamic_scale")
 
     @property
     def variables(self) -> list[Variable]:
@@ -110,7 +115,11 @@ class LossScaleOptimizer(Optimizer):
         self.inner_optimizer.learning_rate = learning_rate
 
     def scale_loss(self, loss: Any) -> Any:
-        return loss * (ops.cast(self.dynamic_scale, as_value(loss).dtype) if self.built else self.initial_scale)
+        if current_trace() is not None:  # of a step that is taken again, with the scale of then
+            self._make_scale()
+        elif not self.built:
+            return loss * self.initial_scale
+        return loss * ops.cast(self.dynamic_scale, as_value(loss).dtype)
 
     def apply(self, grads: Sequence[Any], trainable_variables: Iterable[Variable] | None = None) -> None:
         """Makes one step where all gradients are finite, and sets the scale for the next; see `Optimizer.apply`."""

@@ -12,6 +12,7 @@ from seqc.errors import ConfigError
 from seqc.graph.ir import Value
 from seqc.graph.tracing import Variable
 from seqc.optimizers.adam import adam_rate, estimates
+from seqc.optimizers.arguments import warn_of_idle_patterns
 from seqc.optimizers.base import Optimizer
 from seqc.optimizers.graph import norm
 from seqc.serialization import known
@@ -87,6 +88,7 @@ class Muon(Optimizer):
         return any(re.search(pattern, variable.path) for pattern in self.exclude_layers)
 
     def make_slots(self, variables: list[Variable]) -> None:
+        warn_of_idle_patterns("exclude_layers", self.exclude_layers, re.search, variables)
         for variable in variables:
             self.add_variable_from_reference(variable, "momentum")
             if self._takes_adams_steps(variable):

@@ -8,6 +8,7 @@ from typing import Any
 
 from seqc.errors import ArgumentTypeError, ConfigError
 from seqc.graph.tracing import Variable
+from seqc.optimizers.arguments import warn_of_idle_patterns
 from seqc.optimizers.base import Optimizer
 from seqc.optimizers.loss_scale import LossScaleOptimizer
 from seqc.serialization import Configurable, known, serialize
@@ -134,9 +135,12 @@ class MultiOptimizer(Optimizer):
         return self.optimizers
 
     def make_slots(self, variables: list[Variable]) -> None:
+        if isinstance(self.optimizer_map, OptimizerMap):
+            warn_of_idle_patterns("OptimizerMap", self.optimizer_map, re.fullmatch, variables)
         self._chosen = {variable: self._take(self.optimizer_map(variable)) for variable in variables}
         for optimizer, own in self._shared_out(variables):
-            optimizer.build(own)
+            if not optimizer.built:
+                optimizer.build(own)
 
     def _shared_out(self, variables: Sequence[Variable]) -> list[tuple[Optimizer, list[Variable]]]:
         """Returns the optimizers with those of the variables that are theirs, where there are any."""

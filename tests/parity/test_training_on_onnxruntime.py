@@ -161,7 +161,30 @@ def embedding() -> keras.Sequential:
     )
 
 
+def normalized() -> keras.Sequential:
+    return keras.Sequential(
+        [
+            keras.Input((12,)),
+            layers.SpectralNormalization(layers.Dense(8, activation="tanh")),
+            layers.Dropout(0.2),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+def scaled_with_averages() -> keras.optimizers.Optimizer:
+    inner = keras.optimizers.ScheduleFreeAdamW(0.01, use_ema=True, gradient_accumulation_steps=2)
+    return keras.optimizers.LossScaleOptimizer(inner, dynamic_growth_steps=3)
+
+
+def muon_beside_adafactor() -> keras.optimizers.Optimizer:
+    chosen = keras.optimizers.OptimizerMap(keras.optimizers.Adafactor(0.01), {".*kernel": keras.optimizers.Muon(0.01)})
+    return keras.optimizers.MultiOptimizer(chosen)
+
+
 ROWS = [
+    Row("normalized_scaled", normalized, classes((12,)), scaled_with_averages, "sparse_categorical_crossentropy"),
+    Row("mlp_several", mlp, classes((12,)), muon_beside_adafactor, "sparse_categorical_crossentropy"),
     Row("mlp_adam", mlp, classes((12,)), lambda: keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy"),
     Row(
         "mlp_weighted",
