@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 from seqc.errors import ShapeError
 from seqc.graph import dims
 from seqc.graph.ir import Constant, Graph, Input, Item, Sizes, Type, Value
-from seqc.ops.scan import Scan
+from seqc.ops.steps import Scan
 
 if TYPE_CHECKING:
     from seqc.model import Model

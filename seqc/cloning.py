@@ -8,7 +8,7 @@ from typing import Any
 from seqc import tree
 from seqc.errors import ConfigError
 from seqc.functional import Functional
-from seqc.graph.ir import Value, build
+from seqc.graph.ir import Value, build, items
 from seqc.layer_order import call_of, calls_in_order, result_of
 from seqc.layers import Input, Layer
 from seqc.layers.calls import LayerCall, is_symbolic, put_tensors
@@ -57,7 +57,8 @@ def clone_functional(
         elif v.origin is not None:
             results[v] = [y for y in tree.leaves(call_again(v.origin, again)) if isinstance(y, Value)]
         else:
-            results[v] = [build(v.op, tuple(again(x) for x in v.inputs), v.scope)]
+            whole = build(v.op, tuple(again(x) for x in v.inputs), v.scope)
+            results[v] = list(items(whole)) if isinstance(whole.result, tuple) else [whole]
     outputs = tree.map_leaves(again, model._output_tree)
     kind = type(model) if type(model).__init__ is Functional.__init__ else Functional
     clone = kind(input_tensors, outputs, name=model.name)

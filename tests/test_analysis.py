@@ -28,9 +28,9 @@ from seqc.ops.normalization import BatchMoments, GradientSums
 from seqc.ops.pool import AveragePoolGrad, MaxPoolGrad
 from seqc.ops.resize import ResampleGrad
 from seqc.ops.rnn import GRU, LSTM
-from seqc.ops.scan import Scan
 from seqc.ops.sizes import Uncrop
 from seqc.ops.slicing import SliceGrad
+from seqc.ops.steps import Scan
 from seqc.training.timing import training_step
 
 layers = keras.layers

@@ -53,8 +53,8 @@ from seqc.graph.autodiff import gradients
 from seqc.graph.ir import Graph, Value
 from seqc.ops.random import Dropout, RandomUniform
 from seqc.ops.rnn import gru, simple_rnn
-from seqc.ops.scan import Scan
 from seqc.ops.shape import Reshape
+from seqc.ops.steps import Scan
 from seqc.passes.affine import fold_affine
 from seqc.passes.bias import fuse_bias
 from seqc.passes.constants import fold_constants

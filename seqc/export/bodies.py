@@ -8,7 +8,7 @@ from seqc.export.recurrent.lowering import lower_recurrent
 from seqc.graph.ir import Array, Constant, Graph, Value, build
 from seqc.graph.rewriting import rewrite
 from seqc.graph.target import Target
-from seqc.ops.scan import Scan
+from seqc.ops.steps import Scan
 from seqc.passes.bias import fuse_bias
 from seqc.passes.binding import bind_constants
 from seqc.passes.constants import fold_constants

@@ -202,7 +202,8 @@ class Trace:
         nothing of those to come. reads: the graph input standing for each variable read.
         updates: new values of variables. losses: penalties that layers added. masks: the mask that goes with a result
         of a layer's call.
-        seed, step: int64 scalars that random layers depend on. inputs: what the layers of a model are called on.
+        seed, step: int64 scalars that random layers depend on. streams: how often random numbers were drawn.
+        inputs: what the layers of a model are called on.
     """
 
     def __init__(self, training: bool = False, eager: bool = False) -> None:
@@ -220,7 +221,7 @@ class Trace:
         # What the layer that is being called computes in, where that is not what its variables are kept in.
         self.autocast: str | None = None
         self._casts: dict[tuple[Value, str], Value] = {}
-        self._streams = 0
+        self.streams = 0
         self._labels: dict[Variable, str] = {}
         self._taken: set[str] = set()
         self._names: set[str] = set()
@@ -298,8 +299,8 @@ class Trace:
 
     def random_uniform(self, like: Value, seed: Value | None = None) -> Value:
         """Returns uniform numbers in [0, 1) of the shape of `like`, fresh for every step and place in the graph."""
-        self._streams += 1
-        return apply(RandomUniform(self._streams), like, self.seed if seed is None else seed, self.step)
+        self.streams += 1
+        return apply(RandomUniform(self.streams), like, self.seed if seed is None else seed, self.step)
 
 
 # The masks of what layers returned outside any trace, called on arrays. By identity: `==` of tensors makes new ones.

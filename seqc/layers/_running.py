@@ -16,8 +16,8 @@ from seqc.layers._conv_cells import ConvLSTMCell
 from seqc.layers.regularization import drop
 from seqc.ops._gates import GATES
 from seqc.ops.rnn import recurrent
-from seqc.ops.scan import Scan
 from seqc.ops.slicing import slice_axis
+from seqc.ops.steps import Scan
 
 # From one step of the sequence and the states before it to the output and the new states.
 Step = Callable[[Value, list[Value]], tuple[Value, list[Value]]]

@@ -189,9 +189,11 @@ if TYPE_CHECKING:
         right_shift,
         view,
     )
+    from seqc.ops.branches import cond, switch
     from seqc.ops.counting import bincount, digitize, histogram, isin
     from seqc.ops.crossentropy import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
     from seqc.ops.ctc import ctc_decode, ctc_loss
+    from seqc.ops.derivatives import custom_gradient, jvp
     from seqc.ops.diagonals import diag, diagflat, diagonal, trace
     from seqc.ops.distinct import nonzero, unique
     from seqc.ops.divisors import gcd, lcm
@@ -212,6 +214,7 @@ if TYPE_CHECKING:
     )
     from seqc.ops.joining import append, array_split, dsplit, dstack, fliplr, flipud, hsplit, rot90, vsplit
     from seqc.ops.layouts import depth_to_space, fold, psnr, space_to_depth, unfold
+    from seqc.ops.loops import associative_scan, fori_loop, map, scan, vectorized_map, while_loop
     from seqc.ops.nans import (
         nanargmax,
         nanargmin,
@@ -252,6 +255,7 @@ if TYPE_CHECKING:
     from seqc.ops.sorting import argpartition, argsort, in_top_k, searchsorted, sort, top_k, unravel_index
     from seqc.ops.spacing import geomspace, linspace, logspace, meshgrid, vander
     from seqc.ops.trigonometry import arccos, arccosh, arcsin, arcsinh, arctan2, deg2rad, hypot, rad2deg
+    from seqc.ops.vectorizing import vectorize
     from seqc.ops.windows import bartlett, blackman, hamming, hanning, i0, kaiser, sinc
 
 abs = absolute
@@ -262,29 +266,31 @@ true_divide = divide
 __all__ = [
     "abs", "absolute", "adaptive_average_pool", "adaptive_max_pool", "add", "all", "allclose", "amax", "amin", "angle",
     "any", "append", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax",
-    "argmin", "argpartition", "argsort", "array", "array_split", "average", "average_pool",
+    "argmin", "argpartition", "argsort", "array", "array_split", "associative_scan", "average", "average_pool",
     "bartlett", "batch_normalization", "binary_crossentropy", "bincount", "bitwise_and", "bitwise_invert",
     "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "blackman",
     "broadcast_like", "broadcast_to",
     "cast", "categorical_crossentropy", "cbrt", "cdist", "ceil", "celu", "cholesky", "cholesky_inverse", "clip",
-    "concatenate", "conj", "conjugate", "conv", "conv_transpose", "convert_to_numpy", "convert_to_tensor", "copy",
-    "corrcoef", "correlate", "cos", "cosh", "count_nonzero", "cross", "ctc_decode", "ctc_loss", "cumprod", "cumsum",
+    "concatenate", "cond", "conj", "conjugate", "conv", "conv_transpose", "convert_to_numpy", "convert_to_tensor",
+    "copy", "corrcoef", "correlate", "cos", "cosh", "count_nonzero", "cross", "ctc_decode", "ctc_loss", "cumprod",
+    "cumsum", "custom_gradient",
     "deg2rad", "depth_to_space", "depthwise_conv", "det", "diag", "diagflat", "diagonal", "diff", "digitize", "divide",
     "divide_no_nan", "dot", "dot_product_attention", "dsplit", "dstack", "dtype",
     "eigh", "einsum", "elu", "empty", "empty_like", "equal", "erf", "erfc", "erfinv", "exp", "exp2", "expand_dims",
     "expm1", "extract_sequences", "eye",
-    "fabs", "fft", "fft2", "flip", "fliplr", "flipud", "floor", "floor_divide", "fmax", "fmin", "fmod", "fold", "full",
-    "full_like",
+    "fabs", "fft", "fft2", "flip", "fliplr", "flipud", "floor", "floor_divide", "fmax", "fmin", "fmod", "fold",
+    "fori_loop", "full", "full_like",
     "gcd", "gelu", "geomspace", "get_item", "glu", "greater", "greater_equal", "gru",
     "hamming", "hanning", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "heaviside",
     "histogram", "hsplit", "hstack", "hypot",
     "i0", "identity", "ifft2", "imag", "in_top_k", "inner", "inv", "irfft", "is_tensor", "isclose", "isfinite", "isin",
     "isinf", "isnan", "isneginf", "isposinf", "isreal", "istft",
+    "jvp",
     "kaiser", "kron",
     "layer_normalization", "lcm", "ldexp", "leaky_relu", "left_shift", "less", "less_equal", "linspace", "log", "log1p",
     "log2", "log10", "log_sigmoid", "log_softmax", "logaddexp", "logaddexp2", "logdet", "logical_and", "logical_not",
     "logical_or", "logical_xor", "logspace", "logsumexp", "lstm", "lstsq", "lu_factor",
-    "matmul", "matrix_rank", "max", "max_pool", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mod",
+    "map", "matmul", "matrix_rank", "max", "max_pool", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mod",
     "moments", "moveaxis", "multi_hot", "multiply",
     "nan_to_num", "nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin",
     "nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum", "nanvar", "ndim", "negative", "nextafter", "nonzero",
@@ -294,17 +300,17 @@ __all__ = [
     "qr", "quantile",
     "rad2deg", "ravel", "real", "reciprocal", "relu", "relu6", "repeat", "reshape", "rfft", "right_shift",
     "rms_normalization", "roll", "rot90", "round", "rsqrt",
-    "saturate_cast", "scatter", "scatter_update", "searchsorted", "segment_max", "segment_min", "segment_prod",
+    "saturate_cast", "scan", "scatter", "scatter_update", "searchsorted", "segment_max", "segment_min", "segment_prod",
     "segment_sum", "select", "selu", "separable_conv", "shape", "sigmoid", "sign", "signbit", "silu", "simple_rnn",
     "sin", "sinc", "sinh", "size", "slice", "slice_update", "slogdet", "soft_shrink", "softmax", "softplus", "softsign",
     "solve", "solve_triangular", "sort", "space_to_depth", "sparse_categorical_crossentropy", "sparse_plus",
     "sparse_sigmoid", "sparsemax", "split", "sqrt", "square", "squareplus", "squeeze", "stack", "std", "stft",
-    "stop_gradient", "subtract", "sum", "svd", "swapaxes", "swish",
+    "stop_gradient", "subtract", "sum", "svd", "swapaxes", "swish", "switch",
     "take", "take_along_axis", "tan", "tanh", "tanh_shrink", "tensordot", "threshold", "tile", "top_k", "trace",
     "transpose", "trapezoid", "tri", "tril", "triu", "true_divide", "trunc",
     "unfold", "unique", "unravel_index", "unstack",
-    "vander", "var", "vdot", "view", "view_as_real", "vsplit", "vstack",
-    "where",
+    "vander", "var", "vdot", "vectorize", "vectorized_map", "view", "view_as_real", "vsplit", "vstack",
+    "where", "while_loop",
     "zeros", "zeros_like",
 ]  # fmt: skip
 
@@ -313,9 +319,11 @@ _LATE = {
     "attention": "dot_product_attention",
     "bitwise": "bitwise_and bitwise_invert bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift "
     "bitwise_xor left_shift right_shift view",
+    "branches": "cond switch",
     "counting": "bincount digitize histogram isin",
     "crossentropy": "binary_crossentropy categorical_crossentropy sparse_categorical_crossentropy",
     "ctc": "ctc_decode ctc_loss",
+    "derivatives": "custom_gradient jvp",
     "diagonals": "diag diagflat diagonal trace",
     "distinct": "nonzero unique",
     "divisors": "gcd lcm",
@@ -324,23 +332,27 @@ _LATE = {
     "frames": "extract_sequences istft stft",
     "inverses": "cholesky cholesky_inverse det inv logdet lstsq pinv slogdet solve solve_triangular",
     "joining": "append array_split dsplit dstack fliplr flipud hsplit rot90 vsplit",
-    "nans": "nanargmax nanargmin nancumprod nancumsum nanmax nanmean nanmin nanprod nanstd nansum nanvar",
     "layouts": "depth_to_space fold psnr space_to_depth unfold",
+    "loops": "associative_scan fori_loop map scan vectorized_map while_loop",
+    "nans": "nanargmax nanargmin nancumprod nancumsum nanmax nanmean nanmin nanprod nanstd nansum nanvar",
     "normalizing": "batch_normalization layer_normalization rms_normalization",
     "powers": "cbrt erfc erfinv exp2 ldexp logaddexp2",
     "products": "correlate cross inner kron vdot",
     "quantiles": "median nanmedian nanpercentile nanquantile percentile quantile",
-    "rounding": "allclose fabs fmax fmin fmod heaviside isclose isneginf isposinf nan_to_num nextafter "
-    "saturate_cast select signbit trunc",
+    "rounding": "allclose fabs fmax fmin fmod heaviside isclose isneginf "
+    "isposinf nan_to_num nextafter saturate_cast select signbit trunc",
     "running": "cumprod",
     "scattering": "scatter scatter_update slice_update",
     "segments": "segment_max segment_min segment_prod segment_sum",
     "sorting": "argpartition argsort in_top_k searchsorted sort top_k unravel_index",
     "spacing": "geomspace linspace logspace meshgrid vander",
     "trigonometry": "arccos arccosh arcsin arcsinh arctan2 deg2rad hypot rad2deg",
+    "vectorizing": "vectorize",
     "windows": "bartlett blackman hamming hanning i0 kaiser sinc",
 }
 _LATER = {name: module for module, names in _LATE.items() for name in names.split()}
+# What takes functions: symbols remember what these call, as if it stood there itself.
+_OF_FUNCTIONS = {"branches", "derivatives", "loops", "vectorizing"}
 
 # On symbols, what they give remembers the call, whether it was written as a function or as an operator.
 for _table in (globals(), OPERATORS):
@@ -359,7 +371,9 @@ _absent = absent(
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
         return _absent(name)
-    found = remembered(getattr(importlib.import_module(f"seqc.ops.{_LATER[name]}"), name))
+    found = getattr(importlib.import_module(f"seqc.ops.{_LATER[name]}"), name)
+    if _LATER[name] not in _OF_FUNCTIONS:
+        found = remembered(found)
     globals()[name] = found
     return found
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from kit.keras_ops_control import CONTROL
 from kit.keras_ops_elementwise import ELEMENTWISE
 from kit.keras_ops_matrices import MATRICES
 from kit.keras_ops_nn import NETWORKS
@@ -326,6 +327,7 @@ _CASES: dict[str, Callable[[Any], Any]] = {
 # By the name of the file in `cases` that holds what they gave.
 FAMILIES: dict[str, dict[str, Callable[[Any], Any]]] = {
     "keras_ops": _CASES,
+    "keras_ops_control": CONTROL,
     "keras_ops_elementwise": ELEMENTWISE,
     "keras_ops_matrices": MATRICES,
     "keras_ops_nn": NETWORKS,

@@ -48,7 +48,9 @@ from seqc.ops import strings
 from seqc.ops._recurrent import Recurrent
 from seqc.ops._recurrent_grad import RecurrentGrad
 from seqc.ops.arithmetic import Abs, Add, Ceil, Clip, Div, Floor, Max, Min, Mod, Mul, Neg, Round, Sign, Sub
+from seqc.ops.branches import Gate
 from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad, ConvTranspose
+from seqc.ops.derivatives import OwnGradient, Point
 from seqc.ops.elementwise import (
     And,
     Cast,
@@ -67,6 +69,7 @@ from seqc.ops.elementwise import (
 )
 from seqc.ops.gather import Gather, GatherGrad
 from seqc.ops.linalg import Gemm, MatMul
+from seqc.ops.loops import Loop
 from seqc.ops.nonlinear import Elu, LeakyRelu, Relu, ReluGrad, Sigmoid, Softplus, Softsign
 from seqc.ops.normalization import BatchMoments, BatchNormalization, GradientSums, LayerNormalization
 from seqc.ops.padding import MirrorPad, Pad
@@ -87,10 +90,10 @@ from seqc.ops.reduce import (
 )
 from seqc.ops.rnn import Gated
 from seqc.ops.runs import RunMeans, RunMeansGrad, Runs, RunsGrad
-from seqc.ops.scan import Scan
 from seqc.ops.shape import BroadcastLike, Repeat, Reshape, ReshapeLike, Squeeze, Transpose, Unsqueeze
 from seqc.ops.sizes import BroadcastTo, Crop, Range, ReshapeTo, SizeOf, Uncrop
 from seqc.ops.slicing import Concat, Slice, SliceGrad
+from seqc.ops.steps import Scan
 from seqc.ops.transcendental import Atan, Atanh, Cos, Cosh, Erf, Exp, Expm1, Log, Log1p, Pow, Sin, Sinh, Sqrt, Tan, Tanh
 from seqc.passes.half_precision import RoundTo
 
@@ -417,6 +420,7 @@ EXEMPT: dict[type[ir.Op], str] = {
     ir.Item: "picks from results; every row with several results uses it",
     **dict.fromkeys((ChannelsFirst, Gated, Recurrent, RecurrentGrad), "what some operations have in common"),
     **dict.fromkeys(_ON_STRINGS, "takes or gives strings; tests/test_string_layers.py"),
+    **dict.fromkeys((Gate, OwnGradient, Point, Loop), "is of one program; tests/test_control_flow.py"),
     Scan: "the graph in it has types of its own; tests/test_scan.py",
     **dict.fromkeys((SizeOf, Range, BroadcastTo, ReshapeTo, Crop, Uncrop), "reads sizes; tests/test_sizes.py"),
 }

@@ -16,9 +16,9 @@ from seqc.ops._recurrent_grad import RecurrentGrad
 from seqc.ops.elementwise import where
 from seqc.ops.linalg import matmul
 from seqc.ops.reduce import ReduceSum
-from seqc.ops.scan import scan
 from seqc.ops.shape import expand_dims, transpose, zeros_like
 from seqc.ops.slicing import flip, stack
+from seqc.ops.steps import scan
 
 Values = Sequence[Value]
 
