@@ -14,7 +14,7 @@ from seqc.ops._common import as_number, as_operands, scalar
 from seqc.ops.arithmetic import absolute, add, floor_divide, mod, multiply
 from seqc.ops.creation import zeros
 from seqc.ops.elementwise import Binary, cast, equal, where
-from seqc.ops.scan import scan
+from seqc.ops.steps import scan
 
 
 class Gcd(Binary):
