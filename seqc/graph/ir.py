@@ -9,8 +9,6 @@ from __future__ import annotations
 import dataclasses
 import reprlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast, runtime_checkable
@@ -23,7 +21,7 @@ from seqc.graph.attributes import ByAttributes
 from seqc.graph.dims import Dim
 from seqc.graph.equal_sizes import inferred
 from seqc.graph.operators import OPERATORS, Operators
-from seqc.graph.scopes import current_scope
+from seqc.graph.scopes import current_scope, note
 from seqc.graph.scopes import scope as scope
 from seqc.graph.strings import as_strings, type_name
 
@@ -183,10 +181,6 @@ class Op(ByAttributes):
         return f"{self.name}({', '.join(shown)})" if shown else self.name
 
 
-# Where values are noted that are made while somebody asks for it.
-_made: ContextVar[set[Value] | None] = ContextVar("made", default=None)
-
-
 class Value(Operators):
     """The result of an op: immutable, and its own key in dictionaries and sets.
 
@@ -202,13 +196,11 @@ class Value(Operators):
     ragged: ClassVar[bool] = False
 
     def __init__(self, op: Op, inputs: tuple[Value, ...], result: Type | tuple[Type, ...], scope: str = "") -> None:
-        self.op = op
-        self.inputs = inputs
+        self.op, self.inputs = op, inputs
         self.result = result
         self.scope = scope
         self.origin: Any = None
-        if (made := _made.get()) is not None:
-            made.add(self)
+        note(self)
 
     @property
     def type(self) -> Type:
@@ -375,19 +367,6 @@ class HasValue(Protocol):
     """Something that stands for a value, such as a layer's variable."""
 
     def to_value(self) -> Value: ...
-
-
-@contextmanager
-def noting() -> Iterator[set[Value]]:
-    """Gives the set of the values that are made inside."""
-    outer, made = _made.get(), set[Value]()
-    token = _made.set(made)
-    try:
-        yield made
-    finally:
-        _made.reset(token)
-        if outer is not None:
-            outer |= made
 
 
 def as_value(x: Any, dtype: str | None = None) -> Value:

@@ -1,10 +1,11 @@
-"""Which layer is being traced: the path that values carry, for messages and names."""
+"""Which layer is being traced: the path that values carry, for messages and names; and which values are being made."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 _scope: ContextVar[str] = ContextVar("scope", default="")
 
@@ -23,3 +24,27 @@ def scope(name: str, whole: bool = False) -> Iterator[None]:
         yield
     finally:
         _scope.reset(token)
+
+
+# Where values are noted that are made while somebody asks for it.
+_made: ContextVar[set[Any] | None] = ContextVar("made", default=None)
+
+
+def note(value: Any) -> None:
+    """Notes a value that is being made, where somebody asks for it."""
+    if (made := _made.get()) is not None:
+        made.add(value)
+
+
+@contextmanager
+def noting() -> Iterator[set[Any]]:
+    """Gives the set of the values that are made inside."""
+    made: set[Any] = set()
+    outer = _made.get()
+    token = _made.set(made)
+    try:
+        yield made
+    finally:
+        _made.reset(token)
+        if outer is not None:
+            outer |= made

@@ -9,7 +9,8 @@ from typing import Any
 from seqc import tree
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.eager import is_known
-from seqc.graph.ir import Array, Constant, Input, Op, Type, Value, apply, as_value, build, noting, walk
+from seqc.graph.ir import Array, Constant, Input, Op, Type, Value, apply, as_value, build, walk
+from seqc.graph.scopes import noting
 from seqc.graph.target import Target
 from seqc.graph.tracing import Trace, Variable, current_trace
 from seqc.ops._common import as_operands, scalar

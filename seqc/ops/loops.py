@@ -10,7 +10,8 @@ from typing import Any
 from seqc import tree
 from seqc.errors import ConfigError, ShapeError, TraceError
 from seqc.graph.eager import evaluate_eagerly, is_known
-from seqc.graph.ir import Constant, Graph, Input, Type, Value, apply_many, as_value, build, constant, noting, walk
+from seqc.graph.ir import Constant, Graph, Input, Type, Value, apply_many, as_value, build, constant, walk
+from seqc.graph.scopes import noting
 from seqc.graph.tracing import Trace, current_trace, tracing
 from seqc.ops._common import as_operands, normalize_axis
 from seqc.ops.branches import cond as choose
