@@ -119,6 +119,7 @@ ONLY = {
     "tensorboardX": ("seqc.callbacks",),
     "matplotlib": ("seqc.plots",),
     "pydot": ("seqc.utils.model_visualization",),
+    "PIL": ("seqc.utils.pictures",),
     "platformdirs": ("seqc.datasets",),
     "rich": ("seqc.utils", "seqc.cli"),
     "typer": ("seqc.cli",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,22 +24,31 @@ from seqc.utils.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from seqc.utils.sequences import pad_sequences
 
 if TYPE_CHECKING:
+    from seqc.utils import bounding_boxes
+    from seqc.utils.image_folders import image_dataset_from_directory
     from seqc.utils.model_visualization import model_to_dot, plot_model
+    from seqc.utils.pictures import array_to_img, img_to_array, load_img, save_img
 
 __all__ = [
     "PyDataset",
     "Sequence",
+    "array_to_img",
+    "bounding_boxes",
     "clear_session",
     "custom_object_scope",
     "get_custom_objects",
     "get_registered_name",
     "get_registered_object",
+    "image_dataset_from_directory",
+    "img_to_array",
+    "load_img",
     "model_to_dot",
     "normalize",
     "pack_x_y_sample_weight",
     "pad_sequences",
     "plot_model",
     "register_keras_serializable",
+    "save_img",
     "set_random_seed",
     "to_categorical",
     "unpack_x_y_sample_weight",
@@ -76,11 +86,19 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> Array:
 _absent = absent(__name__, __all__)
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("model_to_dot", "plot_model"):  # they know models, which are made of what is here
-        from seqc.utils import model_visualization
+# What knows models or functions of seqc.ops, which are made of what is here, by the modules that have it.
+_LATER = {
+    **dict.fromkeys(("model_to_dot", "plot_model"), "model_visualization"),
+    **dict.fromkeys(("array_to_img", "img_to_array", "load_img", "save_img"), "pictures"),
+    "image_dataset_from_directory": "image_folders",
+}
 
-        return getattr(model_visualization, name)
+
+def __getattr__(name: str) -> Any:
+    if name == "bounding_boxes":
+        return importlib.import_module("seqc.utils.bounding_boxes")
+    if name in _LATER:
+        return getattr(importlib.import_module(f"seqc.utils.{_LATER[name]}"), name)
     return _absent(name)
 
 
