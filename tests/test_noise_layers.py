@@ -103,7 +103,7 @@ def _nodes(model: keras.Sequential, folder: Path) -> Any:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: layers.GaussianNoise(-1.0), "`stddev`. Expected a float value >= 0. Received: stddev=-1.0"),
+        (lambda: layers.GaussianNoise(-1.0), "`stddev`. Expected a float value between 0 and 1. Received: stddev=-1.0"),
         (lambda: layers.GaussianDropout(1.0), "numbers of infinite variance"),
         (lambda: layers.GaussianDropout(1.5), "Expected a float value between 0 and 1"),
         (lambda: layers.AlphaDropout("0.5"), "Expected a float value between 0 and 1"),

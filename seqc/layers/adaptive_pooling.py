@@ -28,7 +28,7 @@ class _AdaptivePooling(Layer):
 
     def __init__(self, output_size: int | Sequence[int], data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not isinstance(output_size, int | tuple | list):
+        if not isinstance(output_size, int | tuple | list) or isinstance(output_size, bool):
             raise ArgumentTypeError(
                 f"`output_size` must be an integer or a tuple of {self.rank} integers. Received: {output_size} of type "
                 f"{type(output_size)}"

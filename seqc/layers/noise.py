@@ -25,7 +25,7 @@ class GaussianNoise(Layer):
     """Adds normally distributed numbers of mean 0 in training.
 
     Args:
-        stddev: their standard deviation, 0 or more. seed: makes this layer's noise independent of the global seed.
+        stddev: their standard deviation, from 0 to 1. seed: makes this layer's noise independent of the global seed.
     """
 
     supports_masking = True
@@ -36,9 +36,10 @@ class GaussianNoise(Layer):
     @keep_arguments
     def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not isinstance(stddev, int | float) or isinstance(stddev, bool) or stddev < 0:
+        if not isinstance(stddev, int | float) or isinstance(stddev, bool) or not 0 <= stddev <= 1:
             raise ConfigError(
-                f"Invalid value received for argument `stddev`. Expected a float value >= 0. Received: stddev={stddev}"
+                "Invalid value received for argument `stddev`. Expected a float value between 0 and 1. Received: "
+                f"stddev={stddev}"
             )
         self.built = True
 

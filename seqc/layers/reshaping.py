@@ -48,6 +48,10 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if isinstance(target_shape, int):
+            raise ArgumentTypeError(
+                f"`target_shape` of Reshape is a tuple of integers, as ({target_shape},). Received: {target_shape}"
+            )
         sizes = (
             [-1 if d is None else d for d in target_shape] if isinstance(target_shape, list | tuple) else target_shape
         )
