@@ -1,9 +1,8 @@
-"""Arguments of layers are refused where Keras refuses them: recorded answers to bad values, and what differs on purpose."""
+"""Arguments of layers are refused where Keras refuses them, but for what differs on purpose."""
 
 from __future__ import annotations
 
 import json
-import warnings
 from typing import Any
 
 import pytest
@@ -14,13 +13,31 @@ from kit.argument_cases import ACCEPTED, CALLED, FOLDER, MADE, VALUES
 
 RECORDED: dict[str, dict[str, str]] = json.loads((FOLDER / "layer_arguments.json").read_text())
 REFUSED = (MADE, CALLED)
-# What Keras refuses, by argument, or by layer and argument, and value, and seqc takes.
+# Arguments of which Keras refuses a value that seqc takes, and why.
 LOOSER = {
-    ("epsilon", None): "stands for the default, as it does for LayerNormalization",
-    **{("keepdims", repr(v)): "any truth value; Keras fails where it hashes its arguments" for v in ([], [1], {})},
+    "axis": "Softmax over no axes; Keras fails inside",
+    "epsilon": "None is the default of every layer; Keras's BatchNormalization alone refuses it",
+    "keepdims": "any truth value; Keras fails where it hashes its arguments",
+    "offset": "an empty list has nothing to add to; Keras fails inside",
+    "shared_axes": "an empty dictionary shares nothing; Keras fails inside",
 }
-# What seqc refuses and Keras, by chance or because it never looks, takes: by argument, and why.
-STRICTER: dict[str, str] = {}
+_QUANTIZED = "not carried, and refused by name at any value but the default"
+_BOOLEAN = "a boolean is no number"
+_KIND = "must be what it says, also where Keras never looks at it"
+# Arguments of which Keras takes a value that seqc refuses, and why.
+STRICTER = {
+    **dict.fromkeys(("gptq_unpacked_column_size", "lora_alpha", "lora_rank", "quantization_config"), _QUANTIZED),
+    **dict.fromkeys(("renorm", "renorm_clipping", "renorm_momentum", "synchronized"), _QUANTIZED),
+    "sparse": "no sparse tensors",
+    **dict.fromkeys(("depth_multiplier", "filters", "groups", "num_tokens", "rate", "stddev", "units"), _BOOLEAN),
+    **dict.fromkeys(("height", "width"), "an image of no pixels, or of True pixels"),
+    **dict.fromkeys(("data_format", "mode", "noise_shape", "value_range", "target_shape"), _KIND),
+    **dict.fromkeys(("brightness_factor", "factor"), _KIND),
+    "axis": "no axes, or a fraction of one",
+    "epsilon": _KIND,
+    "output_shape": "of another length than the equation says",
+    "shared_axes": "the batch is no axis of a slope",
+}
 
 
 def differences(answers: dict[str, dict[str, str]]) -> list[tuple[str, str, Any, bool]]:
@@ -36,7 +53,10 @@ def differences(answers: dict[str, dict[str, str]]) -> list[tuple[str, str, Any,
     return found
 
 
-if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    for row in differences(argument_cases.answers(seqc)):
-        print(row)
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_bad_values_are_refused_where_keras_refuses_them() -> None:
+    found = differences(argument_cases.answers(seqc))
+    assert [row for row in found if row[1] not in (LOOSER if row[3] else STRICTER)] == []
+    assert {argument for _, argument, _, looser in found if looser} == set(LOOSER)
+    assert {argument for _, argument, _, looser in found if not looser} == set(STRICTER)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from seqc import ops
+from seqc.argument_kinds import taken
 from seqc.errors import ArgumentTypeError, AxisError, ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
 from seqc.layers._arguments import keep_arguments
@@ -29,7 +30,7 @@ class RMSNormalization(Layer):
 
     def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis, self.epsilon = _axes_as_given(axis), float(epsilon)
+        self.axis, self.epsilon = _axes_as_given(axis), taken("epsilon", epsilon, "RMSNormalization")
 
     def build(self, input_shape: KerasShape) -> None:
         axes = _checked(self.axis, input_shape)

@@ -21,7 +21,7 @@ VALUES: tuple[Any, ...] = (None, "x", -1, 0, 1.5, [], [1, 2, 3, 4, 5, 6], True, 
 MADE, CALLED, ACCEPTED, UNCALLED, DEFAULT = "icamd"
 # All layers have them, or they are names.
 SHARED = {"name", "dtype", "trainable", "activity_regularizer", "seed", "autocast"}
-# Seconds that the calls of one layer may take; after that it is only made.
+# Seconds that the calls of one layer of Keras may take; after that it is only made.
 LIMIT = 4.0
 
 _LINE, _IMAGE, _VOLUME = (8, 3), (8, 8, 3), (4, 4, 4, 3)
@@ -114,12 +114,12 @@ def layers_tried(library: Any) -> Iterator[tuple[str, dict[str, Any], tuple[int,
     yield from ((name, *row) for name, row in sorted(found.items()) if hasattr(library.layers, name))
 
 
-def answers(library: Any) -> dict[str, dict[str, str]]:
-    """Returns what a library says of each argument of each layer."""
+def answers(library: Any, limit: float = 1e9) -> dict[str, dict[str, str]]:
+    """Returns what a library says of each argument of each layer, which is called for so many seconds."""
     api = json.loads((FOLDER / "keras_api.json").read_text())["layers"]
     result = {}
     for name, needed, shape in layers_tried(library):
-        until = time.monotonic() + LIMIT
+        until = time.monotonic() + limit
         tried = [p for p in api[name] if p[0] not in SHARED and not p[0].startswith("*")]
         result[name] = {
             argument: "".join(
@@ -152,7 +152,7 @@ def record() -> None:
     import keras  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     warnings.simplefilter("ignore")
-    found = answers(keras)
+    found = answers(keras, LIMIT)
     lines = ",\n".join(f"{json.dumps(name)}:{json.dumps(said, separators=(',', ':'))}" for name, said in found.items())
     (FOLDER / "layer_arguments.json").write_text(f"{{\n{lines}\n}}\n")
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from kit import merge_runs
-from kit.layer_runs import check_case, check_in_double, check_on_onnxruntime
+from kit.layer_runs import NOT_EXPORTED, OPSETS, check_case, check_in_double, check_on_onnxruntime
+from kit.onnx_models import compiled, node_types
 from kit.oracle import Case, cases, kept_cases, layer_classes, parameters
 from kit.own_cells import CELLS
 from seqc import saving
 from seqc.errors import SeqcError
+from seqc.export.model import inference_graph
 from seqc.serialization import classes
 
 CASES = cases("layers")
@@ -71,3 +73,35 @@ def test_every_carried_layer_has_a_recorded_case() -> None:
     used = {name for case in recorded for name in (*layer_classes(case.facts["layers"]), "InputLayer")}
     used |= merge_runs.CLASSES  # layers of several tensors have cases of their own
     assert {name for name in classes("layers") if INSIDE.get(name, name) not in used} == set()
+
+
+# Files of one layer that have more than eight nodes, by what their cases begin with or hold, and why.
+LONG = {
+    "AutoContrast": "its arithmetic, with a lowest and highest value per image and what to do where they are one",
+    "Conv1D-dynamic_length": "padding that depends on the length, computed in the file",
+    "Conv2D-dynamic_hw": "padding that depends on the size, computed in the file",
+    "ConvLSTM": "a Scan around what is computed for all steps at once",
+    "LayerNormalization-rank": "an axis that is not the last: no operator",
+    "MelSpectrogram": "frames, a Fourier transform, a filter bank and decibels",
+    "RNN-kt06": "a Scan over a user's cell, with a first state of as many rows as the batch",
+    "RNN-kt07": "a Scan over a user's cell, with a first state of as many rows as the batch",
+    "STFTSpectrogram": "frames, a Fourier transform, and magnitudes or angles of it",
+    "TextVectorization-adapt_lower": "lower case, split at blanks, looked up and cut to length",
+    "act-gelu": "gelu is five nodes, which onnxruntime fuses; one from opset 20 on",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CASES, reason="needs the folder 'shared' beside the repository")
+def test_files_of_single_layers_are_short() -> None:
+    counts = {}
+    for case in EXPRESSIBLE:
+        if len(case.facts["layers"]) == 1 and case.id not in NOT_EXPORTED:
+            model = saving.load_model(case.file(".keras"), custom_objects=CELLS)
+            counts[case.id] = len(node_types(compiled(inference_graph(model), opset=OPSETS.get(case.id, 18))))
+    assert len(counts) > 450
+    assert sum(counts.values()) / len(counts) <= 3.5
+    long = [name for name, count in counts.items() if count > 8]
+    reasons = {name: [start for start in LONG if start in name] for name in long}
+    assert [name for name, found in reasons.items() if not found] == []
+    assert {start for found in reasons.values() for start in found} == set(LONG)
