@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import prod
 
 from seqc.graph.ir import Sizes
+from seqc.ops.dft import work_of_transform
 
 _MOVES = frozenset(
     """
@@ -63,6 +64,8 @@ def count_flops(op: str, inputs: Sequence[Sizes], outputs: Sequence[Sizes], *, w
     if op in ("MatMul", "Gemm"):
         length = inputs[0][-1] if op == "MatMul" else prod(inputs[0]) // outputs[0][0]
         return 2 * result * length + (result if len(inputs) > 2 else 0)
+    if op == "DFT":  # along the last axis but one, the last having one or both parts of a number
+        return prod(inputs[0][:-2]) * work_of_transform(min(prod(inputs[0][-2:]), prod(outputs[0][-2:])))
     if op in _GATES:
         return _recurrent(op, inputs[0], inputs[2])
     if op in ("MaxPool", "AveragePool"):

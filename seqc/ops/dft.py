@@ -45,7 +45,7 @@ class _Fourier(Op):
         raise NotImplementedError(f"{self.name}.emit_dft")
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
-        return prod(outputs[0]) * 5 * max(1, math.ceil(math.log2(max(1, outputs[0][-1]))))
+        return prod(inputs[0][:-1]) * work_of_transform(min(inputs[0][-1], outputs[0][-1]))
 
     def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         given = y.inputs[0].type
@@ -212,3 +212,10 @@ def turns(n: int, length: int, count: int) -> Array:
     Whole turns are taken off before, so that the sine of a large angle loses nothing.
     """
     return np.outer(np.arange(length), np.arange(count)) % n * (2 * np.pi / n)
+
+
+def work_of_transform(numbers: int) -> int:
+    """Returns the floating-point operations of a fast Fourier transform of so many real numbers, two of which may make
+    a complex one (J. W. Cooley and J. W. Tukey, 1965).
+    """
+    return numbers * 5 * math.ceil(math.log2(max(numbers, 2))) // 2
