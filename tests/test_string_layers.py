@@ -11,6 +11,7 @@ import pytest
 import seqc as keras
 import seqc_runtime
 from seqc import layers, saving
+from seqc.cli._self_check import check_alone
 from seqc.errors import ConfigError, DataError, DTypeError, NoLoweringError, SavingError, SeqcError
 from seqc.graph.strings import as_strings
 
@@ -324,6 +325,42 @@ def test_what_a_file_cannot_say_is_refused_by_name(layer: Any, reason: str, tmp_
     model = keras.Sequential([keras.Input((1,), dtype="string"), layer()])
     with pytest.raises(NoLoweringError, match=reason):
         model.export(tmp_path / "model.onnx")
+
+
+def test_a_server_takes_texts_and_gives_them(tmp_path: Path) -> None:
+    pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
+    from seqc_runtime.server.app import App
+    from seqc_runtime.server.repository import Repository
+    from seqc_runtime.server.servable import Servable
+    from seqc_runtime.server.testing import TestClient
+
+    x = keras.Input((2,), dtype="string", name="words")
+    numbers = layers.StringLookup(vocabulary=["é", "b"])(x)
+    named = layers.StringLookup(vocabulary=["first", "zweites"], invert=True, name="named")(numbers)
+    keras.Model(x, [named, numbers]).export(tmp_path / "model.onnx")
+    model = seqc_runtime.load(tmp_path / "model.onnx", device="cpu")
+    expected = [["first", "[UNK]"], ["zweites", "first"]]
+    texts = [["é", "no"], ["b", "é"]]
+    assert [y.tolist() for y in model.predict(np.array(texts))] == [expected, [[1, 0], [2, 1]]]
+    repository = Repository()
+    repository.add(Servable("m", 1, model))
+    tensor = {"name": "words", "shape": [2, 2], "datatype": "BYTES", "data": texts}
+    answer = TestClient(App(repository)).post("/v2/models/m/infer", json={"inputs": [tensor]})
+    assert answer.status == 200, answer.content
+    first, second = answer.json()["outputs"]
+    assert (first["datatype"], first["data"]) == ("BYTES", [*expected[0], *expected[1]])
+    assert (second["datatype"], second["data"]) == ("INT64", [1, 0, 2, 1])
+
+
+def test_the_command_looks_up_tokens_that_a_file_knows(tmp_path: Path) -> None:
+    """What runs a model that takes nothing else has to give it some of its vocabulary."""
+    model = keras.Sequential(
+        [keras.Input((1,), dtype="string"), layers.StringLookup(vocabulary=["a", "b"], num_oov_indices=0)]
+    )
+    model.export(tmp_path / "model.onnx")
+    checks = check_alone(tmp_path / "model.onnx", {})
+    assert all(check.passed for check in checks), checks
+    assert [check.name for check in checks][:3] == ["valid", "loads", "runs"]
 
 
 # -- files and errors ------------------------------------------------------------------------------------------------

@@ -58,8 +58,24 @@ def check_alone(path: Path, sizes: Mapping[str, int]) -> list[Check]:
 
     checks.append(_attempt("loads", "loads in onnxruntime", load, (DataError, runtime.SeqcRuntimeError)))
     if loaded:
-        checks += _runs(loaded[0], sizes, runtime.SeqcRuntimeError)
+        checks += _runs(loaded[0], sizes, _vocabularies(path), runtime.SeqcRuntimeError)
     return checks
+
+
+def _vocabularies(path: Path) -> dict[str, Array]:
+    """Returns what a file knows of inputs that are looked up in tables: some models take nothing else."""
+    try:
+        nodes = read_model(path).graph.node
+    except DataError:  # onnxruntime may know better
+        return {}
+    found: dict[str, Array] = {}
+    for node in nodes:
+        keys = {a.name: a for a in node.attribute if a.name in ("keys_strings", "keys_int64s")}
+        if node.op_type == "LabelEncoder" and keys:
+            (held,) = keys.values()
+            listed = [text.decode(errors="replace") for text in held.strings]
+            found[node.input[0]] = np.array(listed, object) if listed else np.array(held.ints, np.int64)
+    return found
 
 
 def _refuse_giants(path: Path) -> None:
@@ -84,17 +100,17 @@ def _attempt(
         return Check(name, what, False, str(error))
 
 
-def _runs(model: Any, sizes: Mapping[str, int], error: type[Exception]) -> Iterator[Check]:
+def _runs(model: Any, sizes: Mapping[str, int], tokens: Mapping[str, Array], error: type[Exception]) -> Iterator[Check]:
     """Yields the checks that need results."""
     batch = _batch_axis(model)
-    lengths = _lengths(model, batch, sizes, error)
+    lengths = _lengths(model, batch, sizes, tokens, error)
     # One run is tried even if it is too large, so that it is said.
     batches = [n for n in BATCHES if n == 1 or _numbers(model.inputs, n, lengths) <= MOST_NUMBERS] if batch else [1]
     results: dict[int, tuple[dict[str, Array], list[Array]]] = {}
 
     def run() -> str:
         for count in batches:
-            feeds = draw_inputs(model.inputs, count, lengths, seed=count)
+            feeds = draw_inputs(model.inputs, count, lengths, seed=count, tokens=tokens)
             outputs = model.predict(feeds)
             results[count] = feeds, outputs if isinstance(outputs, list) else [outputs]
         others = "".join(f", {name} {size}" for name, size in lengths.items())
@@ -115,7 +131,9 @@ def _batch_axis(model: Any) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _lengths(model: Any, batch: str | None, given: Mapping[str, int], error: type[Exception]) -> dict[str, int]:
+def _lengths(
+    model: Any, batch: str | None, given: Mapping[str, int], tokens: Mapping[str, Array], error: type[Exception]
+) -> dict[str, int]:
     names = {axis for info in model.inputs for axis in info.shape[1 if batch else 0 :] if isinstance(axis, str)}
     check_names(given, names)
     chosen = {name: given[name] for name in sorted(names) if name in given}
@@ -125,18 +143,21 @@ def _lengths(model: Any, batch: str | None, given: Mapping[str, int], error: typ
     for length in LENGTHS:
         tried = chosen | dict.fromkeys(free, length)
         try:
-            model.predict(draw_inputs(model.inputs, 1, tried, seed=0))
+            model.predict(draw_inputs(model.inputs, 1, tried, seed=0, tokens=tokens))
         except (DataError, error):
             continue
         return tried
     return chosen | dict.fromkeys(free, LENGTHS[0])
 
 
-def draw_inputs(inputs: Any, count: int, lengths: Mapping[str, int], seed: int) -> dict[str, Array]:
+def draw_inputs(
+    inputs: Any, count: int, lengths: Mapping[str, int], seed: int, tokens: Mapping[str, Array]
+) -> dict[str, Array]:
     """Returns an array per input: normal numbers, zeros and ones where they are integers, words where they are text.
 
     Args:
         count: size of the first axis where the model leaves it open. lengths: of the other open axes by name.
+        tokens: what some inputs may hold, by their names.
 
     Raises:
         DataError: they are more than there is room for.
@@ -153,7 +174,9 @@ def draw_inputs(inputs: Any, count: int, lengths: Mapping[str, int], seed: int) 
     arrays: dict[str, Array] = {}
     for info in inputs:
         shape = _sizes(info, count, lengths)
-        if info.dtype.startswith("float"):
+        if info.name in tokens:
+            arrays[info.name] = rng.choice(tokens[info.name], shape)
+        elif info.dtype.startswith("float"):
             arrays[info.name] = rng.standard_normal(shape, np.float32).astype(info.dtype, copy=False)
         elif info.dtype == "str":
             arrays[info.name] = np.full(shape, "word", dtype=object)

@@ -14,7 +14,8 @@ from seqc.layers._arguments import keep_arguments
 from seqc.layers.base import Layer
 from seqc.layers.encoding import MODES, encode, refuse_sparse
 from seqc.layers.index_lookup import checked_salt
-from seqc.ops.strings import CrossHash, HashText, LookUp
+from seqc.ops.strings import LookUp
+from seqc.ops.text_hashes import CrossHash, HashText
 from seqc.serialization import known
 
 

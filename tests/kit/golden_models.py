@@ -231,6 +231,9 @@ ALL: tuple[Golden, ...] = (
     Golden("spatial1d", SEQUENCE, lambda: [L.SpatialDropout1D(0.2), L.ActivityRegularization(0.1), L.Dense(2)]),
     Golden("spatial3d", (2, 3, 2, 4), lambda: [L.SpatialDropout3D(0.2), L.Dense(2)]),
     Golden("categories", (6,), lambda: [L.CategoryEncoding(4, "count"), L.Dense(2)], "int32"),
+    Golden(
+        "tokens", (6,), lambda: [L.IntegerLookup(vocabulary=[1, 3, 8], output_mode="multi_hot"), L.Dense(2)], "int64"
+    ),
     Golden("bins", (6,), lambda: [L.Discretization([-1.0, 0.0, 0.5], output_mode="multi_hot"), L.Dense(2)]),
     Golden("noises", (6,), lambda: [L.GaussianNoise(0.5), L.GaussianDropout(0.2), L.AlphaDropout(0.2), L.Identity()]),
     Golden("layer_scale", IMAGE, lambda: [L.Conv2D(3, 2), L.LayerScale(0.5, 3), L.StochasticDepth(0.2)]),

@@ -44,7 +44,7 @@ from seqc.export.images.pool import OnnxAveragePool, OnnxMaxPool, OnnxMaxPoolGra
 from seqc.export.splitting import Split
 from seqc.graph import dims, ir
 from seqc.graph.dims import Dim
-from seqc.ops import strings
+from seqc.ops import strings, text_hashes
 from seqc.ops._recurrent import Recurrent
 from seqc.ops._recurrent_grad import RecurrentGrad
 from seqc.ops.arithmetic import Abs, Add, Ceil, Clip, Div, Floor, Max, Min, Mod, Mul, Neg, Round, Sign, Sub
@@ -410,7 +410,7 @@ SPECS: tuple[OpSpec, ...] = (
 
 # Operations without a row, and why.
 _ON_STRINGS = (
-    strings.CountTokens, strings.CrossHash, strings.FitLength, strings.HashText, strings.LookUp,
+    strings.CountTokens, text_hashes.CrossHash, strings.FitLength, text_hashes.HashText, strings.LookUp,
     strings.Missing, strings.SplitText, strings.Standardize,
 )  # fmt: skip
 EXEMPT: dict[type[ir.Op], str] = {
