@@ -38,8 +38,14 @@ _NO_VOLUMES = {
     "conv_lstm1d": r"parse error", "conv_lstm2d": r"parse error", "conv_lstm3d": r"parse error",
 }  # fmt: skip
 LACKING: dict[str, dict[str, str]] = {
-    "openvino": {"lstm_relu": "Unsupported activation function"},
-    "opencv": {"lstm_relu": r"Activation function \[HardSigmoid\]", **_NO_RNN, **_NO_SCAN, **_NO_VOLUMES},
+    "openvino": {"lstm_relu": "Unsupported activation function", "tokens": r"ai\.onnx\.ml\.LabelEncoder"},
+    "opencv": {
+        "tokens": r"ai\.onnx\.ml\.LabelEncoder",
+        "lstm_relu": r"Activation function \[HardSigmoid\]",
+        **_NO_RNN,
+        **_NO_SCAN,
+        **_NO_VOLUMES,
+    },
     # It makes the output of a Cast half precision, and leaves what the Cast says.
     "float16_common": {"integers": "does not match expected type"},
     # Their inference of shapes knows none for an operand of a Reshape, and goes through it.

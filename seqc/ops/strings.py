@@ -18,6 +18,7 @@ from seqc.graph.strings import STRING, as_strings
 from seqc.graph.target import Target
 from seqc.ops.arithmetic import minimum
 from seqc.ops.gather import one_hot
+from seqc.ops.reduce import max as largest
 from seqc.ops.reduce import sum as total
 
 _PUNCTUATION = str.maketrans("", "", "!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'")
@@ -258,7 +259,9 @@ class CountTokens(OnStrings):
 
     def decompose(self, target: Target, y: Value, *xs: Any) -> Value | tuple[Value, ...] | None:
         vectors = one_hot(xs[0], self.depth, dtype=self.dtype)
-        counts = total(vectors, -2)
+        if self.binary and isinstance(xs[0].type.shape[-1], int):
+            return largest(vectors, -2)
+        counts = total(vectors, -2)  # of no words there is no largest
         return minimum(counts, 1.0) if self.binary else counts
 
 
