@@ -170,6 +170,13 @@ def test_a_recognizer_learns_to_read_and_its_file_decodes(tmp_path: Any) -> None
     assert again.evaluate(x, labels, verbose=0) == model.evaluate(x, labels, verbose=0)
 
 
+def test_a_mask_of_steps_which_a_loss_per_sample_cannot_take_is_named() -> None:
+    model = keras.Sequential([keras.Input((6, 2)), keras.layers.Masking(), keras.layers.Dense(4)])
+    model.compile("sgd", "ctc")
+    with pytest.raises(DataError, match=r"carries a mask of shape \(batch, 6\), .* gives values of shape \(batch,\)"):
+        model.fit(np.ones((4, 6, 2)), np.ones((4, 2)), verbose=0)
+
+
 def test_greedy_decoding_in_a_model_is_exported_and_a_beam_search_refused(tmp_path: Any) -> None:
     x = keras.Input((None, 4))
     lengths = keras.Input((), dtype="int32")

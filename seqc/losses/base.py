@@ -158,7 +158,17 @@ def weight_of_mask(sample_weight: Any, mask: Value | None, dtype: str, reduction
 
 
 def reduce_weighted(values: Value, sample_weight: Any, mask: Value | None, reduction: str | None) -> Value:
-    """Returns values times weights and mask, reduced."""
+    """Returns values times weights and mask, reduced.
+
+    Raises:
+        DataError: the weights do not broadcast against the values, or a mask says of more than there are values for.
+    """
+    if mask is not None and mask.ndim - (mask.type.shape[-1:] == (1,)) > values.ndim:
+        raise DataError(
+            f"The output carries a mask of shape {shown(mask.type.shape)}, from a layer such as Masking or Embedding("
+            f"mask_zero=True), and its loss gives values of shape {shown(values.type.shape)}, one for all that the "
+            "mask tells apart. Use a loss that gives a value per step, or no mask."
+        )
     weight = weight_of_mask(sample_weight, mask, values.dtype, reduction)
     if weight is not None:
         values, weight = squeeze_or_expand_to_same_rank(values, weight)

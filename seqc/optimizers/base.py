@@ -398,7 +398,7 @@ class Optimizer(Configurable):
         """Whether moving averages of variables are kept, here or inside."""
         return self.use_ema or any(one.keeps_averages for one in self.inner_optimizers)
 
-    def averages(self, variables: Iterable[Variable]) -> list[tuple[Variable, Variable]]:
+    def averages(self, variables: Sequence[Variable]) -> list[tuple[Variable, Variable]]:
         """Returns variables with the averages that are kept of them, where averages are kept."""
         found = [pair for one in self.inner_optimizers for pair in one.averages(variables)]
         return found + [(v, self._slots[v, "average"]) for v in variables if (v, "average") in self._slots]
