@@ -64,15 +64,19 @@ def normalize_axis(op: Op | str, axis: int, rank: int) -> int:
     if not -rank <= axis < rank:
         name = op if isinstance(op, str) else op.name
         raise ShapeError(f"{name}: axis {axis} does not exist in a tensor of rank {rank}.")
-    return axis % rank
+    return int(axis) % rank
 
 
 def normalize_axes(op: Op | str, axes: int | Iterable[int] | None, rank: int) -> tuple[int, ...]:
     """Returns sorted non-negative axes; None means all."""
     if axes is None:
         return tuple(range(rank))
-    listed = (axes,) if isinstance(axes, int) else tuple(axes)
-    return tuple(sorted({normalize_axis(op, a, rank) for a in listed}))
+    return tuple(sorted({normalize_axis(op, a, rank) for a in listed_axes(axes)}))
+
+
+def listed_axes(axes: int | Iterable[int]) -> tuple[int, ...]:
+    """Returns one axis or several as several; NumPy's integers count as Python's do."""
+    return (int(axes),) if isinstance(axes, int | np.integer) else tuple(int(a) for a in axes)
 
 
 def broadcast_shapes(op: Op, *shapes: Shape) -> Shape:

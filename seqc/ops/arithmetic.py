@@ -11,7 +11,7 @@ import numpy as np
 
 from seqc.graph import dims
 from seqc.graph.dims import Dim
-from seqc.graph.ir import Array, Constant, Emitter, Value, apply
+from seqc.graph.ir import Array, Constant, Emitter, Value, apply, as_value
 from seqc.graph.operators import OPERATORS
 from seqc.ops._common import as_float, as_number, as_operands, scalar
 from seqc.ops.elementwise import (
@@ -22,6 +22,7 @@ from seqc.ops.elementwise import (
     apply_binary,
     apply_to_float,
     apply_to_number,
+    cast,
     equal,
     less,
     logical_and,
@@ -254,8 +255,9 @@ def negative(x: Any) -> Value:
 
 
 def absolute(x: Any) -> Value:
-    """Returns |x|."""
-    return apply_to_number(Abs(), x)
+    """Returns |x|; booleans stay as they are."""
+    value = as_value(x)
+    return value if value.dtype == "bool" else apply(Abs(), value)
 
 
 def sign(x: Any) -> Value:
@@ -292,12 +294,15 @@ def floor_divide(x1: Any, x2: Any) -> Value:
 
 
 def round(x: Any, decimals: int = 0) -> Value:
-    """Returns x rounded to so many decimals, halves to even. Integers stay as they are where `decimals` is 0."""
+    """Returns x rounded to so many decimals, halves to even, in its dtype; -1 means tens."""
     value = as_number(x)
-    if not decimals:
+    if decimals == 0:
         return apply(Round(), value) if value.type.is_float else value
+    if decimals > 0 and not value.type.is_float:
+        return value
     factor = 10.0**decimals
-    return divide(apply(Round(), multiply(as_float(value), factor)), factor)
+    rounded = divide(apply(Round(), multiply(as_float(value), factor)), factor)
+    return cast(rounded, value.dtype)
 
 
 def clip(x: Any, x_min: Any, x_max: Any) -> Value:

@@ -6,27 +6,28 @@ from collections.abc import Sequence
 from typing import Any
 
 from seqc.errors import ConfigError, ShapeError
-from seqc.graph.ir import Value, as_value
+from seqc.graph.ir import Type, Value
 from seqc.ops._common import as_operands, normalize_axis
 from seqc.ops.arithmetic import multiply
-from seqc.ops.linalg import matmul
+from seqc.ops.linalg import multiply_matrices
 from seqc.ops.reduce import sum
-from seqc.ops.shape import reshape, shape, transpose
+from seqc.ops.shape import reshape, shape, squeeze, transpose
 from seqc.ops.sizes import dim_of, product, size_of
 
 
 def outer(x1: Any, x2: Any) -> Value:
     """Returns the product of every element of x1 (rows) with every element of x2 (columns)."""
-    return multiply(reshape(x1, (-1, 1)), reshape(x2, (1, -1)))
+    a, b = as_operands(x1, x2)
+    return multiply(reshape(a, (-1, 1)), reshape(b, (1, -1)))
 
 
 def dot(x1: Any, x2: Any) -> Value:
     """Returns the sum of products over the last axis of x1 and the last but one of x2, as NumPy's dot."""
-    a, b = as_value(x1), as_value(x2)
+    a, b = as_operands(x1, x2)
     if 0 in (a.type.rank, b.type.rank):
         return multiply(a, b)
     if b.type.rank <= 2:
-        return matmul(a, b)
+        return multiply_matrices(a, b)
     return tensordot(a, b, ([a.type.rank - 1], [b.type.rank - 2]))
 
 
@@ -49,47 +50,86 @@ def tensordot(x1: Any, x2: Any, axes: int | Sequence[Any] = 2) -> Value:
 
 
 def einsum(subscripts: str, *operands: Any) -> Value:
-    """Returns the Einstein summation of one or two tensors, for instance `einsum("btd,dh->bth", x, w)`.
+    """Returns the Einstein summation of tensors, for instance `einsum("btd,dh->bth", x, w)`.
 
     Args:
-        subscripts: a letter per axis; "->" and the letters of the result, in order of the alphabet by default.
+        subscripts: a letter per axis, and "..." for any others, which broadcast; "->" and the letters of the result, by
+            default those that come once, in order of the alphabet, behind the others. A letter twice in one tensor
+            means its diagonal.
+        operands: the tensors, multiplied one after the other where there are more than two.
 
     Raises:
-        ConfigError: more than two operands, a letter twice in one operand, or an ellipsis.
-        ShapeError: an operand has another number of axes than letters.
+        ConfigError: the subscripts cannot be read. ShapeError: a tensor has another number of axes than letters.
     """
-    inputs, result = _letters(subscripts, len(operands))
     values = list(as_operands(*operands))
-    for letters, value in zip(inputs, values, strict=True):
-        if len(letters) != value.type.rank:
-            raise ShapeError(f"einsum {subscripts!r} names {len(letters)} axes of {value.type}.")
-    if len(values) == 1:
-        return _order(*_drop(values[0], inputs[0], result), result)
-    (la, lb), (a, b) = inputs, values
-    a, la = _drop(a, la, lb + result)
-    b, lb = _drop(b, lb, la + result)
-    batch = [c for c in la if c in lb and c in result]
-    summed = [c for c in la if c in lb and c not in result]
+    inputs, result = read_subscripts(subscripts, [v.type for v in values])
+    terms = [_single(v, letters) for v, letters in zip(values, inputs, strict=True)]
+    while len(terms) > 1:
+        first, second, *terms = terms
+        later = result + "".join(letters for _, letters in terms)
+        terms.insert(0, _product_of_two(*first, *second, later))
+    return _order(*_drop(*terms[0], result), result)
+
+
+def _single(x: Value, letters: str) -> tuple[Value, str]:
+    """Returns a tensor each of whose letters comes once: of two axes of one letter it has the diagonal."""
+    for c in dict.fromkeys(letters):
+        while letters.count(c) > 1:
+            from seqc.ops.diagonals import diagonal
+
+            i = letters.index(c)
+            j = letters.index(c, i + 1)
+            x = diagonal(x, 0, i, j)
+            letters = letters[:i] + letters[i + 1 : j] + letters[j + 1 :] + c
+    return x, letters
+
+
+def _product_of_two(a: Value, la: str, b: Value, lb: str, later: str) -> tuple[Value, str]:
+    """Returns the product of two tensors, summed over what comes nowhere later, and its letters."""
+    (a, la), (b, lb) = _without_ones(a, la, b, lb), _without_ones(b, lb, a, la)
+    a, la = _drop(a, la, lb + later)
+    b, lb = _drop(b, lb, la + later)
+    batch = [c for c in la if c in lb and c in later]
+    summed = [c for c in la if c in lb and c not in later]
     rows, columns = [c for c in la if c not in lb], [c for c in lb if c not in la]
     kinds = (batch, rows, summed), (batch, columns, summed)
     (ba, ra, sa), (bb, cb, sb) = (
         [[letters.index(c) for c in kind] for kind in group] for letters, group in zip((la, lb), kinds, strict=True)
     )
-    return _order(_contract(a, b, ba, bb, ra, cb, sa, sb), "".join([*batch, *rows, *columns]), result)
+    return _contract(a, b, ba, bb, ra, cb, sa, sb), "".join([*batch, *rows, *columns])
 
 
-def _letters(subscripts: str, count: int) -> tuple[list[str], str]:
-    """Returns the letters of each operand and of the result."""
+def _without_ones(x: Value, letters: str, other: Value, others: str) -> tuple[Value, str]:
+    """Returns x without axes of size one that broadcast against longer ones of the other tensor."""
+    sizes = dict(zip(others, other.type.shape, strict=True))
+    ones = [i for i, c in enumerate(letters) if x.type.shape[i] == 1 != sizes.get(c, 1)]
+    return (squeeze(x, ones) if ones else x), "".join(c for i, c in enumerate(letters) if i not in ones)
+
+
+def read_subscripts(subscripts: str, operands: Sequence[Type]) -> tuple[list[str], str]:
+    """Returns the letters of each tensor and of the result, those that "..." stands for among them."""
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     inputs = left.split(",")
-    letters = "".join(inputs)
-    result = right if arrow else "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
-    fine = len(inputs) == count <= 2 and all(len(set(i)) == len(i) for i in (*inputs, result))
-    if not fine or not all(c.isalpha() for c in letters + result) or not set(result) <= set(letters):
+    named = "".join([*inputs, right]).replace("...", "")
+    if len(inputs) != len(operands) or not all(c.isalpha() for c in named):
         raise ConfigError(
-            f"einsum {subscripts!r} of {count} tensors: seqc sums over one or two tensors, each axis named by a letter "
-            "of its own."
+            f"einsum {subscripts!r} of {len(operands)} tensors: it needs a letter for each axis of each tensor, and a "
+            "comma between tensors."
         )
+    free = [chr(c) for c in range(ord("A"), ord("z") + 1) if chr(c).isalpha() and chr(c) not in named]
+    dots = ""
+    for i, (letters, x) in enumerate(zip(inputs, operands, strict=True)):
+        count = x.rank - len(letters.replace("...", ""))
+        if letters.count("...") > 1 or count < 0 or (count and "..." not in letters):
+            raise ShapeError(f"einsum {subscripts!r} names {len(letters.replace('...', ''))} axes of {x}.")
+        if "..." in letters:
+            dots = max(dots, "".join(free[len(free) - count :]), key=len)
+            inputs[i] = letters.replace("...", "".join(free[len(free) - count :]))
+    together = "".join(inputs)
+    once = "".join(sorted(c for c in set(together) if together.count(c) == 1 and c not in dots))
+    result = right.replace("...", dots) if arrow else dots + once
+    if len(set(result)) != len(result) or not set(result) <= set(together) or (dots and arrow and "..." not in right):
+        raise ConfigError(f"einsum {subscripts!r}: each letter of the result comes once, and in a tensor, too.")
     return inputs, result
 
 
@@ -119,8 +159,8 @@ def _contract(
     kept = len(batch_a) if batch_a else len(rows)
     left = _merged(transpose(a, [*batch_a, *rows, *summed_a]), kept, len(rows) if batch_a else None)
     right = _merged(transpose(b, [*batch_b, *summed_b, *columns]), len(batch_b), len(summed_b))
-    y = matmul(left, right)
-    return y if y.type.rank == len(sizes) else reshape(y, sizes)
+    y = multiply_matrices(left, right)
+    return y if list(y.type.shape) == [dim_of(s) for s in sizes] else reshape(y, sizes)
 
 
 def _merged(x: Value, kept: int, first: int | None) -> Value:

@@ -12,7 +12,7 @@ import numpy as np
 from seqc.errors import ShapeError
 from seqc.graph.batch import batch_axis
 from seqc.graph.equal_sizes import SizesDiffer
-from seqc.graph.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply
+from seqc.graph.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply, as_value
 from seqc.graph.layout import Layout, LayoutRule, Merged, is_natural
 from seqc.graph.operators import OPERATORS
 from seqc.ops._common import (
@@ -24,6 +24,7 @@ from seqc.ops._common import (
     check_same_dtype,
 )
 from seqc.ops._namespaces import namespace
+from seqc.ops.elementwise import cast
 from seqc.ops.shape import Reshape, expand_dims, squeeze, transpose
 
 
@@ -115,12 +116,23 @@ def _rows(x: Value) -> Value:
 
 
 def matmul(x1: Any, x2: Any) -> Value:
-    """Returns the matrix product over the last two axes; vectors are treated as NumPy's matmul does."""
-    a, b = (as_number(x) for x in as_operands(x1, x2))
-    a2 = expand_dims(a, 0) if a.type.rank == 1 else a
-    b2 = expand_dims(b, 1) if b.type.rank == 1 else b
-    y = apply(MatMul(), a2, b2)
-    dropped = ([-2] if a.type.rank == 1 else []) + ([-1] if b.type.rank == 1 else [])
+    """Returns the matrix product over the last two axes; vectors are treated as NumPy's matmul does.
+
+    Products of int8 are added up in int32.
+    """
+    a, b = as_operands(x1, x2)
+    both = as_value(x1).dtype == as_value(x2).dtype == "int8"
+    return multiply_matrices(cast(a, "int32"), cast(b, "int32")) if both else multiply_matrices(a, b)
+
+
+def multiply_matrices(x1: Value, x2: Value) -> Value:
+    """Returns the matrix product in the dtype of the operands; of booleans it tells whether a product is true."""
+    if x1.dtype == "bool":
+        return cast(multiply_matrices(as_number(x1), as_number(x2)), "bool")
+    a = expand_dims(x1, 0) if x1.type.rank == 1 else x1
+    b = expand_dims(x2, 1) if x2.type.rank == 1 else x2
+    y = apply(MatMul(), a, b)
+    dropped = ([-2] if x1.type.rank == 1 else []) + ([-1] if x2.type.rank == 1 else [])
     return squeeze(y, dropped) if dropped else y
 
 

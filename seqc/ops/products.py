@@ -18,7 +18,7 @@ from seqc.ops.slicing import flip, stack
 
 def inner(x1: Any, x2: Any) -> Value:
     """Returns the sums of products over the last axes of both, or the products where one of them is a number."""
-    a, b = (as_number(x) for x in as_operands(x1, x2))
+    a, b = as_operands(x1, x2)
     if 0 in (a.type.rank, b.type.rank):
         return multiply(a, b)
     return tensordot(a, b, ([a.type.rank - 1], [b.type.rank - 1]))
@@ -26,7 +26,7 @@ def inner(x1: Any, x2: Any) -> Value:
 
 def vdot(x1: Any, x2: Any) -> Value:
     """Returns the sum of the products of all elements of x1 with those of x2, both in order."""
-    a, b = (as_number(x) for x in as_operands(x1, x2))
+    a, b = as_operands(x1, x2)
     return dot(ravel(a), ravel(b))
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from seqc.errors import ConfigError
+from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import HasValue, Value, as_value, constant
-from seqc.ops._common import normalize_axis, scalar
+from seqc.ops._common import listed_axes, normalize_axis, scalar
 from seqc.ops.arithmetic import add, mod, subtract
 from seqc.ops.creation import arange, diagonals
-from seqc.ops.elementwise import less_equal, where
+from seqc.ops.elementwise import less_equal, not_equal, where
 from seqc.ops.gather import take
 from seqc.ops.shape import expand_dims, reshape, shape, transpose
 from seqc.ops.sizes import Size, as_size, as_sizes, broadcast_sizes, crop, size_of
@@ -33,8 +33,7 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
     value = as_value(x)
     rank = value.type.rank
     sources, places = (
-        [normalize_axis("moveaxis", a, rank) for a in ([axes] if isinstance(axes, int) else axes)]
-        for axes in (source, destination)
+        [normalize_axis("moveaxis", a, rank) for a in listed_axes(axes)] for axes in (source, destination)
     )
     if len(sources) != len(places):
         raise ConfigError(f"moveaxis needs as many destinations as sources; got {source} and {destination}.")
@@ -54,13 +53,18 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Value:
 
     Args:
         x: a tensor.
-        repeats: how often, a number or a size as `ops.shape` gives it.
+        repeats: how often, a number or a size as `ops.shape` gives it, or a number that is known for each element.
         axis: None for all elements in order.
     """
     value = as_value(x)
     if axis is None:
         value, axis = ravel(value), 0
     at = normalize_axis("repeat", axis, value.type.rank)
+    if not isinstance(repeats, Value) and np.ndim(repeats) == 1:
+        size, each = value.type.shape[at], np.asarray(repeats)
+        if len(each) not in (1, size) or not isinstance(size, int):
+            raise ShapeError(f"repeat needs one number, or one for each of {size} elements; got {len(each)}.")
+        return take(value, np.repeat(np.arange(size), each), at)
     return _multiplied(value, at, as_size(repeats, "repeat"), at + 1)
 
 
@@ -128,9 +132,19 @@ def slice(inputs: Any, start_indices: Any, shape: Any) -> Value:
     return value
 
 
-def roll(x: Any, shift: Any, axis: int | None = None) -> Value:
-    """Returns x with its elements moved `shift` places along `axis`, those beyond the end first."""
+def roll(x: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Value:
+    """Returns x with its elements moved `shift` places along `axis`, those beyond the end first.
+
+    Several axes are rolled one after the other, each by its own of as many shifts, or all by the same.
+    """
     value = as_value(x)
+    if isinstance(axis, Sequence):
+        shifts = shift if isinstance(shift, Sequence) else [shift] * len(axis)
+        if len(shifts) != len(axis):
+            raise ConfigError(f"roll needs as many shifts as axes, or one; got {shift} and {axis}.")
+        for places, at in zip(shifts, axis, strict=True):
+            value = roll(value, places, at)
+        return value
     if axis is None:
         return reshape(roll(ravel(value), shift, 0), shape(value))
     at = normalize_axis("roll", axis, value.type.rank)
@@ -147,8 +161,9 @@ def diff(a: Any, n: int = 1, axis: int = -1) -> Value:
     """Returns the differences of neighbours along `axis`, taken n times."""
     value = as_value(a)
     at = normalize_axis("diff", axis, value.type.rank)
+    apart = not_equal if value.dtype == "bool" else subtract
     for _ in range(n):
-        value = subtract(slice_axis(value, at, 1, None), slice_axis(value, at, 0, -1))
+        value = apart(slice_axis(value, at, 1, None), slice_axis(value, at, 0, -1))
     return value
 
 

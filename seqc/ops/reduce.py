@@ -441,7 +441,7 @@ def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Value:
 def softmax(x: Any, axis: int | Sequence[int] | None = -1) -> Value:
     """Returns exp(x) normalized to sum to one along `axis` (one, several, or None for all)."""
     value = as_float(x)
-    if isinstance(axis, int):
+    if isinstance(axis, int | np.integer):
         if value.type.rank and value.type.shape[normalize_axis("softmax", axis, value.type.rank)] == 1:
             note(
                 f"You are using a softmax over axis {axis} of a tensor of shape {value.shape}. This axis has size 1, "
@@ -455,7 +455,7 @@ def softmax(x: Any, axis: int | Sequence[int] | None = -1) -> Value:
 def log_softmax(x: Any, axis: int | Sequence[int] | None = -1) -> Value:
     """Returns log(softmax(x)) along `axis` (one, several, or None for all)."""
     value = as_float(x)
-    if isinstance(axis, int):
+    if isinstance(axis, int | np.integer):
         return apply(LogSoftmax(normalize_axis("log_softmax", axis, value.type.rank)), value)
     return _over_one_axis(LogSoftmax, value, axis)
 

@@ -18,7 +18,7 @@ from seqc.graph.ir import Array, BatchRule, Emitter, Op, Shape, Type, Value, app
 from seqc.graph.layout import Layout, LayoutRule, Merged, elementwise_layout_rule, is_natural
 from seqc.graph.operators import OPERATORS
 from seqc.graph.target import Target
-from seqc.ops._common import broadcast_shapes, check_axes, dtype_name, normalize_axes, normalize_axis
+from seqc.ops._common import broadcast_shapes, check_axes, dtype_name, listed_axes, normalize_axes, normalize_axis
 from seqc.ops._shape_onnx import emit_sizes
 from seqc.ops.sizes import ReshapeTo, Size, apply_sized, as_size, dim_of, product, size_of
 
@@ -394,7 +394,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Value:
 def expand_dims(x: Any, axis: int | Sequence[int]) -> Value:
     """Returns x with new axes of size one at `axis`."""
     value = as_value(x)
-    listed = (axis,) if isinstance(axis, int) else tuple(axis)
+    listed = listed_axes(axis)
     axes = normalize_axes("expand_dims", listed, value.type.rank + len(listed))
     return apply(Unsqueeze(axes), value) if axes else value
 

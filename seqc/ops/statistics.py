@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from seqc.epsilon import EPSILON
 from seqc.errors import ConfigError, ShapeError
-from seqc.graph.ir import Value
-from seqc.ops._common import as_float, as_number, check_unused, normalize_axis, scalar
+from seqc.graph.ir import Value, as_value
+from seqc.ops._common import as_float, as_number, check_unused, listed_axes, normalize_axis, scalar
 from seqc.ops.arithmetic import absolute, add, clip, divide, isfinite, maximum, multiply, square, subtract
-from seqc.ops.elementwise import cast, greater, logical_not, stop_gradient, where
+from seqc.ops.elementwise import cast, greater, logical_not, not_equal, stop_gradient, where
 from seqc.ops.linalg import matmul
-from seqc.ops.rearrange import diff
+from seqc.ops.rearrange import diff, moveaxis
 from seqc.ops.reduce import Axis, is_empty, max, mean, min, sum
-from seqc.ops.shape import expand_dims, ones_like, transpose
+from seqc.ops.shape import expand_dims, ones_like, squeeze, transpose
 from seqc.ops.slicing import slice_axis
 from seqc.ops.transcendental import exp, log, power, sqrt
 
@@ -38,10 +40,13 @@ def moments(x: Any, axes: Axis, keepdims: bool = False, synchronized: bool = Fal
 
 
 def average(x: Any, axis: Axis = None, weights: Any = None) -> Value:
-    """Returns the mean along `axis`, weighted by a tensor that broadcasts with x."""
+    """Returns the mean along `axis`, weighted by a tensor that broadcasts with x, or by a vector that lies along it."""
     value = as_float(x)
     if weights is None:
         return mean(value, axis)
+    weights = as_value(weights)
+    if weights.type.rank == 1 and isinstance(axis, int | np.integer):
+        weights = _along(weights, normalize_axis("average", axis, value.type.rank), value.type.rank)
     return divide(sum(multiply(value, weights), axis), sum(multiply(ones_like(value), weights), axis))
 
 
@@ -75,10 +80,17 @@ def norm(x: Any, ord: float | str | None = None, axis: Axis = None, keepdims: bo
     """Returns the norm of the vectors along `axis`, or of all elements.
 
     Args:
-        ord: the order p of (sum |x|^p)^(1/p); infinity for the largest, -infinity for the smallest absolute value.
-            None, "fro" and 2 give the Euclidean norm, which several axes may share.
+        ord: the order p of (sum |x|^p)^(1/p); infinity for the largest, -infinity for the smallest absolute value, 0
+            for how many are not zero. None gives the Euclidean norm, which several axes may share.
+            Of matrices, which lie along two axes: "fro" for the Euclidean norm, "nuc" for the sum of the singular
+            values, 2 and -2 for the largest and smallest of them, 1 and -1 for the largest and smallest sum of absolute
+            values of a column, infinity and -infinity of a row.
     """
     value = as_float(x)
+    several = tuple(range(value.type.rank)) if axis is None else listed_axes(axis)
+    axis = several[0] if len(several) == 1 else axis
+    if ord not in (None, "fro", "euclidean") and len(several) == 2:
+        return _norm_of_matrices(value, ord, several, keepdims)
     if ord in (None, "fro", "euclidean"):
         return sqrt(sum(square(value), axis, keepdims))
     vectors = isinstance(axis, int) or (axis is None and value.type.rank == 1)
@@ -86,11 +98,30 @@ def norm(x: Any, ord: float | str | None = None, axis: Axis = None, keepdims: bo
         raise ConfigError(f"norm knows ord={ord!r} of vectors only, along one axis; got axis={axis!r} of {value.type}.")
     if ord == 2:
         return sqrt(sum(square(value), axis, keepdims))
+    if ord == 0:
+        return sum(cast(not_equal(value, 0.0), value.dtype), axis, keepdims)
     if math.isinf(ord):
         return (max if ord > 0 else min)(absolute(value), axis, keepdims)
     if ord == 1:
         return sum(absolute(value), axis, keepdims)
     return power(sum(power(absolute(value), float(ord)), axis, keepdims), 1 / ord)
+
+
+def _norm_of_matrices(x: Value, ord: float | str, axes: tuple[int, ...], keepdims: bool) -> Value:
+    rows, columns = (normalize_axis("norm", a, x.type.rank) for a in axes)
+    kept = (rows, columns)
+    if ord in ("nuc", 2, -2):
+        from seqc.ops.factors import svd
+
+        values = svd(moveaxis(x, kept, (-2, -1)), compute_uv=False)
+        found = {"nuc": sum, 2: max, -2: min}[ord](values, -1)
+    elif ord in (1, -1, math.inf, -math.inf):
+        added, chosen = kept if abs(ord) == 1 else (columns, rows)
+        sums = sum(absolute(x), added, True)
+        found = squeeze((max if ord > 0 else min)(sums, chosen, True), kept)
+    else:
+        raise ConfigError(f"norm knows 'fro', 'nuc', 1, -1, 2, -2 and infinity as ord of matrices; got {ord!r}.")
+    return expand_dims(found, kept) if keepdims else found
 
 
 def normalize(x: Any, axis: Axis = -1, order: float = 2, epsilon: float | None = None) -> Value:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kit.function_kinds import FunctionSpec, made
-from kit.op_rows import Array, Operand, nonzero, real, still, whole, with_zeros
+from kit.op_rows import Array, Operand, nonzero, positive, real, still, whole, with_zeros
 from seqc import ops
 
 
@@ -79,6 +79,15 @@ REDUCING: tuple[FunctionSpec, ...] = (
     made("percentile", lambda x: ops.percentile(x, 35.0, 1), lambda x: np.percentile(x, 35.0, 1), X),
     made("quantile-of-q", lambda x, q: ops.quantile(x, q, 1), lambda x, q: np.quantile(x, q, 1), real("batch", 5),
          real(3, draw=lambda rng, size, before: np.array([0.1, 0.45, 0.8]))),
+    made("einsum-dots", lambda a, b: ops.einsum("...ij,...kj->...ik", a, b),
+         lambda a, b: np.einsum("...ij,...kj->...ik", a, b), real("batch", 1, "time", 2), real(3, 4, 2)),
+    made("einsum-of-three", lambda a, b: ops.einsum("bij,bj,jk->bik", a, a[:, 0], b),
+         lambda a, b: np.einsum("bij,bj,jk->bik", a, a[:, 0], b), real("batch", 3, 4), real(4, 2)),
+    made("norm-of-matrices", lambda a: ops.norm(a, 1, (1, 2)), lambda a: np.linalg.norm(a, 1, (1, 2)),
+         real("batch", "time", 3)),
+    made("average-weights", lambda a, w: ops.average(a, 1, w), lambda a, w: np.average(a, 1, w), real("batch", 5, 2),
+         real(5, draw=positive)),
+    made("roll-axes", lambda a: ops.roll(a, (1, 2), (0, 1)), lambda a: np.roll(a, (1, 2), (0, 1)), X),
     made("corrcoef", ops.corrcoef, np.corrcoef, real(3, "time")),
     made("trapezoid", ops.trapezoid, np.trapezoid, X),
     made("trapezoid-places", lambda y, x: ops.trapezoid(y, x, axis=0), lambda y, x: np.trapezoid(y, x, axis=0),

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from kit.keras_ops_control import CONTROL
+from kit.keras_ops_arguments import ARGUMENTS
 from kit.keras_ops_elementwise import ELEMENTWISE
 from kit.keras_ops_matrices import MATRICES
 from kit.keras_ops_nn import NETWORKS
@@ -328,6 +329,7 @@ _CASES: dict[str, Callable[[Any], Any]] = {
 FAMILIES: dict[str, dict[str, Callable[[Any], Any]]] = {
     "keras_ops": _CASES,
     "keras_ops_control": CONTROL,
+    "keras_ops_arguments": ARGUMENTS,
     "keras_ops_elementwise": ELEMENTWISE,
     "keras_ops_matrices": MATRICES,
     "keras_ops_nn": NETWORKS,
