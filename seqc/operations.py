@@ -186,7 +186,7 @@ def describe_operation(call: OperationCall) -> tuple[dict[str, Any], list[Any], 
         return _described_by_name(call)
     called_on: list[Any] = []
     for key, value in _arguments(call).items():
-        if key not in config:
+        if key not in config and not (key in _INERT and value in _INERT[key]):
             called_on += value if _gathers(getattr(ops, call.function)) else [value]
     described = {"module": operation.module, "class_name": operation.class_name, "config": config}
     return {**described, "registered_name": operation.class_name}, called_on, {}

@@ -33,10 +33,14 @@ BAD: Mapping[str, Any] = {
 X, IDS, IMAGE = np.ones((2, 3), "float32"), np.ones((2, 3), "int32"), np.ones((1, 4, 4, 2), "float32")
 KERNEL, STEPS = np.ones((2, 2, 2, 2), "float32"), np.ones((2, 3, 4), "float32")
 VECTOR = np.ones(3, "float32")
+HEADS, SPECTRUM = np.ones((1, 3, 2, 4), "float32"), np.ones((2, 3, 5), "float32")
 POINTWISE = np.ones((1, 1, 4, 2), "float32")
 
 # They take sizes and attributes, or tell what is a tensor; nothing in them is an operand.
-WITHOUT_OPERANDS = {"arange", "empty", "eye", "identity", "is_tensor", "ones", "tri", "zeros"}
+WITHOUT_OPERANDS = {
+    *("bartlett", "blackman", "hamming", "hanning", "kaiser"),
+    *("arange", "empty", "eye", "identity", "is_tensor", "ones", "tri", "zeros"),
+}
 
 
 def _taking(*names: str) -> list[str]:
@@ -69,6 +73,23 @@ ROWS: dict[str, Row] = {
     "take_along_axis": ((X, IDS), (0,)),
     "top_k": ((X,), (1,)),
     "unravel_index": ((IDS,), ((2, 3),)),
+    **dict.fromkeys(("fft", "fft2", "ifft2", "irfft"), ((X, X), ())),
+    **dict.fromkeys(("binary_crossentropy", "categorical_crossentropy"), ((X / 3, X / 3), ())),
+    "batch_normalization": ((X, VECTOR, VECTOR), (-1,)),
+    "ctc_decode": ((STEPS, np.full(2, 3, "int32")), ()),
+    "ctc_loss": ((IDS, STEPS, np.full(2, 1, "int32"), np.full(2, 3, "int32")), ()),
+    "dot_product_attention": ((HEADS, HEADS, HEADS), ()),
+    "extract_sequences": ((X,), (2, 1)),
+    "istft": ((SPECTRUM, SPECTRUM), ()),
+    "layer_normalization": ((X,), ()),
+    "multi_hot": ((IDS,), (3,)),
+    "sparse_categorical_crossentropy": ((np.zeros(2, "int32"), X / 3), ()),
+    "stft": ((np.ones((2, 16), "float32"),), (8, 4, 8)),
+    "depth_to_space": ((np.ones((1, 2, 2, 4), "float32"),), (2,)),
+    "space_to_depth": ((IMAGE,), (2,)),
+    "fold": ((np.ones((1, 4, 4), "float32"),), (4, 2, 1, 0, 2)),
+    "unfold": ((np.ones((1, 2, 4, 4), "float32"),), (2,)),
+    "psnr": ((X, X), (1.0,)),
     "array_split": ((X,), (1,)),
     "bincount": ((IDS,), ()),
     "digitize": ((X, VECTOR), ()),
@@ -127,6 +148,11 @@ ROWS: dict[str, Row] = {
 # Functions whose operands do not come first one by one.
 FORMS: dict[str, Callable[..., Any]] = {
     "slice_update": lambda x, updates: ops.slice_update(x, (0, 0), updates),
+    **{
+        name: lambda real, imaginary, name=name: getattr(ops, name)((real, imaginary))
+        for name in ("fft", "fft2", "ifft2", "irfft")
+    },
+    "istft": lambda real, imaginary: ops.istft((real, imaginary), 8, 4, 8),
     "dstack": lambda *xs: ops.dstack(list(xs)),
     "select": lambda condition, choice, default: ops.select([condition], [choice], default),
     "average": lambda x, weights: ops.average(x, None, weights),

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from kit.keras_ops_control import CONTROL
 from kit.keras_ops_arguments import ARGUMENTS
+from kit.keras_ops_control import CONTROL
 from kit.keras_ops_elementwise import ELEMENTWISE
 from kit.keras_ops_matrices import MATRICES
 from kit.keras_ops_nn import NETWORKS

@@ -20,7 +20,7 @@ import pytest
 import seqc
 from kit import keras_functional
 from seqc import ops
-from seqc.operations import OPERATIONS
+from seqc.operations import OPERATIONS, describe_operation
 
 KEPT = Path(__file__).resolve().parents[1] / "cases"
 
@@ -109,3 +109,13 @@ def test_what_the_functions_give_is_proved_at_export(table: str, tmp_path: Path)
     computed = keras_functional.TABLES[table].items()
     results = [compute(ops, x, y, k) for name, compute in computed if name not in ("nextafter", "view")]
     seqc.Model({"x": x, "y": y, "k": k}, results).export(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("name", ["one_hot", "convert_to_tensor"])
+def test_arguments_that_say_nothing_are_not_written(name: str) -> None:
+    """Keras's classes are not called on them."""
+    x = seqc.Input((3,), dtype="int32")
+    y = getattr(ops, name)(x, **{"num_classes": 4} if name == "one_hot" else {})
+    assert y.origin is not None
+    _, called_on, named = describe_operation(y.origin)
+    assert (called_on, named) == ([x], {})
