@@ -24,23 +24,29 @@ from seqc.utils.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from seqc.utils.sequences import pad_sequences
 
 if TYPE_CHECKING:
+    from seqc.saving import deserialize_keras_object, serialize_keras_object
     from seqc.utils import bounding_boxes
     from seqc.utils.image_folders import image_dataset_from_directory
     from seqc.utils.model_visualization import model_to_dot, plot_model
     from seqc.utils.pictures import array_to_img, img_to_array, load_img, save_img
+    from seqc.utils.symbols import is_keras_tensor, standardize_dtype
+    from seqc.utils.timeseries import timeseries_dataset_from_array
 
 __all__ = [
+    "CustomObjectScope",
     "PyDataset",
     "Sequence",
     "array_to_img",
     "bounding_boxes",
     "clear_session",
     "custom_object_scope",
+    "deserialize_keras_object",
     "get_custom_objects",
     "get_registered_name",
     "get_registered_object",
     "image_dataset_from_directory",
     "img_to_array",
+    "is_keras_tensor",
     "load_img",
     "model_to_dot",
     "normalize",
@@ -49,12 +55,16 @@ __all__ = [
     "plot_model",
     "register_keras_serializable",
     "save_img",
+    "serialize_keras_object",
     "set_random_seed",
+    "standardize_dtype",
+    "timeseries_dataset_from_array",
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]
 
 Sequence = PyDataset  # its older name
+CustomObjectScope = custom_object_scope
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> Array:
@@ -88,9 +98,12 @@ _absent = absent(__name__, __all__)
 
 # What knows models or functions of seqc.ops, which are made of what is here, by the modules that have it.
 _LATER = {
-    **dict.fromkeys(("model_to_dot", "plot_model"), "model_visualization"),
-    **dict.fromkeys(("array_to_img", "img_to_array", "load_img", "save_img"), "pictures"),
-    "image_dataset_from_directory": "image_folders",
+    **dict.fromkeys(("model_to_dot", "plot_model"), "seqc.utils.model_visualization"),
+    **dict.fromkeys(("array_to_img", "img_to_array", "load_img", "save_img"), "seqc.utils.pictures"),
+    "image_dataset_from_directory": "seqc.utils.image_folders",
+    **dict.fromkeys(("deserialize_keras_object", "serialize_keras_object"), "seqc.saving"),
+    **dict.fromkeys(("is_keras_tensor", "standardize_dtype"), "seqc.utils.symbols"),
+    "timeseries_dataset_from_array": "seqc.utils.timeseries",
 }
 
 
@@ -98,7 +111,7 @@ def __getattr__(name: str) -> Any:
     if name == "bounding_boxes":
         return importlib.import_module("seqc.utils.bounding_boxes")
     if name in _LATER:
-        return getattr(importlib.import_module(f"seqc.utils.{_LATER[name]}"), name)
+        return getattr(importlib.import_module(_LATER[name]), name)
     return _absent(name)
 
 
