@@ -142,6 +142,12 @@ def test_onnxruntime_is_given_the_transform_that_it_computes_accurately(length: 
     assert np.abs(got - expected).max() < 1e-6 * np.abs(expected).max()
 
 
+def test_a_transform_whose_matrix_would_be_huge_is_not_exported(tmp_path: Path) -> None:
+    x = seqc.Input((10000,))
+    with pytest.raises(errors.NoLoweringError, match="A Fourier transform of length 10000 cannot be exported"):
+        seqc.Model(x, ops.rfft(x)).export(tmp_path / "model.onnx")
+
+
 def test_sinc_and_its_slope_at_zero() -> None:
     x = np.array([0.0, 0.5, -1.0, 1e-9])
     np.testing.assert_allclose(ops.sinc(x), np.sinc(x), atol=1e-15)

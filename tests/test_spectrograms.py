@@ -118,6 +118,18 @@ def test_decibels_reach_down_from_the_loudest_of_the_batch() -> None:
     assert (y[1] == y.min()).mean() > 0.5 > (y[0] == y.min()).mean()
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "float64"])
+def test_spectrograms_follow_the_policy_of_the_layer(policy: str) -> None:
+    x = sound(2, 300)
+    for make in (
+        lambda dtype: layers.MelSpectrogram(64, 16, sampling_rate=800, num_mel_bins=5, dtype=dtype)(x),
+        lambda dtype: layers.STFTSpectrogram("magnitude", 16, dtype=dtype)(x[..., None]),
+    ):
+        got, wanted = np.asarray(make(policy)), np.asarray(make("float32"))
+        assert got.dtype == policy.removeprefix("mixed_")
+        np.testing.assert_allclose(got, wanted, rtol=2e-3 if policy == "mixed_float16" else 1e-4, atol=1e-2)
+
+
 def test_bands_are_triangles() -> None:
     matrix = layers.MelSpectrogram().linear_to_mel_weight_matrix(20, 4097, 8000, 100.0, 4000.0)
     assert matrix.dtype == np.float32

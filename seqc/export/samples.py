@@ -34,12 +34,14 @@ def choose_sizes(graph: Graph, works: Callable[[Sizes], bool]) -> list[dict[str,
         graph: its inputs name the axes. works: whether the graph runs at given sizes; lengths grow until it does.
 
     Raises:
-        ShapeError: no length up to 8192 works.
+        ShapeError: no length up to 1024 works, or to 8192 where one axis is open.
     """
     names = sorted({n for x in graph.inputs for d in x.type.shape for n in dims.names(d)})
     batch = {n for x in graph.inputs for d in x.type.shape[:1] for n in dims.names(d)}
     if names and batch == set(names) and not works(dict.fromkeys(names, 1)):
-        batch = set()
+        found = _found(names, set(), works)
+        if found:
+            return found
     others = [n for n in names if n not in batch]
     lengths = _lengths(others, batch, works) if others else [{}]
     shortest = [s for s in _shortest(others, batch, works) if s not in lengths]
@@ -56,16 +58,28 @@ def _shortest(others: list[str], batch: set[str], works: Callable[[Sizes], bool]
 
 
 def _lengths(others: list[str], batch: set[str], works: Callable[[Sizes], bool]) -> list[dict[str, int]]:
+    found = _found(others, batch, works)
+    if not found:
+        last = _tried(others)[-1]
+        raise ShapeError(f"The graph runs at no size of {', '.join(others)} between {_STARTS[0]} and {last}.")
+    return found
+
+
+def _tried(others: list[str]) -> list[int]:
+    """Returns what is tried: of a sound, but not of images, long axes, too."""
+    return [start for start in _STARTS if start <= 1024 or len(others) == 1]
+
+
+def _found(others: list[str], batch: set[str], works: Callable[[Sizes], bool]) -> list[dict[str, int]]:
+    """Returns two lengths at which the graph runs, or as many as there are."""
     found: list[dict[str, int]] = []
-    for start in _STARTS:
+    for start in _tried(others):
         # An odd second length shows what the parity of an axis changes; different ones show axes mixed up.
         for length in (dict.fromkeys(others, start), {n: start + 3 + 2 * i for i, n in enumerate(others)}):
             if length not in found and works(dict.fromkeys(batch, 1) | length):
                 found.append(length)
         if len(found) >= 2:
             return found[:2]
-    if not found:
-        raise ShapeError(f"The graph runs at no size of {', '.join(others)} between 4 and 8192.")
     return found
 
 

@@ -110,7 +110,7 @@ class STFTSpectrogram(Layer):
                 "Invalid input type. Expected `float16`, `float32` or `float64`. Received: input "
                 f"type={value.dtype}. Use ops.cast."
             )
-        last = self.data_format == "channels_last"
+        value, last = ops.cast(value, self.compute_dtype), self.data_format == "channels_last"
         channels = ops.shape(value)[2 if last else 1]
         single = isinstance(channels, int) and channels == 1
         first = value if single or not last else ops.transpose(value, (0, 2, 1))
@@ -226,7 +226,8 @@ class MelSpectrogram(Layer):
             )
 
     def call(self, x: Any) -> Value:
-        sounds = ops.cast(x, self.dtype)
+        # Half a precision is too little for sums over a frame.
+        sounds = ops.cast(x, self.compute_dtype if self.compute_dtype in ("float32", "float64") else "float32")
         real, imag = ops.stft(sounds, self.sequence_length, self.sequence_stride, self.fft_length, self.window)
         power = ops.square(real) + ops.square(imag)
         if self.mag_exp != 2:
@@ -234,10 +235,10 @@ class MelSpectrogram(Layer):
         matrix = self.linear_to_mel_weight_matrix(
             self.num_mel_bins, self.fft_length // 2 + 1, self.sampling_rate, self.min_freq, self.max_freq
         )
-        mel = ops.matmul(power, constant(matrix.astype(self.dtype)))
+        mel = ops.matmul(power, constant(matrix.astype(power.dtype)))
         if self.power_to_db:
             mel = self._in_decibels(mel)
-        return ops.swapaxes(mel, -1, -2)
+        return ops.cast(ops.swapaxes(mel, -1, -2), self.compute_dtype)
 
     def _in_decibels(self, power: Value) -> Value:
         reference = 10 * float(np.log10(max(abs(self.ref_power), self.min_power)))

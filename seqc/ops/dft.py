@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from seqc.errors import ShapeError
+from seqc.errors import NoLoweringError, ShapeError
 from seqc.graph.dims import Dim
 from seqc.graph.ir import Array, Emitter, Op, Sizes, Type, Value, apply
 from seqc.ops._common import check_float
@@ -23,6 +22,8 @@ from seqc.ops._common import check_float
 # onnxruntime computes its DFT fast and accurately where the length is a power of two, and is faster than a product with
 # a matrix from here on; elsewhere it is slower and loses half of the digits.
 _FAST_FROM = 1024
+# The matrix of a longer transform has more than 2^26 numbers.
+_LONGEST = 8192
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -52,6 +53,12 @@ class _Fourier(Op):
         n = self.length(given)
         if n >= _FAST_FROM and n & (n - 1) == 0 and e.target.supports("DFT", dtype=given.dtype):
             return self.emit_dft(e, y, x)
+        if n > _LONGEST:
+            raise NoLoweringError(
+                f"A Fourier transform of length {n} cannot be exported: onnxruntime computes accurately only those of "
+                f"powers of two (from opset 17 on), and only those up to {_LONGEST} are written as a matrix. Use a "
+                "power of two, such as fft_length=16384."
+            )
         return e.node("MatMul", x, e.constant(self.matrix(given).astype(given.dtype)))
 
 
@@ -187,23 +194,17 @@ def _halves(z: Array, dtype: Any) -> Array:
     return np.concatenate([z.real, z.imag], -1).astype(dtype, copy=False)
 
 
-@lru_cache(maxsize=16)
 def _real_matrix(n: int) -> Array:
-    """Returns the matrix (n, 2 (n // 2 + 1)) of `RealDFT`. The array is shared: read only."""
+    """Returns the matrix (n, 2 (n // 2 + 1)) of `RealDFT`."""
     angles = turns(n, n, n // 2 + 1)
-    matrix = np.concatenate([np.cos(angles), -np.sin(angles)], 1)
-    matrix.flags.writeable = False
-    return matrix
+    return np.concatenate([np.cos(angles), -np.sin(angles)], 1)
 
 
-@lru_cache(maxsize=16)
 def _complex_matrix(n: int, inverse: bool) -> Array:
-    """Returns the matrix (2 n, 2 n) of `DFT`. The array is shared: read only."""
+    """Returns the matrix (2 n, 2 n) of `DFT`."""
     angles = turns(n, n, n)
     c, s = np.cos(angles), np.sin(angles) * (-1 if inverse else 1)
-    matrix = np.block([[c, -s], [s, c]])
-    matrix.flags.writeable = False
-    return matrix
+    return np.block([[c, -s], [s, c]])
 
 
 def turns(n: int, length: int, count: int) -> Array:
