@@ -34,7 +34,7 @@ BASES = ("Input", "InputLayer", "InputSpec", "Layer", "Wrapper", "deserialize", 
 # Layers that stand in others.
 INSIDE = ("GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells")
 # Layers without a kept case through which gradients pass.
-LEARNING = ("Lambda",)
+LEARNING = ("Lambda", "SimpleRNNCell")
 # Operators that only bring axes into order, or types.
 _PLUMBING = {"Cast", "Expand", "Flatten", "Identity", "Reshape", "Shape", "Squeeze", "Transpose", "Unsqueeze"}
 _YES, _NO, _NOTHING = "yes", "no", ""
@@ -79,8 +79,12 @@ def _row(name: str) -> Row:
         kind = name.capitalize()
     if kind != name and kind in names():
         return Row(name, _NOTHING, _NOTHING, _NOTHING, f"another name of `{kind}`")
-    trains, form = _of_several(kind) if kind in merge_runs.CLASSES else _of_one(kind)
+    trains, form = _of_several(kind) if kind in _recorded_of_several() else _of_one(kind)
     return Row(name, _YES if trains else _NO, _NO if form is None else _YES, form or _NOTHING)
+
+
+def _recorded_of_several() -> set[str]:
+    return {getattr(layers, c["class"]).__name__ for c in merge_runs.CASES}
 
 
 def _of_several(kind: str) -> tuple[bool, str]:
@@ -114,8 +118,9 @@ def _file(case: Case) -> list[str] | None:
 
 def _has_gradient(case: Case) -> bool:
     """Whether what a layer gives in training moves with its weights or its input."""
-    dtype = case.facts["input_dtype"].replace("uint8", "float32")  # of pixels
-    model = _stack(case)
+    model, dtype = _stack(case), case.facts["input_dtype"]
+    if not model.trainable_weights and "int" in dtype:  # of pixels, for instance
+        dtype = "float32"
     traced = trace_model(model, tuple(case.facts["input_shape"]), dtype, training=True)
     wrt = [traced.trace.reads[v] for v in model.trainable_weights if v in traced.trace.reads]
     wrt += [traced.x] if dtype.startswith("float") else []

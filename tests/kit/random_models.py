@@ -131,21 +131,59 @@ def _spectrogram(shape: Shape, draw: st.DrawFn) -> Layer:
     return layers.STFTSpectrogram(mode, frame, step, 4, "hamming", padding=draw(_PADDING), expand_dims=expand)
 
 
+def _augmentation(_: Shape, draw: st.DrawFn) -> Layer:
+    """What changes images at random in training, and nothing else."""
+    factor = st.sampled_from([0.1, 0.4])
+    kinds: list[Callable[[], Layer]] = [
+        lambda: layers.RandomBrightness(draw(factor)),
+        lambda: layers.RandomContrast(draw(factor)),
+        lambda: layers.RandomErasing(),
+        lambda: layers.RandomFlip(draw(st.sampled_from(["horizontal", "vertical", "horizontal_and_vertical"]))),
+        lambda: layers.RandomInvert(),
+        lambda: layers.RandomRotation(draw(factor)),
+        lambda: layers.RandomTranslation(draw(factor), draw(factor)),
+        lambda: layers.RandomZoom(draw(factor)),
+    ]
+    return draw(st.sampled_from(kinds))()
+
+
+def _resizing(_: Shape, draw: st.DrawFn) -> Layer:
+    kind = draw(st.sampled_from(["bilinear", "nearest", "bicubic", "lanczos3"]))
+    return layers.Resizing(draw(_SIZES), draw(_SIZES), kind)
+
+
+def _center_crop(shape: Shape, draw: st.DrawFn) -> Layer:
+    return layers.CenterCrop(draw(st.integers(1, shape[0] + 1)), draw(st.integers(1, shape[1] + 1)))
+
+
+def _spectral(shape: Shape, draw: st.DrawFn) -> Layer:
+    return layers.SpectralNormalization(layers.Dense(draw(_SIZES), draw(_ACTIVATIONS)), draw(st.integers(1, 2)))
+
+
 ANY: dict[str, Draw] = {
+    "activity_regularization": lambda _, draw: layers.ActivityRegularization(0.01, draw(st.sampled_from([0.0, 0.1]))),
+    "alpha_dropout": lambda _, draw: layers.AlphaDropout(draw(st.sampled_from([0.0, 0.3]))),
+    "identity": lambda _, draw: layers.Identity(),
+    "rescaling": lambda _, draw: layers.Rescaling(
+        draw(st.sampled_from([0.5, -2.0])), draw(st.sampled_from([0.0, 0.7]))
+    ),
+    "spectral_normalization": _spectral,
     "activation": lambda _, draw: layers.Activation(draw(_ACTIVATIONS.filter(bool))),
     "batch_normalization": _norm,
     "dense": lambda _, draw: layers.Dense(draw(_SIZES), draw(_ACTIVATIONS), use_bias=draw(st.booleans())),
     "dropout": lambda _, draw: layers.Dropout(draw(st.sampled_from([0.0, 0.3, 1.0]))),
     "elu": lambda _, draw: layers.ELU(draw(st.sampled_from([0.5, 1.0]))),
     "flatten": lambda _, draw: layers.Flatten(),
-    "group_normalization": lambda _, draw: layers.GroupNormalization(draw(st.sampled_from([1, -1]))),
+    "group_normalization": lambda _, draw: layers.GroupNormalization(
+        draw(st.sampled_from([1, -1])), center=draw(st.booleans())
+    ),
     "layer_normalization": lambda _, draw: layers.LayerNormalization(),
     "leaky_relu": lambda _, draw: layers.LeakyReLU(draw(st.sampled_from([0.1, 0.3]))),
     "nested": _nested,
     "noise": lambda _, draw: draw(st.sampled_from([layers.GaussianNoise, layers.GaussianDropout]))(0.2),
     "permute": lambda shape, draw: layers.Permute(draw(st.permutations(range(1, len(shape) + 1)))),
-    "prelu": lambda shape, draw: layers.PReLU(shared_axes=draw(st.sampled_from([None, [len(shape)]]))),
-    "relu": lambda _, draw: layers.ReLU(draw(st.sampled_from([None, 1.0]))),
+    "prelu": lambda shape, draw: layers.PReLU("he_normal", shared_axes=draw(st.sampled_from([None, [len(shape)]]))),
+    "relu": lambda _, draw: layers.ReLU(draw(st.sampled_from([None, 1.0])), draw(st.sampled_from([0.0, 0.2]))),
     "reshape": _reshape,
     "rms_normalization": lambda _, draw: layers.RMSNormalization(),
     "softmax": lambda _, draw: layers.Softmax(),
@@ -158,8 +196,10 @@ BY_RANK: dict[int, dict[str, Draw]] = {
         "average_pool": _pool(layers.AveragePooling1D),
         "bidirectional": _bidirectional,
         "conv1d": _conv1d,
+        "cropping": lambda shape, draw: layers.Cropping1D((0, draw(st.integers(0, shape[0] - 1)))),
         "depthwise": _depthwise(layers.DepthwiseConv1D),
         "global_average": lambda _, draw: layers.GlobalAveragePooling1D(keepdims=draw(st.booleans())),
+        "spatial_dropout": lambda _, draw: layers.SpatialDropout1D(draw(st.sampled_from([0.0, 0.3]))),
         "global_max": lambda _, draw: layers.GlobalMaxPooling1D(keepdims=draw(st.booleans())),
         "max_pool": _pool(layers.MaxPooling1D),
         "separable": _separable(layers.SeparableConv1D),
@@ -173,14 +213,18 @@ BY_RANK: dict[int, dict[str, Draw]] = {
     },
     3: {
         "adaptive": _adaptive(layers.AdaptiveAveragePooling2D, layers.AdaptiveMaxPooling2D),
+        "augmentation": _augmentation,
         "average_pool": _pool(layers.AveragePooling2D),
+        "center_crop": _center_crop,
         "conv2d": _conv(layers.Conv2D),
         "conv_lstm": _conv_lstm(layers.ConvLSTM1D),
         "cropping": _cropping(layers.Cropping2D),
         "depthwise": _depthwise(layers.DepthwiseConv2D),
         "global_average": lambda _, draw: layers.GlobalAveragePooling2D(keepdims=draw(st.booleans())),
         "global_max": lambda _, draw: layers.GlobalMaxPooling2D(keepdims=draw(st.booleans())),
+        "resizing": _resizing,
         "separable": _separable(layers.SeparableConv2D),
+        "spatial_dropout": lambda _, draw: layers.SpatialDropout2D(draw(st.sampled_from([0.0, 0.3]))),
         "transposed": _transposed(layers.Conv2DTranspose),
         "upsample": _upsample,
         "zero_padding": lambda _, draw: layers.ZeroPadding2D(_border(draw)),
@@ -193,6 +237,7 @@ BY_RANK: dict[int, dict[str, Draw]] = {
         "conv3d": _conv(layers.Conv3D),
         "conv_lstm": _conv_lstm(layers.ConvLSTM2D),
         "cropping": _cropping(layers.Cropping3D),
+        "spatial_dropout": lambda _, draw: layers.SpatialDropout3D(draw(st.sampled_from([0.0, 0.3]))),
         "global_average": lambda _, draw: layers.GlobalAveragePooling3D(keepdims=draw(st.booleans())),
         "global_max": lambda _, draw: layers.GlobalMaxPooling3D(keepdims=draw(st.booleans())),
         "transposed": _transposed(layers.Conv3DTranspose),
@@ -205,31 +250,12 @@ BY_RANK: dict[int, dict[str, Draw]] = {
 
 # What works whatever the sizes of its input, and keeps its rank.
 ANY_SIZE = (
-    *(
-        "activation",
-        "average_pool",
-        "batch_normalization",
-        "bidirectional",
-        "conv1d",
-        "conv2d",
-        "conv3d",
-        "dense",
-        "dropout",
-        "layer_normalization",
-    ),
-    *(
-        "depthwise",
-        "leaky_relu",
-        "masking",
-        "max_pool",
-        "recurrent",
-        "relu",
-        "separable",
-        "softmax",
-        "time_distributed",
-    ),
-    *("transposed", "upsample", "zero_padding"),
-)
+    "activation", "alpha_dropout", "average_pool", "batch_normalization", "bidirectional", "conv1d", "conv2d", "conv3d",
+    "dense", "depthwise", "dropout", "identity", "layer_normalization", "leaky_relu", "masking", "max_pool",
+    "recurrent", "relu", "rescaling", "separable", "softmax", "spatial_dropout", "time_distributed", "transposed",
+    "upsample",
+    "zero_padding",
+)  # fmt: skip
 
 
 def draw_layer(shape: Shape, draw: st.DrawFn, any_size: bool = False) -> Layer:
