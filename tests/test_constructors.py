@@ -292,7 +292,10 @@ def test_a_mask_of_other_steps_is_refused(layer: layers.Layer, shape: tuple[int,
     ("make", "text"),
     [
         (lambda: seqc.losses.CategoricalGeneralizedCrossEntropy("x"), "for `q`, expected a number. Received: q='x'"),
-        (lambda: seqc.losses.MeanSquaredError(dtype="float31"), "There is no dtype 'float31'"),
+        (
+            lambda: seqc.losses.MeanSquaredError(dtype="float31"),
+            "Cannot convert 'float31' to a mixed",
+        ),
         (lambda: seqc.losses.Huber(name=3), "Huber received an invalid value for `name`, expected a string or None"),
         (
             lambda: seqc.metrics.IoU("3", [0]),
@@ -307,7 +310,10 @@ def test_a_mask_of_other_steps_is_refused(layer: layers.Layer, shape: tuple[int,
         (lambda: seqc.metrics.AUC(2.5), "`num_thresholds`, expected an integer. Received: num_thresholds=2.5"),
         (lambda: seqc.metrics.PrecisionAtRecall(None), "PrecisionAtRecall received an invalid value for `recall`"),
         (lambda: seqc.metrics.MeanMetricWrapper([]), "`fn`, expected a function or the name of one. Received: fn=[]"),
-        (lambda: seqc.metrics.Mean(dtype=1.5), "There is no dtype 1.5"),
+        (
+            lambda: seqc.metrics.Mean(dtype=1.5),
+            "Cannot interpret `dtype` argument",
+        ),
         (lambda: seqc.optimizers.Adam(beta_1="x"), "Adam received an invalid value for `beta_1`, expected a number"),
         (lambda: seqc.optimizers.Ftrl(l1_regularization_strength=None), "for `l1_regularization_strength`, expected a"),
         (

@@ -300,7 +300,7 @@ def test_misspelt_layer_gets_a_suggestion() -> None:
         (keras.losses, "Scribble", "A function of .* is a loss too"),
         (keras.callbacks, "Scribble", "A subclass of Callback"),
         (keras.optimizers, "Adem", "Did you mean Adam"),
-        (keras.utils, "image_dataset_from_directory", "dir"),
+        (keras.utils, "scribble", "dir"),
         (keras, "applications", "Define the network"),
         (keras, "backend", "seqc.ops"),
         (keras, "quantizers", "quantize the exported file"),

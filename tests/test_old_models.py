@@ -151,7 +151,7 @@ def test_convolutions_of_theano_are_refused_by_name(folder, tmp_path):
     ("change", "message"),
     [
         ({"time_major": True}, "time_major"),
-        ({"dtype": {"class_name": "Policy", "config": {"name": "mixed_float16"}}}, "mixed_float16|float16"),
+        ({"dtype": {"class_name": "Policy", "config": {"name": "int8_from_float32"}}}, "int8_from_float32"),
     ],
 )
 def test_settings_that_change_numbers_are_refused_by_name(folder, tmp_path, change, message):
