@@ -43,13 +43,25 @@ CLASSES = {
         Where
         ZerosLike:dtype
     """,
+    "image": """
+        AffineTransform:interpolation,fill_mode,fill_value,data_format
+        CropImages:top_cropping,left_cropping,bottom_cropping,right_cropping,target_height,target_width,data_format
+        ExtractPatches:size,strides,dilation_rate,padding,data_format
+        GaussianBlur:kernel_size,sigma,data_format HSVToRGB:data_format MapCoordinates:order,fill_mode,fill_value
+        PadImages:top_padding,left_padding,bottom_padding,right_padding,target_height,target_width,data_format
+        PerspectiveTransform:interpolation,fill_value,data_format
+        Resize:size,interpolation,antialias,data_format,crop_to_aspect_ratio,pad_to_aspect_ratio,fill_mode,fill_value
+        RGBToGrayscale:data_format RGBToHSV:data_format ScaleAndTranslate:spatial_dims,method,antialias
+        SobelEdges:data_format SSIM:max_val,filter_size,filter_sigma,k1,k2,data_format
+    """,
     "nn": """
         AveragePool:pool_size,strides,padding,data_format
         BatchNorm:axis,epsilon BinaryCrossentropy:from_logits
         CategoricalCrossentropy:from_logits,axis Celu:alpha Conv:strides,padding,data_format,dilation_rate
-        DepthwiseConv:strides,padding,data_format,dilation_rate
+        DepthToSpace:block_size,data_format DepthwiseConv:strides,padding,data_format,dilation_rate
         DotProductAttention:is_causal,flash_attention,attn_logits_soft_cap
         Elu:alpha
+        Fold:output_size,kernel_size,dilation,padding,stride
         Gelu:approximate Glu:axis
         HardShrink:threshold HardSigmoid HardSilu HardTanh
         LayerNorm:axis,epsilon,rms_scaling LeakyRelu:negative_slope LogSigmoid LogSoftmax:axis
@@ -57,11 +69,13 @@ CLASSES = {
         MultiHot:num_classes,axis,dtype
         Normalize:axis,order,epsilon
         OneHot:num_classes,axis,dtype
+        PSNR:max_val
         Relu Relu6 RMSNorm:axis,epsilon
         Selu SeparableConv:strides,padding,data_format,dilation_rate Sigmoid Silu Softmax:axis Softplus
-        SoftShrink:threshold Softsign
+        SoftShrink:threshold Softsign SpaceToDepth:block_size,data_format
         SparseCategoricalCrossentropy:from_logits,axis Sparsemax:axis SparsePlus SparseSigmoid Squareplus:b
         TanhShrink Threshold:threshold,default_value
+        Unfold:kernel_size,dilation,padding,stride
     """,
     "core": """
         Cast:dtype ConvertToTensor:dtype
@@ -94,6 +108,11 @@ CLASSES = {
 }
 # Where the function's name is not the class's in snake case.
 FUNCTIONS = {
+    "HSVToRGB": "hsv_to_rgb",
+    "PSNR": "psnr",
+    "RGBToGrayscale": "rgb_to_grayscale",
+    "RGBToHSV": "rgb_to_hsv",
+    "SSIM": "ssim",
     "AllClose": "allclose",
     "BatchNorm": "batch_normalization",
     "IsIn": "isin",

@@ -54,6 +54,12 @@ def _function_of(cls: str) -> str:
     return FUNCTIONS.get(cls) or snake_case(cls)
 
 
+def _computing(function: str) -> Callable[..., Any]:
+    """Returns a function of `seqc.ops`, or of images."""
+    home = ops.image if function in ops.image.__all__ else ops
+    return getattr(home, function)  # type: ignore[no-any-return]
+
+
 def _listed() -> dict[str, Operation]:
     found = {}
     for module, listed in CLASSES.items():
@@ -123,7 +129,7 @@ def find_operation(described: Mapping[str, Any]) -> Callable[..., Any]:
 
 
 def _called(function: str, name: str, settings: dict[str, Any]) -> Callable[..., Any]:
-    compute = getattr(ops, function)
+    compute = _computing(function)
     # Keras's classes are called without what they were made with, which may stand in the middle in the function.
     names = [one for one in inspect.signature(compute).parameters if one not in OPERATIONS[function].settings]
 
@@ -152,7 +158,7 @@ def _gathers(function: Callable[..., Any]) -> str | None:
 
 
 def _called_by_name(function: str, name: str) -> Callable[..., Any]:
-    compute = getattr(ops, function)
+    compute = _computing(function)
 
     def call(*positional: Any, **named: Any) -> Any:
         _check_sizes((positional, named), name)
@@ -187,7 +193,7 @@ def describe_operation(call: OperationCall) -> tuple[dict[str, Any], list[Any], 
     called_on: list[Any] = []
     for key, value in _arguments(call).items():
         if key not in config and not (key in _INERT and value in _INERT[key]):
-            called_on += value if _gathers(getattr(ops, call.function)) else [value]
+            called_on += value if _gathers(_computing(call.function)) else [value]
     described = {"module": operation.module, "class_name": operation.class_name, "config": config}
     return {**described, "registered_name": operation.class_name}, called_on, {}
 
@@ -222,7 +228,7 @@ def _described_by_name(call: OperationCall) -> tuple[dict[str, Any], list[Any], 
     named = _arguments(call)
     if named.get("dtype") is not None:
         named["dtype"] = np.dtype(named["dtype"]).name
-    several = _gathers(getattr(ops, call.function))
+    several = _gathers(_computing(call.function))
     positional = list(named.pop(several)) if several else []
     described: dict[str, Any] = {"module": OWN, "class_name": call.function, "config": {}, "registered_name": None}
     return described, positional, named
@@ -230,7 +236,7 @@ def _described_by_name(call: OperationCall) -> tuple[dict[str, Any], list[Any], 
 
 def call_again(call: OperationCall, convert: Callable[[Any], Any]) -> Any:
     """Returns what the function gives on other arguments: those that `convert` makes of each leaf."""
-    function = getattr(ops, call.function)
+    function = _computing(call.function)
 
     def converted(leaf: Any) -> Any:
         return slice(*map(convert, (leaf.start, leaf.stop, leaf.step))) if isinstance(leaf, slice) else convert(leaf)

@@ -9,9 +9,18 @@ import numpy as np
 import pytest
 
 import seqc as keras
+from kit.oracle import KEPT
+from kit.record_boxes import results
 from seqc import layers
 from seqc.errors import ConfigError, SeqcError
 from seqc.utils import bounding_boxes
+
+
+def test_functions_of_boxes_are_those_of_keras() -> None:
+    recorded, found = np.load(KEPT / "box_cases.npz"), results(bounding_boxes)
+    assert set(found) == set(recorded)
+    for name, wanted in recorded.items():
+        np.testing.assert_allclose(found[name], wanted, rtol=1e-5, atol=2e-5, err_msg=name)
 
 
 def rectangles(count: int = 8, side: int = 40) -> tuple[np.ndarray, np.ndarray]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import seqc as keras
 from kit.graph_runs import step_file
 from kit.oracle import KEPT
 from seqc import ops
+from seqc.errors import ConfigError, ShapeError
 from seqc.graph.autodiff import pull_back
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Graph, Value, input_value
@@ -70,3 +73,45 @@ def test_functions_are_the_same_on_onnxruntime(case: dict[str, Any]) -> None:
     (y,) = Interpreter(graph).run(arrays)
     found = session.Session(step_file(graph), threads=1).run(dict(zip(graph.input_names, arrays, strict=True)))
     close(found["y"], np.asarray(y))
+
+
+def test_models_with_functions_of_images_are_saved(tmp_path: Path) -> None:
+    images = keras.Input((8, 8, 4))
+    x = ops.image.resize(images, (6, 8), interpolation="nearest")
+    x = ops.image.pad_images(ops.depth_to_space(x, 2), 1, 2, target_height=14, target_width=20)
+    x = ops.image.gaussian_blur(x, (3, 5), data_format="channels_last")
+    model = keras.Model(images, [ops.image.extract_patches(x, 2), ops.mean(ops.image.sobel_edges(x), (1, 2, 3))])
+    model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    given = np.random.default_rng(1).uniform(size=(2, 8, 8, 4)).astype("float32")
+    for one, other in zip(again(given), model(given), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_blocks_of_images_of_unknown_size_become_channels(first: bool) -> None:
+    data_format = "channels_first" if first else "channels_last"
+    images = keras.Input((3, None, None) if first else (None, None, 3))
+    model = keras.Model(images, ops.space_to_depth(images, 2, data_format))
+    for size in ((4, 6), (8, 2)):
+        given = np.random.default_rng(1).uniform(size=(2, 3, *size) if first else (2, *size, 3)).astype("float32")
+        np.testing.assert_array_equal(model(given), ops.space_to_depth(given, 2, data_format))
+
+
+def test_what_functions_of_images_cannot_do_is_said() -> None:
+    x = np.zeros((2, 4, 4, 3), "float32")
+    for error, message, call in (
+        (ShapeError, "Invalid images rank", lambda: ops.image.resize(x[0, 0], (2, 2))),
+        (
+            ConfigError,
+            "Invalid value for argument `fill_mode`",
+            lambda: ops.image.affine_transform(x, [0.0] * 8, fill_mode="x"),
+        ),
+        (ConfigError, "Must specify exactly two of left_padding", lambda: ops.image.pad_images(x, 1, 1, 1)),
+        (ConfigError, "top_cropping must be >= 0", lambda: ops.image.crop_images(x, None, 0, 2, 0, 3)),
+        (ShapeError, "First dim of `coordinates`", lambda: ops.image.map_coordinates(x, np.zeros((3, 2)), 1)),
+        (ShapeError, "depth_to_space needs a multiple of 4 channels", lambda: ops.depth_to_space(x, 2)),
+        (ShapeError, "fold: images of", lambda: ops.fold(np.zeros((1, 8, 3), "float32"), 4, 2)),
+    ):
+        with pytest.raises(error, match=message):
+            call()

@@ -56,12 +56,25 @@ def space_to_depth(x: Any, block_size: int, data_format: str | None = "channels_
     batch, height, width, channels = [sizes[i] for i in ((0, 2, 3, 1) if first else (0, 1, 2, 3))]
     if any(isinstance(size, int) and size % n for size in (height, width)):
         raise ShapeError(f"space_to_depth needs a height and width that are multiples of {n}; got {value.type}.")
+    if not isinstance(height, int) or not isinstance(width, int):
+        # Whole blocks of a size that nobody knows yet are windows.
+        return _channels_of_windows(value, n, first)
     rows, columns = height // n, width // n
     if first:
         blocks = transpose(reshape(value, (batch, channels, rows, n, columns, n)), (0, 1, 3, 5, 2, 4))
         return reshape(blocks, (batch, channels * n * n, rows, columns))
     blocks = transpose(reshape(value, (batch, rows, n, columns, n, channels)), (0, 1, 3, 2, 4, 5))
     return reshape(blocks, (batch, rows, columns, channels * n * n))
+
+
+def _channels_of_windows(value: Value, size: int, first: bool) -> Value:
+    """Returns images (batch, height, width, channels), or with channels first, with their blocks as channels."""
+    (channels,) = dims.known((value.type.shape[1 if first else 3],))
+    kernel = constant(_windows(channels, (size, size), value.dtype).transpose(1, 2, 3, 0))  # by channel, row and column
+    if not first:
+        order = np.arange(channels * size * size).reshape(channels, size * size).T.reshape(-1)
+        kernel = constant(kernel.numpy()[..., order])
+    return as_computed(value, lambda x: conv(x, kernel, size, data_format="channels_first" if first else None))
 
 
 def psnr(x1: Any, x2: Any, max_val: float) -> Value:
