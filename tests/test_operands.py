@@ -36,8 +36,10 @@ VECTOR = np.ones(3, "float32")
 HEADS, SPECTRUM = np.ones((1, 3, 2, 4), "float32"), np.ones((2, 3, 5), "float32")
 POINTWISE = np.ones((1, 1, 4, 2), "float32")
 
-# They take sizes and attributes, or tell what is a tensor; nothing in them is an operand.
+# They take sizes and attributes, or tell what is a tensor, or call functions: nothing in them is an operand.
 WITHOUT_OPERANDS = {
+    *("associative_scan", "cond", "custom_gradient", "fori_loop", "jvp", "map", "scan", "switch", "vectorize"),
+    *("vectorized_map", "while_loop"),
     *("bartlett", "blackman", "hamming", "hanning", "kaiser"),
     *("arange", "empty", "eye", "identity", "is_tensor", "ones", "tri", "zeros"),
 }
