@@ -21,6 +21,7 @@ from seqc.layers.base import KerasShape, Layer
 from seqc.layers.calls import LayerCall, ModelInput, is_shape, put_tensors
 from seqc.layers.input_axes import settle_axes
 from seqc.model import Model
+from seqc.ops.elementwise import cast
 from seqc.serialization import custom_object_scope, known
 from seqc.training.arrange import Port
 from seqc.training.data import match_rank
@@ -149,6 +150,9 @@ class Functional(Model):
         named = put_tensors(v.op.given, [known[x] for x in v.inputs])
         return tree.leaves(v.op.layer(**({"training": training} | named)))
 
+    def _cast_input(self, x: Value) -> Value:
+        return x  # each input has its own dtype
+
     def _matched(self, inputs: Any) -> list[Value]:
         """Returns what the model was called on in the order of its inputs.
 
@@ -157,7 +161,8 @@ class Functional(Model):
         """
         given = self._in_order(inputs)
         for i, (x, symbol) in enumerate(zip(given, self._symbols, strict=True)):
-            given[i] = x = match_rank(x, symbol.shape)
+            x = match_rank(x, symbol.shape)
+            given[i] = x = cast(x, symbol.dtype) if x.type.is_float and symbol.type.is_float else x
             found = x.shape
             if len(found) != len(symbol.shape) or any(
                 a is not None and b is not None and a != b for a, b in zip(found, symbol.shape, strict=True)

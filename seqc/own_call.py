@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from seqc import tree
 from seqc.errors import ConfigError, DTypeError, NotBuiltError
 from seqc.graph.strings import STRING
-from seqc.graph.tracing import Trace
+from seqc.graph.tracing import Trace, require_trace
 from seqc.layers import Input
 from seqc.layers.base import Layer
 from seqc.layers.calls import MODES, Arguments, is_shape
@@ -40,7 +40,10 @@ class OwnCall(Layer):
     def forward(self, x: Any, training: bool = False) -> Any:
         """Returns what `call` makes of the input in the graph that is being traced."""
         given = Arguments(self, (), dict(x)) if self._several_arguments() else Arguments(self, (x,), {})
-        return given.invoke(self, training=training, mask=None)
+        given.given = {name: self._cast_inside(value) for name, value in given.given.items()}
+        trace = require_trace(f"forward of model '{self.name}'")
+        with trace.reading_as(self._read_as(trace)):
+            return given.invoke(self, training=training, mask=None)
 
     @property
     def shaped_by_call(self) -> bool:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from seqc import tree
 from seqc.errors import ConfigError, EmptyModelError, NotBuiltError, ShapeError
 from seqc.file_scope import building
+from seqc.graph.element_types import FLOATS
 from seqc.graph.ir import Array, Graph, Type, Value, input_value
 from seqc.graph.tracing import Trace, current_trace, traced
 from seqc.layers import InputLayer
 from seqc.layers.base import KerasShape, Layer, symbolic_shape
 from seqc.layers.calls import ModelInput, is_shape
 from seqc.model import Model
+from seqc.ops.elementwise import cast
 from seqc.serialization import known, revive, serialize_object
 from seqc.stack import WAY_OUT, LayerList, applied, check_layer
 from seqc.training.arrange import Port
@@ -214,10 +216,14 @@ class Sequential(Model):
             arguments = (self._trainer.only_input(arguments[0]), *arguments[1:])
         return super().__call__(*arguments, **named)
 
+    def _cast_input(self, x: Value) -> Value:
+        return x  # the input has its own dtype
+
     def call(self, x: Value, training: bool = False, mask: Value | None = None) -> Value:
         """Applies the layers in order."""
         if self._input_layer is not None:
             x = match_rank(x, self._input_layer.batch_shape)
+            x = cast(x, self.input_dtype) if x.type.is_float and self.input_dtype in FLOATS else x
             self._check_fits(x.type)
         if (trace := current_trace()) is not None:
             trace.inputs.append(x)

@@ -222,3 +222,66 @@ def test_a_layer_of_ones_own_reads_everything_in_what_it_computes_in() -> None:
         own(x, other=x)
         assert own.seen == seen
         assert own.kernel.dtype == "float32"
+
+
+def test_what_is_random_is_drawn_in_half_precision_too() -> None:
+    x = np.ones((4, 200), "float32")
+    y = np.asarray(layers.Dropout(0.25, dtype="mixed_float16", seed=1)(x, training=True))
+    assert y.dtype == np.float16
+    assert set(np.unique(y)) == {0, np.float16(1 / 0.75)}
+    assert 0.6 < (y > 0).mean() < 0.9
+    noisy = np.asarray(layers.GaussianNoise(0.5, dtype="mixed_bfloat16", seed=1)(x, training=True))
+    assert noisy.dtype.name == "bfloat16"
+    assert 0.4 < noisy.astype("float32").std() < 0.6
+    images = np.ones((2, 6, 6, 3), "float32")
+    assert np.asarray(layers.RandomRotation(0.2, dtype="float16")(images, training=True)).dtype == np.float16
+
+
+class Seeing(keras.Model):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.last = layers.Dense(1, dtype="float32")
+        self.scale = self.add_weight((3,), "ones", name="scale")
+
+    def call(self, x: Any) -> Any:
+        self.seen = (x.dtype, self.scale.dtype)
+        return self.last(x * self.scale)
+
+
+def test_a_model_of_ones_own_computes_in_its_policy_however_it_is_run() -> None:
+    model, x = Seeing(dtype="mixed_float16"), np.random.RandomState(0).randn(8, 3).astype("float32")
+    model.compile("adam", "mse")
+    model.fit(x, x[:, :1], epochs=4, verbose=0)
+    assert model.seen == ("float16", "float16")
+    assert (model.predict(x, verbose=0).dtype, model.scale.dtype) == (np.float32, "float32")
+    model(x)
+    assert model.seen == ("float16", "float16")
+
+
+def test_a_graph_or_stack_hands_on_what_its_inputs_say() -> None:
+    """As in Keras, where only layers convert what they are given, and models what their inputs do not take."""
+    x = keras.Input((2,), dtype="float64")
+    inner = keras.Model(x, layers.Identity(dtype="float64")(x), dtype="mixed_float16")
+    stack = keras.Sequential([keras.Input((2,), dtype="float64"), layers.Identity(dtype="float64")], dtype="float16")
+    third = np.float64([[1 / 3, 2 / 3]])
+    for model in (inner, stack):
+        assert model(third).dtype == "float64"
+        np.testing.assert_array_equal(np.asarray(model(third)), third)
+        np.testing.assert_array_equal(model.predict(third, verbose=0), third)
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.weights.h5", "model.npz"])
+def test_weights_of_bfloat16_are_kept_exactly(name: str, tmp_path: Path) -> None:
+    def made() -> keras.Model:
+        return keras.Sequential([keras.Input((3,)), layers.Dense(2, dtype="bfloat16", name="last")])
+
+    model, path = made(), tmp_path / name
+    if name == "model.h5":
+        model.save(path)
+        again = keras.models.load_model(path)
+    else:
+        model.save_weights(path)
+        again = made()
+        again.load_weights(path)
+    np.testing.assert_array_equal(again.layers[0].kernel.numpy(), model.layers[0].kernel.numpy())
+    assert again.layers[0].kernel.dtype == "bfloat16"

@@ -260,6 +260,15 @@ class Trace:
             self._casts[value, dtype] = cast(value, dtype)
         return self._casts[value, dtype]
 
+    @contextmanager
+    def reading_as(self, dtype: str | None) -> Iterator[None]:
+        """Makes variables of floats read in a dtype inside; None for that which each is kept in."""
+        around, self.autocast = self.autocast, dtype
+        try:
+            yield
+        finally:
+            self.autocast = around
+
     def dtype_of(self, variable: Variable) -> str:
         """Returns the element type that a variable is read in."""
         kept = variable.kept_dtype

@@ -140,7 +140,7 @@ class Layer(Surface):
             if value not in self.inert[name]:
                 raise ConfigError(
                     f"{type(self).__name__} does not support {name}={value!r} in seqc; leave it at "
-                    f"{self.inert[name][0]!r}."
+                    f"{self.inert[name][0]!r}. {REFUSED.get(name, '')}".rstrip()
                 )
 
     if not TYPE_CHECKING:
@@ -226,13 +226,11 @@ class Layer(Surface):
             file_scope.count_calls(1, self.name)
             training = trace.training if given.training is None else given.training
             modes = {name: found for name, found in masks.items() if name not in given.given and found is not None}
-            around, trace.autocast = trace.autocast, self._read_as(trace)
             try:
-                result = given.invoke(self, training=training, mask=mask, **modes)
+                with trace.reading_as(self._read_as(trace)):
+                    result = given.invoke(self, training=training, mask=mask, **modes)
             except (ShapeError, DTypeError) as error:
                 raise type(error)(self._explain(error, value)) from error
-            finally:
-                trace.autocast = around
             refuse_captured(self, tree.leaves(result), [*tree.leaves(given.given), *trace.masks.values()])
             result = self._with_masks(trace, x, value, mask, result)
             self._penalize(result)

@@ -9,6 +9,7 @@ import numpy as np
 
 from seqc import ops
 from seqc.errors import ConfigError, SavingError
+from seqc.graph.element_types import FLOATS
 from seqc.graph.ir import Value, apply, as_value, constant
 from seqc.graph.strings import STRING
 from seqc.layers._vocabulary import TokenCounts, typed
@@ -156,7 +157,7 @@ class IndexLookup(VocabularyLayer):
                 f"vocabulary of layer '{self.name}' before calling it. Either pass a `vocabulary` argument to the "
                 "layer, or call `adapt` with some sample data."
             )
-        dtype = self.dtype if self.dtype.startswith("float") else "float32"
+        dtype = self.compute_dtype if self.compute_dtype in FLOATS else "float32"
         if self.output_mode == "one_hot" or indices.type.rank != 2:
             vectors = encode(indices, "count" if self.output_mode == "tf_idf" else self.output_mode, depth, dtype)
         else:

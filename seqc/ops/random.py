@@ -64,8 +64,7 @@ class RandomUniform(Positional):
     shape_only = (0,)
 
     def infer(self, like: Type, seed: Type, step: Type) -> Type:
-        if like.dtype not in ("float32", "float64"):
-            raise DTypeError(f"RandomUniform gives float32 or float64, whose steps are fine enough; got {like}.")
+        check_float(self, like)  # half precision, too, which is computed in float32
         if any(key != Type("int64", ()) for key in (seed, step)):
             raise DTypeError(f"RandomUniform needs seed and step as int64 scalars; got {seed}, {step}.")
         return like

@@ -35,6 +35,11 @@ class StoredArray:
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
+def widened(array: Array) -> Array:
+    """Returns an array as files hold it that have no bfloat16: in float32, where each of its numbers is one."""
+    return array.astype("float32") if array.dtype.name == "bfloat16" else array
+
+
 class Weights(Protocol):
     """The weights in a file, in one of the ways in which files hold them.
 

@@ -12,7 +12,7 @@ from seqc.errors import SavingError
 from seqc.graph.ir import Array
 from seqc.graph.tracing import Variable
 from seqc.model import Model
-from seqc.saving.arrays import StoredArray, not_finite, settle, tried
+from seqc.saving.arrays import StoredArray, not_finite, settle, tried, widened
 from seqc.saving.layered import fill_in_order
 
 # What numpy.savez calls arrays that nobody named.
@@ -151,7 +151,7 @@ def weight_arrays(model: Model) -> dict[str, Array]:
     Raises:
         SavingError: the model has none.
     """
-    arrays = {name: variable.numpy() for name, variable in weight_names(model).items()}
+    arrays = {name: widened(variable.numpy()) for name, variable in weight_names(model).items()}
     if not arrays:
         raise SavingError(f"Model '{model.name}' has no weights to save.")
     return arrays

@@ -15,6 +15,7 @@ from seqc.errors import SavingError
 from seqc.graph.ir import Array
 from seqc.graph.tracing import Variable
 from seqc.model import Model
+from seqc.saving.arrays import widened
 from seqc.saving.h5 import require_h5py
 from seqc.saving.model_config import KERAS_VERSION, model_config
 
@@ -98,7 +99,7 @@ def _named(variables: Sequence[Variable]) -> dict[str, Array]:
         path = "/".join(part for part in variable.path.split("/") if part not in ("", ".", ".."))
         while path in found or path in folders or any(f"{'/'.join(p)}" in found for p in _above(path)):
             path += "_"
-        found[path] = variable.numpy()
+        found[path] = widened(variable.numpy())
         folders |= {"/".join(p) for p in _above(path)}
     return found
 
