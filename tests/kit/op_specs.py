@@ -50,6 +50,7 @@ from seqc.ops._recurrent_grad import RecurrentGrad
 from seqc.ops.arithmetic import Abs, Add, Ceil, Clip, Div, Floor, Max, Min, Mod, Mul, Neg, Round, Sign, Sub
 from seqc.ops.branches import Gate
 from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad, ConvTranspose
+from seqc.ops.ctc import CTCBeamSearch, CTCGrad, CTCLoss
 from seqc.ops.derivatives import OwnGradient, Point
 from seqc.ops.elementwise import (
     And,
@@ -421,6 +422,7 @@ EXEMPT: dict[type[ir.Op], str] = {
     **dict.fromkeys((ChannelsFirst, Gated, Recurrent, RecurrentGrad), "what some operations have in common"),
     **dict.fromkeys(_ON_STRINGS, "takes or gives strings; tests/test_string_layers.py"),
     **dict.fromkeys((Gate, OwnGradient, Point, Loop), "is of one program; tests/test_control_flow.py"),
+    **dict.fromkeys((CTCLoss, CTCGrad, CTCBeamSearch), "aligns with labels that are classes; tests/test_ctc.py"),
     Scan: "the graph in it has types of its own; tests/test_scan.py",
     **dict.fromkeys((SizeOf, Range, BroadcastTo, ReshapeTo, Crop, Uncrop), "reads sizes; tests/test_sizes.py"),
 }
