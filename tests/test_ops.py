@@ -311,7 +311,7 @@ BAD_OPERANDS: list[tuple[ir.Op, tuple[str, ...], type[errors.SeqcError], str]] =
     (BatchNormalization(1, 1e-3), ("float32[batch, 3]", *["float32[4]"] * 4), errors.ShapeError, "got a statistic"),
     (LayerNormalization(1, 1e-3), ("float32[batch, 3]", *["float32[4]"] * 2), errors.ShapeError, "got a weight"),
     (Dropout(1.0), ("float32[3]", "float32[3]"), errors.ConfigError, "Dropout needs a rate in [0, 1); got 1.0"),
-    (RandomUniform(1), ("float16[3]", "int64[]", "int64[]"), errors.DTypeError, "RandomUniform gives float32 or float"),
+    (RandomUniform(1), ("int32[3]", "int64[]", "int64[]"), errors.DTypeError, "RandomUniform"),
     (LSTM(activation="gelu"), ("float32[batch, time, 2]", "float32[2, 4]", "float32[1, 4]", "float32[4]"),
      errors.ConfigError, "LSTM has no fused activation 'gelu'; it knows tanh"),
     (LSTM(), ("float32[batch, 2]", "float32[2, 4]", "float32[1, 4]", "float32[4]"), errors.ShapeError,
