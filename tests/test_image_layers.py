@@ -203,6 +203,7 @@ def test_both_executors_train_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found[0][0] != found[0][1]
 
 
+@pytest.mark.slow
 def test_a_seed_of_its_own_makes_a_layer_independent_of_the_model(tmp_path: Path) -> None:
     found: dict[Any, list[list[float]]] = {None: [], 3: []}
     for seed, runs in found.items():

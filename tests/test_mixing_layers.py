@@ -132,6 +132,7 @@ def test_boxes_go_with_images_that_several_layers_change() -> None:
         np.testing.assert_array_equal(np.asarray(result["bounding_boxes"]["boxes"])[:, 0, 0], left)
 
 
+@pytest.mark.slow
 def test_all_layers_of_rand_augment_and_aug_mix_train_and_are_saved(tmp_path: Path) -> None:
     x = np.random.default_rng(3).uniform(0, 255, (16, 6, 5, 3)).astype("float32")
     for kind, few in ((layers.RandAugment, {"num_ops": 1}), (layers.AugMix, {"num_chains": 2, "chain_depth": 1})):

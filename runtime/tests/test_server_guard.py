@@ -156,6 +156,7 @@ def test_a_header_that_comes_slowly_is_refused(server: ServerProcess) -> None:
     assert time.monotonic() - began > 1
 
 
+@pytest.mark.slow
 def test_a_body_that_comes_slowly_is_refused(server: ServerProcess) -> None:
     with server.connect() as connection:
         connection.sendall(post(b"content-length: 50000", b"x"))

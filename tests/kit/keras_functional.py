@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from kit.keras_functional_images import IMAGES
 from kit.keras_functional_matrices import MATRICES
 from kit.keras_functional_nn import NETWORKS
 from kit.keras_functional_numbers import NUMBERS, SAVED_ONLY
@@ -125,6 +126,7 @@ def _ends(keras: Any) -> tuple[Any, Any, Any]:
 # By the name of the model that has one output for each.
 TABLES = {
     "every_operation": OPERATIONS,
+    "images": IMAGES,
     "matrices": MATRICES,
     "networks": NETWORKS,
     "numbers": NUMBERS,

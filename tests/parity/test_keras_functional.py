@@ -20,7 +20,7 @@ import pytest
 import seqc
 from kit import keras_functional
 from seqc import ops
-from seqc.operations import OPERATIONS, describe_operation
+from seqc.operations import OPERATIONS, _computing, describe_operation
 
 KEPT = Path(__file__).resolve().parents[1] / "cases"
 
@@ -63,7 +63,7 @@ def test_what_keras_wrote_predicts_the_same_and_so_does_what_is_made_and_saved_a
 def test_every_operation_is_tried_and_its_settings_are_arguments_of_the_function() -> None:
     assert set(OPERATIONS) <= {name for table in keras_functional.TABLES.values() for name in table}
     for name, operation in OPERATIONS.items():
-        parameters = set(inspect.signature(getattr(ops, name)).parameters)
+        parameters = set(inspect.signature(_computing(name)).parameters)
         others = {"rms_scaling"} if "kwargs" in parameters else set()
         assert set(operation.settings) <= parameters | others, name
 
