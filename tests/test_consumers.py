@@ -47,6 +47,8 @@ LACKING: dict[str, dict[str, str]] = {
         **_NO_VOLUMES,
     },
     # It makes the output of a Cast half precision, and leaves what the Cast says.
+    # onnxruntime adds no numbers of half precision at places.
+    "float16": {"tiles": "MLFloat16 data type is not supported"},
     "float16_common": {"integers": "does not match expected type"},
     # Their inference of shapes knows none for an operand of a Reshape, and goes through it.
     "quant_pre_process": {"colors": "'NoneType' object is not iterable"},

@@ -236,7 +236,7 @@ ALL: tuple[Golden, ...] = (
     ),
     Golden("vectors", (6,), lambda: [L.ReversibleEmbedding(10, 4, reverse_dtype="float32"), L.Dense(2)], "int32"),
     Golden("sounds", (64,), lambda: [L.MelSpectrogram(16, 8, sampling_rate=800, num_mel_bins=6), L.Dense(2)]),
-    Golden("frames", (40, 2), lambda: [L.STFTSpectrogram("log", 8, 4, padding="same"), L.Conv1D(3, 2)]),
+    Golden("frames", (40, 2), lambda: [L.STFTSpectrogram("magnitude", 8, 4, padding="same"), L.Conv1D(3, 2)]),
     Golden("bins", (6,), lambda: [L.Discretization([-1.0, 0.0, 0.5], output_mode="multi_hot"), L.Dense(2)]),
     Golden("noises", (6,), lambda: [L.GaussianNoise(0.5), L.GaussianDropout(0.2), L.AlphaDropout(0.2), L.Identity()]),
     Golden("layer_scale", IMAGE, lambda: [L.Conv2D(3, 2), L.LayerScale(0.5, 3), L.StochasticDepth(0.2)]),
