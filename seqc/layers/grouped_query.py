@@ -12,7 +12,7 @@ from seqc.graph.ir import Value
 from seqc.layers._arguments import keep_arguments
 from seqc.layers._common import KerasShape
 from seqc.layers._heads import Heads
-from seqc.serialization import known
+from seqc.serialization import also_known, known
 
 
 @known("layers")
@@ -91,3 +91,6 @@ class GroupedQueryAttention(Heads):
 
     def _for_each_head(self, x: Value) -> Value:
         return ops.repeat(x, self.num_query_heads // self.num_key_value_heads, 2)
+
+
+also_known("layers", "GroupQueryAttention", GroupedQueryAttention)

@@ -24,7 +24,8 @@ import numpy as np
 os.environ.setdefault("KERAS_BACKEND", "jax")
 keras: Any = importlib.import_module(os.environ.get("RECORD_WITH", "keras"))
 L = keras.layers
-SHAPES = {"vector": (6,), "sequence": (5, 4), "image": (6, 6, 3), "volume": (4, 4, 4, 2)}
+SHAPES = {"vector": (6,), "sequence": (5, 4), "image": (6, 6, 3), "volume": (4, 4, 4, 2), "ids": (5,)}
+IDS = 7
 Make = Callable[[], Any]
 
 
@@ -53,6 +54,9 @@ def rows() -> list[tuple[str, Make]]:
         lambda: L.AlphaDropout(0.1),
         lambda: L.ActivityRegularization(l2=0.1),
         lambda: L.Discretization([-0.5, 0.5]),
+        lambda: L.RMSNormalization(),
+        lambda: L.GaussianDropout(0.2),
+        lambda: L.Identity(),
     ]
     sequence: list[Make] = [
         lambda: L.LSTM(3, return_sequences=True, recurrent_activation="hard_sigmoid"),
@@ -75,6 +79,12 @@ def rows() -> list[tuple[str, Make]]:
         lambda: L.Permute((2, 1)),
         lambda: L.Flatten(),
         lambda: L.SpatialDropout1D(0.2),
+        lambda: L.AdaptiveAveragePooling1D(2),
+        lambda: L.AdaptiveMaxPooling1D(2),
+        lambda: L.GlobalAveragePooling1D(),
+        lambda: L.Masking(0.5),
+        lambda: L.STFTSpectrogram("magnitude", frame_length=4, frame_step=2, fft_length=4),
+        lambda: L.RNN([L.GRUCell(3), L.SimpleRNNCell(2)]),
         lambda: L.EinsumDense("abc,cd->abd", output_shape=(None, 3), bias_axes="d"),
     ]
     image: list[Make] = [
@@ -94,10 +104,35 @@ def rows() -> list[tuple[str, Make]]:
         lambda: L.PReLU(shared_axes=[1, 2]),
         lambda: L.CenterCrop(4, 4),
         lambda: L.Resizing(3, 3),
+        lambda: L.AdaptiveAveragePooling2D((2, 3)),
+        lambda: L.AdaptiveMaxPooling2D(2),
+        lambda: L.GlobalMaxPooling2D(),
+        lambda: L.SpatialDropout2D(0.2),
+        lambda: L.SpectralNormalization(L.Conv2D(2, 2)),
+        lambda: L.ConvLSTM1D(2, 2, padding="same"),
     ]
-    volume: list[Make] = [lambda: L.Conv3D(2, 2), lambda: L.MaxPooling3D(), lambda: L.UpSampling3D(2)]
-    for name, listed in (("vector", vector), ("sequence", sequence), ("image", image), ("volume", volume)):
-        found += [(name, make) for make in listed]
+    ids: list[Make] = [
+        lambda: L.Embedding(IDS, 3),
+        lambda: L.CategoryEncoding(IDS, output_mode="multi_hot"),
+    ]
+    volume: list[Make] = [
+        lambda: L.Conv3D(2, 2),
+        lambda: L.Conv3DTranspose(2, 2, strides=2),
+        lambda: L.MaxPooling3D(),
+        lambda: L.AveragePooling3D(2),
+        lambda: L.GlobalAveragePooling3D(),
+        lambda: L.GlobalMaxPooling3D(),
+        lambda: L.AdaptiveAveragePooling3D(2),
+        lambda: L.AdaptiveMaxPooling3D(2),
+        lambda: L.UpSampling3D(2),
+        lambda: L.ZeroPadding3D(1),
+        lambda: L.Cropping3D(1),
+        lambda: L.SpatialDropout3D(0.2),
+        lambda: L.ConvLSTM2D(2, 2),
+    ]
+    listed = {"vector": vector, "sequence": sequence, "image": image, "volume": volume, "ids": ids}
+    for name, makes in listed.items():
+        found += [(name, make) for make in makes]
     return found
 
 
@@ -107,7 +142,10 @@ def build(known: set[str]) -> Any:
     Args:
         known: names of the classes to take; empty for all.
     """
-    inputs = {name: keras.Input(shape, name=name) for name, shape in SHAPES.items()}
+    inputs = {
+        name: keras.Input(shape, name=name, dtype="int32" if name == "ids" else "float32")
+        for name, shape in SHAPES.items()
+    }
     outputs = []
     for name, make in rows():
         try:
@@ -118,7 +156,11 @@ def build(known: set[str]) -> Any:
             print("left out:", error)
     x = inputs["sequence"]
     outputs += [L.MultiHeadAttention(2, 2)(x, x), L.Attention()([x, x]), L.Dot(axes=2)([x, x])]
-    outputs += [L.Concatenate()([x, x]), L.Average()([x, x]), L.Subtract()([x, x])]
+    y = L.Rescaling(0.5)(x)
+    outputs += [merge()([x, y]) for merge in (L.Concatenate, L.Average, L.Subtract, L.Add, L.Multiply, L.Maximum)]
+    outputs += [L.Minimum()([x, y]), L.AdditiveAttention()([x, y])]
+    if hasattr(L, "GroupQueryAttention"):
+        outputs.append(L.GroupQueryAttention(2, 2, 1)(x, y))
     return keras.Model(list(inputs.values()), outputs, name="layers")
 
 
@@ -129,6 +171,7 @@ def main(target: str, known: set[str]) -> None:
         low, high = (0.5, 2.0) if "variance" in getattr(weight, "path", weight.name) else (-1.0, 1.0)
         weight.assign(rng.uniform(low, high, weight.shape).astype("float32"))
     xs = [rng.normal(size=(2, *shape)).astype("float32") for shape in SHAPES.values()]
+    xs[-1] = rng.integers(0, IDS, xs[-1].shape).astype("int32")
     arrays = {f"x{i:02}": x for i, x in enumerate(xs)}
     arrays |= {f"y{i:03}": np.asarray(y) for i, y in enumerate(model.predict(xs, verbose=0))}
     buffer = io.BytesIO()
