@@ -96,6 +96,7 @@ def test_layers_are_chosen_evenly_and_applied_one_after_the_other() -> None:
     np.testing.assert_array_equal(layers.RandAugment(num_ops=0)(x, training=True), x)
 
 
+@pytest.mark.slow
 def test_chains_are_mixed_by_parts_that_add_up_to_one() -> None:
     x = np.zeros((1, 2, 2, 1), "float32")
     layer = layers.AugMix((-1e6, 1e6), num_chains=2, chain_depth=1, all_ops=False)

@@ -64,6 +64,7 @@ def doubling(depth: int) -> dict[str, Any]:
     return made
 
 
+@pytest.mark.slow
 def test_models_that_double_their_calls_at_each_level_are_refused_in_time(saved):
     start = time.perf_counter()
     with pytest.raises(SavingError, match="calls its layers too often"):

@@ -158,7 +158,9 @@ def settle(server: ServerProcess) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(
-    "attack", [malformed, many_chunks, oversize, pipeline, deep_json], ids=lambda attack: attack.__name__
+    "attack",
+    [malformed, oversize, deep_json, *(pytest.param(one, marks=pytest.mark.slow) for one in (many_chunks, pipeline))],
+    ids=lambda attack: attack.__name__,
 )
 def test_an_attack_is_refused_and_costs_nothing_that_lasts(
     server: ServerProcess, attack: Callable[[ServerProcess], None]

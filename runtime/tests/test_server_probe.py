@@ -142,6 +142,7 @@ def test_a_slow_model_does_not_hold_the_start_up() -> None:
     assert "more than 0.3 s" in notes
 
 
+@pytest.mark.slow
 def test_batches_that_take_too_long_are_not_made() -> None:
     batching, notes = probed(looped(3000), seconds=5.0, max_rows=4096)
     assert 1 < batching.max_rows < 4096
