@@ -37,22 +37,27 @@ _NO_VOLUMES = {
     "volumes_free": r"pads_begin", "transposed3d": r"resize2_layer", "adaptive3d": r"Sizes of input arguments",
     "conv_lstm1d": r"parse error", "conv_lstm2d": r"parse error", "conv_lstm3d": r"parse error",
 }  # fmt: skip
+_NO_SHAPES = {
+    "colors": "'NoneType' object is not iterable",
+    **dict.fromkeys(("sounds", "tiles"), "type 'NoneType' has no len"),
+}
 LACKING: dict[str, dict[str, str]] = {
     "openvino": {"lstm_relu": "Unsupported activation function", "tokens": r"ai\.onnx\.ml\.LabelEncoder"},
     "opencv": {
         "tokens": r"ai\.onnx\.ml\.LabelEncoder",
+        "sounds": r"buf\.shape\(\) == m\.shape\(\)",
         "lstm_relu": r"Activation function \[HardSigmoid\]",
         **_NO_RNN,
         **_NO_SCAN,
         **_NO_VOLUMES,
     },
-    # It makes the output of a Cast half precision, and leaves what the Cast says.
     # onnxruntime adds no numbers of half precision at places.
     "float16": {"tiles": "MLFloat16 data type is not supported"},
-    "float16_common": {"integers": "does not match expected type"},
+    # Of integers it makes the output of a Cast half precision, and leaves what the Cast says.
+    "float16_common": {"tiles": "MLFloat16 data type is not supported", "integers": "does not match expected type"},
     # Their inference of shapes knows none for an operand of a Reshape, and goes through it.
-    "quant_pre_process": {"colors": "'NoneType' object is not iterable"},
-    "quantize_dynamic": {"colors": "'NoneType' object is not iterable"},
+    "quant_pre_process": _NO_SHAPES,
+    "quantize_dynamic": _NO_SHAPES,
 }
 
 
