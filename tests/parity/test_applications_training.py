@@ -27,7 +27,7 @@ from seqc.passes.precision import promote_floats
 from seqc.training.data import make_data
 from seqc.training.step import Signature, train_step
 
-NAMES = ("MobileNetV2", "MobileNetV3Small", "ResNet50V2")
+NAMES = ("MobileNetV2", "ResNet50V2")
 
 
 class Recorded:
@@ -93,10 +93,9 @@ def test_a_model_of_keras_applications_learns_as_in_keras(name: str, optimizer: 
     assert apart(first, start) > 0.01
     assert np.ptp(truth) > 0.01
 
-    # In double precision the same; but constants such as 1 - 0.999, or a sixth in a hard swish, are those of single
-    # precision.
+    # In double precision the same; but constants such as 1 - 0.999 are those of single precision.
     losses, weights = in_doubles(keras.saving.load_model(folder / f"{name}.keras"), optimizer, recorded)
-    assert losses[0] == pytest.approx(truth[0], rel=1e-8)
+    assert losses[0] == pytest.approx(truth[0], rel=1e-10)
     assert losses == pytest.approx(truth, rel=1e-5)
     assert apart(weights[0], first) < 1e-5 * apart(first, start)
     assert apart(weights[1], last) < 0.02 * apart(last, start)
