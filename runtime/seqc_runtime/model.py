@@ -182,13 +182,14 @@ class Model:
         """How a model that was not trusted was let in; None for the others."""
         return self._source.admission
 
-    def predict(self, x: object, batch_size: SupportsIndex | None = None) -> Any:
+    def predict(self, x: object, batch_size: SupportsIndex | None = None, *, named: bool = False) -> Any:
         """Run the model.
 
         x: one array (a model with one input), a list or tuple of arrays in the order of `inputs`, or a dict by name.
         Floats become the declared float dtype; integers become floats, or the declared integer dtype when they fit;
         floats never become integers. Arrays may have any byte order and strides.
         batch_size: rows per run, to bound memory; needs a symbolic axis 0. None runs everything at once.
+        named: whether to return a dict of all outputs by name.
 
         Returns an array when the model has one output, else a list in the order of `outputs` (as Keras does).
         Operators that do not survive an empty batch (LSTM, GRU, RNN) never get one: models that have them give empty
@@ -203,10 +204,15 @@ class Model:
             results = self._answer(runner, feeds, sizes)
         else:
             results = run_in_chunks(feeds, step, self._inputs, self._outputs, lambda chunk: self._run(runner, chunk))
+        return self._given(results, named)
+
+    def _given(self, results: list[Any], named: bool) -> Any:
+        if named:
+            return dict(zip(self._output_names, results, strict=True))
         return results[0] if len(results) == 1 else results
 
     def predict_iter(
-        self, x: object, batch_size: SupportsIndex = 1024, *, progress: bool | None = None
+        self, x: object, batch_size: SupportsIndex = 1024, *, progress: bool | None = None, named: bool = False
     ) -> Generator[Any]:
         """Run the model on what need not fit in memory, chunk after chunk, and give the results of each chunk.
 
@@ -214,6 +220,7 @@ class Model:
         or dict of them as in `predict`, or an iterable of such batches.
         batch_size: rows per run; needs a symbolic axis 0. Batches of an iterable are cut where they are larger.
         progress: whether to show a bar on standard error. Default: when that is a terminal.
+        named: whether to give a dict of all outputs by name each time.
 
         Gives what `predict` returns for each chunk, so joined they are what it returns for all (np.concatenate).
         What is not there yet when this returns is read when its chunk is asked for.
@@ -223,9 +230,9 @@ class Model:
         if progress is not None and not isinstance(progress, bool):
             raise RuntimeInputError(f"progress needs True, False or None; got {progress!r}")
         found = chunks(x, check_batch_size(batch_size), self._inputs, self._outputs)
-        return self._predict_each(found, progress)
+        return self._predict_each(found, progress, named)
 
-    def _predict_each(self, found: Iterator[Chunk], progress: bool | None) -> Generator[Any]:
+    def _predict_each(self, found: Iterator[Chunk], progress: bool | None, named: bool) -> Generator[Any]:
         done = 0
         with bar(progress) as told:
             for chunk, count, total in found:
@@ -235,7 +242,7 @@ class Model:
                     check_rows(results, self._outputs, count)
                 done += count
                 told(done, total)
-                yield results[0] if len(results) == 1 else results
+                yield self._given(results, named)
 
     def _answer(self, runner: Runner, feeds: dict[str, Array], sizes: Sizes) -> list[Any]:
         if self._deadly_empty and any(map(is_empty, feeds.values())):

@@ -47,6 +47,19 @@ def test_several_outputs_come_as_a_list_in_order(two_outputs):
     np.testing.assert_array_equal(total, [3, 7])
 
 
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_outputs_come_by_name_where_that_is_asked_for(two_outputs, gemm, batch_size):
+    for path in (two_outputs, gemm):
+        model = seqc_runtime.load(path, device="cpu")
+        x = np.random.default_rng(1).normal(size=(5, model.inputs[0].shape[-1])).astype("float32")
+        found = model.predict(x, batch_size=batch_size, named=True)
+        assert list(found) == [info.name for info in model.outputs]
+        listed = model.predict(x) if len(model.outputs) > 1 else [model.predict(x)]
+        assert all(map(np.array_equal, found.values(), listed))
+        chunks = list(model.predict_iter(x, batch_size=2, named=True))
+        assert all(np.array_equal(np.concatenate([c[n] for c in chunks]), y) for n, y in found.items())
+
+
 def test_a_path_works_as_str_and_as_path(gemm, gemm_reference, tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(gemm)
