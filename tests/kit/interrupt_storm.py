@@ -5,6 +5,7 @@ Run as a program, so that a test can end what hangs: `python interrupt_storm.py 
 
 from __future__ import annotations
 
+import _thread
 import json
 import os
 import random
@@ -34,6 +35,22 @@ def make_model() -> Sequential:
     model = Sequential([seqc.Input((WIDTH,)), *stack])
     model.compile("adam", "mse", metrics=["mae"])
     return model
+
+
+def press_again(lost: sys.UnraisableHookArgs) -> None:
+    """Sends the signal once more where Python itself dropped what it raised, as a user would press Ctrl-C again.
+
+    No exception gets out of the callback of a weak reference, such as that to a thread that has ended.
+    """
+    if lost.exc_type is KeyboardInterrupt:
+        _thread.start_new_thread(_press_soon, ())  # at once, it would be raised in here and dropped as well
+    else:
+        sys.__unraisablehook__(lost)
+
+
+def _press_soon() -> None:
+    time.sleep(0.005)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 class Interrupter:
@@ -144,6 +161,7 @@ class Storm:
 
 
 def main(seed: int, count: int) -> None:
+    sys.unraisablehook = press_again
     patch = under(Conditions(threads=2, tile_bytes=4096))
     storm = Storm(seed)
     for _ in range(count):
