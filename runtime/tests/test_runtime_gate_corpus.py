@@ -116,8 +116,10 @@ STRANGE = {
     "session options": (with_metadata("session.optimized_model_filepath"), "its metadata has 'session.optimized"),
     "future": (for_opset(999), "version 999 of domain ''; 40 is let in"),
     "no version": (for_opset(0), "version 0 of domain"),
-    "strings": (with_input(value("t", [1], TensorProto.STRING)), "input 't' is of kind 'string'; let in are: tensor"),
-    "sequence": (with_input(helper.make_tensor_sequence_value_info("t", FLOAT, None)), "of kind 'sequence'"),
+    "sequence": (
+        with_input(helper.make_tensor_sequence_value_info("t", FLOAT, None)),
+        "input 't' is of kind 'sequence'; let in are: string, tensor",
+    ),
     "no type": (with_input(onnx.ValueInfoProto(name="t")), "input 't' has no type"),
     "unknown type": (with_input(value("t", [1], 99)), "element type 99"),
     "negative size": (changed(dims=[-4, -2]), "has size -4 on an axis"),

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 
 import orjson
-from onnx import helper
+from onnx import TensorProto, helper
 from runtime_kit.gate_models import model_of
 from runtime_kit.server_process import serving
 from runtime_kit.serving_models import mlp
@@ -111,3 +111,33 @@ def test_workers_that_end_leave_no_copies(tmp_path: Path) -> None:
         assert server.stop() == 0
     left = [path.name for path in (tmp_path / "temporary").iterdir() if path.name.startswith("seqc-model-")]
     assert left == []
+
+
+def words(keys: list[str], values: list[float]) -> bytes:
+    """A model that gives a number for each of some words, and -1 for others."""
+    look_up = helper.make_node(
+        "LabelEncoder",
+        ["x"],
+        ["y"],
+        domain="ai.onnx.ml",
+        keys_strings=keys,
+        values_floats=values,
+        default_float=-1.0,
+    )
+    graph = helper.make_graph(
+        [look_up],
+        "words",
+        [helper.make_tensor_value_info("x", TensorProto.STRING, ["batch", 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 2])],
+    )
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 2)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+
+
+def test_a_model_that_takes_strings_is_let_in_and_answers(tmp_path: Path) -> None:
+    save(tmp_path, "m", 1, words(["a", "\u00e9"], [1.0, 2.0]))
+    app = served(tmp_path)
+    tensor = {"name": "x", "shape": [2, 2], "datatype": "BYTES", "data": ["a", "\u00e9", "", "b"]}
+    status, answer = post(app, "/v2/models/m/infer", {"inputs": [tensor]})
+    assert status == 200
+    assert answer["outputs"][0]["data"] == [1.0, 2.0, -1.0, -1.0]

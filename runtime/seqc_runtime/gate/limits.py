@@ -44,7 +44,7 @@ class Limits:
     opset: int = 40
     made: int = 256 << 20
     expanded: int = 256 << 20
-    kinds: frozenset[str] = frozenset({"tensor"})
+    kinds: frozenset[str] = frozenset({"tensor", "string"})
     memory: int = 4 << 30
     cpu: float = 60.0
     time: float = 120.0
