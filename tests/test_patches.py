@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from seqc import ops
 from seqc.backends.numpy.kernels.convolution import patches as bind_patches
 from seqc.backends.numpy.kernels.convolution import tap_pairs
-from seqc.backends.numpy.lowering import fix_sizes, lower_for_numpy, pool_before_relu
+from seqc.backends.numpy.lowering import lower_for_numpy, pool_before_relu
 from seqc.backends.numpy.memory import ScratchPad
 from seqc.backends.numpy.patches import Patches
 from seqc.graph.autodiff import pull_back
 from seqc.graph.dims import symbol
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Type, Value, apply, input_value
+from seqc.graph.rewriting import with_sizes
 from seqc.ops._windows import Window
 from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad
 from seqc.ops.pool import MaxPool
@@ -148,5 +149,5 @@ def test_the_largest_of_a_window_is_taken_before_relu_and_the_gradient_goes_the_
 def test_names_of_sizes_become_numbers_but_for_the_batch() -> None:
     x = input_value("x", "float32", (symbol("batch"), symbol("time"), 2))
     y: Value = ops.reshape(x, (-1, 2))
-    fixed = fix_sizes(Graph((x,), (y,), ("y",)), {"time": 5})
+    fixed = with_sizes(Graph((x,), (y,), ("y",)), {"time": 5})
     assert [str(v.type) for v in (*fixed.inputs, *fixed.outputs)] == ["float32[batch, 5, 2]", "float32[5*batch, 2]"]

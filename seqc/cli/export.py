@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from seqc.cli._ends import (
+    AxisNameOptions,
+    FixedSizeOptions,
+    HeadOptions,
+    InputTypeOptions,
+    LayerOutputOptions,
+    RescaleOptions,
+    end_options,
+)
 from seqc.cli._errors import Debug
 from seqc.cli._output import AsJson, check_output, screen
 from seqc.errors import ConfigError
+
+if TYPE_CHECKING:
+    from seqc.export.receipt import Receipt
 
 
 def export(
@@ -31,8 +43,17 @@ def export(
         list[str] | None,
         typer.Option(help="Name of the output in the file; of several MODELS=FILES for each.", show_default=False),
     ] = None,
+    size: FixedSizeOptions = None,
+    axis_name: AxisNameOptions = None,
+    head: HeadOptions = None,
+    layer_output: LayerOutputOptions = None,
+    input_dtype: InputTypeOptions = None,
+    rescale: RescaleOptions = None,
     channels_first_input: Annotated[
         bool, typer.Option("--channels-first-input", help="Take inputs as (batch, channels, ...).")
+    ] = False,
+    channels_first_output: Annotated[
+        bool, typer.Option("--channels-first-output", help="Give outputs as (batch, channels, ...).")
     ] = False,
     channels_first: Annotated[
         list[str] | None,
@@ -59,6 +80,8 @@ def export(
       seqc export model.keras -o model.onnx --opset 15 --channels-first-input
       seqc export two.keras -o two.onnx --input-name image=x --output-name kind=class
       seqc export two.keras -o two.onnx --channels-first image
+      seqc export photos.keras -o photos.onnx --input-dtype uint8 --rescale 1/255 --head argmax
+      seqc export speech.keras -o speech.onnx --size batch=1,8 --size time=100
     """
     with screen(as_json) as show:
         from seqc.cli._several import each, expanded, finish, targets
@@ -68,13 +91,16 @@ def export(
             "output_name": _names(output_name, "--output-name"),
             "opset": opset,
             "channels_first_input": channels_first_input or channels_first or False,
+            "channels_first_output": channels_first_output,
+            **end_options(head, layer_output, input_dtype, rescale, size, axis_name),
             "verify": verify,
         }
         files = expanded(sources)
         if len(files) == 1 and not sources[0].is_dir() and not output.is_dir() and output.suffix:
-            receipt = _exported(files[0], output, weights, options)
-            show.line(str(receipt))
-            show.result(receipt.to_dict())
+            receipts = _exported(files[0], output, weights, options)
+            show.line("\n\n".join(map(str, receipts)))
+            told = [receipt.to_dict() for receipt in receipts]
+            show.result(told[0] if len(told) == 1 else {"files": told})
             return
         if weights is not None:
             raise ConfigError("--weights belongs to one model; several files bring weights of their own.")
@@ -82,24 +108,26 @@ def export(
         output.mkdir(parents=True, exist_ok=True)
 
         def work(file: Path) -> tuple[str, Any]:
-            receipt = _exported(file, places[file], None, options)
-            return f"{places[file]}, {sum(receipt.nodes.values())} nodes", receipt.to_dict()
+            receipts = _exported(file, places[file], None, options)
+            told = [receipt.to_dict() for receipt in receipts]
+            names = ", ".join(receipt.path for receipt in receipts)
+            return f"{names}, {sum(receipts[0].nodes.values())} nodes", told[0] if len(told) == 1 else told
 
         results, failed = each(show, files, work)
         show.result({"files": results, "failed": failed})
     finish(failed)
 
 
-def _exported(source: Path, output: Path, weights: Path | None, options: dict[str, Any]) -> Any:
-    """Returns the receipt of one file's export."""
+def _exported(source: Path, output: Path, weights: Path | None, options: dict[str, Any]) -> list[Receipt]:
+    """Returns the receipts of one model's export, one for each file."""
     from seqc.cli._source import load_source
     from seqc.export.model import export_model
 
     check_output(output, ".onnx")
-    receipt = export_model(load_source(source, weights), output, **options)
+    found = export_model(load_source(source, weights), output, **options)
     if source.suffix == ".py" and weights is None:
         typer.echo(f"Note: the weights are those that {source} makes, trained or not.", err=True)
-    return receipt
+    return found if isinstance(found, list) else [found]
 
 
 def _names(given: list[str] | None, option: str) -> Any:

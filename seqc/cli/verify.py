@@ -93,15 +93,44 @@ def _against(show: Screen, path: Path, against: Path, weights: Path | None) -> b
 
 
 def _reference(model: Model, file: onnx.ModelProto) -> Graph:
-    """Returns the model's graph with the names and the layouts that the file has."""
+    """Returns the model's graph with the ends, names, layouts and sizes that the file has."""
+    from seqc.cli._onnx import metadata
+    from seqc.export.axes import fixed_shapes
+    from seqc.export.ends import ends_in, with_layer_outputs
+    from seqc.export.model import inference_graph
+
+    ends = ends_in(metadata(file))
+    whole = with_layer_outputs(model, ends.layers)
+    open_graph = inference_graph(whole)
+    found = _as_in_file(ends.of_graph(open_graph), file)
+    sizes = _fixed_sizes(found, file)
+    if not sizes:
+        return found
+    shapes = fixed_shapes(open_graph, sizes)[: len(whole._ports())]
+    fixed = inference_graph(whole, shapes[0] if len(shapes) == 1 else shapes)
+    return _as_in_file(ends.of_graph(fixed), file)
+
+
+def _as_in_file(graph: Graph, file: onnx.ModelProto) -> Graph:
     from seqc.cli._onnx import metadata
     from seqc.export import rename
     from seqc.export.layouts import as_in_file
-    from seqc.export.model import inference_graph
 
-    graph = inference_graph(model)
     graph = rename(graph, [x.name for x in file.graph.input], [y.name for y in file.graph.output])
     return as_in_file(graph, metadata(file))
+
+
+def _fixed_sizes(graph: Graph, file: onnx.ModelProto) -> dict[str, int]:
+    """Returns the axes that the model leaves open and the file does not."""
+    from seqc.cli._onnx import ports
+
+    pairs = (
+        (str(ours), theirs)
+        for value, port in zip(graph.inputs, ports(file.graph.input), strict=True)
+        for ours, theirs in zip(value.type.shape, port.shape or (), strict=False)
+        if not isinstance(ours, int) and isinstance(theirs, int)
+    )
+    return {name: size for name, size in pairs if name.isidentifier()}
 
 
 def _check_ports(graph: Graph, file: onnx.ModelProto) -> None:

@@ -50,6 +50,7 @@ def export_graph(
     layers: int | None = None,
     parameters: int | None = None,
     model_name: str | None = None,
+    ends: str = "",
     allow_nonfinite: bool = False,
 ) -> Receipt:
     """Writes an inference graph as an .onnx file and returns what was done.
@@ -62,7 +63,8 @@ def export_graph(
         channels_first_input, channels_first_output: take inputs, give outputs of rank 3 or more as
         (batch, channels, ...): all of them, or those of some names.
         metadata: further texts to keep in the file. layers, parameters: counts for the receipt. model_name: kept in the
-        file. allow_nonfinite: whether weights, and with them all outputs, may be NaN or infinite.
+        file. ends: what the file says of its ends, see `seqc.export.ends`.
+        allow_nonfinite: whether weights, and with them all outputs, may be NaN or infinite.
 
     Raises:
         ExportError: the graph cannot be written as asked, or a weight is not finite. NoLoweringError: an op has no ONNX
@@ -98,7 +100,7 @@ def export_graph(
     ):
         texts[key] = layouts.described(layouts.chosen(asked, kind, values, names, own), values, names)
     reference = layouts.as_in_file(reference, texts)
-    texts |= ({} if model_name is None else {"seqc.model": model_name}) | given
+    texts |= {key: text for key, text in (("seqc.model", model_name), ("seqc.ends", ends)) if text} | given
     emission = compile_with_names(reference, target, ir_version=ir_version, metadata=texts)
     content = emission.content
     nodes = dict(sorted(Counter(node.op_type for node in emission.frame.graph.node).items()))

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from seqc.errors import ConfigError, ExportError, NotBuiltError
 from seqc.export import export_graph
+from seqc.export.axes import each as files_of
+from seqc.export.axes import fixed_shapes, read_axis_names, read_sizes, with_axis_names
+from seqc.export.ends import read_ends, read_layer_outputs, with_layer_outputs
 from seqc.export.options import check_format, check_known, read_signature, signature_tree
 from seqc.graph.ir import Graph
 from seqc.layers._common import KerasShape
@@ -17,6 +20,7 @@ from seqc.passes.half_precision import forget_halves
 
 if TYPE_CHECKING:
     from seqc.export.receipt import Receipt
+    from seqc.layers.input_spec import InputSpec
     from seqc.model import Model
 
 
@@ -57,10 +61,9 @@ def export_model(
     format: str = "onnx",
     input_signature: Any = None,
     opset_version: int | None = None,
-    input_name: Any = None,
-    output_name: Any = None,
+    sizes: Any = None,
     **options: Any,
-) -> Receipt:
+) -> Any:
     """Writes a model as a verified ONNX file for inference.
 
     Args:
@@ -69,8 +72,15 @@ def export_model(
         input_signature: Keras's way to fix sizes that the model leaves open, and to name the input:
         [seqc.InputSpec(shape=(1, 28, 28), dtype="float32", name="image")]; of several inputs one for each, in a list or
         by name. opset_version: Keras's name of `opset`.
+        sizes: of axes that the model leaves open, by the names that the receipt and the file have for them:
+        {"batch": 1, "time": 50}. Of several sizes, {"batch": [1, 8]}, every combination is a file, `m_batch8.onnx`, and
+        a list of receipts comes back.
         input_name, output_name: names in the file, of several a list or a dictionary by the model's own names; by
         default those of the inputs and of the layers that give the outputs.
+        axis_names: other names for open axes, by those they have: {"time": "words"}.
+        layer_outputs: names of layers whose outputs the file gives, after the model's own.
+        head, input_dtype, rescale: what the file makes of an output, and takes in place of the model's input; see
+        `read_ends`.
         options: see `export_graph` (verify, opset, ir_version, channels_first_input, metadata, ...).
 
     Raises:
@@ -87,11 +97,46 @@ def export_model(
     if input_signature is not None and (model.shaped_by_call or not model.built):
         called = model.called_on(signature_tree(input_signature))
     specs = [] if input_signature is None else read_signature(called, input_signature)
+    chosen = read_sizes(sizes)
+    receipts = [_export_one(called, file, specs, each, **options) for file, each in files_of(path, chosen)]
+    return receipts[0] if all(len(numbers) == 1 for numbers in chosen.values()) else receipts
+
+
+def _export_one(
+    model: Model,
+    path: str | os.PathLike[str],
+    specs: Sequence[InputSpec],
+    sizes: Mapping[str, int],
+    *,
+    input_name: Any = None,
+    output_name: Any = None,
+    axis_names: Any = None,
+    layer_outputs: Any = None,
+    head: Any = None,
+    input_dtype: Any = None,
+    rescale: Any = None,
+    **options: Any,
+) -> Receipt:
+    layers, names = read_layer_outputs(layer_outputs), read_axis_names(axis_names)
+    called = with_layer_outputs(model, layers)
     shapes = [_merged(port.shape, spec.shape) for port, spec in zip(called._ports(), specs, strict=bool(specs))]
+    if sizes:
+        shapes = fixed_shapes(_own_inputs(called, shapes), sizes)
     graph = inference_graph(called, shapes[0] if len(shapes) == 1 else shapes or None, borrowed=True)
+    if names:
+        graph = with_axis_names(graph, names)
+    own = len(called._ports())
+    ends = read_ends(
+        graph.input_names[:own],
+        graph.output_names[: len(graph.output_names) - len(layers)],
+        layers=layers,
+        head=head,
+        input_dtype=input_dtype,
+        rescale=rescale,
+    )
+    graph = ends.of_graph(graph)
     if input_name is None and any(spec.name is not None for spec in specs):
         input_name = [spec.name or name for spec, name in zip(specs, graph.input_names, strict=False)]
-    own = len(called._ports())
     inputs = (*_named("input_name", input_name, graph.input_names[:own]), *graph.input_names[own:])
     outputs = (
         _free(graph.output_names, inputs)
@@ -106,8 +151,16 @@ def export_model(
         layers=len(model.layers),
         parameters=model.count_params(),
         model_name=model.name,
+        ends=ends.text,
         **options,
     )
+
+
+def _own_inputs(model: Model, shapes: Sequence[KerasShape]) -> Graph:
+    """Returns a model's graph, for the names of its axes, with its own inputs alone."""
+    wanted: Any = shapes[0] if len(shapes) == 1 else list(shapes) or None
+    graph, _ = model.graph(wanted)
+    return Graph(graph.inputs[: len(model._ports())], graph.outputs, graph.output_names)
 
 
 def _free(names: Sequence[str], taken: Sequence[str]) -> tuple[str, ...]:
@@ -147,10 +200,13 @@ def _merged(shape: KerasShape | None, wanted: KerasShape | None) -> KerasShape:
 
 
 # What a caller may say; the rest of `export_graph`'s arguments follows from the model.
-_FOLLOWS = {"model", "graph", "path", "options", "input_names", "output_names", "layers", "parameters", "model_name"}
+_FOLLOWS = {
+    *("model", "graph", "path", "specs", "options", "input_names", "output_names", "layers", "parameters"),
+    *("model_name", "ends"),
+}
 _OPTIONS = tuple(
     name
-    for function in (export_model, export_graph)
+    for function in (export_model, _export_one, export_graph)
     for name in inspect.signature(function).parameters
     if name not in _FOLLOWS
 )

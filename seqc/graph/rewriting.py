@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from seqc.errors import NoLoweringError
-from seqc.graph.ir import Graph, Item, Value, build, walk
+from seqc.graph import dims
+from seqc.graph.dims import Dim
+from seqc.graph.ir import Graph, Input, Item, Value, build, walk
 
 Rule = Callable[[Value, Value], "Value | tuple[Value, ...] | None"]
 
@@ -38,3 +40,17 @@ def _single(done: Mapping[Value, Value | tuple[Value, ...]], old: Value) -> Valu
     if isinstance(found, tuple):
         raise NoLoweringError(f"{old.op!r} became {len(found)} results; pick one.")
     return found
+
+
+def with_sizes(graph: Graph, sizes: Mapping[str, Dim]) -> Graph:
+    """Returns the graph with other sizes in the place of names of axes: numbers, or other names."""
+    if not any(dims.names(d) & set(sizes) for x in graph.inputs for d in x.type.shape):
+        return graph
+
+    def rule(_: Value, v: Value) -> Value | None:
+        if not isinstance(v.op, Input):
+            return None
+        op = Input(v.op.label, v.op.dtype, tuple(dims.substitute(d, sizes) for d in v.op.shape))
+        return Value(op, (), op.infer(), v.scope)
+
+    return rewrite(graph, rule)

@@ -9,9 +9,8 @@ from seqc.backends.numpy.products import convolve_by_products
 from seqc.backends.numpy.residuals import save_residuals
 from seqc.backends.numpy.rows import AddRows
 from seqc.backends.numpy.target import NUMPY
-from seqc.graph import dims
-from seqc.graph.ir import Graph, Input, Value, apply, build, scope
-from seqc.graph.rewriting import rewrite
+from seqc.graph.ir import Graph, Value, apply, build, scope
+from seqc.graph.rewriting import rewrite, with_sizes
 from seqc.ops.arithmetic import Mul, Neg, Sub
 from seqc.ops.gather import GatherGrad
 from seqc.ops.nonlinear import Relu, ReluGrad
@@ -29,24 +28,10 @@ def lower_for_numpy(graph: Graph, sizes: Mapping[str, int]) -> Graph:
     Args:
         sizes: of all named axes but the batch.
     """
-    graph = merge_duplicates(fix_sizes(graph, sizes), NUMPY)
+    graph = merge_duplicates(with_sizes(graph, sizes), NUMPY)
     graph = fuse_bias(split_means(draw_masks(add_rows(save_residuals(graph)))), NUMPY)
     graph = merge_duplicates(pool_before_relu(graph), NUMPY)
     return merge_duplicates(convolve_by_products(graph), NUMPY)
-
-
-def fix_sizes(graph: Graph, sizes: Mapping[str, int]) -> Graph:
-    """Returns the graph with numbers in the place of names of axes."""
-    if not any(dims.names(d) & set(sizes) for x in graph.inputs for d in x.type.shape):
-        return graph
-
-    def rule(_: Value, v: Value) -> Value | None:
-        if not isinstance(v.op, Input):
-            return None
-        op = Input(v.op.label, v.op.dtype, tuple(dims.substitute(d, sizes) for d in v.op.shape))
-        return Value(op, (), op.infer(), v.scope)
-
-    return rewrite(graph, rule)
 
 
 def split_means(graph: Graph) -> Graph:

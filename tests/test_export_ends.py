@@ -1,0 +1,180 @@
+"""What a file takes and gives beside what its model does: heads, types and sizes of inputs, outputs of layers."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from kit.cli_models import seqc, seqc_json
+from seqc import Input, Model, Sequential, layers, utils
+from seqc.errors import ArgumentTypeError, ConfigError
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Model:
+    utils.set_random_seed(3)
+    image = Input((8, 8, 3), name="image")
+    h = layers.Conv2D(4, 3, activation="relu", name="conv")(image)
+    h = layers.GlobalAveragePooling2D(name="pool")(h)
+    return Model(image, layers.Dense(5, activation="softmax", name="scores")(h))
+
+
+def run(path: Path, *inputs: np.ndarray) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session.run(None, {x.name: given for x, given in zip(session.get_inputs(), inputs, strict=True)})
+
+
+def as_head(scores: np.ndarray, head: str | None) -> list[np.ndarray]:
+    order = np.argsort(-scores, -1, "stable")[:, :2]
+    return {
+        None: [scores],
+        "argmax": [scores.argmax(-1)],
+        "top_k:2": [np.take_along_axis(scores, order, -1), order],
+        "threshold:0.2": [scores > 0.2],
+        "logits": [np.log(scores)],
+    }[head]
+
+
+@pytest.mark.parametrize("head", [None, "argmax", "top_k:2", "threshold:0.2", "logits"])
+@pytest.mark.parametrize(("first", "batch"), [(False, None), (True, 6)])
+def test_ends_meet_each_other(classifier: Model, tmp_path: Path, head: str | None, first: bool, batch: Any) -> None:
+    options: dict[str, Any] = {} if batch is None else {"sizes": {"batch": batch}}
+    receipt = classifier.export(
+        tmp_path / "m.onnx",
+        head=head,
+        input_dtype="uint8",
+        rescale=([1 / 50, 1 / 60, 1 / 70], -0.5),
+        layer_outputs=["conv", "pool"],
+        channels_first_input=first,
+        channels_first_output=["conv"] if first else False,
+        **options,
+    )
+    assert (receipt.inputs[0].dtype, receipt.inputs[0].shape[0]) == ("uint8", batch or "batch")
+    *given, conv, pool = run(tmp_path / "m.onnx", np.moveaxis(IMAGES, -1, 1) if first else IMAGES)
+    x = (IMAGES / np.array([50, 60, 70]) - 0.5).astype("f")
+    inner = Model(classifier.inputs, [classifier.get_layer(name).output for name in ("conv", "pool", "scores")])
+    wanted_conv, wanted_pool, scores = inner.predict(x, verbose=0)
+    np.testing.assert_allclose(np.moveaxis(conv, 1, -1) if first else conv, wanted_conv, atol=2e-5)
+    np.testing.assert_allclose(pool, wanted_pool, atol=1e-5)
+    wanted = as_head(scores, head)
+    assert len(given) == len(wanted)
+    for got, want in zip(given, wanted, strict=True):
+        assert got.dtype == (want.dtype if head != "logits" else np.float32)
+        if head == "logits":
+            got, want = got - got.max(-1, keepdims=True), want - want.max(-1, keepdims=True)
+        np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+@pytest.mark.parametrize(("head", "activation"), [("softmax", None), ("sigmoid", None)])
+def test_a_head_makes_probabilities_of_logits(tmp_path: Path, head: str, activation: Any) -> None:
+    model = Sequential([Input((3,)), layers.Dense(4, activation=activation)])
+    model.export(tmp_path / "m.onnx", head=head)
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype("f")
+    logits = model.predict(x, verbose=0).astype("d")
+    exps = np.exp(logits)
+    wanted = exps / exps.sum(-1, keepdims=True) if head == "softmax" else exps / (1 + exps)
+    np.testing.assert_allclose(run(tmp_path / "m.onnx", x)[0], wanted, atol=1e-6)
+
+
+def test_outputs_and_inputs_have_ends_of_their_own(tmp_path: Path) -> None:
+    a, b = Input((4,), name="a"), Input((4,), name="b", dtype="int32")
+    h = layers.Concatenate()([a, layers.Rescaling(0.5)(b)])
+    model = Model([a, b], {"kind": layers.Dense(3, name="kind")(h), "yes": layers.Dense(1, "sigmoid", name="yes")(h)})
+    model.export(
+        tmp_path / "m.onnx",
+        head={"kind": "argmax", "yes": "threshold:0.5"},
+        input_dtype={"b": "int64"},
+        rescale={"a": 2},
+        output_name={"kind": "class"},
+    )
+    x = [np.random.default_rng(0).normal(size=(9, 4)).astype("f"), np.arange(36).reshape(9, 4)]
+    wanted = model.predict([2 * x[0], x[1].astype("i")], verbose=0)
+    kind, yes = run(tmp_path / "m.onnx", *x)
+    np.testing.assert_array_equal(kind, wanted["kind"].argmax(-1))
+    np.testing.assert_array_equal(yes, wanted["yes"] > 0.5)
+    assert [y.name for y in onnx.load(tmp_path / "m.onnx").graph.output] == ["class", "yes"]
+
+
+def test_every_combination_of_sizes_is_a_file(tmp_path: Path) -> None:
+    model = Sequential([Input((None, 3)), layers.LSTM(4, return_sequences=True), layers.Dense(2)])
+    receipts = model.export(tmp_path / "m.onnx", sizes={"batch": [1, 4], "time": [2, 5]}, axis_names={})
+    found = {Path(receipt.path).name: receipt.inputs[0].shape for receipt in receipts}
+    pairs = list(itertools.product((1, 4), (2, 5)))
+    assert found == {f"m_batch{n}_time{t}.onnx": (n, t, 3) for n, t in pairs}
+    for n, t in pairs:
+        x = np.random.default_rng(0).normal(size=(n, t, 3)).astype("f")
+        got = run(tmp_path / f"m_batch{n}_time{t}.onnx", x)[0]
+        np.testing.assert_allclose(got, model.predict(x, verbose=0), atol=1e-6)
+
+
+def test_axes_get_other_names_wherever_they_come_from(tmp_path: Path) -> None:
+    model = Sequential([Input((None, 3)), layers.Conv1D(4, 3, padding="valid"), layers.Activation("relu")])
+    receipt = model.export(tmp_path / "m.onnx", axis_names={"time": "steps", "batch": "n"})
+    assert receipt.inputs[0].shape == ("n", "steps", 3)
+    assert receipt.outputs[0].shape == ("n", "steps - 2", 4)
+    x = np.random.default_rng(0).normal(size=(2, 7, 3)).astype("f")
+    np.testing.assert_allclose(run(tmp_path / "m.onnx", x)[0], model.predict(x, verbose=0), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"head": "softmax"}, ConfigError, "ends in Softmax already"),
+        ({"head": "top_k:9"}, ConfigError, "has 5 on its last axis"),
+        ({"head": "top_k:0"}, ConfigError, "top_k:K (K at least 1)"),
+        ({"head": "argmax:3"}, ConfigError, "A head is softmax"),
+        ({"head": 3}, ConfigError, "must say which it is of|A head is"),
+        ({"head": {"nobody": "argmax"}}, ConfigError, "no output 'nobody'; it has ['scores']"),
+        ({"layer_outputs": ["nobody"]}, ConfigError, "No such layer"),
+        ({"layer_outputs": [3]}, ArgumentTypeError, "takes names of layers"),
+        ({"input_dtype": "string"}, ConfigError, "input_dtype is one of"),
+        ({"input_dtype": {"x": "uint8"}}, ConfigError, "no input 'x'"),
+        ({"rescale": "1/255"}, ConfigError, "rescale takes a factor"),
+        ({"rescale": float("nan")}, ConfigError, "finite numbers"),
+        ({"rescale": ([1.0, 2.0], 0)}, ConfigError, "2 numbers for input 'image'"),
+        ({"sizes": {"time": 3}}, ConfigError, "the model has batch"),
+        ({"sizes": {"batch": 0}}, ConfigError, "positive"),
+        ({"sizes": {"batch": True}}, ArgumentTypeError, "a whole number"),
+        ({"sizes": 3}, ArgumentTypeError, "by name"),
+        ({"axis_names": {"time": "t"}}, ConfigError, "the model has batch"),
+        ({"axis_names": {"batch": "1"}}, ConfigError, "called by letters"),
+    ],
+)
+def test_ends_that_make_no_sense_are_refused(
+    classifier: Model, tmp_path: Path, options: dict[str, Any], error: type, words: str
+) -> None:
+    with pytest.raises(error) as told:
+        classifier.export(tmp_path / "m.onnx", **options)
+    assert any(part in str(told.value) for part in words.split("|"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_axes_do_not_get_one_name(tmp_path: Path) -> None:
+    model = Sequential([Input((None, 3)), layers.LSTM(2)])
+    with pytest.raises(ConfigError, match="two axes the name 'batch'"):
+        model.export(tmp_path / "m.onnx", axis_names={"time": "batch"})
+
+
+def test_the_command_says_the_same_and_verify_knows_it(
+    classifier: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    classifier.save("m.keras")
+    options = ("--head", "argmax", "--input-dtype", "uint8", "--rescale", "1/255,-1/2", "--layer-output", "pool")
+    told = seqc_json("export", "m.keras", "-o", "m.onnx", *options, "--size", "batch=1,2", "--channels-first-input")
+    assert [file["path"] for file in told["files"]] == ["m_batch1.onnx", "m_batch2.onnx"]
+    checked = seqc_json("verify", "m_batch2.onnx", "--against", "m.keras")
+    assert checked["passed"]
+    assert checked["parity"]["sizes"] == [{}]
+    seqc("export", "m.keras", "-o", "n.onnx", "--axis-name", "batch=n")
+    assert seqc_json("verify", "n.onnx", "--against", "m.keras")["passed"]
+    assert "--rescale takes SCALE" in seqc("export", "m.keras", "-o", "x.onnx", "--rescale", "1/0", code=2).stderr
+    assert "OLD=NEW" in seqc("export", "m.keras", "-o", "x.onnx", "--axis-name", "n", code=2).stderr
