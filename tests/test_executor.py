@@ -172,14 +172,14 @@ def check_any(model: Sequential, conditions: Conditions, batch: int) -> None:
 
 
 @few
-@given(model=models(), conditions=CONDITIONS, batch=st.integers(1, 6))
+@given(model=models(numbers=True), conditions=CONDITIONS, batch=st.integers(1, 6))
 def test_any_small_model_trains_alike(model: Sequential, conditions: Conditions, batch: int) -> None:
     check_any(model, conditions, batch)
 
 
 @pytest.mark.slow
 @many
-@given(model=models(most=8), conditions=CONDITIONS, batch=st.integers(1, 9))
+@given(model=models(most=8, numbers=True), conditions=CONDITIONS, batch=st.integers(1, 9))
 def test_any_model_trains_alike(model: Sequential, conditions: Conditions, batch: int) -> None:
     check_any(model, conditions, batch)
 
@@ -420,3 +420,12 @@ def test_clipping_beside_a_penalty_trains() -> None:
     model.set_weights([np.full(w.shape, 0.1, "float32") for w in model.get_weights()])
     model.fit(x, x[:, :1], epochs=3, batch_size=4, shuffle=False, verbose=0)
     np.testing.assert_allclose(model.get_weights()[0][:, 0], [0.113292, 0.112666, 0.112039, 0.111413], rtol=1e-5)
+
+
+def test_a_gradient_of_what_is_taken_across_samples_is_planned_by_its_size() -> None:
+    x = keras.Input((3,))
+    h = L.Dense(3)(x)
+    model = keras.Model(x, h - keras.ops.quantile(h, 0.3, -1, keepdims=True))
+    rng = np.random.default_rng(0)
+    batches = [[rng.normal(size=(7, 3)).astype("float32") for _ in range(2)] for _ in range(2)]
+    assert_same(twin(model, *batches[0], "sgd", "mse"), batches, Conditions(2, 64))

@@ -311,3 +311,10 @@ def test_probabilities_that_are_all_near_zero_are_not_refused() -> None:
     report = verify(graph(x, rare))
     assert report.passed
     assert report.worst.scale < 0.01
+
+
+def test_two_roundings_of_one_weight_may_add_up() -> None:
+    """What a layer makes of one number of its own is rounded twice there, and once in the file."""
+    for number in (0.3, 2.0, 3.0, 7.0):
+        x = image(2)
+        verify(graph(x, x / ops.maximum(ops.sqrt(ir.constant(np.float32(number))), ir.constant(np.float32(1e-7)))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +14,12 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from kit.executor_runs import Cell, Conditions, Twin, assert_same
-from kit.random_graphs import IDS, graphs
+from kit.random_beginnings import IDS
+from kit.random_graphs import graphs
 from seqc import Model
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
+from seqc.errors import NoLoweringError
 from seqc.export.model import export_model, inference_graph
 from seqc.export.pipelines import FOR_INFERENCE
 from seqc.export.target import onnx_target
@@ -28,6 +31,8 @@ from seqc.passes.layout_plan import plan_layout
 from seqc.passes.pipeline import run_passes
 from seqc.passes.precision import promote_floats
 
+# What ONNX has no operators for.
+NOT_IN_ONNX = re.compile("hashes|(Cholesky|Eigh|Inverse|QR|SlogDet|Solve|SVD) cannot be expressed")
 CONDITIONS = st.builds(
     Conditions, threads=st.integers(1, 2), tile_bytes=st.sampled_from([64, 2000, 1 << 20]), tiny=st.booleans()
 )
@@ -103,7 +108,12 @@ def check_export(model: Model, _: Conditions) -> None:
     runtime = pytest.importorskip("onnxruntime")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        export_model(model, path)
+        try:
+            export_model(model, path)
+        except NoLoweringError as error:
+            if NOT_IN_ONNX.search(str(error)):
+                return
+            raise
         session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for batch in (1, 4):
         xs = samples(model, batch)

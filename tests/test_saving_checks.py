@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import seqc as keras
+from kit import random_beginnings
 from kit.keras_files import assert_same_weights, change_config, change_weights, members, small_model, write_members
 from kit.random_models import models
 from seqc import layers, ops
@@ -174,7 +175,7 @@ def test_what_can_be_saved_can_be_loaded(tmp_path_factory, model, optimizer):
     loaded = load_model(path)
     assert_same_weights(loaded, model)
     assert loaded.compiled == model.compiled
-    x = np.random.default_rng(0).normal(size=(2, *(d or 40 for d in model.input_shape[1:]))).astype(model.input_dtype)
+    x = random_beginnings.samples(model.input_shape, model.input_dtype, 2, 40)
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
 
 

@@ -12,12 +12,13 @@ from typing import Any
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from kit.random_models import ANY, BY_RANK, draw_layer
+from kit.random_beginnings import IDS
+from kit.random_functions import draw_function
+from kit.random_layers import ANY, BY_RANK, draw_layer
 from seqc import Input, Model, layers, ops
 from seqc.errors import ShapeError
 
 Shape = tuple[int, ...]
-IDS = 6  # how many there are
 INPUTS: tuple[Shape, ...] = ((3,), (4, 2), (4, 3, 2), (5, 4, 1), (4, 4, 3))
 IMAGES: tuple[Shape, ...] = ((4, 4, 3), (6, 4, 2), (5, 5, 3))
 MERGES = (layers.Add, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum)
@@ -126,6 +127,23 @@ def operation(g: Growing) -> None:
         g.take(x)
 
 
+def function(g: Growing) -> None:
+    """A function of `seqc.ops` that sorts, loops, factors or transforms."""
+    x = g.pick(lambda v: v.dtype == "float32" and len(shape_of(v)) < 4)
+    if x is not None:
+        g.add(draw_function(x, g.draw))
+        g.take(x)
+
+
+def lambdas(g: Growing) -> None:
+    x = g.pick(lambda v: v.dtype == "float32")
+    if x is not None:
+        g.add(
+            layers.Lambda(lambda v, number: ops.sin(v) * number, arguments={"number": g.draw(st.floats(0.5, 2.0))})(x)
+        )
+        g.take(x)
+
+
 def sliced(g: Growing) -> None:
     x = g.pick(lambda v: len(shape_of(v)) > 1 and shape_of(v)[0] > 1 and v.dtype == "float32")
     if x is not None:
@@ -166,8 +184,12 @@ def attention(g: Growing) -> None:
         return
     y = g.pick(lambda v: len(shape_of(v)) == 2 and v.shape[-1] == x.shape[-1])
     options = {"use_causal_mask": True} if g.draw(st.booleans()) else {}
-    if g.draw(st.booleans()):
-        g.add(layers.MultiHeadAttention(2, 2, dropout=g.draw(st.sampled_from([0.0, 0.3])))(x, y, **options))
+    heads = g.draw(st.integers(0, 2))
+    rate = g.draw(st.sampled_from([0.0, 0.3]))
+    if heads == 2:
+        g.add(layers.GroupedQueryAttention(2, 2, g.draw(st.integers(1, 2)), rate)(x, y, **options))
+    elif heads:
+        g.add(layers.MultiHeadAttention(2, 2, dropout=rate)(x, y, **options))
     else:
         kind = g.draw(st.sampled_from([layers.Attention, layers.AdditiveAttention]))
         g.add(kind(use_scale=g.draw(st.booleans()))([x, y], **options))
@@ -197,13 +219,16 @@ def states(g: Growing) -> None:
 
 
 IMAGE_STEPS = (layer, layer, layer, merge, merge, concatenate, operation, sliced, gated, nested)
-STEPS = (*IMAGE_STEPS, attention, dot, states)
+STEPS = (*IMAGE_STEPS, attention, dot, function, lambdas, states)
 
 
 def _input(draw: st.DrawFn, images: bool) -> list[Any]:
     """Returns an input and perhaps what is made of it at once."""
     if not images and draw(st.integers(0, 3)) == 0:
         ids = Input((4,), dtype="int32")
+        if draw(st.integers(0, 3)) == 0:
+            crossed = layers.HashedCrossing(5, output_mode="one_hot")([ids[:, 0], ids[:, 1]])
+            return [layers.Dense(3)(crossed), ids]
         return [layers.Embedding(IDS, 2, mask_zero=draw(st.booleans()))(ids), ids]
     return [Input(draw(st.sampled_from(IMAGES if images else INPUTS)))]
 
