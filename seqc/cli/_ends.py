@@ -48,6 +48,13 @@ FixedSizeOptions = Annotated[
 ]
 AxisNameOptions = Annotated[Texts, _option("--axis-name", "OLD=NEW", "Call an open axis by another name; repeatable.")]
 
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", help="float32; float16, between ends of float32; or float64.")
+]
+Float32LayerOptions = Annotated[
+    Texts, _option("--float32-layer", "LAYER", "Leave this layer out of float16; repeatable.")
+]
+
 
 def end_options(
     heads: Texts, layers: Texts, dtypes: Texts, scales: Texts, sizes: Texts, axis_names: Texts

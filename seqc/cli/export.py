@@ -10,9 +10,11 @@ import typer
 from seqc.cli._ends import (
     AxisNameOptions,
     FixedSizeOptions,
+    Float32LayerOptions,
     HeadOptions,
     InputTypeOptions,
     LayerOutputOptions,
+    PrecisionOption,
     RescaleOptions,
     end_options,
 )
@@ -45,6 +47,8 @@ def export(
     ] = None,
     size: FixedSizeOptions = None,
     axis_name: AxisNameOptions = None,
+    precision: PrecisionOption = "float32",
+    float32_layer: Float32LayerOptions = None,
     head: HeadOptions = None,
     layer_output: LayerOutputOptions = None,
     input_dtype: InputTypeOptions = None,
@@ -94,6 +98,8 @@ def export(
             "channels_first_output": channels_first_output,
             **end_options(head, layer_output, input_dtype, rescale, size, axis_name),
             "verify": verify,
+            "precision": precision,
+            "float32_layers": float32_layer or (),
         }
         files = expanded(sources)
         if len(files) == 1 and not sources[0].is_dir() and not output.is_dir() and output.suffix:

@@ -67,6 +67,7 @@ def _against(show: Screen, path: Path, against: Path, weights: Path | None) -> b
     from seqc.cli._onnx import read_bytes, read_model
     from seqc.cli._source import load_source
     from seqc.export.verify import compare
+    from seqc.passes.lower_precision import rounded
 
     file = read_model(path)
     model = load_source(against, weights)
@@ -74,7 +75,9 @@ def _against(show: Screen, path: Path, against: Path, weights: Path | None) -> b
     try:
         reference = _reference(model, file)
         _check_ports(reference, file)
-        report = compare(reference, read_bytes(path), _written_again(reference, file))
+        written = _written_again(reference, file)
+        single = rounded(written.graph) if written is not None and written.single is not None else None
+        report = compare(reference, read_bytes(path), written, single=single)
     except ExportError as error:
         show.line(f"FAILED: they cannot be compared. {error}")
         show.result({"model": str(path), "against": str(against), "passed": False, "error": str(error), "parity": None})
@@ -115,7 +118,11 @@ def _as_in_file(graph: Graph, file: onnx.ModelProto) -> Graph:
     from seqc.cli._onnx import metadata
     from seqc.export import rename
     from seqc.export.layouts import as_in_file
+    from seqc.passes.lower_precision import PRECISION
+    from seqc.passes.precision import promote_floats
 
+    if metadata(file).get(PRECISION) == "float64":
+        graph = promote_floats(graph)
     graph = rename(graph, [x.name for x in file.graph.input], [y.name for y in file.graph.output])
     return as_in_file(graph, metadata(file))
 
@@ -165,12 +172,15 @@ def _written_again(reference: Graph, file: onnx.ModelProto) -> Emission | None:
 
     Where the names inside are the same, every value of the file is compared.
     """
+    from seqc.cli._onnx import metadata
     from seqc.export import compile_with_names
     from seqc.export.target import onnx_target
+    from seqc.passes.lower_precision import kept_layers
 
+    kept = kept_layers(metadata(file))
     opset = next((x.version for x in file.opset_import if x.domain in ("", "ai.onnx")), 0)
     try:
-        return compile_with_names(reference, onnx_target(opset))
+        return compile_with_names(reference, onnx_target(opset), kept_single=kept)
     except SeqcError:
         return None
 

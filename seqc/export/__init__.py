@@ -9,19 +9,22 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seqc.errors import ExportError
 from seqc.export import layouts
-from seqc.export.options import check_flags, check_ir_version, check_metadata, check_names, check_size
+from seqc.export.options import check_flags, check_ir_version, check_metadata, check_names, check_precision, check_size
 from seqc.export.pipelines import FOR_INFERENCE
 from seqc.export.target import onnx_target
 from seqc.graph.ir import Constant, Graph, Input, Type, Value, build
 from seqc.graph.rewriting import rewrite
 from seqc.graph.target import Target
+from seqc.passes.lower_precision import HALF, lower_precision, precision_texts, rounded
 from seqc.passes.pipeline import run_passes
+from seqc.passes.precision import promote_floats
 from seqc.utils.files import check_target, write_file
 
 if TYPE_CHECKING:
@@ -46,6 +49,8 @@ def export_graph(
     output_names: Sequence[str] | None = None,
     channels_first_input: bool | str | Sequence[str] = False,
     channels_first_output: bool | str | Sequence[str] = False,
+    precision: str = "float32",
+    float32_layers: Sequence[str] = (),
     metadata: Mapping[str, str] | None = None,
     layers: int | None = None,
     parameters: int | None = None,
@@ -62,6 +67,8 @@ def export_graph(
         input_names, output_names: names in the file instead of the graph's own, in order.
         channels_first_input, channels_first_output: take inputs, give outputs of rank 3 or more as
         (batch, channels, ...): all of them, or those of some names.
+        precision: "float32"; "float16", in which products and convolutions are then, between ends of float32; or
+        "float64", ends included. float32_layers: names of layers that float16 leaves alone.
         metadata: further texts to keep in the file. layers, parameters: counts for the receipt. model_name: kept in the
         file. ends: what the file says of its ends, see `seqc.export.ends`.
         allow_nonfinite: whether weights, and with them all outputs, may be NaN or infinite.
@@ -73,6 +80,7 @@ def export_graph(
     """
     start = time.perf_counter()
     check_flags(verify=verify, allow_nonfinite=allow_nonfinite)
+    check_precision(precision, float32_layers, {v.scope.split("/")[0] for v in graph.walk()})
     target = onnx_target(opset)
     ir_version = check_ir_version(ir_version, target.opset)
     given = check_metadata(metadata)
@@ -84,9 +92,10 @@ def export_graph(
             f"{' '.join(nonfinite)} Such a model answers nothing but NaN or infinity, so nothing can be proved of it. "
             "Train it again with a smaller learning rate, or export it as it is with allow_nonfinite=True."
         )
-    reference = rename(graph, input_names, output_names)
+    reference = rename(graph if precision != "float64" else promote_floats(graph), input_names, output_names)
     check_names(reference.input_names, reference.output_names)
     texts = {}
+    half = precision == HALF
     for key, kind, asked, values, names, own in (
         (layouts.INPUT, "input", channels_first_input, reference.inputs, reference.input_names, graph.input_names),
         (
@@ -100,22 +109,36 @@ def export_graph(
     ):
         texts[key] = layouts.described(layouts.chosen(asked, kind, values, names, own), values, names)
     reference = layouts.as_in_file(reference, texts)
-    texts |= {key: text for key, text in (("seqc.model", model_name), ("seqc.ends", ends)) if text} | given
-    emission = compile_with_names(reference, target, ir_version=ir_version, metadata=texts)
+    own_texts = {"seqc.model": model_name, "seqc.ends": ends, **precision_texts(precision, float32_layers)}
+    texts |= {key: text for key, text in own_texts.items() if text} | given
+
+    def compiled() -> Emission:
+        return compile_with_names(
+            reference,
+            target,
+            ir_version=ir_version,
+            metadata=texts,
+            kept_single=float32_layers if half else None,
+        )
+
+    emission = compiled()
     content = emission.content
     nodes = dict(sorted(Counter(node.op_type for node in emission.frame.graph.node).items()))
     large = len(content) > INSIDE_LIMIT
     inside = None if large else emission
+    single = rounded(emission.graph) if half else None
     del emission  # its arrays are another copy of the weights
     report = None
     if verify:
         from seqc.export.verify import verify as verify_model
 
-        def again() -> Emission:
-            return compile_with_names(reference, target, ir_version=ir_version, metadata=texts)
-
         report = verify_model(
-            reference, content, inside, if_blind=again if large else None, allow_nonfinite=allow_nonfinite
+            reference,
+            content,
+            inside,
+            if_blind=compiled if large else None,
+            single=single,
+            allow_nonfinite=allow_nonfinite,
         )
     write_file(path, content)
     from seqc.export.receipt import Receipt
@@ -144,14 +167,27 @@ def compile_graph(
 
 
 def compile_with_names(
-    graph: Graph, target: Target, *, ir_version: int | None = None, metadata: Mapping[str, str] | None = None
+    graph: Graph,
+    target: Target,
+    *,
+    ir_version: int | None = None,
+    metadata: Mapping[str, str] | None = None,
+    kept_single: Sequence[str] | None = None,
 ) -> Emission:
-    """Returns an inference graph after its passes, as a checked ONNX model, and the names of its values there."""
+    """Returns an inference graph after its passes, as a checked ONNX model, and the names of its values there.
+
+    Args:
+        kept_single: names of layers that stay in float32 where others go to half precision; None where none do.
+    """
     from seqc._version import __version__
     from seqc.export.emitter import write
 
     texts = {"seqc.version": __version__, **(metadata or {})}
-    return write(run_passes(graph, FOR_INFERENCE, target), target, ir_version=ir_version, metadata=texts)
+    made = run_passes(graph, FOR_INFERENCE, target)
+    if kept_single is None:
+        return write(made, target, ir_version=ir_version, metadata=texts)
+    half = lower_precision(made, kept_single)
+    return replace(write(half, target, ir_version=ir_version, metadata=texts), single=made)
 
 
 def nonfinite_weights(graph: Graph) -> tuple[str, ...]:

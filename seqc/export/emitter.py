@@ -43,6 +43,7 @@ class Emission:
 
     Attributes:
         target: what the graph was prepared for. frame: the model without its initializers. arrays: these, by name.
+        single: the graph before it was lowered to half precision, where it was.
     """
 
     graph: Graph
@@ -50,6 +51,7 @@ class Emission:
     frame: onnx.ModelProto
     arrays: Mapping[str, Array]
     names: Mapping[Value, tuple[str, ...]]
+    single: Graph | None = None
 
     @property
     def model(self) -> onnx.ModelProto:

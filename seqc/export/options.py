@@ -54,6 +54,28 @@ def check_opset(opset: Any) -> int:
     return number
 
 
+def check_precision(precision: Any, float32_layers: Any, layers: set[str]) -> None:
+    """Raises an error for a precision that files do not have, or layers that are not there.
+
+    Args:
+        layers: names of those there are.
+    """
+    if precision == "bfloat16":
+        raise ExportError(
+            "precision='bfloat16' is not written: onnxruntime has no operators of it on CPUs, so that nothing could be "
+            "verified. Take 'float16', or convert the float32 file for the device at hand."
+        )
+    if precision not in ("float32", "float16", "float64"):
+        raise ConfigError(f"precision is 'float32', 'float16' or 'float64'; got {precision!r}.")
+    if not isinstance(float32_layers, list | tuple):
+        raise ArgumentTypeError(f"float32_layers takes names of layers in a list; got {float32_layers!r}.")
+    if float32_layers and precision != "float16":
+        raise ConfigError("float32_layers says what precision='float16' leaves alone; it is nothing by itself.")
+    unknown = [name for name in float32_layers if name not in layers]
+    if unknown:
+        raise ConfigError(f"float32_layers names {unknown}; the model has {', '.join(sorted(layers - {''}))}.")
+
+
 def lowest_ir_version(opset: int) -> int:
     """The oldest file format that may carry the opset, at least 8: an older runtime can read an older format."""
     return max(8, _IR_VERSIONS[opset])

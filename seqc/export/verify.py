@@ -27,6 +27,7 @@ from seqc.export.rewritten import Truth, check_passes, first_rewritten, wide, wi
 from seqc.export.samples import Sampler, choose_sizes
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Value
+from seqc.passes.half_precision import RoundTo
 from seqc.passes.pipeline import run_passes
 from seqc.passes.precision import promote_floats
 
@@ -51,6 +52,7 @@ def verify(
     emission: Emission | None = None,
     *,
     if_blind: Callable[[], Emission] | None = None,
+    single: Graph | None = None,
     seed: int = 0,
     threads: int | None = None,
     allow_nonfinite: bool = False,
@@ -61,6 +63,7 @@ def verify(
         reference: the graph before any pass. model: the .onnx file's bytes. emission: the graph after the passes and
         the names of its values in the file; given, the passes and every single operation are checked, too.
         if_blind: gives the same where it is needed only if the outputs hardly depend on the inputs.
+        single: what NumPy computes in the file's precision, where that is another one than the reference's.
         seed: of the inputs drawn. threads: for onnxruntime.
         allow_nonfinite: whether outputs may lack any finite number.
 
@@ -70,7 +73,14 @@ def verify(
         load or run the model. MissingDependencyError: it is not installed.
     """
     report = compare(
-        reference, model, emission, if_blind=if_blind, seed=seed, threads=threads, allow_nonfinite=allow_nonfinite
+        reference,
+        model,
+        emission,
+        if_blind=if_blind,
+        single=single,
+        seed=seed,
+        threads=threads,
+        allow_nonfinite=allow_nonfinite,
     )
     if report.passed:
         return report
@@ -84,6 +94,7 @@ def compare(
     emission: Emission | None = None,
     *,
     if_blind: Callable[[], Emission] | None = None,
+    single: Graph | None = None,
     seed: int = 0,
     threads: int | None = None,
     allow_nonfinite: bool = False,
@@ -91,7 +102,7 @@ def compare(
     """Returns how a model compares with its graph, without judging; see `verify`."""
     start = time.perf_counter()
     session = Session(model, threads=threads)
-    runs = _Runs(reference, session, seed)
+    runs = _Runs(reference, session, seed, single)
     outputs = runs.checks(allow_nonfinite)
     values, fault = 0, None
     if emission is None and if_blind is not None and runs.are_blind(outputs):
@@ -104,9 +115,9 @@ def compare(
 class _Runs:
     """The file and NumPy side by side on the same inputs."""
 
-    def __init__(self, reference: Graph, session: Session, seed: int) -> None:
-        self._graph, self._session = reference, session
-        self._single, self._double = Interpreter(reference), Interpreter(promote_floats(reference))
+    def __init__(self, reference: Graph, session: Session, seed: int, single: Graph | None) -> None:
+        self._graph, self._session, self._half = reference, session, single is not None
+        self._single, self._double = Interpreter(single or reference), Interpreter(promote_floats(reference))
         self._sampler = Sampler(reference)
         self.sizes = choose_sizes(reference, self._sampler.works(self._single.run))
         self._seed = seed
@@ -116,7 +127,8 @@ class _Runs:
     def checks(self, allow_nonfinite: bool) -> tuple[OutputCheck, ...]:
         """Returns one check for each output."""
         found = self._compared(self._drawn)
-        large = self._sampler.draw_large(self._single.run, self.sizes[0], self._seed)
+        # No numbers are large that half precision holds.
+        large = None if self._half else self._sampler.draw_large(self._single.run, self.sizes[0], self._seed)
         if large is not None:
             # Their errors are as large as they are: they have a budget of their own.
             found = tuple(map(_joined, found, self._compared([large])))
@@ -157,6 +169,8 @@ class _Runs:
             truth, single = self.truth(arrays), [np.asarray(y) for y in self._single.run(list(arrays))]
             for i, (name, t, s) in enumerate(zip(names, truth, single, strict=True)):
                 checks[i] = compare_arrays(checks[i], got[name], t, s)
+                if self._half and t.dtype.kind == "f" and np.any(np.isfinite(t) & ~np.isfinite(s)):
+                    raise VerificationError(_beyond(self._single.graph, arrays))
                 losses[i] = max(losses[i], distance(s, t))
                 agreements[i] += argmax_agreement(got[name], t)
         for i, y in enumerate(graph.outputs):
@@ -178,6 +192,19 @@ class _Runs:
 
 def _run(interpreter: Interpreter, arrays: Sequence[Array]) -> list[Array]:
     return [np.asarray(y) for y in interpreter.run([wide(a) for a in arrays])]
+
+
+def _beyond(single: Graph, arrays: Sequence[Array]) -> str:
+    """Returns a sentence on the first layer whose numbers are too large for half precision."""
+    rounding = [v for v in single.walk() if isinstance(v.op, RoundTo)]
+    results = Interpreter(Graph(single.inputs, tuple(rounding), tuple(map(str, range(len(rounding)))))).run(
+        list(arrays)
+    )
+    first = next((v.scope for v, y in zip(rounding, results, strict=True) if not np.isfinite(y).all()), "")
+    return (
+        f"Layer '{first}' has numbers beyond 65504, the largest of float16, on inputs of about one. Keep it, and what "
+        f"reads it, in float32: float32_layers=['{first}', ...]; or export in float32. Nothing was written."
+    )
 
 
 def _eps(value: Value) -> float:
@@ -207,7 +234,8 @@ def _look_inside(
     fault, values, dull = check_file(emission, model, samples)
     fault = fault or _rewritten(reference, emission, samples, runs.truth)
     if fault is None and dull and values:
-        # A model that hardly moves could hide a mistake. The same model with other weights is made in the same way.
+        # A model that hardly moves could hide a mistake. The same model with other weights is made in the same way, but
+        # in single precision: lowering it decides nothing by the numbers, and every operation had operands of its own.
         reference = with_lively_weights(reference, seed)
         emission = write(run_passes(reference, FOR_INFERENCE, emission.target), emission.target)
         fault, *_ = check_file(emission, emission.content, samples)
@@ -219,7 +247,7 @@ def _rewritten(
     reference: Graph, emission: Emission, samples: Sequence[Sequence[Array]], truth: Truth | None = None
 ) -> Fault | None:
     """Returns the first layer that the passes have changed."""
-    fault = check_passes(reference, emission.graph, samples, truth)
+    fault = check_passes(reference, emission.single or emission.graph, samples, truth)
     return fault and (first_rewritten(reference, emission.target, _boundaries(reference), samples) or fault)
 
 

@@ -122,7 +122,7 @@ def _single(old: Value, inputs: tuple[Value, ...], rounding: bool) -> Value:
             rounded = _rounded(wide, half) if rounding else wide
             return rounded if op.dtype in HALVES else cast(rounded, op.dtype)
     same = all(a is b for a, b in zip(inputs, old.inputs, strict=True))
-    changed = _in_single(op, rounding)
+    changed = in_single(op, rounding)
     return old if same and changed is op else build(changed, inputs, old.scope)
 
 
@@ -132,7 +132,7 @@ def _rounded(x: Value, half: str) -> Value:
     return x if rounded_before or widened else build(RoundTo(half), (x,), x.scope)
 
 
-def _in_single(op: Op, rounding: bool) -> Op:
+def in_single(op: Op, rounding: bool) -> Op:
     """Returns an operation with float32 in the place of half precision, in its attributes and in graphs inside it."""
     if isinstance(op, Constant):
         half = op.array.dtype.name in HALVES
@@ -151,10 +151,10 @@ def _in_single(op: Op, rounding: bool) -> Op:
 
 def _inside(value: Op | Graph, rounding: bool) -> Op | Graph:
     if isinstance(value, Op):
-        return _in_single(value, rounding)
+        return in_single(value, rounding)
     if not has_halves(value):
         return value
-    starts = {x: build(_in_single(x.op, rounding), (), x.scope) for x in value.inputs}
+    starts = {x: build(in_single(x.op, rounding), (), x.scope) for x in value.inputs}
     done = _rewritten(value, rounding, dict(starts))
     inputs = tuple(starts[x] for x in value.inputs)
     return Graph(inputs, tuple(done[y] for y in value.outputs), value.output_names)
