@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from kit import value_infos
 from kit.graph_runs import step_file
 from kit.op_specs import SPECS, OpSpec
 from kit.small_graphs import BATCH, TIME
@@ -17,7 +18,7 @@ from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph
 from seqc.passes.precision import promote_floats
 
-pytest.importorskip("onnx", reason="needs onnx")
+onnx = pytest.importorskip("onnx", reason="needs onnx")
 session = pytest.importorskip("seqc.backends.onnxruntime")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 
@@ -47,6 +48,10 @@ NOT_LOWERED: dict[str, str] = {
 }
 
 
+# Of unique elements nobody knows the number; what only a training step has tells the ranks of what is inside.
+UNNAMED = ("Unique", "Grad")
+
+
 def one_node(spec: OpSpec, dtype: str = "float32") -> Graph:
     values = spec.values(dtype)
     results = spec.results_of(values)[: spec.results]
@@ -63,7 +68,10 @@ def promoted(arrays: Sequence[Array]) -> list[Array]:
 @pytest.mark.parametrize("spec", LOWERED, ids=str)
 def test_onnxruntime_computes_what_numpy_does(spec: OpSpec) -> None:
     graph = one_node(spec)
-    model = session.Session(step_file(graph), threads=1)
+    content = step_file(graph)
+    if not any(word in spec.op.name for word in UNNAMED):
+        value_infos.check_complete(onnx.load_from_string(content))
+    model = session.Session(content, threads=1)
     single, truth = Interpreter(graph), Interpreter(promote_floats(graph))
     for sizes in SIZES:
         arrays = spec.arrays(np.random.default_rng(sizes["batch"]), sizes, "float32")

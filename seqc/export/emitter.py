@@ -17,7 +17,7 @@ from onnx import helper
 
 from seqc._version import __version__
 from seqc.errors import ExportError, NoLoweringError
-from seqc.export import wire
+from seqc.export import value_info, wire
 from seqc.export._schema import DOMAINS, check_supported, element_type, split_name
 from seqc.export.options import check_ir_version, check_names, check_size
 from seqc.graph.ir import Array, Constant, Graph, Input, Item, Op, Type, Value
@@ -82,6 +82,7 @@ class Writer:
     scope: str = ""
     nodes: list[_Node] = field(default_factory=list)
     arrays: dict[str, Array] = field(default_factory=dict)
+    types: dict[str, Type] = field(default_factory=dict)
     _names: set[str] = field(default_factory=set)
     _written: dict[tuple[object, ...], tuple[str, ...]] = field(default_factory=dict)
     _shared: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
@@ -113,9 +114,13 @@ class Writer:
             self.arrays[name] = value
         return self._shared[key]
 
+    def typed(self, name: str, t: Type) -> str:
+        self.types.setdefault(name, t)
+        return name
+
     def body(self, graph: Graph, types: Sequence[Type], captured: Sequence[str]) -> _Body:
         # Names are unique in the whole file, and constants stand once, outside.
-        inner = Writer(self.target, arrays=self.arrays, _names=self._names, _shared=self._shared)
+        inner = Writer(self.target, arrays=self.arrays, types=self.types, _names=self._names, _shared=self._shared)
         scope = self.scope
         handed = [self.claim(label) for label in graph.input_names[: len(types)]]
         names: dict[Value, tuple[str, ...]] = {
@@ -218,7 +223,10 @@ def write(
     frame.graph.input.extend(map(_describe, (x.type for x in graph.inputs), graph.input_names))
     frame.graph.output.extend(map(_describe, (y.type for y in graph.outputs), graph.output_names))
     arrays = {label: array for label, array in writer.arrays.items() if label in used}
-    _check(frame, arrays)
+    value_info.add_known(frame.graph, writer.types)
+    inferred = _check(frame, arrays)
+    known = (*writer.types.values(), *(x.type for x in graph.inputs))
+    value_info.add_inferred(frame.graph, inferred.graph, value_info.size_names(known))
     made = {value: tuple(renamed.get(n, n) for n in results) for value, results in names.items()}
     return Emission(graph, target, frame, arrays, made)
 
@@ -252,6 +260,9 @@ def _write(writer: Writer, value: Value, names: dict[Value, tuple[str, ...]]) ->
             where = f"Layer '{value.scope}': " if value.scope and f"'{value.scope}'" not in str(error) else ""
             raise NoLoweringError(f"{where}{error}") from error
         names[value] = made if isinstance(made, tuple) else (made,)
+        results = value.result if isinstance(value.result, tuple) else (value.result,)
+        for name, t in zip(names[value], results, strict=False):
+            writer.typed(name, t)
 
 
 def _check_dtypes(target: Target, value: Value) -> None:
@@ -305,12 +316,11 @@ def _node_proto(node: _Node) -> onnx.NodeProto:
 def _describe(t: Type, label: str) -> onnx.ValueInfoProto:
     if 0 in t.shape:
         raise ExportError(f"'{label}' is {t}: an axis of size zero cannot be exported.")
-    shape: Sequence[int | str] = [d if isinstance(d, int) else str(d) for d in t.shape]
-    return helper.make_tensor_value_info(label, element_type(t.dtype), shape)
+    return value_info.describe(t, label)
 
 
-def _check(frame: onnx.ModelProto, arrays: Mapping[str, Array]) -> None:
-    """Lets onnx check a model in which large arrays are inputs of their types.
+def _check(frame: onnx.ModelProto, arrays: Mapping[str, Array]) -> onnx.ModelProto:
+    """Lets onnx check a model in which large arrays are inputs of their types, and returns it with what onnx infers.
 
     Raises:
         ExportError: onnx refuses the model, or it is too large for one file.
@@ -321,7 +331,8 @@ def _check(frame: onnx.ModelProto, arrays: Mapping[str, Array]) -> None:
     for label in arrays.keys() - small.keys():
         shown.graph.input.append(_describe(Type(type_name(arrays[label]), arrays[label].shape), label))
     try:
-        onnx.checker.check_model(shown, full_check=True)
+        onnx.checker.check_model(shown)
+        return onnx.shape_inference.infer_shapes(shown, check_type=True, strict_mode=True, data_prop=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         opset = frame.opset_import[0].version
         hint = "Export with opset=18." if opset < 18 else "This is a mistake in seqc: please report it."

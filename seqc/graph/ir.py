@@ -91,6 +91,10 @@ class Emitter(Protocol):
         """Returns the name of an initializer holding `array`; equal arrays share one."""
         ...
 
+    def typed(self, name: str, t: Type) -> str:
+        """Says the type of a tensor that is no value of the graph, where onnx would not infer it; returns `name`."""
+        ...
+
     def body(self, graph: Graph, types: Sequence[Type], captured: Sequence[str]) -> Any:
         """Returns an attribute: a graph whose first inputs have `types` and whose others are tensors around it."""
         ...

@@ -65,11 +65,13 @@ class Frames(Op):
         if block < _WORTH_JOINING:
             return self._emit_gather(e, y, x, 1)
         # onnxruntime copies element by element what Gather takes from a last axis, and else whole blocks.
-        n = y.inputs[0].type.shape[-1]
+        *lead, n = y.inputs[0].type.shape
         if not isinstance(n, int) or n % block:
             zero, axis = (e.constant(np.array([i], np.int64)) for i in (0, -1))
             x = e.node("Slice", x, zero, _emit_whole(e, x, n, block, rank - 1), axis)
+            e.typed(x, y.type.with_shape((*lead, n // block * block)))
         blocks = e.node("Reshape", x, e.constant(np.array([0] * (rank - 1) + [-1, block], np.int64)))
+        e.typed(blocks, y.type.with_shape((*lead, n // block, block)))
         found = self._emit_gather(e, y, blocks, block)
         return e.node("Reshape", found, e.constant(np.array([0] * rank + [self.length], np.int64)))
 
@@ -83,6 +85,7 @@ class Frames(Op):
         else:
             behind = e.node("Sub", _emit_size(e, x, axis), e.constant(np.int64(length - 1)))
             listed = e.node("Range", e.constant(np.int64(0)), behind, e.constant(np.int64(stride)))
+            e.typed(listed, Type("int64", (count,)))
             starts = e.node("Unsqueeze", listed, e.constant(np.array([1], np.int64)))
         # Two short constants: a table of all indices may be larger than the signal.
         return e.node("Gather", x, e.node("Add", starts, within), axis=axis)

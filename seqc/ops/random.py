@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ConfigError, DTypeError, ShapeError
+from seqc.graph import dims
 from seqc.graph.batch import batch_axis
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Type, Value, apply
 from seqc.graph.target import Target
@@ -100,6 +101,7 @@ class RandomUniform(Positional):
         shape = e.node("Shape", like)
         total = e.node("Size", like)
         index = e.node("Range", integer["zero"], total, integer["one"])
+        e.typed(index, Type("int64", (dims.product(y.type.shape),)))
         bits = e.node("Div", mix(e.node("BitwiseXor", mix(index), key)), integer["low"])
         unit = e.constant(np.array(2.0**-24, y.type.dtype))
         return e.node("Reshape", e.node("Mul", e.node("Cast", bits, to=y.type.dtype), unit), shape)

@@ -67,7 +67,8 @@ class _Runs(Op):
             return e.node("MatMul", e.constant(matrix), x)
         same, trail = [0] * self.axis, y.type.shape[self.axis + 1 :]
         joined = e.node("Reshape", x, e.constant(np.array([*same, matrix.shape[1], -1], np.int64)))
-        product = e.node("MatMul", e.constant(matrix), joined)
+        sizes = (*y.type.shape[: self.axis], matrix.shape[1], dims.product(trail))
+        product = e.node("MatMul", e.constant(matrix), e.typed(joined, y.type.with_shape(sizes)))
         if dims.is_known(trail):
             return e.node("Reshape", product, e.constant(np.array([*same, len(matrix), *dims.known(trail)], np.int64)))
         first = e.constant(np.array([*same, len(matrix)], np.int64))

@@ -26,7 +26,7 @@ class OnnxConv(ChannelsFirst):
 
     def lower(self, e: Emitter, y: Value, x: str, w: str, b: str = "") -> str | tuple[str, ...]:
         image, window = y.inputs[0].type, _window(self.op, y.inputs[1].type)
-        seen = emit_padded(e, x, emit_unknown_pads(e, window, image.shape[2:], x), 0.0, image.dtype)
+        seen = emit_padded(e, window, image, x, emit_unknown_pads(e, window, image.shape[2:], x), 0.0)
         return e.node("Conv", seen, w, b, **_attributes(self.op, window), **window_attributes(window, image.shape[2:]))
 
 

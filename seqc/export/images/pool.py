@@ -21,7 +21,7 @@ class OnnxMaxPool(ChannelsFirst):
 
     def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         image = y.inputs[0].type
-        seen = emit_padded(e, x, _unknown_pads(e, self.op, image, x), -np.inf, image.dtype)
+        seen = emit_padded(e, self.op.window, image, x, _unknown_pads(e, self.op, image, x), -np.inf)
         return e.node("MaxPool", seen, **_attributes(self.op, image))
 
 
@@ -31,7 +31,7 @@ class OnnxMaxPoolGrad(ChannelsFirst):
     operands = ("image", "image", "image")
 
     def lower(self, e: Emitter, y: Value, x: str, out: str, g: str) -> str | tuple[str, ...]:
-        padded = emit_padded(e, x, _unknown_pads(e, self.op, y.type, x), -np.inf, y.type.dtype)
+        padded = emit_padded(e, self.op.window, y.type, x, _unknown_pads(e, self.op, y.type, x), -np.inf)
         _, where = e.node_many("MaxPool", padded, outputs=2, **_attributes(self.op, y.type))
         shape = e.node("Shape", padded)
         flat = e.constant(np.array([-1], np.int64))
@@ -57,16 +57,18 @@ class OnnxAveragePool(ChannelsFirst):
     def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         image = y.inputs[0].type
         attributes, pads = _attributes(self.op, image), _unknown_pads(e, self.op, image, x)
-        padded = emit_padded(e, x, pads, 0.0, image.dtype)
-        pooled = e.node("AveragePool", padded, count_include_pad=0, **attributes)
+        padded = emit_padded(e, self.op.window, image, x, pads, 0.0)
+        pooled = e.typed(e.node("AveragePool", padded, count_include_pad=0, **attributes), y.type)
         if not pads:
             return pooled
         # Written out, the padding is part of each window: the share of real elements takes it out again.
         spatial = emit_sizes(e, x, start=2)
         sides = e.node("Concat", e.constant(np.ones(2, np.int64)), spatial, axis=0)
         one = e.constant(np.ones((), image.dtype))
-        real = emit_padded(e, e.node("Expand", one, sides), pads, 0.0, image.dtype)
-        return e.node("Div", pooled, e.node("AveragePool", real, **attributes))
+        counted = image.with_shape((1, 1, *image.shape[2:]))
+        real = emit_padded(e, self.op.window, counted, e.node("Expand", one, sides), pads, 0.0)
+        share = e.typed(e.node("AveragePool", real, **attributes), counted.with_shape((1, 1, *y.type.shape[2:])))
+        return e.node("Div", pooled, share)
 
 
 _Pool = MaxPool | MaxPoolGrad | AveragePool

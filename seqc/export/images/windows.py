@@ -67,7 +67,7 @@ def _taps(e: Emitter, window: Window, x: Type, g: Type, x_name: str, g_name: str
     written = emit_unknown_pads(e, window, x.shape[2:], x_name)
     if pads is not None and any(a or b for a, b in pads):
         written = _sizes(e, 0, 0, *(a for a, _ in pads), 0, 0, *(b for _, b in pads))
-    x_name = emit_padded(e, x_name, written, 0.0, x.dtype)
+    x_name = emit_padded(e, window, x, x_name, written, 0.0)
     steps, axes = _sizes(e, *window.strides), _sizes(e, *range(2, rank + 2))
     out = [d for d in g.shape[2:] if isinstance(d, int)]
     reach = _reach(e, window, g_name) if len(out) < rank else ""
@@ -105,9 +105,20 @@ def emit_unknown_pads(e: Emitter, window: Window, spatial: tuple[Dim, ...], x: s
     return e.node("Concat", none, begin, none, end, axis=0)
 
 
-def emit_padded(e: Emitter, x: str, pads: str, fill: float, dtype: str) -> str:
-    """Writes a tensor with its padding, unless `pads` is ""."""
-    return e.node("Pad", x, pads, e.constant(np.array(fill, dtype))) if pads else x
+def emit_padded(e: Emitter, window: Window, image: Type, x: str, pads: str, fill: float) -> str:
+    """Writes the tensor `x`, an image channels first, with its padding, unless `pads` is ""."""
+    if not pads:
+        return x
+    padded, sizes = e.node("Pad", x, pads, e.constant(np.array(fill, image.dtype))), _padded_sizes(window, image)
+    return padded if sizes is None else e.typed(padded, image.with_shape((*image.shape[:2], *sizes)))
+
+
+def _padded_sizes(window: Window, image: Type) -> list[Dim] | None:
+    """Returns the sizes of spatial axes with the padding of "same"; None where they are no polynomial."""
+    axes = list(enumerate(image.shape[2:]))
+    if window.padding != "same" or any(window.extent(i) < window.strides[i] for i, _ in axes):
+        return None
+    return [(dims.ceil_div(n, window.strides[i]) - 1) * window.strides[i] + window.extent(i) for i, n in axes]
 
 
 def emit_pads(e: Emitter, window: Window, x: str) -> tuple[str, str]:

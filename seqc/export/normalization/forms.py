@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from seqc.graph import dims
 from seqc.graph.ir import Array, Constant, Emitter, Op, Sizes, Type, Value
 from seqc.graph.layout import Layout, LayoutRule, position
 
@@ -57,17 +58,19 @@ class GroupNormalization(Op):
         assert isinstance(channels, int)
         if channels == self.groups and y.type.rank > 2:  # each channel by itself
             return e.node("InstanceNormalization", x, scale, offset, epsilon=self.epsilon)
-        space = [d for i, d in enumerate(y.shape) if i not in (0, self.axis)]
+        space = [d for i, d in enumerate(y.type.shape) if i not in (0, self.axis)]
         known = [d for d in space if isinstance(d, int)]
         inside = -1 if len(known) < len(space) else prod(known) * channels // self.groups
         grouped = e.node("Reshape", x, e.constant(np.array([0, self.groups, inside])))
+        batch = y.type.shape[0]
+        e.typed(grouped, y.type.with_shape((batch, self.groups, dims.product(space) * (channels // self.groups))))
         one, zero = (np.full(self.groups, v, y.dtype) for v in (1, 0))
         normal = e.node("InstanceNormalization", grouped, e.constant(one), e.constant(zero), epsilon=self.epsilon)
         if len(space) - len(known) > 1:
             sizes = e.node("Shape", x)
         else:
             sizes = e.constant(np.array([0, channels, *(d if isinstance(d, int) else -1 for d in space)]))
-        result = e.node("Reshape", normal, sizes)
+        result = e.typed(e.node("Reshape", normal, sizes), y.type.with_shape((batch, channels, *space)))
         if _all(y.inputs[1], 1) and _all(y.inputs[2], 0):
             return result
         # In onnxruntime faster than a product and a sum.

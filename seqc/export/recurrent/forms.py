@@ -123,12 +123,15 @@ class StepOrder(Op):
             time, count = e.constant(np.array([size], np.int64)), e.constant(np.arange(size, dtype=np.int64))
         else:
             time = emit_sizes(e, mask, start=1, end=2)
-            count = e.node("Range", e.constant(np.int64(0)), e.node("Squeeze", time), e.constant(np.int64(1)))
+            listed = e.node("Range", e.constant(np.int64(0)), e.node("Squeeze", time), e.constant(np.int64(1)))
+            count = e.typed(listed, Type("int64", (size,)))
         # Valid steps score time - t, the others -t: the largest first is valid first, each in order. Backwards, t
         # counts for a step and not against it.
         score = e.node("Add" if self.reverse else "Sub", e.node("Mul", valid, time), count)
-        _, order = e.node_many("TopK", score, time, outputs=2, axis=1)
-        return e.node("Transpose", order, perm=[1, 0]), lengths
+        found = e.node_many("TopK", score, time, outputs=2, axis=1)
+        for name in found:
+            e.typed(name, Type("int64", y.inputs[0].type.shape))
+        return e.node("Transpose", found[1], perm=[1, 0]), lengths
 
 
 @dataclass(frozen=True, repr=False, eq=False)
