@@ -26,8 +26,8 @@ _MIXED = {f"mixed_{half}": half for half in HALVES}
 _OTHERS = ("bool", "string", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 _QUANTIZED = re.compile(r"(int8|int4|float8|gptq|awq)\b|(int8|int4|float8|gptq|awq)(/|_from_)")
 NOT_QUANTIZED = (
-    "seqc does not quantize: train in float32 and quantize the exported file, with "
-    "onnxruntime.quantization.quantize_dynamic for instance."
+    "seqc trains and predicts in floats: train in float32 and quantize the exported file, with `seqc quantize` or "
+    "seqc.export.quantize."
 )
 
 

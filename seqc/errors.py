@@ -6,6 +6,8 @@ scripts. Messages say who needs what, what came, and what to do.
 
 from __future__ import annotations
 
+from typing import Any
+
 from seqc.text import printable
 
 
@@ -70,6 +72,18 @@ class ExportError(SeqcError, RuntimeError):
 
 class VerificationError(ExportError):
     """An exported model computes other numbers than the reference; nothing was written."""
+
+
+class QuantizationError(VerificationError):
+    """No quantized model was as good as asked; nothing was written.
+
+    Args:
+        text: what was asked and not reached. result: the figures, a `seqc.export.quantization.report.Quantization`.
+    """
+
+    def __init__(self, text: str, result: Any = None) -> None:
+        super().__init__(text)
+        self.result = result
 
 
 class SavingError(SeqcError, ValueError):

@@ -86,6 +86,7 @@ LEVELS = {
     "seqc.utils": 11,
     "seqc.saving": 11,
     "seqc.backends.onnxruntime": 11,
+    "seqc.backends.onnxruntime_quantizer": 11,
     "seqc.export": 12,
     "seqc.datasets": 12,
     "seqc.cloning": 11,

@@ -74,7 +74,9 @@ def test_floatx_is_the_default_of_inputs_losses_and_metrics() -> None:
 
 @pytest.mark.parametrize("given", ["int8_from_float32", "gptq/4/128", "float8"])
 def test_policies_that_quantize_are_refused_with_the_way_out(given: str) -> None:
-    with pytest.raises(ConfigError, match=r"quantizes. seqc does not quantize: .*quantize the exported file"):
+    with pytest.raises(
+        ConfigError, match=r"quantizes. seqc trains and predicts in floats: .*quantize the exported file"
+    ):
         layers.Dense(2, dtype=given)
     described = {"module": "keras.dtype_policies", "class_name": "QuantizedDTypePolicy"}
     with pytest.raises(ConfigError, match="quantizes"):

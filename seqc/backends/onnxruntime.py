@@ -31,7 +31,7 @@ class Session:
         providers: Sequence[str] = ("CPUExecutionProvider",),
         optimize: bool = True,
     ) -> None:
-        runtime = _import()
+        runtime = import_runtime()
         options = runtime.SessionOptions()
         options.log_severity_level = 3  # errors reach the caller as exceptions; warnings would only repeat the plan
         if threads is not None:
@@ -73,10 +73,15 @@ def _advice(error: Exception) -> str:
 
 def version() -> str:
     """Returns the version of the installed onnxruntime."""
-    return str(_import().__version__)
+    return str(import_runtime().__version__)
 
 
-def _import() -> Any:
+def import_runtime() -> Any:
+    """Returns the module onnxruntime.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
     # From 1.29 on, importing onnxruntime starts a thread that sends usage data; a fork after that can hang.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:

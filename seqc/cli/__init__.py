@@ -1,4 +1,4 @@
-"""The `seqc` command: train, export, convert, verify, inspect, predict, passes, doctor, bench and its commands.
+"""The `seqc` command: train, export, quantize, convert, verify, inspect, predict, passes, doctor, bench and its own.
 
 Nothing else of seqc imports this package. Each command imports what it needs when it runs, so that help comes at once.
 """
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from seqc._version import __version__
-from seqc.cli import bench, convert, doctor, export, inspect, passes, predict, train, verify
+from seqc.cli import bench, convert, doctor, export, inspect, passes, predict, quantize, train, verify
 from seqc.cli._errors import Commands
 
 EXIT_CODES = (
@@ -32,6 +32,7 @@ app = typer.Typer(
 for command in (
     train.train,
     export.export,
+    quantize.quantize,
     convert.convert,
     verify.verify,
     inspect.inspect,

@@ -18,6 +18,7 @@ from seqc.errors import ExportError
 from seqc.export import layouts
 from seqc.export.options import check_flags, check_ir_version, check_metadata, check_names, check_precision, check_size
 from seqc.export.pipelines import FOR_INFERENCE
+from seqc.export.quantization import quantize as quantize
 from seqc.export.target import onnx_target
 from seqc.graph.ir import Constant, Graph, Input, Type, Value, build
 from seqc.graph.rewriting import rewrite

@@ -1,0 +1,155 @@
+"""Weights alone in blocks of eight or four bits: onnxruntime's MatMulNBits and GatherBlockQuantized.
+
+onnxruntime's Python class for it needs a package more, leaves Gemm in float without a word, and writes no table of
+eight bits. What it would write is little: whole numbers around zero and one scale per block of a column of the kernel,
+or of a row of the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from seqc.export.quantization.graphs import array_of, attributes, constants, weight_of
+from seqc.graph.ir import Array
+
+BLOCK = 32
+_DOMAIN = "com.microsoft"
+# Products are made in eight bits, too: without that, onnxruntime is no faster than in float.
+_IN_EIGHT_BITS = 4
+# Of the scale that the largest number of a block would need: a smaller one lets it saturate and rounds others less.
+_SCALES = np.linspace(1.0, 0.8, 9)
+
+
+def quantize_blocks(model: onnx.ModelProto, nodes: Collection[str], bits: int) -> bytes:
+    """Returns a model with the weights of some products and lookups in blocks.
+
+    Args:
+        model: with float weights. nodes: names of products and lookups; in four bits, rows of tables have an even
+        length. bits: 8 or 4.
+    """
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    weights, made = constants(result), []
+    for node in result.graph.node:
+        weight = weight_of(node, weights) if node.name in nodes else None
+        if weight is None:
+            made.append(node)
+        elif node.op_type == "Gather":
+            made.append(_lookup(result.graph, node, weight, bits))
+        else:
+            made += _product(result.graph, node, weight, bits)
+    del result.graph.node[:]
+    result.graph.node.extend(made)
+    drop_unused(result.graph)
+    if all(x.domain != _DOMAIN for x in result.opset_import):
+        result.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
+    return bytes(result.SerializeToString())
+
+
+def rounded(rows: Array, bits: int) -> tuple[Array, Array]:
+    """Returns whole numbers and scales of rows cut into blocks: row = (whole number - 2^(bits - 1)) * scale.
+
+    Args:
+        rows: (count, length). bits: 8 or 4.
+
+    Returns:
+        uint8 (count, blocks, BLOCK), padded with what stands for zero, and float32 (count, blocks). Of a few scales
+        for each block, the one that loses least.
+    """
+    count, length = rows.shape
+    padded = np.zeros((count, -(-length // BLOCK) * BLOCK), np.float32)
+    padded[:, :length] = rows
+    cut = padded.reshape(count, -1, BLOCK)
+    zero = 2 ** (bits - 1)
+    # The largest number becomes the lowest whole number, of which there is one more below zero than above.
+    at = np.abs(cut).argmax(-1, keepdims=True)
+    largest = np.take_along_axis(cut, at, -1)[..., 0] / np.float32(-zero)
+    best = np.full(largest.shape, np.inf, np.float32)
+    scales, found = largest.copy(), np.full(cut.shape, zero, np.uint8)
+    for part in _SCALES:
+        tried = (largest * part).astype(np.float32)
+        safe = np.where(tried == 0, 1, tried)[..., None]
+        whole = np.clip(np.rint(cut / safe), -zero, zero - 1)
+        lost = np.sum((whole * safe - cut) ** 2, -1)
+        better = lost < best
+        best, scales = np.where(better, lost, best), np.where(better, tried, scales)
+        found = np.where(better[..., None], (whole + zero).astype(np.uint8), found)
+    return found, scales
+
+
+def _packed(whole: Array, bits: int) -> Array:
+    """Returns whole numbers with two of four bits in a byte, the first in the lower half."""
+    return whole if bits == 8 else (whole[..., 0::2] | (whole[..., 1::2] << 4)).astype(np.uint8)
+
+
+def _product(graph: onnx.GraphProto, node: onnx.NodeProto, weight: onnx.TensorProto, bits: int) -> list[onnx.NodeProto]:
+    kernel = array_of(weight)
+    columns = kernel if attributes(node).get("transB", 0) else kernel.T
+    whole, scales = rounded(columns, bits)
+    names = _store(graph, node.name, _packed(whole, bits), scales)
+    biased = len(node.input) > 2 and node.input[2]
+    made = f"{node.name}/product" if biased else node.output[0]
+    count, length = columns.shape
+    product = helper.make_node(
+        "MatMulNBits",
+        [node.input[0], *names],
+        [made],
+        name=node.name,
+        domain=_DOMAIN,
+        K=length,
+        N=count,
+        bits=bits,
+        block_size=BLOCK,
+        accuracy_level=_IN_EIGHT_BITS,
+    )
+    if not biased:
+        return [product]
+    return [product, helper.make_node("Add", [made, node.input[2]], list(node.output), name=f"{node.name}/bias")]
+
+
+def _lookup(graph: onnx.GraphProto, node: onnx.NodeProto, weight: onnx.TensorProto, bits: int) -> onnx.NodeProto:
+    table = array_of(weight)
+    whole, scales = rounded(table, bits)
+    # Its rows are as long as those of the table: their last block may be shorter.
+    flat = whole.reshape(len(table), -1)[:, : table.shape[1]]
+    data, scale = _store(graph, node.name, _packed(flat, bits), scales)
+    return helper.make_node(
+        "GatherBlockQuantized",
+        [data, node.input[1], scale],
+        list(node.output),
+        name=node.name,
+        domain=_DOMAIN,
+        gather_axis=0,
+        quantize_axis=1,
+        block_size=BLOCK,
+        bits=bits,
+    )
+
+
+def _store(graph: onnx.GraphProto, name: str, whole: Array, scales: Array) -> tuple[str, str]:
+    names = f"{name}/blocks", f"{name}/scales"
+    graph.initializer.extend(
+        [numpy_helper.from_array(array, n) for array, n in zip((whole, scales), names, strict=True)]
+    )
+    return names
+
+
+def drop_unused(graph: onnx.GraphProto) -> None:
+    """Removes the weights that nothing reads any more, in subgraphs neither."""
+    used = {y.name for y in graph.output} | _read(graph)
+    kept = [t for t in graph.initializer if t.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+def _read(graph: onnx.GraphProto) -> set[str]:
+    found = {x for n in graph.node for x in n.input}
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs):
+                found |= _read(inner)
+    return found

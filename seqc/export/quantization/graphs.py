@@ -1,0 +1,191 @@
+"""What quantization has to know of an ONNX file: its inputs, and which of its nodes hold weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, numpy_helper
+
+from seqc.backends.onnxruntime_quantizer import prepare
+from seqc.errors import DataError, ExportError
+from seqc.export.options import LARGEST_FILE
+from seqc.graph.ir import Array
+
+# A weight of fewer numbers is not worth an entry in the tables of blocks.
+LARGE = 2**12
+PRODUCTS, CONVOLUTIONS, RECURRENT, TABLES = ("Gemm", "MatMul"), ("Conv",), ("LSTM",), ("Gather",)
+# Of any of these, the second operand - of a Gather the first, of a recurrent layer also the third - holds weights.
+WEIGHTED = (*PRODUCTS, *CONVOLUTIONS, *RECURRENT, *TABLES, "ConvTranspose", "GRU", "RNN")
+_QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "ConvInteger")
+_QUANTIZED_STARTS = ("QLinear", "DynamicQuantize", "MatMulNBits", "MatMulInteger", "GatherBlockQuantized", "QGemm")
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output: its name, NumPy's name of its element type, and its sizes, None where they are open."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+class FloatModel:
+    """The model to quantize.
+
+    Args:
+        content: of an .onnx file, weights included. name: for messages.
+
+    Attributes:
+        content: the file as it is. proto: the model as the quantizer wants it, its nodes all with names.
+
+    Raises:
+        ExportError: it is quantized already, or cannot be read.
+    """
+
+    def __init__(self, content: bytes, name: str) -> None:
+        self.content, self.name = content, name
+        given = _parsed(content, name)
+        quantized = sorted({n.op_type for n in given.graph.node if _is_quantized(n.op_type)})
+        if quantized:
+            raise ExportError(
+                f"{name} is quantized already: it has {', '.join(quantized)}. Give the float model that it was made of."
+            )
+        held = {t.name for t in given.graph.initializer}
+        self.inputs = [_port(x, name) for x in given.graph.input if x.name not in held]
+        self.outputs = [_port(y, name) for y in given.graph.output]
+        self.proto = _parsed(prepare(content), name)
+        _drop_unused_domains(self.proto)
+        _name_nodes(self.proto)
+
+    @property
+    def fixed_batch(self) -> int | None:
+        """How many samples the file takes at a time, None where it takes any number."""
+        return next((p.shape[0] for p in self.inputs if p.shape and p.shape[0] is not None), None)
+
+    def nodes(self, kinds: Collection[str], least: int = 1) -> tuple[str, ...]:
+        """Returns the names of the nodes of some kinds whose weights are at least so many constant numbers."""
+        weights = constants(self.proto)
+        return tuple(
+            n.name
+            for n in self.proto.graph.node
+            if n.op_type in kinds and n.domain in ("", "ai.onnx") and _weight_size(n, weights) >= least
+        )
+
+    def all_nodes(self, kinds: Collection[str]) -> tuple[str, ...]:
+        """Returns the names of all nodes of some kinds."""
+        return tuple(n.name for n in self.proto.graph.node if n.op_type in kinds)
+
+
+def read_float_model(path: str | os.PathLike[str]) -> FloatModel:
+    """Returns the model of an .onnx file, with the weights that lie beside it.
+
+    Raises:
+        DataError: it is no such file. ExportError: see `FloatModel`.
+    """
+    if not Path(path).is_file():
+        raise DataError(f"There is no file {os.fspath(path)}.")
+    try:
+        model = onnx.load(path)
+    except Exception as error:  # protobuf's error types differ between its implementations
+        raise DataError(f"{os.fspath(path)} is not an ONNX file, or is damaged: {error}") from error
+    if model.ByteSize() > LARGEST_FILE:
+        raise ExportError(f"{os.fspath(path)} has more than 2 GiB of weights, too many for onnxruntime's quantizer.")
+    return FloatModel(model.SerializeToString(), os.fspath(path))
+
+
+def constants(model: onnx.ModelProto) -> dict[str, TensorProto]:
+    """Returns the float32 weights that no caller can replace, by name."""
+    given = {x.name for x in model.graph.input}
+    return {t.name: t for t in model.graph.initializer if t.data_type == TensorProto.FLOAT and t.name not in given}
+
+
+def weight_of(node: onnx.NodeProto, weights: dict[str, TensorProto]) -> TensorProto | None:
+    """Returns the constant that a node multiplies by or looks up in, None where it has none."""
+    at = 0 if node.op_type == "Gather" else 1
+    return weights.get(node.input[at]) if len(node.input) > at else None
+
+
+def array_of(tensor: TensorProto) -> Array:
+    """Returns the numbers of a weight."""
+    return np.asarray(numpy_helper.to_array(tensor))
+
+
+def attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    """Returns the attributes of a node by name."""
+    return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+
+
+def layer_of(node: str) -> str:
+    """Returns the name of the layer that a node is named after."""
+    return node.rpartition("/")[0] or node
+
+
+def _weight_size(node: onnx.NodeProto, weights: dict[str, TensorProto]) -> int:
+    weight = weight_of(node, weights)
+    if node.op_type in ("LSTM", "GRU", "RNN") and weight is not None and node.input[2] in weights:
+        return int(np.prod(weight.dims) + np.prod(weights[node.input[2]].dims))
+    # A product of more than matrices, or a lookup along another axis than the first, is no layer of ours.
+    if weight is None or (node.op_type in (*PRODUCTS, *TABLES) and len(weight.dims) != 2):
+        return 0
+    given = attributes(node)
+    if any(given.get(name, usual) != usual for name, usual in (("alpha", 1), ("beta", 1), ("transA", 0))):
+        return 0
+    if node.op_type == "Gather" and given.get("axis", 0) != 0:
+        return 0
+    return int(np.prod(weight.dims))
+
+
+def _parsed(content: bytes, name: str) -> onnx.ModelProto:
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(content)
+    except Exception as error:  # protobuf's error types differ between its implementations
+        raise DataError(f"{name} is not an ONNX file, or is damaged: {error}") from error
+    if not model.graph.output:
+        raise DataError(f"{name} is not an ONNX file, or is damaged: it has no outputs.")
+    return model
+
+
+def _is_quantized(kind: str) -> bool:
+    return kind in _QUANTIZED or kind.startswith(_QUANTIZED_STARTS)
+
+
+def _port(value: onnx.ValueInfoProto, name: str) -> Port:
+    kind = value.type.tensor_type
+    if not value.type.HasField("tensor_type"):
+        raise ExportError(f"{name}: '{value.name}' is no tensor, and only tensors can be quantized.")
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)).name
+    shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
+    return Port(value.name, dtype, shape)
+
+
+def _drop_unused_domains(model: onnx.ModelProto) -> None:
+    """Removes the sets of operators that onnxruntime lists whether a model uses them or not."""
+    used = _domains(model.graph) | {n.domain for f in model.functions for n in f.node}
+    kept = [x for x in model.opset_import if x.domain in ("", "ai.onnx") or x.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+
+
+def _domains(graph: onnx.GraphProto) -> set[str]:
+    found = {n.domain for n in graph.node}
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs):
+                found |= _domains(inner)
+    return found
+
+
+def _name_nodes(model: onnx.ModelProto) -> None:
+    """Gives every node a name of its own: by them it is said which are quantized."""
+    taken: set[str] = set()
+    for i, node in enumerate(model.graph.node):
+        if not node.name or node.name in taken:
+            node.name = f"{node.name or node.op_type}_{i}"
+        taken.add(node.name)
