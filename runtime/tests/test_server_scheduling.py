@@ -206,6 +206,39 @@ def test_one_whose_time_is_over_while_it_waits_is_504_and_does_not_run() -> None
     run(main())
 
 
+def test_each_of_many_deadlines_is_kept_in_whatever_order_they_come() -> None:
+    servable = serve(looped(30_000_000), Batching(1, fixed=1e-3))
+
+    async def main() -> None:
+        scheduler = Scheduler(cpus=1)
+        start = time.monotonic()
+        ended: dict[float, float] = {}
+
+        def wait(after: float) -> None:
+            def done(outcome: object) -> None:
+                assert isinstance(outcome, Refusal)
+                assert outcome.status == 504
+                ended[after] = time.monotonic() - start
+                if after == 0.1:  # one that comes while those that are late are told so
+                    wait(0.15)
+
+            scheduler.queue(job(servable, row(1, 64), deadline=start + after), done)
+
+        first = asyncio.ensure_future(scheduler.submit(job(servable, row(1, 64), deadline=start + 0.6)))
+        await asyncio.sleep(0)
+        for after in (0.3, 0.1, 0.2, 0.1001, 0.4):
+            wait(after)
+        with pytest.raises(Refusal, match="before the model was done"):
+            await first
+        assert list(ended) == sorted(ended)
+        assert len(ended) == 6
+        assert all(after - 0.01 <= then < after + 0.2 for after, then in ended.items())
+        await scheduler.drain()
+
+    run(main())
+    assert servable.counters.snapshot().fail["late"] == 7
+
+
 def test_a_cancelled_request_leaves_the_queue_and_its_neighbours_alone() -> None:
     servable = serve(looped(2000), SLOW)
 

@@ -8,6 +8,7 @@ from time import perf_counter_ns
 from urllib.parse import unquote
 
 from seqc_runtime.inputs import Array
+from seqc_runtime.server.auth import Admission
 from seqc_runtime.server.compression import compress, decompress
 from seqc_runtime.server.endpoints import ROUTES
 from seqc_runtime.server.failures import refusal_of
@@ -88,6 +89,17 @@ class App:
             if handler is None:
                 return _other_method(head, route)
             return Exchange(self, head, route, handler, values)
+        except Exception as error:
+            return refusal_of(error).response()
+
+    def open_again(self, exchange: Exchange) -> Exchange | Response:
+        """The exchange, for another request with the same head, or the answer that refuses that one."""
+        admit = self.admit
+        if admit is None:
+            return exchange
+        try:
+            again = admit.again if isinstance(admit, Admission) else admit
+            return again(exchange.head, exchange.route) or exchange
         except Exception as error:
             return refusal_of(error).response()
 

@@ -220,6 +220,11 @@ class Admission:
             self._check_token(self.tokens, head, route.scope)
         return None
 
+    def again(self, head: Head, route: Route) -> None:
+        """The same for another request with a head that was let in: only what a token grants may have changed."""
+        if self.tokens is not None and route.scope != "health":
+            self._check_token(self.tokens, head, route.scope)
+
     def _check_browser(self, head: Head) -> Response | None:
         host = head.headers.get("host", "")
         if self.hosts is not None and host and not self.hosts(_hostname(host[:_LONGEST_HOST])):

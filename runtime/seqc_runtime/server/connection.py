@@ -19,7 +19,7 @@ from uvicorn.protocols.utils import get_remote_addr
 from seqc_runtime.server.app import Exchange
 from seqc_runtime.server.failures import refusal_of
 from seqc_runtime.server.jobs import Blocking, Pending
-from seqc_runtime.server.messages import Buffer, Client, Refusal, Response, head_of
+from seqc_runtime.server.messages import Buffer, Client, Refusal, Response, Usual, head_of
 from seqc_runtime.server.request import BETWEEN, BODY, HEAD, Reader, Request
 from seqc_runtime.server.service import Service, becomes_large, is_large
 
@@ -199,11 +199,14 @@ class Connection(asyncio.Protocol):
         service = self.service
         if service.observer is not None:
             request.watch = service.observer.begin(request.head)
-        opened = service.open(request.head)
+        known = request.known
+        opened = service.open(request.head, known.exchange if known is not None else None)
         if not isinstance(opened, Exchange):
             self._answer(request, opened)
             return
         request.exchange = opened
+        if known is not None:
+            known.exchange = opened
         if request.expects and not request.complete:
             self.service.turn.do(self.transport.write, b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -328,7 +331,10 @@ class Connection(asyncio.Protocol):
             self.since = self.loop.time()
 
     def _head(self, response: Response, keep_alive: bool) -> bytes:
-        return head_of(response, self.state.default_headers, keep_alive)
+        usual = self.service.usual
+        if usual.headers is not self.state.default_headers:  # uvicorn makes them anew every second
+            usual = self.service.usual = Usual(self.state.default_headers)
+        return head_of(response, usual, keep_alive)
 
     # --- Refusals.
 

@@ -6,7 +6,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from seqc_runtime.server import live as live_counts
-from seqc_runtime.server import metadata, metrics, oip_binary, oip_json, openapi, plain, statistics, tfserving, triton
+from seqc_runtime.server import (
+    metadata,
+    metrics,
+    oip_binary,
+    oip_json,
+    openapi,
+    plain,
+    repeats,
+    statistics,
+    tfserving,
+    triton,
+)
 from seqc_runtime.server.jobs import Pending
 from seqc_runtime.server.messages import Buffer, Head, Response, json_response
 from seqc_runtime.server.routes import Route
@@ -41,12 +52,8 @@ def model_ready(app: App, head: Head, body: Buffer, model: str, version: str | N
 
 def infer(app: App, head: Head, body: Buffer, model: str, version: str | None = None) -> Response | Pending:
     servable = app.repository.get(model, version)
-    header_length = head.headers.get(oip_binary.HEADER_LENGTH)
-    if header_length is None:
-        asked = oip_json.read(servable, body, app.limits)
-    else:
-        asked = oip_binary.read(servable, body, header_length, app.limits)
-    return Pending(asked.job, partial(oip_binary.respond if any(asked.binary) else oip_json.respond, asked))
+    asked = repeats.read(servable, body, head.headers.get(oip_binary.HEADER_LENGTH), app.limits)
+    return Pending(asked.job, partial(oip_binary.respond if True in asked.binary else oip_json.respond, asked))
 
 
 ROUTES = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from array import array
+import struct
 from itertools import chain
 from typing import Any
 
@@ -14,16 +14,14 @@ from seqc_runtime.server.infer_request import shown
 from seqc_runtime.server.messages import Refusal
 from seqc_runtime.server.signature import Declared
 
-# Of the standard library's arrays, which take lists as fast as NumPy, but no texts and no fractions for integers.
+# Of `struct` in its standard sizes, which takes lists twice as fast as NumPy, and no texts, nothing that is too large,
+# and no fractions for integers.
 _CODES = {
-    name: (code, np.dtype(code))
-    for name, code in {
-        "float16": "d",
-        "float32": "d",
-        "float64": "d",
-        **{f"int{size * 8}": code for size, code in ((1, "b"), (2, "h"), (4, "i"), (8, "q"))},
-        **{f"uint{size * 8}": code for size, code in ((1, "B"), (2, "H"), (4, "I"), (8, "Q"))},
-    }.items()
+    "float16": "e",
+    "float32": "f",
+    "float64": "d",
+    **{f"int{size * 8}": code for size, code in ((1, "b"), (2, "h"), (4, "i"), (8, "q"))},
+    **{f"uint{size * 8}": code for size, code in ((1, "B"), (2, "H"), (4, "I"), (8, "Q"))},
 }
 _NEEDS = {"f": "numbers", "i": "integers", "u": "integers", "b": "true or false", "O": "texts"}
 
@@ -87,14 +85,19 @@ def to_array(values: list[Any], shape: list[int], declared: Declared, booleans: 
     if booleans and bool in set(map(type, values)):
         raise _wrong(values, declared)
     try:
-        code, dtype = _CODES[declared.info.dtype]
-        numbers = np.frombuffer(array(code, values), dtype)
-        if kind != "f" or declared.dtype.itemsize == 8:
-            return numbers.reshape(shape)
-        with np.errstate(over="raise"):
-            return numbers.astype(declared.dtype).reshape(shape)
-    except (TypeError, ValueError, OverflowError, FloatingPointError) as error:
+        return pack(values, declared).reshape(shape)
+    except (struct.error, OverflowError) as error:
         raise _wrong(values, declared) from error
+
+
+def pack(values: list[Any], declared: Declared) -> Array:
+    """Numbers as a flat array of the declared dtype, rounded to nearest.
+
+    values: booleans among them are taken for 0 and 1.
+
+    Raises struct.error or OverflowError for what is no number, or does not fit.
+    """
+    return np.frombuffer(struct.pack(f"={len(values)}{_CODES[declared.info.dtype]}", *values), declared.dtype)
 
 
 def _objects(values: list[Any]) -> Array:

@@ -39,23 +39,21 @@ def parse(body: Buffer, limits: Limits, what: str = "the body") -> Parsed:
     Raises Refusal (400): not JSON, too deep, too many lists, the same key twice in one object.
     """
     text = bytes(body) if isinstance(body, memoryview) else body
-    opened = text.count(b"[") + text.count(b"{")
+    # What the limits are about is in the little that is left without the numbers.
+    skeleton = text.translate(None, _NUMBERS)
+    opened = skeleton.count(b"[") + skeleton.count(b"{")
     if opened > limits.json_depth:
-        _check_depth(_skeleton(text), opened, limits, what)
+        _check_depth(skeleton, opened, limits, what)
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise Refusal(400, f"{what} is not JSON: {error}") from error
     # Brackets and colons may be in strings, too: only then it is worth while to look where they are.
-    if not _has_keys(value, text.count(b":")):
-        _, _, colons = _measure(_skeleton(text))
+    if not _has_keys(value, skeleton.count(b":")):
+        _, _, colons = _measure(skeleton)
         if not _has_keys(value, colons):
             raise Refusal(400, f"{what} has an object with the same key twice{_repeated(text)}")
-    return Parsed(value, b"true" in text or b"false" in text)
-
-
-def _skeleton(text: bytes | bytearray) -> bytes | bytearray:
-    return text.translate(None, _NUMBERS)
+    return Parsed(value, b"true" in skeleton or b"false" in skeleton)
 
 
 def _check_depth(skeleton: bytes | bytearray, opened: int, limits: Limits, what: str) -> None:

@@ -27,7 +27,7 @@ Outcome = list[Array] | BaseException
 class Ticket:
     """A job that waits or runs. done: called with what comes of it, once, unless nobody waits any more (`settled`)."""
 
-    __slots__ = ("alarm", "arrived", "done", "ended", "job", "key", "nbytes", "rows", "run", "settled", "started")
+    __slots__ = ("arrived", "done", "ended", "job", "key", "nbytes", "rows", "run", "settled", "started")
 
     def __init__(self, job: Job, done: Callable[[Outcome], None]) -> None:
         self.job = job
@@ -38,7 +38,6 @@ class Ticket:
         self.key = key_of(job)
         self.arrived = perf_counter_ns()
         self.started = self.ended = 0  # when its run was
-        self.alarm: asyncio.TimerHandle | None = None
         self.run: Run | None = None
 
     @property
@@ -57,8 +56,6 @@ class Ticket:
         self.settled = True
         if self.run is None:
             self.job.queued = perf_counter_ns() - self.arrived
-        if self.alarm is not None:
-            self.alarm.cancel()
 
 
 class Run:
@@ -93,6 +90,9 @@ class Lane:
         self.due = False  # somebody looks at the queue soon
         self.timer: asyncio.TimerHandle | None = None
         self.watch: asyncio.TimerHandle | None = None
+        # When the first of the deadlines here is, on the clock time.monotonic.
+        self.alarm: asyncio.TimerHandle | None = None
+        self.ends = math.inf
         self.per_tick = 0
         self.crowded = 0  # so many more ticks in which requests are expected to come together
         self.fixed = servable.batching.fixed
@@ -221,7 +221,7 @@ class Lane:
         del taken[good:]
         for ticket in (*taken, *lost):
             del group[ticket]
-            self._change(-1, ticket)
+        self._change(-1, *taken, *lost)
         if group:
             self.groups.move_to_end(key)
         else:
@@ -232,11 +232,15 @@ class Lane:
         """Whether a ticket may run with others: not when it is empty, larger than a batch, or not made of rows."""
         return bool(ticket.job.rows) and self.batching.allows(ticket.rows)
 
-    def _change(self, sign: int, ticket: Ticket) -> None:
-        self.count += sign
-        self.rows += sign * ticket.rows
-        self.nbytes += sign * ticket.nbytes
-        self.servable.counters.waiting(sign, sign * ticket.rows)
+    def _change(self, sign: int, *tickets: Ticket) -> None:
+        rows = nbytes = 0
+        for ticket in tickets:
+            rows += ticket.rows
+            nbytes += ticket.nbytes
+        self.count += sign * len(tickets)
+        self.rows += sign * rows
+        self.nbytes += sign * nbytes
+        self.servable.counters.waiting(sign * len(tickets), sign * rows)
 
 
 def unavailable(message: str, retry_after: float = 1) -> Refusal:

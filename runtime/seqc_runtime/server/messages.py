@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -89,19 +90,32 @@ def json_response(content: object, status: int = 200, headers: Mapping[str, str]
     return Response(status, [JSON_HEADER, *(headers or {}).items()], (orjson.dumps(content),))
 
 
-def head_of(response: Response, usual: Iterable[tuple[bytes, bytes]], keep_alive: bool) -> bytes:
-    """What HTTP/1.1 writes in front of the body of an answer. usual: headers that every answer has."""
-    lines = [_STATUS[response.status]]
-    for raw_name, raw_value in usual:
-        lines += (raw_name, b": ", raw_value, b"\r\n")
+class Usual:
+    """The headers that every answer of the moment has, and their lines."""
+
+    __slots__ = ("headers", "lines")
+
+    def __init__(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        self.headers = headers
+        self.lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+
+
+def head_of(response: Response, usual: Usual, keep_alive: bool) -> bytes:
+    """What HTTP/1.1 writes in front of the body of an answer."""
+    lines = [_STATUS[response.status], usual.lines]
     for name, value in response.headers:
-        if "\n" in value or "\r" in value:
-            raise ValueError(f"a header of an answer spans lines: {name}")
-        lines.append(f"{name}: {value}\r\n".encode("latin-1", "replace"))
+        lines.append(_line(name, value))
     if response.status not in (204, 304):
         lines.append(b"content-length: %d\r\n" % response.size)
     lines.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
     return b"".join(lines)
+
+
+@lru_cache(256)
+def _line(name: str, value: str) -> bytes:
+    if "\n" in value or "\r" in value:
+        raise ValueError(f"a header of an answer spans lines: {name}")
+    return f"{name}: {value}\r\n".encode("latin-1", "replace")
 
 
 _STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}

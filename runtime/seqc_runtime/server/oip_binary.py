@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,7 @@ def read(servable: Servable, body: Buffer, header_length: str, limits: Limits) -
 
     Raises Refusal (400) naming the field, or the header, that is wrong.
     """
-    if not _DIGITS.fullmatch(header_length):
-        raise Refusal(400, f"Inference-Header-Content-Length needs a number of bytes; got {header_length[:100]!r}")
-    length = int(header_length)
+    length = parse_length(header_length)
     if length > len(body):
         raise Refusal(400, f"Inference-Header-Content-Length is {length}, but the body has {len(body)} bytes")
     rest = memoryview(body)[length:]
@@ -46,6 +45,14 @@ def read(servable: Servable, body: Buffer, header_length: str, limits: Limits) -
     asked = oip_json.read(servable, memoryview(body)[:length], limits, tensors.next)
     tensors.finish()
     return asked
+
+
+@lru_cache(64)
+def parse_length(header_length: str) -> int:
+    """The number in a header. Raises Refusal (400)."""
+    if not _DIGITS.fullmatch(header_length):
+        raise Refusal(400, f"Inference-Header-Content-Length needs a number of bytes; got {header_length[:100]!r}")
+    return int(header_length)
 
 
 class _Tensors:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from seqc_runtime.server.lane import Lane, Outcome, Run, Ticket, unavailable
 from seqc_runtime.server.limits import Limits
 from seqc_runtime.server.messages import Refusal
 from seqc_runtime.server.servable import Servable
+from seqc_runtime.server.turn import Turn
 from seqc_runtime.threads import cpu_budget
 
 T = TypeVar("T")
@@ -36,6 +38,8 @@ HOLDING = 10e-6
 CROWDED = 32
 # They are started when they are needed. Each model has a few at most, and must not wait for those that others hold.
 THREADS = 1024
+# Seconds that a timer may go off before its time, as the clock of an event loop has it.
+EARLY = 2e-3
 # Seconds between looks whether the clients are still there for whom a model runs.
 WATCH = 0.25
 
@@ -57,6 +61,8 @@ class Scheduler:
         self._refusing = False
         self._idle: list[asyncio.Future[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
+        # Where connections of this loop write what jobs that ran together came to.
+        self.turn = Turn()
 
     async def submit(self, job: Job) -> list[Array]:
         """The results of a job.
@@ -108,7 +114,8 @@ class Scheduler:
         lane.put(ticket)
         lane.per_tick += lane.gains(HOLDING)
         self._look_soon(lane)
-        ticket.alarm = loop.call_later(job.deadline - time.monotonic(), self._late, lane, ticket)
+        if job.deadline < lane.ends:
+            self._watch_deadlines(lane, job.deadline)
         return ticket
 
     def leave(self, ticket: Ticket) -> None:
@@ -153,7 +160,7 @@ class Scheduler:
         for lane in self._lanes.values():
             for ticket in lane.tickets():
                 self._give_up(lane, ticket, "rejected", unavailable("the server ends: ask another one"))
-            for timer in (lane.timer, lane.watch):
+            for timer in (lane.timer, lane.watch, lane.alarm):
                 if timer is not None:
                     timer.cancel()
         for pool in (self._pool, self._aside):
@@ -175,6 +182,8 @@ class Scheduler:
             asyncio.get_running_loop().call_later(0.05, self._forget, servable)
         else:
             del self._lanes[servable]
+            if lane.alarm is not None:
+                lane.alarm.cancel()
 
     def _run_now(self, lane: Lane, job: Job) -> list[Array]:
         if lane.gains(HOLDING):
@@ -284,8 +293,9 @@ class Scheduler:
     def _finish(self, lane: Lane, run: Run, outcomes: list[Outcome], inline: bool) -> None:
         if run.live and run.started:
             lane.learn(run.nbytes, (perf_counter_ns() - run.started) / 1e9, inline)
-        for ticket, outcome in zip(run.tickets, outcomes, strict=True):
-            self._settle(ticket, outcome)
+        with self.turn.together():
+            for ticket, outcome in zip(run.tickets, outcomes, strict=True):
+                self._settle(ticket, outcome)
         # Tickets refer to their run: without this, inputs and sessions would stay until the garbage is collected.
         run.tickets.clear()
         self._tell_idle()
@@ -301,8 +311,27 @@ class Scheduler:
         except Exception:  # one that cannot take its results must not keep the others from theirs
             LOG.exception("the results of a request could not be handed over")
 
-    def _late(self, lane: Lane, ticket: Ticket) -> None:
-        self._give_up(lane, ticket, "late", _late(ticket))
+    def _watch_deadlines(self, lane: Lane, ends: float) -> None:
+        """Look at a lane when the first of its deadlines comes: one timer for all, since hardly any ever does."""
+        assert self._loop is not None
+        if lane.alarm is not None:
+            lane.alarm.cancel()
+        lane.ends = ends
+        lane.alarm = self._loop.call_later(ends - time.monotonic(), self._deadline, lane)
+
+    def _deadline(self, lane: Lane) -> None:
+        """Settle what is late; go on with the next deadline."""
+        lane.alarm, lane.ends = None, math.inf
+        now = time.monotonic() + EARLY
+        following = math.inf
+        for ticket in lane.tickets():
+            ends = ticket.job.deadline or math.inf
+            if ends <= now:
+                self._give_up(lane, ticket, "late", _late(ticket))
+            elif not ticket.settled:
+                following = min(following, ends)
+        if following < lane.ends:
+            self._watch_deadlines(lane, following)
 
     def _give_up(self, lane: Lane, ticket: Ticket, reason: str, refusal: Refusal) -> None:
         if not ticket.settled:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
 from seqc_runtime.inputs import Array
@@ -14,6 +14,9 @@ from seqc_runtime.server.memory import give_back_soon
 from seqc_runtime.server.signature import Signature
 from seqc_runtime.server.stats import Counters, Stats
 from seqc_runtime.tensors import TensorInfo
+
+if TYPE_CHECKING:
+    from seqc_runtime.server.repeats import Form
 
 # These repeat or make as much as the numbers they are given say, not as the size of those numbers.
 REPEATING = frozenset({"Loop"})
@@ -90,6 +93,9 @@ class Servable:
         self.signature = Signature(model.inputs, model.outputs)
         self.bounded = _bounded(model)
         self.retired = False
+        # What requests said beside their numbers, by the bytes around these: see `repeats`.
+        self.forms: dict[Hashable, Form] = {}
+        self.last_form: Hashable = None
         self._watchers: list[Callable[[], None]] = []
         # Jobs run together when all sizes but the first agree; most models fix them.
         self.fixed_trailing = all(isinstance(size, int) for info in model.inputs for size in info.shape[1:])

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from seqc_runtime.server.app import App, Exchange
 from seqc_runtime.server.limits import Limits
-from seqc_runtime.server.messages import Buffer, Client, Head, Refusal, Response
+from seqc_runtime.server.messages import Buffer, Client, Head, Refusal, Response, Usual
 from seqc_runtime.server.scheduling import Scheduler
-from seqc_runtime.server.turn import Turn
 
 if TYPE_CHECKING:
     from seqc_runtime.inputs import Array
@@ -44,7 +43,8 @@ class Service:
         self.identify = identify
         self.origins = origins
         self.held = 0
-        self.turn = Turn()
+        self.turn = self.scheduler.turn
+        self.usual = Usual([])
 
     @property
     def draining(self) -> bool:
@@ -55,8 +55,13 @@ class Service:
         """Be ready no more, and let every answer close its connection."""
         self.app.draining = True
 
-    def open(self, head: Head) -> Exchange | Response:
-        """Look at a request before its body is read: an Exchange to go on with, or the answer that refuses it."""
+    def open(self, head: Head, before: Exchange | None = None) -> Exchange | Response:
+        """Look at a request before its body is read: an Exchange to go on with, or the answer that refuses it.
+
+        before: what was opened for an earlier request with the same head; who may ask is looked at again.
+        """
+        if before is not None:
+            return self.app.open_again(before)
         length = head.headers.get("content-length")
         opened = self.app.open(head)
         if (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 LOG = logging.getLogger("seqc_runtime.server")
@@ -44,16 +45,34 @@ class Turn:
         else:
             self._later.append((function, arguments))
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let what is written wait until the end of the block."""
+        if self._later is not None:
+            yield
+            return
+        later: list[Call] = []
+        self._later = later
+        try:
+            yield
+        finally:
+            self._later = None
+            for function, arguments in later:
+                function(*arguments)
+
     def _end(self) -> None:
         waiting, self._waiting = self._waiting, []
-        later: list[Call] | None = [] if len(waiting) > 1 else None
-        self._later = later
-        for connection in waiting:
-            try:
-                connection.advance()
-            except Exception:  # one that fails must not keep others from their answers
-                LOG.exception("a connection failed")
-                connection.transport.abort()
-        self._later = None
-        for function, arguments in later or ():
-            function(*arguments)
+        if len(waiting) == 1:
+            _advance(waiting[0])
+            return
+        with self.together():
+            for connection in waiting:
+                _advance(connection)
+
+
+def _advance(connection: Advancing) -> None:
+    try:
+        connection.advance()
+    except Exception:  # one that fails must not keep others from their answers
+        LOG.exception("a connection failed")
+        connection.transport.abort()
