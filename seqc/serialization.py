@@ -156,9 +156,14 @@ class Configurable:
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments as plain data. An attribute of an argument's name has precedence over
-        what was passed, so that normalized values are saved.
+        what was passed, so that normalized values are saved; but not in a user's class, which may keep something else
+        under that name.
         """
-        return {name: serialize(getattr(self, name, value)) for name, value in self._arguments.items()}
+        own = _of_user(type(self))  # type: ignore[arg-type]
+        return {
+            name: serialize(value if name in own else getattr(self, name, value))
+            for name, value in self._arguments.items()
+        }
 
     @classmethod
     def from_config(cls: type[T], config: dict[str, Any]) -> T:
@@ -187,6 +192,14 @@ def _accepted(cls: type, of_base: bool = True) -> set[str]:
         if parameters and not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
             break
     return found
+
+
+@lru_cache(1024)
+def _of_user(cls: type) -> frozenset[str]:
+    """Returns the names of the arguments that a class has by a constructor outside of seqc."""
+    own = [base for base in cls.__mro__ if "__init__" in vars(base) and not base.__module__.startswith("seqc.")]
+    signatures = [inspect.signature(vars(base)["__init__"]) for base in own if base is not object]
+    return frozenset(name for signature in signatures for name in signature.parameters)
 
 
 @lru_cache(1024)

@@ -17,18 +17,23 @@ REFUSED = (MADE, CALLED)
 LOOSER = {
     "axis": "Softmax over no axes; Keras fails inside",
     "epsilon": "None is the default of every layer; Keras's BatchNormalization alone refuses it",
-    "keepdims": "any truth value; Keras fails where it hashes its arguments",
+    **dict.fromkeys(("go_backwards", "keepdims"), "any truth value; Keras fails where it hashes its arguments"),
+    "layers": "no layers give back what comes in; Keras fails inside",
     "offset": "an empty list has nothing to add to; Keras fails inside",
     "shared_axes": "an empty dictionary shares nothing; Keras fails inside",
 }
 _QUANTIZED = "not carried, and refused by name at any value but the default"
-_BOOLEAN = "a boolean is no number"
+_BOOLEAN = "a boolean or a fraction is no count"
 _KIND = "must be what it says, also where Keras never looks at it"
 # Arguments of which Keras takes a value that seqc refuses, and why.
 STRICTER = {
     **dict.fromkeys(("gptq_unpacked_column_size", "lora_alpha", "lora_rank", "quantization_config"), _QUANTIZED),
     **dict.fromkeys(("renorm", "renorm_clipping", "renorm_momentum", "synchronized"), _QUANTIZED),
     "sparse": "no sparse tensors",
+    **dict.fromkeys(("frame_step", "kernel_size", "num_bins", "num_chains", "num_ops", "salt"), _BOOLEAN),
+    "sequence_stride": "a fraction of a sample",
+    "alpha": "no distribution has it",
+    **dict.fromkeys(("encoding", "oov_token", "weights"), _KIND),
     **dict.fromkeys(("depth_multiplier", "filters", "groups", "num_tokens", "rate", "stddev", "units"), _BOOLEAN),
     **dict.fromkeys(("height", "width"), "an image of no pixels, or of True pixels"),
     **dict.fromkeys(("data_format", "mode", "noise_shape", "value_range", "target_shape"), _KIND),

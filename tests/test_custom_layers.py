@@ -334,3 +334,15 @@ def test_a_layer_that_gives_one_number_for_the_whole_batch_is_refused() -> None:
     with pytest.raises(LayerError, match=r"'m' \(.*\) returned a single number for the whole batch.*ops.mean\(x, axis"):
         keras.Sequential([keras.Input((4,)), Mean(name="m")])
     assert float(Mean()(X)) == pytest.approx(float(X.mean()), abs=1e-6)
+
+
+def test_a_layer_that_keeps_something_else_under_a_name_of_its_arguments_comes_back_the_same() -> None:
+    class Doubled(layers.Layer):
+        def __init__(self, units: int, width: int | None = None, **more: Any) -> None:
+            super().__init__(**more)
+            self.units, self.width = units * 2, width or 5
+
+    first = Doubled(3)
+    assert {"units": 3, "width": None}.items() <= first.get_config().items()
+    again = Doubled.from_config(first.get_config())
+    assert (again.units, again.width) == (6, 5)

@@ -204,6 +204,24 @@ def test_both_executors_train_alike(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+def test_images_that_a_layer_is_called_on_by_itself_are_changed() -> None:
+    """As with Keras, whose guides prepare data so; in a model, only training changes them."""
+
+    class Own(layers.Layer):
+        def call(self, x: Any, training: bool = True) -> Any:
+            return x + 1.0 if training else x
+
+    x = pictures(4)
+    for layer in (layers.RandomBrightness((0.4, 0.4)), layers.Pipeline([layers.RandomInvert((1.0, 1.0))]), Own()):
+        changed = np.asarray(layer(x))
+        np.testing.assert_array_equal(changed, np.asarray(layer(x, training=True)))
+        assert (changed != x).any()
+        np.testing.assert_array_equal(np.asarray(layer(x, training=False)), x)
+        model = keras.Sequential([keras.Input(x.shape[1:]), layer])
+        np.testing.assert_array_equal(model.predict(x, verbose=0), x)
+        np.testing.assert_array_equal(np.asarray(model(x)), x)
+
+
 def test_a_seed_of_its_own_makes_a_layer_independent_of_the_model(tmp_path: Path) -> None:
     found: dict[Any, list[list[float]]] = {None: [], 3: []}
     for seed, runs in found.items():

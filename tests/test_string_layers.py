@@ -476,3 +476,14 @@ def test_arrays_of_strings_are_objects() -> None:
     assert found.dtype == object
     assert found.tolist() == ["é", "a\0", "b"]
     np.testing.assert_array_equal(layers.StringLookup(vocabulary=found)(found), [1, 2, 3])
+
+
+def test_what_stands_for_nothing_is_of_the_kind_of_the_inputs() -> None:
+    with pytest.raises(ConfigError, match="mask_token"):
+        layers.StringLookup(mask_token=0)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="mask_value"):
+        layers.Hashing(3, mask_value=[1])
+    with pytest.raises(DTypeError, match="never among inputs of string"):
+        layers.Hashing(3, mask_value=0)(np.array(["0", "1"]))
+    with pytest.raises(DTypeError, match="never among inputs of int64"):
+        layers.Hashing(3, mask_value="")(np.array([0, 1]))

@@ -43,7 +43,7 @@ class ImageLayer(Layer):
         self.bounding_box_format = None if bounding_box_format is None else str(bounding_box_format)
         self.built = True
 
-    def call(self, x: Any, training: bool = False) -> Any:
+    def call(self, x: Any, training: bool = True) -> Any:
         if isinstance(x, Mapping):
             return self.together(x, training)
         if tree.is_branch(x):
@@ -202,7 +202,7 @@ class RandomImageLayer(ImageLayer):
         self.seed = None if seed is None else int(seed)
         self._drawn: dict[int, Value] = {}
 
-    def call(self, x: Any, training: bool = False) -> Any:
+    def call(self, x: Any, training: bool = True) -> Any:
         self.draw_anew()
         return super().call(x, training)
 

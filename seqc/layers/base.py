@@ -190,7 +190,8 @@ class Layer(Surface):
 
         Args:
             arguments, named: what `call` takes; the first is a tensor, or a list or dictionary of tensors.
-            training: whether to behave as in training; by default as the model does.
+            training: whether to behave as in training; by default as the model does, and on arrays, outside of models,
+                as `call` has it for its default.
             mask: booleans for the steps that count, if it does not come with the input.
         """
         if arguments and isinstance(arguments[0], Layer):
@@ -336,7 +337,7 @@ class Layer(Surface):
         return policy.compute_dtype if mixed and self.autocast and policy.compute_dtype in FLOATS else None
 
     def _call_eagerly(self, given: Arguments) -> Any:
-        trace = Trace(bool(given.training), eager=True)
+        trace = Trace(bool(given.training_alone), eager=True)
         for tensor in tree.leaves(given.given):
             known = remembered_mask(tensor) if isinstance(tensor, Value) else None
             if known is not None:

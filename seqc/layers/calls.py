@@ -161,6 +161,13 @@ class Arguments:
         found = {"training": self.training, "mask": self.mask}
         return {name: mode for name, mode in found.items() if mode is not None}
 
+    @property
+    def training_alone(self) -> Any:
+        """Whether to behave as in training where there is no model to say so: what `call` has for its default."""
+        if self.training is not None or "training" not in self.signature.parameters:
+            return self.training
+        return self.signature.parameters["training"].default is True
+
     def shapes_for(self, build: Callable[..., None]) -> list[Any]:
         """Returns what `build` is called with: the shape of the first argument, and of others that it names."""
         wanted = [name for name in inspect.signature(build).parameters if name != "self"]

@@ -62,12 +62,21 @@ class Hashing(Layer):
                 "When `output_mode=\"int\"`, `dtype` should be an integer type, 'int32' or 'int64'. Received: "
                 f"dtype={self.dtype}"
             )
+        if mask_value is not None and not isinstance(mask_value, str | int | float | np.generic):
+            raise ConfigError(
+                f"The `mask_value` of Hashing is a string, a number or None. Received: mask_value={mask_value!r}"
+            )
         refuse_sparse(self, sparse)
         self.salt = checked_salt(salt, "Hashing")
         self.built = True
 
     def call(self, inputs: Any) -> Value:
         x = as_value(inputs)
+        if self.mask_value is not None and isinstance(self.mask_value, str) != (x.type.dtype == STRING):
+            raise DTypeError(
+                f"The mask_value {self.mask_value!r} of Hashing is never among inputs of {x.type.dtype}. Give one of "
+                "their kind, or none."
+            )
         whole = ops.cast(x, "int64") if x.type.is_float else x
         if self.mask_value is None or self.num_bins == 1:
             bins = apply(HashText(self.num_bins, self.salt), whole)

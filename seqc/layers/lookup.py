@@ -43,6 +43,10 @@ class StringLookup(IndexLookup):
     ) -> None:
         super().__init__(name=name, **kwargs)
         self.encoding = checked_encoding(encoding, type(self).__name__)
+        if mask_token is not None and not isinstance(mask_token, str):
+            raise ConfigError(
+                f"The `mask_token` of StringLookup is a string or None. Received: mask_token={mask_token!r}"
+            )
         self._start(
             output_mode, sparse, salt, vocabulary, idf_weights,
             vocabulary_size=vocabulary_size, has_input_vocabulary=has_input_vocabulary,

@@ -27,7 +27,7 @@ class Pipeline(Layer):
         self.layers = list(layers)
         self.built = True
 
-    def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
+    def call(self, inputs: Any, training: bool = True, mask: Any = None) -> Any:
         for layer in self.layers:
             inputs = layer(inputs, training=training)
         return inputs

@@ -86,6 +86,8 @@ class STFTSpectrogram(Layer):
                 f"`fft_length` should be not less than `frame_length`. Received fft_length={fft_length!r}, "
                 f"frame_length={frame_length}"
             )
+        if not isinstance(periodic, bool):
+            raise ConfigError(f"`periodic` should be True or False. Received periodic={periodic!r}")
         if mode not in _MODES:
             raise ConfigError(f"Output mode is invalid, it must be one of {', '.join(_MODES)}. Received: mode={mode}")
         if padding not in ("valid", "same"):

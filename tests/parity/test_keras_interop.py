@@ -1,6 +1,6 @@
 """Files go back and forth between seqc and an installed Keras.
 
-Set SEQC_KERAS_PYTHON to an interpreter that has Keras 3, and KERAS_BACKEND if it is not to be the default one.
+Set SEQC_KERAS_PYTHON to an interpreter that has Keras 3, and KERAS_BACKEND if it is not to be JAX.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def run_keras(mode: str, folder: Path, ending: str = ".keras") -> dict[str, str]
     python = os.environ.get("SEQC_KERAS_PYTHON")
     if not python:
         pytest.skip("needs Keras: set SEQC_KERAS_PYTHON to an interpreter that has it")
-    subprocess.run([python, keras_side.__file__, mode, str(folder), ending], check=True, stdout=sys.stderr)
+    command = [python, keras_side.__file__, mode, str(folder), ending]
+    subprocess.run(command, check=True, stdout=sys.stderr, env={"KERAS_BACKEND": "jax", **os.environ})
     return json.loads((folder / "failures.json").read_text())  # type: ignore[no-any-return]
 
 
@@ -135,5 +136,5 @@ def test_keras_opens_every_recorded_model_that_seqc_saved(tmp_path):
         recorded = np.load(tmp_path / f"{name}.out.npz")
         for i, weight in enumerate(model.get_weights()):
             np.testing.assert_array_equal(weight, recorded[f"loaded_w{i}"], err_msg=f"{case.id}: w{i}")
-        if not case.facts.get("disagrees_with"):
+        if "y" in recorded and not case.facts.get("disagrees_with"):
             case.check("y", recorded["y"])

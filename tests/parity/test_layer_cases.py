@@ -22,7 +22,6 @@ CARRIED = {*classes("layers"), "DTypePolicy"}
 REFUSED = {
     "BatchNormalization-kt04-renorm_basics": "renorm=True",
     "BatchNormalization-kt05-renorm_basics": "renorm=True",
-    "RNN-kt02-basics": "RNNCellWithDropout",
 }
 
 
