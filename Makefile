@@ -21,7 +21,7 @@ FOR_CONSUMERS := $(VENV)/installed-for-consumers
 RECORDED := $(wildcard tests/parity/test_*_cases.py) tests/parity/test_keras_functional.py tests/parity/test_keras_files.py tests/test_api.py
 PROJECTS := pyproject.toml runtime/pyproject.toml
 
-.PHONY: proto help demo serve-demo test test-slow test-recorded check format bench bench-serve bench-serve-peers cases model-files clean
+.PHONY: proto help demo serve-demo test test-slow test-recorded check format bench bench-onnx bench-serve bench-serve-peers cases model-files clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' Makefile
@@ -60,6 +60,9 @@ model-files: ## record files of every Keras that people have files of, each inst
 
 bench: $(FOR_WORK) ## compare the training speed with peers that are there, and write benchmarks/RESULTS.md
 	$(BENCH)
+
+bench-onnx: $(FOR_WORK) ## compare ONNX files with those of exporters of benchmarks/install_peers.sh, and write benchmarks/ONNX.md
+	PYTHONPATH=benchmarks $(RUN) -m exporters $(ARGS)
 
 bench-serve: $(FOR_WORK) ## compare the server with those that bench-serve-peers installed, and write benchmarks/SERVING.md
 	PYTHONPATH=benchmarks $(RUN) -m serving $(ARGS)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the environments that benchmarks/run.py compares seqc with, in FOLDER/tensorflow and FOLDER/torch, and prints the
-# variables that name them:
+# Makes the environments that benchmarks/run.py and `make bench-onnx` compare seqc with, in FOLDER/tensorflow and
+# FOLDER/torch, and prints the variables that name them:
 #
 #     eval "$(benchmarks/install_peers.sh FOLDER)"
 #
@@ -24,8 +24,8 @@ make_environment() {
 
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
-make_environment tensorflow tensorflow-cpu keras
-make_environment torch torch jax keras
+make_environment tensorflow tensorflow-cpu keras tf2onnx
+make_environment torch torch jax keras onnxscript
 
 echo "export SEQC_PEER_TENSORFLOW=$folder/tensorflow/bin/python"
 echo "export SEQC_PEER_JAX=$folder/torch/bin/python"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import pytest
 
 from kit.graph_numbers import assert_same_numbers, ops_of
 from kit.rewritten_graphs import with_activations
@@ -21,6 +24,7 @@ from seqc.passes.layout_plan import plan_layout
 from seqc.passes.padding import fold_padding
 from seqc.passes.pipeline import run_passes
 from seqc.passes.precision import promote_floats
+from seqc.passes.scaling import fold_scale
 from seqc.passes.strides import fold_strides
 
 TARGET = onnx_target()
@@ -144,4 +148,39 @@ def test_a_bias_is_fused_into_a_product_that_became_a_convolution() -> None:
     assert ops_of(before).count("Add") == 1
     assert ops_of(after).count("OnnxConv") == 3
     assert "Add" not in ops_of(after)
+    assert_same_numbers(before, after)
+
+
+# What is done alike to all pixels of a channel, and whether it goes into the weights of the product behind it.
+IN_FRONT: dict[str, tuple[Callable[[Weights, Value], Value], list[str] | None]] = {
+    "mean": (lambda w, x: dense(w, "d", ops.mean(batch_norm(w, "bn", x), (1, 2)), 3), ["ReduceMean", "Gemm"]),
+    "flattened": (
+        lambda w, x: dense(w, "d", ops.reshape(ops.max_pool(x / 2.0 - 0.5, (2, 2)), (-1, 16)), 3),
+        ["MaxPool", "Reshape", "Gemm"],
+    ),
+    "pixels": (lambda w, x: dense(w, "d", batch_norm(w, "bn", x), 3), ["MatMul", "Add"]),
+    "valid": (
+        lambda w, x: conv(
+            w, "c", ops.average_pool(batch_norm(w, "b", x) / 2.0, 2), 4, (2, 1), groups=2, padding="valid"
+        ),
+        ["AveragePool", "Conv"],
+    ),
+    "padded": (lambda w, x: conv(w, "c", batch_norm(w, "bn", x), 4), ["BatchNormalization", "Conv"]),
+    "turned": (lambda w, x: conv(w, "c", ops.max_pool(x * -2.0, 2), 4), ["Mul", "MaxPool", "Conv"]),
+    "rescaled": (lambda w, x: conv(w, "c", x / 127.5 - 1.0, 4, padding="valid"), ["Conv"]),
+    "far from zero": (lambda w, x: conv(w, "c", (x - 300.0) / 2.0, 4, padding="valid"), ["Add", "Conv"]),
+    "over channels": (lambda w, x: dense(w, "d", ops.mean(batch_norm(w, "bn", x), (2, 3)), 3), None),
+    "read twice": (lambda w, x: dense(w, "d", ops.mean((y := batch_norm(w, "bn", x)), (1, 2)), 3) * ops.max(y), None),
+}
+
+
+@pytest.mark.parametrize("name", IN_FRONT)
+def test_what_stands_in_front_of_a_product_goes_into_it(name: str) -> None:
+    make, expected = IN_FRONT[name]
+    w, x = Weights(), image(5, 5, 4)
+    before = fuse_bias(promote_floats(graph(x, make(w, ops.relu(x)))), TARGET)
+    after = run_passes(before, (fold_scale, fold_affine), TARGET)
+    assert ops_of(after)[ops_of(after).index("Relu") + 1 :] == (
+        expected or ops_of(before)[ops_of(before).index("Relu") + 1 :]
+    )
     assert_same_numbers(before, after)

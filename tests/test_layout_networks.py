@@ -54,45 +54,45 @@ def head(x: Any) -> Any:
 # -- elementwise operations on the way from the input ------------------------------------------------------------------
 
 
-@net(6)
+@net(7)
 def scaled_shortcut(x: Any) -> Any:
     return head(conv(x) + x * 0.5)
 
 
-@net(8)
+@net(9)
 def normalized_input(x: Any) -> Any:
     y = (x - np.float32([0.1, 0.2, 0.3])) / np.float32([0.5, 0.6, 0.7])
     return head(conv(y) + ops.tanh(y))
 
 
-@net(7)
+@net(8)
 def input_activated_twice(x: Any) -> Any:
     return head(conv(ops.sigmoid(x)) * ops.tanh(x))
 
 
-@net(7)
+@net(8)
 def batch_norm_first(x: Any) -> Any:
     y = L.BatchNormalization()(x)
     return head(conv(L.ReLU()(y)) + y)
 
 
-@net(7)
+@net(8)
 def padded_shortcut(x: Any) -> Any:
     y = L.ZeroPadding2D(1)(x)
     return head(L.Conv2D(3, 3, padding="same")(y) + ops.abs(y))
 
 
-@net(6)
+@net(7)
 def sliced_shortcut(x: Any) -> Any:
     return head(L.Conv2D(3, 3)(x) + x[:, 1:-1, 1:-1])
 
 
-@net(6)
+@net(7)
 def gated_by_one_channel(x: Any) -> Any:
     return head(x * conv(x, 1, activation="sigmoid"))
 
 
-@net(7)
+@net(8)
 def pooled_shortcut(x: Any) -> Any:
     return head(L.Conv2D(3, 3, 2, padding="same")(x) + L.AveragePooling2D(2)(x * 2.0))
 
@@ -100,28 +100,28 @@ def pooled_shortcut(x: Any) -> Any:
 # -- known kinds -------------------------------------------------------------------------------------------------------
 
 
-@net(21)
+@net(22)
 def resnet(x: Any) -> Any:
     for _ in range(3):
         x = L.ReLU()(normed(normed(x)) + x)
     return head(x)
 
 
-@net(15)
+@net(16)
 def resnet_preactivated(x: Any) -> Any:
     for _ in range(3):
         x = x + conv(L.ReLU()(L.BatchNormalization()(x)))
     return head(x)
 
 
-@net(15)
+@net(16)
 def densenet(x: Any) -> Any:
     for _ in range(3):
         x = L.Concatenate()([x, conv(L.ReLU()(L.BatchNormalization()(x)))])
     return head(x)
 
 
-@net(10)
+@net(11)
 def inception(x: Any) -> Any:
     pooled = conv(L.MaxPooling2D(3, 1, "same")(x), 2, 1)
     return head(L.Concatenate()([conv(x, 2, 1), conv(conv(x, 2, 1), 4, 3), conv(x, 2, 5), pooled, x]))
@@ -142,7 +142,7 @@ def unet_transposed(x: Any) -> Any:
     return L.Softmax()(conv(L.Concatenate()([up, down]), 2))
 
 
-@net(13)
+@net(15)
 def squeeze_and_excite(x: Any) -> Any:
     x = conv(x, 4, activation="relu")
     gate = L.Dense(4, activation="sigmoid")(L.Dense(2, activation="relu")(L.GlobalAveragePooling2D()(x)))
@@ -155,27 +155,27 @@ def squeeze_and_excite_by_convolution(x: Any) -> Any:
     return head(x * conv(conv(gate, 2, 1, activation="relu"), 3, 1, activation="sigmoid"))
 
 
-@net(9)
+@net(10)
 def inverted_residual(x: Any) -> Any:
     y = L.ReLU(6.0)(L.BatchNormalization()(conv(x, 6, 1)))
     y = L.ReLU(6.0)(L.BatchNormalization()(L.DepthwiseConv2D(3, padding="same")(y)))
     return head(x + L.BatchNormalization()(conv(y, 3, 1)))
 
 
-@net(10)
+@net(11)
 def spatial_attention(x: Any) -> Any:
     y = conv(x, 4)
     seen = ops.concatenate([ops.mean(y, -1, keepdims=True), ops.max(y, -1, keepdims=True)], -1)
     return head(y * conv(seen, 1, 5, activation="sigmoid"))
 
 
-@net(10)
+@net(11)
 def scaled_by_layer(x: Any) -> Any:
     shared = L.Conv2D(3, 3, padding="same", activation="relu")
     return head(shared(shared(x)) - (x * 0.25 + 0.5))
 
 
-@net(9)
+@net(10)
 def two_heads(x: Any) -> Any:
     y = conv(x, activation="relu") + x
     return [head(y), L.Dense(3)(L.GlobalMaxPooling2D()(y))]
@@ -203,7 +203,7 @@ def flattened_branches_normed(x: Any) -> Any:
     return L.Dense(2)(ops.relu(L.BatchNormalization()(y)))
 
 
-@net(7)
+@net(8)
 def joined_pools(x: Any) -> Any:
     y = conv(x, 4)
     return L.Dense(2)(L.Concatenate()([L.GlobalAveragePooling2D()(y), L.GlobalMaxPooling2D()(y)]))
@@ -216,7 +216,7 @@ def generator(x: Any) -> Any:
     return L.Activation("tanh")(L.Conv2DTranspose(3, 4, 2, padding="same")(y))
 
 
-@net(8)
+@net(9)
 def resized_pyramid(x: Any) -> Any:
     small = conv(L.AveragePooling2D(2)(x), 3)
     return head(conv(x, 3) + L.UpSampling2D(2, interpolation="bilinear")(small))
@@ -226,7 +226,7 @@ def steps(x: Any, filters: int = 4) -> Any:
     return L.Conv1D(filters, 3, padding="causal")(x)
 
 
-@net(8)
+@net(9)
 def sequence_residual(x: Any) -> Any:
     return L.Dense(2)(L.GlobalAveragePooling1D()(ops.relu(steps(x)) + x * 0.5))
 

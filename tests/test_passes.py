@@ -62,7 +62,7 @@ from seqc.passes.decomposition import decompose_ops
 from seqc.passes.dropout import remove_dropout
 from seqc.passes.duplicates import merge_duplicates
 from seqc.passes.flattening import flatten_pixels
-from seqc.passes.integers import widen_integers
+from seqc.passes.integers import cast_to_truth, widen_integers
 from seqc.passes.layout_plan import plan_layout
 from seqc.passes.limits import join_limits
 from seqc.passes.padding import fold_padding
@@ -224,9 +224,18 @@ def with_narrow_integers() -> Graph:
     return Graph((small, large), tuple(results), tuple("abcde"))
 
 
+def with_comparisons() -> Graph:
+    """Integers other than zero, and what looks like that: with floats, another number, or more rows."""
+    ids, x = ir.input_value("ids", "int32", (BATCH, 6)), ir.input_value("x", "float32", (BATCH, 6))
+    zeros = ir.constant(np.zeros((1, 1, 1), "int32"))
+    results = [ops.not_equal(ids, 0), ops.not_equal(ids, 1), ops.not_equal(ids, zeros), ops.not_equal(x, 0.0)]
+    return Graph((ids, x), (*results, ops.equal(ids, 0)), tuple("abcde"))
+
+
 CASES: dict[str, tuple[Callable[[], Graph], Pass]] = {
     "remove_dropout": (with_dropout, remove_dropout),
     "widen_integers": (with_narrow_integers, widen_integers),
+    "cast_to_truth": (with_comparisons, cast_to_truth),
     "decompose_ops": (with_averages, decompose_ops),
     "fold_constants": (with_constants, fold_constants),
     "merge_duplicates": (with_duplicates, merge_duplicates),

@@ -23,7 +23,7 @@ from seqc.passes.decomposition import decompose_ops
 from seqc.passes.dropout import remove_dropout
 from seqc.passes.duplicates import merge_duplicates
 from seqc.passes.flattening import flatten_pixels
-from seqc.passes.integers import widen_integers
+from seqc.passes.integers import cast_to_truth, widen_integers
 from seqc.passes.layout_plan import plan_layout
 from seqc.passes.limits import join_limits
 from seqc.passes.padding import fold_padding
@@ -38,6 +38,7 @@ FOR_INFERENCE: tuple[Pass, ...] = (
     lower_recurrent,
     decompose_ops,
     widen_integers,
+    cast_to_truth,
     prepare_bodies,
     join_limits,
     merge_duplicates,
@@ -51,6 +52,7 @@ FOR_INFERENCE: tuple[Pass, ...] = (
     fold_affine,
     spread_gelu,
     fold_scale,
+    fold_affine,
     flatten_pixels,
     simplify_shapes,
     take_ids,

@@ -41,6 +41,8 @@ class Target:
         supports: whether an operator is there. What an operation without one means is said in simpler ones.
         forms: layout rules of the target's, in place of an operation's own, by its class: where the target wants an
             order of axes, and where the operation becomes one that only this target has.
+        stops_at_lengths: whether recurrent operators stop where a sequence ends that is shorter than others, and give
+        the states there. Else they run on, and what they give last has seen padding.
     """
 
     opset: int
@@ -48,6 +50,7 @@ class Target:
     dtypes: frozenset[str]
     supports: Supports
     forms: Mapping[type[Op], Form] = field(default_factory=dict)
+    stops_at_lengths: bool = True
 
     def __post_init__(self) -> None:
         if self.layout not in get_args(DataFormat):

@@ -1,4 +1,4 @@
-"""Arithmetic with narrow integers, where a target's operators take wider ones only."""
+"""Integers: narrow ones where a target's operators take wider ones only, and which of them are not zero."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from seqc.graph.ir import Graph, Value, build
 from seqc.graph.rewriting import rewrite
 from seqc.graph.target import Target
 from seqc.ops.arithmetic import Add, Div, Mul, Neg, Sub
-from seqc.ops.elementwise import Cast
+from seqc.ops.elementwise import Cast, Equal, Not
 from seqc.ops.reduce import CumSum, ReduceMax, ReduceMin
 from seqc.ops.transcendental import Pow
+from seqc.passes._rewriting import known_array
 
 _WIDER = {
     **dict.fromkeys(("int8", "int16", "uint8", "uint16"), "int32"),
@@ -33,5 +34,20 @@ def widen_integers(graph: Graph, target: Target) -> Graph:
             return None
         operands = tuple(build(Cast(wide), (x,), value.scope) for x in value.inputs)
         return build(Cast(narrow), (build(value.op, operands, value.scope),), value.scope)
+
+    return rewrite(graph, rule)
+
+
+def cast_to_truth(graph: Graph, _: Target) -> Graph:
+    """Returns the graph with integers compared with zero converted instead: not (x = 0) is what x is as a boolean."""
+
+    def rule(_: Value, value: Value) -> Value | None:
+        if not isinstance(value.op, Not) or not isinstance(value.inputs[0].op, Equal):
+            return None
+        x, zero = value.inputs[0].inputs
+        array = known_array(zero)
+        if array is None or x.type.is_float or x.dtype in ("bool", "string") or array.size != 1 or array.any():
+            return None
+        return build(Cast("bool"), (x,), value.scope) if x.type.shape == value.type.shape else None
 
     return rewrite(graph, rule)

@@ -103,4 +103,5 @@ def _step_rows() -> Iterator[OpSpec]:
     steps = whole(4, "batch", low=0, high=3, dtype="int64")
     yield row(TakeSteps(), still(3, "batch", 2), steps)
     yield row(TakeSteps(), whole(3, "batch"), steps, note="ids")
+    yield row(TakeSteps(1), whole("batch", 3), whole("batch", 4, low=0, high=3, dtype="int64"), note="rows")
     yield row(TakeStep(), still(4, 1, "batch", 2), whole("batch", low=0, high=3))

@@ -150,7 +150,7 @@ def lambda_layer(function: Callable[[Any], Any]) -> Callable[[], list[Any]]:
 
 def after_relu(kind: type, *arguments: Any, **options: Any) -> Callable[[], list[Any]]:
     """A layer that no pass can fold into the one before it."""
-    return lambda: [layers.Conv2D(4, 1), layers.ReLU(), kind(*arguments, **options)]
+    return lambda: [layers.Conv2D(4, 1), layers.ReLU(), kind(*arguments, **options), layers.Activation("tanh")]
 
 
 def masked(kind: type, **options: Any) -> Callable[[], list[Any]]:
@@ -263,9 +263,9 @@ ON_IMAGES = [
     Planted("Tanh for Erf", lambda_layer(lambda x: ops.gelu(x, approximate=False)), renamed("Erf", "Tanh")),
     Planted("Softsign for Tanh", one(layers.Activation, "tanh"), renamed("Tanh", "Softsign")),
     Planted("Relu for Softplus", one(layers.Activation, "softplus"), renamed("Softplus", "Relu")),
-    Planted("operands of a difference swapped", lambda_layer(lambda x: x - 0.3), swapped("Sub", 0, 1)),
+    Planted("operands of a difference swapped", lambda_layer(lambda x: ops.tanh(x - 0.3)), swapped("Sub", 0, 1)),
     Planted("sum for difference", lambda_layer(lambda x: x * 2 - ops.sin(x)), renamed("Sub", "Add")),
-    Planted("factor dropped", lambda_layer(lambda x: ops.sin(x) * 3.0), skipped("Mul")),
+    Planted("factor dropped", lambda_layer(lambda x: ops.tanh(ops.sin(x) * 3.0)), skipped("Mul")),
     Planted(
         "parts joined in another order",
         lambda_layer(lambda x: ops.concatenate([x, ops.sin(x)], -1)),
@@ -337,7 +337,7 @@ ON_STEPS = [
     ),
     Planted("steps shifted by one", lambda_layer(lambda x: x[:, 1:]), array("Slice", 1, lambda s: s - 1)),
     Planted("Dense kernel transposed", lambda: [layers.Dense(4)], array("MatMul", 1, np.transpose)),
-    Planted("Dense without bias", lambda: [layers.Dense(3, bias_initializer="ones")], skipped("Add")),
+    Planted("Dense without bias", lambda: [layers.Dense(3, "tanh", bias_initializer="ones")], skipped("Add")),
 ]
 
 

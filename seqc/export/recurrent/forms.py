@@ -79,7 +79,7 @@ class OnnxRecurrent(Op):
         if cell.functions != type(cell)().functions:
             directions = 2 if self.direction == "bidirectional" else 1
             attributes |= onnx_activations(*cell.functions * directions)
-        if lengths and cell.states == 2 and not states:
+        if lengths and cell.states == 2 and not states and not e.target.stops_at_lengths:
             states = [self._no_states(e, y, lengths)] * 2
         return e.node_many(cell.onnx, x, w, r, b, lengths, *states, outputs=1 + cell.states, **attributes)
 
@@ -95,7 +95,7 @@ class OnnxRecurrent(Op):
 @dataclass(frozen=True, repr=False, eq=False)
 class StepOrder(Op):
     """From a mask (batch, time), the steps of each row with the valid ones first, each in the order of processing:
-    (time, batch) int64; and how many are valid: (batch) int32.
+    (batch, time) int64; and how many are valid: (batch) int32.
 
     ONNX masks by length only; a mask with holes or on the left becomes one when steps are taken in this order. As it is
     that of processing, a layer that runs backwards is one that runs forward over these steps, and valid ones always
@@ -106,32 +106,34 @@ class StepOrder(Op):
     reverse: bool = False
 
     def infer(self, mask: Type) -> tuple[Type, ...]:
-        batch, time = mask.shape
-        return Type("int64", (time, batch)), Type("int32", (batch,))
+        batch, _ = mask.shape
+        return mask.with_dtype("int64"), Type("int32", (batch,))
 
     def eval(self, mask: Array) -> Any:
         time = np.arange(mask.shape[1])
         score = mask * len(time) + (time if self.reverse else -time)
-        return np.argsort(-score, axis=1, kind="stable").T, mask.sum(1).astype(np.int32)
+        return np.argsort(-score, axis=1, kind="stable"), mask.sum(1).astype(np.int32)
 
     def lower(self, e: Emitter, y: Value, mask: str) -> str | tuple[str, ...]:
-        one = e.constant(np.array([1], np.int64))
-        valid = e.node("Cast", mask, to="int64")
-        lengths = e.node("Cast", e.node("ReduceSum", valid, one, keepdims=0), to="int32")
+        counted = e.node("Cast", mask, to="int32")
+        lengths = e.node("ReduceSum", counted, e.constant(np.array([1], np.int64)), keepdims=0)
         size = y.inputs[0].type.shape[1]
-        if isinstance(size, int):
-            time, count = e.constant(np.array([size], np.int64)), e.constant(np.arange(size, dtype=np.int64))
-        else:
-            time = emit_sizes(e, mask, start=1, end=2)
-            listed = e.node("Range", e.constant(np.int64(0)), e.node("Squeeze", time), e.constant(np.int64(1)))
-            count = e.typed(listed, Type("int64", (size,)))
         # Valid steps score time - t, the others -t: the largest first is valid first, each in order. Backwards, t
         # counts for a step and not against it.
-        score = e.node("Add" if self.reverse else "Sub", e.node("Mul", valid, time), count)
+        if isinstance(size, int):
+            step = np.arange(size, dtype=np.int64) * (1 if self.reverse else -1)
+            time = e.constant(np.array([size], np.int64))
+            score = e.node("Where", mask, e.constant(step + size), e.constant(step))
+        else:
+            time, none = emit_sizes(e, mask, start=1, end=2), e.constant(np.array([0], np.int64))
+            listed = e.node("Range", e.constant(np.int64(0)), e.node("Squeeze", time), e.constant(np.int64(1)))
+            count = e.typed(listed, Type("int64", (size,)))
+            valid = e.node("Where", mask, time, none)
+            score = e.node("Add" if self.reverse else "Sub", valid, count)
         found = e.node_many("TopK", score, time, outputs=2, axis=1)
         for name in found:
             e.typed(name, Type("int64", y.inputs[0].type.shape))
-        return e.node("Transpose", found[1], perm=[1, 0]), lengths
+        return found[1], lengths
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -159,16 +161,22 @@ class StepRows(Op):
         return e.node("CumSum", seen, e.constant(np.int64(0)), **backwards)
 
 
+@dataclass(frozen=True, repr=False, eq=False)
 class TakeSteps(Op):
-    """Takes from x (time, batch, ...) the steps (any time, batch) named for each row of the batch."""
+    """Takes from x (time, batch, ...) the steps (any time, batch) named for each row of the batch.
+
+    Attributes:
+        axis: that of time, of both; 1 where the batch comes first.
+    """
 
     kind = "move"
+    axis: int = 0
 
     def infer(self, x: Type, steps: Type) -> Type:
-        return x.with_shape((steps.shape[0], *x.shape[1:]))
+        return x.with_shape((*steps.shape, *x.shape[2:]))
 
     def eval(self, x: Array, steps: Array) -> Any:
-        return np.take_along_axis(x, steps.reshape(*steps.shape, *[1] * (x.ndim - 2)), axis=0)
+        return np.take_along_axis(x, steps.reshape(*steps.shape, *[1] * (x.ndim - 2)), axis=self.axis)
 
     def lower(self, e: Emitter, y: Value, x: str, steps: str) -> str | tuple[str, ...]:
         inner = dims.known(y.type.shape[2:])
@@ -176,7 +184,7 @@ class TakeSteps(Op):
             axes = np.arange(2, 2 + len(inner))
             steps = e.node("Unsqueeze", steps, e.constant(axes))
             steps = e.node("Expand", steps, e.constant(np.array((1, 1, *inner), np.int64)))
-        return e.node("GatherElements", x, steps, axis=0)
+        return e.node("GatherElements", x, steps, axis=self.axis)
 
 
 class TakeStep(Op):

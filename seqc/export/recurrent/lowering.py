@@ -16,42 +16,44 @@ from seqc.ops._common import scalar
 from seqc.ops._recurrent import Recurrent
 from seqc.ops.elementwise import where
 from seqc.ops.padding import Pad
+from seqc.ops.rnn import SimpleRNN
 from seqc.ops.shape import expand_dims, reshape, squeeze, transpose
 from seqc.ops.slicing import concatenate, flip, split
 
 
-def lower_recurrent(graph: Graph, _: Target) -> Graph:
+def lower_recurrent(graph: Graph, target: Target) -> Graph:
     """Returns the graph with recurrent operations as ONNX has them."""
 
     def rule(old: Value, new: Value) -> tuple[Value, ...] | None:
         if not isinstance(new.op, Recurrent):
             return None
         with scope(old.scope):
-            return _lowered(new.op, *new.op.unpack(new.inputs))
+            return _lowered(target, new.op, *new.op.unpack(new.inputs))
 
     return rewrite(graph, rule)
 
 
 def _lowered(
-    op: Recurrent, x: Value, w: Value, r: Value, b: Value, states: Sequence[Value], mask: Value | None
+    target: Target, op: Recurrent, x: Value, w: Value, r: Value, b: Value, states: Sequence[Value], mask: Value | None
 ) -> tuple[Value, ...]:
     """Returns outputs (batch, time, units) and the last states, through ONNX's operator."""
     steps = transpose(x, (1, 0, 2))
     extra: list[Value] = []
     if mask is not None:
         order, lengths = apply_many(StepOrder(op.reverse), mask)
-        steps = apply(TakeSteps(), steps, order)
+        steps = apply(TakeSteps(), steps, transpose(order))
         extra.append(lengths)
     extra += [expand_dims(s, 0) for s in states]
     cell = replace(op, reverse=False, has_state=False, has_mask=False, zero_output=False)
     # Steps that were taken by a mask stand in the order of processing already.
     direction = "reverse" if op.reverse and mask is None else "forward"
-    target = OnnxRecurrent(cell, direction, mask is not None, bool(states))
+    node = OnnxRecurrent(cell, direction, mask is not None, bool(states))
     weights = (_columns(op, w), _columns(op, r), expand_dims(_bias(op, b), 0))
-    y, *last = apply_many(target, steps, *weights, *extra)
+    y, *last = apply_many(node, steps, *weights, *extra)
     outputs, last = squeeze(y, 1), [squeeze(s, 0) for s in last]
     if mask is not None:
-        last[0] = _output_at_end(y, lengths)
+        if not target.stops_at_lengths or isinstance(op, SimpleRNN):
+            last[0] = _output_at_end(y, lengths)
         if states:
             some = expand_dims(lengths > 0, 1)
             last = [where(some, a, s) for a, s in zip(last, states, strict=True)]
@@ -64,9 +66,9 @@ def _lowered(
 def _output_at_end(y: Value, lengths: Value) -> Value:
     """Returns from outputs (time, 1, batch, units) those of the last valid step, zeros where there is none.
 
-    Not what the operator gives as the last state: OpenVINO and OpenCV run on beyond a sequence's length, and
-    onnxruntime up to 1.20 leaves that of an RNN over no steps as it was in memory. Outputs of valid steps are right
-    everywhere, as these come first.
+    Not what the operator gives as the last state: some targets run on beyond a sequence's length, and onnxruntime up to
+    1.20 leaves that of an RNN over no steps as it was in memory. Outputs of valid steps are right everywhere, as these
+    come first.
     """
     nothing_first = apply(Pad(((1, 0), (0, 0), (0, 0), (0, 0))), y)
     return apply(TakeStep(), nothing_first, lengths)

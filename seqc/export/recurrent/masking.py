@@ -10,19 +10,32 @@ from seqc.ops.elementwise import Where
 from seqc.ops.gather import Gather
 from seqc.ops.padding import Pad
 from seqc.ops.shape import Squeeze, Transpose, Unsqueeze
+from seqc.passes._views import VIEWS
 
 
 def take_ids(graph: Graph, _: Target) -> Graph:
-    """Returns the graph with steps taken from ids instead of the rows that they look up."""
+    """Returns the graph with steps taken from ids instead of the rows that they look up, and before these are moved.
+
+    A row looked up and taken is the row of what is taken: take(table[ids], s) = table[take(ids, s)]; and taking along
+    the other axis is taking what is turned: take(a^T, b^T) = take'(a, b)^T.
+    """
 
     def rule(_: Value, value: Value) -> Value | None:
         rows = value.inputs[0] if isinstance(value.op, TakeSteps) else None
         if rows is None or not isinstance(rows.op, Gather) or rows.inputs[1].type.rank != 2:
             return None
         table, ids = rows.inputs
-        return build(rows.op, (table, build(TakeSteps(), (ids, value.inputs[1]), value.scope)), rows.scope)
+        return build(rows.op, (table, _taken(ids, value.inputs[1], value.scope)), rows.scope)
 
     return rewrite(graph, rule)
+
+
+def _taken(ids: Value, order: Value, scope: str) -> Value:
+    """Returns ids (time, batch) in another order, turned afterwards where both would be turned before."""
+    turned = Transpose((1, 0))
+    if ids.op != turned or order.op != turned:
+        return build(TakeSteps(), (ids, order), scope)
+    return build(turned, (build(TakeSteps(1), (ids.inputs[0], order.inputs[0]), scope),), scope)
 
 
 def join_masked_layers(graph: Graph, _: Target) -> Graph:
@@ -44,6 +57,8 @@ def join_masked_layers(graph: Graph, _: Target) -> Graph:
 def _already_compact(steps: Value, lengths: Value) -> Value | None:
     """Returns y where `steps` are taken from y with its steps put back in place, by the mask that gave the lengths."""
     order = _taken_by(steps)
+    while order is not None and isinstance(order.op, (Transpose, *VIEWS)):
+        order = order.inputs[0]
     if order is None or not isinstance(order.op, Item) or not isinstance(lengths.op, Item):
         return None
     source = order.inputs[0]

@@ -1,0 +1,1 @@
+"""ONNX files of the same models by several exporters, compared in nodes and latency: `make bench-onnx`."""
