@@ -35,8 +35,8 @@ from seqc.passes.precision import promote_floats
 SIZES = {"batch": 3, "time": 5, "height": 6, "width": 9}
 # How many Transposes each graph may have: one at a border whose order of axes differs, none inside but where two
 # directions become one axis. Of the seven of masked_sequences, four are at its outputs, two are of the ids, taken in
-# either direction, and one is of the mask that zeroes outputs; masked_bidirectional has one output, and one more for the
-# order in which either direction takes what the first layer gives.
+# either direction, and one is of the mask that zeroes outputs; masked_bidirectional has one output, and two more for
+# the order in which either direction takes what the first layer gives.
 TRANSPOSES = {
     "mlp": 0, "flat_cnn": 0, "flat_cnn_rgb": 1, "bn_cnn": 1, "depthwise_cnn": 1, "free_cnn": 0, "segmentation": 2,
     "sequence_cnn": 1, "lstm_stack": 2, "bidirectional": 2, "bidirectional_gru": 3, "bidirectional_outputs": 3,
