@@ -1,4 +1,4 @@
-"""The `seqc` command: train, export, quantize, convert, verify, inspect, predict, passes, doctor, bench and its own.
+"""The `seqc` command: train, export, quantize, convert, verify, inspect, diff, predict, passes, doctor, bench.
 
 Nothing else of seqc imports this package. Each command imports what it needs when it runs, so that help comes at once.
 """
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from seqc._version import __version__
-from seqc.cli import bench, convert, doctor, export, inspect, passes, predict, quantize, train, verify
+from seqc.cli import bench, convert, diff, doctor, export, inspect, passes, predict, quantize, train, verify
 from seqc.cli._errors import Commands
 
 EXIT_CODES = (
@@ -36,6 +36,7 @@ for command in (
     convert.convert,
     verify.verify,
     inspect.inspect,
+    diff.diff,
     predict.predict,
     passes.passes,
     doctor.doctor,

@@ -27,7 +27,10 @@ _NUMBERS = ("raw_data", "float_data", "int32_data", "int64_data", "uint64_data",
 
 @dataclass(frozen=True)
 class Node:
-    """One node. A shape is None where it cannot be inferred; `flops` is None where no rule or a size is missing."""
+    """One node. A shape is None where it cannot be inferred; `flops` is None where no rule or a size is missing.
+
+    `weight_bytes` are those of the weights it is the first to read, `result_bytes` those of its results.
+    """
 
     name: str
     op: str
@@ -35,6 +38,8 @@ class Node:
     outputs: tuple[Shape | None, ...]
     parameters: int
     flops: int | None
+    weight_bytes: int = 0
+    result_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ def read_model(path: Path) -> onnx.ModelProto:
     refuse_other_kinds(path, ONNX)
     try:
         model.ParseFromString(content)
-        _drop_numbers(model.graph)
+        drop_numbers(model.graph)
         check_texts(model)
     except Exception as error:  # protobuf's error types differ between its implementations
         raise DataError(f"{path} is not an ONNX file, or is damaged: {error}") from error
@@ -80,7 +85,7 @@ def read_model(path: Path) -> onnx.ModelProto:
     return model
 
 
-def _drop_numbers(graph: onnx.GraphProto) -> None:
+def drop_numbers(graph: onnx.GraphProto) -> None:
     """Empties large weights: their shapes stay, and every copy of the model is small. Small ones may be shapes."""
     for weight in graph.initializer:
         if prod(weight.dims) > MOST_NUMBERS_KEPT:
@@ -141,6 +146,7 @@ def list_nodes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> list[Node]:
     weights: dict[str, TensorProto] = {t.name: t for t in graph.initializer}
     shapes: dict[str, Shape] = {v.name: _shape(v) for v in (*graph.input, *graph.value_info, *graph.output) if _has(v)}
     shapes |= {name: tuple(t.dims) for name, t in weights.items()}
+    types = {v.name: v.type.tensor_type.elem_type for v in (*graph.input, *graph.value_info, *graph.output)}
     nodes: list[Node] = []
     counted: set[str] = set()
     for node in graph.node:
@@ -149,7 +155,10 @@ def list_nodes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> list[Node]:
         given = tuple(shapes.get(x) for x in node.input if x)
         made = tuple(shapes.get(y) for y in node.output if y)
         parameters = sum(prod(weights[x].dims) for x in own)
-        nodes.append(Node(node.name, node.op_type, given, made, parameters, _flops(node, given, made)))
+        stored = sum(_bytes(weights[x].data_type, tuple(weights[x].dims)) or 0 for x in own)
+        results = [_bytes(types.get(y, 0), shapes.get(y)) for y in node.output if y]
+        moved = None if None in results else sum(b for b in results if b is not None)
+        nodes.append(Node(node.name, node.op_type, given, made, parameters, _flops(node, given, made), stored, moved))
     return nodes
 
 
@@ -200,6 +209,16 @@ def _flops(node: onnx.NodeProto, inputs: tuple[Shape | None, ...], outputs: tupl
         return count_flops(node.op_type, known_inputs, known_outputs, window=window)
     except (ArithmeticError, LookupError):  # a node without operands or results, or with axes that make no sense
         return None
+
+
+def _bytes(element: int, shape: Shape | None) -> int | None:
+    """Returns the bytes of a tensor, None where they are not known."""
+    sizes = _known(shape)
+    try:
+        width = onnx.helper.tensor_dtype_to_np_dtype(element).itemsize
+    except (KeyError, TypeError, ValueError):
+        return None
+    return None if sizes is None else prod(sizes) * width
 
 
 def _known(shape: Shape | None) -> tuple[int, ...] | None:

@@ -58,11 +58,11 @@ def check_alone(path: Path, sizes: Mapping[str, int]) -> list[Check]:
 
     checks.append(_attempt("loads", "loads in onnxruntime", load, (DataError, runtime.SeqcRuntimeError)))
     if loaded:
-        checks += _runs(loaded[0], sizes, _vocabularies(path), runtime.SeqcRuntimeError)
+        checks += _runs(loaded[0], sizes, vocabularies(path), runtime.SeqcRuntimeError)
     return checks
 
 
-def _vocabularies(path: Path) -> dict[str, Array]:
+def vocabularies(path: Path) -> dict[str, Array]:
     """Returns what a file knows of inputs that are looked up in tables: some models take nothing else."""
     try:
         nodes = read_model(path).graph.node
@@ -148,6 +148,17 @@ def _lengths(
             continue
         return tried
     return chosen | dict.fromkeys(free, LENGTHS[0])
+
+
+def open_lengths(model: Any, given: Mapping[str, int], tokens: Mapping[str, Array]) -> dict[str, int]:
+    """Returns sizes for the open axes of a loaded model, the batch left out, at which it runs.
+
+    Args:
+        given: those that are known. tokens: what some inputs may hold, by their names.
+    """
+    batch = _batch_axis(model)
+    others = {name: size for name, size in given.items() if name != batch}
+    return _lengths(model, batch, others, tokens, load_runtime("seqc").SeqcRuntimeError)
 
 
 def draw_inputs(

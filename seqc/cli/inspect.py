@@ -12,6 +12,19 @@ import typer
 
 from seqc.cli._errors import Debug
 from seqc.cli._kinds import MODEL_KINDS, kind_of
+from seqc.cli._looking import (
+    HtmlOption,
+    LayersOption,
+    NetronOption,
+    PngOption,
+    SvgOption,
+    TimeOption,
+    Wanted,
+    compiled,
+    draw,
+    open_in_netron,
+    show_layers,
+)
 from seqc.cli._output import AsJson, Screen, amount, screen, shape_text
 from seqc.cli._sizes import SizeOptions, check_names, parse_sizes
 from seqc.text import label, shorten
@@ -28,6 +41,12 @@ def inspect(
         ),
     ],
     size: SizeOptions = None,
+    layers: LayersOption = False,
+    time: TimeOption = False,
+    svg: SvgOption = None,
+    png: PngOption = None,
+    html: HtmlOption = None,
+    netron: NetronOption = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -45,20 +64,26 @@ def inspect(
       seqc inspect digits.onnx
       seqc inspect models/digits_cnn.py
       seqc inspect speech.keras --size time=100 --json
+      seqc inspect digits.onnx --layers --time
+      seqc inspect digits.keras --html digits.html
     """
     with screen(as_json) as show:
-        sizes = parse_sizes(size)
+        sizes, wanted = parse_sizes(size), Wanted(svg, png, html, layers, time, netron)
         if source.suffix == ".py":
             from seqc.cli._source import load_source
 
-            _layers(show, source, load_source(source), sizes)
+            wanted.refuse_of_model()
+            _layers(show, source, load_source(source), sizes, wanted)
         elif source.is_file() and kind_of(source) in MODEL_KINDS:
-            _model_file(show, source, sizes)
+            wanted.refuse_of_model()
+            _model_file(show, source, sizes, wanted)
         else:
-            _nodes(show, source, sizes)
+            _nodes(show, source, sizes, wanted)
+    if netron:
+        open_in_netron(source)
 
 
-def _model_file(show: Screen, source: Path, sizes: Mapping[str, int]) -> None:
+def _model_file(show: Screen, source: Path, sizes: Mapping[str, int], wanted: Wanted) -> None:
     """Shows what a model file is, and its layers if they can be made; the weights are not read."""
     from seqc.cli._model_file import facts_of_file
     from seqc.errors import SeqcError
@@ -81,11 +106,14 @@ def _model_file(show: Screen, source: Path, sizes: Mapping[str, int]) -> None:
             show.line(f"It cannot be loaded: {error}")
             show.result({"kind": "model", "source": str(source), **facts, "stopped_by": str(error)})
             raise typer.Exit(1) from None
-    _layers(show, source, model, sizes, facts)
+    _layers(show, source, model, sizes, wanted, facts)
 
 
-def _layers(show: Screen, source: Path, model: Any, sizes: Mapping[str, int], of_file: Any = None) -> None:
+def _layers(
+    show: Screen, source: Path, model: Any, sizes: Mapping[str, int], wanted: Wanted, of_file: Any = None
+) -> None:
     from seqc.analysis import describe_layers, unknown_sizes
+    from seqc.cli._source import load_source
     from seqc.export.model import inference_graph
 
     graph = inference_graph(model)
@@ -112,6 +140,12 @@ def _layers(show: Screen, source: Path, model: Any, sizes: Mapping[str, int], of
         for f, shape in zip(facts, shapes, strict=True)
     ]
     show.table(("layer", "class", "output", "parameters", "FLOPs"), rows, right=(3, 4))
+    pictures: list[str] = []
+    if wanted.draws:
+        about = [("made from", str(source)), ("parameters", f"{model.count_params():,}")]
+        named = [(f.name, f.kind) for f in facts]
+        whole = model if of_file is None else load_source(source)  # equal weights are one, such as those not read yet
+        pictures = draw(show, wanted, compiled(whole), sizes, title=model.name, facts=about, layers=named)
     show.result(
         {
             "kind": "model",
@@ -125,11 +159,14 @@ def _layers(show: Screen, source: Path, model: Any, sizes: Mapping[str, int], of
                 for f, shape in zip(facts, shapes, strict=True)
             ],
             "totals": {"layers": len(facts), "parameters": model.count_params(), "flops": flops},
+            **({"pictures": pictures} if pictures else {}),
         }
     )
 
 
-def _nodes(show: Screen, source: Path, sizes: Mapping[str, int]) -> None:
+def _nodes(show: Screen, source: Path, sizes: Mapping[str, int], wanted: Wanted) -> None:
+    from seqc.cli._by_layer import costs_by_layer
+    from seqc.cli._node_times import node_seconds
     from seqc.cli._onnx import list_nodes, metadata, opsets, ports, read_model
 
     model = read_model(source)
@@ -158,7 +195,17 @@ def _nodes(show: Screen, source: Path, sizes: Mapping[str, int]) -> None:
         (n.name or "-", n.op, _shapes(n.inputs), _shapes(n.outputs), f"{n.parameters:,}", amount(n.flops))
         for n in nodes
     ]
-    show.table(("node", "op", "inputs", "outputs", "parameters", "FLOPs"), rows, right=(4, 5))
+    seconds, whole = node_seconds(source, sizes, sizes.get("batch", 1)) if wanted.time else (None, None)
+    makers = {y: node.name for node in model.graph.node for y in node.output}
+    costs = costs_by_layer(nodes, seconds, makers)
+    if wanted.layers or wanted.time:
+        show_layers(show, costs, whole)
+    else:
+        show.table(("node", "op", "inputs", "outputs", "parameters", "FLOPs"), rows, right=(4, 5))
+    pictures: list[str] = []
+    if wanted.draws:
+        about = [("format", f"{opsets(model)}, IR version {model.ir_version}"), ("nodes", f"{len(nodes):,}")]
+        pictures = draw(show, wanted, model, sizes, title=source.name, facts=about, costs=costs)
     show.result(
         {
             "kind": "onnx",
@@ -171,6 +218,9 @@ def _nodes(show: Screen, source: Path, sizes: Mapping[str, int]) -> None:
             "inputs": [_port(p.name, p.dtype, p.shape) for p in inputs],
             "outputs": [_port(p.name, p.dtype, p.shape) for p in outputs],
             "nodes": [asdict(n) for n in nodes],
+            "layers": [asdict(cost) for cost in costs],
+            **({"seconds": whole} if wanted.time else {}),
+            **({"pictures": pictures} if pictures else {}),
             "nodes_by_type": kinds,
             "totals": {"nodes": len(nodes), "parameters": parameters, "flops": flops},
         }

@@ -81,7 +81,7 @@ def model_to_dot(
         MissingDependencyError: pydot is not installed. NotBuiltError: the model is not built.
         ConfigError: an argument makes no sense.
     """
-    pydot = _require_pydot()
+    pydot = require_pydot()
     _check(model, rankdir, dpi)
     show = Show(show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable, expand_nested)
     if subgraph:
@@ -135,7 +135,7 @@ def plot_model(
         show_trainable=show_trainable,
         splines=splines,
     )
-    write_file(path, graph.to_string().encode() if kind == "dot" else _drawn(graph, kind))
+    write_file(path, graph.to_string().encode() if kind == "dot" else drawn(graph, kind))
     return _shown(path, kind)
 
 
@@ -257,7 +257,12 @@ def _check(model: Model, rankdir: str, dpi: float) -> None:
         raise ConfigError(f"dpi must be a positive number of dots per inch; got {dpi!r}.")
 
 
-def _require_pydot() -> Any:
+def require_pydot() -> Any:
+    """Returns the module pydot.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
     try:
         import pydot
     except ImportError as error:
@@ -267,10 +272,18 @@ def _require_pydot() -> Any:
     return pydot
 
 
-def _drawn(graph: Any, kind: str) -> bytes:
+def drawn(graph: Any, kind: str) -> bytes:
+    """Returns a graph of pydot as a picture.
+
+    Args:
+        kind: the ending of its file.
+
+    Raises:
+        MissingDependencyError: the program `dot` is not there. ConfigError: it cannot draw the graph.
+    """
     if shutil.which("dot") is None:
         raise MissingDependencyError(
-            "plot_model draws with Graphviz's program `dot`, which is not on the PATH. Install Graphviz (apt install "
+            "Models are drawn with Graphviz's program `dot`, which is not on the PATH. Install Graphviz (apt install "
             "graphviz, brew install graphviz, https://graphviz.org/download/), or write a .dot file, which needs no "
             "program."
         )

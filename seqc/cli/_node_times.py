@@ -1,0 +1,75 @@
+"""How long the nodes of a file take in onnxruntime, by its own profile."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqc.cli._self_check import draw_inputs, open_lengths, vocabularies
+from seqc.errors import DataError
+
+# Runs whose times count, after some that warm up.
+RUNS, WARM_UP = 50, 5
+# What comes after a name in those of onnxruntime's own nodes and of its measurements.
+_ADDED = ("_kernel_time", "_nchwc")
+
+
+def node_seconds(path: Path, sizes: Mapping[str, int], batch: int) -> tuple[dict[str, float], float]:
+    """Returns the median seconds of each node that onnxruntime runs, and those of a whole run.
+
+    It joins nodes: such a one has the name of one of them, or of the tensor that it makes. Conversions between layouts
+    have names of their own.
+
+    Args:
+        path: the .onnx file. sizes: of open axes by name. batch: the size of the first axis, where it is open.
+
+    Raises:
+        DataError: it cannot be run. MissingDependencyError: onnxruntime or seqc-runtime is not installed.
+    """
+    from seqc.cli._runtime import load_runtime
+
+    runtime = load_runtime("seqc inspect --time")
+    import onnxruntime as ort
+
+    try:
+        model = runtime.load(path, device="cpu")
+        tokens = vocabularies(path)
+        lengths = open_lengths(model, sizes, tokens)
+        feeds = draw_inputs(model.inputs, batch, lengths, seed=0, tokens=tokens)
+        with tempfile.TemporaryDirectory() as folder:
+            options = ort.SessionOptions()
+            options.enable_profiling, options.profile_file_prefix = True, str(Path(folder) / "profile")
+            options.intra_op_num_threads = 1
+            session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            for _ in range(WARM_UP + RUNS):
+                session.run(None, feeds)
+            events = json.loads(Path(session.end_profiling()).read_text())
+    except runtime.SeqcRuntimeError as error:
+        raise DataError(f"{path} cannot be run, so that there is no time to show: {error}") from error
+    return _medians(events)
+
+
+def _medians(events: Any) -> tuple[dict[str, float], float]:
+    spent: dict[str, list[float]] = {}
+    whole: list[float] = []
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+            name = str(event["name"])
+            for added in _ADDED:
+                name = name.removesuffix(added)
+            spent.setdefault(name, []).append(event["dur"] * 1e-6)
+        elif event.get("name") == "model_run":
+            whole.append(event["dur"] * 1e-6)
+    return {name: _median(times) for name, times in spent.items()}, _median(whole)
+
+
+def _median(times: list[float]) -> float:
+    """Returns the median of the last runs; a node inside a loop runs several times in each."""
+    per_run = max(1, len(times) // (WARM_UP + RUNS))
+    runs = np.add.reduceat(np.asarray(times), np.arange(0, len(times), per_run))
+    return float(np.median(runs[WARM_UP:])) if len(runs) > WARM_UP else float(np.median(runs))
