@@ -190,3 +190,38 @@ def test_what_is_no_model_is_refused(folder: Path) -> None:
     broken.graph.initializer[0].raw_data = b"abc"
     onnx.save(broken, folder / "broken.onnx")
     assert "weights that cannot be read" in seqc("diff", "a.onnx", "broken.onnx", code=2).stderr
+
+
+# -- verify --bisect ---------------------------------------------------------------------------------------------------
+
+
+def test_bisect_finds_no_layer_in_a_right_file() -> None:
+    for name in ("a.onnx", "half.onnx"):
+        told = seqc_json("verify", name, "--against", "m.keras", "--bisect")
+        assert {row["layer"] for row in told["layers"]} == {"conv", "act", "flat", "scores"}
+        assert all(row["error"] <= row["budget"] and not row["wrong"] for row in told["layers"])
+
+
+def test_bisect_names_the_first_layer_that_is_off(folder: Path) -> None:
+    def nudge(graph: Any) -> None:
+        kernel = next(t for t in graph.initializer if t.name == "scores/kernel")
+        array = numpy_helper.to_array(kernel).copy()
+        array[0] += 1e-3
+        kernel.CopyFrom(numpy_helper.from_array(array, kernel.name))
+
+    result = seqc("verify", rewritten(folder, "n.onnx", nudge), "--against", "m.keras", "--bisect", code=1)
+    assert "The first is 'scores'." in result.stdout
+    assert re.search(r"conv .* ok", result.stdout)
+    assert re.search(r"scores .* FAILED", result.stdout)
+
+
+def test_bisect_needs_a_model_and_the_names_that_seqc_gives(folder: Path) -> None:
+    def rename(graph: Any) -> None:
+        old = graph.node[1].output[0]
+        for node in graph.node:
+            node.input[:] = ["hidden" if x == old else x for x in node.input]
+            node.output[:] = ["hidden" if y == old else y for y in node.output]
+
+    assert "given with --against" in seqc("verify", "a.onnx", "--bisect", code=2).stderr
+    name = rewritten(folder, "h.onnx", rename)
+    assert "has no 'conv/Conv' inside" in seqc("verify", name, "--against", "m.keras", "--bisect", code=1).stdout

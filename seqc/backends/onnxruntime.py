@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -59,6 +61,29 @@ class Session:
         except Exception as error:
             raise ExportError(f"onnxruntime cannot run the model: {error}{_advice(error)}") from error
         return dict(zip(self.output_names, results, strict=True))
+
+
+def profile(path: str | os.PathLike[str], arrays: Mapping[str, Array], runs: int) -> list[dict[str, Any]]:
+    """Returns the events of onnxruntime's profile of some runs of a file on one thread.
+
+    Raises:
+        MissingDependencyError: onnxruntime is not installed. ExportError: it cannot load or run the file.
+    """
+    runtime = _import()
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    options.enable_profiling, options.intra_op_num_threads = True, 1
+    with tempfile.TemporaryDirectory() as folder:
+        options.profile_file_prefix = os.path.join(folder, "profile")
+        try:
+            session = runtime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
+            for _ in range(runs):
+                session.run(None, dict(arrays))
+        except Exception as error:
+            raise ExportError(f"onnxruntime cannot run the model: {error}") from error
+        with open(session.end_profiling(), encoding="utf-8") as told:
+            events: list[dict[str, Any]] = json.load(told)
+    return events
 
 
 def _advice(error: Exception) -> str:

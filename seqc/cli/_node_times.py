@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqc.cli._self_check import draw_inputs, open_lengths, vocabularies
-from seqc.errors import DataError
+from seqc.errors import DataError, ExportError
 
 # Runs whose times count, after some that warm up.
 RUNS, WARM_UP = 50, 5
@@ -34,24 +32,16 @@ def node_seconds(path: Path, sizes: Mapping[str, int], batch: int) -> tuple[dict
     from seqc.cli._runtime import load_runtime
 
     runtime = load_runtime("seqc inspect --time")
-    import onnxruntime as ort
+    from seqc.backends.onnxruntime import profile
 
     try:
         model = runtime.load(path, device="cpu")
         tokens = vocabularies(path)
         lengths = open_lengths(model, sizes, tokens)
         feeds = draw_inputs(model.inputs, batch, lengths, seed=0, tokens=tokens)
-        with tempfile.TemporaryDirectory() as folder:
-            options = ort.SessionOptions()
-            options.enable_profiling, options.profile_file_prefix = True, str(Path(folder) / "profile")
-            options.intra_op_num_threads = 1
-            session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-            for _ in range(WARM_UP + RUNS):
-                session.run(None, feeds)
-            events = json.loads(Path(session.end_profiling()).read_text())
-    except runtime.SeqcRuntimeError as error:
+        return _medians(profile(path, feeds, WARM_UP + RUNS))
+    except (runtime.SeqcRuntimeError, ExportError) as error:
         raise DataError(f"{path} cannot be run, so that there is no time to show: {error}") from error
-    return _medians(events)
 
 
 def _medians(events: Any) -> tuple[dict[str, float], float]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import onnx
 
     from seqc.cli._onnx import Port
+    from seqc.export.bisection import LayerError
     from seqc.export.emitter import Emission
     from seqc.export.verify import Report
     from seqc.graph.ir import Graph
@@ -32,6 +33,9 @@ def verify(
         Path | None, typer.Option(help="Weights for --against, from a .weights.h5 or .keras file.", show_default=False)
     ] = None,
     size: SizeOptions = None,
+    bisect: Annotated[
+        bool, typer.Option("--bisect", help="With --against: compare what comes out of each layer, too.")
+    ] = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -46,24 +50,27 @@ def verify(
     Examples:
       seqc verify digits.onnx --against digits.keras
       seqc verify model.onnx --against model.py --weights trained.weights.h5
+      seqc verify digits.onnx --against digits.keras --bisect
       seqc verify from_elsewhere.onnx --size time=50
     """
     with screen(as_json) as show:
-        _check_options(against, weights, size)
+        _check_options(against, weights, size, bisect)
         sizes = parse_sizes(size)
-        passed = _against(show, model, against, weights) if against else _alone(show, model, sizes)
+        passed = _against(show, model, against, weights, bisect) if against else _alone(show, model, sizes)
     if not passed:
         raise typer.Exit(1)
 
 
-def _check_options(against: Path | None, weights: Path | None, size: list[str] | None) -> None:
+def _check_options(against: Path | None, weights: Path | None, size: list[str] | None, bisect: bool) -> None:
+    if bisect and against is None:
+        raise ConfigError("--bisect compares a file with the model given with --against, which is missing.")
     if against is None and weights is not None:
         raise ConfigError("--weights are those of the model given with --against, which is missing.")
     if against is not None and size:
         raise ConfigError("--size is for checking a file by itself; with --against, sizes are chosen from the model.")
 
 
-def _against(show: Screen, path: Path, against: Path, weights: Path | None) -> bool:
+def _against(show: Screen, path: Path, against: Path, weights: Path | None, bisect: bool) -> bool:
     from seqc.cli._onnx import read_bytes, read_model
     from seqc.cli._source import load_source
     from seqc.export.verify import compare
@@ -78,21 +85,57 @@ def _against(show: Screen, path: Path, against: Path, weights: Path | None) -> b
         written = _written_again(reference, file)
         single = rounded(written.graph) if written is not None and written.single is not None else None
         report = compare(reference, read_bytes(path), written, single=single)
+        layers = _errors_by_layer(written, path) if bisect else []
     except ExportError as error:
         show.line(f"FAILED: they cannot be compared. {error}")
         show.result({"model": str(path), "against": str(against), "passed": False, "error": str(error), "parity": None})
         return False
     show.rows(_parity_rows(report))
     show.line()
+    if bisect:
+        _show_layers(show, layers)
     if report.passed:
         show.line("Passed: the file computes what the model computes, on the inputs tried.")
     else:
         show.line("FAILED: the file does not compute what the model computes.")
         if against.suffix == ".py" and weights is None:
             show.line(f"The model's weights are those that {against} makes; give --weights to compare trained ones.")
-    result = {"passed": report.passed, "error": None, "parity": report.to_dict()}
+    result: dict[str, Any] = {"passed": report.passed, "error": None, "parity": report.to_dict()}
+    if bisect:
+        result["layers"] = [{"layer": one.layer, **one.check.to_dict(), "wrong": one.check.wrong} for one in layers]
     show.result({"model": str(path), "against": str(against), **result})
     return report.passed
+
+
+def _errors_by_layer(written: Emission | None, path: Path) -> list[LayerError]:
+    from seqc.cli._onnx import read_bytes
+    from seqc.export.bisection import errors_by_layer
+
+    if written is None:
+        raise ExportError("The model cannot be written at the file's opset, so that its layers cannot be compared.")
+    return errors_by_layer(written, read_bytes(path))
+
+
+def _show_layers(show: Screen, layers: list[LayerError]) -> None:
+    """Shows how far what comes out of each layer is off, and the first that is too far."""
+    from seqc.export.bisection import first_wrong
+
+    rows = [
+        (
+            one.layer,
+            number(one.check.scale),
+            one.check.wrong or number(one.check.error),
+            number(one.numpy_error),
+            number(one.check.budget),
+            "ok" if one.check.passed else "FAILED",
+        )
+        for one in layers
+    ]
+    header = ("layer", "numbers up to", "onnxruntime's error", "NumPy's", "allowed", "")
+    show.table(header, rows, right=(1, 2, 3, 4))
+    wrong = first_wrong(layers)
+    who = "No layer is further off than rounding explains." if wrong is None else f"The first is '{wrong.layer}'."
+    show.line(f"\n{who}\n")
 
 
 def _reference(model: Model, file: onnx.ModelProto) -> Graph:
