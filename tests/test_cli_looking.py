@@ -206,7 +206,7 @@ def test_bisect_names_the_first_layer_that_is_off(folder: Path) -> None:
     def nudge(graph: Any) -> None:
         kernel = next(t for t in graph.initializer if t.name == "scores/kernel")
         array = numpy_helper.to_array(kernel).copy()
-        array[0] += 1e-3
+        array[:, 0] += 1e-3
         kernel.CopyFrom(numpy_helper.from_array(array, kernel.name))
 
     result = seqc("verify", rewritten(folder, "n.onnx", nudge), "--against", "m.keras", "--bisect", code=1)

@@ -69,7 +69,7 @@ def profile(path: str | os.PathLike[str], arrays: Mapping[str, Array], runs: int
     Raises:
         MissingDependencyError: onnxruntime is not installed. ExportError: it cannot load or run the file.
     """
-    runtime = _import()
+    runtime = import_runtime()
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     options.enable_profiling, options.intra_op_num_threads = True, 1
