@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ from kit.cli_models import CLASSIFIER, seqc, seqc_json, write
 from seqc import layers
 from seqc.backends.onnxruntime import Session
 from seqc.errors import ConfigError, DataError, ExportError, QuantizationError
-from seqc.export import quantize
+from seqc.export import quantize as quantize_on_any
 from seqc.export.quantization.blocks import BLOCK, quantize_blocks, rounded
 from seqc.export.quantization.log import TrialLog
 from seqc.export.quantization.samples import read_samples
 from seqc.export.quantization.settings import Settings, parse_drop
 
 SAMPLES = 400
+# Threads that wait busily for the next run would take longer than all else here.
+quantize = partial(quantize_on_any, threads=1)
 
 
 def faster(first: Session, second: Session, feeds: dict[str, Any]) -> tuple[float, float]:
@@ -168,7 +171,7 @@ def with_outliers(seed: int = 0) -> Any:
     )
     keras.utils.set_random_seed(seed)
     model.compile("adam", "sparse_categorical_crossentropy")
-    model.fit(*digits(), epochs=10, verbose=0)
+    model.fit(*digits(), epochs=6, verbose=0)
     dead = np.arange(0, 128, 16)
     kernel, bias = model.get_layer("good").get_weights()
     bias[dead] = -1000.0  # after relu these are always zero
@@ -464,18 +467,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
 
 
 def test_the_command_writes_a_file_and_refuses_with_1(
-    trained: Any, tmp_path: Path, clock: Callable[[Any], None]
+    float_file: Path, tmp_path: Path, clock: Callable[[Any], None]
 ) -> None:
     x, y = digits()
-    trained.save(tmp_path / "m.keras")
     np.savez(tmp_path / "d.npz", x=x, y=y)
     clock(faster)
-    asked = ("quantize", tmp_path / "m.keras", "--data", tmp_path / "d.npz", "--max-drop", "2%")
+    asked = ("quantize", float_file, "--data", tmp_path / "d.npz", "--max-drop", "2%", "--threads", 1)
     text = seqc(*asked).stdout
     assert "accuracy on the labels" in text
     assert "taken" in text
-    assert f"Wrote {tmp_path / 'm.quantized.onnx'}" in text
-    assert (tmp_path / "m.quantized.trials.jsonl").exists()
+    assert f"Wrote {tmp_path / 'float.quantized.onnx'}" in text
+    assert (tmp_path / "float.quantized.trials.jsonl").exists()
     found = seqc_json(*asked, "--for", "size")
     assert found["accepted"] is True
     assert found["reused"] == 4
@@ -575,3 +577,54 @@ def test_mnist_in_eight_bits_loses_next_to_nothing(shared_dir: Path, tmp_path: P
     assert (tmp_path / "q.onnx").stat().st_size < 0.3 * result.float_bytes
     after = run(tmp_path / "q.onnx", image=x_test)[0]
     assert np.mean(after.argmax(-1) == y_test) > result.float_scores["digit"] - 0.004
+
+
+def test_convolutions_before_an_lstm_are_static_and_it_is_dynamic(tmp_path: Path, rng: Any) -> None:
+    model = keras.Sequential(
+        [
+            keras.Input((4, 8, 8, 1), name="film"),
+            layers.TimeDistributed(layers.Conv2D(8, 3, activation="relu")),
+            layers.TimeDistributed(layers.Flatten()),
+            layers.LSTM(16),
+        ]
+    )
+    model.export(tmp_path / "f.onnx", verify=False)
+    x = rng.standard_normal((64, 4, 8, 8, 1)).astype("float32")
+    result = quantize(tmp_path / "f.onnx", tmp_path / "q.onnx", x, max_drop=0.2, latency=faster, purpose="size")
+    assert "static-dynamic" in {row.recipe for row in result.rows if not row.refused}
+    from seqc.export.quantization.graphs import read_float_model
+    from seqc.export.quantization.recipes import recipes_for
+
+    loaded = read_float_model(tmp_path / "f.onnx")
+    recipes = recipes_for(loaded, read_samples(loaded, x, None, Settings()), Settings())
+    mixed = next(r for r in recipes if r.name == "static-dynamic")
+    content = mixed.build(mixed.nodes)
+    assert {"DynamicQuantizeLSTM", "QuantizeLinear"} <= {n.op_type for n in onnx.load_from_string(content).graph.node}
+    (before,), (after,) = (Session(c).run({"film": x}).values() for c in (loaded.content, content))
+    assert 0 < np.linalg.norm(after - before) < 0.1 * np.linalg.norm(before)
+
+
+def test_weights_beside_the_file_and_an_open_archive_are_read(float_file: Path, tmp_path: Path) -> None:
+    x, y = digits()
+    np.savez(tmp_path / "d.npz", x=x, y=y)
+    onnx.save_model(
+        onnx.load(float_file), tmp_path / "e.onnx", save_as_external_data=True, location="e.data", size_threshold=0
+    )
+    with np.load(tmp_path / "d.npz") as data:
+        result = quantize(tmp_path / "e.onnx", tmp_path / "q.onnx", data, max_drop=0.02, latency=faster)
+    assert result.float_bytes > 4 * 64 * 96
+    assert result.measured == {"digit": "accuracy on the labels"}
+
+
+def test_a_file_that_gives_classes_is_measured_on_labels(trained: Any, tmp_path: Path) -> None:
+    x, y = digits()
+    trained.export(tmp_path / "f.onnx", verify=False)
+    model = onnx.load(tmp_path / "f.onnx")
+    model.graph.node.append(helper.make_node("ArgMax", ["digit"], ["class"], axis=1, keepdims=0))
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("class", TensorProto.INT64, ["batch"]))
+    onnx.save(model, tmp_path / "c.onnx")
+    for labels, wanted in ((y, "accuracy on the labels"), (None, "share of elements as in the float model")):
+        result = quantize(tmp_path / "c.onnx", tmp_path / "q.onnx", x, labels, max_drop=0.02, latency=faster)
+        assert result.measured == {"class": wanted}
+        assert result.float_scores["class"] > 0.9

@@ -130,5 +130,8 @@ def _import() -> ModuleType:
         with _quiet():
             from onnxruntime import quantization
     except ImportError as error:
-        raise MissingDependencyError(f"onnxruntime's quantizer cannot be imported: {error}") from error
+        # Older ones import sympy, which not every way to install them brings along.
+        raise MissingDependencyError(
+            f"onnxruntime's quantizer cannot be imported: {error}. Install what is missing: pip install {error.name}"
+        ) from error
     return quantization  # type: ignore[no-any-return]

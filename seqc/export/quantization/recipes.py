@@ -95,6 +95,12 @@ def _eight_bits(model: FloatModel, samples: Samples) -> list[Recipe]:
         return build
 
     words = "weights and activations in 8 bits, ranges"
+    recurrent = model.nodes(RECURRENT)
+
+    def mixed(chosen: Collection[str]) -> bytes:
+        kept = [n for n in recurrent if n not in chosen]
+        return quantizer.quantize_dynamic(statically("range")(chosen), RECURRENT, kept, seven)
+
     return [
         Recipe("static", f"{words} from samples", static, statically("range")),
         Recipe(
@@ -105,6 +111,13 @@ def _eight_bits(model: FloatModel, samples: Samples) -> list[Recipe]:
             instead_of="static",
         ),
         Recipe("dynamic", f"{words} found in each run", model.nodes(dynamic), dynamically, by_batch=True),
+        Recipe(
+            "static-dynamic",
+            f"{words} from samples, of LSTM found in each run",
+            (*static, *recurrent) if recurrent and model.nodes(CONVOLUTIONS) else (),
+            mixed,
+            by_batch=True,
+        ),
     ]
 
 

@@ -35,10 +35,10 @@ class Scorer:
         """Returns the score of an output; minus infinity where it is not finite."""
         if output.dtype.kind == "f" and not np.isfinite(output).all():
             return -np.inf
+        if self.kind == SAME or output.dtype.kind != "f":
+            return float(np.mean(output == self.truth))
         if self.kind in (ACCURACY, AGREEMENT):
             return float(np.mean(classes(output) == self.truth))
-        if self.kind == SAME:
-            return float(np.mean(output == self.truth))
         if self.kind == R2:
             truth = self.truth.astype(np.float64)
             apart = np.sum((truth - np.mean(truth, axis=0)) ** 2)
@@ -78,13 +78,15 @@ def make_scorers(
             raise DataError(f"The float model itself gives NaN or infinity in '{port.name}' on these data.")
         scorer = _by_labels(port.name, output, labels[port.name]) if port.name in labels else None
         scorer = scorer or _by_agreement(port.name, output, settings)
-        if scorer.kind in (ACCURACY, AGREEMENT):
+        if scorer.kind in (ACCURACY, AGREEMENT, SAME):
             check_resolution(scorer.truth.size, settings)
         found.append(scorer)
     return tuple(found)
 
 
 def _by_labels(name: str, output: Array, labels: Array) -> Scorer:
+    if output.dtype.kind in "iub" and output.shape == labels.shape and labels.dtype.kind in "iub":
+        return Scorer(name, ACCURACY, labels)  # the file gives classes itself
     if output.ndim < 2 or output.dtype.kind != "f":
         raise DataError(
             f"Output '{name}' is {output.dtype}{list(output.shape)}, which labels cannot be compared with: they are "

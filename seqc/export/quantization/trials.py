@@ -80,6 +80,8 @@ class Bench:
         self._seen: set[str] = set()
         self.batch_size = model.fixed_batch or settings.batch_size
         self._test_batch = model.fixed_batch or max(self.batch_size, _TEST_BATCH)
+        if samples.count < self.batch_size:
+            raise DataError(f"A batch of {self.batch_size} needs more samples than the {samples.count} tested.")
         try:
             self.truth = self._run(self._float, self._test_batch)
         except ExportError as error:
@@ -118,8 +120,6 @@ class Bench:
         if known is not None and {"float_seconds", "seconds"} <= known.keys():
             return float(known["float_seconds"]), float(known["seconds"])
         feeds = next(batches(self.samples.tested, self.batch_size))
-        if count_of(feeds) < self.batch_size:
-            raise DataError(f"A batch of {self.batch_size} needs more samples than the {self.samples.count} tested.")
         session = Session(self.content(recipe, trial), threads=self.settings.threads)
         before, after = self._measure(self._float, session, feeds)
         self._log.add(key, {"recipe": recipe.name, "float_seconds": before, "seconds": after})
