@@ -19,7 +19,8 @@ class Session:
 
     Args:
         model: the bytes of an .onnx file. threads: how many threads one operation may use; None leaves the choice to
-        onnxruntime. providers: what runs the nodes, by onnxruntime's names. optimize: whether it may fuse nodes.
+        onnxruntime. providers: what runs the nodes, by onnxruntime's names, alone or with options. optimize: whether it
+        may fuse nodes.
 
     Raises:
         MissingDependencyError: onnxruntime is not installed. ExportError: it refuses the model.
@@ -30,7 +31,7 @@ class Session:
         model: bytes,
         *,
         threads: int | None = None,
-        providers: Sequence[str] = ("CPUExecutionProvider",),
+        providers: Sequence[Any] = ("CPUExecutionProvider",),
         optimize: bool = True,
     ) -> None:
         runtime = import_runtime()
@@ -94,6 +95,11 @@ def _advice(error: Exception) -> str:
         ". It has every operator for float32, and some for no other type: give the layer that the node is named after "
         "dtype='float32' if it has another."
     )
+
+
+def available_providers() -> list[str]:
+    """Returns what can run nodes in the installed onnxruntime, by its names."""
+    return list(_import().get_available_providers())
 
 
 def version() -> str:

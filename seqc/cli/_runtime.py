@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from types import ModuleType
+from typing import Any
 
 from seqc.errors import MissingDependencyError
 
@@ -26,3 +28,28 @@ def load_runtime(who: str) -> ModuleType:
         ) from error
     import_onnxruntime()
     return seqc_runtime
+
+
+class Provider(StrEnum):
+    """What runs a file."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+def providers(name: Provider) -> list[Any]:
+    """Returns onnxruntime's providers; on CUDA without TF32, which rounds products to ten bits.
+
+    Raises:
+        MissingDependencyError: the installed onnxruntime has no such provider.
+    """
+    if name == Provider.cpu:
+        return ["CPUExecutionProvider"]
+    from seqc.backends.onnxruntime import available_providers, version
+
+    if "CUDAExecutionProvider" not in available_providers():
+        raise MissingDependencyError(
+            f"--provider cuda: onnxruntime {version()} as installed here has {', '.join(available_providers())} only. "
+            'On a machine with such a GPU, install "seqc[gpu]" in the place of "seqc[cpu]".'
+        )
+    return [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]

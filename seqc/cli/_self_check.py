@@ -38,11 +38,12 @@ class Check:
     detail: str
 
 
-def check_alone(path: Path, sizes: Mapping[str, int]) -> list[Check]:
+def check_alone(path: Path, sizes: Mapping[str, int], device: str = "cpu") -> list[Check]:
     """Returns the checks of an ONNX file, up to the first that leaves nothing more to look at.
 
     Args:
-        path: the file. sizes: of symbolic axes by name; the others are chosen so that the model runs.
+        path: the file. sizes: of symbolic axes by name; the others are chosen so that the model runs. device: "cpu" or
+        "cuda".
 
     Raises:
         MissingDependencyError: seqc-runtime is not installed.
@@ -53,7 +54,7 @@ def check_alone(path: Path, sizes: Mapping[str, int]) -> list[Check]:
 
     def load() -> str:
         _refuse_giants(path)
-        loaded.append(runtime.load(path, device="cpu"))
+        loaded.append(runtime.load(path, device=device))
         return f"{', '.join(map(str, loaded[0].inputs))} -> {', '.join(map(str, loaded[0].outputs))}"
 
     checks.append(_attempt("loads", "loads in onnxruntime", load, (DataError, runtime.SeqcRuntimeError)))
@@ -102,8 +103,8 @@ def _attempt(
 
 def _runs(model: Any, sizes: Mapping[str, int], tokens: Mapping[str, Array], error: type[Exception]) -> Iterator[Check]:
     """Yields the checks that need results."""
-    batch = _batch_axis(model)
-    lengths = _lengths(model, batch, sizes, tokens, error)
+    batch = batch_axis(model)
+    lengths = choose_lengths(model, batch, sizes, tokens, error)
     # One run is tried even if it is too large, so that it is said.
     batches = [n for n in BATCHES if n == 1 or _numbers(model.inputs, n, lengths) <= MOST_NUMBERS] if batch else [1]
     results: dict[int, tuple[dict[str, Array], list[Array]]] = {}
@@ -124,14 +125,14 @@ def _runs(model: Any, sizes: Mapping[str, int], tokens: Mapping[str, Array], err
         yield _rows_alone(model, results)
 
 
-def _batch_axis(model: Any) -> str | None:
+def batch_axis(model: Any) -> str | None:
     """Returns the name of the first axis of all inputs and outputs, if they have one name for it."""
     first = {info.shape[0] if info.shape else 1 for info in (*model.inputs, *model.outputs)}
     name = first.pop() if len(first) == 1 else 1
     return name if isinstance(name, str) else None
 
 
-def _lengths(
+def choose_lengths(
     model: Any, batch: str | None, given: Mapping[str, int], tokens: Mapping[str, Array], error: type[Exception]
 ) -> dict[str, int]:
     names = {axis for info in model.inputs for axis in info.shape[1 if batch else 0 :] if isinstance(axis, str)}

@@ -66,6 +66,10 @@ def export(
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Compare the file with NumPy before it is written.")
     ] = True,
+    record: Annotated[
+        bool,
+        typer.Option("--record", help="Keep what was compared in FILE.onnx.verified.npz: `seqc verify` repeats it."),
+    ] = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -85,6 +89,7 @@ def export(
       seqc export two.keras -o two.onnx --input-name image=x --output-name kind=class
       seqc export two.keras -o two.onnx --channels-first image
       seqc export photos.keras -o photos.onnx --input-dtype uint8 --rescale 1/255 --head argmax
+      seqc export digits.keras -o digits.onnx --record
       seqc export speech.keras -o speech.onnx --size batch=1,8 --size time=100
     """
     with screen(as_json) as show:
@@ -98,6 +103,7 @@ def export(
             "channels_first_output": channels_first_output,
             **end_options(head, layer_output, input_dtype, rescale, size, axis_name),
             "verify": verify,
+            "record": record,
             "precision": precision,
             "float32_layers": float32_layer or (),
         }

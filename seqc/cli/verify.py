@@ -1,4 +1,4 @@
-"""`seqc verify`: what can be proved about an ONNX file."""
+"""`seqc verify`: what an ONNX file can be checked for."""
 
 from __future__ import annotations
 
@@ -9,29 +9,39 @@ import typer
 
 from seqc.cli._errors import Debug
 from seqc.cli._output import AsJson, Screen, number, screen
+from seqc.cli._runtime import Provider, providers
 from seqc.cli._sizes import SizeOptions, parse_sizes
-from seqc.errors import ConfigError, ExportError, SeqcError
+from seqc.errors import ConfigError, ExportError
 
 if TYPE_CHECKING:
-    import onnx
-
-    from seqc.cli._onnx import Port
     from seqc.export.bisection import LayerError
     from seqc.export.emitter import Emission
     from seqc.export.verify import Report
-    from seqc.graph.ir import Graph
-    from seqc.model import Model
 
 
 def verify(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The .onnx file.")],
     against: Annotated[
         Path | None,
-        typer.Option(help="The model it was exported from: a model file of Keras or a model FILE (.py, which is run)."),
+        typer.Option(
+            help="The model it was exported from: a model file of Keras or a model FILE (.py, which is run). Or an "
+            "ONNX file, whose numbers it must have."
+        ),
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Weights for --against, from a .weights.h5 or .keras file.", show_default=False)
     ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(help="The record of a verification; MODEL.verified.npz by default.", show_default=False),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            help="With --against FILE.onnx: part of an output's largest number that it may be off.", show_default=False
+        ),
+    ] = None,
+    provider: Annotated[Provider, typer.Option(help="What runs the file.")] = Provider.cpu,
     size: SizeOptions = None,
     bisect: Annotated[
         bool, typer.Option("--bisect", help="With --against: compare what comes out of each layer, too.")
@@ -42,9 +52,12 @@ def verify(
     """Check an ONNX file, alone or against its model.
 
     With --against, onnxruntime's results are compared with NumPy's in double precision on generated inputs at several
-    batch sizes, as an export does: the largest error must stay within what rounding explains. Without it the file is
-    checked by itself: valid ONNX, loads and runs in onnxruntime, finite results, each sample the same alone as in a
-    batch. The exit code is 1 if anything fails.
+    batch sizes, as an export does: the largest error must stay within what rounding explains. Against another .onnx
+    file, both run on the same inputs and may be apart by --budget: of a file in float16 or a quantized one, its
+    original. Without --against the file is checked by itself: valid ONNX, loads and runs in onnxruntime, finite
+    results, each sample the same alone as in a batch; and where `seqc export --record` left a record beside it, that
+    verification is repeated here: the same file, by its hash, the same inputs, the same numbers within the same bounds.
+    The exit code is 1 if anything fails.
 
     \b
     Examples:
@@ -52,26 +65,52 @@ def verify(
       seqc verify model.onnx --against model.py --weights trained.weights.h5
       seqc verify digits.onnx --against digits.keras --bisect
       seqc verify from_elsewhere.onnx --size time=50
+      seqc verify model.onnx --provider cuda
+      seqc verify model_int8.onnx --against model.onnx --budget 0.02
     """
     with screen(as_json) as show:
-        _check_options(against, weights, size, bisect)
+        _check_options(against, weights, size, record, budget, bisect)
         sizes = parse_sizes(size)
-        passed = _against(show, model, against, weights, bisect) if against else _alone(show, model, sizes)
+        if against is None:
+            passed = _alone(show, model, sizes, record, provider)
+        elif against.suffix == ".onnx":
+            passed = _against_file(show, model, against, budget, sizes, provider)
+        else:
+            passed = _against(show, model, against, weights, provider, bisect)
     if not passed:
         raise typer.Exit(1)
 
 
-def _check_options(against: Path | None, weights: Path | None, size: list[str] | None, bisect: bool) -> None:
-    if bisect and against is None:
+def _check_options(
+    against: Path | None,
+    weights: Path | None,
+    size: list[str] | None,
+    record: Path | None,
+    budget: float | None,
+    bisect: bool,
+) -> None:
+    file = against is not None and against.suffix == ".onnx"
+    if bisect and (against is None or file):
         raise ConfigError("--bisect compares a file with the model given with --against, which is missing.")
     if against is None and weights is not None:
         raise ConfigError("--weights are those of the model given with --against, which is missing.")
-    if against is not None and size:
-        raise ConfigError("--size is for checking a file by itself; with --against, sizes are chosen from the model.")
+    if file and weights is not None:
+        raise ConfigError("--weights are those of a model; with --against FILE.onnx the file has its own.")
+    if against is not None and not file and size:
+        raise ConfigError("--size is for files; with --against MODEL, sizes are chosen from the model.")
+    if against is not None and record is not None:
+        raise ConfigError("--record is for checking a file by itself; with --against, numbers come from the model.")
+    if budget is not None and not file:
+        raise ConfigError(
+            "--budget is for --against FILE.onnx; of a model, and in a record, bounds follow from rounding."
+        )
+    if budget is not None and not 0 <= budget <= 1:
+        raise ConfigError(f"--budget is a part of the largest number of an output, from 0 to 1; got {budget}.")
 
 
-def _against(show: Screen, path: Path, against: Path, weights: Path | None, bisect: bool) -> bool:
+def _against(show: Screen, path: Path, against: Path, weights: Path | None, provider: Provider, bisect: bool) -> bool:
     from seqc.cli._onnx import read_bytes, read_model
+    from seqc.cli._reference import check_ports, reference_of, written_again
     from seqc.cli._source import load_source
     from seqc.export.verify import compare
     from seqc.passes.lower_precision import rounded
@@ -80,11 +119,11 @@ def _against(show: Screen, path: Path, against: Path, weights: Path | None, bise
     model = load_source(against, weights)
     show.line(f"{path} against {against}, onnxruntime against NumPy in double precision:")
     try:
-        reference = _reference(model, file)
-        _check_ports(reference, file)
-        written = _written_again(reference, file)
+        reference = reference_of(model, file)
+        check_ports(reference, file)
+        written = written_again(reference, file)
         single = rounded(written.graph) if written is not None and written.single is not None else None
-        report = compare(reference, read_bytes(path), written, single=single)
+        report = compare(reference, read_bytes(path), written, single=single, providers=providers(provider))
         layers = _errors_by_layer(written, path) if bisect else []
     except ExportError as error:
         show.line(f"FAILED: they cannot be compared. {error}")
@@ -138,122 +177,62 @@ def _show_layers(show: Screen, layers: list[LayerError]) -> None:
     show.line(f"\n{who}\n")
 
 
-def _reference(model: Model, file: onnx.ModelProto) -> Graph:
-    """Returns the model's graph with the ends, names, layouts and sizes that the file has."""
-    from seqc.cli._onnx import metadata
-    from seqc.export.axes import fixed_shapes
-    from seqc.export.ends import ends_in, with_layer_outputs
-    from seqc.export.model import inference_graph
-
-    ends = ends_in(metadata(file))
-    whole = with_layer_outputs(model, ends.layers)
-    open_graph = inference_graph(whole)
-    found = _as_in_file(ends.of_graph(open_graph), file)
-    sizes = _fixed_sizes(found, file)
-    if not sizes:
-        return found
-    shapes = fixed_shapes(open_graph, sizes)[: len(whole._ports())]
-    fixed = inference_graph(whole, shapes[0] if len(shapes) == 1 else shapes)
-    return _as_in_file(ends.of_graph(fixed), file)
-
-
-def _as_in_file(graph: Graph, file: onnx.ModelProto) -> Graph:
-    from seqc.cli._onnx import metadata
-    from seqc.export import rename
-    from seqc.export.layouts import as_in_file
-    from seqc.passes.lower_precision import PRECISION
-    from seqc.passes.precision import promote_floats
-
-    if metadata(file).get(PRECISION) == "float64":
-        graph = promote_floats(graph)
-    graph = rename(graph, [x.name for x in file.graph.input], [y.name for y in file.graph.output])
-    return as_in_file(graph, metadata(file))
-
-
-def _fixed_sizes(graph: Graph, file: onnx.ModelProto) -> dict[str, int]:
-    """Returns the axes that the model leaves open and the file does not."""
-    from seqc.cli._onnx import ports
-
-    pairs = (
-        (str(ours), theirs)
-        for value, port in zip(graph.inputs, ports(file.graph.input), strict=True)
-        for ours, theirs in zip(value.type.shape, port.shape or (), strict=False)
-        if not isinstance(ours, int) and isinstance(theirs, int)
-    )
-    return {name: size for name, size in pairs if name.isidentifier()}
-
-
-def _check_ports(graph: Graph, file: onnx.ModelProto) -> None:
-    """Raises ExportError where an input or output of the file is another than the model's, naming both."""
-    from seqc.cli._onnx import Port, ports
-
-    sides = (("input", file.graph.input, graph.inputs), ("output", file.graph.output, graph.outputs))
-    wrong = []
-    for kind, theirs, ours in sides:
-        for found, value in zip(ports(theirs), ours, strict=True):
-            shape = tuple(d if isinstance(d, int) else str(d) for d in value.type.shape)
-            wanted = Port(found.name, value.dtype, shape)
-            if found.dtype != wanted.dtype or not _may_be_same(found.shape, shape):
-                wrong.append(f"{kind} '{found.name}' is {_shown(found)} in the file and {_shown(wanted)} in the model")
-    if wrong:
-        raise ExportError(f"They are different models: {'; '.join(wrong)}.")
-
-
-def _may_be_same(theirs: tuple[Any, ...] | None, ours: tuple[Any, ...]) -> bool:
-    if theirs is None:
-        return True
-    pairs = zip(theirs, ours, strict=False)
-    return len(theirs) == len(ours) and all(a == b for a, b in pairs if isinstance(a, int) and isinstance(b, int))
-
-
-def _shown(port: Port) -> str:
-    return f"{port.dtype}[{', '.join(map(str, port.shape or ()))}]"
-
-
-def _written_again(reference: Graph, file: onnx.ModelProto) -> Emission | None:
-    """Returns the model as it would be written now at the file's opset, None where it cannot be.
-
-    Where the names inside are the same, every value of the file is compared.
-    """
-    from seqc.cli._onnx import metadata
-    from seqc.export import compile_with_names
-    from seqc.export.target import onnx_target
-    from seqc.passes.lower_precision import kept_layers
-
-    kept = kept_layers(metadata(file))
-    opset = next((x.version for x in file.opset_import if x.domain in ("", "ai.onnx")), 0)
-    try:
-        return compile_with_names(reference, onnx_target(opset), kept_single=kept)
-    except SeqcError:
-        return None
-
-
 def _parity_rows(report: Report) -> list[tuple[str, str]]:
+    from seqc.cli._repeat import verdict
+
     sizes = "; ".join(" ".join(f"{n}={v}" for n, v in s.items()) for s in report.sizes) or "those of the file"
     rows = [("sizes", sizes)]
     for check in report.outputs:
-        verdict = check.wrong or f"largest error {check.error:.3g}, {check.budget:.3g} allowed"
-        agreement = check.argmax_agreement
-        same = "" if agreement is None else f", largest element at the same place in {agreement:.1%} of rows"
-        rows.append((check.name, f"{verdict} (numbers up to {number(check.scale)}){same}"))
+        rows.append((check.name, verdict(check)))
     inside = (
         f"{report.values:,} values compared one by one" if report.values else "not compared: written in another way"
     )
     return [*rows, ("inside", inside if report.fault is None else str(report.fault))]
 
 
-def _alone(show: Screen, path: Path, sizes: dict[str, int]) -> bool:
+def _against_file(
+    show: Screen, path: Path, against: Path, budget: float | None, sizes: dict[str, int], provider: Provider
+) -> bool:
+    from seqc.cli._repeat import compare_files, verdict
+
+    show.line(f"{path} against {against}, both in onnxruntime, {provider}:")
+    told: dict[str, Any] = {"model": str(path), "against": str(against)}
+    try:
+        checks, allowed, inputs = compare_files(path, against, budget, sizes, provider)
+    except ExportError as error:
+        show.line(f"FAILED: they cannot be compared. {error}")
+        show.result({**told, "passed": False, "error": str(error), "outputs": []})
+        return False
+    passed = all(check.passed for check in checks)
+    stated = "as stated" if budget is not None else "by default; state another with --budget"
+    show.rows([("inputs", inputs), ("budget", f"{allowed:g} of the largest number, {stated}")])
+    show.rows([(f"  {_mark(check.passed)}", f"{check.name}: {verdict(check)}") for check in checks])
+    show.line()
+    show.line("Passed: within the budget." if passed else "FAILED: they are further apart than the budget.")
+    outputs = [{**check.to_dict(), "passed": check.passed, "wrong": check.wrong} for check in checks]
+    show.result({**told, "passed": passed, "error": None, "budget": allowed, "inputs": inputs, "outputs": outputs})
+    return passed
+
+
+def _alone(show: Screen, path: Path, sizes: dict[str, int], record: Path | None, provider: Provider) -> bool:
     from seqc.cli._onnx import metadata, read_model
+    from seqc.cli._repeat import check_record
     from seqc.cli._self_check import check_alone
 
     texts = metadata(read_model(path))
-    checks = check_alone(path, sizes)
+    providers(provider)
+    checks = check_alone(path, sizes, provider.value)
+    recorded = check_record(path, record, provider)
+    checks += recorded
     passed = all(c.passed for c in checks)
     show.line(f"{path}, {_origin(texts)}:")
     show.rows([(f"  {_mark(c.passed)}", f"{c.what}: {c.detail}") for c in checks])
     show.line()
     show.line("Passed: every check above." if passed else "FAILED: see above.")
-    show.line("Not checked: whether its numbers are those of the model it was made from. For that, use --against.")
+    if recorded:
+        show.line("The record holds what the model computes in float64, on some inputs. For others, use --against.")
+    else:
+        show.line("Not checked: whether its numbers are those of the model it was made from. For that, use --against.")
     show.result(
         {
             "model": str(path),

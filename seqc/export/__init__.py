@@ -16,7 +16,15 @@ import numpy as np
 
 from seqc.errors import ExportError
 from seqc.export import layouts
-from seqc.export.options import check_flags, check_ir_version, check_metadata, check_names, check_precision, check_size
+from seqc.export.options import (
+    check_flags,
+    check_ir_version,
+    check_metadata,
+    check_names,
+    check_precision,
+    check_record,
+    check_size,
+)
 from seqc.export.pipelines import FOR_INFERENCE
 from seqc.export.quantization import quantize as quantize
 from seqc.export.target import onnx_target
@@ -26,7 +34,7 @@ from seqc.graph.target import Target
 from seqc.passes.lower_precision import HALF, lower_precision, precision_texts, rounded
 from seqc.passes.pipeline import run_passes
 from seqc.passes.precision import promote_floats
-from seqc.utils.files import check_target, write_file
+from seqc.utils.files import check_target, write_file, write_files
 
 if TYPE_CHECKING:
     import onnx
@@ -58,6 +66,7 @@ def export_graph(
     model_name: str | None = None,
     ends: str = "",
     allow_nonfinite: bool = False,
+    record: bool = False,
 ) -> Receipt:
     """Writes an inference graph as an .onnx file and returns what was done.
 
@@ -73,6 +82,8 @@ def export_graph(
         metadata: further texts to keep in the file. layers, parameters: counts for the receipt. model_name: kept in the
         file. ends: what the file says of its ends, see `seqc.export.ends`.
         allow_nonfinite: whether weights, and with them all outputs, may be NaN or infinite.
+        record: whether to write what the verification compared beside the file, see `seqc.export.record`; `seqc verify`
+        repeats it from there on any machine.
 
     Raises:
         ExportError: the graph cannot be written as asked, or a weight is not finite. NoLoweringError: an op has no ONNX
@@ -80,7 +91,8 @@ def export_graph(
         VerificationError: the file computes other numbers. MissingDependencyError: a package is needed.
     """
     start = time.perf_counter()
-    check_flags(verify=verify, allow_nonfinite=allow_nonfinite)
+    check_flags(verify=verify, allow_nonfinite=allow_nonfinite, record=record)
+    beside = check_record(path, verify) if record else None
     check_precision(precision, float32_layers, {v.scope.split("/")[0] for v in graph.walk()})
     target = onnx_target(opset)
     ir_version = check_ir_version(ir_version, target.opset)
@@ -90,7 +102,7 @@ def export_graph(
     nonfinite = nonfinite_weights(graph)
     if nonfinite and not allow_nonfinite:
         raise ExportError(
-            f"{' '.join(nonfinite)} Such a model answers nothing but NaN or infinity, so nothing can be proved of it. "
+            f"{' '.join(nonfinite)} Such a model answers nothing but NaN or infinity, so nothing can be verified of it. "
             "Train it again with a smaller learning rate, or export it as it is with allow_nonfinite=True."
         )
     reference = rename(graph if precision != "float64" else promote_floats(graph), input_names, output_names)
@@ -141,7 +153,12 @@ def export_graph(
             single=single,
             allow_nonfinite=allow_nonfinite,
         )
-    write_file(path, content)
+    if beside and report:
+        from seqc.export.record import make_record
+
+        write_files({path: content, beside: make_record(reference, single, report, content)})
+    else:
+        write_file(path, content)
     from seqc.export.receipt import Receipt
 
     return Receipt(
@@ -157,6 +174,7 @@ def export_graph(
         seconds=time.perf_counter() - start,
         report=report,
         nonfinite=nonfinite,
+        record=beside,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from seqc import tree
 from seqc.errors import ArgumentTypeError, ConfigError, DTypeError, ExportError, ShapeError
 from seqc.graph.ir import Input, Value
 from seqc.layers.input_spec import InputSpec, fits
+from seqc.utils.files import check_target
 
 if TYPE_CHECKING:
     from seqc.model import Model
@@ -42,6 +44,22 @@ def check_flags(**flags: Any) -> None:
     for name, flag in flags.items():
         if not isinstance(flag, bool | np.bool_):
             raise ArgumentTypeError(f"{name} must be True or False; got {flag!r}.")
+
+
+RECORD_ENDING = ".verified.npz"
+
+
+def check_record(path: str | os.PathLike[str], verify: bool) -> str:
+    """Returns where the record of a verification goes, beside the model's file.
+
+    Raises:
+        ConfigError: nothing is verified. PathError and its kin: it cannot be written there.
+    """
+    if not verify:
+        raise ConfigError("record=True keeps what a verification compares; with verify=False there is none.")
+    beside = os.fspath(path) + RECORD_ENDING
+    check_target(beside)
+    return beside
 
 
 def check_opset(opset: Any) -> int:

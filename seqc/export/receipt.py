@@ -21,6 +21,12 @@ class Port:
         return f"{self.name} {self.dtype}[{', '.join(map(str, self.shape))}]"
 
 
+_BOUNDS = {
+    "exact": "exact: nothing may differ",
+    "statistical": "statistical: what NumPy loses in the file's precision on the same inputs, times a safety factor",
+}
+
+
 @dataclass(frozen=True)
 class Receipt:
     """The result of an export. `report` is None where verification was turned off.
@@ -28,7 +34,8 @@ class Receipt:
     Attributes:
         path: the file. layers: of the model, None where the caller did not say. parameters: numbers in its weights.
         nodes: how many nodes of each type. file_bytes: size of the file. seconds: time of the whole export.
-        nonfinite: a sentence for each weight with numbers that are not finite.
+        nonfinite: a sentence for each weight with numbers that are not finite. record: the file that holds what the
+        verification compared, None where none was asked for.
     """
 
     path: str
@@ -43,6 +50,7 @@ class Receipt:
     seconds: float
     report: Report | None
     nonfinite: tuple[str, ...] = ()
+    record: str | None = None
 
     @property
     def transposes(self) -> int:
@@ -64,6 +72,7 @@ class Receipt:
             "file_bytes": self.file_bytes,
             "seconds": self.seconds,
             "nonfinite": list(self.nonfinite),
+            "record": self.record,
             "verification": None if self.report is None else self.report.to_dict(),
         }
 
@@ -82,6 +91,8 @@ class Receipt:
             *(("input", str(p)) for p in self.inputs),
             *(("output", str(p)) for p in self.outputs),
             ("verified", self._verdict()),
+            *([("bound", _BOUNDS[self.report.worst.bound])] if self.report and self.report.compared else []),
+            *([("record", self.record)] if self.record else []),
             *(("beware", sentence) for sentence in self.nonfinite),
             ("time", f"{self.seconds:.2f} s"),
         ]
@@ -94,4 +105,4 @@ class Receipt:
         worst = self.report.worst
         agreement = "" if worst.argmax_agreement is None else f", argmax agrees in {worst.argmax_agreement:.1%}"
         runs = "; ".join(" ".join(f"{n}={v}" for n, v in size.items()) for size in self.report.sizes) or "fixed sizes"
-        return f"largest error {worst.error:.2g} of {worst.budget:.2g} allowed{agreement} ({runs})"
+        return f"against float64: largest error {worst.error:.2g} of {worst.budget:.2g} allowed{agreement} ({runs})"

@@ -28,9 +28,16 @@ class OutputCheck:
     def passed(self) -> bool:
         return not self.wrong and self.error <= self.budget
 
+    @property
+    def bound(self) -> str:
+        """What kind of bound the budget is: "exact" where nothing may differ, as of whole numbers; "statistical" where
+        it follows from what rounding does to the numbers tried, in NumPy, which no proof says of all others."""
+        return "statistical" if self.budget else "exact"
+
     def to_dict(self) -> dict[str, object]:
         return {
             "name": self.name,
+            "bound": self.bound,
             "error": self.error,
             "budget": self.budget,
             "scale": self.scale,

@@ -1,6 +1,6 @@
-"""Proving that an exported file computes what its graph computes.
+"""Verifying that an exported file computes what its graph computes.
 
-The truth is NumPy in float64 on the graph before any pass. The proof has three parts, none of which sees everything:
+The truth is NumPy in float64 on the graph before any pass. There are three parts, none of which sees everything:
 
 - the file, as it is, in onnxruntime against the truth, at several sizes of every symbolic axis. How far it may be off
   follows from what the model makes of rounding errors, whatever its depth and scale (`budgets`);
@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -98,10 +98,11 @@ def compare(
     seed: int = 0,
     threads: int | None = None,
     allow_nonfinite: bool = False,
+    providers: Sequence[Any] = ("CPUExecutionProvider",),
 ) -> Report:
-    """Returns how a model compares with its graph, without judging; see `verify`."""
+    """Returns how a model compares with its graph, without judging; see `verify`. `providers` run the whole file."""
     start = time.perf_counter()
-    session = Session(model, threads=threads)
+    session = Session(model, threads=threads, providers=providers)
     runs = _Runs(reference, session, seed, single)
     outputs = runs.checks(allow_nonfinite)
     values, fault = 0, None

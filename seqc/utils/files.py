@@ -7,7 +7,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -110,6 +110,13 @@ def write_file(path: str | os.PathLike[str], content: bytes | memoryview) -> Non
     """Writes a file that is whole or not there; see `replace_file`."""
     with replace_file(path) as file:
         file.write(content)
+
+
+def write_files(contents: Mapping[str | os.PathLike[str], bytes]) -> None:
+    """Writes files that belong together: all are on the disk before the first takes its place; the first is last."""
+    with contextlib.ExitStack() as stack:
+        for path, content in contents.items():
+            stack.enter_context(replace_file(path)).write(content)
 
 
 def open_file(path: str | os.PathLike[str]) -> BinaryIO:
