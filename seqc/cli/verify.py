@@ -97,7 +97,9 @@ def _check_options(
     if file and weights is not None:
         raise ConfigError("--weights are those of a model; with --against FILE.onnx the file has its own.")
     if against is not None and not file and size:
-        raise ConfigError("--size is for files; with --against MODEL, sizes are chosen from the model.")
+        raise ConfigError(
+            "--size is for checking a file by itself or against a file; with a model, sizes are chosen from it."
+        )
     if against is not None and record is not None:
         raise ConfigError("--record is for checking a file by itself; with --against, numbers come from the model.")
     if budget is not None and not file:

@@ -102,7 +102,7 @@ def export_graph(
     nonfinite = nonfinite_weights(graph)
     if nonfinite and not allow_nonfinite:
         raise ExportError(
-            f"{' '.join(nonfinite)} Such a model answers nothing but NaN or infinity, so nothing can be verified of it. "
+            f"{' '.join(nonfinite)} Such a model answers nothing but NaN or infinity, so nothing can be verified. "
             "Train it again with a smaller learning rate, or export it as it is with allow_nonfinite=True."
         )
     reference = rename(graph if precision != "float64" else promote_floats(graph), input_names, output_names)

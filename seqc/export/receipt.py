@@ -22,8 +22,8 @@ class Port:
 
 
 _BOUNDS = {
-    "exact": "exact: nothing may differ",
-    "statistical": "statistical: what NumPy loses in the file's precision on the same inputs, times a safety factor",
+    "exact": "exact, against float64: nothing may differ",
+    "statistical": "statistical, against float64: a multiple of what NumPy loses in the file's precision",
 }
 
 
@@ -105,4 +105,4 @@ class Receipt:
         worst = self.report.worst
         agreement = "" if worst.argmax_agreement is None else f", argmax agrees in {worst.argmax_agreement:.1%}"
         runs = "; ".join(" ".join(f"{n}={v}" for n, v in size.items()) for size in self.report.sizes) or "fixed sizes"
-        return f"against float64: largest error {worst.error:.2g} of {worst.budget:.2g} allowed{agreement} ({runs})"
+        return f"largest error {worst.error:.2g} of {worst.budget:.2g} allowed{agreement} ({runs})"
