@@ -99,7 +99,7 @@ def _advice(error: Exception) -> str:
 
 def available_providers() -> list[str]:
     """Returns what can run nodes in the installed onnxruntime, by its names."""
-    return list(_import().get_available_providers())
+    return list(import_runtime().get_available_providers())
 
 
 def version() -> str:

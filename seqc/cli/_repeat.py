@@ -12,7 +12,7 @@ import numpy as np
 from seqc.cli._onnx import read_bytes, read_model
 from seqc.cli._output import number
 from seqc.cli._runtime import Provider, load_runtime, providers
-from seqc.cli._self_check import BATCHES, Check, batch_axis, choose_lengths, draw_inputs, vocabularies
+from seqc.cli._self_check import BATCHES, Check, batch_axis, draw_inputs, open_lengths, vocabularies
 from seqc.errors import ExportError
 from seqc.export.record import file_hash, read_record, record_path, repeat
 from seqc.export.report import OutputCheck
@@ -70,18 +70,18 @@ def compare_files(
     allowed = budget if budget is not None else ROUNDED if any(map(_rounds, files)) else SAME
     try:
         mine, theirs = (runtime.load(file, device=provider.value) for file in (path, other))
-        return _side_by_side(mine, theirs, other, sizes, allowed, runtime.SeqcRuntimeError)
+        return _side_by_side(mine, theirs, other, sizes, allowed)
     except runtime.SeqcRuntimeError as error:
         raise ExportError(f"One does not run: {error}") from error
 
 
 def _side_by_side(
-    mine: Any, theirs: Any, other: Path, sizes: Mapping[str, int], allowed: float, error: type[Exception]
+    mine: Any, theirs: Any, other: Path, sizes: Mapping[str, int], allowed: float
 ) -> tuple[list[OutputCheck], float, str]:
     inputs, outputs = _paired("inputs", theirs.inputs, mine.inputs), _paired("outputs", theirs.outputs, mine.outputs)
     held = read_record(record_path(other)) if Path(record_path(other)).exists() else None
     shared = [] if held is None else [dict(zip(held.inputs, case.inputs, strict=True)) for case in held.cases]
-    drawn = _drawn(theirs, sizes, other, error)
+    drawn = _drawn(theirs, sizes, other)
     checks = [OutputCheck(name) for name in outputs]
     for feeds in [*shared, *drawn]:
         expected, got = _outputs(theirs, feeds), _outputs(mine, {inputs[name]: x for name, x in feeds.items()})
@@ -118,10 +118,9 @@ def verdict(check: OutputCheck) -> str:
     return f"{said} (numbers up to {number(check.scale)}){same}"
 
 
-def _drawn(model: Any, sizes: Mapping[str, int], path: Path, error: type[Exception]) -> list[dict[str, Array]]:
-    tokens, batch = vocabularies(path), batch_axis(model)
-    lengths = choose_lengths(model, batch, sizes, tokens, error)
-    counts = BATCHES if batch else (1,)
+def _drawn(model: Any, sizes: Mapping[str, int], path: Path) -> list[dict[str, Array]]:
+    tokens = vocabularies(path)
+    lengths, counts = open_lengths(model, sizes, tokens), BATCHES if batch_axis(model) else (1,)
     return [draw_inputs(model.inputs, n, lengths, seed=n, tokens=tokens) for n in counts]
 
 

@@ -104,7 +104,7 @@ def _attempt(
 def _runs(model: Any, sizes: Mapping[str, int], tokens: Mapping[str, Array], error: type[Exception]) -> Iterator[Check]:
     """Yields the checks that need results."""
     batch = batch_axis(model)
-    lengths = choose_lengths(model, batch, sizes, tokens, error)
+    lengths = _lengths(model, batch, sizes, tokens, error)
     # One run is tried even if it is too large, so that it is said.
     batches = [n for n in BATCHES if n == 1 or _numbers(model.inputs, n, lengths) <= MOST_NUMBERS] if batch else [1]
     results: dict[int, tuple[dict[str, Array], list[Array]]] = {}
@@ -132,7 +132,7 @@ def batch_axis(model: Any) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def choose_lengths(
+def _lengths(
     model: Any, batch: str | None, given: Mapping[str, int], tokens: Mapping[str, Array], error: type[Exception]
 ) -> dict[str, int]:
     names = {axis for info in model.inputs for axis in info.shape[1 if batch else 0 :] if isinstance(axis, str)}
@@ -157,7 +157,7 @@ def open_lengths(model: Any, given: Mapping[str, int], tokens: Mapping[str, Arra
     Args:
         given: those that are known. tokens: what some inputs may hold, by their names.
     """
-    batch = _batch_axis(model)
+    batch = batch_axis(model)
     others = {name: size for name, size in given.items() if name != batch}
     return _lengths(model, batch, others, tokens, load_runtime("seqc").SeqcRuntimeError)
 
