@@ -38,6 +38,7 @@ from seqc.regularizers import Regularizer
 from seqc.sequential import Sequential
 from seqc.training.own_steps import GradientTape
 from seqc.utils.absent import absent
+from seqc.utils.symbols import KerasTensor
 
 __all__ = [
     "DTypePolicy",
@@ -47,6 +48,7 @@ __all__ = [
     "Initializer",
     "Input",
     "InputSpec",
+    "KerasTensor",
     "Layer",
     "Loss",
     "Metric",
@@ -84,12 +86,12 @@ _REASONS = {
     "backend": "There is one backend, NumPy; functions on tensors are in seqc.ops.",
     "device": _ONE,
     "distribution": _ONE,
-    "export": "Models are written with model.export(path).",
+    "export": "Models are written with model.export(path), of one call; keras.export.ExportArchive collects several "
+    "for TensorFlow's servers: export a model for each.",
     "preprocessing": "pad_sequences is in seqc.utils; images and text are prepared before they reach seqc.",
     "quantizers": dtype_policies.NOT_QUANTIZED,
     "Quantizer": dtype_policies.NOT_QUANTIZED,
     "wrappers": "Call fit and predict of the model itself.",
-    "KerasTensor": "Tensors of a graph are seqc.graph.ir.Value.",
 }
 
 __getattr__ = absent(__name__, __all__, **_REASONS)

@@ -6,13 +6,21 @@ from seqc.dtype_policies import dtype_policy, floatx, set_dtype_policy, set_floa
 from seqc.epsilon import EPSILON
 from seqc.errors import ConfigError
 from seqc.utils.absent import absent
+from seqc.utils.display import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
 
 __all__ = [
     "backend",
+    "disable_interactive_logging",
     "dtype_policy",
+    "enable_interactive_logging",
     "epsilon",
     "floatx",
     "image_data_format",
+    "is_interactive_logging_enabled",
     "set_dtype_policy",
     "set_epsilon",
     "set_floatx",

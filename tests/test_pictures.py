@@ -74,12 +74,12 @@ def test_parts_of_a_folder_do_not_overlap(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     written(tmp_path)
     for message, more in (
-        ("needs two classes", {"label_mode": "binary"}),
-        ("`seed` must be given", {"validation_split": 0.5, "subset": "training"}),
+        ("must be exactly 2", {"label_mode": "binary"}),
+        ("`seed` argument", {"validation_split": 0.5, "subset": "training"}),
         ("If `subset` is set", {"subset": "training"}),
         ("`interpolation` should be one of", {"interpolation": "area"}),
     ):
         with pytest.raises(ConfigError, match=message):
             keras.utils.image_dataset_from_directory(tmp_path, verbose=False, **more)
-    with pytest.raises(DataError, match="must be names of folders"):
+    with pytest.raises(DataError, match="did not match the names of the subdirectories"):
         keras.utils.image_dataset_from_directory(tmp_path, class_names=["dog"], verbose=False)

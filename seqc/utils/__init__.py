@@ -19,6 +19,11 @@ from seqc.serialization import (
 )
 from seqc.utils.absent import absent
 from seqc.utils.batches import PyDataset
+from seqc.utils.display import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
 from seqc.utils.naming import clear_session
 from seqc.utils.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from seqc.utils.sequences import pad_sequences
@@ -26,26 +31,38 @@ from seqc.utils.sequences import pad_sequences
 if TYPE_CHECKING:
     from seqc.saving import deserialize_keras_object, serialize_keras_object
     from seqc.utils import bounding_boxes
+    from seqc.utils.audio_folders import audio_dataset_from_directory
+    from seqc.utils.downloads import get_file
     from seqc.utils.image_folders import image_dataset_from_directory
     from seqc.utils.model_visualization import model_to_dot, plot_model
     from seqc.utils.pictures import array_to_img, img_to_array, load_img, save_img
-    from seqc.utils.symbols import is_keras_tensor, standardize_dtype
+    from seqc.utils.progbar import Progbar
+    from seqc.utils.splitting import split_dataset
+    from seqc.utils.symbols import get_source_inputs, is_keras_tensor, standardize_dtype
+    from seqc.utils.text_folders import text_dataset_from_directory
     from seqc.utils.timeseries import timeseries_dataset_from_array
 
 __all__ = [
     "CustomObjectScope",
+    "Progbar",
     "PyDataset",
     "Sequence",
     "array_to_img",
+    "audio_dataset_from_directory",
     "bounding_boxes",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
     "get_custom_objects",
+    "get_file",
     "get_registered_name",
     "get_registered_object",
+    "get_source_inputs",
     "image_dataset_from_directory",
     "img_to_array",
+    "is_interactive_logging_enabled",
     "is_keras_tensor",
     "load_img",
     "model_to_dot",
@@ -57,7 +74,9 @@ __all__ = [
     "save_img",
     "serialize_keras_object",
     "set_random_seed",
+    "split_dataset",
     "standardize_dtype",
+    "text_dataset_from_directory",
     "timeseries_dataset_from_array",
     "to_categorical",
     "unpack_x_y_sample_weight",
@@ -93,7 +112,14 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> Array:
     return np.asarray(array / np.where(norm == 0, 1, norm))
 
 
-_absent = absent(__name__, __all__)
+_absent = absent(
+    __name__,
+    __all__,
+    Config="A dictionary, or types.SimpleNamespace, does the same.",
+    FeatureSpace="Its parts are layers: StringLookup, IntegerLookup, Discretization, Normalization, Hashing, "
+    "HashedCrossing and Concatenate, on one Input for each feature.",
+    legacy="It has what Keras 3 keeps for files of old versions; load_model reads these.",
+)
 
 
 # What knows models or functions of seqc.ops, which are made of what is here, by the modules that have it.
@@ -102,8 +128,13 @@ _LATER = {
     **dict.fromkeys(("array_to_img", "img_to_array", "load_img", "save_img"), "seqc.utils.pictures"),
     "image_dataset_from_directory": "seqc.utils.image_folders",
     **dict.fromkeys(("deserialize_keras_object", "serialize_keras_object"), "seqc.saving"),
-    **dict.fromkeys(("is_keras_tensor", "standardize_dtype"), "seqc.utils.symbols"),
+    **dict.fromkeys(("get_source_inputs", "is_keras_tensor", "standardize_dtype"), "seqc.utils.symbols"),
     "timeseries_dataset_from_array": "seqc.utils.timeseries",
+    "Progbar": "seqc.utils.progbar",
+    "audio_dataset_from_directory": "seqc.utils.audio_folders",
+    "get_file": "seqc.utils.downloads",
+    "split_dataset": "seqc.utils.splitting",
+    "text_dataset_from_directory": "seqc.utils.text_folders",
 }
 
 

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from seqc.text import cells, label
+from seqc.utils.display import LogLines, is_interactive_logging_enabled
 
 WIDTH = 20
 REFRESH_SECONDS = 0.1
@@ -28,7 +29,8 @@ class Progress:
     def __init__(self, level: int, epochs: int | None) -> None:
         self._level, self._epochs = level, epochs
         # A console of our own, so that output that is captured or redirected later is found.
-        self._console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        out: Any = sys.stdout if is_interactive_logging_enabled() else LogLines()
+        self._console = Console(file=out, highlight=False, soft_wrap=True)
         self._moving = level == 1 and self._console.is_terminal
         self._width = self._console.width if self._console.is_terminal else None
         self._block = "=" if self._console.options.ascii_only else "━"
