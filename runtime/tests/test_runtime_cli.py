@@ -10,7 +10,7 @@ import pytest
 
 import seqc_runtime
 
-pytest.importorskip("typer", reason="the command reads its options with typer")
+pytest.importorskip("click", reason="the command reads its options with click")
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -48,7 +48,7 @@ def test_help_lists_the_exit_codes_and_imports_nothing_slow(run: Run) -> None:
 
 
 def test_an_install_without_the_extra_says_which_one_and_no_more(run: Run) -> None:
-    ended = run("--help", before="sys.modules['typer'] = None")
+    ended = run("--help", before="sys.modules['click'] = None")
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert ended.stderr.count("\n") == 1

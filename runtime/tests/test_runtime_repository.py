@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import pytest
 
-pytest.importorskip("typer", reason="the command reads its options with typer")
+pytest.importorskip("click", reason="the command reads its options with click")
 pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 
 import orjson
@@ -304,14 +304,12 @@ def test_manifests_that_kserve_could_not_use_are_refused(
     ],
 )
 def test_the_arguments_of_the_container_are_the_commands(storage_uri: str, start: list[str]) -> None:
-    from typer.main import get_command
-
     from seqc_runtime.cli.commands import app
 
     (runtime, _) = resources("flowers", storage_uri, "registry/models:1")
     arguments = runtime["spec"]["containers"][0]["args"]
     assert arguments[: len(start) + 1] == [*start, "--host"]
-    serve = get_command(app).commands["serve"]  # type: ignore[attr-defined]
+    serve = app.commands["serve"]
     # As KServe's templates leave them.
     filled = [argument.replace("{{.Name}}", "flowers") for argument in arguments]
     assert serve.make_context("serve", filled).params["port"] == 8080

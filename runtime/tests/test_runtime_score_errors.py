@@ -13,7 +13,7 @@ from runtime_kit.scored_files import Build, X, said, write_csv
 import seqc_runtime
 from seqc_runtime.score import score
 
-pytest.importorskip("typer", reason="the command reads its options with typer")
+pytest.importorskip("click", reason="the command reads its options with click")
 
 from onnx import TensorProto, helper
 

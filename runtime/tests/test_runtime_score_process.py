@@ -16,7 +16,7 @@ from runtime_kit.scored_files import KINDS, Build, X, bare, read_csv, table, wri
 import seqc_runtime
 from seqc_runtime.score import score
 
-pytest.importorskip("typer", reason="the command reads its options with typer")
+pytest.importorskip("click", reason="the command reads its options with click")
 
 from seqc_runtime.cli.commands import run
 

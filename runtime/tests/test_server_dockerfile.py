@@ -43,7 +43,7 @@ def test_the_image_has_two_stages_and_does_not_run_as_root() -> None:
 
 
 def test_its_command_is_one_that_the_program_understands(tmp_path: Path) -> None:
-    pytest.importorskip("typer", reason="the command needs typer")
+    pytest.importorskip("click", reason="the command needs click")
     from seqc_runtime.cli.commands import run
 
     program, *arguments = [*json.loads(last("ENTRYPOINT")), *json.loads(last("CMD"))]

@@ -37,9 +37,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def test_every_option_that_is_named_is_one_of_the_command() -> None:
-    from typer.main import get_command
-
-    commands = get_command(command).commands  # type: ignore[attr-defined]
+    commands = command.commands
     known = {option for one in commands.values() for parameter in one.params for option in parameter.opts}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", re.sub(r"(?m)^curl .*$", "", SERVING + README)))
     assert len(named) > 15

@@ -15,9 +15,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _end)
     _open_standard_files()
     try:
-        import typer  # noqa: F401
+        import click  # noqa: F401
     except ModuleNotFoundError as error:
-        # Without the extra there is no typer, and so nothing that could say this more nicely.
+        # Without the extra there is no click, and so nothing that could say this more nicely.
         print(f"Error: {NEEDS_EXTRA} (there is no {error.name})", file=sys.stderr)
         sys.exit(2)
     from seqc_runtime.cli.commands import run

@@ -9,9 +9,9 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 from seqc_runtime import __version__
 from seqc_runtime.cli import repository, score, serve
@@ -26,36 +26,15 @@ EXIT_CODES = (
     "141 whoever reads the output is gone."
 )
 
-app = typer.Typer(
-    name="seqc-runtime",
-    help="Serve ONNX models, run them over files of samples, and write the folders that other servers read.",
+
+@click.group(
+    commands=[serve.serve, score.score, repository.repository],
     epilog=EXIT_CODES,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
 )
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"seqc-runtime {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    pass
-
-
-app.command(epilog=serve.EPILOG)(serve.serve)
-app.command()(score.score)
-app.command(epilog=repository.EPILOG)(repository.repository)
+@click.version_option(__version__, "--version", "-V", prog_name="seqc-runtime", message="%(prog)s %(version)s")
+def app() -> None:
+    """Serve ONNX models, run them over files of samples, and write the folders that other servers read."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -64,7 +43,7 @@ def run(arguments: Sequence[str]) -> int:
         code = int(app(list(arguments), prog_name="seqc-runtime", standalone_mode=False) or 0)
         sys.stdout.flush()
         return code
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, click.Abort):
         return STOPPED
     except (BrokenPipeError, SystemExit) as error:
         if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
@@ -78,7 +57,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _message(error: Any) -> str:
-    if hasattr(error, "format_message"):  # typer's own: an unknown option, a missing argument, a wrong value
+    if hasattr(error, "format_message"):  # click's own: an unknown option, a missing argument, a wrong value
         return _usage(error)
     if isinstance(error, SeqcRuntimeError):
         return f"Error: {error}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Literal
 
-import typer
+import click
 
 from seqc_runtime.errors import RuntimeArgumentError
 
@@ -17,61 +17,53 @@ if TYPE_CHECKING:
 EPILOG = "Example: seqc-runtime repository digits.onnx --triton models, then tritonserver --model-repository models."
 
 
-class TritonBackend(StrEnum):
-    """What runs the model in Triton."""
-
-    onnxruntime = "onnxruntime"
-    python = "python"
-
-
-class TritonDevice(StrEnum):
-    """Where Triton runs the model."""
-
-    cpu = "cpu"
-    cuda = "cuda"
-
-
+@click.command(epilog=EPILOG)
+@click.argument("paths", metavar="[PATH]...", nargs=-1)
+@click.option("--triton", type=click.Path(path_type=Path), metavar="DIR", help="Write a model repository for Triton.")
+@click.option("--kserve", metavar="FILE", help="Write resources for KServe; - is standard output.")
+@click.option("--name", help="The model's name, when PATH is a file.")
+@click.option("--version", type=click.IntRange(min=1), help="The version, when PATH is a file; 1 by default.")
+@click.option("--replace", is_flag=True, help="Replace versions and config.pbtxt that are there.")
+@click.option(
+    "--triton-backend",
+    type=click.Choice(["onnxruntime", "python"]),
+    default="onnxruntime",
+    help="python runs onnxruntime in Triton's Python, for a Triton without its own.",
+)
+@click.option("--max-batch", type=click.IntRange(min=1), default=64, help="Most rows of a request, and run together.")
+@click.option(
+    "--max-delay",
+    type=click.FloatRange(min=0, max=60000),
+    default=0.0,
+    help="Milliseconds a request may wait for others to run with.",
+)
+@click.option("--instances", type=click.IntRange(min=1, max=256), default=1, help="Runs of a model at the same time.")
+@click.option("--threads", type=click.IntRange(min=1, max=1024), help="CPU threads of a run.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="Where Triton runs it.")
+@click.option("--storage-uri", help="For KServe: where the model lies (s3://, gs://, pvc://).")
+@click.option("--image", help="For KServe: the image that serves, as the Dockerfile makes it.")
+@click.option("--namespace", help="For KServe.")
 def repository(
-    paths: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[PATH]...", help=".onnx files, or folders of models as Triton lays them out."),
-    ] = None,
-    triton: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write a model repository for Triton.", show_default=False)
-    ] = None,
-    kserve: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write resources for KServe; - is standard output.", show_default=False),
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="The model's name, when PATH is a file.", show_default=False)] = None,
-    version: Annotated[
-        int | None, typer.Option(min=1, help="The version, when PATH is a file; 1 by default.", show_default=False)
-    ] = None,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Replace versions and config.pbtxt that are there.")
-    ] = False,
-    triton_backend: Annotated[
-        TritonBackend, typer.Option(help="python runs onnxruntime in Triton's Python, for a Triton without its own.")
-    ] = TritonBackend.onnxruntime,
-    max_batch: Annotated[int, typer.Option(min=1, help="Most rows of a request, and run together.")] = 64,
-    max_delay: Annotated[
-        float, typer.Option(min=0, max=60_000, help="Milliseconds a request may wait for others to run with.")
-    ] = 0.0,
-    instances: Annotated[int, typer.Option(min=1, max=256, help="Runs of a model at the same time.")] = 1,
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="CPU threads of a run.", show_default=False)
-    ] = None,
-    device: Annotated[TritonDevice, typer.Option(help="Where Triton runs it.")] = TritonDevice.cpu,
-    storage_uri: Annotated[
-        str | None, typer.Option(help="For KServe: where the model lies (s3://, gs://, pvc://).", show_default=False)
-    ] = None,
-    image: Annotated[
-        str | None,
-        typer.Option(help="For KServe: the image that serves, as the Dockerfile makes it.", show_default=False),
-    ] = None,
-    namespace: Annotated[str | None, typer.Option(help="For KServe.", show_default=False)] = None,
+    *,
+    paths: tuple[str, ...],
+    triton: Path | None,
+    kserve: str | None,
+    name: str | None,
+    version: int | None,
+    replace: bool,
+    triton_backend: Literal["onnxruntime", "python"],
+    max_batch: int,
+    max_delay: float,
+    instances: int,
+    threads: int | None,
+    device: Literal["cpu", "cuda"],
+    storage_uri: str | None,
+    image: str | None,
+    namespace: str | None,
 ) -> None:
     """Write what other servers read: a model repository for Triton, resources for KServe.
+
+    PATH is an .onnx file, or a folder of models as Triton lays them out; there may be several.
 
     Existing versions stay as they are unless --replace is given.
     """
@@ -80,14 +72,14 @@ def repository(
     if triton is not None:
         from seqc_runtime.deploy.triton import TritonOptions
 
-        options = TritonOptions(triton_backend.value, max_batch, max_delay / 1000, instances, threads, device.value)
-        _write_triton(paths or [], triton, name, version, replace, options)
+        options = TritonOptions(triton_backend, max_batch, max_delay / 1000, instances, threads, device)
+        _write_triton(paths, triton, name, version, replace, options)
     if kserve is not None:
-        _write_kserve(kserve, _kserve_name(name, paths or []), storage_uri, image, namespace)
+        _write_kserve(kserve, _kserve_name(name, paths), storage_uri, image, namespace)
 
 
 def _write_triton(
-    paths: list[str], root: Path, name: str | None, version: int | None, replace: bool, options: TritonOptions
+    paths: Sequence[str], root: Path, name: str | None, version: int | None, replace: bool, options: TritonOptions
 ) -> None:
     from seqc_runtime.deploy.triton import config_text, write_version
     from seqc_runtime.model import load
@@ -113,10 +105,10 @@ def _write_triton(
                 text, said = config_text(model.name, loaded, options)
             where = version or number
             wrote = write_version(root, model.name, where, there.path, text, options.backend, replace)
-            typer.echo(f"{root / model.name / str(where)}: {wrote}; {said}", err=True)
+            click.echo(f"{root / model.name / str(where)}: {wrote}; {said}", err=True)
 
 
-def _kserve_name(name: str | None, paths: list[str]) -> str:
+def _kserve_name(name: str | None, paths: Sequence[str]) -> str:
     if name is None and len(paths) != 1:
         raise RuntimeArgumentError("--kserve needs --name, or the path of one model")
     return name or Path(paths[0]).stem.lower().replace("_", "-").replace(".", "-")
@@ -133,4 +125,4 @@ def _write_kserve(target: str, name: str, storage_uri: str | None, image: str | 
     check_target(Path(target))
     with replacing(Path(target)) as part:
         part.write_text(text, "utf-8")
-    typer.echo(f"{target}: kubectl apply -f {target}", err=True)
+    click.echo(f"{target}: kubectl apply -f {target}", err=True)

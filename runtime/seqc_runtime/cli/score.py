@@ -5,81 +5,72 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Literal
 
-import typer
+import click
 
-from seqc_runtime.cli.serve import DeviceName
 from seqc_runtime.errors import RuntimeArgumentError
 
 if TYPE_CHECKING:
     from seqc_runtime.files.columns import Choice
 
 
-class EngineName(StrEnum):
-    """What runs the chunks."""
-
-    LOCAL = "local"
-    RAY = "ray"
-
-
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.argument("source", metavar="INPUT")
+@click.option(
+    "--output", "-o", required=True, help="Results: .csv, .npy, .npz or .parquet; - is csv on standard output."
+)
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), help="Samples per run; 1024 unless the model is fixed to a number."
+)
+@click.option(
+    "--columns",
+    metavar="[INPUT=]A,B,...",
+    multiple=True,
+    help="Columns that hold an input; repeat it for several inputs.",
+)
+@click.option("--header/--no-header", default=None, help="Whether the first line of a csv file holds names.")
+@click.option("--missing", type=float, help="What to put where a number is missing; else that is an error.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"], case_sensitive=False),
+    default="auto",
+    help="Where to run; auto is CUDA where it works.",
+)
+@click.option(
+    "--threads", type=click.IntRange(min=1, max=1024), help="CPU threads; by default what this process may use."
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    help="This process, or the actors of a Ray cluster.",
+)
+@click.option("--actors", type=click.IntRange(min=1), help="With --engine ray: how many; by default one a CPU.")
+@click.option("--untrusted", is_flag=True, help="Scan the model and try it in a sandbox before it runs here.")
+@click.option(
+    "--progress/--no-progress", default=None, help="A progress bar on standard error; by default on a terminal."
+)
 def score(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="The .onnx file.")],
-    source: Annotated[
-        str, typer.Argument(metavar="INPUT", help="Samples: .csv, .npy, .npz or .parquet; - is csv on standard input.")
-    ],
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="Results: .csv, .npy, .npz or .parquet; - is csv on standard output.")
-    ],
-    batch_size: Annotated[
-        int | None,
-        typer.Option(min=1, help="Samples per run; 1024 unless the model is fixed to a number.", show_default=False),
-    ] = None,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[INPUT=]A,B,...",
-            help="Columns that hold an input; repeat it for several inputs.",
-            show_default=False,
-        ),
-    ] = None,
-    header: Annotated[
-        bool | None,
-        typer.Option(
-            "--header/--no-header", help="Whether the first line of a csv file holds names.", show_default=False
-        ),
-    ] = None,
-    missing: Annotated[
-        float | None,
-        typer.Option(help="What to put where a number is missing; else that is an error.", show_default=False),
-    ] = None,
-    device: Annotated[
-        DeviceName, typer.Option(case_sensitive=False, help="Where to run; auto is CUDA where it works.")
-    ] = DeviceName.auto,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, max=1024, help="CPU threads; by default what this process may use.", show_default=False),
-    ] = None,
-    engine: Annotated[
-        EngineName, typer.Option(help="This process, or the actors of a Ray cluster.")
-    ] = EngineName.LOCAL,
-    actors: Annotated[
-        int | None, typer.Option(min=1, help="With --engine ray: how many; by default one a CPU.", show_default=False)
-    ] = None,
-    untrusted: Annotated[
-        bool, typer.Option("--untrusted", help="Scan the model and try it in a sandbox before it runs here.")
-    ] = False,
-    progress: Annotated[
-        bool | None,
-        typer.Option(
-            "--progress/--no-progress",
-            help="A progress bar on standard error; by default on a terminal.",
-            show_default=False,
-        ),
-    ] = None,
+    *,
+    model: str,
+    source: str,
+    output: str,
+    batch_size: int | None,
+    columns: tuple[str, ...],
+    header: bool | None,
+    missing: float | None,
+    device: Literal["auto", "cpu", "cuda"],
+    threads: int | None,
+    engine: str,
+    actors: int | None,
+    untrusted: bool,
+    progress: bool | None,
 ) -> None:
     """Run a model over a file of samples, a few at a time, and write the results in the same order.
+
+    MODEL is the .onnx file; INPUT are the samples: .csv, .npy, .npz or .parquet, or - for csv on standard input.
 
     A table's columns are found by an input's name (x), by its name with numbers (x_0, x_1, ...), or are all columns
     there are when the model has one input. The output appears when it is whole.
@@ -95,26 +86,26 @@ def score(
     from seqc_runtime.score import STANDARD, Reading
     from seqc_runtime.score import score as run
 
-    if engine is EngineName.LOCAL and actors is not None:
+    if engine == "local" and actors is not None:
         raise RuntimeArgumentError("--actors is for --engine ray")
-    if engine is EngineName.RAY and untrusted:
+    if engine == "ray" and untrusted:
         raise RuntimeArgumentError(
             "--untrusted is for this process: actors of --engine ray run models that are trusted"
         )
     start = time.perf_counter()
-    loaded = load(model, device=device.value, threads=threads, untrusted=untrusted)
+    loaded = load(model, device=device, threads=threads, untrusted=untrusted)
     runs = None
-    if engine is EngineName.RAY:
+    if engine == "ray":
         from seqc_runtime.ray import ordered
 
-        runs = ordered(model, actors=actors, device=device.value, threads=threads)
+        runs = ordered(model, actors=actors, device=device, threads=threads)
     reading = Reading(_choice(columns), header, missing)
     # Rows of results on the same terminal would tear the bar apart.
     room = sys.stderr.isatty() and not (output == STANDARD and sys.stdout.isatty())
     with bar(room if progress is None else progress) as told:
         count = run(loaded, source, output, batch_size, reading, runs, told)
     if output != STANDARD:
-        typer.echo(f"{count} samples in {time.perf_counter() - start:.2f} s, written to {output}", err=True)
+        click.echo(f"{count} samples in {time.perf_counter() - start:.2f} s, written to {output}", err=True)
 
 
 def _choice(columns: Sequence[str] | None) -> Choice | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-for _package in ("onnx", "orjson", "uvicorn", "httptools", "typer"):
+for _package in ("onnx", "orjson", "uvicorn", "httptools", "click"):
     pytest.importorskip(_package, reason="servers in tests need it")
 
 import orjson  # noqa: E402
