@@ -3,6 +3,9 @@
 `import seqc as keras` runs an ordinary Sequential script.
 """
 
+from importlib import import_module
+from typing import Any
+
 from seqc import (
     activations,
     callbacks,
@@ -80,18 +83,40 @@ __all__ = [
 ]
 
 
+_STATELESS = "A step is a graph of its own: model.stateless_call(...) and layer.stateless_call(...) give new states."
+_REMAT = "A step's memory is planned by the executor."
 _ONE = "seqc trains on the processor of one machine."
 _REASONS = {
     "applications": "Define the network, or load a .keras file with seqc.models.load_model.",
-    "backend": "There is one backend, NumPy; functions on tensors are in seqc.ops.",
     "device": _ONE,
     "distribution": _ONE,
     "export": "Models are written with model.export(path), of one call; keras.export.ExportArchive collects several "
     "for TensorFlow's servers: export a model for each.",
-    "preprocessing": "pad_sequences is in seqc.utils; images and text are prepared before they reach seqc.",
     "quantizers": dtype_policies.NOT_QUANTIZED,
     "Quantizer": dtype_policies.NOT_QUANTIZED,
     "wrappers": "Call fit and predict of the model itself.",
+    "StatelessScope": _STATELESS,
+    "SymbolicScope": _STATELESS,
+    "Function": "Make a seqc.Model of symbols.",
+    "Operation": "Write a seqc.layers.Layer.",
+    "name_scope": "Layers are called by their `name`, which ONNX files keep.",
+    "remat": _REMAT,
+    "RematScope": _REMAT,
+    "distillation": "Write `train_step` or `compute_loss` of a Model: the teacher is another model that it calls.",
+    "visualization": "Draw with matplotlib; seqc.utils.plot_model draws models.",
+    "legacy": "It is of Keras 2; model files of its time load with seqc.models.load_model.",
 }
+# What few scripts ask for, and importing seqc need not load.
+_LATER = ("backend", "preprocessing")
+_absent = absent(__name__, (*__all__, *_LATER, "version"), **_REASONS)
 
-__getattr__ = absent(__name__, __all__, **_REASONS)
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return import_module(f"{__name__}.{name}")
+    return _absent(name)
+
+
+def version() -> str:
+    """Returns the version of seqc."""
+    return __version__

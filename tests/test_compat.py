@@ -1,0 +1,124 @@
+"""Scripts that import Keras, run as they are; and the modules that only such scripts ask for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import seqc
+from seqc import backend, preprocessing
+from seqc.errors import ShapeError
+from seqc.preprocessing.image import smart_resize
+
+SCRIPT = """
+import sys
+
+import keras
+import keras.backend as K
+import numpy as np
+import tensorflow as tf
+from keras import layers
+from keras.models import Sequential
+from keras.preprocessing.sequence import pad_sequences
+from tensorflow import keras as other
+from tensorflow.keras.layers import Dense
+
+import neighbour
+import seqc
+import seqc.keras.utils
+from seqc.keras.layers import LSTM
+
+assert keras is seqc is other and Dense is layers.Dense and LSTM is layers.LSTM
+assert seqc.layers.__name__ == seqc.layers.__spec__.name == "seqc.layers"
+assert seqc.keras.utils is seqc.utils and K is seqc.backend
+assert sys.argv[1:] == ["a", "b"] and __name__ == "__main__"
+assert neighbour.answer == 42
+model = Sequential([keras.Input((4,)), Dense(3, activation="relu"), Dense(1)])
+model.compile("adam", "mse")
+x = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
+before = model.evaluate(x, x[:, :1], verbose=0)
+model.fit(x, x[:, :1], epochs=20, verbose=0)
+assert model.evaluate(x, x[:, :1], verbose=0) < before
+assert pad_sequences([[1], [2, 3]]).tolist() == [[0, 1], [2, 3]]
+for ask, words in (
+    (lambda: tf.data, "TensorFlow is not installed"),
+    (lambda: K.mean, "Take seqc.ops.mean"),
+    (lambda: keras.StatelessScope, "stateless_call"),
+    (lambda: __import__("keras.nothing.here"), "seqc has no 'nothing'"),
+):
+    try:
+        ask()
+    except (AttributeError, ModuleNotFoundError) as error:
+        assert words in str(error), error
+    else:
+        raise AssertionError(words)
+print("ran")
+"""
+
+
+def test_a_script_written_for_keras_runs_as_it_is(tmp_path: Path) -> None:
+    try:
+        import tensorflow  # noqa: F401
+    except ImportError:
+        pass
+    else:
+        pytest.skip("TensorFlow is installed, which the script then gets")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "neighbour.py").write_text("answer = 42\n")
+    command = [sys.executable, "-m", "seqc.run", str(tmp_path / "script.py"), "a", "b"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (0, "ran\n"), done.stderr
+
+
+def test_run_says_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    from seqc.run import main
+
+    assert main([]) == 2
+    assert main(["--help"]) == 0
+    assert main(["nowhere.py"]) == 2
+    said = capsys.readouterr()
+    assert "Usage: python -m seqc.run SCRIPT.py" in said.out
+    assert "there is no file nowhere.py" in said.err
+
+
+def test_keras_that_was_imported_before_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keras", type(sys)("keras"))
+    code = "import sys; sys.modules['keras'] = type(sys)('keras'); import seqc.compat"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert "Import seqc.compat first" in done.stderr
+
+
+def test_images_are_cut_to_the_wanted_shape_as_keras_does() -> None:
+    x = np.arange(2 * 5 * 8 * 3, dtype="float32").reshape(2, 5, 8, 3)
+    # Recorded from Keras 3.15.
+    for size, total, first in (((3, 3), 6372, 12), ((4, 2), 5736, 12), ((10, 10), 70800, 3)):
+        y = smart_resize(x, size)
+        assert y.shape == (2, *size, 3)
+        np.testing.assert_allclose((y.sum(), y[0, 0, 0, 0]), (total, first), rtol=1e-5)
+    near = smart_resize(x[0], (3, 3), interpolation="nearest")[..., 0]
+    np.testing.assert_array_equal(near, [[3, 9, 15], [51, 57, 63], [99, 105, 111]])
+    with pytest.raises(ShapeError, match="incorrect rank"):
+        smart_resize(x[0, 0], (3, 3))
+
+
+def test_questions_about_types_have_the_answers_of_keras() -> None:
+    assert [backend.is_float_dtype(t) for t in ("float16", "int8", "bool", "bfloat16")] == [True, False, False, True]
+    assert [backend.is_int_dtype(t) for t in ("uint8", "int32", "bool", "float32")] == [True, True, False, False]
+    assert backend.result_type("int32", "float16") == "float16"
+    assert backend.result_type("bool", "int8") == "int8"
+    assert backend.result_type() == "float32"
+    assert [backend.get_uid("a b"), backend.get_uid("a b"), backend.get_uid("c d")] == [1, 2, 1]
+
+
+def test_names_are_where_keras_has_them() -> None:
+    assert seqc.preprocessing is preprocessing
+    assert preprocessing.image_dataset_from_directory is seqc.utils.image_dataset_from_directory
+    assert seqc.version() == seqc.__version__
+    with pytest.raises(AttributeError, match="TextVectorization"):
+        _ = preprocessing.text
+    with pytest.raises(AttributeError, match="image_dataset_from_directory"):
+        _ = preprocessing.image.ImageDataGenerator
