@@ -63,7 +63,15 @@ class NoGradientError(SeqcError, NotImplementedError):
 
 
 class NoLoweringError(SeqcError, NotImplementedError):
-    """An operation cannot be expressed in stock ONNX."""
+    """An operation cannot be expressed in stock ONNX.
+
+    Attributes:
+        opset: the first version of ONNX's operators that can, where there is one and the version lacked is all.
+    """
+
+    def __init__(self, message: str = "", opset: int | None = None) -> None:
+        super().__init__(message)
+        self.opset = opset
 
 
 class ExportError(SeqcError, RuntimeError):

@@ -66,7 +66,7 @@ def test_passes_shows_the_graph_after_each_pass_that_changes_it(tmp_path: Path) 
     assert found[0]["pass"] == "start"
     assert any(one["changed"] for one in found[1:])
     assert "--pass needs one of start, remove_dropout" in seqc("passes", file, "--pass", "nothing", code=2).stderr
-    assert "seqc writes opset 13 to 21; got 12" in seqc("passes", file, "--opset", 12, code=2).stderr
+    assert "seqc writes opset 13 to 28; got 12" in seqc("passes", file, "--opset", 12, code=2).stderr
 
 
 @pytest.mark.parametrize("opset", [16, 17])

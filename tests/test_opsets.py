@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import helper
 
 from kit import onnx_models
 from kit.golden_models import ALL, Golden
 from kit.small_graphs import BATCH
-from seqc import ops
+from seqc import Model, layers, ops
 from seqc.errors import ExportError, NoLoweringError
 from seqc.export import compile_graph, export_graph
+from seqc.export.model import inference_graph
 from seqc.graph import ir
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Graph, Value
@@ -22,6 +24,9 @@ pytest.importorskip("onnx", reason="needs onnx")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 
 OPSETS = (13, 15, 17, 18, 21)
+# Their files are checked as whole ones, without a look at every value; the newest is checked as others are.
+LATER = (22, 23, 24, 25, 26, 27)
+NEWEST = 28
 # What these are made of came with opsets after 13.
 NEWER = ("layer_norm", "masked_lstm_free", "masked_bidirectional_gru_sequences", "zeroed", "free_images", "leaky")
 
@@ -34,7 +39,7 @@ def run(content: bytes, golden: Golden) -> np.ndarray:
     return result
 
 
-@pytest.mark.parametrize("opset", OPSETS)
+@pytest.mark.parametrize("opset", [*OPSETS, NEWEST])
 @pytest.mark.parametrize("golden", [g for g in ALL if g.name in NEWER], ids=lambda g: g.name)
 def test_what_came_with_later_opsets_is_said_in_older_ones(golden: Golden, opset: int) -> None:
     model = compile_graph(golden.graph, opset=opset)
@@ -47,7 +52,9 @@ SINCE = {"tiles": 16}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("opset", [opset for opset in OPSETS if opset != 18])  # other tests export at the default
+@pytest.mark.parametrize(
+    "opset", [opset for opset in (*OPSETS, NEWEST) if opset != 18]
+)  # other tests export at the default
 def test_every_golden_model_is_exported_and_verified_at_every_opset(opset: int, tmp_path: Path) -> None:
     for golden in ALL:
         if golden.name in SINCE and opset < SINCE[golden.name]:
@@ -57,6 +64,31 @@ def test_every_golden_model_is_exported_and_verified_at_every_opset(opset: int, 
         report = export_graph(golden.graph, tmp_path / "model.onnx", opset=opset).report
         assert report is not None, golden.name
         assert report.passed, golden.name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("opset", LATER)
+def test_every_golden_model_computes_the_truth_at_later_opsets(opset: int) -> None:
+    for golden in ALL:
+        model = compile_graph(golden.graph, opset=opset)
+        assert model.ir_version == max(8, helper.find_min_ir_version_for(model.opset_import))
+        golden.check(golden.samples(), run(onnx_models.content(model), golden))
+
+
+def test_a_later_opset_changes_nothing_of_what_a_file_computes() -> None:
+    x = layers.Input((5, 8))
+    y = layers.Dense(8, activation="silu")(layers.RMSNormalization()(layers.MultiHeadAttention(2, 4)(x, x)))
+    graph = inference_graph(Model(x, y))
+    kinds = {opset: onnx_models.node_types(compile_graph(graph, opset=opset)) for opset in (18, NEWEST)}
+    # In onnxruntime Attention of opset 23 takes as long as its parts, as RMSNormalization does, and Swish of 24 longer.
+    assert kinds[18] == kinds[NEWEST]
+
+
+def test_an_opset_that_the_onnx_here_does_not_know_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnx.defs.onnx_opset_version", lambda: 22)
+    (golden,) = (g for g in ALL if g.name == "mlp")
+    with pytest.raises(ExportError, match="knows opset 22 at most; got 23. Install a newer onnx"):
+        compile_graph(golden.graph, opset=23)
 
 
 def test_layer_normalization_is_one_operator_from_its_opset_on() -> None:

@@ -94,12 +94,14 @@ def written_again(reference: Graph, file: onnx.ModelProto) -> Emission | None:
     """
     from seqc.cli._onnx import metadata
     from seqc.export import compile_with_names
+    from seqc.export.places import find_place
     from seqc.export.target import onnx_target
     from seqc.passes.lower_precision import kept_layers
 
     kept = kept_layers(metadata(file))
     opset = next((x.version for x in file.opset_import if x.domain in ("", "ai.onnx")), 0)
     try:
-        return compile_with_names(reference, onnx_target(opset), kept_single=kept)
+        target = onnx_target(opset, place=find_place(metadata(file).get("seqc.target")))
+        return compile_with_names(reference, target, kept_single=kept)
     except SeqcError:
         return None

@@ -36,7 +36,25 @@ def export(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write; of several, a folder.")],
     weights: Annotated[Path | None, typer.Option(help="Take the weights from this file.", show_default=False)] = None,
-    opset: Annotated[int, typer.Option(help="Version of the ONNX operators, 13 to 21.")] = 18,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the file is to run: ort-cpu, ort-cuda, ort-web, tensorrt, openvino, opencv, unity, coreml, or "
+            "min for what all of them take.",
+            show_default=False,
+        ),
+    ] = None,
+    min_ort: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", help="The oldest onnxruntime that is to load it.", show_default=False),
+    ] = None,
+    opset: Annotated[
+        int | None,
+        typer.Option(
+            help="Version of the ONNX operators, 13 to 28; 18 unless --target or --min-ort say other.",
+            show_default=False,
+        ),
+    ] = None,
     input_name: Annotated[
         list[str] | None,
         typer.Option(help="Name of the input in the file; of several MODELS=FILES for each.", show_default=False),
@@ -88,6 +106,8 @@ def export(
       seqc export model.keras -o model.onnx --opset 15 --channels-first-input
       seqc export two.keras -o two.onnx --input-name image=x --output-name kind=class
       seqc export two.keras -o two.onnx --channels-first image
+      seqc export digits.keras -o digits.onnx --target opencv --size batch=1
+      seqc export digits.keras -o digits.onnx --min-ort 1.16
       seqc export photos.keras -o photos.onnx --input-dtype uint8 --rescale 1/255 --head argmax
       seqc export digits.keras -o digits.onnx --record
       seqc export speech.keras -o speech.onnx --size batch=1,8 --size time=100
@@ -98,6 +118,8 @@ def export(
         options = {
             "input_name": _names(input_name, "--input-name"),
             "output_name": _names(output_name, "--output-name"),
+            "target": target,
+            "min_ort": min_ort,
             "opset": opset,
             "channels_first_input": channels_first_input or channels_first or False,
             "channels_first_output": channels_first_output,

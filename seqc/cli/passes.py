@@ -20,7 +20,7 @@ def passes(
         list[str] | None,
         typer.Option("--pass", metavar="NAME", help="Show only this pass; may be given several times."),
     ] = None,
-    opset: Annotated[int, typer.Option(help="Version of the ONNX operators, 13 to 21.")] = 18,
+    opset: Annotated[int, typer.Option(help="Version of the ONNX operators, 13 to 28.")] = 18,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:

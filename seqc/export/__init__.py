@@ -10,11 +10,11 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqc.errors import ExportError
+from seqc.errors import ExportError, NoLoweringError
 from seqc.export import layouts
 from seqc.export.options import (
     check_flags,
@@ -26,6 +26,7 @@ from seqc.export.options import (
     check_size,
 )
 from seqc.export.pipelines import FOR_INFERENCE
+from seqc.export.places import Place, check_emission, check_graph, check_place_opset, find_place
 from seqc.export.quantization import quantize as quantize
 from seqc.export.target import onnx_target
 from seqc.graph.ir import Constant, Graph, Input, Type, Value, build
@@ -52,7 +53,9 @@ def export_graph(
     path: str | os.PathLike[str],
     *,
     verify: bool = True,
-    opset: int = 18,
+    target: str | None = None,
+    min_ort: str | None = None,
+    opset: int | None = None,
     ir_version: int | None = None,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
@@ -73,7 +76,10 @@ def export_graph(
     Args:
         graph: its weights are constants. path: the file; it is replaced only when everything went well.
         verify: whether to compare the file with NumPy in onnxruntime before it is written.
-        opset: version of the ONNX operators, 13 to 21. ir_version: of the file format; the lowest possible by default.
+        target: where the file is to run, a name among `places.PLACES`: what cannot run there is refused.
+        min_ort: the oldest onnxruntime that is to load it, as "1.16".
+        opset: version of the ONNX operators, 13 to 28; by default 18, or what `target` and `min_ort` have. ir_version:
+        of the file format; the lowest possible by default.
         input_names, output_names: names in the file instead of the graph's own, in order.
         channels_first_input, channels_first_output: take inputs, give outputs of rank 3 or more as
         (batch, channels, ...): all of them, or those of some names.
@@ -94,8 +100,10 @@ def export_graph(
     check_flags(verify=verify, allow_nonfinite=allow_nonfinite, record=record)
     beside = check_record(path, verify) if record else None
     check_precision(precision, float32_layers, {v.scope.split("/")[0] for v in graph.walk()})
-    target = onnx_target(opset)
-    ir_version = check_ir_version(ir_version, target.opset)
+    place = find_place(target, min_ort)
+    number = check_place_opset(place, opset)
+    if ir_version is not None:
+        check_ir_version(ir_version, number, place)
     given = check_metadata(metadata)
     check_size(_count_bytes(graph))
     check_target(path)
@@ -122,19 +130,22 @@ def export_graph(
     ):
         texts[key] = layouts.described(layouts.chosen(asked, kind, values, names, own), values, names)
     reference = layouts.as_in_file(reference, texts)
-    own_texts = {"seqc.model": model_name, "seqc.ends": ends, **precision_texts(precision, float32_layers)}
+    own_texts = {
+        "seqc.model": model_name,
+        "seqc.ends": ends,
+        "seqc.target": target,
+        **precision_texts(precision, float32_layers),
+    }
     texts |= {key: text for key, text in own_texts.items() if text} | given
+    kept = float32_layers if half else None
+    emission, elsewhere = compile_for(
+        place, reference, number, fixed=opset is not None, ir_version=ir_version, metadata=texts, kept_single=kept
+    )
+    aim = emission.target
 
     def compiled() -> Emission:
-        return compile_with_names(
-            reference,
-            target,
-            ir_version=ir_version,
-            metadata=texts,
-            kept_single=float32_layers if half else None,
-        )
+        return compile_with_names(reference, aim, ir_version=ir_version, metadata=texts, kept_single=kept)
 
-    emission = compiled()
     content = emission.content
     nodes = dict(sorted(Counter(node.op_type for node in emission.frame.graph.node).items()))
     large = len(content) > INSIDE_LIMIT
@@ -166,8 +177,8 @@ def export_graph(
         layers=layers,
         parameters=_count_parameters(graph) if parameters is None else parameters,
         nodes=nodes,
-        opset=target.opset,
-        ir_version=ir_version,
+        opset=aim.opset,
+        ir_version=check_ir_version(ir_version, aim.opset),
         inputs=_ports(reference.inputs, reference.input_names),
         outputs=_ports(reference.outputs, reference.output_names),
         file_bytes=len(content),
@@ -175,6 +186,8 @@ def export_graph(
         report=report,
         nonfinite=nonfinite,
         record=beside,
+        place="" if place is None else place.title,
+        elsewhere=elsewhere,
     )
 
 
@@ -207,6 +220,38 @@ def compile_with_names(
         return write(made, target, ir_version=ir_version, metadata=texts)
     half = lower_precision(made, kept_single)
     return replace(write(half, target, ir_version=ir_version, metadata=texts), single=made)
+
+
+def compile_for(
+    place: Place | None,
+    graph: Graph,
+    opset: int,
+    *,
+    fixed: bool,
+    **options: Any,
+) -> tuple[Emission, tuple[str, ...]]:
+    """Returns an inference graph as a model for where it is to run, and what of it runs elsewhere than it should.
+
+    Args:
+        place: where; None says nothing. opset: of the file. fixed: whether it is to be this one, and not the first that
+        a layer needs and the place reads. options: see `compile_with_names`.
+
+    Raises:
+        ExportError: a layer cannot run there. NoLoweringError: an op has no ONNX form.
+    """
+    if place is not None:
+        check_graph(place, graph)
+    try:
+        emission = compile_with_names(graph, onnx_target(opset, place=place), **options)
+    except NoLoweringError as error:
+        if place is None or fixed or error.opset is None or error.opset <= opset:
+            raise
+        if error.opset > place.newest:
+            raise NoLoweringError(
+                f"{error} But {place.title} reads opset {place.newest} at most.", error.opset
+            ) from error
+        return compile_for(place, graph, error.opset, fixed=False, **options)
+    return emission, () if place is None else check_emission(place, emission)
 
 
 def nonfinite_weights(graph: Graph) -> tuple[str, ...]:

@@ -43,7 +43,8 @@ def check_supported(op_type: str, attributes: Iterable[str], opset: int, scope: 
     able = [version for version in range(OLDEST_OPSET, NEWEST_OPSET + 1) if has(op_type, wanted, version)]
     where = f"Layer '{scope}'" if scope else "The model"
     needed = f"Export with opset={able[0]}." if able else "No opset that seqc writes has it."
-    raise NoLoweringError(f"{where} needs {op_type}({', '.join(sorted(wanted))}), which opset {opset} lacks. {needed}")
+    lacking = f"{where} needs {op_type}({', '.join(sorted(wanted))}), which opset {opset} lacks. {needed}"
+    raise NoLoweringError(lacking, able[0] if able else None)
 
 
 @cache

@@ -204,6 +204,12 @@ def write(
             valid ONNX.
         NoLoweringError: an op has no ONNX form, or none at this opset.
     """
+    newest = onnx.defs.onnx_opset_version()
+    if target.opset > newest:
+        raise ExportError(
+            f"onnx {onnx.__version__} knows opset {newest} at most; got {target.opset}. Install a newer onnx, or leave "
+            "the opset at 18."
+        )
     writer = Writer(target)
     names = _reserve(writer, graph)
     for value in graph.walk():
@@ -258,7 +264,7 @@ def _write(writer: Writer, value: Value, names: dict[Value, tuple[str, ...]]) ->
             made = op.lower(writer, value, *(names[x][0] for x in value.inputs))
         except NoLoweringError as error:
             where = f"Layer '{value.scope}': " if value.scope and f"'{value.scope}'" not in str(error) else ""
-            raise NoLoweringError(f"{where}{error}") from error
+            raise NoLoweringError(f"{where}{error}", error.opset) from error
         names[value] = made if isinstance(made, tuple) else (made,)
         results = value.result if isinstance(value.result, tuple) else (value.result,)
         for name, t in zip(names[value], results, strict=False):

@@ -16,14 +16,20 @@ from seqc.layers.input_spec import InputSpec, fits
 from seqc.utils.files import check_target
 
 if TYPE_CHECKING:
+    from seqc.export.places.rules import Place
     from seqc.model import Model
     from seqc.training.arrange import Port
 
-OLDEST_OPSET, NEWEST_OPSET = 13, 21
+OLDEST_OPSET, NEWEST_OPSET = 13, 28
+# Of this version every operator used here has a kernel in onnxruntime since 1.15, and on CUDA where it ever had one.
+USUAL_OPSET = 18
 # The oldest file format that may carry an opset: the one that came with it.
-# The newest is what onnxruntime 1.24 to 1.32 reads.
-NEWEST_IR_VERSION = 13
-_IR_VERSIONS = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10}
+# The newest is what onnxruntime 1.32 reads.
+NEWEST_IR_VERSION = 14
+_IR_VERSIONS = {
+    13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10,
+    22: 10, 23: 11, 24: 12, 25: 13, 26: 13, 27: 13, 28: 14,
+}  # fmt: skip
 OURS = "seqc."
 # A protobuf message has at most 2 GiB; what is not weights needs some room.
 LARGEST_FILE = 2**31 - 2**20
@@ -99,7 +105,7 @@ def lowest_ir_version(opset: int) -> int:
     return max(8, _IR_VERSIONS[opset])
 
 
-def check_ir_version(version: Any, opset: int) -> int:
+def check_ir_version(version: Any, opset: int, place: Place | None = None) -> int:
     """Returns the version of the file format, the oldest that fits where none is given."""
     if version is None:
         return lowest_ir_version(opset)
@@ -108,6 +114,11 @@ def check_ir_version(version: Any, opset: int) -> int:
         raise ExportError(
             f"ir_version must be {oldest}, the file format that came with opset {opset}, to {NEWEST_IR_VERSION}; got "
             f"{number}. Leave it out to get the oldest that is fit."
+        )
+    if place is not None and number > place.newest_ir:
+        raise ExportError(
+            f"{place.title} reads IR version {place.newest_ir} at most; got ir_version={number}. Leave it out to get "
+            "the oldest that is fit."
         )
     return number
 

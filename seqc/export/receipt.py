@@ -36,6 +36,8 @@ class Receipt:
         nodes: how many nodes of each type. file_bytes: size of the file. seconds: time of the whole export.
         nonfinite: a sentence for each weight with numbers that are not finite. record: the file that holds what the
         verification compared, None where none was asked for.
+        place: where the file is to run, "" where nothing was asked for. elsewhere: a sentence for each layer that runs
+        there, but on another processor.
     """
 
     path: str
@@ -51,6 +53,8 @@ class Receipt:
     report: Report | None
     nonfinite: tuple[str, ...] = ()
     record: str | None = None
+    place: str = ""
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def transposes(self) -> int:
@@ -65,6 +69,8 @@ class Receipt:
             "parameters": self.parameters,
             "nodes": dict(self.nodes),
             "transposes": self.transposes,
+            "place": self.place,
+            "elsewhere": list(self.elsewhere),
             "opset": self.opset,
             "ir_version": self.ir_version,
             "inputs": [{"name": p.name, "dtype": p.dtype, "shape": list(p.shape)} for p in self.inputs],
@@ -85,7 +91,10 @@ class Receipt:
         return [
             ("file", f"{self.path} ({self.file_bytes:,} bytes)"),
             ("model", f"{layers}{self.parameters:,} parameters"),
-            ("ONNX", f"opset {self.opset}, IR version {self.ir_version}"),
+            (
+                "ONNX",
+                f"opset {self.opset}, IR version {self.ir_version}" + (f", for {self.place}" if self.place else ""),
+            ),
             ("nodes", f"{sum(self.nodes.values())} ({kinds})"),
             ("transposes", str(self.transposes)),
             *(("input", str(p)) for p in self.inputs),
@@ -93,7 +102,7 @@ class Receipt:
             ("verified", self._verdict()),
             *([("bound", _BOUNDS[self.report.worst.bound])] if self.report and self.report.compared else []),
             *([("record", self.record)] if self.record else []),
-            *(("beware", sentence) for sentence in self.nonfinite),
+            *(("beware", sentence) for sentence in (*self.nonfinite, *self.elsewhere)),
             ("time", f"{self.seconds:.2f} s"),
         ]
 

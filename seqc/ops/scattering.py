@@ -165,7 +165,8 @@ class ScatterMax(Scatter):
             who = f"Layer '{y.scope}'" if y.scope else "The model"
             raise NoLoweringError(
                 f"{who} needs ScatterND(reduction='{self.reduction}'), which opset {e.target.opset} lacks. "
-                "Export with opset=18."
+                "Export with opset=18.",
+                opset=18,
             )
         return super().lower(e, y, x, places, updates)
 

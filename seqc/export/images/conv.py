@@ -57,12 +57,14 @@ class OnnxConvTranspose(ChannelsFirst):
     op: ConvTranspose
     operands = ("image", "kernel", "other")
 
-    def lower(self, e: Emitter, y: Value, x: str, w: str, b: str = "") -> str | tuple[str, ...]:
+    def attributes(self, y: Value) -> dict[str, Any]:
+        """Returns what ONNX's operator is told beside its operands."""
         window = _window(self.op, y.inputs[1].type)
-        attributes = window_attributes(window, window.size)
-        if any(self.op.extra):
-            attributes["output_padding"] = list(self.op.extra)
-        return e.node("ConvTranspose", x, w, b, **_attributes(self.op, window), **attributes)
+        found = _attributes(self.op, window) | window_attributes(window, window.size)
+        return found | ({"output_padding": list(self.op.extra)} if any(self.op.extra) else {})
+
+    def lower(self, e: Emitter, y: Value, x: str, w: str, b: str = "") -> str | tuple[str, ...]:
+        return e.node("ConvTranspose", x, w, b, **self.attributes(y))
 
 
 @dataclass(frozen=True, repr=False, eq=False)

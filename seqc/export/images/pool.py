@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from seqc.export.images.form import ChannelsFirst
 from seqc.export.images.windows import emit_padded, emit_unknown_pads, emit_unpadded, window_attributes
+from seqc.graph import dims
 from seqc.graph.ir import Emitter, Type, Value
 from seqc.ops._shape_onnx import emit_sizes
-from seqc.ops.pool import AveragePool, MaxPool, MaxPoolGrad
+from seqc.ops.pool import AveragePool, MaxPool, MaxPoolGrad, real_elements
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -54,14 +56,22 @@ class OnnxAveragePool(ChannelsFirst):
     op: AveragePool
     operands = ("image",)
 
+    def window_of(self, e: Emitter, image: Type, x: str) -> tuple[dict[str, Any], str]:
+        """Returns what the operator is told, and the pads that are written before it, "" for none."""
+        return _attributes(self.op, image), _unknown_pads(e, self.op, image, x)
+
     def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         image = y.inputs[0].type
-        attributes, pads = _attributes(self.op, image), _unknown_pads(e, self.op, image, x)
+        attributes, pads = self.window_of(e, image, x)
         padded = emit_padded(e, self.op.window, image, x, pads, 0.0)
         pooled = e.typed(e.node("AveragePool", padded, count_include_pad=0, **attributes), y.type)
         if not pads:
             return pooled
         # Written out, the padding is part of each window: the share of real elements takes it out again.
+        if dims.is_known(image.shape[2:]):
+            sizes = dims.known(image.shape[2:]), dims.known(y.type.shape[2:])
+            known = real_elements(self.op.window, *sizes)[..., 0] / prod(self.op.size)
+            return e.node("Div", pooled, e.constant(known.astype(image.dtype)))
         spatial = emit_sizes(e, x, start=2)
         sides = e.node("Concat", e.constant(np.ones(2, np.int64)), spatial, axis=0)
         one = e.constant(np.ones((), image.dtype))
