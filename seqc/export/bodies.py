@@ -33,7 +33,11 @@ _FOR_BODIES = (
 
 
 def prepare_bodies(graph: Graph, target: Target) -> Graph:
-    """Returns the graph with what Scans run at each step made ready as well; constants that it reads move inside."""
+    """Returns the graph with what Scans run at each step made ready as well; constants that it reads move inside.
+
+    Exactly: scan(f) = scan(g) where f = g step by step, and scan(f) of h(w) = scan(f after h) of w for what no step
+    changes.
+    """
 
     def rule(_: Value, value: Value) -> Value | None:
         if not isinstance(value.op, Scan):

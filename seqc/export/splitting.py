@@ -39,6 +39,8 @@ class Split(Op):
 def join_slices(graph: Graph, _: Target) -> Graph:
     """Returns the graph with slices that take a tensor apart along one axis as one Split.
 
+    Exactly: split(x) = (x[:a], x[a:b], x[b:]).
+
     Slices that overlap, leave something out, or of which there is one only stay as they are.
     """
     found = _partitions(graph)

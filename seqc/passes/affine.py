@@ -35,11 +35,13 @@ class _Product:
 def fold_affine(graph: Graph, _: Target) -> Graph:
     """Returns the graph with what multiplies and shifts each channel of a product folded into its kernel and bias.
 
-    (x @ k + b) * f + o = x @ (k * f) + (b * f + o), for Conv, ConvTranspose, MatMul and Gemm; f and o come from a
-    BatchNormalization over channels or from arithmetic with constants, and of products joined along their channels each
-    takes its own part of them. The new weights are computed in float64.
+    Exactly: (x @ k + b) * f + o = x @ (k * f) + (b * f + o).
 
-    Only backwards: folding into the next convolution would change what its padding means. Needs constant weights, and a
+    For Conv, ConvTranspose, MatMul and Gemm; f and o come from a BatchNormalization over channels or from arithmetic
+    with constants, and of products joined along their channels each takes its own part of them. The new weights are
+    computed in float64.
+
+    Only backwards; `fold_scale` goes forwards, where no padding lies between. Needs constant weights, and a
     product that nothing else uses; arithmetic stays where a kernel would have to be kept in two sizes.
     """
     return until_nothing_changes(graph, _fold_once)

@@ -16,6 +16,8 @@ from seqc.passes._rewriting import count_uses
 def fuse_bias(graph: Graph, _: Target) -> Graph:
     """Returns the graph with Add(Conv(x, w), b) as Conv(x, w, b), and Add(MatMul(x, w), b) of matrices as Gemm.
 
+    Exactly: gemm(x, w, b) = x @ w + b, and conv(x, w, b) = conv(x, w) + b.
+
     ConvTranspose goes as Conv does. A product that something else uses too stays as it is.
     """
     return join_sums(graph, _fuse)

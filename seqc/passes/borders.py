@@ -13,6 +13,8 @@ from seqc.ops.shape import Transpose
 def accept_channels_first(graph: Graph, names: Collection[str] | None = None) -> Graph:
     """Returns the graph taking inputs of rank 3 or more as (batch, channels, ...), as PyTorch's data come.
 
+    Exactly: g(first(x)) = f(x), where g is the new graph and first(x) is x with its channels first.
+
     Args:
         names: of these inputs; by default all.
     """
@@ -35,6 +37,8 @@ def accept_channels_first(graph: Graph, names: Collection[str] | None = None) ->
 
 def give_channels_first(graph: Graph, names: Collection[str] | None = None) -> Graph:
     """Returns the graph giving outputs of rank 3 or more as (batch, channels, ...).
+
+    Exactly: g(x) = first(f(x)), where g is the new graph.
 
     Args:
         names: of these outputs; by default all.

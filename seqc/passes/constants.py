@@ -19,6 +19,8 @@ _SMALL = 4096
 def fold_constants(graph: Graph, _: Target) -> Graph:
     """Returns the graph with nodes over constants replaced by their results.
 
+    Exactly: f(c) = d for constants c, where d is the array that f gives of c.
+
     A large result of more than twice its operands' size stays a computation: a file should not carry repeated numbers.
     """
     results: dict[Value, Any] = {}

@@ -8,7 +8,10 @@ from seqc.graph.target import Target
 
 
 def decompose_ops(graph: Graph, target: Target) -> Graph:
-    """Returns the graph with every op's `decompose` applied, until none has anything left to say."""
+    """Returns the graph with every op's `decompose` applied, until none has anything left to say.
+
+    Exactly: f(x) = d(x) for each operation f and the simpler ones d that it says it means.
+    """
     while True:
         changed = False
 

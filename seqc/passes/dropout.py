@@ -12,6 +12,8 @@ from seqc.ops.random import Dropout, RandomUniform
 def remove_dropout(graph: Graph, _: Target) -> Graph:
     """Returns the graph without Dropout.
 
+    Exactly: dropout(x) = x where nothing is trained.
+
     Raises:
         ExportError: random numbers are still used afterwards.
     """

@@ -8,7 +8,10 @@ from seqc.graph.target import Target
 
 
 def merge_duplicates(graph: Graph, _: Target) -> Graph:
-    """Returns the graph with nodes of equal op and operands merged; the first of them stays."""
+    """Returns the graph with nodes of equal op and operands merged; the first of them stays.
+
+    Exactly: y = f(x) and z = f(x) give y = z, for one f of one x.
+    """
     known: dict[tuple[Op, tuple[Value, ...]], Value] = {}
 
     def rule(_: Value, value: Value) -> Value | None:

@@ -21,6 +21,9 @@ from seqc.passes._views import VIEWS, view
 def flatten_pixels(graph: Graph, _: Target) -> Graph:
     """Returns the graph with (batch, 1, ..., 1, channels) made vectors (batch, channels) as early as it can be.
 
+    Exactly: of an image of one pixel, conv(x, k) = x @ k, and flat(f(x)) = f(flat(x)) for each f that goes channel
+    by channel or element by element.
+
     Where such an image is flattened, what made it works on vectors instead: a convolution of one pixel with a window of
     one is a product, x[b, 1, 1, :] @ k[1, 1] + b; element-wise operations are the same; and a mean over the image need
     not keep its axes. What something else reads too stays as it is.

@@ -24,7 +24,11 @@ from seqc.passes._sides import Side, choose_sides, followers
 
 
 def plan_layout(graph: Graph, target: Target) -> Graph:
-    """Returns the graph with every op working in the layout that suits the target; inputs and outputs keep theirs."""
+    """Returns the graph with every op working in the layout that suits the target; inputs and outputs keep theirs.
+
+    Exactly: move(f(x)) = g(move(x)), where g is f with its axes numbered as the move orders them; moves that undo
+    one another are none, move(back(x)) = x.
+    """
     if target.layout == "channels_last":
         return graph
     plan = _Plan(graph, target)

@@ -14,6 +14,9 @@ from seqc.ops.nonlinear import Relu
 def join_limits(graph: Graph, _: Target) -> Graph:
     """Returns the graph with Relu and Clip after one another as one Clip: a Relu up to six is a Clip to [0, 6].
 
+    Exactly: max(c, min(d, max(a, min(b, x)))) = max(p, min(q, x)) with a <= b, c <= d, p and q being a and b
+    brought between c and d; relu(x) = max(0, x).
+
     Only without gradients, which differ on the limits themselves.
     """
 

@@ -18,6 +18,9 @@ from seqc.passes._rewriting import count_uses
 def fold_padding(graph: Graph, _: Target) -> Graph:
     """Returns the graph with Conv(Pad(x)) as one Conv with more padding, where zeros are put around the image only.
 
+    Exactly: conv(pad(x), k) = conv(x, k) with so many more zeros around, and for x >= 0 the same of a maximum,
+    max(0, x) = x.
+
     MaxPool goes the same way where the padding, which never wins in it, would not have won as zeros either: after Relu.
     What pads by its size stays as it is. A padded image that is cut is one Pad, whose numbers may be negative.
     """

@@ -14,6 +14,8 @@ _NARROW = ("float16", "bfloat16", "float32")
 def promote_floats(graph: Graph) -> Graph:
     """Returns the graph with every float32 (or narrower) input, constant and `dtype` attribute as float64.
 
+    Exactly: every operation stays what it is, g(x) = f(x) of exact numbers: only its rounding is another.
+
     Operations change together with the types of their operands, so none can be rebuilt before it is changed itself.
     """
     done: dict[Value, Value] = {}

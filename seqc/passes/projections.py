@@ -22,6 +22,8 @@ from seqc.passes._views import view
 def pack_projections(graph: Graph, _: Target) -> Graph:
     """Returns the graph with all that is projected from one tensor into heads projected at once, and then cut apart.
 
+    Exactly: x @ [k1 k2] = [x @ k1, x @ k2], and (x @ k + b) * f = x @ (k * f) + b * f.
+
     transpose(reshape(x @ w) * s + b), for several w, s and b, are slices of transpose(reshape(x @ W + B)), where W has
     the columns of each w * s and B each b, one after the other: a large product is faster than some small ones, and so
     is one move. A projection that stands alone has its factors put into its kernel. What something else reads on the

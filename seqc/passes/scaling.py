@@ -29,9 +29,10 @@ _LARGEST = 4.0
 def fold_scale(graph: Graph, _: Target) -> Graph:
     """Returns the graph with what multiplies and shifts the input of a Conv, MatMul or Gemm put into its weights.
 
-    (x * f + o) @ k + b = x @ (f * k) + (o @ k + b), where f and o come from arithmetic with constants or from a
-    BatchNormalization over channels, and lie in front of a mean over space, an average of pixels, a maximum (of f > 0)
-    or a Flatten as well: each of them keeps what is done alike to all pixels of a channel.
+    Exactly: (x * f + o) @ k + b = x @ (f * k) + (o @ k + b), and m(x * f + o) = m(x) * f + o for m a mean over pixels,
+    a maximum (of f > 0) or a Flatten, which keep what is done alike to all pixels of a channel.
+
+    f and o come from arithmetic with constants or from a BatchNormalization over channels.
 
     Where that does not hold - zeros put around an image come after the offset - and where the offset is large, so that
     in a bias it could cancel large numbers, any chain of arithmetic becomes one Add of o / f in front of the product:

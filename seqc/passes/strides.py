@@ -15,6 +15,8 @@ from seqc.ops.slicing import Slice
 def fold_strides(graph: Graph, _: Target) -> Graph:
     """Returns the graph with convolutions of every n-th pixel reading the whole image in larger steps.
 
+    Exactly: sum over j of k[j] * (x[::n])[s i + d j] = sum over j of k[j] * x[n s i + n d j].
+
     Every n-th pixel, from the first, is what a pool with a window of one takes, and a slice with steps. A window over
     them with strides s and dilations d is one over all pixels with strides n s and dilations n d; that both fit equally
     often, (p - 1) // n + 1 pixels of p, holds where the convolution does not pad.

@@ -15,9 +15,9 @@ from seqc.passes.limits import join_limits
 from seqc.passes.pipeline import run_passes
 
 
-def with_steps() -> Graph:
+def with_steps(size: int = 22) -> Graph:
     """Every n-th pixel by pools with a window of one and by slices, before windows of one and more; from the second."""
-    w, x = Weights(), image(23, 22, 2)
+    w, x = Weights(), image(size + 1, size, 2)
     y = conv(w, "conv", ops.average_pool(x, 1, 2), 3, padding="valid", strides=(1, 2))
     y = conv(w, "conv_1", ops.max_pool(y, 1, (2, 1), padding="same"), 1, (1, 1), (1, 2))
     pixel = conv(w, "pixel", x[:, ::3, ::2], 2, kernel=(1, 1))

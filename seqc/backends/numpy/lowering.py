@@ -35,7 +35,10 @@ def lower_for_numpy(graph: Graph, sizes: Mapping[str, int]) -> Graph:
 
 
 def split_means(graph: Graph) -> Graph:
-    """Returns the graph with means over the first axis as sums divided by a count: sums can be taken in parts."""
+    """Returns the graph with means over the first axis as sums divided by a count: sums can be taken in parts.
+
+    Exactly: mean(x) = sum(x) / n.
+    """
 
     def rule(_: Value, v: Value) -> Value | None:
         if not isinstance(v.op, ReduceMean) or 0 not in v.op.axes:
@@ -47,7 +50,10 @@ def split_means(graph: Graph) -> Graph:
 
 
 def draw_masks(graph: Graph) -> Graph:
-    """Returns the graph with dropout as a product with a mask, drawn without making numbers of the hashes first."""
+    """Returns the graph with dropout as a product with a mask, drawn without making numbers of the hashes first.
+
+    Exactly: dropout(x; u) = x * keep(u).
+    """
 
     def rule(_: Value, v: Value) -> Value | None:
         if not isinstance(v.op, Dropout) or not isinstance(v.inputs[1].op, RandomUniform):
@@ -60,7 +66,10 @@ def draw_masks(graph: Graph) -> Graph:
 
 
 def add_rows(graph: Graph) -> Graph:
-    """Returns the graph with steps of plain gradient descent on tables as changes of the rows that were looked up."""
+    """Returns the graph with steps of plain gradient descent on tables as changes of the rows that were looked up.
+
+    Exactly: t - scatter(g, i) * r = t with g * -r added to its rows i.
+    """
     uses = count_uses(graph)
 
     def rule(old: Value, new: Value) -> Value | None:
@@ -80,6 +89,8 @@ def add_rows(graph: Graph) -> Graph:
 
 def pool_before_relu(graph: Graph) -> Graph:
     """Returns the graph with the maximum of windows taken before Relu, on which it has no influence.
+
+    Exactly: max over j of max(0, x[j]) = max(0, max over j of x[j]).
 
     There are fewer elements after it. Where the largest element of a window is positive, Relu keeps its place; where it
     is not, Relu's gradient is zero whichever element it would go to.

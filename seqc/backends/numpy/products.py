@@ -18,7 +18,10 @@ from seqc.ops.slicing import concatenate, flip, slice_axis
 
 
 def convolve_by_products(graph: Graph) -> Graph:
-    """Returns the graph with convolutions, and the gradients of their kernels, as products with patches."""
+    """Returns the graph with convolutions, and the gradients of their kernels, as products with patches.
+
+    Exactly: conv(x, k) = patches(x) @ k, and its gradient for k is patches(x)^T @ g.
+    """
     order = graph.walk()
     biased = {_shown(v) for v in order if isinstance(v.op, Conv) and len(v.inputs) == 3}
     # A kernel's gradient computed from patches with a column of ones brings the bias's gradient along.

@@ -81,7 +81,10 @@ class GradOfResiduals(Op):
 
 
 def save_residuals(graph: Graph) -> Graph:
-    """Returns the graph with recurrent operations that have gradients leaving these what they have computed inside."""
+    """Returns the graph with recurrent operations that have gradients leaving these what they have computed inside.
+
+    Exactly: grad(x, f, g) = grad'(r, g), where r is what f computes of x on its way.
+    """
     learning = {_forward_of(v) for v in graph.walk() if isinstance(v.op, RecurrentGrad)}
     if not learning:
         return graph

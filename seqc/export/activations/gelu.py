@@ -23,10 +23,11 @@ from seqc.passes.affine import fold
 def spread_gelu(graph: Graph, target: Target) -> Graph:
     """Returns the graph with a Gelu between two products in three operations, where the target has none for it.
 
-    With z = a x, x * (erf(a x) + 1) / 2 = z * (erf z + 1) * (1 / 2a), where a is 1 / sqrt(2): the product in front
-    gives z at once, and the one behind takes the last factor, which `fold_scale` puts into its kernel. Needs constant
-    kernels, nothing else that reads what lies between, and a factor that is a number of the dtype, as it is of
-    x / sqrt(2). Elsewhere Gelu is written in five operations, which onnxruntime knows.
+    Exactly: with z = a x, x * (erf(a x) + 1) / 2 = z * (erf z + 1) * (1 / 2a), where a is 1 / sqrt(2).
+
+    The product in front gives z at once, and the one behind takes the last factor, which `fold_scale` puts into its
+    kernel. Needs constant kernels, nothing else that reads what lies between, and a factor that is a number of the
+    dtype, as it is of x / sqrt(2). Elsewhere Gelu is written in five operations, which onnxruntime knows.
     """
     if target.supports("Gelu", "approximate", dtype="float32"):
         return graph

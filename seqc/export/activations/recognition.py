@@ -21,6 +21,9 @@ def recognize_activations(graph: Graph, target: Target) -> Graph:
     """Returns the graph with hard sigmoid, hard swish and gelu as one operation each, whatever the order they are
     written in.
 
+    Exactly: max(0, min(1, a x + b)) = hard_sigmoid(x), x * max(0, min(1, x / 6 + 1 / 2)) = hard_swish(x), and x *
+    (erf(a x) + 1) / 2 = gelu(x), with tanh of a cubic likewise.
+
     With constants a, b, c, d, low and high:
 
     - c * clip(a x + b, low, high) + d is HardSigmoid(x; alpha = c a, beta = c b + d), where c low + d and c high + d

@@ -20,6 +20,8 @@ def recognize_slopes(graph: Graph, _: Target) -> Graph:
     """Returns the graph with max(x, 0) - alpha * max(-x, 0) as LeakyRelu where alpha is a number, as PRelu where it is
     an array; with clip(x, 0, limit) in place of max(x, 0), as the smaller of that and the limit.
 
+    Exactly: max(0, x) - a max(0, -x) = x for x > 0, else a x.
+
     Only in float32: in double precision the operators round a slope that is an attribute.
     """
     uses = count_uses(graph)

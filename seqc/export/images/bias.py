@@ -12,6 +12,8 @@ from seqc.passes.bias import join_sums
 def fuse_channel_bias(graph: Graph, _: Target) -> Graph:
     """Returns the graph with constants that are added to the channels of a convolution inside it.
 
+    Exactly: conv(x, k) + b = conv(x, k, b), b being the same for all pixels of a channel.
+
     Such convolutions are products over channels before `plan_layout`, which have no place for a bias.
     """
     return join_sums(graph, _fuse)

@@ -23,6 +23,9 @@ Uses = Mapping[Value, int]
 def recognize_groups(graph: Graph, _: Target) -> Graph:
     """Returns the graph with normalization by groups of channels as one operation each, with scale and offset.
 
+    Exactly: ((x - m) / sqrt(v + e)) * s + o = norm(x) * s + o, where m = mean(x) and v = mean((x - m)^2) are of
+    each group.
+
     Only in float32, which onnxruntime has InstanceNormalization for.
     """
     uses = count_uses(graph)
@@ -110,6 +113,8 @@ def _scaled(value: Value) -> Value | None:
 
 def recognize_mean_squares(graph: Graph, _: Target) -> Graph:
     """Returns the graph with x / sqrt(mean of x² over the last axis + epsilon) * scale as one operation each.
+
+    Exactly: x * (1 / sqrt(mean(x^2) + e)) = x / sqrt(mean(x^2) + e).
 
     After the layout is planned: where the axis is not the last one there, arithmetic works without moving anything.
     Only in float32: onnxruntime rounds epsilon to that.

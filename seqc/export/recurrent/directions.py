@@ -22,6 +22,8 @@ from seqc.passes._views import VIEWS, view
 def join_directions(graph: Graph, _: Target) -> Graph:
     """Returns the graph with recurrent nodes that differ in direction and weights only as one bidirectional node.
 
+    Exactly: rnn(x; w1, w2) = [forward(x; w1), backward(x; w2)], and f of both halves is both halves of f.
+
     Under a mask they differ in the order of their steps as well, and stay two.
 
     What is done to both results alike and then put together is done once, to both together.

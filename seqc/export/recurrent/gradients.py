@@ -27,6 +27,9 @@ def scan_recurrent_gradients(graph: Graph, _: Target) -> Graph:
     """Returns the graph with each gradient of a recurrent operation as two Scans: one that runs the steps again, for
     the states before each of them, and one that goes back.
 
+    Exactly: with h[t] = f(x[t], h[t-1], w), dx[t] and dw are sums of g[t] * df by the chain rule, g[t-1] = g[t] *
+    df/dh[t-1] + what arrives there.
+
     ONNX's operators give the hidden state of each step, and nothing else of what they compute inside.
     """
 

@@ -22,7 +22,11 @@ from seqc.ops.slicing import concatenate, flip, split
 
 
 def lower_recurrent(graph: Graph, target: Target) -> Graph:
-    """Returns the graph with recurrent operations as ONNX has them."""
+    """Returns the graph with recurrent operations as ONNX has them.
+
+    Exactly: with the valid steps first, in their order p, rnn(x, mask) = restore(rnn(x[p], length)), as a masked
+    step leaves the state: h[t] = h[t-1].
+    """
 
     def rule(old: Value, new: Value) -> tuple[Value, ...] | None:
         if not isinstance(new.op, Recurrent):

@@ -16,8 +16,7 @@ from seqc.passes._views import VIEWS
 def take_ids(graph: Graph, _: Target) -> Graph:
     """Returns the graph with steps taken from ids instead of the rows that they look up, and before these are moved.
 
-    A row looked up and taken is the row of what is taken: take(table[ids], s) = table[take(ids, s)]; and taking along
-    the other axis is taking what is turned: take(a^T, b^T) = take'(a, b)^T.
+    Exactly: take(table[ids], s) = table[take(ids, s)], and take(a^T, b^T) = take'(a, b)^T along the other axis.
     """
 
     def rule(_: Value, value: Value) -> Value | None:
@@ -40,6 +39,8 @@ def _taken(ids: Value, order: Value, scope: str) -> Value:
 
 def join_masked_layers(graph: Graph, _: Target) -> Graph:
     """Returns the graph with recurrent layers of one mask passing their compacted steps on.
+
+    Exactly: take(restore(y, p), p) = y for the valid steps, which are all that is read.
 
     Each puts its outputs back in place and the next one takes the valid ones out again: both fall away. What stands
     behind the valid steps differs then, and the next layer does not look at it, as its lengths end before.
