@@ -328,7 +328,8 @@ def with_exact_weights(graph: Graph) -> Graph:
 def exact_inputs(graph: Graph) -> list[Any]:
     """Returns inputs for a graph: fractions where it takes floats, with rows of zeros where they may be masked."""
     rng, found = np.random.default_rng(2), []
-    for drawn in draw_inputs(graph, SIZES | {"batch": 2, "time": 3, "height": 4, "width": 3}, 3):
+    batch = 1 if any(x.type.rank > 3 for x in graph.inputs) else 2
+    for drawn in draw_inputs(graph, SIZES | {"batch": batch, "time": 3, "height": 4, "width": 3}, 3):
         if drawn.dtype.kind != "f":
             found.append(drawn)
             continue
