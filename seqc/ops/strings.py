@@ -16,12 +16,14 @@ from seqc.graph.dims import Dim
 from seqc.graph.ir import Array, Emitter, Op, Type, Value
 from seqc.graph.strings import STRING, as_strings
 from seqc.graph.target import Target
+from seqc.ops._text_onnx import without
 from seqc.ops.arithmetic import minimum
 from seqc.ops.gather import one_hot
 from seqc.ops.reduce import max as largest
 from seqc.ops.reduce import sum as total
 
-_PUNCTUATION = str.maketrans("", "", "!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'")
+_CHARACTERS = "!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'"
+_PUNCTUATION = str.maketrans("", "", _CHARACTERS)
 _LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 # What C's isspace takes for one: Python's own idea of it is wider.
 _WORD = re.compile(r"[^ \t\n\v\f\r]+")
@@ -120,16 +122,15 @@ class Standardize(OnStrings):
         return self.each(lambda text: text.translate(table), x, object)
 
     def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
-        if self.strip:
-            raise NoLoweringError(
-                "ONNX has no operator that strips punctuation. Use standardize='lower' or None, and strip it from the "
-                "texts beforehand."
-            )
-        # The operator takes one axis. The default locale is missing in small containers; "C" knows ASCII letters only.
+        # The operators take one axis.
         rank = y.type.rank
         flat = x if rank == 1 else e.node("Reshape", x, e.constant(np.array([-1], np.int64)))
-        low = e.node("StringNormalizer", flat, case_change_action="LOWER", locale="C")
-        return low if rank == 1 else e.node("Reshape", low, e.node("Shape", x))
+        if self.lower_case:
+            # The default locale is missing in small containers; "C" knows ASCII letters only.
+            flat = e.node("StringNormalizer", flat, case_change_action="LOWER", locale="C")
+        if self.strip:
+            flat = without(e, flat, _CHARACTERS)
+        return flat if rank == 1 else e.node("Reshape", flat, e.node("Shape", x))
 
 
 @dataclass(frozen=True)

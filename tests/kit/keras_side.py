@@ -160,6 +160,13 @@ def state(model: Any, prefix: str) -> dict[str, Any]:
     return found
 
 
+def gives_texts(model: Any) -> bool:
+    """Tells whether a stack ends in words that stand for numbers."""
+    return (
+        bool(model.layers) and getattr(model.layers[-1], "vocabulary_dtype", "") == "string" and model.layers[-1].invert
+    )
+
+
 def opened(keras: Any, path: Path) -> dict[str, Any]:
     """Opens a file, computes on the inputs beside it and goes on training if it was trained."""
     model = keras.saving.load_model(path)
@@ -167,7 +174,7 @@ def opened(keras: Any, path: Path) -> dict[str, Any]:
     inputs = path.with_suffix(".npz")
     if inputs.exists() or path.suffix == ".h5":  # Keras does not train on from such a file, not even from its own
         x = np.load(inputs)["x"] if inputs.exists() else data(path.stem)[0][0]
-        if x.dtype.kind == "U" and keras.backend.backend() != "tensorflow":
+        if keras.backend.backend() != "tensorflow" and (x.dtype.kind == "U" or gives_texts(model)):
             return found  # no other backend has strings
         found["y"] = np.asarray(model(x, training=False))
     else:

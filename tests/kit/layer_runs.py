@@ -93,20 +93,19 @@ def check_gradients(traced: Traced, case: Case) -> None:
         case.check("dx", gradients[-1])
 
 
-_STRIPPED = (
-    "adapt_default", "adapt_len6", "adapt_max_tokens", "adapt_multi_hot_padded", "adapt_split_none", "adapt_tf_idf",
-    "embedding_gap_dense",
-)  # fmt: skip
 # What onnxruntime does not run, and why.
 NOT_EXPORTED = {
     "Conv2D-dtype_float64": "cannot load the model",  # it has no convolution in double precision
     "LayerNormalization-kt06-ln_basics": "an axis of size zero cannot be exported",
     **dict.fromkeys((f"Hashing-{name}" for name in ("int_input", "mask", "multi_hot", "one_hot", "string")), "hashes"),
     **dict.fromkeys(("StringLookup-oov2", "StringLookup-oov3_salt"), "hashes"),
-    **dict.fromkeys((f"TextVectorization-{name}" for name in _STRIPPED), "strips punctuation"),
 }
 # The version of ONNX's operators that a case needs, if not the usual one.
-OPSETS = {"TextVectorization-adapt_lower": 20}
+_TEXTS = (
+    "adapt_default", "adapt_len6", "adapt_lower", "adapt_max_tokens", "adapt_multi_hot_padded", "adapt_split_none",
+    "adapt_tf_idf", "embedding_gap_dense",
+)  # fmt: skip
+OPSETS = {f"TextVectorization-{name}": 20 for name in _TEXTS}
 
 
 def check_on_onnxruntime(model: Sequential, case: Case, path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from functools import cache
 from typing import Any
@@ -110,10 +111,10 @@ def _of_one(kind: str) -> tuple[bool, str | None]:
 
 
 def _file(case: Case) -> list[str] | None:
-    try:
-        return _operators(_stack(case))
-    except SeqcError:
-        return None
+    for opset in (18, 20):  # the first that splits texts
+        with suppress(SeqcError):
+            return _operators(_stack(case), opset)
+    return None
 
 
 def _has_gradient(case: Case) -> bool:
@@ -142,9 +143,9 @@ def _stack(case: Case) -> Sequential:
     return model
 
 
-def _operators(model: Any) -> list[str]:
+def _operators(model: Any, opset: int = 18) -> list[str]:
     """Returns the operators of a model's file, each once, in order."""
-    found = node_types(compiled(inference_graph(model)))
+    found = node_types(compiled(inference_graph(model), opset=opset))
     return list(dict.fromkeys(n for n in found if n not in _PLUMBING))
 
 

@@ -82,12 +82,17 @@ LONG = {
     "ConvLSTM": "a Scan around what is computed for all steps at once",
     "LayerNormalization-rank": "an axis that is not the last: no operator",
     "MelSpectrogram": "frames, a Fourier transform, a filter bank and decibels",
+    "RNN-kt02": "a Scan over a user's cell, with a first state of as many rows as the batch",
     "RNN-kt06": "a Scan over a user's cell, with a first state of as many rows as the batch",
     "RNN-kt07": "a Scan over a user's cell, with a first state of as many rows as the batch",
     "STFTSpectrogram": "frames, a Fourier transform, and magnitudes or angles of it",
-    "TextVectorization-adapt_lower": "lower case, split at blanks, looked up and cut to length",
+    "TextVectorization": "lower case, 32 characters left out, split at blanks, looked up and cut to length",
     "act-gelu": "gelu is five nodes, which onnxruntime fuses; one from opset 20 on",
 }
+
+
+# Three nodes for each of 32 characters that are left out of texts.
+PER_CHARACTER = "TextVectorization"
 
 
 @pytest.mark.slow
@@ -99,7 +104,8 @@ def test_files_of_single_layers_are_short() -> None:
             model = saving.load_model(case.file(".keras"), custom_objects=CELLS)
             counts[case.id] = len(node_types(compiled(inference_graph(model), opset=OPSETS.get(case.id, 18))))
     assert len(counts) > 450
-    assert sum(counts.values()) / len(counts) <= 4
+    short = [count for name, count in counts.items() if not name.startswith(PER_CHARACTER)]
+    assert sum(short) / len(short) <= 4
     long = [name for name, count in counts.items() if count > 8]
     reasons = {name: [start for start in LONG if start in name] for name in long}
     assert [name for name, found in reasons.items() if not found] == []
