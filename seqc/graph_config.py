@@ -34,6 +34,8 @@ _ASK_OTHERS = frozenset(
         "TimeDistributed",
     }
 )  # fmt: skip
+# In Keras it is True by default in the calls of these, which ask what is around them all the same.
+_TRUE_BY_DEFAULT = frozenset({"Pipeline", "RandomImageLayer", "RandomCrop"})
 
 
 def describe(inputs: Any, outputs: Any, layers: list[Layer], entries: Mapping[Value, InputLayer]) -> dict[str, Any]:
@@ -271,7 +273,7 @@ def _is_default(training: Any, layer: Any) -> bool:
     """Whether a call's `training` is what Keras writes down where nobody said anything: its default, unless None."""
     owner: Any = next((kind for kind in type(layer).__mro__ if "call" in vars(kind)), type(layer))
     if owner.__module__.partition(".")[0] == "seqc":
-        return training is False and owner.__name__ not in _ASK_OTHERS
+        return training is (owner.__name__ in _TRUE_BY_DEFAULT) and owner.__name__ not in _ASK_OTHERS
     told = signature(owner.call).parameters.get("training")
     return told is not None and training is told.default
 

@@ -217,6 +217,7 @@ class RandomRotation(_Affine):
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
+        kwargs.pop("value_range", None)  # files of Keras 3.0 to 3.3 have one, of which nothing depends
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
         self.factor = checked_factor(factor, "factor", -1, 1)
 

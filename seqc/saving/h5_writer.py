@@ -18,6 +18,7 @@ from seqc.model import Model
 from seqc.saving.arrays import widened
 from seqc.saving.h5 import require_h5py
 from seqc.saving.model_config import KERAS_VERSION, model_config
+from seqc.saving.vocabularies import refuse_learned
 
 # Longer lists of names are split, as HDF5 does not take attributes beyond 64 KiB.
 _MOST_NAMES_BYTES = 64_512
@@ -42,6 +43,7 @@ def write_h5(model: Model, with_optimizer: bool, target: BinaryIO) -> None:
     Raises:
         SavingError: the model could not be loaded again, or holds what such a file has no place for.
     """
+    refuse_learned(model, "an `.h5` file")
     config = model_config(model)
     training = config.pop("compile_config", None)
     buffer = io.BytesIO()

@@ -12,6 +12,7 @@ from typing import Any
 
 from seqc.errors import SavingError
 from seqc.graph.tracing import Variable
+from seqc.layers._vocabulary_layer import VocabularyLayer
 from seqc.layers.base import Layer
 from seqc.model import Model
 from seqc.saving.arrays import StoredArray, not_finite, settle, tried
@@ -56,6 +57,10 @@ class LayeredWeights:
             the names are others.
         """
         problems: list[str] = []
+        # What a vocabulary weighs stands in the configuration too, where there is a vocabulary.
+        for layer in model.layers:
+            if isinstance(layer, VocabularyLayer):
+                self.groups.pop(layer.name, None)
         pairs = self._named_pairs(model) if by_name else self._pairs(model, problems)
         for layer, arrays in pairs:
             said = tried(lambda layer=layer, arrays=arrays: self._fill_layer(layer, arrays))  # type: ignore[misc]

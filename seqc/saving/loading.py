@@ -16,6 +16,7 @@ from seqc.saving.json_file import model_of_text
 from seqc.saving.limits import CALLS_PER_LAYER, DESCRIBED_WEIGHT_BYTES, FREE_CALLS, METRIC_BYTES, WEIGHT_SLACK_BYTES
 from seqc.saving.model_file import ModelFile
 from seqc.saving.prepare import stand_ins
+from seqc.saving.vocabularies import check_vocabularies
 from seqc.saving.weights_file import require_model, resume_optimizer
 from seqc.serialization import custom_object_scope, deserialize, revive
 from seqc.utils.display import note
@@ -55,6 +56,7 @@ def load_model(
         model, budget = make_model(opened, custom_objects or {}, 0 if weights is None else weights.size)
         assert weights is not None
         weights.fill(model, skip_mismatch=False, by_name=False)
+        check_vocabularies(model, opened)
         if compile and opened.training is not None and _compile(model, opened, budget):
             resume_optimizer(model, weights, build=True)
     return model

@@ -28,21 +28,30 @@ class Version:
     """A version of Keras.
 
     Attributes:
-        packages: what pip installs. records: which scripts beside this one write which archives with it.
+        packages: what pip installs. records: which scripts beside this one write which archives with it; further
+        arguments of theirs come after.
         settings: of its processes. alone: packages to install without what they say they need.
     """
 
     packages: Sequence[str]
-    records: Sequence[tuple[str, str]]
+    records: Sequence[tuple[str, ...]]
     settings: tuple[tuple[str, str], ...] = (("KERAS_BACKEND", "jax"),)
     alone: Sequence[str] = ()
 
 
 LAYERS = ("record_layer_files.py", "layer_files.zip")
+# What works on strings, and on pictures to train with, is TensorFlow's also where another backend computes.
+PREPARING = (*LAYERS, "picture", "ids", "words", "texts")
+WITH_TENSORFLOW = (("KERAS_BACKEND", "tensorflow"), ("CUDA_VISIBLE_DEVICES", ""))
 VERSIONS = {
     # The oldest that are there, those between at which the form of files changed, and the newest.
     **{f"keras {v}": Version([f"keras=={v}", "jax", "setuptools<81"], [LAYERS]) for v in ("3.0.5", "3.3.3", "3.6.0")},
     "keras 3.15.1": Version(["keras==3.15.1", "jax"], [LAYERS, ("record_sharded.py", "sharded.zip")]),
+    # No newer TensorFlow runs with Keras 3.0.
+    "keras 3.0.5 tensorflow": Version(
+        ["keras==3.0.5", "tensorflow-cpu==2.16.2", "setuptools<81"], [PREPARING], WITH_TENSORFLOW
+    ),
+    "keras 3.15.1 tensorflow": Version(["keras==3.15.1", "tensorflow-cpu==2.21.0"], [PREPARING], WITH_TENSORFLOW),
     "tf-keras": Version(
         ["tf-keras==2.21.0", "tensorflow-cpu==2.21.0"],
         [LAYERS, ("record_old_models.py", "old_models.zip"), ("record_tensorflow_js.py", "tensorflow_js.zip")],
@@ -72,11 +81,11 @@ def record(python: Path, version: Version, started: set[str], only: bool) -> Non
     Args:
         started: archives that this run began. only: whether archives of several versions keep the files of the others.
     """
-    for script, archive in version.records:
+    for script, archive, *arguments in version.records:
         with tempfile.TemporaryDirectory() as folder:
             made = Path(folder) / archive
             settings = {**os.environ, **dict(version.settings)}
-            subprocess.run([python, KIT / script, made], check=True, env=settings, stdout=sys.stderr)
+            subprocess.run([python, KIT / script, made, *arguments], check=True, env=settings, stdout=sys.stderr)
             merge(made, CASES / archive, keep=archive in started or (only and archive == LAYERS[1]))
         started.add(archive)
 
