@@ -1,11 +1,34 @@
 """Small data sets in Keras's shape: `(x_train, y_train), (x_test, y_test) = seqc.datasets.digits.load_data()`.
 
-Importing this package reads no data and opens no connection; `load_data` does.
+Importing this package reads no data and opens no connection; `load_data` does. `digits` comes with seqc; the others are
+taken from the folders in which seqc or Keras keeps them, or downloaded from where they were published, and checked.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
 
 from seqc.datasets import digits, mnist
 from seqc.utils.absent import absent
 
-__all__ = ["digits", "mnist"]
+_LATER = (
+    "boston_housing",
+    "california_housing",
+    "cifar10",
+    "cifar100",
+    "fashion_mnist",
+    "imdb",
+    "reuters",
+)
+__all__ = ["digits", "mnist", *_LATER]
 
-__getattr__ = absent(__name__, __all__, "Arrays that were read elsewhere train as well.")
+_absent = absent(__name__, __all__, "Arrays that were read elsewhere train as well.")
+
+
+def __getattr__(name: str) -> Any:
+    return import_module(f"{__name__}.{name}") if name in _LATER else _absent(name)
+
+
+def __dir__() -> list[str]:
+    return __all__
