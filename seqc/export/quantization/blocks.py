@@ -16,7 +16,11 @@ from onnx import helper, numpy_helper
 from seqc.export.quantization.graphs import array_of, attributes, constants, weight_of
 from seqc.graph.ir import Array
 
-BLOCK = 32
+# Of the blocks that onnxruntime has; more numbers per scale are faster, and less exact.
+LARGEST_BLOCK, FINE_BLOCK = 128, 32
+_SMALLEST_BLOCK = 16
+# Numbers rounded at a time: what is tried takes several times their memory.
+_AT_ONCE = 2**20
 _DOMAIN = "com.microsoft"
 # Products are made in eight bits, too: without that, onnxruntime is no faster than in float.
 _IN_EIGHT_BITS = 4
@@ -24,12 +28,12 @@ _IN_EIGHT_BITS = 4
 _SCALES = np.linspace(1.0, 0.8, 9)
 
 
-def quantize_blocks(model: onnx.ModelProto, nodes: Collection[str], bits: int) -> bytes:
+def quantize_blocks(model: onnx.ModelProto, nodes: Collection[str], bits: int, block: int) -> bytes:
     """Returns a model with the weights of some products and lookups in blocks.
 
     Args:
         model: with float weights. nodes: names of products and lookups; in four bits, rows of tables have an even
-        length. bits: 8 or 4.
+        length. bits: 8 or 4. block: how many numbers have a scale, at most; fewer where rows are shorter.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
@@ -39,9 +43,9 @@ def quantize_blocks(model: onnx.ModelProto, nodes: Collection[str], bits: int) -
         if weight is None:
             made.append(node)
         elif node.op_type == "Gather":
-            made.append(_lookup(result.graph, node, weight, bits))
+            made.append(_lookup(result.graph, node, weight, bits, block))
         else:
-            made += _product(result.graph, node, weight, bits)
+            made += _product(result.graph, node, weight, bits, block)
     del result.graph.node[:]
     result.graph.node.extend(made)
     drop_unused(result.graph)
@@ -50,21 +54,34 @@ def quantize_blocks(model: onnx.ModelProto, nodes: Collection[str], bits: int) -
     return bytes(result.SerializeToString())
 
 
-def rounded(rows: Array, bits: int) -> tuple[Array, Array]:
+def block_for(length: int, most: int) -> int:
+    """Returns how many numbers of rows of a length have a scale: no more than there are, up to a power of two."""
+    return int(min(most, max(_SMALLEST_BLOCK, 2 ** (length - 1).bit_length())))
+
+
+def rounded(rows: Array, bits: int, block: int) -> tuple[Array, Array]:
     """Returns whole numbers and scales of rows cut into blocks: row = (whole number - 2^(bits - 1)) * scale.
 
     Args:
-        rows: (count, length). bits: 8 or 4.
+        rows: (count, length). bits: 8 or 4. block: how many numbers have a scale.
 
     Returns:
-        uint8 (count, blocks, BLOCK), padded with what stands for zero, and float32 (count, blocks). Of a few scales
-        for each block, the one that loses least.
+        uint8 (count, blocks, block), padded with what stands for zero, and float32 (count, blocks).
     """
     count, length = rows.shape
-    padded = np.zeros((count, -(-length // BLOCK) * BLOCK), np.float32)
-    padded[:, :length] = rows
-    cut = padded.reshape(count, -1, BLOCK)
-    zero = 2 ** (bits - 1)
+    blocks = -(-length // block)
+    found, scales = np.empty((count, blocks, block), np.uint8), np.empty((count, blocks), np.float32)
+    step = max(1, _AT_ONCE // (blocks * block))
+    for start in range(0, count, step):
+        part = slice(start, start + step)
+        padded = np.zeros((len(rows[part]), blocks * block), np.float32)
+        padded[:, :length] = rows[part]
+        found[part], scales[part] = _rounded(padded.reshape(-1, blocks, block), 2 ** (bits - 1))
+    return found, scales
+
+
+def _rounded(cut: Array, zero: int) -> tuple[Array, Array]:
+    """Returns whole numbers and scales of blocks: of a few scales for each, the one that loses least."""
     # The largest number becomes the lowest whole number, of which there is one more below zero than above.
     at = np.abs(cut).argmax(-1, keepdims=True)
     largest = np.take_along_axis(cut, at, -1)[..., 0] / np.float32(-zero)
@@ -86,10 +103,13 @@ def _packed(whole: Array, bits: int) -> Array:
     return whole if bits == 8 else (whole[..., 0::2] | (whole[..., 1::2] << 4)).astype(np.uint8)
 
 
-def _product(graph: onnx.GraphProto, node: onnx.NodeProto, weight: onnx.TensorProto, bits: int) -> list[onnx.NodeProto]:
+def _product(
+    graph: onnx.GraphProto, node: onnx.NodeProto, weight: onnx.TensorProto, bits: int, block: int
+) -> list[onnx.NodeProto]:
     kernel = array_of(weight)
     columns = kernel if attributes(node).get("transB", 0) else kernel.T
-    whole, scales = rounded(columns, bits)
+    block = block_for(columns.shape[1], block)
+    whole, scales = rounded(columns, bits, block)
     names = _store(graph, node.name, _packed(whole, bits), scales)
     biased = len(node.input) > 2 and node.input[2]
     made = f"{node.name}/product" if biased else node.output[0]
@@ -103,7 +123,7 @@ def _product(graph: onnx.GraphProto, node: onnx.NodeProto, weight: onnx.TensorPr
         K=length,
         N=count,
         bits=bits,
-        block_size=BLOCK,
+        block_size=block,
         accuracy_level=_IN_EIGHT_BITS,
     )
     if not biased:
@@ -111,9 +131,12 @@ def _product(graph: onnx.GraphProto, node: onnx.NodeProto, weight: onnx.TensorPr
     return [product, helper.make_node("Add", [made, node.input[2]], list(node.output), name=f"{node.name}/bias")]
 
 
-def _lookup(graph: onnx.GraphProto, node: onnx.NodeProto, weight: onnx.TensorProto, bits: int) -> onnx.NodeProto:
+def _lookup(
+    graph: onnx.GraphProto, node: onnx.NodeProto, weight: onnx.TensorProto, bits: int, block: int
+) -> onnx.NodeProto:
     table = array_of(weight)
-    whole, scales = rounded(table, bits)
+    block = block_for(table.shape[1], block)
+    whole, scales = rounded(table, bits, block)
     # Its rows are as long as those of the table: their last block may be shorter.
     flat = whole.reshape(len(table), -1)[:, : table.shape[1]]
     data, scale = _store(graph, node.name, _packed(flat, bits), scales)
@@ -125,7 +148,7 @@ def _lookup(graph: onnx.GraphProto, node: onnx.NodeProto, weight: onnx.TensorPro
         domain=_DOMAIN,
         gather_axis=0,
         quantize_axis=1,
-        block_size=BLOCK,
+        block_size=block,
         bits=bits,
     )
 

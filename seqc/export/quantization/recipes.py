@@ -9,7 +9,7 @@ import onnx
 
 from seqc.backends import onnxruntime_quantizer as quantizer
 from seqc.errors import ExportError
-from seqc.export.quantization.blocks import quantize_blocks
+from seqc.export.quantization.blocks import FINE_BLOCK, LARGEST_BLOCK, quantize_blocks
 from seqc.export.quantization.graphs import (
     CONVOLUTIONS,
     LARGE,
@@ -126,13 +126,17 @@ def _blocks(model: FloatModel) -> list[Recipe]:
     weights = constants(model.proto)
     odd = {n.name for n in model.proto.graph.node if n.op_type in TABLES and _width(n, weights) % 2}
 
-    def build(bits: int) -> Callable[[Collection[str]], bytes]:
-        return lambda chosen: quantize_blocks(model.proto, chosen, bits)
+    def build(bits: int, block: int) -> Callable[[Collection[str]], bytes]:
+        return lambda chosen: quantize_blocks(model.proto, chosen, bits, block)
 
+    words = "large weights alone in"
     even = tuple(n for n in large if n not in odd)
     return [
-        Recipe("blocks-8", "large weights alone in 8 bits, by blocks", large, build(8)),
-        Recipe("blocks-4", "large weights alone in 4 bits, by blocks", even, build(4)),
+        Recipe("blocks-8", f"{words} 8 bits, {LARGEST_BLOCK} to a scale", large, build(8, LARGEST_BLOCK)),
+        Recipe("blocks-4", f"{words} 4 bits, {LARGEST_BLOCK} to a scale", even, build(4, LARGEST_BLOCK)),
+        Recipe(
+            "blocks-4-fine", f"{words} 4 bits, {FINE_BLOCK} to a scale", even, build(4, FINE_BLOCK), False, "blocks-4"
+        ),
     ]
 
 
