@@ -627,3 +627,15 @@ def test_a_file_that_gives_classes_is_measured_on_labels(trained: Any, tmp_path:
         result = quantize(tmp_path / "c.onnx", tmp_path / "q.onnx", x, labels, max_drop=0.02, latency=faster)
         assert result.measured == {"class": wanted}
         assert result.float_scores["class"] > 0.9
+
+
+def test_a_recipe_that_cannot_be_done_costs_few_trials(float_file: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    def fails(*_: Any) -> bytes:
+        raise ExportError("onnxruntime's quantizer fails: no such thing")
+
+    monkeypatch.setattr("seqc.backends.onnxruntime_quantizer.quantize_static", fails)
+    x, y = digits()
+    result = quantize(float_file, tmp_path / "q.onnx", x, y, max_drop=0.02, latency=faster)
+    assert [r.recipe for r in result.rows if "no such thing" in r.refused] == ["static", "static-percentile"]
+    assert result.trials == 3 * 2 + 3
+    assert result.chosen is not None

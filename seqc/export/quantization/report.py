@@ -88,7 +88,10 @@ class Quantization:
             ("model", f"{self.model} ({self.float_bytes:,} bytes)"),
             ("asked", f"for {self.purpose}, losing at most {self.max_drop:.2%}"),
             ("score", scores),
-            ("samples", f"{self.tested:,} tested, {self.calibration:,} others for calibration"),
+            (
+                "samples",
+                f"{self.tested:,} tested (one is {1 / self.tested:.2%}), {self.calibration:,} others for calibration",
+            ),
             ("timed", f"batch {self.batch_size}, {threads}, least of many runs beside the float model's"),
             ("trials", f"{self.trials} done, {self.reused} from before{log}"),
         ]

@@ -82,6 +82,9 @@ def _exact_enough(bench: Bench, recipe: Recipe) -> Trial:
     first = bench.attempt(recipe)
     if is_exact(bench, first) or len(recipe.nodes) < 2:
         return first
+    ends = (recipe.nodes[0], recipe.nodes[-1])
+    if first.wrong and all(bench.attempt(recipe, [n for n in recipe.nodes if n != end]).wrong for end in ends):
+        return first  # it is not some node that onnxruntime cannot do so, but any
     hurting = list(_hurting(bench, recipe, recipe.nodes, known_bad=True))
     left = [n for n in recipe.nodes if n not in hurting]
     if not left:
