@@ -98,7 +98,7 @@ def lines(name: str, model: Any, x: Any, y: Any, folder: Path) -> Iterator[str]:
         for one in (row, others.get(row.recipe)):
             timed = one is not None and one.seconds is not None
             cells += [f"{one.seconds * 1e3:.3f}", f"{one.speedup:.2f}x"] if timed else ["", ""]
-        yield f"| {' | '.join([*cells, ', '.join(row.in_float)])} |"
+        yield f"| {' | '.join([*cells, ', '.join(row.in_float)])} |".replace("|  |", "| |")
     yield ""
     for what, results in (("speed", speed), ("size", small)):
         taken = (f"{r.chosen.recipe if r.chosen else 'refused'} at batch {n}" for n, r in results.items())
