@@ -188,9 +188,9 @@ def test_verify_alone_says_what_was_checked_and_what_was_not(folder: Path) -> No
 @needs_runtime
 def test_verify_alone_as_json(folder: Path) -> None:
     result = seqc_json("verify", "tiny.onnx")
-    assert set(result) == {"model", "against", "passed", "checks", "metadata"}
+    assert set(result) == {"model", "against", "passed", "checks", "name", "metadata"}
     assert [c["name"] for c in result["checks"]] == ["valid", "loads", "runs", "finite", "rows"]
-    assert result["metadata"]["seqc.model"] == "tiny"
+    assert result["name"] == "tiny"
 
 
 @needs_runtime
@@ -274,7 +274,7 @@ def test_inspect_shows_the_nodes_of_a_file(folder: Path) -> None:
     assert "opset 18, IR version 8, by seqc " in text
     assert "nodes               4 (2 Gemm, 1 Relu, 1 Softmax)" in text
     assert "hidden/Gemm   Gemm     [1, 4], [4, 8], [8]  [1, 8]           40     72\n" in text
-    assert "seqc.model          tiny\n" in text
+    assert "model               tiny\n" in text
 
 
 def test_layers_and_nodes_have_the_same_totals(folder: Path) -> None:

@@ -121,3 +121,16 @@ def _axis_names(given: Texts) -> dict[str, str] | None:
     if not all(old and new for old, _, new in pairs):
         raise ConfigError(f"--axis-name takes OLD=NEW, such as time=words; got {' '.join(given)}.")
     return {old: new for old, _, new in pairs}
+
+
+def described(describe: bool, classes: str | None, units: Texts) -> dict[str, Any]:
+    """Returns what the file is to say of the model, as arguments of `export_model`.
+
+    Raises:
+        ConfigError: a unit is of nothing.
+    """
+    pairs = [text.partition("=") for text in units or ()]
+    if not all(name and unit for name, _, unit in pairs):
+        raise ConfigError(f"--unit needs NAME=UNIT, such as speed=m/s; got {' '.join(units or ())}.")
+    listed = None if classes is None else [name.strip() for name in classes.split(",")]
+    return {"describe": describe, "classes": listed, "units": {n: u for n, _, u in pairs} if pairs else None}

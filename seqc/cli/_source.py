@@ -109,8 +109,9 @@ def load_file(path: Path) -> ModelFile:
     return ModelFile(path, module)
 
 
-def load_source(path: Path, weights: Path | None = None) -> Model:
-    """Returns the model of a Python FILE or a model file of any kind, with weights from another file if one is given.
+def load_source(path: Path, weights: Path | None = None, compiled: bool = False) -> Model:
+    """Returns the model of a Python FILE or a model file of any kind, with weights from another file if one is given;
+    `compiled` if what only training needs is to be read, too.
 
     Raises:
         ConfigError, DataError: it is neither. SavingError: a file does not fit, is damaged, or needs what seqc lacks.
@@ -122,7 +123,7 @@ def load_source(path: Path, weights: Path | None = None) -> Model:
 
         require_model_file(path)
         # No command trains such a model, so that what only training needs may be missing.
-        model = load_model(path, compile=False) if weights is None else load_layers(path)
+        model = load_model(path, compile=compiled) if weights is None else load_layers(path)
     if weights is not None:
         model.load_weights(weights)
     return model

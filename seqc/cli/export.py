@@ -16,6 +16,7 @@ from seqc.cli._ends import (
     LayerOutputOptions,
     PrecisionOption,
     RescaleOptions,
+    described,
     end_options,
 )
 from seqc.cli._errors import Debug
@@ -84,6 +85,19 @@ def export(
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Compare the file with NumPy before it is written.")
     ] = True,
+    describe: Annotated[
+        bool, typer.Option("--describe", help="Keep Keras's configuration and how the model was trained in the file.")
+    ] = False,
+    classes: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,...", help="Names of the classes, kept in the file.", show_default=False),
+    ] = None,
+    unit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=UNIT", help="Unit of an input or output, kept in the file; repeatable.", show_default=False
+        ),
+    ] = None,
     record: Annotated[
         bool,
         typer.Option("--record", help="Keep what was compared in FILE.onnx.verified.npz: `seqc verify` repeats it."),
@@ -126,6 +140,7 @@ def export(
             **end_options(head, layer_output, input_dtype, rescale, size, axis_name),
             "verify": verify,
             "record": record,
+            **described(describe, classes, unit),
             "precision": precision,
             "float32_layers": float32_layer or (),
         }
@@ -158,7 +173,7 @@ def _exported(source: Path, output: Path, weights: Path | None, options: dict[st
     from seqc.export.model import export_model
 
     check_output(output, ".onnx")
-    found = export_model(load_source(source, weights), output, **options)
+    found = export_model(load_source(source, weights, options["describe"]), output, **options)
     if source.suffix == ".py" and weights is None:
         typer.echo(f"Note: the weights are those that {source} makes, trained or not.", err=True)
     return found if isinstance(found, list) else [found]

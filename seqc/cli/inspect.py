@@ -181,6 +181,7 @@ def _nodes(show: Screen, source: Path, sizes: Mapping[str, int], wanted: Wanted)
     show.line(f"{source} ({source.stat().st_size:,} bytes)")
     show.rows(
         [
+            *([("model", model.graph.name)] if model.graph.name else []),
             ("format", f"{opsets(model)}, IR version {model.ir_version}, by {producer or 'nobody named'}"),
             *(("input", f"{p.name} {p.dtype}{shape_text(p.shape)}") for p in inputs),
             *(("output", f"{p.name} {p.dtype}{shape_text(p.shape)}") for p in outputs),

@@ -221,13 +221,14 @@ def _alone(show: Screen, path: Path, sizes: dict[str, int], record: Path | None,
     from seqc.cli._repeat import check_record
     from seqc.cli._self_check import check_alone
 
-    texts = metadata(read_model(path))
+    file = read_model(path)
+    texts = metadata(file)
     providers(provider)
     checks = check_alone(path, sizes, provider.value)
     recorded = check_record(path, record, provider)
     checks += recorded
     passed = all(c.passed for c in checks)
-    show.line(f"{path}, {_origin(texts)}:")
+    show.line(f"{path}, {_origin(texts, file.graph.name)}:")
     show.rows([(f"  {_mark(c.passed)}", f"{c.what}: {c.detail}") for c in checks])
     show.line()
     show.line("Passed: every check above." if passed else "FAILED: see above.")
@@ -241,17 +242,22 @@ def _alone(show: Screen, path: Path, sizes: dict[str, int], record: Path | None,
             "against": None,
             "passed": passed,
             "checks": [{"name": c.name, "passed": c.passed, "detail": c.detail} for c in checks],
+            "name": file.graph.name,
             "metadata": texts,
         }
     )
     return passed
 
 
-def _origin(texts: dict[str, Any]) -> str:
+def _origin(texts: dict[str, Any], graph: str) -> str:
+    from seqc.export import MODEL
+
     version = texts.get("seqc.version")
     if version is None:
         return "not written by seqc"
-    name = f" from the model '{texts['seqc.model']}'" if "seqc.model" in texts else ""
+    # Older files have their model's name among the texts.
+    name = texts.get("seqc.model", graph)
+    name = "" if name == MODEL else f" from the model '{name}'"
     return f"written by seqc {version}{name}, inputs {texts.get('seqc.input_layout', 'as they are')}"
 
 

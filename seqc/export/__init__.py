@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 # Bytes up to which a verification looks inside every file, which takes some ten times their memory. Of larger ones the
 # outputs alone are compared, within a few times the memory of the weights, unless they hardly depend on the input.
 INSIDE_LIMIT = 2**26
+# The name of a graph whose model has none.
+MODEL = "model"
 
 
 def export_graph(
@@ -68,6 +70,7 @@ def export_graph(
     parameters: int | None = None,
     model_name: str | None = None,
     ends: str = "",
+    about: Mapping[str, str] | None = None,
     allow_nonfinite: bool = False,
     record: bool = False,
 ) -> Receipt:
@@ -85,8 +88,8 @@ def export_graph(
         (batch, channels, ...): all of them, or those of some names.
         precision: "float32"; "float16", in which products and convolutions are then, between ends of float32; or
         "float64", ends included. float32_layers: names of layers that float16 leaves alone.
-        metadata: further texts to keep in the file. layers, parameters: counts for the receipt. model_name: kept in the
-        file. ends: what the file says of its ends, see `seqc.export.ends`.
+        metadata: further texts to keep in the file. layers, parameters: counts for the receipt. model_name: the name of
+        the file's graph. ends, about: what the file says of its ends and of the model, see the modules of these names.
         allow_nonfinite: whether weights, and with them all outputs, may be NaN or infinite.
         record: whether to write what the verification compared beside the file, see `seqc.export.record`; `seqc verify`
         repeats it from there on any machine.
@@ -131,20 +134,23 @@ def export_graph(
         texts[key] = layouts.described(layouts.chosen(asked, kind, values, names, own), values, names)
     reference = layouts.as_in_file(reference, texts)
     own_texts = {
-        "seqc.model": model_name,
         "seqc.ends": ends,
         "seqc.target": target,
+        **(about or {}),
         **precision_texts(precision, float32_layers),
     }
     texts |= {key: text for key, text in own_texts.items() if text} | given
-    kept = float32_layers if half else None
-    emission, elsewhere = compile_for(
-        place, reference, number, fixed=opset is not None, ir_version=ir_version, metadata=texts, kept_single=kept
-    )
+    options: dict[str, Any] = {
+        "ir_version": ir_version,
+        "metadata": texts,
+        "kept_single": float32_layers if half else None,
+        "name": model_name or MODEL,
+    }
+    emission, elsewhere = compile_for(place, reference, number, fixed=opset is not None, **options)
     aim = emission.target
 
     def compiled() -> Emission:
-        return compile_with_names(reference, aim, ir_version=ir_version, metadata=texts, kept_single=kept)
+        return compile_with_names(reference, aim, **options)
 
     content = emission.content
     nodes = dict(sorted(Counter(node.op_type for node in emission.frame.graph.node).items()))
@@ -205,11 +211,13 @@ def compile_with_names(
     ir_version: int | None = None,
     metadata: Mapping[str, str] | None = None,
     kept_single: Sequence[str] | None = None,
+    name: str = MODEL,
 ) -> Emission:
     """Returns an inference graph after its passes, as a checked ONNX model, and the names of its values there.
 
     Args:
         kept_single: names of layers that stay in float32 where others go to half precision; None where none do.
+        name: of the file's graph.
     """
     from seqc._version import __version__
     from seqc.export.emitter import write
@@ -217,9 +225,9 @@ def compile_with_names(
     texts = {"seqc.version": __version__, **(metadata or {})}
     made = run_passes(graph, FOR_INFERENCE, target)
     if kept_single is None:
-        return write(made, target, ir_version=ir_version, metadata=texts)
+        return write(made, target, ir_version=ir_version, metadata=texts, name=name)
     half = lower_precision(made, kept_single)
-    return replace(write(half, target, ir_version=ir_version, metadata=texts), single=made)
+    return replace(write(half, target, ir_version=ir_version, metadata=texts, name=name), single=made)
 
 
 def compile_for(

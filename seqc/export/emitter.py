@@ -72,6 +72,7 @@ class _Body:
     nodes: tuple[_Node, ...]
     inputs: tuple[tuple[str, Type], ...]
     outputs: tuple[tuple[str, Type], ...]
+    arrays: Mapping[str, Array]
 
 
 @dataclass
@@ -119,8 +120,9 @@ class Writer:
         return name
 
     def body(self, graph: Graph, types: Sequence[Type], captured: Sequence[str]) -> _Body:
-        # Names are unique in the whole file, and constants stand once, outside.
-        inner = Writer(self.target, arrays=self.arrays, types=self.types, _names=self._names, _shared=self._shared)
+        # Names are unique in the whole file. A body has constants of its own: programs that rename tensors forget those
+        # around it.
+        inner = Writer(self.target, types=self.types, _names=self._names)
         scope = self.scope
         handed = [self.claim(label) for label in graph.input_names[: len(types)]]
         names: dict[Value, tuple[str, ...]] = {
@@ -134,7 +136,9 @@ class Writer:
         inner.name_outputs([names[y][0] for y in graph.outputs], labels)
         inputs = tuple(zip(handed, types, strict=True))
         outputs = tuple((label, y.type) for y, label in zip(graph.outputs, labels, strict=True))
-        return _Body(self.claim("body"), tuple(inner.nodes), inputs, outputs)
+        used = set(_reads(inner.nodes))
+        arrays = {label: array for label, array in inner.arrays.items() if label in used}
+        return _Body(self.claim("body"), tuple(inner.nodes), inputs, outputs, arrays)
 
     def name_outputs(self, made: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
         """Gives each output its name: by renaming what computes it, by Identity where that has a name to keep.
@@ -314,6 +318,7 @@ def _node_proto(node: _Node) -> onnx.NodeProto:
                 value.name,
                 [_describe(t, label) for label, t in value.inputs],
                 [_describe(t, label) for label, t in value.outputs],
+                [wire.tensor(label, array) for label, array in value.arrays.items()],
             )
     domain, op_type = split_name(node.op_type)
     return helper.make_node(op_type, node.inputs, node.outputs, node.name, domain=domain or None, **attributes)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from seqc.errors import ConfigError, ExportError, NotBuiltError
 from seqc.export import export_graph
+from seqc.export.about import texts_about
 from seqc.export.axes import each as files_of
 from seqc.export.axes import fixed_shapes, read_axis_names, read_sizes, with_axis_names
 from seqc.export.ends import read_ends, read_layer_outputs, with_layer_outputs
-from seqc.export.options import check_format, check_known, read_signature, signature_tree
+from seqc.export.options import check_flags, check_format, check_known, read_signature, signature_tree
 from seqc.graph.ir import Graph
 from seqc.layers._common import KerasShape
 from seqc.passes.binding import bind_constants
@@ -79,6 +80,7 @@ def export_model(
         default those of the inputs and of the layers that give the outputs.
         axis_names: other names for open axes, by those they have: {"time": "words"}.
         layer_outputs: names of layers whose outputs the file gives, after the model's own.
+        describe, classes, units: what the file says of the model; see `texts_about`.
         head, input_dtype, rescale: what the file makes of an output, and takes in place of the model's input; see
         `read_ends`.
         options: see `export_graph` (verify, opset, ir_version, channels_first_input, metadata, ...).
@@ -115,6 +117,9 @@ def _export_one(
     head: Any = None,
     input_dtype: Any = None,
     rescale: Any = None,
+    describe: bool = False,
+    classes: Any = None,
+    units: Any = None,
     **options: Any,
 ) -> Receipt:
     layers, names = read_layer_outputs(layer_outputs), read_axis_names(axis_names)
@@ -134,7 +139,8 @@ def _export_one(
         input_dtype=input_dtype,
         rescale=rescale,
     )
-    graph = ends.of_graph(graph)
+    check_flags(describe=describe)
+    own_graph, graph = graph, ends.of_graph(graph)
     if input_name is None and any(spec.name is not None for spec in specs):
         input_name = [spec.name or name for spec, name in zip(specs, graph.input_names, strict=False)]
     inputs = (*_named("input_name", input_name, graph.input_names[:own]), *graph.input_names[own:])
@@ -143,9 +149,15 @@ def _export_one(
         if output_name is None
         else _named("output_name", output_name, graph.output_names)
     )
+    # A head may make several outputs of one, which then go by the model's name.
+    same = own_graph.output_names == graph.output_names
+    in_file = dict(zip(own_graph.output_names, outputs if same else own_graph.output_names, strict=True))
+    in_file |= dict(zip(own_graph.input_names[:own], inputs[:own], strict=True))
+    about = texts_about(model, own_graph, in_file, describe=describe, classes=classes, units=units)
     return export_graph(
         graph,
         path,
+        about=about,
         input_names=inputs,
         output_names=outputs,
         layers=len(model.layers),
@@ -202,7 +214,7 @@ def _merged(shape: KerasShape | None, wanted: KerasShape | None) -> KerasShape:
 # What a caller may say; the rest of `export_graph`'s arguments follows from the model.
 _FOLLOWS = {
     *("model", "graph", "path", "specs", "options", "input_names", "output_names", "layers", "parameters"),
-    *("model_name", "ends"),
+    *("model_name", "ends", "about"),
 }
 _OPTIONS = tuple(
     name

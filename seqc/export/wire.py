@@ -49,13 +49,23 @@ def whole(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> onnx.ModelProt
     filled.CopyFrom(model)
     for label, array in arrays.items():
         # Set in place: a message that is appended is copied.
-        made = filled.graph.initializer.add()
-        if array.dtype == object:
-            made.CopyFrom(_strings(label, array))
-            continue
-        made.CopyFrom(_tensor(label, array))
-        made.raw_data = bytes(_raw(array))
+        _fill(filled.graph.initializer.add(), label, array)
     return filled
+
+
+def tensor(label: str, array: Array) -> onnx.TensorProto:
+    """Returns a tensor with a copy of an array."""
+    made = onnx.TensorProto()
+    _fill(made, label, array)
+    return made
+
+
+def _fill(made: onnx.TensorProto, label: str, array: Array) -> None:
+    if array.dtype == object:
+        made.CopyFrom(_strings(label, array))
+        return
+    made.CopyFrom(_tensor(label, array))
+    made.raw_data = bytes(_raw(array))
 
 
 def _tensor(label: str, array: Array) -> onnx.TensorProto:

@@ -40,8 +40,8 @@ def opencv(content: bytes, x: Array) -> Array:
     return np.asarray(net.forward())
 
 
-def quant_pre_process(content: bytes, x: Array) -> Array:
-    """What onnxruntime's quantizers run before they start: symbolic shape inference and its own optimizer."""
+def quant_pre_process(content: bytes, x: Array, symbolic: bool = True) -> Array:
+    """What onnxruntime's quantizers run before they start: inference of shapes, symbolic or onnx's; an optimizer."""
     import tempfile
 
     from onnxruntime.quantization import quant_pre_process as prepare
@@ -49,11 +49,11 @@ def quant_pre_process(content: bytes, x: Array) -> Array:
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder, "model.onnx"), Path(folder, "prepared.onnx")
         before.write_bytes(content)
-        prepare(str(before), str(after))
+        prepare(str(before), str(after), skip_symbolic_shape=not symbolic)
         return onnxruntime(after.read_bytes(), x)
 
 
-def quantize_dynamic(content: bytes, x: Array) -> Array:
+def quantize_dynamic(content: bytes, x: Array, symbolic: bool = True) -> Array:
     """onnxruntime's quantizer of weights, on what its preparation gives."""
     import tempfile
 
@@ -63,7 +63,7 @@ def quantize_dynamic(content: bytes, x: Array) -> Array:
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder, f"{step}.onnx") for step in ("model", "prepared", "quantized")]
         files[0].write_bytes(content)
-        prepare(str(files[0]), str(files[1]))
+        prepare(str(files[0]), str(files[1]), skip_symbolic_shape=not symbolic)
         quantize(files[1], files[2], op_types_to_quantize=["MatMul", "Gemm", "LSTM"])
         return onnxruntime(files[2].read_bytes(), x)
 
