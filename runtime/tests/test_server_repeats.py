@@ -141,8 +141,21 @@ def test_a_known_form_is_not_read_again(
         b'{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","data":[1,2,3,4]}],"parameters":{"timeout":1000000}}',
         b'{"inputs":[{"name":"x","shape":[0,4],"datatype":"FP32","data":[]}]}',
         b'{"inputs":[{"name":"x","shape":[2,4],"datatype":"FP32","data":[[1,2,3,4],[5,6,7,8]]}]}',
+        b'{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","data":[1,2,3,4]}],"id":"["}',
+        b'{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","data":[1,2,3,4],"a":"["}]}',
+        b'{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","data":[1,2,3,4],"a":"["}],"outputs":null,"id":"]"}',
     ],
-    ids=["text behind", "shape behind", "outputs behind", "deadline", "nothing", "several rows"],
+    ids=[
+        "text behind",
+        "shape behind",
+        "outputs behind",
+        "deadline",
+        "nothing",
+        "several rows",
+        "opens",
+        "opened",
+        "odd",
+    ],
 )
 def test_what_has_other_lists_behind_its_data_is_never_a_known_form(
     serve: Serve, identity: Any, onnx_type: Any, body: bytes
@@ -151,7 +164,7 @@ def test_what_has_other_lists_behind_its_data_is_never_a_known_form(
     for _ in range(3):
         found = meaning(lambda: repeats.read(servable, body, None, LIMITS))
         assert found[0]["x"][0] == np.float32
-    assert not servable.forms
+    assert not any(servable.forms.values())
 
 
 def test_forms_are_forgotten_before_they_are_many_and_none_is_learned_of_requests_that_all_differ(
@@ -186,6 +199,15 @@ def test_any_bytes_changed_in_a_known_request(serve: Serve, identity: Any, onnx_
     for _ in range(2):
         same_as_first(servable, bytes(body), length)
     same_as_first(servable, good, length)
+
+
+def test_forms_of_several_clients_that_take_turns_are_known(serve: Serve, identity: Any, onnx_type: Any) -> None:
+    servable = servable_of(serve(identity(onnx_type("float32"), ["batch", 4])))
+    for _ in range(2):
+        for client in range(10):
+            same_as_first(servable, in_json("FP32", id=f"client {client}"))
+    assert len(servable.forms) == 10
+    assert all(servable.forms.values())
 
 
 # --- Heads.

@@ -9,7 +9,7 @@ requests, and say what is wrong.
 from __future__ import annotations
 
 import struct
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from seqc_runtime.server.servable import Servable
 from seqc_runtime.server.signature import Declared
 
 # Forms of a version that are remembered, and bytes of the longest one.
-_REMEMBERED, _LONGEST = 64, 1024
+_REMEMBERED, LONGEST = 64, 1024
 
 
 class Form:
@@ -74,7 +74,7 @@ def read(servable: Servable, body: Buffer, header_length: str | None, limits: Li
         start = size = parse_length(header_length)
         end = len(body)
         form = body[:start]
-    if not 0 < size <= _LONGEST:
+    if not 0 < size <= LONGEST:
         return _read(servable, body, header_length, limits)
     known = servable.forms.get(form)
     if known is not None and known.limits is limits:
@@ -82,10 +82,7 @@ def read(servable: Servable, body: Buffer, header_length: str | None, limits: Li
         if flat is not None:
             return known.asked(servable, flat)
     asked = _read(servable, body, header_length, limits)
-    # Where every request is another one, such as by its id, nothing is to be learned.
-    if servable.last_form == form:
-        _learn(servable, form, asked, limits)
-    servable.last_form = form
+    learn(servable, form, asked, limits, lambda: header_length is not None or _is_data(body, start, end))
     return asked
 
 
@@ -113,29 +110,48 @@ def _bytes(body: bytes, start: int, form: Form) -> Array | None:
     return aligned(np.frombuffer(body, form.declared.dtype, form.count, start))
 
 
-def _learn(servable: Servable, form: Hashable, asked: Asked, limits: Limits) -> None:
-    """Remember the form of a request that was read, if it is one of a single tensor of numbers."""
-    if len(asked.job.feeds) != 1 or asked.job.deadline is not None:
+def learn(servable: Servable, form: Hashable, asked: Asked, limits: Limits, proof: Callable[[], bool]) -> None:
+    """Remember the form of a request that was read if it came before: where each has another id, nothing comes again.
+
+    proof: whether the form is around the numbers of the only tensor, and around nothing else.
+    """
+    if form in servable.forms:
         return
+    if form not in servable.met:
+        if len(servable.met) >= _REMEMBERED:
+            servable.met.clear()
+        servable.met.add(form)
+        return
+    if len(servable.forms) >= _REMEMBERED:
+        servable.forms.clear()
+    servable.forms[form] = _form(servable, asked, limits, proof)
+
+
+def _form(servable: Servable, asked: Asked, limits: Limits, proof: Callable[[], bool]) -> Form | None:
+    """The form of a request; None where it is not one around the numbers of a single tensor."""
+    if len(asked.job.feeds) != 1 or asked.job.deadline is not None:
+        return None
     ((name, array),) = asked.job.feeds.items()
     declared = servable.signature.inputs[name]
     if not array.size or declared.dtype.kind not in "fiu" or declared.wire is None or not declared.wire.isnative:
-        return
-    if isinstance(form, tuple):
-        before, behind = form
-        if any(_data(before, behind, number) != [number] for number in (0, 1)):
-            return
-    if len(servable.forms) >= _REMEMBERED:
-        servable.forms.clear()
-    servable.forms[form] = Form(asked, declared, array, limits)
+        return None
+    return Form(asked, declared, array, limits) if proof() else None
 
 
-def _data(before: bytes, behind: bytes, number: int) -> Any:
-    """The data of the only tensor of a request, without lists around all of it, when its last list is [number].
+def _is_data(body: bytes, start: int, end: int) -> bool:
+    """Whether what lies there is the data of the only tensor: other numbers there are other data.
 
-    Where other numbers there are other data, what stands there is the data: it is not in a text, and not another list.
+    So it is not in a text, and not another list.
     """
-    data = orjson.loads(b"%b[%d]%b" % (before, number, behind))["inputs"][0]["data"]
+    return all(_data(b"%b[%d]%b" % (body[:start], number, body[end:])) == [number] for number in (0, 1))
+
+
+def _data(text: bytes) -> Any:
+    """The data of the first tensor of a request, without lists around all of it; None where there is none."""
+    try:
+        data = orjson.loads(text)["inputs"][0]["data"]
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return None
     while type(data) is list and len(data) == 1 and type(data[0]) is list:
         data = data[0]
     return data

@@ -94,8 +94,8 @@ class Servable:
         self.bounded = _bounded(model)
         self.retired = False
         # What requests said beside their numbers, by the bytes around these: see `repeats`.
-        self.forms: dict[Hashable, Form] = {}
-        self.last_form: Hashable = None
+        self.forms: dict[Hashable, Form | None] = {}
+        self.met: set[Hashable] = set()
         self._watchers: list[Callable[[], None]] = []
         # Jobs run together when all sizes but the first agree; most models fix them.
         self.fixed_trailing = all(isinstance(size, int) for info in model.inputs for size in info.shape[1:])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -27,23 +26,21 @@ class Ending:
         self.closed = False
         self.under_way = 0
 
-    @contextmanager
-    def call(self) -> Iterator[None]:
-        """One call, from its request to its answer. Raises Refusal (503) when the server ends."""
+    def __enter__(self) -> None:
+        """Begin a call, which is under way until the block ends. Raises Refusal (503) when the server ends."""
         if self.closed:
             raise Refusal(503, "the server is ending: call another one")
         self.under_way += 1
-        try:
-            yield
-        finally:
-            self.under_way -= 1
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.under_way -= 1
 
 
 def generic(service: Any, ending: Ending, name: str | None = None) -> Any:
     """gRPC's handler of a service.
 
-    service: has a coroutine, or asynchronous generator, for each method of its `DESCRIPTION`. name: when it is not the
-    description's.
+    service: has a coroutine for each method of its `DESCRIPTION`, called with a request, its context and its bytes;
+    or an asynchronous generator, called without the bytes. name: when it is not the description's.
     """
     description = service.DESCRIPTION
     methods = {method.name: _handler(method, getattr(service, method.name), ending) for method in description.methods}
@@ -64,8 +61,8 @@ def _handler(method: Any, function: Any, ending: Ending) -> Any:
 def _one(kind: Any, function: Any, ending: Ending) -> Any:
     async def call(raw: bytes, context: Any) -> bytes:
         try:
-            with ending.call():
-                return _serialized(await function(parse(kind, raw), context))
+            with ending:
+                return _serialized(await function(parse(kind, raw), context, raw))
         except grpc.aio.AbortError:
             raise
         except Exception as error:
@@ -111,7 +108,7 @@ def _streams(kind: Any, function: Any, ending: Ending) -> Any:
 
     async def call(received: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
         try:
-            with ending.call():
+            with ending:
                 async for answer in function(requests(received), context):
                     yield _serialized(answer)
         except grpc.aio.AbortError:

@@ -30,13 +30,13 @@ class Health:
         self._ready = ready
         self._draining = draining
 
-    async def Check(self, request: Any, context: Any) -> Any:
+    async def Check(self, request: Any, context: Any, raw: bytes) -> Any:
         """The state of a service now."""
         if request.service not in self._services:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service {request.service[:200]!r}")
         return self._state()
 
-    async def List(self, request: Any, context: Any) -> Any:
+    async def List(self, request: Any, context: Any, raw: bytes) -> Any:
         """The state of every service now."""
         state = self._state()
         return _States(statuses=dict.fromkeys(self._services, state))

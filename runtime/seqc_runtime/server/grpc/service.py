@@ -46,9 +46,9 @@ class InferenceService:
         self._observer = observer
         self._identify = identify
 
-    async def ModelInfer(self, request: Any, context: Any) -> Any:
+    async def ModelInfer(self, request: Any, context: Any, raw: bytes) -> Any:
         """Run a model; the answer is serialized already."""
-        response = await self._infer(request, context)
+        response = await self._infer(request, context, raw)
         if response.status != 200:
             await refuse(context, response)
         return response.content
@@ -66,9 +66,9 @@ class InferenceService:
                 answer.infer_response.id = request.id
             yield answer
 
-    async def _infer(self, request: Any, context: Any) -> Response:
+    async def _infer(self, request: Any, context: Any, raw: bytes = b"") -> Response:
         remaining = context.time_remaining()
-        inference = Inference(request, None if remaining is None else time.monotonic() + remaining)
+        inference = Inference(request, raw, None if remaining is None else time.monotonic() + remaining)
         try:
             asked = self._head(context, "POST", f"{model_path(request.model_name, request.model_version)}/infer")
             return await self._ask(asked, b"", inference)
@@ -123,7 +123,7 @@ class InferenceService:
 def _asking(name: str, question: Question) -> Any:
     kind = message(DESCRIPTION.methods_by_name[name].output_type.full_name)
 
-    async def method(self: InferenceService, request: Any, context: Any) -> Any:
+    async def method(self: InferenceService, request: Any, context: Any, raw: bytes) -> Any:
         return await self._plain(question, kind, request, context)
 
     return method
