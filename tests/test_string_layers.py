@@ -294,6 +294,9 @@ def test_a_new_vocabulary_acts_at_once() -> None:
         ({"split": None}, 18),
         ({"standardize": "lower_and_strip_punctuation"}, 20),
         ({"standardize": "strip_punctuation", "split": None}, 20),
+        ({"ngrams": 2}, 20),
+        ({"ngrams": (3, 1), "output_sequence_length": 9}, 20),
+        ({"ngrams": (2,), "output_mode": "count"}, 20),
         ({"standardize": None}, 20),
     ],
 )
@@ -326,7 +329,6 @@ def test_texts_are_split_in_a_file_as_in_numpy(settings: dict[str, Any], opset: 
         (lambda: layers.TextVectorization(vocabulary=["a"], name="h"), "'h' needs StringSplit.* opset=20"),
         (lambda: layers.TextVectorization(vocabulary=["a"], standardize=None, name="h"), "'h' .* opset=20"),
         (lambda: layers.TextVectorization(vocabulary=["a"], standardize=None, split="character"), "characters"),
-        (lambda: layers.TextVectorization(vocabulary=["a"], standardize=None, ngrams=2), "n-grams"),
         (lambda: layers.TextVectorization(vocabulary=["a"], standardize=np.char.lower), "A Python function"),
         (lambda: layers.StringLookup(name="h"), "'h': .* no vocabulary yet: call adapt"),
     ],

@@ -1,7 +1,8 @@
-"""Texts without some characters, said in ONNX, which has no operator for that: split at each, and joined again."""
+"""What is done with texts, said in ONNX: without some characters, as words, and as words in a row."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -48,3 +49,48 @@ def without(e: Emitter, texts: str, characters: str) -> str:
         body = e.body(step, [number.type, on.type, joined.type], [split])
         texts = e.node("Loop", count, always, nothing, body=body)
     return texts
+
+
+def split_at_whitespace(e: Emitter, texts: str) -> str:
+    """Writes the nodes that split texts (n) into words (n, words), of which a row has as many as the longest text.
+
+    onnxruntime's operator takes spaces only for whitespace. Split at each kind of it in turn, a text is a block of
+    words with "" between them, which then go behind the words.
+    """
+    words = texts
+    for delimiter in ("\n", "\r", "\t", "\v", "\f"):
+        words = e.node_many("StringSplit", words, outputs=2, delimiter=delimiter)[0]
+    return _words_first(e, e.node("Flatten", e.node_many("StringSplit", words, outputs=2)[0], axis=1))
+
+
+def in_rows(e: Emitter, words: str, lengths: Sequence[int]) -> str:
+    """Writes the nodes that make of words (n, words) those of each of some lengths in a row, with " " between them."""
+    one = _size(e, 1)
+    blank, nothing = (e.constant(np.array([text], object)) for text in (" ", ""))
+    # Behind the last word of a text there is none, so that no row of words goes on there.
+    longest = max(lengths)
+    after = e.node("Expand", nothing, e.node("Concat", e.node("Shape", words, end=1), _size(e, longest - 1), axis=0))
+    long = e.node("Concat", words, after, axis=1) if longest > 1 else words
+    count = e.node("Shape", words, start=1)
+    joined, found = words, {1: words}
+    for length in range(2, longest + 1):
+        start = _size(e, length - 1)
+        last = e.node("Slice", long, start, e.node("Add", count, start), one)
+        whole = e.node("StringConcat", e.node("StringConcat", joined, blank), last)
+        joined = found[length] = e.node("Where", e.node("Equal", last, nothing), nothing, whole)
+    rows = [found[length] for length in lengths]
+    return _words_first(e, e.node("Concat", *rows, axis=1) if len(rows) > 1 else rows[0])
+
+
+def _size(e: Emitter, number: int) -> str:
+    return e.constant(np.array([number], np.int64))
+
+
+def _words_first(e: Emitter, words: str) -> str:
+    """Writes the nodes that put what is "" in rows (n, words) behind the words, and keep as many as the longest has."""
+    one = _size(e, 1)
+    is_word = e.node("Cast", e.node("Not", e.node("Equal", words, e.constant(np.array([""], object)))), to="int64")
+    # Of equal elements, the first come first.
+    order = e.node_many("TopK", is_word, e.node("Shape", words, start=1), outputs=2, axis=1)[1]
+    longest = e.node("ReduceMax", e.node("ReduceSum", is_word, one), _size(e, 0), keepdims=0)
+    return e.node("Slice", e.node("GatherElements", words, order, axis=1), _size(e, 0), longest, one)

@@ -16,7 +16,7 @@ from seqc.graph.dims import Dim
 from seqc.graph.ir import Array, Emitter, Op, Type, Value
 from seqc.graph.strings import STRING, as_strings
 from seqc.graph.target import Target
-from seqc.ops._text_onnx import without
+from seqc.ops._text_onnx import in_rows, split_at_whitespace, without
 from seqc.ops.arithmetic import minimum
 from seqc.ops.gather import one_hot
 from seqc.ops.reduce import max as largest
@@ -188,30 +188,12 @@ class SplitText(OnStrings):
         return _WORD.findall(text) if self.by == "whitespace" else list(text)
 
     def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
-        if self.ngrams is not None:
-            raise NoLoweringError("ONNX has no operator that makes n-grams of words. Use ngrams=None.")
-        if self.by != "whitespace":
+        if self.by == "character":
             raise NoLoweringError("ONNX has no operator that splits texts into characters. Use split='whitespace'.")
-        return _split_at_whitespace(e, x)
-
-
-def _split_at_whitespace(e: Emitter, texts: str) -> str:
-    """Writes the nodes that split texts into words, of which a row has as many as the longest text.
-
-    onnxruntime's operator takes spaces only for whitespace. Split at each kind of it in turn, a text is a block of
-    words with "" between them, which then go behind the words.
-    """
-    words = texts
-    for delimiter in ("\n", "\r", "\t", "\v", "\f"):
-        words = e.node_many("StringSplit", words, outputs=2, delimiter=delimiter)[0]
-    words = e.node("Flatten", e.node_many("StringSplit", words, outputs=2)[0], axis=1)
-    one = e.constant(np.array([1], np.int64))
-    is_word = e.node("Cast", e.node("Not", e.node("Equal", words, e.constant(np.array([""], object)))), to="int64")
-    # Of equal elements, the first come first.
-    order = e.node_many("TopK", is_word, e.node("Shape", words, start=1), outputs=2, axis=1)[1]
-    longest = e.node("ReduceMax", e.node("ReduceSum", is_word, one), e.constant(np.array([0], np.int64)), keepdims=0)
-    moved = e.node("GatherElements", words, order, axis=1)
-    return e.node("Slice", moved, e.constant(np.array([0], np.int64)), longest, one)
+        if self.by is None and self.ngrams is not None:  # an empty word among them would be taken for none
+            raise NoLoweringError("n-grams of words that come one by one are not written. Use split='whitespace'.")
+        words = x if self.by is None else split_at_whitespace(e, x)
+        return words if self.ngrams is None else in_rows(e, words, self.ngrams)
 
 
 @dataclass(frozen=True)
