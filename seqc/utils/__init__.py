@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from seqc.utils import bounding_boxes
     from seqc.utils.audio_folders import audio_dataset_from_directory
     from seqc.utils.downloads import get_file
+    from seqc.utils.feature_space import FeatureSpace
     from seqc.utils.image_folders import image_dataset_from_directory
     from seqc.utils.model_visualization import model_to_dot, plot_model
     from seqc.utils.pictures import array_to_img, img_to_array, load_img, save_img
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CustomObjectScope",
+    "FeatureSpace",
     "Progbar",
     "PyDataset",
     "Sequence",
@@ -116,8 +118,6 @@ _absent = absent(
     __name__,
     __all__,
     Config="A dictionary, or types.SimpleNamespace, does the same.",
-    FeatureSpace="Its parts are layers: StringLookup, IntegerLookup, Discretization, Normalization, Hashing, "
-    "HashedCrossing and Concatenate, on one Input for each feature.",
     legacy="It has what Keras 3 keeps for files of old versions; load_model reads these.",
 )
 
@@ -130,6 +130,7 @@ _LATER = {
     **dict.fromkeys(("deserialize_keras_object", "serialize_keras_object"), "seqc.saving"),
     **dict.fromkeys(("get_source_inputs", "is_keras_tensor", "standardize_dtype"), "seqc.utils.symbols"),
     "timeseries_dataset_from_array": "seqc.utils.timeseries",
+    "FeatureSpace": "seqc.utils.feature_space",
     "Progbar": "seqc.utils.progbar",
     "audio_dataset_from_directory": "seqc.utils.audio_folders",
     "get_file": "seqc.utils.downloads",

@@ -15,8 +15,8 @@ def unique_name(base: str) -> str:
     return base if number == 0 else f"{base}_{number}"
 
 
-def clear_session() -> None:
-    """Starts automatic names again from the beginning."""
+def clear_session(free_memory: bool = True) -> None:
+    """Starts automatic names again from the beginning; `free_memory` makes no difference."""
     _counts.clear()
 
 
