@@ -144,8 +144,8 @@ def with_scales(size: int = 8) -> Graph:
     y = conv(w, "conv_3", (y + 3.0) * 1.0, 3)
     y = conv(w, "conv_4", y + 1.0, 3)
     y = conv(w, "conv_5", y * np.arange(1, size + 1, dtype="f").reshape(1, size, 1), 3)
-    y = conv(w, "conv_6", y * 0.0, 3)
-    return graph(x, dense(w, "dense", (ops.max(y, (1, 2)) * 3.0 + 1.0) / 2.0, 3))
+    nothing = conv(w, "conv_6", y * 0.0, 3)
+    return graph(x, dense(w, "dense", (ops.max(nothing, (1, 2)) * 3.0 + 1.0) / 2.0, 3), y)
 
 
 def with_shapes() -> Graph:
