@@ -1,8 +1,8 @@
 """Measures files of the same models in one process: `python -m exporters.measure FOLDER [MODEL ...]`.
 
-Prints JSON: for each model and file its nodes and, for each batch, the microseconds of one run at best, on the
-processor: with one thread that is its latency, less what other programs hold it up. A file that computes something else
-than seqc's is a failure.
+Prints JSON: for each model and file its nodes and, for each batch, the microseconds of one run at best; of runs
+longer than a millisecond those on the processor, which with one thread is their latency, less what other programs
+hold them up. A file that computes something else than seqc's is a failure.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from exporters.models import SPECS, Spec
 BATCHES = (1, 32)
 # All models are gone through so often, the files of one in turns so often each time, and each for about so long a turn:
 # what else a machine does then meets all files alike, and none always.
-SWEEPS, ROUNDS, SECONDS = 6, 20, 0.004
+SWEEPS, ROUNDS, SECONDS = 12, 15, 0.004
+# Seconds of a run from which on other programs interrupt most of them, so that only time on the processor compares.
+LONG = 0.001
 # Files of a model, by the part of the name behind the model's; these take channels first.
 KINDS = ("seqc", "by_hand", "keras", "seqc_nchw", "torch")
 CHANNELS_FIRST = ("seqc_nchw", "torch")
@@ -44,7 +46,8 @@ class Run:
         began = time.thread_time()
         for _ in range(5):
             self.once()
-        self.count = max(1, int(SECONDS / ((time.thread_time() - began) / 5)))
+        each = (time.thread_time() - began) / 5
+        self.count, self.clock = max(1, int(SECONDS / each)), time.thread_time if each > LONG else time.perf_counter
 
     def once(self) -> np.ndarray:
         """Runs once, and returns the result."""
@@ -52,7 +55,7 @@ class Run:
 
     def turn(self) -> None:
         """Takes its turn of a round."""
-        run, feed, clock = self.session.run, self.feed, time.thread_time
+        run, feed, clock = self.session.run, self.feed, self.clock
         for _ in range(self.count):
             began = clock()
             run(None, feed)
@@ -100,9 +103,11 @@ class Files:
     def sweep(self) -> None:
         """Measures all files once more."""
         for runs in self.runs.values():
+            order = list(runs.values())
             for _ in range(ROUNDS):
-                for run in runs.values():
+                for run in order:
                     run.turn()
+                order.reverse()  # none always comes behind the same one
 
     def figures(self) -> dict[str, Any]:
         """Returns what was measured of each file."""
