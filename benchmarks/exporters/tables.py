@@ -66,7 +66,7 @@ def report(found: Found, versions: Mapping[str, str], setting: str) -> str:
     lines += [
         "",
         "Files by seqc and by hand have the same operators, so that what these two differ by is noise. So do those of",
-        "`mlp`, `vgg_bn`, `mobilenet` and `sepconv` by PyTorch, but for how they average: there is nothing to win there.",
+        "`mlp`, `vgg_bn`, `mobilenet` and `sepconv` by PyTorch, but for how they average: there is little to win.",
         "",
         "## Targets",
         "",
