@@ -18,9 +18,9 @@ class Session:
     """A model loaded by onnxruntime.
 
     Args:
-        model: the bytes of an .onnx file. threads: how many threads one operation may use; None leaves the choice to
-        onnxruntime. providers: what runs the nodes, by onnxruntime's names, alone or with options. optimize: whether it
-        may fuse nodes.
+        model: the bytes of an .onnx file, or its path, which takes less memory. threads: how many threads one operation
+        may use; None leaves the choice to onnxruntime. providers: what runs the nodes, by onnxruntime's names, alone or
+        with options. optimize: whether it may fuse nodes.
 
     Raises:
         MissingDependencyError: onnxruntime is not installed. ExportError: it refuses the model.
@@ -28,7 +28,7 @@ class Session:
 
     def __init__(
         self,
-        model: bytes,
+        model: bytes | os.PathLike[str],
         *,
         threads: int | None = None,
         providers: Sequence[Any] = ("CPUExecutionProvider",),
@@ -43,13 +43,19 @@ class Session:
         if not optimize:
             options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            self._session = runtime.InferenceSession(model, options, providers=list(providers))
+            self._session: Any = runtime.InferenceSession(
+                model if isinstance(model, bytes) else os.fspath(model), options, providers=list(providers)
+            )
         except Exception as error:  # onnxruntime has its own error types per reason, under no common one
             raise ExportError(
                 f"onnxruntime {runtime.__version__} cannot load the model: {error}{_advice(error)}"
             ) from error
         self.input_names: tuple[str, ...] = tuple(x.name for x in self._session.get_inputs())
         self.output_names: tuple[str, ...] = tuple(y.name for y in self._session.get_outputs())
+
+    def close(self) -> None:
+        """Gives back the memory of the model, which can be run no more."""
+        self._session = None
 
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Returns the outputs by name for input arrays by name.

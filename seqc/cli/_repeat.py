@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqc.cli._onnx import read_bytes, read_model
+from seqc.cli._onnx import read_model
 from seqc.cli._output import number
 from seqc.cli._runtime import Provider, load_runtime, providers
 from seqc.cli._self_check import BATCHES, Check, batch_axis, draw_inputs, open_lengths, vocabularies
@@ -37,14 +37,14 @@ def check_record(path: Path, record: Path | None, provider: Provider) -> list[Ch
     beside = record or Path(record_path(path))
     if record is None and not beside.exists():
         return []
-    held, content = read_record(beside), read_bytes(path)
-    found = file_hash(content)
+    held = read_record(beside)
+    found = file_hash(path)
     same = found == held.model_hash
     detail = f"SHA-256 {found[:_SHOWN]}..." + ("" if same else f"; the record is of {held.model_hash[:_SHOWN]}...")
     checks = [Check("hash", "the file that was verified", same, detail)]
     what = f"the record's numbers, {provider}, onnxruntime {_version()} (verified with {held.runtime})"
     try:
-        outputs = repeat(held, content, providers(provider))
+        outputs = repeat(held, path, providers(provider))
     except ExportError as error:
         return [*checks, Check("record", what, False, str(error))]
     return checks + [Check(f"record:{o.name}", f"{what}: {o.name}", o.passed, verdict(o)) for o in outputs]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from seqc.cli._beside import check_beside, files_beside
 from seqc.cli._onnx import check_model, list_nodes, read_model
 from seqc.cli._runtime import load_runtime
 from seqc.cli._sizes import check_names
@@ -50,6 +51,8 @@ def check_alone(path: Path, sizes: Mapping[str, int], device: str = "cpu") -> li
     """
     runtime = load_runtime("seqc verify")
     checks = [_attempt("valid", "valid ONNX, by onnx's full check", lambda: check_model(path))]
+    if files_beside(read_model(path)) if checks[0].passed else ():
+        checks.append(_attempt("weights", "the weights beside it", lambda: check_beside(path) or "of no known hash"))
     loaded: list[Any] = []
 
     def load() -> str:

@@ -82,6 +82,14 @@ def export(
         list[str] | None,
         typer.Option(metavar="NAME", help="Take this input so, others as they are; repeatable.", show_default=False),
     ] = None,
+    external_data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Put weights of this many bytes and more (0, 500MB) into a file beside the model; 2 GiB always are.",
+            show_default=False,
+        ),
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Compare the file with NumPy before it is written.")
     ] = True,
@@ -127,6 +135,7 @@ def export(
       seqc export speech.keras -o speech.onnx --size batch=1,8 --size time=100
     """
     with screen(as_json) as show:
+        from seqc.cli._beside import parse_bytes
         from seqc.cli._several import each, expanded, finish, targets
 
         options = {
@@ -138,6 +147,7 @@ def export(
             "channels_first_input": channels_first_input or channels_first or False,
             "channels_first_output": channels_first_output,
             **end_options(head, layer_output, input_dtype, rescale, size, axis_name),
+            "external_data": parse_bytes(external_data),
             "verify": verify,
             "record": record,
             **described(describe, classes, unit),

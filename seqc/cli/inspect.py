@@ -165,6 +165,7 @@ def _layers(
 
 
 def _nodes(show: Screen, source: Path, sizes: Mapping[str, int], wanted: Wanted) -> None:
+    from seqc.cli._beside import beside_rows, files_beside
     from seqc.cli._by_layer import costs_by_layer
     from seqc.cli._node_times import node_seconds
     from seqc.cli._onnx import list_nodes, metadata, opsets, ports, read_model
@@ -183,6 +184,7 @@ def _nodes(show: Screen, source: Path, sizes: Mapping[str, int], wanted: Wanted)
         [
             *([("model", model.graph.name)] if model.graph.name else []),
             ("format", f"{opsets(model)}, IR version {model.ir_version}, by {producer or 'nobody named'}"),
+            *beside_rows(source, files_beside(model)),
             *(("input", f"{p.name} {p.dtype}{shape_text(p.shape)}") for p in inputs),
             *(("output", f"{p.name} {p.dtype}{shape_text(p.shape)}") for p in outputs),
             ("nodes", f"{len(nodes):,} ({', '.join(f'{n} {kind}' for kind, n in kinds.items())})"),
@@ -216,6 +218,7 @@ def _nodes(show: Screen, source: Path, sizes: Mapping[str, int], wanted: Wanted)
             "ir_version": model.ir_version,
             "producer": producer,
             "metadata": texts,
+            "files_beside": files_beside(model),
             "inputs": [_port(p.name, p.dtype, p.shape) for p in inputs],
             "outputs": [_port(p.name, p.dtype, p.shape) for p in outputs],
             "nodes": [asdict(n) for n in nodes],

@@ -111,7 +111,7 @@ def _check_options(
 
 
 def _against(show: Screen, path: Path, against: Path, weights: Path | None, provider: Provider, bisect: bool) -> bool:
-    from seqc.cli._onnx import read_bytes, read_model
+    from seqc.cli._onnx import read_model
     from seqc.cli._reference import check_ports, reference_of, written_again
     from seqc.cli._source import load_source
     from seqc.export.verify import compare
@@ -125,7 +125,7 @@ def _against(show: Screen, path: Path, against: Path, weights: Path | None, prov
         check_ports(reference, file)
         written = written_again(reference, file)
         single = rounded(written.graph) if written is not None and written.single is not None else None
-        report = compare(reference, read_bytes(path), written, single=single, providers=providers(provider))
+        report = compare(reference, path, written, single=single, providers=providers(provider))
         layers = _errors_by_layer(written, path) if bisect else []
     except ExportError as error:
         show.line(f"FAILED: they cannot be compared. {error}")
@@ -149,12 +149,11 @@ def _against(show: Screen, path: Path, against: Path, weights: Path | None, prov
 
 
 def _errors_by_layer(written: Emission | None, path: Path) -> list[LayerError]:
-    from seqc.cli._onnx import read_bytes
     from seqc.export.bisection import errors_by_layer
 
     if written is None:
         raise ExportError("The model cannot be written at the file's opset, so that its layers cannot be compared.")
-    return errors_by_layer(written, read_bytes(path))
+    return errors_by_layer(written, path)
 
 
 def _show_layers(show: Screen, layers: list[LayerError]) -> None:

@@ -17,13 +17,13 @@ import numpy as np
 from seqc.errors import ExportError, NoLoweringError
 from seqc.export import layouts
 from seqc.export.options import (
+    check_external_data,
     check_flags,
     check_ir_version,
     check_metadata,
     check_names,
     check_precision,
     check_record,
-    check_size,
 )
 from seqc.export.pipelines import FOR_INFERENCE
 from seqc.export.places import Place, check_emission, check_graph, check_place_opset, find_place
@@ -35,7 +35,7 @@ from seqc.graph.target import Target
 from seqc.passes.lower_precision import HALF, lower_precision, precision_texts, rounded
 from seqc.passes.pipeline import run_passes
 from seqc.passes.precision import promote_floats
-from seqc.utils.files import check_target, write_file, write_files
+from seqc.utils.files import check_room, check_target
 
 if TYPE_CHECKING:
     import onnx
@@ -71,6 +71,7 @@ def export_graph(
     model_name: str | None = None,
     ends: str = "",
     about: Mapping[str, str] | None = None,
+    external_data: bool | int | None = None,
     allow_nonfinite: bool = False,
     record: bool = False,
 ) -> Receipt:
@@ -90,6 +91,8 @@ def export_graph(
         "float64", ends included. float32_layers: names of layers that float16 leaves alone.
         metadata: further texts to keep in the file. layers, parameters: counts for the receipt. model_name: the name of
         the file's graph. ends, about: what the file says of its ends and of the model, see the modules of these names.
+        external_data: whether the weights lie in a file beside the model; a number of bytes says so of that many and
+        more. By default they do where one file cannot hold them, from 2 GiB on.
         allow_nonfinite: whether weights, and with them all outputs, may be NaN or infinite.
         record: whether to write what the verification compared beside the file, see `seqc.export.record`; `seqc verify`
         repeats it from there on any machine.
@@ -108,8 +111,14 @@ def export_graph(
     if ir_version is not None:
         check_ir_version(ir_version, number, place)
     given = check_metadata(metadata)
-    check_size(_count_bytes(graph))
+    size = _count_bytes(graph) * (2 if precision == "float64" else 1)
+    least = check_external_data(external_data, size)
+    from seqc.export import disk  # it needs onnx
+
     check_target(path)
+    if beside or size >= least:
+        disk.check_beside(path)
+    check_room(path, size)
     nonfinite = nonfinite_weights(graph)
     if nonfinite and not allow_nonfinite:
         raise ExportError(
@@ -152,30 +161,32 @@ def export_graph(
     def compiled() -> Emission:
         return compile_with_names(reference, aim, **options)
 
-    content = emission.content
     nodes = dict(sorted(Counter(node.op_type for node in emission.frame.graph.node).items()))
-    large = len(content) > INSIDE_LIMIT
-    inside = None if large else emission
-    single = rounded(emission.graph) if half else None
-    del emission  # its arrays are another copy of the weights
-    report = None
-    if verify:
-        from seqc.export.verify import verify as verify_model
+    large, outside = emission.size > INSIDE_LIMIT, emission.size >= least
+    if outside:
+        disk.check_beside(path)
+    check_room(path, emission.size)
+    with disk.new_files(path) as files:
+        files.write(emission, outside)
+        inside = None if large else emission
+        single = rounded(emission.graph) if half else None
+        del emission  # its arrays are another copy of the weights
+        report = None
+        if verify:
+            from seqc.export.verify import verify as verify_model
 
-        report = verify_model(
-            reference,
-            content,
-            inside,
-            if_blind=compiled if large else None,
-            single=single,
-            allow_nonfinite=allow_nonfinite,
-        )
-    if beside and report:
-        from seqc.export.record import make_record
+            report = verify_model(
+                reference,
+                files.model,
+                inside,
+                if_blind=compiled if large else None,
+                single=single,
+                allow_nonfinite=allow_nonfinite,
+            )
+        if beside and report:
+            from seqc.export.record import make_record
 
-        write_files({path: content, beside: make_record(reference, single, report, content)})
-    else:
-        write_file(path, content)
+            files.add(beside, make_record(reference, single, report, files.hash))
     from seqc.export.receipt import Receipt
 
     return Receipt(
@@ -187,7 +198,9 @@ def export_graph(
         ir_version=check_ir_version(ir_version, aim.opset),
         inputs=_ports(reference.inputs, reference.input_names),
         outputs=_ports(reference.outputs, reference.output_names),
-        file_bytes=len(content),
+        file_bytes=files.sizes[files.target.name],
+        data_file=files.data,
+        data_bytes=files.sizes[files.data] if files.data else 0,
         seconds=time.perf_counter() - start,
         report=report,
         nonfinite=nonfinite,

@@ -6,6 +6,7 @@ runs, so that one can see which layer makes them, and by how much those behind i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from seqc.errors import ExportError
 from seqc.export._schema import element_type
 from seqc.export.compare import ERROR_FACTOR, LAST_PLACES, compare_arrays, distance, scale_of
 from seqc.export.emitter import Emission
+from seqc.export.nodes import loaded
 from seqc.export.report import OutputCheck
 from seqc.export.rewritten import wide
 from seqc.export.samples import Sampler, choose_sizes
@@ -41,7 +43,7 @@ class LayerError:
     check: OutputCheck
 
 
-def errors_by_layer(emission: Emission, model: bytes, seed: int = 0) -> list[LayerError]:
+def errors_by_layer(emission: Emission, model: bytes | os.PathLike[str], seed: int = 0) -> list[LayerError]:
     """Returns how far the results of each layer are off, in the order of computing.
 
     Args:
@@ -52,7 +54,7 @@ def errors_by_layer(emission: Emission, model: bytes, seed: int = 0) -> list[Lay
     """
     graph, names = emission.graph, emission.names
     results = _last_results(graph)
-    file = onnx.load_from_string(model)
+    file = loaded(model)
     made = {y for node in file.graph.node for y in node.output}
     missing = [names[v][0] for v in results if names[v][0] not in made]
     if missing:

@@ -54,13 +54,20 @@ class Emission:
     single: Graph | None = None
 
     @property
+    def size(self) -> int:
+        """About how many bytes the file has."""
+        return sum(array.nbytes for array in self.arrays.values()) + int(self.frame.ByteSize())
+
+    @property
     def model(self) -> onnx.ModelProto:
         """The whole model, with a copy of all arrays."""
+        check_size(self.size)
         return wire.whole(self.frame, self.arrays)
 
     @property
     def content(self) -> bytes:
         """The model's file."""
+        check_size(self.size)
         return wire.to_bytes(self.frame, self.arrays)
 
 
@@ -334,9 +341,8 @@ def _check(frame: onnx.ModelProto, arrays: Mapping[str, Array]) -> onnx.ModelPro
     """Lets onnx check a model in which large arrays are inputs of their types, and returns it with what onnx infers.
 
     Raises:
-        ExportError: onnx refuses the model, or it is too large for one file.
+        ExportError: onnx refuses the model.
     """
-    check_size(sum(array.nbytes for array in arrays.values()) + frame.ByteSize())
     small = {label: array for label, array in arrays.items() if array.nbytes <= _LARGE}
     shown = wire.whole(frame, small)
     for label in arrays.keys() - small.keys():

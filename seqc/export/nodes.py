@@ -8,6 +8,7 @@ on the same operands. One run of onnxruntime checks all of them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,7 +36,9 @@ FED = "/fed"
 DRAWS = 8
 
 
-def check_file(emission: Emission, model: bytes, samples: Sequence[Sequence[Array]]) -> tuple[Fault | None, int, bool]:
+def check_file(
+    emission: Emission, model: bytes | os.PathLike[str], samples: Sequence[Sequence[Array]]
+) -> tuple[Fault | None, int, bool]:
     """Compares every constant and every value of a file with those of its graph, for some inputs.
 
     Returns:
@@ -57,14 +60,15 @@ class CutModel:
     """An exported file in which every value of its graph takes its operands from outside.
 
     Args:
-        emission: the graph after its passes, and the names of its values in the file. model: the file's bytes.
+        emission: the graph after its passes, and the names of its values in the file. model: the file's bytes,
+        or its path.
 
     Attributes:
         complete: whether the file has the values of the graph, by their names. Others it does not know.
     """
 
-    def __init__(self, emission: Emission, model: bytes) -> None:
-        file = onnx.load_from_string(model)
+    def __init__(self, emission: Emission, model: bytes | os.PathLike[str]) -> None:
+        file = loaded(model)
         self.graph, self.names = emission.graph, emission.names
         self.initializers = {t.name: t for t in file.graph.initializer}
         made = {n for node in file.graph.node for n in node.output} | {x.name for x in file.graph.input}
@@ -229,6 +233,11 @@ def _feed(node: onnx.NodeProto, types: Mapping[str, Type], used: set[str]) -> No
     for attribute in node.attribute:
         for inner in attribute.g.node:
             _feed(inner, types, used)
+
+
+def loaded(model: bytes | os.PathLike[str]) -> onnx.ModelProto:
+    """Returns a file, given as bytes or by its path, with all its weights."""
+    return onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(model)
 
 
 def _is_weight(value: Value) -> bool:

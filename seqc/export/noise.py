@@ -11,7 +11,7 @@ import numpy as np
 from seqc.graph.ir import Array, Constant, Graph, Input, Item, Op, Value, build
 from seqc.ops._gates import disturbed_gates
 from seqc.ops.arithmetic import Add, Div, Mul, Sub
-from seqc.passes.precision import promoted
+from seqc.passes.precision import promoted, promoted_constant
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +82,11 @@ def with_rounding(graph: Graph, rng: np.random.Generator) -> Graph:
     """Returns the graph in double precision with the rounding errors of its own precision in every result."""
     done: dict[Value, Value] = {}
     for old in graph.walk():
-        op = promoted(old.op) if isinstance(old.op, Input | Constant | Item) else disturbed(old, rng)
-        done[old] = build(op, tuple(done[x] for x in old.inputs), old.scope)
+        known = promoted_constant(old)
+        if known is None:
+            op = promoted(old.op) if isinstance(old.op, Input | Constant | Item) else disturbed(old, rng)
+            known = build(op, tuple(done[x] for x in old.inputs), old.scope)
+        done[old] = known
     return _rebuilt(graph, done)
 
 

@@ -124,12 +124,38 @@ def check_ir_version(version: Any, opset: int, place: Place | None = None) -> in
 
 
 def check_size(size: int) -> None:
-    """Raises ExportError where a file of so many bytes cannot be."""
+    """Raises ExportError where one file of so many bytes cannot be."""
     if size > LARGEST_FILE:
         raise ExportError(
-            f"The model's weights take {size / 2**30:.1f} GiB; one .onnx file holds less than 2 GiB. Make the largest "
-            "layers smaller: model.summary() shows how many parameters each has, of four bytes in float32."
+            f"The model's weights take {size / 2**30:.1f} GiB; one .onnx file holds less than 2 GiB. Let them lie in a "
+            "file beside it: leave external_data out, or say external_data=True."
         )
+
+
+def check_external_data(asked: Any, size: int) -> int:
+    """Returns how many bytes of weights, or more, lie in a file beside the model.
+
+    Args:
+        asked: True for any, False for none, a number of bytes, or None for what one file cannot hold. size: of all
+        weights, in bytes.
+
+    Raises:
+        ArgumentTypeError, ExportError: it is none of these, or the weights must be in a file that cannot hold them.
+    """
+    if asked is False:
+        check_size(size)
+    if asked is None or asked is False:
+        return LARGEST_FILE + 1
+    try:
+        least = 0 if asked is True else operator.index(asked)
+    except TypeError:
+        least = -1
+    if least < 0:
+        raise ArgumentTypeError(
+            "external_data must be True, False, or a number of bytes from which on weights lie in a file beside the "
+            f"model; got {asked!r} ({type(asked).__name__})."
+        )
+    return min(least, LARGEST_FILE + 1)
 
 
 def check_names(inputs: Sequence[Any], outputs: Sequence[Any]) -> None:

@@ -33,7 +33,8 @@ class Receipt:
 
     Attributes:
         path: the file. layers: of the model, None where the caller did not say. parameters: numbers in its weights.
-        nodes: how many nodes of each type. file_bytes: size of the file. seconds: time of the whole export.
+        nodes: how many nodes of each type. file_bytes: size of the file. data_file, data_bytes: the file beside it with
+        the weights, None and 0 where they are in the model's own. seconds: time of the whole export.
         nonfinite: a sentence for each weight with numbers that are not finite. record: the file that holds what the
         verification compared, None where none was asked for.
         place: where the file is to run, "" where nothing was asked for. elsewhere: a sentence for each layer that runs
@@ -55,6 +56,8 @@ class Receipt:
     record: str | None = None
     place: str = ""
     elsewhere: tuple[str, ...] = ()
+    data_file: str | None = None
+    data_bytes: int = 0
 
     @property
     def transposes(self) -> int:
@@ -76,6 +79,8 @@ class Receipt:
             "inputs": [{"name": p.name, "dtype": p.dtype, "shape": list(p.shape)} for p in self.inputs],
             "outputs": [{"name": p.name, "dtype": p.dtype, "shape": list(p.shape)} for p in self.outputs],
             "file_bytes": self.file_bytes,
+            "data_file": self.data_file,
+            "data_bytes": self.data_bytes,
             "seconds": self.seconds,
             "nonfinite": list(self.nonfinite),
             "record": self.record,
@@ -90,6 +95,7 @@ class Receipt:
         kinds = ", ".join(f"{n} {kind}" for kind, n in self.nodes.items())
         return [
             ("file", f"{self.path} ({self.file_bytes:,} bytes)"),
+            *([("weights", f"{self.data_file} beside it ({self.data_bytes:,} bytes)")] if self.data_file else ()),
             ("model", f"{layers}{self.parameters:,} parameters"),
             (
                 "ONNX",

@@ -67,12 +67,13 @@ def record_path(path: str | os.PathLike[str]) -> str:
     return os.fspath(path) + RECORD_ENDING
 
 
-def make_record(reference: Graph, single: Graph | None, report: Report, content: bytes, seed: int = 0) -> bytes:
+def make_record(reference: Graph, single: Graph | None, report: Report, model_hash: str, seed: int = 0) -> bytes:
     """Returns the file of a record.
 
     Args:
         reference: the graph before any pass. single: what the file computes, where its precision is another one.
-        report: of the file's verification. content: of the file. seed: with which the verification drew inputs.
+        report: of the file's verification. model_hash: SHA-256 of the file. seed: with which the verification drew
+        inputs.
     """
     from seqc.backends.onnxruntime import version
 
@@ -87,7 +88,7 @@ def make_record(reference: Graph, single: Graph | None, report: Report, content:
         "format": FORMAT,
         "seqc": __version__,
         "onnxruntime": version(),
-        "model_sha256": file_hash(content),
+        "model_sha256": model_hash,
         "arrays_sha256": _arrays_hash(arrays),
         "inputs": list(reference.input_names),
         "outputs": [check.to_dict() for check in report.outputs],
@@ -157,7 +158,9 @@ def read_record(path: str | os.PathLike[str]) -> Record:
         raise DataError(f"{os.fspath(path)} is no record of a verification, or is damaged: {error}") from error
 
 
-def repeat(record: Record, model: bytes, providers: Sequence[Any], threads: int | None = None) -> list[OutputCheck]:
+def repeat(
+    record: Record, model: bytes | os.PathLike[str], providers: Sequence[Any], threads: int | None = None
+) -> list[OutputCheck]:
     """Runs the model's file on the inputs of a record and compares as the verification did, within its budgets.
 
     Args:
@@ -187,9 +190,13 @@ def repeat(record: Record, model: bytes, providers: Sequence[Any], threads: int 
     return [replace(check, argmax_agreement=share) for check, share in zip(checks, shares, strict=True)]
 
 
-def file_hash(content: bytes) -> str:
+def file_hash(path: str | os.PathLike[str]) -> str:
     """Returns what stands for a file: the SHA-256 of its bytes."""
-    return hashlib.sha256(content).hexdigest()
+    digest = hashlib.sha256()
+    with open_file(path) as file:
+        while part := file.read(2**24):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def _arrays_hash(arrays: Mapping[str, Array]) -> str:

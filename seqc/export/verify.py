@@ -10,8 +10,9 @@ The truth is NumPy in float64 on the graph before any pass. There are three part
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ OTHER = 1_000
 
 def verify(
     reference: Graph,
-    model: bytes,
+    model: bytes | os.PathLike[str],
     emission: Emission | None = None,
     *,
     if_blind: Callable[[], Emission] | None = None,
@@ -60,7 +61,8 @@ def verify(
     """Runs a model in onnxruntime against its graph in NumPy, at several sizes of every symbolic axis.
 
     Args:
-        reference: the graph before any pass. model: the .onnx file's bytes. emission: the graph after the passes and
+        reference: the graph before any pass. model: the .onnx file's bytes, or its path, which takes less
+        memory. emission: the graph after the passes and
         the names of its values in the file; given, the passes and every single operation are checked, too.
         if_blind: gives the same where it is needed only if the outputs hardly depend on the inputs.
         single: what NumPy computes in the file's precision, where that is another one than the reference's.
@@ -90,7 +92,7 @@ def verify(
 
 def compare(
     reference: Graph,
-    model: bytes,
+    model: bytes | os.PathLike[str],
     emission: Emission | None = None,
     *,
     if_blind: Callable[[], Emission] | None = None,
@@ -102,9 +104,8 @@ def compare(
 ) -> Report:
     """Returns how a model compares with its graph, without judging; see `verify`. `providers` run the whole file."""
     start = time.perf_counter()
-    session = Session(model, threads=threads, providers=providers)
-    runs = _Runs(reference, session, seed, single)
-    outputs = runs.checks(allow_nonfinite)
+    runs = _Runs(reference, seed, single)
+    outputs = runs.checks(Session(model, threads=threads, providers=providers), allow_nonfinite)
     values, fault = 0, None
     if emission is None and if_blind is not None and runs.are_blind(outputs):
         emission = if_blind()
@@ -116,8 +117,8 @@ def compare(
 class _Runs:
     """The file and NumPy side by side on the same inputs."""
 
-    def __init__(self, reference: Graph, session: Session, seed: int, single: Graph | None) -> None:
-        self._graph, self._session, self._half = reference, session, single is not None
+    def __init__(self, reference: Graph, seed: int, single: Graph | None) -> None:
+        self._graph, self._half = reference, single is not None
         self._single, self._double = Interpreter(single or reference), Interpreter(promote_floats(reference))
         self._sampler = Sampler(reference)
         self.sizes = choose_sizes(reference, self._sampler.works(self._single.run))
@@ -125,14 +126,18 @@ class _Runs:
         self._drawn = [self._sampler.draw(size, seed + i) for i, size in enumerate(self.sizes)]
         self._truths: dict[int, list[Array]] = {}
 
-    def checks(self, allow_nonfinite: bool) -> tuple[OutputCheck, ...]:
-        """Returns one check for each output."""
-        found = self._compared(self._drawn)
+    def checks(self, session: Session, allow_nonfinite: bool) -> tuple[OutputCheck, ...]:
+        """Returns one check for each output. The session ends before NumPy begins: each has the weights once more."""
         # No numbers are large that half precision holds.
         large = None if self._half else self._sampler.draw_large(self._single.run, self.sizes[0], self._seed)
+        drawn = self._drawn if large is None else [*self._drawn, large]
+        names = self._graph.input_names
+        got = [session.run(dict(zip(names, arrays, strict=True))) for arrays in drawn]
+        session.close()
+        found = self._compared(self._drawn, got[: len(self._drawn)])
         if large is not None:
             # Their errors are as large as they are: they have a budget of their own.
-            found = tuple(map(_joined, found, self._compared([large])))
+            found = tuple(map(_joined, found, self._compared([large], got[-1:])))
         return found if allow_nonfinite else tuple(map(_counted, found))
 
     def are_blind(self, checks: Sequence[OutputCheck]) -> bool:
@@ -160,13 +165,14 @@ class _Runs:
             self._truths[key] = _run(self._double, arrays)
         return self._truths[key]
 
-    def _compared(self, drawn: Sequence[Sequence[Array]]) -> tuple[OutputCheck, ...]:
+    def _compared(
+        self, drawn: Sequence[Sequence[Array]], results: Sequence[Mapping[str, Array]]
+    ) -> tuple[OutputCheck, ...]:
         graph = self._graph
         names = graph.output_names
         checks, losses = [OutputCheck(name) for name in names], [0.0] * len(names)
         agreements: list[list[float]] = [[] for _ in names]
-        for arrays in drawn:
-            got = self._session.run(dict(zip(graph.input_names, arrays, strict=True)))
+        for arrays, got in zip(drawn, results, strict=True):
             truth, single = self.truth(arrays), [np.asarray(y) for y in self._single.run(list(arrays))]
             for i, (name, t, s) in enumerate(zip(names, truth, single, strict=True)):
                 checks[i] = compare_arrays(checks[i], got[name], t, s)
@@ -225,7 +231,7 @@ def _counted(check: OutputCheck) -> OutputCheck:
 
 
 def _look_inside(
-    reference: Graph, model: bytes, emission: Emission, runs: _Runs, seed: int
+    reference: Graph, model: bytes | os.PathLike[str], emission: Emission, runs: _Runs, seed: int
 ) -> tuple[int, Fault | None]:
     """Returns how many values of the file were compared one by one, and the first part of it that is wrong."""
     from seqc.export.emitter import write

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,25 +23,60 @@ _INITIALIZER = onnx.GraphProto.DESCRIPTOR.fields_by_name["initializer"].number
 _RAW_DATA = onnx.TensorProto.DESCRIPTOR.fields_by_name["raw_data"].number
 
 
+@dataclass(frozen=True)
+class Span:
+    """Where the numbers of a tensor lie outside the model: the name of a file beside it, and which bytes of that."""
+
+    location: str
+    offset: int
+    length: int
+
+
 def to_bytes(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> bytes:
     """Returns the file of a model whose initializers are these arrays; equal models give equal bytes.
 
     Args:
         model: as it is without initializers. arrays: by their names, in order.
     """
-    graph: list[bytes | memoryview] = [*_fields(model.graph, range(_INITIALIZER))]
-    for label, array in arrays.items():
-        if array.dtype == object:
-            whole_tensor = _strings(label, array).SerializeToString(deterministic=True)
-            graph += [_length(_INITIALIZER, len(whole_tensor)) + whole_tensor]
-            continue
-        head, raw = _tensor(label, array).SerializeToString(deterministic=True), _raw(array)
-        begin = head + _length(_RAW_DATA, raw.nbytes)
-        graph += [_length(_INITIALIZER, len(begin) + raw.nbytes) + begin, raw]
-    graph += _fields(model.graph, range(_INITIALIZER + 1, 1000))
-    size = sum(memoryview(part).nbytes for part in graph)
-    before, after = _fields(model, range(_GRAPH)), _fields(model, range(_GRAPH + 1, 1000))
-    return b"".join([*before, _length(_GRAPH, size), *graph, *after])
+    return b"".join(pieces(model, arrays, {}))
+
+
+def pieces(
+    model: onnx.ModelProto, arrays: Mapping[str, Array], spans: Mapping[str, Span]
+) -> Iterator[bytes | memoryview]:
+    """Yields the file of a model part by part, so that no more than one array is ever copied.
+
+    Args:
+        model, arrays: see `to_bytes`. spans: of the arrays whose numbers lie in another file, by their names.
+    """
+    heads = {label: _head(label, array, spans.get(label)) for label, array in arrays.items()}
+    inside = {label for label, array in arrays.items() if label not in spans and array.dtype != object}
+    first, last = [*_fields(model.graph, range(_INITIALIZER))], [*_fields(model.graph, range(_INITIALIZER + 1, 1000))]
+    size = sum(map(len, (*first, *heads.values(), *last))) + sum(arrays[label].nbytes for label in inside)
+    yield from _fields(model, range(_GRAPH))
+    yield _length(_GRAPH, size)
+    yield from first
+    for label, head in heads.items():
+        yield head
+        if label in inside:
+            yield raw(arrays[label])
+    yield from last
+    yield from _fields(model, range(_GRAPH + 1, 1000))
+
+
+def _head(label: str, array: Array, span: Span | None) -> bytes:
+    """Returns an initializer as it is in the file, up to its numbers where they follow there."""
+    made, numbers = _tensor(label, array), b""
+    if array.dtype == object:
+        made = _strings(label, array)
+    elif span is not None:
+        made.data_location = onnx.TensorProto.EXTERNAL
+        for key, said in (("location", span.location), ("offset", span.offset), ("length", span.length)):
+            made.external_data.add(key=key, value=str(said))
+    else:
+        numbers = _length(_RAW_DATA, array.nbytes)
+    begin: bytes = made.SerializeToString(deterministic=True) + numbers
+    return _length(_INITIALIZER, len(begin) + (array.nbytes if numbers else 0)) + begin
 
 
 def whole(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> onnx.ModelProto:
@@ -65,7 +101,7 @@ def _fill(made: onnx.TensorProto, label: str, array: Array) -> None:
         made.CopyFrom(_strings(label, array))
         return
     made.CopyFrom(_tensor(label, array))
-    made.raw_data = bytes(_raw(array))
+    made.raw_data = bytes(raw(array))
 
 
 def _tensor(label: str, array: Array) -> onnx.TensorProto:
@@ -79,7 +115,7 @@ def _strings(label: str, array: Array) -> onnx.TensorProto:
     return onnx.TensorProto(name=label, data_type=element_type(STRING), dims=array.shape, string_data=texts)
 
 
-def _raw(array: Array) -> memoryview:
+def raw(array: Array) -> memoryview:
     """Returns the bytes of an array, in the order that ONNX has them in, without a copy where that is the array's."""
     little = array if sys.byteorder == "little" else array.byteswap()
     return np.ascontiguousarray(little).reshape(-1).view(np.uint8).data

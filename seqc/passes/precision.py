@@ -7,7 +7,10 @@ import dataclasses
 import numpy as np
 
 from seqc.graph.ir import Constant, Graph, Input, Op, Value, build
+from seqc.ops.elementwise import Cast
 
+# Bytes from which on a constant is not kept in double precision.
+_LARGE = 2**22
 _NARROW = ("float16", "bfloat16", "float32")
 
 
@@ -21,9 +24,18 @@ def promote_floats(graph: Graph) -> Graph:
     done: dict[Value, Value] = {}
     for old in graph.walk():
         inputs = tuple(done[x] for x in old.inputs)
-        done[old] = build(promoted(old.op), inputs, old.scope)
+        large = promoted_constant(old)
+        done[old] = build(promoted(old.op), inputs, old.scope) if large is None else large
     inputs = tuple(done[x] if x in done else build(promoted(x.op), (), x.scope) for x in graph.inputs)
     return Graph(inputs, tuple(done[y] for y in graph.outputs), graph.output_names)
+
+
+def promoted_constant(value: Value) -> Value | None:
+    """Returns a large constant converted to float64 whenever it is used: all of them at once are twice the model."""
+    op = value.op
+    if isinstance(op, Constant) and op.array.dtype.name in _NARROW and op.array.nbytes >= _LARGE:
+        return build(Cast("float64"), (value,), value.scope)
+    return None
 
 
 def promoted(op: Op) -> Op:

@@ -6,8 +6,9 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,12 +48,16 @@ def check_target(path: str | os.PathLike[str]) -> Path:
                 f"Cannot write '{os.fspath(path)}': the file is read-only (mode {stat.S_IMODE(mode):o}). Make it "
                 "writable, or choose another name."
             )
+    probe = beside(target)
     try:
         # Only trying tells: permissions, read-only disks and virtual file systems all have their own rules.
-        probe = _beside(target)
         os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         probe.unlink()
-    except OSError as error:
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+        if not isinstance(error, OSError):
+            raise
         raise PathError(
             f"Cannot write '{os.fspath(path)}': folder '{target.parent}' takes no new files ({error.strerror})."
         ) from error
@@ -69,7 +74,7 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        raise PathError(f"Cannot make folder '{folder}': {_reason(error)}.") from error
+        raise PathError(f"Cannot make folder '{folder}': {reason(error)}.") from error
     return folder
 
 
@@ -85,38 +90,54 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         Nothing is left behind then.
     """
     target = check_target(path)
-    temporary = _beside(target)
+    temporary = beside(target)
     try:
         with open(temporary, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        with contextlib.suppress(FileNotFoundError):
-            before = target.stat()
-            if hasattr(os, "chown"):
-                with contextlib.suppress(OSError):
-                    os.chown(temporary, before.st_uid, before.st_gid)
-            os.chmod(temporary, stat.S_IMODE(before.st_mode))
+        take_mode(temporary, target)
         os.replace(temporary, target)
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError) and not isinstance(error, SeqcError):
-            raise PathError(f"Cannot write '{os.fspath(path)}': {_reason(error)}.") from error
+            raise PathError(f"Cannot write '{os.fspath(path)}': {reason(error)}.") from error
         raise
+
+
+def take_mode(temporary: Path, target: Path) -> None:
+    """Gives a file that will take the place of another that one's mode, and its owner where the system allows."""
+    with contextlib.suppress(FileNotFoundError):
+        before = target.stat()
+        if hasattr(os, "chown"):
+            with contextlib.suppress(OSError):
+                os.chown(temporary, before.st_uid, before.st_gid)
+        os.chmod(temporary, stat.S_IMODE(before.st_mode))
+
+
+def check_room(path: str | os.PathLike[str], size: int) -> None:
+    """Finds out, before any work is done for it, whether so many bytes have room on the disk that a path is on.
+
+    Raises:
+        PathError: they have not.
+    """
+    folder = Path(os.path.realpath(path)).parent
+    try:
+        usage = shutil.disk_usage(folder)
+    except OSError:
+        return
+    if usage.total and size > usage.free:  # some file systems do not know how large they are
+        raise PathError(
+            f"Cannot write '{os.fspath(path)}': that takes {size:,} bytes, and the disk of folder '{folder}' has room "
+            f"for {usage.free:,}. Make room, or choose another folder; what is there is only replaced at the end."
+        )
 
 
 def write_file(path: str | os.PathLike[str], content: bytes | memoryview) -> None:
     """Writes a file that is whole or not there; see `replace_file`."""
     with replace_file(path) as file:
         file.write(content)
-
-
-def write_files(contents: Mapping[str | os.PathLike[str], bytes]) -> None:
-    """Writes files that belong together: all are on the disk before the first takes its place; the first is last."""
-    with contextlib.ExitStack() as stack:
-        for path, content in contents.items():
-            stack.enter_context(replace_file(path)).write(content)
 
 
 def open_file(path: str | os.PathLike[str]) -> BinaryIO:
@@ -133,7 +154,7 @@ def open_file(path: str | os.PathLike[str]) -> BinaryIO:
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENXIO:  # what opening a socket gives
             _require_regular(os.stat(path).st_mode, path, "read")
-        raise PathError(f"Cannot read '{os.fspath(path)}': {_reason(error)}.") from error
+        raise PathError(f"Cannot read '{os.fspath(path)}': {reason(error)}.") from error
     try:
         _require_regular(os.fstat(handle).st_mode, path, "read")
         return os.fdopen(handle, "rb")
@@ -150,7 +171,7 @@ def _resolve(path: str | os.PathLike[str]) -> tuple[Path, int | None]:
     except (FileNotFoundError, NotADirectoryError):
         return target, None
     except (OSError, ValueError) as error:
-        raise PathError(f"Cannot write '{os.fspath(path)}': {_reason(error)}.") from error
+        raise PathError(f"Cannot write '{os.fspath(path)}': {reason(error)}.") from error
 
 
 def _require_regular(mode: int, path: str | os.PathLike[str], verb: str) -> None:
@@ -165,10 +186,10 @@ def _shown_folder(path: str | os.PathLike[str], target: Path) -> Path:
     return target.parent if given.is_symlink() else given.parent
 
 
-def _beside(target: Path) -> Path:
+def beside(target: Path) -> Path:
     """Returns a name that nothing has, in the same folder: only within one can a file be renamed in one step."""
     return target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
