@@ -639,3 +639,45 @@ def test_a_recipe_that_cannot_be_done_costs_few_trials(float_file: Path, tmp_pat
     assert [r.recipe for r in result.rows if "no such thing" in r.refused] == ["static", "static-percentile"]
     assert result.trials == 3 * 2 + 3
     assert result.chosen is not None
+
+
+def test_plain_files_have_operators_of_onnx_alone(tmp_path: Path, rng: Any) -> None:
+    x = rng.integers(0, 200, (80, 6)).astype("int32")
+    model = keras.Sequential([keras.Input((6,), dtype="int32"), layers.Embedding(200, 32), layers.LSTM(48)])
+    model.add(layers.Dense(64))
+    for purpose in ("speed", "size"):
+        result = quantize(model, tmp_path / "q.onnx", x, purpose=purpose, max_drop=0.1, plain=True, latency=faster)
+        assert {r.recipe for r in result.rows} <= {"static", "dynamic", "weights-8"}
+        made = onnx.load(tmp_path / "q.onnx")
+        assert {o.domain for o in made.opset_import} == {""}
+        assert {n.domain for n in made.graph.node} <= {"", "ai.onnx"}
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "seven"),
+    [
+        ("x86_64", "sse avx2", True),
+        ("x86_64", "avx2 avx512_vnni", False),
+        ("x86_64", "avx2 avx_vnni", False),
+        ("x86_64", "", False),
+        ("aarch64", "asimd", False),
+    ],
+)
+def test_weights_have_seven_bits_where_sums_would_saturate(
+    machine: str, flags: str, seven: bool, float_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from seqc.backends.onnxruntime_quantizer import quantize_dynamic
+    from seqc.export.quantization import machine as module
+    from seqc.export.quantization.graphs import read_float_model
+
+    monkeypatch.setattr(module.platform, "machine", lambda: machine)
+    monkeypatch.setattr(module, "_cpu_info", lambda: {"flags": flags})
+    assert module.needs_seven_bits.__wrapped__() == seven
+    content = quantize_dynamic(read_float_model(float_file).proto.SerializeToString(), ["MatMul"], [], seven)
+    whole = [
+        numpy_helper.to_array(t)
+        for t in onnx.load_from_string(content).graph.initializer
+        if t.data_type == TensorProto.INT8 and len(t.dims) == 2
+    ]
+    assert len(whole) == 3
+    assert max(np.abs(w.astype(int)).max() for w in whole) == (64 if seven else 127)

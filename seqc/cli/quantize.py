@@ -65,6 +65,9 @@ def quantize(
     calibration: Annotated[
         int, typer.Option(min=1, help="Samples to take ranges from, at most a quarter of all.")
     ] = 256,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Use operators of ONNX itself only, for other programs than onnxruntime.")
+    ] = False,
     log: Annotated[
         Path | None,
         typer.Option(help="The log of trials; OUTPUT.trials.jsonl by default.", show_default=False),
@@ -110,6 +113,7 @@ def quantize(
                     threads=threads,
                     measure=measure.value,
                     calibration=calibration,
+                    plain=plain,
                     log=trials,
                     on_trial=on_trial,
                 )

@@ -35,6 +35,7 @@ def quantize(
     threads: int | None = None,
     measure: str = "auto",
     calibration: int | None = None,
+    plain: bool = False,
     log: str | os.PathLike[str] | None = None,
     latency: Measure | None = None,
     on_trial: Callable[[Trial, float], None] | None = None,
@@ -56,7 +57,8 @@ def quantize(
         batch_size: samples per run. threads: for one operation; None leaves the choice to onnxruntime.
         measure: how outputs without labels are compared: "argmax" (share of rows whose largest element is at the same
         place), "error" (relative error), or "auto": the former for probabilities.
-        calibration: how many samples ranges are taken from, 256 and at most a quarter by default.
+        calibration: how many samples ranges are taken from, 256 and at most a quarter by default. plain: whether to use
+        operators of ONNX itself only, for other programs than onnxruntime.
         log: a file of lines of JSON that remembers trials, for a later run; None for none. latency: tells the seconds
         of a run of two models, for tests and for other clocks. on_trial: called after each
         trial, with the share of the way.
@@ -77,7 +79,7 @@ def quantize(
 
     start = time.perf_counter()
     used = CALIBRATION_SAMPLES if calibration is None else calibration
-    settings = Settings(purpose, max_drop, batch_size, threads, measure, used)
+    settings = Settings(purpose, max_drop, batch_size, threads, measure, used, plain)
     _check_paths(model, path, log)
     import_runtime()
     loaded = _float_model(model)

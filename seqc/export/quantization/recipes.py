@@ -18,6 +18,7 @@ from seqc.export.quantization.graphs import (
     TABLES,
     WEIGHTED,
     FloatModel,
+    array_of,
     constants,
     weight_of,
 )
@@ -59,19 +60,22 @@ def recipes_for(model: FloatModel, samples: Samples, settings: Settings) -> list
     Raises:
         ExportError: there is none.
     """
-    found = [r for r in (*_eight_bits(model, samples), *_blocks(model), *_stored(model, settings)) if r.nodes]
+    own = [] if settings.plain else _blocks(model)
+    found = [r for r in (*_eight_bits(model, samples, settings), *own, *_stored(model, settings)) if r.nodes]
     if not found:
-        kinds = sorted({n.op_type for n in model.proto.graph.node})
+        kinds = ", ".join(sorted({n.op_type for n in model.proto.graph.node}))
+        types = ", ".join(sorted({array_of(t).dtype.name for t in model.proto.graph.initializer})) or "none"
         raise ExportError(
             f"{model.name} has nothing to quantize: no product, convolution, LSTM or table with constant float32 "
-            f"weights (its nodes are {', '.join(kinds)})."
+            f"weights (its nodes are {kinds}; its constants {types})."
         )
     return found
 
 
-def _eight_bits(model: FloatModel, samples: Samples) -> list[Recipe]:
+def _eight_bits(model: FloatModel, samples: Samples, settings: Settings) -> list[Recipe]:
     content, seven = model.proto.SerializeToString(), needs_seven_bits()
-    dynamic = (*PRODUCTS, *RECURRENT, *TABLES)
+    lstms = () if settings.plain else RECURRENT  # in eight bits it is an operator of onnxruntime's own
+    dynamic = (*PRODUCTS, *lstms, *TABLES)
     heavy = model.nodes((*PRODUCTS, *CONVOLUTIONS))
     static = (*heavy, *model.all_nodes(_POINTWISE)) if heavy else ()
     kinds = (*PRODUCTS, *CONVOLUTIONS, *_POINTWISE, *_FOLLOWING)
@@ -84,7 +88,7 @@ def _eight_bits(model: FloatModel, samples: Samples) -> list[Recipe]:
         left = [n for n in model.all_nodes(dynamic) if n not in chosen]
         # The quantizer makes products of its own, with these names, of every Gemm.
         excluded = [*left, *(f"{n}_MatMul" for n in left)]
-        return quantizer.quantize_dynamic(content, ["MatMul", *RECURRENT, *TABLES], excluded, seven)
+        return quantizer.quantize_dynamic(content, ["MatMul", *lstms, *TABLES], excluded, seven)
 
     def statically(ranges: str) -> Callable[[Collection[str]], bytes]:
         def build(chosen: Collection[str]) -> bytes:
@@ -95,11 +99,11 @@ def _eight_bits(model: FloatModel, samples: Samples) -> list[Recipe]:
         return build
 
     words = "weights and activations in 8 bits, ranges"
-    recurrent = model.nodes(RECURRENT)
+    recurrent = model.nodes(lstms)
 
     def mixed(chosen: Collection[str]) -> bytes:
         kept = [n for n in recurrent if n not in chosen]
-        return quantizer.quantize_dynamic(statically("range")(chosen), RECURRENT, kept, seven)
+        return quantizer.quantize_dynamic(statically("range")(chosen), lstms, kept, seven)
 
     return [
         Recipe("static", f"{words} from samples", static, statically("range")),

@@ -100,7 +100,7 @@ def _arranged(model: FloatModel, x: Any) -> tuple[dict[str, Any], dict[str, Any]
 def _only(ports: Sequence[Port], model: FloatModel, what: str) -> str:
     if len(ports) != 1:
         names = ", ".join(f"'{p.name}'" for p in ports)
-        raise DataError(f"{model.name} has {len(ports)} {what}s, {names}: give a dictionary of arrays by these names.")
+        raise DataError(f"{model.name} has {len(ports)} {what}s, {names}: give arrays by these names.")
     return ports[0].name
 
 

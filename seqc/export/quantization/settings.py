@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from seqc.errors import ArgumentTypeError, ConfigError
+from seqc.export.options import check_flags
 
 PURPOSES = ("speed", "size")
 MEASURES = ("auto", "argmax", "error")
@@ -25,7 +26,8 @@ class Settings:
         purpose: what the result has to be, "speed" or "size". max_drop: how much of the score it may lose, 0.005 for
         half a percentage point. batch_size: samples per run. threads: for one operation; None leaves the choice to
         onnxruntime. measure: how outputs without labels are compared: "argmax", "error", or "auto" to tell by what
-        they look like. calibration: how many samples ranges are taken from.
+        they look like. calibration: how many samples ranges are taken from. plain: whether only operators of ONNX
+        itself may be used, none of onnxruntime's own.
     """
 
     purpose: str = "speed"
@@ -34,10 +36,12 @@ class Settings:
     threads: int | None = None
     measure: str = "auto"
     calibration: int = CALIBRATION_SAMPLES
+    plain: bool = False
 
     def __post_init__(self) -> None:
         _one_of("purpose", self.purpose, PURPOSES)
         _one_of("measure", self.measure, MEASURES)
+        check_flags(plain=self.plain)
         for name in ("batch_size", "calibration", "threads"):
             value = getattr(self, name)
             if value is None and name == "threads":

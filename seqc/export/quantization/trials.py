@@ -89,7 +89,7 @@ class Bench:
         self.scorers: tuple[Scorer, ...] = make_scorers(model.outputs, self.truth, samples.labels, settings)
         self.float_scores = tuple(s(y) for s, y in zip(self.scorers, self.truth, strict=True))
         # What is asked of a result is no part of what a trial finds.
-        asked = {k: v for k, v in settings.to_dict().items() if k not in ("purpose", "max_drop")}
+        asked = {k: v for k, v in settings.to_dict().items() if k not in ("purpose", "max_drop", "plain")}
         sha = hashlib.sha256(model.content).hexdigest()
         self._base = [FORMAT, sha, samples.digest, asked, processor(), version()]
 
