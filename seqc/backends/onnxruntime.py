@@ -99,7 +99,7 @@ def _advice(error: Exception) -> str:
         return ""
     return (
         ". It has every operator for float32, and some for no other type: give the layer that the node is named after "
-        "dtype='float32' if it has another."
+        "dtype='float32' if it has another, and export with precision='float32' or 'float16'."
     )
 
 

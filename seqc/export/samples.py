@@ -128,14 +128,16 @@ class Sampler:
         return lambda sizes: runs_on(run, self.draw(sizes, seed=0))
 
     def draw_large(self, run: Callable[[list[Array]], object], sizes: Sizes, seed: int) -> list[Array] | None:
-        """Returns inputs of about 1e15, and integers at both ends of their type; None where none may be so large.
+        """Returns inputs of about 1e15, and integers at both ends of their type; None where none may be so large. Those
+        in half precision are of about 1e3.
 
         Not even larger ones: their squares and sums would be infinite in one order of adding and finite in another.
         """
         found, some = self.draw(sizes, seed), False
         for i, x in enumerate(self._inputs):
             if x.type.is_float and x not in self._exact:
-                found[i] = (np.random.default_rng(seed).normal(size=found[i].shape) * 1e15).astype(x.dtype)
+                largest = 1e3 if x.dtype == "float16" else 1e15
+                found[i] = (np.random.default_rng(seed).normal(size=found[i].shape) * largest).astype(x.dtype)
                 some = True
             elif np.issubdtype(found[i].dtype, np.integer) and x not in self._limits and found[i].size > 1:
                 ends = np.iinfo(found[i].dtype)
