@@ -30,6 +30,7 @@ LEVELS = {
     "seqc.argument_kinds": 1,
     "seqc.tree": 0,
     "seqc.seeds": 0,
+    "seqc.limits": 1,
     "seqc.graph": 0,
     "seqc.graph.dims": 1,
     "seqc.graph.element_types": 1,

@@ -10,6 +10,7 @@ from typing import Any, cast
 from seqc import optimizers, tree
 from seqc.backends.numpy.interrupts import finish_steps
 from seqc.callbacks import CallbackList, History
+from seqc.limits import limited
 from seqc.serialization import revive
 from seqc.training.arguments import optional_number, validates, verbosity, whole_number
 from seqc.training.data import Data
@@ -189,6 +190,7 @@ class TrainingMethods(Hooks):
         epochs, initial_epoch = whole_number("epochs", epochs, 0), whole_number("initial_epoch", initial_epoch, 0)
         level, batch_size = verbosity(verbose), optional_number("batch_size", batch_size)
         size = optional_number("validation_batch_size", validation_batch_size) or batch_size
+        epochs = limited("max_epochs", "epochs", epochs) or 0
         validated = [epoch for epoch in range(initial_epoch, epochs) if validates(epoch, validation_freq)]
         per_epoch = optional_number("steps_per_epoch", steps_per_epoch or None)
         training: Source

@@ -7,6 +7,7 @@ from itertools import chain, islice
 from typing import Any
 
 from seqc.errors import DataError
+from seqc.limits import limited
 from seqc.seeds import generator, random_state
 from seqc.training.arrange import holds_arrays
 from seqc.training.data import Batch, Data, unpack
@@ -29,7 +30,9 @@ class Source:
     """
 
     def __init__(self, per_epoch: int | None, length: int | None) -> None:
-        self.per_epoch = per_epoch
+        steps = per_epoch or length
+        most = limited("max_steps_per_epoch", "steps_per_epoch", steps)
+        self.per_epoch = per_epoch if most == steps else most
         self.length = length
         # Of the pass under way: how many batches were taken, and the state of the generator before the first.
         self.taken, self.began = 0, random_state()
