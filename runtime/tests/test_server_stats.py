@@ -40,6 +40,20 @@ def test_quantiles_are_those_of_recent_time_within_a_bucket() -> None:
     assert before.since(before).quantile(0.5) is None
 
 
+@pytest.mark.parametrize("rows", [0, 1, 4, 1000])
+def test_a_request_that_ran_alone_counts_as_its_run_and_its_answer_do(rows: int) -> None:
+    stats = Stats()
+    both, at_once = stats.model("both", 1), stats.model("at once", 1)
+    for input_ns, infer_ns in ((0, 0), (20, 30), (10**6, 10**9)):
+        both.executed(rows, input_ns, infer_ns, 0)
+        both.answered(rows, input_ns + infer_ns, 0, input_ns, infer_ns)
+        at_once.alone(rows, input_ns, infer_ns)
+    found, wanted = at_once.snapshot(), both.snapshot()
+    assert abs(found.last_ms - wanted.last_ms) < 10_000
+    found.last_ms = wanted.last_ms
+    assert found == wanted
+
+
 def test_counts_of_every_kind_come_back() -> None:
     stats = Stats()
     counters = stats.model("m", 3)

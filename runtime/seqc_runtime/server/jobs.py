@@ -43,10 +43,7 @@ class Job:
         except SeqcRuntimeError:
             counters.failed("failed", perf_counter_ns() - begun)
             raise
-        end = perf_counter_ns()
-        rows = 1 if self.rows is None else self.rows
-        counters.executed(rows, start - begun, end - start, 0)
-        counters.answered(rows, end - begun, 0, start - begun, end - start)
+        counters.alone(1 if self.rows is None else self.rows, start - begun, perf_counter_ns() - start)
         return results
 
 

@@ -185,6 +185,22 @@ class Counters:
             words[_BASE + 8] = time.time_ns() // 1_000_000
             words[_LATENCY + bucket(total_ns)] += 1
 
+    def alone(self, rows: int, input_ns: int, infer_ns: int) -> None:
+        """Count a request that was answered without waiting, and the run that was for it alone."""
+        words, at, total_ns = self._words, _BATCHES + 4 * _size_class(rows), input_ns + infer_ns
+        with self._lock:
+            words[_BASE] += 1
+            words[_BASE + 1] += total_ns
+            words[_BASE + 3] += input_ns
+            words[_BASE + 4] += infer_ns
+            words[_BASE + 6] += rows
+            words[_BASE + 7] += 1
+            words[_BASE + 8] = time.time_ns() // 1_000_000
+            words[_LATENCY + bucket(total_ns)] += 1
+            words[at] += 1
+            words[at + 1] += input_ns
+            words[at + 2] += infer_ns
+
     def failed(self, reason: str, ns: int = 0) -> None:
         """Count a request that was not answered: one of FAILURES, after `ns`."""
         with self._lock:
