@@ -183,9 +183,7 @@ def restore(config: Mapping[str, Any]) -> tuple[Any, Any]:
         positional, named = _arguments(call.node, results)
         if "training" in named and _is_default(named["training"], layers[call.name]):
             del named["training"]
-        given = tree.leaves(layers[call.name](*positional, **named))
-        # What is known of sizes is a number and no tensor.
-        results[call.name].append([y for y in given if isinstance(y, Value) and not isinstance(y.op, Constant)])
+        results[call.name].append(_results(layers[call.name], layers[call.name](*positional, **named)))
         made += 1
         for other in waiting.pop((call.name, call.number), ()):
             other.missing -= 1
@@ -196,6 +194,14 @@ def restore(config: Mapping[str, Any]) -> tuple[Any, Any]:
         raise SavingError(f"The calls of layer '{stuck}' need what no layer before them gives.")
     old = any("module" not in entry for entry in config["layers"])
     return _picked(config.get("input_layers"), results, old), _picked(config.get("output_layers"), results, old)
+
+
+def _results(layer: Callable[..., Any], given: Any) -> list[Any]:
+    """Returns the results of a call as others name them by number."""
+    if getattr(layer, "every_result", False):
+        return given if isinstance(given, list) else [given] if hasattr(given, "as_tensor") else tree.leaves(given)
+    # What is known of sizes is a number and no tensor.
+    return [y for y in tree.leaves(given) if isinstance(y, Value) and not isinstance(y.op, Constant)]
 
 
 @dataclass
@@ -300,7 +306,8 @@ def _picked(described: Any, results: Mapping[str, list[list[Value]]], old: bool 
     if isinstance(described, Mapping):
         return {key: _picked(child, results) for key, child in described.items()}
     if isinstance(described, list) and described and isinstance(described[0], str):
-        return _result(results, _checked(described))
+        found: Any = _result(results, _checked(described))
+        return found.as_tensor() if hasattr(found, "as_tensor") else found
     if isinstance(described, list) and old and len(described) == 1:  # Keras 2 listed what is one
         return _picked(described[0], results)
     if isinstance(described, list):

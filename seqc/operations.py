@@ -25,6 +25,8 @@ from seqc.utils.naming import snake_case
 # Where files name functions that Keras has no class for, or not with tensors as settings: nothing in a file of Keras
 # depends on what only data tell, such as the sizes in ops.shape(x).
 OWN = "seqc.ops"
+# Where the reader of files of Keras 2 puts functions of TensorFlow, which take and give sizes as tensors.
+FOREIGN = "tensorflow"
 _OWN_FUNCTIONS = {
     "arange", "conv_transpose", "empty", "eye", "full", "hard_swish", "histogram",
     "ones", "shape", "size", "swish", "tri", "zeros",
@@ -78,7 +80,7 @@ OPERATIONS = _listed()
 def is_operation(described: Mapping[str, Any]) -> bool:
     """Tells whether an object in a file is one of Keras's operations, and no layer of the same name."""
     module = str(described.get("module") or "").split(".")
-    return (module[0] == "keras" and "ops" in module[1:]) or described.get("module") == OWN
+    return (module[0] == "keras" and "ops" in module[1:]) or described.get("module") in (OWN, FOREIGN)
 
 
 def is_known_operation(described: Mapping[str, Any]) -> bool:
@@ -86,7 +88,7 @@ def is_known_operation(described: Mapping[str, Any]) -> bool:
     cls = described.get("class_name")
     return (
         (cls in OPERATIONS or cls in _OWN_FUNCTIONS)
-        if described.get("module") == OWN
+        if described.get("module") in (OWN, FOREIGN)
         else (operation_named(str(cls)) is not None)
     )
 
@@ -112,8 +114,8 @@ def find_operation(described: Mapping[str, Any]) -> Callable[..., Any]:
     config = described.get("config")
     if not isinstance(config, Mapping):
         raise SavingError(f"The configuration of operation '{cls}' is {type(config).__name__}, not a dictionary.")
-    if module == OWN:
-        return _called_by_name(cls, str(described.get("name") or config.get("name") or cls))
+    if module in (OWN, FOREIGN):
+        return _called_by_name(cls, str(described.get("name") or config.get("name") or cls), module == FOREIGN)
     operation = OPERATIONS[_function_of(cls)]
     unknown = {
         key: value
@@ -157,8 +159,12 @@ def _gathers(function: Callable[..., Any]) -> str | None:
     return next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
 
 
-def _called_by_name(function: str, name: str) -> Callable[..., Any]:
+def _called_by_name(function: str, name: str, foreign: bool) -> Callable[..., Any]:
     compute = _computing(function)
+    if foreign:
+        from seqc.operation_sizes import on_sizes
+
+        compute = on_sizes(function, compute)
 
     def call(*positional: Any, **named: Any) -> Any:
         _check_sizes((positional, named), name)
@@ -170,6 +176,7 @@ def _called_by_name(function: str, name: str) -> Callable[..., Any]:
         except TypeError as error:
             raise SavingError(f"Operation '{name}' in the file is called on what {function} does not take.") from error
 
+    call.every_result = foreign  # type: ignore[attr-defined]
     return call
 
 

@@ -84,6 +84,7 @@ LEVELS = {
     "seqc.model": 10,
     "seqc.layer_order": 9,
     "seqc.operation_classes": 0,
+    "seqc.operation_sizes": 8,
     "seqc.operations": 8,
     "seqc.graph_config": 9,
     "seqc.graph_checks": 9,

@@ -18,7 +18,6 @@ from seqc.model import Model
 from seqc.saving.arrays import widened
 from seqc.saving.h5 import require_h5py
 from seqc.saving.model_config import KERAS_VERSION, model_config
-from seqc.saving.vocabularies import refuse_learned
 
 # Longer lists of names are split, as HDF5 does not take attributes beyond 64 KiB.
 _MOST_NAMES_BYTES = 64_512
@@ -43,7 +42,7 @@ def write_h5(model: Model, with_optimizer: bool, target: BinaryIO) -> None:
     Raises:
         SavingError: the model could not be loaded again, or holds what such a file has no place for.
     """
-    refuse_learned(model, "an `.h5` file")
+    _refuse_assets(model)
     config = model_config(model)
     training = config.pop("compile_config", None)
     buffer = io.BytesIO()
@@ -57,6 +56,16 @@ def write_h5(model: Model, with_optimizer: bool, target: BinaryIO) -> None:
             if with_optimizer:
                 _write_arrays(file.create_group("optimizer_weights"), _named(model.optimizer.variables))
     target.write(buffer.getvalue())
+
+
+def _refuse_assets(model: Model) -> None:
+    for layer in model._owners():
+        save_assets: Any = getattr(layer, "save_assets", None)
+        if save_assets is not None and save_assets():
+            raise SavingError(
+                f"Layer '{layer.name}' keeps files of its own, such as a vocabulary that adapt() found, for which an "
+                "`.h5` file has no place. Save the model as `.keras`."
+            )
 
 
 def _training(compiled: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,12 +84,6 @@ def _long_name(loss: Any) -> Any:
 def _write_layers(group: Any, model: Model) -> None:
     layers = model.layers
     for layer in layers:
-        save_assets: Any = getattr(layer, "save_assets", None)
-        if save_assets is not None and save_assets():
-            raise SavingError(
-                f"Layer '{layer.name}' keeps files of its own, for which an `.h5` file has no place. Save the model as "
-                "`.keras`."
-            )
         if layer.name in ("", ".", "..", _TOP) or "/" in layer.name:
             raise SavingError(
                 f"A layer called {layer.name!r} has no place in an `.h5` file. Save the model as `.keras`."

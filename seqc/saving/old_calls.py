@@ -85,12 +85,13 @@ class _Calls:
 
     def call(self, node: Any, cls: str) -> Any:
         """Returns a call of a layer of a class; what is in another form already stays."""
-        if self._is_given(node):  # of one tensor, without the outer list
+        if self._is_one(node):  # of one tensor, without the outer list
             node = [node]
         if not isinstance(node, list) or not node or not all(self._is_given(part) for part in node):
             return node
-        given = [self._tensor(part) for part in node]
-        named = self._argument(node[0][3] if len(node[0]) == 4 else {})
+        given = [self._tensor(part) if self._is_one(part) else [self._tensor(one) for one in part] for part in node]
+        first = node[0] if self._is_one(node[0]) else node[0][0]
+        named = self._argument(first[3] if len(first) == 4 else {})
         if len(given) == 1:
             return {"args": given, "kwargs": named}
         if cls in _RECURRENT:  # the states that it begins with stood among the tensors
@@ -98,7 +99,11 @@ class _Calls:
         return {"args": [given], "kwargs": named}
 
     def _is_given(self, part: Any) -> bool:
-        """Tells whether something is a tensor that is called on, or a constant in the place of one."""
+        """Tells whether something is a tensor that is called on, or several of them that stand for one."""
+        return self._is_one(part) or (isinstance(part, list) and bool(part) and all(map(self._is_one, part)))
+
+    def _is_one(self, part: Any) -> bool:
+        """Tells whether something is a tensor, or a constant in the place of one."""
         return _is_tensor(part, self._names) or (isinstance(part, list) and len(part) == 4 and part[0] == _CONSTANT)
 
     def _tensor(self, part: list[Any]) -> Any:

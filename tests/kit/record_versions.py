@@ -54,7 +54,12 @@ VERSIONS = {
     "keras 3.15.1 tensorflow": Version(["keras==3.15.1", "tensorflow-cpu==2.21.0"], [PREPARING], WITH_TENSORFLOW),
     "tf-keras": Version(
         ["tf-keras==2.21.0", "tensorflow-cpu==2.21.0"],
-        [LAYERS, ("record_old_models.py", "old_models.zip"), ("record_tensorflow_js.py", "tensorflow_js.zip")],
+        [
+            LAYERS,
+            ("record_old_models.py", "old_models.zip"),
+            ("record_tensorflow_js.py", "tensorflow_js.zip"),
+            ("record_functions.py", "tensorflow_functions.zip"),
+        ],
         (("RECORD_WITH", "tf_keras"), ("CUDA_VISIBLE_DEVICES", "")),
         # It says that it needs packages for other kinds of models, some of which no longer install.
         ["tensorflowjs==4.22.0"],
