@@ -163,6 +163,7 @@ def test_a_file_and_its_record_are_both_new_or_both_old(tmp_path: Path, monkeypa
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_the_same_model_gives_the_same_record_in_another_process(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path[:0] = sys.argv[2:]\n"
@@ -213,6 +214,7 @@ def test_a_file_in_half_precision_is_held_to_its_original(tmp_path: Path) -> Non
     seqc("verify", half, "--against", original, code=1)
 
 
+@pytest.mark.slow
 def test_a_quantized_file_is_held_to_its_original(tmp_path: Path) -> None:
     from onnxruntime.quantization import quantize_dynamic
 

@@ -106,6 +106,9 @@ def export(
             metavar="NAME=UNIT", help="Unit of an input or output, kept in the file; repeatable.", show_default=False
         ),
     ] = None,
+    functions: Annotated[
+        bool, typer.Option("--functions", help="Make the nodes of each layer a function with the layer's name.")
+    ] = False,
     record: Annotated[
         bool,
         typer.Option("--record", help="Keep what was compared in FILE.onnx.verified.npz: `seqc verify` repeats it."),
@@ -150,6 +153,7 @@ def export(
             "external_data": parse_bytes(external_data),
             "verify": verify,
             "record": record,
+            "functions": functions,
             **described(describe, classes, unit),
             "precision": precision,
             "float32_layers": float32_layer or (),

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from seqc.export.emitter import Emission
     from seqc.export.receipt import Port, Receipt
+    from seqc.export.report import Report
 
 # Bytes up to which a verification looks inside every file, which takes some ten times their memory. Of larger ones the
 # outputs alone are compared, within a few times the memory of the weights, unless they hardly depend on the input.
@@ -74,6 +75,7 @@ def export_graph(
     external_data: bool | int | None = None,
     allow_nonfinite: bool = False,
     record: bool = False,
+    functions: bool = False,
 ) -> Receipt:
     """Writes an inference graph as an .onnx file and returns what was done.
 
@@ -95,7 +97,8 @@ def export_graph(
         more. By default they do where one file cannot hold them, from 2 GiB on.
         allow_nonfinite: whether weights, and with them all outputs, may be NaN or infinite.
         record: whether to write what the verification compared beside the file, see `seqc.export.record`; `seqc verify`
-        repeats it from there on any machine.
+        repeats it from there on any machine. functions: whether the nodes of each layer are a function of the file's
+        own with the layer's name.
 
     Raises:
         ExportError: the graph cannot be written as asked, or a weight is not finite. NoLoweringError: an op has no ONNX
@@ -103,7 +106,7 @@ def export_graph(
         VerificationError: the file computes other numbers. MissingDependencyError: a package is needed.
     """
     start = time.perf_counter()
-    check_flags(verify=verify, allow_nonfinite=allow_nonfinite, record=record)
+    check_flags(verify=verify, allow_nonfinite=allow_nonfinite, record=record, functions=functions)
     beside = check_record(path, verify) if record else None
     check_precision(precision, float32_layers, {v.scope.split("/")[0] for v in graph.walk()})
     place = find_place(target, min_ort)
@@ -167,22 +170,25 @@ def export_graph(
         disk.check_beside(path)
     check_room(path, emission.size)
     with disk.new_files(path) as files:
-        files.write(emission, outside)
+        files.write(emission.in_layers() if functions else emission, outside)
         inside = None if large else emission
         single = rounded(emission.graph) if half else None
         del emission  # its arrays are another copy of the weights
-        report = None
+        report: Report | None = None
         if verify:
             from seqc.export.verify import verify as verify_model
 
-            report = verify_model(
-                reference,
-                files.model,
-                inside,
-                if_blind=compiled if large else None,
-                single=single,
-                allow_nonfinite=allow_nonfinite,
-            )
+            def checked(model: bytes | os.PathLike[str], emission: Emission | None) -> Report:
+                blind = compiled if large else None
+                return verify_model(
+                    reference, model, emission, if_blind=blind, single=single, allow_nonfinite=allow_nonfinite
+                )
+
+            if functions and inside is not None:
+                # Single operations are compared in the same file without functions.
+                report = replace(checked(files.model, None), values=checked(inside.content, inside).values)
+            else:
+                report = checked(files.model, inside)
         if beside and report:
             from seqc.export.record import make_record
 

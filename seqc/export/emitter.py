@@ -19,6 +19,7 @@ from seqc._version import __version__
 from seqc.errors import ExportError, NoLoweringError
 from seqc.export import value_info, wire
 from seqc.export._schema import DOMAINS, check_supported, element_type, split_name
+from seqc.export.functions import with_functions
 from seqc.export.options import check_ir_version, check_names, check_size
 from seqc.graph.ir import Array, Constant, Graph, Input, Item, Op, Type, Value
 from seqc.graph.strings import type_name
@@ -69,6 +70,12 @@ class Emission:
         """The model's file."""
         check_size(self.size)
         return wire.to_bytes(self.frame, self.arrays)
+
+    def in_layers(self) -> Emission:
+        """Returns the same with a function of the file's own for each layer, and no tensors by name inside them."""
+        frame = with_functions(self.frame)
+        _check(frame, self.arrays)
+        return replace(self, frame=frame)
 
 
 @dataclass(frozen=True)
