@@ -176,7 +176,9 @@ def opened(keras: Any, path: Path) -> dict[str, Any]:
         x = np.load(inputs)["x"] if inputs.exists() else data(path.stem)[0][0]
         if keras.backend.backend() != "tensorflow" and (x.dtype.kind == "U" or gives_texts(model)):
             return found  # no other backend has strings
-        found["y"] = np.asarray(model(x, training=False))
+        y = np.asarray(model(x, training=False))
+        # A type that no .npz file has.
+        found["y"] = y.astype("float32") if y.dtype.name == "bfloat16" else y
     else:
         found["losses"] = np.array(train(model, path.stem))
         found |= state(model, "after")
