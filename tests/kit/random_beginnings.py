@@ -15,7 +15,7 @@ from seqc.graph.ir import Array
 IDS = 6  # how many there are
 WORDS = ("a", "b", "do re", "mi fa", "sol la", "ti")
 # Samples of an input of strings: some words that vocabularies have, and some that they lack.
-TEXTS = (*WORDS, "re mi do", "", "x")
+TEXTS = (*WORDS, "re mi do", "", "x", "Do, re!", "a-b")
 Draw = Callable[[st.DrawFn], Sequence[Layer]]
 _SIZES = st.integers(1, 4)
 _VECTORS = st.sampled_from(["one_hot", "multi_hot", "count"])
@@ -53,14 +53,13 @@ def _integer_lookup(draw: st.DrawFn) -> list[Layer]:
 
 def _text(draw: st.DrawFn) -> list[Layer]:
     mode = draw(st.sampled_from(["int", "multi_hot", "count", "tf_idf"]))
-    words, options = ["do", "re", "a"], {"ngrams": draw(st.sampled_from([None, 2]))}
+    words, standardize = ["do", "re", "a"], draw(st.sampled_from([None, "lower", "lower_and_strip_punctuation"]))
+    options = {"ngrams": draw(st.sampled_from([None, 2])), "standardize": standardize}
     if mode == "int":
-        made = layers.TextVectorization(
-            standardize=None, output_sequence_length=draw(_SIZES), vocabulary=words, **options
-        )
+        made = layers.TextVectorization(output_sequence_length=draw(_SIZES), vocabulary=words, **options)
         return [made, _embedding(draw)]
     weights = {"idf_weights": [0.5, 1.0, 2.0]} if mode == "tf_idf" else {}
-    return [layers.TextVectorization(standardize=None, output_mode=mode, vocabulary=words, **weights, **options)]
+    return [layers.TextVectorization(output_mode=mode, vocabulary=words, **weights, **options)]
 
 
 def _hashing(draw: st.DrawFn) -> list[Layer]:
