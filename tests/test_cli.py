@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -124,6 +125,8 @@ def test_an_unexpected_error_is_one_line_that_asks_for_a_report(
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("by nothing")
 
+    # What takes the function's name when it is loaded is loaded before, or it would keep the broken one.
+    importlib.import_module("seqc.cli._self_check")
     monkeypatch.setattr("seqc.cli._onnx.read_model", broken)
     text = seqc("inspect", tmp_path / "m.onnx", code=2).stderr
     assert text.startswith("Error: an unexpected ZeroDivisionError: by nothing\nThis is probably a mistake in seqc.")
