@@ -1,0 +1,88 @@
+"""Files for places, run there: what a target takes computes the truth in the programs that it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kit import consumers, old_runtime
+from kit.golden_models import ALL, FREE_IMAGE, Golden
+from seqc import layers
+from seqc.errors import ExportError, NoLoweringError
+from seqc.export import compile_for
+from seqc.export.model import inference_graph
+from seqc.export.places import PLACES, Place, find_place
+
+pytest.importorskip("onnx", reason="needs onnx")
+
+BICUBIC = Golden("bicubic_free", FREE_IMAGE, lambda: [layers.UpSampling2D((2, 3), interpolation="bicubic")])
+Program = Callable[[dict[str, tuple[bytes, np.ndarray]], Path], dict[str, np.ndarray]]
+
+
+def inside(name: str, package: str) -> Program:
+    """A program that is a package here."""
+
+    def run(files: dict[str, tuple[bytes, np.ndarray]], _: Path) -> dict[str, np.ndarray]:
+        pytest.importorskip(package)
+        return {label: consumers.CONSUMERS[name](content, x) for label, (content, x) in files.items()}
+
+    return run
+
+
+def apart(name: str) -> Program:
+    """A program in an environment of its own."""
+
+    def run(files: dict[str, tuple[bytes, np.ndarray]], folder: Path) -> dict[str, np.ndarray]:
+        program = old_runtime.install(name)
+        if isinstance(program, str):
+            pytest.skip(program)
+        for label, (content, x) in files.items():
+            (folder / f"{label}.onnx").write_bytes(content)
+            np.save(folder / f"{label}.x.npy", x)
+        version = old_runtime.run(program, folder)
+        assert version.startswith({"opencv-4": "4.", old_runtime.WEB: "1."}.get(name, name))
+        return {label: np.load(folder / f"{label}.y.npy") for label in files}
+
+    return run
+
+
+OPENCV_4, OPENCV_5 = apart("opencv-4"), inside("opencv", "cv2")
+OPENVINO, WEB, NEWEST = inside("openvino", "openvino"), apart(old_runtime.WEB), inside("onnxruntime", "onnxruntime")
+# Where files are made for and run, and how many of the golden models go there at least.
+RUNS: dict[str, tuple[Place | None, Program, int]] = {
+    "opencv-4": (PLACES["opencv"], OPENCV_4, 88),
+    "opencv-5": (PLACES["opencv"], OPENCV_5, 88),
+    "openvino": (PLACES["openvino"], OPENVINO, 150),
+    "ort-web": (PLACES["ort-web"], WEB, 152),
+    **{f"min-ort-{v}": (find_place(min_ort=v), apart(v), 152) for v in old_runtime.VERSIONS},
+    **{f"min-{name}": (PLACES["min"], program, 88) for name, program in
+       (("opencv-4", OPENCV_4), ("opencv-5", OPENCV_5), ("openvino", OPENVINO), ("web", WEB), ("1.16", apart("1.16.3")))},
+    # What no program here is: in onnxruntime, the numbers of their forms.
+    **{f"{name}-in-onnxruntime": (PLACES[name], NEWEST, least) for name, least in
+       (("ort-cuda", 152), ("coreml", 152), ("tensorrt", 130), ("unity", 110))},
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
+def test_a_place_computes_the_truth_of_every_golden_model_that_it_takes(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place, program, least = RUNS[name]
+    assert place is not None
+    files, taken = {}, {}
+    for golden in (*ALL, BICUBIC):
+        x = golden.samples()
+        graph = inference_graph(golden.model(), x.shape if place.fixed else None)
+        try:
+            emission, _ = compile_for(place, graph, place.opset, fixed=False)
+        except (ExportError, NoLoweringError):
+            continue
+        files[golden.name], taken[golden.name] = (emission.content, x), golden
+    assert len(files) >= least
+    assert "bicubic_free" in files
+    for label, result in program(files, tmp_path).items():
+        taken[label].check(files[label][1], result)
