@@ -8,17 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kit import consumers, old_runtime
+from kit import consumers, layer_table, old_runtime
 from kit.golden_models import ALL, FREE_IMAGE, Golden
+from kit.target_table import compiled, graph_of
 from seqc import layers
-from seqc.errors import ExportError, NoLoweringError
+from seqc.errors import ExportError, NoLoweringError, SeqcError
 from seqc.export import compile_for
 from seqc.export.model import inference_graph
 from seqc.export.places import PLACES, Place, find_place
+from seqc.graph.interpreter import Interpreter
+from seqc.graph.ir import Graph
+from seqc.passes.precision import promote_floats
 
 pytest.importorskip("onnx", reason="needs onnx")
 
 BICUBIC = Golden("bicubic_free", FREE_IMAGE, lambda: [layers.UpSampling2D((2, 3), interpolation="bicubic")])
+# Kinds of arrays, and the letter of an element type, that hold texts.
+TEXTS = {"O", "U", "S", "s"}
 Program = Callable[[dict[str, tuple[bytes, np.ndarray]], Path], dict[str, np.ndarray]]
 
 
@@ -50,6 +56,7 @@ def apart(name: str) -> Program:
 
 
 OPENCV_4, OPENCV_5 = apart("opencv-4"), inside("opencv", "cv2")
+OLD = apart("1.16.3")
 OPENVINO, WEB, NEWEST = inside("openvino", "openvino"), apart(old_runtime.WEB), inside("onnxruntime", "onnxruntime")
 # Where files are made for and run, and how many of the golden models go there at least.
 RUNS: dict[str, tuple[Place | None, Program, int]] = {
@@ -59,7 +66,7 @@ RUNS: dict[str, tuple[Place | None, Program, int]] = {
     "ort-web": (PLACES["ort-web"], WEB, 152),
     **{f"min-ort-{v}": (find_place(min_ort=v), apart(v), 152) for v in old_runtime.VERSIONS},
     **{f"min-{name}": (PLACES["min"], program, 88) for name, program in
-       (("opencv-4", OPENCV_4), ("opencv-5", OPENCV_5), ("openvino", OPENVINO), ("web", WEB), ("1.16", apart("1.16.3")))},
+       (("opencv-4", OPENCV_4), ("opencv-5", OPENCV_5), ("openvino", OPENVINO), ("web", WEB), ("old", OLD))},
     # What no program here is: in onnxruntime, the numbers of their forms.
     **{f"{name}-in-onnxruntime": (PLACES[name], NEWEST, least) for name, least in
        (("ort-cuda", 152), ("coreml", 152), ("tensorrt", 130), ("unity", 110))},
@@ -86,3 +93,40 @@ def test_a_place_computes_the_truth_of_every_golden_model_that_it_takes(
     assert "bicubic_free" in files
     for label, result in program(files, tmp_path).items():
         taken[label].check(files[label][1], result)
+
+
+def kept_layers(place: Place) -> dict[str, tuple[bytes, np.ndarray, Graph]]:
+    """Returns the files of all kept cases that go somewhere, with an input and the graph, by the names of the cases."""
+    files = {}
+    for case in layer_table._cases():
+        x = case.arrays["x"]
+        try:
+            graph = graph_of(case, place)
+        except SeqcError:
+            continue
+        made = compiled(graph, place)
+        if (
+            not isinstance(made, str)
+            and len(graph.inputs) == 1
+            and not {x.dtype.kind, graph.outputs[0].dtype[:1]} & TEXTS
+        ):
+            files[case.id.replace("/", "_")] = (made.content, x.astype(case.facts["input_dtype"]), graph)
+    return files
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Layer .* does not support masking")
+@pytest.mark.parametrize("name", [name for name in RUNS if "in-onnxruntime" not in name])
+def test_a_place_computes_the_truth_of_every_kept_layer_that_it_takes(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place, program, _ = RUNS[name]
+    assert place is not None
+    files = kept_layers(place)
+    assert len(files) > 130
+    for label, result in program({n: (content, x) for n, (content, x, _) in files.items()}, tmp_path).items():
+        _, x, graph = files[label]
+        wide = x.astype("float64") if x.dtype == np.float32 else x
+        truth = np.asarray(Interpreter(promote_floats(graph)).run([wide])[0])
+        scale = np.max(np.abs(truth[np.isfinite(truth)]), initial=1e-3)
+        np.testing.assert_allclose(result, truth, rtol=1e-4, atol=2e-5 * scale, err_msg=label)

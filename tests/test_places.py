@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from kit import onnx_models
-from seqc import Input, Sequential, layers
+from seqc import Input, Sequential, layers, ops
 from seqc.errors import ArgumentTypeError, ConfigError, ExportError, NoLoweringError, SeqcError
 from seqc.export.model import inference_graph
 from seqc.export.options import lowest_ir_version
@@ -40,6 +40,8 @@ REFUSED: list[tuple[Callable[[], Sequential], tuple[str, ...], str]] = [
     (lambda: model_of(STEPS, layers.SimpleRNN(4, name="g")), ("opencv", "unity", "min"), "RNN, .*target='ort-cpu'"),
     (lambda: model_of(STEPS, layers.LSTM(4, activation="gelu", name="g")), ("opencv", "unity"), "Scan, .*tanh and sig"),
     (lambda: model_of(STEPS, layers.LSTM(4, activation="softsign", name="g")), ("openvino", "opencv"), "LSTM with "),
+    (lambda: model_of(STEPS, layers.LSTM(4, go_backwards=True, name="g")), ("opencv", "min"), "LSTM backwards alone"),
+    (lambda: model_of(VOLUME, layers.GlobalMaxPooling3D(keepdims=True, name="g")), ("opencv",), "ReduceMax over vol"),
     (lambda: model_of(VOLUME, layers.Conv3D(2, 2, name="g")), ("opencv", "min"), "Conv over volumes, .*use images"),
     (lambda: model_of((None, 3), layers.Masking(), layers.LSTM(4, name="g")), ("tensorrt",), "TopK .*sizes={'time'"),
     (lambda: model_of(IMAGE, layers.Conv2DTranspose(4, 3, dilation_rate=2, name="g")), ("unity",), "ConvTranspose"),
@@ -129,6 +131,13 @@ def test_an_uneven_mean_is_padded_by_a_node_of_its_own_for_cuda(pool: int, strid
     for node in file.graph.node:
         pads = onnx_models.attributes(node).get("pads", [0] * 4)
         assert pads[:2] == pads[2:]
+
+
+def test_a_zero_that_openvino_takes_for_a_half_is_no_attribute() -> None:
+    model = model_of((4,), layers.Lambda(lambda x: ops.clip(x * 0.25, 0.0, 1.0)))
+    file, x = compiled(model, None), np.linspace(-2, 6, 12, dtype="float32").reshape(3, 4)
+    check_numbers(model, file, x)
+    assert "HardSigmoid" not in onnx_models.node_types(file)
 
 
 def test_what_stays_on_the_processor_beside_cuda_is_told(tmp_path: Path) -> None:

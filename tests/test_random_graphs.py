@@ -14,8 +14,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from kit.executor_runs import Cell, Conditions, Twin, assert_same
-from kit.random_beginnings import IDS
-from kit.random_graphs import graphs
+from kit.random_graphs import graphs, samples, spread_weights
 from seqc import Model
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
@@ -36,33 +35,6 @@ NOT_IN_ONNX = re.compile("hashes|(Cholesky|Eigh|Inverse|QR|SlogDet|Solve|SVD) ca
 CONDITIONS = st.builds(
     Conditions, threads=st.integers(1, 2), tile_bytes=st.sampled_from([64, 2000, 1 << 20]), tiny=st.booleans()
 )
-
-
-def spread_weights(model: Model) -> None:
-    """Gives every weight numbers of its own, of both signs where it may, so that none hides behind a zero or a one."""
-    rng = np.random.default_rng(7)
-    for w in model.weights:
-        low = 0.3 if "variance" in w.path else -0.7
-        w.assign(rng.uniform(low, 0.9, w.shape).astype(w.dtype))
-
-
-def samples(model: Model, batch: int) -> list[Array]:
-    """Returns arrays for the inputs.
-
-    No sequence begins with padding: where attention sees nothing else, single precision leaves nothing of its scores.
-    """
-    rng = np.random.default_rng(batch)
-    return [
-        _not_first(rng.integers(0, IDS, (batch, *x.shape[1:]), dtype="int32"))
-        if x.dtype == "int32"
-        else rng.normal(size=(batch, *x.shape[1:])).astype("float32")
-        for x in model.inputs
-    ]
-
-
-def _not_first(ids: Array) -> Array:
-    ids[:, :1] += ids[:, :1] == 0
-    return ids
 
 
 def predicted(model: Model, xs: Sequence[Array]) -> list[Array]:

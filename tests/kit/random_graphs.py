@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from hypothesis import reject
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from kit.random_functions import draw_function
 from kit.random_layers import ANY, BY_RANK, draw_layer
 from seqc import Input, Model, layers, ops
 from seqc.errors import ShapeError
+from seqc.graph.ir import Array
 
 Shape = tuple[int, ...]
 INPUTS: tuple[Shape, ...] = ((3,), (4, 2), (4, 3, 2), (5, 4, 1), (4, 4, 3))
@@ -269,3 +271,30 @@ def graphs(draw: st.DrawFn, most: int = 8, images: bool = False) -> Model:
         if "mask" not in str(error):
             raise
         reject()
+
+
+def spread_weights(model: Model) -> None:
+    """Gives every weight numbers of its own, of both signs where it may, so that none hides behind a zero or a one."""
+    rng = np.random.default_rng(7)
+    for w in model.weights:
+        low = 0.3 if "variance" in w.path else -0.7
+        w.assign(rng.uniform(low, 0.9, w.shape).astype(w.dtype))
+
+
+def samples(model: Model, batch: int) -> list[Array]:
+    """Returns arrays for the inputs.
+
+    No sequence begins with padding: where attention sees nothing else, single precision leaves nothing of its scores.
+    """
+    rng = np.random.default_rng(batch)
+    return [
+        _not_first(rng.integers(0, IDS, (batch, *x.shape[1:]), dtype="int32"))
+        if x.dtype == "int32"
+        else rng.normal(size=(batch, *x.shape[1:])).astype("float32")
+        for x in model.inputs
+    ]
+
+
+def _not_first(ids: Array) -> Array:
+    ids[:, :1] += ids[:, :1] == 0
+    return ids

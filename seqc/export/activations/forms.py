@@ -46,6 +46,9 @@ class HardSigmoid(Unary):
         return np.clip(x * alpha + beta, low, high)
 
     def lower(self, e: Emitter, y: Value, x: str) -> str:
+        if self.beta == 0:  # OpenVINO reads a zero as ONNX's default, which is one half
+            ends = (e.constant(np.array(n, y.dtype)) for n in (0, 1))
+            return e.node("Clip", e.node("Mul", x, e.constant(np.array(self.alpha, y.dtype))), *ends)
         return e.node("HardSigmoid", x, alpha=self.alpha, beta=self.beta)
 
     def places_of_one(self) -> float:

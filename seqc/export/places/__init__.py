@@ -32,7 +32,7 @@ __all__ = ["PLACES", "Place", "check_emission", "check_graph", "check_place_opse
 _EACH = (ORT_CPU, ORT_CUDA, ORT_WEB, TENSORRT, OPENVINO, OPENCV, UNITY, COREML)
 # What all of them have.
 MIN = Place(
-    "min", "every target", "rule",
+    "min", "every target", "run",
     opset=13,
     newest=min(p.newest for p in _EACH),
     lacking=frozenset().union(*(p.lacking for p in _EACH)),
@@ -110,7 +110,15 @@ def check_place_opset(place: Place | None, opset: Any) -> int:
 
 
 def check_graph(place: Place, graph: Graph) -> None:
-    """Raises ExportError where a model leaves sizes open that the place wants to know."""
+    """Raises ExportError for sizes that a model leaves open and the place wants to know, or texts it has not."""
+    for value in () if "string" in place.dtypes else graph.walk():
+        types = value.result if isinstance(value.result, tuple) else (value.result,)
+        if any(t.dtype == "string" for t in types):
+            who = f"Layer '{value.scope}'" if value.scope else f"{value.op!r}"
+            raise ExportError(
+                f"{who} cannot go to {place.title}: it has texts, which are not there. The nearest: use numbers as "
+                "input, made before the model; or export with target='ort-cpu' (ort-cuda, ort-web or coreml)."
+            )
     if not place.fixed:
         return
     for x, name in zip(graph.inputs, graph.input_names, strict=True):

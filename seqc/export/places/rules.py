@@ -104,12 +104,18 @@ class Place:
 
 def nodes_of(emission: Emission) -> Iterator[Seen]:
     """Yields the nodes of a file, those inside others as well."""
-    types = {
-        name: t
-        for value, names in emission.names.items()
-        for name, t in zip(names, value.result if isinstance(value.result, tuple) else (value.result,), strict=False)
-    }
+    types = {info.name: _type_of(info.type.tensor_type) for info in emission.frame.graph.value_info}
+    for value, made in emission.names.items():
+        types |= zip(made, value.result if isinstance(value.result, tuple) else (value.result,), strict=False)
     yield from _seen(emission.frame.graph.node, types, emission.arrays)
+
+
+def _type_of(said: Any) -> Type:
+    """Returns the type that a file says a tensor has; of its sizes only how many there are."""
+    import onnx
+
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(said.elem_type)
+    return Type("string" if dtype.kind in "OU" else dtype.name, (1,) * len(said.shape.dim))
 
 
 def _seen(nodes: Any, types: Mapping[str, Type], arrays: Mapping[str, Array]) -> Iterator[Seen]:
