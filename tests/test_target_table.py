@@ -37,6 +37,7 @@ def test_the_page_has_every_target_as_the_code_has_it() -> None:
     assert page[first : first + len(PLACES) + 2] == target_table.places(), "run `python -m kit.target_table` in tests/"
 
 
+@pytest.mark.slow
 def test_the_page_has_a_row_for_every_layer_that_a_file_can_hold() -> None:
     rows = [line.split("`")[1] for line in written() if line.startswith("| `")][len(PLACES) :]
     assert rows == [name for name, _ in target_table._exported()]
