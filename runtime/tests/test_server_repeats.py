@@ -201,6 +201,16 @@ def test_any_bytes_changed_in_a_known_request(serve: Serve, identity: Any, onnx_
     same_as_first(servable, good, length)
 
 
+def test_large_requests_are_read_without_another_copy_of_them(serve: Serve, identity: Any, onnx_type: Any) -> None:
+    servable = servable_of(serve(identity(onnx_type("float32"), ["batch", "width"])))
+    data = orjson.dumps([0.25] * 250_000)
+    body = b'{"inputs":[{"name":"x","shape":[1,250000],"datatype":"FP32","data":%b}]}' % data
+    for _ in range(3):
+        assert same_as_first(servable, body)[0]["x"][1] == (1, 250_000)
+    assert not servable.forms
+    assert not servable.met
+
+
 def test_forms_of_several_clients_that_take_turns_are_known(serve: Serve, identity: Any, onnx_type: Any) -> None:
     servable = servable_of(serve(identity(onnx_type("float32"), ["batch", 4])))
     for _ in range(2):

@@ -27,8 +27,9 @@ from seqc_runtime.server.oip_json import read as read_json
 from seqc_runtime.server.servable import Servable
 from seqc_runtime.server.signature import Declared
 
-# Forms of a version that are remembered, and bytes of the longest one.
-_REMEMBERED, LONGEST = 64, 1024
+# Forms of a version that are remembered, and bytes of the longest one; of the largest request that is looked at, since
+# of larger ones it is the numbers that take time and memory.
+_REMEMBERED, LONGEST, LARGEST = 64, 1024, 1 << 20
 
 
 class Form:
@@ -63,7 +64,7 @@ def read(servable: Servable, body: Buffer, header_length: str | None, limits: Li
 
     Raises Refusal (400) naming the field, or the header, that is wrong.
     """
-    if type(body) is not bytes:  # such as one that came in pieces, for which reading it is not what takes time
+    if type(body) is not bytes or len(body) > LARGEST:
         return _read(servable, body, header_length, limits)
     if header_length is None:
         start = body.rfind(b"[")

@@ -18,7 +18,7 @@ from seqc_runtime.server.limits import Limits
 from seqc_runtime.server.messages import Buffer, Head, Refusal, Response
 from seqc_runtime.server.oip_binary import aligned, decode, encode
 from seqc_runtime.server.oip_json import Asked
-from seqc_runtime.server.repeats import LONGEST, learn
+from seqc_runtime.server.repeats import LARGEST, LONGEST, learn
 from seqc_runtime.server.servable import Servable
 from seqc_runtime.server.signature import Declared
 
@@ -68,6 +68,8 @@ def read_again(servable: Servable, request: Any, raw: bytes, limits: Limits) -> 
 
     raw: the bytes of the request, which end in its numbers where they are a form.
     """
+    if len(raw) > LARGEST:
+        return read(servable, request, limits)
     contents = request.raw_input_contents
     tail = contents[0] if len(contents) == 1 else b""
     before = raw[: len(raw) - len(tail)]
