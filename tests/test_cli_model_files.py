@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -63,6 +64,39 @@ def test_inspect_says_what_stops_a_file_and_fails(folder):
     assert "Lambda 'conv2d', which is code" in text
     facts = json.loads(seqc("inspect", path, "--json", code=1).stdout)
     assert "Rescaling(1 / 127.5, offset=-1)" in facts["stopped_by"]
+
+
+def smaller(path: Path, layer: str) -> None:
+    """Makes a layer of a file smaller than its weights."""
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        (entry,) = [one for one in config["config"]["layers"] if one["config"]["name"] == layer]
+        entry["config"]["units"] = 2
+        file.attrs["model_config"] = json.dumps(config)
+
+
+def test_inspect_finds_weights_that_do_not_fit_without_reading_them(folder, monkeypatch):
+    smaller(folder / "stack.h5", "dense")
+    said = seqc("inspect", "stack.h5", code=1).stdout
+    assert "do not fit model 'stack': Layer 'dense' (Dense) has weight 'kernel' of shape (12, 2); the file has" in said
+    for name in ("stack.keras", "stack.json", "recurrent.h5", "nested.h5", "nested.keras"):
+        seqc("inspect", name)
+    with zipfile.ZipFile("stack.keras") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    facts = json.loads(members["config.json"])
+    facts["config"]["layers"][-1]["config"]["units"] = 2
+    with zipfile.ZipFile("less.keras", "w") as archive:
+        for name, content in {**members, "config.json": json.dumps(facts).encode()}.items():
+            archive.writestr(name, content)
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", no_reading)
+    said = seqc("inspect", "less.keras", code=1).stdout
+    assert "do not fit model 'stack'" in said
+    assert "(12, 2)" in said
+    seqc("inspect", "stack.keras")
+
+
+def no_reading(*_: Any) -> Any:
+    raise AssertionError("the numbers of an array are read")
 
 
 def test_a_model_goes_from_one_kind_of_file_to_the_next_and_stays_the_same(folder):

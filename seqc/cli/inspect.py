@@ -53,7 +53,7 @@ def inspect(
     """Show the layers of a model, or the nodes of an ONNX file.
 
     Of a model file it says what it is, who wrote it and what is in it, without reading the weights, and what keeps seqc
-    from loading it; the exit code is 1 then.
+    from loading it, such as weights of other shapes than its layers have; the exit code is 1 then.
 
     FLOPs are floating-point operations for one sample: a multiplication and the addition after it are two, an
     element-wise operation is one per element, moving elements is none. They follow from shapes; axes that the model
@@ -89,6 +89,7 @@ def _model_file(show: Screen, source: Path, sizes: Mapping[str, int], wanted: Wa
     from seqc.errors import SeqcError
     from seqc.saving.containers import open_model
     from seqc.saving.loading import make_model
+    from seqc.saving.vocabularies import check_vocabularies
 
     with open_model(source) as opened:
         rows, facts = facts_of_file(opened, source)
@@ -102,6 +103,9 @@ def _model_file(show: Screen, source: Path, sizes: Mapping[str, int], wanted: Wa
             return
         try:
             model, _ = make_model(opened, {}, 0 if opened.weights is None else opened.weights.size)
+            if opened.weights is not None:
+                opened.weights.unread().fill(model, skip_mismatch=False, by_name=False)
+                check_vocabularies(model, opened)
         except SeqcError as error:
             show.line(f"It cannot be loaded: {error}")
             show.result({"kind": "model", "source": str(source), **facts, "stopped_by": str(error)})

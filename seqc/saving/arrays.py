@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -35,6 +35,12 @@ class StoredArray:
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
+def zeros(array: StoredArray) -> StoredArray:
+    """Returns an array of the same name and shape that is nothing but zeros, and takes no memory."""
+    kind = "float32" if array.dtype in ("bfloat16", "|V2") else array.dtype
+    return replace(array, read=lambda: np.broadcast_to(np.zeros((), kind), array.shape))
+
+
 def widened(array: Array) -> Array:
     """Returns an array as files hold it that have no bfloat16: in float32, where each of its numbers is one."""
     return array.astype("float32") if array.dtype.name == "bfloat16" else array
@@ -55,6 +61,9 @@ class Weights(Protocol):
 
     def listed(self) -> Sequence[StoredArray]:
         """Returns all arrays."""
+
+    def unread(self) -> Weights:
+        """Returns the same weights with zeros in place of their numbers, which are not read."""
 
     def fill(self, model: Model, skip_mismatch: bool, by_name: bool) -> list[str]:
         """Sets a model's weights, and returns in words what was skipped."""

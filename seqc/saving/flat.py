@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seqc.errors import SavingError
 from seqc.graph.ir import Array
 from seqc.graph.tracing import Variable
 from seqc.model import Model
-from seqc.saving.arrays import StoredArray, not_finite, settle, tried, widened
+from seqc.saving.arrays import StoredArray, not_finite, settle, tried, widened, zeros
 from seqc.saving.layered import fill_in_order
 
 # What numpy.savez calls arrays that nobody named.
@@ -37,6 +37,10 @@ class FlatWeights:
     def listed(self) -> Sequence[StoredArray]:
         """Returns all arrays."""
         return self.arrays
+
+    def unread(self) -> FlatWeights:
+        """Returns the same weights with zeros in place of their numbers, which are not read."""
+        return replace(self, arrays=[zeros(array) for array in self.arrays])
 
     def fill(self, model: Model, skip_mismatch: bool, by_name: bool) -> list[str]:
         """Sets a model's weights, and returns in words what was skipped.

@@ -10,6 +10,7 @@ from typing import Any
 from seqc.errors import SavingError
 from seqc.saving.arrays import StoredArray
 from seqc.saving.h5 import Store, damage, open_store
+from seqc.saving.keras1 import is_keras1
 from seqc.saving.layered import LayeredWeights
 from seqc.saving.model_file import ModelFile, OpenFile, parsed, parsed_model
 from seqc.saving.state import PathWeights, is_by_path
@@ -57,6 +58,8 @@ def _whole(store: Store) -> ModelFile:
     if prefix or _has_names(root):
         weights = _layered(store, root["model_weights"] if prefix else root, prefix)
         weights.optimizer = _optimizer(store)
+        if not weights.version and is_keras1(described):  # its first releases did not say that they were
+            weights.version = "1"
     return ModelFile(
         WHOLE,
         store.source,

@@ -7,7 +7,7 @@ and the last parts of names have to agree with it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seqc.errors import SavingError
@@ -15,9 +15,10 @@ from seqc.graph.tracing import Variable
 from seqc.layers._vocabulary_layer import VocabularyLayer
 from seqc.layers.base import Layer
 from seqc.model import Model
-from seqc.saving.arrays import StoredArray, not_finite, settle, tried
+from seqc.saving.arrays import StoredArray, not_finite, settle, tried, zeros
 from seqc.saving.old_arrays import converted
 from seqc.saving.old_optimizer import fill_optimizer
+from seqc.utils.display import note
 
 # The last part of a name in older files, where it is another one today.
 _ALIASES = {"depthwise_kernel": "kernel"}
@@ -31,6 +32,7 @@ class LayeredWeights:
         source: what messages call them. groups: the arrays of each layer that has some, by its name.
         loose: arrays of the model itself, outside of all layers. optimizer: those of the optimizer.
         version: of the Keras that wrote them, "" if it is not known. backend: what computed for that Keras.
+        doubtful: the layers that were filled though it is not known which way their kernels lie.
     """
 
     source: str
@@ -39,6 +41,7 @@ class LayeredWeights:
     optimizer: list[StoredArray] = field(default_factory=list)
     version: str = ""
     backend: str = ""
+    doubtful: list[str] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -47,6 +50,11 @@ class LayeredWeights:
     def listed(self) -> Sequence[StoredArray]:
         """Returns the arrays of all layers."""
         return [array for group in (*self.groups.values(), self.loose) for array in group]
+
+    def unread(self) -> LayeredWeights:
+        """Returns the same weights with zeros in place of their numbers, which are not read."""
+        groups = {name: [zeros(array) for array in arrays] for name, arrays in self.groups.items()}
+        return replace(self, groups=groups, loose=[zeros(array) for array in self.loose])
 
     def fill(self, model: Model, skip_mismatch: bool, by_name: bool) -> list[str]:
         """Sets a model's weights, and returns in words what was skipped.
@@ -69,7 +77,15 @@ class LayeredWeights:
             own = list(model._variables)
             said = tried(lambda: _set(f"Model '{model.name}'", [own], self.loose))
             problems += [] if said is None else [said]
-        return settle(model, self.source, problems, not_finite(_owners(model)), skip_mismatch)
+        found = settle(model, self.source, problems, not_finite(_owners(model)), skip_mismatch)
+        if self.doubtful:
+            note(
+                f"'{self.source}' is of Keras 1, which did not say what computed for it: the kernels of "
+                f"{', '.join(self.doubtful[:5])}{', ...' if len(self.doubtful) > 5 else ''} are taken as TensorFlow "
+                "has them. Where it was Theano, they are turned around, and so are the numbers wrong.",
+                warn=True,
+            )
+        return found
 
     def fill_optimizer(self, model: Model, build: bool) -> str | None:
         """Sets the variables of a model's optimizer, or returns why not."""
@@ -95,13 +111,19 @@ class LayeredWeights:
         return list(zip(layers, self.groups.values(), strict=True))
 
     def _fill_layer(self, layer: Layer, arrays: list[StoredArray]) -> None:
-        if self.backend == "theano" and any("Conv" in type(one).__name__ for one in _owners(layer)):
+        convolutions = [one for one in _owners(layer) if "Conv" in type(one).__name__]
+        first = self.version.startswith("1") and not self.backend  # Keras 1 did not say what computed for it
+        if convolutions and (self.backend == "theano" or (first and any(map(_is_of_theano, convolutions)))):
             raise SavingError(
-                f"layer '{layer.name}' was computed by Theano, which turned the kernels of convolutions around in some "
-                "versions of Keras and not in others. Which of them wrote the file cannot be told, so that the numbers "
-                "could be wrong. Open the file in the Keras that wrote it, with its TensorFlow backend, and save it."
+                f"layer '{layer.name}' was computed by Theano{', as its order of axes says' if first else ''}, which "
+                "turned the kernels of convolutions around in some versions of Keras and not in others. Which of them "
+                "wrote the file cannot be told, so that the numbers could be wrong. Open the file in the Keras that "
+                "wrote it, with its TensorFlow backend, and save it."
             )
-        fill_in_order(f"Layer '{layer.name}' ({type(layer).__name__})", layer, arrays, True)
+        if first and any(max(one.kernel_size, default=1) > 1 for one in convolutions if hasattr(one, "kernel_size")):
+            self.doubtful.append(layer.name)
+        today = converted(layer, arrays, self.version.startswith("1"))
+        fill_in_order(f"Layer '{layer.name}' ({type(layer).__name__})", layer, today)
 
 
 def _with_weights(model: Model) -> list[Layer]:
@@ -110,6 +132,12 @@ def _with_weights(model: Model) -> list[Layer]:
 
 def _owners(layer: Any) -> list[Any]:
     return list(layer._owners())
+
+
+def _is_of_theano(layer: Any) -> bool:
+    """Tells whether a layer has its axes in Theano's order, so that which way its kernel lies matters."""
+    sizes = getattr(layer, "kernel_size", ())
+    return getattr(layer, "data_format", None) == "channels_first" and max(sizes, default=1) > 1
 
 
 def _orders(layer: Layer) -> list[list[Variable]]:

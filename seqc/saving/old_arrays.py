@@ -17,18 +17,19 @@ from seqc.saving.arrays import StoredArray
 _GATES = {"LSTM": (12, (0, 2, 1, 3)), "GRU": (9, (0, 1, 2))}
 
 
-def converted(layer: Any, arrays: list[StoredArray]) -> list[StoredArray]:
+def converted(layer: Any, arrays: list[StoredArray], first: bool = False) -> list[StoredArray]:
     """Returns the arrays of a layer in today's form.
 
     Args:
-        layer: the layer that they are for. arrays: as the file has them.
+        layer: the layer that they are for. arrays: as the file has them. first: whether Keras 1 is known to be their
+        writer; otherwise their shapes tell.
     """
     kind = type(layer).__name__
     if kind == "Bidirectional":
         half = len(arrays) // 2
         return converted(layer.forward_layer, arrays[:half]) + converted(layer.backward_layer, arrays[half:])
     if kind == "TimeDistributed":
-        return converted(layer.layer, arrays)
+        return converted(layer.layer, arrays, first)
     if kind in _GATES and len(arrays) == _GATES[kind][0]:
         return _joined(_GATES[kind][1], arrays)
     if kind in ("LSTM", "GRU") and len(arrays) == 3 and _is_cudnn(layer, arrays):
@@ -36,7 +37,7 @@ def converted(layer: Any, arrays: list[StoredArray]) -> list[StoredArray]:
     if kind == "Conv1D" and arrays and len(arrays[0].shape) == 4 and arrays[0].shape[1] == 1:
         (k, _, *channels) = arrays[0].shape
         return [_made(arrays[0], (k, *channels), lambda w: w[:, 0]), *arrays[1:]]
-    if kind in ("Conv2D", "Conv3D") and arrays and _is_channels_first(layer, arrays[0]):
+    if kind in ("Conv2D", "Conv3D") and arrays and _is_channels_first(layer, arrays[0], first):
         rank = len(arrays[0].shape)
         axes = (*range(2, rank), 1, 0)
         shape = tuple(arrays[0].shape[a] for a in axes)
@@ -85,9 +86,9 @@ def _from_cudnn(kind: str, units: int, arrays: list[StoredArray]) -> list[Stored
     ]
 
 
-def _is_channels_first(layer: Any, kernel: StoredArray) -> bool:
+def _is_channels_first(layer: Any, kernel: StoredArray, first: bool) -> bool:
     """Keras 1 kept kernels for images that begin with their channels as (filters, channels, ...)."""
     if getattr(layer, "data_format", None) != "channels_first" or not layer.weights:
         return False
     wanted, found = layer.weights[0].shape, kernel.shape
-    return bool(wanted != found and wanted == (*found[2:], found[1], found[0]))
+    return bool((first or wanted != found) and wanted == (*found[2:], found[1], found[0]))

@@ -124,6 +124,10 @@ class PathWeights:
         """Returns all arrays."""
         return [self._array(path) for path in self.store.paths()]
 
+    def unread(self) -> PathWeights:
+        """Returns the same weights with zeros in place of their numbers, which are not read."""
+        return PathWeights(self.store.unread(), self._assets, self._version)
+
     def fill(self, model: Model, skip_mismatch: bool, by_name: bool) -> list[str]:
         """Sets a model's weights, and returns in words what was skipped.
 
