@@ -318,3 +318,10 @@ def test_two_roundings_of_one_weight_may_add_up() -> None:
     for number in (0.3, 2.0, 3.0, 7.0):
         x = image(2)
         verify(graph(x, x / ops.maximum(ops.sqrt(ir.constant(np.float32(number))), ir.constant(np.float32(1e-7)))))
+
+
+def test_vectors_that_are_multiplied_are_no_sizes() -> None:
+    """Following numbers, onnx takes them for sizes, and refuses those of different lengths."""
+    x, y = ir.input_value("x", "float32", (4,)), ir.input_value("y", "float32", (3,))
+    outer = ops.expand_dims(x / ops.mean(x, 0, keepdims=True), 1) * ops.expand_dims(y + 1.0, 0)
+    assert verify(Graph((x, y), (outer,), ("outer",))).passed

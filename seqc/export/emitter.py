@@ -356,7 +356,11 @@ def _check(frame: onnx.ModelProto, arrays: Mapping[str, Array]) -> onnx.ModelPro
         shown.graph.input.append(_describe(Type(type_name(arrays[label]), arrays[label].shape), label))
     try:
         onnx.checker.check_model(shown)
-        return onnx.shape_inference.infer_shapes(shown, check_type=True, strict_mode=True, data_prop=True)
+        try:
+            return onnx.shape_inference.infer_shapes(shown, check_type=True, strict_mode=True, data_prop=True)
+        except onnx.shape_inference.InferenceError:
+            # Following numbers, onnx takes vectors that are multiplied for sizes, also where axes stand between them.
+            return onnx.shape_inference.infer_shapes(shown, check_type=True, strict_mode=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         opset = frame.opset_import[0].version
         hint = "Export with opset=18." if opset < 18 else "This is a mistake in seqc: please report it."
