@@ -203,6 +203,7 @@ NONSENSE: list[tuple[dict[str, Any], type[SeqcError], str]] = [
     ({"min_ort": "new"}, ConfigError, "a version of onnxruntime such as '1.16'; got 'new'"),
     ({"min_ort": "1.4"}, ExportError, "onnxruntime 1.15 and newer; got min_ort='1.4'"),
     ({"min_ort": "1.16", "target": "opencv"}, ConfigError, "target='opencv' is OpenCV 4 and 5"),
+    ({"target": "opencv", "sizes": {"batch": 1}, "precision": "float64"}, ExportError, "it has float64, .*use float32"),
     ({"target": "unity", "opset": 18}, ExportError, "Unity's Inference Engine reads opset 15 at most; got 18"),
 ]
 

@@ -22,7 +22,7 @@ from seqc.export.places.tables import (
     TENSORRT,
     UNITY,
 )
-from seqc.graph.ir import Graph
+from seqc.graph.ir import Graph, Input
 
 if TYPE_CHECKING:
     from seqc.export.emitter import Emission
@@ -110,14 +110,17 @@ def check_place_opset(place: Place | None, opset: Any) -> int:
 
 
 def check_graph(place: Place, graph: Graph) -> None:
-    """Raises ExportError for sizes that a model leaves open and the place wants to know, or texts it has not."""
-    for value in () if "string" in place.dtypes else graph.walk():
+    """Raises ExportError for sizes that a model leaves open and the place must know, or an element type it has not."""
+    for value in graph.walk():
         types = value.result if isinstance(value.result, tuple) else (value.result,)
-        if any(t.dtype == "string" for t in types):
-            who = f"Layer '{value.scope}'" if value.scope else f"{value.op!r}"
+        # Inputs stay what they are, and no pass makes anything else of texts.
+        lacking = {t.dtype for t in types if isinstance(value.op, Input) or t.dtype == "string"} - place.dtypes
+        if lacking:
+            who = f"Input '{value.op.label}'" if isinstance(value.op, Input) else f"Layer '{value.scope}'"
+            kind, instead = ("texts", "numbers") if "string" in lacking else (", ".join(lacking), "float32")
             raise ExportError(
-                f"{who} cannot go to {place.title}: it has texts, which are not there. The nearest: use numbers as "
-                "input, made before the model; or export with target='ort-cpu' (ort-cuda, ort-web or coreml)."
+                f"{who} cannot go to {place.title}: it has {kind}, which are not there. The nearest: use {instead} as "
+                "input; or export with target='ort-cpu' (ort-cuda, ort-web or coreml)."
             )
     if not place.fixed:
         return
@@ -154,7 +157,7 @@ def _refused(place: Place, node: Seen, wrong: Rule) -> str:
     others = [p.name for p in _EACH if p is not place and p.refusal(node) is None]
     instead = wrong.instead or _instead(place, node.op_type)
     ways = [f"use {instead}"] if instead else []
-    ways += [f"export with target={others[0]!r}" + (f" ({_listed(others[1:])} take it, too)" if others[1:] else "")]
+    ways += [f"export with target={others[0]!r}" + (f" ({_listed(others[1:])} have it, too)" if others[1:] else "")]
     return (
         f"{_who(node)} cannot go to {place.title}: it becomes {node.op_type.rpartition('.')[2]}"
         f"{',' if wrong.why.startswith('which') else ''} {wrong.why}. "
