@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
+import io
 import os
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph
 from seqc.ops.transcendental import Tanh
 from seqc.utils import files
+from seqc.utils import working as progress
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
@@ -354,3 +356,36 @@ def test_ctrl_c_leaves_one_pair_or_the_other(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_ctrl_c_at_a_third_of_all_instructions_leaves_one_pair_or_the_other(tmp_path: Path) -> None:
     assert interrupted(tmp_path, 0, 3) > 500
+
+
+# -- how far it is ----------------------------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("after", "terminal", "shown"), [(0, True, True), (60, True, False), (0, False, False)])
+def test_an_export_that_takes_long_shows_on_a_terminal_how_far_it_is(
+    after: float, terminal: bool, shown: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = Terminal() if terminal else io.StringIO()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr(progress, "AFTER", after)
+    monkeypatch.setenv("TERM", "xterm")
+    export_graph(small(), tmp_path / "m.onnx")
+    assert ("Export: " in screen.getvalue()) == shown
+    assert bool(screen.getvalue()) == shown
+
+
+def test_a_bar_is_gone_after_an_export_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import threading
+
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setattr(progress, "AFTER", 0)
+    monkeypatch.setattr(Tanh, "lower", lambda self, e, y, *names: e.node("Sin", *names))
+    before = threading.active_count()
+    with pytest.raises(VerificationError):
+        export_graph(small(), tmp_path / "m.onnx")
+    assert threading.active_count() == before

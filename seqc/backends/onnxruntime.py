@@ -20,7 +20,8 @@ class Session:
     Args:
         model: the bytes of an .onnx file, or its path, which takes less memory. threads: how many threads one operation
         may use; None leaves the choice to onnxruntime. providers: what runs the nodes, by onnxruntime's names, alone or
-        with options. optimize: whether it may fuse nodes.
+        with options. optimize: whether it may fuse nodes. reorder: whether it may also reorder weights for this
+        processor, of which it holds several copies meanwhile.
 
     Raises:
         MissingDependencyError: onnxruntime is not installed. ExportError: it refuses the model.
@@ -33,6 +34,7 @@ class Session:
         threads: int | None = None,
         providers: Sequence[Any] = ("CPUExecutionProvider",),
         optimize: bool = True,
+        reorder: bool = True,
     ) -> None:
         runtime = import_runtime()
         options = runtime.SessionOptions()
@@ -40,8 +42,9 @@ class Session:
         if threads is not None:
             options.intra_op_num_threads = threads
             options.inter_op_num_threads = 1
-        if not optimize:
-            options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        level = runtime.GraphOptimizationLevel
+        if not (optimize and reorder):
+            options.graph_optimization_level = level.ORT_ENABLE_EXTENDED if optimize else level.ORT_DISABLE_ALL
         try:
             self._session: Any = runtime.InferenceSession(
                 model if isinstance(model, bytes) else os.fspath(model), options, providers=list(providers)

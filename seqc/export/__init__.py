@@ -5,6 +5,7 @@ Importing this package imports neither onnx nor onnxruntime; its functions do.
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections import Counter
@@ -36,6 +37,7 @@ from seqc.passes.lower_precision import HALF, lower_precision, precision_texts, 
 from seqc.passes.pipeline import run_passes
 from seqc.passes.precision import promote_floats
 from seqc.utils.files import check_room, check_target
+from seqc.utils.working import working
 
 if TYPE_CHECKING:
     import onnx
@@ -169,11 +171,13 @@ def export_graph(
     if outside:
         disk.check_beside(path)
     check_room(path, emission.size)
-    with disk.new_files(path) as files:
-        files.write(emission.in_layers() if functions else emission, outside)
+    with working("Export") as tell, disk.new_files(path) as files:
+        files.write(emission.in_layers() if functions else emission, outside, tell)
         inside = None if large else emission
         single = rounded(emission.graph) if half else None
         del emission  # its arrays are another copy of the weights
+        if large:
+            gc.collect()  # passes leave functions that call themselves, and hold what they have seen
         report: Report | None = None
         if verify:
             from seqc.export.verify import verify as verify_model
@@ -181,7 +185,14 @@ def export_graph(
             def checked(model: bytes | os.PathLike[str], emission: Emission | None) -> Report:
                 blind = compiled if large else None
                 return verify_model(
-                    reference, model, emission, if_blind=blind, single=single, allow_nonfinite=allow_nonfinite
+                    reference,
+                    model,
+                    emission,
+                    if_blind=blind,
+                    single=single,
+                    allow_nonfinite=allow_nonfinite,
+                    reorder=not large,
+                    tell=tell,
                 )
 
             if functions and inside is not None:

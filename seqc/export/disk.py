@@ -13,7 +13,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from seqc.export import wire
 from seqc.export.emitter import Emission
 from seqc.graph.ir import Array
 from seqc.utils.files import beside, check_target, reason, take_mode
+from seqc.utils.working import Tell, nobody
 
 HASH = "seqc.data_sha256"
 # Smaller arrays stay in the model, shapes and axes among them, which onnxruntime looks for there.
@@ -36,12 +37,6 @@ _CHUNK = 2**24
 # Of a model whose weights are somewhere else; a larger file holds its own.
 _MOST_READ = 2**26
 _DIGITS = 16
-
-Watch = Callable[[int], object]
-
-
-def _nobody(_: int) -> None:
-    pass
 
 
 class NewFiles:
@@ -57,6 +52,7 @@ class NewFiles:
         self.model = folder / target.name
         self.data: str | None = None
         self.hash = ""
+        self._size = 1
         self._record: Path | None = None
         self.sizes: dict[str, int] = {}
         self._new_record, self._old_record = folder / "record", folder / "old record"
@@ -64,16 +60,17 @@ class NewFiles:
         self._placed: list[Path] = []
         self._old: list[Path] = []
 
-    def write(self, emission: Emission, outside: bool, wrote: Watch = _nobody) -> None:
-        """Writes a model; `outside` says whether its weights lie beside it, `wrote` is told of bytes that are written.
+    def write(self, emission: Emission, outside: bool, tell: Tell = nobody) -> None:
+        """Writes a model; `outside` says whether its weights lie beside it, `tell` is told how far it is.
 
         Raises:
             OSError: the disk is full, or fails.
         """
+        self._size = max(emission.size, 1)
         frame, arrays, spans = emission.frame, emission.arrays, {}
         if outside:
             offsets = place(arrays)
-            digest = self._write("weights", _data(arrays, offsets), wrote)
+            digest = self._write("weights", _data(arrays, offsets), tell)
             self.data = data_name(self.target, digest)
             os.rename(self.folder / "weights", self.folder / self.data)
             self.sizes[self.data] = self.sizes.pop("weights")
@@ -81,7 +78,7 @@ class NewFiles:
             frame = onnx.ModelProto()
             frame.CopyFrom(emission.frame)
             frame.metadata_props.add(key=HASH, value=digest)
-        self.hash = self._write(self.target.name, wire.pieces(frame, arrays, spans), wrote)
+        self.hash = self._write(self.target.name, wire.pieces(frame, arrays, spans), tell)
 
     def add(self, path: str | os.PathLike[str], content: bytes) -> None:
         """Writes one more file, a record of the model, that is to lie beside it."""
@@ -91,9 +88,9 @@ class NewFiles:
             file.flush()
             os.fsync(file.fileno())
 
-    def _write(self, name: str, pieces: Iterator[bytes | memoryview], wrote: Watch) -> str:
+    def _write(self, name: str, pieces: Iterator[bytes | memoryview], tell: Tell) -> str:
         """Writes one file, through to the disk, and returns the SHA-256 of what is in it."""
-        digest = hashlib.sha256()
+        digest, done = hashlib.sha256(), 0
         with open(self.folder / name, "xb") as file:
             for piece in pieces:
                 view = memoryview(piece)
@@ -101,7 +98,8 @@ class NewFiles:
                     part = view[start : start + _CHUNK]
                     digest.update(part)
                     file.write(part)
-                    wrote(part.nbytes)
+                    done += part.nbytes
+                    tell("writing", done, self._size)
             file.flush()
             os.fsync(file.fileno())
             self.sizes[name] = file.tell()

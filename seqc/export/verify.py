@@ -31,6 +31,7 @@ from seqc.graph.ir import Array, Graph, Value
 from seqc.passes.half_precision import RoundTo
 from seqc.passes.pipeline import run_passes
 from seqc.passes.precision import promote_floats
+from seqc.utils.working import Tell, nobody
 
 if TYPE_CHECKING:
     from seqc.export.emitter import Emission
@@ -57,6 +58,8 @@ def verify(
     seed: int = 0,
     threads: int | None = None,
     allow_nonfinite: bool = False,
+    reorder: bool = True,
+    tell: Tell = nobody,
 ) -> Report:
     """Runs a model in onnxruntime against its graph in NumPy, at several sizes of every symbolic axis.
 
@@ -68,6 +71,7 @@ def verify(
         single: what NumPy computes in the file's precision, where that is another one than the reference's.
         seed: of the inputs drawn. threads: for onnxruntime.
         allow_nonfinite: whether outputs may lack any finite number.
+        reorder: whether onnxruntime may reorder weights, see `Session`. tell: is told how far it is.
 
     Raises:
         VerificationError: an output differs by more than its budget, is not finite where the truth is, has no finite
@@ -83,6 +87,8 @@ def verify(
         seed=seed,
         threads=threads,
         allow_nonfinite=allow_nonfinite,
+        reorder=reorder,
+        tell=tell,
     )
     if report.passed:
         return report
@@ -100,16 +106,21 @@ def compare(
     seed: int = 0,
     threads: int | None = None,
     allow_nonfinite: bool = False,
+    reorder: bool = True,
+    tell: Tell = nobody,
     providers: Sequence[Any] = ("CPUExecutionProvider",),
 ) -> Report:
     """Returns how a model compares with its graph, without judging; see `verify`. `providers` run the whole file."""
     start = time.perf_counter()
-    runs = _Runs(reference, seed, single)
-    outputs = runs.checks(Session(model, threads=threads, providers=providers), allow_nonfinite)
+    runs = _Runs(reference, seed, single, tell)
+    tell("onnxruntime loads it", 0, 1)
+    session = Session(model, threads=threads, providers=providers, reorder=reorder)
+    outputs = runs.checks(session, allow_nonfinite)
     values, fault = 0, None
     if emission is None and if_blind is not None and runs.are_blind(outputs):
         emission = if_blind()
     if emission is not None:
+        tell("every operation is compared", 0, 1)
         values, fault = _look_inside(reference, model, emission, runs, seed)
     return Report(outputs, tuple(runs.sizes), time.perf_counter() - start, values, fault)
 
@@ -117,7 +128,8 @@ def compare(
 class _Runs:
     """The file and NumPy side by side on the same inputs."""
 
-    def __init__(self, reference: Graph, seed: int, single: Graph | None) -> None:
+    def __init__(self, reference: Graph, seed: int, single: Graph | None, tell: Tell) -> None:
+        self._tell = tell
         self._graph, self._half = reference, single is not None
         self._single, self._double = Interpreter(single or reference), Interpreter(promote_floats(reference))
         self._sampler = Sampler(reference)
@@ -132,7 +144,10 @@ class _Runs:
         large = None if self._half else self._sampler.draw_large(self._single.run, self.sizes[0], self._seed)
         drawn = self._drawn if large is None else [*self._drawn, large]
         names = self._graph.input_names
-        got = [session.run(dict(zip(names, arrays, strict=True))) for arrays in drawn]
+        got = []
+        for i, arrays in enumerate(drawn):
+            self._tell("onnxruntime runs it", i, len(drawn))
+            got.append(session.run(dict(zip(names, arrays, strict=True))))
         session.close()
         found = self._compared(self._drawn, got[: len(self._drawn)])
         if large is not None:
@@ -172,7 +187,8 @@ class _Runs:
         names = graph.output_names
         checks, losses = [OutputCheck(name) for name in names], [0.0] * len(names)
         agreements: list[list[float]] = [[] for _ in names]
-        for arrays, got in zip(drawn, results, strict=True):
+        for at, (arrays, got) in enumerate(zip(drawn, results, strict=True)):
+            self._tell("NumPy computes it in double precision", at, len(drawn))
             truth, single = self.truth(arrays), [np.asarray(y) for y in self._single.run(list(arrays))]
             for i, (name, t, s) in enumerate(zip(names, truth, single, strict=True)):
                 checks[i] = compare_arrays(checks[i], got[name], t, s)
