@@ -66,6 +66,24 @@ def test_inspect_says_what_stops_a_file_and_fails(folder):
     assert "Rescaling(1 / 127.5, offset=-1)" in facts["stopped_by"]
 
 
+def test_inspect_of_a_folder_says_of_each_file_what_it_is_and_what_stops_it(folder):
+    (folder / "more").mkdir()
+    (folder / "stack.h5").rename(folder / "more" / "stack")  # told by its content
+    (folder / "nested.keras").rename(folder / "more" / "nested.keras")
+    (folder / "more" / "read.me").write_text("no model")
+    said = seqc("inspect", "more").stdout
+    assert "a whole model in HDF5 (.h5), Sequential of 10 layers" in said
+    assert "All done." in said
+    assert "read.me" not in said
+    refused(folder)
+    facts = json.loads(seqc("inspect", "more", "code.json", "--json", code=1).stdout)
+    assert [one["done"] for one in facts["files"]] == [True, True, False]
+    assert "Lambda 'conv2d', which is code" in facts["files"][2]["error"]
+    assert seqc_json("inspect", "recur*.h5")["failed"] == 0
+    seqc("export", "more", "-o", "out")
+    assert sorted(os.listdir("out")) == ["nested.onnx", "stack.onnx"]
+
+
 def smaller(path: Path, layer: str) -> None:
     """Makes a layer of a file smaller than its weights."""
     with h5py.File(path, "r+") as file:

@@ -10,6 +10,7 @@ from seqc.cli._output import count
 from seqc.text import shorten
 
 if TYPE_CHECKING:
+    from seqc.model import Model
     from seqc.saving.model_file import ModelFile
 
 # Of the kinds of layers in one row, in characters.
@@ -51,6 +52,22 @@ def facts_of_file(opened: ModelFile, source: Path) -> tuple[list[tuple[str, str]
         rows.append(("training", _training(opened)))
         facts["compiled"] = opened.training is not None
     return rows, facts
+
+
+def fitting_model(opened: ModelFile) -> Model:
+    """Returns the model that a file describes, with zeros for its weights, which are not read.
+
+    Raises:
+        SavingError: it cannot be made, or the weights do not fit it.
+    """
+    from seqc.saving.loading import make_model
+    from seqc.saving.vocabularies import check_vocabularies
+
+    model, _ = make_model(opened, {}, 0 if opened.weights is None else opened.weights.size)
+    if opened.weights is not None:
+        opened.weights.unread().fill(model, skip_mismatch=False, by_name=False)
+        check_vocabularies(model, opened)
+    return model
 
 
 def _training(opened: ModelFile) -> str:

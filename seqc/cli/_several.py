@@ -9,11 +9,12 @@ from typing import Any
 
 import typer
 
+from seqc.cli._kinds import KERAS, kind_of
 from seqc.cli._output import Screen, count
 from seqc.errors import ConfigError, SeqcError
 from seqc.text import shorten
 
-# Names that model files usually have; in a folder, only these are meant.
+# Names that model files usually have; in a folder, these are meant, and what holds a model under any other.
 ENDINGS = (".keras", ".h5", ".hdf5")
 # Of a reason in a table, in characters.
 _LONGEST = 300
@@ -29,13 +30,24 @@ def expanded(sources: Sequence[Path]) -> list[Path]:
     for source in sources:
         inside = [source]
         if source.is_dir():
-            inside = sorted(p for p in source.iterdir() if p.suffix in ENDINGS or p.name == "model.json")
-        elif not source.exists() and any(sign in source.name for sign in "*?["):  # a shell that leaves patterns alone
+            inside = sorted(p for p in source.iterdir() if _is_meant(p))
+        elif is_pattern(source):
             inside = sorted(source.parent.glob(source.name))
         if not inside:
-            raise ConfigError(f"There is no model file in {source}: none ends in {', '.join(ENDINGS)}.")
+            raise ConfigError(f"There is no model file in {source}: none ends in {', '.join(ENDINGS)} or is one.")
         found += inside
     return list(dict.fromkeys(found))
+
+
+def is_pattern(source: Path) -> bool:
+    """Tells whether a path is a pattern, which some shells leave alone."""
+    return not source.exists() and any(sign in source.name for sign in "*?[")
+
+
+def _is_meant(path: Path) -> bool:
+    if path.suffix in ENDINGS or path.name == "model.json":
+        return True
+    return path.is_file() and path.suffix != ".py" and kind_of(path) in (KERAS, "an HDF5 file")
 
 
 def targets(sources: Sequence[Path], folder: Path, ending: str) -> list[Path]:

@@ -26,6 +26,7 @@ from seqc.cli._looking import (
     show_layers,
 )
 from seqc.cli._output import AsJson, Screen, amount, screen, shape_text
+from seqc.cli._several import is_pattern
 from seqc.cli._sizes import SizeOptions, check_names, parse_sizes
 from seqc.text import label, shorten
 
@@ -34,10 +35,12 @@ MOST_SHAPES, LONGEST_TEXT = 8, 400
 
 
 def inspect(
-    source: Annotated[
-        Path,
+    sources: Annotated[
+        list[Path],
         typer.Argument(
-            metavar="SOURCE", help="An .onnx file or a model file of Keras (only read), or a FILE (.py, which is run)."
+            metavar="SOURCE...",
+            help="An .onnx file or a model file of Keras (only read), or a FILE (.py, which is run). Of several model "
+            "files, a folder of them or a pattern: a table.",
         ),
     ],
     size: SizeOptions = None,
@@ -53,7 +56,8 @@ def inspect(
     """Show the layers of a model, or the nodes of an ONNX file.
 
     Of a model file it says what it is, who wrote it and what is in it, without reading the weights, and what keeps seqc
-    from loading it, such as weights of other shapes than its layers have; the exit code is 1 then.
+    from loading it, such as weights of other shapes than its layers have; the exit code is 1 then. Of several, or a
+    folder of them, it says so in a table.
 
     FLOPs are floating-point operations for one sample: a multiplication and the addition after it are two, an
     element-wise operation is one per element, moving elements is none. They follow from shapes; axes that the model
@@ -63,12 +67,20 @@ def inspect(
     Examples:
       seqc inspect digits.onnx
       seqc inspect models/digits_cnn.py
+      seqc inspect models/*.h5
       seqc inspect speech.keras --size time=100 --json
       seqc inspect digits.onnx --layers --time
       seqc inspect digits.keras --html digits.html
     """
     with screen(as_json) as show:
         sizes, wanted = parse_sizes(size), Wanted(svg, png, html, layers, time, netron)
+        if len(sources) > 1 or sources[0].is_dir() or is_pattern(sources[0]):
+            from seqc.cli._inspect_several import inspect_several
+
+            wanted.refuse_of_model()
+            inspect_several(show, sources)
+            return
+        source = sources[0]
         if source.suffix == ".py":
             from seqc.cli._source import load_source
 
@@ -85,11 +97,9 @@ def inspect(
 
 def _model_file(show: Screen, source: Path, sizes: Mapping[str, int], wanted: Wanted) -> None:
     """Shows what a model file is, and its layers if they can be made; the weights are not read."""
-    from seqc.cli._model_file import facts_of_file
+    from seqc.cli._model_file import facts_of_file, fitting_model
     from seqc.errors import SeqcError
     from seqc.saving.containers import open_model
-    from seqc.saving.loading import make_model
-    from seqc.saving.vocabularies import check_vocabularies
 
     with open_model(source) as opened:
         rows, facts = facts_of_file(opened, source)
@@ -102,10 +112,7 @@ def _model_file(show: Screen, source: Path, sizes: Mapping[str, int], wanted: Wa
             show.result({"kind": "weights", "source": str(source), **facts})
             return
         try:
-            model, _ = make_model(opened, {}, 0 if opened.weights is None else opened.weights.size)
-            if opened.weights is not None:
-                opened.weights.unread().fill(model, skip_mismatch=False, by_name=False)
-                check_vocabularies(model, opened)
+            model = fitting_model(opened)
         except SeqcError as error:
             show.line(f"It cannot be loaded: {error}")
             show.result({"kind": "model", "source": str(source), **facts, "stopped_by": str(error)})
