@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import time
 import zipfile
 from typing import Any
 
@@ -12,7 +14,7 @@ import onnxruntime
 import pytest
 
 from kit.oracle import ROOT
-from seqc.errors import SavingError
+from seqc.errors import SavingError, SeqcError
 from seqc.models import model_from_json
 from seqc.saving import load_model
 
@@ -67,6 +69,37 @@ def node(kind: str, constants: Any = None, **attributes: Any) -> str:
 def test_a_model_may_end_in_sizes():
     model = model_from_json(node("Shape"))
     np.testing.assert_array_equal(model.predict(np.zeros((5, 4, 6)), verbose=0), [5, 4, 6])
+
+
+def test_a_damaged_node_is_refused_or_read(node_texts):
+    rng = np.random.default_rng(0)
+    for text in node_texts:
+        for _ in range(4):
+            at, letter = int(rng.integers(len(text))), str(rng.choice(list('{}":\\ 0x')))
+            changed = json.loads(node("Abs"))
+            changed["config"]["layers"][1]["config"] |= {
+                "node_def": text[:at] + letter + text[at + int(rng.integers(3)) :],
+                "constants": {"1": [0, 1], "2": [1, 2], "3": [1, 1]},
+            }
+            with contextlib.suppress(SeqcError):
+                model_from_json(json.dumps(changed))
+
+
+@pytest.fixture
+def node_texts() -> list[str]:
+    """All nodes of the recorded model that are written as text."""
+    layers = recorded("nodes")[0]["config"]["layers"]
+    found = [layer["config"].get("node_def") for layer in layers]
+    return [text for text in found if isinstance(text, str)]
+
+
+def test_reading_a_node_takes_time_linear_in_its_size():
+    start = time.process_time()
+    with pytest.raises(SavingError, match="cannot be read"):
+        model_from_json(
+            node("Abs").replace('{"op": "Abs", "input": ["x"], "attr": {}}', json.dumps('op "' + '\\"' * 300_000))
+        )
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,14 @@ _TOKEN = re.compile(r'\s*(?:([{}:])|"((?:[^"\\]|\\.)*)"|([^\s{}:"]+))')
 
 def _from_text(text: str) -> dict[str, Any]:
     """Returns a node that is written in protocol buffers' own text, in the form of JSON."""
-    tokens = [found.groups() for found in _TOKEN.finditer(text)]
+    tokens: list[tuple[Any, ...]] = []
+    text, start = text.rstrip(), 0
+    while start < len(text):  # one after the other: looking for the next one that fits would start over and over
+        token = _TOKEN.match(text, start)
+        if token is None:
+            raise ValueError(f"there is {text[start : start + 20]!r} in it")
+        tokens.append(token.groups())
+        start = token.end()
 
     def message(at: int) -> tuple[dict[str, list[Any]], int]:
         fields: dict[str, list[Any]] = {}
