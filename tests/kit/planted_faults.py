@@ -296,6 +296,7 @@ ON_STEPS = [
         recurrent(layers.LSTM),
         set_to("LSTM", "activations", ["Sigmoid", "Tanh", "Sigmoid"]),
     ),
+    Planted("mask of another number", masked(layers.LSTM), array("Equal", 1, lambda v: v + 1)),
     Planted("LSTM without its mask", masked(layers.LSTM), dropped("LSTM", 4)),
     Planted("GRU gates swapped", recurrent(layers.GRU), array("GRU", 1, gates(3, [1, 0, 2]))),
     Planted("GRU recurrent gates swapped", recurrent(layers.GRU), array("GRU", 2, gates(3, [1, 0, 2]))),
@@ -353,7 +354,7 @@ ON_IDS = [
     Planted("rows of a table shifted by one", _embedding, array("Gather", 0, lambda t: np.roll(t, 1, 0))),
     Planted("table in another order", _embedding, array("Gather", 0, lambda t: t[:, ::-1])),
     Planted("mask of an embedding dropped", _masked_embedding, dropped("LSTM", 4)),
-    Planted("mask of another number", _masked_embedding, array("Equal", 1, lambda v: v + 1)),
+    Planted("valid steps in another order", _masked_embedding, array("Where", 1, lambda v: v[::-1])),
 ]
 
 HEALTHY, SATURATED, TINY, DEAD, UNTRAINED = "healthy", "saturated", "tiny", "dead", "untrained"
