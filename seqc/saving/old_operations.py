@@ -7,12 +7,13 @@ with the call.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqc.errors import SavingError
 from seqc.operations import FOREIGN
-from seqc.saving.tensorflow_functions import FUNCTIONS, Function
-from seqc.saving.tensorflow_nodes import as_function, called_on
+
+if TYPE_CHECKING:  # the tables are made for files that need them
+    from seqc.saving.tensorflow_functions import Function
 
 # TensorFlow 2.0 to 2.3 wrote a TensorFlowOpLayer instead, around a node of its graph.
 NODE = "TensorFlowOpLayer"
@@ -32,6 +33,9 @@ def modern_operation(entry: Mapping[str, Any], calls: list[Any]) -> list[dict[st
     Raises:
         SavingError: seqc has no such function, or not with these arguments.
     """
+    from seqc.saving.tensorflow_functions import FUNCTIONS
+    from seqc.saving.tensorflow_nodes import as_function, called_on
+
     node = None
     if entry.get("class_name") == NODE:
         entry, node = as_function(entry)
