@@ -228,6 +228,12 @@ def test_a_renaming_that_fails_leaves_the_old_pair(
         export_graph(small(seed), old.path, external_data=True, record=True)
 
 
+def test_a_new_model_that_somebody_tidies_away_leaves_the_old_pair(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk, "take_mode", lambda file, _: file.name == "m.onnx" and file.unlink())
+    with pytest.raises(PathError, match="No such file"):
+        export_graph(small(1), old.path, external_data=True, verify=False)
+
+
 def test_a_new_record_comes_with_its_model(old: Old, tmp_path_factory: pytest.TempPathFactory) -> None:
     other = tmp_path_factory.mktemp("other") / "m.onnx"
     export_graph(small(1), other, record=True)

@@ -22,6 +22,7 @@ import onnx
 from seqc.errors import PathError, SeqcError
 from seqc.export import wire
 from seqc.export.emitter import Emission
+from seqc.export.record import file_hash
 from seqc.graph.ir import Array
 from seqc.utils.files import beside, check_target, reason, take_mode
 from seqc.utils.working import Tell, nobody
@@ -52,7 +53,7 @@ class NewFiles:
         self.model = folder / target.name
         self.data: str | None = None
         self.hash = ""
-        self._size = 1
+        self._size, self._came = 1, False
         self._record: Path | None = None
         self.sizes: dict[str, int] = {}
         self._new_record, self._old_record = folder / "record", folder / "old record"
@@ -117,10 +118,14 @@ class NewFiles:
             self._place(self._new_record, self._record)
         take_mode(self.model, self.target)
         os.replace(self.model, self.target)
+        self._came = True
 
     def end(self) -> None:
         """Removes what is not in its place; if that is the model, what came before it as well."""
-        came = bool(self.hash) and not self.model.exists()
+        # It may have gone otherwise, if somebody tidied up.
+        came = self._came or (
+            bool(self.hash) and not self.model.exists() and self.target.exists() and file_hash(self.target) == self.hash
+        )
         if not came and self._record is not None and self._old_record.exists():
             with contextlib.suppress(OSError):
                 os.replace(self._old_record, self._record)
