@@ -48,7 +48,7 @@ def test_one_of_some_planted_mistakes_is_refused(case: Any, tmp_path: Path, monk
 def test_some_mistakes_are_refused_where_only_blind_files_are_looked_into(
     case: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seqc.export.INSIDE_LIMIT", 0)
+    monkeypatch.setattr("seqc.export.writing.INSIDE_LIMIT", 0)
     refuses(case, tmp_path / "model.onnx", monkeypatch)
 
 
@@ -57,14 +57,14 @@ def test_some_mistakes_are_refused_where_only_blind_files_are_looked_into(
 def test_every_mistake_is_refused_where_only_blind_files_are_looked_into(
     case: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seqc.export.INSIDE_LIMIT", 0)
+    monkeypatch.setattr("seqc.export.writing.INSIDE_LIMIT", 0)
     refuses(case, tmp_path / "model.onnx", monkeypatch)
 
 
 def test_a_large_file_is_looked_into_only_where_its_outputs_hardly_depend_on_the_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seqc.export.INSIDE_LIMIT", 0)
+    monkeypatch.setattr("seqc.export.writing.INSIDE_LIMIT", 0)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, "tanh"), keras.layers.Dense(2)])
     seeing = model.export(tmp_path / "seeing.onnx").report
     model.set_weights([w * (0 if w.ndim > 1 else 1) + 1e-9 for w in model.get_weights()])

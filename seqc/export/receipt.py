@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from seqc.export.report import Report
+from seqc.graph.ir import Type, Value
 from seqc.text import rows_text, terminal_width
 
 
@@ -121,3 +122,12 @@ class Receipt:
         agreement = "" if worst.argmax_agreement is None else f", argmax agrees in {worst.argmax_agreement:.1%}"
         runs = "; ".join(" ".join(f"{n}={v}" for n, v in size.items()) for size in self.report.sizes) or "fixed sizes"
         return f"largest error {worst.error:.2g} of {worst.budget:.2g} allowed{agreement} ({runs})"
+
+
+def ports(values: Sequence[Value], names: Sequence[str]) -> tuple[Port, ...]:
+    """Returns the inputs or outputs of a graph, under the names of the file."""
+
+    def shape(t: Type) -> tuple[int | str, ...]:
+        return tuple(d if isinstance(d, int) else str(d) for d in t.shape)
+
+    return tuple(Port(name, v.type.dtype, shape(v.type)) for v, name in zip(values, names, strict=True))
