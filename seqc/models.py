@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqc.cloning import clone_functional
 from seqc.errors import ConfigError
@@ -12,10 +12,12 @@ from seqc.graph.ir import Value
 from seqc.layers import InputLayer, Layer
 from seqc.layers.calls import ModelInput
 from seqc.model import Model
-from seqc.saving import load_model, save_model
-from seqc.saving.loading import model_from_json
 from seqc.sequential import Sequential
-from seqc.utils.absent import absent
+from seqc.utils.absent import absent, late
+
+if TYPE_CHECKING:
+    from seqc.saving import load_model, save_model
+    from seqc.saving.loading import model_from_json
 
 __all__ = ["Functional", "Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
@@ -106,4 +108,13 @@ def _one(given: Any) -> InputLayer:
     return only
 
 
-__getattr__ = absent(__name__, __all__)
+_HOMES = {
+    "load_model": "seqc.saving.loading",
+    "model_from_json": "seqc.saving.loading",
+    "save_model": "seqc.saving.storing",
+}
+__getattr__ = late(__name__, _HOMES, absent(__name__, __all__))
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -224,15 +224,14 @@ def turned(value: Value) -> Value | None:
 
 @pytest.mark.parametrize("kind", ["healthy", "tiny", "dead"])
 def test_a_pass_that_changes_the_numbers_is_refused(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from seqc import export
-    from seqc.export import rewritten, verify
+    from seqc.export import compiling, rewritten, verify
 
     w, x = Weights(), image(6, 6, 2)
     y = ops.relu(x - np.float32(1e6)) if kind == "dead" else x
     y = named(ops.mean, "average", named(ops.relu, "relu", conv(w, "conv", y, 4)), (1, 2))
     g = graph(x, named(ops.softmax, "softmax", dense(w, "dense", y * np.float32(1e-7 if kind == "tiny" else 1), 3)))
     export_graph(g, tmp_path / "m.onnx")
-    for module in (export, rewritten, verify):
+    for module in (compiling, rewritten, verify):
         monkeypatch.setattr(module, "FOR_INFERENCE", (changed(turned), *FOR_INFERENCE))
     with pytest.raises(VerificationError, match=r"Layer 'dense' computes other numbers after the rewriting for ONNX"):
         export_graph(g, tmp_path / "n.onnx")

@@ -332,15 +332,25 @@ def test_a_name_too_long_for_the_second_file_is_refused(tmp_path: Path) -> None:
 
 def interrupted(folder: Path, first: int, step: int) -> int:
     """Exports other weights over a pair with Ctrl-C at every `step`-th instruction; returns how often that was."""
-    from kit.interruptions import Injector
 
     path = folder / "m.onnx"
     answers = []
     for seed in (0, 1):
         export_graph(small(seed), path, external_data=True, verify=False)
         answers.append(answer(path).tobytes())
-    graphs, now, count = [small(0), small(1)], 1, 0
+    graphs = [small(0), small(1)]
     watched = [module.__file__ for module in (disk, files, wire, contextlib)]
+    gc.freeze()  # what other tests left behind would be looked at after every interruption
+    try:
+        return _interruptions(folder, watched, graphs, answers, (first, step))
+    finally:
+        gc.unfreeze()
+
+
+def _interruptions(
+    folder: Path, watched: list[Any], graphs: list[Any], answers: list[bytes], places: tuple[int, int]
+) -> int:
+    path, now, count, (first, step) = folder / "m.onnx", 1, 0, places
     while True:
         injector = Injector(watched, first + step * count)
         error = injector.run(partial(export_graph, graphs[1 - now], path, external_data=True, verify=False))

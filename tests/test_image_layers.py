@@ -222,6 +222,7 @@ def test_images_that_a_layer_is_called_on_by_itself_are_changed() -> None:
         np.testing.assert_array_equal(np.asarray(model(x)), x)
 
 
+@pytest.mark.slow
 def test_a_seed_of_its_own_makes_a_layer_independent_of_the_model(tmp_path: Path) -> None:
     found: dict[Any, list[list[float]]] = {None: [], 3: []}
     for seed, runs in found.items():

@@ -9,25 +9,25 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from seqc.datasets import digits, mnist
 from seqc.utils.absent import absent
 
-_LATER = (
+__all__ = [
     "boston_housing",
     "california_housing",
     "cifar10",
     "cifar100",
+    "digits",
     "fashion_mnist",
     "imdb",
+    "mnist",
     "reuters",
-)
-__all__ = ["digits", "mnist", *_LATER]
+]
 
 _absent = absent(__name__, __all__, "Arrays that were read elsewhere train as well.")
 
 
 def __getattr__(name: str) -> Any:
-    return import_module(f"{__name__}.{name}") if name in _LATER else _absent(name)
+    return import_module(f"{__name__}.{name}") if name in __all__ else _absent(name)
 
 
 def __dir__() -> list[str]:

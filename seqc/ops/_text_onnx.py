@@ -15,7 +15,7 @@ from seqc.graph.strings import STRING
 _TEXTS, _PARTS = symbol("texts"), symbol("parts")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class _JoinPart(Op):
     """Texts (n) with the parts (n, m) of a number behind them."""
 

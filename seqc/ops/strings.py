@@ -29,7 +29,7 @@ _LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz
 _WORD = re.compile(r"[^ \t\n\v\f\r]+")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class OnStrings(Op):
     """An operation for which there is no gradient, and which runs apart from what works on numbers."""
 
@@ -46,7 +46,7 @@ class OnStrings(Op):
         return made.reshape(x.shape)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class LookUp(OnStrings):
     """What stands for each element in a table.
 
@@ -103,7 +103,7 @@ class LookUp(OnStrings):
         return e.node("Gather", e.constant(np.array(self.values, self.dtype)), found, axis=0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Standardize(OnStrings):
     """Strings with ASCII letters in lower case, or without ASCII punctuation, or both.
 
@@ -133,7 +133,7 @@ class Standardize(OnStrings):
         return flat if rank == 1 else e.node("Reshape", flat, e.node("Shape", x))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class CallOnStrings(OnStrings):
     """What a Python function makes of an array of strings: strings of the same shape."""
 
@@ -155,7 +155,7 @@ class CallOnStrings(OnStrings):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class SplitText(OnStrings):
     """Strings (n) as their words (n, words), with "" behind the last one of shorter texts.
 
@@ -196,7 +196,7 @@ class SplitText(OnStrings):
         return words if self.ngrams is None else in_rows(e, words, self.ngrams)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class FitLength(OnStrings):
     """Rows of integers with so many of them: cut off, or with zeros behind."""
 
@@ -218,7 +218,7 @@ class FitLength(OnStrings):
         return e.node("Slice", long, *map(e.constant, ends))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class CountTokens(OnStrings):
     """For rows of integers, how many there are of each in [0, depth), or whether there are some.
 
@@ -248,7 +248,7 @@ class CountTokens(OnStrings):
         return minimum(counts, 1.0) if self.binary else counts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Missing(OnStrings):
     """Numbers that are not known yet, so that nothing can run.
 

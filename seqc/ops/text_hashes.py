@@ -13,7 +13,7 @@ from seqc.ops._hashes import crossed, fingerprint, sip_hash
 from seqc.ops.strings import OnStrings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class HashText(OnStrings):
     """The bin, of so many, of each string, or of each integer as a decimal number.
 
@@ -46,7 +46,7 @@ class HashText(OnStrings):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class CrossHash(OnStrings):
     """The bin, of so many, of each combination of elements at the same place of several tensors."""
 

@@ -19,7 +19,7 @@ from seqc.graph.ir import Array, Constant, Emitter, Graph, Input, Op, Type, Valu
 from seqc.ops.elementwise import Cast, Elementwise, cast
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class RoundTo(Elementwise):
     """Rounds float32 to the nearest number of half precision, infinity beyond the largest, and keeps it in float32."""
 

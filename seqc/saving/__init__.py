@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqc.saving.kinds import SavingFileNotFound
-from seqc.saving.loading import load_model
-from seqc.saving.storing import save_model, save_weights
-from seqc.saving.weights_file import load_weights
 from seqc.serialization import (
     custom_object_scope,
     get_custom_objects,
@@ -17,7 +14,12 @@ from seqc.serialization import (
     revive,
     serialize,
 )
-from seqc.utils.absent import absent
+from seqc.utils.absent import absent, late
+
+if TYPE_CHECKING:
+    from seqc.saving.loading import load_model
+    from seqc.saving.storing import save_model, save_weights
+    from seqc.saving.weights_file import load_weights
 
 CustomObjectScope = custom_object_scope
 serialize_keras_object = serialize
@@ -44,4 +46,15 @@ __all__ = [
     "serialize_keras_object",
 ]
 
-__getattr__ = absent(__name__, __all__)
+# Readers and writers of all kinds of files are a tenth of what importing seqc would take.
+_HOMES = {
+    "load_model": "seqc.saving.loading",
+    "load_weights": "seqc.saving.weights_file",
+    "save_model": "seqc.saving.storing",
+    "save_weights": "seqc.saving.storing",
+}
+__getattr__ = late(__name__, _HOMES, absent(__name__, __all__))
+
+
+def __dir__() -> list[str]:
+    return __all__

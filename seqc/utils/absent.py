@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 from typing import Any, NoReturn
 
 # How much of a name must be right to be taken for a slip of the pen.
@@ -30,6 +32,25 @@ def absent(module: str, names: Iterable[str], advice: str = "", **reasons: str) 
             near = [other for other, likeness in like.items() if likeness == best >= _LIKE]
             text = f"Did you mean {' or '.join(near[:3])}?" if near else f"dir({module}) lists what it has."
         raise AttributeError(f"{module} has no '{name}'. {text} {advice}".rstrip())
+
+    return look
+
+
+def late(module: str, homes: Mapping[str, str], otherwise: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Returns a `__getattr__` for a module: it loads what few programs need when somebody asks for it.
+
+    Args:
+        module: its name.
+        homes: the modules that have it, by name.
+        otherwise: called with every other name.
+    """
+
+    def look(name: str) -> Any:
+        if name not in homes:
+            return otherwise(name)
+        found = getattr(import_module(homes[name]), name)
+        sys.modules[module].__dict__[name] = found
+        return found
 
     return look
 

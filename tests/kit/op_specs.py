@@ -39,12 +39,13 @@ from seqc.backends.numpy.masks import KeepMask
 from seqc.backends.numpy.patches import Patches
 from seqc.backends.numpy.rows import AddRows
 from seqc.export.images.conv import OnnxConv, OnnxConvInputGrad, OnnxConvKernelGrad, OnnxConvTranspose
+from seqc.export.images.even import EvenAveragePool, EvenConvTranspose
 from seqc.export.images.form import ChannelsFirst
 from seqc.export.images.pool import OnnxAveragePool, OnnxMaxPool, OnnxMaxPoolGrad
 from seqc.export.splitting import Split
 from seqc.graph import dims, ir
 from seqc.graph.dims import Dim
-from seqc.ops import strings, text_hashes
+from seqc.ops import _text_onnx, strings, text_hashes
 from seqc.ops._recurrent import Recurrent
 from seqc.ops._recurrent_grad import RecurrentGrad
 from seqc.ops.arithmetic import Abs, Add, Ceil, Clip, Div, Floor, Max, Min, Mod, Mul, Neg, Round, Sign, Sub
@@ -412,7 +413,7 @@ SPECS: tuple[OpSpec, ...] = (
 # Operations without a row, and why.
 _ON_STRINGS = (
     strings.CountTokens, text_hashes.CrossHash, strings.FitLength, text_hashes.HashText, strings.LookUp,
-    strings.Missing, strings.SplitText, strings.Standardize,
+    strings.Missing, strings.SplitText, strings.Standardize, _text_onnx._JoinPart,
 )  # fmt: skip
 EXEMPT: dict[type[ir.Op], str] = {
     AddRows: "what NumPy makes of gradient descent on a table; tests/test_executor.py",
@@ -423,6 +424,7 @@ EXEMPT: dict[type[ir.Op], str] = {
     **dict.fromkeys(_ON_STRINGS, "takes or gives strings; tests/test_string_layers.py"),
     **dict.fromkeys((Gate, OwnGradient, Point, Loop), "is of one program; tests/test_control_flow.py"),
     **dict.fromkeys((CTCLoss, CTCGrad, CTCBeamSearch), "aligns with labels that are classes; tests/test_ctc.py"),
+    **dict.fromkeys((EvenAveragePool, EvenConvTranspose), "says its base in other nodes; tests/test_places.py"),
     Scan: "the graph in it has types of its own; tests/test_scan.py",
     **dict.fromkeys((SizeOf, Range, BroadcastTo, ReshapeTo, Crop, Uncrop), "reads sizes; tests/test_sizes.py"),
 }
