@@ -350,6 +350,8 @@ def interrupted(folder: Path, first: int, step: int) -> int:
 def _interruptions(
     folder: Path, watched: list[Any], graphs: list[Any], answers: list[bytes], places: tuple[int, int]
 ) -> int:
+    from kit.interruptions import Injector
+
     path, now, count, (first, step) = folder / "m.onnx", 1, 0, places
     while True:
         injector = Injector(watched, first + step * count)
