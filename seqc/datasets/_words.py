@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,4 +57,10 @@ def as_lists(texts: Texts) -> Array:
     """Returns an array of lists."""
     found = np.empty(len(texts), object)
     found[:] = texts
+    return found
+
+
+def word_index(file: Path) -> dict[str, int]:
+    """Returns the number of each word out of a file of JSON."""
+    found: dict[str, int] = json.loads(file.read_text(encoding="utf-8"))
     return found

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 
 from seqc.datasets._origins import KERAS, fetched
 from seqc.datasets._plain import read_npz
-from seqc.datasets._words import as_lists, limited, shifted, short_ones, shuffled
+from seqc.datasets._words import as_lists, limited, shifted, short_ones, shuffled, word_index
 from seqc.graph.ir import Array
 
 Part = tuple[Array, Array]
@@ -64,9 +62,7 @@ def get_word_index(path: str = "reuters_word_index.json") -> dict[str, int]:
     Raises:
         DataError: the file is not there and cannot be downloaded, or is not what it should be.
     """
-    with open(fetched(path, f"{KERAS}reuters_word_index.json", _INDEX_MD5), encoding="utf-8") as file:
-        found: dict[str, int] = json.load(file)
-    return found
+    return word_index(fetched(path, f"{KERAS}reuters_word_index.json", _INDEX_MD5))
 
 
 def get_label_names() -> tuple[str, ...]:
