@@ -25,6 +25,7 @@ from seqc import (
     random,
     regularizers,
     saving,
+    tree,
     utils,
 )
 from seqc._version import __version__
@@ -79,6 +80,7 @@ __all__ = [
     "random",
     "regularizers",
     "saving",
+    "tree",
     "utils",
 ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from seqc import tree
+from seqc import structures, tree
 from seqc.errors import ConfigError
 from seqc.functional import Functional
 from seqc.graph.ir import Value, build, items
@@ -31,9 +31,9 @@ def clone_functional(
     entries = dict(zip(model._symbols, model._entries, strict=True))
     if input_tensors is None:
         made = [Input(batch_shape=x.shape, dtype=x.dtype, name=entry.name) for x, entry in entries.items()]
-        input_tensors = tree.fill(model.input, iter(made))
-    given = tree.leaves(input_tensors)
-    if tree.names(input_tensors) != tree.names(model.input) or not all(
+        input_tensors = tree.pack_sequence_as(model.input, made)
+    given = tree.flatten(input_tensors)
+    if structures.names(input_tensors) != structures.names(model.input) or not all(
         isinstance(x, Value) and is_symbolic(x) for x in given
     ):
         raise ConfigError(
@@ -53,13 +53,13 @@ def clone_functional(
             named = put_tensors(v.op.given, [again(x) for x in v.inputs])
             first = named.pop(next(iter(v.op.given)))
             layer = new(v.op.layer)
-            results[v] = tree.leaves(call(layer, first, **named) if call is not None else layer(first, **named))
+            results[v] = tree.flatten(call(layer, first, **named) if call is not None else layer(first, **named))
         elif v.origin is not None:
-            results[v] = [y for y in tree.leaves(call_again(v.origin, again)) if isinstance(y, Value)]
+            results[v] = [y for y in tree.flatten(call_again(v.origin, again)) if isinstance(y, Value)]
         else:
             whole = build(v.op, tuple(again(x) for x in v.inputs), v.scope)
             results[v] = list(items(whole)) if isinstance(whole.result, tuple) else [whole]
-    outputs = tree.map_leaves(again, model._output_tree)
+    outputs = tree.map_structure(again, model._output_tree)
     kind = type(model) if type(model).__init__ is Functional.__init__ else Functional
     clone = kind(input_tensors, outputs, name=model.name)
     clone._trainable = model._trainable

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from seqc import tree
+from seqc import structures, tree
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Graph, Item, Shape, Value, build, input_value, walk
 from seqc.graph.tracing import Trace, current_trace, traced
@@ -47,9 +47,9 @@ class Functional(Model):
     ) -> None:
         super().__init__(name=name, **kwargs)
         # As in Keras, what stands alone in a list is taken and given by itself.
-        self._input_tree = tree.alone(symbols_in(inputs, "inputs", self.name))
-        self._output_tree = tree.alone(symbols_in(outputs, "outputs", self.name))
-        self._symbols, self._results = tree.leaves(self._input_tree), tree.leaves(self._output_tree)
+        self._input_tree = structures.alone(symbols_in(inputs, "inputs", self.name))
+        self._output_tree = structures.alone(symbols_in(outputs, "outputs", self.name))
+        self._symbols, self._results = tree.flatten(self._input_tree), tree.flatten(self._output_tree)
         self._order = walk(self._results, self._symbols)
         check_connected(self._symbols, self._results, self._order, self.name)
         self._entries = [_entry(x) for x in self._symbols]
@@ -60,7 +60,7 @@ class Functional(Model):
         for layer in self._called:
             layer._set_parent(self._parent_path)
         by_key = isinstance(self._input_tree, dict)
-        self.input_names = tree.names(self._input_tree) if by_key else [layer.name for layer in self._entries]
+        self.input_names = structures.names(self._input_tree) if by_key else [layer.name for layer in self._entries]
         self.output_names = names_of(self._output_tree, self._results)
         self.built = True
         if not trainable:
@@ -106,11 +106,11 @@ class Functional(Model):
 
     @property
     def input_shape(self) -> Any:
-        return tree.alone([x.shape for x in self._symbols])
+        return structures.alone([x.shape for x in self._symbols])
 
     @property
     def output_shape(self) -> Any:
-        return tree.alone([y.shape for y in self._results])
+        return structures.alone([y.shape for y in self._results])
 
     def _ports(self) -> list[Port]:
         return [Port(name, x.shape, str(x.dtype)) for name, x in zip(self.input_names, self._symbols, strict=True)]
@@ -129,7 +129,7 @@ class Functional(Model):
         trace = current_trace()
         if trace is not None:
             trace.inputs += given
-            for x, m in zip(given, tree.leaves(mask), strict=False):
+            for x, m in zip(given, tree.flatten(mask), strict=False):
                 if m is not None:
                     trace.masks[x] = m
         known: dict[Value, Value] = dict(zip(self._symbols, given, strict=True))
@@ -143,12 +143,12 @@ class Functional(Model):
                 known[v] = results[0]
             else:
                 known[v] = build(v.op, tuple(known[x] for x in v.inputs), v.scope)
-        return tree.fill(self._output_tree, iter([known[y] for y in self._results]))
+        return tree.pack_sequence_as(self._output_tree, [known[y] for y in self._results])
 
     def _called_again(self, v: Value, known: dict[Value, Value], training: bool) -> list[Any]:
         assert isinstance(v.op, LayerCall)
         named = put_tensors(v.op.given, [known[x] for x in v.inputs])
-        return tree.leaves(v.op.layer(**({"training": training} | named)))
+        return tree.flatten(v.op.layer(**({"training": training} | named)))
 
     def _cast_input(self, x: Value) -> Value:
         return x  # each input has its own dtype
@@ -178,7 +178,7 @@ class Functional(Model):
     def _in_order(self, inputs: Any) -> list[Any]:
         if isinstance(inputs, dict):
             by_key = isinstance(self._input_tree, dict)
-            names = tree.keys(self._input_tree) if by_key else self.input_names
+            names = list(self._input_tree) if by_key else self.input_names
             missing = [name for name in names if name not in inputs]
             if missing:
                 raise ConfigError(
@@ -186,8 +186,8 @@ class Functional(Model):
                     f"{', '.join(map(str, missing))} missing."
                 )
             inputs = {name: inputs[name] for name in names} if by_key else [inputs[name] for name in names]
-        fits = tree.has_form(self._input_tree, inputs)
-        given = tree.leaves_like(self._input_tree, inputs) if fits else tree.leaves(inputs)
+        fits = structures.has_form(self._input_tree, inputs)
+        given = structures.flatten_up_to(self._input_tree, inputs) if fits else tree.flatten(inputs)
         if len(given) != len(self._symbols):
             raise ConfigError(
                 f"Model '{self.name}' takes {len(self._symbols)} inputs, {listed(self._symbols)}; it was called with "
@@ -238,7 +238,7 @@ class Functional(Model):
             input_value(name, x.dtype, shape)
             for name, x, shape in zip(self.input_names, self._symbols, shapes, strict=True)
         ]
-        results = tree.leaves(traced(trace, self.call, tree.fill(self._input_tree, iter(xs))))
+        results = tree.flatten(traced(trace, self.call, tree.pack_sequence_as(self._input_tree, xs)))
         random = (trace.seed, trace.step)
         return Graph((*xs, *random, *trace.reads.values()), tuple(results), tuple(self.output_names)), trace
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc import tree
+from seqc import structures, tree
 from seqc.errors import ConfigError
 from seqc.graph.ir import Item, Value, walk
 from seqc.layers import InputLayer
@@ -29,10 +29,10 @@ def symbols_in(given: Any, what: str, name: str) -> Any:
         raise ConfigError(
             f"Model '{name}' needs inputs and outputs, Model(inputs, outputs); its `{what}` is None, or was not given."
         )
-    if not tree.leaves(given):
+    if not tree.flatten(given):
         raise ConfigError(f"Model '{name}' has no {what}: `{what}` is {given!r}. Give a symbol, or a list of symbols.")
-    places = iter(tree.names(given))
-    return tree.map_leaves(lambda x: _symbol(x, what, next(places), name), given)
+    places = iter(structures.names(given))
+    return tree.map_structure(lambda x: _symbol(x, what, next(places), name), given)
 
 
 def _symbol(x: Any, what: str, place: str, name: str) -> Value:
@@ -104,7 +104,7 @@ def names_of(structure: Any, values: list[Value]) -> list[str]:
     """
     found: list[str] = []
     taken: set[str] = set()
-    for v, path in zip(values, tree.paths(structure), strict=True):
+    for v, (path, _) in zip(values, tree.flatten_with_path(structure), strict=True):
         before, last = path[:-1], path[-1] if path else 0
         name = _called(v) if isinstance(last, int) else last
         # Of a list that stands alone the positions say nothing.

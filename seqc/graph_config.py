@@ -61,10 +61,10 @@ def describe(inputs: Any, outputs: Any, layers: list[Layer], entries: Mapping[Va
             between.append({**operation, "name": history.add(v, operation["config"]["name"])})
     listed = [{**serialize_object(one), "name": one.name, "inbound_nodes": nodes[one.name]} for one in layers]
     ends = {
-        "input_layers": tree.map_leaves(lambda x: list(history.of(x)), inputs),
-        "output_layers": tree.map_leaves(lambda y: list(history.of(y)), outputs),
+        "input_layers": tree.map_structure(lambda x: list(history.of(x)), inputs),
+        "output_layers": tree.map_structure(lambda y: list(history.of(y)), outputs),
     }
-    called_on = {history.of(y)[0] for y in tree.leaves(outputs)} | {
+    called_on = {history.of(y)[0] for y in tree.flatten(outputs)} | {
         name for one in listed for node in one["inbound_nodes"] for name, _, _ in _needed(node)
     }
     return {"layers": listed + _used(between, called_on), **ends}
@@ -118,7 +118,7 @@ def _layer_node(v: Value, op: LayerCall, history: _Histories) -> dict[str, Any]:
     def described(leaf: Any) -> Any:
         return history.tensor(v.inputs[leaf.index]) if isinstance(leaf, Slot) else serialize(leaf)
 
-    (first, *_), given = op.given, tree.map_leaves(described, op.given)
+    (first, *_), given = op.given, tree.map_structure(described, op.given)
     return {"args": [given.pop(first)], "kwargs": given}
 
 
@@ -141,7 +141,7 @@ def _operation_node(v: Value, history: _Histories) -> dict[str, Any]:
         return {
             **operation,
             "config": {"name": name, **serialize(operation["config"])},
-            "inbound_nodes": [tree.map_leaves(described, {"args": positional, "kwargs": named})],
+            "inbound_nodes": [tree.map_structure(described, {"args": positional, "kwargs": named})],
         }
     except SavingError as error:
         raise SavingError(
@@ -199,9 +199,9 @@ def restore(config: Mapping[str, Any]) -> tuple[Any, Any]:
 def _results(layer: Callable[..., Any], given: Any) -> list[Any]:
     """Returns the results of a call as others name them by number."""
     if getattr(layer, "every_result", False):
-        return given if isinstance(given, list) else [given] if hasattr(given, "as_tensor") else tree.leaves(given)
+        return given if isinstance(given, list) else [given] if hasattr(given, "as_tensor") else tree.flatten(given)
     # What is known of sizes is a number and no tensor.
-    return [y for y in tree.leaves(given) if isinstance(y, Value) and not isinstance(y.op, Constant)]
+    return [y for y in tree.flatten(given) if isinstance(y, Value) and not isinstance(y.op, Constant)]
 
 
 @dataclass
@@ -252,7 +252,7 @@ def _needed(node: Any) -> list[History]:
     if _is_tensor(node):
         config = node.get("config")
         return [_checked(config.get("keras_history") if isinstance(config, Mapping) else None)]
-    if not tree.is_branch(node):
+    if not tree.is_nested(node):
         return []
     children = node.values() if isinstance(node, Mapping) else node
     return [found for child in children for found in _needed(child)]

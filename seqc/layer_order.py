@@ -61,7 +61,7 @@ def sorted_leaves(node: Any) -> list[Any]:
     """Returns the leaves of a tree, those of dictionaries in the order of their keys, as Keras looks at them."""
     if isinstance(node, Mapping):
         return [leaf for key in sorted(node, key=str) for leaf in sorted_leaves(node[key])]
-    if not tree.is_branch(node):
+    if not tree.is_nested(node):
         return [node]
     return [leaf for child in node for leaf in sorted_leaves(child)]
 

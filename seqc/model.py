@@ -12,9 +12,9 @@ from seqc.graph.tracing import Trace, Variable
 from seqc.layers.base import KerasShape, Layer
 from seqc.own_call import OwnCall
 from seqc.serialization import serialize_object
+from seqc.structures import flat, nested
 from seqc.training.arrange import Port
 from seqc.training.methods import TrainingMethods
-from seqc.tree import flat, nested
 
 
 class Model(TrainingMethods, OwnCall):

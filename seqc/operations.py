@@ -181,7 +181,7 @@ def _called_by_name(function: str, name: str, foreign: bool) -> Callable[..., An
 
 
 def _check_sizes(given: Any, name: str) -> None:
-    for leaf in tree.leaves(given):
+    for leaf in tree.flatten(given):
         sizes = leaf.shape if isinstance(leaf, Value) else (leaf,)
         if any(isinstance(size, int) and abs(size) > _LONGEST for size in sizes):
             raise SavingError(f"Operation '{name}' in the file works on sizes beyond {_LONGEST}. Refused.")
@@ -195,7 +195,7 @@ def describe_operation(call: OperationCall) -> tuple[dict[str, Any], list[Any], 
     """
     operation = OPERATIONS.get(call.function)
     config = _settings(call, operation.settings) if operation is not None else {}
-    if operation is None or any(isinstance(leaf, Value) for leaf in tree.leaves(config)):
+    if operation is None or any(isinstance(leaf, Value) for leaf in tree.flatten(config)):
         return _described_by_name(call)
     called_on: list[Any] = []
     for key, value in _arguments(call).items():
@@ -248,5 +248,5 @@ def call_again(call: OperationCall, convert: Callable[[Any], Any]) -> Any:
     def converted(leaf: Any) -> Any:
         return slice(*map(convert, (leaf.start, leaf.stop, leaf.step))) if isinstance(leaf, slice) else convert(leaf)
 
-    bound = inspect.BoundArguments(inspect.signature(function), tree.map_leaves(converted, call.arguments))
+    bound = inspect.BoundArguments(inspect.signature(function), tree.map_structure(converted, call.arguments))
     return function(*bound.args, **bound.kwargs)

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from seqc import tree
+from seqc import structures, tree
 from seqc.errors import ConfigError, DTypeError, NotBuiltError
 from seqc.graph.strings import STRING
 from seqc.graph.tracing import Trace, require_trace
@@ -84,7 +84,7 @@ class OwnCall(Layer):
         arguments = self._several_arguments()
         if arguments:  # in their own order
             specs = OrderedDict((name, specs[name]) for name in arguments)
-        symbols = tree.map_leaves(
+        symbols = tree.map_structure(
             lambda spec: Input(batch_shape=spec.shape, dtype=spec.dtype, name=spec.name), self._named(specs)
         )
         called = self(**symbols) if arguments else self(symbols)
@@ -93,7 +93,7 @@ class OwnCall(Layer):
     def _named(self, specs: Any) -> Any:
         """Returns specs with names: what `call` calls its argument, and keys of dictionaries, where nobody says any."""
         argument = next(iter(inspect.signature(self.call).parameters), "inputs")
-        paths = iter(tree.paths(specs))
+        paths = iter([path for path, _ in tree.flatten_with_path(specs)])
 
         def named(spec: InputSpec) -> InputSpec:
             path = [str(key) for key in next(paths)]
@@ -101,7 +101,7 @@ class OwnCall(Layer):
             name = spec.name or name
             return InputSpec(spec.dtype, spec.shape, name=f"{name}_input" if name == self.name else name)
 
-        return tree.map_leaves(named, specs)
+        return tree.map_structure(named, specs)
 
     def called_on(self, specs: Any) -> Model:
         """Returns the model with inputs as a tree of `InputSpec` says, sharing its weights; built, if it was not.
@@ -112,19 +112,19 @@ class OwnCall(Layer):
             ConfigError: it takes other lists or dictionaries of inputs.
         """
         known = self._input_tree if self.built else None
-        if tree.is_branch(known) and not tree.has_form(known, specs):
-            if len(tree.leaves(specs)) != len(tree.leaves(known)):
+        if tree.is_nested(known) and not structures.has_form(known, specs):
+            flat, names = tree.flatten(specs), structures.names(known)
+            if len(flat) != len(names):
                 raise ConfigError(
-                    f"Model '{self.name}' takes {len(tree.leaves(known))} inputs, {', '.join(tree.names(known))}; got "
-                    f"{len(tree.leaves(specs))}: {specs}."
+                    f"Model '{self.name}' takes {len(names)} inputs, {', '.join(names)}; got {len(flat)}: {specs}."
                 )
-            specs = tree.fill(known, iter(tree.leaves(specs)))
+            specs = tree.pack_sequence_as(known, flat)
         arguments = self._several_arguments()
         if isinstance(specs, list | tuple) and len(specs) == len(arguments):
             specs = dict(zip(arguments, specs, strict=True))
         if not self.built:
             self._expected = specs
-            self._build_for(tree.map_leaves(lambda spec: spec.shape, specs))
+            self._build_for(tree.map_structure(lambda spec: spec.shape, specs))
         return self._called_on(specs)
 
     def _expect(self, tensors: Any) -> None:
@@ -135,7 +135,7 @@ class OwnCall(Layer):
             kept = {"int32": "int32", "int64": "int32", "object": STRING, STRING: STRING}
             return InputSpec(kept.get(kind, self.dtype), (None, *x.shape[1:]))
 
-        self._expected = tree.map_leaves(spec, tensors)
+        self._expected = tree.map_structure(spec, tensors)
 
     def _call_traced(self, trace: Trace, given: Arguments) -> Any:
         if not self.built and not self._building and given.first:
@@ -166,10 +166,10 @@ class OwnCall(Layer):
         """Builds the model for samples: an array, or a list or dictionary of arrays."""
         self._expect(x)
         try:
-            self._build_for(tree.map_leaves(lambda array: (None, *array.shape[1:]), x))
+            self._build_for(tree.map_structure(lambda array: (None, *array.shape[1:]), x))
         except DTypeError:  # its first layer wants floats of what came as whole numbers
             self._expected = self._graph_of_call = None
-            self._build_for(tree.map_leaves(lambda array: (None, *array.shape[1:]), x))
+            self._build_for(tree.map_structure(lambda array: (None, *array.shape[1:]), x))
 
     def _build_for(self, shapes: Any) -> None:
         """Calls `build` with a tree of shapes, or with one of each argument of a `call` that takes several."""
@@ -189,9 +189,9 @@ class OwnCall(Layer):
         if self._build_shape is None:
             return None
         specs = self._specs(self._build_shape) if self._expected is None else self._expected
-        config = {"input_shape": tree.map_leaves(lambda spec: list(spec.shape), specs)}
-        dtypes = tree.map_leaves(lambda spec: spec.dtype, specs)
-        return config | ({} if all(d == self.dtype for d in tree.leaves(dtypes)) else {"input_dtype": dtypes})
+        config = {"input_shape": tree.map_structure(lambda spec: list(spec.shape), specs)}
+        dtypes = tree.map_structure(lambda spec: spec.dtype, specs)
+        return config | ({} if all(d == self.dtype for d in tree.flatten(dtypes)) else {"input_dtype": dtypes})
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Makes the weights for the shape that a file has; stacks and graphs know it otherwise."""
@@ -199,7 +199,7 @@ class OwnCall(Layer):
         if shape is None or self.built:
             return
         specs = self._specs(shape)
-        if dtypes is not None and tree.has_form(specs, dtypes):
-            known = iter(tree.leaves_like(specs, dtypes))
-            self._expected = tree.map_leaves(lambda spec: InputSpec(next(known), spec.shape), specs)
+        if dtypes is not None and structures.has_form(specs, dtypes):
+            known = iter(structures.flatten_up_to(specs, dtypes))
+            self._expected = tree.map_structure(lambda spec: InputSpec(next(known), spec.shape), specs)
         self.build(shape)

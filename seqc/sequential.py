@@ -307,7 +307,7 @@ class Sequential(Model):
         return False
 
     def called_on(self, specs: Any) -> Model:
-        if not self.built and not tree.is_branch(specs):
+        if not self.built and not tree.is_nested(specs):
             self.build(specs.shape)
         return self
 

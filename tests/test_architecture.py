@@ -29,6 +29,7 @@ LEVELS = {
     "seqc.epsilon": 0,
     "seqc.argument_kinds": 1,
     "seqc.tree": 0,
+    "seqc.structures": 1,
     "seqc.seeds": 0,
     "seqc.limits": 1,
     "seqc.graph": 0,

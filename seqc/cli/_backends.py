@@ -34,7 +34,7 @@ def compare_outputs(model: Model, loaded: Any, x: Any) -> list[Output]:
     Args:
         model: trained. loaded: its exported file. x: samples, as the model takes them.
     """
-    ours = tree.leaves(model.predict(x, batch_size=BATCH_SIZE, verbose=0))
+    ours = tree.flatten(model.predict(x, batch_size=BATCH_SIZE, verbose=0))
     found = loaded.predict(_as_declared(model, x, loaded), batch_size=BATCH_SIZE)
     theirs = found if isinstance(found, list) else [found]
     heads = model._trainer.compiled.heads
@@ -46,7 +46,7 @@ def labels_of(model: Model, y: Any) -> list[Any]:
     """Returns the labels of each output, None where there are none."""
     names = model._output_names()
     if len(names) == 1:
-        return [*tree.leaves(y)][:1]
+        return [*tree.flatten(y)][:1]
     return arrange(y, names, "y_test", "output", optional=True, form=model._output_tree)
 
 

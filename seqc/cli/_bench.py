@@ -116,7 +116,7 @@ def _samples(file: ModelFile) -> tuple[Any, Any]:
     (x, y), _ = file.data()
     x, y = read_data(x, "x_train"), read_data(y, "y_train")
     check_samples(x, "x_train", file.path)
-    for array in tree.leaves(y):
+    for array in tree.flatten(y):
         if not array.ndim or len(array) != sample_count(x):
             raise DataError(
                 f"{file.path}: data() gives {sample_count(x)} training samples, and y_train has shape {array.shape}."

@@ -38,12 +38,12 @@ def read_data(given: Any, what: str) -> Any:
 
 def rows(data: Any, take: Any) -> Any:
     """Returns some rows of each array."""
-    return tree.map_leaves(lambda array: array[take], data)
+    return tree.map_structure(lambda array: array[take], data)
 
 
 def check_samples(x: Any, what: str, path: Path) -> None:
     """Raises DataError where there are no samples."""
-    for array in tree.leaves(x):
+    for array in tree.flatten(x):
         if not array.ndim or not len(array):
             kind = "test" if what.endswith("test") else "training"
             raise DataError(f"{path}: data() gives no {kind} samples; {what} has shape {array.shape}.")
@@ -51,5 +51,5 @@ def check_samples(x: Any, what: str, path: Path) -> None:
 
 def sample_count(data: Any) -> int:
     """Returns how many rows there are, which are as many in each array."""
-    first: Array = tree.leaves(data)[0]
+    first: Array = tree.flatten(data)[0]
     return len(first)

@@ -137,7 +137,7 @@ def with_layer_outputs(model: Model, layers: Sequence[str]) -> Model:
     from seqc.model import Model
 
     return Model(
-        model.inputs, [*tree.leaves(model.outputs), *(_output_of(model, name) for name in layers)], name=model.name
+        model.inputs, [*tree.flatten(model.outputs), *(_output_of(model, name) for name in layers)], name=model.name
     )
 
 

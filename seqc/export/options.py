@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqc import tree
+from seqc import structures, tree
 from seqc.errors import ArgumentTypeError, ConfigError, DTypeError, ExportError, ShapeError
 from seqc.graph.ir import Input, Value
 from seqc.layers.input_spec import InputSpec, fits
@@ -202,7 +202,7 @@ def signature_tree(signature: Any) -> Any:
     Raises:
         ArgumentTypeError, ConfigError: something in it is no spec, or says too little.
     """
-    return tree.map_leaves(_spec, _inside(signature))
+    return tree.map_structure(_spec, _inside(signature))
 
 
 def _inside(signature: Any) -> Any:
@@ -225,8 +225,8 @@ def read_signature(model: Model, signature: Any) -> list[InputSpec]:
     ports = model._ports()
     names = [port.name for port in ports]
     found = _inside(signature)
-    if tree.is_branch(model._input_tree) and tree.has_form(model._input_tree, found):
-        found = tree.leaves_like(model._input_tree, found)
+    if tree.is_nested(model._input_tree) and structures.has_form(model._input_tree, found):
+        found = structures.flatten_up_to(model._input_tree, found)
     elif isinstance(found, Mapping) and sorted(map(str, found)) == sorted(names):
         found = [found[name] for name in names]
     listed = list(found) if isinstance(found, list | tuple) else [found]

@@ -46,7 +46,7 @@ class ImageLayer(Layer):
     def call(self, x: Any, training: bool = True) -> Any:
         if isinstance(x, Mapping):
             return self.together(x, training)
-        if tree.is_branch(x):
+        if tree.is_nested(x):
             raise ArgumentTypeError(
                 f"Layer '{self.name}' takes images, or a dictionary with 'images'; got a list of {len(x)}."
             )
@@ -72,9 +72,11 @@ class ImageLayer(Layer):
             )
         for name, change in (("labels", self.labels_changed), ("bounding_boxes", self._boxes)):
             if name in found:
-                batch = tree.map_leaves(lambda leaf: ops.expand_dims(leaf, 0), found[name]) if single else found[name]
+                batch = (
+                    tree.map_structure(lambda leaf: ops.expand_dims(leaf, 0), found[name]) if single else found[name]
+                )
                 changed = change(batch, like)
-                found[name] = tree.map_leaves(lambda leaf: ops.squeeze(leaf, 0), changed) if single else changed
+                found[name] = tree.map_structure(lambda leaf: ops.squeeze(leaf, 0), changed) if single else changed
         return found
 
     def _batched(self, value: Value, change: Callable[[Value], Value]) -> Value:

@@ -116,8 +116,8 @@ class Run:
         before = start_of(cell, batch) if states is None else states
 
         def step(now: Value, states: list[Value]) -> tuple[Value, list[Value]]:
-            out, new = cell(now, tree.fill(listed_sizes(cell), iter(states)), training=self.training)
-            return as_value(out), [as_value(s) for s in tree.leaves(new)]
+            out, new = cell(now, tree.pack_sequence_as(listed_sizes(cell), states), training=self.training)
+            return as_value(out), [as_value(s) for s in tree.flatten(new)]
 
         return self._unrolled(step, x, steps, before, nothing) if learning else self._scanned(step, x, before, nothing)
 
@@ -207,14 +207,14 @@ def listed_sizes(cell: Any) -> list[Any]:
 
 
 def count_states(cell: Any) -> int:
-    return len(tree.leaves(cell.state_size))
+    return len(tree.flatten(cell.state_size))
 
 
 def output_size(cell: Any) -> int:
     """Returns the last size of what a cell gives per step: that of its first state, if it does not say."""
     size = getattr(cell, "output_size", None)
     if size is None:
-        size = tree.leaves(cell.state_size)[0]
+        size = tree.flatten(cell.state_size)[0]
     if not hasattr(size, "__index__"):
         raise ConfigError(f"The output_size of a cell must be an integer; {type(cell).__name__} has {size!r}.")
     return int(size)
@@ -223,15 +223,15 @@ def output_size(cell: Any) -> int:
 def state_shapes(cell: Any) -> list[tuple[int, ...]]:
     """Returns the shapes of a cell's states without the batch, one after the other."""
     shapes = getattr(cell, "state_shapes", None)
-    return [(size,) for size in tree.leaves(cell.state_size)] if shapes is None else list(shapes)
+    return [(size,) for size in tree.flatten(cell.state_size)] if shapes is None else list(shapes)
 
 
 def start_of(cell: Any, batch: Any) -> list[Value]:
     """Returns the states that a cell starts with, one after the other; zeros if it does not say."""
     make = getattr(cell, "get_initial_state", None)
     if make is not None:
-        return [as_value(s) for s in tree.leaves(make(batch_size=batch))]
-    return [ops.zeros((batch, size), cell.compute_dtype) for size in tree.leaves(cell.state_size)]
+        return [as_value(s) for s in tree.flatten(make(batch_size=batch))]
+    return [ops.zeros((batch, size), cell.compute_dtype) for size in tree.flatten(cell.state_size)]
 
 
 def scan(

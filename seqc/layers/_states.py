@@ -37,7 +37,7 @@ def with_states(who: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> 
 
 def first_mask(mask: Any) -> Value | None:
     """Returns the mask of the sequence where there is one for each tensor that a layer was called on."""
-    found: list[Value | None] = tree.leaves(mask)
+    found: list[Value | None] = tree.flatten(mask)
     return found[0]
 
 
@@ -53,7 +53,7 @@ def checked_states(given: Any, x: Value, shapes: Sequence[tuple[int, ...]], who:
     """
     if given is None:
         return None
-    states, batch = tree.leaves(given), x.shape[0]
+    states, batch = tree.flatten(given), x.shape[0]
     wanted = ", ".join(str((batch, *shape)) for shape in shapes)
     if len(states) != len(shapes) or any(s is None for s in states):
         shown = f"got {len(states)}" if len(states) != len(shapes) else "got None among them"

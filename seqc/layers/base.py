@@ -210,10 +210,10 @@ class Layer(Surface):
 
     def _call_traced(self, trace: Trace, given: Arguments) -> Any:
         x = given.given[given.first]
-        if tree.is_branch(x) and not self.takes_several:
+        if tree.is_nested(x) and not self.takes_several:
             refuse_several(self, x)
-        mask = tree.map_leaves(trace.masks.get, x) if given.mask is None else given.mask
-        value = given.given[given.first] = tree.map_leaves(self._cast_input, x)
+        mask = tree.map_structure(trace.masks.get, x) if given.mask is None else given.mask
+        value = given.given[given.first] = tree.map_structure(self._cast_input, x)
         masks = {f"{name}_mask": self._mask_of(trace, name, x, given) for name in given.signature.parameters}
         for name in given.given.keys() - {given.first}:
             given.given[name] = self._cast_inside(given.given[name])
@@ -232,11 +232,11 @@ class Layer(Surface):
                     result = given.invoke(self, training=training, mask=mask, **modes)
             except (ShapeError, DTypeError) as error:
                 raise type(error)(self._explain(error, value)) from error
-            refuse_captured(self, tree.leaves(result), [*tree.leaves(given.given), *trace.masks.values()])
+            refuse_captured(self, tree.flatten(result), [*tree.flatten(given.given), *trace.masks.values()])
             result = self._with_masks(trace, x, value, mask, result)
             self._penalize(result)
         if not trace.eager or self.output_shape_seen is None:
-            self.output_shape_seen = tree.map_leaves(lambda y: getattr(y, "shape", None), result)
+            self.output_shape_seen = tree.map_structure(lambda y: getattr(y, "shape", None), result)
         return result
 
     def _mask_of(self, trace: Trace, name: str, first: Any, given: Arguments) -> Any:
@@ -257,11 +257,11 @@ class Layer(Surface):
             if (known := remembered_mask(x)) is not None:
                 trace.masks[stand_in] = input_value("mask", known.dtype, known.type.shape)
         result = traced(trace, self, **put_tensors(slots, stand_ins))
-        found = [as_value(y) for y in tree.leaves(result)]
+        found = [as_value(y) for y in tree.flatten(result)]
         call = build(LayerCall(self, slots, tuple(y.type for y in found)), tuple(tensors), self.name)
-        symbols = tree.fill(result, iter(items(call) if len(found) > 1 else (call,)))
+        symbols = tree.pack_sequence_as(result, (call,) if len(found) == 1 else items(call))
         # So that a mask that a later layer cannot take is refused where that one is called.
-        for y, symbol in zip(found, tree.leaves(symbols), strict=True):
+        for y, symbol in zip(found, tree.flatten(symbols), strict=True):
             if (mask := trace.masks.get(y)) is not None:
                 remember_mask(symbol, input_value("mask", mask.dtype, mask.type.shape))
         return symbols
@@ -276,20 +276,20 @@ class Layer(Surface):
 
     def _with_masks(self, trace: Trace, given: Any, x: Any, mask: Any, result: Any) -> Any:
         """Returns what `call` gave as tensors, each with the mask that this call gives it."""
-        tensors = [as_value(y) if isinstance(y, HasValue) else y for y in tree.leaves(result)]
-        came = tree.leaves(given)
+        tensors = [as_value(y) if isinstance(y, HasValue) else y for y in tree.flatten(result)]
+        came = tree.flatten(given)
         if self.supports_masking:
-            listed = tree.leaves(self.compute_mask(x, mask))
+            listed = tree.flatten(self.compute_mask(x, mask))
             # A mask of the layer's own making is the last word; one that is only passed on is not.
             own = type(self).compute_mask is not Layer.compute_mask
             for i, (y, m) in enumerate(zip(tensors, listed, strict=False)):
                 if isinstance(y, Value):
                     tensors[i] = trace.give_mask(y, None if m is None else as_value(m), came, own)
-        elif any(m is not None for m in tree.leaves(mask)) and not any(
+        elif any(m is not None for m in tree.flatten(mask)) and not any(
             y in trace.masks for y in tensors if isinstance(y, Value)
         ):
             self._warn_of_lost_mask()
-        return tree.fill(result, iter(tensors))
+        return tree.pack_sequence_as(result, tensors)
 
     def _warn_of_lost_mask(self) -> None:
         if not self._lost_a_mask:
@@ -304,7 +304,7 @@ class Layer(Surface):
     def _penalize(self, result: Any) -> None:
         """Adds what the regularizer of the layer's activity says of a result."""
         if self.activity_regularizer is not None:
-            for part in tree.leaves(result):
+            for part in tree.flatten(result):
                 self.add_loss(self.activity_regularizer(part) / count(part, (0,)))
 
     def add_loss(self, loss: Value) -> None:
@@ -325,7 +325,9 @@ class Layer(Surface):
 
     def _cast_inside(self, x: Any) -> Any:
         """Returns an argument of a call, floats in it as `_cast_input` has them."""
-        return tree.map_leaves(lambda t: self._cast_input(t) if isinstance(t, Value) else t, x) if has_tensors(x) else x
+        return (
+            tree.map_structure(lambda t: self._cast_input(t) if isinstance(t, Value) else t, x) if has_tensors(x) else x
+        )
 
     def _read_as(self, trace: Trace) -> str | None:
         """Returns what variables are read in by the layer's call: what it computes in; None for what they are kept in.
@@ -338,12 +340,12 @@ class Layer(Surface):
 
     def _call_eagerly(self, given: Arguments) -> Any:
         trace = Trace(bool(given.training_alone), eager=True)
-        for tensor in tree.leaves(given.given):
+        for tensor in tree.flatten(given.given):
             known = remembered_mask(tensor) if isinstance(tensor, Value) else None
             if known is not None:
                 trace.masks[tensor] = known
         result = traced(trace, self, **given.given, **given.modes)
-        results = tree.leaves(result)
+        results = tree.flatten(result)
         masked = [i for i, y in enumerate(results) if isinstance(y, Value) and y in trace.masks]
         outputs = (*results, *trace.updates.values(), *(trace.masks[results[i]] for i in masked))
         leaves = (trace.seed, trace.step, *trace.reads.values())
@@ -354,7 +356,7 @@ class Layer(Surface):
             variable.assign(new)
         for i, known in zip(masked, computed[after:], strict=True):
             remember_mask(computed[i], known)
-        return tree.fill(result, iter(computed))
+        return tree.pack_sequence_as(result, computed[: len(results)])
 
     def _run_once(self, graph: Graph, trace: Trace) -> list[Array]:
         # A seed is drawn only where it matters: calling a layer does not change what comes after it.
@@ -426,7 +428,7 @@ class Layer(Surface):
         text = str(error)
         if f"'{self.name}'" in text or text.startswith("In layer"):
             return text
-        types = [str(leaf.type) for leaf in tree.leaves(x) if isinstance(leaf, Value)]
+        types = [str(leaf.type) for leaf in tree.flatten(x) if isinstance(leaf, Value)]
         got = (
             f" Its input is {types[0]}." if len(types) == 1 else f" Its inputs are {', '.join(types)}." if types else ""
         )
@@ -461,7 +463,7 @@ class Layer(Surface):
         shapes: list[Any] = [input_shape] if is_shape(input_shape) else list(input_shape)
         xs = [input_value(f"x{i}", self._default_input_dtype(), symbolic_shape(tuple(s))) for i, s in enumerate(shapes)]
         result = traced(Trace(), self, xs[0] if is_shape(input_shape) else xs)
-        return tree.map_leaves(lambda y: as_value(y).shape, result)  # type: ignore[no-any-return]
+        return tree.map_structure(lambda y: as_value(y).shape, result)  # type: ignore[no-any-return]
 
     @property
     def input_dtype(self) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def refuse_several(layer: Layer, x: Any) -> None:
     """Raises LayerError for a layer of one tensor that was called on a list or dictionary of them."""
-    count = len(tree.leaves(x))
+    count = len(tree.flatten(x))
     what, way_out = f"{count} input tensors", "Merge them first, with Concatenate or Add for instance."
     if count == 1:
         kind, place = ("dictionary", repr(next(iter(x)))) if isinstance(x, dict) else ("list", "0")

@@ -68,7 +68,7 @@ def is_tensor(x: Any) -> bool:
 
 def has_tensors(x: Any) -> bool:
     """Tells whether a tensor is in a tree."""
-    return any(map(is_tensor, tree.leaves(x)))
+    return any(map(is_tensor, tree.flatten(x)))
 
 
 def as_tensors(x: Any) -> Any:
@@ -78,8 +78,8 @@ def as_tensors(x: Any) -> Any:
     """
     if is_text(x) and not (isinstance(x, list | tuple) and has_tensors(x)):
         return constant(as_strings(x))
-    if tree.is_branch(x) and (isinstance(x, dict) or has_tensors(x)):
-        return tree.map_leaves(lambda leaf: leaf if leaf is None else _as_value(leaf), x)
+    if tree.is_nested(x) and (isinstance(x, dict) or has_tensors(x)):
+        return tree.map_structure(lambda leaf: leaf if leaf is None else _as_value(leaf), x)
     return as_value(x)
 
 
@@ -89,7 +89,7 @@ def _as_value(x: Any) -> Value:
 
 def other_tensors(x: Any) -> Any:
     """Returns another argument of a call, with tensors in it as values and settings as they are."""
-    return tree.map_leaves(lambda leaf: _as_value(leaf) if is_tensor(leaf) else leaf, x) if has_tensors(x) else x
+    return tree.map_structure(lambda leaf: _as_value(leaf) if is_tensor(leaf) else leaf, x) if has_tensors(x) else x
 
 
 def take_tensors(arguments: Any, found: list[Value]) -> Any:
@@ -101,12 +101,12 @@ def take_tensors(arguments: Any, found: list[Value]) -> Any:
         found.append(leaf)
         return Slot(len(found) - 1)
 
-    return tree.map_leaves(slot, arguments)
+    return tree.map_structure(slot, arguments)
 
 
 def put_tensors(arguments: Any, tensors: list[Value]) -> Any:
     """Returns arguments with a tensor in each slot."""
-    return tree.map_leaves(lambda leaf: tensors[leaf.index] if isinstance(leaf, Slot) else leaf, arguments)
+    return tree.map_structure(lambda leaf: tensors[leaf.index] if isinstance(leaf, Slot) else leaf, arguments)
 
 
 def is_symbolic(value: Value) -> bool:
@@ -172,9 +172,9 @@ class Arguments:
         """Returns what `build` is called with: the shape of the first argument, and of others that it names."""
         wanted = [name for name in inspect.signature(build).parameters if name != "self"]
         shapes = {
-            name: tree.map_leaves(lambda leaf: leaf.shape, value)
+            name: tree.map_structure(lambda leaf: leaf.shape, value)
             for name, value in self.given.items()
-            if all(isinstance(leaf, Value) for leaf in tree.leaves(value))
+            if all(isinstance(leaf, Value) for leaf in tree.flatten(value))
         }
         return [shapes[self.first], *(shapes.get(name.removesuffix("_shape")) for name in wanted[1:])]
 
@@ -242,7 +242,7 @@ def _check_modes(layer: Any, modes: dict[str, Any], positional: tuple[Any, ...])
 def _tensors_for(layer: Any, x: Any) -> Any:
     """Returns the first argument of a layer as tensors; errors name the layer."""
     who = f"Layer '{layer.name}' ({layer.described()})"
-    if tree.is_branch(x) and not isinstance(x, dict) and not len(x):
+    if tree.is_nested(x) and not isinstance(x, dict) and not len(x):
         raise LayerError(f"{who} was called on an empty list. Give it tensors: layer(x), or layer([a, b]).")
     try:
         return as_tensors(x)
@@ -262,8 +262,8 @@ def as_masks(mask: Any) -> Any:
     """Returns a mask, or a list of them, as values; None where there is none."""
     if mask is None:
         return None
-    if tree.is_branch(mask) and (has_tensors(mask) or any(leaf is None for leaf in tree.leaves(mask))):
-        return tree.map_leaves(lambda leaf: None if leaf is None else as_value(leaf), mask)
+    if tree.is_nested(mask) and (has_tensors(mask) or any(leaf is None for leaf in tree.flatten(mask))):
+        return tree.map_structure(lambda leaf: None if leaf is None else as_value(leaf), mask)
     return as_value(mask)
 
 

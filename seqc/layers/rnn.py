@@ -134,7 +134,7 @@ class RNN(WithStates):
         """The states that a stateful layer will start the next batch with; None without any."""
         if self._memory is None:
             return None
-        filled: list[Any] = tree.fill(self.state_size, iter(self._memory.variables))
+        filled: list[Any] = tree.pack_sequence_as(self.state_size, self._memory.variables)
         return filled
 
     def reset_state(self) -> None:
@@ -162,7 +162,7 @@ class RNN(WithStates):
         if self._memory is not None:
             self._memory.keep(last)
         y = outputs if self.return_sequences else self._last_output(outputs, last, states, mask, zeros)
-        return (y, *tree.fill(self.state_size, iter(last))) if self.return_state else y
+        return (y, *tree.pack_sequence_as(self.state_size, last)) if self.return_state else y
 
     def _last_output(
         self, outputs: Value, last: list[Value], states: list[Value] | None, mask: Value | None, zeros: bool
@@ -195,7 +195,7 @@ def _check_cell(cell: Any) -> None:
     sizes = getattr(cell, "state_size", None)
     if sizes is None:
         raise ConfigError(f"state_size must be specified as property on the RNN cell; {cell!r} has none.")
-    if not all(hasattr(size, "__index__") and size > 0 for size in tree.leaves(sizes)):
+    if not all(hasattr(size, "__index__") and size > 0 for size in tree.flatten(sizes)):
         raise ConfigError(
             "state_size must be an integer, or a list/tuple of integers (one for each state tensor); "
             f"{type(cell).__name__} has {sizes!r}."

@@ -193,7 +193,7 @@ class Bidirectional(WithStates):
         """
         if given is None:
             return None, None
-        states = tree.leaves(given)
+        states = tree.flatten(given)
         forward, back = (count_states(one.cell) for one in (self.forward_layer, self.backward_layer))
         if len(states) != forward + back:
             raise ShapeError(

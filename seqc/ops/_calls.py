@@ -35,7 +35,7 @@ class OperationCall:
 
     def tensors(self) -> list[Value]:
         """Returns the tensors among the arguments."""
-        leaves = tree.leaves(self.arguments)
+        leaves = tree.flatten(self.arguments)
         parts = [(leaf.start, leaf.stop, leaf.step) if isinstance(leaf, slice) else (leaf,) for leaf in leaves]
         return [part for bounds in parts for part in bounds if isinstance(part, Value)]
 
@@ -46,7 +46,7 @@ def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def call(*positional: Any, **named: Any) -> Any:
-        if _inside.get() or not any(map(is_symbol, tree.leaves((positional, named)))):
+        if _inside.get() or not any(map(is_symbol, tree.flatten((positional, named)))):
             return function(*positional, **named)
         token = _inside.set(True)
         try:
@@ -56,7 +56,7 @@ def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
         bound = _signature(function).bind(*positional, **named)
         bound.apply_defaults()
         made = OperationCall(function.__name__, OrderedDict(bound.arguments))
-        return tree.map_leaves(lambda leaf: _marked(leaf, made), result)
+        return tree.map_structure(lambda leaf: _marked(leaf, made), result)
 
     call.__module__ = "seqc.ops"  # where pickle finds it
     return call

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from seqc import tree
+from seqc import structures, tree
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.eager import is_known
 from seqc.graph.ir import Array, Constant, Input, Op, Type, Value, apply, as_value, build, walk
@@ -79,11 +79,10 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
     trace = current_trace()
     if trace is not None:
         _merge(trace, condition, taken, other)
-    if not (tree.has_form(taken.result, other.result) and tree.has_form(other.result, taken.result)):
+    if not (structures.has_form(taken.result, other.result) and structures.has_form(other.result, taken.result)):
         raise ConfigError(f"Both functions of cond must return the same; got {taken.result} and {other.result}.")
-    pairs = zip(tree.leaves(taken.result), tree.leaves(other.result), strict=True)
-    chosen = iter([_chosen(condition, a, b) for a, b in pairs])
-    return tree.fill(taken.result, chosen)
+    pairs = zip(tree.flatten(taken.result), tree.flatten(other.result), strict=True)
+    return tree.pack_sequence_as(taken.result, [_chosen(condition, a, b) for a, b in pairs])
 
 
 def _chosen(condition: Value, a: Any, b: Any) -> Value | None:
@@ -113,7 +112,7 @@ def _gated(found: _Branch, made: set[Value], condition: Value, wanted: bool, tra
     """Returns a branch that reads what was there before through gates; one that calls layers on symbols stays as it
     is.
     """
-    ends = [as_value(leaf) for leaf in tree.leaves(found.result) if leaf is not None]
+    ends = [as_value(leaf) for leaf in tree.flatten(found.result) if leaf is not None]
     order = walk([*ends, *found.updates.values(), *found.losses])
     if any(v in made and v.op.symbolic for v in order):
         return found
@@ -139,7 +138,9 @@ def _gated(found: _Branch, made: set[Value], condition: Value, wanted: bool, tra
         return x if x is None else done.get(as_value(x), as_value(x)) if isinstance(x, Value) else x
 
     return _Branch(
-        tree.map_leaves(new, found.result), {v: new(x) for v, x in found.updates.items()}, list(map(new, found.losses))
+        tree.map_structure(new, found.result),
+        {v: new(x) for v, x in found.updates.items()},
+        list(map(new, found.losses)),
     )
 
 

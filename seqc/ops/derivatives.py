@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
 
-from seqc import tree
+from seqc import structures, tree
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.autodiff import pull_back
 from seqc.graph.ir import (
@@ -79,17 +79,17 @@ def custom_gradient(f: Callable[..., tuple[Any, Callable[..., Any]]]) -> Callabl
 
     @wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
-        flat = [leaf for leaf in tree.leaves(args) if _is_tensor(leaf)]
+        flat = [leaf for leaf in tree.flatten(args) if _is_tensor(leaf)]
         values = [as_value(x) for x in flat]
 
         def again(*tensors: Any) -> tuple[Any, Callable[..., Any]]:
             given = iter(tensors)
-            return f(*tree.map_leaves(lambda leaf: next(given) if _is_tensor(leaf) else leaf, args), **kwargs)
+            return f(*tree.map_structure(lambda leaf: next(given) if _is_tensor(leaf) else leaf, args), **kwargs)
 
         result, _ = again(*values)
-        results = [as_value(leaf) for leaf in tree.leaves(result)]
+        results = [as_value(leaf) for leaf in tree.flatten(result)]
         found = apply_many(OwnGradient(again, len(results)), *results, *values)
-        return tree.fill(result, iter(found))
+        return tree.pack_sequence_as(result, found)
 
     return call
 
@@ -105,20 +105,20 @@ def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fa
         fun: from tensors to tensors. primals: what it is called on, a list or tuple. tangents: the direction, of their
         form. has_aux: whether `fun` returns something besides, which comes last.
     """
-    if not isinstance(primals, list | tuple) or not tree.has_form(primals, tangents):
+    if not isinstance(primals, list | tuple) or not structures.has_form(primals, tangents):
         raise ConfigError("jvp needs a list or tuple of primals, and tangents of the same form.")
-    points = [as_value(x) for x in tree.leaves(primals)]
-    along = [cast(t, x.dtype) for t, x in zip(tree.leaves(tangents), points, strict=True)]
+    points = [as_value(x) for x in tree.flatten(primals)]
+    along = [cast(t, x.dtype) for t, x in zip(tree.flatten(tangents), points, strict=True)]
     for x, t in zip(points, along, strict=True):
         if x.type.shape != t.type.shape:
             raise ShapeError(f"jvp needs a tangent {x.type} for the primal; got {t.type}.")
     # Tensors of their own, which nothing else reads, so that the derivative is by these alone.
     own = [apply(Point(), x) for x in points]
-    returned = fun(*tree.fill(primals, iter(own)))
+    returned = fun(*tree.pack_sequence_as(primals, own))
     result, aux = returned if has_aux else (returned, None)
-    ends = [as_value(leaf) for leaf in tree.leaves(result)]
+    ends = [as_value(leaf) for leaf in tree.flatten(result)]
     moved = _pushed(ends, own, along)
-    both = (result, tree.fill(result, iter(moved)))
+    both = (result, tree.pack_sequence_as(result, moved))
     return (*both, aux) if has_aux else both
 
 

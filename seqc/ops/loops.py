@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from seqc import tree
+from seqc import structures, tree
 from seqc.errors import ConfigError, ShapeError, TraceError
 from seqc.graph.eager import evaluate_eagerly, is_known
 from seqc.graph.ir import Constant, Graph, Input, Type, Value, apply_many, as_value, build, constant, walk
@@ -67,7 +67,7 @@ def while_loop(
     """
     several = isinstance(loop_vars, list | tuple)
     now = list(loop_vars) if several else [loop_vars]
-    now = [tree.map_leaves(as_value, x) for x in now]
+    now = [tree.map_structure(as_value, x) for x in now]
 
     def step(*given: Any) -> list[Any]:
         result = body(*given)
@@ -79,7 +79,7 @@ def while_loop(
         if is_known(going):
             if not bool(going):
                 break
-            now = [tree.map_leaves(_settled, x) for x in step(*now)]
+            now = [tree.map_structure(_settled, x) for x in step(*now)]
         elif maximum_iterations is None or maximum_iterations > _LONGEST_WHILE:
             raise TraceError(
                 "while_loop ends when numbers say so that are not known before the model runs. Give "
@@ -141,7 +141,7 @@ def scan(
     """
     if not isinstance(unroll, bool) and (not isinstance(unroll, int) or unroll < 1):
         raise ConfigError(f"`unroll` must be an positive integer or boolean. Received: unroll={unroll}")
-    sequences = [as_value(x) for x in tree.leaves(xs)] if xs is not None else []
+    sequences = [as_value(x) for x in tree.flatten(xs)] if xs is not None else []
     if any(not s.type.rank for s in sequences):
         raise ShapeError(f"A loop goes along the first axis; got {', '.join(str(s.type) for s in sequences)}.")
     lengths = {s.type.shape[0] for s in sequences} | ({length} if length is not None else set())
@@ -150,7 +150,7 @@ def scan(
         raise ShapeError(f"A loop needs one number of steps; got {found}.")
     (count,) = lengths
     start = _start(f, init, xs, sequences)
-    everything = [*tree.leaves(start), *sequences]
+    everything = [*tree.flatten(start), *sequences]
     steps = count if isinstance(count, int) else None
     if steps is None and _is_learning():
         raise TraceError(
@@ -164,20 +164,22 @@ def scan(
 
 def _start(f: Callable[..., Any], init: Any, xs: Any, sequences: Sequence[Value]) -> Any:
     """Returns the first value; numbers of Python's in it are of the types that a step makes of them."""
-    start = tree.map_leaves(as_value, init)
-    numbers = [isinstance(leaf, int | float) for leaf in tree.leaves(init)]
+    start = tree.map_structure(as_value, init)
+    numbers = [isinstance(leaf, int | float) for leaf in tree.flatten(init)]
     if not builtins.any(numbers) or builtins.any(s.type.shape[0] == 0 for s in sequences):
         return start
     with tracing(Trace()):
         after, _ = _pair(f(start, _slices(xs, sequences, 0)))
-    if not tree.has_form(init, after):
+    if not structures.has_form(init, after):
         return start
-    listed = zip(tree.leaves(start), tree.leaves_like(init, after), numbers, strict=True)
-    return tree.fill(init, iter([cast(old, as_value(new).dtype) if number else old for old, new, number in listed]))
+    listed = zip(tree.flatten(start), structures.flatten_up_to(init, after), numbers, strict=True)
+    return tree.pack_sequence_as(
+        init, [cast(old, as_value(new).dtype) if number else old for old, new, number in listed]
+    )
 
 
 def _slices(xs: Any, sequences: Sequence[Value], i: int) -> Any:
-    return None if xs is None else tree.fill(xs, iter([get_item(s, i) for s in sequences]))
+    return None if xs is None else tree.pack_sequence_as(xs, [get_item(s, i) for s in sequences])
 
 
 def _said(
@@ -188,12 +190,12 @@ def _said(
     for i in reversed(range(steps)) if reverse else range(steps):
         after, y = _pair(f(carry, _slices(xs, sequences, i)))
         carry = _like(carry, after)
-        given[i] = tree.map_leaves(lambda leaf: None if leaf is None else _settled(as_value(leaf)), y)
+        given[i] = tree.map_structure(lambda leaf: None if leaf is None else _settled(as_value(leaf)), y)
     if not steps:
         raise ShapeError("A loop needs at least one step, which tells what it gives.")
-    parts = [tree.leaves(y) for y in given]
+    parts = [tree.flatten(y) for y in given]
     stacked = [None if column[0] is None else stack(column, 0) for column in zip(*parts, strict=True)]
-    return carry, tree.fill(given[0], iter(stacked))
+    return carry, tree.pack_sequence_as(given[0], stacked)
 
 
 def _pair(returned: Any) -> tuple[Any, Any]:
@@ -204,10 +206,10 @@ def _pair(returned: Any) -> tuple[Any, Any]:
 
 def _like(before: Any, after: Any) -> Any:
     """Returns the next value of a loop, which is of the form, types and shapes of the one before."""
-    if not (tree.has_form(before, after) and tree.has_form(after, before)):
+    if not (structures.has_form(before, after) and structures.has_form(after, before)):
         raise ConfigError(f"A step of a loop keeps the form of its value {before}; got {after}.")
-    pairs = zip(tree.leaves(before), tree.leaves(after), strict=True)
-    return tree.fill(before, iter([_same_type(old, as_value(new)) for old, new in pairs]))
+    pairs = zip(tree.flatten(before), tree.flatten(after), strict=True)
+    return tree.pack_sequence_as(before, [_same_type(old, as_value(new)) for old, new in pairs])
 
 
 def _same_type(old: Value, new: Value) -> Value:
@@ -221,16 +223,16 @@ def _same_type(old: Value, new: Value) -> Value:
 
 def _scanned(f: Callable[..., Any], start: Any, xs: Any, sequences: Sequence[Value], reverse: bool) -> tuple[Any, Any]:
     """Says a step once, which an operation takes for all."""
-    states = tree.leaves(start)
+    states = tree.flatten(start)
     types = [*(s.type for s in states), *(s.type.with_shape(s.type.shape[1:]) for s in sequences)]
     given = [_placeholder(f"given_{i}", t) for i, t in enumerate(types)]
     trace = current_trace()
     did = None if trace is None else (dict(trace.updates), len(trace.losses), trace.streams)
     with noting() as made:
-        slices = None if xs is None else tree.fill(xs, iter(given[len(states) :]))
-        after, y = _pair(f(tree.fill(start, iter(given[: len(states)])), slices))
-        carry = tree.leaves(_like(tree.fill(start, iter(given[: len(states)])), after))
-        results = [leaf for leaf in tree.leaves(y) if leaf is not None]
+        slices = None if xs is None else tree.pack_sequence_as(xs, given[len(states) :])
+        after, y = _pair(f(tree.pack_sequence_as(start, given[: len(states)]), slices))
+        carry = tree.flatten(_like(tree.pack_sequence_as(start, given[: len(states)]), after))
+        results = [leaf for leaf in tree.flatten(y) if leaf is not None]
         ends = [*carry, *(as_value(r) for r in results)]
     if trace is not None and did != (dict(trace.updates), len(trace.losses), trace.streams):
         raise TraceError(
@@ -241,8 +243,8 @@ def _scanned(f: Callable[..., Any], start: Any, xs: Any, sequences: Sequence[Val
     found = apply_many(Loop(body, len(states), len(sequences), reverse), *states, *sequences, *around)
     # What an operation gives is in the order in which it was computed.
     listed = iter([flip(r, 0) if reverse else r for r in found[len(states) :]])
-    outputs = tree.map_leaves(lambda leaf: None if leaf is None else next(listed), y)
-    return tree.fill(start, iter(found[: len(states)])), outputs
+    outputs = tree.map_structure(lambda leaf: None if leaf is None else next(listed), y)
+    return tree.pack_sequence_as(start, found[: len(states)]), outputs
 
 
 def _placeholder(name: str, t: Type) -> Value:
@@ -282,7 +284,7 @@ def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = F
         f: from two tensors (or trees of them) to one, for many elements along `axis` at once; associative.
         elems: a tensor or a tree of them. reverse: whether it begins at the end. axis: of a size that is known.
     """
-    flat = [as_value(x) for x in tree.leaves(elems)]
+    flat = [as_value(x) for x in tree.flatten(elems)]
     at = [normalize_axis("associative_scan", axis, x.type.rank) for x in flat]
     sizes = {x.type.shape[a] for x, a in zip(flat, at, strict=True)}
     if len(sizes) != 1 or not isinstance(next(iter(sizes)), int):
@@ -300,12 +302,12 @@ def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = F
     while isinstance(size, int) and reach < size:
         # Each element takes in what the one `reach` before it has.
         early, late = (
-            tree.fill(elems, iter([part(x, a, *ends) for x, a in zip(flat, at, strict=True)]))
+            tree.pack_sequence_as(elems, [part(x, a, *ends) for x, a in zip(flat, at, strict=True)])
             for ends in ((0, size - reach), (reach, size))
         )
-        joined = [as_value(x) for x in tree.leaves(f(early, late))]
+        joined = [as_value(x) for x in tree.flatten(f(early, late))]
         heads = [part(x, a, 0, reach) for x, a in zip(flat, at, strict=True)]
         flat = [concatenate(pair, a) for *pair, a in zip(heads, joined, at, strict=True)]
         reach *= 2
     flat = [flip(x, a) for x, a in zip(flat, at, strict=True)] if reverse else flat
-    return tree.fill(elems, iter(flat))
+    return tree.pack_sequence_as(elems, flat)

@@ -56,7 +56,7 @@ def vectorize(
         flat = [
             reshape(broadcast_to(x, (*whole, *core)), (count, *core)) for x, core in zip(values, cores, strict=True)
         ]
-        return tree.map_leaves(lambda y: reshape(y, (*whole, *y.type.shape[1:])), map(one, flat))
+        return tree.map_structure(lambda y: reshape(y, (*whole, *y.type.shape[1:])), map(one, flat))
 
     return call
 

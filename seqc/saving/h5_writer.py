@@ -74,7 +74,7 @@ def _training(compiled: Mapping[str, Any]) -> dict[str, Any]:
         raise SavingError(f"The optimizer {optimizer!r} has no place in an `.h5` file. Save the model as `.keras`.")
     named = {"class_name": optimizer.get("registered_name") or optimizer["class_name"], "config": optimizer["config"]}
     given = {key: value for key, value in compiled.items() if key != "optimizer"}
-    return {**given, "loss": tree.map_leaves(_long_name, given.get("loss")), "optimizer_config": named}
+    return {**given, "loss": tree.map_structure(_long_name, given.get("loss")), "optimizer_config": named}
 
 
 def _long_name(loss: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc import tree
+from seqc import structures, tree
 from seqc.errors import DataError
 
 
@@ -28,7 +28,7 @@ def is_array(value: Any) -> bool:
 
 def holds_arrays(value: Any) -> bool:
     """Tells whether a value is an array, or a list or dictionary with one in it."""
-    return any(map(is_array, tree.leaves(value))) if not is_array(value) else True
+    return any(map(is_array, tree.flatten(value))) if not is_array(value) else True
 
 
 def arrange(
@@ -46,8 +46,8 @@ def arrange(
         DataError: they are not as many, or a name is missing or unknown.
     """
     shown = ", ".join(f"'{name}'" for name in names)
-    if tree.is_branch(form) and tree.has_form(form, given):
-        found = tree.leaves_like(form, given)
+    if tree.is_nested(form) and structures.has_form(form, given):
+        found = structures.flatten_up_to(form, given)
         if len(found) == len(names):
             return found
     if isinstance(given, Mapping):
@@ -61,8 +61,8 @@ def arrange(
             )
         return [given.get(name) for name in names]
     parts = given if isinstance(given, list | tuple) else [given]
-    if len(parts) != len(names) and all(map(tree.is_branch, parts)):
-        parts = tree.leaves(parts)
+    if len(parts) != len(names) and all(map(tree.is_nested, parts)):
+        parts = tree.flatten(parts)
     if is_array(given) or len(parts) != len(names):
         got = f"one array of shape {np.shape(given)}" if is_array(given) else f"{len(parts)} in a list"
         raise DataError(

@@ -137,8 +137,8 @@ def _parts(compiled: Compiled, y: Any, y_pred: Any, sample_weight: Any) -> tuple
     if count == 1:
         true, pred, weights = [as_value(_only(y))], [as_value(_only(y_pred))], [_only(sample_weight)]
     else:
-        true = [None if leaf is None else as_value(leaf) for leaf in tree.leaves(y)]
-        pred, weights = [as_value(leaf) for leaf in tree.leaves(y_pred)], tree.leaves(sample_weight)
+        true = [None if leaf is None else as_value(leaf) for leaf in tree.flatten(y)]
+        pred, weights = [as_value(leaf) for leaf in tree.flatten(y_pred)], tree.flatten(sample_weight)
         weights = weights * count if len(weights) == 1 else weights
     for what, found in (("labels", true), ("predictions", pred), ("sample weights", weights)):
         if len(found) != count:
@@ -148,6 +148,6 @@ def _parts(compiled: Compiled, y: Any, y_pred: Any, sample_weight: Any) -> tuple
 
 def _only(x: Any) -> Any:
     """Returns the tensor of the one output, which may be given in the list or dictionary that the model gives."""
-    found = tree.leaves(x)
+    found = tree.flatten(x)
     is_tensor = len(found) == 1 and isinstance(found[0], Value | np.ndarray)
     return found[0] if is_tensor else x

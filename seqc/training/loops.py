@@ -113,11 +113,11 @@ def predict_pass(trainer: Trainer, source: Source, callbacks: CallbackList, prog
         for part, result in zip(parts, results, strict=True):
             part.add(result)
         progress.advance(i + 1, {} if progress.wants() else None)
-        callbacks.on_predict_batch_end(i, {"outputs": tree.fill(form, iter(results))})
+        callbacks.on_predict_batch_end(i, {"outputs": tree.pack_sequence_as(form, results)})
     callbacks.on_predict_end()
     if not parts:
         raise DataError("There was nothing to predict: the data gave no batches.")
-    return tree.fill(form, iter([part.together() for part in parts]))
+    return tree.pack_sequence_as(form, [part.together() for part in parts])
 
 
 class Parts:

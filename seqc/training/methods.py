@@ -302,7 +302,7 @@ class TrainingMethods(Hooks):
         trainer = self._trainer
         batch = trainer.samples(x).rows(slice(None))
         results = trainer.run_batch("predict", batch, 0)
-        return tree.fill(trainer.step_for("predict", batch).form, iter(results))
+        return tree.pack_sequence_as(trainer.step_for("predict", batch).form, results)
 
 
 def _listed(logs: dict[str, Any], as_dict: bool) -> Any:

@@ -70,7 +70,7 @@ def _call_compute_loss(model: Trainable, x: Any, y: Any, y_pred: Any, sample_wei
 def count_batch(model: Trainable, x: Any, y: Any, y_pred: Any, sample_weight: Any, loss: Value) -> Any:
     """Takes a batch into the mean of the loss and into all metrics; returns what `compute_metrics` does."""
     # Counts come in the dtype of what is counted, and small integers do not reach far.
-    counted = [leaf for leaf in tree.leaves(x) if leaf.type.is_float] or tree.leaves(y_pred)
+    counted = [leaf for leaf in tree.flatten(x) if leaf.type.is_float] or tree.flatten(y_pred)
     model._trainer.compiled.loss_tracker.update_state(loss, sample_weight=count_samples(counted[0]))
     return model.compute_metrics(x, y, y_pred, sample_weight)
 
@@ -132,9 +132,9 @@ class GradientTape:
         trace = require_trace("GradientTape.gradient")
         total = as_value(target)
         total = sum(total) if total.type.rank else total
-        read = [_read(trace, leaf) for leaf in tree.leaves(sources)]
+        read = [_read(trace, leaf) for leaf in tree.flatten(sources)]
         found = iter(gradients(total, [value for values in read for value in values]))
-        return tree.fill(sources, iter([add_up([next(found) for _ in values]) for values in read]))
+        return tree.pack_sequence_as(sources, [add_up([next(found) for _ in values]) for values in read])
 
 
 def _read(trace: Trace, source: Any) -> list[Value]:

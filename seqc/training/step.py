@@ -67,7 +67,7 @@ class Signature:
         leaves = tuple(v for part in parts for v in part if v is not None)
         forms = (model._input_tree, model._output_tree, model._output_tree)
         x, y, weight = (
-            tree.fill(form, iter(part)) if any(v is not None for v in part) else None
+            tree.pack_sequence_as(form, part) if any(v is not None for v in part) else None
             for form, part in zip(forms, parts, strict=True)
         )
         return Given(x, y, weight, leaves)
@@ -160,7 +160,7 @@ def predict_step(model: Trainable, signature: Signature) -> Step:
         given = signature.values(model)
         own = overrides(model, "predict_step")
         y_pred = model.predict_step(given.data) if own else model.forward(given.x, training=False)
-        if not tree.leaves(y_pred) or any(y is None for y in tree.leaves(y_pred)):
+        if not tree.flatten(y_pred) or any(y is None for y in tree.flatten(y_pred)):
             raise ConfigError(f"{type(model).__name__}.predict_step must return tensors; got {y_pred!r}.")
     return _finish(trace, given, y_pred)
 
@@ -186,7 +186,7 @@ def _logged(name: str, value: Value) -> Variable:
 
 def _finish(trace: Trace, given: Given, result: Any, logged: dict[str, Variable] | None = None) -> Step:
     writes, reads = tuple(trace.updates), tuple(trace.reads)
-    results = [as_value(y) for y in tree.leaves(result)]
+    results = [as_value(y) for y in tree.flatten(result)]
     names = ["result"] if len(results) == 1 else [f"result_{i}" for i in range(len(results))]
     graph = Graph(
         (*given.leaves, trace.seed, trace.step, *(trace.reads[v] for v in reads)),
@@ -194,4 +194,4 @@ def _finish(trace: Trace, given: Given, result: Any, logged: dict[str, Variable]
         (*names, *(f"new:{trace.label(v)}" for v in writes)),
     )
     is_random = any(v is trace.seed for v in graph.walk())
-    return Step(graph, reads, writes, is_random, logged, tree.map_leaves(lambda _: None, result))
+    return Step(graph, reads, writes, is_random, logged, tree.map_structure(lambda _: None, result))

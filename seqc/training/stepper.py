@@ -161,8 +161,8 @@ class Stepper(Totals):
         )
         if not several:
             x = only_one(x, "", "x", "input", self.model.name)
-        arrays = tree.map_leaves(lambda leaf: as_array(leaf, "x"), x) if several else as_array(x, "x")
-        if all(array.ndim and len(array) for array in tree.leaves(arrays)):
+        arrays = tree.map_structure(lambda leaf: as_array(leaf, "x"), x) if several else as_array(x, "x")
+        if all(array.ndim and len(array) for array in tree.flatten(arrays)):
             self.model.build_for_data(arrays)
 
     def only_input(self, x: Any) -> Any:

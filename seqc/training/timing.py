@@ -41,8 +41,8 @@ def time_steps(model: Model, x: Any, y: Any, batch_size: int, steps: int, epochs
             come several times.
     """
     clock = EpochClock()
-    rows = np.arange(batch_size * steps) % len(tree.leaves(x)[0])
-    x, y = (tree.map_leaves(lambda array: array[rows], data) for data in (x, y))
+    rows = np.arange(batch_size * steps) % len(tree.flatten(x)[0])
+    x, y = (tree.map_structure(lambda array: array[rows], data) for data in (x, y))
     model.fit(x, y, batch_size=batch_size, epochs=epochs + 1, verbose=0, callbacks=[clock])
     return [seconds / steps for seconds in clock.seconds[1:]]
 

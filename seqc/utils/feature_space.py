@@ -105,7 +105,7 @@ class FeatureSpace(Kinds):
         columns = {name: np.asarray(data[name]) for name in self.features}
         single = all(not x.ndim for x in columns.values())
         found = self._built()({name: _as_column(x) for name, x in columns.items()})
-        return tree.map_leaves(lambda y: y[0], found) if single else found
+        return tree.map_structure(lambda y: y[0], found) if single else found
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -25,7 +25,7 @@ class Samples:
         self.arrays = arrays
 
     def __len__(self) -> int:
-        return len(tree.leaves(self.arrays)[0])
+        return len(tree.flatten(self.arrays)[0])
 
     def __iter__(self) -> Iterator[Any]:
         return (_at(self.arrays, i) for i in range(len(self)))
@@ -48,7 +48,7 @@ class Batches(PyDataset):
         self._arrays, self._size = arrays, size
 
     def __len__(self) -> int:
-        return -(-len(tree.leaves(self._arrays)[0]) // self._size)
+        return -(-len(tree.flatten(self._arrays)[0]) // self._size)
 
     def __getitem__(self, number: int) -> Any:
         if not 0 <= number < len(self):
@@ -83,7 +83,7 @@ def split_dataset(
             "At least one of the `left_size` or `right_size` must be specified. Received: left_size=None and "
             "right_size=None"
         )
-    lengths = {len(leaf) for leaf in tree.leaves(arrays)}
+    lengths = {len(leaf) for leaf in tree.flatten(arrays)}
     if len(lengths) != 1:
         raise DataError(f"All arrays of a dataset have the same length; these have {sorted(lengths)}.")
     total = lengths.pop()
@@ -98,27 +98,27 @@ def split_dataset(
 
 def _at(arrays: Any, where: Any) -> Any:
     """Returns what lies at a place of arrays, or at some."""
-    return tree.map_leaves(lambda array: array[where], arrays)
+    return tree.map_structure(lambda array: array[where], arrays)
 
 
 def _rows(dataset: Any) -> Any:
     """Returns data as arrays of which rows are samples."""
     if isinstance(dataset, np.ndarray):
         return dataset
-    if isinstance(dataset, list | tuple | dict) and dataset and all(map(_is_array, tree.leaves(dataset))):
+    if isinstance(dataset, list | tuple | dict) and dataset and all(map(_is_array, tree.flatten(dataset))):
         if isinstance(dataset, list) and all(np.ndim(x) == 0 for x in dataset):
             return np.asarray(dataset)
-        return tree.map_leaves(np.asarray, tuple(dataset) if isinstance(dataset, list) else dataset)
+        return tree.map_structure(np.asarray, tuple(dataset) if isinstance(dataset, list) else dataset)
     if not isinstance(dataset, Iterable) or isinstance(dataset, str | bytes):
         raise ArgumentTypeError(
             "The `dataset` argument must be arrays, a list or tuple of them, or something that gives samples. "
             f"Received: dataset={dataset!r} of type {type(dataset)}"
         )
-    samples = [tree.map_leaves(np.asarray, sample) for sample in dataset]
+    samples = [tree.map_structure(np.asarray, sample) for sample in dataset]
     if not samples:
         raise DataError("The dataset gives no samples.")
-    columns = zip(*(tree.leaves(sample) for sample in samples), strict=True)
-    return tree.fill(samples[0], iter([_stacked(column) for column in columns]))
+    columns = zip(*(tree.flatten(sample) for sample in samples), strict=True)
+    return tree.pack_sequence_as(samples[0], [_stacked(column) for column in columns])
 
 
 def _stacked(column: tuple[Array, ...]) -> Array:

@@ -62,7 +62,7 @@ def get_source_inputs(tensor: Any) -> list[Value]:
     Raises:
         ArgumentTypeError: it is no symbol.
     """
-    ends = tree.leaves(tensor)
+    ends = tree.flatten(tensor)
     if not ends or not all(map(is_keras_tensor, ends)):
         raise ArgumentTypeError(
             f"get_source_inputs takes what layers give when they are called on Input; got {tensor!r}."

@@ -46,7 +46,7 @@ def program(case: dict[str, Any], dtype: str = "float32") -> tuple[Graph, list[A
     fed = [a.astype(dtype) for a in (arrays["x"], *numbered(arrays, "s"))]
     inputs = [input_value(f"x{i}", dtype, a.shape) for i, a in enumerate(fed)]
     mask = {"mask": constant(arrays["mask"])} if "mask" in arrays else {}
-    ys = tree.leaves(traced(trace, layer, inputs[0], initial_state=inputs[1:], **mask))
+    ys = tree.flatten(traced(trace, layer, inputs[0], initial_state=inputs[1:], **mask))
     loss = sum((ops.sum(y * constant(g.astype(dtype))) for y, g in zip(ys, numbered(arrays, "g"), strict=True)), 0.0)
     weights = [trace.reads[v] for v in layer.trainable_weights]
     names = [f"y{i}" for i in range(len(ys))] + ["dx", *(f"ds{i}" for i in range(len(inputs) - 1))]
@@ -82,4 +82,4 @@ def as_model(case: dict[str, Any]) -> tuple[Any, dict[str, np.ndarray], list[np.
         mask = {"mask": ins["mask"]}
     states = [v for name, v in ins.items() if name.startswith("s")]
     ys = layer(ins["x"], initial_state=states, **mask)
-    return Model(list(ins.values()), tree.leaves(ys)), fed, numbered(arrays, "y")
+    return Model(list(ins.values()), tree.flatten(ys)), fed, numbered(arrays, "y")
