@@ -15,7 +15,8 @@ from seqc import layers
 from seqc.errors import ExportError, NoLoweringError, SeqcError
 from seqc.export import compile_for
 from seqc.export.model import inference_graph
-from seqc.export.places import PLACES, Place, find_place
+from seqc.export.places import PLACES, Place, find_place, not_fit_for
+from seqc.export.places.rules import nodes_of
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Graph
 from seqc.passes.precision import promote_floats
@@ -130,3 +131,30 @@ def test_a_place_computes_the_truth_of_every_kept_layer_that_it_takes(
         truth = np.asarray(Interpreter(promote_floats(graph)).run([wide])[0])
         scale = np.max(np.abs(truth[np.isfinite(truth)]), initial=1e-3)
         np.testing.assert_allclose(result, truth, rtol=1e-4, atol=2e-5 * scale, err_msg=label)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("target", "package"), [("openvino", "openvino"), ("opencv", "cv2")])
+def test_the_usual_files_are_right_elsewhere_or_refused_unless_their_receipt_says_so(
+    target: str, package: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip(package)
+    seen = set()
+    for i, golden in enumerate(ALL):
+        if i % 4 and "masked" not in golden.name:
+            continue
+        emission, _ = compile_for(None, inference_graph(golden.model()), 18, fixed=True)
+        # OpenCV is the newest here.
+        told = any(u.target == target and "OpenCV 4" not in u.why for u in not_fit_for(nodes_of(emission)))
+        x = golden.samples()
+        try:
+            found = consumers.CONSUMERS[target](emission.content, x)
+        except Exception:  # each has errors of its own
+            continue
+        seen.add(told)
+        if told:
+            with pytest.raises(AssertionError):
+                golden.check(x, found, 1e-3)
+        else:
+            golden.check(x, found)
+    assert seen == {True, False}

@@ -15,8 +15,8 @@ from seqc import Input, Sequential, layers, ops
 from seqc.errors import ArgumentTypeError, ConfigError, ExportError, NoLoweringError, SeqcError
 from seqc.export.model import inference_graph
 from seqc.export.options import lowest_ir_version
-from seqc.export.places import PLACES, find_place
-from seqc.export.places.rules import Place
+from seqc.export.places import PLACES, find_place, not_fit_for
+from seqc.export.places.rules import Place, nodes_in
 from seqc.graph.interpreter import Interpreter
 from seqc.passes.precision import promote_floats
 
@@ -148,6 +148,47 @@ def test_what_stays_on_the_processor_beside_cuda_is_told(tmp_path: Path) -> None
     )
     assert "Layer 'old'" in str(receipt)
     assert receipt.to_dict()["elsewhere"] == list(receipt.elsewhere)
+
+
+def test_where_the_usual_file_would_give_other_numbers_without_a_word_is_told(tmp_path: Path) -> None:
+    words = Sequential([
+        Input((5,), dtype="int32"),
+        layers.Embedding(9, 4, mask_zero=True),
+        layers.LSTM(3, return_sequences=True, name="all"),
+        layers.GRU(3, name="last"),
+    ])  # fmt: skip
+    receipt = words.export(tmp_path / "m.onnx")
+    # What comes behind the end of a sequence is replaced, so that the first layer is right everywhere.
+    assert {unfit.target: unfit.layers for unfit in receipt.not_for} == {"openvino": ("last",), "opencv": ("last",)}
+    assert "not for" in str(receipt)
+    assert "GRU with lengths of sequences, which OpenVINO passes over (layer 'last')" in str(receipt)
+    assert receipt.to_dict()["not_for"][0]["layers"] == ("last",)  # type: ignore[index]
+    for target in ("ort-cpu", "openvino"):
+        assert words.export(tmp_path / "m.onnx", target=target).not_for == ()
+    assert words.export(tmp_path / "m.onnx", min_ort="1.17").not_for == receipt.not_for
+
+
+# A model, and the targets whose programs compute its usual file wrongly without saying so.
+SILENT: list[tuple[Callable[[], Sequential], set[str]]] = [
+    (lambda: model_of(STEPS, layers.LSTM(4)), set()),
+    (lambda: model_of(STEPS, layers.LSTM(4, go_backwards=True)), {"opencv"}),
+    (lambda: model_of(STEPS, layers.Masking(), layers.Bidirectional(layers.GRU(4))), {"openvino", "opencv"}),
+    (lambda: model_of(VOLUME, layers.GlobalMaxPooling3D(keepdims=True)), {"opencv"}),
+    (lambda: model_of((7, 7, 3), layers.AveragePooling2D(2, padding="same")), {"ort-cuda"}),
+    (lambda: model_of((8, 8, 3), layers.AveragePooling2D(2, padding="same")), set()),
+]
+
+
+@pytest.mark.parametrize(("make", "targets"), SILENT)
+def test_a_file_is_told_apart_that_other_programs_compute_wrongly(
+    make: Callable[[], Sequential], targets: set[str]
+) -> None:
+    file = compiled(make(), None)
+    assert {unfit.target for unfit in not_fit_for(nodes_in(file))} == targets
+    for target in targets:
+        place = PLACES[target]
+        assert set(place.silent) <= set(PLACES["min"].silent)
+        assert any(place.refusal(node) for node in nodes_in(file))
 
 
 @pytest.mark.parametrize("factors", [2, (3, 2), (1, 4)])

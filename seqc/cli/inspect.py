@@ -180,6 +180,8 @@ def _nodes(show: Screen, source: Path, sizes: Mapping[str, int], wanted: Wanted)
     from seqc.cli._by_layer import costs_by_layer
     from seqc.cli._node_times import node_seconds
     from seqc.cli._onnx import list_nodes, metadata, opsets, ports, read_model
+    from seqc.export.places import not_fit_for
+    from seqc.export.places.rules import nodes_in
 
     model = read_model(source)
     inputs, outputs = ports(model.graph.input), ports(model.graph.output)
@@ -189,6 +191,8 @@ def _nodes(show: Screen, source: Path, sizes: Mapping[str, int], wanted: Wanted)
     parameters, flops = sum(n.parameters for n in nodes), _total([n.flops for n in nodes])
     texts, producer = metadata(model), f"{model.producer_name} {model.producer_version}".strip()
     batch = {p.shape[0] for p in inputs if p.shape}
+    # A file that was made for one place need not be right in others.
+    not_for = () if "seqc.target" in texts else not_fit_for(nodes_in(model))
     open_axes = sorted({d for p in inputs for d in p.shape[1:] if isinstance(d, str) and d not in sizes})
     show.line(f"{source} ({source.stat().st_size:,} bytes)")
     show.rows(
@@ -202,6 +206,7 @@ def _nodes(show: Screen, source: Path, sizes: Mapping[str, int], wanted: Wanted)
             ("parameters", f"{parameters:,}"),
             ("FLOPs", _flops_text(flops, open_axes, "at these sizes" if batch & set(sizes) else "per sample")),
             *((name, shorten(text, LONGEST_TEXT)) for name, text in texts.items()),
+            *(("not for", str(unfit)) for unfit in not_for),
         ]
     )
     show.line()
@@ -230,6 +235,7 @@ def _nodes(show: Screen, source: Path, sizes: Mapping[str, int], wanted: Wanted)
             "producer": producer,
             "metadata": texts,
             "files_beside": files_beside(model),
+            "not_for": [asdict(unfit) for unfit in not_for],
             "inputs": [_port(p.name, p.dtype, p.shape) for p in inputs],
             "outputs": [_port(p.name, p.dtype, p.shape) for p in outputs],
             "nodes": [asdict(n) for n in nodes],

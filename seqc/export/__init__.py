@@ -22,7 +22,8 @@ from seqc.export.options import (
     check_precision,
     check_record,
 )
-from seqc.export.places import check_place_opset, find_place
+from seqc.export.places import check_place_opset, find_place, not_fit_for
+from seqc.export.places.rules import nodes_of
 from seqc.export.preparing import as_in_file, check_finite, count_bytes, count_parameters
 from seqc.export.preparing import rename as rename
 from seqc.export.quantization import quantize as quantize
@@ -116,6 +117,7 @@ def export_graph(
         "name": model_name or MODEL,
     }
     emission, elsewhere = compile_for(place, reference, number, fixed=opset is not None, **options)
+    not_for = not_fit_for(nodes_of(emission)) if target is None else ()
     aim, first = emission.target, [emission]
     del emission  # `first` is emptied where the copy of the weights is no longer needed
     from seqc.export.receipt import Receipt, ports
@@ -142,4 +144,5 @@ def export_graph(
         record=beside,
         place="" if place is None else place.title,
         elsewhere=elsewhere,
+        not_for=not_for,
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+from seqc.export.places.rules import Unfit
 from seqc.export.report import Report
 from seqc.graph.ir import Type, Value
 from seqc.text import rows_text, terminal_width
@@ -39,7 +40,8 @@ class Receipt:
         nonfinite: a sentence for each weight with numbers that are not finite. record: the file that holds what the
         verification compared, None where none was asked for.
         place: where the file is to run, "" where nothing was asked for. elsewhere: a sentence for each layer that runs
-        there, but on another processor.
+        there, but on another processor. not_for: where a file for no place but onnxruntime would give other numbers
+        without saying so.
     """
 
     path: str
@@ -57,6 +59,7 @@ class Receipt:
     record: str | None = None
     place: str = ""
     elsewhere: tuple[str, ...] = ()
+    not_for: tuple[Unfit, ...] = ()
     data_file: str | None = None
     data_bytes: int = 0
 
@@ -75,6 +78,7 @@ class Receipt:
             "transposes": self.transposes,
             "place": self.place,
             "elsewhere": list(self.elsewhere),
+            "not_for": [asdict(unfit) for unfit in self.not_for],
             "opset": self.opset,
             "ir_version": self.ir_version,
             "inputs": [{"name": p.name, "dtype": p.dtype, "shape": list(p.shape)} for p in self.inputs],
@@ -110,6 +114,7 @@ class Receipt:
             *([("bound", _BOUNDS[self.report.worst.bound])] if self.report and self.report.compared else []),
             *([("record", self.record)] if self.record else []),
             *(("beware", sentence) for sentence in (*self.nonfinite, *self.elsewhere)),
+            *(("not for", str(unfit)) for unfit in self.not_for),
             ("time", f"{self.seconds:.2f} s"),
         ]
 

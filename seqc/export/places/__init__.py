@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from seqc.errors import ArgumentTypeError, ConfigError, ExportError
 from seqc.export.options import USUAL_OPSET, check_opset
-from seqc.export.places.rules import Place, Rule, Seen, nodes_of
+from seqc.export.places.rules import Place, Rule, Seen, Unfit, nodes_of
 from seqc.export.places.tables import (
     COREML,
     INSTEAD,
@@ -27,7 +27,7 @@ from seqc.graph.ir import Graph, Input
 if TYPE_CHECKING:
     from seqc.export.emitter import Emission
 
-__all__ = ["PLACES", "Place", "check_emission", "check_graph", "check_place_opset", "find_place"]
+__all__ = ["PLACES", "Place", "check_emission", "check_graph", "check_place_opset", "find_place", "not_fit_for"]
 
 _EACH = (ORT_CPU, ORT_CUDA, ORT_WEB, TENSORRT, OPENVINO, OPENCV, UNITY, COREML)
 # What all of them have.
@@ -37,6 +37,7 @@ MIN = Place(
     newest=min(p.newest for p in _EACH),
     lacking=frozenset().union(*(p.lacking for p in _EACH)),
     rules=tuple(rule for p in _EACH for rule in p.rules),
+    silent=tuple(rule for p in _EACH for rule in p.silent),
     stops_at_lengths=all(p.stops_at_lengths for p in _EACH),
     fixed=any(p.fixed for p in _EACH),
     dtypes=frozenset.intersection(*(p.dtypes for p in _EACH)),
@@ -151,6 +152,22 @@ def check_emission(place: Place, emission: Emission) -> tuple[str, ...]:
             kind = node.op_type.rpartition(".")[2]
             told[f"{_who(node)}: {kind} runs on the processor ({away.why}{instead})"] = None
     return tuple(told)
+
+
+def not_fit_for(nodes: Iterable[Seen]) -> tuple[Unfit, ...]:
+    """Returns where the nodes of a file that is made for onnxruntime would give other numbers without a word of it."""
+    kinds: dict[tuple[str, str], set[str]] = {}
+    layers: dict[tuple[str, str], dict[str, None]] = {}
+    for node in nodes:
+        for place in _EACH:
+            rule = next((rule for rule in place.silent if rule.holds(node)), None)
+            if rule is not None:
+                kinds.setdefault((place.name, rule.why), set()).add(node.op_type)
+                layers.setdefault((place.name, rule.why), {})[node.scope] = None
+    return tuple(
+        Unfit(name, PLACES[name].title, f"{' and '.join(sorted(of))} {why}", tuple(filter(None, layers[name, why])))
+        for (name, why), of in kinds.items()
+    )
 
 
 def _refused(place: Place, node: Seen, wrong: Rule) -> str:

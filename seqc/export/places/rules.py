@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +23,7 @@ class Seen:
 
     Attributes:
         types: of its inputs, None where nothing is known of one. arrays: the constants among them, None for others.
-        scope: the layer that it belongs to.
+        scope: the layer that it belongs to. outputs: their names, "" for those that nobody reads.
     """
 
     op_type: str
@@ -30,6 +31,7 @@ class Seen:
     types: tuple[Type | None, ...]
     arrays: tuple[Array | None, ...]
     scope: str
+    outputs: tuple[str, ...] = ()
 
     def rank(self, i: int = 0) -> int:
         """How many axes an input has, 0 where that is not known."""
@@ -70,7 +72,8 @@ class Place:
         opset: of files for it, unless more is needed; newest, newest_ir: what it reads at most.
         operators: those that it has, None for all. lacking: names of operators, or of their attributes as
         "Resize.cubic_coeff_a", that it has not: what means the same is written instead where there is something.
-        rules: what it refuses beside. elsewhere: what runs, but not where it should.
+        rules: what it refuses beside. silent: what it takes and computes wrongly, so that it is refused for the file's
+        sake. elsewhere: what runs, but not where it should.
         fixed: whether every size must be known. dtypes, stops_at_lengths, forms: see `Target`.
     """
 
@@ -83,6 +86,7 @@ class Place:
     operators: frozenset[str] | None = None
     lacking: frozenset[str] = frozenset()
     rules: tuple[Rule, ...] = ()
+    silent: tuple[Rule, ...] = ()
     elsewhere: tuple[Rule, ...] = ()
     stops_at_lengths: bool = True
     fixed: bool = False
@@ -96,18 +100,51 @@ class Place:
 
     def refusal(self, node: Seen) -> Rule | None:
         """Returns why a node cannot run here, None if it can."""
-        wrong = next((rule for rule in self.rules if rule.holds(node)), None)
+        wrong = next((rule for rule in (*self.rules, *self.silent) if rule.holds(node)), None)
         if wrong is None and not self.has(node.op_type, *node.attributes):
             return Rule((node.op_type,), f"which is not in {self.title}")
         return wrong
 
 
+@dataclass(frozen=True)
+class Unfit:
+    """A program that takes a file and computes other numbers, without saying so.
+
+    Attributes:
+        target: the name of what to export for instead. title: of the program. why: what it computes wrongly.
+        layers: those that come to it; none where the file names no layers.
+    """
+
+    target: str
+    title: str
+    why: str
+    layers: tuple[str, ...]
+
+    def __str__(self) -> str:
+        count = len(self.layers)
+        more = f" and {count - 2} more" if count > 3 else ""
+        shown = ", ".join(f"'{name}'" for name in self.layers[: 2 if more else 3])
+        who = f" (layer{'s' if count > 1 else ''} {shown}{more})" if shown else ""
+        return f"{self.title}: {self.why}{who}. For there: target='{self.target}'"
+
+
 def nodes_of(emission: Emission) -> Iterator[Seen]:
-    """Yields the nodes of a file, those inside others as well."""
+    """Yields the nodes of a file that is made, those inside others as well."""
     types = {info.name: _type_of(info.type.tensor_type) for info in emission.frame.graph.value_info}
     for value, made in emission.names.items():
         types |= zip(made, value.result if isinstance(value.result, tuple) else (value.result,), strict=False)
-    yield from _seen(emission.frame.graph.node, types, emission.arrays)
+    graph = emission.frame.graph
+    yield from _seen(graph.node, types, emission.arrays, _read(graph.node, graph.output))
+
+
+def nodes_in(model: onnx.ModelProto) -> Iterator[Seen]:
+    """Yields the nodes of a file that was read, those inside others and inside its functions as well."""
+    graph = model.graph
+    known = (*graph.value_info, *graph.input, *graph.output)
+    types = {info.name: _type_of(info.type.tensor_type) for info in known if info.type.HasField("tensor_type")}
+    yield from _seen(graph.node, types, {}, _read(graph.node, graph.output))
+    for function in model.functions:
+        yield from _seen(function.node, {}, {}, _read(function.node) | set(function.output))
 
 
 def _type_of(said: Any) -> Type:
@@ -118,7 +155,14 @@ def _type_of(said: Any) -> Type:
     return Type("string" if dtype.kind in "OU" else dtype.name, (1,) * len(said.shape.dim))
 
 
-def _seen(nodes: Any, types: Mapping[str, Type], arrays: Mapping[str, Array]) -> Iterator[Seen]:
+def _read(nodes: Any, outputs: Any = ()) -> set[str]:
+    """Returns the names of tensors that nodes read, those inside them as well, and of outputs."""
+    found = {y.name for y in outputs}.union(*(node.input for node in nodes))
+    inner = [a.g for node in nodes for a in node.attribute if a.HasField("g")]
+    return found.union(*(_read(g.node, g.output) for g in inner))
+
+
+def _seen(nodes: Any, types: Mapping[str, Type], arrays: Mapping[str, Array], used: AbstractSet[str]) -> Iterator[Seen]:
     import onnx
 
     node: onnx.NodeProto
@@ -126,6 +170,7 @@ def _seen(nodes: Any, types: Mapping[str, Type], arrays: Mapping[str, Array]) ->
         kind = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         read = tuple(types.get(name) for name in node.input), tuple(arrays.get(name) for name in node.input)
-        yield Seen(kind, attributes, *read, node.name.rpartition("/")[0])
+        outputs = tuple(name if name in used else "" for name in node.output)
+        yield Seen(kind, attributes, *read, node.name.rpartition("/")[0], outputs)
         for a in node.attribute:
-            yield from _seen(a.g.node, types, arrays)
+            yield from _seen(a.g.node, types, arrays, used)

@@ -56,6 +56,17 @@ def _negative_pads(node: Seen) -> bool:
     return pads is not None and bool((np.asarray(pads) < 0).any())
 
 
+def _reads_past_ends(node: Seen) -> bool:
+    """Whether a recurrent operator's numbers depend on where it stops: of the last step, or of going backwards."""
+    last = any(node.outputs[1:])
+    return node.has(4) and (last or node.attributes.get("direction", b"forward") != b"forward")
+
+
+def _uneven(node: Seen) -> bool:
+    pads = list(node.attributes.get("pads", ()))
+    return pads[: len(pads) // 2] != pads[len(pads) // 2 :]
+
+
 EVEN: Mapping[type[Op], Form] = {ConvTranspose: EvenConvTranspose.layout_rule_of}
 _NO_STRINGS = DTYPES - {"string"}
 
@@ -66,6 +77,7 @@ ORT_CUDA = Place(
     "ort-cuda", "onnxruntime with CUDA", "rule",
     newest=20,
     forms={**EVEN, AveragePool: EvenAveragePool.layout_rule_of},
+    silent=(Rule(("AveragePool",), "with uneven padding, beside which releases before July 2026 read", "", _uneven),),
     elsewhere=(
         Rule(_RECURRENT, "activations other than its own", "tanh and sigmoid", _unusual),
         Rule(("GRU",), "reset_after=False", "reset_after=True", lambda n: not n.attributes.get("linear_before_reset")),
@@ -104,8 +116,10 @@ OPENVINO = Place(
              lambda n: bool({b"HardSigmoid", b"Softsign", b"Softplus", b"Elu", b"LeakyRelu", b"Affine"}
                             & set(n.attributes.get("activations", ())))),
     ),
+    silent=(Rule(_RECURRENT, "with lengths of sequences, which OpenVINO passes over", "", _reads_past_ends),),
 )  # fmt: skip
 
+_IMAGES = "images: TimeDistributed(Conv2D(...))"
 # What OpenCV 4 and 5 both compute right. 4 takes files with fixed sizes alone, and no lengths of sequences.
 OPENCV = Place(
     "opencv", "OpenCV 4 and 5", "run",
@@ -122,15 +136,19 @@ OPENCV = Place(
         Rule(("LSTM",), "with lengths of sequences, which OpenCV 4 does not take", "sequences without padding and mask",
              lambda n: n.has(4)),
         Rule(("LSTM",), "with activations that OpenCV does not have", "tanh and sigmoid", _unusual),
-        Rule(("LSTM",), "backwards alone, which OpenCV computes wrongly", "Bidirectional(LSTM(...))",
-             lambda n: n.attributes.get("direction") == b"reverse"),
-        Rule((*_WINDOWS, "GlobalAveragePool", "GlobalMaxPool", "ReduceMax", "ReduceMean", "ReduceMin", "Resize"),
-             "over volumes, which OpenCV computes wrongly or not at all", "images: TimeDistributed(Conv2D(...))",
-             _volume),
+        Rule((*_WINDOWS, "GlobalMaxPool", "Resize"), "over volumes, which OpenCV computes wrongly or not at all",
+             _IMAGES, _volume),
         Rule(("Pad",), "with a negative padding, which OpenCV 4 does not take", "a smaller padding", _negative_pads),
         Rule(("Pad",), "by reflection, which OpenCV 4 has for images alone", "a padding of zeros",
              lambda n: n.attributes.get("mode") == b"reflect" and n.rank() != 4),
         Rule((), "of a number without axes, which OpenCV does not have", "the same before the model", _scalar),
+    ),
+    silent=(
+        Rule(("GRU",), "with lengths of sequences, which OpenCV 5 passes over", "", _reads_past_ends),
+        Rule(("GRU", "LSTM"), "backwards alone, which OpenCV computes wrongly", "Bidirectional(LSTM(...))",
+             lambda n: n.attributes.get("direction") == b"reverse"),
+        Rule(("GlobalAveragePool", "ReduceMax", "ReduceMean", "ReduceMin"),
+             "over volumes, which OpenCV 4 computes wrongly", _IMAGES, _volume),
     ),
 )  # fmt: skip
 
