@@ -21,7 +21,7 @@ FOR_CONSUMERS := $(VENV)/installed-for-consumers
 RECORDED := $(wildcard tests/parity/test_*_cases.py) tests/parity/test_keras_functional.py tests/parity/test_keras_files.py tests/test_api.py
 PROJECTS := pyproject.toml runtime/pyproject.toml
 
-.PHONY: proto help demo serve-demo test test-slow test-recorded check format bench bench-onnx bench-serve bench-serve-peers cases model-files clean
+.PHONY: proto help demo serve-demo test test-slow test-recorded docs check format bench bench-onnx bench-serve bench-serve-peers cases model-files clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,11 @@ format: $(FOR_WORK) ## rewrite the sources in the project's format
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
+docs: $(FOR_WORK) ## build the documentation site in build/site; every warning is an error
+	$(INSTALL) --editable ".[docs]"
+	$(RUN) -m sphinx -W --keep-going -n -q -c docs . build/site
+	@echo "build/site/index.html"
+
 KERAS_PYTHON ?= python
 cases: ## record layer cases (IDS, or all rows of tests/kit/record_cases.py) with KERAS_PYTHON, which has Keras 3 and TensorFlow
 	cd tests && $(KERAS_PYTHON) -m kit.record_cases $(IDS)
@@ -76,7 +81,7 @@ proto: $(FOR_WORK) ## compile the .proto files of the server's gRPC side
 		--descriptor_set_out=runtime/seqc_runtime/server/grpc/protocol.binpb inference.proto health.proto reflection.proto
 
 clean: ## remove the virtual environment, caches and build results
-	rm -rf $(VENV) .old-runtimes .client-environments .serving-environments build dist runtime/build runtime/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .old-runtimes .client-environments .serving-environments build dist docs/reference runtime/build runtime/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUN):

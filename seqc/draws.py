@@ -50,10 +50,12 @@ class SeedGenerator:
         return state
 
     def get_config(self) -> dict[str, Any]:
+        """Returns its arguments as plain data."""
         return {"seed": self._given, "name": self.name}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> SeedGenerator:
+        """Returns one with such arguments."""
         return cls(**config)
 
 

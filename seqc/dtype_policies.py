@@ -62,6 +62,7 @@ class DTypePolicy(Configurable):
 
     @property
     def name(self) -> str:
+        """Its name, such as "mixed_float16"."""
         return self._name
 
     @property

@@ -24,12 +24,15 @@ class Callback:
 
     @property
     def model(self) -> Any:
+        """The model that is trained, evaluated or asked."""
         return self._model
 
     def set_params(self, params: dict[str, Any]) -> None:
+        """Says how many epochs and steps there will be; called before the run."""
         self.params = params
 
     def set_model(self, model: Any) -> None:
+        """Says which model it is; called before the run."""
         self._model = model
 
     def _expect(self, logged: Sequence[str], in_batches: Sequence[str], complete: bool) -> None:

@@ -64,6 +64,7 @@ class Variable(Operators):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Sizes of its axes."""
         return self._array.shape
 
     @property
@@ -79,10 +80,12 @@ class Variable(Operators):
 
     @property
     def ndim(self) -> int:
+        """How many axes it has."""
         return self._array.ndim
 
     @property
     def type(self) -> Type:
+        """Its element type and shape, as values have them."""
         return Type(self.dtype, self.shape)
 
     @property
@@ -125,6 +128,7 @@ class Variable(Operators):
         return array.item()
 
     def to_value(self) -> Value:
+        """Returns the value that stands for it in the trace under way."""
         trace = current_trace()
         return constant(self._array) if trace is None else trace.read_as_computed(self)
 

@@ -123,6 +123,7 @@ class WeightOwner(Configurable):
 
     @property
     def path(self) -> str:
+        """Names of the layers around it, and its own."""
         return f"{self._parent_path}/{self.name}" if self._parent_path else self.name
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -197,6 +198,7 @@ class WeightOwner(Configurable):
 
     @property
     def trainable(self) -> bool:
+        """Whether its weights are learned; setting it goes for layers inside, too."""
         return self._trainable
 
     @trainable.setter
@@ -206,10 +208,12 @@ class WeightOwner(Configurable):
 
     @property
     def trainable_weights(self) -> list[Variable]:
+        """Variables that gradients change."""
         return distinct(v for owner in self._owners(trained=True) for v in owner._variables if v.trainable)
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
+        """Variables that gradients do not change: statistics, seeds, and all of a layer that is frozen."""
         trainable = {id(v) for v in self.trainable_weights}
         return [v for v in self.weights if id(v) not in trainable]
 

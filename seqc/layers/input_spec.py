@@ -53,11 +53,13 @@ class InputSpec:
         return f"InputSpec({', '.join(f'{n}={getattr(self, n)}' for n in names if getattr(self, n))})"
 
     def get_config(self) -> dict[str, Any]:
+        """Returns its arguments as plain data."""
         names = ("dtype", "shape", "ndim", "max_ndim", "min_ndim", "axes", "optional")
         return {name: getattr(self, name) for name in names}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> InputSpec:
+        """Returns one with such arguments."""
         return cls(**config)
 
 

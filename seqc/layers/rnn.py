@@ -38,10 +38,12 @@ class StackedRNNCells(Layer):
 
     @property
     def state_size(self) -> list[Any]:
+        """Features of each state."""
         return [cell.state_size for cell in self.cells]
 
     @property
     def output_size(self) -> int:
+        """Features of the output of a step."""
         return output_size(self.cells[-1])
 
     def build(self, input_shape: KerasShape) -> None:
@@ -127,6 +129,7 @@ class RNN(WithStates):
 
     @property
     def state_size(self) -> list[Any]:
+        """Features of each state."""
         return listed_sizes(self.cell)
 
     @property

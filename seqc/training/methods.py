@@ -98,18 +98,22 @@ class TrainingMethods(Hooks):
 
     @property
     def compiled(self) -> bool:
+        """Whether `compile` has been called."""
         return self._trainer.settings is not None
 
     @property
     def optimizer(self) -> Any:
+        """The optimizer that `compile` was given, None before."""
         return self._trainer.compiled.optimizer
 
     @property
     def loss(self) -> Any:
+        """The loss, or the losses, that `compile` was given."""
         return self._trainer.compiled.given_loss
 
     @property
     def metrics_names(self) -> list[str]:
+        """The names of what `evaluate` returns, in its order."""
         return list(self._trainer.named_metrics)
 
     @property
@@ -124,6 +128,7 @@ class TrainingMethods(Hooks):
 
     @property
     def stop_training(self) -> bool:
+        """Whether `fit` is to end after this epoch; callbacks set it."""
         return self._trainer.stop_training
 
     @stop_training.setter

@@ -108,6 +108,7 @@ class FeatureSpace(Kinds):
         return tree.map_structure(lambda y: y[0], found) if single else found
 
     def get_config(self) -> dict[str, Any]:
+        """Returns its features, crosses and layers as plain data."""
         return {
             "features": {name: feature.get_config() for name, feature in self.features.items()},
             "output_mode": self.output_mode,
@@ -119,6 +120,7 @@ class FeatureSpace(Kinds):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> FeatureSpace:
+        """Returns one with such features, crosses and layers."""
         return cls(**config)
 
     def save(self, filepath: Any) -> None:

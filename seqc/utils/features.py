@@ -53,28 +53,34 @@ class Kinds:
 
     @classmethod
     def cross(cls, feature_names: Sequence[str], crossing_dim: int, output_mode: str = "one_hot") -> Cross:
+        """Returns features taken together: a column of its own for each pair, hashed into `crossing_dim`."""
         return Cross(feature_names, crossing_dim, output_mode)
 
     @classmethod
     def feature(cls, dtype: str, preprocessor: Any, output_mode: str) -> Feature:
+        """Returns a column with a layer of your own."""
         return Feature(dtype, preprocessor, output_mode)
 
     @classmethod
     def float(cls, name: str | None = None) -> Feature:
+        """Returns a column of numbers that stay as they are."""
         return Feature("float32", layers.Identity(name=_named("float", name)), "float")
 
     @classmethod
     def float_rescaled(cls, scale: Any = 1.0, offset: Any = 0.0, name: str | None = None) -> Feature:
+        """Returns a column of numbers times `scale` plus `offset`."""
         return Feature("float32", layers.Rescaling(scale, offset, name=_named("float_rescaled", name)), "float")
 
     @classmethod
     def float_normalized(cls, name: str | None = None) -> Feature:
+        """Returns a column of numbers, brought to mean 0 and variance 1 by `adapt`."""
         return Feature("float32", layers.Normalization(-1, name=_named("float_normalized", name)), "float")
 
     @classmethod
     def float_discretized(
         cls, num_bins: int, bin_boundaries: Any = None, output_mode: str = "one_hot", name: str | None = None
     ) -> Feature:
+        """Returns a column of numbers that become the number of their interval."""
         made = layers.Discretization(bin_boundaries, num_bins, name=_named("float_discretized", name))
         return Feature("float32", made, output_mode)
 
@@ -83,6 +89,7 @@ class Kinds:
         cls, max_tokens: int | None = None, num_oov_indices: int = 1, output_mode: str = "one_hot",
         name: str | None = None,
     ) -> Feature:  # fmt: skip
+        """Returns a column of whole numbers that are names; `adapt` finds which there are."""
         made = layers.IntegerLookup(max_tokens, num_oov_indices, name=_named("integer_categorical", name))
         return Feature("int32", made, output_mode)
 
@@ -91,15 +98,18 @@ class Kinds:
         cls, max_tokens: int | None = None, num_oov_indices: int = 1, output_mode: str = "one_hot",
         name: str | None = None,
     ) -> Feature:  # fmt: skip
+        """Returns a column of texts that are names; `adapt` finds which there are."""
         made = layers.StringLookup(max_tokens, num_oov_indices, name=_named("string_categorical", name))
         return Feature("string", made, output_mode)
 
     @classmethod
     def string_hashed(cls, num_bins: int, output_mode: str = "one_hot", name: str | None = None) -> Feature:
+        """Returns a column of texts, hashed into `num_bins`."""
         return Feature("string", layers.Hashing(num_bins, name=_named("string_hashed", name)), output_mode)
 
     @classmethod
     def integer_hashed(cls, num_bins: int, output_mode: str = "one_hot", name: str | None = None) -> Feature:
+        """Returns a column of whole numbers, hashed into `num_bins`."""
         return Feature("int32", layers.Hashing(num_bins, name=_named("integer_hashed", name)), output_mode)
 
 

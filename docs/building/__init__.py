@@ -1,0 +1,36 @@
+"""What the site has beyond its hand-written pages: the reference, made of the code, and pictures of figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from building import api_pages, benchmark_pictures, command_pages
+from building.inventory import inventory
+from building.rst import docstring_lines
+from building.writing import write_pages
+
+GENERATED = Path(__file__).resolve().parent.parent / "reference"
+_FRONT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>seqc</title>
+<meta http-equiv="refresh" content="0; url=docs/index.html"><a href="docs/index.html">seqc</a></html>
+"""
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Sphinx calls this: writes the generated pages before it looks for sources, and words docstrings for it."""
+    write_pages(GENERATED, {**api_pages.pages(), **command_pages.pages(), **benchmark_pictures.pages()})
+    app.connect("autodoc-process-docstring", _word)
+    app.connect("build-finished", _write_front)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _word(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    lines[:] = docstring_lines(name, thing)
+
+
+def _write_front(app: Any, error: Exception | None) -> None:
+    if error is None and app.builder.name == "html":
+        (Path(app.outdir) / "index.html").write_text(_FRONT, encoding="utf-8")
+
+
+__all__ = ["inventory", "setup"]
