@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from seqc import ops
+from seqc import ops, serialization
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value, as_value
 from seqc.serialization import Configurable, known
+from seqc.utils.absent import absent
 
 __all__ = [
     "CosineDecay",
@@ -19,6 +20,8 @@ __all__ = [
     "LearningRateSchedule",
     "PiecewiseConstantDecay",
     "PolynomialDecay",
+    "deserialize",
+    "serialize",
 ]
 
 
@@ -240,3 +243,29 @@ class CosineDecayRestarts(LearningRateSchedule):
         period = ops.floor(ops.log(1.0 - done * (1.0 - ratio)) / ops.log(ratio))
         length = ops.power(ratio, period)
         return period, (done - (1.0 - length) / (1.0 - ratio)) / length
+
+
+def serialize(learning_rate_schedule: LearningRateSchedule) -> Any:
+    """Returns a schedule as plain data."""
+    return serialization.serialize(learning_rate_schedule)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """Returns the schedule that plain data describe; a number is the learning rate of all steps.
+
+    Args:
+        config: what `serialize` returned. custom_objects: classes of your own, by name.
+
+    Raises:
+        ConfigError: it describes something else. SavingError: its class is not known, or does not accept it.
+    """
+    if config is None or isinstance(config, int | float):
+        return config
+    if isinstance(config, Mapping) and "class_name" in config:
+        found = serialization.deserialize({"module": "keras.optimizers.schedules", **config}, custom_objects)
+        if isinstance(found, LearningRateSchedule):
+            return found
+    raise ConfigError(f"Could not interpret learning rate schedule: {config!r:.200}")
+
+
+__getattr__ = absent(__name__, __all__, "A subclass of LearningRateSchedule with __call__(step) can do what none does.")

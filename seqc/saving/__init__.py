@@ -17,6 +17,7 @@ from seqc.serialization import (
 from seqc.utils.absent import absent, late
 
 if TYPE_CHECKING:
+    from seqc.saving.editor import KerasFileEditor
     from seqc.saving.loading import load_model
     from seqc.saving.storing import save_model, save_weights
     from seqc.saving.weights_file import load_weights
@@ -32,6 +33,7 @@ def deserialize_keras_object(config: Any, custom_objects: dict[str, Any] | None 
 
 __all__ = [
     "CustomObjectScope",
+    "KerasFileEditor",
     "SavingFileNotFound",
     "custom_object_scope",
     "deserialize_keras_object",
@@ -48,6 +50,7 @@ __all__ = [
 
 # Readers and writers of all kinds of files are a tenth of what importing seqc would take.
 _HOMES = {
+    "KerasFileEditor": "seqc.saving.editor",
     "load_model": "seqc.saving.loading",
     "load_weights": "seqc.saving.weights_file",
     "save_model": "seqc.saving.storing",

@@ -150,6 +150,10 @@ class Store:
         """Returns what the elements of an array are."""
         return str(self._datasets[path].dtype)
 
+    def label(self, path: str) -> str | None:
+        """Returns how the group that holds an array is called, None where nothing says it."""
+        return self.texts.one(self._datasets[path].parent, "name")
+
     def read(self, path: str) -> Array:
         """Returns an array of numbers.
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from seqc.saving import deserialize_keras_object, serialize_keras_object
     from seqc.utils import bounding_boxes
     from seqc.utils.audio_folders import audio_dataset_from_directory
+    from seqc.utils.config import Config
     from seqc.utils.downloads import get_file
     from seqc.utils.feature_space import FeatureSpace
     from seqc.utils.image_folders import image_dataset_from_directory
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from seqc.utils.timeseries import timeseries_dataset_from_array
 
 __all__ = [
+    "Config",
     "CustomObjectScope",
     "FeatureSpace",
     "Progbar",
@@ -117,7 +119,6 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> Array:
 _absent = absent(
     __name__,
     __all__,
-    Config="A dictionary, or types.SimpleNamespace, does the same.",
     legacy="It has what Keras 3 keeps for files of old versions; load_model reads these.",
 )
 
@@ -130,6 +131,7 @@ _LATER = {
     **dict.fromkeys(("deserialize_keras_object", "serialize_keras_object"), "seqc.saving"),
     **dict.fromkeys(("get_source_inputs", "is_keras_tensor", "standardize_dtype"), "seqc.utils.symbols"),
     "timeseries_dataset_from_array": "seqc.utils.timeseries",
+    "Config": "seqc.utils.config",
     "FeatureSpace": "seqc.utils.feature_space",
     "Progbar": "seqc.utils.progbar",
     "audio_dataset_from_directory": "seqc.utils.audio_folders",
