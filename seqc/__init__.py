@@ -41,7 +41,7 @@ from seqc.optimizers import Optimizer
 from seqc.regularizers import Regularizer
 from seqc.sequential import Sequential
 from seqc.training.own_steps import GradientTape
-from seqc.utils.absent import absent
+from seqc.utils.absent import absent, late
 from seqc.utils.symbols import KerasTensor
 
 __all__ = [
@@ -85,38 +85,14 @@ __all__ = [
 ]
 
 
-_STATELESS = "A step is a graph of its own: model.stateless_call(...) and layer.stateless_call(...) give new states."
-_REMAT = "A step's memory is planned by the executor."
-_ONE = "seqc trains on the processor of one machine."
-_REASONS = {
-    "applications": "Define the network, or load a .keras file with seqc.models.load_model.",
-    "device": _ONE,
-    "distribution": _ONE,
-    "export": "Models are written with model.export(path), of one call; keras.export.ExportArchive collects several "
-    "for TensorFlow's servers: export a model for each.",
-    "quantizers": dtype_policies.NOT_QUANTIZED,
-    "Quantizer": dtype_policies.NOT_QUANTIZED,
-    "wrappers": "Call fit and predict of the model itself.",
-    "StatelessScope": _STATELESS,
-    "SymbolicScope": _STATELESS,
-    "Function": "Make a seqc.Model of symbols.",
-    "Operation": "Write a seqc.layers.Layer.",
-    "name_scope": "Layers are called by their `name`, which ONNX files keep.",
-    "remat": _REMAT,
-    "RematScope": _REMAT,
-    "distillation": "Write `train_step` or `compute_loss` of a Model: the teacher is another model that it calls.",
-    "visualization": "Draw with matplotlib; seqc.utils.plot_model draws models.",
-    "legacy": "It is of Keras 2; model files of its time load with seqc.models.load_model.",
-}
 # What few scripts ask for, and importing seqc need not load.
-_LATER = ("backend", "preprocessing")
-_absent = absent(__name__, (*__all__, *_LATER, "version"), **_REASONS)
+_LATER = ("backend", "export", "preprocessing")
+_HOMES = dict.fromkeys(("RematScope", "device", "name_scope", "remat"), "seqc.scopes")
+_found = late(__name__, _HOMES, absent(__name__, (*__all__, *_LATER, *_HOMES, "version")))
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        return import_module(f"{__name__}.{name}")
-    return _absent(name)
+    return import_module(f"{__name__}.{name}") if name in _LATER else _found(name)
 
 
 def version() -> str:

@@ -32,7 +32,7 @@ class _Aliases(MetaPathFinder, Loader):
         sys.modules[module.__name__] = _module(module.__name__, real)
 
     def _real(self, name: str) -> str | None:
-        for alias, target in self.targets.items():
+        for alias, target in sorted(self.targets.items(), key=lambda pair: -len(pair[0])):  # keras.api before keras
             if name == alias or name.startswith(f"{alias}."):
                 return target + name.removeprefix(alias)
         return None

@@ -35,6 +35,7 @@ from seqc.ops import (
     tanh_shrink,
     threshold,
 )
+from seqc.utils.absent import absent
 
 
 def linear(x: Any) -> Value:
@@ -127,3 +128,6 @@ def serialize(activation: Any) -> Any:
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """Returns the activation that plain data describe."""
     return get(serialization.revive(config, custom_objects))
+
+
+__getattr__ = absent(__name__)

@@ -16,7 +16,7 @@ from seqc.config import (
 )
 from seqc.graph.element_types import FLOATS
 from seqc.ops._common import promote
-from seqc.utils.absent import absent
+from seqc.utils.absent import absent, refuse
 from seqc.utils.naming import clear_session
 from seqc.utils.symbols import is_keras_tensor, standardize_dtype
 
@@ -65,12 +65,12 @@ def result_type(*dtypes: Any) -> str:
     return promote(standardize_dtype(dtype) for dtype in dtypes) if dtypes else "float32"
 
 
-_found = absent(__name__, __all__, "Functions on tensors are in seqc.ops, under NumPy's names.")
+_absent = absent(__name__, __all__, "Functions on tensors are in seqc.ops, under NumPy's names.")
 
 
 def __getattr__(name: str) -> Any:
     from seqc import ops
 
     if name in ops.__all__:
-        raise AttributeError(f"seqc.backend has no '{name}', as Keras 3 has it no more. Take seqc.ops.{name}.")
-    return _found(name)
+        refuse(__name__, name, f"seqc.backend has no '{name}', as Keras 3 has it no more. Take seqc.ops.{name}.")
+    return _absent(name)

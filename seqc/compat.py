@@ -29,7 +29,8 @@ def install() -> None:
             "Keras was imported before seqc.compat, and what uses it goes on using it. Import seqc.compat first, or "
             "run the script with `python -m seqc.run script.py`."
         )
-    add_alias("keras", "seqc")
+    for name in ("keras", "keras.api", "keras._tf_keras"):  # the last two as editors complete imports
+        add_alias(name, "seqc")
     if "tensorflow" not in sys.modules and importlib.util.find_spec("tensorflow") is None:
         add_alias("tensorflow.keras", "seqc")
         sys.modules["tensorflow"] = _without_tensorflow()

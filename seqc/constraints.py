@@ -12,6 +12,7 @@ from seqc import ops, serialization
 from seqc.epsilon import EPSILON
 from seqc.graph.ir import Value, as_value
 from seqc.serialization import Configurable, known
+from seqc.utils.absent import absent
 
 Axis = int | Sequence[int]
 
@@ -100,3 +101,6 @@ def serialize(constraint: Any) -> Any:
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """Returns the constraint that plain data describe."""
     return serialization.revive(config, custom_objects)
+
+
+__getattr__ = absent(__name__)

@@ -15,6 +15,7 @@ from seqc.errors import ConfigError
 from seqc.graph.element_types import FLOATS, HALVES, need_bfloat16
 from seqc.serialization import Configurable, known, revive, serialize_object
 from seqc.utils.absent import absent
+from seqc.utils.not_carried import QUANTIZED
 
 __all__ = ["DTypePolicy", "DTypePolicyMap", "FloatDTypePolicy", "deserialize", "get", "serialize"]
 
@@ -25,10 +26,6 @@ _MIXED = {f"mixed_{half}": half for half in HALVES}
 # Integers, booleans and strings are what an input may hold; layers pass them on.
 _OTHERS = ("bool", "string", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 _QUANTIZED = re.compile(r"(int8|int4|float8|gptq|awq)\b|(int8|int4|float8|gptq|awq)(/|_from_)")
-NOT_QUANTIZED = (
-    "seqc trains and predicts in floats: train in float32 and quantize the exported file, with `seqc quantize` or "
-    "seqc.export.quantize."
-)
 
 
 @known("dtype_policies")
@@ -50,7 +47,7 @@ class DTypePolicy(Configurable):
                 f"'name' must be a string, such as 'mixed_float16'. Received: name={name} (of type {type(name)})"
             )
         if _QUANTIZED.match(name) and name not in _OTHERS:
-            raise ConfigError(f"The dtype policy '{name}' quantizes. {NOT_QUANTIZED}")
+            raise ConfigError(f"The dtype policy '{name}' quantizes. {QUANTIZED}")
         if name not in (*FLOATS, *_MIXED, *_OTHERS):
             raise ConfigError(
                 f"Cannot convert '{name}' to a mixed precision DTypePolicy. Valid policies include 'mixed_float16', "
@@ -237,7 +234,7 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> DT
     """
     name = config.get("class_name") if isinstance(config, dict) else None
     if str(name).endswith("DTypePolicy") and name not in ("DTypePolicy", "FloatDTypePolicy"):
-        raise ConfigError(f"The dtype policy {name}({config.get('config')}) quantizes. {NOT_QUANTIZED}")
+        raise ConfigError(f"The dtype policy {name}({config.get('config')}) quantizes. {QUANTIZED}")
     found = revive(config, custom_objects)
     if not isinstance(found, DTypePolicy):
         raise ConfigError(f"{config!r} describes no dtype policy.")
@@ -283,5 +280,4 @@ def set_dtype_policy(policy: str | DTypePolicy) -> None:
     _state["policy"] = get(policy)
 
 
-_QUANTIZING = ("AWQ", "GPTQ", "Int4", "Quantized", "QuantizedFloat8")
-__getattr__ = absent(__name__, __all__, **{f"{name}DTypePolicy": NOT_QUANTIZED for name in _QUANTIZING})
+__getattr__ = absent(__name__, __all__)

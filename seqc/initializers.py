@@ -20,6 +20,7 @@ from seqc.ops._tapers import check_taper, scaled_taper
 from seqc.ops.dft import turns
 from seqc.random import generator
 from seqc.serialization import Configurable, known
+from seqc.utils.absent import absent
 
 # The standard deviation of a standard normal cut off at two standard deviations.
 _CUT_DEVIATION = 0.87962566103423978
@@ -359,3 +360,6 @@ def serialize(initializer: Any) -> Any:
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """Returns the initializer that plain data describe."""
     return serialization.revive(config, custom_objects)
+
+
+__getattr__ = absent(__name__)

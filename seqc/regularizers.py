@@ -12,6 +12,7 @@ from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
 from seqc.ops.statistics import normalize
 from seqc.serialization import Configurable, known
+from seqc.utils.absent import absent
 
 
 @known("regularizers")
@@ -121,3 +122,6 @@ def serialize(regularizer: Any) -> Any:
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """Returns the regularizer that plain data describe."""
     return serialization.revive(config, custom_objects)
+
+
+__getattr__ = absent(__name__)

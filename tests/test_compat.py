@@ -25,6 +25,8 @@ from keras import layers
 from keras.models import Sequential
 from keras.preprocessing.sequence import pad_sequences
 from tensorflow import keras as other
+from keras._tf_keras.keras.layers import Dense as again
+from keras.api.layers import Dense as completed
 from tensorflow.keras.layers import Dense
 
 import neighbour
@@ -32,6 +34,7 @@ import seqc
 import seqc.keras.utils
 from seqc.keras.layers import LSTM
 
+assert Dense is again is completed
 assert keras is seqc is other and Dense is layers.Dense and LSTM is layers.LSTM
 assert seqc.layers.__name__ == seqc.layers.__spec__.name == "seqc.layers"
 assert seqc.keras.utils is seqc.utils and K is seqc.backend
@@ -56,6 +59,17 @@ for ask, words in (
         assert words in str(error), error
     else:
         raise AssertionError(words)
+for home, name, words in (
+    ("tensorflow.keras.preprocessing.text", "Tokenizer", "TextVectorization"),
+    ("keras.distribution", "DataParallel", "leave it out"),
+    ("keras.layers", "CuDNNLSTM", "of Keras 2"),
+):
+    try:
+        exec(f"from {home} import {name}")
+    except ImportError as error:
+        assert words in str(error), error
+    else:
+        raise AssertionError(name)
 print("ran")
 """
 

@@ -31,6 +31,4 @@ __getattr__ = absent(
     __name__,
     __all__,
     "A subclass of Callback can do what none of them does.",
-    OrbaxCheckpoint="It keeps the arrays of JAX, which seqc does not use: ModelCheckpoint saves the model or its "
-    "weights, and BackupAndRestore lets a run that was cut off go on.",
 )

@@ -28,6 +28,7 @@ from seqc.export.preparing import as_in_file, check_finite, count_bytes, count_p
 from seqc.export.preparing import rename as rename
 from seqc.export.quantization import quantize as quantize
 from seqc.passes.lower_precision import HALF, precision_texts
+from seqc.utils.absent import absent
 from seqc.utils.files import check_room, check_target
 
 if TYPE_CHECKING:
@@ -146,3 +147,6 @@ def export_graph(
         elsewhere=elsewhere,
         not_for=not_for,
     )
+
+
+__getattr__ = absent(__name__, ("export_graph", "quantize"))

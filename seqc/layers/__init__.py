@@ -297,25 +297,8 @@ __all__ = [
     "subtract",
 ]
 
-# Layers of Keras whose names are like those of others.
-_OTHERS = (
-    "RandomShear", "RandomSharpness", "RandomPerspective", "RandomElasticTransform", "RandomGaussianBlur",
-)  # fmt: skip
-
-# Layers of Keras that hold what other libraries compute.
-_FOREIGN = {
-    "TFSMLayer": "It runs a SavedModel of TensorFlow, which seqc cannot see into: load the model's `.keras` or `.h5` "
-    "file with seqc.models.load_model.",
-    "JaxLayer": "It calls a function of JAX, which seqc can neither train nor export: write it with seqc.ops.",
-    "FlaxLayer": "It calls a module of Flax, which seqc can neither train nor export: make the module of seqc.layers.",
-    "TorchModuleWrapper": "It calls a module of PyTorch, which seqc can neither train nor export: make the module of "
-    "seqc.layers, and set its weights with set_weights.",
-}
-
 __getattr__ = absent(
     __name__,
     __all__,
     "A Layer subclass whose call(x) uses seqc.ops can do what none of them does.",
-    **dict.fromkeys(_OTHERS, "Keras has it."),
-    **_FOREIGN,
 )

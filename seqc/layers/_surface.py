@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from seqc.dtype_policies import NOT_QUANTIZED
 from seqc.errors import ConfigError, TraceError
 from seqc.graph.tracing import Variable, current_trace, holding
 from seqc.layers._arguments import WithArguments
+from seqc.utils.not_carried import QUANTIZED
 
 _ADAPTERS = "seqc trains whole weights: freeze layers with layer.trainable = False, and add small ones beside them."
 _ONE_GRAPH = "A step is one graph, which train_step, test_step and predict_step say."
 # Names of Keras's layers and models that seqc does not have, and what to do.
 REFUSED = {
-    **dict.fromkeys(("quantize", "quantized_build", "quantized_call", "quantization_config"), NOT_QUANTIZED),
-    "get_quantization_layer_structure": NOT_QUANTIZED,
-    "variable_serialization_spec": NOT_QUANTIZED,
+    **dict.fromkeys(("quantize", "quantized_build", "quantized_call", "quantization_config"), QUANTIZED),
+    "get_quantization_layer_structure": QUANTIZED,
+    "variable_serialization_spec": QUANTIZED,
     **dict.fromkeys(("enable_lora", "lora_rank", "lora_alpha", "lora_enabled"), _ADAPTERS),
     "rematerialized_call": "What is computed again in the backward pass, the executor decides itself.",
     **dict.fromkeys(("make_train_function", "make_test_function", "make_predict_function"), _ONE_GRAPH),

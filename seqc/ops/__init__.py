@@ -56,7 +56,7 @@ from seqc.ops.arithmetic import (
     square,
     subtract,
 )
-from seqc.ops.complex_parts import NO_COMPLEX, angle, conj, conjugate, imag, isreal, real, view_as_real
+from seqc.ops.complex_parts import angle, conj, conjugate, imag, isreal, real, view_as_real
 from seqc.ops.contraction import dot, einsum, outer, tensordot
 from seqc.ops.creation import (
     arange,
@@ -362,9 +362,6 @@ _absent = absent(
     __name__,
     __all__,
     "Others can be made of those there are.",
-    eig="The eigenvalues of a matrix that is not symmetric are complex numbers, which no tensor of seqc holds; "
-    "ops.eigh is for symmetric matrices.",
-    **NO_COMPLEX,
 )
 
 

@@ -10,12 +10,6 @@ from seqc.ops.shape import ones_like, zeros_like
 from seqc.ops.slicing import stack
 from seqc.ops.trigonometry import arctan2
 
-# Why functions of Keras are missing that give complex tensors.
-NO_COMPLEX = {
-    "polar": "It gives complex numbers, which seqc does not have: use (r * ops.cos(angle), r * ops.sin(angle)).",
-    "view_as_complex": "It gives complex numbers, which seqc does not have: keep (x[..., 0], x[..., 1]) apart.",
-}
-
 
 def real(x: Any) -> Value:
     """Returns the real part of x: x, since tensors are real."""

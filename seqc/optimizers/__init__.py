@@ -85,5 +85,4 @@ __getattr__ = absent(
     __name__,
     __all__,
     "A subclass of Optimizer with update_step(gradient, variable, learning_rate) can do what none of them does.",
-    legacy="Keras 3 has it no more: the optimizers of Keras 2 are those of the same names in seqc.optimizers.",
 )

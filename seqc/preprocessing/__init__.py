@@ -11,11 +11,7 @@ from seqc.utils.absent import absent
 _SETS = ("image_dataset_from_directory", "text_dataset_from_directory", "timeseries_dataset_from_array")
 __all__ = ["image", "sequence", *_SETS]
 
-_absent = absent(
-    __name__,
-    __all__,
-    text="Keras 3 has it no more: take seqc.layers.TextVectorization, or seqc.layers.Hashing for the hashing trick.",
-)
+_absent = absent(__name__, __all__)
 
 
 def __getattr__(name: str) -> Any:

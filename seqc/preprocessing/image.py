@@ -44,5 +44,4 @@ def smart_resize(
     return np.asarray(image.resize(array, size, interpolation, crop_to_aspect_ratio=True, data_format=data_format))
 
 
-_CHANGED = "Keras 3 has it no more: read folders with seqc.utils.image_dataset_from_directory, change images by layers."
-__getattr__ = absent(__name__, __all__, ImageDataGenerator=_CHANGED, DirectoryIterator=_CHANGED)
+__getattr__ = absent(__name__, __all__)

@@ -5,8 +5,4 @@ from seqc.utils.sequences import pad_sequences
 
 __all__ = ["pad_sequences"]
 
-__getattr__ = absent(
-    __name__,
-    __all__,
-    TimeseriesGenerator="Keras 3 has it no more: take seqc.utils.timeseries_dataset_from_array.",
-)
+__getattr__ = absent(__name__, __all__)

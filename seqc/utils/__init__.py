@@ -116,11 +116,7 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> Array:
     return np.asarray(array / np.where(norm == 0, 1, norm))
 
 
-_absent = absent(
-    __name__,
-    __all__,
-    legacy="It has what Keras 3 keeps for files of old versions; load_model reads these.",
-)
+_absent = absent(__name__, __all__)
 
 
 # What knows models or functions of seqc.ops, which are made of what is here, by the modules that have it.

@@ -2,38 +2,80 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
+from opcode import opmap
+from types import FrameType
 from typing import Any, NoReturn
 
 # How much of a name must be right to be taken for a slip of the pen.
 _LIKE = 0.75
+_HERE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
-def absent(module: str, names: Iterable[str], advice: str = "", **reasons: str) -> Callable[[str], Any]:
-    """Returns a `__getattr__` for a module: an AttributeError that says what to do.
+def absent(module: str, names: Iterable[str] | None = None, advice: str = "") -> Callable[[str], Any]:
+    """Returns a `__getattr__` for a module: an error that says what to do.
+
+    What Keras has and seqc has not is in `not_carried.py`; any other name may be a slip of the pen. The error is an
+    AttributeError; an ImportError where somebody writes `from module import name`, since Python would not pass the
+    words of the other on.
 
     Args:
         module: its name.
-        names: what it has.
-        advice: what to do without the thing.
-        reasons: why it lacks something, by name; these are no slips of the pen.
+        names: what it has; by default what is defined in it.
+        advice: what to do without a thing that nobody knows.
     """
-    known = tuple(names)
+    known = None if names is None else tuple(names)
 
     def look(name: str) -> NoReturn:
         if name.startswith("__"):  # Python's own questions
-            raise AttributeError(f"module '{module}' has no attribute '{name}'")
-        text = reasons.get(name)
-        if text is None:
-            like = {other: _likeness(name, other) for other in known}
-            best = max(like.values(), default=0.0)
-            near = [other for other, likeness in like.items() if likeness == best >= _LIKE]
-            text = f"Did you mean {' or '.join(near[:3])}?" if near else f"dir({module}) lists what it has."
-        raise AttributeError(f"{module} has no '{name}'. {text} {advice}".rstrip())
+            raise AttributeError(f"module '{module}' has no attribute '{name}'", name=name)
+        text = reason(module, name) or f"{_guess(module, name, known or _own(module))} {advice}".rstrip()
+        refuse(module, name, f"{module} has no '{name}'. {text}")
 
     return look
+
+
+def reason(module: str, name: str) -> str | None:
+    """Returns why seqc lacks a name of Keras and what to take instead, None for a name that is none."""
+    from seqc.utils.not_carried import NOT_CARRIED  # for those who ask
+
+    home = module.removeprefix("seqc").removeprefix(".")
+    homes = (home, "ops") if home.startswith("ops.") else (home,)  # ops.linalg.eig is ops.eig
+    return next((NOT_CARRIED[one][name] for one in homes if name in NOT_CARRIED.get(one, {})), None)
+
+
+def refuse(module: str, name: str, text: str) -> NoReturn:
+    """Raises what Python's asking for a name of a module calls for.
+
+    Args:
+        module, name: what was asked for. text: what to say.
+    """
+    if _is_imported():
+        raise ImportError(f"cannot import name '{name}' from '{module}': {text}", name=module)
+    raise AttributeError(text, name=name)
+
+
+def _is_imported() -> bool:
+    """Tells whether the code that asks seqc for a name says `from ... import`."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.startswith(_HERE):
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_code[frame.f_lasti] == opmap.get("IMPORT_FROM")
+
+
+def _own(module: str) -> tuple[str, ...]:
+    found = vars(sys.modules[module]).items()
+    return tuple(name for name, x in found if name[0] != "_" and getattr(x, "__module__", None) == module)
+
+
+def _guess(module: str, name: str, known: tuple[str, ...]) -> str:
+    like = {other: _likeness(name, other) for other in known}
+    best = max(like.values(), default=0.0)
+    near = [other for other, likeness in like.items() if likeness == best >= _LIKE]
+    return f"Did you mean {' or '.join(near[:3])}?" if near else f"dir({module}) lists what it has."
 
 
 def late(module: str, homes: Mapping[str, str], otherwise: Callable[[str], Any]) -> Callable[[str], Any]:
