@@ -112,7 +112,7 @@ def _paired(what: str, theirs: Any, mine: Any) -> dict[str, str]:
 
 def verdict(check: OutputCheck) -> str:
     """Returns what there is to say of an output."""
-    said = check.wrong or f"largest error {check.error:.3g}, {check.budget:.3g} allowed"
+    said = check.wrong or f"largest error {check.error:.3g}, {check.allowed:.3g} allowed"
     share = check.argmax_agreement
     same = "" if share is None else f", largest element at the same place in {share:.1%} of rows"
     return f"{said} (numbers up to {number(check.scale)}){same}"

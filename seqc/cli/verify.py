@@ -166,7 +166,7 @@ def _show_layers(show: Screen, layers: list[LayerError]) -> None:
             number(one.check.scale),
             one.check.wrong or number(one.check.error),
             number(one.numpy_error),
-            number(one.check.budget),
+            number(one.check.allowed),
             "ok" if one.check.passed else "FAILED",
         )
         for one in layers

@@ -25,6 +25,7 @@ class Port:
 
 _BOUNDS = {
     "exact": "exact, against float64: nothing may differ",
+    "rigorous": "rigorous, against float64: no order of adding in float32 goes beyond it on these inputs",
     "statistical": "statistical, against float64: a multiple of what NumPy loses in the file's precision",
 }
 
@@ -111,12 +112,22 @@ class Receipt:
             *(("input", str(p)) for p in self.inputs),
             *(("output", str(p)) for p in self.outputs),
             ("verified", self._verdict()),
-            *([("bound", _BOUNDS[self.report.worst.bound])] if self.report and self.report.compared else []),
+            *self._bounds(),
             *([("record", self.record)] if self.record else []),
             *(("beware", sentence) for sentence in (*self.nonfinite, *self.elsewhere)),
             *(("not for", str(unfit)) for unfit in self.not_for),
             ("time", f"{self.seconds:.2f} s"),
         ]
+
+    def _bounds(self) -> list[tuple[str, str]]:
+        if self.report is None or not self.report.compared:
+            return []
+        worst = self.report.worst
+        rows = [("bound", _BOUNDS[worst.bound])]
+        if worst.bound == "statistical" and worst.most is not None:
+            what = f" what goes into the {worst.into} is" if worst.into else " it is"
+            rows.append(("at most", f"{what.strip()} off by {worst.most:.2g} in any order of adding (rigorous)"))
+        return rows
 
     def _verdict(self) -> str:
         if self.report is None:
@@ -126,7 +137,7 @@ class Receipt:
         worst = self.report.worst
         agreement = "" if worst.argmax_agreement is None else f", argmax agrees in {worst.argmax_agreement:.1%}"
         runs = "; ".join(" ".join(f"{n}={v}" for n, v in size.items()) for size in self.report.sizes) or "fixed sizes"
-        return f"largest error {worst.error:.2g} of {worst.budget:.2g} allowed{agreement} ({runs})"
+        return f"largest error {worst.error:.2g} of {worst.allowed:.2g} allowed{agreement} ({runs})"
 
 
 def ports(values: Sequence[Value], names: Sequence[str]) -> tuple[Port, ...]:

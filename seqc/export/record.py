@@ -210,7 +210,8 @@ def _arrays_hash(arrays: Mapping[str, Array]) -> str:
 
 def _check(said: Mapping[str, Any]) -> OutputCheck:
     names = ("name", "error", "budget", "scale", "compared", "argmax_agreement")
-    return OutputCheck(**{name: said[name] for name in names})
+    # Records of older versions say nothing of what errors can come to.
+    return OutputCheck(**{name: said[name] for name in names}, most=said.get("most"), into=str(said.get("into", "")))
 
 
 def _plain(array: Array) -> Array:

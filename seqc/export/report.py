@@ -11,9 +11,12 @@ class OutputCheck:
     """One output over all inputs tried, or one value inside the model.
 
     Attributes:
-        error: largest distance from the truth. budget: largest distance allowed. scale: largest number of the truth.
-        compared: how many numbers were compared, finite ones all. argmax_agreement: share of rows whose largest element
-        is at the same place; None where rows have one element, or are not finite. wrong: what is wrong beside distance.
+        error: largest distance from the truth. budget: what is allowed by how float32 computes in NumPy. scale: largest
+        number of the truth. compared: how many numbers were compared, finite ones all. argmax_agreement: share of rows
+        whose largest element is at the same place; None where rows have one element, or are not finite. wrong: what is
+        wrong beside distance.
+        most: what no order of adding in float32 goes beyond, see `seqc.export.rigorous`; None where nobody knows. into:
+        the activation of which that is the operand, at the end of a model; "" where it is the output's own.
     """
 
     name: str
@@ -23,16 +26,26 @@ class OutputCheck:
     compared: int = 0
     argmax_agreement: float | None = None
     wrong: str = ""
+    most: float | None = None
+    into: str = ""
 
     @property
     def passed(self) -> bool:
-        return not self.wrong and self.error <= self.budget
+        return not self.wrong and self.error <= self.allowed
+
+    @property
+    def allowed(self) -> float:
+        """The budget, or what rounding errors can come to at most, if that is less."""
+        return self.budget if self.most is None or self.into else min(self.budget, self.most)
 
     @property
     def bound(self) -> str:
-        """What kind of bound the budget is: "exact" where nothing may differ, as of whole numbers; "statistical" where
-        it follows from what rounding does to the numbers tried, in NumPy, which no proof says of all others."""
-        return "statistical" if self.budget else "exact"
+        """What kind of bound holds: "exact" where nothing may differ, as of whole numbers; "rigorous" where
+        rounding cannot come to more on the inputs tried; "statistical" where it follows from what rounding does to
+        them in NumPy, which no proof says of other machines."""
+        if not self.allowed:
+            return "exact"
+        return "rigorous" if self.allowed < self.budget else "statistical"
 
     def to_dict(self) -> dict[str, object]:
         return {
@@ -43,6 +56,9 @@ class OutputCheck:
             "scale": self.scale,
             "compared": self.compared,
             "argmax_agreement": self.argmax_agreement,
+            "most": self.most,
+            "into": self.into,
+            "allowed": self.allowed,
         }
 
 
@@ -60,7 +76,7 @@ class Fault:
             return f"{self.who} {check.wrong} {self.where.split(' than ')[0]}"
         return (
             f"{self.who} computes other numbers {self.where}: the largest error is {check.error:.3g}, at most"
-            f" {check.budget:.3g} is allowed (numbers up to {check.scale:.3g})"
+            f" {check.allowed:.3g} is allowed (numbers up to {check.scale:.3g})"
         )
 
 
@@ -91,7 +107,7 @@ class Report:
     @property
     def worst(self) -> OutputCheck:
         """The output that came closest to its budget, or went furthest beyond it."""
-        return max(self.outputs, key=lambda o: (bool(o.wrong), o.error / o.budget if o.budget else o.error))
+        return max(self.outputs, key=lambda o: (bool(o.wrong), o.error / o.allowed if o.allowed else o.error))
 
     def to_dict(self) -> dict[str, object]:
         return {

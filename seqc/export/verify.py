@@ -25,6 +25,7 @@ from seqc.export.noise import with_rounding
 from seqc.export.pipelines import FOR_INFERENCE
 from seqc.export.report import Fault, OutputCheck, Report
 from seqc.export.rewritten import Truth, check_passes, first_rewritten, wide, with_lively_weights
+from seqc.export.rigorous import with_bounds
 from seqc.export.samples import Sampler, choose_sizes
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Value
@@ -122,6 +123,7 @@ def compare(
     if emission is not None:
         tell("every operation is compared", 0, 1)
         values, fault = _look_inside(reference, model, emission, runs, seed)
+        outputs = runs.bounded(outputs, emission)
     return Report(outputs, tuple(runs.sizes), time.perf_counter() - start, values, fault)
 
 
@@ -166,6 +168,13 @@ class _Runs:
             if a.dtype.kind != "f" or not distance(a, b) > SEEING * check.budget:
                 return True
         return False
+
+    def bounded(self, checks: tuple[OutputCheck, ...], emission: Emission) -> tuple[OutputCheck, ...]:
+        """Returns the checks with what the file can be off at most, where float32 is what it computes in."""
+        if self._half or not any(y.dtype == "float32" for y in self._graph.outputs):
+            return checks
+        self._tell("rounding errors are added up", 0, 1)
+        return with_bounds(checks, self._graph, emission.graph, self._drawn)
 
     def few_samples(self) -> list[list[Array]]:
         """Returns inputs for a batch of two, where there is one, and two lengths, where there are some."""

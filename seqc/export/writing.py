@@ -109,6 +109,8 @@ def _verified(
         )
 
     if manner.functions and inside is not None:
-        # Single operations are compared in the same file without functions.
-        return replace(checked(files.model, None), values=checked(inside.content, inside).values)
+        # Single operations are compared in the same file without functions, whose outputs have the same bounds.
+        report, plain = checked(files.model, None), checked(inside.content, inside)
+        outputs = [replace(a, most=b.most, into=b.into) for a, b in zip(report.outputs, plain.outputs, strict=True)]
+        return replace(report, values=plain.values, outputs=tuple(outputs))
     return checked(files.model, inside)
