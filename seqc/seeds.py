@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
 import numpy as np
 
@@ -45,21 +47,42 @@ def next_seed() -> int:
     return int(generator().integers(0, 2**31))
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Leaves the global generator as it is, whatever is drawn inside."""
+    used = _generator
+    before = {} if used is None else used.bit_generator.state
+    try:
+        yield
+    finally:
+        if used is not None and used is _generator:
+            used.bit_generator.state = before
+
+
 def random_state() -> dict[str, Any]:
-    """Returns the state of the global generator as plain data."""
-    return dict(generator().bit_generator.state)
+    """Returns the states of all that `set_random_seed` sets, as plain data."""
+    kind, keys, *rest = cast(Any, np.random.get_state())  # noqa: NPY002  (what gives batches may draw from it)
+    version, numbers, gauss = random.getstate()
+    return {
+        "seqc": dict(generator().bit_generator.state),
+        "numpy": [kind, keys.tolist(), *rest],
+        "python": [version, list(numbers), gauss],
+    }
 
 
 def set_random_state(state: Any) -> None:
-    """Sets the global generator to a state that `random_state` gave.
+    """Goes back to what `random_state` gave.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is no such thing.
     """
     global _generator
     made = np.random.default_rng()
     try:
-        made.bit_generator.state = state
+        made.bit_generator.state = state["seqc"]
+        version, numbers, gauss = state["python"]
+        np.random.set_state(tuple(state["numpy"]))  # noqa: NPY002
+        random.setstate((version, tuple(numbers), gauss))
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise ConfigError(f"this is no state of a generator: {error}") from error
     _generator = made

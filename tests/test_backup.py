@@ -11,7 +11,7 @@ import pytest
 
 import seqc as keras
 from seqc import callbacks, layers
-from seqc.callbacks.backup import METADATA
+from seqc.callbacks.backup import METADATA, WEIGHTS
 from seqc.errors import PathError, SavingError
 
 rng = np.random.default_rng(0)
@@ -144,29 +144,38 @@ def changed(**entries: Any) -> Any:
         (lambda text: text[:40], "is not JSON"),
         (lambda text: "[" * 100_000, "is not JSON"),
         (lambda text: "[]", "does not say which state counts"),
-        (changed(weights="../first.weights.h5"), "does not say which state counts"),
-        (changed(weights=3), "does not say which state counts"),
+        (changed(state="../first"), "does not say which state counts"),
+        (changed(state=3), "does not say which state counts"),
         (changed(epoch="x"), "epoch is 'x' instead of a number"),
         (changed(epoch=-5), "epoch is -5 instead of a number"),
         (changed(batch=None), "batch is None instead of a number"),
-        (changed(batch=50), "batch, taken or seed is wrong"),
-        (changed(seed="s"), "batch, taken or seed is wrong"),
+        (changed(batch=50), "batch or taken is wrong"),
+        (changed(taken=50), "50 batches of the data were trained on, and there are 6 now"),
+        (changed(seeds="s"), "the seeds are wrong"),
+        (changed(seeds={"model": -1, "generators": []}), "the seeds are wrong"),
+        (changed(seeds={"model": 1, "generators": [[1, 2]]}), "the seeds are wrong"),
         (changed(totals=3), "totals are wrong"),
         (changed(totals=[[1, [2]]]), "totals are wrong"),
+        (changed(totals=[[1.0]]), "totals are those of other metrics"),
+        (changed(logged=[1]), "logged are wrong"),
         (changed(random={}), "no state of a generator"),
         (changed(pass_began=[1]), "no state of a generator"),
+        (changed(callbacks=[1]), "state of callbacks is wrong"),
+        (changed(callbacks={"EarlyStopping.0": {"best_weights": {"arrays": "x"}}}), "state of callbacks is wrong"),
+        (changed(callbacks={"EarlyStopping.0": {"best_weights": {"arrays": 2}}}), "second.callbacks.npz"),
     ],
 )
 def test_damaged_notes_on_a_backup_are_refused_with_what_to_do(kept, change, message):
     path = kept / METADATA
     path.write_text(change(path.read_text()))
+    run = [callbacks.EarlyStopping("loss"), callbacks.BackupAndRestore(kept, 2)]
     with pytest.raises(SavingError, match=f"(?s)backup in .* is damaged.*{message}.*Remove the folder to start"):
-        model().fit(X, Y, batch_size=4, verbose=0, callbacks=callbacks.BackupAndRestore(kept, 2))
+        model().fit(X, Y, batch_size=4, verbose=0, callbacks=run)
 
 
 @pytest.mark.parametrize("change", ["missing", "truncated", "another model"])
 def test_damaged_weights_of_a_backup_are_refused_with_what_to_do(kept, change):
-    path = kept / json.loads((kept / METADATA).read_text())["weights"]
+    path = kept / f"{json.loads((kept / METADATA).read_text())['state']}{WEIGHTS}"
     if change == "missing":
         path.unlink()
     elif change == "truncated":

@@ -21,6 +21,11 @@ class Callback:
     _model: Any = None
     # Names that it adds to the logs of an epoch.
     _logs_added: tuple[str, ...] = ()
+    # Attributes that change while it runs, which BackupAndRestore keeps: plain data, or lists of arrays.
+    _state: tuple[str, ...] = ()
+    # Whether it hears of everything after all others, whatever place it was given, and which callbacks run with it.
+    _is_last = False
+    _beside: Sequence[Callback] = ()
 
     @property
     def model(self) -> Any:
@@ -43,6 +48,12 @@ class Callback:
             in_batches: names at the end of batches.
             complete: whether that is all, as far as the callbacks before this one go.
         """
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Takes over attributes that BackupAndRestore kept."""
+        for name in self._state:
+            if name in state:
+                setattr(self, name, state[name])
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Called before an epoch; `epoch` counts from 0."""
@@ -102,10 +113,10 @@ _OLDER = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_ba
 
 
 class CallbackList(Callback):
-    """Several callbacks called as one, in order.
+    """Several callbacks called as one, in order; BackupAndRestore comes last.
 
     Args:
-        callbacks: one callback or several. add_history: whether a History comes last, if there is none.
+        callbacks: one callback or several. add_history: whether a History comes behind them, if there is none.
         add_progbar: accepted for Keras's sake. model, params: given to the callbacks.
 
     Raises:
@@ -123,6 +134,7 @@ class CallbackList(Callback):
         self.callbacks = list(_flat(callbacks))
         if add_history and not any(isinstance(c, History) for c in self.callbacks):
             self.callbacks.append(History())
+        self._order()
         if model is not None:
             self.set_model(model)
         self.set_params(params)
@@ -136,7 +148,14 @@ class CallbackList(Callback):
     def append(self, callback: Callback) -> None:
         """Puts a callback behind the others."""
         self.callbacks.append(callback)
+        self._order()
         self._listeners.clear()
+
+    def _order(self) -> None:
+        self.callbacks.sort(key=lambda callback: callback._is_last)
+        for callback in self.callbacks:
+            if callback._is_last:
+                callback._beside = tuple(self.callbacks)
 
     def set_params(self, params: dict[str, Any]) -> None:
         super().set_params(params)

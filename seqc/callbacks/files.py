@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 from collections.abc import Iterable, Sequence
@@ -62,6 +63,8 @@ class ModelCheckpoint(MonitorCallback):
     Raises:
         ConfigError: `filepath` does not end as it must, or `save_freq` is neither.
     """
+
+    _state = ("best",)
 
     def __init__(
         self,
@@ -188,10 +191,13 @@ class CSVLogger(Callback):
         MissingFolderError: when training begins, there is no such folder. PathError: no file can be written there.
     """
 
+    _state = ("keys", "_begun", "_size")
+
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         self.filename, self.sep, self.append = os.fspath(filename), separator, append
         self.keys: list[str] = []
         self._begun = append
+        self._size: int | None = None  # of the file after the latest line
         self._validates = True
 
     def _expect(self, logged: Sequence[str], in_batches: Sequence[str], complete: bool) -> None:
@@ -199,7 +205,18 @@ class CSVLogger(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         check_target(self.filename)
-        self.keys, self._begun = [], self.append
+        self.keys, self._begun, self._size = [], self.append, None
+        if self.append:
+            with contextlib.suppress(FileNotFoundError):
+                self._size = os.path.getsize(self.filename)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        super()._restore(state)
+        if self._size is None:
+            return
+        with contextlib.suppress(FileNotFoundError), open(self.filename, "r+b") as file:
+            if file.seek(0, os.SEEK_END) > self._size:
+                file.truncate(self._size)  # behind it are lines of epochs that are done again
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         found = logs or {}
@@ -215,6 +232,7 @@ class CSVLogger(Callback):
             if file.tell() == 0:
                 writer.writerow(["epoch", *self.keys])
             writer.writerow([epoch, *(_shown(found.get(key, "NA")) for key in self.keys)])
+            self._size = file.tell()
         self._begun = True
 
 

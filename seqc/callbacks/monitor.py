@@ -164,6 +164,8 @@ class EarlyStopping(MonitorCallback):
         start_from_epoch: epochs to wait before watching.
     """
 
+    _state = ("wait", "stopped_epoch", "best", "best_weights", "best_epoch")
+
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -233,6 +235,7 @@ class ReduceLROnPlateau(MonitorCallback):
     """
 
     _logs_added = ("learning_rate",)
+    _state = ("best", "cooldown_counter", "wait")
 
     def __init__(
         self,

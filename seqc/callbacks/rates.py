@@ -93,6 +93,8 @@ class SwapEMAWeights(Callback):
         ConfigError: the optimizer keeps no averages.
     """
 
+    _state = ("_swapped",)
+
     def __init__(self, swap_on_epoch: bool = False) -> None:
         self.swap_on_epoch = swap_on_epoch
         self._swapped = False

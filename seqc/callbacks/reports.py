@@ -97,6 +97,8 @@ class TensorBoard(Callback):
         MissingDependencyError: tensorboardX is not installed.
     """
 
+    _state = ("_batch",)
+
     def __init__(
         self,
         log_dir: str | os.PathLike[str] = "logs",

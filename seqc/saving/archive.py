@@ -12,6 +12,8 @@ from typing import Any, BinaryIO
 from seqc.errors import SavingError
 from seqc.saving.limits import FREE_BYTES, MOST_DIRECTORY_BYTES, MOST_EXPANSION, MOST_MEMBERS, room
 
+# Where the metadata have the seeds that the model draws by.
+SEEDS = "seqc_seeds"
 CONFIG, METADATA, WEIGHTS, ASSETS = "config.json", "metadata.json", "model.weights.h5", "assets"
 
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)

@@ -9,10 +9,11 @@ from typing import BinaryIO
 
 from seqc._version import __version__
 from seqc.model import Model
-from seqc.saving.archive import ASSETS, CONFIG, METADATA, WEIGHTS, pack
+from seqc.saving.archive import ASSETS, CONFIG, METADATA, SEEDS, WEIGHTS, pack
 from seqc.saving.h5 import pack_store
 from seqc.saving.model_config import KERAS_VERSION, model_config
 from seqc.saving.state import model_arrays, model_assets
+from seqc.training.model_seeds import seeds_of
 
 
 def write_keras(model: Model, with_optimizer: bool, file: BinaryIO) -> None:
@@ -21,7 +22,8 @@ def write_keras(model: Model, with_optimizer: bool, file: BinaryIO) -> None:
     The same model gives the same bytes but for the date, which is taken from the environment variable SOURCE_DATE_EPOCH
     (seconds since 1970) if it is set.
     """
-    members = {METADATA: json.dumps(_metadata()).encode(), CONFIG: json.dumps(model_config(model)).encode()}
+    facts = _metadata() | {SEEDS: seeds_of(model)}
+    members = {METADATA: json.dumps(facts).encode(), CONFIG: json.dumps(model_config(model)).encode()}
     members[WEIGHTS] = pack_store(model_arrays(model, with_optimizer))
     members |= {f"{ASSETS}/{name}": content for name, content in sorted(model_assets(model).items())}
     pack(members, file)

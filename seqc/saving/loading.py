@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
-from seqc.errors import SavingError
+from seqc.errors import ConfigError, SavingError
 from seqc.file_scope import Budget, one_file
 from seqc.model import Model
 from seqc.saving.check import check_classes
@@ -18,7 +19,9 @@ from seqc.saving.model_file import ModelFile
 from seqc.saving.prepare import stand_ins
 from seqc.saving.vocabularies import check_vocabularies
 from seqc.saving.weights_file import require_model, resume_optimizer
+from seqc.seeds import undisturbed
 from seqc.serialization import custom_object_scope, deserialize, revive
+from seqc.training.model_seeds import set_seeds
 from seqc.utils.display import note
 
 
@@ -46,7 +49,7 @@ def load_model(
         SavingFileNotFound: there is no file. SavingError: it is damaged, unsafe, or needs what seqc does not have.
     """
     path = os.fspath(filepath)
-    with open_model(path) as opened, custom_object_scope(stand_ins(custom_objects)):
+    with undisturbed(), open_model(path) as opened, custom_object_scope(stand_ins(custom_objects)):
         weights = opened.weights
         if opened.described is not None and weights is None:
             raise SavingError(
@@ -59,6 +62,9 @@ def load_model(
         check_vocabularies(model, opened)
         if compile and opened.training is not None and _compile(model, opened, budget):
             resume_optimizer(model, weights, build=True)
+        if opened.seeds is not None:
+            with suppress(ConfigError):  # layers of one's own may have other generators by now
+                set_seeds(model, opened.seeds)
     return model
 
 

@@ -41,6 +41,7 @@ class ModelFile:
         version, backend, written_by: of the Keras that wrote it, "" where the file does not say.
         training: the arguments of `compile` as the file has them, None if it holds none.
         is_old: whether the description and these arguments are in the words of Keras 2.
+        seeds: that the model draws by, None where the file does not say.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class ModelFile:
     training: Any = None
     is_old: bool = False
     date: str = ""
+    seeds: Any = None
 
     def config(self, objects: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Returns the description of the model in the words of Keras 3, without what only training needs and seqc does

@@ -11,6 +11,7 @@ from seqc.errors import ConfigError, NotBuiltError, SavingError
 from seqc.model import Model
 from seqc.saving.containers import WEIGHT_ENDINGS, check_packages, model_writer, weights_writer
 from seqc.saving.weights_file import require_model
+from seqc.seeds import undisturbed
 from seqc.serialization import NOT_IN_KERAS
 from seqc.utils.display import note
 from seqc.utils.files import check_target, replace_file
@@ -56,7 +57,7 @@ def save_model(model: Model, filepath: str | os.PathLike[str], overwrite: bool =
             "recommend using instead the native Keras format, e.g. `model.save('my_model.keras')`.",
             warn=True,
         )
-    with replace_file(Path(filepath)) as file:
+    with undisturbed(), replace_file(Path(filepath)) as file:
         write(model, with_optimizer, file)
     _say_what_keras_lacks(model)
 

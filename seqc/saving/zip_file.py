@@ -12,7 +12,7 @@ import numpy as np
 
 from seqc.errors import SavingError
 from seqc.graph.ir import Array
-from seqc.saving.archive import CONFIG, METADATA, WEIGHTS, Archive, open_archive
+from seqc.saving.archive import CONFIG, METADATA, SEEDS, WEIGHTS, Archive, open_archive
 from seqc.saving.arrays import StoredArray
 from seqc.saving.flat import FlatWeights
 from seqc.saving.h5 import open_store
@@ -50,6 +50,7 @@ def read_zip(opened: OpenFile) -> Iterator[ModelFile]:
                 training=described.get("compile_config") or None,
                 is_old=facts["version"][:2] in ("1.", "2."),
                 date=text_of(metadata.get("date_saved")),
+                seeds=metadata.get(SEEDS),
                 **facts,
             )
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from seqc.errors import ConfigError
+from seqc.graph.ir import Array
+from seqc.graph.tracing import Variable
 from seqc.seeds import random_state, set_random_state
+from seqc.training.model_seeds import seeds_of, set_seeds
 from seqc.training.sources import Source
-from seqc.training.totals import Totals
+from seqc.training.step import Step
+from seqc.training.stepper import Stepper
 
 
-class Resumable(Totals):
+class Resumable(Stepper):
     """Knows where its training stands.
 
     Attributes:
@@ -22,9 +27,9 @@ class Resumable(Totals):
 
     first_epoch = 0
     first_batch = 0
-    _seed: int | None
+    stop_training: bool
     _training_source: Source | None = None
-    _first_totals: tuple[Any, ...] = ()
+    _first_totals: Sequence[Array] = ()
 
     def position(self, epoch: int, batch: int) -> dict[str, Any]:
         """Returns where the training stands, but for weights and the optimizer's state.
@@ -35,15 +40,17 @@ class Resumable(Totals):
         """
         source = self._training_source
         assert source is not None
-        totals = [v.numpy().tolist() for metric in self.model.metrics for v in metric.variables] if batch else []
+        totals = [v.numpy().tolist() for v in self._totals()] if batch else []
         return {
             "epoch": epoch,
             "batch": batch,
             "taken": source.taken,
             "pass_began": source.began,
             "random": random_state(),
-            "seed": self._seed,
+            "seeds": seeds_of(self.model),
             "totals": totals,
+            "logged": None if self._logged is None else {name: v.numpy().tolist() for name, v in self._logged.items()},
+            "stopped": self.stop_training,
         }
 
     def resume(self, position: dict[str, Any]) -> None:
@@ -57,30 +64,51 @@ class Resumable(Totals):
         source = self._training_source
         assert source is not None
         epoch, batch, taken = (_count(position, name) for name in ("epoch", "batch", "taken"))
-        seed = position.get("seed")
-        if batch > taken or not isinstance(seed, int | None):
-            raise ConfigError("batch, taken or seed is wrong")
-        try:
-            totals = tuple(np.asarray(total, "float64") for total in position.get("totals", ()))
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"totals are wrong: {error}") from error
-        set_random_state(position.get("pass_began" if taken else "random"))
-        source.resume(taken)
+        if batch > taken:
+            raise ConfigError("batch or taken is wrong")
+        totals, logged = _numbers(position, "totals", list), _numbers(position, "logged", dict)
+        set_seeds(self.model, position.get("seeds"))
+        last = source.resume(taken, position.get("pass_began" if taken else "random"))
         set_random_state(position.get("random"))
-        self.first_epoch, self.first_batch, self._seed, self._first_totals = epoch, batch, seed, totals
+        self.first_epoch, self.first_batch, self._first_totals = epoch, batch, totals
+        self.stop_training = position.get("stopped") is True
+        if source.taken != taken:
+            raise ConfigError(f"{taken} batches of the data were trained on, and there are {source.taken} now")
+        if batch and last is not None:
+            self._resume_logs(self.step_for("train", last), totals, logged)
+
+    def _resume_logs(self, step: Step, totals: Sequence[Array], logged: Mapping[str, Array]) -> None:
+        """Sets what a step has logged, once tracing it has made the variables of metrics that learn their shape."""
+        if [v.shape for v in self._totals()] != [total.shape for total in totals]:
+            raise ConfigError("totals are those of other metrics than the model has")
+        self._logged = step.logged
+        for name, variable in (step.logged or {}).items():
+            if name in logged and logged[name].shape == variable.shape:
+                variable.assign(logged[name])
+
+    def _totals(self) -> list[Variable]:
+        return [v for metric in self.model.metrics for v in metric.variables]
 
     def start_epoch(self) -> int:
         """Returns how many batches of the epoch that begins were done before, and takes over their totals."""
         done, self.first_batch = self.first_batch, 0
-        totals, self._first_totals = self._first_totals, ()
-        variables = [v for metric in self.model.metrics for v in metric.variables]
-        # Metrics that learn their shape from data have no totals yet: theirs cover the rest of the epoch.
-        if len(variables) == len(totals) and all(
-            v.shape == np.shape(t) for v, t in zip(variables, totals, strict=True)
-        ):
-            for variable, total in zip(variables, totals, strict=True):
-                variable.assign(total)
+        totals, self._first_totals = self._first_totals, []
+        for variable, total in zip(self._totals(), totals, strict=False):
+            variable.assign(total)
         return done
+
+
+def _numbers(position: dict[str, Any], name: str, kind: type) -> Any:
+    """Returns arrays that a position holds, in a list or by name; nothing where there are none."""
+    found = position.get(name) or kind()
+    try:
+        if isinstance(found, dict) and kind is dict:
+            return {str(key): np.asarray(value, "float64") for key, value in found.items()}
+        if isinstance(found, list) and kind is list:
+            return [np.asarray(value, "float64") for value in found]
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name} are wrong: {error}") from error
+    raise ConfigError(f"{name} are wrong")
 
 
 def _count(position: dict[str, Any], name: str) -> int:

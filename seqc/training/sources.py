@@ -8,7 +8,7 @@ from typing import Any
 
 from seqc.errors import DataError
 from seqc.limits import limited
-from seqc.seeds import generator, random_state
+from seqc.seeds import generator, random_state, set_random_state
 from seqc.training.arrange import holds_arrays
 from seqc.training.data import Batch, Data, unpack
 from seqc.utils.display import note
@@ -34,8 +34,10 @@ class Source:
         most = limited("max_steps_per_epoch", "steps_per_epoch", steps)
         self.per_epoch = per_epoch if most == steps else most
         self.length = length
-        # Of the pass under way: how many batches were taken, and the state of the generator before the first.
-        self.taken, self.began = 0, random_state()
+        # Of the pass under way: how many batches were taken, and the state of what is random before the first, where
+        # somebody may ask for that.
+        self.taken, self.keeps_place = 0, False
+        self.began: Any = None
         self._under_way: Iterator[Batch] | None = None
 
     @property
@@ -56,14 +58,22 @@ class Source:
         """Makes the next epoch start at the beginning of the data."""
         self._end_pass()
 
-    def resume(self, taken: int) -> None:
-        """Begins a pass of which so many batches were taken before; they are passed over."""
+    def resume(self, taken: int, began: Any) -> Batch | None:
+        """Begins a pass of which so many batches were taken before; they are passed over, and the last one is returned.
+
+        Args:
+            began: the state of what is random before the pass.
+        """
+        set_random_state(began)
         self._begin_pass()
         assert self._under_way is not None
-        self.taken = sum(1 for _ in islice(self._under_way, taken))
+        last = None
+        for batch in islice(self._under_way, taken):
+            self.taken, last = self.taken + 1, batch
+        return last
 
     def _begin_pass(self) -> None:
-        self.taken, self.began = 0, random_state()
+        self.taken, self.began = 0, random_state() if self.keeps_place else None
         self._under_way = self.one_pass()
 
     def _end_pass(self) -> None:
@@ -159,10 +169,12 @@ class IterableSource(Source):
             return self._checked(item)
         raise DataError(f"{self.what} ({type(self.batches).__name__}) gave no batches.")
 
-    def resume(self, taken: int) -> None:
-        if not self.once:
+    def resume(self, taken: int, began: Any) -> Batch | None:
+        if self.once:  # its first batch was drawn already, and the next follow that one
+            began = random_state()
+        else:
             self._begun = None  # its order was not that of the pass to go on with
-        super().resume(taken)
+        return super().resume(taken, began)
 
     def _begin_pass(self) -> None:
         super()._begin_pass()

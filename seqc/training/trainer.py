@@ -16,13 +16,12 @@ from seqc.training.data import Data, split_validation, unpack, weigh_classes
 from seqc.training.loops import NonFiniteLoss, test_pass, train_epoch
 from seqc.training.position import Resumable
 from seqc.training.sources import IterableSource, Source, yields_batches
-from seqc.training.stepper import Stepper
 from seqc.training.trainable import Trainable
 from seqc.utils.display import note
 from seqc.utils.silence import Silence
 
 
-class Trainer(Resumable, Stepper):
+class Trainer(Resumable):
     """Trains one model; the model's methods `fit`, `evaluate` and the like tell it what to do.
 
     Attributes:
@@ -77,10 +76,10 @@ class Trainer(Resumable, Stepper):
         nan = NonFiniteLoss()
         logs: dict[str, Any] = {}
         self.stop_training, self.first_epoch, self.first_batch = False, epochs.start, 0
-        self._training_source = training
+        self._training_source, training.keeps_place = training, True
         try:
             callbacks.on_train_begin()  # which may call `resume`, to go on with an earlier run
-            for epoch in range(self.first_epoch, epochs.stop):
+            for epoch in range(self.first_epoch, self.first_epoch if self.stop_training else epochs.stop):
                 callbacks.on_epoch_begin(epoch)
                 progress.start(epoch, training.steps)
                 nan.epoch = epoch

@@ -1,0 +1,58 @@
+"""The seeds that a model draws by: its own, which dropout and its kin use, and those of its layers' generators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from seqc.draws import SeedGenerator
+from seqc.errors import ConfigError
+from seqc.training.trainable import Trainable
+
+MOST = 2**63
+
+
+def seeds_of(model: Trainable) -> dict[str, Any]:
+    """Returns the seeds of a model as plain data: the same weights with the same seeds train to the same bits."""
+    return {"model": model._trainer._seed, "generators": [[one.seed, one.uses] for one in _generators(model)]}
+
+
+def set_seeds(model: Trainable, seeds: Any) -> None:
+    """Gives a model the seeds that `seeds_of` gave of one with the same layers.
+
+    Raises:
+        ConfigError: they are no such thing.
+    """
+    generators = list(_generators(model))
+    if not isinstance(seeds, dict) or not isinstance(seeds.get("generators"), list):
+        raise ConfigError("the seeds are wrong")
+    own, found = seeds.get("model"), seeds["generators"]
+    if not (own is None or _is_seed(own)) or len(found) != len(generators):
+        raise ConfigError("the seeds are wrong")
+    if not all(isinstance(pair, list) and len(pair) == 2 and all(map(_is_seed, pair)) for pair in found):
+        raise ConfigError("the seeds are wrong")
+    model._trainer._seed = own
+    for generator, (seed, uses) in zip(generators, found, strict=True):
+        generator.seed, generator.uses = seed, uses
+    if generators:
+        model._trainer.forget_steps()  # the numbers of generators are constants of a step
+
+
+def _is_seed(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST
+
+
+def _generators(model: Trainable) -> Iterator[SeedGenerator]:
+    """Yields the generators that layers keep as attributes, each once, in the order of the layers."""
+    seen: set[int] = set()
+    waiting: list[Any] = [model]
+    while waiting:
+        owner = waiting.pop()
+        if id(owner) in seen:
+            continue
+        seen.add(id(owner))
+        for value in vars(owner).values():
+            if isinstance(value, SeedGenerator) and id(value) not in seen:
+                seen.add(id(value))
+                yield value
+        waiting += reversed(list(owner.sublayers()))
