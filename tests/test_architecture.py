@@ -104,9 +104,10 @@ LEVELS = {
     "seqc.models": 13,
     "seqc.analysis": 13,
     "seqc.plots": 13,
-    "seqc": 14,
-    "seqc.cli": 15,
-    "seqc.__main__": 16,
+    "seqc.wrappers": 14,
+    "seqc": 15,
+    "seqc.cli": 16,
+    "seqc.__main__": 17,
 }
 # The only imports that go upwards, all of them when a function is called, with what they are for.
 LATE = {
@@ -124,7 +125,7 @@ LATE = {
 }
 # Packages that only one part of seqc may import, so that a bare `import seqc` stays light.
 ONLY = {
-    "onnx": ("seqc.export", "seqc.cli"),
+    "onnx": ("seqc.export", "seqc.cli", "seqc.wrappers"),
     "onnxruntime": ("seqc.backends.onnxruntime", "seqc.cli.doctor"),
     "h5py": ("seqc.saving",),
     "safetensors": ("seqc.saving",),
@@ -136,6 +137,8 @@ ONLY = {
     "rich": ("seqc.utils", "seqc.cli"),
     "typer": ("seqc.cli",),
     "seqc_runtime": ("seqc.cli",),
+    "sklearn": ("seqc.wrappers",),
+    "skl2onnx": ("seqc.wrappers",),
 }
 
 

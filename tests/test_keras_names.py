@@ -13,6 +13,7 @@ import seqc
 import seqc.keras  # what `import_module("seqc.keras...")` goes through
 from kit.oracle import SHARED
 from kit.record_names import PAGE
+from seqc.errors import MissingDependencyError
 from seqc.scopes import RematScope
 from seqc.utils.not_carried import NOT_CARRIED
 
@@ -36,6 +37,8 @@ def refused() -> list[str]:
         for path in [home] if not names else [f"{home}.{name}".lstrip(".") for name in names]:
             try:
                 at(path)
+            except MissingDependencyError:
+                continue  # it is here, with a package that is not
             except AttributeError:
                 missing.append(path)
     return missing

@@ -81,6 +81,14 @@ class NewFiles:
             frame.metadata_props.add(key=HASH, value=digest)
         self.hash = self._write(self.target.name, wire.pieces(frame, arrays, spans), tell)
 
+    def write_bytes(self, content: bytes) -> None:
+        """Writes a model that is there as a whole.
+
+        Raises:
+            OSError: the disk is full, or fails.
+        """
+        self.hash = self._write(self.target.name, iter((content,)), nobody)
+
     def add(self, path: str | os.PathLike[str], content: bytes) -> None:
         """Writes one more file, a record of the model, that is to lie beside it."""
         self._record = check_target(path)

@@ -11,7 +11,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,9 +75,16 @@ def make_record(reference: Graph, single: Graph | None, report: Report, model_ha
         report: of the file's verification. model_hash: SHA-256 of the file. seed: with which the verification drew
         inputs.
     """
+    return pack_record(
+        _cases(reference, single or reference, report.sizes, seed), reference.input_names, report, model_hash
+    )
+
+
+def pack_record(cases: Iterable[Case], inputs: Sequence[str], report: Report, model_hash: str) -> bytes:
+    """Returns the file of a record of what was compared, the smallest first; `inputs` are the names of inputs."""
     from seqc.backends.onnxruntime import version
 
-    cases = _some(_cases(reference, single or reference, report.sizes, seed))
+    cases = _some(cases)
     arrays: dict[str, Any] = {
         f"{i}/{kind}/{k}": _plain(array)
         for i, case in enumerate(cases)
@@ -90,7 +97,7 @@ def make_record(reference: Graph, single: Graph | None, report: Report, model_ha
         "onnxruntime": version(),
         "model_sha256": model_hash,
         "arrays_sha256": _arrays_hash(arrays),
-        "inputs": list(reference.input_names),
+        "inputs": list(inputs),
         "outputs": [check.to_dict() for check in report.outputs],
         "cases": len(cases),
     }
@@ -110,7 +117,7 @@ def _cases(reference: Graph, own: Graph, sizes: Sequence[Mapping[str, int]], see
         yield Case(tuple(inputs), truth, tuple(np.asarray(y) for y in single.run(inputs)))
 
 
-def _some(cases: Iterator[Case]) -> list[Case]:
+def _some(cases: Iterable[Case]) -> list[Case]:
     found: list[Case] = []
     size = 0
     for case in cases:
