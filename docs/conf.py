@@ -29,8 +29,10 @@ include_patterns = [
     "SECURITY.md",
 ]
 exclude_patterns = [
-    ".*",
-    ".*/**",
+    ".git",
+    ".venv",
+    ".*-environments",
+    ".old-runtimes",
     "build",
     "docs/building",
     "out",
@@ -50,6 +52,7 @@ autodoc_preserve_defaults = True
 python_display_short_literal_types = True
 python_maximum_signature_line_length = 88
 add_module_names = False
+smartquotes = False
 default_role = "py:obj"
 nitpicky = True
 # Backticks in docstrings are code, and a link where it is the name of something public.

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "docs"))
 
 from building.docstrings import common_arguments, described, gaps, parameters, parse  # noqa: E402
-from building.inventory import inventory  # noqa: E402
+from building.inventory import function_of, inventory  # noqa: E402
 from building.rst import docstring_lines, inline  # noqa: E402
 
 pytest.importorskip("seqc_runtime")
@@ -38,11 +38,7 @@ def test_common_words_are_used_and_not_said_twice() -> None:
     """Every entry of arguments.toml stands for some argument that has no words of its own."""
     needed: dict[str, set[str]] = {}
     for entry in inventory():
-        things = [entry.thing]
-        for member in entry.members:
-            thing = inspect.getattr_static(entry.thing, member)
-            things.append(thing.fget if isinstance(thing, property) else getattr(entry.thing, member))
-        for thing in things:
+        for thing in (entry.thing, *(function_of(entry.thing, member) for member in entry.members)):
             names = parameters(thing)
             own = parse(inspect.getdoc(thing) or "", names).arguments
             for place in (entry.module, "everywhere", entry.path):

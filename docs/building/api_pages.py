@@ -6,8 +6,14 @@ from itertools import groupby
 
 from building.inventory import MODULES, Entry, inventory
 
-# Names that a page holds before it is cut by initial letters.
-_LONG = 160
+# What else is told of a module.
+_BESIDE = {
+    "seqc.layers": "What each becomes in ONNX is in :doc:`/docs/layers`, where it runs in :doc:`/docs/targets`.",
+    "seqc.ops": "The functions of ``keras.ops``: they take arrays, and symbols and values of a model alike.",
+    "seqc.export": "``model.export`` is what people call; :doc:`/docs/export` has its options.",
+    "seqc.saving": "Which files are read is told in :doc:`/docs/files`.",
+    "seqc_runtime": "What a service installs to run exported files; :doc:`/runtime/README` shows it at work.",
+}
 
 
 def pages() -> dict[str, str]:
@@ -20,8 +26,8 @@ def pages() -> dict[str, str]:
 
 
 def _page(module: str, entries: list[Entry]) -> str:
-    title = module
-    lines = [title, "=" * len(title), "", f"{MODULES[module][0]}.", "", f".. currentmodule:: {module}", ""]
+    lines = [module, "=" * len(module), "", f"{MODULES[module][0]}. {_BESIDE.get(module, '')}".rstrip(), ""]
+    lines += [f".. currentmodule:: {module}", ""]
 
     for entry in entries:
         lines += _entry(entry)
@@ -34,8 +40,7 @@ def _entry(entry: Entry) -> list[str]:
     kind = "autoexception" if issubclass(entry.thing, BaseException) else "autoclass"
     lines = [f".. {kind}:: {entry.path}", ""]
     for member in entry.members:
-        thing = getattr(entry.thing, member)
-        directive = "autoproperty" if isinstance(thing, property) else "automethod"
+        directive = "automethod" if callable(getattr(entry.thing, member)) else "autoproperty"
         lines += [f"   .. {directive}:: {entry.path}.{member}", ""]
     return lines
 

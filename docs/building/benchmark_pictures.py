@@ -33,6 +33,7 @@ def pages() -> dict[str, str]:
         "`make bench-onnx`, `make bench-serve`, and `seqc bench train model.py` for a model of your own.",
         "",
         *_training(),
+        *_opened(),
         *_files(),
         *_quantizing(),
         *_serving(),
@@ -71,6 +72,23 @@ def _training() -> Iterator[str]:
         cells = [Bar(number(row[name]), row[name], n) for n, name in enumerate(("seqc", _PEERS[0], "PyTorch"))]
         rows.append((KINDS[row["workload"]], cells))
     yield from _drawn(bars("Peak memory of training, MiB", rows, ("seqc", _PEERS[0], "PyTorch")))
+
+
+def _opened() -> Iterator[str]:
+    yield from (
+        "## How many model files open",
+        "",
+        "Of the files that the repository keeps because they are hard, how many open; in most of them one layer that",
+        "cannot be read keeps all of it shut. [With what they predict](../../benchmarks/FILES.md).",
+        "",
+    )
+    rows = []
+    names = {"seqc opens": "seqc opens", "Keras opens": "Keras 3.15.1 opens", "of them": "files there are"}
+    for row in table(FOLDER / "FILES.md", "Model files opened")[:-1]:
+        cells = [Bar(number(row[name]), row[name], n) for n, name in enumerate(names)]
+        kind = row["files"].removeprefix("all layers, ").removeprefix("networks, ").replace(" on tensorflow", ", TF")
+        rows.append((kind.replace(" on jax", ", JAX"), cells))
+    yield from _drawn(bars("Model files", rows, tuple(names.values())))
 
 
 def _files() -> Iterator[str]:
@@ -142,6 +160,7 @@ def _rest() -> Iterator[str]:
         ":hidden:",
         "",
         "../../benchmarks/RESULTS",
+        "../../benchmarks/FILES",
         "../../benchmarks/ONNX",
         "../../benchmarks/QUANTIZE",
         "../../benchmarks/SERVING",

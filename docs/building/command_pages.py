@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import Enum
+from textwrap import dedent
 from typing import Any, get_args, get_origin
 
 _HEAD = """# Command line
@@ -46,7 +47,7 @@ def _command(path: str, command: Any) -> list[str]:
     positional = [one for one in command.params if one.param_type_name == "argument"]
     options = [one for one in command.params if one.param_type_name == "option" and not one.hidden]
     usage = " ".join([path, "[OPTIONS]", *(_metavar(one) for one in positional)])
-    lines = [f"### {path}", "", *_paragraphs(command.help or ""), "```text", usage, "```", ""]
+    lines = [f"### {path}", "", "```text", usage, "```", "", *_paragraphs(command.help or "")]
     rows = [(f"`{_metavar(one)}`", _said(one)) for one in positional]
     rows += [(", ".join(f"`{name}`" for name in _spellings(one)), _said(one)) for one in options]
     if rows:
@@ -103,4 +104,4 @@ def _paragraphs(text: str) -> Iterator[str]:
             continue
         if lines[0].rstrip().endswith(":") and not lines[0].startswith("  "):
             yield from (_escaped(lines.pop(0).strip()), "")
-        yield from ("```text", *(line.strip() for line in lines), "```", "")
+        yield from ("```text", *dedent("\n".join(lines)).splitlines(), "```", "")

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from building.inventory import Entry, inventory
+from building.inventory import Entry, function_of, inventory
 
 _SECTION = re.compile(
     r"^(Args?|Arguments|Attributes|Returns?|Raises|Yields|Shapes?|Examples?|Notes?|Source):(?=\s|$)(.*)"
@@ -154,9 +154,7 @@ def gaps() -> list[Gap]:
     for entry in inventory():
         found += _gaps(entry, entry.thing, entry.name)
         for member in entry.members:
-            thing = inspect.getattr_static(entry.thing, member)
-            thing = thing.fget if isinstance(thing, property) else getattr(entry.thing, member)
-            found += _gaps(entry, thing, f"{entry.name}.{member}")
+            found += _gaps(entry, function_of(entry.thing, member), f"{entry.name}.{member}")
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from operator import attrgetter
 from typing import Any
@@ -123,13 +123,21 @@ def _members(entry: Entry, kinds: list[type]) -> Iterator[str]:
     bases = [kind for kind in kinds if kind is not entry.thing and issubclass(entry.thing, kind)]
     in_family = bool(MODULES[entry.module][1]) and entry.name != MODULES[entry.module][1]
     for name, thing in inspect.getmembers(entry.thing):
-        if name.startswith("_") or not (inspect.isroutine(thing) or isinstance(thing, property)):
+        if name.startswith("_") or not (inspect.isroutine(thing) or isinstance(thing, property | cached_property)):
             continue
         if any(hasattr(kind, name) for kind in bases) or (in_family and bases and name not in _OF_LEAVES):
             continue
         owner = next((kind for kind in entry.thing.__mro__ if name in vars(kind)), None)
         if owner is not None and owner.__module__.startswith(("seqc.", "seqc_runtime.")):
             yield name
+
+
+def function_of(kind: type, member: str) -> Any:
+    """Returns the function behind a method or property of a class."""
+    thing = inspect.getattr_static(kind, member)
+    if isinstance(thing, cached_property):
+        return thing.func
+    return thing.fget if isinstance(thing, property) else getattr(kind, member)
 
 
 def _is_own(path: str, thing: Any) -> bool:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from building.docstrings import described, parameters, parse
-from building.inventory import Entry, inventory
+from building.inventory import Entry, function_of, inventory
 
 _NAME = re.compile(r"^[A-Za-z_][\w.]*$")
 
@@ -20,9 +20,9 @@ def docstring_lines(path: str, thing: Any) -> list[str]:
         path: where autodoc found it, such as "seqc.layers.Layer.add_weight".
         thing: the class, function, method or property.
     """
-    if isinstance(thing, property):
-        thing = thing.fget
     entry, member = _place(path)
+    if member:
+        thing = function_of(entry.thing, member[1:])
     doc = inspect.getdoc(thing) or ""
     parsed = parse(doc, parameters(thing))
     lines = _paragraphs(parsed.text)
@@ -45,6 +45,16 @@ def docstring_lines(path: str, thing: Any) -> list[str]:
 def _error(kind: str) -> str:
     homes = ("seqc.errors", "seqc_runtime")
     return next((f"{home}.{kind}" for home in homes if f"{home}.{kind}" in _entries()), kind)
+
+
+def constructor_signature(kind: type) -> str:
+    """Returns the arguments of a class as they are written in a call, without their types."""
+    try:
+        found = inspect.signature(kind)
+    except (TypeError, ValueError):
+        return "()"
+    bare = [one.replace(annotation=inspect.Parameter.empty) for one in found.parameters.values()]
+    return str(found.replace(parameters=bare, return_annotation=inspect.Signature.empty))
 
 
 def inline(text: str) -> str:
