@@ -97,7 +97,7 @@ $(FOR_WORK): $(PROJECTS) | $(RUN)
 	touch $(FOR_USE) $@
 
 $(FOR_CONSUMERS): $(FOR_WORK)
-	$(INSTALL) --editable ".[consumers]"
+	$(INSTALL) --editable ".[consumers,docs]"
 # Triton's server is in this wheel, for Linux alone; what the wheel asks for is for its Python part, which nobody uses here.
 	-$(INSTALL) --no-deps "nvidia-pytriton>=0.7"
 	touch $@

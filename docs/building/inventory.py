@@ -26,6 +26,7 @@ MODULES: dict[str, tuple[str, str]] = {
     "seqc.regularizers": ("Regularizers", "Regularizer"),
     "seqc.constraints": ("Constraints", "Constraint"),
     "seqc.random": ("Random numbers", ""),
+    "seqc.tree": ("Trees of tensors: lists, tuples and dictionaries of them", ""),
     "seqc.models": ("Loading and cloning models", ""),
     "seqc.saving": ("Files", ""),
     "seqc.export": ("Export", ""),
@@ -35,6 +36,7 @@ MODULES: dict[str, tuple[str, str]] = {
     "seqc.config": ("Settings", ""),
     "seqc.dtype_policies": ("Policies of element types", ""),
     "seqc.mixed_precision": ("Mixed precision", ""),
+    "seqc.backend": ("What older scripts ask Keras's backend for", ""),
     "seqc.errors": ("Errors", ""),
     "seqc_runtime": ("seqc_runtime", ""),
 }
@@ -83,10 +85,12 @@ def public_names(path: str) -> list[str]:
     """Returns the names of classes and functions that a public module offers, sorted."""
     module = import_module(path)
     names = _ONLY.get(path) or getattr(module, "__all__", None)
+    late = getattr(module, "_HOMES", {})  # what a module loads when somebody asks for it
     if path == "seqc.datasets":
         return [f"{name}.{loader}" for name in names or () for loader in public_names(f"{path}.{name}")]
     if names is None:
         names = [name for name, thing in vars(module).items() if _is_own(path, thing)]
+    names = {*names, *late} if path not in _ONLY else names
     return sorted(name for name in names if not name.startswith("_") and callable(getattr(module, name)))
 
 
