@@ -16,8 +16,12 @@ from seqc import layers
 from seqc.backends.onnxruntime import Session
 from seqc.errors import QuantizationError
 from seqc.export.quantization.blocks import block_for, quantize_blocks, rounded
+from seqc.export.quantization.plain_blocks import quantize_plain_blocks
+from seqc.export.quantization.recipes import Recipe
 from seqc.export.quantization.samples import read_samples
+from seqc.export.quantization.search import find_candidates
 from seqc.export.quantization.settings import Settings
+from seqc.export.quantization.trials import Trial
 
 
 @pytest.mark.parametrize("bits", [8, 4])
@@ -268,10 +272,97 @@ def test_convolutions_before_an_lstm_are_static_and_it_is_dynamic(tmp_path: Path
 def test_plain_files_have_operators_of_onnx_alone(tmp_path: Path, rng: Any) -> None:
     x = rng.integers(0, 200, (80, 6)).astype("int32")
     model = keras.Sequential([keras.Input((6,), dtype="int32"), layers.Embedding(200, 32), layers.LSTM(48)])
-    model.add(layers.Dense(64))
+    model.add(layers.Dense(96))
     for purpose in ("speed", "size"):
-        result = quantize(model, tmp_path / "q.onnx", x, purpose=purpose, max_drop=0.1, plain=True, latency=faster)
-        assert {r.recipe for r in result.rows} <= {"static", "dynamic", "weights-8"}
+        result = quantize(model, tmp_path / "q.onnx", x, purpose=purpose, max_drop=0.3, plain=True, latency=faster)
+        blocks = {"plain-blocks-8", "plain-blocks-4"}
+        assert blocks < {r.recipe for r in result.rows} <= {"static", "dynamic", "weights-8", *blocks}
         made = onnx.load(tmp_path / "q.onnx")
         assert {o.domain for o in made.opset_import} == {""}
         assert {n.domain for n in made.graph.node} <= {"", "ai.onnx"}
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize(("width", "block", "opset"), [(64, 32, 18), (40, 128, 13), (51, 32, 21)])
+def test_plain_blocks_give_what_their_whole_numbers_say(
+    bits: int, width: int, block: int, opset: int, rng: Any
+) -> None:
+    table, kernel = (rng.standard_normal(s).astype("float32") for s in ((50, width), (width, 25)))
+    bias = rng.standard_normal(25).astype("float32")
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", ["table", "i"], ["found"], name="look/Gather"),
+            helper.make_node("Gemm", ["found", "kernel", "bias"], ["y"], name="dense/Gemm", transB=1),
+            helper.make_node("MatMul", ["found", "other"], ["z"], name="other/MatMul"),
+        ],
+        "g",
+        [helper.make_tensor_value_info("i", TensorProto.INT32, ["n"])],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", s])
+         for n, s in (("y", 25), ("z", 25), ("found", width))],
+        [numpy_helper.from_array(a, n) for a, n in
+         ((table, "table"), (kernel.T.copy(), "kernel"), (bias, "bias"), (kernel, "other"))],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=7)
+    content = quantize_plain_blocks(model, ["look/Gather", "dense/Gemm", "other/MatMul"], bits, block)
+    made = onnx.load_from_string(content)
+    onnx.checker.check_model(made, full_check=True)
+    i = rng.integers(0, 50, 6).astype("int32")
+    got = Session(content).run({"i": i})
+    least = block_for(width, block)
+
+    def back(rows: Any, bits: int) -> Any:
+        whole, scales = rounded(rows, bits, least)
+        numbers = (whole.astype(np.float64) - 2 ** (bits - 1)) * scales[..., None]
+        return numbers.reshape(len(rows), -1)[:, :width]
+
+    np.testing.assert_allclose(got["found"], back(table, 8)[i], rtol=1e-6)
+    truth = got["found"] @ back(kernel.T, bits).T
+    # onnxruntime rounds what it multiplies by to eight bits, in blocks, too.
+    assert np.linalg.norm(got["z"] - truth) < 0.01 * np.linalg.norm(truth)
+    assert np.linalg.norm(got["y"] - truth - bias) < 0.01 * np.linalg.norm(truth)
+    kinds = {t.name: t.data_type for t in made.graph.initializer}
+    assert kinds["dense/Gemm/blocks"] == (TensorProto.INT4 if bits == 4 else TensorProto.INT8)
+    assert kinds["look/Gather/blocks"] == TensorProto.INT8
+    assert not {"table", "kernel", "other"} & set(kinds)
+
+
+class Clock:
+    """A bench whose trials all are exact and take as long as their layers say: (in float, quantized) of each."""
+
+    def __init__(self, seconds: dict[str, tuple[float, float]], purpose: str = "speed", lossy: Any = ()) -> None:
+        self.seconds, self.settings, self.timed, self.lossy = seconds, Settings(purpose), 0, set(lossy)
+
+    def attempt(self, recipe: Recipe, in_float: Any = ()) -> Trial:
+        left = tuple(n for n in recipe.nodes if n in set(in_float))
+        return Trial(recipe.name, left, (1.0,), 1.0 if self.lossy & set(left) else 0.0, 0.0, 1)
+
+    def time(self, recipe: Recipe, trial: Trial) -> tuple[float, float]:
+        self.timed += 1
+        chosen = sum(self.seconds[n][0 if n in trial.in_float else 1] for n in recipe.nodes)
+        return sum(a for a, _ in self.seconds.values()), chosen
+
+    def begin(self, stage: int, stages: int) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("seconds", "in_float"),
+    [
+        ({"a": (4, 2), "b": (4, 2), "c": (4, 2)}, ()),
+        ({"a": (4, 2), "b": (1, 3), "c": (4, 2), "d": (4, 1)}, ("b",)),
+        ({"a": (1, 3), "b": (1, 3), "c": (4, 2), "d": (4, 1)}, ("a", "b")),
+        ({"a": (4, 2), "b": (4, 2), "c": (4, 2), "d": (2, 4), "e": (4, 2)}, ("d",)),
+        ({"a": (1, 4)}, ()),
+    ],
+)
+def test_layers_that_are_slower_in_eight_bits_stay_in_float(
+    seconds: dict[str, tuple[float, float]], in_float: tuple[str, ...]
+) -> None:
+    recipe = Recipe("static", "", tuple(seconds), lambda chosen: b"")
+    bench: Any = Clock(seconds)
+    (found,) = find_candidates(bench, [recipe])
+    assert found.trial.in_float == in_float
+    assert bench.timed <= 9
+    for other in (Clock(seconds, "size"), Clock(seconds, lossy=seconds)):
+        assert find_candidates(other, [recipe])[0].trial.in_float == ()  # type: ignore[arg-type]
+        assert other.timed == 1

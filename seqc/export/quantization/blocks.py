@@ -7,7 +7,7 @@ or of a row of the table.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import numpy as np
 import onnx
@@ -37,21 +37,31 @@ def quantize_blocks(model: onnx.ModelProto, nodes: Collection[str], bits: int, b
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
-    weights, made = constants(result), []
-    for node in result.graph.node:
-        weight = weight_of(node, weights) if node.name in nodes else None
-        if weight is None:
-            made.append(node)
-        elif node.op_type == "Gather":
-            made.append(_lookup(result.graph, node, weight, bits, block))
-        else:
-            made += _product(result.graph, node, weight, bits, block)
-    del result.graph.node[:]
-    result.graph.node.extend(made)
-    drop_unused(result.graph)
+
+    def made(node: onnx.NodeProto, weight: onnx.TensorProto) -> list[onnx.NodeProto]:
+        replaced = _lookup if node.op_type == "Gather" else _product
+        return replaced(result.graph, node, weight, bits, block)
+
+    replace_weighted(result.graph, nodes, constants(result), made)
     if all(x.domain != _DOMAIN for x in result.opset_import):
         result.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
     return bytes(result.SerializeToString())
+
+
+def replace_weighted(
+    graph: onnx.GraphProto,
+    nodes: Collection[str],
+    weights: dict[str, onnx.TensorProto],
+    made: Callable[[onnx.NodeProto, onnx.TensorProto], list[onnx.NodeProto]],
+) -> None:
+    """Puts others in the place of some nodes with weights, and removes weights that nothing reads any more."""
+    found: list[onnx.NodeProto] = []
+    for node in graph.node:
+        weight = weight_of(node, weights) if node.name in nodes else None
+        found += [node] if weight is None else made(node, weight)
+    del graph.node[:]
+    graph.node.extend(found)
+    drop_unused(graph)
 
 
 def block_for(length: int, most: int) -> int:
@@ -133,14 +143,14 @@ def _product(
 
 def _lookup(
     graph: onnx.GraphProto, node: onnx.NodeProto, weight: onnx.TensorProto, bits: int, block: int
-) -> onnx.NodeProto:
+) -> list[onnx.NodeProto]:
     table = array_of(weight)
     block = block_for(table.shape[1], block)
     whole, scales = rounded(table, bits, block)
     # Its rows are as long as those of the table: their last block may be shorter.
     flat = whole.reshape(len(table), -1)[:, : table.shape[1]]
     data, scale = _store(graph, node.name, _packed(flat, bits), scales)
-    return helper.make_node(
+    lookup = helper.make_node(
         "GatherBlockQuantized",
         [data, node.input[1], scale],
         list(node.output),
@@ -151,6 +161,7 @@ def _lookup(
         block_size=block,
         bits=bits,
     )
+    return [lookup]
 
 
 def _store(graph: onnx.GraphProto, name: str, whole: Array, scales: Array) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from seqc.export.quantization.graphs import (
     weight_of,
 )
 from seqc.export.quantization.machine import needs_seven_bits
+from seqc.export.quantization.plain_blocks import quantize_plain_blocks
 from seqc.export.quantization.protection import keep_in_float
 from seqc.export.quantization.samples import Samples, batches, count_of
 from seqc.export.quantization.settings import Settings
@@ -60,8 +61,8 @@ def recipes_for(model: FloatModel, samples: Samples, settings: Settings) -> list
     Raises:
         ExportError: there is none.
     """
-    own = [] if settings.plain else _blocks(model)
-    found = [r for r in (*_eight_bits(model, samples, settings), *own, *_stored(model, settings)) if r.nodes]
+    blocks = _plain_blocks(model) if settings.plain else _blocks(model)
+    found = [r for r in (*_eight_bits(model, samples, settings), *blocks, *_stored(model, settings)) if r.nodes]
     if not found:
         kinds = ", ".join(sorted({n.op_type for n in model.proto.graph.node}))
         types = ", ".join(sorted({array_of(t).dtype.name for t in model.proto.graph.initializer})) or "none"
@@ -140,6 +141,29 @@ def _blocks(model: FloatModel) -> list[Recipe]:
         Recipe("blocks-4", f"{words} 4 bits, {LARGEST_BLOCK} to a scale", even, build(4, LARGEST_BLOCK)),
         Recipe(
             "blocks-4-fine", f"{words} 4 bits, {FINE_BLOCK} to a scale", even, build(4, FINE_BLOCK), False, "blocks-4"
+        ),
+    ]
+
+
+def _plain_blocks(model: FloatModel) -> list[Recipe]:
+    """The same in ONNX itself; a name of its own, as a log may have both."""
+    large, products = model.nodes((*PRODUCTS, *TABLES), LARGE), model.nodes(PRODUCTS, LARGE)
+
+    def build(bits: int, block: int) -> Callable[[Collection[str]], bytes]:
+        return lambda chosen: quantize_plain_blocks(model.proto, chosen, bits, block)
+
+    words, scale = "large weights alone in", "to a scale, in ONNX itself"
+    four = large if products else ()
+    eight = build(8, LARGEST_BLOCK)
+    return [
+        Recipe("plain-blocks-8", f"{words} 8 bits, {LARGEST_BLOCK} {scale}", large, eight),
+        Recipe("plain-blocks-4", f"{words} 4 bits (tables 8), {LARGEST_BLOCK} {scale}", four, build(4, LARGEST_BLOCK)),
+        Recipe(
+            "plain-blocks-4-fine",
+            f"{words} 4 bits (tables 8), {FINE_BLOCK} {scale}",
+            four,
+            build(4, FINE_BLOCK),
+            instead_of="plain-blocks-4",
         ),
     ]
 

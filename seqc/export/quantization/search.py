@@ -11,6 +11,8 @@ from seqc.export.quantization.trials import Bench, Trial
 
 # Timings, or sizes, that differ by less are taken for the same: the other decides.
 _SAME_TIME, _SAME_SIZE = 1.03, 1.1
+# How often another choice of layers is timed at most, and how slow a file may be of which one is tried.
+_MOST_TIMINGS, _HOPELESS = 8, 0.5
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,39 @@ def find_candidates(bench: Bench, recipes: Sequence[Recipe]) -> list[Candidate]:
             found.append(Candidate(recipe, trial))
             continue
         found.append(Candidate(recipe, trial, *bench.time(recipe, trial)))
+    _leave_slow_layers(bench, found)
     # The float model was timed beside each of them: its best time counts for all, so that their ratios compare.
     least = min((c.float_seconds for c in found if c.float_seconds is not None), default=None)
     return [c if c.seconds is None else replace(c, float_seconds=least) for c in found]
+
+
+def _leave_slow_layers(bench: Bench, found: list[Candidate]) -> None:
+    """Lets layers of the fastest candidate stay in float that are slower otherwise, found by bisection."""
+    timed = [i for i, c in enumerate(found) if c.speedup is not None]
+    at = max(timed, key=lambda i: found[i].speedup or 0.0, default=None)
+    if at is None or bench.settings.purpose != "speed" or (found[at].speedup or 0.0) < _HOPELESS:
+        return
+    best, timings = found[at], 0
+    groups = [n for n in best.recipe.nodes if n not in best.trial.in_float]
+    queue = _halves(groups)
+    while queue and timings < _MOST_TIMINGS:
+        group = queue.pop(0)
+        trial = bench.attempt(best.recipe, [*best.trial.in_float, *group])
+        if len(trial.in_float) == len(best.recipe.nodes):
+            continue
+        if is_exact(bench, trial):
+            timings += 1
+            timed_one = Candidate(best.recipe, trial, *bench.time(best.recipe, trial))
+            if (timed_one.speedup or 0.0) > (best.speedup or 0.0) * _SAME_TIME:
+                best = timed_one
+                continue
+        queue += _halves(group)
+    found[at] = best
+
+
+def _halves(group: Sequence[str]) -> list[Sequence[str]]:
+    middle = len(group) // 2
+    return [group[:middle], group[middle:]] if middle else []
 
 
 def is_exact(bench: Bench, trial: Trial) -> bool:
