@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -285,18 +286,19 @@ def test_plain_files_have_operators_of_onnx_alone(tmp_path: Path, rng: Any) -> N
 @pytest.mark.parametrize("bits", [8, 4])
 @pytest.mark.parametrize(("width", "block", "opset"), [(64, 32, 18), (40, 128, 13), (51, 32, 21)])
 def test_plain_blocks_give_what_their_whole_numbers_say(
-    bits: int, width: int, block: int, opset: int, rng: Any
+    bits: int, width: int, block: int, opset: int, rng: Any, tmp_path: Path
 ) -> None:
     table, kernel = (rng.standard_normal(s).astype("float32") for s in ((50, width), (width, 25)))
     bias = rng.standard_normal(25).astype("float32")
     graph = helper.make_graph(
         [
             helper.make_node("Gather", ["table", "i"], ["found"], name="look/Gather"),
-            helper.make_node("Gemm", ["found", "kernel", "bias"], ["y"], name="dense/Gemm", transB=1),
-            helper.make_node("MatMul", ["found", "other"], ["z"], name="other/MatMul"),
+            helper.make_node("Gemm", ["x", "kernel", "bias"], ["y"], name="dense/Gemm", transB=1),
+            helper.make_node("MatMul", ["x", "other"], ["z"], name="other/MatMul"),
         ],
         "g",
-        [helper.make_tensor_value_info("i", TensorProto.INT32, ["n"])],
+        [helper.make_tensor_value_info("i", TensorProto.INT32, ["n"]),
+         helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", width])],
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", s])
          for n, s in (("y", 25), ("z", 25), ("found", width))],
         [numpy_helper.from_array(a, n) for a, n in
@@ -307,7 +309,8 @@ def test_plain_blocks_give_what_their_whole_numbers_say(
     made = onnx.load_from_string(content)
     onnx.checker.check_model(made, full_check=True)
     i = rng.integers(0, 50, 6).astype("int32")
-    got = Session(content).run({"i": i})
+    x = rng.standard_normal((6, width)).astype("float32")
+    got = Session(content).run({"i": i, "x": x})
     least = block_for(width, block)
 
     def back(rows: Any, bits: int) -> Any:
@@ -316,14 +319,19 @@ def test_plain_blocks_give_what_their_whole_numbers_say(
         return numbers.reshape(len(rows), -1)[:, :width]
 
     np.testing.assert_allclose(got["found"], back(table, 8)[i], rtol=1e-6)
-    truth = got["found"] @ back(kernel.T, bits).T
+    truth = x @ back(kernel.T, bits).T
     # onnxruntime rounds what it multiplies by to eight bits, in blocks, too.
     assert np.linalg.norm(got["z"] - truth) < 0.01 * np.linalg.norm(truth)
     assert np.linalg.norm(got["y"] - truth - bias) < 0.01 * np.linalg.norm(truth)
     kinds = {t.name: t.data_type for t in made.graph.initializer}
     assert kinds["dense/Gemm/blocks"] == (TensorProto.INT4 if bits == 4 else TensorProto.INT8)
     assert kinds["look/Gather/blocks"] == TensorProto.INT8
-    assert not {"table", "kernel", "other"} & set(kinds)
+    assert not {"table", "kernel", "bias", "other"} & set(kinds)
+    # It makes its own operator of both products, as if the blocks had been written with it.
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(tmp_path / "o.onnx"), 3
+    onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    assert [n.op_type for n in onnx.load(tmp_path / "o.onnx").graph.node].count("MatMulNBits") == 2
 
 
 class Clock:

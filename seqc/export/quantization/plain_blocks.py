@@ -66,14 +66,19 @@ def _product(
         [_whole(signed, bits, f"{node.name}/blocks"), numpy_helper.from_array(scales.T.copy(), f"{node.name}/scales")]
     )
     biased = len(node.input) > 2 and node.input[2]
+    bias = next((array_of(t) for t in graph.initializer if biased and t.name == node.input[2]), None)
     made = f"{node.name}/product" if biased else node.output[0]
     floats = f"{node.name}/weights"
     nodes = [
         _dequantized(node.name, [f"{node.name}/blocks", f"{node.name}/scales"], floats, 0, block),
         helper.make_node("MatMul", [node.input[0], floats], [made], name=node.name),
     ]
-    if biased:
-        nodes.append(helper.make_node("Add", [made, node.input[2]], list(node.output), name=f"{node.name}/bias"))
+    if bias is not None:
+        # Of a product and an Add onnxruntime makes a Gemm before it looks for blocks. p - (-b) is p + b to the bit.
+        graph.initializer.append(numpy_helper.from_array(-bias, f"{node.name}/minus_bias"))
+        nodes.append(helper.make_node("Sub", [made, f"{node.name}/minus_bias"], node.output, name=f"{node.name}/bias"))
+    elif biased:
+        nodes.append(helper.make_node("Add", [made, node.input[2]], node.output, name=f"{node.name}/bias"))
     return nodes
 
 
