@@ -12,7 +12,12 @@ import pytest
 import seqc as keras
 from seqc import layers
 from seqc.errors import NoLoweringError
-from seqc.graph.ir import Array
+from seqc.export import compile_graph
+from seqc.graph import dims
+from seqc.graph.interpreter import Interpreter
+from seqc.graph.ir import Array, Graph, apply, build
+from seqc.graph.ir import Input as Leaf
+from seqc.ops.resize import Resample, ResampleGrad
 
 onnx_models = pytest.importorskip("kit.onnx_models", reason="needs onnx")
 onnx = pytest.importorskip("onnx")
@@ -142,11 +147,43 @@ def test_resize_says_how_it_takes_coordinates(
         exported.check(rng.normal(size=(2, height, width, 2)).astype("float32"))
 
 
-def test_lanczos_needs_fixed_sizes_in_onnx(tmp_path: Path) -> None:
-    model = keras.Sequential([keras.Input((None, 4, 2)), layers.UpSampling2D(2, interpolation="lanczos3", name="up")])
-    assert np.shape(model(np.ones((1, 3, 4, 2), "float32"))) == (1, 6, 8, 2)
-    with pytest.raises(NoLoweringError, match="needs fixed sizes in ONNX"):
-        model.export(tmp_path / "model.onnx")
+@pytest.mark.parametrize("interpolation", ["lanczos3", "lanczos5"])
+def test_lanczos_of_any_size_has_its_weights_computed_by_the_file(
+    interpolation: str, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    exported = Exported(layers.UpSampling2D((2, 3), interpolation=interpolation), (None, 4, 2), tmp_path)
+    for height in (1, 3, 30):
+        exported.check(rng.normal(size=(2, height, 4, 2)).astype("float32"))
+    model = keras.Sequential([keras.Input((None, 4, 2)), layers.UpSampling2D(2, interpolation=interpolation)])
+    with pytest.raises(NoLoweringError, match="needs float64, which is not there, or fixed sizes"):
+        model.export(tmp_path / "model.onnx", target="tensorrt")
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos3", "lanczos5"])
+def test_images_of_any_size_are_brought_to_one(
+    interpolation: str, antialias: bool, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    layer = layers.Resizing(7, 5, interpolation=interpolation, antialias=antialias)
+    exported = Exported(layer, (None, None, 2), tmp_path)
+    for height, width in ((1, 1), (2, 5), (7, 4), (40, 33)):
+        exported.check(rng.normal(size=(2, height, width, 2)).astype("float32"))
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos3"])
+def test_the_gradient_of_making_images_larger_goes_to_onnx_at_any_size(
+    interpolation: str, rng: np.random.Generator
+) -> None:
+    x = build(Leaf("x", "float32", (*map(dims.symbol, ("batch", "height", "width")), 2)), (), "")
+    y = apply(ResampleGrad((2, 3), interpolation), apply(Resample((2, 3), interpolation), x))
+    graph = Graph((x,), (y,), ("y",))
+    session = onnxruntime.InferenceSession(
+        onnx_models.content(compile_graph(graph)), providers=["CPUExecutionProvider"]
+    )
+    for height, width in ((1, 1), (3, 5), (8, 2)):
+        image = rng.normal(size=(2, height, width, 2)).astype("float32")
+        (truth,) = Interpreter(graph).run([image])
+        np.testing.assert_allclose(session.run(None, {"x": image})[0], truth, rtol=1e-5, atol=1e-5)
 
 
 def test_leaky_relu_writes_the_slope_of_the_layer(tmp_path: Path) -> None:

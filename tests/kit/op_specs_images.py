@@ -33,7 +33,7 @@ def _larger_rows() -> Iterator[OpSpec]:
         yield row(Resample((2, 3), kind), real(*image), note=kind)
         yield row(ResampleGrad((2, 3), kind), real("batch", 6, 12, 2), note=kind)
     yield row(Resample((3, 1), "bilinear"), real("batch", 1, 5, 2), note="one-pixel")
-    for kind in ("bilinear", "bicubic"):
+    for kind in ("bilinear", "bicubic", "lanczos3"):
         yield row(Resample((2, 4), kind), real(*free), note=f"free-{kind}")
     for op, size in (
         (OnnxResample(Resample((2, 3), "bicubic")), (3, 4)),
@@ -51,6 +51,10 @@ def _size_rows() -> Iterator[OpSpec]:
         first = "batch", 2, 5, 2
         yield row(OnnxResize(resize), still("batch", 2, 3, 4), note=f"channels-first-{kind}")
         yield row(OnnxResizeGrad(ResizeGrad(resize)), still(*first), still("batch", 2, 3, 4), note=f"first-{kind}")
-    for kind in ("nearest", "bilinear"):
+    for kind in ("nearest", "bilinear", "bicubic", "lanczos3"):
         yield row(Resize((4, 3), kind), real(*free), note=f"free-{kind}")
+    for kind in ("bilinear", "lanczos5"):
+        small = Resize((4, 3), kind, antialias=True)
+        yield row(small, real(*free), note=f"free-antialias-{kind}")
+        yield row(ResizeGrad(small), real("batch", 4, 3, 2), real(*free), note=f"free-antialias-{kind}")
     yield row(Resize((2, 3), "bicubic", antialias=True), real(*image), note="antialias")

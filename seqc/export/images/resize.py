@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from seqc.errors import NoLoweringError
 from seqc.export.images.form import ChannelsFirst
-from seqc.export.images.weights import emit_keys_weights
+from seqc.export.images.weights import Axis, emit_weights
 from seqc.graph import dims
 from seqc.graph.ir import Array, Emitter, Op, Value
 from seqc.ops._shape_onnx import emit_sizes
 from seqc.ops.image_sizes import Resize, ResizeGrad, nearest
 from seqc.ops.resize import Resample, ResampleGrad, emit_resize
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -30,12 +33,13 @@ class OnnxResample(ChannelsFirst):
         # onnxruntime up to 1.20 does not load a cubic Resize between Transposes, and OpenVINO weighs borders otherwise:
         # two products with the matrices that say what is meant are right everywhere. Where sizes are not known, they
         # take up to five times as long as the operator.
-        if kind == "bicubic" and not dims.is_known(small):
-            if not e.target.supports("Resize", "cubic_coeff_a"):
-                return _emit_weighed(e, x, y.type.dtype, self.op.factors)
+        if dims.is_known(small):
+            return _emit_products(e, self.op, x, self.op.matrices(dims.known(small), y.type.dtype))
+        if kind == "bicubic" and e.target.supports("Resize", "cubic_coeff_a"):
             keys = {"cubic_coeff_a": -0.5, "exclude_outside": 1}
             return emit_resize(e, x, scales, mode="cubic", where="half_pixel", **keys)
-        return _emit_products(e, self.op, x, self.op.matrices(_fixed(self.op, kind, small), y.type.dtype))
+        axes = [Axis.by_factor(e, x, axis, n) for axis, n in enumerate(self.op.factors, 2)]
+        return _emit_weighed(e, self.op, x, _weights(e, axes, kind, y))
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -44,8 +48,11 @@ class OnnxResampleGrad(ChannelsFirst):
     operands = ("image",)
 
     def lower(self, e: Emitter, y: Value, g: str) -> str | tuple[str, ...]:
-        small = _fixed(self.op, self.op.interpolation, y.type.shape[2:])
-        return _emit_products(e, self.op, g, self.op.turned(small, y.type.dtype))
+        small = y.type.shape[2:]
+        if dims.is_known(small):
+            return _emit_products(e, self.op, g, self.op.turned(dims.known(small), y.type.dtype))
+        axes = [Axis.made_by_factor(e, g, axis, n) for axis, n in enumerate(self.op.factors, 2)]
+        return _emit_weighed(e, self.op, g, _turned(e, _weights(e, axes, self.op.interpolation, y)))
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -63,7 +70,10 @@ class OnnxResize(ChannelsFirst):
             return self._to_sizes(e, y, x, mode="nearest", nearest_mode="round_prefer_ceil")
         if kind == "bilinear" and not self.op.antialias:
             return self._to_sizes(e, y, x, mode="linear")
-        return _emit_products(e, self.op, x, self.op.matrices(_fixed(self.op, kind, space), y.type.dtype))
+        if dims.is_known(space):
+            return _emit_products(e, self.op, x, self.op.matrices(dims.known(space), y.type.dtype))
+        axes = [Axis.to_size(e, x, axis, n) for axis, n in enumerate(self.op.size, 2)]
+        return _emit_weighed(e, self.op, x, _weights(e, axes, kind, y, self.op.antialias))
 
     def _to_sizes(self, e: Emitter, y: Value, x: str, **more: Any) -> str:
         """Writes a Resize to sizes, not by scales, which rounding could make one too small."""
@@ -83,28 +93,46 @@ class OnnxResizeGrad(ChannelsFirst):
 
     def lower(self, e: Emitter, y: Value, g: str, x: str) -> str | tuple[str, ...]:
         resize = self.op.resize
-        small = _fixed(self.op, resize.interpolation, y.type.shape[2:])
-        return _emit_products(e, self.op, g, self.op.turned(small, y.type.dtype))
+        small = y.type.shape[2:]
+        if dims.is_known(small):
+            return _emit_products(e, self.op, g, self.op.turned(dims.known(small), y.type.dtype))
+        if resize.interpolation == "nearest":
+            raise NoLoweringError(
+                f"{self.op.name} of the nearest elements of an image of {', '.join(map(str, small))} needs fixed sizes "
+                "in ONNX. Say them in the model's Input, or use another interpolation."
+            )
+        axes = [Axis.to_size(e, x, axis, n) for axis, n in enumerate(resize.size, 2)]
+        return _emit_weighed(e, self.op, g, _turned(e, _weights(e, axes, resize.interpolation, y, resize.antialias)))
 
 
-def _fixed(op: Op, interpolation: str, space: tuple[Any, ...]) -> tuple[int, ...]:
-    if not dims.is_known(space):
+def _weights(e: Emitter, axes: Sequence[Axis], kind: str, y: Value, antialias: bool = False) -> list[str]:
+    """Writes the matrices of an interpolation for sizes known only when the model runs."""
+    if kind.startswith("lanczos") and "float64" not in e.target.dtypes:
+        sizes = ", ".join(map(str, y.inputs[0].type.shape[2:]))
         raise NoLoweringError(
-            f"{op.name} with {interpolation} interpolation of an image of {', '.join(map(str, space))} "
-            "needs fixed sizes in ONNX. Say them in the model's Input, or use another interpolation."
+            f"{kind} interpolation of an image of {sizes} needs float64, which is not there, or fixed sizes. Say them "
+            "in the model's Input, or use another interpolation."
         )
-    return dims.known(space)
+    return [emit_weights(e, axis, kind, y.type.dtype, antialias) for axis in axes]
 
 
-def _emit_weighed(e: Emitter, x: str, dtype: str, factors: tuple[int, ...]) -> str:
-    """Writes the products of a channels-first image with bicubic weights for sizes known only when the model runs."""
-    rows, columns = (emit_keys_weights(e, x, axis, factor, dtype) for axis, factor in enumerate(factors, 2))
+def _turned(e: Emitter, matrices: Sequence[str]) -> list[str]:
+    return [e.node("Transpose", matrix, perm=[1, 0]) for matrix in matrices]
+
+
+def _emit_weighed(e: Emitter, op: Op, x: str, matrices: Sequence[str]) -> str:
+    """Writes the products with matrices that the file computes."""
+    rows, columns = _two(op, matrices)
     return e.node("MatMul", rows, e.node("MatMul", x, e.node("Transpose", columns, perm=[1, 0])))
 
 
 def _emit_products(e: Emitter, op: Op, x: str, matrices: list[Array]) -> str:
     """Writes the products with the last two axes of a channels-first image."""
+    rows, columns = _two(op, matrices)
+    return e.node("MatMul", e.constant(rows), e.node("MatMul", x, e.constant(np.ascontiguousarray(columns.T))))
+
+
+def _two(op: Op, matrices: Sequence[T]) -> Sequence[T]:
     if len(matrices) != 2:
         raise NoLoweringError(f"{op.name} over {len(matrices)} axes cannot be expressed in ONNX.")
-    rows, columns = matrices
-    return e.node("MatMul", e.constant(rows), e.node("MatMul", x, e.constant(np.ascontiguousarray(columns.T))))
+    return matrices

@@ -2,49 +2,132 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
 from seqc.graph.ir import Emitter
 from seqc.ops._shape_onnx import emit_sizes
 
+# Writes the weights of distances, in elements of a type.
+Kernel = Callable[[Emitter, str, str], str]
+# Of what sine gives in single precision, several numbers beside a zero are left with few digits.
+_WIDE = "float64"
 
-def emit_keys_weights(e: Emitter, x: str, axis: int, factor: int, dtype: str) -> str:
-    """Writes the matrix (factor · n, n) of Keys's bicubic interpolation (a = -0.5) for an axis of size n.
 
-    Element r of the result lies (2r + 1 - factor · (2c + 1)) / (2 · factor) elements beside element c of x: a quotient
-    of integers, so that its rounding does not grow with the size. Rows are divided by their sums, as at the borders
+@dataclass(frozen=True)
+class Axis:
+    """How an axis of a file's image changes its size; sizes are names of whole numbers in the file.
+
+    Attributes:
+        before, after: how many elements there are. across, down: the same divided by what they share, as far as that is
+        known: after / before is `across` / `down` too.
+    """
+
+    before: str
+    after: str
+    across: str
+    down: str
+
+    @classmethod
+    def to_size(cls, e: Emitter, x: str, axis: int, wanted: int) -> Axis:
+        """An axis of x that gets a size."""
+        before, after = _size(e, x, axis), _whole(e, wanted)
+        return cls(before, after, after, before)
+
+    @classmethod
+    def by_factor(cls, e: Emitter, x: str, axis: int, factor: int) -> Axis:
+        """An axis of x that becomes `factor` times as large."""
+        before = _size(e, x, axis)
+        times = _whole(e, factor)
+        return cls(before, e.node("Mul", before, times), times, "")
+
+    @classmethod
+    def made_by_factor(cls, e: Emitter, x: str, axis: int, factor: int) -> Axis:
+        """What made an axis of x `factor` times as large."""
+        after, times = _size(e, x, axis), _whole(e, factor)
+        return cls(e.node("Div", after, times), after, times, "")
+
+
+def emit_weights(e: Emitter, axis: Axis, kind: str, dtype: str, antialias: bool = False) -> str:
+    """Writes the matrix (after, before) of an interpolation, as `seqc.ops.resize.weights` has it.
+
+    Element r of the result lies ((2r + 1) down - (2c + 1) across) / (2 across) elements beside element c: a quotient of
+    whole numbers, so that its rounding does not grow with the size. Rows are divided by their sums, as at the borders
     only some elements are there.
 
     Args:
-        x: a channels-first image. axis: which of its axes. factor: how many times as large it becomes. dtype: of x.
+        axis: how it changes. kind: "bilinear", "bicubic", "lanczos3" or "lanczos5". dtype: of the matrix. antialias:
+        whether each element takes from all those that it covers where there are fewer than before.
     """
-
-    def whole(n: int) -> str:
-        return e.constant(np.array(n, np.int64))
-
-    def number(n: float) -> str:
-        return e.constant(np.array(n, dtype))
-
-    def odd_numbers(count: str) -> str:
-        return e.node("Range", whole(1), e.node("Mul", count, whole(2)), whole(2))
-
-    size = e.node("Squeeze", emit_sizes(e, x, start=axis, end=axis + 1))
-    large, small = odd_numbers(e.node("Mul", size, whole(factor))), odd_numbers(size)
-    # A sum with one column and one row of numbers has all of them.
-    column = e.node("Unsqueeze", large, e.constant(np.array([1], np.int64)))
-    apart = e.node("Abs", e.node("Sub", column, e.node("Mul", small, whole(factor))))
-    d = e.node("Div", e.node("Cast", apart, to=dtype), number(2 * factor))
-    near = _emit_polynomial(e, d, dtype, (1.5, -2.5, 0.0, 1.0))
-    far = _emit_polynomial(e, d, dtype, (-0.5, 2.5, -4.0, 2.0))
-    beyond = e.node("Where", e.node("Less", d, number(2)), far, number(0))
-    found = e.node("Where", e.node("Less", d, number(1)), near, beyond)
+    inner = _WIDE if kind.startswith("lanczos") else dtype
+    rows, columns = _odd_numbers(e, axis.after), _odd_numbers(e, axis.before)
+    # A difference of one column and one row of numbers has all pairs.
+    column = e.node("Unsqueeze", rows, e.constant(np.array([1], np.int64)))
+    scaled = e.node("Mul", column, axis.down) if axis.down else column
+    apart = e.node("Abs", e.node("Sub", scaled, e.node("Mul", columns, axis.across)))
+    wide = e.node("Max", axis.after, axis.before) if antialias else axis.across
+    unit = e.node("Cast", e.node("Mul", wide, _whole(e, 2)), to=inner)
+    d = e.node("Div", e.node("Cast", apart, to=inner), unit)
+    found = _KERNELS[kind](e, d, inner)
     total = e.node("ReduceSum", found, e.constant(np.array([1], np.int64)), keepdims=1)
-    return e.node("Div", found, total)
+    weights = e.node("Div", found, total)
+    return weights if inner == dtype else e.node("Cast", weights, to=dtype)
 
 
-def _emit_polynomial(e: Emitter, x: str, dtype: str, coefficients: tuple[float, ...]) -> str:
+def _whole(e: Emitter, n: int) -> str:
+    return e.constant(np.array(n, np.int64))
+
+
+def _size(e: Emitter, x: str, axis: int) -> str:
+    return e.node("Squeeze", emit_sizes(e, x, start=axis, end=axis + 1))
+
+
+def _odd_numbers(e: Emitter, count: str) -> str:
+    return e.node("Range", _whole(e, 1), e.node("Mul", count, _whole(e, 2)), _whole(e, 2))
+
+
+def _number(e: Emitter, n: float, dtype: str) -> str:
+    return e.constant(np.array(n, dtype))
+
+
+def _triangle(e: Emitter, d: str, dtype: str) -> str:
+    return e.node("Max", e.node("Sub", _number(e, 1, dtype), d), _number(e, 0, dtype))
+
+
+def _keys(e: Emitter, d: str, dtype: str) -> str:
+    near = _polynomial(e, d, dtype, (1.5, -2.5, 0.0, 1.0))
+    far = _polynomial(e, d, dtype, (-0.5, 2.5, -4.0, 2.0))
+    beyond = e.node("Where", e.node("Less", d, _number(e, 2, dtype)), far, _number(e, 0, dtype))
+    return e.node("Where", e.node("Less", d, _number(e, 1, dtype)), near, beyond)
+
+
+def _lanczos(radius: int) -> Kernel:
+    def kernel(e: Emitter, d: str, dtype: str) -> str:
+        def sinc(x: str) -> str:
+            # So near to zero it is one.
+            turn = e.node("Mul", e.node("Max", x, _number(e, 1e-9, dtype)), _number(e, np.pi, dtype))
+            return e.node("Div", e.node("Sin", turn), turn)
+
+        inside = e.node("Less", d, _number(e, radius, dtype))
+        product = e.node("Mul", sinc(d), sinc(e.node("Div", d, _number(e, radius, dtype))))
+        return e.node("Where", inside, product, _number(e, 0, dtype))
+
+    return kernel
+
+
+_KERNELS: dict[str, Kernel] = {
+    "bilinear": _triangle,
+    "bicubic": _keys,
+    "lanczos3": _lanczos(3),
+    "lanczos5": _lanczos(5),
+}
+
+
+def _polynomial(e: Emitter, x: str, dtype: str, coefficients: tuple[float, ...]) -> str:
     """Writes a polynomial by Horner's rule, the highest power first."""
-    first, *rest = (e.constant(np.array(c, dtype)) for c in coefficients)
+    first, *rest = (_number(e, c, dtype) for c in coefficients)
     found = first
     for coefficient in rest:
         found = e.node("Add", e.node("Mul", found, x), coefficient)
