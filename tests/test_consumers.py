@@ -56,8 +56,9 @@ LACKING: dict[str, dict[str, str]] = {
     "float16": {"tiles": "MLFloat16 data type is not supported"},
     # Of integers it makes the output of a Cast half precision, and leaves what the Cast says.
     "float16_common": {"tiles": "MLFloat16 data type is not supported", "integers": "does not match expected type"},
-    # Their symbolic inference of shapes does not know what axes given as an input leave, and does not read it from the
-    # file; without it (skip_symbolic_shape=True) they run.
+    # Their symbolic inference of shapes hands constants to onnx for an Unsqueeze alone, so that of a ReduceMax or
+    # ReduceMin whose axes are an input no shape is left, and does not read it from the file; without it
+    # (skip_symbolic_shape=True) they run.
     "quant_pre_process": _NO_SHAPES,
     "quantize_dynamic": _NO_SHAPES,
 }

@@ -31,6 +31,17 @@ def test_every_tensor_has_the_type_and_the_sizes_that_the_file_says(
     value_infos.check_all(model, inputs)
 
 
+def test_it_says_no_more_than_name_type_and_sizes() -> None:
+    for name in FAST:
+        for said in onnx.load_from_string(NAMED[name].content).graph.value_info:
+            dims = said.type.tensor_type.shape.dim
+            assert said.ByteSize() <= 12 + len(said.name.encode()) + sum(4 + dim.ByteSize() for dim in dims)
+    # An MLP as it is used: less than a hundredth of the file.
+    model = Sequential([Input((64,)), layers.Dense(64, "relu"), layers.Dense(32, "relu"), layers.Dense(10, "softmax")])
+    file = compile_graph(inference_graph(model))
+    assert sum(2 + said.ByteSize() for said in file.graph.value_info) < 0.01 * file.ByteSize()
+
+
 @pytest.mark.parametrize("wrong", ["batch", "7", "dtype", "missing"])
 def test_the_checks_notice_what_is_wrong(wrong: str) -> None:
     golden = NAMED["strided_images"]
