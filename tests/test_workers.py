@@ -120,9 +120,13 @@ def test_scratch_memory_of_one_kernel_does_not_overlap_and_serves_the_next() -> 
     assert np.may_share_memory(pad((10,), "float64"), c)
 
 
-def test_tiles_leave_room_for_those_of_other_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_leave_room_for_those_of_other_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = {2: 1 << 20, 3: 16 << 20}
     monkeypatch.setattr(machine, "cache_bytes", lambda level: sizes[level])
-    assert machine.tile_bytes(1) == 8 << 20
-    assert machine.tile_bytes(4) == 2 << 20
-    assert machine.tile_bytes(64) == 1 << 20
+    for cores, size in ((1, 8 << 20), (4, 2 << 20), (64, 1 << 20)):
+        monkeypatch.setattr(machine, "cores_of_cache", lambda level, cores=cores: cores)
+        assert machine.tile_bytes() == size
+
+
+def test_cores_that_share_a_cache_are_counted_as_the_system_lists_them() -> None:
+    assert [machine._count(text) for text in ("0", "0-1", "0-3,8-11", "0,2,5")] == [1, 2, 8, 3]

@@ -53,13 +53,26 @@ def under(conditions: Conditions) -> pytest.MonkeyPatch:
     """Puts conditions in force until the patch is undone."""
     patch = pytest.MonkeyPatch()
     patch.setattr(executor, "thread_count", lambda: conditions.threads)
-    patch.setattr(machine, "tile_bytes", lambda workers: conditions.tile_bytes)
+    patch.setattr(machine, "tile_bytes", lambda: conditions.tile_bytes)
     if conditions.always_share:
-        patch.setattr(machine, "worth_sharing", lambda seconds, workers: workers > 1)
+        patch.setattr(machine, "worth_sharing", lambda seconds: True)
     if conditions.tiny:
         patch.setattr(machine, "PIECE", 4)
         patch.setattr(machine, "SHARED_ELEMENTS", 2)
         patch.setattr(machine, "cache_bytes", lambda level: 64)
+    return patch
+
+
+def under_threads(threads: int, small: bool) -> pytest.MonkeyPatch:
+    """Makes steps run on so many threads; `small` work shared out as if it were large, in small tiles and pieces."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(executor, "thread_count", lambda: threads)
+    if small:
+        patch.setattr(machine, "tile_bytes", lambda: 100_000)
+        patch.setattr(machine, "worth_sharing", lambda seconds: True)
+        patch.setattr(machine, "piece_limits", lambda: (0.0, 1e6))
+        patch.setattr(machine, "SHARED_ELEMENTS", 64)
+        patch.setattr(machine, "PIECE", 512)
     return patch
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from seqc.backends.numpy import (
     memory,
     program_writer,
     tile_memory,
-    tiling,
 )
 from seqc.backends.numpy.buffers import Buffers
 from seqc.backends.numpy.horizontal_fusion import Chain, Group
@@ -230,7 +230,7 @@ def a_partial_sum_of_a_thread_is_left_out(patch: Patch) -> None:
 @fault
 def a_partial_sum_is_added_twice(patch: Patch) -> None:
     def more(self: Tiling) -> None:
-        self._sums = {y: [*sums, sums[-1]] for y, sums in self._sums.items()}
+        self._sums = {y: [*sums, replace(sums[-1], index=sums[-1].index + 1)] for y, sums in self._sums.items()}
 
     _change_before_collecting(patch, more)
 
@@ -269,14 +269,14 @@ def threads_share_the_memory_of_their_parts_of_sums(patch: Patch) -> None:
 
 
 @fault
-def the_last_tile_is_forgotten(patch: Patch) -> None:
-    share = tiling.shares
+def the_last_sample_is_forgotten(patch: Patch) -> None:
+    add = Tiling._add_piece
 
-    def fewer(count: int, workers: int) -> list[tuple[int, int]]:
-        found = share(count, workers)
-        return found[:-1] if len(found) > 1 and workers > 2 else found
+    def fewer(self: Tiling, stage: Any, piece: tuple[int, int], *rest: Any) -> None:
+        start, stop = piece
+        add(self, stage, (start, stop - (stop - start > 1 and stop == self.schedule.batch)), *rest)
 
-    patch.setattr(tiling, "shares", fewer)
+    patch.setattr(Tiling, "_add_piece", fewer)
 
 
 @fault

@@ -32,16 +32,16 @@ class HorizontalRunner:
             self.writer.add(copying(Access(source, (x,)), piece.reshape(source.shape)))
         chain, total = group.chains[0], sum(group.sizes)
         numbers = {x: self.whole.array(x) for v in chain.nodes for x in v.inputs if not x.type.rank}
-        places, size = _plan_piece(chain, min(total, machine.PIECE))
-        workers = self.workers if total >= machine.SHARED_ELEMENTS else 1
+        pieces = _pieces(total)
+        places, size = _plan_piece(chain, max(b - a for a, b in pieces))
+        workers = min(self.workers, len(pieces))
         region = self.writer.region(workers)
-        for worker, (start, stop) in enumerate(shares(total, workers)):
+        for worker, (first, last) in enumerate(shares(len(pieces), workers)):
             memory = self.buffers.bytes(size)
-            for a, b in shares(stop - start, -(-(stop - start) // machine.PIECE)):
-                span = slice(start + a, start + b)
-                rows = {x: self.packing.rows[group, x][span] for x in (*chain.leaves, *chain.results)}
+            for a, b in pieces[first:last]:
+                rows = {x: self.packing.rows[group, x][a:b] for x in (*chain.leaves, *chain.results)}
                 spare = {v: view(memory, place, (b - a,), v.dtype) for v, place in places.items()}
-                region[worker] += self._piece(group, rows | spare, numbers, span)
+                region[worker] += self._piece(group, rows | spare, numbers, slice(a, b))
 
     def _piece(
         self, group: Group, arrays: dict[Value, Array], numbers: dict[Value, Array], span: slice
@@ -67,6 +67,15 @@ class HorizontalRunner:
             out = Access(arrays[v], alike[v], "elements", elements)
             calls.append(computing(v, [out], reads, [read.array for read in reads]))
         return calls
+
+
+def _pieces(total: int) -> list[tuple[int, int]]:
+    """Returns the bounds of the pieces of so many elements, whoever is going to work on them."""
+    if total < machine.SHARED_ELEMENTS:
+        return [(0, total)]
+    if total < 8 * machine.SHARED_ELEMENTS:
+        return shares(total, 2 * -(-total // (2 * machine.PIECE)))
+    return shares(total, 8 * max(1, round(total / (8 * machine.PIECE))))
 
 
 def _plan_piece(chain: Chain, count: int) -> tuple[dict[Value, int], int]:

@@ -7,6 +7,7 @@ numbers.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -47,6 +48,13 @@ SECONDS_PER_CALL = 0.7e-6
 SECONDS_PER_BARRIER = 60e-6
 # From so many elements on, threads share the arithmetic of an optimizer: it then takes as long as a few barriers.
 SHARED_ELEMENTS = 32768
+# Work is cut into more than two pieces only where each takes so many seconds, and all of them together by no larger
+# share longer than two; on a processor of two cores, and on one of more, where more threads can use them.
+PIECE_LIMITS_OF_TWO, PIECE_LIMITS = (1e-3, 0.02), (2.5e-4, 0.1)
+# How often an operation calls NumPy, for each tile or each step through time.
+CALLS_PER_OPERATION = 4
+# The memory that partial sums may take on two threads.
+PARTIAL_BYTES = 1 << 27
 
 # -- convolutions, see `products` --
 
@@ -56,9 +64,12 @@ NS_PER_COPIED, NS_PER_ADDED = 0.15, 0.2
 OPERATIONS_PER_NS, OPERATIONS_PER_NS_NARROW = 85.0, 70.0
 
 
-def tile_bytes(workers: int) -> int:
-    """Returns how much memory a tile's arrays may take where so many threads share the last level of the cache."""
-    return max(cache_bytes(2), min(TILE_SHARE * cache_bytes(2), cache_bytes(3) // (2 * workers)))
+def tile_bytes() -> int:
+    """Returns how much memory a tile's arrays may take where all cores of the processor have their share of its cache.
+
+    How many threads there are does not enter: results depend on the size of tiles, and are not to depend on threads.
+    """
+    return max(cache_bytes(2), min(TILE_SHARE * cache_bytes(2), cache_bytes(3) // (2 * cores_of_cache(3))))
 
 
 def large_matrix_bytes() -> int:
@@ -71,24 +82,52 @@ def large_sum_bytes() -> int:
     return cache_bytes(2) // 4
 
 
-def worth_sharing(seconds: float, workers: int) -> bool:
-    """Tells whether threads finish such work earlier than one alone."""
-    return workers > 1 and seconds * (1 - 1 / workers) > SECONDS_PER_BARRIER
+def piece_limits() -> tuple[float, float]:
+    """Returns how many seconds a piece takes at least, and by which share all of them may take longer than two.
+
+    That goes by the cores that there are, not by those that are in use.
+    """
+    return PIECE_LIMITS if cores_of_cache(3) > 2 else PIECE_LIMITS_OF_TWO
+
+
+def worth_sharing(seconds: float) -> bool:
+    """Tells whether two threads finish such work earlier than one alone."""
+    return seconds / 2 > SECONDS_PER_BARRIER
 
 
 @cache
 def cache_bytes(level: int) -> int:
     """Returns the size of the processor's cache of level 2, of one core, or 3; a common one where nobody tells."""
-    for index in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
-        try:
-            if int((index / "level").read_text()) == level:
-                return _bytes((index / "size").read_text().strip())
-        except (OSError, ValueError):
-            continue
+    found = _of_cache(level, "size", _bytes)
+    if found is not None:
+        return found
     try:
         return os.sysconf(f"SC_LEVEL{level}_CACHE_SIZE") or COMMON[level]
     except (AttributeError, ValueError, OSError):
         return COMMON[level]
+
+
+@cache
+def cores_of_cache(level: int) -> int:
+    """Returns how many cores share a cache of the processor; all of them where nobody tells."""
+    return _of_cache(level, "shared_cpu_list", _count) or os.cpu_count() or 1
+
+
+def _of_cache(level: int, name: str, read: Callable[[str], int]) -> int | None:
+    """Returns what the system says of a cache of the first core, None if it does not."""
+    for index in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
+        try:
+            if int((index / "level").read_text()) == level:
+                return read((index / name).read_text().strip())
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def _count(text: str) -> int:
+    """Returns how many numbers a list such as "0-3,8" has."""
+    runs = [run.partition("-") for run in text.split(",")]
+    return sum(int(last or first) - int(first) + 1 for first, _, last in runs)
 
 
 def _bytes(text: str) -> int:

@@ -51,7 +51,7 @@ class ProgramWriter:
             held: arrays that are read after the last.
             recorded: whether to say of each call what it reads and writes.
         """
-        self.regions = [region for region in self.regions if any(region)]
+        self.regions = [[calls for calls in region if calls] for region in self.regions if any(region)]
         buffers.place(self._timed(), given, held)
         pads = [ScratchPad() for _ in range(max(map(len, self.regions), default=0))]
         bound: dict[At, tuple[Call, list[Array]]] = {}

@@ -24,7 +24,8 @@ class Schedule:
     by tile. What its tiles have summed is added up before the turns of the next.
 
     Attributes:
-        graph: what is computed. batch: how many samples. workers: threads at most.
+        graph: what is computed. batch: how many samples. workers: threads at most; who does what follows from their
+        number, and no result does.
         cut: which values are computed tile by tile. stages: of these. live_out: what of them is kept for all samples.
         when: in which turn each other value is computed. groups: of chains, in running order.
         results: the outputs that are given back. new_state: the others, each with the input whose place it takes.
@@ -91,7 +92,7 @@ def make_schedule(graph: Graph, batch: int, targets: Sequence[Value], workers: i
         targets: for each of the last outputs the input whose new state it is; outputs before these are results.
         workers: threads at most.
     """
-    cut, stages, live_out = plan_stages(graph, batch, workers)
+    cut, stages, live_out = plan_stages(graph, batch)
     when, groups = plan_turns(cut, graph)
     count = len(graph.outputs) - len(targets)
     new_state = tuple(zip(graph.outputs[count:], targets, strict=True))

@@ -57,7 +57,7 @@ def plan_tile(cut: Cut, values: list[Value], live_out: Collection[Value], count:
                 first = at if over is None else lifetimes[root[y]].first
                 lifetimes[root[y]] = Lifetime(bytes_of(y.type, sizes), first, last.get(y, at))
         if sums:
-            lifetimes |= {y: Lifetime(bytes_of(y.type, {}), at, at) for y in _summed(cut, v)}
+            lifetimes |= {y: Lifetime(bytes_of(y.type, {}), at, at) for y in summed(cut, v)}
     places, size = plan_memory(lifetimes)
     places |= {y: places[r] for y, r in root.items()}
     return TileMemory(places, size, frozenset(shown), direct, size + kept)
@@ -72,7 +72,7 @@ def made_in_tile(cut: Cut, v: Value) -> list[Value]:
     return [u for u in results_of(cut, v) if u is not None and u in cut.tiled]
 
 
-def _summed(cut: Cut, v: Value) -> list[Value]:
+def summed(cut: Cut, v: Value) -> list[Value]:
     """Returns the results of an operation that are summed over the batch."""
     if isinstance(v.op, Item):
         return []

@@ -11,6 +11,7 @@ from seqc.backends.numpy.buffers import Buffers
 from seqc.backends.numpy.calls import Access, computing, copying, multiplying, reads_of, same_memory
 from seqc.backends.numpy.costs import seconds_of
 from seqc.backends.numpy.cut import read_operands, results_of, shape_of
+from seqc.backends.numpy.pieces import piece_count
 from seqc.backends.numpy.program_writer import PlannedRegion, ProgramWriter
 from seqc.backends.numpy.regions import shares
 from seqc.backends.numpy.rows import AddRows
@@ -79,18 +80,22 @@ class WholeBatch:
 
     def _add_shared_product(self, v: Value, xs: Sequence[Array]) -> bool:
         """Adds a matrix product whose rows the threads share, if it is large enough and its rows lie in order."""
-        workers = self.schedule.workers
         out, a, b = self.buffers.output_buffer(v), xs[0], xs[1]
-        if not machine.worth_sharing(seconds_of(v, self.schedule.sizes), workers) or a.ndim < 2 or b.ndim != 2:
+        seconds = seconds_of(v, self.schedule.sizes)
+        if not machine.worth_sharing(seconds) or a.ndim < 2 or b.ndim != 2:
             return False
         if not out.flags.c_contiguous or (a.ndim > 2 and not a.flags.c_contiguous):
             return False
         out, a = (array.reshape(-1, array.shape[-1]) for array in (out, a))
         region = self._region_of_products(xs)
-        for worker, (start, stop) in enumerate(shares(len(out), workers)):
-            read = Access(a[start:stop], v.inputs[:1], "elements", (start * a.shape[1], stop * a.shape[1]))
-            made = Access(out[start:stop], (v,), "elements", (start * out.shape[1], stop * out.shape[1]))
-            region[worker].append(multiplying(v, [read, *reads_of(v, xs)[1:]], made))
+        # Each piece packs the second matrix for itself.
+        packing, most = b.size * machine.SECONDS_PER_ELEMENT, max(2, len(out) // machine.FEW_ROWS)
+        pieces = shares(len(out), piece_count(most, seconds, lambda n: (n - 2) * packing))
+        for worker, (first, last) in enumerate(shares(len(pieces), len(region))):
+            for start, stop in pieces[first:last]:
+                read = Access(a[start:stop], v.inputs[:1], "elements", (start * a.shape[1], stop * a.shape[1]))
+                made = Access(out[start:stop], (v,), "elements", (start * out.shape[1], stop * out.shape[1]))
+                region[worker].append(multiplying(v, [read, *reads_of(v, xs)[1:]], made))
         self._touched.append(out)
         return True
 
