@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 import seqc as keras
+from kit import killed_training
 from seqc import callbacks, layers, optimizers, seeds
 from seqc.optimizers import schedules
 from test_backup import Stop
@@ -219,8 +222,6 @@ class Drawn:
     """Batches that are drawn anew whenever they are asked for, from NumPy's and Python's global generators."""
 
     def __iter__(self) -> Any:
-        import random
-
         for _ in range(4):
             shift = np.random.normal() + random.random()  # noqa: NPY002
             yield X[:8] + np.float32(shift), Y[:8]
@@ -256,3 +257,9 @@ def test_what_a_process_left_that_was_killed_is_cleared_away(tmp_path: Path) -> 
         (tmp_path / name).touch()
     made("dropout").fit(X, Y, verbose=0, callbacks=callbacks.BackupAndRestore(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["mine.tmp"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_script_that_is_killed_at_random_moments_ends_with_the_same_bits() -> None:
+    assert killed_training.check(8, seed=random.randrange(10**6)) >= 8
