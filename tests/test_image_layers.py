@@ -193,6 +193,7 @@ def losses(model: keras.Sequential) -> list[float]:
     return list(history["loss"])
 
 
+@pytest.mark.slow
 def test_both_executors_train_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for executor in ("tiled", "naive"):

@@ -23,6 +23,8 @@ from seqc.text import shorten
 
 ARCHIVE = ROOT / "tests" / "cases" / "layer_files.zip"
 FILES = [name for name in zipfile.ZipFile(ARCHIVE).namelist() if name.endswith((".keras", ".h5"))]
+# Every version at once takes longer than all other files: the others are slow.
+QUICK = {"3.15.1-jax.keras", "2.21.0-tensorflow.h5", "3.0.5-jax.keras"}
 # Of those of Keras's applications, other names, and what is no layer by itself.
 APART = {"LayerScale", "StochasticDepth", "GroupedQueryAttention", "InputLayer", "Lambda", "Layer", "Wrapper"}
 # What the newest Keras has and cannot run in a model, and what takes labels or boxes beside the pictures alone.
@@ -38,7 +40,7 @@ def of_version(stem: str) -> tuple[Any, dict[str, Any]]:
         return json.loads(archive.read(f"{stem}.json")), dict(np.load(io.BytesIO(archive.read(f"{stem}.npz"))))
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in FILES])
 def test_every_layer_predicts_what_the_keras_that_wrote_it_predicted(name, tmp_path):
     stem, _, ending = name.rpartition(".")
     files, arrays = of_version(stem)

@@ -99,6 +99,7 @@ def test_del_frees_a_model_after(name: str, tmp_path: Path) -> None:
     assert [ref() for ref in alive if ref() is not None] == []
 
 
+@pytest.mark.slow
 def test_models_made_and_dropped_in_a_loop_take_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEQC_VERIFY", "0")
 

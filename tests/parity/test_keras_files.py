@@ -28,8 +28,8 @@ KINDS = ("layers", "models", "training")
 def files() -> list[Any]:
     """Returns the recorded cases that have a file."""
     found = [
-        # Of the layers' a third: `parity/test_layer_cases.py` loads them all.
-        pytest.param(kind, case, id=f"{kind}/{case.id}", marks=[pytest.mark.slow] if kind == "layers" and i % 3 else [])
+        # Of the layers' a sixth: `parity/test_layer_cases.py` loads them all.
+        pytest.param(kind, case, id=f"{kind}/{case.id}", marks=[pytest.mark.slow] if kind == "layers" and i % 6 else [])
         for kind in KINDS
         for i, case in enumerate(cases(kind))
     ]

@@ -250,6 +250,8 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize(
+    "row", [pytest.param(row, marks=[pytest.mark.slow] * (i % 4 > 0), id=row.name) for i, row in enumerate(ROWS)]
+)
 def test_twenty_steps_on_onnxruntime_equal_twenty_on_numpy(row: Row, rng: np.random.Generator) -> None:
     check_steps(row, rng)
