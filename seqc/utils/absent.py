@@ -30,7 +30,7 @@ def absent(module: str, names: Iterable[str] | None = None, advice: str = "") ->
     known = None if names is None else tuple(names)
 
     def look(name: str) -> NoReturn:
-        if name.startswith("__"):  # Python's own questions
+        if name.startswith("_"):  # questions of Python's own, and of its test tools
             raise AttributeError(f"module '{module}' has no attribute '{name}'", name=name)
         text = reason(module, name) or f"{_guess(module, name, known or _own(module))} {advice}".rstrip()
         refuse(module, name, f"{module} has no '{name}'. {text}")
