@@ -121,6 +121,8 @@ LATE = {
     ("seqc.model", "seqc.saving"): "Model.save, save_weights, load_weights",
     ("seqc.model", "seqc.export.model"): "Model.export",
     ("seqc.ops.image_warps", "seqc.random"): "elastic_transform draws, by functions of seqc.ops",
+    ("seqc.training.inference", "seqc.export.model"): "Model.predict in onnxruntime",
+    ("seqc.training.inference", "seqc.export.session"): "Model.predict in onnxruntime",
     ("seqc.training.methods", "seqc.utils.progress"): "rich is loaded only where a bar is shown",
 }
 # Packages that only one part of seqc may import, so that a bare `import seqc` stays light.

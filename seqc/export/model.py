@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seqc.errors import ConfigError, ExportError, NotBuiltError
@@ -14,7 +14,9 @@ from seqc.export.axes import each as files_of
 from seqc.export.axes import fixed_shapes, read_axis_names, read_sizes, with_axis_names
 from seqc.export.ends import read_ends, read_layer_outputs, with_layer_outputs
 from seqc.export.options import check_flags, check_format, check_known, read_signature, signature_tree
-from seqc.graph.ir import Graph
+from seqc.export.preparing import without_unused
+from seqc.graph.ir import Graph, Value
+from seqc.graph.tracing import Variable
 from seqc.layers._common import KerasShape
 from seqc.passes.binding import bind_constants
 from seqc.passes.half_precision import forget_halves
@@ -37,22 +39,31 @@ def inference_graph(model: Model, batch_shape: Any = None, borrowed: bool = Fals
         NotBuiltError: the model does not know its input shape yet. ExportError: it keeps states between predictions.
     """
     graph, trace = model.graph(batch_shape)
+    refuse_memory(model.name, graph, trace.reads, trace.updates)
+    arrays = {leaf: variable.array for variable, leaf in trace.reads.items()}
+    bound = bind_constants(graph, arrays, borrowed)
+    # A file computes in float32 what the policies of layers round to half precision: any runtime can, and more exactly.
+    return forget_halves(without_unused(bound, len(model._ports())))
+
+
+def refuse_memory(model: str, graph: Graph, reads: Mapping[Variable, Value], updates: Iterable[Variable]) -> None:
+    """Refuses a model that remembers something from one prediction to the next.
+
+    Args:
+        model: its name. graph: what it computes. reads: the input standing for each variable. updates: what it changes.
+
+    Raises:
+        ExportError: it does.
+    """
     used = set(graph.walk())
-    remembered = [v.path for v in trace.updates if v in trace.reads and trace.reads[v] in used]
+    remembered = [v.path for v in updates if v in reads and reads[v] in used]
     if remembered:
         raise ExportError(
-            f"Model '{model.name}' changes {', '.join(remembered)} in a prediction, on which the next one depends; an "
+            f"Model '{model}' changes {', '.join(remembered)} in a prediction, on which the next one depends; an "
             "ONNX file keeps nothing from one run to the next. Let the model take and give the states instead of "
             "stateful=True: h = Input((units,)); y, new = GRU(units, return_state=True)(x, initial_state=h); "
             "Model([x, h], [y, new])."
         )
-    arrays = {leaf: variable.array for variable, leaf in trace.reads.items()}
-    bound = bind_constants(graph, arrays, borrowed)
-    # Seed and step stay only where a layer draws random numbers at inference, which the passes remove or refuse.
-    used, own = set(bound.walk()), len(model._ports())
-    kept = (*bound.inputs[:own], *(x for x in bound.inputs[own:] if x in used))
-    # A file computes in float32 what the policies of layers round to half precision: any runtime can, and more exactly.
-    return forget_halves(Graph(kept, bound.outputs, bound.output_names))
 
 
 def export_model(

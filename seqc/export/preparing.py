@@ -93,6 +93,16 @@ def rename(graph: Graph, inputs: Sequence[str] | None, outputs: Sequence[str] | 
     return Graph(tuple(named[x] for x in graph.inputs), renamed.outputs, names)
 
 
+def without_unused(graph: Graph, own: int) -> Graph:
+    """Returns a graph without inputs that nothing uses, but for the model's own, which are the first `own`.
+
+    Seed and step stay where a layer draws random numbers in a prediction; passes remove or refuse that.
+    """
+    used = set(graph.walk())
+    kept = (*graph.inputs[:own], *(x for x in graph.inputs[own:] if x in used))
+    return Graph(kept, graph.outputs, graph.output_names)
+
+
 def count_bytes(graph: Graph) -> int:
     """Returns how many bytes the constants of a graph have, each array counted once."""
     arrays = (v.op.array for v in graph.walk() if isinstance(v.op, Constant))

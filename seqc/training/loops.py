@@ -12,6 +12,7 @@ from seqc import tree
 from seqc.callbacks import CallbackList
 from seqc.errors import DataError, ShapeError
 from seqc.graph.ir import Array
+from seqc.training.inference import NUMPY, predictor
 from seqc.training.sources import Source
 from seqc.utils.display import note
 
@@ -94,19 +95,23 @@ def test_pass(trainer: Trainer, source: Source, callbacks: CallbackList, progres
     return logs
 
 
-def predict_pass(trainer: Trainer, source: Source, callbacks: CallbackList, progress: Any) -> Any:
+def predict_pass(trainer: Trainer, source: Source, callbacks: CallbackList, progress: Any, backend: str = NUMPY) -> Any:
     """Returns the model's output, or its outputs, for all batches of a source, from its beginning.
+
+    Args:
+        backend: what computes them, see `seqc.training.inference`.
 
     Raises:
         DataError: it has none. ShapeError: the outputs of two batches cannot stand in one array.
     """
     source.restart()
     callbacks.on_predict_begin()
+    predict = predictor(trainer, backend)
     parts: list[Parts] = []
     form = None
     for i, batch in enumerate(source.epoch()):
         callbacks.on_predict_batch_begin(i)
-        results = trainer.run_batch("predict", batch, i)
+        results = predict(batch, i)
         if not parts:
             form = trainer.step_for("predict", batch).form
             parts = [Parts(source.rows) for _ in results]

@@ -15,6 +15,7 @@ from seqc.serialization import revive
 from seqc.training.arguments import optional_number, validates, verbosity, whole_number
 from seqc.training.data import Data
 from seqc.training.hooks import Hooks
+from seqc.training.inference import NUMPY, check_backend, predictor
 from seqc.training.loops import NonFiniteLoss, predict_pass, test_pass
 from seqc.training.sources import ArraySource, Source
 from seqc.training.trainer import Trainer
@@ -50,6 +51,8 @@ class TrainingMethods(Hooks):
         steps_per_execution: int = 1,
         jit_compile: Any = "auto",
         auto_scale_loss: bool = True,
+        *,
+        inference: str = NUMPY,
     ) -> None:
         """Sets optimizer, loss and metrics.
 
@@ -69,10 +72,13 @@ class TrainingMethods(Hooks):
             traced and there is one way to run it.
             auto_scale_loss: whether a model whose policy is "mixed_float16" gets a `LossScaleOptimizer` around its
             optimizer, so that small gradients do not vanish.
+            inference: what computes predictions, "numpy" or "onnxruntime", where `predict` is not told; no file keeps
+            it.
 
         Raises:
             ConfigError: a name or object is not understood.
         """
+        backend = check_backend("inference", inference)
         chosen = optimizers.get(optimizer)
         mixed = cast(Any, self).dtype_policy.name == "mixed_float16"
         if auto_scale_loss and mixed and not isinstance(chosen, optimizers.LossScaleOptimizer):
@@ -84,6 +90,7 @@ class TrainingMethods(Hooks):
             weighted_metrics=weighted_metrics,
             loss_weights=loss_weights,
         )
+        self._trainer.inference = backend
 
     # A graph is always compiled, and there is one way to run it.
     run_eagerly = False
@@ -261,12 +268,22 @@ class TrainingMethods(Hooks):
         verbose: Any = "auto",
         steps: int | None = None,
         callbacks: Any = None,
+        *,
+        backend: str | None = None,
     ) -> Any:
         """Returns the model's output, or its outputs in their list or dictionary, computed in batches.
 
-        Args and errors: see `fit`.
+        Args:
+            backend: "numpy", or "onnxruntime": the model is exported in memory, verified, and run there, and exported
+            again when its weights have changed. By default what `compile` was told as `inference`.
+            others: see `fit`.
+
+        Raises:
+            ExportError and its kin: the model cannot be exported. MissingDependencyError: onnxruntime is not installed.
+            others: see `fit`.
         """
         trainer = self._trainer
+        chosen = trainer.inference if backend is None else check_backend("backend", backend)
 
         def samples(x: Any, y: Any, weight: Any) -> Data:
             return trainer.samples(x)
@@ -276,7 +293,7 @@ class TrainingMethods(Hooks):
         run = CallbackList(callbacks, model=self, verbose=verbose, epochs=1, steps=source.steps)
         with show_progress(level, None) as progress:
             progress.start(0, source.steps)
-            result = predict_pass(trainer, source, run, progress)
+            result = predict_pass(trainer, source, run, progress, chosen)
             progress.finish({})
         return result
 
@@ -306,7 +323,7 @@ class TrainingMethods(Hooks):
         """Returns the model's output, or its outputs, for one batch."""
         trainer = self._trainer
         batch = trainer.samples(x).rows(slice(None))
-        results = trainer.run_batch("predict", batch, 0)
+        results = predictor(trainer, trainer.inference)(batch, 0)
         return tree.pack_sequence_as(trainer.step_for("predict", batch).form, results)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqc import tree
 from seqc.backends.numpy.kept import Kept
@@ -25,6 +25,9 @@ from seqc.training.totals import Totals
 from seqc.training.trainable import Trainable
 from seqc.utils.display import note
 
+if TYPE_CHECKING:
+    from seqc.export.session import VerifiedSession
+
 # Steps kept for different kinds of batches; each new length of sequence, for instance, is one.
 KEPT_STEPS = 64
 
@@ -37,11 +40,13 @@ class Stepper(Totals):
         self._steps: dict[Any, Step] = {}
         self._kept = Kept()
         # What a step depends on besides the data: which layers train, and the optimizer's variables.
-        self._flags: tuple[int, ...] = ()
+        self.flags: tuple[int, ...] = ()
         self._slots: tuple[int, ...] = ()
         # Whether a layer keeps states from one batch to the next, which ties steps to the size of a batch.
         self._stateful = False
         self._seed: int | None = None
+        # The model in onnxruntime, by what it was made for; see `seqc.training.inference`.
+        self.sessions: dict[Any, VerifiedSession] = {}
 
     def compile(self, **given: Any) -> None:
         """Sets optimizer, loss and metrics; for arguments see `Compiled`."""
@@ -55,11 +60,19 @@ class Stepper(Totals):
 
     def __getstate__(self) -> dict[str, Any]:
         """Returns what to copy and to pickle: everything but the model, and compiled steps, which are made again."""
-        return vars(self) | {"_model": None, "_steps": {}, "_slots": (), "_kept": Kept(), "_counting": None}
+        return vars(self) | {
+            "_model": None,
+            "_steps": {},
+            "_slots": (),
+            "_kept": Kept(),
+            "_counting": None,
+            "sessions": {},
+        }
 
     def forget_steps(self) -> None:
         """Drops the traced steps; the next use traces again."""
         self._steps.clear()
+        self.sessions.clear()
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
@@ -79,7 +92,7 @@ class Stepper(Totals):
     def step_for(self, kind: str, batch: Batch) -> Step:
         """Returns the step for such a batch, traced the first time."""
         rows = len(batch[0]) if self._stateful and batch[0] is not None else None
-        key = (kind, self._flags, self._slots if kind == "train" else None, rows, *map(_kind_of, batch))
+        key = (kind, self.flags, self._slots if kind == "train" else None, rows, *map(_kind_of, batch))
         return self._steps.get(key) or self._trace_step(key, batch)
 
     def _trace_step(self, key: tuple[Any, ...], batch: Batch) -> Step:
@@ -136,7 +149,7 @@ class Stepper(Totals):
         for i, port in enumerate(ports):
             if port.shape is not None and xs[i].ndim and len(xs[i]):
                 xs[i] = match_rank(xs[i], port.shape)
-        self._flags = tuple(_flags(model))
+        self.flags = tuple(_flags(model))
         self._stateful = any(getattr(owner, "stateful", False) for owner in model._owners())
         names = [port.name for port in ports]
         return make_data(xs, y, weight, [port.dtype for port in ports], names, model._output_names())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from seqc.graph.ir import Value
-from seqc.graph.tracing import Variable
+from seqc.graph.ir import Graph, Value
+from seqc.graph.tracing import Trace, Variable
 from seqc.training.arrange import Port
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ class Trainable(Protocol):
 
     def forward(self, x: Any, training: bool = False) -> Any:
         """Returns what `call` makes of the input in the graph that is being traced."""
+
+    def graph(self) -> tuple[Graph, Trace]:
+        """Returns the inference graph with one input per weight, and the trace that says which is which."""
 
     def _ports(self) -> list[Port]:
         """Returns what the model takes."""

@@ -13,6 +13,7 @@ from seqc.callbacks import CallbackList, History
 from seqc.errors import ConfigError, DataError
 from seqc.training.arguments import optional_number
 from seqc.training.data import Data, split_validation, unpack, weigh_classes
+from seqc.training.inference import NUMPY
 from seqc.training.loops import NonFiniteLoss, test_pass, train_epoch
 from seqc.training.position import Resumable
 from seqc.training.sources import IterableSource, Source, yields_batches
@@ -27,11 +28,13 @@ class Trainer(Resumable):
     Attributes:
         stop_training: a callback that sets it ends the training after the batch, or epoch, under way.
         history: the History of the latest run.
+        inference: what computes predictions, see `seqc.training.inference`.
     """
 
     def __init__(self, model: Trainable) -> None:
         super().__init__(model)
         self.stop_training = False
+        self.inference = NUMPY
         # The numbers of the latest History, and that itself as long as it lives. It refers to the model, which would
         # not be freed where each held the other.
         self._recorded: History | None = None
