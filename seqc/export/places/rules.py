@@ -100,10 +100,10 @@ class Place:
 
     def refusal(self, node: Seen) -> Rule | None:
         """Returns why a node cannot run here, None if it can."""
-        wrong = next((rule for rule in (*self.rules, *self.silent) if rule.holds(node)), None)
+        wrong = next((rule for rule in self.rules if rule.holds(node)), None)
         if wrong is None and not self.has(node.op_type, *node.attributes):
             return Rule((node.op_type,), f"which is not in {self.title}")
-        return wrong
+        return wrong or next((rule for rule in self.silent if rule.holds(node)), None)
 
 
 @dataclass(frozen=True)

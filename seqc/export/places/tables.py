@@ -2,7 +2,7 @@
 
 What is said of one is measured where the tests run files there. The rest follows from what its authors say: of the
 operators of NVIDIA's parser for TensorRT, of Unity's Inference Engine, of onnxruntime's kernels for CUDA and builders
-for Core ML.
+for Core ML; of which versions, docs/targets.md tells.
 """
 
 from __future__ import annotations
@@ -180,6 +180,7 @@ COREML = Place(
     elsewhere=(
         Rule((), "no builder for Core ML", "", lambda n: n.op_type not in _COREML_OPERATORS),
         Rule(_WINDOWS, "no builder for volumes", "", _volume),
+        Rule(("Slice",), "no builder for places that are computed", "", lambda n: any(a is None for a in n.arrays[1:])),
         Rule(("ConvTranspose",), "no builder with output_padding", "", lambda n: "output_padding" in n.attributes),
     ),
 )  # fmt: skip
