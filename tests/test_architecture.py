@@ -32,6 +32,7 @@ LEVELS = {
     "seqc.tree": 0,
     "seqc.structures": 1,
     "seqc.scopes": 1,
+    "seqc.stored": 1,
     "seqc.seeds": 0,
     "seqc.limits": 1,
     "seqc.graph": 0,

@@ -12,6 +12,7 @@ import numpy as np
 from seqc.errors import ConfigError, DataError
 from seqc.graph.ir import Array
 from seqc.graph.strings import STRING, as_strings, is_text
+from seqc.layers.adapting import parts_of
 
 
 def as_tokens(data: Any, dtype: str, who: str) -> Array:
@@ -29,6 +30,8 @@ def as_tokens(data: Any, dtype: str, who: str) -> Array:
         array = np.asarray(data)
     except ValueError as error:
         raise DataError(f"{who} takes {wanted} in an array or list: {error}") from None
+    if dtype == STRING and is_text(array):  # a tensor of TensorFlow, of bytes
+        return as_strings(array)
     if dtype == STRING or array.dtype.kind not in "biuf":
         raise DataError(f"{who} takes {wanted}. Received an array of {array.dtype}.")
     return array.astype(np.int64)
@@ -47,18 +50,13 @@ def token_batches(data: Any, dtype: str, steps: int | None, who: str) -> Iterato
     Raises:
         DataError: they are something else.
     """
-    if isinstance(data, list | tuple) or hasattr(data, "shape") or hasattr(data, "to_numpy"):
-        array = as_tokens(data, dtype, who)
-        yield array[:, None] if array.ndim == 1 else array
-        return
-    if not isinstance(data, Iterable) and hasattr(data, "__len__") and hasattr(data, "__getitem__"):
-        data = map(data.__getitem__, range(len(data)))
-    if not isinstance(data, Iterable) or isinstance(data, str | bytes):
-        raise DataError(f"{who} takes an array, a list, or batches of them. Received: {data!r}")
-    for i, batch in enumerate(data):
-        if steps is not None and i >= steps:
+    whole = isinstance(data, list | tuple) or hasattr(data, "shape") or hasattr(data, "to_numpy")
+    parts = [data] if isinstance(data, list | tuple) else parts_of(data, who)
+    for i, part in enumerate(parts):
+        if steps is not None and i >= steps and not whole:
             return
-        yield as_tokens(batch[0] if isinstance(batch, tuple) else batch, dtype, who)
+        array = as_tokens(part, dtype, who)
+        yield array[:, None] if whole and array.ndim == 1 else array
 
 
 def read_tokens(path: str, dtype: str) -> list[Any]:

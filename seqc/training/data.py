@@ -13,7 +13,9 @@ from seqc.errors import ConfigError, DataError
 from seqc.graph.dims import symbol
 from seqc.graph.ir import Array, Type
 from seqc.graph.strings import STRING, as_strings, is_text, type_name
+from seqc.stored import Stored, is_lazy, is_stored, stored
 from seqc.training.arrange import labelled
+from seqc.training.tables import column_array, is_table
 
 # The arrays of inputs, then labels and weights of outputs; None where there are none.
 Batch = tuple[Array | None, ...]
@@ -24,7 +26,8 @@ Arrays = tuple[Array | None, ...]
 class Data:
     """Samples, labels and weights with one row each.
 
-    Samples that are whole numbers keep their small dtype until `rows` hands them out.
+    Samples that are whole numbers keep their small dtype until `rows` hands them out, and so does everything that lies
+    in a file.
 
     Attributes:
         x: an array per input. y, weight: one per output, None where there is none; empty where nothing asks for them.
@@ -41,9 +44,9 @@ class Data:
 
     def rows(self, take: Any) -> Batch:
         """Returns the rows that a slice or an array of numbers selects."""
-        found = [None if a is None else a[take] for a in self._arrays]
+        found: list[Any] = [None if a is None else a[take] for a in self._arrays]
         for i, dtype in self._casts:
-            found[i] = found[i].astype(dtype)  # type: ignore[union-attr]
+            found[i] = found[i].astype(dtype)
         return tuple(found)
 
     @cached_property
@@ -52,33 +55,54 @@ class Data:
 
     @cached_property
     def _casts(self) -> list[tuple[int, str]]:
-        """The inputs that come in another dtype than the model takes."""
-        pairs = zip(self.x, self.input_dtypes, strict=True)
-        return [(i, dtype) for i, (x, dtype) in enumerate(pairs) if type_name(x) != dtype]
+        """The arrays that are kept in another dtype than the model takes."""
+        wanted = [
+            *self.input_dtypes,
+            *(None if y is None else label_dtype(y) for y in self.y),
+            *(["float32"] * len(self.weight)),
+        ]
+        pairs = enumerate(zip(self._arrays, wanted, strict=True))
+        return [(i, dtype) for i, (a, dtype) in pairs if a is not None and dtype is not None and type_name(a) != dtype]
 
     def part(self, take: slice) -> Data:
         """Returns some of the rows, as they are kept."""
-        y, weight = (tuple(None if a is None else a[take] for a in kind) for kind in (self.y, self.weight))
-        return replace(self, x=tuple(x[take] for x in self.x), y=y, weight=weight)
+
+        def of(array: Any) -> Any:
+            return array.part(take) if isinstance(array, Stored) else None if array is None else array[take]
+
+        x, y, weight = (tuple(map(of, kind)) for kind in (self.x, self.y, self.weight))
+        return replace(self, x=x, y=y, weight=weight)
 
 
 def as_array(value: Any, what: str) -> Array:
-    """Returns what the user gave as one array.
+    """Returns what the user gave as one array, or as something used like one that lies in a file.
 
     Args:
-        value: an array, a nested list of numbers, or a table or column of pandas or polars. what: how errors call it.
+        value: an array or a tensor of any library, a nested list of numbers, a table or column of pandas or polars, or
+        a dataset of h5py or zarr. what: how errors call it.
 
     Raises:
-        DataError: it is ragged, or made of objects.
+        DataError: it is ragged, sparse, made of objects, or cannot be brought to NumPy.
     """
-    if hasattr(value, "to_numpy"):
-        value = value.to_numpy()
+    _refuse_forms(value, what)
+    if is_stored(value):
+        return stored(value, what)
+    if hasattr(value, "to_numpy") or is_table(value):
+        return column_array(value, what)
+    if isinstance(value, Sequence) and not isinstance(value, list | tuple | str | bytes | range):
+        value = list(value) if not hasattr(value, "features") else value[:]
     try:
         if is_text(value):
             return as_strings(value)
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            return np.from_dlpack(value)
         array = np.asarray(value)
     except ValueError as error:
         raise DataError(f"{what} cannot be made into one array: {error}. Pad the rows to one length first.") from None
+    except (TypeError, RuntimeError, BufferError) as error:  # a tensor on a GPU, or in bfloat16
+        raise DataError(f"{what} ({_class_of(value)}) cannot be made into an array of NumPy: {error}") from error
+    if array.dtype == object and is_text(array):
+        return as_strings(array)
     if array.dtype == object:
         raise DataError(
             f"{what} holds Python objects (shape {array.shape}); it must be an array of numbers, or of strings "
@@ -86,6 +110,27 @@ def as_array(value: Any, what: str) -> Array:
             'say which kind: numpy.asarray(..., dtype="float32"). Rows of several lengths must be padded to one.'
         )
     return array
+
+
+def _refuse_forms(value: Any, what: str) -> None:
+    """Raises DataError for what holds numbers, but not as an array."""
+    kind = _class_of(value)
+    if hasattr(value, "row_splits") or hasattr(value, "nested_row_splits"):
+        raise DataError(
+            f"{what} ({kind}) is ragged: its rows differ in length, and a batch is one array. Pad them: "
+            "value.to_tensor(), or padded_batch in the place of batch."
+        )
+    if hasattr(value, "dense_shape") or hasattr(value, "tocsr") or getattr(value, "is_sparse", False) is True:
+        raise DataError(
+            f"{what} ({kind}) is sparse, and layers take arrays. Make one of it, batch by batch where it is large: "
+            "toarray() of SciPy, tf.sparse.to_dense, to_dense() of PyTorch."
+        )
+    if hasattr(value, "collect_schema") and not hasattr(value, "to_numpy"):
+        raise DataError(f"{what} ({kind}) is a plan for a table, and not a table yet: {what}.collect() makes it one.")
+
+
+def _class_of(value: Any) -> str:
+    return f"{type(value).__module__.split('.')[0]}.{type(value).__qualname__}"
 
 
 def cast_input(array: Array, dtype: str) -> Array:
@@ -98,19 +143,25 @@ def cast_input(array: Array, dtype: str) -> Array:
         return array
     if array.dtype.kind not in "fiub":
         raise DataError(f"The model needs numbers ({dtype}); got an array of {kind} with shape {array.shape}.")
-    return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
+    return array.astype(dtype, copy=False) if array.dtype.kind == "f" and not is_lazy(array) else array
 
 
-def cast_labels(array: Array) -> Array:
-    """Returns labels in a dtype that the step graph takes: float32, int32 or int64, whatever the platform gave."""
+def label_dtype(array: Array) -> str:
+    """Returns the dtype in which a step graph takes labels: float32, int32 or int64, whatever the platform gave."""
     kind = array.dtype.kind
     if kind in "fb":
-        return array.astype("float32", copy=False)
+        return "float32"
     if kind in "iu":
-        return array if array.dtype.name in ("int32", "int64") else array.astype("int64")
+        return array.dtype.name if array.dtype.name in ("int32", "int64") else "int64"
     raise DataError(
         f"Labels must be numbers; got an array of {type_name(array)} with shape {array.shape}. Number the classes."
     )
+
+
+def cast_labels(array: Array) -> Array:
+    """Returns labels in the dtype that a step graph takes; those in a file are left for `Data.rows` to convert."""
+    dtype = label_dtype(array)
+    return array if is_lazy(array) else array.astype(dtype, copy=False)
 
 
 def make_data(
@@ -144,7 +195,7 @@ def make_data(
 def _cast_weight(array: Array) -> Array:
     if array.dtype.kind not in "fiub":
         raise DataError(f"sample_weight must be numbers; got an array of {type_name(array)} with shape {array.shape}.")
-    return array.astype("float32", copy=False)
+    return array if is_lazy(array) else array.astype("float32", copy=False)
 
 
 def _check_sizes(given: Mapping[str, Array], first: str) -> None:
@@ -189,6 +240,7 @@ def weigh_classes(data: Data, weights: Mapping[int, float] | None, rank: int = 2
     y = data.y[0]
     if y is None:
         raise DataError("class_weight needs labels y.")
+    y = np.asarray(y)
     if y.ndim > 2 or (rank > 2 and y.size != len(y)):
         raise DataError(
             f"class_weight works with one label per sample; y has shape {y.shape}. Give each label its weight instead: "
@@ -235,10 +287,11 @@ def match_rank(array: Any, shape: tuple[int | None, ...]) -> Any:
     Args:
         array: samples. shape: of the model's input, batch first.
     """
+    row = array.shape[1:]
     if array.ndim == len(shape) - 1 and shape[-1] == 1:
-        return array[..., None]
+        return array.with_row((*row, 1)) if isinstance(array, Stored) else array[..., None]
     if array.ndim == len(shape) + 1 and array.shape[-1] == 1:
-        return array[..., 0]
+        return array.with_row(row[:-1]) if isinstance(array, Stored) else array[..., 0]
     return array
 
 

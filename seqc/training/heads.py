@@ -15,6 +15,7 @@ from seqc.ops.elementwise import cast
 from seqc.ops.reduce import count_samples
 from seqc.ops.shape import expand_dims
 from seqc.serialization import refuse_foreign
+from seqc.stored import blocks
 from seqc.utils.display import note
 
 Shape = tuple[int | None, ...]
@@ -124,10 +125,11 @@ class Head:
         """Raises DataError if label values cannot belong to the output; warns once if they can hardly be meant."""
         if y is None or self.loss is None:
             return
-        doubt = losses.check_labels(self.loss, y, tuple(y_pred_shape))
-        if doubt is not None and not self._doubted:
-            self._doubted = True
-            note(doubt, warn=True)
+        for block in blocks(y):
+            doubt = losses.check_labels(self.loss, block, tuple(y_pred_shape))
+            if doubt is not None and not self._doubted:
+                self._doubted = True
+                note(doubt, warn=True)
 
 
 def says_several(loss: Any = None, loss_weights: Any = None, **groups: Any) -> bool:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
+from sys import maxsize
+from types import GeneratorType
 from typing import Any
+
+import numpy as np
 
 from seqc.errors import DataError
 from seqc.limits import limited
 from seqc.seeds import generator, random_state, set_random_state
+from seqc.stored import is_stored
 from seqc.training.arrange import holds_arrays
 from seqc.training.data import Batch, Data, unpack
+from seqc.training.tables import is_table
 from seqc.utils.display import note
 
 DEFAULT_BATCH_SIZE = 32
@@ -150,7 +156,14 @@ class IterableSource(Source):
     @property
     def once(self) -> bool:
         """Whether there is only one pass."""
-        return isinstance(self.batches, Iterator)
+        if isinstance(self.batches, Iterator):
+            return True
+        found = iter(self.batches) if hasattr(self.batches, "__iter__") and self._holds_generator() else None
+        return found is not None and iter(self.batches) is found
+
+    def _holds_generator(self) -> bool:
+        """Whether the object keeps a generator, which it may give out every time."""
+        return any(isinstance(one, GeneratorType) for one in getattr(self.batches, "__dict__", {}).values())
 
     def keep(self) -> None:
         """Keeps the batches of what can be gone through once, so that each pass begins with the same ones."""
@@ -203,6 +216,12 @@ class IterableSource(Source):
             self.batches.on_epoch_end()
 
     def _checked(self, item: Any) -> Data:
+        if _is_sample(item):
+            raise DataError(
+                f"{self.what} ({type(self.batches).__name__}) gives single samples; it must give batches of them: "
+                "dataset.batch(32) of tf.data and of Hugging Face (or fit(stream, batch_size=32) of the latter), "
+                "DataLoader(dataset, batch_size=32) of PyTorch."
+            )
         if isinstance(item, list | tuple) and not any(map(holds_arrays, item)):
             raise DataError(
                 f"Each batch of {self.what} must be (x, y), (x, y, sample_weight) or x, made of arrays; got "
@@ -213,21 +232,41 @@ class IterableSource(Source):
 
 def _length(batches: Any, what: str, per_epoch: int | None) -> int | None:
     """Returns how many batches there are in a pass, None if nobody knows."""
+    endless = False
     try:
-        return len(batches)
+        count = len(batches)
+        if count < maxsize:
+            return count
+        endless = True  # as grain has it
     except TypeError as error:  # it has no length, or does not know it, or never ends
-        if "infinite" in str(error) and per_epoch is None:
-            raise DataError(
-                f"{what} ({type(batches).__name__}) never ends: say how many batches to take, with steps_per_epoch in "
-                "fit, validation_steps for validation_data, and steps in evaluate and predict."
-            ) from None
-        return None
+        endless = "infinite" in str(error)
+    if endless and per_epoch is None:
+        raise DataError(
+            f"{what} ({type(batches).__name__}) never ends: say how many batches to take, with steps_per_epoch in "
+            "fit, validation_steps for validation_data, and steps in evaluate and predict."
+        )
+    return None
+
+
+def _is_sample(item: Any) -> bool:
+    """Tells whether a source gives one sample, whose label, or one of whose parts, is a single number or text."""
+    parts = list(item) if isinstance(item, list | tuple) else [item]
+    found = [leaf for part in parts for leaf in (part.values() if isinstance(part, Mapping) else [part])]
+    named = any(isinstance(part, Mapping) for part in parts)
+    single = any(map(_is_single, found))
+    return single and (named or (len(parts) in (2, 3) and holds_arrays(parts)))
+
+
+def _is_single(value: Any) -> bool:
+    return isinstance(value, str | bytes | int | float | np.generic) or getattr(value, "shape", None) == ()
 
 
 def yields_batches(value: Any) -> bool:
     """Tells whether what stands in the place of x is not samples but something that gives batches."""
-    if hasattr(value, "__array__") or hasattr(value, "to_numpy"):
+    if hasattr(value, "__array__") or is_table(value) or hasattr(value, "to_numpy") or is_stored(value):
         return False
     if isinstance(value, list | tuple | range | str | bytes | Mapping):
+        return False
+    if isinstance(value, Sequence) and len(value) and not isinstance(value[0], tuple):  # a column of Hugging Face
         return False
     return isinstance(value, Iterable) or (hasattr(value, "__getitem__") and hasattr(value, "__len__"))

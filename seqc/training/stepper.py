@@ -21,6 +21,7 @@ from seqc.training.heads import says_several
 from seqc.training.hooks import overrides
 from seqc.training.sources import ArraySource, IterableSource, Prepare, Source, yields_batches
 from seqc.training.step import Signature, Step, predict_step, test_step, train_step
+from seqc.training.tables import InBatches, by_columns, columns_of, is_stream, is_table
 from seqc.training.totals import Totals
 from seqc.training.trainable import Trainable
 from seqc.utils.display import note
@@ -136,7 +137,7 @@ class Stepper(Totals):
 
     def samples(self, x: Any) -> Data:
         """Returns checked samples for the model, which is built for them if it is not built yet."""
-        return self._checked(self._inputs(x), (), ())
+        return self._checked(self._inputs(self._by_columns(x, None, labels=False)[0]), (), ())
 
     def _checked(self, xs: list[Array], y: Sequence[Any], weight: Sequence[Any]) -> Data:
         """Returns checked data.
@@ -178,6 +179,16 @@ class Stepper(Totals):
         if all(array.ndim and len(array) for array in tree.flatten(arrays)):
             self.model.build_for_data(arrays)
 
+    def _by_columns(self, x: Any, y: Any, labels: bool) -> tuple[Any, Any]:
+        """Returns (x, y) of a table, or of a dictionary that may hold labels beside the samples.
+
+        Args:
+            labels: whether x may hold the labels.
+        """
+        known = self.model.built
+        names = self.model._output_names() if known else []
+        return by_columns(x, y, self.model._ports() if known else [], names, labels)
+
     def only_input(self, x: Any) -> Any:
         """Takes the samples out of a dictionary that names the model's one input."""
         model = self.model
@@ -188,7 +199,8 @@ class Stepper(Totals):
     def labelled_data(self, x: Any, y: Any, weight: Any) -> Data:
         """Returns checked data for training or evaluation."""
         model = self.model
-        compiled, xs = self.compiled, self._inputs(x)
+        compiled, (x, y) = self.compiled, self._by_columns(x, y, labels=y is None)
+        xs = self._inputs(x)
         names = model._output_names()
         if len(compiled.heads) != len(names):  # a model of one's own, compiled before it knew what it gives
             given = (compiled.given_loss, compiled.given_metrics, compiled.given_weighted, compiled.loss_weights)
@@ -200,6 +212,7 @@ class Stepper(Totals):
             )
         else:
             form = model._output_tree
+            y = columns_of(y, "y") if is_table(y) else y
             ys = [None] * len(names) if y is None else arrange(y, names, "y", "output", optional=True, form=form)
             weights = arrange_weights(weight, names, form)
         for head, one, what in zip(compiled.heads, ys, labelled("y", names), strict=True):
@@ -250,6 +263,8 @@ class Stepper(Totals):
                 f"{what} ({type(x).__name__}) gives batches itself: y and sample_weight belong into them, as "
                 "(x, y, sample_weight)."
             )
+        if is_stream(x) and batch_size is not None:
+            x = InBatches(x, batch_size)
         source = IterableSource(x, prepare, shuffle, per_epoch, what)
         source.first()  # so that the model is built for it, and errors come before anything has changed
         return source
