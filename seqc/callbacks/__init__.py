@@ -2,10 +2,11 @@
 
 from seqc.callbacks.backup import BackupAndRestore
 from seqc.callbacks.base import Callback, CallbackList, History, LambdaCallback
+from seqc.callbacks.board import TensorBoard
 from seqc.callbacks.files import CSVLogger, ModelCheckpoint
 from seqc.callbacks.monitor import EarlyStopping, ReduceLROnPlateau
 from seqc.callbacks.rates import LearningRateScheduler, SwapEMAWeights, TerminateOnNaN
-from seqc.callbacks.reports import ProgbarLogger, RemoteMonitor, TensorBoard
+from seqc.callbacks.reports import ProgbarLogger, RemoteMonitor
 from seqc.utils.absent import absent
 
 __all__ = [
