@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqc.callbacks import Callback
+from seqc.cli._resume import Backup
 from seqc.model import Model
 
 
@@ -32,12 +33,13 @@ class Place(Callback):
 
 
 @contextmanager
-def kept_when_stopped(model: Model, place: Place, path: Path) -> Iterator[None]:
+def kept_when_stopped(model: Model, place: Place, path: Path, backup: Backup) -> Iterator[None]:
     """Saves the model if Ctrl-C comes inside.
 
     Args:
         place: how far the training is.
         path: where to.
+        backup: from which another run can go on.
 
     Raises:
         KeyboardInterrupt: Ctrl-C came; its text says what was kept.
@@ -53,4 +55,6 @@ def kept_when_stopped(model: Model, place: Place, path: Path) -> Iterator[None]:
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"{where}, and again while the model was being saved: nothing was saved.") from None
         notes = [f"\n{note}" for note in getattr(error, "__notes__", ())]
-        raise KeyboardInterrupt(f"{where}. The model as of then was saved to {path}.{''.join(notes)}") from None
+        whole = len(backup.rows)
+        after = f" --resume goes on after epoch {whole}." if whole else ""
+        raise KeyboardInterrupt(f"{where}. The model as of then was saved to {path}.{after}{''.join(notes)}") from None

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from seqc.callbacks import TensorBoard
 from seqc.callbacks.monitor import higher_is_better
 from seqc.cli._backends import Output, compare_outputs, comparison_result, labels_of, speed_text, time_backends
 from seqc.cli._compare import BATCH_SIZE, true_classes
 from seqc.cli._data import check_samples, read_data, rows, sample_count
 from seqc.cli._output import Screen, count, number
+from seqc.cli._resume import Backup, GrowingCurve
 from seqc.cli._runtime import load_runtime
 from seqc.cli._source import ModelFile, load_file
 from seqc.cli._stopped import Place, kept_when_stopped
@@ -37,6 +39,8 @@ class Options:
     output: Path
     plots: bool
     limit: int | None
+    tensorboard: Path | None = None
+    resume: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,16 +88,20 @@ def run(show: Screen, options: Options) -> bool:
     model.summary(print_fn=show.line)
     show.line()
 
-    place = Place()
-    arguments["callbacks"] = [place, arguments.get("callbacks")]
-    with kept_when_stopped(model, place, options.output / f"{file.name}.stopped.keras"):
+    place, backup = Place(), _backup(show, options, file, arguments)
+    arguments["callbacks"] = [place, *_watchers(options, arguments), backup, backup.keeper]
+    if options.plots:
+        arguments["callbacks"].append(GrowingCurve(backup, options.output / "loss.png", file.name))
+    with kept_when_stopped(model, place, options.output / f"{file.name}.stopped.keras", backup):
         verbose = 0 if show.as_json else "auto"
-        history = model.fit(data.x_train, data.y_train, verbose=verbose, **arguments).history
+        model.fit(data.x_train, data.y_train, verbose=verbose, **arguments)
+        history = backup.history()
         metrics = model.evaluate(data.x_test, data.y_test, batch_size=BATCH_SIZE, verbose=0, return_dict=True)
         goals = _goals(file, model, metrics)
         show.line(f"\nTest on {count(sample_count(data.x_test), 'sample')}:")
         _show_metrics(show, metrics, goals)
         model.save(saved)
+    backup.forget()
     receipt = export_model(model, exported)
     show.line(f"\nSaved {saved} and exported:")
     show.line(str(receipt))
@@ -138,6 +146,27 @@ def _fit_arguments(file: ModelFile, options: Options) -> dict[str, Any]:
     if unknown:
         raise ConfigError(f"{file.path}: FIT has {unknown}, which fit does not take. It takes {sorted(known)}.")
     return arguments
+
+
+def _backup(show: Screen, options: Options, file: ModelFile, arguments: Mapping[str, Any]) -> Backup:
+    """Returns what keeps the state of the training, with that of an earlier one in it where the user wants it."""
+    settings = {"seed": options.seed, "batch_size": arguments.get("batch_size"), "limit": options.limit}
+    backup = Backup(options.output / f"{file.name}.backup", settings)
+    done = backup.find(options.resume)
+    if options.resume:
+        show.line(f"Going on after epoch {done}." if done else f"There is nothing to go on with in {backup.folder}.")
+        if done and arguments.get("callbacks"):
+            show.line("The callbacks of FIT begin anew: what they remembered is not kept.")
+        show.line()
+    return backup
+
+
+def _watchers(options: Options, arguments: Mapping[str, Any]) -> list[Any]:
+    """Returns the callbacks of FIT, and TensorBoard's where it is wanted."""
+    given = [arguments.get("callbacks")]
+    if options.tensorboard is not None:
+        given.append(TensorBoard(make_folder(options.tensorboard), histogram_freq=1))
+    return given
 
 
 def _load_data(file: ModelFile, limit: int | None) -> Data:

@@ -24,7 +24,21 @@ def train(
         Path | None,
         typer.Option("--output", "-o", help="Folder for the results; out/NAME by default.", show_default=False),
     ] = None,
-    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw loss curve and confusion matrix.")] = True,
+    plots: Annotated[
+        bool,
+        typer.Option(
+            "--plot/--no-plot",
+            "--plots/--no-plots",
+            help="Draw loss curve, every few seconds while it grows, and confusion matrix.",
+        ),
+    ] = True,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write metrics, weights and graph there for TensorBoard.", show_default=False),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on after the last whole epoch of a run that was stopped.")
+    ] = False,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -40,6 +54,9 @@ def train(
     the training. The exit code is 1 if a metric of TARGET is missed, or if onnxruntime and NumPy predict different
     classes (for a regression: different numbers). Ctrl-C ends with 130 and saves the model as it is then to
     NAME.stopped.keras.
+
+    After every epoch the state of the training is kept in NAME.backup. However it ends, the same command with --resume
+    goes on after the last whole epoch, with the numbers that it would have had.
 
     \b
     A model FILE is Python. It has
@@ -60,10 +77,12 @@ def train(
       seqc train models/digits_cnn.py
       seqc train model.py --epochs 3 --limit 500 --no-plots
       seqc train model.py --seed 1 -o out/second --json > result.json
+      seqc train model.py --tensorboard logs --resume
     """
     with screen(as_json) as show:
         from seqc.cli._training import Options, run
 
-        passed = run(show, Options(file, epochs, batch_size, seed, output or Path("out", file.stem), plots, limit))
+        folder = output or Path("out", file.stem)
+        passed = run(show, Options(file, epochs, batch_size, seed, folder, plots, limit, tensorboard, resume))
     if not passed:
         raise typer.Exit(1)
