@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -250,9 +251,7 @@ def _summary_writer() -> Any:
 
 
 def _require_pillow() -> None:
-    try:
-        import PIL.Image  # noqa: F401
-    except ImportError as error:
+    if find_spec("PIL") is None:
         raise MissingDependencyError(
             "TensorBoard(write_images=True) writes pictures with Pillow. Install it: pip install 'seqc[images]'"
-        ) from error
+        )
