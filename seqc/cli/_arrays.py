@@ -10,27 +10,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqc.cli._kinds import ARCHIVE, NUMPY, kind_of, refuse_other_kinds, require_file
+from seqc.cli._tables import is_table, read_table
 from seqc.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from seqc.graph.ir import Array
+    from seqc.training.arrange import Port
 
 
-def read_inputs(x: Path | None, named: Sequence[str], names: Sequence[str], model: Path) -> dict[str, Array]:
+def read_inputs(
+    x: Path | None, named: Sequence[str], ports: Sequence[Port], model: Path, missing: float | None = None
+) -> dict[str, Array]:
     """Returns the array of each input of a model.
 
     Args:
-        x: a .npy file for the one input, or a .npz file. named: NAME=FILE.npy for each. names: of the model's inputs.
-        model: its file, for messages.
+        x: a .npy file for the one input, a .npz file, or a table. named: NAME=FILE.npy for each. ports: the model's
+        inputs. model: its file, for messages. missing: what to put where a table has no number.
 
     Raises:
         ConfigError: nothing is given, or both, or something that names no file. DataError: a file is damaged, an input
         is missing, or an array is for none.
     """
+    names = [port.name for port in ports]
+    if missing is not None and not (x is not None and is_table(x)):
+        raise ConfigError("--missing is for tables, .csv and .parquet; arrays have a number everywhere.")
     if x is not None and named:
         raise ConfigError("Give either X or --input NAME=FILE.npy for each input, not both.")
     if x is None and not named:
         raise ConfigError(f"Nothing to run {model} on. {_how(names)}")
+    if x is not None and is_table(x):
+        return read_table(x, ports, missing=missing).x
     if x is None:
         found, where = {name: read_array(path) for name, path in _parsed(named, names, model).items()}, "--input names"
     elif x.suffix == ".npz" or (x.is_file() and kind_of(x) == ARCHIVE):
@@ -40,9 +49,9 @@ def read_inputs(x: Path | None, named: Sequence[str], names: Sequence[str], mode
         if len(names) != 1:
             raise DataError(f"{model} has {len(names)} inputs, and {x} holds one array. {_how(names)}")
         return {names[0]: array}
-    missing, unknown = [n for n in names if n not in found], [n for n in found if n not in names]
-    if missing or unknown:
-        what = [f"{_quoted(missing)} missing"] if missing else []
+    absent, unknown = [n for n in names if n not in found], [n for n in found if n not in names]
+    if absent or unknown:
+        what = [f"{_quoted(absent)} missing"] if absent else []
         what += [f"{_quoted(unknown)} no input of it"] if unknown else []
         held = _quoted(list(found)) or "nothing"
         raise DataError(f"{model} takes {_quoted(names)}; {where} {held}: {', '.join(what)}. {_how(names)}")

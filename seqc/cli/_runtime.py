@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqc.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from seqc.training.arrange import Port
 
 
 def load_runtime(who: str) -> ModuleType:
@@ -28,6 +31,20 @@ def load_runtime(who: str) -> ModuleType:
         ) from error
     import_onnxruntime()
     return seqc_runtime
+
+
+def ports_of(loaded: Any) -> list[Port]:
+    """Returns the inputs of a model of seqc-runtime."""
+    from seqc.training.arrange import Port
+
+    return [
+        Port(one.name, tuple(d if isinstance(d, int) else None for d in one.shape), _dtype(one.dtype))
+        for one in loaded.inputs
+    ]
+
+
+def _dtype(name: str) -> str:
+    return "string" if name == "str" else name
 
 
 class Provider(StrEnum):

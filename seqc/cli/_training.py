@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from seqc.callbacks import TensorBoard
 from seqc.callbacks.monitor import higher_is_better
 from seqc.cli._backends import Output, compare_outputs, comparison_result, labels_of, speed_text, time_backends
 from seqc.cli._compare import BATCH_SIZE, true_classes
-from seqc.cli._data import check_samples, read_data, rows, sample_count
+from seqc.cli._data import Given, check_samples, read_data, read_given, rows, sample_count
 from seqc.cli._output import Screen, count, number
 from seqc.cli._resume import Backup, GrowingCurve
 from seqc.cli._runtime import load_runtime
@@ -41,16 +41,18 @@ class Options:
     limit: int | None
     tensorboard: Path | None = None
     resume: bool = False
+    given: Given | None = None
 
 
 @dataclass(frozen=True)
 class Data:
-    """Training and test data: arrays, or lists and dictionaries of them."""
+    """Training and test data: arrays, or lists and dictionaries of them; and what labels say that were texts."""
 
     x_train: Any
     y_train: Any
     x_test: Any
     y_test: Any
+    classes: Mapping[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,15 @@ def run(show: Screen, options: Options) -> bool:
     file = load_file(options.file)
     arguments = _fit_arguments(file, options)
     model = file.build()
-    data = _load_data(file, options.limit)
+    data = _load_data(file, model, options)
     _rehearse(file, model, data)
     make_folder(options.output)
     saved, exported = options.output / f"{file.name}.keras", options.output / f"{file.name}.onnx"
     for path in (saved, exported):
         check_target(path)
     model.summary(print_fn=show.line)
+    for name, said in data.classes.items():
+        show.line(f"\nLabels of '{name}': " + ", ".join(f"{i} {text}" for i, text in enumerate(said)))
     show.line()
 
     place, backup = Place(), _backup(show, options, file, arguments)
@@ -128,6 +132,7 @@ def run(show: Screen, options: Options) -> bool:
             "target": {g.name: {"wanted": g.wanted, "reached": g.reached, "met": g.met} for g in goals},
             "target_enforced": enforced,
             "history": history,
+            "classes": dict(data.classes),
             "files": {"keras": str(saved), "onnx": str(exported), "plots": [str(p) for p in pictures]},
             "receipt": receipt.to_dict(),
             "predictions": comparison_result(outputs),
@@ -169,10 +174,16 @@ def _watchers(options: Options, arguments: Mapping[str, Any]) -> list[Any]:
     return given
 
 
-def _load_data(file: ModelFile, limit: int | None) -> Data:
-    (x_train, y_train), (x_test, y_test) = file.data()
-    given = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
-    parts = Data(**{name: rows(read_data(part, name), slice(limit)) for name, part in given.items()})
+def _load_data(file: ModelFile, model: Model, options: Options) -> Data:
+    classes: Mapping[str, list[str]] = {}
+    if options.given is None:
+        train, test = file.data()
+        given = {"x_train": train[0], "y_train": train[1], "x_test": test[0], "y_test": test[1]}
+        given = {name: read_data(part, name) for name, part in given.items()}
+    else:
+        train, test, classes = read_given(options.given, model)
+        given = {"x_train": train[0], "y_train": train[1], "x_test": test[0], "y_test": test[1]}
+    parts = Data(**{name: rows(part, slice(options.limit)) for name, part in given.items()}, classes=classes)
     check_samples(parts.x_test, "x_test", file.path)
     return parts
 

@@ -32,12 +32,18 @@ def predict(
     x: Annotated[
         Path | None,
         typer.Argument(
-            metavar="X", help="The input: a .npy file, samples first; or .npz for several.", show_default=False
+            metavar="X",
+            help="The input: a .npy file, samples first; .npz for several; or a table, .csv or .parquet.",
+            show_default=False,
         ),
     ] = None,
     named: Annotated[
         list[str] | None,
         typer.Option("--input", metavar="NAME=FILE", help="A .npy file for an input; repeatable.", show_default=False),
+    ] = None,
+    missing: Annotated[
+        float | None,
+        typer.Option(help="What to put where a table has no number; else it is refused.", show_default=False),
     ] = None,
     device: Annotated[
         Device, typer.Option(case_sensitive=False, help="Where to run; auto is CUDA where it works.")
@@ -54,10 +60,13 @@ def predict(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Run an ONNX file on the samples of NumPy's files.
+    """Run an ONNX file on the samples of NumPy's files, or of a table.
 
     One input is a .npy file. Several are the arrays of a .npz file, under the inputs' names, or --input NAME=FILE.npy
     for each. One output is written as .npy; several are arrays of a .npz file, under the outputs' names.
+
+    The columns of a table are told by the names of inputs: x, or x_0, x_1 and so on; the only input of a model takes
+    all columns where none has its name. `seqc-runtime score` writes tables, too, of any length.
 
     Numbers of another type are converted where that keeps their meaning. Text that a model gives is written as NumPy's
     text of fixed width. A .keras file has to be exported first.
@@ -67,12 +76,13 @@ def predict(
       seqc predict digits.onnx x.npy -o y.npy
       seqc predict digits.onnx x.npy -o y.npy --device cuda --batch-size 256
       seqc predict two.onnx both.npz -o y.npz
+      seqc predict iris.onnx flowers.csv -o y.npy
       seqc predict two.onnx --input image=i.npy --input text=t.npy -o y.npz
     """
     with screen(as_json) as show:
         from seqc.cli._arrays import check_fits, read_inputs, write_results
         from seqc.cli._kinds import ONNX, refuse_other_kinds, require_file
-        from seqc.cli._runtime import load_runtime
+        from seqc.cli._runtime import load_runtime, ports_of
 
         runtime = load_runtime("seqc predict")
         check_output(output, ".npy", ".npz")
@@ -83,7 +93,7 @@ def predict(
         load_seconds = time.perf_counter() - start
         names = [y.name for y in loaded.outputs]
         check_fits(output, names, model)
-        samples = read_inputs(x, named or (), [one.name for one in loaded.inputs], model)
+        samples = read_inputs(x, named or (), ports_of(loaded), model, missing)
         start = time.perf_counter()
         found = loaded.predict(samples, batch_size=batch_size)
         seconds = time.perf_counter() - start

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -43,8 +43,19 @@ def quantize(
         ),
     ],
     data: Annotated[
-        Path, typer.Option(help="Samples: a .npz file of arrays by names of inputs, 'y' the labels; or a .npy file.")
+        Path,
+        typer.Option(
+            help="Samples: a .npz file of arrays by names of inputs, 'y' the labels; a .npy file; or a table, .csv or "
+            ".parquet."
+        ),
     ],
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--target", metavar="COLUMN", help="The table's column of labels.", show_default=False),
+    ] = None,
+    missing: Annotated[
+        float | None, typer.Option(help="What to put where a table has no number.", show_default=False)
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="The file to write; MODEL.quantized.onnx by default.", show_default=False),
@@ -90,6 +101,7 @@ def quantize(
       seqc quantize digits.onnx --data test.npz
       seqc quantize digits.keras --data test.npz -o small.onnx --for size --max-drop 1%
       seqc quantize text.onnx --data samples.npz --batch-size 32 --threads 4
+      seqc quantize iris.onnx --data flowers.csv --target kind
     """
     with screen(as_json) as show:
         from seqc.export.quantization import quantize as run
@@ -100,7 +112,7 @@ def quantize(
         trials = log or target.with_suffix(".trials.jsonl")
         drop = parse_drop(max_drop)
         source = _source(model)
-        samples = _samples(data)
+        samples = _samples(data, source, labels or [], missing)
         with _bar() as on_trial, _told_when_stopped(on_trial, trials):
             try:
                 result = run(
@@ -135,11 +147,19 @@ def _source(path: Path) -> Any:
     return path if path.suffix == ".onnx" or kind_of(path) == ONNX else load_source(path)
 
 
-def _samples(path: Path) -> Any:
+def _samples(path: Path, model: Any, labels: Sequence[str], missing: float | None) -> Any:
     from seqc.cli._arrays import read_archive, read_array
+    from seqc.cli._runtime import load_runtime, ports_of
+    from seqc.cli._tables import is_table, read_table
 
+    if is_table(path):
+        ports = ports_of(load_runtime("seqc quantize").load(model)) if isinstance(model, Path) else model._ports()
+        found = read_table(path, ports, labels, missing)
+        return found.x | ({"y": found.y[labels[0]]} if len(labels) == 1 else found.y)
+    if labels or missing is not None:
+        raise ConfigError("--target and --missing are for tables, .csv and .parquet; arrays have names.")
     if path.suffix not in (".npz", ".npy"):
-        raise ConfigError(f"--data takes a .npz or .npy file of NumPy; got {path}.")
+        raise ConfigError(f"--data takes a .npz or .npy file of NumPy, or a .csv or .parquet table; got {path}.")
     return read_array(path) if path.suffix == ".npy" else read_archive(path)
 
 

@@ -9,6 +9,7 @@ import typer
 
 from seqc.cli._errors import Debug
 from seqc.cli._output import AsJson, screen
+from seqc.errors import ConfigError
 
 
 def train(
@@ -39,6 +40,26 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on after the last whole epoch of a run that was stopped.")
     ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead of data(): a table, .csv or .parquet, or a .npz file of arrays by name.", show_default=False
+        ),
+    ] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(help="To test on; every fifth row of --data by default.", show_default=False),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN", help="The column of labels in --data; of several outputs one each.", show_default=False
+        ),
+    ] = None,
+    missing: Annotated[
+        float | None,
+        typer.Option(help="What to put where a table has no number; else it is refused.", show_default=False),
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -69,6 +90,9 @@ def train(
       FIT      optional: arguments of fit, {"epochs": 10, "batch_size": 64}, or
                a function that returns them (for callbacks)
 
+    Without data(), --data names a table: columns called as the inputs are theirs (x, or x_0, x_1 and so on), and a
+    single input takes all but --target where none has its name. Labels that are texts are numbered in their order.
+
     The file is run as your own code, with all your rights: use only files that you trust. A .keras or .onnx file is
     only read; nothing in it is ever run as code.
 
@@ -78,11 +102,16 @@ def train(
       seqc train model.py --epochs 3 --limit 500 --no-plots
       seqc train model.py --seed 1 -o out/second --json > result.json
       seqc train model.py --tensorboard logs --resume
+      seqc train model.py --data train.csv --target label --test test.csv
     """
     with screen(as_json) as show:
+        from seqc.cli._data import Given
         from seqc.cli._training import Options, run
 
         folder = output or Path("out", file.stem)
-        passed = run(show, Options(file, epochs, batch_size, seed, folder, plots, limit, tensorboard, resume))
+        given = None if data is None else Given(data, test, tuple(target or ()), missing)
+        if given is None and (test or target or missing is not None):
+            raise ConfigError("--test, --target and --missing are for --data, which is missing.")
+        passed = run(show, Options(file, epochs, batch_size, seed, folder, plots, limit, tensorboard, resume, given))
     if not passed:
         raise typer.Exit(1)

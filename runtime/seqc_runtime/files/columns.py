@@ -86,11 +86,7 @@ def _known(info: TensorInfo, columns: Sequence[str], names: Sequence[str]) -> li
 def _find(info: TensorInfo, names: Sequence[str], alone: bool) -> list[str]:
     if info.name in names:
         return [info.name]
-    numbered = [
-        (tuple(int(number) for number in re.findall(r"\d+", rest)), name)
-        for name in names
-        if name.startswith(info.name) and _NUMBERS.fullmatch(rest := name[len(info.name) :])
-    ]
+    numbered = [(numbers, name) for name in names if (numbers := numbers_of(name, info.name)) is not None]
     if numbered:
         _check_grid(info, numbered)
         return [name for _, name in sorted(numbered)]
@@ -100,6 +96,14 @@ def _find(info: TensorInfo, names: Sequence[str], alone: bool) -> list[str]:
         f"input {info.name!r} needs {info}, but no column is named {info.name!r} or {info.name + '_0'!r}, "
         f"{info.name + '_1'!r}, ...; there is {_listed(names)}: say which with columns"
     )
+
+
+def numbers_of(column: str, name: str) -> tuple[int, ...] | None:
+    """The numbers in the name of a column that is called as an input is, with numbers: x_0_1, x.0, x[0]; else None."""
+    rest = column.removeprefix(name)
+    if not column.startswith(name) or not _NUMBERS.fullmatch(rest):
+        return None
+    return tuple(int(number) for number in re.findall(r"\d+", rest))
 
 
 def _check_grid(info: TensorInfo, numbered: Sequence[tuple[tuple[int, ...], str]]) -> None:

@@ -46,12 +46,12 @@ class CsvReader:
             raise RuntimeInputError(f"{name} is empty: rows of values were expected")
         line, cells = first
         self._width = len(cells)
-        self._names = [cell.strip() for cell in cells]
+        self.names = [cell.strip() for cell in cells]
         if not self._is_header(line, infos, header):
-            self._names = [str(number) for number in range(len(cells))]
+            self.names = [str(number) for number in range(len(cells))]
             self._rows = itertools.chain([first], self._rows)
-        parts = lay_out(infos, self._names, choice)
-        self._parts = [(part, [self._names.index(column) for column in part.columns]) for part in parts]
+        parts = lay_out(infos, self.names, choice)
+        self._parts = [(part, [self.names.index(column) for column in part.columns]) for part in parts]
 
     def chunks(self, step: int) -> Iterator[dict[str, Array]]:
         """Inputs of up to `step` samples each; at least one, which may be empty."""
@@ -109,7 +109,7 @@ class CsvReader:
                 yield table.line_num, row
 
     def _is_header(self, line: int, infos: Sequence[TensorInfo], told: bool | None) -> bool:
-        cells = self._names
+        cells = self.names
         if told is not None:
             return told
         if len(cells) > 1 and cells == [str(number) for number in range(len(cells))]:

@@ -53,7 +53,8 @@ class ParquetReader:
         self._fill = fill
         schema = file.schema_arrow
         wide = [field.name for field in schema if _is_nested(field.type)]
-        self._parts = lay_out(infos, schema.names, choice, wide)
+        self.names = list(schema.names)
+        self._parts = lay_out(infos, self.names, choice, wide)
 
     def expected(self, done: int) -> int:
         """How many samples there are."""
