@@ -92,7 +92,7 @@ FAILURES: list[tuple[list[str], int, str]] = [
         "needs float32[batch, 8, 8, 1]; got [10, 8, 8]: add an axis at the end: x[..., None]",
     ),
     ([*PREDICT, "empty.npy", *TO], 2, "empty.npy is empty; a NumPy array was expected."),
-    ([*PREDICT, "table.csv", *TO], 2, 'table.csv is not a .npy file. Write one with numpy.save("x.npy", x).'),
+    ([*PREDICT, "table.csv", *TO], 2, "needs float32[batch, 8, 8, 1], so 64 columns; got 3: '0', '1', '2'."),
     ([*PREDICT, "pk.npy", *TO], 2, "pk.npy is a damaged zip archive (.keras, .npz); a NumPy array was expected."),
     (
         [*PREDICT, "several.npz", *TO],

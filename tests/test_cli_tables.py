@@ -162,7 +162,7 @@ def test_a_large_table_lies_in_a_file_and_trains_the_same(folder: Path, monkeypa
         (",1,0.5,0.5,0.5", ("--target", "kind"), "column 'kind' has no value in 1 of 151 rows, the first is row 150."),
         ("1,2,3", ("--target", "kind"), "line 152: 3 values; the first line has 5"),
         ("", ("--target", "kind", "--test", "t.txt"), "take tables, .csv and .parquet, and .npz files; got t.txt."),
-        ("", ("--target", "kind", "--target", "age"), "needs float32[axis 0, 4], so 4 columns; got 3"),
+        ("", ("--target", "kind", "--target", "age"), "needs float32[batch, 4], so 4 columns; got 3"),
     ],
 )
 def test_tables_that_make_no_sense_are_refused(

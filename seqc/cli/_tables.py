@@ -96,7 +96,7 @@ def read_table(
 def _open(shape: tuple[int | None, ...] | None) -> tuple[int | str, ...]:
     """Returns a shape as seqc-runtime has it."""
     given = (None, None) if shape is None else shape
-    return tuple(f"axis {i}" if size is None else size for i, size in enumerate(given))
+    return tuple(("batch" if i == 0 else f"axis {i}") if size is None else size for i, size in enumerate(given))
 
 
 def _has(name: str, columns: Sequence[str]) -> bool:
