@@ -160,8 +160,6 @@ def _backup(show: Screen, options: Options, file: ModelFile, arguments: Mapping[
     done = backup.find(options.resume)
     if options.resume:
         show.line(f"Going on after epoch {done}." if done else f"There is nothing to go on with in {backup.folder}.")
-        if done and arguments.get("callbacks"):
-            show.line("The callbacks of FIT begin anew: what they remembered is not kept.")
         show.line()
     return backup
 

@@ -77,7 +77,7 @@ def train(
     NAME.stopped.keras.
 
     After every epoch the state of the training is kept in NAME.backup. However it ends, the same command with --resume
-    goes on after the last whole epoch, with the numbers that it would have had.
+    goes on after the last whole epoch, with the numbers that it would have had; only callbacks of your own begin anew.
 
     \b
     A model FILE is Python. It has
