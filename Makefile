@@ -21,7 +21,7 @@ FOR_CONSUMERS := $(VENV)/installed-for-consumers
 RECORDED := $(wildcard tests/parity/test_*_cases.py) tests/parity/test_keras_functional.py tests/parity/test_keras_files.py tests/test_api.py
 PROJECTS := pyproject.toml runtime/pyproject.toml
 
-.PHONY: proto help demo serve-demo test test-slow test-recorded docs check format bench bench-onnx bench-serve bench-serve-peers cases model-files clean
+.PHONY: proto help demo serve-demo test test-slow test-recorded docs check format bench bench-onnx bench-serve bench-serve-peers cases compat-cases model-files clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' Makefile
@@ -58,6 +58,9 @@ docs: $(FOR_WORK) ## build the documentation site in build/site; every warning i
 KERAS_PYTHON ?= python
 cases: ## record layer cases (IDS, or all rows of tests/kit/record_cases.py) with KERAS_PYTHON, which has Keras 3 and TensorFlow
 	cd tests && $(KERAS_PYTHON) -m kit.record_cases $(IDS)
+
+compat-cases: ## record what the programs of examples/compat (NAMES, or all) print with KERAS_PYTHON, which has JAX, too
+	cd tests && $(KERAS_PYTHON) -m kit.compat_programs $(NAMES)
 
 ENVIRONMENTS ?= .keras-environments
 model-files: ## record files of every Keras that people have files of, each installed in an environment in ENVIRONMENTS

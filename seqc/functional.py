@@ -209,7 +209,8 @@ class Functional(Model):
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Functional:
         with custom_object_scope(custom_objects or {}):
             if not _made_of_graphs(cls):
-                return super().from_config(config)
+                made: Functional = super().from_config(config)
+                return made
             inputs, outputs = restore(config)
         return cls(inputs, outputs, name=config.get("name"), trainable=bool(config.get("trainable", True)))
 

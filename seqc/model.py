@@ -11,7 +11,7 @@ from seqc.graph.ir import Graph, Value
 from seqc.graph.tracing import Trace, Variable
 from seqc.layers.base import KerasShape, Layer
 from seqc.own_call import OwnCall
-from seqc.serialization import serialize_object
+from seqc.serialization import custom_object_scope, serialize_object
 from seqc.structures import flat, nested
 from seqc.training.arrange import Port
 from seqc.training.methods import TrainingMethods
@@ -47,6 +47,20 @@ class Model(TrainingMethods, OwnCall):
             return
         Layer.__init__(self, name=name, dtype=dtype, **named)
         TrainingMethods.__init__(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        """Returns a model as a configuration describes it; `Model` itself makes a functional one.
+
+        Args:
+            config: what `get_config` gave. custom_objects: classes and functions of a script's own, by name.
+        """
+        with custom_object_scope(custom_objects or {}):
+            if cls is Model and {"layers", "input_layers", "output_layers"} <= config.keys():
+                from seqc.functional import Functional
+
+                return Functional.from_config(config)
+            return super().from_config(config)
 
     # -- layers ------------------------------------------------------------------------------------------------------
 

@@ -46,6 +46,7 @@ LEVELS = {
     "seqc.config": 4,
     "seqc.mixed_precision": 8,
     "seqc._aliases": 0,
+    "seqc._tensorflow": 20,
     "seqc.backend": 12,
     "seqc.preprocessing": 12,
     "seqc.keras": 20,

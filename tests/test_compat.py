@@ -5,15 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import seqc
-from seqc import backend, preprocessing
-from seqc.errors import ShapeError
+from seqc import backend, layers, ops, preprocessing
+from seqc.errors import DTypeError, ShapeError
 from seqc.preprocessing.image import smart_resize
 
+X = np.arange(6, dtype="float32").reshape(2, 3)
 SCRIPT = """
 import sys
 
@@ -48,7 +50,8 @@ model.fit(x, x[:, :1], epochs=20, verbose=0)
 assert model.evaluate(x, x[:, :1], verbose=0) < before
 assert pad_sequences([[1], [2, 3]]).tolist() == [[0, 1], [2, 3]]
 for ask, words in (
-    (lambda: tf.data, "TensorFlow is not installed"),
+    (lambda: tf.lite, "TensorFlow is not installed"),
+    (lambda: tf.reduce_sum, "Take keras.ops.sum"),
     (lambda: K.mean, "Take seqc.ops.mean"),
     (lambda: keras.StatelessScope, "stateless_call"),
     (lambda: __import__("keras.nothing.here"), "seqc has no 'nothing'"),
@@ -136,3 +139,40 @@ def test_names_are_where_keras_has_them() -> None:
         _ = preprocessing.text
     with pytest.raises(AttributeError, match="image_dataset_from_directory"):
         _ = preprocessing.image.ImageDataGenerator
+
+
+def test_a_model_is_made_of_the_configuration_of_a_functional_one() -> None:
+    x = seqc.Input((3,))
+    model = seqc.Model(x, layers.Dense(2, name="out")(x), name="made")
+    again = seqc.Model.from_config(model.get_config())
+    assert isinstance(again, seqc.models.Functional)
+    assert (again.name, again.layers[1].name, again.output_shape) == ("made", "out", (None, 2))
+    again.set_weights(model.get_weights())
+    np.testing.assert_array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+def test_strings_are_tensors_where_a_script_makes_them_so() -> None:
+    lookup = layers.StringLookup(vocabulary=["a", "b"])
+    x = seqc.Input((1,), dtype="string")
+    model = seqc.Model(x, lookup(x))
+    given = ops.convert_to_tensor([["b"], ["c"]])
+    assert (given.shape, given.dtype) == ((2, 1), "string")
+    assert ops.convert_to_numpy(given).tolist() == [["b"], ["c"]]
+    assert model.predict(given, verbose=0).tolist() == [[2], [0]]
+    assert lookup(given).numpy().tolist() == [[2], [0]]
+    with pytest.raises(DTypeError):
+        ops.convert_to_tensor(["b"], dtype="float32")
+
+
+@seqc.saving.register_keras_serializable(package="compat")
+class Twice(layers.Layer):
+    def call(self, x: Any) -> Any:
+        return x * 2.0
+
+
+def test_registered_layers_come_back_from_h5_files(tmp_path: Path) -> None:
+    model = seqc.Sequential([seqc.Input((3,)), Twice(), layers.Dense(1)])
+    model.save(tmp_path / "m.h5")
+    again = seqc.models.load_model(tmp_path / "m.h5")
+    assert type(again.layers[0]) is Twice
+    np.testing.assert_array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))

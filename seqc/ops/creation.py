@@ -9,6 +9,7 @@ import numpy as np
 from seqc.errors import ConfigError
 from seqc.graph.dims import Sym
 from seqc.graph.ir import Array, Constant, Input, Value, apply, as_value, constant, walk
+from seqc.graph.strings import STRING, as_strings, is_text
 from seqc.ops._common import check_unused, dtype_name
 from seqc.ops.arithmetic import subtract
 from seqc.ops.elementwise import Identity, cast, equal, less_equal
@@ -19,12 +20,14 @@ from seqc.ops.sizes import Range, Size, apply_sized, as_size, as_sizes, broadcas
 def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None) -> Value:
     """Returns x as a tensor, of another element type if one is given. It is neither sparse nor ragged."""
     check_unused("convert_to_tensor", sparse=sparse, ragged=ragged)
+    if is_text(x) and dtype in (None, STRING):
+        return constant(as_strings(x))
     return as_value(x) if dtype is None else cast(x, dtype)
 
 
 def convert_to_numpy(x: Any) -> Array:
     """Returns the numbers of a tensor that depends on no input of a graph."""
-    return as_value(x).numpy()
+    return convert_to_tensor(x).numpy()
 
 
 def is_tensor(x: Any) -> bool:

@@ -67,7 +67,7 @@ class _Modern:
         elif kind == "Functional":
             made = self._model("keras.src.models.functional", kind, self._graph(config))
         else:
-            made = self._layer(str(cls), config)
+            made = self._layer(_registered(entry) or str(cls), config)
         return {**entry, **made}
 
     def _model(self, module: str, cls: str, config: dict[str, Any]) -> dict[str, Any]:
@@ -135,6 +135,12 @@ class _Modern:
             old = self._major < 3 and name == "hard_sigmoid" and get_registered_object(name) is None
             return OLD_HARD_SIGMOID if old else value
         return self.entry(value)
+
+
+def _registered(entry: Any) -> str | None:
+    """Returns the name under which a script has registered the class of an entry, where the entry says it."""
+    name = entry.get("registered_name")
+    return name if isinstance(name, str) and ">" in name and get_registered_object(name) is not None else None
 
 
 def _is_model(entry: Any) -> bool:

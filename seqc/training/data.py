@@ -97,6 +97,8 @@ def as_array(value: Any, what: str) -> Array:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
             return np.from_dlpack(value)
         array = np.asarray(value)
+        if is_text(array):  # of a tensor
+            return as_strings(array)
     except ValueError as error:
         raise DataError(f"{what} cannot be made into one array: {error}. Pad the rows to one length first.") from None
     except (TypeError, RuntimeError, BufferError) as error:  # a tensor on a GPU, or in bfloat16

@@ -12,7 +12,7 @@ import numpy as np
 from seqc.errors import ConfigError, DataError
 from seqc.graph.ir import Array
 from seqc.seeds import next_seed
-from seqc.utils.batches import PyDataset
+from seqc.utils.dataset import Numbered
 from seqc.utils.display import note
 
 _MODES = ("int", "categorical", "binary", None)
@@ -160,7 +160,7 @@ class Folder:
         return np.eye(classes, dtype="float32")[array] if self.label_mode == "categorical" else array
 
 
-class Files(PyDataset):
+class Files(Numbered):
     """Batches of files that are read when they are asked for.
 
     Attributes:

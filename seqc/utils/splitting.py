@@ -11,10 +11,10 @@ import numpy as np
 from seqc import tree
 from seqc.errors import ArgumentTypeError, ConfigError, DataError
 from seqc.graph.ir import Array
-from seqc.utils.batches import PyDataset
+from seqc.utils.dataset import Dataset, Numbered, as_element
 
 
-class Samples:
+class Samples(Dataset):
     """Samples, one after the other; `batch` makes batches of them, which `fit` takes.
 
     Attributes:
@@ -28,19 +28,21 @@ class Samples:
         return len(tree.flatten(self.arrays)[0])
 
     def __iter__(self) -> Iterator[Any]:
-        return (_at(self.arrays, i) for i in range(len(self)))
+        return (as_element(_at(self.arrays, i)) for i in range(len(self)))
 
-    def cardinality(self) -> int:
-        """Returns how many samples there are."""
-        return len(self)
-
-    def batch(self, batch_size: int, drop_remainder: bool = False) -> Batches:
+    def batch(
+        self,
+        batch_size: int,
+        drop_remainder: bool = False,
+        num_parallel_calls: Any = None,
+        deterministic: bool | None = None,
+    ) -> Batches:
         """Returns batches of so many samples, the last one smaller where it must be and may be."""
         whole = len(self) - len(self) % batch_size if drop_remainder else len(self)
         return Batches(_at(self.arrays, slice(whole)), batch_size)
 
 
-class Batches(PyDataset):
+class Batches(Numbered):
     """Samples in batches, in their order."""
 
     def __init__(self, arrays: Any, size: int) -> None:

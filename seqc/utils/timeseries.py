@@ -8,10 +8,10 @@ import numpy as np
 
 from seqc.errors import ConfigError
 from seqc.graph.ir import Array
-from seqc.utils.batches import PyDataset
+from seqc.utils.dataset import Dataset, Numbered
 
 
-class Windows(PyDataset):
+class Windows(Numbered):
     """Batches of windows of a series, with what belongs to each.
 
     Args:
@@ -64,7 +64,7 @@ def timeseries_dataset_from_array(
     start_index: int | None = None,
     end_index: int | None = None,
     format: str = "tf",
-) -> PyDataset:
+) -> Dataset:
     """Returns windows of a series as batches, for `fit`, `evaluate` and `predict`, or to be looked at one by one.
 
     Args:
