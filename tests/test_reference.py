@@ -68,6 +68,10 @@ def test_arguments_that_share_a_line_are_told_apart() -> None:
     }  # fmt: skip
     assert parsed.text == ["Sums.", ""]
     assert parsed.returns == "The sum."
+    names = ["unroll", "window", "center", "beta_regularizer"]
+    doc = "Args:\n    unroll: taken. window,\n        center: as there. gamma and the regularizers:\n        None."
+    said = {"unroll": "taken.", "window": "as there.", "center": "as there.", "beta_regularizer": "None."}
+    assert said.items() <= parse(doc, names).arguments.items()
     assert parsed.raises == [("ShapeError", "no axis."), ("DTypeError", "a text.")]
 
 
@@ -75,6 +79,7 @@ def test_what_is_said_elsewhere_is_brought_along() -> None:
     import seqc
 
     said = described(seqc.layers.LSTMCell, "seqc.layers", "LSTMCell")
+    assert said["kernel_initializer"] == common_arguments()["seqc.layers"]["kernel_initializer"]  # not "as in `Dense`"
     assert said["units"] == described(seqc.layers.LSTM, "seqc.layers", "LSTM")["units"] != ""
     lines = docstring_lines("seqc.layers.Conv2D", seqc.layers.Conv2D)
     assert sum(line.startswith(":param filters:") for line in lines) == 1

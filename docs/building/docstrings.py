@@ -20,8 +20,14 @@ _SECTION = re.compile(
     r"^(Args?|Arguments|Attributes|Returns?|Raises|Yields|Shapes?|Examples?|Notes?|Source):(?=\s|$)(.*)"
 )
 # "rate:", "strides, padding:", "kernel_initializer and bias_initializer:", as the beginning of what is said of them.
-_NAMES = re.compile(r"(?:^|(?<=[.;:)\]] )|(?<=\n))(`?\**\w+`?(?:(?:, | and |/)`?\**\w+`?)*): ", re.MULTILINE)
+_NAMES = re.compile(
+    r"(?:^[ ]*|(?<=[.;:)\]]\s))(`?\**\w+`?(?:(?:,\s+| and |/)`?\**\w+`?)*(?:,? and the [a-z ]+)?):(?=\s)", re.MULTILINE
+)
+# "and the regularizers and constraints" stand for all arguments that end so.
+_ENDINGS = {"initializers": "_initializer", "regularizers": "_regularizer", "constraints": "_constraint"}
 _LIKE = re.compile(r"(?:as|those) (?:in|of) `([\w.]+)`", re.IGNORECASE)
+# Where nothing else is said, the words are brought from there.
+_ELSEWHERE = re.compile(r"(?:as in|as for|see) `([\w.]+)`\.?", re.IGNORECASE)
 
 
 @dataclass
@@ -79,14 +85,16 @@ def _arguments(text: str, names: list[str]) -> dict[str, str]:
     """Returns what is said of each argument of a section, also where several share a line."""
     marks = []
     for match in _NAMES.finditer(text):
-        told = [name.strip("`*") for name in re.split(r", | and |/", match[1])]
+        told = [name.strip("`*") for name in re.split(r",\s+|\s+and\s+the\s+|\s+and\s+|/", match[1])]
+        ends = [_ENDINGS[name] for name in told if name in _ENDINGS]
+        told += [name for name in names if name.endswith(tuple(ends))] if ends else []
         if any(name in names for name in told) or (match.start() == 0 or text[match.start() - 1] == "\n"):
             marks.append((match.start(), match.end(), told))
     found: dict[str, str] = {}
-    ends = [begin for begin, _, _ in marks[1:]]
-    for (_, begin, told), end in zip(marks, [*ends, len(text)], strict=False):
+    stops = [begin for begin, _, _ in marks[1:]]
+    for (_, begin, told), end in zip(marks, [*stops, len(text)], strict=False):
         said = " ".join(text[begin:end].split()).rstrip(";")
-        found.update((name, said) for name in told)
+        found.update((name, said) for name in told if name not in found)
     for match in _LIKE.finditer(text):
         found.setdefault(f"like {match[1]}", "")
     return found
@@ -132,11 +140,16 @@ def described(thing: Any, module: str, name: str = "") -> dict[str, str]:
     result = {}
     for one in names:
         said = own.get(one, "")
+        elsewhere = _ELSEWHERE.fullmatch(said)
+        if elsewhere:
+            said = _documented().get(elsewhere[1].rpartition(".")[2], {}).get(one, "")
         for like in likes:
             said = said or _documented().get(like.rpartition(".")[2], {}).get(one, "")
+        if _ELSEWHERE.fullmatch(said):
+            said = ""
         for table in tables:
             said = said or table.get(one, "")
-        result[one] = said
+        result[one] = said or own.get(one, "")
     return result
 
 
