@@ -32,6 +32,7 @@ MODULES: dict[str, tuple[str, str]] = {
     "seqc.export": ("Export", ""),
     "seqc.datasets": ("Data sets", ""),
     "seqc.preprocessing": ("Windows of series and files of images", ""),
+    "seqc.wrappers": ("Models in scikit-learn", ""),
     "seqc.utils": ("Utilities", ""),
     "seqc.config": ("Settings", ""),
     "seqc.dtype_policies": ("Policies of element types", ""),

@@ -34,12 +34,19 @@ def docstring_lines(path: str, thing: Any) -> list[str]:
         lines.append(f":returns: {inline(parsed.returns)}")
     lines += [f":raises {_error(kind)}: {inline(said)}" for kind, said in parsed.raises]
     for title, body in parsed.sections:
-        lines += ["", f"**{title}**: " + inline(" ".join(body))] if title.startswith(("Shape", "Source")) else [
-            "", f"**{title}**", "", *_paragraphs(body),
-        ]  # fmt: skip
+        lines += _section(title, body)
     if entry.aliases and not member:
         lines += ["", "Also " + ", ".join(f"``{alias}``" for alias in sorted(set(entry.aliases))) + "."]
     return [*lines, ""]
+
+
+def _section(title: str, body: list[str]) -> list[str]:
+    """Returns what is said of shapes and sources as a line, and examples as code."""
+    if title.startswith(("Shape", "Source")):
+        return ["", f"**{title}**: " + inline(" ".join(body))]
+    if title.startswith("Example") and not any(line.lstrip().startswith(">>>") for line in body):
+        return ["", f"**{title}**", "", ".. code-block:: python", "", *(f"   {line}".rstrip() for line in body)]
+    return ["", f"**{title}**", "", *_paragraphs(body)]
 
 
 def _error(kind: str) -> str:
