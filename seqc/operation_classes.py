@@ -43,6 +43,7 @@ CLASSES = {
         Where
         ZerosLike:dtype
     """,
+    "einops": "Rearrange",
     "image": """
         AffineTransform:interpolation,fill_mode,fill_value,data_format
         CropImages:top_cropping,left_cropping,bottom_cropping,right_cropping,target_height,target_width,data_format

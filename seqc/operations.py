@@ -33,6 +33,8 @@ _OWN_FUNCTIONS = {
 }  # fmt: skip
 # What Keras has besides, at the values at which it says nothing.
 _INERT: dict[str, tuple[Any, ...]] = {"sparse": (None, False), "ragged": (None, False), "synchronized": (False,)}
+# The argument of `rearrange` that takes any names.
+_LENGTHS = "axes_lengths"
 # The largest number among an operation's settings, and the longest axis it may meet, when it comes from a file: tables
 # of positions are as long as these, and are made before any data come.
 _LONGEST = 1 << 24
@@ -198,17 +200,19 @@ def describe_operation(call: OperationCall) -> tuple[dict[str, Any], list[Any], 
     if operation is None or any(isinstance(leaf, Value) for leaf in tree.flatten(config)):
         return _described_by_name(call)
     called_on: list[Any] = []
+    named = call.arguments.get(_LENGTHS, {})
     for key, value in _arguments(call).items():
-        if key not in config and not (key in _INERT and value in _INERT[key]):
+        if key not in (*config, *named) and not (key in _INERT and value in _INERT[key]):
             called_on += value if _gathers(_computing(call.function)) else [value]
     described = {"module": operation.module, "class_name": operation.class_name, "config": config}
-    return {**described, "registered_name": operation.class_name}, called_on, {}
+    return {**described, "registered_name": operation.class_name}, called_on, dict(named)
 
 
 def _arguments(call: OperationCall) -> dict[str, Any]:
     """Returns the arguments of a call, those that were given as `**kwargs` by their names."""
     named = dict(call.arguments)
     named.update(named.pop("kwargs", {}))
+    named.update(named.pop(_LENGTHS, {}))
     return named
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -30,6 +31,7 @@ def at(path: str) -> Any:
     return found
 
 
+@cache
 def refused() -> list[str]:
     """Paths of Keras's public names that are not here."""
     missing = []
@@ -52,6 +54,12 @@ def test_every_name_of_keras_is_here_or_says_why_not() -> None:
         said = str(error.value)
         assert not any(words in said for words in _GUESSES), f"{path}: {said}"
         assert re.search(r"has no '\w+'\. .{40,}\.$", said), f"{path}: {said}"
+
+
+def test_no_name_stands_for_a_module_of_seqc() -> None:
+    gone = refused()
+    paths = [f"{home}.{name}".lstrip(".") for home, names in NAMES.items() for name in names]
+    assert [path for path in paths if path not in gone and isinstance(at(path), ModuleType)] == []
 
 
 def test_what_is_refused_says_the_same_where_it_is_imported() -> None:

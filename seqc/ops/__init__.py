@@ -106,7 +106,7 @@ from seqc.ops.indexing import get_item
 from seqc.ops.linalg import matmul
 from seqc.ops.nonlinear import elu, leaky_relu, relu, sigmoid, softplus, softsign
 from seqc.ops.padding import pad
-from seqc.ops.rearrange import (
+from seqc.ops.rearranging import (
     broadcast_to,
     diff,
     hstack,
@@ -197,6 +197,7 @@ if TYPE_CHECKING:
     from seqc.ops.diagonals import diag, diagflat, diagonal, trace
     from seqc.ops.distinct import nonzero, unique
     from seqc.ops.divisors import gcd, lcm
+    from seqc.ops.einops import rearrange
     from seqc.ops.factors import cdist, eigh, lu_factor, matrix_rank, qr, svd
     from seqc.ops.fourier import fft, fft2, ifft2, irfft, rfft
     from seqc.ops.frames import extract_sequences, istft, stft
@@ -298,7 +299,7 @@ __all__ = [
     "one_hot", "ones", "ones_like", "outer",
     "pad", "percentile", "pinv", "power", "prod", "psnr", "ptp",
     "qr", "quantile",
-    "rad2deg", "ravel", "real", "reciprocal", "relu", "relu6", "repeat", "reshape", "rfft", "right_shift",
+    "rad2deg", "ravel", "real", "rearrange", "reciprocal", "relu", "relu6", "repeat", "reshape", "rfft", "right_shift",
     "rms_normalization", "roll", "rot90", "round", "rsqrt",
     "saturate_cast", "scan", "scatter", "scatter_update", "searchsorted", "segment_max", "segment_min", "segment_prod",
     "segment_sum", "select", "selu", "separable_conv", "shape", "sigmoid", "sign", "signbit", "silu", "simple_rnn",
@@ -324,6 +325,7 @@ _LATE = {
     "crossentropy": "binary_crossentropy categorical_crossentropy sparse_categorical_crossentropy",
     "ctc": "ctc_decode ctc_loss",
     "derivatives": "custom_gradient jvp",
+    "einops": "rearrange",
     "diagonals": "diag diagflat diagonal trace",
     "distinct": "nonzero unique",
     "divisors": "gcd lcm",

@@ -10,7 +10,7 @@ from seqc.graph import dims
 from seqc.graph.ir import Value, as_value
 from seqc.ops.arithmetic import clip, round
 from seqc.ops.elementwise import cast
-from seqc.ops.rearrange import moveaxis
+from seqc.ops.rearranging import moveaxis
 from seqc.ops.shape import expand_dims, squeeze
 
 

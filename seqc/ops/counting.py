@@ -11,7 +11,7 @@ from seqc.ops._common import as_float, as_number, as_operands, check_unused
 from seqc.ops.arithmetic import add, maximum, multiply, subtract
 from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast, equal, less_equal, logical_not, where
-from seqc.ops.rearrange import ravel
+from seqc.ops.rearranging import ravel
 from seqc.ops.reduce import max, min
 from seqc.ops.segments import segment_sum
 from seqc.ops.shape import expand_dims, ones_like, reshape, shape, size

@@ -10,7 +10,7 @@ from seqc.ops._common import as_number, normalize_axis, scalar
 from seqc.ops.creation import eye
 from seqc.ops.elementwise import cast, where
 from seqc.ops.padding import pad
-from seqc.ops.rearrange import moveaxis, ravel
+from seqc.ops.rearranging import moveaxis, ravel
 from seqc.ops.reduce import sum
 from seqc.ops.shape import Reshape, expand_dims
 from seqc.ops.sizes import Size, dim_of, size_of

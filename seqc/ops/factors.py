@@ -16,7 +16,7 @@ from seqc.ops.creation import eye
 from seqc.ops.elementwise import cast, equal, greater, where
 from seqc.ops.inverses import OnMatrices, SolveTriangular
 from seqc.ops.linalg import matmul
-from seqc.ops.rearrange import swapaxes, tril
+from seqc.ops.rearranging import swapaxes, tril
 from seqc.ops.reduce import max, sum
 from seqc.ops.shape import expand_dims, zeros_like
 from seqc.ops.sizes import size_of

@@ -18,7 +18,7 @@ from seqc.ops.dft import DFT, RealDFT, RealDFTGrad
 from seqc.ops.elementwise import cast, equal, logical_or, where
 from seqc.ops.linalg import matmul
 from seqc.ops.padding import pad
-from seqc.ops.rearrange import swapaxes
+from seqc.ops.rearranging import swapaxes
 from seqc.ops.shape import expand_dims, reshape
 from seqc.ops.sizes import Size, size_of
 from seqc.ops.slicing import concatenate, slice_axis, split

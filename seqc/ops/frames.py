@@ -18,7 +18,7 @@ from seqc.ops.arithmetic import divide, multiply, square
 from seqc.ops.elementwise import greater, where
 from seqc.ops.fourier import as_complex, checked_length, ends_reshaped, irfft, rfft
 from seqc.ops.padding import pad
-from seqc.ops.rearrange import broadcast_to, swapaxes
+from seqc.ops.rearranging import broadcast_to, swapaxes
 from seqc.ops.reduce import sum
 from seqc.ops.sizes import Size, crop, size_of
 from seqc.ops.slicing import slice_axis

@@ -14,7 +14,7 @@ from seqc.ops._pictures import as_batch, as_computed, pair, with_pictures
 from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast
 from seqc.ops.images import conv, depthwise_conv
-from seqc.ops.rearrange import moveaxis
+from seqc.ops.rearranging import moveaxis
 from seqc.ops.reduce import mean, sum
 from seqc.ops.shape import reshape
 from seqc.ops.slicing import stack

@@ -17,7 +17,7 @@ from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast, logical_and, where
 from seqc.ops.image_sizes import resize_image
 from seqc.ops.padding import pad
-from seqc.ops.rearrange import moveaxis, slice
+from seqc.ops.rearranging import moveaxis, slice
 from seqc.ops.reduce import sum
 from seqc.ops.resize import KERNELS
 from seqc.ops.shape import expand_dims, shape

@@ -12,7 +12,7 @@ from seqc.ops._common import as_float, as_operands
 from seqc.ops._windows import Padding
 from seqc.ops.conv import convolve, convolve_back
 from seqc.ops.pool import AveragePool, MaxPool
-from seqc.ops.rearrange import moveaxis
+from seqc.ops.rearranging import moveaxis
 from seqc.ops.runs import RunMeans, Runs, longest
 from seqc.ops.shape import reshape
 

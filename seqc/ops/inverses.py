@@ -17,7 +17,7 @@ from seqc.graph.batch import batch_axis
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply, apply_many
 from seqc.ops._common import as_float, as_operands, broadcast_shapes, check_same_dtype
 from seqc.ops.linalg import matmul
-from seqc.ops.rearrange import broadcast_to, swapaxes, tril, triu
+from seqc.ops.rearranging import broadcast_to, swapaxes, tril, triu
 from seqc.ops.shape import expand_dims, squeeze
 
 

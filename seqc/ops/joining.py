@@ -9,7 +9,7 @@ from typing import Any
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
 from seqc.ops._common import normalize_axis
-from seqc.ops.rearrange import ravel, swapaxes
+from seqc.ops.rearranging import ravel, swapaxes
 from seqc.ops.shape import expand_dims
 from seqc.ops.slicing import concatenate, flip, slice_axis, split
 

@@ -16,7 +16,7 @@ from seqc.ops._pictures import as_computed, is_first, pair
 from seqc.ops.arithmetic import square
 from seqc.ops.images import conv, conv_transpose
 from seqc.ops.padding import pad
-from seqc.ops.rearrange import moveaxis
+from seqc.ops.rearranging import moveaxis
 from seqc.ops.reduce import mean
 from seqc.ops.shape import reshape, shape, transpose
 from seqc.ops.transcendental import log10

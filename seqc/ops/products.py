@@ -11,7 +11,7 @@ from seqc.ops.arithmetic import multiply, subtract
 from seqc.ops.contraction import dot, tensordot
 from seqc.ops.images import conv
 from seqc.ops.padding import pad
-from seqc.ops.rearrange import moveaxis, ravel
+from seqc.ops.rearranging import moveaxis, ravel
 from seqc.ops.shape import expand_dims, reshape, shape
 from seqc.ops.slicing import flip, stack
 

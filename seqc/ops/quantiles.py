@@ -11,7 +11,7 @@ from seqc.ops._common import as_float, normalize_axes, scalar
 from seqc.ops.arithmetic import add, ceil, divide, floor, maximum, multiply, subtract
 from seqc.ops.elementwise import cast, equal, greater, isnan, less_equal, where
 from seqc.ops.gather import take, take_along_axis
-from seqc.ops.rearrange import moveaxis
+from seqc.ops.rearranging import moveaxis
 from seqc.ops.reduce import Axis, sum
 from seqc.ops.shape import expand_dims, reshape, shape, squeeze, transpose
 from seqc.ops.sizes import product

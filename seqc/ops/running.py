@@ -9,7 +9,7 @@ from seqc.ops._common import as_number, normalize_axis, scalar
 from seqc.ops.arithmetic import multiply
 from seqc.ops.creation import tri
 from seqc.ops.elementwise import cast, where
-from seqc.ops.rearrange import moveaxis, ravel
+from seqc.ops.rearranging import moveaxis, ravel
 from seqc.ops.reduce import prod
 from seqc.ops.shape import expand_dims
 from seqc.ops.sizes import size_of

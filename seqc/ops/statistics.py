@@ -14,7 +14,7 @@ from seqc.ops._common import as_float, as_number, check_unused, listed_axes, nor
 from seqc.ops.arithmetic import absolute, add, clip, divide, isfinite, maximum, multiply, square, subtract
 from seqc.ops.elementwise import cast, greater, logical_not, not_equal, stop_gradient, where
 from seqc.ops.linalg import matmul
-from seqc.ops.rearrange import diff, moveaxis
+from seqc.ops.rearranging import diff, moveaxis
 from seqc.ops.reduce import Axis, is_empty, max, mean, min, sum
 from seqc.ops.shape import expand_dims, ones_like, squeeze, transpose
 from seqc.ops.slicing import slice_axis

@@ -13,7 +13,7 @@ from seqc import tree
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
 from seqc.ops.loops import map
-from seqc.ops.rearrange import broadcast_to
+from seqc.ops.rearranging import broadcast_to
 from seqc.ops.shape import reshape
 
 _CORE = re.compile(r"\(([^()]*)\)")

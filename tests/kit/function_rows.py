@@ -24,6 +24,10 @@ LIMITS = still("batch", 20, draw=_with_limits)
 X = real("batch", "time")
 
 FUNCTIONS: tuple[FunctionSpec, ...] = (
+    made("rearrange", lambda x: ops.rearrange(x, "b (h p) c -> b h (c p)", p=2),
+         lambda x: x.reshape(-1, 3, 2, 5).transpose(0, 1, 3, 2).reshape(-1, 3, 10), real("batch", 6, 5)),
+    made("rearrange-free", lambda x: ops.rearrange(x, "b t c->t (b c)"),
+         lambda x: x.transpose(1, 0, 2).reshape(x.shape[1], -1), real("batch", "time", 2)),
     made("hypot", ops.hypot, np.hypot, real("batch", 4, draw=nonzero), real(4, draw=nonzero)),
     made("deg2rad", ops.deg2rad, np.deg2rad, X),
     made("rad2deg", ops.rad2deg, np.rad2deg, X),
