@@ -221,9 +221,9 @@ def get(identifier: Any) -> DTypePolicy:
     return DTypePolicy(identifier)
 
 
-def serialize(policy: DTypePolicy) -> dict[str, Any]:
+def serialize(dtype_policy: DTypePolicy) -> dict[str, Any]:
     """Returns a policy as plain data."""
-    return serialize_object(policy)
+    return serialize_object(dtype_policy)
 
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> DTypePolicy:

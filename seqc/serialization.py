@@ -72,9 +72,9 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     return register
 
 
-def get_registered_name(thing: Any) -> str:
+def get_registered_name(obj: Any) -> str:
     """Returns the name a class or function is registered under, or its own name."""
-    return _REGISTERED_NAMES.get(thing) or str(thing.__name__)
+    return _REGISTERED_NAMES.get(obj) or str(obj.__name__)
 
 
 def get_registered_object(
@@ -93,10 +93,10 @@ def get_custom_objects() -> dict[str, Any]:
 
 
 @contextmanager
-def custom_object_scope(*objects: Mapping[str, Any]) -> Iterator[None]:
+def custom_object_scope(custom_objects: Mapping[str, Any], *more: Mapping[str, Any]) -> Iterator[None]:
     """Makes own classes and functions known by name inside a `with` block."""
     merged = dict(_scope.get())
-    for mapping in objects:
+    for mapping in (custom_objects, *more):
         merged |= mapping
     token = _scope.set(merged)
     try:

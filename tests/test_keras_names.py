@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from functools import cache
@@ -13,12 +14,21 @@ import pytest
 import seqc
 import seqc.keras  # what `import_module("seqc.keras...")` goes through
 from kit.oracle import SHARED
-from kit.record_names import PAGE
+from kit.record_names import ARGUMENTS, PAGE
 from seqc.errors import MissingDependencyError
 from seqc.scopes import RematScope
 from seqc.utils.not_carried import NOT_CARRIED
 
 NAMES: dict[str, list[str]] = {home: names.split() for home, names in json.loads(PAGE.read_text()).items()}
+# What takes other arguments, and why.
+OTHER_ARGUMENTS = {
+    "Input": "what it does not take, it says; see test_sequential_errors",
+    "KerasTensor": "made by __new__, with the same arguments",
+    "layers.Input": "as above",
+    "models.save_model": "zipped may be True alone",
+    "saving.save_model": "as above",
+    "saving.save_weights": "weights are written to one file",
+}
 # What is said of a name that may be a slip of the pen.
 _GUESSES = ("lists what it has", "Did you mean", "has no attribute")
 
@@ -54,6 +64,18 @@ def test_every_name_of_keras_is_here_or_says_why_not() -> None:
         said = str(error.value)
         assert not any(words in said for words in _GUESSES), f"{path}: {said}"
         assert re.search(r"has no '\w+'\. .{40,}\.$", said), f"{path}: {said}"
+
+
+def test_arguments_are_called_as_in_keras() -> None:
+    lacking = {}
+    for path, names in json.loads(ARGUMENTS.read_text()).items():
+        if path in refused() or path in OTHER_ARGUMENTS:
+            continue
+        found = at(path)
+        own = inspect.signature(found.__init__ if isinstance(found, type) else found).parameters
+        if missing := [name for name in names.split() if name not in own]:
+            lacking[path] = missing
+    assert lacking == {}
 
 
 def test_no_name_stands_for_a_module_of_seqc() -> None:

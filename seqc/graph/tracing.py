@@ -31,6 +31,7 @@ class Variable(Operators):
         initializer: initial array or number, or a function of shape and dtype. shape: for such a function.
         dtype: by default that of the array; float32 or int32 for Python numbers. trainable: whether optimizers change
         it. autocast: whether layers that compute in another precision read it in theirs. name: last part of its path.
+        aggregation, synchronization, layout: accepted, for several machines, of which there is one.
         regularizer: function from the variable to a penalty, added to the loss.
         constraint: function applied to it after each optimizer step.
     """
@@ -43,6 +44,9 @@ class Variable(Operators):
         trainable: bool = True,
         *,
         autocast: bool = True,
+        aggregation: str | None = None,
+        synchronization: str | None = None,
+        layout: Any = None,
         name: str = "variable",
         regularizer: Any = None,
         constraint: Any = None,

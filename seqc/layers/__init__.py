@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from seqc import serialization
 from seqc.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from seqc.layers.adaptive_pooling import (
     AdaptiveAveragePooling1D,
@@ -105,8 +109,6 @@ from seqc.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
 from seqc.layers.warping import RandomElasticTransform, RandomPerspective, RandomShear
 from seqc.layers.wrappers import Bidirectional, TimeDistributed
 from seqc.layers.wrapping import SpectralNormalization, Wrapper
-from seqc.serialization import deserialize
-from seqc.serialization import serialize_object as serialize
 from seqc.utils.absent import absent
 
 GroupQueryAttention = GroupedQueryAttention
@@ -296,6 +298,21 @@ __all__ = [
     "serialize",
     "subtract",
 ]
+
+
+def serialize(layer: Layer) -> dict[str, Any]:
+    """Returns a layer as plain data."""
+    return serialization.serialize_object(layer)
+
+
+def deserialize(config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """Returns the layer that plain data describe; its weights are new ones.
+
+    Raises:
+        SavingError: its class is not known, or does not accept its configuration.
+    """
+    return serialization.deserialize(config, custom_objects)
+
 
 __getattr__ = absent(
     __name__,

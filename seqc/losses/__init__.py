@@ -179,9 +179,9 @@ def serialize(loss: Any) -> Any:
     return serialization.serialize(loss)
 
 
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """Returns the loss that plain data describe, or that a name stands for."""
-    return get(config) if isinstance(config, str) else serialization.deserialize(config, custom_objects)
+    return get(name) if isinstance(name, str) else serialization.deserialize(name, custom_objects)
 
 
 __getattr__ = absent(__name__, __all__, "A function of (y_true, y_pred) made of seqc.ops is a loss too.")

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from seqc.saving.weights_file import load_weights
 
 CustomObjectScope = custom_object_scope
-serialize_keras_object = serialize
+
+
+def serialize_keras_object(obj: Any) -> Any:
+    """Returns an object, or a structure of some, as plain data."""
+    return serialize(obj)
 
 
 def deserialize_keras_object(config: Any, custom_objects: dict[str, Any] | None = None, safe_mode: bool = True) -> Any:
