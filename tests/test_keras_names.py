@@ -34,10 +34,15 @@ _GUESSES = ("lists what it has", "Did you mean", "has no attribute")
 
 
 def at(path: str) -> Any:
-    """What is at a path of Keras's, by asking for one name after the other."""
+    """What is at a path of Keras's, by asking for one name after the other; what needs a package that is not there is
+    the error that says so.
+    """
     found: Any = seqc
-    for name in path.split(".") if path else ():
-        found = getattr(found, name)
+    try:
+        for name in path.split(".") if path else ():
+            found = getattr(found, name)
+    except MissingDependencyError as error:
+        return error
     return found
 
 
@@ -49,8 +54,6 @@ def refused() -> list[str]:
         for path in [home] if not names else [f"{home}.{name}".lstrip(".") for name in names]:
             try:
                 at(path)
-            except MissingDependencyError:
-                continue  # it is here, with a package that is not
             except AttributeError:
                 missing.append(path)
     return missing

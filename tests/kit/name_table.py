@@ -14,6 +14,7 @@ from typing import Any
 import seqc
 from kit.oracle import ROOT
 from kit.record_names import PAGE as RECORDED
+from seqc.errors import MissingDependencyError
 from seqc.utils.absent import reason
 
 PAGE = ROOT / "docs" / "from-keras.md"
@@ -121,10 +122,13 @@ def recorded() -> dict[str, list[str]]:
 
 
 def at(path: str) -> Any:
-    """Returns what is at a path of Keras's names, None where nothing is."""
+    """Returns what is at a path of Keras's names, None where nothing is; or what says that it needs a package."""
     found: Any = seqc
-    for name in path.split(".") if path else ():
-        found = getattr(found, name, None)
+    try:
+        for name in path.split(".") if path else ():
+            found = getattr(found, name, None)
+    except MissingDependencyError as error:
+        return error
     return found
 
 
