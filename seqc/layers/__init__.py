@@ -301,7 +301,11 @@ __all__ = [
 
 
 def serialize(layer: Layer) -> dict[str, Any]:
-    """Returns a layer as plain data."""
+    """Returns a layer as plain data.
+
+    Args:
+        layer: the layer.
+    """
     return serialization.serialize_object(layer)
 
 
