@@ -12,10 +12,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import numpy_helper
 from typer.testing import CliRunner
 
+import seqc as keras
 from kit.estimator_models import QUICK, classifier, data, regressor
-from seqc import losses
+from seqc import layers, losses
 from seqc.cli import app
 from seqc.errors import ArgumentTypeError, DataError, ExportError, MissingFolderError, VerificationError
 
@@ -26,7 +28,8 @@ pytest.importorskip("pandas", reason="pandas is not installed")
 import pandas
 from sklearn.base import is_classifier
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer
+from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.decomposition import PCA
 from sklearn.ensemble import StackingClassifier, VotingClassifier, VotingRegressor
 from sklearn.exceptions import NotFittedError
@@ -300,6 +303,17 @@ def test_what_cannot_be_converted_is_named_and_the_old_file_stays(tmp_path: Path
         export_pipeline(fitted, path, pandas.DataFrame(X))
     with pytest.raises(MissingFolderError):
         export_pipeline(fitted, tmp_path / "no" / "m.onnx", X)
+    with pytest.raises(ArgumentTypeError, match="takes a fitted estimator of scikit-learn; got Sequential"):
+        export_pipeline(fitted[-1].model_, path, X)
+    with pytest.raises(ExportError, match="this KMeans is none of these"):
+        export_pipeline(make_pipeline(StandardScaler(), KMeans(2)).fit(X), path, X)
+    with pytest.raises(ExportError, match=r"skl2onnx [\d.]+ writes opset \d+ at most; got opset=28"):
+        export_pipeline(fitted, path, X, opset=28)
+    far = X * 1e-3 + 1e6
+    with pytest.raises(
+        VerificationError, match="of 120 rows changes by more than 1% when inputs are rounded to float32"
+    ):
+        export_pipeline(make_pipeline(StandardScaler(), net()).fit(far, Y), path, far)
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
 
@@ -327,3 +341,83 @@ def test_a_file_that_computes_something_else_is_not_written(
         export_pipeline(pipeline, tmp_path / "m.onnx", X)
     assert list(tmp_path.iterdir()) == []
     export_pipeline(pipeline, tmp_path / "m.onnx", X, verify=False)
+
+
+def test_rows_at_a_limit_do_not_hide_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that goes to the other side of a limit in float32 is left out, and all others are compared as ever."""
+    held = X.copy()
+    tree = make_pipeline(KBinsDiscretizer(4, encode="onehot-dense"), net()).fit(X, NAMES)
+    held[0, 0] = tree[0].bin_edges_[0][2] * (1 - 1e-9)
+    path = tmp_path / "m.onnx"
+    assert export_pipeline(tree, path, held).report.worst.budget < 1e-4
+    right = converting.convert
+
+    def wrong(*args: Any) -> onnx.ModelProto:
+        model = right(*args)
+        kernel = next(array for array in model.graph.initializer if array.name.endswith("kernel"))
+        kernel.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(kernel) * np.float32(1.01), kernel.name))
+        return model
+
+    monkeypatch.setattr("seqc.wrappers.exporting.convert", wrong)
+    with pytest.raises(VerificationError, match="Output 'probabilities' computes other numbers"):
+        export_pipeline(tree, path, held)
+
+
+def test_columns_are_found_however_they_are_chosen(tmp_path: Path) -> None:
+    frame = pandas.DataFrame(
+        {
+            "a": pandas.array([1, 2, 3, 4] * 5, dtype="Int64"),
+            "b": np.linspace(0, 1, 20),
+            "c": pandas.Categorical(["x", "y"] * 10),
+            "d": pandas.array(["u", "v", "w", "u"] * 5, dtype="string"),
+        }
+    )
+    y = np.arange(20) % 2
+    for numbers_in in (slice("a", "b"), slice(0, 2), [True, True, False, False], ["a", "b"], [0, 1]):
+        columns = [
+            ("n", StandardScaler(), numbers_in),
+            ("t", OneHotEncoder(), make_column_selector(dtype_exclude="number")),
+        ]
+        table = ColumnTransformer(columns, sparse_threshold=0)
+        pipeline = Pipeline([("nothing", "passthrough"), ("table", table), ("net", net())]).fit(frame, y)
+        receipt = export_pipeline(pipeline, tmp_path / "m.onnx", frame)
+        assert [str(port) for port in receipt.inputs] == [
+            "a float32[batch, 1]", "b float32[batch, 1]", "c string[batch, 1]", "d string[batch, 1]",
+        ]  # fmt: skip
+        given = {name: frame[[name]].to_numpy(np.float32 if name in "ab" else object) for name in "abcd"}
+        np.testing.assert_allclose(run(tmp_path / "m.onnx", given)[1], pipeline.predict_proba(frame), atol=1e-5)
+
+
+def test_a_model_of_numbers_of_words_takes_whole_numbers(tmp_path: Path) -> None:
+    words = np.random.default_rng(0).integers(0, 10, (60, 5))
+
+    def embedded(X: Any, y: Any) -> keras.Sequential:
+        stack = [layers.Embedding(10, 4), layers.Flatten(), layers.Dense(y.shape[1], activation="softmax")]
+        model = keras.Sequential([keras.Input(X.shape[1:], dtype="int32"), *stack])
+        model.compile("adam", "categorical_crossentropy")
+        return model
+
+    fitted = SKLearnClassifier(embedded, fit_kwargs=QUICK).fit(words, words[:, 0] % 3)
+    assert str(export_pipeline(fitted, tmp_path / "m.onnx", words).inputs[0]) == "X int64[batch, 5]"
+
+
+def test_steps_with_loops_inside_go_into_the_file(tmp_path: Path) -> None:
+    """The body of a Scan keeps its own names, also of two models with layers of the same names."""
+
+    def recurrent(X: Any, y: Any) -> keras.Sequential:
+        stack = [
+            layers.Reshape((6, 1)),
+            layers.LSTM(3, activation="gelu", name="lstm"),
+            layers.Dense(y.shape[1], name="out"),
+        ]
+        model = keras.Sequential([keras.Input(X.shape[1:]), *stack])
+        model.compile("adam", "mse")
+        return model
+
+    def one() -> Any:
+        return SKLearnRegressor(recurrent, fit_kwargs={"epochs": 1, "verbose": 0})
+
+    pipeline = make_pipeline(StandardScaler(), VotingRegressor([("a", one()), ("b", one())])).fit(X, NUMBERS[:, 0])
+    receipt = export_pipeline(pipeline, tmp_path / "m.onnx", X)
+    assert receipt.nodes["Scan"] == 2
+    np.testing.assert_allclose(run(tmp_path / "m.onnx", HELD)[0][:, 0], pipeline.predict(HELD), atol=1e-5)

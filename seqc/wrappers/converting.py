@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 from sklearn.base import is_classifier
+from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
 
 from seqc.errors import ExportError
 from seqc.export import compile_graph, rename
@@ -22,6 +24,7 @@ from seqc.wrappers.columns import MISSING
 from seqc.wrappers.dependency import import_skl2onnx
 from seqc.wrappers.estimators import SKLearnClassifier
 from seqc.wrappers.graphs import with_estimator
+from seqc.wrappers.kinds import picked
 
 # The operators of ai.onnx.ml that come with every opset from 15 on.
 _ML = 3
@@ -41,7 +44,10 @@ def convert(estimator: Any, inputs: Mapping[str, Array], opset: int, zipmap: boo
         MissingDependencyError: skl2onnx is needed. ExportError: a step has no ONNX form; the error names it.
     """
     skl2onnx = import_skl2onnx()
-    estimator = _with_missing_strings(estimator)
+    newest = skl2onnx.get_latest_tested_opset_version()
+    if opset > newest:
+        raise ExportError(f"skl2onnx {skl2onnx.__version__} writes opset {newest} at most; got opset={opset}.")
+    estimator = _in_its_words(estimator, list(inputs))
     _register(skl2onnx, {type(wrapper) for wrapper in wrappers_in(estimator)})
     types = [(name, _type(skl2onnx, array)) for name, array in inputs.items()]
     options = {id(estimator): {"zipmap": zipmap}} if is_classifier(estimator) else None
@@ -61,20 +67,31 @@ def convert(estimator: Any, inputs: Mapping[str, Array], opset: int, zipmap: boo
     return found
 
 
-def _with_missing_strings(estimator: Any) -> Any:
-    """Returns an estimator whose imputers fill in strings that a file can be given: skl2onnx knows no others."""
-
-    def told(imputer: Any) -> bool:
-        learnt = getattr(imputer, "statistics_", None)
-        return isinstance(imputer, SimpleImputer) and getattr(getattr(learnt, "dtype", None), "kind", "") == "O"
-
-    if not any(told(found) for _, found in _estimators(estimator, "", set())):
-        return estimator
+def _in_its_words(estimator: Any, names: Sequence[str]) -> Any:
+    """Returns a copy of an estimator that says in the words that skl2onnx knows what it would not understand: strings
+    that are missing, slices and masks of columns, and steps of a pipeline that do nothing.
+    """
     changed = copy.deepcopy(estimator)
     for _, found in _estimators(changed, "", set()):
-        if told(found) and not isinstance(found.missing_values, str):
-            found.missing_values = MISSING
+        learnt = getattr(found, "statistics_", None)
+        if isinstance(found, SimpleImputer) and getattr(getattr(learnt, "dtype", None), "kind", "") == "O":
+            if not isinstance(found.missing_values, str):
+                found.missing_values = MISSING
+        elif isinstance(found, Pipeline):
+            steps = [(name, step) for name, step in found.steps if step is not None and not isinstance(step, str)]
+            found.steps = steps or found.steps
+        elif isinstance(found, ColumnTransformer):
+            found.transformers_ = [
+                (name, inner, _listed(found, key, names)) for name, inner, key in found.transformers_
+            ]
     return changed
+
+
+def _listed(table: ColumnTransformer, key: Any, names: Sequence[str]) -> list[Any]:
+    """Returns columns that a ColumnTransformer takes by name where they are inputs, and otherwise by number."""
+    own = [str(name) for name in getattr(table, "feature_names_in_", range(table.n_features_in_))]
+    found = picked(key, own)
+    return found if own == list(names) else [own.index(name) for name in found]
 
 
 def wrappers_in(estimator: Any) -> Iterator[SKLBase]:

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from sklearn.utils.validation import check_is_fitted
 
+from seqc.errors import ArgumentTypeError
 from seqc.export import export_graph
 from seqc.export.about import CLASSES
 from seqc.export.disk import check_beside, new_files
@@ -103,6 +104,11 @@ def export_pipeline(
     check_target(path)
     if beside:
         check_beside(path)
+    if not hasattr(pipeline, "get_params"):
+        raise ArgumentTypeError(
+            f"export_pipeline takes a fitted estimator of scikit-learn; got {type(pipeline).__name__}. A model by "
+            "itself is written with model.export(path)."
+        )
     check_is_fitted(pipeline)
     X = some_rows(X)
     inputs = as_inputs(X, pipeline)

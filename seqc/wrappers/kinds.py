@@ -10,6 +10,8 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 
+from seqc.wrappers.base import SKLBase
+
 _ENCODERS = (OneHotEncoder, OrdinalEncoder, TargetEncoder)
 
 
@@ -22,9 +24,16 @@ def categorical(estimator: Any, names: Sequence[str], floats: set[str]) -> set[s
     found: set[str] = set()
     others: set[str] = set()
     for first, columns in _readers(estimator, list(names)):
-        alone = isinstance(first, _ENCODERS) and not floats & set(columns)
+        alone = _takes_categories(first) and not floats & set(columns)
         (found if alone else others).update(columns)
     return found - others
+
+
+def _takes_categories(estimator: Any) -> bool:
+    """Tells whether an estimator reads numbers as categories: encoders, and models that begin with an Embedding."""
+    if isinstance(estimator, SKLBase):
+        return "int" in str(estimator.model_._ports()[0].dtype)
+    return isinstance(estimator, _ENCODERS)
 
 
 def _readers(estimator: Any, columns: list[str]) -> Iterator[tuple[Any, list[str]]]:
@@ -33,9 +42,9 @@ def _readers(estimator: Any, columns: list[str]) -> Iterator[tuple[Any, list[str
         steps = [step for _, step in estimator.steps if step is not None and not isinstance(step, str)]
         yield from _readers(steps[0], columns) if steps else ()
     elif isinstance(estimator, ColumnTransformer):
-        for _, inner, picked in estimator.transformers_:
+        for _, inner, key in estimator.transformers_:
             if not isinstance(inner, str) or inner != "drop":
-                yield from _readers(inner, _picked(picked, columns))
+                yield from _readers(inner, picked(key, columns))
     elif isinstance(estimator, FeatureUnion):
         for _, inner in estimator.transformer_list:
             yield from _readers(inner, columns)
@@ -45,7 +54,7 @@ def _readers(estimator: Any, columns: list[str]) -> Iterator[tuple[Any, list[str
         yield estimator, columns
 
 
-def _picked(key: Any, columns: list[str]) -> list[str]:
+def picked(key: Any, columns: list[str]) -> list[str]:
     """Returns the names of columns that a ColumnTransformer takes: by name or number, in a list, mask or slice."""
     if isinstance(key, slice):
         ends = (columns.index(e) if isinstance(e, str) else e for e in (key.start, key.stop))
