@@ -86,7 +86,7 @@ __all__ = [
 
 
 # What few scripts ask for, and importing seqc need not load.
-_LATER = ("backend", "export", "preprocessing", "wrappers")
+_LATER = ("applications", "backend", "export", "preprocessing", "wrappers")
 _HOMES = dict.fromkeys(("RematScope", "device", "name_scope", "remat"), "seqc.scopes")
 _found = late(__name__, _HOMES, absent(__name__, (*__all__, *_LATER, *_HOMES, "version")))
 

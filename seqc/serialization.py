@@ -238,13 +238,17 @@ def serialize(value: Any) -> Any:
     raise SavingError(f"Cannot save {value!r} of type {type(value).__name__}: it has no get_config().")
 
 
-# Where Keras says that models are, and the layers that it keeps beside one of its models; one has another name there.
+# Where Keras says that models are, and the layers that it keeps beside some of its models; one has another name there.
 _AS_KERAS: dict[str, dict[str, str | None]] = {
     "Sequential": {"module": "keras", "registered_name": None},
     "DTypePolicy": {"module": "keras", "registered_name": None},
     "FloatDTypePolicy": {"module": "keras", "registered_name": None},
     "Functional": {"module": "keras.src.models.functional", "registered_name": "Functional"},
     "GroupedQueryAttention": {"class_name": "GroupQueryAttention", "module": "keras.layers", "registered_name": None},
+    "CustomScaleLayer": {
+        "module": "keras.src.applications.inception_resnet_v2",
+        "registered_name": "CustomScaleLayer",
+    },
     "LayerScale": {"module": "keras.src.applications.convnext", "registered_name": "LayerScale"},
     "StochasticDepth": {"module": "keras.src.applications.convnext", "registered_name": "StochasticDepth"},
 }

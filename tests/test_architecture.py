@@ -102,6 +102,7 @@ LEVELS = {
     "seqc.backends.onnxruntime_quantizer": 11,
     "seqc.export": 12,
     "seqc.datasets": 12,
+    "seqc.applications": 12,
     "seqc.cloning": 11,
     "seqc.models": 13,
     "seqc.analysis": 13,

@@ -305,7 +305,6 @@ def test_misspelt_layer_gets_a_suggestion() -> None:
         (keras.callbacks, "Scribble", "A subclass of Callback"),
         (keras.optimizers, "Adem", "Did you mean Adam"),
         (keras.utils, "scribble", "dir"),
-        (keras, "applications", "Define the network"),
         (keras.backend, "mean", "Take seqc.ops.mean"),
         (keras, "quantizers", "quantize the exported file"),
         (keras.dtype_policies, "GPTQDTypePolicy", "quantize the exported file"),

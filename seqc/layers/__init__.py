@@ -22,7 +22,6 @@ from seqc.layers.boxes import MaxNumBoundingBoxes
 from seqc.layers.colors import RandomBrightness, RandomColorJitter, RandomContrast, RandomHue, RandomSaturation
 from seqc.layers.combining import AugMix, RandAugment
 from seqc.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
-from seqc.layers.convnext import LayerScale, StochasticDepth
 from seqc.layers.convolutional import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose
 from seqc.layers.core import Activation, Dense, Input, InputLayer
 from seqc.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
@@ -59,6 +58,7 @@ from seqc.layers.multi_head import MultiHeadAttention
 from seqc.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
 from seqc.layers.normalization import BatchNormalization, LayerNormalization
 from seqc.layers.norms import GroupNormalization, RMSNormalization, UnitNormalization
+from seqc.layers.of_applications import CustomScaleLayer, LayerScale, StochasticDepth
 from seqc.layers.pipeline import Pipeline
 from seqc.layers.plain import Identity, Lambda
 from seqc.layers.pooling import (
@@ -172,6 +172,7 @@ __all__ = [
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
+    "CustomScaleLayer",
     "CutMix",
     "Dense",
     "DepthwiseConv1D",

@@ -1,11 +1,15 @@
-"""The two layers of ConvNeXt (Liu et al., 2022) that Keras keeps beside that model; they stand in files of it."""
+"""The layers that Keras keeps beside models of its applications; they stand in files of these.
+
+Two are of ConvNeXt (Liu et al., 2022), one of Inception-ResNet (Szegedy et al., 2016).
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from seqc import initializers, ops
-from seqc.errors import ConfigError
+from seqc.argument_kinds import is_number
+from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
@@ -57,3 +61,26 @@ class StochasticDepth(Layer):
             one_each = slice_axis(one_each, axis, 0, 1)
         kept = 1 - self.drop_path_rate
         return value / kept * ops.floor(kept + random_uniform(one_each, None, self.name, 0))
+
+
+@known("layers")
+class CustomScaleLayer(Layer):
+    """Of two tensors, the first plus the second times a number.
+
+    Args:
+        scale: the number.
+    """
+
+    takes_several = True
+
+    def __init__(self, scale: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not is_number(scale):
+            raise ConfigError(f"scale is a number. Received: {scale!r}")
+        self.scale = scale
+        self.built = True
+
+    def call(self, inputs: Any) -> Value:
+        if not isinstance(inputs, list | tuple) or len(inputs) != 2:
+            raise ShapeError("A `CustomScaleLayer` layer should be called on a list of 2 inputs.")
+        return as_value(inputs[0]) + as_value(inputs[1]) * self.scale

@@ -1,0 +1,5 @@
+"""An older place of `seqc.applications.resnet.ResNet50`."""
+
+from seqc.applications.resnet import ResNet50, decode_predictions, preprocess_input
+
+__all__ = ["ResNet50", "decode_predictions", "preprocess_input"]
