@@ -11,6 +11,7 @@ from seqc.applications.imagenet_utils import decode_predictions
 from seqc.applications.imagenet_utils import unchanged as preprocess_input
 from seqc.functional import Functional
 from seqc.sequential import Sequential
+from seqc.utils.absent import absent
 
 __all__ = [
     "ConvNeXtBase",
@@ -124,3 +125,5 @@ ConvNeXtXLarge = _version(
     "c1f5ccab661354fc3a79a10fa99af82f0fbf10ec65cb894a3ae0815f17a889ee",
     "de3f8a54174130e0cecdc71583354753d557fcf1f4487331558e2a16ba0cfe05",
 )
+
+__getattr__ = absent(__name__, __all__)

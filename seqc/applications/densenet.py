@@ -10,6 +10,7 @@ from seqc.applications._wanted import Architecture, Tensor, Wanted, architecture
 from seqc.applications.imagenet_utils import decode_predictions
 from seqc.applications.imagenet_utils import torch as preprocess_input
 from seqc.applications.resnet import normalized
+from seqc.utils.absent import absent
 
 __all__ = ["DenseNet121", "DenseNet169", "DenseNet201", "decode_predictions", "preprocess_input"]
 
@@ -62,3 +63,5 @@ DenseNet169 = _version(
 DenseNet201 = _version(
     "DenseNet201", (6, 12, 48, 32), "1ceb130c1ea1b78c3bf6114dbdfd8807", "c13680b51ded0fb44dff2d8f86ac8bb1"
 )
+
+__getattr__ = absent(__name__, __all__)

@@ -21,6 +21,7 @@ from seqc.applications._published import pair
 from seqc.applications._wanted import Architecture, Tensor, Wanted, architecture, rounded
 from seqc.applications.imagenet_utils import corrected_pad, decode_predictions
 from seqc.applications.imagenet_utils import unchanged as preprocess_input
+from seqc.utils.absent import absent
 
 __all__ = [
     "EfficientNetB0",
@@ -146,3 +147,5 @@ EfficientNetB6 = _version(
 EfficientNetB7 = _version(
     "B7", 2.0, 3.1, 600, 0.5, "8c03f828fec3ef71311cd463b6759d99", "cbcfe4450ddf6f3ad90b1b398090fe4a"
 )
+
+__getattr__ = absent(__name__, __all__)

@@ -20,6 +20,7 @@ from seqc.applications._wanted import PUBLISHED_CLASSES, Shape, Tensor, Wanted, 
 from seqc.applications.imagenet_utils import decode_predictions
 from seqc.applications.imagenet_utils import unchanged as preprocess_input
 from seqc.functional import Functional
+from seqc.utils.absent import absent
 
 __all__ = [
     "EfficientNetV2B0",
@@ -188,3 +189,5 @@ EfficientNetV2B3 = _version(
 EfficientNetV2S = _version("S", _SMALL, 384, "e1d88a8495beba45748fedd0cecbe016", "af0682fb74e8c54910f2d4393339c070")
 EfficientNetV2M = _version("M", _MEDIUM, 480, "a3bf6aa3276309f4fc6a34aa114c95cd", "1b8dc055df72dde80d614482840fe342")
 EfficientNetV2L = _version("L", _LARGE, 480, "27e6d408b53c7ebc868fefa357689935", "b0b66b5c863aef5b46e8608fe1711615")
+
+__getattr__ = absent(__name__, __all__)

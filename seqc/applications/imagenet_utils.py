@@ -15,6 +15,7 @@ from seqc import ops
 from seqc.applications._published import Published
 from seqc.errors import ConfigError, DataError, ShapeError
 from seqc.graph.ir import Array, Value
+from seqc.utils.absent import absent
 
 __all__ = ["decode_predictions", "preprocess_input"]
 
@@ -214,3 +215,6 @@ def corrected_pad(x: Any, kernel: int) -> tuple[tuple[int, int], tuple[int, int]
     known = height is not None
     near = tuple(kernel // 2 - (1 - size % 2 if known else 1) for size in (height, width))
     return (near[0], kernel // 2), (near[1], kernel // 2)
+
+
+__getattr__ = absent(__name__, __all__)

@@ -9,6 +9,7 @@ from seqc.applications._published import kernels
 from seqc.applications._wanted import Tensor, Wanted, architecture
 from seqc.applications.imagenet_utils import decode_predictions
 from seqc.applications.imagenet_utils import tf as preprocess_input
+from seqc.utils.absent import absent
 
 __all__ = ["InceptionResNetV2", "decode_predictions", "preprocess_input"]
 
@@ -101,3 +102,5 @@ InceptionResNetV2 = architecture(
     name="inception_resnet_v2",
     source="C. Szegedy et al., Inception-v4 and the Impact of Residual Connections on Learning, arXiv:1602.07261.",
 )
+
+__getattr__ = absent(__name__, __all__)

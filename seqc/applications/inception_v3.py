@@ -7,6 +7,7 @@ from seqc.applications._published import kernels
 from seqc.applications._wanted import Tensor, Wanted, architecture
 from seqc.applications.imagenet_utils import decode_predictions
 from seqc.applications.imagenet_utils import tf as preprocess_input
+from seqc.utils.absent import absent
 
 __all__ = ["InceptionV3", "decode_predictions", "preprocess_input"]
 
@@ -106,3 +107,5 @@ InceptionV3 = architecture(
     name="inception_v3",
     source="C. Szegedy et al., Rethinking the Inception Architecture for Computer Vision, arXiv:1512.00567.",
 )
+
+__getattr__ = absent(__name__, __all__)

@@ -11,6 +11,7 @@ from seqc.applications.imagenet_utils import decode_predictions
 from seqc.applications.imagenet_utils import tf as preprocess_input
 from seqc.errors import ConfigError
 from seqc.functional import Functional
+from seqc.utils.absent import absent
 from seqc.utils.display import note
 
 __all__ = ["MobileNet", "decode_predictions", "preprocess_input"]
@@ -132,3 +133,6 @@ def _top(x: Tensor, wanted: Wanted, dropout: float) -> Tensor:
     x = layers.Conv2D(wanted.classes, 1, padding="same", name="conv_preds")(x)
     x = layers.Reshape((wanted.classes,), name="reshape_2")(x)
     return layers.Activation(wanted.classifier_activation, name="predictions")(x)
+
+
+__getattr__ = absent(__name__, __all__)

@@ -12,6 +12,7 @@ from seqc.applications.imagenet_utils import tf as preprocess_input
 from seqc.applications.mobilenet import nearest_published, published_side
 from seqc.errors import ConfigError
 from seqc.functional import Functional
+from seqc.utils.absent import absent
 from seqc.utils.symbols import is_keras_tensor
 
 __all__ = ["MobileNetV2", "decode_predictions", "preprocess_input"]
@@ -116,3 +117,6 @@ def _block(x: Tensor, filters: int, strides: int, i: int) -> Tensor:
     if strides == 1 and shortcut.shape[3] == filters:
         x = layers.Add(name=f"{name}add")([shortcut, x])
     return x
+
+
+__getattr__ = absent(__name__, __all__)

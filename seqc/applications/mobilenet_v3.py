@@ -14,6 +14,7 @@ from seqc.applications.mobilenet import nearest_published
 from seqc.applications.mobilenet_v2 import check_same_size, shape_of
 from seqc.errors import ConfigError
 from seqc.functional import Functional
+from seqc.utils.absent import absent
 
 __all__ = ["MobileNetV3Large", "MobileNetV3Small", "decode_predictions", "preprocess_input"]
 
@@ -216,3 +217,5 @@ _DOC = """Returns a {label}.
 
 MobileNetV3Small = _version("MobileNetV3Small", _SMALL, 1024)
 MobileNetV3Large = _version("MobileNetV3Large", _LARGE, 1280)
+
+__getattr__ = absent(__name__, __all__)

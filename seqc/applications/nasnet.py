@@ -12,6 +12,7 @@ from seqc.applications.imagenet_utils import corrected_pad, decode_predictions
 from seqc.applications.imagenet_utils import tf as preprocess_input
 from seqc.errors import ConfigError
 from seqc.functional import Functional
+from seqc.utils.absent import absent
 
 __all__ = ["NASNetLarge", "NASNetMobile", "decode_predictions", "preprocess_input"]
 
@@ -214,3 +215,6 @@ def NASNetLarge(
     """
     wanted = Wanted(include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
     return _model(wanted, (168, 6, 96, True), 331, name, "NASNetLarge", "large")
+
+
+__getattr__ = absent(__name__, __all__)

@@ -9,6 +9,7 @@ from seqc.applications._published import kernels
 from seqc.applications._wanted import Architecture, Tensor, Wanted, architecture
 from seqc.applications.imagenet_utils import caffe as preprocess_input
 from seqc.applications.imagenet_utils import decode_predictions
+from seqc.utils.absent import absent
 
 __all__ = ["ResNet50", "ResNet101", "ResNet152", "decode_predictions", "preprocess_input"]
 
@@ -65,3 +66,5 @@ def _version(label: str, blocks: tuple[int, ...], *hashes: str) -> Architecture:
 ResNet50 = _version("ResNet50", (3, 4, 6, 3), "2cb95161c43110f7111970584f804107", "4d473c1dd8becc155b73f8504c6f6626")
 ResNet101 = _version("ResNet101", (3, 4, 23, 3), "f1aeb4b969a6efcfb50fad2f0c20cfc5", "88cf7a10940856eca736dc7b7e228a21")
 ResNet152 = _version("ResNet152", (3, 8, 36, 3), "100835be76be38e30d865e96f2aaae62", "ee4c566cf9a93f14d82f913c2dc6dd0c")
+
+__getattr__ = absent(__name__, __all__)

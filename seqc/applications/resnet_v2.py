@@ -10,6 +10,7 @@ from seqc.applications._wanted import Architecture, Tensor, Wanted, architecture
 from seqc.applications.imagenet_utils import decode_predictions
 from seqc.applications.imagenet_utils import tf as preprocess_input
 from seqc.applications.resnet import first_pool, normalized, stem
+from seqc.utils.absent import absent
 
 __all__ = ["ResNet50V2", "ResNet101V2", "ResNet152V2", "decode_predictions", "preprocess_input"]
 
@@ -56,3 +57,5 @@ ResNet101V2 = _version(
 ResNet152V2 = _version(
     "ResNet152V2", (3, 8, 36, 3), "a49b44d1979771252814e80f8ec446f9", "ed17cf2e0169df9d443503ef94b23b33"
 )
+
+__getattr__ = absent(__name__, __all__)

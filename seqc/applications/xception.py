@@ -7,6 +7,7 @@ from seqc.applications._published import kernels
 from seqc.applications._wanted import Tensor, Wanted, architecture
 from seqc.applications.imagenet_utils import decode_predictions
 from seqc.applications.imagenet_utils import tf as preprocess_input
+from seqc.utils.absent import absent
 
 __all__ = ["Xception", "decode_predictions", "preprocess_input"]
 
@@ -69,3 +70,5 @@ Xception = architecture(
     named_pools=False,
     source="F. Chollet, Xception: Deep Learning with Depthwise Separable Convolutions, arXiv:1610.02357.",
 )
+
+__getattr__ = absent(__name__, __all__)

@@ -41,7 +41,6 @@ NOT_CARRIED: dict[str, dict[str, str]] = {
         "quantizers": f"They quantize weights in memory. {QUANTIZED}",
         "visualization": "It draws images with boxes and masks through Matplotlib: call that, and "
         "seqc.utils.plot_model for models.",
-        "applications": "They are known networks. Define the network, or load a file with seqc.models.load_model.",
         **dict.fromkeys(("estimator", "premade", "premade_models", "feature_column"), _ESTIMATORS),
         "experimental": f"{_SETTLED} seqc.layers and seqc.optimizers.schedules, or gone.",
         **dict.fromkeys(("src", "engine", "__internal__", "internal", "protobuf", "testing"), _PUBLIC),
