@@ -26,7 +26,16 @@ FILES = [name for name in zipfile.ZipFile(ARCHIVE).namelist() if name.endswith((
 # Every version at once takes longer than all other files: the others are slow.
 QUICK = {"3.15.1-jax.keras", "2.21.0-tensorflow.h5", "3.0.5-jax.keras"}
 # Of those of Keras's applications, other names, and what is no layer by itself.
-APART = {"CustomScaleLayer", "LayerScale", "StochasticDepth", "GroupedQueryAttention", "InputLayer", "Lambda", "Layer", "Wrapper"}
+APART = {
+    "CustomScaleLayer",
+    "LayerScale",
+    "StochasticDepth",
+    "GroupedQueryAttention",
+    "InputLayer",
+    "Lambda",
+    "Layer",
+    "Wrapper",
+}
 # What the newest Keras has and cannot run in a model, and what takes labels or boxes beside the pictures alone.
 NOWHERE = {"Equalization", "MaxNumBoundingBoxes"}
 # Only this version takes the nearest pixels; before, it mixed them, and later it leaves images as large as they are.
