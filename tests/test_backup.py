@@ -158,6 +158,7 @@ def changed(**entries: Any) -> Any:
         (changed(totals=[[1, [2]]]), "totals are wrong"),
         (changed(totals=[[1.0]]), "totals are those of other metrics"),
         (changed(logged=[1]), "logged are wrong"),
+        (changed(memories=[[1.0]]), "memories of stateful layers are those of other layers"),
         (changed(random={}), "no state of a generator"),
         (changed(pass_began=[1]), "no state of a generator"),
         (changed(callbacks=[1]), "state of callbacks is wrong"),

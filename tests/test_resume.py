@@ -146,6 +146,7 @@ def watchers(folder: Path) -> list[Any]:
     return [
         callbacks.BackupAndRestore(folder / "backup", save_freq=3),
         callbacks.EarlyStopping("f1", patience=2, mode="max", restore_best_weights=True),
+        callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.95),
         callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=0.05),
         callbacks.ModelCheckpoint(str(folder / "best.weights.h5"), "loss", save_best_only=True, save_weights_only=True),
         callbacks.CSVLogger(folder / "log.csv"),
@@ -216,6 +217,24 @@ def test_a_step_of_its_own_logs_what_it_would_have_logged(tmp_path: Path, at: in
     assert_same(whole, resumed)
     for name in ("own", "seen"):
         assert history[name] == expected[name][-len(history[name]) :]
+
+
+@pytest.mark.parametrize("at", [7, pytest.param(10, marks=pytest.mark.slow)])
+def test_stateful_layers_go_on_with_what_they_remember(tmp_path: Path, at: int) -> None:
+    def run(*more: Any) -> Any:
+        keras.utils.set_random_seed(7)
+        inner = layers.LSTM(4, stateful=True)
+        model = keras.Sequential([keras.Input((6, 1), batch_size=9), layers.Bidirectional(inner), layers.Dense(1)])
+        model.compile("adam", "mse")
+        kept = callbacks.BackupAndRestore(tmp_path / "backup", save_freq=5)
+        given: dict[str, Any] = {"batch_size": 9, "epochs": 3, "shuffle": False, "verbose": 0}
+        model.fit(WORDS[..., None] / 20.0, Y, callbacks=[kept, *more], **given)
+        return model
+
+    whole = run()
+    with pytest.raises(KeyboardInterrupt):
+        run(Stop(at))
+    assert_same(whole, run())
 
 
 class Drawn:

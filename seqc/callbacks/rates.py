@@ -26,11 +26,19 @@ class LearningRateScheduler(Callback):
     """
 
     _logs_added = ("learning_rate",)
+    _state = ("_epoch",)
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         self.schedule, self.verbose = schedule, verbose
+        self._epoch: int | None = None
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._epoch = None
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        if epoch == self._epoch:  # an epoch that BackupAndRestore goes on with
+            return
+        self._epoch = epoch
         optimizer = self.model.optimizer
         current = float(optimizer.learning_rate)
         new = self.schedule(epoch, current) if _takes_two(self.schedule) else self.schedule(epoch)

@@ -1,4 +1,4 @@
-"""The seeds that a model draws by: its own, which dropout and its kin use, and those of its layers' generators."""
+"""What a model has besides weights: the seeds that random layers draw by, and the memories of stateful ones."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from seqc.draws import SeedGenerator
 from seqc.errors import ConfigError
+from seqc.graph.tracing import Variable
 from seqc.training.trainable import Trainable
 
 MOST = 2**63
@@ -42,17 +43,29 @@ def _is_seed(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST
 
 
+def memories_of(model: Trainable) -> list[Variable]:
+    """Returns what stateful layers keep from one batch to the next, which no file of weights holds."""
+    found = (getattr(owner, "_memory", None) for owner in _owners(model))
+    return [variable for memory in found if memory is not None for variable in memory.variables]
+
+
 def _generators(model: Trainable) -> Iterator[SeedGenerator]:
     """Yields the generators that layers keep as attributes, each once, in the order of the layers."""
     seen: set[int] = set()
-    waiting: list[Any] = [model]
-    while waiting:
-        owner = waiting.pop()
-        if id(owner) in seen:
-            continue
-        seen.add(id(owner))
+    for owner in _owners(model):
         for value in vars(owner).values():
             if isinstance(value, SeedGenerator) and id(value) not in seen:
                 seen.add(id(value))
                 yield value
-        waiting += reversed(list(owner.sublayers()))
+
+
+def _owners(model: Trainable) -> Iterator[Any]:
+    """Yields a model and all layers inside it, each once."""
+    seen: set[int] = set()
+    waiting: list[Any] = [model]
+    while waiting:
+        owner = waiting.pop()
+        if id(owner) not in seen:
+            seen.add(id(owner))
+            yield owner
+            waiting += reversed(list(owner.sublayers()))

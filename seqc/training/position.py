@@ -11,7 +11,7 @@ from seqc.errors import ConfigError
 from seqc.graph.ir import Array
 from seqc.graph.tracing import Variable
 from seqc.seeds import random_state, set_random_state
-from seqc.training.model_seeds import seeds_of, set_seeds
+from seqc.training.model_seeds import memories_of, seeds_of, set_seeds
 from seqc.training.sources import Source
 from seqc.training.step import Step
 from seqc.training.stepper import Stepper
@@ -48,6 +48,7 @@ class Resumable(Stepper):
             "pass_began": source.began,
             "random": random_state(),
             "seeds": seeds_of(self.model),
+            "memories": [v.numpy().tolist() for v in memories_of(self.model)],
             "totals": totals,
             "logged": None if self._logged is None else {name: v.numpy().tolist() for name, v in self._logged.items()},
             "stopped": self.stop_training,
@@ -67,6 +68,7 @@ class Resumable(Stepper):
         if batch > taken:
             raise ConfigError("batch or taken is wrong")
         totals, logged = _numbers(position, "totals", list), _numbers(position, "logged", dict)
+        self._resume_memories(_numbers(position, "memories", list))
         set_seeds(self.model, position.get("seeds"))
         last = source.resume(taken, position.get("pass_began" if taken else "random"))
         set_random_state(position.get("random"))
@@ -76,6 +78,13 @@ class Resumable(Stepper):
             raise ConfigError(f"{taken} batches of the data were trained on, and there are {source.taken} now")
         if batch and last is not None:
             self._resume_logs(self.step_for("train", last), totals, logged)
+
+    def _resume_memories(self, found: Sequence[Array]) -> None:
+        variables = memories_of(self.model)
+        if [v.shape for v in variables] != [array.shape for array in found]:
+            raise ConfigError("memories of stateful layers are those of other layers than the model has")
+        for variable, array in zip(variables, found, strict=True):
+            variable.assign(array)
 
     def _resume_logs(self, step: Step, totals: Sequence[Array], logged: Mapping[str, Array]) -> None:
         """Sets what a step has logged, once tracing it has made the variables of metrics that learn their shape."""
