@@ -29,10 +29,9 @@ class BackupAndRestore(Callback):
     bit for bit, shuffled or not, also in the middle of an epoch and whenever the process ended. Kept are weights, the
     optimizer's state, all random numbers of `set_random_seed`, totals of metrics, the place in the data, and the state
     of the callbacks EarlyStopping, ReduceLROnPlateau, LearningRateScheduler, ModelCheckpoint, CSVLogger, SwapEMAWeights
-    and TensorBoard. This
-    one hears of everything after all others, so that it keeps what they did. What gives batches one after the other is
-    asked again for those that were trained on, and they are passed over: it has to give the same ones. The model must
-    know its input shape before.
+    and TensorBoard. This one hears of everything after all others, so that it keeps what they did. What gives batches
+    one after the other is asked again for those that were trained on, and they are passed over: it has to give the same
+    ones. The model must know its input shape before.
 
     Args:
         backup_dir: a folder for this callback alone.
