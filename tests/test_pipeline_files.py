@@ -33,6 +33,7 @@ from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.decomposition import PCA
 from sklearn.ensemble import StackingClassifier, VotingClassifier, VotingRegressor
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -421,3 +422,53 @@ def test_steps_with_loops_inside_go_into_the_file(tmp_path: Path) -> None:
     receipt = export_pipeline(pipeline, tmp_path / "m.onnx", X)
     assert receipt.nodes["Scan"] == 2
     np.testing.assert_allclose(run(tmp_path / "m.onnx", HELD)[0][:, 0], pipeline.predict(HELD), atol=1e-5)
+
+
+def texts(missing: Any = None) -> Any:
+    rng = np.random.default_rng(0)
+    one = rng.choice(["a", "b", "c", "d"], 120, p=[0.5, 0.3, 0.15, 0.05]).astype(object)
+    one[::6] = missing or "a"
+    return pandas.DataFrame({"one": one, "other": rng.choice(["x", "y"], 120).astype(object)})
+
+
+def encoder(**options: Any) -> Any:
+    return OneHotEncoder(sparse_output=False, **options)
+
+
+GAPS = pandas.DataFrame(with_missing(X)).add_prefix("f")
+# What the public trackers have reports of: preprocessing, and the data that it takes.
+REPORTED: dict[str, tuple[Callable[[], Any], Any]] = {
+    "first dropped": (lambda: encoder(drop="first"), texts()),
+    "rare ones together": (lambda: encoder(min_frequency=20, handle_unknown="infrequent_if_exist"), texts()),
+    "missing as a category": (encoder, texts(missing=np.nan)),
+    "missing filled in": (
+        lambda: make_pipeline(SimpleImputer(strategy="most_frequent"), encoder()),
+        texts(missing=np.nan),
+    ),
+    "a constant": (lambda: SimpleImputer(strategy="constant", fill_value=-1), GAPS),
+    "numbers as objects": (StandardScaler, pandas.DataFrame(X.astype(object)).add_prefix("f")),
+    "a table in a table": (
+        lambda: ColumnTransformer([("a", ColumnTransformer([("b", StandardScaler(), ["f1"])]), ["f0", "f1"])]),
+        pandas.DataFrame(X).add_prefix("f"),
+    ),
+    "words": (lambda: ColumnTransformer([("t", TfidfVectorizer(), "one")], sparse_threshold=0), texts() + " word Word"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", REPORTED)
+def test_preprocessing_that_others_reported(name: str, tmp_path: Path) -> None:
+    make, x = REPORTED[name]
+    receipt = export_pipeline(make_pipeline(make(), net()).fit(x, Y), tmp_path / "m.onnx", x)
+    assert receipt.report.worst.passed
+    assert receipt.report.worst.budget < 1e-4
+    assert {port.name for port in receipt.inputs} <= set(x.columns)
+
+
+def test_what_skl2onnx_would_leave_out_is_refused(tmp_path: Path) -> None:
+    imputer = SimpleImputer(add_indicator=True)
+    with pytest.raises(ExportError, match=r"step 'simpleimputer' \(SimpleImputer\) with add_indicator=True"):
+        export_pipeline(make_pipeline(imputer, net()).fit(with_missing(X), Y), tmp_path / "m.onnx", with_missing(X))
+    halves = np.round(X[:, :2]) / 2
+    with pytest.raises(ExportError, match=r"step 'onehotencoder' \(OneHotEncoder\): Category .* is not an int64"):
+        export_pipeline(make_pipeline(encoder(), net()).fit(halves, Y), tmp_path / "m.onnx", halves)

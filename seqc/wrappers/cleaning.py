@@ -9,9 +9,11 @@ import onnx
 from onnx import numpy_helper
 
 from seqc._version import __version__
+from seqc.errors import ExportError
 from seqc.export.options import check_ir_version
 
 _BATCH = "batch"
+_STRING, _FLOAT = onnx.TensorProto.STRING, onnx.TensorProto.FLOAT
 
 
 def cleaned(
@@ -30,6 +32,9 @@ def cleaned(
     made = onnx.ModelProto()
     made.CopyFrom(model)
     graph = made.graph
+    types = {port.name: port.type.tensor_type.elem_type for port in graph.input}
+    for node in graph.node:
+        _in_common_words(node, types)
     while _without_idle(made):
         pass
     for ports, names in ((graph.input, inputs), (graph.output, outputs)):
@@ -52,8 +57,25 @@ def cleaned(
     del made.metadata_props[:]
     for key, value in {"seqc.version": __version__, **texts}.items():
         made.metadata_props.add(key=key, value=value)
-    onnx.checker.check_model(made, full_check=True)
+    try:
+        onnx.checker.check_model(made, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"skl2onnx wrote a model that is none: {error}") from error
     return made
+
+
+def _in_common_words(node: onnx.NodeProto, types: Mapping[str, int]) -> None:
+    """Joins columns of any type as others do, and lowers letters where the container has no languages installed.
+
+    Args:
+        types: element types of the model's inputs.
+    """
+    if node.op_type == "FeatureVectorizer" and {types.get(name) for name in node.input} <= {_STRING, _FLOAT}:
+        node.op_type, node.domain = "Concat", ""
+        del node.attribute[:]
+        node.attribute.append(onnx.helper.make_attribute("axis", 1))
+    if node.op_type == "StringNormalizer" and all(attribute.name != "locale" for attribute in node.attribute):
+        node.attribute.append(onnx.helper.make_attribute("locale", "C"))
 
 
 def _without_idle(model: onnx.ModelProto) -> bool:

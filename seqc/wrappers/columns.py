@@ -47,7 +47,7 @@ def as_inputs(X: Any, estimator: Any) -> dict[str, Array]:
         # One matrix has one type: whole numbers where all of them are categories.
         numbers = [str(i) for i in range(X.shape[1])]
         whole = categorical(estimator, numbers, set()) == set(numbers) if X.ndim == 2 else X.dtype.kind in "iu"
-        return {MATRIX: _as_input("X", X, whole)}
+        return {MATRIX: _as_input("X", _numbers(X), whole)}
     arrays = {name: column(X, name) for name in _names(X)}
     floats = {name for name, array in arrays.items() if array.dtype.kind == "f"}
     kept = categorical(estimator, list(arrays), floats)
@@ -56,7 +56,14 @@ def as_inputs(X: Any, estimator: Any) -> dict[str, Array]:
 
 def column(X: Any, name: str) -> Array:
     """Returns a column of a frame as an array, (samples, 1)."""
-    return np.asarray(X[name]).reshape(-1, 1)
+    return _numbers(np.asarray(X[name])).reshape(-1, 1)
+
+
+def _numbers(array: Array) -> Array:
+    """Returns objects that are numbers as scikit-learn takes them: as floats."""
+    if array.dtype != object or not all(isinstance(x, int | float | np.number) or x is None for x in array.ravel()):
+        return array
+    return array.astype(np.float64)
 
 
 def changed(X: Any, change: Callable[[Array], Array]) -> Any:
@@ -88,8 +95,8 @@ def _as_input(who: str, array: Array, whole: bool) -> Array:
         return array.astype(np.int64 if whole and array.dtype.kind != "f" else np.float32)
     if array.dtype.kind == "U":
         return array.astype(object)
-    if array.dtype == object and all(isinstance(x, str) or _is_missing(x) for x in array.ravel()):
-        texts = [MISSING if _is_missing(x) else x for x in array.ravel()]
+    if array.dtype == object and all(isinstance(x, str) or is_missing(x) for x in array.ravel()):
+        texts = [MISSING if is_missing(x) else x for x in array.ravel()]
         return np.array(texts, object).reshape(array.shape)
     raise DataError(
         f"{who} is of type {array.dtype}; a file takes numbers and strings. Convert it before fitting, dates to "
@@ -97,7 +104,8 @@ def _as_input(who: str, array: Array, whole: bool) -> Array:
     )
 
 
-def _is_missing(x: Any) -> bool:
+def is_missing(x: Any) -> bool:
+    """Tells whether this stands where a string is missing."""
     return x is None or x != x or str(x) == "<NA>"
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import onnx
 from sklearn.base import is_classifier
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline
 
 from seqc.errors import ExportError
 from seqc.export import compile_graph, rename
@@ -20,15 +16,15 @@ from seqc.export.ends import Ends
 from seqc.graph.ir import Array
 from seqc.graph.strings import STRING
 from seqc.wrappers.base import SKLBase, bound_graph
-from seqc.wrappers.columns import MISSING
 from seqc.wrappers.dependency import import_skl2onnx
 from seqc.wrappers.estimators import SKLearnClassifier
 from seqc.wrappers.graphs import with_estimator
-from seqc.wrappers.kinds import picked
+from seqc.wrappers.rewording import in_its_words
+from seqc.wrappers.walking import estimators_in, wrappers_in
 
 # The operators of ai.onnx.ml that come with every opset from 15 on.
 _ML = 3
-# What is not told of a model's own names in a file: those of its ends.
+# Element types as skl2onnx calls them.
 _TYPES = {"float32": "FloatTensorType", "int64": "Int64TensorType", STRING: "StringTensorType"}
 _ELEMENTS = {"FloatTensorType": "float32", "DoubleTensorType": "float64", "Int64TensorType": "int64"}
 
@@ -47,7 +43,7 @@ def convert(estimator: Any, inputs: Mapping[str, Array], opset: int, zipmap: boo
     newest = skl2onnx.get_latest_tested_opset_version()
     if opset > newest:
         raise ExportError(f"skl2onnx {skl2onnx.__version__} writes opset {newest} at most; got opset={opset}.")
-    estimator = _in_its_words(estimator, list(inputs))
+    estimator = in_its_words(estimator, list(inputs))
     _register(skl2onnx, {type(wrapper) for wrapper in wrappers_in(estimator)})
     types = [(name, _type(skl2onnx, array)) for name, array in inputs.items()]
     options = {id(estimator): {"zipmap": zipmap}} if is_classifier(estimator) else None
@@ -61,78 +57,27 @@ def convert(estimator: Any, inputs: Mapping[str, Array], opset: int, zipmap: boo
             raise
         except Exception as error:  # each converter has errors of its own
             raise ExportError(
-                f"skl2onnx {skl2onnx.__version__} cannot convert {_blamed(skl2onnx, estimator, error)}: "
+                f"skl2onnx {skl2onnx.__version__} cannot convert {_blamed(estimator, error)}: "
                 f"{str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}"
             ) from error
     return found
 
 
-def _in_its_words(estimator: Any, names: Sequence[str]) -> Any:
-    """Returns a copy of an estimator that says in the words that skl2onnx knows what it would not understand: strings
-    that are missing, slices and masks of columns, and steps of a pipeline that do nothing.
-    """
-    changed = copy.deepcopy(estimator)
-    for _, found in _estimators(changed, "", set()):
-        learnt = getattr(found, "statistics_", None)
-        if isinstance(found, SimpleImputer) and getattr(getattr(learnt, "dtype", None), "kind", "") == "O":
-            if not isinstance(found.missing_values, str):
-                found.missing_values = MISSING
-        elif isinstance(found, Pipeline):
-            steps = [(name, step) for name, step in found.steps if step is not None and not isinstance(step, str)]
-            found.steps = steps or found.steps
-        elif isinstance(found, ColumnTransformer):
-            found.transformers_ = [
-                (name, inner, _listed(found, key, names)) for name, inner, key in found.transformers_
-            ]
-    return changed
-
-
-def _listed(table: ColumnTransformer, key: Any, names: Sequence[str]) -> list[Any]:
-    """Returns columns that a ColumnTransformer takes by name where they are inputs, and otherwise by number."""
-    own = [str(name) for name in getattr(table, "feature_names_in_", range(table.n_features_in_))]
-    found = picked(key, own)
-    return found if own == list(names) else [own.index(name) for name in found]
-
-
-def wrappers_in(estimator: Any) -> Iterator[SKLBase]:
-    """Yields the fitted wrappers in an estimator, wherever they are."""
-    found = (one for _, one in _estimators(estimator, "", set()))
-    yield from (one for one in found if isinstance(one, SKLBase) and hasattr(one, "model_"))
-
-
-def _estimators(held: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """Yields the estimators in an object with the names of the steps that lead to them, outer ones first."""
-    if isinstance(held, list | tuple):
-        for one in held:
-            named = isinstance(one, tuple) and one and isinstance(one[0], str)
-            yield from _estimators(one[1:] if named else one, _joined(path, one[0]) if named else path, seen)
-    elif isinstance(held, Mapping):
-        for one in list(held.values()):
-            yield from _estimators(one, path, seen)
-    elif hasattr(held, "get_params") and not isinstance(held, type) and id(held) not in seen:
-        seen.add(id(held))
-        yield path, held
-        if not isinstance(held, SKLBase):
-            fitted = sorted(vars(held).items(), key=lambda pair: not pair[0].endswith("_"))
-            for _, one in fitted:
-                yield from _estimators(one, path, seen)
-
-
-def _joined(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
-
-
-def _blamed(skl2onnx: Any, estimator: Any, error: Exception) -> str:
-    """Returns who cannot be converted, as far as that can be told: the step that has no converter, or that fails."""
-    from skl2onnx._supported_operators import sklearn_operator_name_map
-
-    found = list(_estimators(estimator, "", set()))
+def _blamed(estimator: Any, error: Exception) -> str:
+    """Returns who cannot be converted: the step whose converter failed, or that has none."""
+    failed, trace = None, error.__traceback__
+    while trace is not None:
+        operator = trace.tb_frame.f_locals.get("operator")
+        failed, trace = getattr(operator, "raw_operator", None) or failed, trace.tb_next
+    found = [(path, one) for path, one in estimators_in(estimator) if path and not _is_composite(one)]
     text = str(error)
-    known = [(p, e) for p, e in found if type(e) not in sklearn_operator_name_map and p and not _is_composite(e)]
-    named = [(p, e) for p, e in found if p and not _is_composite(e) and type(e).__name__ in text]
-    for path, step in (*known, *named):
+    for path, step in (*((p, e) for p, e in found if e is failed), *((p, e) for p, e in found if _says(text, e))):
         return f"step '{path}' ({type(step).__name__})"
-    return f"the {type(estimator).__name__}"
+    return f"the {type(failed or estimator).__name__}"
+
+
+def _says(text: str, estimator: Any) -> bool:
+    return type(estimator).__name__ in text
 
 
 def _is_composite(estimator: Any) -> bool:

@@ -27,9 +27,10 @@ from seqc.wrappers.base import SKLBase
 from seqc.wrappers.checking import answers, verify_estimator
 from seqc.wrappers.cleaning import cleaned
 from seqc.wrappers.columns import as_inputs, some_rows
-from seqc.wrappers.converting import convert, wrappers_in
+from seqc.wrappers.converting import convert
 from seqc.wrappers.estimators import SKLearnClassifier
 from seqc.wrappers.graphs import PROBABILITIES, with_estimator
+from seqc.wrappers.walking import wrappers_in
 
 _OPSET = 18
 # Of `export_graph`, what is said of the estimator and not by the caller.
