@@ -27,6 +27,7 @@ class WholeBatch:
         self.schedule, self.buffers, self.writer = schedule, buffers, writer
         self._products: PlannedRegion | None = None
         self._touched: list[Array] = []  # the results of its products
+        self._turn = 0  # counts the workers that it has given something to do
 
     def array(self, x: Value) -> Array:
         """Returns the array of a value; a view of what was computed in tiles is made where it is asked for."""
@@ -91,11 +92,13 @@ class WholeBatch:
         # Each piece packs the second matrix for itself.
         packing, most = b.size * machine.SECONDS_PER_ELEMENT, max(2, len(out) // machine.FEW_ROWS)
         pieces = shares(len(out), piece_count(most, seconds, lambda n: (n - 2) * packing))
-        for worker, (first, last) in enumerate(shares(len(pieces), len(region))):
+        for first, last in shares(len(pieces), len(region)):
+            calls = region[self._turn % len(region)]
+            self._turn += 1
             for start, stop in pieces[first:last]:
                 read = Access(a[start:stop], v.inputs[:1], "elements", (start * a.shape[1], stop * a.shape[1]))
                 made = Access(out[start:stop], (v,), "elements", (start * out.shape[1], stop * out.shape[1]))
-                region[worker].append(multiplying(v, [read, *reads_of(v, xs)[1:]], made))
+                calls.append(multiplying(v, [read, *reads_of(v, xs)[1:]], made))
         self._touched.append(out)
         return True
 
@@ -103,7 +106,7 @@ class WholeBatch:
         """Returns the region of the products before, or a new one where one of these is read: it has to be complete."""
         at_end = self._products is not None and self.writer.regions[-1] is self._products
         if self._products is None or not at_end or any(np.may_share_memory(x, y) for x in xs for y in self._touched):
-            self._products, self._touched = self.writer.region(self.schedule.workers), []
+            self._products, self._touched, self._turn = self.writer.region(self.schedule.workers), [], 0
         return self._products
 
     # -- the end -----------------------------------------------------------------------------------------------------
