@@ -25,6 +25,7 @@ include_patterns = [
     "runtime/README.md",
     "models/README.md",
     "CHANGELOG.md",
+    "CODE_OF_CONDUCT.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
 ]

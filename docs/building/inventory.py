@@ -30,6 +30,7 @@ MODULES: dict[str, tuple[str, str]] = {
     "seqc.models": ("Loading and cloning models", ""),
     "seqc.saving": ("Files", ""),
     "seqc.export": ("Export", ""),
+    "seqc.applications": ("Networks for pictures", ""),
     "seqc.datasets": ("Data sets", ""),
     "seqc.preprocessing": ("Windows of series and files of images", ""),
     "seqc.wrappers": ("Models in scikit-learn", ""),
@@ -47,6 +48,7 @@ _HOMES = {"Layer": "seqc.layers", "Input": "seqc", "Model": "seqc", "Sequential"
 
 # Of modules without a list of what is public.
 _ONLY = {"seqc.export": ["export_graph", "quantize"], "seqc.datasets.mnist": ["load_data"]}
+_OURS = ("seqc.", "seqc_runtime.")
 # What layers, metrics and so on have beyond their base, for people; their other methods are for their subclasses here.
 _OF_LEAVES = {
     "adapt", "count_rows", "from_config", "get_config", "get_initial_state", "get_vocabulary", "in_cooldown",
@@ -133,8 +135,10 @@ def _members(entry: Entry, kinds: list[type]) -> Iterator[str]:
         if any(hasattr(kind, name) for kind in bases) or (in_family and bases and name not in _OF_LEAVES):
             continue
         owner = next((kind for kind in entry.thing.__mro__ if name in vars(kind)), None)
-        if owner is not None and owner.__module__.startswith(("seqc.", "seqc_runtime.")):
-            yield name
+        if owner is not None and owner.__module__.startswith(_OURS):
+            made_by = getattr(function_of(entry.thing, name), "__module__", None) or "seqc."
+            if made_by.startswith(_OURS):  # scikit-learn puts methods of its own into classes
+                yield name
 
 
 def function_of(kind: type, member: str) -> Any:
