@@ -31,8 +31,9 @@ def install() -> None:
     for name in ("keras", "keras.api", "keras._tf_keras"):  # the last two as editors complete imports
         add_alias(name, "seqc")
     if "tensorflow" not in sys.modules and importlib.util.find_spec("tensorflow") is None:
-        add_alias("tensorflow.keras", "seqc")
-        sys.modules["tensorflow"] = stand_in()
+        for name in ("tensorflow.keras", "tensorflow.python.keras"):
+            add_alias(name, "seqc")
+        sys.modules["tensorflow"] = sys.modules["tensorflow.python"] = stand_in()
 
 
 install()

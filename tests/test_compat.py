@@ -30,13 +30,15 @@ from tensorflow import keras as other
 from keras._tf_keras.keras.layers import Dense as again
 from keras.api.layers import Dense as completed
 from tensorflow.keras.layers import Dense
+from tensorflow.python.keras.layers import Dense as inside
 
 import neighbour
 import seqc
 import seqc.keras.utils
 from seqc.keras.layers import LSTM
 
-assert Dense is again is completed
+assert Dense is again is completed is inside
+assert tf.__version__ == keras.__version__
 assert keras is seqc is other and Dense is layers.Dense and LSTM is layers.LSTM
 assert seqc.layers.__name__ == seqc.layers.__spec__.name == "seqc.layers"
 assert seqc.keras.utils is seqc.utils and K is seqc.backend
@@ -63,6 +65,10 @@ for ask, words in (
     else:
         raise AssertionError(words)
 for home, name, words in (
+    ("tensorflow", "reduce_mean", "Take keras.ops.mean"),
+    ("tensorflow", "saved_model", "model.export for ONNX"),
+    ("tensorflow", "distribute", "Leave it out"),
+    ("tensorflow", "no_such_thing", "TensorFlow is not installed"),
     ("tensorflow.keras.preprocessing.text", "Tokenizer", "TextVectorization"),
     ("keras.distribution", "DataParallel", "leave it out"),
     ("keras.layers", "CuDNNLSTM", "of Keras 2"),
