@@ -131,7 +131,7 @@ def test_axes_get_other_names_wherever_they_come_from(tmp_path: Path) -> None:
         ({"head": "top_k:9"}, ConfigError, "has 5 on its last axis"),
         ({"head": "top_k:0"}, ConfigError, "top_k:K (K at least 1)"),
         ({"head": "argmax:3"}, ConfigError, "A head is softmax"),
-        ({"head": 3}, ConfigError, "must say which it is of|A head is"),
+        ({"head": 3}, ConfigError, "must say which of|A head is"),
         ({"head": {"nobody": "argmax"}}, ConfigError, "no output 'nobody'; it has ['scores']"),
         ({"layer_outputs": ["nobody"]}, ConfigError, "No such layer"),
         ({"layer_outputs": [3]}, ArgumentTypeError, "takes names of layers"),
@@ -178,3 +178,10 @@ def test_the_command_says_the_same_and_verify_knows_it(
     assert seqc_json("verify", "n.onnx", "--against", "m.keras")["passed"]
     assert "--rescale takes SCALE" in seqc("export", "m.keras", "-o", "x.onnx", "--rescale", "1/0", code=2).stderr
     assert "OLD=NEW" in seqc("export", "m.keras", "-o", "x.onnx", "--axis-name", "n", code=2).stderr
+
+
+def test_of_several_outputs_the_refusal_says_how_to_name_one(tmp_path: Path) -> None:
+    x = Input((3,), name="x")
+    model = Model(x, {"kind": layers.Dense(4, name="kind")(x), "speed": layers.Dense(1, name="speed")(x)})
+    with pytest.raises(ConfigError, match=r"head=\{'kind': 'argmax'\}, or --head kind=argmax"):
+        model.export(tmp_path / "m.onnx", head="argmax")

@@ -260,7 +260,7 @@ def test_receipt_and_record_say_it(tmp_path: Path) -> None:
         receipt = model.export(path, record=True, functions=functions)
         (check,) = receipt.report.outputs
         assert check.into == "Softmax"
-        assert f"what goes into the Softmax is off by {check.most:.2g} in any order of adding" in str(receipt)
+        assert f"what goes into the Softmax is {check.most:.2g} off on these inputs, in any order" in str(receipt)
     assert receipt.to_dict()["verification"]["outputs"][0]["most"] == check.most  # type: ignore[index]
     (held,) = record.read_record(record.record_path(path)).outputs
     assert (held.most, held.into, held.budget) == (check.most, "Softmax", check.budget)

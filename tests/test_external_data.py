@@ -407,3 +407,19 @@ def test_a_bar_is_gone_after_an_export_that_fails(tmp_path: Path, monkeypatch: p
     with pytest.raises(VerificationError):
         export_graph(small(), tmp_path / "m.onnx")
     assert threading.active_count() == before
+
+
+def test_where_all_weights_are_small_no_file_is_beside(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    export_graph(small(), path, external_data=True)
+    # What an export before left goes.
+    assert len(list(tmp_path.iterdir())) == 2
+    receipt = export_graph(tiny(), path, external_data=0)
+    assert (receipt.data_file, receipt.data_bytes) == (None, 0)
+    assert list(tmp_path.iterdir()) == [path]
+    assert Session(path).run({"x": np.ones((2, 3), "float32")})["y"].shape == (2, 2)
+
+
+def tiny() -> Graph:
+    x = ir.input_value("x", "float32", (BATCH, 3))
+    return Graph((x,), (dense(Weights(0), "only", x, 2),), ("y",))

@@ -13,6 +13,9 @@ import numpy as np
 from seqc.errors import ExportError, MissingDependencyError
 from seqc.graph.ir import Array
 
+# Of what onnxruntime writes to standard error: what ends the process alone.
+_SILENT = 4
+
 
 class Session:
     """A model loaded by onnxruntime.
@@ -38,7 +41,7 @@ class Session:
     ) -> None:
         runtime = import_runtime()
         options = runtime.SessionOptions()
-        options.log_severity_level = 3  # errors reach the caller as exceptions; warnings would only repeat the plan
+        options.log_severity_level = _SILENT  # errors reach the caller as exceptions
         if threads is not None:
             options.intra_op_num_threads = threads
             options.inter_op_num_threads = 1
@@ -81,7 +84,7 @@ def profile(path: str | os.PathLike[str], arrays: Mapping[str, Array], runs: int
     """
     runtime = import_runtime()
     options = runtime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = _SILENT
     options.enable_profiling, options.intra_op_num_threads = True, 1
     with tempfile.TemporaryDirectory() as folder:
         options.profile_file_prefix = os.path.join(folder, "profile")

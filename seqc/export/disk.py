@@ -62,15 +62,18 @@ class NewFiles:
         self._old: list[Path] = []
 
     def write(self, emission: Emission, outside: bool, tell: Tell = nobody) -> None:
-        """Writes a model; `outside` says whether its weights lie beside it, `tell` is told how far it is.
+        """Writes a model.
+
+        Args:
+            outside: whether its weights lie beside it, where some are not small. tell: is told how far it is.
 
         Raises:
             OSError: the disk is full, or fails.
         """
         self._size = max(emission.size, 1)
         frame, arrays, spans = emission.frame, emission.arrays, {}
-        if outside:
-            offsets = place(arrays)
+        offsets = place(arrays) if outside else {}
+        if offsets:
             digest = self._write("weights", _data(arrays, offsets), tell)
             self.data = data_name(self.target, digest)
             os.rename(self.folder / "weights", self.folder / self.data)

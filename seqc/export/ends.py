@@ -165,7 +165,10 @@ def _by_name(argument: str, given: Any, names: Sequence[str]) -> dict[str, Any]:
     if isinstance(given, Mapping):
         return dict(given)
     if len(names) != 1:
-        raise ConfigError(f"{argument} must say which it is of, as a dict; the model has {list(names)}.")
+        option = f"--{argument.replace('_', '-')} {names[0]}={given}"
+        raise ConfigError(
+            f"{argument} must say which of {list(names)} it is of: {argument}={{{names[0]!r}: {given!r}}}, or {option}."
+        )
     return {names[0]: given}
 
 

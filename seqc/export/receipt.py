@@ -125,8 +125,10 @@ class Receipt:
         worst = self.report.worst
         rows = [("bound", _BOUNDS[worst.bound])]
         if worst.bound == "statistical" and worst.most is not None:
-            what = f" what goes into the {worst.into} is" if worst.into else " it is"
-            rows.append(("at most", f"{what.strip()} off by {worst.most:.2g} in any order of adding (rigorous)"))
+            what = f"what goes into the {worst.into}" if worst.into else "it"
+            rows.append(
+                ("at most", f"{what} is {worst.most:.2g} off on these inputs, in any order of adding (rigorous)")
+            )
         return rows
 
     def _verdict(self) -> str:
