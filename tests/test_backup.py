@@ -152,17 +152,25 @@ def changed(**entries: Any) -> Any:
         (changed(batch=50), "batch or taken is wrong"),
         (changed(taken=50), "50 batches of the data were trained on, and there are 6 now"),
         (changed(seeds="s"), "the seeds are wrong"),
-        (changed(seeds={"model": -1, "generators": []}), "the seeds are wrong"),
-        (changed(seeds={"model": 1, "generators": [[1, 2]]}), "the seeds are wrong"),
+        pytest.param(changed(seeds={"model": -1, "generators": []}), "the seeds are wrong", marks=pytest.mark.slow),
+        pytest.param(
+            changed(seeds={"model": 1, "generators": [[1, 2]]}), "the seeds are wrong", marks=pytest.mark.slow
+        ),
         (changed(totals=3), "totals are wrong"),
         (changed(totals=[[1, [2]]]), "totals are wrong"),
         (changed(totals=[[1.0]]), "totals are those of other metrics"),
-        (changed(logged=[1]), "logged are wrong"),
-        (changed(memories=[[1.0]]), "memories of stateful layers are those of other layers"),
+        pytest.param(changed(logged=[1]), "logged are wrong", marks=pytest.mark.slow),
+        pytest.param(
+            changed(memories=[[1.0]]), "memories of stateful layers are those of other layers", marks=pytest.mark.slow
+        ),
         (changed(random={}), "no state of a generator"),
         (changed(pass_began=[1]), "no state of a generator"),
-        (changed(callbacks=[1]), "state of callbacks is wrong"),
-        (changed(callbacks={"EarlyStopping.0": {"best_weights": {"arrays": "x"}}}), "state of callbacks is wrong"),
+        pytest.param(changed(callbacks=[1]), "state of callbacks is wrong", marks=pytest.mark.slow),
+        pytest.param(
+            changed(callbacks={"EarlyStopping.0": {"best_weights": {"arrays": "x"}}}),
+            "state of callbacks is wrong",
+            marks=pytest.mark.slow,
+        ),
         (changed(callbacks={"EarlyStopping.0": {"best_weights": {"arrays": 2}}}), "second.callbacks.npz"),
     ],
 )

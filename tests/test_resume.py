@@ -153,7 +153,8 @@ def watchers(folder: Path) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("at", [12, *(pytest.param(at, marks=pytest.mark.slow) for at in (4, 10, 17))])
+@pytest.mark.slow
+@pytest.mark.parametrize("at", [4, 10, 12, 17])
 def test_callbacks_go_on_with_what_they_had_seen(tmp_path: Path, at: int) -> None:
     given: dict[str, Any] = {"batch_size": 10, "verbose": 0, "epochs": 8}
     whole = made("dropout")
@@ -219,7 +220,8 @@ def test_a_step_of_its_own_logs_what_it_would_have_logged(tmp_path: Path, at: in
         assert history[name] == expected[name][-len(history[name]) :]
 
 
-@pytest.mark.parametrize("at", [7, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("at", [7, 10])
 def test_stateful_layers_go_on_with_what_they_remember(tmp_path: Path, at: int) -> None:
     def run(*more: Any) -> Any:
         keras.utils.set_random_seed(7)
