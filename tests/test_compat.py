@@ -182,3 +182,24 @@ def test_registered_layers_come_back_from_h5_files(tmp_path: Path) -> None:
     again = seqc.models.load_model(tmp_path / "m.h5")
     assert type(again.layers[0]) is Twice
     np.testing.assert_array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+class Penalized(layers.Layer):
+    def call(self, x: Any) -> Any:
+        self.add_loss(0.5 * ops.mean(ops.square(x)))
+        return x
+
+
+def test_losses_tell_what_the_last_call_on_arrays_added() -> None:
+    inner = Penalized()
+    outer = seqc.Sequential([seqc.Input((3,)), layers.Dense(3, kernel_initializer="ones", use_bias=False), inner])
+    layer = Penalized()
+    layer(np.full((1, 3), 2.0))
+    assert [float(loss) for loss in layer.losses] == [2.0]
+    layer(np.zeros((1, 3)))
+    assert [float(loss) for loss in layer.losses] == [0.0]
+    outer(np.ones((2, 3), "float32"))
+    assert [float(loss) for loss in outer.losses] == [4.5]
+    outer.compile("sgd", "mse")
+    loss = outer.evaluate(np.ones((2, 3), "float32"), np.full((2, 3), 3.0), verbose=0)
+    assert loss == 4.5  # once: what a call by hand added is not a part of it

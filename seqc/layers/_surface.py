@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ConfigError, TraceError
+from seqc.graph.ir import Array, Value, constant
 from seqc.graph.tracing import Variable, current_trace, holding
 from seqc.layers._arguments import WithArguments
 from seqc.utils.not_carried import QUANTIZED
@@ -38,6 +39,16 @@ class Surface(WithArguments):
     # A graph is always compiled.
     supports_jit = True
     quantization_mode = None
+
+    # What `add_loss` was given in the last call on arrays.
+    _added_losses: tuple[Array, ...] = ()
+
+    @property
+    def losses(self) -> list[Value]:
+        """Penalties on all weights, computed now, and what layers added in the last call on arrays."""
+        added = map(constant, self._added_losses if current_trace() is None else ())
+        weights = self.trainable_weights
+        return [*(v.regularizer(v.to_value()) for v in weights if v.regularizer is not None), *added]
 
     @property
     def call_signature_parameters(self) -> list[str]:
@@ -110,7 +121,7 @@ class Surface(WithArguments):
         with holding([*own, *kept], [*trainable_variables, *non_trainable_variables], f"layer '{self.name}'"):
             result = self(*arguments, **named)  # type: ignore[operator]
             after = [np.array(v.array) for v in kept]
-            losses = [np.asarray(loss) for loss in self.losses] if return_losses else []  # type: ignore[attr-defined]
+            losses = [np.asarray(loss) for loss in self.losses] if return_losses else []
         return (result, after, losses) if return_losses else (result, after)
 
 

@@ -347,15 +347,17 @@ class Layer(Surface):
         result = traced(trace, self, **given.given, **given.modes)
         results = tree.flatten(result)
         masked = [i for i, y in enumerate(results) if isinstance(y, Value) and y in trace.masks]
-        outputs = (*results, *trace.updates.values(), *(trace.masks[results[i]] for i in masked))
+        masks = [trace.masks[results[i]] for i in masked]
+        outputs = (*results, *trace.updates.values(), *masks, *map(as_value, trace.losses))
         leaves = (trace.seed, trace.step, *trace.reads.values())
         graph = Graph(leaves, outputs, tuple(str(i) for i in range(len(outputs))))
         computed = [constant(y) for y in self._run_once(graph, trace)]
         after = len(results) + len(trace.updates)
         for variable, new in zip(trace.updates, computed[len(results) : after], strict=True):
             variable.assign(new)
-        for i, known in zip(masked, computed[after:], strict=True):
+        for i, known in zip(masked, computed[after : after + len(masked)], strict=True):
             remember_mask(computed[i], known)
+        self._added_losses = tuple(y.numpy() for y in computed[after + len(masked) :])
         return tree.pack_sequence_as(result, computed[: len(results)])
 
     def _run_once(self, graph: Graph, trace: Trace) -> list[Array]:
@@ -473,11 +475,6 @@ class Layer(Surface):
     def _default_input_dtype(self) -> str:
         """Returns the element type of an input of which nobody says it."""
         return self.compute_dtype
-
-    @property
-    def losses(self) -> list[Value]:
-        """Penalties on the weights of this layer and those inside it, computed now."""
-        return [v.regularizer(v.to_value()) for v in self.trainable_weights if v.regularizer is not None]
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments as plain data, as Keras writes them."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from seqc import tree
 from seqc.errors import ConfigError, ShapeError
-from seqc.graph.ir import Value, as_value
+from seqc.graph.ir import Value, as_value, constant
 from seqc.graph.tracing import current_trace
 from seqc.ops.elementwise import cast
 from seqc.training.compiled import Compiled
@@ -58,10 +58,10 @@ class Hooks:
 
     @property
     def losses(self: Trainable) -> list[Value]:
-        """Penalties on weights and, while a step is traced, those that layers added in it."""
+        """Penalties on weights, and those that layers added in the traced step or the last call on arrays."""
         trace = current_trace()
         found = [v.regularizer(v.to_value()) for v in self.trainable_weights if v.regularizer is not None]
-        return [*found, *(trace.losses if trace is not None else ())]
+        return [*found, *(map(constant, self._added_losses) if trace is None else trace.losses)]
 
     def compute_metrics(self: Trainable, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Takes a batch into the metrics of `compile` and returns what is to be logged, by name.
