@@ -270,6 +270,10 @@ def _ragged(kind: str) -> Any:
 GAPS = Frame({"p": np.array([1.0] * 20 + [None], object), "q": A[:, 0], "r": A[:, 1]})
 
 
+TWICE = Frame({"p": A[:, 0] > 0, "q": A[:, 1], "r": A[:, 2]})
+TWICE.columns = ["p", "p", "r"]
+
+
 @pytest.mark.parametrize(
     ("use", "error", "text"),
     [
@@ -308,6 +312,10 @@ GAPS = Frame({"p": np.array([1.0] * 20 + [None], object), "q": A[:, 0], "r": A[:
             DataError,
             r"Begin it with Input\(shape, name=",
         ),
+        (lambda: one().fit("x.npy", KIND), DataError, "x is one text or path, 'x.npy'; it must be samples"),
+        (lambda: one().fit(Path("x.npy"), KIND), DataError, "x is one text or path"),
+        (lambda: one().fit(np.ma.masked_greater(A, 0), KIND), DataError, r"x has masked elements .* x.filled\(0\)"),
+        (lambda: one().fit(TWICE, KIND), DataError, "x has several columns 'p'; give each a name of its own"),
         (lambda: two().predict(Rows(COLUMNS | {"b": [object()] * N})), DataError, r"x\['b'\] holds object"),
     ],
 )

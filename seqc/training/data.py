@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def as_array(value: Any, what: str) -> Array:
         return stored(value, what)
     if hasattr(value, "to_numpy") or is_table(value):
         return column_array(value, what)
-    if isinstance(value, Sequence) and not isinstance(value, list | tuple | str | bytes | range):
+    if isinstance(value, Sequence) and not isinstance(value, list | tuple | range | memoryview):
         value = list(value) if not hasattr(value, "features") else value[:]
     try:
         if is_text(value):
@@ -117,6 +118,12 @@ def as_array(value: Any, what: str) -> Array:
 def _refuse_forms(value: Any, what: str) -> None:
     """Raises DataError for what holds numbers, but not as an array."""
     kind = _class_of(value)
+    if isinstance(value, str | bytes | PathLike):
+        raise DataError(
+            f"{what} is one text or path, {str(value)[:60]!r}; it must be samples, such as numpy.load of a file."
+        )
+    if hasattr(value, "filled") and np.any(getattr(value, "mask", False)):
+        raise DataError(f"{what} has masked elements ({kind}), which no layer knows. Fill them: {what}.filled(0).")
     if hasattr(value, "row_splits") or hasattr(value, "nested_row_splits"):
         raise DataError(
             f"{what} ({kind}) is ragged: its rows differ in length, and a batch is one array. Pad them: "

@@ -28,11 +28,21 @@ def columns_of(table: Any, what: str = "x") -> Mapping[str, Any]:
 
     Args:
         table: what `is_table` knows. what: how errors call it.
+
+    Raises:
+        DataError: two have the same name.
     """
     if hasattr(table, "select_columns"):
         return _LateColumns(table, what)
-    names = table.columns if hasattr(table, "to_numpy") else table.column_names
+    names = _names(table)
+    twice = sorted({str(name) for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{what} has several columns {_listed(twice)}; give each a name of its own.")
     return {str(name): table[name] for name in names}
+
+
+def _names(table: Any) -> list[Any]:
+    return list(table.columns if hasattr(table, "to_numpy") else table.column_names)
 
 
 class _LateColumns(Mapping[str, Any]):
@@ -115,7 +125,7 @@ def _is_matrix(table: Any, ports: Sequence[Port]) -> bool:
         return False
     if len(ports) != 1:
         return not ports
-    names, shape = list(columns_of(table)), ports[0].shape
+    names, shape = [str(name) for name in _names(table)], ports[0].shape
     fits = shape is not None and len(shape) == 2 and shape[-1] == len(names) > 1
     return fits or ports[0].name not in names
 
