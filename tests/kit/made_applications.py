@@ -1,0 +1,372 @@
+"""What models of keras.applications are made of, and what they answer: the same for Keras and seqc.
+
+`python tests/kit/made_applications.py`, with the interpreter of a Keras 3.15.1, records both for all of CASES and
+ANSWERS in tests/cases/applications.json. `... LABEL` prints the layers of one case instead, by either library: Keras
+where it is there. Nothing of weights is kept: they follow from a rule that both sides compute.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RECORDED = Path(__file__).resolve().parents[1] / "cases" / "applications.json"
+FAMILIES = {
+    "convnext": [f"ConvNeXt{one}" for one in ("Tiny", "Small", "Base", "Large", "XLarge")],
+    "densenet": ["DenseNet121", "DenseNet169", "DenseNet201"],
+    "efficientnet": [f"EfficientNetB{i}" for i in range(8)],
+    "efficientnet_v2": [f"EfficientNetV2{one}" for one in ("B0", "B1", "B2", "B3", "S", "M", "L")],
+    "inception_resnet_v2": ["InceptionResNetV2"],
+    "inception_v3": ["InceptionV3"],
+    "mobilenet": ["MobileNet"],
+    "mobilenet_v2": ["MobileNetV2"],
+    "mobilenet_v3": ["MobileNetV3Small", "MobileNetV3Large"],
+    "nasnet": ["NASNetMobile", "NASNetLarge"],
+    "resnet": ["ResNet50", "ResNet101", "ResNet152"],
+    "resnet_v2": ["ResNet50V2", "ResNet101V2", "ResNet152V2"],
+    "vgg16": ["VGG16"],
+    "vgg19": ["VGG19"],
+    "xception": ["Xception"],
+}
+Case = tuple[str, dict[str, Any]]
+
+
+def _cases() -> Iterator[Case]:
+    for names in FAMILIES.values():
+        for i, name in enumerate(names):
+            yield name, {}
+            if i == 0:
+                # Keras finds the parts of an EfficientNetV2 by the model's name.
+                own = {} if name.startswith("EfficientNetV2") else {"name": "own"}
+                yield name, {"include_top": False, "pooling": "avg"}
+                yield name, {"include_top": False, "pooling": "max", "input_shape": (96, 117, 1), **own}
+    for name in ("ConvNeXtTiny", "EfficientNetV2B0", "MobileNetV3Small", "VGG16"):
+        yield name, {"classes": 7, "classifier_activation": None, "input_shape": (100, 100, 3)}
+    yield "EfficientNetB0", {"weights": "imagenet"}
+    yield "MobileNet", {"weights": "imagenet", "include_top": False}
+    for alpha in (0.25, 1.3):
+        yield "MobileNet", {"alpha": alpha, "input_shape": (128, 128, 3)}
+        yield "MobileNetV2", {"alpha": alpha, "input_shape": (96, 96, 3)}
+        yield "MobileNetV3Large", {"alpha": alpha, "minimalistic": alpha == 0.25}
+    yield "MobileNetV3Small", {"alpha": 0.5, "include_preprocessing": False}
+    yield "MobileNet", {"depth_multiplier": 2, "dropout": 0.5, "classes": 3}
+    yield "MobileNetV3Small", {"dropout_rate": 0, "input_shape": (64, 48, 3)}
+    for name in ("EfficientNetV2B0", "ConvNeXtTiny"):
+        yield name, {"include_preprocessing": False, "include_top": False, "pooling": "avg"}
+
+
+def _files() -> Iterator[Case]:
+    for include_top in (True, False):
+        for name in [name for names in FAMILIES.values() for name in names]:
+            yield name, {"include_top": include_top}
+        for alpha in (0.25, 0.5, 0.75):
+            yield "MobileNet", {"alpha": alpha, "include_top": include_top, "input_shape": (160, 160, 3)}
+        for alpha in (0.35, 1.4):
+            yield "MobileNetV2", {"alpha": alpha, "include_top": include_top, "input_shape": (96, 96, 3)}
+        for name in FAMILIES["mobilenet_v3"]:
+            yield name, {"alpha": 0.75, "include_top": include_top}
+            yield name, {"minimalistic": True, "include_top": include_top}
+
+
+CASES = list(_cases())
+# Of which the files of published weights are recorded.
+FILES = list(_files())
+# Small networks on small images, whose answers are recorded as well; those of the first few are compared each time.
+_LOGITS = {"classes": 10, "classifier_activation": None}
+ANSWERS: list[Case] = [
+    ("MobileNet", {"alpha": 0.25, "input_shape": (32, 32, 3), **_LOGITS}),
+    ("MobileNetV2", {"alpha": 0.35, "input_shape": (33, 40, 3), **_LOGITS}),
+    ("MobileNetV3Small", {"alpha": 0.5, "input_shape": (48, 32, 3), **_LOGITS}),
+    ("MobileNetV3Large", {"alpha": 0.75, "minimalistic": True, "input_shape": (32, 32, 3), **_LOGITS}),
+    ("EfficientNetB0", {"input_shape": (32, 48, 3), **_LOGITS}),
+    ("EfficientNetV2B0", {"input_shape": (32, 48, 3), **_LOGITS}),
+    ("EfficientNetV2S", {"input_shape": (32, 32, 3), **_LOGITS}),
+    ("DenseNet121", {"input_shape": (32, 32, 3), **_LOGITS}),
+    ("ResNet50", {"input_shape": (32, 32, 3), **_LOGITS}),
+    ("ResNet50V2", {"input_shape": (32, 40, 3), **_LOGITS}),
+    ("VGG16", {"input_shape": (32, 32, 3), "include_top": False, "pooling": "max"}),
+    ("NASNetMobile", {"input_shape": (32, 32, 3), **_LOGITS}),
+    ("ConvNeXtTiny", {"input_shape": (32, 32, 3), **_LOGITS}),
+    ("Xception", {"input_shape": (71, 71, 3), **_LOGITS}),
+    ("InceptionV3", {"input_shape": (75, 75, 3), **_LOGITS}),
+    ("InceptionResNetV2", {"input_shape": (75, 75, 3), **_LOGITS}),
+]
+# What differs from image to image must be this part of the largest answer; otherwise a fault inside would not be seen.
+SENSITIVE = 0.02
+
+
+def label_of(case: Case) -> str:
+    """Returns a case as it is called."""
+    name, options = case
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in options.items())})"
+
+
+def make(keras: Any, case: Case) -> Any:
+    """Returns the model of a case, with automatic names from the beginning."""
+    name, options = case
+    keras.utils.clear_session()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return getattr(keras.applications, name)(**{"weights": None, **options})
+
+
+# -- what a model is made of ------------------------------------------------------------------------------------------
+
+# What one of the two writes and the other leaves out where it is the default.
+_DEFAULTS = {
+    "activity_regularizer": None,
+    "build_config": None,
+    "compile_config": None,
+    "optional": False,
+    "renorm": False,
+    "renorm_clipping": None,
+    "renorm_momentum": 0.99,
+    "synchronized": False,
+    "mask": None,
+    "training": None,
+}
+
+
+def _essentials(value: Any) -> Any:
+    """Returns a configuration without what is a default, and tensors by the call that gave them."""
+    if isinstance(value, list | tuple):
+        return [_essentials(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("class_name") == "__keras_tensor__":
+        return value["config"]["keras_history"]
+    if value.get("class_name") == "DTypePolicy":
+        return value["config"]["name"]
+    kept = {key: one for key, one in value.items() if key != "build_config"}
+    return {key: _essentials(one) for key, one in kept.items() if key not in _DEFAULTS or one != _DEFAULTS[key]}
+
+
+def rows_of(model: Any) -> tuple[list[str], list[str]]:
+    """Returns the layers of a model, in their order, then the operations between them; and its weights."""
+    described = json.loads(json.dumps(model.get_config()))
+    layers, between = [], []
+    for entry in described["layers"]:
+        _say_defaults(entry)
+        row = json.dumps(_essentials(entry), sort_keys=True)
+        (between if entry["module"].startswith("keras.src.ops") else layers).append(row)
+    ends = json.dumps([described["name"], described["input_layers"], described["output_layers"]])
+    weights = [f"{_path(layer, w)} {tuple(w.shape)} {w.trainable}" for layer in model.layers for w in layer.weights]
+    return [ends, *layers, *sorted(between)], weights
+
+
+def _say_defaults(entry: dict[str, Any]) -> None:
+    """Adds to the description of a layer what Keras writes down though it is the default."""
+    if entry["class_name"] == "Dropout":
+        for node in entry["inbound_nodes"]:
+            node["kwargs"].setdefault("training", False)
+    elif entry["class_name"] == "Dense":
+        entry["config"].setdefault("quantization_config", None)
+    elif entry["class_name"] == "Sequential":
+        entry.setdefault("compile_config", {})
+
+
+def _path(layer: Any, weight: Any) -> str:
+    """Returns the path of a weight; in that of Keras, a stack of layers shows."""
+    inside = hasattr(layer, "layers") and not weight.path.startswith(f"{layer.name}/")
+    return f"{layer.name}/{weight.path}" if inside else weight.path
+
+
+def digest(rows: list[str]) -> str:
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
+
+
+def facts(model: Any) -> list[Any]:
+    """Returns how many layers, weights and parameters a model has, and hashes of the first two."""
+    layers, weights = rows_of(model)
+    return [len(model.layers), len(weights), model.count_params(), digest(layers), digest(weights)]
+
+
+# -- what it answers --------------------------------------------------------------------------------------------------
+
+
+def images(shape: tuple[int, ...], bytes_: bool) -> np.ndarray:
+    """Returns two images: waves of different lengths and directions in each channel, from 0 to 255 or from -1 to 1."""
+    height, width, channels = shape
+    down, right = np.mgrid[0:height, 0:width]
+    found = [
+        [np.sin(down * (0.3 + 0.2 * c + 0.1 * i) + right * (0.7 - 0.2 * c + 0.15 * i)) for c in range(channels)]
+        for i in range(2)
+    ]
+    waves = np.moveaxis(np.asarray(found), 1, -1)
+    return (127.5 * (waves + 1) if bytes_ else waves).astype("float32")
+
+
+def takes_bytes(name: str) -> bool:
+    """Tells whether a network scales its images itself, from 0 to 255."""
+    return name.startswith(("MobileNetV3", "EfficientNet", "ConvNeXt"))
+
+
+def rule(model: Any) -> list[np.ndarray]:
+    """Returns weights for a model that follow from their names, shapes and places alone."""
+    return [_weight(i, w.path.rpartition("/")[2], tuple(w.shape), w.path) for i, w in enumerate(model.weights)]
+
+
+def _weight(i: int, name: str, shape: tuple[int, ...], path: str) -> np.ndarray:
+    state = np.random.RandomState(i)  # whose numbers are the same in every NumPy
+    if name == "count":
+        return np.zeros(shape, "int32")
+    if "variance" in name or name == "gamma":
+        numbers = state.uniform(0.5, 1.5, shape)
+    elif len(shape) < 2:
+        numbers = state.uniform(-0.1, 0.2, shape)
+    else:
+        # Of a depthwise kernel, most taps meet the border of so small an image.
+        fan_in = 4 if "depthwise" in path or "dw" in path else np.prod(shape[:-1])
+        numbers = state.uniform(-1, 1, shape) * np.sqrt(6 / fan_in)
+    return numbers.astype("float32")
+
+
+def answers(model: Any, case: Case) -> np.ndarray:
+    """Returns what a model with those weights answers to those images."""
+    model.set_weights(rule(model))
+    x = images(model.input_shape[1:], takes_bytes(case[0]))
+    return np.asarray(model.predict(x, verbose=0), "float64")
+
+
+# -- recording --------------------------------------------------------------------------------------------------------
+
+
+def signatures(keras: Any) -> dict[str, list[list[Any]]]:
+    """Returns the arguments of each network, with their defaults."""
+    found = {}
+    for name in [name for names in FAMILIES.values() for name in names]:
+        parameters = inspect.signature(getattr(keras.applications, name)).parameters.values()
+        found[name] = [[p.name, p.default] for p in parameters]
+    return found
+
+
+def names(keras: Any) -> dict[str, list[str]]:
+    """Returns what the modules of keras.applications have."""
+    modules = {"": keras.applications}
+    modules |= {name: module for name, module in vars(keras.applications).items() if inspect.ismodule(module)}
+    return {
+        name: sorted(one for one, value in vars(module).items() if not one.startswith("_") and one != "annotations")
+        for name, module in modules.items()
+    }
+
+
+def begin_with_zeros() -> None:
+    """Lets kernels begin with zeros in Keras: random ones are compiled for every shape."""
+    from keras.src import backend
+    from keras.src.initializers.random_initializers import RandomInitializer
+
+    def zeros(self: Any, shape: Any, dtype: Any = None) -> Any:
+        return backend.convert_to_tensor(np.zeros(shape, dtype or "float32"))
+
+    for cls in RandomInitializer.__subclasses__():
+        cls.__call__ = zeros
+
+
+class Anything:
+    """Stands for layers, symbols and models where only the files of weights are asked for."""
+
+    shape = (None, 8, 8, 8)
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Anything()
+
+    __add__ = __mul__ = __call__
+
+
+def files(keras: Any) -> dict[str, list[Any]]:
+    """Returns the folder in the cache, the name, the URL and the hash of the files that networks ask for."""
+    from importlib import import_module
+    from unittest import mock
+
+    from keras.src.utils import file_utils
+
+    found: dict[str, list[Any]] = {}
+    fetch = mock.Mock(return_value="")
+    for module in FAMILIES:
+        held = import_module(f"keras.src.applications.{module}")
+        for part in {"layers", "Functional", "Sequential", "LayerScale", "StochasticDepth", "CustomScaleLayer"}:
+            if hasattr(held, part):
+                setattr(held, part, Anything() if part == "layers" else Anything)
+    with mock.patch.object(file_utils, "get_file", fetch), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, options in FILES:
+            fetch.reset_mock()
+            getattr(keras.applications, name)(weights="imagenet", **options)
+            (fname, origin), named = fetch.call_args
+            found[label_of((name, options))] = [named["cache_subdir"], fname, origin, named.get("file_hash")]
+    return found
+
+
+def no_files(keras: Any) -> None:
+    """Lets models load no weights."""
+    from keras.src.utils import file_utils
+
+    file_utils.get_file = lambda fname, *_, **__: fname
+    keras.Model.load_weights = lambda self, path: None
+
+
+def record(keras: Any) -> None:
+    held: dict[str, Any] = {"version": keras.__version__, "signatures": signatures(keras), "names": names(keras)}
+    held["made"] = {}
+    no_files(keras)
+    for case in CASES:
+        held["made"][label_of(case)] = facts(make(keras, case))
+        print(label_of(case), flush=True)
+    keras.config.set_dtype_policy("float64")
+    keras.config.set_floatx("float64")
+    held["answers"] = {}
+    for case in ANSWERS:
+        y = answers(make(keras, case), case)
+        differ = np.abs(y[0] - y[1]).max() / np.abs(y).max()
+        print(label_of(case), f"answers differ by {differ:.2g}", flush=True)
+        if not differ >= SENSITIVE:
+            raise SystemExit("It answers different images alike.")
+        held["answers"][label_of(case)] = [[float(f"{one:.9g}") for one in row[:10]] for row in y]
+    held["files"] = files(keras)  # the last: it takes the layers away
+    lines = [f'"{part}": ' + _table(value) for part, value in held.items()]
+    RECORDED.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def _table(value: Any) -> str:
+    """Returns JSON with one line per row."""
+    if not isinstance(value, dict):
+        return json.dumps(value)
+    rows = [f"  {json.dumps(key)}: {json.dumps(one)}" for key, one in value.items()]
+    return "{\n" + ",\n".join(rows) + "\n}"
+
+
+def main(labels: list[str]) -> None:
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        import keras
+
+        begin_with_zeros()
+    except ImportError:
+        import seqc as keras  # type: ignore[no-redef]
+    if not labels:
+        record(keras)
+    for case in CASES:
+        if label_of(case) in labels:
+            print(*(row for rows in rows_of(make(keras, case)) for row in rows), sep="\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,318 @@
+"""keras.applications: layers, names, weights and answers are those of Keras, recorded by kit/made_applications.py."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import seqc as keras
+from kit import made_applications as made
+from seqc import applications
+from seqc.applications import _published, imagenet_utils
+from seqc.errors import ArgumentTypeError, ConfigError, DataError, SavingError, ShapeError
+from seqc.initializers import VarianceScaling
+
+RECORDED = json.loads(made.RECORDED.read_text(encoding="utf-8"))
+# Networks that are made in a moment, and how many of the recorded answers are compared each time.
+QUICK = ["MobileNet(include_top=False, pooling='avg')"]
+QUICK_ANSWERS = 2
+
+
+def fast_first(labels: list[str], fast: list[str]) -> list[Any]:
+    return [pytest.param(one, marks=() if one in fast else pytest.mark.slow) for one in labels]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Lets models load no weights; returns the files that they ask for."""
+    found: list[Any] = []
+
+    def get_file(fname: str, origin: str, cache_subdir: str, file_hash: str | None = None) -> str:
+        found.append([cache_subdir, fname, origin, file_hash])
+        return fname
+
+    monkeypatch.setattr(_published, "get_file", get_file)
+    monkeypatch.setattr(keras.Model, "load_weights", lambda self, path: None)
+    return found
+
+
+@pytest.fixture
+def begun_with_zeros(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(VarianceScaling, "__call__", lambda self, shape, dtype=None: np.zeros(shape, "float32"))
+
+
+CASES = {made.label_of(case): case for case in made.CASES}
+ANSWERS = {made.label_of(case): case for case in made.ANSWERS}
+
+
+@pytest.mark.usefixtures("begun_with_zeros", "asked")
+@pytest.mark.parametrize("label", fast_first(list(RECORDED["made"]), QUICK))
+def test_layers_and_weights_are_those_of_keras(label: str) -> None:
+    layers, weights, parameters, described, shapes = made.facts(made.make(keras, CASES[label]))
+    recorded = RECORDED["made"][label]
+    assert [layers, weights, parameters] == recorded[:3]
+    if not label.startswith("ConvNeXt"):  # in whose stacks the paths of weights are others in Keras
+        assert shapes == recorded[4]
+    if label.startswith(("MobileNet(", "MobileNetV2(", "ConvNeXtTiny(")):
+        assert described == recorded[3]
+
+
+@pytest.mark.usefixtures("begun_with_zeros")
+@pytest.mark.parametrize("label", fast_first(list(ANSWERS), list(ANSWERS)[:QUICK_ANSWERS]))
+def test_answers_are_those_of_keras(label: str) -> None:
+    y = made.answers(made.make(keras, ANSWERS[label]), ANSWERS[label])
+    recorded = np.asarray(RECORDED["answers"][label])
+    assert np.abs(y[:, :10] - recorded).max() < 3e-5 * np.abs(recorded).max()
+
+
+def test_the_recorded_cases_are_ours() -> None:
+    assert set(QUICK) <= set(RECORDED["made"]) <= set(CASES)
+    assert list(RECORDED["answers"]) == list(ANSWERS)
+
+
+def test_every_name_of_keras_is_there() -> None:
+    for name in [name for names in made.FAMILIES.values() for name in names]:
+        assert getattr(applications, name).__name__ == name
+    with pytest.raises(AttributeError, match=r"no 'ResNet51'. Did you mean ResNet50\?"):
+        _ = applications.ResNet51
+
+
+def test_nothing_is_loaded_before_it_is_asked_for() -> None:
+    code = (
+        "import sys, seqc; assert 'seqc.applications' not in sys.modules; seqc.applications; "
+        "assert 'seqc.applications.resnet' not in sys.modules; seqc.applications.vgg16.VGG16; "
+        "from seqc.applications.resnet50 import ResNet50, preprocess_input; "
+        "assert ResNet50 is seqc.applications.ResNet50 and ResNet50.__module__ == 'seqc.applications.resnet'; "
+        "assert 'seqc.applications.nasnet' not in sys.modules; import seqc.compat; "
+        "from tensorflow.keras.applications.mobilenet_v2 import MobileNetV2, preprocess_input as p; "
+        "assert p is seqc.applications.mobilenet_v2.preprocess_input"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env={**os.environ})
+
+
+# -- what is refused --------------------------------------------------------------------------------------------------
+
+REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    ("ResNet50", {"weights": "imagnet"}, r"should be either `None`.*weights=imagnet"),
+    ("ResNet50", {"weights": 3}, "should be either `None`"),
+    ("NASNetLarge", {"weights": "nowhere.h5"}, "must be there"),
+    ("VGG16", {"classes": 10}, r"`classes` should be 1000.*Received classes=10"),
+    ("MobileNetV3Large", {"classes": 10}, "`classes` should be 1000"),
+    ("VGG19", {"classifier_activation": "relu"}, r"Only `None` and `softmax`.*Received: 'relu'"),
+    ("VGG16", {"weights": None, "input_shape": (31, 40, 3)}, r"at least 32x32; Received: input_shape=\(31, 40, 3\)"),
+    ("Xception", {"weights": None, "input_shape": (70, 99, 3)}, "at least 71x71"),
+    ("InceptionV3", {"weights": None, "input_shape": (80, 74, 3)}, "at least 75x75"),
+    ("MobileNetV3Small", {"weights": None, "input_shape": (32, 20, 3)}, "at least 32x32"),
+    ("MobileNetV3Small", {"weights": None, "input_shape": (32, 32)}, "tuple of three integers"),
+    ("DenseNet121", {"weights": None, "input_shape": (32, 32)}, r"three integers.*\(32, 32\)"),
+    ("DenseNet121", {"input_shape": (100, 100, 3)}, r"should be \(224, 224, 3\)"),
+    ("EfficientNetB1", {"input_shape": (224, 224, 3)}, r"should be \(240, 240, 3\)"),
+    ("ResNet50", {"include_top": False, "input_shape": (64, 64, 1)}, "must have 3 channels"),
+    ("ResNet50", {"weights": None, "input_shape": (None, 64, 3)}, r"static `input_shape`.*\(None, 64, 3\)"),
+    ("NASNetLarge", {"include_top": False, "input_shape": (None, None, 3)}, "must be static"),
+    ("ResNet50", {"weights": None, "include_top": False, "pooling": "mean"}, "pooling is None, 'avg' or 'max'"),
+    ("MobileNet", {"alpha": 0.3}, r"`0\.25`, `0\.50`, `0\.75` or `1\.0` only.*alpha=0\.3"),
+    ("MobileNet", {"depth_multiplier": 2}, "depth multiplier must be 1"),
+    ("MobileNetV2", {"alpha": 0.3}, "alpha must be one of"),
+    ("MobileNetV3Small", {"alpha": 0.5}, "for minimalistic only"),
+    ("MobileNetV3Small", {"alpha": 0.75, "minimalistic": True}, "for minimalistic only"),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "words"), REFUSED)
+def test_what_does_not_go_together_is_refused_before_anything_is_built(
+    name: str, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        getattr(applications, name)(**options)
+
+
+def test_what_is_no_symbol_is_refused() -> None:
+    with pytest.raises(ArgumentTypeError, match="input_tensor is what `Input"):
+        applications.VGG16(weights=None, include_top=False, input_tensor=np.zeros((1, 32, 32, 3)))
+    with pytest.raises(ConfigError, match=r"must equal input_shape\[1\]"):
+        applications.MobileNetV2(weights=None, input_tensor=keras.Input((64, 64, 3)), input_shape=(32, 32, 3))
+
+
+def test_another_number_of_channels_is_said() -> None:
+    with pytest.warns(UserWarning, match="with 4 input channels"):
+        model = applications.MobileNet(weights=None, alpha=0.25, include_top=False, input_shape=(32, 32, 4))
+    assert model.output_shape == (None, 1, 1, 256)
+
+
+# -- published weights ------------------------------------------------------------------------------------------------
+
+
+def test_without_a_network_it_is_said_which_file_to_put_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_network(*_: Any, **__: Any) -> Any:
+        raise OSError("no network")
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr("seqc.utils.downloads.urlopen", no_network)
+    with pytest.raises(
+        DataError, match=r"MobileNet needs the file mobilenet_2_5_224_tf\.h5 .*no network.*by hand"
+    ) as told:
+        applications.MobileNet(alpha=0.25)
+    assert str(tmp_path / "models" / "mobilenet_2_5_224_tf.h5") in str(told.value)
+    assert "weights=None" in str(told.value)
+    imagenet_utils._index_of_imagenet.cache_clear()
+    with pytest.raises(DataError, match=r"names of ImageNet's classes.*imagenet_class_index\.json.*class_index="):
+        applications.resnet.decode_predictions(np.zeros((1, 1000)))
+
+
+def test_published_weights_come_from_the_cache_by_their_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, Any] = {"alpha": 0.25, "include_top": False, "input_shape": (128, 128, 3)}
+    source = applications.MobileNet(weights=None, **options)
+    source.set_weights(made.rule(source))
+    (tmp_path / "models").mkdir()
+    cached = tmp_path / "models" / "mobilenet_2_5_128_tf_no_top.h5"
+    source.save_weights(tmp_path / "one.weights.h5")
+    os.replace(tmp_path / "one.weights.h5", cached)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr("seqc.utils.downloads.urlopen", None)  # nothing is downloaded
+    model = applications.MobileNet(**options)
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), source.get_weights(), strict=True))
+    # The same file, said by its path; and one that does not fit.
+    again = applications.MobileNet(**{**options, "weights": cached})
+    assert np.array_equal(again.get_weights()[-1], source.get_weights()[-1])
+    with pytest.raises(SavingError):
+        applications.MobileNet(**{**options, "weights": cached, "alpha": 0.5})
+
+
+def test_a_cached_file_that_is_another_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_network(*_: Any, **__: Any) -> Any:
+        raise OSError("no network")
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr("seqc.utils.downloads.urlopen", no_network)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5").write_bytes(b"another")
+    with pytest.raises(DataError, match="MobileNetV3Small needs the file"):
+        applications.MobileNetV3Small(include_top=False, input_shape=(32, 32, 3))
+
+
+# -- before and after -------------------------------------------------------------------------------------------------
+
+MEANS, DEVIATIONS = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+# What each mode means, of numbers from 0 to 255 with the channels last.
+MEANT = {
+    "tf": lambda x: x / 127.5 - 1,
+    "caffe": lambda x: x[..., ::-1] - [103.939, 116.779, 123.68],
+    "torch": lambda x: (x / 255 - MEANS) / DEVIATIONS,
+}
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("batch", [(), (2,)])
+@pytest.mark.parametrize("mode", MEANT)
+def test_images_are_prepared(mode: str, batch: tuple[int, ...], data_format: str) -> None:
+    first = data_format == "channels_first"
+    x = np.random.default_rng(0).integers(0, 256, (*batch, 4, 5, 3)).astype("uint8")
+    meant = MEANT[mode](x.astype("float64"))
+    given, meant = (np.moveaxis(one, -1, -3) if first else one for one in (x, meant))
+    found = imagenet_utils.preprocess_input(given, data_format, mode)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, meant, atol=1e-4)
+    image = keras.Input(given.shape[len(batch) :] if batch else given.shape[1:], dtype="uint8")
+    if batch:  # inside of a model
+        model = keras.Model(image, imagenet_utils.preprocess_input(keras.ops.cast(image, "float32"), data_format, mode))
+        np.testing.assert_allclose(model.predict(given, verbose=0), meant, atol=1e-4)
+
+
+def test_floats_are_written_over_as_in_keras() -> None:
+    x = np.full((2, 2, 3), 255.0)
+    assert applications.mobilenet.preprocess_input(x) is x
+    assert x.max() == 1 == x.min()
+    kept = np.full((2, 2, 3), 255.0)
+    kept.flags.writeable = False
+    assert applications.mobilenet.preprocess_input(kept).max() == 1
+    assert kept.max() == 255
+    assert applications.efficientnet.preprocess_input(kept) is kept
+
+
+def test_each_module_prepares_images_in_its_way() -> None:
+    x = np.arange(12).reshape(2, 2, 3)
+    modes = {
+        "caffe": ("resnet", "resnet50", "vgg16", "vgg19"),
+        "tf": ("inception_resnet_v2", "inception_v3", "mobilenet", "mobilenet_v2", "nasnet", "resnet_v2", "xception"),
+        "torch": ("densenet",),
+        None: ("convnext", "efficientnet", "efficientnet_v2", "mobilenet_v3"),
+    }
+    assert sum(map(len, modes.values())) == 16
+    for mode, modules in modes.items():
+        wanted = x if mode is None else imagenet_utils.preprocess_input(x, mode=mode)
+        for module in modules:
+            held = getattr(applications, module)
+            np.testing.assert_array_equal(held.preprocess_input(x), wanted, module)
+            assert held.decode_predictions is imagenet_utils.decode_predictions
+            assert held.preprocess_input.__name__ == "preprocess_input"
+
+
+def test_what_is_no_image_is_refused() -> None:
+    with pytest.raises(ConfigError, match="`caffe`, `tf` or `torch`"):
+        imagenet_utils.preprocess_input(np.zeros((2, 2, 3)), mode="keras")
+    with pytest.raises(ConfigError, match="`channels_first` or `channels_last`"):
+        imagenet_utils.preprocess_input(np.zeros((2, 2, 3)), "channel_last")
+    with pytest.raises(ShapeError, match="three channels"):
+        imagenet_utils.preprocess_input(np.zeros((2, 2, 1)))
+    with pytest.raises(DataError, match="got str"):
+        imagenet_utils.preprocess_input("cat.png", mode="tf")
+
+
+def test_predictions_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {str(i): [f"n{i:08}", f"thing_{i}"] for i in range(1000)}
+    file = tmp_path / "index.json"
+    file.write_text(json.dumps(names))
+    monkeypatch.setattr(
+        imagenet_utils,
+        "_INDEX",
+        imagenet_utils.Published("index.json", "nowhere/", hashlib.md5(file.read_bytes()).hexdigest()),
+    )
+    monkeypatch.setattr(_published, "get_file", lambda *_, **__: str(file))
+    imagenet_utils._index_of_imagenet.cache_clear()
+    scores = np.zeros((2, 1000), "float32")
+    scores[0, [7, 999]], scores[1, 3] = (0.25, 0.75), 1
+    found = applications.vgg16.decode_predictions(scores, top=2)
+    imagenet_utils._index_of_imagenet.cache_clear()
+    assert found[0] == [("n00000999", "thing_999", 0.75), ("n00000007", "thing_7", 0.25)]
+    assert found[1][0] == ("n00000003", "thing_3", 1)
+    assert imagenet_utils.decode_predictions(scores, 2, class_index=file) == found
+    own = {"0": ["a", "cat"], "1": ["b", "dog"]}
+    assert imagenet_utils.decode_predictions([[0.2, 0.8]], class_index=own)[0][0] == ("b", "dog", 0.8)
+
+
+@pytest.mark.parametrize("held", ["{", '{"1": ["a", "b"]}', '{"0": "abc"}', "[]x", "3"])
+def test_a_broken_index_is_refused(held: str, tmp_path: Path) -> None:
+    (tmp_path / "index.json").write_text(held)
+    with pytest.raises(DataError, match="is no index of classes"):
+        imagenet_utils.decode_predictions(np.zeros((1, 1)), class_index=tmp_path / "index.json")
+
+
+def test_scores_of_other_classes_are_refused() -> None:
+    with pytest.raises(ShapeError, match=r"\(samples, 1000\)\)\. Received array with shape: \(1, 10\)"):
+        imagenet_utils.decode_predictions(np.zeros((1, 10)))
+    with pytest.raises(ShapeError, match=r"\(samples, 1\)"):
+        imagenet_utils.decode_predictions(np.zeros((1, 10)), class_index={"0": ["a", "b"]})
+    with pytest.raises(DataError, match="cannot be read"):
+        imagenet_utils.decode_predictions(np.zeros((1, 10)), class_index="nowhere.json")
+
+
+# -- in use -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_tensor_given_for_the_image_is_the_input() -> None:
+    image = keras.Input((40, 40, 1), name="gray")
+    tripled = keras.layers.Concatenate()([image, image, image])
+    model = applications.MobileNetV3Small(
+        weights=None, include_top=False, input_tensor=tripled, pooling="avg", minimalistic=True
+    )
+    assert model.input_names == ["gray"]
+    assert model.predict(np.zeros((2, 40, 40, 1)), verbose=0).shape == (2, 576)
