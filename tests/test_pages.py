@@ -55,7 +55,9 @@ def test_the_blocks_of_a_page_run_one_after_another(
     (tmp_path / "models").symlink_to(ROOT / "models")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
-    assert run_page(path, tmp_path) > 0
+    # A page that only tells to install and build has nothing to run here.
+    lines = re.findall(r"^```python|^\$ seqc", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert run_page(path, tmp_path) > 0 or not lines
 
 
 @pytest.mark.parametrize(("page", "test"), ELSEWHERE.items())

@@ -33,7 +33,21 @@ _PART = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 # What else is typed: installing, fetching and building are not for a test of a page.
-_ELSEWHERE = {"pip", "git", "make", "cd", "curl", "docker", "python", "eval", "apt-get", "export", "dot"}
+_ELSEWHERE = {
+    ".ci/run",
+    ".venv/bin/python",
+    "pip",
+    "git",
+    "make",
+    "cd",
+    "curl",
+    "docker",
+    "python",
+    "eval",
+    "apt-get",
+    "export",
+    "dot",
+}
 
 
 @dataclass(frozen=True)
