@@ -15,6 +15,7 @@ import seqc as keras
 from kit.cli_models import seqc
 from kit.consumers import onnxruntime
 from seqc import layers
+from seqc.cli._ends import described
 from seqc.errors import ArgumentTypeError, ConfigError
 from seqc.export import about
 
@@ -139,3 +140,14 @@ def test_a_file_with_graphs_inside_takes_a_prefix(tmp_path: Path) -> None:
     onnx.checker.check_model(named, full_check=True)
     x = np.random.default_rng(0).normal(size=(2, 4, 5, 1)).astype("float32")
     np.testing.assert_allclose(onnxruntime(named.SerializeToString(), x), model.predict(x, verbose=0), atol=1e-6)
+
+
+def test_the_command_gives_classes_to_one_of_several_outputs() -> None:
+    assert described(False, ["kind= cat,dog", "more=a=b,c"], None)["classes"] == {
+        "kind": ["cat", "dog"],
+        "more": ["a=b", "c"],
+    }
+    assert described(False, ["cat,dog=wolf"], None)["classes"] == ["cat", "dog=wolf"]
+    assert described(False, None, None)["classes"] is None
+    with pytest.raises(ConfigError, match="needs OUTPUT=A,B,... for each; got a,b kind=c,d"):
+        described(False, ["a,b", "kind=c,d"], None)

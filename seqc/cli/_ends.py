@@ -123,14 +123,27 @@ def _axis_names(given: Texts) -> dict[str, str] | None:
     return {old: new for old, _, new in pairs}
 
 
-def described(describe: bool, classes: str | None, units: Texts) -> dict[str, Any]:
+def described(describe: bool, classes: Texts, units: Texts) -> dict[str, Any]:
     """Returns what the file is to say of the model, as arguments of `export_model`.
 
     Raises:
-        ConfigError: a unit is of nothing.
+        ConfigError: a unit is of nothing, or of several lists of classes one has no output.
     """
     pairs = [text.partition("=") for text in units or ()]
     if not all(name and unit for name, _, unit in pairs):
         raise ConfigError(f"--unit needs NAME=UNIT, such as speed=m/s; got {' '.join(units or ())}.")
-    listed = None if classes is None else [name.strip() for name in classes.split(",")]
-    return {"describe": describe, "classes": listed, "units": {n: u for n, _, u in pairs} if pairs else None}
+    return {"describe": describe, "classes": _listed(classes), "units": {n: u for n, _, u in pairs} if pairs else None}
+
+
+def _listed(classes: Texts) -> Any:
+    """Returns names of classes: a list for the only output, or lists by the names of outputs."""
+    if not classes:
+        return None
+    parts = [text.partition("=") if "=" in text.partition(",")[0] else ("", "", text) for text in classes]
+    lists = [[name.strip() for name in names.split(",")] for _, _, names in parts]
+    outputs = [output.strip() for output, _, _ in parts]
+    if len(lists) == 1 and not outputs[0]:
+        return lists[0]
+    if not all(outputs):
+        raise ConfigError(f"--classes of several outputs needs OUTPUT=A,B,... for each; got {' '.join(classes)}.")
+    return dict(zip(outputs, lists, strict=True))

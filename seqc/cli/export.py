@@ -97,8 +97,12 @@ def export(
         bool, typer.Option("--describe", help="Keep Keras's configuration and how the model was trained in the file.")
     ] = False,
     classes: Annotated[
-        str | None,
-        typer.Option(metavar="A,B,...", help="Names of the classes, kept in the file.", show_default=False),
+        list[str] | None,
+        typer.Option(
+            metavar="[OUTPUT=]A,B,...",
+            help="Names of the classes, kept in the file; of several outputs each.",
+            show_default=False,
+        ),
     ] = None,
     unit: Annotated[
         list[str] | None,

@@ -64,7 +64,9 @@ def _classes(given: Any, graph: Graph, names: Mapping[str, str]) -> dict[str, li
     own = graph.output_names
     by_name = given if isinstance(given, Mapping) else {own[0]: given}
     if not isinstance(given, Mapping) and len(own) > 1:
-        raise ConfigError(f"classes must say of which output, as {{'{own[0]}': [...]}}; the model has {list(own)}.")
+        raise ConfigError(
+            f"classes must say of which output of {list(own)}: {{'{own[0]}': [...]}}, or --classes {own[0]}=A,B,..."
+        )
     _check_known("classes", by_name, own)
     found = {}
     for name, listed in by_name.items():
