@@ -64,6 +64,11 @@ class Disturbed(Op):
             results = self.op.eval(*arrays)
         return tuple(map(self._with_errors, results)) if isinstance(results, tuple) else self._with_errors(results)
 
+    @property
+    def strings(self) -> bool:  # type: ignore[override]
+        """Whether the operation takes strings, as one that shows its operand does."""
+        return self.op.strings or self.op.kind == "view"
+
     def _with_errors(self, y: Any) -> Array:
         array = np.asarray(y)
         floating = np.issubdtype(array.dtype, np.floating)
