@@ -28,7 +28,7 @@ def test_every_call_was_recorded(family: str) -> None:
 def test_function_gives_what_keras_gave(name: str) -> None:
     got, wanted = np.asarray(CASES[name](ops)), EXPECTED[name]
     assert (got.dtype.name, list(got.shape)) == (wanted["dtype"], wanted["shape"])
-    np.testing.assert_allclose(got.ravel(), wanted["values"], rtol=2e-6, atol=2e-7)
+    np.testing.assert_allclose(got.ravel(), wanted["values"], rtol=2e-6, atol=5e-7)
 
 
 # Parameters of Keras's that a function lacks, and why.
