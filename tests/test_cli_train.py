@@ -52,7 +52,7 @@ def test_the_result_as_json_has_everything(folder: Path) -> None:
     result = seqc_json("train", write(folder), "--epochs", 8, "-o", folder / "here")
     assert set(result) == {
         "passed", "name", "seed", "metrics", "target", "target_enforced", "history", "files", "receipt", "predictions",
-        "speed",
+        "speed", "classes",
     }  # fmt: skip
     assert result["passed"] is True
     assert result["name"] == "tiny"

@@ -17,6 +17,7 @@ from seqc.errors import SeqcError
 
 # Layers that no random model has, and why.
 NOT_DRAWN = {
+    "CustomScaleLayer": "of one application, in which it is compared",
     "InputSpec": "no layer",
     "Layer": "what all layers are made of",
     "MaxNumBoundingBoxes": "takes boxes beside images, and gives both",

@@ -24,6 +24,8 @@ _ARRAYS = dict(np.load(FOLDER / "merge_cases.npz"))
 # Both names of those that have two; the last is in test_string_layers.py.
 CLASSES = {name for case in CASES for name in (case["class"], getattr(layers, case["class"]).__name__)}
 CLASSES.add("HashedCrossing")
+# Of an application, in which it is compared.
+CLASSES.add("CustomScaleLayer")
 
 
 def parameters(merging: bool) -> list[Any]:

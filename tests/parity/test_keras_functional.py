@@ -63,7 +63,9 @@ def test_what_keras_wrote_predicts_the_same_and_so_does_what_is_made_and_saved_a
 
 
 def test_every_operation_is_tried_and_its_settings_are_arguments_of_the_function() -> None:
-    assert set(OPERATIONS) <= {name for table in keras_functional.TABLES.values() for name in table}
+    # What Keras makes of `rearrange` in a file is in test_einops.py.
+    tried = {name for table in keras_functional.TABLES.values() for name in table}
+    assert set(OPERATIONS) - {"rearrange"} <= tried
     for name, operation in OPERATIONS.items():
         parameters = set(inspect.signature(_computing(name)).parameters)
         others = {"rms_scaling"} if "kwargs" in parameters else set()

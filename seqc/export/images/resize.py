@@ -38,7 +38,7 @@ class OnnxResample(ChannelsFirst):
         if kind == "bicubic" and e.target.supports("Resize", "cubic_coeff_a"):
             keys = {"cubic_coeff_a": -0.5, "exclude_outside": 1}
             return emit_resize(e, x, scales, mode="cubic", where="half_pixel", **keys)
-        axes = [Axis.by_factor(e, x, axis, n) for axis, n in enumerate(self.op.factors, 2)]
+        axes = [Axis.by_factor(e, x, axis, n, small[axis - 2]) for axis, n in enumerate(self.op.factors, 2)]
         return _emit_weighed(e, self.op, x, _weights(e, axes, kind, y))
 
 
@@ -51,7 +51,7 @@ class OnnxResampleGrad(ChannelsFirst):
         small = y.type.shape[2:]
         if dims.is_known(small):
             return _emit_products(e, self.op, g, self.op.turned(dims.known(small), y.type.dtype))
-        axes = [Axis.made_by_factor(e, g, axis, n) for axis, n in enumerate(self.op.factors, 2)]
+        axes = [Axis.made_by_factor(e, g, axis, n, small[axis - 2]) for axis, n in enumerate(self.op.factors, 2)]
         return _emit_weighed(e, self.op, g, _turned(e, _weights(e, axes, self.op.interpolation, y)))
 
 
@@ -72,7 +72,7 @@ class OnnxResize(ChannelsFirst):
             return self._to_sizes(e, y, x, mode="linear")
         if dims.is_known(space):
             return _emit_products(e, self.op, x, self.op.matrices(dims.known(space), y.type.dtype))
-        axes = [Axis.to_size(e, x, axis, n) for axis, n in enumerate(self.op.size, 2)]
+        axes = [Axis.to_size(e, x, axis, n, space[axis - 2]) for axis, n in enumerate(self.op.size, 2)]
         return _emit_weighed(e, self.op, x, _weights(e, axes, kind, y, self.op.antialias))
 
     def _to_sizes(self, e: Emitter, y: Value, x: str, **more: Any) -> str:
@@ -101,7 +101,7 @@ class OnnxResizeGrad(ChannelsFirst):
                 f"{self.op.name} of the nearest elements of an image of {', '.join(map(str, small))} needs fixed sizes "
                 "in ONNX. Say them in the model's Input, or use another interpolation."
             )
-        axes = [Axis.to_size(e, x, axis, n) for axis, n in enumerate(resize.size, 2)]
+        axes = [Axis.to_size(e, x, axis, n, small[axis - 2]) for axis, n in enumerate(resize.size, 2)]
         return _emit_weighed(e, self.op, g, _turned(e, _weights(e, axes, resize.interpolation, y, resize.antialias)))
 
 

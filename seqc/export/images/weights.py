@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seqc.graph.ir import Emitter
+from seqc.graph.dims import Dim
+from seqc.graph.ir import Emitter, Type
 from seqc.ops._shape_onnx import emit_sizes
 
 # Writes the weights of distances, in elements of a type.
@@ -22,32 +23,33 @@ class Axis:
 
     Attributes:
         before, after: how many elements there are. across, down: the same divided by what they share, as far as that is
-        known: after / before is `across` / `down` too.
+        known: after / before is `across` / `down` too. dims: `before` and `after` as the graph has them.
     """
 
     before: str
     after: str
     across: str
     down: str
+    dims: tuple[Dim, Dim]
 
     @classmethod
-    def to_size(cls, e: Emitter, x: str, axis: int, wanted: int) -> Axis:
+    def to_size(cls, e: Emitter, x: str, axis: int, wanted: int, dim: Dim) -> Axis:
         """An axis of x that gets a size."""
         before, after = _size(e, x, axis), _whole(e, wanted)
-        return cls(before, after, after, before)
+        return cls(before, after, after, before, (dim, wanted))
 
     @classmethod
-    def by_factor(cls, e: Emitter, x: str, axis: int, factor: int) -> Axis:
+    def by_factor(cls, e: Emitter, x: str, axis: int, factor: int, dim: Dim) -> Axis:
         """An axis of x that becomes `factor` times as large."""
         before = _size(e, x, axis)
         times = _whole(e, factor)
-        return cls(before, e.node("Mul", before, times), times, "")
+        return cls(before, e.node("Mul", before, times), times, "", (dim, dim * factor))
 
     @classmethod
-    def made_by_factor(cls, e: Emitter, x: str, axis: int, factor: int) -> Axis:
+    def made_by_factor(cls, e: Emitter, x: str, axis: int, factor: int, dim: Dim) -> Axis:
         """What made an axis of x `factor` times as large."""
         after, times = _size(e, x, axis), _whole(e, factor)
-        return cls(e.node("Div", after, times), after, times, "")
+        return cls(e.node("Div", after, times), after, times, "", (dim, dim * factor))
 
 
 def emit_weights(e: Emitter, axis: Axis, kind: str, dtype: str, antialias: bool = False) -> str:
@@ -62,7 +64,8 @@ def emit_weights(e: Emitter, axis: Axis, kind: str, dtype: str, antialias: bool 
         whether each element takes from all those that it covers where there are fewer than before.
     """
     inner = _WIDE if kind.startswith("lanczos") else dtype
-    rows, columns = _odd_numbers(e, axis.after), _odd_numbers(e, axis.before)
+    before, after = axis.dims
+    rows, columns = _odd_numbers(e, axis.after, after), _odd_numbers(e, axis.before, before)
     # A difference of one column and one row of numbers has all pairs.
     column = e.node("Unsqueeze", rows, e.constant(np.array([1], np.int64)))
     scaled = e.node("Mul", column, axis.down) if axis.down else column
@@ -84,8 +87,9 @@ def _size(e: Emitter, x: str, axis: int) -> str:
     return e.node("Squeeze", emit_sizes(e, x, start=axis, end=axis + 1))
 
 
-def _odd_numbers(e: Emitter, count: str) -> str:
-    return e.node("Range", _whole(e, 1), e.node("Mul", count, _whole(e, 2)), _whole(e, 2))
+def _odd_numbers(e: Emitter, count: str, dim: Dim) -> str:
+    listed = e.node("Range", _whole(e, 1), e.node("Mul", count, _whole(e, 2)), _whole(e, 2))
+    return e.typed(listed, Type("int64", (dim,)))
 
 
 def _number(e: Emitter, n: float, dtype: str) -> str:

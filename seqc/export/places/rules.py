@@ -141,10 +141,17 @@ def nodes_in(model: onnx.ModelProto) -> Iterator[Seen]:
     """Yields the nodes of a file that was read, those inside others and inside its functions as well."""
     graph = model.graph
     known = (*graph.value_info, *graph.input, *graph.output)
-    types = {info.name: _type_of(info.type.tensor_type) for info in known if info.type.HasField("tensor_type")}
+    types = {info.name: _type_of(info.type.tensor_type) for info in known if _is_known(info.type.tensor_type)}
     yield from _seen(graph.node, types, {}, _read(graph.node, graph.output))
     for function in model.functions:
         yield from _seen(function.node, {}, {}, _read(function.node) | set(function.output))
+
+
+def _is_known(said: Any) -> bool:
+    """Tells whether a file says a type that there is: one of a stranger may say anything."""
+    import onnx
+
+    return said.elem_type in onnx.helper.get_all_tensor_dtypes()
 
 
 def _type_of(said: Any) -> Type:
