@@ -88,7 +88,7 @@ def test_the_metrics_of_well_known_scripts_are_right(
     check(LABELS[kind], makes, weighted, "evaluate, fit", monkeypatch)
 
 
-@pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.mark.slow] * (kind == "binary")) for kind in LABELS])
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.mark.slow] * (kind != "sparse")) for kind in LABELS])
 def test_sets_in_which_all_pairs_of_metrics_meet_are_right(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = LABELS[kind]
     sets = covering_sets(list(labels.table), 16)

@@ -147,7 +147,6 @@ def test_every_layer_has_an_example() -> None:
     # Those in `merge_runs` are compared with Keras with the masks and gradients of each tensor.
     assert set(classes("layers")) - {name for name, *_ in EXAMPLES} - merge_runs.CLASSES == {
         "GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells", "Sequential",
-        "CustomScaleLayer",  # test_applications.py has it, in the network that it is of
     }  # fmt: skip
 
 

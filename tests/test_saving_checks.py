@@ -179,6 +179,7 @@ def test_what_can_be_saved_can_be_loaded(tmp_path_factory, model, optimizer):
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
 
 
+@pytest.mark.slow
 def test_sixty_models_inside_one_another_come_back(tmp_path):
     inner = keras.Sequential([layers.Dense(2)])
     for _ in range(60):
