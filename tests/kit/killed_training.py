@@ -60,7 +60,8 @@ def train(folder: Path) -> None:
 
 def start(folder: Path, threads: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "kit.killed_training", "train", str(folder)]
-    return subprocess.Popen(command, env={**os.environ, "SEQC_VERIFY": "0", "SEQC_NUM_THREADS": str(threads)})
+    own = {"PYTHONPATH": os.pathsep.join(sys.path), "SEQC_VERIFY": "0", "SEQC_NUM_THREADS": str(threads)}
+    return subprocess.Popen(command, env=os.environ | own)
 
 
 def killed(folder: Path, times: int, chance: random.Random) -> tuple[str, int]:
