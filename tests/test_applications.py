@@ -189,6 +189,7 @@ def test_published_weights_come_from_the_cache_by_their_place(tmp_path: Path, mo
         applications.MobileNet(**{**options, "weights": cached, "alpha": 0.5})
 
 
+@pytest.mark.slow
 def test_a_cached_file_that_is_another_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_network(*_: Any, **__: Any) -> Any:
         raise OSError("no network")

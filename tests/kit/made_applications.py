@@ -182,9 +182,11 @@ def _say_defaults(entry: dict[str, Any]) -> None:
 
 
 def _path(layer: Any, weight: Any) -> str:
-    """Returns the path of a weight; in that of Keras, a stack of layers shows."""
-    inside = hasattr(layer, "layers") and not weight.path.startswith(f"{layer.name}/")
-    return f"{layer.name}/{weight.path}" if inside else weight.path
+    """Returns the path of a weight, from the layer on: in Keras, stacks of layers and the scopes of NASNet show."""
+    if hasattr(layer, "layers"):
+        return weight.path if weight.path.startswith(f"{layer.name}/") else f"{layer.name}/{weight.path}"
+    _, _, rest = f"/{weight.path}".rpartition(f"/{layer.name}/")
+    return f"{layer.name}/{rest}"
 
 
 def digest(rows: list[str]) -> str:
