@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 from keras import layers
-
 from made import shapes
+
 from report import report, settle
 
 x, y = shapes(96, size=32, seed=3, channels=3)
