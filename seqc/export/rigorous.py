@@ -43,7 +43,7 @@ from seqc.passes.precision import promote_floats
 # Roundings that a sum may have beside those of its terms: of a bias, and of what a runtime folds into the weights.
 SPARE = 8
 # A bound of more than this share of the largest number says nothing that anybody wants to know.
-USEFUL = 0.1
+USEFUL = 1e-3
 # What double precision itself may lose in these bounds, which are sums of positive numbers.
 SLACK = 1 + 1e-6
 
