@@ -107,6 +107,16 @@ def test_several_inputs_and_outputs_own_steps_and_own_calls(rng: np.random.Gener
 
 
 @pytest.mark.slow
+def test_few_sessions_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seqc.training.inference.KEPT_SESSIONS", 2)
+    own = OwnStep([keras.Input((None, 4)), layers.Dense(3)])
+    for length in (2, 3, 4, 2):
+        got, expected = both(own, np.ones((3, length, 4), "float32"))
+        np.testing.assert_allclose(got, expected, 1e-5, 1e-6)
+        assert len(own._trainer.sessions) <= 2
+
+
+@pytest.mark.slow
 def test_half_precision_and_words(rng: np.random.Generator) -> None:
     half = keras.Sequential(
         [keras.Input((4,)), layers.Dense(3, dtype="mixed_float16"), layers.Dense(2, dtype="float16")]

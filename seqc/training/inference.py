@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # A graph whose inputs are those of the model, then one per variable; the variables by these; how many the model has.
 Parts = tuple[Graph, dict[Value, Variable], int]
 
+# Sessions kept of one model, each with a copy of its weights: of models called in their own way one for a kind of batch.
+KEPT_SESSIONS = 8
+
 NUMPY, ONNXRUNTIME = BACKENDS = ("numpy", "onnxruntime")
 
 
@@ -69,6 +72,8 @@ class OnnxPass:
         kept = self._trainer.sessions
         if key not in kept or not kept[key].is_current():
             kept.pop(key, None)
+            while len(kept) >= KEPT_SESSIONS:
+                kept.pop(next(iter(kept)))
             parts = self._of_model() if whole else self._of_step(step)
             kept[key] = VerifiedSession(*parts, thread_count())
         return kept[key]
