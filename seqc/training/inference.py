@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # A graph whose inputs are those of the model, then one per variable; the variables by these; how many the model has.
 Parts = tuple[Graph, dict[Value, Variable], int]
 
-# Sessions kept of one model, each with a copy of its weights: of models called in their own way one for a kind of batch.
+# Sessions kept of one model, each with a copy of its weights: of models with a call of their own one a kind of batch.
 KEPT_SESSIONS = 8
 
 NUMPY, ONNXRUNTIME = BACKENDS = ("numpy", "onnxruntime")
