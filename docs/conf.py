@@ -17,7 +17,7 @@ author = "The seqc authors"
 copyright = "the seqc authors, Apache-2.0"
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "building"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "building.extension"]
 root_doc = "docs/index"
 include_patterns = [
     "docs/**",
