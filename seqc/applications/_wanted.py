@@ -31,7 +31,8 @@ class Wanted:
         include_top: whether the classifier is at the end. weights: None, "imagenet", or the path of a file.
         input_tensor: a symbol to take as the image. input_shape: of the image. pooling: without the classifier, "avg"
         or "max" over the places of the image. classes: how many the classifier tells apart.
-        classifier_activation: of the classifier. image: the symbol, after `begin`.
+        classifier_activation: of the classifier. image: the symbol, after `begin`. file: of the weights, after
+        `find_weights`; None for random ones.
 
     Raises:
         ConfigError: an argument has a value that is not allowed, or that does not go with the weights.
@@ -45,6 +46,7 @@ class Wanted:
     classes: int
     classifier_activation: Any
     image: Tensor = field(init=False)
+    file: Any = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         if self.weights is not None and not self.published and not _is_file(self.weights):
@@ -137,14 +139,24 @@ class Wanted:
         name, pool = _POOLS[self.pooling]
         return pool(name=name if named else None)(x)
 
-    def model(self, y: Tensor, name: str, application: str, files: Files) -> Functional:
+    def find_weights(self, application: str, files: Files) -> None:
+        """Finds or downloads the file of the weights: before the network is made, which may take long.
+
+        Args:
+            application: the name of the architecture, for errors. files: those that Keras publishes.
+
+        Raises:
+            DataError: a published file is not there and cannot be downloaded.
+        """
+        published = files[0 if self.include_top else 1]
+        self.file = published.path(application) if self.published else self.weights
+
+    def model(self, y: Tensor, name: str) -> Functional:
         """Returns the model that leads to y, with its weights."""
         given = self.input_tensor is not None
         made = Functional(get_source_inputs(self.input_tensor) if given else self.image, y, name=name)
-        if self.published:
-            made.load_weights(files[0 if self.include_top else 1].path(application))
-        elif self.weights is not None:
-            made.load_weights(self.weights)
+        if self.file is not None:
+            made.load_weights(self.file)
         return made
 
 
@@ -225,9 +237,11 @@ def architecture(
         name: str = name or label.lower(),
     ) -> Functional:
         wanted = Wanted(include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
-        x = network(wanted.begin(size, least), wanted)
+        image = wanted.begin(size, least)
+        wanted.find_weights(label, files)
+        x = network(image, wanted)
         y = top(x, wanted) if include_top else wanted.pool(x, named_pools)
-        return wanted.model(y, name, label, files)
+        return wanted.model(y, name)
 
     described: Architecture = describe(build, label, module, size, least, source)
     return described

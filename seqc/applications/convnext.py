@@ -76,6 +76,7 @@ def _version(size: str, depths: tuple[int, ...], filters: tuple[int, ...], *hash
     ) -> Functional:
         wanted = Wanted(include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
         x = wanted.begin(224, 32)
+        wanted.find_weights(label, files)
         if include_preprocessing and wanted.input_shape[2] == 3:
             x = layers.Normalization(mean=_MEANS, variance=_VARIANCES, name=f"{name}_prestem_normalization")(x)
         # As in Keras, these layers are all made before any block, which numbers those without a name.
@@ -85,7 +86,7 @@ def _version(size: str, depths: tuple[int, ...], filters: tuple[int, ...], *hash
             for j in range(depth):
                 x = _block(x, count, f"{name}_stage_{i}_block_{j}")
         y = _top(x, wanted, name) if include_top else _normalized()(wanted.pool(x, False))
-        return wanted.model(y, name, label, files)
+        return wanted.model(y, name)
 
     return describe(build, label, __name__, 224, 32, _SOURCE)
 

@@ -166,12 +166,13 @@ def _version(
     ) -> Functional:
         wanted = Wanted(include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
         x = wanted.begin(size, 32)
+        wanted.find_weights(label, files)
         if include_preprocessing:
             x = _prepared(x, wanted, stages is _BASE)
         x = _network(x, stages, width, depth)
         zero = initializers.Constant(0.0)
         y = top(x, wanted, _DROPOUT, bias_initializer=zero) if include_top else wanted.pool(x, True)
-        return wanted.model(y, name, label, files)
+        return wanted.model(y, name)
 
     return describe(build, label, __name__, size, 32, _SOURCE)
 

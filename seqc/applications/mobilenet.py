@@ -64,14 +64,15 @@ def MobileNet(
     if wanted.published:
         _check_published(alpha, depth_multiplier)
         side = nearest_published(wanted.input_shape, _SIDES)
+    stem = f"mobilenet_{_WIDTHS.get(alpha)}_{side}_tf"
+    wanted.find_weights("MobileNet", pair(f"{FOLDER}mobilenet/", stem, None, None, without="_no_top"))
     x = layers.Conv2D(int(32 * alpha), 3, padding="same", use_bias=False, strides=2, name="conv1")(x)
     x = _activated(x, "conv1")
     for i, (filters, strides) in enumerate(_BLOCKS, 1):
         x = _block(x, int(filters * alpha), depth_multiplier, strides, i)
     y = _top(x, wanted, dropout) if include_top else wanted.pool(x, False)
     name = f"mobilenet_{alpha:0.2f}_{wanted.input_shape[0] if side is None else side}" if name is None else name
-    stem = f"mobilenet_{_WIDTHS.get(alpha)}_{side}_tf"
-    return wanted.model(y, name, "MobileNet", pair(f"{FOLDER}mobilenet/", stem, None, None, without="_no_top"))
+    return wanted.model(y, name)
 
 
 def published_side(shape: Any, sides: tuple[int, ...]) -> int | None:

@@ -65,11 +65,12 @@ def MobileNetV2(
                 f"`1.4` only; Received `alpha={alpha}`"
             )
         side = nearest_published(wanted.input_shape, _SIDES)
+    stem = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{float(alpha)}_{side}"
+    wanted.find_weights("MobileNetV2", pair(f"{FOLDER}mobilenet_v2/", stem, None, None, without="_no_top"))
     x = _network(x, alpha)
     y = wanted.classify(layers.GlobalAveragePooling2D()(x)) if include_top else wanted.pool(x, False)
     name = f"mobilenetv2_{alpha:0.2f}_{side}" if name is None else name
-    stem = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{float(alpha)}_{side}"
-    return wanted.model(y, name, "MobileNetV2", pair(f"{FOLDER}mobilenet_v2/", stem, None, None, without="_no_top"))
+    return wanted.model(y, name)
 
 
 def shape_of(tensor: Any) -> Shape | None:

@@ -177,7 +177,7 @@ def _version(label: str, blocks: tuple[Block, ...], features: int) -> Any:
     ) -> Functional:
         wanted = Wanted(include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
         _size(wanted)
-        files = _files(wanted, label.removeprefix("MobileNetV3").lower(), alpha, minimalistic)
+        wanted.find_weights(label, _files(wanted, label.removeprefix("MobileNetV3").lower(), alpha, minimalistic))
         x = wanted.take_image()
         if include_preprocessing:
             x = layers.Rescaling(1.0 / 127.5, offset=-1.0)(x)
@@ -186,7 +186,7 @@ def _version(label: str, blocks: tuple[Block, ...], features: int) -> Any:
         x = _network(x, tuple(plain), alpha, activation)
         wide = rounded(features * alpha) if alpha > 1.0 else features
         y = _top(x, wanted, wide, activation, dropout_rate) if include_top else wanted.pool(x, True)
-        return wanted.model(y, name, label, files)
+        return wanted.model(y, name)
 
     described = describe(build, label, __name__, 224, 32, _SOURCE)
     described.__doc__ = _DOC.format(label=label, source=_SOURCE)

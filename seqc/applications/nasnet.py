@@ -156,9 +156,11 @@ def _model(
             "When specifying the input shape of a NASNet and loading `ImageNet` weights, the input_shape argument must "
             f"be static (no None entries). Got: `input_shape={wanted.input_shape}`."
         )
-    x = _network(wanted.begin(size, 32), *network)
+    image = wanted.begin(size, 32)
+    wanted.find_weights(label, _FILES[kind])
+    x = _network(image, *network)
     y = wanted.classify(layers.GlobalAveragePooling2D()(x)) if wanted.include_top else wanted.pool(x, False)
-    return wanted.model(y, name or label, label, _FILES[kind])
+    return wanted.model(y, name or label)
 
 
 def NASNetMobile(

@@ -1,9 +1,8 @@
 """What models of keras.applications are made of, and what they answer: the same for Keras and seqc.
 
-`python tests/kit/made_applications.py`, with the interpreter of a Keras 3.15.1, records both for all of CASES and
-ANSWERS in tests/cases/applications.json. `... answers` records the answers alone, `... NAME` the layers of all cases of
-that network, into what is recorded already. `... LABEL` prints the layers of one case instead, by either library: Keras
-where it is there. Nothing of weights is kept: they follow from a rule that both sides compute.
+record_applications.py records both for all of CASES and ANSWERS. `python tests/kit/made_applications.py LABEL` prints
+the layers of one case, by either library: Keras where it is there. Nothing of weights is kept: they follow from a rule
+that both sides compute.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import os
 import sys
 import warnings
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -101,10 +100,6 @@ ANSWERS: list[Case] = [
     ("InceptionV3", {"input_shape": (75, 75, 3), **_LOGITS}),
     ("InceptionResNetV2", {"input_shape": (75, 75, 3), **_LOGITS}),
 ]
-# What differs from image to image must be this part of the largest answer; otherwise a fault inside would not be seen.
-SENSITIVE = 0.02
-# By what part of the largest answer those in single and double precision may differ in Keras.
-ROUNDING = 3e-6
 # How large kernels are: 6 is the scale of He, at which rounding grows a thousandfold in EfficientNetV2. Through a few
 # networks no image comes with less.
 GAIN = 4
@@ -251,162 +246,26 @@ def answers(model: Any, case: Case) -> np.ndarray:
     return np.asarray(model.predict(x, verbose=0), "float64")
 
 
-# -- recording --------------------------------------------------------------------------------------------------------
+# -- what the modules have ---------------------------------------------------------------------------------------------
 
 
 def signatures(keras: Any) -> dict[str, list[list[Any]]]:
-    """Returns the arguments of each network, with their defaults."""
+    """Returns the arguments of each network, and of the functions beside it: [name, default], or [name] alone."""
+    paths = [name for names in FAMILIES.values() for name in names]
+    modules = (*FAMILIES, "resnet50", "imagenet_utils")
+    paths += [f"{module}.{name}" for module in modules for name in ("preprocess_input", "decode_predictions")]
     found = {}
-    for name in [name for names in FAMILIES.values() for name in names]:
-        parameters = inspect.signature(getattr(keras.applications, name)).parameters.values()
-        found[name] = [[p.name, p.default] for p in parameters]
+    for path in paths:
+        parameters = inspect.signature(attrgetter(path)(keras.applications)).parameters.values()
+        taken = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        found[path] = [[p.name] if p.default is p.empty else [p.name, p.default] for p in taken]
     return found
-
-
-def names(keras: Any) -> dict[str, list[str]]:
-    """Returns what the modules of keras.applications have."""
-    modules = {"": keras.applications}
-    modules |= {name: module for name, module in vars(keras.applications).items() if inspect.ismodule(module)}
-    return {
-        name: sorted(one for one, value in vars(module).items() if not one.startswith("_") and one != "annotations")
-        for name, module in modules.items()
-    }
-
-
-def begin_with_zeros() -> None:
-    """Lets kernels begin with zeros in Keras: random ones are compiled for every shape."""
-    from keras.src import backend
-    from keras.src.initializers.random_initializers import RandomInitializer
-
-    def zeros(self: Any, shape: Any, dtype: Any = None) -> Any:
-        return backend.convert_to_tensor(np.zeros(shape, dtype or "float32"))
-
-    for cls in RandomInitializer.__subclasses__():
-        cls.__call__ = zeros
-
-
-class Anything:
-    """Stands for layers, symbols and models where only the files of weights are asked for."""
-
-    shape = (None, 8, 8, 8)
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        pass
-
-    def __call__(self, *_: Any, **__: Any) -> Any:
-        return self
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return Anything()
-
-    __add__ = __mul__ = __call__
-
-
-def files(keras: Any) -> dict[str, list[Any]]:
-    """Returns the folder in the cache, the name, the URL and the hash of the files that networks ask for."""
-    from importlib import import_module
-    from unittest import mock
-
-    from keras.src.utils import file_utils
-
-    found: dict[str, list[Any]] = {}
-    fetch = mock.Mock(return_value="")
-    for module in FAMILIES:
-        held = import_module(f"keras.src.applications.{module}")
-        for part in {"layers", "Functional", "Sequential", "LayerScale", "StochasticDepth", "CustomScaleLayer"}:
-            if hasattr(held, part):
-                setattr(held, part, Anything() if part == "layers" else Anything)
-    with mock.patch.object(file_utils, "get_file", fetch), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for name, options in FILES:
-            fetch.reset_mock()
-            getattr(keras.applications, name)(weights="imagenet", **options)
-            (fname, origin), named = fetch.call_args
-            found[label_of((name, options))] = [named["cache_subdir"], fname, origin, named.get("file_hash")]
-    return found
-
-
-def no_files(keras: Any) -> None:
-    """Lets models load no weights."""
-    from keras.src.utils import file_utils
-
-    file_utils.get_file = lambda fname, *_, **__: fname
-    keras.Model.load_weights = lambda self, path: None
-
-
-def record_layers(keras: Any, held: dict[str, Any], cases: list[Case]) -> None:
-    no_files(keras)
-    found = held.get("made", {})
-    for case in cases:
-        found[label_of(case)] = facts(make(keras, case))
-        print(label_of(case), flush=True)
-    held["made"] = {label: found[label] for label in map(label_of, CASES) if label in found}
-
-
-def record_answers(keras: Any, held: dict[str, Any]) -> None:
-    """Records what models answer in double precision, if single precision answers the same."""
-    held["answers"] = {}
-    for case in ANSWERS:
-        single, double = (_answers_in(keras, policy, case) for policy in ("float32", "float64"))
-        largest = np.abs(double).max()
-        rounding = np.abs(single - double).max() / largest
-        differ = np.abs(double[0] - double[1]).max() / largest
-        print(label_of(case), f"answers differ by {differ:.2g}, by rounding {rounding:.2g}", flush=True)
-        if not differ >= SENSITIVE:
-            raise SystemExit("It answers different images alike.")
-        if not 0 < rounding < ROUNDING:
-            raise SystemExit("It amplifies rounding, or there was no double precision.")
-        held["answers"][label_of(case)] = [[float(f"{one:.9g}") for one in row[:10]] for row in double]
-
-
-def _answers_in(keras: Any, policy: str, case: Case) -> np.ndarray:
-    keras.config.set_dtype_policy(policy)
-    keras.config.set_floatx(policy)
-    return answers(make(keras, case), case)
-
-
-def record(keras: Any, asked: list[str]) -> None:
-    """Records everything, or answers or the layers of networks alone."""
-    held: dict[str, Any] = {"version": keras.__version__, "signatures": signatures(keras), "names": names(keras)}
-    if asked:
-        held = json.loads(RECORDED.read_text(encoding="utf-8"))
-        assert held["version"] == keras.__version__
-    if cases := [case for case in CASES if not asked or case[0] in asked]:
-        record_layers(keras, held, cases)
-    if not asked or "answers" in asked:
-        record_answers(keras, held)
-    if not asked:
-        held["files"] = files(keras)  # the last: it takes the layers away
-    lines = [f'"{part}": ' + _table(value) for part, value in held.items()]
-    RECORDED.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-
-
-def _table(value: Any) -> str:
-    """Returns JSON with one line per row."""
-    if not isinstance(value, dict):
-        return json.dumps(value)
-    rows = [f"  {json.dumps(key)}: {json.dumps(one)}" for key, one in value.items()]
-    return "{\n" + ",\n".join(rows) + "\n}"
-
-
-def main(labels: list[str]) -> None:
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("JAX_ENABLE_X64", "1")  # without which double precision is single in jax
-    try:
-        import keras
-
-        begin_with_zeros()
-    except ImportError:
-        import seqc as keras  # type: ignore[no-redef]
-    printed = [case for case in CASES if label_of(case) in labels]
-    for case in printed:
-        print(*(row for rows in rows_of(make(keras, case)) for row in rows), sep="\n")
-    if not printed:
-        record(keras, labels)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        import keras
+    except ImportError:
+        import seqc as keras  # type: ignore[no-redef]
+    for case in [case for case in CASES if label_of(case) in sys.argv[1:]]:
+        print(*(row for rows in rows_of(make(keras, case)) for row in rows), sep="\n")
