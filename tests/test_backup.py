@@ -74,7 +74,7 @@ class Stop(callbacks.Callback):
 @pytest.mark.parametrize(
     "data", [pytest.param(name, marks=[pytest.mark.slow] * (i % 3 > 0)) for i, name in enumerate(DATA)]
 )
-def test_an_interrupted_training_ends_with_the_bits_of_one_that_was_not(tmp_path, data):
+def test_an_interrupted_training_ends_with_the_bits_of_one_that_was_not(tmp_path: Path, data: Any) -> None:
     whole = model()
     expected = whole.fit(**DATA[data](), epochs=3, verbose=0).history
     for at, frequency in ((4, 2), (4, "epoch"), (9, 2), (9, "epoch")):
@@ -94,7 +94,7 @@ def test_an_interrupted_training_ends_with_the_bits_of_one_that_was_not(tmp_path
             assert values == expected[name][-len(values) :], name
 
 
-def test_a_training_interrupted_twice_goes_on_twice(tmp_path):
+def test_a_training_interrupted_twice_goes_on_twice(tmp_path: Path) -> None:
     whole = model()
     whole.fit(X, Y, batch_size=4, epochs=4, verbose=0)
     for at in (8, 7):
@@ -108,7 +108,7 @@ def test_a_training_interrupted_twice_goes_on_twice(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_training_whose_optimizer_keeps_averages_and_a_loss_scale_goes_on(tmp_path):
+def test_a_training_whose_optimizer_keeps_averages_and_a_loss_scale_goes_on(tmp_path: Path) -> None:
     def optimizer() -> Any:
         inner = keras.optimizers.Muon(0.05, use_ema=True, ema_overwrite_frequency=4, gradient_accumulation_steps=2)
         return keras.optimizers.LossScaleOptimizer(inner, dynamic_growth_steps=3)
@@ -174,7 +174,7 @@ def changed(**entries: Any) -> Any:
         (changed(callbacks={"EarlyStopping.0": {"best_weights": {"arrays": 2}}}), "second.callbacks.npz"),
     ],
 )
-def test_damaged_notes_on_a_backup_are_refused_with_what_to_do(kept, change, message):
+def test_damaged_notes_on_a_backup_are_refused_with_what_to_do(kept: Path, change: Any, message: str) -> None:
     path = kept / METADATA
     path.write_text(change(path.read_text()))
     run = [callbacks.EarlyStopping("loss"), callbacks.BackupAndRestore(kept, 2)]
@@ -183,7 +183,7 @@ def test_damaged_notes_on_a_backup_are_refused_with_what_to_do(kept, change, mes
 
 
 @pytest.mark.parametrize("change", ["missing", "truncated", "another model"])
-def test_damaged_weights_of_a_backup_are_refused_with_what_to_do(kept, change):
+def test_damaged_weights_of_a_backup_are_refused_with_what_to_do(kept: Path, change: str) -> None:
     path = kept / f"{json.loads((kept / METADATA).read_text())['state']}{WEIGHTS}"
     if change == "missing":
         path.unlink()
@@ -197,13 +197,13 @@ def test_damaged_weights_of_a_backup_are_refused_with_what_to_do(kept, change):
         other.fit(X, Y, batch_size=4, verbose=0, callbacks=callbacks.BackupAndRestore(kept, 2))
 
 
-def test_a_folder_where_nothing_can_be_kept_is_found_out_at_the_start(tmp_path):
+def test_a_folder_where_nothing_can_be_kept_is_found_out_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PathError, match="Cannot make folder"):
         model().fit(X, Y, verbose=0, callbacks=[callbacks.BackupAndRestore(tmp_path / "file"), Stop(1)])
 
 
-def test_what_else_lies_in_the_folder_stays_there(kept):
+def test_what_else_lies_in_the_folder_stays_there(kept: Path) -> None:
     (kept / "mine.txt").touch()
     model().fit(X, Y, batch_size=4, verbose=0, callbacks=callbacks.BackupAndRestore(kept, 2))
     assert [p.name for p in kept.iterdir()] == ["mine.txt"]

@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_inspect_says_what_a_model_file_is_and_who_wrote_it(folder):
+def test_inspect_says_what_a_model_file_is_and_who_wrote_it(folder: Path) -> None:
     text = seqc("inspect", "stack.h5").stdout
     assert "kind        a whole model in HDF5 (.h5)" in text
     assert "written by  Keras 2.21.0, tensorflow" in text
@@ -42,7 +42,7 @@ def test_inspect_says_what_a_model_file_is_and_who_wrote_it(folder):
     assert facts["totals"]["parameters"] == sum(sizes)
 
 
-def test_inspect_lists_weights_without_a_model(folder):
+def test_inspect_lists_weights_without_a_model(folder: Path) -> None:
     facts = seqc_json("inspect", "stack_weights.h5")
     assert facts["kind"] == "weights"
     assert facts["weights"]["arrays"][0] == {"name": "conv2d/kernel:0", "shape": [3, 3, 2, 3], "dtype": "float32"}
@@ -57,7 +57,7 @@ def refused(folder: Path) -> Path:
     return folder / "code.json"
 
 
-def test_inspect_says_what_stops_a_file_and_fails(folder):
+def test_inspect_says_what_stops_a_file_and_fails(folder: Path) -> None:
     path = refused(folder)
     text = seqc("inspect", path, code=1).stdout
     assert "It cannot be loaded: " in text
@@ -66,7 +66,7 @@ def test_inspect_says_what_stops_a_file_and_fails(folder):
     assert "Rescaling(1 / 127.5, offset=-1)" in facts["stopped_by"]
 
 
-def test_inspect_of_a_folder_says_of_each_file_what_it_is_and_what_stops_it(folder):
+def test_inspect_of_a_folder_says_of_each_file_what_it_is_and_what_stops_it(folder: Path) -> None:
     (folder / "more").mkdir()
     (folder / "stack.h5").rename(folder / "more" / "stack")  # told by its content
     (folder / "nested.keras").rename(folder / "more" / "nested.keras")
@@ -93,7 +93,9 @@ def smaller(path: Path, layer: str) -> None:
         file.attrs["model_config"] = json.dumps(config)
 
 
-def test_inspect_finds_weights_that_do_not_fit_without_reading_them(folder, monkeypatch):
+def test_inspect_finds_weights_that_do_not_fit_without_reading_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     smaller(folder / "stack.h5", "dense")
     said = seqc("inspect", "stack.h5", code=1).stdout
     assert "do not fit model 'stack': Layer 'dense' (Dense) has weight 'kernel' of shape (12, 2); the file has" in said
@@ -117,7 +119,7 @@ def no_reading(*_: Any) -> Any:
     raise AssertionError("the numbers of an array are read")
 
 
-def test_a_model_goes_from_one_kind_of_file_to_the_next_and_stays_the_same(folder):
+def test_a_model_goes_from_one_kind_of_file_to_the_next_and_stays_the_same(folder: Path) -> None:
     chain = ["recurrent.h5", "a.keras", "b.h5", "c.json", "d.keras"]
     seqc("convert", chain[0], chain[1])
     seqc("convert", chain[1], chain[2])
@@ -146,12 +148,12 @@ def test_a_model_goes_from_one_kind_of_file_to_the_next_and_stays_the_same(folde
         (["stack.h5", "no/m.keras"], "there is no folder 'no'"),
     ],
 )
-def test_conversions_that_cannot_be_say_why(folder, arguments, message):
+def test_conversions_that_cannot_be_say_why(folder: Path, arguments: Any, message: str) -> None:
     assert message in seqc("convert", *arguments, code=2).stderr
     assert not (folder / "m.keras").exists()
 
 
-def test_many_files_are_exported_into_a_folder_with_a_table_and_a_status(folder):
+def test_many_files_are_exported_into_a_folder_with_a_table_and_a_status(folder: Path) -> None:
     done = seqc("export", "nested.h5", "states.keras", "-o", "out")
     assert "All done." in done.stdout
     assert sorted(os.listdir("out")) == ["nested.onnx", "states.onnx"]
@@ -170,7 +172,7 @@ def test_many_files_are_exported_into_a_folder_with_a_table_and_a_status(folder)
     assert "There is no model file in out" in seqc("export", "out", "-o", "out4", code=2).stderr
 
 
-def test_files_are_told_by_their_content_and_verified_against(folder):
+def test_files_are_told_by_their_content_and_verified_against(folder: Path) -> None:
     (folder / "states.h5").rename(folder / "states.bin")
     seqc("export", "states.bin", "-o", "states.onnx")
     seqc("verify", "states.onnx", "--against", "states.bin")

@@ -124,7 +124,7 @@ class TestCond:
         x = ir.input_value("x", "float32", (BATCH, 3))
         y = ops.cond(ops.sum(x) > 0, lambda: {"a": x * 2, "b": 1}, lambda: {"a": ops.abs(x), "b": ops.sum(x)})
         for sign in (1, -1):
-            array = sign * np.float32([[1, 2, 3], [-1, 1, 1]])
+            array = sign * np.array([[1, 2, 3], [-1, 1, 1]], np.float32)
             expected = [array * 2, 1] if sign > 0 else [np.abs(array), array.sum()]
             for got in (run([x], [y["a"], y["b"]], [array]), onnx([x], [y["a"], y["b"]], [array])):
                 for one, two in zip(got, expected, strict=True):
@@ -146,7 +146,7 @@ class TestCond:
         seqc.utils.set_random_seed(0)
         model = seqc.Sequential([layers.Input((2,)), Counts()])
         model.compile("sgd", "mse")
-        x = np.float32([[1, 1], [1, 2], [-1, -1], [-3, 1], [2, 2]])
+        x = np.array([[1, 1], [1, 2], [-1, -1], [-3, 1], [2, 2]], np.float32)
         model.fit(x, x, batch_size=1, epochs=1, shuffle=False, verbose=0)
         assert float(model.layers[0].positive.numpy()) == 3
         expected = 1.0
@@ -196,7 +196,7 @@ class TestOwnGradients:
         for one, two in zip(got, (-6.0, np.arange(3) * 6.0, -2.0), strict=True):
             np.testing.assert_allclose(one, two)
         x32 = ir.input_value("x", "float32", (BATCH,))
-        (exported,) = onnx([x32], [clipped(x32, 2.0)], [np.float32([0.4, 1.6])])
+        (exported,) = onnx([x32], [clipped(x32, 2.0)], [np.array([0.4, 1.6], np.float32)])
         np.testing.assert_array_equal(exported, [0, 4])
 
     def test_functional_models_learn_by_them(self) -> None:
@@ -209,10 +209,12 @@ class TestOwnGradients:
         x = seqc.Input((2,))
         model = seqc.Model(x, straight(layers.Dense(2, kernel_initializer="identity", use_bias=False)(x)))
         model.compile(seqc.optimizers.SGD(1.0), "mse")
-        array = np.float32([[0.5, -3.0]])
+        array = np.array([[0.5, -3.0]], np.float32)
         model.fit(array, np.zeros((1, 2), "float32"), verbose=0)
         # d loss / d y = (1, -1); nothing passes where the second is beyond one.
-        np.testing.assert_allclose(model.layers[1].kernel.numpy(), np.eye(2) - np.float32([[0.5, 0], [-3.0, 0]]))
+        np.testing.assert_allclose(
+            model.layers[1].kernel.numpy(), np.eye(2) - np.array([[0.5, 0], [-3.0, 0]], np.float32)
+        )
 
     def test_clones_of_models_have_them_too(self) -> None:
         doubled = ops.custom_gradient(lambda x: ((x * 2, x * 3), lambda a, b: (a + b) * 0))
@@ -220,7 +222,7 @@ class TestOwnGradients:
         model = seqc.Model(x, ops.concatenate(doubled(layers.Dense(2)(x)), axis=-1))
         clone = seqc.models.clone_model(model)
         clone.set_weights(model.get_weights())
-        array = np.float32([[0.5, -3.0]])
+        array = np.array([[0.5, -3.0]], np.float32)
         np.testing.assert_array_equal(clone.predict(array, verbose=0), model.predict(array, verbose=0))
         before = clone.get_weights()
         clone.compile("sgd", "mse")

@@ -33,14 +33,14 @@ def draw(seed: int, batch: int, steps: int, classes: int) -> Any:
     return np.random.default_rng(seed).normal(0, 2, (batch, steps, classes))
 
 
-TARGET = np.int32([[1, 1], [2, 1], [2, 0], [1, 2], [0, 0]])
-TARGET_LENGTH, LENGTH = np.int32([2, 2, 1, 2, 0]), np.int32([5, 4, 5, 2, 3])
+TARGET = np.array([[1, 1], [2, 1], [2, 0], [1, 2], [0, 0]], np.int32)
+TARGET_LENGTH, LENGTH = np.array([2, 2, 1, 2, 0], np.int32), np.array([5, 4, 5, 2, 3], np.int32)
 
 
 @pytest.mark.parametrize("blank", [0, 2])
 def test_loss_is_that_of_all_alignments_one_by_one(blank: int) -> None:
     logits = draw(1, 5, 5, 3)
-    target = TARGET if blank == 0 else np.int32([[1, 1], [0, 1], [0, 2], [1, 0], [2, 2]])
+    target = TARGET if blank == 0 else np.array([[1, 1], [0, 1], [0, 2], [1, 0], [2, 2]], np.int32)
     got = np.asarray(ops.ctc_loss(target, logits, TARGET_LENGTH, LENGTH, blank))
     for i, loss in enumerate(got):
         every = sequences_of(logits[i, : LENGTH[i]], blank)
@@ -67,7 +67,7 @@ def test_gradient_is_the_difference_quotient() -> None:
 def test_labels_that_do_not_fit_cost_infinitely_much_and_move_nothing() -> None:
     # Two equal labels need a blank between them: three steps.
     value = constant(draw(3, 2, 2, 3))
-    loss = ops.ctc_loss([[1, 1], [1, 2]], value, np.int32([2, 2]), np.int32([2, 2]))
+    loss = ops.ctc_loss([[1, 1], [1, 2]], value, np.array([2, 2], np.int32), np.array([2, 2], np.int32))
     assert np.isinf(np.asarray(loss)).tolist() == [True, False]
     slope = np.asarray(gradients(ops.sum(loss), [value])[0])
     assert not slope[0].any()
@@ -77,7 +77,7 @@ def test_labels_that_do_not_fit_cost_infinitely_much_and_move_nothing() -> None:
 def test_long_sequences_stay_finite_in_single_precision() -> None:
     logits = draw(4, 2, 400, 30).astype("float32") * 10
     target = np.random.default_rng(5).integers(1, 30, (2, 60))
-    lengths = np.int32([60, 45]), np.int32([400, 380])
+    lengths = np.array([60, 45], np.int32), np.array([400, 380], np.int32)
     single = np.asarray(ops.ctc_loss(target, logits, *lengths))
     double = np.asarray(ops.ctc_loss(target, logits.astype("float64"), *lengths))
     assert single.dtype == np.float32
@@ -184,8 +184,8 @@ def test_greedy_decoding_in_a_model_is_exported_and_a_beam_search_refused(tmp_pa
     greedy.export(tmp_path / "greedy.onnx", verbose=False)
     beam = keras.Model([x, lengths], list(ops.ctc_decode(x, lengths, "beam_search", 3)))
     logits = draw(9, 2, 6, 4).astype("float32")
-    wanted = ops.ctc_decode(logits, np.int32([6, 4]), "beam_search", 3)
-    for got, one in zip(beam.predict([logits, np.int32([6, 4])], verbose=0), wanted, strict=True):
+    wanted = ops.ctc_decode(logits, np.array([6, 4], np.int32), "beam_search", 3)
+    for got, one in zip(beam.predict([logits, np.array([6, 4], np.int32)], verbose=0), wanted, strict=True):
         np.testing.assert_allclose(got, np.asarray(one), rtol=1e-6)
     with pytest.raises((NoLoweringError, ExportError), match="CTCBeamSearch cannot be expressed in ONNX"):
         beam.export(tmp_path / "beam.onnx", verbose=False)

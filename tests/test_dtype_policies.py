@@ -148,7 +148,7 @@ def test_training_saving_and_export_in_each_precision(policy: str, tmp_path: Pat
 
 def test_statistics_of_half_precision_are_kept_in_single() -> None:
     layer = layers.BatchNormalization(dtype="mixed_float16", momentum=0.5)
-    x = np.float32([[1000.0], [1001.0], [1002.5]])
+    x = np.array([[1000.0], [1001.0], [1002.5]], np.float32)
     y = layer(x, training=True)
     assert (y.dtype, layer.moving_mean.dtype) == ("float16", "float32")
     half = x.astype("float16").astype("float64")
@@ -160,14 +160,14 @@ def test_numbers_beyond_half_precision_are_infinite_where_it_is_left() -> None:
     """Gradients pass through the conversion of the weights, where loss scaling has to see that they were too large."""
     model = keras.Sequential([keras.Input((1,)), layers.Dense(1, kernel_initializer="ones", dtype="mixed_float16")])
     model.compile(keras.optimizers.SGD(1.0), "mse", auto_scale_loss=False)
-    model.train_on_batch(np.float32([[300.0]]), np.float32([[-300.0]]))  # the gradient is 360 000
+    model.train_on_batch(np.array([[300.0]], np.float32), np.array([[-300.0]], np.float32))  # the gradient is 360 000
     assert np.isinf(model.layers[0].kernel.numpy()).all()
-    assert model.predict(np.float32([[1e6]]), verbose=0).dtype == np.float16
+    assert model.predict(np.array([[1e6]], np.float32), verbose=0).dtype == np.float16
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_operations_round_once_however_many_there_are(dtype: str) -> None:
-    x = ops.convert_to_tensor(np.float32([1.0, 3.0]), dtype)
+    x = ops.convert_to_tensor(np.array([1.0, 3.0], np.float32), dtype)
     y = x / 3.0 + 0.1
     assert y.dtype == dtype
     np.testing.assert_allclose(
@@ -195,7 +195,14 @@ def test_rounding_to_float16_is_that_of_numpy() -> None:
     between = np.nextafter(every, np.float32(np.inf))
     middle = (every[:-1].astype("float64") + every[1:].astype("float64")).astype("float32") / 2
     with np.errstate(over="ignore"):
-        for array in (x, every, between, middle, np.float32([65519.996, 65520, -65520, 0.0, -0.0]), np.float32(2.5e-8)):
+        for array in (
+            x,
+            every,
+            between,
+            middle,
+            np.array([65519.996, 65520, -65520, 0.0, -0.0], np.float32),
+            np.float32(2.5e-8),
+        ):
             found, wanted = rounded_to_float16(array), np.asarray(array).astype("float16").astype("float32")
             np.testing.assert_array_equal(found, wanted)
             kept = ~np.isnan(wanted)
@@ -265,7 +272,7 @@ def test_a_graph_or_stack_hands_on_what_its_inputs_say() -> None:
     x = keras.Input((2,), dtype="float64")
     inner = keras.Model(x, layers.Identity(dtype="float64")(x), dtype="mixed_float16")
     stack = keras.Sequential([keras.Input((2,), dtype="float64"), layers.Identity(dtype="float64")], dtype="float16")
-    third = np.float64([[1 / 3, 2 / 3]])
+    third = np.array([[1 / 3, 2 / 3]], np.float64)
     for model in (inner, stack):
         assert model(third).dtype == "float64"
         np.testing.assert_array_equal(np.asarray(model(third)), third)

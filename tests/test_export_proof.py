@@ -75,7 +75,7 @@ def test_the_largest_element_of_rows_that_are_not_finite_does_not_agree() -> Non
 
     nan = np.full((2, 3), np.nan)
     assert argmax_agreement(nan, nan) == []
-    assert argmax_agreement(np.float32([[1, 2], [np.nan, 1]]), np.array([[1.0, 2.0], [1.0, 0.0]])) == [1.0]
+    assert argmax_agreement(np.array([[1, 2], [np.nan, 1]], np.float32), np.array([[1.0, 2.0], [1.0, 0.0]])) == [1.0]
 
 
 def test_an_infinity_of_the_other_sign_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -82,7 +82,9 @@ WRITERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
 @needs_modes
 @pytest.mark.parametrize("kind", SPECIAL)
 @pytest.mark.parametrize("writer", WRITERS)
-def test_what_is_not_a_file_is_never_replaced_and_no_work_is_done_for_it(tmp_path, writer, kind):
+def test_what_is_not_a_file_is_never_replaced_and_no_work_is_done_for_it(
+    tmp_path: Path, writer: Any, kind: Any
+) -> None:
     ending, write = WRITERS[writer]
     path = tmp_path / f"target{ending}"
     SPECIAL[kind](path)
@@ -94,7 +96,7 @@ def test_what_is_not_a_file_is_never_replaced_and_no_work_is_done_for_it(tmp_pat
 
 
 @needs_modes
-def test_a_link_to_a_pipe_is_a_pipe(tmp_path):
+def test_a_link_to_a_pipe_is_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
     with pytest.raises(PathError, match="link': it is a named pipe"):
@@ -103,7 +105,7 @@ def test_a_link_to_a_pipe_is_a_pipe(tmp_path):
 
 
 @needs_modes
-def test_a_link_stays_a_link_and_its_file_gets_the_content(tmp_path):
+def test_a_link_stays_a_link_and_its_file_gets_the_content(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "file").write_bytes(b"old")
     (tmp_path / "link").symlink_to("real/file")
@@ -116,7 +118,7 @@ def test_a_link_stays_a_link_and_its_file_gets_the_content(tmp_path):
 
 
 @needs_modes
-def test_a_file_keeps_its_mode_and_a_new_one_gets_what_the_umask_leaves(tmp_path):
+def test_a_file_keeps_its_mode_and_a_new_one_gets_what_the_umask_leaves(tmp_path: Path) -> None:
     path = tmp_path / "file"
     before = os.umask(0o027)
     try:
@@ -131,7 +133,7 @@ def test_a_file_keeps_its_mode_and_a_new_one_gets_what_the_umask_leaves(tmp_path
 
 @needs_modes
 @pytest.mark.parametrize("writer", WRITERS)
-def test_a_read_only_file_is_refused_for_an_administrator_too(tmp_path, writer):
+def test_a_read_only_file_is_refused_for_an_administrator_too(tmp_path: Path, writer: Any) -> None:
     ending, write = WRITERS[writer]
     path = tmp_path / f"target{ending}"
     path.write_bytes(b"kept")
@@ -142,7 +144,7 @@ def test_a_read_only_file_is_refused_for_an_administrator_too(tmp_path, writer):
 
 
 @pytest.mark.parametrize("writer", [name for name in WRITERS if name != "checkpoint"])
-def test_a_missing_folder_is_found_out_before_any_work(tmp_path, writer):
+def test_a_missing_folder_is_found_out_before_any_work(tmp_path: Path, writer: Any) -> None:
     ending, write = WRITERS[writer]
     with pytest.raises(MissingFolderError, match=r"there is no folder '.*absent'. Make it first"):
         write(tmp_path / "absent" / f"target{ending}")
@@ -150,27 +152,27 @@ def test_a_missing_folder_is_found_out_before_any_work(tmp_path, writer):
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder where nobody can make files")
 @pytest.mark.parametrize("writer", WRITERS)
-def test_a_folder_that_takes_no_files_is_found_out_before_any_work(writer):
+def test_a_folder_that_takes_no_files_is_found_out_before_any_work(writer: Any) -> None:
     ending, write = WRITERS[writer]
     with pytest.raises(PathError, match="folder '/proc/[0-9]+' takes no new files"):
         write(Path(f"/proc/self/target{ending}"))
 
 
-def test_a_checkpoint_makes_its_folder_before_the_training(tmp_path):
+def test_a_checkpoint_makes_its_folder_before_the_training(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PathError, match="Cannot make folder '.*file/runs': Not a directory"):
         train(keep=callbacks.ModelCheckpoint(tmp_path / "file" / "runs" / "{epoch}.keras"))
 
 
 @pytest.mark.parametrize("name", ["a" * 300, "a\0b", ""])
-def test_a_name_that_no_file_can_have_is_refused(tmp_path, name, monkeypatch):
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PathError, match="Cannot write"):
         check_target(name)
     assert not os.listdir(tmp_path)
 
 
-def test_a_name_as_long_as_the_system_allows_can_be_written(tmp_path):
+def test_a_name_as_long_as_the_system_allows_can_be_written(tmp_path: Path) -> None:
     for name in ("a" * 255, "\N{SNOWMAN}" * 85):
         write_file(tmp_path / name, b"new")
         write_file(tmp_path / name, b"newer")
@@ -179,12 +181,12 @@ def test_a_name_as_long_as_the_system_allows_can_be_written(tmp_path):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device"), ValueError])
 @pytest.mark.parametrize("there", [True, False])
-def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(tmp_path, error, there):
+def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(tmp_path: Path, error: Any, there: bool) -> None:
     path = tmp_path / "file"
     if there:
         path.write_bytes(b"old")
 
-    def fail(file):
+    def fail(file: Any) -> None:
         file.write(b"half")
         raise error
 
@@ -194,7 +196,7 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(tmp_path, err
     assert not there or path.read_bytes() == b"old"
 
 
-def test_a_full_disk_is_named_with_the_file(tmp_path):
+def test_a_full_disk_is_named_with_the_file(tmp_path: Path) -> None:
     with (
         pytest.raises(PathError, match="Cannot write '.*file': No space left on device"),
         replace_file(tmp_path / "file"),
@@ -202,7 +204,7 @@ def test_a_full_disk_is_named_with_the_file(tmp_path):
         raise OSError(28, "No space left on device")
 
 
-def test_a_log_of_an_earlier_run_stays_until_there_is_an_epoch_to_write(tmp_path):
+def test_a_log_of_an_earlier_run_stays_until_there_is_an_epoch_to_write(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("an earlier run\n")
     with pytest.raises(PathError):
@@ -220,20 +222,20 @@ def test_a_log_of_an_earlier_run_stays_until_there_is_an_epoch_to_write(tmp_path
 
 @needs_modes
 @pytest.mark.parametrize("kind", ["a named pipe", "a socket", "a folder", "a link that leads back to itself"])
-def test_only_files_are_read_and_a_pipe_is_not_waited_for(tmp_path, kind):
+def test_only_files_are_read_and_a_pipe_is_not_waited_for(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "source"
     SPECIAL[kind](path)
     with pytest.raises(PathError, match="Cannot read '.*source': (it is|Too many levels of symbolic links)"):
         open_file(path)
 
 
-def test_a_link_to_an_endless_device_is_not_read(tmp_path):
+def test_a_link_to_an_endless_device_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/dev/zero")
     with pytest.raises(PathError, match="it is a device, not a file"):
         open_file(tmp_path / "link")
 
 
-def test_a_file_behind_a_link_is_read(tmp_path):
+def test_a_file_behind_a_link_is_read(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"content")
     (tmp_path / "link").symlink_to("file")
     with open_file(tmp_path / "link") as file:

@@ -57,7 +57,9 @@ def correlated(x: Any, kernel: Any, bias: Any) -> Any:
 
 
 @pytest.mark.parametrize("version", ["1.2.2", ""])
-def test_kernels_in_the_order_of_tensorflow_are_taken_as_its_and_a_warning_says_so(version, tmp_path):
+def test_kernels_in_the_order_of_tensorflow_are_taken_as_its_and_a_warning_says_so(
+    version: str, tmp_path: Path
+) -> None:
     layer = convolution(3, "tf")
     said = {"keras_version": version} if version else {}
     path = written(tmp_path / "m.h5", [layer], **said)
@@ -72,13 +74,13 @@ def test_kernels_in_the_order_of_tensorflow_are_taken_as_its_and_a_warning_says_
 
 
 @pytest.mark.parametrize("said", [{"keras_version": "1.2.2"}, {}])
-def test_kernels_in_the_order_of_theano_are_refused_by_name(said, tmp_path):
+def test_kernels_in_the_order_of_theano_are_refused_by_name(said: Any, tmp_path: Path) -> None:
     layer = convolution(3, "th")
     with pytest.raises(SavingError, match=r"layer 'conv' was computed by Theano.* turned the kernels .* and save it"):
         load_model(written(tmp_path / "m.h5", [layer], **said))
 
 
-def test_kernels_of_one_pixel_and_those_that_tensorflow_computed_are_brought_into_order(tmp_path):
+def test_kernels_of_one_pixel_and_those_that_tensorflow_computed_are_brought_into_order(tmp_path: Path) -> None:
     x = RNG.normal(size=(2, 3, 5, 6)).astype("float32")
     known = {"keras_version": "1.2.2", "backend": "tensorflow"}
     # Where all sizes are the same, shapes do not say which order it is.
@@ -91,7 +93,7 @@ def test_kernels_of_one_pixel_and_those_that_tensorflow_computed_are_brought_int
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_sequence_of_keras_1_has_kernels_with_an_axis_more(tmp_path):
+def test_a_sequence_of_keras_1_has_kernels_with_an_axis_more(tmp_path: Path) -> None:
     config = {"name": "conv", "nb_filter": 4, "filter_length": 2, "subsample_length": 1, "border_mode": "valid"}
     config |= {"input_dim": 3, "batch_input_shape": [None, 5, 3], "init": "uniform", "bias": True}
     kernel, bias = RNG.normal(size=(2, 1, 3, 4)).astype("float32"), np.zeros(4, "float32")

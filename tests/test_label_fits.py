@@ -300,12 +300,14 @@ OF_VALUES = {"Metric", "Mean", "Sum", "MeanMetricWrapper"}
 class MeanOfOutputs(keras.Sequential):
     """A model whose loss has nothing to say about labels."""
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
         return keras.ops.mean(y_pred)
 
 
 @pytest.mark.parametrize("shape", [(6, 1), (6,)], ids=str)
-def test_no_metric_but_those_of_class_numbers_takes_one_label_for_five_outputs(shape):
+def test_no_metric_but_those_of_class_numbers_takes_one_label_for_five_outputs(shape: Any) -> None:
     classes = {
         n: c for n, c in vars(keras.metrics).items() if isinstance(c, type) and issubclass(c, keras.metrics.Metric)
     }

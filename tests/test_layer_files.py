@@ -8,6 +8,7 @@ import re
 import warnings
 import zipfile
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -50,7 +51,7 @@ def of_version(stem: str) -> tuple[Any, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in FILES])
-def test_every_layer_predicts_what_the_keras_that_wrote_it_predicted(name, tmp_path):
+def test_every_layer_predicts_what_the_keras_that_wrote_it_predicted(name: Any, tmp_path: Path) -> None:
     stem, _, ending = name.rpartition(".")
     files, arrays = of_version(stem)
     with zipfile.ZipFile(ARCHIVE) as archive, warnings.catch_warnings():
@@ -64,7 +65,7 @@ def test_every_layer_predicts_what_the_keras_that_wrote_it_predicted(name, tmp_p
             np.testing.assert_allclose(y, wanted, 1e-4, 1e-5 * max(1, np.abs(wanted).max()), err_msg=row)
 
 
-def test_the_files_have_every_layer():
+def test_the_files_have_every_layer() -> None:
     layers = {
         name
         for name, value in vars(seqc.layers).items()
@@ -103,11 +104,11 @@ def _without_names(text: str) -> str:
     return shorten(text.partition(" Arguments received")[0].partition(" {{")[0].replace("|", "/"), 110)
 
 
-def test_the_table_says_what_each_keras_cannot_write():
+def test_the_table_says_what_each_keras_cannot_write() -> None:
     assert left_out() in (ROOT / "docs" / "inside" / "files.md").read_text()
 
 
-def test_a_vocabulary_that_a_file_has_no_place_for_is_missed_by_name(tmp_path):
+def test_a_vocabulary_that_a_file_has_no_place_for_is_missed_by_name(tmp_path: Path) -> None:
     layer = seqc.layers.StringLookup(name="tokens")
     layer.adapt(np.array(["a", "b", "a"]))
     inside = seqc.Sequential([seqc.Input((1,), dtype="string"), layer])

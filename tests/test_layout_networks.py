@@ -61,7 +61,7 @@ def scaled_shortcut(x: Any) -> Any:
 
 @net(9)
 def normalized_input(x: Any) -> Any:
-    y = (x - np.float32([0.1, 0.2, 0.3])) / np.float32([0.5, 0.6, 0.7])
+    y = (x - np.array([0.1, 0.2, 0.3], np.float32)) / np.array([0.5, 0.6, 0.7], np.float32)
     return head(conv(y) + ops.tanh(y))
 
 

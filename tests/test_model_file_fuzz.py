@@ -60,7 +60,7 @@ def loads(path: Path) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["stack.h5", "nested.h5", "recurrent.keras"])
-def test_flipped_and_cut_bytes_give_the_model_or_a_saving_error(old, tmp_path, name):
+def test_flipped_and_cut_bytes_give_the_model_or_a_saving_error(old: Path, tmp_path: Path, name: str) -> None:
     content, chance = (old / name).read_bytes(), random.Random(4)
     path = tmp_path / name
     loaded = 0
@@ -83,7 +83,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["stack", "nested", "attention", "recurrent"])
-def test_old_words_with_odd_values_in_every_place_give_a_model_or_a_saving_error(old, name):
+def test_old_words_with_odd_values_in_every_place_give_a_model_or_a_saving_error(old: Path, name: str) -> None:
     text = (old / f"{name}.json").read_text()
     chance = random.Random(name)
     for path in places(json.loads(text))[1:]:
@@ -150,7 +150,7 @@ def entry(chance: random.Random, depth: int) -> Any:
 
 
 @pytest.mark.slow
-def test_a_grammar_of_descriptions_gives_a_model_or_a_saving_error():
+def test_a_grammar_of_descriptions_gives_a_model_or_a_saving_error() -> None:
     for seed in range(1500):
         chance = random.Random(seed)
         config = entry(chance, 3)
@@ -163,7 +163,7 @@ def test_a_grammar_of_descriptions_gives_a_model_or_a_saving_error():
 # -- what HDF5 can say -------------------------------------------------------------------------------------------------
 
 
-def test_lists_of_names_may_not_repeat_one_long_text_without_end(tmp_path):
+def test_lists_of_names_may_not_repeat_one_long_text_without_end(tmp_path: Path) -> None:
     """Texts of a length of their own may all be one; reading a list of them makes a copy of each."""
     path = tmp_path / "bomb.h5"
     with h5py.File(path, "w") as file:
@@ -172,7 +172,7 @@ def test_lists_of_names_may_not_repeat_one_long_text_without_end(tmp_path):
         load_model(path)
 
 
-def test_names_that_are_no_names_are_refused(old, tmp_path):
+def test_names_that_are_no_names_are_refused(old: Path, tmp_path: Path) -> None:
     for value, message in ((3.0, "holds no text"), (np.array([b"a", b"a"]), "does not say which layers")):
         path = tmp_path / "m.h5"
         path.write_bytes((old / "stack.h5").read_bytes())
@@ -186,7 +186,7 @@ def test_names_that_are_no_names_are_refused(old, tmp_path):
         load_model(path)
 
 
-def test_arrays_of_numpy_are_held_to_their_size(tmp_path):
+def test_arrays_of_numpy_are_held_to_their_size(tmp_path: Path) -> None:
     np.savez(tmp_path / "w.npz", a=np.ones(3))
     with zipfile.ZipFile(tmp_path / "w.npz") as archive:
         content = archive.read("a.npy")

@@ -45,7 +45,7 @@ def close(y: Any, wanted: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)
-def test_a_file_from_the_wild_predicts_what_keras_predicted(path, tmp_path):
+def test_a_file_from_the_wild_predicts_what_keras_predicted(path: Any, tmp_path: Path) -> None:
     xs, wanted = recorded(path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -62,7 +62,7 @@ def test_a_file_from_the_wild_predicts_what_keras_predicted(path, tmp_path):
 
 
 @pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)
-def test_settings_of_training_come_along_where_they_can(path):
+def test_settings_of_training_come_along_where_they_can(path: Any) -> None:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         model = load_model(path)
@@ -74,7 +74,7 @@ def test_settings_of_training_come_along_where_they_can(path):
             load_model(path)
 
 
-def test_training_goes_on_with_the_state_of_the_optimizer():
+def test_training_goes_on_with_the_state_of_the_optimizer() -> None:
     for name, steps in (("tfkeras26_mnist.h5", 4688), ("tfkeras213_lstm.h5", 0), ("keras35_gru.h5", 0)):
         model = load_model(FOLDER / name)
         assert int(model.optimizer.iterations.numpy()) > steps
@@ -82,7 +82,7 @@ def test_training_goes_on_with_the_state_of_the_optimizer():
         assert all(np.abs(v.numpy()).max() > 0 for v in model.optimizer.variables[2:])
 
 
-def test_code_is_refused_with_a_way_out():
+def test_code_is_refused_with_a_way_out() -> None:
     path = FOLDER / "keras209_lambda.h5"
     with pytest.raises(
         SavingError, match=r"Lambda 'lambda_1', which is code.*'lambda_1': .*Rescaling\(1 / 127.5, offset=-1\)"
@@ -94,7 +94,7 @@ def test_code_is_refused_with_a_way_out():
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.name)
-def test_an_h5_file_of_the_corpus_predicts_what_keras_predicted(path):
+def test_an_h5_file_of_the_corpus_predicts_what_keras_predicted(path: Any) -> None:
     stem = path.name.partition(".")[0]
     if path.name.endswith(".weights.h5"):
         model = load_model(path.with_name(f"{stem}.keras"), compile=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def data_for(model: Any) -> Any:
 @pytest.mark.filterwarnings("ignore:.*considered legacy:UserWarning")
 @pytest.mark.parametrize("ending", MODEL_ENDINGS)
 @pytest.mark.parametrize("name", MODELS)
-def test_a_whole_model_comes_back_as_it_was(name, ending, tmp_path):
+def test_a_whole_model_comes_back_as_it_was(name: Any, ending: Any, tmp_path: Path) -> None:
     model = MODELS[name]()
     x = data_for(model)
     model.save(tmp_path / f"m{ending}")
@@ -81,7 +82,7 @@ def test_a_whole_model_comes_back_as_it_was(name, ending, tmp_path):
 
 @pytest.mark.parametrize("ending", WEIGHT_ENDINGS)
 @pytest.mark.parametrize("name", MODELS)
-def test_weights_come_back_into_a_model_of_the_same_layers(name, ending, tmp_path):
+def test_weights_come_back_into_a_model_of_the_same_layers(name: Any, ending: Any, tmp_path: Path) -> None:
     if ending == ".safetensors":
         pytest.importorskip("safetensors")
     model = MODELS[name]()
@@ -93,7 +94,7 @@ def test_weights_come_back_into_a_model_of_the_same_layers(name, ending, tmp_pat
         np.testing.assert_array_equal(y, expected)
 
 
-def test_numpy_reads_weights_by_the_names_of_layers(tmp_path):
+def test_numpy_reads_weights_by_the_names_of_layers(tmp_path: Path) -> None:
     model = branched_model()
     model.save_weights(tmp_path / "w.npz")
     arrays = np.load(tmp_path / "w.npz")
@@ -101,7 +102,7 @@ def test_numpy_reads_weights_by_the_names_of_layers(tmp_path):
     assert sum(array.size for array in arrays.values()) == model.count_params()
 
 
-def test_weights_that_numpy_saved_in_order_are_read_in_order(tmp_path):
+def test_weights_that_numpy_saved_in_order_are_read_in_order(tmp_path: Path) -> None:
     model = branched_model()
     x = data_for(model)
     np.savez(tmp_path / "w.npz", *model.get_weights())
@@ -111,7 +112,7 @@ def test_weights_that_numpy_saved_in_order_are_read_in_order(tmp_path):
         np.testing.assert_array_equal(y, expected)
 
 
-def test_arrays_that_do_not_fit_are_named_and_change_nothing(tmp_path):
+def test_arrays_that_do_not_fit_are_named_and_change_nothing(tmp_path: Path) -> None:
     model = recurrent_model()
     before = model.get_weights()
     np.savez(tmp_path / "w.npz", *before[:-1])
@@ -128,7 +129,7 @@ def test_arrays_that_do_not_fit_are_named_and_change_nothing(tmp_path):
 # -- names, and what has no place --------------------------------------------------------------------------------------
 
 
-def test_names_are_checked_before_training(tmp_path):
+def test_names_are_checked_before_training(tmp_path: Path) -> None:
     for weights, name, message in (
         (True, "w.h5", "must end in `.weights.h5` .*`.npz`, `.safetensors`"),
         (False, "m.npz", "must end in `.keras` .*`.h5`, `.hdf5`"),
@@ -146,14 +147,14 @@ def test_names_are_checked_before_training(tmp_path):
         assert all(map(np.array_equal, again.get_weights(), model.get_weights()))
 
 
-def test_no_two_kinds_of_files_are_written_under_one_name():
+def test_no_two_kinds_of_files_are_written_under_one_name() -> None:
     endings = [ending for one in CONTAINERS for ending in one.endings]
     assert len(set(endings)) == len(endings)
     assert all(one.read is not None and one.title for one in CONTAINERS)
 
 
 @pytest.mark.parametrize("name", ["top_level_model_weights", "a/b"])
-def test_what_an_h5_file_has_no_place_for_is_refused(name, tmp_path):
+def test_what_an_h5_file_has_no_place_for_is_refused(name: str, tmp_path: Path) -> None:
     model = seqc.Sequential([seqc.Input((2,)), layers.Dense(2, name=name)])
     with (
         pytest.warns(UserWarning, match="considered legacy"),
@@ -166,7 +167,7 @@ def test_what_an_h5_file_has_no_place_for_is_refused(name, tmp_path):
 
 
 @pytest.mark.slow
-def test_long_lists_of_names_are_split_as_keras_does(tmp_path):
+def test_long_lists_of_names_are_split_as_keras_does(tmp_path: Path) -> None:
     many = [layers.Dense(1, name=f"{'long' * 20}{i}") for i in range(900)]
     model = seqc.Sequential([seqc.Input((1,)), *many])
     with pytest.warns(UserWarning, match="considered legacy"):
@@ -207,7 +208,7 @@ def write_tensorflow_js(model: Any, folder: Path, quantized: bool = False, **top
     return folder / "model.json"
 
 
-def test_a_model_of_tensorflow_js_is_read_with_its_shards(tmp_path):
+def test_a_model_of_tensorflow_js_is_read_with_its_shards(tmp_path: Path) -> None:
     for make, quantized in ((picture_model, False), (recurrent_model, False), (picture_model, True)):
         model = make()
         x = data_for(model)
@@ -234,7 +235,9 @@ def test_a_model_of_tensorflow_js_is_read_with_its_shards(tmp_path):
         (lambda m: m.update(weightsManifest=[]), "without weights"),
     ],
 )  # fmt: skip
-def test_models_of_tensorflow_js_that_make_no_sense_are_refused(tmp_path, change, message):
+def test_models_of_tensorflow_js_that_make_no_sense_are_refused(
+    tmp_path: Path, change: Callable[..., Any], message: str
+) -> None:
     path = write_tensorflow_js(recurrent_model(), tmp_path)
     content = json.loads(path.read_text())
     change(content)
@@ -243,7 +246,7 @@ def test_models_of_tensorflow_js_that_make_no_sense_are_refused(tmp_path, change
         load_model(path)
 
 
-def test_an_operation_without_a_module_is_told_from_a_layer(tmp_path):
+def test_an_operation_without_a_module_is_told_from_a_layer(tmp_path: Path) -> None:
     """Keras 3 writes operations between layers into `.h5` files by their bare names."""
     x = seqc.Input((3,), name="x")
     model = spread(seqc.Model(x, ops.mean(layers.Dense(4, name="d")(x) * 2.0, axis=1, keepdims=True), name="m"))

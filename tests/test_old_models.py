@@ -46,7 +46,9 @@ def assert_predicts(model: Any, xs: Any, wanted: list[Any]) -> None:
 
 
 @pytest.mark.parametrize(("name", "ending"), FILES)
-def test_a_model_of_keras_2_predicts_the_same_in_both_its_files(folder, name, ending, tmp_path):
+def test_a_model_of_keras_2_predicts_the_same_in_both_its_files(
+    folder: Path, name: Any, ending: Any, tmp_path: Path
+) -> None:
     xs, wanted = recorded(folder, name)
     assert_predicts(load_model(folder / f"{name}{ending}"), xs, wanted)
     # Whatever the name says, the content counts.
@@ -65,14 +67,14 @@ def test_a_model_of_keras_2_predicts_the_same_in_both_its_files(folder, name, en
 
 
 @pytest.mark.parametrize(("name", "weights"), [*FILES, *((name, "_weights.h5") for name in NAMES)])
-def test_json_and_weights_of_keras_2_are_a_model(folder, name, weights):
+def test_json_and_weights_of_keras_2_are_a_model(folder: Path, name: Any, weights: Any) -> None:
     xs, wanted = recorded(folder, name)
     model = model_from_json((folder / f"{name}.json").read_text())
     model.load_weights(folder / f"{name}{weights}")
     assert_predicts(model, xs, wanted)
 
 
-def test_the_optimizers_of_keras_2_go_on_where_they_stopped(folder):
+def test_the_optimizers_of_keras_2_go_on_where_they_stopped(folder: Path) -> None:
     for name, tolerance in (("stack", 1e-4), ("recurrent", 1e-6)):  # its moving variance was an unbiased one
         xs, wanted = recorded(folder, name)
         model = load_model(folder / f"{name}.h5")
@@ -84,7 +86,7 @@ def test_the_optimizers_of_keras_2_go_on_where_they_stopped(folder):
         assert np.abs(wanted[0] - expected).max() > 0.05
 
 
-def test_weights_by_layer_go_by_order_or_by_name(folder):
+def test_weights_by_layer_go_by_order_or_by_name(folder: Path) -> None:
     xs, wanted = recorded(folder, "stack")
     text = (folder / "stack.json").read_text().replace('"dense"', '"another"')
     model = model_from_json(text)
@@ -123,7 +125,7 @@ def layer_of(config: Any, name: str) -> Any:
     return next(one for one in config["config"]["layers"] if one["config"]["name"] == name)
 
 
-def test_initializers_and_regularizers_of_others_do_not_stop_a_load(folder, tmp_path):
+def test_initializers_and_regularizers_of_others_do_not_stop_a_load(folder: Path, tmp_path: Path) -> None:
     def change(config: Any) -> None:
         given = layer_of(config, "dense")["config"]
         given["kernel_initializer"] = {"class_name": "MyInitializer", "config": {"seed": 1}}
@@ -139,7 +141,7 @@ def test_initializers_and_regularizers_of_others_do_not_stop_a_load(folder, tmp_
     assert_predicts(model, *recorded(folder, "stack"))
 
 
-def test_convolutions_of_theano_are_refused_by_name(folder, tmp_path):
+def test_convolutions_of_theano_are_refused_by_name(folder: Path, tmp_path: Path) -> None:
     path = rewritten(folder / "stack.h5", tmp_path / "theano.h5", lambda config: None, backend="theano")
     with pytest.raises(SavingError, match="layer 'conv2d' was computed by Theano, which turned the kernels"):
         load_model(path)
@@ -154,18 +156,20 @@ def test_convolutions_of_theano_are_refused_by_name(folder, tmp_path):
         ({"dtype": {"class_name": "Policy", "config": {"name": "int8_from_float32"}}}, "int8_from_float32"),
     ],
 )
-def test_settings_that_change_numbers_are_refused_by_name(folder, tmp_path, change, message):
+def test_settings_that_change_numbers_are_refused_by_name(
+    folder: Path, tmp_path: Path, change: Any, message: str
+) -> None:
     path = rewritten(folder / "recurrent.h5", tmp_path / "m.h5", lambda c: layer_of(c, "gru")["config"].update(change))
     with pytest.raises(SavingError, match=message):
         load_model(path)
 
 
-def test_a_subclass_of_a_functional_model_is_one(folder, tmp_path):
+def test_a_subclass_of_a_functional_model_is_one(folder: Path, tmp_path: Path) -> None:
     path = rewritten(folder / "nested.h5", tmp_path / "m.h5", lambda config: config.update(class_name="MyNetwork"))
     assert_predicts(load_model(path), *recorded(folder, "nested"))
 
 
-def test_files_that_are_cut_or_hold_too_little_say_where(folder, tmp_path):
+def test_files_that_are_cut_or_hold_too_little_say_where(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.h5"
     path.write_bytes((folder / "stack.h5").read_bytes())
     with h5py.File(path, "r+") as file:
@@ -183,7 +187,7 @@ def test_files_that_are_cut_or_hold_too_little_say_where(folder, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
-def test_arrays_of_cudnn_become_what_keras_2_made_of_them(kind):
+def test_arrays_of_cudnn_become_what_keras_2_made_of_them(kind: str) -> None:
     """Recorded from what `tf_keras` converts such layers with: arrays of three units on five features."""
     arrays = np.load(ROOT / "tests" / "cases" / "cudnn_arrays.npz")
     layer = getattr(seqc.layers, kind)(3)
@@ -211,8 +215,8 @@ def test_arrays_of_cudnn_become_what_keras_2_made_of_them(kind):
     ],
 )
 def test_functions_between_layers_that_cannot_be_carried_are_refused_by_name(
-    folder, tmp_path, function, arguments, message
-):
+    folder: Path, tmp_path: Path, function: str | None, arguments: Any, message: str
+) -> None:
     def change(config: Any) -> None:
         layer = next(one for one in config["config"]["layers"] if one["name"] == "tf.nn.softmax")
         layer["config"]["function"] = function

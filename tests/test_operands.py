@@ -148,13 +148,16 @@ ROWS: dict[str, Row] = {
     "lstm": ((STEPS, np.ones((4, 8), "float32"), np.ones((2, 8), "float32"), np.ones(8, "float32")), ()),
     "simple_rnn": ((STEPS, np.ones((4, 2), "float32"), np.ones((2, 2), "float32"), np.ones(2, "float32")), ()),
 }
+
+
+def _of_pair(name: str) -> Callable[..., Any]:
+    return lambda real, imaginary: getattr(ops, name)((real, imaginary))
+
+
 # Functions whose operands do not come first one by one.
 FORMS: dict[str, Callable[..., Any]] = {
     "slice_update": lambda x, updates: ops.slice_update(x, (0, 0), updates),
-    **{
-        name: lambda real, imaginary, name=name: getattr(ops, name)((real, imaginary))
-        for name in ("fft", "fft2", "ifft2", "irfft")
-    },
+    **{name: _of_pair(name) for name in ("fft", "fft2", "ifft2", "irfft")},
     "istft": lambda real, imaginary: ops.istft((real, imaginary), 8, 4, 8),
     "dstack": lambda *xs: ops.dstack(list(xs)),
     "select": lambda condition, choice, default: ops.select([condition], [choice], default),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,17 +26,17 @@ from seqc.sequential import Sequential
 
 
 @pytest.fixture
-def model():
+def model() -> Sequential:
     return small_model()
 
 
 @pytest.fixture
-def x(rng):
+def x(rng: np.random.Generator) -> np.ndarray:
     return rng.normal(size=(5, 4)).astype("float32")
 
 
 @pytest.fixture
-def saved(model, tmp_path):
+def saved(model: Sequential, tmp_path: Path) -> Path:
     path = tmp_path / "model.keras"
     save_model(model, path)
     return path
@@ -43,7 +45,7 @@ def saved(model, tmp_path):
 # -- round trips -----------------------------------------------------------------------------------------------------
 
 
-def test_a_saved_model_comes_back_the_same(model, saved, x):
+def test_a_saved_model_comes_back_the_same(model: Sequential, saved: Path, x: np.ndarray) -> None:
     loaded = load_model(saved)
     assert loaded.name == "small"
     assert [layer.name for layer in loaded.layers] == [layer.name for layer in model.layers]
@@ -52,7 +54,9 @@ def test_a_saved_model_comes_back_the_same(model, saved, x):
     np.testing.assert_array_equal(model.predict(x, verbose=0), loaded.predict(x, verbose=0))
 
 
-def test_saving_what_was_loaded_gives_the_same_file(saved, tmp_path, monkeypatch):
+def test_saving_what_was_loaded_gives_the_same_file(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     first, second = tmp_path / "first.keras", tmp_path / "second.keras"
     load_model(saved).save(first)
@@ -60,7 +64,9 @@ def test_saving_what_was_loaded_gives_the_same_file(saved, tmp_path, monkeypatch
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_the_same_model_gives_the_same_bytes_but_for_the_date(model, tmp_path, monkeypatch):
+def test_the_same_model_gives_the_same_bytes_but_for_the_date(
+    model: Sequential, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     contents = []
     for seconds in (0, 86400 * 365):
         monkeypatch.setenv("SOURCE_DATE_EPOCH", str(seconds))
@@ -72,7 +78,7 @@ def test_the_same_model_gives_the_same_bytes_but_for_the_date(model, tmp_path, m
     assert contents[0] == contents[1]
 
 
-def test_the_file_is_laid_out_as_keras_lays_it_out(saved):
+def test_the_file_is_laid_out_as_keras_lays_it_out(saved: Path) -> None:
     assert list(members(saved)) == ["metadata.json", "config.json", "model.weights.h5"]
     shapes = {path: array.shape for path, array in read_arrays(saved).items()}
     # Groups are named by class, so that names given to layers do not matter.
@@ -89,7 +95,7 @@ def test_the_file_is_laid_out_as_keras_lays_it_out(saved):
     assert [entry["class_name"] for entry in config["config"]["layers"]] == ["InputLayer", "Dense", "Dropout", "Dense"]
 
 
-def test_a_nested_model_nests_its_groups(tmp_path, x):
+def test_a_nested_model_nests_its_groups(tmp_path: Path, x: np.ndarray) -> None:
     inner = Sequential([layers.Dense(3), layers.Dense(3)], name="inner")
     model = Sequential([layers.Input((4,)), layers.Dense(4), inner, layers.Dense(1)])
     save_model(model, tmp_path / "nested.keras")
@@ -104,7 +110,7 @@ def test_a_nested_model_nests_its_groups(tmp_path, x):
     np.testing.assert_array_equal(model.predict(x, verbose=0), loaded.predict(x, verbose=0))
 
 
-def test_a_layer_inside_two_nested_models_stays_one_layer(tmp_path, x):
+def test_a_layer_inside_two_nested_models_stays_one_layer(tmp_path: Path, x: np.ndarray) -> None:
     shared = layers.Dense(4, name="shared")
     model = Sequential([layers.Input((4,)), Sequential([shared]), Sequential([shared]), layers.Dense(1)])
     save_model(model, tmp_path / "shared.keras")
@@ -113,12 +119,12 @@ def test_a_layer_inside_two_nested_models_stays_one_layer(tmp_path, x):
     np.testing.assert_array_equal(model.predict(x, verbose=0), loaded.predict(x, verbose=0))
 
 
-def test_more_than_ten_weights_keep_their_order(tmp_path):
+def test_more_than_ten_weights_keep_their_order(tmp_path: Path) -> None:
     class Many(layers.Layer):
-        def build(self, input_shape):
+        def build(self, input_shape: Any) -> None:
             self.parts = [self.add_weight((1,), "zeros", name=f"part_{i}") for i in range(12)]
 
-        def call(self, x):
+        def call(self, x: Any) -> Any:
             return x * self.parts[11]
 
     model = Sequential([layers.Input((1,)), Many()])
@@ -128,7 +134,7 @@ def test_more_than_ten_weights_keep_their_order(tmp_path):
     assert [float(w[0]) for w in loaded.get_weights()] == list(range(12))
 
 
-def test_float64_weights_keep_their_type(tmp_path):
+def test_float64_weights_keep_their_type(tmp_path: Path) -> None:
     model = Sequential([layers.Input((2,), dtype="float64"), layers.Dense(2, dtype="float64")])
     save_model(model, tmp_path / "wide.keras")
     loaded = load_model(tmp_path / "wide.keras")
@@ -136,7 +142,7 @@ def test_float64_weights_keep_their_type(tmp_path):
     assert_same_weights(model, loaded)
 
 
-def test_frozen_layers_stay_frozen(model, tmp_path):
+def test_frozen_layers_stay_frozen(model: Sequential, tmp_path: Path) -> None:
     model.layers[0].trainable = False
     save_model(model, tmp_path / "frozen.keras")
     loaded = load_model(tmp_path / "frozen.keras")
@@ -144,7 +150,7 @@ def test_frozen_layers_stay_frozen(model, tmp_path):
     assert_same_weights(model, loaded)
 
 
-def test_an_unbuilt_model_is_saved_with_a_warning_and_without_weights(tmp_path):
+def test_an_unbuilt_model_is_saved_with_a_warning_and_without_weights(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="saved before it was built"):
         save_model(Sequential([layers.Dense(2)]), tmp_path / "unbuilt.keras")
     loaded = load_model(tmp_path / "unbuilt.keras")
@@ -153,7 +159,7 @@ def test_an_unbuilt_model_is_saved_with_a_warning_and_without_weights(tmp_path):
     assert [w.shape for w in loaded.get_weights()] == [(3, 2), (2,)]
 
 
-def test_a_model_without_input_is_built_for_the_shape_it_had(tmp_path):
+def test_a_model_without_input_is_built_for_the_shape_it_had(tmp_path: Path) -> None:
     model = Sequential([layers.Dense(2)])
     model.build((None, 3))
     save_model(model, tmp_path / "model.keras")
@@ -162,7 +168,7 @@ def test_a_model_without_input_is_built_for_the_shape_it_had(tmp_path):
     assert_same_weights(model, loaded)
 
 
-def test_loading_draws_no_random_numbers(saved):
+def test_loading_draws_no_random_numbers(saved: Path) -> None:
     drawn = []
     for load in (False, True):
         seqc.utils.set_random_seed(3)
@@ -177,7 +183,7 @@ def test_loading_draws_no_random_numbers(saved):
 # -- weights alone ---------------------------------------------------------------------------------------------------
 
 
-def test_weights_alone_come_back(model, tmp_path):
+def test_weights_alone_come_back(model: Sequential, tmp_path: Path) -> None:
     path = tmp_path / "model.weights.h5"
     wanted = model.get_weights()
     save_weights(model, path)
@@ -187,14 +193,14 @@ def test_weights_alone_come_back(model, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_weights_are_read_from_a_whole_model_too(model, saved):
+def test_weights_are_read_from_a_whole_model_too(model: Sequential, saved: Path) -> None:
     wanted = model.get_weights()
     model.set_weights([np.zeros_like(w) for w in wanted])
     model.load_weights(saved)
     np.testing.assert_array_equal(model.get_weights()[0], wanted[0])
 
 
-def test_weights_that_do_not_fit_leave_the_model_as_it_was(model, tmp_path):
+def test_weights_that_do_not_fit_leave_the_model_as_it_was(model: Sequential, tmp_path: Path) -> None:
     save_weights(model, tmp_path / "small.weights.h5")
     other = Sequential([layers.Input((4,)), layers.Dense(3), layers.Dense(5, name="wide")])
     before = other.get_weights()
@@ -205,7 +211,7 @@ def test_weights_that_do_not_fit_leave_the_model_as_it_was(model, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_skip_mismatch_loads_the_rest_and_warns(model, tmp_path):
+def test_skip_mismatch_loads_the_rest_and_warns(model: Sequential, tmp_path: Path) -> None:
     save_weights(model, tmp_path / "small.weights.h5")
     other = Sequential([layers.Input((4,)), layers.Dense(3), layers.Dense(5, name="wide")])
     kept = other.get_weights()[2]
@@ -215,7 +221,7 @@ def test_skip_mismatch_loads_the_rest_and_warns(model, tmp_path):
     np.testing.assert_array_equal(other.get_weights()[2], kept)
 
 
-def test_weights_need_a_built_model(tmp_path):
+def test_weights_need_a_built_model(tmp_path: Path) -> None:
     unbuilt = Sequential([layers.Dense(1)])
     with pytest.raises(NotBuiltError, match="You are saving a model that has not yet been built"):
         save_weights(unbuilt, tmp_path / "x.weights.h5")
@@ -223,7 +229,7 @@ def test_weights_need_a_built_model(tmp_path):
         load_weights(unbuilt, tmp_path / "x.weights.h5")
 
 
-def test_random_states_that_some_keras_files_hold_are_ignored(model, saved):
+def test_random_states_that_some_keras_files_hold_are_ignored(model: Sequential, saved: Path) -> None:
     change_weights(saved, lambda f: f.create_dataset("layers/dropout/seed_generator/vars/0", data=np.arange(2)))
     assert_same_weights(model, load_model(saved))
 
@@ -231,14 +237,14 @@ def test_random_states_that_some_keras_files_hold_are_ignored(model, saved):
 # -- paths and files -------------------------------------------------------------------------------------------------
 
 
-def test_a_wrong_extension_is_refused(model, tmp_path):
+def test_a_wrong_extension_is_refused(model: Sequential, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Invalid filepath extension for saving. Please add a `.keras` extension"):
         model.save(tmp_path / "model")
     with pytest.raises(ValueError, match="The filename must end in `.weights.h5`, .*Received: filepath="):
         model.save_weights(tmp_path / "model.h5")
 
 
-def test_a_missing_file_is_both_a_value_error_and_a_missing_file(model, tmp_path):
+def test_a_missing_file_is_both_a_value_error_and_a_missing_file(model: Sequential, tmp_path: Path) -> None:
     for error in (ValueError, FileNotFoundError, SeqcError):
         with pytest.raises(error, match="File not found: filepath="):
             load_model(tmp_path / "none.keras")
@@ -249,19 +255,21 @@ def test_a_missing_file_is_both_a_value_error_and_a_missing_file(model, tmp_path
             save_model(model, tmp_path / "none" / "model.keras")
 
 
-def test_an_existing_file_is_kept_if_so_asked(model, saved):
+def test_an_existing_file_is_kept_if_so_asked(model: Sequential, saved: Path) -> None:
     before = saved.read_bytes()
     with pytest.raises(SavingError, match="File exists: filepath=.*overwrite=True"):
         save_model(model, saved, overwrite=False)
     assert saved.read_bytes() == before
 
 
-def test_an_unknown_option_is_refused(model, tmp_path):
+def test_an_unknown_option_is_refused(model: Sequential, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"not supported: \['signatures'\]"):
         save_model(model, tmp_path / "model.keras", signatures=None)
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(model, saved, monkeypatch):
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
+    model: Sequential, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = saved.read_bytes()
 
     def fail(*_: object) -> None:
@@ -274,12 +282,12 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(model, saved, m
     assert [p.name for p in saved.parent.iterdir()] == [saved.name]
 
 
-def test_only_models_are_saved(tmp_path):
+def test_only_models_are_saved(tmp_path: Path) -> None:
     with pytest.raises(SavingError, match="seqc saves and loads models; got Dense"):
         save_model(layers.Dense(1), tmp_path / "dense.keras")
 
 
-def test_a_damaged_archive_is_named(saved, tmp_path):
+def test_a_damaged_archive_is_named(saved: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.keras"
     cut.write_bytes(saved.read_bytes()[:1000])
     with pytest.raises(
@@ -301,7 +309,7 @@ def test_a_damaged_archive_is_named(saved, tmp_path):
         load_model(write_members(tmp_path / "e.keras", content | {"model.weights.h5": b"nothing"}))
 
 
-def test_a_flipped_byte_is_noticed(saved, tmp_path):
+def test_a_flipped_byte_is_noticed(saved: Path, tmp_path: Path) -> None:
     content = bytearray(saved.read_bytes())
     content[len(content) // 2] ^= 1
     path = tmp_path / "flipped.keras"
@@ -310,14 +318,14 @@ def test_a_flipped_byte_is_noticed(saved, tmp_path):
         load_model(path)
 
 
-def test_weights_that_do_not_fit_their_layer_are_named(model, saved, tmp_path):
-    def replace(file, path, array):
+def test_weights_that_do_not_fit_their_layer_are_named(model: Sequential, saved: Path, tmp_path: Path) -> None:
+    def replace(file: Any, path: str, array: np.ndarray) -> None:
         del file[path]
         file[path] = array
 
     content = members(saved)
 
-    def broken(name, change):
+    def broken(name: str, change: Any) -> Path:
         return change_weights(write_members(tmp_path / name, content), change)
 
     with pytest.raises(

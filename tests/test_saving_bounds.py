@@ -23,7 +23,7 @@ from seqc.saving.limits import MOST_LAYERS, MOST_MEMBERS
 
 
 @pytest.fixture
-def saved(tmp_path):
+def saved(tmp_path: Path) -> Path:
     model = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="first"), layers.Dense(2)])
     model.compile("sgd", "mse")
     save_model(model, tmp_path / "model.keras")
@@ -65,14 +65,14 @@ def doubling(depth: int) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_models_that_double_their_calls_at_each_level_are_refused_in_time(saved):
+def test_models_that_double_their_calls_at_each_level_are_refused_in_time(saved: Path) -> None:
     start = time.perf_counter()
     with pytest.raises(SavingError, match="calls its layers too often"):
         load_model(with_layers(saved, doubling(24)))  # twice as many models inside each other
     assert time.perf_counter() - start < 20
 
 
-def test_a_layer_shared_by_many_models_is_no_such_thing(tmp_path):
+def test_a_layer_shared_by_many_models_is_no_such_thing(tmp_path: Path) -> None:
     shared = layers.Dense(4, name="shared")
     model = keras.Sequential([keras.Input((4,)), *(keras.Sequential([shared]) for _ in range(50))])
     save_model(model, tmp_path / "model.keras")
@@ -80,7 +80,7 @@ def test_a_layer_shared_by_many_models_is_no_such_thing(tmp_path):
     assert len(loaded.weights) == 2
 
 
-def test_more_layers_than_any_model_has_are_refused_early(saved):
+def test_more_layers_than_any_model_has_are_refused_early(saved: Path) -> None:
     many = [layer("ReLU", name=f"r{i}") for i in range(MOST_LAYERS)]
     start = time.perf_counter()
     with pytest.raises(SavingError, match=f"describes more than {MOST_LAYERS} layers"):
@@ -88,14 +88,14 @@ def test_more_layers_than_any_model_has_are_refused_early(saved):
     assert time.perf_counter() - start < 5
 
 
-def test_a_configuration_of_hundreds_of_megabytes_is_not_parsed(saved):
+def test_a_configuration_of_hundreds_of_megabytes_is_not_parsed(saved: Path) -> None:
     content = members(saved) | {CONFIG: b"[" + b"[]," * 6_000_000 + b"[]]"}
     with pytest.raises(SavingError, match=r"'config.json' of .* has 18000004 bytes; at most 16777216 are read"):
         load_model(write_members(saved, content))
 
 
 @pytest.mark.slow
-def test_the_time_to_load_is_linear_in_the_number_of_layers(tmp_path):
+def test_the_time_to_load_is_linear_in_the_number_of_layers(tmp_path: Path) -> None:
     times = []
     for count in (500, 2000):
         model = keras.Sequential([keras.Input((2,)), *(layers.Dense(2) for _ in range(count))])
@@ -119,7 +119,7 @@ HUGE = {
 
 
 @pytest.mark.parametrize("metric", HUGE)
-def test_a_metric_that_takes_gigabytes_is_not_made(saved, metric):
+def test_a_metric_that_takes_gigabytes_is_not_made(saved: Path, metric: Any) -> None:
     start = time.perf_counter()
     with pytest.warns(UserWarning, match=r"model is left uncompiled: .*and the file holds nothing of that"):
         loaded = load_model(with_metrics(saved, HUGE[metric]))
@@ -127,7 +127,7 @@ def test_a_metric_that_takes_gigabytes_is_not_made(saved, metric):
     assert not loaded.compiled
 
 
-def test_metrics_that_take_gigabytes_together_are_not_made(saved):
+def test_metrics_that_take_gigabytes_together_are_not_made(saved: Path) -> None:
     many = [described("metrics", "AUC", num_thresholds=100_000, name=f"auc{i}") for i in range(100)]
     with pytest.warns(UserWarning, match="and the file holds nothing of that"):
         load_model(with_metrics(saved, *many))
@@ -145,7 +145,7 @@ def test_metrics_that_take_gigabytes_together_are_not_made(saved):
     ],
     ids=lambda entry: str(entry["config"])[:60],
 )
-def test_weights_that_the_file_does_not_hold_are_not_made(saved, entry):
+def test_weights_that_the_file_does_not_hold_are_not_made(saved: Path, entry: Any) -> None:
     steps = [layer("Reshape", target_shape=[2, 2])] if entry["class_name"] in ("SimpleRNN", "Bidirectional") else []
     start = time.perf_counter()
     with pytest.raises(SavingError, match="more than all the weights in the file|cannot be made"):
@@ -167,7 +167,7 @@ def test_weights_that_the_file_does_not_hold_are_not_made(saved, entry):
     ],
     ids=["constants", "steps", "inside", "upsampling", "padding"],
 )  # fmt: skip
-def test_layers_that_blow_up_what_passes_do_not_take_memory_or_time(saved, entries):
+def test_layers_that_blow_up_what_passes_do_not_take_memory_or_time(saved: Path, entries: Any) -> None:
     named = [e | {"config": e["config"] | {"name": f"l{i}"}} for i, e in enumerate(entries)]
     start = time.perf_counter()
     with pytest.raises(SavingError):
@@ -175,7 +175,7 @@ def test_layers_that_blow_up_what_passes_do_not_take_memory_or_time(saved, entri
     assert time.perf_counter() - start < 5
 
 
-def test_assets_that_no_layer_asks_for_are_not_read(saved):
+def test_assets_that_no_layer_asks_for_are_not_read(saved: Path) -> None:
     with zipfile.ZipFile(saved, "a", zipfile.ZIP_DEFLATED) as file:
         for i in range(16):
             file.writestr(f"assets/layers/dense/{i}", bytes(1 << 23))
@@ -193,7 +193,7 @@ def peak_bytes(path: Path) -> int:
         tracemalloc.stop()
 
 
-def test_members_that_share_their_bytes_cannot_be_read_again_and_again(saved):
+def test_members_that_share_their_bytes_cannot_be_read_again_and_again(saved: Path) -> None:
     """Each is below the limit for one member; all together are not."""
     from seqc.saving.archive import open_archive
 
@@ -205,7 +205,7 @@ def test_members_that_share_their_bytes_cannot_be_read_again_and_again(saved):
         archive.assets("layers/dense")
 
 
-def test_an_archive_of_millions_of_members_is_refused_before_they_are_listed(saved, tmp_path):
+def test_an_archive_of_millions_of_members_is_refused_before_they_are_listed(saved: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(saved, "a") as file:
         for i in range(MOST_MEMBERS):
             file.writestr(f"assets/{i}", b"")
@@ -218,8 +218,8 @@ def test_an_archive_of_millions_of_members_is_refused_before_they_are_listed(sav
         load_model(tmp_path / "many.keras")
 
 
-def test_one_chunk_of_an_array_is_not_a_bomb_either(saved):
-    def change(file):
+def test_one_chunk_of_an_array_is_not_a_bomb_either(saved: Path) -> None:
+    def change(file: Any) -> None:
         group = file["layers/dense/vars"]
         del group["0"]
         chunks = (1 << 14, 1 << 14)  # a gigabyte, of which twelve numbers are the array's
@@ -230,8 +230,8 @@ def test_one_chunk_of_an_array_is_not_a_bomb_either(saved):
         load_model(saved)
 
 
-def test_arrays_that_are_small_each_are_a_bomb_together(saved):
-    def change(file):
+def test_arrays_that_are_small_each_are_a_bomb_together(saved: Path) -> None:
+    def change(file: Any) -> None:
         for i in range(100):
             file.create_dataset(f"layers/dense_{i + 2}/vars/0", (1 << 18,), "f4", chunks=(1 << 18,), compression="gzip")
 
@@ -239,8 +239,8 @@ def test_arrays_that_are_small_each_are_a_bomb_together(saved):
         load_model(change_weights(saved, change))
 
 
-def test_groups_nested_without_end_are_refused(saved):
-    def change(file):
+def test_groups_nested_without_end_are_refused(saved: Path) -> None:
+    def change(file: Any) -> None:
         group = file
         for _ in range(1_000):
             group = group.create_group("g" * 100)
@@ -262,7 +262,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="getrusage counts kilobytes on Linux")
-def test_a_file_of_keras_takes_at_most_four_times_its_size(saved, tmp_path):
+def test_a_file_of_keras_takes_at_most_four_times_its_size(saved: Path, tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((2000,)), *(layers.Dense(2000) for _ in range(4))])
     save_model(model, tmp_path / "large.keras")
     run = subprocess.run(
@@ -345,7 +345,7 @@ def sample_metrics() -> list[dict[str, Any]]:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is kept on Linux")
 @pytest.mark.parametrize("value", [10**9, 10**7, -(10**9), 10**400, float("nan"), float("inf")])
-def test_no_number_in_a_file_makes_it_take_memory_or_time(tmp_path, value):
+def test_no_number_in_a_file_makes_it_take_memory_or_time(tmp_path: Path, value: Any) -> None:
     folder = tmp_path / "files"
     folder.mkdir()
     count = 0

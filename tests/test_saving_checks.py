@@ -55,7 +55,7 @@ KINDS: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_is_called_what_it_is_with_what_to_do(tmp_path, model, kind):
+def test_a_file_is_called_what_it_is_with_what_to_do(tmp_path: Path, model: keras.Sequential, kind: Any) -> None:
     write, advice = KINDS[kind]
     path = tmp_path / "model.keras"
     write(path)
@@ -65,14 +65,14 @@ def test_a_file_is_called_what_it_is_with_what_to_do(tmp_path, model, kind):
         model.load_weights(path)
 
 
-def test_a_model_is_read_whatever_its_name_ends_in(tmp_path, model):
+def test_a_model_is_read_whatever_its_name_ends_in(tmp_path: Path, model: keras.Sequential) -> None:
     model.save(tmp_path / "model.keras")
     (tmp_path / "model.keras").rename(tmp_path / "model.bin")
     assert_same_weights(load_model(tmp_path / "model.bin"), model)
     model.load_weights(tmp_path / "model.bin")
 
 
-def test_a_description_without_weights_is_told_from_a_model(tmp_path, model):
+def test_a_description_without_weights_is_told_from_a_model(tmp_path: Path, model: keras.Sequential) -> None:
     path = tmp_path / "model.json"
     path.write_text(model.to_json())
     with pytest.raises(SavingError, match="the description of a model in JSON, without weights.*model_from_json"):
@@ -81,7 +81,7 @@ def test_a_description_without_weights_is_told_from_a_model(tmp_path, model):
         model.load_weights(path)
 
 
-def test_an_hdf5_file_of_something_else_is_told_from_a_model(tmp_path, model):
+def test_an_hdf5_file_of_something_else_is_told_from_a_model(tmp_path: Path, model: keras.Sequential) -> None:
     with h5py.File(tmp_path / "data.h5", "w") as file:
         file["images"], file["labels"] = np.ones(3), np.ones(3)
     for read in (load_model, model.load_weights):
@@ -90,7 +90,7 @@ def test_an_hdf5_file_of_something_else_is_told_from_a_model(tmp_path, model):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX's")
-def test_a_pipe_in_place_of_a_file_is_refused_at_once(tmp_path, model):
+def test_a_pipe_in_place_of_a_file_is_refused_at_once(tmp_path: Path, model: keras.Sequential) -> None:
     os.mkfifo(tmp_path / "pipe.keras")
     for read in (load_model, model.load_weights):
         with pytest.raises(SavingError, match="it is a named pipe, not a file"):
@@ -102,7 +102,7 @@ def test_a_pipe_in_place_of_a_file_is_refused_at_once(tmp_path, model):
 # -- files of other makers ---------------------------------------------------------------------------------------------
 
 
-def test_paths_that_windows_wrote_are_read(tmp_path, model):
+def test_paths_that_windows_wrote_are_read(tmp_path: Path, model: keras.Sequential) -> None:
     model.save(tmp_path / "model.keras")
 
     def change(file: h5py.File) -> None:
@@ -113,7 +113,7 @@ def test_paths_that_windows_wrote_are_read(tmp_path, model):
     assert_same_weights(load_model(change_weights(tmp_path / "model.keras", change)), model)
 
 
-def test_options_of_optimizers_of_keras_2_are_left_out(tmp_path, model):
+def test_options_of_optimizers_of_keras_2_are_left_out(tmp_path: Path, model: keras.Sequential) -> None:
     model.compile("adam", "mse")
     model.save(tmp_path / "model.keras")
 
@@ -125,7 +125,7 @@ def test_options_of_optimizers_of_keras_2_are_left_out(tmp_path, model):
         assert load_model(change_config(tmp_path / "model.keras", change)).compiled
 
 
-def test_an_export_needs_nothing_that_only_training_needs(tmp_path, model):
+def test_an_export_needs_nothing_that_only_training_needs(tmp_path: Path, model: keras.Sequential) -> None:
     @register_keras_serializable("Here")
     def own_loss(y_true: Any, y_pred: Any) -> Any:
         return ops.mean(y_true - y_pred)
@@ -142,7 +142,7 @@ def test_an_export_needs_nothing_that_only_training_needs(tmp_path, model):
 # -- weights -----------------------------------------------------------------------------------------------------------
 
 
-def test_weights_that_are_not_finite_are_named_by_layer(tmp_path, model):
+def test_weights_that_are_not_finite_are_named_by_layer(tmp_path: Path, model: keras.Sequential) -> None:
     weights = model.get_weights()
     weights[2][0, 0] = np.nan
     model.set_weights(weights)
@@ -153,7 +153,7 @@ def test_weights_that_are_not_finite_are_named_by_layer(tmp_path, model):
         model.load_weights(tmp_path / "model.keras")
 
 
-def test_arguments_of_older_keras_get_an_answer(tmp_path, model):
+def test_arguments_of_older_keras_get_an_answer(tmp_path: Path, model: keras.Sequential) -> None:
     model.save_weights(tmp_path / "m.weights.h5")
     with pytest.raises(ConfigError, match="load_weights.by_name=True. belongs to the `.h5` files of Keras 2"):
         model.load_weights(tmp_path / "m.weights.h5", by_name=True)
@@ -167,7 +167,9 @@ def test_arguments_of_older_keras_get_an_answer(tmp_path, model):
 
 @settings(max_examples=12, deadline=None)
 @given(models(), st.sampled_from([None, "adam", "sgd"]))
-def test_what_can_be_saved_can_be_loaded(tmp_path_factory, model, optimizer):
+def test_what_can_be_saved_can_be_loaded(
+    tmp_path_factory: pytest.TempPathFactory, model: keras.Sequential, optimizer: Any
+) -> None:
     if optimizer is not None:
         model.compile(optimizer, "mse")
     path = tmp_path_factory.mktemp("saved") / "model.keras"
@@ -180,7 +182,7 @@ def test_what_can_be_saved_can_be_loaded(tmp_path_factory, model, optimizer):
 
 
 @pytest.mark.slow
-def test_sixty_models_inside_one_another_come_back(tmp_path):
+def test_sixty_models_inside_one_another_come_back(tmp_path: Path) -> None:
     inner = keras.Sequential([layers.Dense(2)])
     for _ in range(60):
         inner = keras.Sequential([inner])
@@ -192,7 +194,7 @@ def test_sixty_models_inside_one_another_come_back(tmp_path):
     assert members(tmp_path / "model.keras")["config.json"] == members(tmp_path / "again.keras")["config.json"]
 
 
-def test_own_classes_need_not_be_registered_to_be_saved(tmp_path):
+def test_own_classes_need_not_be_registered_to_be_saved(tmp_path: Path) -> None:
     class Scale(layers.Layer):
         def __init__(self, by: float = 2.0, **options: Any) -> None:
             super().__init__(**options)
@@ -212,7 +214,7 @@ def test_own_classes_need_not_be_registered_to_be_saved(tmp_path):
     assert loaded.layers[0].by == 0.5
 
 
-def test_a_layer_whose_configuration_lacks_an_argument_is_not_saved(tmp_path):
+def test_a_layer_whose_configuration_lacks_an_argument_is_not_saved(tmp_path: Path) -> None:
     class Odd(layers.Layer):
         def __init__(self, units: int, **options: Any) -> None:
             super().__init__(**options)
@@ -234,7 +236,7 @@ def test_a_layer_whose_configuration_lacks_an_argument_is_not_saved(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["relu", "tanh", "softmax", "silu", "log_softmax"])
-def test_a_function_of_ops_comes_back_as_itself(tmp_path, name, rng):
+def test_a_function_of_ops_comes_back_as_itself(tmp_path: Path, name: str, rng: np.random.Generator) -> None:
     model = keras.Sequential([keras.Input((4,)), layers.Activation(getattr(ops, name))])
     model.save(tmp_path / "model.keras")
     loaded = load_model(tmp_path / "model.keras")
@@ -243,13 +245,13 @@ def test_a_function_of_ops_comes_back_as_itself(tmp_path, name, rng):
 
 
 @pytest.mark.parametrize("name", ["ravel", "log2"])
-def test_a_function_that_no_file_can_name_is_not_saved(tmp_path, name):
+def test_a_function_that_no_file_can_name_is_not_saved(tmp_path: Path, name: str) -> None:
     model = keras.Sequential([keras.Input((4,)), layers.Activation(getattr(ops, name))])
     with pytest.raises(SavingError, match=f"could not be loaded again: .*{name}"):
         model.save(tmp_path / "model.keras")
 
 
-def test_an_approximate_function_is_not_mistaken_for_the_exact_one(tmp_path):
+def test_an_approximate_function_is_not_mistaken_for_the_exact_one(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((4,)), layers.Dense(2, activation=ops.gelu)])
     with pytest.raises(SavingError, match="the file would be read as seqc.activations.gelu"):
         model.save(tmp_path / "model.keras")
@@ -257,7 +259,7 @@ def test_an_approximate_function_is_not_mistaken_for_the_exact_one(tmp_path):
     model.save(tmp_path / "model.keras")
 
 
-def test_compile_arguments_that_would_not_come_back_are_announced(tmp_path, model):
+def test_compile_arguments_that_would_not_come_back_are_announced(tmp_path: Path, model: keras.Sequential) -> None:
     class Own:
         name = "own"
 
@@ -297,7 +299,7 @@ def by_keras(version: str, path: Path, layer: layers.Layer) -> Path:
         lambda: layers.Activation(ops.hard_sigmoid),
     ],
 )
-def test_a_hard_sigmoid_of_keras_2_is_not_taken_for_todays(tmp_path, layer):
+def test_a_hard_sigmoid_of_keras_2_is_not_taken_for_todays(tmp_path: Path, layer: Callable[..., Any]) -> None:
     old = load_model(by_keras("2.15.0", tmp_path / "old.keras", layer()))
     # As a function of a user's, for which Keras asks whoever loads the file.
     assert '"class_name": "function", "config": "hard_sigmoid_keras2"' in old.to_json()
@@ -309,7 +311,7 @@ def test_a_hard_sigmoid_of_keras_2_is_not_taken_for_todays(tmp_path, layer):
     assert "hard_sigmoid_keras2" not in new.to_json()
 
 
-def test_a_hard_sigmoid_of_keras_2_can_be_brought_along(tmp_path):
+def test_a_hard_sigmoid_of_keras_2_can_be_brought_along(tmp_path: Path) -> None:
     path = by_keras("2.15.0", tmp_path / "old.keras", layers.Activation("hard_sigmoid"))
     x = np.linspace(-4, 4, 16, dtype="float32").reshape(2, 4, 2)
     model = load_model(path, custom_objects={"hard_sigmoid": lambda x: ops.clip(0.2 * x + 0.5, 0, 1)})

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,17 +19,17 @@ from seqc.sequential import Sequential
 
 
 @pytest.fixture
-def model():
+def model() -> Sequential:
     return small_model()
 
 
 @pytest.fixture
-def x(rng):
+def x(rng: np.random.Generator) -> np.ndarray:
     return rng.normal(size=(5, 4)).astype("float32")
 
 
 @pytest.fixture
-def saved(model, tmp_path):
+def saved(model: Sequential, tmp_path: Path) -> Path:
     path = tmp_path / "model.keras"
     save_model(model, path)
     return path
@@ -37,17 +38,17 @@ def saved(model, tmp_path):
 # -- what a file may name --------------------------------------------------------------------------------------------
 
 
-def test_a_registered_layer_round_trips(tmp_path, x):
+def test_a_registered_layer_round_trips(tmp_path: Path, x: np.ndarray) -> None:
     @saving.register_keras_serializable(package="tests")
     class Scaled(layers.Layer):
-        def __init__(self, factor=1.0, **kwargs):
+        def __init__(self, factor: float = 1.0, **kwargs: Any) -> None:
             super().__init__(**kwargs)
             self.factor = factor
 
-        def build(self, input_shape):
+        def build(self, input_shape: Any) -> None:
             self.shift = self.add_weight((input_shape[-1],), "zeros", name="shift")
 
-        def call(self, x):
+        def call(self, x: Any) -> Any:
             return x * self.factor + self.shift
 
     model = Sequential([layers.Input((4,)), Scaled(2.5, name="scaled")])
@@ -61,9 +62,9 @@ def test_a_registered_layer_round_trips(tmp_path, x):
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
 
 
-def test_layers_kept_in_attributes_lists_and_dictionaries_are_saved(tmp_path, x):
+def test_layers_kept_in_attributes_lists_and_dictionaries_are_saved(tmp_path: Path, x: np.ndarray) -> None:
     class Block(layers.Layer):
-        def __init__(self, **kwargs):
+        def __init__(self, **kwargs: Any) -> None:
             super().__init__(**kwargs)
             self._hidden = layers.Dense(4, name="hidden")
             self.stack = []
@@ -71,7 +72,7 @@ def test_layers_kept_in_attributes_lists_and_dictionaries_are_saved(tmp_path, x)
                 self.stack.append(layers.Dense(4, name=f"stack_{i}"))
             self.named = {"out": layers.Dense(3, name="out")}
 
-        def call(self, x):
+        def call(self, x: Any) -> Any:
             for layer in (self._hidden, *self.stack, self.named["out"]):
                 x = layer(x)
             return x
@@ -89,17 +90,17 @@ def test_layers_kept_in_attributes_lists_and_dictionaries_are_saved(tmp_path, x)
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
 
 
-def test_a_layer_may_store_its_own_arrays(tmp_path):
+def test_a_layer_may_store_its_own_arrays(tmp_path: Path) -> None:
     class Counter(layers.Layer):
         seen = 0
 
-        def call(self, x):
+        def call(self, x: Any) -> Any:
             return x
 
-        def save_own_variables(self, store):
+        def save_own_variables(self, store: Any) -> None:
             store["seen"] = np.array(self.seen)
 
-        def load_own_variables(self, store):
+        def load_own_variables(self, store: Any) -> None:
             self.seen = int(store["seen"])
 
     model = Sequential([layers.Input((1,)), Counter()])
@@ -108,8 +109,8 @@ def test_a_layer_may_store_its_own_arrays(tmp_path):
     assert load_model(tmp_path / "counter.keras", custom_objects={"Counter": Counter}).layers[0].seen == 7
 
 
-def test_unknown_layers_are_all_named(saved):
-    def change(config):
+def test_unknown_layers_are_all_named(saved: Path) -> None:
+    def change(config: dict[str, Any]) -> None:
         for entry, name in zip(config["config"]["layers"][1:3], ("Fancy", "Fancier"), strict=True):
             entry |= {"class_name": name, "module": "their.package", "registered_name": f"their>{name}"}
 
@@ -117,29 +118,29 @@ def test_unknown_layers_are_all_named(saved):
         load_model(change_config(saved, change))
 
 
-def test_an_option_that_a_layer_does_not_have_names_the_layer(saved):
+def test_an_option_that_a_layer_does_not_have_names_the_layer(saved: Path) -> None:
     change_config(saved, lambda config: config["config"]["layers"][1]["config"].update(future_option=3))
     with pytest.raises(SavingError, match="Dense 'first' cannot be made from its configuration .*future_option"):
         load_model(saved)
 
 
-def test_an_empty_option_of_another_version_is_left_out(model, saved):
+def test_an_empty_option_of_another_version_is_left_out(model: Sequential, saved: Path) -> None:
     change_config(saved, lambda config: config["config"]["layers"][1]["config"].update(future_option=None))
     assert_same_weights(model, load_model(saved))
 
 
-def test_a_stack_that_is_called_a_functional_model_has_no_ends(saved):
-    def change(config):
+def test_a_stack_that_is_called_a_functional_model_has_no_ends(saved: Path) -> None:
+    def change(config: dict[str, Any]) -> None:
         config |= {"module": "keras.src.models.functional", "class_name": "Functional", "registered_name": "Functional"}
 
     with pytest.raises(SavingError, match="In Functional 'small': The model's configuration names its ends by None"):
         load_model(change_config(saved, change))
 
 
-def test_own_functions_are_found_by_name_only(tmp_path, x):
+def test_own_functions_are_found_by_name_only(tmp_path: Path, x: np.ndarray) -> None:
     from seqc import ops
 
-    def double(x):
+    def double(x: Any) -> Any:
         return ops.multiply(x, 2.0)
 
     model = Sequential([layers.Input((4,)), layers.Dense(2, activation=double)])
@@ -153,15 +154,15 @@ def test_own_functions_are_found_by_name_only(tmp_path, x):
         load_model(tmp_path / "own.keras")
 
 
-def test_a_lambda_is_not_saved(tmp_path):
+def test_a_lambda_is_not_saved(tmp_path: Path) -> None:
     model = Sequential([layers.Input((4,)), layers.Dense(2, activation=lambda x: x)])
     with pytest.raises(SavingError, match="a file holds functions by name, never their code"):
         save_model(model, tmp_path / "lambda.keras")
 
 
-def test_names_of_the_registry_are_keras_names():
+def test_names_of_the_registry_are_keras_names() -> None:
     @saving.register_keras_serializable("shop", "renamed")
-    def function(x):
+    def function(x: Any) -> Any:
         return x
 
     assert saving.get_registered_name(function) == "shop>renamed"
@@ -174,7 +175,7 @@ def test_names_of_the_registry_are_keras_names():
         saving.register_keras_serializable()(type("Bare", (), {}))
 
 
-def test_reading_the_package_does_not_read_h5py():
+def test_reading_the_package_does_not_read_h5py() -> None:
     code = "import sys, seqc.saving; sys.exit('h5py' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 0
 
@@ -183,18 +184,18 @@ def test_reading_the_package_does_not_read_h5py():
 
 
 @pytest.fixture
-def compiled():
+def compiled() -> Sequential:
     model = Sequential([layers.Input((4,)), layers.Dense(3, activation="tanh"), layers.Dense(2)])
     model.compile(optimizer="adam", loss="mse", metrics=["mae"])
     return model
 
 
 @pytest.fixture
-def y(rng):
+def y(rng: np.random.Generator) -> np.ndarray:
     return rng.normal(size=(5, 2)).astype("float32")
 
 
-def test_training_goes_on_where_it_stopped(compiled, tmp_path, x, y):
+def test_training_goes_on_where_it_stopped(compiled: Sequential, tmp_path: Path, x: np.ndarray, y: np.ndarray) -> None:
     for _ in range(3):
         compiled.train_on_batch(x, y)
     compiled.save(tmp_path / "half.keras")
@@ -208,7 +209,9 @@ def test_training_goes_on_where_it_stopped(compiled, tmp_path, x, y):
     assert_same_weights(compiled, loaded)
 
 
-def test_compile_false_and_include_optimizer_false_leave_things_out(compiled, tmp_path, x, y):
+def test_compile_false_and_include_optimizer_false_leave_things_out(
+    compiled: Sequential, tmp_path: Path, x: np.ndarray, y: np.ndarray
+) -> None:
     compiled.train_on_batch(x, y)
     compiled.save(tmp_path / "with.keras")
     assert not load_model(tmp_path / "with.keras", compile=False).compiled
@@ -217,7 +220,7 @@ def test_compile_false_and_include_optimizer_false_leave_things_out(compiled, tm
     assert int(load_model(tmp_path / "without.keras").optimizer.iterations.numpy()) == 0
 
 
-def test_a_model_that_never_trained_keeps_its_learning_rate(compiled, tmp_path):
+def test_a_model_that_never_trained_keeps_its_learning_rate(compiled: Sequential, tmp_path: Path) -> None:
     compiled.optimizer.learning_rate = 0.125
     compiled.save(tmp_path / "fresh.keras")
     assert sorted(p for p in read_arrays(tmp_path / "fresh.keras") if p.startswith("opt")) == [
@@ -227,10 +230,10 @@ def test_a_model_that_never_trained_keeps_its_learning_rate(compiled, tmp_path):
     assert float(load_model(tmp_path / "fresh.keras").optimizer.learning_rate.numpy()) == 0.125
 
 
-def test_the_optimizer_that_keras_on_torch_names_is_found(compiled, tmp_path):
+def test_the_optimizer_that_keras_on_torch_names_is_found(compiled: Sequential, tmp_path: Path) -> None:
     compiled.save(tmp_path / "torch.keras")
 
-    def change(config):
+    def change(config: dict[str, Any]) -> None:
         optimizer = config["compile_config"]["optimizer"]
         optimizer["module"] = "keras.src.backend.torch.optimizers.torch_adam"
         optimizer["registered_name"] = "Adam"
@@ -239,7 +242,9 @@ def test_the_optimizer_that_keras_on_torch_names_is_found(compiled, tmp_path):
     assert type(loaded.optimizer) is type(compiled.optimizer)
 
 
-def test_other_slots_than_the_optimizer_has_start_anew(compiled, tmp_path, x, y):
+def test_other_slots_than_the_optimizer_has_start_anew(
+    compiled: Sequential, tmp_path: Path, x: np.ndarray, y: np.ndarray
+) -> None:
     compiled.train_on_batch(x, y)
     compiled.save(tmp_path / "model.keras")
     change_weights(tmp_path / "model.keras", lambda f: f.pop("optimizer/vars/9"))
@@ -248,7 +253,7 @@ def test_other_slots_than_the_optimizer_has_start_anew(compiled, tmp_path, x, y)
     assert int(loaded.optimizer.iterations.numpy()) == 0
 
 
-def test_a_loss_that_seqc_lacks_says_how_to_load_the_rest(compiled, tmp_path):
+def test_a_loss_that_seqc_lacks_says_how_to_load_the_rest(compiled: Sequential, tmp_path: Path) -> None:
     compiled.save(tmp_path / "model.keras")
     change_config(tmp_path / "model.keras", lambda config: config["compile_config"].update(loss="their_loss"))
     with pytest.warns(UserWarning, match="compile.. .* cannot be restored, .*uncompiled: .*their_loss.*compile=False"):
@@ -258,7 +263,9 @@ def test_a_loss_that_seqc_lacks_says_how_to_load_the_rest(compiled, tmp_path):
         assert not load_model(tmp_path / "model.keras", compile=False).compiled
 
 
-def test_weights_alone_carry_the_optimizer_too(compiled, tmp_path, x, y):
+def test_weights_alone_carry_the_optimizer_too(
+    compiled: Sequential, tmp_path: Path, x: np.ndarray, y: np.ndarray
+) -> None:
     compiled.train_on_batch(x, y)
     compiled.save_weights(tmp_path / "model.weights.h5")
     other = load_model(_saved_again(compiled, tmp_path))
@@ -269,6 +276,6 @@ def test_weights_alone_carry_the_optimizer_too(compiled, tmp_path, x, y):
     assert int(other.optimizer.iterations.numpy()) == 1
 
 
-def _saved_again(model, folder):
+def _saved_again(model: Any, folder: Path) -> Path:
     model.save(folder / "again.keras")
     return folder / "again.keras"

@@ -9,6 +9,9 @@ import pickle
 import struct
 import sys
 import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -30,7 +33,7 @@ UNCOMPILED_OR_NOT = pytest.mark.filterwarnings(
 
 
 @pytest.fixture
-def saved(tmp_path):
+def saved(tmp_path: Path) -> Path:
     model = Sequential([layers.Input((4,)), layers.Dense(3, name="first"), layers.Dense(2)])
     model.compile("sgd", "mse")
     save_model(model, tmp_path / "model.keras")
@@ -52,15 +55,15 @@ sys.addaudithook(_watch)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_runs():
+def _nothing_runs() -> Iterator[None]:
     """Fails a test in which a program is started, a pickle is read or a module named by the file is imported."""
     _watching.append([])
     yield
     assert _watching.pop() == []
 
 
-def first_layer(**changes):
-    def change(config):
+def first_layer(**changes: Any) -> Callable[[dict[str, Any]], None]:
+    def change(config: dict[str, Any]) -> None:
         config["config"]["layers"][1].update(changes)
 
     return change
@@ -69,7 +72,7 @@ def first_layer(**changes):
 # -- code ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_lambda_layer_is_refused_even_without_safe_mode(saved):
+def test_a_lambda_layer_is_refused_even_without_safe_mode(saved: Path) -> None:
     code = {"class_name": "__lambda__", "config": {"value": ["4wEAAAA=", None, None]}}
     change_config(
         saved, first_layer(class_name="Lambda", config={"name": "trick", "trainable": True, "function": code})
@@ -81,8 +84,8 @@ def test_a_lambda_layer_is_refused_even_without_safe_mode(saved):
             load_model(saved, safe_mode=safe_mode)
 
 
-def test_a_lambda_inside_an_argument_is_refused(saved):
-    def change(config):
+def test_a_lambda_inside_an_argument_is_refused(saved: Path) -> None:
+    def change(config: dict[str, Any]) -> None:
         config["config"]["layers"][1]["config"]["activation"] = {
             "class_name": "__lambda__",
             "config": {"value": "4wEA"},
@@ -92,8 +95,8 @@ def test_a_lambda_inside_an_argument_is_refused(saved):
         load_model(change_config(saved, change))
 
 
-def test_a_lambda_in_the_compile_arguments_is_refused(saved):
-    def change(config):
+def test_a_lambda_in_the_compile_arguments_is_refused(saved: Path) -> None:
+    def change(config: dict[str, Any]) -> None:
         config["compile_config"]["loss"] = {"class_name": "__lambda__", "config": {"value": "4wEA"}}
 
     with pytest.raises(SavingError, match="holds a __lambda__, which is code"):
@@ -117,7 +120,7 @@ def test_a_lambda_in_the_compile_arguments_is_refused(saved):
     ],
 )
 @pytest.mark.parametrize("place", ["layer", "argument", "function", "loss"])
-def test_a_class_or_function_named_by_the_file_is_not_imported(saved, module, name, place):
+def test_a_class_or_function_named_by_the_file_is_not_imported(saved: Path, module: str, name: str, place: str) -> None:
     described = {
         "module": module,
         "class_name": name,
@@ -126,7 +129,7 @@ def test_a_class_or_function_named_by_the_file_is_not_imported(saved, module, na
     }
     function = {"module": module, "class_name": "function", "config": name, "registered_name": name}
 
-    def change(config):
+    def change(config: dict[str, Any]) -> None:
         first = config["config"]["layers"][1]
         if place == "layer":
             first.update(described)
@@ -145,26 +148,26 @@ def test_a_class_or_function_named_by_the_file_is_not_imported(saved, module, na
 
 
 @pytest.mark.parametrize("name", [None, 3, ["Dense"], {"class_name": "Dense"}, "__class__", "__globals__", ""])
-def test_a_class_name_that_is_no_class_is_refused(saved, name):
+def test_a_class_name_that_is_no_class_is_refused(saved: Path, name: Any) -> None:
     with pytest.raises(SavingError):
         load_model(change_config(saved, first_layer(class_name=name)))
 
 
 @pytest.mark.parametrize("config", [None, [], "units", {"units": "many"}, {"units": -1}, {"self": 1, "units": 2}])
-def test_a_configuration_that_makes_no_layer_is_refused(saved, config):
+def test_a_configuration_that_makes_no_layer_is_refused(saved: Path, config: Any) -> None:
     with pytest.raises(SavingError):
         load_model(change_config(saved, first_layer(config=config)))
 
 
-def test_pickled_arrays_are_not_unpickled(saved):
+def test_pickled_arrays_are_not_unpickled(saved: Path) -> None:
     class Bomb:
-        def __reduce__(self):
+        def __reduce__(self) -> Any:
             return (os.system, ("id",))
 
     blob = pickle.dumps(Bomb()).decode("latin1")
     value = {"class_name": "__numpy__", "config": {"value": blob, "dtype": "object"}}
 
-    def change(config):
+    def change(config: dict[str, Any]) -> None:
         config["config"]["layers"][1]["config"]["kernel_initializer"] = {
             "module": "keras.initializers",
             "class_name": "Constant",
@@ -176,7 +179,7 @@ def test_pickled_arrays_are_not_unpickled(saved):
         load_model(change_config(saved, change))
 
 
-def test_a_pickle_in_place_of_the_weights_is_refused(saved):
+def test_a_pickle_in_place_of_the_weights_is_refused(saved: Path) -> None:
     with pytest.raises(SavingError, match="is not an HDF5 file"):
         load_model(write_members(saved, members(saved) | {WEIGHTS: pickle.dumps([np.zeros(3)])}))
 
@@ -187,7 +190,7 @@ def test_a_pickle_in_place_of_the_weights_is_refused(saved):
 @pytest.mark.parametrize(
     "name", ["../escaped", "assets/../../escaped", "/escaped", "assets\\..\\escaped", "c:/escaped"]
 )
-def test_a_member_that_leaves_the_archive_is_refused_and_not_written(saved, name):
+def test_a_member_that_leaves_the_archive_is_refused_and_not_written(saved: Path, name: str) -> None:
     write_members(saved, members(saved) | {name: b"x"})
     with pytest.raises(SavingError, match="holds a member whose name leaves the archive"):
         load_model(saved)
@@ -195,21 +198,21 @@ def test_a_member_that_leaves_the_archive_is_refused_and_not_written(saved, name
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_two_members_of_one_name_are_refused(saved):
+def test_two_members_of_one_name_are_refused(saved: Path) -> None:
     with zipfile.ZipFile(saved, "a") as file:
         file.writestr(CONFIG, "{}")
     with pytest.raises(SavingError, match="holds 'config.json' twice"):
         load_model(saved)
 
 
-def test_a_member_that_unpacks_a_hundredfold_is_refused(saved):
+def test_a_member_that_unpacks_a_hundredfold_is_refused(saved: Path) -> None:
     with zipfile.ZipFile(saved, "a", zipfile.ZIP_DEFLATED) as file:
         file.writestr("assets/bomb", bytes(1 << 25))
     with pytest.raises(SavingError, match="Member 'assets/bomb' .* unpacks from .* Refused as a decompression bomb"):
         load_model(saved)
 
 
-def test_a_member_that_lies_about_its_size_is_refused(saved):
+def test_a_member_that_lies_about_its_size_is_refused(saved: Path) -> None:
     content = bytearray(saved.read_bytes())
     entry = content.rindex(b"PK\x01\x02", 0, content.rindex(WEIGHTS.encode()))
     struct.pack_into("<II", content, entry + 20, 0x7FFFFFF0, 0x7FFFFFF0)
@@ -218,7 +221,7 @@ def test_a_member_that_lies_about_its_size_is_refused(saved):
         load_model(saved)
 
 
-def test_an_endlessly_nested_configuration_is_refused(saved, tmp_path):
+def test_an_endlessly_nested_configuration_is_refused(saved: Path, tmp_path: Path) -> None:
     deep = b'{"class_name": "Sequential", "config": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     with pytest.raises(SavingError, match="damaged|nested more than"):
         load_model(write_members(tmp_path / "deep.keras", members(saved) | {CONFIG: deep}))
@@ -232,10 +235,10 @@ def test_an_endlessly_nested_configuration_is_refused(saved, tmp_path):
 # -- the weights -----------------------------------------------------------------------------------------------------
 
 
-def replaced(saved, make):
+def replaced(saved: Path, make: Callable[[Any], object]) -> Path:
     """Rewrites the kernel of the first layer."""
 
-    def change(file):
+    def change(file: Any) -> None:
         group = file["layers/dense/vars"]
         del group["0"]
         make(group)
@@ -243,15 +246,15 @@ def replaced(saved, make):
     return change_weights(saved, change)
 
 
-def test_links_are_not_followed(saved, tmp_path):
+def test_links_are_not_followed(saved: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret.h5"
     with h5py.File(secret, "w") as file:
         file["kernel"] = np.zeros((4, 3), "f4")
 
-    def external(group):
+    def external(group: Any) -> None:
         group["0"] = h5py.ExternalLink(str(secret), "/kernel")
 
-    def soft(group):
+    def soft(group: Any) -> None:
         group["0"] = h5py.SoftLink("/layers/dense_1/vars/0")
 
     with pytest.raises(SavingError, match="'layers/dense/vars/0' .* is a ExternalLink: it points somewhere else"):
@@ -260,8 +263,8 @@ def test_links_are_not_followed(saved, tmp_path):
         load_model(replaced(saved, soft))
 
 
-def test_a_link_in_place_of_a_group_is_not_followed(saved, tmp_path):
-    def change(file):
+def test_a_link_in_place_of_a_group_is_not_followed(saved: Path, tmp_path: Path) -> None:
+    def change(file: Any) -> None:
         del file["layers/dense"]
         file["layers/dense"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/")
 
@@ -269,25 +272,25 @@ def test_a_link_in_place_of_a_group_is_not_followed(saved, tmp_path):
         load_model(change_weights(saved, change))
 
 
-def test_a_group_inside_itself_is_refused(saved):
-    def change(file):
+def test_a_group_inside_itself_is_refused(saved: Path) -> None:
+    def change(file: Any) -> None:
         file["layers/dense/again"] = file["layers"]
 
     with pytest.raises(SavingError, match="is a second name of another object"):
         load_model(change_weights(saved, change))
 
 
-def test_data_in_another_file_are_not_read(saved, tmp_path):
+def test_data_in_another_file_are_not_read(saved: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(bytes(48))
 
-    def external(group):
+    def external(group: Any) -> None:
         group.create_dataset("0", (4, 3), "f4", external=[(str(secret), 0, 48)])
 
     with pytest.raises(SavingError, match="keeps its data in another file"):
         load_model(replaced(saved, external))
 
-    def virtual(group):
+    def virtual(group: Any) -> None:
         layout = h5py.VirtualLayout((4, 3), "f4")
         layout[:] = h5py.VirtualSource(str(secret), "kernel", (4, 3))
         group.create_virtual_dataset("0", layout)
@@ -297,24 +300,24 @@ def test_data_in_another_file_are_not_read(saved, tmp_path):
         load_model(change_weights(saved, lambda file: virtual(file["layers/dense/vars"])))
 
 
-def test_an_array_that_declares_more_than_it_stores_is_refused(saved):
-    def bomb(group):
+def test_an_array_that_declares_more_than_it_stores_is_refused(saved: Path) -> None:
+    def bomb(group: Any) -> None:
         group.create_dataset("0", (1 << 20, 1 << 16), "f4", chunks=(1024, 1024), compression="gzip", fillvalue=0)
 
     with pytest.raises(SavingError, match="declares 274877906944 bytes, but only 0 are stored. Refused as a bomb"):
         load_model(replaced(saved, bomb))
 
 
-def test_an_array_of_objects_is_not_read(saved):
-    def strings(group):
+def test_an_array_of_objects_is_not_read(saved: Path) -> None:
+    def strings(group: Any) -> None:
         group.create_dataset("0", data=np.full((4, 3), "x", object), dtype=h5py.string_dtype())
 
     with pytest.raises(SavingError, match="weights are floats or integers"):
         load_model(replaced(saved, strings))
 
 
-def test_a_configuration_larger_than_its_weights_is_refused_before_memory_is_taken(saved):
-    def huge(config):
+def test_a_configuration_larger_than_its_weights_is_refused_before_memory_is_taken(saved: Path) -> None:
+    def huge(config: dict[str, Any]) -> None:
         for entry in config["config"]["layers"][1:]:
             entry["config"]["units"] = 1 << 40
 
@@ -322,7 +325,7 @@ def test_a_configuration_larger_than_its_weights_is_refused_before_memory_is_tak
         load_model(change_config(saved, huge))
 
 
-def test_weights_alone_are_not_trusted_either(saved, tmp_path):
+def test_weights_alone_are_not_trusted_either(saved: Path, tmp_path: Path) -> None:
     model = load_model(saved)
     path = tmp_path / "trick.weights.h5"
     with h5py.File(path, "w") as file:
@@ -337,7 +340,7 @@ def test_weights_alone_are_not_trusted_either(saved, tmp_path):
     "ignore:.*not finite:UserWarning",
     "ignore:.*seqc does not have:UserWarning",
 )
-def test_any_single_changed_byte_gives_the_model_or_a_saving_error(saved, rng):
+def test_any_single_changed_byte_gives_the_model_or_a_saving_error(saved: Path, rng: np.random.Generator) -> None:
     original = saved.read_bytes()
     config = members(saved)[CONFIG]
     for _ in range(60):
@@ -360,7 +363,9 @@ def test_any_single_changed_byte_gives_the_model_or_a_saving_error(saved, rng):
     "ignore:.*not finite:UserWarning",
     "ignore:.*seqc does not have:UserWarning",
 )
-def test_any_changed_byte_of_the_weights_gives_the_model_or_a_saving_error(saved, rng):
+def test_any_changed_byte_of_the_weights_gives_the_model_or_a_saving_error(
+    saved: Path, rng: np.random.Generator
+) -> None:
     content = members(saved)
     for _ in range(200):
         changed = bytearray(content[WEIGHTS])
@@ -372,7 +377,7 @@ def test_any_changed_byte_of_the_weights_gives_the_model_or_a_saving_error(saved
 
 @UNCOMPILED_OR_NOT
 @pytest.mark.parametrize("steps", [30, pytest.param(1500, marks=pytest.mark.slow)])
-def test_a_file_cut_off_anywhere_gives_the_model_or_a_saving_error(saved, steps):
+def test_a_file_cut_off_anywhere_gives_the_model_or_a_saving_error(saved: Path, steps: int) -> None:
     content = saved.read_bytes()
     model = load_model(saved)
     for length in range(0, len(content), max(1, len(content) // steps)):
@@ -385,7 +390,9 @@ def test_a_file_cut_off_anywhere_gives_the_model_or_a_saving_error(saved, steps)
 
 @pytest.mark.slow
 @UNCOMPILED_OR_NOT
-def test_any_changed_byte_of_a_recurrent_model_gives_the_model_or_a_saving_error(tmp_path, rng):
+def test_any_changed_byte_of_a_recurrent_model_gives_the_model_or_a_saving_error(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
     path = tmp_path / "model.keras"
     model = Sequential([layers.Input((3, 2)), layers.Bidirectional(layers.LSTM(2)), layers.BatchNormalization()])
     model.compile("adam", "mse", metrics=["accuracy"])
@@ -401,7 +408,7 @@ def test_any_changed_byte_of_a_recurrent_model_gives_the_model_or_a_saving_error
             load_model(path)
 
 
-def _members_of(original: bytes, path) -> dict[str, bytes]:
+def _members_of(original: bytes, path: Path) -> dict[str, bytes]:
     path.write_bytes(original)
     return members(path)
 
@@ -412,11 +419,11 @@ def _members_of(original: bytes, path) -> dict[str, bytes]:
     "ignore:.*not finite:UserWarning",
     "ignore:.*seqc does not have:UserWarning",
 )
-def test_json_values_of_every_kind_in_every_place_give_the_model_or_a_saving_error(saved):
+def test_json_values_of_every_kind_in_every_place_give_the_model_or_a_saving_error(saved: Path) -> None:
     original = saved.read_bytes()
     text = json.loads(members(saved)[CONFIG])
 
-    def places(value, path=()):
+    def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield path
         items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
         for key, inner in items:

@@ -79,10 +79,13 @@ def test_a_spec_tells_what_a_call_would_give_and_records_nothing() -> None:
 
 def test_a_stateless_call_leaves_the_layer_as_it_is() -> None:
     layer = layers.BatchNormalization(momentum=0.5)
-    x = np.float32([[1.0], [3.0]])
+    x = np.array([[1.0], [3.0]], np.float32)
     layer(x)
     before = layer.get_weights()
-    trained, others = [np.float32([2.0]), np.float32([1.0])], [np.float32([10.0]), np.float32([4.0])]
+    trained, others = (
+        [np.array([2.0], np.float32), np.array([1.0], np.float32)],
+        [np.array([10.0], np.float32), np.array([4.0], np.float32)],
+    )
     y, after = layer.stateless_call(trained, others, x, training=True)
     np.testing.assert_allclose(y, [[-1.0], [3.0]], atol=2e-3)  # 2 * (-1, 1) + 1
     np.testing.assert_allclose(after, [[6.0], [2.5]])
@@ -95,7 +98,7 @@ def test_a_stateless_call_leaves_the_layer_as_it_is() -> None:
     np.testing.assert_array_equal(layer.get_weights()[0], before[0])
     penalized = layers.Dense(1, kernel_regularizer="l2")
     penalized.build((None, 1))
-    _, _, (loss,) = penalized.stateless_call([np.float32([[3.0]]), np.zeros(1)], [], x, return_losses=True)
+    _, _, (loss,) = penalized.stateless_call([np.array([[3.0]], np.float32), np.zeros(1)], [], x, return_losses=True)
     assert loss == pytest.approx(0.09)
 
 
@@ -145,7 +148,7 @@ def test_float16_scales_the_loss_unless_told_otherwise() -> None:
         assert isinstance(plain.optimizer, keras.optimizers.SGD)
     scaled = made("mixed_float16")
     assert isinstance(scaled.optimizer, keras.mixed_precision.LossScaleOptimizer)
-    x, y = np.float32([[1.0]]), np.float32([[0.9]])
+    x, y = np.array([[1.0]], np.float32), np.array([[0.9]], np.float32)
     # 2 * 0.1 * 32768 fits into float16; 2 * 2 * 32768 does not, so that the scale halves and nothing else happens.
     scaled.train_on_batch(x, y)
     assert scaled.layers[0].kernel.numpy() == pytest.approx(0.8, abs=2e-3)

@@ -7,6 +7,7 @@ import io
 import json
 import time
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def recorded(name: str) -> tuple[dict[str, Any], list[Any], list[Any]]:
 
 
 @pytest.mark.parametrize(("name", "count"), [("functions", 63), ("nodes", 54)])
-def test_functions_give_what_tensorflow_gave(name, count, tmp_path):
+def test_functions_give_what_tensorflow_gave(name: str, count: int, tmp_path: Path) -> None:
     described, xs, wanted = recorded(name)
     model = model_from_json(json.dumps(described))
     found = model.predict(xs, verbose=0)
@@ -66,12 +67,12 @@ def node(kind: str, constants: Any = None, **attributes: Any) -> str:
     return json.dumps({"class_name": "Model", "config": {"name": "m", "layers": layers, **ends}})
 
 
-def test_a_model_may_end_in_sizes():
+def test_a_model_may_end_in_sizes() -> None:
     model = model_from_json(node("Shape"))
     np.testing.assert_array_equal(model.predict(np.zeros((5, 4, 6)), verbose=0), [5, 4, 6])
 
 
-def test_a_damaged_node_is_refused_or_read(node_texts):
+def test_a_damaged_node_is_refused_or_read(node_texts: list[str]) -> None:
     rng = np.random.default_rng(0)
     for text in node_texts:
         for _ in range(4):
@@ -93,7 +94,7 @@ def node_texts() -> list[str]:
     return [text for text in found if isinstance(text, str)]
 
 
-def test_reading_a_node_takes_time_linear_in_its_size():
+def test_reading_a_node_takes_time_linear_in_its_size() -> None:
     start = time.process_time()
     with pytest.raises(SavingError, match="cannot be read"):
         model_from_json(
@@ -119,6 +120,6 @@ def test_reading_a_node_takes_time_linear_in_its_size():
         (node("Reshape", {"1": [1 << 40, 1]}), "works on sizes beyond"),
     ],
 )
-def test_nodes_that_cannot_be_carried_are_refused_by_name(described, message):
+def test_nodes_that_cannot_be_carried_are_refused_by_name(described: Any, message: str) -> None:
     with pytest.raises(SavingError, match=message):
         model_from_json(described)

@@ -33,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "triton: needs Triton's server, from the wheel nvidia-pytriton")
 
 
-def value(name: str, shape: list, dtype: int = FLOAT):
+def value(name: str, shape: list, dtype: int = FLOAT) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, dtype, shape)
 
 

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +14,9 @@ import seqc_runtime
 from seqc_runtime import RuntimeExecutionError, RuntimeInputError
 
 
-def test_an_empty_batch_never_reaches_an_lstm(lstm, tmp_path, run_python):
+def test_an_empty_batch_never_reaches_an_lstm(
+    lstm: bytes, tmp_path: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     (tmp_path / "lstm.onnx").write_bytes(lstm)
     ended = run_python(
         "import numpy, seqc_runtime\n"
@@ -22,7 +28,9 @@ def test_an_empty_batch_never_reaches_an_lstm(lstm, tmp_path, run_python):
     assert (ended.returncode, ended.stdout) == (0, "(0, 3) float32\n"), ended.stderr
 
 
-def test_an_empty_time_axis_never_reaches_an_lstm(lstm, tmp_path, run_python):
+def test_an_empty_time_axis_never_reaches_an_lstm(
+    lstm: bytes, tmp_path: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     (tmp_path / "lstm.onnx").write_bytes(lstm)
     ended = run_python(
         "import numpy, seqc_runtime\n"
@@ -34,7 +42,9 @@ def test_an_empty_time_axis_never_reaches_an_lstm(lstm, tmp_path, run_python):
     assert "input 'x' [2, 0, 2] holds no elements, but output 'y' float32[batch, 3] would hold 6" in ended.stdout
 
 
-def test_an_empty_batch_gives_every_output_its_shape_and_dtype(two_outputs, identity):
+def test_an_empty_batch_gives_every_output_its_shape_and_dtype(
+    two_outputs: bytes, identity: Callable[..., bytes]
+) -> None:
     negative, total = seqc_runtime.load(two_outputs, device="cpu").predict(np.empty((0, 2)), batch_size=4)
     assert (negative.shape, total.shape) == ((0, 2), (0,))
     for kind, dtype in ((TensorProto.INT64, np.int64), (TensorProto.STRING, object)):
@@ -42,17 +52,17 @@ def test_an_empty_batch_gives_every_output_its_shape_and_dtype(two_outputs, iden
         assert seqc_runtime.load(identity(kind), device="cpu").predict(data).dtype == dtype
 
 
-def test_an_empty_batch_still_has_its_shape_checked(gemm):
+def test_an_empty_batch_still_has_its_shape_checked(gemm: bytes) -> None:
     with pytest.raises(RuntimeInputError, match=re.escape("got [0, 5]")):
         seqc_runtime.load(gemm, device="cpu").predict(np.empty((0, 5)))
 
 
-def test_other_symbolic_axes_of_an_empty_batch_follow_the_input(relu):
+def test_other_symbolic_axes_of_an_empty_batch_follow_the_input(relu: Callable[..., bytes]) -> None:
     model = seqc_runtime.load(relu(["batch", "time", 2], ["batch", "time", 2]), device="cpu")
     assert model.predict(np.empty((0, 7, 2))).shape == (0, 7, 2)
 
 
-def test_a_batch_axis_that_inputs_and_outputs_name_differently_is_still_the_batch(make):
+def test_a_batch_axis_that_inputs_and_outputs_name_differently_is_still_the_batch(make: Callable[..., bytes]) -> None:
     data = make(
         [helper.make_node("Expand", ["x", "shape"], ["y"])],
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 2])],
@@ -66,7 +76,7 @@ def test_a_batch_axis_that_inputs_and_outputs_name_differently_is_still_the_batc
 
 
 @pytest.fixture
-def positions(make) -> bytes:
+def positions(make: Callable[..., bytes]) -> bytes:
     """Where x is not zero: one row per place, so a number of rows only a run shows."""
     return make(
         [helper.make_node("NonZero", ["x"], ["t"]), helper.make_node("Transpose", ["t"], ["y"])],
@@ -76,7 +86,7 @@ def positions(make) -> bytes:
 
 
 @pytest.fixture
-def cut(make) -> bytes:
+def cut(make: Callable[..., bytes]) -> bytes:
     """The first columns of x, as many as its largest value says: a row length only a run shows."""
     return make(
         [
@@ -91,11 +101,11 @@ def cut(make) -> bytes:
     )
 
 
-def test_what_onnxruntime_can_run_gets_empty_inputs(positions):
+def test_what_onnxruntime_can_run_gets_empty_inputs(positions: bytes) -> None:
     assert seqc_runtime.load(positions, device="cpu").predict(np.empty((0, 2))).shape == (0, 2)
 
 
-def test_an_axis_that_does_not_follow_from_the_inputs_is_named(make):
+def test_an_axis_that_does_not_follow_from_the_inputs_is_named(make: Callable[..., bytes]) -> None:
     data = make(
         [
             helper.make_node("RNN", ["x", "w", "r"], ["", "h"], hidden_size=1),
@@ -111,13 +121,13 @@ def test_an_axis_that_does_not_follow_from_the_inputs_is_named(make):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 8, np.int64(4)])
-def test_chunks_give_the_same_rows_as_one_run(gemm, batch_size):
+def test_chunks_give_the_same_rows_as_one_run(gemm: bytes, batch_size: Any) -> None:
     model = seqc_runtime.load(gemm, device="cpu")
     x = np.random.default_rng(3).normal(size=(7, 4)).astype(np.float32)
     np.testing.assert_allclose(model.predict(x, batch_size), model.predict(x), rtol=1e-6, atol=1e-6)
 
 
-def test_no_chunk_is_larger_than_batch_size(gemm, monkeypatch):
+def test_no_chunk_is_larger_than_batch_size(gemm: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     model = seqc_runtime.load(gemm, device="cpu")
     seen = []
     run = model._run
@@ -126,7 +136,7 @@ def test_no_chunk_is_larger_than_batch_size(gemm, monkeypatch):
     assert seen == [3, 3, 1]
 
 
-def test_chunks_of_several_inputs_and_outputs_stay_aligned(two_inputs, two_outputs):
+def test_chunks_of_several_inputs_and_outputs_stay_aligned(two_inputs: bytes, two_outputs: bytes) -> None:
     a, b = np.arange(10.0).reshape(5, 2), np.arange(10.0)[::-1].reshape(5, 2)
     np.testing.assert_array_equal(seqc_runtime.load(two_inputs, device="cpu").predict([a, b], batch_size=2), a - b)
     negative, total = seqc_runtime.load(two_outputs, device="cpu").predict(a, batch_size=2)
@@ -134,7 +144,7 @@ def test_chunks_of_several_inputs_and_outputs_stay_aligned(two_inputs, two_outpu
     np.testing.assert_array_equal(total, a.sum(1))
 
 
-def test_inputs_without_the_batch_axis_go_whole_into_each_chunk(make):
+def test_inputs_without_the_batch_axis_go_whole_into_each_chunk(make: Callable[..., bytes]) -> None:
     data = make(
         [helper.make_node("MatMul", ["x", "w"], ["y"])],
         [
@@ -147,7 +157,7 @@ def test_inputs_without_the_batch_axis_go_whole_into_each_chunk(make):
     np.testing.assert_array_equal(seqc_runtime.load(data, device="cpu").predict([x, w], batch_size=2), x @ w)
 
 
-def test_a_fixed_batch_cannot_be_cut(relu):
+def test_a_fixed_batch_cannot_be_cut(relu: Callable[..., bytes]) -> None:
     model = seqc_runtime.load(relu([4, 2], [4, 2]), device="cpu")
     assert model.predict(np.ones((4, 2))).shape == (4, 2)
     message = "batch_size needs a symbolic axis 0, the batch; input 'x' has float32[4, 2]"
@@ -155,20 +165,20 @@ def test_a_fixed_batch_cannot_be_cut(relu):
         model.predict(np.ones((4, 2)), batch_size=2)
 
 
-def test_outputs_that_are_not_rows_cannot_be_joined(positions):
+def test_outputs_that_are_not_rows_cannot_be_joined(positions: bytes) -> None:
     model = seqc_runtime.load(positions, device="cpu")
     assert model.predict(np.ones((3, 2))).shape == (6, 2)
     with pytest.raises(RuntimeExecutionError, match=re.escape("output 'y' has shape [2, 2] for 1 input rows")):
         model.predict(np.ones((3, 2)), batch_size=1)
 
 
-def test_outputs_whose_rows_change_shape_cannot_be_joined(cut):
+def test_outputs_whose_rows_change_shape_cannot_be_joined(cut: bytes) -> None:
     x = np.array([[1, 3, 0], [1, 1, 1], [0, 1, 0], [0, 0, 0]])
     with pytest.raises(RuntimeExecutionError, match=re.escape("changes shape between chunks, [3] to [1] per row")):
         seqc_runtime.load(cut, device="cpu").predict(x, batch_size=2)
 
 
-def test_unnamed_batch_axes_must_agree_before_they_are_cut(make):
+def test_unnamed_batch_axes_must_agree_before_they_are_cut(make: Callable[..., bytes]) -> None:
     data = make(
         [helper.make_node("Add", ["a", "b"], ["y"])],
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 2]) for name in "ab"],
@@ -179,6 +189,6 @@ def test_unnamed_batch_axes_must_agree_before_they_are_cut(make):
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, 1.5, True, "2"])
-def test_batch_size_must_be_a_positive_integer(gemm, batch_size):
+def test_batch_size_must_be_a_positive_integer(gemm: bytes, batch_size: Any) -> None:
     with pytest.raises(RuntimeInputError, match="batch_size needs a positive integer; got"):
         seqc_runtime.load(gemm, device="cpu").predict(np.empty((0, 4)), batch_size=batch_size)

@@ -6,6 +6,8 @@ import contextlib
 import os
 import time
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -51,19 +53,19 @@ def refused(data: bytes, message: str) -> None:
     assert time.perf_counter() - start < 5
 
 
-def test_functions_that_multiply_are_refused_before_they_are_written_out():
+def test_functions_that_multiply_are_refused_before_they_are_written_out() -> None:
     data = tower(10, 10)
     assert len(data) < 10_000
     refused(data, "more than 100000 nodes once they are written out")
 
 
-def test_functions_in_a_reasonable_number_run():
+def test_functions_in_a_reasonable_number_run() -> None:
     x = np.array([-1, 2], np.float32)
     np.testing.assert_array_equal(seqc_runtime.load(tower(3, 5), device="cpu").predict(x), [0, 2])
 
 
 @pytest.mark.parametrize("cycle", [["f0"], ["f1", "f0"], ["f1", "f2", "f0"]])
-def test_functions_that_call_themselves_are_refused(cycle):
+def test_functions_that_call_themselves_are_refused(cycle: Any) -> None:
     functions = [function(f"f{i}", chain(callee, 1)) for i, callee in enumerate(cycle)]
     refused(model_of([helper.make_node("f0", ["x"], ["y"], domain="own")], functions=functions), "calls itself")
 
@@ -84,11 +86,11 @@ HUGE = {
 
 
 @pytest.mark.parametrize("case", HUGE)
-def test_an_operator_that_asks_for_gigabytes_is_refused(case):
+def test_an_operator_that_asks_for_gigabytes_is_refused(case: Any) -> None:
     refused(model_of(*HUGE[case]), "makes an array of shape .*, larger than 10737")
 
 
-def test_the_same_inside_a_function_or_branch_is_refused():
+def test_the_same_inside_a_function_or_branch_is_refused() -> None:
     nodes = [helper.make_node("ConstantOfShape", ["size"], ["b"])]
     inside = function("f", [helper.make_node("Constant", [], ["size"], value=SIZE), *nodes])
     refused(
@@ -143,16 +145,16 @@ CHAINS = {
 
 
 @pytest.mark.parametrize("case", CHAINS)
-def test_arrays_that_grow_from_operator_to_operator_are_refused(case):
+def test_arrays_that_grow_from_operator_to_operator_are_refused(case: Any) -> None:
     refused(model_of(*CHAINS[case]), "makes an array of shape .*, larger than 10737")
 
 
-def test_arrays_that_grow_a_little_are_let_through():
+def test_arrays_that_grow_a_little_are_let_through() -> None:
     x = np.array([1, 2], np.float32)
     np.testing.assert_array_equal(seqc_runtime.load(model_of(doubled(2, False), [MILLION]), device="cpu").predict(x), x)
 
 
-def test_a_small_size_by_the_same_name_elsewhere_hides_nothing():
+def test_a_small_size_by_the_same_name_elsewhere_hides_nothing() -> None:
     def branch(size: int) -> onnx.GraphProto:
         tensor = numpy_helper.from_array(np.array([size], np.int64), "size")
         nodes = [helper.make_node("ConstantOfShape", ["size"], ["b"])]
@@ -165,7 +167,7 @@ def test_a_small_size_by_the_same_name_elsewhere_hides_nothing():
         refused(model_of([choice], [condition]), "makes an array of shape")
 
 
-def test_functions_in_the_standard_domain_multiply_as_well():
+def test_functions_in_the_standard_domain_multiply_as_well() -> None:
     model = onnx.load_from_string(tower(10, 10))
     for function in model.functions:
         function.domain = "ai.onnx"
@@ -175,7 +177,7 @@ def test_functions_in_the_standard_domain_multiply_as_well():
     refused(model.SerializeToString(), "more than 100000 nodes once they are written out")
 
 
-def test_the_value_that_an_array_is_filled_with_is_no_size():
+def test_the_value_that_an_array_is_filled_with_is_no_size() -> None:
     none = numpy_helper.from_array(np.array([0], np.int64), "none")
     nodes = [
         helper.make_node(
@@ -220,11 +222,11 @@ DIMS, RAW = b"\x08\x01", b"\x4a\x08" + (1 << 40).to_bytes(8, "little")
         DIMS + b"\x10\x07" + b"\x4a\x80\x04" + bytes(512) + RAW,  # data written twice: the last counts
     ],
 )
-def test_a_size_is_read_as_a_parser_in_cpp_reads_it(tensor):
+def test_a_size_is_read_as_a_parser_in_cpp_reads_it(tensor: Any) -> None:
     refused(with_attribute(NAMED + b"\x2a" + length(tensor)), "operator ConstantOfShape makes an array")
 
 
-def test_a_tensor_in_two_parts_is_refused():
+def test_a_tensor_in_two_parts_is_refused() -> None:
     first, second = DIMS + b"\x10\x07" + RAW, b"\x42\x01n"
     refused(
         with_attribute(NAMED + b"\x2a" + length(first) + b"\x2a" + length(second)),
@@ -232,12 +234,12 @@ def test_a_tensor_in_two_parts_is_refused():
     )
 
 
-def test_a_tensor_of_a_million_dimensions_is_refused_soon():
+def test_a_tensor_of_a_million_dimensions_is_refused_soon() -> None:
     dims = b"\x0a" + length((b"\xff" * 8 + b"\x7f") * 200_000)
     refused(with_attribute(NAMED + b"\x2a" + length(dims + b"\x10\x07")), "has more than 64 dimensions")
 
 
-def test_a_sparse_weight_of_gigabytes_is_refused():
+def test_a_sparse_weight_of_gigabytes_is_refused() -> None:
     values = helper.make_tensor("w", FLOAT, [1], [1.0])
     indices = helper.make_tensor("i", TensorProto.INT64, [1], [0])
     sparse = helper.make_sparse_tensor(values, indices, [1 << 20, 1 << 20])
@@ -246,7 +248,7 @@ def test_a_sparse_weight_of_gigabytes_is_refused():
     refused(model.SerializeToString(), "a sparse tensor makes an array of shape")
 
 
-def test_sizes_that_fit_are_let_through():
+def test_sizes_that_fit_are_let_through() -> None:
     size = numpy_helper.from_array(np.array([3], np.int64), "size")
     data = model_of(
         [helper.make_node("ConstantOfShape", ["size"], ["c"]), helper.make_node("Add", ["x", "c"], ["y"])], [size]
@@ -255,7 +257,7 @@ def test_sizes_that_fit_are_let_through():
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX's")
-def test_a_pipe_is_not_waited_for(tmp_path):
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.onnx")
     with pytest.raises(RuntimeModelError, match="is not a file"):
         seqc_runtime.load(tmp_path / "pipe.onnx")
@@ -265,13 +267,13 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["a\0b", "a" * 5000])
-def test_a_path_that_no_file_can_have_is_refused(path):
+def test_a_path_that_no_file_can_have_is_refused(path: str) -> None:
     with pytest.raises(RuntimeModelError, match="cannot be read"):
         seqc_runtime.load(path)
 
 
 @pytest.mark.parametrize("location", ["w" * 5000, "loop"])
-def test_a_weight_file_that_cannot_be_looked_up_is_refused(tmp_path, location):
+def test_a_weight_file_that_cannot_be_looked_up_is_refused(tmp_path: Path, location: str) -> None:
     (tmp_path / "loop").symlink_to("loop")
     tensor = TensorProto(name="w", data_type=FLOAT, dims=[2], data_location=TensorProto.EXTERNAL)
     tensor.external_data.add(key="location", value=location)
@@ -289,7 +291,7 @@ def test_a_weight_file_that_cannot_be_looked_up_is_refused(tmp_path, location):
         (b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS"),
     ],
 )
-def test_another_kind_of_file_is_called_what_it_is(tmp_path, start, message):
+def test_another_kind_of_file_is_called_what_it_is(tmp_path: Path, start: bytes, message: str) -> None:
     (tmp_path / "m.onnx").write_bytes(start + bytes(100))
     with pytest.raises(RuntimeModelError, match=message):
         seqc_runtime.load(tmp_path / "m.onnx")
@@ -315,7 +317,7 @@ def check(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("count", [60, pytest.param(1500, marks=pytest.mark.slow)])
-def test_any_changed_byte_gives_a_model_or_a_runtime_error(count):
+def test_any_changed_byte_gives_a_model_or_a_runtime_error(count: int) -> None:
     rng = np.random.default_rng(count)
     originals = samples()
     for i in range(count):
@@ -325,7 +327,7 @@ def test_any_changed_byte_gives_a_model_or_a_runtime_error(count):
         check(bytes(changed))
 
 
-def test_text_that_is_not_utf8_is_a_runtime_error_wherever_it_is():
+def test_text_that_is_not_utf8_is_a_runtime_error_wherever_it_is() -> None:
     data = samples()[0]
     for word in (b"producer", b"key", b"a text", b"some words", b"weight", b"Mul"):
         start = data.index(word)
@@ -333,7 +335,7 @@ def test_text_that_is_not_utf8_is_a_runtime_error_wherever_it_is():
 
 
 @pytest.mark.slow
-def test_any_truncation_gives_a_model_or_a_runtime_error():
+def test_any_truncation_gives_a_model_or_a_runtime_error() -> None:
     for data in samples():
         for length in range(len(data)):
             check(data[:length])

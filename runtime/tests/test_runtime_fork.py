@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -28,12 +31,16 @@ expected = model.predict(x)
 
 
 @pytest.fixture
-def fork(gemm, tmp_path, run_python):
+def fork(
+    gemm: bytes, tmp_path: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
+) -> Callable[[str], subprocess.CompletedProcess[str]]:
     (tmp_path / "model.onnx").write_bytes(gemm)
     return lambda script: run_python(FORK + script)
 
 
-def test_a_forked_child_opens_its_own_session_and_ends_normally(fork):
+def test_a_forked_child_opens_its_own_session_and_ends_normally(
+    fork: Callable[[str], subprocess.CompletedProcess[str]],
+) -> None:
     ended = fork(
         """
 inherited = model._holder.get()
@@ -49,12 +56,12 @@ print(wait(pid), np.array_equal(model.predict(x), expected))
 
 
 @pytest.mark.parametrize("act", ["pass", "del model", "model.close()", "model.predict(x); del model"])
-def test_a_forked_child_may_drop_the_model(fork, act):
+def test_a_forked_child_may_drop_the_model(fork: Callable[[str], subprocess.CompletedProcess[str]], act: str) -> None:
     ended = fork(f"pid = os.fork()\nif pid == 0:\n    {act}\n    sys.exit(0)\nprint(wait(pid))\n")
     assert ended.stdout == "0\n", ended.stdout + ended.stderr
 
 
-def test_a_grandchild_works_too(fork):
+def test_a_grandchild_works_too(fork: Callable[[str], subprocess.CompletedProcess[str]]) -> None:
     ended = fork(
         """
 pid = os.fork()
@@ -71,7 +78,9 @@ print(wait(pid))
     assert ended.stdout == "0\n", ended.stdout + ended.stderr
 
 
-def test_a_lock_held_while_forking_does_not_block_the_child(fork):
+def test_a_lock_held_while_forking_does_not_block_the_child(
+    fork: Callable[[str], subprocess.CompletedProcess[str]],
+) -> None:
     ended = fork(
         """
 model._holder._lock.acquire()
@@ -85,7 +94,7 @@ print(wait(pid))
     assert ended.stdout == "0\n", ended.stdout + ended.stderr
 
 
-def test_many_threads_of_a_child_share_one_new_session(fork):
+def test_many_threads_of_a_child_share_one_new_session(fork: Callable[[str], subprocess.CompletedProcess[str]]) -> None:
     ended = fork(
         """
 from concurrent.futures import ThreadPoolExecutor
@@ -100,7 +109,7 @@ print(wait(pid))
     assert ended.stdout == "0\n", ended.stdout + ended.stderr
 
 
-def test_a_model_closed_before_the_fork_stays_closed(fork):
+def test_a_model_closed_before_the_fork_stays_closed(fork: Callable[[str], subprocess.CompletedProcess[str]]) -> None:
     ended = fork(
         """
 model.close()
@@ -118,7 +127,9 @@ print(os.waitstatus_to_exitcode(wait(pid)))
 
 
 @pytest.mark.parametrize("change", ["os.remove('model.onnx')", "open('model.onnx', 'ab').write(b'x')"])
-def test_a_file_changed_before_the_childs_first_prediction_is_refused(fork, change):
+def test_a_file_changed_before_the_childs_first_prediction_is_refused(
+    fork: Callable[[str], subprocess.CompletedProcess[str]], change: str
+) -> None:
     ended = fork(
         f"""
 {change}
@@ -135,7 +146,9 @@ print(wait(pid))
     assert ended.stdout == "'model.onnx' was changed or removed since it was checked: load it again\n0\n", ended.stderr
 
 
-def test_onnxruntime_does_not_start_its_telemetry_unless_the_user_says_so(run_python):
+def test_onnxruntime_does_not_start_its_telemetry_unless_the_user_says_so(
+    run_python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
     script = (
         "import os, seqc_runtime.providers as providers\n"
         "providers.import_onnxruntime()\n"

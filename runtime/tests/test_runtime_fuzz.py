@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from seqc_runtime import (
 
 
 @pytest.mark.parametrize("seconds", [1, pytest.param(20, marks=pytest.mark.slow)])
-def test_nothing_but_runtime_errors_comes_out(gemm, lstm, tmp_path, seconds):
+def test_nothing_but_runtime_errors_comes_out(gemm: bytes, lstm: bytes, tmp_path: Path, seconds: int) -> None:
     (tmp_path / "gemm.onnx").write_bytes(gemm)
     (tmp_path / "lstm.onnx").write_bytes(lstm)
     script = str(Path(__file__).parent / "runtime_kit" / "runtime_fuzz.py")
@@ -43,31 +44,31 @@ def test_nothing_but_runtime_errors_comes_out(gemm, lstm, tmp_path, seconds):
 
 
 class BytesPath:
-    def __fspath__(self):
+    def __fspath__(self) -> bytes:
         return b"m.onnx"
 
 
 @pytest.mark.parametrize("given", [None, 3, 1.5, object(), [b"x"], np.zeros(3), BytesPath()])
-def test_what_is_neither_path_nor_bytes_is_an_argument_and_a_type_error(given):
+def test_what_is_neither_path_nor_bytes_is_an_argument_and_a_type_error(given: Any) -> None:
     for kind in (RuntimeArgumentTypeError, RuntimeArgumentError, SeqcRuntimeError, TypeError, ValueError):
         with pytest.raises(kind, match=re.escape("load() needs a path or the bytes of an ONNX model; got ")):
             seqc_runtime.load(given)
 
 
 @pytest.mark.parametrize("device", [None, 3, [], {}, "CPU", np.array(["cpu", "cpu"])])
-def test_a_device_that_is_none_is_an_argument_error(gemm, device):
+def test_a_device_that_is_none_is_an_argument_error(gemm: bytes, device: Any) -> None:
     with pytest.raises(RuntimeArgumentError, match='device needs "auto", "cpu" or "cuda"'):
         seqc_runtime.load(gemm, device=device)
 
 
 @pytest.mark.parametrize("path", ["a\0b", "x" * 5000, "\ud800.onnx", ".", "/", "~nobody/m.onnx", ""])
-def test_paths_that_are_no_model_are_model_errors(path):
+def test_paths_that_are_no_model_are_model_errors(path: str) -> None:
     with pytest.raises(RuntimeModelError):
         seqc_runtime.load(path)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
-def test_a_pipe_is_refused_at_once(tmp_path):
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.onnx")
     with pytest.raises(RuntimeModelError, match="is not a file"):
         seqc_runtime.load(tmp_path / "pipe.onnx")
@@ -78,7 +79,7 @@ def model_of(inputs: list, outputs: list, nodes: list) -> bytes:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8).SerializeToString()
 
 
-def test_duplicate_inputs_no_outputs_and_huge_axes_are_runtime_errors_or_run():
+def test_duplicate_inputs_no_outputs_and_huge_axes_are_runtime_errors_or_run() -> None:
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])
     huge = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2**31, 2**31, 2**31])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +39,7 @@ def refused(model: onnx.ModelProto | bytes | Path, message: str, limits: Limits 
 
 
 @pytest.fixture
-def saved(tmp_path):
+def saved(tmp_path: Path) -> Callable[[TensorProto], Path]:
     """Save a model whose weight is external; gives its path."""
     folder = tmp_path / "model"
     folder.mkdir()
@@ -53,7 +55,7 @@ def saved(tmp_path):
 
 
 @linux
-def test_a_model_that_is_let_in_computes_the_same(tmp_path):
+def test_a_model_that_is_let_in_computes_the_same(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(plain().SerializeToString())
     for given in (tmp_path / "m.onnx", plain().SerializeToString()):
         model = seqc_runtime.load(given, device="cpu", untrusted=True)
@@ -63,7 +65,7 @@ def test_a_model_that_is_let_in_computes_the_same(tmp_path):
 
 
 @linux
-def test_what_is_loaded_is_a_private_copy_that_goes_with_the_model(saved):
+def test_what_is_loaded_is_a_private_copy_that_goes_with_the_model(saved: Callable[[TensorProto], Path]) -> None:
     path = saved(external("w.bin", offset=4, length=32))
     path.with_name("w.bin").write_bytes(b"1234" + WEIGHT.tobytes())
     model = seqc_runtime.load(path, device="cpu", untrusted=True)
@@ -81,7 +83,9 @@ def test_what_is_loaded_is_a_private_copy_that_goes_with_the_model(saved):
 
 
 @linux
-def test_a_forked_child_neither_loses_nor_removes_the_copy(tmp_path, run_python):
+def test_a_forked_child_neither_loses_nor_removes_the_copy(
+    tmp_path: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     (tmp_path / "m.onnx").write_bytes(plain().SerializeToString())
     done = run_python(
         "import os, sys, numpy as np, seqc_runtime\n"
@@ -99,7 +103,9 @@ def test_a_forked_child_neither_loses_nor_removes_the_copy(tmp_path, run_python)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="directories have no locks there")
-def test_the_copy_of_a_process_that_was_killed_goes_with_the_next_one(tmp_path, monkeypatch, run_python):
+def test_the_copy_of_a_process_that_was_killed_goes_with_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_python: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     held = PrivateCopy(DEFAULT)
@@ -121,7 +127,7 @@ def test_the_copy_of_a_process_that_was_killed_goes_with_the_next_one(tmp_path, 
     assert [path.name for path in tmp_path.iterdir()] == ["seqc-model-link"]
 
 
-def test_a_link_is_followed_only_where_the_path_is_the_callers_own(tmp_path):
+def test_a_link_is_followed_only_where_the_path_is_the_callers_own(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(plain().SerializeToString())
     (tmp_path / "soft.onnx").symlink_to("m.onnx")
     os.link(tmp_path / "m.onnx", tmp_path / "hard.onnx")
@@ -131,7 +137,7 @@ def test_a_link_is_followed_only_where_the_path_is_the_callers_own(tmp_path):
 
 
 @linux
-def test_a_model_that_needs_larger_inputs_than_one_is_let_in():
+def test_a_model_that_needs_larger_inputs_than_one_is_let_in() -> None:
     kernel = numpy_helper.from_array(np.ones((1, 1, 5), np.float32), "w")
     graph = helper.make_graph(
         [helper.make_node("Conv", ["x", "w"], ["y"])],
@@ -145,7 +151,7 @@ def test_a_model_that_needs_larger_inputs_than_one_is_let_in():
     np.testing.assert_array_equal(loaded.predict(np.ones((1, 1, 6), np.float32)), [[[5, 5]]])
 
 
-def test_wrong_arguments_are_named(tmp_path):
+def test_wrong_arguments_are_named(tmp_path: Path) -> None:
     with pytest.raises(RuntimeArgumentError, match=r"limits needs a seqc_runtime.gate.Limits; got str"):
         seqc_runtime.load(plain().SerializeToString(), untrusted="yes")
     with pytest.raises(TypeError, match="a path or the bytes of an ONNX model are needed; got int"):

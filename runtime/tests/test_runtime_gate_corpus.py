@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -28,7 +30,7 @@ def plain() -> onnx.ModelProto:
     return model_of([MATMUL], [numpy_helper.from_array(WEIGHT, "w")])
 
 
-def refused(model, message: str, limits: Limits = DEFAULT) -> None:
+def refused(model: Any, message: str, limits: Limits = DEFAULT) -> None:
     start = time.perf_counter()
     given = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
     with pytest.raises(RuntimeModelError, match=message) as caught:
@@ -150,7 +152,7 @@ STRANGE = {
 
 
 @pytest.mark.parametrize("case", STRANGE)
-def test_a_file_that_no_stranger_may_bring_is_refused_with_the_reason(case):
+def test_a_file_that_no_stranger_may_bring_is_refused_with_the_reason(case: Any) -> None:
     refused(*STRANGE[case])
 
 
@@ -164,12 +166,12 @@ def test_a_file_that_no_stranger_may_bring_is_refused_with_the_reason(case):
         (Limits(tensors=0), "has 1 inputs; 0 are let in"),
     ],
 )
-def test_every_limit_is_kept(tmp_path, limits, message):
+def test_every_limit_is_kept(tmp_path: Path, limits: Any, message: str) -> None:
     (tmp_path / "m.onnx").write_bytes(plain().SerializeToString())
     refused(tmp_path / "m.onnx", message, limits)
 
 
-def save(folder, tensor: TensorProto, place: str = "initializer"):
+def save(folder: Path, tensor: TensorProto, place: str = "initializer") -> Path:
     constant = helper.make_node("Constant", [], ["w"], value=tensor)
     branch = helper.make_graph([constant], "branch", [], [value("w", None)])
     condition = numpy_helper.from_array(np.array(True), "c")
@@ -206,7 +208,7 @@ PLACES = ("initializer", "constant", "branch", "function", "sparse")
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     inside = tmp_path / "inside"
     (inside / "sub").mkdir(parents=True)
     WEIGHT.tofile(tmp_path / "secret.bin")
@@ -223,7 +225,7 @@ def folder(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="links and pipes of POSIX")
 @pytest.mark.parametrize("place", PLACES)
-def test_weights_are_plain_files_beside_the_model_or_refused(folder, place):
+def test_weights_are_plain_files_beside_the_model_or_refused(folder: Path, place: Any) -> None:
     said = {
         "../secret.bin": "which is not the plain name of a file",
         str(folder.parent / "secret.bin"): "which is not the plain name",
@@ -261,15 +263,17 @@ def test_weights_are_plain_files_beside_the_model_or_refused(folder, place):
         ({"__class__": "x"}, "says '__class__'"),
     ],
 )
-def test_the_place_in_a_file_with_weights_is_checked(folder, place, entries, message):
+def test_the_place_in_a_file_with_weights_is_checked(folder: Path, place: Any, entries: Any, message: str) -> None:
     refused(save(folder, external("w.bin", **entries), place), message)
 
 
-def test_a_file_that_is_replaced_after_it_was_looked_at_is_refused(folder, monkeypatch):
+def test_a_file_that_is_replaced_after_it_was_looked_at_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = save(folder, external("w.bin"))
     opened = os.open
 
-    def swapped(name, *arguments, **more):
+    def swapped(name: Any, *arguments: Any, **more: Any) -> Any:
         if name == "w.bin":
             np.ones(8, np.float32).tofile(folder / "w.bin.new")
             os.unlink(folder / "w.bin")
@@ -280,11 +284,13 @@ def test_a_file_that_is_replaced_after_it_was_looked_at_is_refused(folder, monke
     refused(path, "which was replaced while it was looked at")
 
 
-def test_a_link_put_in_place_after_a_file_was_looked_at_is_not_followed(folder, monkeypatch):
+def test_a_link_put_in_place_after_a_file_was_looked_at_is_not_followed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = save(folder, external("w.bin"))
     opened = os.open
 
-    def swapped(name, *arguments, **more):
+    def swapped(name: Any, *arguments: Any, **more: Any) -> Any:
         if name == "w.bin":
             os.unlink(folder / "w.bin")
             (folder / "w.bin").symlink_to(folder.parent / "secret.bin")
@@ -294,7 +300,9 @@ def test_a_link_put_in_place_after_a_file_was_looked_at_is_not_followed(folder, 
     refused(path, "which cannot be opened")
 
 
-def test_a_name_with_a_path_makes_no_file_anywhere(folder, monkeypatch, tmp_path):
+def test_a_name_with_a_path_makes_no_file_anywhere(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     for location in ("../made", str(tmp_path / "made"), "sub/../../made"):
@@ -302,14 +310,16 @@ def test_a_name_with_a_path_makes_no_file_anywhere(folder, monkeypatch, tmp_path
     assert not list(tmp_path.rglob("made"))
 
 
-def test_nothing_is_left_of_a_model_that_was_refused(folder, monkeypatch, tmp_path):
+def test_nothing_is_left_of_a_model_that_was_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     refused(save(folder, external("none")), "which is missing")
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
-def test_the_schema_is_that_of_onnx():
+def test_the_schema_is_that_of_onnx() -> None:
     pending, seen = [onnx.ModelProto.DESCRIPTOR], {}
     while pending:
         message = pending.pop()
@@ -326,7 +336,7 @@ def test_the_schema_is_that_of_onnx():
 
 
 @pytest.mark.parametrize("count", [400, pytest.param(20_000, marks=pytest.mark.slow)])
-def test_a_changed_file_is_scanned_or_refused_and_never_fails_otherwise(count):
+def test_a_changed_file_is_scanned_or_refused_and_never_fails_otherwise(count: int) -> None:
     rng = np.random.default_rng(count)
     originals = [
         model_of([CALL], functions=TOWER[:3]).SerializeToString(),

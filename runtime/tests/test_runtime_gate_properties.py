@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -87,7 +88,7 @@ def check_one_reading(found: dict, data: bytes) -> None:
 
 @linux
 @pytest.mark.parametrize("count", [40, pytest.param(150, marks=pytest.mark.slow)])
-def test_looking_at_any_file_is_cheap_and_what_is_let_in_is_what_onnx_reads(scanner, count):
+def test_looking_at_any_file_is_cheap_and_what_is_let_in_is_what_onnx_reads(scanner: Scanner, count: int) -> None:
     seen = {True: 0, False: 0}
 
     @settings(max_examples=count, **LENIENT)
@@ -142,18 +143,20 @@ BOMBS = {
 
 @linux
 @pytest.mark.parametrize("bomb", BOMBS)
-def test_a_file_made_to_be_expensive_is_not(scanner, bomb):
+def test_a_file_made_to_be_expensive_is_not(scanner: Scanner, bomb: Any) -> None:
     check_cost(scanner(BOMBS[bomb]), len(BOMBS[bomb]))
 
 
-def test_a_file_with_more_fields_than_are_looked_at_is_refused_before_anything_else_looks(monkeypatch):
+def test_a_file_with_more_fields_than_are_looked_at_is_refused_before_anything_else_looks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(gate, "check_model", lambda *_: pytest.fail("all of the file was looked at"))
     with pytest.raises(RuntimeModelError, match="more than 1000 fields"):
         gate.admit(graph(b"\x0a\x00" * 4000), Limits(fields=1000))
 
 
 @pytest.mark.slow
-def test_every_case_of_onnx_is_read_as_onnx_reads_it():
+def test_every_case_of_onnx_is_read_as_onnx_reads_it() -> None:
     from onnx.backend.test.case.node import collect_testcases
 
     every_kind = Limits(kinds=frozenset({"tensor", "string", "sequence", "map", "optional", "sparse"}))
@@ -187,7 +190,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("count", [30, pytest.param(100, marks=pytest.mark.slow)])
-def test_no_place_named_in_a_model_leads_out_of_its_folder(folder, monkeypatch, count):
+def test_no_place_named_in_a_model_leads_out_of_its_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(folder.parent))
     # The process that would try the model costs half a second, and has no part in this.
     monkeypatch.setattr(gate, "try_model", lambda *_: ())
@@ -217,7 +222,7 @@ def test_no_place_named_in_a_model_leads_out_of_its_folder(folder, monkeypatch, 
 
 @linux
 @pytest.mark.parametrize("count", [4, pytest.param(60, marks=pytest.mark.slow)])
-def test_what_is_let_in_computes_what_a_bare_session_does(folder, count):
+def test_what_is_let_in_computes_what_a_bare_session_does(folder: Path, count: int) -> None:
     equal = [0]
 
     @settings(max_examples=count, **LENIENT)

@@ -7,6 +7,8 @@ test_runtime_gate_corpus.py.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -151,7 +153,7 @@ REPORTS = {
 
 
 @pytest.mark.parametrize("report", REPORTS)
-def test_a_model_of_a_report_is_refused_or_answered_with_an_error(report):
+def test_a_model_of_a_report_is_refused_or_answered_with_an_error(report: Any) -> None:
     loaded, said = None, ""
     try:
         loaded = seqc_runtime.load(REPORTS[report].SerializeToString(), device="cpu", threads=1, untrusted=QUICK)

@@ -6,7 +6,9 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +33,7 @@ def outcomes() -> dict[str, list[str]]:
 
 
 @pytest.mark.slow
-def test_every_node_case_gives_the_bits_of_a_bare_session():
+def test_every_node_case_gives_the_bits_of_a_bare_session() -> None:
     found = outcomes()
     wrong = {key: names for key, names in found.items() if key.startswith(("refused:", "different"))}
     assert not wrong
@@ -46,14 +48,14 @@ def test_every_node_case_gives_the_bits_of_a_bare_session():
 @pytest.mark.parametrize(
     ("release", "deadly"), [("1.20.1", True), ("1.31.0.dev2", True), ("1.32.0", False), ("2.0", False)]
 )
-def test_what_older_releases_do_not_survive_is_kept_from_them(release, deadly):
+def test_what_older_releases_do_not_survive_is_kept_from_them(release: str, deadly: bool) -> None:
     assert is_deadly({"Relu", "TopK"}, 1, release) is deadly
     assert is_deadly({"Relu", "GRU"}, 1, release)
     assert not is_deadly({"Relu", "Gemm", "Conv"}, 1, release)
     assert is_deadly({"Conv"}, 2, release)
 
 
-def test_a_release_that_is_no_number_counts_as_old():
+def test_a_release_that_is_no_number_counts_as_old() -> None:
     assert is_deadly({"TopK"}, 1, "unknown")
 
 
@@ -74,7 +76,7 @@ def sequence_model() -> bytes:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8).SerializeToString()
 
 
-def test_a_sequence_is_a_list_of_arrays():
+def test_a_sequence_is_a_list_of_arrays() -> None:
     model = seqc_runtime.load(sequence_model(), device="cpu")
     assert model.inputs == (TensorInfo("x", "float32", (), "sequence"),)
     assert str(model.inputs[0]) == "sequence of float32"
@@ -93,13 +95,13 @@ def test_a_sequence_is_a_list_of_arrays():
         ({"x": None}, "input 'x' needs a list of float32 arrays; got a NoneType", RuntimeInputTypeError),
     ],
 )
-def test_what_is_no_sequence_is_refused(x, message, kind):
+def test_what_is_no_sequence_is_refused(x: Any, message: str, kind: type[Exception]) -> None:
     with pytest.raises(kind, match=re.escape(message)):
         seqc_runtime.load(sequence_model(), device="cpu").predict(x)
 
 
 @pytest.mark.parametrize("value", [None, np.ones(1, np.float32), [np.ones(1)], [1.0]])
-def test_run_takes_only_arrays_of_the_dtype_in_a_sequence(value):
+def test_run_takes_only_arrays_of_the_dtype_in_a_sequence(value: Any) -> None:
     with pytest.raises(RuntimeInputError, match="input 'x' needs a? ?sequence of float32"):
         seqc_runtime.load(sequence_model(), device="cpu").run({"x": value})
 
@@ -123,7 +125,7 @@ def zip_map() -> bytes:
     return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
 
 
-def test_probabilities_in_dicts_come_as_a_list_of_dicts():
+def test_probabilities_in_dicts_come_as_a_list_of_dicts() -> None:
     model = seqc_runtime.load(zip_map(), device="cpu")
     assert str(model.outputs[0]) == "sequence of maps of float32"
     assert model.predict([[[0.25, 0.75], [1, 0]]]) == [{"no": 0.25, "yes": 0.75}, {"no": 1.0, "yes": 0.0}]
@@ -131,7 +133,7 @@ def test_probabilities_in_dicts_come_as_a_list_of_dicts():
 
 
 @pytest.mark.parametrize("kind", [TensorProto.BFLOAT16, TensorProto.FLOAT8E4M3FN, TensorProto.INT4])
-def test_types_that_numpy_cannot_hold_are_refused_by_name(kind):
+def test_types_that_numpy_cannot_hold_are_refused_by_name(kind: Any) -> None:
     graph = helper.make_graph(
         [helper.make_node("Cast", ["x"], ["y"], to=kind)],
         "test",
@@ -158,7 +160,9 @@ DEADLY = [
 
 @pytest.mark.parametrize("case", DEADLY, ids=[case[0] for case in DEADLY])
 @pytest.mark.parametrize("inside", [False, True])
-def test_what_an_operator_does_not_survive_never_reaches_it(case, inside, tmp_path, run_python):
+def test_what_an_operator_does_not_survive_never_reaches_it(
+    case: Any, inside: bool, tmp_path: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     op, domain, shapes, index, empty, attributes = case
     names = [f"x{number}" for number in range(len(shapes))]
     node = helper.make_node(op, names, ["y"], domain=domain, **attributes)
@@ -185,7 +189,9 @@ def test_what_an_operator_does_not_survive_never_reaches_it(case, inside, tmp_pa
     assert ended.stdout.count("holds no elements") == 2, ended.stdout
 
 
-def test_a_recurrence_inside_a_function_is_found(tmp_path, run_python):
+def test_a_recurrence_inside_a_function_is_found(
+    tmp_path: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     function = helper.make_function(
         "test",
         "Recur",
@@ -221,7 +227,9 @@ def test_a_recurrence_inside_a_function_is_found(tmp_path, run_python):
         ("Add", [(0, 4), (4,)], (0, 4)),
     ],
 )
-def test_empty_arrays_give_empty_results_of_the_right_shape(op, shapes, expected, make):
+def test_empty_arrays_give_empty_results_of_the_right_shape(
+    op: str, shapes: Any, expected: Any, make: Callable[..., bytes]
+) -> None:
     random = np.random.default_rng(0)
     data = make(
         [helper.make_node(op, ["x", "w"], ["y"])],

@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 import re
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -22,13 +24,13 @@ ODD = np.frombuffer(b"\0" + X.tobytes(), np.float32, offset=1).reshape(3, 2)
 class OnlyDlpack:
     """An array of a library that knows NumPy only through DLPack."""
 
-    def __init__(self, array):
+    def __init__(self, array: np.ndarray) -> None:
         self.array = array
 
-    def __dlpack__(self, **named):
+    def __dlpack__(self, **named: Any) -> Any:
         return self.array.__dlpack__(**named)
 
-    def __dlpack_device__(self):
+    def __dlpack_device__(self) -> Any:
         return self.array.__dlpack_device__()
 
 
@@ -41,19 +43,19 @@ class Colour(str, enum.Enum):  # noqa: UP042
 class Labelled:
     """Sliced by the labels of its rows, as a Series of pandas is where they are floats; `iloc` goes by position."""
 
-    def __init__(self, array):
+    def __init__(self, array: np.ndarray) -> None:
         self.array, self.shape = array, array.shape
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Any) -> np.ndarray:
         return self.array[::-1][rows]
 
     @property
-    def iloc(self):
+    def iloc(self) -> np.ndarray:
         return self.array
 
 
 @pytest.fixture
-def echo(make):
+def echo(make: Callable[..., bytes]) -> Callable[[int], seqc_runtime.Model]:
     """A function that loads a model which gives back its input: rows of two elements of a type."""
 
     def load(element: int) -> seqc_runtime.Model:
@@ -82,7 +84,9 @@ def echo(make):
     ids=lambda x: f"{type(x).__name__}-{getattr(x, 'dtype', '')}",
 )
 @pytest.mark.parametrize("chunks", [False, True])
-def test_the_same_numbers_in_every_layout_give_the_same_answer(relu, x, chunks):
+def test_the_same_numbers_in_every_layout_give_the_same_answer(
+    relu: Callable[..., bytes], x: Any, chunks: bool
+) -> None:
     data = relu(["batch", 2], ["batch", 2])
     expected = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"]).run(None, {"x": X})[0]
     model = seqc_runtime.load(data, device="cpu", threads=1)
@@ -102,14 +106,16 @@ def test_the_same_numbers_in_every_layout_give_the_same_answer(relu, x, chunks):
         (TensorProto.FLOAT16, np.array([[100000, 1]], np.uint32), "6.55e+04; got 1e+05"),
     ],
 )
-def test_a_number_too_large_for_the_declared_float_does_not_become_infinite(echo, element, x, most):
+def test_a_number_too_large_for_the_declared_float_does_not_become_infinite(
+    echo: Callable[[int], seqc_runtime.Model], element: Any, x: Any, most: str
+) -> None:
     with pytest.raises(RuntimeInputError, match=re.escape(most)):
         echo(element).predict(x)
 
 
-def test_infinity_nan_and_numbers_that_round_to_zero_are_floats(echo):
+def test_infinity_nan_and_numbers_that_round_to_zero_are_floats(echo: Callable[[int], seqc_runtime.Model]) -> None:
     y = echo(TensorProto.FLOAT).predict(np.array([[np.inf, np.nan], [1e-300, -np.inf]]))
-    np.testing.assert_array_equal(y, np.float32([[np.inf, np.nan], [0, -np.inf]]))
+    np.testing.assert_array_equal(y, np.array([[np.inf, np.nan], [0, -np.inf]], np.float32))
 
 
 @pytest.mark.parametrize(
@@ -125,17 +131,19 @@ def test_infinity_nan_and_numbers_that_round_to_zero_are_floats(echo):
         lambda model: list(model.predict_iter([[MASKED[0], MASKED[1]]])),
     ],
 )
-def test_masked_values_are_never_taken_for_numbers(echo, ask):
+def test_masked_values_are_never_taken_for_numbers(
+    echo: Callable[[int], seqc_runtime.Model], ask: Callable[..., Any]
+) -> None:
     with pytest.raises(RuntimeInputError, match="masked values, which a model cannot see"):
         ask(echo(TensorProto.FLOAT))
 
 
-def text_of(*values):
+def text_of(*values: Any) -> np.ndarray:
     return np.array([values], object)
 
 
 @pytest.mark.parametrize("missing", [None, 3, 2.5, b"bytes"])
-def test_what_is_no_text_never_becomes_text(echo, missing):
+def test_what_is_no_text_never_becomes_text(echo: Callable[[int], seqc_runtime.Model], missing: Any) -> None:
     model, x = echo(TensorProto.STRING), text_of("a", missing)
     for ask in (model.predict, lambda x: model.run({"x": x}), lambda x: list(model.predict_iter(x))):
         with pytest.raises(RuntimeInputTypeError, match=rf"needs text \(str\[batch, 2\]\).*{type(missing).__name__}"):
@@ -144,43 +152,47 @@ def test_what_is_no_text_never_becomes_text(echo, missing):
 
 @pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="NumPy 1 has no such arrays")
 @pytest.mark.parametrize("missing", [None, np.nan])
-def test_missing_values_of_text_arrays_never_become_text(echo, missing):
+def test_missing_values_of_text_arrays_never_become_text(
+    echo: Callable[[int], seqc_runtime.Model], missing: Any
+) -> None:
     strings = np.dtypes.StringDType(na_object=missing)
     assert echo(TensorProto.STRING).predict(np.array([["a", "b"]], strings)).tolist() == [["a", "b"]]
     with pytest.raises(RuntimeInputTypeError, match="needs text"):
         echo(TensorProto.STRING).predict(np.array([["a", missing]], strings))
 
 
-def test_text_arrives_as_it_is_whatever_class_it_is_of(echo):
+def test_text_arrives_as_it_is_whatever_class_it_is_of(echo: Callable[[int], seqc_runtime.Model]) -> None:
     x = text_of(Colour.RED, np.str_("a\0b"))
     assert echo(TensorProto.STRING).predict(x).tolist() == [["red", "a\0b"]]
 
 
-def test_half_a_character_is_an_input_error(echo):
+def test_half_a_character_is_an_input_error(echo: Callable[[int], seqc_runtime.Model]) -> None:
     for ask in (echo(TensorProto.STRING).predict, lambda x: echo(TensorProto.STRING).run({"x": x})):
         with pytest.raises(RuntimeInputError, match="text that is not Unicode"):
             ask(text_of("\ud800", "b"))
 
 
-def test_types_numpy_does_not_know_are_called_by_their_name(echo):
+def test_types_numpy_does_not_know_are_called_by_their_name(echo: Callable[[int], seqc_runtime.Model]) -> None:
     ml_dtypes = pytest.importorskip("ml_dtypes", reason="onnx brings it")
     with pytest.raises(RuntimeInputTypeError, match="got bfloat16: convert it yourself, to float32"):
         echo(TensorProto.FLOAT).predict(np.zeros((1, 2), ml_dtypes.bfloat16))
 
 
-def test_rows_are_cut_by_position_not_by_label(echo):
+def test_rows_are_cut_by_position_not_by_label(echo: Callable[[int], seqc_runtime.Model]) -> None:
     parts = list(echo(TensorProto.FLOAT).predict_iter(Labelled(X), 2))
     np.testing.assert_array_equal(np.concatenate(parts), X)
 
 
 @pytest.mark.parametrize(("x", "message"), [([[[1, 2], [3]]], "lists of different lengths"), ([[[1, 2], 3]], "lists")])
-def test_ragged_lists_are_an_input_error_in_chunks_too(echo, x, message):
+def test_ragged_lists_are_an_input_error_in_chunks_too(
+    echo: Callable[[int], seqc_runtime.Model], x: Any, message: str
+) -> None:
     with pytest.raises(RuntimeInputError, match=message):
         list(echo(TensorProto.FLOAT).predict_iter(x))
 
 
 @pytest.mark.parametrize("threshold", [np.float32(1), 1.0, np.array(1.0)])
-def test_a_single_value_beside_the_samples_goes_into_each_chunk(make, threshold):
+def test_a_single_value_beside_the_samples_goes_into_each_chunk(make: Callable[..., bytes], threshold: Any) -> None:
     infos = [
         helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 2]),
         helper.make_tensor_value_info("t", TensorProto.FLOAT, []),
@@ -195,7 +207,7 @@ def test_a_single_value_beside_the_samples_goes_into_each_chunk(make, threshold)
     np.testing.assert_array_equal(np.concatenate(list(model.predict_iter([X, threshold], 2))), X + 1)
 
 
-def test_stopping_one_of_eight_threads_leaves_the_others_their_numbers(make):
+def test_stopping_one_of_eight_threads_leaves_the_others_their_numbers(make: Callable[..., bytes]) -> None:
     body = helper.make_graph(
         [helper.make_node("Identity", ["c"], ["c2"]), helper.make_node("Add", ["v", "one"], ["w"])],
         "body",
@@ -231,7 +243,7 @@ def test_stopping_one_of_eight_threads_leaves_the_others_their_numbers(make):
 
     def finite(number: int) -> None:
         for times in range(20, 60):
-            y = model.predict([np.float32([number]), times])
+            y = model.predict([np.array([number], np.float32), times])
             if y.tolist() != [number + times]:
                 wrong.append((number, times, y))
         control.stop()

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,14 +32,14 @@ def imported_names(path: Path) -> set[str]:
 EXTRAS = {"server", "cli", "ray.py", "files", "deploy", "progress.py"}
 
 
-def test_what_runs_in_process_imports_numpy_and_the_standard_library_only():
+def test_what_runs_in_process_imports_numpy_and_the_standard_library_only() -> None:
     files = [path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).parts[0] not in EXTRAS]
     assert len(files) > 5
     for path in files:
         assert imported_names(path) <= {"numpy", "seqc_runtime"} | set(sys.stdlib_module_names), path.name
 
 
-def test_only_providers_names_onnxruntime_as_a_module():
+def test_only_providers_names_onnxruntime_as_a_module() -> None:
     # Triton calls one of its backends so.
     of_triton = {PACKAGE / "server" / "config.py", PACKAGE / "deploy" / "triton.py", PACKAGE / "cli" / "repository.py"}
     for path in set(PACKAGE.rglob("*.py")) - of_triton:
@@ -47,7 +49,9 @@ def test_only_providers_names_onnxruntime_as_a_module():
         assert ("onnxruntime" in constants) == (path.name == "providers.py"), path.name
 
 
-def test_importing_the_package_imports_neither_onnxruntime_nor_seqc(run_python):
+def test_importing_the_package_imports_neither_onnxruntime_nor_seqc(
+    run_python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
     ended = run_python("import sys, seqc_runtime; print(sorted({'onnxruntime', 'seqc', 'onnx'} & set(sys.modules)))")
     assert ended.stdout == "[]\n", ended.stderr
 
@@ -65,7 +69,9 @@ def test_nothing_unpickles() -> None:
                 assert node.value.value is False, path
 
 
-def test_a_server_imports_nothing_before_it_is_asked_for(run_python):
+def test_a_server_imports_nothing_before_it_is_asked_for(
+    run_python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
     pytest.importorskip("uvicorn", reason="the extra server brings it")
     asked = ("importlib.metadata", "importlib.resources", "grpc", "google.protobuf", "prometheus_client", "PIL", "rich")
     ended = run_python(
@@ -76,7 +82,7 @@ def test_a_server_imports_nothing_before_it_is_asked_for(run_python):
     assert ended.stdout.strip() == "[]", ended.stderr
 
 
-def test_every_error_is_under_one_tree_and_is_a_built_in_kind():
+def test_every_error_is_under_one_tree_and_is_a_built_in_kind() -> None:
     from seqc_runtime import errors
 
     members = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, Exception)]
@@ -91,11 +97,11 @@ def test_every_error_is_under_one_tree_and_is_a_built_in_kind():
         )
 
 
-def test_all_lists_what_exists():
+def test_all_lists_what_exists() -> None:
     assert all(hasattr(seqc_runtime, name) for name in seqc_runtime.__all__)
 
 
-def test_the_project_file_promises_numpy_only_and_the_rest_in_extras():
+def test_the_project_file_promises_numpy_only_and_the_rest_in_extras() -> None:
     project = tomllib.loads((RUNTIME / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert [re.split("[<>=]", need)[0] for need in project["dependencies"]] == ["numpy"]
     extras = {
@@ -109,11 +115,13 @@ def test_the_project_file_promises_numpy_only_and_the_rest_in_extras():
     assert not {need for need in others if need.startswith("onnxruntime")}
 
 
-def test_the_types_are_shipped():
+def test_the_types_are_shipped() -> None:
     assert (PACKAGE / "py.typed").is_file()
 
 
-def test_the_readme_runs(gemm, two_inputs, two_outputs, tmp_path, monkeypatch):
+def test_the_readme_runs(
+    gemm: bytes, two_inputs: bytes, two_outputs: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(blocks) >= 2
     for name, data in (("model", gemm), ("two_inputs", two_inputs), ("two_outputs", two_outputs)):
@@ -122,6 +130,6 @@ def test_the_readme_runs(gemm, two_inputs, two_outputs, tmp_path, monkeypatch):
     exec(compile("\n".join(blocks), "README.md", "exec"), {})
 
 
-def test_the_readme_names_every_error():
+def test_the_readme_names_every_error() -> None:
     named = set(re.findall(r"`(Runtime\w+Error|SeqcRuntimeError)`", README))
     assert named == {name for name in seqc_runtime.__all__ if name.endswith("Error")}

@@ -6,7 +6,10 @@ import copy
 import multiprocessing
 import pickle
 import re
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +22,7 @@ X = np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_a_pickled_model_answers_the_same(gemm, tmp_path, protocol):
+def test_a_pickled_model_answers_the_same(gemm: bytes, tmp_path: Path, protocol: int) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(gemm)
     for given in (path, gemm):
@@ -29,14 +32,14 @@ def test_a_pickled_model_answers_the_same(gemm, tmp_path, protocol):
         assert (again.device, again.threads, again._asked) == (model.device, model.threads, model._asked)
 
 
-def test_a_pickle_of_a_path_is_small_and_of_bytes_carries_them(gemm, tmp_path):
+def test_a_pickle_of_a_path_is_small_and_of_bytes_carries_them(gemm: bytes, tmp_path: Path) -> None:
     padded = gemm + b"\x32" + bytes([0x80, 0x80, 0x40]) + b"a" * (1 << 20)  # doc_string of a megabyte
     (tmp_path / "m.onnx").write_bytes(padded)
     assert len(pickle.dumps(seqc_runtime.load(tmp_path / "m.onnx", device="cpu"))) < 1000
     assert len(pickle.dumps(seqc_runtime.load(padded, device="cpu"))) > 1 << 20
 
 
-def test_another_file_at_the_path_is_not_the_pickled_model(gemm, tmp_path):
+def test_another_file_at_the_path_is_not_the_pickled_model(gemm: bytes, tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(gemm)
     data = pickle.dumps(seqc_runtime.load(path, device="cpu"))
@@ -50,7 +53,7 @@ def test_another_file_at_the_path_is_not_the_pickled_model(gemm, tmp_path):
         pickle.loads(data)
 
 
-def test_a_file_that_changed_since_it_was_loaded_is_not_pickled(gemm, tmp_path):
+def test_a_file_that_changed_since_it_was_loaded_is_not_pickled(gemm: bytes, tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(gemm)
     model = seqc_runtime.load(path, device="cpu")
@@ -59,14 +62,14 @@ def test_a_file_that_changed_since_it_was_loaded_is_not_pickled(gemm, tmp_path):
         pickle.dumps(model)
 
 
-def test_a_closed_model_is_not_pickled(gemm):
+def test_a_closed_model_is_not_pickled(gemm: bytes) -> None:
     model = seqc_runtime.load(gemm, device="cpu")
     model.close()
     with pytest.raises(RuntimeExecutionError, match="the model is closed"):
         pickle.dumps(model)
 
 
-def test_a_deep_copy_outlives_the_model(gemm):
+def test_a_deep_copy_outlives_the_model(gemm: bytes) -> None:
     model = seqc_runtime.load(gemm, device="cpu")
     expected, twin = model.predict(X), copy.deepcopy(model)
     model.close()
@@ -75,7 +78,7 @@ def test_a_deep_copy_outlives_the_model(gemm):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
-def test_workers_of_a_process_pool_take_a_model(gemm, method):
+def test_workers_of_a_process_pool_take_a_model(gemm: bytes, method: str) -> None:
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"this system has no {method}")
     model = seqc_runtime.load(gemm, device="cpu", threads=1)
@@ -85,7 +88,7 @@ def test_workers_of_a_process_pool_take_a_model(gemm, method):
             np.testing.assert_array_equal(y, expected)
 
 
-def test_warm_up_runs_the_declared_shape_once(two_inputs, monkeypatch):
+def test_warm_up_runs_the_declared_shape_once(two_inputs: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     model = seqc_runtime.load(two_inputs, device="cpu")
     seen = []
     run = model.run
@@ -94,7 +97,7 @@ def test_warm_up_runs_the_declared_shape_once(two_inputs, monkeypatch):
     assert [{name: array.shape for name, array in feeds.items()} for feeds in seen] == [{"a": (5, 2), "b": (5, 2)}]
 
 
-def test_warm_up_finds_sizes_that_suit_the_model(make):
+def test_warm_up_finds_sizes_that_suit_the_model(make: Callable[..., bytes]) -> None:
     """A window of 7 needs at least that many steps."""
     data = make(
         [helper.make_node("Conv", ["x", "w"], ["y"])],
@@ -105,7 +108,7 @@ def test_warm_up_finds_sizes_that_suit_the_model(make):
     seqc_runtime.load(data, device="cpu", warm_up=True).warm_up(3)
 
 
-def test_warm_up_says_what_could_not_be_run(make):
+def test_warm_up_says_what_could_not_be_run(make: Callable[..., bytes]) -> None:
     data = make(
         [helper.make_node("Reshape", ["x", "shape"], ["y"])],
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n"])],
@@ -122,12 +125,12 @@ def test_warm_up_says_what_could_not_be_run(make):
         seqc_runtime.load(data, device="cpu", warm_up=True)
 
 
-def test_warm_up_of_text_and_of_an_lstm(identity, lstm):
+def test_warm_up_of_text_and_of_an_lstm(identity: Callable[..., bytes], lstm: bytes) -> None:
     seqc_runtime.load(identity(TensorProto.STRING), device="cpu", warm_up=True)
     seqc_runtime.load(lstm, device="cpu", warm_up=True)
 
 
-def test_a_warm_up_can_be_stopped(gemm):
+def test_a_warm_up_can_be_stopped(gemm: bytes) -> None:
     control = RunControl()
     control.stop()
     with pytest.raises(RuntimeStoppedError):
@@ -135,18 +138,18 @@ def test_a_warm_up_can_be_stopped(gemm):
 
 
 @pytest.mark.parametrize("rows", [0, -1, True, 1.5, "2"])
-def test_rows_of_a_warm_up_are_a_positive_integer(gemm, rows):
+def test_rows_of_a_warm_up_are_a_positive_integer(gemm: bytes, rows: Any) -> None:
     with pytest.raises(RuntimeInputError, match="rows needs a positive integer"):
         seqc_runtime.load(gemm, device="cpu").warm_up(rows)
 
 
-def test_a_model_let_in_as_untrusted_is_not_pickled(gemm):
+def test_a_model_let_in_as_untrusted_is_not_pickled(gemm: bytes) -> None:
     model = seqc_runtime.load(gemm, device="cpu", threads=1, untrusted=True)
     with pytest.raises(seqc_runtime.RuntimeArgumentError, match="was let in as untrusted"):
         pickle.dumps(model)
 
 
-def test_weights_in_another_file_are_part_of_what_must_not_change(tmp_path):
+def test_weights_in_another_file_are_part_of_what_must_not_change(tmp_path: Path) -> None:
     import onnx
 
     weight = np.arange(4, dtype=np.float32)

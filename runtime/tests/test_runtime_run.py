@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +25,7 @@ from seqc_runtime import (
 from seqc_runtime.runs import Runner
 
 
-def test_run_gives_the_outputs_wanted_in_the_order_wanted(two_outputs):
+def test_run_gives_the_outputs_wanted_in_the_order_wanted(two_outputs: bytes) -> None:
     model = seqc_runtime.load(two_outputs, device="cpu")
     x = np.array([[1, 2], [3, 4]], np.float32)
     negative, total = model.predict(x)
@@ -47,7 +51,7 @@ def test_run_gives_the_outputs_wanted_in_the_order_wanted(two_outputs):
         ("total", "outputs needs a list of names or None; got 'total'"),
     ],
 )
-def test_outputs_the_model_does_not_have_are_named(two_outputs, wanted, message):
+def test_outputs_the_model_does_not_have_are_named(two_outputs: bytes, wanted: Any, message: str) -> None:
     model = seqc_runtime.load(two_outputs, device="cpu")
     with pytest.raises(RuntimeInputError, match=re.escape(message)):
         model.run({"x": np.ones((1, 2), np.float32)}, wanted)
@@ -69,22 +73,24 @@ def test_outputs_the_model_does_not_have_are_named(two_outputs, wanted, message)
         ([1, 2], "feeds needs a dict of arrays by input name; got list"),
     ],
 )
-def test_run_casts_nothing_and_says_what_it_needs(two_inputs, feeds, message):
+def test_run_casts_nothing_and_says_what_it_needs(two_inputs: bytes, feeds: Any, message: str) -> None:
     with pytest.raises(RuntimeInputError, match=re.escape(message)):
         seqc_runtime.load(two_inputs, device="cpu").run(feeds)
 
 
-def test_another_dtype_is_also_a_type_error(gemm):
+def test_another_dtype_is_also_a_type_error(gemm: bytes) -> None:
     with pytest.raises(RuntimeInputTypeError):
         seqc_runtime.load(gemm, device="cpu").run({"x": np.ones((1, 4))})
 
 
-def test_what_onnxruntime_refuses_is_an_execution_error(gemm):
+def test_what_onnxruntime_refuses_is_an_execution_error(gemm: bytes) -> None:
     with pytest.raises(RuntimeExecutionError, match=re.escape("on x: float32[1, 5]:")):
         seqc_runtime.load(gemm, device="cpu").run({"x": np.ones((1, 5), np.float32)})
 
 
-def test_an_empty_batch_given_to_run_never_reaches_an_lstm(lstm, tmp_path, run_python):
+def test_an_empty_batch_given_to_run_never_reaches_an_lstm(
+    lstm: bytes, tmp_path: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     (tmp_path / "lstm.onnx").write_bytes(lstm)
     ended = run_python(
         "import numpy, seqc_runtime\n"
@@ -96,7 +102,7 @@ def test_an_empty_batch_given_to_run_never_reaches_an_lstm(lstm, tmp_path, run_p
 
 
 @pytest.fixture
-def long(make) -> bytes:
+def long(make: Callable[..., bytes]) -> bytes:
     """Counts to n, one step at a time."""
     body = helper.make_graph(
         [
@@ -122,7 +128,7 @@ def long(make) -> bytes:
     )
 
 
-def test_a_run_can_be_ended_from_another_thread(long):
+def test_a_run_can_be_ended_from_another_thread(long: bytes) -> None:
     model = seqc_runtime.load(long, device="cpu", threads=1)
     assert model.run({"n": np.array(5)}) == [5]
     control = RunControl()
@@ -139,13 +145,13 @@ def test_a_run_can_be_ended_from_another_thread(long):
     assert model.run({"n": np.array(5)}) == [5]
 
 
-def test_a_failure_under_a_control_that_was_not_stopped_is_a_failure(gemm):
+def test_a_failure_under_a_control_that_was_not_stopped_is_a_failure(gemm: bytes) -> None:
     with pytest.raises(RuntimeExecutionError) as caught:
         seqc_runtime.load(gemm, device="cpu").run({"x": np.ones((1, 5), np.float32)}, control=RunControl())
     assert not isinstance(caught.value, RuntimeStoppedError)
 
 
-def test_a_release_without_the_inner_session_is_called_the_public_way(gemm):
+def test_a_release_without_the_inner_session_is_called_the_public_way(gemm: bytes) -> None:
     session = seqc_runtime.load(gemm, device="cpu")._holder.get().session
     assert Runner(session).call == session._sess.run
 
@@ -157,12 +163,12 @@ def test_a_release_without_the_inner_session_is_called_the_public_way(gemm):
 
 
 @pytest.mark.parametrize("control", [True, "stop", object()])
-def test_a_control_is_a_run_control(gemm, control):
+def test_a_control_is_a_run_control(gemm: bytes, control: Any) -> None:
     with pytest.raises(RuntimeInputError, match="control needs a RunControl or None; got"):
         seqc_runtime.load(gemm, device="cpu").run({"x": np.ones((1, 4), np.float32)}, control=control)
 
 
-def test_a_closed_model_does_not_run(gemm):
+def test_a_closed_model_does_not_run(gemm: bytes) -> None:
     model = seqc_runtime.load(gemm, device="cpu")
     model.close()
     with pytest.raises(RuntimeExecutionError, match="the model is closed"):

@@ -12,7 +12,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -166,7 +168,7 @@ START = (
 
 
 @pytest.fixture
-def attempt(tmp_path):
+def attempt(tmp_path: Path) -> Callable[..., tuple[set[str], set[str]]]:
     """Run the attempts, restricted or not; gives the protection and the names of those that succeeded."""
     own = tmp_path / "own"
     own.mkdir()
@@ -207,7 +209,9 @@ def attempt(tmp_path):
     libc.shmctl(shared, 0, None)
 
 
-def test_nothing_that_is_tried_in_the_sandbox_succeeds(attempt, tmp_path):
+def test_nothing_that_is_tried_in_the_sandbox_succeeds(
+    attempt: Callable[..., tuple[set[str], set[str]]], tmp_path: Path
+) -> None:
     protection, succeeded = attempt(free=False)
     if not protection >= ALL:
         pytest.skip(f"this system has only {sorted(protection)}")
@@ -215,7 +219,7 @@ def test_nothing_that_is_tried_in_the_sandbox_succeeds(attempt, tmp_path):
     assert (tmp_path / "secret").read_text() == "secret"
 
 
-def test_the_same_attempts_succeed_outside_of_it(attempt):
+def test_the_same_attempts_succeed_outside_of_it(attempt: Callable[..., tuple[set[str], set[str]]]) -> None:
     _, succeeded = attempt(free=True)
     assert succeeded >= {
         "read a file",
@@ -235,7 +239,9 @@ def test_the_same_attempts_succeed_outside_of_it(attempt):
     }
 
 
-def test_the_filter_alone_keeps_a_process_from_its_users_other_processes(attempt):
+def test_the_filter_alone_keeps_a_process_from_its_users_other_processes(
+    attempt: Callable[..., tuple[set[str], set[str]]],
+) -> None:
     # On kernels before 6.12 nothing else does.
     protection, succeeded = attempt(free=True, filtered=True)
     if "filter" not in protection:
@@ -245,7 +251,7 @@ def test_the_filter_alone_keeps_a_process_from_its_users_other_processes(attempt
 
 
 @pytest.mark.parametrize("column", HEADERS)
-def test_calls_have_the_numbers_of_the_kernels_headers(column):
+def test_calls_have_the_numbers_of_the_kernels_headers(column: Any) -> None:
     if not HEADERS[column].exists():
         pytest.skip(f"{HEADERS[column]} is not installed")
     lines = HEADERS[column].read_text().splitlines()
@@ -259,7 +265,7 @@ def test_calls_have_the_numbers_of_the_kernels_headers(column):
     assert all(name not in known for name, number in wrong.items() if number is None)
 
 
-def test_where_memory_is_short_the_kernel_ends_the_process_that_tries(tmp_path):
+def test_where_memory_is_short_the_kernel_ends_the_process_that_tries(tmp_path: Path) -> None:
     job = probe._job(tmp_path / "m.onnx", "m", 0, {}, Limits())
     start = "import json, sys; job = json.loads(sys.argv[1]); sys.path += job['paths']\n"
     start += "import seqc_runtime.gate.child as child\nchild._tried = lambda job: sys.stdin.read()\nchild.main(job)"
@@ -277,7 +283,7 @@ def test_where_memory_is_short_the_kernel_ends_the_process_that_tries(tmp_path):
         child.communicate()
 
 
-def run_in_sandbox(tmp_path, code: str, **limits) -> tuple[bytes, int, bool]:
+def run_in_sandbox(tmp_path: Path, code: str, **limits: Any) -> tuple[bytes, int, bool]:
     job = probe._job(tmp_path / "m.onnx", "m", 0, {}, Limits(**limits))
     start = "import json, sys; job = json.loads(sys.argv[1]); sys.path += job['paths']\n"
     start += (
@@ -294,7 +300,7 @@ def run_in_sandbox(tmp_path, code: str, **limits) -> tuple[bytes, int, bool]:
     return output, child.returncode, late
 
 
-def test_a_process_that_never_ends_is_ended(tmp_path):
+def test_a_process_that_never_ends_is_ended(tmp_path: Path) -> None:
     start = time.monotonic()
     _, code, late = run_in_sandbox(tmp_path, "import time; time.sleep(1000)", time=2.0)
     assert late
@@ -302,13 +308,13 @@ def test_a_process_that_never_ends_is_ended(tmp_path):
     assert time.monotonic() - start < 60
 
 
-def test_a_process_that_computes_for_ever_is_ended_by_the_kernel(tmp_path):
+def test_a_process_that_computes_for_ever_is_ended_by_the_kernel(tmp_path: Path) -> None:
     _, code, late = run_in_sandbox(tmp_path, "\n    while True: pass", cpu=1.0)
     assert not late
     assert code in (-9, -24)
 
 
-def test_a_process_that_talks_for_ever_is_ended(tmp_path):
+def test_a_process_that_talks_for_ever_is_ended(tmp_path: Path) -> None:
     output, _, late = run_in_sandbox(tmp_path, "import os\n    while True: os.write(1, b'x' * 65536)")
     assert late
     assert len(output) == 1 << 16
@@ -323,7 +329,7 @@ def _is_alive(number: int) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("leaving", ["pass", "os.setsid()"], ids=["of its group", "of a group of its own"])
-def test_what_a_process_leaves_behind_holds_nobody_up(leaving, monkeypatch):
+def test_what_a_process_leaves_behind_holds_nobody_up(leaving: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Only where the system keeps it from nothing, and the caller lets that do.
     monkeypatch.setattr(probe, "_LAST_WORDS", 0.5)
     code = (
@@ -347,7 +353,7 @@ def test_what_a_process_leaves_behind_holds_nobody_up(leaving, monkeypatch):
                 os.kill(int(left.parent.name), signal.SIGKILL)
 
 
-def test_what_a_system_lacks_is_said_and_let_go_only_when_asked():
+def test_what_a_system_lacks_is_said_and_let_go_only_when_asked() -> None:
     limits = Limits(require=frozenset({*PROTECTION, "moat"}))
     said = b'{"protection": ["rlimits", "no_new_privs", "landlock", "seccomp"]}\n'
     with pytest.raises(
@@ -362,19 +368,19 @@ def test_what_a_system_lacks_is_said_and_let_go_only_when_asked():
     )
 
 
-def test_a_process_that_is_ended_by_a_signal_is_told():
+def test_a_process_that_is_ended_by_a_signal_is_told() -> None:
     said = b'{"protection": ["rlimits", "no_new_privs", "landlock", "seccomp"]}\nterminate called\n'
     assert probe._judged(b"a warning\n" + said[:-17] + b'{"loaded": true}\n', 0, False, "'m'", Limits())
     with pytest.raises(ValueError, match=r"it ended the process that loaded it \(signal 11\), which said: terminate"):
         probe._judged(said, -11, False, "'m'", Limits())
 
 
-def test_the_child_gets_none_of_the_callers_environment(monkeypatch):
+def test_the_child_gets_none_of_the_callers_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_TOKEN", "secret")
     import_onnxruntime()
     started = []
 
-    def popen(command, **options):
+    def popen(command: Any, **options: Any) -> Any:
         started.append(options["env"])
         raise OSError("seen")
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -38,39 +41,39 @@ def matmul(tensor: TensorProto) -> bytes:
     return model_of([helper.make_node("MatMul", ["x", "w"], ["y"])], [tensor]).SerializeToString()
 
 
-def refuses(given, message, kind=RuntimeModelError):
+def refuses(given: Any, message: str, kind: type[Exception] = RuntimeModelError) -> None:
     with pytest.raises(kind, match=re.escape(message)):
         seqc_runtime.load(given, device="cpu")
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "none.onnx"
     refuses(path, f"there is no model file at {str(path)!r}", RuntimeModelNotFoundError)
     refuses(path, "there is no model file", FileNotFoundError)
 
 
-def test_a_directory_is_no_model(tmp_path):
+def test_a_directory_is_no_model(tmp_path: Path) -> None:
     refuses(tmp_path, "is not a file: load() needs one .onnx file")
 
 
-def test_an_empty_model_is_named(tmp_path):
+def test_an_empty_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty.onnx").touch()
     refuses(tmp_path / "empty.onnx", "empty.onnx' is empty: an ONNX model was expected")
     refuses(b"", "the model given as 0 bytes is empty")
 
 
 @pytest.mark.parametrize("junk", [b"hello world, this is text", b"\x08\x08"])
-def test_other_files_are_not_onnx(tmp_path, junk):
+def test_other_files_are_not_onnx(tmp_path: Path, junk: bytes) -> None:
     (tmp_path / "junk.onnx").write_bytes(junk)
     refuses(tmp_path / "junk.onnx", "junk.onnx' is not an ONNX model, or is damaged: ")
     refuses(junk, f"the model given as {len(junk)} bytes is not an ONNX model, or is damaged: ")
 
 
-def test_a_truncated_model_is_damaged(gemm):
+def test_a_truncated_model_is_damaged(gemm: bytes) -> None:
     refuses(gemm[:-5], "is not an ONNX model, or is damaged: it ends early")
 
 
-def test_a_truncation_is_refused_or_loads_and_never_fails_otherwise(gemm):
+def test_a_truncation_is_refused_or_loads_and_never_fails_otherwise(gemm: bytes) -> None:
     refused = 0
     for length in range(len(gemm)):
         try:
@@ -80,33 +83,33 @@ def test_a_truncation_is_refused_or_loads_and_never_fails_otherwise(gemm):
     assert refused > 0.9 * len(gemm)
 
 
-def test_other_types_are_refused():
+def test_other_types_are_refused() -> None:
     refuses(7, "load() needs a path or the bytes of an ONNX model; got int", TypeError)
 
 
-def test_an_unknown_device_is_refused(gemm):
+def test_an_unknown_device_is_refused(gemm: bytes) -> None:
     with pytest.raises(ValueError, match='device needs "auto", "cpu" or "cuda"; got \'tpu\''):
         seqc_runtime.load(gemm, device="tpu")
 
 
-def test_an_opset_from_the_future_gets_a_hint(gemm):
+def test_an_opset_from_the_future_gets_a_hint(gemm: bytes) -> None:
     model = onnx.load_from_string(gemm)
     model.opset_import[0].version = 999
     refuses(model.SerializeToString(), "(a newer onnxruntime may load it, or export it for a lower opset)")
 
 
-def test_custom_operators_are_refused(make):
+def test_custom_operators_are_refused(make: Callable[..., bytes]) -> None:
     node = helper.make_node("Custom", ["x"], ["y"], domain="evil.example")
     model = model_of([node], [])
     model.opset_import.append(helper.make_opsetid("evil.example", 1))
     refuses(model.SerializeToString(), "cannot load the model given as")
 
 
-def test_types_numpy_cannot_hold_are_refused(identity):
+def test_types_numpy_cannot_hold_are_refused(identity: Callable[..., bytes]) -> None:
     refuses(identity(TensorProto.BFLOAT16), "input 'x' has type tensor(bfloat16), which NumPy cannot hold")
 
 
-def test_onnxruntimes_own_format_is_refused(tmp_path, gemm):
+def test_onnxruntimes_own_format_is_refused(tmp_path: Path, gemm: bytes) -> None:
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "model.ort")
@@ -116,7 +119,7 @@ def test_onnxruntimes_own_format_is_refused(tmp_path, gemm):
     refuses((tmp_path / "model.ort").read_bytes(), "is in onnxruntime's own ORT format")
 
 
-def test_weights_beside_the_model_are_read(tmp_path, monkeypatch):
+def test_weights_beside_the_model_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     WEIGHT.tofile(tmp_path / "w.bin")
     (tmp_path / "model.onnx").write_bytes(matmul(external("w.bin")))
     x = np.ones((1, 4), np.float32)
@@ -125,14 +128,14 @@ def test_weights_beside_the_model_are_read(tmp_path, monkeypatch):
     np.testing.assert_array_equal(seqc_runtime.load("model.onnx").predict(x), x @ WEIGHT)
 
 
-def test_bytes_may_not_point_to_files(tmp_path, monkeypatch):
+def test_bytes_may_not_point_to_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     WEIGHT.tofile(tmp_path / "w.bin")
     monkeypatch.chdir(tmp_path)
     refuses(matmul(external("w.bin")), "keeps weights in other files ('w.bin'), which bytes cannot reach")
 
 
 @pytest.mark.parametrize("kind", ["parent", "absolute", "link", "sub_parent"])
-def test_weights_outside_the_models_directory_are_refused(tmp_path, kind):
+def test_weights_outside_the_models_directory_are_refused(tmp_path: Path, kind: str) -> None:
     inside = tmp_path / "models"
     (inside / "sub").mkdir(parents=True)
     WEIGHT.tofile(tmp_path / "secret.bin")
@@ -148,19 +151,19 @@ def test_weights_outside_the_models_directory_are_refused(tmp_path, kind):
 
 
 @pytest.mark.parametrize("location", ["*/_ORT_MEM_ADDR_/*", "*//_ORT_MEM_ADDR_//*", "*/_ORT_LITTLE_ENDIAN_MEM_ADDR_/*"])
-def test_weights_at_a_memory_address_are_refused(tmp_path, location):
+def test_weights_at_a_memory_address_are_refused(tmp_path: Path, location: str) -> None:
     data = matmul(external(location, WEIGHT.ctypes.data))
     (tmp_path / "model.onnx").write_bytes(data)
     refuses(tmp_path / "model.onnx", f"keeps weights in {location!r}, which is not a file name: refused")
     refuses(data, "keeps weights in other files")
 
 
-def test_missing_weights_are_named(tmp_path):
+def test_missing_weights_are_named(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(matmul(external("w.bin")))
     refuses(tmp_path / "model.onnx", "keeps weights in 'w.bin', which is missing: put that file beside the model")
 
 
-def test_external_data_without_a_location_is_refused():
+def test_external_data_without_a_location_is_refused() -> None:
     tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4, 2], data_location=TensorProto.EXTERNAL)
     refuses(matmul(tensor), "keeps weights in other files ('')")
 
@@ -197,11 +200,11 @@ def hidden_places() -> dict[str, onnx.ModelProto]:
 
 
 @pytest.mark.parametrize("place", hidden_places())
-def test_external_data_is_seen_wherever_it_hides(place):
+def test_external_data_is_seen_wherever_it_hides(place: Any) -> None:
     assert "secret.bin" in read_facts(hidden_places()[place].SerializeToString()).external_locations
 
 
-def test_every_way_to_a_tensor_in_the_onnx_schema_is_followed():
+def test_every_way_to_a_tensor_in_the_onnx_schema_is_followed() -> None:
     descriptor = onnx.ModelProto.DESCRIPTOR.file
     reaches = {"TensorProto"}
     while True:
@@ -222,7 +225,7 @@ def test_every_way_to_a_tensor_in_the_onnx_schema_is_followed():
         assert CHILDREN[name] == followed, name
 
 
-def test_a_key_repeated_in_one_entry_counts_as_protobuf_reads_it():
+def test_a_key_repeated_in_one_entry_counts_as_protobuf_reads_it() -> None:
     entry = b"\x0a\x01a" + b"\x0a\x08location" + b"\x12\x01b" + b"\x12\x05w.bin"
     tensor = b"\x6a" + bytes([len(entry)]) + entry
     graph = b"\x2a" + bytes([len(tensor)]) + tensor
@@ -242,12 +245,12 @@ def test_a_key_repeated_in_one_entry_counts_as_protobuf_reads_it():
         b"\x3a\x00\x09\x00",  # a fixed64 beyond the end
     ],
 )
-def test_what_a_strict_parser_refuses_is_refused(data):
+def test_what_a_strict_parser_refuses_is_refused(data: bytes) -> None:
     with pytest.raises(MalformedError):
         read_facts(data)
 
 
-def test_deep_nesting_ends_in_an_answer_not_in_a_crash():
+def test_deep_nesting_ends_in_an_answer_not_in_a_crash() -> None:
     data = b""
     for _ in range(3000):  # GraphProto.node -> NodeProto.attribute -> AttributeProto.g -> GraphProto ...
         for tag in (b"\x32", b"\x2a", b"\x0a"):

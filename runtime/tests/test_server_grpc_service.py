@@ -164,7 +164,7 @@ def test_answers_may_be_larger_than_requests_may(make: Callable[..., bytes]) -> 
         channel = grpc.insecure_channel(f"127.0.0.1:{here.port}", options=[("grpc.max_receive_message_length", -1)])
         with channel:
             method = here.method("ModelInfer", channel=channel)
-            answer = method(raw("grow", {"x": np.float32([3])}), timeout=LONG)
+            answer = method(raw("grow", {"x": np.array([3], np.float32)}), timeout=LONG)
     np.testing.assert_array_equal(output(answer, "y", np.float32), np.full(1 << 21, 3, np.float32))
 
 

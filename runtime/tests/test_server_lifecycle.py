@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -92,7 +93,7 @@ def test_a_server_told_to_end_under_load_loses_no_request(tmp_path: Path, worker
     assert server.complaints == []
 
 
-def half_request(server: ServerProcess):
+def half_request(server: ServerProcess) -> tuple[socket.socket, bytes]:
     connection = server.connect()
     body = gemm_request(np.ones((1, 4), np.float32))
     connection.sendall(

@@ -72,7 +72,7 @@ def test_npy_in_and_out(serve: Serve, gemm: bytes, gemm_reference: Reference, ar
 
 
 def test_npz_of_several_inputs(serve: Serve, two_inputs: bytes) -> None:
-    body = npz(a=np.float32([[3, 4]]), b=np.float32([[1, 1]]))
+    body = npz(a=np.array([[3, 4]], np.float32), b=np.array([[1, 1]], np.float32))
     answer = send(serve(two_inputs), body, "application/x-npz", "application/x-npz")
     assert np.array_equal(np.load(io.BytesIO(answer.content))["y"], [[2, 3]])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -311,7 +312,9 @@ def test_integers_that_say_how_much_is_made_stay_small() -> None:
     assert max(seen) < 100
 
 
-def test_how_far_joined_answers_may_be_from_those_given_alone_is_told(tmp_path, caplog) -> None:
+def test_how_far_joined_answers_may_be_from_those_given_alone_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "m.onnx").write_bytes(mlp(8, 32, 3))
     for exact, tolerance in ((False, "0.0002"), (True, "0")):
         loader = Loader(Stats(), "cpu", 1, exact=exact, max_batch=8)
@@ -346,10 +349,10 @@ class Device:
         self.random = np.random.default_rng(0)
 
     def session(self, real: Any) -> Any:
-        def session(target, options, providers, enable_fallback):
+        def session(target: Any, options: Any, providers: Any, enable_fallback: Any) -> SimpleNamespace:
             opened = real.InferenceSession(target, options, providers=["CPUExecutionProvider"])
 
-            def run(names, feeds, options=None):
+            def run(names: Any, feeds: Any, options: Any = None) -> list[np.ndarray]:
                 results = opened.run(names, feeds, options)
                 if len(results[0]) > self.rows:
                     raise RuntimeError("Failed to allocate memory for requested buffer")
@@ -379,7 +382,9 @@ class Device:
         (0.0, 3, 1, "Failed to allocate"),
     ],
 )
-def test_a_device_whose_sums_end_otherwise_or_whose_memory_is_small(monkeypatch, noise, rows, most, why) -> None:
+def test_a_device_whose_sums_end_otherwise_or_whose_memory_is_small(
+    monkeypatch: pytest.MonkeyPatch, noise: float, rows: int, most: int, why: str
+) -> None:
     real = providers.import_onnxruntime()
     device = SimpleNamespace(**{name: getattr(real, name) for name in ("SessionOptions", "RunOptions", "__version__")})
     device.__file__ = real.__file__

@@ -155,7 +155,7 @@ def test_a_failing_request_does_not_fail_its_neighbours() -> None:
 
 def test_each_gets_the_outputs_it_wants_in_its_order() -> None:
     servable = serve(pair(), SLOW)
-    a, b = np.float32([[3, 4]]), np.float32([[1, 2]])
+    a, b = np.array([[3, 4]], np.float32), np.array([[1, 2]], np.float32)
 
     async def main() -> None:
         scheduler = Scheduler(cpus=1)

@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from runtime_kit.server_process import ServerProcess, read_all, serving, split, until, write_gemm
@@ -48,7 +49,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("tls"))
 
 
-def ask(server: ServerProcess, authority: Authority, client: tuple[Path, Path] | None = None, **versions) -> bytes:
+def ask(server: ServerProcess, authority: Authority, client: tuple[Path, Path] | None = None, **versions: Any) -> bytes:
     context = ssl.create_default_context(cafile=str(authority.cert))
     if client:
         context.load_cert_chain(*client)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ INFER = "/inference.GRPCInferenceService/ModelInfer"
 X = np.arange(8, dtype=np.float32).reshape(2, 4)
 
 
-def request():
+def request() -> Any:
     asked = ModelInferRequest(model_name="gemm")
     tensor = asked.inputs.add(name="x", datatype="FP32")
     tensor.shape.extend(X.shape)

@@ -98,7 +98,7 @@ def assert_same_weights(one: Any, other: Any) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-def small_model():
+def small_model() -> Sequential:
     """Returns two dense layers around a dropout, with weights that are the same every time."""
     model = Sequential(
         [

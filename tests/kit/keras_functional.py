@@ -23,6 +23,7 @@ from kit.keras_functional_nn import NETWORKS
 from kit.keras_functional_numbers import NUMBERS, SAVED_ONLY
 from kit.keras_functional_reductions import REDUCING
 from kit.keras_functional_signals import SIGNALS
+from kit.table_calls import call_on
 
 _OF_X = """abs absolute arctan ceil cos cosh exp expm1 floor isfinite isinf isnan logical_not negative
     ravel reciprocal sign sin sinh square tan tanh hard_sigmoid hard_silu hard_tanh log_sigmoid relu relu6 selu
@@ -36,9 +37,9 @@ _OF_BOTH = """add divide divide_no_nan equal floor_divide greater greater_equal 
 
 # What each operation of Keras's is called like: on x and y of shape (batch, 3, 4), or on k, of integers.
 OPERATIONS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
-    **{name: lambda ops, x, y, k, name=name: getattr(ops, name)(x) for name in _OF_X.split()},
-    **{name: lambda ops, x, y, k, name=name: getattr(ops, name)(ops.abs(x) + 0.1) for name in _OF_POSITIVE.split()},
-    **{name: lambda ops, x, y, k, name=name: getattr(ops, name)(x, y) for name in _OF_BOTH.split()},
+    **{name: call_on(lambda ops, x, y, k: (x,), name) for name in _OF_X.split()},
+    **{name: call_on(lambda ops, x, y, k: (ops.abs(x) + 0.1,), name) for name in _OF_POSITIVE.split()},
+    **{name: call_on(lambda ops, x, y, k: (x, y), name) for name in _OF_BOTH.split()},
     "add_numbers": lambda ops, x, y, k: 2.0 + x + np.arange(4, dtype="float32") - 1,
     "arctanh": lambda ops, x, y, k: ops.arctanh(ops.tanh(x)),
     "average_pool": lambda ops, x, y, k: ops.average_pool(x, 2, 1, padding="same"),
@@ -105,10 +106,8 @@ OPERATIONS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
     ),
     "slice_update": lambda ops, x, y, k: ops.slice_update(x, (0, 1, 2), y[:, :1, :2]),
     **{
-        f"segment_{kind}": lambda ops, x, y, k, kind=kind: getattr(ops, f"segment_{kind}")(
-            ops.transpose(x, (1, 0, 2)), np.array([1, 0, 1]), num_segments=2
-        )
-        for kind in ("max", "min", "prod", "sum")
+        name: call_on(lambda ops, x, y, k: (ops.transpose(x, (1, 0, 2)), np.array([1, 0, 1])), name, num_segments=2)
+        for name in ("segment_max", "segment_min", "segment_prod", "segment_sum")
     },
     "top_k": lambda ops, x, y, k: ops.top_k(x, 2)[0],
     "in_top_k": lambda ops, x, y, k: ops.in_top_k(k, ops.concatenate([x, y], axis=-1), 3),
@@ -145,7 +144,11 @@ def _of_table(keras: Any, table: str) -> Any:
 
 def between_layers(keras: Any) -> Any:
     """Operations and operators in branches whose layers have weights of one shape."""
-    ops, dense = keras.ops, lambda name: keras.layers.Dense(4, name=name)
+    ops = keras.ops
+
+    def dense(name: str) -> Any:
+        return keras.layers.Dense(4, name=name)
+
     x, y, _ = _ends(keras)
     long = dense("long_2")(ops.gelu(dense("long_1")(x) * 2.0))
     short = ops.sigmoid(dense("short")(x))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from kit.table_calls import call_on
+
 _OF_X = """arcsinh array cbrt copy deg2rad erfc exp2 fabs fliplr flipud isneginf isposinf nan_to_num rad2deg
     signbit trace trunc"""
 _OF_UNIT = "arccos arcsin erfinv"
@@ -13,10 +15,10 @@ _OF_INTEGERS = """bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift 
 
 # What each is called like: on x and y of shape (batch, 3, 4), or on k, of integers.
 NUMBERS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
-    **{name: lambda ops, x, y, k, name=name: getattr(ops, name)(x) for name in _OF_X.split()},
-    **{name: lambda ops, x, y, k, name=name: getattr(ops, name)(ops.tanh(x)) for name in _OF_UNIT.split()},
-    **{name: lambda ops, x, y, k, name=name: getattr(ops, name)(x, y) for name in _OF_BOTH.split()},
-    **{name: lambda ops, x, y, k, name=name: getattr(ops, name)(k, k) for name in _OF_INTEGERS.split()},
+    **{name: call_on(lambda ops, x, y, k: (x,), name) for name in _OF_X.split()},
+    **{name: call_on(lambda ops, x, y, k: (ops.tanh(x),), name) for name in _OF_UNIT.split()},
+    **{name: call_on(lambda ops, x, y, k: (x, y), name) for name in _OF_BOTH.split()},
+    **{name: call_on(lambda ops, x, y, k: (k, k), name) for name in _OF_INTEGERS.split()},
     "arccosh": lambda ops, x, y, k: ops.arccosh(ops.abs(x) + 1.0),
     "array_split": lambda ops, x, y, k: ops.array_split(x, 3, axis=-1)[0],
     "bitwise_invert": lambda ops, x, y, k: ops.bitwise_invert(k),

@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from kit.table_calls import call_on
+
 _OF_X = """cumprod median nanargmax nanargmin nancumprod nancumsum nanmax nanmean nanmedian nanmin nanprod nanstd nansum
     nanvar ptp trapezoid"""
+_OF_BOTH = "allclose isin kron vdot"
 _OF_INTEGERS = "gcd lcm"
 
 # What each is called like: on x and y of shape (batch, 3, 4), or on k, of integers.
 REDUCING: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
-    **{name: lambda ops, x, y, k, name=name: getattr(ops, name)(x, axis=1) for name in _OF_X.split()},
-    **{name: lambda ops, x, y, k, name=name: getattr(ops, name)(x, y) for name in ("allclose", "isin", "kron", "vdot")},
-    **{name: lambda ops, x, y, k, name=name: getattr(ops, name)(k, k + 2) for name in _OF_INTEGERS.split()},
+    **{name: call_on(lambda ops, x, y, k: (x,), name, axis=1) for name in _OF_X.split()},
+    **{name: call_on(lambda ops, x, y, k: (x, y), name) for name in _OF_BOTH.split()},
+    **{name: call_on(lambda ops, x, y, k: (k, k + 2), name) for name in _OF_INTEGERS.split()},
     "corrcoef": lambda ops, x, y, k: ops.corrcoef(ops.sum(x, axis=0)),
     "correlate": lambda ops, x, y, k: ops.correlate(ops.sum(x, axis=(0, 1)), ops.sum(y, axis=(0, 2)), "same"),
     "cross": lambda ops, x, y, k: ops.cross(x, y, axis=1),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from kit.table_calls import call_on
+
 _OF_X = "angle conj conjugate i0 imag real sinc view_as_real"
 
 # What each is called like: on x and y of shape (batch, 3, 4), or on k, of integers.
 SIGNALS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
-    **{name: lambda ops, x, y, k, name=name: getattr(ops, name)(x) for name in _OF_X.split()},
+    **{name: call_on(lambda ops, x, y, k: (x,), name) for name in _OF_X.split()},
     "extract_sequences": lambda ops, x, y, k: ops.extract_sequences(x, 2, 1),
     "fft": lambda ops, x, y, k: ops.fft((x, y))[1],
     "fft2": lambda ops, x, y, k: ops.fft2((x, y))[0],

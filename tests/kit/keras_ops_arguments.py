@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from kit.table_calls import call
+
 T = np.sin(np.arange(24, dtype=np.float32)).reshape(2, 3, 4)
 I = (np.arange(12, dtype=np.int32).reshape(3, 4) * 7) % 5 - 2  # noqa: E741
 B, I8 = I > 0, I.astype(np.int8)
@@ -15,20 +17,20 @@ _ALONG = """sum prod mean max min amax amin var std any all logsumexp norm ptp n
     nanvar nanstd median nanmedian"""
 
 ARGUMENTS: dict[str, Callable[[Any], Any]] = {
-    **{f"{name} along NumPy's axis": lambda k, name=name: getattr(k, name)(T, axis=ONE) for name in _ALONG.split()},
-    **{f"{name} along no axis": lambda k, name=name: getattr(k, name)(T, axis=()) for name in ("sum", "mean", "max")},
+    **{f"{name} along NumPy's axis": call(name, T, axis=ONE) for name in _ALONG.split()},
+    **{f"{name} along no axis": call(name, T, axis=()) for name in ("sum", "mean", "max")},
     "softmax along NumPy's axis": lambda k: k.softmax(T, ONE),
     "roll along axes": lambda k: k.roll(T, (1, -2), (0, 2)),
     "roll along axes alike": lambda k: k.roll(T, 1, (0, 1)),
     "repeat each so often": lambda k: k.repeat(T, np.array([1, 0, 2]), 1),
     "repeat all so often": lambda k: k.repeat(I[0], np.array([2, 0, 1, 3])),
-    "average with weights of an axis": lambda k: k.average(T, axis=1, weights=np.float32([1, 2, 3])),
+    "average with weights of an axis": lambda k: k.average(T, axis=1, weights=np.array([1, 2, 3], np.float32)),
     "average of ints with weights": lambda k: k.average(I, axis=0, weights=[1, 3, 2]),
     "abs of bools": lambda k: k.abs(B),
     "diff of bools": lambda k: k.diff(B),
     "round ints to decimals": lambda k: k.round(I, 1),
     "round ints to tens": lambda k: k.round(I * 13, -1),
-    **{f"norm of matrices by {ord}": lambda k, ord=ord: k.norm(T, ord=ord, axis=(0, 2))
+    **{f"norm of matrices by {ord}": call("norm", T, ord=ord, axis=(0, 2))
        for ord in (1, -1, 2, -2, np.inf, -np.inf, "nuc", "fro")},
     "norm of a matrix": lambda k: k.norm(T[0], ord=1),
     "norm of matrices kept": lambda k: k.norm(T, ord=np.inf, axis=(1, 2), keepdims=True),

@@ -24,6 +24,7 @@ from kit.keras_ops_reductions import REDUCTIONS
 from kit.keras_ops_sequences import SEQUENCES
 from kit.keras_ops_shapes import SHAPES
 from kit.keras_ops_signals import SIGNALS
+from kit.table_calls import call
 
 FOLDER = Path(__file__).resolve().parents[1] / "cases"
 SIGNATURES = FOLDER / "keras_signatures.json"
@@ -38,6 +39,13 @@ IMAGE = np.sin(np.arange(60, dtype=np.float32)).reshape(1, 5, 6, 2)
 KERNEL = np.cos(np.arange(36, dtype=np.float32)).reshape(3, 2, 2, 3)
 INF = np.array([1, np.inf, -np.inf, np.nan], np.float32)
 SMALL = np.array([1e-9, -1e-9, 1e-4, 0.0, 3.0], np.float32)
+
+
+def _unique(at: int) -> Callable[[Any], Any]:
+    """One of the four arrays that `unique` can give."""
+    every = {"return_index": True, "return_inverse": True, "return_counts": True}
+    return lambda k: k.unique(np.array([3, 1, 1, 2], np.int32), **every, size=5)[at]
+
 
 _CASES: dict[str, Callable[[Any], Any]] = {
     # Promotion
@@ -54,7 +62,7 @@ _CASES: dict[str, Callable[[Any], Any]] = {
     "divide ints": lambda k: k.divide(I, I + 10),
     "divide bools": lambda k: k.divide(B, True),
     "true_divide narrow ints": lambda k: k.true_divide(I8, I8),
-    "divide_no_nan": lambda k: k.divide_no_nan(F, np.float32([[0.0, 2.0]])),
+    "divide_no_nan": lambda k: k.divide_no_nan(F, np.array([[0.0, 2.0]], np.float32)),
     "reciprocal of ints": lambda k: k.reciprocal(I),
     "power of ints to an int": lambda k: k.power(I, 2),
     "power of ints to a float": lambda k: k.power(np.abs(I), 0.5),
@@ -70,15 +78,15 @@ _CASES: dict[str, Callable[[Any], Any]] = {
     "where of a number condition": lambda k: k.where(I, F, 0.0),
     "clip ints by floats": lambda k: k.clip(I, 0.5, 2.5),
     "clip ints": lambda k: k.clip(I, 0, 3),
-    "clip by tensors": lambda k: k.clip(F, np.float32([0, 1]), np.float32([1, 3])),
+    "clip by tensors": lambda k: k.clip(F, np.array([0, 1], np.float32), np.array([1, 3], np.float32)),
     "clip bools": lambda k: k.clip(B, 0, 1),
     "cast floats to ints": lambda k: k.cast(F, "int32"),
     "cast floats to bools": lambda k: k.cast(F, "bool"),
     # Element by element
     "round halves": lambda k: k.round(F),
     "round ints": lambda k: k.round(I),
-    "round to decimals": lambda k: k.round(np.float32([1.255, 2.345, -15.5]), 1),
-    "round to tens": lambda k: k.round(np.float32([125.0, 135.0, -15.5]), -1),
+    "round to decimals": lambda k: k.round(np.array([1.255, 2.345, -15.5], np.float32), 1),
+    "round to tens": lambda k: k.round(np.array([125.0, 135.0, -15.5], np.float32), -1),
     "floor of ints": lambda k: k.floor(I),
     "ceil": lambda k: k.ceil(F),
     "sign of ints": lambda k: k.sign(I),
@@ -145,7 +153,7 @@ _CASES: dict[str, Callable[[Any], Any]] = {
     "mean of ints": lambda k: k.mean(I),
     "var of ints": lambda k: k.var(I),
     "std": lambda k: k.std(T, axis=1),
-    "average with weights": lambda k: k.average(F, axis=0, weights=np.float32([[1, 1], [3, 3]])),
+    "average with weights": lambda k: k.average(F, axis=0, weights=np.array([[1, 1], [3, 3]], np.float32)),
     "moments": lambda k: k.stack(k.moments(F, axes=[0])),
     "any": lambda k: k.any(F, axis=0),
     "all": lambda k: k.all(F - 2, axis=0, keepdims=True),
@@ -160,15 +168,15 @@ _CASES: dict[str, Callable[[Any], Any]] = {
     "cumsum of int8": lambda k: k.cumsum(I8, 0),
     "logsumexp": lambda k: k.logsumexp(F, axis=0),
     **{
-        f"{name} of an empty axis": lambda k, name=name: getattr(k, name)(T[:, :0], axis=1)
+        f"{name} of an empty axis": call(name, T[:, :0], axis=1)
         for name in ("sum", "mean", "prod", "any", "all", "var", "std", "logsumexp", "cumsum", "softmax", "log_softmax",
                      "count_nonzero", "norm")
     },
     "max of an empty axis with a start": lambda k: k.max(T[:, :0], axis=1, initial=2.0),
     "min of all of nothing with a start": lambda k: k.min(T[:, :0], initial=-1.5),
     "max without an empty axis": lambda k: k.max(T[:, :0], axis=2),
-    "arctanh": lambda k: k.arctanh(np.float32([-1.0, -0.5, 0.0, 1e-4, 0.9])),
-    "arctanh of ints": lambda k: k.arctanh(np.int32([0, 0])),
+    "arctanh": lambda k: k.arctanh(np.array([-1.0, -0.5, 0.0, 1e-4, 0.9], np.float32)),
+    "arctanh of ints": lambda k: k.arctanh(np.array([0, 0], np.int32)),
     "prod in another type": lambda k: k.prod(I, axis=0, dtype="float32"),
     "pad by mirroring": lambda k: k.pad(T, ((0, 1), (2, 1), (1, 3)), mode="reflect"),
     "pad by mirroring behind the edge": lambda k: k.pad(T, ((2, 1), (0, 3), (1, 4)), mode="symmetric"),
@@ -183,7 +191,7 @@ _CASES: dict[str, Callable[[Any], Any]] = {
     "norm of order infinity": lambda k: k.norm(F, ord=np.inf, axis=1),
     "norm of order one": lambda k: k.norm(F, ord=1, axis=1, keepdims=True),
     "norm of order three": lambda k: k.norm(V, ord=3),
-    "normalize": lambda k: k.normalize(np.float32([[1e-9, 0], [3, 4], [0, 0]])),
+    "normalize": lambda k: k.normalize(np.array([[1e-9, 0], [3, 4], [0, 0]], np.float32)),
     "normalize to order one": lambda k: k.normalize(F, order=1),
     "normalize to order three": lambda k: k.normalize(F, axis=0, order=3),
     # Making tensors
@@ -249,49 +257,52 @@ _CASES: dict[str, Callable[[Any], Any]] = {
     "sort of all": lambda k: k.sort(I, axis=None),
     "sort of bools": lambda k: k.sort(B),
     "sort of int8": lambda k: k.sort(I8, axis=0),
-    "argsort": lambda k: k.argsort(np.float32([2, 1, 1, -3])),
+    "argsort": lambda k: k.argsort(np.array([2, 1, 1, -3], np.float32)),
     "argsort along an axis": lambda k: k.argsort(I, axis=0),
     "argsort of a number": lambda k: k.argsort(np.float32(3)),
     "the median by argpartition": lambda k: k.take(V, k.argpartition(V, 1)[1]),
-    "top_k": lambda k: k.top_k(np.int32([[1, 3, 3, 2], [9, -9, 0, 9]]), 3)[0],
-    "top_k positions": lambda k: k.top_k(np.int32([[1, 3, 3, 2], [9, -9, 0, 9]]), 3)[1],
+    "top_k": lambda k: k.top_k(np.array([[1, 3, 3, 2], [9, -9, 0, 9]], np.int32), 3)[0],
+    "top_k positions": lambda k: k.top_k(np.array([[1, 3, 3, 2], [9, -9, 0, 9]], np.int32), 3)[1],
     "in_top_k": lambda k: k.in_top_k(
-        np.int32([1, 0, 2]), np.float32([[0.1, 0.9, 0.9], [0.2, 0.1, 0.3], [np.nan, 1, 1]]), 2
+        np.array([1, 0, 2], np.int32), np.array([[0.1, 0.9, 0.9], [0.2, 0.1, 0.3], [np.nan, 1, 1]], np.float32), 2
     ),
-    "searchsorted": lambda k: k.searchsorted(np.int32([1, 2, 2, 3]), np.int32([[2, 0], [5, 3]])),
-    "searchsorted right": lambda k: k.searchsorted(np.float32([1, 2, 2, 3]), 2, side="right"),
+    "searchsorted": lambda k: k.searchsorted(np.array([1, 2, 2, 3], np.int32), np.array([[2, 0], [5, 3]], np.int32)),
+    "searchsorted right": lambda k: k.searchsorted(np.array([1, 2, 2, 3], np.float32), 2, side="right"),
     "take_along_axis": lambda k: k.take_along_axis(T, k.argsort(T, axis=1), axis=1),
-    "take_along_axis that broadcasts": lambda k: k.take_along_axis(T, np.int32([[[2, -1]]]), 2),
-    "take_along_axis of columns": lambda k: k.take_along_axis(F, np.int32([[1], [0]]), 1),
-    "take_along_axis of all": lambda k: k.take_along_axis(F, np.int32([3, 1])),
-    "unique": lambda k: k.unique(np.int32([[3, 1], [1, 2]])),
+    "take_along_axis that broadcasts": lambda k: k.take_along_axis(T, np.array([[[2, -1]]], np.int32), 2),
+    "take_along_axis of columns": lambda k: k.take_along_axis(F, np.array([[1], [0]], np.int32), 1),
+    "take_along_axis of all": lambda k: k.take_along_axis(F, np.array([3, 1], np.int32)),
+    "unique": lambda k: k.unique(np.array([[3, 1], [1, 2]], np.int32)),
     **{
-        f"unique with its {what}": lambda k, at=at: k.unique(
-            np.int32([3, 1, 1, 2]), return_index=True, return_inverse=True, return_counts=True, size=5
-        )[at]
+        f"unique with its {what}": _unique(at)
         for at, what in enumerate(("elements", "positions", "numbers", "counts"))
     },
-    "unique rows": lambda k: k.unique(np.int32([[3, 1], [1, 2], [3, 1]]), axis=0, size=3, fill_value=9),
-    "unique, the first": lambda k: k.unique(np.float32([3, 1, 1, 2]), size=2),
-    "nonzero": lambda k: k.stack(k.nonzero(np.int32([[0, 1], [2, 0]]))),
-    "unravel_index": lambda k: k.stack(k.unravel_index(np.int32([5, -1, 7, 100]), (2, 4))),
+    "unique rows": lambda k: k.unique(np.array([[3, 1], [1, 2], [3, 1]], np.int32), axis=0, size=3, fill_value=9),
+    "unique, the first": lambda k: k.unique(np.array([3, 1, 1, 2], np.float32), size=2),
+    "nonzero": lambda k: k.stack(k.nonzero(np.array([[0, 1], [2, 0]], np.int32))),
+    "unravel_index": lambda k: k.stack(k.unravel_index(np.array([5, -1, 7, 100], np.int32), (2, 4))),
     # Writing to places
-    "scatter": lambda k: k.scatter(np.int32([[0], [1], [0]]), V, (4,)),
-    "scatter of rows": lambda k: k.scatter(np.int32([[2], [-1], [0]]), T[0], (4, 4)),
-    "scatter_update": lambda k: k.scatter_update(T[0], np.int32([[0, 1], [2, -1]]), np.float32([9, 8])),
+    "scatter": lambda k: k.scatter(np.array([[0], [1], [0]], np.int32), V, (4,)),
+    "scatter of rows": lambda k: k.scatter(np.array([[2], [-1], [0]], np.int32), T[0], (4, 4)),
+    "scatter_update": lambda k: k.scatter_update(
+        T[0], np.array([[0, 1], [2, -1]], np.int32), np.array([9, 8], np.float32)
+    ),
     **{
-        f"scatter_update by {how}": lambda k, how=how: k.scatter_update(
-            F, np.int32([[0], [1], [0]]), np.float32([[1, 2], [3, -4], [0.5, 6]]), reduction=how
+        f"scatter_update by {how}": call(
+            "scatter_update", F, np.array([[0], [1], [0]], np.int32),
+            np.array([[1, 2], [3, -4], [0.5, 6]], np.float32), reduction=how,
         )
         for how in ("add", "max", "min", "mul")
     },
-    "slice_update": lambda k: k.slice_update(T, np.int32([1, 0, 1]), np.ones((1, 2, 2), "float32")),
-    "slice_update moved inside": lambda k: k.slice_update(T[0], np.int32([9, -2]), np.ones((2, 2), "float32")),
-    "segment_sum": lambda k: k.segment_sum(T[0], np.int32([2, 0, 2]), 4),
-    "segment_sum of numbers that count nowhere": lambda k: k.segment_sum(V, np.int32([-1, 7, 1]), 2),
-    "segment_max": lambda k: k.segment_max(T[0], np.int32([1, 1, 3]), 4),
-    "segment_min of ints": lambda k: k.segment_min(I, np.int32([0, 0]), 2),
-    "segment_prod": lambda k: k.segment_prod(V, np.int32([1, 1, 2]), 3),
+    "slice_update": lambda k: k.slice_update(T, np.array([1, 0, 1], np.int32), np.ones((1, 2, 2), "float32")),
+    "slice_update moved inside": lambda k: k.slice_update(
+        T[0], np.array([9, -2], np.int32), np.ones((2, 2), "float32")
+    ),
+    "segment_sum": lambda k: k.segment_sum(T[0], np.array([2, 0, 2], np.int32), 4),
+    "segment_sum of numbers that count nowhere": lambda k: k.segment_sum(V, np.array([-1, 7, 1], np.int32), 2),
+    "segment_max": lambda k: k.segment_max(T[0], np.array([1, 1, 3], np.int32), 4),
+    "segment_min of ints": lambda k: k.segment_min(I, np.array([0, 0], np.int32), 2),
+    "segment_prod": lambda k: k.segment_prod(V, np.array([1, 1, 2], np.int32), 3),
     # Products
     "matmul of ints and floats": lambda k: k.matmul(I, F),
     "matmul of vectors": lambda k: k.matmul(V, V),

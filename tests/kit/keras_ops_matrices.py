@@ -12,7 +12,7 @@ I = np.array([[3, -7], [5, 2]], np.int32)  # noqa: E741
 V = np.array([1.0, -2.0, 0.5], np.float32)
 T = np.arange(24, dtype=np.float32).reshape(2, 3, 4) / 8
 # Symmetric and positive definite.
-SQUARE = np.float32([[[4, 1, 0.5], [1, 3, -1], [0.5, -1, 2]], [[1, 0.25, 0], [0.25, 2, 0.5], [0, 0.5, 3]]])
+SQUARE = np.array([[[4, 1, 0.5], [1, 3, -1], [0.5, -1, 2]], [[1, 0.25, 0], [0.25, 2, 0.5], [0, 0.5, 3]]], np.float32)
 
 MATRICES: dict[str, Callable[[Any], Any]] = {
     "det": lambda k: k.det(SQUARE),
@@ -42,6 +42,6 @@ MATRICES: dict[str, Callable[[Any], Any]] = {
     "lu_factor": lambda k: k.lu_factor(SQUARE[:, ::-1])[0],
     "lu_factor exchanges": lambda k: k.lu_factor(SQUARE[0][::-1])[1],
     "matrix_rank": lambda k: k.matrix_rank(T),
-    "matrix_rank of small numbers": lambda k: k.matrix_rank(np.diag(np.float32([4, 1, 0.1])), tol=0.05),
+    "matrix_rank of small numbers": lambda k: k.matrix_rank(np.diag(np.array([4, 1, 0.1], np.float32)), tol=0.05),
     "cdist": lambda k: k.cdist(T, T[:, :2] + 1),
 }

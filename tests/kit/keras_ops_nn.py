@@ -34,16 +34,16 @@ NETWORKS: dict[str, Callable[[Any], Any]] = {
     "binary_crossentropy of logits": lambda k: k.binary_crossentropy(HOT, P * 40 - 20, from_logits=True),
     "categorical_crossentropy": lambda k: k.categorical_crossentropy(HOT, P),
     "categorical_crossentropy of logits": lambda k: k.categorical_crossentropy(HOT, P, from_logits=True, axis=0),
-    "sparse_categorical_crossentropy": lambda k: k.sparse_categorical_crossentropy(np.int32([1, 2, 0]), P),
+    "sparse_categorical_crossentropy": lambda k: k.sparse_categorical_crossentropy(np.array([1, 2, 0], np.int32), P),
     "sparse_categorical_crossentropy of logits": lambda k: k.sparse_categorical_crossentropy(
-        np.int32([[1], [2], [5]]), P, from_logits=True
+        np.array([[1], [2], [5]], np.int32), P, from_logits=True
     ),
     "dot_product_attention": lambda k: k.dot_product_attention(Q, K, W),
     "dot_product_attention, causal": lambda k: k.dot_product_attention(Q, K, W, is_causal=True, scale=0.3),
     "dot_product_attention of what is seen": lambda k: k.dot_product_attention(
         Q, K, W, bias=T[:, None] - 1, mask=SEEN, is_causal=True
     ),
-    "multi_hot": lambda k: k.multi_hot(np.int32([[0, 2], [1, 1]]), 4),
-    "multi_hot of one sample": lambda k: k.multi_hot(np.int32([0, 2, -1]), 3, dtype="int32"),
-    "multi_hot along an axis": lambda k: k.multi_hot(np.int32([[[0, 2], [1, 1]]]), 4, axis=1),
+    "multi_hot": lambda k: k.multi_hot(np.array([[0, 2], [1, 1]], np.int32), 4),
+    "multi_hot of one sample": lambda k: k.multi_hot(np.array([0, 2, -1], np.int32), 3, dtype="int32"),
+    "multi_hot along an axis": lambda k: k.multi_hot(np.array([[[0, 2], [1, 1]]], np.int32), 4, axis=1),
 }

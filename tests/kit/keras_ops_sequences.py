@@ -9,8 +9,8 @@ import numpy as np
 
 # Two samples of six steps and four classes, in which some best classes follow themselves.
 LOGITS = (2 * np.sin(np.arange(48) * 1.7 + np.arange(48) // 9)).astype("float32").reshape(2, 6, 4)
-LABELS = np.int32([[1, 1, 3], [2, 0, 0]])
-LABEL_LENGTHS, LENGTHS = np.int32([3, 1]), np.int32([6, 4])
+LABELS = np.array([[1, 1, 3], [2, 0, 0]], np.int32)
+LABEL_LENGTHS, LENGTHS = np.array([3, 1], np.int32), np.array([6, 4], np.int32)
 
 
 def _beam(k: Any, part: int, **options: Any) -> Any:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from kit.table_calls import call
+
 # In double precision, as processors differ in the last places of powers in single precision.
 S = np.sin(np.arange(40) ** 1.5).astype(np.float32).reshape(2, 20)
 R = np.cos(np.arange(12, dtype=np.float32) ** 2).reshape(3, 4)
@@ -41,14 +43,14 @@ SIGNALS: dict[str, Callable[[Any], Any]] = {
     "istft to a length": lambda k: k.istft(k.stft(S, 5, 2, 8, TAPER), 5, 2, 8, 13, TAPER),
     "istft without a window": lambda k: k.istft(k.stft(S, 4, 2, 8, None), 4, 2, 8, window=None),
     "istft with gaps": lambda k: k.istft(k.stft(S, 6, 7, 8, "hamming", False), 6, 7, 8, None, "hamming", False),
-    **{f"{name} of {n}": lambda k, name=name, n=n: getattr(k, name)(n)
+    **{f"{name} of {n}": call(name, n)
        for name in ("bartlett", "blackman", "hamming", "hanning") for n in (1, 6, 7)},
     "kaiser": lambda k: k.kaiser(7, 5.5),
     "sinc": lambda k: k.sinc(F * 1.25),
     "sinc of ints": lambda k: k.sinc(I),
     "i0": lambda k: k.i0(F),
     "i0 of ints": lambda k: k.i0(I),
-    **{f"{name} of {kind}": lambda k, name=name, x=x: getattr(k, name)(x)
+    **{f"{name} of {kind}": call(name, x)
        for name in ("angle", "conj", "conjugate", "imag", "isreal", "real")
        for kind, x in (("floats", F), ("ints", I))},
     "isreal of bools": lambda k: k.isreal(B),

@@ -390,5 +390,5 @@ def build(fault: Planted, kind: str, shape: tuple[int, ...], dtype: str) -> kera
             drawn = rng.uniform(0.3, 0.9, weight.shape) if positive else rng.normal(0, 0.6, weight.shape)
             weight.assign((drawn * (1e-4 if kind == TINY and not positive else 1.0)).astype("float32"))
     if kind == SATURATED:
-        model.layers[-1].bias.assign(np.float32([80, 0, -80]))
+        model.layers[-1].bias.assign(np.array([80, 0, -80], np.float32))
     return model

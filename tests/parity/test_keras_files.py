@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ def assert_says_the_same(ours: Any, theirs: Any, where: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "case"), files())
-def test_a_file_of_keras_loads_computes_and_is_written_again(kind, case, tmp_path):
+def test_a_file_of_keras_loads_computes_and_is_written_again(kind: Any, case: Any, tmp_path: Path) -> None:
     path = case.file(".keras")
     config = read_config(path)
     with utils.CustomObjectScope(CELLS):
@@ -101,7 +102,7 @@ def test_a_file_of_keras_loads_computes_and_is_written_again(kind, case, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["mlp", "bigru", "nested_sequential", "stacked_lstm", "tabular_normalization"])
-def test_weights_that_keras_saved_alone_load(name):
+def test_weights_that_keras_saved_alone_load(name: str) -> None:
     path = SHARED / "models" / f"{name}.keras"
     if not path.exists():
         pytest.skip("needs the recorded cases in ../shared")

@@ -55,14 +55,18 @@ def assert_same_state(model: Any, recorded: Any, prefix: str, tolerance: float) 
 
 
 @pytest.fixture(scope="module", params=[".keras", ".h5"])
-def made_by_keras(tmp_path_factory, request):
+def made_by_keras(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> tuple[Path, str, dict[str, str]]:
     folder = tmp_path_factory.mktemp("keras")
     failures = run_keras("make", folder, request.param)
     return folder, request.param, failures
 
 
 @pytest.fixture(scope="module", params=[".keras", ".h5"])
-def opened_by_keras(tmp_path_factory, request):
+def opened_by_keras(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> tuple[Path, str, dict[str, Any], dict[str, str]]:
     folder = tmp_path_factory.mktemp("seqc")
     models = keras_side.models(seqc)
     for name, model in models.items():
@@ -73,7 +77,7 @@ def opened_by_keras(tmp_path_factory, request):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_training_that_keras_began_goes_on_in_seqc(name, made_by_keras):
+def test_training_that_keras_began_goes_on_in_seqc(name: Any, made_by_keras: tuple[Path, str, dict[str, str]]) -> None:
     folder, ending, failures = made_by_keras
     if (name, ending) == ("mlp_adafactor", ".h5"):
         pytest.skip("Keras 3.15 gives two variables of Adafactor one name and cannot write such a file")
@@ -82,7 +86,7 @@ def test_training_that_keras_began_goes_on_in_seqc(name, made_by_keras):
 
 
 @pytest.mark.parametrize("name", ["mlp_adam", "lstm"])
-def test_training_that_keras_began_goes_on_from_a_kept_file(name):
+def test_training_that_keras_began_goes_on_from_a_kept_file(name: str) -> None:
     # Written by `python -m kit.keras_side make FOLDER`.
     go_on(KEPT / f"keras_{name}.keras", np.load(KEPT / f"keras_{name}.npz"))
 
@@ -97,7 +101,9 @@ def go_on(path: Path, recorded: Any) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*considered legacy:UserWarning")
 @pytest.mark.parametrize("name", NAMES)
-def test_what_seqc_began_goes_on_in_keras(name, opened_by_keras):
+def test_what_seqc_began_goes_on_in_keras(
+    name: Any, opened_by_keras: tuple[Path, str, dict[str, Any], dict[str, str]]
+) -> None:
     folder, ending, models, failures = opened_by_keras
     if (name, ending) == ("mlp_lamb", ".h5"):
         pytest.skip("Keras 3.15 does not find Lamb in such a file, not even in its own")
@@ -115,7 +121,7 @@ def test_what_seqc_began_goes_on_in_keras(name, opened_by_keras):
 
 
 @pytest.mark.slow
-def test_keras_opens_every_recorded_model_that_seqc_saved(tmp_path):
+def test_keras_opens_every_recorded_model_that_seqc_saved(tmp_path: Path) -> None:
     saved = {}
     for kind in ("layers", "models"):
         for case in cases(kind):

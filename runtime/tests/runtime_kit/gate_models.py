@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
@@ -15,7 +17,7 @@ def value(name: str, shape: list | None, dtype: int = FLOAT) -> onnx.ValueInfoPr
     return helper.make_tensor_value_info(name, dtype, shape)
 
 
-def model_of(nodes: list, tensors: list | None = None, **more) -> onnx.ModelProto:
+def model_of(nodes: list, tensors: list | None = None, **more: Any) -> onnx.ModelProto:
     graph = helper.make_graph(nodes, "g", [value("x", ["batch", 4])], [value("y", ["batch", 2])], tensors or [])
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=8, **more)

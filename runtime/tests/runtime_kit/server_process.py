@@ -11,8 +11,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -101,7 +102,7 @@ def error_of(answer: bytes) -> tuple[int, str]:
     return status, orjson.loads(body)["error"]
 
 
-def until(done, what: str, patience: float = PATIENCE) -> None:
+def until(done: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
     """Wait until `done()`."""
     end = time.monotonic() + patience
     while not done():
@@ -150,7 +151,7 @@ def serving(*arguments: object, port: object = 0, **environment: str) -> Iterato
         process.stderr.close()
 
 
-def _collect(stream, lines: list[str]) -> None:
+def _collect(stream: IO[str], lines: list[str]) -> None:
     for line in stream:
         lines.append(line)
 
