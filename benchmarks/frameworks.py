@@ -15,6 +15,8 @@ from typing import Any
 WORKER = Path(__file__).resolve().with_name("worker.py")
 # Seconds after which a measurement has failed.
 LONGEST = 300
+# Variables with which some machines make OpenBLAS use an older kernel than the processor has.
+FORCING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 # What was measured, or why it failed.
 Outcome = dict[str, float] | str
@@ -68,7 +70,7 @@ class Framework:
 
     def _environment(self) -> dict[str, str]:
         # Compiled modules are kept, as they are for a user from the second start on.
-        ours = {"PYTHONDONTWRITEBYTECODE", "SEQC_NUM_THREADS", "SEQC_EXECUTOR", "KERAS_BACKEND"}
+        ours = {"PYTHONDONTWRITEBYTECODE", "SEQC_NUM_THREADS", "SEQC_EXECUTOR", "KERAS_BACKEND", *FORCING}
         return {name: value for name, value in os.environ.items() if name not in ours} | dict(self.environment)
 
 
@@ -89,6 +91,7 @@ PEERS = (
     _keras("jax", "Keras on JAX", "SEQC_PEER_JAX", "jax"),
     _keras("torch", "Keras on PyTorch", "SEQC_PEER_TORCH", "torch"),
     Framework("torch", "PyTorch", "torch", "SEQC_PEER_TORCH", {}, ("torch",)),
+    Framework("torch-compiled", "PyTorch, compiled", "torch-compiled", "SEQC_PEER_TORCH", {}, ("torch",)),
 )
 ONE_THREAD = Framework("seqc-1", "seqc, 1 thread", "seqc", environment={"SEQC_NUM_THREADS": "1"})
 NAIVE = Framework("seqc-naive", "seqc, naive", "seqc", environment={"SEQC_EXECUTOR": "naive"})

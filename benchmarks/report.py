@@ -14,6 +14,8 @@ from workloads import BATCHES, DEPTHS, WORKLOADS
 
 KERAS = [f.name for f in PEERS if f.module == "keras"]
 TENSORFLOW, TORCH = "keras-tensorflow", "torch"
+# Whom a training step is held against, and how sentences call them; see `Ratios`.
+COMPARED = {"keras": "the best Keras", TORCH: "PyTorch", "torch-compiled": "PyTorch with torch.compile"}
 
 
 @dataclass
@@ -102,13 +104,11 @@ def steps(results: Results) -> str:
     rows, ratios = [], Ratios(results)
     for name in results.workloads():
         cells = [results.cell(f.name, name, "step_ms", 2) for f in results.columns]
-        rows.append(
-            [name, str(WORKLOADS[name].batch), *cells, ratios.shown("keras", name), ratios.shown("torch", name)]
-        )
+        rows.append([name, str(WORKLOADS[name].batch), *cells, *(ratios.shown(peer, name) for peer in COMPARED)])
     means = ["" if f is SEQC else times(ratios.mean(f.name)) for f in results.columns]
-    rows.append(["geometric mean, to seqc", "", *means, times(ratios.mean("keras")), times(ratios.mean("torch"))])
-    heading = ["workload", "batch", *columns, "best Keras / seqc", "PyTorch / seqc"]
-    verdicts = [ratios.verdict("keras", "the best Keras"), ratios.verdict("torch", "PyTorch")]
+    rows.append(["geometric mean, to seqc", "", *means, *(times(ratios.mean(peer)) for peer in COMPARED)])
+    heading = ["workload", "batch", *columns, *(f"{title} / seqc" for title in ("best Keras", "PyTorch", "compiled"))]
+    verdicts = [ratios.verdict(peer, title) for peer, title in COMPARED.items()]
     text = "\n".join(filter(None, verdicts))
     return "\n\n".join(filter(None, ["## Training step, ms", table(heading, rows), text]))
 

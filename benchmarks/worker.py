@@ -4,7 +4,8 @@
     python worker.py predict WORKLOAD
     python worker.py versions NAME,NAME
 
-FRAMEWORK is "torch", or what to import as Keras: "keras" (with KERAS_BACKEND set) or "seqc".
+FRAMEWORK is "torch", "torch-compiled" (by `torch.compile`), or what to import as Keras: "keras" (with KERAS_BACKEND
+set) or "seqc".
 """
 
 from __future__ import annotations
@@ -42,17 +43,21 @@ def main() -> None:
     elif options.framework == "predict":
         result = predict(options.workload)
     else:
-        run = run_torch if options.framework == "torch" else run_keras
+        run = run_torch if options.framework.startswith("torch") else run_keras
         result = run(options.framework, options.workload, options)
     print(json.dumps(result))
 
 
 def versions(names: list[str]) -> dict[str, str]:
-    """Returns the versions of Python and of those distributions that are installed."""
+    """Returns the versions of Python and of those distributions that are installed, and the kernel of NumPy's BLAS."""
     found = {"python": platform.python_version()}
     for name in names:
         with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
+    if "seqc" in found:
+        from seqc.cli._blas import kernel_name
+
+        found["BLAS kernel"] = kernel_name()
     return found
 
 
@@ -83,8 +88,8 @@ def run_keras(module: str, name: str, options: Any) -> dict[str, float]:
     return {"import_s": imported, **figures(epochs, workload.steps, first)}
 
 
-def run_torch(_: str, name: str, options: Any) -> dict[str, float]:
-    """Trains with a plain eager loop, as PyTorch's own tutorials do."""
+def run_torch(kind: str, name: str, options: Any) -> dict[str, float]:
+    """Trains with a plain loop, as PyTorch's own tutorials do: eager, or with the model compiled."""
     start = time.perf_counter()
     import torch
 
@@ -96,6 +101,8 @@ def run_torch(_: str, name: str, options: Any) -> dict[str, float]:
     model = torch_models.build(name)
     if workload.is_image:
         model = model.to(memory_format=torch.channels_last)
+    if kind == "torch-compiled":
+        model = torch.compile(model)
     optimizer, loss = torch.optim.Adam(model.parameters()), torch_models.LOSSES[workload.loss]()
 
     def epoch(x: Any, y: Any) -> float:

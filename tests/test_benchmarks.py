@@ -42,10 +42,22 @@ def row(text: str, name: str) -> list[str]:
 
 def test_steps_are_compared_with_the_fastest_keras_and_with_pytorch() -> None:
     text = steps(made_up())
-    assert row(text, "mlp") == ["mlp", "128", "4.00", "8.00", "absent", "2.00", "2.00", "2.00x", "1.00x"]
-    assert row(text, "cnn") == ["cnn", "128", "20.00", "9.00", "absent", "30.00", "12.00", "0.75x", "2.50x"]
+    assert row(text, "mlp") == ["mlp", "128", "4.00", "8.00", "absent", "2.00", "absent", "2.00", "2.00x", "1.00x", "-"]
+    assert row(text, "cnn") == [
+        "cnn",
+        "128",
+        "20.00",
+        "9.00",
+        "absent",
+        "30.00",
+        "absent",
+        "12.00",
+        "0.75x",
+        "2.50x",
+        "-",
+    ]
     # Keras on TensorFlow: 2 and 5/3; on JAX: 4 and 3/4; the best of them: 2 and 3/4; PyTorch: 1 and 5/2.
-    assert row(text, "geometric mean, to seqc")[2:] == ["1.83x", "1.73x", "-", "1.58x", "", "1.22x", "1.58x"]
+    assert row(text, "geometric mean, to seqc")[2:] == ["1.83x", "1.73x", "-", "1.58x", "-", "", "1.22x", "1.58x", "-"]
     assert "Beside the best Keras, of 2 rows below 1x: 1 (cnn); below 0.8x: 1 (cnn)." in text
     assert "Beside PyTorch, of 2 rows below 1x: none; below 0.8x: none." in text
 
@@ -57,9 +69,9 @@ def test_memory_and_starts_have_their_tables() -> None:
     assert "| PyTorch | absent |" in text
     assert "median over 3 fresh processes" in text
     memory = text.partition("## Peak memory")[2]
-    assert row(memory, "mlp") == ["mlp", "400", "100", "absent", "100", "100", "0.25x"]
+    assert row(memory, "mlp") == ["mlp", "400", "100", "absent", "100", "absent", "100", "0.25x"]
     starts = text.partition("## From the start")[2]
-    assert row(starts, "mlp") == ["mlp", "1.50", "1.50", "absent", "1.50", "1.50", "0.25"]
+    assert row(starts, "mlp") == ["mlp", "1.50", "1.50", "absent", "1.50", "absent", "1.50", "0.25"]
     assert "## How seqc scales" not in text
     assert "## Prediction" not in text
     assert "## Failures" not in text
@@ -68,7 +80,7 @@ def test_memory_and_starts_have_their_tables() -> None:
 def test_seqc_alone_makes_a_report_too() -> None:
     results = Results(rounds=1, command="x", training={("seqc", "lstm"): figures(5.0)})
     text = report(results)
-    assert row(text, "lstm") == ["lstm", "64", *["absent"] * 4, "5.00", "-", "-"]
+    assert row(text, "lstm") == ["lstm", "64", *["absent"] * 5, "5.00", "-", "-", "-"]
     assert "Beside" not in text
 
 
@@ -78,7 +90,19 @@ def test_a_failure_is_named_and_keeps_its_row() -> None:
     results.training["torch", "gru_text"] = figures(3.0)
     results.predict = {"gru_text": "AttributeError: no GRU", "mlp": {"numpy_ms": 3.0, "onnxruntime_ms": 2.0}}
     text = report(results)
-    assert row(text, "gru_text") == ["gru_text", "64", "absent", "absent", "absent", "3.00", "failed", "-", "-"]
+    assert row(text, "gru_text") == [
+        "gru_text",
+        "64",
+        "absent",
+        "absent",
+        "absent",
+        "3.00",
+        "absent",
+        "failed",
+        "-",
+        "-",
+        "-",
+    ]
     assert "- seqc on gru_text: AttributeError: no GRU\n- predict on gru_text: AttributeError: no GRU" in text
     predictions = text.partition("## Prediction")[2]
     assert row(predictions, "mlp") == ["mlp", "128", "3.00", "2.00", "1.50x"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import sys
 from typing import Any
 
 import pytest
 
 from kit.cli_models import seqc, seqc_json
+from seqc.cli._blas import _measured, kernel_name
 
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 
@@ -47,8 +49,8 @@ def test_the_report_as_json_has_everything(monkeypatch: pytest.MonkeyPatch) -> N
     pretend(monkeypatch, onnxruntime="1.30.0", onnxruntime_gpu=None)
     report = seqc_json("doctor")
     assert set(report) == {
-        "ok", "python", "platform", "packages", "blas", "onnxruntime_wheels", "wheels_clash", "providers", "threads",
-        "devices",
+        "ok", "python", "platform", "packages", "blas", "blas_kernel", "onnxruntime_wheels", "wheels_clash",
+        "providers", "threads", "devices",
     }  # fmt: skip
     assert report["ok"] is True
     assert "CPUExecutionProvider" in report["providers"]
@@ -107,3 +109,42 @@ def test_a_device_that_computes_wrong_numbers_does_not_work(monkeypatch: pytest.
     monkeypatch.setattr(seqc_runtime.Model, "predict", lambda self, x: x)
     text = seqc("doctor", code=1).stdout
     assert "gives wrong numbers: relu([-1.0, 2.0]) = [-1.0, 2.0]" in text
+
+
+def measuring(monkeypatch: pytest.MonkeyPatch, rates: dict[bool, list[float]]) -> None:
+    """Lets processes with a forced kernel, and those without, be as fast as given, in the order of their starts."""
+
+    def measured(environment: dict[str, str]) -> tuple[str, float]:
+        kernel = environment.get("OPENBLAS_CORETYPE", "SkylakeX")
+        return kernel, rates["OPENBLAS_CORETYPE" in environment].pop(0)
+
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    monkeypatch.delenv("OPENBLAS_L2_SIZE", raising=False)
+    monkeypatch.setattr("seqc.cli._blas._measured", measured)
+
+
+@pytest.mark.usefixtures("_runtime")
+def test_a_slow_kernel_that_the_environment_forces_is_told_with_its_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, onnxruntime="1.30.0", onnxruntime_gpu=None)
+    measuring(monkeypatch, {True: [50e9, 80e9], False: [160e9, 90e9]})
+    text = seqc("doctor").stdout
+    assert "\nblas kernel   Haswell, by OPENBLAS_CORETYPE; without: SkylakeX, 2.00 times as fast\n" in text
+    assert "WARNING: with OPENBLAS_CORETYPE set, NumPy takes 2.0 times as long for a product" in text
+    assert text.endswith("To train faster: unset OPENBLAS_CORETYPE\n")
+
+
+@pytest.mark.usefixtures("_runtime")
+def test_a_forced_kernel_that_costs_nothing_is_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, onnxruntime="1.30.0", onnxruntime_gpu=None)
+    measuring(monkeypatch, {True: [80e9, 80e9], False: [84e9, 79e9]})
+    report = seqc_json("doctor")
+    assert report["blas_kernel"]["forced_by"] == ["OPENBLAS_CORETYPE"]
+    assert report["blas_kernel"]["factor"] == 1.05
+    measuring(monkeypatch, {True: [80e9, 80e9], False: [84e9, 79e9]})
+    assert seqc("doctor").stdout.endswith("\nAll is well.\n")
+
+
+def test_a_process_measures_with_the_kernel_of_its_environment() -> None:
+    kernel, rate = _measured(dict(os.environ))
+    assert kernel == kernel_name()
+    assert rate > 1e8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
@@ -47,3 +48,15 @@ def _fastest() -> float:
         np.matmul(a, b, out=out)
         times.append(time.perf_counter() - start)
     return float(2 * SIDE**3 / min(times))
+
+
+def main() -> None:
+    """Prints the kernel of this process and its rate on one core, for `_blas` in another process."""
+    from seqc.cli._blas import kernel_name
+
+    rate = gemm_rate(1)
+    print(json.dumps({"kernel": kernel_name(), "rate": rate}))
+
+
+if __name__ == "__main__":
+    main()

@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+from seqc.cli._blas import NOTICEABLE, Forced, forced_kernel, kernel_name
 from seqc.cli._errors import Debug
 from seqc.cli._output import AsJson, screen
 
@@ -42,6 +43,7 @@ def doctor(as_json: AsJson = False, debug: Debug = False) -> None:
             "platform": platform.platform(),
             "packages": {name: _version(name) for name in PACKAGES},
             "blas": _blas(),
+            "blas_kernel": {"name": kernel_name(), **_forced(forced_kernel())},
             "onnxruntime_wheels": wheels,
             "wheels_clash": clash,
             "providers": _providers(),
@@ -67,6 +69,7 @@ def _rows(report: dict[str, Any]) -> list[tuple[str, str]]:
         *((name, found or "not installed") for name, found in packages.items()),
         ("onnxruntime", wheels or "not installed"),
         ("providers", ", ".join(report["providers"]) or "none"),
+        ("blas kernel", _kernel(report["blas_kernel"])),
         ("threads", f"{threads['used']} ({threads['reason']})"),
         *((name, device["detail"]) for name, device in report["devices"].items()),
     ]
@@ -81,7 +84,31 @@ def _verdict(report: dict[str, Any]) -> str:
         )
     if not report["ok"]:
         return "PROBLEM: models do not run on the CPU, see above."
-    return "All is well."
+    return _warning(report["blas_kernel"]) or "All is well."
+
+
+def _forced(found: Forced | None) -> dict[str, Any]:
+    if found is None:
+        return {"forced_by": [], "own": None, "factor": None}
+    return {"forced_by": list(found.variables), "own": found.own, "factor": round(found.factor, 2)}
+
+
+def _kernel(kernel: dict[str, Any]) -> str:
+    if not kernel["forced_by"]:
+        return str(kernel["name"])
+    forced = f"{kernel['name']}, by {' and '.join(kernel['forced_by'])}"
+    return f"{forced}; without: {kernel['own']}, {kernel['factor']:.2f} times as fast"
+
+
+def _warning(kernel: dict[str, Any]) -> str | None:
+    """Returns what to do about a kernel that is slower than the processor's own, None if it is not."""
+    if not kernel["factor"] or kernel["factor"] < NOTICEABLE:
+        return None
+    names = kernel["forced_by"]
+    return (
+        f"WARNING: with {' and '.join(names)} set, NumPy takes {kernel['factor']:.1f} times as long for a product of "
+        f"matrices as this processor needs. To train faster: unset {' '.join(names)}"
+    )
 
 
 def _version(distribution: str) -> str | None:
