@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import import_module
 from operator import attrgetter
 from typing import Any
+
+from seqc.errors import MissingDependencyError
 
 # Public modules, in the order of the reference: path, title, and the base whose methods all classes there share.
 MODULES: dict[str, tuple[str, str]] = {
@@ -99,14 +102,18 @@ def public_names(path: str) -> list[str]:
 
 @cache
 def inventory() -> tuple[Entry, ...]:
-    """Returns everything public, each thing once: under its own name, in the module that is about it."""
+    """Returns everything public, each thing once: under its own name, in the module that is about it.
+
+    What needs a package that is not installed is left out: the site is built with all of them, tests run without, too.
+    """
     places: dict[int, list[tuple[str, str]]] = {}
     things: dict[int, Any] = {}
     for path in MODULES:
-        for name in public_names(path):
-            thing = attrgetter(name)(import_module(path))
-            places.setdefault(id(thing), []).append((path, name))
-            things[id(thing)] = thing
+        with suppress(MissingDependencyError):
+            for name in public_names(path):
+                thing = attrgetter(name)(import_module(path))
+                places.setdefault(id(thing), []).append((path, name))
+                things[id(thing)] = thing
     entries = []
     for key, found in places.items():
         home = min(found, key=lambda place: _preference(*place, things[key]))
