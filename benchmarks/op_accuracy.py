@@ -38,8 +38,9 @@ POSITIVE: tuple[Op, ...] = (Log(), Log1p(), Sqrt())
 
 
 def places(op: Op, x: Array, *operands: Array) -> tuple[float, float]:
-    """Returns by how many places of one the first result is off, beyond a few roundings of itself: in onnxruntime, and
-    in NumPy in single precision.
+    """Returns by how many places of one the first result is off, beyond a few roundings of itself.
+
+    One number is onnxruntime's, the other that of NumPy in single precision.
     """
     from seqc.export import compile_with_names
     from seqc.export.target import onnx_target

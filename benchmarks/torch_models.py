@@ -47,8 +47,9 @@ def build(name: str) -> nn.Module:
 
 
 def data(workload: Workload, steps: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns samples and labels of one epoch, or of so many steps, as PyTorch wants them: channels first, images in
-    channels-last memory.
+    """Returns samples and labels of one epoch, or of so many steps, as PyTorch wants them.
+
+    Channels come first, and images lie in channels-last memory.
     """
     x, y = (torch.from_numpy(a) for a in workload.data(steps))
     if workload.is_image:

@@ -57,8 +57,9 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
 
 
 def gelu(x: Any, approximate: bool = False) -> Value:
-    """Returns x times the normal distribution's cumulative function at x (Hendrycks and Gimpel, 2016), or its
-    approximation by tanh.
+    """Returns x times the normal distribution's cumulative function at x, or its approximation by tanh.
+
+    See Hendrycks and Gimpel, 2016.
     """
     return ops.gelu(x, approximate)
 

@@ -94,8 +94,9 @@ def flops_by_scope(graph: Graph, sizes: Mapping[str, int], samples: int = 1) -> 
 
 
 def step_flops(graph: Graph, sizes: Mapping[str, int]) -> int | None:
-    """Returns the operations of one run of a whole graph, such as a training step: forward pass, gradients, optimizer
-    and metrics. What depends on constants alone is left out.
+    """Returns the operations of one run of a whole graph, such as a training step.
+
+    Counted are the forward pass, gradients, optimizer and metrics. What depends on constants alone is left out.
 
     Args:
         sizes: of symbolic axes by name, the batch among them. Without one of them the result is None.

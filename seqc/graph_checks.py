@@ -99,8 +99,9 @@ def _maker(v: Value) -> Layer | None:
 
 
 def names_of(structure: Any, values: list[Value]) -> list[str]:
-    """Returns a name for each value: the keys that lead to it in dictionaries; at a position in a list or by itself,
-    the name of the layer that made it.
+    """Returns a name for each value.
+
+    The keys that lead to it in dictionaries; at a position in a list or by itself, the name of the layer that made it.
     """
     found: list[str] = []
     taken: set[str] = set()
@@ -120,4 +121,5 @@ def _called(v: Value) -> str:
 
 
 def listed(values: list[Value]) -> str:
+    """Returns the names of values for a message."""
     return ", ".join(f"'{name}'" for name in names_of(list(values), values))

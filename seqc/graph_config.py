@@ -163,20 +163,8 @@ def restore(config: Mapping[str, Any]) -> tuple[Any, Any]:
     results: dict[str, list[list[Value]]] = {
         name: [[layer.output]] if isinstance(layer, InputLayer) else [] for name, layer in layers.items()
     }
-    # By layer and number of its call: what waits for that call.
-    waiting: dict[tuple[str, int], list[_Call]] = {}
-    ready: deque[_Call] = deque()
-    for call in calls:
-        needs = {(name, number) for name, number, _ in _needed(call.node)}
-        needs |= {(call.name, call.number - 1)} if call.number else set()  # a layer's calls keep their numbers
-        for name, number in needs:
-            if name not in results:
-                raise SavingError(f"The model's configuration calls a layer on '{name}', which it does not have.")
-            if number >= len(results[name]):
-                call.missing += 1
-                waiting.setdefault((name, number), []).append(call)
-        if not call.missing:
-            ready.append(call)
+    waiting = _waiting(calls, results)
+    ready = deque(call for call in calls if not call.missing)
     made = 0
     while ready:
         call = ready.popleft()
@@ -194,6 +182,21 @@ def restore(config: Mapping[str, Any]) -> tuple[Any, Any]:
         raise SavingError(f"The calls of layer '{stuck}' need what no layer before them gives.")
     old = any("module" not in entry for entry in config["layers"])
     return _picked(config.get("input_layers"), results, old), _picked(config.get("output_layers"), results, old)
+
+
+def _waiting(calls: list[_Call], results: dict[str, list[list[Value]]]) -> dict[tuple[str, int], list[_Call]]:
+    """Returns, by layer and number of its call, what waits for that call; each call learns how many it waits for."""
+    waiting: dict[tuple[str, int], list[_Call]] = {}
+    for call in calls:
+        needs = {(name, number) for name, number, _ in _needed(call.node)}
+        needs |= {(call.name, call.number - 1)} if call.number else set()  # a layer's calls keep their numbers
+        for name, number in needs:
+            if name not in results:
+                raise SavingError(f"The model's configuration calls a layer on '{name}', which it does not have.")
+            if number >= len(results[name]):
+                call.missing += 1
+                waiting.setdefault((name, number), []).append(call)
+    return waiting
 
 
 def _results(layer: Callable[..., Any], given: Any) -> list[Any]:

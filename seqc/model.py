@@ -209,8 +209,9 @@ class Model(TrainingMethods, OwnCall):
         return json.dumps(serialize_object(self), **options)
 
     def save(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
-        """Writes the model to a `.keras` file, or a legacy `.h5` file: layers, weights, compile settings and optimizer
-        state.
+        """Writes the model to a `.keras` file, or a legacy `.h5` file.
+
+        Layers, weights, compile settings and optimizer state are in it.
 
         See `seqc.saving.save_model`.
         """

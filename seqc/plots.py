@@ -1,5 +1,6 @@
-"""Pictures of a training: its loss curve, which classes are taken for which, and where the time of a step goes. Needs
-matplotlib.
+"""Pictures of a training; they need matplotlib.
+
+Its loss curve, which classes are taken for which, and where the time of a step goes.
 """
 
 from __future__ import annotations
@@ -129,8 +130,9 @@ def count_confusions(truth: Array, predicted: Array) -> Array:
 
 @_names_as_they_are
 def step_profile(timings: Sequence[Timing], steps: int, path: str | os.PathLike[str], title: str = "") -> None:
-    """Draws where the time of a training step goes: the step at the bottom, its parts, layers and operations above it,
-    each as wide as the time it takes.
+    """Draws where the time of a training step goes.
+
+    The step is at the bottom, its parts, layers and operations above it, each as wide as the time it takes.
 
     Args:
         timings: what some steps took together. steps: how many they were. path: the .png or .svg file to write.

@@ -73,8 +73,10 @@ class Sequential(Model):
         )
 
     def add(self, layer: Any, rebuild: bool = True) -> None:
-        """Puts a layer on top. If it does not fit what is below it, the model stays as it was. A layer may stand in
-        several places; they share its weights.
+        """Puts a layer on top.
+
+        If it does not fit what is below it, the model stays as it was. A layer may stand in several places; they share
+        its weights.
 
         Raises:
             LayerError: it is not a layer, or takes more than one tensor. ConfigError: its name is taken, or there is an

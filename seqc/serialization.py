@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
+from types import EllipsisType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 from seqc.argument_kinds import taken
 from seqc.errors import ConfigError, SavingError
 from seqc.file_scope import building, shared_objects
+from seqc.keras_places import AS_KERAS, NOT_IN_KERAS
 
 T = TypeVar("T")
 
@@ -28,7 +30,6 @@ _REGISTERED: dict[str, Any] = {}
 _REGISTERED_NAMES: dict[Any, str] = {}
 # Own objects of the innermost scope, by name.
 _scope: ContextVar[Mapping[str, Any]] = ContextVar("custom_objects", default={})  # noqa: B039 (never written to)
-
 # Where own objects are noted while they are serialized.
 _noted: ContextVar[dict[str, Any] | None] = ContextVar("noted", default=None)
 
@@ -155,9 +156,9 @@ class Configurable:
                 taken(name, value, type(self).__name__)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments as plain data. An attribute of an argument's name has precedence over
-        what was passed, so that normalized values are saved; but not in a user's class, which may keep something else
-        under that name.
+        """Returns the constructor's arguments as plain data.
+
+        An attribute of an argument's name is saved before what was passed, but not of a user's class.
         """
         own = _of_user(type(self))  # type: ignore[arg-type]
         return {
@@ -167,8 +168,9 @@ class Configurable:
 
     @classmethod
     def from_config(cls: type[T], config: dict[str, Any]) -> T:
-        """Returns a new object from what `get_config` gave. Empty entries of options that the class lacks are left out:
-        other versions of Keras write more of them.
+        """Returns a new object from what `get_config` gave.
+
+        Empty entries of options that the class lacks are left out: other versions of Keras write more of them.
         """
         accepted = _accepted(cls)  # type: ignore[arg-type]
         kept = {name: value for name, value in config.items() if value is not None or name in accepted}
@@ -212,23 +214,27 @@ def _first_of_base(cls: type) -> tuple[str, ...]:
     return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)[1:]
 
 
+# What Python and NumPy have, as files describe it.
+_DESCRIBED: dict[Any, Callable[[Any], Any]] = {
+    np.generic: lambda x: x.item(),
+    np.ndarray: lambda x: {"class_name": "__numpy__", "config": {"value": x.tolist(), "dtype": x.dtype.name}},
+    EllipsisType: lambda _: {"class_name": "__ellipsis__", "config": {}},
+    slice: lambda x: {
+        "class_name": "__slice__",
+        "config": {k: serialize(getattr(x, k)) for k in ("start", "stop", "step")},
+    },
+    (list, tuple): lambda x: [serialize(v) for v in x],
+    dict: lambda x: {str(k): serialize(v) for k, v in x.items()},
+}
+
+
 def serialize(value: Any) -> Any:
     """Returns a value as plain data."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return {"class_name": "__numpy__", "config": {"value": value.tolist(), "dtype": value.dtype.name}}
-    if value is ...:
-        return {"class_name": "__ellipsis__", "config": {}}
-    if isinstance(value, slice):
-        bounds = {"start": value.start, "stop": value.stop, "step": value.step}
-        return {"class_name": "__slice__", "config": serialize(bounds)}
-    if isinstance(value, list | tuple):
-        return [serialize(v) for v in value]
-    if isinstance(value, dict):
-        return {str(k): serialize(v) for k, v in value.items()}
+    for kind, described in _DESCRIBED.items():
+        if isinstance(value, kind):
+            return described(value)
     if isinstance(value, type):
         raise SavingError(f"Cannot save the class {value.__name__} itself; pass an instance.")
     if hasattr(value, "get_config"):
@@ -236,22 +242,6 @@ def serialize(value: Any) -> Any:
     if callable(value):
         return serialize_function(value)
     raise SavingError(f"Cannot save {value!r} of type {type(value).__name__}: it has no get_config().")
-
-
-# Where Keras says that models are, and the layers that it keeps beside some of its models; one has another name there.
-_AS_KERAS: dict[str, dict[str, str | None]] = {
-    "Sequential": {"module": "keras", "registered_name": None},
-    "DTypePolicy": {"module": "keras", "registered_name": None},
-    "FloatDTypePolicy": {"module": "keras", "registered_name": None},
-    "Functional": {"module": "keras.src.models.functional", "registered_name": "Functional"},
-    "GroupedQueryAttention": {"class_name": "GroupQueryAttention", "module": "keras.layers", "registered_name": None},
-    "CustomScaleLayer": {
-        "module": "keras.src.applications.inception_resnet_v2",
-        "registered_name": "CustomScaleLayer",
-    },
-    "LayerScale": {"module": "keras.src.applications.convnext", "registered_name": "LayerScale"},
-    "StochasticDepth": {"module": "keras.src.applications.convnext", "registered_name": "StochasticDepth"},
-}
 
 
 def serialize_object(value: Any) -> dict[str, Any]:
@@ -265,7 +255,7 @@ def serialize_object(value: Any) -> dict[str, Any]:
         "registered_name": get_registered_name(cls),
     }
     if _KNOWN.get((kind, cls.__name__)) is cls:
-        described.update(_AS_KERAS.get(cls.__name__) or {"module": f"keras.{kind}", "registered_name": None})
+        described.update(AS_KERAS.get(cls.__name__) or {"module": f"keras.{kind}", "registered_name": None})
     else:
         _note(cls)
     for part in ("build_config", "compile_config"):
@@ -277,11 +267,6 @@ def serialize_object(value: Any) -> dict[str, Any]:
     if number is not None:
         described["shared_object_id"] = number
     return described
-
-
-# Functions of seqc's that Keras lacks. One that is described as those of users are it looks for among the
-# `custom_objects` of whoever loads the file, which it does not for a bare name.
-NOT_IN_KERAS = frozenset({"hard_sigmoid_keras2"})
 
 
 def serialize_function(function: Any) -> Any:

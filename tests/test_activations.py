@@ -17,9 +17,9 @@ from seqc.errors import ConfigError
 from seqc.graph.autodiff import gradients
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, input_value
+from seqc.keras_places import NOT_IN_KERAS
 from seqc.ops.arithmetic import Div
 from seqc.ops.transcendental import Erf
-from seqc.serialization import NOT_IN_KERAS
 
 
 def softmax(x: Array) -> Array:

@@ -332,7 +332,6 @@ def test_a_name_too_long_for_the_second_file_is_refused(tmp_path: Path) -> None:
 
 def interrupted(folder: Path, first: int, step: int) -> int:
     """Exports other weights over a pair with Ctrl-C at every `step`-th instruction; returns how often that was."""
-
     path = folder / "m.onnx"
     answers = []
     for seed in (0, 1):

@@ -34,8 +34,9 @@ _GUESSES = ("lists what it has", "Did you mean", "has no attribute")
 
 
 def at(path: str) -> Any:
-    """What is at a path of Keras's, by asking for one name after the other; what needs a package that is not there is
-    the error that says so.
+    """What is at a path of Keras's, by asking for one name after the other.
+
+    What needs a package that is not there is the error that says so.
     """
     found: Any = seqc
     try:

@@ -101,8 +101,10 @@ def cut(root: Path, version: str, date: str) -> dict[str, str]:
 
 
 def check(root: Path, version: str) -> None:
-    """Raises:
-    ReleaseError: some file is not of this release.
+    """Looks whether all files are of one release.
+
+    Raises:
+        ReleaseError: some file is not of this release.
     """
     numbers(version)
     wrong = [f"{name} is at {found}" for name, found in versions(root).items() if found != version]

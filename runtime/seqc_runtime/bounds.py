@@ -110,9 +110,8 @@ def _read_body(buffer: Buffer, kind: str, f: Field, body: _Body) -> None:
             continue
         if kind == "NodeProto":
             _read_node(buffer, start, end, body)
-        for e in fields(buffer, start, end):
-            if e.number in CHILDREN[kind]:
-                pending.append((CHILDREN[kind][e.number], *span(e)))
+        children = CHILDREN[kind]
+        pending += [(children[e.number], *span(e)) for e in fields(buffer, start, end) if e.number in children]
 
 
 def _read_node(buffer: Buffer, start: int, end: int, body: _Body) -> None:

@@ -61,8 +61,10 @@ def check_shapes(nodes: list[ShapeNode], constants: Constants, check: Callable[[
 
 
 def _before(node: ShapeNode, producers: dict[str, list[ShapeNode]], started: set[int]) -> Iterator[ShapeNode]:
-    """What makes a node's inputs, as far as it was not met yet. The producers of a name are gone through once: a file
-    may give thousands of nodes one name."""
+    """What makes a node's inputs, as far as it was not met yet.
+
+    The producers of a name are gone through once: a file may give thousands of nodes one name.
+    """
     for name in node.inputs:
         for producer in producers.pop(name, ()):
             if id(producer) not in started:

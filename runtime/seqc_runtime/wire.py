@@ -57,8 +57,11 @@ class MalformedError(ValueError):
 
 @dataclass
 class Facts:
-    """Who wrote the model, the external data locations its tensors name ('' for a tensor that names none), and the
-    names of its operators, also of those inside functions and inside the bodies of other operators."""
+    """Who wrote the model, and what it needs.
+
+    The external data locations its tensors name ('' for a tensor that names none), and the names of its operators, also
+    of those inside functions and inside the bodies of other operators.
+    """
 
     producer_name: str = ""
     producer_version: str = ""
@@ -67,6 +70,8 @@ class Facts:
 
 
 class Field(NamedTuple):
+    """A field of a serialized message: its number, its wire type, where its content lies, and an integer's value."""
+
     number: int
     wire: int
     start: int
@@ -76,16 +81,14 @@ class Field(NamedTuple):
 
 def read_facts(buffer: Buffer) -> Facts:
     """The facts of one serialized ModelProto. Raises MalformedError when it is none, or has no graph."""
-    facts = Facts()
-    has_graph = False
+    has_graph, producer = False, {_MODEL_PRODUCER_NAME: "", _MODEL_PRODUCER_VERSION: ""}
     for f in fields(buffer, 0, len(buffer)):
-        if f.number == _MODEL_PRODUCER_NAME:
-            facts.producer_name = text(buffer, f)
-        elif f.number == _MODEL_PRODUCER_VERSION:
-            facts.producer_version = text(buffer, f)
-        has_graph = has_graph or f.number == _MODEL_GRAPH
+        if f.number in producer:
+            producer[f.number] = text(buffer, f)
+        has_graph |= f.number == _MODEL_GRAPH
     if not has_graph:
         raise MalformedError("it has no graph")
+    facts = Facts(producer[_MODEL_PRODUCER_NAME], producer[_MODEL_PRODUCER_VERSION])
     pending = [("ModelProto", 0, len(buffer))]
     while pending:
         kind, start, end = pending.pop()
@@ -119,12 +122,14 @@ def _external_locations(buffer: Buffer, start: int, end: int) -> set[str]:
 
 
 def span(f: Field) -> tuple[int, int]:
+    """Where the content of a field with a length lies. Raises MalformedError when it has none."""
     if f.wire != _LENGTH:
         raise MalformedError(f"field {f.number} has wire type {f.wire} instead of {_LENGTH}")
     return f.start, f.end
 
 
 def text(buffer: Buffer, f: Field) -> str:
+    """The text of a field. Raises MalformedError when it is none."""
     start, end = span(f)
     try:
         return buffer[start:end].decode("utf-8")
@@ -133,6 +138,7 @@ def text(buffer: Buffer, f: Field) -> str:
 
 
 def fields(buffer: Buffer, start: int, end: int) -> Iterator[Field]:
+    """The fields of the message between two places, in their order. Raises MalformedError where there is none."""
     position = start
     while position < end:
         tag, position = varint(buffer, position, end)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -84,10 +85,7 @@ def test_every_answer_is_the_one_given_alone(
         for turns, rows, fate, length in requests:
             for _ in range(turns):
                 await asyncio.sleep(0)
-            arrays = []
-            for shape in MODELS[name][1]:
-                whole = (2, 4) if shape is None else (rows, *(length if n == "time" else n for n in shape))
-                arrays.append(random.standard_normal(whole).astype(np.float32))
+            arrays = arrays_of(name, rows, length, random)
             if fate == "bad":
                 arrays[0][...] = BAD
             more: dict[str, Any] = {}
@@ -104,35 +102,47 @@ def test_every_answer_is_the_one_given_alone(
         await asyncio.wait_for(scheduler.drain(), 60)
         for fate, made_job, task in tasks:
             await asyncio.wait([task], timeout=60)
-            check(fate, made_job, task)
+            check(fate, made_job, task, functools.partial(check_results, name, exact or made.batching.max_rows == 1))
         assert not scheduler.busy
         found = made.counters.snapshot()
         assert (found.pending, found.pending_rows) == (0, 0)
 
-    def check(fate: str, made_job: Any, task: asyncio.Task[Any]) -> None:
-        if task.cancelled():
-            assert fate == "cancelled"
-            return
-        error = task.exception()
-        if error is not None:
-            empty = all(array.size == 0 for array in made_job.feeds.values())
-            refused = isinstance(error, Refusal) and fate in ("late", "gone")
-            assert refused or (fate == "bad" and not empty and isinstance(error, RuntimeExecutionError)), error
-            return
-        assert fate != "bad" or made_job.rows == 0
-        results = task.result()
-        if made_job.rows == 0:
-            assert all(len(result) == 0 for result in results)
-            return
-        alone = session(name).run(list(made_job.wanted), made_job.feeds)
-        for expected, result in zip(alone, results, strict=True):
-            assert result.shape == expected.shape
-            if exact or made.batching.max_rows == 1:
-                assert result.tobytes() == expected.tobytes()
-            else:
-                np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5 * max(1, np.abs(expected).max()))
-
     asyncio.run(main())
+
+
+def arrays_of(name: str, rows: int, length: int, random: np.random.Generator) -> list[np.ndarray]:
+    shapes = MODELS[name][1]
+    sizes = [(2, 4) if s is None else (rows, *(length if n == "time" else n for n in s)) for s in shapes]
+    return [random.standard_normal(whole).astype(np.float32) for whole in sizes]
+
+
+def check(fate: str, made_job: Any, task: asyncio.Task[Any], check_given: Callable[[Any, Any], None]) -> None:
+    if task.cancelled():
+        assert fate == "cancelled"
+    elif task.exception() is not None:
+        check_error(fate, made_job, task.exception())
+    else:
+        assert fate != "bad" or made_job.rows == 0
+        check_given(made_job, task.result())
+
+
+def check_error(fate: str, made_job: Any, error: BaseException | None) -> None:
+    empty = all(array.size == 0 for array in made_job.feeds.values())
+    refused = isinstance(error, Refusal) and fate in ("late", "gone")
+    assert refused or (fate == "bad" and not empty and isinstance(error, RuntimeExecutionError)), error
+
+
+def check_results(name: str, exact: bool, made_job: Any, results: Any) -> None:
+    if made_job.rows == 0:
+        assert all(len(result) == 0 for result in results)
+        return
+    alone = session(name).run(list(made_job.wanted), made_job.feeds)
+    for expected, result in zip(alone, results, strict=True):
+        assert result.shape == expected.shape
+        if exact:
+            assert result.tobytes() == expected.tobytes()
+        else:
+            np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5 * max(1, np.abs(expected).max()))
 
 
 def test_sequences_of_different_lengths_come_together_and_are_never_padded() -> None:

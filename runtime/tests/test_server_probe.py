@@ -234,8 +234,10 @@ INT64 = onnx.TensorProto.INT64
 
 
 def counted(low: int, high: int, mine: int | None = None) -> bytes:
-    """The sine of x + how many numbers of all samples lie between two (for rows that start with
-    more than `mine`)."""
+    """The sine of x + how many numbers of all samples lie between two.
+
+    They are added for rows that start with more than `mine`.
+    """
     nodes = [
         helper.make_node("Greater", ["x", "low"], ["above"]),
         helper.make_node("Less", ["x", "high"], ["below"]),

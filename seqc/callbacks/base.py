@@ -59,8 +59,9 @@ class Callback:
         """Called before an epoch; `epoch` counts from 0."""
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Called after an epoch with its metrics, validation metrics under `val_` names. What a callback adds to `logs`
-        reaches the callbacks after it, the History last.
+        """Called after an epoch with its metrics, validation metrics under `val_` names.
+
+        What a callback adds to `logs` reaches the callbacks after it, the History last.
         """
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:

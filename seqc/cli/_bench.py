@@ -41,8 +41,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Speed:
-    """What was measured: `epochs` holds the seconds per step of each, `flops` the operations of a step, None if not
-    known; rates are floating-point operations per second.
+    """What was measured.
+
+    `epochs` holds the seconds per step of each, `flops` the operations of a step, None if not known; rates are
+    floating-point operations per second.
     """
 
     batch_size: int

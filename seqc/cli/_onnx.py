@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -117,12 +117,9 @@ def opsets(model: onnx.ModelProto) -> str:
     return ", ".join(f"{x.domain} {x.version}" if x.domain else f"opset {x.version}" for x in model.opset_import)
 
 
-def ports(values: object) -> list[Port]:
+def ports(values: Iterable[onnx.ValueInfoProto]) -> list[Port]:
     """Returns the inputs or outputs of a graph."""
-    found: list[Port] = []
-    for value in values:  # type: ignore[attr-defined]
-        found.append(Port(value.name, _dtype(value.type), _shape(value)))
-    return found
+    return [Port(value.name, _dtype(value.type), _shape(value)) for value in values]
 
 
 def _dtype(kind: onnx.TypeProto) -> str:
@@ -189,10 +186,8 @@ def _has(value: onnx.ValueInfoProto) -> bool:
 
 
 def _shape(value: onnx.ValueInfoProto) -> Shape:
-    found: list[int | str | None] = []
-    for dim in value.type.tensor_type.shape.dim:
-        found.append(dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None)
-    return tuple(found)
+    dims = value.type.tensor_type.shape.dim
+    return tuple(dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None for dim in dims)
 
 
 def _flops(node: onnx.NodeProto, inputs: tuple[Shape | None, ...], outputs: tuple[Shape | None, ...]) -> int | None:

@@ -39,8 +39,9 @@ def _is_repeated(field: Any) -> bool:
 
 
 def inlined_nodes(model: onnx.ModelProto) -> int:
-    """Returns how many nodes a model has once every call of one of its own functions is replaced by its nodes, as far
-    as they are not more than MOST_NODES.
+    """Returns how many nodes a model has once every call of one of its own functions is replaced by its nodes.
+
+    They are counted as far as they are not more than MOST_NODES.
 
     Raises:
         DataError: a function calls itself, by itself or through others.

@@ -110,8 +110,9 @@ def load_file(path: Path) -> ModelFile:
 
 
 def load_source(path: Path, weights: Path | None = None, compiled: bool = False) -> Model:
-    """Returns the model of a Python FILE or a model file of any kind, with weights from another file if one is given;
-    `compiled` if what only training needs is to be read, too.
+    """Returns the model of a Python FILE or a model file of any kind.
+
+    With weights from another file if one is given; `compiled` if what only training needs is to be read, too.
 
     Raises:
         ConfigError, DataError: it is neither. SavingError: a file does not fit, is damaged, or needs what seqc lacks.

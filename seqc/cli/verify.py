@@ -183,8 +183,7 @@ def _parity_rows(report: Report) -> list[tuple[str, str]]:
 
     sizes = "; ".join(" ".join(f"{n}={v}" for n, v in s.items()) for s in report.sizes) or "those of the file"
     rows = [("sizes", sizes)]
-    for check in report.outputs:
-        rows.append((check.name, verdict(check)))
+    rows += [(check.name, verdict(check)) for check in report.outputs]
     inside = (
         f"{report.values:,} values compared one by one" if report.values else "not compared: written in another way"
     )

@@ -110,4 +110,5 @@ def count_bytes(graph: Graph) -> int:
 
 
 def count_parameters(graph: Graph) -> int:
+    """Returns how many elements the weights of a graph have."""
     return sum(v.op.array.size for v in graph.walk() if isinstance(v.op, Constant) and v.op.label)

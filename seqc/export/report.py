@@ -40,9 +40,12 @@ class OutputCheck:
 
     @property
     def bound(self) -> str:
-        """What kind of bound holds: "exact" where nothing may differ, as of whole numbers; "rigorous" where
-        rounding cannot come to more on the inputs tried; "statistical" where it follows from what rounding does to
-        them in NumPy, which no proof says of other machines."""
+        """What kind of bound holds.
+
+        "exact" where nothing may differ, as of whole numbers; "rigorous" where rounding cannot come to more on the
+        inputs tried; "statistical" where it follows from what rounding does to them in NumPy, which no proof says of
+        other machines.
+        """
         if not self.allowed:
             return "exact"
         return "rigorous" if self.allowed < self.budget else "statistical"

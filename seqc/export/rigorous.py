@@ -306,7 +306,7 @@ def _hard(op: Op, x: Array, p: Precision, operands: Sequence[Near]) -> Array:
 
 
 def _normalized(op: Op, x: Array, p: Precision, operands: Sequence[Near]) -> Array:
-    """x f + (offset - mean f), f = scale / sqrt(variance + epsilon), or (x - mean) f + offset; statistics are exact."""
+    """Of x f + (offset - mean f), f = scale / sqrt(variance + epsilon), or (x - mean) f + offset; statistics exact."""
     a, scale, offset, mean, variance = operands
     assert isinstance(op, BatchNormalization)
     if any(np.any(o.e) for o in (scale, offset, mean, variance)):

@@ -26,9 +26,11 @@ _SOME = 10
 
 
 def choose_sizes(graph: Graph, works: Callable[[Sizes], bool]) -> list[dict[str, int]]:
-    """Returns sizes for the symbolic axes: batches of 1, 2 and 7, each with two lengths of every other axis, and last a
-    batch of two of the shortest there is, one if the graph takes it. A first axis of which one element is too few is no
-    batch, but the length of a single sample.
+    """Returns sizes for the symbolic axes.
+
+    Batches of 1, 2 and 7, each with two lengths of every other axis, and last a batch of two of the shortest there is,
+    one if the graph takes it. A first axis of which one element is too few is no batch, but the length of a single
+    sample.
 
     Args:
         graph: its inputs name the axes. works: whether the graph runs at given sizes; lengths grow until it does.
@@ -128,8 +130,9 @@ class Sampler:
         return lambda sizes: runs_on(run, self.draw(sizes, seed=0))
 
     def draw_large(self, run: Callable[[list[Array]], object], sizes: Sizes, seed: int) -> list[Array] | None:
-        """Returns inputs of about 1e15, and integers at both ends of their type; None where none may be so large. Those
-        in half precision are of about 1e3.
+        """Returns inputs of about 1e15, and integers at both ends of their type.
+
+        None where none may be so large. Those in half precision are of about 1e3.
 
         Not even larger ones: their squares and sums would be infinite in one order of adding and finite in another.
         """

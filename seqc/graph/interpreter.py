@@ -1,6 +1,7 @@
 """Running a graph as plainly as can be, each operation by its `eval`: what every backend has to agree with.
 
-Slots stand for look-ups, and arrays are dropped as soon as nobody needs them."""
+Slots stand for look-ups, and arrays are dropped as soon as nobody needs them.
+"""
 
 from __future__ import annotations
 

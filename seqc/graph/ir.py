@@ -152,8 +152,7 @@ class Op(ByAttributes):
         return "parallel"
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
-        """Returns the floating-point operations for operands and results of such shapes, see `seqc.analysis`: one per
-        element of the result where an op says nothing else; nothing where it only moves numbers."""
+        """Returns the floating-point operations: none for moving numbers, else one per element of the result."""
         return prod(outputs[0]) if self.kind == "arithmetic" else 0
 
     def decompose(self, target: Target, y: Value, *xs: Any) -> Value | tuple[Value, ...] | None:

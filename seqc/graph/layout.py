@@ -55,6 +55,7 @@ def natural(rank: int) -> Layout:
 
 
 def is_natural(layout: Layout) -> bool:
+    """Whether a tensor was not re-ordered."""
     return layout == natural(len(layout))
 
 

@@ -9,12 +9,15 @@ from seqc import ops
 from seqc.errors import ArgumentTypeError, ConfigError
 from seqc.graph.ir import Type, Value
 from seqc.layers._common import as_tuple, data_format_name, image_hint
+from seqc.layers._words import with_words_of
 from seqc.layers.base import Layer
 from seqc.serialization import known
 
 
 class _AdaptivePooling(Layer):
-    """Args:
+    """One number for each of so many windows.
+
+    Args:
         output_size: how many windows, one number for all axes or one per axis. data_format: "channels_last" or
         "channels_first".
 
@@ -48,50 +51,62 @@ class _AdaptivePooling(Layer):
 
 
 class _AdaptiveAveragePooling(_AdaptivePooling):
-    __doc__: str | None = "The mean of each window.\n\n    " + (_AdaptivePooling.__doc__ or "")
+    """The mean of each window."""
 
     def call(self, x: Any) -> Value:
         return ops.adaptive_average_pool(x, self.output_size, self.data_format)
 
 
 @known("layers")
+@with_words_of(_AdaptivePooling)
 class AdaptiveAveragePooling1D(_AdaptiveAveragePooling):
-    __doc__ = _AdaptiveAveragePooling.__doc__
+    """The mean of each of so many windows over time."""
+
     rank = 1
 
 
 @known("layers")
+@with_words_of(_AdaptivePooling)
 class AdaptiveAveragePooling2D(_AdaptiveAveragePooling):
-    __doc__ = _AdaptiveAveragePooling.__doc__
+    """The mean of each of so many windows over height and width."""
+
     rank = 2
 
 
 @known("layers")
+@with_words_of(_AdaptivePooling)
 class AdaptiveAveragePooling3D(_AdaptiveAveragePooling):
-    __doc__ = _AdaptiveAveragePooling.__doc__
+    """The mean of each of so many windows over depth, height and width."""
+
     rank = 3
 
 
 class _AdaptiveMaxPooling(_AdaptivePooling):
-    __doc__: str | None = "The largest element of each window.\n\n    " + (_AdaptivePooling.__doc__ or "")
+    """The largest element of each window."""
 
     def call(self, x: Any) -> Value:
         return ops.adaptive_max_pool(x, self.output_size, self.data_format)
 
 
 @known("layers")
+@with_words_of(_AdaptivePooling)
 class AdaptiveMaxPooling1D(_AdaptiveMaxPooling):
-    __doc__ = _AdaptiveMaxPooling.__doc__
+    """The largest element of each of so many windows over time."""
+
     rank = 1
 
 
 @known("layers")
+@with_words_of(_AdaptivePooling)
 class AdaptiveMaxPooling2D(_AdaptiveMaxPooling):
-    __doc__ = _AdaptiveMaxPooling.__doc__
+    """The largest element of each of so many windows over height and width."""
+
     rank = 2
 
 
 @known("layers")
+@with_words_of(_AdaptivePooling)
 class AdaptiveMaxPooling3D(_AdaptiveMaxPooling):
-    __doc__ = _AdaptiveMaxPooling.__doc__
+    """The largest element of each of so many windows over depth, height and width."""
+
     rank = 3

@@ -10,6 +10,7 @@ from seqc.layers._arguments import keep_arguments
 from seqc.layers._common import KerasShape
 from seqc.layers._conv_cells import ConvLSTMCell1D, ConvLSTMCell2D, ConvLSTMCell3D
 from seqc.layers._recurrent import RecurrentLayer
+from seqc.layers._words import with_words_of
 from seqc.serialization import known
 
 
@@ -83,18 +84,24 @@ class _ConvLSTM(RecurrentLayer):
 
 
 @known("layers")
+@with_words_of(_ConvLSTM)
 class ConvLSTM1D(_ConvLSTM):
-    __doc__ = _ConvLSTM.__doc__
+    """An LSTM whose gates are convolutions of input and state over time (Shi et al., 2015)."""
+
     rank, cell_class = 1, ConvLSTMCell1D
 
 
 @known("layers")
+@with_words_of(_ConvLSTM)
 class ConvLSTM2D(_ConvLSTM):
-    __doc__ = _ConvLSTM.__doc__
+    """An LSTM whose gates are convolutions of input and state over height and width (Shi et al., 2015)."""
+
     rank, cell_class = 2, ConvLSTMCell2D
 
 
 @known("layers")
+@with_words_of(_ConvLSTM)
 class ConvLSTM3D(_ConvLSTM):
-    __doc__ = _ConvLSTM.__doc__
+    """An LSTM whose gates are convolutions of input and state over depth, height and width (Shi et al., 2015)."""
+
     rank, cell_class = 3, ConvLSTMCell3D

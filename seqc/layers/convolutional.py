@@ -10,6 +10,7 @@ from seqc.graph.ir import Value, as_value
 from seqc.layers._arguments import UNQUANTIZED, KernelArguments, keep_arguments
 from seqc.layers._common import KerasShape, as_tuple
 from seqc.layers._convolution import Convolution
+from seqc.layers._words import with_words_of
 from seqc.ops._windows import Padding
 from seqc.ops.conv import convolve, convolve_back
 from seqc.serialization import known
@@ -102,26 +103,36 @@ class _Conv(KernelArguments, Convolution):
 
 
 @known("layers")
+@with_words_of(_Conv)
 class Conv1D(_Conv):
-    __doc__ = (_Conv.__doc__ or "") + '\n    `padding` may also be "causal": no result depends on later steps.\n    '
+    """activation(cross-correlation of the input with a kernel + bias) over time.
+
+    `padding` may also be "causal": no result depends on later steps.
+    """
+
     rank = 1
 
 
 @known("layers")
+@with_words_of(_Conv)
 class Conv2D(_Conv):
-    __doc__ = _Conv.__doc__
+    """activation(cross-correlation of the input with a kernel + bias) over height and width."""
+
     rank = 2
 
 
 @known("layers")
+@with_words_of(_Conv)
 class Conv3D(_Conv):
-    __doc__ = _Conv.__doc__
+    """activation(cross-correlation of the input with a kernel + bias) over depth, height and width."""
+
     rank = 3
 
 
 class _ConvTranspose(KernelArguments, Convolution):
-    """activation(transposed convolution of the input with a kernel + bias): a convolution the other way round, which
-    makes images larger.
+    """activation(transposed convolution of the input with a kernel + bias).
+
+    A convolution the other way round, which makes images larger.
 
     Args:
         filters: channels of the result. kernel_size: the window, one number for all axes or one per axis.
@@ -181,18 +192,24 @@ class _ConvTranspose(KernelArguments, Convolution):
 
 
 @known("layers")
+@with_words_of(_ConvTranspose)
 class Conv1DTranspose(_ConvTranspose):
-    __doc__ = _ConvTranspose.__doc__
+    """activation(transposed convolution of the input with a kernel + bias) over time."""
+
     rank = 1
 
 
 @known("layers")
+@with_words_of(_ConvTranspose)
 class Conv2DTranspose(_ConvTranspose):
-    __doc__ = _ConvTranspose.__doc__
+    """activation(transposed convolution of the input with a kernel + bias) over height and width."""
+
     rank = 2
 
 
 @known("layers")
+@with_words_of(_ConvTranspose)
 class Conv3DTranspose(_ConvTranspose):
-    __doc__ = _ConvTranspose.__doc__
+    """activation(transposed convolution of the input with a kernel + bias) over depth, height and width."""
+
     rank = 3

@@ -9,6 +9,7 @@ from seqc.graph.ir import Value, as_value
 from seqc.layers._arguments import keep_arguments
 from seqc.layers._common import KerasShape
 from seqc.layers._convolution import Convolution
+from seqc.layers._words import with_words_of
 from seqc.ops.conv import convolve
 from seqc.ops.images import channel_kernel
 from seqc.serialization import known
@@ -71,19 +72,23 @@ class _DepthwiseConv(DepthwiseArguments, Convolution):
 
 
 @known("layers")
+@with_words_of(_DepthwiseConv)
 class DepthwiseConv1D(_DepthwiseConv):
-    __doc__ = _DepthwiseConv.__doc__
+    """activation(each channel convolved over time with kernels of its own + bias)."""
+
     rank = 1
 
 
 @known("layers")
+@with_words_of(_DepthwiseConv)
 class DepthwiseConv2D(_DepthwiseConv):
-    __doc__ = _DepthwiseConv.__doc__
+    """activation(each channel convolved over height and width with kernels of its own + bias)."""
+
     rank = 2
 
 
 class _SeparableConv(DepthwiseArguments, Convolution):
-    """activation(each channel convolved on its own, then the channels mixed at each place + bias).
+    """activation(each channel convolved on its own, then the channels mixed + bias).
 
     Args:
         filters: channels of the result. kernel_size: the window, one number for all axes or one per axis.
@@ -142,12 +147,16 @@ class _SeparableConv(DepthwiseArguments, Convolution):
 
 
 @known("layers")
+@with_words_of(_SeparableConv)
 class SeparableConv1D(_SeparableConv):
-    __doc__ = _SeparableConv.__doc__
+    """activation(each channel convolved on its own over time, then the channels mixed + bias)."""
+
     rank = 1
 
 
 @known("layers")
+@with_words_of(_SeparableConv)
 class SeparableConv2D(_SeparableConv):
-    __doc__ = _SeparableConv.__doc__
+    """activation(each channel convolved on its own over height and width, then the channels mixed + bias)."""
+
     rank = 2

@@ -17,8 +17,9 @@ from seqc.serialization import known
 
 @known("layers")
 class MultiHeadAttention(Heads):
-    """softmax(query @ key / sqrt(key_dim)) @ value for several heads, whose results are projected together
-    (Vaswani et al., 2017).
+    """softmax(query @ key / sqrt(key_dim)) @ value for several heads, whose results are projected together.
+
+    See Vaswani et al., 2017.
 
     Args:
         num_heads: how many heads.

@@ -9,12 +9,15 @@ from seqc import ops
 from seqc.errors import ConfigError
 from seqc.graph.ir import Type, Value, as_value
 from seqc.layers._common import KerasShape, as_tuple, data_format_name, first_from_last, image_hint, last_from_first
+from seqc.layers._words import with_words_of
 from seqc.layers.base import Layer
 from seqc.serialization import known
 
 
 class _Pooling(Layer):
-    """Args:
+    """One number for each window.
+
+    Args:
         pool_size: the window, one number for all axes or one per axis. strides: its steps, the window's size by
         default. padding: "valid" (only whole windows) or "same" (as many results as steps fit; padding does not count).
         data_format: "channels_last" or "channels_first".
@@ -60,7 +63,7 @@ class _Pooling(Layer):
 
 
 class _MaxPooling(_Pooling):
-    __doc__: str | None = "The largest element of each window.\n\n    " + (_Pooling.__doc__ or "")
+    """The largest element of each window."""
 
     def __init__(
         self,
@@ -78,50 +81,64 @@ class _MaxPooling(_Pooling):
 
 
 @known("layers")
+@with_words_of(_Pooling)
 class MaxPooling1D(_MaxPooling):
-    __doc__ = _MaxPooling.__doc__
+    """The largest element of each window over time."""
+
     rank = 1
 
 
 @known("layers")
+@with_words_of(_Pooling)
 class MaxPooling2D(_MaxPooling):
-    __doc__ = _MaxPooling.__doc__
+    """The largest element of each window over height and width."""
+
     rank = 2
 
 
 @known("layers")
+@with_words_of(_Pooling)
 class MaxPooling3D(_MaxPooling):
-    __doc__ = _MaxPooling.__doc__
+    """The largest element of each window over depth, height and width."""
+
     rank = 3
 
 
 class _AveragePooling(_Pooling):
-    __doc__: str | None = "The mean of each window.\n\n    " + (_Pooling.__doc__ or "")
+    """The mean of each window."""
 
     def pooled(self, x: Value) -> Value:
         return ops.average_pool(x, self.pool_size, self.strides, self.padding)
 
 
 @known("layers")
+@with_words_of(_Pooling)
 class AveragePooling1D(_AveragePooling):
-    __doc__ = _AveragePooling.__doc__
+    """The mean of each window over time."""
+
     rank = 1
 
 
 @known("layers")
+@with_words_of(_Pooling)
 class AveragePooling2D(_AveragePooling):
-    __doc__ = _AveragePooling.__doc__
+    """The mean of each window over height and width."""
+
     rank = 2
 
 
 @known("layers")
+@with_words_of(_Pooling)
 class AveragePooling3D(_AveragePooling):
-    __doc__ = _AveragePooling.__doc__
+    """The mean of each window over depth, height and width."""
+
     rank = 3
 
 
 class _GlobalPooling(Layer):
-    """Args:
+    """One number for all of space.
+
+    Args:
         data_format: "channels_last" or "channels_first". keepdims: keep the axes of space, with size 1.
 
     Shapes: (batch, *space, channels) to (batch, channels).
@@ -151,20 +168,26 @@ class _GlobalMaxPooling(_GlobalPooling):
 
 
 @known("layers")
+@with_words_of(_GlobalPooling)
 class GlobalMaxPooling1D(_GlobalMaxPooling):
-    __doc__ = "The largest element over time.\n\n    " + (_GlobalPooling.__doc__ or "")
+    """The largest element over time."""
+
     rank = 1
 
 
 @known("layers")
+@with_words_of(_GlobalPooling)
 class GlobalMaxPooling2D(_GlobalMaxPooling):
-    __doc__ = "The largest element over height and width.\n\n    " + (_GlobalPooling.__doc__ or "")
+    """The largest element over height and width."""
+
     rank = 2
 
 
 @known("layers")
+@with_words_of(_GlobalPooling)
 class GlobalMaxPooling3D(_GlobalMaxPooling):
-    __doc__ = "The largest element over depth, height and width.\n\n    " + (_GlobalPooling.__doc__ or "")
+    """The largest element over depth, height and width."""
+
     rank = 3
 
 
@@ -174,8 +197,10 @@ class _GlobalAveragePooling(_GlobalPooling):
 
 
 @known("layers")
+@with_words_of(_GlobalPooling)
 class GlobalAveragePooling1D(_GlobalPooling):
-    __doc__ = "The mean over time; masked steps do not count.\n\n    " + (_GlobalPooling.__doc__ or "")
+    """The mean over time; masked steps do not count."""
+
     rank = 1
     supports_masking = True
 
@@ -192,12 +217,16 @@ class GlobalAveragePooling1D(_GlobalPooling):
 
 
 @known("layers")
+@with_words_of(_GlobalPooling)
 class GlobalAveragePooling2D(_GlobalAveragePooling):
-    __doc__ = "The mean over height and width.\n\n    " + (_GlobalPooling.__doc__ or "")
+    """The mean over height and width."""
+
     rank = 2
 
 
 @known("layers")
+@with_words_of(_GlobalPooling)
 class GlobalAveragePooling3D(_GlobalAveragePooling):
-    __doc__ = "The mean over depth, height and width.\n\n    " + (_GlobalPooling.__doc__ or "")
+    """The mean over depth, height and width."""
+
     rank = 3

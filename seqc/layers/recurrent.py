@@ -62,8 +62,9 @@ class SimpleRNNCell(Cell):
 
 @known("layers")
 class SimpleRNN(RecurrentLayer):
-    """A fully connected recurrent layer: each output is activation(x @ kernel + h @ recurrent_kernel + bias), h the
-    output before it.
+    """A fully connected recurrent layer.
+
+    Each output is activation(x @ kernel + h @ recurrent_kernel + bias), h the output before it.
 
     Args:
         units: size of output and state. activation: of the output. use_bias: whether there is a bias.

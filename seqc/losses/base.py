@@ -39,7 +39,7 @@ class Loss(Configurable):
 
     @property
     def _labels_like_output(self) -> bool:
-        """Whether labels are to have the output\'s shape, and nothing but a look at both would tell."""
+        """Whether labels are to have the output's shape, and nothing but a look at both would tell."""
         return False
 
     def __init__(

@@ -164,6 +164,7 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
 
 
 def warn_of_one_class(who: str, pred: Value) -> None:
+    """Warns of an output with one column, whose softmax is always 1."""
     if pred.type.shape[-1] == 1:
         note(
             f"Loss '{who}' expects an output with one column per class, more than one; got {pred.type}, of which it "
@@ -173,10 +174,12 @@ def warn_of_one_class(who: str, pred: Value) -> None:
 
 
 def smooth_binary(true: Value, share: float) -> Value:
+    """Returns labels (0 or 1) moved towards 1/2 by a share."""
     return true * (1.0 - share) + 0.5 * share if share else true
 
 
 def smooth_categorical(true: Value, share: float, axis: int) -> Value:
+    """Returns one-hot labels moved towards the mean of all classes by a share."""
     if not share:
         return true
     axis = -1  # the last one, wherever the classes are; Keras 3.16 drops this line

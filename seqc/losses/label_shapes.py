@@ -94,6 +94,7 @@ def check_fit(who: str, y_true: Value, y_pred: Value) -> None:
 
 
 def check_same_shape(who: str, true: Value, pred: Value, axis: int = -1) -> None:
+    """Raises DataError if labels and output differ in shape."""
     if true.ndim == pred.ndim and not clash(true.type.shape, pred.type.shape):
         return
     if who == "categorical_crossentropy" and true.type.shape[-1:] != pred.type.shape[-1:]:

@@ -27,6 +27,7 @@ def crosses(a: Sequence[Any], b: Sequence[Any]) -> bool:
 
 
 def shown(shape: Sequence[Any]) -> str:
+    """Returns a shape as Python writes a tuple, names of sizes without quotes."""
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
 
 

@@ -30,7 +30,7 @@ class Metric(Configurable):
 
     @property
     def _labels_like_output(self) -> bool:
-        """Whether labels are to have the output\'s shape, and nothing but a look at both would tell."""
+        """Whether labels are to have the output's shape, and nothing but a look at both would tell."""
         return False
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:

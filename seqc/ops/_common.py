@@ -107,8 +107,9 @@ def check_unused(who: str, **given: Any) -> None:
 
 
 def as_operands(*xs: Any) -> tuple[Value, ...]:
-    """Returns operands as values of one dtype, as Keras promotes them: Python numbers follow the tensors they meet,
-    integers follow floats, narrow follows wide.
+    """Returns operands as values of one dtype, as Keras promotes them.
+
+    Python numbers follow the tensors they meet, integers follow floats, narrow follows wide.
 
     A NumPy array that meets a tensor counts as 32 bits wide, so that `x + np.array([0.5, 1.0])` keeps a float32 tensor.
     """
@@ -163,8 +164,10 @@ def _cast(x: Value, dtype: str | None) -> Value:
 
 
 def promote(dtypes: Iterable[str]) -> str:
-    """Returns the dtype that operands of these dtypes meet in: floats before integers before booleans, wide before
-    narrow, and a signed type that holds both where signed meets unsigned (float32 where none does).
+    """Returns the dtype that operands of these dtypes meet in.
+
+    Floats come before integers before booleans, wide before narrow, and a signed type that holds both where signed
+    meets unsigned (float32 where none does).
     """
     kinds = set(dtypes)
     if STRING in kinds:

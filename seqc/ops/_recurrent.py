@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Recurrent(Op):
-    """Operands: x (batch, time, features), kernel (features, gates · units), recurrent kernel (units, gates · units),
+    """A sequence run through gates, step by step.
+
+    Operands: x (batch, time, features), kernel (features, gates · units), recurrent kernel (units, gates · units),
     bias, then the initial states (batch, units) if `has_state`, then a boolean mask (batch, time) if `has_mask`.
 
     Results: outputs (batch, time, units) in the order of processing, and the last states (batch, units). A masked step

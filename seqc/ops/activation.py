@@ -34,8 +34,9 @@ def celu(x: Any, alpha: float = 1.0) -> Value:
 
 
 def gelu(x: Any, approximate: bool = True) -> Value:
-    """Returns x times the normal distribution's cumulative function at x (Hendrycks and Gimpel, 2016), or its
-    approximation by tanh.
+    """Returns x times the normal distribution's cumulative function at x, or its approximation by tanh.
+
+    See Hendrycks and Gimpel, 2016.
     """
     value = as_value(x)
     if approximate:

@@ -31,6 +31,8 @@ from seqc.ops.elementwise import (
 
 
 class Add(Binary):
+    """a + b."""
+
     function = np.add
 
     def of_sizes(self, a: Dim, b: Dim) -> Dim | None:
@@ -41,6 +43,8 @@ class Add(Binary):
 
 
 class Sub(Binary):
+    """a - b."""
+
     function = np.subtract
 
     def of_sizes(self, a: Dim, b: Dim) -> Dim | None:
@@ -51,6 +55,8 @@ class Sub(Binary):
 
 
 class Mul(Binary):
+    """a b."""
+
     function = np.multiply
 
     def of_sizes(self, a: Dim, b: Dim) -> Dim | None:
@@ -147,6 +153,8 @@ class Mod(Binary):
 
 
 class Neg(Unary):
+    """-x."""
+
     function = np.negative
     float_only = False
 
@@ -168,6 +176,8 @@ class Abs(Unary):
 
 
 class Sign(Unary):
+    """-1, 0 or 1, as x is below, at or above zero."""
+
     function = np.sign
     float_only = False
 
@@ -176,6 +186,8 @@ class Sign(Unary):
 
 
 class Floor(Unary):
+    """The largest whole number not above x."""
+
     function = np.floor
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
@@ -183,6 +195,8 @@ class Floor(Unary):
 
 
 class Ceil(Unary):
+    """The smallest whole number not below x."""
+
     function = np.ceil
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:

@@ -41,18 +41,26 @@ class _BinaryOfBits(_OfBits, Binary):
 
 
 class BitwiseAnd(_BinaryOfBits):
+    """Bits that both operands have."""
+
     function = np.bitwise_and
 
 
 class BitwiseOr(_BinaryOfBits):
+    """Bits that one of the operands has."""
+
     function = np.bitwise_or
 
 
 class BitwiseXor(_BinaryOfBits):
+    """Bits that exactly one of the operands has."""
+
     function = np.bitwise_xor
 
 
 class BitwiseNot(_OfBits):
+    """Bits that the operand has not."""
+
     def infer(self, x: Type) -> Type:
         _check_integers(self, x)
         return x

@@ -109,8 +109,9 @@ def _branch(condition: Value, wanted: bool, function: Callable[[], Any]) -> _Bra
 
 
 def _gated(found: _Branch, made: set[Value], condition: Value, wanted: bool, trace: Trace | None) -> _Branch:
-    """Returns a branch that reads what was there before through gates; one that calls layers on symbols stays as it
-    is.
+    """Returns a branch that reads what was there before through gates.
+
+    One that calls layers on symbols stays as it is.
     """
     ends = [as_value(leaf) for leaf in tree.flatten(found.result) if leaf is not None]
     order = walk([*ends, *found.updates.values(), *found.losses])

@@ -216,7 +216,8 @@ def turns(n: int, length: int, count: int) -> Array:
 
 
 def work_of_transform(numbers: int) -> int:
-    """Returns the floating-point operations of a fast Fourier transform of so many real numbers, two of which may make
-    a complex one (J. W. Cooley and J. W. Tukey, 1965).
+    """Returns the floating-point operations of a fast Fourier transform of so many real numbers.
+
+    Two of them may make a complex one (J. W. Cooley and J. W. Tukey, 1965).
     """
     return numbers * 5 * math.ceil(math.log2(max(numbers, 2))) // 2

@@ -20,8 +20,9 @@ _COMPARED = ("float32", "float64", "int64")
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Unique(Op):
-    """The different elements, or slices along an axis, in ascending order: so many of them, filled up where there are
-    fewer.
+    """The different elements, or slices along an axis, in ascending order.
+
+    So many of them, filled up where there are fewer.
 
     Results: the elements; the first position of each (int64); of each element of x its number among them (int64); how
     often each comes (int64).

@@ -47,7 +47,7 @@ class Gcd(Binary):
 
 
 def gcd(x1: Any, x2: Any) -> Value:
-    """Returns the greatest common divisors of integers; gcd(0, 0) is 0."""
+    """Returns the greatest common divisors of integers: of 0 and 0 it is 0."""
     a, b = (as_number(x) for x in as_operands(x1, x2))
     return apply(Gcd(), a, b)
 

@@ -95,6 +95,8 @@ def apply_binary(op: Op, x1: Any, x2: Any, on_booleans: Op | None = None) -> Val
 
 
 class Comparison(Binary):
+    """Two numbers give a boolean; no gradient."""
+
     def infer(self, a: Type, b: Type) -> Type:
         return super().infer(a, b).with_dtype("bool")
 
@@ -103,6 +105,8 @@ class Comparison(Binary):
 
 
 class Equal(Comparison):
+    """a = b."""
+
     function = np.equal
 
     def check_dtype(self, x: Type) -> None:
@@ -110,22 +114,32 @@ class Equal(Comparison):
 
 
 class Less(Comparison):
+    """a < b."""
+
     function = np.less
 
 
 class LessOrEqual(Comparison):
+    """a <= b."""
+
     function = np.less_equal
 
 
 class Greater(Comparison):
+    """a > b."""
+
     function = np.greater
 
 
 class GreaterOrEqual(Comparison):
+    """a >= b."""
+
     function = np.greater_equal
 
 
 class IsNaN(Unary):
+    """Whether x is not a number."""
+
     function = np.isnan
 
     def infer(self, x: Type) -> Type:
@@ -146,18 +160,26 @@ class Logical(Binary):
 
 
 class And(Logical):
+    """Whether both are true."""
+
     function = np.logical_and
 
 
 class Or(Logical):
+    """Whether one of them is true."""
+
     function = np.logical_or
 
 
 class Xor(Logical):
+    """Whether exactly one of them is true."""
+
     function = np.logical_xor
 
 
 class Not(Elementwise):
+    """Whether it is false."""
+
     def infer(self, x: Type) -> Type:
         _check_boolean(self, x)
         return x

@@ -40,8 +40,9 @@ def _only(y: Value, g: Value | None, at: int) -> Value:
 
 
 class Eigh(OnMatrices):
-    """Eigenvalues in ascending order and eigenvectors, in columns, of symmetric matrices; of others, of the mean with
-    their transpose.
+    """Eigenvalues in ascending order and eigenvectors, in columns, of symmetric matrices.
+
+    Of others, those of the mean with their transpose.
     """
 
     def infer(self, x: Type) -> tuple[Type, ...]:
@@ -136,8 +137,9 @@ class SVD(OnMatrices):
 
 
 class LU(OnMatrices):
-    """L below the diagonal, where it has ones, and U on and above it, of the rows in their order after the exchanges
-    that the second result (int32) tells: row i with that one, from the first on.
+    """L below the diagonal, where it has ones, and U on and above it, of rows in their order after exchanges.
+
+    The second result (int32) tells the exchanges: row i with that one, from the first on.
     """
 
     def infer(self, x: Type) -> tuple[Type, ...]:
@@ -163,8 +165,9 @@ class LU(OnMatrices):
 
 
 def eigh(x: Any) -> tuple[Value, ...]:
-    """Returns the eigenvalues (..., n), in ascending order, and the eigenvectors (..., n, n), in columns, of each
-    symmetric matrix (..., n, n).
+    """Returns the eigenvalues and eigenvectors of each symmetric matrix (..., n, n).
+
+    The eigenvalues (..., n) are in ascending order, the eigenvectors (..., n, n) in columns.
     """
     return apply_many(Eigh(), as_float(x))
 

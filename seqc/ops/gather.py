@@ -199,8 +199,9 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Value:
 
 
 def one_hot(x: Any, num_classes: Any, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Value:
-    """Returns a 1 (float32 by default) at position x of a new axis of size `num_classes`, 0 elsewhere; all 0 where x is
-    out of range. `sparse` can only be false.
+    """Returns a 1 (float32 by default) at position x of a new axis of size `num_classes`, 0 elsewhere.
+
+    All are 0 where x is out of range. `sparse` can only be false.
     """
     check_unused("one_hot", sparse=sparse)
     value = as_number(x)

@@ -18,6 +18,8 @@ from seqc.ops.transcendental import exp, expm1, log1p
 
 
 class Sigmoid(Unary):
+    """1 / (1 + exp(-x))."""
+
     function = _special.sigmoid
 
     def places_of_one(self) -> float:

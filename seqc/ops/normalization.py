@@ -202,8 +202,9 @@ def _others(axis: int, rank: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class LayerNormalization(Op):
-    """(x - mean) / sqrt(variance + epsilon) * scale + offset over the axes from `axis` on; scale and offset have their
-    shape.
+    """(x - mean) / sqrt(variance + epsilon) * scale + offset over the axes from `axis` on.
+
+    Scale and offset have the shape of those axes.
     """
 
     axis: int

@@ -84,8 +84,9 @@ def _lines(x: Value, axes: tuple[int, ...]) -> Value:
 
 
 def _neighbours(lines: Value, shares: Value, skip: bool) -> tuple[Value, Value, Value]:
-    """Returns the elements below and above the places of shares along the last axis, and how far above the lower one
-    they are.
+    """Returns the elements below and above the places of shares along the last axis.
+
+    Also how far above the lower one they are.
     """
     missing = isnan(lines)
     # They come last, where no place is.

@@ -97,6 +97,8 @@ class Reduction(Op):
 
 
 class ReduceSum(Reduction):
+    """Sum along axes."""
+
     function = np.sum
 
     def eval(self, x: Array) -> Any:
@@ -110,6 +112,8 @@ class ReduceSum(Reduction):
 
 
 class ReduceMean(Reduction):
+    """Mean along axes."""
+
     function = np.mean
 
     def infer(self, x: Type) -> Type:
@@ -155,6 +159,8 @@ def check_not_empty(op: Op, axes: tuple[int, ...], shape: Shape) -> None:
 
 
 class ReduceMax(_Extremum):
+    """Largest element along axes."""
+
     function = np.max
 
     def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
@@ -166,6 +172,8 @@ class ReduceMax(_Extremum):
 
 
 class ReduceMin(_Extremum):
+    """Smallest element along axes."""
+
     function = np.min
 
 

@@ -169,8 +169,10 @@ class GRU(Gated):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class GRUGrad(RecurrentGrad):
-    """Gradients of GRU. A step's gradients are those of update gate, reset gate and candidate and, with `reset_after`,
-    of the candidate's product of state and recurrent kernel.
+    """Gradients of GRU.
+
+    A step's gradients are those of update gate, reset gate and candidate and, with `reset_after`, of the candidate's
+    product of state and recurrent kernel.
     """
 
     forward: GRU

@@ -36,8 +36,9 @@ def segment_prod(data: Any, segment_ids: Any, num_segments: Any = None, sorted: 
 
 
 def segment_max(data: Any, segment_ids: Any, num_segments: Any = None, sorted: bool = False) -> Value:
-    """Returns the largest elements of the rows that have one number, or the smallest number there is for no rows;
-    see `segment_sum`.
+    """Returns the largest elements of the rows that have one number.
+
+    For no rows it is the smallest number there is; see `segment_sum`.
     """
     kind = np.dtype(as_value(data).dtype)
     least = -np.inf if kind.kind not in "iu" else np.iinfo(kind).min
@@ -45,8 +46,9 @@ def segment_max(data: Any, segment_ids: Any, num_segments: Any = None, sorted: b
 
 
 def segment_min(data: Any, segment_ids: Any, num_segments: Any = None, sorted: bool = False) -> Value:
-    """Returns the smallest elements of the rows that have one number, or the largest number there is for no rows;
-    see `segment_sum`.
+    """Returns the smallest elements of the rows that have one number.
+
+    For no rows it is the largest number there is; see `segment_sum`.
     """
     kind = np.dtype(as_value(data).dtype)
     most = np.inf if kind.kind not in "iu" else np.iinfo(kind).max

@@ -40,6 +40,8 @@ class Pow(Binary):
 
 
 class Exp(Unary):
+    """e to the power x."""
+
     function = np.exp
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
@@ -47,6 +49,8 @@ class Exp(Unary):
 
 
 class Log(Unary):
+    """Natural logarithm."""
+
     function = np.log
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
@@ -85,6 +89,8 @@ class Expm1(Unary):
 
 
 class Sqrt(Unary):
+    """Square root."""
+
     function = np.sqrt
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
@@ -92,6 +98,8 @@ class Sqrt(Unary):
 
 
 class Sin(Unary):
+    """Sine of radians."""
+
     function = np.sin
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
@@ -99,6 +107,8 @@ class Sin(Unary):
 
 
 class Cos(Unary):
+    """Cosine of radians."""
+
     function = np.cos
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
@@ -106,6 +116,8 @@ class Cos(Unary):
 
 
 class Tan(Unary):
+    """Tangent of radians."""
+
     function = np.tan
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
@@ -113,6 +125,8 @@ class Tan(Unary):
 
 
 class Atan(Unary):
+    """Inverse of the tangent, in radians."""
+
     function = np.arctan
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
@@ -120,6 +134,8 @@ class Atan(Unary):
 
 
 class Atanh(Unary):
+    """Inverse of the hyperbolic tangent."""
+
     function = np.arctanh
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
@@ -127,6 +143,8 @@ class Atanh(Unary):
 
 
 class Sinh(Unary):
+    """Hyperbolic sine."""
+
     function = np.sinh
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
@@ -134,6 +152,8 @@ class Sinh(Unary):
 
 
 class Cosh(Unary):
+    """Hyperbolic cosine."""
+
     function = np.cosh
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
@@ -141,6 +161,8 @@ class Cosh(Unary):
 
 
 class Tanh(Unary):
+    """Hyperbolic tangent."""
+
     function = np.tanh
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
@@ -148,6 +170,8 @@ class Tanh(Unary):
 
 
 class Erf(Unary):
+    """Error function: 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
+
     function = _special.erf
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:

@@ -17,6 +17,8 @@ from seqc.ops.transcendental import sqrt
 
 
 class Acos(Unary):
+    """Inverse of the cosine, in radians."""
+
     function = np.arccos
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
@@ -24,6 +26,8 @@ class Acos(Unary):
 
 
 class Acosh(Unary):
+    """Inverse of the hyperbolic cosine."""
+
     function = np.arccosh
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
@@ -31,6 +35,8 @@ class Acosh(Unary):
 
 
 class Asin(Unary):
+    """Inverse of the sine, in radians."""
+
     function = np.arcsin
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
@@ -38,6 +44,8 @@ class Asin(Unary):
 
 
 class Asinh(Unary):
+    """Inverse of the hyperbolic sine."""
+
     function = np.arcsinh
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:

@@ -60,7 +60,7 @@ def _elementwise(value: Value, want: Layout, uses: Mapping[Value, int], sources:
 
 
 def _product(value: Value, want: Layout, uses: Mapping[Value, int], sources: Sources) -> Value | None:
-    """x @ w (+ b) with its columns in another order: the columns of w and the elements of b are; its rows follow x."""
+    """Gives x @ w (+ b) with its columns in another order: those of w and the elements of b are; its rows follow x."""
     columns = want[-1]
     if len(want) != 2 or want[0] != 0 or not isinstance(columns, Merged) or value.inputs[1].type.rank != 2:
         return None

@@ -21,8 +21,9 @@ _NEEDS_ALL = (Div, ReduceMax, ReduceMin)
 
 
 def widen_integers(graph: Graph, target: Target) -> Graph:
-    """Returns the graph with operations on integers of a type that the target's operator does not take in a wider one,
-    and their results brought back.
+    """Returns the graph with operations on integers of types that the target takes.
+
+    Where its operator does not take a type, they are done in a wider one, and their results brought back.
 
     Exactly: f(x) = narrow(f(wide(x))): modulo 2^n for sums, differences, products and powers, and as it is where
     all numbers are in both types.
@@ -44,7 +45,8 @@ def widen_integers(graph: Graph, target: Target) -> Graph:
 def cast_to_truth(graph: Graph, _: Target) -> Graph:
     """Returns the graph with integers compared with zero converted instead.
 
-    Exactly: not (x = 0) = bool(x)."""
+    Exactly: not (x = 0) = bool(x).
+    """
 
     def rule(_: Value, value: Value) -> Value | None:
         if not isinstance(value.op, Not) or not isinstance(value.inputs[0].op, Equal):

@@ -20,9 +20,11 @@ from seqc.passes._views import VIEWS, can_view, view
 
 
 def simplify_shapes(graph: Graph, _: Target) -> Graph:
-    """Returns the graph with chains of Reshape, Squeeze and Unsqueeze as one node, Transposes joined or dropped, ids
-    moved instead of the rows they look up, and no broadcast before an op that broadcasts by itself; joined tensors
-    joined at once, and reduced axes kept where they are put in again.
+    """Returns the graph with as few changes of shape as it takes.
+
+    Chains of Reshape, Squeeze and Unsqueeze are one node, Transposes joined or dropped, ids moved instead of the rows
+    they look up, and no broadcast stands before an op that broadcasts by itself; joined tensors are joined at once, and
+    reduced axes kept where they are put in again.
 
     Exactly: view(view(x)) = view(x), p(q(x)) = (p q)(x) for moves of axes, p(table[i]) = table[p(i)],
     concat(concat(x, y), z) = concat(x, y, z), and f(x, spread(y)) = f(x, y) where f spreads by itself.

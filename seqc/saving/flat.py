@@ -99,8 +99,9 @@ def _fill_named(named: Mapping[str, Variable], found: Mapping[str, StoredArray],
 
 
 def _by_layer(model: Model, arrays: list[StoredArray]) -> list[tuple[Any, list[StoredArray]]] | None:
-    """Returns the arrays of each layer that has weights of its own, told by the first part of their names; None if
-    they do not begin with names of layers, or several layers are called the same.
+    """Returns the arrays of each layer that has weights of its own, told by the first part of their names.
+
+    None if they do not begin with names of layers, or several layers are called the same.
     """
     owners = [layer for model_ in _leaves(model) for layer in model_]
     names = Counter(layer.name for layer in owners)
@@ -127,8 +128,10 @@ def _leaves(model: Any) -> list[list[Any]]:
 
 
 def weight_names(model: Model) -> dict[str, Variable]:
-    """Returns a model's weights by the names under which files without layers keep them: those of the layers around a
-    weight, from the outside in, and its own; the same in any process, and never two alike.
+    """Returns a model's weights by the names under which files without layers keep them.
+
+    Those are the names of the layers around a weight, from the outside in, and its own; the same in any process, and
+    never two alike.
     """
     found: dict[str, Variable] = {}
     seen: set[int] = set()

@@ -101,12 +101,16 @@ class LayeredWeights:
         layers = _with_weights(model)
         names = {layer.name for layer in layers}
         if names <= set(self.groups) or len(layers) != len(self.groups):
-            for name in self.groups:
-                if name not in names:
-                    problems.append(f"the file holds weights of a layer '{name}', for which the model has no place.")
-            for layer in layers:
-                if layer.name not in self.groups:
-                    problems.append(f"layer '{layer.name}' ({type(layer).__name__}) has no weights in the file.")
+            problems += [
+                f"the file holds weights of a layer '{name}', for which the model has no place."
+                for name in self.groups
+                if name not in names
+            ]
+            problems += [
+                f"layer '{layer.name}' ({type(layer).__name__}) has no weights in the file."
+                for layer in layers
+                if layer.name not in self.groups
+            ]
             return self._named_pairs(model)
         return list(zip(layers, self.groups.values(), strict=True))
 
@@ -141,8 +145,9 @@ def _is_of_theano(layer: Any) -> bool:
 
 
 def _orders(layer: Layer) -> list[list[Variable]]:
-    """Returns the orders in which a layer's arrays may stand, the likelier ones first: what trains first as the layers
-    were when they were saved, or as if all of them trained, or layer by layer.
+    """Returns the orders in which a layer's arrays may stand, the likelier ones first.
+
+    What trains first as the layers were when they were saved, or as if all of them trained, or layer by layer.
     """
     weights = layer.weights
     by_kind = [v for v in weights if v.trainable] + [v for v in weights if not v.trainable]

@@ -31,8 +31,10 @@ def load_model(
     compile: bool = True,
     safe_mode: bool = True,
 ) -> Model:
-    """Reads a model that seqc or Keras saved: a `.keras` file, an `.h5` file of any Keras since its first version, or a
-    `model.json` of TensorFlow.js. Keras is not needed, and no code from the file is ever run.
+    """Reads a model that seqc or Keras saved.
+
+    A `.keras` file, an `.h5` file of any Keras since its first version, or a `model.json` of TensorFlow.js. Keras is
+    not needed, and no code from the file is ever run.
 
     What the file is, its content says, whatever its name ends in. What reading it may cost is bounded by its size; see
     `docs/inside/files.md`.

@@ -57,8 +57,9 @@ class ModelFile:
     seeds: Any = None
 
     def config(self, objects: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Returns the description of the model in the words of Keras 3, without what only training needs and seqc does
-        not have, which a warning names.
+        """Returns the description of the model in the words of Keras 3.
+
+        What only training needs and seqc does not have is left out, and a warning names it.
 
         Args:
             objects: the caller's own; layers among them take the place of those of their names.

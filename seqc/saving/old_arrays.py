@@ -61,7 +61,7 @@ def _joined(order: tuple[int, ...], arrays: list[StoredArray]) -> list[StoredArr
 
 
 def _is_cudnn(layer: Any, arrays: list[StoredArray]) -> bool:
-    """cuDNN had a bias for each of the two products, one after the other."""
+    """A layer of cuDNN had a bias for each of the two products, one after the other."""
     gates = 4 if type(layer).__name__ == "LSTM" else 3
     return bool(arrays[2].shape == (2 * gates * layer.units,))
 

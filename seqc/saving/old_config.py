@@ -148,8 +148,9 @@ def _is_model(entry: Any) -> bool:
 
 
 def _model_kind(cls: Any, config: Any) -> str | None:
-    """Returns whether an object is a stack or a graph of layers. A class that nobody here knows is told by what it
-    holds: a subclass of a functional model is one.
+    """Returns whether an object is a stack or a graph of layers.
+
+    A class that nobody here knows is told by what it holds: a subclass of a functional model is one.
     """
     known = cls in _MODELS
     if not known and (get_registered_object(str(cls)) is not None or cls in classes("layers")):

@@ -67,24 +67,33 @@ def modern_operation(entry: Mapping[str, Any], calls: list[Any]) -> list[dict[st
                 "model is built, and save it anew; or load the weights alone."
             )
         if function.name == "matmul":
-            for flag, operand in (("transpose_a", None), ("transpose_b", "b")):
-                if named.pop(flag, False):
-                    turned = f"{name}/{flag}"
-                    x = args[0] if operand is None else named[operand]
-                    prepared.setdefault(turned, []).append({"args": [x], "kwargs": {"axis1": -1, "axis2": -2}})
-                    history = {"keras_history": [turned, len(prepared[turned]) - 1, 0]}
-                    tensor = {"class_name": "__keras_tensor__", "config": history}
-                    args, named = ([tensor], named) if operand is None else (args, {**named, operand: tensor})
+            args, named = _turned(args, named, name, prepared)
         nodes.append({"args": args, "kwargs": _arguments(function, named, told, name)})
     before = [_entry("swapaxes", turned, made) for turned, made in prepared.items()]
     if function.after is None:
         return [*before, _entry(function.name, name, nodes)]
     inner, (last, more) = f"{name}/{function.name}", function.after
-    results = [
-        {"class_name": "__keras_tensor__", "config": {"keras_history": [inner, i, 0]}} for i in range(len(nodes))
-    ]
-    after = [{"args": [result], "kwargs": dict(more)} for result in results]
+    after = [{"args": [_result(inner, i)], "kwargs": dict(more)} for i in range(len(nodes))]
     return [*before, _entry(function.name, inner, nodes), _entry(last, name, after)]
+
+
+def _turned(
+    args: list[Any], named: dict[str, Any], name: str, prepared: dict[str, list[Any]]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Returns the arguments of a matmul whose operands are transposed before; `prepared` gets what does that."""
+    for flag, operand in (("transpose_a", None), ("transpose_b", "b")):
+        if named.pop(flag, False):
+            turned = f"{name}/{flag}"
+            x = args[0] if operand is None else named[operand]
+            prepared.setdefault(turned, []).append({"args": [x], "kwargs": {"axis1": -1, "axis2": -2}})
+            tensor = _result(turned, len(prepared[turned]) - 1)
+            args, named = ([tensor], named) if operand is None else (args, {**named, operand: tensor})
+    return args, named
+
+
+def _result(name: str, call: int) -> dict[str, Any]:
+    """Returns how a file names the result of a call."""
+    return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, call, 0]}}
 
 
 def _arguments(function: Function, given: Mapping[str, Any], told: str, name: str) -> dict[str, Any]:

@@ -1,5 +1,7 @@
-"""What happens to the description of a model before it is made: layers of the caller's own take the place of others,
-and what a model computes without is left out where seqc does not have it.
+"""What happens to the description of a model before it is made.
+
+Layers of the caller's own take the place of others, and what a model computes without is left out where seqc does not
+have it.
 """
 
 from __future__ import annotations
@@ -47,8 +49,9 @@ def with_layers(value: Any, objects: Mapping[str, Any]) -> Any:
 
 
 def without_unusable(config: dict[str, Any], source: str) -> dict[str, Any]:
-    """Returns the description of a model without what seqc does not have and the model computes the same without:
-    initializers, regularizers and constraints of its layers. One warning names them.
+    """Returns the description of a model without what seqc does not have and the model computes the same without.
+
+    These are initializers, regularizers and constraints of its layers. One warning names them.
 
     Args:
         config: the description, in the words of Keras 3. source: what holds it, for messages.

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from seqc.errors import ConfigError, NotBuiltError, SavingError
+from seqc.keras_places import NOT_IN_KERAS
 from seqc.model import Model
 from seqc.saving.containers import WEIGHT_ENDINGS, check_packages, model_writer, weights_writer
 from seqc.saving.weights_file import require_model
 from seqc.seeds import undisturbed
-from seqc.serialization import NOT_IN_KERAS
 from seqc.utils.display import note
 from seqc.utils.files import check_target, replace_file
 

@@ -192,4 +192,5 @@ def beside(target: Path) -> Path:
 
 
 def reason(error: Exception) -> str:
+    """Returns why a file could not be read or written, without its name."""
     return getattr(error, "strerror", None) or str(error)

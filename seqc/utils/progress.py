@@ -83,7 +83,7 @@ class Progress:
             self._live = None
 
     def _bar(self, logs: dict[str, Any]) -> Text:
-        """`469/469 ━━━━━━━━━━━━━━━━━━━━ 5s 10ms/step - accuracy: 0.9701 - loss: 0.1234`"""
+        """Returns `469/469 ━━━━━━━━━━━━━━━━━━━━ 5s 10ms/step - accuracy: 0.9701 - loss: 0.1234`."""
         each = self._seconds_each()
         left = 0 if self._steps is None else self._steps - self._done
         times = f" {_clock(left * each if left else self._elapsed())} {_per_step(each)}/step"
@@ -97,7 +97,7 @@ class Progress:
         return self._folded(line.append(times), logs)
 
     def _line(self, logs: dict[str, Any]) -> Text:
-        """`469/469 - 5s - 10ms/step - accuracy: 0.9701 - loss: 0.1234`"""
+        """Returns `469/469 - 5s - 10ms/step - accuracy: 0.9701 - loss: 0.1234`."""
         line = f"{self._counted()} - {self._elapsed():.0f}s - {_per_step(self._seconds_each())}/step"
         return self._folded(Text(line), logs)
 

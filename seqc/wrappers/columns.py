@@ -37,8 +37,10 @@ def some_rows(X: Any) -> Any:
 
 
 def as_inputs(X: Any, estimator: Any) -> dict[str, Array]:
-    """Returns rows as a file takes them, by name: float32; int64 where whole numbers, or booleans, are categories for
-    the estimator; or strings, of which a missing one is the empty one.
+    """Returns rows as a file takes them, by name.
+
+    float32; int64 where whole numbers, or booleans, are categories for the estimator; or strings, of which a missing
+    one is the empty one.
 
     Raises:
         DataError: a column is of a type that no file has.

@@ -18,8 +18,9 @@ from seqc.wrappers.walking import estimators_in
 
 
 def in_its_words(estimator: Any, names: Sequence[str]) -> Any:
-    """Returns a copy of an estimator that says otherwise what skl2onnx would not understand: strings that are missing,
-    slices and masks of columns, and steps of a pipeline that do nothing.
+    """Returns a copy of an estimator that says otherwise what skl2onnx would not understand.
+
+    That is strings that are missing, slices and masks of columns, and steps of a pipeline that do nothing.
 
     Args:
         estimator: fitted. names: of the file's inputs.

@@ -92,12 +92,21 @@ def _inputs(kind: str) -> dict[str, tuple[Any, Any, Any]]:
 
 def results(keras: Any) -> Iterator[tuple[str, Any]]:
     """Yields the name of a case and what seqc, or Keras, gives."""
+    yield from _of_losses(keras)
+    yield from _of_metrics(keras)
+    yield from _of_numbers(keras)
+
+
+def _of_losses(keras: Any) -> Iterator[tuple[str, Any]]:
     for kind, names in LOSSES.items():
         for name in names:
             for reduction in ("sum_over_batch_size", "mean_with_sample_weight", "sum", "none"):
                 for case, (y, p, w) in _inputs(kind).items():
                     loss = getattr(keras.losses, name)(reduction=reduction)
                     yield f"{name} loss, {reduction}, {case}", loss(y, p, sample_weight=w)
+
+
+def _of_metrics(keras: Any) -> Iterator[tuple[str, Any]]:
     for name, options in METRICS.items():
         kind = "maps" if name in ("IoU", "MeanIoU") else "classes" if name.startswith("Sparse") else "same"
         for arguments in options:
@@ -110,6 +119,9 @@ def results(keras: Any) -> Iterator[tuple[str, Any]]:
                 yield f"{name}({given}), {case}", metric.result()
             metric.reset_state()
             yield f"{name}({given}), reset", metric.result()
+
+
+def _of_numbers(keras: Any) -> Iterator[tuple[str, Any]]:
     for name in ("Mean", "Sum"):
         for case, values, weights in (
             ("empty", np.zeros(0, "float32"), None),

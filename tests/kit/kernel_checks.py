@@ -57,8 +57,10 @@ def check_bound(
     tolerance: float = 0.0,
     **more: Any,
 ) -> None:
-    """Binds a kernel to arrays and compares what it writes with `eval`, for these numbers and for others of the same
-    shapes; `tolerance` is relative to the largest number of a result, in units of the dtype's precision.
+    """Binds a kernel to arrays and compares what it writes with `eval`.
+
+    It runs on these numbers and on others of the same shapes; `tolerance` is relative to the largest number of a
+    result, in units of the dtype's precision.
     """
     outs = [np.empty(y.shape, y.dtype) for y in listed(op.eval(*arrays))]
     scratch = Scratch()

@@ -111,8 +111,10 @@ def with_biases() -> Graph:
 
 
 def with_batch_norms() -> Graph:
-    """After a convolution with a bias, after a matrix product, after a product of higher rank, after an activation,
-    after transposed convolutions with and without groups.
+    """Batch normalizations after what they can become part of, and after what they cannot.
+
+    After a convolution with a bias, a matrix product, a product of higher rank, an activation, and transposed
+    convolutions with and without groups.
     """
     w, x = Weights(), image(4, 4, 2)
     y = batch_norm(w, "bn", conv(w, "conv", x, 3))

@@ -163,21 +163,26 @@ def odd(m: Maker) -> None:
         m.add(Pad(border), x, bound=x.bound)
     elif kind == "repeat" and x.type.rank < 4:
         m.add(Repeat(axis, 2), x, bound=x.bound)
-    elif kind == "gather":
-        table = m.pick(lambda v: v.type.rank > 0 and v.type.shape[0] == ROWS)
-        if table is not None:
-            m.add(Gather(), table, m.ids, bound=table.bound)
-    elif kind == "rows":
-        table = m.pick(lambda v: v.type.shape == (ROWS,))
-        rows = m.pick(lambda v: v.type.shape == (SAMPLES, 2))
-        if table is not None and rows is not None:
-            m.add(GatherGrad(), rows, m.ids, table, bound=rows.bound * 2 * MOST_SAMPLES)
+    elif kind in ("gather", "rows"):
+        _looked_up(m, kind)
     elif kind == "count":
         m.add(Count((axis,)), x, bound=largest_count(x.type.shape))
     elif kind == "random" and batch_axis(x.type) == 0:
         # Counted in 16ths, so that it is whole.
         uniform = apply(RandomUniform(m.random.randint(1, 2)), x.value, m.seed, m.step)
         m.add(Round(), uniform * m.number(16), bound=16)
+
+
+def _looked_up(m: Maker, kind: str) -> None:
+    """Rows by their ids, or rows added up by their ids."""
+    table = m.pick(
+        lambda v: v.type.rank > 0 and v.type.shape[0] == ROWS if kind == "gather" else v.type.shape == (ROWS,)
+    )
+    rows = m.pick(lambda v: v.type.shape == (SAMPLES, 2)) if kind == "rows" else None
+    if table is not None and kind == "gather":
+        m.add(Gather(), table, m.ids, bound=table.bound)
+    elif table is not None and rows is not None:
+        m.add(GatherGrad(), rows, m.ids, table, bound=rows.bound * 2 * MOST_SAMPLES)
 
 
 def chains(m: Maker) -> None:

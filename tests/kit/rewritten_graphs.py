@@ -75,8 +75,10 @@ def with_gelus() -> Graph:
 
 
 def with_heads() -> Graph:
-    """Projections into heads: of one tensor, with factors, offsets and moves of every kind; wider ones, one alone, one
-    that something else reads too, and one that is no projection.
+    """Projections into heads.
+
+    Those of one tensor, with factors, offsets and moves of every kind; wider ones, one alone, one that something else
+    reads too, and one that is no projection.
     """
     w = Weights()
     x, memory = (ir.input_value(name, "float32", (BATCH, TIME, n)) for name, n in (("x", 6), ("memory", 5)))

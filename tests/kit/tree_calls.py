@@ -135,8 +135,37 @@ _SHAPES = (
 )
 
 
+_ODD_CALLS = (
+    "tree.map_structure(str)",
+    "tree.map_structure(5, [1])",
+    "tree.map_structure(5, 1)",
+    "tree.map_structure_up_to([1], str)",
+    "tree.map_structure_up_to([1], 5, [1])",
+    "tree.traverse(5, [1])",
+    "tree.traverse(5, 1)",
+    "tree.map_shape_structure(5, [1])",
+    "tree.map_structure(lambda x, y, z: x + y + z, [1, {'a': 2}], [3, {'a': 4}], [5, {'a': 6}])",
+    "tree.map_structure(lambda x, y, z: x, [1], [2], [3, 4])",
+    "tree.map_structure_up_to([0, 0], lambda x, y: [x, y], [1, [2]], [(3,), 4])",
+    "tree.map_structure_up_to({'b': 0, 'a': [0]}, str, {'a': [[1, 2]], 'b': (3, 4)})",
+    "tree.map_structure(lambda x: x.upper(), {'b': 'x', 'a': ['y']})",
+    "tree.flatten([np.array([1, 2]), np.float32(3)])",
+    "type(tree.map_structure(str, defaultdict(list, a=1))['new'])",
+    "tree.map_structure(str, deque([1, 2], 2)).maxlen",
+    "list(tree.map_structure(str, {'b': 1, 'a': 2}))",
+    "list(tree.pack_sequence_as({'b': 0, 'a': 0}, [1, 2]).items())",
+    "isinstance(tree.MAP_TO_NONE, type)",
+)
+
+
 def calls() -> Iterator[str]:
     """Yields calls of `tree` as expressions."""
+    yield from _calls_on_one()
+    yield from _calls_on_two()
+    yield from _ODD_CALLS
+
+
+def _calls_on_one() -> Iterator[str]:
     for s in ALONE:
         for name in ("is_nested", "flatten", "flatten_with_path", "lists_to_tuples"):
             yield f"tree.{name}({s})"
@@ -149,6 +178,11 @@ def calls() -> Iterator[str]:
         for func in _SEEN.values():
             for top_down in (True, False):
                 yield f"tree.traverse({func}, {s}, top_down={top_down})"
+    for s in _SHAPES:
+        yield f"tree.map_shape_structure(str, {s})"
+
+
+def _calls_on_two() -> Iterator[str]:
     for a, b in PAIRS:
         yield f"tree.map_structure(lambda x, y: (x, y), {a}, {b})"
         yield f"tree.map_structure(lambda x, y: (x, y), {a}, {b}, none_is_leaf=False)"
@@ -158,29 +192,6 @@ def calls() -> Iterator[str]:
     for s in _PACKED:
         for leaves in _MADE:
             yield f"tree.pack_sequence_as({s}, {leaves})"
-    for s in _SHAPES:
-        yield f"tree.map_shape_structure(str, {s})"
-    yield from (
-        "tree.map_structure(str)",
-        "tree.map_structure(5, [1])",
-        "tree.map_structure(5, 1)",
-        "tree.map_structure_up_to([1], str)",
-        "tree.map_structure_up_to([1], 5, [1])",
-        "tree.traverse(5, [1])",
-        "tree.traverse(5, 1)",
-        "tree.map_shape_structure(5, [1])",
-        "tree.map_structure(lambda x, y, z: x + y + z, [1, {'a': 2}], [3, {'a': 4}], [5, {'a': 6}])",
-        "tree.map_structure(lambda x, y, z: x, [1], [2], [3, 4])",
-        "tree.map_structure_up_to([0, 0], lambda x, y: [x, y], [1, [2]], [(3,), 4])",
-        "tree.map_structure_up_to({'b': 0, 'a': [0]}, str, {'a': [[1, 2]], 'b': (3, 4)})",
-        "tree.map_structure(lambda x: x.upper(), {'b': 'x', 'a': ['y']})",
-        "tree.flatten([np.array([1, 2]), np.float32(3)])",
-        "type(tree.map_structure(str, defaultdict(list, a=1))['new'])",
-        "tree.map_structure(str, deque([1, 2], 2)).maxlen",
-        "list(tree.map_structure(str, {'b': 1, 'a': 2}))",
-        "list(tree.pack_sequence_as({'b': 0, 'a': 0}, [1, 2]).items())",
-        "isinstance(tree.MAP_TO_NONE, type)",
-    )
 
 
 def answer(tree: Any, call: str) -> str:

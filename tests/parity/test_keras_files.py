@@ -38,8 +38,11 @@ def files() -> list[Any]:
 
 
 def plain(value: Any) -> Any:
-    """Returns a configuration without what says nothing: numbers of shared objects, shapes a layer was built for (some
-    layers of Keras note them and others do not), and policies in two spellings."""
+    """Returns a configuration without what says nothing.
+
+    That is numbers of shared objects, shapes a layer was built for (some layers of Keras note them and others do not),
+    and policies in two spellings.
+    """
     if isinstance(value, list):
         return [plain(v) for v in value]
     if not isinstance(value, dict):

@@ -1,6 +1,7 @@
 """mosec: its users parse the body themselves, so that both kinds of body are served at once.
 
-Its port is a variable of the environment."""
+Its port is a variable of the environment.
+"""
 
 import mosec
 import numpy as np

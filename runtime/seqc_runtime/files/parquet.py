@@ -17,7 +17,7 @@ from seqc_runtime.tensors import TensorInfo
 
 
 def import_pyarrow() -> Any:
-    """pyarrow and its part for Parquet. Raises RuntimeDependencyError with the command that installs it."""
+    """Returns pyarrow and its part for Parquet. Raises RuntimeDependencyError with the command that installs it."""
     try:
         import pyarrow.compute
         import pyarrow.parquet

@@ -36,9 +36,12 @@ class Reader:
         self._left = most
 
     def read(self, kind: str, span: Span) -> dict[str, list[Any]]:
-        """The fields of a message by name: texts and integers as they are, messages and single bytes as their spans,
-        packed numbers and single floats as Fields. Of repeated bytes and floats that are not packed, how many there
-        are is all that is kept: a file may have millions of them."""
+        """The fields of a message by name.
+
+        Texts and integers are as they are, messages and single bytes are their spans, packed numbers and single floats
+        are Fields. Of repeated bytes and floats that are not packed, how many there are is all that is kept: a file may
+        have millions of them.
+        """
         rules = SCHEMA[kind]
         record: dict[str, list[Any]] = {}
         for f in fields(self.buffer, *span):

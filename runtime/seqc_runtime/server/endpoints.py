@@ -27,30 +27,36 @@ if TYPE_CHECKING:
 
 
 def live(app: App, head: Head, body: Buffer) -> Response:
+    """Whether the process answers at all."""
     # KServe's client decodes JSON with "live"; Triton's only looks at the status.
     return json_response({"live": True})
 
 
 def ready(app: App, head: Head, body: Buffer) -> Response:
+    """Whether every model may be asked."""
     now = app.repository.ready() and not app.draining and not app.waiting
     return json_response({"live": True, "ready": now}, 200 if now else 503)
 
 
 def server(app: App, head: Head, body: Buffer) -> Response:
+    """What this server is and which extensions of the protocol it has."""
     return json_response(metadata.server_metadata())
 
 
 def model(app: App, head: Head, body: Buffer, model: str, version: str | None = None) -> Response:
+    """The inputs and outputs of a model."""
     servable = app.repository.get(model, version)
     return json_response(metadata.model_metadata(servable, app.repository.versions(model)))
 
 
 def model_ready(app: App, head: Head, body: Buffer, model: str, version: str | None = None) -> Response:
+    """Whether a model may be asked."""
     servable = app.repository.get(model, version)
     return json_response({"name": servable.name, "ready": True})
 
 
 def infer(app: App, head: Head, body: Buffer, model: str, version: str | None = None) -> Response | Pending:
+    """What a model gives for the tensors in the body."""
     servable = app.repository.get(model, version)
     asked = repeats.read(servable, body, head.headers.get(oip_binary.HEADER_LENGTH), app.limits)
     return Pending(asked.job, partial(oip_binary.respond if True in asked.binary else oip_json.respond, asked))

@@ -53,8 +53,9 @@ class MadeUp:
         return any(range_.high > _HIGHS[0] or range_.low < 0 for range_ in self._ranges.values())
 
     def find(self, run: Callable[[Feeds], object]) -> SeqcRuntimeError | None:
-        """Find inputs that a model runs on, and which integers each of them takes; the last reason why not when there
-        are none.
+        """Find inputs that a model runs on, and which integers each of them takes.
+
+        Where there are none, the last reason why not.
 
         Raises RuntimeStoppedError.
         """

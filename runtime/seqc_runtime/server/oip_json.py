@@ -64,13 +64,7 @@ def read(servable: Servable, body: Buffer, limits: Limits, tail: Tail | None = N
 
 
 def _inputs(servable: Servable, parsed: Parsed, limits: Limits, tail: Tail | None) -> dict[str, Array]:
-    inputs = parsed.value.get("inputs")
-    if inputs is None and not servable.signature.inputs:
-        inputs = []  # some clients leave out what is empty
-    if type(inputs) is not list:
-        if "inputs" not in parsed.value:
-            raise Refusal(400, "the body needs the key 'inputs', a list of objects with name, shape, datatype and data")
-        raise Refusal(400, f"inputs needs a list of objects; got {shown(inputs)}")
+    inputs = _listed(parsed.value, servable)
     check_count(len(inputs), servable.signature.inputs, "inputs", limits)
     feeds: dict[str, Array] = {}
     for place, given in enumerate(inputs):
@@ -84,16 +78,11 @@ def _inputs(servable: Servable, parsed: Parsed, limits: Limits, tail: Tail | Non
         count = check_shape(declared, shape, limits)
         array = None
         if tail or "parameters" in given:
-            where = f"inputs[{place}].parameters"
-            own = _parameters(given, where)
-            if tail is not None:
+            own = _parameters(given, f"inputs[{place}].parameters")
+            if tail is None:
+                _refuse_size(own, declared.name)
+            else:
                 array = tail(declared, shape, count, given, own)
-            elif own.get("binary_data_size") is not None:
-                raise Refusal(
-                    400,
-                    f"input {declared.name!r}: parameters.binary_data_size needs the header "
-                    "Inference-Header-Content-Length, which says where the JSON ends",
-                )
         if array is None:
             if "data" not in given:
                 raise Refusal(400, f"input {declared.name!r}: data is missing")
@@ -101,6 +90,27 @@ def _inputs(servable: Servable, parsed: Parsed, limits: Limits, tail: Tail | Non
             array = json_data.to_array(values, shape, declared, parsed.booleans)
         feeds[declared.name] = array
     return feeds
+
+
+def _listed(request: dict[str, Any], servable: Servable) -> list[Any]:
+    inputs = request.get("inputs")
+    if inputs is None and not servable.signature.inputs:
+        return []  # some clients leave out what is empty
+    if type(inputs) is list:
+        return inputs
+    if "inputs" not in request:
+        raise Refusal(400, "the body needs the key 'inputs', a list of objects with name, shape, datatype and data")
+    raise Refusal(400, f"inputs needs a list of objects; got {shown(inputs)}")
+
+
+def _refuse_size(parameters: dict[str, Any], name: str) -> None:
+    """Refuses an array that is said to stand behind the JSON where there is none."""
+    if parameters.get("binary_data_size") is not None:
+        raise Refusal(
+            400,
+            f"input {name!r}: parameters.binary_data_size needs the header "
+            "Inference-Header-Content-Length, which says where the JSON ends",
+        )
 
 
 def _outputs(servable: Servable, outputs: object, limits: Limits) -> tuple[list[object], list[bool | None]]:

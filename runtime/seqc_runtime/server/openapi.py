@@ -249,6 +249,7 @@ def _zeros(declared: Declared, shape: Sequence[int]) -> Any:
 
 
 def document(app: App, head: Head, body: Buffer) -> Response:
+    """The description of every route."""
     from seqc_runtime.server.endpoints import ROUTES as EVERY  # which has this route, too
 
     return json_response(describe(app, EVERY))

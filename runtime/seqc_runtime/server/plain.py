@@ -40,6 +40,7 @@ _EVERYTHING = ", ".join((_JSON, _NPY, _NPZ, _CSV, "image/png", "image/jpeg"))
 
 
 def predict(app: App, head: Head, body: Buffer, model: str | None = None, version: str | None = None) -> Pending:
+    """What a model gives for a body of any kind in `_READERS`, or a picture, in the kind that the client accepts."""
     servable = app.repository.get(model if model is not None else _only(app), version)
     kind = _media(head.headers.get("content-type", ""))
     read = _READERS.get(kind)

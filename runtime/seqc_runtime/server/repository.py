@@ -97,8 +97,10 @@ class Repository:
         if not ready:
             listed = {name for name, _ in status}
             there = self._layout.find() if self._layout is not None and self.explicit else {}
-            for name in sorted({*problems, *there} - listed):
-                rows.append({"name": name, "version": "", "state": "UNAVAILABLE", "reason": problems.get(name, "")})
+            rows += [
+                {"name": name, "version": "", "state": "UNAVAILABLE", "reason": problems.get(name, "")}
+                for name in sorted({*problems, *there} - listed)
+            ]
         return rows
 
     # --- Changes. They take as long as loading takes: not on an event loop.

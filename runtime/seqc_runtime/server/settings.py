@@ -74,6 +74,18 @@ class Settings:
             raise RuntimeArgumentError(
                 "--name names the model of one .onnx file; a repository's folders have their names"
             )
+        self._check_ports()
+        if not 1 <= self.workers <= MOST_WORKERS:
+            raise RuntimeArgumentError(f"--workers needs 1 to {MOST_WORKERS} or auto; got {self.workers}")
+        self._check_times()
+        if self.max_batch is not None and self.max_batch < 1:
+            raise RuntimeArgumentError(f"--max-batch needs a positive number; got {self.max_batch}")
+        check_threads(self.threads)
+        self._check_files()
+        self.make_limits()
+        self._check_exposure()
+
+    def _check_ports(self) -> None:
         taken: dict[int, str] = {}
         for option, port in (("--port", self.port), ("--grpc-port", self.grpc_port), ("--admin-port", self.admin_port)):
             if port is not None and not 0 <= port <= 65535:
@@ -82,21 +94,12 @@ class Settings:
                 if port in taken:
                     raise RuntimeArgumentError(f"{taken[port]} and {option} need different ports; got {port} for both")
                 taken[port] = option
-        if not 1 <= self.workers <= MOST_WORKERS:
-            raise RuntimeArgumentError(f"--workers needs 1 to {MOST_WORKERS} or auto; got {self.workers}")
-        for option, least, seconds in (
-            ("--max-delay", 0, self.max_delay),
-            ("--poll", 0, self.poll),
-            ("--drain-timeout", 0, self.drain),
-        ):
-            if not least <= seconds <= 86_400:
+
+    def _check_times(self) -> None:
+        times = {"--max-delay": self.max_delay, "--poll": self.poll, "--drain-timeout": self.drain}
+        for option, seconds in times.items():
+            if not 0 <= seconds <= 86_400:
                 raise RuntimeArgumentError(f"{option} needs 0 to 86400 seconds; got {seconds}")
-        if self.max_batch is not None and self.max_batch < 1:
-            raise RuntimeArgumentError(f"--max-batch needs a positive number; got {self.max_batch}")
-        check_threads(self.threads)
-        self._check_files()
-        self.make_limits()
-        self._check_exposure()
 
     def _check_files(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 
 def every_model(app: App, head: Head, body: Buffer) -> Response:
+    """What was counted of each model."""
     return _response(app, app.repository.names())
 
 
 def model(app: App, head: Head, body: Buffer, model: str, version: str | None = None) -> Response:
+    """What was counted of one model."""
     return _response(app, [model], version)
 
 

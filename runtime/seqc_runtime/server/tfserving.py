@@ -27,6 +27,7 @@ _TYPES = {"FP16": "DT_HALF", "FP32": "DT_FLOAT", "FP64": "DT_DOUBLE", "BYTES": "
 
 
 def predict(app: App, head: Head, body: Buffer, model: str, version: str | None = None) -> Pending:
+    """What a model gives for rows ("instances") or for columns ("inputs")."""
     servable = app.repository.get(model, version)
     parsed = parse(body, app.limits)
     request = parsed.value
@@ -102,6 +103,7 @@ def _json(content: object) -> Response:
 
 
 def classify(app: App, head: Head, body: Buffer, **values: str) -> Response:
+    """Refuses what takes tf.Example."""
     raise Refusal(501, f"{head.path[:200]!r} is not served: it takes tf.Example; use :predict")
 
 
@@ -111,6 +113,7 @@ def models(app: App, head: Head, body: Buffer) -> Response:
 
 
 def status(app: App, head: Head, body: Buffer, model: str, version: str | None = None) -> Response:
+    """The versions of a model that are served."""
     versions = app.repository.versions(model)
     if version is not None:
         versions = [app.repository.get(model, version).version]
@@ -122,6 +125,7 @@ def status(app: App, head: Head, body: Buffer, model: str, version: str | None =
 
 
 def metadata(app: App, head: Head, body: Buffer, model: str, version: str | None = None) -> Response:
+    """The signature of a model in the words of TensorFlow Serving."""
     servable = app.repository.get(model, version)
     signature = servable.signature
     tensors = {
@@ -148,6 +152,7 @@ def metadata(app: App, head: Head, body: Buffer, model: str, version: str | None
 
 
 def label(app: App, head: Head, body: Buffer, **values: str) -> Response:
+    """Refuses labels of versions."""
     raise Refusal(404, f"{head.path[:200]!r}: versions have no labels here; use /versions/NUMBER")
 
 

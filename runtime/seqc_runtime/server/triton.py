@@ -26,6 +26,7 @@ def models(app: App, head: Head, body: Buffer) -> Response:
 
 
 def config(app: App, head: Head, body: Buffer, model: str, version: str | None = None) -> Response:
+    """The configuration of a model as Triton tells it."""
     return json_response(model_config(app.repository.get(model, version), app.limits.rows))
 
 
@@ -62,8 +63,11 @@ def model_config(servable: Servable, rows: int) -> dict[str, Any]:
 
 
 def _parameters_of(batching: Batching) -> dict[str, Any]:
-    """How requests run together: so many rows at most, and how far answers may be from those given alone, relative to
-    the largest number of the output (0: the same bits)."""
+    """How requests run together.
+
+    So many rows at most, and how far answers may be from those given alone, relative to the largest number of the
+    output (0: the same bits).
+    """
     said = {"batching_rows": batching.max_rows, "batching_tolerance": batching.tolerance}
     return {name: {"string_value": f"{value:g}"} for name, value in said.items()} if batching.max_rows > 1 else {}
 
@@ -79,6 +83,7 @@ def _tensor(declared: Declared, batched: bool) -> dict[str, Any]:
 
 
 def index(app: App, head: Head, body: Buffer) -> Response:
+    """The models of the repository, or those of them that are ready."""
     asked = _object(body, app)
     ready = asked.get("ready", False)
     if type(ready) is not bool:
@@ -87,6 +92,7 @@ def index(app: App, head: Head, body: Buffer) -> Response:
 
 
 def load(app: App, head: Head, body: Buffer, model: str) -> Blocking:
+    """Loads a model, or loads it again, where models are loaded on request."""
     _check_explicit(app)
     for name in _parameters(body, app):
         what = "files come from the repository's folder" if name.startswith("file:") else "it is not served"
@@ -95,6 +101,7 @@ def load(app: App, head: Head, body: Buffer, model: str) -> Blocking:
 
 
 def unload(app: App, head: Head, body: Buffer, model: str) -> Blocking:
+    """Unloads a model where models are loaded on request."""
     _check_explicit(app)
     for name in _parameters(body, app):
         if name != "unload_dependents":  # no model depends on another here
@@ -127,10 +134,12 @@ def _parameters(body: Buffer, app: App) -> dict[str, Any]:
 
 
 def not_served(app: App, head: Head, body: Buffer, **values: str) -> Response:
+    """Refuses what there is nothing to set for."""
     raise Refusal(501, f"{head.path[:200]!r} is not served: there is no shared memory, tracing or logging to set")
 
 
 def no_text(app: App, head: Head, body: Buffer, **values: str) -> Response:
+    """Refuses to generate text."""
     raise Refusal(501, f"{head.path[:200]!r} is not served: it is for models of language; POST tensors to .../infer")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 from hypothesis import strategies as st
@@ -168,7 +170,7 @@ def changed(draw: st.DrawFn, data: bytes) -> bytes:
 
 @st.composite
 def _changed(draw: st.DrawFn, data: bytes, depth: int) -> bytes:
-    fields = read(data)
+    fields: list[Any] = read(data)
     if not fields:
         return draw(st.binary(max_size=12))
     at = draw(st.integers(0, len(fields) - 1))
@@ -176,6 +178,19 @@ def _changed(draw: st.DrawFn, data: bytes, depth: int) -> bytes:
     if depth and isinstance(content, bytes) and wire == 2 and draw(st.integers(0, 3)):
         fields[at] = (number, wire, draw(_changed(content, depth - 1)))
         return write(fields)
+    return draw(_changed_here(data, fields, at))
+
+
+def _nested(number: int, depth: int) -> bytes:
+    inner = b""
+    for _ in range(depth):
+        inner = write([(number, 2, inner)])
+    return inner
+
+
+@st.composite
+def _changed_here(draw: st.DrawFn, data: bytes, fields: list[Any], at: int) -> bytes:
+    number, wire, content = fields[at]
     how = draw(st.integers(0, 9))
     if how == 0:
         del fields[at]
@@ -190,10 +205,7 @@ def _changed(draw: st.DrawFn, data: bytes, depth: int) -> bytes:
     elif how == 5:
         fields.insert(at, (draw(st.sampled_from([1, 5, 19, 111, (1 << 29) - 1])), 2, draw(st.binary(max_size=8))))
     elif how == 6:  # inside itself, deeper than parsers go
-        inner = b""
-        for _ in range(draw(st.sampled_from([2, 20, 120]))):
-            inner = write([(number, 2, inner)])
-        fields[at] = (number, 2, inner)
+        fields[at] = (number, 2, _nested(number, draw(st.sampled_from([2, 20, 120]))))
     elif how == 7 and isinstance(content, int):
         before, after = write(fields[:at]), write(fields[at + 1 :])
         return before + varint(number << 3) + varint(content, draw(st.sampled_from([1, 5, 9]))) + after

@@ -14,8 +14,9 @@ from seqc.ops.random import RandomUniform, hashes
 
 @dataclass(frozen=True, repr=False, eq=False)
 class KeepMask(RandomUniform):
-    """What Dropout multiplies with, by the numbers that RandomUniform draws: 0, or 1 / (1 - rate) where those are at
-    least `rate` (see `Dropout`).
+    """What Dropout multiplies with, by the numbers that RandomUniform draws.
+
+    It is 0, or 1 / (1 - rate) where those are at least `rate` (see `Dropout`).
 
     The comparison is one of integers, so that the numbers themselves need not be made.
     """

@@ -18,8 +18,9 @@ Found = tuple[Op, Value]
 
 
 def recognize_activations(graph: Graph, target: Target) -> Graph:
-    """Returns the graph with hard sigmoid, hard swish and gelu as one operation each, whatever the order they are
-    written in.
+    """Returns the graph with hard sigmoid, hard swish and gelu as one operation each.
+
+    They are recognized whatever the order they are written in.
 
     Exactly: max(0, min(1, a x + b)) = hard_sigmoid(x), x * max(0, min(1, x / 6 + 1 / 2)) = hard_swish(x), and x *
     (erf(a x) + 1) / 2 = gelu(x), with tanh of a cubic likewise.

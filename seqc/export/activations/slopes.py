@@ -17,8 +17,10 @@ from seqc.passes._rewriting import count_uses, known_array
 
 
 def recognize_slopes(graph: Graph, _: Target) -> Graph:
-    """Returns the graph with max(x, 0) - alpha * max(-x, 0) as LeakyRelu where alpha is a number, as PRelu where it is
-    an array; with clip(x, 0, limit) in place of max(x, 0), as the smaller of that and the limit.
+    """Returns the graph with max(x, 0) - alpha * max(-x, 0) as one operation.
+
+    As LeakyRelu where alpha is a number, as PRelu where it is an array; with clip(x, 0, limit) in place of max(x, 0),
+    as the smaller of that and the limit.
 
     Exactly: max(0, x) - a max(0, -x) = x for x > 0, else a x.
 

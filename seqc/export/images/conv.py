@@ -21,6 +21,8 @@ from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad, ConvTranspose
 
 @dataclass(frozen=True, repr=False, eq=False)
 class OnnxConv(ChannelsFirst):
+    """Convolution with the channels first, as ONNX has it."""
+
     op: Conv
     operands = ("image", "kernel", "other")
 
@@ -32,6 +34,8 @@ class OnnxConv(ChannelsFirst):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class OnnxConvInputGrad(ChannelsFirst):
+    """The gradient of a convolution by its image: ConvTranspose where all sizes are known."""
+
     op: ConvInputGrad
     operands = ("image", "kernel", "image")
     shape_only = ConvInputGrad.shape_only
@@ -54,6 +58,8 @@ class OnnxConvInputGrad(ChannelsFirst):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class OnnxConvTranspose(ChannelsFirst):
+    """Transposed convolution with the channels first, as ONNX has it."""
+
     op: ConvTranspose
     operands = ("image", "kernel", "other")
 

@@ -18,6 +18,8 @@ from seqc.ops.pool import AveragePool, MaxPool, MaxPoolGrad, real_elements
 
 @dataclass(frozen=True, repr=False, eq=False)
 class OnnxMaxPool(ChannelsFirst):
+    """The largest element of each window, with the channels first."""
+
     op: MaxPool
     operands = ("image",)
 
@@ -29,6 +31,8 @@ class OnnxMaxPool(ChannelsFirst):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class OnnxMaxPoolGrad(ChannelsFirst):
+    """Its gradient, sent to where MaxPool says that the largest elements are."""
+
     op: MaxPoolGrad
     operands = ("image", "image", "image")
 
@@ -53,6 +57,8 @@ class OnnxMaxPoolGrad(ChannelsFirst):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class OnnxAveragePool(ChannelsFirst):
+    """The mean of each window, padding left out, with the channels first."""
+
     op: AveragePool
     operands = ("image",)
 

@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, repr=False, eq=False)
 class OnnxResample(ChannelsFirst):
+    """Images enlarged by whole factors, with the channels first."""
+
     op: Resample
     operands = ("image",)
 
@@ -44,6 +46,8 @@ class OnnxResample(ChannelsFirst):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class OnnxResampleGrad(ChannelsFirst):
+    """Its gradient: the products with the matrices turned round."""
+
     op: ResampleGrad
     operands = ("image",)
 
@@ -57,6 +61,8 @@ class OnnxResampleGrad(ChannelsFirst):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class OnnxResize(ChannelsFirst):
+    """Images brought to a size, with the channels first."""
+
     op: Resize
     operands = ("image",)
 
@@ -87,6 +93,8 @@ class OnnxResize(ChannelsFirst):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class OnnxResizeGrad(ChannelsFirst):
+    """Its gradient: the products with the matrices turned round."""
+
     op: ResizeGrad
     operands = ("image", "image")
     shape_only = (1,)

@@ -19,8 +19,10 @@ from seqc.graph.layout import Layout, LayoutRule, position
 
 @dataclass(frozen=True, repr=False)
 class GroupNormalization(Op):
-    """(x - mean) / sqrt(variance + epsilon) * scale + offset, with the statistics of each sample over all axes but the
-    first and `axis`, and over the neighbouring channels of a group (Wu and He, 2018).
+    """(x - mean) / sqrt(variance + epsilon) * scale + offset, with the statistics of groups of channels.
+
+    They are those of each sample over all axes but the first and `axis`, and over the neighbouring channels of a group
+    (Wu and He, 2018).
 
     Attributes:
         axis: of the channels. groups: how many there are; it divides the channels. epsilon: added to the variance.

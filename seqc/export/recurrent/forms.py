@@ -17,9 +17,10 @@ from seqc.ops._shape_onnx import emit_sizes
 
 @dataclass(frozen=True, repr=False, eq=False)
 class OnnxRecurrent(Op):
-    """ONNX's LSTM, GRU or RNN, layout 0. With D directions: x (time, batch, features), W (D, gates · units, features),
-    R (D, gates · units, units), B (D, 2 · gates · units), then int32 lengths (batch) if `has_lengths`, then initial
-    states (D, batch, units) if `has_state`.
+    """ONNX's LSTM, GRU or RNN, layout 0.
+
+    With D directions: x (time, batch, features), W (D, gates · units, features), R (D, gates · units, units), B (D, 2 ·
+    gates · units), then int32 lengths (batch) if `has_lengths`, then initial states (D, batch, units) if `has_state`.
 
     Results: Y (time, D, batch, units) in the order of time, zero beyond the lengths; the last states (D, batch, units).
 
@@ -94,8 +95,9 @@ class OnnxRecurrent(Op):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class StepOrder(Op):
-    """From a mask (batch, time), the steps of each row with the valid ones first, each in the order of processing:
-    (batch, time) int64; and how many are valid: (batch) int32.
+    """From a mask (batch, time), the steps of each row with the valid ones first, and how many are valid.
+
+    The steps are (batch, time) int64, the valid ones in the order of processing; how many there are is (batch) int32.
 
     ONNX masks by length only; a mask with holes or on the left becomes one when steps are taken in this order. As it is
     that of processing, a layer that runs backwards is one that runs forward over these steps, and valid ones always

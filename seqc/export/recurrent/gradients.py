@@ -24,8 +24,9 @@ Values = Sequence[Value]
 
 
 def scan_recurrent_gradients(graph: Graph, _: Target) -> Graph:
-    """Returns the graph with each gradient of a recurrent operation as two Scans: one that runs the steps again, for
-    the states before each of them, and one that goes back.
+    """Returns the graph with each gradient of a recurrent operation as two Scans.
+
+    One runs the steps again, for the states before each of them, and one goes back.
 
     Exactly: with h[t] = f(x[t], h[t-1], w), dx[t] and dw are sums of g[t] * df by the chain rule, g[t-1] = g[t] *
     df/dh[t-1] + what arrives there.
@@ -96,8 +97,10 @@ class _Steps:
         return [*new, *states]
 
     def backwards(self, known: Values, now: Values, weights: Values) -> Values:
-        """Returns the gradients of states and, where masked steps repeat it, output before a step, and of the weights
-        with those of later steps; then that of z.
+        """Returns the gradients of states and weights, then that of z.
+
+        Those of the output before a step are among them where masked steps repeat it; those of the weights are added to
+        those of later steps.
 
         Args:
             known: the same for what is after the step. now: z, the mask, and the gradient of the output, as far as they

@@ -66,7 +66,7 @@ def _certificate(context: Any) -> dict[str, Any]:
 
 
 def code(status: int) -> Any:
-    """gRPC's word for an HTTP status."""
+    """The word of gRPC for an HTTP status."""
     return _CODES.get(status, grpc.StatusCode.INTERNAL)
 
 

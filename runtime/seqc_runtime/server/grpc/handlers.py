@@ -37,7 +37,7 @@ class Ending:
 
 
 def generic(service: Any, ending: Ending, name: str | None = None) -> Any:
-    """gRPC's handler of a service.
+    """The handler that gRPC wants of a service.
 
     service: has a coroutine for each method of its `DESCRIPTION`, called with a request, its context and its bytes;
     or an asynchronous generator, called without the bytes. name: when it is not the description's.

@@ -56,12 +56,11 @@ def padded_shape(window: Window, shape: Sequence[int]) -> tuple[int, ...]:
 
 def _rims(target: Array, pads: Sequence[tuple[int, int]]) -> list[Array]:
     """Returns the parts of a padded array that are padding, which may overlap at the corners."""
-    rims = []
-    for axis, (before, after) in enumerate(pads, 1):
-        size = target.shape[axis]
-        for part in (slice(0, before), slice(size - after, size)):
-            rims.append(target[(slice(None),) * axis + (part,)])
-    return rims
+    return [
+        target[(slice(None),) * axis + (part,)]
+        for axis, (before, after) in enumerate(pads, 1)
+        for part in (slice(0, before), slice(target.shape[axis] - after, target.shape[axis]))
+    ]
 
 
 class Repeated:

@@ -34,6 +34,7 @@ def _all_equal(out: Array, value: float) -> Array:
 
 @kernel(Relu)
 def bind_relu(op: Relu, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
+    """max(x, 0)."""
     (out,), (x,) = outs, xs
     if out is None:
         return None
@@ -43,6 +44,7 @@ def bind_relu(op: Relu, outs: Sequence[Array | None], xs: Sequence[Array], scrat
 
 @kernel(ReluGrad)
 def bind_relu_grad(op: ReluGrad, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
+    """Gives g where y > 0, else 0, as a product with zeros and ones."""
     (out,), (g, y) = outs, xs
     if out is None:
         return None
@@ -61,6 +63,7 @@ def bind_relu_grad(op: ReluGrad, outs: Sequence[Array | None], xs: Sequence[Arra
 
 @kernel(LeakyRelu)
 def bind_leaky_relu(op: LeakyRelu, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
+    """The larger of x and alpha x, the smaller one for alpha > 1."""
     (out,), (x,) = outs, xs
     if out is None or op.alpha == 0:  # 0 times infinity is not a number
         return None
@@ -76,6 +79,7 @@ def bind_leaky_relu(op: LeakyRelu, outs: Sequence[Array | None], xs: Sequence[Ar
 
 @kernel(Elu)
 def bind_elu(op: Elu, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
+    """max(x, 0) + alpha (exp(min(x, 0)) - 1)."""
     (out,), (x,) = outs, xs
     if out is None:
         return None
@@ -123,8 +127,9 @@ def bind_sigmoid(op: Sigmoid, outs: Sequence[Array | None], xs: Sequence[Array],
 
 @kernel(Softplus)
 def bind_softplus(op: Softplus, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
-    """max(x, 0) + log(u) + (e - (u - 1)) / u with e = exp(-|x|) and u = 1 + e; the fraction makes up for what is
-    rounded off u (as in W. Kahan's log1p).
+    """max(x, 0) + log(u) + (e - (u - 1)) / u with e = exp(-|x|) and u = 1 + e.
+
+    The fraction makes up for what is rounded off u (as in W. Kahan's log1p).
     """
     (out,), (x,) = outs, xs
     if out is None or out.dtype != np.float32:
@@ -149,6 +154,7 @@ def bind_softplus(op: Softplus, outs: Sequence[Array | None], xs: Sequence[Array
 
 @kernel(Clip)
 def bind_clip(op: Clip, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
+    """The larger of x and the lower bound, the smaller of that and the upper one."""
     (out,), (x,) = outs, xs
     if out is None or out.dtype.kind != "f":
         return None
@@ -167,7 +173,7 @@ def bind_clip(op: Clip, outs: Sequence[Array | None], xs: Sequence[Array], scrat
 
 @kernel(Where)
 def bind_where(op: Where, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
-    """b ^ ((a ^ b) & mask), on the bits of the elements."""
+    """Gives b ^ ((a ^ b) & mask), on the bits of the elements."""
     (out,), (condition, a, b) = outs, xs
     if out is None or out.dtype.itemsize not in _INTEGERS:
         return None
@@ -187,6 +193,7 @@ def bind_where(op: Where, outs: Sequence[Array | None], xs: Sequence[Array], scr
 
 @kernel(Cast)
 def bind_cast(op: Cast, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
+    """Each element in another type, as C converts it."""
     out: Any = outs[0]
     x = xs[0]
     return None if out is None else lambda: np.copyto(out, x, casting="unsafe")

@@ -20,6 +20,7 @@ _PAIRS: dict[Any, Any] = {np.dtype(np.float32): np.complex64, np.dtype(np.float6
 
 @kernel(Gather)
 def bind_gather(op: Gather, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
+    """The rows of a table, after a look at the ids."""
     (out,), (table, ids) = outs, xs
     if out is None or not out.flags.c_contiguous or not len(table):
         return None

@@ -19,6 +19,7 @@ from seqc.ops.normalization import BatchMoments, BatchNormalization, GradientSum
 def bind_batch_normalization(
     op: BatchNormalization, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch
 ) -> Call | None:
+    """Gives x f + (offset - mean f) with f = scale / sqrt(variance + epsilon), one f per channel."""
     (out,), (x, scale, offset, mean, variance) = outs, xs
     if out is None or not contiguous(x, out):
         return None
@@ -70,6 +71,7 @@ def bind_batch_moments(
 def bind_gradient_sums(
     op: GradientSums, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch
 ) -> Call | None:
+    """The sums over each channel of g, and of g (x - mean)."""
     (total, moment), (g, x, mean) = outs, xs
     if not (_channels_last(op.axis, x) and _channels_last(op.axis, g)):
         return None
@@ -96,6 +98,7 @@ def bind_gradient_sums(
 def bind_layer_normalization(
     op: LayerNormalization, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch
 ) -> Call | None:
+    """(x - mean) / sqrt(variance + epsilon) * scale + offset, sums as products with a column of 1 / width."""
     (out,), (x, scale, offset) = outs, xs
     if out is None or not contiguous(x, out, scale, offset) or x.dtype not in (np.float32, np.float64):
         return None

@@ -17,6 +17,7 @@ from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad, re
 
 @kernel(MaxPool)
 def bind_max_pool(op: MaxPool, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
+    """The largest of the views that one element of each window makes."""
     (out,), (x,) = outs, xs
     if out is None:
         return None
@@ -28,6 +29,7 @@ def bind_max_pool(op: MaxPool, outs: Sequence[Array | None], xs: Sequence[Array]
 def bind_average_pool(
     op: AveragePool, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch
 ) -> Call | None:
+    """The sum of the views that one element of each window makes, times the share of one element."""
     (out,), (x,) = outs, xs
     if out is None:
         return None
@@ -39,6 +41,7 @@ def bind_average_pool(
 def bind_average_pool_grad(
     op: AveragePoolGrad, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch
 ) -> Call | None:
+    """Adds g times the share of one element to each element of its window."""
     (out,), (g, x) = outs, xs
     if out is None:
         return None

@@ -78,6 +78,7 @@ def _bind_hash(stream: int, first: int, size: int, seed: Array, step: Array, scr
 
 @kernel(Dropout)
 def bind_dropout(op: Dropout, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
+    """Gives x / (1 - rate) where the number drawn is at least the rate, else 0, as a product with a mask."""
     (out,), (x, uniform) = outs, xs
     if out is None:
         return None

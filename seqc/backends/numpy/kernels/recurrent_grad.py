@@ -79,8 +79,10 @@ class _LSTM(Backward):
 
 
 class _GRU(Backward):
-    """With the reset gate after the product. The blocks of dz are candidate, update gate, reset gate and the product of
-    state and recurrent kernel, so that those of either kernel stand side by side.
+    """With the reset gate after the product.
+
+    The blocks of dz are candidate, update gate, reset gate and the product of state and recurrent kernel, so that those
+    of either kernel stand side by side.
     """
 
     room = 8

@@ -17,12 +17,14 @@ from seqc.ops.reduce import ReduceMean, ReduceSum
 
 @kernel(ReduceSum)
 def bind_sum(op: ReduceSum, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
+    """The sum along axes."""
     (out,), (x,) = outs, xs
     return None if out is None else sums(x, op.axes, op.keepdims, out)
 
 
 @kernel(ReduceMean)
 def bind_mean(op: ReduceMean, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
+    """The sum along axes, divided by how many elements it has."""
     (out,), (x,) = outs, xs
     if out is None:
         return None

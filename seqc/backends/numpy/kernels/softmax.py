@@ -17,6 +17,7 @@ from seqc.ops.reduce import LogSoftmax, Softmax
 
 @kernel(Softmax)
 def bind_softmax(op: Softmax, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
+    """exp(x - largest) divided by its sum."""
     (out,), (x,) = outs, xs
     if out is None:
         return None
@@ -36,6 +37,7 @@ def bind_softmax(op: Softmax, outs: Sequence[Array | None], xs: Sequence[Array],
 def bind_log_softmax(
     op: LogSoftmax, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch
 ) -> Call | None:
+    """Gives x - largest - log(sum of exp(x - largest))."""
     (out,), (x,) = outs, xs
     if out is None:
         return None
