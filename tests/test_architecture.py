@@ -23,6 +23,7 @@ LEVELS = {
     "seqc.utils.naming": 0,
     "seqc.utils.not_carried": 0,
     "seqc.utils.display": 0,
+    "seqc.utils.batches": 0,
     "seqc.utils.silence": 0,
     "seqc.utils.files": 0,
     "seqc.utils.packing": 1,

@@ -119,7 +119,6 @@ def test_tensorboard_gets_the_metrics_under_the_names_of_keras(tmp_path: Path, w
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"profile_batch": (1, 3)}, "time goes. Received: profile_batch=(1, 3)."),
         ({"update_freq": 0}, "`update_freq` must be 'epoch', 'batch' or a number of batches."),
         ({"update_freq": "step"}, "Received: update_freq='step'."),
     ],
@@ -128,6 +127,11 @@ def test_what_tensorboard_does_not_get_is_said(arguments: dict[str, Any], messag
     with pytest.raises(ConfigError) as error:
         callbacks.TensorBoard(**arguments)
     assert message in str(error.value)
+
+
+def test_tensorboard_warns_that_it_writes_no_profile() -> None:
+    with pytest.warns(UserWarning, match=r"no profile, which profile_batch=\(1, 3\) asks for"):
+        callbacks.TensorBoard(profile_batch=(1, 3))
 
 
 def test_without_its_package_tensorboard_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

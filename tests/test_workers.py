@@ -1,132 +1,220 @@
-"""Threads, their number, and the memory of tiles."""
+"""Batches made ahead of their time, by threads and by processes: the same numbers, and nothing left running."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import subprocess
+import sys
 import threading
+import time
+import traceback
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from seqc.backends.numpy import machine
-from seqc.backends.numpy.lifetimes import ALIGNMENT, Lifetime, aligned, plan_memory
-from seqc.backends.numpy.memory import ScratchPad
-from seqc.backends.numpy.regions import shares
-from seqc.backends.numpy.workers import Failure, Workers, _quota
+import seqc as keras
+from seqc import layers
+from seqc.errors import DataError
+from seqc.training.data import make_data
+from seqc.training.sources import ArraySource
 
-
-def test_every_list_runs_to_its_end_in_a_thread_of_its_own() -> None:
-    seen: list[tuple[int, int, str]] = []
-    lists = [
-        [lambda worker=worker, i=i: seen.append((worker, i, threading.current_thread().name)) for i in range(3)]
-        for worker in range(3)
-    ]
-    Workers().run(lists)
-    assert sorted(s[:2] for s in seen) == [(worker, i) for worker in range(3) for i in range(3)]
-    assert len({name for _, _, name in seen}) == 3
+X = np.random.default_rng(0).normal(size=(48, 2)).astype("float32")
+Y = X @ np.array([[1.0], [2.0]], "float32")
 
 
-@pytest.mark.parametrize("worker", [0, 1])
-def test_a_failure_says_where_it_was_and_others_finish(worker: int) -> None:
-    done: list[int] = []
+class Batches(keras.utils.PyDataset):
+    def __init__(self, wrong: int | None = None, endless: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.wrong, self.endless, self.log = wrong, endless, list[Any]()
+        self.lately = self.most_ahead = self.used = 0
 
-    def fail() -> None:
-        raise ValueError("no")
+    @property
+    def num_batches(self) -> int | None:
+        return None if self.endless else 12
 
-    lists = [[lambda: done.append(1)] * 2, [lambda: done.append(2)] * 2]
-    lists[worker] = [lambda: done.append(0), fail, lambda: done.append(9)]
-    workers = Workers()
-    with pytest.raises(Failure) as caught:
-        workers.run(lists)
-    assert (caught.value.worker, caught.value.place, str(caught.value.error)) == (worker, 1, "no")
-    assert sorted(done) == [0, 2 - worker, 2 - worker]
-    workers.run([[lambda: done.append(7)], [lambda: done.append(7)]])
-    assert done.count(7) == 2
+    def __getitem__(self, number: int) -> Any:
+        self.lately += 1
+        self.most_ahead = max(self.most_ahead, self.lately - self.used)
+        time.sleep(0.001 * (number * 5 % 3))  # so that they are not done in the order in which they were begun
+        if number == self.wrong:
+            raise LookupError(f"batch {number} is lost")
+        rows = slice(number % 12 * 4, number % 12 * 4 + 4)
+        return X[rows], Y[rows]
 
+    def on_epoch_begin(self) -> None:
+        self.log.append("begin")
 
-def test_threads_do_not_warn_of_infinities(recwarn: pytest.WarningsRecorder) -> None:
-    zero = np.zeros(3)
-    with np.errstate(all="ignore"):
-        Workers().run([[lambda: 1 / zero]] * 2)
-    assert not recwarn.list
-
-
-@pytest.mark.parametrize(
-    ("files", "share"),
-    [
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "100000"}, 2.0),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
-        ({"cpu.max": "nonsense"}, None),
-        ({}, None),
-    ],
-)
-def test_the_quota_of_a_control_group_is_read(files: dict[str, str], share: float | None, tmp_path: Path) -> None:
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert _quota(tmp_path) == share
+    def on_epoch_end(self) -> None:
+        self.log.append(("end", self.lately))
 
 
-@given(count=st.integers(0, 50), workers=st.integers(1, 8))
-def test_shares_cover_everything_once_and_are_nearly_equal(count: int, workers: int) -> None:
-    found = shares(count, workers)
-    assert [i for a, b in found for i in range(a, b)] == list(range(count))
-    sizes = [b - a for a, b in found]
-    assert not sizes or (min(sizes) >= 1 and max(sizes) - min(sizes) <= 1)
+def model() -> Any:
+    made = keras.Sequential([keras.Input((2,)), layers.Dense(1, kernel_initializer="zeros")])
+    made.compile(keras.optimizers.SGD(0.05), "mse")
+    return made
 
 
-@given(st.lists(st.builds(lambda size, a, b: Lifetime(size, min(a, b), max(a, b)), *[st.integers(0, 500)] * 3)))
-def test_buffers_that_are_alive_together_never_overlap(lives: list[Lifetime]) -> None:
-    places, size = plan_memory(dict(enumerate(lives)))
-    for i, life in enumerate(lives):
-        start, end = places[i], places[i] + life.size
-        assert start % ALIGNMENT == 0
-        assert end <= size
-        for j, other in enumerate(lives[:i]):
-            if life.first <= other.last and other.first <= life.last:
-                assert end <= places[j] or places[j] + other.size <= start
+def workers_alive() -> list[str]:
+    threads = [one.name for one in threading.enumerate() if one.name.startswith("seqc-batches")]
+    return threads + [one.name for one in multiprocessing.active_children()]
 
 
-@given(st.lists(st.tuples(st.integers(1, 500), st.integers(0, 9)), min_size=1))
-def test_no_more_memory_is_planned_than_one_after_the_other_would_take(drawn: list[tuple[int, int]]) -> None:
-    together = {i: Lifetime(size, 0, last) for i, (size, last) in enumerate(drawn)}
-    apart = {i: Lifetime(size, i, i) for i, (size, _) in enumerate(drawn)}
-    assert plan_memory(together)[1] == sum(aligned(size) for size, _ in drawn)
-    assert plan_memory(apart)[1] == max(aligned(size) for size, _ in drawn)
+def trained(data: Any, **options: Any) -> Any:
+    keras.utils.set_random_seed(1)
+    one = model()
+    history = one.fit(data, epochs=2, verbose=0, validation_data=Batches(), **options).history
+    assert not workers_alive()
+    return history, one.evaluate(data, verbose=0), one.predict(data, verbose=0)
 
 
-def test_memory_that_nobody_needs_any_more_is_used_again() -> None:
-    lives = {"a": Lifetime(100, 0, 1), "b": Lifetime(100, 1, 3), "c": Lifetime(90, 2, 3), "d": Lifetime(300, 4, 4)}
-    places, size = plan_memory(lives)
-    assert places == {"a": 0, "b": 128, "c": 0, "d": 0}
-    assert size == aligned(300)
+@pytest.mark.parametrize("options", [{"workers": 3}, {"workers": 4, "max_queue_size": 1}])
+def test_threads_give_the_numbers_of_one_worker(options: Any) -> None:
+    one, several = Batches(), Batches(**options)
+    for expected, got in zip(trained(one), trained(several), strict=True):
+        np.testing.assert_equal(got, expected)
+    assert several.log == one.log
+    assert several.log[:4] == ["begin", ("end", 12), "begin", ("end", 24)]
 
 
-def test_scratch_memory_of_one_kernel_does_not_overlap_and_serves_the_next() -> None:
-    pad = ScratchPad()
-    a, b = pad((10,), "float32"), pad((20, 2), "float64")
-    assert not np.may_share_memory(a, b)
-    assert b.ctypes.data % ALIGNMENT == 0
-    assert not pad.is_current([a])  # it has to be bound again: the block was too small
-    pad.start()
-    c, d = pad((10,), "float32"), pad((20, 2), "float64")
-    assert pad.is_current([c, d])
-    assert not np.may_share_memory(c, d)
-    pad.start()
-    assert np.may_share_memory(pad((10,), "float64"), c)
+@pytest.mark.slow
+def test_processes_give_the_numbers_of_one_worker() -> None:
+    for expected, got in zip(trained(Batches()), trained(Batches(workers=2, use_multiprocessing=True)), strict=True):
+        np.testing.assert_equal(got, expected)
 
 
-def test_tiles_leave_room_for_those_of_other_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = {2: 1 << 20, 3: 16 << 20}
-    monkeypatch.setattr(machine, "cache_bytes", lambda level: sizes[level])
-    for cores, size in ((1, 8 << 20), (4, 2 << 20), (64, 1 << 20)):
-        monkeypatch.setattr(machine, "cores_of_cache", lambda level, cores=cores: cores)
-        assert machine.tile_bytes() == size
+def test_no_more_batches_are_made_than_were_asked_for() -> None:
+    data = Batches(workers=4, max_queue_size=3, endless=True)
+
+    class Count(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            data.used += 1
+
+    model().fit(data, steps_per_epoch=8, epochs=2, verbose=0, callbacks=[Count()])
+    assert 1 < data.most_ahead <= 4  # three and the one in use
+    assert not workers_alive()
 
 
-def test_cores_that_share_a_cache_are_counted_as_the_system_lists_them() -> None:
-    assert [machine._count(text) for text in ("0", "0-1", "0-3,8-11", "0,2,5")] == [1, 2, 8, 3]
+@pytest.mark.parametrize("processes", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("use", ["fit", "evaluate", "predict"])
+def test_what_a_batch_raises_comes_to_the_caller_with_its_lines(use: str, processes: bool) -> None:
+    data = Batches(wrong=5, workers=3, use_multiprocessing=processes)
+    with pytest.raises(LookupError, match="batch 5 is lost") as caught:
+        getattr(model(), use)(data, verbose=0, **({"shuffle": False} if use == "fit" else {}))
+    assert 'raise LookupError(f"batch {number} is lost")' in "".join(traceback.format_exception(caught.value))
+    assert not workers_alive()
+
+
+def test_nothing_is_left_where_training_stops_early() -> None:
+    class Stops(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.model.stop_training = True
+
+    model().fit(Batches(workers=2), verbose=0, callbacks=[Stops()])
+    model().fit(Batches(workers=2), verbose=0, steps_per_epoch=2)
+    assert not workers_alive()
+    with pytest.raises(ValueError, match="same number of samples"):  # found when the first batch was made already
+        model().fit(Batches(workers=2), validation_data=(X, Y[:5]), verbose=0)
+    assert not workers_alive()
+
+
+def test_a_dataset_is_gone_through_by_a_loop_and_may_not_call_init() -> None:
+    class Bare(keras.utils.PyDataset):
+        def __init__(self) -> None:  # as many do
+            self.x = X
+
+        def __len__(self) -> int:
+            return 6
+
+        def __getitem__(self, number: int) -> Any:
+            return self.x[number * 8 : number * 8 + 8], Y[number * 8 : number * 8 + 8]
+
+    assert len(list(Bare())) == 6  # slices never raise IndexError
+    assert model().predict(Bare(), verbose=0).shape == (48, 1)
+    assert [len(x) for x, _ in islice(Batches(endless=True), 14)] == [4] * 14
+    with pytest.raises(DataError, match="steps_per_epoch"):
+        model().fit(Batches(endless=True), verbose=0)
+
+
+@pytest.mark.slow
+def test_processes_draw_other_numbers_for_each_batch_and_the_same_again() -> None:
+    class Noise(Batches):
+        def __getitem__(self, number: int) -> Any:
+            return np.random.normal(size=(1, 2)), np.zeros((1, 1))  # noqa: NPY002
+
+    one = keras.Sequential([keras.Input((2,)), layers.Dense(1, kernel_initializer="ones")])
+    np.random.seed(3)  # noqa: NPY002
+    first = one.predict(Noise(workers=2, use_multiprocessing=True), verbose=0)
+    np.random.seed(3)  # noqa: NPY002
+    np.testing.assert_array_equal(one.predict(Noise(workers=2, use_multiprocessing=True), verbose=0), first)
+    assert len(np.unique(first)) == len(first)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_is_said() -> None:
+    class Killed(Batches):
+        def __getitem__(self, number: int) -> Any:
+            os._exit(9) if number == 4 else None
+            return super().__getitem__(number)
+
+    with pytest.raises(DataError, match="ended by itself: its memory ran out"):
+        model().evaluate(Killed(workers=2, use_multiprocessing=True), verbose=0)
+    assert not workers_alive()
+
+
+INTERRUPTED = """
+import multiprocessing, os, signal, sys, threading, time
+import numpy as np
+import keras
+
+class Slow(keras.utils.PyDataset):
+    def __len__(self):
+        return 10_000
+
+    def __getitem__(self, number):
+        time.sleep(0.01)
+        return np.ones((4, 2)), np.ones((4, 1))
+
+class Interrupts(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 3:
+            os.killpg(0, signal.SIGINT) if sys.argv[1] == "ctrl-c" else sys.exit(7)
+
+model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+try:
+    model.fit(Slow(workers=3, use_multiprocessing=sys.argv[2] == "processes"), verbose=0, callbacks=[Interrupts()])
+except KeyboardInterrupt:
+    left = [one.name for one in threading.enumerate() if "batches" in one.name] + multiprocessing.active_children()
+    print("interrupted", left)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["threads", "processes"])
+@pytest.mark.parametrize("way", ["ctrl-c", "exit"])
+def test_ctrl_c_and_exit_end_at_once_and_leave_nothing(way: str, kind: str, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(INTERRUPTED)
+    done = subprocess.run(
+        [sys.executable, "-m", "seqc.run", str(tmp_path / "script.py"), way, kind],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        start_new_session=True,
+    )
+    wanted = (0, "interrupted []\n", "") if way == "ctrl-c" else (7, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == wanted
+
+
+def test_batches_keep_their_samples_where_only_they_are_shuffled() -> None:
+    source = ArraySource(make_data([np.arange(10.0)[:, None]]), 4, "batch")
+    seen = [[batch[0].ravel().tolist() for batch in source.one_pass()] for _ in range(3)]  # type: ignore[union-attr]
+    assert all([sorted(one) for one in epoch] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]] for epoch in seen)
+    assert seen[0] != seen[1] or seen[1] != seen[2]
+    model().fit(X, Y, shuffle="batch", verbose=0)
+    with pytest.raises(ValueError, match="shuffle must be True, False or 'batch'; got 'batches'"):
+        model().fit(X, Y, shuffle="batches", verbose=0)

@@ -34,13 +34,14 @@ class TensorBoard(Callback):
         axes, and of four with one, three or four channels. It needs Pillow.
         write_steps_per_second: whether the speed is written, too.
         update_freq: "epoch", or "batch", or how many batches lie between two of which the metrics are written.
-        profile_batch: which batches are profiled. None is; `seqc bench train --profile` tells where the time goes.
+        profile_batch: which batches are profiled. None is, with a warning; `seqc bench train --profile` tells where the
+        time goes.
         embeddings_freq: after every so many epochs the table of each Embedding is written for the projector.
         embeddings_metadata: a file with the name of each row, one a line; of several tables a dictionary by the names
         of layers.
 
     Raises:
-        ConfigError: a profile is asked for, a number is out of range, or names are for no table.
+        ConfigError: a number is out of range, or names are for no table.
         MissingDependencyError: tensorboardX is not installed.
     """
 
@@ -59,9 +60,10 @@ class TensorBoard(Callback):
         embeddings_metadata: Any = None,
     ) -> None:
         if profile_batch:
-            raise ConfigError(
-                "TensorBoard writes no profile; leave `profile_batch` out, and ask `seqc bench train --profile` where "
-                f"the time goes. Received: profile_batch={profile_batch!r}."
+            note(
+                f"TensorBoard writes no profile, which profile_batch={profile_batch!r} asks for; "
+                "`seqc bench train --profile` tells where the time goes.",
+                warn=True,
             )
         every = 1 if update_freq == "batch" else update_freq
         whole = isinstance(every, int) and not isinstance(every, bool) and every > 0

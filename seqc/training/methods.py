@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any, cast
 
 from seqc import optimizers, tree
@@ -162,7 +162,7 @@ class TrainingMethods(Hooks):
         callbacks: Any = None,
         validation_split: float = 0.0,
         validation_data: Any = None,
-        shuffle: bool = True,
+        shuffle: bool | str = True,
         class_weight: Mapping[int, float] | None = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
@@ -182,7 +182,8 @@ class TrainingMethods(Hooks):
             callbacks: objects of `seqc.callbacks`.
             validation_split: fraction at the end of the arrays to keep for validation.
             validation_data: (x, y), (x, y, sample_weight), or an iterable of batches.
-            shuffle: a new order of samples in every epoch, which `seqc.utils.set_random_seed` makes repeatable.
+            shuffle: a new order of samples in every epoch, which `seqc.utils.set_random_seed` makes repeatable; "batch"
+            for one within each batch.
             class_weight: class number to weight. sample_weight: a weight per sample, or per sample and
             step; for several outputs one array for all, or one each as in y.
             initial_epoch: where to start counting epochs.
@@ -205,31 +206,35 @@ class TrainingMethods(Hooks):
         epochs = limited("max_epochs", "epochs", epochs) or 0
         validated = [epoch for epoch in range(initial_epoch, epochs) if validates(epoch, validation_freq)]
         per_epoch = optional_number("steps_per_epoch", steps_per_epoch or None)
-        training: Source
-        if validation_split and validation_data is None:
-            kept, held_out = trainer.split(x, y, sample_weight, validation_split)
-            training = ArraySource(trainer.weighed(kept, class_weight), batch_size, shuffle, per_epoch)
-            validation: Source | None = ArraySource(
-                held_out, size, per_epoch=optional_number("validation_steps", validation_steps or None)
+        with ExitStack() as opened:
+            training: Source
+            if validation_split and validation_data is None:
+                kept, held_out = trainer.split(x, y, sample_weight, validation_split)
+                training = ArraySource(trainer.weighed(kept, class_weight), batch_size, shuffle, per_epoch)
+                validation: Source | None = ArraySource(
+                    held_out, size, per_epoch=optional_number("validation_steps", validation_steps or None)
+                )
+            else:
+
+                def weighed(x: Any, y: Any, weight: Any) -> Data:
+                    return trainer.weighed(trainer.labelled_data(x, y, weight), class_weight)
+
+                training = trainer.source((x, y, sample_weight), weighed, batch_size, per_epoch, shuffle)
+                opened.callback(training.close)
+                validation = trainer.validation(validation_data, size, validation_steps, len(validated))
+                if validation is not None:
+                    opened.callback(validation.close)
+            run = CallbackList(
+                callbacks, add_history=True, model=self, verbose=verbose, epochs=epochs, steps=training.steps
             )
-        else:
-
-            def weighed(x: Any, y: Any, weight: Any) -> Data:
-                return trainer.weighed(trainer.labelled_data(x, y, weight), class_weight)
-
-            training = trainer.source((x, y, sample_weight), weighed, batch_size, per_epoch, shuffle)
-            validation = trainer.validation(validation_data, size, validation_steps, len(validated))
-        run = CallbackList(
-            callbacks, add_history=True, model=self, verbose=verbose, epochs=epochs, steps=training.steps
-        )
-        run.expect(
-            self.metrics_names,
-            validation is not None and bool(validated or initial_epoch >= epochs),
-            not trainer.logs_unknown,
-        )
-        trainer.prepare()
-        with show_progress(level, epochs) as progress:
-            trainer.fit(training, validation, range(initial_epoch, epochs), validated, run, progress)
+            run.expect(
+                self.metrics_names,
+                validation is not None and bool(validated or initial_epoch >= epochs),
+                not trainer.logs_unknown,
+            )
+            trainer.prepare()
+            with show_progress(level, epochs) as progress:
+                trainer.fit(training, validation, range(initial_epoch, epochs), validated, run, progress)
         return run.history
 
     @finish_steps
@@ -253,8 +258,8 @@ class TrainingMethods(Hooks):
         source = trainer.source(
             (x, y, sample_weight), trainer.labelled_data, size, optional_number("steps", steps or None)
         )
-        run = CallbackList(callbacks, model=self, verbose=verbose, epochs=1, steps=source.steps)
-        with show_progress(level, None) as progress:
+        with closing(source), show_progress(level, None) as progress:
+            run = CallbackList(callbacks, model=self, verbose=verbose, epochs=1, steps=source.steps)
             progress.start(0, source.steps)
             logs = test_pass(trainer, source, run, progress)
             progress.finish(logs)
@@ -290,8 +295,8 @@ class TrainingMethods(Hooks):
 
         level, size = verbosity(verbose), optional_number("batch_size", batch_size)
         source = trainer.source((x, None, None), samples, size, optional_number("steps", steps or None))
-        run = CallbackList(callbacks, model=self, verbose=verbose, epochs=1, steps=source.steps)
-        with show_progress(level, None) as progress:
+        with closing(source), show_progress(level, None) as progress:
+            run = CallbackList(callbacks, model=self, verbose=verbose, epochs=1, steps=source.steps)
             progress.start(0, source.steps)
             result = predict_pass(trainer, source, run, progress, chosen)
             progress.finish({})

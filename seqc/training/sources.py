@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from sys import maxsize
 from types import GeneratorType
@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from seqc.errors import DataError
+from seqc.errors import ConfigError, DataError
 from seqc.limits import limited
 from seqc.seeds import generator, random_state, set_random_state
 from seqc.stored import is_stored
 from seqc.training.arrange import holds_arrays
 from seqc.training.data import Batch, Data, unpack
+from seqc.training.numbered import batch_count, by_number, numbered_items
 from seqc.training.tables import is_table
 from seqc.utils.display import note
 
@@ -59,6 +60,9 @@ class Source:
     def one_pass(self) -> Iterator[Batch]:
         """Starts a pass over the data."""
         raise NotImplementedError(f"{type(self).__name__}.one_pass")
+
+    def close(self) -> None:
+        """Ends what makes batches ahead of their time."""
 
     def restart(self) -> None:
         """Makes the next epoch start at the beginning of the data."""
@@ -113,9 +117,17 @@ class Source:
 
 
 class ArraySource(Source):
-    """Batches cut from arrays, in order or in a new random order in each pass; the last one may be smaller."""
+    """Batches cut from arrays, in order or in a new random order in each pass; the last one may be smaller.
 
-    def __init__(self, data: Data, batch_size: int | None, shuffle: bool = False, per_epoch: int | None = None) -> None:
+    Args:
+        shuffle: True for an order of all samples; "batch" for one within each batch, which has its samples always.
+    """
+
+    def __init__(
+        self, data: Data, batch_size: int | None, shuffle: bool | str = False, per_epoch: int | None = None
+    ) -> None:
+        if isinstance(shuffle, str) and shuffle != "batch":
+            raise ConfigError(f"shuffle must be True, False or 'batch'; got {shuffle!r}.")
         if batch_size is None:
             batch_size = DEFAULT_BATCH_SIZE if per_epoch is None else -(-len(data) // per_epoch)
         super().__init__(per_epoch, -(-len(data) // batch_size))
@@ -127,31 +139,41 @@ class ArraySource(Source):
 
     def one_pass(self) -> Iterator[Batch]:
         size, count = self.batch_size, len(self.data)
-        order = generator().permutation(count) if self.shuffle else None
+        within = self.shuffle == "batch"
+        order = generator().permutation(count) if self.shuffle and not within else None
         for start in range(0, count, size):
             stop = min(start + size, count)
-            yield self.data.rows(slice(start, stop) if order is None else order[start:stop])
+            if within:
+                yield self.data.rows(start + generator().permutation(stop - start))
+            else:
+                yield self.data.rows(slice(start, stop) if order is None else order[start:stop])
 
 
 class IterableSource(Source):
     """Batches that something else yields: (x, y, sample_weight), (x, y), (x,) or x.
 
     An iterator such as a generator can be gone through once, unless its batches are kept. Anything else is gone through
-    anew in each pass; an object with `__getitem__` and `__len__` but no `__iter__` gives its batches by number, in
-    random order with `shuffle`, and is told `on_epoch_end()`.
+    anew in each pass; a `PyDataset`, and any object with `__getitem__` and `__len__` but no `__iter__`, gives its
+    batches by number, in random order with `shuffle`, and is told `on_epoch_end()`.
 
     Raises:
         DataError: the batches never end, and nothing says how many make an epoch.
     """
 
     def __init__(
-        self, batches: Any, prepare: Prepare, shuffle: bool = False, per_epoch: int | None = None, what: str = "x"
+        self, batches: Any, prepare: Prepare, shuffle: bool | str = False, per_epoch: int | None = None, what: str = "x"
     ) -> None:
         super().__init__(per_epoch, _length(batches, what, per_epoch))
         self.batches, self.prepare, self.shuffle, self.what = batches, prepare, shuffle, what
         self._begun: Iterator[Any] | None = None
         self._begun_at: Any = None
         self._kept: list[Data] | None = None
+        self._numbered: Generator[Any, None, None] | None = None
+
+    def close(self) -> None:
+        if self._numbered is not None:
+            self._numbered.close()
+            self._numbered = self._begun = None
 
     @property
     def once(self) -> bool:
@@ -179,15 +201,25 @@ class IterableSource(Source):
         items = self._items()
         for item in items:
             self._begun = chain([item], items)
-            return self._checked(item)
+            try:
+                return self._checked(item)
+            except BaseException:
+                self.close()
+                raise
         raise DataError(f"{self.what} ({type(self.batches).__name__}) gave no batches.")
 
     def resume(self, taken: int, began: Any) -> Batch | None:
         if self.once:  # its first batch was drawn already, and the next follow that one
             began = random_state()
         else:
-            self._begun = None  # its order was not that of the pass to go on with
+            self.close()  # its order was not that of the pass to go on with
+            self._begun = None
         return super().resume(taken, began)
+
+    def _end_pass(self) -> None:
+        super()._end_pass()
+        if self._begun is None:
+            self.close()
 
     def _begin_pass(self) -> None:
         super()._begin_pass()
@@ -205,15 +237,11 @@ class IterableSource(Source):
             yield data.rows(slice(None))
 
     def _items(self) -> Iterator[Any]:
-        if isinstance(self.batches, Iterable):
-            for item in self.batches:  # noqa: UP028  (`yield from` would close a generator that is to go on later)
-                yield item
-            return
-        count = len(self.batches)
-        for number in generator().permutation(count) if self.shuffle else range(count):
-            yield self.batches[int(number)]
-        if hasattr(self.batches, "on_epoch_end"):
-            self.batches.on_epoch_end()
+        if by_number(self.batches):
+            self.close()
+            self._numbered = numbered_items(self.batches, self.shuffle)
+            return self._numbered
+        return (item for item in self.batches)  # which, closed, leaves a generator as it is, to go on later
 
     def _checked(self, item: Any) -> Data:
         if _is_sample(item):
@@ -234,7 +262,9 @@ def _length(batches: Any, what: str, per_epoch: int | None) -> int | None:
     """Returns how many batches there are in a pass, None if nobody knows."""
     endless = False
     try:
-        count = len(batches)
+        count = batch_count(batches)
+        if count is None:
+            raise TypeError("infinite")
         if count < maxsize:
             return count
         endless = True  # as grain has it

@@ -251,7 +251,7 @@ class Stepper(Totals):
         prepare: Prepare,
         batch_size: int | None,
         per_epoch: int | None,
-        shuffle: bool = False,
+        shuffle: bool | str = False,
         what: str = "x",
     ) -> Source:
         """Returns where batches come from: arrays (x, y, sample_weight), or an x that gives batches itself."""
