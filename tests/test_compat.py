@@ -203,3 +203,34 @@ def test_losses_tell_what_the_last_call_on_arrays_added() -> None:
     outer.compile("sgd", "mse")
     loss = outer.evaluate(np.ones((2, 3), "float32"), np.full((2, 3), 3.0), verbose=0)
     assert loss == 4.5  # once: what a call by hand added is not a part of it
+
+
+class Twofold(seqc.Model):  # type: ignore[misc]
+    """Its step asks a layer, and not the model, for what was added to the loss."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside = seqc.Sequential([layers.Dense(1, kernel_regularizer=seqc.regularizers.L2(1.0)), Penalized()])
+        self.beside = Penalized()
+
+    def call(self, x: Any) -> Any:
+        return self.inside(self.beside(x))
+
+    def train_step(self, data: Any) -> Any:
+        x, _ = data
+        self(2.0 * x)  # which the next call makes forgotten, as in Keras
+        self(x)
+        logged = {"inside": self.inside.losses, "beside": self.beside.losses, "all": self.losses}
+        once = {f"count_{name}": float(len(found)) for name, found in logged.items()}
+        return once | {name: sum(found) for name, found in logged.items()}
+
+
+def test_losses_of_a_layer_in_a_step_are_its_own() -> None:
+    model = Twofold()
+    model(np.ones((1, 2), "float32"))
+    model.inside.layers[0].set_weights([np.array([[1.0], [2.0]]), np.zeros(1)])
+    model.compile("sgd")
+    got = model.fit(np.ones((4, 2), "float32"), np.ones(4), verbose=0).history
+    # Recorded from Keras 3.15.1 on TensorFlow.
+    expected = {"count_inside": 2, "count_beside": 1, "count_all": 3, "inside": 5 + 4.5, "beside": 0.5, "all": 10.0}
+    assert {name: values[0] for name, values in got.items()} == pytest.approx(expected)

@@ -6,7 +6,7 @@ recorded as an update that the run returns: nothing changes inside a graph.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from seqc.errors import ShapeError, TraceError
 from seqc.graph.element_types import FLOATS
 from seqc.graph.ir import Array, Shape, Type, Value, apply, as_value, constant, input_value
 from seqc.graph.operators import Operators
+from seqc.graph.scopes import current_scope
 from seqc.ops.elementwise import Identity, StopGradient, cast
 from seqc.ops.random import RandomUniform
 
@@ -209,7 +210,7 @@ class Trace:
         training: whether layers behave as in training. eager: whether a layer is called on arrays, whose shapes say
         nothing of those to come. reads: the graph input standing for each variable read.
         updates: new values of variables. losses: penalties that layers added. masks: the mask that goes with a result
-        of a layer's call.
+        of a layer's call. adders: which layer added a penalty.
         seed, step: int64 scalars that random layers depend on. streams: how often random numbers were drawn.
         inputs: what the layers of a model are called on.
     """
@@ -220,6 +221,7 @@ class Trace:
         self.reads: dict[Variable, Value] = {}
         self.updates: dict[Variable, Value] = {}
         self.losses: list[Value] = []
+        self.adders: dict[Value, Any] = {}
         self.masks: dict[Value, Value] = {}
         self.inputs: list[Value] = []
         self.seed = input_value("seed", "int64", ())
@@ -251,6 +253,24 @@ class Trace:
             tensor = apply(Identity(), tensor)
         self.masks[tensor] = mask
         return tensor
+
+    def add_loss(self, loss: Value, adder: Any) -> None:
+        """Notes a penalty, and which layer added it."""
+        if loss in self.adders:  # one tensor, added twice
+            loss = apply(Identity(), loss)
+        self.losses.append(loss)
+        self.adders[loss] = adder
+
+    def forget_losses(self, layers: Iterable[Any]) -> None:
+        """Forgets the penalties that some layers added before, where a call from outside of any layer begins."""
+        if self.losses and not current_scope():
+            earlier = set(self.losses_of(layers))
+            self.losses = [loss for loss in self.losses if loss not in earlier]
+
+    def losses_of(self, layers: Iterable[Any]) -> list[Value]:
+        """Returns the penalties that some layers added."""
+        wanted = {id(layer) for layer in layers}
+        return [loss for loss in self.losses if id(self.adders.get(loss)) in wanted]
 
     def read(self, variable: Variable) -> Value:
         if variable in self.updates:

@@ -45,8 +45,12 @@ class Surface(WithArguments):
 
     @property
     def losses(self) -> list[Value]:
-        """Penalties on all weights, computed now, and what layers added in the last call on arrays."""
-        added = map(constant, self._added_losses if current_trace() is None else ())
+        """Penalties on all weights, computed now, and what this layer and those inside it added in the last call.
+
+        In a step that is being traced that is the last call there, elsewhere the last one on arrays.
+        """
+        trace = current_trace()
+        added = map(constant, self._added_losses) if trace is None else trace.losses_of(self._owners())
         weights = self.trainable_weights
         return [*(v.regularizer(v.to_value()) for v in weights if v.regularizer is not None), *added]
 

@@ -223,6 +223,7 @@ class Layer(Surface):
             self._build_on(given.shapes_for(self.build))
         if isinstance(value, Value):
             self._check_sizes(value.type)
+        trace.forget_losses(self._owners())
         with scope(self.name):
             file_scope.count_calls(1, self.name)
             training = trace.training if given.training is None else given.training
@@ -309,7 +310,7 @@ class Layer(Surface):
 
     def add_loss(self, loss: Value) -> None:
         """Adds a scalar to the loss of the model that is being traced; to be used in `call`."""
-        require_trace(f"add_loss of layer '{self.name}'").losses.append(loss)
+        require_trace(f"add_loss of layer '{self.name}'").add_loss(as_value(loss), self)
 
     def add_metric(self, *_: Any, **__: Any) -> None:
         """Is no more in Keras 3, and says so as it does there."""

@@ -141,8 +141,15 @@ def _gated(found: _Branch, made: set[Value], condition: Value, wanted: bool, tra
     return _Branch(
         tree.map_structure(new, found.result),
         {v: new(x) for v, x in found.updates.items()},
-        list(map(new, found.losses)),
+        [_renewed(trace, loss, new(loss)) for loss in found.losses],
     )
+
+
+def _renewed(trace: Trace | None, old: Value, new: Value) -> Value:
+    """Returns the value that stands for a penalty, added by the same layer."""
+    if trace is not None:
+        trace.adders[new] = trace.adders.get(old)
+    return new
 
 
 def _merge(trace: Trace, condition: Value, taken: _Branch, other: _Branch) -> None:
@@ -151,8 +158,10 @@ def _merge(trace: Trace, condition: Value, taken: _Branch, other: _Branch) -> No
         old = trace.read(variable)
         pair = (branch.updates.get(variable, old) for branch in (taken, other))
         trace.updates[variable] = where(condition, *pair)
-    trace.losses += [where(condition, loss, scalar(0, loss)) for loss in taken.losses]
-    trace.losses += [where(condition, scalar(0, loss), loss) for loss in other.losses]
+    for loss in taken.losses:
+        trace.losses.append(_renewed(trace, loss, where(condition, loss, scalar(0, loss))))
+    for loss in other.losses:
+        trace.losses.append(_renewed(trace, loss, where(condition, scalar(0, loss), loss)))
 
 
 def switch(index: Any, branches: Iterable[Callable[..., Any]], *operands: Any) -> Any:

@@ -58,10 +58,10 @@ class Hooks:
 
     @property
     def losses(self: Trainable) -> list[Value]:
-        """Penalties on weights, and those that layers added in the traced step or the last call on arrays."""
+        """Penalties on weights, and those that layers added in the last call, of the traced step or on arrays."""
         trace = current_trace()
         found = [v.regularizer(v.to_value()) for v in self.trainable_weights if v.regularizer is not None]
-        return [*found, *(map(constant, self._added_losses) if trace is None else trace.losses)]
+        return [*found, *(map(constant, self._added_losses) if trace is None else trace.losses_of(self._owners()))]
 
     def compute_metrics(self: Trainable, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Takes a batch into the metrics of `compile` and returns what is to be logged, by name.
