@@ -229,12 +229,15 @@ def test_what_is_too_new_for_a_release_is_refused(tmp_path: Path) -> None:
 def test_an_opset_that_a_layer_needs_is_taken_where_the_release_reads_it(tmp_path: Path) -> None:
     model = model_of((1,), layers.TextVectorization(vocabulary=["a", "b"], standardize=None, output_sequence_length=3),
                      dtype="string")  # fmt: skip
+    assert model.export(tmp_path / "m.onnx").opset == 20
     assert model.export(tmp_path / "m.onnx", min_ort="1.17").opset == 20
     assert model.export(tmp_path / "m.onnx", target="ort-web").opset == 20
     with pytest.raises(NoLoweringError, match="Export with opset=20. But onnxruntime 1.16 reads opset 19 at most"):
         model.export(tmp_path / "m.onnx", min_ort="1.16")
     with pytest.raises(NoLoweringError, match="which opset 18 lacks. Export with opset=20"):
         model.export(tmp_path / "m.onnx", min_ort="1.17", opset=18)
+    with pytest.raises(NoLoweringError, match="which opset 19 lacks. Export with opset=20"):
+        model.export(tmp_path / "m.onnx", opset=19)
 
 
 NONSENSE: list[tuple[dict[str, Any], type[SeqcError], str]] = [

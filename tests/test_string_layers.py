@@ -326,8 +326,6 @@ def test_texts_are_split_in_a_file_as_in_numpy(settings: dict[str, Any], opset: 
     [
         (lambda: layers.Hashing(5, name="h"), "Layer 'h': ONNX has no operator that hashes .* Apply the layer to the"),
         (lambda: layers.StringLookup(vocabulary=["a"], num_oov_indices=2, name="h"), "Layer 'h': .* hashes"),
-        (lambda: layers.TextVectorization(vocabulary=["a"], name="h"), "'h' needs StringSplit.* opset=20"),
-        (lambda: layers.TextVectorization(vocabulary=["a"], standardize=None, name="h"), "'h' .* opset=20"),
         (lambda: layers.TextVectorization(vocabulary=["a"], standardize=None, split="character"), "characters"),
         (lambda: layers.TextVectorization(vocabulary=["a"], standardize=np.char.lower), "A Python function"),
         (lambda: layers.StringLookup(name="h"), "'h': .* no vocabulary yet: call adapt"),

@@ -69,8 +69,8 @@ def export_graph(
         verify: whether to compare the file with NumPy in onnxruntime before it is written.
         target: where the file is to run, a name among `places.PLACES`: what cannot run there is refused.
         min_ort: the oldest onnxruntime that is to load it, as "1.16".
-        opset: version of the ONNX operators, 13 to 28; by default 18, or what `target` and `min_ort` have. ir_version:
-        of the file format; the lowest possible by default.
+        opset: version of the ONNX operators, 13 to 28; by default 18, what `target` and `min_ort` have, or the first
+        that a layer needs. ir_version: of the file format; the lowest possible by default.
         input_names, output_names: names in the file instead of the graph's own, in order.
         channels_first_input, channels_first_output: take inputs, give outputs of rank 3 or more as
         (batch, channels, ...): all of them, or those of some names.

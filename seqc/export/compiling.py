@@ -69,7 +69,7 @@ def compile_for(
 
     Args:
         place: where; None says nothing. opset: of the file. fixed: whether it is to be this one, and not the first that
-        a layer needs and the place reads. options: see `compile_with_names`.
+        a layer needs, where the place reads it. options: see `compile_with_names`.
 
     Raises:
         ExportError: a layer cannot run there. NoLoweringError: an op has no ONNX form.
@@ -79,9 +79,9 @@ def compile_for(
     try:
         emission = compile_with_names(graph, onnx_target(opset, place=place), **options)
     except NoLoweringError as error:
-        if place is None or fixed or error.opset is None or error.opset <= opset:
+        if fixed or error.opset is None or error.opset <= opset:
             raise
-        if error.opset > place.newest:
+        if place is not None and error.opset > place.newest:
             raise NoLoweringError(
                 f"{error} But {place.title} reads opset {place.newest} at most.", error.opset
             ) from error
