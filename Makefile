@@ -21,7 +21,7 @@ FOR_CONSUMERS := $(VENV)/installed-for-consumers
 RECORDED := $(wildcard tests/parity/test_*_cases.py) tests/parity/test_keras_functional.py tests/parity/test_keras_files.py tests/test_api.py
 PROJECTS := pyproject.toml runtime/pyproject.toml
 
-.PHONY: proto help demo serve-demo test test-slow test-recorded docs check format bench bench-onnx bench-serve bench-serve-peers cases compat-cases model-files clean
+.PHONY: proto help demo serve-demo test test-slow test-recorded docs notebooks check format bench bench-onnx bench-serve bench-serve-peers cases compat-cases model-files clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' Makefile
@@ -54,6 +54,10 @@ docs: $(FOR_WORK) ## build the documentation site in build/site; every warning i
 	$(INSTALL) --editable ".[docs]"
 	$(RUN) -m sphinx -W --keep-going -n -q -c docs . build/site
 	@echo "build/site/index.html"
+
+notebooks: $(FOR_WORK) ## make the notebooks and pictures of the examples (NAMES, or all) again from their scripts
+	$(INSTALL) --editable ".[examples,skl2onnx]" pandas
+	$(RUN) tools/notebooks.py $(NAMES)
 
 KERAS_PYTHON ?= python
 cases: ## record layer cases (IDS, or all rows of tests/kit/record_cases.py) with KERAS_PYTHON, which has Keras 3 and TensorFlow
