@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,34 +144,6 @@ def _damaged(where: str, error: Exception) -> DataError:
     return DataError(
         f"{where} is damaged: {'it ends before its last number' if early else 'its header makes no sense'}."
     )
-
-
-def check_fits(output: Path, names: Sequence[str], model: Path) -> None:
-    """Raises ConfigError for a .npy file that is to hold several results."""
-    if len(names) != 1 and output.suffix != ".npz":
-        raise ConfigError(
-            f"{model} has {len(names)} outputs and a .npy file holds one array. Write a .npz file, with arrays "
-            f"{_quoted(names)}: -o {output.with_suffix('.npz')}"
-        )
-
-
-def write_results(path: Path, results: Mapping[str, Array]) -> None:
-    """Writes the only result into a .npy file, or all of them into a .npz file."""
-    import numpy as np
-
-    from seqc.utils.files import write_file
-
-    content = io.BytesIO()
-    if path.suffix == ".npy":
-        (only,) = results.values()
-        np.save(content, only, allow_pickle=False)
-    else:
-        # Not by numpy.savez, which takes no output called "file".
-        with zipfile.ZipFile(content, "w") as archive:
-            for name, array in results.items():
-                with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
-                    np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
-    write_file(path, content.getvalue())
 
 
 def _quoted(names: Sequence[str]) -> str:

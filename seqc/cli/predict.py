@@ -28,7 +28,9 @@ class Device(StrEnum):
 
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The .onnx file (see `seqc export`).")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .npy or .npz file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The file to write: .npy, .npz, .csv, .parquet or .json.")
+    ],
     x: Annotated[
         Path | None,
         typer.Argument(
@@ -63,10 +65,11 @@ def predict(
     """Run an ONNX file on the samples of NumPy's files, or of a table.
 
     One input is a .npy file. Several are the arrays of a .npz file, under the inputs' names, or --input NAME=FILE.npy
-    for each. One output is written as .npy; several are arrays of a .npz file, under the outputs' names.
+    for each. One output is written as .npy; several are arrays of a .npz file, under the outputs' names. A table, .csv
+    or .parquet, has a row per sample; .json is an object of lists by the outputs' names.
 
     The columns of a table are told by the names of inputs: x, or x_0, x_1 and so on; the only input of a model takes
-    all columns where none has its name. `seqc-runtime score` writes tables, too, of any length.
+    all columns where none has its name. `seqc-runtime score` reads and writes tables of any length.
 
     Numbers of another type are converted where that keeps their meaning. Text that a model gives is written as NumPy's
     text of fixed width. A .keras file has to be exported first.
@@ -76,16 +79,17 @@ def predict(
       seqc predict digits.onnx x.npy -o y.npy
       seqc predict digits.onnx x.npy -o y.npy --device cuda --batch-size 256
       seqc predict two.onnx both.npz -o y.npz
-      seqc predict iris.onnx flowers.csv -o y.npy
+      seqc predict iris.onnx flowers.csv -o kinds.csv
       seqc predict two.onnx --input image=i.npy --input text=t.npy -o y.npz
     """
     with screen(as_json) as show:
-        from seqc.cli._arrays import check_fits, read_inputs, write_results
+        from seqc.cli._arrays import read_inputs
         from seqc.cli._kinds import ONNX, refuse_other_kinds, require_file
+        from seqc.cli._results import ENDINGS, check_fits, write_results
         from seqc.cli._runtime import load_runtime, ports_of
 
         runtime = load_runtime("seqc predict")
-        check_output(output, ".npy", ".npz")
+        check_output(output, *ENDINGS)
         require_file(model)
         refuse_other_kinds(model, ONNX)
         start = time.perf_counter()
@@ -97,9 +101,8 @@ def predict(
         start = time.perf_counter()
         found = loaded.predict(samples, batch_size=batch_size)
         seconds = time.perf_counter() - start
-        listed = [y.astype(str) if y.dtype == object else y for y in (found if isinstance(found, list) else [found])]
-        results = dict(zip(names, listed, strict=True))
-        write_results(output, results)
+        results = dict(zip(names, found if isinstance(found, list) else [found], strict=True))
+        write_results(output, results, loaded.outputs)
         sources = _sources(x, named or (), samples)
         where = loaded.device if loaded.device != "cpu" else f"cpu, {count(loaded.threads, 'thread')}"
         show.rows(

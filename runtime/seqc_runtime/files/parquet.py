@@ -6,7 +6,7 @@ import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -173,9 +173,9 @@ def open_parquet(
 
 
 class ParquetWriter:
-    """Writes each output as a column: of numbers, or of lists of a fixed length."""
+    """Writes each output as a column: of numbers, or of lists of a fixed length. An open file stays open."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | BinaryIO) -> None:
         self._path = path
         self._arrow = import_pyarrow()
         self._writer: Any = None
