@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
+import seqc as seqc_keras
 from kit.cli_models import CLASSIFIER, seqc, seqc_json, write
+from seqc import layers
+from seqc.cli._training import _class_names
 
 pytest.importorskip("seqc_runtime", reason="needs seqc-runtime")
 
@@ -89,6 +94,9 @@ def test_parquet_and_labels_that_are_texts_and_a_table_to_test_on(folder: Path) 
     shown = seqc("train", file, "--data", train, "--test", test, "--target", "kind").stdout
     assert "Labels of 'kind': 0 apple, 1 fig, 2 plum" in shown
     assert "Test on 150 samples:" in shown
+    told = {one.key: one.value for one in onnx.load(folder / "out/tiny/tiny.onnx").metadata_props}
+    (names,) = json.loads(told["seqc.classes"]).values()
+    assert names == ["apple", "fig", "plum"]
     other = columns() | {"kind": np.where(KIND == 0, "kiwi", "fig")}
     wrong = seqc("train", file, "--data", train, "--test", parquet(test, other), "--target", "kind", code=2).stderr
     assert "column 'kind' holds 'kiwi', which is none of the classes 'apple', 'fig', 'plum'." in wrong
@@ -195,3 +203,13 @@ def test_a_missing_number_is_put_in_where_that_is_said(folder: Path) -> None:
     np.save("x.npy", np.array([[1, 2, 3, 4]], "float32"))
     seqc("predict", "out/tiny/tiny.onnx", "x.npy", "-o", "y.npy")
     np.testing.assert_array_equal(filled, np.load("y.npy"))
+
+
+def test_classes_are_named_where_an_output_has_as_many_scores() -> None:
+    x = seqc_keras.Input((2,))
+    two = seqc_keras.Model(x, [layers.Dense(1, name="yes")(x), layers.Dense(5, name="kind")(x)])
+    said = {"yes": ["no", "yes"], "kind": ["a", "b", "c"], "more": ["x", "y"]}
+    assert _class_names(two, said) == {"yes": ["no", "yes"]}
+    one = seqc_keras.Model(x, layers.Dense(3)(x))
+    assert _class_names(one, {"kind": ["a", "b", "c"]}) == {one._output_names()[0]: ["a", "b", "c"]}
+    assert _class_names(one, {"kind": ["a", "b"]}) == {}

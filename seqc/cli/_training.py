@@ -106,7 +106,7 @@ def run(show: Screen, options: Options) -> bool:
         _show_metrics(show, metrics, goals)
         model.save(saved)
     backup.forget()
-    receipt = export_model(model, exported)
+    receipt = export_model(model, exported, classes=_class_names(model, data.classes) or None)
     show.line(f"\nSaved {saved} and exported:")
     show.line(str(receipt))
 
@@ -170,6 +170,19 @@ def _watchers(options: Options, arguments: Mapping[str, Any]) -> list[Any]:
     if options.tensorboard is not None:
         given.append(TensorBoard(make_folder(options.tensorboard), histogram_freq=1))
     return given
+
+
+def _class_names(model: Model, said: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Returns what the classes of outputs are called, where labels said it and there are as many scores.
+
+    Args:
+        said: what labels that were texts say, in the order of their numbers, by the names of columns.
+    """
+    outputs, shapes = model._output_names(), model._output_shapes()
+    if len(outputs) == 1 and len(said) == 1:
+        said = {outputs[0]: next(iter(said.values()))}
+    scores = {name: shape[-1] or 0 for name, shape in zip(outputs, shapes, strict=True) if len(shape) > 1}
+    return {name: said[name] for name in outputs if name in said and len(said[name]) == max(scores.get(name, 0), 2)}
 
 
 def _load_data(file: ModelFile, model: Model, options: Options) -> Data:
