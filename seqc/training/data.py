@@ -93,12 +93,12 @@ def as_array(value: Any, what: str) -> Array:
     if isinstance(value, Sequence) and not isinstance(value, list | tuple | range | memoryview):
         value = list(value) if not hasattr(value, "features") else value[:]
     try:
-        array = _brought(value)
+        text, array = _brought(value)
     except ValueError as error:
         raise DataError(f"{what} cannot be made into one array: {error}. Pad the rows to one length first.") from None
     except (TypeError, RuntimeError, BufferError) as error:  # a tensor on a GPU, or in bfloat16
         raise DataError(f"{what} ({_class_of(value)}) cannot be made into an array of NumPy: {error}") from error
-    if array.dtype == object:
+    if array.dtype == object and not text:
         raise DataError(
             f"{what} holds Python objects (shape {array.shape}); it must be an array of numbers, or of strings "
             "throughout. If they are numbers, "
@@ -107,14 +107,14 @@ def as_array(value: Any, what: str) -> Array:
     return array
 
 
-def _brought(value: Any) -> Array:
-    """Returns a value as an array of NumPy, of text as seqc keeps it."""
+def _brought(value: Any) -> tuple[bool, Array]:
+    """Returns whether a value is text, and it as an array of NumPy, of text as seqc keeps it."""
     if is_text(value):
-        return as_strings(value)
+        return True, as_strings(value)
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-        return np.from_dlpack(value)
+        return False, np.from_dlpack(value)
     array = np.asarray(value)
-    return as_strings(array) if is_text(array) else array
+    return (True, as_strings(array)) if is_text(array) else (False, array)
 
 
 def _refuse_forms(value: Any, what: str) -> None:
