@@ -26,7 +26,9 @@ def _check(found: Any, expected: Any, where: str) -> None:
         np.testing.assert_allclose(found, expected, rtol=3e-4, atol=3e-5, err_msg=where)
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
+@pytest.mark.parametrize(
+    "program", [pytest.param(p, marks=[pytest.mark.slow] * (i % 2), id=p.__name__) for i, p in enumerate(PROGRAMS)]
+)
 def test_everyday_programs_give_the_numbers_of_keras(program: Any) -> None:
     _check(run(seqc, program), RECORDED[program.__name__], program.__name__)
 

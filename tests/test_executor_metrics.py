@@ -79,7 +79,7 @@ def test_every_metric_is_in_a_table() -> None:
     assert known - NOT_COMPILED == {name.split()[0] for labels in LABELS.values() for name in labels.table}
 
 
-@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+@pytest.mark.parametrize("weighted", [pytest.param(False, marks=pytest.mark.slow), True], ids=["plain", "weighted"])
 @pytest.mark.parametrize("name", TUTORIALS)
 def test_the_metrics_of_well_known_scripts_are_right(
     name: str, weighted: bool, monkeypatch: pytest.MonkeyPatch

@@ -20,7 +20,7 @@ from kit.executor_runs import Conditions, under
 from seqc import Sequential, layers, metrics
 from seqc.graph.ir import Array
 
-few = settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
+few = settings(max_examples=8, suppress_health_check=list(HealthCheck), deadline=None)
 many = settings(max_examples=80, suppress_health_check=list(HealthCheck), deadline=None)
 SAMPLES = 9
 

@@ -149,7 +149,9 @@ def test_right_programs_are_accepted() -> None:
     assert {name: ask() for name, ask in JUDGES.items()} == dict.fromkeys(JUDGES, "")
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (i % 3 > 0)) for i, n in enumerate(FAULTS)]
+)
 def test_a_fault_that_is_planted_in_the_planner_is_found(name: str) -> None:
     patch = pytest.MonkeyPatch()
     FAULTS[name](patch)

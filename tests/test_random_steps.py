@@ -19,7 +19,7 @@ from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.backends.numpy.whole_batch import WholeBatch
 from seqc.graph.ir import Array, Constant, Input, Item, Value
 
-few = settings(max_examples=200, suppress_health_check=list(HealthCheck), deadline=None)
+few = settings(max_examples=100, suppress_health_check=list(HealthCheck), deadline=None)
 many = settings(max_examples=1500, suppress_health_check=list(HealthCheck), deadline=None)
 CONDITIONS = st.builds(
     Conditions,

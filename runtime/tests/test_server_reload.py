@@ -36,7 +36,9 @@ def put(root: Path, version: int) -> None:
 @pytest.mark.parametrize(
     ("reloads", "requests"), [(8, 1000), pytest.param(50, 10_000, marks=pytest.mark.slow)], ids=["few", "many"]
 )
-@pytest.mark.parametrize("inline", [300e-6, 0.0], ids=["on the loop", "in threads"])
+@pytest.mark.parametrize(
+    "inline", [300e-6, pytest.param(0.0, marks=pytest.mark.slow)], ids=["on the loop", "in threads"]
+)
 def test_requests_in_flight_over_reloads(tmp_path: Path, reloads: int, requests: int, inline: float) -> None:
     put(tmp_path, 1)
     repository = Repository(Layout((tmp_path,), None), Loader(Stats(), "cpu", 1), True)
