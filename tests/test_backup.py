@@ -71,6 +71,7 @@ class Stop(callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.filterwarnings("ignore:The data ran out")  # of the data that end within an epoch
 @pytest.mark.parametrize(
     "data", [pytest.param(name, marks=[pytest.mark.slow] * (i % 3 > 0)) for i, name in enumerate(DATA)]
 )

@@ -54,7 +54,8 @@ def test_predict_takes_named_arrays_and_writes_them(folder: Path) -> None:
     first = Path("y.npz").read_bytes()
     for arguments in (["both.npz"], ["--input", "words=w.npy", "--input", "image=i.npy", "--batch-size", 2]):
         result = seqc_json("predict", "two.onnx", *arguments, "-o", "y.npz", "--device", "cpu")
-        found = np.load("y.npz")
+        with np.load("y.npz") as file:
+            found = dict(file)
         assert sorted(found) == ["kind", "size"]
         np.testing.assert_allclose(found["kind"], kind, atol=1e-5)
         np.testing.assert_allclose(found["size"], size, atol=1e-5)

@@ -178,7 +178,8 @@ class Twice(layers.Layer):
 
 def test_registered_layers_come_back_from_h5_files(tmp_path: Path) -> None:
     model = seqc.Sequential([seqc.Input((3,)), Twice(), layers.Dense(1)])
-    model.save(tmp_path / "m.h5")
+    with pytest.warns(UserWarning, match="as an HDF5 file"):
+        model.save(tmp_path / "m.h5")
     again = seqc.models.load_model(tmp_path / "m.h5")
     assert type(again.layers[0]) is Twice
     np.testing.assert_array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 import seqc as keras
+from kit.drawn import may_be_odd
 from kit.executor_runs import Conditions, assert_same, twin
 from kit.random_models import models
 from seqc import Sequential, layers
@@ -172,6 +173,7 @@ def check_any(model: Sequential, conditions: Conditions, batch: int) -> None:
 
 
 @few
+@may_be_odd
 @given(model=models(numbers=True), conditions=CONDITIONS, batch=st.integers(1, 6))
 def test_any_small_model_trains_alike(model: Sequential, conditions: Conditions, batch: int) -> None:
     check_any(model, conditions, batch)
@@ -179,6 +181,7 @@ def test_any_small_model_trains_alike(model: Sequential, conditions: Conditions,
 
 @pytest.mark.slow
 @many
+@may_be_odd
 @given(model=models(most=8, numbers=True), conditions=CONDITIONS, batch=st.integers(1, 9))
 def test_any_model_trains_alike(model: Sequential, conditions: Conditions, batch: int) -> None:
     check_any(model, conditions, batch)

@@ -165,7 +165,7 @@ def test_a_right_model_of_small_numbers_is_not_refused(name: str, tmp_path: Path
 
 # Thirty seeds of every model would be 7,000 exports; here each seed meets each kind of model, with some activations.
 @pytest.mark.slow
-@pytest.mark.parametrize(("first", "name"), enumerate(RIGHT), ids=RIGHT)
+@pytest.mark.parametrize(("first", "name"), list(enumerate(RIGHT)), ids=RIGHT)
 def test_several_seeds_of_thirty_of_a_right_model_are_not_refused(first: int, name: str, tmp_path: Path) -> None:
     for seed in range(first % 7, 30, 7):
         for trained in (False, True):

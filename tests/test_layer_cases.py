@@ -15,6 +15,8 @@ from seqc.serialization import classes, deserialize
 CASES = kept_cases("layer_cases")
 # Layers that only occur inside others.
 INSIDE = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN", "StackedRNNCells": "RNN"}
+# Two cases drop a mask, which is said; test_layers.py tells which layers do.
+pytestmark = pytest.mark.filterwarnings("ignore:Layer .* does not support masking")
 
 
 def built(case: Case) -> Sequential:

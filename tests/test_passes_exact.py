@@ -18,6 +18,7 @@ from hypothesis import given, settings
 import seqc.backends.numpy
 import seqc.export
 import seqc.passes
+from kit.drawn import may_be_odd
 from kit.exact import Exact, assert_equal_exactly, depends_on_inputs, run_exactly, symbol, with_exact_weights
 from kit.pass_cases import CASES, vector, with_padding, with_scales
 from kit.random_op_graphs import graphs
@@ -152,6 +153,7 @@ def test_a_pipeline_is_exact(name: str, pipeline: Any) -> None:
 
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
+@may_be_odd
 @given(graphs())
 def test_pipelines_are_exact_for_any_graph(drawn: Graph) -> None:
     before = with_exact_weights(promote_floats(drawn))  # chains of folds need more than 24 bits

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 
 from kit import random_beginnings
+from kit.drawn import may_be_odd
 from kit.random_models import models
 from seqc import Sequential, saving
 from seqc.backends.numpy.target import NUMPY
@@ -23,6 +24,8 @@ from seqc.passes.precision import promote_floats
 from seqc.training.compiled import Compiled
 from seqc.training.data import sample_type
 from seqc.training.step import Signature, Step, train_step
+
+pytestmark = may_be_odd
 
 OPSET = 20  # the first one that splits texts into words
 # Length of an axis of no given size: enough for strides and windows to leave something.

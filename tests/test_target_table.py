@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from kit import layer_table, target_table
+from kit.drawn import may_be_odd
 from kit.random_graphs import graphs, samples, spread_weights
 from kit.target_table import compiled, graph_of
 from seqc import Model
@@ -85,6 +86,7 @@ def test_every_kept_layer_computes_the_same_in_the_forms_of_a_place(place: Place
 
 
 @pytest.mark.slow
+@may_be_odd
 @few
 @given(graphs())
 def test_random_graphs_compute_the_same_in_the_forms_of_every_place(model: Model) -> None:

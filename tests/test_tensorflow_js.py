@@ -23,6 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.filterwarnings("ignore:Layer .* computes hard_sigmoid as Keras 2 did")  # of one of them, when it is saved
 @pytest.mark.parametrize("name", NAMES)
 def test_a_model_of_the_converter_predicts_the_same(folder: Path, name: str, tmp_path: Path) -> None:
     arrays = np.load(folder / name / "recorded.npz")

@@ -5,6 +5,7 @@ The packages are those of the extra `consumers`; none of them is imported before
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,9 @@ def float16_common(content: bytes, x: Array) -> Array:
     import onnx
     from onnxconverter_common.float16 import convert_float_to_float16
 
-    small = convert_float_to_float16(onnx.load_from_string(content), keep_io_types=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the float32 number")  # of weights that float16 has no number for
+        small = convert_float_to_float16(onnx.load_from_string(content), keep_io_types=True)
     return onnxruntime(small.SerializeToString(), x)
 
 

@@ -37,6 +37,10 @@ EXPRESSIBLE = [case for case in CASES if not missing(case) and case.id not in RE
 OTHERS = sorted({name for case in CASES for name in missing(case)})
 
 
+# Two cases drop a mask, which is said; test_layers.py tells which layers do.
+pytestmark = pytest.mark.filterwarnings("ignore:Layer .* does not support masking")
+
+
 @pytest.mark.parametrize("case", parameters(EXPRESSIBLE))
 def test_layer_computes_what_keras_computes(case: Case) -> None:
     check_case(saving.load_model(case.file(".keras"), custom_objects=CELLS), case)

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from seqc_runtime.errors import RuntimeModelError
 from seqc_runtime.gate.limits import Limits, RefusedError
@@ -96,14 +96,19 @@ def _package(module: str) -> Path:
 def _watched(child: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bool]:
     """What a process says, to a limit, and whether it was ended because it took too long or said too much."""
     parts: list[bytes] = []
-    assert child.stdout is not None
-    stream = child.stdout
-    reader = threading.Thread(target=lambda: parts.append(stream.read(_MOST_OUTPUT)), daemon=True)
+    read, ended = threading.Event(), threading.Event()
+
+    def collect(stream: IO[bytes]) -> None:
+        with stream:
+            parts.append(stream.read(_MOST_OUTPUT))
+            read.set()
+            ended.wait()
+
+    reader = threading.Thread(target=collect, args=(child.stdout,), daemon=True)
     reader.start()
     end = time.monotonic() + seconds
     try:
-        reader.join(seconds)
-        late = reader.is_alive()
+        late = not read.wait(seconds)
         if not late:
             # It has closed its output, or filled it: nothing that follows matters.
             try:
@@ -112,12 +117,11 @@ def _watched(child: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, boo
                 late = True
     finally:
         _end(child)
+        ended.set()
         reader.join(_LAST_WORDS)
         if reader.is_alive():
             # Something it left behind, where the system does not keep it from that, still holds its output.
             late = True
-        else:
-            stream.close()
     return b"".join(parts), late
 
 
