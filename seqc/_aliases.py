@@ -10,6 +10,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from seqc.sure import present
+
 
 class _Aliases(MetaPathFinder, Loader):
     """Finds modules of some names in other packages."""
@@ -27,8 +29,7 @@ class _Aliases(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         # What the import system made is put away: both names are of one module, which keeps its own.
-        real = self._real(module.__name__)
-        assert real is not None
+        real = present(self._real(module.__name__))
         sys.modules[module.__name__] = _module(module.__name__, real)
 
     def _real(self, name: str) -> str | None:

@@ -23,6 +23,7 @@ from seqc.layers.input_axes import settle_axes
 from seqc.model import Model
 from seqc.ops.elementwise import cast
 from seqc.serialization import custom_object_scope, known
+from seqc.sure import of_kind
 from seqc.training.arrange import Port
 from seqc.training.data import match_rank
 
@@ -146,9 +147,9 @@ class Functional(Model):
         return tree.pack_sequence_as(self._output_tree, [known[y] for y in self._results])
 
     def _called_again(self, v: Value, known: dict[Value, Value], training: bool) -> list[Any]:
-        assert isinstance(v.op, LayerCall)
-        named = put_tensors(v.op.given, [known[x] for x in v.inputs])
-        return tree.flatten(v.op.layer(**({"training": training} | named)))
+        op = of_kind(v.op, LayerCall)
+        named = put_tensors(op.given, [known[x] for x in v.inputs])
+        return tree.flatten(op.layer(**({"training": training} | named)))
 
     def _cast_input(self, x: Value) -> Value:
         return x  # each input has its own dtype

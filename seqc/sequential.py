@@ -18,6 +18,7 @@ from seqc.model import Model
 from seqc.ops.elementwise import cast
 from seqc.serialization import known, revive, serialize_object
 from seqc.stack import WAY_OUT, LayerList, applied, check_layer
+from seqc.sure import present
 from seqc.training.arrange import Port
 from seqc.training.data import match_rank
 
@@ -235,8 +236,7 @@ class Sequential(Model):
 
     def _check_fits(self, x: Type) -> None:
         """Raises ShapeError when an input does not have the shape the model was built for."""
-        assert self._input_layer is not None
-        wanted = self._input_layer.batch_shape
+        wanted = present(self._input_layer).batch_shape
         found = tuple(d if isinstance(d, int) else None for d in x.shape)
         fits = len(wanted) == len(found) and all(
             a is None or b is None or a == b for a, b in zip(wanted[1:], found[1:], strict=True)
@@ -363,12 +363,9 @@ class Sequential(Model):
             NotBuiltError: the input shape is not known.
         """
         self._need_built("graph")
-        assert self._input_layer is not None
-        trace = Trace()
-        shape = symbolic_shape(
-            self._input_layer.batch_shape if batch_shape is None else batch_shape, self._is_over_time()
-        )
-        x = input_value(self._input_layer.name, self._default_input_dtype(), shape)
+        trace, inputs = Trace(), present(self._input_layer)
+        shape = symbolic_shape(inputs.batch_shape if batch_shape is None else batch_shape, self._is_over_time())
+        x = input_value(inputs.name, self._default_input_dtype(), shape)
         y = traced(trace, self.call, x)
         name = self._stack[-1].name
         random = (trace.seed, trace.step)

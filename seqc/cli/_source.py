@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqc.cli._kinds import require_file, require_model_file
 from seqc.errors import ConfigError, DataError, SeqcError
+from seqc.sure import present
 
 if TYPE_CHECKING:
     from seqc.model import Model
@@ -98,14 +99,13 @@ def load_file(path: Path) -> ModelFile:
         raise ConfigError(f"A model FILE ends in .py; got {path}.")
     require_file(path)
     name = f"{MODULE_PREFIX}{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
+    spec = present(importlib.util.spec_from_file_location(name, path))
+    loader = present(spec.loader)
     module = importlib.util.module_from_spec(spec)
     # As with `python FILE`: what lies beside the file can be imported, and its classes know their module.
     sys.modules[name] = module
     sys.path.insert(0, str(path.resolve().parent))
-    _guarded(path, lambda: spec.loader.exec_module(module))  # type: ignore[union-attr]
+    _guarded(path, lambda: loader.exec_module(module))
     return ModelFile(path, module)
 
 

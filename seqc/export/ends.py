@@ -19,6 +19,7 @@ from seqc.graph.ir import Graph, Input, Value, build
 from seqc.graph.rewriting import rewrite
 from seqc.graph.scopes import scope
 from seqc.graph.target import DTYPES
+from seqc.sure import of_kind
 from seqc.text import shorten
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ class Ends:
         for x, name in zip(graph.inputs, graph.input_names, strict=True):
             given = x
             if name in wanted:
-                assert isinstance(x.op, Input)
-                given = build(Input(x.op.label, self.dtypes.get(name, x.dtype), x.op.shape), (), x.scope)
+                op = of_kind(x.op, Input)
+                given = build(Input(op.label, self.dtypes.get(name, x.dtype), op.shape), (), x.scope)
                 with scope(name, whole=True):
                     taken[x] = _scaled(ops.cast(given, x.dtype), self.scales.get(name), name)
             inputs.append(given)

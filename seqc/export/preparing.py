@@ -13,6 +13,7 @@ from seqc.export.options import check_names
 from seqc.graph.ir import Constant, Graph, Input, Value, build
 from seqc.graph.rewriting import rewrite
 from seqc.passes.precision import promote_floats
+from seqc.sure import of_kind
 
 
 def as_in_file(
@@ -86,8 +87,8 @@ def rename(graph: Graph, inputs: Sequence[str] | None, outputs: Sequence[str] | 
             raise ExportError(f"The model has {len(own)} {kind}(s) {list(own)}; got {len(given)} names {list(given)}.")
     named: dict[Value, Value] = {}
     for x, name in zip(graph.inputs, graph.input_names if inputs is None else inputs, strict=True):
-        assert isinstance(x.op, Input)
-        named[x] = x if x.op.label == name else build(Input(name, x.op.dtype, x.op.shape), (), x.scope)
+        op = of_kind(x.op, Input)
+        named[x] = x if op.label == name else build(Input(name, op.dtype, op.shape), (), x.scope)
     renamed = rewrite(graph, lambda old, _: named.get(old))
     names = graph.output_names if outputs is None else tuple(outputs)
     return Graph(tuple(named[x] for x in graph.inputs), renamed.outputs, names)

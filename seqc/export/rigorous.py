@@ -39,6 +39,7 @@ from seqc.ops.shape import BroadcastLike, Repeat, Reshape, Squeeze, Transpose, U
 from seqc.ops.slicing import Concat, Slice
 from seqc.ops.transcendental import Tanh
 from seqc.passes.precision import promote_floats
+from seqc.sure import of_kind
 
 # Roundings that a sum may have beside those of its terms: of a bias, and of what a runtime folds into the weights.
 SPARE = 8
@@ -258,7 +259,7 @@ def _rectified(op: Op, x: Array, p: Precision, operands: Sequence[Near]) -> Arra
 
 def _limited(op: Op, x: Array, p: Precision, operands: Sequence[Near]) -> Array:
     """Limits may be rounded in the file."""
-    assert isinstance(op, Clip)
+    op = of_kind(op, Clip)
     e = _rectified(op, x, p, operands) if op.low == 0 else operands[0].e
     return e + max(abs(float(np.float32(n)) - n) for n in (op.low, op.high, 0.0) if np.isfinite(n))
 
@@ -293,14 +294,14 @@ def _divided(op: Op, x: Array, p: Precision, operands: Sequence[Near]) -> Array:
 def _slopes(op: Op, x: Array, p: Precision, operands: Sequence[Near]) -> Array:
     """A line with a bend at zero: between two numbers it is no steeper than its steeper half."""
     a = operands[0]
-    assert isinstance(op, LeakyRelu | PRelu)
+    op = of_kind(op, LeakyRelu, PRelu)
     slope = np.abs(operands[1].x if isinstance(op, PRelu) else np.float64(op.alpha))
     return p.rounded(x, a.e * np.maximum(1.0, slope), 2)
 
 
 def _hard(op: Op, x: Array, p: Precision, operands: Sequence[Near]) -> Array:
     (a,) = operands
-    assert isinstance(op, HardSigmoid)
+    op = of_kind(op, HardSigmoid)
     steep, limits = abs(op.alpha), np.abs(np.subtract(op.limits, (0.0, 1.0))).max()
     return np.asarray(steep * a.e + p.many(SPARE) * (steep * a.most + abs(op.beta)) + SPARE * p.tiny + limits)
 
@@ -308,7 +309,7 @@ def _hard(op: Op, x: Array, p: Precision, operands: Sequence[Near]) -> Array:
 def _normalized(op: Op, x: Array, p: Precision, operands: Sequence[Near]) -> Array:
     """Of x f + (offset - mean f), f = scale / sqrt(variance + epsilon), or (x - mean) f + offset; statistics exact."""
     a, scale, offset, mean, variance = operands
-    assert isinstance(op, BatchNormalization)
+    op = of_kind(op, BatchNormalization)
     if any(np.any(o.e) for o in (scale, offset, mean, variance)):
         return np.full(x.shape, np.inf)
     shape = [-1 if i == op.axis else 1 for i in range(x.ndim)]

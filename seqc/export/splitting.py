@@ -12,6 +12,7 @@ from seqc.graph.ir import Array, BatchRule, Emitter, Graph, Op, Type, Value, bui
 from seqc.graph.rewriting import rewrite
 from seqc.graph.target import Target
 from seqc.ops.slicing import Slice
+from seqc.sure import of_kind
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -75,8 +76,7 @@ def _partitions(graph: Graph) -> dict[Value, tuple[Value, Split, int]]:
 
 
 def _size(piece: Value) -> object:
-    assert isinstance(piece.op, Slice)
-    return piece.inputs[0].type.shape[piece.op.axes[0]]
+    return piece.inputs[0].type.shape[of_kind(piece.op, Slice).axes[0]]
 
 
 def _covers(bounds: list[tuple[int, int]], size: object) -> bool:

@@ -15,6 +15,7 @@ from seqc.graph.ir import Type, Value, as_value, constant
 from seqc.layers._common import data_format_name, first_from_last, image_hint, last_from_first
 from seqc.layers.base import Layer
 from seqc.layers.regularization import noise_like, random_uniform
+from seqc.sure import present
 from seqc.utils.bounding_boxes import clip_to_image_size, convert_format
 
 Range = tuple[float, float]
@@ -257,8 +258,7 @@ def rectangle(images: Value, *sides: tuple[Value, Value]) -> Value:
         place = ops.reshape(places, [-1 if a == axis else 1 for a in range(4)])
         there = ops.logical_and(place >= start, place < start + length)
         inside = there if inside is None else ops.logical_and(inside, there)
-    assert inside is not None
-    return inside
+    return present(inside)
 
 
 def checked_factor(

@@ -11,6 +11,7 @@ from seqc.errors import ShapeError
 from seqc.graph import dims
 from seqc.graph.dims import Dim
 from seqc.graph.ir import Array
+from seqc.sure import present
 
 # "valid", "same" (Keras's: as many results as strides fit, the odd element of padding at the end), or explicit pairs.
 Padding = str | tuple[tuple[int, int], ...]
@@ -52,9 +53,7 @@ class Window:
             return self.padding
         if self.padding == "valid":
             return ((0, 0),) * len(spatial)
-        found = self.static_pads(spatial)
-        assert found is not None
-        return found
+        return present(self.static_pads(spatial))
 
     def static_pads(self, spatial: tuple[Dim, ...]) -> tuple[tuple[int, int], ...] | None:
         """Returns pads that serve every size of the symbolic axes, or None where there are none.

@@ -22,6 +22,7 @@ from seqc.ops.rearranging import broadcast_to, swapaxes
 from seqc.ops.reduce import sum
 from seqc.ops.sizes import Size, crop, size_of
 from seqc.ops.slicing import slice_axis
+from seqc.sure import of_kind
 
 # How many elements are worth being moved as a block, at least.
 _WORTH_JOINING = 16
@@ -111,8 +112,7 @@ def overlap_add(frames: Value, stride: int, length: Size) -> Value:
         stride: elements from one frame to the next.
         length: of the result; what goes beyond it is left out.
     """
-    rank, n = frames.type.rank, frames.type.shape[-1]
-    assert isinstance(n, int)
+    rank, n = frames.type.rank, of_kind(frames.type.shape[-1], int)
     parts = -(-n // stride)
     rows = _end_padded(frames, rank - 1, parts * stride - n)
     count = size_of(rows, -2) + parts

@@ -20,6 +20,7 @@ from seqc.ops._windows import Padding, Window
 from seqc.ops.conv import Conv, ConvInputGrad
 from seqc.ops.shape import ones_like
 from seqc.ops.slicing import slice_axis
+from seqc.sure import present
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -55,8 +56,7 @@ class MaxPool(_Pool):
         y: Array | None = None
         for _, cut in self.window.taps(out):
             y = x[cut].copy() if y is None else np.maximum(y, x[cut], out=y)
-        assert y is not None
-        return y
+        return present(y)
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (apply(MaxPoolGrad(self.size, self.strides, self.padding), x, y, g),)
@@ -104,8 +104,7 @@ class AveragePool(_Pool):
         total: Array | None = None
         for _, cut in self.window.taps(out):
             total = padded[cut].copy() if total is None else np.add(total, padded[cut], out=total)
-        assert total is not None
-        return total / real_elements(self.window, x.shape[1:-1], out).astype(x.dtype)
+        return present(total) / real_elements(self.window, x.shape[1:-1], out).astype(x.dtype)
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (apply(AveragePoolGrad(self.size, self.strides, self.padding), g, x),)

@@ -17,6 +17,7 @@ from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast, logical_and, where
 from seqc.ops.shape import expand_dims, ones_like, reshape
 from seqc.ops.sizes import Size, product, size_of
+from seqc.sure import present
 
 FILL_MODES = ("constant", "nearest", "wrap", "mirror", "reflect")
 ORDERS = {"nearest": 0, "bilinear": 1}
@@ -163,8 +164,7 @@ def sample(images: Value, places: Sequence[Value], order: int, fill_mode: str, f
             found = where(expand_dims(inside, -1), found, float(fill_value))
         found = found if share is None else found * cast(expand_dims(share, -1), found.dtype)
         result = found if result is None else result + found
-    assert result is not None
-    return result
+    return present(result)
 
 
 def _along(places: Value, order: int) -> Iterator[tuple[Value, Value | None]]:

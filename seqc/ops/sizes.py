@@ -22,6 +22,7 @@ from seqc.graph.ir import Array, BatchRule, Emitter, Input, Op, Type, Value, app
 from seqc.graph.layout import Layout, LayoutRule, position
 from seqc.graph.target import Target
 from seqc.ops._common import check_axes, check_count
+from seqc.sure import present
 
 # A size as functions take it: a number, or a value that follows from sizes of axes.
 Size = int | Value
@@ -326,8 +327,7 @@ def dim_of(size: Size) -> Dim:
     """Returns what is known of a size."""
     if isinstance(size, int):
         return size
-    assert size.type.size is not None
-    return size.type.size
+    return present(size.type.size)
 
 
 def product(sizes: Sequence[Size]) -> Size:

@@ -21,6 +21,7 @@ from seqc.ops._shape_onnx import emit_sizes
 from seqc.ops.arithmetic import floor_divide
 from seqc.ops.shape import Squeeze, expand_dims
 from seqc.ops.sizes import Size, as_size, crop, dim_of, size_of
+from seqc.sure import of_kind
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -228,9 +229,9 @@ def slice_axis(x: Any, axis: int, start: Size, stop: Size | None, step: int = 1)
             start, stop = 0, None
             if step == 1:
                 return value
-    assert isinstance(start, int)
-    assert not isinstance(stop, Value)
-    return apply(Slice((axis,), (start,), (stop,), (step,)), value)
+    first = of_kind(start, int)
+    last = None if stop is None else of_kind(stop, int)
+    return apply(Slice((axis,), (first,), (last,), (step,)), value)
 
 
 def split(x: Any, indices_or_sections: int | Sequence[Any], axis: int = 0) -> list[Value]:

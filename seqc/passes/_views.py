@@ -5,6 +5,7 @@ from __future__ import annotations
 from seqc.graph import dims
 from seqc.graph.ir import Shape, Type, Value, build
 from seqc.ops.shape import Reshape, Squeeze, Unsqueeze
+from seqc.sure import mistake
 
 # These show the same elements in the same order.
 VIEWS = (Reshape, Squeeze, Unsqueeze)
@@ -65,5 +66,6 @@ def _extra_units(long: Shape, short: Shape) -> tuple[int, ...] | None:
 def _unsolved(x: Value, shape: Shape) -> Value:
     units = tuple(i for i, d in enumerate(shape) if d == 1)
     bare = tuple(d for d in shape if d != 1)
-    assert x.type.shape == bare, f"{x.type} cannot be seen as {shape}"
+    if x.type.shape != bare:
+        raise mistake(f"{x.type} cannot be seen as {shape}")
     return build(Unsqueeze(units), (x,), x.scope)

@@ -18,6 +18,7 @@ from seqc.ops.normalization import BatchNormalization
 from seqc.ops.slicing import Concat
 from seqc.passes._affine import Affine, affine_step
 from seqc.passes._rewriting import count_uses, known_array, until_nothing_changes
+from seqc.sure import of_kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +91,8 @@ def _fold_parts(
     old: Value, new: Value, step: Affine, uses: Mapping[Value, int], label: str, always: bool
 ) -> Value | None:
     """Folds into each of the products that are joined, or into none."""
-    assert isinstance(new.op, Concat)
-    if new.op.axis != new.type.rank - 1 or not dims.is_known(new.type.shape[-1:]):
+    op = of_kind(new.op, Concat)
+    if op.axis != new.type.rank - 1 or not dims.is_known(new.type.shape[-1:]):
         return None
     parts: list[Value] = []
     start = 0

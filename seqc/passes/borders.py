@@ -8,6 +8,7 @@ from seqc.graph.ir import Graph, Input, Value, build
 from seqc.graph.layout import natural
 from seqc.graph.rewriting import rewrite
 from seqc.ops.shape import Transpose
+from seqc.sure import of_kind
 
 
 def accept_channels_first(graph: Graph, names: Collection[str] | None = None) -> Graph:
@@ -25,9 +26,9 @@ def accept_channels_first(graph: Graph, names: Collection[str] | None = None) ->
         if rank < 3 or (names is not None and name not in names):
             inputs.append(x)
             continue
-        assert isinstance(x.op, Input)
+        old = of_kind(x.op, Input)
         first = (0, rank - 1, *range(1, rank - 1))
-        op = Input(x.op.label, x.op.dtype, tuple(x.type.shape[a] for a in first))
+        op = Input(old.label, old.dtype, tuple(x.type.shape[a] for a in first))
         given = build(op, (), x.scope)
         taken[x] = build(Transpose(tuple(first.index(a) for a in natural(rank))), (given,), x.scope)
         inputs.append(given)

@@ -17,6 +17,7 @@ import numpy as np
 from seqc.graph.element_types import HALVES
 from seqc.graph.ir import Array, Constant, Emitter, Graph, Input, Op, Type, Value, build
 from seqc.ops.elementwise import Cast, Elementwise, cast
+from seqc.sure import of_kind
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -99,8 +100,8 @@ def forget_halves(graph: Graph) -> Graph:
 
 
 def _bordering(op: Op) -> Op:
-    assert isinstance(op, Input)
-    return Input(op.label, "float32", op.shape) if op.dtype == "bfloat16" else op
+    given = of_kind(op, Input)
+    return Input(given.label, "float32", given.shape) if given.dtype == "bfloat16" else op
 
 
 def _rewritten(graph: Graph, rounding: bool, done: dict[Value, Value]) -> dict[Value, Value]:

@@ -17,6 +17,7 @@ from seqc.ops.shape import Reshape, Transpose
 from seqc.ops.slicing import Slice
 from seqc.passes._rewriting import count_uses, known_array, shared_name
 from seqc.passes._views import view
+from seqc.sure import of_kind
 
 
 def pack_projections(graph: Graph, _: Target) -> Graph:
@@ -66,8 +67,7 @@ class _Projection:
 
     @property
     def perm(self) -> tuple[int, ...]:
-        assert isinstance(self.result.op, Transpose)
-        return self.result.op.perm
+        return of_kind(self.result.op, Transpose).perm
 
     @property
     def heads(self) -> int:
@@ -75,9 +75,7 @@ class _Projection:
 
     @property
     def features(self) -> int:
-        size = self.result.inputs[0].type.shape[-1]
-        assert isinstance(size, int)
-        return size
+        return of_kind(self.result.inputs[0].type.shape[-1], int)
 
 
 def _projection(result: Value, uses: Mapping[Value, int]) -> _Projection | None:

@@ -17,6 +17,7 @@ from seqc.ops.shape import BroadcastLike, Repeat, Transpose
 from seqc.ops.slicing import Concat, Slice
 from seqc.passes._rewriting import count_uses
 from seqc.passes._views import VIEWS, can_view, view
+from seqc.sure import of_kind
 
 
 def simplify_shapes(graph: Graph, _: Target) -> Graph:
@@ -109,8 +110,7 @@ def _simpler_transpose(value: Value, perm: tuple[int, ...]) -> Value | None:
 
 def _turned_back(value: Value) -> Value | None:
     """A tensor turned round twice is itself."""
-    op, source = value.op, value.inputs[0]
-    assert isinstance(op, Slice)
+    op, source = of_kind(value.op, Slice), value.inputs[0]
     whole = set(op.starts) == {-1} and set(op.stops) == {None} and set(op.steps) == {-1}
     return source.inputs[0] if whole and source.op == op else None
 

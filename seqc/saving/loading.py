@@ -21,6 +21,7 @@ from seqc.saving.vocabularies import check_vocabularies
 from seqc.saving.weights_file import require_model, resume_optimizer
 from seqc.seeds import undisturbed
 from seqc.serialization import custom_object_scope, deserialize, revive
+from seqc.sure import present
 from seqc.training.model_seeds import set_seeds
 from seqc.utils.display import note
 
@@ -59,7 +60,7 @@ def load_model(
                 "seqc.models.model_from_json(text), and load the weights from their own file."
             )
         model, budget = make_model(opened, custom_objects or {}, 0 if weights is None else weights.size)
-        assert weights is not None
+        weights = present(weights)
         weights.fill(model, skip_mismatch=False, by_name=False)
         check_vocabularies(model, opened)
         if compile and opened.training is not None and _compile(model, opened, budget):

@@ -11,6 +11,7 @@ from seqc.errors import ConfigError
 from seqc.graph.ir import Array
 from seqc.graph.tracing import Variable
 from seqc.seeds import random_state, set_random_state
+from seqc.sure import present
 from seqc.training.model_seeds import memories_of, seeds_of, set_seeds
 from seqc.training.sources import Source
 from seqc.training.step import Step
@@ -38,8 +39,7 @@ class Resumable(Stepper):
             epoch: the one under way, from 0.
             batch: how many of its batches are done.
         """
-        source = self._training_source
-        assert source is not None
+        source = present(self._training_source)
         totals = [v.numpy().tolist() for v in self._totals()] if batch else []
         return {
             "epoch": epoch,
@@ -62,8 +62,7 @@ class Resumable(Stepper):
         Raises:
             ConfigError: the position makes no sense.
         """
-        source = self._training_source
-        assert source is not None
+        source = present(self._training_source)
         epoch, batch, taken = (_count(position, name) for name in ("epoch", "batch", "taken"))
         if batch > taken:
             raise ConfigError("batch or taken is wrong")

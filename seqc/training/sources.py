@@ -14,6 +14,7 @@ from seqc.errors import ConfigError, DataError
 from seqc.limits import limited
 from seqc.seeds import generator, random_state, set_random_state
 from seqc.stored import is_stored
+from seqc.sure import present
 from seqc.training.arrange import holds_arrays
 from seqc.training.data import Batch, Data, unpack
 from seqc.training.numbered import batch_count, by_number, numbered_items
@@ -76,9 +77,8 @@ class Source:
         """
         set_random_state(began)
         self._begin_pass()
-        assert self._under_way is not None
         last = None
-        for batch in islice(self._under_way, taken):
+        for batch in islice(present(self._under_way), taken):
             self.taken, last = self.taken + 1, batch
         return last
 
@@ -98,8 +98,7 @@ class Source:
         going_on = self._under_way is not None
         if self._under_way is None:
             self._begin_pass()
-        assert self._under_way is not None
-        for batch in islice(self._under_way, None if self.per_epoch is None else self.per_epoch - done):
+        for batch in islice(present(self._under_way), None if self.per_epoch is None else self.per_epoch - done):
             self.taken += 1
             yield batch
             done += 1

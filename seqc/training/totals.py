@@ -10,6 +10,7 @@ from weakref import ref
 from seqc.errors import NotBuiltError
 from seqc.graph.tracing import Variable
 from seqc.metrics import Metric
+from seqc.sure import present
 from seqc.training.compiled import Compiled, plain
 from seqc.training.hooks import logs_more, overrides
 from seqc.training.trainable import Trainable
@@ -39,9 +40,7 @@ class Totals:
     @property
     def model(self) -> Trainable:
         """The model, which lives as long as anybody can ask it to train."""
-        found = self._model()
-        assert found is not None
-        return found
+        return present(self._model())
 
     @property
     def compiled(self) -> Compiled:

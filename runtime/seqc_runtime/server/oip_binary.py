@@ -169,24 +169,23 @@ def _read_raw(servable: Servable, body: memoryview, limits: Limits) -> Asked:
         check_shape(declared, shape, limits)
         array = texts.reshape(shape)
     else:
-        shape = _raw_shape(declared, len(body))
+        shape = _raw_shape(declared, len(body), declared.wire.itemsize)
         array = decode(body, shape, check_shape(declared, shape, limits), declared)
     job = make_job(servable, {declared.name: array}, None, limits)
     return Asked(job, None, [True] * len(job.wanted))
 
 
-def _raw_shape(declared: Declared, size: int) -> list[int]:
+def _raw_shape(declared: Declared, size: int, itemsize: int) -> list[int]:
     """The shape of a tensor of which only the number of bytes is known."""
     open_axes = [axis for axis, _ in declared.free]
     shape = [length if isinstance(length, int) else 1 for length in declared.shape]
-    assert declared.wire is not None
     if len(open_axes) > 1 and open_axes[0] == 0:
         open_axes = open_axes[1:]
     if len(open_axes) > 1 or declared.any_shape:
         raise Refusal(
             400, f"input {declared.name!r} {declared}: a body without JSON cannot say the shape; send it in JSON"
         )
-    one = math.prod(shape) * declared.wire.itemsize
+    one = math.prod(shape) * itemsize
     if open_axes and one:
         if size % one:
             raise Refusal(

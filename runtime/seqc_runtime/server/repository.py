@@ -207,7 +207,8 @@ class Repository:
         return self._open(model, version, there)
 
     def _open(self, model: FoundModel, version: int, there: FoundVersion) -> str | None:
-        assert self._opener is not None
+        if self._opener is None:
+            raise RuntimeError("nothing opens the files of this repository")
         key = (model.name, version)
         old = self._models.get(model.name, {}).get(version)
         if old is None:

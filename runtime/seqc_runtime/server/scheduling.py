@@ -102,8 +102,6 @@ class Scheduler:
 
         Raises Refusal (503) when there is no room or no time.
         """
-        loop = self._loop
-        assert loop is not None
         lane = self._lanes[job.servable]
         ticket = Ticket(job, done)
         if job.deadline is None:
@@ -188,8 +186,7 @@ class Scheduler:
     def _run_now(self, lane: Lane, job: Job) -> list[Array]:
         if lane.gains(HOLDING):
             if not lane.per_tick:
-                assert self._loop is not None
-                self._loop.call_soon(self._end_tick, lane)
+                self._running().call_soon(self._end_tick, lane)
             lane.per_tick += 1
         start = perf_counter_ns()
         results = job.run()
@@ -210,8 +207,7 @@ class Scheduler:
     def _look_soon(self, lane: Lane) -> None:
         if not lane.due:
             lane.due = True
-            assert self._loop is not None
-            self._loop.call_soon(self._look, lane)
+            self._running().call_soon(self._look, lane)
 
     def _look(self, lane: Lane) -> None:
         """Start what can start."""
@@ -245,8 +241,7 @@ class Scheduler:
         left = 0.0 if self._refusing else lane.patience()
         if left <= 0:
             return False
-        assert self._loop is not None
-        lane.timer = self._loop.call_later(left, self._look, lane)
+        lane.timer = self._running().call_later(left, self._look, lane)
         return True
 
     def _settle_lost(self, ticket: Ticket) -> None:
@@ -257,8 +252,7 @@ class Scheduler:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(THREADS, "seqc-run")
         lane.runs.add(run)
-        loop = self._loop
-        assert loop is not None
+        loop = self._running()
         if lane.watch is None:
             lane.watch = loop.call_later(WATCH, self._watch, lane)
         try:
@@ -279,8 +273,7 @@ class Scheduler:
             if not ticket.settled and ticket.lost(time.monotonic()):
                 self._settle_lost(ticket)
                 self._drop(lane, ticket)
-        assert self._loop is not None
-        lane.watch = self._loop.call_later(WATCH, self._watch, lane) if lane.runs else None
+        lane.watch = self._running().call_later(WATCH, self._watch, lane) if lane.runs else None
 
     def _ended(self, lane: Lane, run: Run, done: Any) -> None:
         lane.runs.discard(run)
@@ -311,13 +304,18 @@ class Scheduler:
         except Exception:  # one that cannot take its results must not keep the others from theirs
             LOG.exception("the results of a request could not be handed over")
 
+    def _running(self) -> asyncio.AbstractEventLoop:
+        """The event loop of the requests. Raises RuntimeError before the first of them."""
+        if self._loop is None:
+            raise RuntimeError("a scheduler has no event loop before its first request")
+        return self._loop
+
     def _watch_deadlines(self, lane: Lane, ends: float) -> None:
         """Look at a lane when the first of its deadlines comes: one timer for all, since hardly any ever does."""
-        assert self._loop is not None
         if lane.alarm is not None:
             lane.alarm.cancel()
         lane.ends = ends
-        lane.alarm = self._loop.call_later(ends - time.monotonic(), self._deadline, lane)
+        lane.alarm = self._running().call_later(ends - time.monotonic(), self._deadline, lane)
 
     def _deadline(self, lane: Lane) -> None:
         """Settle what is late; go on with the next deadline."""

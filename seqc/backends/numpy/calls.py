@@ -14,6 +14,7 @@ from seqc.backends.numpy.rows import AddRows
 from seqc.graph.batch import batch_axis
 from seqc.graph.ir import Array, Value
 from seqc.ops._parts import Merged
+from seqc.sure import mistake, of_kind
 
 # What an array holds of its values:
 #   "whole"     all elements of one value
@@ -104,7 +105,8 @@ def copying(source: Access, target: Array) -> PlannedCall:
     def bind(arrays: Sequence[Any], _: Scratch) -> Call:
         return partial(np.copyto, *arrays)
 
-    assert source.array.shape == target.shape
+    if source.array.shape != target.shape:
+        raise mistake(f"{source.array.shape} is copied to {target.shape}")
     return PlannedCall(
         bind, [target, source.array], source.values[0], [source], [source._replace(array=target)], kind="copy"
     )
@@ -122,8 +124,7 @@ def adding(y: Value, total: Array, part: Array) -> PlannedCall:
 
 def taking_part(v: Value, reads: Sequence[Access], xs: Sequence[Array], part: Access) -> PlannedCall:
     """Returns a call that computes what is kept of some samples of an operation, for `merging`."""
-    assert isinstance(v.op, Merged)
-    op = v.op
+    op = of_kind(v.op, Merged)
 
     def bind(arrays: Sequence[Any], scratch: Scratch) -> Call:
         kept, *given = arrays
@@ -134,8 +135,7 @@ def taking_part(v: Value, reads: Sequence[Access], xs: Sequence[Array], part: Ac
 
 def merging(v: Value, parts: Sequence[Access], counts: Sequence[int], outs: Sequence[Access | None]) -> PlannedCall:
     """Returns a call that makes the results of an operation of what was kept of all samples, `counts` of them each."""
-    assert isinstance(v.op, Merged)
-    op = v.op
+    op = of_kind(v.op, Merged)
 
     def bind(arrays: Sequence[Any], _: Scratch) -> Call:
         results, kept = arrays[: len(outs)], arrays[len(outs) :]

@@ -16,6 +16,7 @@ from seqc.graph import dims
 from seqc.graph.batch import BATCH, batch_axis
 from seqc.graph.dims import Dim
 from seqc.graph.ir import BatchRule, Constant, Graph, Input, Item, Type, Value
+from seqc.sure import of_kind
 
 
 def _divisible(t: Type) -> bool:
@@ -89,10 +90,10 @@ def cut_graph(graph: Graph, whole: frozenset[Value] = frozenset()) -> Cut:
 
 def _place_item(cut: Cut, v: Value) -> None:
     owner = v.inputs[0]
-    assert isinstance(v.op, Item)
+    item = of_kind(v.op, Item)
     if owner not in cut.tiled:
         cut.ready[v] = cut.ready[owner]
-    elif cut.batch_rules[owner][v.op.index] == "parallel":
+    elif cut.batch_rules[owner][item.index] == "parallel":
         cut.tiled[v] = cut.tiled[owner]
     else:
         cut.ready[v] = cut.tiled[owner] + 1

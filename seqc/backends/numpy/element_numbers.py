@@ -17,6 +17,7 @@ from seqc.backends.numpy.calls import Access
 from seqc.backends.numpy.cut import shape_of
 from seqc.graph.batch import BATCH, batch_axis
 from seqc.graph.ir import Array, Value
+from seqc.sure import present
 
 Span = tuple[int, int]
 # Samples, as spans that do not touch each other.
@@ -91,8 +92,7 @@ class ElementNumbers:
         ]
 
     def _samples(self, x: Value, span: Span) -> Array:
-        axis = batch_axis(x.type)
-        assert axis is not None
+        axis = present(batch_axis(x.type))
         shape = shape_of(x.type, self._sizes)
         each = shape[axis] // self.batch
         start, stop = span[0] * each, span[1] * each

@@ -9,10 +9,12 @@ structure form a *group*.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from seqc.backends.numpy.cut import Cut, read_operands
+from seqc.graph import dims
 from seqc.graph.ir import Constant, Graph, Input, Type, Value
 from seqc.ops.elementwise import Elementwise
 
@@ -57,11 +59,7 @@ class Group:
 
 def size_of(t: Type) -> int:
     """Returns the number of elements of a tensor of known shape."""
-    total = 1
-    for d in t.shape:
-        assert isinstance(d, int)
-        total *= d
-    return total
+    return math.prod(dims.known(t.shape))
 
 
 def plan_turns(cut: Cut, graph: Graph) -> tuple[dict[Value, When], list[Group]]:

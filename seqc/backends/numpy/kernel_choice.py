@@ -27,6 +27,7 @@ from seqc.backends.numpy.kernels import (
 from seqc.graph.ir import Array, Op
 from seqc.ops._parts import Merged, Positional
 from seqc.ops.elementwise import Elementwise
+from seqc.sure import present
 
 # Each registers its kernels.
 FAMILIES = (
@@ -91,6 +92,4 @@ def _take_part(op: Merged, part: Array, xs: Sequence[Array]) -> None:
 
 
 def _numbers_from(op: Positional, outs: Sequence[Array | None], xs: Sequence[Array], offset: int) -> None:
-    out = outs[0]
-    assert out is not None
-    out[...] = op.eval_from(offset, *xs)
+    present(outs[0])[...] = op.eval_from(offset, *xs)

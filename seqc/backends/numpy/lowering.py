@@ -20,6 +20,7 @@ from seqc.ops.reduce import ReduceMean, ReduceSum, count
 from seqc.passes._rewriting import count_uses
 from seqc.passes.bias import fuse_bias
 from seqc.passes.duplicates import merge_duplicates
+from seqc.sure import of_kind
 
 
 def lower_for_numpy(graph: Graph, sizes: Mapping[str, int]) -> Graph:
@@ -103,8 +104,7 @@ def pool_before_relu(graph: Graph) -> Graph:
             return None
         grad = v.inputs[0]
         shown, _, g = grad.inputs
-        op = grad.op
-        assert isinstance(op, MaxPoolGrad)
+        op = of_kind(grad.op, MaxPoolGrad)
         if shown is not v.inputs[1] or not isinstance(shown.op, Relu):
             return None
         (before,) = shown.inputs

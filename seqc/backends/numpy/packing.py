@@ -14,6 +14,7 @@ from seqc.backends.numpy.schedule import Schedule
 from seqc.backends.numpy.state import State
 from seqc.graph.ir import Array, Constant, Input, Value
 from seqc.ops.shape import Reshape
+from seqc.sure import mistake
 
 
 class Packing:
@@ -105,7 +106,8 @@ class Packing:
         return all(at < computed or (at == computed and ufunc_of(y.op) is not None) for at in reads)
 
     def _give(self, group: Group, values: list[Value], row: Array) -> None:
-        assert not any(y in self.buffers.arrays for y in values), "placed before the group that gives it"
+        if any(y in self.buffers.arrays for y in values):
+            raise mistake("a value is placed before the group that gives it")
         self._note(values, row)
         for y, piece in zip(values, _pieces(group, row), strict=True):
             self.buffers.arrays[y] = piece.reshape(y.type.shape)  # type: ignore[arg-type]

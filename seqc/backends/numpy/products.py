@@ -15,6 +15,7 @@ from seqc.ops.linalg import MatMul
 from seqc.ops.reduce import ReduceSum
 from seqc.ops.shape import Reshape, reshape, transpose
 from seqc.ops.slicing import concatenate, flip, slice_axis
+from seqc.sure import of_kind
 
 
 def convolve_by_products(graph: Graph) -> Graph:
@@ -93,15 +94,13 @@ def _image_type(v: Value) -> Type:
 
 def _by_patches(v: Value) -> bool:
     """Tells whether a convolution, or one of its gradients, is a product with patches."""
-    op = v.op
-    assert isinstance(op, Conv | ConvInputGrad | ConvKernelGrad)
+    op = of_kind(v.op, Conv, ConvInputGrad, ConvKernelGrad)
     image = _image_type(v)
     return op.groups == 1 and dims.is_known(image.shape[1:])
 
 
 def _is_pointwise(v: Value) -> bool:
-    op = v.op
-    assert isinstance(op, Conv | ConvInputGrad | ConvKernelGrad)
+    op = of_kind(v.op, Conv, ConvInputGrad, ConvKernelGrad)
     window = _kernel_type(v).shape[:-2]
     no_pads = isinstance(op.padding, str) or not any(a or b for a, b in op.padding)
     return _by_patches(v) and set(window) == {1} and set(op.strides) == {1} and no_pads
@@ -184,8 +183,7 @@ def _correlation(op: ConvInputGrad, v: Value) -> Value:
 
 def _kernel_product(owner: Value, x: Value, g: Value, ones: bool) -> Value:
     """Returns the gradient of a kernel as a matrix (window * channels, filters), with the bias's as a last row."""
-    op = owner.op
-    assert isinstance(op, ConvKernelGrad)
+    op = of_kind(owner.op, ConvKernelGrad)
     rows = _patches(op, x, _kernel_type(owner).shape[:-2], ones)
     turned = rows if rows.type.rank == 2 else transpose(_rows(rows))
     return apply(MatMul(), turned, _rows(g))

@@ -11,6 +11,7 @@ from seqc.graph.ir import Array, BatchRule, Graph, Op, Sizes, Type, Value, build
 from seqc.graph.rewriting import rewrite
 from seqc.ops._recurrent import Recurrent
 from seqc.ops._recurrent_grad import RecurrentGrad
+from seqc.sure import of_kind
 
 T = TypeVar("T")
 
@@ -112,5 +113,5 @@ def save_residuals(graph: Graph) -> Graph:
 
 def _forward_of(v: Value) -> tuple[Recurrent, tuple[Value, ...]]:
     """Returns the operation of which a value holds the gradients, and what it is applied to."""
-    assert isinstance(v.op, RecurrentGrad)
-    return v.op.forward, tuple(v.op.unpack(v.inputs)[0])
+    op = of_kind(v.op, RecurrentGrad)
+    return op.forward, tuple(op.unpack(v.inputs)[0])

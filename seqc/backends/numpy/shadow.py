@@ -10,6 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from seqc.graph.ir import Array
+from seqc.sure import mistake
 
 # Of `Shadow.numbers`: never written in this run; used as scratch memory.
 NOTHING, SCRATCH = 0, -1
@@ -72,7 +73,8 @@ class Shadow:
         notes = regions[at]
         # The first place of an array is where its data begins, also where it is turned around.
         place, rest = divmod(array.ctypes.data - self._starts[at], self.grain)
-        assert not rest
+        if rest:
+            raise mistake(f"an array begins {rest} bytes behind a place")
         shape = (*array.shape, array.itemsize // self.grain)
         strides = (*(s // self.grain * notes.itemsize for s in array.strides), notes.itemsize)
         return as_strided(notes[place:], shape, strides)

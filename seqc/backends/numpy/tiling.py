@@ -21,6 +21,7 @@ from seqc.backends.numpy.whole_batch import operands_of
 from seqc.graph.batch import BATCH
 from seqc.graph.ir import Array, Item, Value
 from seqc.ops._parts import Merged
+from seqc.sure import mistake, of_kind
 
 
 class WorkerSums:
@@ -127,7 +128,8 @@ class Tiling:
         if v in tile.stage.memory.views:
             tile.arrays[v] = v.op.eval(*xs)
             # A copy would show what was there when it was made.
-            assert any(np.may_share_memory(tile.arrays[v], x) for x in xs)
+            if not any(np.may_share_memory(tile.arrays[v], x) for x in xs):
+                raise mistake(f"{v.op.name} copies what it is to show")
         elif self.schedule.cut.batch_rules[v][0] == "combine":
             self._add_part(tile, v, xs)
         else:
@@ -168,9 +170,9 @@ class Tiling:
 
     def _add_part(self, tile: Tile, v: Value, xs: Sequence[Array]) -> None:
         """Adds a call for what is kept of a tile, to be merged when all samples are there."""
-        assert isinstance(v.op, Merged)
-        part = Access(self.buffers.empty(v.op.part_shape(*xs), xs[0].dtype), (v,), "part", tile.rows)
-        self._parts.setdefault(v, []).append((part, v.op.part_size(*xs)))
+        op = of_kind(v.op, Merged)
+        part = Access(self.buffers.empty(op.part_shape(*xs), xs[0].dtype), (v,), "part", tile.rows)
+        self._parts.setdefault(v, []).append((part, op.part_size(*xs)))
         tile.calls.append(taking_part(v, reads_of(v, xs, tile.rows), xs, part))
 
     def collect(self, number: int) -> None:

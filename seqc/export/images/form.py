@@ -15,6 +15,7 @@ import numpy as np
 
 from seqc.graph.ir import Array, BatchRule, Op, Sizes, Type, Value
 from seqc.graph.layout import Layout, LayoutRule, channels_first, natural
+from seqc.sure import of_kind
 
 Axes = Literal["image", "kernel", "other"]
 T = TypeVar("T")
@@ -42,8 +43,8 @@ class ChannelsFirst(Op):
         return LayoutRule(wants, cls(_with_height(y.op) if rank == 3 else y.op), _layout(cls.result, rank))
 
     def infer(self, *types: Any) -> Type:
-        y = self.op.infer(*(t.with_shape(_last(a, t.shape)) for a, t in zip(self.operands, types, strict=False)))
-        assert isinstance(y, Type)
+        seen = (t.with_shape(_last(a, t.shape)) for a, t in zip(self.operands, types, strict=False))
+        y = of_kind(self.op.infer(*seen), Type)
         return y.with_shape(y.shape[a] for a in _order_of(self.result, y.rank))
 
     def eval(self, *arrays: Any) -> Any:

@@ -16,6 +16,7 @@ from seqc.ops.shape import Reshape, ReshapeLike
 from seqc.ops.sizes import ReshapeTo
 from seqc.ops.transcendental import Sqrt
 from seqc.passes._rewriting import count_uses, known_array
+from seqc.sure import of_kind
 
 Uses = Mapping[Value, int]
 
@@ -102,8 +103,7 @@ def _scaled(value: Value) -> Value | None:
         return None
     if vector.size != channels or value.type != x.type:
         return None
-    assert isinstance(number.op, Constant)
-    label, known = number.op.label, known_array(scale)
+    label, known = of_kind(number.op, Constant).label, known_array(scale)
     if isinstance(value.op, Add):
         return build(normal.op, (x, scale, constant(vector.reshape(-1), label)), value.scope)
     if known is None:

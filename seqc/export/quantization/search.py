@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from seqc.export.quantization.recipes import Recipe
 from seqc.export.quantization.settings import LEAST_GAIN
 from seqc.export.quantization.trials import Bench, Trial
+from seqc.sure import present
 
 # Timings, or sizes, that differ by less are taken for the same: the other decides.
 _SAME_TIME, _SAME_SIZE = 1.03, 1.1
@@ -91,8 +92,8 @@ def refusal(bench: Bench, candidate: Candidate) -> str:
     if not is_exact(bench, trial):
         return f"loses {trial.drop:.2%}, {settings.max_drop:.2%} allowed"
     if settings.purpose == "speed":
-        assert candidate.speedup is not None
-        return "" if candidate.speedup >= LEAST_GAIN else f"runs at {candidate.speedup:.2f} times the speed of float"
+        speedup = present(candidate.speedup)
+        return "" if speedup >= LEAST_GAIN else f"runs at {speedup:.2f} times the speed of float"
     ratio = len(bench.model.content) / trial.file_bytes
     return "" if ratio >= LEAST_GAIN else f"takes {1 / ratio:.0%} of the bytes"
 

@@ -17,6 +17,7 @@ from seqc.ops.shape import Squeeze, Transpose
 from seqc.ops.slicing import Concat, Slice
 from seqc.passes._rewriting import shared_name
 from seqc.passes._views import VIEWS, view
+from seqc.sure import of_kind
 
 
 def join_directions(graph: Graph, _: Target) -> Graph:
@@ -69,18 +70,15 @@ def _partners(graph: Graph) -> dict[Value, tuple[Value, Value]]:
 
 
 def _both(forward: Value, back: Value, operands: Sequence[Value]) -> Value:
-    assert isinstance(forward.op, OnnxRecurrent)
     weights = [_stacked(*pair) for pair in zip(forward.inputs[1:4], back.inputs[1:4], strict=True)]
-    op = replace(forward.op, direction="bidirectional")
+    op = replace(of_kind(forward.op, OnnxRecurrent), direction="bidirectional")
     name = shared_name(forward.scope, back.scope) or forward.scope
     return build(op, (operands[0], *weights, *operands[4:]), name)
 
 
 def _stacked(first: Value, second: Value) -> Value:
-    assert isinstance(first.op, Constant)
-    assert isinstance(second.op, Constant)
-    array = np.concatenate([first.op.array, second.op.array])
-    return constant(array, shared_name(first.op.label, second.op.label))
+    a, b = (of_kind(half.op, Constant) for half in (first, second))
+    return constant(np.concatenate([a.array, b.array]), shared_name(a.label, b.label))
 
 
 def _direction_axis(result: Value) -> int:

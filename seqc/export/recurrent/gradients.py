@@ -19,6 +19,7 @@ from seqc.ops.reduce import ReduceSum
 from seqc.ops.shape import expand_dims, transpose, zeros_like
 from seqc.ops.slicing import flip, stack
 from seqc.ops.steps import scan
+from seqc.sure import present
 
 Values = Sequence[Value]
 
@@ -66,9 +67,7 @@ def _gradients(op: RecurrentGrad, inputs: Values) -> tuple[Value, ...]:
     dz = transpose(dz if forward.reverse else flip(dz, 0), (1, 0, 2))
     dx, dw = product.op.vjp(dz, product, x, w)
     db = apply(ReduceSum((0, 1)), dz)
-    assert dx is not None
-    assert dw is not None
-    found = (dx, dw, dr, stack([db, *db_state]) if db_state else db)
+    found = (present(dx), present(dw), dr, stack([db, *db_state]) if db_state else db)
     return (*found, *last[: forward.states]) if forward.has_state else found
 
 

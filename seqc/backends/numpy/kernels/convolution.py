@@ -18,13 +18,13 @@ from seqc.backends.numpy.patches import Patches
 from seqc.graph.ir import Array
 from seqc.ops._windows import Window
 from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad, ConvTranspose
+from seqc.sure import present
 
 
 @kernel(Patches)
 def patches(op: Patches, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
     """Copies what each window sees, in as long runs as there are."""
-    out, (x,) = outs[0], xs
-    assert out is not None
+    out, (x,) = present(outs[0]), xs
     shown, calls = padded(op.window, x, 0, scratch)
     seen = op.window.patches(shown)
     rank = len(op.size)

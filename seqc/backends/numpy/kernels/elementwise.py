@@ -14,6 +14,7 @@ from seqc.backends.numpy.kernels._common import Repeated, contiguous
 from seqc.graph.ir import Array
 from seqc.ops.arithmetic import Add, Div, Mul, Sub
 from seqc.ops.linalg import Gemm, MatMul
+from seqc.sure import present
 
 
 @kernel(Div)
@@ -41,8 +42,7 @@ def with_vector(op: Any, outs: Sequence[Array | None], xs: Sequence[Array], scra
 def product(op: MatMul, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
     """A matrix product, as one large one where only the first operand has more than two axes."""
     a, b = xs
-    out = outs[0]
-    assert out is not None
+    out = present(outs[0])
     if a.ndim > 2 and b.ndim == 2 and out.flags.c_contiguous:
         if not a.flags.c_contiguous:
             rows = scratch(a.shape, a.dtype)
@@ -56,6 +56,5 @@ def product(op: MatMul, outs: Sequence[Array | None], xs: Sequence[Array], scrat
 def product_and_sum(op: Gemm, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
     """A matrix product plus a bias."""
     a, b, bias = xs
-    out = outs[0]
-    assert out is not None
+    out = present(outs[0])
     return in_turn(partial(np.matmul, a, b, out), partial(np.add, out, bias, out))

@@ -13,6 +13,7 @@ from seqc.backends.numpy.kernels import Call, Scratch, kernel
 from seqc.backends.numpy.kernels._common import Repeated, contiguous, filled
 from seqc.graph.ir import Array
 from seqc.ops.normalization import BatchMoments, BatchNormalization, GradientSums, LayerNormalization
+from seqc.sure import present
 
 
 @kernel(BatchNormalization)
@@ -50,8 +51,7 @@ def bind_batch_moments(
         return None
     count = x.dtype.type(op.part_size(x))
     if len(outs) == 1:
-        (out,) = outs
-        assert out is not None
+        out = present(outs[0])
         return _bind_distances(x, count, out[0], out[1], scratch)
     total, distances = (scratch((x.shape[-1],), x.dtype) for _ in range(2))
     collect = _bind_distances(x, count, total, distances, scratch)
