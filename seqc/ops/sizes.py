@@ -22,7 +22,7 @@ from seqc.graph.ir import Array, BatchRule, Emitter, Input, Op, Type, Value, app
 from seqc.graph.layout import Layout, LayoutRule, position
 from seqc.graph.target import Target
 from seqc.ops._common import check_axes, check_count
-from seqc.sure import present
+from seqc.sure import mistake
 
 # A size as functions take it: a number, or a value that follows from sizes of axes.
 Size = int | Value
@@ -327,7 +327,9 @@ def dim_of(size: Size) -> Dim:
     """Returns what is known of a size."""
     if isinstance(size, int):
         return size
-    return present(size.type.size)
+    if size.type.size is None:
+        raise mistake("nothing is known of a size")
+    return size.type.size
 
 
 def product(sizes: Sequence[Size]) -> Size:
