@@ -131,7 +131,7 @@ def test_a_program_keeps_no_more_memory_than_it_counts(monkeypatch: pytest.Monke
     y = model.predict_on_batch(x)
     kept = tracemalloc.get_traced_memory()[0] - y.nbytes
     tracemalloc.stop()
-    counted = max(b.size for s in model._trainer._steps.values() for b in s.executor._programs.values())
+    counted = max(b.memory.size for s in model._trainer._steps.values() for b in s.executor._programs.values())
     assert counted > y.nbytes
     assert counted < kept < counted + 300_000
 

@@ -21,13 +21,13 @@ import numpy as np
 import seqc
 from kit.executor_runs import Conditions, under
 from seqc import Sequential, layers
-from seqc.backends.numpy import executor, interrupts, naive, regions, turns, workers
+from seqc.backends.numpy import arena, executor, interrupts, naive, regions, turns, workers
 from seqc.backends.numpy.workers import WORKERS
 from seqc.graph import blas_threads
 from seqc.graph.ir import Array
 from seqc.graph.tracing import current_trace
 
-RUNNING = [m.__file__ for m in (executor, interrupts, naive, regions, blas_threads, turns, workers)]
+RUNNING = [m.__file__ for m in (arena, executor, interrupts, naive, regions, blas_threads, turns, workers)]
 TRAINING = [
     str(path)
     for pattern in ("training/*.py", "graph/tracing.py", "sequential.py", "*/base.py", "layers/_weights.py")

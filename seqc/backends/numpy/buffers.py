@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from seqc.backends.numpy.arena import Arena
 from seqc.backends.numpy.calls import PlannedCall
 from seqc.backends.numpy.cut import shape_of
 from seqc.backends.numpy.lifetimes import Lifetime, plan_memory
-from seqc.backends.numpy.memory import Memory, block, view
+from seqc.backends.numpy.memory import Memory, view
 from seqc.backends.numpy.schedule import Schedule
 from seqc.graph.batch import batch_axis
 from seqc.graph.ir import Array, Constant, Value
@@ -84,13 +85,16 @@ class Buffers:
 
     # -- places ------------------------------------------------------------------------------------------------------
 
-    def place(self, calls: Iterable[tuple[int, PlannedCall]], given: Sequence[Array], held: Sequence[Array]) -> None:
+    def place(
+        self, calls: Iterable[tuple[int, PlannedCall]], given: Sequence[Array], held: Sequence[Array], arena: Arena
+    ) -> None:
         """Gives all buffers their places.
 
         Args:
             calls: all calls, with the time at which they run: calls of the same time may run side by side.
             given: arrays that are filled before the first call.
             held: arrays that are read after the last.
+            arena: where the block is.
         """
         lifetimes: dict[int, Lifetime] = {}
         end = 0
@@ -107,7 +111,7 @@ class Buffers:
             touch(call.arrays, end)
         touch(held, end + 1)
         self._starts, size = plan_memory(lifetimes)
-        self._block = block(size)
+        self._block = arena.block("values", size)[:size]
         self.memory.hold(self._block)
 
     def placed(self, array: Array) -> Array:

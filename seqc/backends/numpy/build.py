@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seqc.backends.numpy.arena import Arena
 from seqc.backends.numpy.buffers import Buffers
 from seqc.backends.numpy.horizontal_run import HorizontalRunner
 from seqc.backends.numpy.packing import Packing
@@ -14,7 +15,9 @@ from seqc.backends.numpy.whole_batch import WholeBatch
 from seqc.graph.ir import Graph
 
 
-def build_program(graph: Graph, batch: int, state: State, workers: int, recorded: bool = False) -> Program:
+def build_program(
+    graph: Graph, batch: int, state: State, workers: int, recorded: bool = False, arena: Arena | None = None
+) -> Program:
     """Returns the program of a graph.
 
     Args:
@@ -23,6 +26,7 @@ def build_program(graph: Graph, batch: int, state: State, workers: int, recorded
         state: the inputs that outlive a run, which may be moved, and where their new numbers come from.
         workers: threads at most.
         recorded: whether to say of each call what it reads and writes, for the plan checker.
+        arena: where its memory is; by default one of its own.
     """
     schedule = make_schedule(graph, batch, state.targets, workers)
     buffers, writer = Buffers(schedule), ProgramWriter()
@@ -44,7 +48,7 @@ def build_program(graph: Graph, batch: int, state: State, workers: int, recorded
             tiling.add(schedule.stages[number])
     results = [whole.result(y) for y in schedule.results]
     whole.commit(list(held))
-    regions, first_change = writer.bind(buffers, list(given.values()), results, recorded)
+    regions, first_change = writer.bind(buffers, list(given.values()), results, arena or Arena(), recorded)
     placed = {x: buffers.placed(array) for x, array in given.items()}
     return Program(
         graph,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from seqc.backends.numpy.arena import Arena
 from seqc.backends.numpy.build import build_program
+from seqc.backends.numpy.footprint import footprint
 from seqc.backends.numpy.interrupts import UNFINISHED, whole
 from seqc.backends.numpy.kept import Keepable, Kept
 from seqc.backends.numpy.lowering import lower_for_numpy
+from seqc.backends.numpy.memory import Memory
 from seqc.backends.numpy.plan_checker import check_plan, is_wanted
 from seqc.backends.numpy.regions import Program
 from seqc.backends.numpy.state import State, StateRef
@@ -37,61 +41,68 @@ class Executor:
     ) -> None:
         self.graph, self.reads, self.writes = graph, tuple(reads), tuple(writes)
         self.given = graph.inputs[: len(graph.inputs) - len(self.reads)]
-        # By the shapes of what is given. The last batch of an epoch, for instance, has a program of its own.
+        # By the shapes of what is given and the arena. The last batch of an epoch, for instance, has one of its own.
         self._programs: dict[Any, _Bound] = {}
         self._kept = kept or Kept()
         self._kept.add(self)
-        # A program has one set of arrays: several threads that predict with one model take turns.
+        # There is one state: several threads that use one model take turns.
         self._turn = Turn()
 
-    def run(self, arrays: Sequence[Array]) -> list[Array]:
+    def run(self, arrays: Sequence[Array], watched: Callable[[Program], Program] | None = None) -> list[Array]:
         """Runs the graph on the arrays that are given, changes the state, and returns copies of the results.
+
+        Args:
+            arrays: what is given.
+            watched: gives the program to run in the place of the one that there is, for measuring.
 
         Raises:
             SeqcError: an operation refuses the numbers; the message names the layer. The state is as it was, or the
             error has a note that says otherwise; so has a KeyboardInterrupt.
         """
-        return self._turn.take(self._run, Run(), arrays)
+        return self._turn.take(self._kept.arenas.lease, self._run, Run(), arrays, watched)
 
-    def _run(self, run: Run, arrays: Sequence[Array]) -> list[Array]:
-        bound = self._bound(arrays)
+    def _run(
+        self, arena: Arena, run: Run, arrays: Sequence[Array], watched: Callable[[Program], Program] | None
+    ) -> list[Array]:
+        bound = self._bound(arrays, arena)
+        program = bound.program if watched is None else watched(bound.program)
         try:
-            results = self._finish(run, bound, arrays)
+            results = self._finish(run, bound, program, arrays)
             if run.interrupted:
                 raise KeyboardInterrupt
             return results
         except BaseException as error:
-            known = _explained(error, run, bound.program)
-            if bound.program.is_halfway(run):
+            known = _explained(error, run, program)
+            if program.is_halfway(run):
                 known.add_note(UNFINISHED)
             if known is error:
                 raise
             raise known from known.__cause__
 
     @whole
-    def _finish(self, run: Run, bound: _Bound, arrays: Sequence[Array]) -> list[Array]:
+    def _finish(self, run: Run, bound: _Bound, program: Program, arrays: Sequence[Array]) -> list[Array]:
         """Runs a program on arrays."""
         WORKERS.settle_earlier()
         if bound.poisoned:
-            bound.program.memory.poison()
+            program.memory.poison()
         for room, array in zip(bound.rooms, arrays, strict=True):
             np.copyto(room, array, casting="same_kind")
         # What overflows or is not a number shows in the results; NumPy's warnings would name no layer.
         with np.errstate(all="ignore"), one_blas_thread():
-            bound.program.run(run)
-        return [shown.copy() for shown in bound.program.results]
+            program.run(run)
+        return [shown.copy() for shown in program.results]
 
-    def _bound(self, arrays: Sequence[Array]) -> _Bound:
-        """Returns the program for arrays of these shapes, made anew where state has moved."""
-        key = tuple([a.shape for a in arrays])
+    def _bound(self, arrays: Sequence[Array], arena: Arena) -> _Bound:
+        """Returns the program for arrays of these shapes in an arena, made anew where state has moved."""
+        key = (arena, *[a.shape for a in arrays])
         found = self._programs.get(key)
         if found is not None and found.is_current():
             found.used = self._kept.now()
             return found
         self._programs.pop(key, None)
-        self._programs[key] = made = self._build(arrays)
-        made.used = self._kept.now()
         self._kept.make_room()
+        self._programs[key] = made = self._build(arrays, arena)
+        made.used = self._kept.now()
         return made
 
     def kept(self) -> list[_Bound]:
@@ -104,7 +115,7 @@ class Executor:
             if bound is program:
                 self._programs.pop(key, None)
 
-    def _build(self, arrays: Sequence[Array]) -> _Bound:
+    def _build(self, arrays: Sequence[Array], arena: Arena) -> _Bound:
         sizes = dims.bind_sizes((x.type.shape, a.shape) for x, a in zip(self.given, arrays, strict=True))
         batch = sizes.pop(BATCH, 1)
         graph = lower_for_numpy(self.graph, sizes)
@@ -118,32 +129,43 @@ class Executor:
         graph = Graph((*graph.inputs[: len(self.given)], *holders), graph.outputs, graph.output_names)
         state = State(holders, [inputs[holder] for holder in self.writes])
         verified = is_wanted()
-        program = build_program(graph, batch, state, thread_count(), recorded=verified)
+        program = build_program(graph, batch, state, thread_count(), verified, arena)
         rooms = [program.inputs[x] for x in graph.inputs[: len(self.given)]]
         if verified:
             check_plan(program)
-        return _Bound(program, rooms, [(h, h.array) for h in holders.values()], verified)
+        return _Bound(program, arena, rooms, [(h, h.array) for h in holders.values()], verified)
 
 
 class _Bound:
     """A program and what a run of it needs to know.
 
     Attributes:
-        rooms: where the arrays go that are given. state: the arrays of the state it was made for. poisoned: whether
-        memory is spoiled before each run. used: when it was used for the last time, see `Kept`.
+        arena: where its memory is. rooms: where the arrays go that are given. state: the arrays of the state it was
+        made for. poisoned: whether memory is spoiled before each run. used: when it was used for the last time, see
+        `Kept`.
     """
 
     def __init__(
-        self, program: Program, rooms: list[Array], state: list[tuple[StateRef, Array]], poisoned: bool
+        self,
+        program: Program,
+        arena: Arena,
+        rooms: list[Array],
+        state: list[tuple[StateRef, Array]],
+        poisoned: bool,
     ) -> None:
-        self.program, self.rooms, self.state = program, rooms, state
+        self.program, self.arena, self.rooms, self.state = program, arena, rooms, state
         self.poisoned = poisoned
         self.used = 0
 
     @property
-    def size(self) -> int:
-        """How many bytes of memory it takes."""
-        return self.program.memory.size
+    def memory(self) -> Memory:
+        """What it takes of the arena."""
+        return self.program.memory
+
+    @cached_property
+    def tables(self) -> int:
+        """About how many bytes its calls take."""
+        return footprint([region.lists for region in self.program.regions])
 
     def is_current(self) -> bool:
         return all(holder.array is array for holder, array in self.state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,23 +36,29 @@ POISON = np.uint32(0x7FFFFFFF)
 
 
 class Memory:
-    """All memory of a program."""
+    """All memory of a program: parts of blocks that other programs use, too."""
 
     def __init__(self) -> None:
-        self._blocks: list[Array] = []
+        self._parts: list[Array] = []
 
-    def hold(self, block: Array) -> None:
-        """Counts a block in."""
-        self._blocks.append(block)
+    def hold(self, part: Array) -> None:
+        """Counts a part of a block in."""
+        self._parts.append(part)
 
     @property
     def size(self) -> int:
         """How many bytes it takes."""
-        return sum(held.nbytes for held in self._blocks)
+        return sum(held.nbytes for held in self._parts)
+
+    @property
+    def blocks(self) -> dict[int, int]:
+        """How many bytes each block has that it takes a part of, by a number that only this block has."""
+        owners = [held if held.base is None else held.base for held in self._parts]
+        return {id(owner): owner.nbytes for owner in owners}
 
     def poison(self) -> None:
         """Fills all memory with what no result should ever show."""
-        for held in self._blocks:
+        for held in self._parts:
             held.view(np.uint32).fill(POISON)
 
 
@@ -71,14 +77,19 @@ class ScratchPad:
     with all of it. Where it is too little there is a larger block from then on, and what was bound before is to be
     bound again, so that the smaller one can go.
 
+    Args:
+        find: gives a block of at least so many bytes.
+
     Attributes:
-        block: the memory. given: what the kernel that is being bound has asked for.
+        block: the memory. given: what the kernel that is being bound has asked for. most: the bytes that were asked
+        for at a time.
     """
 
-    def __init__(self) -> None:
-        self.block = block(0)
+    def __init__(self, find: Callable[[int], Array]) -> None:
+        self._find = find
+        self.block = find(0)
         self.given: list[Array] = []
-        self._used = 0
+        self._used = self.most = 0
 
     def start(self) -> None:
         """Makes all memory free for the next kernel."""
@@ -87,8 +98,9 @@ class ScratchPad:
     def __call__(self, shape: tuple[int, ...], dtype: Any) -> Array:
         start = self._used
         self._used += aligned(math.prod(shape) * np.dtype(dtype).itemsize)
+        self.most = max(self.most, self._used)
         if self._used > self.block.nbytes:
-            self.block = block(self._used)
+            self.block = self._find(self._used)
         self.given.append(view(self.block, start, shape, dtype))
         return self.given[-1]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
-from seqc.backends.numpy.regions import ParallelRegion
+from seqc.backends.numpy.regions import ParallelRegion, Program
 from seqc.backends.numpy.strings import StringExecutor
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Value, walk
@@ -89,14 +89,14 @@ def _run_with_strings(executor: StringExecutor, arrays: Sequence[Array], spent: 
 
 
 def _run_tiled(executor: Executor, arrays: Sequence[Array], spent: Spent) -> tuple[Graph, list[Array]]:
-    bound = executor._bound(arrays)
-    program = bound.program
-    bound.program = replace(program, regions=[_watched(region, spent) for region in program.regions])
-    try:
-        results = executor.run(arrays)
-    finally:
-        bound.program = program
-    return program.graph, results
+    graphs = []
+
+    def watched(program: Program) -> Program:
+        graphs.append(program.graph)
+        return replace(program, regions=[_watched(region, spent) for region in program.regions])
+
+    results = executor.run(arrays, watched)
+    return graphs[0], results
 
 
 def _watched(region: ParallelRegion, spent: Spent) -> ParallelRegion:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
+from seqc.backends.numpy.arena import Arena
 from seqc.backends.numpy.buffers import Buffers
 from seqc.backends.numpy.calls import PlannedCall, Record
 from seqc.backends.numpy.kernels import Call
@@ -41,7 +43,7 @@ class ProgramWriter:
         self.serial()[0].append(call)
 
     def bind(
-        self, buffers: Buffers, given: Sequence[Array], held: Sequence[Array], recorded: bool
+        self, buffers: Buffers, given: Sequence[Array], held: Sequence[Array], arena: Arena, recorded: bool
     ) -> tuple[list[ParallelRegion], Place]:
         """Gives all buffers their places; returns the calls, bound to them, and where the first is that changes state.
 
@@ -49,11 +51,12 @@ class ProgramWriter:
             buffers: with the drafts that the calls work on.
             given: arrays that are filled before the first call.
             held: arrays that are read after the last.
+            arena: where the memory is.
             recorded: whether to say of each call what it reads and writes.
         """
         self.regions = [[calls for calls in region if calls] for region in self.regions if any(region)]
-        buffers.place(self._timed(), given, held)
-        pads = [ScratchPad() for _ in range(max(map(len, self.regions), default=0))]
+        buffers.place(self._timed(), given, held, arena)
+        pads = [ScratchPad(partial(arena.block, worker)) for worker in range(max(map(len, self.regions), default=0))]
         bound: dict[At, tuple[Call, list[Array]]] = {}
         # The largest first: what it needs of scratch memory is mostly enough for all others.
         waiting = sorted(self._places(), key=lambda place: -_size(place[1]))
@@ -62,7 +65,7 @@ class ProgramWriter:
                 bound[at] = _bind(call, buffers, pads[at[1]])
             waiting = [(at, call) for at, call in waiting if not pads[at[1]].is_current(bound[at][1])]
         for pad in pads:
-            buffers.memory.hold(pad.block)
+            buffers.memory.hold(pad.block[: pad.most])
         regions = [ParallelRegion.of(len(region)) for region in self.regions]
         for at, planned in self._places():
             region, worker = regions[at[0]], at[1]

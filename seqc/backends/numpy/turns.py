@@ -19,19 +19,51 @@ PATIENCE = 0.05
 _process = 0
 
 
-class Turn:
-    """Lets one thread at a time do something; others wait.
+class Taken(Exception):
+    """Somebody is at it."""
 
-    A lock that an interruption leaves locked would block everybody for ever. Here it only decides who comes next. What
-    keeps others out is a `Context`: it can be entered once at a time, and the interpreter itself leaves it. It also
-    holds what is done inside apart from the caller's own context variables.
+
+class Claim:
+    """Lets one at a time do something; others are told that it is taken.
+
+    A lock that an interruption leaves locked would keep everybody out for ever. What keeps others out here is a
+    `Context`: it can be entered once at a time, and the interpreter itself leaves it. It also holds what is done inside
+    apart from the caller's own context variables.
     """
 
     def __init__(self) -> None:
         self._start_anew()
 
     def _start_anew(self) -> None:
-        self._lock, self._context, self._process = threading.Lock(), Context(), _process
+        self._context, self._process = Context(), _process
+
+    def take(self, function: Callable[..., R], *arguments: Any) -> R:
+        """Returns what a function of Python's returns that is called while nobody else is at it.
+
+        Raises:
+            Taken: somebody is, in this thread or another.
+        """
+        if self._process != _process:  # whoever was at it when the process was forked is not here
+            self._start_anew()
+        try:
+            return self._context.run(function, *arguments)
+        except RuntimeError as error:
+            if _is_of_this_frame(error):
+                raise Taken from None
+            raise
+
+
+class Turn:
+    """Lets one thread at a time do something; others wait.
+
+    A `Claim` keeps others out; the lock only decides who comes next.
+    """
+
+    def __init__(self) -> None:
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self._lock, self._claim, self._process = threading.Lock(), Claim(), _process
 
     def take(self, function: Callable[..., R], *arguments: Any) -> R:
         """Returns what a function of Python's returns that is called when it is this thread's turn.
@@ -44,11 +76,9 @@ class Turn:
         while True:
             acquired, entered = self._lock.acquire(timeout=PATIENCE), True
             try:
-                return self._context.run(function, *arguments)
-            except RuntimeError as error:
-                entered = not _is_of_this_frame(error)
-                if entered:
-                    raise
+                return self._claim.take(function, *arguments)
+            except Taken:
+                entered = False
             finally:
                 if acquired or entered:
                     try:  # noqa: SIM105  (`suppress` costs more)
