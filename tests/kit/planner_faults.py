@@ -19,6 +19,7 @@ from seqc.backends.numpy import (
     program_writer,
     tile_memory,
 )
+from seqc.backends.numpy.arena import Arena
 from seqc.backends.numpy.buffers import Buffers
 from seqc.backends.numpy.horizontal_fusion import Chain, Group
 from seqc.backends.numpy.horizontal_run import HorizontalRunner
@@ -81,13 +82,13 @@ def calls_that_run_side_by_side_are_thought_to_follow_each_other(patch: Patch) -
 @fault
 def inputs_are_not_kept_from_the_start(patch: Patch) -> None:
     place = Buffers.place
-    patch.setattr(Buffers, "place", lambda self, calls, given, held: place(self, calls, [], [*held, *given]))
+    patch.setattr(Buffers, "place", lambda self, calls, given, held, to: place(self, calls, [], [*held, *given], to))
 
 
 @fault
 def results_are_not_kept_to_the_end(patch: Patch) -> None:
     place = Buffers.place
-    patch.setattr(Buffers, "place", lambda self, calls, given, held: place(self, calls, given, held[:0]))
+    patch.setattr(Buffers, "place", lambda self, calls, given, held, to: place(self, calls, given, held[:0], to))
 
 
 @fault
@@ -295,8 +296,16 @@ def tiles_are_cut_one_sample_early(patch: Patch) -> None:
 
 @fault
 def threads_share_their_scratch_memory(patch: Patch) -> None:
-    pad = ScratchPad()
-    patch.setattr(program_writer, "ScratchPad", lambda: pad)
+    block = Arena.block
+    patch.setattr(
+        Arena, "block", lambda self, use, count: block(self, "values" if use == "values" else "scratch", count)
+    )
+
+
+@fault
+def scratch_memory_lies_where_values_are(patch: Patch) -> None:
+    block = Arena.block
+    patch.setattr(Arena, "block", lambda self, use, count: block(self, "values", count))
 
 
 @fault
