@@ -59,7 +59,12 @@ class Framework:
         command = [self.interpreter or "", str(WORKER), *arguments]
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, cwd=WORKER.parent, env=self._environment(), timeout=LONGEST
+                command,
+                capture_output=True,
+                text=True,
+                cwd=WORKER.parent,
+                env=self.environment_of_run(),
+                timeout=LONGEST,
             )
         except subprocess.TimeoutExpired:
             return f"took longer than {LONGEST} s"
@@ -68,7 +73,8 @@ class Framework:
             return lines[-1][:200] if lines else f"ended with {done.returncode}"
         return json.loads(done.stdout.splitlines()[-1])
 
-    def _environment(self) -> dict[str, str]:
+    def environment_of_run(self) -> dict[str, str]:
+        """Returns the environment of a process that measures."""
         # Compiled modules are kept, as they are for a user from the second start on.
         ours = {"PYTHONDONTWRITEBYTECODE", "SEQC_NUM_THREADS", "SEQC_EXECUTOR", "KERAS_BACKEND", *FORCING}
         return {name: value for name, value in os.environ.items() if name not in ours} | dict(self.environment)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 Layers = Callable[[Any], list[Any]]
+# From a module such as `keras.layers` and a tensor to another.
+Network = Callable[[Any, Any], Any]
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Workload:
     """A model and how it is trained.
 
     Attributes:
-        sample: shape of one sample. layers: gives the layers, made from a module such as `keras.layers`.
+        sample: shape of one sample. layers: gives the layers of a stack, made from a module such as `keras.layers`.
+        network: gives the output for an input instead, of a model that is no stack.
         loss: Keras's name of it; it also says what labels are: numbers, yes or no, classes, or the samples themselves
         where there are no `classes`. vocabulary: samples are numbers of so many words, if it is not zero.
         batch, steps: samples in a step, steps in an epoch (which takes half a second or so).
@@ -28,12 +31,13 @@ class Workload:
 
     name: str
     sample: tuple[int, ...]
-    layers: Layers
+    layers: Layers | None
     loss: str
     batch: int
     steps: int
     classes: int = 0
     vocabulary: int = 0
+    network: Network | None = None
 
     @property
     def is_image(self) -> bool:
@@ -56,7 +60,12 @@ class Workload:
     def build(self, keras: Any) -> Any:
         """Returns the compiled model."""
         kind = "int32" if self.vocabulary else "float32"
-        model = keras.Sequential([keras.Input(self.sample, dtype=kind), *self.layers(keras.layers)])
+        given = keras.Input(self.sample, dtype=kind)
+        if self.layers is not None:
+            model = keras.Sequential([given, *self.layers(keras.layers)])
+        else:
+            assert self.network is not None
+            model = keras.Model(given, self.network(keras.layers, given))
         model.compile(optimizer="adam", loss=self.loss)
         return model
 
@@ -150,6 +159,45 @@ def _autoencoder(layers: Any) -> list[Any]:
     ]
 
 
+# Filters inside, filters that come out, and strides of the bottleneck blocks. Strides belong to the first product of a
+# block, so that no framework pads more on one side than another.
+BOTTLENECKS = ((16, 64, 1), (16, 64, 1), (32, 128, 2), (32, 128, 1), (64, 256, 2), (64, 256, 1))
+
+
+def _residual(layers: Any, x: Any) -> Any:
+    def normalized(x: Any, filters: int, size: int, strides: int = 1, activation: str = "relu") -> Any:
+        x = layers.Conv2D(filters, size, strides=strides, padding="same", use_bias=False)(x)
+        return layers.Activation(activation)(layers.BatchNormalization()(x))
+
+    x, channels = normalized(x, 32, 3), 32
+    for inner, filters, strides in BOTTLENECKS:
+        y = normalized(normalized(x, inner, 1, strides), inner, 3)
+        y = normalized(y, filters, 1, activation="linear")
+        same = channels == filters and strides == 1
+        shortcut = x if same else normalized(x, filters, 1, strides, activation="linear")
+        x, channels = layers.Activation("relu")(layers.Add()([y, shortcut])), filters
+    return layers.Dense(10, activation="softmax")(layers.GlobalAveragePooling2D()(x))
+
+
+def _transformer(layers: Any, x: Any) -> Any:
+    width = x.shape[-1]
+    attention = layers.MultiHeadAttention(num_heads=4, key_dim=width // 4)
+    x = layers.LayerNormalization()(layers.Add()([x, attention(x, x)]))
+    y = layers.Dense(4 * width, activation="relu")(x)
+    y = layers.Dense(width)(y)
+    x = layers.LayerNormalization()(layers.Add()([x, y]))
+    return layers.Dense(10, activation="softmax")(layers.GlobalAveragePooling1D()(x))
+
+
+def _embedding(layers: Any) -> list[Any]:
+    return [
+        layers.Embedding(20_000, 64),
+        layers.GlobalAveragePooling1D(),
+        layers.Dense(64, activation="relu"),
+        layers.Dense(1, activation="sigmoid"),
+    ]
+
+
 def _deep(depth: int) -> Layers:
     return lambda layers: [
         *(layers.Dense(256, activation="relu") for _ in range(depth)),
@@ -171,6 +219,11 @@ WORKLOADS = {
         Workload("gru_text", (80,), _gru_text, _YES_NO, batch=64, steps=10, vocabulary=5000),
         Workload("mobilenet", (32, 32, 3), _mobilenet, _CLASSES, batch=64, steps=16, classes=10),
         Workload("autoencoder", (28, 28, 1), _autoencoder, "mse", batch=64, steps=24),
+        Workload("residual", (32, 32, 3), None, _CLASSES, batch=64, steps=8, classes=10, network=_residual),
+        Workload("transformer", (128, 64), None, _CLASSES, batch=32, steps=16, classes=10, network=_transformer),
+        Workload("embedding", (100,), _embedding, _YES_NO, batch=128, steps=40, vocabulary=20_000),
+        Workload("mlp_1", (784,), _mlp, _CLASSES, batch=1, steps=200, classes=10),
+        Workload("mlp_1024", (784,), _mlp, _CLASSES, batch=1024, steps=8, classes=10),
     )
 }
 
