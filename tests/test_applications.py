@@ -282,6 +282,19 @@ def test_each_module_prepares_images_in_its_way() -> None:
             assert held.preprocess_input.__name__ == "preprocess_input"
 
 
+@pytest.mark.parametrize("mode", MEANT)
+def test_images_come_as_lists_and_in_other_types(mode: str) -> None:
+    pytest.importorskip("ml_dtypes")  # which makes bfloat16 known
+    x = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 3)).astype("uint8")
+    wanted = imagenet_utils.preprocess_input(x, mode=mode)
+    for given in (x.tolist(), list(x), x.astype("float16"), x.astype("float16").astype("bfloat16"), x.astype("int64")):
+        found = imagenet_utils.preprocess_input(given, mode=mode)
+        half = getattr(given, "dtype", None) == "float16"
+        assert found.dtype == ("float16" if half else "float32")
+        # Of numbers up to 255, bfloat16 has eight bits as well: all of them are exact.
+        np.testing.assert_allclose(found, wanted, atol=2.0**-11 * np.abs(wanted).max() * 2 if half else 0)
+
+
 def test_what_is_no_image_is_refused() -> None:
     with pytest.raises(ConfigError, match="`caffe`, `tf` or `torch`"):
         imagenet_utils.preprocess_input(np.zeros((2, 2, 3)), mode="keras")
@@ -291,6 +304,10 @@ def test_what_is_no_image_is_refused() -> None:
         imagenet_utils.preprocess_input(np.zeros((2, 2, 1)))
     with pytest.raises(DataError, match="got str"):
         imagenet_utils.preprocess_input("cat.png", mode="tf")
+    with pytest.raises(DataError, match="got ndarray of object"):
+        imagenet_utils.preprocess_input(np.zeros((2, 2, 3), object))
+    with pytest.raises(DataError, match=r"Images come as one array, or as a list of parts of the same shape"):
+        imagenet_utils.preprocess_input([np.zeros((2, 2, 3)), np.zeros((3, 2, 3))])
 
 
 def test_predictions_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,6 +332,17 @@ def test_predictions_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert imagenet_utils.decode_predictions([[0.2, 0.8]], class_index=own)[0][0] == ("b", "dog", 0.8)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "float16", "bfloat16", "float64", "bool"])
+def test_scores_of_any_type_are_decoded(dtype: str) -> None:
+    pytest.importorskip("ml_dtypes")
+    own = {str(i): [f"n{i}", f"class {i}"] for i in range(4)}
+    scores = np.array([[0, 120, 0, 120]], "uint8").astype(dtype)
+    found = imagenet_utils.decode_predictions(scores, class_index=own)[0]  # of five, there are four
+    assert [name for _, name, _ in found] == ["class 1", "class 3", "class 0", "class 2"]
+    assert [score for *_, score in found] == [scores[0, i] for i in (1, 3, 0, 2)]
+    assert imagenet_utils.decode_predictions(scores[:0], class_index=own) == []
+
+
 @pytest.mark.parametrize("held", ["{", '{"1": ["a", "b"]}', '{"0": "abc"}', "[]x", "3"])
 def test_a_broken_index_is_refused(held: str, tmp_path: Path) -> None:
     (tmp_path / "index.json").write_text(held)
@@ -327,6 +355,15 @@ def test_scores_of_other_classes_are_refused() -> None:
         imagenet_utils.decode_predictions(np.zeros((1, 10)))
     with pytest.raises(ShapeError, match=r"\(samples, 1\)"):
         imagenet_utils.decode_predictions(np.zeros((1, 10)), class_index={"0": ["a", "b"]})
+    with pytest.raises(ShapeError, match=r"with shape: \(1000,\)"):
+        imagenet_utils.decode_predictions(np.zeros(1000))
+    with pytest.raises(DataError, match="Predictions come as one array"):
+        imagenet_utils.decode_predictions([[0.1, 0.9], [1.0]])
+    with pytest.raises(DataError, match="Predictions are arrays of numbers"):
+        imagenet_utils.decode_predictions([["cat", "dog"]])
+    for top in (0, -1, 1.5, None):
+        with pytest.raises(ConfigError, match="1 or more"):
+            imagenet_utils.decode_predictions(np.zeros((1, 1000)), top=top)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="cannot be read"):
         imagenet_utils.decode_predictions(np.zeros((1, 10)), class_index="nowhere.json")
 

@@ -104,11 +104,20 @@ for _mode in (caffe, tf, torch, unchanged):
     _mode.__name__ = _mode.__qualname__ = "preprocess_input"
 
 
+def _numbers(given: Any, what: str) -> Array:
+    """Returns an array of numbers; DataError says what they are, and what came."""
+    try:
+        array = np.asarray(given)
+    except ValueError as error:
+        raise DataError(f"{what} come as one array, or as a list of parts of the same shape ({error}).") from error
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise DataError(f"{what} are arrays of numbers or symbols; got {type(given).__name__} of {array.dtype.name}.")
+    return array
+
+
 def _floats(x: Any) -> Array:
-    """Returns an array of floats that may be written to: x itself, where it is one."""
-    array = np.asarray(x)
-    if array.dtype.kind not in "fiub":
-        raise DataError(f"Images are arrays of numbers or symbols; got {type(x).__name__}.")
+    """Returns an array of floats that may be written to: x itself, where it is one of NumPy's kinds."""
+    array = _numbers(x, "Images")
     if array.dtype.kind != "f":
         from seqc.dtype_policies import floatx
 
@@ -162,10 +171,12 @@ def decode_predictions(
             default Keras's file for ImageNet, from its cache or downloaded.
 
     Raises:
-        ShapeError: there are not as many scores as classes. DataError: the file is not there and cannot be downloaded,
-        or is no such file.
+        ShapeError: there are not as many scores as classes. ConfigError: top is no positive integer. DataError: scores
+        are no numbers; or the file is not there and cannot be downloaded, or is no such file.
     """
-    scores = np.asarray(preds)
+    if not isinstance(top, int | np.integer) or top < 1:
+        raise ConfigError(f"top says how many classes to name: 1 or more. Received: top={top!r}")
+    scores = _numbers(preds, "Predictions")
     index = None if class_index is None else _index(class_index)
     if scores.ndim != 2 or scores.shape[1] != (1000 if index is None else len(index)):
         raise ShapeError(
@@ -173,7 +184,13 @@ def decode_predictions(
             f"(samples, {1000 if index is None else len(index)})). Received array with shape: {scores.shape}"
         )
     names = _index_of_imagenet() if index is None else index
-    return [[(*names[i], row[i]) for i in np.argsort(-row, kind="stable")[:top]] for row in scores]
+    return [[(*names[i], row[i]) for i in _best(row)[:top]] for row in scores]
+
+
+def _best(scores: Array) -> Array:
+    """Returns the places of scores of any type, the highest first; of equal ones, the first first."""
+    # Not those of -scores: what has no sign wraps around.
+    return len(scores) - 1 - np.argsort(scores[::-1], kind="stable")[::-1]
 
 
 @cache
