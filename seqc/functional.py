@@ -39,6 +39,13 @@ class Functional(Model):
 
     Raises:
         ConfigError: an output is not made of the inputs, or something given is no symbol.
+
+    Example:
+        >>> a, b = seqc.Input((3,)), seqc.Input((5,))
+        >>> joined = seqc.layers.Concatenate()([a, seqc.layers.Dense(2)(b)])
+        >>> model = seqc.Model([a, b], joined)
+        >>> model.predict([np.ones((2, 3)), np.ones((2, 5))], verbose=0).shape
+        (2, 5)
     """
 
     _untracked = Model._untracked | {"_called", "_entries"}

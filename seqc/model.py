@@ -239,6 +239,12 @@ class Model(TrainingMethods, OwnCall):
         Args:
             filepath: the file. format: "onnx". verbose: whether to print the receipt.
             input_signature, options: see `seqc.export.model.export_model`.
+
+        Example:
+            >>> model = seqc.Sequential([seqc.Input((4,)), seqc.layers.Dense(3, "softmax")])
+            >>> report = model.export("model.onnx", verbose=False)
+            >>> seqc_runtime.load("model.onnx", device="cpu").predict(np.ones((2, 4), "float32")).shape
+            (2, 3)
         """
         from seqc.export.model import export_model
 

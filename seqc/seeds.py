@@ -23,6 +23,13 @@ def set_random_seed(seed: int) -> None:
 
     Raises:
         ConfigError: it is something else.
+
+    Example:
+        >>> seqc.utils.set_random_seed(1)
+        >>> first = seqc.random.normal((3,)).numpy()
+        >>> seqc.utils.set_random_seed(1)
+        >>> np.array_equal(first, seqc.random.normal((3,)).numpy())
+        True
     """
     global _generator
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:

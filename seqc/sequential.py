@@ -35,6 +35,11 @@ class Sequential(Model):
 
     Raises:
         LayerError: something given is not a layer. ShapeError: a layer does not fit the one before it.
+
+    Example:
+        >>> model = seqc.Sequential([seqc.Input((4,)), seqc.layers.Dense(8, "relu"), seqc.layers.Dense(3, "softmax")])
+        >>> model.output_shape, model.count_params()
+        ((None, 3), 67)
     """
 
     _untracked = Model._untracked | {"_stack", "_input_layer", "_names", "_traced", "_calls"}

@@ -86,7 +86,12 @@ def _paragraphs(lines: list[str]) -> list[str]:
         if not block.strip():
             continue
         if block.lstrip().startswith(">>>"):
-            result += ["", ".. code-block:: pycon", "", *("   " + line.strip() for line in block.splitlines())]
+            result += [
+                "",
+                ".. code-block:: pycon",
+                "",
+                *(f"   {line}" for line in inspect.cleandoc(block).splitlines()),
+            ]
         elif block.startswith("    "):
             code = inspect.cleandoc(block).splitlines()
             result += ["", ".. code-block:: text", "", *(f"   {line}" for line in code)]

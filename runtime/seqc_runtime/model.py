@@ -64,6 +64,13 @@ def load(
     Raises RuntimeModelNotFoundError, RuntimeModelError (not ONNX, unsafe or unsupported), RuntimeDependencyError
     (onnxruntime missing or broken), RuntimeDeviceError, RuntimeExecutionError (warm-up), RuntimeArgumentError for other
     arguments that are wrong (RuntimeArgumentTypeError for a model that is neither a path nor bytes).
+
+    Example:
+        >>> made = seqc.Sequential([seqc.Input((4,)), seqc.layers.Dense(3, name="scores")])
+        >>> report = made.export("model.onnx", verbose=False)
+        >>> model = seqc_runtime.load("model.onnx", device="cpu")
+        >>> [str(one) for one in model.outputs], model.predict(np.ones((2, 4), "float32")).shape
+        (['float32[batch, 3]'], (2, 3))
     """
     if not isinstance(device, str) or device not in ("auto", "cpu", "cuda"):
         raise RuntimeArgumentError(f'device needs "auto", "cpu" or "cuda"; got {device!r}')

@@ -62,6 +62,15 @@ class ModelCheckpoint(MonitorCallback):
 
     Raises:
         ConfigError: `filepath` does not end as it must, or `save_freq` is neither.
+
+    Example:
+        >>> x = np.linspace(-1.0, 1.0, 32).reshape(-1, 1)
+        >>> model = seqc.Sequential([seqc.Input((1,)), seqc.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> keep = seqc.callbacks.ModelCheckpoint("best.keras", monitor="loss", save_best_only=True)
+        >>> history = model.fit(x, x, epochs=3, callbacks=[keep], verbose=0)
+        >>> seqc.saving.load_model("best.keras").count_params()
+        2
     """
 
     _state = ("best",)

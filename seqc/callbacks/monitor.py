@@ -162,6 +162,14 @@ class EarlyStopping(MonitorCallback):
         improvement before stopping. verbose: 1 to say when it stops. mode: "min", "max", or "auto" (by the metric).
         baseline: value the metric must beat. restore_best_weights: return to the best epoch's weights at the end.
         start_from_epoch: epochs to wait before watching.
+
+    Example:
+        >>> x = np.linspace(-1.0, 1.0, 32).reshape(-1, 1)
+        >>> model = seqc.Sequential([seqc.Input((1,)), seqc.layers.Dense(1)])
+        >>> model.compile(seqc.optimizers.SGD(0.0), "mse")  # which learns nothing
+        >>> stop = seqc.callbacks.EarlyStopping(monitor="loss", patience=2, min_delta=1e-3)
+        >>> len(model.fit(x, x, epochs=50, callbacks=[stop], verbose=0).history["loss"])
+        3
     """
 
     _state = ("wait", "stopped_epoch", "best", "best_weights", "best_epoch")

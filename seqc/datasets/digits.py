@@ -25,6 +25,11 @@ def load_data() -> tuple[Arrays, Arrays]:
 
     Source: E. Alpaydin and C. Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning
     Repository, https://doi.org/10.24432/C50P49, licence CC BY 4.0 (see digits.NOTICE.md).
+
+    Example:
+        >>> (x_train, y_train), (x_test, y_test) = seqc.datasets.digits.load_data()
+        >>> x_train.shape, int(x_train.max()), y_test.shape
+        ((1437, 8, 8), 16, (360,))
     """
     from importlib import resources  # with what it loads for itself, only for those who ask
 

@@ -116,7 +116,13 @@ class Conv1D(_Conv):
 @known("layers")
 @with_words_of(_Conv)
 class Conv2D(_Conv):
-    """activation(cross-correlation of the input with a kernel + bias) over height and width."""
+    """activation(cross-correlation of the input with a kernel + bias) over height and width.
+
+    Example:
+        >>> layer = seqc.layers.Conv2D(8, 3, padding="same", activation="relu")
+        >>> layer(np.zeros((1, 28, 28, 1))).shape, layer.kernel.shape
+        ((1, 28, 28, 8), (3, 3, 1, 8))
+    """
 
     rank = 2
 

@@ -99,7 +99,13 @@ def Input(
     batch_shape: KerasShape | None = None,
     **kwargs: Any,
 ) -> Value:
-    """Returns the symbol of a model's input, which layers can be called on; see `InputLayer` for the arguments."""
+    """Returns the symbol of a model's input, which layers can be called on; see `InputLayer` for the arguments.
+
+    Example:
+        >>> x = seqc.Input((28, 28, 1))
+        >>> x.shape, seqc.layers.Flatten()(x).shape
+        ((None, 28, 28, 1), (None, 784))
+    """
     return InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, name=name, **kwargs).output
 
 
@@ -113,6 +119,11 @@ class Dense(KernelArguments, BiasArguments, Layer):
         kernel_constraint, bias_constraint: names or objects of `seqc.initializers`, `regularizers`, `constraints`.
 
     Shapes: (batch, ..., features) to (batch, ..., units); kernel (features, units), bias (units,).
+
+    Example:
+        >>> layer = seqc.layers.Dense(2, kernel_initializer="ones", bias_initializer=seqc.initializers.Constant(0.5))
+        >>> layer(np.array([[1.0, 2.0, 3.0]])).numpy()
+        array([[6.5, 6.5]], dtype=float32)
     """
 
     min_input_rank = 2

@@ -25,6 +25,11 @@ class Embedding(Layer):
 
     Shapes: ids (batch, ...) of integers, or floats that hold integers, to (batch, ..., output_dim). Ids outside
     [0, input_dim) are an error when the model runs; negative ones count from the end of the table.
+
+    Example:
+        >>> layer = seqc.layers.Embedding(1000, 16, mask_zero=True)
+        >>> layer(np.array([[4, 20, 0]])).shape, layer.compute_mask(np.array([[4, 20, 0]])).numpy()
+        ((1, 3, 16), array([[ True,  True, False]]))
     """
 
     inert = UNQUANTIZED

@@ -71,6 +71,12 @@ class BatchNormalization(_Normalization):
         and constraints of both are as in `Dense`.
 
     Shapes: any, the result like the input; four weights (size of axis,).
+
+    Example:
+        >>> layer = seqc.layers.BatchNormalization(epsilon=0.0)
+        >>> layer(np.array([[1.0], [3.0]]), training=True).numpy()
+        array([[-1.],
+               [ 1.]], dtype=float32)
     """
 
     inert: ClassVar[dict[str, tuple[Any, ...]]] = {

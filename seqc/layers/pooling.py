@@ -91,7 +91,13 @@ class MaxPooling1D(_MaxPooling):
 @known("layers")
 @with_words_of(_Pooling)
 class MaxPooling2D(_MaxPooling):
-    """The largest element of each window over height and width."""
+    """The largest element of each window over height and width.
+
+    Example:
+        >>> seqc.layers.MaxPooling2D(2)(np.arange(16.0).reshape(1, 4, 4, 1)).numpy()[0, :, :, 0]
+        array([[ 5.,  7.],
+               [13., 15.]], dtype=float32)
+    """
 
     rank = 2
 

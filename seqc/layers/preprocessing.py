@@ -54,6 +54,14 @@ class Normalization(Layer):
 
     Shapes: any, the result like the input. Without given numbers there are three weights that nothing trains: mean and
     variance (sizes of `axis`), and a count that is always 0, for the sake of files.
+
+    Example:
+        >>> layer = seqc.layers.Normalization()
+        >>> layer.adapt(np.array([[1.0], [3.0]]))
+        >>> layer(np.array([[1.0], [2.0], [3.0]])).numpy()
+        array([[-1.],
+               [ 0.],
+               [ 1.]], dtype=float32)
     """
 
     supports_masking = True

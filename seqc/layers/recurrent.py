@@ -187,6 +187,11 @@ class LSTM(RecurrentLayer):
 
     Shapes: (batch, time, features) to (batch, units), or (batch, time, units) with return_sequences. A mask is
     (batch, time); a masked step keeps the states.
+
+    Example:
+        >>> x = np.zeros((2, 10, 4))  # two sequences of ten steps
+        >>> seqc.layers.LSTM(3)(x).shape, seqc.layers.LSTM(3, return_sequences=True)(x).shape
+        ((2, 3), (2, 10, 3))
     """
 
     cell_class, cell_name = LSTMCell, "lstm_cell"

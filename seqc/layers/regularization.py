@@ -28,6 +28,11 @@ class Dropout(Layer):
     Args:
         rate: the part to zero, from 0 to 1. noise_shape: shape of the random mask; 1 where elements along an axis share
         their fate, None for the input's size. seed: makes this layer's masks independent of the global seed.
+
+    Example:
+        >>> layer = seqc.layers.Dropout(0.5, seed=1)
+        >>> layer(np.ones((1, 3))).numpy(), layer(np.ones((1, 8)), training=True).numpy()
+        (array([[1., 1., 1.]], dtype=float32), array([[2., 0., 0., 0., 2., 0., 2., 0.]], dtype=float32))
     """
 
     supports_masking = True

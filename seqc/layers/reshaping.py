@@ -22,6 +22,10 @@ class Flatten(Layer):
 
     Args:
         data_format: "channels_first" puts the channels last before joining, so that the result does not depend on it.
+
+    Example:
+        >>> seqc.layers.Flatten()(np.zeros((2, 3, 4))).shape
+        (2, 12)
     """
 
     min_input_rank = 1

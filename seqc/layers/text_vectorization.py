@@ -43,6 +43,12 @@ class TextVectorization(Layer):
         encoding: of texts; UTF-8 it must be. vocabulary_size, has_input_vocabulary: see `StringLookup`.
 
     Shapes: strings (batch,) or (batch, 1) to integers (batch, words), or (batch, tokens); without `split` any shape.
+
+    Example:
+        >>> layer = seqc.layers.TextVectorization(output_sequence_length=4)
+        >>> layer.adapt(["the cat", "the dog sat"])
+        >>> layer.get_vocabulary(), layer(["The cat!"]).numpy()
+        (['', '[UNK]', 'the', 'sat', 'dog', 'cat'], array([[2, 5, 0, 0]]))
     """
 
     output_mode: str

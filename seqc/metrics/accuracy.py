@@ -111,7 +111,14 @@ class Accuracy(MeanMetricWrapper):
 
 @known("metrics")
 class BinaryAccuracy(MeanMetricWrapper):
-    """The share of probabilities on the right side of `threshold`."""
+    """The share of probabilities on the right side of `threshold`.
+
+    Example:
+        >>> metric = seqc.metrics.BinaryAccuracy(threshold=0.5)
+        >>> metric.update_state(np.array([1, 1, 0, 0]), np.array([0.9, 0.2, 0.3, 0.1]))
+        >>> float(metric.result())
+        0.75
+    """
 
     def __init__(self, name: str = "binary_accuracy", dtype: Any = None, threshold: float = 0.5) -> None:
         super().__init__(binary_accuracy, name, dtype, threshold=threshold)

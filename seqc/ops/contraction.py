@@ -60,6 +60,10 @@ def einsum(subscripts: str, *operands: Any) -> Value:
 
     Raises:
         ConfigError: the subscripts cannot be read. ShapeError: a tensor has another number of axes than letters.
+
+    Example:
+        >>> seqc.ops.einsum("ij,jk->ik", np.ones((2, 3)), np.ones((3, 4))).shape
+        (2, 4)
     """
     values = list(as_operands(*operands))
     inputs, result = read_subscripts(subscripts, [v.type for v in values])

@@ -450,7 +450,12 @@ def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Value:
 
 
 def softmax(x: Any, axis: int | Sequence[int] | None = -1) -> Value:
-    """Returns exp(x) normalized to sum to one along `axis` (one, several, or None for all)."""
+    """Returns exp(x) normalized to sum to one along `axis` (one, several, or None for all).
+
+    Example:
+        >>> seqc.ops.softmax(np.array([0.0, np.log(3.0)], "float32")).numpy()
+        array([0.25, 0.75], dtype=float32)
+    """
     value = as_float(x)
     if isinstance(axis, int | np.integer):
         if value.type.rank and value.type.shape[normalize_axis("softmax", axis, value.type.rank)] == 1:

@@ -68,6 +68,12 @@ class Adam(_Moments):
         epsilon: added to the root of the mean square.
         amsgrad: whether the largest mean square so far is used. Reddi et al. (2018), "On the Convergence of Adam and
             Beyond".
+
+    Example:
+        >>> optimizer, x = seqc.optimizers.Adam(learning_rate=0.1), seqc.Variable([1.0, -2.0])
+        >>> optimizer.apply([np.array([0.5, -3.0])], [x])
+        >>> x.numpy().round(3)  # the first step is as long as the learning rate, whatever the gradient
+        array([ 0.9, -1.9], dtype=float32)
     """
 
     def __init__(

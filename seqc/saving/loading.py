@@ -50,6 +50,13 @@ def load_model(
 
     Raises:
         SavingFileNotFound: there is no file. SavingError: it is damaged, unsafe, or needs what seqc does not have.
+
+    Example:
+        >>> model = seqc.Sequential([seqc.Input((4,)), seqc.layers.Dense(3, "softmax")])
+        >>> model.save("model.keras")
+        >>> again = seqc.saving.load_model("model.keras")
+        >>> np.array_equal(again.get_weights()[0], model.get_weights()[0])
+        True
     """
     path = os.fspath(filepath)
     with undisturbed(), open_model(path) as opened, custom_object_scope(stand_ins(custom_objects)):

@@ -77,6 +77,12 @@ class TrainingMethods(Hooks):
 
         Raises:
             ConfigError: a name or object is not understood.
+
+        Example:
+            >>> model = seqc.Sequential([seqc.Input((4,)), seqc.layers.Dense(1, "sigmoid")])
+            >>> model.compile(seqc.optimizers.Adam(0.01), loss="binary_crossentropy", metrics=["accuracy"])
+            >>> float(model.optimizer.learning_rate.numpy())
+            0.009999999776482582
         """
         backend = check_backend("inference", inference)
         chosen = optimizers.get(optimizer)
@@ -198,6 +204,14 @@ class TrainingMethods(Hooks):
         Raises:
             DataError: the data do not fit each other or the loss. ShapeError: they do not fit the model.
             ConfigError: another argument is out of range.
+
+        Example:
+            >>> x = np.linspace(-1.0, 1.0, 64).reshape(-1, 1)
+            >>> model = seqc.Sequential([seqc.Input((1,)), seqc.layers.Dense(1)])
+            >>> model.compile(seqc.optimizers.SGD(0.1), "mse")
+            >>> history = model.fit(x, 3 * x + 1, batch_size=8, epochs=20, verbose=0)
+            >>> len(history.history["loss"]), history.history["loss"][-1] < 1e-3
+            (20, True)
         """
         trainer = self._trainer
         epochs, initial_epoch = whole_number("epochs", epochs, 0), whole_number("initial_epoch", initial_epoch, 0)
@@ -252,6 +266,12 @@ class TrainingMethods(Hooks):
         """Returns the loss, or [loss, metrics...], or a dictionary of them, over all samples or so many `steps`.
 
         Args and errors: see `fit`.
+
+        Example:
+            >>> model = seqc.Sequential([seqc.Input((1,)), seqc.layers.Dense(1, kernel_initializer="ones")])
+            >>> model.compile(loss="mse", metrics=["mae"])
+            >>> model.evaluate(np.array([[1.0], [2.0]]), np.array([[1.0], [4.0]]), verbose=0, return_dict=True)
+            {'loss': 2.0, 'mae': 1.0}
         """
         trainer = self._trainer
         level, size = verbosity(verbose), optional_number("batch_size", batch_size)
@@ -286,6 +306,12 @@ class TrainingMethods(Hooks):
         Raises:
             ExportError and its kin: the model cannot be exported. MissingDependencyError: onnxruntime is not installed.
             others: see `fit`.
+
+        Example:
+            >>> model = seqc.Sequential([seqc.Input((2,)), seqc.layers.Dense(1, kernel_initializer="ones")])
+            >>> model.predict(np.array([[1.0, 2.0], [3.0, 4.0]]), verbose=0)
+            array([[3.],
+                   [7.]], dtype=float32)
         """
         trainer = self._trainer
         chosen = trainer.inference if backend is None else check_backend("backend", backend)

@@ -98,6 +98,11 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Array:
 
     Raises:
         DataError: a number is negative or not below `num_classes`.
+
+    Example:
+        >>> seqc.utils.to_categorical([2, 0], num_classes=3)
+        array([[0., 0., 1.],
+               [1., 0., 0.]], dtype=float32)
     """
     numbers = np.asarray(x).astype("int64")
     if numbers.ndim > 1 and numbers.shape[-1] == 1:

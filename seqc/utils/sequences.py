@@ -32,6 +32,11 @@ def pad_sequences(
     Raises:
         ConfigError: `padding` or `truncating` is something else. DataError: there is nothing to pad, something is no
         sequence, or steps differ in shape.
+
+    Example:
+        >>> seqc.utils.pad_sequences([[1], [2, 3, 4, 5]], maxlen=3)
+        array([[0, 0, 1],
+               [3, 4, 5]], dtype=int32)
     """
     for name, end in (("padding", padding), ("truncating", truncating)):
         if end not in ("pre", "post"):

@@ -67,6 +67,15 @@ def quantize(
         QuantizationError: nothing was as good as asked, and nothing was written; its `result` has the figures.
         ConfigError: an argument makes no sense. DataError: the data do not fit the model, are too few, or not finite.
         ExportError: the model is quantized already, or has nothing to quantize.
+
+    Example:
+        >>> seqc.utils.set_random_seed(0)
+        >>> hidden, scores = seqc.layers.Dense(256, "relu"), seqc.layers.Dense(10, "softmax")
+        >>> model = seqc.Sequential([seqc.Input((64,)), hidden, scores])
+        >>> x = np.random.default_rng(0).normal(size=(400, 64)).astype("float32")
+        >>> found = seqc.export.quantize(model, "small.onnx", x, purpose="size", max_drop=0.05)
+        >>> found.chosen.file_bytes < found.float_bytes / 2
+        True
     """
     from seqc.backends.onnxruntime import import_runtime
     from seqc.export.quantization.latency import measure_latency
