@@ -81,7 +81,7 @@ def opened(path: Path, inputs: Path, rows: list[str] | None) -> tuple[bool, list
     from seqc.saving import load_model
 
     try:
-        model = load_model(path, compile=False)
+        model: Any = load_model(path, compile=False)
     except ValueError as error:
         print(f"{path.name}: {error}", file=sys.stderr)
         return False, []

@@ -89,8 +89,9 @@ def allowed(op: Op, x: Array, *operands: Array) -> float:
 def rows() -> list[tuple[str, Op, Array, list[Array]]]:
     """Returns what is measured: a name, an operation, its input, and its weights."""
     one, shape = spread_out(), (16,)
-    plain = [(repr(op), op, one, []) for op in (*UNARY, Softmax(1), LogSoftmax(1))]
-    above = [(repr(op), op, spread_out(positive=True), []) for op in POSITIVE]
+    Rows = list[tuple[str, Op, Array, list[Array]]]
+    plain: Rows = [(repr(op), op, one, []) for op in (*UNARY, Softmax(1), LogSoftmax(1))]
+    above: Rows = [(repr(op), op, spread_out(positive=True), []) for op in POSITIVE]
     norm = LayerNormalization(1, 1e-3)
     weights = [np.ones(shape, "float32"), np.zeros(shape, "float32")]
     cells = [(f"{kind.__name__}, {a}", *cell(kind, a)) for kind in (SimpleRNN, GRU, LSTM) for a in GATES]

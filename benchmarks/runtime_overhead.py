@@ -48,7 +48,7 @@ def serialized(nodes: list[Any], inputs: dict[str, int], outputs: dict[str, int]
         [helper.make_tensor_value_info(name, FLOAT, ["batch", width]) for name, width in infos.items()]
         for infos in (inputs, outputs)
     ]
-    graph = helper.make_graph(nodes, "benchmark", *declared, weights)
+    graph = helper.make_graph(nodes, "benchmark", declared[0], declared[1], weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     data: bytes = model.SerializeToString()
     return data

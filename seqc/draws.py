@@ -59,10 +59,10 @@ class SeedGenerator:
         return cls(**config)
 
 
-Seed = int | SeedGenerator | None
+Seed = int | np.integer[Any] | SeedGenerator | None
 
 
-def checked_seed(seed: Any) -> Seed:
+def checked_seed(seed: Any) -> int | SeedGenerator | None:
     """Returns a seed as a Python number, a generator, or None.
 
     Raises:

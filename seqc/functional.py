@@ -86,7 +86,7 @@ class Functional(Model):
     # -- what it is --------------------------------------------------------------------------------------------------
 
     @property
-    def layers(self) -> list[Layer]:
+    def layers(self) -> list[Any]:
         """All layers, inputs among them, in the order of Keras: see `seqc.layer_order`."""
         return list(self._called)
 

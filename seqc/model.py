@@ -64,12 +64,13 @@ class Model(TrainingMethods, OwnCall):
 
     # -- layers ------------------------------------------------------------------------------------------------------
 
+    # Any, since the class of each is known when the program runs: `model.layers[0].kernel` is what people write.
     @property
-    def layers(self) -> list[Layer]:
+    def layers(self) -> list[Any]:
         """The layers the model is made of, each once."""
         return list({id(layer): layer for layer in self.sublayers() if isinstance(layer, Layer)}.values())
 
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
         """Returns a layer by name or by position.
 
         Raises:

@@ -45,7 +45,11 @@ class Sequential(Model):
     _untracked = Model._untracked | {"_stack", "_input_layer", "_names", "_traced", "_calls"}
 
     def __init__(
-        self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None, dtype: Any = None
+        self,
+        layers: Iterable[Any] | Layer | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+        dtype: Any = None,
     ) -> None:
         if isinstance(layers, Value) or isinstance(trainable, Value):
             raise ConfigError(f"A Sequential model is made of a list of layers; got the symbol {layers!r}. {WAY_OUT}")
@@ -67,7 +71,7 @@ class Sequential(Model):
     # -- the stack ---------------------------------------------------------------------------------------------------
 
     @property
-    def layers(self) -> list[Layer]:
+    def layers(self) -> list[Any]:
         """The layers, without the input; a copy, which says so when it is changed."""
         return LayerList(self._stack)
 

@@ -24,7 +24,8 @@ from seqc.ops.transcendental import Erf
 
 def softmax(x: Array) -> Array:
     e = np.exp(x - x.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
+    result: Array = e / e.sum(-1, keepdims=True)
+    return result
 
 
 def sigmoid(x: Array) -> Array:
@@ -37,7 +38,8 @@ def sparsemax(x: Array) -> Array:
     total, k = np.cumsum(z, -1), np.arange(1, x.shape[-1] + 1)
     size = (1 + k * z > total).sum(-1, keepdims=True)
     excess = (np.take_along_axis(total, size - 1, -1) - 1) / size
-    return np.maximum(x - excess, 0)
+    result: Array = np.maximum(x - excess, 0)
+    return result
 
 
 def hard_sigmoid(x: Array) -> Array:
@@ -53,7 +55,8 @@ def elu(x: Array, alpha: float = 1.0) -> Array:
 
 
 def gelu(x: Array) -> Array:
-    return x * (1 + np.vectorize(math.erf)(x / np.sqrt(2))) / 2
+    result: Array = x * (1 + np.vectorize(math.erf)(x / np.sqrt(2))) / 2
+    return result
 
 
 FORMULAS: dict[str, Callable[[Array], Array]] = {

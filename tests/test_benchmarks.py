@@ -152,7 +152,8 @@ def test_notes_are_kept_when_the_report_is_written_anew(tmp_path: Path) -> None:
 def test_a_peer_whose_interpreter_is_not_there_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     for peer in PEERS:
         monkeypatch.delenv(peer.variable, raising=False)
-        assert peer.interpreter is peer.versions() is None
+        assert peer.interpreter is None
+        assert peer.versions() is None
         monkeypatch.setenv(peer.variable, "/no/such/python")
         assert peer.versions() is None
 

@@ -101,7 +101,7 @@ def test_wrong_calls_say_whose_constructor_it_was() -> None:
     with pytest.raises(TypeError, match=r"Dense\.__init__\(\) got multiple values for argument 'units'"):
         layers.Dense(3, units=3)  # type: ignore[misc]
     with pytest.raises(TypeError, match=r"Dense\.__init__\(\) takes from 2 to 11 positional arguments but 13 were"):
-        layers.Dense(*range(1, 13))  # type: ignore[arg-type]
+        layers.Dense(*range(1, 13))
     with pytest.raises(TypeError, match=r"Adam\.__init__\(\) got multiple values for argument 'learning_rate'"):
         seqc.optimizers.Adam(0.1, learning_rate=0.1)  # type: ignore[misc]
 
@@ -187,7 +187,7 @@ def test_a_subclass_hands_arguments_on_as_in_keras() -> None:
     layer = Block(4, strides=2, bias_initializer=initializers.Constant(0.5), name="block")
     assert (layer.padding, layer.strides, layer.kernel_size) == ("same", (2, 2), (3, 3))
     assert layer.activation is activations.relu
-    assert isinstance(layer.kernel_initializer, initializers.HeNormal)  # type: ignore[attr-defined]
+    assert isinstance(layer.kernel_initializer, initializers.HeNormal)
     y = np.asarray(layer(np.zeros((1, 6, 6, 2), "float32")))
     np.testing.assert_array_equal(y, np.full((1, 3, 3, 4), 0.5, "float32"))
 

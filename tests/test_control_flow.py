@@ -139,7 +139,8 @@ class TestCond:
             def call(self, x: Any) -> Any:
                 def up() -> Value:
                     self.positive.assign(self.positive + 1)
-                    return x * self.scale
+                    result: Value = x * self.scale
+                    return result
 
                 return ops.cond(ops.mean(x) > 0, up, lambda: x * self.scale * 3)
 
@@ -173,7 +174,8 @@ class TestCond:
 
 def test_a_loop_that_ends_when_its_numbers_say_so_needs_a_limit() -> None:
     def halve(limit: int | None) -> Value:
-        return ops.while_loop(lambda x: x > 1, lambda x: x / 2, X, maximum_iterations=limit)
+        result: Value = ops.while_loop(lambda x: x > 1, lambda x: x / 2, X, maximum_iterations=limit)
+        return result
 
     with pytest.raises(TraceError, match=r"not known before the model runs\. Give maximum_iterations, of at most 256"):
         halve(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def test_a_separable_convolution_is_two_nodes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [layers.MaxPooling1D, layers.AveragePooling1D])
 @pytest.mark.parametrize(("size", "stride"), [(2, 1), (3, 2), (4, 3), (2, 3)])
 def test_padding_of_pools_over_time_follows_each_length(
-    kind: type[layers.Layer], size: int, stride: int, tmp_path: Path, rng: np.random.Generator
+    kind: Callable[..., layers.Layer], size: int, stride: int, tmp_path: Path, rng: np.random.Generator
 ) -> None:
     exported = Exported(kind(size, stride, "same"), (None, 2), tmp_path)
     for length in (3, 4, 5, 6, 9):

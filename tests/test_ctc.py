@@ -22,7 +22,8 @@ def log_softmax(x: Any) -> Any:
 def sequences_of(logits: Any, blank: int) -> dict[tuple[int, ...], float]:
     """Returns the probability of every label sequence of one sample, summed over all alignments."""
     steps, classes = logits.shape
-    logs, found = log_softmax(logits), {}
+    logs = log_softmax(logits)
+    found: dict[tuple[int, ...], float] = {}
     for alignment in product(range(classes), repeat=steps):
         labels = tuple(c for c, _ in groupby(alignment) if c != blank)
         found[labels] = found.get(labels, 0.0) + np.exp(logs[range(steps), alignment].sum())

@@ -223,10 +223,11 @@ class Own(keras.Layer):
 
 def test_a_layer_of_ones_own_reads_everything_in_what_it_computes_in() -> None:
     x = np.ones((1, 2), "float32")
-    for settings, seen in (
+    cases: list[tuple[dict[str, Any], tuple[str, ...]]] = [
         ({}, ("float16", "float16", "float16", "float32")),
         ({"autocast": False}, ("float32", "float32", "float32", "float32")),
-    ):
+    ]
+    for settings, seen in cases:
         own = Own(dtype="mixed_float16", **settings)
         own(x, other=x)
         assert own.seen == seen

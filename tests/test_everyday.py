@@ -42,6 +42,6 @@ def test_one_output_in_a_list_or_dictionary_trains_like_one_alone(form: Any) -> 
         ends = seqc.Input((4,))
         model = seqc.Model(ends, made(seqc.layers.Dense(3, activation="softmax", name="y")(ends)))
         model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
-        options = {"class_weight": {0: 1.0, 1: 3.0, 2: 1.0}, "validation_split": 0.25, "verbose": 0}
+        options: dict[str, Any] = {"class_weight": {0: 1.0, 1: 3.0, 2: 1.0}, "validation_split": 0.25, "verbose": 0}
         found.append(model.fit(x, given, **options).history)
     assert found[0] == found[1] == found[2]

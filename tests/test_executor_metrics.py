@@ -59,7 +59,8 @@ def by_hand(labels: Labels, makes: Sequence[Make], weighted: bool) -> list[Any]:
             weight = WEIGHTS[rows].astype(np.float64) if weighted else None
             metric.update_state(y[rows], predicted[rows], sample_weight=weight)
         results.append(np.asarray(metric.result(), np.float64))
-    return np.hstack(results).tolist()
+    result: list[Any] = np.hstack(results).tolist()
+    return result
 
 
 def check(labels: Labels, makes: Sequence[Make], weighted: bool, calls: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,11 +56,13 @@ def hard_swish(x: np.ndarray) -> np.ndarray:
 
 
 def gelu(x: np.ndarray) -> np.ndarray:
-    return x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2
+    result: np.ndarray = x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2
+    return result
 
 
 def tanh_gelu(x: np.ndarray) -> np.ndarray:
-    return x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2
+    result: np.ndarray = x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2
+    return result
 
 
 # What is called, what it gives, and its operators at opset 13, 18 and 20.

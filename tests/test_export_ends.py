@@ -29,7 +29,10 @@ def classifier() -> Model:
 
 def run(path: Path, *inputs: np.ndarray) -> list[np.ndarray]:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return session.run(None, {x.name: given for x, given in zip(session.get_inputs(), inputs, strict=True)})
+    result: list[np.ndarray] = session.run(
+        None, {x.name: given for x, given in zip(session.get_inputs(), inputs, strict=True)}
+    )
+    return result
 
 
 def as_head(scores: np.ndarray, head: str | None) -> list[np.ndarray]:

@@ -194,4 +194,4 @@ def test_an_input_spec_is_as_in_keras() -> None:
     with pytest.raises(ValueError, match="Axis 4 is greater than the maximum allowed value: 2"):
         keras.InputSpec(ndim=3, axes={4: 5})
     with pytest.raises(TypeError, match="`axes` must be a dict"):
-        keras.InputSpec(axes={"a": 1})
+        keras.InputSpec(axes={"a": 1})  # type: ignore[dict-item]

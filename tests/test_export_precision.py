@@ -29,7 +29,8 @@ def truth(model: Any, x: np.ndarray) -> np.ndarray:
 
 def run(path: Path, x: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return session.run(None, {session.get_inputs()[0].name: x})[0]
+    result: np.ndarray = session.run(None, {session.get_inputs()[0].name: x})[0]
+    return result
 
 
 def halves(path: Path) -> dict[str, np.ndarray]:

@@ -67,7 +67,7 @@ def test_the_receipt_counts_the_numbers_compared(tmp_path: Path) -> None:
     # Batches of 1, 2 and 7, and one sample of large numbers.
     assert receipt.report.compared == 11
     assert receipt.report.values > 0
-    assert receipt.to_dict()["verification"]["compared"] == 11  # type: ignore[index]
+    assert receipt.to_dict()["verification"]["compared"] == 11
 
 
 def test_the_largest_element_of_rows_that_are_not_finite_does_not_agree() -> None:
@@ -153,7 +153,7 @@ def is_exported(stack: Callable[[], list[Any]], seed: int, trained: bool, path: 
         x = rng.integers(0, 100, shape) if words else rng.normal(size=shape).astype("float32")
         model.compile("adam", "mse")
         model.fit(x, rng.normal(size=(16, model.output_shape[-1])).astype("float32"), epochs=3, verbose=0)
-    assert model.export(path).report.passed  # type: ignore[union-attr]
+    assert model.export(path).report.passed
 
 
 @pytest.mark.parametrize("name", [*list(RIGHT)[1:90:13], "elu-embedding", "selu-embedding", "celu-embedding",

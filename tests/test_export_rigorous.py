@@ -261,7 +261,7 @@ def test_receipt_and_record_say_it(tmp_path: Path) -> None:
         (check,) = receipt.report.outputs
         assert check.into == "Softmax"
         assert f"what goes into the Softmax is {check.most:.2g} off on these inputs, in any order" in str(receipt)
-    assert receipt.to_dict()["verification"]["outputs"][0]["most"] == check.most  # type: ignore[index]
+    assert receipt.to_dict()["verification"]["outputs"][0]["most"] == check.most
     (held,) = record.read_record(record.record_path(path)).outputs
     assert (held.most, held.into, held.budget) == (check.most, "Softmax", check.budget)
     few = model_ending(layers.Dense(3)).export(path).report.outputs[0]

@@ -39,6 +39,8 @@ def test_a_file_of_keras_is_shown_and_compared(capsys: pytest.CaptureFixture[str
     }
     for i, weight in enumerate(model.layers[0].get_weights()):
         np.testing.assert_array_equal(editor.weights_dict["layers"]["dense"][str(i)], weight)
+    assert editor.config is not None
+    assert editor.metadata is not None
     assert editor.config["class_name"] == "Sequential"
     assert editor.metadata["keras_version"].startswith("3.")
     capsys.readouterr()

@@ -16,7 +16,7 @@ X = np.linspace(-1, 1, 24, dtype="float32").reshape(6, 4)
 Y = np.array([0, 1, 2, 0, 1, 2])
 
 
-def classifier(**options: object) -> keras.Sequential:
+def classifier(**options: Any) -> keras.Sequential:
     made = keras.Sequential([keras.Input((4,)), layers.Dense(3, activation="softmax")])
     made.compile("sgd", "sparse_categorical_crossentropy", **options)
     return made
@@ -184,4 +184,4 @@ def test_a_dictionary_must_name_the_input() -> None:
 
 def test_class_weights_are_a_dictionary() -> None:
     with pytest.raises(DataError, match="class_weight must be a dictionary .* got 'balanced'"):
-        classifier().fit(X, Y, class_weight="balanced", verbose=0)
+        classifier().fit(X, Y, class_weight="balanced", verbose=0)  # type: ignore[arg-type]

@@ -34,7 +34,8 @@ def axes(path: Path) -> dict[str, list[Any]]:
 
 
 def run(path: Path, fed: dict[str, Any]) -> list[np.ndarray]:
-    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, fed)
+    result: list[np.ndarray] = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, fed)
+    return result
 
 
 def seq2seq() -> Any:
@@ -197,7 +198,8 @@ CASES: dict[str, tuple[Callable[[], Any], dict[str, list[Any]], list[Any]]] = {
 def fill(symbol: Any, shape: tuple[int, ...]) -> np.ndarray:
     a = numbers(*shape)
     if symbol.dtype == "int32":
-        return np.abs(a * 3).astype("int32") % 6
+        result: np.ndarray = np.abs(a * 3).astype("int32") % 6
+        return result
     return a > -0.5 if symbol.dtype == "bool" else a
 
 

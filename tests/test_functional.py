@@ -158,7 +158,8 @@ def test_names_in_a_file_that_do_not_fit_are_refused(options: Any, message: str,
 
 @pytest.mark.parametrize("make", [residual, lambda: keras.Sequential([keras.Input((6, 6, 3)), layers.Flatten()])])
 def test_a_summary_shows_the_models_own_shapes_after_a_call_on_arrays_too(make: Any) -> None:
-    model, lines = make(), []
+    model = make()
+    lines: list[str] = []
     before: list[str] = []
     model.summary(print_fn=before.append)
     model(numbers(3, 6, 6, 3))
@@ -207,7 +208,7 @@ def test_a_layer_without_a_call_has_no_output_and_one_with_several_has_the_first
 def test_a_model_that_begins_in_the_middle_has_only_the_layers_behind_that(tmp_path: Path) -> None:
     x = keras.Input((4,), name="x")
     h = layers.Dense(3, name="h")(x)
-    end = keras.Model(h, layers.Dense(2, name="y")(h))
+    end: Any = keras.Model(h, layers.Dense(2, name="y")(h))
     assert [type(layer).__name__ for layer in end.layers] == ["InputLayer", "Dense"]
     assert [w.path for w in end.weights] == ["y/kernel", "y/bias"]
     a, (kernel, bias) = numbers(5, 3), end.get_weights()

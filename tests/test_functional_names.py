@@ -38,10 +38,11 @@ def names_in_file(model: Any, path: Path) -> tuple[list[str], list[str]]:
 def test_outputs_called_like_inputs_get_names_of_their_own(tmp_path: Path) -> None:
     a, b = keras.Input((3,), name="x"), keras.Input((3,), name="x_output")
     total = layers.Add(name="x_output_1")([a, b])
-    for model, names in (
+    cases: list[tuple[Any, list[str]]] = [
         (keras.Model([a, b], [a, total]), ["x_output_2", "x_output_1"]),
         (keras.Model({"x": a, "y": b}, {"x": total, "x_output": a, "y": b}), ["x_output_1", "x_output", "y_output"]),
-    ):
+    ]
+    for model, names in cases:
         found = names_in_file(model, tmp_path / "m.onnx")
         assert found == (model.input_names, names)
 
@@ -59,7 +60,7 @@ class Headed(keras.Model):
 
 
 class Louder(keras.Model):
-    def compute_loss(self, x: Any, y: Any, y_pred: Any, *others: Any, **options: Any) -> Any:
+    def compute_loss(self, x: Any, y: Any, y_pred: Any, *others: Any, **options: Any) -> Any:  # type: ignore[override]
         return ops.mean(y_pred) * 0 + 7
 
 
@@ -84,7 +85,7 @@ def test_a_subclass_that_gives_inputs_and_outputs_is_a_functional_model(tmp_path
     model.fit(given, np.zeros((4, 4)), verbose=0)
     expected = model.predict(given, verbose=0)
     model.save(tmp_path / "m.keras")
-    loaded = keras.models.load_model(tmp_path / "m.keras", custom_objects={"Headed": Headed})
+    loaded: Any = keras.models.load_model(tmp_path / "m.keras", custom_objects={"Headed": Headed})
     assert (type(loaded), loaded.units, loaded.name) == (Headed, 4, "headed")
     np.testing.assert_array_equal(loaded.predict(given, verbose=0), expected)
     assert Headed.from_config(model.get_config()).output_shape == (None, 4)

@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ RECORDED = ["two_inputs_concatenate", "residual_mlp", "two_outputs", "multi_head
 def test_models_that_keras_saved_predict_what_keras_does(name: str) -> None:
     if not SHARED.exists():
         pytest.skip("needs the folder 'shared' beside the repository")
-    loaded = keras.models.load_model(SHARED / "functional" / f"{name}.keras")
+    loaded: Any = keras.models.load_model(SHARED / "functional" / f"{name}.keras")
     with np.load(SHARED / "functional" / f"{name}.npz") as recorded:
         given = {n: recorded[f"x_{n}"] for n in loaded.input_names}
         found = loaded.predict(given, verbose=0)
@@ -334,7 +335,7 @@ class Noisy(keras.layers.Layer):
         return x + 1.0 if training else x
 
 
-NOISY = {
+NOISY: dict[str, Callable[[], Any]] = {
     "dropout": lambda: keras.layers.Dropout(0.5, name="noisy"),
     "lstm": lambda: keras.layers.LSTM(64, dropout=0.5, name="noisy"),
     "custom": lambda: Noisy(name="noisy"),
@@ -346,7 +347,7 @@ def test_the_default_of_training_that_keras_writes_down_turns_nothing_off(kind: 
     x = keras.Input((3, 40) if kind == "lstm" else (40,))
     _written_by_keras(keras.Model(x, NOISY[kind]()(x)), tmp_path / "m.keras", "noisy", training=False)
     model = keras.models.load_model(tmp_path / "m.keras", custom_objects={"Noisy": Noisy})
-    a = np.ones((2, *x.shape[1:]), np.float32)
+    a = np.ones((2, 3, 40) if kind == "lstm" else (2, 40), np.float32)
     assert np.abs(np.asarray(model(a, training=True)) - np.asarray(model(a))).max() > 1e-3
 
 

@@ -210,7 +210,10 @@ def test_tiles_are_equalized_on_onnxruntime(tmp_path: Any) -> None:
         (lambda: layers.RandomGaussianBlur(sigma=2), r"`sigma` argument .* in the range \[0, 1\]"),
         (lambda: layers.RandomSharpness(-0.1), r"`factor` argument .* in the range \[0, 1\]"),
         (lambda: layers.Equalization(bins=0), "`bins` argument should be a positive integer"),
-        (lambda: layers.ContrastLimitedAdaptiveHistogramEqualization(tile_grid_size=8), "two positive integers"),
+        (
+            lambda: layers.ContrastLimitedAdaptiveHistogramEqualization(tile_grid_size=8),  # type: ignore[arg-type]
+            "two positive integers",
+        ),
     ],
 )
 def test_arguments_are_checked(make: Any, message: str) -> None:

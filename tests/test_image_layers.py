@@ -279,14 +279,17 @@ def test_images_of_integers_stay_integers_when_resized() -> None:
         (lambda: layers.Resizing(3, 3, "area"), "Unknown `interpolation` area"),
         (lambda: layers.Resizing(3, 3, fill_mode="reflect"), "Unknown `fill_mode` reflect"),
         (lambda: layers.Resizing(3, 3, crop_to_aspect_ratio=True, pad_to_aspect_ratio=True), "Only one of"),
-        (lambda: layers.CenterCrop(3, 2.5), "width=2.5"),
+        (lambda: layers.CenterCrop(3, 2.5), "width=2.5"),  # type: ignore[arg-type]
         (lambda: layers.RandomFlip("sideways"), "Unknown `mode` sideways"),
         (lambda: layers.RandomTranslation(1.5, 0), r"`height_factor` argument .* in the range \[-1, 1\]"),
         (lambda: layers.RandomZoom((-1, 0.5)), r"in the range \(-1, 1\]. Received: height_factor=\(-1, 0.5\)"),
         (lambda: layers.RandomRotation((0.1, 0.2, 0.3)), r"a list of two numbers"),
         (lambda: layers.RandomRotation(0.1, fill_mode="mirror"), "Unknown `fill_mode` mirror"),
         (lambda: layers.RandomContrast(-0.1), r"in the range \[0, 1\]"),
-        (lambda: layers.RandomBrightness(0.1, value_range=5), "`value_range` argument should be a list of two numbers"),
+        (
+            lambda: layers.RandomBrightness(0.1, value_range=5),  # type: ignore[arg-type]
+            "`value_range` argument should be a list of two numbers",
+        ),
         (lambda: layers.RandomGrayscale(1.2), "`factor` should be between 0 and 1. Received: factor=1.2"),
         (lambda: layers.RandomErasing(fill_value=[1, 2]), "`fill_value` argument should be a number"),
         (lambda: layers.RandomColorJitter(hue_factor=-1), r"`hue_factor` argument .* in the range \[0, 1\]"),

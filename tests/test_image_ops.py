@@ -28,8 +28,10 @@ def called(case: dict[str, Any], tensors: list[Value]) -> Value:
         function = getattr(function, part)
     settings = dict(case["settings"])
     if "output_shape" in settings:
-        return function(tensors[0], settings.pop("output_shape"), *tensors[1:], **settings)
-    return function(*tensors, **settings)
+        result: Value = function(tensors[0], settings.pop("output_shape"), *tensors[1:], **settings)
+        return result
+    result: Value = function(*tensors, **settings)
+    return result
 
 
 def graph_of(case: dict[str, Any], gradient: bool) -> tuple[Graph, list[np.ndarray]]:

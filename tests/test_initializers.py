@@ -157,7 +157,7 @@ def test_objects_come_back_from_their_description(module: Any) -> None:
         described = module.serialize(made)
         assert described["module"] == f"keras.{kind}"
         assert described["class_name"] == name
-        again = module.deserialize(described)
+        again: Any = module.deserialize(described)
         assert type(again) is cls
         assert again.get_config() == made.get_config()
         assert type(module.get(described)) is cls

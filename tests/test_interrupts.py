@@ -178,7 +178,7 @@ def test_the_naive_executor_keeps_all_of_a_step_or_nothing(monkeypatch: pytest.M
 
     executor = next(s for k, s in model._trainer._steps.items() if k[0] == "train").executor
     first = executor.writes[0]
-    executor.writes = (Pressed(), *executor.writes[1:])  # type: ignore[assignment]
+    executor.writes = (Pressed(), *executor.writes[1:])
     step = int(model.optimizer.iterations.array)
     with pytest.raises(KeyboardInterrupt):
         model.train_on_batch(x, y)

@@ -63,7 +63,7 @@ class TestValues:
         assert (x == other).type == Type("bool", (BATCH, 3))
         assert len({x, other, x}) == 2
         assert {x: 1}.get(other) is None
-        assert (x == None) is False  # noqa: E711
+        assert (x == None) is False  # type: ignore[comparison-overlap]  # noqa: E711
         assert (x == "x") is False
 
     def test_constants_can_be_computed_with_numpy(self) -> None:

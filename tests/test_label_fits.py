@@ -78,7 +78,7 @@ def test_metrics_refuse_labels_that_would_only_broadcast(metric: Any) -> None:
 
 def test_a_last_axis_of_size_one_does_not_count() -> None:
     trained = model(1, metrics=["mae", metrics.RootMeanSquaredError(name="rmse"), metrics.Precision(), metrics.AUC()])
-    y = (np.arange(N) % 2).astype("float32")
+    y: np.ndarray = (np.arange(N) % 2).astype("float32")
     assert trained.evaluate(X, y, verbose=0) == trained.evaluate(X, y[:, None], verbose=0)
     steps = model(1, SERIES)
     y = np.arange(4.0 * N).reshape(N, 4)

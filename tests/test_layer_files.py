@@ -56,7 +56,7 @@ def test_every_layer_predicts_what_the_keras_that_wrote_it_predicted(name: Any, 
     files, arrays = of_version(stem)
     with zipfile.ZipFile(ARCHIVE) as archive, warnings.catch_warnings():
         warnings.simplefilter("error")
-        model = load_model(archive.extract(name, tmp_path))
+        model: Any = load_model(archive.extract(name, tmp_path))
     rows = files[f".{ending}"]["rows"]
     found = model.predict([arrays[f"x_{x}"] for x in model.input_names], verbose=0)
     for row, y in zip(rows, found, strict=True):
@@ -131,5 +131,5 @@ def test_a_vocabulary_that_a_file_has_no_place_for_is_missed_by_name(tmp_path: P
         SavingError, match=r"'tokens' \(StringLookup\) .* had 3 tokens .* `\.keras`, or pass custom_obj"
     ):
         load_model(tmp_path / "m.h5")
-    model = load_model(tmp_path / "m.h5", custom_objects={"tokens": seqc.layers.StringLookup(vocabulary=["a", "b"])})
-    assert model.predict(np.array([["b"], ["c"]]), verbose=0).tolist() == [[2], [0]]
+    again = load_model(tmp_path / "m.h5", custom_objects={"tokens": seqc.layers.StringLookup(vocabulary=["a", "b"])})
+    assert again.predict(np.array([["b"], ["c"]]), verbose=0).tolist() == [[2], [0]]

@@ -105,7 +105,8 @@ STEPS = {"STFTSpectrogram": 20, "MelSpectrogram": 40}
 
 
 def example(name: str, arguments: dict[str, Any]) -> layers.Layer:
-    return getattr(layers, name).from_config(arguments)
+    result: layers.Layer = getattr(layers, name).from_config(arguments)
+    return result
 
 
 def numbers(shape: tuple[int | None, ...], dtype: str, rng: np.random.Generator, steps: int = 3) -> np.ndarray:

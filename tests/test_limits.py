@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -83,9 +84,10 @@ def test_other_settings_are_accepted_or_say_why_not() -> None:
     assert config.is_traceback_filtering_enabled()
     assert not config.is_nnx_enabled()
     config.set_backend("numpy")
-    for refused, message in (
+    cases: list[tuple[Callable[[], Any], str]] = [
         (lambda: config.set_backend("jax"), "one backend"), (config.enable_unsafe_deserialization, "custom_objects"),
         (lambda: config.set_max_epochs(0), "max_epochs"), (lambda: config.set_max_steps_per_epoch(True), "positive"),
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for refused, message in cases:
         with pytest.raises(ConfigError, match=message):
             refused()

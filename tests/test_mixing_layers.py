@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,11 @@ def test_boxes_go_with_images_that_several_layers_change() -> None:
 @pytest.mark.slow
 def test_all_layers_of_rand_augment_and_aug_mix_train_and_are_saved(tmp_path: Path) -> None:
     x = np.random.default_rng(3).uniform(0, 255, (16, 6, 5, 3)).astype("float32")
-    for kind, few in ((layers.RandAugment, {"num_ops": 1}), (layers.AugMix, {"num_chains": 2, "chain_depth": 1})):
+    kinds: list[tuple[Callable[..., layers.Layer], dict[str, Any]]] = [
+        (layers.RandAugment, {"num_ops": 1}),
+        (layers.AugMix, {"num_chains": 2, "chain_depth": 1}),
+    ]
+    for kind, few in kinds:
         losses = []
         for _ in range(2):
             keras.utils.set_random_seed(5)
@@ -165,7 +170,7 @@ def test_a_pipeline_is_its_layers_in_order(tmp_path: Path) -> None:
     result = both({"images": x, "segmentation_masks": x}, training=True)
     np.testing.assert_array_equal(result["images"], result["segmentation_masks"])
     with pytest.raises(SeqcError, match="Pipeline needs a list of layers"):
-        layers.Pipeline(layers.Flatten())
+        layers.Pipeline(layers.Flatten())  # type: ignore[arg-type]
 
 
 def test_images_have_as_many_boxes_as_wanted() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -232,7 +233,11 @@ def test_a_subclass_that_is_built_for_free_lengths_is_exported_with_them(tmp_pat
         def call(self, steps: Any) -> Any:
             return self.read(steps)
 
-    for ready in (lambda model: model.build((None, None, 2)), lambda model: model(keras.Input((None, 2)))):
+    ways: list[Callable[[Any], Any]] = [
+        lambda model: model.build((None, None, 2)),
+        lambda model: model(keras.Input((None, 2))),
+    ]
+    for ready in ways:
         model = Steps()
         ready(model)
         receipt = model.export(tmp_path / "m.onnx")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,12 @@ def test_results_of_a_layer_in_a_dictionary_are_numbered_by_their_sorted_keys() 
 def test_a_second_array_in_the_place_of_the_batch_size_is_shown_the_way() -> None:
     made = model()
     made.compile("sgd", "mse")
-    for call in (lambda: made.predict(A, Z), lambda: made.fit(A, Z, A), lambda: made.predict(A, [A, Z])):
+    calls: list[Callable[[], Any]] = [
+        lambda: made.predict(A, Z),
+        lambda: made.fit(A, Z, A),
+        lambda: made.predict(A, [A, Z]),
+    ]
+    for call in calls:
         with pytest.raises(
             ConfigError, match=r"(?s)batch_size must be a positive integer; .*predict\(\[a, b\]\)"
         ) as caught:

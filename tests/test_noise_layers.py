@@ -106,7 +106,7 @@ def _nodes(model: keras.Sequential, folder: Path) -> Any:
         (lambda: layers.GaussianNoise(-1.0), "`stddev`. Expected a float value between 0 and 1. Received: stddev=-1.0"),
         (lambda: layers.GaussianDropout(1.0), "numbers of infinite variance"),
         (lambda: layers.GaussianDropout(1.5), "Expected a float value between 0 and 1"),
-        (lambda: layers.AlphaDropout("0.5"), "Expected a float value between 0 and 1"),
+        (lambda: layers.AlphaDropout("0.5"), "Expected a float value between 0 and 1"),  # type: ignore[arg-type]
         (lambda: layers.SpatialDropout2D(0.5, data_format="last"), "`data_format` argument must be one of"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +194,7 @@ def test_arrays_of_cudnn_become_what_keras_2_made_of_them(kind: str) -> None:
     layer = getattr(seqc.layers, kind)(3)
     layer.build((None, 4, 5))
     given = [arrays[f"{kind}_in{i}"] for i in range(3)]
-    stored = [StoredArray(str(i), a.shape, "float64", lambda a=a: a) for i, a in enumerate(given)]
+    stored = [StoredArray(str(i), a.shape, "float64", partial(np.asarray, a)) for i, a in enumerate(given)]
     for i, (array, variable) in enumerate(zip(converted(layer, stored), layer.weights, strict=True)):
         assert array.shape == variable.shape
         np.testing.assert_array_equal(array.read(), arrays[f"{kind}_out{i}"])

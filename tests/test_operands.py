@@ -227,7 +227,8 @@ def test_what_is_no_number_is_refused_by_every_operator(kind: str, eager: bool) 
 
 
 def custom(function: Callable[[Any], Any]) -> layers.Layer:
-    return type("Plain", (layers.Layer,), {"call": lambda self, x: function(x)})(name="plain")
+    result: layers.Layer = type("Plain", (layers.Layer,), {"call": lambda self, x: function(x)})(name="plain")
+    return result
 
 
 def test_a_size_that_is_not_known_is_refused_by_the_name_of_its_layer() -> None:

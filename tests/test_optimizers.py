@@ -104,7 +104,7 @@ def test_argument_out_of_range_is_explained(arguments: dict[str, Any], message: 
 
 def test_decay_of_old_scripts_is_ignored_with_a_warning() -> None:
     with pytest.warns(UserWarning, match="Argument `decay` is no longer supported and will be ignored."):
-        optimizers.SGD(decay=0.1)
+        optimizers.SGD(decay=0.1)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(
@@ -123,9 +123,18 @@ def test_decay_of_old_scripts_is_ignored_with_a_warning() -> None:
         (lambda: scaled(optimizers.SGD(), speed=1.0), "does not support arguments: `speed`."),
         (lambda: scaled(optimizers.SGD(), dynamic=False), "no longer supports `dynamic=False`"),
         (lambda: scaled("sgd"), "`inner_optimizer` must be an optimizer; got 'sgd'."),
-        (lambda: optimizers.MultiOptimizer(optimizers.SGD()), "`optimizer_map` must be an OptimizerMap, or a function"),
-        (lambda: optimizers.OptimizerMap("sgd"), "default_optimizer must be a Keras Optimizer instance. Received: sgd"),
-        (lambda: optimizers.OptimizerMap(optimizers.SGD(), [1]), "optimizer_map must be a dictionary. Received: [1]"),
+        (
+            lambda: optimizers.MultiOptimizer(optimizers.SGD()),  # type: ignore[arg-type]
+            "`optimizer_map` must be an OptimizerMap, or a function",
+        ),
+        (
+            lambda: optimizers.OptimizerMap("sgd"),  # type: ignore[arg-type]
+            "default_optimizer must be a Keras Optimizer instance. Received: sgd",
+        ),
+        (
+            lambda: optimizers.OptimizerMap(optimizers.SGD(), [1]),  # type: ignore[arg-type]
+            "optimizer_map must be a dictionary. Received: [1]",
+        ),
         (lambda: optimizers.OptimizerMap(optimizers.SGD(), {"(": optimizers.SGD()}), "'(' is no pattern for the paths"),
         (
             lambda: optimizers.MultiOptimizer(optimizers.OptimizerMap(scaled(optimizers.SGD()))),
@@ -236,7 +245,8 @@ def test_scaled_loss_gives_the_same_step() -> None:
 
 
 def test_zero_gradients_survive_clipping_by_norm() -> None:
-    for arguments in ({"clipnorm": 0.5}, {"global_clipnorm": 0.5}):
+    both: list[dict[str, Any]] = [{"clipnorm": 0.5}, {"global_clipnorm": 0.5}]
+    for arguments in both:
         w = variable(1.0, 2.0)
         optimizers.SGD(1.0, **arguments).apply([np.zeros(2, "float32")], [w])
         np.testing.assert_array_equal(w.array, [1.0, 2.0])

@@ -64,7 +64,7 @@ def test_taps_meet_every_element_that_is_not_padding(geometry: tuple[dict[str, A
     seen = np.zeros((1, *spatial, 1))
     for _, source, target in tap_pairs(window, tuple(spatial), places):  # type: ignore[arg-type]
         shown = seen[(slice(None), *target)]
-        assert shown.shape[1:-1] == tuple(len(range(n)[s]) for n, s in zip(places, source, strict=True))
+        assert shown.shape[1:-1] == tuple(len(range(int(n))[s]) for n, s in zip(places, source, strict=True))
         shown += 1
     whole = window.patches(window.padded(np.ones((1, *spatial, 1))))
     assert seen.sum() == whole.sum()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,7 +60,13 @@ def test_a_folder_is_data_to_train_with(tmp_path: Path) -> None:
 
 def test_parts_of_a_folder_do_not_overlap(tmp_path: Path) -> None:
     images = written(tmp_path)
-    common = {"validation_split": 0.25, "seed": 5, "verbose": False, "image_size": 4, "label_mode": "categorical"}
+    common: dict[str, Any] = {
+        "validation_split": 0.25,
+        "seed": 5,
+        "verbose": False,
+        "image_size": 4,
+        "label_mode": "categorical",
+    }
     train, check = keras.utils.image_dataset_from_directory(tmp_path, subset="both", **common)
     assert sorted(train.file_paths + check.file_paths) == sorted(images)
     assert len(check.file_paths) == 3

@@ -162,7 +162,7 @@ def test_where_the_usual_file_would_give_other_numbers_without_a_word_is_told(tm
     assert {unfit.target: unfit.layers for unfit in receipt.not_for} == {"openvino": ("last",), "opencv": ("last",)}
     assert "not for" in str(receipt)
     assert "GRU with lengths of sequences, which OpenVINO passes over (layer 'last')" in str(receipt)
-    assert receipt.to_dict()["not_for"][0]["layers"] == ("last",)  # type: ignore[index]
+    assert receipt.to_dict()["not_for"][0]["layers"] == ("last",)
     for target in ("ort-cpu", "openvino"):
         assert words.export(tmp_path / "m.onnx", target=target).not_for == ()
     assert words.export(tmp_path / "m.onnx", min_ort="1.17").not_for == receipt.not_for

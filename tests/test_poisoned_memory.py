@@ -13,7 +13,12 @@ from seqc.backends.numpy.memory import Memory, empty
 def test_memory_is_spoiled_before_every_run_and_not_only_before_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     spoiled = []
     poison = Memory.poison
-    monkeypatch.setattr(Memory, "poison", lambda self: spoiled.append(1) or poison(self))
+
+    def counted(memory: Memory) -> None:
+        spoiled.append(1)
+        poison(memory)
+
+    monkeypatch.setattr(Memory, "poison", counted)
     model = Sequential([keras.Input((3,)), layers.Dense(2)])
     model.compile("sgd", "mse")
     model.fit(np.ones((8, 3)), np.ones((8, 2)), batch_size=2, verbose=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def both(model: Any, x: Any, **options: Any) -> tuple[Any, Any]:
 def test_it_follows_the_weights(rng: np.random.Generator, exports: list[int]) -> None:
     x, y = rng.normal(size=(50, 6)).astype("float32"), rng.normal(size=(50, 3)).astype("float32")
     model = stack(inference="onnxruntime")
-    changes = [
+    changes: list[Callable[[], Any]] = [
         lambda: model.fit(x, y, epochs=1, verbose=0),
         lambda: model.train_on_batch(x, y),
         lambda: model.layers[0].set_weights([np.ones((6, 5)), np.zeros(5)]),
@@ -157,4 +158,6 @@ def test_what_cannot_be_is_said() -> None:
 
 
 def test_no_file_keeps_it() -> None:
-    assert "inference" not in stack(inference="onnxruntime").get_compile_config()
+    config = stack(inference="onnxruntime").get_compile_config()
+    assert config is not None
+    assert "inference" not in config

@@ -44,6 +44,8 @@ def test_adapt_finds_mean_and_variance_of_all_data(data: Any, axis: Any) -> None
     layer.adapt(data)
     others = {-1: (0, 1), None: (0, 1, 2), (2, 1): (0,)}[axis]
     exact = DATA.astype("float64")
+    assert layer.mean is not None
+    assert layer.variance is not None
     np.testing.assert_allclose(layer.mean, exact.mean(others, keepdims=True), rtol=1e-6)
     np.testing.assert_allclose(layer.variance, exact.var(others, keepdims=True), rtol=1e-6)
     np.testing.assert_allclose(
@@ -54,6 +56,8 @@ def test_adapt_finds_mean_and_variance_of_all_data(data: Any, axis: Any) -> None
 def test_what_was_adapted_acts_in_training_files_and_exports(tmp_path: Path) -> None:
     layer = layers.Normalization()
     layer.adapt(DATA)
+    assert layer.mean is not None
+    assert layer.variance is not None
     back = layers.Normalization(mean=layer.mean.ravel(), variance=layer.variance.ravel(), invert=True)
     model = keras.Sequential([keras.Input((4, 3)), layer, back, layers.Rescaling([1.0, 2.0, 3.0], 1.0)])
     np.testing.assert_allclose(model.predict(DATA, verbose=0), DATA * [1.0, 2.0, 3.0] + 1, rtol=1e-5)

@@ -69,7 +69,8 @@ def operations(draw: st.DrawFn) -> Recurrent:
         attributes["recurrent_activation"] = draw(inner)
     if kind is GRU:
         attributes["reset_after"] = draw(st.booleans())
-    return kind(activation=draw(names), **attributes)
+    result: Recurrent = kind(activation=draw(names), **attributes)
+    return result
 
 
 def operands(op: Recurrent, sizes: Sequence[int], dtype: str, rng: np.random.Generator) -> list[Array]:

@@ -34,7 +34,8 @@ def close(found: Any, wanted: Any, **more: Any) -> None:
 def run(path: Path, fed: dict[str, Any]) -> list[np.ndarray]:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     assert {i.name for i in session.get_inputs()} == set(fed)
-    return session.run(None, fed)
+    result: list[np.ndarray] = session.run(None, fed)
+    return result
 
 
 # -- beside Keras -----------------------------------------------------------------------------------------------------

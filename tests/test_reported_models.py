@@ -106,8 +106,8 @@ def test_models_whose_layers_are_shared_come_back_from_files_and_train_alike(mak
     model.compile("sgd", "mse")
     loaded = saved_and_loaded(model, tmp_path)
     assert len(loaded.weights) == len(model.weights)
-    histories = [one.fit(x, y, epochs=2, shuffle=False, verbose=0).history["loss"] for one in (model, loaded)]
-    np.testing.assert_allclose(*histories, rtol=1e-5)
+    ours, theirs = (one.fit(x, y, epochs=2, shuffle=False, verbose=0).history["loss"] for one in (model, loaded))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
     for found, wanted in zip(loaded.predict(x, verbose=0), model.predict(x, verbose=0), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
 

@@ -268,16 +268,17 @@ def test_a_clone_takes_another_input_and_a_function_that_makes_its_layers() -> N
     def twice(layer: Any) -> Any:
         return layers.Dense(2 * layer.units) if isinstance(layer, layers.Dense) else layer
 
-    clone = keras.models.clone_model(model, keras.Input((7,)), twice, recursive=True)
+    clone: Any = keras.models.clone_model(model, keras.Input((7,)), twice, recursive=True)
     assert clone.input_shape == (None, 7)
     assert shapes(clone) == [(7, 6), (6,), (6, 4), (4,)]
     whole = keras.models.clone_model(keras.Sequential([model]), clone_function=lambda layer: layer)
     assert whole.layers[0] is model
-    for options, text in [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"input_tensors": np.ones(3)}, "input_tensors must be one seqc.Input"),
         ({"clone_function": 3}, "clone_function must be a function"),
         ({"call_function": twice}, "takes no call_function"),
-    ]:
+    ]
+    for options, text in cases:
         with pytest.raises(ConfigError, match=text):
             keras.models.clone_model(model, **options)
 

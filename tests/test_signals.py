@@ -187,7 +187,11 @@ REFUSED: list[tuple[Callable[[], Any], type[errors.SeqcError], str]] = [
     (lambda: ops.extract_sequences(np.ones(4), 5, 1), errors.ShapeError, "a frame of 5 does not fit a last axis of 4"),
     (lambda: ops.extract_sequences(np.ones(4), 2, 0), errors.ShapeError, "`sequence_stride` must be a positive"),
     (lambda: ops.stft(np.ones(9), 4, 2, 3), errors.ShapeError, "`fft_length` must equal or larger"),
-    (lambda: ops.stft(np.ones(9), 4, 2.0, 4), errors.ShapeError, "`sequence_stride` must be a positive integer"),
+    (
+        lambda: ops.stft(np.ones(9), 4, 2.0, 4),  # type: ignore[arg-type]
+        errors.ShapeError,
+        "`sequence_stride` must be a positive integer",
+    ),
     (lambda: ops.stft(np.ones(9), 4, 2, 4, "hut"), errors.ConfigError, "it must be one of"),
     (lambda: ops.stft(np.ones(9), 4, 2, 4, np.ones(5)), errors.ShapeError, "must be equal to [sequence_length], 4"),
     (lambda: ops.stft(np.ones(9, "int32"), 4, 2, 4), errors.DTypeError, "stft: Invalid input type"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,8 @@ def test_kernels_are_those_of_keras(row: int) -> None:
     assert type(initializer) is type(initializers.get("stft")) is initializers.STFT
     initializer = initializers.STFT(*arguments)
     kernel = initializer(shape)
-    assert (kernel.shape, kernel.dtype) == (shape, np.float32)
+    assert kernel.shape == shape
+    assert kernel.dtype == np.float32
     np.testing.assert_allclose(kernel.ravel()[: len(first)], first, atol=2e-7)
     assert np.abs(kernel).sum(dtype="float64") == pytest.approx(total, abs=2e-5)
     again = initializers.deserialize(initializers.serialize(initializer))
@@ -96,7 +98,8 @@ def test_a_spectrogram_is_the_transform_of_its_frames(mode: str) -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("mode", ["psd", "stft"])
 def test_channels_may_come_first(mode: str, channels: int, expand: bool) -> None:
-    x, arguments = sound(2, 19, channels), {"frame_length": 6, "padding": "same", "expand_dims": expand}
+    x = sound(2, 19, channels)
+    arguments: dict[str, Any] = {"frame_length": 6, "padding": "same", "expand_dims": expand}
     last = np.asarray(layers.STFTSpectrogram(mode, **arguments)(x))
     first = np.asarray(layers.STFTSpectrogram(mode, data_format="channels_first", **arguments)(x.swapaxes(1, 2)))
     assert first.shape == (2, channels, 7, last.shape[2]) if expand else (2, last.shape[2], 7)
@@ -121,10 +124,11 @@ def test_decibels_reach_down_from_the_loudest_of_the_batch() -> None:
 @pytest.mark.parametrize("policy", ["mixed_float16", "float64"])
 def test_spectrograms_follow_the_policy_of_the_layer(policy: str) -> None:
     x = sound(2, 300)
-    for make in (
+    ways: list[Callable[[str], Any]] = [
         lambda dtype: layers.MelSpectrogram(64, 16, sampling_rate=800, num_mel_bins=5, dtype=dtype)(x),
         lambda dtype: layers.STFTSpectrogram("magnitude", 16, dtype=dtype)(x[..., None]),
-    ):
+    ]
+    for make in ways:
         got, wanted = np.asarray(make(policy)), np.asarray(make("float32"))
         assert got.dtype == policy.removeprefix("mixed_")
         np.testing.assert_allclose(got, wanted, rtol=2e-3 if policy == "mixed_float16" else 1e-4, atol=1e-2)

@@ -53,7 +53,7 @@ def test_functions_give_what_tensorflow_gave(name: str, count: int, tmp_path: Pa
 def node(kind: str, constants: Any = None, **attributes: Any) -> str:
     """Returns the description of a model of one node called on x."""
     described = {"op": kind, "input": ["x"], "attr": attributes}
-    layers = [
+    layers: list[dict[str, Any]] = [
         {"class_name": "InputLayer", "config": {"batch_input_shape": [None, 4, 6], "name": "x"}, "inbound_nodes": []},
         {
             "class_name": "TensorFlowOpLayer",

@@ -67,7 +67,7 @@ def test_tensors_and_symbols_are_leaves() -> None:
         (lambda: tree.map_structure(max, {"a": 1}, {"b": 1}), r"keys \['a'\] where the other has a dict with keys"),
         (lambda: tree.assert_same_structure([1, [2]], [1, 2]), "a list of 1 where the other has a leaf .int."),
         (lambda: tree.assert_same_paths({"a": 1, "b": 2}, {"a": 1, "c": [3]}), r"only .*b.*only .*c.* in `b`"),
-        (lambda: tree.traverse(None, [1]), "must be a function; got None"),
+        (lambda: tree.traverse(None, [1]), "must be a function; got None"),  # type: ignore[arg-type]
         (lambda: tree.map_structure(str), "One structure at least"),
     ],
 )

@@ -55,7 +55,7 @@ def test_names_that_are_not_there_are_said_and_copies_are_whole() -> None:
     with pytest.raises(AttributeError, match="Did you mean 'learning_rate'"):
         config.learning_rat  # noqa: B018
     with pytest.raises(ValueError, match="method of every Config"):
-        config.items = 1
+        config.items = 1  # type: ignore[method-assign, assignment]
     for other in (copy.deepcopy(config), pickle.loads(pickle.dumps(config))):
         assert other.as_dict() == config.as_dict()
 

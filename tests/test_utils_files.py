@@ -62,7 +62,7 @@ def test_what_is_not_what_it_should_be_is_not_kept(origin: Path) -> None:
     assert list((origin.parent / "cache" / "datasets").iterdir()) == []
     for wrong in ({"origin": None}, {"origin": "http://x/"}, {"origin": "http://x/y", "fname": "a/b"}):
         with pytest.raises(ConfigError, match="origin|fname"):
-            utils.get_file(**wrong)  # type: ignore[arg-type]
+            utils.get_file(**wrong)
 
 
 def archives(folder: Path, name: str) -> None:

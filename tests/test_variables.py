@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -41,7 +44,12 @@ def test_a_state_taken_from_the_data_is_no_view_of_the_users_array() -> None:
 def test_prediction_keeps_what_layers_assign_as_keras_does() -> None:
     model, keep = remembering()
     x, y = np.ones((4, 3), "float32"), np.ones((4, 1))
-    for i, run in enumerate((lambda: model.predict(x, verbose=0), lambda: model.test_on_batch(x, y), lambda: model(x))):
+    runs: list[Callable[[], Any]] = [
+        lambda: model.predict(x, verbose=0),
+        lambda: model.test_on_batch(x, y),
+        lambda: model(x),
+    ]
+    for i, run in enumerate(runs):
         run()
         assert float(keep.calls) == i + 1
 
@@ -52,7 +60,7 @@ def test_variables_compare_by_element_and_are_keys_by_identity() -> None:
     assert (a != 1).numpy().tolist() == [False, True]
     assert a not in {b: 0}
     assert {a: 1, b: 2}[a] == 1
-    assert (a == None) is False  # noqa: E711
+    assert (a == None) is False  # type: ignore[comparison-overlap]  # noqa: E711
 
 
 def test_an_optimizer_knows_its_variables_by_identity() -> None:

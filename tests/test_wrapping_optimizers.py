@@ -67,7 +67,7 @@ def test_a_multi_optimizer_chooses_by_path_pattern_and_function() -> None:
     with pytest.raises(ConfigError, match="'encoder/w' already exists in the OptimizerMap"):
         by_path["encoder/w"] = slow
     with pytest.raises(ConfigError, match="optimizer must be a Keras Optimizer instance. Received: x"):
-        optimizers.MultiOptimizer(lambda v: "x").build(variables)
+        optimizers.MultiOptimizer(lambda v: "x").build(variables)  # type: ignore[arg-type, return-value]
     for ask in (lambda: optimizer.learning_rate, lambda: setattr(optimizer, "learning_rate", 1.0)):
         with pytest.raises(AttributeError, match="on the individual sub-optimizers instead"):
             ask()

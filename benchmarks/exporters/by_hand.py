@@ -56,7 +56,7 @@ class Hand:
         if norm:
             factor, offset = self.norm()
             kernel, b = kernel * factor[:, None, None, None], b * factor + offset
-        attributes = {"pads": pads, "strides": [stride] * 2, "group": len(kernel) if groups else 1}
+        attributes: dict[str, Any] = {"pads": pads, "strides": [stride] * 2, "group": len(kernel) if groups else 1}
         attributes["kernel_shape"] = kernel.shape[2:]
         operands = [self.constant(kernel)] + ([self.constant(b)] if bias or norm else [])
         return self.node("Conv", x, *operands, **attributes)
@@ -206,7 +206,7 @@ def decoder(h: Hand) -> str:
     for _ in range(2):
         kernel, bias = next(h.weights), next(h.weights)
         operands = h.constant(kernel.transpose(3, 2, 0, 1)), h.constant(bias)
-        more = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [0, 0, 1, 1]}
+        more: dict[str, Any] = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [0, 0, 1, 1]}
         y = h.node("Relu", h.node("ConvTranspose", y, *operands, **more))
     y = h.node("Sigmoid", h.conv(y, SAME))
     return h.node("Reshape", y, h.constant([0, 28, 28, 1], np.int64))

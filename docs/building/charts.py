@@ -48,7 +48,7 @@ def bars(title: str, rows: Sequence[tuple[str, Sequence[Bar]]], series: Sequence
 def _legend(series: Sequence[str]) -> tuple[list[str], int]:
     if len(series) < 2:
         return [], 4
-    parts, x, y = [], LABEL, 2
+    parts, x, y = [], float(LABEL), 2
     for number, name in enumerate(series):
         long = 20 + 6.6 * len(name)
         if x + long > WIDTH:

@@ -116,7 +116,7 @@ def inventory() -> tuple[Entry, ...]:
                 things[id(thing)] = thing
     entries = []
     for key, found in places.items():
-        home = min(found, key=lambda place: _preference(*place, things[key]))
+        home = min(found, key=lambda place: _preference(place[0], place[1], things[key]))
         aliases = [f"{module}.{name}" for module, name in found if (module, name) != home]
         entries.append(Entry(*home, things[key], aliases))
     kinds = [entry.thing for entry in entries if entry.is_class]

@@ -257,11 +257,11 @@ class Model:
         return self._run(runner, feeds)
 
     def run(
-        self, feeds: dict[str, Array], outputs: Sequence[str] | None = None, *, control: RunControl | None = None
+        self, feeds: dict[str, Any], outputs: Sequence[str] | None = None, *, control: RunControl | None = None
     ) -> list[Array]:
         """Run the model on arrays that are what it declares; nothing is cast. This is what servers call.
 
-        feeds: an array of the declared dtype for each input, by name.
+        feeds: an array of the declared dtype for each input, by name; for a sequence a list of them.
         outputs: the names of the outputs wanted, in order; None for all.
         control: ends the run from another thread.
 

@@ -131,7 +131,12 @@ def test_no_chunk_is_larger_than_batch_size(gemm: bytes, monkeypatch: pytest.Mon
     model = seqc_runtime.load(gemm, device="cpu")
     seen = []
     run = model._run
-    monkeypatch.setattr(model, "_run", lambda session, feeds: seen.append(len(feeds["x"])) or run(session, feeds))
+
+    def watched(session: Any, feeds: dict[str, np.ndarray]) -> Any:
+        seen.append(len(feeds["x"]))
+        return run(session, feeds)
+
+    monkeypatch.setattr(model, "_run", watched)
     model.predict(np.ones((7, 4)), batch_size=3)
     assert seen == [3, 3, 1]
 

@@ -21,20 +21,23 @@ FLOAT = TensorProto.FLOAT
 OPSETS = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
 
 
-def value(name: str, shape: list) -> onnx.ValueInfoProto:
+def value(name: str, shape: list[Any] | None) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, FLOAT, shape)
 
 
-def model_of(nodes: list, tensors: list | None = None, functions: list | None = None) -> bytes:
+def model_of(nodes: list[Any], tensors: list[Any] | None = None, functions: list[Any] | None = None) -> bytes:
     graph = helper.make_graph(nodes, "g", [value("x", ["n"])], [value("y", None)], tensors or [])
-    return helper.make_model(graph, opset_imports=OPSETS, ir_version=8, functions=functions or []).SerializeToString()
+    result: bytes = helper.make_model(
+        graph, opset_imports=OPSETS, ir_version=8, functions=functions or []
+    ).SerializeToString()
+    return result
 
 
-def function(name: str, nodes: list) -> onnx.FunctionProto:
+def function(name: str, nodes: list[Any]) -> onnx.FunctionProto:
     return helper.make_function("own", name, ["a"], ["b"], nodes, OPSETS)
 
 
-def chain(op: str, times: int, domain: str = "own") -> list:
+def chain(op: str, times: int, domain: str = "own") -> list[Any]:
     names = ["a", *(f"t{i}" for i in range(times - 1)), "b"]
     return [helper.make_node(op, [a], [b], domain=domain) for a, b in pairwise(names)]
 
@@ -102,7 +105,7 @@ def test_the_same_inside_a_function_or_branch_is_refused() -> None:
     refused(model_of([choice], [condition]), "makes an array of shape")
 
 
-def doubled(times: int, backwards: bool) -> list:
+def doubled(times: int, backwards: bool) -> list[Any]:
     """One array of 2**20 numbers, put beside itself again and again."""
     nodes = [helper.make_node("ConstantOfShape", ["million"], ["t0"])]
     nodes += [helper.make_node("Concat", [f"t{i}", f"t{i}"], [f"t{i + 1}"], axis=0) for i in range(times)]
@@ -323,7 +326,7 @@ def test_any_changed_byte_gives_a_model_or_a_runtime_error(count: int) -> None:
     for i in range(count):
         changed = bytearray(originals[i % len(originals)])
         place = rng.integers(len(changed))
-        changed[place] = rng.choice([changed[place] ^ (1 << rng.integers(8)), 0xFF, 0x80, 0])
+        changed[place] = rng.choice([int(changed[place] ^ (1 << rng.integers(8))), 0xFF, 0x80, 0])
         check(bytes(changed))
 
 

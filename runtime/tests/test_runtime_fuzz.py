@@ -74,9 +74,12 @@ def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
         seqc_runtime.load(tmp_path / "pipe.onnx")
 
 
-def model_of(inputs: list, outputs: list, nodes: list) -> bytes:
+def model_of(inputs: list[Any], outputs: list[Any], nodes: list[Any]) -> bytes:
     graph = helper.make_graph(nodes, "test", inputs, outputs)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8).SerializeToString()
+    result: bytes = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8
+    ).SerializeToString()
+    return result
 
 
 def test_duplicate_inputs_no_outputs_and_huge_axes_are_runtime_errors_or_run() -> None:

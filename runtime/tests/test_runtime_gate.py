@@ -60,6 +60,7 @@ def test_a_model_that_is_let_in_computes_the_same(tmp_path: Path) -> None:
     for given in (tmp_path / "m.onnx", plain().SerializeToString()):
         model = seqc_runtime.load(given, device="cpu", untrusted=True)
         np.testing.assert_array_equal(model.predict(X), X @ WEIGHT)
+        assert model.admission is not None
         assert set(model.admission.protection) >= {"rlimits", "no_new_privs", "landlock"}
     assert seqc_runtime.load(tmp_path / "m.onnx", device="cpu").admission is None
 
@@ -69,6 +70,8 @@ def test_what_is_loaded_is_a_private_copy_that_goes_with_the_model(saved: Callab
     path = saved(external("w.bin", offset=4, length=32))
     path.with_name("w.bin").write_bytes(b"1234" + WEIGHT.tobytes())
     model = seqc_runtime.load(path, device="cpu", untrusted=True)
+    assert model.admission is not None
+    assert model.admission.held is not None
     held = model.admission.held.path
     assert held.parent != path.parent
     assert stat.S_IMODE(held.stat().st_mode) == 0o700
@@ -133,7 +136,10 @@ def test_a_link_is_followed_only_where_the_path_is_the_callers_own(tmp_path: Pat
     os.link(tmp_path / "m.onnx", tmp_path / "hard.onnx")
     refused(tmp_path / "soft.onnx", "the file is one, which is a link", Limits(links=False))
     refused(tmp_path / "hard.onnx", "the file is one, which has 2 names", Limits(links=False))
-    admit(tmp_path / "soft.onnx", Limits(require=frozenset())).admission.held.close()
+    admission = admit(tmp_path / "soft.onnx", Limits(require=frozenset())).admission
+    assert admission is not None
+    assert admission.held is not None
+    admission.held.close()
 
 
 @linux
@@ -153,9 +159,9 @@ def test_a_model_that_needs_larger_inputs_than_one_is_let_in() -> None:
 
 def test_wrong_arguments_are_named(tmp_path: Path) -> None:
     with pytest.raises(RuntimeArgumentError, match=r"limits needs a seqc_runtime.gate.Limits; got str"):
-        seqc_runtime.load(plain().SerializeToString(), untrusted="yes")
+        seqc_runtime.load(plain().SerializeToString(), untrusted="yes")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="a path or the bytes of an ONNX model are needed; got int"):
-        admit(7)
+        admit(7)  # type: ignore[arg-type]
     with pytest.raises(RuntimeModelNotFoundError, match="there is no model file at"):
         admit(tmp_path / "none.onnx")
     refused(b"", "the model given as 0 bytes is empty")

@@ -16,7 +16,6 @@ from runtime_kit.gate_models import FLOAT, MATMUL, WEIGHT, external, model_of, v
 
 from seqc_runtime import RuntimeModelError
 from seqc_runtime.gate import DEFAULT, Limits, admit
-from seqc_runtime.gate import copy as copying
 from seqc_runtime.gate.limits import RefusedError
 from seqc_runtime.gate.scan import scan_model
 from seqc_runtime.gate.schema import SCHEMA
@@ -280,7 +279,7 @@ def test_a_file_that_is_replaced_after_it_was_looked_at_is_refused(
             os.rename(folder / "w.bin.new", folder / "w.bin")
         return opened(name, *arguments, **more)
 
-    monkeypatch.setattr(copying.os, "open", swapped)
+    monkeypatch.setattr(os, "open", swapped)
     refused(path, "which was replaced while it was looked at")
 
 
@@ -296,7 +295,7 @@ def test_a_link_put_in_place_after_a_file_was_looked_at_is_not_followed(
             (folder / "w.bin").symlink_to(folder.parent / "secret.bin")
         return opened(name, *arguments, **more)
 
-    monkeypatch.setattr(copying.os, "open", swapped)
+    monkeypatch.setattr(os, "open", swapped)
     refused(path, "which cannot be opened")
 
 
@@ -353,7 +352,7 @@ def test_a_changed_file_is_scanned_or_refused_and_never_fails_otherwise(count: i
             if how == 0:
                 data[place] ^= 1 << rng.integers(8)
             elif how == 1:
-                data[place:place] = rng.bytes(rng.integers(1, 12))
+                data[place:place] = rng.bytes(int(rng.integers(1, 12)))
             elif how == 2:
                 del data[place : place + rng.integers(1, 9)]
             else:

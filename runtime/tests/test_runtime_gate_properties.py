@@ -29,7 +29,12 @@ from seqc_runtime.providers import import_onnxruntime
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="measured with Linux's /proc")
 X = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
-LENIENT = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandomize": True, "database": None}
+LENIENT: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+    "derandomize": True,
+    "database": None,
+}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +60,7 @@ def check_cost(found: dict, size: int) -> None:
 def locations(message: object) -> set[str]:
     """What onnx's own parser reads of the places of tensors, anywhere in a message."""
     found: set[str] = set()
-    pending = [message]
+    pending: list[Any] = [message]
     while pending:
         one = pending.pop()
         if isinstance(one, TensorProto) and (one.data_location or one.external_data):
@@ -207,6 +212,8 @@ def test_no_place_named_in_a_model_leads_out_of_its_folder(
         except SeqcRuntimeError:
             return
         let_in[0] += 1
+        assert source.admission is not None
+        assert source.admission.held is not None
         held = source.admission.held.path
         for copied in held.iterdir():
             assert copied.name in ("m.onnx", "w.bin")

@@ -25,7 +25,7 @@ INT64, BOOL = TensorProto.INT64, TensorProto.BOOL
 QUICK = Limits(time=4.0, cpu=3.0)
 
 
-def model(nodes: list, x: list, opset: int = 18, y: int = FLOAT, **constants: np.ndarray) -> onnx.ModelProto:
+def model(nodes: list[Any], x: list[Any], opset: int = 18, y: int = FLOAT, **constants: np.ndarray) -> onnx.ModelProto:
     """A model of x and y."""
     tensors = [numpy_helper.from_array(array, name) for name, array in constants.items()]
     graph = helper.make_graph(nodes, "g", [value("x", x)], [value("y", None, y)], tensors)
@@ -37,8 +37,8 @@ def array(*numbers: float, dtype: type = np.int64) -> np.ndarray:
     return np.array(numbers, dtype)
 
 
-def tree(**wrong: list) -> onnx.NodeProto:
-    right = {
+def tree(**wrong: list[Any]) -> onnx.NodeProto:
+    right: dict[str, Any] = {
         "nodes_treeids": [0, 0, 0],
         "nodes_nodeids": [0, 1, 2],
         "nodes_featureids": [0, 0, 0],
@@ -65,7 +65,7 @@ def forever(*outputs: str) -> onnx.NodeProto:
 
 
 ML, MICROSOFT = {"domain": "ai.onnx.ml"}, {"domain": "com.microsoft"}
-ENDLESS = {"turns": np.array((1 << 63) - 1), "go": np.array(True)}
+ENDLESS: dict[str, Any] = {"turns": np.array((1 << 63) - 1), "go": np.array(True)}
 REPORTS = {
     "a kernel of more dimensions than its input (onnxruntime 28731)": model(
         [node("Conv", ["x", "w"], ["y"])], [1, 1, 4, 4], w=np.ones((1,) * 8, np.float32)
@@ -77,7 +77,9 @@ REPORTS = {
         [node("Range", ["a", "b", "c"], ["f"]), node("ReduceSum", ["f"], ["y"])],
         [1],
         y=INT64,
-        **{name: np.array(number) for name, number in {"a": 0, "b": 1 << 34, "c": 1}.items()},
+        a=np.array(0),
+        b=np.array(1 << 34),
+        c=np.array(1),
     ),
     "a picture of any size": model(
         [node("Resize", ["c", "", "s"], ["f"]), node("ReduceSum", ["f"], ["y"])],

@@ -191,8 +191,9 @@ def test_advice_on_a_shape_makes_it_fit(relu: Callable[..., bytes], declared: An
     model = seqc_runtime.load(relu(declared, declared), device="cpu")
     x = np.ones(given, np.float32)
     refuses(model, x, f"got [{', '.join(map(str, given))}]: {advice}")
-    expression = re.search(r"(np\.|x[.\[]).*?[\])](?=$| \()", advice).group()
-    model.predict(eval(expression, {"x": x, "np": np}))
+    expression = re.search(r"(np\.|x[.\[]).*?[\])](?=$| \()", advice)
+    assert expression is not None
+    model.predict(eval(expression.group(), {"x": x, "np": np}))
 
 
 @pytest.mark.parametrize("given", [(10, 7), (7,), (10, 8, 8, 2), ()])

@@ -47,7 +47,8 @@ class Labelled:
         self.array, self.shape = array, array.shape
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        return self.array[::-1][rows]
+        result: np.ndarray = self.array[::-1][rows]
+        return result
 
     @property
     def iloc(self) -> np.ndarray:
@@ -77,7 +78,7 @@ def echo(make: Callable[..., bytes]) -> Callable[[int], seqc_runtime.Model]:
         np.ma.array(X),
         X.view(np.memmap),
         np.lib.stride_tricks.as_strided(X, X.shape, X.strides, writeable=False),
-        memoryview(X),
+        memoryview(X),  # type: ignore[arg-type]
         OnlyDlpack(X),
         [X.tolist()],
     ],

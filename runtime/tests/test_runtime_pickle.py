@@ -92,7 +92,12 @@ def test_warm_up_runs_the_declared_shape_once(two_inputs: bytes, monkeypatch: py
     model = seqc_runtime.load(two_inputs, device="cpu")
     seen = []
     run = model.run
-    monkeypatch.setattr(model, "run", lambda feeds, **more: seen.append(feeds) or run(feeds, **more))
+
+    def watched(feeds: dict[str, np.ndarray], **more: Any) -> Any:
+        seen.append(feeds)
+        return run(feeds, **more)
+
+    monkeypatch.setattr(model, "run", watched)
     model.warm_up(rows=5)
     assert [{name: array.shape for name, array in feeds.items()} for feeds in seen] == [{"a": (5, 2), "b": (5, 2)}]
 

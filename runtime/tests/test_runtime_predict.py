@@ -54,7 +54,7 @@ def test_several_outputs_come_as_a_list_in_order(two_outputs: bytes) -> None:
 def test_outputs_come_by_name_where_that_is_asked_for(two_outputs: bytes, gemm: bytes, batch_size: int | None) -> None:
     for path in (two_outputs, gemm):
         model = seqc_runtime.load(path, device="cpu")
-        x = np.random.default_rng(1).normal(size=(5, model.inputs[0].shape[-1])).astype("float32")
+        x = np.random.default_rng(1).normal(size=(5, int(model.inputs[0].shape[-1]))).astype("float32")
         found = model.predict(x, batch_size=batch_size, named=True)
         assert list(found) == [info.name for info in model.outputs]
         listed = model.predict(x) if len(model.outputs) > 1 else [model.predict(x)]

@@ -52,7 +52,8 @@ def external(gemm: bytes, tmp_path: Path) -> Path:
 
 
 def bare(model: bytes, feeds: dict[str, np.ndarray]) -> np.ndarray:
-    return ort.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, feeds)[0]
+    result: np.ndarray = ort.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, feeds)[0]
+    return result
 
 
 def test_a_dataset_gets_the_models_numbers_with_the_columns_kept(ray: Any, gemm: bytes) -> None:
@@ -291,7 +292,8 @@ def test_a_new_model_takes_the_place_of_the_old_and_survives_bad_ones_and_a_kill
     from seqc_runtime.ray import app
 
     def shape() -> list[int]:
-        return call(f"{serving}/v2/models/m")[1]["inputs"][0]["shape"]
+        result: list[int] = call(f"{serving}/v2/models/m")[1]["inputs"][0]["shape"]
+        return result
 
     path = tmp_path / "m.onnx"
     path.write_bytes(gemm)
@@ -329,7 +331,8 @@ def _is_replica(pid: str) -> bool:
 def _status(url: str) -> int:
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:
-            return answer.status
+            result: int = answer.status
+            return result
     except urllib.error.HTTPError as error:
         return error.code
     except OSError:

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +168,7 @@ START = (
 
 
 @pytest.fixture
-def attempt(tmp_path: Path) -> Callable[..., tuple[set[str], set[str]]]:
+def attempt(tmp_path: Path) -> Iterator[Callable[..., tuple[set[str], set[str]]]]:
     """Run the attempts, restricted or not; gives the protection and the names of those that succeeded."""
     own = tmp_path / "own"
     own.mkdir()
@@ -276,6 +276,7 @@ def test_where_memory_is_short_the_kernel_ends_the_process_that_tries(tmp_path: 
         env=os.environ | probe._ALONE,
     )
     try:
+        assert child.stdout is not None
         assert child.stdout.readline()  # it is restricted now
         assert Path(f"/proc/{child.pid}/oom_score_adj").read_text().strip() == "1000"
     finally:
@@ -384,8 +385,8 @@ def test_the_child_gets_none_of_the_callers_environment(monkeypatch: pytest.Monk
         started.append(options["env"])
         raise OSError("seen")
 
-    monkeypatch.setattr(probe.subprocess, "Popen", popen)
+    monkeypatch.setattr(subprocess, "Popen", popen)
     with pytest.raises(ValueError, match="cannot be tried in a process of its own: seen"):
-        probe.try_model(probe.Path("m.onnx"), "'m'", 0, {}, Limits())
+        probe.try_model(Path("m.onnx"), "'m'", 0, {}, Limits())
     assert "API_TOKEN" not in started[0]
     assert started[0]["ORT_DISABLE_TELEMETRY"] == "1"

@@ -114,7 +114,7 @@ def test_archives_keep_names_as_they_are_and_are_the_same_at_any_time(make: Buil
         [helper.make_tensor_value_info("/in", TensorProto.FLOAT, ["n", 4])],
         [helper.make_tensor_value_info("/fc/out", TensorProto.FLOAT, ["n", 4])],
     )
-    np.savez(tmp_path / "x.npz", **{"/in": X})
+    np.savez(tmp_path / "x.npz", **{"/in": X})  # type: ignore[arg-type]
     contents = []
     for name in ("a.npz", "b.npz"):
         score(seqc_runtime.load(model), tmp_path / "x.npz", tmp_path / name)

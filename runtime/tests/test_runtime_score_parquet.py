@@ -99,7 +99,9 @@ def test_rows_are_written_in_groups_worth_reading(gemm: bytes, tmp_path: Path) -
     assert np.allclose(y, np.tile(model.predict(X), (80, 1)), atol=1e-6)
 
 
-def test_memory_does_not_grow_with_the_groups_of_a_file(gemm: bytes, tmp_path: Path, run_python: Build) -> None:
+def test_memory_does_not_grow_with_the_groups_of_a_file(
+    gemm: bytes, tmp_path: Path, run_python: Callable[..., Any]
+) -> None:
     """pyarrow, left alone, holds a whole group of rows: of the whole file, here."""
     (tmp_path / "m.onnx").write_bytes(gemm)
     table = {f"x_{i}": np.random.default_rng(i).random(4_000_000, np.float32) for i in range(4)}

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from runtime_kit.scored_files import KINDS, Build, X, bare, read_csv, table, write_csv
+from runtime_kit.scored_files import KINDS, X, bare, read_csv, table, write_csv
 
 import seqc_runtime
 from seqc_runtime.score import score
@@ -118,7 +120,7 @@ def test_progress_knows_how_many_samples_a_table_seems_to_have(gemm: bytes, tmp_
     assert all(total is not None and done <= total <= 30 * len(X) for done, total in seen)
 
 
-def test_memory_does_not_grow_with_the_file(gemm_path: str, tmp_path: Path, run_python: Build) -> None:
+def test_memory_does_not_grow_with_the_file(gemm_path: str, tmp_path: Path, run_python: Callable[..., Any]) -> None:
     rows = 2_000_000  # 32 MB in, 24 MB out
     np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (rows, 4))
     ended = run_python(f"""
@@ -139,7 +141,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 @pytest.mark.skipif(os.name == "nt", reason="limits of Unix")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_full_disk_is_said_with_the_files_name_and_leaves_nothing(
-    gemm_path: str, tmp_path: Path, run_python: Build, kind: str
+    gemm_path: str, tmp_path: Path, run_python: Callable[..., Any], kind: str
 ) -> None:
     if kind == "parquet":
         pytest.importorskip("pyarrow", reason="Parquet files need pyarrow")
@@ -160,7 +162,9 @@ sys.exit(run(["score", {gemm_path!r}, {str(tmp_path / "x.npy")!r}, "-o", {target
 @pytest.mark.skipif(os.name == "nt", reason="limits of Unix")
 @pytest.mark.slow
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_files_bigger_than_memory_are_scored(gemm_path: str, tmp_path: Path, run_python: Build, order: str) -> None:
+def test_files_bigger_than_memory_are_scored(
+    gemm_path: str, tmp_path: Path, run_python: Callable[..., Any], order: str
+) -> None:
     rows = 8_000_000  # 128 MB in, 96 MB out
     source = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (rows, 4), fortran_order=order == "F")
     source[-1] = 1

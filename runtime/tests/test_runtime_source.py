@@ -26,7 +26,7 @@ def external(location: str, offset: int | None = None, dims: tuple[int, ...] = (
     return tensor
 
 
-def model_of(nodes: list, tensors: list) -> onnx.ModelProto:
+def model_of(nodes: list[Any], tensors: list[Any]) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,
         "test",
@@ -38,7 +38,8 @@ def model_of(nodes: list, tensors: list) -> onnx.ModelProto:
 
 
 def matmul(tensor: TensorProto) -> bytes:
-    return model_of([helper.make_node("MatMul", ["x", "w"], ["y"])], [tensor]).SerializeToString()
+    result: bytes = model_of([helper.make_node("MatMul", ["x", "w"], ["y"])], [tensor]).SerializeToString()
+    return result
 
 
 def refuses(given: Any, message: str, kind: type[Exception] = RuntimeModelError) -> None:
@@ -89,7 +90,7 @@ def test_other_types_are_refused() -> None:
 
 def test_an_unknown_device_is_refused(gemm: bytes) -> None:
     with pytest.raises(ValueError, match='device needs "auto", "cpu" or "cuda"; got \'tpu\''):
-        seqc_runtime.load(gemm, device="tpu")
+        seqc_runtime.load(gemm, device="tpu")  # type: ignore[arg-type]
 
 
 def test_an_opset_from_the_future_gets_a_hint(gemm: bytes) -> None:

@@ -29,7 +29,8 @@ class Stored:
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         self.read.append(rows)
-        return self.array[rows]
+        result: np.ndarray = self.array[rows]
+        return result
 
     def __array__(self, *arguments: Any, **named: Any) -> None:
         raise AssertionError("read whole")
@@ -142,11 +143,13 @@ def test_rows_that_cannot_be_read_or_are_too_few_are_named(gemm: bytes) -> None:
         def __getitem__(self, rows: Any) -> np.ndarray:
             if rows.start == 10:
                 raise OSError("disk on fire")
-            return self.array[rows]
+            result: np.ndarray = self.array[rows]
+            return result
 
     class Short(Stored):
         def __getitem__(self, rows: Any) -> np.ndarray:
-            return self.array[rows][:3]
+            result: np.ndarray = self.array[rows][:3]
+            return result
 
     model = seqc_runtime.load(gemm, device="cpu")
     with pytest.raises(RuntimeInputError, match="rows 10 to 15 of input 'x' cannot be read: disk on fire"):
@@ -222,4 +225,4 @@ def test_without_rich_a_line_shows_how_far_it_is(
 
 def test_progress_is_true_false_or_none(gemm: bytes) -> None:
     with pytest.raises(RuntimeInputError, match="progress needs True, False or None"):
-        seqc_runtime.load(gemm, device="cpu").predict_iter(X, progress="yes")
+        seqc_runtime.load(gemm, device="cpu").predict_iter(X, progress="yes")  # type: ignore[arg-type]

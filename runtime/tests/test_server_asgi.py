@@ -59,7 +59,8 @@ class Connection:
 
     @property
     def status(self) -> int:
-        return self.sent[0]["status"]
+        result: int = self.sent[0]["status"]
+        return result
 
     @property
     def body(self) -> bytes:

@@ -55,7 +55,7 @@ def test_every_datatype_comes_back_byte_for_byte_wherever_it_lies(
     serve: Serve,
     identity: Callable[..., bytes],
     onnx_type: Callable[[str], int],
-    numbers: tuple[str, str, list],
+    numbers: tuple[str, str, list[Any]],
     pad: str,
 ) -> None:
     name, datatype, data = numbers
@@ -73,7 +73,7 @@ def test_numbers_that_json_has_not_go_through_in_binary(serve: Serve, identity: 
 
 
 @pytest.mark.parametrize("shape", [[], [0], [3, 0], [1, 1, 2]])
-def test_scalars_and_empty_tensors(serve: Serve, identity: Callable[..., bytes], shape: list) -> None:
+def test_scalars_and_empty_tensors(serve: Serve, identity: Callable[..., bytes], shape: list[Any]) -> None:
     wire = np.ones(shape, "<f8").tobytes()
     header = {"inputs": [tensor(shape, "FP64", len(wire))], "parameters": {"binary_data_output": True}}
     client = serve(identity(TensorProto.DOUBLE, [f"n{axis}" for axis in range(len(shape))]))
@@ -112,7 +112,7 @@ def test_an_outputs_own_word_goes_before_the_requests(
     assert binary == {name for name, is_binary in expected.items() if is_binary}
 
 
-def test_a_body_without_json_is_the_only_input(serve: Serve, gemm: bytes, gemm_reference: Callable) -> None:
+def test_a_body_without_json_is_the_only_input(serve: Serve, gemm: bytes, gemm_reference: Callable[..., Any]) -> None:
     client = serve(gemm)
     for rows in (1, 3):
         x = np.random.default_rng(rows).standard_normal((rows, 4)).astype("<f4")

@@ -63,7 +63,14 @@ def test_clients_get_the_numbers_of_a_bare_session(tmp_path: Path, script: str, 
         ports = [str(server.port)]
         if script != "openapi_calls":
             ports.append(server.lines[0].partition("grpc://127.0.0.1:")[2].partition(",")[0])
-        command = [python, "-m", f"runtime_kit.{script}", *ports, tmp_path / "x.npy", tmp_path / "y.npy"]
+        command: list[str | Path] = [
+            python,
+            "-m",
+            f"runtime_kit.{script}",
+            *ports,
+            tmp_path / "x.npy",
+            tmp_path / "y.npy",
+        ]
         done = subprocess.run(
             command, cwd=HERE, env=clean_environment(), capture_output=True, text=True, check=False, timeout=300
         )
@@ -100,7 +107,11 @@ def test_clients_get_every_bit_of_odd_models(tmp_path: Path, script: str, packag
 def test_schemathesis_finds_nothing_against_the_description(tmp_path: Path) -> None:
     python = environment("schemathesis", "schemathesis==4.32.5")
     with serving(write_gemm(tmp_path)) as server:
-        command = [python.with_name("schemathesis"), "run", f"http://127.0.0.1:{server.port}/openapi.json"]
+        command: list[str | Path] = [
+            python.with_name("schemathesis"),
+            "run",
+            f"http://127.0.0.1:{server.port}/openapi.json",
+        ]
         # What a schema says of tensors is not enough to tell whether a model takes them.
         options = ["--exclude-checks", "positive_data_acceptance,negative_data_rejection", "--max-examples", "20"]
         done = subprocess.run(

@@ -156,7 +156,8 @@ def model_of(datatype: str, rank: int) -> bytes:
     nodes = [helper.make_node("Identity", [name], [f"{name}_out"]) for name in "ab"]
     graph = helper.make_graph(nodes, "g", [value("a"), value("b")], [value("a_out"), value("b_out")])
     opset = [helper.make_opsetid("", 18)]
-    return helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+    result: bytes = helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+    return result
 
 
 @MODEST

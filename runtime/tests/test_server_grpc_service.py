@@ -221,7 +221,7 @@ def test_a_client_that_goes_on_calling_an_ending_server_learns_that_it_is_unavai
             try:
                 method(raw("gemm", {"x": ONE}), timeout=LONG)
             except grpc.RpcError as error:
-                codes.add(error.code())  # type: ignore[attr-defined]
+                codes.add(error.code())
                 return
 
     with served({"gemm": gemm}) as here:

@@ -25,7 +25,7 @@ def ask(client: TestClient, shape: Any, datatype: Any, data: Any, **more: Any) -
 
 
 def test_every_datatype_comes_back_as_it_was_sent(
-    serve: Serve, identity: Callable[..., bytes], onnx_type: Callable[[str], int], numbers: tuple[str, str, list]
+    serve: Serve, identity: Callable[..., bytes], onnx_type: Callable[[str], int], numbers: tuple[str, str, list[Any]]
 ) -> None:
     name, datatype, data = numbers
     answer = ask(serve(identity(onnx_type(name))), [len(data)], datatype, data)
@@ -54,7 +54,7 @@ def test_every_datatype_comes_back_as_it_was_sent(
     ],
 )
 def test_data_may_be_flat_or_nested_as_the_shape_says(
-    serve: Serve, identity: Callable[..., bytes], shape: list, data: Any
+    serve: Serve, identity: Callable[..., bytes], shape: list[Any], data: Any
 ) -> None:
     names = [f"n{axis}" for axis in range(len(shape))]
     answer = ask(serve(identity(TensorProto.FLOAT, names)), shape, "FP32", data)
@@ -98,7 +98,7 @@ def test_no_element_is_converted(
     identity: Callable[..., bytes],
     onnx_type: Callable[[str], int],
     name: str,
-    shape: list,
+    shape: list[Any],
     data: Any,
     message: str,
 ) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,10 @@ def read(server: ServerProcess) -> dict[str, float]:
     }
 
 
+def _answered_more(clients: list[Client], before: list[int]) -> bool:
+    return all(client.answered > count + 20 for client, count in zip(clients, before, strict=True))
+
+
 def kill_one(server: ServerProcess, random: np.random.Generator) -> float:
     """Kill a worker, wait for another one in its place, and tell when that was done."""
     before = children(server.process.pid)
@@ -156,7 +161,7 @@ def test_only_who_is_connected_to_a_killed_worker_notices_and_counters_never_fal
                 publish(number + 2)
                 time.sleep(random.uniform(0.0, 0.3))  # anywhere between the look at the folder and the swap
             killed.append(kill_one(server, random))
-            until(lambda b=before: all(c.answered > n + 20 for c, n in zip(clients, b, strict=True)), "answers")
+            until(partial(_answered_more, clients, before), "answers")
         if reloading:
             until(lambda: all(KILLS + 1 in client.versions for client in clients), "the last version everywhere")
         stop.set()

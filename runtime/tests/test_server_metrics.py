@@ -6,7 +6,9 @@ import gzip
 import os
 import signal
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +30,11 @@ def read(server: ServerProcess) -> dict[str, float]:
     return flat(text_string_to_metric_families(body.decode()))
 
 
-def flat(families: Iterable) -> dict[str, float]:
+def _ended(pid: int) -> bool:
+    return not alive(pid)
+
+
+def flat(families: Iterable[Any]) -> dict[str, float]:
     return {
         f"{sample.name} {' '.join(f'{key}={value}' for key, value in sorted(sample.labels.items()))}": sample.value
         for family in families
@@ -98,7 +104,7 @@ def test_the_numbers_of_several_workers_are_exact_and_never_go_back_when_some_ar
             assert read(server)[f"nv_inference_request_success {GEMM}"] == sent
             victim = children(server.process.pid)[0]
             os.kill(victim, signal.SIGKILL)
-            until(lambda pid=victim: not alive(pid), "the worker to end")
+            until(partial(_ended, victim), "the worker to end")
             assert read(server)[f"nv_inference_request_success {GEMM}"] == sent
             until(lambda: server.get("/v2/health/ready")[0] == 200, "another worker")
             assert read(server)[f"nv_inference_count {GEMM}"] == 3 * sent

@@ -32,7 +32,7 @@ def npy(array: np.ndarray, **options: Any) -> bytes:
 
 def npz(**arrays: np.ndarray) -> bytes:
     file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     return file.getvalue()
 
 
@@ -108,7 +108,7 @@ def test_images_are_resized_and_divided_only_when_asked(serve: Serve, relu: Call
     [(["n", 3, 4, 6], (3, 4, 6)), (["n", 4, 6], (4, 6)), (["n", 16], (16,)), (["n", 4, 6, 1], (4, 6, 1))],
 )
 def test_images_fit_the_layouts_of_models(
-    serve: Serve, relu: Callable[..., bytes], shape: list, expected: tuple[int, ...]
+    serve: Serve, relu: Callable[..., bytes], shape: list[Any], expected: tuple[int, ...]
 ) -> None:
     image_module = pytest.importorskip("PIL.Image", reason="images are read with pillow")
     file = io.BytesIO()

@@ -40,7 +40,10 @@ def adder(number: float) -> bytes:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
         [weight],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8).SerializeToString()
+    result: bytes = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8
+    ).SerializeToString()
+    return result
 
 
 def put(root: Path, name: str, version: int, content: bytes) -> Path:

@@ -37,7 +37,8 @@ def test_statistics_count_requests_rows_and_refusals(serve: Serve, gemm: bytes, 
 
     def stats() -> dict[str, Any]:
         (entry,) = client.get(path).json()["model_stats"]
-        return entry
+        result: dict[str, Any] = entry
+        return result
 
     assert stats()["inference_count"] == 0
     for _ in range(3):

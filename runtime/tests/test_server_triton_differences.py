@@ -147,7 +147,8 @@ def numbers(answer: Answer, name: str) -> np.ndarray:
 def truth(models: dict[str, bytes], probe: Probe, rows: int) -> np.ndarray:
     name = probe.path.split("/")[3]
     feeds = {"m": {"x": X[:rows]}, "sub": {"a": A * 3, "b": A}, "whole": {"x": N}}[name]
-    return ort.InferenceSession(models[name], providers=["CPUExecutionProvider"]).run(None, feeds)[0]
+    result: np.ndarray = ort.InferenceSession(models[name], providers=["CPUExecutionProvider"]).run(None, feeds)[0]
+    return result
 
 
 def test_every_answer_is_tritons_or_differs_for_a_reason(triton: str, ours: App, models: dict[str, bytes]) -> None:

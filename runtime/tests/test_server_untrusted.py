@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def served(root: Path, **settings: object) -> App:
     return build_app(Settings(paths=[str(root)], untrusted=True, device="cpu", **settings))
 
 
-def post(app: App, path: str, content: object) -> tuple[int, dict]:
+def post(app: App, path: str, content: object) -> tuple[int, dict[str, Any]]:
     answer = TestClient(app).post(path, json=content)
     return answer.status, orjson.loads(b"".join(answer.body))
 
@@ -131,7 +132,8 @@ def words(keys: list[str], values: list[float]) -> bytes:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 2])],
     )
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 2)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+    result: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+    return result
 
 
 def test_a_model_that_takes_strings_is_let_in_and_answers(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def request() -> Any:
     return asked
 
 
-def ask(channel: grpc.Channel, *metadata: tuple[str, str]) -> np.ndarray:
+def ask(channel: Any, *metadata: tuple[str, str]) -> np.ndarray:
     call = channel.unary_unary(
         INFER,
         request_serializer=ModelInferRequest.SerializeToString,

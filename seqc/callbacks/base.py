@@ -17,7 +17,8 @@ class Callback:
         model: the model being trained. params: `epochs`, `steps` (per epoch) and `verbose` of the run.
     """
 
-    params: dict[str, Any] | None = None
+    # A dictionary in every hook, so that none of them needs to ask; None before.
+    params: Any = None
     _model: Any = None
     # Names that it adds to the logs of an epoch.
     _logs_added: tuple[str, ...] = ()

@@ -74,7 +74,7 @@ class Surface(WithArguments):
         """Makes a weight, see `add_weight`."""
         return self.add_weight(*arguments, **named)
 
-    def build_from_config(self, config: dict[str, Any]) -> None:
+    def build_from_config(self, config: dict[str, Any] | None) -> None:
         """Makes the weights for the shape that `get_build_config` gave.
 
         Raises:

@@ -175,8 +175,8 @@ class Layer(Surface):
     def build(self, input_shape: KerasShape) -> None:
         """Makes the weights. Shapes carry the batch first, None where a size is not known."""
 
-    def call(self, x: Any) -> Any:
-        """Computes the result with functions of `seqc.ops`."""
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Computes the result with functions of `seqc.ops`. A layer of one's own takes what it needs, such as `x`."""
         raise ConfigError(f"{type(self).__name__} does not define call(self, x).")
 
     def compute_mask(self, inputs: Any, mask: Value | None = None) -> Value | None:

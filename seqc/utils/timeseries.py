@@ -8,7 +8,7 @@ import numpy as np
 
 from seqc.errors import ConfigError
 from seqc.graph.ir import Array
-from seqc.utils.dataset import Dataset, Numbered
+from seqc.utils.dataset import Numbered
 
 
 class Windows(Numbered):
@@ -64,7 +64,7 @@ def timeseries_dataset_from_array(
     start_index: int | None = None,
     end_index: int | None = None,
     format: str = "tf",
-) -> Dataset:
+) -> Numbered:
     """Returns windows of a series as batches, for `fit`, `evaluate` and `predict`, or to be looked at one by one.
 
     Args:

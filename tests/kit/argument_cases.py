@@ -142,6 +142,10 @@ OVER_SPACE: dict[str, dict[str, Any]] = {
 Needs = Callable[[Any], dict[str, Any]]
 
 
+def _always(needed: dict[str, Any]) -> Needs:
+    return lambda _: needed
+
+
 def layers_tried(library: Any) -> Iterator[tuple[str, Needs, tuple[int, ...] | None]]:
     """Yields the name of a layer, what makes what it needs of `keras.layers`, and the shape of a sample."""
     found: dict[str, tuple[Any, tuple[int, ...] | None]] = PLAIN | AROUND
@@ -149,9 +153,9 @@ def layers_tried(library: Any) -> Iterator[tuple[str, Needs, tuple[int, ...] | N
         found |= {f"{name}{axes}": (needed, shape) for name, needed in OVER_SPACE.items()}
         found[f"Conv{axes}Transpose"] = (OVER_SPACE["Conv"], shape)
         found[f"ConvLSTM{axes}"] = (OVER_SPACE["Conv"], (3, *shape))
-    for name, (needed, shape) in sorted(found.items()):
+    for name, (needed, of_sample) in sorted(found.items()):
         if hasattr(library.layers, name):
-            yield name, needed if callable(needed) else lambda _, needed=needed: needed, shape
+            yield name, needed if callable(needed) else _always(needed), of_sample
 
 
 def answers(library: Any, limit: float = 1e9, only: Sequence[str] = ()) -> dict[str, dict[str, str]]:

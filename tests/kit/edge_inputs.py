@@ -38,15 +38,13 @@ METRICS: dict[str, list[dict[str, Any]]] = {
                 {"num_regressors": 1}, {"num_regressors": 9}],
     "SensitivityAtSpecificity": [{"specificity": 0.5}], "SpecificityAtSensitivity": [{"sensitivity": 0.5}],
     "SparseTopKCategoricalAccuracy": [{"k": 2}], "TopKCategoricalAccuracy": [{"k": 2}],
-} | {
-    name: [{}]
-    for name in (
+    **{name: [{}] for name in (
         "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "CategoricalAccuracy", "CategoricalCrossentropy",
         "CategoricalHinge", "ConcordanceCorrelation", "CosineSimilarity", "FalseNegatives", "FalsePositives", "Hinge",
         "KLDivergence", "LogCoshError", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredError",
         "MeanSquaredLogarithmicError", "PearsonCorrelation", "Poisson", "RootMeanSquaredError",
         "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy", "SquaredHinge", "TrueNegatives", "TruePositives",
-    )
+    )},
 }  # fmt: skip
 
 

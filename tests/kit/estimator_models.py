@@ -54,7 +54,8 @@ class Named:
     name: str
 
     def __call__(self, X: Any, y: Any, **options: Any) -> keras.Sequential:
-        return {"classifier": classifier, "regressor": regressor}[self.name](X, y, **options)
+        result: keras.Sequential = {"classifier": classifier, "regressor": regressor}[self.name](X, y, **options)
+        return result
 
 
 def data(samples: int = 120, features: int = 6, seed: int = 0) -> tuple[Any, Any, Any]:

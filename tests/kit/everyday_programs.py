@@ -537,7 +537,8 @@ def run(keras: Any, program: Callable[[Any], Any]) -> dict[str, Any]:
     if len(more) > 1:
         found["names"] = more[1]
     found["weights"] = [float(np.sum(w * np.cos(np.arange(w.size)).reshape(w.shape))) for w in model.get_weights()]
-    return rounded(found)
+    result: dict[str, Any] = rounded(found)
+    return result
 
 
 def rounded(node: Any) -> Any:

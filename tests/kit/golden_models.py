@@ -74,13 +74,15 @@ class Golden:
     @cached_property
     def content(self) -> bytes:
         """The bytes of the file at the default opset."""
-        return compile_graph(self.graph).SerializeToString(deterministic=True)
+        result: bytes = compile_graph(self.graph).SerializeToString(deterministic=True)
+        return result
 
     @cached_property
     def portable(self) -> bytes:
         """The bytes of a file for programs whose recurrent operators run on beyond a sequence's length."""
         emission = compile_with_names(self.graph, onnx_target(stops_at_lengths=False))
-        return emission.model.SerializeToString(deterministic=True)
+        result: bytes = emission.model.SerializeToString(deterministic=True)
+        return result
 
     def truth(self, x: Array) -> Array:
         """Returns what the model computes, in double precision."""

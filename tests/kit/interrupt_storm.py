@@ -129,10 +129,12 @@ class Storm:
         return self.model.fit(self.x, self.y, BATCH, 1, 0, shuffle=False).history["loss"]
 
     def evaluate(self) -> list[float]:
-        return self.model.evaluate(self.x, self.y, BATCH, verbose=0)
+        result: list[float] = self.model.evaluate(self.x, self.y, BATCH, verbose=0)
+        return result
 
     def predict(self) -> Array:
-        return self.model.predict(self.x, BATCH, verbose=0)
+        result: Array = self.model.predict(self.x, BATCH, verbose=0)
+        return result
 
     def train_long(self) -> None:
         self.reset()

@@ -33,7 +33,7 @@ def _add(file: str, new: list[Case], layers: bool) -> None:
     lines = ",\n".join(json.dumps(one, sort_keys=True) for one in facts)
     (KEPT / f"{file}.json").write_text(f"[\n{lines}\n]\n")
     stored = {f"{name}/{key}": array for name, (_, arrays) in kept.items() for key, array in arrays.items()}
-    np.savez_compressed(KEPT / f"{file}.npz", **stored)
+    np.savez_compressed(KEPT / f"{file}.npz", **stored)  # type: ignore[arg-type]
 
 
 def _facts(case: Case) -> dict[str, Any]:

@@ -33,7 +33,8 @@ def structured_images(side: int = SIDE) -> np.ndarray:
         channels = [s * disc + (1 - disc) * c for s, c in zip(stripes, rng.uniform(0, 1, 3), strict=True)]
         image = np.stack(channels, -1) if i % 2 else np.stack(slope, -1) * (1 - 0.8 * disc[..., None])
         found.append(image + 0.1 * rng.normal(size=image.shape))
-    return (255 * np.clip(np.stack(found), 0, 1)).astype("float32")
+    result: np.ndarray = (255 * np.clip(np.stack(found), 0, 1)).astype("float32")
+    return result
 
 
 def make_sensitive(keras: Any, model: Any, images: np.ndarray) -> None:

@@ -25,7 +25,8 @@ def images(name: str) -> np.ndarray:
     from keras_applications import structured_images, takes_bytes
 
     drawn = structured_images(SIDE)[:BATCH]
-    return drawn if takes_bytes(name) else drawn / np.float32(127.5) - 1
+    result: np.ndarray = drawn if takes_bytes(name) else drawn / np.float32(127.5) - 1
+    return result
 
 
 def make(keras: Any, name: str) -> Any:

@@ -266,6 +266,6 @@ if __name__ == "__main__":
     try:
         import keras
     except ImportError:
-        import seqc as keras  # type: ignore[no-redef]
+        import seqc as keras
     for case in [case for case in CASES if label_of(case) in sys.argv[1:]]:
         print(*(row for rows in rows_of(make(keras, case)) for row in rows), sep="\n")

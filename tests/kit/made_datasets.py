@@ -59,7 +59,7 @@ def make(folder: Path) -> None:
         found[:] = [rng.randint(1, 40, rng.randint(2, 12)).tolist() for _ in range(n)]
         return found
 
-    held = {
+    held: dict[str, Any] = {
         "x_train": texts(30),
         "y_train": rng.randint(0, 2, 30),
         "x_test": texts(20),
@@ -98,7 +98,7 @@ def main(folder: Path) -> None:
 
     make(folder)
     for name, options in CALLS:
-        module = importlib.import_module(f"keras.src.datasets.{name}")
+        module: Any = importlib.import_module(f"keras.src.datasets.{name}")
         module.get_file = lambda fname=None, *_, **__: str(folder / str(fname))
         print(f"    {digest(module.load_data(**options))},")
 

@@ -49,7 +49,7 @@ def every_meeting() -> Iterator[Meeting]:
             continue
         if weights == "all" and model == "masked":
             continue
-        yield meeting  # type: ignore[misc]
+        yield meeting
 
 
 def pairs_of(meeting: Meeting) -> set[tuple[int, str, int, str]]:
@@ -216,7 +216,7 @@ def _batches(*data: Any) -> list[Any]:
 
 
 def _given(kind: str, weights: str) -> tuple[Any, Any, Any]:
-    return tuple(_in_form(kind, part) for part in (*_data(kind, 3), _weights(kind, weights)))  # type: ignore[return-value]
+    return tuple(_in_form(kind, part) for part in (*_data(kind, 3), _weights(kind, weights)))
 
 
 def per_batch(kind: str, weights: str) -> list[Any]:

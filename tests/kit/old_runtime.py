@@ -34,7 +34,15 @@ def install(name: str) -> Path | str:
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not done.is_file():
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+        command: list[str | Path] = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-compile",
+        ]
         tried = subprocess.run([*command, *PROGRAMS[name]], capture_output=True, text=True, check=False)
         if tried.returncode != 0:
             return f"{name} cannot be installed for Python {sys.version.split()[0]}: {_last_line(tried.stderr)}"

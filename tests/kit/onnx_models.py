@@ -19,7 +19,8 @@ def compiled(graph: Graph, **options: Any) -> onnx.ModelProto:
 
 
 def content(model: onnx.ModelProto) -> bytes:
-    return model.SerializeToString(deterministic=True)
+    result: bytes = model.SerializeToString(deterministic=True)
+    return result
 
 
 def node_types(model: onnx.ModelProto) -> list[str]:
@@ -33,7 +34,8 @@ def counts(model: onnx.ModelProto) -> dict[str, int]:
 def only(model: onnx.ModelProto, op_type: str) -> onnx.NodeProto:
     """The one node of a type."""
     (node,) = (node for node in model.graph.node if node.op_type == op_type)
-    return node
+    result: onnx.NodeProto = node
+    return result
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:

@@ -108,7 +108,8 @@ def inside_one(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Ar
 
 
 def nonzero(rng: Generator, size: tuple[int, ...], before: list[Array]) -> Array:
-    return rng.uniform(0.2, 2, size) * rng.choice([-1.0, 1.0], size)
+    result: Array = rng.uniform(0.2, 2, size) * rng.choice([-1.0, 1.0], size)
+    return result
 
 
 def with_zeros(count: int) -> Draw:

@@ -35,7 +35,8 @@ class Case:
         return [self.arrays[f"w{i}"] for i in range(len(self.facts["weights"]))]
 
     def tolerance(self, name: str) -> float:
-        return self.facts["tol"].get(name, self.facts["tol"]["default"])
+        result: float = self.facts["tol"].get(name, self.facts["tol"]["default"])
+        return result
 
     def check(self, name: str, actual: Any) -> None:
         """Fails when `actual` is not the recorded array of that name, within its tolerance."""

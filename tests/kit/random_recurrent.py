@@ -27,7 +27,8 @@ def draw_recurrent(_: Shape, draw: st.DrawFn, *names: str) -> Layer:
     flags = {name: draw(st.booleans()) for name in ("return_sequences", "use_bias", *names)}
     if kind is layers.GRU:
         flags["reset_after"] = draw(st.booleans())
-    return kind(draw(_SIZES), **flags)
+    result: Layer = kind(draw(_SIZES), **flags)
+    return result
 
 
 def draw_conv_lstm(kind: type[Layer]) -> Draw:

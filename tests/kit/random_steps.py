@@ -51,7 +51,8 @@ def new_state(m: Maker, i: int, reads: Sequence[Value], t: Type) -> Value:
         return constant(np.arange(largest_count(t.shape)).reshape(dims.known(t.shape)).astype(t.dtype))
     same = [s for s in reads if s.type == t]
     if kind < 0.25 and same:
-        return m.one_of(same)
+        result: Value = m.one_of(same)
+        return result
     whole = t.with_dtype("float64")
     x = m.planned.get(i) or m.pick(lambda v: v.type == whole)
     x = leaf_like(m, whole) if x is None or 0.8 < kind < 1 else x

@@ -114,7 +114,8 @@ def record_answers(keras: Any, held: dict[str, Any]) -> None:
 def _answers_in(keras: Any, policy: str, case: Case) -> np.ndarray:
     keras.config.set_dtype_policy(policy)
     keras.config.set_floatx(policy)
-    return answers(make(keras, case), case)
+    result: np.ndarray = answers(make(keras, case), case)
+    return result
 
 
 def record(keras: Any, asked: list[str]) -> None:

@@ -40,8 +40,8 @@ def results(boxes: Any) -> dict[str, np.ndarray]:
     found["inside"], found["labels"] = inside["boxes"], inside["labels"]
     found["cropped"], found["padded"] = boxes.crop(one, 3, 5, 10, 9), boxes.pad(one, 3, 5)
     numbers = ((30, -70), (0.1, 0.2), (-0.1, 0.3), (1.2, 0.7), (10, -5), (3, 20))
-    given = [np.array(pair, "float32") for pair in numbers]
-    found["turned"] = boxes.affine_transform(one, *given, height=30, width=25)
+    turns = [np.array(pair, "float32") for pair in numbers]
+    found["turned"] = boxes.affine_transform(one, *turns, height=30, width=25)
     return {name: np.asarray(value) for name, value in found.items()}
 
 

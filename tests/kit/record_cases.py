@@ -193,7 +193,8 @@ def _class(name: str) -> Any:
 def _numbers(rng: np.random.Generator, variable: Any) -> np.ndarray:
     """Returns random numbers for a weight, so that none hides behind a 0 or a 1; variances are positive."""
     drawn = rng.normal(size=variable.shape)
-    return np.abs(drawn) + 0.5 if "variance" in variable.path else 0.5 * drawn
+    result: np.ndarray = np.abs(drawn) + 0.5 if "variance" in variable.path else 0.5 * drawn
+    return result
 
 
 def _input(rng: np.random.Generator, row: Row) -> np.ndarray:

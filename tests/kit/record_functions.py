@@ -168,7 +168,7 @@ def main(target: str) -> None:
                             entry["config"]["constants"][index] = value["config"]["value"]
             archive.writestr(f"{name}.json", json.dumps(described))
             buffer = io.BytesIO()
-            np.savez(buffer, **xs, **{f"y{i:02}": y for i, y in enumerate(ys)})
+            np.savez(buffer, **xs, **{f"y{i:02}": y for i, y in enumerate(ys)})  # type: ignore[arg-type]
             archive.writestr(f"{name}.npz", buffer.getvalue())
 
 

@@ -91,17 +91,20 @@ def rows() -> list[Row]:
         ),
     ]
     for method, antialias in itertools.product(("linear", "cubic", "lanczos3", "lanczos5"), (True, False)):
-        more = {"output_shape": [2, 9, 4, 3], "spatial_dims": [1, 2], "method": method, "antialias": antialias}
+        more: Config = {"output_shape": [2, 9, 4, 3], "spatial_dims": [1, 2], "method": method, "antialias": antialias}
         found.append(("image.scale_and_translate", ["unit", "scale", "shift"], more))
-    for kind, more in itertools.product(
-        ("bilinear", "nearest", "bicubic", "lanczos3"),
-        ({}, {"antialias": True}, {"crop_to_aspect_ratio": True}, {"pad_to_aspect_ratio": True, "fill_value": 0.4}),
-    ):
+    ways: tuple[Config, ...] = (
+        {},
+        {"antialias": True},
+        {"crop_to_aspect_ratio": True},
+        {"pad_to_aspect_ratio": True, "fill_value": 0.4},
+    )
+    for kind, more in itertools.product(("bilinear", "nearest", "bicubic", "lanczos3"), ways):
         found.append(("image.resize", ["unit"], {"size": [4, 9], "interpolation": kind, **more}))
     found.append(("image.resize", ["bytes"], {"size": [9, 3], "interpolation": "bicubic"}))
-    for order in ("channels_last", "channels_first"):
-        found.append(("depth_to_space", ["blocks"], {"block_size": 2, "data_format": order}))
-        found.append(("space_to_depth", ["blocks"], {"block_size": 2, "data_format": order}))
+    for data_format in ("channels_last", "channels_first"):
+        found.append(("depth_to_space", ["blocks"], {"block_size": 2, "data_format": data_format}))
+        found.append(("space_to_depth", ["blocks"], {"block_size": 2, "data_format": data_format}))
     found += [
         ("psnr", ["unit", "others"], {"max_val": 1.0}),
         ("unfold", ["blocks"], {"kernel_size": 2}),
@@ -122,7 +125,8 @@ def function(name: str) -> Any:
 
 
 def main() -> None:
-    arrays, facts = dict(GIVEN), []
+    arrays: dict[str, Any] = dict(GIVEN)
+    facts: list[Config] = []
     for number, (name, given, settings) in enumerate(rows()):
         tensors = [GIVEN[tensor] for tensor in given]
         call = function(name)
@@ -134,7 +138,7 @@ def main() -> None:
             return call(*values, **settings)
 
         y = np.asarray(run(*tensors))
-        fact = {"function": name, "given": given, "settings": settings, "y": f"y{number}"}
+        fact: Config = {"function": name, "given": given, "settings": settings, "y": f"y{number}"}
         arrays[f"y{number}"] = y
         if y.dtype.kind == "f":
             upstream = np.random.default_rng(number).normal(size=y.shape).astype("float32")

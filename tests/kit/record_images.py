@@ -86,8 +86,8 @@ def rows() -> list[tuple[str, Config]]:
 
 def main() -> None:
     draw = np.random.default_rng(11)
-    arrays = {name: (draw.uniform(0, 255, shape)).astype("float32") for name, shape in INPUTS.items()}
-    facts = []
+    arrays: dict[str, Any] = {name: draw.uniform(0, 255, shape).astype("float32") for name, shape in INPUTS.items()}
+    facts: list[dict[str, Any]] = []
     for number, ((name, config), given) in enumerate(itertools.product(rows(), INPUTS)):
         if name == "RandomCrop" and given != "wide":  # of other images Keras takes another part than it says it does
             continue

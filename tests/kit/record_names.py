@@ -49,7 +49,8 @@ def arguments(keras: Any, named: dict[str, str]) -> dict[str, str]:
 
 
 def _arguments(value: Any) -> list[str]:
-    parameters = inspect.signature(value.__init__ if isinstance(value, type) else value).parameters.values()
+    called: Any = value.__init__ if isinstance(value, type) else value  # type: ignore[misc]
+    parameters = inspect.signature(called).parameters.values()
     return [p.name for p in parameters if p.name != "self" and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
 
 

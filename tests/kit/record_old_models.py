@@ -162,7 +162,7 @@ def main(target: str) -> None:
                 model.fit(xs[0], labels, epochs=2, verbose=0)
                 arrays["z0"] = model.predict(xs, verbose=0)
             buffer = io.BytesIO()
-            np.savez(buffer, **arrays)
+            np.savez(buffer, **arrays)  # type: ignore[arg-type]
             archive.writestr(f"{model.name}.npz", buffer.getvalue())
 
 

@@ -145,7 +145,7 @@ def record_model(masked: bool) -> dict[str, np.ndarray]:
     return given | {"predicted": predicted, "losses": np.array(losses)} | started | weights
 
 
-def record_mask_input() -> dict[str, np.ndarray]:
+def record_mask_input() -> dict[str, Any]:
     """Returns what a model computes, and how it trains, whose mask is an input, and which keeps both directions."""
     rng = np.random.default_rng(4)
     x, mask = keras.Input((None, 3), name="x"), keras.Input((None,), dtype="bool", name="mask")
@@ -166,14 +166,15 @@ def record_mask_input() -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    facts, arrays = [], {}
+    facts: list[str] = []
+    arrays: dict[str, Any] = {}
     for name, (layer, masked) in rows().items():
         found, of_case = record(name, layer, masked)
         facts.append(json.dumps(found, sort_keys=True))
         arrays |= {f"{name}/{key}": array for key, array in of_case.items()}
     (CASES / "state_cases.json").write_text("[\n" + ",\n".join(facts) + "\n]\n")
     np.savez_compressed(CASES / "state_cases.npz", **arrays)
-    models = {"plain": record_model(False), "masked": record_model(True)}
+    models: dict[str, dict[str, Any]] = {"plain": record_model(False), "masked": record_model(True)}
     np.savez_compressed(
         CASES / "seq2seq.npz", **{f"{kind}/{key}": a for kind, found in models.items() for key, a in found.items()}
     )

@@ -60,7 +60,7 @@ def main(target: str) -> None:
                 ys = model.predict(xs, verbose=0)
                 arrays = {f"x{i}": x for i, x in enumerate(xs)}
                 arrays |= {f"y{i}": y for i, y in enumerate(ys if isinstance(ys, list) else [ys])}
-                np.savez(path / "recorded.npz", **arrays)
+                np.savez(path / "recorded.npz", **arrays)  # type: ignore[arg-type]
                 for file in sorted(path.iterdir()):
                     archive.write(file, f"{path.name}/{file.name}")
 

@@ -40,7 +40,8 @@ class Recorded:
         self._own = own
 
     def losses(self, precision: str) -> Array:
-        return self._own[f"{precision}/losses"]
+        result: Array = self._own[f"{precision}/losses"]
+        return result
 
     def weights(self, precision: str, when: str) -> list[Array]:
         count = sum(key.startswith(f"{precision}/{when}/") for key in self._own)

@@ -25,4 +25,5 @@ class Served:
     # `async`, since otherwise each request hops to a thread and back. Batching is theirs and chooses its own sizes.
     @bentoml.api(**({"batchable": True, "max_batch_size": BATCH, "max_latency_ms": 60_000} if BATCH else {}))
     async def predict(self, inputs: Input) -> np.ndarray:
-        return self.session.run(None, {self.input: inputs})[0]
+        result: np.ndarray = self.session.run(None, {self.input: inputs})[0]
+        return result

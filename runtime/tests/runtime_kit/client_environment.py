@@ -18,7 +18,15 @@ def environment(name: str, *packages: str) -> Path:
     done = HOME / name / "installed"
     if not done.is_file():
         subprocess.run([sys.executable, "-m", "venv", "--clear", HOME / name], check=True)
-        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+        command: list[str | Path] = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-compile",
+        ]
         tried = subprocess.run([*command, *packages], capture_output=True, text=True, check=False)
         if tried.returncode != 0:
             pytest.skip(f"{packages[0]} cannot be installed: {(tried.stderr.strip() or 'no word').splitlines()[-1]}")

@@ -45,9 +45,10 @@ def weights(draw: st.DrawFn) -> TensorProto:
     if how == "typed":
         return helper.make_tensor("w", FLOAT, [4, 2], WEIGHT.ravel().tolist())
     if how == "external":
-        return external(draw(st.sampled_from(LOCATIONS)), **draw(ENTRIES))
+        entries: dict[str, Any] = draw(ENTRIES)
+        return external(draw(st.sampled_from(LOCATIONS)), **entries)
     if how == "text":
-        return helper.make_tensor("w", TensorProto.STRING, [1], [draw(st.binary(max_size=9))])
+        return helper.make_tensor("w", TensorProto.STRING, [1], [draw(st.binary(max_size=9))])  # type: ignore[list-item]
     tensor = numpy_helper.from_array(WEIGHT, "w")
     del tensor.dims[:]
     tensor.dims.extend(draw(DIMS))

@@ -13,11 +13,11 @@ WEIGHT = np.arange(8, dtype=np.float32).reshape(4, 2)
 MATMUL = helper.make_node("MatMul", ["x", "w"], ["y"])
 
 
-def value(name: str, shape: list | None, dtype: int = FLOAT) -> onnx.ValueInfoProto:
+def value(name: str, shape: list[Any] | None, dtype: int = FLOAT) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, dtype, shape)
 
 
-def model_of(nodes: list, tensors: list | None = None, **more: Any) -> onnx.ModelProto:
+def model_of(nodes: list[Any], tensors: list[Any] | None = None, **more: Any) -> onnx.ModelProto:
     graph = helper.make_graph(nodes, "g", [value("x", ["batch", 4])], [value("y", ["batch", 2])], tensors or [])
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=8, **more)

@@ -40,18 +40,22 @@ class Scanner:
         self._child = subprocess.Popen(
             [sys.executable, __file__, str(mebibytes)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._given, self._said = self._child.stdin, self._child.stdout
 
     def __call__(self, data: bytes) -> dict[str, Any]:
         """What was found, and `seconds` of CPU time and `bytes` of memory that it took."""
-        self._child.stdin.write(struct.pack("<Q", len(data)) + data)
-        self._child.stdin.flush()
-        line = self._child.stdout.readline()
+        self._given.write(struct.pack("<Q", len(data)) + data)
+        self._given.flush()
+        line = self._said.readline()
         assert line, f"the process was ended ({self._child.wait(10)})"
-        return json.loads(line)
+        found: dict[str, Any] = json.loads(line)
+        return found
 
     def close(self) -> None:
-        self._child.stdin.close()
-        self._child.stdout.close()
+        self._given.close()
+        self._said.close()
         self._child.wait()
 
 

@@ -148,4 +148,4 @@ def output(answer: Any, name: str, dtype: Any) -> np.ndarray:
 def refused(call: Callable[[], Any]) -> tuple[Any, str]:
     with pytest.raises(grpc.RpcError) as caught:
         call()
-    return caught.value.code(), caught.value.details()  # type: ignore[attr-defined]
+    return caught.value.code(), caught.value.details()

@@ -42,15 +42,21 @@ def probe(*required: str) -> Schema:
     return fields(
         "exec grpc tcpSocket",
         httpGet=get,
-        **dict.fromkeys(("failureThreshold", "initialDelaySeconds", "periodSeconds"), INT32),
-        **dict.fromkeys(("successThreshold", "timeoutSeconds"), INT32),
+        failureThreshold=INT32,
+        initialDelaySeconds=INT32,
+        periodSeconds=INT32,
+        successThreshold=INT32,
+        timeoutSeconds=INT32,
         terminationGracePeriodSeconds=NUMBER,
     )
 
 
 SECURITY = fields(
     "appArmorProfile procMount seLinuxOptions windowsOptions",
-    **dict.fromkeys(("allowPrivilegeEscalation", "privileged", "readOnlyRootFilesystem", "runAsNonRoot"), FLAG),
+    allowPrivilegeEscalation=FLAG,
+    privileged=FLAG,
+    readOnlyRootFilesystem=FLAG,
+    runAsNonRoot=FLAG,
     capabilities=fields(add=TEXTS, drop=TEXTS),
     runAsGroup=NUMBER,
     runAsUser=NUMBER,

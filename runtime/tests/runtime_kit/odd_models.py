@@ -101,8 +101,8 @@ def extremes(dtype: str, finite: bool = False) -> np.ndarray:
     if kind.kind == "b":
         return np.array([True, False, True])
     if kind.kind in "iu":
-        limits = np.iinfo(kind)
-        return np.array([limits.min, limits.max, limits.max - 1, limits.min + 1, 0, 1], kind)
+        whole = np.iinfo(kind)
+        return np.array([whole.min, whole.max, whole.max - 1, whole.min + 1, 0, 1], kind)
     limits = np.finfo(kind)
     tiny, largest = limits.smallest_subnormal, limits.max
     values = [0.0, -0.0, tiny, -tiny, limits.smallest_normal, largest, -largest, 0.1, 1 / 3, limits.eps]

@@ -9,6 +9,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ STRANGE: list[Any] = [
     np.ones((2, 5, 2)),
     np.ones((1, 4)) * 1j,
     np.array([np.nan] * 4)[None],
-    np.ma.masked_all((1, 4)),
+    np.ma.masked_all((1, 4)),  # type: ignore[no-untyped-call]
     np.array([1, "a"]),
     np.ones((1, 4), ">f4"),
     np.zeros((1, 4), "M8[s]"),
@@ -138,6 +139,10 @@ def attempt(call: Callable[[], object]) -> None:
         str(error)
 
 
+def _use_bytes(data: bytes) -> None:
+    use(seqc_runtime.load(data, device="cpu", threads=1))
+
+
 def main(seed: int, seconds: float, paths: list[str]) -> None:
     source = random.Random(seed)
     models = [Path(path).read_bytes() for path in paths]
@@ -151,7 +156,7 @@ def main(seed: int, seconds: float, paths: list[str]) -> None:
         if kind == 0:
             changed = mutated(source.choice(models), source)
             Path("last.onnx").write_bytes(changed)
-            attempt(lambda data=changed: use(seqc_runtime.load(data, device="cpu", threads=1)))
+            attempt(partial(_use_bytes, changed))
         elif kind == 1:
             misuse(source.choice(whole), x, y)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ def bare(model: bytes, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
     return ort.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, feeds)
 
 
-def table(names: list[str] | None, rows: list[list[object]], mark: str = ",") -> str:
+def table(names: list[str] | None, rows: Sequence[Sequence[object]], mark: str = ",") -> str:
     lines = [names, *rows] if names else rows
     return "".join(mark.join(map(str, line)) + "\n" for line in lines)
 

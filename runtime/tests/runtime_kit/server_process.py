@@ -128,6 +128,8 @@ def serving(*arguments: object, port: object = 0, **environment: str) -> Iterato
     )
     lines: list[str] = []
     complaints: list[str] = []
+    assert process.stdout is not None
+    assert process.stderr is not None
     readers = [
         threading.Thread(target=_collect, args=(process.stdout, lines), daemon=True),
         threading.Thread(target=_collect, args=(process.stderr, complaints), daemon=True),

@@ -15,7 +15,11 @@ from seqc_runtime.server.servable import Batching, Servable
 
 
 def build(
-    nodes: list, inputs: dict[str, list], outputs: dict[str, list], weights: dict[str, np.ndarray], dtype: int = 1
+    nodes: list[Any],
+    inputs: dict[str, list[Any]],
+    outputs: dict[str, list[Any]],
+    weights: dict[str, np.ndarray],
+    dtype: int = 1,
 ) -> bytes:
     graph = helper.make_graph(
         nodes,
@@ -26,10 +30,13 @@ def build(
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     onnx.checker.check_model(model)
-    return model.SerializeToString()
+    result: bytes = model.SerializeToString()
+    return result
 
 
-def simple(op: str, shape: list, out: list | None = None, axes: list[int] | None = None, **attributes: Any) -> bytes:
+def simple(
+    op: str, shape: list[Any], out: list[Any] | None = None, axes: list[int] | None = None, **attributes: Any
+) -> bytes:
     """One operator on x."""
     weights = {} if axes is None else {"axes": np.array(axes, np.int64)}
     node = helper.make_node(op, ["x", *weights], ["y"], **attributes)

@@ -64,7 +64,8 @@ def every_case(http_client: Any, grpc_client: Any, cases: Cases) -> None:
 def told_of(answer: Any) -> str:
     """The id of an answer."""
     told = answer.get_response()
-    return told["id"] if isinstance(told, dict) else told.id
+    result: str = told["id"] if isinstance(told, dict) else told.id
+    return result
 
 
 def options(http_client: Any, grpc_client: Any, cases: Cases) -> None:
