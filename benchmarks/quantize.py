@@ -96,8 +96,10 @@ def lines(name: str, model: Any, x: Any, y: Any, folder: Path) -> Iterator[str]:
             share = f"{row.file_bytes / first.float_bytes:.0%}"
             cells[1:] = f"{row.score:.4f}", f"{row.drop:.2%}", f"{row.file_bytes:,}", share
         for one in (row, others.get(row.recipe)):
-            timed = one is not None and one.seconds is not None
-            cells += [f"{one.seconds * 1e3:.3f}", f"{one.speedup:.2f}x"] if timed else ["", ""]
+            if one is None or one.seconds is None:
+                cells += ["", ""]
+            else:
+                cells += [f"{one.seconds * 1e3:.3f}", f"{one.speedup:.2f}x"]
         yield f"| {' | '.join([*cells, ', '.join(row.in_float)])} |".replace("|  |", "| |")
     yield ""
     for what, results in (("speed", speed), ("size", small)):

@@ -60,9 +60,11 @@ class SeedGenerator:
 
 
 Seed = int | np.integer[Any] | SeedGenerator | None
+# The same, once it is checked.
+KnownSeed = int | SeedGenerator | None
 
 
-def checked_seed(seed: Any) -> int | SeedGenerator | None:
+def checked_seed(seed: Any) -> KnownSeed:
     """Returns a seed as a Python number, a generator, or None.
 
     Raises:
@@ -102,7 +104,7 @@ class Draws:
         return ops.sqrt(-2.0 * ops.log(1.0 - radius)) * ops.cos(2.0 * np.pi * angle)
 
 
-def _unit(shape: Sequence[Any], seed: Seed) -> Value:
+def _unit(shape: Sequence[Any], seed: KnownSeed) -> Value:
     trace = current_trace()
     if trace is None:
         return constant(_unit_now(shape, seed))
@@ -112,7 +114,7 @@ def _unit(shape: Sequence[Any], seed: Seed) -> Value:
     return trace.random_uniform(like, None if seed is None else constant(np.int64(seed.seed)))
 
 
-def _unit_now(shape: Sequence[Any], seed: Seed) -> Array:
+def _unit_now(shape: Sequence[Any], seed: KnownSeed) -> Array:
     if isinstance(seed, SeedGenerator):
         start, step = seed.next()
     else:

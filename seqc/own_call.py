@@ -193,8 +193,9 @@ class OwnCall(Layer):
         dtypes = tree.map_structure(lambda spec: spec.dtype, specs)
         return config | ({} if all(d == self.dtype for d in tree.flatten(dtypes)) else {"input_dtype": dtypes})
 
-    def build_from_config(self, config: dict[str, Any]) -> None:
+    def build_from_config(self, config: dict[str, Any] | None) -> None:
         """Makes the weights for the shape that a file has; stacks and graphs know it otherwise."""
+        config = config or {}
         shape, dtypes = config.get("input_shape"), config.get("input_dtype")
         if shape is None or self.built:
             return

@@ -310,7 +310,7 @@ class Sequential(Model):
         at = self._stack.index(layer) if symbols else 0
         return (symbols[at], symbols[at + 1]) if symbols else None
 
-    def build_from_config(self, config: dict[str, Any]) -> None:
+    def build_from_config(self, config: dict[str, Any] | None) -> None:
         """Does nothing: a stack learns its shape from its input, or where it stands."""
 
     @property

@@ -115,6 +115,7 @@ VARIANTS: list[tuple[str, dict[str, Any], Callable[[Array], Array]]] = [
     ("log_softmax", {"axis": 0}, lambda x: np.log(softmax(x.T).T)),
     ("glu", {"axis": 0}, lambda x: x[:2] * sigmoid(x[2:])),
 ]  # fmt: skip
+ALL: list[tuple[str, dict[str, Any], Any]]
 ALL = [(name, {}, formula) for name, formula in FORMULAS.items()] + VARIANTS
 IDS = [f"{name}-{'_'.join(f'{k}={v}' for k, v in arguments.items()) or 'default'}" for name, arguments, _ in ALL]
 

@@ -31,6 +31,7 @@ def by_hand(x: np.ndarray, wanted: tuple[int, ...], take: Any) -> np.ndarray:
     return result
 
 
+SHAPES: list[tuple[tuple[int, ...], tuple[int, ...]]]
 SHAPES = [((n,), (k,)) for n, k in itertools.product((1, 2, 5, 6, 7), (1, 2, 3, 5, 8))]
 SHAPES += [((6, 7), (3, 2)), ((5, 4), (2, 4)), ((4, 3), (6, 3)), ((4, 5, 6), (2, 3, 4)), ((2, 3, 7), (3, 3, 3))]
 

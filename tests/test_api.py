@@ -100,7 +100,7 @@ def test_the_list_is_the_recorded_one() -> None:
 def accepted(module: str, name: str) -> tuple[dict[str, inspect.Parameter], dict[str, tuple[Any, ...]]]:
     """What something takes, by name, and what arguments it accepts at some values alone."""
     found = getattr(attrgetter(module)(seqc), name)
-    call = found.__init__ if isinstance(found, type) else found
+    call: Any = found.__init__ if isinstance(found, type) else found  # type: ignore[misc]
     own = dict(inspect.signature(call).parameters)
     if module in BASES and isinstance(found, type):
         own = dict(inspect.signature(BASES[module].__init__).parameters) | own  # type: ignore[misc]

@@ -317,7 +317,7 @@ def test_predictions_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(
         imagenet_utils,
         "_INDEX",
-        imagenet_utils.Published("index.json", "nowhere/", hashlib.md5(file.read_bytes()).hexdigest()),
+        _published.Published("index.json", "nowhere/", hashlib.md5(file.read_bytes()).hexdigest()),
     )
     monkeypatch.setattr(_published, "get_file", lambda *_, **__: str(file))
     imagenet_utils._index_of_imagenet.cache_clear()

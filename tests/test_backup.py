@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class EveryTime:
         return (Rows()[i] for i in range(6))
 
 
-DATA = {
+DATA: dict[str, Callable[[], dict[str, Any]]] = {
     "shuffled": lambda: {"x": X, "y": Y, "batch_size": 4},
     "in order": lambda: {"x": X, "y": Y, "batch_size": 4, "shuffle": False},
     "steps across passes": lambda: {"x": X, "y": Y, "batch_size": 4, "steps_per_epoch": 4},

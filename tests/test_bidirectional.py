@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ def both_outputs(layer: layers.Bidirectional, x: np.ndarray, **options: Any) -> 
 @pytest.mark.parametrize("cell", CELLS)
 def test_outputs_are_merged(cell: Any, sequences: bool, rng: np.random.Generator) -> None:
     x = rng.normal(size=(2, 4, 3)).astype("float32")
-    merged = {
+    merged: dict[str, Callable[..., np.ndarray]] = {
         "concat": lambda a, b: np.concatenate([a, b], -1),
         "sum": np.add,
         "mul": np.multiply,
@@ -47,8 +48,8 @@ def test_the_two_layers_are_copies_with_names_and_weights_of_their_own() -> None
     assert (layer.forward_layer.go_backwards, layer.backward_layer.go_backwards) == (False, True)
     assert len(layer.weights) == 6
     assert len(layer.losses) == 2
-    kernels = [w.numpy() for w in layer.weights if w.name == "kernel"]
-    assert not np.array_equal(*kernels)
+    forward, backward = (w.numpy() for w in layer.weights if w.name == "kernel")
+    assert not np.array_equal(forward, backward)
 
 
 def test_a_name_with_the_prefix_already_keeps_one() -> None:

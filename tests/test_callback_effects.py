@@ -172,7 +172,7 @@ def test_a_best_model_is_not_overwritten_in_epochs_without_its_metric(tmp_path: 
                 kept.append(float(keras.models.load_model(path).get_weights()[0][0, 0]))
 
     keep = callbacks.ModelCheckpoint(path, save_best_only=True)
-    data = {"validation_data": (X, Y), "validation_freq": [2, 4]}
+    data: dict[str, Any] = {"validation_data": (X, Y), "validation_freq": [2, 4]}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         values = [keep, Fake(val_loss=[9.0, 1.0, 1.0, 2.0]), Watch()]

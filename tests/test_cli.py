@@ -144,7 +144,7 @@ def test_json_stays_alone_on_standard_output_when_the_file_prints(tmp_path: Path
 @pytest.mark.slow
 def test_help_comes_at_once(tmp_path: Path) -> None:
     # As once installed: with compiled modules, which the first run makes.
-    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    compiled: dict[str, Any] = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
     libraries = [sys.executable, "-c", "import numpy, typer"]
     ours, theirs = [], []
     for _ in range(6):  # processor time beside that of the libraries it needs, the best of several: machines differ

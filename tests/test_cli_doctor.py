@@ -91,7 +91,7 @@ def test_a_cuda_device_that_does_not_work_says_why(monkeypatch: pytest.MonkeyPat
     pretend(monkeypatch, onnxruntime="1.30.0", onnxruntime_gpu=None)
     honest = seqc_runtime.load
 
-    def load(model: Any, device: str) -> Any:
+    def load(model: Any, device: Any) -> Any:
         if device == "cuda":
             raise seqc_runtime.RuntimeDeviceError("there is no driver")
         return honest(model, device=device)

@@ -139,6 +139,11 @@ def test_the_picture_grows_while_the_training_goes_on(folder: Path, monkeypatch:
     drawn: list[int] = []
     draw = plots.loss_curve
     monkeypatch.setattr(_resume, "DRAW_SECONDS", 0.0)
-    monkeypatch.setattr(plots, "loss_curve", lambda h, path, title="": (drawn.append(len(h["loss"])), draw(h, path)))
+
+    def drawing(history: dict[str, list[float]], path: Path, title: str = "") -> None:
+        drawn.append(len(history["loss"]))
+        draw(history, path)
+
+    monkeypatch.setattr(plots, "loss_curve", drawing)
     seqc("train", write(folder, DROPPING), "--epochs", 3)
     assert drawn == [1, 2, 3, 3]

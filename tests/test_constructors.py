@@ -37,7 +37,7 @@ def arguments_that_name_objects() -> list[tuple[type[layers.Layer], str]]:
         (cls, name)
         for cls in classes("layers").values()
         if cls.__module__.startswith("seqc.layers")
-        for name in inspect.signature(cls.__init__).parameters
+        for name in inspect.signature(cls.__init__).parameters  # type: ignore[misc]
         if name.rpartition("_")[2] in WORDS
     ]
 
@@ -250,7 +250,7 @@ def test_heads_take_a_function_as_initializer() -> None:
 
 
 def test_whole_numbers_of_numpy_count_as_such() -> None:
-    two = np.int64(2)
+    two: Any = np.int64(2)
     layer = layers.SeparableConv2D(two, two, depth_multiplier=two)
     assert [type(n) for n in (layer.filters, layer.depth_multiplier, *layer.kernel_size)] == [int] * 4
     for other in (layers.Conv1D(two, 2, groups=two), layers.GRU(two), layers.MultiHeadAttention(two, two)):

@@ -108,7 +108,7 @@ class TestCond:
         y = ops.cond(X > 0, lambda: ops.log(X) * 2, lambda: ops.square(X))
         (gradient,) = gradients(y, [X])
         for value, expected, slope in ((3.0, 2 * np.log(3), 2 / 3), (0.0, 0.0, 0.0), (-2.0, 4.0, -4.0)):
-            got = run([X], [y, gradient], [np.float64(value)])
+            got = run([X], [y, gradient], [np.array(value, np.float64)])
             np.testing.assert_allclose(got, [expected, slope], rtol=1e-12)
 
     def test_branches_in_branches(self) -> None:
@@ -118,14 +118,16 @@ class TestCond:
         )
         (gradient,) = gradients(y, [X])
         for value, expected in ((0.5, (0.5, 1.0)), (1.0, (1.0, 1.0)), (1.75, (4 / 3, -16 / 9)), (7.0, (49.0, 14.0))):
-            np.testing.assert_allclose(run([X], [y, gradient], [np.float64(value)]), expected, rtol=1e-12)
+            np.testing.assert_allclose(
+                run([X], [y, gradient], [np.array(value, np.float64)]), np.array(expected), rtol=1e-12
+            )
 
     def test_onnx_computes_both_and_chooses(self) -> None:
         x = ir.input_value("x", "float32", (BATCH, 3))
         y = ops.cond(ops.sum(x) > 0, lambda: {"a": x * 2, "b": 1}, lambda: {"a": ops.abs(x), "b": ops.sum(x)})
         for sign in (1, -1):
             array = sign * np.array([[1, 2, 3], [-1, 1, 1]], np.float32)
-            expected = [array * 2, 1] if sign > 0 else [np.abs(array), array.sum()]
+            expected: list[Any] = [array * 2, 1] if sign > 0 else [np.abs(array), array.sum()]
             for got in (run([x], [y["a"], y["b"]], [array]), onnx([x], [y["a"], y["b"]], [array])):
                 for one, two in zip(got, expected, strict=True):
                     np.testing.assert_allclose(one, two, rtol=1e-6)
@@ -182,7 +184,7 @@ def test_a_loop_that_ends_when_its_numbers_say_so_needs_a_limit() -> None:
     y = halve(5)
     (gradient,) = gradients(y, [X])
     for value, expected in ((20.0, (20 / 32, 1 / 32)), (0.5, (0.5, 1.0)), (1000.0, (1000 / 32, 1 / 32))):
-        np.testing.assert_allclose(run([X], [y, gradient], [np.float64(value)]), expected)
+        np.testing.assert_allclose(run([X], [y, gradient], [np.array(value, np.float64)]), np.array(expected))
 
 
 class TestOwnGradients:
@@ -194,8 +196,9 @@ class TestOwnGradients:
 
         x, f = ir.input_value("x", "float64", (3,)), ir.input_value("f", "float64", ())
         loss = ops.sum(clipped(x, f) * np.arange(3.0))
-        got = run([x, f], [loss, *gradients(loss, [x, f])], [np.array([0.4, 1.6, -2.2]), np.float64(3)])
-        for one, two in zip(got, (-6.0, np.arange(3) * 6.0, -2.0), strict=True):
+        got = run([x, f], [loss, *gradients(loss, [x, f])], [np.array([0.4, 1.6, -2.2]), np.array(3, np.float64)])
+        wanted: list[Any] = [-6.0, np.arange(3) * 6.0, -2.0]
+        for one, two in zip(got, wanted, strict=True):
             np.testing.assert_allclose(one, two)
         x32 = ir.input_value("x", "float32", (BATCH,))
         (exported,) = onnx([x32], [clipped(x32, 2.0)], [np.array([0.4, 1.6], np.float32)])
@@ -215,7 +218,7 @@ class TestOwnGradients:
         model.fit(array, np.zeros((1, 2), "float32"), verbose=0)
         # d loss / d y = (1, -1); nothing passes where the second is beyond one.
         np.testing.assert_allclose(
-            model.layers[1].kernel.numpy(), np.eye(2) - np.array([[0.5, 0], [-3.0, 0]], np.float32)
+            model.layers[1].kernel.numpy(), np.asarray(np.eye(2) - np.array([[0.5, 0], [-3.0, 0]], np.float32))
         )
 
     def test_clones_of_models_have_them_too(self) -> None:
@@ -239,7 +242,7 @@ class TestOwnGradients:
 
         one, two = both(X)
         (gradient,) = gradients(one + two * 2, [X])
-        np.testing.assert_allclose(run([X], [one, two, gradient], [np.float64(2)]), [4, 6, 210])
+        np.testing.assert_allclose(run([X], [one, two, gradient], [np.array(2, np.float64)]), [4, 6, 210])
 
 
 V = ir.input_value("v", "float32", (BATCH, 3))

@@ -83,7 +83,7 @@ def test_dropout_of_the_input_is_the_gates_own_and_alike_in_all_steps() -> None:
         cell.build((None, 50, 1))
         z = cell.gates_of(ops.ones((40, 3, 50, 1)), training=True, learning=True)
     graph = Graph((trace.seed, trace.step, *trace.reads.values()), (z,), ("z",))
-    (found,) = Interpreter(graph).run([np.array(3), np.array(1), *(v.array for v in trace.reads)])
+    (found,) = Interpreter(graph).run([np.array(3, np.int64), np.array(1, np.int64), *(v.array for v in trace.reads)])
     assert set(np.unique(found)) == {0.0, 2.0}
     assert (found == found[:, :1]).all()
     kept = found[:, 0] > 0

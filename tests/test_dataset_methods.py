@@ -115,7 +115,8 @@ def test_batches_of_datasets_keep_their_order_where_fit_shuffles() -> None:
         model.compile(seqc.optimizers.SGD(1e-4), "mse")
         model.fit(windows, epochs=1, verbose=0, shuffle=shuffle)
         results.append(model.get_weights()[0])
-    np.testing.assert_array_equal(*results)
+    first, second = results
+    np.testing.assert_array_equal(first, second)
 
 
 def test_wrong_uses_are_refused() -> None:

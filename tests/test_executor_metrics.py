@@ -27,8 +27,8 @@ BATCHES = [slice(i, min(i + BATCH, SAMPLES)) for i in range(0, SAMPLES, BATCH)]
 def compiled(labels: Labels, makes: Sequence[Make], weighted: bool) -> Any:
     clear_session()  # so that metrics are named, and sorted, alike each time
     model = labels.model()
-    where = "weighted_metrics" if weighted else "metrics"
-    model.compile("sgd", labels.loss, **{where: [make() for make in makes]})
+    made = [make() for make in makes]
+    model.compile("sgd", labels.loss, metrics=None if weighted else made, weighted_metrics=made if weighted else None)
     return model
 
 
@@ -110,5 +110,5 @@ def test_small_sets_in_which_all_pairs_of_metrics_meet_are_right(name: str, kind
         weighted = (number % 2 == 1) == (kind == "train")
         batches = [[X[rows], labels.y[rows], *([WEIGHTS[rows]] if weighted else [])] for rows in BATCHES[1:]]
         metrics = [labels.table[n]() for n in names]
-        both = twin(labels.model(), *batches[0][:2], "sgd", labels.loss, weighted, kind=kind, metrics=metrics)
+        both = twin(labels.model(), batches[0], "sgd", labels.loss, weighted, kind=kind, metrics=metrics)
         assert_same(both, batches, Conditions(number % 3 + 1, 1 << number % 20, tiny=number % 5 == 0), 1e-9)

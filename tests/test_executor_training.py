@@ -33,7 +33,7 @@ def check(combination: Combination, number: int) -> None:
     x, y = make_data(combination[-1])
     rows = np.cumsum([0, *SIZES])
     batches = [[x[a:b], y[a:b]] for a, b in pairwise(rows)]
-    both = twin(model, *batches[0], make_optimizer(keras, combination), "mse")
+    both = twin(model, batches[0], make_optimizer(keras, combination), "mse")
     conditions = Conditions(number % 3 + 1, (1, 300, 1 << 20)[number // 3 % 3], tiny=number % 2 == 1)
     try:
         assert_same(both, batches, conditions, 1e-9)

@@ -93,7 +93,7 @@ def test_the_layout_of_the_borders_is_in_the_metadata(side: str, tmp_path: Path)
     import onnx
 
     for first, said in ((False, "channels_last"), (True, "channels_first")):
-        options = {f"channels_first_{side}": first}
+        options: dict[str, Any] = {f"channels_first_{side}": first}
         receipt = export_graph(GRAPHS["segmentation"](), tmp_path / "model.onnx", **options)
         props = {p.key: p.value for p in onnx.load(tmp_path / "model.onnx").metadata_props}
         assert props[f"seqc.{side}_layout"] == said

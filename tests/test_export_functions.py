@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -102,7 +103,7 @@ def test_a_wrong_function_is_found_before_the_file_is_written(tmp_path: Path, mo
     from seqc.errors import VerificationError
     from seqc.export import emitter
 
-    right = emitter.with_functions
+    right: Any = vars(emitter)["with_functions"]
 
     def wrong(frame: onnx.ModelProto) -> onnx.ModelProto:
         made = right(frame)

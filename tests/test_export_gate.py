@@ -40,4 +40,5 @@ def test_a_model_and_its_weights_are_let_in_and_compute_the_same(golden: Golden,
     for name, files in (("m.onnx", {"m.onnx"}), ("e.onnx", {"e.onnx", "e.bin"})):
         loaded = seqc_runtime.load(tmp_path / name, device="cpu", untrusted=True)
         np.testing.assert_array_equal(loaded.predict(x), expected)
+        assert loaded.admission is not None
         assert set(loaded.admission.digests) == files

@@ -10,7 +10,8 @@ import pytest
 
 from kit import value_infos
 from kit.graph_runs import step_file
-from kit.op_specs import SPECS, OpSpec
+from kit.op_rows import OpSpec
+from kit.op_specs import SPECS
 from kit.small_graphs import BATCH, TIME
 from seqc.errors import ExportError, NoLoweringError
 from seqc.graph import ir

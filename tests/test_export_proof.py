@@ -39,7 +39,8 @@ def small(*weights: float) -> keras.Sequential:
 def test_weights_that_are_not_finite_are_refused_by_the_name_of_their_layer(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     message = r"Layer 'dense_1' has NaN in kernel \(2 of 2 numbers\)\..*allow_nonfinite=True"
-    for options in ({}, {"verify": False}):
+    ways: list[dict[str, Any]] = [{}, {"verify": False}]
+    for options in ways:
         with pytest.raises(ExportError, match=message):
             small(1, 0, float("nan")).export(path, **options)
     with pytest.raises(ExportError, match=r"Layer 'dense' has infinity in bias"):
@@ -152,7 +153,7 @@ def is_exported(stack: Callable[[], list[Any]], seed: int, trained: bool, path: 
         shape = (16, *(size or 6 for size in model.input_shape[1:]))
         x = rng.integers(0, 100, shape) if words else rng.normal(size=shape).astype("float32")
         model.compile("adam", "mse")
-        model.fit(x, rng.normal(size=(16, model.output_shape[-1])).astype("float32"), epochs=3, verbose=0)
+        model.fit(x, rng.normal(size=(16, int(model.output_shape[-1] or 0))).astype("float32"), epochs=3, verbose=0)
     assert model.export(path).report.passed
 
 

@@ -22,7 +22,6 @@ from seqc.export import record as records
 from seqc.export.model import inference_graph
 from seqc.graph.interpreter import Interpreter
 from seqc.passes.precision import promote_floats
-from seqc.utils import files
 
 CPU = ["CPUExecutionProvider"]
 
@@ -155,7 +154,7 @@ def test_a_file_and_its_record_are_both_new_or_both_old(tmp_path: Path, monkeypa
         written.append(handle)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     model = classifier()
     model.layers[-1].kernel.assign(model.layers[-1].kernel * 2)
     with pytest.raises(PathError, match="No space left"):

@@ -186,6 +186,7 @@ def test_batch_norm_over_any_axis(axis: int) -> None:
 
     w, x = Weights(), image(4, 5, 6)
     n = x.shape[axis]
+    assert n is not None
     y = ir.apply(BatchNormalization(axis, 1e-2), x, w("a", n), w("b", n), w("c", n), w.positive("d", n))
     assert_agrees(graph(x, y), *drawn(graph(x, y), batch=2))
 

@@ -255,7 +255,7 @@ def test_a_layer_that_is_refused_leaves_the_old_pair(old: Old) -> None:
 
 
 def test_a_disk_without_room_is_found_before_any_work(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: type("Usage", (), {"total": 10**9, "free": 1000})())
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"total": 10**9, "free": 1000})())
     monkeypatch.setattr("seqc.export.compile_with_names", lambda *_, **__: pytest.fail("work was done"))
     with pytest.raises(PathError, match=r"takes 8\d,\d{3} bytes, and the disk of folder .* has room for 1,000"):
         export_graph(small(1), old.path, external_data=True)

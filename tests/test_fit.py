@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,8 @@ def test_predictions_come_in_the_order_of_the_samples_whatever_the_batches(size:
 
 def test_predictions_are_arrays_of_their_own() -> None:
     same_again = keras.Sequential([keras.Input((4,)), layers.Activation("linear")])
-    for predict in (lambda x: same_again.predict(x, verbose=0), same_again.predict_on_batch):
+    ways: list[Callable[[Any], Any]] = [lambda x: same_again.predict(x, verbose=0), same_again.predict_on_batch]
+    for predict in ways:
         x = X.copy()
         predict(x)[:] = 0
         np.testing.assert_array_equal(x, X)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def test_blocks_of_images_of_unknown_size_become_channels(first: bool) -> None:
 
 def test_what_functions_of_images_cannot_do_is_said() -> None:
     x = np.zeros((2, 4, 4, 3), "float32")
-    for error, message, call in (
+    cases: list[tuple[type[Exception], str, Callable[[], Any]]] = [
         (ShapeError, "Invalid images rank", lambda: ops.image.resize(x[0, 0], (2, 2))),
         (
             ConfigError,
@@ -114,6 +115,7 @@ def test_what_functions_of_images_cannot_do_is_said() -> None:
         (ShapeError, "First dim of `coordinates`", lambda: ops.image.map_coordinates(x, np.zeros((3, 2)), 1)),
         (ShapeError, "depth_to_space needs a multiple of 4 channels", lambda: ops.depth_to_space(x, 2)),
         (ShapeError, "fold: images of", lambda: ops.fold(np.zeros((1, 8, 3), "float32"), 4, 2)),
-    ):
+    ]
+    for error, message, call in cases:
         with pytest.raises(error, match=message):
             call()

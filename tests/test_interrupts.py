@@ -174,9 +174,13 @@ def test_the_naive_executor_keeps_all_of_a_step_or_nothing(monkeypatch: pytest.M
     class Pressed:
         """The first variable to be written, at which Ctrl-C is pressed."""
 
-        array = property(lambda self: (reached.append(1), signal.raise_signal(signal.SIGINT), first.array)[2])
+        @property
+        def array(self) -> Any:
+            reached.append(1)
+            signal.raise_signal(signal.SIGINT)
+            return first.array
 
-    executor = next(s for k, s in model._trainer._steps.items() if k[0] == "train").executor
+    executor: Any = next(s for k, s in model._trainer._steps.items() if k[0] == "train").executor
     first = executor.writes[0]
     executor.writes = (Pressed(), *executor.writes[1:])
     step = int(model.optimizer.iterations.array)
@@ -370,7 +374,12 @@ def test_a_forked_process_goes_on_with_a_model_that_another_thread_was_using(two
     model, bound, x, y = trained_program()
     begun = threading.Event()
     calls = bound.program.regions[0].lists[0]
-    calls.insert(0, lambda: (begun.set(), time.sleep(0.5)))
+
+    def begin_slowly() -> None:
+        begun.set()
+        time.sleep(0.5)
+
+    calls.insert(0, begin_slowly)
     other = threading.Thread(target=model.train_on_batch, args=(x, y))
     other.start()
     begun.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -76,7 +77,8 @@ def test_arguments_are_called_as_in_keras() -> None:
         if path in refused() or path in OTHER_ARGUMENTS:
             continue
         found = at(path)
-        own = inspect.signature(found.__init__ if isinstance(found, type) else found).parameters
+        called: Any = found.__init__ if isinstance(found, type) else found  # type: ignore[misc]
+        own = inspect.signature(called).parameters
         if missing := [name for name in names.split() if name not in own]:
             lacking[path] = missing
     assert lacking == {}
@@ -141,11 +143,12 @@ def test_where_a_step_is_computed_is_accepted() -> None:
     with seqc.device("/CPU:0"), seqc.name_scope("block"), seqc.RematScope(mode="larger_than") as scope:
         assert seqc.ops.sum(seqc.remat(lambda x: x * 2)([1, 2])).numpy() == 6
     assert isinstance(scope, RematScope)
-    for ask, words in (
+    cases: list[tuple[Callable[[], Any], str]] = [
         (lambda: seqc.device("gpu:0").__enter__(), "computes on the processor"),
-        (lambda: seqc.name_scope(3).__enter__(), "must be a string"),
+        (lambda: seqc.name_scope(3).__enter__(), "must be a string"),  # type: ignore[arg-type]
         (lambda: seqc.RematScope("some"), "has the modes 'full'"),
-        (lambda: seqc.remat(3), "takes a function"),
-    ):
+        (lambda: seqc.remat(3), "takes a function"),  # type: ignore[arg-type]
+    ]
+    for ask, words in cases:
         with pytest.raises(ValueError, match=words):
             ask()

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kit.kernel_checks import DTYPES, Scratch, check_kernel, find_kernel, refused, strided
+from kit.kernel_checks import DTYPES, Scratch, check_kernel, refused, strided
+from seqc.backends.numpy.kernels import find_kernel
 from seqc.backends.numpy.masks import KeepMask
 from seqc.graph.ir import Op
 from seqc.ops.arithmetic import Clip

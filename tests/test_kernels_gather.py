@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kit.kernel_checks import DTYPES, Scratch, check_kernel, find_kernel, refused, strided
+from kit.kernel_checks import DTYPES, Scratch, check_kernel, refused, strided
+from seqc.backends.numpy.kernels import find_kernel
 from seqc.errors import ShapeError
 from seqc.ops.gather import Gather, GatherGrad
 

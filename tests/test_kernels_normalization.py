@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kit.kernel_checks import DTYPES, Scratch, check_kernel, find_kernel, strided
+from kit.kernel_checks import DTYPES, Scratch, check_kernel, strided
+from seqc.backends.numpy.kernels import find_kernel
 from seqc.ops.normalization import BatchMoments, BatchNormalization, GradientSums, LayerNormalization
 from seqc.ops.reduce import ReduceMean, ReduceSum
 
@@ -50,13 +51,13 @@ def test_moments_and_gradient_sums(shape: tuple[int, ...], dtype: str, seed: int
     x, g = drawn(rng, shape, dtype), drawn(rng, shape, dtype)
     check_kernel(op, [x], [g], tolerance=50)
     check_kernel(GradientSums(op.axis), [g, x, drawn(rng, shape[-1:], dtype)], tolerance=200)
-    out = np.full((2, shape[-1]), np.nan, dtype)
+    out: np.ndarray = np.full((2, shape[-1]), np.nan, dtype)
     bind = find_kernel(BatchMoments)
     assert bind is not None
     run = bind(op, [out], [x], Scratch())
     assert run is not None
     run()
-    np.testing.assert_allclose(out, op.partial(x), rtol=0, atol=500 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(out, op.partial(x), rtol=0, atol=float(500 * np.finfo(dtype).eps))
 
 
 @pytest.mark.parametrize("wanted", [(True, False), (False, True)])

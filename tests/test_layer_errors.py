@@ -10,20 +10,24 @@ import pytest
 
 import seqc as keras
 from kit.layer_runs import trace_model
-from seqc import Input, Sequential, layers
+from seqc import Layer, Sequential
 from seqc.errors import ConfigError, SeqcError, ShapeError
 
+# What is given here is wrong, most of it to a type checker, too.
+layers: Any = keras.layers
+Input: Any = keras.Input
 
-def on(shape: tuple[int | None, ...], layer: layers.Layer, dtype: str = "float32") -> Sequential:
+
+def on(shape: tuple[int | None, ...], layer: Layer, dtype: str = "float32") -> Sequential:
     return Sequential([Input(shape, dtype=dtype), layer])
 
 
-def called(layer: layers.Layer, *shapes: tuple[int, ...]) -> None:
+def called(layer: Layer, *shapes: tuple[int, ...]) -> None:
     for shape in shapes:
         layer(np.ones(shape, "float32"))
 
 
-def trained(shape: tuple[int | None, ...], layer: layers.Layer) -> None:
+def trained(shape: tuple[int | None, ...], layer: Layer) -> None:
     trace_model(on(shape, layer), (None, *shape), "float32", training=True)
 
 

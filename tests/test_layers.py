@@ -283,7 +283,7 @@ def test_own_layer_that_forgets_the_base_is_told() -> None:
     with pytest.raises(AttributeError, match=r"Forgetful has no '\w+' because its __init__ did not call super"):
         Sequential([Input((2,)), Forgetful()])
     with pytest.raises(AttributeError, match="'Dense' object has no attribute 'foo'"):
-        layers.Dense(2).foo  # noqa: B018  (the attribute access is what fails)
+        layers.Dense(2).foo  # type: ignore[attr-defined]  # noqa: B018  (the attribute access is what fails)
 
 
 def test_own_layer_without_masking_drops_the_mask() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -160,7 +161,8 @@ def arranged(x: Array, layout: Layout) -> Array:
             parts = moved.reshape(*moved.shape[:-1], *entry.sizes)
             front = list(range(moved.ndim - 1))
             moved = parts.transpose(*front, *(len(front) + o for o in entry.order)).reshape(moved.shape)
-    return moved.transpose(axes).reshape(arranged_shape(layout, Type("float64", x.shape)))
+    shape: Any = arranged_shape(layout, Type("float64", x.shape))
+    return moved.transpose(axes).reshape(shape)
 
 
 @given(st.data())
@@ -192,12 +194,14 @@ def test_flattening_keeps_a_merged_layout_for_the_dense_layer() -> None:
 
 
 @given(st.lists(st.sets(st.sampled_from(["near", "far", *range(5)]), min_size=2, max_size=4), max_size=8))
-def test_the_cut_costs_no_more_than_any_other(nets: list[set[str | int]]) -> None:
-    def cost(side: set[str | int]) -> int:
+def test_the_cut_costs_no_more_than_any_other(nets: list[set[Any]]) -> None:
+    def cost(side: set[Any]) -> int:
         return sum(bool(net & side) and not net <= side for net in nets)
 
     inner = [node for node in range(5) if any(node in net for net in nets)]
-    sides = [{"near", *some} for count in range(len(inner) + 1) for some in itertools.combinations(inner, count)]
+    sides: list[set[Any]] = [
+        {"near", *some} for count in range(len(inner) + 1) for some in itertools.combinations(inner, count)
+    ]
     least = min(map(cost, sides))
     found = near_side(nets, "near", "far") | {"near"}
     assert "far" not in found

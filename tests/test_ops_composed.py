@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kit import op_checks
-from kit.function_rows import FUNCTIONS, FunctionSpec
+from kit.function_kinds import FunctionSpec
+from kit.function_rows import FUNCTIONS
 from kit.graph_runs import step_file
 from kit.op_rows import SIZES
 from seqc.graph import dims, ir

@@ -185,7 +185,7 @@ def test_models_that_come_go_change_and_fail_while_the_page_is_open(browser: Any
             assert not one(browser, "#model").is_displayed(), "another model stands there still"
         choose(browser, "sums")
         # The same name and version with other inputs.
-        shape = ["n"]
+        shape: list[int | str] = ["n"]
         write(tmp_path, "sums", [], {"z": (FLOAT, shape)}, {"z": (FLOAT, shape)}, version=4)
         wait(browser, lambda: text(browser, "#note") == "The model has changed since it was shown here.")
         assert run(browser, "5 6") == "z FP32 [2]\n5, 6"

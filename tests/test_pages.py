@@ -38,7 +38,7 @@ def name_of(path: Path) -> str:
 
 
 def with_code() -> list[object]:
-    found = []
+    found: list[object] = []
     for path in PAGES:
         kinds = {block.kind for block in blocks(path.read_text(encoding="utf-8")) if block.mark != "not run"}
         if kinds & {"python", "console"} and name_of(path) not in ELSEWHERE:

@@ -145,6 +145,7 @@ def test_a_file_answers_as_its_pipeline(name: str, tmp_path: Path) -> None:
     pipeline, path = make().fit(x, y), tmp_path / "m.onnx"
     receipt = export_pipeline(pipeline, path, x)
     assert receipt.report is not None
+    assert receipt.report is not None
     assert receipt.report.worst.passed
     assert receipt.report.compared > 0
     got = run(path, held)
@@ -350,7 +351,9 @@ def test_rows_at_a_limit_do_not_hide_mistakes(tmp_path: Path, monkeypatch: pytes
     tree = make_pipeline(KBinsDiscretizer(4, encode="onehot-dense"), net()).fit(X, NAMES)
     held[0, 0] = tree[0].bin_edges_[0][2] * (1 - 1e-9)
     path = tmp_path / "m.onnx"
-    assert export_pipeline(tree, path, held).report.worst.budget < 1e-4
+    report = export_pipeline(tree, path, held).report
+    assert report is not None
+    assert report.worst.budget < 1e-4
     right = converting.convert
 
     def wrong(*args: Any) -> onnx.ModelProto:
@@ -460,6 +463,7 @@ REPORTED: dict[str, tuple[Callable[[], Any], Any]] = {
 def test_preprocessing_that_others_reported(name: str, tmp_path: Path) -> None:
     make, x = REPORTED[name]
     receipt = export_pipeline(make_pipeline(make(), net()).fit(x, Y), tmp_path / "m.onnx", x)
+    assert receipt.report is not None
     assert receipt.report.worst.passed
     assert receipt.report.worst.budget < 1e-4
     assert {port.name for port in receipt.inputs} <= set(x.columns)

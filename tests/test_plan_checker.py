@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ def _normed() -> tuple[Twin, list[list[Array]]]:
     rng = np.random.default_rng(0)
     batches = [[rng.normal(size=(n, 6, 6, 2)), rng.normal(size=(n, 2))] for n in (7, 7, 3)]
     rule = optimizers.Adam(0.01, global_clipnorm=0.5, gradient_accumulation_steps=2, use_ema=True)
-    return twin(model, *batches[0], rule, "mse"), batches
+    return twin(model, batches[0], rule, "mse"), batches
 
 
 def _recurrent() -> tuple[Twin, list[list[Array]]]:
@@ -51,7 +51,7 @@ def _recurrent() -> tuple[Twin, list[list[Array]]]:
     model = Sequential([keras.Input((5,), dtype="int32"), *stack])
     rng = np.random.default_rng(0)
     batches = [[rng.integers(0, 7, (n, 5)), rng.normal(size=(n, 1))] for n in (6, 2)]
-    return twin(model, *batches[0], optimizers.SGD(0.1, momentum=0.9, clipnorm=0.1), "mse"), batches
+    return twin(model, batches[0], optimizers.SGD(0.1, momentum=0.9, clipnorm=0.1), "mse"), batches
 
 
 def _wide() -> tuple[Twin, list[list[Array]]]:
@@ -61,7 +61,7 @@ def _wide() -> tuple[Twin, list[list[Array]]]:
     model = Sequential([keras.Input((30,)), *stack])
     rng = np.random.default_rng(0)
     batches = [[rng.normal(size=(n, 30)), rng.normal(size=(n, 3))] for n in (8, 8)]
-    return twin(model, *batches[0], optimizers.AdamW(0.01, clipnorm=0.2, weight_decay=0.1), "mse"), batches
+    return twin(model, batches[0], optimizers.AdamW(0.01, clipnorm=0.2, weight_decay=0.1), "mse"), batches
 
 
 MODELS = {"normed": cache(_normed), "recurrent": cache(_recurrent), "wide": cache(_wide)}
@@ -112,7 +112,7 @@ def swapped_state() -> str:
     graph = Graph((x, a, b), (reshape(a, (3, 1)), b * constant(2.0), a), ("result", "a", "b"))
     cells = [Cell(np.arange(3.0)), Cell(np.arange(5.0, 8.0))]
     try:
-        (result,) = Executor(graph, cells, cells).run([np.float64(0)])
+        (result,) = Executor(graph, cells, cells).run([np.array(0, np.float64)])
     except AssertionError:
         return "checker"
     found = [result.ravel(), *(cell.array for cell in cells)]
@@ -138,7 +138,7 @@ def late_input() -> str:
 
 
 JUDGES: dict[str, Callable[[], str]] = {
-    **{name: (lambda name=name: judge(name)) for name in MODELS},
+    **{name: partial(judge, name) for name in MODELS},
     "metrics": metric_state,
     "swap": swapped_state,
     "late": late_input,

@@ -379,7 +379,7 @@ def test_weights_have_seven_bits_where_sums_would_saturate(
     from seqc.export.quantization import machine as module
     from seqc.export.quantization.graphs import read_float_model
 
-    monkeypatch.setattr(module.platform, "machine", lambda: machine)
+    monkeypatch.setattr("platform.machine", lambda: machine)
     monkeypatch.setattr(module, "_cpu_info", lambda: {"flags": flags})
     assert module.needs_seven_bits.__wrapped__() == seven
     content = quantize_dynamic(read_float_model(float_file).proto.SerializeToString(), ["MatMul"], [], seven)

@@ -12,7 +12,9 @@ from seqc.ops.random import Dropout, RandomUniform
 
 
 def draw(*shape: int, seed: int = 7, step: int = 3, stream: int = 1, dtype: str = "float64") -> NDArray[np.float64]:
-    result: NDArray[np.float64] = RandomUniform(stream).eval(np.empty(shape, dtype), np.array(seed), np.array(step))
+    result: NDArray[np.float64] = RandomUniform(stream).eval(
+        np.empty(shape, dtype), np.array(seed, np.int64), np.array(step, np.int64)
+    )
     return result
 
 

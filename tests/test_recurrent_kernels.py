@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import seqc.backends.numpy.kernel_choice  # noqa: F401  (every family of kernels has registered with it)
 from seqc.backends.numpy import machine
-from seqc.backends.numpy.kernel_choice import find_kernel
-from seqc.backends.numpy.kernels import recurrent, recurrent_grad
+from seqc.backends.numpy.kernels import find_kernel, recurrent, recurrent_grad
 from seqc.backends.numpy.residuals import GradOfResiduals, WithResiduals
 from seqc.graph.ir import Array, Op
 from seqc.ops._gates import GATES

@@ -170,8 +170,11 @@ def test_every_gate_drops_other_states(seed: int | None) -> None:
         cell = kind(50, recurrent_dropout=0.5, seed=seed)
         with tracing(Trace(training=True)) as trace:
             kept = cell.recurrent_factors(as_value(np.ones((1, 50), "float32")))
+        assert trace is not None
         leaves = (trace.seed, trace.step)
-        drawn = Interpreter(Graph(leaves, tuple(kept), tuple("abcd"[:gates]))).run([np.int64(1), np.int64(2)])
+        drawn = Interpreter(Graph(leaves, tuple(kept), tuple("abcd"[:gates]))).run(
+            [np.array(1, np.int64), np.array(2, np.int64)]
+        )
         assert len({mask.tobytes() for mask in drawn}) == gates
         assert all(set(np.unique(mask)) == {0, 2} for mask in drawn)
 

@@ -327,6 +327,7 @@ def test_both_directions_may_keep_their_states() -> None:
     first, second = np.asarray(layer(x)), np.asarray(layer(x))
     assert np.abs(first - second).max() > 1e-3
     close([layer(x, initial_state=[np.zeros((2, 2), "float32")] * 4)], [first])
+    assert layer.states is not None
     assert len(layer.states) == 4
     layer.reset_state()
     close([layer(x)], [first])

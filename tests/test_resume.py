@@ -118,7 +118,8 @@ CASES = [
 @pytest.mark.parametrize("shuffle", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("name", "optimizer"), CASES)
 def test_two_halves_of_a_training_are_the_whole(tmp_path: Path, name: str, optimizer: str, shuffle: bool) -> None:
-    x, given = MODELS[name][0], {"batch_size": 10, "verbose": 0, "shuffle": shuffle}
+    x = MODELS[name][0]
+    given: dict[str, Any] = {"batch_size": 10, "verbose": 0, "shuffle": shuffle}
     whole = made(name, optimizer)
     whole.fit(x, Y, epochs=2 * EPOCHS, **given)
     if optimizer != "averages":  # `fit` ends by putting the averages in the place of the weights, as in Keras

@@ -177,7 +177,8 @@ def test_loading_draws_no_random_numbers(saved: Path) -> None:
         layer = layers.Dense(2)
         layer.build((None, 3))
         drawn.append(layer.get_weights()[0])
-    np.testing.assert_array_equal(*drawn)
+    first, second = drawn
+    np.testing.assert_array_equal(first, second)
 
 
 # -- weights alone ---------------------------------------------------------------------------------------------------
@@ -284,7 +285,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
 
 def test_only_models_are_saved(tmp_path: Path) -> None:
     with pytest.raises(SavingError, match="seqc saves and loads models; got Dense"):
-        save_model(layers.Dense(1), tmp_path / "dense.keras")
+        save_model(layers.Dense(1), tmp_path / "dense.keras")  # type: ignore[arg-type]
 
 
 def test_a_damaged_archive_is_named(saved: Path, tmp_path: Path) -> None:

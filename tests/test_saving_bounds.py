@@ -197,9 +197,9 @@ def test_members_that_share_their_bytes_cannot_be_read_again_and_again(saved: Pa
     """Each is below the limit for one member; all together are not."""
     from seqc.saving.archive import open_archive
 
-    with zipfile.ZipFile(saved, "a", zipfile.ZIP_DEFLATED) as file:
+    with zipfile.ZipFile(saved, "a", zipfile.ZIP_DEFLATED) as appended:
         for i in range(4):
-            file.writestr(f"assets/layers/dense/{i}", bytes(1 << 23))
+            appended.writestr(f"assets/layers/dense/{i}", bytes(1 << 23))
     size, refused = saved.stat().st_size, pytest.raises(SavingError, match="unpack to more than 16 times the size")
     with saved.open("rb") as file, open_archive(file, str(saved), size) as archive, refused:
         archive.assets("layers/dense")
@@ -316,13 +316,24 @@ def replaced(config: Any, path: tuple[Any, ...], value: Any) -> Any:
 def sample_layers() -> list[tuple[tuple[int, ...], dict[str, Any]]]:
     """Returns an input shape and a description for layers of all kinds."""
     k = layers
-    flat = [k.Dense(2), k.RepeatVector(2), k.Reshape((2, 2)), k.Embedding(5, 2), k.Dropout(0.5)]
+    flat: list[layers.Layer] = [k.Dense(2), k.RepeatVector(2), k.Reshape((2, 2)), k.Embedding(5, 2), k.Dropout(0.5)]
     flat += [k.BatchNormalization(), k.LayerNormalization()]
-    steps = [k.LSTM(2), k.GRU(2), k.SimpleRNN(2), k.LSTM(2, activation="gelu"), k.Bidirectional(k.LSTM(2))]
+    steps: list[layers.Layer] = [
+        k.LSTM(2),
+        k.GRU(2),
+        k.SimpleRNN(2),
+        k.LSTM(2, activation="gelu"),
+        k.Bidirectional(k.LSTM(2)),
+    ]
     steps += [k.TimeDistributed(k.Dense(2)), k.Permute((2, 1)), k.Conv1D(2, 2), k.SeparableConv1D(2, 2)]
     steps += [k.DepthwiseConv1D(2), k.Conv1DTranspose(2, 2), k.MaxPooling1D(2), k.AveragePooling1D(2)]
     steps += [k.UpSampling1D(2), k.ZeroPadding1D(2), k.Cropping1D(1)]
-    images = [k.Conv2D(2, 2), k.SeparableConv2D(2, 2), k.DepthwiseConv2D(2), k.Conv2DTranspose(2, 2)]
+    images: list[layers.Layer] = [
+        k.Conv2D(2, 2),
+        k.SeparableConv2D(2, 2),
+        k.DepthwiseConv2D(2),
+        k.Conv2DTranspose(2, 2),
+    ]
     images += [k.MaxPooling2D(2), k.AveragePooling2D(2), k.UpSampling2D(2), k.ZeroPadding2D(2), k.Cropping2D(1)]
     images += [k.UpSampling2D(2, interpolation="bicubic")]
     rows = (((4,), flat), ((4, 2), steps), ((4, 4, 2), images))

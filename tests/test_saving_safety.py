@@ -429,8 +429,9 @@ def test_json_values_of_every_kind_in_every_place_give_the_model_or_a_saving_err
         for key, inner in items:
             yield from places(inner, (*path, key))
 
+    odds: list[Any] = [None, True, -1, 0.5, "odd", [], {}, [None]]
     for path in list(places(text))[1::7]:
-        for odd in (None, True, -1, 0.5, "odd", [], {}, [None]):
+        for odd in odds:
             config = json.loads(json.dumps(text))
             target = config
             for key in path[:-1]:

@@ -48,7 +48,10 @@ def stack(layer: Any, time: int | None, masked: bool) -> keras.Sequential:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_scan_computes_what_the_unrolled_steps_do(kind: str, options: str, masked: bool) -> None:
     x = samples()
-    make = lambda: KINDS[kind](4, activation="silu", **OPTIONS[options])  # noqa: E731
+
+    def make() -> Any:
+        return KINDS[kind](4, activation="silu", **OPTIONS[options])
+
     unrolled = trace_model(stack(make(), 6, masked), (None, 6, 3), "float32", training=True)
     (expected,) = unrolled.run([unrolled.y], x)
     free = stack(make(), None, masked)
@@ -123,7 +126,9 @@ def test_a_scan_says_that_it_has_no_gradient() -> None:
 def test_the_operations_of_a_scan_are_counted_once_per_step() -> None:
     from seqc.analysis import describe_layers
 
-    flops = {n: describe_layers(stack(layers.LSTM(4, activation="silu"), n, False))[0].flops for n in (6, 12)}
+    flops: dict[int, Any] = {
+        n: describe_layers(stack(layers.LSTM(4, activation="silu"), n, False))[0].flops for n in (6, 12)
+    }
     one = describe_layers(stack(layers.LSTM(4), 6, False))[0].flops
     assert flops[12] == 2 * flops[6]
     assert one is not None
@@ -141,7 +146,9 @@ def test_outputs_of_a_scan_need_not_be_like_a_state(options: str, tmp_path: Path
             new = ops.tanh(states[0] * 0.5 + x)
             return ops.concatenate([new, x[:, :1]], -1), [new]
 
-    make = lambda: layers.RNN(Wide(), **OPTIONS[options])  # noqa: E731
+    def make() -> Any:
+        return layers.RNN(Wide(), **OPTIONS[options])
+
     unrolled = trace_model(stack(make(), 6, True), (None, 6, 3), "float32", training=True)
     (expected,) = unrolled.run([unrolled.y], samples())
     free = stack(make(), None, True)

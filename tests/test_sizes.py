@@ -188,7 +188,7 @@ def test_any_program_of_sizes_gives_the_same_numbers(chosen: list[int]) -> None:
     for batch, time in ((2, 5), (1, 6)):
         x = numbers(batch, time)
         wanted = np.asarray(program(ops.convert_to_tensor(x)))
-        tolerance = {"rtol": 1e-4, "atol": 1e-4}
+        tolerance: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-4}
         np.testing.assert_allclose(Interpreter(traced(program, batch, time, 3)).run([x])[0], wanted, **tolerance)
         np.testing.assert_allclose(interpreter.run([x])[0], wanted, **tolerance)
         np.testing.assert_allclose(run(x), wanted, **tolerance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def test_frequencies_of_words_are_those_of_keras() -> None:
     layer.adapt(SENTENCES)
     assert layer.get_vocabulary() == ["[UNK]", "the", "cat", "sat\xa0on", "dog", "a"]
     common, rare = 0.8472978472709656, 1.0986123085021973
-    expected = [
+    expected: list[list[float]] = [
         [0, 2 * common, common, 0, rare, 0], [0, 0, common, rare, 0, rare], [0] * 6, [0, 3 * common, 0, 0, 0, 0],
     ]  # fmt: skip
     np.testing.assert_allclose(layer(SENTENCES), expected, rtol=1e-6)
@@ -459,7 +460,11 @@ def test_what_makes_no_sense_is_refused(make: Any, reason: str) -> None:
 def test_weights_that_are_not_known_yet_are_asked_for(tmp_path: Path) -> None:
     layer = layers.StringLookup(output_mode="tf_idf", max_tokens=4, pad_to_max_tokens=True, name="words")
     model = keras.Sequential([keras.Input((2,), dtype="string"), layer])
-    for use in (lambda: model.predict(np.array([["a", "b"]]), verbose=0), lambda: layer([["a", "b"]])):
+    uses: list[Callable[[], Any]] = [
+        lambda: model.predict(np.array([["a", "b"]]), verbose=0),
+        lambda: layer([["a", "b"]]),
+    ]
+    for use in uses:
         with pytest.raises(DataError, match="Layer 'words' has no `idf_weights` yet: call adapt"):
             use()
     with pytest.raises(NoLoweringError, match="no vocabulary yet|no `idf_weights` yet"):

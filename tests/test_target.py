@@ -52,7 +52,7 @@ def test_an_opset_that_seqc_does_not_write_is_no_target(opset: int, error: type[
 
 def test_a_layout_that_there_is_not_is_refused() -> None:
     with pytest.raises(ConfigError, match="one of \\('channels_first', 'channels_last'\\); got 'NHWC'"):
-        replace(onnx_target(), layout="NHWC")
+        replace(onnx_target(), layout="NHWC")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["flat_cnn", "decoder", "residual"])

@@ -94,6 +94,7 @@ def test_random_graphs_compute_the_same_in_the_forms_of_every_place(model: Model
     arrays = samples(model, 3)
     for place in FORMS:
         shapes: Any = [x.shape for x in arrays]
+        assert place is not None
         graph = inference_graph(model, (shapes[0] if len(shapes) == 1 else shapes) if place.fixed else None)
         emission = compiled(graph, place)
         if not isinstance(emission, str):

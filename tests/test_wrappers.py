@@ -140,7 +140,8 @@ def test_a_fit_is_that_of_the_model_itself() -> None:
     weights = np.linspace(0.2, 2.0, len(XS))
     names = np.array(["low", "mid", "top"])[Y]
     shares = {"low": 1.0, "mid": 3.0, "top": 0.5}
-    for given in ({"sample_weight": weights}, {"class_weight": shares}, {"class_weight": "balanced"}):
+    ways: list[dict[str, Any]] = [{"sample_weight": weights}, {"class_weight": shares}, {"class_weight": "balanced"}]
+    for given in ways:
         fitted = make().fit(XS, names, **given)
         balanced = {i: len(Y) / (3 * np.sum(i == Y)) for i in range(3)}
         own = given if "sample_weight" in given else {"class_weight": balanced}
@@ -155,10 +156,10 @@ def test_a_fit_is_that_of_the_model_itself() -> None:
 
 def test_a_seed_repeats_a_fit_and_leaves_other_generators_alone() -> None:
     keras.utils.set_random_seed(7)
-    before = random.random(), *np.random.get_state()[1], *keras.random.uniform((2,))  # noqa: NPY002
+    before = random.random(), *np.random.get_state(legacy=True)[1], *keras.random.uniform((2,))  # noqa: NPY002
     keras.utils.set_random_seed(7)
     a = make().fit(XS, Y)
-    assert (random.random(), *np.random.get_state()[1], *keras.random.uniform((2,))) == before  # noqa: NPY002
+    assert (random.random(), *np.random.get_state(legacy=True)[1], *keras.random.uniform((2,))) == before  # noqa: NPY002
     b, other = make().fit(XS, Y), make(random_state=1).fit(XS, Y)
     np.testing.assert_array_equal(a.predict_proba(XS), b.predict_proba(XS))
     assert np.any(a.predict_proba(XS) != other.predict_proba(XS))

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -160,7 +161,12 @@ def measure(name: str, peer: Peer, served: Served, plan: Plan, results: Results,
             running.at_rate(results, plan, encoding)
         busy_mb, processes = running.tree.megabytes(), running.tree.count()
     # Last, since it says that the rest is there.
-    figures = {"start_s": running.start_s, "idle_mb": idle_mb, "busy_mb": busy_mb, "processes": processes}
+    figures: dict[str, Any] = {
+        "start_s": running.start_s,
+        "idle_mb": idle_mb,
+        "busy_mb": busy_mb,
+        "processes": processes,
+    }
     results.add(name, served.name, "start", **figures)
 
 

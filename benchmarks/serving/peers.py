@@ -68,7 +68,7 @@ def seqc(environment: str, *options: str) -> Callable[[Served, int, bool], Start
     """Returns how to start seqc-runtime as its users do."""
 
     def start(served: Served, port: int, batch: bool) -> Start:
-        command = [environments.place(environment) / "bin" / "seqc-runtime", "serve", served.path]
+        command: list[str | Path] = [environments.place(environment) / "bin" / "seqc-runtime", "serve", served.path]
         command += ["--name", served.name, "--port", str(port), "--threads", "1"]
         command += ["--max-batch", str(BATCH if batch else 1)]
         return Start([*command, *(word.format(grpc=port + 1) for word in options)])
@@ -97,7 +97,7 @@ def triton(served: Served, port: int, batch: bool) -> Start:
         shutil.copy(server / "python_backend_stubs" / python.name.removeprefix("python") / stub.name, stub)
         for program in (stub, server / "bin" / "tritonserver"):
             program.chmod(0o755)
-    command = [
+    command: list[str | Path] = [
         server / "bin" / "tritonserver",
         f"--model-repository={_triton_repository(served, base / 'repositories', batch)}",
         f"--backend-directory={server / 'backends'}",

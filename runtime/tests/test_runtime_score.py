@@ -6,6 +6,7 @@ import os
 import sys
 import zipfile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -190,7 +191,7 @@ def test_a_model_of_a_fixed_batch_runs_that_many_at_a_time(relu: Build, tmp_path
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", ["<f4", ">f8", "<i2"])
-def test_arrays_of_any_layout_are_read(gemm: bytes, tmp_path: Path, dtype: str, order: str) -> None:
+def test_arrays_of_any_layout_are_read(gemm: bytes, tmp_path: Path, dtype: str, order: Literal["C", "F"]) -> None:
     x = np.asarray(X * 10, dtype=dtype, order=order)
     np.save(tmp_path / "x.npy", x)
     score(seqc_runtime.load(gemm), tmp_path / "x.npy", tmp_path / "y.npy", batch_size=300)

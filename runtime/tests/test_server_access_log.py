@@ -59,7 +59,7 @@ def test_queue_ms_is_how_long_a_request_waited_for_the_run_it_was_in(tmp_path: P
         assert go.wait(60)
         return plain(*arguments)
 
-    servable.run = gated  # type: ignore[method-assign]
+    servable.run = gated  # type: ignore[method-assign, assignment]
     repository = Repository()
     repository.add(servable)
     log = tmp_path / "access.log"

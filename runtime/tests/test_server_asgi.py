@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,9 @@ def scope(path: str, method: str = "POST", **more: Any) -> dict[str, Any]:
     }
 
 
-def call(asgi: Callable[..., Awaitable[None]], given: dict[str, Any], *pieces: bytes, gone: bool = False) -> Connection:
+def call(
+    asgi: Callable[..., Coroutine[Any, Any, None]], given: dict[str, Any], *pieces: bytes, gone: bool = False
+) -> Connection:
     connection = Connection(*pieces, gone=gone)
     asyncio.run(asgi(given, connection.receive, connection.send))
     return connection

@@ -46,7 +46,8 @@ def test_its_command_is_one_that_the_program_understands(tmp_path: Path) -> None
     pytest.importorskip("click", reason="the command needs click")
     from seqc_runtime.cli.commands import run
 
-    program, *arguments = [*json.loads(last("ENTRYPOINT")), *json.loads(last("CMD"))]
+    words: list[str] = json.loads(last("ENTRYPOINT")) + json.loads(last("CMD"))
+    program, *arguments = words
     assert program == "seqc-runtime"
     assert arguments[0] == "serve"
     # All options are known; the models are not there.
@@ -94,8 +95,10 @@ def test_the_first_process_of_a_container_ends_when_it_is_told_to(tmp_path: Path
         pytest.skip("this user may not make namespaces")
     # One that waits for ever, at a place that can be seen: for rows.
     command = [sys.executable, "-m", "seqc_runtime", "score", str(write_gemm(tmp_path)), "-", "-o", "y.npy"]
-    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([*alone, *command], cwd=tmp_path, text=True, **pipes) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*alone, *command], cwd=tmp_path, text=True, stdin=pipe, stderr=pipe) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
         process.stdin.write("1,2,3,4\n" * 3000)
         process.stdin.flush()
         until(lambda: len(os.listdir(tmp_path)) == 2 or process.poll() is not None, "the command to write")

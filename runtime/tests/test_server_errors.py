@@ -236,7 +236,8 @@ def test_large_answers_are_compressed_as_the_client_likes(
     answer = serve(gemm).post(INFER, body, {"Accept-Encoding": accept})
     assert answer.header("vary") == "accept-encoding"
     assert answer.header("content-encoding") == encoding
-    read = {"gzip": gzip.decompress, "deflate": zlib.decompress, None: bytes}[encoding](answer.content)
+    readers: dict[str | None, Callable[..., bytes]] = {"gzip": gzip.decompress, "deflate": zlib.decompress, None: bytes}
+    read = readers[encoding](answer.content)
     assert len(orjson.loads(read)["outputs"][0]["data"]) == 3 * rows
 
 

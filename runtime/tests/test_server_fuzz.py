@@ -131,10 +131,12 @@ def array_of(draw: Any, datatype: str, shape: list[int]) -> np.ndarray:
         texts[:] = draw(st.lists(st.text(max_size=4), min_size=count, max_size=count))
         return texts.reshape(shape)
     dtype = np.dtype(NUMPY.get(datatype, datatype.lower()))
+    element: st.SearchStrategy[Any]
     if dtype.kind == "b":
         element = st.booleans()
     elif dtype.kind == "f":
-        element = st.floats(allow_nan=False, allow_infinity=False, width=dtype.itemsize * 8)
+        width: Any = dtype.itemsize * 8
+        element = st.floats(allow_nan=False, allow_infinity=False, width=width)
     else:
         element = st.integers(int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
     return np.array(draw(st.lists(element, min_size=count, max_size=count)), dtype).reshape(shape)

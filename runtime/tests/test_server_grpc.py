@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -153,7 +154,7 @@ REFUSED = [
 
 def test_a_clients_mistakes_are_refused_with_what_is_wrong(gemm_served: Served) -> None:
     for request, code, part in REFUSED:
-        found, said = refused(lambda request=request: gemm_served.infer(request))
+        found, said = refused(partial(gemm_served.infer, request))
         assert found == code, said
         assert part in said
     assert gemm_served.infer(raw("gemm", {"x": ONE})).outputs
@@ -174,7 +175,7 @@ def test_texts_that_are_not_utf8_are_refused_in_either_form(identity: Callable[.
             request.inputs.add(name="x", datatype="BYTES", shape=[1])
         listed.inputs[0].contents.bytes_contents.append(b"\xff")
         packed.raw_input_contents.append(b"\x01\0\0\0\xff")
-        (code, said), other = (refused(lambda r=r: here.infer(r)) for r in (listed, packed))
+        (code, said), other = (refused(partial(here.infer, request)) for request in (listed, packed))
     assert code == CODE.INVALID_ARGUMENT
     assert "element 0 of BYTES is not UTF-8" in said
     assert other == (code, said)
@@ -191,7 +192,7 @@ def test_grpc_and_rest_refuse_with_the_same_words(gemm_served: Served) -> None:
     for case in cases:
         request = Infer(model_name="gemm", raw_input_contents=[ONE.tobytes()])
         request.inputs.add(**case)
-        _, said = refused(lambda request=request: gemm_served.infer(request))
+        _, said = refused(partial(gemm_served.infer, request))
         answer = rest.post("/v2/models/gemm/infer", json={"inputs": [{**case, "data": [1.0] * 4}]})
         assert orjson.loads(answer.content)["error"] == said
     _, said = refused(lambda: gemm_served.infer(raw("none", {"x": ONE})))

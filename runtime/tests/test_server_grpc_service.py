@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def test_messages_beyond_the_limit_are_refused_also_when_they_come_compressed(re
             answer = here.infer(raw("relu", {"x": fits}, outputs=[{"name": "y"}]), compression=compression)
             np.testing.assert_array_equal(output(answer, "y", np.float32), fits)
             larger = np.zeros(1 << 22, np.float32)
-            code, _ = refused(lambda c=compression, x=larger: here.infer(raw("relu", {"x": x}), compression=c))
+            code, _ = refused(partial(here.infer, raw("relu", {"x": larger}), compression=compression))
             assert code == CODE.RESOURCE_EXHAUSTED
 
 
@@ -286,7 +287,7 @@ def test_reflection_tells_all_a_client_needs_to_call(gemm_served: Served, versio
 
 def test_the_messages_are_those_of_the_proto_files(tmp_path: Path) -> None:
     protoc = pytest.importorskip("grpc_tools.protoc", reason="grpcio-tools compiles the .proto files")
-    folder = schema.COMPILED.parent
+    folder = Path(str(schema.COMPILED)).parent
     names = [file.name for file in schema.FILES]
     assert sorted(names) == sorted(path.name for path in folder.glob("*.proto"))
     again = tmp_path / "again.binpb"
@@ -304,13 +305,17 @@ def test_the_messages_stay_apart_from_those_of_clients_in_the_same_process() -> 
     assert Infer(model_name="gemm").model_name == "gemm"
 
 
+def _answered(call: Any, given: Any, streaming: bool) -> Any:
+    answer = call(given, timeout=LONG)
+    return list(answer) if streaming else answer
+
+
 def test_malformed_messages_of_every_method_are_refused(gemm_served: Served) -> None:
     for service in ("inference.GRPCInferenceService", HEALTH, "grpc.reflection.v1.ServerReflection"):
         for method in schema.service(service).methods:
             call = gemm_served.method(method.name, service)
             given = iter([b"\xff"]) if method.client_streaming else b"\xff"
-            wait = list if method.server_streaming else lambda answer: answer
-            code, said = refused(lambda c=call, g=given, w=wait: w(c(g, timeout=LONG)))
+            code, said = refused(partial(_answered, call, given, method.server_streaming))
             assert code == CODE.INVALID_ARGUMENT, method.name
             assert "message" in said
 
@@ -389,7 +394,7 @@ def test_clients_show_certificates_where_they_must(gemm: bytes, authority: Autho
         for pair in (None, stranger):
             with _secure(here, authority, pair) as channel:
                 method = here.method("ModelInfer", channel=channel)
-                assert refused(lambda m=method: m(raw("gemm", {"x": ONE}), timeout=LONG))[0] == CODE.UNAVAILABLE
+                assert refused(partial(method, raw("gemm", {"x": ONE}), timeout=LONG))[0] == CODE.UNAVAILABLE
         assert not seen
         with _secure(here, authority, friend) as channel:
             method = here.method("ModelInfer", channel=channel)

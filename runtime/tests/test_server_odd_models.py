@@ -227,7 +227,7 @@ def test_as_many_predictions_come_as_instances_went_or_none() -> None:
 
 def test_rows_by_name_may_hold_plain_numbers_for_columns_of_width_one() -> None:
     """What exporters make of a table: an input of shape [batch, 1] for each of its columns."""
-    column = (np.float32, ["batch", 1])
+    column: tuple[Any, list[int | str | None] | None] = (np.float32, ["batch", 1])
     table = build([node("Sub", ["a", "b"], ["y"])], {"a": column, "b": column}, {"y": column})
     served = client(Odd("m", table, []))
     rows = [{"a": 3.5, "b": 1}, {"a": 1, "b": 2}]

@@ -306,7 +306,7 @@ def test_integers_that_are_too_large_only_together_are_not_made() -> None:
 
 
 def test_integers_that_say_how_much_is_made_stay_small() -> None:
-    seen = []
+    seen: list[int] = []
     model = seqc_runtime.load(tables(2, 2), device="cpu", threads=1)
     made = MadeUp(model.inputs, frozenset({"Tile"}), np.random.default_rng(0))
     assert made.find(lambda feeds: seen.extend(int(feed.max()) for feed in feeds.values())) is None

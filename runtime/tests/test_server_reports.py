@@ -37,7 +37,10 @@ def outputs(answer: Response) -> dict[str, np.ndarray]:
 
 
 def two() -> bytes:
-    pair = {"y": (F32, ["batch", 2]), "z": (np.int32, ["batch", 2])}
+    pair: dict[str, tuple[Any, list[int | str | None] | None]] = {
+        "y": (F32, ["batch", 2]),
+        "z": (np.int32, ["batch", 2]),
+    }
     nodes = [node("Neg", ["x"], ["y"]), node("Cast", ["x"], ["z"], to=6)]
     return build(nodes, {"x": (F32, ["batch", 2])}, pair)
 
@@ -55,11 +58,12 @@ def test_binary_answers_asked_for_all_hold_for_outputs_that_are_listed() -> None
     """KServe's server forgot the request's flag for outputs without one of their own."""
     x = np.array([[1.5, -2.0]], F32)
     served = client(m=two())
-    for listed, binary in (
+    cases: list[tuple[list[dict[str, Any]], set[str]]] = [
         ([{"name": "y"}, {"name": "z"}], {"y", "z"}),
         ([{"name": "z", "parameters": {"binary_data": False}}, {"name": "y"}], {"y"}),
         ([{"name": "z"}], {"z"}),
-    ):
+    ]
+    for listed, binary in cases:
         body, headers = oip({"x": x}, binary_out=True, outputs=listed)
         answer = served.post(INFER, body, headers)
         told = json.loads(answer.content[: int(answer.header(LENGTH) or 0)])["outputs"]
@@ -255,7 +259,8 @@ def test_values_that_a_file_gives_itself_are_no_inputs() -> None:
 def test_models_of_hundreds_of_columns_can_be_asked() -> None:
     """What exporters make of wide tables, and of networks that keep a state in every layer."""
     names = [f"c{number}" for number in range(300)]
-    column, table = (F32, ["batch", 1]), (F32, ["batch", 300])
+    column: tuple[Any, list[int | str | None] | None] = (F32, ["batch", 1])
+    table: tuple[Any, list[int | str | None] | None] = (F32, ["batch", 300])
     served = client(
         wide=build([node("Concat", names, ["y"], axis=1)], dict.fromkeys(names, column), {"y": table}),
         split=build([node("Split", ["x"], names, axis=1, num_outputs=300)], {"x": table}, dict.fromkeys(names, column)),

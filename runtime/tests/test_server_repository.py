@@ -32,7 +32,7 @@ ONE = {"x": np.zeros((1, 2), np.float32)}
 def adder(number: float) -> bytes:
     """x + number, float32[batch, 2]."""
     weight = numpy_helper.from_array(np.array([number], np.float32), "number")
-    shape = ["batch", 2]
+    shape: list[str | int | None] = ["batch", 2]
     graph = helper.make_graph(
         [helper.make_node("Add", ["x", "number"], ["y"])],
         "adder",

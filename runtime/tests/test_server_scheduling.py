@@ -138,13 +138,15 @@ def test_a_failing_request_does_not_fail_its_neighbours() -> None:
             raise RuntimeExecutionError("no 13 here")
         return plain(feeds, wanted, control)
 
-    servable.run = picky  # type: ignore[method-assign]
+    servable.run = picky  # type: ignore[method-assign, assignment]
 
     async def main() -> None:
         scheduler = Scheduler(cpus=1)
         jobs = [scheduler.submit(job(servable, row(i))) for i in (1, 13, 3)]
         first, bad, third = await asyncio.gather(*jobs, return_exceptions=True)
         assert isinstance(bad, RuntimeExecutionError)
+        assert isinstance(first, list)
+        assert isinstance(third, list)
         assert float(first[0][0, 0]) == 2
         assert float(third[0][0, 0]) == 4
 
@@ -267,7 +269,7 @@ def test_a_client_that_has_gone_is_not_run_for() -> None:
         runs.append(1)
         return plain(feeds, wanted, control)
 
-    servable.run = counted  # type: ignore[method-assign]
+    servable.run = counted  # type: ignore[method-assign, assignment]
 
     async def main() -> None:
         with pytest.raises(Refusal):
@@ -386,7 +388,7 @@ def test_a_retired_version_is_freed_when_its_jobs_have_ended() -> None:
 @pytest.mark.parametrize("batching", [SLOW, Batching(1)], ids=["in threads", "on the loop"])
 def test_versions_and_inputs_are_freed_without_the_help_of_the_garbage_collection(batching: Batching) -> None:
     servable = serve(adder(1), batching)
-    alive = [weakref.ref(servable), weakref.ref(servable.model)]
+    alive: list[weakref.ref[Any]] = [weakref.ref(servable), weakref.ref(servable.model)]
 
     async def main(servable: Any) -> None:
         scheduler = Scheduler(cpus=1)

@@ -36,8 +36,8 @@ def save(root: Path, name: str, version: int, data: bytes) -> Path:
     return file
 
 
-def served(root: Path, **settings: object) -> App:
-    return build_app(Settings(paths=[str(root)], untrusted=True, device="cpu", **settings))
+def served(root: Path, **settings: Any) -> App:
+    return build_app(Settings(paths=(str(root),), untrusted=True, device="cpu", **settings))
 
 
 def post(app: App, path: str, content: object) -> tuple[int, dict[str, Any]]:

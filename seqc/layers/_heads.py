@@ -134,7 +134,7 @@ class Heads(KernelArguments, BiasArguments, Layer):
         projected: Value = getattr(self, self._attribute(part))(x)
         return projected
 
-    def call(  # type: ignore[override]
+    def call(
         self,
         query: Any,
         value: Any,

@@ -18,8 +18,9 @@ from seqc.layers.regularization import noise_like, random_uniform
 from seqc.sure import present
 from seqc.utils.bounding_boxes import clip_to_image_size, convert_format
 
-# Two numbers: a tuple or a list of them.
-Range = Sequence[float]
+Range = tuple[float, float]
+# As it may be given: a tuple or a list of two numbers.
+RangeLike = Sequence[float]
 BYTES = (0.0, 255.0)
 # Where a part of an axis starts, and how long it is.
 Part = tuple[Any, int]

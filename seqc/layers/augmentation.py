@@ -9,7 +9,7 @@ from seqc import ops
 from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
-from seqc.layers._images import RandomImageLayer, Range, checked_choice, checked_factor
+from seqc.layers._images import RandomImageLayer, RangeLike, checked_choice, checked_factor
 from seqc.ops.sampling import ORDERS, project
 from seqc.serialization import known
 from seqc.utils.bounding_boxes import around
@@ -140,8 +140,8 @@ class RandomTranslation(_Affine):
 
     def __init__(
         self,
-        height_factor: float | Range,
-        width_factor: float | Range,
+        height_factor: float | RangeLike,
+        width_factor: float | RangeLike,
         fill_mode: str = "reflect",
         interpolation: str = "bilinear",
         seed: int | None = None,
@@ -175,8 +175,8 @@ class RandomZoom(_Affine):
 
     def __init__(
         self,
-        height_factor: float | Range,
-        width_factor: float | Range | None = None,
+        height_factor: float | RangeLike,
+        width_factor: float | RangeLike | None = None,
         fill_mode: str = "reflect",
         interpolation: str = "bilinear",
         seed: int | None = None,
@@ -209,7 +209,7 @@ class RandomRotation(_Affine):
 
     def __init__(
         self,
-        factor: float | Range,
+        factor: float | RangeLike,
         fill_mode: str = "reflect",
         interpolation: str = "bilinear",
         seed: int | None = None,

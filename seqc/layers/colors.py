@@ -6,7 +6,7 @@ from typing import Any
 
 from seqc import ops
 from seqc.graph.ir import Value
-from seqc.layers._images import RandomImageLayer, Range, checked_factor, checked_range, in_range
+from seqc.layers._images import RandomImageLayer, Range, RangeLike, checked_factor, checked_range, in_range
 from seqc.ops.colors import channels
 from seqc.serialization import known
 
@@ -58,7 +58,7 @@ class RandomContrast(_Color):
     """
 
     def __init__(
-        self, factor: float | Range, value_range: Range = (0, 255), seed: int | None = None, **kwargs: Any
+        self, factor: float | RangeLike, value_range: RangeLike = (0, 255), seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(seed, **kwargs)
         self.factor, self.value_range = checked_factor(factor, "factor", 0, 1), checked_range(value_range)
@@ -79,7 +79,7 @@ class RandomBrightness(_Color):
     """
 
     def __init__(
-        self, factor: float | Range, value_range: Range = (0, 255), seed: int | None = None, **kwargs: Any
+        self, factor: float | RangeLike, value_range: RangeLike = (0, 255), seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(seed, **kwargs)
         self.factor, self.value_range = checked_factor(factor, "factor", -1, 1), checked_range(value_range)
@@ -101,8 +101,8 @@ class RandomSaturation(_Color):
 
     def __init__(
         self,
-        factor: float | Range,
-        value_range: Range = (0, 255),
+        factor: float | RangeLike,
+        value_range: RangeLike = (0, 255),
         data_format: str | None = None,
         seed: int | None = None,
         **kwargs: Any,
@@ -127,8 +127,8 @@ class RandomHue(_Color):
 
     def __init__(
         self,
-        factor: float | Range,
-        value_range: Range = (0, 255),
+        factor: float | RangeLike,
+        value_range: RangeLike = (0, 255),
         data_format: str | None = None,
         seed: int | None = None,
         **kwargs: Any,
@@ -154,11 +154,11 @@ class RandomColorJitter(_Color):
 
     def __init__(
         self,
-        value_range: Range = (0, 255),
-        brightness_factor: float | Range | None = None,
-        contrast_factor: float | Range | None = None,
-        saturation_factor: float | Range | None = None,
-        hue_factor: float | Range | None = None,
+        value_range: RangeLike = (0, 255),
+        brightness_factor: float | RangeLike | None = None,
+        contrast_factor: float | RangeLike | None = None,
+        saturation_factor: float | RangeLike | None = None,
+        hue_factor: float | RangeLike | None = None,
         seed: int | None = None,
         data_format: str | None = None,
         **kwargs: Any,

@@ -9,7 +9,14 @@ from seqc import ops
 from seqc.argument_kinds import is_number, is_whole
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
-from seqc.layers._images import ImageLayer, RandomImageLayer, Range, checked_choice, checked_factor, checked_range
+from seqc.layers._images import (
+    ImageLayer,
+    RandomImageLayer,
+    RangeLike,
+    checked_choice,
+    checked_factor,
+    checked_range,
+)
 from seqc.layers.augmentation import RandomRotation, RandomTranslation
 from seqc.layers.colors import RandomBrightness, RandomContrast
 from seqc.layers.histograms import Equalization
@@ -31,8 +38,8 @@ class _Combining(RandomImageLayer):
 
     def __init__(
         self,
-        value_range: Range,
-        factor: float | Range,
+        value_range: RangeLike,
+        factor: float | RangeLike,
         interpolation: str,
         seed: int | None,
         data_format: str | None,
@@ -94,9 +101,9 @@ class RandAugment(_Combining):
 
     def __init__(
         self,
-        value_range: Range = (0, 255),
+        value_range: RangeLike = (0, 255),
         num_ops: int = 2,
-        factor: float | Range = 0.5,
+        factor: float | RangeLike = 0.5,
         interpolation: str = "bilinear",
         seed: int | None = None,
         data_format: str | None = None,
@@ -154,10 +161,10 @@ class AugMix(_Combining):
 
     def __init__(
         self,
-        value_range: Range = (0, 255),
+        value_range: RangeLike = (0, 255),
         num_chains: int = 3,
         chain_depth: int = 3,
-        factor: float | Range = 0.3,
+        factor: float | RangeLike = 0.3,
         alpha: float = 1.0,
         all_ops: bool = True,
         interpolation: str = "bilinear",

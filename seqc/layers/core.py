@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -37,11 +38,11 @@ class InputLayer(Layer):
 
     def __init__(
         self,
-        shape: KerasShape | None = None,
+        shape: Sequence[int | None] | None = None,
         batch_size: int | None = None,
         dtype: Any = None,
         *,
-        batch_shape: KerasShape | None = None,
+        batch_shape: Sequence[int | None] | None = None,
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -91,12 +92,12 @@ class InputLayer(Layer):
 
 
 def Input(
-    shape: KerasShape | None = None,
+    shape: Sequence[int | None] | None = None,
     batch_size: int | None = None,
     dtype: Any = None,
     *,
     name: str | None = None,
-    batch_shape: KerasShape | None = None,
+    batch_shape: Sequence[int | None] | None = None,
     **kwargs: Any,
 ) -> Value:
     """Returns the symbol of a model's input, which layers can be called on; see `InputLayer` for the arguments.

@@ -11,7 +11,7 @@ from seqc import ops
 from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
-from seqc.layers._images import RandomImageLayer, Range, checked_factor, checked_range, rectangle
+from seqc.layers._images import RandomImageLayer, RangeLike, checked_factor, checked_range, rectangle
 from seqc.layers.noise import random_normal
 from seqc.serialization import known
 
@@ -34,10 +34,10 @@ class RandomErasing(RandomImageLayer):
 
     def __init__(
         self,
-        factor: float | Range = 1.0,
-        scale: float | Range = (0.02, 0.33),
+        factor: float | RangeLike = 1.0,
+        scale: float | RangeLike = (0.02, 0.33),
         fill_value: float | Sequence[float] | None = None,
-        value_range: Range = (0, 255),
+        value_range: RangeLike = (0, 255),
         seed: int | None = None,
         data_format: str | None = None,
         **kwargs: Any,

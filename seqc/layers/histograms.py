@@ -12,7 +12,7 @@ from seqc.argument_kinds import is_number, is_whole
 from seqc.errors import ConfigError
 from seqc.graph import dims
 from seqc.graph.ir import Value
-from seqc.layers._images import BYTES, ImageLayer, Range, checked_range, in_range
+from seqc.layers._images import BYTES, ImageLayer, RangeLike, checked_range, in_range
 from seqc.ops.sampling import counts, gather_rows
 from seqc.serialization import known
 
@@ -33,7 +33,7 @@ class Equalization(ImageLayer):
     always = False
 
     def __init__(
-        self, value_range: Range = (0, 255), bins: int = 256, data_format: str | None = None, **kwargs: Any
+        self, value_range: RangeLike = (0, 255), bins: int = 256, data_format: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(data_format, **kwargs)
         self.value_range = checked_range(value_range)
@@ -81,7 +81,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(ImageLayer):
 
     def __init__(
         self,
-        value_range: Range = (0, 255),
+        value_range: RangeLike = (0, 255),
         clip_limit: float = 4.0,
         tile_grid_size: Sequence[int] = (8, 8),
         data_format: str | None = None,

@@ -8,7 +8,7 @@ from seqc import ops
 from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value
-from seqc.layers._images import RandomImageLayer, Range, checked_factor, rectangle
+from seqc.layers._images import RandomImageLayer, RangeLike, checked_factor, rectangle
 from seqc.layers.noise import normal_of
 from seqc.serialization import known
 
@@ -124,7 +124,7 @@ class CutMix(_Mixing):
     """
 
     def __init__(
-        self, factor: float | Range = 1.0, seed: int | None = None, data_format: str | None = None, **kwargs: Any
+        self, factor: float | RangeLike = 1.0, seed: int | None = None, data_format: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(seed, data_format, **kwargs)
         self.factor = checked_factor(factor, "factor", 0, 1)

@@ -12,7 +12,7 @@ from seqc.argument_kinds import is_whole
 from seqc.errors import ConfigError
 from seqc.graph import dims
 from seqc.graph.ir import Value
-from seqc.layers._images import RandomImageLayer, Range, checked_factor, checked_range
+from seqc.layers._images import RandomImageLayer, RangeLike, checked_factor, checked_range
 from seqc.serialization import known
 
 # What smooths an image for RandomSharpness: mostly the element itself.
@@ -35,8 +35,8 @@ class RandomSharpness(RandomImageLayer):
 
     def __init__(
         self,
-        factor: float | Range,
-        value_range: Range = (0, 255),
+        factor: float | RangeLike,
+        value_range: RangeLike = (0, 255),
         data_format: str | None = None,
         seed: int | None = None,
         **kwargs: Any,
@@ -70,10 +70,10 @@ class RandomGaussianBlur(RandomImageLayer):
 
     def __init__(
         self,
-        factor: float | Range = 1.0,
+        factor: float | RangeLike = 1.0,
         kernel_size: int | Sequence[int] = 3,
-        sigma: float | Range = 1.0,
-        value_range: Range = (0, 255),
+        sigma: float | RangeLike = 1.0,
+        value_range: RangeLike = (0, 255),
         data_format: str | None = None,
         seed: int | None = None,
         **kwargs: Any,

@@ -8,7 +8,15 @@ from seqc import ops
 from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
-from seqc.layers._images import BYTES, ImageLayer, RandomImageLayer, Range, checked_factor, checked_range, in_range
+from seqc.layers._images import (
+    BYTES,
+    ImageLayer,
+    RandomImageLayer,
+    RangeLike,
+    checked_factor,
+    checked_range,
+    in_range,
+)
 from seqc.serialization import known
 
 
@@ -50,8 +58,8 @@ class RandomColorDegeneration(RandomImageLayer):
 
     def __init__(
         self,
-        factor: float | Range,
-        value_range: Range = (0, 255),
+        factor: float | RangeLike,
+        value_range: RangeLike = (0, 255),
         data_format: str | None = None,
         seed: int | None = None,
         **kwargs: Any,
@@ -79,8 +87,8 @@ class RandomInvert(RandomImageLayer):
 
     def __init__(
         self,
-        factor: float | Range = 1.0,
-        value_range: Range = (0, 255),
+        factor: float | RangeLike = 1.0,
+        value_range: RangeLike = (0, 255),
         seed: int | None = None,
         data_format: str | None = None,
         **kwargs: Any,
@@ -108,9 +116,9 @@ class Solarization(RandomImageLayer):
 
     def __init__(
         self,
-        addition_factor: float | Range = 0.0,
-        threshold_factor: float | Range = 0.0,
-        value_range: Range = (0, 255),
+        addition_factor: float | RangeLike = 0.0,
+        threshold_factor: float | RangeLike = 0.0,
+        value_range: RangeLike = (0, 255),
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -145,8 +153,8 @@ class RandomPosterization(RandomImageLayer):
 
     def __init__(
         self,
-        factor: float | Range,
-        value_range: Range = (0, 255),
+        factor: float | RangeLike,
+        value_range: RangeLike = (0, 255),
         data_format: str | None = None,
         seed: int | None = None,
         **kwargs: Any,
@@ -170,7 +178,7 @@ class AutoContrast(ImageLayer):
     channel with one value only as it was.
     """
 
-    def __init__(self, value_range: Range = (0, 255), **kwargs: Any) -> None:
+    def __init__(self, value_range: RangeLike = (0, 255), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.value_range = checked_range(value_range)
 

@@ -8,7 +8,7 @@ from seqc import ops
 from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
-from seqc.layers._images import RandomImageLayer, Range, checked_choice, checked_factor, checked_range
+from seqc.layers._images import RandomImageLayer, Range, RangeLike, checked_choice, checked_factor, checked_range
 from seqc.layers.augmentation import FILL_MODES_OF_LAYERS, checked_fill
 from seqc.layers.noise import normal_of
 from seqc.ops import sampling
@@ -36,8 +36,8 @@ class RandomShear(RandomImageLayer):
 
     def __init__(
         self,
-        x_factor: float | Range = 0.0,
-        y_factor: float | Range = 0.0,
+        x_factor: float | RangeLike = 0.0,
+        y_factor: float | RangeLike = 0.0,
         interpolation: str = "bilinear",
         fill_mode: str = "reflect",
         fill_value: float = 0.0,
@@ -100,7 +100,7 @@ class RandomPerspective(RandomImageLayer):
 
     def __init__(
         self,
-        factor: float | Range = 1.0,
+        factor: float | RangeLike = 1.0,
         scale: float = 1.0,
         interpolation: str = "bilinear",
         fill_value: float = 0.0,
@@ -166,12 +166,12 @@ class RandomElasticTransform(RandomImageLayer):
 
     def __init__(
         self,
-        factor: float | Range = 1.0,
-        scale: float | Range = 1.0,
+        factor: float | RangeLike = 1.0,
+        scale: float | RangeLike = 1.0,
         interpolation: str = "bilinear",
         fill_mode: str = "reflect",
         fill_value: float = 0.0,
-        value_range: Range = (0, 255),
+        value_range: RangeLike = (0, 255),
         seed: int | None = None,
         data_format: str | None = None,
         **kwargs: Any,

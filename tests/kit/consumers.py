@@ -106,7 +106,7 @@ def float16_common(content: bytes, x: Array) -> Array:
     return onnxruntime(small.SerializeToString(), x)
 
 
-CONSUMERS: dict[str, Callable[[bytes, Array], Any]] = {
+CONSUMERS: dict[str, Callable[..., Any]] = {
     f.__name__: f
     for f in (
         onnxruntime, openvino, opencv, quant_pre_process, quantize_dynamic, onnxsim, onnxslim, float16, float16_common,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +55,8 @@ class Named:
     name: str
 
     def __call__(self, X: Any, y: Any, **options: Any) -> keras.Sequential:
-        result: keras.Sequential = {"classifier": classifier, "regressor": regressor}[self.name](X, y, **options)
+        makes: dict[str, Callable[..., keras.Sequential]] = {"classifier": classifier, "regressor": regressor}
+        result = makes[self.name](X, y, **options)
         return result
 
 

@@ -99,7 +99,7 @@ def _power(self: Exact, exponent: Any) -> Exact:
     return Exact(Fraction(self) ** int(found)) if found.denominator == 1 else symbol(f"power {found}", self)
 
 
-Exact.__pow__ = _power
+Exact.__pow__ = _power  # type: ignore[method-assign, assignment]
 
 
 def symbol(name: str, *numbers: Any) -> Exact:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seqc import Sequential
+from seqc import Model
 from seqc.backends.numpy import executor, machine
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
@@ -93,15 +93,14 @@ class Twin:
         results = [
             result
             for number, arrays in enumerate(batches)
-            for result in made.run([*map(_double, arrays), np.int64(3), np.int64(number)])
+            for result in made.run([*map(_double, arrays), np.array(3, np.int64), np.array(number, np.int64)])
         ]
         return [*results, *(cell.array for cell in cells.values())]
 
 
 def twin(
-    model: Sequential,
-    x: Array,
-    y: Array,
+    model: Model,
+    batch: Sequence[Array],
     optimizer: Any,
     loss: str,
     weighted: bool = False,
@@ -112,9 +111,11 @@ def twin(
     """Returns a step of a model for such data.
 
     Args:
-        weighted: whether it takes sample weights, which then enter the metrics. free: axes of x that may have another
-        size in each batch. kind: "train" or "test". metrics: by default one that fits the loss.
+        batch: samples and labels. weighted: whether it takes sample weights, which then enter the metrics.
+        free: axes of x that may have another size in each batch. kind: "train" or "test".
+        metrics: by default one that fits the loss.
     """
+    x, y = batch[:2]
     listed = (["mae"] if loss == "mse" else []) if metrics is None else list(metrics)
     compiled = Compiled(optimizer, loss, *([], listed) if weighted else (listed, []))
     model._trainer.settings = compiled

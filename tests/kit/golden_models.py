@@ -177,6 +177,24 @@ def _words(*stack: Any) -> Sequence[Any]:
     return [L.Embedding(10, 3, mask_zero=True), *stack]
 
 
+def _recurrent(name: str, kind: Any) -> dict[str, Stack]:
+    return {
+        name: lambda: [kind(4)],
+        f"masked_{name}": lambda: _masked(kind(4)),
+        f"masked_{name}_sequences": lambda: _masked(kind(4, return_sequences=True)),
+        f"masked_{name}_backwards": lambda: _masked(kind(4, go_backwards=True)),
+        f"masked_{name}_sequences_backwards": lambda: _masked(kind(4, go_backwards=True, return_sequences=True)),
+        f"masked_bidirectional_{name}": lambda: _masked(L.Bidirectional(kind(4))),
+        f"masked_bidirectional_{name}_sequences": lambda: _masked(
+            L.Bidirectional(kind(4, return_sequences=True)), L.Dense(2)
+        ),
+    }
+
+
+def _activated(name: str) -> Stack:
+    return lambda: [L.Dense(4), L.Activation(name)]
+
+
 def _sequences() -> list[Golden]:
     """Recurrent layers: plain, masked, in both directions, of fixed and of free length."""
     found = []
@@ -184,20 +202,7 @@ def _sequences() -> list[Golden]:
     for name, kind in kinds.items():
         for free in (False, True):
             shape, ending = (FREE_SEQUENCE, "_free") if free else (SEQUENCE, "")
-            stacks: dict[str, Stack] = {
-                name: lambda k=kind: [k(4)],
-                f"masked_{name}": lambda k=kind: _masked(k(4)),
-                f"masked_{name}_sequences": lambda k=kind: _masked(k(4, return_sequences=True)),
-                f"masked_{name}_backwards": lambda k=kind: _masked(k(4, go_backwards=True)),
-                f"masked_{name}_sequences_backwards": lambda k=kind: _masked(
-                    k(4, go_backwards=True, return_sequences=True)
-                ),
-                f"masked_bidirectional_{name}": lambda k=kind: _masked(L.Bidirectional(k(4))),
-                f"masked_bidirectional_{name}_sequences": lambda k=kind: _masked(
-                    L.Bidirectional(k(4, return_sequences=True)), L.Dense(2)
-                ),
-            }
-            found += [Golden(f"{key}{ending}", shape, stack) for key, stack in stacks.items()]
+            found += [Golden(f"{key}{ending}", shape, stack) for key, stack in _recurrent(name, kind).items()]
     return found
 
 
@@ -291,7 +296,7 @@ ALL: tuple[Golden, ...] = (
     Golden("tiles", (6, 5, 3), lambda: [L.ContrastLimitedAdaptiveHistogramEqualization((0, 1), tile_grid_size=(2, 2))]),
     Golden("augmented", IMAGE, lambda: [*_augmentation(), L.Conv2D(2, 2)]),
     *(
-        Golden(f"activation_{name}", SEQUENCE, lambda n=name: [L.Dense(4), L.Activation(n)])
+        Golden(f"activation_{name}", SEQUENCE, _activated(name))
         for name in (
             "celu", "elu", "exponential", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh",
             "leaky_relu", "log_sigmoid", "log_softmax", "mish", "relu6", "selu", "silu", "soft_shrink", "softplus",

@@ -9,7 +9,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from seqc.backends.numpy.kernel_choice import find_kernel  # which every family of kernels has registered with
+import seqc.backends.numpy.kernel_choice  # noqa: F401  (every family of kernels has registered with it)
+from seqc.backends.numpy.kernels import find_kernel
 from seqc.graph.ir import Op
 
 Array = NDArray[Any]

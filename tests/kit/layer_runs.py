@@ -12,7 +12,7 @@ import pytest
 from kit.onnx_models import compiled, node_types
 from kit.oracle import Case
 from kit.own_cells import CELLS
-from seqc import Sequential
+from seqc import Model, Sequential
 from seqc.errors import ExportError, SeqcError
 from seqc.export.model import export_model, inference_graph
 from seqc.graph.autodiff import pull_back
@@ -26,7 +26,7 @@ from seqc.layers.base import symbolic_shape
 class Traced:
     """A model traced on a symbolic input."""
 
-    model: Sequential
+    model: Model
     x: Value
     y: Value
     trace: Trace
@@ -36,11 +36,11 @@ class Traced:
         extra = more.get("extra", {})
         leaves = (self.x, *extra, self.trace.seed, self.trace.step, *self.trace.reads.values())
         graph = Graph(leaves, tuple(outputs), tuple(map(str, range(len(outputs)))))
-        seeds = (np.int64(3), np.int64(5))
+        seeds = (np.array(3, np.int64), np.array(5, np.int64))
         return Interpreter(graph).run([x, *extra.values(), *seeds, *(v.array for v in self.trace.reads)])
 
 
-def trace_model(model: Sequential, shape: tuple[int | None, ...], dtype: str, training: bool) -> Traced:
+def trace_model(model: Model, shape: tuple[int | None, ...], dtype: str, training: bool) -> Traced:
     trace = Trace(training)
     with tracing(trace):
         x = input_value("x", dtype, symbolic_shape(shape))
@@ -48,7 +48,7 @@ def trace_model(model: Sequential, shape: tuple[int | None, ...], dtype: str, tr
     return Traced(model, x, y, trace)
 
 
-def check_case(model: Sequential, case: Case) -> None:
+def check_case(model: Model, case: Case) -> None:
     """Compares everything recorded with what the model computes."""
     facts, arrays = case.facts, case.arrays
     shape, dtype, x = tuple(facts["input_shape"]), facts["input_dtype"], arrays["x"]
@@ -109,7 +109,7 @@ _TEXTS = (
 OPSETS = {f"TextVectorization-{name}": 20 for name in _TEXTS}
 
 
-def check_on_onnxruntime(model: Sequential, case: Case, path: Path) -> None:
+def check_on_onnxruntime(model: Model, case: Case, path: Path) -> None:
     """Exports a model and compares what onnxruntime computes with the recorded output."""
     onnxruntime = pytest.importorskip("onnxruntime")
     if case.id in NOT_EXPORTED:
@@ -137,7 +137,7 @@ def batches(case: Case) -> list[Any]:
 NOT_IN_DOUBLE = {"AveragePool", "Conv", "ConvTranspose", "Erf", "GRU", "LSTM", "RNN", "Resize"}
 
 
-def in_double(model: Sequential) -> Sequential:
+def in_double(model: Model) -> Sequential:
     """Returns a copy of a stack whose layers compute in double precision."""
 
     def wide(config: Any) -> Any:
@@ -161,7 +161,7 @@ def in_double(model: Sequential) -> Sequential:
     return copy
 
 
-def check_in_double(model: Sequential, case: Case, path: Path) -> None:
+def check_in_double(model: Model, case: Case, path: Path) -> None:
     """Compares what a model computes in double precision; its file, too, where onnxruntime has all the operators."""
     double, shape = in_double(model), tuple(case.facts["input_shape"])
     dtype = double.input_dtype

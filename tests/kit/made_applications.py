@@ -155,7 +155,8 @@ def _essentials(value: Any) -> Any:
 def rows_of(model: Any) -> tuple[list[str], list[str]]:
     """Returns the layers of a model, in their order, then the operations between them; and its weights."""
     described = json.loads(json.dumps(model.get_config()))
-    layers, between = [], []
+    layers: list[str] = []
+    between: list[str] = []
     for entry in described["layers"]:
         _say_defaults(entry)
         row = json.dumps(_essentials(entry), sort_keys=True)

@@ -89,7 +89,7 @@ def program(case: dict[str, Any], dtype: str = "float32") -> tuple[Graph, list[n
             names.append(name)
             outputs.append(d)
     leaves = (*inputs, trace.seed, trace.step, *trace.reads.values())
-    feeds = [*fed, np.int64(0), np.int64(0), *(v.array for v in trace.reads)]
+    feeds: list[np.ndarray] = [*fed, np.array(0, np.int64), np.array(0, np.int64), *(v.array for v in trace.reads)]
     return Graph(leaves, tuple(outputs), tuple(f"o{i}" for i in range(len(outputs)))), feeds, names
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -118,7 +119,7 @@ TUTORIALS: dict[str, tuple[str, list[Make]]] = {
         "one-hot",
         [lambda: "accuracy", M.Precision, M.Recall, M.AUC, lambda: M.F1Score("macro"), lambda: "mse"],
     ),
-    "per class": ("one-hot", [lambda c=c: M.Recall(class_id=c) for c in range(4)]),
+    "per class": ("one-hot", [partial(M.Recall, class_id=c) for c in range(4)]),
     "segmentation": ("sparse", [lambda: "accuracy", lambda: M.MeanIoU(4, sparse_y_pred=False)]),
     "regression": ("regression", [lambda: "mae", lambda: "mse", M.RootMeanSquaredError, M.R2Score]),
     "house prices": ("regression", [lambda: "mae", lambda: "mape", M.MeanSquaredLogarithmicError]),

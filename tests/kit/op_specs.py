@@ -176,8 +176,8 @@ def _reduce_rows() -> Iterator[OpSpec]:
         yield row(kind((0,)), real("batch", 4), note="over-batch")
         yield row(kind((0, 1)), real("batch", "time"), note="to-scalar")
         yield row(kind((1, 2), True), real("batch", "height", 3, 2), note="keepdims")
-    for kind in (ReduceSum, ReduceMax, ReduceMin, ReduceProd):
-        yield row(kind((1,)), whole("batch", 4, 3), note="int")
+    for of_integers in (ReduceSum, ReduceMax, ReduceMin, ReduceProd):
+        yield row(of_integers((1,)), whole("batch", 4, 3), note="int")
     yield row(ReduceProd((1,)), real("batch", 4, draw=nonzero))
     yield row(ReduceProd((1,)), real("batch", 4, draw=with_zeros(1)), note="one-zero")
     yield row(ReduceProd((1,)), real("batch", 4, draw=with_zeros(2)), note="two-zeros")

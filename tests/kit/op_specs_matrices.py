@@ -14,7 +14,7 @@ from seqc.ops.inverses import Cholesky, Det, Inverse, PseudoInverse, SlogDet, So
 
 def _regular(rng: np.random.Generator, size: tuple[int, ...], before: list[Array]) -> Array:
     """Matrices far from singular, whose singular values and eigenvalues are far from each other."""
-    result: Array = rng.uniform(-0.3, 0.3, size) + np.eye(*size[-2:]) * np.arange(1, size[-1] + 1)
+    result: Array = rng.uniform(-0.3, 0.3, size) + np.eye(size[-2], size[-1]) * np.arange(1, size[-1] + 1)
     return result
 
 

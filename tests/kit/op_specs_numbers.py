@@ -28,8 +28,8 @@ def number_rows() -> Iterator[OpSpec]:
     for op in (Acos(), Asin(), Erfinv()):
         yield row(op, real("batch", 5, draw=inside_one))
     yield row(Acosh(), real("batch", 5, draw=_above_one))
-    for op in (Asinh(), Erfc()):
-        yield row(op, real("batch", 5))
+    for wide in (Asinh(), Erfc()):
+        yield row(wide, real("batch", 5))
     yield row(Cbrt(), real("batch", 5, draw=nonzero))
     yield row(Atan2(), real("batch", 4, draw=nonzero), real(4, draw=nonzero))
     yield row(Atan2(), still("batch", 36, draw=_limits), still("batch", 36, draw=_limits), note="limits")

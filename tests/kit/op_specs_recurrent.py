@@ -82,7 +82,7 @@ def recurrent_rows() -> Iterator[OpSpec]:
 
 def _onnx_rows() -> Iterator[OpSpec]:
     x, lengths = still("time", "batch", _FEATURES), whole("batch", low=1, high=5)
-    hard = {"activation": "relu", "recurrent_activation": "hard_sigmoid"}
+    hard: dict[str, Any] = {"activation": "relu", "recurrent_activation": "hard_sigmoid"}
     for cell in (LSTM(), GRU(), GRU(reset_after=False), SimpleRNN(), LSTM(**hard), GRU(**hard)):
         note = f"{cell.onnx}{'-before' * (cell == GRU(reset_after=False))}{'-hard' * (cell.activation == 'relu')}"
         for direction, count in (("forward", 1), ("reverse", 1), ("bidirectional", 2)):

@@ -19,7 +19,7 @@ webdriver = pytest.importorskip("selenium.webdriver", reason="the page is driven
 pytest.importorskip("uvicorn", reason="the server runs on uvicorn")
 
 import uvicorn  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.by import By as By  # noqa: E402
 from selenium.webdriver.common.keys import Keys as Keys  # noqa: E402
 from selenium.webdriver.support.wait import WebDriverWait  # noqa: E402
 

@@ -93,7 +93,7 @@ def results_are_not_kept_to_the_end(patch: Patch) -> None:
 
 @fault
 def arrays_are_put_a_little_beside_their_places(patch: Patch) -> None:
-    plan = buffers.plan_memory
+    plan: Any = vars(buffers)["plan_memory"]
 
     def beside(lives: dict[Any, Lifetime]) -> Any:
         places, size = plan(lives)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -374,7 +375,7 @@ def planted() -> Iterator[tuple[Planted, str, Callable[[], keras.Sequential]]]:
                     dtype == "int32" or fault.name in ("slope of another default", "alpha of another function")
                 ):
                     continue
-                yield fault, kind, lambda fault=fault, kind=kind, s=shape, d=dtype: build(fault, kind, s, d)
+                yield fault, kind, partial(build, fault, kind, shape, dtype)
 
 
 def build(fault: Planted, kind: str, shape: tuple[int, ...], dtype: str) -> keras.Sequential:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -39,7 +40,7 @@ def _embedding(draw: st.DrawFn) -> Layer:
 def _string_lookup(draw: st.DrawFn) -> list[Layer]:
     mask, oov, words = draw(st.sampled_from([None, ""])), draw(st.integers(1, 2)), list(WORDS[:3])
     mode = draw(st.sampled_from(["int", "one_hot", "multi_hot", "count", "tf_idf"]))
-    weights = {"idf_weights": [0.5, 1.0, 2.0]} if mode == "tf_idf" else {}
+    weights: dict[str, Any] = {"idf_weights": [0.5, 1.0, 2.0]} if mode == "tf_idf" else {}
     made = layers.StringLookup(None, oov, mask, vocabulary=words, output_mode=mode, **weights)
     return [made, _embedding(draw)] if mode == "int" else [made]
 
@@ -54,11 +55,11 @@ def _integer_lookup(draw: st.DrawFn) -> list[Layer]:
 def _text(draw: st.DrawFn) -> list[Layer]:
     mode = draw(st.sampled_from(["int", "multi_hot", "count", "tf_idf"]))
     words, standardize = ["do", "re", "a"], draw(st.sampled_from([None, "lower", "lower_and_strip_punctuation"]))
-    options = {"ngrams": draw(st.sampled_from([None, 2])), "standardize": standardize}
+    options: dict[str, Any] = {"ngrams": draw(st.sampled_from([None, 2])), "standardize": standardize}
     if mode == "int":
         made = layers.TextVectorization(output_sequence_length=draw(_SIZES), vocabulary=words, **options)
         return [made, _embedding(draw)]
-    weights = {"idf_weights": [0.5, 1.0, 2.0]} if mode == "tf_idf" else {}
+    weights: dict[str, Any] = {"idf_weights": [0.5, 1.0, 2.0]} if mode == "tf_idf" else {}
     return [layers.TextVectorization(output_mode=mode, vocabulary=words, **weights, **options)]
 
 
@@ -105,7 +106,7 @@ BEGINNINGS: dict[str, tuple[tuple[int | None, ...], str, Draw]] = {
 }
 
 
-def draw_beginning(draw: st.DrawFn, numbers: bool = False) -> list[Layer]:
+def draw_beginning(draw: st.DrawFn, numbers: bool = False) -> list[Any]:
     """Draws an input and the layers behind it.
 
     Args:

@@ -46,7 +46,9 @@ class Growing:
         """Returns something made before, what nothing reads yet the more often, or None."""
         found = [x for x in self.made if accept(x) and size(x) <= MOST_ELEMENTS]
         fresh = [x for x in found if id(x) not in self.used]
-        return self.draw(st.sampled_from(fresh if fresh and self.draw(st.booleans()) else found)) if found else None
+        if not found:
+            return None
+        return self.draw(st.sampled_from(fresh if fresh and self.draw(st.booleans()) else found))
 
     def take(self, *xs: Any) -> None:
         self.used.update(map(id, xs))
@@ -287,11 +289,12 @@ def samples(model: Model, batch: int) -> list[Array]:
     No sequence begins with padding: where attention sees nothing else, single precision leaves nothing of its scores.
     """
     rng = np.random.default_rng(batch)
+    shapes: list[tuple[Any, ...]] = [(batch, *x.shape[1:]) for x in model.inputs]
     return [
-        _not_first(rng.integers(0, IDS, (batch, *x.shape[1:]), dtype="int32"))
+        _not_first(rng.integers(0, IDS, shape, dtype="int32"))
         if x.dtype == "int32"
-        else rng.normal(size=(batch, *x.shape[1:])).astype("float32")
-        for x in model.inputs
+        else rng.normal(size=shape).astype("float32")
+        for x, shape in zip(model.inputs, shapes, strict=True)
     ]
 
 

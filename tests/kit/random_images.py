@@ -39,7 +39,9 @@ COLORS: dict[str, Draw] = {
     "degeneration": lambda _, draw: layers.RandomColorDegeneration(draw(_FACTORS), _UNIT),
     "grayscale": lambda _, draw: layers.RandomGrayscale(draw(st.sampled_from([0.5, 1.0]))),
     "hue": lambda _, draw: layers.RandomHue(draw(_FACTORS), _UNIT),
-    "jitter": lambda _, draw: layers.RandomColorJitter(_UNIT, *(draw(_FACTORS) for _ in range(4))),
+    "jitter": lambda _, draw: layers.RandomColorJitter(
+        _UNIT, draw(_FACTORS), draw(_FACTORS), draw(_FACTORS), draw(_FACTORS)
+    ),
     "rand_augment": lambda _, draw: layers.RandAugment(_UNIT, draw(st.integers(1, 2)), draw(_FACTORS)),
     "saturation": lambda _, draw: layers.RandomSaturation(draw(_FACTORS), _UNIT),
 }

@@ -17,6 +17,9 @@ _ACTIVATIONS = st.sampled_from([None, "relu", "tanh", "sigmoid", "gelu", "softma
 _PADDING = st.sampled_from(["valid", "same"])
 
 
+_NOISES: list[Callable[..., Layer]] = [layers.GaussianNoise, layers.GaussianDropout]
+
+
 def _norm(_: Shape, draw: st.DrawFn) -> Layer:
     return layers.BatchNormalization(center=draw(st.booleans()), scale=draw(st.booleans()), momentum=0.5)
 
@@ -29,7 +32,7 @@ def _conv1d(shape: Shape, draw: st.DrawFn) -> Layer:
     )
 
 
-def _conv(kind: type[Layer]) -> Draw:
+def _conv(kind: Callable[..., Layer]) -> Draw:
     def make(shape: Shape, draw: st.DrawFn) -> Layer:
         stride = draw(st.integers(1, 2))
         return kind(draw(_SIZES), _window(shape, draw), stride, draw(_PADDING), activation=draw(_ACTIVATIONS))
@@ -37,7 +40,7 @@ def _conv(kind: type[Layer]) -> Draw:
     return make
 
 
-def _pool(kind: type[Layer]) -> Draw:
+def _pool(kind: Callable[..., Layer]) -> Draw:
     def make(shape: Shape, draw: st.DrawFn) -> Layer:
         window = tuple(draw(st.integers(1, min(2, d))) for d in shape[:-1])
         return kind(window, draw(st.sampled_from([None, 1, 2])), draw(_PADDING))
@@ -45,7 +48,7 @@ def _pool(kind: type[Layer]) -> Draw:
     return make
 
 
-def _adaptive(*kinds: type[Layer]) -> Draw:
+def _adaptive(*kinds: Callable[..., Layer]) -> Draw:
     return lambda shape, draw: draw(st.sampled_from(kinds))(tuple(draw(_SIZES) for _ in shape[:-1]))
 
 
@@ -53,7 +56,7 @@ def _window(shape: Shape, draw: st.DrawFn) -> Shape:
     return tuple(draw(st.integers(1, min(3, d))) for d in shape[:-1])
 
 
-def _depthwise(kind: type[Layer]) -> Draw:
+def _depthwise(kind: Callable[..., Layer]) -> Draw:
     def make(shape: Shape, draw: st.DrawFn) -> Layer:
         stride = draw(st.integers(1, 2))
         count = draw(st.integers(1, 2))
@@ -62,7 +65,7 @@ def _depthwise(kind: type[Layer]) -> Draw:
     return make
 
 
-def _separable(kind: type[Layer]) -> Draw:
+def _separable(kind: Callable[..., Layer]) -> Draw:
     def make(shape: Shape, draw: st.DrawFn) -> Layer:
         stride = draw(st.integers(1, 2))
         return kind(draw(_SIZES), _window(shape, draw), stride, draw(_PADDING), use_bias=draw(st.booleans()))
@@ -70,7 +73,7 @@ def _separable(kind: type[Layer]) -> Draw:
     return make
 
 
-def _transposed(kind: type[Layer]) -> Draw:
+def _transposed(kind: Callable[..., Layer]) -> Draw:
     def make(shape: Shape, draw: st.DrawFn) -> Layer:
         stride = draw(st.integers(1, 3))
         # Of a window of two and a stride of one, "same" would leave nothing of one element if it is not made longer.
@@ -91,7 +94,7 @@ def _border(draw: st.DrawFn, axes: int = 2) -> tuple[tuple[int, int], ...]:
     return tuple((draw(st.integers(0, 2)), draw(st.integers(0, 2))) for _ in range(axes))
 
 
-def _cropping(kind: type[Layer]) -> Draw:
+def _cropping(kind: Callable[..., Layer]) -> Draw:
     return lambda shape, draw: kind(tuple((0, draw(st.integers(0, d - 1))) for d in shape[:-1]))
 
 
@@ -147,7 +150,7 @@ ANY: dict[str, Draw] = {
     "layer_scale": lambda shape, draw: layers.LayerScale(draw(st.sampled_from([0.1, 1.0])), shape[-1]),
     "leaky_relu": lambda _, draw: layers.LeakyReLU(draw(st.sampled_from([0.1, 0.3]))),
     "nested": _nested,
-    "noise": lambda _, draw: draw(st.sampled_from([layers.GaussianNoise, layers.GaussianDropout]))(0.2),
+    "noise": lambda _, draw: draw(st.sampled_from(_NOISES))(0.2),
     "permute": lambda shape, draw: layers.Permute(draw(st.permutations(range(1, len(shape) + 1)))),
     "pipeline": _pipeline,
     "prelu": lambda shape, draw: layers.PReLU("he_normal", shared_axes=draw(st.sampled_from([None, [len(shape)]]))),

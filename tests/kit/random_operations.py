@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def view(m: Maker) -> None:
 def _reshaped(m: Maker, x: Made) -> Any:
     shape = x.type.shape
     if x.type.is_static:
-        same = [s for s in SHAPES if int(np.prod(s)) == int(np.prod(shape)) and s != shape]
+        same = [s for s in SHAPES if prod(s) == prod(map(int, shape)) and s != shape]
         return (Reshape(m.one_of(same)), x) if same else None
     known = [d for d in shape if isinstance(d, int)]
     if len(known) != len(shape) - 1:

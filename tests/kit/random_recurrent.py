@@ -31,7 +31,7 @@ def draw_recurrent(_: Shape, draw: st.DrawFn, *names: str) -> Layer:
     return result
 
 
-def draw_conv_lstm(kind: type[Layer]) -> Draw:
+def draw_conv_lstm(kind: Callable[..., Layer]) -> Draw:
     def make(shape: Shape, draw: st.DrawFn) -> Layer:
         flags = {name: draw(st.booleans()) for name in ("return_sequences", "use_bias", "go_backwards")}
         rates = {"dropout": 0.3, "recurrent_dropout": 0.3} if draw(st.integers(0, 3)) == 0 else {}

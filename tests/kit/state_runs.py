@@ -13,7 +13,7 @@ from seqc import Input, Model, ops, tree
 from seqc.backends.numpy.executor import Executor
 from seqc.graph.autodiff import gradients
 from seqc.graph.interpreter import Interpreter
-from seqc.graph.ir import Graph, constant, input_value
+from seqc.graph.ir import Graph, Value, constant, input_value
 from seqc.graph.tracing import Trace, traced
 from seqc.serialization import deserialize
 
@@ -51,6 +51,7 @@ def program(case: dict[str, Any], dtype: str = "float32") -> tuple[Graph, list[A
     weights = [trace.reads[v] for v in layer.trainable_weights]
     names = [f"y{i}" for i in range(len(ys))] + ["dx", *(f"ds{i}" for i in range(len(inputs) - 1))]
     names += [f"dw{i}" for i in range(len(weights))]
+    assert isinstance(loss, Value)
     outputs = [*ys, *gradients(loss, [*inputs, *weights])]
     leaves = (*inputs, trace.seed, trace.step, *trace.reads.values())
     feeds = [*fed, np.int64(0), np.int64(0), *(v.array for v in trace.reads)]

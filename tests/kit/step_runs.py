@@ -59,7 +59,9 @@ def take_steps(step: Step, batches: list[list[Array]], run: Callable[[list[Array
     state = {v: v.array for v in step.reads}
     seen = []
     for i, batch in enumerate(batches):
-        results = run([*batch, np.int64(17), np.int64(i), *(np.asarray(state[v]) for v in step.reads)])
+        results = run(
+            [*batch, np.array(17, np.int64), np.array(i, np.int64), *(np.asarray(state[v]) for v in step.reads)]
+        )
         state |= dict(zip(step.writes, results[1:], strict=True))
         seen.append(results)
     return seen

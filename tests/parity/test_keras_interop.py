@@ -122,7 +122,7 @@ def test_what_seqc_began_goes_on_in_keras(
 
 @pytest.mark.slow
 def test_keras_opens_every_recorded_model_that_seqc_saved(tmp_path: Path) -> None:
-    saved = {}
+    saved: dict[str, Any] = {}
     for kind in ("layers", "models"):
         for case in cases(kind):
             try:

@@ -52,7 +52,7 @@ def take_steps(model: Any, batches: list[Any]) -> None:
     for turn in range(TURNS):
         given = [a for a in rows[turn % len(rows)] if a is not None]
         results = [
-            run([*given, np.int64(17), np.int64(turn), *(state[v] for v in step.reads)])
+            run([*given, np.array(17, np.int64), np.array(turn, np.int64), *(state[v] for v in step.reads)])
             for run, state in zip((plan.run, on_onnxruntime), states, strict=True)
         ]
         for name, a, b in zip(step.graph.output_names, *results, strict=True):

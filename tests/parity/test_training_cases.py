@@ -53,7 +53,7 @@ def close(case: str, name: str, ours: Any, recorded: Any, tol: dict[str, float])
     assert error <= bound, f"{case}: {name} differs by {error:.2e}, allowed {bound:.2e}"
 
 
-def load(path: Path) -> tuple[dict[str, Any], dict[str, Array], keras.Sequential]:
+def load(path: Path) -> tuple[dict[str, Any], dict[str, Array], keras.Model]:
     facts = json.loads(path.read_text())
     if reason := carried(facts):
         pytest.skip(reason)

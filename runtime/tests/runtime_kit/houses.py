@@ -39,7 +39,10 @@ def write_models(root: Path) -> dict[tuple[str, int], Any]:
     sessions: dict[tuple[str, int], Any] = {}
     for name, width in WIDTHS.items():
         for version in (1, 2):
-            weights = {"w": random.standard_normal((width, 4)).astype(F32), "axis": np.array(0, np.int64)}
+            weights: dict[str, Any] = {
+                "w": random.standard_normal((width, 4)).astype(F32),
+                "axis": np.array(0, np.int64),
+            }
             nodes = [node("MatMul", ["x", "w"], ["m"]), node("Tanh", ["m"], ["y"])]
             if name == "apart":
                 nodes = [node("CumSum", ["x", "axis"], ["c"]), node("MatMul", ["c", "w"], ["y"])]
