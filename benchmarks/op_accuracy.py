@@ -61,7 +61,8 @@ def _beyond(y: Array, truth: Array) -> float:
 def spread_out(positive: bool = False, width: int = 16) -> Array:
     """Returns numbers of every magnitude, around zero or above it."""
     x = np.random.default_rng(0).normal(size=(len(MAGNITUDES), 250, width)) * np.reshape(MAGNITUDES, (-1, 1, 1))
-    return (np.abs(x) + 1e-9 if positive else x).reshape(-1, width).astype("float32")
+    drawn: Array = (np.abs(x) + 1e-9 if positive else x).reshape(-1, width).astype("float32")
+    return drawn
 
 
 def cell(kind: Any, activation: str, units: int = 4) -> tuple[Op, Array, list[Array]]:

@@ -64,13 +64,13 @@ def versions(names: list[str]) -> dict[str, str]:
 def run_keras(module: str, name: str, options: Any) -> dict[str, float]:
     """Trains with `fit`, as a user would, in Keras or in seqc."""
     start = time.perf_counter()
-    keras = import_module(module)
+    keras: Any = import_module(module)
     imported = time.perf_counter() - start
     if os.environ.get("KERAS_BACKEND") == "torch":
         use_all_cores()
     workload = sized(name, options.steps)
 
-    class Clock(keras.callbacks.Callback):
+    class Clock(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         """Measures epochs."""
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:

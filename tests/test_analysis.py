@@ -127,7 +127,7 @@ def test_what_moves_numbers_gives_none_but_its_operands(spec: OpSpec) -> None:
 
 
 IMAGE = [layers.Conv2D(4, 3, activation="relu"), layers.MaxPooling2D(2), layers.Flatten(), layers.Dense(2)]
-MODELS = {
+MODELS: dict[str, tuple[list[Any], tuple[int, ...]]] = {
     "dense": ([layers.Dense(8, activation="silu"), layers.Dense(3)], (5,)),
     "conv": (IMAGE, (8, 8, 1)),
     "conv1d": ([layers.Conv1D(4, 3, strides=2), layers.Flatten(), layers.Dense(2, activation="softmax")], (9, 2)),

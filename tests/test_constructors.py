@@ -29,6 +29,8 @@ NAMED: dict[str, tuple[str, Any]] = {
     "constraint": ("non_neg", constraints.NonNeg),
 }
 WORDS = tuple(NAMED)
+# seqc, given what is wrong to a type checker, too.
+wrong: Any = seqc
 
 
 def arguments_that_name_objects() -> list[tuple[type[layers.Layer], str]]:
@@ -291,46 +293,49 @@ def test_a_mask_of_other_steps_is_refused(layer: layers.Layer, shape: tuple[int,
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: seqc.losses.CategoricalGeneralizedCrossEntropy("x"), "for `q`, expected a number. Received: q='x'"),
+        (lambda: wrong.losses.CategoricalGeneralizedCrossEntropy("x"), "for `q`, expected a number. Received: q='x'"),
         (
-            lambda: seqc.losses.MeanSquaredError(dtype="float31"),
+            lambda: wrong.losses.MeanSquaredError(dtype="float31"),
             "Cannot convert 'float31' to a mixed",
         ),
-        (lambda: seqc.losses.Huber(name=3), "Huber received an invalid value for `name`, expected a string or None"),
+        (lambda: wrong.losses.Huber(name=3), "Huber received an invalid value for `name`, expected a string or None"),
         (
-            lambda: seqc.metrics.IoU("3", [0]),
+            lambda: wrong.metrics.IoU("3", [0]),
             "IoU received an invalid value for `num_classes`, expected a positive int",
         ),
         (
-            lambda: seqc.metrics.IoU(3, 0),
+            lambda: wrong.metrics.IoU(3, 0),
             "`target_class_ids`, expected a list of integers. Received: target_class_ids=0",
         ),
-        (lambda: seqc.metrics.Precision("x"), "Threshold values must be in [0, 1]. Received: ['x']"),
-        (lambda: seqc.metrics.AUC(thresholds="x"), "AUC needs a list of numbers as `thresholds`. Received: 'x'"),
-        (lambda: seqc.metrics.AUC(2.5), "`num_thresholds`, expected an integer. Received: num_thresholds=2.5"),
-        (lambda: seqc.metrics.PrecisionAtRecall(None), "PrecisionAtRecall received an invalid value for `recall`"),
-        (lambda: seqc.metrics.MeanMetricWrapper([]), "`fn`, expected a function or the name of one. Received: fn=[]"),
+        (lambda: wrong.metrics.Precision("x"), "Threshold values must be in [0, 1]. Received: ['x']"),
+        (lambda: wrong.metrics.AUC(thresholds="x"), "AUC needs a list of numbers as `thresholds`. Received: 'x'"),
+        (lambda: wrong.metrics.AUC(2.5), "`num_thresholds`, expected an integer. Received: num_thresholds=2.5"),
+        (lambda: wrong.metrics.PrecisionAtRecall(None), "PrecisionAtRecall received an invalid value for `recall`"),
+        (lambda: wrong.metrics.MeanMetricWrapper([]), "`fn`, expected a function or the name of one. Received: fn=[]"),
         (
-            lambda: seqc.metrics.Mean(dtype=1.5),
+            lambda: wrong.metrics.Mean(dtype=1.5),
             "Cannot interpret `dtype` argument",
         ),
-        (lambda: seqc.optimizers.Adam(beta_1="x"), "Adam received an invalid value for `beta_1`, expected a number"),
-        (lambda: seqc.optimizers.Ftrl(l1_regularization_strength=None), "for `l1_regularization_strength`, expected a"),
+        (lambda: wrong.optimizers.Adam(beta_1="x"), "Adam received an invalid value for `beta_1`, expected a number"),
         (
-            lambda: seqc.optimizers.SGD(gradient_accumulation_steps="x"),
+            lambda: wrong.optimizers.Ftrl(l1_regularization_strength=None),
+            "for `l1_regularization_strength`, expected a",
+        ),
+        (
+            lambda: wrong.optimizers.SGD(gradient_accumulation_steps="x"),
             "`gradient_accumulation_steps`, expected an integer",
         ),
-        (lambda: seqc.optimizers.schedules.CosineDecay(0.1, "x"), "`decay_steps`, expected a number"),
+        (lambda: wrong.optimizers.schedules.CosineDecay(0.1, "x"), "`decay_steps`, expected a number"),
         (
-            lambda: seqc.optimizers.schedules.PiecewiseConstantDecay(1, [1, 2]),
+            lambda: wrong.optimizers.schedules.PiecewiseConstantDecay(1, [1, 2]),
             "`boundaries`, expected a list of numbers",
         ),
         (
-            lambda: seqc.initializers.HeNormal(1.5),
+            lambda: wrong.initializers.HeNormal(1.5),
             "HeNormal received an invalid value for `seed`, expected an integer or",
         ),
-        (lambda: seqc.initializers.VarianceScaling("x"), "Argument `scale` must be positive float. Received: scale=x"),
-        (lambda: seqc.initializers.VarianceScaling(distribution=3), "Invalid `distribution` argument: 3"),
+        (lambda: wrong.initializers.VarianceScaling("x"), "Argument `scale` must be positive float. Received: scale=x"),
+        (lambda: wrong.initializers.VarianceScaling(distribution=3), "Invalid `distribution` argument: 3"),
     ],
 )
 def test_settings_of_other_objects_are_checked_when_they_are_made(make: Any, text: str) -> None:

@@ -156,7 +156,7 @@ def test_dropout_takes_the_shapes_and_rates_of_keras() -> None:
 NO_SEED = "either an integer or an instance of `SeedGenerator`"
 REFUSED: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: random.uniform((2,), seed="one"), ConfigError, NO_SEED),  # type: ignore[arg-type]
-    (lambda: random.gamma((2,), 1.0, seed=1.5), ConfigError, NO_SEED),  # type: ignore[arg-type]
+    (lambda: random.gamma((2,), 1.0, seed=1.5), ConfigError, NO_SEED),
     (lambda: random.uniform((2,), dtype="int32"), ConfigError, "requires a floating point `dtype`"),
     (lambda: random.randint((2,), 0, 3, dtype="float32"), ConfigError, "requires an integer `dtype`"),
     (lambda: random.categorical(np.zeros(3), 2), ShapeError, "`logits` should be a 2-D tensor"),

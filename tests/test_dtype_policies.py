@@ -195,14 +195,15 @@ def test_rounding_to_float16_is_that_of_numpy() -> None:
     with np.errstate(over="ignore", invalid="ignore"):  # some of them are no numbers
         between = np.nextafter(every, np.float32(np.inf))
         middle = (every[:-1].astype("float64") + every[1:].astype("float64")).astype("float32") / 2
-        for array in (
+        arrays: list[Any] = [
             x,
             every,
             between,
             middle,
             np.array([65519.996, 65520, -65520, 0.0, -0.0], np.float32),
             np.float32(2.5e-8),
-        ):
+        ]
+        for array in arrays:
             found, wanted = rounded_to_float16(array), np.asarray(array).astype("float16").astype("float32")
             np.testing.assert_array_equal(found, wanted)
             kept = ~np.isnan(wanted)

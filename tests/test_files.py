@@ -48,7 +48,7 @@ def make_loop(path: Path) -> None:
     path.symlink_to(path)
 
 
-SPECIAL = {
+SPECIAL: dict[str, Callable[[Path], object]] = {
     "a named pipe": make_pipe,
     "a socket": make_socket,
     "a folder": Path.mkdir,

@@ -28,10 +28,11 @@ def called(case: dict[str, Any], tensors: list[Value]) -> Value:
     for part in case["function"].split("."):
         function = getattr(function, part)
     settings = dict(case["settings"])
+    result: Value
     if "output_shape" in settings:
-        result: Value = function(tensors[0], settings.pop("output_shape"), *tensors[1:], **settings)
-        return result
-    result: Value = function(*tensors, **settings)
+        result = function(tensors[0], settings.pop("output_shape"), *tensors[1:], **settings)
+    else:
+        result = function(*tensors, **settings)
     return result
 
 

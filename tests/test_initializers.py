@@ -153,7 +153,7 @@ def test_objects_come_back_from_their_description(module: Any) -> None:
     for name, cls in classes(kind).items():
         if name != cls.__name__:
             continue  # another name, for files
-        made = cls()
+        made: Any = cls()
         described = module.serialize(made)
         assert described["module"] == f"keras.{kind}"
         assert described["class_name"] == name

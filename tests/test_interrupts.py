@@ -33,7 +33,7 @@ from test_executor import MODELS, data, make
 HERE = Path(__file__).parent
 
 
-def in_a_process(program: str, *arguments: int, seconds: float) -> dict[str, Any]:
+def in_a_process(program: str, *arguments: int | str, seconds: float) -> dict[str, Any]:
     """Runs one of the programs in `kit`; one that hangs is ended and fails."""
     command = [sys.executable, "-X", "faulthandler", "-m", f"kit.{program}", *map(str, arguments)]
     environment = {**os.environ, "SEQC_VERIFY": "0"}  # the many programs that are built are the same ones

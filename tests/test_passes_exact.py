@@ -187,7 +187,7 @@ def test_fractions_stay_fractions_with_floats_and_roots_are_exact() -> None:
     third = Exact(1, 3)
     assert third + 0.25 == Fraction(7, 12)
     assert 2 - third * np.float64(0.5) == Fraction(11, 6)
-    assert third / np.float32(1 / 6) == 2
+    assert third / np.float32(1 / 6) == 2  # type: ignore[operator]
     assert Exact(9, 4).sqrt() == Fraction(3, 2)
     assert Exact(2).sqrt() == symbol("sqrt", Exact(2)) != symbol("sqrt", Exact(3))
     assert np.exp(np.array([third], object))[0] == symbol("exp", third)

@@ -60,11 +60,11 @@ def test_patches_are_copied_as_they_are_evaluated(
 def test_taps_meet_every_element_that_is_not_padding(geometry: tuple[dict[str, Any], tuple[int, ...]]) -> None:
     attributes, (_, *spatial, _) = geometry
     window = Window(**attributes)
-    places = window.out_sizes("test", tuple(spatial))
+    places: Any = window.out_sizes("test", tuple(spatial))
     seen = np.zeros((1, *spatial, 1))
     for _, source, target in tap_pairs(window, tuple(spatial), places):  # type: ignore[arg-type]
         shown = seen[(slice(None), *target)]
-        assert shown.shape[1:-1] == tuple(len(range(int(n))[s]) for n, s in zip(places, source, strict=True))
+        assert shown.shape[1:-1] == tuple(len(range(n)[s]) for n, s in zip(places, source, strict=True))
         shown += 1
     whole = window.patches(window.padded(np.ones((1, *spatial, 1))))
     assert seen.sum() == whole.sum()
@@ -76,9 +76,9 @@ def run(graph: Graph, arrays: list[Array]) -> list[Array]:
 
 def convolution(attributes: dict[str, Any], shape: tuple[int, ...], bias: bool) -> tuple[Graph, list[Array]]:
     """A convolution with its gradients, and operands."""
-    size, channels = attributes["size"], shape[-1]
+    window, channels = attributes["size"], shape[-1]
     x = input_value("x", "float64", (symbol("batch"), *shape[1:]))
-    w = input_value("w", "float64", (*size, channels, 2))
+    w = input_value("w", "float64", (*window, channels, 2))
     b = input_value("b", "float64", (2,))
     op = Conv(attributes["strides"], attributes["padding"], attributes["dilations"])
     y = apply(op, x, w, b) if bias else apply(op, x, w)
@@ -86,7 +86,8 @@ def convolution(attributes: dict[str, Any], shape: tuple[int, ...], bias: bool) 
     wrt = [x, w, b] if bias else [x, w]
     outputs = (y, *pull_back([y], [g], wrt))
     rng = np.random.default_rng(0)
-    arrays = [rng.normal(size=s) for s in (shape, w.type.shape, (2,))]
+    sizes: list[Any] = [shape, w.type.shape, (2,)]
+    arrays = [rng.normal(size=size) for size in sizes]
     arrays.append(rng.normal(size=op.eval(arrays[0], arrays[1]).shape))
     return Graph((x, w, b, g), outputs, tuple(map(str, range(len(outputs))))), arrays
 

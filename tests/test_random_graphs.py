@@ -51,7 +51,7 @@ def check_predictions(model: Model, conditions: Conditions) -> None:
         scale = max(1.0, np.abs(double).max(initial=0))
         np.testing.assert_allclose(own, double, rtol=1e-3, atol=1e-4 * scale)
     model.compile("sgd", "mse")
-    step = model._trainer.step_for("predict", xs)
+    step = model._trainer.step_for("predict", tuple(xs))
     check_step(step, [samples(model, n) for n in (5, 2)], conditions)
 
 
@@ -65,7 +65,7 @@ def check_training(model: Model, conditions: Conditions) -> None:
         xs = samples(model, n)
         ys = [np.random.default_rng(n).normal(size=y.shape).astype("float32") for y in predicted(model, xs)]
         batches.append(list(model._trainer.labelled_data(xs, ys, None).rows(slice(None))))
-    step = model._trainer.step_for("train", batches[0])
+    step = model._trainer.step_for("train", tuple(batches[0]))
     check_step(step, [[a for a in batch if a is not None] for batch in batches], conditions)
 
 
@@ -90,7 +90,8 @@ def check_export(model: Model, _: Conditions) -> None:
     for batch in (1, 4):
         xs = samples(model, batch)
         names = [x.name for x in session.get_inputs()]
-        found = session.run(None, {name: x for name, x in zip(model.input_names, xs, strict=True) if name in names})
+        known: list[str] = getattr(model, "input_names")  # noqa: B009
+        found = session.run(None, {name: x for name, x in zip(known, xs, strict=True) if name in names})
         for got, own in zip(found, predicted(model, xs), strict=True):
             scale = max(1.0, np.abs(own).max(initial=0))
             np.testing.assert_allclose(got, own, rtol=1e-3, atol=1e-4 * scale)

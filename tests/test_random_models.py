@@ -45,7 +45,7 @@ def spread_weights(model: Sequential) -> None:
 
 
 def run_once(step: Step, interpreter: Interpreter, arrays: Sequence[Array]) -> list[Array]:
-    return interpreter.run([*arrays, np.int64(3), np.int64(0), *(v.array for v in step.reads)])
+    return interpreter.run([*arrays, np.array(3, np.int64), np.array(0, np.int64), *(v.array for v in step.reads)])
 
 
 def check_precisions(model: Sequential) -> None:

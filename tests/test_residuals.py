@@ -32,8 +32,9 @@ def kinds(graph: Graph) -> Counter[str]:
 @pytest.mark.parametrize("kind", [LSTM, GRU, SimpleRNN])
 def test_one_run_serves_outputs_and_gradients(kind: type[Recurrent], rng: np.random.Generator) -> None:
     xs = inputs(kind())
-    outputs, *_ = recurrent(kind, *xs)
-    again, last, *_ = recurrent(kind, *xs)
+    x, kernel, recurrent_kernel, bias = xs
+    outputs, *_ = recurrent(kind, x, kernel, recurrent_kernel, bias)
+    again, last, *_ = recurrent(kind, x, kernel, recurrent_kernel, bias)
     first, second = gradients(ops.sum(outputs * outputs), xs), gradients(ops.sum(again) + ops.sum(last), xs)
     graph = Graph(tuple(xs), (outputs, *first, *second), tuple(map(str, range(9))))
     lowered = lower_for_numpy(graph, {})
@@ -45,10 +46,11 @@ def test_one_run_serves_outputs_and_gradients(kind: type[Recurrent], rng: np.ran
 
 def test_without_a_gradient_nothing_is_left() -> None:
     xs = inputs(LSTM())
-    other = [input_value("y", "float64", (4, 5, FEATURES)), *xs[1:]]
-    outputs, *_ = recurrent(LSTM, *xs)
-    second, *_ = recurrent(LSTM, *other)
-    read = Graph((*xs, other[0]), (outputs, second), ("a", "b"))
+    x, kernel, recurrent_kernel, bias = xs
+    other = input_value("y", "float64", (4, 5, FEATURES))
+    outputs, *_ = recurrent(LSTM, x, kernel, recurrent_kernel, bias)
+    second, *_ = recurrent(LSTM, other, kernel, recurrent_kernel, bias)
+    read = Graph((*xs, other), (outputs, second), ("a", "b"))
     assert kinds(lower_for_numpy(read, {})) == {"LSTM": 2}
     learning = Graph((*xs, other[0]), (second, *gradients(ops.sum(outputs), xs[1:2])), ("b", "d"))
     assert kinds(lower_for_numpy(learning, {})) == {"LSTM": 1, "WithResiduals": 1, "GradOfResiduals": 1}

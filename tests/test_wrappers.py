@@ -144,7 +144,7 @@ def test_a_fit_is_that_of_the_model_itself() -> None:
     for given in ways:
         fitted = make().fit(XS, names, **given)
         balanced = {i: len(Y) / (3 * np.sum(i == Y)) for i in range(3)}
-        own = given if "sample_weight" in given else {"class_weight": balanced}
+        own: dict[str, Any] = given if "sample_weight" in given else {"class_weight": balanced}
         if given.get("class_weight") is shares:
             own = {"class_weight": {0: 1.0, 1: 3.0, 2: 0.5}}
         keras.utils.set_random_seed(int(np.random.RandomState(0).randint(2**31 - 1)))

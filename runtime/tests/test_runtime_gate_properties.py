@@ -51,7 +51,7 @@ def files(draw: st.DrawFn) -> bytes:
     return draw(changed(data)) if draw(st.integers(0, 3)) else data
 
 
-def check_cost(found: dict, size: int) -> None:
+def check_cost(found: dict[str, Any], size: int) -> None:
     """A small file costs what its size allows. Bounds are ten times what is usual."""
     assert found["seconds"] < 1 + 30e-6 * size
     assert found["bytes"] < (24 << 20) + 160 * size
@@ -73,7 +73,7 @@ def locations(message: object) -> set[str]:
 
 def operators(model: onnx.ModelProto) -> set[str]:
     found: set[str] = set()
-    pending: list = [model]
+    pending: list[Any] = [model]
     while pending:
         one = pending.pop()
         found |= {one.op_type} if isinstance(one, onnx.NodeProto) and one.op_type else set()
@@ -83,7 +83,7 @@ def operators(model: onnx.ModelProto) -> set[str]:
     return found
 
 
-def check_one_reading(found: dict, data: bytes) -> None:
+def check_one_reading(found: dict[str, Any], data: bytes) -> None:
     if "refused" not in found:
         model = onnx.ModelProto.FromString(data)
         assert set(found["locations"]) == locations(model)
@@ -168,6 +168,7 @@ def test_every_case_of_onnx_is_read_as_onnx_reads_it() -> None:
     refused = set()
     cases = collect_testcases(None)
     for case in cases:
+        assert case.model is not None
         data = case.model.SerializeToString()
         found = look_at(data, every_kind)
         check_one_reading(found, data)

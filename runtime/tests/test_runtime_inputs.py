@@ -151,7 +151,7 @@ NO_NUMBERS = [
     ({1, 2}, "got a set, which is no array"),
     (Sparse(), "got a Sparse: pass x.toarray()"),
     (Stubborn(), "got data that is no array: call detach() first"),
-    (np.ma.masked_array(np.ones((2, 4)), np.eye(2, 4)), "got an array with masked values"),
+    (np.ma.masked_array(np.ones((2, 4)), np.eye(2, 4, dtype=bool)), "got an array with masked values"),
 ]
 
 

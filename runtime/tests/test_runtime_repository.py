@@ -32,7 +32,7 @@ from seqc_runtime.server.settings import Settings
 
 Build = Callable[..., bytes]
 # What Triton calls the types of ONNX.
-TYPES = {
+TYPES: dict[int, str] = {
     TensorProto.FLOAT: "FP32",
     TensorProto.DOUBLE: "FP64",
     TensorProto.FLOAT16: "FP16",

@@ -85,7 +85,9 @@ def test_columns_are_given_on_the_command_line(two_inputs: bytes, tmp_path: Path
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing can be tried")
-def test_a_strangers_model_goes_through_the_gate(gemm: bytes, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_strangers_model_goes_through_the_gate(
+    gemm: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     source, output = write_csv(tmp_path / "in.csv", X[:, :4], list("abcd")), str(tmp_path / "y.npy")
     (tmp_path / "m.onnx").write_bytes(gemm)
     assert run(["score", str(tmp_path / "m.onnx"), source, "-o", output, "--untrusted"]) == 0

@@ -25,7 +25,8 @@ Build = Callable[..., bytes]
 def scored(model: bytes, table: Any, folder: Path, **reading: Any) -> list[Any]:
     pa.parquet.write_table(table, folder / "x.parquet")
     score(seqc_runtime.load(model), folder / "x.parquet", folder / "y.parquet", reading=Reading(**reading))
-    return pa.parquet.read_table(folder / "y.parquet")["y"].to_pylist()
+    found: list[Any] = pa.parquet.read_table(folder / "y.parquet")["y"].to_pylist()
+    return found
 
 
 def test_missing_values_and_nan_are_filled_as_in_a_table_of_text(identity: Build, tmp_path: Path) -> None:

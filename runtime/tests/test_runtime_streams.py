@@ -25,7 +25,8 @@ class Stored:
     """Has a shape and is read by slices, as a dataset of h5py or zarr; is never read whole."""
 
     def __init__(self, array: np.ndarray) -> None:
-        self.array, self.shape, self.dtype, self.read = array, array.shape, array.dtype, []
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
+        self.read: list[Any] = []
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         self.read.append(rows)

@@ -24,7 +24,7 @@ from seqc_runtime.server.probe import Wishes, probe
 from seqc_runtime.server.scheduling import Scheduler
 from seqc_runtime.server.servable import Batching, Servable
 
-MODELS = {
+MODELS: dict[str, tuple[bytes, list[Any]]] = {
     "mlp": (mlp(8, 32, 3), [(8,)]),
     "conv": (conv(), [(2, 8, 8)]),
     "lstm": (lstm(), [("time", 2)]),

@@ -244,7 +244,7 @@ def test_a_batch_that_loses_a_client_still_has_a_size_that_is_exact() -> None:
         jobs = [job(servable, row(i), gone=lambda i=i: i == 2) for i in range(4)]
         answers = await asyncio.gather(*map(scheduler.submit, jobs), return_exceptions=True)
         assert isinstance(answers[2], Refusal)
-        assert [float(answers[i][0][0, 0]) for i in (0, 1, 3)] == [1, 2, 4]
+        assert [float(one[0][0, 0]) for one in answers if isinstance(one, list)] == [1, 2, 4]
 
     run(main())
     assert sizes == [2, 1]

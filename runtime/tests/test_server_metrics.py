@@ -88,7 +88,8 @@ def test_openmetrics_is_given_to_who_accepts_it(tmp_path: Path) -> None:
         status, body = server.get("/metrics", "accept: application/openmetrics-text; version=1.0.0")
         assert status == 200
         assert body.endswith(b"# EOF\n")
-        found = flat(openmetrics.text_string_to_metric_families(body.decode()))
+        families: Any = openmetrics.text_string_to_metric_families(body.decode())  # type: ignore[no-untyped-call]
+        found = flat(families)
         assert found[f"nv_inference_request_success {GEMM}"] == 1
         assert read(server) == {key: value for key, value in found.items() if not key.startswith("#")}
 

@@ -58,9 +58,9 @@ def view(m: Maker) -> None:
 
 
 def _reshaped(m: Maker, x: Made) -> Any:
-    shape = x.type.shape
+    shape: Any = x.type.shape
     if x.type.is_static:
-        same = [s for s in SHAPES if prod(s) == prod(map(int, shape)) and s != shape]
+        same = [s for s in SHAPES if prod(s) == prod(shape) and s != shape]
         return (Reshape(m.one_of(same)), x) if same else None
     known = [d for d in shape if isinstance(d, int)]
     if len(known) != len(shape) - 1:

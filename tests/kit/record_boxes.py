@@ -16,7 +16,7 @@ FORMATS = (
 )  # fmt: skip
 
 
-def results(boxes: Any) -> dict[str, np.ndarray]:
+def results(boxes: Any) -> dict[str, Any]:
     """Returns, by name, what a module with the names of `keras.utils.bounding_boxes` computes."""
     draw = np.random.default_rng(1)
     corners = [draw.uniform(0, 20, (2, 3, 2)) for _ in range(2)]

@@ -81,7 +81,8 @@ def record(name: str, layer: Any, masked: bool) -> tuple[dict[str, Any], dict[st
     rng = np.random.default_rng(zlib.crc32(name.encode()))
 
     def numbers(shape: Any) -> np.ndarray:
-        return rng.normal(size=shape).astype("float32")
+        drawn: np.ndarray = rng.normal(size=shape).astype("float32")
+        return drawn
 
     one = layer.forward_layer if hasattr(layer, "forward_layer") else layer
     space = (4, 3, 4)[: getattr(one.cell, "rank", 0)]

@@ -1,6 +1,7 @@
 """Ray Serve: one replica, which parses the body itself. Its fast mode is a matter of the environment's variables."""
 
 import signal
+from typing import Any
 
 import numpy as np
 import orjson
@@ -41,7 +42,8 @@ class Served:
 if __name__ == "__main__":
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
     serve.start(http_options={"host": "127.0.0.1", "port": PORT}, logging_config={"enable_access_log": False})
-    serve.run(Served.bind(), name="served", logging_config={"enable_access_log": False})
+    deployment: Any = Served
+    serve.run(deployment.bind(), name="served", logging_config={"enable_access_log": False})
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     serve.shutdown()
     ray.shutdown()

@@ -75,7 +75,9 @@ def build(
 
     kept = [numpy_helper.from_array(array, name) for name, array in weights.items()]
     graph = helper.make_graph(nodes, "odd", declared(inputs), declared(outputs), kept)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8).SerializeToString()
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    data: bytes = model.SerializeToString()
+    return data
 
 
 def node(op: str, inputs: list[str], outputs: list[str], **attributes: Any) -> Any:

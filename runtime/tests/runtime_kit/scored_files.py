@@ -17,7 +17,8 @@ KINDS = ["csv", "npy", "npz", pytest.param("parquet", marks=pytest.mark.slow)]
 
 
 def bare(model: bytes, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
-    return ort.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, feeds)
+    found: list[np.ndarray] = ort.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, feeds)
+    return found
 
 
 def table(names: list[str] | None, rows: Sequence[Sequence[object]], mark: str = ",") -> str:
