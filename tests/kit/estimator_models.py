@@ -11,7 +11,7 @@ import numpy as np
 import seqc as keras
 from seqc import layers
 
-QUICK = {"epochs": 25, "batch_size": 256, "verbose": 0}
+QUICK: dict[str, Any] = {"epochs": 25, "batch_size": 256, "verbose": 0}
 
 
 def network(X: Any, units: int, outputs: int, activation: str | None, dtype: str | None = None) -> keras.Sequential:
