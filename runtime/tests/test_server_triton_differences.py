@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import runpy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ import pytest
 pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 
 import onnxruntime as ort
-from onnx import TensorProto
+from onnx import TensorProto, helper
+from runtime_kit.fixtures import GEMM_BIAS, GEMM_WEIGHT, build, value
 from runtime_kit.triton_differences import DIFFERENCES
 from runtime_kit.triton_probes import LENGTH, PROBES, A, N, Probe, X
 from runtime_kit.triton_server import tritonserver
@@ -67,11 +67,7 @@ def form_of(value: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    # Other folders of tests have a module of this name, too.
-    here = runpy.run_path(str(Path(__file__).with_name("conftest.py")))
-    build, helper, value = here["build"], here["helper"], here["value"]
-    bias, weight = here["GEMM_BIAS"], here["GEMM_WEIGHT"]
-
+    bias, weight = GEMM_BIAS, GEMM_WEIGHT
     gemm = [helper.make_node("Gemm", ["x", "w", "b"], ["h"]), helper.make_node("Relu", ["h"], ["y"])]
     made = {
         "m": build(gemm, [value("x", ["n", 4])], [value("y", ["n", 3])], {"w": weight, "b": bias}),
