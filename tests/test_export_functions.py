@@ -106,7 +106,7 @@ def test_a_wrong_function_is_found_before_the_file_is_written(tmp_path: Path, mo
     right: Any = vars(emitter)["with_functions"]
 
     def wrong(frame: onnx.ModelProto) -> onnx.ModelProto:
-        made = right(frame)
+        made: onnx.ModelProto = right(frame)
         for node in made.functions[0].node:
             node.op_type = "Sigmoid" if node.op_type == "Tanh" else node.op_type
         return made

@@ -145,9 +145,9 @@ def test_where_a_step_is_computed_is_accepted() -> None:
     assert isinstance(scope, RematScope)
     cases: list[tuple[Callable[[], Any], str]] = [
         (lambda: seqc.device("gpu:0").__enter__(), "computes on the processor"),
-        (lambda: seqc.name_scope(3).__enter__(), "must be a string"),  # type: ignore[arg-type]
+        (lambda: seqc.name_scope(3).__enter__(), "must be a string"),
         (lambda: seqc.RematScope("some"), "has the modes 'full'"),
-        (lambda: seqc.remat(3), "takes a function"),  # type: ignore[arg-type]
+        (lambda: seqc.remat(3), "takes a function"),
     ]
     for ask, words in cases:
         with pytest.raises(ValueError, match=words):

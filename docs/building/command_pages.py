@@ -74,7 +74,7 @@ def _kind(one: Any) -> str:
     choices = list(kind) if isinstance(kind, type) and issubclass(kind, Enum) else getattr(kind, "choices", None)
     if choices:
         return "{" + ",".join(str(getattr(choice, "value", choice)) for choice in choices) + "}"
-    name: str = getattr(kind, "__name__", None) or getattr(kind, "name", "")
+    name = str(getattr(kind, "__name__", None) or getattr(kind, "name", ""))
     return _KINDS.get(name.lower(), name.upper())
 
 

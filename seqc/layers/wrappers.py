@@ -36,7 +36,7 @@ class TimeDistributed(Layer):
                 f"Please initialize `TimeDistributed` layer with a `seqc.layers.Layer` instance. Received: {layer}"
             )
         super().__init__(**kwargs)
-        self.layer = layer
+        self.layer: Any = layer  # so that what its class alone has can be asked for
 
     def build(self, input_shape: KerasShape) -> None:
         if len(input_shape) < 3:

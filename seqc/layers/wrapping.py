@@ -27,7 +27,7 @@ class Wrapper(Layer):
         if not isinstance(layer, Layer):
             raise ArgumentTypeError(f"Layer {layer} supplied to Wrapper isn't a supported layer type.")
         super().__init__(**kwargs)
-        self.layer = layer
+        self.layer: Any = layer  # so that what its class alone has can be asked for
 
     def build(self, input_shape: KerasShape | None = None) -> None:
         if not self.layer.built and input_shape is not None:

@@ -48,7 +48,8 @@ class Growing:
         fresh = [x for x in found if id(x) not in self.used]
         if not found:
             return None
-        return self.draw(st.sampled_from(fresh if fresh and self.draw(st.booleans()) else found))
+        chosen = fresh if fresh and self.draw(st.booleans()) else found
+        return self.draw(st.sampled_from(chosen))
 
     def take(self, *xs: Any) -> None:
         self.used.update(map(id, xs))

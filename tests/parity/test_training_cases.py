@@ -85,7 +85,7 @@ def test_a_run_equals_the_recorded_one(path: Path) -> None:
         close(path.stem, f"o{i}", variable.numpy(), arrays[f"o{i}"], tol)
 
 
-def run_fit(facts: dict[str, Any], arrays: dict[str, Array], model: keras.Sequential) -> None:
+def run_fit(facts: dict[str, Any], arrays: dict[str, Array], model: keras.Model) -> None:
     options = dict(facts["fit"])
     if options.get("class_weight"):
         options["class_weight"] = {int(k): v for k, v in options["class_weight"].items()}
@@ -110,7 +110,7 @@ def run_fit(facts: dict[str, Any], arrays: dict[str, Array], model: keras.Sequen
                 close(facts["id"], f"{kind}.{name}", logs[name], recorded, facts["tol"])
 
 
-def run_on_batch(facts: dict[str, Any], arrays: dict[str, Array], model: keras.Sequential) -> None:
+def run_on_batch(facts: dict[str, Any], arrays: dict[str, Array], model: keras.Model) -> None:
     size = facts["fit"]["batch_size"]
     starts = [s for _ in range(facts["fit"].get("epochs", 1)) for s in range(0, len(arrays["x"]), size)]
     for start, recorded in zip(starts, facts["train_on_batch"], strict=False):
