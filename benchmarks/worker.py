@@ -70,7 +70,7 @@ def run_keras(module: str, name: str, options: Any) -> dict[str, float]:
         use_all_cores()
     workload = sized(name, options.steps)
 
-    class Clock(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
+    class Clock(keras.callbacks.Callback):
         """Measures epochs."""
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:

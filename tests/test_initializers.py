@@ -158,8 +158,8 @@ def test_objects_come_back_from_their_description(module: Any) -> None:
         assert described["module"] == f"keras.{kind}"
         assert described["class_name"] == name
         again: Any = module.deserialize(described)
-        assert type(again) is cls
         assert again.get_config() == made.get_config()
+        assert type(again) is cls
         assert type(module.get(described)) is cls
         assert type(module.get(cls)) is cls
         assert module.get(made) is made

@@ -62,7 +62,7 @@ def test_taps_meet_every_element_that_is_not_padding(geometry: tuple[dict[str, A
     window = Window(**attributes)
     places: Any = window.out_sizes("test", tuple(spatial))
     seen = np.zeros((1, *spatial, 1))
-    for _, source, target in tap_pairs(window, tuple(spatial), places):  # type: ignore[arg-type]
+    for _, source, target in tap_pairs(window, tuple(spatial), places):
         shown = seen[(slice(None), *target)]
         assert shown.shape[1:-1] == tuple(len(range(n)[s]) for n, s in zip(places, source, strict=True))
         shown += 1

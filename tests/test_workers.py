@@ -89,7 +89,7 @@ def test_processes_give_the_numbers_of_one_worker() -> None:
 def test_no_more_batches_are_made_than_were_asked_for() -> None:
     data = Batches(workers=4, max_queue_size=3, endless=True)
 
-    class Count(keras.callbacks.Callback):  # type: ignore[misc]
+    class Count(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             data.used += 1
 
@@ -109,7 +109,7 @@ def test_what_a_batch_raises_comes_to_the_caller_with_its_lines(use: str, proces
 
 
 def test_nothing_is_left_where_training_stops_early() -> None:
-    class Stops(keras.callbacks.Callback):  # type: ignore[misc]
+    class Stops(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             self.model.stop_training = True
 

@@ -105,8 +105,8 @@ def steps(draw: st.DrawFn, most: int = 15) -> RandomStep:
     assert result is not None
     names = ("result", *(f"new{i}" for i in news))
     graph = Graph((x, maker.ids, maker.seed, maker.step, *reads), (result.value, *news.values()), names)
-    shapes: list[Any] = [t.shape for t in types]
-    start = [(np.arange(prod(s)) % 5 - 2).reshape(s).astype(t.dtype) for s, t in zip(shapes, types, strict=True)]
+    of_state: list[Any] = [t.shape for t in types]
+    start = [(np.arange(prod(s)) % 5 - 2).reshape(s).astype(t.dtype) for s, t in zip(of_state, types, strict=True)]
     return RandomStep(graph, start, list(news), result.loose)
 
 
@@ -114,10 +114,10 @@ def batches(step: RandomStep, sizes: Sequence[int]) -> list[list[Array]]:
     """Returns what is given at each run, for batches of these sizes."""
     rng = np.random.default_rng(sum(sizes))
     (x,) = step.graph.inputs[:1]
-    sizes: Any = x.type.shape[1:]
+    known: Any = x.type.shape[1:]
     return [
         [
-            rng.integers(-2, 3, [n, *sizes]).astype(np.float64),
+            rng.integers(-2, 3, [n, *known]).astype(np.float64),
             rng.integers(0, ROWS, (n, 2)),
             np.array(5, np.int64),
             np.array(number, np.int64),

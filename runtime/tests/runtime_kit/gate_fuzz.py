@@ -171,7 +171,7 @@ def changed(draw: st.DrawFn, data: bytes) -> bytes:
 
 @st.composite
 def _changed(draw: st.DrawFn, data: bytes, depth: int) -> bytes:
-    fields: list[Any] = read(data)
+    fields: list[Any] | None = read(data)
     if not fields:
         return draw(st.binary(max_size=12))
     at = draw(st.integers(0, len(fields) - 1))
