@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from typing import Any
 
 from seqc.errors import ConfigError
@@ -209,7 +210,7 @@ class Model(TrainingMethods, OwnCall):
         """
         return json.dumps(serialize_object(self), **options)
 
-    def save(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
+    def save(self, filepath: str | PathLike[str], overwrite: bool = True, **options: Any) -> None:
         """Writes the model to a `.keras` file, or a legacy `.h5` file.
 
         Layers, weights, compile settings and optimizer state are in it.
@@ -220,20 +221,25 @@ class Model(TrainingMethods, OwnCall):
 
         save_model(self, filepath, overwrite=overwrite, **options)
 
-    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+    def save_weights(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
         """Writes the weights to a `.weights.h5`, `.npz` or `.safetensors` file."""
         from seqc.saving import save_weights
 
         save_weights(self, filepath, overwrite=overwrite)
 
-    def load_weights(self, filepath: Any, **options: Any) -> None:
+    def load_weights(self, filepath: str | PathLike[str], **options: Any) -> None:
         """Reads the weights from a file of any kind that holds some. See `seqc.saving.load_weights`."""
         from seqc.saving import load_weights
 
         load_weights(self, filepath, **options)
 
     def export(
-        self, filepath: Any, format: str = "onnx", verbose: Any = None, input_signature: Any = None, **options: Any
+        self,
+        filepath: str | PathLike[str],
+        format: str = "onnx",
+        verbose: int | str | None = None,
+        input_signature: Any = None,
+        **options: Any,
     ) -> Any:
         """Writes a verified ONNX file for inference and returns the receipt.
 

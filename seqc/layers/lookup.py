@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from seqc.errors import ConfigError
@@ -35,7 +36,7 @@ class StringLookup(IndexLookup):
         sparse: bool = False,
         encoding: str = "utf-8",
         name: str | None = None,
-        salt: Any = None,
+        salt: int | Sequence[int] | None = None,
         oov_method: str = "floormod",
         vocabulary_size: int | None = None,
         has_input_vocabulary: bool = False,
@@ -83,7 +84,7 @@ class IntegerLookup(IndexLookup):
         sparse: bool = False,
         pad_to_max_tokens: bool = False,
         oov_method: str = "floormod",
-        salt: Any = None,
+        salt: int | Sequence[int] | None = None,
         name: str | None = None,
         vocabulary_size: int | None = None,
         has_input_vocabulary: bool = False,

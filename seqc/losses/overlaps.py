@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from seqc import ops
@@ -62,7 +63,7 @@ class CosineSimilarity(LossFunctionWrapper):
 
 
 @loss_function(labels_like_output=True)
-def dice(y_true: Any, y_pred: Any, axis: Any = None) -> Value:
+def dice(y_true: Any, y_pred: Any, axis: int | Sequence[int] | None = None) -> Value:
     """Returns 1 - 2 * sum(y_true * y_pred) / (sum(y_true) + sum(y_pred)), sums over `axis` (all axes by default)."""
     true, pred = pair("dice", y_true, y_pred)
     both = ops.sum(true * pred, axis)
@@ -77,12 +78,20 @@ class Dice(LossFunctionWrapper):
         axis: over which overlap and sizes are summed, all axes by default. reduction, name, dtype: as in `Loss`.
     """
 
-    def __init__(self, reduction: str | None = MEAN, name: str = "dice", axis: Any = None, dtype: Any = None) -> None:
+    def __init__(
+        self,
+        reduction: str | None = MEAN,
+        name: str = "dice",
+        axis: int | Sequence[int] | None = None,
+        dtype: Any = None,
+    ) -> None:
         super().__init__(dice, reduction, name, dtype, axis=axis)
 
 
 @loss_function(labels_like_output=True)
-def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Any = None) -> Value:
+def tversky(
+    y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: int | Sequence[int] | None = None
+) -> Value:
     """Returns 1 - both / (both + alpha * missed + beta * added), sums over `axis` (all axes by default).
 
     Salehi, Erdogmus and Gholipour (2017), "Tversky loss function for image segmentation"; in Keras's reading `alpha`
@@ -110,7 +119,7 @@ class Tversky(LossFunctionWrapper):
         beta: float = 0.5,
         reduction: str | None = MEAN,
         name: str = "tversky",
-        axis: Any = None,
+        axis: int | Sequence[int] | None = None,
         dtype: Any = None,
     ) -> None:
         super().__init__(tversky, reduction, name, dtype, alpha=alpha, beta=beta, axis=axis)

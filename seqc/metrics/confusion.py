@@ -170,7 +170,9 @@ class _Count(_Counted):
         thresholds: one or several in [0, 1]; 0.5 by default. name, dtype: as in `Metric`.
     """
 
-    def __init__(self, thresholds: Any = None, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(
+        self, thresholds: float | Sequence[float] | None = None, name: str | None = None, dtype: Any = None
+    ) -> None:
         super().__init__(levels(thresholds), name=name, dtype=dtype)
 
     def _label(self, count: str) -> str:
@@ -216,7 +218,7 @@ class _Share(_Counted):
 
     def __init__(
         self,
-        thresholds: Any = None,
+        thresholds: float | Sequence[float] | None = None,
         top_k: int | None = None,
         class_id: int | None = None,
         name: str | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from seqc import ops
@@ -199,7 +200,7 @@ def _quotient(a: Value, b: Value) -> Value:
     return ops.where(nothing, beyond, a / ops.where(nothing, ops.ones_like(b), b))
 
 
-def pearson_correlation(y_true: Any, y_pred: Any, axis: Any = -1) -> Value:
+def pearson_correlation(y_true: Any, y_pred: Any, axis: int | Sequence[int] = -1) -> Value:
     """Returns the correlation coefficient of labels and predictions along `axis`."""
     pred = tensor(y_pred)
     true, pred = squeeze_or_expand_to_same_rank(tensor(y_true, pred.dtype), pred)
@@ -210,7 +211,7 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: Any = -1) -> Value:
     return ops.mean(normal[0] * normal[1], axis)
 
 
-def concordance_correlation(y_true: Any, y_pred: Any, axis: Any = -1) -> Value:
+def concordance_correlation(y_true: Any, y_pred: Any, axis: int | Sequence[int] = -1) -> Value:
     """Returns how well predictions lie on the line y_pred = y_true along `axis`.
 
     Lin (1989), "A Concordance Correlation Coefficient to Evaluate Reproducibility".
@@ -231,7 +232,7 @@ SAME_LABELS.update((pearson_correlation, concordance_correlation))
 class PearsonCorrelation(MeanMetricWrapper):
     """The mean correlation coefficient of labels and predictions along `axis`."""
 
-    def __init__(self, name: str = "pearson_correlation", dtype: Any = None, axis: Any = -1) -> None:
+    def __init__(self, name: str = "pearson_correlation", dtype: Any = None, axis: int | Sequence[int] = -1) -> None:
         super().__init__(pearson_correlation, name, dtype, axis=axis)
 
 
@@ -239,5 +240,7 @@ class PearsonCorrelation(MeanMetricWrapper):
 class ConcordanceCorrelation(MeanMetricWrapper):
     """The mean concordance correlation of labels and predictions along `axis`."""
 
-    def __init__(self, name: str = "concordance_correlation", dtype: Any = None, axis: Any = -1) -> None:
+    def __init__(
+        self, name: str = "concordance_correlation", dtype: Any = None, axis: int | Sequence[int] = -1
+    ) -> None:
         super().__init__(concordance_correlation, name, dtype, axis=axis)

@@ -86,7 +86,7 @@ def ndim(x: Any) -> int:
     return as_value(x).type.rank
 
 
-def eye(N: Any, M: Any = None, k: int = 0, dtype: Any = None) -> Value:
+def eye(N: int | Value, M: int | Value | None = None, k: int = 0, dtype: Any = None) -> Value:
     """Returns N rows and M columns (N by default) with ones on the diagonal k places right of the main one."""
     rows, columns = _sides(N, M, "eye")
     if isinstance(rows, int) and isinstance(columns, int):
@@ -94,12 +94,12 @@ def eye(N: Any, M: Any = None, k: int = 0, dtype: Any = None) -> Value:
     return cast(equal(diagonals(rows, columns), k), float_unless(dtype))
 
 
-def identity(n: Any, dtype: Any = None) -> Value:
+def identity(n: int | Value, dtype: Any = None) -> Value:
     """Returns the identity matrix of n rows."""
     return eye(n, dtype=dtype)
 
 
-def tri(N: Any, M: Any = None, k: int = 0, dtype: Any = None) -> Value:
+def tri(N: int | Value, M: int | Value | None = None, k: int = 0, dtype: Any = None) -> Value:
     """Returns N rows and M columns (N by default) with ones on and below the diagonal k places right of the main."""
     rows, columns = _sides(N, M, "tri")
     if isinstance(rows, int) and isinstance(columns, int):

@@ -198,7 +198,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Value:
     return transpose(rows, [*before, *range(width), *after])
 
 
-def one_hot(x: Any, num_classes: Any, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Value:
+def one_hot(x: Any, num_classes: int | Value, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Value:
     """Returns a 1 (float32 by default) at position x of a new axis of size `num_classes`, 0 elsewhere.
 
     All are 0 where x is out of range. `sparse` can only be false.
@@ -216,7 +216,12 @@ def one_hot(x: Any, num_classes: Any, axis: int = -1, dtype: Any = None, sparse:
 
 
 def multi_hot(
-    inputs: Any, num_classes: Any = None, axis: int = -1, dtype: Any = None, sparse: bool = False, **kwargs: Any
+    inputs: Any,
+    num_classes: int | Value | None = None,
+    axis: int = -1,
+    dtype: Any = None,
+    sparse: bool = False,
+    **kwargs: Any,
 ) -> Value:
     """Returns a 1 (float32 by default) at each position in a sample of a new axis of size `num_classes`, 0 elsewhere.
 

@@ -49,7 +49,12 @@ def _along(vector: Any, x: Value, axis: int) -> Value:
 
 
 def layer_normalization(
-    x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float | None = None, **kwargs: Any
+    x: Any,
+    gamma: Any = None,
+    beta: Any = None,
+    axis: int | Sequence[int] = -1,
+    epsilon: float | None = None,
+    **kwargs: Any,
 ) -> Value:
     """Returns (x - mean) / sqrt(variance + epsilon) * gamma + beta, with the statistics of x along `axis`.
 
@@ -90,7 +95,7 @@ def _as_one_operator(x: Value, gamma: Any, beta: Any, axes: Sequence[int], epsil
     return apply(LayerNormalization(axes[0], epsilon), x, *weights)
 
 
-def rms_normalization(x: Any, scale: Any = None, axis: Any = -1, epsilon: float | None = None) -> Value:
+def rms_normalization(x: Any, scale: Any = None, axis: int | Sequence[int] = -1, epsilon: float | None = None) -> Value:
     """Returns x / sqrt(mean of x² along `axis` + epsilon) * scale (Zhang and Sennrich, 2019).
 
     Args:

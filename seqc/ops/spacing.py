@@ -20,7 +20,7 @@ from seqc.ops.transcendental import exp, log, power
 def linspace(
     start: Any,
     stop: Any,
-    num: Any = 50,
+    num: int = 50,
     endpoint: bool = True,
     retstep: bool = False,
     dtype: Any = None,
@@ -71,7 +71,7 @@ def _with_axis(x: Value, rank: int, at: int) -> Value:
 
 
 def logspace(
-    start: Any, stop: Any, num: Any = 50, endpoint: bool = True, base: Any = 10, dtype: Any = None, axis: int = 0
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10, dtype: Any = None, axis: int = 0
 ) -> Value:
     """Returns `num` numbers from base^start to base^stop, each the same multiple of the one before.
 
@@ -87,7 +87,7 @@ def logspace(
     return result if dtype is None else cast(result, dtype)
 
 
-def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Value:
+def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Value:
     """Returns `num` numbers from start to stop, each the same multiple of the one before.
 
     Args:
@@ -128,7 +128,7 @@ def meshgrid(*x: Any, indexing: str = "xy") -> list[Value]:
     return [broadcast_sizes(v, sizes) for v in lying]
 
 
-def vander(x: Any, N: Any = None, increasing: bool = False) -> Value:
+def vander(x: Any, N: int | None = None, increasing: bool = False) -> Value:
     """Returns a matrix whose columns are the powers of a vector from N - 1 to 0, or from 0 on if `increasing`.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,7 @@ class FeatureSpace(Kinds):
         """Returns one with such features, crosses and layers."""
         return cls(**config)
 
-    def save(self, filepath: Any) -> None:
+    def save(self, filepath: str | PathLike[str]) -> None:
         """Refuses to write a file of its own.
 
         Raises:

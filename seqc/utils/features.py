@@ -78,7 +78,11 @@ class Kinds:
 
     @classmethod
     def float_discretized(
-        cls, num_bins: int, bin_boundaries: Any = None, output_mode: str = "one_hot", name: str | None = None
+        cls,
+        num_bins: int,
+        bin_boundaries: Sequence[Any] | None = None,
+        output_mode: str = "one_hot",
+        name: str | None = None,
     ) -> Feature:
         """Returns a column of numbers that become the number of their interval."""
         made = layers.Discretization(bin_boundaries, num_bins, name=_named("float_discretized", name))
