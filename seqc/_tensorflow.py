@@ -1,6 +1,6 @@
 """What stands for TensorFlow in scripts written for Keras, where TensorFlow is not installed.
 
-It has what such scripts use around a model: `tf.keras`, gradients in a `train_step`, and datasets.
+It has what such scripts use around a model: `tf.keras`, gradients in a `train_step`, datasets, functions.
 """
 
 from __future__ import annotations
@@ -9,49 +9,22 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import seqc
+from seqc._tensorflow_functions import functions
 from seqc.training.own_steps import GradientTape
 from seqc.utils.absent import refuse
 from seqc.utils.dataset import Dataset
-
-# Functions that NumPy, and with it keras.ops, has under another name.
-_OTHER_NAMES = {
-    "concat": "concatenate",
-    "constant": "convert_to_tensor",
-    "gather": "take",
-    "pow": "power",
-    "reverse": "flip",
-    "reduce_all": "all",
-    "reduce_any": "any",
-    "reduce_logsumexp": "logsumexp",
-    "reduce_max": "max",
-    "reduce_mean": "mean",
-    "reduce_min": "min",
-    "reduce_prod": "prod",
-    "reduce_sum": "sum",
-    "clip_by_value": "clip",
-    "math": "log, exp, ...",
-    "linalg": "matmul, norm, ...",
-    "nn": "softmax, relu, ...",
-    "range": "arange",
-}
-
 
 _ONE_MACHINE = "Leave it out: seqc computes on the processors of one machine."
 _FILES = "Take model.save and keras.models.load_model for files, model.export for ONNX."
 # What to take for names that are no functions.
 _INSTEAD = {
-    "Variable": "Take keras.Variable, or layer.add_weight.",
     "Tensor": "Take keras.ops.is_tensor to ask, and keras.ops.convert_to_tensor to make one.",
     "Module": "Take keras.Layer.",
-    **dict.fromkeys(("config", "device", "distribute", "tpu"), _ONE_MACHINE),
+    **dict.fromkeys(("device", "distribute", "tpu"), _ONE_MACHINE),
     **dict.fromkeys(("saved_model", "lite", "train", "compat", "estimator"), _FILES),
     **dict.fromkeys(("strings", "lookup", "feature_column"), "Take keras.layers.TextVectorization, StringLookup, ..."),
     **dict.fromkeys(("io", "audio"), "Take Python's files, keras.utils.load_img, and the data sets of keras.utils."),
-    "image": "Take keras.ops.image, or layers such as keras.layers.RandomFlip.",
-    "losses": "Take keras.losses.",
-    "metrics": "Take keras.metrics.",
     "summary": "Take keras.callbacks.TensorBoard.",
-    **dict.fromkeys(("float16", "float32", "float64", "int32", "int64", "string"), 'Say it as text, as "float32".'),
 }
 
 
@@ -59,6 +32,7 @@ def stand_in() -> ModuleType:
     """Returns a module `tensorflow` with the few things of it that there are, and a reason for each of the others."""
     made = ModuleType("tensorflow", "seqc stands here for tensorflow.keras; TensorFlow is not installed.")
     made.__path__ = []
+    made.__dict__.update(functions())
     made.__dict__.update(
         __version__=seqc.__version__,  # which scripts print at their beginning
         keras=seqc,
@@ -66,7 +40,6 @@ def stand_in() -> ModuleType:
         data=SimpleNamespace(Dataset=Dataset, AUTOTUNE=-1, experimental=SimpleNamespace(AUTOTUNE=-1)),
         function=_function,
         newaxis=None,
-        random=SimpleNamespace(set_seed=seqc.utils.set_random_seed),
         __getattr__=_absent,
     )
     return made
@@ -80,11 +53,11 @@ def _function(func: Any = None, **options: Any) -> Any:
 def _absent(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(f"module 'tensorflow' has no attribute '{name}'", name=name)
-    other = _OTHER_NAMES.get(name) or (name if name in seqc.ops.__all__ else None)
+    other = name if name in seqc.ops.__all__ else None
     function = f"Take {f'keras.ops.{other}' if other else 'NumPy or keras.ops'}, which every backend of Keras has."
     refuse(
         "tensorflow",
         name,
         f"tensorflow.{name} is not there: TensorFlow is not installed, and seqc stands for tensorflow.keras, "
-        f"tf.GradientTape and tf.data.Dataset alone. {_INSTEAD.get(name, function)}",
+        f"tf.GradientTape, tf.data.Dataset and usual functions of tensors alone. {_INSTEAD.get(name, function)}",
     )

@@ -1,4 +1,4 @@
-"""What Keras keeps in `keras.backend`: settings, and questions about element types."""
+"""What Keras keeps in `keras.backend`: settings, questions about element types, and old functions of tensors."""
 
 from __future__ import annotations
 
@@ -69,8 +69,13 @@ _absent = absent(__name__, __all__, "Functions on tensors are in seqc.ops, under
 
 
 def __getattr__(name: str) -> Any:
-    from seqc import ops
+    if name[0] != "_":
+        from seqc import _old_backend, ops
 
-    if name in ops.__all__:
-        refuse(__name__, name, f"seqc.backend has no '{name}', as Keras 3 has it no more. Take seqc.ops.{name}.")
+        if name in _old_backend.OWN:
+            return getattr(_old_backend, name)
+        if name in _old_backend.SAME:
+            return getattr(ops, name)
+        if name in ops.__all__:
+            refuse(__name__, name, f"seqc.backend has no '{name}', as Keras 3 has it no more. Take seqc.ops.{name}.")
     return _absent(name)

@@ -444,3 +444,14 @@ def test_recorded_models_predict_what_keras_does(build: Any) -> None:
     found = model.predict({name: case.arrays[f"x_{name}"] for name in model.input_names}, batch_size=3, verbose=0)
     for i, y in enumerate(found if isinstance(found, list) else [found]):
         case.check(f"y_{i}", y)
+
+
+def test_one_array_of_labels_is_for_the_only_output_with_a_loss() -> None:
+    x = keras.Input((3,))
+    hidden = layers.Dense(4, name="hidden")(x)
+    model = keras.Model(x, [hidden, layers.Dense(1, name="out")(hidden)])
+    model.compile("sgd", loss=[None, "mse"])
+    given, wanted = np.ones((6, 3), "float32"), np.ones((6, 1), "float32")
+    expected = model.evaluate(given, [None, wanted], verbose=0)
+    assert model.evaluate(given, wanted, verbose=0) == expected
+    assert model.evaluate(iter([(given, wanted)]), verbose=0) == expected

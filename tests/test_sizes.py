@@ -15,6 +15,7 @@ import seqc as keras
 from kit.graph_runs import step_file
 from seqc import layers, ops
 from seqc.backends.numpy.executor import Executor
+from seqc.errors import ShapeError
 from seqc.export import compile_graph
 from seqc.graph import dims, ir
 from seqc.graph.autodiff import gradients
@@ -333,3 +334,26 @@ def test_time_is_called_time_in_front_of_cells_of_any_rank(tmp_path: Path) -> No
         assert model.export(tmp_path / "m.onnx").inputs[0].shape == ("batch", "time", 4, 5, 2)
         x = np.random.default_rng(0).normal(size=(2, 3, 4, 5, 2)).astype("float32")
         np.testing.assert_allclose(model.predict(x, verbose=0), x.sum((1, 2, 3)), rtol=1e-4, atol=1e-5)
+
+
+def test_a_shape_may_be_a_vector_that_was_put_together_of_sizes() -> None:
+    class Causal(keras.layers.Layer):  # as a widely read text generator has it
+        def call(self, x: Any) -> Any:
+            rows, steps = ops.shape(x)[0], ops.shape(x)[1]
+            mask = ops.cast(ops.arange(steps)[:, None] >= ops.arange(steps), "float32")
+            counts = ops.concatenate([ops.expand_dims(rows, -1), ops.convert_to_tensor([1, 1])], 0)
+            mask = ops.tile(ops.reshape(mask, ops.stack([1, steps, steps])), counts)
+            again = ops.broadcast_to(ops.ones((1, 1, 2)), ops.convert_to_tensor([rows, steps, 2]))
+            return ops.matmul(mask, x) + again * ops.reshape(x, np.array([-1, 3, 2]))
+
+    x = keras.Input((3, 2))
+    model = keras.Model(x, Causal()(x))
+    given = np.arange(24, dtype="float32").reshape(4, 3, 2)
+    np.testing.assert_allclose(model.predict(given, verbose=0), given.cumsum(1) + given)
+
+    class Unknown(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return ops.tile(x, ops.cast(x[0], "int32"))
+
+    with pytest.raises(ShapeError, match="put together of them by concatenate or stack"):
+        Unknown()(keras.Input((3,)))

@@ -184,4 +184,9 @@ def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     return get(name) if isinstance(name, str) else serialization.deserialize(name, custom_objects)
 
 
-__getattr__ = absent(__name__, __all__, "A function of (y_true, y_pred) made of seqc.ops is a loss too.")
+_absent = absent(__name__, __all__, "A function of (y_true, y_pred) made of seqc.ops is a loss too.")
+
+
+def __getattr__(name: str) -> Any:
+    short = _SHORT.get(name.lower()) if name in (name.lower(), name.upper()) else None
+    return short or _absent(name)  # `tf.keras.losses.mse`, as well as "mse"

@@ -230,4 +230,8 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     return get(config) if isinstance(config, str) else serialization.deserialize(config, custom_objects)
 
 
-__getattr__ = absent(__name__, __all__, "A function of (y_true, y_pred) made of seqc.ops is a metric too.")
+_absent = absent(__name__, __all__, "A function of (y_true, y_pred) made of seqc.ops is a metric too.")
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(losses, name) if name.lower() in ("kld", "mae", "mape", "mse", "msle") else _absent(name)

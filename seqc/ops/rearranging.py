@@ -15,7 +15,7 @@ from seqc.ops.creation import arange, diagonals
 from seqc.ops.elementwise import less_equal, not_equal, where
 from seqc.ops.gather import take
 from seqc.ops.shape import expand_dims, reshape, shape, transpose
-from seqc.ops.sizes import Size, as_size, as_sizes, broadcast_sizes, crop, size_of
+from seqc.ops.sizes import Size, as_size, as_sizes, broadcast_sizes, crop, listed_sizes, size_of
 from seqc.ops.slicing import concatenate, slice_axis
 
 
@@ -105,7 +105,7 @@ def broadcast_to(x: Any, shape: Any) -> Value:
         shape: numbers, sizes as `ops.shape` gives them, or None where a size stays.
     """
     value = as_value(x)
-    listed = list(shape) if isinstance(shape, Sequence) else [shape]
+    listed = listed_sizes(shape, "broadcast_to")
     before = len(listed) - value.type.rank
     sizes = [size_of(value, i - before) if d is None and i >= before else d for i, d in enumerate(listed)]
     return broadcast_sizes(value, as_sizes(sizes, "broadcast_to"))

@@ -20,7 +20,7 @@ from seqc.graph.operators import OPERATORS
 from seqc.graph.target import Target
 from seqc.ops._common import broadcast_shapes, check_axes, dtype_name, listed_axes, normalize_axes, normalize_axis
 from seqc.ops._shape_onnx import emit_sizes
-from seqc.ops.sizes import ReshapeTo, Size, apply_sized, as_size, dim_of, product, size_of
+from seqc.ops.sizes import ReshapeTo, Size, apply_sized, as_size, dim_of, listed_sizes, product, size_of
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -289,7 +289,7 @@ def reshape(x: Any, newshape: Any) -> Value:
         ShapeError: x has not as many elements. ConfigError: more than one size is open.
     """
     value = as_value(x)
-    listed = tuple(newshape) if isinstance(newshape, Sequence) else (newshape,)
+    listed = listed_sizes(newshape, "reshape")
     given = [None if d is None else as_size(d, "reshape") for d in listed]
     sizes = [_named_size(d, value.type.shape[i : i + 1]) for i, d in enumerate(given)]
     if sizes.count(-1) > 1 or any(isinstance(d, int) and d < -1 for d in sizes):

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -18,7 +18,7 @@ from seqc.graph import dims
 from seqc.graph.batch import BATCH, batch_axis
 from seqc.graph.dims import Dim
 from seqc.graph.equal_sizes import SizesDiffer
-from seqc.graph.ir import Array, BatchRule, Emitter, Input, Op, Type, Value, apply, as_value, constant, walk
+from seqc.graph.ir import Array, BatchRule, Emitter, HasValue, Input, Op, Type, Value, apply, as_value, constant, walk
 from seqc.graph.layout import Layout, LayoutRule, position
 from seqc.graph.target import Target
 from seqc.ops._common import check_axes, check_count
@@ -320,7 +320,38 @@ def as_size(given: Any, who: str) -> Size:
 
 def as_sizes(shape: Any, who: str) -> tuple[Size, ...]:
     """Returns a shape given to a function, or one size alone, as `as_size` returns each."""
-    return tuple(as_size(d, who) for d in (shape if isinstance(shape, Sequence) else (shape,)))
+    return tuple(as_size(d, who) for d in listed_sizes(shape, who))
+
+
+def listed_sizes(shape: Any, who: str) -> tuple[Any, ...]:
+    """Returns the sizes in a shape: a list, one size alone, or a vector that was put together of sizes.
+
+    Raises:
+        ShapeError: it is a vector of which is not known what is in it.
+    """
+    if isinstance(shape, Sequence):
+        return tuple(shape)
+    if isinstance(shape, np.ndarray | Value | HasValue) and as_value(shape).type.rank == 1:
+        return tuple(_elements(as_value(shape), who))
+    return (shape,)
+
+
+def _elements(vector: Value, who: str) -> Iterator[Any]:
+    """Yields the sizes that a vector was put together of, as by `concatenate` and `stack`."""
+    from seqc.ops.shape import Reshape, Unsqueeze
+    from seqc.ops.slicing import Concat
+
+    if not any(isinstance(v.op, Input) for v in walk([vector])):
+        yield from vector.numpy().tolist()
+    elif isinstance(vector.op, Concat):
+        for part in vector.inputs:
+            yield from _elements(part, who)
+    elif isinstance(vector.op, Unsqueeze | Reshape) and not vector.inputs[0].type.rank:
+        yield vector.inputs[0]
+    else:
+        raise ShapeError(
+            f"{who} needs sizes as a list, or as a vector put together of them by concatenate or stack; got {vector}."
+        )
 
 
 def dim_of(size: Size) -> Dim:

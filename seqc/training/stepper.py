@@ -213,6 +213,9 @@ class Stepper(Totals):
         else:
             form = model._output_tree
             y = columns_of(y, "y") if is_table(y) else y
+            wanting = [i for i, head in enumerate(compiled.heads) if head.needs_labels]
+            if is_array(y) and len(wanting) == 1:  # compile(loss=[one, None])
+                y = [y if i in wanting else None for i in range(len(names))]
             ys = [None] * len(names) if y is None else arrange(y, names, "y", "output", optional=True, form=form)
             weights = arrange_weights(weight, names, form)
         for head, one, what in zip(compiled.heads, ys, labelled("y", names), strict=True):
