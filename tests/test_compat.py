@@ -206,7 +206,7 @@ def test_losses_tell_what_the_last_call_on_arrays_added() -> None:
     assert loss == 4.5  # once: what a call by hand added is not a part of it
 
 
-class Twofold(seqc.Model):  # type: ignore[misc]
+class Twofold(seqc.Model):
     """Its step asks a layer, and not the model, for what was added to the loss."""
 
     def __init__(self) -> None:

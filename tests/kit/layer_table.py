@@ -107,7 +107,10 @@ def _of_one(kind: str) -> tuple[bool, str | None]:
     trains = any(_has_gradient(c) for c in own) if own else kind in LEARNING
     if kind in INSIDE or not own:
         return trains, _NOTHING
-    return trains, ", ".join(min(files, key=lambda names: len(names))) or "nothing" if files else None
+    if not files:
+        return trains, None
+    shortest = min(files, key=len)
+    return trains, ", ".join(shortest) or "nothing"
 
 
 def _file(case: Case) -> list[str] | None:
