@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,6 +42,17 @@ class Surface(WithArguments):
 
     # What `add_loss` was given in the last call on arrays.
     _added_losses: tuple[Array, ...] = ()
+
+    if TYPE_CHECKING:
+
+        def call(self, *args: Any, **kwargs: Any) -> Any:
+            """A layer of one's own takes what it needs: such a signature may be overridden by any."""
+
+    else:
+
+        def call(self, x: Any) -> Any:
+            """Computes the result with functions of `seqc.ops`."""
+            raise ConfigError(f"{type(self).__name__} does not define call(self, x).")
 
     @property
     def losses(self) -> list[Value]:

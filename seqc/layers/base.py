@@ -175,17 +175,6 @@ class Layer(Surface):
     def build(self, input_shape: KerasShape) -> None:
         """Makes the weights. Shapes carry the batch first, None where a size is not known."""
 
-    if TYPE_CHECKING:
-
-        def call(self, *args: Any, **kwargs: Any) -> Any:
-            """A layer of one's own takes what it needs: such a signature may be overridden by any."""
-
-    else:
-
-        def call(self, x: Any) -> Any:
-            """Computes the result with functions of `seqc.ops`."""
-            raise ConfigError(f"{type(self).__name__} does not define call(self, x).")
-
     def compute_mask(self, inputs: Any, mask: Value | None = None) -> Value | None:
         """Returns the mask of the result, given that of the input."""
         return mask if self.supports_masking else None
