@@ -29,8 +29,8 @@ TOLERANCE = 1e-3
 def main() -> None:
     """Compares workloads, or is one of the processes that are compared."""
     if sys.argv[1:2] == ["--one"]:
-        module, name, path = sys.argv[2:]
-        found = torch_losses(name, Path(path)) if module == "torch" else keras_losses(module, name, Path(path))
+        module, name, given = sys.argv[2:]
+        found = torch_losses(name, Path(given)) if module == "torch" else keras_losses(module, name, Path(given))
         print(json.dumps(found))
         return
     off = False
@@ -97,7 +97,7 @@ def by_layer(model: Any) -> dict[str, Any]:
         return int(found.group(1)) if found else 0
 
     counts: dict[str, int] = {}
-    found = {}
+    found: dict[str, Any] = {}
     for layer in sorted(model.layers, key=number):
         kind = type(layer).__name__
         counts[kind] = counts.get(kind, -1) + 1

@@ -192,7 +192,12 @@ def test_who_comes_second_is_told_and_an_error_ends_the_claim() -> None:
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_process_takes_what_another_thread_had() -> None:
     claim, begun, end = Claim(), threading.Event(), threading.Event()
-    other = threading.Thread(target=claim.take, args=(lambda: (begun.set(), end.wait(20)),))
+
+    def hold() -> None:
+        begun.set()
+        end.wait(20)
+
+    other = threading.Thread(target=claim.take, args=(hold,))
     other.start()
     begun.wait()
     child = os.fork()

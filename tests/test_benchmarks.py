@@ -173,14 +173,16 @@ def test_a_worker_measures_seqc_and_a_failure_says_why() -> None:
 
 
 def test_variants_of_seqc_are_given_their_environment() -> None:
-    assert FRAMEWORKS["seqc-1"]._environment()["SEQC_NUM_THREADS"] == "1"
-    assert FRAMEWORKS["seqc-naive"]._environment()["SEQC_EXECUTOR"] == "naive"
-    assert not {"SEQC_NUM_THREADS", "SEQC_EXECUTOR"} & set(SEQC._environment())
+    assert FRAMEWORKS["seqc-1"].environment_of_run()["SEQC_NUM_THREADS"] == "1"
+    assert FRAMEWORKS["seqc-naive"].environment_of_run()["SEQC_EXECUTOR"] == "naive"
+    assert not {"SEQC_NUM_THREADS", "SEQC_EXECUTOR"} & set(SEQC.environment_of_run())
 
 
 def test_a_number_behind_a_name_changes_batch_or_depth() -> None:
     assert (find_workload("cnn@32").batch, find_workload("cnn@32").steps) == (32, 64)
-    assert len(find_workload("depth@4").layers(__import__("seqc").layers)) == 5
+    made = find_workload("depth@4").layers
+    assert made is not None
+    assert len(made(__import__("seqc").layers)) == 5
     assert find_workload("lstm") is WORKLOADS["lstm"]
 
 

@@ -48,7 +48,7 @@ def test_patches_are_copied_as_they_are_evaluated(
     expected = op.eval(x)
     inferred = op.infer(Type(x.dtype.name, shape))
     assert (inferred.dtype, inferred.shape) == (expected.dtype.name, expected.shape)
-    out, scratch = np.full(expected.shape, np.nan, dtype), ScratchPad()
+    out, scratch = np.full(expected.shape, np.nan, dtype), ScratchPad(lambda count: np.empty(count, np.uint8))
     call = bind_patches(op, [out], [x], scratch)
     assert call is not None
     for _ in range(2):

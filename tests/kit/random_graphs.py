@@ -48,7 +48,8 @@ class Growing:
         fresh = [x for x in found if id(x) not in self.used]
         if not found:
             return None
-        chosen = fresh if fresh and self.draw(st.booleans()) else found
+        unread: bool = bool(fresh) and self.draw(st.booleans())
+        chosen: list[Any] = fresh if unread else found
         return self.draw(st.sampled_from(chosen))
 
     def take(self, *xs: Any) -> None:
