@@ -128,3 +128,27 @@ def test_stochastic_depth_drops_whole_samples_and_keeps_the_expected_sum() -> No
     assert abs(kept.mean() - 0.75) < 0.03
     np.testing.assert_allclose(y[kept], 1 / 0.75, rtol=1e-6)
     assert not y[~kept].any()
+
+
+@pytest.mark.parametrize("axis", [-1, 1, (1,), None])
+def test_statistics_of_rows_are_those_of_the_rows_of_sequences(axis: Any, tmp_path: Path) -> None:
+    """As in Keras 3.15.1, in a file too, where the axis counts from the start of what was adapted."""
+    rows = np.random.default_rng(0).normal(3, 2, (100, 4)).astype("float32")
+    layer = layers.Normalization(axis)
+    layer.adapt(rows)
+    model = keras.Sequential([keras.Input((4, 4)), layer])
+    x = np.random.default_rng(1).normal(3, 2, (2, 4, 4)).astype("float32")
+    each = None if axis is None else 0
+    truth = (x - rows.mean(each, dtype="float64")) / rows.std(each, dtype="float64")
+    np.testing.assert_allclose(model.predict(x, verbose=0), truth, atol=1e-5)
+    np.testing.assert_allclose(layer(x[:, None]), truth[:, None], atol=1e-5)
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_allclose(keras.saving.load_model(tmp_path / "model.keras")(x), truth, atol=1e-5)
+    model.export(tmp_path / "model.onnx")
+    session = pytest.importorskip("onnxruntime").InferenceSession(tmp_path / "model.onnx")
+    np.testing.assert_allclose(session.run(None, {session.get_inputs()[0].name: x})[0], truth, atol=1e-5)
+    if axis is not None:
+        with pytest.raises(ShapeError, match="made for axis -1 of size 4, but received input with shape"):
+            layer(np.zeros((2, 4, 3), "float32"))
+        with pytest.raises(ShapeError, match="expected min_ndim=2, found ndim=1"):
+            layer(np.zeros(4, "float32"))

@@ -52,8 +52,9 @@ class Normalization(Layer):
         mean, variance: numbers that broadcast to the sizes of `axis`; both or none.
         invert: x * sqrt(variance) + mean instead.
 
-    Shapes: any, the result like the input. Without given numbers there are three weights that nothing trains: mean and
-    variance (sizes of `axis`), and a count that is always 0, for the sake of files.
+    Shapes: any, the result like the input; statistics of fewer axes are those of the last ones. Without given numbers
+    there are three weights that nothing trains: mean and variance (sizes of `axis`), and a count that is always 0, for
+    the sake of files.
 
     Example:
         >>> layer = seqc.layers.Normalization()
@@ -110,8 +111,15 @@ class Normalization(Layer):
                 f"`mean` and `variance` of shape {np.shape(self.input_mean)} do not broadcast to the sizes {shape} of "
                 f"axis {self.axis} of inputs of shape {tuple(input_shape)}."
             )
-        self.input_rank = self._rank = len(input_shape)
-        self._input_sizes = dict(zip(kept, shape, strict=True))
+        # Statistics of rows fit the rows of sequences too: axes count from the end.
+        self.min_input_rank = self._rank = len(input_shape)
+        self._input_sizes = {a - self._rank: size for a, size in zip(kept, shape, strict=True)}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Makes the weights for the shape in a file: of what was adapted, which may have fewer axes than the input."""
+        shape = config.get("input_shape")
+        if isinstance(shape, (list, tuple)) and all(d is None or type(d) is int for d in shape):
+            super().build_from_config({"input_shape": shape})
 
     def _kept(self, rank: int) -> tuple[int, ...]:
         """Returns the axes with statistics of their own, in order."""
@@ -124,7 +132,7 @@ class Normalization(Layer):
 
     def call(self, x: Any) -> Value:
         value = ops.cast(x, self.compute_dtype)
-        mean, variance = (self._aligned(v, value.type.rank) for v in self._statistics())
+        mean, variance = (self._aligned(v) for v in self._statistics())
         deviation = ops.maximum(ops.sqrt(variance), EPSILON)
         return value * deviation + mean if self.invert else (value - mean) / deviation
 
@@ -138,9 +146,9 @@ class Normalization(Layer):
         )
         return mean, variance
 
-    def _aligned(self, statistic: Value, rank: int) -> Value:
-        """Puts the kept axes where they are in the input."""
-        kept = self._kept(rank)
+    def _aligned(self, statistic: Value) -> Value:
+        """Puts the kept axes where they are in the input that the layer was built for, counted from the end."""
+        rank, kept = self._rank, self._kept(self._rank)
         inner = [a for a in range(min(kept, default=rank), rank) if a not in kept]
         return ops.expand_dims(statistic, [a - min(kept, default=rank) for a in inner]) if inner else statistic
 
@@ -179,9 +187,10 @@ class Normalization(Layer):
 
     def _check_batch(self, batch: Array) -> None:
         if batch.ndim != self._rank or any(batch.shape[a] != size for a, size in self._input_sizes.items()):
+            sizes = {a + self._rank: size for a, size in self._input_sizes.items()}
             raise ShapeError(
                 f"adapt() of layer '{self.name}' received data of shape {batch.shape}; its axis {self.axis} needs "
-                f"{self._rank} axes with sizes {self._input_sizes} (by axis)."
+                f"{self._rank} axes with sizes {sizes} (by axis)."
             )
 
     @property
@@ -199,7 +208,7 @@ class Normalization(Layer):
             return None
         given = (self.input_mean, self.input_variance) if self.input_mean is not None else ()
         array = np.asarray(given[number] if given else (self.adapt_mean, self.adapt_variance)[number].numpy())
-        shape = [self._input_sizes.get(a, 1) for a in range(self._rank)]
+        shape = [self._input_sizes.get(a - self._rank, 1) for a in range(self._rank)]
         return np.broadcast_to(array, tuple(self._input_sizes.values())).reshape(shape).astype(self.dtype)
 
     def get_config(self) -> dict[str, Any]:
