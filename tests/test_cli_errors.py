@@ -250,12 +250,12 @@ def test_ctrl_c_stops_any_command_with_130_and_a_word(folder: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
 def test_output_that_nobody_reads_is_no_error(folder: Path) -> None:
-    process = start("inspect", "tiny.onnx", stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    process.stdout.close()
-    assert process.stderr is not None
-    assert process.stderr.read() == ""
-    assert process.wait(20) == 141
+    with start("inspect", "tiny.onnx", stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+        assert process.wait(20) == 141
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
