@@ -11,11 +11,14 @@ import json
 import os
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from made_applications import ANSWERS, CASES, FAMILIES, FILES, RECORDED, Case, answers, facts, label_of, make
-from made_applications import signatures as signatures_of
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from kit.made_applications import ANSWERS, CASES, FAMILIES, FILES, RECORDED, Case, answers, facts, label_of, make
+from kit.made_applications import signatures as signatures_of
 
 # What differs from image to image must be this part of the largest answer; otherwise a fault inside would not be seen.
 SENSITIVE = 0.02
@@ -25,8 +28,8 @@ ROUNDING = 3e-6
 
 def begin_with_zeros() -> None:
     """Lets kernels begin with zeros in Keras: random ones are compiled for every shape."""
-    from keras.src import backend
-    from keras.src.initializers.random_initializers import RandomInitializer
+    from keras.src import backend  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    from keras.src.initializers.random_initializers import RandomInitializer  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     def zeros(self: Any, shape: Any, dtype: Any = None) -> Any:
         return backend.convert_to_tensor(np.zeros(shape, dtype or "float32"))
@@ -59,7 +62,7 @@ def files(keras: Any) -> dict[str, list[Any]]:
     from importlib import import_module
     from unittest import mock
 
-    from keras.src.utils import file_utils
+    from keras.src.utils import file_utils  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     found: dict[str, list[Any]] = {}
     fetch = mock.Mock(return_value="")
@@ -80,7 +83,7 @@ def files(keras: Any) -> dict[str, list[Any]]:
 
 def no_files(keras: Any) -> None:
     """Lets models load no weights."""
-    from keras.src.utils import file_utils
+    from keras.src.utils import file_utils  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     file_utils.get_file = lambda fname, *_, **__: fname
     keras.Model.load_weights = lambda self, path: None
@@ -156,7 +159,7 @@ def main(asked: list[str]) -> None:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("JAX_ENABLE_X64", "1")  # without which double precision is single in jax
-    import keras
+    import keras  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     begin_with_zeros()
     record(keras, asked)
