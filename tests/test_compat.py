@@ -235,3 +235,31 @@ def test_losses_of_a_layer_in_a_step_are_its_own() -> None:
     # Recorded from Keras 3.15.1 on TensorFlow.
     expected = {"count_inside": 2, "count_beside": 1, "count_all": 3, "inside": 5 + 4.5, "beside": 0.5, "all": 10.0}
     assert {name: values[0] for name, values in got.items()} == pytest.approx(expected)
+
+
+class Contrasts(seqc.Model):  # type: ignore[misc]
+    """Each sample of a batch is a class of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = layers.Dense(3, kernel_initializer="ones")
+
+    def call(self, x: Any) -> Any:
+        return self.seen(x)
+
+    def train_step(self, data: Any) -> Any:
+        a, b = data
+        near = ops.matmul(self.seen(a), ops.transpose(self.seen(b)))
+        numbers = ops.arange(ops.shape(a)[0])
+        loss = seqc.losses.sparse_categorical_crossentropy(numbers, near, from_logits=True)
+        return {"loss": ops.mean(loss)}
+
+
+def test_a_crossentropy_may_have_as_many_classes_as_samples() -> None:
+    a, b = np.random.default_rng(0).normal(size=(2, 6, 4)).astype("float32")
+    model = Contrasts()
+    model.compile("sgd")
+    got = model.fit(a, b, batch_size=6, verbose=0).history["loss"]
+    near = (a @ np.ones((4, 3))) @ (b @ np.ones((4, 3))).T
+    expected = np.mean(np.log(np.exp(near).sum(1)) - np.diag(near))
+    np.testing.assert_allclose(got, [expected], rtol=1e-5)

@@ -292,9 +292,11 @@ def test_vector_of_labels_fits_a_column_of_outputs() -> None:
     assert losses.MeanSquaredError(reduction="none")(labels(BATCH), output(BATCH, 1)).type.shape == (BATCH,)
 
 
-def test_number_of_classes_must_be_known() -> None:
+def test_the_number_of_classes_may_be_open_where_labels_are_numbers() -> None:
+    loss = losses.SparseCategoricalCrossentropy(reduction="none")
+    assert loss(labels(BATCH), output(BATCH, TIME)).type.shape == (BATCH,)
     with pytest.raises(DataError, match="needs to know the number of classes"):
-        losses.SparseCategoricalCrossentropy()(labels(BATCH), output(BATCH, TIME))
+        losses.CategoricalCrossentropy(label_smoothing=0.1)(output(BATCH, TIME), output(BATCH, TIME))
 
 
 # -- label values --------------------------------------------------------------------------------------------------

@@ -127,8 +127,8 @@ def sparse_categorical_crossentropy(
     pred = tensor(y_pred)
     who = "sparse_categorical_crossentropy"
     true = class_numbers(who, y_true, pred, axis)
-    classes = len_of_axis(pred, axis, who)
     log_p = _log_probabilities(pred, from_logits, axis, who)
+    classes = ops.shape(pred)[axis]  # as many as samples where each is its own class
     # An ignored label is not one of the classes, or is made none, so that its one-hot row is all zero.
     known = true if ignore_class is None else ops.where(valid_labels(true, ignore_class), true, -1)
     return ops.negative(ops.sum(ops.one_hot(known, classes, axis, pred.dtype) * log_p, axis))
