@@ -160,8 +160,8 @@ def _autoencoder(layers: Any) -> list[Any]:
 
 
 # Filters inside, filters that come out, and strides of the bottleneck blocks. Strides belong to the first product of a
-# block, so that no framework pads more on one side than another.
-BOTTLENECKS = ((16, 64, 1), (16, 64, 1), (32, 128, 2), (32, 128, 1), (64, 256, 2), (64, 256, 1))
+# block, so that no framework pads more on one side than another. What they keep is as much as of a ResNet-20.
+BOTTLENECKS = ((8, 32, 1), (8, 32, 1), (16, 64, 2), (16, 64, 1), (32, 128, 2), (32, 128, 1))
 
 
 def _residual(layers: Any, x: Any) -> Any:

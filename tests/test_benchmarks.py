@@ -12,6 +12,8 @@ import pytest
 
 import frameworks
 import run
+import same_models
+import seqc
 from frameworks import FRAMEWORKS, PEERS, SEQC
 from report import Results, geometric_mean, report, steps
 from workloads import WORKLOADS, find_workload
@@ -180,9 +182,7 @@ def test_variants_of_seqc_are_given_their_environment() -> None:
 
 def test_a_number_behind_a_name_changes_batch_or_depth() -> None:
     assert (find_workload("cnn@32").batch, find_workload("cnn@32").steps) == (32, 64)
-    made = find_workload("depth@4").layers
-    assert made is not None
-    assert len(made(__import__("seqc").layers)) == 5
+    assert len(find_workload("depth@4").build(seqc).layers) == 5
     assert find_workload("lstm") is WORKLOADS["lstm"]
 
 
@@ -195,6 +195,14 @@ def test_data_fit_the_workload(name: str) -> None:
     again, _ = workload.data(steps=2)
     np.testing.assert_array_equal(x, again)
     assert x.dtype == ("int32" if workload.vocabulary else "float32")
+
+
+@pytest.mark.parametrize(("name", "count"), [("residual", 65), ("transformer", 18), ("embedding", 5)])
+def test_weights_that_all_start_from_are_told_by_layer(name: str, count: int) -> None:
+    model = find_workload(name).build(seqc)
+    named = same_models.by_layer(model)
+    assert len(named) == len(model.trainable_weights) == count
+    assert {value.shape for value in named.values()} == {w.shape for w in model.trainable_weights}
 
 
 def test_only_frameworks_that_were_asked_for_have_columns() -> None:
