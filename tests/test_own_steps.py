@@ -182,3 +182,36 @@ def test_a_step_may_return_what_compute_metrics_gives() -> None:
     found, expected = (one.fit(X, Y, 4, 2, shuffle=False, verbose=0).history for one in (own, usual))
     _check(found, expected, "history")
     assert list(own.train_on_batch(X, Y, return_dict=True)) == ["loss", "mae"]
+
+
+class Drops(seqc.layers.Layer):  # type: ignore[misc]
+    """A layer that does not pass `training` on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drop = layers.Dropout(0.5)
+
+    def call(self, x: Any) -> Any:
+        return self.drop(x)
+
+
+class Asks(seqc.Model):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.drops, self.out = Drops(), layers.Dense(1)
+
+    def call(self, x: Any) -> Any:
+        return self.out(self.drops(x))
+
+    def train_step(self, data: Any) -> Any:
+        x, _ = data
+        modes = {"unsaid": {}, "false": {"training": False}, "true": {"training": True}}
+        return {name: ops.mean(ops.abs(self.drops(x, **mode) - x)) for name, mode in modes.items()}
+
+
+def test_a_call_in_a_step_trains_where_it_says_so() -> None:
+    model = Asks()
+    model.compile("sgd")
+    got = model.fit(np.ones((4, 8), "float32"), np.ones(4), verbose=0).history
+    # Recorded from Keras 3.15.1 on TensorFlow: of ones, dropped and doubled, each is off by one.
+    assert got == {"unsaid": [0.0], "false": [0.0], "true": [1.0]}

@@ -207,16 +207,18 @@ class Trace:
     """What happens while one graph is traced.
 
     Attributes:
-        training: whether layers behave as in training. eager: whether a layer is called on arrays, whose shapes say
-        nothing of those to come. reads: the graph input standing for each variable read.
-        updates: new values of variables. losses: penalties that layers added. masks: the mask that goes with a result
-        of a layer's call. adders: which layer added a penalty.
+        training: whether layers behave as in training. learning: whether gradients may be asked for.
+        eager: whether a layer is called on arrays, whose shapes say nothing of those to come.
+        reads: the graph input standing for each variable read. updates: new values of variables.
+        losses: penalties that layers added. adders: which layer added a penalty.
+        masks: the mask that goes with a result of a layer's call.
         seed, step: int64 scalars that random layers depend on. streams: how often random numbers were drawn.
         inputs: what the layers of a model are called on.
     """
 
-    def __init__(self, training: bool = False, eager: bool = False) -> None:
+    def __init__(self, training: bool = False, eager: bool = False, learning: bool = False) -> None:
         self.training = training
+        self.learning = learning or training
         self.eager = eager
         self.reads: dict[Variable, Value] = {}
         self.updates: dict[Variable, Value] = {}
@@ -253,6 +255,15 @@ class Trace:
             tensor = apply(Identity(), tensor)
         self.masks[tensor] = mask
         return tensor
+
+    @contextmanager
+    def in_mode(self, training: bool) -> Iterator[None]:
+        """Layers that are called inside behave as in training, or not, where nobody says it of them."""
+        before, self.training = self.training, training
+        try:
+            yield
+        finally:
+            self.training = before
 
     def add_loss(self, loss: Value, adder: Any) -> None:
         """Notes a penalty, and which layer added it."""

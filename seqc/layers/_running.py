@@ -197,7 +197,7 @@ def beside(mask: Value, x: Value) -> Value:
 def is_learning() -> bool:
     """Tells whether a gradient may be asked for of what is being traced."""
     trace = current_trace()
-    return trace is not None and trace.training
+    return trace is not None and trace.learning
 
 
 def listed_sizes(cell: Any) -> list[Any]:

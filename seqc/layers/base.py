@@ -225,7 +225,7 @@ class Layer(Surface):
             training = trace.training if given.training is None else given.training
             modes = {name: found for name, found in masks.items() if name not in given.given and found is not None}
             try:
-                with trace.reading_as(self._read_as(trace)):
+                with trace.reading_as(self._read_as(trace)), trace.in_mode(training):
                     result = given.invoke(self, training=training, mask=mask, **modes)
             except (ShapeError, DTypeError) as error:
                 raise type(error)(self._explain(error, value)) from error

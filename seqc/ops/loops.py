@@ -47,7 +47,7 @@ def _settled(x: Any) -> Any:
 
 def _is_learning() -> bool:
     trace = current_trace()
-    return trace is not None and trace.training
+    return trace is not None and trace.learning
 
 
 def while_loop(

@@ -16,7 +16,7 @@ def where_true(condition: Value, update: Callable[[], None]) -> None:
         if bool(condition):
             update()
         return
-    branch = Trace(trace.training)
+    branch = Trace(trace.training, learning=trace.learning)
     branch.reads, branch.updates = trace.reads, dict(trace.updates)
     with tracing(branch):
         update()

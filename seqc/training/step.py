@@ -133,7 +133,8 @@ def _given(arrays: Sequence[Array], seed: int, step: int) -> list[Array]:
 
 def train_step(model: Trainable, signature: Signature) -> Step:
     """Traces forward pass, loss, gradients, optimizer and metrics of one training step."""
-    trace = Trace(training=True)
+    # As in Keras, a call that does not say `training` is none of training; the forward pass of `train_batch` says it.
+    trace = Trace(learning=True)
     with tracing(trace):
         given = signature.values(model)
         own = overrides(model, "train_step")
