@@ -37,6 +37,10 @@ class Claim:
     def _start_anew(self) -> None:
         self._context, self._process = Context(), _process
 
+    def __reduce__(self) -> tuple[type[Claim], tuple[()]]:
+        """A copy, or what is pickled, is nobody's yet."""
+        return Claim, ()
+
     def take(self, function: Callable[..., R], *arguments: Any) -> R:
         """Returns what a function of Python's returns that is called while nobody else is at it.
 
