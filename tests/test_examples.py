@@ -85,7 +85,9 @@ def test_notebooks_and_pictures_are_small_and_scripts_short(name: str) -> None:
 def run(name: str, folder: Path, before: str = "pass") -> subprocess.CompletedProcess[str]:
     """Runs an example in a process of its own, after a line of code."""
     path = str(EXAMPLES / f"{name}.py")
-    main = f"import runpy, sys; {before}; sys.argv = ['x', '--out', 'made']; runpy.run_path({path!r})"
+    main = (
+        f"import runpy, sys; {before}; sys.argv = ['x', '--out', 'made']; runpy.run_path({path!r}, run_name='__main__')"
+    )
     paths = os.pathsep.join((str(ROOT), str(ROOT / "runtime")))
     environment = os.environ | {"PYTHONPATH": paths, "MPLBACKEND": "Agg", "PYTHONWARNINGS": "error::UserWarning"}
     return subprocess.run(
