@@ -309,7 +309,7 @@ def functions() -> dict[str, Any]:
         "shuffle": lambda value, seed=None: seqc.random.shuffle(value, seed=seed),
     }  # fmt: skip
     nothing = lambda *_, **__: None  # noqa: E731  (settings that change nothing here)
-    devices = lambda kind=None: []  # noqa: E731  (none that computes beside the processor)
+    devices: Any = lambda kind=None: []  # noqa: E731  (none that computes beside the processor)
     return {
         **both,
         **own,

@@ -50,7 +50,7 @@ CASES: dict[str, tuple[Callable[[], Any], Any]] = {
         lambda: TF.nn.sparse_softmax_cross_entropy_with_logits([1, 0, 4, 2], A), -(ONE_HOT * np.log(SOFT)).sum(1),
     ),
     "leaky_relu": (lambda: TF.nn.leaky_relu(A), np.where(A > 0, A, 0.2 * A)),
-    "gelu": (lambda: TF.nn.gelu(np.float32([1.0])), [0.8413447]),
+    "gelu": (lambda: TF.nn.gelu(np.array([1.0], np.float32)), [0.8413447]),
     "moments": (lambda: TF.nn.moments(A, axes=[0])[1], A.var(0)),
     "K.sum": (lambda: K.sum(K.round(K.clip(A * 2, 0, 1)), axis=-1), np.round(np.clip(A * 2, 0, 1)).sum(-1)),
     "K.mean": (lambda: K.mean(K.square(A), axis=[0, 1]), (A**2).mean()),
@@ -84,7 +84,7 @@ def test_every_old_name_is_a_function() -> None:
 
 
 def test_a_step_and_a_loss_are_written_with_old_names() -> None:
-    class Own(keras.Model):  # type: ignore[misc]
+    class Own(keras.Model):
         def train_step(self, data: Any) -> Any:
             x, y = data
             with TF.GradientTape() as tape:

@@ -438,7 +438,7 @@ def test_a_vocabulary_comes_from_a_file_but_not_by_way_of_a_configuration(tmp_pa
         (lambda: layers.IntegerLookup(vocabulary=[1])(["a"]), "Cast takes numbers; got string"),
         (lambda: layers.StringLookup(vocabulary=["a"])(np.ones(2)), "keys of type string; got float32"),
         (lambda: layers.Hashing(0), "non-positive values"),
-        (lambda: layers.Hashing(3, salt="a"), "`salt` argument for `Hashing`"),
+        (lambda: layers.Hashing(3, salt="a"), "`salt` argument for `Hashing`"),  # type: ignore[arg-type]
         (lambda: layers.Hashing(3, dtype="float32"), "should be an integer"),
         (lambda: layers.HashedCrossing(3)([A]), "at least two inputs"),
         (lambda: layers.HashedCrossing(3)([A, B[:2]]), "equal shape"),

@@ -68,7 +68,7 @@ class Surface(WithArguments):
     @property
     def call_signature_parameters(self) -> list[str]:
         """The names of the arguments of `call`."""
-        return list(inspect.signature(self.call).parameters)  # type: ignore[attr-defined]
+        return list(inspect.signature(self.call).parameters)
 
     @property
     def metrics(self) -> list[Any]:

@@ -20,7 +20,7 @@ from seqc.ops.transcendental import exp, log, power
 def linspace(
     start: Any,
     stop: Any,
-    num: int = 50,
+    num: Size = 50,
     endpoint: bool = True,
     retstep: bool = False,
     dtype: Any = None,
