@@ -98,7 +98,7 @@ def test_any_small_step_runs_alike(monkeypatch: pytest.MonkeyPatch) -> None:
         check(step, conditions, sizes)
 
     run_alike()
-    rare = {what: times for what, times in used.items() if times < 30}
+    rare = {what: times for what, times in used.items() if times < 15}
     assert not rare, f"of {used['programs']} programs too few have {rare}"
 
 
