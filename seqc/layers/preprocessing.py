@@ -115,9 +115,9 @@ class Normalization(Layer):
         self.min_input_rank = self._rank = len(input_shape)
         self._input_sizes = {a - self._rank: size for a, size in zip(kept, shape, strict=True)}
 
-    def build_from_config(self, config: dict[str, Any]) -> None:
+    def build_from_config(self, config: dict[str, Any] | None) -> None:
         """Makes the weights for the shape in a file: of what was adapted, which may have fewer axes than the input."""
-        shape = config.get("input_shape")
+        shape = (config or {}).get("input_shape")
         if isinstance(shape, (list, tuple)) and all(d is None or type(d) is int for d in shape):
             super().build_from_config({"input_shape": shape})
 
