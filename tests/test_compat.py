@@ -237,7 +237,7 @@ def test_losses_of_a_layer_in_a_step_are_its_own() -> None:
     assert {name: values[0] for name, values in got.items()} == pytest.approx(expected)
 
 
-class Contrasts(seqc.Model):  # type: ignore[misc]
+class Contrasts(seqc.Model):
     """Each sample of a batch is a class of its own."""
 
     def __init__(self) -> None:
