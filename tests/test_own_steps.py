@@ -184,7 +184,7 @@ def test_a_step_may_return_what_compute_metrics_gives() -> None:
     assert list(own.train_on_batch(X, Y, return_dict=True)) == ["loss", "mae"]
 
 
-class Drops(seqc.layers.Layer):  # type: ignore[misc]
+class Drops(seqc.layers.Layer):
     """A layer that does not pass `training` on."""
 
     def __init__(self) -> None:
@@ -195,7 +195,7 @@ class Drops(seqc.layers.Layer):  # type: ignore[misc]
         return self.drop(x)
 
 
-class Asks(seqc.Model):  # type: ignore[misc]
+class Asks(seqc.Model):
     def __init__(self) -> None:
         super().__init__()
         self.drops, self.out = Drops(), layers.Dense(1)
