@@ -57,7 +57,8 @@ def test_moments_and_gradient_sums(shape: tuple[int, ...], dtype: str, seed: int
     run = bind(op, [out], [x], Scratch())
     assert run is not None
     run()
-    np.testing.assert_allclose(out, op.partial(x), rtol=0, atol=float(500 * np.finfo(dtype).eps))
+    eps = float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(out, op.partial(x), rtol=20 * eps, atol=500 * eps)  # sums of squares may be large
 
 
 @pytest.mark.parametrize("wanted", [(True, False), (False, True)])
