@@ -71,7 +71,7 @@ RESULTS = {
     "an object of any class, also the caller's own, or plain data of one": """
         seqc.*.deserialize seqc.*.get seqc.*.serialize seqc.saving.*deserialize* seqc.saving.get_registered_object
         seqc.saving.serialize_keras_object seqc.initializers.Initializer.clone seqc.optimizers.Optimizer.from_config
-        seqc.Model.loss seqc.Model.optimizer seqc.callbacks.Callback.model
+        seqc.Model.get_layer seqc.Model.loss seqc.Model.optimizer seqc.callbacks.Callback.model
     """,
     "what an optimizer counts in and reads: a variable, a schedule or a number": """
         seqc.optimizers.Optimizer.add_optimizer_variables seqc.optimizers.Optimizer.iterations
