@@ -85,7 +85,7 @@ FAILURES: list[tuple[list[str], int, str]] = [
     (["export", "tiny.py", "-o", "no/m.onnx"], 2, "there is no folder 'no'"),
     (["export", "tiny.onnx", "-o", "m.onnx"], 2, "A model comes from a FILE (.py), or from a model file"),
     (["export", "tiny.py", "-o", "m.onnx", "--opset", "9" * 40], 2, "seqc writes opset 13 to 28; got 999"),
-    ([*PREDICT, "x.npy", "-o", "y.csv"], 2, "The file to write must have a name that ends in .npy or .npz; got y.csv."),
+    ([*PREDICT, "x.npy", "-o", "y.txt"], 2, ".npy, .npz, .csv, .parquet or .json; got y.txt."),
     (
         [*PREDICT, "flat.npy", *TO],
         2,

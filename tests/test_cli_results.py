@@ -76,4 +76,4 @@ def test_predictions_of_a_file_are_the_same_in_every_kind(tmp_path: Path, monkey
     ]
     for one in got:
         np.testing.assert_allclose(one, expected, rtol=1e-5)
-    assert "ends in .npy or .npz or .csv" in seqc("predict", "m.onnx", "x.npy", "-o", "y.txt", code=2).stderr
+    assert "ends in .npy, .npz, .csv" in seqc("predict", "m.onnx", "x.npy", "-o", "y.txt", code=2).stderr

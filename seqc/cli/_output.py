@@ -82,7 +82,8 @@ def check_output(path: Path, *endings: str) -> None:
     from seqc.utils.files import check_target
 
     if path.suffix.lower() not in endings:
-        raise ConfigError(f"The file to write must have a name that ends in {' or '.join(endings)}; got {path}.")
+        known = " or ".join([", ".join(endings[:-1]), endings[-1]] if len(endings) > 1 else endings)
+        raise ConfigError(f"The file to write must have a name that ends in {known}; got {path}.")
     check_target(path)
 
 
