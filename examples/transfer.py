@@ -94,7 +94,7 @@ axis.set_xticks(counts, [str(n) for n in counts])
 axis.minorticks_off()
 axis.yaxis.set_major_formatter("{x:.0%}")
 axis.spines[["top", "right"]].set_visible(False)
-axis.legend(frameon=False, loc="lower right")
+axis.legend(frameon=False, loc="center right")
 figure.savefig(out / "transfer.png", dpi=100)
 
 # %% [markdown]
