@@ -42,7 +42,7 @@ class OwnCall(Layer):
         given = Arguments(self, (), dict(x)) if self._several_arguments() else Arguments(self, (x,), {})
         given.given = {name: self._cast_inside(value) for name, value in given.given.items()}
         trace = require_trace(f"forward of model '{self.name}'")
-        with trace.reading_as(self._read_as(trace)):
+        with trace.called(self._owners()), trace.reading_as(self._read_as(trace)):
             return given.invoke(self, training=training, mask=None)
 
     @property

@@ -140,3 +140,29 @@ def test_nothing_to_minimize_is_an_error() -> None:
 def test_nothing_to_train_is_a_warning() -> None:
     with pytest.warns(UserWarning, match="has nothing to train: no layer with trainable weights"):
         build(layers.Activation("relu")).fit(X, X, verbose=0)
+
+
+class Twice(keras.Model):
+    """Calls one layer, with a penalty on what it gives, twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = keras.layers.Dense(3, activity_regularizer=keras.regularizers.L2(0.1), kernel_initializer="ones")
+
+    def call(self, x: Any) -> Any:
+        return self.dense(self.dense(x))
+
+
+class OwnStep(Twice):
+    def train_step(self, data: Any) -> Any:
+        return super().train_step(data)
+
+
+@pytest.mark.parametrize("kind", [Twice, OwnStep])
+def test_the_penalties_of_both_calls_of_a_shared_layer_count(kind: type[Twice]) -> None:
+    model = kind()
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    x = np.ones((1, 3), "float32")
+    once, twice = np.full(3, 3.0), np.full(3, 9.0)
+    expected = 0.1 * (np.sum(once**2) + np.sum(twice**2)) + np.mean(twice**2)
+    assert model.train_on_batch(x, np.zeros((1, 3), "float32")) == pytest.approx(expected)

@@ -309,7 +309,7 @@ def test_misspelt_layer_gets_a_suggestion() -> None:
         (keras.callbacks, "Scribble", "A subclass of Callback"),
         (keras.optimizers, "Adem", "Did you mean Adam"),
         (keras.utils, "scribble", "dir"),
-        (keras.backend, "mean", "Take seqc.ops.mean"),
+        (keras.backend, "rnn", "take seqc.ops.scan, or seqc.layers.RNN"),
         (keras, "quantizers", "quantize the exported file"),
         (keras.dtype_policies, "GPTQDTypePolicy", "quantize the exported file"),
         (keras, "layer", "Did you mean"),

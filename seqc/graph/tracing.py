@@ -234,6 +234,7 @@ class Trace:
         self.autocast: str | None = None
         self._casts: dict[tuple[Value, str], Value] = {}
         self.streams = 0
+        self._calls = 0  # that are under way, one inside the other
         self._labels: dict[Variable, str] = {}
         self._taken: set[str] = set()
         self._names: set[str] = set()
@@ -272,11 +273,21 @@ class Trace:
         self.losses.append(loss)
         self.adders[loss] = adder
 
-    def forget_losses(self, layers: Iterable[Any]) -> None:
-        """Forgets the penalties that some layers added before, where a call from outside of any layer begins."""
-        if self.losses and not current_scope():
+    @contextmanager
+    def called(self, layers: Iterable[Any]) -> Iterator[None]:
+        """A call runs inside; one from outside of any other forgets the penalties that its layers added before.
+
+        Args:
+            layers: what is called, and all inside it.
+        """
+        if self.losses and not self._calls and not current_scope():
             earlier = set(self.losses_of(layers))
             self.losses = [loss for loss in self.losses if loss not in earlier]
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
 
     def losses_of(self, layers: Iterable[Any]) -> list[Value]:
         """Returns the penalties that some layers added."""

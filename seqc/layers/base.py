@@ -219,8 +219,7 @@ class Layer(Surface):
             self._build_on(given.shapes_for(self.build))
         if isinstance(value, Value):
             self._check_sizes(value.type)
-        trace.forget_losses(self._owners())
-        with scope(self.name):
+        with trace.called(self._owners()), scope(self.name):
             file_scope.count_calls(1, self.name)
             training = trace.training if given.training is None else given.training
             modes = {name: found for name, found in masks.items() if name not in given.given and found is not None}
