@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from collections import deque
+from contextlib import ExitStack
 from pathlib import Path
 
 CONNECTIONS = 128
@@ -53,10 +54,19 @@ class Connection:
 
 def run(request: bytes, port: int, rate: float, seconds: float) -> dict[str, float]:
     """Returns the latencies, in microseconds, of requests sent `rate` times a second, and how many were answered."""
-    connections = {one.socket.fileno(): one for one in (Connection(port) for _ in range(CONNECTIONS))}
-    poll = select.epoll()
-    for number in connections:
-        poll.register(number, select.EPOLLIN)
+    with ExitStack() as opened, select.epoll() as poll:
+        connections: dict[int, Connection] = {}
+        for _ in range(CONNECTIONS):
+            one = Connection(port)
+            opened.callback(one.socket.close)
+            connections[one.socket.fileno()] = one
+            poll.register(one.socket.fileno(), select.EPOLLIN)
+        return _measured(request, connections, poll, rate, seconds)
+
+
+def _measured(
+    request: bytes, connections: dict[int, Connection], poll: select.epoll, rate: float, seconds: float
+) -> dict[str, float]:
     free, waiting, took = list(connections.values()), deque[float](), list[float]()
     clock, total = time.perf_counter, round(rate * (seconds + WARM_UP_S))
     begin = clock()
