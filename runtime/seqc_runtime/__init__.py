@@ -21,7 +21,7 @@ from seqc_runtime.placement import PlacedNode
 from seqc_runtime.runs import RunControl
 from seqc_runtime.tensors import TensorInfo
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Model",
