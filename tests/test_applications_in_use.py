@@ -89,8 +89,8 @@ def test_both_executors_take_the_same_step(name: str) -> None:
     if name == "VGG16":  # which has no classifier here
         loss, y = "mse", np.ones((4, 512), "float32")
     step = twin(model, [x, y], keras.optimizers.SGD(2.0**-6), loss)
-    # Rounding of double precision, of which such few images in deep networks make some ten thousand times as much.
-    assert_same(step, [[x, y]], Conditions(2, 1 << 20), tolerance=1e-10)
+    # Rounding of double precision, of which such few images in deep networks make some million times as much.
+    assert_same(step, [[x, y]], Conditions(2, 1 << 20), tolerance=1e-8)
     after = dict(zip(step.step.reads, step.state["Executor"], strict=True))
     given = [w for layer in model.layers if isinstance(layer, keras.layers.Normalization) for w in layer.weights]
     changing = [w for w in model.weights if all(w is not one for one in given)]

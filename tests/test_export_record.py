@@ -219,7 +219,7 @@ def test_a_quantized_file_is_held_to_its_original(tmp_path: Path) -> None:
 
     original, small = tmp_path / "m.onnx", tmp_path / "int8.onnx"
     classifier().export(original, record=True)
-    quantize_dynamic(original, small)
+    quantize_dynamic(original, small, reduce_range=True)  # or sums of products overflow on processors without VNNI
     assert seqc_json("verify", small, "--against", original, "--budget", "0.05")["passed"]
     strict = seqc_json("verify", small, "--against", original, "--budget", "1e-5", code=1)
     assert not strict["passed"]

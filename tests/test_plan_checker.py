@@ -84,7 +84,7 @@ def judge(name: str) -> str:
     patch = conditions(name)
     try:
         actual = mine.run(Executor, batches)
-    except AssertionError:  # of the checker, or of the planner itself
+    except (AssertionError, RuntimeError):  # of the checker, or of the planner itself
         return "checker"
     finally:
         patch.undo()

@@ -161,6 +161,7 @@ def test_a_file_with_more_fields_than_are_looked_at_is_refused_before_anything_e
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # where onnx makes its cases
 def test_every_case_of_onnx_is_read_as_onnx_reads_it() -> None:
     from onnx.backend.test.case.node import collect_testcases
 

@@ -24,7 +24,8 @@ import pytest
 
 import seqc_runtime
 
-pytestmark = pytest.mark.slow
+# Ray asks its own settings in ways that it finds outdated.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 X = np.random.default_rng(5).standard_normal((2048, 4)).astype(np.float32)
 Build = Callable[..., bytes]

@@ -22,6 +22,10 @@ PROGRAMS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in 
 # Whose probabilities become so small that Keras on JAX clips them; Keras on TensorFlow and seqc go back to what the
 # softmax was of.
 ON_TENSORFLOW = {"image_segmentation"}
+# After the few steps of this program the averages of its many normalizations are far from what they converge to, and
+# its validation loss answers rounding with thousandths: seqc's two executors, which agree on its loss to seven digits,
+# differ by as much.
+TOLERANCE = {"image_segmentation": 3e-3}
 
 
 def run(name: str, python: list[str], **variables: str) -> dict[str, Any]:
@@ -60,15 +64,17 @@ def run_by_keras(name: str, python: str) -> dict[str, Any]:
     return run(name, [python], KERAS_BACKEND="tensorflow" if needs else "jax", **quiet)
 
 
-def differences(found: Any, expected: Any, where: str = "") -> list[str]:
-    """Says what differs; numbers by more than 2e-4 of their size."""
+def differences(found: Any, expected: Any, where: str = "", tolerance: float = 2e-4) -> list[str]:
+    """Says what differs; numbers by more than `tolerance` of their size."""
     if isinstance(expected, dict) and isinstance(found, dict) and list(found) == list(expected):
-        return [line for key in expected for line in differences(found[key], expected[key], f"{where}/{key}")]
+        return [
+            line for key in expected for line in differences(found[key], expected[key], f"{where}/{key}", tolerance)
+        ]
     if isinstance(expected, list) and isinstance(found, list) and len(found) == len(expected):
         pairs = enumerate(zip(found, expected, strict=True))
-        return [line for place, pair in pairs for line in differences(*pair, f"{where}/{place}")]
+        return [line for place, pair in pairs for line in differences(*pair, f"{where}/{place}", tolerance)]
     if isinstance(expected, float) and isinstance(found, float | int):
-        same = math.isclose(found, expected, rel_tol=2e-4, abs_tol=2e-5)
+        same = math.isclose(found, expected, rel_tol=tolerance, abs_tol=2e-5)
         return [] if same else [f"{where}: {found} is not {expected}"]
     return [] if found == expected else [f"{where}: {found!r} is not {expected!r}"]
 

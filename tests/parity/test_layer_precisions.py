@@ -46,6 +46,7 @@ def in_precision(described: Any, policy: str) -> Any:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Layer .* does not support masking")
 @pytest.mark.parametrize("policy", TOLERANCE)
 @pytest.mark.parametrize("case", parameters(CASES))
 def test_layer_in_half_precision(case: Case, policy: str) -> None:
