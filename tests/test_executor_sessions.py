@@ -21,7 +21,7 @@ from seqc import Sequential, layers, metrics
 from seqc.graph.ir import Array
 
 few = settings(max_examples=8, suppress_health_check=list(HealthCheck), deadline=None)
-many = settings(max_examples=80, suppress_health_check=list(HealthCheck), deadline=None)
+many = settings(max_examples=40, suppress_health_check=list(HealthCheck), deadline=None)
 SAMPLES = 9
 
 
