@@ -20,6 +20,10 @@ PAGE = (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
 NAMES = sorted(file.stem for file in EXAMPLES.glob("*.py"))
 # What an example needs beside what `make demo` installs.
 PACKAGES = {"sklearn_pipeline": ("pandas", "sklearn", "skl2onnx")}
+# What makes it a matter of seconds.
+ARGUMENTS = {"mnist": ("--images", "400")}
+# MNIST, where it is beside the repository; no test fetches it.
+DATA = ROOT.parent / "shared" / "data"
 
 
 def script(name: str) -> str:
@@ -84,14 +88,18 @@ def test_notebooks_and_pictures_are_small_and_scripts_short(name: str) -> None:
     assert 60 <= len(script(name).splitlines()) <= 150
 
 
-def run(name: str, folder: Path, before: str = "pass") -> subprocess.CompletedProcess[str]:
-    """Runs an example in a process of its own, after a line of code."""
+def run(name: str, folder: Path, before: str = "pass", data: Path = DATA) -> subprocess.CompletedProcess[str]:
+    """Runs an example in a process of its own, after a line of code, with the data sets in a folder."""
     path = str(EXAMPLES / f"{name}.py")
-    main = (
-        f"import runpy, sys; {before}; sys.argv = ['x', '--out', 'made']; runpy.run_path({path!r}, run_name='__main__')"
-    )
-    paths = os.pathsep.join((str(ROOT), str(ROOT / "runtime")))
-    environment = os.environ | {"PYTHONPATH": paths, "MPLBACKEND": "Agg", "PYTHONWARNINGS": "error::UserWarning"}
+    arguments = ["x", "--out", "made", *ARGUMENTS.get(name, ())]
+    main = f"import runpy, sys; {before}; sys.argv = {arguments!r}; runpy.run_path({path!r}, run_name='__main__')"
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "runtime"))),
+        "MPLBACKEND": "Agg",
+        "PYTHONWARNINGS": "error::UserWarning",
+        "SEQC_DATA_HOME": str(data),
+        "https_proxy": "http://127.0.0.1:1",
+    }
     return subprocess.run(
         [sys.executable, "-c", main], cwd=folder, env=environment, capture_output=True, text=True, timeout=280
     )
@@ -102,12 +110,27 @@ def run(name: str, folder: Path, before: str = "pass") -> subprocess.CompletedPr
 def test_an_example_runs_and_makes_its_picture(name: str, tmp_path: Path) -> None:
     for package in ("matplotlib", "onnxruntime", *PACKAGES.get(name, ())):
         pytest.importorskip(package)
+    if name == "mnist" and not DATA.is_dir():
+        pytest.skip("needs the folder 'shared' beside the repository, with MNIST")
     done = run(name, tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert (tmp_path / "made" / f"{name}.png").stat().st_size > 5000
     assert list((tmp_path / "made").rglob("*.onnx"))
     assert [file.name for file in tmp_path.iterdir()] == ["made"]
+
+
+@pytest.mark.slow
+def test_the_example_of_mnist_goes_on_with_small_digits_where_mnist_cannot_be_had(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("onnxruntime")
+    done = run("mnist", tmp_path, data=tmp_path / "nothing")
+    assert done.returncode == 0, done.stderr
+    first, second, *_ = done.stdout.splitlines()
+    assert first == "Small digits stand in for MNIST: train-images-idx3-ubyte.gz could not be downloaded"
+    assert second == "400 images to learn from, 80 kept aside to measure with"
+    assert (tmp_path / "made" / "mnist.png").stat().st_size > 5000
+    assert (tmp_path / "made" / "mnist.onnx").is_file()
 
 
 @pytest.mark.slow
