@@ -127,7 +127,7 @@ for (place, scores), colour in zip(places.items(), ("#2f6db3", "#c0504d"), stric
     print(f"{place}: largest difference {error.max():.0e}, {np.mean(scores.argmax(1) == y_test):.1%} right")
     assert error.max() < 1e-5
     axis.plot(np.sort(error), np.arange(1, len(error) + 1) / len(error), color=colour, label=place)
-axis.axvline(np.finfo("float32").eps, color="black", linestyle=":", label="step of float32 at 1")
+axis.axvline(float(np.finfo("float32").eps), color="black", linestyle=":", label="step of float32 at 1")
 axis.set(xscale="log", xlabel="largest difference of a score from the model's", ylabel="share of digits", ylim=(0, 1))
 axis.set_xlim(1e-10, 1e-5)
 axis.spines[["top", "right"]].set_visible(False)

@@ -57,10 +57,12 @@ print(f"{receipt.parameters:,} parameters in {size:,} bytes")
 # %%
 half = len(x_test) // 2
 result = quantize(out / "digits.onnx", out / "small.onnx", x_test[:half], y_test[:half], purpose="size", max_drop=0.01)
-rows = [row for row in result.rows if row.file_bytes is not None]
-for row in sorted(rows, key=lambda row: -row.file_bytes):
-    note = "taken" if row.chosen else row.refused
-    print(f"{row.recipe:18} {row.file_bytes:7,} bytes  {row.score:6.1%}  {note}")
+bars = [("float32", size, result.float_scores["digit"], False)]
+for row in sorted(result.rows, key=lambda row: -(row.file_bytes or 0)):
+    if row.file_bytes is not None and row.score is not None:  # None for recipes that do not fit this model
+        bars.append((row.recipe, row.file_bytes, row.score, row.chosen))
+        note = "taken" if row.chosen else row.refused
+        print(f"{row.recipe:18} {row.file_bytes:7,} bytes  {row.score:6.1%}  {note}")
 
 # %% [markdown]
 # Now the last look, at digits that neither training nor the search has seen. The picture has the sizes, and how many
@@ -74,8 +76,6 @@ for name, found in (("float", reads), ("small", small)):
 print(f"the two answer differently for {np.sum(reads != small)}")
 assert np.array_equal(reads, model.predict(x_test[half:], verbose=0).argmax(axis=1))
 
-bars = [("float32", size, result.float_scores["digit"], False)]
-bars += [(row.recipe, row.file_bytes, row.score, row.chosen) for row in rows]
 bars.sort(key=lambda bar: bar[1])
 figure, axis = plt.subplots(figsize=(7, 2.6), layout="constrained")
 colours = ["#2f6db3" if chosen else "#bbbbbb" for *_, chosen in bars]

@@ -53,7 +53,7 @@ X = pd.DataFrame(
 )
 
 
-def chance(months: np.ndarray, fee: np.ndarray, contract: np.ndarray) -> np.ndarray:
+def chance(months: np.ndarray, fee: np.ndarray | float, contract: np.ndarray) -> np.ndarray:
     """Returns the chance with which a customer leaves."""
     return 1 / (1 + np.exp(-(2 - 0.06 * months + 0.03 * (fee - 60) + 1.5 * (contract == "monthly"))))
 
@@ -113,7 +113,7 @@ figure, axis = plt.subplots(figsize=(7, 3.2), layout="constrained")
 months = np.arange(1, 73)
 for contract, colour in (("monthly", "#c0504d"), ("two years", "#2f6db3")):
     row = {"months": months, "monthly_fee": np.full(72, 60.0), "contract": [contract] * 72, "payment": ["card"] * 72}
-    kinds = {"months": "float32", "monthly_fee": "float32", "contract": object, "payment": object}
+    kinds = {"months": "float32", "monthly_fee": "float32", "contract": "object", "payment": "object"}
     answers = served.predict({name: np.array(x, kinds[name])[:, np.newaxis] for name, x in row.items()}, named=True)
     axis.plot(months, answers["probabilities"][:, 0], color=colour, label=f"{contract}: the file")
     axis.plot(months, chance(months, 60, np.array(contract)), ":", color=colour, label=f"{contract}: the rule")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import onnx
@@ -14,6 +15,7 @@ import seqc as seqc_keras
 from kit.cli_models import CLASSIFIER, seqc, seqc_json, write
 from seqc import layers
 from seqc.cli._training import _class_names
+from seqc.errors import DataError
 
 pytest.importorskip("seqc_runtime", reason="needs seqc-runtime")
 
@@ -158,6 +160,33 @@ def test_a_large_table_lies_in_a_file_and_trains_the_same(folder: Path, monkeypa
     held = _tables.read_table(csv, [Port("point", (None, 4), "float32")], ["kind"]).x["point"]
     assert is_lazy(held)
     np.testing.assert_allclose(held, X, rtol=1e-6)
+
+
+def test_the_file_of_a_large_table_is_closed_whether_it_can_be_read_or_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from seqc.cli import _tables
+    from seqc.training.arrange import Port
+
+    opened: list[IO[bytes]] = []
+    made = tempfile.TemporaryFile
+
+    def temporary() -> IO[bytes]:
+        opened.append(made())
+        return opened[-1]
+
+    monkeypatch.setattr(_tables, "MOST_BYTES", 200)
+    monkeypatch.setattr(_tables, "STEP", 32)
+    monkeypatch.setattr(tempfile, "TemporaryFile", temporary)
+    point = [Port("point", (None, 4), "float32")]
+    csv = table(folder / "all.csv")
+    np.testing.assert_allclose(_tables.read_table(csv, point, ["kind"]).x["point"], X, rtol=1e-6)
+    with open(csv, "a") as file:
+        file.write("1,a,0.5,0.5,0.5\n")
+    with pytest.raises(DataError, match="'a' is no number"):
+        _tables.read_table(csv, point, ["kind"])
+    assert len(opened) >= 2
+    assert all(file.closed for file in opened)
 
 
 @pytest.mark.parametrize(

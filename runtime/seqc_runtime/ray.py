@@ -10,7 +10,9 @@ import collections
 import hashlib
 import logging
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,6 +70,14 @@ class Bundle:
         return str(Path(folder, self.name))
 
 
+class _Folder:
+    """A folder that goes when nobody holds it any more; of a `TemporaryDirectory` that goes so, Python warns."""
+
+    def __init__(self) -> None:
+        self.name = tempfile.mkdtemp(prefix="seqc-runtime-")
+        weakref.finalize(self, shutil.rmtree, self.name, ignore_errors=True)
+
+
 def bundle(model: ModelSource) -> Bundle:
     """Read a model that is to travel. Raises what `seqc_runtime.load` raises for files that are no models."""
     source = open_source(model)
@@ -96,9 +106,9 @@ class Predictor:
     ) -> None:
         if isinstance(model, ray.ObjectRef):
             model = ray.get(model)
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: _Folder | None = None
         if isinstance(model, Bundle) and model.beside:
-            self._folder = tempfile.TemporaryDirectory(prefix="seqc-runtime-")
+            self._folder = _Folder()
             model = model.write(self._folder.name)
         elif isinstance(model, Bundle):
             model = model.content
@@ -250,7 +260,7 @@ def app(
         from seqc_runtime.server.asgi import Asgi
         from seqc_runtime.server.build import build_app
 
-        folder = tempfile.TemporaryDirectory(prefix="seqc-runtime-")
+        folder = _Folder()
         found = tuple(parcel.unpack(os.path.join(folder.name, str(i))) for i, parcel in enumerate(parcels))
         answering = Asgi(build_app(replace(given, paths=found)))
         answering.folder = folder  # type: ignore[attr-defined]  # the files go when the application goes

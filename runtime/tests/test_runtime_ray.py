@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import itertools
 import json
@@ -9,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -81,6 +83,22 @@ def test_weights_in_a_file_of_their_own_travel_with_the_model(ray: Any, external
 
 def _rows(table: dict[str, np.ndarray]) -> list[dict[str, float]]:
     return [dict(zip(table, map(float, values), strict=True)) for values in zip(*table.values(), strict=True)]
+
+
+def test_the_files_of_a_model_go_with_who_uses_them(ray: Any, external: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import seqc_runtime.ray as on_ray
+
+    monkeypatch.setattr(tempfile, "tempdir", str(external.parent))
+    predictor = on_ray.Predictor(on_ray.bundle(external), device="cpu")
+    (folder,) = external.parent.glob("seqc-runtime-*")
+    assert sorted(file.name for file in folder.iterdir()) == ["gemm.onnx", "gemm.weights"]
+    del predictor
+    gc.collect()
+    assert not folder.exists()
+    with pytest.raises(seqc_runtime.RuntimeArgumentError):
+        on_ray.Predictor(on_ray.bundle(external), device="cpu", keep=["result"])
+    gc.collect()
+    assert not list(external.parent.glob("seqc-runtime-*"))
 
 
 def test_the_predictor_is_a_class_for_map_batches(ray: Any, two_inputs: bytes, tmp_path: Path) -> None:

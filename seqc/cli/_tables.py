@@ -141,18 +141,20 @@ def _said(path: Path) -> Iterator[None]:
 def _collected(chunks: Iterator[dict[str, Array]], dtypes: Mapping[str, str], label: str) -> dict[str, Array]:
     """Returns the parts of each array as one, of a large one in a file without a name."""
     parts: dict[str, _Parts] = {}
-    for chunk in chunks:
-        for name, array in chunk.items():
-            dtype = dtypes.get(name)
-            cast = array if name.startswith(label) or dtype == "string" else array.astype(dtype, copy=False)
-            parts.setdefault(name, _Parts()).add(cast)
-    return {name: part.whole() for name, part in parts.items()}
+    with contextlib.ExitStack() as files:  # what is mapped stays when its file is closed
+        for chunk in chunks:
+            for name, array in chunk.items():
+                dtype = dtypes.get(name)
+                cast = array if name.startswith(label) or dtype == "string" else array.astype(dtype, copy=False)
+                parts.setdefault(name, _Parts(files)).add(cast)
+        return {name: part.whole() for name, part in parts.items()}
 
 
 class _Parts:
-    """Parts of one array, which go into a file when they are many."""
+    """Parts of one array, which go into a file, closed with `files`, when they are many."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: contextlib.ExitStack) -> None:
+        self._files = files
         self._held: list[Array] = []
         self._bytes = self._rows = 0
         self._file: Any = None
@@ -164,9 +166,8 @@ class _Parts:
         self._bytes += part.nbytes
         if part.dtype != object and (self._file is not None or self._bytes > MOST_BYTES):
             if self._file is None:
-                self._file = tempfile.TemporaryFile()  # noqa: SIM115  (mapped for as long as the array lives)
-            for one in self._held:
-                self._file.write(np.ascontiguousarray(one).data)
+                self._file = self._files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  (the stack is one)
+            self._file.writelines(np.ascontiguousarray(one).data for one in self._held)
             self._held = [part[:0]]
 
     def whole(self) -> Array:

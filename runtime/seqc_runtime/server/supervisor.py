@@ -155,12 +155,15 @@ class Supervisor:
         ours, theirs = socket.socketpair()
         fds = {name: listener.fileno() for name, listener in self.sockets.items()}
         command = [*_python(), "-c", _START, json.dumps(sys.path), str(theirs.fileno())]
-        with theirs:
-            worker.process = subprocess.Popen(
-                command, pass_fds=(theirs.fileno(), *fds.values()), stdin=subprocess.DEVNULL
-            )
-        worker.error = None
-        worker.channel = channel = await Channel.open(ours)
+        with contextlib.ExitStack() as unless_open:
+            unless_open.enter_context(ours)
+            with theirs:
+                worker.process = subprocess.Popen(
+                    command, pass_fds=(theirs.fileno(), *fds.values()), stdin=subprocess.DEVNULL
+                )
+            worker.error = None
+            worker.channel = channel = await Channel.open(ours)
+            unless_open.pop_all()
         start: dict[str, Any] = {"settings": self.settings.to_json(), "sockets": fds, "stats": self.folder}
         channel.send({**start, "index": worker.index, "history": self.history})
         try:
