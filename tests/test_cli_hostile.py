@@ -15,6 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from kit.cli_models import seqc, seqc_json
+from kit.effort import effort
 
 pytest.importorskip("seqc_runtime", reason="needs seqc-runtime")
 
@@ -239,7 +240,7 @@ def test_an_array_is_not_copied_to_be_predicted() -> None:
     assert (x.shape, x.sum()) == ((2_000_000, 3), 6_000_000)
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 12))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, effort(4, 12)))])
 def test_damaged_files_never_end_in_a_traceback(seed: int) -> None:
     rng = np.random.default_rng(seed)
     good = model(producer_name="producer", doc_string="text").SerializeToString()
@@ -247,7 +248,7 @@ def test_damaged_files_never_end_in_a_traceback(seed: int) -> None:
     header = Path("good.npy")
     np.save(header, np.ones((2, 3), np.float32))
     array = header.read_bytes()
-    for _ in range(25):
+    for _ in range(effort(10, 25)):
         for name, content in (("m.onnx", good), ("x.npy", array)):
             damaged = bytearray(content)
             for at in rng.integers(0, len(damaged), rng.integers(1, 4)):

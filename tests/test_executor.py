@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import seqc as keras
 from kit.drawn import may_be_odd
+from kit.effort import effort
 from kit.executor_runs import Conditions, assert_same, twin
 from kit.random_models import models
 from seqc import Sequential, layers
@@ -157,8 +158,8 @@ def test_classes_and_integer_labels_train_alike() -> None:
     assert_same(both, batches, Conditions(2, 64))
 
 
-few = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-many = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+few = settings(max_examples=effort(12, 25), suppress_health_check=[HealthCheck.too_slow], deadline=None)
+many = settings(max_examples=effort(60, 300), suppress_health_check=[HealthCheck.too_slow], deadline=None)
 CONDITIONS = st.builds(
     Conditions, st.integers(1, 3), st.sampled_from([1, 512, 4096, 1 << 20]), st.sampled_from([True, True, False])
 )

@@ -16,12 +16,13 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 import seqc as keras
+from kit.effort import effort
 from kit.executor_runs import Conditions, under
 from seqc import Sequential, layers, metrics
 from seqc.graph.ir import Array
 
-few = settings(max_examples=8, suppress_health_check=list(HealthCheck), deadline=None)
-many = settings(max_examples=40, suppress_health_check=list(HealthCheck), deadline=None)
+few = settings(max_examples=effort(4, 8), suppress_health_check=list(HealthCheck), deadline=None)
+many = settings(max_examples=effort(8, 40), suppress_health_check=list(HealthCheck), deadline=None)
 SAMPLES = 9
 
 

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kit import golden_models
+from kit.effort import effort
 from seqc.errors import SeqcError
 from seqc.export.ends import read_ends, with_layer_outputs
 from seqc.export.model import inference_graph
@@ -106,7 +107,7 @@ def check(name: str, options: dict[str, Any], folder: Path) -> str:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=effort(50, 150), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(drawn=exports())
 def test_any_options_together_give_a_right_file_or_a_sentence(
     tmp_path_factory: pytest.TempPathFactory, drawn: tuple[str, dict[str, Any]]

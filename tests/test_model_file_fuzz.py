@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
+from kit.effort import effort, turn
 from kit.oracle import ROOT
 from seqc.errors import SavingError, SeqcError
 from seqc.models import model_from_json
@@ -63,8 +64,8 @@ def loads(path: Path) -> bool:
 def test_flipped_and_cut_bytes_give_the_model_or_a_saving_error(old: Path, tmp_path: Path, name: str) -> None:
     content, chance = (old / name).read_bytes(), random.Random(4)
     path = tmp_path / name
-    loaded = 0
-    for round_ in range(150):
+    loaded, rounds = 0, effort(50, 150)
+    for round_ in range(rounds):
         changed = bytearray(content)
         if round_ % 5 == 0:
             changed = changed[: chance.randrange(len(content))]
@@ -73,7 +74,7 @@ def test_flipped_and_cut_bytes_give_the_model_or_a_saving_error(old: Path, tmp_p
         path.write_bytes(changed)
         loaded += loads(path)
     # The archive has checksums, so that nothing of it loads.
-    assert 0 < loaded < 150 if name.endswith(".h5") else loaded < 150
+    assert 0 < loaded < rounds if name.endswith(".h5") else loaded < rounds
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -86,7 +87,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 def test_old_words_with_odd_values_in_every_place_give_a_model_or_a_saving_error(old: Path, name: str) -> None:
     text = (old / f"{name}.json").read_text()
     chance = random.Random(name)
-    for path in places(json.loads(text))[1:]:
+    for path in turn(places(json.loads(text))[1:], 0, 3):
         config = json.loads(text)
         target = config
         for key in path[:-1]:
@@ -151,7 +152,7 @@ def entry(chance: random.Random, depth: int) -> Any:
 
 @pytest.mark.slow
 def test_a_grammar_of_descriptions_gives_a_model_or_a_saving_error() -> None:
-    for seed in range(1500):
+    for seed in range(effort(500, 1500)):
         chance = random.Random(seed)
         config = entry(chance, 3)
         if isinstance(config, dict):

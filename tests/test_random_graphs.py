@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
+from kit.effort import effort
 from kit.executor_runs import Cell, Conditions, Twin, assert_same
 from kit.random_graphs import graphs, samples, spread_weights
 from seqc import Model
@@ -115,8 +116,8 @@ def _double(array: Array) -> Array:
 
 CHECKS = {"predictions": check_predictions, "training": check_training, "export": check_export, "layout": check_layout}
 # How many graphs each check looks at: what trains takes the longest.
-FEW = {"predictions": 10, "training": 6, "export": 8, "layout": 25}
-MANY = {"predictions": 60, "training": 30, "export": 35, "layout": 120}
+FEW = {"predictions": effort(5, 10), "training": effort(3, 6), "export": effort(4, 8), "layout": effort(12, 25)}
+MANY = {"predictions": effort(20, 60), "training": effort(10, 30), "export": effort(12, 35), "layout": effort(40, 120)}
 
 
 def check(what: str, data: st.DataObject, most: int) -> None:

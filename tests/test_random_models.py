@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, note, settings
 
 from kit import random_beginnings
 from kit.drawn import may_be_odd
+from kit.effort import effort
 from kit.random_models import models
 from seqc import Sequential, saving
 from seqc.backends.numpy.target import NUMPY
@@ -30,8 +31,8 @@ pytestmark = may_be_odd
 OPSET = 20  # the first one that splits texts into words
 # Length of an axis of no given size: enough for strides and windows to leave something.
 STEPS = 30
-few = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
-many = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=effort(12, 25), suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=effort(30, 150), suppress_health_check=[HealthCheck.too_slow])
 
 
 def samples(model: Sequential, batch: int = 3) -> Array:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
+from kit.effort import effort
 from kit.executor_runs import Cell, Conditions, under
 from kit.random_steps import GIVEN, RandomStep, batches, steps
 from kit.random_values import MOST_SAMPLES
@@ -20,7 +21,7 @@ from seqc.backends.numpy.whole_batch import WholeBatch
 from seqc.graph.ir import Array, Constant, Input, Item, Value
 
 few = settings(max_examples=100, suppress_health_check=list(HealthCheck), deadline=None)
-many = settings(max_examples=1500, suppress_health_check=list(HealthCheck), deadline=None)
+many = settings(max_examples=effort(200, 1500), suppress_health_check=list(HealthCheck), deadline=None)
 CONDITIONS = st.builds(
     Conditions,
     threads=st.integers(1, 3),

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 import pytest
 
+from kit.effort import effort
 from kit.keras_files import CONFIG, WEIGHTS, change_config, change_weights, members, write_members
 from seqc import layers
 from seqc.errors import SavingError
@@ -343,13 +344,13 @@ def test_weights_alone_are_not_trusted_either(saved: Path, tmp_path: Path) -> No
 def test_any_single_changed_byte_gives_the_model_or_a_saving_error(saved: Path, rng: np.random.Generator) -> None:
     original = saved.read_bytes()
     config = members(saved)[CONFIG]
-    for _ in range(60):
+    for _ in range(effort(30, 60)):
         changed = bytearray(original)
         changed[rng.integers(len(changed))] ^= 1 << rng.integers(8)
         saved.write_bytes(changed)
         with contextlib.suppress(SavingError):
             load_model(saved)
-    for _ in range(150):
+    for _ in range(effort(60, 150)):
         changed = bytearray(config)
         changed[rng.integers(len(changed))] = rng.integers(32, 127)
         write_members(saved, _members_of(original, saved) | {CONFIG: bytes(changed)})
@@ -367,7 +368,7 @@ def test_any_changed_byte_of_the_weights_gives_the_model_or_a_saving_error(
     saved: Path, rng: np.random.Generator
 ) -> None:
     content = members(saved)
-    for _ in range(200):
+    for _ in range(effort(80, 200)):
         changed = bytearray(content[WEIGHTS])
         changed[rng.integers(len(changed))] ^= 1 << rng.integers(8)
         write_members(saved, content | {WEIGHTS: bytes(changed)})
@@ -376,7 +377,7 @@ def test_any_changed_byte_of_the_weights_gives_the_model_or_a_saving_error(
 
 
 @UNCOMPILED_OR_NOT
-@pytest.mark.parametrize("steps", [30, pytest.param(1500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("steps", [30, pytest.param(effort(300, 1500), marks=pytest.mark.slow)])
 def test_a_file_cut_off_anywhere_gives_the_model_or_a_saving_error(saved: Path, steps: int) -> None:
     content = saved.read_bytes()
     model = load_model(saved)
@@ -398,7 +399,7 @@ def test_any_changed_byte_of_a_recurrent_model_gives_the_model_or_a_saving_error
     model.compile("adam", "mse", metrics=["accuracy"])
     save_model(model, path)
     content = members(path)
-    for i in range(1500):
+    for i in range(effort(400, 1500)):
         name = (WEIGHTS, CONFIG)[i % 2]
         changed = bytearray(content[name])
         for _ in range(rng.integers(1, 4)):
