@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from kit.training_grid import AXES, Combination, covering_combinations, make_data, make_model, make_optimizer, pairs_of
+from kit.covering import pairs_of
+from kit.training_grid import AXES, Combination, covering_combinations, make_data, make_model, make_optimizer
 
 FILE = Path(__file__).resolve().parents[1] / "cases" / "training_grid.npz"
 COUNT, EPOCHS = 40, 2

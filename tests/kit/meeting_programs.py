@@ -13,11 +13,13 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
-from itertools import combinations, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from kit.covering import covering
 
 Meeting = tuple[str, str, str, str, str, str]
 ROWS, SIZE = 24, 8
@@ -52,22 +54,11 @@ def every_meeting() -> Iterator[Meeting]:
         yield meeting
 
 
-def pairs_of(meeting: Meeting) -> set[tuple[int, str, int, str]]:
-    return {(i, meeting[i], j, meeting[j]) for i, j in combinations(range(len(meeting)), 2)}
-
-
 def covering_meetings() -> list[Meeting]:
     """Returns few meetings in which every two choices come together."""
     everything = list(every_meeting())
     random.Random(0).shuffle(everything)
-    pairs = {meeting: pairs_of(meeting) for meeting in everything}
-    left = set().union(*pairs.values())
-    chosen = []
-    while left:
-        best = max(everything, key=lambda meeting: len(pairs[meeting] & left))
-        left -= pairs[best]
-        chosen.append(best)
-    return chosen
+    return covering(everything)
 
 
 def _model_class(keras: Any, tape_of: Any, step: str) -> Any:

@@ -7,11 +7,13 @@ model. Everything is made by functions of the library that is given, so that the
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from itertools import combinations, product
+from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
+
+from kit.covering import covering
 
 Combination = tuple[str, str, str, str]
 SIZES = (4, 4, 2)  # samples in each batch; the last is a partial one
@@ -112,22 +114,9 @@ def every_combination() -> list[Combination]:
     return list(product(*AXES))  # type: ignore[arg-type]
 
 
-def pairs_of(combination: Sequence[str]) -> set[tuple[int, str, int, str]]:
-    """Returns the pairs of choices on different axes that a combination has."""
-    return {(i, combination[i], j, combination[j]) for i, j in combinations(range(len(combination)), 2)}
-
-
 def covering_combinations() -> list[Combination]:
-    """Returns few combinations in which every two choices meet: one after the other that with most new pairs."""
-    everything = every_combination()
-    pairs = {c: pairs_of(c) for c in everything}
-    left = set().union(*pairs.values())
-    chosen = []
-    while left:
-        best = max(everything, key=lambda c: len(pairs[c] & left))
-        left -= pairs[best]
-        chosen.append(best)
-    return chosen
+    """Returns few combinations in which every two choices meet."""
+    return covering(every_combination())
 
 
 def triple_combinations() -> list[Combination]:
