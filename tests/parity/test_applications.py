@@ -5,13 +5,13 @@ Set SEQC_KERAS_PYTHON to an interpreter that has Keras 3.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kit import applications, keras_applications
+from kit.keras_python import keras_python
 
 # One of each kind that takes seconds: depthwise, squeezed and excited, with hard activations, joined; the others go
 # through the same code.
@@ -21,9 +21,7 @@ NAMES = ("MobileNet", "MobileNetV2", "MobileNetV3Small", "EfficientNetB0", "Dens
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_model_of_keras_applications(name: str, tmp_path: Path) -> None:
-    python = os.environ.get("SEQC_KERAS_PYTHON")
-    if not python:
-        pytest.skip("needs Keras: set SEQC_KERAS_PYTHON to an interpreter that has it")
+    python = keras_python()
     applications.write(python, tmp_path, [name])
     found = applications.find(name, tmp_path)
     assert found.error < 1e-4

@@ -9,7 +9,6 @@ Set SEQC_KERAS_PYTHON to an interpreter that has Keras 3.
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ import pytest
 
 import seqc as keras
 from kit import keras_training
+from kit.keras_python import keras_python
 from kit.step_runs import take_steps
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array
@@ -56,9 +56,7 @@ def apart(some: Sequence[Array], others: Sequence[Array]) -> float:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    python = os.environ.get("SEQC_KERAS_PYTHON")
-    if not python:
-        pytest.skip("needs Keras: set SEQC_KERAS_PYTHON to an interpreter that has it")
+    python = keras_python()
     made = tmp_path_factory.mktemp("applications")
     for name in NAMES:
         subprocess.run([python, keras_training.__file__, str(made), name], check=True)

@@ -19,6 +19,7 @@ import pytest
 
 import seqc
 from kit import keras_functional
+from kit.keras_python import keras_python
 from seqc import ops
 from seqc.operations import OPERATIONS, _computing, describe_operation
 
@@ -27,9 +28,7 @@ KEPT = Path(__file__).resolve().parents[1] / "cases"
 
 def run_keras(mode: str, folder: Path) -> dict[str, str]:
     """Runs the Keras side on a folder and returns what failed there."""
-    python = os.environ.get("SEQC_KERAS_PYTHON")
-    if not python:
-        pytest.skip("needs Keras: set SEQC_KERAS_PYTHON to an interpreter that has it")
+    python = keras_python()
     command = [python, "-m", "kit.keras_functional", mode, str(folder)]
     # Keras's functions fail on some tensors with TensorFlow.
     environment = {"KERAS_BACKEND": "jax", **os.environ}
@@ -80,6 +79,7 @@ def made_by_keras(tmp_path_factory: Any) -> tuple[Path, dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def opened_by_keras(tmp_path_factory: Any) -> tuple[Path, dict[str, str]]:
+    keras_python()
     folder = tmp_path_factory.mktemp("seqc")
     for name in keras_functional.MODELS:
         keras_functional.build(seqc, name).save(folder / f"functional_{name}.keras")

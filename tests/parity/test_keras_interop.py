@@ -18,6 +18,7 @@ import pytest
 import seqc
 from kit import keras_side
 from kit.keras_files import read_config, require_classes
+from kit.keras_python import keras_python
 from kit.oracle import cases
 from seqc.errors import SavingError
 from seqc.saving import load_model
@@ -30,9 +31,7 @@ NAMES = sorted(keras_side.models(seqc))
 
 def run_keras(mode: str, folder: Path, ending: str = ".keras") -> dict[str, str]:
     """Runs the Keras side on the files of a folder that end so, and returns what failed there."""
-    python = os.environ.get("SEQC_KERAS_PYTHON")
-    if not python:
-        pytest.skip("needs Keras: set SEQC_KERAS_PYTHON to an interpreter that has it")
+    python = keras_python()
     command = [python, keras_side.__file__, mode, str(folder), ending]
     subprocess.run(command, check=True, stdout=sys.stderr, env={"KERAS_BACKEND": "jax", **os.environ})
     return json.loads((folder / "failures.json").read_text())  # type: ignore[no-any-return]
@@ -67,6 +66,7 @@ def made_by_keras(
 def opened_by_keras(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> tuple[Path, str, dict[str, Any], dict[str, str]]:
+    keras_python()
     folder = tmp_path_factory.mktemp("seqc")
     models = keras_side.models(seqc)
     for name, model in models.items():
@@ -122,6 +122,7 @@ def test_what_seqc_began_goes_on_in_keras(
 
 @pytest.mark.slow
 def test_keras_opens_every_recorded_model_that_seqc_saved(tmp_path: Path) -> None:
+    keras_python()
     saved: dict[str, Any] = {}
     for kind in ("layers", "models"):
         for case in cases(kind):

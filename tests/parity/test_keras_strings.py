@@ -16,15 +16,14 @@ import pytest
 
 import seqc
 from kit import keras_strings
+from kit.keras_python import keras_python
 from seqc.saving import load_model
 
 pytestmark = pytest.mark.slow
 
 
 def run_keras(mode: str, folder: Path) -> None:
-    python = os.environ.get("SEQC_KERAS_PYTHON")
-    if not python:
-        pytest.skip("needs Keras: set SEQC_KERAS_PYTHON to an interpreter that has it")
+    python = keras_python()
     outside = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment = outside | {"KERAS_BACKEND": "tensorflow"}
     subprocess.run([python, keras_strings.__file__, mode, str(folder)], check=True, stdout=sys.stderr, env=environment)
@@ -39,6 +38,7 @@ def test_seqc_opens_what_keras_wrote(tmp_path: Path) -> None:
 
 
 def test_keras_opens_what_seqc_wrote(tmp_path: Path) -> None:
+    keras_python()
     models = keras_strings.models(seqc)
     for name, (model, _) in models.items():
         model.save(tmp_path / f"{name}.keras")
