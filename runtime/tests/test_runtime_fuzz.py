@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
+from runtime_kit.effort import effort
 
 import seqc_runtime
 from seqc_runtime import (
@@ -23,7 +24,7 @@ from seqc_runtime import (
 )
 
 
-@pytest.mark.parametrize("seconds", [1, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [1, pytest.param(effort(5, 20), marks=pytest.mark.slow)])
 def test_nothing_but_runtime_errors_comes_out(gemm: bytes, lstm: bytes, tmp_path: Path, seconds: int) -> None:
     (tmp_path / "gemm.onnx").write_bytes(gemm)
     (tmp_path / "lstm.onnx").write_bytes(lstm)

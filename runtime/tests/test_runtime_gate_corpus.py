@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from runtime_kit.effort import effort
 from runtime_kit.gate_models import FLOAT, MATMUL, WEIGHT, external, model_of, value
 
 from seqc_runtime import RuntimeModelError
@@ -334,7 +335,7 @@ def test_the_schema_is_that_of_onnx() -> None:
             assert not f.message_type or kind.rstrip("*") == f.message_type.full_name.removeprefix("onnx.")
 
 
-@pytest.mark.parametrize("count", [400, pytest.param(20_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [400, pytest.param(effort(4000, 20_000), marks=pytest.mark.slow)])
 def test_a_changed_file_is_scanned_or_refused_and_never_fails_otherwise(count: int) -> None:
     rng = np.random.default_rng(count)
     originals = [

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from runtime_kit.effort import effort
 from runtime_kit.server_process import ServerProcess, gemm_request, read_all, serving, split, until, write_gemm
 from test_server_guard import BODY, REFUSED, post
 
@@ -190,12 +191,12 @@ def test_who_makes_the_server_wait_is_cut_off(server: ServerProcess, attack: Cal
 
 
 @pytest.mark.slow
-def test_a_hundred_rounds_of_attacks_leave_memory_files_and_threads_as_they_were(server: ServerProcess) -> None:
+def test_many_rounds_of_attacks_leave_memory_files_and_threads_as_they_were(server: ServerProcess) -> None:
     for _ in range(5):
         for attack in QUICK:
             attack(server)
     before, memory = settle(server), server.memory()
-    for _ in range(100):
+    for _ in range(effort(25, 100)):
         for attack in QUICK:
             attack(server)
     assert settle(server) == before

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from runtime_kit.effort import effort
 from runtime_kit.houses import F32, KINDS, WIDTHS, House, open_house
 from runtime_kit.http_draws import Ask, converse, draw_infer, same_but_body
 from runtime_kit.odd_models import Feeds, expected, same
@@ -22,7 +23,7 @@ import grpc
 from seqc_runtime.server.grpc import schema
 
 pytestmark = pytest.mark.slow
-DRAWS = 60
+DRAWS = effort(25, 60)
 PACKINGS = [grpc.Compression.NoCompression, grpc.Compression.Gzip, grpc.Compression.Deflate]
 
 

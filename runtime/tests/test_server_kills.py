@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pytest
+from runtime_kit.effort import effort
 from runtime_kit.server_process import (
     WEIGHT,
     ServerProcess,
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.slow
 
 INFER = "/v2/models/gemm/infer"
 # Fewer than in a row end a server.
-KILLS = 6
+KILLS = effort(3, 6)
 # Names of metrics that say what is now, and of one that has no number.
 GAUGES = ("nv_inference_pending", "seqc_runtime_waiting", "seqc_runtime_info")
 

@@ -15,6 +15,7 @@ import pytest
 
 pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 
+from runtime_kit.effort import effort
 from runtime_kit.serving_models import adder, job
 
 from seqc_runtime.server.layout import Layout
@@ -34,7 +35,9 @@ def put(root: Path, version: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reloads", "requests"), [(8, 1000), pytest.param(50, 10_000, marks=pytest.mark.slow)], ids=["few", "many"]
+    ("reloads", "requests"),
+    [(8, 1000), pytest.param(effort(16, 50), effort(2500, 10_000), marks=pytest.mark.slow)],
+    ids=["few", "many"],
 )
 @pytest.mark.parametrize(
     "inline", [300e-6, pytest.param(0.0, marks=pytest.mark.slow)], ids=["on the loop", "in threads"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runtime_kit.effort import effort
 from runtime_kit.server_process import PATIENCE, ServerProcess, serving
 
 pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
@@ -18,7 +19,7 @@ import orjson
 from runtime_kit.serving_models import adder
 
 pytestmark = pytest.mark.slow
-RELOADS, REQUESTS, CLIENTS = 50, 10_000, 6
+RELOADS, REQUESTS, CLIENTS = effort(20, 50), effort(2000, 10_000), 6
 
 
 def put(root: Path, version: int) -> None:

@@ -18,6 +18,7 @@ pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from runtime_kit.effort import effort
 from runtime_kit.serving_models import job, serve, simple
 
 from seqc_runtime.errors import RuntimeExecutionError, RuntimeStoppedError
@@ -266,7 +267,7 @@ class Machine(RuleBasedStateMachine):
 
 
 Machine.TestCase.settings = settings(
-    max_examples=30,
+    max_examples=effort(12, 30),
     stateful_step_count=25,
     deadline=None,
     derandomize=True,
