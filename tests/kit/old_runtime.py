@@ -33,17 +33,20 @@ def install(name: str) -> Path | str:
         return _install_web(folder, done)
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not done.is_file():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        command: list[str | Path] = [
-            python,
+        subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", folder], check=True)
+        # Our pip for another Python: one of its own would take longer to install than all else.
+        pip: list[str | Path] = [
+            sys.executable,
             "-m",
             "pip",
-            "install",
+            "--python",
+            python,
             "--quiet",
             "--disable-pip-version-check",
-            "--no-compile",
         ]
-        tried = subprocess.run([*command, *PROGRAMS[name]], capture_output=True, text=True, check=False)
+        tried = subprocess.run(
+            [*pip, "install", "--no-compile", *PROGRAMS[name]], capture_output=True, text=True, check=False
+        )
         if tried.returncode != 0:
             return f"{name} cannot be installed for Python {sys.version.split()[0]}: {_last_line(tried.stderr)}"
         done.touch()

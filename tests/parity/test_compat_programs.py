@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from kit.compat_programs import FOLDER, PROGRAMS, RECORD, TOLERANCE, differences, run_by_keras, run_by_seqc
+from kit.effort import THOROUGH
 
 RECORDED: dict[str, Any] = json.loads(RECORD.read_text())
 KERAS = os.environ.get("SEQC_KERAS_PYTHON")
@@ -37,7 +38,10 @@ def test_other_results_are_seen() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_program_does_by_seqc_what_it_does_by_keras(name: str, tmp_path: Path) -> None:
+def test_a_program_does_by_seqc_what_it_does_by_keras(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEQC_VERIFY", str(int(THOROUGH)))  # what programs are made of is proved in all other tests
     assert differences(run_by_seqc(name, tmp_path), RECORDED[name], tolerance=TOLERANCE.get(name, 2e-4)) == []
     ort = pytest.importorskip("onnxruntime")
     session = ort.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])

@@ -17,17 +17,20 @@ def environment(name: str, *packages: str) -> Path:
     python = HOME / name / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     done = HOME / name / "installed"
     if not done.is_file():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", HOME / name], check=True)
-        command: list[str | Path] = [
-            python,
+        subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", HOME / name], check=True)
+        # Our pip for another Python: one of its own would take longer to install than all else.
+        pip: list[str | Path] = [
+            sys.executable,
             "-m",
             "pip",
-            "install",
+            "--python",
+            python,
             "--quiet",
             "--disable-pip-version-check",
-            "--no-compile",
         ]
-        tried = subprocess.run([*command, *packages], capture_output=True, text=True, check=False)
+        tried = subprocess.run(
+            [*pip, "install", "--no-compile", *packages], capture_output=True, text=True, check=False
+        )
         if tried.returncode != 0:
             pytest.skip(f"{packages[0]} cannot be installed: {(tried.stderr.strip() or 'no word').splitlines()[-1]}")
         done.touch()
