@@ -13,6 +13,7 @@ import seqc as keras
 from kit import application_table
 from kit import made_applications as made
 from kit.application_table import EXPORTED, SMALL
+from kit.effort import THOROUGH
 from kit.executor_runs import Conditions, assert_same, twin
 from kit.keras_applications import structured_images, takes_bytes
 from kit.oracle import SHARED
@@ -22,9 +23,10 @@ from seqc.export import quantize
 from seqc.graph.ir import Array
 
 RECORDED = json.loads(made.RECORDED.read_text(encoding="utf-8"))
-# The others take up to half a minute each.
+# The others take up to half a minute each, and are made of what these are made of.
 LONG = ("DenseNet121", "InceptionResNetV2", "InceptionV3", "NASNetMobile", "ResNet50V2", "VGG19", "Xception")
-TRAINED = [name for name in SMALL if name not in LONG]
+LONGER = ("ConvNeXtTiny", "ResNet50", "VGG16")
+TRAINED = [name for name in SMALL if name not in LONG and (THOROUGH or name not in LONGER)]
 
 
 def images(name: str, shape: tuple[int, ...], count: int = 8) -> Array:

@@ -224,7 +224,10 @@ def test_images_that_a_layer_is_called_on_by_itself_are_changed() -> None:
 
 
 @pytest.mark.slow
-def test_a_seed_of_its_own_makes_a_layer_independent_of_the_model(tmp_path: Path) -> None:
+def test_a_seed_of_its_own_makes_a_layer_independent_of_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEQC_VERIFY", "0")  # the test above proves the same programs
     found: dict[Any, list[list[float]]] = {None: [], 3: []}
     for seed, runs in found.items():
         for run in (1, 2):

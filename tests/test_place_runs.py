@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kit import consumers, layer_table, old_runtime
+from kit.effort import effort, turn
 from kit.golden_models import ALL, FREE_IMAGE, Golden
 from kit.target_table import compiled, graph_of
 from seqc import layers
@@ -82,7 +83,9 @@ def test_a_place_computes_the_truth_of_every_golden_model_that_it_takes(
     place, program, least = RUNS[name]
     assert place is not None
     files, taken = {}, {}
-    for golden in (*ALL, BICUBIC):
+    # Each model goes to some places of each kind; and the one that many places refuse, or do otherwise, to all.
+    chosen = [*turn(ALL, list(RUNS).index(name), 3), BICUBIC]
+    for golden in chosen:
         x = golden.samples()
         graph = inference_graph(golden.model(), x.shape if place.fixed else None)
         try:
@@ -90,16 +93,16 @@ def test_a_place_computes_the_truth_of_every_golden_model_that_it_takes(
         except (ExportError, NoLoweringError):
             continue
         files[golden.name], taken[golden.name] = (emission.content, x), golden
-    assert len(files) >= least
+    assert len(files) >= least * len(chosen) // len(ALL) - effort(8, 0)
     assert "bicubic_free" in files
     for label, result in program(files, tmp_path).items():
         taken[label].check(files[label][1], result)
 
 
-def kept_layers(place: Place) -> dict[str, tuple[bytes, np.ndarray, Graph]]:
-    """Returns the files of all kept cases that go somewhere, with an input and the graph, by the names of the cases."""
+def kept_layers(place: Place, number: int) -> dict[str, tuple[bytes, np.ndarray, Graph]]:
+    """Returns by case the files of those whose turn it is and that go somewhere, with an input and the graph."""
     files = {}
-    for case in layer_table._cases():
+    for case in turn(layer_table._cases(), number, 3):
         x = case.arrays["x"]
         try:
             graph = graph_of(case, place)
@@ -123,8 +126,8 @@ def test_a_place_computes_the_truth_of_every_kept_layer_that_it_takes(
 ) -> None:
     place, program, _ = RUNS[name]
     assert place is not None
-    files = kept_layers(place)
-    assert len(files) > 130
+    files = kept_layers(place, list(RUNS).index(name))
+    assert len(files) > effort(35, 130)
     for label, result in program({n: (content, x) for n, (content, x, _) in files.items()}, tmp_path).items():
         _, x, graph = files[label]
         wide = x.astype("float64") if x.dtype == np.float32 else x

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import seqc as keras
+from kit.effort import effort
 from kit.executor_runs import Cell, Conditions, Twin, twin, under
 from kit.planner_faults import FAULTS, Patch
 from seqc import Sequential, layers, metrics, ops, optimizers
@@ -190,7 +191,7 @@ def with_records(program: Program, records: list[list[list[calls.Record]]]) -> P
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("most", [5, pytest.param(100_000, marks=pytest.mark.slow)], ids=["some", "all"])
+@pytest.mark.parametrize("most", [5, pytest.param(effort(120, 100_000), marks=pytest.mark.slow)], ids=["some", "many"])
 def test_every_single_call_is_missed_when_it_is_left_out(name: str, most: int) -> None:
     with built(name) as (program, check):
         check(program)

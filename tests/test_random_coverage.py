@@ -60,6 +60,7 @@ def draw_some(make: Callable[[st.DrawFn], Any]) -> None:
     drawn()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_every_layer_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     made: set[type] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 import seqc as keras
+from kit.effort import effort, turn
 from kit.keras_files import CONFIG, change_config, change_weights, members, write_members
 from seqc import layers, serialization
 from seqc.errors import SavingError, SeqcError
@@ -66,10 +68,10 @@ def doubling(depth: int) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_models_that_double_their_calls_at_each_level_are_refused_in_time(saved: Path) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(SavingError, match="calls its layers too often"):
         load_model(with_layers(saved, doubling(24)))  # twice as many models inside each other
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 def test_a_layer_shared_by_many_models_is_no_such_thing(tmp_path: Path) -> None:
@@ -97,14 +99,14 @@ def test_a_configuration_of_hundreds_of_megabytes_is_not_parsed(saved: Path) -> 
 @pytest.mark.slow
 def test_the_time_to_load_is_linear_in_the_number_of_layers(tmp_path: Path) -> None:
     times = []
-    for count in (500, 2000):
+    for count in (200, 800):
         model = keras.Sequential([keras.Input((2,)), *(layers.Dense(2) for _ in range(count))])
         save_model(model, tmp_path / "model.keras")
         runs = []
-        for _ in range(3):
-            start = time.perf_counter()
+        for _ in range(2):
+            start = time.process_time()
             load_model(tmp_path / "model.keras")
-            runs.append(time.perf_counter() - start)
+            runs.append(time.process_time() - start)
         times.append(min(runs))
     assert times[1] < 7 * times[0]
 
@@ -355,8 +357,8 @@ def sample_metrics() -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is kept on Linux")
-@pytest.mark.parametrize("value", [10**9, 10**7, -(10**9), 10**400, float("nan"), float("inf")])
-def test_no_number_in_a_file_makes_it_take_memory_or_time(tmp_path: Path, value: Any) -> None:
+@pytest.mark.parametrize(("at", "value"), list(enumerate((10**9, 10**7, -(10**9), 10**400, math.nan, math.inf))))
+def test_no_number_in_a_file_makes_it_take_memory_or_time(tmp_path: Path, at: int, value: Any) -> None:
     folder = tmp_path / "files"
     folder.mkdir()
     count = 0
@@ -373,12 +375,12 @@ def test_no_number_in_a_file_makes_it_take_memory_or_time(tmp_path: Path, value:
         count += 1
 
     for shape, entry in sample_layers():
-        for place in numbers_in(entry["config"]):
+        for place in turn(numbers_in(entry["config"]), at, 3):
             write(shape, entry | {"config": replaced(entry["config"], place, value)}, False)
     for entry in sample_metrics():
-        for place in numbers_in(entry["config"]):
+        for place in turn(numbers_in(entry["config"]), at, 3):
             write((4,), entry | {"config": replaced(entry["config"], place, value)}, True)
-    assert count > 60
+    assert count > effort(20, 60)
     run = subprocess.run([sys.executable, "-c", PROBE, str(folder)], capture_output=True, text=True, timeout=500)
     said = run.stdout.splitlines()
     assert len(said) == count, run.stderr[-2000:]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kit import merge_runs
+from kit.effort import turn
 from kit.layer_runs import NOT_EXPORTED, OPSETS, check_case, check_in_double, check_on_onnxruntime
 from kit.onnx_models import compiled, node_types
 from kit.oracle import Case, cases, kept_cases, layer_classes, parameters
@@ -53,7 +54,7 @@ def test_exported_layer_computes_what_keras_computes(case: Case, tmp_path: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", parameters(EXPRESSIBLE))
+@pytest.mark.parametrize("case", parameters(turn(EXPRESSIBLE, 0, 2)))
 def test_layer_in_double_precision_computes_what_keras_computes(case: Case, tmp_path: Path) -> None:
     check_in_double(saving.load_model(case.file(".keras"), custom_objects=CELLS), case, tmp_path / "model.onnx")
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kit.oracle import Case, cases, layer_classes, parameters
+from kit.effort import turn
+from kit.oracle import Case, cases, layer_classes
 from kit.own_cells import CELLS
 from seqc import Sequential, saving
 from seqc.dtype_policies import DTypePolicy
@@ -34,6 +35,12 @@ def fits(case: Case) -> bool:
 
 
 CASES = [case for case in cases("layers") if fits(case)]
+# Each case in one of the precisions; none where the folder `shared` is not beside the repository.
+MET = [
+    pytest.param(case, policy, id=f"{case.id}-{policy}")
+    for i, policy in enumerate(TOLERANCE)
+    for case in turn(CASES, i, 2)
+]
 
 
 def in_precision(described: Any, policy: str) -> Any:
@@ -47,8 +54,7 @@ def in_precision(described: Any, policy: str) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Layer .* does not support masking")
-@pytest.mark.parametrize("policy", TOLERANCE)
-@pytest.mark.parametrize("case", parameters(CASES))
+@pytest.mark.parametrize(("case", "policy"), MET)
 def test_layer_in_half_precision(case: Case, policy: str) -> None:
     single = saving.load_model(case.file(".keras"), custom_objects=CELLS)
     model = Sequential.from_config(in_precision(single.get_config(), policy), custom_objects=CELLS)
