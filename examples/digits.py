@@ -69,7 +69,7 @@ wrong = np.flatnonzero(answers != y_test)
 wrong = wrong[np.argsort(-scores[wrong].max(axis=1))][:8]
 print(f"{np.mean(answers == y_test):.1%} of {len(x_test)} right")
 
-figure, axes = plt.subplots(1, 8, figsize=(9, 1.7), layout="constrained")
+figure, axes = plt.subplots(1, 8, figsize=(9, 1.9), layout="constrained")
 for axis in axes:
     axis.set_axis_off()
 for axis, i in zip(axes, wrong, strict=False):

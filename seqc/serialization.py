@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from types import EllipsisType
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -116,6 +116,10 @@ def noting_own_objects(found: dict[str, Any]) -> Iterator[None]:
         _noted.reset(token)
 
 
+# Arguments of a base that says its own in `get_config`, but for these.
+_LEFT_TO_CLASSES = ("autocast",)
+
+
 class Configurable:
     """Remembers its constructor's arguments, which are its configuration."""
 
@@ -123,6 +127,8 @@ class Configurable:
     _arguments: dict[str, Any]
     # Whether `get_config` itself says what this class, not one below it, takes.
     _says_its_arguments = False
+    # What Keras writes in configurations of this class though it says nothing.
+    always_written: ClassVar[dict[str, Any]] = {}
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = super().__new__(cls)
@@ -170,10 +176,15 @@ class Configurable:
     def from_config(cls: type[T], config: dict[str, Any]) -> T:
         """Returns a new object from what `get_config` gave.
 
-        Empty entries of options that the class lacks are left out: other versions of Keras write more of them.
+        Entries that say nothing of options that the class lacks are left out: other versions of Keras write more.
         """
         accepted = _accepted(cls)  # type: ignore[arg-type]
-        kept = {name: value for name, value in config.items() if value is not None or name in accepted}
+        silent = cls.always_written  # type: ignore[attr-defined]
+        kept = {
+            name: value
+            for name, value in config.items()
+            if name in accepted or not (value is None or (name in silent and value == silent[name]))
+        }
         return cls(**{name: revive(value) for name, value in kept.items()})
 
 
@@ -187,11 +198,12 @@ def _accepted(cls: type, of_base: bool = True) -> set[str]:
     """
     found: set[str] = set()
     for base in cls.__mro__:
-        if not of_base and vars(base).get("_says_its_arguments"):
-            break
+        says_itself = not of_base and vars(base).get("_says_its_arguments")
         parameters = inspect.signature(base.__init__).parameters if "__init__" in vars(base) else {}  # type: ignore[misc]
-        found |= set(parameters)
-        if parameters and not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        found |= set(parameters).intersection(_LEFT_TO_CLASSES) if says_itself else set(parameters)
+        if says_itself or (
+            parameters and not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+        ):
             break
     return found
 

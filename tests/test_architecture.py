@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -279,6 +280,23 @@ def test_nothing_in_the_numpy_backend_imports_in_a_circle() -> None:
     while free := {name for name, targets in arrows.items() if not targets & set(arrows) - {name}}:
         arrows = {name: targets for name, targets in arrows.items() if name not in free}
     assert arrows == {}
+
+
+def test_the_page_names_every_part_and_none_that_is_not_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("## The parts")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`([\w/]*(?:\.py|/))`", table))
+    words = {word for name in named for word in re.findall(r"\w+(?:\.py|/)", name)} | {"_version.py"}
+    found = [*(ROOT / "seqc").iterdir(), *(ROOT / "seqc" / "graph").iterdir()]
+    parts = [part.name for part in found if part.suffix == ".py" and not part.stem.startswith("__")]
+    parts += [f"{part.name}/" for part in found if (part / "__init__.py").is_file()]
+    assert [part for part in parts if part not in words] == []
+    files = [
+        f"/{path.relative_to(ROOT).as_posix()}"
+        for part in ("seqc", "runtime", "tests")
+        for path in (ROOT / part).rglob("*.py")
+    ]
+    assert [name for name in named if not any(f"/{name}" in file for file in files)] == []
 
 
 @pytest.mark.parametrize(

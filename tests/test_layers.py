@@ -187,7 +187,7 @@ def test_input_takes_a_shape_or_a_batch_shape() -> None:
     assert Input(shape=(3, None)).shape == (None, 3, None)
     assert Input(shape=[3], batch_size=4).shape == (4, 3)
     assert layers.InputLayer(batch_shape=(None, 3), dtype="int32", name="ids").get_config() == {
-        "batch_shape": [None, 3], "dtype": "int32", "sparse": False, "ragged": False, "name": "ids",
+        "batch_shape": [None, 3], "dtype": "int32", "sparse": False, "ragged": False, "optional": False, "name": "ids",
     }  # fmt: skip
 
 

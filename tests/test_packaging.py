@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -46,3 +47,20 @@ def test_an_installed_seqc_runs_away_from_the_repository(wheel: Path, tmp_path: 
     code = "import seqc.datasets; print(seqc.__file__, len(seqc.datasets.digits.load_data()[0][0]))"
     output = run(sys.executable, "-c", code, cwd=tmp_path, PYTHONPATH=str(site))
     assert output.split() == [str(site / "seqc" / "__init__.py"), "1437"]
+
+
+def test_workflows_name_actions_by_commit_bound_their_time_and_run_every_row() -> None:
+    yaml = pytest.importorskip("yaml", reason="needs PyYAML")
+    for file in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        for name, job in yaml.safe_load(file.read_text(encoding="utf-8"))["jobs"].items():
+            assert job["timeout-minutes"] <= 120, name
+            for step in job["steps"]:
+                assert re.search(r"@[0-9a-f]{40}$", step.get("uses", "@" + "0" * 40)), step
+                # What is put into a command before a shell reads it could be a command of its own.
+                assert "${{" not in step.get("run", ""), step
+            matrix = dict(job.get("strategy", {}).get("matrix", {}))
+            rows = matrix.pop("include", [])
+            # A row that only adds to a combination changes that one, and makes no job.
+            assert [
+                row for row in rows if all(row.get(key, values[0]) in values for key, values in matrix.items())
+            ] == []

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, BAR, GAP, LABEL, FIGURE = 420, 13, 9, 118, 62
+WIDTH, BAR, GAP, LABEL, FIGURE = 360, 14, 9, 108, 62
 
 
 @dataclass(frozen=True)

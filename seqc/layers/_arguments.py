@@ -24,6 +24,9 @@ _GET: dict[str, Callable[[Any], Any]] = {
 }
 # Arguments of Keras that speak of quantization, for `Layer.inert`.
 UNQUANTIZED: dict[str, tuple[Any, ...]] = {"lora_rank": (None,), "lora_alpha": (None,), "quantization_config": (None,)}
+# Options that Keras writes in configurations where they say nothing, for `Layer.always_written`.
+NO_QUANTIZATION: dict[str, Any] = {"quantization_config": None}
+NO_PENALTY: dict[str, Any] = {"activity_regularizer": None}
 
 
 class KernelArguments:

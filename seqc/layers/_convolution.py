@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from seqc import ops
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Type, Value
-from seqc.layers._arguments import BiasArguments
+from seqc.layers._arguments import NO_PENALTY, BiasArguments
 from seqc.layers._common import KerasShape, as_tuple, data_format_name, first_from_last, image_hint, last_from_first
 from seqc.layers.base import Layer
 from seqc.ops._windows import Padding
@@ -19,6 +19,7 @@ class Convolution(BiasArguments, Layer):
     A subclass keeps its arguments, makes its kernels in `build` and writes `convolved`, for channels-last data.
     """
 
+    always_written = NO_PENALTY
     rank: ClassVar[int]
     kernel_size: tuple[int, ...]
     strides: tuple[int, ...]

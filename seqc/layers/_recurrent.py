@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from seqc.graph.ir import Type
+from seqc.layers._arguments import NO_PENALTY
 from seqc.layers._cells import SteppedCell
 from seqc.layers._common import KerasShape
 from seqc.layers.rnn import RNN
@@ -23,6 +24,7 @@ class RecurrentLayer(RNN):
     cell_class: ClassVar[Callable[..., SteppedCell]]
     cell_name: ClassVar[str]
     input_rank = 3
+    always_written = NO_PENALTY
 
     def __init__(self, **kwargs: Any) -> None:
         given, self._given = self._given, {}

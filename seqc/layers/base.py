@@ -481,8 +481,10 @@ class Layer(Surface):
         if self.activity_regularizer is not None:
             base["activity_regularizer"] = serialization.serialize(self.activity_regularizer)
         if type(self).__init__ is Layer.__init__:
-            own = {}
-        return base | {k: v for k, v in own.items() if k not in base}
+            # Of a layer of seqc these say nothing; a user's may want them, and Keras writes them.
+            seqcs = type(self).__module__.startswith("seqc.layers.") and type(self) is not Layer
+            own = {} if seqcs else {"autocast": self.autocast, "activity_regularizer": None}
+        return self.always_written | base | {k: v for k, v in own.items() if k not in base}
 
     def get_build_config(self) -> dict[str, Any] | None:
         """Returns the shape the layer was built for."""

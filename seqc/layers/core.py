@@ -10,7 +10,7 @@ from seqc import ops
 from seqc.dtype_policies import floatx
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value, as_value
-from seqc.layers._arguments import UNQUANTIZED, BiasArguments, KernelArguments, keep_arguments
+from seqc.layers._arguments import NO_QUANTIZATION, UNQUANTIZED, BiasArguments, KernelArguments, keep_arguments
 from seqc.layers._common import KerasShape, checked_shape
 from seqc.layers.base import Layer
 from seqc.layers.calls import ModelInput
@@ -87,6 +87,7 @@ class InputLayer(Layer):
             "dtype": self.dtype,
             "sparse": False,
             "ragged": False,
+            "optional": False,
             "name": self.name,
         }
 
@@ -130,6 +131,7 @@ class Dense(KernelArguments, BiasArguments, Layer):
     min_input_rank = 2
     supports_masking = True
     inert = UNQUANTIZED
+    always_written = NO_QUANTIZATION
     units: int
     activation: Any
     use_bias: bool

@@ -10,7 +10,14 @@ from seqc import ops
 from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
 from seqc.initializers import VarianceScaling
-from seqc.layers._arguments import UNQUANTIZED, BiasArguments, KernelArguments, keep_arguments
+from seqc.layers._arguments import (
+    NO_PENALTY,
+    NO_QUANTIZATION,
+    UNQUANTIZED,
+    BiasArguments,
+    KernelArguments,
+    keep_arguments,
+)
 from seqc.layers._common import KerasShape, checked_shape
 from seqc.layers.base import Layer
 from seqc.serialization import known
@@ -34,6 +41,7 @@ class EinsumDense(KernelArguments, BiasArguments, Layer):
     """
 
     inert = UNQUANTIZED | {"gptq_unpacked_column_size": (None,)}
+    always_written = NO_QUANTIZATION | NO_PENALTY
     not_kept = ("output_shape",)
     equation: str
     activation: Any

@@ -7,7 +7,7 @@ from typing import Any
 from seqc import ops
 from seqc.graph.ir import Value, as_value
 from seqc.graph.tracing import current_trace
-from seqc.layers._arguments import UNQUANTIZED, keep_arguments
+from seqc.layers._arguments import NO_PENALTY, NO_QUANTIZATION, UNQUANTIZED, keep_arguments
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
 from seqc.serialization import known
@@ -33,6 +33,7 @@ class Embedding(Layer):
     """
 
     inert = UNQUANTIZED
+    always_written = NO_QUANTIZATION | NO_PENALTY
     input_dim: int
     output_dim: int
     embeddings_initializer: Any

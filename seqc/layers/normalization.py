@@ -86,6 +86,12 @@ class BatchNormalization(_Normalization):
         "synchronized": (False,),
         "virtual_batch_size": (None,),
     }
+    always_written: ClassVar[dict[str, Any]] = {
+        "renorm": False,
+        "renorm_clipping": None,
+        "renorm_momentum": 0.99,
+        "synchronized": False,
+    }
     # Statistics of a batch: a wrapper may not put several batches into one.
     mixes_samples = True
     momentum: float
