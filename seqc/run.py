@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import runpy
+import importlib.util
+import io
+import os
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 USAGE = "Usage: python -m seqc.run SCRIPT.py [its arguments]\n\nRun a script written for Keras with seqc as `keras`."
+# Where processes that a script begins find it.
+_SCRIPT = "SEQC_RUN_SCRIPT"
 
 
 def main(arguments: list[str]) -> int:
@@ -22,13 +28,32 @@ def main(arguments: list[str]) -> int:
     if not script.is_file():
         print(f"Error: there is no file {script} to run.\n\n{USAGE}", file=sys.stderr)
         return 2
-    import seqc.compat  # noqa: F401  # what the script imports as keras
-
+    os.environ[_SCRIPT] = str(script.resolve())
     sys.argv = arguments
     sys.path.insert(0, str(script.resolve().parent))
-    runpy.run_path(str(script), run_name="__main__")
+    _executed(str(script), "__main__")
     return 0
+
+
+def _executed(script: str, name: str) -> dict[str, Any]:
+    """Runs a script as the module of a name, and returns what it defined."""
+    import seqc.compat  # noqa: F401  # what the script imports as keras
+
+    module, before = ModuleType(name), sys.modules.get(name)
+    # Where a script spawns processes, each begins with the module of this name: this one, which runs the script again.
+    vars(module).update(__file__=script, __spec__=importlib.util.find_spec("seqc.run"), __cached__=None)
+    sys.modules[name] = module
+    try:
+        with io.open_code(str(Path(script).resolve())) as file:
+            code = compile(file.read(), script, "exec")
+        exec(code, vars(module))
+    finally:
+        if before is not None:
+            sys.modules[name] = before
+    return vars(module)
 
 
 if __name__ == "__main__":
     raise SystemExit(main(sys.argv[1:]))
+if __name__ == "__mp_main__":
+    globals().update(_executed(os.environ[_SCRIPT], __name__))

@@ -62,6 +62,23 @@ def test_a_schedule_put_in_the_place_of_a_learning_rate_counts() -> None:
     assert same(before, model.get_weights())
 
 
+def test_another_compile_keeps_the_loss_and_the_metrics_that_it_leaves_out() -> None:
+    # As Keras does: scripts compile again for a smaller rate, and read history["mae"].
+    model = regression()
+    model.compile("sgd", "mse", metrics=["mae"])
+    off = model.predict(X, verbose=0).astype("float64") - np.reshape(Y, (len(Y), -1))
+    squared, absolute = np.mean(off**2), np.mean(np.abs(off))
+    model.compile("adam")
+    np.testing.assert_allclose(model.evaluate(X, Y, verbose=0), [squared, absolute], rtol=1e-5)
+    model.compile("adam", "mae")
+    np.testing.assert_allclose(model.evaluate(X, Y, verbose=0), [absolute, absolute], rtol=1e-5)
+    model.compile("adam", metrics=["mse"])
+    np.testing.assert_allclose(model.evaluate(X, Y, verbose=0), [absolute, squared], rtol=1e-5)
+    model.compile("adam", metrics=[])
+    np.testing.assert_allclose(model.evaluate(X, Y, verbose=0), absolute, rtol=1e-5)
+    assert list(model.fit(X, Y, verbose=0).history) == ["loss"]
+
+
 def test_a_layer_frozen_after_compile_stays_as_it_is() -> None:
     model = regression()
     for step in ("before the first fit", "after it"):

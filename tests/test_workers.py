@@ -165,6 +165,53 @@ def test_a_process_that_is_killed_is_said() -> None:
     assert not workers_alive()
 
 
+SPAWNED = """
+import multiprocessing, os, sys
+import numpy as np
+import keras
+
+class Rows(keras.utils.PyDataset):
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, number):
+        rows = np.sin(np.arange(6.0) + number).reshape(2, 3)
+        return rows, rows[:, :1], np.full(2, 1.0 + (os.environ["PARENT"] != str(os.getpid())))
+
+if __name__ == "__main__":
+    os.environ["PARENT"] = str(os.getpid())
+    multiprocessing.set_start_method(sys.argv[1])
+    for options in ({}, {"workers": 2, "use_multiprocessing": True}):
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, kernel_initializer="ones")])
+        model.compile("sgd", "mse", weighted_metrics=["mse"])
+        print(model.predict(Rows(**options), verbose=0).sum(), model.fit(Rows(**options), verbose=0).history)
+    print(multiprocessing.active_children())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["spawn", "forkserver"])
+def test_processes_that_are_spawned_make_the_same_batches_of_an_unchanged_script(way: str, tmp_path: Path) -> None:
+    # Such processes run the script again, and found no keras.
+    (tmp_path / "script.py").write_text(SPAWNED)
+    done = subprocess.run(
+        [sys.executable, "-m", "seqc.run", "script.py", way],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    alone, together, left = done.stdout.splitlines()
+    (summed, told), (also, weighed) = (line.split(" ", 1) for line in (alone, together))
+    assert (summed, left) == (also, "[]")
+    # Weights of two say that other processes made the batches: they weigh the loss, and not its mean.
+    one, two = eval(told), eval(weighed)
+    assert one["mse"] != two["mse"] or one["loss"] != two["loss"]
+    np.testing.assert_allclose(two["loss"], np.multiply(one["loss"], 2), rtol=0.2)
+
+
 INTERRUPTED = """
 import multiprocessing, os, signal, sys, threading, time
 import numpy as np

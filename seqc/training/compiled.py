@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,15 @@ class Compiled:
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_results": {}}  # compiled, and made again when needed
+
+    def kept_by(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the arguments of these settings that others, which have none of their kind, go on with."""
+        kept: dict[str, Any] = {}
+        if given.get("loss") is None:
+            kept |= {"loss": self.given_loss, "loss_weights": self.loss_weights}
+        if given.get("metrics_list") is None and given.get("weighted_metrics") is None:
+            kept |= {"metrics_list": self.given_metrics, "weighted_metrics": self.given_weighted}
+        return kept
 
     @property
     def steps_taken(self) -> int:

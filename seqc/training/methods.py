@@ -54,7 +54,7 @@ class TrainingMethods(Hooks):
         *,
         inference: str = NUMPY,
     ) -> None:
-        """Sets optimizer, loss and metrics.
+        """Sets optimizer, loss and metrics; in another call, a loss or metrics that it leaves out stay as they are.
 
         The steps are traced when they are first needed. A change of `layer.trainable` counts from the next call of
         `fit` or `train_on_batch` on; any other attribute of a layer or of the optimizer, but for the learning rate,

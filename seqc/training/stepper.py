@@ -50,7 +50,11 @@ class Stepper(Totals):
         self.sessions: dict[Any, VerifiedSession] = {}
 
     def compile(self, **given: Any) -> None:
-        """Sets optimizer, loss and metrics; for arguments see `Compiled`."""
+        """Sets optimizer, loss and metrics; for arguments see `Compiled`.
+
+        A loss or metrics that are not given are those of the call before, as in Keras.
+        """
+        given |= {} if self.settings is None else self.settings.kept_by(given)
         names = self.model._output_names()
         # A Sequential model's output has no name that a script must know.
         outputs = getattr(self.model, "output_names", names if len(names) > 1 else [""])
