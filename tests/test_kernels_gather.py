@@ -31,6 +31,7 @@ def test_rows_by_number(
     g = rng.normal(size=(*where, *shape[1:])).astype(dtype)
     check_kernel(Gather(), [table, ids], [other, more])
     check_kernel(GatherGrad(), [g, strided(ids) if gaps else ids, table], [2 * g, more, table], tolerance=100)
+    check_kernel(GatherGrad(), [strided(g), ids, table], [2 * g, more, table], tolerance=100)
 
 
 def test_an_id_beyond_the_table_is_an_error() -> None:

@@ -55,8 +55,12 @@ def bind_add_rows(op: AddRows, outs: Sequence[Array | None], xs: Sequence[Array]
 
 def _adder(out: Array, g: Array, ids: Array, scratch: Scratch) -> Call | None:
     """Returns a call that adds rows at the places that ids name, None where it does not know how."""
-    if out.dtype not in _PAIRS or not ids.size or not out.size or not contiguous(g, out):
+    if out.dtype not in _PAIRS or not ids.size or not out.size or not contiguous(out):
         return None
+    if not contiguous(g):  # such as a gradient that is the same for all words of a sentence
+        rows = scratch(g.shape, g.dtype)
+        add = _adder(out, rows, ids, scratch)
+        return None if add is None else in_turn(partial(np.copyto, rows, g), add)
     width = out.size // len(out)
     kind = _PAIRS[out.dtype] if width % 2 == 0 else out.dtype
     target, source = out.reshape(-1).view(kind), g.reshape(-1).view(kind)
