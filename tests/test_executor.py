@@ -21,9 +21,11 @@ from kit.random_models import models
 from seqc import Sequential, layers
 from seqc.backends.numpy import make_executor
 from seqc.backends.numpy.executor import Executor
+from seqc.backends.numpy.horizontal_fusion import plan_turns
 from seqc.backends.numpy.lowering import lower_for_numpy
 from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.backends.numpy.rows import AddRows
+from seqc.backends.numpy.stage import plan_stages
 from seqc.backends.numpy.workers import available_cores
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Array
@@ -232,6 +234,24 @@ def test_variables_of_one_optimizer_lie_side_by_side() -> None:
     bases = {id(v.array.base) for v in model.trainable_weights}
     assert len(bases) == 1
     assert all(v.array.base is not None for v in model.trainable_weights)
+
+
+def test_small_variables_change_together_at_the_end_however_many_stages_a_gradient_has() -> None:
+    layers = [L.Conv2D(3, 3), L.BatchNormalization(), L.Conv2D(4, 3), L.BatchNormalization(), L.Flatten(), L.Dense(2)]
+    model = Sequential([keras.Input((8, 8, 2)), *layers])
+    model.compile("adam", "mse")
+    x, y = data(model, 8)
+    model.train_on_batch(x, y)
+    step = next(s for key, s in model._trainer._steps.items() if key[0] == "train")
+    graph = lower_for_numpy(step.graph, {})
+    cut, stages, _ = plan_stages(graph, 8)
+    chains = [g.chains for g in plan_turns(cut, graph)[1]]
+    adam = [each for each in chains if any(v.op.name == "Sqrt" and not v.scope for v in each[0].nodes)]
+    assert len(stages) > 4
+    assert [len(each) for each in adam] == [
+        8,
+        2,
+    ]  # the gradients of the two gammas take more arithmetic than the others
 
 
 def test_arrays_that_were_handed_out_do_not_change_with_the_weights() -> None:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from seqc.backends.numpy import machine
 from seqc.backends.numpy.cut import Cut, read_operands
 from seqc.graph import dims
 from seqc.graph.ir import Constant, Graph, Input, Type, Value
@@ -102,12 +103,21 @@ def _earliest(cut: Cut, fit: set[Value]) -> dict[Value, When]:
 
 
 def _delay(cut: Cut, graph: Graph, fit: set[Value], when: dict[Value, When]) -> None:
-    """Moves what only later chains read to them, so that it need not be kept."""
+    """Moves what only later chains read to them, so that it need not be kept, and small results to the end.
+
+    There the new state of all small variables is computed at once, and not in as many calls after each stage of the
+    gradient as for a large one.
+    """
     kept = set(graph.outputs)
+    end = max((when[v] for v in fit), default=(0, 1))
     for v in reversed(cut.order):
         users = cut.users.get(v, ())
-        if v in fit and v not in kept and users and all(u in fit for u in users):
-            when[v] = max(when[v], min(when[u] for u in users))
+        if v not in fit or not all(u in fit for u in users):
+            continue
+        if v not in kept:
+            when[v] = max(when[v], min((when[u] for u in users), default=when[v]))
+        elif size_of(v.type) < machine.SHARED_ELEMENTS:
+            when[v] = max(when[v], min((when[u] for u in users), default=end))
 
 
 def _chains(cut: Cut, fit: set[Value], when: Mapping[Value, When], outputs: Mapping[Value, int]) -> Iterable[Chain]:

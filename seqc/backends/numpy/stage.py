@@ -110,7 +110,7 @@ def _is_heavy(v: Value, cut: Cut, tile: int, batch: int) -> bool:
     if batch <= tile:
         return False
     if isinstance(v.op, GatherGrad):
-        return bytes_of(v.type, {BATCH: batch}) > 2 * bytes_of(v.inputs[0].type, {BATCH: batch})
+        return bytes_of(v.type, {BATCH: batch}) > bytes_of(v.inputs[0].type, {BATCH: batch})
     if not isinstance(v.op, MatMul | Gemm):
         return False
     if cut.batch_rules[v] == ("reduce",):

@@ -61,6 +61,6 @@ def product_and_sum(op: Gemm, outs: Sequence[Array | None], xs: Sequence[Array],
 
 
 def _multiply(a: Array, b: Array, out: Array) -> Call:
-    """Returns a call for a matrix product. Of a column and a row, NumPy's own takes four times as long as all products."""
+    """Returns a call for a matrix product; of a column and a row NumPy's own takes four times as long."""
     alone = a.ndim == b.ndim == 2 and a.shape[1] == 1
     return partial(np.multiply if alone else np.matmul, a, b, out)
