@@ -13,7 +13,7 @@ import seqc as keras
 from kit import application_table
 from kit import made_applications as made
 from kit.application_table import EXPORTED, SMALL
-from kit.effort import THOROUGH
+from kit.effort import THOROUGH, turn
 from kit.executor_runs import Conditions, assert_same, twin
 from kit.keras_applications import structured_images, takes_bytes
 from kit.oracle import SHARED
@@ -59,7 +59,8 @@ def test_the_page_has_every_network_as_keras_and_the_code_have_it() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SMALL)
+# The answers of the others are in test_applications.py.
+@pytest.mark.parametrize("name", turn(SMALL, 0, 2))
 def test_one_of_each_family_goes_to_onnx(name: str, tmp_path: Path) -> None:
     onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
     model = with_weights(name)

@@ -63,12 +63,12 @@ LACKING: dict[str, dict[str, str]] = {
     "quant_pre_process": _NO_SHAPES,
     "quantize_dynamic": _NO_SHAPES,
 }
-# Each program reads a third of the models and those that it lacks something for; each model goes to some programs.
+# Each program reads a quarter of the models and those that it lacks something for; each model goes to some programs.
 MET = [
     pytest.param(name, golden, id=f"{name}-{golden.name}")
     for number, name in enumerate(consumers.CONSUMERS)
     for golden in ALL
-    if golden in turn(ALL, number, 3) or golden.name in LACKING.get(name, {})
+    if golden in turn(ALL, number, 4) or golden.name in LACKING.get(name, {})
 ]
 
 
@@ -113,7 +113,7 @@ def test_old_runtimes_load_golden_models_and_agree(version: str, tmp_path: Path)
     python = old_runtime.install(version)
     if isinstance(python, str):
         pytest.skip(python)
-    chosen = turn(ALL, list(old_runtime.VERSIONS).index(version), 2)
+    chosen = turn(ALL, list(old_runtime.VERSIONS).index(version), 3)
     inputs = {g.name: g.samples() for g in chosen}
     for golden in chosen:
         (tmp_path / f"{golden.name}.onnx").write_bytes(golden.content)

@@ -58,7 +58,7 @@ NAMED = {golden.name: golden for golden in ALL}
     "opset", [opset for opset in (*OPSETS, NEWEST) if opset != 18]
 )  # other tests export at the default
 def test_every_golden_model_is_exported_and_verified_at_every_opset(opset: int, tmp_path: Path) -> None:
-    for golden in (*turn(ALL, (*OPSETS, NEWEST).index(opset), 2), *(NAMED[name] for name in SINCE)):
+    for golden in (*turn(ALL, (*OPSETS, NEWEST).index(opset), 3), *(NAMED[name] for name in SINCE)):
         if golden.name in SINCE and opset < SINCE[golden.name]:
             with pytest.raises(NoLoweringError, match=f"lacks. Export with opset={SINCE[golden.name]}"):
                 export_graph(golden.graph, tmp_path / "model.onnx", opset=opset)
@@ -71,7 +71,7 @@ def test_every_golden_model_is_exported_and_verified_at_every_opset(opset: int, 
 @pytest.mark.slow
 @pytest.mark.parametrize("opset", LATER)
 def test_every_golden_model_computes_the_truth_at_later_opsets(opset: int) -> None:
-    for golden in turn(ALL, opset, 2):
+    for golden in turn(ALL, opset, 3):
         model = compile_graph(golden.graph, opset=opset)
         assert model.ir_version == max(8, helper.find_min_ir_version_for(model.opset_import))
         golden.check(golden.samples(), run(onnx_models.content(model), golden))

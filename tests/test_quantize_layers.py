@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import seqc as keras
+from kit.effort import thorough_only
 from kit.quantizing import digits, faster, kinds, never, quantize, run, slower
 from seqc import layers
 from seqc.backends.onnxruntime import Session
@@ -213,6 +214,7 @@ def test_a_layer_left_in_float_is_not_quantized_by_onnxruntime_itself(middle: st
 
 
 @pytest.mark.slow
+@thorough_only
 def test_mnist_in_eight_bits_loses_next_to_nothing(shared_dir: Path, tmp_path: Path) -> None:
     folder = shared_dir / "data" / "mnist"
     if not folder.is_dir():

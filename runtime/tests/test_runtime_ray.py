@@ -23,6 +23,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from runtime_kit.effort import thorough_only
 
 import seqc_runtime
 
@@ -101,6 +102,7 @@ def test_the_files_of_a_model_go_with_who_uses_them(ray: Any, external: Path, mo
     assert not list(external.parent.glob("seqc-runtime-*"))
 
 
+@thorough_only
 def test_the_predictor_is_a_class_for_map_batches(ray: Any, two_inputs: bytes, tmp_path: Path) -> None:
     from seqc_runtime.ray import Predictor
 
@@ -119,6 +121,7 @@ def test_the_predictor_is_a_class_for_map_batches(ray: Any, two_inputs: bytes, t
     assert np.allclose(sorted(y.tolist()), sorted(expected.tolist()))
 
 
+@thorough_only
 def test_an_actor_uses_the_cpus_it_was_given(ray: Any, gemm: bytes) -> None:
     from seqc_runtime.ray import Predictor
 
@@ -132,7 +135,7 @@ def test_an_actor_uses_the_cpus_it_was_given(ray: Any, gemm: bytes) -> None:
         ray.kill(actor)
 
 
-@pytest.mark.parametrize("actors", [1, 2])
+@pytest.mark.parametrize("actors", [pytest.param(1, marks=thorough_only), 2])
 def test_a_file_scored_by_actors_is_the_file_scored_here(ray: Any, gemm: bytes, tmp_path: Path, actors: int) -> None:
     from seqc_runtime.ray import ordered
     from seqc_runtime.score import score
@@ -217,6 +220,7 @@ def serving(ray: Any) -> str:
     return f"http://127.0.0.1:{port}"
 
 
+@thorough_only
 def test_the_command_starts_a_ray_of_its_own_and_ends_it(gemm: bytes, tmp_path: Path) -> None:
     pytest.importorskip("ray")
     (tmp_path / "m.onnx").write_bytes(gemm)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import shutil
@@ -113,7 +114,7 @@ def test_schemathesis_finds_nothing_against_the_description(tmp_path: Path) -> N
             "run",
             f"http://127.0.0.1:{server.port}/openapi.json",
         ]
-        examples = effort(6, 20)
+        examples = effort(3, 20)
         # What a schema says of tensors is not enough to tell whether a model takes them.
         options = [
             "--exclude-checks",
@@ -161,6 +162,8 @@ def test_curl_as_the_readme_has_it(tmp_path: Path) -> None:
 
 def test_perf_analyzer_finds_no_error(tmp_path: Path) -> None:
     """NVIDIA's load generator, of the last release that was built for the libraries of today's stable systems."""
+    if not _is_there("libb64.so.0d"):
+        pytest.skip("perf_analyzer needs the library libb64.so.0d: Debian has it in libb64-0d")
     python = environment("perf-analyzer", "tritonclient==2.51.0", "nvidia-cuda-runtime-cu12")
     libraries = next(python.parents[1].glob("lib/**/libcudart.so.12")).parent
     program = python.with_name("perf_analyzer")
@@ -206,6 +209,14 @@ def counted(server: ServerProcess, model: str) -> tuple[int, int]:
     assert status == 200
     (stats,) = orjson.loads(body)["model_stats"]
     return stats["inference_stats"]["success"]["count"], stats["inference_stats"]["fail"]["count"]
+
+
+def _is_there(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _linked(program: Path, libraries: Path) -> str:

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 
 INFER = "/v2/models/gemm/infer"
 # Fewer than in a row end a server.
-KILLS = effort(3, 6)
+KILLS = effort(2, 6)
 # Names of metrics that say what is now, and of one that has no number.
 GAUGES = ("nv_inference_pending", "seqc_runtime_waiting", "seqc_runtime_info")
 

@@ -1,6 +1,6 @@
 """A long run of everything at once: good and bad requests in both forms, clients that leave, new versions.
 
-SEQC_SOAK_SECONDS says how long, 20 unless set, 60 in a thorough run; with 3600 it is an hour:
+SEQC_SOAK_SECONDS says how long, 15 unless set, 60 in a thorough run; with 3600 it is an hour:
 SEQC_SOAK_SECONDS=3600 pytest -m slow FILE.
 """
 
@@ -23,7 +23,7 @@ import pytest
 from runtime_kit.effort import effort
 from runtime_kit.server_process import WEIGHT, ServerProcess, children, gemm_answer, gemm_request, serving, write_gemm
 
-SECONDS = float(os.environ.get("SEQC_SOAK_SECONDS", effort(20, 60)))
+SECONDS = float(os.environ.get("SEQC_SOAK_SECONDS", effort(15, 60)))
 # Of a process, from when it has warmed up to the end, however long that is.
 GROWTH = 8 << 20
 # So many versions are served at a time.

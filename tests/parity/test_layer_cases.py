@@ -54,7 +54,7 @@ def test_exported_layer_computes_what_keras_computes(case: Case, tmp_path: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", parameters(turn(EXPRESSIBLE, 0, 2)))
+@pytest.mark.parametrize("case", parameters(turn(EXPRESSIBLE, 0, 3)))
 def test_layer_in_double_precision_computes_what_keras_computes(case: Case, tmp_path: Path) -> None:
     check_in_double(saving.load_model(case.file(".keras"), custom_objects=CELLS), case, tmp_path / "model.onnx")
 
