@@ -23,7 +23,7 @@ NAMES = sorted(file.stem for file in EXAMPLES.glob("*.py"))
 # What an example needs beside what `make demo` installs.
 PACKAGES = {"sklearn_pipeline": ("pandas", "sklearn", "skl2onnx")}
 # What makes it a matter of seconds.
-ARGUMENTS = {"mnist": ("--images", "400")}
+ARGUMENTS = {"mnist": ("--images", "200")}
 # MNIST, where it is beside the repository; no test fetches it.
 DATA = ROOT.parent / "shared" / "data"
 
@@ -132,7 +132,7 @@ def test_the_example_of_mnist_goes_on_with_small_digits_where_mnist_cannot_be_ha
     assert done.returncode == 0, done.stderr
     first, second, *_ = done.stdout.splitlines()
     assert first == "Small digits stand in for MNIST: train-images-idx3-ubyte.gz could not be downloaded"
-    assert second == "400 images to learn from, 80 kept aside to measure with"
+    assert second == "200 images to learn from, 40 kept aside to measure with"
     assert (tmp_path / "made" / "mnist.png").stat().st_size > 5000
     assert (tmp_path / "made" / "mnist.onnx").is_file()
 

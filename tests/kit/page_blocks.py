@@ -37,6 +37,7 @@ _ELSEWHERE = {
     ".ci/run",
     ".venv/bin/python",
     "pip",
+    "python3",
     "git",
     "make",
     "cd",
