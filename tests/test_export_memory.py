@@ -13,6 +13,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from kit.effort import turn
 from kit.small_graphs import GRAPHS
 from seqc import ops
 from seqc.errors import ExportError
@@ -32,11 +33,16 @@ MODELS = {
     "embedding": "[K.Input((4,), dtype='int32'), L.Embedding(400000, 128), L.Flatten(), L.Dense(2)]",
 }
 
+# Whether it is verified, whether weights go beside the file, and how many times the model's memory it may take.
+WAYS = [(0, 0, 2.5), (1, 0, 2.5), (1, 1, 2.5)]
+
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is counted as Linux does")
-@pytest.mark.parametrize(("verify", "beside", "most"), [(0, 0, 2.5), (1, 0, 2.5), (1, 1, 2.5)])
-@pytest.mark.parametrize("stack", MODELS)
+@pytest.mark.parametrize(
+    ("stack", "verify", "beside", "most"),
+    [(stack, *way) for i, stack in enumerate(MODELS) for way in turn(WAYS, i, len(WAYS))],
+)
 def test_an_export_needs_little_more_than_the_model_beside_it(
     stack: str, verify: int, beside: int, most: float, tmp_path: Path
 ) -> None:

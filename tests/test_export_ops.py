@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kit import value_infos
+from kit.effort import turn
 from kit.graph_runs import step_file
 from kit.op_rows import OpSpec
 from kit.op_specs import SPECS
@@ -121,7 +122,9 @@ SINCE = {
 @pytest.mark.slow
 @pytest.mark.parametrize("opset", [*range(13, 24), 28])
 def test_an_older_or_newer_opset_works_or_is_refused_by_name(opset: int) -> None:
-    models = {spec: at_opset(spec, opset) for spec in LOWERED}
+    # A quarter of the rows, others at the next opset, and those that an opset may lack.
+    chosen = {*turn(LOWERED, opset, 4), *(spec for spec in LOWERED if spec.op.name in SINCE)}
+    models = {spec: at_opset(spec, opset) for spec in LOWERED if spec in chosen}
     refusals = {spec.op.name: text for spec, text in models.items() if isinstance(text, str)}
     assert set(refusals) == {name for name, since in SINCE.items() if since > opset}
     for name, text in refusals.items():
