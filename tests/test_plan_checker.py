@@ -191,7 +191,7 @@ def with_records(program: Program, records: list[list[list[calls.Record]]]) -> P
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("most", [5, pytest.param(effort(120, 100_000), marks=pytest.mark.slow)], ids=["some", "many"])
+@pytest.mark.parametrize("most", [5, pytest.param(effort(50, 100_000), marks=pytest.mark.slow)], ids=["some", "many"])
 def test_every_single_call_is_missed_when_it_is_left_out(name: str, most: int) -> None:
     with built(name) as (program, check):
         check(program)
