@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from kit.compat_programs import FOLDER, PROGRAMS, RECORD, TOLERANCE, differences, run_by_keras, run_by_seqc
-from kit.effort import THOROUGH, turn
+from kit.effort import THOROUGH
 
 RECORDED: dict[str, Any] = json.loads(RECORD.read_text())
 KERAS = os.environ.get("SEQC_KERAS_PYTHON")
@@ -37,7 +37,7 @@ def test_other_results_are_seen() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", turn(PROGRAMS, 0, 2))
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_does_by_seqc_what_it_does_by_keras(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
