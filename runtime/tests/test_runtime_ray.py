@@ -89,15 +89,16 @@ def _rows(table: dict[str, np.ndarray]) -> list[dict[str, float]]:
 def test_the_files_of_a_model_go_with_who_uses_them(ray: Any, external: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import seqc_runtime.ray as on_ray
 
+    output = seqc_runtime.load(external).outputs[0].name
     monkeypatch.setattr(tempfile, "tempdir", str(external.parent))
-    predictor = on_ray.Predictor(on_ray.bundle(external), device="cpu")
+    predictor = on_ray.Predictor(on_ray.bundle(external), device="cpu", threads=1)
     (folder,) = external.parent.glob("seqc-runtime-*")
     assert sorted(file.name for file in folder.iterdir()) == ["gemm.onnx", "gemm.weights"]
     del predictor
     gc.collect()
     assert not folder.exists()
     with pytest.raises(seqc_runtime.RuntimeArgumentError):
-        on_ray.Predictor(on_ray.bundle(external), device="cpu", keep=["result"])
+        on_ray.Predictor(on_ray.bundle(external), device="cpu", keep=[output], threads=1)
     gc.collect()
     assert not list(external.parent.glob("seqc-runtime-*"))
 
