@@ -62,6 +62,18 @@ def test_what_says_nothing_is_read_again_and_penalties_are_kept() -> None:
     assert isinstance(penalized.activity_regularizer, seqc.regularizers.L2)
 
 
+def test_a_wrapped_function_is_written_as_keras_writes_it() -> None:
+    # As a bare name it came out of a file in Keras as a text, which cannot be called.
+    metric = made(seqc, "metrics", "MeanMetricWrapper")
+    wanted = {"module": "builtins", "class_name": "function", "config": "mean_squared_error"}
+    config = metric.get_config()
+    assert config["fn"] == wanted | {"registered_name": "function"}
+    for form in (config, config | {"fn": "mean_squared_error"}):  # older files of seqc have the name
+        again = type(metric).from_config(form)
+        again.update_state(np.array([[1.0, 2.0]]), np.array([[0.0, 5.0]]))
+        assert float(again.result()) == 5.0
+
+
 class Gentle(layers.BatchNormalization):
     """Names the arguments that it takes."""
 

@@ -118,6 +118,9 @@ class MeanMetricWrapper(Mean):
         config = super().get_config()
         if type(self) is MeanMetricWrapper:
             config |= {name: serialize(value) for name, value in self.fn_kwargs.items()}
+            if isinstance(config["fn"], str):  # Keras calls a bare name as if it were the function
+                described = {"module": "builtins", "class_name": "function", "registered_name": "function"}
+                config["fn"] = described | {"config": config["fn"]}
         return config
 
 
