@@ -36,12 +36,16 @@ Build = Callable[..., bytes]
 
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Any]:
-    ray = pytest.importorskip("ray", reason="the tests start a Ray cluster of their own")
-    pytest.importorskip("ray.serve", reason="the tests serve with Ray Serve")
-    ray.init("local", num_cpus=2, include_dashboard=False, logging_level="error", log_to_driver=False)
-    yield ray
-    ray.serve.shutdown()
-    ray.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        # On a busy machine the process that answers HTTP takes longer to begin than the five seconds it is given.
+        patch.setenv("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "120")
+        patch.setenv("RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S", "120")
+        ray = pytest.importorskip("ray", reason="the tests start a Ray cluster of their own")
+        pytest.importorskip("ray.serve", reason="the tests serve with Ray Serve")
+        ray.init("local", num_cpus=2, include_dashboard=False, logging_level="error", log_to_driver=False)
+        yield ray
+        ray.serve.shutdown()
+        ray.shutdown()
 
 
 @pytest.fixture
