@@ -86,12 +86,8 @@ class BatchNormalization(_Normalization):
         "synchronized": (False,),
         "virtual_batch_size": (None,),
     }
-    always_written: ClassVar[dict[str, Any]] = {
-        "renorm": False,
-        "renorm_clipping": None,
-        "renorm_momentum": 0.99,
-        "synchronized": False,
-    }
+    # All of these but the argument of older versions.
+    always_written: ClassVar[dict[str, Any]] = {k: v for k, (v,) in inert.items() if k != "virtual_batch_size"}
     # Statistics of a batch: a wrapper may not put several batches into one.
     mixes_samples = True
     momentum: float
