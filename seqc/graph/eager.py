@@ -18,34 +18,40 @@ def evaluate_eagerly(value: Value) -> Array:
         TraceError: it depends on a graph input, whose array is not known yet.
     """
     known: dict[Value, Any] = {}
-    for v in walk([value]):
-        if isinstance(v.op, Input):
-            if not _reads_inputs(value):
-                known_as = isinstance(value.result, Type) and value.type.size is not None
-                raise TraceError(
-                    f"{f'The size {value.type.size}' if known_as else 'The size of an axis'} is not known while the "
-                    "graph is being built, so it cannot be a number of Python's, as in range(), int() or a condition. "
-                    "Use functions of seqc.ops (arange, where, slices and so on), or say the size in the model's Input."
-                )
-            raise TraceError(
-                f"This needs the numbers of '{v.op.label}' ({v.type}), which are not known while the graph is being "
-                "built. Use seqc.ops functions instead of NumPy or Python control flow on tensors."
-            )
-        with np.errstate(all="ignore"):  # what is not a number shows in the result
-            known[v] = _evaluated(v, [known[x] for x in v.inputs])
+    with np.errstate(all="ignore"):  # what is not a number shows in the result
+        for v in walk([value]):
+            if isinstance(v.op, Input):
+                raise _not_known(value, v, v.op)
+            known[v] = _evaluated(v, [_widened(x, known[x]) for x in v.inputs])
     return cast(Array, known[value])
 
 
+def _not_known(value: Value, v: Value, op: Input) -> TraceError:
+    """Returns what to say of a value that depends on an input `v`."""
+    if not _reads_inputs(value):
+        known_as = isinstance(value.result, Type) and value.type.size is not None
+        return TraceError(
+            f"{f'The size {value.type.size}' if known_as else 'The size of an axis'} is not known while the "
+            "graph is being built, so it cannot be a number of Python's, as in range(), int() or a condition. "
+            "Use functions of seqc.ops (arange, where, slices and so on), or say the size in the model's Input."
+        )
+    return TraceError(
+        f"This needs the numbers of '{op.label}' ({v.type}), which are not known while the graph is being "
+        "built. Use seqc.ops functions instead of NumPy or Python control flow on tensors."
+    )
+
+
 def _evaluated(value: Value, arrays: list[Any]) -> Any:
-    """Computes one operation; half precision in float32, to which NumPy is hundreds of times quicker, and rounded."""
-    result = value.op.eval(*(a.astype("float32") if _is_half(a) else a for a in arrays))
+    """Computes one operation."""
+    result = value.op.eval(*arrays)
     if isinstance(value.result, tuple):
         return tuple(_as(r, t.dtype) for r, t in zip(result, value.result, strict=True))
     return _as(result, value.result.dtype)
 
 
-def _is_half(array: Any) -> bool:
-    return getattr(getattr(array, "dtype", None), "name", "") in HALVES
+def _widened(value: Value, array: Any) -> Any:
+    """Returns half precision as float32, to which NumPy is hundreds of times quicker; `_as` rounds what comes of it."""
+    return array.astype("float32") if isinstance(value.result, Type) and value.result.dtype in HALVES else array
 
 
 def _as(array: Any, dtype: str) -> Any:

@@ -11,7 +11,7 @@ import reprlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -343,9 +343,8 @@ class Constant(Op):
 
     def __hash__(self) -> int:
         first = self.array.flat[:16]
-        return hash(
-            (self.array.dtype.name, self.array.shape, tuple(first) if first.dtype == object else first.tobytes())
-        )
+        content = tuple(first) if first.dtype == object else first.tobytes()
+        return hash((self.array.dtype, self.array.shape, content))
 
     def __repr__(self) -> str:
         return f"Constant({self.array.item()!r})" if self.array.size == 1 else "Constant"
@@ -365,11 +364,11 @@ class Item(Op):
         return results[self.index]
 
 
-@runtime_checkable
-class HasValue(Protocol):
-    """Something that stands for a value, such as a layer's variable."""
+class HasValue:
+    """Something that stands for a value, such as a layer's variable; no protocol, which is slow to ask for."""
 
-    def to_value(self) -> Value: ...
+    def to_value(self) -> Value:
+        raise NotImplementedError(f"{type(self).__name__}.to_value")
 
 
 def as_value(x: Any, dtype: str | None = None) -> Value:
@@ -459,18 +458,21 @@ def walk(outputs: Iterable[Value], beyond: Iterable[Value] = ()) -> list[Value]:
     Args:
         outputs: where to begin. beyond: values to leave out, with what only they depend on.
     """
-    order: list[Value] = []
-    seen: set[Value] = set(beyond)
-    stack: list[tuple[Value, bool]] = [(v, False) for v in reversed(list(outputs))]
+    done: dict[Value, None] = dict.fromkeys(beyond)
+    left_out = len(done)
+    begun: set[Value] = set()
+    stack = list(outputs)[::-1]
     while stack:
-        value, ready = stack.pop()
-        if ready:
-            order.append(value)
-        elif value not in seen:
-            seen.add(value)
-            stack.append((value, True))
-            stack.extend((x, False) for x in reversed(value.inputs) if x not in seen)
-    return order
+        value = stack.pop()
+        if value in done:
+            continue
+        if value.inputs and value not in begun:
+            begun.add(value)
+            stack.append(value)  # once more, below its operands: by then they are done
+            stack += value.inputs[::-1]
+        else:
+            done[value] = None
+    return list(done)[left_out:]
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,9 +26,8 @@ def rewrite(graph: Graph, rule: Rule) -> Graph:
         if isinstance(old.op, Item) and isinstance(whole, tuple):
             done[old] = whole[old.op.index]
             continue
-        inputs = tuple(_single(done, x) for x in old.inputs)
-        same = all(a is b for a, b in zip(inputs, old.inputs, strict=True))
-        new = old if same else build(old.op, inputs, old.scope)
+        same = all(done[x] is x for x in old.inputs)
+        new = old if same else build(old.op, tuple(_single(done, x) for x in old.inputs), old.scope)
         replacement = rule(old, new)
         done[old] = new if replacement is None else replacement
     inputs = tuple(_single(done, x) for x in graph.inputs)

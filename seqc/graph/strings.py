@@ -6,6 +6,7 @@ a length that is a part of the array's type, cut off what is longer, and lose ze
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,13 @@ Array = NDArray[Any]
 
 def type_name(array: Array) -> str:
     """Returns the element type of an array, as `Type.dtype` has it."""
-    return STRING if array.dtype.kind in "OUS" else array.dtype.name
+    return name_of(array.dtype)
+
+
+@cache
+def name_of(dtype: np.dtype[Any]) -> str:
+    """Returns the name of an element type, which NumPy puts together anew each time it is asked."""
+    return STRING if dtype.kind in "OUS" else dtype.name
 
 
 def is_text(x: Any) -> bool:

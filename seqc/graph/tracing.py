@@ -16,16 +16,17 @@ import numpy as np
 
 from seqc.errors import ShapeError, TraceError
 from seqc.graph.element_types import FLOATS
-from seqc.graph.ir import Array, Shape, Type, Value, apply, as_value, constant, input_value
+from seqc.graph.ir import Array, HasValue, Shape, Type, Value, apply, as_value, constant, input_value
 from seqc.graph.operators import Operators
 from seqc.graph.scopes import current_scope
+from seqc.graph.strings import type_name
 from seqc.ops.elementwise import Identity, StopGradient, cast
 from seqc.ops.random import RandomUniform
 
 R = TypeVar("R")
 
 
-class Variable(Operators):
+class Variable(Operators, HasValue):
     """An array that lives between runs.
 
     Args:
@@ -75,7 +76,7 @@ class Variable(Operators):
     @property
     def kept_dtype(self) -> str:
         """The element type of the array itself."""
-        return self._array.dtype.name
+        return type_name(self._array)
 
     @property
     def dtype(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, wraps
@@ -46,7 +46,7 @@ def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def call(*positional: Any, **named: Any) -> Any:
-        if _inside.get() or not any(map(is_symbol, tree.flatten((positional, named)))):
+        if _inside.get() or not _symbols_among((*positional, *named.values())):
             return function(*positional, **named)
         token = _inside.set(True)
         try:
@@ -66,6 +66,13 @@ def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
     """Returns the arguments of a function, which `import seqc` has no time to look at for all of them."""
     return inspect.signature(function)
+
+
+def _symbols_among(arguments: Iterable[Any]) -> bool:
+    return any(
+        is_symbol(x) if isinstance(x, Value) else tree.is_nested(x) and any(map(is_symbol, tree.flatten(x)))
+        for x in arguments
+    )
 
 
 def is_symbol(x: Any) -> bool:

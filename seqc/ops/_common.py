@@ -181,12 +181,18 @@ def promote(dtypes: Iterable[str]) -> str:
     return "float32" if together.startswith("float") else together
 
 
+# Names that say themselves; NumPy makes a type of the name, and puts the name together again.
+_USUAL = frozenset({"float32", "float64", "float16", "int32", "int64", "uint8", "bool"})
+
+
 def dtype_name(dtype: Any) -> str:
     """Returns the NumPy name of an element type; Python's float, int and bool mean float32, int32 and bool.
 
     Raises:
         DTypeError: there is no such type.
     """
+    if isinstance(dtype, str) and dtype in _USUAL:
+        return dtype
     python: dict[Any, str] = {float: "float32", int: "int32", bool: "bool"}
     if isinstance(dtype, type) and dtype in python:
         return python[dtype]

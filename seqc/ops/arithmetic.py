@@ -73,7 +73,7 @@ class Div(Binary):
         return dims.exact_quotient(a, b)
 
     def eval(self, a: Array, b: Array) -> Any:
-        if np.issubdtype(a.dtype, np.floating):
+        if a.dtype.kind not in "biu":
             return np.divide(a, b)
         floor = np.floor_divide(a, b)
         return floor + ((floor < 0) & (floor * b != a)).astype(a.dtype)

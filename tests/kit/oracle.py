@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,14 @@ def kept_cases(name: str) -> list[Case]:
     return [Case(facts["id"], facts, Stored(KEPT / f"{name}.npz", f"{facts['id']}/"), KEPT) for facts in listed]
 
 
+@cache
+def _opened(path: Path) -> Any:
+    """An .npz file, which stays open: what is in one of a thousand arrays takes a while to list."""
+    stored = np.load(path, allow_pickle=False)
+    atexit.register(stored.close)
+    return stored
+
+
 class Stored(Mapping[str, np.ndarray]):
     """The arrays of an .npz file whose names start with `prefix`, read when first asked for."""
 
@@ -74,9 +83,12 @@ class Stored(Mapping[str, np.ndarray]):
 
     @cached_property
     def _read(self) -> dict[str, np.ndarray]:
-        with np.load(self.path, allow_pickle=False) as stored:
-            own = [name for name in stored.files if name.startswith(self.prefix)]
-            return {name[len(self.prefix) :]: stored[name] for name in own}
+        if not self.prefix:
+            with np.load(self.path, allow_pickle=False) as whole:
+                return dict(whole)
+        stored = _opened(self.path)
+        own = [name for name in stored.files if name.startswith(self.prefix)]
+        return {name[len(self.prefix) :]: stored[name] for name in own}
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._read[name]
