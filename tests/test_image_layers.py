@@ -88,7 +88,7 @@ def test_brightness_is_drawn_for_each_image() -> None:
     assert np.ptp(added, 1).max() < 1e-5
     assert -0.1 <= added.min() < -0.08
     assert 0.18 < added.max() <= 0.2
-    assert abs(added.mean() - 0.05) < 0.01
+    assert abs(added.mean() - 0.05) < 0.02  # 4.6 deviations of a mean of 400
 
 
 def test_a_rectangle_of_each_image_is_covered() -> None:
