@@ -9,9 +9,10 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 # Without --no-compile pip spends a quarter of the time on modules that nothing imports.
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile
-# Every test worker uses one core, and takes over from the others what they have not begun: a minute of waiting for a
+# Processes that tests start find modules compiled, also where the environment has Python compile anew each time. Every
+# test worker uses one core, and takes over from the others what they have not begun: a minute of waiting for a
 # server holds up nothing else.
-PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS) --dist worksteal
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS) --dist worksteal
 DEMO := $(RUN) -m seqc train models/digits_cnn.py --plots
 BENCH := $(RUN) benchmarks/run.py --rounds $(ROUNDS) --variants --write $(ARGS)
 
