@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
+from kit.effort import effort
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -26,7 +28,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Every program that a test has built is proved to read and write its memory rightly, and starts from spoiled memory.
 os.environ.setdefault("SEQC_VERIFY", "1")
 
-hypothesis.settings.register_profile("seqc", deadline=None, derandomize=True)
+# The same examples in every run: more of them would find nothing more the next time. `SEQC_THOROUGH=1` draws the rest.
+hypothesis.settings.register_profile("seqc", deadline=None, derandomize=True, max_examples=effort(40, 100))
 hypothesis.settings.load_profile("seqc")
 
 

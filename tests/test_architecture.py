@@ -192,6 +192,7 @@ def level(name: str) -> int | None:
     return None
 
 
+@pytest.mark.slow
 def test_every_module_has_a_level() -> None:
     assert [name for name, _ in modules() if name != "seqc" and level(name) is None] == []
 
@@ -208,6 +209,7 @@ def test_no_module_imports_one_of_a_higher_level_when_it_loads() -> None:
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_imports_that_go_upwards_are_those_listed() -> None:
     upwards = {
         (name, target.rpartition(".")[0])
@@ -229,6 +231,7 @@ def test_a_heavy_package_is_imported_in_one_place_only(package: str) -> None:
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_the_runtime_never_imports_seqc() -> None:
     for path in (ROOT / "runtime" / "seqc_runtime").rglob("*.py"):
         names = {
@@ -237,6 +240,7 @@ def test_the_runtime_never_imports_seqc() -> None:
         assert "seqc" not in names, path.name
 
 
+@pytest.mark.slow
 def test_import_seqc_is_light() -> None:
     code = (
         "import sys, time; import numpy; start = time.perf_counter(); import seqc; spent = time.perf_counter() - start;"

@@ -73,6 +73,7 @@ class Separate(Arena):
         return block(count)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "data"), [(recurrent, steps), (images, image)])
 def test_no_run_sees_what_another_program_left(
     make: Callable[[], Sequential], data: Callable[[int], Data], monkeypatch: pytest.MonkeyPatch

@@ -74,6 +74,7 @@ def test_every_recorded_attention_exports_with_its_masks_and_scores(case: dict[s
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "layer",
     [
@@ -112,6 +113,7 @@ def test_dropped_weights_are_scaled_so_that_means_stay(layer: Any, monkeypatch: 
     np.testing.assert_allclose(found[0]["y"], found[0]["rest"], atol=0.05)
 
 
+@pytest.mark.slow
 def test_a_model_with_attention_exports_and_computes_the_same(tmp_path: Path) -> None:
     x = keras.Input((None, 6), name="x")
     h = layers.MultiHeadAttention(2, 3)(x, x, use_causal_mask=True)

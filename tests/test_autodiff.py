@@ -80,6 +80,7 @@ def test_gradients_that_meet_at_one_value_are_added() -> None:
     assert_gradients(lambda x: ops.sum(ops.exp(x) * x + x / (1 + x * x) - x), rng.normal(size=(2, 3)))
 
 
+@pytest.mark.slow
 def test_a_value_used_by_thousands_of_others_is_differentiated_once() -> None:
     (x,) = inputs((2,))
     y = x

@@ -96,6 +96,7 @@ def test_an_interrupted_training_ends_with_the_bits_of_one_that_was_not(tmp_path
             assert values == expected[name][-len(values) :], name
 
 
+@pytest.mark.slow
 def test_a_training_interrupted_twice_goes_on_twice(tmp_path: Path) -> None:
     whole = model()
     whole.fit(X, Y, batch_size=4, epochs=4, verbose=0)
@@ -184,6 +185,7 @@ def test_damaged_notes_on_a_backup_are_refused_with_what_to_do(kept: Path, chang
         model().fit(X, Y, batch_size=4, verbose=0, callbacks=run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["missing", "truncated", "another model"])
 def test_damaged_weights_of_a_backup_are_refused_with_what_to_do(kept: Path, change: str) -> None:
     path = kept / f"{json.loads((kept / METADATA).read_text())['state']}{WEIGHTS}"
@@ -205,6 +207,7 @@ def test_a_folder_where_nothing_can_be_kept_is_found_out_at_the_start(tmp_path: 
         model().fit(X, Y, verbose=0, callbacks=[callbacks.BackupAndRestore(tmp_path / "file"), Stop(1)])
 
 
+@pytest.mark.slow
 def test_what_else_lies_in_the_folder_stays_there(kept: Path) -> None:
     (kept / "mine.txt").touch()
     model().fit(X, Y, batch_size=4, verbose=0, callbacks=callbacks.BackupAndRestore(kept, 2))

@@ -166,6 +166,7 @@ def test_a_peer_whose_interpreter_lacks_the_framework_is_absent(monkeypatch: pyt
     assert absent.versions() is None
 
 
+@pytest.mark.slow
 def test_a_worker_measures_seqc_and_a_failure_says_why() -> None:
     found: Any = frameworks.train(SEQC, "mlp_tiny", ["--steps", "2", "--epochs", "2"])
     assert set(found) == {"import_s", "step_ms", "first_step_s", "peak_mib"}

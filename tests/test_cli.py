@@ -132,6 +132,7 @@ def test_an_unexpected_error_is_one_line_that_asks_for_a_report(
     assert text.startswith("Error: an unexpected ZeroDivisionError: by nothing\nThis is probably a mistake in seqc.")
 
 
+@pytest.mark.slow
 def test_json_stays_alone_on_standard_output_when_the_file_prints(tmp_path: Path) -> None:
     path = write(tmp_path, "print('hello from the file')\n" + (tmp_path / write(tmp_path)).read_text())
     done = run("inspect", path, "--json")
@@ -161,6 +162,7 @@ def children_seconds(call: Callable[[], subprocess.CompletedProcess[Any]]) -> fl
     return after.children_user + after.children_system - before.children_user - before.children_system
 
 
+@pytest.mark.slow
 def test_the_command_line_loads_heavy_packages_only_when_they_are_needed() -> None:
     code = "import sys, seqc.cli; print(*sorted({m.split('.')[0] for m in sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -168,6 +170,7 @@ def test_the_command_line_loads_heavy_packages_only_when_they_are_needed() -> No
     assert not set(loaded.stdout.split()) & heavy
 
 
+@pytest.mark.slow
 def test_import_seqc_does_not_import_the_command_line() -> None:
     code = "import sys, seqc; print('seqc.cli' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -75,6 +75,7 @@ def test_a_profile_names_layers_parts_and_operations(folder: Path, monkeypatch: 
     assert any(p["layer"] == "" and p["part"] == "update" for p in profile)
 
 
+@pytest.mark.slow
 def test_a_profile_is_drawn_as_png_or_svg(folder: Path) -> None:
     pytest.importorskip("matplotlib")
     result = seqc_json("bench", "train", write(folder), *FEW, "--profile", "-o", "p.svg")

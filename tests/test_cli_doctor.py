@@ -144,6 +144,7 @@ def test_a_forced_kernel_that_costs_nothing_is_no_warning(monkeypatch: pytest.Mo
     assert seqc("doctor").stdout.endswith("\nAll is well.\n")
 
 
+@pytest.mark.slow
 def test_a_process_measures_with_the_kernel_of_its_environment() -> None:
     kernel, rate = _measured(dict(os.environ))
     assert kernel == kernel_name()

@@ -233,6 +233,7 @@ def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-m", "seqc", *arguments], text=True, stderr=subprocess.PIPE, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_ctrl_c_stops_any_command_with_130_and_a_word(folder: Path) -> None:
     write(folder, "import time\nprint('here', flush=True)\ntime.sleep(60)\n", "sleeps.py")
@@ -248,6 +249,7 @@ def test_ctrl_c_stops_any_command_with_130_and_a_word(folder: Path) -> None:
         assert out == ('{\n  "error": "Stopped."\n}\n' if json_too else "")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
 def test_output_that_nobody_reads_is_no_error(folder: Path) -> None:
     with start("inspect", "tiny.onnx", stdout=subprocess.PIPE) as process:
@@ -258,6 +260,7 @@ def test_output_that_nobody_reads_is_no_error(folder: Path) -> None:
         assert process.wait(20) == 141
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_behind_standard_output_is_said(folder: Path) -> None:
     with open("/dev/full", "w") as full:
@@ -266,6 +269,7 @@ def test_a_full_disk_behind_standard_output_is_said(folder: Path) -> None:
     assert process.returncode == 2
 
 
+@pytest.mark.slow
 def test_closed_streams_and_odd_encodings_are_no_obstacle(folder: Path) -> None:
     Path("漢.onnx").write_bytes(Path("tiny.onnx").read_bytes())
     for shell in ("inspect tiny.onnx >&- 2>&-", "inspect 漢.onnx | cat"):

@@ -287,6 +287,7 @@ def test_layers_and_nodes_have_the_same_totals(folder: Path) -> None:
     assert [f["shape"] for f in layers["layers"]] == [["batch", 8], ["batch", 3]]
 
 
+@pytest.mark.slow
 def test_open_sizes_must_be_given_for_flops(folder: Path) -> None:
     write(folder, RECURRENT, "rnn.py")
     seqc("export", "rnn.py", "-o", "rnn.onnx")

@@ -138,6 +138,7 @@ def test_functions_that_end_are_read() -> None:
     assert seqc_json("verify", "m.onnx")["passed"]
 
 
+@pytest.mark.slow
 def test_a_chain_of_many_functions_is_read_in_time() -> None:
     from seqc.cli._onnx_checks import MOST_NODES, inlined_nodes
 
@@ -164,6 +165,7 @@ def test_text_that_is_no_text_is_damage(command: list[str], place: str) -> None:
     assert f"m.onnx is not an ONNX file, or is damaged: field '{place}' of a" in seqc(*command, "m.onnx", code=2).stderr
 
 
+@pytest.mark.slow
 def test_names_that_a_terminal_would_obey_are_shown_by_every_command() -> None:
     node = helper.make_node("Relu", [NASTY], ["y"], name=NASTY)
     made = model([node], (NASTY, 3), name=NASTY, producer_name=NASTY)

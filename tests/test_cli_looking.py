@@ -44,6 +44,7 @@ def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 # -- costs -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_costs_stand_by_layer(folder: Path) -> None:
     told = {row["name"]: row for row in seqc_json("inspect", "a.onnx", "--layers")["layers"]}
     conv, scores = told["conv"], told["scores"]

@@ -26,6 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_inspect_says_what_a_model_file_is_and_who_wrote_it(folder: Path) -> None:
     text = seqc("inspect", "stack.h5").stdout
     assert "kind        a whole model in HDF5 (.h5)" in text
@@ -66,6 +67,7 @@ def test_inspect_says_what_stops_a_file_and_fails(folder: Path) -> None:
     assert "Rescaling(1 / 127.5, offset=-1)" in facts["stopped_by"]
 
 
+@pytest.mark.slow
 def test_inspect_of_a_folder_says_of_each_file_what_it_is_and_what_stops_it(folder: Path) -> None:
     (folder / "more").mkdir()
     (folder / "stack.h5").rename(folder / "more" / "stack")  # told by its content
@@ -93,6 +95,7 @@ def smaller(path: Path, layer: str) -> None:
         file.attrs["model_config"] = json.dumps(config)
 
 
+@pytest.mark.slow
 def test_inspect_finds_weights_that_do_not_fit_without_reading_them(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +122,7 @@ def no_reading(*_: Any) -> Any:
     raise AssertionError("the numbers of an array are read")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Layer .* computes hard_sigmoid as Keras 2 did", "ignore:.*as an HDF5 file")
 def test_a_model_goes_from_one_kind_of_file_to_the_next_and_stays_the_same(folder: Path) -> None:
     chain = ["recurrent.h5", "a.keras", "b.h5", "c.json", "d.keras"]
@@ -155,6 +159,7 @@ def test_conversions_that_cannot_be_say_why(folder: Path, arguments: Any, messag
     assert not (folder / "m.keras").exists()
 
 
+@pytest.mark.slow
 def test_many_files_are_exported_into_a_folder_with_a_table_and_a_status(folder: Path) -> None:
     done = seqc("export", "nested.h5", "states.keras", "-o", "out")
     assert "All done." in done.stdout
@@ -174,6 +179,7 @@ def test_many_files_are_exported_into_a_folder_with_a_table_and_a_status(folder:
     assert "There is no model file in out" in seqc("export", "out", "-o", "out4", code=2).stderr
 
 
+@pytest.mark.slow
 def test_files_are_told_by_their_content_and_verified_against(folder: Path) -> None:
     (folder / "states.h5").rename(folder / "states.bin")
     seqc("export", "states.bin", "-o", "states.onnx")

@@ -56,6 +56,7 @@ def check_same(one: dict[str, Any], other: dict[str, Any]) -> None:
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_after_its_last_epoch_with_the_same_numbers(folder: Path) -> None:
     whole = seqc_json("train", write(folder, DROPPING), "--no-plot", "-o", "whole")
     stopped = seqc("train", write(folder, DROPPING + STOPPING), "--no-plot", code=130).stderr

@@ -46,6 +46,7 @@ def expected() -> list[Any]:
     return list(keras.models.load_model("two.keras").predict([IMAGE, WORDS], verbose=0))
 
 
+@pytest.mark.slow
 def test_predict_takes_named_arrays_and_writes_them(folder: Path) -> None:
     kind, size = expected()
     text = seqc("predict", "two.onnx", "both.npz", "-o", "y.npz", "--device", "cpu").stdout
@@ -105,6 +106,7 @@ def test_what_is_missing_is_named(folder: Path, arguments: list[str], message: s
     assert not Path("y.npz").exists()
 
 
+@pytest.mark.slow
 def test_inspect_shows_every_input_and_output_and_the_work_of_every_branch(folder: Path) -> None:
     text = seqc("inspect", "two.keras", "--size", "features=6").stdout
     for line in ("image float32[batch, 4, 4, 2]", "words int32[batch, features]", "kind float32[batch, 2]"):
@@ -116,6 +118,7 @@ def test_inspect_shows_every_input_and_output_and_the_work_of_every_branch(folde
     assert work["lstm"] > 2 * 6 * (4 + 3) * 4 * 3
 
 
+@pytest.mark.slow
 def test_names_in_a_file_are_given_one_by_one(folder: Path) -> None:
     seqc("export", "two.keras", "-o", "m.onnx", "--input-name", "words=text", "--output-name", "kind=class")
     session = onnxruntime.InferenceSession("m.onnx", providers=["CPUExecutionProvider"])
@@ -192,6 +195,7 @@ def test_those_that_are_named_are_channels_first_and_others_last(
     assert seqc_json("verify", path, "--against", tmp_path / "m.keras")["passed"]
 
 
+@pytest.mark.slow
 def test_the_command_takes_some_inputs_channels_first(folder: Path) -> None:
     pictures().save("p.keras")
     result = seqc_json("export", "p.keras", "-o", "p.onnx", "--channels-first", "image")
@@ -217,6 +221,7 @@ def test_what_has_no_channels_is_refused(given: Any, message: str, tmp_path: Pat
         pictures().export(tmp_path / "m.onnx", channels_first_input=given)
 
 
+@pytest.mark.slow
 def test_a_file_that_says_nonsense_of_its_axes_is_refused(folder: Path) -> None:
     for text in ("{broken", '{"image": 3}'):
         model = onnx.load("two.onnx")

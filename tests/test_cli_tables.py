@@ -68,6 +68,7 @@ def columns() -> dict[str, Any]:
     return {"kind": WORDS[KIND], **dict(zip(HEADER.split(","), X.T, strict=True))}
 
 
+@pytest.mark.slow
 def test_a_table_trains_as_the_arrays_in_it_do(folder: Path) -> None:
     part = np.arange(150) % 5 == 4
     np.savez(folder / "x.npz", a=X[~part], b=KIND[~part], c=X[part], d=KIND[part])

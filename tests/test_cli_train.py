@@ -21,6 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_training_writes_the_model_the_verified_file_and_pictures(folder: Path) -> None:
     text = seqc("train", write(folder)).stdout
     out = folder / "out" / "tiny"
@@ -36,6 +37,7 @@ def test_training_writes_the_model_the_verified_file_and_pictures(folder: Path) 
     assert text.endswith("\nPassed.\n")
 
 
+@pytest.mark.slow
 def test_the_files_hold_the_model_that_was_tested(folder: Path) -> None:
     import seqc as keras
     import seqc_runtime
@@ -48,6 +50,7 @@ def test_the_files_hold_the_model_that_was_tested(folder: Path) -> None:
     assert result["metrics"]["accuracy"] >= 0.9
 
 
+@pytest.mark.slow
 def test_the_result_as_json_has_everything(folder: Path) -> None:
     result = seqc_json("train", write(folder), "--epochs", 8, "-o", folder / "here")
     assert set(result) == {
@@ -69,6 +72,7 @@ def test_the_result_as_json_has_everything(folder: Path) -> None:
     assert all(Path(p).is_file() for p in [*result["files"]["plots"], result["files"]["onnx"]])
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_file_and_another_seed_another(folder: Path) -> None:
     path = write(folder)
     files = []
@@ -78,6 +82,7 @@ def test_the_same_seed_gives_the_same_file_and_another_seed_another(folder: Path
     assert files[0] == files[1] != files[2]
 
 
+@pytest.mark.slow
 def test_training_goes_as_it_would_in_a_script(folder: Path) -> None:
     import seqc as keras
 
@@ -90,6 +95,7 @@ def test_training_goes_as_it_would_in_a_script(folder: Path) -> None:
     assert result["history"]["loss"] == pytest.approx(history["loss"], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_missed_target_ends_with_1_and_says_by_how_much(folder: Path) -> None:
     path = write(folder, CLASSIFIER.replace('{"accuracy": 0.9}', '{"accuracy": 0.9, "loss": 0.0}'))
     result = seqc("train", path, "--no-plots", code=1)
@@ -98,6 +104,7 @@ def test_a_missed_target_ends_with_1_and_says_by_how_much(folder: Path) -> None:
     assert (folder / "out/tiny/tiny.onnx").is_file()
 
 
+@pytest.mark.slow
 def test_a_target_of_any_error_is_a_bound_from_above(folder: Path) -> None:
     text = REGRESSION.replace('{"mae": 0.5}', '{"mape": 0.0, "logcosh": 9.0}')
     path = write(folder, text.replace('metrics=["mae"]', 'metrics=["mape", keras.metrics.LogCoshError()]'))
@@ -106,6 +113,7 @@ def test_a_target_of_any_error_is_a_bound_from_above(folder: Path) -> None:
     assert "FAILED: mape is " in said
 
 
+@pytest.mark.slow
 def test_a_trial_on_few_samples_does_not_enforce_the_target(folder: Path) -> None:
     path = write(folder, CLASSIFIER.replace("0.9}", "1.1}"))
     text = seqc("train", path, "--epochs", 1, "--limit", 20, "--no-plots").stdout
@@ -113,6 +121,7 @@ def test_a_trial_on_few_samples_does_not_enforce_the_target(folder: Path) -> Non
     assert "Passed as a trial (--limit): the target was not enforced." in text
 
 
+@pytest.mark.slow
 def test_a_regression_compares_numbers_and_takes_a_global_model_and_a_fit_function(folder: Path) -> None:
     text = seqc("train", write(folder, REGRESSION)).stdout
     assert "(target at most 0.5000: reached)" in text
@@ -121,6 +130,7 @@ def test_a_regression_compares_numbers_and_takes_a_global_model_and_a_fit_functi
     assert not (folder / "out/tiny/confusion.png").exists()
 
 
+@pytest.mark.slow
 def test_predictions_that_differ_end_with_1(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import seqc_runtime
 
@@ -131,6 +141,7 @@ def test_predictions_that_differ_end_with_1(folder: Path, monkeypatch: pytest.Mo
     assert "FAILED: onnxruntime and NumPy predict differently." in result.stdout
 
 
+@pytest.mark.slow
 def test_without_matplotlib_a_note_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     text = seqc("train", write(folder)).stdout
@@ -244,6 +255,7 @@ def test_ctrl_c_saves_the_model_and_says_how_far_it_is(folder: Path) -> None:
     assert np.isfinite(model.fit(np.ones((4, 4)), np.ones(4), verbose=0).history["loss"][0])
 
 
+@pytest.mark.slow
 def test_ctrl_c_after_the_training_does_not_lose_what_was_trained(folder: Path) -> None:
     text = CLASSIFIER + STOPPED_AT.replace("on_train_batch_begin", "on_test_batch_begin").replace("== 9", "== 1")
     text = text.replace('"callbacks": Press()', '"callbacks": None').replace(
@@ -282,6 +294,7 @@ def test_a_second_ctrl_c_ends_at_once_and_leaves_no_half_file(folder: Path, monk
     assert [p.name for p in (folder / "out" / "tiny").iterdir()] == ["tiny.backup"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_from_outside_is_heard_with_json_too(folder: Path) -> None:
     import json
     import signal

@@ -89,6 +89,7 @@ def check(result: dict[str, Any], folder: Path) -> None:
         np.testing.assert_allclose(found[name], array, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "given"),
     [
@@ -114,6 +115,7 @@ def test_the_lines_name_each_output_and_pictures_are_drawn_of_those_with_classes
     assert sorted(path.name for path in Path("out").glob("*.png")) == ["confusion_kind.png", "loss.png"]
 
 
+@pytest.mark.slow
 def test_a_step_of_several_inputs_is_timed_and_profiled(folder: Path) -> None:
     write()
     result = seqc_json("bench", "train", "two.py", "--steps", "2", "--epochs", "1", "--profile")

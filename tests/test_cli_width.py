@@ -47,6 +47,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", COMMANDS, ids=[" ".join(c[:2]) for c in COMMANDS])
 def test_lines_keep_to_the_width_of_the_terminal(
     made: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch

@@ -83,6 +83,7 @@ print("ran")
 """
 
 
+@pytest.mark.slow
 def test_a_script_written_for_keras_runs_as_it_is(tmp_path: Path) -> None:
     try:
         import tensorflow  # noqa: F401
@@ -108,6 +109,7 @@ def test_run_says_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
     assert "there is no file nowhere.py" in said.err
 
 
+@pytest.mark.slow
 def test_keras_that_was_imported_before_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keras", type(sys)("keras"))
     code = "import sys; sys.modules['keras'] = type(sys)('keras'); import seqc.compat"

@@ -90,6 +90,7 @@ def test_other_programs_compute_the_truth(name: str, golden: Golden, capfd: pyte
     golden.check(x, consumers.CONSUMERS[name](content, x), TOLERANCE.get(name, 1e-5))
 
 
+@pytest.mark.slow
 def test_every_layer_is_among_the_golden_models() -> None:
     inside = {"InputLayer", "Sequential", "GRUCell", "LSTMCell", "SimpleRNNCell"}
     used = {type(layer).__name__ for g in ALL for layer in _all_layers(g.model().layers)}

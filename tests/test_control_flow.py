@@ -273,6 +273,7 @@ def test_wrong_arguments_are_refused_with_a_reason(
         call()
 
 
+@pytest.mark.slow
 def test_a_layer_with_a_long_loop_trains_and_exports(tmp_path: Path) -> None:
     class Smoothed(layers.Layer):
         def build(self, input_shape: Any) -> None:

@@ -93,6 +93,7 @@ def test_dropout_of_the_input_is_the_gates_own_and_alike_in_all_steps() -> None:
             assert abs((kept[..., i] == kept[..., j]).mean() - 0.5) < 0.05
 
 
+@pytest.mark.slow
 def test_it_trains_with_dropout_alike_on_every_executor(monkeypatch: pytest.MonkeyPatch) -> None:
     def losses() -> list[float]:
         keras.utils.set_random_seed(4)

@@ -156,6 +156,7 @@ def waves() -> tuple[Any, Any]:
     return x, labels
 
 
+@pytest.mark.slow
 def test_a_recognizer_learns_to_read_and_its_file_decodes(tmp_path: Any) -> None:
     model, (x, labels) = recognizer(), waves()
     history = model.fit(x, labels, epochs=25, batch_size=16, verbose=0).history["loss"]

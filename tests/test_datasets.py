@@ -142,6 +142,7 @@ def test_digits_come_fresh_so_that_changing_them_in_place_spoils_nothing() -> No
     assert second.max() == 16
 
 
+@pytest.mark.slow
 def test_mnist_has_keras_shapes_and_the_known_class_counts(shared_dir: Path) -> None:
     (x_train, y_train), (x_test, y_test) = mnist.load_data(shared_dir / "data" / "mnist")
     assert (x_train.shape, x_test.shape) == ((60000, 28, 28), (10000, 28, 28))
@@ -376,6 +377,7 @@ def test_a_download_that_dies_while_writing_leaves_nothing_behind(
     assert files_below(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_importing_the_data_sets_reads_no_data_and_loads_no_network_code() -> None:
     code = (
         "import sys; opened = []; "

@@ -84,6 +84,7 @@ def test_as_many_trials_succeed_as_are_likely(row: int) -> None:
     assert_parts(drawn, limits, parts)
 
 
+@pytest.mark.slow
 def test_trials_and_probabilities_may_differ_from_place_to_place() -> None:
     counts, chances = np.array([0, 3, 200, 5000]), np.array([[0.0], [0.25], [1.0]], "float32")
     drawn = np.asarray(random.binomial((2000, 3, 4), counts, chances, dtype="int32", seed=1))
@@ -95,6 +96,7 @@ def test_trials_and_probabilities_may_differ_from_place_to_place() -> None:
     np.testing.assert_allclose(drawn[:, 1].std(0), spread, rtol=0.06)
 
 
+@pytest.mark.slow
 def test_shuffling_moves_whole_parts_into_any_order() -> None:
     x = np.arange(12).reshape(4, 3)
     rows, columns = np.asarray(random.shuffle(x, seed=2)), np.asarray(random.shuffle(x, axis=-1, seed=2))

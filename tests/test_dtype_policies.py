@@ -114,6 +114,7 @@ RECORDED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", RECORDED)
 def test_training_saving_and_export_in_each_precision(policy: str, tmp_path: Path) -> None:
     losses, predicted, tolerance = RECORDED[policy]

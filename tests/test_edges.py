@@ -30,6 +30,7 @@ def equal(a: Any, b: Any) -> bool:
     return x.shape == y.shape and np.allclose(x, y, rtol=1e-5, atol=1e-5, equal_nan=True)
 
 
+@pytest.mark.slow
 def test_losses_and_metrics_at_the_edge_give_what_keras_gives() -> None:
     wrong, seen = {}, set()
     with np.errstate(all="ignore"):

@@ -203,12 +203,14 @@ def trained(threads: int | None, monkeypatch: pytest.MonkeyPatch) -> list[Array]
     return model.get_weights()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_results_do_not_depend_on_the_timing_of_threads(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for a, b in zip(trained(threads, monkeypatch), trained(threads, monkeypatch), strict=True):
         assert a.tobytes() == b.tobytes()
 
 
+@pytest.mark.slow
 def test_one_and_several_threads_differ_by_rounding_only(monkeypatch: pytest.MonkeyPatch) -> None:
     for a, b in zip(trained(1, monkeypatch), trained(3, monkeypatch), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
@@ -302,6 +304,7 @@ def test_memory_does_not_grow_with_the_number_of_batches() -> None:
     assert peak < first + 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_process_trains_with_threads_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

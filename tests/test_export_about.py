@@ -98,6 +98,7 @@ def test_what_makes_no_sense_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_command_keeps_texts_too(tmp_path: Path) -> None:
     compiled().save(tmp_path / "m.keras")
     options = ("--describe", "--classes", "ferry, yacht,canoe", "--unit", "speed=m/s")
@@ -114,6 +115,7 @@ def test_the_command_keeps_texts_too(tmp_path: Path) -> None:
 # -- two files in one ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_files_become_one_and_compute_what_both_do(tmp_path: Path) -> None:
     inside = [layers.LSTM(4, activation="gelu", return_sequences=True), layers.Dense(5)]
     first = keras.Sequential([layers.Input((None, 3)), *inside], name="first")

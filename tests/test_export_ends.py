@@ -166,6 +166,7 @@ def test_two_axes_do_not_get_one_name(tmp_path: Path) -> None:
         model.export(tmp_path / "m.onnx", axis_names={"time": "batch"})
 
 
+@pytest.mark.slow
 def test_the_command_says_the_same_and_verify_knows_it(
     classifier: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

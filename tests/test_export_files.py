@@ -62,6 +62,7 @@ def test_the_same_model_gives_the_same_bytes(name: str, tmp_path: Path) -> None:
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
 
 
+@pytest.mark.slow
 def test_the_same_model_gives_the_same_bytes_in_another_process(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path[:0] = sys.argv[2:]\n"
@@ -306,6 +307,7 @@ def test_an_unverified_export_says_so(tmp_path: Path) -> None:
 # -- packages --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_importing_export_loads_neither_onnx_nor_onnxruntime() -> None:
     code = "import sys, seqc.export; print(*sorted(m for m in sys.modules if m in ('onnx', 'onnxruntime')))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -29,6 +29,7 @@ def test_every_kind_of_model_passes_the_scan(golden: Golden, tmp_path: Path) -> 
     assert scan_model(data, DEFAULT) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no Landlock")
 @pytest.mark.parametrize("golden", ALL[:2], ids=[golden.name for golden in ALL[:2]])
 def test_a_model_and_its_weights_are_let_in_and_compute_the_same(golden: Golden, tmp_path: Path) -> None:

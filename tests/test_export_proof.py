@@ -169,7 +169,7 @@ def test_a_right_model_of_small_numbers_is_not_refused(name: str, tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.parametrize(("first", "name"), list(enumerate(RIGHT)), ids=RIGHT)
 def test_several_seeds_of_thirty_of_a_right_model_are_not_refused(first: int, name: str, tmp_path: Path) -> None:
-    every = effort(15, 7)
+    every = effort(29, 7)
     for i, seed in enumerate(range(first % every, 30, every)):
         for trained in (False, True) if THOROUGH else (i % 2 == 1,):
             is_exported(RIGHT[name], seed, trained, tmp_path / "m.onnx")

@@ -72,6 +72,7 @@ def test_a_record_holds_what_the_model_computes_and_repeats(make: Any, tmp_path:
     assert check.bound == "statistical"
 
 
+@pytest.mark.slow
 def test_numbers_that_differ_fail_with_figures_and_so_does_another_file(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     classifier().export(path, record=True)
@@ -199,6 +200,7 @@ def test_an_old_runtime_repeats_a_verification(version: str, tmp_path: Path) -> 
 # -- two files --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_file_in_half_precision_is_held_to_its_original(tmp_path: Path) -> None:
     original, half = tmp_path / "m.onnx", tmp_path / "half.onnx"
     classifier().export(original, record=True)

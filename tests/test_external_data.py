@@ -135,6 +135,7 @@ def test_the_runtime_loads_both_files(untrusted: bool, tmp_path: Path) -> None:
         assert set(loaded.admission.digests) == {"m.onnx", receipt.data_file}
 
 
+@pytest.mark.slow
 def test_commands_take_such_a_file(tmp_path: Path) -> None:
     pytest.importorskip("seqc_runtime", reason="needs seqc-runtime")
     import seqc as keras
@@ -287,11 +288,13 @@ def refused_by_a_full_disk(target: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of processes are those of Unix")
 def test_a_file_that_may_not_grow_leaves_the_old_pair(old: Old) -> None:
     assert "Cannot write" in refused_by_a_full_disk(f"limit:{old.folder}")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts a small disk as Linux does")
 def test_a_disk_that_fills_up_leaves_the_old_pair(tmp_path: Path) -> None:
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160k", "seqc", tmp_path], capture_output=True)
@@ -371,6 +374,7 @@ def _interruptions(
 _LEFT_OPEN = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 
 
+@pytest.mark.slow
 @_LEFT_OPEN
 def test_ctrl_c_leaves_one_pair_or_the_other(tmp_path: Path) -> None:
     assert interrupted(tmp_path, 3, 79) > 20

@@ -72,6 +72,7 @@ def test_names_of_columns_lead_to_their_numbers() -> None:
     assert FeatureSpace.from_config(config).get_config() == config
 
 
+@pytest.mark.slow
 def test_a_model_that_was_trained_on_vectors_takes_the_table(tmp_path: Path) -> None:
     features = {"age": "float_normalized", "rooms": "integer_categorical", "town": "string_categorical"}
     space = FeatureSpace(features)

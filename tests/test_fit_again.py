@@ -187,6 +187,7 @@ def test_an_attribute_changed_after_training_counts_after_another_compile() -> N
     assert model.fit(X, CLASSES, verbose=0).history["loss"][0] > before + 0.5
 
 
+@pytest.mark.slow
 def test_steps_for_many_kinds_of_batches_do_not_pile_up() -> None:
     class Mean(keras.Layer):
         def call(self, x: Any) -> Any:

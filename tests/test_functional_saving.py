@@ -214,6 +214,7 @@ def test_a_configuration_that_makes_no_sense_is_refused(where: str, value: Any, 
         keras.models.model_from_json(json.dumps(config))
 
 
+@pytest.mark.slow
 def test_layers_may_stand_in_any_order_and_no_order_makes_reading_slow() -> None:
     x = h = keras.Input((2,), name="x")
     for i in range(400):

@@ -148,6 +148,7 @@ class Numbered(keras.utils.PyDataset):
         return {"p": P[rows], "q": Q[rows]}, {"s": S[rows], "t": T[rows]}, {"s": W[rows], "t": W[rows]}
 
 
+@pytest.mark.slow
 def test_lists_dictionaries_generators_and_datasets_train_alike() -> None:
     def trained(x: Any, y: Any = None, named: bool = False, **options: Any) -> Any:
         model = compiled(named)
@@ -201,6 +202,7 @@ def test_validation_data_and_an_early_stop_know_the_losses_of_outputs(tmp_path: 
     assert history["val_t_loss"][-1] == pytest.approx(found["t_loss"])
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_a_backup_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     class Stop(keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -369,6 +371,7 @@ def check_executors(build: Any, optimizer: Any, weighted: bool, conditions: Cond
     assert_same(Twin(promote_floats(step.graph), step, state), batches, conditions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("conditions", [Conditions(1, 1 << 20), Conditions(2, 64)], ids=str)
 @pytest.mark.parametrize("build", [make, masked])
 def test_the_executor_computes_what_the_naive_one_does(build: Any, conditions: Conditions) -> None:

@@ -149,6 +149,7 @@ def test_images_are_sheared_either_way() -> None:
     assert 18 < which.sum() < 42
 
 
+@pytest.mark.slow
 def test_corners_move_at_most_half_of_their_place() -> None:
     layer = layers.RandomPerspective((0.6, 0.6), 0.5, seed=3)
     x = noise(400, (5, 6, 1))

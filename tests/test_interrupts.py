@@ -57,6 +57,7 @@ def two_workers() -> Iterator[None]:
 # -- anywhere ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("twice", [0, 1], ids=["once", "twice"])
 def test_a_step_may_be_interrupted_between_any_two_instructions(twice: int) -> None:
     assert in_a_process("interruptions", "step", 5 * twice, 61, 10**6, twice, seconds=100)["interruptions"] > 30
@@ -66,6 +67,7 @@ def test_a_first_fit_may_be_interrupted_between_any_two_instructions() -> None:
     assert in_a_process("interruptions", "fit", 11, 9001, 10**6, seconds=100)["interruptions"] > 4
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_random_moments_leaves_a_model_that_trains_on_as_if_nothing_had_been() -> None:
     assert in_a_process("interrupt_storm", 1, 6, seconds=100)["interruptions"] == 6
 
@@ -147,6 +149,7 @@ def test_a_short_step_is_finished_before_ctrl_c_is_raised(two_workers: None, tim
     model.train_on_batch(x, y)
 
 
+@pytest.mark.slow
 def test_a_long_step_is_given_up_and_the_state_is_said_to_be_between(two_workers: None) -> None:
     model, bound, x, y = trained_program()
     at = bound.program.first_change[0]
@@ -160,6 +163,7 @@ def test_a_long_step_is_given_up_and_the_state_is_said_to_be_between(two_workers
     assert caught.value.__notes__ == [interrupts.UNFINISHED]
 
 
+@pytest.mark.slow
 def test_a_long_step_that_has_changed_nothing_yet_leaves_the_state_as_it_was(two_workers: None) -> None:
     model, bound, x, y = trained_program()
     assert bound.program.first_change[0] > 0
@@ -376,6 +380,7 @@ def test_several_threads_predict_with_one_model(two_workers: None) -> None:
         np.testing.assert_array_equal(one, expected[i % 12])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_process_goes_on_with_a_model_that_another_thread_was_using(two_workers: None) -> None:
@@ -400,6 +405,7 @@ def test_a_forked_process_goes_on_with_a_model_that_another_thread_was_using(two
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+@pytest.mark.slow
 def test_a_process_ends_while_its_threads_are_at_work() -> None:
     code = """
 import threading, numpy as np, seqc

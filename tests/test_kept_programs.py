@@ -35,6 +35,7 @@ def programs(model: Sequential) -> dict[tuple[int, ...], int]:
     return {key[1]: bound.memory.size for e in executors for key, bound in e._programs.items()}  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_few_programs_of_any_size_and_many_small_ones_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     model = recurrent()
     for steps in range(12, 2, -1):
@@ -60,6 +61,7 @@ def test_steps_of_all_kinds_share_the_room(monkeypatch: pytest.MonkeyPatch) -> N
     assert sum(programs) == kept.ALWAYS
 
 
+@pytest.mark.slow
 def test_training_does_not_depend_on_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     lengths = [5, 9, 2, 7, 5, 3, 8, 9, 2, 5, 6, 4, 5]
     weights = []

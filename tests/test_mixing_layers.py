@@ -84,6 +84,7 @@ class Adding(ImageLayer):
         return images + self.number
 
 
+@pytest.mark.slow
 def test_layers_are_chosen_evenly_and_applied_one_after_the_other() -> None:
     layer = layers.RandAugment((-1e6, 1e6), num_ops=3)
     layer.combined = [Adding(10.0**power) for power in range(4)]

@@ -164,6 +164,7 @@ def test_a_grammar_of_descriptions_gives_a_model_or_a_saving_error() -> None:
 # -- what HDF5 can say -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_lists_of_names_may_not_repeat_one_long_text_without_end(tmp_path: Path) -> None:
     """Texts of a length of their own may all be one; reading a list of them makes a copy of each."""
     path = tmp_path / "bomb.h5"

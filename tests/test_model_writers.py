@@ -129,6 +129,7 @@ def test_arrays_that_do_not_fit_are_named_and_change_nothing(tmp_path: Path) -> 
 # -- names, and what has no place --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_names_are_checked_before_training(tmp_path: Path) -> None:
     for weights, name, message in (
         (True, "w.h5", "must end in `.weights.h5` .*`.npz`, `.safetensors`"),

@@ -115,6 +115,7 @@ def test_arguments_are_checked(make: Any, message: str) -> None:
         make()
 
 
+@pytest.mark.slow
 def test_noise_is_the_same_on_both_executors(monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for executor in ("tiled", "naive"):

@@ -75,6 +75,7 @@ def test_json_and_weights_of_keras_2_are_a_model(folder: Path, name: Any, weight
     assert_predicts(model, xs, wanted)
 
 
+@pytest.mark.slow
 def test_the_optimizers_of_keras_2_go_on_where_they_stopped(folder: Path) -> None:
     for name, tolerance in (("stack", 1e-4), ("recurrent", 1e-6)):  # its moving variance was an unbiased one
         xs, wanted = recorded(folder, name)

@@ -30,6 +30,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_seqc_with_its_data_and_licences_and_nothing_else(wheel: Path) -> None:
     version = seqc._version.__version__
     assert wheel.name == f"seqc-{version}-py3-none-any.whl"

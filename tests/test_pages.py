@@ -47,6 +47,7 @@ def with_code() -> list[object]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")  # docs/files.md does, and says why not
 @pytest.mark.parametrize("path", with_code())
 def test_the_blocks_of_a_page_run_one_after_another(

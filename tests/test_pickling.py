@@ -98,6 +98,7 @@ def assert_goes_on_alike(model: Sequential, other: Sequential) -> None:
     assert other.evaluate(X, Y, verbose=0) == model.evaluate(X, Y, verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copier", COPIERS.values(), ids=COPIERS)
 @pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
 def test_a_copy_of_a_trained_model_trains_on_as_the_model_does(make: Callable[[], Sequential], copier: Copier) -> None:
@@ -112,6 +113,7 @@ def test_a_copy_of_a_trained_model_trains_on_as_the_model_does(make: Callable[[]
     assert_goes_on_alike(model, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_the_state_of_every_kind_of_optimizer_comes_along(make: Callable[[], Any]) -> None:
     model = dense(make())
@@ -147,6 +149,7 @@ def test_a_shallow_copy_shares_weights_and_is_a_stack_of_its_own() -> None:
     assert np.isfinite(train(model)).all()
 
 
+@pytest.mark.slow
 def test_a_copy_changes_alone() -> None:
     model = dense()
     train(model)
@@ -165,6 +168,7 @@ def test_models_are_copied_while_other_threads_use_them() -> None:
         np.testing.assert_array_equal(shown, expected)
 
 
+@pytest.mark.slow
 def test_another_process_goes_on_with_a_pickled_model(tmp_path: Path) -> None:
     model = own()
     train(model)
@@ -231,6 +235,7 @@ def instances() -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copier", [*COPIERS.values(), copy.copy], ids=[*COPIERS, "copy"])
 def test_objects_of_every_public_class_are_copied(copier: Copier) -> None:
     things = instances()

@@ -63,6 +63,7 @@ def test_a_layer_that_cannot_go_there_is_refused_by_name_with_the_nearest(
     assert model.export(tmp_path / "m.onnx", target="ort-cpu").report.passed
 
 
+@pytest.mark.slow
 def test_what_no_target_lacks_goes_to_all_of_them(tmp_path: Path) -> None:
     model = model_of(
         IMAGE,
@@ -150,6 +151,7 @@ def test_what_stays_on_the_processor_beside_cuda_is_told(tmp_path: Path) -> None
     assert receipt.to_dict()["elsewhere"] == list(receipt.elsewhere)
 
 
+@pytest.mark.slow
 def test_where_the_usual_file_would_give_other_numbers_without_a_word_is_told(tmp_path: Path) -> None:
     words = Sequential([
         Input((5,), dtype="int32"),

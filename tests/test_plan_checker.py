@@ -146,6 +146,7 @@ JUDGES: dict[str, Callable[[], str]] = {
 }
 
 
+@pytest.mark.slow
 def test_right_programs_are_accepted() -> None:
     assert {name: ask() for name, ask in JUDGES.items()} == dict.fromkeys(JUDGES, "")
 

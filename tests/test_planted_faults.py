@@ -45,6 +45,7 @@ def test_one_of_some_planted_mistakes_is_refused(case: Any, tmp_path: Path, monk
     refuses(case, tmp_path / "model.onnx", monkeypatch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", PLANTED[6::26], ids=NAMES[6::26])
 def test_some_mistakes_are_refused_where_only_blind_files_are_looked_into(
     case: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -55,7 +56,7 @@ def test_some_mistakes_are_refused_where_only_blind_files_are_looked_into(
 
 # Each in some of its models, and in others below.
 @pytest.mark.slow
-@pytest.mark.parametrize("case", turn(PLANTED, 0, 4), ids=turn(NAMES, 0, 4))
+@pytest.mark.parametrize("case", turn(PLANTED, 0, 8), ids=turn(NAMES, 0, 8))
 def test_every_mistake_is_refused_where_only_blind_files_are_looked_into(
     case: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,6 +76,6 @@ def test_a_large_file_is_looked_into_only_where_its_outputs_hardly_depend_on_the
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", turn(PLANTED, 2, 4), ids=turn(NAMES, 2, 4))
+@pytest.mark.parametrize("case", turn(PLANTED, 4, 8), ids=turn(NAMES, 4, 8))
 def test_a_planted_mistake_is_refused(case: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refuses(case, tmp_path / "model.onnx", monkeypatch)

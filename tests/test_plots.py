@@ -22,6 +22,7 @@ def size(path: Path) -> tuple[int, int]:
     return int.from_bytes(header[16:20], "big"), int.from_bytes(header[20:24], "big")
 
 
+@pytest.mark.slow
 def test_a_loss_curve_is_drawn_and_taller_with_metrics(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     loss_curve(HISTORY, tmp_path / "both.png", title="both")
@@ -35,6 +36,7 @@ def test_a_history_without_epochs_cannot_be_drawn(tmp_path: Path) -> None:
         loss_curve({}, tmp_path / "a.png")
 
 
+@pytest.mark.slow
 def test_a_confusion_matrix_is_drawn_and_grows_with_its_classes(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     confusion_matrix(np.array([0, 1]), np.array([1, 1]), tmp_path / "two.png", names=["cat", "dog"])

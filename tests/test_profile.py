@@ -84,6 +84,7 @@ def test_timings_of_the_same_kind_are_added_up_in_order() -> None:
     assert merge([b, a, a]) == [b, Timing("a", "Add", 2, 0.5, "forward")]
 
 
+@pytest.mark.slow
 def test_epochs_are_timed_after_one_to_warm_up_and_rows_come_again() -> None:
     model = classifier()
     times = time_steps(model, *samples(), batch_size=8, steps=3, epochs=2)
@@ -98,6 +99,7 @@ def test_a_profile_counts_the_steps_asked_for(steps: int, naive: None) -> None:
     assert next(t.calls for t in timings if (t.scope, t.op, t.part) == ("b", "MatMul", "forward")) == steps
 
 
+@pytest.mark.slow
 def test_tiles_of_two_threads_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEQC_NUM_THREADS", "2")
     image = [keras.Input((24, 24, 3)), layers.Conv2D(16, 3, activation="relu", name="conv"), layers.Flatten()]

@@ -44,6 +44,7 @@ def float_file(trained: Any, tmp_path: Path) -> Path:
     return tmp_path / "float.onnx"
 
 
+@pytest.mark.slow
 def test_what_is_reported_is_what_the_file_gives(float_file: Path, tmp_path: Path) -> None:
     x, y = digits()
     result = quantize(float_file, tmp_path / "q.onnx", x, y, purpose="size", max_drop=0.02, latency=faster)
@@ -78,6 +79,7 @@ def test_calibration_and_accuracy_see_different_samples(float_file: Path) -> Non
     assert len(one) == 25
 
 
+@pytest.mark.slow
 def test_a_second_run_does_no_trial_and_gives_the_same_file(float_file: Path, tmp_path: Path) -> None:
     x, y = digits()
     log, out = tmp_path / "log.jsonl", tmp_path / "q.onnx"
@@ -96,6 +98,7 @@ def test_a_second_run_does_no_trial_and_gives_the_same_file(float_file: Path, tm
     assert quantize(float_file, out, x, y[::-1], max_drop=0.9, log=log, latency=faster).reused == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_where_it_was(float_file: Path, tmp_path: Path) -> None:
     x, y = digits()
     log, out = tmp_path / "log.jsonl", tmp_path / "q.onnx"
@@ -130,6 +133,7 @@ def test_the_log_passes_over_what_is_not_its_own(tmp_path: Path) -> None:
     assert TrialLog(path).find("b") is None
 
 
+@pytest.mark.slow
 def test_what_is_not_faster_or_smaller_is_refused_with_the_figures(float_file: Path, tmp_path: Path) -> None:
     x, y = digits()
     out = tmp_path / "q.onnx"
@@ -273,6 +277,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     return lambda measure: monkeypatch.setattr("seqc.export.quantization.latency.measure_latency", measure)
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_file_and_refuses_with_1(
     float_file: Path, tmp_path: Path, clock: Callable[[Any], None]
 ) -> None:
@@ -311,6 +316,7 @@ def test_the_command_says_what_ctrl_c_left(trained: Any, tmp_path: Path, clock: 
     assert not (tmp_path / "m.quantized.onnx").exists()
 
 
+@pytest.mark.slow
 def test_the_command_refuses_other_files(tmp_path: Path) -> None:
     file = write(tmp_path, CLASSIFIER)
     np.save(tmp_path / "x.npy", np.zeros((40, 4), "float32"))
@@ -336,6 +342,7 @@ def test_weights_beside_the_file_and_an_open_archive_are_read(float_file: Path, 
     assert result.measured == {"digit": "accuracy on the labels"}
 
 
+@pytest.mark.slow
 def test_a_file_that_gives_classes_is_measured_on_labels(trained: Any, tmp_path: Path) -> None:
     x, y = digits()
     trained.export(tmp_path / "f.onnx", verify=False)

@@ -94,6 +94,7 @@ def with_outliers(seed: int = 0) -> Any:
     return model
 
 
+@pytest.mark.slow
 def test_a_layer_that_hurts_stays_in_float_and_the_others_do_not(tmp_path: Path) -> None:
     model = with_outliers()
     x, y = digits()
@@ -124,6 +125,7 @@ def test_a_layer_alone_that_hurts_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "q.onnx").exists()
 
 
+@pytest.mark.slow
 def test_layers_that_hurt_only_together_lose_the_one_that_moves_most(tmp_path: Path) -> None:
     # Each of them alone is within what is allowed, and all of them are not: the most sensitive goes back to float.
     model = keras.Sequential([keras.Input((64,)), *(layers.Dense(64, name=f"d{i}") for i in range(4))])
@@ -165,6 +167,7 @@ def test_convolutions_are_static_and_per_channel(tmp_path: Path) -> None:
     assert 0 < np.linalg.norm(after - before) < 0.05 * np.linalg.norm(before)
 
 
+@pytest.mark.slow
 def test_lstm_and_embedding_are_dynamic_and_others_are_kept_small(tmp_path: Path, rng: Any) -> None:
     x = rng.integers(0, 200, (80, 6)).astype("int32")
 
@@ -273,6 +276,7 @@ def test_convolutions_before_an_lstm_are_static_and_it_is_dynamic(tmp_path: Path
     assert 0 < np.linalg.norm(after - before) < 0.1 * np.linalg.norm(before)
 
 
+@pytest.mark.slow
 def test_plain_files_have_operators_of_onnx_alone(tmp_path: Path, rng: Any) -> None:
     x = rng.integers(0, 200, (80, 6)).astype("int32")
     model = keras.Sequential([keras.Input((6,), dtype="int32"), layers.Embedding(200, 32), layers.LSTM(48)])

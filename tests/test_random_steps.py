@@ -89,6 +89,7 @@ def counted(used: Counter[str]) -> Callable[[WholeBatch, Sequence[Value]], None]
     return counting
 
 
+@pytest.mark.slow
 def test_any_small_step_runs_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     used: Counter[str] = Counter()
     monkeypatch.setattr(WholeBatch, "commit", counted(used))

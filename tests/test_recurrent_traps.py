@@ -177,6 +177,7 @@ def test_a_mask_of_any_shape_is_kept_by_every_class(kind: str, sequences: bool, 
         assert_agrees(model, tmp_path / "m.onnx", np.array(ids, "int32"))
 
 
+@pytest.mark.slow
 @every_kind
 def test_masked_layers_in_a_stack(kind: str, tmp_path: Path) -> None:
     model = of_ids(KINDS[kind](4, return_sequences=True), KINDS[kind](3, return_sequences=True), KINDS[kind](2))

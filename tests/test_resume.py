@@ -123,6 +123,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "optimizer", "shuffle"), CASES)
 def test_two_halves_of_a_training_are_the_whole(tmp_path: Path, name: str, optimizer: str, shuffle: bool) -> None:
     x = MODELS[name][0]
@@ -195,6 +196,7 @@ class StopAfter(callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_training_that_was_to_stop_stays_stopped(tmp_path: Path) -> None:
     def run(*more: Any) -> Any:
         model = made("dropout")
@@ -281,6 +283,7 @@ def test_loading_and_saving_draw_nothing(tmp_path: Path) -> None:
     assert seeds.random_state() == before
 
 
+@pytest.mark.slow
 def test_what_a_process_left_that_was_killed_is_cleared_away(tmp_path: Path) -> None:
     for name in (".first.weights.h5.0123456789ab.tmp", ".training_metadata.json.0123456789ab.tmp", "mine.tmp"):
         (tmp_path / name).touch()

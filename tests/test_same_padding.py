@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import seqc as keras
+from kit.effort import turn
 from kit.graph_runs import step_file
 from seqc import layers, ops
 from seqc.export import compile_graph
@@ -138,11 +139,15 @@ def test_over_a_volume_with_unknown_sides(make: Make) -> None:
     check(make((1, 3, 2), (2, 2, 3), 1), (3, None, 4))
 
 
+SHAPES: list[tuple[int | None, ...]] = [(None, 4), (5, None), (None, None)]
+
+
+# Each pair of axes in one of the shapes, and next to it another pair in each of the others.
 @pytest.mark.slow
 @pytest.mark.parametrize("make", OVER_IMAGES)
-@pytest.mark.parametrize("shape", [(None, 4), (5, None), (None, None)])
+@pytest.mark.parametrize("shape", SHAPES)
 def test_over_images_of_every_kind(make: Make, shape: tuple[int | None, ...]) -> None:
-    for first, second in itertools.product(axes_of(make), axes_of(make)):
+    for first, second in turn(itertools.product(axes_of(make), axes_of(make)), SHAPES.index(shape), 3):
         strides, size, dilation = zip(first, second, strict=True)
         if max(strides) == 1 or max(dilation) == 1:
             check(make(strides, size, dilation), shape)

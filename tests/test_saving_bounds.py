@@ -177,6 +177,7 @@ def test_layers_that_blow_up_what_passes_do_not_take_memory_or_time(saved: Path,
     assert time.perf_counter() - start < 5
 
 
+@pytest.mark.slow
 def test_assets_that_no_layer_asks_for_are_not_read(saved: Path) -> None:
     with zipfile.ZipFile(saved, "a", zipfile.ZIP_DEFLATED) as file:
         for i in range(16):
@@ -207,6 +208,7 @@ def test_members_that_share_their_bytes_cannot_be_read_again_and_again(saved: Pa
         archive.assets("layers/dense")
 
 
+@pytest.mark.slow
 def test_an_archive_of_millions_of_members_is_refused_before_they_are_listed(saved: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(saved, "a") as file:
         for i in range(MOST_MEMBERS):
@@ -241,6 +243,7 @@ def test_arrays_that_are_small_each_are_a_bomb_together(saved: Path) -> None:
         load_model(change_weights(saved, change))
 
 
+@pytest.mark.slow
 def test_groups_nested_without_end_are_refused(saved: Path) -> None:
     def change(file: Any) -> None:
         group = file
@@ -263,6 +266,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="getrusage counts kilobytes on Linux")
 def test_a_file_of_keras_takes_at_most_four_times_its_size(saved: Path, tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((2000,)), *(layers.Dense(2000) for _ in range(4))])

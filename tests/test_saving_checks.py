@@ -126,6 +126,7 @@ def test_options_of_optimizers_of_keras_2_are_left_out(tmp_path: Path, model: ke
         assert load_model(change_config(tmp_path / "model.keras", change)).compiled
 
 
+@pytest.mark.slow
 def test_an_export_needs_nothing_that_only_training_needs(tmp_path: Path, model: keras.Sequential) -> None:
     @register_keras_serializable("Here")
     def own_loss(y_true: Any, y_pred: Any) -> Any:

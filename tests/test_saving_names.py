@@ -175,6 +175,7 @@ def test_names_of_the_registry_are_keras_names() -> None:
         saving.register_keras_serializable()(type("Bare", (), {}))
 
 
+@pytest.mark.slow
 def test_reading_the_package_does_not_read_h5py() -> None:
     code = "import sys, seqc.saving; sys.exit('h5py' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 0

@@ -335,6 +335,7 @@ def test_weights_alone_are_not_trusted_either(saved: Path, tmp_path: Path) -> No
         load_weights(model, path)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(
     "ignore:.*left uncompiled:UserWarning",
     "ignore:.*starts anew:UserWarning",
@@ -358,6 +359,7 @@ def test_any_single_changed_byte_gives_the_model_or_a_saving_error(saved: Path, 
             load_model(saved)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(
     "ignore:.*left uncompiled:UserWarning",
     "ignore:.*starts anew:UserWarning",
@@ -414,6 +416,7 @@ def _members_of(original: bytes, path: Path) -> dict[str, bytes]:
     return members(path)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(
     "ignore:.*left uncompiled:UserWarning",
     "ignore:.*starts anew:UserWarning",

@@ -101,6 +101,7 @@ def test_a_state_that_is_given_goes_into_the_scan(tmp_path: Path) -> None:
     model.export(tmp_path / "m.onnx")
 
 
+@pytest.mark.slow
 def test_training_needs_the_number_of_steps_and_inference_does_not() -> None:
     free, x = stack(layers.GRU(2, activation="silu"), None, False), samples()
     free.compile("sgd", "mse")

@@ -151,6 +151,7 @@ def port() -> Iterator[int]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_requests_that_were_due_during_a_stall_count_it_as_latency(port: int) -> None:
     request = b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 2\r\n\r\nhi"
     found = openloop.run(request, port, rate=100, seconds=1.0)

@@ -30,6 +30,7 @@ def emptied(folder: Path) -> Any:
     return model
 
 
+@pytest.mark.slow
 def test_weights_come_out_of_all_files_and_the_optimizer_goes_on(folder: Path) -> None:
     arrays = np.load(folder / "model.npz")
     whole, model = load_model(folder / "model.keras"), emptied(folder)

@@ -179,6 +179,7 @@ def ship(x: dict[str, Any]) -> keras.Model:
     return model
 
 
+@pytest.mark.slow
 def test_a_model_of_strings_and_numbers_from_fit_to_file(tmp_path: Path) -> None:
     x, y = passengers()
     model = ship(x)

@@ -32,6 +32,7 @@ def recorded(name: str) -> tuple[dict[str, Any], list[Any], list[Any]]:
     return described, [arrays[x] for x in ("x", "z", "image")], [arrays[y] for y in sorted(arrays) if y[0] == "y"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "count"), [("functions", 63), ("nodes", 54)])
 def test_functions_give_what_tensorflow_gave(name: str, count: int, tmp_path: Path) -> None:
     described, xs, wanted = recorded(name)

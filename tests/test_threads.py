@@ -112,6 +112,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "small", "full"), CASES)
 def test_any_number_of_threads_gives_the_same_bits(
     name: str, small: bool, full: bool, monkeypatch: pytest.MonkeyPatch

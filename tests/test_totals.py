@@ -28,6 +28,7 @@ class Uses(callbacks.Callback):
         setattr(self, moment, lambda *arguments, **named: use(self.model))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "use",
     [
@@ -125,6 +126,7 @@ class Extra(keras.Sequential):
         return found | {"twice": found["mae"] * 2.0, "largest": self.largest.result()}
 
 
+@pytest.mark.slow
 def test_a_model_may_compute_and_log_metrics_of_its_own() -> None:
     model, plain = made(Extra), made()
     loss, mae = plain.evaluate(X, Y, verbose=0)

@@ -101,6 +101,7 @@ def test_names_of_classes_go_by_the_numbers_that_a_head_gives(tmp_path: Path) ->
         assert np.array(listed)[found].tolist() == wanted.tolist()
 
 
+@pytest.mark.slow
 def test_both_ways_to_predict_take_turns_with_training_over_several_shapes() -> None:
     pytest.importorskip("onnxruntime")
     model = keras.Sequential(

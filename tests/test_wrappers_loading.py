@@ -15,6 +15,7 @@ from seqc.errors import MissingDependencyError
 from seqc.wrappers import dependency
 
 
+@pytest.mark.slow
 def test_importing_seqc_and_the_module_loads_no_scikit_learn() -> None:
     code = (
         "import sys, seqc, seqc.wrappers; dir(seqc.wrappers); seqc.wrappers.__all__; "

@@ -14,6 +14,7 @@ import seqc_runtime
 from seqc_runtime import RuntimeExecutionError, RuntimeInputError
 
 
+@pytest.mark.slow
 def test_an_empty_batch_never_reaches_an_lstm(
     lstm: bytes, tmp_path: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

@@ -32,6 +32,7 @@ def test_the_version_is_the_packages(run: Run) -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"seqc-runtime {seqc_runtime.__version__}\n", "")
 
 
+@pytest.mark.slow
 def test_python_m_is_the_command() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "seqc_runtime", "--version"], capture_output=True, text=True, check=True, timeout=60

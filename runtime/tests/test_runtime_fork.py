@@ -38,6 +38,7 @@ def fork(
     return lambda script: run_python(FORK + script)
 
 
+@pytest.mark.slow
 def test_a_forked_child_opens_its_own_session_and_ends_normally(
     fork: Callable[[str], subprocess.CompletedProcess[str]],
 ) -> None:
@@ -55,12 +56,14 @@ print(wait(pid), np.array_equal(model.predict(x), expected))
     assert ended.stdout == "0 True\n", ended.stdout + ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", ["pass", "del model", "model.close()", "model.predict(x); del model"])
 def test_a_forked_child_may_drop_the_model(fork: Callable[[str], subprocess.CompletedProcess[str]], act: str) -> None:
     ended = fork(f"pid = os.fork()\nif pid == 0:\n    {act}\n    sys.exit(0)\nprint(wait(pid))\n")
     assert ended.stdout == "0\n", ended.stdout + ended.stderr
 
 
+@pytest.mark.slow
 def test_a_grandchild_works_too(fork: Callable[[str], subprocess.CompletedProcess[str]]) -> None:
     ended = fork(
         """
@@ -78,6 +81,7 @@ print(wait(pid))
     assert ended.stdout == "0\n", ended.stdout + ended.stderr
 
 
+@pytest.mark.slow
 def test_a_lock_held_while_forking_does_not_block_the_child(
     fork: Callable[[str], subprocess.CompletedProcess[str]],
 ) -> None:
@@ -94,6 +98,7 @@ print(wait(pid))
     assert ended.stdout == "0\n", ended.stdout + ended.stderr
 
 
+@pytest.mark.slow
 def test_many_threads_of_a_child_share_one_new_session(fork: Callable[[str], subprocess.CompletedProcess[str]]) -> None:
     ended = fork(
         """
@@ -109,6 +114,7 @@ print(wait(pid))
     assert ended.stdout == "0\n", ended.stdout + ended.stderr
 
 
+@pytest.mark.slow
 def test_a_model_closed_before_the_fork_stays_closed(fork: Callable[[str], subprocess.CompletedProcess[str]]) -> None:
     ended = fork(
         """
@@ -126,6 +132,7 @@ print(os.waitstatus_to_exitcode(wait(pid)))
     assert ended.stdout == "7\n", ended.stdout + ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["os.remove('model.onnx')", "open('model.onnx', 'ab').write(b'x')"])
 def test_a_file_changed_before_the_childs_first_prediction_is_refused(
     fork: Callable[[str], subprocess.CompletedProcess[str]], change: str
@@ -146,6 +153,7 @@ print(wait(pid))
     assert ended.stdout == "'model.onnx' was changed or removed since it was checked: load it again\n0\n", ended.stderr
 
 
+@pytest.mark.slow
 def test_onnxruntime_does_not_start_its_telemetry_unless_the_user_says_so(
     run_python: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:

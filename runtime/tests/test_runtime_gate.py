@@ -54,6 +54,7 @@ def saved(tmp_path: Path) -> Callable[[TensorProto], Path]:
 # Let in
 
 
+@pytest.mark.slow
 @linux
 def test_a_model_that_is_let_in_computes_the_same(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(plain().SerializeToString())
@@ -85,6 +86,7 @@ def test_what_is_loaded_is_a_private_copy_that_goes_with_the_model(saved: Callab
     assert not held.exists()
 
 
+@pytest.mark.slow
 @linux
 def test_a_forked_child_neither_loses_nor_removes_the_copy(
     tmp_path: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]

@@ -147,6 +147,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_file_made_to_be_expensive_is_not(scanner: Scanner, bomb: Any) -> None:

@@ -39,6 +39,7 @@ def test_what_runs_in_process_imports_numpy_and_the_standard_library_only() -> N
         assert imported_names(path) <= {"numpy", "seqc_runtime"} | set(sys.stdlib_module_names), path.name
 
 
+@pytest.mark.slow
 def test_only_providers_names_onnxruntime_as_a_module() -> None:
     # Triton calls one of its backends so.
     of_triton = {PACKAGE / "server" / "config.py", PACKAGE / "deploy" / "triton.py", PACKAGE / "cli" / "repository.py"}
@@ -56,6 +57,7 @@ def test_importing_the_package_imports_neither_onnxruntime_nor_seqc(
     assert ended.stdout == "[]\n", ended.stderr
 
 
+@pytest.mark.slow
 def test_nothing_unpickles() -> None:
     """Files, requests, and what workers say to each other are never code that runs."""
     unpickling = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "multiprocessing"}

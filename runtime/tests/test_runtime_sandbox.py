@@ -301,6 +301,7 @@ def run_in_sandbox(tmp_path: Path, code: str, **limits: Any) -> tuple[bytes, int
     return output, child.returncode, late
 
 
+@pytest.mark.slow
 def test_a_process_that_never_ends_is_ended(tmp_path: Path) -> None:
     start = time.monotonic()
     _, code, late = run_in_sandbox(tmp_path, "import time; time.sleep(1000)", time=2.0)
@@ -309,6 +310,7 @@ def test_a_process_that_never_ends_is_ended(tmp_path: Path) -> None:
     assert time.monotonic() - start < 60
 
 
+@pytest.mark.slow
 def test_a_process_that_computes_for_ever_is_ended_by_the_kernel(tmp_path: Path) -> None:
     _, code, late = run_in_sandbox(tmp_path, "\n    while True: pass", cpu=1.0)
     assert not late

@@ -84,6 +84,7 @@ def test_columns_are_given_on_the_command_line(two_inputs: bytes, tmp_path: Path
     assert np.allclose(np.load(tmp_path / "y.npy"), X[:, :2] - X[:, 2:], atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing can be tried")
 def test_a_strangers_model_goes_through_the_gate(
     gemm: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -23,6 +23,7 @@ pytest.importorskip("click", reason="the command reads its options with click")
 from seqc_runtime.cli.commands import run
 
 
+@pytest.mark.slow
 def test_a_table_goes_through_a_pipe(gemm_path: str, gemm: bytes) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "seqc_runtime", "score", gemm_path, "-", "-o", "-"],
@@ -112,6 +113,7 @@ def test_a_terminal_gets_a_bar_and_a_pipe_gets_none(gemm_path: str, tmp_path: Pa
     assert f"{len(X)}/{len(X)}".encode() in shown or b"2500 of 2500 (100%)" in shown
 
 
+@pytest.mark.slow
 def test_progress_knows_how_many_samples_a_table_seems_to_have(gemm: bytes, tmp_path: Path) -> None:
     seen: list[tuple[int, int | None]] = []
     source = write_csv(tmp_path / "in.csv", np.tile(X, (20, 1)))
@@ -120,6 +122,7 @@ def test_progress_knows_how_many_samples_a_table_seems_to_have(gemm: bytes, tmp_
     assert all(total is not None and done <= total <= 30 * len(X) for done, total in seen)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(gemm_path: str, tmp_path: Path, run_python: Callable[..., Any]) -> None:
     rows = 2_000_000  # 32 MB in, 24 MB out
     np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (rows, 4))
@@ -138,6 +141,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     assert np.load(tmp_path / "y.npy", mmap_mode="r").shape == (rows, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="limits of Unix")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_full_disk_is_said_with_the_files_name_and_leaves_nothing(
@@ -184,6 +188,7 @@ score(model, {str(tmp_path / "x.npy")!r}, {str(tmp_path / "y.npy")!r}, batch_siz
     assert np.array_equal(y[[0, -1]], seqc_runtime.load(gemm_path).predict(np.array([[0] * 4, [1] * 4])))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="descriptors of Unix")
 def test_a_closed_standard_output_is_said(gemm_path: str, tmp_path: Path) -> None:
     source = write_csv(tmp_path / "in.csv", X[:3])

@@ -55,6 +55,7 @@ def test_what_is_stored_is_read_a_chunk_at_a_time_when_asked_for(gemm: bytes) ->
     assert stored.read == [slice(0, 10), slice(10, 20), slice(20, 23)]
 
 
+@pytest.mark.slow
 def test_a_memmap_larger_than_the_memory_given_is_done_in_bounded_memory(
     gemm: bytes, tmp_path: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

@@ -148,6 +148,7 @@ def test_flags_of_load_are_true_or_false(gemm: bytes, name: str, flag: Any) -> N
         seqc_runtime.load(gemm, **{name: flag})
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("taskset") is None, reason="needs the command taskset")
 def test_taskset_limits_the_threads(gemm: bytes, tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(gemm)

@@ -49,6 +49,7 @@ async def ask(asgi: Asgi, timeout_us: int = 0) -> int:
     return int(sent[0]["status"])
 
 
+@pytest.mark.slow
 def test_queue_ms_is_how_long_a_request_waited_for_the_run_it_was_in(tmp_path: Path) -> None:
     model = seqc_runtime.load(write_gemm(tmp_path), device="cpu", threads=1)
     # As if every run took long, so that none is on the loop.
@@ -85,6 +86,7 @@ def test_queue_ms_is_how_long_a_request_waited_for_the_run_it_was_in(tmp_path: P
     assert sum(entry["queue_ms"] for entry in [first, *others]) == pytest.approx(answered, abs=1)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="it stands for a disk that is full")
 def test_requests_are_answered_although_the_disk_of_the_access_log_is_full(tmp_path: Path) -> None:
     with serving(write_gemm(tmp_path), "--access-log", "/dev/full") as server:

@@ -147,6 +147,7 @@ def test_a_big_answer_comes_in_pieces(app: App) -> None:
     assert np.allclose(gemm_answer(connection.body), x @ WEIGHT, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_others_are_answered_while_a_large_body_is_read_and_a_large_answer_is_written(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,6 +210,7 @@ def test_a_client_that_goes_while_its_job_waits_is_known_to_be_gone(app: App) ->
     assert seen == [True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outcome", [[X @ WEIGHT], Refusal(499, "the client has gone")], ids=["answered", "dropped"])
 def test_a_client_that_closes_its_connection_is_known_to_be_gone_without_a_task_for_it(
     app: App, outcome: Any, caplog: pytest.LogCaptureFixture
@@ -306,6 +308,7 @@ async def app(scope, receive, send):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("package", "command"),
     [

@@ -32,6 +32,7 @@ def write_tokens(path: Path, *lines: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_tokens_open_what_their_scopes_say(tmp_path: Path) -> None:
     tokens = write_tokens(
         tmp_path / "tokens",
@@ -165,6 +166,7 @@ def test_a_file_others_can_read_is_told(
     assert "chown 10001 and chmod 600" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_page_from_elsewhere_cannot_call_a_server_on_this_machine(tmp_path: Path) -> None:
     with serving(write_gemm(tmp_path), "--cors-origin", "https://good.example") as server:
 

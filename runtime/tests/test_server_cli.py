@@ -78,6 +78,7 @@ def test_a_wrong_value_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture
         assert wanted in run(capsys, *(part.format(**names) for part in arguments), *port)
 
 
+@pytest.mark.slow
 def test_the_first_line_says_what_is_served_where_and_how_long_that_took_from_the_start(tmp_path: Path) -> None:
     began = time.monotonic()
     with serving(write_gemm(tmp_path), "--name", "other") as server:
@@ -93,6 +94,7 @@ def test_the_first_line_says_what_is_served_where_and_how_long_that_took_from_th
         assert len(server.lines) == 1
 
 
+@pytest.mark.slow
 def test_a_server_whose_standard_files_are_closed_serves_and_ends_well(tmp_path: Path) -> None:
     code = (
         "import os, sys; os.close(0); os.close(1); "
@@ -118,6 +120,7 @@ def test_a_server_whose_standard_files_are_closed_serves_and_ends_well(tmp_path:
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_unix_socket_serves_and_is_gone_at_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as left:  # as a server that was killed leaves it
@@ -133,6 +136,7 @@ def test_a_unix_socket_serves_and_is_gone_at_the_end(tmp_path: Path, capsys: pyt
     assert not place.exists()
 
 
+@pytest.mark.slow
 def test_a_line_of_json_is_written_for_every_request(tmp_path: Path) -> None:
     log = tmp_path / "access.log"
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

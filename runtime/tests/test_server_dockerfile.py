@@ -54,6 +54,7 @@ def test_its_command_is_one_that_the_program_understands(tmp_path: Path) -> None
     assert run(arguments) == 2
 
 
+@pytest.mark.slow
 def test_its_health_check_fails_unless_the_server_is_ready(tmp_path: Path) -> None:
     _, _, command = last("HEALTHCHECK").partition(" CMD ")
     program, *arguments = json.loads(command)
@@ -87,6 +88,7 @@ def test_both_ways_to_start_get_the_signals_that_are_sent() -> None:
     assert not re.search(r"\b(curl|wget)\b", last("HEALTHCHECK"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs Linux's unshare")
 def test_the_first_process_of_a_container_ends_when_it_is_told_to(tmp_path: Path) -> None:
     """It gets no signal that it does not ask for, so the command asks for them before it does anything else."""

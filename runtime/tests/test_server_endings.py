@@ -44,6 +44,7 @@ def total(servable: Servable) -> int:
     return found.success + sum(found.fail.values())
 
 
+@pytest.mark.slow
 def test_a_loop_that_was_quick_once_does_not_hold_up_the_event_loop() -> None:
     endless, other = serve(looped(100_000_000), QUICK, "endless"), serve(adder(1), QUICK)
 
@@ -96,6 +97,7 @@ def test_larger_inputs_than_were_tried_are_not_taken_for_as_quick() -> None:
     assert batching.fixed + batching.per_byte * 64 < 300e-6
 
 
+@pytest.mark.slow
 def test_models_that_hang_do_not_keep_threads_from_others() -> None:
     hanging, other = serve(adder(0), ALONE, "hanging"), serve(adder(1), ALONE)
     go = held(hanging)
@@ -139,6 +141,7 @@ def test_a_job_that_ends_and_is_cancelled_in_one_turn_is_counted_once() -> None:
     assert total(servable) == 1
 
 
+@pytest.mark.slow
 def test_a_job_that_is_late_and_cancelled_in_one_turn_does_not_stop_the_one_it_runs_with() -> None:
     servable = serve(adder(1), SLOW)
     go = held(servable)
@@ -161,6 +164,7 @@ def test_a_job_that_is_late_and_cancelled_in_one_turn_does_not_stop_the_one_it_r
     assert total(servable) == 2
 
 
+@pytest.mark.slow
 def test_a_client_that_goes_while_the_model_runs_ends_the_run() -> None:
     servable, gone = serve(adder(1), ALONE), threading.Event()
     held(servable)
@@ -178,6 +182,7 @@ def test_a_client_that_goes_while_the_model_runs_ends_the_run() -> None:
     assert servable.counters.snapshot().fail["cancelled"] == total(servable) == 1
 
 
+@pytest.mark.slow
 def test_closing_stops_what_runs_and_refuses_what_waits() -> None:
     servable = serve(adder(1), ALONE)
     held(servable)
@@ -197,6 +202,7 @@ def test_closing_stops_what_runs_and_refuses_what_waits() -> None:
     assert servable.counters.snapshot().fail["rejected"] == total(servable) == 3
 
 
+@pytest.mark.slow
 def test_requests_of_many_rows_are_not_taken_for_as_many_runs() -> None:
     servable = serve(looped(100), Batching(1, fixed=0.05))
 

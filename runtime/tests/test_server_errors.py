@@ -97,6 +97,7 @@ def client(serve: Serve, gemm: bytes) -> TestClient:
     return serve(gemm)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("request_", "message"), REQUESTS)
 def test_mistakes_in_a_request_name_the_field(client: TestClient, request_: Any, message: str) -> None:
     answer = client.post(INFER, json.dumps(request_).encode())

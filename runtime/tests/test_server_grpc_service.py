@@ -81,6 +81,7 @@ def test_the_deadline_of_a_call_and_the_timeout_of_a_request_are_the_jobs_deadli
     assert deadlines[3] is None
 
 
+@pytest.mark.slow
 def test_a_client_that_cancels_or_waits_no_longer_is_dropped(gemm: bytes) -> None:
     slow = Slow(LONG)
     with served({"gemm": gemm}, scheduler=slow) as here:
@@ -142,6 +143,7 @@ def test_a_mistake_of_the_server_tells_nothing_of_its_inside(gemm: bytes) -> Non
     assert "secret" not in said
 
 
+@pytest.mark.slow
 def test_messages_beyond_the_limit_are_refused_also_when_they_come_compressed(relu: Callable[..., bytes]) -> None:
     limits = Limits(body=1 << 20, rows=1 << 23)
     with served({"relu": relu(["batch"], ["batch"])}, limits) as here:
@@ -192,6 +194,7 @@ def test_health_is_told_when_asked_and_when_it_changes(gemm_served: Served) -> N
     assert gemm_served.infer(raw("gemm", {"x": ONE})).outputs
 
 
+@pytest.mark.slow
 def test_calls_under_way_are_answered_before_the_server_ends(gemm: bytes) -> None:
     slow, asked = Slow(1), threading.Event()
     with served({"gemm": gemm}, scheduler=slow) as here:
@@ -212,6 +215,7 @@ def _nothing(asked: threading.Event) -> Iterator[Any]:
     yield from ()
 
 
+@pytest.mark.slow
 def test_a_client_that_goes_on_calling_an_ending_server_learns_that_it_is_unavailable(gemm: bytes) -> None:
     """gRPC itself would tell those whose calls arrive while it ends that they were cancelled."""
     codes: set[Any] = set()

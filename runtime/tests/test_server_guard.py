@@ -101,6 +101,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", REFUSED)
 def test_a_malformed_request_is_refused_in_json_and_its_connection_closed(server: ServerProcess, attack: str) -> None:
     data, wanted = REFUSED[attack]

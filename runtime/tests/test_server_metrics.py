@@ -45,6 +45,7 @@ def flat(families: Iterable[Any]) -> dict[str, float]:
 GEMM = "model=gemm version=1"
 
 
+@pytest.mark.slow
 def test_each_request_is_counted_once_under_the_names_that_dashboards_know(tmp_path: Path) -> None:
     with serving(write_gemm(tmp_path), "--limit", "compress_from=1000") as server:
         before = read(server)

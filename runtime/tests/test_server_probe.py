@@ -335,6 +335,7 @@ def test_how_far_joined_answers_may_be_from_those_given_alone_is_told(
     assert np.abs(servable.model.predict(x) - alone).max() <= 2e-4 * np.abs(alone).max()
 
 
+@pytest.mark.slow
 def test_a_probe_that_is_not_done_in_time_leaves_requests_one_by_one() -> None:
     start = time.monotonic()
     batching, notes = probed(looped(300_000), seconds=0.4)

@@ -55,6 +55,7 @@ def row(value: float, width: int = 4) -> np.ndarray:
     return np.full((1, width), value, np.float32)
 
 
+@pytest.mark.slow
 def test_requests_of_one_turn_of_the_loop_run_together_without_waiting() -> None:
     servable = serve(adder(1), SLOW)
 
@@ -208,6 +209,7 @@ def test_one_whose_time_is_over_while_it_waits_is_504_and_does_not_run() -> None
     run(main())
 
 
+@pytest.mark.slow
 def test_each_of_many_deadlines_is_kept_in_whatever_order_they_come() -> None:
     servable = serve(looped(30_000_000), Batching(1, fixed=1e-3))
 

@@ -96,6 +96,7 @@ def test_threads_lose_no_count() -> None:
     assert (found.success, found.rows) == (20_000, 40_000)
 
 
+@pytest.mark.slow
 def test_versions_that_are_long_gone_are_forgotten_and_those_that_are_served_are_not(tmp_path: Path) -> None:
     with Stats(tmp_path) as stats:
         served = stats.model("m", 1)
@@ -116,6 +117,7 @@ def test_versions_that_are_long_gone_are_forgotten_and_those_that_are_served_are
         assert successor.read_all().keys() == {*found, ("m", 3000)} - {("m", 1)}
 
 
+@pytest.mark.slow
 def test_more_versions_than_there_is_room_for_are_counted_in_vain_and_take_from_nobody() -> None:
     stats = Stats()
     held = [stats.model("m", version) for version in range(1, MOST_MODELS + 5)]

@@ -57,6 +57,7 @@ def test_what_is_served_is_the_copy_that_was_looked_at(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.float32(answer["outputs"][0]["data"]), before[0])
 
 
+@pytest.mark.slow
 def test_a_new_version_that_is_not_let_in_leaves_the_old_one(tmp_path: Path) -> None:
     save(tmp_path, "m", 1, mlp(8, 3))
     app = served(tmp_path)
@@ -136,6 +137,7 @@ def words(keys: list[str], values: list[float]) -> bytes:
     return result
 
 
+@pytest.mark.slow
 def test_a_model_that_takes_strings_is_let_in_and_answers(tmp_path: Path) -> None:
     save(tmp_path, "m", 1, words(["a", "\u00e9"], [1.0, 2.0]))
     app = served(tmp_path)

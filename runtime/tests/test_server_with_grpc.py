@@ -74,6 +74,7 @@ def test_grpc_answers_beside_http_and_loses_no_call_at_the_end(tmp_path: Path, w
         assert problems == []
 
 
+@pytest.mark.slow
 def test_a_token_is_needed_over_grpc_as_over_http(tmp_path: Path) -> None:
     token = "g" * 32
     with (

@@ -151,6 +151,7 @@ def test_a_new_version_is_found_by_all_workers(tmp_path: Path) -> None:
         assert server.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_model_is_loaded_and_unloaded_in_all_workers_also_in_those_that_start_later(tmp_path: Path) -> None:
     write_gemm(tmp_path, "one")
     write_gemm(tmp_path, "two", bias=1.0)

@@ -104,6 +104,7 @@ def test_what_seqc_writes_predicts_the_same_in_keras(name: str, opened_by_keras:
     check(keras_functional.outputs(seqc.models.load_model(path)), path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["numbers", "reducing"])
 def test_what_the_functions_give_is_proved_at_export(table: str, tmp_path: Path) -> None:
     """In double precision, too: what a function is made of for ONNX means the same as it."""
