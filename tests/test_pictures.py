@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import seqc as keras
+from kit.record_image_folders import FILE, WAYS, read, write
 from seqc.errors import ConfigError, DataError
 
 pytest.importorskip("PIL", reason="needs Pillow")
@@ -56,6 +57,18 @@ def test_a_folder_is_data_to_train_with(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((8, 10, 3)), keras.layers.Flatten(), keras.layers.Dense(3)])
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     assert len(model.fit(data, epochs=2, verbose=0).history["loss"]) == 2
+
+
+@pytest.mark.parametrize("number", range(len(WAYS)), ids=lambda number: "-".join(map(str, WAYS[number].values())))
+def test_a_folder_gives_the_batch_that_keras_makes_of_it(tmp_path: Path, number: int) -> None:
+    write(tmp_path)
+    batch = read(keras, tmp_path, WAYS[number])
+    with np.load(FILE) as recorded:
+        expected = recorded[str(number)]
+    assert batch.dtype == expected.dtype
+    # TensorFlow reads the weights of its cubic from a table of 1,024.
+    rounding = 0.15 if WAYS[number].get("interpolation") == "bicubic" else 2e-3
+    np.testing.assert_allclose(batch, expected, atol=rounding, strict=True)
 
 
 def test_parts_of_a_folder_do_not_overlap(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from seqc import ops
 from seqc.errors import ConfigError
 from seqc.graph.ir import Array
 from seqc.utils.folders import Folder
-from seqc.utils.pictures import img_to_array, load_img, pillow
+from seqc.utils.pictures import decoded, pillow
 
 _FORMATS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 _INTERPOLATIONS = ("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5")
@@ -38,7 +38,10 @@ def image_dataset_from_directory(
     format: str = "tf",
     verbose: bool = True,
 ) -> Any:
-    """Returns the images in a folder, batch by batch, as float32 from 0 to 255; `fit` takes them.
+    """Returns the images in a folder, batch by batch, from 0 to 255; `fit` takes them.
+
+    Files are read as TensorFlow reads them, by which Keras does it: 8 bits of each channel, grey as libpng rounds it.
+    Batches are float32, and bytes where `interpolation` is "nearest".
 
     Args:
         directory: the folder.
@@ -52,7 +55,8 @@ def image_dataset_from_directory(
         shuffle: whether their order is random, drawn by `seed`, and another one in each epoch.
         validation_split: the part of them, the last, that is for validation; subset: "training", "validation" or
         "both" for a list of the two.
-        interpolation, crop_to_aspect_ratio, pad_to_aspect_ratio: see `seqc.ops.image.resize`.
+        interpolation, crop_to_aspect_ratio: see `seqc.ops.image.resize`.
+        pad_to_aspect_ratio: whether images keep their aspect ratio and get zeros around them.
         follow_links: whether folders that are links are looked into. data_format: whether channels come last or first.
         format: "tf" or "grain", which makes no difference: batches come as arrays.
         verbose: whether it is said how many images there are.
@@ -65,14 +69,16 @@ def image_dataset_from_directory(
     if interpolation not in _INTERPOLATIONS:
         raise ConfigError(f"Argument `interpolation` should be one of {_INTERPOLATIONS}. Received: {interpolation!r}")
     size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    resized: dict[str, Any] = {
-        "interpolation": interpolation,
-        "crop_to_aspect_ratio": crop_to_aspect_ratio,
-        "pad_to_aspect_ratio": pad_to_aspect_ratio,
-    }
+    if pad_to_aspect_ratio and crop_to_aspect_ratio:
+        raise ConfigError("Only one of `pad_to_aspect_ratio` & `crop_to_aspect_ratio` can be `True`.")
+
+    def resized(image: Array) -> Array:
+        if pad_to_aspect_ratio:
+            return _padded(image, size, interpolation)
+        return _resized(image, size, interpolation, crop_to_aspect_ratio)
 
     def read(path: str) -> Array:
-        image = np.asarray(ops.image.resize(img_to_array(load_img(path, color_mode)), size, **resized))
+        image = resized(decoded(path, color_mode))
         return image.transpose(2, 0, 1) if data_format == "channels_first" else image
 
     folder = Folder(
@@ -80,3 +86,19 @@ def image_dataset_from_directory(
         follow_links, format, verbose,
     )  # fmt: skip
     return folder.datasets(lambda paths: np.stack([read(path) for path in paths]))
+
+
+def _resized(image: Array, size: Sequence[int], interpolation: str, crop: bool = False) -> Array:
+    """Returns an image of bytes in another size; as bytes where each of the new ones is one of the old."""
+    given = image if interpolation == "nearest" else image.astype("float32")
+    return np.asarray(ops.image.resize(given, size, interpolation, crop_to_aspect_ratio=crop))
+
+
+def _padded(image: Array, size: Sequence[int], interpolation: str) -> Array:
+    """Returns an image as large as fits into a size, and zeros around it, rounded as TensorFlow does."""
+    sides = np.array(image.shape[:2], "float32")
+    fitting = sides / (sides / np.array(size, "float32")).max()
+    high, wide = (int(side) for side in fitting)
+    top, left = (max(0, int(border)) for border in (np.array(size, "float32") - fitting) / 2)
+    small = _resized(image, (high, wide), interpolation)
+    return np.pad(small, ((top, size[0] - top - high), (left, size[1] - left - wide), (0, 0)))

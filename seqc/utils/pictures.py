@@ -15,6 +15,8 @@ from seqc.ops.image_frames import part_of
 from seqc.utils.display import note
 
 _MODES = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
+# What red, green and blue count for in grey, in parts of 2**15, as libpng has them.
+_GREY = (9797, 19234, 3737)
 _KINDS = ("nearest", "bilinear", "bicubic", "hamming", "box", "lanczos")
 
 
@@ -29,6 +31,27 @@ def pillow(who: str) -> Any:
     except ImportError as error:
         raise DataError(f"{who} needs Pillow, which is not installed: pip install 'seqc[images]'.") from error
     return Image
+
+
+def decoded(path: str, color_mode: str) -> Array:
+    """Returns a file of an image as bytes (height, width, channels), as TensorFlow's `decode_image` gives them.
+
+    Keras reads folders by it, and `load_img` by Pillow, which rounds grey otherwise and keeps 16 bits.
+
+    Args:
+        path: of the file. color_mode: "grayscale", "rgb" or "rgba".
+    """
+    image = pillow("image_dataset_from_directory")
+    with image.open(path) as img:
+        if color_mode == "grayscale" and img.format == "JPEG":
+            img.draft("L", img.size)  # the brightness as the file has it
+        if img.mode.startswith("I"):
+            img = image.fromarray((np.asarray(img) >> 8).astype("uint8"))
+        if color_mode == "grayscale" and img.mode in ("RGB", "RGBA", "P", "PA"):
+            grey: Array = np.asarray(img.convert("RGB"), "int32") @ np.array(_GREY, "int32") >> 15
+            return grey.astype("uint8")[..., None]
+        array: Array = np.asarray(img.convert(_MODES[color_mode]))
+    return array[..., None] if array.ndim == 2 else array
 
 
 def img_to_array(img: Any, data_format: str | None = None, dtype: Any = None) -> Array:
