@@ -79,6 +79,30 @@ def test_another_compile_keeps_the_loss_and_the_metrics_that_it_leaves_out() -> 
     assert list(model.fit(X, Y, verbose=0).history) == ["loss"]
 
 
+@pytest.mark.parametrize("how", ["keras", "json", "config"])
+def test_what_another_compile_kept_comes_along(how: str, tmp_path: Path) -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, 24, 3)).astype("float32")
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+    model.compile("rmsprop", "mae", metrics=["mse", keras.metrics.RootMeanSquaredError(name="root")])
+    model.fit(x, y, verbose=0)
+    model.compile(keras.optimizers.SGD(0.1))
+    if how == "keras":
+        model.save(tmp_path / "model.keras")
+        copy = keras.models.load_model(tmp_path / "model.keras")
+    else:
+        copy = keras.models.model_from_json(model.to_json())
+        copy.set_weights(model.get_weights())
+        copy.compile_from_config(model.get_compile_config())
+        if how == "config":
+            copy.compile_from_config(copy.get_compile_config())
+    assert copy.evaluate(x, y, verbose=0, return_dict=True) == model.evaluate(x, y, verbose=0, return_dict=True)
+    assert copy.fit(x, y, verbose=0, shuffle=False).history == model.fit(x, y, verbose=0, shuffle=False).history
+    assert list(model.history.history) == ["loss", "mse", "root"]  # type: ignore[union-attr]
+    model.compile(loss="mse", metrics=["mae"])
+    copy.compile(loss="mse", metrics=["mae"])
+    assert copy.evaluate(x, y, verbose=0) == model.evaluate(x, y, verbose=0)
+
+
 def test_a_layer_frozen_after_compile_stays_as_it_is() -> None:
     model = regression()
     for step in ("before the first fit", "after it"):
