@@ -92,9 +92,9 @@ def test_what_another_compile_kept_comes_along(how: str, tmp_path: Path) -> None
     else:
         copy = keras.models.model_from_json(model.to_json())
         copy.set_weights(model.get_weights())
-        copy.compile_from_config(model.get_compile_config())
+        copy.compile_from_config(model.get_compile_config() or {})
         if how == "config":
-            copy.compile_from_config(copy.get_compile_config())
+            copy.compile_from_config(copy.get_compile_config() or {})
     assert copy.evaluate(x, y, verbose=0, return_dict=True) == model.evaluate(x, y, verbose=0, return_dict=True)
     assert copy.fit(x, y, verbose=0, shuffle=False).history == model.fit(x, y, verbose=0, shuffle=False).history
     assert list(model.history.history) == ["loss", "mse", "root"]  # type: ignore[union-attr]
