@@ -124,6 +124,11 @@ def test_images_are_cut_to_the_wanted_shape_as_keras_does() -> None:
         y = smart_resize(x, size)
         assert y.shape == (2, *size, 3)
         np.testing.assert_allclose((y.sum(), y[0, 0, 0, 0]), (total, first), rtol=1e-5)
+    whole = np.random.default_rng(2).integers(0, 256, (9, 5, 3)).astype("uint8")
+    np.testing.assert_array_equal(
+        smart_resize(whole, (4, 4)), smart_resize(whole.astype("float32"), (4, 4)), strict=True
+    )
+    assert smart_resize(whole, (4, 4), "nearest").dtype == "uint8"
     near = smart_resize(x[0], (3, 3), interpolation="nearest")[..., 0]
     np.testing.assert_array_equal(near, [[3, 9, 15], [51, 57, 63], [99, 105, 111]])
     with pytest.raises(ShapeError, match="incorrect rank"):

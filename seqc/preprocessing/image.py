@@ -23,6 +23,8 @@ def smart_resize(
 ) -> Array:
     """Returns images of another size, the middle of each cut out first so that nothing is stretched.
 
+    Whole numbers become float32, but for "nearest".
+
     Args:
         x: an image (height, width, channels), or several with the batch first.
         size: (height, width) of the result.
@@ -41,6 +43,10 @@ def smart_resize(
             f"Expected an image array with shape `(height, width, channels)`, or `(batch_size, height, width, "
             f"channels)`, but got input with incorrect rank, of shape {array.shape}."
         )
+    if interpolation != "nearest" and (array.dtype.kind in "biu" or array.dtype == "float64"):
+        array = array.astype(
+            "float32"
+        )  # as Keras does here, where `ops.image.resize` rounds to the numbers it was given
     return np.asarray(image.resize(array, size, interpolation, crop_to_aspect_ratio=True, data_format=data_format))
 
 
