@@ -44,9 +44,7 @@ def smart_resize(
             f"channels)`, but got input with incorrect rank, of shape {array.shape}."
         )
     if interpolation != "nearest" and (array.dtype.kind in "biu" or array.dtype == "float64"):
-        array = array.astype(
-            "float32"
-        )  # as Keras does here, where `ops.image.resize` rounds to the numbers it was given
+        array = array.astype("float32")  # as in Keras; `ops.image.resize` rounds to the numbers that it was given
     return np.asarray(image.resize(array, size, interpolation, crop_to_aspect_ratio=True, data_format=data_format))
 
 
