@@ -61,6 +61,7 @@ ANSWERS = {made.label_of(case): case for case in made.ANSWERS}
 ALONE = [label for i, label in enumerate(ANSWERS) if i == 0 or ANSWERS[label][0] not in turn(SMALL, 0, 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("begun_with_zeros", "asked")
 @pytest.mark.parametrize("label", fast_first(turn(RECORDED["made"], QUICK_PLACE, 3), QUICK))
 def test_layers_and_weights_are_those_of_keras(label: str) -> None:
@@ -71,6 +72,7 @@ def test_layers_and_weights_are_those_of_keras(label: str) -> None:
         assert shapes == recorded[4]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("begun_with_zeros")
 @pytest.mark.parametrize("label", fast_first(ALONE, ALONE[:1]))
 def test_answers_are_those_of_keras(label: str) -> None:

@@ -197,6 +197,7 @@ def test_every_module_has_a_level() -> None:
     assert [name for name, _ in modules() if name != "seqc" and level(name) is None] == []
 
 
+@pytest.mark.slow
 def test_no_module_imports_one_of_a_higher_level_when_it_loads() -> None:
     wrong = []
     for name, tree in modules():
@@ -266,6 +267,7 @@ def test_import_seqc_takes_little_beside_numpy() -> None:
     assert min(ratios) < 2
 
 
+@pytest.mark.slow
 def test_import_seqc_loads_no_executor() -> None:
     code = "import sys, seqc; print('seqc.backends.numpy.executor' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.strip() == b"False"

@@ -136,6 +136,7 @@ def test_threads_that_use_one_model_do_not_share_memory() -> None:
     assert len(arenas(model).all) <= 3
 
 
+@pytest.mark.slow
 def test_a_new_program_is_put_where_the_others_are() -> None:
     model = recurrent()
     for length in (9, 7, 8, 3):

@@ -55,6 +55,7 @@ def test_few_samples_are_repeated_and_a_fit_function_and_callbacks_do_not_matter
     assert result["batch_size"] == 50
 
 
+@pytest.mark.slow
 def test_a_profile_names_layers_parts_and_operations(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEQC_EXECUTOR", "naive")  # which runs operations as they stand in the graph
     text = seqc("bench", "train", write(folder), *FEW, "--profile").stdout

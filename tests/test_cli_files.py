@@ -154,6 +154,7 @@ def test_verify_against_other_weights_fails_with_advice(folder: Path) -> None:
     assert "The model's weights are those that tiny.py makes; give --weights" in text
 
 
+@pytest.mark.slow
 def test_verify_finds_names_and_layout_in_the_file(folder: Path) -> None:
     write(folder, "import seqc\nmodel = seqc.Sequential([seqc.Input((5, 6, 2)), seqc.layers.Conv2D(3, 3)])\n", "c.py")
     seqc("export", "c.py", "-o", "c.onnx", "--channels-first-input", "--input-name", "x", "--output-name", "y")

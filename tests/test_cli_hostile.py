@@ -190,6 +190,7 @@ def test_an_author_cannot_hide_a_layer_from_inspect() -> None:
     assert "\x1b" not in seqc("inspect", "m.py").stdout
 
 
+@pytest.mark.slow
 def test_a_megabyte_of_name_is_shortened() -> None:
     made = model([helper.make_node("Relu", ["x"], ["y"], name="n" * 10**6)])
     made.graph.node.extend(helper.make_node("Relu", ["x"], [f"y{i}"]) for i in range(100))

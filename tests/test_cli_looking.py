@@ -56,6 +56,7 @@ def test_costs_stand_by_layer(folder: Path) -> None:
     assert "conv    Conv" in seqc("inspect", "a.onnx", "--layers").stdout
 
 
+@pytest.mark.slow
 def test_the_time_of_each_layer_is_measured() -> None:
     pytest.importorskip("seqc_runtime", reason="needs seqc-runtime")
     told = seqc_json("inspect", "a.onnx", "--time", "--size", "batch=4")
@@ -151,6 +152,7 @@ def rewritten(folder: Path, name: str, change: Any) -> str:
     return name
 
 
+@pytest.mark.slow
 def test_attributes_ends_and_connections_count(folder: Path) -> None:
     def axis(graph: Any) -> None:
         next(n for n in graph.node if n.op_type == "Softmax").attribute[0].i = 0
@@ -196,6 +198,7 @@ def test_what_is_no_model_is_refused(folder: Path) -> None:
 # -- verify --bisect ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_bisect_finds_no_layer_in_a_right_file() -> None:
     for name in ("a.onnx", "half.onnx"):
         told = seqc_json("verify", name, "--against", "m.keras", "--bisect")

@@ -43,6 +43,7 @@ def test_inspect_says_what_a_model_file_is_and_who_wrote_it(folder: Path) -> Non
     assert facts["totals"]["parameters"] == sum(sizes)
 
 
+@pytest.mark.slow
 def test_inspect_lists_weights_without_a_model(folder: Path) -> None:
     facts = seqc_json("inspect", "stack_weights.h5")
     assert facts["kind"] == "weights"

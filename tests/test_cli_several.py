@@ -66,6 +66,7 @@ def test_predict_takes_named_arrays_and_writes_them(folder: Path) -> None:
             assert Path("y.npz").read_bytes() == first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -136,6 +137,7 @@ def test_names_in_a_file_are_given_one_by_one(folder: Path) -> None:
     assert "Passed" in seqc("verify", "two.onnx", "--against", "two.keras").stdout
 
 
+@pytest.mark.slow
 def test_a_signature_fixes_sizes_of_several_inputs(tmp_path: Path) -> None:
     model = two()
     image = keras.InputSpec("float32", (1, 4, 4, 2), name="picture")
@@ -162,6 +164,7 @@ def pictures() -> Any:
     return keras.Model({"image": image, "depth": depth, "words": words}, outputs, name="pictures")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "first"),
     [

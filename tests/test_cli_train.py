@@ -216,6 +216,7 @@ def test_a_model_of_keras_gets_advice(folder: Path) -> None:
     assert "Write `import seqc as keras` instead" in seqc("train", write(folder, text), code=2).stderr
 
 
+@pytest.mark.slow
 def test_a_file_may_import_what_lies_beside_it(folder: Path) -> None:
     write(folder, "EPOCHS = 2\n", "neighbour.py")
     path = write(folder, "import neighbour\n" + CLASSIFIER.replace('"epochs": 8', '"epochs": neighbour.EPOCHS'))
@@ -240,6 +241,7 @@ FIT = lambda: {"epochs": 8, "batch_size": 16, "callbacks": Press()}
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_the_model_and_says_how_far_it_is(folder: Path) -> None:
     import seqc as keras
 

@@ -90,6 +90,7 @@ def test_sentences_are_folded_too(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert capsys.readouterr().out == "  one two three four\nfive six\n\nseven\n"
 
 
+@pytest.mark.slow
 def test_json_is_never_folded(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(made)
     wide: Any = lines(["inspect", "m.onnx", "--json"], None, monkeypatch)

@@ -30,6 +30,7 @@ def body_of(path: Path) -> Counter[str]:
     return Counter(node.op_type for node in body.node)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layer", "space"),
     [
@@ -123,6 +124,7 @@ def test_what_keras_takes_without_a_name_is_kept_in_the_configuration() -> None:
     assert layers.ConvLSTM1D.from_config(config).get_config() == config
 
 
+@pytest.mark.slow
 def test_sizes_must_be_known() -> None:
     with pytest.raises(ShapeError, match="only support static input shapes for the spatial dimension"):
         keras.Sequential([keras.Input((3, None, 4, 2)), layers.ConvLSTM2D(3, 2)])

@@ -73,6 +73,7 @@ def test_numbers_have_the_quantiles_of_their_distribution(name: str) -> None:
     assert abs(np.corrcoef(drawn[1:, 0], drawn[:-1, 0])[0, 1]) < 0.025
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", range(len(BINOMIALS)))
 def test_as_many_trials_succeed_as_are_likely(row: int) -> None:
     count, probability, limits, parts = BINOMIALS[row]

@@ -158,6 +158,7 @@ def is_exported(stack: Callable[[], list[Any]], seed: int, trained: bool, path: 
     assert model.export(path).report.passed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*list(RIGHT)[1:90:13], "elu-embedding", "selu-embedding", "celu-embedding",
                                   "tanh-SimpleRNN"])  # fmt: skip
 def test_a_right_model_of_small_numbers_is_not_refused(name: str, tmp_path: Path) -> None:
@@ -189,6 +190,7 @@ def deep_cnn(strides: int, depth: int, normalized: bool) -> keras.Sequential:
     return keras.Sequential([*parts, layers.GlobalAveragePooling2D(), layers.Dense(10, activation="softmax")])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("strides", "depth", "normalized"), [(2, 4, False), (2, 10, False), (2, 8, True)])
 def test_reversed_pads_are_refused_in_untrained_networks(
     strides: int, depth: int, normalized: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

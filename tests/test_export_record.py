@@ -228,6 +228,7 @@ def test_a_quantized_file_is_held_to_its_original(tmp_path: Path) -> None:
     assert strict["outputs"][0]["error"] > strict["outputs"][0]["budget"]
 
 
+@pytest.mark.slow
 def test_ends_are_paired_by_name_or_else_by_order(tmp_path: Path) -> None:
     a, b, other = (tmp_path / f"{name}.onnx" for name in ("a", "b", "other"))
     classifier().export(a)

@@ -367,6 +367,7 @@ def test_weights_are_inside_the_file() -> None:
         assert not tensor.external_data
 
 
+@pytest.mark.slow
 def test_only_the_standard_operators_are_used() -> None:
     for name, build in GRAPHS.items():
         assert {node.domain for node in onnx_models.compiled(build()).graph.node} == {""}, name

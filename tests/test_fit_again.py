@@ -29,6 +29,7 @@ def test_a_learning_rate_set_between_fits_counts() -> None:
     assert not same(before, model.get_weights())
 
 
+@pytest.mark.slow
 def test_loading_weights_leaves_an_unused_optimizer_as_it_was_compiled(tmp_path: Path) -> None:
     def made(rate: float, steps: int) -> Any:
         model = regression(keras.optimizers.Adam(rate))

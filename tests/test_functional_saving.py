@@ -41,6 +41,7 @@ def same(one: Any, other: Any) -> None:
         np.testing.assert_array_equal(p, q)
 
 
+@pytest.mark.slow
 def test_a_file_gives_the_same_model_again(tmp_path: Path) -> None:
     one = model()
     one.compile("adam", ["mse", "mae"], loss_weights=[1.0, 0.5])

@@ -189,6 +189,7 @@ def test_equalized_images_are_as_they_were_outside_training() -> None:
     np.testing.assert_array_equal(y, x)
 
 
+@pytest.mark.slow
 def test_tiles_are_equalized_on_onnxruntime(tmp_path: Any) -> None:
     runtime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")
     layer = layers.ContrastLimitedAdaptiveHistogramEqualization(tile_grid_size=(2, 3))

@@ -131,6 +131,7 @@ def snapshot(model: Sequential) -> list[bytes]:
     return [v.array.tobytes() for v in (*model.weights, *model.optimizer.variables)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_short_step_is_finished_before_ctrl_c_is_raised(two_workers: None, times: int) -> None:
     model, bound, x, y = trained_program()
@@ -202,6 +203,7 @@ def test_the_naive_executor_keeps_all_of_a_step_or_nothing(monkeypatch: pytest.M
     assert int(model.optimizer.iterations.array) == step + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_calls_before_the_first_that_changes_the_state_do_not_change_it(name: str, two_workers: None) -> None:
     model = make(name)
@@ -224,6 +226,7 @@ def test_calls_before_the_first_that_changes_the_state_do_not_change_it(name: st
     assert bound.program.first_change <= (changed_at[0], changed_at[1])
 
 
+@pytest.mark.slow
 def test_an_error_after_the_state_began_to_change_says_so(two_workers: None) -> None:
     model, bound, x, y = trained_program()
 

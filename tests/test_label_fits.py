@@ -306,6 +306,7 @@ class MeanOfOutputs(keras.Sequential):
         return keras.ops.mean(y_pred)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(6, 1), (6,)], ids=str)
 def test_no_metric_but_those_of_class_numbers_takes_one_label_for_five_outputs(shape: Any) -> None:
     classes = {

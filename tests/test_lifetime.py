@@ -156,6 +156,7 @@ def test_a_history_has_its_model_as_long_as_it_lives() -> None:
     assert freed() is None
 
 
+@pytest.mark.slow
 def test_a_model_has_its_history_as_long_as_it_lives() -> None:
     model = make()
     fit(model, epochs=2)

@@ -209,6 +209,7 @@ def write_tensorflow_js(model: Any, folder: Path, quantized: bool = False, **top
     return folder / "model.json"
 
 
+@pytest.mark.slow
 def test_a_model_of_tensorflow_js_is_read_with_its_shards(tmp_path: Path) -> None:
     for make, quantized in ((picture_model, False), (recurrent_model, False), (picture_model, True)):
         model = make()

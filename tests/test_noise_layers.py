@@ -67,6 +67,7 @@ def test_elements_that_share_their_fate_are_dropped_together(make: Any, shape: A
     assert 0.35 < (y == y.max()).mean() < 0.65
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["GaussianNoise", "GaussianDropout", "AlphaDropout", "SpatialDropout1D"])
 def test_a_seed_of_its_own_makes_noise_independent_of_the_model(name: str, tmp_path: Path) -> None:
     x = X.reshape(400, 10, 5)

@@ -46,6 +46,7 @@ def assert_predicts(model: Any, xs: Any, wanted: list[Any]) -> None:
         np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "ending"), FILES)
 def test_a_model_of_keras_2_predicts_the_same_in_both_its_files(
     folder: Path, name: Any, ending: Any, tmp_path: Path

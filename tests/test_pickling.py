@@ -121,6 +121,7 @@ def test_the_state_of_every_kind_of_optimizer_comes_along(make: Callable[[], Any
     assert_goes_on_alike(model, pickle.loads(pickle.dumps(model)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copier", [*COPIERS.values(), copy.copy], ids=[*COPIERS, "copy"])
 def test_models_are_copied_in_every_stage_of_their_life(copier: Copier) -> None:
     unbuilt = Sequential([layers.Dense(3), layers.Dense(2)])
@@ -138,6 +139,7 @@ def test_models_are_copied_in_every_stage_of_their_life(copier: Copier) -> None:
     assert len(other.outputs) == len(other.inputs) == 1
 
 
+@pytest.mark.slow
 def test_a_shallow_copy_shares_weights_and_is_a_stack_of_its_own() -> None:
     model = dense()
     train(model)

@@ -214,6 +214,7 @@ def test_every_single_call_is_missed_when_it_is_left_out(name: str, most: int) -
     assert not unseen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_a_barrier_is_missed_where_one_thread_reads_what_others_wrote(name: str) -> None:
     with built(name) as (program, check):

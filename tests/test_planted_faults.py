@@ -64,6 +64,7 @@ def test_every_mistake_is_refused_where_only_blind_files_are_looked_into(
     refuses(case, tmp_path / "model.onnx", monkeypatch)
 
 
+@pytest.mark.slow
 def test_a_large_file_is_looked_into_only_where_its_outputs_hardly_depend_on_the_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,7 @@ def test_a_loss_curve_is_drawn_and_taller_with_metrics(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["both.png", "loss.png"]
 
 
+@pytest.mark.slow
 def test_a_history_without_epochs_cannot_be_drawn(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="There is nothing to draw: the history has no epochs."):
         loss_curve({}, tmp_path / "a.png")
@@ -44,6 +45,7 @@ def test_a_confusion_matrix_is_drawn_and_grows_with_its_classes(tmp_path: Path) 
     assert size(tmp_path / "two.png") < size(tmp_path / "thirty.png")
 
 
+@pytest.mark.slow
 def test_drawing_chooses_no_window_system(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     loss_curve(HISTORY, tmp_path / "a.png")

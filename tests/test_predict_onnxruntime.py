@@ -41,6 +41,7 @@ def both(model: Any, x: Any, **options: Any) -> tuple[Any, Any]:
     return tuple(model.predict(x, verbose=0, backend=backend, **options) for backend in ("onnxruntime", "numpy"))
 
 
+@pytest.mark.slow
 def test_it_follows_the_weights(rng: np.random.Generator, exports: list[int]) -> None:
     x, y = rng.normal(size=(50, 6)).astype("float32"), rng.normal(size=(50, 3)).astype("float32")
     model = stack(inference="onnxruntime")

@@ -68,6 +68,7 @@ def test_what_is_reported_is_what_the_file_gives(float_file: Path, tmp_path: Pat
     assert result.tested + result.calibration == SAMPLES
 
 
+@pytest.mark.slow
 def test_calibration_and_accuracy_see_different_samples(float_file: Path) -> None:
     from seqc.export.quantization.graphs import read_float_model
 
@@ -227,6 +228,7 @@ def test_bad_input_gets_a_clear_error(
     assert not (tmp_path / "q.onnx").exists()
 
 
+@pytest.mark.slow
 def test_models_that_cannot_be_quantized_say_why(float_file: Path, tmp_path: Path) -> None:
     x, y = digits()
     out = tmp_path / "q.onnx"
@@ -302,6 +304,7 @@ def test_the_command_writes_a_file_and_refuses_with_1(
     assert seqc_json(*asked, "-o", other, code=1)["accepted"] is False
 
 
+@pytest.mark.slow
 def test_the_command_says_what_ctrl_c_left(trained: Any, tmp_path: Path, clock: Callable[[Any], None]) -> None:
     x, y = digits()
     trained.save(tmp_path / "m.keras")
@@ -330,6 +333,7 @@ def test_the_command_refuses_other_files(tmp_path: Path) -> None:
         assert message in seqc("quantize", file, *arguments, code=2).stderr
 
 
+@pytest.mark.slow
 def test_weights_beside_the_file_and_an_open_archive_are_read(float_file: Path, tmp_path: Path) -> None:
     x, y = digits()
     np.savez(tmp_path / "d.npz", x=x, y=y)
@@ -357,6 +361,7 @@ def test_a_file_that_gives_classes_is_measured_on_labels(trained: Any, tmp_path:
         assert result.float_scores["class"] > 0.9
 
 
+@pytest.mark.slow
 def test_a_recipe_that_cannot_be_done_costs_few_trials(float_file: Path, tmp_path: Path, monkeypatch: Any) -> None:
     def fails(*_: Any) -> bytes:
         raise ExportError("onnxruntime's quantizer fails: no such thing")

@@ -140,6 +140,7 @@ def test_layers_that_hurt_only_together_lose_the_one_that_moves_most(tmp_path: P
     assert row.drop <= 0.8 * alone
 
 
+@pytest.mark.slow
 def test_convolutions_are_static_and_per_channel(tmp_path: Path) -> None:
     model = keras.Sequential(
         [
@@ -251,6 +252,7 @@ def test_mnist_in_eight_bits_loses_next_to_nothing(shared_dir: Path, tmp_path: P
     assert np.mean(after.argmax(-1) == y_test) > result.float_scores["digit"] - 0.004
 
 
+@pytest.mark.slow
 def test_convolutions_before_an_lstm_are_static_and_it_is_dynamic(tmp_path: Path, rng: Any) -> None:
     model = keras.Sequential(
         [

@@ -18,6 +18,7 @@ from building.rst import docstring_lines, inline  # noqa: E402
 pytest.importorskip("seqc_runtime")
 
 
+@pytest.mark.slow
 def test_nothing_public_is_without_a_word() -> None:
     assert [f"{gap.path} {gap.argument}".rstrip() for gap in gaps()] == []
 

@@ -114,12 +114,14 @@ def axes_of(make: Make) -> list[tuple[int, int, int]]:
     return PLAIN if "Pool" in type(make(1, 1, 1)).__name__ else PLAIN + SPACED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", OVER_TIME)
 def test_over_a_sequence_of_unknown_length(make: Make) -> None:
     for stride, size, dilation in axes_of(make):
         check(make(stride, size, dilation), (None,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", OVER_IMAGES)
 def test_over_an_image_with_one_unknown_side(make: Make) -> None:
     # The known side has more stride than window where it counts: some of its elements are seen by nobody.

@@ -74,6 +74,7 @@ def test_models_that_double_their_calls_at_each_level_are_refused_in_time(saved:
     assert time.process_time() - start < 20
 
 
+@pytest.mark.slow
 def test_a_layer_shared_by_many_models_is_no_such_thing(tmp_path: Path) -> None:
     shared = layers.Dense(4, name="shared")
     model = keras.Sequential([keras.Input((4,)), *(keras.Sequential([shared]) for _ in range(50))])
@@ -82,6 +83,7 @@ def test_a_layer_shared_by_many_models_is_no_such_thing(tmp_path: Path) -> None:
     assert len(loaded.weights) == 2
 
 
+@pytest.mark.slow
 def test_more_layers_than_any_model_has_are_refused_early(saved: Path) -> None:
     many = [layer("ReLU", name=f"r{i}") for i in range(MOST_LAYERS)]
     start = time.perf_counter()
@@ -129,6 +131,7 @@ def test_a_metric_that_takes_gigabytes_is_not_made(saved: Path, metric: Any) -> 
     assert not loaded.compiled
 
 
+@pytest.mark.slow
 def test_metrics_that_take_gigabytes_together_are_not_made(saved: Path) -> None:
     many = [described("metrics", "AUC", num_thresholds=100_000, name=f"auc{i}") for i in range(100)]
     with pytest.warns(UserWarning, match="and the file holds nothing of that"):
@@ -196,6 +199,7 @@ def peak_bytes(path: Path) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_members_that_share_their_bytes_cannot_be_read_again_and_again(saved: Path) -> None:
     """Each is below the limit for one member; all together are not."""
     from seqc.saving.archive import open_archive

@@ -206,6 +206,7 @@ def test_two_members_of_one_name_are_refused(saved: Path) -> None:
         load_model(saved)
 
 
+@pytest.mark.slow
 def test_a_member_that_unpacks_a_hundredfold_is_refused(saved: Path) -> None:
     with zipfile.ZipFile(saved, "a", zipfile.ZIP_DEFLATED) as file:
         file.writestr("assets/bomb", bytes(1 << 25))

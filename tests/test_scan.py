@@ -61,6 +61,7 @@ def test_a_scan_computes_what_the_unrolled_steps_do(kind: str, options: str, mas
         np.testing.assert_allclose(consumers.onnxruntime(onnx_models.content(model), x), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "layer",
     [
@@ -136,6 +137,7 @@ def test_the_operations_of_a_scan_are_counted_once_per_step() -> None:
     assert 0.8 * one < flops[6] < 1.5 * one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS)
 def test_outputs_of_a_scan_need_not_be_like_a_state(options: str, tmp_path: Path) -> None:
     class Wide(layers.Layer):

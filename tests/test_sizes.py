@@ -211,6 +211,7 @@ class Positions(layers.Layer):
         return ops.matmul(x[:, : time // 2 + 1], self.w) * batch
 
 
+@pytest.mark.slow
 def test_a_layer_of_sizes_trains_predicts_and_exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = numbers(7, 6), np.zeros((7, 2), "float32")
     results = []

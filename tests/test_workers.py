@@ -71,6 +71,7 @@ def trained(data: Any, **options: Any) -> Any:
     return history, one.evaluate(data, verbose=0), one.predict(data, verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"workers": 3}, {"workers": 4, "max_queue_size": 1}])
 def test_threads_give_the_numbers_of_one_worker(options: Any) -> None:
     one, several = Batches(), Batches(**options)

@@ -29,6 +29,7 @@ def test_an_empty_batch_never_reaches_an_lstm(
     assert (ended.returncode, ended.stdout) == (0, "(0, 3) float32\n"), ended.stderr
 
 
+@pytest.mark.slow
 def test_an_empty_time_axis_never_reaches_an_lstm(
     lstm: bytes, tmp_path: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

@@ -27,6 +27,7 @@ def run(run_python: Callable[..., subprocess.CompletedProcess[str]]) -> Run:
     return command
 
 
+@pytest.mark.slow
 def test_the_version_is_the_packages(run: Run) -> None:
     ended = run("--version")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"seqc-runtime {seqc_runtime.__version__}\n", "")
@@ -40,6 +41,7 @@ def test_python_m_is_the_command() -> None:
     assert ended.stdout.startswith("seqc-runtime ")
 
 
+@pytest.mark.slow
 def test_help_lists_the_exit_codes_and_imports_nothing_slow(run: Run) -> None:
     slow = "{'onnxruntime', 'uvicorn', 'pyarrow', 'ray', 'rich'}"
     ended = run("--help", before=f"import atexit; atexit.register(lambda: print(*{slow} & set(sys.modules)))")
@@ -48,6 +50,7 @@ def test_help_lists_the_exit_codes_and_imports_nothing_slow(run: Run) -> None:
     assert ended.stdout.endswith("\n\n"), "something slow was imported for help"
 
 
+@pytest.mark.slow
 def test_an_install_without_the_extra_says_which_one_and_no_more(run: Run) -> None:
     ended = run("--help", before="sys.modules['click'] = None")
     assert ended.returncode == 2
@@ -56,6 +59,7 @@ def test_an_install_without_the_extra_says_which_one_and_no_more(run: Run) -> No
     assert 'pip install "seqc-runtime[cpu,server]"' in ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--no-such-option"], ["no-such-command"]])
 def test_a_wrong_command_line_is_one_line_and_exit_code_2(run: Run, arguments: list[str]) -> None:
     ended = run(*arguments)

@@ -66,6 +66,7 @@ def test_a_model_that_is_let_in_computes_the_same(tmp_path: Path) -> None:
     assert seqc_runtime.load(tmp_path / "m.onnx", device="cpu").admission is None
 
 
+@pytest.mark.slow
 @linux
 def test_what_is_loaded_is_a_private_copy_that_goes_with_the_model(saved: Callable[[TensorProto], Path]) -> None:
     path = saved(external("w.bin", offset=4, length=32))
@@ -132,6 +133,7 @@ def test_the_copy_of_a_process_that_was_killed_goes_with_the_next_one(
     assert [path.name for path in tmp_path.iterdir()] == ["seqc-model-link"]
 
 
+@pytest.mark.slow
 def test_a_link_is_followed_only_where_the_path_is_the_callers_own(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(plain().SerializeToString())
     (tmp_path / "soft.onnx").symlink_to("m.onnx")
@@ -144,6 +146,7 @@ def test_a_link_is_followed_only_where_the_path_is_the_callers_own(tmp_path: Pat
     admission.held.close()
 
 
+@pytest.mark.slow
 @linux
 def test_a_model_that_needs_larger_inputs_than_one_is_let_in() -> None:
     kernel = numpy_helper.from_array(np.ones((1, 1, 5), np.float32), "w")

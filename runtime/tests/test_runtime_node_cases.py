@@ -193,6 +193,7 @@ def test_what_an_operator_does_not_survive_never_reaches_it(
     assert ended.stdout.count("holds no elements") == 2, ended.stdout
 
 
+@pytest.mark.slow
 def test_a_recurrence_inside_a_function_is_found(
     tmp_path: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

@@ -50,6 +50,7 @@ def test_only_providers_names_onnxruntime_as_a_module() -> None:
         assert ("onnxruntime" in constants) == (path.name == "providers.py"), path.name
 
 
+@pytest.mark.slow
 def test_importing_the_package_imports_neither_onnxruntime_nor_seqc(
     run_python: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
@@ -71,6 +72,7 @@ def test_nothing_unpickles() -> None:
                 assert node.value.value is False, path
 
 
+@pytest.mark.slow
 def test_a_server_imports_nothing_before_it_is_asked_for(
     run_python: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:

@@ -148,6 +148,7 @@ def test_rows_of_a_warm_up_are_a_positive_integer(gemm: bytes, rows: Any) -> Non
         seqc_runtime.load(gemm, device="cpu").warm_up(rows)
 
 
+@pytest.mark.slow
 def test_a_model_let_in_as_untrusted_is_not_pickled(gemm: bytes) -> None:
     model = seqc_runtime.load(gemm, device="cpu", threads=1, untrusted=True)
     with pytest.raises(seqc_runtime.RuntimeArgumentError, match="was let in as untrusted"):

@@ -88,6 +88,7 @@ def test_what_onnxruntime_refuses_is_an_execution_error(gemm: bytes) -> None:
         seqc_runtime.load(gemm, device="cpu").run({"x": np.ones((1, 5), np.float32)})
 
 
+@pytest.mark.slow
 def test_an_empty_batch_given_to_run_never_reaches_an_lstm(
     lstm: bytes, tmp_path: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
@@ -128,6 +129,7 @@ def long(make: Callable[..., bytes]) -> bytes:
     )
 
 
+@pytest.mark.slow
 def test_a_run_can_be_ended_from_another_thread(long: bytes) -> None:
     model = seqc_runtime.load(long, device="cpu", threads=1)
     assert model.run({"n": np.array(5)}) == [5]

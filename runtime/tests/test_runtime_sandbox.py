@@ -209,6 +209,7 @@ def attempt(tmp_path: Path) -> Iterator[Callable[..., tuple[set[str], set[str]]]
     libc.shmctl(shared, 0, None)
 
 
+@pytest.mark.slow
 def test_nothing_that_is_tried_in_the_sandbox_succeeds(
     attempt: Callable[..., tuple[set[str], set[str]]], tmp_path: Path
 ) -> None:
@@ -219,6 +220,7 @@ def test_nothing_that_is_tried_in_the_sandbox_succeeds(
     assert (tmp_path / "secret").read_text() == "secret"
 
 
+@pytest.mark.slow
 def test_the_same_attempts_succeed_outside_of_it(attempt: Callable[..., tuple[set[str], set[str]]]) -> None:
     _, succeeded = attempt(free=True)
     assert succeeded >= {
@@ -239,6 +241,7 @@ def test_the_same_attempts_succeed_outside_of_it(attempt: Callable[..., tuple[se
     }
 
 
+@pytest.mark.slow
 def test_the_filter_alone_keeps_a_process_from_its_users_other_processes(
     attempt: Callable[..., tuple[set[str], set[str]]],
 ) -> None:
@@ -265,6 +268,7 @@ def test_calls_have_the_numbers_of_the_kernels_headers(column: Any) -> None:
     assert all(name not in known for name, number in wrong.items() if number is None)
 
 
+@pytest.mark.slow
 def test_where_memory_is_short_the_kernel_ends_the_process_that_tries(tmp_path: Path) -> None:
     job = probe._job(tmp_path / "m.onnx", "m", 0, {}, Limits())
     start = "import json, sys; job = json.loads(sys.argv[1]); sys.path += job['paths']\n"
@@ -317,6 +321,7 @@ def test_a_process_that_computes_for_ever_is_ended_by_the_kernel(tmp_path: Path)
     assert code in (-9, -24)
 
 
+@pytest.mark.slow
 def test_a_process_that_talks_for_ever_is_ended(tmp_path: Path) -> None:
     output, _, late = run_in_sandbox(tmp_path, "import os\n    while True: os.write(1, b'x' * 65536)")
     assert late

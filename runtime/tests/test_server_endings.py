@@ -127,6 +127,7 @@ class AtOnce(Scheduler):
             self.victims.pop(id(ticket.job)).cancel()
 
 
+@pytest.mark.slow
 def test_a_job_that_ends_and_is_cancelled_in_one_turn_is_counted_once() -> None:
     servable = serve(adder(1), SLOW)
 
@@ -218,6 +219,7 @@ def test_requests_of_many_rows_are_not_taken_for_as_many_runs() -> None:
     run(main())
 
 
+@pytest.mark.slow
 def test_times_of_requests_and_of_batches_agree() -> None:
     servable = serve(adder(1), SLOW)
 
@@ -235,6 +237,7 @@ def test_times_of_requests_and_of_batches_agree() -> None:
     assert found.total_ns == found.input_ns + found.queue_ns + found.infer_ns
 
 
+@pytest.mark.slow
 def test_a_batch_that_loses_a_client_still_has_a_size_that_is_exact() -> None:
     servable = serve(adder(1), Batching(8, frozenset({1, 2, 4}), fixed=1.0))
     sizes, plain = [], servable.run
@@ -256,6 +259,7 @@ def test_a_batch_that_loses_a_client_still_has_a_size_that_is_exact() -> None:
     assert sizes == [2, 1]
 
 
+@pytest.mark.slow
 def test_where_no_thread_can_be_started_requests_are_refused_and_draining_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     servable = serve(adder(1), ALONE)
 

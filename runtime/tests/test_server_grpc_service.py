@@ -365,6 +365,7 @@ def _secure(here: Served, authority: Authority, pair: tuple[Path, Path] | None =
     return grpc.secure_channel(f"localhost:{here.port}", trusted, options=options)
 
 
+@pytest.mark.slow
 def test_tls_works_and_a_new_certificate_is_taken_without_a_restart(gemm: bytes, authority: Authority) -> None:
     certificate, key = authority.sign("server", "DNS:localhost")
     with served({"gemm": gemm}, credentials=server_credentials(str(certificate), str(key), None)) as here:
@@ -385,6 +386,7 @@ def test_tls_works_and_a_new_certificate_is_taken_without_a_restart(gemm: bytes,
             assert here.method("ModelInfer", channel=channel)(raw("gemm", {"x": ONE}), timeout=LONG).outputs
 
 
+@pytest.mark.slow
 def test_clients_show_certificates_where_they_must(gemm: bytes, authority: Authority) -> None:
     certificate, key = authority.sign("server", "DNS:localhost")
     friend = authority.sign("friend")

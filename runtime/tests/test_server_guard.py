@@ -109,6 +109,7 @@ def test_a_malformed_request_is_refused_in_json_and_its_connection_closed(server
     assert (status, bool(message)) == (wanted, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ["content-length and transfer-encoding", "two content-lengths", "a folded line"])
 def test_nothing_after_a_refused_request_is_taken_for_another(server: ServerProcess, attack: str) -> None:
     answer = server.send(REFUSED[attack][0] + CLOSING * 3)

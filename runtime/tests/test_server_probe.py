@@ -134,6 +134,7 @@ def test_exact_allows_only_sizes_whose_answers_are_equal_bit_for_bit() -> None:
     assert batching.sizes == frozenset(range(1, 17))
 
 
+@pytest.mark.slow
 def test_a_slow_model_does_not_hold_the_start_up() -> None:
     data = looped(30_000_000)
     start = time.monotonic()

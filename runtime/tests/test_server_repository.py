@@ -294,6 +294,7 @@ def test_versions_are_numbers_that_are_there(tmp_path: Path, version: str) -> No
     assert refusal(lambda: started(tmp_path).get("a", version)).status == 404
 
 
+@pytest.mark.slow
 def test_readers_never_see_a_version_between_two(tmp_path: Path) -> None:
     put(tmp_path, "a", 1, adder(1))
     served = started(tmp_path)

@@ -70,6 +70,7 @@ def test_requests_of_one_turn_of_the_loop_run_together_without_waiting() -> None
     assert found.batches[10].count == 1
 
 
+@pytest.mark.slow
 def test_a_quick_model_that_runs_requests_one_by_one_runs_them_at_once_again_after_one_has_waited() -> None:
     servable = serve(adder(1), Batching(1, fixed=1e-6))
 

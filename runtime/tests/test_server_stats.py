@@ -141,6 +141,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no workers on Windows")
 def test_numbers_of_workers_add_up_and_stay_when_one_is_killed(tmp_path: Path) -> None:
     workers = [

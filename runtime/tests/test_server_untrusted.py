@@ -45,6 +45,7 @@ def post(app: App, path: str, content: object) -> tuple[int, dict[str, Any]]:
     return answer.status, orjson.loads(b"".join(answer.body))
 
 
+@pytest.mark.slow
 def test_what_is_served_is_the_copy_that_was_looked_at(tmp_path: Path) -> None:
     file = save(tmp_path, "m", 1, mlp(8, 3))
     app = served(tmp_path)
@@ -70,6 +71,7 @@ def test_a_new_version_that_is_not_let_in_leaves_the_old_one(tmp_path: Path) -> 
     assert post(app, "/v2/models/m/infer", X)[0] == 200
 
 
+@pytest.mark.slow
 def test_loading_over_the_network_goes_through_the_gate_and_takes_no_model_from_the_request(tmp_path: Path) -> None:
     save(tmp_path, "m", 1, EVIL)
     save(tmp_path, "good", 1, mlp(8, 3))
@@ -84,6 +86,7 @@ def test_loading_over_the_network_goes_through_the_gate_and_takes_no_model_from_
     assert app.repository.get("good").model.admission is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["soft", "hard"])
 def test_a_link_in_a_folder_leads_to_nobody_elses_model(tmp_path: Path, kind: str) -> None:
     root, secret = tmp_path / "root", tmp_path / "secret.onnx"

@@ -50,6 +50,7 @@ def check(found: dict[str, Any], path: Path) -> None:
             np.testing.assert_allclose(y, recorded[key], rtol=1e-5, atol=1e-5, err_msg=which)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", keras_functional.KEPT)
 def test_what_keras_wrote_predicts_the_same_and_so_does_what_is_made_and_saved_again(name: str, tmp_path: Path) -> None:
     path = KEPT / f"functional_{name}.keras"

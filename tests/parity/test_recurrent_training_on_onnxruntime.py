@@ -122,6 +122,7 @@ def test_twenty_steps_on_onnxruntime_equal_twenty_on_numpy(row: Row, rng: np.ran
     check_steps(row, rng)
 
 
+@pytest.mark.slow
 def test_the_file_does_not_grow_with_the_steps(rng: np.random.Generator) -> None:
     onnx = pytest.importorskip("onnx")
     counts = []
