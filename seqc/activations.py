@@ -170,4 +170,4 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     return get(serialization.revive(config, custom_objects))
 
 
-__getattr__ = absent(__name__)
+__getattr__ = absent(__name__, __all__)

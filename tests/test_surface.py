@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from operator import attrgetter
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,14 @@ INNER = {
     "Optimizer": {"load_own_variables", "save_own_variables", "stateless_apply"},
     "Functional": {"operations"},
 }
+
+
+def _there(module: Any, name: str) -> Any:
+    """Returns what a dotted name means, None where seqc does not carry it."""
+    try:
+        return attrgetter(name)(module) if name else module
+    except (AttributeError, ImportError):
+        return None
 
 
 class Own(keras.Model):
@@ -47,6 +57,21 @@ def objects() -> dict[str, Any]:
         "Metric": keras.metrics.Mean(),
         "Optimizer": keras.optimizers.Adam(),
     }
+
+
+NAMES = json.loads((Path(__file__).parent / "cases" / "keras_names.json").read_text())
+MODULES = {name: module for name in NAMES if isinstance(module := _there(keras, name), ModuleType)}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_dir_of_a_namespace_lists_what_it_has_of_keras_and_nothing_that_it_imports(name: str) -> None:
+    module = MODULES[name]
+    listed = [entry for entry in dir(module) if not entry.startswith("__")]
+    assert {entry for entry in NAMES[name].split() if _there(module, entry) is not None} <= set(listed)
+    for entry in listed:
+        found = _there(module, entry)
+        home = getattr(found, "__name__" if isinstance(found, ModuleType) else "__module__", "seqc")
+        assert str(home).startswith("seqc"), entry
 
 
 @pytest.mark.parametrize("kind", RECORDED)

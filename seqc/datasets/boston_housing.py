@@ -6,6 +6,9 @@ Keras warns that one column makes prices depend on race; the data are for old sc
 from __future__ import annotations
 
 from seqc.datasets._housing import Part, load_table
+from seqc.utils.absent import absent
+
+__all__ = ["load_data"]
 
 _SHA256 = "f553886a1f8d56431e820c5b82552d9d95cfcb96d1e678153f8839538947dff5"
 
@@ -23,3 +26,6 @@ def load_data(path: str = "boston_housing.npz", test_split: float = 0.2, seed: i
     Source: D. Harrison and D. L. Rubinfeld, Hedonic prices and the demand for clean air, 1978.
     """
     return load_table(path, "boston_housing.npz", _SHA256, test_split, seed, None)
+
+
+__getattr__ = absent(__name__, __all__)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from seqc.datasets._housing import Part, load_table
 from seqc.errors import ConfigError
+from seqc.utils.absent import absent
+
+__all__ = ["load_data"]
 
 _SHA256 = "1a2e3a52e0398de6463aebe6f4a8da34fb21fbb6b934cf88c3425e766f2a1a6f"
 
@@ -27,3 +30,6 @@ def load_data(
         raise ConfigError(f"Argument `version` must be one of 'small', 'large'. Received: version={version}")
     rows = 600 if version == "small" else None
     return load_table(path, "california_housing.npz", _SHA256, test_split, seed, rows)
+
+
+__getattr__ = absent(__name__, __all__)

@@ -7,6 +7,9 @@ import numpy as np
 from seqc.datasets._cifar import HOME, read_batch
 from seqc.datasets._origins import fetched
 from seqc.graph.ir import Array
+from seqc.utils.absent import absent
+
+__all__ = ["load_data"]
 
 Part = tuple[Array, Array]
 _SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
@@ -25,3 +28,6 @@ def load_data() -> tuple[Part, Part]:
     parts = [read_batch(inside / f"data_batch_{i}", "labels") for i in range(1, 6)]
     x_train, y_train = (np.concatenate(some) for some in zip(*parts, strict=True))
     return (x_train, y_train), read_batch(inside / "test_batch", "labels")
+
+
+__getattr__ = absent(__name__, __all__)

@@ -6,6 +6,9 @@ from seqc.datasets._cifar import HOME, read_batch
 from seqc.datasets._origins import fetched
 from seqc.errors import ConfigError
 from seqc.graph.ir import Array
+from seqc.utils.absent import absent
+
+__all__ = ["load_data"]
 
 Part = tuple[Array, Array]
 _SHA256 = "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7"
@@ -28,3 +31,6 @@ def load_data(label_mode: str = "fine") -> tuple[Part, Part]:
     folder = fetched("cifar-100-python-target", f"{HOME}cifar-100-python.tar.gz", _SHA256, unpacked=True)
     inside, labels = folder / "cifar-100-python", f"{label_mode}_labels"
     return read_batch(inside / "train", labels), read_batch(inside / "test", labels)
+
+
+__getattr__ = absent(__name__, __all__)

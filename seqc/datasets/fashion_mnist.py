@@ -6,6 +6,9 @@ from seqc.datasets import _idx
 from seqc.datasets._origins import KERAS, fetched
 from seqc.errors import DataError
 from seqc.graph.ir import Array
+from seqc.utils.absent import absent
+
+__all__ = ["load_data"]
 
 Part = tuple[Array, Array]
 # Zalando published MD5 alone.
@@ -36,3 +39,6 @@ def _read(name: str) -> Array:
         return _idx.parse(_idx.gunzip(file.read_bytes(), name, limit=_LARGEST), name)
     except DataError as error:
         raise DataError(f"{file} cannot be used: {error} Delete it, and it is downloaded again.") from error
+
+
+__getattr__ = absent(__name__, __all__)

@@ -8,6 +8,9 @@ from seqc.datasets._origins import KERAS, fetched
 from seqc.datasets._plain import read_npz
 from seqc.datasets._words import as_lists, limited, shifted, short_ones, shuffled, word_index
 from seqc.graph.ir import Array
+from seqc.utils.absent import absent
+
+__all__ = ["get_word_index", "load_data"]
 
 Part = tuple[Array, Array]
 _SHA256 = "69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f"
@@ -59,3 +62,6 @@ def get_word_index(path: str = "imdb_word_index.json") -> dict[str, int]:
         DataError: the file is not there and cannot be downloaded, or is not what it should be.
     """
     return word_index(fetched(path, f"{KERAS}imdb_word_index.json", _INDEX_MD5))
+
+
+__getattr__ = absent(__name__, __all__)

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from seqc.datasets import _fetch, _idx
 from seqc.errors import DataError
+from seqc.utils.absent import absent
+
+__all__ = ["load_data"]
 
 Arrays: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -126,3 +129,6 @@ def _unpack(archive: Archive, packed: bytes) -> bytes:
             f"got {len(content)} bytes with SHA-256 {found}."
         )
     return content
+
+
+__getattr__ = absent(__name__, __all__)

@@ -8,6 +8,9 @@ from seqc.datasets._origins import KERAS, fetched
 from seqc.datasets._plain import read_npz
 from seqc.datasets._words import as_lists, limited, shifted, short_ones, shuffled, word_index
 from seqc.graph.ir import Array
+from seqc.utils.absent import absent
+
+__all__ = ["get_label_names", "get_word_index", "load_data"]
 
 Part = tuple[Array, Array]
 _SHA256 = "d6586e694ee56d7a4e65172e12b3e987c03096cb01eab99753921ef915959916"
@@ -68,3 +71,6 @@ def get_word_index(path: str = "reuters_word_index.json") -> dict[str, int]:
 def get_label_names() -> tuple[str, ...]:
     """Returns the names of the topics, in the order of their numbers."""
     return tuple(_TOPICS.split())
+
+
+__getattr__ = absent(__name__, __all__)

@@ -378,4 +378,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, *(name for name in globals() if name not in __all__)]
+    return sorted([*__all__, "image", "linalg", "nn", "numpy"])

@@ -16,7 +16,7 @@ _HERE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 def absent(module: str, names: Iterable[str] | None = None, advice: str = "") -> Callable[[str], Any]:
-    """Returns a `__getattr__` for a module: an error that says what to do.
+    """Returns a `__getattr__` for a module: an error that says what to do. `dir` of the module lists what it has.
 
     What Keras has and seqc has not is in `not_carried.py`; any other name may be a slip of the pen. The error is an
     AttributeError; an ImportError where somebody writes `from module import name`, since Python would not pass the
@@ -28,6 +28,8 @@ def absent(module: str, names: Iterable[str] | None = None, advice: str = "") ->
         advice: what to do without a thing that nobody knows.
     """
     known = None if names is None else tuple(names)
+    # Without what it imports, which somebody who looks for a layer has no use for.
+    vars(sys.modules[module])["__dir__"] = lambda: sorted(known or _own(module))
 
     def look(name: str) -> NoReturn:
         if name.startswith("_"):  # questions of Python's own, and of its test tools
