@@ -26,6 +26,7 @@ from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.naive import NaiveExecutor
 from seqc.backends.numpy.plan_checker import PlanError, check_plan
 from seqc.backends.numpy.regions import ParallelRegion, Program
+from seqc.backends.numpy.shadow import Shadow
 from seqc.graph.dims import symbol
 from seqc.graph.ir import Array, Graph, constant, input_value
 from seqc.ops.shape import reshape
@@ -279,3 +280,12 @@ def test_planted_faults_name_what_they_break() -> None:
     assert len(FAULTS) >= 27
     for plant in FAULTS.values():
         assert "setattr" in inspect.getsource(plant) or "_change_before_collecting" in inspect.getsource(plant)
+
+
+def test_arrays_without_elements_lie_nowhere() -> None:
+    held = np.zeros((4, 10), "float32")
+    for empty in (held[4:], held[:0], held[:, 10:], np.zeros((0, 10), "float32")):
+        for shadow in (Shadow([held]), Shadow([held[1:2]]), Shadow([empty])):
+            assert shadow.numbers(empty).size == 0
+            assert not shadow.read(empty, 0)
+            assert not shadow.write(empty, 1)

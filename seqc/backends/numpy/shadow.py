@@ -68,6 +68,8 @@ class Shadow:
         self._touched.clear()
 
     def _show(self, regions: list[Array], array: Array) -> Array:
+        if not array.size:  # it lies wherever NumPy had nothing to put
+            return np.empty((*array.shape, 1), np.int64)
         address = array.ctypes.data
         at = bisect_right(self._starts, address) - 1
         notes = regions[at]
