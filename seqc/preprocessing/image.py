@@ -9,7 +9,7 @@ import numpy as np
 from seqc.errors import ShapeError
 from seqc.graph.ir import Array
 from seqc.utils.absent import absent
-from seqc.utils.pictures import array_to_img, img_to_array, load_img, save_img
+from seqc.utils.pictures import array_to_img, img_to_array, load_img, resized, save_img
 
 __all__ = ["array_to_img", "img_to_array", "load_img", "save_img", "smart_resize"]
 
@@ -35,17 +35,13 @@ def smart_resize(
     Raises:
         ShapeError: x has another number of axes. ConfigError: another argument makes no sense.
     """
-    from seqc.ops import image
-
     array = np.asarray(x)
     if array.ndim not in (3, 4):
         raise ShapeError(
             f"Expected an image array with shape `(height, width, channels)`, or `(batch_size, height, width, "
             f"channels)`, but got input with incorrect rank, of shape {array.shape}."
         )
-    if interpolation != "nearest" and (array.dtype.kind in "biu" or array.dtype == "float64"):
-        array = array.astype("float32")  # as in Keras; `ops.image.resize` rounds to the numbers that it was given
-    return np.asarray(image.resize(array, size, interpolation, crop_to_aspect_ratio=True, data_format=data_format))
+    return resized(array, size, interpolation, crop=True, data_format=data_format)
 
 
 __getattr__ = absent(__name__, __all__)

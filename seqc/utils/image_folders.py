@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from seqc import ops
 from seqc.errors import ConfigError
 from seqc.graph.ir import Array
 from seqc.utils.folders import Folder
-from seqc.utils.pictures import decoded, pillow
+from seqc.utils.pictures import decoded, pillow, resized
 
 _FORMATS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 _INTERPOLATIONS = ("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5")
@@ -72,13 +71,12 @@ def image_dataset_from_directory(
     if pad_to_aspect_ratio and crop_to_aspect_ratio:
         raise ConfigError("Only one of `pad_to_aspect_ratio` & `crop_to_aspect_ratio` can be `True`.")
 
-    def resized(image: Array) -> Array:
-        if pad_to_aspect_ratio:
-            return _padded(image, size, interpolation)
-        return _resized(image, size, interpolation, crop_to_aspect_ratio)
-
     def read(path: str) -> Array:
-        image = resized(decoded(path, color_mode))
+        image = decoded(path, color_mode)
+        if pad_to_aspect_ratio:
+            image = _padded(image, size, interpolation)
+        else:
+            image = resized(image, size, interpolation, crop_to_aspect_ratio)
         return image.transpose(2, 0, 1) if data_format == "channels_first" else image
 
     folder = Folder(
@@ -88,17 +86,11 @@ def image_dataset_from_directory(
     return folder.datasets(lambda paths: np.stack([read(path) for path in paths]))
 
 
-def _resized(image: Array, size: Sequence[int], interpolation: str, crop: bool = False) -> Array:
-    """Returns an image of bytes in another size; as bytes where each of the new ones is one of the old."""
-    given = image if interpolation == "nearest" else image.astype("float32")
-    return np.asarray(ops.image.resize(given, size, interpolation, crop_to_aspect_ratio=crop))
-
-
 def _padded(image: Array, size: Sequence[int], interpolation: str) -> Array:
     """Returns an image as large as fits into a size, and zeros around it, rounded as TensorFlow does."""
     sides = np.array(image.shape[:2], "float32")
     fitting = sides / (sides / np.array(size, "float32")).max()
     high, wide = (int(side) for side in fitting)
     top, left = (max(0, int(border)) for border in (np.array(size, "float32") - fitting) / 2)
-    small = _resized(image, (high, wide), interpolation)
+    small = resized(image, (high, wide), interpolation, crop=False)
     return np.pad(small, ((top, size[0] - top - high), (left, size[1] - left - wide), (0, 0)))

@@ -11,7 +11,7 @@ import numpy as np
 from seqc.errors import ConfigError, DataError
 from seqc.graph.ir import Array
 from seqc.ops._pictures import is_first
-from seqc.ops.image_frames import part_of
+from seqc.ops.image_frames import part_of, resize
 from seqc.utils.display import note
 
 _MODES = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
@@ -52,6 +52,17 @@ def decoded(path: str, color_mode: str) -> Array:
             return grey.astype("uint8")[..., None]
         array: Array = np.asarray(img.convert(_MODES[color_mode]))
     return array[..., None] if array.ndim == 2 else array
+
+
+def resized(images: Array, size: Any, interpolation: str, crop: bool, data_format: str | None = None) -> Array:
+    """Returns images of another size: floats of whole numbers, which `ops.image.resize` rounds, but for "nearest".
+
+    Args:
+        images: see `seqc.ops.image.resize`, and so for the others. crop: its `crop_to_aspect_ratio`.
+    """
+    if interpolation != "nearest" and (images.dtype.kind in "biu" or images.dtype == "float64"):
+        images = images.astype("float32")
+    return np.asarray(resize(images, size, interpolation, crop_to_aspect_ratio=crop, data_format=data_format))
 
 
 def img_to_array(img: Any, data_format: str | None = None, dtype: Any = None) -> Array:
