@@ -71,6 +71,31 @@ def test_a_folder_gives_the_batch_that_keras_makes_of_it(tmp_path: Path, number:
     np.testing.assert_allclose(batch, expected, atol=rounding, strict=True)
 
 
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+def test_a_folder_trains_as_its_images_do_as_arrays_of_floats(tmp_path: Path, interpolation: str) -> None:
+    written(tmp_path)
+    data = keras.utils.image_dataset_from_directory(
+        tmp_path, image_size=(6, 5), batch_size=4, shuffle=False, interpolation=interpolation, verbose=False
+    )
+    x, y = (np.concatenate(parts) for parts in zip(*data, strict=True))
+    assert x.dtype == ("uint8" if interpolation == "nearest" else "float32")
+    histories, scales = [], []
+    for source in ((data, None), (x.astype("float32"), y)):
+        keras.utils.set_random_seed(1)
+        normalize = keras.layers.Normalization()
+        normalize.adapt(source[0] if source[1] is not None else data.map(lambda image, label: image))
+        model = keras.Sequential([keras.Input((6, 5, 3)), normalize, keras.layers.Flatten(), keras.layers.Dense(3)])
+        model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        histories.append(
+            model.fit(
+                *source, epochs=3, batch_size=4 if source[1] is not None else None, shuffle=False, verbose=0
+            ).history["loss"]
+        )
+        scales.append([np.asarray(normalize.mean), np.asarray(normalize.variance)])
+    assert histories[0] == histories[1]
+    np.testing.assert_allclose(scales[0], scales[1], rtol=1e-5)
+
+
 def test_parts_of_a_folder_do_not_overlap(tmp_path: Path) -> None:
     images = written(tmp_path)
     common: dict[str, Any] = {
