@@ -32,6 +32,8 @@ FACTOR_BYTES = 1 << 19
 # Elements of the innermost loop of an element-wise call on a repeated vector: as many as make the cost of starting the
 # loop small, and still fit the first-level cache.
 LONG_LOOP = 2048
+# How many elements are numbered at a time where rows are added by number: their numbers fit the second-level cache.
+NUMBERED_ELEMENTS = 1 << 15
 # An innermost loop over fewer numbers than this costs more to start than to run.
 SHORT_LOOP = 512
 # Along an axis of so few numbers NumPy finds the largest more slowly than after turning the array.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from seqc.backends.numpy import machine
 from seqc.backends.numpy.kernels import Call, Scratch, in_turn, kernel
 from seqc.backends.numpy.kernels._common import contiguous
 from seqc.backends.numpy.rows import AddRows
@@ -54,25 +56,63 @@ def bind_add_rows(op: AddRows, outs: Sequence[Array | None], xs: Sequence[Array]
 
 
 def _adder(out: Array, g: Array, ids: Array, scratch: Scratch) -> Call | None:
-    """Returns a call that adds rows at the places that ids name, None where it does not know how."""
+    """Returns a call that adds rows at the places that ids name, None where it does not know how.
+
+    It adds some at a time, so that the numbers of their elements are still in the cache when they are read.
+    """
     if out.dtype not in _PAIRS or not ids.size or not out.size or not contiguous(out):
         return None
-    if not contiguous(g):  # such as a gradient that is the same for all words of a sentence
-        rows = scratch(g.shape, g.dtype)
-        add = _adder(out, rows, ids, scratch)
-        return None if add is None else in_turn(partial(np.copyto, rows, g), add)
+    if not ids.ndim:
+        ids, g = ids[None], g[None]
     width = out.size // len(out)
-    kind = _PAIRS[out.dtype] if width % 2 == 0 else out.dtype
-    target, source = out.reshape(-1).view(kind), g.reshape(-1).view(kind)
-    each = target.size // len(out)
-    columns, places = np.arange(each), scratch((ids.size, each), np.int64)
-    starts, index = scratch((*ids.shape, 1), np.int64), places.reshape(-1)
-    rows, step = starts.reshape(-1, 1), np.int64(each)
+    kind = np.dtype(_PAIRS[out.dtype] if width % 2 == 0 else out.dtype)
+    each = width * out.itemsize // kind.itemsize
+    count = max(1, machine.NUMBERED_ELEMENTS * len(ids) // (ids.size * each))
+    most = ids[:count]
+    memory = _Numbered(
+        scratch((most.size, each), np.int64),
+        scratch((*most.shape, 1), np.int64),
+        # Not contiguous is, for instance, a gradient that is the same for all words of a sentence.
+        None if contiguous(g) else scratch((most.size * width,), g.dtype),
+        np.arange(each),
+    )
+    target = out.reshape(-1).view(kind)
+    pieces = [slice(start, start + count) for start in range(0, len(ids), count)]
+    return in_turn(*(_piece(target, g[piece], ids[piece], memory) for piece in pieces))
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    """The memory for adding some rows.
+
+    Attributes:
+        places: the number of each of their elements. starts: of the first one of each row. rows: the rows, where they
+        have to be copied. columns: the numbers of elements within a row.
+    """
+
+    places: Array
+    starts: Array
+    rows: Array | None
+    columns: Array
+
+
+def _piece(target: Array, g: Array, ids: Array, memory: _Numbered) -> Call:
+    """Returns the call that adds some rows.
+
+    Args:
+        target: all elements of the table. g, ids: the rows and their numbers.
+    """
+    starts, places = memory.starts[: len(ids)], memory.places[: ids.size]
+    each, firsts, index, columns = np.int64(places.shape[1]), starts.reshape(-1, 1), places.reshape(-1), memory.columns
+    rows = g if memory.rows is None else memory.rows[: g.size].reshape(g.shape)
+    source = rows.reshape(-1).view(target.dtype)
 
     def run() -> None:
+        if rows is not g:
+            np.copyto(rows, g)
         np.copyto(starts, ids[..., None], casting="unsafe")
-        np.multiply(rows, step, out=rows)
-        np.add(rows, columns, out=places)
+        np.multiply(firsts, each, out=firsts)
+        np.add(firsts, columns, out=places)
         np.add.at(target, index, source)
 
     return run
