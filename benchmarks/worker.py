@@ -163,14 +163,15 @@ def predict(name: str) -> dict[str, float]:
         }
 
 
-def median_ms(run: Callable[[], Any], repeats: int = 11) -> float:
-    """Returns the median milliseconds of several runs after one to warm up."""
-    times = []
-    for _ in range(repeats + 1):
+def median_ms(run: Callable[[], Any], repeats: int = 11, seconds: float = 1.0) -> float:
+    """Returns the median milliseconds of so many runs and of as many more as the time allows, after one to warm up."""
+    times: list[float] = []
+    run()
+    while len(times) < repeats or sum(times) < seconds:
         start = time.perf_counter()
         run()
         times.append(time.perf_counter() - start)
-    return statistics.median(times[1:]) * 1e3
+    return statistics.median(times) * 1e3
 
 
 if __name__ == "__main__":
