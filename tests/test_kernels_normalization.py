@@ -33,6 +33,9 @@ def test_sums_and_means(shape: tuple[int, ...], data: st.DataObject, keepdims: b
     check_kernel(ReduceSum(axes, keepdims), [x], [other], tolerance=100)
     check_kernel(ReduceMean(axes, keepdims), [x], [other], tolerance=20)
     check_kernel(ReduceSum(axes, keepdims), [rng.integers(-5, 5, shape)])
+    repeated = np.broadcast_to(x[tuple(slice(data.draw(st.sampled_from([1, n]))) for n in shape)], shape)
+    check_kernel(ReduceSum(axes, keepdims), [repeated], tolerance=100)
+    check_kernel(ReduceMean(axes, keepdims), [repeated], tolerance=20)
 
 
 @given(SHAPES, DTYPES, st.data(), SEEDS)

@@ -127,7 +127,7 @@ def test_unknown_sizes_give_the_numbers_of_known_ones(name: str) -> None:
 def test_the_executor_knows_the_size_of_the_whole_batch_in_every_tile(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seqc.backends.numpy.machine.tile_bytes", lambda: 1)  # tiles of one sample
+    monkeypatch.setattr("seqc.backends.numpy.machine.tile_bytes", lambda share: 1)  # tiles of one sample
     graph = traced(FUNCTIONS[name], BATCH, 5, 3)
     runs = Executor(graph, [], [])
     for batch in (1, 4, 3):

@@ -53,7 +53,7 @@ def under(conditions: Conditions) -> pytest.MonkeyPatch:
     """Puts conditions in force until the patch is undone."""
     patch = pytest.MonkeyPatch()
     patch.setattr(executor, "thread_count", lambda: conditions.threads)
-    patch.setattr(machine, "tile_bytes", lambda: conditions.tile_bytes)
+    patch.setattr(machine, "tile_bytes", lambda share: conditions.tile_bytes)
     if conditions.always_share:
         patch.setattr(machine, "worth_sharing", lambda seconds: True)
     if conditions.tiny:
@@ -68,7 +68,7 @@ def under_threads(threads: int, small: bool) -> pytest.MonkeyPatch:
     patch = pytest.MonkeyPatch()
     patch.setattr(executor, "thread_count", lambda: threads)
     if small:
-        patch.setattr(machine, "tile_bytes", lambda: 100_000)
+        patch.setattr(machine, "tile_bytes", lambda share: 100_000)
         patch.setattr(machine, "worth_sharing", lambda seconds: True)
         patch.setattr(machine, "piece_limits", lambda: (0.0, 1e6))
         patch.setattr(machine, "SHARED_ELEMENTS", 64)

@@ -18,6 +18,9 @@ COMMON = {2: 1 << 19, 3: 1 << 24}
 # A tile may take so many times the second-level cache: what is written is mostly read next, and a call that handles
 # more at once is worth more than that the beginning of a tile is still there at its end.
 TILE_SHARE = 8
+# Where calls are short - many operations on little data - a tile may take more, so that they are longer: two threads
+# hand the interpreter to each other after every call, and wait for each other where calls take no longer than this.
+LARGEST_TILE_SHARE, SECONDS_PER_LONG_CALL = 16, 1e-4
 # Where an operation goes through time by itself, a tile may take so many times more: each step of it is only a part of
 # the tile's memory, and the steps are what has to fit.
 SEQUENTIAL_SHARE = 16
@@ -66,12 +69,15 @@ NS_PER_COPIED, NS_PER_ADDED = 0.15, 0.2
 OPERATIONS_PER_NS, OPERATIONS_PER_NS_NARROW = 85.0, 70.0
 
 
-def tile_bytes() -> int:
+def tile_bytes(share: int) -> int:
     """Returns how much memory a tile's arrays may take where all cores of the processor have their share of its cache.
 
     How many threads there are does not enter: results depend on the size of tiles, and are not to depend on threads.
+
+    Args:
+        share: how many times the second-level cache that is, as long as the third has room for it.
     """
-    return max(cache_bytes(2), min(TILE_SHARE * cache_bytes(2), cache_bytes(3) // (2 * cores_of_cache(3))))
+    return max(cache_bytes(2), min(share * cache_bytes(2), cache_bytes(3) // (2 * cores_of_cache(3))))
 
 
 def large_matrix_bytes() -> int:

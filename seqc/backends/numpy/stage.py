@@ -64,12 +64,22 @@ def plan_stage(cut: Cut, number: int, live_out: Collection[Value], batch: int) -
         batch: how many samples there are.
     """
     values = stage_values(cut, number)
-    cache = machine.tile_bytes() * (machine.SEQUENTIAL_SHARE if any(v.op.sequential for v in values) else 1)
     trial = min(-(-batch // 2), TRIAL)
     each = max(1, plan_tile(cut, values, live_out, trial, sums=False).touched // trial)
-    pieces = _pieces(cut, values, batch, max(1, cache // each))
-    tiles, tile = _tiles(-(-batch // pieces), max(1, cache // each))
+    most = _largest_tile(values, each)
+    pieces = _pieces(cut, values, batch, most)
+    tiles, tile = _tiles(-(-batch // pieces), most)
     return Stage(number, values, pieces, tile, plan_tile(cut, values, live_out, tile, sums=tiles > 1))
+
+
+def _largest_tile(values: Sequence[Value], each: int) -> int:
+    """Returns how many samples a tile of a stage may have, of which each takes so many bytes."""
+    if any(v.op.sequential for v in values):
+        return max(1, machine.tile_bytes(machine.TILE_SHARE) * machine.SEQUENTIAL_SHARE // each)
+    computed = [seconds_of(v, {BATCH: TRIAL}) for v in values if v.op.kind != "view"]
+    wanted = round(machine.SECONDS_PER_LONG_CALL * TRIAL * len(computed) / max(sum(computed), 1e-9))
+    fewest, most = (machine.tile_bytes(share) // each for share in (machine.TILE_SHARE, machine.LARGEST_TILE_SHARE))
+    return max(1, fewest, min(wanted, most))
 
 
 def _tiles(count: int, most: int) -> tuple[int, int]:

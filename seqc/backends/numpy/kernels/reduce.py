@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc.backends.numpy.kernels import Call, Scratch, kernel
+from seqc.backends.numpy.kernels import Call, Scratch, in_turn, kernel
 from seqc.backends.numpy.kernels._common import contiguous, filled
 from seqc.graph.ir import Array
 from seqc.ops.reduce import ReduceMean, ReduceSum
@@ -39,8 +39,14 @@ def bind_mean(op: ReduceMean, outs: Sequence[Array | None], xs: Sequence[Array],
 
 def sums(x: Array, axes: tuple[int, ...], keepdims: bool, out: Array) -> Callable[[], Any]:
     """Returns a function that adds up along sorted axes."""
+    simple = x.dtype.kind == "f" and x.itemsize >= 4
+    shown = [a for a in axes if x.strides[a] == 0 and x.shape[a] > 1]
+    if shown and simple:  # the same numbers again and again, such as the gradient of a mean
+        once = x[tuple(slice(0, 1) if a in shown else slice(None) for a in range(x.ndim))]
+        times = out.dtype.type(math.prod(x.shape[a] for a in shown))
+        return in_turn(sums(once, axes, keepdims, out), partial(np.multiply, out, times, out))
     consecutive = bool(axes) and axes[-1] - axes[0] == len(axes) - 1
-    if not consecutive or x.dtype.kind != "f" or x.itemsize < 4 or not contiguous(x, out):
+    if not consecutive or not simple or not contiguous(x, out):
         return partial(np.add.reduce, x, axis=axes, dtype=out.dtype, keepdims=keepdims, out=out)
     before, count, after = (
         math.prod(part) for part in (x.shape[: axes[0]], x.shape[axes[0] : axes[-1] + 1], x.shape[axes[-1] + 1 :])
