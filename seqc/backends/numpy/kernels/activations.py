@@ -8,11 +8,12 @@ take 11, `np.tanh` 2.6, `np.exp` and `np.log` 1.3 and 1.7.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from seqc.backends.numpy.kernels import Call, Scratch, kernel
+from seqc.backends.numpy.kernels import Call, Scratch, in_turn, kernel
 from seqc.backends.numpy.kernels._common import filled
 from seqc.graph.ir import Array
 from seqc.ops.arithmetic import Clip
@@ -44,21 +45,12 @@ def bind_relu(op: Relu, outs: Sequence[Array | None], xs: Sequence[Array], scrat
 
 @kernel(ReluGrad)
 def bind_relu_grad(op: ReluGrad, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
-    """Gives g where y > 0, else 0, as a product with zeros and ones."""
+    """Gives g where y > 0, else 0, as a product with zeros and ones, which NumPy converts in its own small buffer."""
     (out,), (g, y) = outs, xs
     if out is None:
         return None
-    zero = y.dtype.type(0)
-    positive = scratch(y.shape, np.bool_)
-    # NumPy multiplies a float by a bool through a buffer; converted beforehand, both passes are plain loops.
-    mask = scratch(y.shape, out.dtype)
-
-    def run() -> None:
-        np.greater(y, zero, out=positive)
-        np.copyto(mask, positive)
-        np.multiply(g, mask, out=out)
-
-    return run
+    zero, positive = y.dtype.type(0), scratch(y.shape, np.bool_)
+    return in_turn(partial(np.greater, y, zero, positive), partial(np.multiply, g, positive, out))
 
 
 @kernel(LeakyRelu)
