@@ -20,7 +20,7 @@ COMMON = {2: 1 << 19, 3: 1 << 24}
 TILE_SHARE = 8
 # Where calls are short - many operations on little data - a tile may take more, so that they are longer: two threads
 # hand the interpreter to each other after every call, and wait for each other where calls take no longer than this.
-LARGEST_TILE_SHARE, SECONDS_PER_LONG_CALL = 16, 1e-4
+LARGEST_TILE_SHARE, SECONDS_PER_LONG_CALL = 16, 1.5e-4
 # Where an operation goes through time by itself, a tile may take so many times more: each step of it is only a part of
 # the tile's memory, and the steps are what has to fit.
 SEQUENTIAL_SHARE = 16
