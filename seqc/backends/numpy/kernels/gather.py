@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -67,52 +66,24 @@ def _adder(out: Array, g: Array, ids: Array, scratch: Scratch) -> Call | None:
     width = out.size // len(out)
     kind = np.dtype(_PAIRS[out.dtype] if width % 2 == 0 else out.dtype)
     each = width * out.itemsize // kind.itemsize
-    count = max(1, machine.NUMBERED_ELEMENTS * len(ids) // (ids.size * each))
-    most = ids[:count]
-    memory = _Numbered(
-        scratch((most.size, each), np.int64),
-        scratch((*most.shape, 1), np.int64),
-        # Not contiguous is, for instance, a gradient that is the same for all words of a sentence.
-        None if contiguous(g) else scratch((most.size * width,), g.dtype),
-        np.arange(each),
-    )
-    target = out.reshape(-1).view(kind)
-    pieces = [slice(start, start + count) for start in range(0, len(ids), count)]
-    return in_turn(*(_piece(target, g[piece], ids[piece], memory) for piece in pieces))
-
-
-@dataclass(frozen=True)
-class _Numbered:
-    """The memory for adding some rows.
-
-    Attributes:
-        places: the number of each of their elements. starts: of the first one of each row. rows: the rows, where they
-        have to be copied. columns: the numbers of elements within a row.
-    """
-
-    places: Array
-    starts: Array
-    rows: Array | None
-    columns: Array
-
-
-def _piece(target: Array, g: Array, ids: Array, memory: _Numbered) -> Call:
-    """Returns the call that adds some rows.
-
-    Args:
-        target: all elements of the table. g, ids: the rows and their numbers.
-    """
-    starts, places = memory.starts[: len(ids)], memory.places[: ids.size]
-    each, firsts, index, columns = np.int64(places.shape[1]), starts.reshape(-1, 1), places.reshape(-1), memory.columns
-    rows = g if memory.rows is None else memory.rows[: g.size].reshape(g.shape)
-    source = rows.reshape(-1).view(target.dtype)
+    count = min(len(ids), max(1, machine.NUMBERED_ELEMENTS * len(ids) // (ids.size * each)))
+    starts = scratch((count, *ids.shape[1:], 1), np.int64)
+    places = scratch((starts.size, each), np.int64)
+    # Not contiguous is, for instance, a gradient that is the same for all words of a sentence.
+    rows = None if contiguous(g) else scratch((count, *g.shape[1:]), g.dtype)
+    target, columns, step = out.reshape(-1).view(kind), np.arange(each), np.int64(each)
+    parts = [slice(start, start + count) for start in range(0, len(ids), count)]
 
     def run() -> None:
-        if rows is not g:
-            np.copyto(rows, g)
-        np.copyto(starts, ids[..., None], casting="unsafe")
-        np.multiply(firsts, each, out=firsts)
-        np.add(firsts, columns, out=places)
-        np.add.at(target, index, source)
+        for part in parts:
+            some, source = ids[part], g[part]
+            if rows is not None:
+                source = rows[: len(some)]
+                np.copyto(source, g[part])
+            firsts, index = starts[: len(some)], places[: some.size]
+            np.copyto(firsts, some[..., None], casting="unsafe")
+            np.multiply(firsts, step, out=firsts)
+            np.add(firsts.reshape(-1, 1), columns, out=index)
+            np.add.at(target, index.reshape(-1), source.reshape(-1).view(kind))
 
     return run
