@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -41,7 +41,7 @@ class Stepper(Totals):
         self._steps: dict[Any, Step] = {}
         self._kept = Kept()
         # What a step depends on besides the data: which layers train, and the optimizer's variables.
-        self.flags: tuple[int, ...] = ()
+        self.flags: tuple[tuple[bool, int], ...] = ()
         self._slots: tuple[int, ...] = ()
         # Whether a layer keeps states from one batch to the next, which ties steps to the size of a batch.
         self._stateful = False
@@ -154,8 +154,10 @@ class Stepper(Totals):
         for i, port in enumerate(ports):
             if port.shape is not None and xs[i].ndim and len(xs[i]):
                 xs[i] = match_rank(xs[i], port.shape)
-        self.flags = tuple(_flags(model))
-        self._stateful = any(getattr(owner, "stateful", False) for owner in model._owners())
+        owners = list(model._owners())
+        # Whether each layer trains, and how often its meaning has changed.
+        self.flags = tuple((owner.trainable, getattr(owner, "changes", 0)) for owner in owners)
+        self._stateful = any(getattr(owner, "stateful", False) for owner in owners)
         names = [port.name for port in ports]
         return make_data(xs, y, weight, [port.dtype for port in ports], names, model._output_names())
 
@@ -280,11 +282,3 @@ class Stepper(Totals):
 def _kind_of(array: Array | None) -> Any:
     """Returns what a step is traced for: dtype and shape of a row."""
     return None if array is None else (array.dtype, array.shape[1:])
-
-
-def _flags(owner: Any) -> Iterator[int]:
-    """Yields whether each layer trains, and how often its meaning has changed, from the outside in."""
-    yield owner.trainable
-    yield getattr(owner, "changes", 0)
-    for child in owner.sublayers():
-        yield from _flags(child)
