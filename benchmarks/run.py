@@ -82,11 +82,15 @@ def variants(workload: str, options: Any) -> list[str]:
 
 
 def measure(results: Results, workload: str, names: Sequence[str], options: Any) -> None:
-    """Runs the frameworks in turn, round by round, and keeps the median of every figure."""
+    """Runs the frameworks in turn, round by round, and keeps the median of every figure.
+
+    Every second round goes backwards: whoever follows half a minute of work on all cores may be slower for it.
+    """
     arguments = ["--epochs", str(options.epochs), *(["--steps", str(options.steps)] if options.steps else [])]
     taken: dict[str, list[Outcome]] = {name: [] for name in names}
     for number in range(options.rounds):
-        for name, outcomes in taken.items():
+        for name in reversed(names) if number % 2 else names:
+            outcomes = taken[name]
             if any(isinstance(outcome, str) for outcome in outcomes):
                 continue  # what failed once is not tried again
             note(f"{workload}, round {number + 1} of {options.rounds}: {name}")
