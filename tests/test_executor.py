@@ -19,7 +19,7 @@ from kit.effort import effort
 from kit.executor_runs import Conditions, assert_same, twin
 from kit.random_models import models
 from seqc import Sequential, layers
-from seqc.backends.numpy import make_executor
+from seqc.backends.numpy import machine, make_executor
 from seqc.backends.numpy.executor import Executor
 from seqc.backends.numpy.horizontal_fusion import plan_turns
 from seqc.backends.numpy.lowering import lower_for_numpy
@@ -254,6 +254,31 @@ def test_small_variables_change_together_at_the_end_however_many_stages_a_gradie
         8,
         2,
     ]  # the gradients of the two gammas take more arithmetic than the others
+
+
+@pytest.mark.parametrize(("width", "grows"), [(16, True), (512, False)], ids=["short calls", "long calls"])
+def test_tiles_are_larger_where_calls_are_short(width: int, grows: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "cache_bytes", {2: 1 << 16, 3: 1 << 24}.__getitem__)
+    monkeypatch.setattr(machine, "cores_of_cache", lambda level: 2)
+    hidden = [L.Dense(width, activation="tanh") for _ in range(3)]
+    model = Sequential([keras.Input((64, width)), *hidden, L.GlobalAveragePooling1D()])
+    x, tiles, results = (
+        np.random.default_rng(0).normal(size=(300 if grows else 40, 64, width)).astype("float32"),
+        [],
+        [],
+    )
+    for share in (machine.TILE_SHARE, machine.LARGEST_TILE_SHARE):
+        monkeypatch.setattr(machine, "LARGEST_TILE_SHARE", share)
+        model._trainer.forget_steps()
+        results.append(model.predict_on_batch(x))
+        (step,) = model._trainer._steps.values()
+        tiles.append(plan_stages(lower_for_numpy(step.graph, {}), len(x))[1][0].tile)
+    assert (tiles[1] > tiles[0]) is grows
+    assert tiles[0] <= tiles[1] < len(x) // 2
+    monkeypatch.setenv("SEQC_EXECUTOR", "naive")
+    model._trainer.forget_steps()
+    for result in results:
+        np.testing.assert_allclose(result, model.predict_on_batch(x), rtol=1e-4, atol=1e-6)
 
 
 def test_arrays_that_were_handed_out_do_not_change_with_the_weights() -> None:

@@ -78,8 +78,8 @@ def _adder(out: Array, g: Array, ids: Array, scratch: Scratch) -> Call | None:
         for part in parts:
             some, source = ids[part], g[part]
             if rows is not None:
+                np.copyto(rows[: len(some)], source)
                 source = rows[: len(some)]
-                np.copyto(source, g[part])
             firsts, index = starts[: len(some)], places[: some.size]
             np.copyto(firsts, some[..., None], casting="unsafe")
             np.multiply(firsts, step, out=firsts)
