@@ -12,7 +12,7 @@ from seqc.layer_order import call_of, calls_in_order, makers_in_order, result_of
 from seqc.layers import InputLayer
 from seqc.layers.base import Layer
 from seqc.layers.calls import LayerCall, is_symbolic, put_tensors
-from seqc.operations import OPERATIONS
+from seqc.operations import operations
 from seqc.utils.naming import free_name, snake_case
 
 
@@ -86,7 +86,7 @@ def connections_of(model: Functional) -> Connections:
 
 def _kind(v: Value) -> str:
     """Returns what Keras calls an operation between layers, or else seqc."""
-    known = OPERATIONS.get(v.origin.function) if v.origin is not None else None
+    known = operations().get(v.origin.function) if v.origin is not None else None
     return v.op.name if known is None else known.class_name
 
 

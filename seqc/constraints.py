@@ -11,7 +11,8 @@ from typing import Any
 from seqc import ops, serialization
 from seqc.epsilon import EPSILON
 from seqc.graph.ir import Value, as_value
-from seqc.serialization import Configurable, known
+from seqc.known_classes import known
+from seqc.serialization import Configurable
 from seqc.utils.absent import absent
 
 Axis = int | Sequence[int]

@@ -13,7 +13,8 @@ import numpy as np
 
 from seqc.errors import ConfigError
 from seqc.graph.element_types import FLOATS, HALVES, need_bfloat16
-from seqc.serialization import Configurable, known, revive, serialize_object
+from seqc.known_classes import known
+from seqc.serialization import Configurable, revive, serialize_object
 from seqc.utils.absent import absent
 from seqc.utils.not_carried import QUANTIZED
 

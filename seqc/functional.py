@@ -15,6 +15,7 @@ from seqc.graph.ir import Graph, Item, Shape, Value, build, input_value, walk
 from seqc.graph.tracing import Trace, current_trace, traced
 from seqc.graph_checks import check_connected, listed, names_of, symbols_in
 from seqc.graph_config import describe, restore
+from seqc.known_classes import known
 from seqc.layer_order import layers_in_order
 from seqc.layers import InputLayer
 from seqc.layers.base import KerasShape, Layer
@@ -22,7 +23,7 @@ from seqc.layers.calls import LayerCall, ModelInput, is_shape, put_tensors
 from seqc.layers.input_axes import settle_axes
 from seqc.model import Model
 from seqc.ops.elementwise import cast
-from seqc.serialization import custom_object_scope, known
+from seqc.serialization import custom_object_scope
 from seqc.sure import of_kind
 from seqc.training.arrange import Port
 from seqc.training.data import match_rank

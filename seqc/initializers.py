@@ -16,10 +16,10 @@ from seqc import serialization
 from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Array
+from seqc.known_classes import also_known, known
 from seqc.ops._tapers import check_taper, scaled_taper
-from seqc.ops.dft import turns
 from seqc.random import generator
-from seqc.serialization import Configurable, known
+from seqc.serialization import Configurable
 from seqc.utils.absent import absent
 
 # The standard deviation of a standard normal cut off at two standard deviations.
@@ -280,6 +280,8 @@ class STFT(Initializer):
                 "The STFT initializer makes kernels of shape (frame_length, 1, frequencies). "
                 f"Received: shape={tuple(shape)}"
             )
+        from seqc.ops.dft import turns  # which few models need
+
         frame, _, count = shape
         angle = turns(max(2 * (count - 1), 1), frame, count)
         kernel = np.cos(angle) if self.side == "real" else -np.sin(angle)
@@ -315,9 +317,9 @@ lecun_uniform, lecun_normal = LecunUniform, LecunNormal
 IdentityInitializer, OrthogonalInitializer, STFTInitializer = Identity, Orthogonal, STFT
 stft = STFT
 # Their names in files of Keras 3.1 to 3.6.
-serialization.also_known("initializers", "IdentityInitializer", Identity)
-serialization.also_known("initializers", "OrthogonalInitializer", Orthogonal)
-serialization.also_known("initializers", "STFTInitializer", STFT)
+also_known("initializers", "IdentityInitializer", Identity)
+also_known("initializers", "OrthogonalInitializer", Orthogonal)
+also_known("initializers", "STFTInitializer", STFT)
 
 ALIASES: dict[str, Any] = {
     "initializer": Initializer, "zero": Zeros, "zeros": Zeros, "one": Ones, "ones": Ones,

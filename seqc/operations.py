@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -64,7 +65,9 @@ def _computing(function: str) -> Callable[..., Any]:
     return getattr(home, function)  # type: ignore[no-any-return]
 
 
-def _listed() -> dict[str, Operation]:
+@cache
+def operations() -> dict[str, Operation]:
+    """Returns the classes of Keras's by the names of their functions in `seqc.ops`."""
     found = {}
     for module, listed in CLASSES.items():
         for entry in listed.split():
@@ -73,10 +76,6 @@ def _listed() -> dict[str, Operation]:
                 f"keras.src.ops.{module}", name, tuple(filter(None, settings.split(",")))
             )
     return found
-
-
-# By the name of the function in seqc.ops.
-OPERATIONS = _listed()
 
 
 def is_operation(described: Mapping[str, Any]) -> bool:
@@ -89,7 +88,7 @@ def is_known_operation(described: Mapping[str, Any]) -> bool:
     """Tells whether seqc.ops has what an operation in a file does."""
     cls = described.get("class_name")
     return (
-        (cls in OPERATIONS or cls in _OWN_FUNCTIONS)
+        (cls in operations() or cls in _OWN_FUNCTIONS)
         if described.get("module") in (OWN, FOREIGN)
         else (operation_named(str(cls)) is not None)
     )
@@ -97,7 +96,7 @@ def is_known_operation(described: Mapping[str, Any]) -> bool:
 
 def operation_named(cls: str) -> Operation | None:
     """Returns the operation of a class of Keras's, None if there is none."""
-    found = OPERATIONS.get(_function_of(cls))
+    found = operations().get(_function_of(cls))
     return found if found is not None and found.class_name == cls else None
 
 
@@ -118,7 +117,7 @@ def find_operation(described: Mapping[str, Any]) -> Callable[..., Any]:
         raise SavingError(f"The configuration of operation '{cls}' is {type(config).__name__}, not a dictionary.")
     if module in (OWN, FOREIGN):
         return _called_by_name(cls, str(described.get("name") or config.get("name") or cls), module == FOREIGN)
-    operation = OPERATIONS[_function_of(cls)]
+    operation = operations()[_function_of(cls)]
     unknown = {
         key: value
         for key, value in config.items()
@@ -135,7 +134,7 @@ def find_operation(described: Mapping[str, Any]) -> Callable[..., Any]:
 def _called(function: str, name: str, settings: dict[str, Any]) -> Callable[..., Any]:
     compute = _computing(function)
     # Keras's classes are called without what they were made with, which may stand in the middle in the function.
-    names = [one for one in inspect.signature(compute).parameters if one not in OPERATIONS[function].settings]
+    names = [one for one in inspect.signature(compute).parameters if one not in operations()[function].settings]
 
     def call(*positional: Any, **named: Any) -> Any:
         _check_sizes((settings, positional, named), name)
@@ -195,7 +194,7 @@ def describe_operation(call: OperationCall) -> tuple[dict[str, Any], list[Any], 
     Raises:
         SavingError: no file can hold it.
     """
-    operation = OPERATIONS.get(call.function)
+    operation = operations().get(call.function)
     config = _settings(call, operation.settings) if operation is not None else {}
     if operation is None or any(isinstance(leaf, Value) for leaf in tree.flatten(config)):
         return _described_by_name(call)
@@ -234,7 +233,7 @@ def _settings(call: OperationCall, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _described_by_name(call: OperationCall) -> tuple[dict[str, Any], list[Any], dict[str, Any]]:
-    if call.function not in OPERATIONS and call.function not in _OWN_FUNCTIONS:
+    if call.function not in operations() and call.function not in _OWN_FUNCTIONS:
         raise SavingError(f"it has ops.{call.function} between its layers, which is no operation of Keras's files")
     named = _arguments(call)
     if named.get("dtype") is not None:

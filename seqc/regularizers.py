@@ -10,8 +10,9 @@ import numpy as np
 from seqc import ops, serialization
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
+from seqc.known_classes import known
 from seqc.ops.statistics import normalize
-from seqc.serialization import Configurable, known
+from seqc.serialization import Configurable
 from seqc.utils.absent import absent
 
 

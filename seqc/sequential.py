@@ -11,12 +11,13 @@ from seqc.file_scope import building
 from seqc.graph.element_types import FLOATS
 from seqc.graph.ir import Array, Graph, Type, Value, input_value
 from seqc.graph.tracing import Trace, current_trace, traced
+from seqc.known_classes import known
 from seqc.layers import InputLayer
 from seqc.layers.base import KerasShape, Layer, symbolic_shape
 from seqc.layers.calls import ModelInput, is_shape
 from seqc.model import Model
 from seqc.ops.elementwise import cast
-from seqc.serialization import known, revive, serialize_object
+from seqc.serialization import revive, serialize_object
 from seqc.stack import WAY_OUT, LayerList, applied, check_layer
 from seqc.sure import present
 from seqc.training.arrange import Port

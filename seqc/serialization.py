@@ -1,7 +1,7 @@
 """Objects to plain dictionaries and back, in the form that Keras writes into its files.
 
 An object is `{"module", "class_name", "config", "registered_name"}`. Reading one looks its class up in a table of known
-classes; nothing named in a file is ever imported or executed.
+classes of seqc; nothing else that a file names is ever imported or executed.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from seqc.argument_kinds import taken
 from seqc.errors import ConfigError, SavingError
 from seqc.file_scope import building, shared_objects
 from seqc.keras_places import AS_KERAS, NOT_IN_KERAS
+from seqc.known_classes import find_known, kinds
 
 T = TypeVar("T")
 
-# (kind, class name) -> class, for kinds "layers", "initializers", "optimizers", "losses", ...
-_KNOWN: dict[tuple[str, str], type] = {}
 # registered name ("package>Name") -> class or function, for a user's own.
 _REGISTERED: dict[str, Any] = {}
 _REGISTERED_NAMES: dict[Any, str] = {}
@@ -32,27 +31,6 @@ _REGISTERED_NAMES: dict[Any, str] = {}
 _scope: ContextVar[Mapping[str, Any]] = ContextVar("custom_objects", default={})  # noqa: B039 (never written to)
 # Where own objects are noted while they are serialized.
 _noted: ContextVar[dict[str, Any] | None] = ContextVar("noted", default=None)
-
-
-def known(kind: str) -> Callable[[type[T]], type[T]]:
-    """Class decorator: the class can be read from files under `kind` and its own name."""
-
-    def register(cls: type[T]) -> type[T]:
-        _KNOWN[kind, cls.__name__] = cls
-        cls._kind = kind  # type: ignore[attr-defined]
-        return cls
-
-    return register
-
-
-def also_known(kind: str, name: str, cls: type) -> None:
-    """Makes a class readable from files under another name as well, which some versions of Keras write."""
-    _KNOWN[kind, name] = cls
-
-
-def classes(kind: str) -> dict[str, type]:
-    """Returns the known classes of a kind by name."""
-    return {name: cls for (k, name), cls in _KNOWN.items() if k == kind}
 
 
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:
@@ -266,7 +244,7 @@ def serialize_object(value: Any) -> dict[str, Any]:
         "config": serialize(value.get_config()),
         "registered_name": get_registered_name(cls),
     }
-    if _KNOWN.get((kind, cls.__name__)) is cls:
+    if find_known(kind, cls.__name__) is cls:
         described.update(AS_KERAS.get(cls.__name__) or {"module": f"keras.{kind}", "registered_name": None})
     else:
         _note(cls)
@@ -416,10 +394,10 @@ def find_class(value: Mapping[str, Any]) -> Any:
     parts = module.split(".")
     # "keras.optimizers" says the kind; so does "keras.src.backend.torch.optimizers.torch_sgd" of Keras on torch.
     for kind in reversed(parts):
-        if (kind, name) in _KNOWN:
-            return _KNOWN[kind, name]
-    found = [cls for (_, n), cls in _KNOWN.items() if n == name]
-    says_kind = any(part in {kind for kind, _ in _KNOWN} for part in parts)
+        if (cls := find_known(kind, name)) is not None:
+            return cls
+    found = [cls for kind in kinds() if (cls := find_known(kind, name)) is not None]
+    says_kind = any(part in kinds() for part in parts)
     # Operations between layers, which "keras.src.ops.numpy" has, are no layers of the same name.
     if found and parts[0] in ("keras", "") and not says_kind and "ops" not in parts:
         return found[0]
@@ -454,7 +432,7 @@ def refuse_foreign(thing: Any, kind: str, what: str) -> None:
     package = str(getattr(source, "__module__", "")).split(".")[0]
     if package not in _FOREIGN:
         return
-    has = (kind, source.__name__) in _KNOWN
+    has = find_known(kind, source.__name__) is not None
     own = f"Use seqc.{kind}.{source.__name__}" if has else f"See seqc.{kind}, which has no '{source.__name__}'"
     raise ConfigError(
         f"The {what} '{source.__name__}' belongs to {package}, which cannot compute in a graph of seqc. {own}, or "
@@ -484,7 +462,7 @@ def get(identifier: Any, kind: str, what: str, aliases: dict[str, Any]) -> Any:
         except (KeyError, SavingError) as error:
             raise ConfigError(f"Could not interpret {what} identifier: {identifier}. {error}") from None
     if isinstance(identifier, str):
-        found = get_registered_object(identifier) or aliases.get(identifier) or _KNOWN.get((kind, identifier))
+        found = get_registered_object(identifier) or aliases.get(identifier) or find_known(kind, identifier)
         if found is None:
             raise ConfigError(
                 f"Could not interpret {what} identifier: {identifier}. Known: {', '.join(sorted(aliases))}."

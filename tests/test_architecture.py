@@ -44,6 +44,7 @@ LEVELS = {
     "seqc.graph.equal_sizes": 1,
     "seqc.file_scope": 1,
     "seqc.keras_places": 0,
+    "seqc.known_classes": 0,
     "seqc.sure": 0,
     "seqc.serialization": 2,
     "seqc.dtype_policies": 3,

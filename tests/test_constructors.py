@@ -12,9 +12,10 @@ import pytest
 import seqc
 from seqc import Input, Sequential, activations, constraints, initializers, layers, regularizers
 from seqc.errors import ConfigError, ShapeError
+from seqc.known_classes import classes
 from seqc.layers._arguments import keep_arguments
 from seqc.models import clone_model
-from seqc.serialization import classes, deserialize, serialize_object
+from seqc.serialization import deserialize, serialize_object
 
 # What a layer needs beside the argument at hand.
 NEEDED: dict[str, Any] = {

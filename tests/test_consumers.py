@@ -21,7 +21,7 @@ from seqc import Input, Sequential, layers, ops
 from seqc.export import compile_graph
 from seqc.export.model import inference_graph
 from seqc.graph.ir import Value
-from seqc.serialization import classes
+from seqc.known_classes import classes
 
 NAMED = {g.name: g for g in ALL}
 # What each needs beside onnxruntime.

@@ -13,7 +13,7 @@ from seqc.errors import ConfigError, SeqcError, ShapeError
 from seqc.graph.autodiff import gradients
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Graph, input_value
-from seqc.serialization import classes
+from seqc.known_classes import classes
 
 # name, arguments, standard deviation for shape (3, 4, 50, 70), largest magnitude (None for no bound)
 SPREADS: list[tuple[str, dict[str, Any], float, float | None]] = [

@@ -10,7 +10,8 @@ from kit.layer_runs import check_case, check_on_onnxruntime
 from kit.merge_runs import CLASSES as OF_SEVERAL_TENSORS
 from kit.oracle import Case, kept_cases, layer_classes, parameters
 from seqc import Input, Sequential
-from seqc.serialization import classes, deserialize
+from seqc.known_classes import classes
+from seqc.serialization import deserialize
 
 CASES = kept_cases("layer_cases")
 # Layers that only occur inside others.

@@ -15,9 +15,10 @@ from kit.layer_runs import trace_model
 from kit.oracle import kept_cases
 from seqc import Input, Sequential, layers, ops
 from seqc.graph.ir import Value
+from seqc.known_classes import classes
 from seqc.layers.base import snake_case
 from seqc.ops.shape import Reshape as ReshapeOp
-from seqc.serialization import classes, deserialize, serialize_object
+from seqc.serialization import deserialize, serialize_object
 from seqc.utils.naming import clear_session
 
 # Layers with arguments that are not the defaults.

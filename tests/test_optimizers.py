@@ -13,8 +13,9 @@ from seqc import constraints, optimizers
 from seqc.errors import ConfigError, NotBuiltError, ShapeError
 from seqc.graph.ir import Value, input_value
 from seqc.graph.tracing import Trace, Variable, tracing
+from seqc.known_classes import known
 from seqc.optimizers import schedules
-from seqc.serialization import known, register_keras_serializable
+from seqc.serialization import register_keras_serializable
 from seqc.utils.naming import clear_session
 
 

@@ -20,6 +20,7 @@ from kit.effort import effort, turn
 from kit.keras_files import CONFIG, change_config, change_weights, members, write_members
 from seqc import layers, serialization
 from seqc.errors import SavingError, SeqcError
+from seqc.known_classes import classes
 from seqc.saving import load_model, save_model
 from seqc.saving.limits import MOST_LAYERS, MOST_MEMBERS
 
@@ -352,7 +353,7 @@ def sample_layers() -> list[tuple[tuple[int, ...], dict[str, Any]]]:
 
 def sample_metrics() -> list[dict[str, Any]]:
     made = []
-    for _, cls in sorted(serialization.classes("metrics").items()):
+    for _, cls in sorted(classes("metrics").items()):
         for options in ({}, {"num_classes": 2}, {"num_classes": 2, "target_class_ids": [0]}, {"precision": 0.5},
                         {"recall": 0.5}, {"specificity": 0.5}, {"sensitivity": 0.5}):  # fmt: skip
             try:

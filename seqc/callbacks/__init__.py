@@ -1,13 +1,17 @@
 """Callbacks: what happens at the borders of batches and epochs, under Keras's names."""
 
-from seqc.callbacks.backup import BackupAndRestore
+from typing import TYPE_CHECKING
+
 from seqc.callbacks.base import Callback, CallbackList, History, LambdaCallback
-from seqc.callbacks.board import TensorBoard
-from seqc.callbacks.files import CSVLogger, ModelCheckpoint
-from seqc.callbacks.monitor import EarlyStopping, ReduceLROnPlateau
-from seqc.callbacks.rates import LearningRateScheduler, SwapEMAWeights, TerminateOnNaN
-from seqc.callbacks.reports import ProgbarLogger, RemoteMonitor
-from seqc.utils.absent import absent
+from seqc.utils.absent import absent, homes, late
+
+if TYPE_CHECKING:
+    from seqc.callbacks.backup import BackupAndRestore
+    from seqc.callbacks.board import TensorBoard
+    from seqc.callbacks.files import CSVLogger, ModelCheckpoint
+    from seqc.callbacks.monitor import EarlyStopping, ReduceLROnPlateau
+    from seqc.callbacks.rates import LearningRateScheduler, SwapEMAWeights, TerminateOnNaN
+    from seqc.callbacks.reports import ProgbarLogger, RemoteMonitor
 
 __all__ = [
     "BackupAndRestore",
@@ -28,8 +32,17 @@ __all__ = [
 ]
 
 
-__getattr__ = absent(
+# What a program has no use for is not loaded.
+_HOMES = {
+    "backup": "BackupAndRestore",
+    "board": "TensorBoard",
+    "files": "CSVLogger ModelCheckpoint",
+    "monitor": "EarlyStopping ReduceLROnPlateau",
+    "rates": "LearningRateScheduler SwapEMAWeights TerminateOnNaN",
+    "reports": "ProgbarLogger RemoteMonitor",
+}
+__getattr__ = late(
     __name__,
-    __all__,
-    "A subclass of Callback can do what none of them does.",
+    homes(__name__, _HOMES),
+    absent(__name__, __all__, "A subclass of Callback can do what none of them does."),
 )

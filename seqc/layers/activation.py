@@ -10,11 +10,11 @@ import numpy as np
 from seqc import activations, ops
 from seqc.errors import AxisError, ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
+from seqc.known_classes import known
 from seqc.layers._arguments import keep_arguments
 from seqc.layers._common import KerasShape, as_axes
 from seqc.layers.base import Layer
 from seqc.layers.input_spec import InputSpec
-from seqc.serialization import known
 
 
 @known("layers")

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 from seqc import ops
 from seqc.errors import ArgumentTypeError, ConfigError
 from seqc.graph.ir import Type, Value
+from seqc.known_classes import known
 from seqc.layers._common import as_tuple, data_format_name, image_hint
 from seqc.layers._words import with_words_of
 from seqc.layers.base import Layer
-from seqc.serialization import known
 
 
 class _AdaptivePooling(Layer):

@@ -7,13 +7,13 @@ from typing import Any
 from seqc import ops
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.layers._arguments import keep_arguments
 from seqc.layers.base import Layer
 from seqc.layers.call_errors import refuse_dictionary
 from seqc.layers.calls import is_shape
 from seqc.layers.regularization import drop
 from seqc.ops.sizes import Size, size_of
-from seqc.serialization import known
 
 
 @known("layers")

@@ -9,9 +9,9 @@ from seqc import ops
 from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.layers._images import RandomImageLayer, RangeLike, checked_choice, checked_factor
 from seqc.ops.sampling import ORDERS, project
-from seqc.serialization import known
 from seqc.utils.bounding_boxes import around
 
 # Keras knows "mirror" only in `ops.image`.

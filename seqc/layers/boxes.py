@@ -8,8 +8,8 @@ from seqc import ops
 from seqc.argument_kinds import is_whole
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.layers._images import ImageLayer
-from seqc.serialization import known
 
 
 @known("layers")

@@ -6,9 +6,9 @@ from typing import Any
 
 from seqc import ops
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.layers._images import RandomImageLayer, Range, RangeLike, checked_factor, checked_range, in_range
 from seqc.ops.colors import channels
-from seqc.serialization import known
 
 # Keras's, which keeps the largest saturation finite.
 _LEAST = 1e-7

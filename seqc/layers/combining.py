@@ -9,6 +9,7 @@ from seqc import ops
 from seqc.argument_kinds import is_number, is_whole
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.layers._images import (
     ImageLayer,
     RandomImageLayer,
@@ -25,7 +26,6 @@ from seqc.layers.sharpness import RandomSharpness
 from seqc.layers.tones import AutoContrast, RandomColorDegeneration, RandomPosterization, Solarization
 from seqc.layers.warping import RandomShear
 from seqc.ops.sampling import ORDERS
-from seqc.serialization import known
 
 # More than any layer here takes, so that layers of one seed have numbers of their own.
 _STREAMS = 1000

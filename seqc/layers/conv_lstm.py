@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from seqc.graph.ir import Type
+from seqc.known_classes import known
 from seqc.layers._arguments import keep_arguments
 from seqc.layers._common import KerasShape
 from seqc.layers._conv_cells import ConvLSTMCell1D, ConvLSTMCell2D, ConvLSTMCell3D
 from seqc.layers._recurrent import RecurrentLayer
 from seqc.layers._words import with_words_of
-from seqc.serialization import known
 
 
 class _ConvLSTM(RecurrentLayer):

@@ -7,13 +7,13 @@ from typing import Any
 
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
+from seqc.known_classes import known
 from seqc.layers._arguments import UNQUANTIZED, KernelArguments, keep_arguments
 from seqc.layers._common import KerasShape, as_tuple
 from seqc.layers._convolution import Convolution
 from seqc.layers._words import with_words_of
 from seqc.ops._windows import Padding
 from seqc.ops.conv import convolve, convolve_back
-from seqc.serialization import known
 
 
 class _Conv(KernelArguments, Convolution):
@@ -219,3 +219,8 @@ class Conv3DTranspose(_ConvTranspose):
     """activation(transposed convolution of the input with a kernel + bias) over depth, height and width."""
 
     rank = 3
+
+
+Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D
+Convolution1DTranspose, Convolution2DTranspose = Conv1DTranspose, Conv2DTranspose
+Convolution3DTranspose = Conv3DTranspose

@@ -10,12 +10,12 @@ from seqc import ops
 from seqc.dtype_policies import floatx
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value, as_value
+from seqc.known_classes import known
 from seqc.layers._arguments import NO_QUANTIZATION, UNQUANTIZED, BiasArguments, KernelArguments, keep_arguments
 from seqc.layers._common import KerasShape, checked_shape
 from seqc.layers.base import Layer
 from seqc.layers.calls import ModelInput
 from seqc.layers.input_axes import shape_of_input
-from seqc.serialization import known
 
 
 @known("layers")

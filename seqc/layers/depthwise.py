@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from seqc.graph.ir import Value, as_value
+from seqc.known_classes import known
 from seqc.layers._arguments import keep_arguments
 from seqc.layers._common import KerasShape
 from seqc.layers._convolution import Convolution
 from seqc.layers._words import with_words_of
 from seqc.ops.conv import convolve
 from seqc.ops.images import channel_kernel
-from seqc.serialization import known
 
 
 class DepthwiseArguments:
@@ -160,3 +160,6 @@ class SeparableConv2D(_SeparableConv):
     """activation(each channel convolved on its own over height and width, then the channels mixed + bias)."""
 
     rank = 2
+
+
+SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D

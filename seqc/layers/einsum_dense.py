@@ -10,6 +10,7 @@ from seqc import ops
 from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
 from seqc.initializers import VarianceScaling
+from seqc.known_classes import known
 from seqc.layers._arguments import (
     NO_PENALTY,
     NO_QUANTIZATION,
@@ -20,7 +21,6 @@ from seqc.layers._arguments import (
 )
 from seqc.layers._common import KerasShape, checked_shape
 from seqc.layers.base import Layer
-from seqc.serialization import known
 
 
 @known("layers")

@@ -7,10 +7,10 @@ from typing import Any
 from seqc import ops
 from seqc.graph.ir import Value, as_value
 from seqc.graph.tracing import current_trace
+from seqc.known_classes import known
 from seqc.layers._arguments import NO_PENALTY, NO_QUANTIZATION, UNQUANTIZED, keep_arguments
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
-from seqc.serialization import known
 
 
 @known("layers")

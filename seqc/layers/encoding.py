@@ -10,10 +10,10 @@ import numpy as np
 from seqc import ops
 from seqc.errors import ArgumentTypeError, ConfigError, DataError
 from seqc.graph.ir import Array, Value, as_value, constant
+from seqc.known_classes import known
 from seqc.layers._arguments import keep_arguments
 from seqc.layers.adapting import batches_of
 from seqc.layers.base import Layer
-from seqc.serialization import known
 
 MODES = ("one_hot", "multi_hot", "count")
 

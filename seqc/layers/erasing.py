@@ -11,9 +11,9 @@ from seqc import ops
 from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.layers._images import RandomImageLayer, RangeLike, checked_factor, checked_range, rectangle
 from seqc.layers.noise import random_normal
-from seqc.serialization import known
 
 
 @known("layers")

@@ -9,10 +9,10 @@ from typing import Any
 from seqc import ops
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
+from seqc.known_classes import also_known, known
 from seqc.layers._arguments import keep_arguments
 from seqc.layers._common import KerasShape
 from seqc.layers._heads import Heads
-from seqc.serialization import also_known, known
 
 
 @known("layers")
@@ -93,4 +93,5 @@ class GroupedQueryAttention(Heads):
         return ops.repeat(x, self.num_query_heads // self.num_key_value_heads, 2)
 
 
+GroupQueryAttention = GroupedQueryAttention
 also_known("layers", "GroupQueryAttention", GroupedQueryAttention)

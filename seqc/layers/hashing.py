@@ -11,13 +11,13 @@ from seqc import ops
 from seqc.errors import ConfigError, DTypeError, ShapeError
 from seqc.graph.ir import Value, apply, as_value, constant
 from seqc.graph.strings import STRING
+from seqc.known_classes import known
 from seqc.layers._arguments import keep_arguments
 from seqc.layers.base import Layer
 from seqc.layers.encoding import MODES, encode, refuse_sparse
 from seqc.layers.index_lookup import checked_salt
 from seqc.ops.strings import LookUp
 from seqc.ops.text_hashes import CrossHash, HashText
-from seqc.serialization import known
 
 
 @known("layers")

@@ -12,9 +12,9 @@ from seqc.argument_kinds import is_number, is_whole
 from seqc.errors import ConfigError
 from seqc.graph import dims
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.layers._images import BYTES, ImageLayer, RangeLike, checked_range, in_range
 from seqc.ops.sampling import counts, gather_rows
-from seqc.serialization import known
 
 
 @known("layers")

@@ -10,10 +10,10 @@ from seqc import ops
 from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.layers._images import ImageLayer, RandomImageLayer, checked_choice, checked_size
 from seqc.ops.image_frames import borders_of, part_of
 from seqc.ops.resize import KERNELS
-from seqc.serialization import known
 
 
 @known("layers")

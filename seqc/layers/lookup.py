@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from seqc.errors import ConfigError
+from seqc.known_classes import known
 from seqc.layers._arguments import keep_arguments
 from seqc.layers.index_lookup import IndexLookup
-from seqc.serialization import known
 
 
 @known("layers")

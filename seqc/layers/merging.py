@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 from seqc import ops
 from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.layers.base import Layer
 from seqc.layers.call_errors import refuse_dictionary
 from seqc.layers.calls import is_shape
-from seqc.serialization import known
 
 Masks = Sequence[Value | None]
 

@@ -8,9 +8,9 @@ from seqc import ops
 from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.layers._images import RandomImageLayer, RangeLike, checked_factor, rectangle
 from seqc.layers.noise import normal_of
-from seqc.serialization import known
 
 # How often numbers of a gamma distribution are drawn again; all are refused once in a hundred million times.
 _ROUNDS = 6

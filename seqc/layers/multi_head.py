@@ -9,10 +9,10 @@ from typing import Any
 
 from seqc import ops
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.layers._arguments import keep_arguments
 from seqc.layers._common import KerasShape, as_axes
 from seqc.layers._heads import Heads
-from seqc.serialization import known
 
 
 @known("layers")

@@ -11,10 +11,10 @@ import numpy as np
 from seqc import ops
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value, as_value
+from seqc.known_classes import known
 from seqc.layers._arguments import keep_arguments
 from seqc.layers.base import Layer
 from seqc.layers.regularization import checked_noise_shape, checked_rate, noise_like, random_uniform
-from seqc.serialization import known
 
 # Of SELU (Klambauer et al., 2017), whose fixed point AlphaDropout keeps.
 _ALPHA, _SCALE = 1.6732632423543772, 1.0507009873554805

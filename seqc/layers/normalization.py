@@ -13,6 +13,7 @@ from seqc.errors import ArgumentTypeError, AxisError, ShapeError
 from seqc.graph.element_types import HALVES
 from seqc.graph.ir import Value, apply, apply_many
 from seqc.graph.tracing import Variable
+from seqc.known_classes import known
 from seqc.layers._arguments import keep_arguments
 from seqc.layers._common import KerasShape, as_axes
 from seqc.layers.base import Layer
@@ -20,7 +21,6 @@ from seqc.ops.normalization import BatchMoments
 from seqc.ops.normalization import BatchNormalization as BatchNormalizationOp
 from seqc.ops.normalization import LayerNormalization as LayerNormalizationOp
 from seqc.ops.shape import broadcast_like
-from seqc.serialization import known
 
 
 class _Normalization(Layer):

@@ -9,11 +9,11 @@ from seqc import ops
 from seqc.argument_kinds import taken
 from seqc.errors import ArgumentTypeError, AxisError, ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
+from seqc.known_classes import known
 from seqc.layers._arguments import keep_arguments
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
 from seqc.layers.normalization import _Normalization
-from seqc.serialization import known
 
 
 @known("layers")

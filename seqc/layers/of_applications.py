@@ -11,11 +11,11 @@ from seqc import initializers, ops
 from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
+from seqc.known_classes import known
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
 from seqc.layers.regularization import random_uniform
 from seqc.ops.slicing import slice_axis
-from seqc.serialization import known
 
 
 @known("layers")

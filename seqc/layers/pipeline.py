@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from seqc.errors import ArgumentTypeError
+from seqc.known_classes import known
 from seqc.layers.base import Layer
-from seqc.serialization import known
 
 
 @known("layers")

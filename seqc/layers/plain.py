@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from seqc.errors import ArgumentTypeError, ConfigError
+from seqc.known_classes import known
 from seqc.layers.base import Layer
-from seqc.serialization import known
 
 
 @known("layers")

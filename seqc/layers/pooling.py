@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 from seqc import ops
 from seqc.errors import ConfigError
 from seqc.graph.ir import Type, Value, as_value
+from seqc.known_classes import known
 from seqc.layers._common import KerasShape, as_tuple, data_format_name, first_from_last, image_hint, last_from_first
 from seqc.layers._words import with_words_of
 from seqc.layers.base import Layer
-from seqc.serialization import known
 
 
 class _Pooling(Layer):
@@ -236,3 +236,10 @@ class GlobalAveragePooling3D(_GlobalAveragePooling):
     """The mean over depth, height and width."""
 
     rank = 3
+
+
+MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
+AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D
+GlobalMaxPool1D, GlobalMaxPool2D, GlobalMaxPool3D = GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D
+GlobalAvgPool1D, GlobalAvgPool2D = GlobalAveragePooling1D, GlobalAveragePooling2D
+GlobalAvgPool3D = GlobalAveragePooling3D

@@ -11,10 +11,10 @@ from seqc import ops
 from seqc.epsilon import EPSILON
 from seqc.errors import ArgumentTypeError, AxisError, ConfigError, DataError, ShapeError
 from seqc.graph.ir import Array, Value, constant
+from seqc.known_classes import known
 from seqc.layers._common import KerasShape, as_axes
 from seqc.layers.adapting import batches_of
 from seqc.layers.base import Layer
-from seqc.serialization import known
 
 
 @known("layers")

@@ -8,12 +8,12 @@ from typing import Any
 from seqc import ops
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.layers._arguments import keep_arguments
 from seqc.layers._cells import Cell, forget_gate_open
 from seqc.layers._recurrent import RecurrentLayer
 from seqc.ops import rnn
 from seqc.ops._cell_steps import gru_step, lstm_step
-from seqc.serialization import known
 
 # Ways of Keras to compute the same.
 IMPLEMENTATION: dict[str, tuple[Any, ...]] = {"implementation": (2, 1, 0)}

@@ -11,6 +11,7 @@ from seqc import ops, regularizers
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value, apply, as_value, constant
 from seqc.graph.tracing import require_trace
+from seqc.known_classes import known
 from seqc.layers._arguments import keep_arguments
 from seqc.layers._common import data_format_name
 from seqc.layers.base import Layer
@@ -18,7 +19,6 @@ from seqc.layers.input_spec import InputSpec
 from seqc.ops.random import Dropout as DropoutOp
 from seqc.ops.random import RandomUniform
 from seqc.ops.slicing import slice_axis
-from seqc.serialization import known
 
 
 @known("layers")

@@ -9,11 +9,11 @@ from typing import Any
 from seqc import ops
 from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
 from seqc.graph.ir import Type, Value, apply, as_value
+from seqc.known_classes import known
 from seqc.layers._common import as_axes, data_format_name, last_from_first
 from seqc.layers.base import Layer
 from seqc.ops.shape import Reshape as ReshapeOp
 from seqc.ops.shape import flatten_batch, repeat_new_axis
-from seqc.serialization import known
 
 
 @known("layers")

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 from seqc import ops, tree
 from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
+from seqc.known_classes import known
 from seqc.layers._cells import SteppedCell
 from seqc.layers._common import KerasShape
 from seqc.layers._running import Run, beside, count_states, listed_sizes, output_size, state_shapes
 from seqc.layers._states import Memory, WithStates, checked_states, first_mask
 from seqc.layers.base import Layer
-from seqc.serialization import known
 
 
 @known("layers")

@@ -12,8 +12,8 @@ from seqc.argument_kinds import is_whole
 from seqc.errors import ConfigError
 from seqc.graph import dims
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.layers._images import RandomImageLayer, RangeLike, checked_factor, checked_range
-from seqc.serialization import known
 
 # What smooths an image for RandomSharpness: mostly the element itself.
 _SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 from seqc import ops
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Type, Value, apply, as_value
+from seqc.known_classes import known
 from seqc.layers._common import as_tuple, data_format_name, image_hint
 from seqc.layers.base import Layer
 from seqc.ops.slicing import Slice
-from seqc.serialization import known
 
 Pair = tuple[int, int]
 

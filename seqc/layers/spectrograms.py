@@ -12,11 +12,11 @@ from seqc.epsilon import EPSILON
 from seqc.errors import ConfigError, DTypeError
 from seqc.graph.ir import Array, Value, as_value, constant
 from seqc.initializers import STFT
+from seqc.known_classes import known
 from seqc.layers._arguments import keep_arguments
 from seqc.layers._common import KerasShape, data_format_name
 from seqc.layers.base import Layer
 from seqc.ops._tapers import check_taper
-from seqc.serialization import known
 
 _BOTH = ("log", "magnitude", "psd", "angle", "stft")  # modes that need both parts of the transform
 _MODES = (*_BOTH, "real", "imag")

@@ -14,6 +14,7 @@ from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Value, apply, as_value, input_value
 from seqc.graph.strings import STRING
 from seqc.graph.tracing import current_trace
+from seqc.known_classes import known
 from seqc.layers._arguments import keep_arguments
 from seqc.layers._vocabulary import as_tokens, token_batches
 from seqc.layers.base import Layer
@@ -21,7 +22,6 @@ from seqc.layers.encoding import refuse_sparse
 from seqc.layers.index_lookup import output_mode_name, refuse_path
 from seqc.layers.lookup import StringLookup, checked_encoding
 from seqc.ops.strings import CallOnStrings, FitLength, SplitText, Standardize
-from seqc.serialization import known
 
 _LOWER, _STRIP = "lower", "strip_punctuation"
 _BOTH = f"{_LOWER}_and_{_STRIP}"

@@ -8,6 +8,7 @@ from seqc import ops
 from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.layers._images import (
     BYTES,
     ImageLayer,
@@ -17,7 +18,6 @@ from seqc.layers._images import (
     checked_range,
     in_range,
 )
-from seqc.serialization import known
 
 
 @known("layers")

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 from seqc import ops
 from seqc.errors import ArgumentTypeError, ConfigError
 from seqc.graph.ir import Type, Value, as_value
+from seqc.known_classes import known
 from seqc.layers._common import as_tuple, data_format_name, first_from_last, image_hint, last_from_first
 from seqc.layers.base import Layer
 from seqc.ops.resize import KERNELS, resample, upsample
-from seqc.serialization import known
 
 
 @known("layers")

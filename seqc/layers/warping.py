@@ -8,13 +8,13 @@ from seqc import ops
 from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.layers._images import RandomImageLayer, Range, RangeLike, checked_choice, checked_factor, checked_range
 from seqc.layers.augmentation import FILL_MODES_OF_LAYERS, checked_fill
 from seqc.layers.noise import normal_of
 from seqc.ops import sampling
 from seqc.ops.image_warps import displaced, homography
 from seqc.ops.sampling import ORDERS, project
-from seqc.serialization import known
 from seqc.utils.bounding_boxes import around
 
 

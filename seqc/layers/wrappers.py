@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 from seqc import file_scope, ops, tree
 from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
 from seqc.graph.ir import Type, Value, as_value
+from seqc.known_classes import known
 from seqc.layers._common import KerasShape
 from seqc.layers._running import count_states
 from seqc.layers._states import WithStates, first_mask
 from seqc.layers.base import Layer
 from seqc.layers.core import Dense
 from seqc.ops.shape import merge_leading, split_leading
-from seqc.serialization import deserialize, known, serialize_object
+from seqc.serialization import deserialize, serialize_object
 
 
 @known("layers")

@@ -9,9 +9,9 @@ from seqc.errors import ArgumentTypeError, ConfigError
 from seqc.graph.ir import Value, as_value
 from seqc.graph.tracing import Variable
 from seqc.initializers import TruncatedNormal
+from seqc.known_classes import known
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
-from seqc.serialization import known
 
 
 class Wrapper(Layer):

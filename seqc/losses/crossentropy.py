@@ -7,6 +7,7 @@ from typing import Any
 from seqc import ops
 from seqc.epsilon import EPSILON
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.losses.base import tensor
 from seqc.losses.label_shapes import check_same_shape, class_numbers, len_of_axis, pair, valid_labels
 from seqc.losses.named import loss_function
@@ -14,7 +15,6 @@ from seqc.losses.wrapper import MEAN, LossFunctionWrapper
 from seqc.ops._common import normalize_axis
 from seqc.ops.nonlinear import Sigmoid
 from seqc.ops.reduce import Softmax
-from seqc.serialization import known
 from seqc.utils.display import note
 
 

@@ -8,12 +8,12 @@ from seqc import ops
 from seqc.epsilon import EPSILON
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.losses.base import tensor
 from seqc.losses.crossentropy import smooth_binary, smooth_categorical, warn_of_one_class
 from seqc.losses.label_shapes import check_same_shape, class_numbers, len_of_axis, pair
 from seqc.losses.named import loss_function
 from seqc.losses.wrapper import MEAN, LossFunctionWrapper
-from seqc.serialization import known
 
 
 @loss_function()

@@ -6,10 +6,10 @@ from typing import Any
 
 from seqc import ops
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.losses.label_shapes import pair
 from seqc.losses.named import loss_function
 from seqc.losses.wrapper import MEAN, LossFunctionWrapper
-from seqc.serialization import known
 
 
 @loss_function(labels_like_output=True)

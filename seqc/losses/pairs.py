@@ -7,11 +7,11 @@ from typing import Any
 from seqc import ops
 from seqc.errors import DataError
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.losses.base import tensor
 from seqc.losses.named import loss_function
 from seqc.losses.shapes import shown
 from seqc.losses.wrapper import MEAN, LossFunctionWrapper
-from seqc.serialization import known
 
 # In the place of minus infinity, where there is no pair: its gradient is zero and no NaN.
 _NONE = -1e30

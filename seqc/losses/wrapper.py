@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.losses.base import Loss, squeeze_or_expand_to_same_rank
 from seqc.losses.named import named_function, takes_labels_like_output
-from seqc.serialization import known, serialize
+from seqc.serialization import serialize
 
 MEAN = "sum_over_batch_size"
 

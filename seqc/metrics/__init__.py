@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from seqc import losses, serialization
+from seqc.known_classes import classes
 from seqc.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -173,7 +174,7 @@ _SHORT = {
     "mse": MeanSquaredError,
     "msle": MeanSquaredLogarithmicError,
 }
-_ALIASES: dict[str, Any] = {snake_case(name): cls for name, cls in serialization.classes("metrics").items()} | _SHORT
+_ALIASES: dict[str, Any] = {snake_case(name): cls for name, cls in classes("metrics").items()} | _SHORT
 _ALIASES |= {name.upper(): cls for name, cls in _SHORT.items()}
 
 

@@ -7,10 +7,10 @@ from typing import Any
 from seqc import ops
 from seqc.errors import DataError
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.losses.base import squeeze_or_expand_to_same_rank, tensor
 from seqc.losses.label_shapes import not_one_hot
 from seqc.metrics.reduction import SAME_LABELS, MeanMetricWrapper
-from seqc.serialization import known
 
 FUNCTIONS = (
     "accuracy",

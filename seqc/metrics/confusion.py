@@ -11,11 +11,11 @@ from seqc import ops
 from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError, DataError
 from seqc.graph.ir import Value, as_value
+from seqc.known_classes import known
 from seqc.losses.base import divide_no_nan, squeeze_or_expand_to_same_rank, tensor
 from seqc.losses.label_shapes import not_one_hot
 from seqc.losses.shapes import broadcast, one_per_sample, shown
 from seqc.metrics.base import Metric
-from seqc.serialization import known
 
 # Below every score: what is not among the top k.
 LOWEST = -1e10

@@ -11,10 +11,10 @@ from seqc.epsilon import EPSILON
 from seqc.errors import ConfigError, DataError, NotBuiltError
 from seqc.graph.ir import Value, as_value
 from seqc.graph.tracing import Variable
+from seqc.known_classes import known
 from seqc.losses.base import divide_no_nan, tensor
 from seqc.metrics.base import Metric
 from seqc.metrics.confusion import NAMES, _Counted, counts, decisions
-from seqc.serialization import known
 
 CURVES = ("PR", "ROC", "PRGAIN")
 SUMMATIONS = ("interpolation", "majoring", "minoring")

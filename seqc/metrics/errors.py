@@ -6,10 +6,10 @@ from typing import Any
 
 from seqc import losses, ops
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.losses.base import squeeze_or_expand_to_same_rank, tensor
 from seqc.losses.label_shapes import class_numbers, valid_labels
 from seqc.metrics.reduction import SAME_LABELS, Mean, MeanMetricWrapper
-from seqc.serialization import known
 
 
 @known("metrics")

@@ -11,10 +11,10 @@ from seqc import file_scope, ops
 from seqc.epsilon import EPSILON
 from seqc.errors import ConfigError, DataError
 from seqc.graph.ir import Value, as_value
+from seqc.known_classes import known
 from seqc.losses.base import tensor
 from seqc.losses.shapes import shown
 from seqc.metrics.base import Metric
-from seqc.serialization import known
 
 
 @known("metrics")

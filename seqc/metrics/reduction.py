@@ -7,6 +7,7 @@ from typing import Any
 
 from seqc import ops
 from seqc.graph.ir import Value
+from seqc.known_classes import known
 from seqc.losses.base import (
     carried_mask,
     divide_no_nan,
@@ -18,7 +19,7 @@ from seqc.losses.base import (
 from seqc.losses.named import named_function, takes_labels_like_output
 from seqc.metrics.base import Metric
 from seqc.ops.reduce import count
-from seqc.serialization import known, serialize
+from seqc.serialization import serialize
 
 Reduce = Callable[..., Value]
 

@@ -10,12 +10,12 @@ from seqc.epsilon import EPSILON
 from seqc.errors import ConfigError, DataError, NotBuiltError
 from seqc.graph.ir import Value
 from seqc.graph.tracing import Variable
+from seqc.known_classes import known
 from seqc.losses.base import squeeze_or_expand_to_same_rank, tensor
 from seqc.losses.label_shapes import not_one_hot
 from seqc.metrics.base import Metric
 from seqc.metrics.reduction import SAME_LABELS, MeanMetricWrapper
 from seqc.ops.reduce import count
-from seqc.serialization import known
 
 AVERAGES = (None, "micro", "macro", "weighted")
 AGGREGATIONS = (None, "uniform_average", "variance_weighted_average")

@@ -105,7 +105,6 @@ from seqc.ops.images import (
 from seqc.ops.indexing import get_item
 from seqc.ops.linalg import matmul
 from seqc.ops.nonlinear import elu, leaky_relu, relu, sigmoid, softplus, softsign
-from seqc.ops.padding import pad
 from seqc.ops.rearranging import (
     broadcast_to,
     diff,
@@ -122,7 +121,6 @@ from seqc.ops.rearranging import (
     vstack,
 )
 from seqc.ops.reduce import amax, amin, argmax, argmin, cumsum, log_softmax, max, mean, min, prod, softmax, sum
-from seqc.ops.rnn import gru, lstm, simple_rnn
 from seqc.ops.shape import (
     broadcast_like,
     empty_like,
@@ -230,9 +228,11 @@ if TYPE_CHECKING:
         nanvar,
     )
     from seqc.ops.normalizing import batch_normalization, layer_normalization, rms_normalization
+    from seqc.ops.padding import pad
     from seqc.ops.powers import cbrt, erfc, erfinv, exp2, ldexp, logaddexp2
     from seqc.ops.products import correlate, cross, inner, kron, vdot
     from seqc.ops.quantiles import median, nanmedian, nanpercentile, nanquantile, percentile, quantile
+    from seqc.ops.rnn import gru, lstm, simple_rnn
     from seqc.ops.rounding import (
         allclose,
         fabs,
@@ -338,9 +338,11 @@ _LATE = {
     "loops": "associative_scan fori_loop map scan vectorized_map while_loop",
     "nans": "nanargmax nanargmin nancumprod nancumsum nanmax nanmean nanmin nanprod nanstd nansum nanvar",
     "normalizing": "batch_normalization layer_normalization rms_normalization",
+    "padding": "pad",
     "powers": "cbrt erfc erfinv exp2 ldexp logaddexp2",
     "products": "correlate cross inner kron vdot",
     "quantiles": "median nanmedian nanpercentile nanquantile percentile quantile",
+    "rnn": "gru lstm simple_rnn",
     "rounding": "allclose fabs fmax fmin fmod heaviside isclose isneginf "
     "isposinf nan_to_num nextafter saturate_cast select signbit trunc",
     "running": "cumprod",

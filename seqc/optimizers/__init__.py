@@ -6,6 +6,7 @@ from typing import Any
 
 from seqc import serialization
 from seqc.errors import ConfigError
+from seqc.known_classes import classes
 from seqc.optimizers import schedules
 from seqc.optimizers.adafactor import Adafactor
 from seqc.optimizers.adam import Adam, Adamax, AdamW, Lamb, Nadam
@@ -45,7 +46,7 @@ __all__ = [
 
 # Those that need another one are made from a configuration, not from a name.
 _WRAPPERS = ("LossScaleOptimizer", "MultiOptimizer", "OptimizerMap")
-_CLASSES = {name.lower(): cls for name, cls in serialization.classes("optimizers").items() if name not in _WRAPPERS}
+_CLASSES = {name.lower(): cls for name, cls in classes("optimizers").items() if name not in _WRAPPERS}
 
 
 def get(identifier: Any) -> Any:
@@ -76,7 +77,7 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = 
 
 def _named_as_here(config: dict[str, Any]) -> dict[str, Any]:
     """Returns a configuration with the name of a class of seqc.optimizers as it is written there."""
-    own = {name.lower(): name for name in serialization.classes("optimizers")}
+    own = {name.lower(): name for name in classes("optimizers")}
     name = config.get("class_name")
     return {**config, "class_name": own.get(name.lower(), name)} if isinstance(name, str) else config
 

@@ -7,10 +7,10 @@ from typing import Any, Unpack
 from seqc import ops
 from seqc.graph.ir import Value
 from seqc.graph.tracing import Variable
+from seqc.known_classes import known
 from seqc.optimizers.adaptive import decayed
 from seqc.optimizers.arguments import BaseArguments
 from seqc.optimizers.base import Optimizer
-from seqc.serialization import known
 
 
 @known("optimizers")

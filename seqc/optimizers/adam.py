@@ -8,10 +8,10 @@ from seqc import ops
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
 from seqc.graph.tracing import Variable
+from seqc.known_classes import known
 from seqc.optimizers.arguments import BaseArguments
 from seqc.optimizers.base import Optimizer
 from seqc.optimizers.graph import norm
-from seqc.serialization import known
 
 
 class _Moments(Optimizer):

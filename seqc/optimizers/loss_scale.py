@@ -10,9 +10,10 @@ from seqc.errors import ConfigError
 from seqc.graph.ir import Value, as_value
 from seqc.graph.tracing import Variable, current_trace
 from seqc.initializers import Constant
+from seqc.known_classes import known
 from seqc.optimizers.base import Optimizer
 from seqc.optimizers.graph import where_true
-from seqc.serialization import known, serialize
+from seqc.serialization import serialize
 
 # What belongs to the optimizer inside. Files of older versions of Keras hold it, at these values, for this one too.
 _OF_INNER = {

@@ -11,11 +11,11 @@ from seqc import ops
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
 from seqc.graph.tracing import Variable
+from seqc.known_classes import known
 from seqc.optimizers.adam import adam_rate, estimates
 from seqc.optimizers.arguments import warn_of_idle_patterns
 from seqc.optimizers.base import Optimizer
 from seqc.optimizers.graph import norm
-from seqc.serialization import known
 
 
 @known("optimizers")

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from seqc import ops, serialization
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value, as_value
-from seqc.serialization import Configurable, known
+from seqc.known_classes import known
+from seqc.serialization import Configurable
 from seqc.utils.absent import absent
 
 __all__ = [

@@ -8,10 +8,11 @@ from typing import Any
 
 from seqc.errors import ArgumentTypeError, ConfigError
 from seqc.graph.tracing import Variable
+from seqc.known_classes import known
 from seqc.optimizers.arguments import warn_of_idle_patterns
 from seqc.optimizers.base import Optimizer
 from seqc.optimizers.loss_scale import LossScaleOptimizer
-from seqc.serialization import Configurable, known, serialize
+from seqc.serialization import Configurable, serialize
 
 
 @known("optimizers")

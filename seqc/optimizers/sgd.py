@@ -7,9 +7,9 @@ from typing import Any, Unpack
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value
 from seqc.graph.tracing import Variable
+from seqc.known_classes import known
 from seqc.optimizers.arguments import BaseArguments
 from seqc.optimizers.base import Optimizer
-from seqc.serialization import known
 
 
 @known("optimizers")

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from seqc.known_classes import find_known
 from seqc.operations import is_operation, operation_named
 from seqc.saving.keras1 import from_keras1, is_keras1
 from seqc.saving.old_calls import modern_calls
 from seqc.saving.old_layers import RENAMED, layer_config, mapped
-from seqc.serialization import classes, get_registered_object, is_object
+from seqc.serialization import get_registered_object, is_object
 
 # What Keras 1 and 2 called hard_sigmoid is another function than Keras 3's.
 OLD_HARD_SIGMOID = "hard_sigmoid_keras2"
@@ -153,7 +154,7 @@ def _model_kind(cls: Any, config: Any) -> str | None:
     A class that nobody here knows is told by what it holds: a subclass of a functional model is one.
     """
     known = cls in _MODELS
-    if not known and (get_registered_object(str(cls)) is not None or cls in classes("layers")):
+    if not known and (get_registered_object(str(cls)) is not None or find_known("layers", str(cls))):
         return None
     if isinstance(config, list):
         return "Sequential" if known else None

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from seqc import constraints, initializers, regularizers
+from seqc.known_classes import find_known
 from seqc.layers.base import Layer
-from seqc.serialization import classes, is_object, revive, serialize_object
+from seqc.serialization import is_object, revive, serialize_object
 from seqc.utils.display import note
 
 # What only training needs, by the end of the argument's name.
@@ -57,14 +58,13 @@ def without_unusable(config: dict[str, Any], source: str) -> dict[str, Any]:
         config: the description, in the words of Keras 3. source: what holds it, for messages.
     """
     dropped: list[str] = []
-    known = classes("layers")
 
     def visit(value: Any) -> Any:
         if isinstance(value, list):
             return [visit(inner) for inner in value]
         if not isinstance(value, dict):
             return value
-        if is_object(value) and isinstance(value["config"], dict) and str(value["class_name"]) in known:
+        if is_object(value) and isinstance(value["config"], dict) and find_known("layers", str(value["class_name"])):
             value = {**value, "config": _usable(value["config"], dropped)}
         return {key: inner if key == "compile_config" else visit(inner) for key, inner in value.items()}
 

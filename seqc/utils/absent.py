@@ -99,6 +99,15 @@ def late(module: str, homes: Mapping[str, str], otherwise: Callable[[str], Any])
     return look
 
 
+def homes(package: str, names: Mapping[str, str]) -> dict[str, str]:
+    """Returns which module of a package has a name, by name.
+
+    Args:
+        package: its name. names: those that a module of the package has, in one string, by the module's name in it.
+    """
+    return {name: f"{package}.{module}" for module, listed in names.items() for name in listed.split()}
+
+
 def _likeness(a: str, b: str) -> float:
     from difflib import SequenceMatcher  # for those who ask
 

@@ -21,7 +21,7 @@ import seqc
 from kit import keras_functional
 from kit.keras_python import keras_python
 from seqc import ops
-from seqc.operations import OPERATIONS, _computing, describe_operation
+from seqc.operations import _computing, describe_operation, operations
 
 KEPT = Path(__file__).resolve().parents[1] / "cases"
 
@@ -65,8 +65,8 @@ def test_what_keras_wrote_predicts_the_same_and_so_does_what_is_made_and_saved_a
 def test_every_operation_is_tried_and_its_settings_are_arguments_of_the_function() -> None:
     # What Keras makes of `rearrange` in a file is in test_einops.py.
     tried = {name for table in keras_functional.TABLES.values() for name in table}
-    assert set(OPERATIONS) - {"rearrange"} <= tried
-    for name, operation in OPERATIONS.items():
+    assert set(operations()) - {"rearrange"} <= tried
+    for name, operation in operations().items():
         parameters = set(inspect.signature(_computing(name)).parameters)
         others = {"rms_scaling"} if "kwargs" in parameters else set()
         assert set(operation.settings) <= parameters | others, name

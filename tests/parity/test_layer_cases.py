@@ -15,7 +15,7 @@ from kit.own_cells import CELLS
 from seqc import saving
 from seqc.errors import SeqcError
 from seqc.export.model import inference_graph
-from seqc.serialization import classes
+from seqc.known_classes import classes
 
 CASES = cases("layers")
 CARRIED = {*classes("layers"), "DTypePolicy"}

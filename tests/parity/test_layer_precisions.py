@@ -12,7 +12,7 @@ from kit.oracle import Case, cases, layer_classes
 from kit.own_cells import CELLS
 from seqc import Sequential, saving
 from seqc.dtype_policies import DTypePolicy
-from seqc.serialization import classes
+from seqc.known_classes import classes
 
 CARRIED = {*classes("layers"), "DTypePolicy"}
 TOLERANCE = {"mixed_float16": 2**-8, "bfloat16": 2**-5}
