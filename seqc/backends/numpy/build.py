@@ -37,7 +37,8 @@ def build_program(
     whole, tiling = WholeBatch(schedule, buffers, writer), Tiling(schedule, buffers, writer)
     runner = HorizontalRunner(packing, buffers, whole, writer)
     for number in range(schedule.cut.stages + 1):
-        tiling.collect(number - 1)
+        if number > 0:
+            tiling.collect(schedule.stages[number - 1])
         for when, values, groups in schedule.turns:
             if when[0] == number:
                 for v in values:

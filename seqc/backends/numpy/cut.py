@@ -43,7 +43,8 @@ class Cut:
     Attributes:
         order: all values, operands first. tiled: values that exist for a tile at a time, with their stage. ready: the
         others, with the stage before which they are complete. batch_rules: how a tiled operation is cut, one answer per
-        result. stages: how many there are. users: who reads a value's numbers.
+        result. stages: how many there are. users: who reads a value's numbers. computed: the operations of each stage,
+        in order, without what is made anew wherever it is read.
     """
 
     order: list[Value]
@@ -52,6 +53,7 @@ class Cut:
     batch_rules: dict[Value, tuple[BatchRule, ...]] = field(default_factory=dict)
     users: dict[Value, list[Value]] = field(default_factory=dict)
     stages: int = 0
+    computed: list[list[Value]] = field(default_factory=list)
 
 
 def read_operands(v: Value) -> Sequence[Value]:
@@ -85,6 +87,10 @@ def cut_graph(graph: Graph, whole: frozenset[Value] = frozenset()) -> Cut:
         else:
             _place(cut, v, whole)
     cut.stages = max([0, *cut.ready.values(), *(stage + 1 for stage in cut.tiled.values())])
+    cut.computed = [[] for _ in range(cut.stages)]
+    for v, stage in cut.tiled.items():  # in order
+        if not is_remade(v):
+            cut.computed[stage].append(v)
     return cut
 
 
@@ -133,9 +139,8 @@ def _batch_rules(v: Value) -> tuple[BatchRule, ...]:
 def stage_values(cut: Cut, stage: int) -> list[Value]:
     """Returns the operations of a stage in order; what is made anew for them comes where it is first read."""
     listed: dict[Value, None] = {}
-    for v in cut.order:
-        if cut.tiled.get(v) == stage and not is_remade(v):
-            _add_with_remade(v, cut, listed)
+    for v in cut.computed[stage]:
+        _add_with_remade(v, cut, listed)
     return list(listed)
 
 

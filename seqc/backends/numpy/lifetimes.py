@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect
 from collections.abc import Hashable, Mapping
+from heapq import heappop, heappush
+from math import inf
 from typing import NamedTuple, TypeVar
 
 # Buffers begin at such addresses, for vector instructions and so that threads do not write to one line of the cache.
@@ -34,15 +36,28 @@ def plan_memory(lifetimes: Mapping[K, Lifetime]) -> tuple[dict[K, int], int]:
     """
     places: dict[K, int] = {}
     total = 0
-    alive: list[tuple[int, int, int]] = []  # (start, end, last), by their places
+    alive: list[tuple[int, int, int]] = []  # a heap of (last, start, end)
+    free: list[tuple[float, float]] = [(0, inf)]  # what lies between those that are alive and behind them, in order
     for key, life in sorted(lifetimes.items(), key=lambda item: (item[1].first, -item[1].size)):
-        alive = [held for held in alive if held[2] >= life.first]
-        count, start = aligned(life.size), 0
-        for taken_from, taken_to, _ in alive:
-            if taken_from - start >= count:
-                break
-            start = max(start, taken_to)
+        while alive and alive[0][0] < life.first:
+            _release(free, *heappop(alive)[1:])
+        count = aligned(life.size)
+        at = next(i for i, (start, end) in enumerate(free) if end - start >= count)
+        start, end = int(free[at][0]), free[at][1]
+        free[at : at + 1] = [(start + count, end)] if start + count < end else []
         places[key] = start
         total = max(total, start + count)
-        insort(alive, (start, start + count, life.last))
+        if count:
+            heappush(alive, (life.last, start, start + count))
     return places, total
+
+
+def _release(free: list[tuple[float, float]], start: float, end: float) -> None:
+    """Adds a place to the free ones, as one with those beside it."""
+    at = bisect(free, (start, end))
+    if at < len(free) and free[at][0] == end:
+        end = free.pop(at)[1]
+    if at and free[at - 1][1] == start:
+        start = free.pop(at - 1)[0]
+        at -= 1
+    free.insert(at, (start, end))

@@ -96,7 +96,7 @@ class Packing:
 
     def _may_overwrite(self, group: Group, chain: Chain, y: Value, x: Value) -> bool:
         """Tells whether nobody reads the old state x any more once a chain has computed y, which takes its place."""
-        if sum(target is x for _, target in self.schedule.new_state) > 1:
+        if self.schedule.places_taken[x] > 1:
             return False
         if self.schedule.last_read(x, chain.nodes) >= group.when:  # by others, which may run as late as the group
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -53,6 +54,16 @@ class Schedule:
         return dict(self.new_state)
 
     @cached_property
+    def places_taken(self) -> Counter[Value]:
+        """How many new states take the place of an input."""
+        return Counter(owner for _, owner in self.new_state)
+
+    @cached_property
+    def _read_at_the_end(self) -> set[Value]:
+        """What is given back or copied to another's place when all else is done."""
+        return {*self.results, *(y for y, owner in self.new_state if owner is not y)}
+
+    @cached_property
     def turns(self) -> list[tuple[When, list[Value], list[Group]]]:
         """All turns in order, with the values to compute and the groups to run."""
         turns: dict[When, tuple[list[Value], list[Group]]] = {}
@@ -66,8 +77,7 @@ class Schedule:
 
     def last_read(self, x: Value, inside: Iterable[Value]) -> tuple[float, float]:
         """Returns in which turn a value's numbers are read for the last time by anything but `inside`."""
-        is_result = any(y is x for y in self.results)
-        if is_result or any(y is x and owner is not x for y, owner in self.new_state):
+        if x in self._read_at_the_end:
             return AT_THE_END
         skipped = set(inside)
         latest = NEVER

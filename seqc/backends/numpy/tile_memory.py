@@ -42,7 +42,7 @@ def plan_tile(cut: Cut, values: list[Value], live_out: Collection[Value], count:
         sums: whether its parts of sums over the batch need memory, to be added to those of other tiles.
     """
     shown = _views(values, count)
-    direct = frozenset(v for v in live_out if batch_axis(v.type) == 0)
+    direct = frozenset(y for v in values for y in made_in_tile(cut, v) if y in live_out and batch_axis(y.type) == 0)
     last = _last_reads(cut, values, shown)
     sizes, kept = {BATCH: count}, 0
     lifetimes: dict[Value, Lifetime] = {}

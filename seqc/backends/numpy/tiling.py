@@ -17,6 +17,7 @@ from seqc.backends.numpy.program_writer import ProgramWriter
 from seqc.backends.numpy.regions import shares
 from seqc.backends.numpy.schedule import Schedule
 from seqc.backends.numpy.stage import Stage
+from seqc.backends.numpy.tile_memory import summed
 from seqc.backends.numpy.whole_batch import operands_of
 from seqc.graph.batch import BATCH
 from seqc.graph.ir import Array, Item, Value
@@ -175,16 +176,14 @@ class Tiling:
         self._parts.setdefault(v, []).append((part, op.part_size(*xs)))
         tile.calls.append(taking_part(v, reads_of(v, xs, tile.rows), xs, part))
 
-    def collect(self, number: int) -> None:
+    def collect(self, stage: Stage) -> None:
         """Adds up what the workers have summed in a stage, and merges parts."""
         cut = self.schedule.cut
-        for v in cut.order:
-            stage = cut.tiled.get(v.inputs[0]) if isinstance(v.op, Item) else cut.tiled.get(v)
-            if stage != number:
-                continue
-            left: list[Partial] = []
-            for one in self._sums.get(v, []):
-                add_partial(left, one, partial(self._add, v))
+        for v in stage.values:
+            for y in summed(cut, v):
+                left: list[Partial] = []
+                for one in self._sums[y]:
+                    add_partial(left, one, partial(self._add, y))
             if v in self._parts:
                 parts = self._parts[v]
                 outs = [None if y is None else Access(self.buffers.output_buffer(y), (y,)) for y in results_of(cut, v)]
