@@ -34,7 +34,8 @@ def known_late(kind: str, modules: Mapping[str, str]) -> None:
     """Makes classes readable from files whose modules are loaded when one of them is named.
 
     Args:
-        kind: of the classes. modules: of seqc, by the name of the class.
+        kind: of the classes. modules: of seqc, by the name of the class; names that stand for nothing that files may
+            name are never found.
     """
     _LATE.update({(kind, name): module for name, module in modules.items()})
 
@@ -48,12 +49,13 @@ def find_known(kind: str, name: str) -> type | None:
 
 def classes(kind: str) -> dict[str, type]:
     """Returns all known classes of a kind by name."""
-    for late, name in list(_LATE):
-        if late == kind:
+    for other, name in [*_LATE]:
+        if other == kind:
             find_known(kind, name)
-    return {name: cls for (k, name), cls in _KNOWN.items() if k == kind}
+    # As a list, since other threads may load modules meanwhile.
+    return {name: cls for (other, name), cls in [*_KNOWN.items()] if other == kind}
 
 
 def kinds() -> list[str]:
-    """Returns the kinds of which there are known classes."""
-    return list(dict.fromkeys(kind for kind, _ in [*_KNOWN, *_LATE]))
+    """Returns the kinds of which there are known classes, in alphabetical order."""
+    return sorted({kind for kind, _ in [*_KNOWN, *_LATE]})

@@ -1,7 +1,7 @@
 """Objects to plain dictionaries and back, in the form that Keras writes into its files.
 
 An object is `{"module", "class_name", "config", "registered_name"}`. Reading one looks its class up in a table of known
-classes of seqc; nothing else that a file names is ever imported or executed.
+classes. A file can only cause modules of seqc to be loaded that this table lists; nothing it holds is ever executed.
 """
 
 from __future__ import annotations
@@ -396,8 +396,9 @@ def find_class(value: Mapping[str, Any]) -> Any:
     for kind in reversed(parts):
         if (cls := find_known(kind, name)) is not None:
             return cls
-    found = [cls for kind in kinds() if (cls := find_known(kind, name)) is not None]
-    says_kind = any(part in kinds() for part in parts)
+    every = kinds()
+    found = [cls for kind in every if (cls := find_known(kind, name)) is not None]
+    says_kind = any(part in every for part in parts)
     # Operations between layers, which "keras.src.ops.numpy" has, are no layers of the same name.
     if found and parts[0] in ("keras", "") and not says_kind and "ops" not in parts:
         return found[0]

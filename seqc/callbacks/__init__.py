@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from seqc.callbacks.base import Callback, CallbackList, History, LambdaCallback
-from seqc.utils.absent import absent, homes, late
+from seqc.utils.absent import absent, late, places_in
 
 if TYPE_CHECKING:
     from seqc.callbacks.backup import BackupAndRestore
@@ -33,7 +33,7 @@ __all__ = [
 
 
 # What a program has no use for is not loaded.
-_HOMES = {
+_LATE = {
     "backup": "BackupAndRestore",
     "board": "TensorBoard",
     "files": "CSVLogger ModelCheckpoint",
@@ -43,6 +43,6 @@ _HOMES = {
 }
 __getattr__ = late(
     __name__,
-    homes(__name__, _HOMES),
+    places_in(__name__, _LATE),
     absent(__name__, __all__, "A subclass of Callback can do what none of them does."),
 )

@@ -10,7 +10,7 @@ from seqc.known_classes import known_late
 from seqc.layers.base import Layer
 from seqc.layers.core import Activation, Dense, Input, InputLayer
 from seqc.layers.input_spec import InputSpec
-from seqc.utils.absent import absent, homes, late
+from seqc.utils.absent import absent, late, places_in
 
 if TYPE_CHECKING:
     from seqc.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
@@ -337,7 +337,7 @@ def deserialize(config: dict[str, Any], custom_objects: Mapping[str, Any] | None
 
 
 # Each is loaded, with the operations that it is made of, when it is asked for: most programs need few of them.
-_HOMES = {
+_LATE = {
     "activation": "ELU LeakyReLU PReLU ReLU Softmax",
     "adaptive_pooling": "AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D "
     "AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D",
@@ -389,10 +389,10 @@ _HOMES = {
     "wrappers": "Bidirectional TimeDistributed",
     "wrapping": "SpectralNormalization Wrapper",
 }
-_LATE = homes(__name__, _HOMES)
-known_late("layers", _LATE)
+_PLACES = places_in(__name__, _LATE)
+known_late("layers", _PLACES)
 __getattr__ = late(
     __name__,
-    _LATE,
+    _PLACES,
     absent(__name__, __all__, "A Layer subclass whose call(x) uses seqc.ops can do what none of them does."),
 )

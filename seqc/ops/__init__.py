@@ -5,8 +5,7 @@ metric written with them trains on every backend and exports to ONNX. The op cla
 this package, one family per file.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seqc.graph.operators import OPERATORS
 from seqc.ops import image as image
@@ -171,7 +170,7 @@ from seqc.ops.transcendental import (
     tan,
     tanh,
 )
-from seqc.utils.absent import absent
+from seqc.utils.absent import absent, late, places_in
 
 if TYPE_CHECKING:
     from seqc.ops.attention import dot_product_attention
@@ -354,29 +353,19 @@ _LATE = {
     "vectorizing": "vectorize",
     "windows": "bartlett blackman hamming hanning i0 kaiser sinc",
 }
-_LATER = {name: module for module, names in _LATE.items() for name in names.split()}
 # What takes functions: symbols remember what these call, as if it stood there itself.
-_OF_FUNCTIONS = {"branches", "derivatives", "loops", "vectorizing"}
+_OF_FUNCTIONS = {f"{__name__}.{module}" for module in ("branches", "derivatives", "loops", "vectorizing")}
 
 # On symbols, what they give remembers the call, whether it was written as a function or as an operator.
 for _table in (globals(), OPERATORS):
     _table.update({_name: remembered(_table[_name]) for _name in __all__ if _name in _table})
 
-_absent = absent(
+__getattr__ = late(
     __name__,
-    __all__,
-    "Others can be made of those there are.",
+    places_in(__name__, _LATE),
+    absent(__name__, __all__, "Others can be made of those there are."),
+    lambda found, module: found if module in _OF_FUNCTIONS else remembered(found),
 )
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        return _absent(name)
-    found = getattr(importlib.import_module(f"seqc.ops.{_LATER[name]}"), name)
-    if _LATER[name] not in _OF_FUNCTIONS:
-        found = remembered(found)
-    globals()[name] = found
-    return found
 
 
 def __dir__() -> list[str]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seqc.ops._calls import remembered
-from seqc.utils.absent import absent
+from seqc.utils.absent import absent, late, places_in
 
 if TYPE_CHECKING:
     from seqc.ops.colors import hsv_to_rgb, rgb_to_grayscale, rgb_to_hsv
@@ -20,22 +19,18 @@ __all__ = [
     "scale_and_translate", "sobel_edges", "ssim",
 ]  # fmt: skip
 
-_MODULES = {
+_LATE = {
     "colors": "hsv_to_rgb rgb_to_grayscale rgb_to_hsv",
     "image_filters": "extract_patches extract_patches_3d gaussian_blur sobel_edges ssim",
     "image_frames": "crop_images pad_images resize scale_and_translate",
     "image_warps": "affine_transform elastic_transform map_coordinates perspective_transform",
 }
-_LATER = {name: module for module, names in _MODULES.items() for name in names.split()}
-_absent = absent(__name__, __all__)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        return _absent(name)
-    found = remembered(getattr(importlib.import_module(f"seqc.ops.{_LATER[name]}"), name))
-    globals()[name] = found
-    return found
+__getattr__ = late(
+    __name__,
+    places_in("seqc.ops", _LATE),
+    absent(__name__, __all__),
+    lambda found, _: remembered(found),
+)
 
 
 def __dir__() -> list[str]:

@@ -80,26 +80,35 @@ def _guess(module: str, name: str, known: tuple[str, ...]) -> str:
     return f"Did you mean {' or '.join(near[:3])}?" if near else f"dir({module}) lists what it has."
 
 
-def late(module: str, homes: Mapping[str, str], otherwise: Callable[[str], Any]) -> Callable[[str], Any]:
+def late(
+    module: str,
+    places: Mapping[str, str],
+    otherwise: Callable[[str], Any],
+    dressed: Callable[[Any, str], Any] = lambda found, _: found,
+) -> Callable[[str], Any]:
     """Returns a `__getattr__` for a module: it loads what few programs need when somebody asks for it.
+
+    Modules of the package among the places are found by their own names, too, as if they had been loaded.
 
     Args:
         module: its name.
-        homes: the modules that have it, by name.
+        places: the modules that have it, by name.
         otherwise: called with every other name.
+        dressed: called with what was found and the module that has it; what it returns takes its place.
     """
+    inner = {place.removeprefix(f"{module}."): place for place in places.values() if place.startswith(f"{module}.")}
 
     def look(name: str) -> Any:
-        if name not in homes:
-            return otherwise(name)
-        found = getattr(import_module(homes[name]), name)
-        sys.modules[module].__dict__[name] = found
-        return found
+        if name in places:
+            found = dressed(getattr(import_module(places[name]), name), places[name])
+            sys.modules[module].__dict__[name] = found
+            return found
+        return import_module(inner[name]) if name in inner else otherwise(name)
 
     return look
 
 
-def homes(package: str, names: Mapping[str, str]) -> dict[str, str]:
+def places_in(package: str, names: Mapping[str, str]) -> dict[str, str]:
     """Returns which module of a package has a name, by name.
 
     Args:

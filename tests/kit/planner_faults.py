@@ -28,6 +28,7 @@ from seqc.backends.numpy.memory import ScratchPad
 from seqc.backends.numpy.packing import Packing
 from seqc.backends.numpy.program_writer import ProgramWriter
 from seqc.backends.numpy.schedule import NEVER, Schedule
+from seqc.backends.numpy.stage import Stage
 from seqc.backends.numpy.tiling import Tile, Tiling
 from seqc.backends.numpy.whole_batch import WholeBatch
 from seqc.graph.ir import Array, Value
@@ -213,9 +214,9 @@ def state_that_moves_to_other_state_is_not_kept_aside(patch: Patch) -> None:
 def _change_before_collecting(patch: Patch, change: Callable[[Tiling], None]) -> None:
     collect = Tiling.collect
 
-    def changed(self: Tiling, number: int) -> None:
+    def changed(self: Tiling, stage: Stage) -> None:
         change(self)
-        collect(self, number)
+        collect(self, stage)
 
     patch.setattr(Tiling, "collect", changed)
 

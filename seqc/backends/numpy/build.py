@@ -36,15 +36,14 @@ def build_program(
     buffers.arrays |= held
     whole, tiling = WholeBatch(schedule, buffers, writer), Tiling(schedule, buffers, writer)
     runner = HorizontalRunner(packing, buffers, whole, writer)
-    for number in range(schedule.cut.stages + 1):
+    for number in range(len(schedule.turns)):
         if number > 0:
             tiling.collect(schedule.stages[number - 1])
-        for when, values, groups in schedule.turns:
-            if when[0] == number:
-                for v in values:
-                    whole.add(v)
-                for group in groups:
-                    runner.add(group)
+        for values, groups in schedule.turns[number]:
+            for v in values:
+                whole.add(v)
+            for group in groups:
+                runner.add(group)
         if number < len(schedule.stages):
             tiling.add(schedule.stages[number])
     results = [whole.result(y) for y in schedule.results]

@@ -88,7 +88,7 @@ def cut_graph(graph: Graph, whole: frozenset[Value] = frozenset()) -> Cut:
             _place(cut, v, whole)
     cut.stages = max([0, *cut.ready.values(), *(stage + 1 for stage in cut.tiled.values())])
     cut.computed = [[] for _ in range(cut.stages)]
-    for v, stage in cut.tiled.items():  # in order
+    for v, stage in cut.tiled.items():  # which were found in the order of `cut.order`
         if not is_remade(v):
             cut.computed[stage].append(v)
     return cut

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect
 from collections.abc import Hashable, Mapping
 from heapq import heappop, heappush
-from math import inf
 from typing import NamedTuple, TypeVar
 
 # Buffers begin at such addresses, for vector instructions and so that threads do not write to one line of the cache.
@@ -32,18 +31,19 @@ def plan_memory(lifetimes: Mapping[K, Lifetime]) -> tuple[dict[K, int], int]:
 
     In the order in which buffers are first touched, large before small where that is at the same time, each takes the
     lowest place that is wide enough between those that are alive. A call that touches one buffer for the last time and
-    another for the first needs both.
+    another for the first needs both. A buffer without bytes may lie anywhere.
     """
     places: dict[K, int] = {}
     total = 0
     alive: list[tuple[int, int, int]] = []  # a heap of (last, start, end)
-    free: list[tuple[float, float]] = [(0, inf)]  # what lies between those that are alive and behind them, in order
+    # What lies between those that are alive, in order; the last one is behind them all, and is never used up.
+    free = [(0, sum(aligned(life.size) for life in lifetimes.values()) + 1)]
     for key, life in sorted(lifetimes.items(), key=lambda item: (item[1].first, -item[1].size)):
         while alive and alive[0][0] < life.first:
             _release(free, *heappop(alive)[1:])
         count = aligned(life.size)
         at = next(i for i, (start, end) in enumerate(free) if end - start >= count)
-        start, end = int(free[at][0]), free[at][1]
+        start, end = free[at]
         free[at : at + 1] = [(start + count, end)] if start + count < end else []
         places[key] = start
         total = max(total, start + count)
@@ -52,7 +52,7 @@ def plan_memory(lifetimes: Mapping[K, Lifetime]) -> tuple[dict[K, int], int]:
     return places, total
 
 
-def _release(free: list[tuple[float, float]], start: float, end: float) -> None:
+def _release(free: list[tuple[int, int]], start: int, end: int) -> None:
     """Adds a place to the free ones, as one with those beside it."""
     at = bisect(free, (start, end))
     if at < len(free) and free[at][0] == end:

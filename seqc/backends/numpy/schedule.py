@@ -64,8 +64,8 @@ class Schedule:
         return {*self.results, *(y for y, owner in self.new_state if owner is not y)}
 
     @cached_property
-    def turns(self) -> list[tuple[When, list[Value], list[Group]]]:
-        """All turns in order, with the values to compute and the groups to run."""
+    def turns(self) -> list[list[tuple[list[Value], list[Group]]]]:
+        """The turns before each stage and after the last, in order: the values to compute and the groups to run."""
         turns: dict[When, tuple[list[Value], list[Group]]] = {}
         for group in self.groups:
             turns.setdefault(group.when, ([], []))[1].append(group)
@@ -73,7 +73,10 @@ class Schedule:
         for v, when in self.when.items():
             if v not in self.cut.tiled and v not in grouped and not isinstance(v.op, Input | Constant | Item):
                 turns.setdefault(when, ([], []))[0].append(v)
-        return [(when, *turns[when]) for when in sorted(turns)]
+        before: list[list[tuple[list[Value], list[Group]]]] = [[] for _ in range(self.cut.stages + 1)]
+        for when in sorted(turns):
+            before[when[0]].append(turns[when])
+        return before
 
     def last_read(self, x: Value, inside: Iterable[Value]) -> tuple[float, float]:
         """Returns in which turn a value's numbers are read for the last time by anything but `inside`."""

@@ -182,7 +182,7 @@ class Tiling:
         for v in stage.values:
             for y in summed(cut, v):
                 left: list[Partial] = []
-                for one in self._sums[y]:
+                for one in self._sums[y]:  # at least one worker has run the stage
                     add_partial(left, one, partial(self._add, y))
             if v in self._parts:
                 parts = self._parts[v]

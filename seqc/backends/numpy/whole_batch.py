@@ -128,8 +128,8 @@ class WholeBatch:
             source, target = self.array(value), self.buffers.arrays[owner]
             if same_memory(target, source):
                 continue
-            shows_state = not self.buffers.owns(source)
-            if shows_state and any(np.may_share_memory(source, self.buffers.arrays[x]) for x in state):
+            is_draft = self.buffers.owns(source)
+            if not is_draft and any(np.may_share_memory(source, self.buffers.arrays[x]) for x in state):
                 source = self._copy(value, source)
             moves.append(copying(Access(source, (value,)), target))
         for move in moves:
