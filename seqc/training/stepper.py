@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from seqc import tree
 from seqc.backends.numpy.kept import Kept
-from seqc.errors import ConfigError, DataError
+from seqc.errors import ConfigError, DataError, ShapeError
+from seqc.graph.equal_sizes import SizesDiffer
 from seqc.graph.ir import Array
 from seqc.layers.base import Layer
 from seqc.layers.call_errors import refuse_symbols_of_models
@@ -45,6 +46,8 @@ class Stepper(Totals):
         self._slots: tuple[int, ...] = ()
         # Whether a layer keeps states from one batch to the next, which ties steps to the size of a batch.
         self._stateful = False
+        # The kinds of steps that were written for batches of one size, which so ties them to it.
+        self._sized: set[str] = set()
         self._seed: int | None = None
         # The model in onnxruntime, by what it was made for; see `seqc.training.inference`.
         self.sessions: dict[Any, VerifiedSession] = {}
@@ -77,6 +80,7 @@ class Stepper(Totals):
     def forget_steps(self) -> None:
         """Drops the traced steps; the next use traces again."""
         self._steps.clear()
+        self._sized.clear()
         self.sessions.clear()
 
     # -- steps -------------------------------------------------------------------------------------------------------
@@ -96,14 +100,28 @@ class Stepper(Totals):
 
     def step_for(self, kind: str, batch: Batch) -> Step:
         """Returns the step for such a batch, traced the first time."""
-        rows = len(batch[0]) if self._stateful and batch[0] is not None else None
+        sized = self._stateful or kind in self._sized
+        rows = len(batch[0]) if sized and batch[0] is not None else None
         key = (kind, self.flags, self._slots if kind == "train" else None, rows, *map(_kind_of, batch))
-        return self._steps.get(key) or self._trace_step(key, batch)
+        if key in self._steps:
+            return self._steps[key]
+        try:
+            return self._trace_step(key, batch, sized)
+        except ShapeError as error:
+            if sized or not _meets_other_size(error):
+                raise
+            # What is said to be as long as a batch is, as `ops.ones((32, 10))` for batches of 32.
+            try:
+                self._sized.add(kind)
+                return self.step_for(kind, batch)
+            except ShapeError:
+                self._sized.remove(kind)
+                raise error from None
 
-    def _trace_step(self, key: tuple[Any, ...], batch: Batch) -> Step:
+    def _trace_step(self, key: tuple[Any, ...], batch: Batch, sized: bool) -> Step:
         self._refuse_own_function(key[0])
         model = self.model
-        signature = Signature.of(batch, len(model._ports()), self._stateful)
+        signature = Signature.of(batch, len(model._ports()), sized)
         # In a context of its own, as `traced` does it.
         apart = copy_context().run
         if key[0] == "predict":
@@ -282,3 +300,8 @@ class Stepper(Totals):
 def _kind_of(array: Array | None) -> Any:
     """Returns what a step is traced for: dtype and shape of a row."""
     return None if array is None else (array.dtype, array.shape[1:])
+
+
+def _meets_other_size(error: BaseException | None) -> bool:
+    """Tells whether an error is about two sizes that are not the same, or comes of one."""
+    return error is not None and (isinstance(error, SizesDiffer) or _meets_other_size(error.__cause__))
