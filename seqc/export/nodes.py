@@ -72,6 +72,8 @@ class CutModel:
         self.graph, self.names = emission.graph, emission.names
         self.initializers = {t.name: t for t in file.graph.initializer}
         made = {n for node in file.graph.node for n in node.output} | {x.name for x in file.graph.input}
+        # Weights that decided how an operation was lowered stay as they are.
+        self.read = emission.read
         # A constant that a lowering reads instead of naming it is not in the file.
         computed = {n for v in self.graph.walk() if not isinstance(v.op, Constant) for n in self.names[v]}
         self.complete = made | set(self.initializers) >= computed
@@ -173,7 +175,8 @@ class _Run:
                 self.fed[names[0]] = given[value]
             elif isinstance(value.op, Constant):
                 array = value.op.array
-                self.fed.setdefault(names[0], self._feed(value, array) if _is_weight(value) else array)
+                fed = self._feed(value, array) if _is_weight(value) and names[0] not in cut.read else array
+                self.fed.setdefault(names[0], fed)
                 self.still = self.still or (_is_weight(value) and array.ndim > 1 and _is_dull(array))
             elif not isinstance(value.op, Item):
                 self._compute(value, names, [self.fed[cut.names[x][0]] for x in value.inputs])
