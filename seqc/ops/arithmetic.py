@@ -26,6 +26,8 @@ from seqc.ops.elementwise import (
     equal,
     less,
     logical_and,
+    logical_xor,
+    not_equal,
     where,
 )
 
@@ -304,7 +306,19 @@ def divide_no_nan(x1: Any, x2: Any) -> Value:
 def floor_divide(x1: Any, x2: Any) -> Value:
     """Returns the largest integer not above x1 / x2, in the dtype of the operands."""
     a, b = (as_number(x) for x in as_operands(x1, x2))
-    return floor(divide(a, b)) if a.type.is_float else apply(Div(), subtract(a, mod(a, b)), b)
+    return floor(divide(a, b)) if a.type.is_float else _floor_of_integers(a, b)
+
+
+def _floor_of_integers(a: Value, b: Value) -> Value:
+    if a.type.size is not None and b.type.size is not None:
+        return apply(Div(), subtract(a, mod(a, b)), b)  # as dims says it; no size is near the end of its type
+    quotient = apply(Div(), a, b)
+    if a.dtype.startswith("uint"):
+        return quotient
+    # Nothing here leaves the type: a less its remainder may.
+    apart = logical_xor(less(a, scalar(0, a)), less(b, scalar(0, b)))
+    above = logical_and(apart, not_equal(mod(a, b), scalar(0, a)))
+    return subtract(quotient, cast(above, a.dtype))
 
 
 def round(x: Any, decimals: int = 0) -> Value:
