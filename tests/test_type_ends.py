@@ -1,4 +1,4 @@
-"""Numbers at the ends of their types, infinities and bits: eagerly, in graphs and in onnxruntime what Keras 3.15 gives."""
+"""Numbers at the ends of their types, infinities, bits and edges: what Keras 3.15 gives, in NumPy and onnxruntime."""
 
 from __future__ import annotations
 
@@ -47,7 +47,17 @@ NUMBERS: Mapping[str, tuple[Any, ...]] = {
     "// by a negative number": row(lambda x: x // -7, "int8", [127, -128, 7], gives=[-19, 18, -1]),
     "logaddexp": row(ops.logaddexp, "float32", *PAIRS, gives=[INF, -INF, INF, INF, np.log(2), INF]),
     "logaddexp2": row(ops.logaddexp2, "float32", *PAIRS, gives=[INF, -INF, INF, INF, 1.0, INF]),
-}
+    "einsum of int8": row(
+        lambda a, b: ops.einsum("ij,jk->ik", a, b), "int8", [[100, 100]], [[100], [100]], gives=[[20000]], of="int32"),
+    "einsum of three of int8": row(
+        lambda a: ops.einsum("i,i,i->i", a, a, a), "int8", [100, -100], gives=[1000000, -1000000], of="int32"),
+    "einsum of one of int8": row(lambda a: ops.einsum("ij->i", a), "int8", [[100, 100]], gives=[200], of="int32"),
+    "einsum of one of uint8": row(lambda a: ops.einsum("ij->i", a), "uint8", [[200, 100]], gives=[44]),
+    "einsum of one of int16": row(lambda a: ops.einsum("ij->j", a), "int16", [[200, 100]], gives=[200, 100]),
+    "moments of float16": row(lambda x: ops.moments(x, [0])[1], "float16", [300, -300], gives=65504),
+    "moments of float16 with infinity": row(lambda x: ops.moments(x, [0])[0], "float16", [INF, 1], gives=65504),
+    "nanvar": row(lambda x: ops.nanvar(x, 1), "float32", [[1, NAN, 3], [NAN] * 3], gives=[1, NAN]),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -88,10 +98,21 @@ def gradients(function: Callable[..., Value], *arrays: Any, upstream: Any = None
     return Interpreter(graph).run([*(np.asarray(a, "float32") for a in arrays), given])
 
 
+WITH_NAN = [[1.0, NAN, 3.0], [NAN, NAN, NAN], [2.0, 2.0, 2.0]]
+
 SLOPES: Mapping[str, tuple[Callable[..., Value], Sequence[Any], Sequence[Any]]] = {
     # Keras on TensorFlow gives NaN for equal infinities; half each is what equal numbers have.
     "logaddexp": (ops.logaddexp, PAIRS, [[0.5, 0.5, 1, 0, 0.5, 1], [0.5, 0.5, 0, 1, 0.5, 0]]),
     "logaddexp2": (ops.logaddexp2, PAIRS, [[0.5, 0.5, 1, 0, 0.5, 1], [0.5, 0.5, 0, 1, 0.5, 0]]),
+    "nanvar": (lambda x: ops.nanvar(x, -1), [WITH_NAN], [[[-1, 0, 1], [0, 0, 0], [0, 0, 0]]]),
+    "nanstd": (lambda x: ops.nanstd(x, -1), [WITH_NAN], [[[-0.5, 0, 0.5], [0, 0, 0], [NAN, NAN, NAN]]]),
+    "nanmean": (lambda x: ops.nanmean(x, -1), [WITH_NAN], [[[0.5, 0, 0.5], [0, 0, 0], [1 / 3, 1 / 3, 1 / 3]]]),
+    "nansum": (lambda x: ops.nansum(x, -1), [WITH_NAN], [[[1, 0, 1], [0, 0, 0], [1, 1, 1]]]),
+    "nanprod": (lambda x: ops.nanprod(x, -1), [WITH_NAN], [[[3, 0, 1], [0, 0, 0], [4, 4, 4]]]),
+    "nanmax": (lambda x: ops.nanmax(x, -1), [WITH_NAN], [[[0, 0, 1], [0, 0, 0], [1 / 3, 1 / 3, 1 / 3]]]),
+    "nanmin": (lambda x: ops.nanmin(x, -1), [WITH_NAN], [[[1, 0, 0], [0, 0, 0], [1 / 3, 1 / 3, 1 / 3]]]),
+    "nancumsum": (lambda x: ops.nancumsum(x, -1), [WITH_NAN], [[[3, 0, 1], [0, 0, 0], [3, 2, 1]]]),
+    "nancumprod": (lambda x: ops.nancumprod(x, -1), [WITH_NAN], [[[5, 0, 1], [0, 0, 0], [7, 6, 4]]]),
 }
 
 
@@ -166,3 +187,73 @@ def test_operators_of_symbols_ask_for_truth() -> None:
     for y, wanted in ((x & 3, [[True, False]]), (~x, [[False, True]])):
         assert y.dtype == "bool"
         np.testing.assert_array_equal(np.asarray(seqc.Model(x, y)(np.array([[6, 0]], "int32"))), wanted)
+
+
+def _as(dtype: str, numbers: Any) -> Value:
+    return ops.cast(np.array(numbers, "float32"), dtype)
+
+
+EAGERLY: Mapping[str, tuple[Callable[[], Any], Any]] = {
+    "view of float16": (lambda: ops.view(_as("float16", [1, 2]), "int16"), np.array([15360, 16384], "int16")),
+    "view of bfloat16": (lambda: ops.view(_as("bfloat16", [1, 2]), "int16"), np.array([16256, 16384], "int16")),
+    "view of float16 as bytes": (
+        lambda: ops.view(_as("float16", [1, 2]), "uint8"), np.array([0, 60, 0, 64], "uint8")),
+    "view of float16 as float32": (
+        lambda: ops.view(_as("float16", [1, 2]), "float32"), np.array([2.003662109375], "float32")),
+    "nextafter of float16": (
+        lambda: ops.nextafter(_as("float16", [1]), _as("float16", [2])), np.array([1.0009765625], "float16")),
+    "nextafter of bfloat16": (
+        lambda: ops.cast(ops.nextafter(_as("bfloat16", [1]), _as("bfloat16", [2])), "float32"),
+        np.array([1.0078125], "float32")),
+    "nan_to_num of bfloat16": (
+        lambda: ops.cast(ops.nan_to_num(_as("bfloat16", [NAN, INF, -INF, 1])), "float32"),
+        np.array([0, 3.3895313892515355e38, -3.3895313892515355e38, 1], "float32")),
+    "saturate_cast from bfloat16": (
+        lambda: ops.saturate_cast(_as("bfloat16", [300, -300, 1e5]), "uint8"), np.array([255, 0, 255], "uint8")),
+    "saturate_cast from bfloat16 to float16": (
+        lambda: ops.saturate_cast(_as("bfloat16", [3e9, 1]), "float16"), np.array([65280, 1], "float16")),
+    "saturate_cast to bfloat16": (
+        lambda: ops.cast(ops.saturate_cast(np.array([1e300, 1.0]), "bfloat16"), "float32"),
+        np.array([3.3895313892515355e38, 1], "float32")),
+    "rgb_to_hsv of bfloat16": (
+        lambda: ops.cast(ops.image.rgb_to_hsv(_as("bfloat16", [[[[0.1, 0.2, 0.3]]]])), "float32"),
+        np.array([[[[0.5859375, 0.66796875, 0.30078125]]]], "float32")),
+    "attention of bfloat16 that is masked": (
+        lambda: ops.cast(ops.dot_product_attention(*[_as("bfloat16", KEYS)] * 3, is_causal=True), "float32")[0, 0, 0],
+        np.array([1, 2], "float32")),
+    "UpSampling2D of bytes": (
+        lambda: ops.ravel(layers.UpSampling2D(2, interpolation="bilinear")(BYTES)),
+        np.array([0, 2, 8, 10, 5, 22, 55, 71, 16, 60, 149, 194, 21, 80, 196, 255], "uint8")),
+    "UpSampling2D of bytes beyond their limits": (
+        lambda: ops.ravel(layers.UpSampling2D(2, interpolation="bicubic")(BYTES)),
+        np.array([0, 0, 0, 0, 0, 16, 49, 66, 0, 56, 165, 221, 0, 75, 224, 255], "uint8")),
+    "UpSampling2D of int32": (
+        lambda: ops.ravel(layers.UpSampling2D(2, interpolation="bicubic")(BYTES.astype("int32"))),
+        np.array([-1, -4, -10, -12, -1, 16, 49, 66, 0, 56, 165, 221, 0, 75, 224, 299], "int32")),
+    "Resizing of floats to bytes": (
+        lambda: ops.ravel(layers.Resizing(4, 4, dtype="uint8")(BYTES + np.float32(0.7))),
+        np.array([0, 2, 8, 10, 5, 22, 55, 71, 16, 60, 149, 194, 21, 80, 196, 255], "uint8")),
+    "RandomCrop to bytes": (
+        lambda: layers.RandomCrop(1, 1, dtype="uint8")(np.full((1, 2, 2, 1), 7.7, "float32"), training=True),
+        np.array([[[[7]]]], "uint8")),
+}  # fmt: skip
+KEYS = [[[[1.0, 2.0]], [[3.0, 4.0]]]]
+BYTES = np.array([0, 10, 21, 255], "uint8").reshape(1, 2, 2, 1)
+
+
+@pytest.mark.parametrize("name", EAGERLY)
+def test_numbers_of_narrow_types(name: str) -> None:
+    pytest.importorskip("ml_dtypes", reason="needs ml_dtypes")
+    function, wanted = EAGERLY[name]
+    got = np.asarray(function())
+    assert got.dtype == wanted.dtype
+    np.testing.assert_allclose(got, wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "mixed_bfloat16"])
+def test_attention_of_bfloat16_knows_masks(dtype: str) -> None:
+    pytest.importorskip("ml_dtypes", reason="needs ml_dtypes")
+    x = np.ones((1, 3, 4), "float32")
+    y = layers.MultiHeadAttention(2, 2, dtype=dtype)(x, x, use_causal_mask=True)
+    assert y.dtype == "bfloat16"
+    assert np.isfinite(np.asarray(y, "float32")).all()

@@ -117,6 +117,7 @@ class Op(ByAttributes):
         symbolic: whether what comes out is a symbol, of which functional models are made.
         strings: whether it belongs to the part of a model that works on texts; other operations take no strings but
         as a view of them.
+        bits: whether the result is read off the bits of the operands, so that no wider type can stand for theirs.
     """
 
     kind: ClassVar[Kind] = "arithmetic"
@@ -124,6 +125,7 @@ class Op(ByAttributes):
     sequential: ClassVar[bool] = False
     symbolic: ClassVar[bool] = False
     strings: ClassVar[bool] = False
+    bits: ClassVar[bool] = False
 
     def infer(self, *types: Any) -> Type | tuple[Type, ...]:
         raise NotImplementedError(f"{type(self).__name__}.infer")

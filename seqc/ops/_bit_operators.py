@@ -1,4 +1,4 @@
-"""What `&`, `|`, `^` and `~` mean: bits of integers, truth of anything else, and of symbols and variables as in Keras."""
+"""What `&`, `|`, `^` and `~` mean: bits of integers, and truth of all else; of symbols and variables as in Keras."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ConfigError, ShapeError
+from seqc.graph.element_types import float_info
 from seqc.graph.ir import Value
 from seqc.ops._common import as_float, as_operands, scalar
 from seqc.ops.contraction import einsum
@@ -63,5 +64,5 @@ def dot_product_attention(
         causal = less_equal(expand_dims(steps, 0), expand_dims(times, 1))
         seen = causal if seen is None else logical_and(seen, causal)
     if seen is not None:
-        scores = where(seen, scores, scalar(_FAR * float(np.finfo(scores.dtype).max), scores))
+        scores = where(seen, scores, scalar(_FAR * float(float_info(scores.dtype).max), scores))
     return einsum("bnts,bsnh->btnh", softmax(scores), v)
