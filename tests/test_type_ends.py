@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import seqc
-from seqc import layers, ops
+from seqc import activations, layers, ops
 from seqc.graph import ir
 from seqc.graph.autodiff import pull_back
 from seqc.graph.interpreter import Interpreter
@@ -99,6 +99,7 @@ def gradients(function: Callable[..., Value], *arrays: Any, upstream: Any = None
 
 
 WITH_NAN = [[1.0, NAN, 3.0], [NAN, NAN, NAN], [2.0, 2.0, 2.0]]
+BORDERS = [-6.0, -3.0, -1.0, 0.0, 1.0, 2.0, 3.0, 6.0]
 
 SLOPES: Mapping[str, tuple[Callable[..., Value], Sequence[Any], Sequence[Any]]] = {
     # Keras on TensorFlow gives NaN for equal infinities; half each is what equal numbers have.
@@ -113,7 +114,24 @@ SLOPES: Mapping[str, tuple[Callable[..., Value], Sequence[Any], Sequence[Any]]] 
     "nanmin": (lambda x: ops.nanmin(x, -1), [WITH_NAN], [[[1, 0, 0], [0, 0, 0], [1 / 3, 1 / 3, 1 / 3]]]),
     "nancumsum": (lambda x: ops.nancumsum(x, -1), [WITH_NAN], [[[3, 0, 1], [0, 0, 0], [3, 2, 1]]]),
     "nancumprod": (lambda x: ops.nancumprod(x, -1), [WITH_NAN], [[[5, 0, 1], [0, 0, 0], [7, 6, 4]]]),
-}
+    "relu6": (ops.relu6, [BORDERS], [[0, 0, 0, 0, 1, 1, 1, 0]]),
+    "hard_sigmoid": (ops.hard_sigmoid, [BORDERS], [[0, 0, 1 / 6, 1 / 6, 1 / 6, 1 / 6, 0, 0]]),
+    "hard_silu": (ops.hard_silu, [BORDERS], [[0, 0, 1 / 6, 0.5, 5 / 6, 7 / 6, 1, 1]]),
+    "hard_tanh": (ops.hard_tanh, [BORDERS], [[0, 0, 1, 1, 1, 0, 0, 0]]),
+    "sparse_sigmoid": (ops.sparse_sigmoid, [BORDERS], [[0, 0, 0, 0.5, 0, 0, 0, 0]]),
+    "sparse_plus": (ops.sparse_plus, [BORDERS], [[0, 0, 0, 0.5, 1, 1, 1, 1]]),
+    "clip": (lambda x: ops.clip(x, -3.0, 3.0), [BORDERS], [[0, 1, 1, 1, 1, 1, 1, 0]]),
+    "activations.hard_swish": (activations.hard_swish, [BORDERS], [[0, 0, 1 / 6, 0.5, 5 / 6, 7 / 6, 1, 1]]),
+    "activations.relu to 6": (
+        lambda x: activations.relu(x, max_value=6), [BORDERS], [[0, 0, 0, 0, 1, 1, 1, 0]]),
+    "activations.relu to 6 with a slope": (
+        lambda x: activations.relu(x, 0.5, 6.0), [BORDERS], [[0.5, 0.5, 0.5, 0, 1, 1, 1, 0]]),
+    "activations.relu to 6 from 1 on": (
+        lambda x: activations.relu(x, max_value=6.0, threshold=1.0), [BORDERS], [[0, 0, 0, 0, 0, 1, 1, 1]]),
+    "activations.relu to 3": (
+        lambda x: activations.relu(x, max_value=3.0), [BORDERS], [[0, 0, 0, 0, 1, 1, 1, 0]]),
+    "ReLU(6.0)": (layers.ReLU(6.0).call, [BORDERS], [[0, 0, 0, 0, 1, 1, 1, 0]]),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SLOPES)

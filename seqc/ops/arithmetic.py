@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -216,10 +216,14 @@ class Round(Unary):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Clip(Unary):
-    """Limits to [low, high], the lower limit first; the gradient passes inside and on the borders."""
+    """Limits to [low, high], the lower limit first.
+
+    The gradient passes inside, and on the borders unless `within`: activations that saturate have none there.
+    """
 
     low: float
     high: float
+    within: bool = field(default=False, repr=False)
     float_only = False
 
     def eval(self, x: Array) -> Any:
@@ -227,7 +231,8 @@ class Clip(Unary):
         return np.clip(x, kind(self.low), kind(self.high))
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
-        inside = logical_and(x >= scalar(self.low, x), x <= scalar(self.high, x))
+        low, high = scalar(self.low, x), scalar(self.high, x)
+        inside = logical_and(x > low, x < high) if self.within else logical_and(x >= low, x <= high)
         return (where(inside, g, scalar(0, g)),)
 
     def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
@@ -347,6 +352,11 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Value:
     if x_min is not None:
         value = maximum(value, x_min)
     return value if x_max is None else minimum(value, x_max)
+
+
+def saturated(x: Any, low: float, high: float) -> Value:
+    """Returns x limited to [low, high] as activations are, without a gradient on the borders."""
+    return apply(Clip(low, high, True), as_float(x))
 
 
 def square(x: Any) -> Value:
