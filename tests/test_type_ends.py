@@ -12,6 +12,7 @@ import seqc
 from seqc import activations, layers, ops
 from seqc.graph import ir
 from seqc.graph.autodiff import pull_back
+from seqc.graph.dims import known
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Graph, Value
 
@@ -63,7 +64,7 @@ NUMBERS: Mapping[str, tuple[Any, ...]] = {
 @pytest.mark.parametrize("name", NUMBERS)
 def test_numbers_at_the_ends_of_their_types(name: str) -> None:
     function, arrays, wanted = NUMBERS[name]
-    inputs = [ir.input_value(f"x{i}", a.dtype.name, a.shape) for i, a in enumerate(arrays)]
+    inputs = tuple(ir.input_value(f"x{i}", a.dtype.name, a.shape) for i, a in enumerate(arrays))
     y = function(*inputs)
     for got in (
         np.asarray(function(*map(ir.constant, arrays))),
@@ -81,20 +82,20 @@ def test_numbers_at_the_ends_of_their_types_in_onnxruntime(name: str) -> None:
     from seqc.backends.onnxruntime import Session
 
     function, arrays, wanted = NUMBERS[name]
-    inputs = [ir.input_value(f"x{i}", a.dtype.name, a.shape) for i, a in enumerate(arrays)]
+    inputs = tuple(ir.input_value(f"x{i}", a.dtype.name, a.shape) for i, a in enumerate(arrays))
     graph = Graph(inputs, (function(*inputs),), ("y",))
     got = Session(step_file(graph), threads=1).run({f"x{i}": a for i, a in enumerate(arrays)})["y"]
     assert got.dtype == wanted.dtype
     np.testing.assert_allclose(got, wanted, rtol=1e-6)
 
 
-def gradients(function: Callable[..., Value], *arrays: Any, upstream: Any = None) -> list[Any]:
-    """The gradients of the sum of what a function gives, or of it with other factors."""
+def gradients(function: Callable[..., Value], *arrays: Any) -> list[Any]:
+    """The gradients of the sum of what a function gives."""
     xs = [ir.input_value(f"x{i}", "float32", np.shape(a)) for i, a in enumerate(arrays)]
     y = function(*xs)
     g = ir.input_value("g", "float32", y.type.shape)
-    graph = Graph((*xs, g), pull_back([y], [g], xs), tuple(f"d{i}" for i in range(len(xs))))
-    given = np.ones(y.shape, "float32") if upstream is None else np.full(y.shape, upstream, "float32")
+    graph = Graph((*xs, g), tuple(pull_back([y], [g], xs)), tuple(f"d{i}" for i in range(len(xs))))
+    given = np.ones(known(y.type.shape), "float32")
     return Interpreter(graph).run([*(np.asarray(a, "float32") for a in arrays), given])
 
 
@@ -211,6 +212,14 @@ def _as(dtype: str, numbers: Any) -> Value:
     return ops.cast(np.array(numbers, "float32"), dtype)
 
 
+def _attended(keys: Any) -> Value:
+    x = _as("bfloat16", keys)
+    return ops.dot_product_attention(x, x, x, is_causal=True)
+
+
+KEYS: Any = [[[[1.0, 2.0]], [[3.0, 4.0]]]]
+BYTES: Any = np.array([0, 10, 21, 255], "uint8").reshape(1, 2, 2, 1)
+
 EAGERLY: Mapping[str, tuple[Callable[[], Any], Any]] = {
     "view of float16": (lambda: ops.view(_as("float16", [1, 2]), "int16"), np.array([15360, 16384], "int16")),
     "view of bfloat16": (lambda: ops.view(_as("bfloat16", [1, 2]), "int16"), np.array([16256, 16384], "int16")),
@@ -237,7 +246,7 @@ EAGERLY: Mapping[str, tuple[Callable[[], Any], Any]] = {
         lambda: ops.cast(ops.image.rgb_to_hsv(_as("bfloat16", [[[[0.1, 0.2, 0.3]]]])), "float32"),
         np.array([[[[0.5859375, 0.66796875, 0.30078125]]]], "float32")),
     "attention of bfloat16 that is masked": (
-        lambda: ops.cast(ops.dot_product_attention(*[_as("bfloat16", KEYS)] * 3, is_causal=True), "float32")[0, 0, 0],
+        lambda: ops.cast(_attended(KEYS), "float32")[0, 0, 0],
         np.array([1, 2], "float32")),
     "UpSampling2D of bytes": (
         lambda: ops.ravel(layers.UpSampling2D(2, interpolation="bilinear")(BYTES)),
@@ -255,8 +264,6 @@ EAGERLY: Mapping[str, tuple[Callable[[], Any], Any]] = {
         lambda: layers.RandomCrop(1, 1, dtype="uint8")(np.full((1, 2, 2, 1), 7.7, "float32"), training=True),
         np.array([[[[7]]]], "uint8")),
 }  # fmt: skip
-KEYS = [[[[1.0, 2.0]], [[3.0, 4.0]]]]
-BYTES = np.array([0, 10, 21, 255], "uint8").reshape(1, 2, 2, 1)
 
 
 @pytest.mark.parametrize("name", EAGERLY)

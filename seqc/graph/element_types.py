@@ -36,4 +36,4 @@ def float_info(dtype: str) -> Any:
     need_bfloat16("bfloat16")
     import ml_dtypes
 
-    return ml_dtypes.finfo(ml_dtypes.bfloat16)
+    return ml_dtypes.finfo(ml_dtypes.bfloat16)  # type: ignore[no-untyped-call]

@@ -115,9 +115,8 @@ class Op(ByAttributes):
         shape_only: positions of operands of which only the shape is read. sequential: whether the op goes through its
         operands step by step, so that it gains nothing from samples so few that they fit the processor's cache.
         symbolic: whether what comes out is a symbol, of which functional models are made.
-        strings: whether it belongs to the part of a model that works on texts; other operations take no strings but
-        as a view of them.
-        bits: whether the result is read off the bits of the operands, so that no wider type can stand for theirs.
+        strings: whether it works on texts; others take no strings but as a view of them. bits: whether it reads the
+        bits of its operands, so that no wider type stands for theirs.
     """
 
     kind: ClassVar[Kind] = "arithmetic"

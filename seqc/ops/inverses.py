@@ -282,7 +282,7 @@ def _roundings(x: Value, times: int) -> float:
     sizes = x.type.shape[-2:]
     if len(sizes) < 2 or not all(isinstance(d, int) for d in sizes):
         raise ShapeError(f"Expected matrices of known sizes; got {x.type}.")
-    return float(times * max(sizes) * float_info(x.dtype).eps)
+    return float(times * max(sizes) * float_info(x.dtype).eps)  # type: ignore[type-var]
 
 
 def lstsq(a: Any, b: Any, rcond: float | None = None) -> Value:
