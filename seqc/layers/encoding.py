@@ -31,6 +31,8 @@ def encode(indices: Value, mode: str, depth: int, dtype: str, weights: Value | N
     """
     if mode == "int":
         return ops.cast(indices, dtype)
+    if not indices.type.rank:
+        indices, weights = ops.expand_dims(indices, 0), None if weights is None else ops.reshape(weights, (1,))
     if mode == "one_hot":
         if indices.type.rank > 1 and indices.shape[-1] == 1:
             indices = ops.squeeze(indices, -1)

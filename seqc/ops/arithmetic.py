@@ -11,6 +11,7 @@ import numpy as np
 
 from seqc.graph import dims
 from seqc.graph.dims import Dim
+from seqc.graph.element_types import HALVES
 from seqc.graph.ir import Array, Constant, Emitter, Value, apply, as_value
 from seqc.graph.operators import OPERATORS
 from seqc.ops._common import as_float, as_number, as_operands, scalar
@@ -333,6 +334,8 @@ def round(x: Any, decimals: int = 0) -> Value:
         return apply(Round(), value) if value.type.is_float else value
     if decimals > 0 and not value.type.is_float:
         return value
+    if value.dtype in HALVES:  # of which the factor may make infinities
+        return cast(round(cast(value, "float32"), decimals), value.dtype)
     factor = 10.0**decimals
     rounded = divide(apply(Round(), multiply(as_float(value), factor)), factor)
     return cast(rounded, value.dtype)
@@ -345,13 +348,22 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Value:
     if all(isinstance(v, int | float) for v in numbers):
         if any(isinstance(v, float) for v in numbers):
             value = as_float(value)
+        if not value.type.is_float:
+            x_min, x_max = (_inside(v, value.dtype) for v in (x_min, x_max))
         low = -math.inf if x_min is None else x_min
         high = math.inf if x_max is None else x_max
         if value.type.is_float or len(numbers) == 2:
-            return apply(Clip(float(low), float(high)), value)
+            low, high = (float(n) if n == float(n) else n for n in (low, high))
+            return apply(Clip(low, high), value)
     if x_min is not None:
         value = maximum(value, x_min)
     return value if x_max is None else minimum(value, x_max)
+
+
+def _inside(bound: int | None, dtype: str) -> int | None:
+    """Returns a bound as the number of an integer type that is nearest to it: beyond that there is nothing to cut."""
+    limits = np.iinfo(dtype)
+    return None if bound is None else int(min(max(bound, limits.min), limits.max))
 
 
 def saturated(x: Any, low: float, high: float) -> Value:

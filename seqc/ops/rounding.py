@@ -171,13 +171,13 @@ def _but_nan(choose: Any, x1: Any, x2: Any) -> Value:
 def saturate_cast(x: Any, dtype: Any) -> Value:
     """Returns x in another element type; what lies beyond its numbers becomes the nearest of them."""
     value, name = as_value(x), dtype_name(dtype)
-    if value.dtype in (name, "bool"):
+    if value.dtype == "bool" or (value.dtype == name and not value.type.is_float):
         return cast(value, name)
     (low, high), (least, most) = _limits(value.dtype), _limits(name)
     if value.type.is_float:
         # The last number of the wider type that the narrower can hold: 2^31 - 1 is no float32.
         least, most = (_towards_zero(limit, value.dtype) for limit in (least, most))
-    if low < least or high > most:
+    if value.type.is_float or low < least or high > most:  # of floats for their infinities
         value = clip(value, type(low)(max(least, low)), type(high)(min(most, high)))
     return cast(value, name)
 
@@ -193,7 +193,8 @@ def _limits(dtype: str) -> tuple[Any, Any]:
 
 def _towards_zero(limit: float, dtype: str) -> float:
     """Returns a limit as a number of a floating-point type that is not beyond it."""
-    near = np.dtype(dtype).type(limit)
+    most = float(float_info(dtype).max)
+    near = np.dtype(dtype).type(min(max(limit, -most), most))
     return float(np.nextafter(near, near.dtype.type(0)) if abs(int(near)) > abs(int(limit)) else near)
 
 
