@@ -115,8 +115,7 @@ class Op(ByAttributes):
         shape_only: positions of operands of which only the shape is read. sequential: whether the op goes through its
         operands step by step, so that it gains nothing from samples so few that they fit the processor's cache.
         symbolic: whether what comes out is a symbol, of which functional models are made.
-        strings: whether it works on texts; others take no strings but as a view of them. bits: whether it reads the
-        bits of its operands, so that no wider type stands for theirs.
+        strings: whether it works on texts, which others only view. bits: whether no wider type stands for its operands.
     """
 
     kind: ClassVar[Kind] = "arithmetic"
