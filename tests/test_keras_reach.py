@@ -171,6 +171,31 @@ def test_max_pooling_keeps_integers(dtype: str) -> None:
         _check(np.asarray(got), np.array([5, 7, 13, 15], dtype).reshape(1, 2, 2, 1))
 
 
+# What layers of integers make of floats: they are cut first.
+CUT: Mapping[str, tuple[Any, Any]] = {
+    "Identity": (layers.Identity(dtype="int32"), [0, 10, 21, 255]),
+    "Resizing": (layers.Resizing(3, 3, dtype="int32"), [0, 5, 10, 10, 72, 132, 21, 138, 255]),
+    "UpSampling2D": (layers.UpSampling2D((2, 1), dtype="uint8"), [0, 10, 0, 10, 21, 255, 21, 255]),
+    "MaxPooling2D": (layers.MaxPooling2D(2, dtype="int32"), [255]),
+    "ZeroPadding2D": (layers.ZeroPadding2D(((0, 1), (0, 0)), dtype="uint8"), [0, 10, 21, 255, 0, 0]),
+    "CenterCrop": (layers.CenterCrop(1, 2, dtype="uint8"), [0, 10]),
+    "Flatten": (layers.Flatten(dtype="uint8"), [0, 10, 21, 255]),
+    "Rescaling": (layers.Rescaling(2.0, dtype="int32"), [0, 20, 42, 510]),
+    "ReLU": (layers.ReLU(dtype="int32"), [0, 10, 21, 255]),
+    # It looks at the floats, whatever the type of its own.
+    "Discretization": (layers.Discretization([0.5, 21.5], dtype="int32"), [1, 1, 2, 2]),
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_layers_of_integers_cut_floats(name: str) -> None:
+    layer, wanted = CUT[name]
+    x = np.array([0.7, 10.7, 21.7, 255.0], "float32").reshape(1, 2, 2, 1)
+    got = np.asarray(layer(x))
+    assert got.dtype == layer.compute_dtype
+    np.testing.assert_array_equal(got.ravel(), wanted)
+
+
 def test_round_of_half_precision_is_the_same_in_a_model() -> None:
     x = np.array([[60000.0, 1.26]], "float16")
     inputs = seqc.Input((2,), dtype="float16")

@@ -9,7 +9,6 @@ import numpy as np
 from seqc import ops
 from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError
-from seqc.graph.element_types import FLOATS
 from seqc.graph.ir import Value
 from seqc.known_classes import known
 from seqc.layers._images import ImageLayer, RandomImageLayer, checked_choice, checked_size
@@ -58,8 +57,6 @@ class Resizing(ImageLayer):
             raise ConfigError("Only one of `pad_to_aspect_ratio` & `crop_to_aspect_ratio` can be `True`.")
 
     def result(self, images: Value, training: bool) -> Value:
-        if images.type.is_float and self.compute_dtype not in FLOATS:
-            images = ops.cast(images, self.compute_dtype)  # cut before they are resized, as Keras does
         return self.resized(images, self.interpolation)
 
     def mask_changed(self, masks: Value) -> Value:
