@@ -184,6 +184,7 @@ CUT: Mapping[str, tuple[Any, Any]] = {
     "ReLU": (layers.ReLU(dtype="int32"), [0, 10, 21, 255]),
     # It looks at the floats, whatever the type of its own.
     "Discretization": (layers.Discretization([0.5, 21.5], dtype="int32"), [1, 1, 2, 2]),
+    "CategoryEncoding": (layers.CategoryEncoding(300, "one_hot", dtype="int32"), np.eye(300)[[0, 10, 21, 255]].ravel()),
 }
 
 
