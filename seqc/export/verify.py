@@ -28,6 +28,7 @@ from seqc.export.rewritten import Truth, check_passes, first_rewritten, wide, wi
 from seqc.export.rigorous import with_bounds
 from seqc.export.samples import Sampler, choose_sizes
 from seqc.export.sums import in_order
+from seqc.graph.element_types import float_info
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Value
 from seqc.passes.half_precision import RoundTo
@@ -252,7 +253,7 @@ def _beyond(single: Graph, arrays: Sequence[Array]) -> str:
 
 
 def _eps(value: Value) -> float:
-    return float(np.finfo(value.dtype).eps) if value.type.is_float else 0.0
+    return float(float_info(value.dtype).eps) if value.type.is_float else 0.0
 
 
 def _joined(check: OutputCheck, other: OutputCheck) -> OutputCheck:

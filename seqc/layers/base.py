@@ -315,9 +315,10 @@ class Layer(Surface):
         )
 
     def _cast_input(self, x: Value) -> Value:
-        """Floats come in what the layer computes in, whatever they were before."""
-        dtype = self.compute_dtype
-        return cast(x, dtype) if self.autocast and x.type.is_float and dtype in FLOATS else x
+        """Floats come in what the layer computes in, whatever they were before: cut where those are integers."""
+        dtype = self.input_dtype
+        numbers = dtype in FLOATS or dtype.startswith(("int", "uint"))
+        return cast(x, dtype) if self.autocast and x.type.is_float and numbers else x
 
     def _cast_inside(self, x: Any) -> Any:
         """Returns an argument of a call, floats in it as `_cast_input` has them."""
