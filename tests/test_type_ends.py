@@ -10,6 +10,7 @@ import pytest
 
 import seqc
 from seqc import activations, layers, ops
+from seqc.applications.imagenet_utils import preprocess_input
 from seqc.graph import ir
 from seqc.graph.autodiff import pull_back
 from seqc.graph.dims import known
@@ -248,6 +249,10 @@ EAGERLY: Mapping[str, tuple[Callable[[], Any], Any]] = {
     "attention of bfloat16 that is masked": (
         lambda: ops.cast(_attended(KEYS), "float32")[0, 0, 0],
         np.array([1, 2], "float32")),
+    "preprocess_input of bfloat16": (
+        lambda: ops.cast(preprocess_input(_as("bfloat16", [[[255, 0, 0]]]), mode="caffe"), "float32"),
+        np.array([[[-104, -117, 132]]], "float32"),
+    ),
     "UpSampling2D of bytes": (
         lambda: ops.ravel(layers.UpSampling2D(2, interpolation="bilinear")(BYTES)),
         np.array([0, 2, 8, 10, 5, 22, 55, 71, 16, 60, 149, 194, 21, 80, 196, 255], "uint8")),

@@ -90,7 +90,7 @@ def nanvar(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
     value = as_value(x)
     if not value.type.is_float:
         return var(value, axis, keepdims)
-    # Chosen after the difference, for its gradient, and before it: a NaN there would reach every gradient of the mean.
+    # NaN is left out before the difference and after it: one that met a gradient of zero would make it NaN.
     apart = where(isnan(value), scalar(0, value), subtract(_filled(value, 0), nanmean(value, axis, True)))
     return divide(nansum(square(apart), axis, keepdims), _numbers(value, axis, keepdims))
 

@@ -42,9 +42,8 @@ def moments(x: Any, axes: Axis, keepdims: bool = False, synchronized: bool = Fal
     if value.dtype != "float16":
         return mean(value, axes, keepdims), var(value, axes, keepdims)
     most = float(np.finfo(np.float16).max)
-    found = (f(cast(value, "float32"), axes, keepdims) for f in (mean, var))
-    average, spread = (cast(clip(y, -most, most), value.dtype) for y in found)
-    return average, spread
+    middle, spread = (f(cast(value, "float32"), axes, keepdims) for f in (mean, var))
+    return cast(clip(middle, -most, most), value.dtype), cast(clip(spread, -most, most), value.dtype)
 
 
 def average(x: Any, axis: Axis = None, weights: Any = None) -> Value:
