@@ -85,7 +85,7 @@ def test_a_name_is_refused_with_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["file", "allow_pickle", "a:b", "self"])
 def test_a_model_s_own_weights_have_any_name(name: str, tmp_path: Path) -> None:
     class Own(keras.Model):
-        def build(self, shape: Any) -> None:
+        def build(self, input_shape: Any = None) -> None:
             self.factor = self.add_weight((3,), "normal", name=name)
 
         def call(self, x: Any) -> Any:

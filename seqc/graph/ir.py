@@ -115,8 +115,8 @@ class Op(ByAttributes):
         shape_only: positions of operands of which only the shape is read. sequential: whether the op goes through its
         operands step by step, so that it gains nothing from samples so few that they fit the processor's cache.
         symbolic: whether what comes out is a symbol, of which functional models are made.
-        strings: whether it belongs to the part of a model that works on texts; other operations take no strings but
-        as a view of them.
+        strings: whether it belongs to the part of a model that works on texts. moves_strings: whether it takes them all
+        the same, as views do.
     """
 
     kind: ClassVar[Kind] = "arithmetic"
@@ -124,6 +124,7 @@ class Op(ByAttributes):
     sequential: ClassVar[bool] = False
     symbolic: ClassVar[bool] = False
     strings: ClassVar[bool] = False
+    moves_strings: ClassVar[bool] = False
 
     def infer(self, *types: Any) -> Type | tuple[Type, ...]:
         raise NotImplementedError(f"{type(self).__name__}.infer")
@@ -448,8 +449,7 @@ def apply_many(op: Op, *inputs: Any) -> tuple[Value, ...]:
 
 def items(value: Value) -> tuple[Value, ...]:
     """Returns the results of a value with several, one by one."""
-    results = cast("tuple[Type, ...]", value.result)
-    return tuple(Value(Item(i), (value,), t, value.scope) for i, t in enumerate(results))
+    return tuple(Value(Item(i), (value,), t, value.scope) for i, t in enumerate(cast("tuple[Type, ...]", value.result)))
 
 
 def walk(outputs: Iterable[Value], beyond: Iterable[Value] = ()) -> list[Value]:

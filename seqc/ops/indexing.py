@@ -8,8 +8,9 @@ import numpy as np
 
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.dims import Dim
-from seqc.graph.ir import Type, Value, apply, as_value
+from seqc.graph.ir import Type, Value, apply
 from seqc.graph.operators import OPERATORS
+from seqc.ops._common import as_tensor
 from seqc.ops.arithmetic import add
 from seqc.ops.gather import take
 from seqc.ops.shape import Squeeze, Unsqueeze, expand_dims
@@ -23,7 +24,7 @@ def get_item(x: Any, key: Any) -> Value:
     Raises:
         ShapeError: x has fewer axes, or no such element. ConfigError: the key is of another kind.
     """
-    value = as_value(x)
+    value = as_tensor(x)
     axis = 0
     cuts: list[tuple[int, int, int | None, int]] = []
     dropped: list[int] = []

@@ -162,7 +162,7 @@ class Parts:
             ShapeError: the outputs of two batches differ in shape.
         """
         found = self._joined()
-        return found[0] if self._numbers and len(found) == 1 else found  # type: ignore[no-any-return]
+        return found[0] if self._numbers and len(found) == 1 else found
 
     def _joined(self) -> Array:
         if self._whole is not None:
