@@ -13,6 +13,7 @@ from seqc.layers import InputLayer, Layer
 from seqc.layers.calls import ModelInput
 from seqc.model import Model
 from seqc.sequential import Sequential
+from seqc.serialization import keeping_functions
 from seqc.utils.absent import absent, late
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ class _Cloning:
 
 
 def _from_configuration(layer: Layer) -> Layer:
-    return type(layer).from_config(layer.get_config())
+    with keeping_functions():
+        return type(layer).from_config(layer.get_config())
 
 
 def _one(given: Any) -> InputLayer:

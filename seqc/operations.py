@@ -81,6 +81,8 @@ def operations() -> dict[str, Operation]:
 def is_operation(described: Mapping[str, Any]) -> bool:
     """Tells whether an object in a file is one of Keras's operations, and no layer of the same name."""
     module = str(described.get("module") or "").split(".")
+    if described.get("class_name") == "function":  # by its name, which a Lambda calls
+        return False
     return (module[0] == "keras" and "ops" in module[1:]) or described.get("module") in (OWN, FOREIGN)
 
 

@@ -31,6 +31,8 @@ _REGISTERED_NAMES: dict[Any, str] = {}
 _scope: ContextVar[Mapping[str, Any]] = ContextVar("custom_objects", default={})  # noqa: B039 (never written to)
 # Where own objects are noted while they are serialized.
 _noted: ContextVar[dict[str, Any] | None] = ContextVar("noted", default=None)
+# Whether functions are left as they are, since what is serialized goes to no file.
+_keeping: ContextVar[bool] = ContextVar("keeping_functions", default=False)
 
 
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:
@@ -92,6 +94,16 @@ def noting_own_objects(found: dict[str, Any]) -> Iterator[None]:
         yield
     finally:
         _noted.reset(token)
+
+
+@contextmanager
+def keeping_functions() -> Iterator[None]:
+    """Has `serialize` leave functions as they are inside a `with` block: for objects made again, without a file."""
+    token = _keeping.set(True)
+    try:
+        yield
+    finally:
+        _keeping.reset(token)
 
 
 # Arguments of a base that says its own in `get_config`, but for these.
@@ -261,11 +273,14 @@ def serialize_object(value: Any) -> dict[str, Any]:
 
 def serialize_function(function: Any) -> Any:
     """Returns a function by name: Keras's own as its bare name, a user's under the name it is registered with."""
+    if _keeping.get():
+        return function
     name = getattr(function, "__name__", "")
     if name in ("", "<lambda>"):
+        shown = getattr(function, "__qualname__", "") or repr(function)  # without an address
         raise SavingError(
-            f"Cannot save {function!r}: a file holds functions by name, never their code. Write it with `def` and "
-            "decorate it with @seqc.saving.register_keras_serializable()."
+            f"Cannot save the function {shown}: a file holds functions by name, never their code. Write it with `def` "
+            "and decorate it with @seqc.saving.register_keras_serializable()."
         )
     module = getattr(function, "__module__", None) or "builtins"
     if function not in _REGISTERED_NAMES and module.split(".")[0] == "seqc":
@@ -417,8 +432,13 @@ def _find_function(value: Mapping[str, Any]) -> Any:
     module = str(value.get("module") or "builtins")
     if ">" not in name and module.split(".")[0] in ("builtins", "keras"):
         return name  # one of Keras's own; whoever needs it looks it up by name
-    raise SavingError(
-        f"The file needs the function '{registered}' (module '{module}'), which seqc does not have. Decorate it with "
+    raise lacks_function(registered, module)
+
+
+def lacks_function(name: str, module: str) -> SavingError:
+    """Returns what to raise where a file names a function that nobody here has."""
+    return SavingError(
+        f"The file needs the function '{name}' (module '{module}'), which seqc does not have. Decorate it with "
         "@seqc.saving.register_keras_serializable() or pass custom_objects={...}."
     )
 

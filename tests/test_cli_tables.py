@@ -212,6 +212,26 @@ def test_tables_that_make_no_sense_are_refused(
     assert message in seqc("train", file, "--data", "t.csv", *arguments, code=2).stderr
 
 
+@pytest.mark.parametrize(
+    ("count", "message"),
+    [
+        (0, "Error: t.csv has no rows."),
+        (1, "t.csv has 1 row, and every fifth row is set aside for testing: there is none."),
+        (3, "t.csv has 3 rows, and every fifth row is set aside for testing: there is none. Give 5 rows or more, or"),
+    ],
+)
+def test_of_few_rows_none_can_be_set_aside(folder: Path, count: int, message: str) -> None:
+    lines = table(folder / "whole.csv").read_text().splitlines(keepends=True)
+    (folder / "t.csv").write_text("".join(lines[: count + 1]))
+    file = write(folder, CLASSIFIER.partition("def data")[0])
+    how = ("train", file, "--target", "kind", "--data")
+    shown = " ".join(seqc(*how, "t.csv", code=2).stderr.split())
+    assert message in shown
+    assert "data()" not in shown
+    if not count:
+        assert message in seqc(*how, "whole.csv", "--test", "t.csv", code=2).stderr
+
+
 def test_options_for_tables_are_for_tables(folder: Path) -> None:
     file = write(folder)
     assert "--test, --target and --missing are for --data" in seqc("train", file, "--target", "a", code=2).stderr

@@ -72,6 +72,19 @@ def test_names_of_columns_lead_to_their_numbers() -> None:
     assert FeatureSpace.from_config(config).get_config() == config
 
 
+@pytest.mark.parametrize("order", [("size", "age"), ("age", "size")], ids="-".join)
+def test_each_name_leads_to_its_own_input_however_columns_are_declared(order: tuple[str, str]) -> None:
+    kinds = {"size": FeatureSpace.float(), "age": FeatureSpace.float_rescaled(scale=0.1)}
+    space = FeatureSpace({name: kinds[name] for name in order})
+    inputs = space.get_inputs()
+    assert {name: x.name for name, x in inputs.items()} == {"size": "size", "age": "age"}
+    assert list(inputs) == list(order)
+    model = seqc.Model(inputs, space.get_encoded_features())
+    row = {"size": np.array([[1.0]]), "age": np.array([[30.0]])}
+    np.testing.assert_allclose(model.predict(row, verbose=0), [[3.0, 1.0]])  # 30 * 0.1, and 1 as it is
+    np.testing.assert_allclose(space(row), [[3.0, 1.0]])
+
+
 @pytest.mark.slow
 def test_a_model_that_was_trained_on_vectors_takes_the_table(tmp_path: Path) -> None:
     features = {"age": "float_normalized", "rooms": "integer_categorical", "town": "string_categorical"}

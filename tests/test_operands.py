@@ -176,6 +176,12 @@ OPTIONAL = {("clip", 1), ("clip", 2), ("average", 1)}
 
 # These take texts, of which they make tensors of strings.
 TAKING_TEXT = {"array", "convert_to_numpy", "convert_to_tensor"}
+# These move it (tests/test_moving_strings.py).
+TAKING_TEXT |= {
+    "append", "broadcast_to", "concatenate", "copy", "dsplit", "expand_dims", "flip", "fliplr", "flipud", "get_item",
+    "moveaxis", "ravel", "repeat", "reshape", "roll", "rot90", "shape", "size", "slice", "split", "squeeze", "stack",
+    "swapaxes", "take", "tile", "transpose", "unstack", "vsplit",
+}  # fmt: skip
 TEXTS = {"text", "bytes", "a list of text", "an array of text"}
 
 

@@ -20,6 +20,14 @@ X = np.linspace(-1, 1, 24, dtype="float32").reshape(8, 3)
 Y = X[:, :1] ** 2
 
 
+def test_a_loop_outside_of_a_step_is_told_where_it_belongs() -> None:
+    model = seqc.Sequential([seqc.Input((2,)), seqc.layers.Dense(1)])
+    with seqc.GradientTape() as tape:
+        loss = seqc.ops.mean(model(np.ones((3, 2), "float32")))
+    with pytest.raises(TraceError, match=r"train_step\(self, data\) of a subclass.*docs/from-keras.md"):
+        tape.gradient(loss, model.trainable_variables)
+
+
 def _check(found: Any, expected: Any, where: str) -> None:
     if isinstance(expected, dict):
         assert sorted(found) == sorted(expected), where

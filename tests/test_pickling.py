@@ -222,7 +222,8 @@ def instances() -> dict[str, Any]:
         layers, optimizers, optimizers.schedules, keras.losses, keras.metrics, keras.callbacks, keras.initializers,
         keras.regularizers, keras.constraints,
     ):  # fmt: skip
-        for name, made in vars(module).items():
+        for name in dir(module):  # and not vars(module): what nobody has asked for yet is loaded late
+            made = getattr(module, name)
             if name.startswith("_") or not inspect.isclass(made) or not made.__module__.startswith(module.__name__):
                 continue
             if made in (layers.InputLayer, layers.Lambda, keras.callbacks.LambdaCallback):

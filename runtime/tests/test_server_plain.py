@@ -144,7 +144,12 @@ WRONG = [
     (npy(np.ones(4, complex)), "application/x-npy", 400, "array of numbers"),
     (b"PK\3\4", "application/x-npz", 400, "not npz"),
     (npz(z=X), "application/x-npz", 400, "needs the name of an input"),
-    (b"abc", "image/png", 400, "not an image"),
+    (b"abc", "image/png", 400, "not an image of a kind that is read: PNG, JPEG"),
+    (b"", "image/png", 400, "the body is empty"),
+    (b"", "image/jpeg", 400, "the body is empty"),
+    (b"", "application/x-npy", 400, "not npy"),
+    (b"", "application/x-npz", 400, "not npz"),
+    (b"", "application/json", 400, "not JSON"),
     (b"abc", "application/pdf", 415, "content-type"),
 ]
 
@@ -156,6 +161,7 @@ def test_mistakes_say_what_is_wrong(
     answer = send(serve(gemm), body, kind)
     assert answer.status == status
     assert message in answer.json()["error"]
+    assert " at 0x" not in answer.json()["error"]  # the address of an object says nothing
 
 
 def test_files_that_grow_are_stopped(serve: Serve, gemm: bytes, relu: Callable[..., bytes]) -> None:

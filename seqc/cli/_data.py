@@ -65,20 +65,31 @@ def read_given(given: Given, model: Model) -> tuple[tuple[Any, Any], tuple[Any, 
     Raises:
         ConfigError: there are no labels, or they are for no output. DataError: a file does not fit the model.
     """
-    first = _read_labelled(given, given.data, model, None)
+    first = _with_rows(_read_labelled(given, given.data, model, None), given.data)
     if given.test is not None:
-        other = _read_labelled(given, given.test, model, first.classes)
+        other = _with_rows(_read_labelled(given, given.test, model, first.classes), given.test)
         return _sides(first, model), _sides(other, model), first.classes
     x, y = _sides(first, model)
     if any(is_lazy(array) for array in tree.flatten((x, y))):
         raise ConfigError(f"{given.data} is too large to set a part of its rows aside: give --test FILE.")
     number = np.arange(sample_count(x))
+    if len(number) < _FIFTH:
+        raise DataError(
+            f"{given.data} has {len(number)} row{'' if len(number) == 1 else 's'}, and every fifth row is set aside "
+            f"for testing: there is none. Give {_FIFTH} rows or more, or others for testing with --test FILE."
+        )
     kept, held_out = number % _FIFTH != _FIFTH - 1, number % _FIFTH == _FIFTH - 1
     return (rows(x, kept), rows(y, kept)), (rows(x, held_out), rows(y, held_out)), first.classes
 
 
 # Every so many rows, one is for testing.
 _FIFTH = 5
+
+
+def _with_rows(found: Labelled, path: Path) -> Labelled:
+    if not all(map(np.ndim, found.x.values())) or not sample_count(found.x):
+        raise DataError(f"{path} has no rows.")
+    return found
 
 
 def _read_labelled(given: Given, path: Path, model: Model, classes: dict[str, list[str]] | None) -> Labelled:

@@ -6,10 +6,7 @@ taken from the folders in which seqc or Keras keeps them, or downloaded from whe
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
-
-from seqc.utils.absent import absent
+from seqc.utils.absent import absent, late
 
 __all__ = [
     "boston_housing",
@@ -23,11 +20,11 @@ __all__ = [
     "reuters",
 ]
 
-_absent = absent(__name__, __all__, "Arrays that were read elsewhere train as well.")
-
-
-def __getattr__(name: str) -> Any:
-    return import_module(f"{__name__}.{name}") if name in __all__ else _absent(name)
+__getattr__ = late(
+    __name__,
+    {name: f"{__name__}.{name}" for name in __all__},
+    absent(__name__, __all__, "Arrays that were read elsewhere train as well."),
+)
 
 
 def __dir__() -> list[str]:

@@ -37,7 +37,7 @@ def check_kinds(op: Op, types: Sequence[Type]) -> None:
     Raises:
         DTypeError: it is.
     """
-    if op.strings or op.symbolic or op.kind == "view":
+    if op.strings or op.moves_strings or op.symbolic or op.kind == "view":
         return
     for i, t in enumerate(types):
         if t.dtype == STRING and i not in op.shape_only:

@@ -115,7 +115,7 @@ class Op(ByAttributes):
         shape_only: positions of operands of which only the shape is read. sequential: whether the op goes through its
         operands step by step, so that it gains nothing from samples so few that they fit the processor's cache.
         symbolic: whether what comes out is a symbol, of which functional models are made.
-        strings: whether it works on texts, which others only view. bits: whether no wider type stands for its operands.
+        strings: whether it works on texts; others view or move them. bits: whether no wider type stands for operands.
     """
 
     kind: ClassVar[Kind] = "arithmetic"
@@ -123,6 +123,7 @@ class Op(ByAttributes):
     sequential: ClassVar[bool] = False
     symbolic: ClassVar[bool] = False
     strings: ClassVar[bool] = False
+    moves_strings: ClassVar[bool] = False
     bits: ClassVar[bool] = False
 
     def infer(self, *types: Any) -> Type | tuple[Type, ...]:
@@ -448,8 +449,7 @@ def apply_many(op: Op, *inputs: Any) -> tuple[Value, ...]:
 
 def items(value: Value) -> tuple[Value, ...]:
     """Returns the results of a value with several, one by one."""
-    results = cast("tuple[Type, ...]", value.result)
-    return tuple(Value(Item(i), (value,), t, value.scope) for i, t in enumerate(results))
+    return tuple(Value(Item(i), (value,), t, value.scope) for i, t in enumerate(cast("tuple[Type, ...]", value.result)))
 
 
 def walk(outputs: Iterable[Value], beyond: Iterable[Value] = ()) -> list[Value]:

@@ -88,7 +88,7 @@ from seqc.metrics.scores import (
     concordance_correlation,
     pearson_correlation,
 )
-from seqc.utils.absent import absent
+from seqc.utils.absent import absent, late
 from seqc.utils.naming import snake_case
 
 __all__ = [
@@ -231,8 +231,10 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     return get(config) if isinstance(config, str) else serialization.deserialize(config, custom_objects)
 
 
-_absent = absent(__name__, __all__, "A function of (y_true, y_pred) made of seqc.ops is a metric too.")
-
-
-def __getattr__(name: str) -> Any:
-    return getattr(losses, name) if name.lower() in ("kld", "mae", "mape", "mse", "msle") else _absent(name)
+# Losses by the short names under which Keras has them here, too.
+_OF_LOSSES = ("kld", "mae", "mape", "mse", "msle")
+__getattr__ = late(
+    __name__,
+    dict.fromkeys([*_OF_LOSSES, *map(str.upper, _OF_LOSSES)], "seqc.losses"),
+    absent(__name__, __all__, "A function of (y_true, y_pred) made of seqc.ops is a metric too."),
+)

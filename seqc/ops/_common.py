@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from seqc.graph import dims
 from seqc.graph.dims import Dim, Sym
 from seqc.graph.element_types import FLOATS, HALVES, need_bfloat16
 from seqc.graph.equal_sizes import SizesDiffer
-from seqc.graph.ir import HasValue, Op, Shape, Type, Value, as_value
-from seqc.graph.strings import STRING
+from seqc.graph.ir import HasValue, Op, Shape, Type, Value, as_value, constant
+from seqc.graph.strings import STRING, as_strings, is_text
 
 
 def fits_attribute(number: float, dtype: str) -> bool:
@@ -110,6 +111,14 @@ def check_unused(who: str, **given: Any) -> None:
             )
 
 
+def as_tensor(x: Any) -> Value:
+    """Returns numbers or texts as a value, for functions that move them and compute nothing."""
+    if is_text(x):
+        with suppress(ValueError):  # texts that are no array are refused like other things that are none
+            return constant(as_strings(x))
+    return as_value(x)
+
+
 def as_operands(*xs: Any) -> tuple[Value, ...]:
     """Returns operands as values of one dtype, as Keras promotes them.
 
@@ -125,6 +134,8 @@ def as_operands(*xs: Any) -> tuple[Value, ...]:
         if isinstance(v, Value) and not _counts_as_number(v)
     ]
     target = promote(strong) if strong else None
+    if target == STRING and len(strong) < len(values):
+        raise DTypeError("Strings and numbers have no type in common.")
     if any(isinstance(x, float) for x in xs) and target not in FLOATS:
         target = "float32"
     elif target in (None, "bool") and any(_is_whole(v) for v in values):

@@ -110,7 +110,7 @@ def sparse_sigmoid(x: Any) -> Value:
 
 def glu(x: Any, axis: int = -1) -> Value:
     """Returns the first half of x along `axis` times the sigmoid of the second (Dauphin et al., 2017)."""
-    first, second = split(x, 2, axis)
+    first, second = split(as_value(x), 2, axis)
     return first * sigmoid(second)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from seqc.errors import ConfigError
 from seqc.graph.dims import Sym
 from seqc.graph.ir import Array, Constant, Input, Value, apply, as_value, constant, walk
-from seqc.graph.strings import STRING, as_strings, is_text
-from seqc.ops._common import check_unused, dtype_name
+from seqc.graph.strings import STRING, is_text
+from seqc.ops._common import as_tensor, check_unused, dtype_name
 from seqc.ops.arithmetic import subtract
 from seqc.ops.elementwise import Identity, cast, equal, less_equal
 from seqc.ops.shape import expand_dims
@@ -20,9 +20,7 @@ from seqc.ops.sizes import Range, Size, apply_sized, as_size, as_sizes, broadcas
 def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None) -> Value:
     """Returns x as a tensor, of another element type if one is given. It is neither sparse nor ragged."""
     check_unused("convert_to_tensor", sparse=sparse, ragged=ragged)
-    if is_text(x) and dtype in (None, STRING):
-        return constant(as_strings(x))
-    return as_value(x) if dtype is None else cast(x, dtype)
+    return as_tensor(x) if dtype is None or (dtype == STRING and is_text(x)) else cast(x, dtype)
 
 
 def convert_to_numpy(x: Any) -> Array:
@@ -73,7 +71,7 @@ def array(x: Any, dtype: Any = None) -> Value:
 
 def copy(x: Any) -> Value:
     """Returns x as a tensor of its own."""
-    return apply(Identity(), x)
+    return apply(Identity(), as_tensor(x))
 
 
 def dtype(x: Any) -> str:

@@ -27,7 +27,7 @@ def diag(x: Any, k: int = 0) -> Value:
 
 def diagflat(x: Any, k: int = 0) -> Value:
     """Returns a matrix with all elements of x in order on the diagonal k places right of the main one."""
-    return _with_diagonal(ravel(x), k)
+    return _with_diagonal(ravel(as_value(x)), k)
 
 
 def _with_diagonal(x: Value, k: int) -> Value:

@@ -13,7 +13,8 @@ from seqc.errors import ConfigError, DTypeError, ShapeError
 from seqc.graph.batch import batch_axis
 from seqc.graph.equal_sizes import check_equal
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply, as_value, constant
-from seqc.ops._common import as_number, check_axes, check_unused, normalize_axis
+from seqc.graph.strings import STRING
+from seqc.ops._common import as_number, as_tensor, check_axes, check_unused, normalize_axis
 from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast, equal
 from seqc.ops.reduce import max
@@ -25,6 +26,7 @@ class Gather(Op):
     """Rows of a table (first axis) by integer ids of any shape; negative ids count from the end."""
 
     kind = "lookup"
+    moves_strings = True
 
     def infer(self, table: Type, ids: Type) -> Type:
         if not ids.dtype.startswith(("int", "uint")):
@@ -53,7 +55,11 @@ class Gather(Op):
         return "whole" if table == 0 or None not in (table, ids) else "parallel"
 
     def lower(self, e: Emitter, y: Value, table: str, ids: str) -> str | tuple[str, ...]:
-        return e.node("Gather", table, ids, axis=0)
+        if y.dtype != STRING or y.inputs[0].type.rank == 1:
+            return e.node("Gather", table, ids, axis=0)
+        # Of rows of strings onnxruntime's Gather gives the first string alone (1.32).
+        ids = ids if y.inputs[1].dtype == "int64" else e.node("Cast", ids, to="int64")
+        return e.node("GatherND", table, e.node("Unsqueeze", ids, e.constant(np.array([-1], np.int64))))
 
 
 class GatherGrad(Op):
@@ -183,7 +189,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Value:
 
     Negative indices count from the end; running with one beyond the axis is an error.
     """
-    value, ids = as_value(x), as_value(indices)
+    value, ids = as_tensor(x), as_value(indices)
     ids = ids if ids.dtype.startswith(("int", "uint")) else cast(ids, "int32")
     if axis is None:
         value, axis = reshape(value, -1), 0

@@ -11,6 +11,7 @@ from seqc.graph.dims import Dim
 from seqc.graph.eager import is_known
 from seqc.graph.ir import Array, HasValue, Type, Value, apply, as_value
 from seqc.graph.operators import OPERATORS
+from seqc.ops._common import as_tensor
 from seqc.ops.arithmetic import add
 from seqc.ops.gather import take
 from seqc.ops.shape import Squeeze, Unsqueeze, expand_dims, reshape
@@ -26,7 +27,7 @@ def get_item(x: Any, key: Any) -> Value:
     Raises:
         ShapeError: x has fewer axes, or no such element. ConfigError: the key is of another kind.
     """
-    value = as_value(x)
+    value = as_tensor(x)
     if isinstance(key, np.ndarray | Value | HasValue) and as_value(key).dtype == "bool" and is_known(as_value(key)):
         return _chosen(value, as_value(key).numpy())
     axis = 0

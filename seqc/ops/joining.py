@@ -8,7 +8,7 @@ from typing import Any
 
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value, as_value
-from seqc.ops._common import normalize_axis
+from seqc.ops._common import as_tensor, normalize_axis
 from seqc.ops.rearranging import ravel, swapaxes
 from seqc.ops.shape import expand_dims
 from seqc.ops.slicing import concatenate, flip, slice_axis, split
@@ -78,7 +78,7 @@ def flipud(x: Any) -> Value:
 
 def rot90(array: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Value:
     """Returns x turned by k quarters, from the first of two axes towards the second."""
-    value = as_value(array)
+    value = as_tensor(array)
     rank = value.type.rank
     first, second = (normalize_axis("rot90", a, rank) for a in axes)
     if rank < 2 or first == second:

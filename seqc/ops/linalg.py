@@ -25,7 +25,8 @@ from seqc.ops._common import (
 )
 from seqc.ops._namespaces import namespace
 from seqc.ops.elementwise import cast
-from seqc.ops.shape import Reshape, expand_dims, squeeze, transpose
+from seqc.ops.shape import expand_dims, reshape, squeeze, transpose
+from seqc.ops.sizes import size_of
 
 
 class MatMul(Op):
@@ -109,10 +110,7 @@ def _swap(x: Value) -> Value:
 
 def _rows(x: Value) -> Value:
     """Joins all axes but the last."""
-    last = x.type.shape[-1]
-    if not isinstance(last, int):
-        raise ShapeError(f"The gradient of a product over {x.type} needs its last size to be known.")
-    return x if x.type.rank == 2 else apply(Reshape((-1, last)), x)
+    return x if x.type.rank == 2 else reshape(x, (-1, size_of(x, x.type.rank - 1)))
 
 
 def matmul(x1: Any, x2: Any) -> Value:

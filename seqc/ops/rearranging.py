@@ -10,7 +10,7 @@ import numpy as np
 from seqc.errors import ConfigError, DTypeError, ShapeError
 from seqc.graph.eager import known_array
 from seqc.graph.ir import Array, HasValue, Value, as_value, constant
-from seqc.ops._common import listed_axes, normalize_axis, scalar
+from seqc.ops._common import as_tensor, listed_axes, normalize_axis, scalar
 from seqc.ops.arithmetic import add, mod, subtract
 from seqc.ops.creation import arange, diagonals
 from seqc.ops.elementwise import less_equal, not_equal, where
@@ -22,7 +22,7 @@ from seqc.ops.slicing import concatenate, slice_axis
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Value:
     """Returns x with two axes exchanged."""
-    value = as_value(x)
+    value = as_tensor(x)
     perm = list(range(value.type.rank))
     a, b = (normalize_axis("swapaxes", axis, len(perm)) for axis in (axis1, axis2))
     perm[a], perm[b] = b, a
@@ -31,7 +31,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Value:
 
 def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Value:
     """Returns x with the axes `source` at `destination`, the others in order."""
-    value = as_value(x)
+    value = as_tensor(x)
     rank = value.type.rank
     sources, places = (
         [normalize_axis("moveaxis", a, rank) for a in listed_axes(axes)] for axes in (source, destination)
@@ -57,7 +57,7 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Value:
         repeats: how often, a number or a size as `ops.shape` gives it, or a number that is known for each element.
         axis: None for all elements in order.
     """
-    value = as_value(x)
+    value = as_tensor(x)
     if axis is None or not value.type.rank:
         value, axis = ravel(value), 0 if axis is None else axis
     at = normalize_axis("repeat", axis, value.type.rank)
@@ -103,7 +103,7 @@ def tile(x: Any, repeats: Any) -> Value:
         x: a tensor.
         repeats: numbers, or sizes as `ops.shape` gives them.
     """
-    value = as_value(x)
+    value = as_tensor(x)
     given = as_sizes(repeats, "tile")
     counts = (*[1] * (value.type.rank - len(given)), *given)
     value = expand_dims(value, tuple(range(len(counts) - value.type.rank)))
@@ -122,7 +122,7 @@ def broadcast_to(x: Any, shape: Any) -> Value:
         x: a tensor.
         shape: numbers, sizes as `ops.shape` gives them, or None where a size stays.
     """
-    value = as_value(x)
+    value = as_tensor(x)
     listed = listed_sizes(shape, "broadcast_to")
     before = len(listed) - value.type.rank
     sizes = [size_of(value, i - before) if d is None and i >= before else d for i, d in enumerate(listed)]
@@ -137,7 +137,7 @@ def slice(inputs: Any, start_indices: Any, shape: Any) -> Value:
         start_indices: numbers, or integer tensors without axes.
         shape: sizes as numbers or as `ops.shape` gives them.
     """
-    value = as_value(inputs)
+    value = as_tensor(inputs)
     for axis, (start, wanted) in enumerate(zip(start_indices, shape, strict=True)):
         size = as_size(wanted, "slice")
         at = as_value(start) if isinstance(start, HasValue) else start
@@ -155,7 +155,7 @@ def roll(x: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Value:
 
     Several axes are rolled one after the other, each by its own of as many shifts, or all by the same.
     """
-    value = as_value(x)
+    value = as_tensor(x)
     if isinstance(axis, Sequence):
         shifts = shift if isinstance(shift, Sequence) else [shift] * len(axis)
         if len(shifts) != len(axis):

@@ -18,7 +18,15 @@ from seqc.graph.ir import Array, BatchRule, Emitter, Op, Shape, Type, Value, app
 from seqc.graph.layout import Layout, LayoutRule, Merged, elementwise_layout_rule, is_natural
 from seqc.graph.operators import OPERATORS
 from seqc.graph.target import Target
-from seqc.ops._common import broadcast_shapes, check_axes, dtype_name, listed_axes, normalize_axes, normalize_axis
+from seqc.ops._common import (
+    as_tensor,
+    broadcast_shapes,
+    check_axes,
+    dtype_name,
+    listed_axes,
+    normalize_axes,
+    normalize_axis,
+)
 from seqc.ops._shape_onnx import emit_sizes
 from seqc.ops.sizes import ReshapeTo, Size, apply_sized, as_size, dim_of, listed_sizes, product, size_of
 
@@ -164,6 +172,7 @@ class Repeat(Op):
     """Repeats the operand `count` times along a new axis."""
 
     kind = "move"
+    moves_strings = True
     axis: int
     count: int
 
@@ -288,7 +297,7 @@ def reshape(x: Any, newshape: Any) -> Value:
     Raises:
         ShapeError: x has not as many elements. ConfigError: more than one size is open.
     """
-    value = as_value(x)
+    value = as_tensor(x)
     listed = listed_sizes(newshape, "reshape")
     given = [None if d is None else as_size(d, "reshape") for d in listed]
     sizes = [_named_size(d, value.type.shape[i : i + 1]) for i, d in enumerate(given)]
@@ -385,7 +394,7 @@ def ones_like(x: Any, dtype: Any = None) -> Value:
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Value:
     """Returns x with its axes in the given order (reversed by default)."""
-    value = as_value(x)
+    value = as_tensor(x)
     rank = value.type.rank
     perm = tuple(reversed(range(rank))) if axes is None else tuple(normalize_axis("transpose", a, rank) for a in axes)
     return value if perm == tuple(range(rank)) else apply(Transpose(perm), value)
@@ -393,7 +402,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Value:
 
 def expand_dims(x: Any, axis: int | Sequence[int]) -> Value:
     """Returns x with new axes of size one at `axis`."""
-    value = as_value(x)
+    value = as_tensor(x)
     listed = listed_axes(axis)
     axes = normalize_axes("expand_dims", listed, value.type.rank + len(listed))
     return apply(Unsqueeze(axes), value) if axes else value
@@ -401,7 +410,7 @@ def expand_dims(x: Any, axis: int | Sequence[int]) -> Value:
 
 def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Value:
     """Returns x without the axes of size one named by `axis` (all of them by default)."""
-    value = as_value(x)
+    value = as_tensor(x)
     if axis is None:
         axes = tuple(i for i, d in enumerate(value.type.shape) if d == 1)
     else:
@@ -420,7 +429,7 @@ def shape(x: Any) -> tuple[Size, ...]:
     Those not known before a run are integer tensors without axes: they can be calculated with, bound slices, and stand
     wherever a function of `seqc.ops` takes a size.
     """
-    value = as_value(x)
+    value = as_tensor(x)
     return tuple(size_of(value, axis) for axis in range(value.type.rank))
 
 

@@ -116,6 +116,7 @@ class BroadcastTo(Sized):
     """The operand broadcast to a shape; 1 keeps the size of an axis, None takes the next of the sizes."""
 
     kind = "move"
+    moves_strings = True
     target: tuple[int | None, ...]
 
     def infer(self, x: Type, *sizes: Type) -> Type:
@@ -146,6 +147,7 @@ class ReshapeTo(Sized):
     """The elements under another shape, in which None takes the next of the sizes and one -1 what is left."""
 
     kind = "move"
+    moves_strings = True
     target: tuple[int | None, ...]
 
     def infer(self, x: Type, *sizes: Type) -> Type:
@@ -189,6 +191,7 @@ class Crop(Sized):
     """The elements of one axis from the first size on, before the second; negative ones count from the end."""
 
     kind = "move"
+    moves_strings = True
     axis: int
 
     def infer(self, x: Type, start: Type, stop: Type) -> Type:

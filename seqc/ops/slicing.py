@@ -13,10 +13,11 @@ from seqc.graph import dims
 from seqc.graph.batch import batch_axis
 from seqc.graph.dims import Dim
 from seqc.graph.equal_sizes import check_equal
-from seqc.graph.ir import Array, BatchRule, Emitter, Op, Type, Value, apply, as_value
+from seqc.graph.ir import Array, BatchRule, Emitter, Op, Type, Value, apply
 from seqc.graph.layout import Joined, Layout, LayoutRule, Merged, is_natural, natural, position
 from seqc.graph.operators import OPERATORS
-from seqc.ops._common import as_operands, check_axes, check_same_dtype, normalize_axes, normalize_axis
+from seqc.graph.strings import is_text
+from seqc.ops._common import as_operands, as_tensor, check_axes, check_same_dtype, normalize_axes, normalize_axis
 from seqc.ops._shape_onnx import emit_sizes
 from seqc.ops.arithmetic import floor_divide
 from seqc.ops.shape import Squeeze, expand_dims
@@ -29,6 +30,7 @@ class Concat(Op):
     """Joins operands along an axis."""
 
     kind = "move"
+    moves_strings = True
     axis: int
 
     def infer(self, *types: Type) -> Type:
@@ -200,7 +202,7 @@ def _end(step: int) -> int:
 
 def concatenate(xs: Sequence[Any], axis: int = 0) -> Value:
     """Returns tensors joined along an axis."""
-    values = as_operands(*xs)
+    values = as_operands(*(as_tensor(x) if is_text(x) else x for x in xs))
     if not values:
         raise ConfigError("concatenate needs at least one tensor; got none.")
     at = normalize_axis("concatenate", axis, values[0].type.rank)
@@ -217,7 +219,7 @@ OPERATORS["stack"] = stack
 
 def slice_axis(x: Any, axis: int, start: Size, stop: Size | None, step: int = 1) -> Value:
     """Returns elements start, start + step, ... before stop along one axis."""
-    value = as_value(x)
+    value = as_tensor(x)
     axis = normalize_axis("slice_axis", axis, value.type.rank)
     if isinstance(start, Value) or isinstance(stop, Value):
         behind = None if stop is None else dim_of(stop) - value.type.shape[axis]
@@ -242,7 +244,7 @@ def split(x: Any, indices_or_sections: int | Sequence[Any], axis: int = 0) -> li
         indices_or_sections: the number of sections, or positions as numbers or as sizes that `ops.shape` gives.
         axis: where to cut.
     """
-    value = as_value(x)
+    value = as_tensor(x)
     axis = normalize_axis("split", axis, value.type.rank)
     size = value.type.shape[axis]
     cuts: list[Size]
@@ -261,7 +263,7 @@ def split(x: Any, indices_or_sections: int | Sequence[Any], axis: int = 0) -> li
 
 def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Value]:
     """Returns the sub-tensors along an axis of known size, without that axis."""
-    value = as_value(x)
+    value = as_tensor(x)
     at = normalize_axis("unstack", axis, value.type.rank)
     size = value.type.shape[at]
     if not isinstance(size, int) or num not in (None, size):
@@ -271,6 +273,6 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Value]:
 
 def flip(x: Any, axis: int | Sequence[int] | None = None) -> Value:
     """Returns x with the order of elements reversed along `axis` (one, several, or None for all)."""
-    value = as_value(x)
+    value = as_tensor(x)
     axes = normalize_axes("flip", axis, value.type.rank)
     return apply(Slice(axes, (-1,) * len(axes), (None,) * len(axes), (-1,) * len(axes)), value)

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from seqc import utils
 from seqc.preprocessing import image, sequence
-from seqc.utils.absent import absent
+from seqc.utils.absent import absent, late
 
 _SETS = ("image_dataset_from_directory", "text_dataset_from_directory", "timeseries_dataset_from_array")
 __all__ = ["image", "sequence", *_SETS]
 
-_absent = absent(__name__, __all__)
-
-
-def __getattr__(name: str) -> Any:
-    return getattr(utils, name) if name in _SETS else _absent(name)
+__getattr__ = late(__name__, dict.fromkeys(_SETS, "seqc.utils"), absent(__name__, __all__))
 
 
 def __dir__() -> list[str]:

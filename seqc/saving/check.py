@@ -14,7 +14,7 @@ from seqc.saving.limits import METRIC_BYTES, MOST_LAYERS, MOST_OBJECTS
 from seqc.serialization import custom_object_scope, deserialize, find_class, get_registered_object, is_object, revive
 from seqc.utils.display import note
 
-_CODE = ("Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "FlaxLayer", "JaxLayer")
+_CODE = ("__lambda__", "TFSMLayer", "TorchModuleWrapper", "FlaxLayer", "JaxLayer")
 
 
 def check_classes(config: Mapping[str, Any], source: str) -> int:
@@ -39,7 +39,7 @@ def check_classes(config: Mapping[str, Any], source: str) -> int:
                 f"{source} describes more than {MOST_LAYERS} layers, or more than {MOST_OBJECTS} objects. Refused."
             )
         name = str(described["class_name"])
-        if name in _CODE and get_registered_object(name) is None:
+        if _is_code(name, described["config"]) and get_registered_object(name) is None:
             raise _refused_code(source, name, _label(described))
         if is_operation(described) and not is_known_operation(described):
             unknown.append(f"the operation {name}{_label(described)}")
@@ -59,6 +59,18 @@ def check_classes(config: Mapping[str, Any], source: str) -> int:
             "@seqc.saving.register_keras_serializable() or pass custom_objects={...}."
         )
     return count[True]
+
+
+def _is_code(name: str, config: Any) -> bool:
+    """Tells whether a class is code, or a Lambda whose functions are not given by their names alone."""
+    if name != "Lambda":
+        return name in _CODE
+    if not isinstance(config, dict) or any(value == "lambda" for key, value in config.items() if key.endswith("_type")):
+        return True
+    if isinstance(config.get("function"), str):  # as Keras 2 has a name
+        return config.get("function_type") != "function"
+    functions: list[Any] = [config.get(key) for key in ("function", "output_shape", "mask")]
+    return not is_object(functions[0]) or any(is_object(f) and f["class_name"] == "__lambda__" for f in functions)
 
 
 def _refused_code(source: str, name: str, label: str) -> SavingError:

@@ -11,6 +11,7 @@ from seqc.errors import ConfigError, NotBuiltError, SavingError
 from seqc.keras_places import NOT_IN_KERAS
 from seqc.model import Model
 from seqc.saving.containers import WEIGHT_ENDINGS, check_packages, model_writer, weights_writer
+from seqc.saving.names import check_names
 from seqc.saving.weights_file import require_model
 from seqc.seeds import undisturbed
 from seqc.utils.display import note
@@ -51,6 +52,7 @@ def save_model(model: Model, filepath: str | os.PathLike[str], overwrite: bool =
             stacklevel=2,
         )
     check_overwrite(Path(filepath), overwrite)
+    check_names(model, hdf5=True)
     if not os.fspath(filepath).endswith(".keras"):
         note(
             "You are saving your model as an HDF5 file via `model.save()`. This file format is considered legacy. We "
@@ -106,6 +108,7 @@ def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool
         )
     check_overwrite(Path(filepath), overwrite)
     check_packages(filepath)
+    check_names(model, hdf5=os.fspath(filepath).endswith(".h5"))
     with replace_file(Path(filepath)) as file:
         write(model, True, file)
 

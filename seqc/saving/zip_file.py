@@ -18,6 +18,7 @@ from seqc.saving.flat import FlatWeights
 from seqc.saving.h5 import open_store
 from seqc.saving.limits import MOST_CONFIG_BYTES
 from seqc.saving.model_file import ModelFile, OpenFile, facts_of, parsed, parsed_model, text_of
+from seqc.saving.names import name_of_member
 from seqc.saving.state import PathWeights
 
 ARCHIVE, NPZ = "a `.keras` archive", "NumPy arrays (.npz)"
@@ -91,4 +92,4 @@ def _array(archive: Archive, name: str) -> StoredArray:
         flat = np.frombuffer(content, dtype, offset=start)
         return flat.reshape(shape, order="F" if by_columns else "C").copy()
 
-    return StoredArray(name.removesuffix(_NPY), tuple(map(int, shape)), dtype.name, read)
+    return StoredArray(name_of_member(name.removesuffix(_NPY)), tuple(map(int, shape)), dtype.name, read)

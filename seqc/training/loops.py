@@ -128,6 +128,8 @@ def predict_pass(trainer: Trainer, source: Source, callbacks: CallbackList, prog
 class Parts:
     """Outputs of batches, in one array from the start where the number of rows is known.
 
+    Of an output that is a single number for a whole batch there are as many as batches, and that number alone of one.
+
     Args:
         rows: how many there will be at most; None if that is not known.
     """
@@ -136,9 +138,12 @@ class Parts:
         self.rows, self._filled = rows, 0
         self._whole: Array | None = None
         self._parts: list[Array] = []
+        self._numbers = False
 
     def add(self, part: Array) -> None:
         """Adds the output of a batch."""
+        self._numbers = not part.ndim
+        part = np.atleast_1d(part)
         if self.rows is not None and self._whole is None and not self._parts:
             self._whole = np.empty((self.rows, *part.shape[1:]), part.dtype)
         end = self._filled + len(part)
@@ -156,6 +161,10 @@ class Parts:
         Raises:
             ShapeError: the outputs of two batches differ in shape.
         """
+        found = self._joined()
+        return found[0] if self._numbers and len(found) == 1 else found
+
+    def _joined(self) -> Array:
         if self._whole is not None:
             return self._whole[: self._filled]
         shapes = {part.shape[1:] for part in self._parts}

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from seqc import tree
-from seqc.errors import ConfigError, ShapeError
+from seqc.errors import ConfigError, ShapeError, TraceError
 from seqc.graph.autodiff import gradients
 from seqc.graph.autodiff import total as add_up
 from seqc.graph.ir import Value, as_value
-from seqc.graph.tracing import Trace, Variable, require_trace
+from seqc.graph.tracing import Trace, Variable, current_trace, require_trace
 from seqc.ops.reduce import count_samples, sum
 
 if TYPE_CHECKING:
@@ -129,7 +129,14 @@ class GradientTape:
         Raises:
             TraceError: no step is being traced.
         """
-        trace = require_trace("GradientTape.gradient")
+        trace = current_trace()
+        if trace is None:
+            raise TraceError(
+                "GradientTape.gradient works only inside a step of training: elsewhere tensors are plain numbers, and "
+                "nothing remembers what they were made of. Put the body of the loop into train_step(self, data) of a "
+                "subclass of Model, which fit and train_on_batch run; 'Loops with GradientTape' in docs/from-keras.md "
+                "has an example."
+            )
         total = as_value(target)
         total = sum(total) if total.type.rank else total
         read = [_read(trace, leaf) for leaf in tree.flatten(sources)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from seqc.serialization import (
     get_registered_object,
     register_keras_serializable,
 )
-from seqc.utils.absent import absent
+from seqc.utils.absent import absent, late
 from seqc.utils.batches import PyDataset
 from seqc.utils.display import (
     disable_interactive_logging,
@@ -121,11 +120,9 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> Array:
     return np.asarray(array / np.where(norm == 0, 1, norm))
 
 
-_absent = absent(__name__, __all__)
-
-
 # What knows models or functions of seqc.ops, which are made of what is here, by the modules that have it.
 _LATER = {
+    "bounding_boxes": "seqc.utils.bounding_boxes",
     **dict.fromkeys(("model_to_dot", "plot_model"), "seqc.utils.model_visualization"),
     **dict.fromkeys(("array_to_img", "img_to_array", "load_img", "save_img"), "seqc.utils.pictures"),
     "image_dataset_from_directory": "seqc.utils.image_folders",
@@ -140,14 +137,7 @@ _LATER = {
     "split_dataset": "seqc.utils.splitting",
     "text_dataset_from_directory": "seqc.utils.text_folders",
 }
-
-
-def __getattr__(name: str) -> Any:
-    if name == "bounding_boxes":
-        return importlib.import_module("seqc.utils.bounding_boxes")
-    if name in _LATER:
-        return getattr(importlib.import_module(_LATER[name]), name)
-    return _absent(name)
+__getattr__ = late(__name__, _LATER, absent(__name__, __all__))
 
 
 def __dir__() -> list[str]:

@@ -92,7 +92,7 @@ def late(
 
     Args:
         module: its name.
-        places: the modules that have it, by name.
+        places: the modules that have it, by name; or are it, where the name is theirs.
         otherwise: called with every other name.
         dressed: called with what was found and the module that has it; what it returns takes its place.
     """
@@ -100,7 +100,8 @@ def late(
 
     def look(name: str) -> Any:
         if name in places:
-            found = dressed(getattr(import_module(places[name]), name), places[name])
+            home = import_module(places[name])
+            found = dressed(home if home.__name__ == f"{module}.{name}" else getattr(home, name), places[name])
             sys.modules[module].__dict__[name] = found
             return found
         return import_module(inner[name]) if name in inner else otherwise(name)

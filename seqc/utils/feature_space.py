@@ -61,6 +61,7 @@ class FeatureSpace(Kinds):
         self.crossers = {c.name: layers.HashedCrossing(c.crossing_dim, name=c.name) for c in self.crosses}
         self._adapted = not self._adaptable()
         self._model: Functional | None = None
+        self._inputs: dict[str, Value] = {}
 
     # -- working -----------------------------------------------------------------------------------------------------
 
@@ -89,7 +90,8 @@ class FeatureSpace(Kinds):
 
     def get_inputs(self) -> dict[str, Value]:
         """Returns the inputs of columns (batch, 1), by their names."""
-        return dict(zip(self.features, self._built().inputs, strict=True))
+        self._built()  # whose own inputs are in the order of their names, not that of the columns
+        return dict(self._inputs)
 
     def get_encoded_features(self) -> Any:
         """Returns what becomes of them: (batch, numbers), or by name in the mode "dict"."""
@@ -177,7 +179,7 @@ class FeatureSpace(Kinds):
             if self.output_mode == "concat":
                 parts = list(encoded.values())
                 outputs = layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
-            self._model = Functional(inputs, outputs, name=self.name)
+            self._model, self._inputs = Functional(inputs, outputs, name=self.name), inputs
         return self._model
 
     def _encoded(self, name: str, spec: Feature | Cross, x: Any) -> Any:

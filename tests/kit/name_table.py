@@ -56,7 +56,7 @@ DIFFERS: dict[str, str] = {
     "layers.CategoryEncoding": "gives what its policy computes in",
     "layers.CutMix": "takes no boxes",
     "layers.IntegerLookup": _FLOATS,
-    "layers.Lambda": "code in a file is refused; `custom_objects` brings the function",
+    "layers.Lambda": "files hold the name of its function and no code; a Python lambda is cloned and not saved",
     "layers.MixUp": "mixes whole masks; each image has its own and its partner's boxes",
     "layers.Normalization": "weights that are set count at once",
     "layers.RandAugment": "moves boxes in the order of the images",

@@ -28,10 +28,12 @@ def read_picture(body: Buffer, declared: Declared, scale: str, layout: str | Non
     Raises Refusal: 400, 413, 501 without pillow.
     """
     try:
-        from PIL import Image
+        from PIL import Image, UnidentifiedImageError
     except ModuleNotFoundError as error:
         message = 'images need pillow: pip install "seqc-runtime[images]" on the server'
         raise Refusal(501, message) from RuntimeDependencyError(str(error))
+    if not body:
+        raise Refusal(400, "the body is empty, and not an image")
     height, width, channels, first = _sizes(declared, layout)
     divisor = _divisor(scale, declared)
     try:
@@ -44,6 +46,8 @@ def read_picture(body: Buffer, declared: Declared, scale: str, layout: str | Non
                 picture: Any = image.convert(_MODES[channels]) if channels == 4 else _opaque(image, _MODES[channels])
     except Refusal:
         raise
+    except UnidentifiedImageError as error:  # whose own words are the address of an object
+        raise Refusal(400, f"the body is not an image of a kind that is read: {', '.join(_FORMATS)}") from error
     except Exception as error:  # decoders fail in their own ways
         raise Refusal(400, f"the body is not an image that can be read: {str(error)[:200]}") from error
     size = (width or picture.width, height or picture.height)
