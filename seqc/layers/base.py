@@ -303,9 +303,14 @@ class Layer(Surface):
             for part in tree.flatten(result):
                 self.add_loss(self.activity_regularizer(part) / count(part, (0,)))
 
-    def add_loss(self, loss: Value) -> None:
-        """Adds a scalar to the loss of the model that is being traced; to be used in `call`."""
-        require_trace(f"add_loss of layer '{self.name}'").add_loss(as_value(loss), self)
+    def add_loss(self, loss: Any) -> None:
+        """Adds a tensor, or several in a list, to the loss of the model that is being traced; to be used in `call`.
+
+        Of a tensor of several numbers the sum is added.
+        """
+        trace = require_trace(f"add_loss of layer '{self.name}'")
+        for one in tree.flatten(loss):
+            trace.add_loss(as_value(one), self)
 
     def add_metric(self, *_: Any, **__: Any) -> None:
         """Is no more in Keras 3, and says so as it does there."""

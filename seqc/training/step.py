@@ -20,6 +20,7 @@ from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Array, Graph, Type, Value, as_value, input_value
 from seqc.graph.strings import type_name
 from seqc.graph.tracing import Trace, Variable, tracing
+from seqc.training.compiled import each_alone
 from seqc.training.data import sample_type
 from seqc.training.hooks import logs_more, overrides
 from seqc.training.own_steps import (
@@ -174,7 +175,7 @@ def _logged_by(model: Trainable, logs: Any, own: str | None) -> dict[str, Variab
         raise ConfigError(
             f"{type(model).__name__}.{own or 'compute_metrics'} must return a dictionary by name; got {logs!r}."
         )
-    return {name: _logged(name, as_value(value)) for name, value in logs.items()}
+    return {name: _logged(name, as_value(value)) for name, value in each_alone(logs).items()}
 
 
 def _logged(name: str, value: Value) -> Variable:

@@ -60,8 +60,13 @@ class Stepper(Totals):
         outputs = getattr(self.model, "output_names", names if len(names) > 1 else [""])
         if self.model.shaped_by_call and not self.model.built and says_several(**given):
             outputs = []  # it is not known yet what the model gives
-        self.settings = Compiled(**given, outputs=outputs)
+        self.settings = Compiled(**given, outputs=outputs, form=self._unnamed(outputs))
         self.forget_steps()
+
+    def _unnamed(self, outputs: Sequence[str]) -> Any:
+        """Returns the form of what the model gives, where its outputs have no names of their own; else None."""
+        named = not self.model.shaped_by_call or hasattr(self.model, "output_names")
+        return None if named or len(outputs) < 2 else self.model._output_tree
 
     def __getstate__(self) -> dict[str, Any]:
         """Returns what to copy and to pickle: everything but the model, and compiled steps, which are made again."""
@@ -210,7 +215,7 @@ class Stepper(Totals):
         names = model._output_names()
         if len(compiled.heads) != len(names):  # a model of one's own, compiled before it knew what it gives
             given = (compiled.given_loss, compiled.given_metrics, compiled.given_weighted, compiled.loss_weights)
-            self.settings = compiled = Compiled(compiled.optimizer, *given, names)
+            self.settings = compiled = Compiled(compiled.optimizer, *given, names, self._unnamed(names))
         if len(names) == 1:
             ys, weights = (
                 [only_one(given, names[0], what, "output", model.name)]
