@@ -76,9 +76,9 @@ class Hooks:
     def train_step(self: Trainable, data: Any) -> Any:
         """Trains on a batch and returns what is to be logged, by name.
 
-        A subclass may write a step of its own. It is called once and traced, as `call` of a layer is: with
-        `self(x, training=True)`, `self.compute_loss(...)`, gradients of `seqc.GradientTape`, `apply` of one optimizer
-        or several, and `update_state` of metrics.
+        A subclass may write a step of its own. It is traced, as `call` of a layer is: with `self(x, training=True)`,
+        `self.compute_loss(...)`, gradients of `seqc.GradientTape`, `apply` of one optimizer or several, and
+        `update_state` of metrics. What it calls is built by that.
 
         Args:
             data: x, (x, y) or (x, y, sample_weight): see `seqc.utils.unpack_x_y_sample_weight`.

@@ -15,8 +15,9 @@ from seqc.layers.base import Layer
 from seqc.layers.call_errors import refuse_symbols_of_models
 from seqc.seeds import next_seed
 from seqc.training.arrange import arrange, arrange_weights, is_array, labelled, only_one
+from seqc.training.as_given import data_as_given, fits, rehearse
 from seqc.training.compiled import Compiled
-from seqc.training.data import Batch, Data, as_array, make_data, match_rank
+from seqc.training.data import Batch, Data, FormedBatch, as_array, make_data, match_rank
 from seqc.training.heads import says_several
 from seqc.training.hooks import overrides
 from seqc.training.sources import ArraySource, IterableSource, Prepare, Source, yields_batches
@@ -45,6 +46,8 @@ class Stepper(Totals):
         self._slots: tuple[int, ...] = ()
         # Whether a layer keeps states from one batch to the next, which ties steps to the size of a batch.
         self._stateful = False
+        # Whether a step of the model's own takes data in another form than the model does.
+        self._as_given = False
         self._seed: int | None = None
         # The model in onnxruntime, by what it was made for; see `seqc.training.inference`.
         self.sessions: dict[Any, VerifiedSession] = {}
@@ -102,13 +105,16 @@ class Stepper(Totals):
     def step_for(self, kind: str, batch: Batch) -> Step:
         """Returns the step for such a batch, traced the first time."""
         rows = len(batch[0]) if self._stateful and batch[0] is not None else None
-        key = (kind, self.flags, self._slots if kind == "train" else None, rows, *map(_kind_of, batch))
+        form = repr(batch.forms) if isinstance(batch, FormedBatch) else None
+        key = (kind, self.flags, self._slots if kind == "train" else None, rows, form, *map(_kind_of, batch))
         return self._steps.get(key) or self._trace_step(key, batch)
 
     def _trace_step(self, key: tuple[Any, ...], batch: Batch) -> Step:
         self._refuse_own_function(key[0])
         model = self.model
-        signature = Signature.of(batch, len(model._ports()), self._stateful)
+        forms = batch.forms if isinstance(batch, FormedBatch) else None
+        inputs = len(model._ports()) if forms is None else len(tree.flatten(forms[0]))
+        signature = Signature.of(batch, inputs, self._stateful, forms)
         # In a context of its own, as `traced` does it.
         apart = copy_context().run
         if key[0] == "predict":
@@ -159,12 +165,15 @@ class Stepper(Totals):
         for i, port in enumerate(ports):
             if port.shape is not None and xs[i].ndim and len(xs[i]):
                 xs[i] = match_rank(xs[i], port.shape)
-        owners = list(model._owners())
+        self._look_at_layers()
+        names = [port.name for port in ports]
+        return make_data(xs, y, weight, [port.dtype for port in ports], names, model._output_names())
+
+    def _look_at_layers(self) -> None:
+        owners = list(self.model._owners())
         # Whether each layer trains, and how often its meaning has changed.
         self.flags = tuple((owner.trainable, getattr(owner, "changes", 0)) for owner in owners)
         self._stateful = any(getattr(owner, "stateful", False) for owner in owners)
-        names = [port.name for port in ports]
-        return make_data(xs, y, weight, [port.dtype for port in ports], names, model._output_names())
 
     def _inputs(self, x: Any) -> list[Array]:
         """Returns an array per input, of a model that is built for them if it is not built yet."""
@@ -208,14 +217,52 @@ class Stepper(Totals):
         return only_one(x, model._ports()[0].name, "x", "input", model.name)
 
     def labelled_data(self, x: Any, y: Any, weight: Any) -> Data:
-        """Returns checked data for training or evaluation."""
+        """Returns checked data for training or evaluation.
+
+        A step of the model's own takes them as they are given where the model does not take them so, and what it calls
+        the model on builds it.
+        """
         model = self.model
-        compiled, (x, y) = self.compiled, self._by_columns(x, y, labels=y is None)
+        kind = next((name for name in ("train_step", "test_step") if overrides(model, name)), None)
+        if kind is None:
+            return self._data_for_model(x, y, weight)
+        given = data_as_given(x, y, weight) if self._as_given else None
+        if given is not None:
+            return self._taken_as_given(given)
+        new = not model.built and not self._calls_nothing
+        called = self._step_takes(kind, x, y, weight) if new else None
+        if called is not None and model.built and not fits(model, x):
+            return self._taken_as_given(called)
+        try:
+            return self._data_for_model(x, y, weight)
+        except Exception:
+            called = called if new else self._step_takes(kind, x, y, weight)
+            if called is None:
+                raise
+        return self._taken_as_given(called)
+
+    def _step_takes(self, kind: str, x: Any, y: Any, weight: Any) -> Data | None:
+        """Returns data as they are given, if the model's own step can be called on them."""
+        try:
+            data = data_as_given(x, y, weight)
+        except DataError:  # which is said of the model's inputs, too
+            return None
+        return data if data is not None and rehearse(self.model, data, kind) else None
+
+    def _taken_as_given(self, data: Data) -> Data:
+        self._as_given = True
+        if self.model.built:
+            self._for_outputs()
+        self._look_at_layers()
+        return data
+
+    def _data_for_model(self, x: Any, y: Any, weight: Any) -> Data:
+        """Returns checked data for the model's inputs and outputs."""
+        model = self.model
+        self.compiled  # noqa: B018  for its error
+        x, y = self._by_columns(x, y, labels=y is None)
         xs = self._inputs(x)
-        names = model._output_names()
-        if len(compiled.heads) != len(names):  # a model of one's own, compiled before it knew what it gives
-            given = (compiled.given_loss, compiled.given_metrics, compiled.given_weighted, compiled.loss_weights)
-            self.settings = compiled = Compiled(compiled.optimizer, *given, names, self._unnamed(names))
+        names, compiled = model._output_names(), self._for_outputs()
         if len(names) == 1:
             ys, weights = (
                 [only_one(given, names[0], what, "output", model.name)]
@@ -239,6 +286,14 @@ class Stepper(Totals):
             for head, one, shape in zip(compiled.heads, data.y, shapes, strict=True):
                 head.check_labels(one, shape)
         return data
+
+    def _for_outputs(self) -> Compiled:
+        """Returns the settings for the outputs of a model of one's own, compiled before it knew what it gives."""
+        compiled, names = self.compiled, self.model._output_names()
+        if len(compiled.heads) != len(names):
+            given = (compiled.given_loss, compiled.given_metrics, compiled.given_weighted, compiled.loss_weights)
+            self.settings = compiled = Compiled(compiled.optimizer, *given, names, self._unnamed(names))
+        return compiled
 
     @property
     def _says_itself(self) -> bool:
