@@ -198,6 +198,21 @@ def test_losses_that_are_no_tensor_of_numbers_are_refused(loss: Any, error: type
         build(layers.Dense(3), loss=loss).fit(X, Y, verbose=0)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"loss": lambda y, p: np.mean((y - p) ** 2)},
+        {"metrics": [lambda y, p: np.mean(np.abs(y - p))]},
+    ],
+)
+def test_a_loss_in_numpy_is_an_error_whether_or_not_it_is_to_run_eagerly(settings: dict[str, Any]) -> None:
+    said = r"compile\(run_eagerly=True\) does not change that: in seqc a step is always traced"
+    with pytest.raises(TraceError, match=f"Use seqc.ops functions instead of NumPy .*{said}"):
+        build(layers.Dense(3), run_eagerly=True, **settings).fit(X, Y, verbose=0)
+    with pytest.raises(TraceError, match=r"on tensors\.$"):
+        build(layers.Dense(3), **settings).fit(X, Y, verbose=0)
+
+
 def test_nothing_to_minimize_is_an_error() -> None:
     with pytest.raises(ConfigError, match="There is nothing to minimize"):
         build(layers.Dense(3), loss=None).fit(X, verbose=0)

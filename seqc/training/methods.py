@@ -96,7 +96,7 @@ class TrainingMethods(Hooks):
             weighted_metrics=weighted_metrics,
             loss_weights=loss_weights,
         )
-        self._trainer.inference = backend
+        self._trainer.inference, self._trainer.asked_eager = backend, bool(run_eagerly)
 
     # A graph is always compiled, and there is one way to run it.
     run_eagerly = False

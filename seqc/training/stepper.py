@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqc import tree
 from seqc.backends.numpy.kept import Kept
-from seqc.errors import ConfigError, DataError
+from seqc.errors import ConfigError, DataError, TraceError
 from seqc.graph.ir import Array
 from seqc.layers.base import Layer
 from seqc.layers.call_errors import refuse_symbols_of_models
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 # Steps kept for different kinds of batches; each new length of sequence, for instance, is one.
 KEPT_STEPS = 64
 
+_NOT_EAGER = (
+    "compile(run_eagerly=True) does not change that: in seqc a step is always traced, and NumPy cannot compute in it."
+)
+
 
 class Stepper(Totals):
     """Compiles a model, prepares data for it, and runs single steps."""
@@ -48,6 +52,8 @@ class Stepper(Totals):
         self._stateful = False
         # Whether a step of the model's own takes data in another form than the model does.
         self._as_given = False
+        # Whether `compile` was asked to run steps without tracing them, which there is no way to do.
+        self.asked_eager = False
         self._seed: int | None = None
         # The model in onnxruntime, by what it was made for; see `seqc.training.inference`.
         self.sessions: dict[Any, VerifiedSession] = {}
@@ -117,10 +123,13 @@ class Stepper(Totals):
         signature = Signature.of(batch, inputs, self._stateful, forms)
         # In a context of its own, as `traced` does it.
         apart = copy_context().run
-        if key[0] == "predict":
-            step = apart(predict_step, model, signature)
-        else:
-            step = apart(train_step if key[0] == "train" else test_step, model, signature)
+        make = {"train": train_step, "test": test_step, "predict": predict_step}[key[0]]
+        try:
+            step = apart(make, model, signature)
+        except TraceError as error:
+            if self.asked_eager:
+                raise type(error)(f"{error} {_NOT_EAGER}") from error
+            raise
         refuse_symbols_of_models(step.graph)
         step = replace(step, kept=self._kept)
         while len(self._steps) >= KEPT_STEPS:
