@@ -91,7 +91,8 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
     value = as_value(x)
     y = ops.where(ops.greater(value, threshold), value, 0.0) if threshold else ops.relu(value)
     if max_value is not None:
-        y = ops.clip(y, 0.0, max_value)
+        # Keras takes relu6 for a limit of 6, which has no gradient there.
+        y = ops.relu6(value) if max_value == 6 and not threshold else ops.clip(y, 0.0, max_value)
     return y - ops.relu(threshold - value) * negative_slope if negative_slope else y
 
 

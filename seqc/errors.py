@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from seqc.text import printable
+from seqc.text import message
 
 
 class SeqcError(Exception):
     """Root of everything seqc raises on purpose. Messages quote names from files, so they are made safe to show."""
 
     def __str__(self) -> str:
-        return printable(super().__str__())
+        return message(super().__str__())
 
 
 class ShapeError(SeqcError, ValueError):

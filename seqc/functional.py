@@ -132,7 +132,7 @@ class Functional(Model):
 
     # -- calling -----------------------------------------------------------------------------------------------------
 
-    def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Computes the outputs, layer by layer."""
         given = self._matched(inputs)
         trace = current_trace()
@@ -154,10 +154,11 @@ class Functional(Model):
                 known[v] = build(v.op, tuple(known[x] for x in v.inputs), v.scope)
         return tree.pack_sequence_as(self._output_tree, [known[y] for y in self._results])
 
-    def _called_again(self, v: Value, known: dict[Value, Value], training: bool) -> list[Any]:
+    def _called_again(self, v: Value, known: dict[Value, Value], training: bool | None) -> list[Any]:
         op = of_kind(v.op, LayerCall)
         named = put_tensors(op.given, [known[x] for x in v.inputs])
-        return tree.flatten(op.layer(**({"training": training} | named)))
+        mode = {} if training is None else {"training": training}
+        return tree.flatten(op.layer(**(mode | named)))
 
     def _cast_input(self, x: Value) -> Value:
         return x  # each input has its own dtype
@@ -243,7 +244,7 @@ class Functional(Model):
         return settle_axes(self.input_names, shapes, over_time, self._graph_on)
 
     def _graph_on(self, shapes: list[Shape]) -> tuple[Graph, Trace]:
-        trace = Trace()
+        trace = Trace(training=False)
         xs = [
             input_value(name, x.dtype, shape)
             for name, x, shape in zip(self.input_names, self._symbols, shapes, strict=True)

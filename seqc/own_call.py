@@ -42,8 +42,10 @@ class OwnCall(Layer):
         given = Arguments(self, (), dict(x)) if self._several_arguments() else Arguments(self, (x,), {})
         given.given = {name: self._cast_inside(value) for name, value in given.given.items()}
         trace = require_trace(f"forward of model '{self.name}'")
-        with trace.called(self._owners()), trace.reading_as(self._read_as(trace)):
-            return given.invoke(self, training=training, mask=None)
+        # As in Keras, nobody says a mode to a `call` that does not take one: layers inside do as is their default.
+        mode = training if "training" in given.signature.parameters else None
+        with trace.called(self._owners()), trace.reading_as(self._read_as(trace)), trace.in_mode(mode):
+            return given.invoke(self, training=mode, mask=None)
 
     @property
     def shaped_by_call(self) -> bool:

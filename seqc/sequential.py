@@ -158,7 +158,7 @@ class Sequential(Model):
         if not self._traced:
             shape, dtype = self._input_layer.batch_shape, self._input_layer.dtype
             x = input_value(self._input_layer.name, dtype, symbolic_shape(shape, self._is_over_time()))
-            self._trace, self._build_shape = Trace(), x.shape
+            self._trace, self._build_shape = Trace(training=False), x.shape
             self._trace.inputs.append(x)
             self._traced = [x]
         traced(self._trace, self._trace_new_layers)
@@ -232,7 +232,7 @@ class Sequential(Model):
     def _cast_input(self, x: Value) -> Value:
         return x  # the input has its own dtype
 
-    def call(self, x: Value, training: bool = False, mask: Value | None = None) -> Value:
+    def call(self, x: Value, training: bool | None = None, mask: Value | None = None) -> Value:
         """Applies the layers in order."""
         if self._input_layer is not None:
             x = match_rank(x, self._input_layer.batch_shape)
@@ -373,7 +373,7 @@ class Sequential(Model):
             NotBuiltError: the input shape is not known.
         """
         self._need_built("graph")
-        trace, inputs = Trace(), present(self._input_layer)
+        trace, inputs = Trace(training=False), present(self._input_layer)
         shape = symbolic_shape(inputs.batch_shape if batch_shape is None else batch_shape, self._is_over_time())
         x = input_value(inputs.name, self._default_input_dtype(), shape)
         y = traced(trace, self.call, x)

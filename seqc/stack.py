@@ -44,14 +44,14 @@ def check_layer(layer: Any) -> None:
         )
 
 
-def applied(layer: Layer, x: Value, training: bool = False, mask: Value | None = None) -> Value:
+def applied(layer: Layer, x: Value, training: bool | None = None, mask: Value | None = None) -> Value:
     """Returns what a layer of a stack makes of a value; errors name the layer.
 
     Raises:
         LayerError: it is not one tensor.
     """
     try:
-        result = layer(x, training=training, mask=mask)
+        result = layer(x, mask=mask, **({} if training is None else {"training": training}))
     except TraceError as error:
         raise TraceError(layer._explain(error, x.type)) from error
     return one_tensor(result, layer)

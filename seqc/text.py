@@ -11,6 +11,9 @@ from collections.abc import Sequence
 # What a terminal acts on instead of showing it: control characters, marks that turn the direction of writing, line
 # separators, and halves of characters, which cannot even be written.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# A word of more characters than this is nothing that anybody reads, a message of more is none either; and how much of
+# such a word is shown.
+_ENDLESS, _SHOWN, _LONGEST_MESSAGE = re.compile(r"\S{401,}"), 120, 20_000
 # Brackets that are not torn apart, such as shapes, and the space that stands for one meanwhile.
 _BRACKETS, _KEPT = re.compile(r"\[[^\[\]]{,30}\]"), "\0"
 # The longest cell of a table: one endless name must not make every line endless.
@@ -24,6 +27,12 @@ _NARROW = 24
 def printable(text: str) -> str:
     r"""Returns a text as it can be shown: names in files may hold what a terminal would act on, "\x1b[2J" for one."""
     return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def message(text: str) -> str:
+    """Returns what a message says, printable, without the most of names that a file has made endless."""
+    brief = _ENDLESS.sub(lambda found: shorten(found[0], _SHOWN), text)
+    return printable(shorten(brief, _LONGEST_MESSAGE))
 
 
 def label(text: str) -> str:

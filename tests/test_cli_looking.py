@@ -41,6 +41,16 @@ def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
 
 
+def test_without_graphviz_a_picture_is_refused_with_what_can_be_done_here(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pydot")
+    monkeypatch.setattr("shutil.which", lambda program: None)
+    told = seqc("inspect", "a.onnx", "--html", "a.html", code=2).stderr
+    assert "or read the table of nodes, which needs no program." in " ".join(told.split())
+    assert ".dot" not in told
+
+
 # -- costs -------------------------------------------------------------------------------------------------------------
 
 

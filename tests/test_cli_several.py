@@ -128,6 +128,15 @@ def test_names_in_a_file_are_given_one_by_one(folder: Path) -> None:
     seqc("export", "two.keras", "-o", "m.onnx", "--input-name", "a", "--input-name", "b")
     session = onnxruntime.InferenceSession("m.onnx", providers=["CPUExecutionProvider"])
     assert [i.name for i in session.get_inputs()] == ["a", "b"]
+    for names in (["image=words,words=image"], ["image=words", "words=image"]):
+        options = [part for name in names for part in ("--input-name", name)]
+        seqc("export", "two.keras", "-o", "m.onnx", *options, "--output-name", "one,other", "--axis-name", "batch=n")
+        session = onnxruntime.InferenceSession("m.onnx", providers=["CPUExecutionProvider"])
+        assert [i.name for i in session.get_inputs()] == ["words", "image"]
+        assert [o.name for o in session.get_outputs()] == ["one", "other"]
+    seqc("export", "two.keras", "-o", "m.onnx", "--axis-name", "batch=n,features=f")
+    shapes = [i.shape for i in onnxruntime.InferenceSession("m.onnx").get_inputs()]
+    assert shapes == [["n", 4, 4, 2], ["n", "f"]]
     mixed = seqc("export", "two.keras", "-o", "m.onnx", "--input-name", "a", "--input-name", "words=b", code=2).stderr
     assert "--input-name takes names in the model's order, or MODELS=FILES for each" in mixed
     assert (

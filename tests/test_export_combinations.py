@@ -63,7 +63,9 @@ def wanted(model: Any, options: dict[str, Any], feeds: list[np.ndarray]) -> list
     if options.get("channels_first_input"):
         graph = accept_channels_first(graph)
     if options.get("channels_first_output"):
-        graph = give_channels_first(graph)
+        # Numbers of classes have no channels.
+        classes = graph.output_names[:own] if options.get("head") == "argmax" else ()
+        graph = give_channels_first(graph, set(graph.output_names) - set(classes))
     wide = [x.astype("d") if x.dtype.kind == "f" else x for x in feeds]
     return [np.asarray(y) for y in Interpreter(promote_floats(graph)).run(wide)]
 

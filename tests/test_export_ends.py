@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 
 from kit.cli_models import seqc, seqc_json
-from seqc import Input, Model, Sequential, layers, utils
+from seqc import Input, Model, Sequential, layers, ops, utils
 from seqc.errors import ArgumentTypeError, ConfigError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), np.uint8)
@@ -36,7 +36,7 @@ def run(path: Path, *inputs: np.ndarray) -> list[np.ndarray]:
 
 
 def as_head(scores: np.ndarray, head: str | None) -> list[np.ndarray]:
-    order = np.argsort(-scores, -1, "stable")[:, :2]
+    order = np.argsort(-scores, -1, "stable")[..., :2]
     return {
         None: [scores],
         "argmax": [scores.argmax(-1)],
@@ -74,6 +74,53 @@ def test_ends_meet_each_other(classifier: Model, tmp_path: Path, head: str | Non
         if head == "logits":
             got, want = got - got.max(-1, keepdims=True), want - want.max(-1, keepdims=True)
         np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def segments() -> Model:
+    utils.set_random_seed(3)
+    image = Input((8, 6, 3), name="image")
+    h = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv")(image)
+    return Model(image, layers.Conv2D(4, 1, activation="softmax", name="scores")(h))
+
+
+@pytest.mark.parametrize("head", [None, "argmax", "top_k:2", "threshold:0.2", "logits"])
+@pytest.mark.parametrize("named", [False, True])
+def test_channels_come_first_where_a_head_leaves_some(
+    segments: Model, tmp_path: Path, head: str | None, named: bool
+) -> None:
+    names = ["scores_scores", "scores_classes"] if head == "top_k:2" else [] if head == "argmax" else ["scores"]
+    first: Any = ["conv", *names] if named else True
+    segments.export(tmp_path / "m.onnx", head=head, layer_outputs=["conv"], channels_first_output=first)
+    x = (IMAGES[:, :, :6] / 255).astype("f")
+    *given, conv = run(tmp_path / "m.onnx", x)
+    assert conv.shape == (6, 4, 8, 6)
+    for got, want in zip(given, as_head(segments.predict(x, verbose=0), head), strict=True):
+        if head == "logits":
+            got, want = got - got.max(1, keepdims=True), want - want.max(-1, keepdims=True)
+        # A map of classes has no channels: it is as high and as wide as the image.
+        np.testing.assert_allclose(got, want if head == "argmax" else np.moveaxis(want, -1, 1), atol=1e-5)
+    said = {entry.key: entry.value for entry in onnx.load(tmp_path / "m.onnx").metadata_props}["seqc.output_layout"]
+    mixed = '{"scores": "channels_last", "conv": "channels_first"}'
+    assert said == (mixed if head == "argmax" else "channels_first")
+    segments.save(tmp_path / "m.keras")
+    seqc("verify", tmp_path / "m.onnx", "--against", tmp_path / "m.keras")
+
+
+def test_channels_of_a_map_of_classes_are_refused(segments: Model, tmp_path: Path) -> None:
+    message = r"names 'scores'; .* 'scores' int64\[batch, 8, 6\]; .* unless they are classes, as argmax gives"
+    with pytest.raises(ConfigError, match=message):
+        segments.export(tmp_path / "m.onnx", head="argmax", channels_first_output=["scores"])
+
+
+@pytest.mark.parametrize("dtype", [None, "float32"])
+def test_a_map_of_classes_that_a_model_gives_itself_stays_as_it_is(
+    segments: Model, tmp_path: Path, dtype: str | None
+) -> None:
+    classes = ops.argmax(segments.outputs[0], -1)
+    model = Model(segments.inputs, classes if dtype is None else ops.cast(classes, dtype))
+    receipt = model.export(tmp_path / "m.onnx", channels_first_output=True)
+    assert receipt.outputs[0].shape == ("batch", 8, 6)
 
 
 @pytest.mark.parametrize(("head", "activation"), [("softmax", None), ("sigmoid", None)])

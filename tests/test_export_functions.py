@@ -16,6 +16,7 @@ import seqc as keras
 from kit.consumers import onnxruntime
 from kit.golden_models import ALL, Golden
 from seqc import layers
+from seqc.errors import ExportError
 from seqc.export import compile_with_names
 from seqc.export.functions import DOMAIN
 from seqc.export.target import onnx_target
@@ -97,6 +98,13 @@ def test_functions_of_a_newer_format_say_the_types_of_what_is_inside(tmp_path: P
     branched().export(path, functions=True, ir_version=10)
     (shared, *_) = onnx.load(path).functions
     assert [v.name for v in shared.value_info] == [name for node in shared.node for name in node.output][:-1]
+
+
+@pytest.mark.parametrize("name", ["c1", "my_conv", "c_c"])
+def test_a_layer_that_onnxruntime_lacks_is_named_as_in_the_model(name: str, tmp_path: Path) -> None:
+    model = keras.Sequential([layers.Input((4, 4, 1)), layers.Conv2D(1, 2, name=name)])
+    with pytest.raises(ExportError, match=f"node with name '{name}/Conv'"):
+        model.export(tmp_path / "m.onnx", functions=True, precision="float64")
 
 
 def test_a_wrong_function_is_found_before_the_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -214,6 +214,65 @@ def test_reversed_pads_are_refused_in_untrained_networks(
         model.export(tmp_path / "n.onnx")
 
 
+# Layers of which ONNX gets constants that are no weights, or that are written otherwise where weights are 0 or 1.
+WITH_CONSTANTS: dict[str, tuple[tuple[int, ...], Callable[[], Any]]] = {
+    "groups": ((5, 8), lambda: layers.GroupNormalization(4)),
+    "groups of images": ((4, 6, 8), lambda: layers.GroupNormalization(2)),
+    "one group": ((5, 8), lambda: layers.GroupNormalization(1)),
+    "groups of a vector": ((8,), lambda: layers.GroupNormalization(4)),
+    "channels by themselves": ((5, 8), lambda: layers.GroupNormalization(-1)),
+    "channels second": ((8, 5), lambda: layers.GroupNormalization(4, axis=1)),
+    "batch": ((5, 8), layers.BatchNormalization),
+    "batch of vectors": ((8,), layers.BatchNormalization),
+    "batch of channels second": ((8, 5), lambda: layers.BatchNormalization(axis=1)),
+    "layer": ((5, 8), layers.LayerNormalization),
+    "root mean square": ((5, 8), layers.RMSNormalization),
+    "slopes": ((5, 8), layers.PReLU),
+    "convolution": ((5, 8), lambda: layers.Conv1D(8, 1)),
+    "recurrent": ((5, 8), lambda: layers.LSTM(8, return_sequences=True)),
+}
+# What is in every other weight, and in the rest.
+ALIKE = (("ones", "zeros"), ("zeros", "ones"), ("random", "zeros"), ("ones", "random"))
+NUMBERS = {"ones": (1, 1), "zeros": (0, 0), "random": (0.5, 2)}
+
+
+@pytest.mark.parametrize("name", WITH_CONSTANTS)
+def test_weights_that_are_all_alike_are_exported(name: str, tmp_path: Path) -> None:
+    """Other numbers are put in their place where operations are checked one by one."""
+    shape, layer = WITH_CONSTANTS[name]
+    rng = np.random.default_rng(0)
+    for kinds in ALIKE:
+        # The second layer has weights of its own, so that constants are shared by some and not by others.
+        model = keras.Sequential([layers.Input(shape), layer(), layer()])
+        for i, weight in enumerate(model.layers[0].weights):
+            weight.assign(rng.uniform(*NUMBERS[kinds[i % 2]], weight.shape).astype("float32"))
+        assert model.export(tmp_path / "m.onnx").report.passed, kinds
+
+
+@pytest.mark.parametrize("name", ["groups", "batch"])
+def test_weights_that_a_file_leaves_out_are_checked_as_they_are(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from seqc.export.normalization import forms
+    from seqc.ops.normalization import BatchNormalization
+
+    monkeypatch.setattr(forms, "_all", lambda vector, number: True)
+    factors = BatchNormalization._factors
+    monkeypatch.setattr(BatchNormalization, "_factors", lambda self, scale, *rest: factors(self, scale * 2, *rest))
+    monkeypatch.setattr(BatchNormalization, "eval", _normalized)
+    shape, layer = WITH_CONSTANTS[name]
+    model = keras.Sequential([layers.Input(shape), layer()])
+    model.layers[0].gamma.assign(np.full(8, 3, "float32"))
+    with pytest.raises(VerificationError, match="computes other numbers in onnxruntime"):
+        model.export(tmp_path / "m.onnx")
+
+
+def _normalized(self: Any, x: Any, scale: Any, offset: Any, mean: Any, variance: Any) -> Any:
+    shape = [-1 if i == self.axis else 1 for i in range(x.ndim)]
+    scale, offset, mean, variance = (v.reshape(shape) for v in (scale, offset, mean, variance))
+    return (x - mean) / np.sqrt(variance + x.dtype.type(self.epsilon)) * scale + offset
+
+
 def changed(change: Callable[[Value], Value | None]) -> Pass:
     """A pass with a mistake."""
     return lambda g, _: rewrite(g, lambda _, v: change(v))

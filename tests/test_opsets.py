@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,13 +16,14 @@ from kit import onnx_models
 from kit.effort import turn
 from kit.golden_models import ALL, Golden
 from kit.small_graphs import BATCH
-from seqc import Model, layers, ops
-from seqc.errors import ExportError, NoLoweringError
+from seqc import Model, Sequential, activations, layers, ops
+from seqc.errors import ExportError, NoLoweringError, VerificationError
 from seqc.export import compile_graph, export_graph
 from seqc.export.model import inference_graph
 from seqc.graph import ir
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Graph, Value
+from seqc.ops.normalization import LayerNormalization
 
 pytest.importorskip("onnx", reason="needs onnx")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
@@ -98,6 +102,81 @@ def test_layer_normalization_is_one_operator_from_its_opset_on() -> None:
     kinds = {opset: onnx_models.node_types(compile_graph(golden.graph, opset=opset)) for opset in (16, 17)}
     assert "LayerNormalization" not in kinds[16]
     assert kinds[17].count("LayerNormalization") == 1
+
+
+# What has numbers of its own that float32 cannot hold, on the inputs themselves: no weight before it that is rounded.
+ROUNDED: dict[str, Callable[[], Any]] = {
+    "layer": layers.LayerNormalization,
+    "layer, small": lambda: layers.LayerNormalization(epsilon=1e-5),
+    "layer by layer": lambda: layers.TimeDistributed(layers.LayerNormalization()),
+    "root mean square": layers.RMSNormalization,
+    "groups": lambda: layers.GroupNormalization(4),
+    "channels": lambda: layers.GroupNormalization(-1),
+    "batch": layers.BatchNormalization,
+    "unit": layers.UnitNormalization,
+    "rescaling": lambda: layers.Rescaling(0.1, 0.3),
+    "shifted": lambda: layers.Normalization(mean=0.3, variance=0.1),
+    "relu": lambda: layers.ReLU(negative_slope=0.1, threshold=0.3, max_value=0.7),
+    "leaky": lambda: layers.LeakyReLU(0.1),
+    "elu": lambda: layers.ELU(0.3),
+    "celu": lambda: layers.Lambda(lambda x: activations.celu(x, 0.3)),
+    "gelu by tanh": lambda: layers.Lambda(lambda x: activations.gelu(x, True)),
+    "hard shrink": lambda: layers.Lambda(lambda x: activations.hard_shrink(x, 0.3)),
+    "soft shrink": lambda: layers.Lambda(lambda x: activations.soft_shrink(x, 0.3)),
+    "threshold": lambda: layers.Lambda(lambda x: activations.threshold(x, 0.3, 0.7)),
+    "clip": lambda: layers.Lambda(lambda x: ops.clip(x, -0.3, 0.7)),
+    "normalize": lambda: layers.Lambda(lambda x: ops.normalize(x, epsilon=1e-3)),
+    "cell": lambda: layers.RNN(NormalizedCell()),
+    **{name: partial(layers.Activation, name) for name in sorted(activations.FUNCTIONS) if name != "threshold"},
+}
+OLDER: tuple[dict[str, Any], ...] = (
+    {"opset": 13},
+    {"opset": 14, "precision": "float16"},
+    {"opset": 16},
+    {"target": "min", "sizes": {"batch": 2}},
+    {"target": "unity"},
+)
+
+
+class NormalizedCell(layers.Layer):
+    state_size = output_size = 8
+
+    def build(self, shape: Any) -> None:
+        self.normal = layers.LayerNormalization()
+        self.normal.build(shape)
+
+    def call(self, x: Any, states: Any) -> Any:
+        y = self.normal(x + states[0])
+        return y, [y]
+
+
+@pytest.mark.parametrize("name", ROUNDED)
+def test_numbers_that_float32_cannot_hold_are_no_fault_at_older_opsets(name: str, tmp_path: Path) -> None:
+    for options in OLDER:
+        model = Sequential([layers.Input((5, 8)), ROUNDED[name]()])
+        try:
+            report = model.export(tmp_path / "m.onnx", **options).report
+        except VerificationError:
+            raise
+        except ExportError:
+            if "target" not in options:  # what a place lacks it lacks
+                raise
+        else:
+            assert report.passed, options
+
+
+def test_another_number_in_what_an_operation_is_made_of_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = LayerNormalization.decompose
+
+    def mistaken(self: LayerNormalization, *values: Any) -> Any:
+        return whole(replace(self, epsilon=self.epsilon * 1.0001), *values)
+
+    monkeypatch.setattr(LayerNormalization, "decompose", mistaken)
+    model = Sequential([layers.Input((5, 8)), layers.LayerNormalization()])
+    with pytest.raises(VerificationError, match="after the rewriting for ONNX than before it"):
+        model.export(tmp_path / "m.onnx", opset=16)
 
 
 RELUS: dict[str, tuple[Callable[[Value], Value], str]] = {

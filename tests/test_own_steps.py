@@ -13,7 +13,7 @@ import pytest
 import seqc
 from kit.step_programs import PROGRAMS, run
 from seqc import layers, ops
-from seqc.errors import ConfigError, TraceError
+from seqc.errors import ConfigError, ShapeError, TraceError
 
 RECORDED: dict[str, Any] = json.loads((Path(__file__).parent / "cases" / "own_steps.json").read_text())
 X = np.linspace(-1, 1, 24, dtype="float32").reshape(8, 3)
@@ -215,3 +215,43 @@ def test_a_call_in_a_step_trains_where_it_says_so() -> None:
     got = model.fit(np.ones((4, 8), "float32"), np.ones(4), verbose=0).history
     # Recorded from Keras 3.15.1 on TensorFlow: of ones, dropped and doubled, each is off by one.
     assert got == {"unsaid": [0.0], "false": [0.0], "true": [1.0]}
+
+
+class SizedStep(seqc.Model):
+    """Writes the size of its batches into its step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense, self.seen = layers.Dense(1, kernel_initializer="ones"), seqc.metrics.Mean(name="seen")
+
+    def call(self, x: Any) -> Any:
+        return self.dense(x)
+
+    @property
+    def metrics(self) -> list[Any]:
+        return [self.seen]
+
+    def train_step(self, data: Any) -> Any:
+        self.seen.update_state(ops.mean(self(data + ops.reshape(ops.arange(4, dtype="float32"), (4, 1)))))
+        return {"seen": self.seen.result()}
+
+
+def test_a_step_may_be_written_for_batches_of_one_size() -> None:
+    model = SizedStep()
+    model.compile("sgd")
+    assert model.fit(np.ones((12, 2), "float32"), batch_size=4, verbose=0).history["seen"] == [5.0]
+    assert model.predict(np.ones((3, 2)), verbose=0).shape == (3, 1)  # which is not written for one
+    with pytest.raises(ShapeError, match="sizes 2 and 4 differ"):
+        model.fit(np.ones((6, 2), "float32"), batch_size=4, verbose=0)
+    assert model.fit(np.ones((4, 2), "float32"), batch_size=4, verbose=0).history["seen"] == [5.0]
+
+
+def test_sizes_that_differ_for_another_reason_are_told_as_they_were() -> None:
+    class Wrong(SizedStep):
+        def train_step(self, data: Any) -> Any:
+            return {"seen": ops.mean(data + ops.ones((3, 2)))}
+
+    model = Wrong()
+    model.compile("sgd")
+    with pytest.raises(ShapeError, match=r"'batch' may be any; ops.shape\(x\) gives it"):
+        model.fit(np.ones((8, 2), "float32"), batch_size=4, verbose=0)

@@ -93,6 +93,28 @@ def test_more_layers_than_any_model_has_are_refused_early(saved: Path) -> None:
     assert time.perf_counter() - start < 5
 
 
+@pytest.mark.parametrize("path", [("class_name",), ("config", "layers", 1, "class_name"),
+                                  ("config", "layers", 1, "config", "name"), ("config", "layers", 1, "config", "units"),
+                                  ("config", "dtype"), ("compile_config", "loss"),
+                                  ("compile_config", "optimizer", "class_name")])  # fmt: skip
+def test_a_name_of_a_megabyte_is_told_in_part(saved: Path, path: tuple[Any, ...]) -> None:
+    change_config(saved, lambda config: config.update(replaced(config, path, "X" * 1_000_000)))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        said = refusal(saved)
+    assert said or told or path[-1] == "name"
+    assert len(said) < 2000
+    assert all(len(str(warning.message)) < 2000 for warning in told)
+
+
+def refusal(path: Path) -> str:
+    try:
+        load_model(path)
+    except SeqcError as error:
+        return str(error)
+    return ""
+
+
 def test_a_configuration_of_hundreds_of_megabytes_is_not_parsed(saved: Path) -> None:
     content = members(saved) | {CONFIG: b"[" + b"[]," * 6_000_000 + b"[]]"}
     with pytest.raises(SavingError, match=r"'config.json' of .* has 18000004 bytes; at most 16777216 are read"):

@@ -23,6 +23,20 @@ def test_what_a_terminal_would_act_on_is_shown_instead() -> None:
     assert label("two\nlines\t") == r"two\nlines\t"
 
 
+def test_names_without_end_are_shown_in_part() -> None:
+    endless = "A" + "x" * 1_000_000 + "Z"
+    for text in (endless, f"['{endless}']", f"{endless} in {endless}"):
+        with pytest.warns(UserWarning, match="x…x") as told:
+            note(text, warn=True)
+        for said in (str(ConfigError(text)), str(MissingFolderError(text)), str(told[0].message)):
+            assert len(said) < 300
+            assert "A" in said
+            assert "Z" in said
+    assert len(str(ConfigError("word " * 100_000))) <= 20_000
+    path = "/".join(["folder"] * 50)
+    assert str(ConfigError(path)) == path
+
+
 def test_errors_and_warnings_show_names_safely(capsys: pytest.CaptureFixture[str]) -> None:
     assert str(ConfigError(f"layer {NASTY}")) == f"layer {SHOWN}"
     assert str(MissingFolderError(f"no {NASTY}")) == f"no {SHOWN}"

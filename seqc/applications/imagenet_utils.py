@@ -14,6 +14,7 @@ import numpy as np
 from seqc import ops
 from seqc.applications._published import Published
 from seqc.errors import ConfigError, DataError, ShapeError
+from seqc.graph.element_types import FLOATS
 from seqc.graph.ir import Array, Value
 from seqc.utils.absent import absent
 
@@ -155,7 +156,7 @@ def _channels(x: Any, data_format: str) -> int:
 def _along(numbers: tuple[float, ...], axis: int, x: Any) -> Array:
     """Returns numbers of channels as an array that broadcasts against x."""
     dtype = x.type.dtype if isinstance(x, Value) else x.dtype
-    array = np.asarray(numbers, dtype if str(dtype).startswith("float") else "float32")
+    array = np.asarray(numbers, dtype if str(dtype) in FLOATS else "float32")
     return array.reshape(-1, *(1,) * (-axis - 1))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from seqc.graph.ir import Array
 
 # Of what onnxruntime writes to standard error: what ends the process alone.
 _SILENT = 4
+# What onnxruntime calls a node of a function in a file: the names of both, of which the function's is the layer's.
+_INLINED = re.compile(r"_inlfunc_([^/']+)(?:_\d+)?_(\1/)")
 
 
 class Session:
@@ -54,7 +57,7 @@ class Session:
             )
         except Exception as error:  # onnxruntime has its own error types per reason, under no common one
             raise ExportError(
-                f"onnxruntime {runtime.__version__} cannot load the model: {error}{_advice(error)}"
+                f"onnxruntime {runtime.__version__} cannot load the model: {_said(error)}{_advice(error)}"
             ) from error
         self.input_names: tuple[str, ...] = tuple(x.name for x in self._session.get_inputs())
         self.output_names: tuple[str, ...] = tuple(y.name for y in self._session.get_outputs())
@@ -72,7 +75,7 @@ class Session:
         try:
             results: list[Any] = self._session.run(None, {n: np.asarray(a) for n, a in arrays.items()})
         except Exception as error:
-            raise ExportError(f"onnxruntime cannot run the model: {error}{_advice(error)}") from error
+            raise ExportError(f"onnxruntime cannot run the model: {_said(error)}{_advice(error)}") from error
         return dict(zip(self.output_names, results, strict=True))
 
 
@@ -93,10 +96,18 @@ def profile(path: str | os.PathLike[str], arrays: Mapping[str, Array], runs: int
             for _ in range(runs):
                 session.run(None, dict(arrays))
         except Exception as error:
-            raise ExportError(f"onnxruntime cannot run the model: {error}") from error
+            raise ExportError(f"onnxruntime cannot run the model: {_said(error)}") from error
         with open(session.end_profiling(), encoding="utf-8") as told:
             events: list[dict[str, Any]] = json.load(told)
     return events
+
+
+def _said(error: Exception) -> str:
+    """Returns what onnxruntime says, with the nodes inside a file's functions called as they are there.
+
+    Each function is of one layer, with whose name its nodes begin; another number tells calls of it apart.
+    """
+    return _INLINED.sub(r"\2", str(error))
 
 
 def _advice(error: Exception) -> str:

@@ -114,10 +114,15 @@ def _sizes(given: Texts) -> dict[str, list[int]] | None:
     return found
 
 
+def apart(given: list[str]) -> list[str]:
+    """Returns names that may stand in one option, with commas between them, each by itself."""
+    return [name.strip() for text in given for name in text.split(",")]
+
+
 def _axis_names(given: Texts) -> dict[str, str] | None:
     if not given:
         return None
-    pairs = [text.partition("=") for text in given]
+    pairs = [text.partition("=") for text in apart(given)]
     if not all(old and new for old, _, new in pairs):
         raise ConfigError(f"--axis-name takes OLD=NEW, such as time=words; got {' '.join(given)}.")
     return {old: new for old, _, new in pairs}

@@ -28,6 +28,7 @@ _COLOURS = (
     ("#e5e5e5", "Transpose Reshape Flatten Squeeze Unsqueeze Slice Split Concat Pad Expand Gather Cast Identity"),
 )
 _COLOUR_OF = {op: colour for colour, ops in _COLOURS for op in ops.split()}
+_INSTEAD = "read the table of nodes, which needs no program"
 _SHOWN = ("kernel_shape", "strides", "dilations", "group", "pads", "axis", "perm", "direction", "hidden_size", "to")
 
 
@@ -43,7 +44,7 @@ def picture(model: onnx.ModelProto, sizes: Mapping[str, int], kinds: Mapping[str
         MissingDependencyError: pydot or Graphviz's dot is not there.
     """
     graph = picture_graph(model, list_nodes(model, sizes), kinds)
-    return graph.to_string().encode() if form == "dot" else drawn(graph, form)
+    return graph.to_string().encode() if form == "dot" else drawn(graph, form, _INSTEAD)
 
 
 def frame_id(layer: str) -> str:

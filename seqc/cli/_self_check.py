@@ -191,7 +191,7 @@ def draw_inputs(
         shape = _sizes(info, count, lengths)
         if info.name in tokens:
             arrays[info.name] = rng.choice(tokens[info.name], shape)
-        elif info.dtype.startswith("float"):
+        elif info.dtype.startswith(("float", "bfloat")):
             arrays[info.name] = rng.standard_normal(shape, np.float32).astype(info.dtype, copy=False)
         elif info.dtype == "str":
             arrays[info.name] = np.full(shape, "word", dtype=object)

@@ -16,6 +16,7 @@ from seqc.cli._ends import (
     LayerOutputOptions,
     PrecisionOption,
     RescaleOptions,
+    apart,
     described,
     end_options,
 )
@@ -58,11 +59,17 @@ def export(
     ] = None,
     input_name: Annotated[
         list[str] | None,
-        typer.Option(help="Name of the input in the file; of several MODELS=FILES for each.", show_default=False),
+        typer.Option(
+            help="Name of the input in the file; of several MODELS=FILES for each, with commas or repeated.",
+            show_default=False,
+        ),
     ] = None,
     output_name: Annotated[
         list[str] | None,
-        typer.Option(help="Name of the output in the file; of several MODELS=FILES for each.", show_default=False),
+        typer.Option(
+            help="Name of the output in the file; of several MODELS=FILES for each, with commas or repeated.",
+            show_default=False,
+        ),
     ] = None,
     size: FixedSizeOptions = None,
     axis_name: AxisNameOptions = None,
@@ -201,6 +208,7 @@ def _names(given: list[str] | None, option: str) -> Any:
     """Returns names for the file: one, a list in the model's order, or by the model's own names."""
     if not given:
         return None
+    given = apart(given)
     pairs = [text.partition("=") for text in given]
     if all(equals for _, equals, _ in pairs):
         return {name: new for name, _, new in pairs}

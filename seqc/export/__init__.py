@@ -73,7 +73,7 @@ def export_graph(
         that a layer needs. ir_version: of the file format; the lowest possible by default.
         input_names, output_names: names in the file instead of the graph's own, in order.
         channels_first_input, channels_first_output: take inputs, give outputs of rank 3 or more as
-        (batch, channels, ...): all of them, or those of some names.
+        (batch, channels, ...): all that have channels, or those of some names.
         precision: "float32"; "float16", in which products and convolutions are then, between ends of float32; or
         "float64", ends included. float32_layers: names of layers that float16 leaves alone.
         metadata: further texts to keep in the file. layers, parameters: counts for the receipt. model_name: the name of

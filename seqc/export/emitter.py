@@ -45,6 +45,8 @@ class Emission:
     Attributes:
         target: what the graph was prepared for. frame: the model without its initializers. arrays: these, by name.
         single: the graph before it was lowered to half precision, where it was.
+        read: the constants, by their names, whose numbers decided how an operation was lowered, which names them no
+        more: the file is right for these numbers only.
     """
 
     graph: Graph
@@ -53,6 +55,7 @@ class Emission:
     arrays: Mapping[str, Array]
     names: Mapping[Value, tuple[str, ...]]
     single: Graph | None = None
+    read: frozenset[str] = frozenset()
 
     @property
     def size(self) -> int:
@@ -91,22 +94,29 @@ class _Body:
 
 @dataclass
 class Writer:
-    """The `ir.Emitter` that ops write to. Names come from layer scopes: `conv_1/Conv`, `conv_1/Conv_1`."""
+    """The `ir.Emitter` that ops write to. Names come from layer scopes: `conv_1/Conv`, `conv_1/Conv_1`.
+
+    Attributes:
+        handed: the tensors that nodes of the operation being written take. read: see `Emission`.
+    """
 
     target: Target
     scope: str = ""
     nodes: list[_Node] = field(default_factory=list)
     arrays: dict[str, Array] = field(default_factory=dict)
     types: dict[str, Type] = field(default_factory=dict)
+    handed: set[str] = field(default_factory=set)
+    read: set[str] = field(default_factory=set)
     _names: set[str] = field(default_factory=set)
     _written: dict[tuple[object, ...], tuple[str, ...]] = field(default_factory=dict)
-    _shared: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
+    _shared: dict[tuple[bool, str, tuple[int, ...], bytes], str] = field(default_factory=dict)
 
     def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
         return self.node_many(op_type, *inputs, outputs=1, **attributes)[0]
 
     def node_many(self, op_type: str, *inputs: str, outputs: int, **attributes: Any) -> tuple[str, ...]:
         check_supported(op_type, attributes, self.target.opset, self.scope)
+        self.handed.update(inputs)
         # Two ops may need the same auxiliary node: it is written once.
         key = (op_type, inputs, outputs, repr(sorted(attributes.items())))
         if key in self._written:
@@ -122,7 +132,8 @@ class Writer:
 
     def constant(self, array: Any, label: str = "") -> str:
         value = np.asarray(array)
-        key = (type_name(value), value.shape, _digest(value))
+        # Who checks or edits the file may put other numbers into a weight: what an operation adds is not among them.
+        key = (bool(label), type_name(value), value.shape, _digest(value))
         if key not in self._shared:
             name = self.claim(label, scoped=False) if label else self.claim("constant")
             self._shared[key] = name
@@ -137,6 +148,7 @@ class Writer:
         # Names are unique in the whole file. A body has constants of its own: programs that rename tensors forget those
         # around it.
         inner = Writer(self.target, types=self.types, _names=self._names)
+        self.handed.update(captured)
         scope = self.scope
         handed = [self.claim(label) for label in graph.input_names[: len(types)]]
         names: dict[Value, tuple[str, ...]] = {
@@ -252,7 +264,7 @@ def write(
     known = (*writer.types.values(), *(x.type for x in graph.inputs))
     value_info.add_inferred(frame.graph, inferred.graph, value_info.size_names(known))
     made = {value: tuple(renamed.get(n, n) for n in results) for value, results in names.items()}
-    return Emission(graph, target, frame, arrays, made)
+    return Emission(graph, target, frame, arrays, made, read=frozenset(writer.read))
 
 
 def _reserve(writer: Writer, graph: Graph) -> dict[Value, tuple[str, ...]]:
@@ -279,11 +291,14 @@ def _write(writer: Writer, value: Value, names: dict[Value, tuple[str, ...]]) ->
         try:
             if type(op).lower is Op.lower and type(op) in writer.target.forms:
                 raise NoLoweringError(f"{op.name} reaches ONNX channels-first: plan the layout before lowering.")
+            writer.handed.clear()
             made = op.lower(writer, value, *(names[x][0] for x in value.inputs))
         except NoLoweringError as error:
             where = f"Layer '{value.scope}': " if value.scope and f"'{value.scope}'" not in str(error) else ""
             raise NoLoweringError(f"{where}{error}", error.opset) from error
         names[value] = made if isinstance(made, tuple) else (made,)
+        constants = {names[x][0] for x in value.inputs if isinstance(x.op, Constant)}
+        writer.read |= constants - writer.handed - set(names[value])
         results = value.result if isinstance(value.result, tuple) else (value.result,)
         for name, t in zip(names[value], results, strict=False):
             writer.typed(name, t)

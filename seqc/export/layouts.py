@@ -10,6 +10,8 @@ import numpy as np
 
 from seqc.errors import ArgumentTypeError, ConfigError, ExportError
 from seqc.graph.ir import Graph, Value
+from seqc.ops.elementwise import Cast, Identity
+from seqc.ops.reduce import ArgMax
 from seqc.passes.borders import accept_channels_first, give_channels_first
 from seqc.text import shorten
 
@@ -21,13 +23,14 @@ def chosen(given: Any, kind: str, values: Sequence[Value], names: Sequence[str],
     """Returns the names, in the file, of the inputs or outputs that are to be (batch, channels, ...).
 
     Args:
-        given: True for all of rank 3 or more, False for none, or names, in the file or in the model.
+        given: True for all that have channels, on the last of three or more axes; False for none; or names, in the file
+        or in the model.
         kind: "input" or "output". values, names: of the inputs or outputs in the file. own: their names in the model.
 
     Raises:
         ArgumentTypeError: it is something else. ConfigError: it names what is not there, or has no channels.
     """
-    possible = [name for name, x in zip(names, values, strict=True) if x.type.rank >= 3]
+    possible = [name for name, x in zip(names, values, strict=True) if _has_channels(x)]
     if isinstance(given, bool | np.bool_):
         return possible if given else []
     asked = [given] if isinstance(given, str) else given
@@ -39,14 +42,23 @@ def chosen(given: Any, kind: str, values: Sequence[Value], names: Sequence[str],
         shown = ", ".join(f"'{name}' {x.type}" for name, x in zip(names, values, strict=True))
         raise ConfigError(
             f"channels_first_{kind} names {', '.join(map(repr, wrong))}; the model's {kind}s are {shown}; "
-            "those of rank 3 or more have channels."
+            "those of rank 3 or more have channels, unless they are classes, as argmax gives."
         )
     wanted = {here[name] for name in asked}
     return [name for name in possible if name in wanted]
 
 
+def _has_channels(x: Value) -> bool:
+    """Tells whether an input or output has channels. What says which of them is the largest has none any more."""
+    y = x
+    while isinstance(y.op, Cast | Identity):
+        y = y.inputs[0]
+    return x.type.rank >= 3 and not (isinstance(y.op, ArgMax) and y.op.axis == y.inputs[0].type.rank - 1)
+
+
 def described(names: Sequence[str], values: Sequence[Value], all_names: Sequence[str]) -> str:
-    """Returns what a file says of the order of axes: one word for all, or as JSON one for each that has channels."""
+    """Returns what a file says of the order of axes: one word for all, or as JSON one for each of rank 3 or more."""
+    # A word for all is of those without channels, too, when it is read: files were written so before.
     possible = [name for name, x in zip(all_names, values, strict=True) if x.type.rank >= 3]
     if not names or len(names) == len(possible):
         return _FIRST if names else _LAST

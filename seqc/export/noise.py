@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -12,6 +12,9 @@ from seqc.graph.ir import Array, Constant, Graph, Input, Item, Op, Value, build
 from seqc.ops._gates import disturbed_gates
 from seqc.ops.arithmetic import Add, Div, Mul, Sub
 from seqc.passes.precision import promoted, promoted_constant
+
+# The kind of an operation, the name of a number that it has, and the number.
+_Attribute = tuple[type[Op], str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +81,8 @@ class Disturbed(Op):
 def disturbed(value: Value, rng: np.random.Generator) -> Disturbed:
     """Returns a value's operation in double precision with the rounding errors of its own, in steps inside as well."""
     op = promoted(value.op)
-    inner = {f.name: part for f in fields(value.op) if isinstance(part := getattr(value.op, f.name), Graph)}
-    op = replace(op, **{name: with_rounding(part, rng) for name, part in inner.items()}) if inner else op
+    inner = {name: with_rounding(part, rng) for name, part in _parts(value.op)}
+    op = replace(op, **inner) if inner else op
     return Disturbed(op, Noise(float_type(value), rng))
 
 
@@ -98,10 +101,12 @@ def with_rounding(graph: Graph, rng: np.random.Generator) -> Graph:
 def with_rounded_weights(graph: Graph, after: Graph, seed: int) -> Graph:
     """Returns the graph in double precision with rounding errors in its weights, and in what follows from them alone.
 
-    Those are the numbers that passes compute and a file holds. Weights that the graph after the passes has as they are
+    Those are the numbers that passes compute and a file holds. Attributes are among them, such as an epsilon: what an
+    operation is made of has them as constants. Weights and attributes that the graph after the passes has as they are
     stay exact.
     """
     kept = {v.op for v in after.walk() if isinstance(v.op, Constant)}
+    said = {number for op in _operations(after) for number in _attributes(op)}
     compared = {x for v in graph.walk() if not isinstance(v.op, Add | Sub | Mul | Div) for x in v.inputs}
     rng = np.random.default_rng(seed)
     done: dict[Value, Value] = {}
@@ -116,8 +121,46 @@ def with_rounded_weights(graph: Graph, after: Graph, seed: int) -> Graph:
         elif old.inputs and all(x in known for x in old.inputs) and not isinstance(op, Item):
             known.add(old)
             op = disturbed(old, rng)
+        else:
+            op = _with_rounded_attributes(op, said, Noise(float_type(old), rng))
         done[old] = build(op, tuple(done[x] for x in old.inputs), old.scope)
     return _rebuilt(graph, done)
+
+
+def _with_rounded_attributes(op: Op, said: set[_Attribute], noise: Noise) -> Op:
+    """Returns an operation with rounding errors in the numbers it has that its float type cannot hold."""
+    changed: dict[str, Any] = {
+        name: float(noise(np.asarray(number), 0.0))
+        for kind, name, number in _attributes(op)
+        if (kind, name, number) not in said
+    }
+    for name, part in _parts(op):
+        done: dict[Value, Value] = {}
+        for old in part.walk():
+            inner = _with_rounded_attributes(old.op, said, noise)
+            done[old] = build(inner, tuple(done[x] for x in old.inputs), old.scope)
+        changed[name] = _rebuilt(part, done)
+    return replace(op, **changed) if changed else op
+
+
+def _operations(graph: Graph) -> Iterator[Op]:
+    """Yields the operations of a graph, and those of graphs inside them."""
+    for value in graph.walk():
+        yield value.op
+        for _, part in _parts(value.op):
+            yield from _operations(part)
+
+
+def _attributes(op: Op) -> Iterator[_Attribute]:
+    for f in fields(op):
+        if isinstance(number := getattr(op, f.name), float):
+            yield type(op), f.name, number
+
+
+def _parts(op: Op) -> Iterator[tuple[str, Graph]]:
+    for f in fields(op):
+        if isinstance(part := getattr(op, f.name), Graph):
+            yield f.name, part
 
 
 def float_type(value: Value) -> str:

@@ -83,7 +83,7 @@ def first_rewritten(
 def with_lively_weights(graph: Graph, seed: int) -> Graph:
     """Returns the graph with other weights, of which outputs depend on inputs: none zero, none saturating.
 
-    Weights that are nowhere negative, such as variances, stay positive.
+    Weights that are nowhere negative, such as variances, stay positive; vectors of zeros may be variances, too.
     """
     rng = np.random.default_rng(seed)
 
@@ -92,7 +92,7 @@ def with_lively_weights(graph: Graph, seed: int) -> Graph:
         if not isinstance(op, Constant) or not op.label or not value.type.is_float:
             return None
         array = op.array
-        if np.all(array >= 0) and np.any(array):
+        if np.all(array >= 0) and (np.any(array) or array.ndim < 2):
             drawn = rng.uniform(0.5, 1.5, array.shape)
         else:
             drawn = rng.normal(size=array.shape) / np.sqrt(

@@ -22,7 +22,7 @@ def evaluate_eagerly(value: Value) -> Array:
         for v in walk([value]):
             if isinstance(v.op, Input):
                 raise _not_known(value, v, v.op)
-            known[v] = _evaluated(v, [_widened(x, known[x]) for x in v.inputs])
+            known[v] = _evaluated(v, [known[x] if v.op.bits else _widened(x, known[x]) for x in v.inputs])
     return cast(Array, known[value])
 
 

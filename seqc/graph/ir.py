@@ -115,8 +115,7 @@ class Op(ByAttributes):
         shape_only: positions of operands of which only the shape is read. sequential: whether the op goes through its
         operands step by step, so that it gains nothing from samples so few that they fit the processor's cache.
         symbolic: whether what comes out is a symbol, of which functional models are made.
-        strings: whether it belongs to the part of a model that works on texts; other operations take no strings but
-        as a view of them.
+        strings: whether it works on texts, which others only view. bits: whether no wider type stands for its operands.
     """
 
     kind: ClassVar[Kind] = "arithmetic"
@@ -124,6 +123,7 @@ class Op(ByAttributes):
     sequential: ClassVar[bool] = False
     symbolic: ClassVar[bool] = False
     strings: ClassVar[bool] = False
+    bits: ClassVar[bool] = False
 
     def infer(self, *types: Any) -> Type | tuple[Type, ...]:
         raise NotImplementedError(f"{type(self).__name__}.infer")

@@ -18,10 +18,10 @@ OPERATORS: dict[str, Callable[..., Value]] = {}
 # Where NumPy's name of an operator is another one.
 _NAMES = {
     "remainder": "mod",
-    "bitwise_and": "logical_and",
-    "bitwise_or": "logical_or",
-    "bitwise_xor": "logical_xor",
-    "invert": "logical_not",
+    "bitwise_and": "and",
+    "bitwise_or": "or",
+    "bitwise_xor": "xor",
+    "invert": "not",
 }
 
 
@@ -112,25 +112,25 @@ class Operators:
         return OPERATORS["greater_equal"](self, other)
 
     def __invert__(self) -> Value:
-        return OPERATORS["logical_not"](self)
+        return OPERATORS["not"](self)
 
     def __and__(self, other: Any) -> Value:
-        return OPERATORS["logical_and"](self, other)
+        return OPERATORS["and"](self, other)
 
     def __rand__(self, other: Any) -> Value:
-        return OPERATORS["logical_and"](other, self)
+        return OPERATORS["and"](other, self)
 
     def __or__(self, other: Any) -> Value:
-        return OPERATORS["logical_or"](self, other)
+        return OPERATORS["or"](self, other)
 
     def __ror__(self, other: Any) -> Value:
-        return OPERATORS["logical_or"](other, self)
+        return OPERATORS["or"](other, self)
 
     def __xor__(self, other: Any) -> Value:
-        return OPERATORS["logical_xor"](self, other)
+        return OPERATORS["xor"](self, other)
 
     def __rxor__(self, other: Any) -> Value:
-        return OPERATORS["logical_xor"](other, self)
+        return OPERATORS["xor"](other, self)
 
     def __getitem__(self, key: Any) -> Value:
         return OPERATORS["get_item"](self, key)

@@ -208,7 +208,8 @@ class Trace:
     """What happens while one graph is traced.
 
     Attributes:
-        training: whether layers behave as in training. learning: whether gradients may be asked for.
+        training: whether layers behave as in training, None where nobody has said so yet. learning: whether gradients
+        may be asked for.
         eager: whether a layer is called on arrays, whose shapes say nothing of those to come.
         reads: the graph input standing for each variable read. updates: new values of variables.
         losses: penalties that layers added. adders: which layer added a penalty.
@@ -217,9 +218,9 @@ class Trace:
         inputs: what the layers of a model are called on.
     """
 
-    def __init__(self, training: bool = False, eager: bool = False, learning: bool = False) -> None:
+    def __init__(self, training: bool | None = None, eager: bool = False, learning: bool = False) -> None:
         self.training = training
-        self.learning = learning or training
+        self.learning = learning or bool(training)
         self.eager = eager
         self.reads: dict[Variable, Value] = {}
         self.updates: dict[Variable, Value] = {}
@@ -259,7 +260,7 @@ class Trace:
         return tensor
 
     @contextmanager
-    def in_mode(self, training: bool) -> Iterator[None]:
+    def in_mode(self, training: bool | None) -> Iterator[None]:
         """Layers that are called inside behave as in training, or not, where nobody says it of them."""
         before, self.training = self.training, training
         try:

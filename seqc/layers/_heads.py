@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from seqc import ops
 from seqc.errors import ConfigError, ShapeError
+from seqc.graph.element_types import float_info
 from seqc.graph.ir import Value, apply
 from seqc.graph.tracing import current_trace
 from seqc.initializers import Initializer
@@ -203,7 +202,7 @@ class Heads(KernelArguments, BiasArguments, Layer):
             return self._dropout_layer(weights, training=training), weights
         # A query that sees nothing sees all alike here, as in the fused attention of Keras's backends.
         if seen is not None:
-            scores = ops.where(seen, scores, -0.7 * float(np.finfo(scores.dtype).max))
+            scores = ops.where(seen, scores, -0.7 * float(float_info(scores.dtype).max))
         weights = ops.softmax(scores, -1)
         return weights, weights
 

@@ -11,6 +11,7 @@ from seqc import ops, tree
 from seqc.argument_kinds import is_number, is_whole
 from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
 from seqc.graph import dims
+from seqc.graph.element_types import FLOATS
 from seqc.graph.ir import Type, Value, as_value, constant
 from seqc.layers._common import data_format_name, first_from_last, image_hint, last_from_first
 from seqc.layers.base import Layer
@@ -231,7 +232,12 @@ class RandomImageLayer(ImageLayer):
 
     def drawn_once(self, count: int, low: float = 0.0, high: float = 1.0, stream: int = 0) -> Value:
         """Returns numbers (count,) for all images; see `drawn`."""
-        return self.unit(constant(np.zeros(count, self.compute_dtype)), low, high, stream)
+        return self.unit(
+            constant(np.zeros(count, self.compute_dtype if self.compute_dtype in FLOATS else "float32")),
+            low,
+            high,
+            stream,
+        )
 
     def unit(self, like: Value, low: float, high: float, stream: int) -> Value:
         """Returns numbers evenly distributed in [low, high), one for each element of a value; see `drawn`."""

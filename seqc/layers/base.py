@@ -223,7 +223,7 @@ class Layer(Surface):
             self._check_sizes(value.type)
         with trace.called(self._owners()), scope(self.name):
             file_scope.count_calls(1, self.name)
-            training = trace.training if given.training is None else given.training
+            training = given.training_inside(trace.training)
             modes = {name: found for name, found in masks.items() if name not in given.given and found is not None}
             try:
                 with trace.reading_as(self._read_as(trace)), trace.in_mode(training):
@@ -250,7 +250,7 @@ class Layer(Surface):
 
     def _symbols_for(self, given: Arguments, slots: dict[str, Any], tensors: list[Value]) -> Any:
         stand_ins = [input_value(f"x{i}", x.dtype, x.type.shape) for i, x in enumerate(tensors)]
-        trace = Trace(bool(given.training))
+        trace = Trace(given.training)
         for x, stand_in in zip(tensors, stand_ins, strict=True):
             if (known := remembered_mask(x)) is not None:
                 trace.masks[stand_in] = input_value("mask", known.dtype, known.type.shape)
@@ -319,9 +319,10 @@ class Layer(Surface):
         )
 
     def _cast_input(self, x: Value) -> Value:
-        """Floats come in what the layer computes in, whatever they were before."""
-        dtype = self.compute_dtype
-        return cast(x, dtype) if self.autocast and x.type.is_float and dtype in FLOATS else x
+        """Floats come in what the layer computes in, whatever they were before: cut where those are integers."""
+        dtype = self.input_dtype
+        numbers = dtype in FLOATS or dtype.startswith(("int", "uint"))
+        return cast(x, dtype) if self.autocast and x.type.is_float and numbers else x
 
     def _cast_inside(self, x: Any) -> Any:
         """Returns an argument of a call, floats in it as `_cast_input` has them."""
@@ -339,7 +340,7 @@ class Layer(Surface):
         return policy.compute_dtype if mixed and self.autocast and policy.compute_dtype in FLOATS else None
 
     def _call_eagerly(self, given: Arguments) -> Any:
-        trace = Trace(bool(given.training_alone), eager=True)
+        trace = Trace(given.training_inside(None), eager=True)
         for tensor in tree.flatten(given.given):
             known = remembered_mask(tensor) if isinstance(tensor, Value) else None
             if known is not None:
@@ -464,7 +465,7 @@ class Layer(Surface):
         """Returns the shape of the result for an input shape, by tracing the layer."""
         shapes: list[Any] = [input_shape] if is_shape(input_shape) else list(input_shape)
         xs = [input_value(f"x{i}", self._default_input_dtype(), symbolic_shape(tuple(s))) for i, s in enumerate(shapes)]
-        result = traced(Trace(), self, xs[0] if is_shape(input_shape) else xs)
+        result = traced(Trace(training=False), self, xs[0] if is_shape(input_shape) else xs)
         return tree.map_structure(lambda y: as_value(y).shape, result)  # type: ignore[no-any-return]
 
     @property

@@ -151,6 +151,7 @@ class Arguments:
         placed = {name: self.given.pop(name) for name in MODES if name in self.given}
         modes = placed | modes
         _check_modes(layer, modes, positional)
+        self._says_training = "training" in modes
         self.training, self.mask = modes.get("training"), as_masks(modes.get("mask"))
         for name, value in self.given.items():
             self.given[name] = _tensors_for(layer, value) if name == self.first else other_tensors(value)
@@ -161,12 +162,19 @@ class Arguments:
         found = {"training": self.training, "mask": self.mask}
         return {name: mode for name, mode in found.items() if mode is not None}
 
-    @property
-    def training_alone(self) -> Any:
-        """Whether to behave as in training where there is no model to say so: what `call` has for its default."""
-        if self.training is not None or "training" not in self.signature.parameters:
-            return self.training
-        return self.signature.parameters["training"].default is True
+    def training_inside(self, around: bool | None) -> Any:
+        """Returns whether to behave as in training, None where nobody says so.
+
+        That is what the call says, `training=None` included, else what the calls around it are in, else the default of
+        `call`.
+
+        Args:
+            around: what the calls around it are in.
+        """
+        if self._says_training or around is not None:
+            return self.training if self._says_training else around
+        default = getattr(self.signature.parameters.get("training"), "default", None)
+        return None if default is inspect.Parameter.empty else default
 
     @property
     def several(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqc import ops
+from seqc.dtype_policies import floatx
 from seqc.errors import ArgumentTypeError, ConfigError, DataError
 from seqc.graph.ir import Array, Value, as_value, constant
 from seqc.known_classes import known
@@ -31,6 +32,8 @@ def encode(indices: Value, mode: str, depth: int, dtype: str, weights: Value | N
     """
     if mode == "int":
         return ops.cast(indices, dtype)
+    if not indices.type.rank:
+        indices, weights = ops.expand_dims(indices, 0), None if weights is None else ops.reshape(weights, (1,))
     if mode == "one_hot":
         if indices.type.rank > 1 and indices.shape[-1] == 1:
             indices = ops.squeeze(indices, -1)
@@ -145,6 +148,11 @@ class Discretization(Layer):
                 raise ConfigError(f"`bin_boundaries` must be a list of numbers in order. Received: {bin_boundaries!r}")
             self.bin_boundaries = [float(b) for b in found]
         self.built = True
+
+    @property
+    def input_dtype(self) -> str:
+        """Floats, also where the result is of integers."""
+        return floatx()
 
     def call(self, x: Any) -> Value:
         if self.bin_boundaries is None:

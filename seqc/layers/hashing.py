@@ -71,6 +71,9 @@ class Hashing(Layer):
         self.salt = checked_salt(salt, "Hashing")
         self.built = True
 
+    def _cast_input(self, x: Value) -> Value:
+        return x
+
     def call(self, inputs: Any) -> Value:
         x = as_value(inputs)
         if self.mask_value is not None and isinstance(self.mask_value, str) != (x.type.dtype == STRING):
@@ -133,6 +136,9 @@ class HashedCrossing(Layer):
             )
         refuse_sparse(self, sparse)
         self.built = True
+
+    def _cast_input(self, x: Value) -> Value:
+        return x
 
     def call(self, inputs: Any) -> Value:
         if not isinstance(inputs, list | tuple) or len(inputs) < 2:

@@ -11,6 +11,7 @@ from seqc.graph.ir import Type, Value, as_value
 from seqc.known_classes import known
 from seqc.layers._common import as_tuple, data_format_name, first_from_last, image_hint, last_from_first
 from seqc.layers.base import Layer
+from seqc.ops._pictures import as_computed
 from seqc.ops.resize import KERNELS, resample, upsample
 
 
@@ -66,7 +67,8 @@ class UpSampling2D(_UpSampling):
         size: the factors, one number or (height, width). data_format: "channels_last" or "channels_first".
         interpolation: "nearest" (elements are repeated), "bilinear", "bicubic", "lanczos3" or "lanczos5".
 
-    Shapes: (batch, height, width, channels) to the same with height and width times `size`.
+    Shapes: (batch, height, width, channels) to the same with height and width times `size`. Integers stay so, rounded
+    and limited to what their type holds.
     """
 
     rank = 2
@@ -89,7 +91,7 @@ class UpSampling2D(_UpSampling):
     def _enlarged(self, x: Value) -> Value:
         if self.interpolation == "nearest":
             return super()._enlarged(x)
-        return resample(x, self.size, self.interpolation)
+        return as_computed(x, lambda y: resample(y, self.size, self.interpolation))
 
 
 @known("layers")

@@ -48,7 +48,7 @@ class TimeDistributed(Layer):
         if not self.layer.built:
             self.layer.build_for((input_shape[0], *input_shape[2:]))
 
-    def call(self, x: Any, training: bool = False, mask: Value | None = None) -> Value:
+    def call(self, x: Any, training: bool | None = None, mask: Value | None = None) -> Value:
         value = as_value(x)
         if mask is not None:
             _check_steps(mask.shape, value.shape)
@@ -172,7 +172,7 @@ class Bidirectional(WithStates):
         self.backward_layer.reset_state()
 
     def call(
-        self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
+        self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool | None = None
     ) -> Value | tuple[Any, ...]:
         pair, mask = (self.forward_layer, self.backward_layer), first_mask(mask)
         results = [

@@ -8,6 +8,7 @@ this package, one family per file.
 from typing import TYPE_CHECKING
 
 from seqc.graph.operators import OPERATORS
+from seqc.ops import _bit_operators as _bit_operators
 from seqc.ops import image as image
 from seqc.ops import linalg as linalg
 from seqc.ops import nn as nn

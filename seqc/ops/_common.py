@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ConfigError, DTypeError, ShapeError
+from seqc.graph import dims
 from seqc.graph.dims import Dim, Sym
 from seqc.graph.element_types import FLOATS, HALVES, need_bfloat16
 from seqc.graph.equal_sizes import SizesDiffer
@@ -89,8 +90,11 @@ def broadcast_shapes(op: Op, *shapes: Shape) -> Shape:
         if len(wide) > 1:
             shown = " and ".join(str(list(s)).replace("'", "") for s in shapes)
             listed = sorted(wide, key=str)
+            names = {name for size in wide for name in dims.names(size)}
+            # Somebody wrote the number of samples that a batch is to have, most of the time.
+            hint = f" The size '{min(names)}' may be any; ops.shape(x) gives it." if names else ""
             raise SizesDiffer(
-                f"{op.name} cannot broadcast shapes {shown}: sizes {' and '.join(map(str, listed))} differ.",
+                f"{op.name} cannot broadcast shapes {shown}: sizes {' and '.join(map(str, listed))} differ.{hint}",
                 (listed[0], listed[1]),
             )
         result.append(wide.pop() if wide else 1)

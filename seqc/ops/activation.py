@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from seqc.graph.ir import Value, as_value
-from seqc.ops.arithmetic import absolute, add, clip, divide, multiply, negative, square, subtract
+from seqc.ops.arithmetic import absolute, add, clip, divide, multiply, negative, saturated, square, subtract
 from seqc.ops.elementwise import cast, greater, less, where
 from seqc.ops.nonlinear import elu, relu, sigmoid, softplus
 from seqc.ops.reduce import sum
@@ -20,7 +20,7 @@ _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 def relu6(x: Any) -> Value:
     """Returns x limited to [0, 6]."""
-    return clip(relu(x), 0.0, 6.0)
+    return saturated(relu(x), 0.0, 6.0)
 
 
 def selu(x: Any) -> Value:
@@ -48,7 +48,7 @@ def gelu(x: Any, approximate: bool = True) -> Value:
 
 def hard_sigmoid(x: Any) -> Value:
     """Returns x / 6 + 0.5 limited to [0, 1]."""
-    return clip(add(multiply(x, 1 / 6), 0.5), 0.0, 1.0)
+    return saturated(add(multiply(x, 1 / 6), 0.5), 0.0, 1.0)
 
 
 def log_sigmoid(x: Any) -> Value:
@@ -105,7 +105,7 @@ def sparse_plus(x: Any) -> Value:
 
 def sparse_sigmoid(x: Any) -> Value:
     """Returns (x + 1) / 2 limited to [0, 1]."""
-    return clip(add(multiply(x, 0.5), 0.5), 0.0, 1.0)
+    return saturated(add(multiply(x, 0.5), 0.5), 0.0, 1.0)
 
 
 def glu(x: Any, axis: int = -1) -> Value:

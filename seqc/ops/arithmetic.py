@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from seqc.graph import dims
 from seqc.graph.dims import Dim
+from seqc.graph.element_types import HALVES
 from seqc.graph.ir import Array, Constant, Emitter, Value, apply, as_value
 from seqc.graph.operators import OPERATORS
 from seqc.ops._common import as_float, as_number, as_operands, scalar
@@ -26,6 +27,8 @@ from seqc.ops.elementwise import (
     equal,
     less,
     logical_and,
+    logical_xor,
+    not_equal,
     where,
 )
 
@@ -214,10 +217,14 @@ class Round(Unary):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Clip(Unary):
-    """Limits to [low, high], the lower limit first; the gradient passes inside and on the borders."""
+    """Limits to [low, high], the lower limit first.
+
+    The gradient passes inside, and on the borders unless `within`: activations that saturate have none there.
+    """
 
     low: float
     high: float
+    within: bool = field(default=False, repr=False)
     float_only = False
 
     def eval(self, x: Array) -> Any:
@@ -225,7 +232,8 @@ class Clip(Unary):
         return np.clip(x, kind(self.low), kind(self.high))
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
-        inside = logical_and(x >= scalar(self.low, x), x <= scalar(self.high, x))
+        low, high = scalar(self.low, x), scalar(self.high, x)
+        inside = logical_and(x > low, x < high) if self.within else logical_and(x >= low, x <= high)
         return (where(inside, g, scalar(0, g)),)
 
     def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
@@ -304,7 +312,19 @@ def divide_no_nan(x1: Any, x2: Any) -> Value:
 def floor_divide(x1: Any, x2: Any) -> Value:
     """Returns the largest integer not above x1 / x2, in the dtype of the operands."""
     a, b = (as_number(x) for x in as_operands(x1, x2))
-    return floor(divide(a, b)) if a.type.is_float else apply(Div(), subtract(a, mod(a, b)), b)
+    return floor(divide(a, b)) if a.type.is_float else _floor_of_integers(a, b)
+
+
+def _floor_of_integers(a: Value, b: Value) -> Value:
+    if a.type.size is not None and b.type.size is not None:
+        return apply(Div(), subtract(a, mod(a, b)), b)  # as dims says it; no size is near the end of its type
+    quotient = apply(Div(), a, b)
+    if a.dtype.startswith("uint"):
+        return quotient
+    # Nothing here leaves the type: a less its remainder may.
+    apart = logical_xor(less(a, scalar(0, a)), less(b, scalar(0, b)))
+    above = logical_and(apart, not_equal(mod(a, b), scalar(0, a)))
+    return subtract(quotient, cast(above, a.dtype))
 
 
 def round(x: Any, decimals: int = 0) -> Value:
@@ -314,6 +334,8 @@ def round(x: Any, decimals: int = 0) -> Value:
         return apply(Round(), value) if value.type.is_float else value
     if decimals > 0 and not value.type.is_float:
         return value
+    if value.dtype in HALVES:  # of which the factor may make infinities
+        return cast(round(cast(value, "float32"), decimals), value.dtype)
     factor = 10.0**decimals
     rounded = divide(apply(Round(), multiply(as_float(value), factor)), factor)
     return cast(rounded, value.dtype)
@@ -326,13 +348,27 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Value:
     if all(isinstance(v, int | float) for v in numbers):
         if any(isinstance(v, float) for v in numbers):
             value = as_float(value)
+        if not value.type.is_float:
+            x_min, x_max = (_inside(v, value.dtype) for v in (x_min, x_max))
         low = -math.inf if x_min is None else x_min
         high = math.inf if x_max is None else x_max
         if value.type.is_float or len(numbers) == 2:
-            return apply(Clip(float(low), float(high)), value)
+            low, high = (float(n) if n == float(n) else n for n in (low, high))
+            return apply(Clip(low, high), value)
     if x_min is not None:
         value = maximum(value, x_min)
     return value if x_max is None else minimum(value, x_max)
+
+
+def _inside(bound: int | None, dtype: str) -> int | None:
+    """Returns a bound as the number of an integer type that is nearest to it: beyond that there is nothing to cut."""
+    limits = np.iinfo(dtype)
+    return None if bound is None else int(min(max(bound, limits.min), limits.max))
+
+
+def saturated(x: Any, low: float, high: float) -> Value:
+    """Returns x limited to [low, high] as activations are, without a gradient on the borders."""
+    return apply(Clip(low, high, True), as_float(x))
 
 
 def square(x: Any) -> Value:

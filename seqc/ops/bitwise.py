@@ -87,6 +87,7 @@ class View(Op):
     """The same bits as numbers of another type; the last axis grows or shrinks with their width."""
 
     kind = "view"
+    bits = True
     dtype: str
 
     def infer(self, x: Type) -> Type:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from seqc.errors import DTypeError, ShapeError
+from seqc.graph.element_types import float_info
 from seqc.graph.ir import Value
 from seqc.ops._pictures import as_computed, with_pictures
 from seqc.ops.arithmetic import absolute, clip, maximum, minimum, mod
@@ -62,7 +61,7 @@ def _gray(images: Value) -> Value:
 def _to_hsv(images: Value) -> Value:
     _check_float(images)
     # As in Keras, what is next to nothing is nothing.
-    images = where(absolute(images) < float(np.finfo(images.dtype).eps), 0.0, images)
+    images = where(absolute(images) < float(float_info(images.dtype).eps), 0.0, images)
     red, green, blue = channels(images)
     value = maximum(maximum(red, green), blue)
     spread = value - minimum(minimum(red, green), blue)

@@ -9,6 +9,7 @@ from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Type, Value
 from seqc.ops._common import as_operands, normalize_axis
 from seqc.ops.arithmetic import multiply
+from seqc.ops.elementwise import cast
 from seqc.ops.linalg import multiply_matrices
 from seqc.ops.reduce import sum
 from seqc.ops.shape import reshape, shape, squeeze, transpose
@@ -66,13 +67,18 @@ def einsum(subscripts: str, *operands: Any) -> Value:
         (2, 4)
     """
     values = list(as_operands(*operands))
+    # Narrow integers are added up in 32 bits, in which int8 stays, as it does in a matrix product.
+    narrow = values[0].dtype in ("int8", "uint8", "int16", "uint16")
+    dtype = "int32" if values[0].dtype == "int8" else values[0].dtype
+    values = [cast(v, "int32") if narrow else v for v in values]
     inputs, result = read_subscripts(subscripts, [v.type for v in values])
     terms = [_single(v, letters) for v, letters in zip(values, inputs, strict=True)]
     while len(terms) > 1:
         first, second, *terms = terms
         later = result + "".join(letters for _, letters in terms)
         terms.insert(0, _product_of_two(*first, *second, later))
-    return _order(*_drop(*terms[0], result), result)
+    found = _order(*_drop(*terms[0], result), result)
+    return cast(found, dtype) if narrow else found
 
 
 def _single(x: Value, letters: str) -> tuple[Value, str]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ConfigError, NoGradientError, ShapeError
+from seqc.graph.element_types import float_info
 from seqc.graph.ir import Array, Type, Value, apply, apply_many, items
 from seqc.ops._common import as_float, as_operands, scalar
 from seqc.ops.arithmetic import square, subtract
@@ -216,7 +217,7 @@ def matrix_rank(x: Any, tol: float | None = None) -> Value:
         raise ShapeError(f"Expected input to have rank >= 2. Received input with shape {value.shape}.")
     values = svd(value, compute_uv=False)
     sizes = [d for d in value.type.shape[-2:] if isinstance(d, int)]
-    rounding = float(np.max(sizes) * np.finfo(value.dtype).eps)
+    rounding = float(np.max(sizes) * float_info(value.dtype).eps)
     least = max(values, -1, True) * rounding if tol is None else tol
     return sum(cast(greater(values, least), "int32"), -1)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph import dims
 from seqc.graph.ir import Value, apply, as_value
-from seqc.ops._common import as_float, as_operands
+from seqc.ops._common import as_float, as_number, as_operands
 from seqc.ops._windows import Padding
 from seqc.ops.conv import convolve, convolve_back
+from seqc.ops.elementwise import cast
 from seqc.ops.pool import AveragePool, MaxPool
 from seqc.ops.rearranging import moveaxis
 from seqc.ops.runs import RunMeans, Runs, longest
@@ -106,7 +109,7 @@ def max_pool(
     data_format: str | None = None,
 ) -> Value:
     """Returns the largest element of each window; strides default to the window."""
-    return _pool(MaxPool, inputs, pool_size, strides, padding, data_format)
+    return of_integers(inputs, lambda x: _pool(MaxPool, x, pool_size, strides, padding, data_format))
 
 
 def average_pool(
@@ -118,6 +121,17 @@ def average_pool(
 ) -> Value:
     """Returns the mean of each window over its elements that are not padding; strides default to the window."""
     return _pool(AveragePool, inputs, pool_size, strides, padding, data_format)
+
+
+def of_integers(inputs: Any, choose: Callable[[Value], Value]) -> Value:
+    """Returns what a function of floats chooses among numbers, in their dtype.
+
+    Integers of more than 16 bits are chosen among in double precision, which holds all up to 2^53.
+    """
+    x = as_number(inputs)
+    if x.type.is_float:
+        return choose(x)
+    return cast(choose(cast(x, "float32" if np.dtype(x.dtype).itemsize < 4 else "float64")), x.dtype)
 
 
 def adaptive_max_pool(inputs: Any, output_size: int | Sequence[int], data_format: str | None = None) -> Value:
@@ -132,12 +146,16 @@ def adaptive_max_pool(inputs: Any, output_size: int | Sequence[int], data_format
     Raises:
         ShapeError: a size of the space is not known.
     """
-    x, sizes, wanted = _to_divide("adaptive_max_pool", inputs, output_size, data_format)
-    window = []
-    for axis, (size, count) in enumerate(zip(sizes, wanted, strict=True), 1):
-        x = apply(Runs(axis, size, count), x) if size % count else x
-        window.append(longest(size, count))
-    return _restored(apply(MaxPool(tuple(window), tuple(window)), x), data_format)
+
+    def pooled(given: Value) -> Value:
+        x, sizes, wanted = _to_divide("adaptive_max_pool", given, output_size, data_format)
+        window = []
+        for axis, (size, count) in enumerate(zip(sizes, wanted, strict=True), 1):
+            x = apply(Runs(axis, size, count), x) if size % count else x
+            window.append(longest(size, count))
+        return _restored(apply(MaxPool(tuple(window), tuple(window)), x), data_format)
+
+    return of_integers(inputs, pooled)
 
 
 def adaptive_average_pool(inputs: Any, output_size: int | Sequence[int], data_format: str | None = None) -> Value:

@@ -8,11 +8,12 @@ import numpy as np
 
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.dims import Dim
-from seqc.graph.ir import Type, Value, apply, as_value
+from seqc.graph.eager import is_known
+from seqc.graph.ir import Array, HasValue, Type, Value, apply, as_value
 from seqc.graph.operators import OPERATORS
 from seqc.ops.arithmetic import add
 from seqc.ops.gather import take
-from seqc.ops.shape import Squeeze, Unsqueeze, expand_dims
+from seqc.ops.shape import Squeeze, Unsqueeze, expand_dims, reshape
 from seqc.ops.sizes import as_size, crop, dim_of
 from seqc.ops.slicing import Slice
 
@@ -20,10 +21,14 @@ from seqc.ops.slicing import Slice
 def get_item(x: Any, key: Any) -> Value:
     """Returns x[key] for integers, slices, None and Ellipsis, as NumPy does. Bounds may be sizes from `ops.shape`.
 
+    A tensor of booleans that are known, as they are eagerly, chooses the elements where it is true.
+
     Raises:
         ShapeError: x has fewer axes, or no such element. ConfigError: the key is of another kind.
     """
     value = as_value(x)
+    if isinstance(key, np.ndarray | Value | HasValue) and as_value(key).dtype == "bool" and is_known(as_value(key)):
+        return _chosen(value, as_value(key).numpy())
     axis = 0
     cuts: list[tuple[int, int, int | None, int]] = []
     dropped: list[int] = []
@@ -45,6 +50,15 @@ def get_item(x: Any, key: Any) -> Value:
     if dropped:
         value = apply(Squeeze(tuple(dropped)), value)
     return apply(Unsqueeze(tuple(added)), value) if added else value
+
+
+def _chosen(x: Value, mask: Array) -> Value:
+    """Returns the elements of x where a mask of its first axes is true, one after the other."""
+    if x.type.shape[: mask.ndim] != mask.shape or not mask.ndim:
+        raise ShapeError(
+            f"{x.type} cannot be indexed by booleans of shape {list(mask.shape)}: they are one per element."
+        )
+    return take(reshape(x, (-1, *x.type.shape[mask.ndim :])), np.flatnonzero(mask), 0)
 
 
 def _key_per_axis(key: Any, x: Type) -> tuple[Any, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from seqc.errors import DataError, DTypeError, ShapeError
 from seqc.graph.batch import batch_axis
+from seqc.graph.element_types import float_info
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply, apply_many
 from seqc.ops._common import as_float, as_operands, broadcast_shapes, check_same_dtype
 from seqc.ops.linalg import matmul
@@ -281,7 +282,7 @@ def _roundings(x: Value, times: int) -> float:
     sizes = x.type.shape[-2:]
     if len(sizes) < 2 or not all(isinstance(d, int) for d in sizes):
         raise ShapeError(f"Expected matrices of known sizes; got {x.type}.")
-    return float(times * max(sizes) * np.finfo(x.dtype).eps)  # type: ignore[type-var, operator]
+    return float(times * max(sizes) * float_info(x.dtype).eps)  # type: ignore[type-var]
 
 
 def lstsq(a: Any, b: Any, rcond: float | None = None) -> Value:

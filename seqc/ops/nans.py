@@ -90,7 +90,8 @@ def nanvar(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
     value = as_value(x)
     if not value.type.is_float:
         return var(value, axis, keepdims)
-    apart = subtract(value, nanmean(value, axis, True))
+    # Chosen after the difference, for its gradient, and before it: a NaN there would reach every gradient of the mean.
+    apart = where(isnan(value), scalar(0, value), subtract(_filled(value, 0), nanmean(value, axis, True)))
     return divide(nansum(square(apart), axis, keepdims), _numbers(value, axis, keepdims))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ConfigError, ShapeError
+from seqc.graph.element_types import FLOATS
 from seqc.graph.ir import Array, Emitter, Op, Type, Value, apply, as_value
 from seqc.graph.layout import Layout, LayoutRule, Merged, axis_of
 from seqc.graph.target import Target
@@ -168,6 +169,12 @@ def _padded_by_sizes(x: Value, pairs: Sequence[tuple[Size, Size]], fill: float) 
     return x
 
 
+def _fill(number: float | None, dtype: str) -> float:
+    """Returns what is added, as a number of the type; one beyond an integer type wraps, as in `full`."""
+    found = 0.0 if number is None else number
+    return float(found if dtype in FLOATS else np.array(int(found)).astype(dtype))
+
+
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float | None = None) -> Value:
     """Returns x with elements added at both ends of axes.
 
@@ -188,10 +195,10 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float |
     if len(pads) < len(pairs):
         if mode != "constant":
             raise ConfigError(f"pad in mode {mode!r} needs to know how many elements to add; got a size of an axis.")
-        return _padded_by_sizes(value, pairs, 0.0 if constant_values is None else constant_values)
+        return _padded_by_sizes(value, pairs, _fill(constant_values, value.dtype))
     _check_added("pad", pads)
     if mode == "constant":
-        return apply(Pad(pads, 0.0 if constant_values is None else float(constant_values)), value)
+        return apply(Pad(pads, _fill(constant_values, value.dtype)), value)
     if mode not in ("reflect", "symmetric"):
         raise ConfigError(f"pad knows the modes 'constant', 'reflect' and 'symmetric'; got {mode!r}.")
     if constant_values is not None:

@@ -13,9 +13,9 @@ from seqc.graph.ir import Emitter, Value, apply, as_value
 from seqc.ops import _error_functions
 from seqc.ops._common import as_float, as_operands, scalar
 from seqc.ops._numbers_onnx import Nodes, emit_cbrt, emit_erfc, emit_erfinv
-from seqc.ops.arithmetic import absolute, floor_divide, maximum, multiply, negative, subtract
+from seqc.ops.arithmetic import floor_divide, maximum, multiply, negative, subtract
 from seqc.ops.elementwise import Unary, apply_to_float, cast
-from seqc.ops.transcendental import Pow, exp, log1p
+from seqc.ops.transcendental import Pow, distance, exp, log1p
 
 
 class Cbrt(Unary):
@@ -93,5 +93,5 @@ def ldexp(x1: Any, x2: Any) -> Value:
 def logaddexp2(x1: Any, x2: Any) -> Value:
     """Returns log2(2^x1 + 2^x2) without overflow."""
     a, b = (as_float(x) for x in as_operands(x1, x2))
-    rest = log1p(exp2(negative(absolute(subtract(a, b)))))
+    rest = log1p(exp2(negative(distance(a, b))))
     return maximum(a, b) + multiply(rest, 1 / math.log(2))

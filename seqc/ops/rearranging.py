@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from seqc.errors import ConfigError, ShapeError
-from seqc.graph.ir import HasValue, Value, as_value, constant
+from seqc.errors import ConfigError, DTypeError, ShapeError
+from seqc.graph.eager import known_array
+from seqc.graph.ir import Array, HasValue, Value, as_value, constant
 from seqc.ops._common import listed_axes, normalize_axis, scalar
 from seqc.ops.arithmetic import add, mod, subtract
 from seqc.ops.creation import arange, diagonals
@@ -57,15 +58,32 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Value:
         axis: None for all elements in order.
     """
     value = as_value(x)
-    if axis is None:
-        value, axis = ravel(value), 0
+    if axis is None or not value.type.rank:
+        value, axis = ravel(value), 0 if axis is None else axis
     at = normalize_axis("repeat", axis, value.type.rank)
-    if not isinstance(repeats, Value) and np.ndim(repeats) == 1:
-        size, each = value.type.shape[at], np.asarray(repeats)
-        if len(each) not in (1, size) or not isinstance(size, int):
-            raise ShapeError(f"repeat needs one number, or one for each of {size} elements; got {len(each)}.")
-        return take(value, np.repeat(np.arange(size), each), at)
-    return _multiplied(value, at, as_size(repeats, "repeat"), at + 1)
+    each = _repeats_of_each(repeats)
+    if each is None:
+        return _multiplied(value, at, as_size(repeats, "repeat"), at + 1)
+    if len(each) == 1:
+        return _multiplied(value, at, int(each[0]), at + 1)
+    size = value.type.shape[at]
+    if len(each) != size:
+        raise ShapeError(f"repeat needs one number, or one for each of {size} elements; got {len(each)}.")
+    return take(value, np.repeat(np.arange(size), each), at)
+
+
+def _repeats_of_each(repeats: Any) -> Array | None:
+    """Returns how often each element comes, or None where it is one number, or one size, for all."""
+    if isinstance(repeats, Value | HasValue):
+        value = as_value(repeats)
+        if not value.type.rank:
+            return None
+        each = known_array(value, "repeat", "Give one number for all elements, or numbers that are known.")
+    else:
+        each = np.asarray(repeats)
+    if each.ndim == 1 and each.dtype.kind not in "iu":
+        raise DTypeError(f"repeat needs whole numbers; got {each.dtype}. Cast them first: ops.cast(x, 'int32').")
+    return each if each.ndim == 1 else None
 
 
 def _multiplied(x: Value, axis: int, count: Size, place: int) -> Value:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ConfigError, NoLoweringError
+from seqc.graph.element_types import float_info
 from seqc.graph.ir import Emitter, Value, apply, as_value
 from seqc.ops._common import as_float, as_number, as_operands, dtype_name, scalar
 from seqc.ops.arithmetic import (
@@ -56,6 +57,7 @@ class NextAfter(Binary):
     """The number next to the first operand on the way to the second, as the dtype tells numbers apart."""
 
     function = np.nextafter
+    bits = True
 
     def vjp(self, g: Value, y: Value, a: Value, b: Value) -> Sequence[Value | None]:
         return g, None
@@ -123,7 +125,7 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: fl
     value = as_value(x)
     if not value.type.is_float:
         return value
-    most = float(np.finfo(value.dtype).max)
+    most = float(float_info(value.dtype).max)
     value = where(isnan(value), scalar(nan, value), value)
     value = where(isposinf(value), scalar(most if posinf is None else posinf, value), value)
     return where(isneginf(value), scalar(-most if neginf is None else neginf, value), value)
@@ -169,13 +171,13 @@ def _but_nan(choose: Any, x1: Any, x2: Any) -> Value:
 def saturate_cast(x: Any, dtype: Any) -> Value:
     """Returns x in another element type; what lies beyond its numbers becomes the nearest of them."""
     value, name = as_value(x), dtype_name(dtype)
-    if value.dtype in (name, "bool"):
+    if value.dtype == "bool" or (value.dtype == name and not value.type.is_float):
         return cast(value, name)
     (low, high), (least, most) = _limits(value.dtype), _limits(name)
     if value.type.is_float:
         # The last number of the wider type that the narrower can hold: 2^31 - 1 is no float32.
         least, most = (_towards_zero(limit, value.dtype) for limit in (least, most))
-    if low < least or high > most:
+    if value.type.is_float or low < least or high > most:  # of floats for their infinities
         value = clip(value, type(low)(max(least, low)), type(high)(min(most, high)))
     return cast(value, name)
 
@@ -184,14 +186,15 @@ def _limits(dtype: str) -> tuple[Any, Any]:
     """Returns the smallest and the largest number of an element type."""
     if dtype == "bool":
         return 0, 1
-    found: Any = np.iinfo(dtype) if dtype.startswith(("int", "uint")) else np.finfo(dtype)
+    found: Any = np.iinfo(dtype) if dtype.startswith(("int", "uint")) else float_info(dtype)
     kind = int if dtype.startswith(("int", "uint")) else float
     return kind(found.min), kind(found.max)
 
 
 def _towards_zero(limit: float, dtype: str) -> float:
     """Returns a limit as a number of a floating-point type that is not beyond it."""
-    near = np.dtype(dtype).type(limit)
+    most = float(float_info(dtype).max)
+    near = np.dtype(dtype).type(min(max(limit, -most), most))
     return float(np.nextafter(near, near.dtype.type(0)) if abs(int(near)) > abs(int(limit)) else near)
 
 

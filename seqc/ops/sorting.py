@@ -12,13 +12,13 @@ from seqc.errors import ConfigError, DTypeError, ShapeError
 from seqc.graph.batch import batch_axis
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Type, Value, apply, apply_many, as_value
 from seqc.graph.target import Target
-from seqc.ops._common import as_number, as_operands, check_axes, check_number, check_same_dtype, normalize_axis
+from seqc.ops._common import as_number, as_operands, check_axes, check_number, check_same_dtype, normalize_axis, scalar
 from seqc.ops.arithmetic import add, clip, floor_divide, mod
-from seqc.ops.elementwise import cast, greater, isnan, less, less_equal, where
+from seqc.ops.elementwise import cast, greater, greater_equal, isnan, less, less_equal, logical_and, where
 from seqc.ops.gather import GatherElementsGrad, take_along_axis
 from seqc.ops.reduce import sum
 from seqc.ops.shape import expand_dims, reshape
-from seqc.ops.sizes import as_size
+from seqc.ops.sizes import as_size, size_of
 
 # What onnxruntime sorts; all else is sorted as one of these that holds it.
 _SORTED = {"float16": "float32", "bfloat16": "float32", "int8": "int32", "uint8": "int32", "int16": "int32",
@@ -163,14 +163,16 @@ def in_top_k(targets: Any, predictions: Any, k: int) -> Value:
     """Returns whether the prediction for each target is among the `k` largest; equal ones share their place.
 
     Args:
-        targets: integers (...), positions along the last axis of `predictions`. predictions: (..., classes). k: how
-        many count as the top.
+        targets: integers (...), positions along the last axis of `predictions`; those beyond it are not among them.
+        predictions: (..., classes). k: how many count as the top.
     """
     scores, classes = as_number(predictions), as_value(targets)
+    inside = logical_and(greater_equal(classes, 0), less(classes, size_of(scores, -1)))
+    classes = where(inside, classes, scalar(0, classes))
     chosen = take_along_axis(scores, expand_dims(classes, -1), -1)
     if chosen.type.is_float:
         chosen = where(isnan(chosen), -np.inf, chosen)
-    return less(sum(cast(greater(scores, chosen), "int32"), -1), int(k))
+    return logical_and(inside, less(sum(cast(greater(scores, chosen), "int32"), -1), int(k)))
 
 
 def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Value:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ConfigError, ShapeError
+from seqc.graph.element_types import FLOATS
 from seqc.graph.ir import Constant, Value, as_value, constant
 from seqc.ops._common import as_float, as_number, as_operands, dtype_name, normalize_axis
 from seqc.ops.arithmetic import absolute, add, divide, floor, maximum, multiply, sign, subtract
@@ -41,7 +42,7 @@ def linspace(
     gaps: Size = _gaps(count) if endpoint else count
     distance = divide(subtract(last, first), cast(gaps, first.dtype))
     numbers = _spaced(first, last, count, gaps, endpoint, axis)
-    if dtype is not None and not dtype_name(dtype).startswith("float"):
+    if dtype is not None and dtype_name(dtype) not in FLOATS:
         numbers = floor(numbers)
     result = numbers if dtype is None else cast(numbers, dtype)
     return (result, distance) if retstep else result

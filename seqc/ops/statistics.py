@@ -33,10 +33,18 @@ def std(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
 
 
 def moments(x: Any, axes: Axis, keepdims: bool = False, synchronized: bool = False) -> tuple[Value, Value]:
-    """Returns mean and biased variance along `axes`. `synchronized` can only be false: there is one replica."""
+    """Returns mean and biased variance along `axes`. `synchronized` can only be false: there is one replica.
+
+    Of float16 they end at its largest number, as Keras's do.
+    """
     check_unused("moments", synchronized=synchronized)
     value = as_float(x)
-    return mean(value, axes, keepdims), var(value, axes, keepdims)
+    if value.dtype != "float16":
+        return mean(value, axes, keepdims), var(value, axes, keepdims)
+    most = float(np.finfo(np.float16).max)
+    found = (f(cast(value, "float32"), axes, keepdims) for f in (mean, var))
+    average, spread = (cast(clip(y, -most, most), value.dtype) for y in found)
+    return average, spread
 
 
 def average(x: Any, axis: Axis = None, weights: Any = None) -> Value:

@@ -273,7 +273,13 @@ def log10(x: Any) -> Value:
 def logaddexp(x1: Any, x2: Any) -> Value:
     """Returns log(exp(x1) + exp(x2)) without overflow."""
     a, b = (as_float(x) for x in as_operands(x1, x2))
-    return add(maximum(a, b), log1p(exp(negative(absolute(subtract(a, b))))))
+    return add(maximum(a, b), log1p(exp(negative(distance(a, b)))))
+
+
+def distance(a: Value, b: Value) -> Value:
+    """Returns |a - b|, of which equal infinities are none apart."""
+    same, none = equal(a, b), scalar(0, a)
+    return absolute(subtract(where(same, none, a), where(same, none, b)))
 
 
 OPERATORS["power"] = power

@@ -140,7 +140,7 @@ def _given(arrays: Sequence[Array], seed: int, step: int) -> list[Array]:
 
 def train_step(model: Trainable, signature: Signature) -> Step:
     """Traces forward pass, loss, gradients, optimizer and metrics of one training step."""
-    # As in Keras, a call that does not say `training` is none of training; the forward pass of `train_batch` says it.
+    # As in Keras, nobody has said `training` yet; the forward pass of `train_batch` says it.
     trace = Trace(learning=True)
     with tracing(trace):
         given = signature.values(model)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from seqc import tree
 from seqc.backends.numpy.kept import Kept
-from seqc.errors import ConfigError, DataError, TraceError
+from seqc.errors import ConfigError, DataError, ShapeError, TraceError
+from seqc.graph.equal_sizes import SizesDiffer
 from seqc.graph.ir import Array
 from seqc.layers.base import Layer
 from seqc.layers.call_errors import refuse_symbols_of_models
@@ -54,6 +55,8 @@ class Stepper(Totals):
         self._as_given = False
         # Whether `compile` was asked to run steps without tracing them, which there is no way to do.
         self.asked_eager = False
+        # The kinds of steps that were written for batches of one size, which so ties them to it.
+        self._sized: set[str] = set()
         self._seed: int | None = None
         # The model in onnxruntime, by what it was made for; see `seqc.training.inference`.
         self.sessions: dict[Any, VerifiedSession] = {}
@@ -91,6 +94,7 @@ class Stepper(Totals):
     def forget_steps(self) -> None:
         """Drops the traced steps; the next use traces again."""
         self._steps.clear()
+        self._sized.clear()
         self.sessions.clear()
 
     # -- steps -------------------------------------------------------------------------------------------------------
@@ -110,17 +114,31 @@ class Stepper(Totals):
 
     def step_for(self, kind: str, batch: Batch) -> Step:
         """Returns the step for such a batch, traced the first time."""
-        rows = len(batch[0]) if self._stateful and batch[0] is not None else None
+        sized = self._stateful or kind in self._sized
+        rows = len(batch[0]) if sized and batch[0] is not None else None
         form = repr(batch.forms) if isinstance(batch, FormedBatch) else None
         key = (kind, self.flags, self._slots if kind == "train" else None, rows, form, *map(_kind_of, batch))
-        return self._steps.get(key) or self._trace_step(key, batch)
+        if key in self._steps:
+            return self._steps[key]
+        try:
+            return self._trace_step(key, batch, sized)
+        except ShapeError as error:
+            if sized or not _meets_other_size(error):
+                raise
+            # What is said to be as long as a batch is, as `ops.ones((32, 10))` for batches of 32.
+            try:
+                self._sized.add(kind)
+                return self.step_for(kind, batch)
+            except ShapeError:
+                self._sized.remove(kind)
+                raise error from None
 
-    def _trace_step(self, key: tuple[Any, ...], batch: Batch) -> Step:
+    def _trace_step(self, key: tuple[Any, ...], batch: Batch, sized: bool) -> Step:
         self._refuse_own_function(key[0])
         model = self.model
         forms = batch.forms if isinstance(batch, FormedBatch) else None
         inputs = len(model._ports()) if forms is None else len(tree.flatten(forms[0]))
-        signature = Signature.of(batch, inputs, self._stateful, forms)
+        signature = Signature.of(batch, inputs, sized, forms)
         # In a context of its own, as `traced` does it.
         apart = copy_context().run
         make = {"train": train_step, "test": test_step, "predict": predict_step}[key[0]]
@@ -351,3 +369,8 @@ class Stepper(Totals):
 def _kind_of(array: Array | None) -> Any:
     """Returns what a step is traced for: dtype and shape of a row."""
     return None if array is None else (array.dtype, array.shape[1:])
+
+
+def _meets_other_size(error: BaseException | None) -> bool:
+    """Tells whether an error is about two sizes that are not the same, or comes of one."""
+    return error is not None and (isinstance(error, SizesDiffer) or _meets_other_size(error.__cause__))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqc.errors import DataError
-from seqc.graph.ir import Array
+from seqc.graph.ir import Array, HasValue, Value
 from seqc.random import set_random_seed
 from seqc.serialization import (
     custom_object_scope,
@@ -91,7 +91,7 @@ CustomObjectScope = custom_object_scope
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> Array:
-    """Returns class numbers as rows with a single 1 (float32).
+    """Returns class numbers as rows with a single 1, in float64; those of a tensor in float32, as Keras does.
 
     Args:
         x: integers of any shape; a last axis of size one is dropped. num_classes: by default the largest plus one.
@@ -102,7 +102,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Array:
     Example:
         >>> seqc.utils.to_categorical([2, 0], num_classes=3)
         array([[0., 0., 1.],
-               [1., 0., 0.]], dtype=float32)
+               [1., 0., 0.]])
     """
     numbers = np.asarray(x).astype("int64")
     if numbers.ndim > 1 and numbers.shape[-1] == 1:
@@ -110,7 +110,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Array:
     classes = num_classes or int(numbers.max()) + 1
     if numbers.size and (numbers.min() < 0 or numbers.max() >= classes):
         raise DataError(f"Class numbers must lie in [0, {classes}); got {numbers.min()} to {numbers.max()}.")
-    rows: Array = np.eye(classes, dtype="float32")[numbers]
+    rows: Array = np.eye(classes, dtype="float32" if isinstance(x, Value | HasValue) else "float64")[numbers]
     return rows
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 
-from seqc.text import printable
+from seqc.text import message
 
 _HERE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _interactive = True
@@ -59,7 +59,7 @@ def say(text: str) -> None:
 
 def note(text: str, warn: bool = False) -> None:
     """Says a line, or issues a warning."""
-    text = printable(text)
+    text = message(text)
     if warn:
         warnings.warn(text, stacklevel=_level())
     else:

@@ -272,11 +272,11 @@ def require_pydot() -> Any:
     return pydot
 
 
-def drawn(graph: Any, kind: str) -> bytes:
+def drawn(graph: Any, kind: str, instead: str = "write a .dot file, which needs no program") -> bytes:
     """Returns a graph of pydot as a picture.
 
     Args:
-        kind: the ending of its file.
+        kind: the ending of its file. instead: what can be done without the program that draws.
 
     Raises:
         MissingDependencyError: the program `dot` is not there. ConfigError: it cannot draw the graph.
@@ -284,8 +284,7 @@ def drawn(graph: Any, kind: str) -> bytes:
     if shutil.which("dot") is None:
         raise MissingDependencyError(
             "Models are drawn with Graphviz's program `dot`, which is not on the PATH. Install Graphviz (apt install "
-            "graphviz, brew install graphviz, https://graphviz.org/download/), or write a .dot file, which needs no "
-            "program."
+            f"graphviz, brew install graphviz, https://graphviz.org/download/), or {instead}."
         )
     try:
         return bytes(graph.create(prog="dot", format=kind))
