@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -284,6 +285,25 @@ def test_a_metric_that_does_not_say_which_way_is_better_is_refused_before_traini
     with pytest.raises(ConfigError, match="monitor=true_positives, .* Pass `mode='max'`"):
         trained.fit(X, Y, verbose=0, callbacks=callbacks.EarlyStopping("true_positives"))
     assert all(np.array_equal(a, b) for a, b in zip(before, trained.get_weights(), strict=True))
+
+
+def test_a_metric_that_is_an_array_of_one_number_can_be_watched(tmp_path: Path) -> None:
+    """The numbers are those of Keras 3.15.1."""
+    x = (np.arange(12).reshape(6, 2) / 10).astype("float32")
+    y = (x.sum(1, keepdims=True) > 1).astype("float32")
+    trained = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, "sigmoid", kernel_initializer="ones")])
+    score = keras.metrics.F1Score(threshold=0.5)
+    trained.compile(keras.optimizers.SGD(0.1), "binary_crossentropy", metrics=[score])
+    watching = [
+        callbacks.EarlyStopping("val_f1_score", patience=1),
+        callbacks.ReduceLROnPlateau("f1_score", factor=0.5, patience=1, mode="max"),
+        callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras", "val_f1_score", save_best_only=True),
+    ]
+    history = trained.fit(x, y, epochs=9, verbose=0, validation_data=(x, y), callbacks=watching).history
+    np.testing.assert_allclose(history["f1_score"], [[0.6666666]] * 2)
+    np.testing.assert_allclose(history["learning_rate"], [0.1, 0.1])
+    assert float(trained.optimizer.learning_rate) == pytest.approx(0.05)
+    assert [file.name for file in tmp_path.iterdir()] == ["1.keras"]
 
 
 def test_a_metric_of_several_numbers_cannot_be_watched() -> None:

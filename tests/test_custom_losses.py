@@ -72,6 +72,40 @@ def test_own_losses_train(loss: Any, expected: Any) -> None:
     assert history[-1] < history[0]
 
 
+class Doubling(keras.losses.Loss):
+    """Says what becomes of the labels before they are called labels, in the form that Keras's guides have."""
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:  # type: ignore[override]
+        return super().__call__(y_true * 2.0, y_pred, sample_weight)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return ops.mean(ops.square(y_true - y_pred), axis=-1)
+
+
+class Whole(keras.losses.Loss):
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:  # type: ignore[override]
+        return ops.mean(ops.square(y_true - y_pred))
+
+
+def test_a_loss_may_say_itself_what_calling_it_means() -> None:
+    model, weights = build(layers.Dense(3), loss=Doubling()), np.arange(12.0)
+    squares = np.mean((model.predict(X, verbose=0) - 2 * Y) ** 2, -1)
+    np.testing.assert_allclose(model.evaluate(X, Y, verbose=0), squares.mean(), rtol=1e-5)
+    expected = np.mean(squares * weights)
+    np.testing.assert_allclose(model.evaluate(X, Y, sample_weight=weights, verbose=0), expected, rtol=1e-5)
+    history = model.fit(X, Y, epochs=3, verbose=0).history["loss"]
+    assert history[-1] < history[0]
+
+
+@pytest.mark.parametrize(("loss", "expected"), [(Doubling(), 2 / 3), (Whole(), 4 / 3)])  # as Keras 3.15.1 has them
+def test_a_loss_that_says_so_itself_may_look_at_the_mask_or_not(loss: Any, expected: float) -> None:
+    dense = layers.Dense(1, kernel_initializer="ones", use_bias=False)
+    model = keras.Sequential([keras.Input((3, 1)), layers.Masking(), dense])
+    model.compile("sgd", loss)
+    x = np.array([[[1.0], [2.0], [0.0]], [[3.0], [0.0], [0.0]]])
+    assert model.evaluate(x, np.ones((2, 3, 1)), verbose=0) == pytest.approx(expected)
+
+
 def test_own_metrics_are_reported_under_their_names() -> None:
     model = build(layers.Dense(3), metrics=[own_metric, Largest()])
     error = np.abs(model.predict(X, verbose=0) - Y)
@@ -105,6 +139,48 @@ def test_penalties_that_layers_add_are_part_of_the_loss() -> None:
     assert both.evaluate(X, Y, verbose=0, batch_size=12) == pytest.approx(alone + 0.5 * (X * X).sum(), rel=1e-5)
 
 
+SMALL = (np.arange(12).reshape(6, 2) / 10).astype("float32")
+
+
+class OfEachSample(keras.Layer):
+    """A penalty per sample, and one of whole numbers."""
+
+    def call(self, x: Any) -> Any:
+        self.add_loss([ops.sum(x * x, axis=-1), ops.cast(ops.shape(x)[1], "int32") * 3])
+        return x
+
+
+def small(*stack: Any) -> Any:
+    last = layers.Dense(1, kernel_initializer="ones", use_bias=False)
+    model = keras.Sequential([keras.Input((2,)), *stack, last])
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    return model
+
+
+def test_penalties_of_several_numbers_count_as_their_sum() -> None:
+    """The losses are those of Keras 3.15.1."""
+    model, y = small(OfEachSample()), SMALL.sum(1, keepdims=True)
+    assert model.evaluate(SMALL, y, verbose=0) == pytest.approx(11.06)
+    assert model.fit(SMALL, y, batch_size=3, shuffle=False, verbose=0).history["loss"] == pytest.approx([8.53])
+    model(SMALL)
+    each, whole = model.losses
+    np.testing.assert_allclose(np.asarray(each), (SMALL**2).sum(1), rtol=1e-6)
+    assert float(whole) == 6
+
+
+def test_regularizers_may_give_several_numbers() -> None:
+    """The losses are those of Keras 3.15.1."""
+    regularizers: dict[str, Any] = {
+        "activity_regularizer": lambda x: ops.sum(ops.square(x), axis=-1),
+        "kernel_regularizer": lambda w: ops.sum(w, axis=0),
+    }
+    model = small(layers.Dense(2, kernel_initializer="ones", use_bias=False, **regularizers))
+    y = SMALL.sum(1, keepdims=True)
+    assert model.evaluate(SMALL, y, verbose=0) == pytest.approx(9.03)
+    history = model.fit(SMALL, y, batch_size=3, shuffle=False, epochs=2, verbose=0).history["loss"]
+    assert history == pytest.approx([8.75206, 7.12639], abs=1e-5)
+
+
 # -- mistakes ----------------------------------------------------------------------------------------------------------
 
 
@@ -122,14 +198,19 @@ def test_losses_that_are_no_tensor_of_numbers_are_refused(loss: Any, error: type
         build(layers.Dense(3), loss=loss).fit(X, Y, verbose=0)
 
 
-def test_penalties_of_a_wrong_shape_are_refused() -> None:
-    class Penalty(keras.Layer):
-        def call(self, x: Any) -> Any:
-            self.add_loss(ops.sum(x, axis=1))
-            return x
-
-    with pytest.raises(ShapeError, match="A penalty added to the loss must be a single number"):
-        build(Penalty(), layers.Dense(3)).fit(X, Y, verbose=0)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"loss": lambda y, p: np.mean((y - p) ** 2)},
+        {"metrics": [lambda y, p: np.mean(np.abs(y - p))]},
+    ],
+)
+def test_a_loss_in_numpy_is_an_error_whether_or_not_it_is_to_run_eagerly(settings: dict[str, Any]) -> None:
+    said = r"compile\(run_eagerly=True\) does not change that: in seqc a step is always traced"
+    with pytest.raises(TraceError, match=f"Use seqc.ops functions instead of NumPy .*{said}"):
+        build(layers.Dense(3), run_eagerly=True, **settings).fit(X, Y, verbose=0)
+    with pytest.raises(TraceError, match=r"on tensors\.$"):
+        build(layers.Dense(3), **settings).fit(X, Y, verbose=0)
 
 
 def test_nothing_to_minimize_is_an_error() -> None:

@@ -84,6 +84,8 @@ class MonitorCallback(Callback):
     def value_in(self, logs: Logs) -> float | None:
         """Returns the value of the metric; None, with a warning unless it will come, where the logs do not hold it.
 
+        An array of one number is that number.
+
         Raises:
             ConfigError: it is several numbers.
         """
@@ -96,12 +98,12 @@ class MonitorCallback(Callback):
                     warn=True,
                 )
             return None
-        if np.ndim(value):
+        if np.size(value) != 1:
             raise ConfigError(
                 f"{type(self).__name__} watches monitor='{self.monitor}', which is {np.size(value)} numbers and not "
                 "one. Give that metric an average, or watch another one."
             )
-        return float(value)
+        return float(np.asarray(value).item())
 
     def improves(self, value: float, reference: float | None) -> bool:
         """Tells whether a value is better than a reference by more than `min_delta`; anything is better than None.

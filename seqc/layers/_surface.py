@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,8 +73,7 @@ class Surface(WithArguments):
     @property
     def metrics(self) -> list[Any]:
         """The metrics that the layer and those inside it keep as attributes."""
-        kept = (value for owner in self._owners() for value in vars(owner).values())
-        return [value for value in kept if getattr(type(value), "_kind", "") == "metrics"]
+        return [metric for owner in self._owners() for metric in own_metrics(owner)]
 
     @property
     def metrics_variables(self) -> list[Variable]:
@@ -138,6 +137,22 @@ class Surface(WithArguments):
             after = [np.array(v.array) for v in kept]
             losses = [np.asarray(loss) for loss in self.losses] if return_losses else []
         return (result, after, losses) if return_losses else (result, after)
+
+
+def own_metrics(owner: Any) -> list[Any]:
+    """Returns the metrics that a layer itself keeps as attributes, in lists and dictionaries too."""
+    found = (m for name, value in vars(owner).items() if name not in owner._untracked for m in _metrics_in(value))
+    return list(dict.fromkeys(found))
+
+
+def _metrics_in(value: Any) -> Iterator[Any]:
+    if getattr(type(value), "_kind", "") == "metrics":
+        yield value
+    elif isinstance(value, list | tuple | dict) and value:
+        held = list(value.values()) if isinstance(value, dict) else value
+        if not isinstance(held[0], int | float | str | bytes):  # numbers and texts may be many
+            for one in held:
+                yield from _metrics_in(one)
 
 
 def _as_shape(given: Any) -> Any:

@@ -188,7 +188,8 @@ class Layer(Surface):
             arguments, named: what `call` takes; the first is a tensor, or a list or dictionary of tensors.
             training: whether to behave as in training; by default as the model does, and on arrays, outside of models,
                 as `call` has it for its default.
-            mask: booleans for the steps that count, if it does not come with the input.
+            mask: booleans for the steps that count, if it does not come with the input. Of several tensors that are
+                given as arguments, none gives its own: they come as `NAME_mask`, where `call` takes these.
         """
         if arguments and isinstance(arguments[0], Layer):
             raise LayerError(
@@ -210,7 +211,8 @@ class Layer(Surface):
             refuse_several(self, x)
         mask = tree.map_structure(trace.masks.get, x) if given.mask is None else given.mask
         value = given.given[given.first] = tree.map_structure(self._cast_input, x)
-        masks = {f"{name}_mask": self._mask_of(trace, name, x, given) for name in given.signature.parameters}
+        names = list(given.signature.parameters) if given.several else []
+        masks = {f"{name}_mask": self._mask_of(trace, name, x, given) for name in names}
         for name in given.given.keys() - {given.first}:
             given.given[name] = self._cast_inside(given.given[name])
         if isinstance(value, Value):
@@ -225,7 +227,7 @@ class Layer(Surface):
             modes = {name: found for name, found in masks.items() if name not in given.given and found is not None}
             try:
                 with trace.reading_as(self._read_as(trace)), trace.in_mode(training):
-                    result = given.invoke(self, training=training, mask=mask, **modes)
+                    result = given.invoke(self, training=training, mask=given.mask if names else mask, **modes)
             except (ShapeError, DTypeError) as error:
                 raise type(error)(self._explain(error, value)) from error
             refuse_captured(self, tree.flatten(result), [*tree.flatten(given.given), *trace.masks.values()])
@@ -303,9 +305,11 @@ class Layer(Surface):
             for part in tree.flatten(result):
                 self.add_loss(self.activity_regularizer(part) / count(part, (0,)))
 
-    def add_loss(self, loss: Value) -> None:
-        """Adds a scalar to the loss of the model that is being traced; to be used in `call`."""
-        require_trace(f"add_loss of layer '{self.name}'").add_loss(as_value(loss), self)
+    def add_loss(self, loss: Any) -> None:
+        """Adds a tensor's sum, or that of each in a list, to the loss of the model being traced; for use in `call`."""
+        trace = require_trace(f"add_loss of layer '{self.name}'")
+        for one in tree.flatten(loss):
+            trace.add_loss(as_value(one), self)
 
     def add_metric(self, *_: Any, **__: Any) -> None:
         """Is no more in Keras 3, and says so as it does there."""

@@ -176,6 +176,15 @@ class Arguments:
         default = getattr(self.signature.parameters.get("training"), "default", None)
         return None if default is inspect.Parameter.empty else default
 
+    @property
+    def several(self) -> bool:
+        """Whether more than one argument is of tensors.
+
+        As in Keras, `mask` is the mask of the one there is; of several each has its own, and `mask` is none of them.
+        """
+        found = [given for given in (*self.given.values(), self.mask) if given is not None]
+        return sum(all(leaf is None or isinstance(leaf, Value) for leaf in tree.flatten(one)) for one in found) > 1
+
     def shapes_for(self, build: Callable[..., None]) -> list[Any]:
         """Returns what `build` is called with: the shape of the first argument, and of others that it names."""
         wanted = [name for name in inspect.signature(build).parameters if name != "self"]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from seqc import metrics, optimizers
+from seqc import metrics, optimizers, tree
 from seqc.errors import TraceError
 from seqc.graph.interpreter import Interpreter
-from seqc.graph.ir import Array, Graph, Value, as_value
+from seqc.graph.ir import Graph, Value, as_value
 from seqc.graph.tracing import Trace, traced
 from seqc.ops.elementwise import cast
 from seqc.serialization import serialize
@@ -21,7 +21,8 @@ class Compiled:
     """The arguments of `compile`, made into objects.
 
     Args:
-        optimizer, loss, metrics_list, weighted_metrics, loss_weights: as `compile` takes them. outputs: their names.
+        optimizer, loss, metrics_list, weighted_metrics, loss_weights: as `compile` takes them.
+        outputs: their names. form: see `make_heads`.
 
     Metrics named by strings such as "accuracy" are chosen when the shapes of labels and predictions are known.
     """
@@ -34,11 +35,12 @@ class Compiled:
         weighted_metrics: Any = None,
         loss_weights: Any = None,
         outputs: Sequence[str] = ("",),
+        form: Any = None,
     ) -> None:
         self.optimizer = optimizers.get(optimizer)
         self.given_loss, self.given_metrics, self.given_weighted = loss, metrics_list, weighted_metrics
         self.loss_weights = loss_weights
-        self.heads = make_heads(outputs, loss, loss_weights, metrics_list, weighted_metrics)
+        self.heads = make_heads(outputs, loss, loss_weights, metrics_list, weighted_metrics, form)
         self.loss_tracker = metrics.Mean(name="loss")
         self.resolved = False
         # The metrics by the names they have in logs, the loss first.
@@ -69,19 +71,27 @@ class Compiled:
         """
         if self.resolved:
             return
-        self.named = {"loss": self.loss_tracker}  # it may have been interrupted
-        found: list[tuple[str, Any]] = []
         for head, true, pred in zip(self.heads, y_true, y_pred, strict=True):
             if true is not None:
                 head.resolve(true, pred)
-            found += head.named_metrics()
-        # As Keras lists them: the losses of outputs, then metrics; those of several outputs by name.
-        losses_of_outputs = [(head.tracker.name, head.tracker) for head in self.heads if head.tracker is not None]
-        if len(self.heads) > 1:
-            found.sort(key=lambda pair: pair[0])
-        for name, metric in (*losses_of_outputs, *found):
-            self._name(metric, name)
+            head.refuse_both()
+        self.named = {"loss": self.loss_tracker}  # it may have been interrupted
+        self._name_metrics()
+        # Of losses with one name the last is shown, as in Keras.
+        trackers = {head.tracker.name: head.tracker for head in self.heads if head.tracker is not None}
+        for name, tracker in trackers.items():
+            self._name(tracker, name)
         self.resolved = True
+
+    def _name_metrics(self) -> None:
+        """Gives the metrics their names in the logs, as Keras does: first those without weights, of all outputs."""
+        for head in self.heads:
+            for metric in head.metrics:
+                self._name(metric, head.prefix + metric.name)
+        for head in self.heads:
+            for metric in head.weighted:
+                plain_name = head.prefix + metric.name
+                self._name(metric, f"{head.prefix}weighted_{metric.name}" if plain_name in self.named else plain_name)
 
     def _name(self, metric: Any, name: str) -> None:
         """Gives a metric a name in the logs that no other has."""
@@ -91,14 +101,12 @@ class Compiled:
             free = f"{name}_{number}"
         self.named[free] = metric
 
-    def compute_loss(
-        self, ys: Sequence[Value | None], preds: Sequence[Value], weights: Sequence[Any], masks: Sequence[Value | None]
-    ) -> Value | None:
+    def compute_loss(self, ys: Sequence[Value | None], preds: Sequence[Value], weights: Sequence[Any]) -> Value | None:
         """Returns the loss of a batch, without penalties: the sum over the outputs; None where there is none."""
         total: Value | None = None
-        for head, y, y_pred, weight, mask in zip(self.heads, ys, preds, weights, masks, strict=True):
+        for head, y, y_pred, weight in zip(self.heads, ys, preds, weights, strict=True):
             if head.loss is not None and y is not None:
-                value = head.compute_loss(y, y_pred, weight, mask)
+                value = head.compute_loss(y, y_pred, weight)
                 total = value if total is None else total + cast(value, total.dtype)
         return total
 
@@ -111,10 +119,10 @@ class Compiled:
                 head.update_metrics(y, y_pred, weight, mask)
 
     def result(self, metric: Any) -> Any:
-        """Returns the current value of a metric."""
+        """Returns the current value of a metric, or a dictionary of several."""
         if metric not in self._results:
             self._results[metric] = Result(metric)
-        return plain(self._results[metric].now())
+        return _each(plain, self._results[metric].now())
 
     def anew(self) -> dict[str, Any]:
         """Returns the arguments for another model, with optimizer and metrics of its own."""
@@ -157,21 +165,38 @@ class Result:
         self._interpreter: Interpreter | None = None
         trace = Trace()
         try:
-            value = traced(trace, lambda: as_value(metric.result()))
+            self._form = traced(trace, lambda: _each(as_value, metric.result()))
         except TraceError:  # it asks for numbers
             return
         self._reads = tuple(trace.reads)
         if self._reads and not trace.updates:
-            self._interpreter = Interpreter(Graph(tuple(trace.reads.values()), (value,), ("result",)))
+            values = tuple(tree.flatten(self._form))
+            names = tuple(f"result_{i}" for i in range(len(values)))
+            self._interpreter = Interpreter(Graph(tuple(trace.reads.values()), values, names))
 
-    def now(self) -> Array:
-        """Returns the current result."""
+    def now(self) -> Any:
+        """Returns the current result: an array, or arrays in a dictionary."""
         if self._interpreter is None:
-            return np.asarray(self.metric.result())
-        return self._interpreter.run([v.array for v in self._reads])[0]
+            return _each(np.asarray, self.metric.result())
+        return tree.pack_sequence_as(self._form, self._interpreter.run([v.array for v in self._reads]))
+
+
+def _each(function: Callable[[Any], Any], result: Any) -> Any:
+    """Returns what a function makes of a metric's result, or of each in a dictionary of them."""
+    if isinstance(result, Mapping):
+        return {name: _each(function, one) for name, one in result.items()}
+    return function(result)
 
 
 def plain(value: Any) -> Any:
     """Returns a single number as a float, several as an array."""
     array = np.asarray(value)
     return float(array) if array.ndim == 0 else array
+
+
+def each_alone(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns logs in which what a metric gave in a dictionary stands under its own keys."""
+    found: dict[str, Any] = {}
+    for name, value in logs.items():
+        found |= each_alone(value) if isinstance(value, Mapping) else {name: value}
+    return found

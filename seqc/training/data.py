@@ -21,6 +21,19 @@ from seqc.training.tables import column_array, is_table
 # The arrays of inputs, then labels and weights of outputs; None where there are none.
 Batch = tuple[Array | None, ...]
 Arrays = tuple[Array | None, ...]
+# Trees of samples, labels and weights, with None at each leaf.
+Forms = tuple[Any, Any, Any]
+
+
+class FormedBatch(tuple[Array | None, ...]):
+    """A batch whose samples, labels and weights have forms of their own."""
+
+    forms: Forms
+
+    def __new__(cls, arrays: Sequence[Array | None], forms: Forms) -> FormedBatch:
+        made = super().__new__(cls, arrays)
+        made.forms = forms
+        return made
 
 
 @dataclass(frozen=True)
@@ -33,12 +46,14 @@ class Data:
     Attributes:
         x: an array per input. y, weight: one per output, None where there is none; empty where nothing asks for them.
         input_dtypes: what the model takes.
+        forms: of samples, labels and weights, where they are not those of the model's inputs and outputs.
     """
 
     x: tuple[Array, ...]
     y: Arrays = ()
     weight: Arrays = ()
     input_dtypes: tuple[str, ...] = ("float32",)
+    forms: Forms | None = None
 
     def __len__(self) -> int:
         return len(self.x[0])
@@ -48,7 +63,7 @@ class Data:
         found: list[Any] = [None if a is None else a[take] for a in self._arrays]
         for i, dtype in self._casts:
             found[i] = found[i].astype(dtype)
-        return tuple(found)
+        return tuple(found) if self.forms is None else FormedBatch(found, self.forms)
 
     @cached_property
     def _arrays(self) -> Arrays:

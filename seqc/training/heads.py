@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seqc import losses, metrics
+from seqc import losses, metrics, tree
 from seqc.errors import ConfigError, ShapeError, TraceError
-from seqc.graph.ir import Array, Input, Value, walk
+from seqc.graph.ir import Array, Input, Value, as_value, walk
 from seqc.graph.tracing import current_trace
 from seqc.losses.crossing import crossed
 from seqc.losses.label_shapes import check_fit
@@ -31,10 +31,12 @@ class Head:
 
     Attributes:
         tracker: the mean of the output's own loss, where the logs show it.
+        prefix: what the names of its metrics begin with in logs.
     """
 
     def __init__(self, name: str, loss: Any, factor: float | None, unweighted: list[Any], weighted: list[Any]) -> None:
         self.name, self.loss_id, self.factor = name, loss, factor
+        self.prefix = f"{name}_" if name else ""
         self.metric_ids, self.weighted_ids = unweighted, weighted
         self.loss: Any = None
         self.metrics: list[Any] = []
@@ -61,32 +63,39 @@ class Head:
         self.metrics = [metrics.resolve(m, y_true, y_pred) for m in self.metric_ids]
         self.weighted = [metrics.resolve(m, y_true, y_pred) for m in self.weighted_ids]
 
-    def named_metrics(self) -> list[tuple[str, Any]]:
-        """Returns the metrics with the names that they have in logs, unless others have these already."""
-        unweighted = {m.name for m in self.metrics}
-        before = f"{self.name}_" if self.name else ""
-        found = [(before + metric.name, metric) for metric in self.metrics]
+    def refuse_both(self) -> None:
+        """Raises ConfigError where one metric would count with weights and without."""
         for metric in self.weighted:
             if metric in self.metrics:
                 raise ConfigError(
                     f"Metric '{metric.name}' is given in `metrics` and in `weighted_metrics`, which would add up "
                     "in one total what is weighted and what is not. Make two objects."
                 )
-            found.append(
-                (f"{before}weighted_{metric.name}" if metric.name in unweighted else before + metric.name, metric)
-            )
-        return found
 
-    def compute_loss(self, y: Value, y_pred: Value, sample_weight: Value | None, mask: Value | None) -> Value:
+    def track(self, path: Sequence[Any] | None) -> None:
+        """Shows the mean of the output's own loss in the logs.
+
+        Args:
+            path: of the output in what the model gives, where its outputs have no names: a place in a list is called by
+            the loss then.
+        """
+        places = (
+            [self.name] if path is None else [*path[:-1], self.loss_name if isinstance(path[-1], int) else path[-1]]
+        )
+        self.tracker = metrics.Mean(name="/".join(map(str, places)) + "_loss")
+
+    def compute_loss(self, y: Value, y_pred: Value, sample_weight: Value | None) -> Value:
         """Returns the loss of a batch, without penalties, and counts it where the logs show it.
+
+        The mask that the predictions carry is none of the arguments: a `Loss` finds it, one of its own may not care.
 
         Raises:
             ShapeError: it is not one number. TraceError: it is not made of its arguments with functions of `seqc.ops`.
         """
         if self.loss._labels_like_output:
             check_fit(f"Loss '{self.loss_name}'", y, y_pred)
-        value: Value = self.loss(y, y_pred, sample_weight=sample_weight, mask=mask)
-        if isinstance(value, Value) and crossed(value, y, y_pred):
+        value = as_value(self.loss(y, y_pred, sample_weight))
+        if crossed(value, y, y_pred):
             note(
                 f"Loss '{self.loss_name}' sets labels {y.type} against predictions {y_pred.type} so that every label "
                 "meets every prediction. Unless that is meant, give both one shape first: y[:, None], or "
@@ -149,11 +158,14 @@ def says_several(loss: Any = None, loss_weights: Any = None, **groups: Any) -> b
     return dicts or lists or nested
 
 
-def make_heads(names: Sequence[str], loss: Any, factors: Any, unweighted: Any, weighted: Any) -> list[Head]:
+def make_heads(
+    names: Sequence[str], loss: Any, factors: Any, unweighted: Any, weighted: Any, form: Any = None
+) -> list[Head]:
     """Returns the outputs of a model with what `compile` says of each.
 
     Args:
         names: of the outputs. loss, factors, unweighted, weighted: as `compile` takes them.
+        form: of what a model gives whose outputs have no names but the keys of a dictionary; None if all have.
 
     Raises:
         ConfigError: they are not as many as outputs, or name others, or something is not understood.
@@ -181,10 +193,13 @@ def make_heads(names: Sequence[str], loss: Any, factors: Any, unweighted: Any, w
             Head(name, None if one is None else _one_loss(one), None if scale is None else float(scale), *listed)
         )
     _refuse_shared(heads)
-    if sum(head.loss_id is not None for head in heads) > 1:
+    paths: list[Any] = [None] * len(heads) if form is None else [path for path, _ in tree.flatten_with_path(form)]
+    if any(path is not None and (len(path) > 1 or isinstance(path[0], int)) for path in paths):
         for head in heads:
-            if head.loss_id is not None:
-                head.tracker = metrics.Mean(name=f"{head.name}_loss")
+            head.prefix = ""
+    tracked = [pair for pair in zip(heads, paths, strict=True) if pair[0].loss_id is not None]
+    for head, path in tracked if len(tracked) > 1 else []:
+        head.track(path)
     return heads
 
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqc import tree
-from seqc.errors import ConfigError, ShapeError
+from seqc.dtype_policies import floatx
+from seqc.errors import ConfigError
 from seqc.graph.ir import Value, as_value, constant
 from seqc.graph.tracing import current_trace
 from seqc.ops.elementwise import cast
-from seqc.training.compiled import Compiled
+from seqc.ops.reduce import sum
+from seqc.training.compiled import Compiled, each_alone
 from seqc.training.own_steps import test_batch, train_batch
 from seqc.training.trainable import Trainable
 from seqc.utils.packing import unpack_x_y_sample_weight
@@ -47,12 +49,8 @@ class Hooks:
         if y is not None:
             parts = _parts(compiled, y, y_pred, sample_weight)
             compiled.resolve([None if true is None else true.shape for true in parts[0]], [p.shape for p in parts[1]])
-            total = compiled.compute_loss(*parts)
-        for penalty in map(as_value, self.losses):
-            if penalty.type.rank:
-                raise ShapeError(
-                    f"A penalty added to the loss must be a single number; got {penalty}. Use ops.sum on it."
-                )
+            total = compiled.compute_loss(*parts[:3])
+        for penalty in map(_summed, self.losses):
             total = penalty if total is None else total + cast(penalty, total.dtype)
         return total
 
@@ -78,9 +76,9 @@ class Hooks:
     def train_step(self: Trainable, data: Any) -> Any:
         """Trains on a batch and returns what is to be logged, by name.
 
-        A subclass may write a step of its own. It is called once and traced, as `call` of a layer is: with
-        `self(x, training=True)`, `self.compute_loss(...)`, gradients of `seqc.GradientTape`, `apply` of one optimizer
-        or several, and `update_state` of metrics.
+        A subclass may write a step of its own. It is traced, as `call` of a layer is: with `self(x, training=True)`,
+        `self.compute_loss(...)`, gradients of `seqc.GradientTape`, `apply` of one optimizer or several, and
+        `update_state` of metrics. What it calls is built by that.
 
         Args:
             data: x, (x, y) or (x, y, sample_weight): see `seqc.utils.unpack_x_y_sample_weight`.
@@ -113,7 +111,9 @@ class Hooks:
         """Returns the current values of the metrics by name, the loss first."""
         compiled, tracing = self._trainer.compiled, current_trace() is not None
         named = self._trainer.named_metrics
-        return {name: metric.result() if tracing else compiled.result(metric) for name, metric in named.items()}
+        return each_alone(
+            {name: metric.result() if tracing else compiled.result(metric) for name, metric in named.items()}
+        )
 
 
 def overrides(model: object, name: str) -> bool:
@@ -128,6 +128,13 @@ def logs_more(model: object) -> bool:
 
 def _logs(model: Trainable, found: Any) -> Any:
     return found if logs_more(model) else model.get_metrics_result()
+
+
+def _summed(penalty: Any) -> Value:
+    """Returns a penalty as one number: one per sample, say, counts as their sum."""
+    value = as_value(penalty)
+    value = value if value.type.is_float else cast(value, floatx())
+    return sum(value) if value.type.rank else value
 
 
 def _parts(compiled: Compiled, y: Any, y_pred: Any, sample_weight: Any) -> tuple[list[Any], ...]:

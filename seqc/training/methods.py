@@ -96,7 +96,7 @@ class TrainingMethods(Hooks):
             weighted_metrics=weighted_metrics,
             loss_weights=loss_weights,
         )
-        self._trainer.inference = backend
+        self._trainer.inference, self._trainer.asked_eager = backend, bool(run_eagerly)
 
     # A graph is always compiled, and there is one way to run it.
     run_eagerly = False
@@ -244,7 +244,7 @@ class TrainingMethods(Hooks):
             run.expect(
                 self.metrics_names,
                 validation is not None and bool(validated or initial_epoch >= epochs),
-                not trainer.logs_unknown,
+                not trainer.may_log_more,
             )
             trainer.prepare()
             with show_progress(level, epochs) as progress:
@@ -283,7 +283,7 @@ class TrainingMethods(Hooks):
             progress.start(0, source.steps)
             logs = test_pass(trainer, source, run, progress)
             progress.finish(logs)
-        return _listed(logs, return_dict)
+        return _listed(trainer, logs, return_dict)
 
     @finish_steps
     def predict(
@@ -343,7 +343,7 @@ class TrainingMethods(Hooks):
         step = trainer.prepare().steps_taken
         with trainer.counting():
             NonFiniteLoss().check(trainer.run_batch("train", data.rows(slice(None)), step), 0, step)
-            return _listed(trainer.logs(), return_dict)
+            return _listed(trainer, trainer.logs(), return_dict)
 
     @finish_steps
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
@@ -352,7 +352,7 @@ class TrainingMethods(Hooks):
         data = trainer.labelled_data(x, y, sample_weight)
         with trainer.counting():
             trainer.run_batch("test", data.rows(slice(None)), 0)
-            return _listed(trainer.logs(), return_dict)
+            return _listed(trainer, trainer.logs(), return_dict)
 
     @finish_steps
     def predict_on_batch(self, x: Any) -> Any:
@@ -363,10 +363,10 @@ class TrainingMethods(Hooks):
         return tree.pack_sequence_as(trainer.step_for("predict", batch).form, results)
 
 
-def _listed(logs: dict[str, Any], as_dict: bool) -> Any:
+def _listed(trainer: Trainer, logs: dict[str, Any], as_dict: bool) -> Any:
     if as_dict:  # as Keras lists them
         return dict(sorted(logs.items()))
-    values = list(logs.values())
+    values = trainer.listed(logs)
     return values if len(values) > 1 else values[0]
 
 

@@ -6,7 +6,7 @@ What is called here runs once, while the step is traced into a graph; its tensor
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seqc import tree
@@ -21,6 +21,20 @@ if TYPE_CHECKING:
     from seqc.training.trainable import Trainable
 
 
+class Enough(Exception):
+    """Ends a rehearsal."""
+
+
+class Rehearsal(Trace):
+    """A trace that ends with the first gradient: until then a step has called what it computes with."""
+
+
+def _gradients(trace: Trace, loss: Value, wrt: Sequence[Value]) -> list[Value]:
+    if isinstance(trace, Rehearsal):
+        raise Enough
+    return gradients(loss, wrt)
+
+
 def train_batch(model: Trainable, x: Any, y: Any, sample_weight: Any) -> tuple[Value, Any]:
     """Takes a step of training.
 
@@ -32,7 +46,7 @@ def train_batch(model: Trainable, x: Any, y: Any, sample_weight: Any) -> tuple[V
     y_pred = model.forward(x, training=True)
     loss = total_loss(model, x, y, y_pred, sample_weight, training=True)
     variables = model.trainable_weights
-    grads = gradients(optimizer.scale_loss(loss), [trace.read(v) for v in variables])
+    grads = _gradients(trace, optimizer.scale_loss(loss), [trace.read(v) for v in variables])
     optimizer.apply(grads, variables)
     return loss, count_batch(model, x, y, y_pred, sample_weight, loss)
 
@@ -140,7 +154,7 @@ class GradientTape:
         total = as_value(target)
         total = sum(total) if total.type.rank else total
         read = [_read(trace, leaf) for leaf in tree.flatten(sources)]
-        found = iter(gradients(total, [value for values in read for value in values]))
+        found = iter(_gradients(trace, total, [value for values in read for value in values]))
         return tree.pack_sequence_as(sources, [add_up([next(found) for _ in values]) for values in read])
 
 

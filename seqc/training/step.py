@@ -20,7 +20,8 @@ from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Array, Graph, Type, Value, as_value, input_value
 from seqc.graph.strings import type_name
 from seqc.graph.tracing import Trace, Variable, tracing
-from seqc.training.data import sample_type
+from seqc.training.compiled import each_alone
+from seqc.training.data import Forms, sample_type
 from seqc.training.hooks import logs_more, overrides
 from seqc.training.own_steps import (
     own_test_step,
@@ -41,14 +42,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Signature:
-    """What kinds of arrays a step takes: per input, then for labels and weights of outputs; None for none."""
+    """What kinds of arrays a step takes: per input, then for labels and weights of outputs; None for none.
+
+    They stand in `forms`, or, without these, in the forms of the model's inputs and outputs.
+    """
 
     x: tuple[Type, ...]
     y: tuple[Type | None, ...] = ()
     weight: tuple[Type | None, ...] = ()
+    forms: Forms | None = None
 
     @staticmethod
-    def of(batch: Sequence[Array | None], inputs: int = 1, sized: bool = False) -> Signature:
+    def of(
+        batch: Sequence[Array | None], inputs: int = 1, sized: bool = False, forms: Forms | None = None
+    ) -> Signature:
         """Returns the signature of a batch whose first arrays are inputs.
 
         Args:
@@ -58,16 +65,16 @@ class Signature:
         types = [None if a is None else exact(a) for a in batch]
         half = inputs + (len(types) - inputs) // 2
         return Signature(
-            tuple(t for t in types[:inputs] if t is not None), tuple(types[inputs:half]), tuple(types[half:])
+            tuple(t for t in types[:inputs] if t is not None), tuple(types[inputs:half]), tuple(types[half:]), forms
         )
 
     def values(self, model: Trainable) -> Given:
         """Returns a graph input per array, in trees of the model's form."""
         parts = [_inputs(*pair) for pair in (("x", self.x), ("y", self.y), ("sample_weight", self.weight))]
         leaves = tuple(v for part in parts for v in part if v is not None)
-        forms = (model._input_tree, model._output_tree, model._output_tree)
+        forms = self.forms or (model._input_tree, model._output_tree, model._output_tree)
         x, y, weight = (
-            tree.pack_sequence_as(form, part) if any(v is not None for v in part) else None
+            tree.pack_sequence_as(form, part[: len(tree.flatten(form))]) if any(v is not None for v in part) else None
             for form, part in zip(forms, parts, strict=True)
         )
         return Given(x, y, weight, leaves)
@@ -174,7 +181,7 @@ def _logged_by(model: Trainable, logs: Any, own: str | None) -> dict[str, Variab
         raise ConfigError(
             f"{type(model).__name__}.{own or 'compute_metrics'} must return a dictionary by name; got {logs!r}."
         )
-    return {name: _logged(name, as_value(value)) for name, value in logs.items()}
+    return {name: _logged(name, as_value(value)) for name, value in each_alone(logs).items()}
 
 
 def _logged(name: str, value: Value) -> Variable:

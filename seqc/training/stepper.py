@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from seqc import tree
 from seqc.backends.numpy.kept import Kept
-from seqc.errors import ConfigError, DataError, ShapeError
+from seqc.errors import ConfigError, DataError, ShapeError, TraceError
 from seqc.graph.equal_sizes import SizesDiffer
 from seqc.graph.ir import Array
 from seqc.layers.base import Layer
 from seqc.layers.call_errors import refuse_symbols_of_models
 from seqc.seeds import next_seed
 from seqc.training.arrange import arrange, arrange_weights, is_array, labelled, only_one
+from seqc.training.as_given import data_as_given, fits, rehearse
 from seqc.training.compiled import Compiled
-from seqc.training.data import Batch, Data, as_array, make_data, match_rank
+from seqc.training.data import Batch, Data, FormedBatch, as_array, make_data, match_rank
 from seqc.training.heads import says_several
 from seqc.training.hooks import overrides
 from seqc.training.sources import ArraySource, IterableSource, Prepare, Source, yields_batches
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 # Steps kept for different kinds of batches; each new length of sequence, for instance, is one.
 KEPT_STEPS = 64
 
+_NOT_EAGER = (
+    "compile(run_eagerly=True) does not change that: in seqc a step is always traced, and NumPy cannot compute in it."
+)
+
 
 class Stepper(Totals):
     """Compiles a model, prepares data for it, and runs single steps."""
@@ -46,6 +51,10 @@ class Stepper(Totals):
         self._slots: tuple[int, ...] = ()
         # Whether a layer keeps states from one batch to the next, which ties steps to the size of a batch.
         self._stateful = False
+        # Whether a step of the model's own takes data in another form than the model does.
+        self._as_given = False
+        # Whether `compile` was asked to run steps without tracing them, which there is no way to do.
+        self.asked_eager = False
         # The kinds of steps that were written for batches of one size, which so ties them to it.
         self._sized: set[str] = set()
         self._seed: int | None = None
@@ -63,8 +72,13 @@ class Stepper(Totals):
         outputs = getattr(self.model, "output_names", names if len(names) > 1 else [""])
         if self.model.shaped_by_call and not self.model.built and says_several(**given):
             outputs = []  # it is not known yet what the model gives
-        self.settings = Compiled(**given, outputs=outputs)
+        self.settings = Compiled(**given, outputs=outputs, form=self._unnamed(outputs))
         self.forget_steps()
+
+    def _unnamed(self, outputs: Sequence[str]) -> Any:
+        """Returns the form of what the model gives, where its outputs have no names of their own; else None."""
+        named = not self.model.shaped_by_call or hasattr(self.model, "output_names")
+        return None if named or len(outputs) < 2 else self.model._output_tree
 
     def __getstate__(self) -> dict[str, Any]:
         """Returns what to copy and to pickle: everything but the model, and compiled steps, which are made again."""
@@ -102,7 +116,8 @@ class Stepper(Totals):
         """Returns the step for such a batch, traced the first time."""
         sized = self._stateful or kind in self._sized
         rows = len(batch[0]) if sized and batch[0] is not None else None
-        key = (kind, self.flags, self._slots if kind == "train" else None, rows, *map(_kind_of, batch))
+        form = repr(batch.forms) if isinstance(batch, FormedBatch) else None
+        key = (kind, self.flags, self._slots if kind == "train" else None, rows, form, *map(_kind_of, batch))
         if key in self._steps:
             return self._steps[key]
         try:
@@ -121,13 +136,18 @@ class Stepper(Totals):
     def _trace_step(self, key: tuple[Any, ...], batch: Batch, sized: bool) -> Step:
         self._refuse_own_function(key[0])
         model = self.model
-        signature = Signature.of(batch, len(model._ports()), sized)
+        forms = batch.forms if isinstance(batch, FormedBatch) else None
+        inputs = len(model._ports()) if forms is None else len(tree.flatten(forms[0]))
+        signature = Signature.of(batch, inputs, sized, forms)
         # In a context of its own, as `traced` does it.
         apart = copy_context().run
-        if key[0] == "predict":
-            step = apart(predict_step, model, signature)
-        else:
-            step = apart(train_step if key[0] == "train" else test_step, model, signature)
+        make = {"train": train_step, "test": test_step, "predict": predict_step}[key[0]]
+        try:
+            step = apart(make, model, signature)
+        except TraceError as error:
+            if self.asked_eager:
+                raise type(error)(f"{error} {_NOT_EAGER}") from error
+            raise
         refuse_symbols_of_models(step.graph)
         step = replace(step, kept=self._kept)
         while len(self._steps) >= KEPT_STEPS:
@@ -172,12 +192,15 @@ class Stepper(Totals):
         for i, port in enumerate(ports):
             if port.shape is not None and xs[i].ndim and len(xs[i]):
                 xs[i] = match_rank(xs[i], port.shape)
-        owners = list(model._owners())
+        self._look_at_layers()
+        names = [port.name for port in ports]
+        return make_data(xs, y, weight, [port.dtype for port in ports], names, model._output_names())
+
+    def _look_at_layers(self) -> None:
+        owners = list(self.model._owners())
         # Whether each layer trains, and how often its meaning has changed.
         self.flags = tuple((owner.trainable, getattr(owner, "changes", 0)) for owner in owners)
         self._stateful = any(getattr(owner, "stateful", False) for owner in owners)
-        names = [port.name for port in ports]
-        return make_data(xs, y, weight, [port.dtype for port in ports], names, model._output_names())
 
     def _inputs(self, x: Any) -> list[Array]:
         """Returns an array per input, of a model that is built for them if it is not built yet."""
@@ -221,14 +244,52 @@ class Stepper(Totals):
         return only_one(x, model._ports()[0].name, "x", "input", model.name)
 
     def labelled_data(self, x: Any, y: Any, weight: Any) -> Data:
-        """Returns checked data for training or evaluation."""
+        """Returns checked data for training or evaluation.
+
+        A step of the model's own takes them as they are given where the model does not take them so, and what it calls
+        the model on builds it.
+        """
         model = self.model
-        compiled, (x, y) = self.compiled, self._by_columns(x, y, labels=y is None)
+        kind = next((name for name in ("train_step", "test_step") if overrides(model, name)), None)
+        if kind is None:
+            return self._data_for_model(x, y, weight)
+        given = data_as_given(x, y, weight) if self._as_given else None
+        if given is not None:
+            return self._taken_as_given(given)
+        new = not model.built and not self._calls_nothing
+        called = self._step_takes(kind, x, y, weight) if new else None
+        if called is not None and model.built and not fits(model, x):
+            return self._taken_as_given(called)
+        try:
+            return self._data_for_model(x, y, weight)
+        except Exception:
+            called = called if new else self._step_takes(kind, x, y, weight)
+            if called is None:
+                raise
+        return self._taken_as_given(called)
+
+    def _step_takes(self, kind: str, x: Any, y: Any, weight: Any) -> Data | None:
+        """Returns data as they are given, if the model's own step can be called on them."""
+        try:
+            data = data_as_given(x, y, weight)
+        except DataError:  # which is said of the model's inputs, too
+            return None
+        return data if data is not None and rehearse(self.model, data, kind) else None
+
+    def _taken_as_given(self, data: Data) -> Data:
+        self._as_given = True
+        if self.model.built:
+            self._for_outputs()
+        self._look_at_layers()
+        return data
+
+    def _data_for_model(self, x: Any, y: Any, weight: Any) -> Data:
+        """Returns checked data for the model's inputs and outputs."""
+        model = self.model
+        self.compiled  # noqa: B018  for its error
+        x, y = self._by_columns(x, y, labels=y is None)
         xs = self._inputs(x)
-        names = model._output_names()
-        if len(compiled.heads) != len(names):  # a model of one's own, compiled before it knew what it gives
-            given = (compiled.given_loss, compiled.given_metrics, compiled.given_weighted, compiled.loss_weights)
-            self.settings = compiled = Compiled(compiled.optimizer, *given, names)
+        names, compiled = model._output_names(), self._for_outputs()
         if len(names) == 1:
             ys, weights = (
                 [only_one(given, names[0], what, "output", model.name)]
@@ -252,6 +313,14 @@ class Stepper(Totals):
             for head, one, shape in zip(compiled.heads, data.y, shapes, strict=True):
                 head.check_labels(one, shape)
         return data
+
+    def _for_outputs(self) -> Compiled:
+        """Returns the settings for the outputs of a model of one's own, compiled before it knew what it gives."""
+        compiled, names = self.compiled, self.model._output_names()
+        if len(compiled.heads) != len(names):
+            given = (compiled.given_loss, compiled.given_metrics, compiled.given_weighted, compiled.loss_weights)
+            self.settings = compiled = Compiled(compiled.optimizer, *given, names, self._unnamed(names))
+        return compiled
 
     @property
     def _says_itself(self) -> bool:

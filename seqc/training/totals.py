@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from weakref import ref
 
 from seqc.errors import NotBuiltError
 from seqc.graph.tracing import Variable
-from seqc.metrics import Metric
+from seqc.layers._surface import own_metrics
 from seqc.sure import present
-from seqc.training.compiled import Compiled, plain
+from seqc.training.compiled import Compiled, each_alone, plain
 from seqc.training.hooks import logs_more, overrides
 from seqc.training.trainable import Trainable
 
@@ -58,31 +58,37 @@ class Totals:
     @property
     def named_metrics(self) -> dict[str, Any]:
         """The metrics by their names in logs: the loss's mean, those of `compile`, and those of the model's own."""
-        if self.settings is None:
-            return {}
         if overrides(self.model, "metrics"):  # the list says what is counted and logged, and nothing else is
             return {metric.name: metric for metric in self.model.metrics}
         return self.all_metrics()
 
     def all_metrics(self) -> dict[str, Any]:
-        """The metrics of `compile` and those that the model keeps as attributes, by name, whatever it lists."""
-        if self.settings is None:
-            return {}
-        named = dict(self.settings.named)
-        for value in vars(self.model).values():
-            if isinstance(value, Metric) and value not in named.values():
-                named[value.name] = value
-        return named
+        """The metrics of `compile`, and those that the model and layers in it keep as attributes, by name."""
+        named = {} if self.settings is None else dict(self.settings.named)
+        for owner in self.model._owners():
+            if owner is self.model or "_trainer" not in vars(owner):  # what a model counts is its own business
+                named |= {metric.name: metric for metric in own_metrics(owner) if metric not in named.values()}
+        return {name: named[name] for name in in_order(named, named)}
+
+    def listed(self, logs: Mapping[str, Any]) -> list[Any]:
+        """Returns what is logged as `evaluate` lists it."""
+        return [logs[name] for name in in_order(logs, self.named_metrics)]
 
     @property
     def logs_unknown(self) -> bool:
         """Whether only a step tells what is logged."""
         return logs_more(self.model) or overrides(self.model, "train_step") or overrides(self.model, "test_step")
 
+    @property
+    def may_log_more(self) -> bool:
+        """Whether there may be more in logs than there are metrics: one of somebody's own may give a dictionary."""
+        own = (m for m in self.named_metrics.values() if not type(m).result.__module__.startswith("seqc."))
+        return self.logs_unknown or any(own)
+
     def logs(self) -> dict[str, Any]:
         """Returns what the latest step has to log."""
         if self._logged is None:
-            return {name: plain(value) for name, value in self.model.get_metrics_result().items()}
+            return {name: plain(value) for name, value in each_alone(self.model.get_metrics_result()).items()}
         return {name: plain(variable.array) for name, variable in self._logged.items()}
 
     @contextmanager
@@ -105,3 +111,14 @@ class Totals:
                 model.reset_metrics()
                 for variable, array in before.items():
                     variable.assign(array)
+
+
+def in_order(names: Iterable[str], metrics: Mapping[str, Any]) -> list[str]:
+    """Returns names of what is logged as Keras lists them: those that metrics have themselves, then others by name.
+
+    Args:
+        metrics: by their names in logs, which differ from their own where an output or another metric has a part in it.
+    """
+    names = list(names)
+    first = [name for name, metric in metrics.items() if name == metric.name and name in names]
+    return first + sorted(name for name in names if name not in first)
