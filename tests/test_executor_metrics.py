@@ -7,6 +7,7 @@ naive executor, and with metric objects that are updated by hand in double preci
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,7 +40,8 @@ def logged(labels: Labels, makes: Sequence[Make], weighted: bool, calls: str) ->
     weights = WEIGHTS if weighted else None
     found: dict[str, Array] = {}
     if "evaluate" in calls:
-        found["evaluate"] = np.hstack(model.evaluate(X, labels.y, BATCH, 0, weights))
+        results = model.evaluate(X, labels.y, BATCH, 0, weights, return_dict=True)
+        found |= {f"evaluate {name}": np.asarray(value) for name, value in results.items()}
     if "fit" in calls:
         trained = model.fit(X, labels.y, BATCH, 2, 0, shuffle=False, sample_weight=weights)
         found |= {name: np.stack(values) for name, values in trained.history.items()}
@@ -47,11 +49,13 @@ def logged(labels: Labels, makes: Sequence[Make], weighted: bool, calls: str) ->
     return found
 
 
-def by_hand(labels: Labels, makes: Sequence[Make], weighted: bool) -> list[Any]:
-    """Returns the results of the metrics' own methods in double precision, without a model's loops."""
+def by_hand(labels: Labels, makes: Sequence[Make], weighted: bool) -> dict[str, Array]:
+    """Returns what the metrics' own methods give in double precision, without a model's loops, as `logged` names it."""
     predicted = labels.model().predict(X, verbose=0).astype(np.float64)
     y = labels.y.astype(np.float64) if labels.y.dtype == np.float32 else labels.y
-    results = []
+    clear_session()  # so that they have the names that they have in `compiled`
+    results: dict[str, Array] = {}
+    names: Counter[str] = Counter()
     for make in makes:
         given = m.resolve(make(), y.shape, predicted.shape)
         floats = {} if given.dtype == "int64" else {"dtype": "float64"}
@@ -59,9 +63,13 @@ def by_hand(labels: Labels, makes: Sequence[Make], weighted: bool) -> list[Any]:
         for rows in BATCHES:
             weight = WEIGHTS[rows].astype(np.float64) if weighted else None
             metric.update_state(y[rows], predicted[rows], sample_weight=weight)
-        results.append(np.asarray(metric.result(), np.float64))
-    result: list[Any] = np.hstack(results).tolist()
-    return result
+        # As Keras names what has the name of another.
+        again = names[given.name]
+        names[given.name] += 1
+        name = f"weighted_{given.name}" if weighted and again else given.name
+        numbered = again - weighted
+        results[f"evaluate {name}" + (f"_{numbered}" if numbered > 0 else "")] = np.asarray(metric.result(), np.float64)
+    return results
 
 
 def check(labels: Labels, makes: Sequence[Make], weighted: bool, calls: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +81,10 @@ def check(labels: Labels, makes: Sequence[Make], weighted: bool, calls: str, mon
     for what, values in expected.items():
         np.testing.assert_allclose(actual[what], values, rtol=1e-5, atol=1e-6, err_msg=what)
     if "evaluate" in calls:
-        np.testing.assert_allclose(actual["evaluate"][1:], by_hand(labels, makes, weighted), rtol=2e-5, atol=1e-6)
+        truth = by_hand(labels, makes, weighted)
+        assert {name for name in actual if name.startswith("evaluate")} == {*truth, "evaluate loss"}
+        for what, value in truth.items():
+            np.testing.assert_allclose(actual[what], value, rtol=2e-5, atol=1e-6, err_msg=what)
 
 
 def test_every_metric_is_in_a_table() -> None:

@@ -147,9 +147,9 @@ def test_declared_shape_is_the_computed_one(
 
 
 def test_every_layer_has_an_example() -> None:
-    # Those in `merge_runs` are compared with Keras with the masks and gradients of each tensor.
+    # Those in `merge_runs` are compared with Keras with the masks and gradients of each tensor, and Lambda in files.
     assert set(classes("layers")) - {name for name, *_ in EXAMPLES} - merge_runs.CLASSES == {
-        "GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells", "Sequential",
+        "GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells", "Sequential", "Lambda",
     }  # fmt: skip
 
 

@@ -90,6 +90,7 @@ WITHOUT_ROW = {
     "compute_halves_in_single": "rounds less than what it is given",
     "forget_halves": "rounds nothing any more",
     "rounded": "is about rounding alone",
+    "in_order": "rounds as a runtime may",
     "draw_masks": "draws random bits, which have no fractions",
     "accept_channels_first": "takes other inputs: see the test of borders",
     "give_channels_first": "gives other outputs: see the test of borders",
