@@ -17,6 +17,7 @@ from seqc.graph.ir import Item, Type, Value
 from seqc.layers import InputLayer
 from seqc.layers.base import Layer
 from seqc.layers.calls import LayerCall, Slot, is_symbolic
+from seqc.mask_calls import MaskCalls
 
 
 def layers_in_order(outputs: Any, entries: Mapping[Value, InputLayer]) -> list[Layer]:
@@ -30,8 +31,10 @@ def makers_in_order(outputs: Any, entries: Mapping[Value, InputLayer]) -> list[L
     Args:
         outputs: a tree of symbols. entries: the layer that stands for each input, and where the search ends.
     """
+    ends = [y if y in entries else call_of(y) for y in sorted_leaves(outputs)]
+    calls = _search(ends, entries, {})[1]
     operands: dict[Value, list[Value]] = {}
-    visited, finished = _search([y if y in entries else call_of(y) for y in sorted_leaves(outputs)], entries, operands)
+    visited, finished = _search(ends, entries, operands, MaskCalls(calls))
     found = {maker: number for number, maker in enumerate(dict.fromkeys(_maker(v, entries) for v in visited))}
     depth: dict[Value, int] = {}
     deepest: dict[Any, int] = {}
@@ -44,7 +47,8 @@ def makers_in_order(outputs: Any, entries: Mapping[Value, InputLayer]) -> list[L
     for layer in entries.values():  # those that lead to no output
         if layer not in deepest:
             deepest[layer], found[layer] = 0, -1
-    return sorted(deepest, key=lambda maker: (-deepest[maker], found[maker]))
+    makers = {*(_maker(v, entries) for v in calls), *entries.values()}  # without what makes masks
+    return [maker for maker in sorted(deepest, key=lambda one: (-deepest[one], found[one])) if maker in makers]
 
 
 def calls_in_order(outputs: Any, entries: Mapping[Value, InputLayer]) -> list[Value]:
@@ -67,11 +71,17 @@ def sorted_leaves(node: Any) -> list[Any]:
 
 
 def _search(
-    outputs: Iterable[Value], entries: Mapping[Value, InputLayer], operands: dict[Value, list[Value]]
+    outputs: Iterable[Value],
+    entries: Mapping[Value, InputLayer],
+    operands: dict[Value, list[Value]],
+    masks: MaskCalls | None = None,
 ) -> tuple[list[Value], list[Value]]:
     """Returns the calls in the order in which a search first sees them, and in which it is done with them.
 
     Fills in the calls that each is made of.
+
+    Args:
+        masks: those that are operands, too.
     """
     visited: list[Value] = []
     finished: list[Value] = []
@@ -82,19 +92,20 @@ def _search(
             finished.append(v)
         elif v not in operands:
             visited.append(v)
-            operands[v] = [] if v in entries else _operands(v, entries)
+            operands[v] = [] if v in entries else _operands(v, entries, None if masks is None else masks.taken_by(v))
             waiting.append((v, True))
             waiting += [(x, False) for x in reversed(operands[v])]
     return visited, finished
 
 
-def _operands(v: Value, entries: Mapping[Value, InputLayer]) -> list[Value]:
-    """Returns what a call is made of, numbers left out, in the order of Keras."""
+def _operands(v: Value, entries: Mapping[Value, InputLayer], mask: Value | None) -> list[Value]:
+    """Returns what a call is made of, numbers left out, in the order of Keras; a mask comes last."""
     inputs = list(v.inputs)
     if isinstance(v.op, LayerCall):
         inputs = [v.inputs[leaf.index] for leaf in _slots(v.op.given)]
     elif v.origin is not None:
         inputs = v.origin.tensors()
+    inputs += [] if mask is None else [mask]
     return [x if x in entries else call_of(x) for x in inputs if is_symbolic(x)]
 
 

@@ -95,6 +95,7 @@ LEVELS = {
     "seqc.own_call": 10,
     "seqc.model": 10,
     "seqc.layer_order": 9,
+    "seqc.mask_calls": 9,
     "seqc.operation_classes": 0,
     "seqc.operation_sizes": 8,
     "seqc.operations": 8,

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import seqc
-from kit.layer_orders import BUILDERS, facts, made, nested
+from kit.layer_orders import BUILDERS, SEEDS, facts, made, nested, order_at_random
+from seqc import layers, ops
 
 CASES = Path(__file__).parent / "cases"
 RECORDED: dict[str, Any] = json.loads((CASES / "layer_orders.json").read_text())
@@ -49,3 +50,33 @@ def test_weights_go_through_a_file_of_layers_of_one_shape(tmp_path: Path) -> Non
     model, data = made(seqc, nested)
     model.save(tmp_path / "model.keras")
     assert facts(seqc.models.load_model(tmp_path / "model.keras"), data) == facts(model, data)
+
+
+MASKED = json.loads((CASES / "masked_orders.json").read_text())
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_masks_deepen_layers_as_in_keras(seed: int) -> None:
+    assert order_at_random(seqc, seed) == MASKED[seed]
+
+
+def test_the_operations_of_a_mask_of_ones_own_count() -> None:
+    class Reversed(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.supports_masking = True
+
+        def call(self, x: Any) -> Any:
+            return x
+
+        def compute_mask(self, x: Any, mask: Any = None) -> Any:
+            return None if mask is None else ops.logical_and(mask[:, ::-1], ops.any(ops.not_equal(x, 0.0), axis=-1))
+
+    x = layers.Input((4, 3))
+    masked = layers.LSTM(2, name="b3")(Reversed()(layers.Masking()(layers.Dense(3, name="b1")(x))))
+    deep = x
+    for i in range(4):
+        deep = layers.Dense(3, name=f"a{i}")(deep)
+    model = seqc.Model(x, layers.Add()([layers.LSTM(2, name="a4")(deep), masked]))
+    names = [layer.name for layer in model.layers if layer.name[0] in "ab" and layer.name[1:].isdigit()]
+    assert names == ["b1", "a0", "a1", "a2", "a3", "a4", "b3"]  # as Keras 3.15.1 lists them

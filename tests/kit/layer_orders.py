@@ -5,6 +5,8 @@ Nearly all weights have the same shape, so that an order that differs shows in t
 
 from __future__ import annotations
 
+import itertools
+import random
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -143,6 +145,20 @@ def dense_blocks(keras: Any) -> Any:
     return keras.Model(x, keras.layers.Concatenate(name="join")(kept))
 
 
+def masked_branch(keras: Any) -> Any:
+    x, layers = keras.Input((4, 3), name="x"), keras.layers
+    plain = layers.LSTM(3, name="a3")(_dense(keras, "a2")(_dense(keras, "a1")(x)))
+    masked = layers.LSTM(3, name="b3")(layers.Masking(name="b2")(_dense(keras, "b1")(x)))
+    return keras.Model(x, layers.Add(name="sum")([plain, masked]))
+
+
+def masked_and_not(keras: Any) -> Any:
+    x, y, layers = keras.Input((4, 3), name="x"), keras.Input((4, 3), name="y"), keras.layers
+    plain = layers.LSTM(3, name="a3")(layers.Dropout(0.1, name="a2")(_dense(keras, "a1")(y)))
+    both = layers.Concatenate(name="b2")([layers.Masking(0.25, name="b1")(_dense(keras, "b0")(x)), y])
+    return keras.Model([x, y], layers.Add(name="sum")([plain, layers.LSTM(3, name="b3")(both)]))
+
+
 BUILDERS: list[Callable[[Any], Any]] = [
     residual,
     short_branch_first,
@@ -161,6 +177,8 @@ BUILDERS: list[Callable[[Any], Any]] = [
     several_results,
     attention,
     dense_blocks,
+    masked_branch,
+    masked_and_not,
 ]
 
 
@@ -192,3 +210,41 @@ def facts(model: Any, data: Any) -> dict[str, Any]:
 def _neutral(name: str) -> str:
     """Inputs that a model makes for itself have names that nothing depends on."""
     return "input" if "keras_tensor" in name or name.startswith("input_layer") else name
+
+
+SEEDS = 80
+
+
+def masked_at_random(keras: Any, seed: int) -> Any:
+    """Returns a graph of layers that make masks, take them, hand them on and lose them."""
+    draw, layers, names = random.Random(seed), keras.layers, (f"n{i}" for i in itertools.count())
+    ids = [keras.Input((4,), name=f"i{k}", dtype="int32") for k in range(draw.randint(1, 2))]
+    floats = [keras.Input((4, 3), name=f"f{k}") for k in range(draw.randint(0, 2))]
+    shared = layers.LSTM(3, return_sequences=True, name="shared")
+    kept = [layers.Embedding(9, 3, mask_zero=draw.random() < 0.6, name=next(names)) for _ in range(draw.randint(1, 4))]
+    tensors = [*floats, *(table(draw.choice(ids)) for table in kept)]
+    makes: list[Callable[[Any, Any], Any]] = [
+        lambda x, _: _dense(keras, next(names))(x),
+        lambda x, _: layers.LSTM(3, return_sequences=True, name=next(names))(x),
+        lambda x, _: layers.LSTM(3, return_sequences=True, name=next(names))(x, training=False),
+        lambda x, _: layers.Masking(name=next(names))(x),
+        lambda x, y: _dense(keras, next(names))(layers.Concatenate(name=next(names))([x, y])),
+        lambda x, y: layers.GRU(3, return_sequences=True, name=next(names))(
+            layers.Concatenate(name=next(names))([x, y, x])
+        ),
+        lambda x, y: layers.Add(name=next(names))([x, y]),
+        lambda x, _: layers.BatchNormalization(name=next(names))(x),
+        lambda x, _: layers.TimeDistributed(layers.Dense(3), name=next(names))(x),
+        lambda x, y: x * 2.0 + y,
+        lambda x, _: shared(x),
+    ]
+    for _ in range(draw.randint(4, 14)):
+        tensors.append(draw.choice(makes)(draw.choice(tensors), draw.choice(tensors)))
+    ends = draw.sample(tensors[-4:], min(len(tensors), draw.randint(1, 3)))
+    return keras.Model(ids + floats, [layers.GlobalAveragePooling1D(name=next(names))(end) for end in ends])
+
+
+def order_at_random(keras: Any, seed: int) -> str:
+    """Returns the names of such a graph's layers."""
+    keras.utils.clear_session()
+    return " ".join(_neutral(layer.name) for layer in masked_at_random(keras, seed).layers)
