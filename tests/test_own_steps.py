@@ -13,7 +13,7 @@ import pytest
 import seqc
 from kit.step_programs import PROGRAMS, run
 from seqc import layers, ops
-from seqc.errors import ConfigError, ShapeError, TraceError
+from seqc.errors import ConfigError, DataError, ShapeError, TraceError
 
 RECORDED: dict[str, Any] = json.loads((Path(__file__).parent / "cases" / "own_steps.json").read_text())
 X = np.linspace(-1, 1, 24, dtype="float32").reshape(8, 3)
@@ -252,6 +252,38 @@ def test_a_step_may_be_written_for_batches_of_one_size() -> None:
     with pytest.raises(ShapeError, match="sizes 2 and 4 differ"):
         model.fit(np.ones((6, 2), "float32"), batch_size=4, verbose=0)
     assert model.fit(np.ones((4, 2), "float32"), batch_size=4, verbose=0).history["seen"] == [5.0]
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda p: seqc.losses.BinaryCrossentropy(from_logits=True)(ops.ones((4, 1)), p),
+        lambda p: seqc.losses.SparseCategoricalCrossentropy(from_logits=True)(ops.zeros((4,), "int32"), p),
+        lambda p: seqc.losses.MeanSquaredError()(ops.concatenate([ops.ones((4, 1)), ops.zeros((4, 1))], 0),
+                                                 ops.concatenate([p, p], 0)),
+        lambda p: seqc.losses.Huber()(ops.zeros_like(p), p, sample_weight=ops.arange(4.0)),
+    ],
+    ids=["binary", "sparse", "both kinds", "weights"],
+)  # fmt: skip
+def test_a_step_may_make_labels_for_batches_of_one_size(compute: Any) -> None:
+    class Made(SizedStep):
+        def train_step(self, data: Any) -> Any:
+            self.seen.update_state(compute(self(data)))
+            return {"seen": self.seen.result()}
+
+    model = Made()
+    model.compile("sgd")
+    x = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
+    found = model.fit(x, batch_size=4, shuffle=False, verbose=0).history["seen"][0]
+    expected = np.mean([np.asarray(compute(model(x[i : i + 4]))) for i in (0, 4)])
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_labels_of_a_wrong_shape_are_refused_whatever_the_size_of_a_batch() -> None:
+    model = seqc.Sequential([layers.Input((2,)), layers.Dense(4)])
+    model.compile("sgd", "mse")
+    with pytest.raises(DataError, match="needs labels of the output's shape"):
+        model.fit(np.ones((4, 2)), np.ones(4), batch_size=4, verbose=0)
 
 
 def test_sizes_that_differ_for_another_reason_are_told_as_they_were() -> None:

@@ -11,7 +11,7 @@ from seqc.dtype_policies import floatx
 from seqc.errors import ConfigError, DataError
 from seqc.graph.ir import HasValue, Value, as_value, constant, scope
 from seqc.graph.tracing import current_trace
-from seqc.losses.shapes import broadcast, one_per_sample, shown
+from seqc.losses.shapes import broadcast, misfit, one_per_sample, shown
 from seqc.ops.reduce import count
 from seqc.serialization import Configurable
 from seqc.utils.naming import snake_case, unique_name
@@ -184,8 +184,10 @@ def reduce_weighted(values: Value, sample_weight: Any, mask: Value | None, reduc
 
 def _weighted(values: Value, weight: Value) -> Value:
     if not broadcast(weight.type.shape, values.type.shape):
-        raise DataError(
+        raise misfit(
+            weight.type.shape,
+            values.type.shape,
             f"Sample weights of shape {shown(weight.type.shape)} do not broadcast against loss values of shape "
-            f"{shown(values.type.shape)}, aligned on the right. {one_per_sample(values.ndim)}"
+            f"{shown(values.type.shape)}, aligned on the right. {one_per_sample(values.ndim)}",
         )
     return values * weight

@@ -13,7 +13,7 @@ from seqc import ops
 from seqc.errors import DataError
 from seqc.graph.ir import Value
 from seqc.losses.base import squeeze_or_expand_to_same_rank, tensor
-from seqc.losses.shapes import broadcast, clash, shown
+from seqc.losses.shapes import broadcast, clash, misfit, shown
 from seqc.ops._common import normalize_axis
 from seqc.utils.display import note
 
@@ -53,8 +53,10 @@ _RESHAPE = "Change the last layer's units or reshape the labels."
 
 
 def _wrong(who: str, true: Sequence[Any], pred: Sequence[Any], hint: str) -> DataError:
-    return DataError(
-        f"{who} needs labels of the output's shape {shown(pred)}; got labels of shape {shown(true)}. {hint}"
+    return misfit(
+        true,
+        pred,
+        f"{who} needs labels of the output's shape {shown(pred)}; got labels of shape {shown(true)}. {hint}",
     )
 
 
@@ -106,9 +108,11 @@ def check_same_shape(who: str, true: Value, pred: Value, axis: int = -1) -> None
         hint = hint if true.ndim < pred.ndim or true.type.shape[-1] == 1 else ""
     else:
         wanted, hint = "labels of", " Change the last layer's units or reshape the labels."
-    raise DataError(
+    raise misfit(
+        true.type.shape,
+        pred.type.shape,
         f"Loss '{who}' needs {wanted} the output's shape {shown(pred.type.shape)}; got labels of shape "
-        f"{shown(true.type.shape)}.{hint}"
+        f"{shown(true.type.shape)}.{hint}",
     )
 
 
@@ -149,8 +153,10 @@ def class_numbers(who: str, y_true: Any, pred: Value, axis: int) -> Value:
                 " For one prediction per sample put Flatten (or GlobalAveragePooling2D, or a recurrent layer without "
                 "return_sequences) before the last layers."
             )
-        raise DataError(
+        raise misfit(
+            true.type.shape,
+            wanted,
             f"Loss '{who}' needs one class number per prediction: labels of shape {shown(wanted)} for an output of "
-            f"shape {shown(pred.type.shape)}; got labels of shape {shown(true.type.shape)}.{hint}"
+            f"shape {shown(pred.type.shape)}; got labels of shape {shown(true.type.shape)}.{hint}",
         )
     return ops.cast(true, "int32")

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from seqc.errors import DataError
 from seqc.graph import dims
 from seqc.graph.batch import BATCH
+
+
+class SizesWritten(DataError):
+    """Of two shapes one has a number where the other has the size of a batch, which may be any."""
 
 
 def clash(a: Sequence[Any], b: Sequence[Any]) -> bool:
@@ -24,6 +29,12 @@ def crosses(a: Sequence[Any], b: Sequence[Any]) -> bool:
     """Tells whether, aligned on the right, two shapes have the batch on one axis each, and on different ones."""
     places = [[i - len(shape) for i, size in enumerate(shape) if BATCH in dims.names(size)] for shape in (a, b)]
     return len(places[0]) == len(places[1]) == 1 and places[0] != places[1]
+
+
+def misfit(a: Sequence[Any], b: Sequence[Any], message: str) -> DataError:
+    """Returns the error of two shapes that do not lie on each other."""
+    depends = [any(BATCH in dims.names(size) for size in shape) for shape in (a, b)]
+    return SizesWritten(message) if depends[0] != depends[1] else DataError(message)
 
 
 def shown(shape: Sequence[Any]) -> str:

@@ -22,7 +22,7 @@ class Compiled:
 
     Args:
         optimizer, loss, metrics_list, weighted_metrics, loss_weights: as `compile` takes them.
-        outputs: their names. form: see `make_heads`.
+        outputs: their names. form: see `make_heads`. keyed: whether they are given as a dictionary.
 
     Metrics named by strings such as "accuracy" are chosen when the shapes of labels and predictions are known.
     """
@@ -36,10 +36,11 @@ class Compiled:
         loss_weights: Any = None,
         outputs: Sequence[str] = ("",),
         form: Any = None,
+        keyed: bool = False,
     ) -> None:
         self.optimizer = optimizers.get(optimizer)
         self.given_loss, self.given_metrics, self.given_weighted = loss, metrics_list, weighted_metrics
-        self.loss_weights = loss_weights
+        self.loss_weights, self._keyed = loss_weights, keyed
         self.heads = make_heads(outputs, loss, loss_weights, metrics_list, weighted_metrics, form)
         self.loss_tracker = metrics.Mean(name="loss")
         self.resolved = False
@@ -77,8 +78,11 @@ class Compiled:
             head.refuse_both()
         self.named = {"loss": self.loss_tracker}  # it may have been interrupted
         self._name_metrics()
-        # Of losses with one name the last is shown, as in Keras.
-        trackers = {head.tracker.name: head.tracker for head in self.heads if head.tracker is not None}
+        # As in Keras: a dictionary of outputs by one of losses; of losses with one name the last is shown.
+        by_loss = self._keyed and isinstance(self.given_loss, Mapping)
+        order = {name: i for i, name in enumerate(self.given_loss)} if by_loss else {}
+        heads = sorted(self.heads, key=lambda head: order.get(head.name, len(order)))
+        trackers = {head.tracker.name: head.tracker for head in heads if head.tracker is not None}
         for name, tracker in trackers.items():
             self._name(tracker, name)
         self.resolved = True

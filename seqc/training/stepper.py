@@ -14,6 +14,7 @@ from seqc.graph.equal_sizes import SizesDiffer
 from seqc.graph.ir import Array
 from seqc.layers.base import Layer
 from seqc.layers.call_errors import refuse_symbols_of_models
+from seqc.losses.shapes import SizesWritten
 from seqc.seeds import next_seed
 from seqc.training.arrange import arrange, arrange_weights, is_array, labelled, only_one
 from seqc.training.as_given import data_as_given, fits, rehearse
@@ -72,8 +73,13 @@ class Stepper(Totals):
         outputs = getattr(self.model, "output_names", names if len(names) > 1 else [""])
         if self.model.shaped_by_call and not self.model.built and says_several(**given):
             outputs = []  # it is not known yet what the model gives
-        self.settings = Compiled(**given, outputs=outputs, form=self._unnamed(outputs))
+        self.settings = Compiled(**given, outputs=outputs, form=self._unnamed(outputs), keyed=self._keyed)
         self.forget_steps()
+
+    @property
+    def _keyed(self) -> bool:
+        """Whether the model gives a dictionary."""
+        return isinstance(self.model._output_tree, Mapping)
 
     def _unnamed(self, outputs: Sequence[str]) -> Any:
         """Returns the form of what the model gives, where its outputs have no names of their own; else None."""
@@ -122,14 +128,14 @@ class Stepper(Totals):
             return self._steps[key]
         try:
             return self._trace_step(key, batch, sized)
-        except ShapeError as error:
+        except (ShapeError, SizesWritten) as error:
             if sized or not _meets_other_size(error):
                 raise
             # What is said to be as long as a batch is, as `ops.ones((32, 10))` for batches of 32.
             try:
                 self._sized.add(kind)
                 return self.step_for(kind, batch)
-            except ShapeError:
+            except (ShapeError, DataError):
                 self._sized.remove(kind)
                 raise error from None
 
@@ -319,7 +325,7 @@ class Stepper(Totals):
         compiled, names = self.compiled, self.model._output_names()
         if len(compiled.heads) != len(names):
             given = (compiled.given_loss, compiled.given_metrics, compiled.given_weighted, compiled.loss_weights)
-            self.settings = compiled = Compiled(compiled.optimizer, *given, names, self._unnamed(names))
+            self.settings = compiled = Compiled(compiled.optimizer, *given, names, self._unnamed(names), self._keyed)
         return compiled
 
     @property
@@ -373,4 +379,4 @@ def _kind_of(array: Array | None) -> Any:
 
 def _meets_other_size(error: BaseException | None) -> bool:
     """Tells whether an error is about two sizes that are not the same, or comes of one."""
-    return error is not None and (isinstance(error, SizesDiffer) or _meets_other_size(error.__cause__))
+    return error is not None and (isinstance(error, SizesDiffer | SizesWritten) or _meets_other_size(error.__cause__))
