@@ -206,7 +206,7 @@ def test_both_executors_train_alike(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_images_that_a_layer_is_called_on_by_itself_are_changed() -> None:
-    """As with Keras, whose guides prepare data so; in a model, only training changes them."""
+    """As with Keras, whose guides prepare data so; in a model, too, unless it is told not to train, as by `predict`."""
 
     class Own(layers.Layer):
         def call(self, x: Any, training: bool = True) -> Any:
@@ -220,7 +220,8 @@ def test_images_that_a_layer_is_called_on_by_itself_are_changed() -> None:
         np.testing.assert_array_equal(np.asarray(layer(x, training=False)), x)
         model = keras.Sequential([keras.Input(x.shape[1:]), layer])
         np.testing.assert_array_equal(model.predict(x, verbose=0), x)
-        np.testing.assert_array_equal(np.asarray(model(x)), x)
+        np.testing.assert_array_equal(np.asarray(model(x)), changed)
+        np.testing.assert_array_equal(np.asarray(model(x, training=False)), x)
 
 
 @pytest.mark.slow
