@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -139,20 +139,27 @@ class Surface(WithArguments):
         return (result, after, losses) if return_losses else (result, after)
 
 
+# What most attributes of layers are; this is looked at after every batch.
+_PLAIN = frozenset({bool, bytes, float, frozenset, int, set, str, type(None)})
+
+
 def own_metrics(owner: Any) -> list[Any]:
     """Returns the metrics that a layer itself keeps as attributes, in lists and dictionaries too."""
-    found = (m for name, value in vars(owner).items() if name not in owner._untracked for m in _metrics_in(value))
-    return list(dict.fromkeys(found))
+    untracked = owner._untracked
+    found: list[Any] = []
+    for name, value in vars(owner).items():
+        if type(value) not in _PLAIN and name not in untracked:
+            found += _metrics_in(value)
+    return list(dict.fromkeys(found)) if found else found
 
 
-def _metrics_in(value: Any) -> Iterator[Any]:
-    if getattr(type(value), "_kind", "") == "metrics":
-        yield value
-    elif isinstance(value, list | tuple | dict) and value:
-        held = list(value.values()) if isinstance(value, dict) else value
-        if not isinstance(held[0], int | float | str | bytes):  # numbers and texts may be many
-            for one in held:
-                yield from _metrics_in(one)
+def _metrics_in(value: Any) -> Sequence[Any]:
+    if not isinstance(value, list | tuple | dict):
+        return (value,) if getattr(type(value), "_kind", "") == "metrics" else ()
+    held = list(value.values()) if isinstance(value, dict) else value
+    if not held or type(held[0]) in _PLAIN:  # numbers and texts may be many
+        return ()
+    return [metric for one in held for metric in _metrics_in(one)]
 
 
 def _as_shape(given: Any) -> Any:
