@@ -49,7 +49,7 @@ class Functional(Model):
         (2, 5)
     """
 
-    _untracked = Model._untracked | {"_called", "_entries"}
+    _untracked = Model._untracked | {"_called", "_entries", "_order", "_results", "_symbols"}
 
     def __init__(
         self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True, **kwargs: Any

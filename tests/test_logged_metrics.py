@@ -217,6 +217,44 @@ def test_metrics_that_a_model_keeps_are_there_before_it_is_compiled() -> None:
     assert [metric.name for metric in Whole().metrics] == ["own", "in_table", "twice", "act", "total"]
 
 
+class Held(layers.Layer):
+    """Keeps what it is given in an attribute, and more where one of `PLACES` puts it later."""
+
+    def __init__(self, kept: Any) -> None:
+        super().__init__()
+        self.kept = kept
+
+    def call(self, x: Any) -> Any:
+        for metric in self.metrics:
+            metric.update_state(x)
+        return x
+
+
+# What a layer keeps at first, and what is done to it before the model trains.
+PLACES: dict[str, tuple[Any, Any]] = {
+    "in tuples": (lambda new: ("a", 1, (new,)), None),
+    "appended later": (lambda new: [], lambda layer, new: layer.kept.append(new)),
+    "in a list of a tuple": (lambda new: (1, []), lambda layer, new: layer.kept[1].append(new)),
+    "entered later": (lambda new: {}, lambda layer, new: layer.kept.update(key=[new])),
+    "set from outside": (lambda new: 0, lambda layer, new: setattr(layer, "other", new)),
+    "in the place of a text": (lambda new: "text", lambda layer, new: setattr(layer, "kept", new)),
+    "once, though kept twice": (lambda new: [new], lambda layer, new: setattr(layer, "other", layer.kept[0])),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_metrics_are_found_wherever_layers_keep_them(place: str) -> None:
+    kept, later = PLACES[place]
+    layer = Held(kept(keras.metrics.Mean(name="mean")))
+    model = compiled(keras.Sequential([keras.Input((2,)), layer, dense()]))
+    if later is not None:
+        later(layer, keras.metrics.Mean(name="mean"))
+    assert fitted(model)["mean"] == [round(float(X.mean()), 5)]
+    assert [metric.name for metric in model.metrics] == ["loss", "mean"]
+    layer.kept, layer.other = None, None
+    assert [metric.name for metric in model.metrics] == ["loss"]
+
+
 class Endpoint(layers.Layer):
     """Keras's example of a layer that has the loss and a metric of the labels it is given."""
 

@@ -61,11 +61,12 @@ class Client(threading.Thread):
                 body = answer.read()
             except (ConnectionError, http.client.BadStatusLine, http.client.IncompleteRead) as error:
                 self.closed.append((time.monotonic(), repr(error)))
+                connection.close()  # an answer that was cut off leaves it open on this side
                 connection = self.connect()
                 continue
             except Exception as error:
                 self.problems.append(repr(error))
-                return
+                break
             self.check(x, answer.status, body)
         connection.close()
 

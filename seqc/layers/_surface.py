@@ -73,7 +73,7 @@ class Surface(WithArguments):
     @property
     def metrics(self) -> list[Any]:
         """The metrics that the layer and those inside it keep as attributes."""
-        return [metric for owner in self._owners() for metric in own_metrics(owner)]
+        return [metric for owner in self._owners() for metric in owner.own_metrics()]
 
     @property
     def metrics_variables(self) -> list[Variable]:
@@ -137,29 +137,6 @@ class Surface(WithArguments):
             after = [np.array(v.array) for v in kept]
             losses = [np.asarray(loss) for loss in self.losses] if return_losses else []
         return (result, after, losses) if return_losses else (result, after)
-
-
-# What most attributes of layers are; this is looked at after every batch.
-_PLAIN = frozenset({bool, bytes, float, frozenset, int, set, str, type(None)})
-
-
-def own_metrics(owner: Any) -> list[Any]:
-    """Returns the metrics that a layer itself keeps as attributes, in lists and dictionaries too."""
-    untracked = owner._untracked
-    found: list[Any] = []
-    for name, value in vars(owner).items():
-        if type(value) not in _PLAIN and name not in untracked:
-            found += _metrics_in(value)
-    return list(dict.fromkeys(found)) if found else found
-
-
-def _metrics_in(value: Any) -> Sequence[Any]:
-    if not isinstance(value, list | tuple | dict):
-        return (value,) if getattr(type(value), "_kind", "") == "metrics" else ()
-    held = list(value.values()) if isinstance(value, dict) else value
-    if not held or type(held[0]) in _PLAIN:  # numbers and texts may be many
-        return ()
-    return [metric for one in held for metric in _metrics_in(one)]
 
 
 def _as_shape(given: Any) -> Any:

@@ -14,6 +14,7 @@ from seqc.graph.element_types import FLOATS, HALVES
 from seqc.graph.ir import Array
 from seqc.graph.tracing import Variable
 from seqc.layers._state import fill
+from seqc.layers.metric_holders import may_hold_metrics, metrics_in
 from seqc.serialization import Configurable
 
 
@@ -34,7 +35,9 @@ class WeightOwner(Configurable):
     # A transparent container (Sequential) does not show in the paths of its layers' weights.
     _transparent = False
     # Private attributes that hold owners which belong elsewhere, or are counted already.
-    _untracked: frozenset[str] = frozenset({"_arguments", "_children", "_given", "_variables"})
+    _untracked: frozenset[str] = frozenset(
+        {"_arguments", "_children", "_given", "_input_sizes", "_symbolic_calls", "_variables"}
+    )
 
     def _start_owning(self, trainable: bool) -> None:
         self._trainable = trainable
@@ -143,7 +146,15 @@ class WeightOwner(Configurable):
                     child._set_parent(self.path if not self._transparent else self._parent_path)
             elif isinstance(value, Variable) and not any(value is v for v in self._variables):
                 self._variables.append(value)
+        if may_hold_metrics(value) and name not in self._untracked:
+            self.__dict__.setdefault("_metric_holders", {})[name] = None
         super().__setattr__(name, value)
+
+    def own_metrics(self) -> list[Any]:
+        """Returns the metrics that the layer itself keeps as attributes, in lists and dictionaries too."""
+        kept = self.__dict__
+        found = [metric for name in kept.get("_metric_holders", ()) for metric in metrics_in(kept.get(name))]
+        return list(dict.fromkeys(found))
 
     def _refuse_cycle(self, name: str, value: Any) -> None:
         for child in owners_in(value):

@@ -9,7 +9,6 @@ from weakref import ref
 
 from seqc.errors import NotBuiltError
 from seqc.graph.tracing import Variable
-from seqc.layers._surface import own_metrics
 from seqc.sure import present
 from seqc.training.compiled import Compiled, each_alone, plain
 from seqc.training.hooks import logs_more, overrides
@@ -67,7 +66,7 @@ class Totals:
         named = {} if self.settings is None else dict(self.settings.named)
         for owner in self.model._owners():
             if owner is self.model or "_trainer" not in vars(owner):  # what a model counts is its own business
-                named |= {metric.name: metric for metric in own_metrics(owner) if metric not in named.values()}
+                named |= {metric.name: metric for metric in owner.own_metrics() if metric not in named.values()}
         return {name: named[name] for name in in_order(named, named)}
 
     def listed(self, logs: Mapping[str, Any]) -> list[Any]:
