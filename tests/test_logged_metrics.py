@@ -233,6 +233,7 @@ class Held(layers.Layer):
 # What a layer keeps at first, and what is done to it before the model trains.
 PLACES: dict[str, tuple[Any, Any]] = {
     "in tuples": (lambda new: ("a", 1, (new,)), None),
+    "among texts": (lambda new: ["a", 1, {"b": "c", "d": new}], None),
     "appended later": (lambda new: [], lambda layer, new: layer.kept.append(new)),
     "in a list of a tuple": (lambda new: (1, []), lambda layer, new: layer.kept[1].append(new)),
     "entered later": (lambda new: {}, lambda layer, new: layer.kept.update(key=[new])),

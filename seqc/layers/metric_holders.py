@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-# What lists are full of that hold no metrics.
+# A list of this many numbers, say, is not looked through for a metric among them.
+_MANY = 1000
 _PLAIN = frozenset({bool, bytes, float, int, str, type(None)})
 
 
@@ -21,7 +22,7 @@ def metrics_in(value: Any) -> Sequence[Any]:
     if not isinstance(value, list | tuple | dict):
         return (value,) if _is_metric(value) else ()
     held = list(value.values()) if isinstance(value, dict) else value
-    if not held or type(held[0]) in _PLAIN:  # numbers and texts may be many
+    if len(held) > _MANY and type(held[0]) in _PLAIN:
         return ()
     return [metric for one in held for metric in metrics_in(one)]
 
