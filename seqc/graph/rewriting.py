@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from seqc.errors import NoLoweringError
 from seqc.graph import dims
 from seqc.graph.dims import Dim
-from seqc.graph.ir import Graph, Input, Item, Value, build, walk
+from seqc.graph.ir import Graph, Input, Item, Type, Value, build, walk
 
+Result = Type | tuple[Type, ...]
 Rule = Callable[[Value, Value], "Value | tuple[Value, ...] | None"]
 
 
@@ -26,12 +27,27 @@ def rewrite(graph: Graph, rule: Rule) -> Graph:
         if isinstance(old.op, Item) and isinstance(whole, tuple):
             done[old] = whole[old.op.index]
             continue
-        same = all(done[x] is x for x in old.inputs)
-        new = old if same else build(old.op, tuple(_single(done, x) for x in old.inputs), old.scope)
+        new = _again(old, tuple(_single(done, x) for x in old.inputs))
         replacement = rule(old, new)
         done[old] = new if replacement is None else replacement
     inputs = tuple(_single(done, x) for x in graph.inputs)
     return Graph(inputs, tuple(_single(done, y) for y in graph.outputs), graph.output_names)
+
+
+def _again(old: Value, inputs: tuple[Value, ...]) -> Value:
+    """Returns a node with other operands. What it gives follows from their types, and so is known where these stay."""
+    changed = [(x, before) for x, before in zip(inputs, old.inputs, strict=True) if x is not before]
+    if not changed:
+        return old
+    if all(x.result is before.result or _same_type(x.result, before.result) for x, before in changed):
+        return Value(old.op, inputs, old.result, old.scope)
+    return build(old.op, inputs, old.scope)
+
+
+def _same_type(a: Result, b: Result) -> bool:
+    if isinstance(a, tuple) or isinstance(b, tuple):
+        return isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b) and all(map(_same_type, a, b))
+    return a == b and a.size == b.size
 
 
 def _single(done: Mapping[Value, Value | tuple[Value, ...]], old: Value) -> Value:
