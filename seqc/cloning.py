@@ -22,7 +22,7 @@ def clone_functional(
 
     Args:
         model: what to clone. new: gives the layer to call in place of one; always the same for the same.
-        input_tensors: symbols to take the place of the inputs, in the same structure.
+        input_tensors: symbols to take the place of the inputs, in the same structure; of one input alone or in a list.
         call: called with a layer and its arguments instead of the layer itself.
 
     Raises:
@@ -33,9 +33,8 @@ def clone_functional(
         made = [Input(batch_shape=x.shape, dtype=x.dtype, name=entry.name) for x, entry in entries.items()]
         input_tensors = tree.pack_sequence_as(model.input, made)
     given = tree.flatten(input_tensors)
-    if structures.names(input_tensors) != structures.names(model.input) or not all(
-        isinstance(x, Value) and is_symbolic(x) for x in given
-    ):
+    forms = [structures.names(structures.alone(x)) for x in (input_tensors, model.input)]
+    if forms[0] != forms[1] or not all(isinstance(x, Value) and is_symbolic(x) for x in given):
         raise ConfigError(
             "input_tensors must be symbols, such as seqc.Input(shape), in the structure of the model's own input, "
             f"{model.input}; got {input_tensors}."
@@ -61,6 +60,6 @@ def clone_functional(
             results[v] = list(items(whole)) if isinstance(whole.result, tuple) else [whole]
     outputs = tree.map_structure(again, model._output_tree)
     kind = type(model) if type(model).__init__ is Functional.__init__ else Functional
-    clone = kind(input_tensors, outputs, name=model.name)
+    clone = kind(tree.pack_sequence_as(model.input, given), outputs, name=model.name)
     clone._trainable = model._trainable
     return clone

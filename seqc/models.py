@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from seqc import structures
 from seqc.cloning import clone_functional
 from seqc.errors import ConfigError
 from seqc.functional import Functional
 from seqc.graph.ir import Value
 from seqc.layers import InputLayer, Layer
-from seqc.layers.calls import ModelInput
+from seqc.layers.calls import ModelInput, is_symbolic
 from seqc.model import Model
 from seqc.sequential import Sequential
 from seqc.serialization import keeping_functions
@@ -34,7 +35,8 @@ def clone_model(
 
     Args:
         model: what to clone.
-        input_tensors: an `Input` to take the place of the model's; of several inputs, in the same structure.
+        input_tensors: an `Input`, or what a layer gives, to take the place of the model's; of several inputs, in the
+        same structure. A Sequential model gets an input of its own of that shape and dtype.
         clone_function: makes the new layer from an old one; by default from its configuration. Inputs are always new.
         call_function: called with a new layer and the arguments of its call, in a functional model; by default the
         layer is called.
@@ -72,7 +74,7 @@ class _Cloning:
     def clone(self, model: Sequential | Functional, inputs: Any = None) -> Any:
         if isinstance(model, Functional):
             return clone_functional(model, self.layer, inputs, self._call)
-        return self._stack(model, model._input_layer if inputs is None else _one(inputs))
+        return self._stack(model, model._input_layer if inputs is None else _input_for(model, inputs))
 
     def layer(self, layer: Layer) -> Layer:
         if id(layer) not in self._made:
@@ -101,13 +103,17 @@ def _from_configuration(layer: Layer) -> Layer:
         return type(layer).from_config(layer.get_config())
 
 
-def _one(given: Any) -> InputLayer:
-    only = given[0] if isinstance(given, list | tuple) and len(given) == 1 else given
+def _input_for(model: Sequential, given: Any) -> InputLayer:
+    """Returns the input of a clone on what is given: that `Input`, or a new one for what a layer gives."""
+    only = structures.alone(given)
     if isinstance(only, Value) and isinstance(only.op, ModelInput):
         only = only.op.layer
-    if not isinstance(only, InputLayer):
+    if isinstance(only, InputLayer):
+        return only
+    if not (isinstance(only, Value) and is_symbolic(only)):
         raise ConfigError(f"input_tensors must be one seqc.Input(shape); got {given!r}.")
-    return only
+    own = model._input_layer
+    return InputLayer(batch_shape=only.shape, dtype=only.dtype, name=own.name if own is not None else None)
 
 
 _HOMES = {

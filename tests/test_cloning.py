@@ -67,6 +67,23 @@ def test_a_clone_takes_other_inputs_and_other_layers() -> None:
     np.testing.assert_allclose(doubled.predict(given, verbose=0), 2 * (hidden @ top.kernel.numpy()), rtol=1e-4)
 
 
+@pytest.mark.parametrize("form", [lambda x: x, lambda x: [x], lambda x: (x,)], ids=["alone", "list", "tuple"])
+@pytest.mark.parametrize("between", [False, True], ids=["input", "layer"])
+@pytest.mark.parametrize("kind", ["sequential", "alone", "list"])
+def test_a_clone_of_one_input_takes_any_symbol_alone_or_in_a_list(kind: str, between: bool, form: Any) -> None:
+    stack = keras.Sequential([keras.Input((4,), name="x", dtype="float16"), layers.Dense(3), layers.Dense(2)])
+    models = {"sequential": stack, "alone": keras.Model(stack.inputs[0], stack.outputs[0])}
+    one = models[kind] if kind in models else keras.Model(stack.inputs, stack.outputs)
+    given = layers.Dense(4)(keras.Input((6,), name="far")) if between else keras.Input((4,), name="given")
+    clone: Any = keras.models.clone_model(one, form(given))
+    clone.set_weights(one.get_weights())
+    assert (clone.input_shape, clone.inputs[0].dtype) == ((None, 4), "float32")
+    if kind == "sequential":
+        assert clone.inputs[0].name == ("x" if between else "given")
+    x = data()["a"]
+    np.testing.assert_allclose(clone.predict(x, verbose=0), one.predict(x, verbose=0), atol=2e-3)
+
+
 def test_nested_models_are_cloned_inside_when_asked() -> None:
     seen: list[str] = []
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import seqc as keras
-from seqc import layers, ops
-from seqc.errors import ConfigError, ShapeError, TraceError
+from seqc import layers, losses, ops
+from seqc.errors import ConfigError, DataError, ShapeError, TraceError
 
 RNG = np.random.default_rng(5)
 X = RNG.standard_normal((12, 4)).astype("float32")
@@ -28,6 +28,10 @@ def build(*stack: Any, **options: Any) -> keras.Sequential:
 
 def own_loss(y_true: Any, y_pred: Any) -> Any:
     return ops.mean(ops.square(y_true - y_pred) * 2.0, axis=-1)
+
+
+def own_number(y_true: Any, y_pred: Any) -> Any:
+    return ops.mean(ops.abs(y_true - y_pred))
 
 
 def own_metric(y_true: Any, y_pred: Any) -> Any:
@@ -104,6 +108,53 @@ def test_a_loss_that_says_so_itself_may_look_at_the_mask_or_not(loss: Any, expec
     model.compile("sgd", loss)
     x = np.array([[[1.0], [2.0], [0.0]], [[3.0], [0.0], [0.0]]])
     assert model.evaluate(x, np.ones((2, 3, 1)), verbose=0) == pytest.approx(expected)
+
+
+def masked() -> keras.Sequential:
+    return keras.Sequential(
+        [
+            keras.Input((4,), dtype="int32"),
+            layers.Embedding(9, 2, mask_zero=True, embeddings_initializer="ones"),
+            layers.SimpleRNN(2, kernel_initializer="ones", recurrent_initializer="ones", return_sequences=True),
+            layers.Dense(1, "sigmoid", kernel_initializer="ones"),
+        ]
+    )
+
+
+IDS = np.array([[1, 2, 3, 0], [4, 0, 0, 0], [5, 6, 0, 0], [1, 2, 3, 4], [7, 0, 0, 0]])
+WEIGHTS = np.array([[1], [2], [3], [0.5], [4]])
+
+
+@pytest.mark.parametrize(
+    ("loss", "weights", "trained", "evaluated", "total"),
+    [
+        (own_number, None, [0.12086, 0.11146], 0.1053, 28.2104),
+        (own_number, WEIGHTS, [0.21921, 0.18418], 0.13932, 28.4521),
+        (losses.Tversky(), None, [0.06496, 0.06183], 0.05969, 28.1219),
+        (losses.Dice(), WEIGHTS, [0.11876, 0.10669], 0.08433, 28.2671),
+        (losses.Dice(), np.repeat(WEIGHTS, 4, 1), [0.11876, 0.10669], 0.08433, 28.2671),
+        (losses.Dice(reduction="sum"), WEIGHTS, [0.36611, 0.28444], 0.36623, 28.5823),
+        (losses.Tversky(reduction="mean_with_sample_weight"), WEIGHTS, [0.06496, 0.06183], 0.05969, 28.1219),
+    ],
+)
+def test_a_loss_of_one_number_is_weighed_by_the_mask_as_in_keras(
+    loss: Any, weights: Any, trained: list[float], evaluated: float, total: float
+) -> None:
+    """The numbers of Keras 3.15.1, with last batches of one and of two samples."""
+    model, y = masked(), np.ones((5, 4, 1))
+    model.compile(keras.optimizers.SGD(0.1), loss)
+    history = model.fit(IDS, y, sample_weight=weights, epochs=2, batch_size=2, shuffle=False, verbose=0).history
+    assert history["loss"] == pytest.approx(trained, abs=1e-5)
+    assert model.evaluate(IDS, y, sample_weight=weights, batch_size=3, verbose=0) == pytest.approx(evaluated, abs=1e-5)
+    assert sum(float(w.sum()) for w in model.get_weights()) == pytest.approx(total, abs=1e-4)
+
+
+def test_labels_without_the_last_axis_of_a_masked_output_are_told_to_get_it() -> None:
+    model, y = masked(), np.ones((5, 4))
+    model.compile("sgd", "mse")
+    with pytest.raises(DataError, match=r"carries a mask .* the last axis that the output has, y\[..., None\]"):
+        model.fit(IDS, y, verbose=0)
+    model.fit(IDS, y[..., None], verbose=0)
 
 
 def test_own_metrics_are_reported_under_their_names() -> None:

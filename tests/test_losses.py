@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seqc import losses, ops
+import seqc as keras
+from seqc import layers, losses, metrics, ops
 from seqc.errors import ConfigError, DataError
 from seqc.graph.autodiff import gradients
 from seqc.graph.dims import symbol
 from seqc.graph.ir import Value, constant, input_value
 from seqc.graph.tracing import Trace, tracing
+from seqc.initializers import Constant
 from seqc.serialization import register_keras_serializable
 
 BATCH, TIME = symbol("batch"), symbol("time")
@@ -221,6 +223,26 @@ def test_probabilities_given_as_numbers_are_cut_at_keras_epsilon() -> None:
     assert number(loss) == pytest.approx(-np.log(np.float32(1) - np.float32(1 - 1e-7)), rel=1e-6)
 
 
+@pytest.mark.parametrize("function", [losses.sparse_categorical_crossentropy, ops.sparse_categorical_crossentropy])
+def test_rows_that_are_no_distribution_have_the_loss_of_their_logarithms_as_logits(function: Any) -> None:
+    """The numbers of Keras 3.15.1 on TensorFlow, finite where a row is all zero."""
+    rows = constant(np.array([[1, 0, 1], [1, 1, 0], [0.5, 0.2, 0.9], [0, 0, 0]], "float32"))
+    found = function(np.array([1, 2, 0, 1]), rows)
+    np.testing.assert_allclose(np.asarray(found), [16.811243, 16.811243, 1.1631508, 1.0986123], rtol=1e-6)
+    slope = np.zeros((4, 3))
+    slope[2] = -1.375, 0.625, 0.625
+    np.testing.assert_allclose(np.asarray(gradients(ops.sum(found), [rows])[0]), slope, rtol=1e-6)
+
+
+def test_a_head_that_gives_only_zeros_keeps_its_weights_finite() -> None:
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(3, "relu", kernel_initializer=Constant(-1.0))])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=[metrics.SparseCategoricalCrossentropy()])
+    history = model.fit(np.ones((3, 2)), np.array([0, 1, 2]), epochs=2, verbose=0).history
+    for found in history.values():
+        assert found == pytest.approx([np.log(3)] * 2, rel=1e-6)
+    np.testing.assert_array_equal(model.get_weights()[0], -np.ones((2, 3)))
+
+
 @pytest.mark.parametrize(
     ("loss", "activation", "label"),
     [
@@ -286,6 +308,22 @@ def test_categorical_crossentropy_of_another_number_of_steps_does_not_talk_of_cl
 def test_mean_squared_error_broadcasts_as_keras_does() -> None:
     value = losses.MeanSquaredError()(np.array([[1.0, 2.0, 3.0]]), np.array([[2.0]]))
     assert number(value) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"), [({}, 0.08664), ({"label_smoothing": 0.2}, 0.08664), ({"axis": 1}, 0.3662)], ids=str
+)
+def test_focal_crossentropy_broadcasts_as_keras_does(options: dict[str, Any], expected: float) -> None:
+    loss = losses.CategoricalFocalCrossentropy(**options)
+    assert number(loss(np.ones((4, 3, 1)), np.full((4, 3, 2), 0.3))) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("y", [np.array([0, 1, 2, 1]), np.array([[0], [1], [2], [1]])], ids=["flat", "column"])
+def test_focal_crossentropy_of_class_numbers_is_refused_before_training(y: Any) -> None:
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(3, "softmax")])
+    model.compile("sgd", losses.CategoricalFocalCrossentropy())
+    with pytest.raises(DataError, match=r"labels that are class numbers use .*to_categorical\(y, 3\)"):
+        model.fit(np.ones((4, 2)), y, verbose=0)
 
 
 def test_vector_of_labels_fits_a_column_of_outputs() -> None:

@@ -221,6 +221,18 @@ def test_binary_accuracy_takes_the_threshold_itself_for_a_zero() -> None:
     assert number(metrics.BinaryAccuracy()([[0.0], [1.0]], [[0.5], [0.5]])) == 0.5
 
 
+@pytest.mark.parametrize(("dtype", "hits"), [("float16", "0011100"), ("float32", "0000000"), ("float64", "0000110")])
+def test_binary_accuracy_compares_in_single_precision_at_least(dtype: str, hits: str) -> None:
+    """As Keras 3.15.1 does: a threshold is a float32, and so is not less than itself in other precisions."""
+    for threshold, expected in zip((0.1, 0.5, 0.3, 0.6, 0.7, 0.9, 1), hits, strict=True):
+        scores, labels = np.array([[threshold]], dtype), np.ones((1, 1), "float32")
+        for value in (
+            metrics.BinaryAccuracy(threshold=threshold)(labels, scores),
+            metrics.binary_accuracy(labels, scores, threshold=threshold),
+        ):
+            assert number(value) == float(expected), threshold
+
+
 def test_first_of_several_equal_scores_is_the_prediction() -> None:
     assert number(metrics.SparseCategoricalAccuracy()([0, 1], [[0.5, 0.5], [0.5, 0.5]])) == 0.5
 

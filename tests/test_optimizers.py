@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -341,6 +342,38 @@ def test_weights_are_set_in_the_order_of_the_variables() -> None:
         optimizer.set_weights([1])
 
 
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (lambda: optimizers.Adam(0.5), ["iteration", "learning_rate", "w_momentum", "w_velocity"]),
+        (
+            lambda: scaled(optimizers.SGD(0.5, momentum=0.5)),
+            ["iteration", "learning_rate", "step_counter", "dynamic_scale", "iteration", "learning_rate", "w_momentum"],
+        ),
+        (
+            lambda: optimizers.MultiOptimizer(optimizers.OptimizerMap(optimizers.SGD(0.5, momentum=0.5))),
+            ["iteration", "learning_rate", "iteration", "learning_rate", "w_momentum"],
+        ),
+    ],
+    ids=["plain", "scaled", "several"],
+)
+def test_own_variables_go_to_a_store_and_back_by_their_number(make: Any, names: list[str]) -> None:
+    """Under the keys of Keras 3.15.1, in its order."""
+    optimizer, other, w = make(), make(), variable(1.0)
+    store: dict[str, Any] = {}
+    optimizer.apply([np.full(1, 7.0, "float32")], [w])
+    optimizer.save_own_variables(store)
+    assert [v.name for v in optimizer.variables] == names
+    assert list(store) == [str(i) for i in range(len(names))]
+    with pytest.warns(UserWarning, match=f"whereas the saved optimizer has {len(names)} variables. It is not"):
+        other.load_own_variables(store)
+    assert int(other.iterations) == 0
+    other.build([w])
+    other.load_own_variables(store)
+    for mine, loaded in zip(optimizer.variables, other.variables, strict=True):
+        np.testing.assert_array_equal(mine.numpy(), loaded.numpy())
+
+
 def test_slots_are_named_after_the_path_of_their_variable() -> None:
     clear_session()
     kernel = variable(1.0, name="kernel")
@@ -386,6 +419,27 @@ def test_own_optimizer_written_as_for_keras_works_and_is_saved_whole() -> None:
     again = optimizers.get(optimizers.serialize(optimizer))
     assert again.get_config() == optimizer.get_config()
     assert (again.patience, again.clipnorm) == (5, 1.0)
+
+
+@known("optimizers")
+class Forgetful(optimizers.SGD):
+    """Stores the learning rate alone."""
+
+    def save_own_variables(self, store: Any) -> None:
+        store["rate"] = self.learning_rate.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        self.learning_rate = store["rate"]
+
+
+def test_an_optimizer_may_say_itself_what_a_file_holds_of_it(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(Forgetful(0.5, momentum=0.5), "mse")
+    model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", custom_objects={"Forgetful": Forgetful}).optimizer
+    assert (float(loaded.learning_rate), int(loaded.iterations)) == (0.5, 0)
+    assert len(loaded.variables) == 4
 
 
 def test_class_without_update_step_says_so() -> None:

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -252,6 +253,31 @@ def test_other_slots_than_the_optimizer_has_start_anew(
     with pytest.warns(UserWarning, match="holds 9 variables for optimizer 'adam.*', which has 10. It starts anew"):
         loaded = load_model(tmp_path / "model.keras")
     assert int(loaded.optimizer.iterations.numpy()) == 0
+
+
+def test_a_file_that_lacks_some_of_the_optimizer_gives_the_model_with_a_new_one(
+    compiled: Sequential, tmp_path: Path, x: np.ndarray, y: np.ndarray
+) -> None:
+    compiled.train_on_batch(x, y)
+    path = tmp_path / "model.h5"
+    with pytest.warns(UserWarning, match="legacy"):
+        compiled.save(path)
+    with h5py.File(path, "r+") as file:
+        group = file["optimizer_weights"]
+        names = list(group.attrs["weight_names"])
+        del group[names[-1]]
+    with pytest.warns(UserWarning, match="lists 10 arrays as the state of its optimizer and holds 9. It starts anew"):
+        loaded = load_model(path)
+    assert int(loaded.optimizer.iterations.numpy()) == 0
+    assert_same_weights(compiled, loaded)
+    loaded.train_on_batch(x, y)
+    with h5py.File(path, "r+") as file:  # one array twice is one array too few
+        file["optimizer_weights"].attrs["weight_names"] = [*names[:-1], names[-2]]
+    with pytest.warns(UserWarning, match="lists 10 arrays .* holds 9"):
+        load_model(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_same_weights(compiled, load_model(path, compile=False))
 
 
 def test_a_loss_that_seqc_lacks_says_how_to_load_the_rest(compiled: Sequential, tmp_path: Path) -> None:

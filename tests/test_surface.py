@@ -22,7 +22,7 @@ RECORDED = json.loads((Path(__file__).parent / "cases" / "surface.json").read_te
 INNER = {
     "Variable": {"aggregation", "handle", "overwrite_with_gradient", "synchronization"},
     "KerasTensor": {"ragged_rank", "record_history", "row_splits_dtype"},
-    "Optimizer": {"load_own_variables", "save_own_variables", "stateless_apply"},
+    "Optimizer": {"stateless_apply"},
     "Functional": {"operations"},
 }
 

@@ -80,6 +80,7 @@ class Loss(Configurable):
             valid = self.valid(true, pred)
             if valid is not None:
                 mask = valid if mask is None else ops.logical_and(mask, valid)
+            _check_mask(mask, values, true, pred)
             return reduce_weighted(values, sample_weight, mask, self.reduction)
 
     def get_config(self) -> dict[str, Any]:
@@ -157,18 +158,26 @@ def weight_of_mask(sample_weight: Any, mask: Value | None, dtype: str, reduction
     return _weighted(kept, weight)
 
 
+def _check_mask(mask: Value | None, values: Value, true: Value, pred: Value) -> None:
+    """Raises DataError if a mask tells apart what a loss has one value for; a single number it may weigh as a whole."""
+    if mask is None or not values.ndim or mask.ndim - (mask.type.shape[-1:] == (1,)) <= values.ndim:
+        return
+    hint = "Use a loss that gives a value per step, or no mask."
+    if true.ndim == pred.ndim - 1 and pred.type.shape[-1] == 1:
+        hint = "Give the labels the last axis that the output has, y[..., None]."
+    raise DataError(
+        f"The output carries a mask of shape {shown(mask.type.shape)}, from a layer such as Masking or Embedding("
+        f"mask_zero=True), and its loss gives values of shape {shown(values.type.shape)}, one for all that the mask "
+        f"tells apart. {hint}"
+    )
+
+
 def reduce_weighted(values: Value, sample_weight: Any, mask: Value | None, reduction: str | None) -> Value:
     """Returns values times weights and mask, reduced.
 
     Raises:
-        DataError: the weights do not broadcast against the values, or a mask says of more than there are values for.
+        DataError: the weights do not broadcast against the values.
     """
-    if mask is not None and mask.ndim - (mask.type.shape[-1:] == (1,)) > values.ndim:
-        raise DataError(
-            f"The output carries a mask of shape {shown(mask.type.shape)}, from a layer such as Masking or Embedding("
-            f"mask_zero=True), and its loss gives values of shape {shown(values.type.shape)}, one for all that the "
-            "mask tells apart. Use a loss that gives a value per step, or no mask."
-        )
     weight = weight_of_mask(sample_weight, mask, values.dtype, reduction)
     if weight is not None:
         values, weight = squeeze_or_expand_to_same_rank(values, weight)

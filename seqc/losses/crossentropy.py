@@ -84,7 +84,12 @@ def categorical_crossentropy(
     check_same_shape("categorical_crossentropy", true, pred, axis)
     warn_of_one_class("categorical_crossentropy", pred)
     true = smooth_categorical(true, label_smoothing, axis)
-    return ops.negative(ops.sum(true * _log_probabilities(pred, from_logits, axis, "categorical_crossentropy"), axis))
+    logits = _logits(pred, from_logits, axis, "categorical_crossentropy")
+    if logits is not None:
+        log_p = ops.log_softmax(logits, axis)
+    else:
+        log_p = ops.log(ops.clip(pred / ops.sum(pred, axis, keepdims=True), EPSILON, 1.0 - EPSILON))
+    return ops.negative(ops.sum(true * log_p, axis))
 
 
 @known("losses")
@@ -118,7 +123,7 @@ def sparse_categorical_crossentropy(
 
     Args:
         y_true: class numbers, shaped like `y_pred` without the class axis, or with it and size one.
-        y_pred: probabilities, made to sum to one and limited to [1e-7, 1 - 1e-7]; logits with `from_logits`.
+        y_pred: probabilities, limited to [1e-7, 1 - 1e-7] and made to sum to one; logits with `from_logits`.
         ignore_class: a label whose loss is 0. axis: the class axis.
 
     Raises:
@@ -127,7 +132,10 @@ def sparse_categorical_crossentropy(
     pred = tensor(y_pred)
     who = "sparse_categorical_crossentropy"
     true = class_numbers(who, y_true, pred, axis)
-    log_p = _log_probabilities(pred, from_logits, axis, who)
+    logits = _logits(pred, from_logits, axis, who)
+    if logits is None:  # logits that a softmax makes these probabilities of, finite where all of them are 0
+        logits = ops.log(ops.clip(pred, EPSILON, 1.0 - EPSILON))
+    log_p = ops.log_softmax(logits, axis)
     classes = ops.shape(pred)[axis]  # as many as samples where each is its own class
     # An ignored label is not one of the classes, or is made none, so that its one-hot row is all zero.
     known = true if ignore_class is None else ops.where(valid_labels(true, ignore_class), true, -1)
@@ -206,10 +214,7 @@ def _undo(kind: type, pred: Value, from_logits: bool, who: str) -> Value | None:
     return pred if from_logits else None
 
 
-def _log_probabilities(pred: Value, from_logits: bool, axis: int, who: str) -> Value:
+def _logits(pred: Value, from_logits: bool, axis: int, who: str) -> Value | None:
+    """Returns the logits of a softmax along the class axis, where there are any; see `_undo`."""
     same_axis = isinstance(pred.op, Softmax) and pred.op.axis == normalize_axis(who, axis, pred.ndim)
-    logits = _undo(Softmax, pred, from_logits, who) if same_axis or from_logits else None
-    if logits is not None:
-        return ops.log_softmax(logits, axis)
-    p = pred / ops.sum(pred, axis, keepdims=True)
-    return ops.log(ops.clip(p, EPSILON, 1.0 - EPSILON))
+    return _undo(Softmax, pred, from_logits, who) if same_axis or from_logits else None

@@ -75,7 +75,7 @@ class BinaryFocalCrossentropy(LossFunctionWrapper):
         super().__init__(binary_focal_crossentropy, reduction, name, dtype, **balance, **options)
 
 
-@loss_function()
+@loss_function(labels_like_output=True)
 def categorical_focal_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -90,7 +90,6 @@ def categorical_focal_crossentropy(
     Lin et al. (2017), "Focal Loss for Dense Object Detection". Arguments as for `categorical_crossentropy`.
     """
     true, pred = pair("categorical_focal_crossentropy", y_true, y_pred)
-    check_same_shape("categorical_focal_crossentropy", true, pred, axis)
     warn_of_one_class("categorical_focal_crossentropy", pred)
     true = smooth_categorical(true, label_smoothing, axis)
     p = ops.softmax(pred, axis) if from_logits else pred

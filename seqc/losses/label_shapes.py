@@ -27,13 +27,19 @@ def pair(who: str, y_true: Any, y_pred: Any) -> tuple[Value, Value]:
     pred = tensor(y_pred)
     pred = pred if pred.type.is_float else ops.cast(pred, "float32")
     true, pred = squeeze_or_expand_to_same_rank(tensor(y_true, pred.dtype), pred)
-    if not who.endswith("crossentropy") and not broadcast(true.type.shape, pred.type.shape):
+    if who not in _OF_ONE_SHAPE and not broadcast(true.type.shape, pred.type.shape):
         raise unfit(f"Loss '{who}'", tensor(y_true).type.shape, tensor(y_pred).type.shape)
     return true, pred
 
 
+# These check for themselves.
+_OF_ONE_SHAPE = ("binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy")
+
+
 def unfit(who: str, true: Sequence[Any], pred: Sequence[Any]) -> DataError:
     """Returns the error of labels that are not of the output's shape."""
+    if "crossentropy" in who:
+        return not_one_hot(who, true, pred, "loss='sparse_categorical_crossentropy'")
     bare = tuple(true[:-1]) if true[-1:] == (1,) and len(true) == len(pred) else tuple(true)
     hint = _RESHAPE
     if bare == tuple(pred[:-1]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from seqc import ops
+from seqc.dtype_policies import floatx
 from seqc.errors import DataError
 from seqc.graph.ir import Value
 from seqc.known_classes import known
@@ -32,7 +33,8 @@ def accuracy(y_true: Any, y_pred: Any) -> Value:
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Value:
     """Returns 1 where a prediction above `threshold` meets the label 1, or another one the label 0; else 0."""
     true, pred = squeeze_or_expand_to_same_rank(tensor(y_true), tensor(y_pred))
-    return ops.cast(ops.equal(true, ops.cast(ops.greater(pred, threshold), true.dtype)), "float32")
+    above = ops.greater(pred, tensor(threshold, floatx()))  # no number that takes the predictions' own precision
+    return ops.cast(ops.equal(true, ops.cast(above, true.dtype)), "float32")
 
 
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Value:

@@ -42,7 +42,8 @@ def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False
     true, pred = _same_shape(target, output)
     if not pred.type.rank:
         raise ShapeError(f"Arguments `target` and `output` must be at least rank 1; got {true.type} and {pred.type}.")
-    return negative(sum(true * _log_probabilities(pred, from_logits, axis), axis))
+    log_p = log_softmax(pred, axis) if from_logits else log(clip(pred / sum(pred, axis, True), EPSILON, 1.0 - EPSILON))
+    return negative(sum(true * log_p, axis))
 
 
 def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Value:
@@ -50,7 +51,7 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
 
     Args:
         target: class numbers, shaped like `output` without its last axis, or with it and size one. output:
-        probabilities, made to sum to one and limited to [1e-7, 1 - 1e-7]; logits with `from_logits`.
+        probabilities, limited to [1e-7, 1 - 1e-7] and made to sum to one; logits with `from_logits`.
         axis: the axis of classes.
     """
     true, pred = cast(target, "int32"), as_float(output)
@@ -64,7 +65,8 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
             f"got {true.type} and {pred.type}."
         )
     chosen = one_hot(true, size_of(pred, axis), axis, pred.dtype)
-    return negative(sum(chosen * _log_probabilities(pred, from_logits, axis), axis))
+    logits = pred if from_logits else log(clip(pred, EPSILON, 1.0 - EPSILON))
+    return negative(sum(chosen * log_softmax(logits, axis), axis))
 
 
 def _same_shape(target: Any, output: Any) -> tuple[Value, Value]:
@@ -72,9 +74,3 @@ def _same_shape(target: Any, output: Any) -> tuple[Value, Value]:
     if true.type.shape != pred.type.shape:
         raise ShapeError(f"Arguments `target` and `output` must have the same shape; got {true.type} and {pred.type}.")
     return true, pred
-
-
-def _log_probabilities(pred: Value, from_logits: bool, axis: int) -> Value:
-    if from_logits:
-        return log_softmax(pred, axis)
-    return log(clip(pred / sum(pred, axis, True), EPSILON, 1.0 - EPSILON))

@@ -7,7 +7,7 @@ same code runs at once on arrays.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -434,6 +434,23 @@ class Optimizer(Configurable):
             raise ShapeError(f"Optimizer '{self.name}' has {len(variables)} variables; got {len(weights)} arrays.")
         for variable, weight in zip(variables, weights, strict=True):
             variable.assign(np.asarray(weight))
+
+    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
+        """Puts the optimizer's own variables into a file's store, "0" and so on in the order of `variables`."""
+        store.update({str(i): variable.numpy() for i, variable in enumerate(self.variables)})
+
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        """Sets the optimizer's own variables from a file's store; where that has another number of them it warns."""
+        variables = self.variables
+        if len(store) != len(variables):
+            note(
+                f"Skipping variable loading for optimizer '{self.name}', because it has {len(variables)} variables "
+                f"whereas the saved optimizer has {len(store)} variables."
+                + ("" if self.built else " It is not built yet: optimizer.build(model.trainable_variables) does that."),
+                warn=True,
+            )
+            return
+        self.set_weights([store[str(i)] for i in range(len(variables))])
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"

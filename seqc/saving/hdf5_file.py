@@ -57,7 +57,7 @@ def _whole(store: Store) -> ModelFile:
     weights = None
     if prefix or _has_names(root):
         weights = _layered(store, root["model_weights"] if prefix else root, prefix)
-        weights.optimizer = _optimizer(store)
+        weights.optimizer, weights.no_optimizer = _optimizer(store)
         if not weights.version and is_keras1(described):  # its first releases did not say that they were
             weights.version = "1"
     return ModelFile(
@@ -108,12 +108,16 @@ def _group(store: Store, group: Any, name: str, prefix: str) -> list[StoredArray
     return [_array(store, f"{prefix}{name}/", one) for one in found]
 
 
-def _optimizer(store: Store) -> list[StoredArray]:
+def _optimizer(store: Store) -> tuple[list[StoredArray], str]:
+    """Returns the arrays of the optimizer, or none and why not: weights are worth more than its state."""
     root = store.root
     if "optimizer_weights" not in root:
-        return []
+        return [], ""
     names = store.texts.listed(root["optimizer_weights"], "weight_names") or []
-    return [_array(store, "optimizer_weights/", name) for name in names]
+    held = {path for path in (store.known(f"optimizer_weights/{name}") for name in names) if path is not None}
+    if len(held) < len(names):  # Keras gives several slots of some optimizers one name, and stops at the second
+        return [], f"'{store.source}' lists {len(names)} arrays as the state of its optimizer and holds {len(held)}."
+    return [_array(store, "optimizer_weights/", name) for name in names], ""
 
 
 def _array(store: Store, prefix: str, name: str) -> StoredArray:

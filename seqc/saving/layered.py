@@ -31,6 +31,7 @@ class LayeredWeights:
     Attributes:
         source: what messages call them. groups: the arrays of each layer that has some, by its name.
         loose: arrays of the model itself, outside of all layers. optimizer: those of the optimizer.
+        no_optimizer: why there are none of it, "" if nothing is wrong.
         version: of the Keras that wrote them, "" if it is not known. backend: what computed for that Keras.
         doubtful: the layers that were filled though it is not known which way their kernels lie.
     """
@@ -39,6 +40,7 @@ class LayeredWeights:
     groups: dict[str, list[StoredArray]]
     loose: list[StoredArray] = field(default_factory=list)
     optimizer: list[StoredArray] = field(default_factory=list)
+    no_optimizer: str = ""
     version: str = ""
     backend: str = ""
     doubtful: list[str] = field(default_factory=list)
@@ -89,6 +91,8 @@ class LayeredWeights:
 
     def fill_optimizer(self, model: Model, build: bool) -> str | None:
         """Sets the variables of a model's optimizer, or returns why not."""
+        if self.no_optimizer:
+            return f"{self.no_optimizer} It starts anew."
         layers = {layer.name: layer for layer in model.layers}
         ordered = [layers[name] for name in self.groups if name in layers]
         weights = [v for layer in ordered for v in layer.trainable_weights]

@@ -18,6 +18,7 @@ from seqc.graph.ir import Array
 from seqc.layers._state import fill
 from seqc.layers.base import Layer
 from seqc.model import Model
+from seqc.optimizers.base import Optimizer
 from seqc.saving.arrays import StoredArray, not_finite, settle, tried
 from seqc.saving.h5 import Store
 from seqc.saving.old_optimizer import fill_optimizer
@@ -85,13 +86,13 @@ def _attributes(layer: Layer) -> list[tuple[str, Any]]:
 def model_arrays(model: Model, with_optimizer: bool = True) -> dict[str, tuple[str | None, Mapping[str, Array]]]:
     """Returns for the path of each layer, and of the optimizer, its name and its arrays."""
     found: dict[str, tuple[str | None, Mapping[str, Array]]] = {}
-    for path, layer in walk(model):
-        arrays: dict[str, Any] = {}
-        layer.save_own_variables(arrays)
-        found[path] = (layer.name, {k: np.asarray(v) for k, v in arrays.items()})
+    owners: list[tuple[str, Any]] = list(walk(model))
     if model.compiled and with_optimizer:
-        optimizer = model.optimizer
-        found["optimizer"] = (optimizer.name, {str(i): v.numpy() for i, v in enumerate(optimizer.variables)})
+        owners.append(("optimizer", model.optimizer))
+    for path, owner in owners:
+        arrays: dict[str, Any] = {}
+        owner.save_own_variables(arrays)
+        found[path] = (owner.name, {k: np.asarray(v) for k, v in arrays.items()})
     return found
 
 
@@ -206,6 +207,11 @@ def restore_optimizer(model: Model, store: Store, build: bool) -> str | None:
     """
     optimizer, group = model.optimizer, store.group("optimizer/vars")
     if len(group) == 0:
+        return None
+    if type(optimizer).load_own_variables is not Optimizer.load_own_variables:  # one that stores what it likes
+        if build:
+            optimizer.build(model.trainable_variables)
+        optimizer.load_own_variables(group)
         return None
     if build and len(group) > len(optimizer.variables):
         optimizer.build(model.trainable_variables)
