@@ -15,7 +15,7 @@ from kit.training_modes import cases, seen
 from seqc import layers
 
 # By case of kit/training_modes.py: the factor in each way of calling, as Keras 3.15.1 gives it on TensorFlow.
-RECORDED = json.loads((Path(__file__).parent / "cases" / "training_modes.json").read_text())
+RECORDED = json.loads((Path(__file__).parent / "cases" / "modes_of_calls.json").read_text())
 
 
 def check(case: tuple[str, str, str]) -> None:
