@@ -73,6 +73,34 @@ def test_adapt_finds_the_boundaries_that_keras_finds(settings: tuple[int, float]
         np.testing.assert_allclose(layer.bin_boundaries, np.asarray(expected), rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("data", "boundaries"),
+    [
+        ([1.0, 2.0, 3.0, 4.0], [1.3333333730697632, 2.6666667461395264]),
+        ([[1.0, 2.0], [3.0, 4.0]], [1.3333333730697632, 2.6666667461395264]),
+        ((1, 2, 3), [1.0, 2.0]),
+        ([np.arange(3.0), np.arange(3.0)], [0.0, 1.0]),
+    ],
+)
+def test_adapt_takes_lists_as_keras_does(data: Any, boundaries: list[float]) -> None:
+    layer = layers.Discretization(num_bins=3)
+    layer.adapt(data)
+    np.testing.assert_allclose(np.asarray(layer.bin_boundaries), boundaries, rtol=1e-6)
+
+
+def test_bins_are_learned_batch_by_batch() -> None:
+    layer = layers.Discretization(num_bins=3)
+    layer.update_state(np.arange(5.0))
+    layer.update_state([7.0, 8.0, 9.0])
+    assert layer.bin_boundaries is None
+    layer.finalize_state()
+    np.testing.assert_allclose(np.asarray(layer.bin_boundaries), [1.6666666269302368, 5.0], rtol=1e-6)  # of Keras
+    layer.reset_state()
+    layer.update_state([1.0, 2.0, 3.0])
+    layer.finalize_state()
+    np.testing.assert_array_equal(layer(np.array([1.0, 2.5])), [1, 2])
+
+
 def test_what_adapt_found_goes_into_files(tmp_path: Path) -> None:
     x = np.random.default_rng(5).normal(size=(200, 1)).astype("float32")
     layer = layers.Discretization(num_bins=5, output_mode="one_hot")
@@ -119,6 +147,10 @@ def test_categories_train_and_export(mode: str, tmp_path: Path) -> None:
         (lambda: layers.Discretization([0.0], output_mode="x"), ConfigError, "Unknown arg for output_mode: x"),
         (lambda: layers.Discretization([0.0]).adapt(np.ones(3)), ConfigError, "use `num_bins` instead"),
         (lambda: layers.Discretization(num_bins=3).adapt(np.ones(0)), DataError, "received no data"),
+        (lambda: layers.Discretization(num_bins=3).adapt(np.array([1.0, np.nan])), DataError, "NaN has no place"),
+        (lambda: layers.Discretization(num_bins=3).adapt([[1.0], [1.0, 2.0]]), DataError, "lists that make an array"),
+        (lambda: layers.Discretization(num_bins=3).finalize_state(), DataError, "received no data"),
+        (lambda: layers.Discretization([0.0]).update_state(np.ones(3)), ConfigError, "use `num_bins` instead"),
         (lambda: layers.Discretization(num_bins=3)(np.ones((2, 2))), ConfigError, "does not know its bins yet"),
     ],
 )

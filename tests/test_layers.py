@@ -96,7 +96,12 @@ EXAMPLES: list[tuple[str, dict[str, Any], tuple[int | None, ...], str]] = [
 # Layers without such a row, as one of them was recorded alone.
 _RECORDED = {case.facts["class"]: case.facts for case in kept_cases("layer_cases") if len(case.facts["layers"]) == 1}
 EXAMPLES += [
-    (name, facts["layers"][0]["config"], tuple(facts["input_shape"]), facts["input_dtype"])
+    (
+        name,
+        facts["layers"][0]["config"] | {key: facts[key] for key in facts if key == "vocabulary"},
+        tuple(facts["input_shape"]),
+        facts["input_dtype"],
+    )
     for name, facts in _RECORDED.items()
     if hasattr(layers, name) and name not in {row[0] for row in EXAMPLES}
 ]

@@ -466,7 +466,7 @@ def test_weights_that_are_not_known_yet_are_asked_for(tmp_path: Path) -> None:
         lambda: layer([["a", "b"]]),
     ]
     for use in uses:
-        with pytest.raises(DataError, match="Layer 'words' has no `idf_weights` yet: call adapt"):
+        with pytest.raises(DataError, match="In layer 'words': It has no vocabulary yet: call adapt"):
             use()
     with pytest.raises(NoLoweringError, match="no vocabulary yet|no `idf_weights` yet"):
         model.export(tmp_path / "model.onnx")

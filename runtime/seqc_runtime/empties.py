@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+import string
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +41,9 @@ _DEADLY = frozenset(
 _DEADLY_KERNEL = frozenset({"CausalConvWithState", "Conv", "ConvInteger", "FusedConv", "QLinearConv"})
 
 
+# These refuse them.
+_PARTICULAR = frozenset({"StringNormalizer"})
+
 # These did so in 1.20, and no longer do in 1.32.
 _ONCE_DEADLY = frozenset({"BiasGelu", "DFT", "Einsum", "FastGelu", "GroupQueryAttention", "LRN", "OneHot", "TopK"})
 _MENDED = (1, 32)
@@ -48,13 +53,37 @@ def is_deadly(operators: set[str], inputs: int, release: str) -> bool:
     """Whether a model of these operators and this number of inputs must not get empty ones from this onnxruntime."""
     if _release(release) < _MENDED and not _ONCE_DEADLY.isdisjoint(operators):
         return True
-    return not _DEADLY.isdisjoint(operators) or (inputs > 1 and not _DEADLY_KERNEL.isdisjoint(operators))
+    return not (_DEADLY | _PARTICULAR).isdisjoint(operators) or (
+        inputs > 1 and not _DEADLY_KERNEL.isdisjoint(operators)
+    )
 
 
 def _release(text: str) -> tuple[int, ...]:
     """("1", "32") of "1.32.0.dev1" as numbers; of what is no release, none, which is before all others."""
     found = re.match(r"(\d+)\.(\d+)", text)
     return tuple(map(int, found.groups())) if found else ()
+
+
+def blanks_of(operators: set[str]) -> str:
+    """The characters of which texts have no words that a model of these operators must not get; "" where it may.
+
+    Files that seqc wrote at first split them into no words at all, over which a deadly operator ran. Those that it
+    writes now take the larger one of one and the number of words. Punctuation was left out by a loop.
+    """
+    if "StringSplit" not in operators or "Max" in operators or _DEADLY.isdisjoint(operators):
+        return ""
+    return string.whitespace + (string.punctuation if "Loop" in operators else "")
+
+
+def refuse_wordless(feeds: Mapping[str, Any], blanks: str) -> None:
+    """Raises RuntimeInputError for texts of which none has a character that is not among `blanks`."""
+    for name, value in feeds.items():
+        texts = value.ravel().tolist() if isinstance(value, np.ndarray) and value.dtype.kind in "OU" else []
+        if texts and not any(str(text).strip(blanks) for text in texts):
+            raise RuntimeInputError(
+                f"no text in input {name!r} has a word, and over none onnxruntime would end the process: pass one that "
+                "has, or export the model again with a newer seqc"
+            )
 
 
 def empty_outputs(

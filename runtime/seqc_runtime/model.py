@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex
 
 from seqc_runtime.batches import check_batch_size, check_rows, run_in_chunks
-from seqc_runtime.empties import empty_outputs, is_deadly
+from seqc_runtime.empties import blanks_of, empty_outputs, is_deadly, refuse_wordless
 from seqc_runtime.errors import (
     RuntimeArgumentError,
     RuntimeDeviceError,
@@ -146,6 +146,7 @@ class Model:
             "producer_version": source.facts.producer_version,
         }
         self._deadly_empty = is_deadly(source.facts.operators, len(self._inputs), import_onnxruntime().__version__)
+        self._blanks = blanks_of(source.facts.operators)
         # Not a method: the model is in no cycle, so that its session is freed when the last reference to it goes.
         self._holder = SessionHolder(Runner(session), partial(_reopen, source, device, config, os.getpid()))
 
@@ -275,6 +276,8 @@ class Model:
         if check_feeds(feeds, self._inputs) and self._deadly_empty:
             wanted = tuple(self._output_by_name[name] for name in names)
             return empty_outputs(feeds, check_shapes(feeds, self._inputs), self._inputs, wanted)
+        if self._blanks:
+            refuse_wordless(feeds, self._blanks)
         return run_session(runner, names, feeds, self._source.name, control)
 
     def warm_up(self, rows: int = 1, *, control: RunControl | None = None) -> None:
@@ -314,6 +317,8 @@ class Model:
         return printable(f"<Model ({inputs}) -> ({outputs}) on {self._device}>")
 
     def _run(self, runner: Runner, feeds: dict[str, Array]) -> list[Array]:
+        if self._blanks:
+            refuse_wordless(feeds, self._blanks)
         return run_session(runner, self._output_names, feeds, self._source.name)
 
     def _wanted(self, outputs: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ _MOST_BYTES = 1 << 30
 
 
 def warm_up(inputs: tuple[TensorInfo, ...], rows: int, run: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-    """Call `run` with zeros (text: empty) until a size of the free axes suits the model, and return those inputs.
+    """Call `run` with zeros (text: "0") until a size of the free axes suits the model, and return those inputs.
 
     Raises RuntimeExecutionError with the first reason when none does.
     """
@@ -56,7 +56,7 @@ def _made_up(info: TensorInfo, rows: int, size: int, inputs: tuple[TensorInfo, .
     if info.kind.startswith("optional"):
         return None
     if info.kind != "tensor":
-        return [np.full((size,), "" if info.dtype == "str" else 0, info.numpy_dtype)]
+        return [np.full((size,), _zero(info), info.numpy_dtype)]
     batch = _batch_axis(inputs)
     shape = tuple(
         axis if isinstance(axis, int) else rows if number == 0 and axis == batch else size
@@ -64,4 +64,9 @@ def _made_up(info: TensorInfo, rows: int, size: int, inputs: tuple[TensorInfo, .
     )
     if math.prod(shape) * info.numpy_dtype.itemsize > _MOST_BYTES:
         raise RuntimeInputError(f"input {info.name!r} {info} would take more than {_MOST_BYTES} bytes")
-    return np.full(shape, "" if info.dtype == "str" else 0, info.numpy_dtype)
+    return np.full(shape, _zero(info), info.numpy_dtype)
+
+
+def _zero(info: TensorInfo) -> Any:
+    # An empty text has no words, and over none some operators of onnxruntime end the process.
+    return "0" if info.dtype == "str" else 0

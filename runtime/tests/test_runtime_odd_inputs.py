@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+import string
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,9 @@ from onnx import TensorProto, helper
 
 import seqc_runtime
 from seqc_runtime import RunControl, RuntimeInputError, RuntimeInputTypeError, RuntimeStoppedError
+from seqc_runtime.empties import blanks_of
 
+ML = "ai.onnx.ml"
 X = np.arange(6, dtype=np.float32).reshape(3, 2) - 2.5
 MASKED = np.ma.array(X, mask=X < -2)
 ODD = np.frombuffer(b"\0" + X.tobytes(), np.float32, offset=1).reshape(3, 2)
@@ -256,3 +259,48 @@ def test_stopping_one_of_eight_threads_leaves_the_others_their_numbers(make: Cal
         thread.join(60)
     assert stopped.is_set()
     assert not wrong
+
+
+def words_model() -> bytes:
+    """A GRU over the numbers of words, as seqc wrote it at first."""
+    floats, width = TensorProto.FLOAT, 2
+    tensors = [
+        helper.make_tensor("w", floats, [1, 3 * width, 1], np.ones(3 * width, np.float32)),
+        helper.make_tensor("r", floats, [1, 3 * width, width], np.ones(3 * width * width, np.float32)),
+        helper.make_tensor("last", TensorProto.INT64, [1], [2]),
+    ]
+    nodes = [
+        helper.make_node("StringSplit", ["x"], ["words", "n"]),
+        helper.make_node("LabelEncoder", ["words"], ["ids"], "", keys_strings=["a"], values_floats=[1.0], domain=ML),
+        helper.make_node("Transpose", ["ids"], ["turned"]),
+        helper.make_node("Unsqueeze", ["turned", "last"], ["steps"]),
+        helper.make_node("GRU", ["steps", "w", "r"], ["", "y"], hidden_size=width),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [helper.make_tensor_value_info("x", TensorProto.STRING, ["batch"])],
+        [helper.make_tensor_value_info("y", floats, [1, "batch", width])],
+        tensors,
+    )
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid(ML, 2)]
+    result: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
+    return result
+
+
+def test_texts_without_words_do_not_end_the_process() -> None:
+    """GRU of onnxruntime does so over no steps."""
+    model = seqc_runtime.load(words_model(), device="cpu", warm_up=True)
+    assert model.predict(np.array(["a b", ""], object)).shape == (1, 2, 2)
+    uses: list[Callable[[Any], Any]] = [model.predict, lambda x: model.run({"x": x})]
+    for texts in ([""], [" \t\n"], ["", " "]):
+        for use in uses:
+            with pytest.raises(RuntimeInputError, match="no text in input 'x' has a word"):
+                use(np.array(texts, object))
+    assert model.predict(np.array(["!"], object)).shape == (1, 1, 2)
+
+
+def test_files_that_have_one_word_at_least_take_texts_without_words() -> None:
+    operators = {"StringSplit", "GRU", "Loop"}
+    assert blanks_of(operators) == string.whitespace + string.punctuation
+    assert blanks_of(operators | {"Max"}) == blanks_of({"StringSplit", "Gemm"}) == blanks_of({"GRU"}) == ""

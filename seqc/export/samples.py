@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from seqc.errors import SeqcError, ShapeError
 from seqc.graph import dims
+from seqc.graph.element_types import FLOATS, float_info
 from seqc.graph.ir import Array, Constant, Graph, Type, Value
 from seqc.graph.strings import STRING
 from seqc.ops.elementwise import Equal
@@ -109,6 +111,7 @@ class Sampler:
         self._limits, self._masked = _integer_limits(graph, users), _masked_values(graph, users)
         self._exact = exact_values(graph)
         self._tokens = {x: _tokens_of(x, users) for x in graph.inputs}
+        self._split = [_is_split(x, users) for x in graph.inputs]
 
     def draw(self, sizes: Sizes, seed: int) -> list[Array]:
         """Returns one array per graph input."""
@@ -148,6 +151,14 @@ class Sampler:
                 some = True
         return found if some and runs_on(run, found) else None
 
+    def draw_wordless(self, run: Callable[[list[Array]], object], sizes: Sizes, seed: int) -> list[Array] | None:
+        """Returns inputs of which the texts that are split hold no words; None where none is split."""
+        if not any(self._split):
+            return None
+        drawn = self.draw(sizes, seed)
+        found = [np.full_like(x, "") if split else x for x, split in zip(drawn, self._split, strict=True)]
+        return found if runs_on(run, found) else None
+
 
 def _token(rng: np.random.Generator, tokens: Sequence[object]) -> object:
     return tokens[int(rng.integers(len(tokens)))]
@@ -158,26 +169,43 @@ def _tokens_of(source: Value, users: Users) -> tuple[object, ...]:
 
     An integer may be another one nearby, a string another one, or none.
     """
-    stack, seen = [source], {source}
     tokens: dict[object, None] = {}
-    known, split = True, False
+    known = True
+    for user in _readers(source, users):
+        if isinstance(user.op, LookUp):
+            tokens |= dict.fromkeys(user.op.keys[:_SOME] + user.op.keys[-_SOME:])
+            known = known and user.op.default is not None
+    if tokens and known:
+        tokens |= dict.fromkeys(("", "no such token", "É") if source.dtype == STRING else (-1, 0, 7))
+    words = [str(token) for token in tokens]
+    if _is_split(source, users):
+        tokens |= dict.fromkeys((" ".join(words), "  ".join(words[:3]) + " ", " ".join(words[-2:]).upper()))
+    return tuple(token for token in tokens if source.dtype == STRING or _holds(source.dtype, token))
+
+
+def _holds(dtype: str, token: Any) -> bool:
+    """Returns whether an integer is a number of a type."""
+    if dtype == "bool":
+        return token in (0, 1)
+    ends = float_info(dtype) if dtype in FLOATS else np.iinfo(dtype)
+    return bool(float(ends.min) <= token <= float(ends.max))
+
+
+def _is_split(source: Value, users: Users) -> bool:
+    return any(isinstance(user.op, SplitText) for user in _readers(source, users))
+
+
+def _readers(source: Value, users: Users) -> Iterator[Value]:
+    """Yields what is made of the strings or integers of an input, up to what looks them up."""
+    stack, seen = [source], {source}
     while stack:
         for user in users.get(stack.pop(), ()):
             if user in seen:
                 continue
             seen.add(user)
-            if isinstance(user.op, LookUp):
-                tokens |= dict.fromkeys(user.op.keys[:_SOME] + user.op.keys[-_SOME:])
-                known = known and user.op.default is not None
-            elif user.op.strings or user.op.kind in ("view", "move"):
-                split = split or isinstance(user.op, SplitText)
+            if not isinstance(user.op, LookUp) and (user.op.strings or user.op.kind in ("view", "move")):
                 stack.append(user)
-    if tokens and known:
-        tokens |= dict.fromkeys(("", "no such token", "É") if source.dtype == STRING else (-1, 0, 7))
-    words = [str(token) for token in tokens]
-    if split:
-        tokens |= dict.fromkeys((" ".join(words), "  ".join(words[:3]) + " ", " ".join(words[-2:]).upper()))
-    return tuple(tokens)
+            yield user
 
 
 def draw_inputs(graph: Graph, sizes: Sizes, seed: int) -> list[Array]:

@@ -144,9 +144,8 @@ class _Runs:
 
     def checks(self, session: Session, allow_nonfinite: bool) -> tuple[OutputCheck, ...]:
         """Returns one check for each output. The session ends before NumPy begins: each has the weights once more."""
-        # No numbers are large that half precision holds.
-        large = None if self._half else self._sampler.draw_large(self._single.run, self.sizes[0], self._seed)
-        drawn = self._drawn if large is None else [*self._drawn, large]
+        others = self._other_samples()
+        drawn = [*self._drawn, *others]
         names = self._graph.input_names
         got = []
         for i, arrays in enumerate(drawn):
@@ -154,10 +153,16 @@ class _Runs:
             got.append(session.run(dict(zip(names, arrays, strict=True))))
         session.close()
         found = self._compared(self._drawn, got[: len(self._drawn)])
-        if large is not None:
-            # Their errors are as large as they are: they have a budget of their own.
-            found = tuple(map(_joined, found, self._compared([large], got[-1:])))
+        for arrays, result in zip(others, got[len(self._drawn) :], strict=True):
+            found = tuple(map(_joined, found, self._compared([arrays], [result])))
         return found if allow_nonfinite else tuple(map(_counted, found))
+
+    def _other_samples(self) -> list[list[Array]]:
+        """Returns inputs with a budget of their own: large ones, whose errors are as large, and texts without words."""
+        sampler, run, size = self._sampler, self._single.run, self.sizes[0]
+        # No numbers are large that half precision holds.
+        large = None if self._half else sampler.draw_large(run, size, self._seed)
+        return [found for found in (large, sampler.draw_wordless(run, size, self._seed)) if found is not None]
 
     def are_blind(self, checks: Sequence[OutputCheck]) -> bool:
         """Tells whether some output hardly depends on the input, beside how far it may be off.

@@ -41,8 +41,8 @@ def token_batches(data: Any, dtype: str, steps: int | None, who: str) -> Iterato
     """Yields the arrays that `adapt` is given, with a first axis of samples.
 
     Args:
-        data: an array or a list of strings or integers; or batches of such: a generator, a `PyDataset`; of pairs the
-            first.
+        data: an array or a list of strings or integers, or one string; or batches of such: a generator, a
+            `PyDataset`; of pairs the first.
         dtype: "string" or "int64".
         steps: how many batches to take at most.
         who: whom errors name.
@@ -50,6 +50,7 @@ def token_batches(data: Any, dtype: str, steps: int | None, who: str) -> Iterato
     Raises:
         DataError: they are something else.
     """
+    data = [data] if isinstance(data, str | bytes) else data
     whole = isinstance(data, list | tuple) or hasattr(data, "shape") or hasattr(data, "to_numpy")
     parts = [data] if isinstance(data, list | tuple) else parts_of(data, who)
     for i, part in enumerate(parts):
@@ -63,13 +64,16 @@ def read_tokens(path: str, dtype: str) -> list[Any]:
     """Returns the tokens of a text file, one a line.
 
     Raises:
-        ConfigError: there is no such file, or a line is no integer where they are wanted.
+        ConfigError: there is no such file, a line is empty, or no integer where they are wanted.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
-    except OSError as error:
+        text = Path(path).read_bytes().decode()  # in which a "\r" may belong to a token
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"Vocabulary file {path} does not exist, or cannot be read: {error}.") from None
-    return typed(lines[:-1] if lines and lines[-1] == "" else lines, dtype, f"Vocabulary file {path}")
+    lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+    if "" in lines:
+        raise ConfigError(f"Vocabulary file {path} must hold a token a line: line {lines.index('') + 1} is empty.")
+    return typed(lines, dtype, f"Vocabulary file {path}")
 
 
 def typed(lines: Sequence[str], dtype: str, who: str) -> list[Any]:

@@ -37,6 +37,8 @@ class VocabularyLayer(Layer):
     # How many numbers there are, where vectors are as long.
     _frozen_size: int | None
     _tokens: tuple[Any, ...]
+    # Whether they are set: there may be none but the special ones.
+    _known: bool
     _idf: Array | None
     _counts: TokenCounts
 
@@ -125,7 +127,7 @@ class VocabularyLayer(Layer):
                 f"{size}; `max_tokens` is {self.max_tokens}."
             )
         self._freeze(size)
-        self._tokens = tuple(tokens)
+        self._tokens, self._known = tuple(tokens), True
         self.changes += 1
 
     def _freeze(self, size: int) -> None:

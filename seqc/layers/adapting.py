@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -56,3 +57,20 @@ def batches_of(data: Any) -> Iterator[Array]:
         if array.dtype.kind not in "biuf":
             raise DataError(f"adapt() takes numbers. Received an array of {array.dtype}.")
         yield array.astype(np.float64)
+
+
+def without_lists(data: Any) -> Any:
+    """Returns data, of a list of numbers, or of lists of such, the one array that they are.
+
+    Raises:
+        DataError: the lists differ in length.
+    """
+    inner = data
+    while isinstance(inner, list | tuple) and inner:
+        inner = inner[0]
+    if inner is data or not isinstance(inner, Real):
+        return data
+    try:
+        return np.asarray(data)
+    except ValueError as error:
+        raise DataError(f"adapt() takes lists that make an array: {error}") from None

@@ -80,6 +80,7 @@ class Layer(Surface):
     supports_masking = False
     # Whether the first argument may be a list or dictionary of tensors. Of seqc's own layers most take one tensor.
     takes_several = True
+    takes_lists = False  # whether a list is always one of tensors, which may be lists themselves
     # Whether the second axis of its input is time, whatever the rank.
     over_time = False
     # How often what it computes has changed but for weights and arguments, such as its vocabulary.

@@ -262,7 +262,7 @@ def _tensors_for(layer: Any, x: Any) -> Any:
     if tree.is_nested(x) and not isinstance(x, dict) and not len(x):
         raise LayerError(f"{who} was called on an empty list. Give it tensors: layer(x), or layer([a, b]).")
     try:
-        return as_tensors(x)
+        return [as_tensors(one) for one in x] if layer.takes_lists and isinstance(x, list | tuple) else as_tensors(x)
     except DTypeError as error:
         raise DTypeError(f"{who} is called on tensors. {error}") from error
 

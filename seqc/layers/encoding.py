@@ -13,7 +13,7 @@ from seqc.errors import ArgumentTypeError, ConfigError, DataError
 from seqc.graph.ir import Array, Value, as_value, constant
 from seqc.known_classes import known
 from seqc.layers._arguments import keep_arguments
-from seqc.layers.adapting import batches_of
+from seqc.layers.adapting import batches_of, without_lists
 from seqc.layers.base import Layer
 
 MODES = ("one_hot", "multi_hot", "count")
@@ -113,6 +113,8 @@ class Discretization(Layer):
     num_bins: int | None
     epsilon: float
     output_mode: str
+    # What `update_state` has seen.
+    _seen: Array
     not_kept = ("dtype", "name")
 
     @keep_arguments
@@ -148,6 +150,7 @@ class Discretization(Layer):
                 raise ConfigError(f"`bin_boundaries` must be a list of numbers in order. Received: {bin_boundaries!r}")
             self.bin_boundaries = [float(b) for b in found]
         self.built = True
+        self.reset_state()
 
     @property
     def input_dtype(self) -> str:
@@ -171,23 +174,47 @@ class Discretization(Layer):
         """Sets the boundaries to quantiles of data, so that all bins get the same share of it.
 
         Args:
-            data: one array, or batches: a generator, a list of arrays, a `PyDataset`; of pairs, the first counts.
+            data: one array or list of numbers, or batches: a generator, a list of arrays, a `PyDataset`; of pairs, the
+                first counts.
 
         Raises:
-            ConfigError: the layer was made with boundaries. DataError: there are no data, or they are no arrays.
+            ConfigError: the layer was made with boundaries. DataError: there are no data, or they are no numbers.
         """
+        self._bins()
+        self.reset_state()
+        for batch in batches_of(without_lists(data)):
+            self.update_state(batch)
+        self.finalize_state()
+
+    def reset_state(self) -> None:
+        """Forgets what `update_state` has seen."""
+        self._seen = np.zeros((2, 0), np.float32)
+
+    def update_state(self, data: Any) -> None:
+        """Takes note of a batch of numbers."""
+        self._bins()
+        values = np.asarray(data, np.float32).ravel()
+        if np.isnan(values).any():
+            raise DataError(
+                f"Layer '{self.name}' adapts to numbers in order, and NaN has no place there: leave it out."
+            )
+        self._seen = _joined(_sample(values, self.epsilon), self._seen, self.epsilon)
+
+    def finalize_state(self) -> None:
+        """Sets the boundaries to quantiles of what was seen."""
+        bins = self._bins()
+        if not self._seen.size:
+            raise DataError(f"adapt() of layer '{self.name}' received no data. Pass an array or batches of them.")
+        self.bin_boundaries = _thinned(self._seen, 1.0 / bins)[0, :-1].tolist()
+        self.changes += 1
+
+    def _bins(self) -> int:
         if self.num_bins is None:
             raise ConfigError(
                 "Cannot adapt a Discretization layer that has been initialized with `bin_boundaries`, use `num_bins` "
                 "instead."
             )
-        seen = np.zeros((2, 0), np.float32)
-        for batch in batches_of(data):
-            seen = _joined(_sample(batch.astype(np.float32).ravel(), self.epsilon), seen, self.epsilon)
-        if not seen.size:
-            raise DataError(f"adapt() of layer '{self.name}' received no data. Pass an array or batches of them.")
-        self.bin_boundaries = _thinned(seen, 1.0 / self.num_bins)[0, :-1].tolist()
-        self.changes += 1
+        return self.num_bins
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Discretization:

@@ -114,7 +114,7 @@ class HashedCrossing(Layer):
 
     num_bins: int
     output_mode: str
-    takes_several = True
+    takes_several = takes_lists = True
     not_kept = ("sparse", "name", "dtype")
 
     @keep_arguments

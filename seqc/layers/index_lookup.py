@@ -101,7 +101,7 @@ class IndexLookup(VocabularyLayer):
         self.input_idf_weights = None if idf_weights is None else np.asarray(idf_weights, np.float64).tolist()
         self._fixed = more["has_input_vocabulary"] or vocabulary is not None
         self._frozen_size = more["vocabulary_size"]
-        self._tokens = ()
+        self._tokens, self._known = (), False
         self._idf = None
         self._counts = TokenCounts()
         self.built = True
@@ -169,12 +169,16 @@ class IndexLookup(VocabularyLayer):
             return vectors * apply(Missing(dtype, depth, why))
         return vectors * constant(self._idf.astype(dtype))
 
+    def _table(self, keys: tuple[Any, ...], values: tuple[Any, ...], default: Any, *dtypes: str) -> LookUp:
+        """Returns a table, which nothing can be looked up in before there is a vocabulary."""
+        return LookUp(keys, values, default, *dtypes) if self._known else LookUp((), (), None, *dtypes)
+
     def _inverse(self) -> LookUp:
         first = self._first_token
         keys, tokens = tuple(range(first, first + len(self._tokens))), self._tokens
         if self.mask_token is not None:
             keys, tokens = (0, *keys), (self.mask_token, *tokens)
-        return LookUp(keys, tokens, self.oov_token, "int64", self.vocabulary_dtype)
+        return self._table(keys, tokens, self.oov_token, "int64", self.vocabulary_dtype)
 
     def _indices(self, x: Value) -> Value:
         first, oov = self._first_token, self.num_oov_indices
@@ -182,7 +186,7 @@ class IndexLookup(VocabularyLayer):
         if self.mask_token is not None:
             keys, numbers = (self.mask_token, *keys), (0 if self.output_mode == "int" else _MASKED, *numbers)
         default = {0: None, 1: self._first_oov}.get(oov, _UNKNOWN)
-        found = apply(LookUp(keys, numbers, default, self.vocabulary_dtype), x)
+        found = apply(self._table(keys, numbers, default, self.vocabulary_dtype, "int64"), x)
         if oov < 2:
             return found
         if self.vocabulary_dtype != STRING and self.oov_method == "floormod":
@@ -252,7 +256,9 @@ class IndexLookup(VocabularyLayer):
                 lines.pop()
             tokens = typed(lines, self.vocabulary_dtype, _FILE)
             special = self._special_tokens
-            self._set_tokens(tokens[len(special) :] if tokens[: len(special)] == special else tokens)
+            found = tokens[len(special) :] if tokens[: len(special)] == special else tokens
+            if found:  # a layer that was not adapted wrote the special ones only
+                self._set_tokens(found)
         except (UnicodeDecodeError, ConfigError) as error:
             raise SavingError(f"The vocabulary of layer '{self.name}' in the file cannot be used: {error}") from error
 

@@ -96,6 +96,8 @@ class IntegerLookup(IndexLookup):
                 "Only `vocabulary_dtype='int64'` is supported at this time. Received: "
                 f"vocabulary_dtype={vocabulary_dtype}"
             )
+        if oov_token is None:
+            raise ConfigError("The `oov_token` of IntegerLookup is an integer. Received: oov_token=None")
         self.mask_token = None if mask_token is None else int(mask_token)
         self.oov_token = int(oov_token)
         self._start(

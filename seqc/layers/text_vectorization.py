@@ -42,7 +42,8 @@ class TextVectorization(Layer):
         pad_to_max_tokens: whether vectors have `max_tokens` elements. vocabulary, idf_weights: see `StringLookup`.
         encoding: of texts; UTF-8 it must be. vocabulary_size, has_input_vocabulary: see `StringLookup`.
 
-    Shapes: strings (batch,) or (batch, 1) to integers (batch, words), or (batch, tokens); without `split` any shape.
+    Shapes: strings (batch,) or (batch, 1) to integers (batch, words), or (batch, tokens); of more axes, and of one
+    text, in the same way; without `split` any shape. There is one word at least: 0 where no text has one.
 
     Example:
         >>> layer = seqc.layers.TextVectorization(output_sequence_length=4)
@@ -101,7 +102,7 @@ class TextVectorization(Layer):
             mask_token="",
             output_mode=self.output_mode,
             dtype=self.dtype,
-            vocabulary_size=None if self.output_mode == "int" else vocabulary_size,
+            vocabulary_size=vocabulary_size,
             has_input_vocabulary=has_input_vocabulary,
         )
         self.built = True

@@ -55,12 +55,13 @@ def split_at_whitespace(e: Emitter, texts: str) -> str:
     """Writes the nodes that split texts (n) into words (n, words), of which a row has as many as the longest text.
 
     onnxruntime's operator takes spaces only for whitespace. Split at each kind of it in turn, a text is a block of
-    words with "" between them, which then go behind the words.
+    words with "" between them, which then go behind the words. A space in front makes two parts of a text of nothing,
+    which would have none.
     """
-    words = texts
-    for delimiter in ("\n", "\r", "\t", "\v", "\f"):
+    words = e.node("StringConcat", e.constant(np.array([" "], object)), texts)
+    for delimiter in ("\n", "\r", "\t", "\v", "\f", " "):
         words = e.node_many("StringSplit", words, outputs=2, delimiter=delimiter)[0]
-    return _words_first(e, e.node("Flatten", e.node_many("StringSplit", words, outputs=2)[0], axis=1))
+    return _words_first(e, e.node("Flatten", words, axis=1))
 
 
 def in_rows(e: Emitter, words: str, lengths: Sequence[int]) -> str:
@@ -87,10 +88,14 @@ def _size(e: Emitter, number: int) -> str:
 
 
 def _words_first(e: Emitter, words: str) -> str:
-    """Writes the nodes that put what is "" in rows (n, words) behind the words, and keep as many as the longest has."""
+    """Writes the nodes that put what is "" in rows (n, words) behind the words, and keep as many as the longest has.
+
+    One at least: over no words at all onnxruntime's GRU ends the process, and a mean is 0.
+    """
     one = _size(e, 1)
     is_word = e.node("Cast", e.node("Not", e.node("Equal", words, e.constant(np.array([""], object)))), to="int64")
     # Of equal elements, the first come first.
     order = e.node_many("TopK", is_word, e.node("Shape", words, start=1), outputs=2, axis=1)[1]
     longest = e.node("ReduceMax", e.node("ReduceSum", is_word, one), _size(e, 0), keepdims=0)
-    return e.node("Slice", e.node("GatherElements", words, order, axis=1), _size(e, 0), longest, one)
+    kept = e.node("Max", longest, one)
+    return e.node("Slice", e.node("GatherElements", words, order, axis=1), _size(e, 0), kept, one)

@@ -27,6 +27,7 @@ _PUNCTUATION = str.maketrans("", "", _CHARACTERS)
 _LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 # What C's isspace takes for one: Python's own idea of it is wider.
 _WORD = re.compile(r"[^ \t\n\v\f\r]+")
+_NO_VOCABULARY = "It has no vocabulary yet: call adapt(data) or set_vocabulary(list) first."
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -51,8 +52,9 @@ class LookUp(OnStrings):
     """What stands for each element in a table.
 
     Attributes:
-        keys, values: the table: strings or integers. default: what stands for an element that is not in it; None where
-        there must be none. key_type, dtype: of keys and values, "string" or "int64".
+        keys, values: the table: strings or integers; without any, and without a default, it is not known yet.
+        default: what stands for an element that is not in it; None where there must be none. key_type, dtype: of keys
+        and values, "string" or "int64".
     """
 
     keys: tuple[Any, ...] = field(repr=False)
@@ -75,6 +77,8 @@ class LookUp(OnStrings):
         if self.default is not None:
             table, default = self._table, self.default
             return self.each(lambda one: table.get(one, default), x, dtype)
+        if not self.keys:
+            raise DataError(_NO_VOCABULARY)
         try:
             return self.each(self._table.__getitem__, x, dtype)
         except KeyError:
@@ -86,8 +90,11 @@ class LookUp(OnStrings):
 
     def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         count = len(self.keys)
+        if not count and self.default is None:
+            raise NoLoweringError(_NO_VOCABULARY)
         if not count:
-            raise NoLoweringError("It has no vocabulary yet: call adapt(data) or set_vocabulary(list) first.")
+            everywhere = e.constant(np.array([self.default], object if self.dtype == STRING else self.dtype))
+            return e.node("Expand", everywhere, e.node("Shape", x))
         # Where there may be no other elements they get the row behind the last one of a table, which a run refuses.
         values = tuple(range(count)) if self.default is None else self.values
         default = count if self.default is None else self.default
@@ -157,10 +164,12 @@ class CallOnStrings(OnStrings):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class SplitText(OnStrings):
-    """Strings (n) as their words (n, words), with "" behind the last one of shorter texts.
+    """Strings as their words in a new last axis, with "" behind the last one of shorter texts.
+
+    That axis is never empty: where no text has a word, each has one "".
 
     Attributes:
-        by: "whitespace", "character", or None for rows of words that are there already. words: the name of the second
+        by: "whitespace", "character", or None for rows of words that are there already. words: the name of the last
         axis's size. ngrams: how many words in a row count as one, in turn; None for each by itself.
     """
 
@@ -170,19 +179,20 @@ class SplitText(OnStrings):
 
     def infer(self, x: Type) -> Type:
         _strings(self, x)
-        wanted = 2 if self.by is None else 1
-        if x.rank != wanted:
-            raise ShapeError(f"Splitting texts takes {wanted} axes; got {x}.")
-        return Type(STRING, (x.shape[0], self.words))
+        if self.by is None and not x.rank:
+            raise ShapeError(f"Words in a row take an axis; got {x}.")
+        return Type(STRING, (*(x.shape[:-1] if self.by is None else x.shape), self.words))
 
     def eval(self, x: Array) -> Any:
-        rows = [self._parts(one) for one in x]
+        shape = x.shape[:-1] if self.by is None else x.shape
+        texts = x.reshape(prod(shape), x.shape[-1]) if self.by is None else x.ravel()
+        rows = [self._parts(one) for one in texts]
         if self.ngrams is not None:
             rows = [[" ".join(r[i : i + n]) for n in self.ngrams for i in range(len(r) - n + 1)] for r in rows]
-        made = np.full((len(rows), max(map(len, rows), default=0)), "", object)
+        made = np.full((len(rows), max([1, *map(len, rows)])), "", object)
         for i, row in enumerate(rows):
             made[i, : len(row)] = row
-        return made
+        return made.reshape(*shape, made.shape[1])
 
     def _parts(self, text: Any) -> list[str]:
         return _WORD.findall(text) if self.by == "whitespace" else list(text)
@@ -190,10 +200,16 @@ class SplitText(OnStrings):
     def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         if self.by == "character":
             raise NoLoweringError("ONNX has no operator that splits texts into characters. Use split='whitespace'.")
-        if self.by is None and self.ngrams is not None:  # an empty word among them would be taken for none
+        if self.by is None:  # an empty word among them would be taken for none
             raise NoLoweringError("n-grams of words that come one by one are not written. Use split='whitespace'.")
-        words = x if self.by is None else split_at_whitespace(e, x)
-        return words if self.ngrams is None else in_rows(e, words, self.ngrams)
+        rank = y.type.rank - 1
+        words = split_at_whitespace(e, x if rank == 1 else e.node("Reshape", x, e.constant(np.array([-1], np.int64))))
+        if self.ngrams is not None:
+            words = in_rows(e, words, self.ngrams)
+        if rank == 1:
+            return words
+        count = e.node("Shape", words, start=1)
+        return e.node("Reshape", words, e.node("Concat", e.node("Shape", x), count, axis=0) if rank else count)
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from seqc.errors import SavingError
 from seqc.layers._vocabulary_layer import VocabularyLayer
+from seqc.layers.text_vectorization import TextVectorization
 from seqc.model import Model
 from seqc.saving.model_file import ModelFile
 
@@ -15,14 +16,16 @@ def check_vocabularies(model: Model, opened: ModelFile) -> None:
         model: made from the file, with its weights. opened: the file.
 
     Raises:
-        SavingError: one has not; it would take every token for an unknown one.
+        SavingError: one has not.
     """
     for layer in model._owners():
-        if not isinstance(layer, VocabularyLayer) or layer._tokens:
+        # One that looks words up for another layer comes behind that one, by whose name it can be replaced.
+        lookup = layer._lookup_layer if isinstance(layer, TextVectorization) else layer
+        if not isinstance(lookup, VocabularyLayer) or lookup._known:
             continue
-        if layer._frozen_size is not None and layer._frozen_size > layer._first_token:
+        if lookup._frozen_size is not None and lookup._frozen_size > lookup._first_token:
             raise SavingError(
-                f"Layer '{layer.name}' ({type(layer).__name__}) in '{opened.source}' had {layer._frozen_size} tokens "
+                f"Layer '{layer.name}' ({type(layer).__name__}) in '{opened.source}' had {lookup._frozen_size} tokens "
                 f"that adapt() found, and they are not in the file: {opened.kind} has no place for them. Save the "
                 f"model as `.keras`, or pass custom_objects={{'{layer.name}': {type(layer).__name__}"
                 "(vocabulary=[...])}."

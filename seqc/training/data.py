@@ -113,7 +113,7 @@ def as_array(value: Any, what: str) -> Array:
         raise DataError(f"{what} cannot be made into one array: {error}. Pad the rows to one length first.") from None
     except (TypeError, RuntimeError, BufferError) as error:  # a tensor on a GPU, or in bfloat16
         raise DataError(f"{what} ({_class_of(value)}) cannot be made into an array of NumPy: {error}") from error
-    if array.dtype == object and not text:
+    if array.dtype == object and not text and array.shape[:1] != (0,):
         raise DataError(
             f"{what} holds Python objects (shape {array.shape}); it must be an array of numbers, or of strings "
             "throughout. If they are numbers, "

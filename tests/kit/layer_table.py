@@ -36,6 +36,8 @@ BASES = ("Input", "InputLayer", "InputSpec", "Layer", "Wrapper", "deserialize", 
 INSIDE = ("GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells")
 # Layers without a kept case through which gradients pass.
 LEARNING = ("Lambda", "SimpleRNNCell")
+# Layers without a kept case that no file can hold.
+UNWRITTEN = ("HashedCrossing",)
 # Operators that only bring axes into order, or types.
 _PLUMBING = {"Cast", "Expand", "Flatten", "Identity", "Reshape", "Shape", "Squeeze", "Transpose", "Unsqueeze"}
 _YES, _NO, _NOTHING = "yes", "no", ""
@@ -105,6 +107,8 @@ def _of_one(kind: str) -> tuple[bool, str | None]:
     alone = [c for c in own if len(list(layer_classes(c.facts["layers"]))) == fewest]
     files = [found for c in alone if (found := _file(c)) is not None]
     trains = any(_has_gradient(c) for c in own) if own else kind in LEARNING
+    if kind in UNWRITTEN:
+        return trains, None
     if kind in INSIDE or not own:
         return trains, _NOTHING
     if not files:
@@ -143,6 +147,8 @@ def _stack(case: Case) -> Sequential:
     model = Sequential([Input(batch_shape=case.facts["input_shape"], dtype=case.facts["input_dtype"])])
     for described in case.facts["layers"]:
         model.add(deserialize({"module": "keras.layers", "registered_name": None, **described}))
+    if "vocabulary" in case.facts:  # that adapt found
+        model.layers[0].set_vocabulary(case.facts["vocabulary"])
     return model
 
 
