@@ -201,6 +201,40 @@ def test_a_version_that_cannot_be_loaded_leaves_the_one_before_and_says_why(tmp_
     assert (answer(served, "a"), served.versions("a")) == (2, [2])
 
 
+def test_a_version_that_answers_is_read_again_while_a_newer_one_is_broken(tmp_path: Path) -> None:
+    put(tmp_path, "a", 1, adder(1))
+    served = started(tmp_path)
+    put(tmp_path, "a", 2, b"broken")
+    for _ in range(2):
+        served.poll()
+    put(tmp_path, "a", 1, adder(1.5))
+    for _ in range(2):
+        served.poll()
+    assert (answer(served, "a"), served.versions("a")) == (1.5, [1])
+    put(tmp_path, "a", 1, b"broken, too")
+    for _ in range(2):
+        served.poll()
+    assert answer(served, "a") == 1.5
+    assert [bool(row["reason"]) for row in served.index()] == [True, True]
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_models_stay_while_the_folder_that_they_are_in_is_gone(tmp_path: Path, own: bool) -> None:
+    folder = tmp_path / "models"
+    put(folder, "a", 1, adder(1))
+    served = started(folder / "a" if own else folder)
+    os.rename(folder, tmp_path / "away")
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError, match="the folder of models is gone"):
+            served.poll()
+    assert answer(served, "a") == 1
+    os.rename(tmp_path / "away", folder)
+    put(folder, "a", 2, adder(2))
+    for _ in range(2):
+        served.poll()
+    assert answer(served, "a") == 2
+
+
 def test_a_file_that_is_replaced_by_a_broken_one_is_still_served_as_it_was(tmp_path: Path) -> None:
     put(tmp_path, "a", 1, adder(1))
     served = started(tmp_path)
