@@ -18,6 +18,7 @@ import numpy as np
 import orjson
 import pytest
 from runtime_kit.server_process import WEIGHT, gemm_answer, gemm_request, read_all, split, until, write_gemm
+from runtime_kit.serving_models import looped
 
 import seqc_runtime
 from seqc_runtime.server.app import App, Exchange
@@ -27,6 +28,7 @@ from seqc_runtime.server.limits import Limits
 from seqc_runtime.server.messages import Refusal
 from seqc_runtime.server.repository import Repository
 from seqc_runtime.server.routes import _REMEMBERED, Router
+from seqc_runtime.server.scheduling import Scheduler
 from seqc_runtime.server.servable import Servable
 
 X = np.arange(8, dtype=np.float32).reshape(2, 4)
@@ -96,6 +98,50 @@ def test_a_body_in_pieces_is_read_without_any_lifespan(app: App) -> None:
     connection = call(Asgi(app), scope(INFER), body[:7], b"", body[7:])
     assert connection.status == 200
     assert np.allclose(gemm_answer(connection.body), X @ WEIGHT, atol=1e-5)
+
+
+@pytest.mark.parametrize("inline", [0.0, 1.0])
+def test_it_answers_in_one_event_loop_after_the_other(app: App, inline: float) -> None:
+    asgi = Asgi(app, Scheduler(app.limits, inline=inline))
+
+    async def several() -> list[int]:
+        connections = [Connection(gemm_request(X)) for _ in range(5)]
+        for connection in connections:
+            connection.events.append({"type": "http.disconnect"})
+        await asyncio.gather(*(asgi(scope(INFER), one.receive, one.send) for one in connections))
+        return [one.status for one in connections]
+
+    for _ in range(3):
+        assert asyncio.run(asyncio.wait_for(several(), 20)) == [200] * 5
+
+
+def test_jobs_of_a_loop_that_was_closed_do_not_keep_the_next_from_its_answers(app: App) -> None:
+    app.repository.add(Servable("slow", 1, seqc_runtime.load(looped(30_000_000), device="cpu", threads=1)))
+    asgi = Asgi(app, Scheduler(app.limits, inline=0.0, cpus=1))
+    body = orjson.dumps({"inputs": [{"name": "x", "shape": [1, 64], "datatype": "FP32", "data": [0] * 64}]})
+
+    async def left() -> None:
+        connection = Connection(body)
+        task = asyncio.create_task(asgi(scope(INFER.replace("gemm", "slow")), connection.receive, connection.send))
+        await asyncio.sleep(0.2)
+        assert not task.done()
+
+    asyncio.run(left())
+    assert call(asgi, scope(INFER), gemm_request(X)).status == 200
+    asgi.scheduler.close()
+
+
+def test_two_event_loops_at_a_time_are_an_error_that_says_so(app: App) -> None:
+    asgi = Asgi(app)
+
+    async def outer() -> None:
+        one = Connection(gemm_request(X))
+        await asgi(scope(INFER), one.receive, one.send)
+        with pytest.raises(RuntimeError, match="make an application for each"):
+            await asyncio.to_thread(call, asgi, scope(INFER), gemm_request(X))
+
+    asyncio.run(outer())
+    assert call(asgi, scope(INFER), gemm_request(X)).status == 200
 
 
 @pytest.mark.parametrize(

@@ -187,12 +187,17 @@ def test_a_page_from_elsewhere_cannot_call_a_server_on_this_machine(tmp_path: Pa
         )
         assert split(answer)[0] == 200
         assert b"access-control-allow-origin: https://good.example\r\n" in answer
+        exposed = next(line for line in answer.split(b"\r\n") if line.startswith(b"access-control-expose-headers: "))
+        for name in (b"inference-header-content-length", b"retry-after", b"traceresponse"):
+            assert name in exposed
         answer = server.send(
             b"OPTIONS /v2/models/gemm/infer HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
             b"origin: https://good.example\r\naccess-control-request-method: POST\r\n\r\n"
         )
         assert split(answer)[0] == 204
         assert b"access-control-allow-methods: GET, POST, OPTIONS\r\n" in answer
+        for name in (b"content-encoding", b"traceparent", b"x-request-id", b"inference-header-content-length"):
+            assert name in answer.partition(b"access-control-allow-headers: ")[2].partition(b"\r\n")[0]
         plain = server.send(b"GET /v2 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         assert b"access-control" not in plain
 

@@ -72,7 +72,11 @@ WRONG = [
     ("float32", [2], [[1], 2], "element 0 is [1]"),
     ("float32", [2], [{}, 2], "element 0 is an object"),
     ("float32", [1], [1e39], "does not fit FP32"),
-    ("float32", [1], ["NaN"], "needs numbers"),
+    ("float32", [1], ["nan"], "needs numbers"),
+    ("float32", [3], ["NaN", 1, "2"], "element 2 is '2'"),
+    ("float32", [2], ["Infinity", 1e39], "element 1, 1e+39, does not fit FP32"),
+    ("float32", [2], ["NaN", True], "element 1 is true"),
+    ("int64", [1], ["NaN"], "needs integers"),
     ("float16", [1], [65520.0], "does not fit FP16"),
     ("int64", [1], [2**64 - 1], "does not fit INT64"),
     ("int64", [1], [1.0], "needs integers"),
@@ -114,6 +118,23 @@ def test_an_integer_beyond_64_bits_is_no_integer(serve: Serve, identity: Callabl
     answer = serve(identity(TensorProto.UINT64)).post("/v2/models/m/infer", body)
     assert answer.status == 400
     assert "needs integers" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("name", ["float16", "float32", "float64"])
+def test_floats_that_json_lacks_are_taken_as_they_are_given(
+    serve: Serve, identity: Callable[..., bytes], onnx_type: Callable[[str], int], name: str
+) -> None:
+    client, data = serve(identity(onnx_type(name))), [1.5, "NaN", "Infinity", "-Infinity"]
+    for _ in range(3):
+        answer = ask(client, [4], name.upper().replace("FLOAT", "FP"), data)
+        assert answer.status == 200, answer.content
+        assert answer.json()["outputs"][0]["data"] == data
+    assert client.post("/predict", json=data).json()["outputs"]["y"] == data
+
+
+def test_json_may_begin_with_a_byte_order_mark(serve: Serve, identity: Callable[..., bytes]) -> None:
+    answer = serve(identity(TensorProto.FLOAT)).post("/predict", b"\xef\xbb\xbf[1, 2]")
+    assert (answer.status, answer.json()["outputs"]["y"]) == (200, [1, 2])
 
 
 @pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity", "1e400", "[1", "01", "0x1", "1.", '"\\ud800"'])

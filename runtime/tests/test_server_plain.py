@@ -87,6 +87,44 @@ def test_csv_in_and_out(serve: Serve, gemm: bytes, gemm_reference: Reference, he
     assert np.allclose([list(map(float, line.split(","))) for line in lines[1:]], gemm_reference(X), atol=1e-6)
 
 
+TABLES = [
+    (b"1;2;3;4\n5;6;7;8", "", [[1, 2, 3, 4], [5, 6, 7, 8]]),
+    (b"1\t2\t3\t4\n", "", [[1, 2, 3, 4]]),
+    (b"0,1,2,3\n1,2,3,4", "; header=present", [[1, 2, 3, 4]]),
+    (b"0,1,2,3\n1,2,3,4", '; charset=utf-8; Header="absent"', [[0, 1, 2, 3], [1, 2, 3, 4]]),
+    (b"a,b,c,2020\n1,2,3,4", "; header=present", [[1, 2, 3, 4]]),
+    (b"id,x_3,x_2,x_1,x_0\n9,1,2,3,4", "", [[4, 3, 2, 1]]),
+    (b"a,b,c,d\n", "", []),
+    (b"", "", []),
+]
+
+
+@pytest.mark.parametrize(("body", "said", "expected"), TABLES)
+def test_every_row_of_a_table_is_a_sample_but_one_of_names(
+    serve: Serve, relu: Callable[..., bytes], body: bytes, said: str, expected: list[list[float]]
+) -> None:
+    answer = send(serve(relu(["n", 4], ["n", 4])), body, "text/csv" + said)
+    assert answer.status == 200, answer.content
+    assert answer.json()["outputs"]["y"] == expected
+
+
+def test_texts_in_a_table_are_told_from_names(serve: Serve, identity: Callable[..., bytes]) -> None:
+    client = serve(identity(8))
+    for body, said, expected in (
+        (b"x\nold\nnew", "", ["old", "new"]),
+        (b"text\nold", "; header=present", ["old"]),
+        (b"text\nold", "; header=absent", ["text", "old"]),
+    ):
+        assert send(client, body, "text/csv" + said).json()["outputs"]["y"] == expected
+    refused = send(client, b"text\nold", "text/csv")
+    assert (refused.status, "header=present" in refused.json()["error"]) == (400, True)
+
+
+def test_truths_in_a_table_are_no_names(serve: Serve, identity: Callable[..., bytes]) -> None:
+    answer = send(serve(identity(9, ["n", 2])), b"true,false\n0,1", "text/csv")
+    assert answer.json()["outputs"]["y"] == [[True, False], [False, True]]
+
+
 def test_images_are_resized_and_divided_only_when_asked(serve: Serve, relu: Callable[..., bytes]) -> None:
     image_module = pytest.importorskip("PIL.Image", reason="images are read with pillow")
     client = serve(relu(["n", 4, 6, 3], ["n", 4, 6, 3]))
@@ -133,10 +171,19 @@ WRONG = [
     (b"[[1,2,3,4],[1,2]]", "application/json", 400, "lists of 2"),
     (b'{"z": 1}', "application/json", 400, "needs the name of an input"),
     (b"null", "application/json", 400, "needs to fit"),
-    (b"1,2,3,x\n1,2,3,4", "text/csv", 400, "row 0, column 3"),
-    (b"1,2,3,4\n1,2", "text/csv", 400, "row 1 has 2 columns"),
-    (b"1,2,3,nan", "text/csv", 400, "row 0, column 3"),
-    (b"1,2,3,1e39", "text/csv", 400, "do not fit"),
+    (b"1,2,3,z\n1,2,3,4", "text/csv", 400, "say text/csv; header=present or header=absent"),
+    (b"1,2,3,z\n1,2,3,4", "text/csv; header=absent", 400, "line 1, column '3': 'z' is no number"),
+    (b"1,2,3,4\n1,2", "text/csv", 400, "line 2: 2 values; the first line has 4"),
+    (b"1,2,3,nan", "text/csv", 400, "line 1, column '3': the value is missing"),
+    (b"na,na,na,na\n1,2,3,4", "text/csv", 400, "line 1, column '0': the value is missing"),
+    (b",,,\n1,2,3,4", "text/csv", 400, "the value is missing"),
+    (b"0,1,2,3\n1,2,3,4", "text/csv", 400, "may be names of columns or a sample"),
+    (b"1,2,3,1_000", "text/csv; header=absent", 400, "'1_000' is no number"),
+    (b"1,2,3,1e999", "text/csv", 400, "1e999 is too large"),
+    (b"1,2,3,4", "text/csv; header=perhaps", 400, "needs present or absent"),
+    (b"x_0,x_1,x_3,x_4\n1,2,3,4", "text/csv", 400, "leave some out"),
+    (b"a,a,b,c\n1,2,3,4", "text/csv", 400, "names of their own"),
+    (b"1,2,3,1e39", "text/csv", 400, "needs float32[batch, 4], so values up to 3.403e+38"),
     (b"\xff\xfe", "text/csv", 400, "not CSV"),
     (b"abc", "application/x-npy", 400, "not npy"),
     (npy(X)[:-1], "application/x-npy", 400, "needs 48"),

@@ -274,6 +274,71 @@ def test_what_only_integers_of_some_size_would_show_is_found(data: bytes) -> Non
     assert "an answer changes" in notes
 
 
+def filled(missing: list[onnx.NodeProto], kind: int = onnx.TensorProto.FLOAT, **constants: Any) -> bytes:
+    """Numbers that are missing, by what `missing` makes of x, become the mean of the batch's others in their column."""
+    nodes = [
+        *missing,
+        helper.make_node("Cast", ["x"], ["f"], to=1),
+        helper.make_node("Where", ["missing", "zero", "f"], ["kept"]),
+        helper.make_node("Not", ["missing"], ["there"]),
+        helper.make_node("Cast", ["there"], ["ones"], to=1),
+        helper.make_node("ReduceSum", ["kept", "axis"], ["sum"]),
+        helper.make_node("ReduceSum", ["ones", "axis"], ["count"]),
+        helper.make_node("Max", ["count", "one"], ["least"]),
+        helper.make_node("Div", ["sum", "least"], ["mean"]),
+        helper.make_node("Where", ["missing", "mean", "f"], ["y"]),
+    ]
+    constants |= {"axis": np.array([0]), "zero": np.array([0], "f"), "one": np.array([1], "f")}
+    return build(nodes, {"x": ["batch", 3]}, {"y": ["batch", 3]}, constants, kind)
+
+
+def equal(number: float, dtype: str = "f") -> dict[str, Any]:
+    return {"missing": [helper.make_node("Equal", ["x", "it"], ["missing"])], "it": np.array([number], dtype)}
+
+
+# The longest of the batch says how many of the integers count, 0 being none.
+TRIMMED = build(
+    [
+        helper.make_node("Cast", ["x"], ["any"], to=9),
+        helper.make_node("Cast", ["any"], ["one"], to=7),
+        helper.make_node("ReduceSum", ["one", "axis"], ["lengths"], keepdims=0),
+        helper.make_node("ReduceMax", ["lengths"], ["longest"], keepdims=0),
+        helper.make_node("Reshape", ["longest", "axis"], ["end"]),
+        helper.make_node("Slice", ["x", "zero", "end", "axis"], ["cut"]),
+        helper.make_node("Cast", ["cut"], ["f"], to=1),
+        helper.make_node("ReduceMean", ["f", "axis"], ["y"]),
+    ],
+    {"x": ["batch", 8]},
+    {"y": ["batch", 1]},
+    {"axis": np.array([1]), "zero": np.array([0])},
+    INT64,
+)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(filled([helper.make_node("IsNaN", ["x"], ["missing"])]), id="NaN"),
+        pytest.param(filled([helper.make_node("IsInf", ["x"], ["missing"])]), id="infinity"),
+        *(pytest.param(filled(**equal(number)), id=f"{number}") for number in (0, -1, -999, 9999)),
+        *(pytest.param(filled(kind=INT64, **equal(number, "q")), id=f"integer {number}") for number in (0, -1)),
+        pytest.param(filled([helper.make_node("Not", ["x"], ["missing"])], onnx.TensorProto.BOOL), id="false"),
+        pytest.param(TRIMMED, id="cut to the longest"),
+    ],
+)
+def test_what_only_numbers_that_stand_for_none_would_show_is_found(data: bytes) -> None:
+    batching, notes = probed(data)
+    assert batching.max_rows == 1
+    assert "an answer" in notes
+
+
+@pytest.mark.parametrize("op", ["IsNaN", "IsInf", "Relu", "Sign", "Sqrt"])
+def test_samples_with_special_numbers_that_stand_for_themselves_run_together(op: str) -> None:
+    nodes = [helper.make_node(op, ["x"], ["made"]), helper.make_node("Cast", ["made"], ["one"], to=1)]
+    data = build([*nodes, helper.make_node("Add", ["one", "x"], ["y"])], {"x": N}, {"y": N}, {})
+    assert probed(data)[0].max_rows == 64
+
+
 def tables(*rows: int) -> bytes:
     """The sum of what integers choose from tables of so many rows."""
     names = [f"i{number}" for number in range(len(rows))]

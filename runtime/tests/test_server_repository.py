@@ -25,6 +25,7 @@ from seqc_runtime.server.loading import Loader
 from seqc_runtime.server.messages import Refusal
 from seqc_runtime.server.repository import Repository
 from seqc_runtime.server.stats import Stats
+from seqc_runtime.server.triton import model_config
 
 ONE = {"x": np.zeros((1, 2), np.float32)}
 
@@ -101,23 +102,36 @@ def test_a_folder_of_models_and_a_models_own_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "text", "expected"),
+    ("config", "text", "expected", "said"),
     [
-        ("seqc.json", '{"versions": "all", "max_batch": 8}', [1, 2, 3]),
-        ("seqc.json", '{"versions": {"latest": 2}}', [2, 3]),
-        ("seqc.json", '{"versions": [1, 7]}', [1]),
-        ("config.pbtxt", "version_policy: { all { } }", [1, 2, 3]),
-        ("config.pbtxt", "version_policy { latest { num_versions: 2 } } # two", [2, 3]),
-        ("config.pbtxt", 'name: "a"\nversion_policy: { specific: { versions: [1, 2] } }', [1, 2]),
+        ("seqc.json", '{"versions": "all", "max_batch": 8}', [1, 2, 3], {"all": {}}),
+        ("seqc.json", '{"versions": {"latest": 2}}', [2, 3], {"latest": {"num_versions": 2}}),
+        ("seqc.json", '{"versions": [1, 7]}', [1], {"specific": {"versions": [1, 7]}}),
+        ("config.pbtxt", "version_policy: { all { } }", [1, 2, 3], {"all": {}}),
+        (
+            "config.pbtxt",
+            "version_policy { latest { num_versions: 2 } } # two",
+            [2, 3],
+            {"latest": {"num_versions": 2}},
+        ),
+        (
+            "config.pbtxt",
+            'name: "a"\nversion_policy: { specific: { versions: [1, 2] } }',
+            [1, 2],
+            {"specific": {"versions": [1, 2]}},
+        ),
     ],
 )
-def test_the_configuration_says_which_versions(tmp_path: Path, config: str, text: str, expected: list[int]) -> None:
+def test_the_configuration_says_which_versions(
+    tmp_path: Path, config: str, text: str, expected: list[int], said: object
+) -> None:
     for version in (1, 2, 3):
         put(tmp_path, "a", version, adder(version))
     (tmp_path / "a" / config).write_text(text)
     served = started(tmp_path)
     assert served.versions("a") == expected
     assert [answer(served, "a", str(version)) for version in expected] == expected
+    assert model_config(served.get("a"), 8)["version_policy"] == said
 
 
 def test_what_triton_writes_is_read(tmp_path: Path) -> None:
@@ -199,6 +213,40 @@ def test_a_version_that_cannot_be_loaded_leaves_the_one_before_and_says_why(tmp_
     for _ in range(2):
         served.poll()
     assert (answer(served, "a"), served.versions("a")) == (2, [2])
+
+
+def test_a_version_that_answers_is_read_again_while_a_newer_one_is_broken(tmp_path: Path) -> None:
+    put(tmp_path, "a", 1, adder(1))
+    served = started(tmp_path)
+    put(tmp_path, "a", 2, b"broken")
+    for _ in range(2):
+        served.poll()
+    put(tmp_path, "a", 1, adder(1.5))
+    for _ in range(2):
+        served.poll()
+    assert (answer(served, "a"), served.versions("a")) == (1.5, [1])
+    put(tmp_path, "a", 1, b"broken, too")
+    for _ in range(2):
+        served.poll()
+    assert answer(served, "a") == 1.5
+    assert [bool(row["reason"]) for row in served.index()] == [True, True]
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_models_stay_while_the_folder_that_they_are_in_is_gone(tmp_path: Path, own: bool) -> None:
+    folder = tmp_path / "models"
+    put(folder, "a", 1, adder(1))
+    served = started(folder / "a" if own else folder)
+    os.rename(folder, tmp_path / "away")
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError, match="the folder of models is gone"):
+            served.poll()
+    assert answer(served, "a") == 1
+    os.rename(tmp_path / "away", folder)
+    put(folder, "a", 2, adder(2))
+    for _ in range(2):
+        served.poll()
+    assert answer(served, "a") == 2
 
 
 def test_a_file_that_is_replaced_by_a_broken_one_is_still_served_as_it_was(tmp_path: Path) -> None:

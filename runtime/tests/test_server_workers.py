@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -23,8 +27,14 @@ from runtime_kit.server_process import (
     until,
     write_gemm,
 )
+from runtime_kit.serving_models import looped
 
 import seqc_runtime
+from seqc_runtime.server.admin import Orders
+from seqc_runtime.server.messages import Refusal
+from seqc_runtime.server.repository import Repository
+from seqc_runtime.server.settings import Settings
+from seqc_runtime.server.supervisor import Supervisor
 
 
 def ask(server: ServerProcess) -> None:
@@ -182,6 +192,205 @@ def test_a_model_is_loaded_and_unloaded_in_all_workers_also_in_those_that_start_
         server.port = main
         assert statuses("two") <= {404, 503}
         assert server.stop() == 0
+
+
+class End:
+    """The supervisor's end of the channel to a worker that is not there."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+
+    def send(self, message: dict[str, Any]) -> None:
+        self.sent.append(message)
+
+    def take(self, kind: str) -> list[dict[str, Any]]:
+        """What was sent of a kind since the last time."""
+        found = [message for message in self.sent if message["do"] == kind]
+        self.sent = [message for message in self.sent if message["do"] != kind]
+        return found
+
+
+class Told:
+    """A supervisor of workers that are not there."""
+
+    def __init__(self, workers: int = 2) -> None:
+        self.supervisor = Supervisor(Settings(paths=(), workers=workers), {}, lambda models: None)
+        Path(self.supervisor.folder).rmdir()
+        self.ends = [self.start(index) for index in range(workers)]
+        self.asked = 0
+
+    def start(self, index: int) -> End:
+        end = End()
+        self.supervisor.workers[index].channel = cast(Any, end)
+        return end
+
+    def hear(self, index: int, end: End, message: dict[str, Any]) -> None:
+        self.supervisor._hear(self.supervisor.workers[index], cast(Any, end), message)
+
+    def ask(self, index: int, **what: str) -> int:
+        self.asked += 1
+        self.hear(index, self.ends[index], {"is": "order", "id": self.asked, "what": what})
+        number: int = self.ends[index].sent[-1]["order"]
+        return number
+
+    def done(self, index: int, number: int, status: int = 200) -> None:
+        error = None if status == 200 else {"status": status, "message": "why"}
+        self.hear(index, self.ends[index], {"is": "done", "order": number, "error": error})
+
+    def die(self, index: int) -> None:
+        for number in list(self.supervisor.orders):
+            self.supervisor._done(cast(Any, self.ends[index]), number)
+        self.ends[index] = self.start(index)
+
+    def answers(self, index: int) -> list[tuple[int, int]]:
+        return [(m["id"], (m["error"] or {"status": 200})["status"]) for m in self.ends[index].take("answer")]
+
+    def loaded(self) -> list[str]:
+        return self.supervisor._will_be_loaded()
+
+
+def test_the_worker_in_the_place_of_one_that_asked_gets_no_answer() -> None:
+    told = Told()
+    number = told.ask(0, load="m")
+    asker = told.ends[0]
+    told.die(0)
+    assert told.loaded() == ["m"]  # what the next one starts with
+    told.done(0, number)  # it was not told this order, and has no say in it
+    assert told.supervisor.orders
+    told.done(1, number)
+    assert (told.answers(0), told.answers(1), asker.take("answer")[0]["id"]) == ([], [], 1)
+    assert told.loaded() == ["m"]
+
+
+def test_a_load_is_kept_that_one_worker_did_not_live_to_answer() -> None:
+    told = Told()
+    number = told.ask(1, load="m")
+    told.die(0)
+    told.done(1, number)
+    assert (told.answers(1), told.loaded()) == ([(1, 200)], ["m"])
+
+
+@pytest.mark.parametrize(
+    ("what", "statuses", "status", "loaded", "replaced"),
+    [
+        ("load", (200, 200), 200, ["k", "m"], []),
+        ("load", (400, 400), 400, ["k"], []),
+        ("load", (200, 400), 400, ["k", "m"], [1]),
+        ("load", (400, 200), 400, ["k", "m"], [0]),
+        ("load", (None, None), 503, ["k"], []),
+        ("unload", (200, 200), 200, [], []),
+        ("unload", (404, 200), 200, [], []),
+        ("unload", (404, 404), 404, ["k"], []),
+    ],
+)
+def test_what_workers_do_otherwise_than_others_leaves_one_state(
+    what: str, statuses: tuple[int | None, ...], status: int, loaded: list[str], replaced: list[int]
+) -> None:
+    told = Told()
+    first = told.ask(1, load="k")
+    for index in range(2):
+        told.done(index, first)
+    told.answers(1)
+    number = told.ask(1, **{what: "m" if what == "load" else "k"})
+    asker = told.ends[1]
+    for index, one in enumerate(statuses):
+        if one is None:
+            told.die(index)
+        else:
+            told.done(index, number, one)
+    ((_, answer),) = [(m["id"], (m["error"] or {"status": 200})["status"]) for m in asker.take("answer")]
+    assert (answer, told.loaded()) == (status, loaded)
+    assert [index for index, end in enumerate(told.ends) if end.take("drain")] == replaced
+
+
+def test_what_was_loaded_again_and_again_is_kept_once() -> None:
+    told = Told()
+    for turn in range(300):
+        number = told.ask(turn % 2, load=f"m{turn % 3}")
+        for index in range(2):
+            told.done(index, number)
+    assert told.loaded() == ["m0", "m1", "m2"]
+
+
+def test_orders_are_answered_or_refused_and_answers_to_nobody_are_no_error() -> None:
+    async def run() -> list[int]:
+        loop, sent, statuses = asyncio.get_running_loop(), End(), []
+        orders = Orders(loop, cast(Any, sent), Repository(explicit=True))
+        orders.answered({"id": 77, "error": None})
+
+        def give() -> None:
+            try:
+                orders.give({"load": "m"})
+            except Refusal as refusal:
+                statuses.append(refusal.status)
+
+        waiting = [loop.run_in_executor(None, give) for _ in range(3)]
+        while len(sent.sent) < 3:
+            await asyncio.sleep(0.001)
+        orders.answered({"id": 1, "error": {"status": 404, "message": "why"}})
+        await asyncio.wait(waiting, return_when="FIRST_COMPLETED")
+        orders.close()
+        await asyncio.gather(*waiting, loop.run_in_executor(None, give))
+        return statuses
+
+    assert asyncio.run(asyncio.wait_for(run(), 20)) == [404, 503, 503, 503]
+
+
+def test_workers_do_what_they_are_told_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    def slow(repository: Repository, name: str) -> None:
+        time.sleep(0.05)
+        done.append(f"load {name}")
+
+    monkeypatch.setattr(Repository, "load", slow)
+    monkeypatch.setattr(Repository, "unload", lambda repository, name: done.append(f"unload {name}"))
+
+    async def run() -> None:
+        orders = Orders(asyncio.get_running_loop(), cast(Any, End()), Repository())
+        whats = [{"load": "a"}, {"unload": "a"}, {"load": "b"}, {"unload": "b"}]
+        await asyncio.gather(*(orders.obey({"order": n, "what": what}) for n, what in enumerate(whats)))
+
+    asyncio.run(run())
+    assert done == ["load a", "unload a", "load b", "unload b"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", [True, False])
+def test_workers_are_alike_after_one_was_killed_during_a_load(tmp_path: Path, asked: bool) -> None:
+    (tmp_path / "slow.onnx").write_bytes(looped(3_000_000))  # seconds of probing
+    write_gemm(tmp_path)
+    with serving(tmp_path, "--workers", 2, "--model-control", "explicit") as server:
+        answers: list[object] = []
+
+        def load() -> None:
+            with contextlib.suppress(Exception):
+                answers.append(server.post("/v2/repository/models/slow/load", b"")[0])
+
+        workers = children(server.process.pid)
+        thread = threading.Thread(target=load)
+        thread.start()
+        time.sleep(0.5)
+        asker = next(pid for pid in workers if connected(pid))
+        os.kill(asker if asked else next(pid for pid in workers if pid != asker), signal.SIGKILL)
+        thread.join(60)
+        assert answers == ([] if asked else [200])
+        time.sleep(0.2)
+        until(lambda: ready(server), "all workers to be ready")
+        until(lambda: {server.get("/v2/models/slow/ready")[0] for _ in range(16)} == {200}, "the model everywhere")
+        for name, verb, after in (("gemm", "load", {200}), ("slow", "unload", {404}), ("gemm", "unload", {404})):
+            assert server.post(f"/v2/repository/models/{name}/{verb}", b"")[0] == 200
+            assert {server.get(f"/v2/models/{name}/ready")[0] for _ in range(16)} == after
+        assert server.stop() == 0
+
+
+def connected(pid: int) -> bool:
+    """Whether a process has a connection of TCP, by how many sockets it has."""
+    established = {
+        line.split()[9] for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:] if line.split()[3] == "01"
+    }
+    links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    return any(link.removeprefix("socket:[").rstrip("]") in established for link in links)
 
 
 def private(pid: int) -> int:

@@ -35,7 +35,7 @@ EPILOG = "Example: seqc-runtime serve digits.onnx, then open http://127.0.0.1:80
     "--model-control",
     type=click.Choice(["none", "explicit"]),
     default="none",
-    help="explicit lets clients load and unload models.",
+    help="explicit begins with no model, and lets clients load and unload them.",
 )
 @click.option("--admin-host", default="127.0.0.1", help="Address of the admin port.")
 @click.option("--admin-port", type=int, help="A port of their own for loading, unloading and metrics.")
@@ -51,7 +51,9 @@ EPILOG = "Example: seqc-runtime serve digits.onnx, then open http://127.0.0.1:80
 @click.option("--access-log", help="Write a JSON line a request to this file; - for standard output.")
 @click.option("--otel", is_flag=True, help="Send OpenTelemetry spans (needs the extra tracing).")
 @click.option(
-    "--cors-origin", multiple=True, help="An origin whose pages may call this server (several times for several)."
+    "--cors-origin",
+    multiple=True,
+    help="An origin whose pages may call this server, such as https://a.example (several times for several).",
 )
 @click.option("--drain-timeout", type=float, default=30.0, help="Seconds that requests get to end after SIGTERM.")
 @click.option("--limit", multiple=True, help="NAME=VALUE, such as body=1048576 (several times for several).")

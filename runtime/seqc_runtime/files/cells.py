@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from collections.abc import Sequence
 
@@ -15,17 +17,24 @@ from seqc_runtime.inputs import Array
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "?"})
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 _SHOWN = 40
+# What may be done about a number that is missing, for errors.
+ADVICE = "; --missing VALUE puts one there"
 
 Cells = Sequence[Sequence[str]]
 
 
-def is_number(cell: str) -> bool:
-    """Whether a cell can be read as a float."""
+def is_value(cell: str) -> bool:
+    """Whether a cell can be read as a number, or as true or false."""
+    return _is_number(cell) or cell.strip().lower() in _TRUTH
+
+
+def _is_number(cell: str) -> bool:
     try:
         float(cell)
     except ValueError:
         return False
-    return True
+    # Python's numbers have underscores, those of tables have none.
+    return "_" not in cell
 
 
 def values(part: Part, cells: Cells, fill: float | None) -> Array:
@@ -36,14 +45,23 @@ def values(part: Part, cells: Cells, fill: float | None) -> Array:
     dtype = part.info.numpy_dtype
     if not cells:
         return np.empty((0, len(part.columns)), dtype)
-    if dtype.kind == "f":
-        return _floats(cells, fill)
+    if dtype.kind == "O":
+        return np.array(cells, object)
     if dtype.kind == "b":
         return np.array([[_TRUTH[cell.strip().lower()] for cell in row] for row in cells])
-    return np.array(cells, object if dtype.kind == "O" else dtype)
+    if "_" in "".join(itertools.chain.from_iterable(cells)):
+        raise ValueError("an underscore in a number")
+    return _floats(cells, fill) if dtype.kind == "f" else np.array(cells, dtype)
 
 
 def _floats(cells: Cells, fill: float | None) -> Array:
+    found = _filled(cells, fill)
+    if np.isinf(found).any() and any(_too_large(cell) for row in cells for cell in row):
+        raise ValueError("a number is too large")
+    return found
+
+
+def _filled(cells: Cells, fill: float | None) -> Array:
     if fill is None:
         found = np.array(cells, np.float64)
         if np.isnan(found).any():
@@ -57,25 +75,33 @@ def _floats(cells: Cells, fill: float | None) -> Array:
     return found
 
 
-def explain(name: str, part: Part, cells: Cells, lines: Sequence[int], filled: bool) -> RuntimeInputError:
+def _too_large(cell: str) -> bool:
+    """Whether a number is infinite, and does not say so."""
+    return _is_number(cell) and math.isinf(float(cell)) and "inf" not in cell.lower()
+
+
+def explain(
+    name: str, part: Part, cells: Cells, lines: Sequence[int], filled: bool, advice: str = ADVICE
+) -> RuntimeInputError:
     """The error for the first cell that cannot be read.
 
-    name: of the file. lines: the number of each row's line. filled: whether missing numbers are taken.
+    name: of the file. lines: the number of each row's line. filled: whether missing numbers are taken. advice: what to
+    do about one that is missing.
     """
     dtype = part.info.numpy_dtype
     for line, row in zip(lines, cells, strict=True):
         for column, cell in zip(part.columns, row, strict=True):
-            problem = _problem(cell.strip(), dtype, filled)
+            problem = _problem(cell.strip(), dtype, filled, advice)
             if problem:
                 needed = f"input {part.info.name!r} needs {dtype.name}"
                 return RuntimeInputError(f"{name}, line {line}, column {column!r}: {problem} ({needed})")
     return RuntimeInputError(f"{name}: the rows from line {lines[0]} on cannot be read as {dtype.name}")
 
 
-def _problem(cell: str, dtype: np.dtype[np.generic], filled: bool) -> str | None:
+def _problem(cell: str, dtype: np.dtype[np.generic], filled: bool, advice: str) -> str | None:
     """What is wrong with a cell; None when it can be read."""
     if cell.lower() in MISSING and not (filled and dtype.kind == "f"):
-        return "the value is missing" + ("; --missing VALUE puts one there" if dtype.kind == "f" else "")
+        return "the value is missing" + (advice if dtype.kind == "f" else "")
     if dtype.kind == "b":
         return None if cell.lower() in _TRUTH else f"{cell[:_SHOWN]!r} is neither true nor false"
     if dtype.kind in "iu":
@@ -84,4 +110,6 @@ def _problem(cell: str, dtype: np.dtype[np.generic], filled: bool) -> str | None
             return f"{cell[:_SHOWN]!r} is no whole number"
         inside = limits.min <= int(cell[:_SHOWN]) <= limits.max
         return None if inside else f"{cell[:_SHOWN]} is not within {limits.min} to {limits.max}"
-    return None if is_number(cell) else f"{cell[:_SHOWN]!r} is no number"
+    if not _is_number(cell):
+        return f"{cell[:_SHOWN]!r} is no number"
+    return f"{cell[:_SHOWN]} is too large" if _too_large(cell) else None

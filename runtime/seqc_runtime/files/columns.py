@@ -83,6 +83,13 @@ def _known(info: TensorInfo, columns: Sequence[str], names: Sequence[str]) -> li
     return list(columns)
 
 
+def only_columns(info: TensorInfo, names: Sequence[str]) -> tuple[str, ...]:
+    """The columns of a model's only input, as `lay_out` finds them, however many there are."""
+    found = _find(info, names, alone=True)
+    _check_once(info, found, names)
+    return tuple(found)
+
+
 def _find(info: TensorInfo, names: Sequence[str], alone: bool) -> list[str]:
     if info.name in names:
         return [info.name]

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from seqc_runtime.errors import RuntimeInputError
-from seqc_runtime.files.cells import MISSING, explain, is_number, values
-from seqc_runtime.files.columns import Choice, Part, flat, lay_out, output_columns
+from seqc_runtime.files.cells import ADVICE, MISSING, explain, is_value, values
+from seqc_runtime.files.columns import Choice, Part, flat, lay_out, numbers_of, output_columns
 from seqc_runtime.inputs import Array
 from seqc_runtime.tensors import TensorInfo
 
@@ -20,11 +20,11 @@ Row = tuple[int, list[str]]
 _LONGEST = 1 << 26
 
 
-class CsvReader:
-    """Samples in the rows of a text. Values are set apart by the first of tab, semicolon and comma in the first line.
+class Table:
+    """The rows of a text. Values are set apart by the first of tab, semicolon and comma in the first line.
 
-    stream: the text. name: of the file, for errors. infos: the model's inputs. choice: which columns hold which input.
-    header: whether the first row holds names; None finds out. fill: what to put where a number is missing.
+    stream: the text. name: of the file, for errors. infos: the model's inputs.
+    header: whether the first row holds names; None finds out. advice: how to say it, for errors.
     """
 
     def __init__(
@@ -32,55 +32,22 @@ class CsvReader:
         stream: TextIO,
         name: str,
         infos: Sequence[TensorInfo],
-        choice: Choice | None = None,
         header: bool | None = None,
-        fill: float | None = None,
+        advice: str = "--header or --no-header",
     ) -> None:
         self._name = name
-        self._stream = stream
-        self._fill = fill
-        self._width = 0
-        self._rows = self._read(stream)
-        first = next(self._rows, None)
+        self._advice = advice
+        self.width = 0
+        self.rows = self._read(stream)
+        first = next(self.rows, None)
         if first is None:
             raise RuntimeInputError(f"{name} is empty: rows of values were expected")
         line, cells = first
-        self._width = len(cells)
+        self.width = len(cells)
         self.names = [cell.strip() for cell in cells]
-        if not self._is_header(line, infos, header):
+        if not (self._is_header(line, infos) if header is None else header):
             self.names = [str(number) for number in range(len(cells))]
-            self._rows = itertools.chain([first], self._rows)
-        parts = lay_out(infos, self.names, choice)
-        self._parts = [(part, [self.names.index(column) for column in part.columns]) for part in parts]
-
-    def chunks(self, step: int) -> Iterator[dict[str, Array]]:
-        """Inputs of up to `step` samples each; at least one, which may be empty."""
-        taken = list(itertools.islice(self._rows, step))
-        yield self._inputs(taken)
-        while taken := list(itertools.islice(self._rows, step)):
-            yield self._inputs(taken)
-
-    def expected(self, done: int) -> int | None:
-        """How many samples there seem to be, by how much of the file held those that are done."""
-        try:
-            size, read = os.fstat(self._stream.fileno()).st_size, self._stream.buffer.tell()
-        except (AttributeError, OSError):  # not a file
-            return None
-        return max(done, round(done * size / read)) if size and read else None
-
-    def _inputs(self, rows: Sequence[Row]) -> dict[str, Array]:
-        return {part.info.name: self._input(part, places, rows) for part, places in self._parts}
-
-    def _input(self, part: Part, places: list[int], rows: Sequence[Row]) -> Array:
-        if places == list(range(self._width)):
-            cells = [row for _, row in rows]
-        else:
-            cells = [[row[place] for place in places] for _, row in rows]
-        try:
-            return part.assemble(values(part, cells, self._fill))
-        except (ValueError, KeyError, OverflowError) as error:
-            lines = [line for line, _ in rows]
-            raise explain(self._name, part, cells, lines, self._fill is not None) from error
+            self.rows = itertools.chain([first], self.rows)
 
     def _read(self, stream: TextIO) -> Iterator[Row]:
         """Rows with the numbers of their lines; empty lines are none, unless there is but one column."""
@@ -99,31 +66,102 @@ class CsvReader:
                 return
             except csv.Error as error:
                 raise RuntimeInputError(f"{self._name}, line {table.line_num}: {error}") from error
-            if not row and self._width == 1:
+            if not row and self.width == 1:
                 row = [""]
             if row:
-                if len(row) != (self._width or len(row)):
+                if len(row) != (self.width or len(row)):
                     raise RuntimeInputError(
-                        f"{self._name}, line {table.line_num}: {len(row)} values; the first line has {self._width}"
+                        f"{self._name}, line {table.line_num}: {len(row)} values; the first line has {self.width}"
                     )
                 yield table.line_num, row
 
-    def _is_header(self, line: int, infos: Sequence[TensorInfo], told: bool | None) -> bool:
+    def _is_header(self, line: int, infos: Sequence[TensorInfo]) -> bool:
+        """Whether the first row holds names. What may be either is refused: a sample would be lost without a word."""
         cells = self.names
-        if told is not None:
-            return told
         if len(cells) > 1 and cells == [str(number) for number in range(len(cells))]:
-            raise RuntimeInputError(
-                f"{self._name}, line {line}: 0, 1, 2, ... may be names of columns or a sample: "
-                "say --header or --no-header"
-            )
+            raise self._unclear(line, "0, 1, 2, ... may be names of columns or a sample")
+        if any(cell == info.name or numbers_of(cell, info.name) is not None for cell in cells for info in infos):
+            return True
         if any(info.dtype == "str" for info in infos):
-            if any(cell.startswith(info.name) for cell in cells for info in infos):
-                return True
-            raise RuntimeInputError(
-                f"{self._name}, line {line}: texts may be names of columns or a sample: say --header or --no-header"
-            )
-        return any(not is_number(cell) and cell.lower() not in MISSING for cell in cells)
+            raise self._unclear(line, "texts may be names of columns or a sample")
+        text = next((cell for cell in cells if not is_value(cell) and cell.lower() not in MISSING), None)
+        number = next((cell for cell in cells if is_value(cell)), None)
+        if text is not None and number is not None:
+            raise self._unclear(line, f"{text[:40]!r} may be the name of a column, and {number[:40]!r} a value")
+        return text is not None
+
+    def _unclear(self, line: int, what: str) -> RuntimeInputError:
+        return RuntimeInputError(f"{self._name}, line {line}: {what}: say {self._advice}")
+
+
+class CsvReader:
+    """Samples in the rows of a text.
+
+    stream: the text. name: of the file, for errors. infos: the model's inputs. choice: which columns hold which input.
+    header: whether the first row holds names; None finds out. fill: what to put where a number is missing.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        name: str,
+        infos: Sequence[TensorInfo],
+        choice: Choice | None = None,
+        header: bool | None = None,
+        fill: float | None = None,
+    ) -> None:
+        self._name = name
+        self._stream = stream
+        self._fill = fill
+        self._table = Table(stream, name, infos, header)
+        names = self._table.names
+        self._parts = [
+            (part, [names.index(column) for column in part.columns]) for part in lay_out(infos, names, choice)
+        ]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return self._table.names
+
+    def chunks(self, step: int) -> Iterator[dict[str, Array]]:
+        """Inputs of up to `step` samples each; at least one, which may be empty."""
+        taken = list(itertools.islice(self._table.rows, step))
+        yield self._inputs(taken)
+        while taken := list(itertools.islice(self._table.rows, step)):
+            yield self._inputs(taken)
+
+    def expected(self, done: int) -> int | None:
+        """How many samples there seem to be, by how much of the file held those that are done."""
+        try:
+            size, read = os.fstat(self._stream.fileno()).st_size, self._stream.buffer.tell()
+        except (AttributeError, OSError):  # not a file
+            return None
+        return max(done, round(done * size / read)) if size and read else None
+
+    def _inputs(self, rows: Sequence[Row]) -> dict[str, Array]:
+        return {
+            part.info.name: part.assemble(read_values(self._name, part, places, rows, self._fill))
+            for part, places in self._parts
+        }
+
+
+def read_values(
+    name: str, part: Part, places: list[int], rows: Sequence[Row], fill: float | None = None, advice: str = ADVICE
+) -> Array:
+    """What rows hold of an input, one row of values for each sample.
+
+    name: of the file, for errors. places: of the part's columns. fill, advice: as `values` and `explain` have them.
+
+    Raises RuntimeInputError.
+    """
+    cells = [row for _, row in rows]
+    if rows and places != list(range(len(cells[0]))):
+        cells = [[row[place] for place in places] for row in cells]
+    try:
+        return values(part, cells, fill)
+    except (ValueError, KeyError, OverflowError) as error:
+        raise explain(name, part, cells, [line for line, _ in rows], fill is not None, advice) from error
 
 
 def _lines(stream: TextIO, name: str) -> Iterator[str]:

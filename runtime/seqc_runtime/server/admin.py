@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from seqc_runtime.errors import SeqcRuntimeError
@@ -48,18 +48,24 @@ class Orders:
         self._repository = repository
         self._numbers = itertools.count()
         self._asked: dict[int, Future[None]] = {}
+        self._closed = False
+        # One after the other, as they come, so that all workers end alike; and not in the threads that wait in `give`.
+        self._thread = ThreadPoolExecutor(1, "seqc-orders")
 
     def give(self, what: Message) -> None:
         """Have all workers do it, and wait; in any thread but the loop's. Raises Refusal."""
         number, done = next(self._numbers), Future[None]()
         self._asked[number] = done
+        if self._closed:
+            raise _ending()
         self._loop.call_soon_threadsafe(self._channel.send, {"is": "order", "id": number, "what": what})
         done.result()
 
     def answered(self, message: Message) -> None:
         """All have done it."""
-        done = self._asked.pop(message["id"])
-        error = message["error"]
+        done, error = self._asked.pop(message["id"], None), message["error"]
+        if done is None:
+            return
         if error is None:
             done.set_result(None)
         else:
@@ -67,14 +73,18 @@ class Orders:
 
     def close(self) -> None:
         """The supervisor is gone: nobody will answer."""
-        for done in self._asked.values():
-            done.set_exception(Refusal(503, "the server ends: ask another one"))
-        self._asked.clear()
+        self._closed = True
+        while self._asked:
+            self._asked.popitem()[1].set_exception(_ending())
 
     async def obey(self, message: Message) -> None:
         """Do what the supervisor asks of all, and say how it went."""
-        error = await self._loop.run_in_executor(None, carry_out, self._repository, message["what"])
+        error = await self._loop.run_in_executor(self._thread, carry_out, self._repository, message["what"])
         self._channel.send({"is": "done", "order": message["order"], "error": error})
+
+
+def _ending() -> Refusal:
+    return Refusal(503, "the server ends: ask another one")
 
 
 def carry_out(repository: Repository, what: Message) -> Message | None:

@@ -32,10 +32,14 @@ class Disconnected(Exception):
 
 
 class Asgi(Service):
-    """A service for an ASGI server. Mounted elsewhere it needs no lifespan."""
+    """A service for an ASGI server. Mounted elsewhere it needs no lifespan.
+
+    It answers in one event loop after the other, as tests have them, and not in several at a time.
+    """
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            self.scheduler.move()
             await self._answer(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)

@@ -265,13 +265,20 @@ class Admission:
             )
 
 
+# Headers that a page of another origin may send.
+_ALLOWED = (
+    "authorization, content-encoding, content-type, inference-header-content-length, traceparent, tracestate, "
+    "x-request-id"
+)
+
+
 def _preflight(origin: str) -> Response:
     return Response(
         204,
         [
             ("access-control-allow-origin", origin),
             ("access-control-allow-methods", "GET, POST, OPTIONS"),
-            ("access-control-allow-headers", "authorization, content-type, inference-header-content-length"),
+            ("access-control-allow-headers", _ALLOWED),
             ("access-control-max-age", PREFLIGHT_SECONDS),
             ("vary", "origin"),
         ],

@@ -18,8 +18,8 @@ def ending_signals() -> list[signal.Signals]:
     return [*found, hup] if hup is not None and signal.getsignal(hup) != signal.SIG_IGN else found
 
 
-# Longer than any message here, shorter than what would fill a memory.
-LONGEST = 1 << 20
+# Longer than any message here, such as the names of 100,000 models; shorter than what would fill a memory.
+LONGEST = 1 << 24
 
 
 class Channel:
@@ -57,7 +57,9 @@ def read_first(end: socket.socket) -> Message:
     """The first message, before there is an event loop. Raises EOFError."""
     line = bytearray()
     while not line.endswith(b"\n"):
-        piece = end.recv(1)
+        # What follows the line is for those that read after this.
+        there = end.recv(1 << 16, socket.MSG_PEEK)
+        piece = end.recv(there.find(b"\n") + 1 or len(there)) if there else b""
         if not piece or len(line) > LONGEST:
             raise EOFError("the supervisor is gone")
         line += piece

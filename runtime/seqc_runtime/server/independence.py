@@ -6,14 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from seqc_runtime.errors import RuntimeStoppedError, SeqcRuntimeError
 from seqc_runtime.inputs import Array
-from seqc_runtime.server.made_up import Feeds, MadeUp, pick
+from seqc_runtime.server.made_up import SPECIAL, Feeds, MadeUp, pick
 from seqc_runtime.tensors import TensorInfo
 
 # How far an answer may be from the one given alone, relative to the largest number of the output. Matrix products
 # add up in another order for other batch sizes; every other difference is far larger, or is NaN.
 TOLERANCE = {"float16": 3e-2, "float32": 2e-4, "float64": 1e-10}
 _SAMPLES = 12
+# Rows of the batches in which samples with special numbers are looked at.
+_FEW = 4
 
 Run = Callable[[Feeds], list[Array]]
 
@@ -49,6 +52,9 @@ class Independence:
         self._check_telling(self._check(self._made.samples(self._count)))
         if self._made.has_wide:
             self._check(self._made.widened(self._made.samples(self._count)))
+        rows = min(_FEW, self._count)
+        for first in range(0, len(SPECIAL), rows):
+            self._check_special(self._made.special(rows, first), rows)
 
     def _check(self, pool: Feeds) -> list[list[Array]]:
         count = self._count
@@ -69,6 +75,46 @@ class Independence:
             self._compare([alone[i] for i in keep], kept, len(keep), f"an answer changes when a neighbour holds {what}")
         self._checked.append((pool, alone))
         return alone
+
+    def _check_special(self, pool: Feeds, rows: int) -> None:
+        """The same of samples with NaN and other numbers that a model may treat as none, such as by filling them in.
+
+        What is computed of NaN may depend on the place that it has among the numbers of a batch. So they are compared
+        with what they get at the same place, among samples that are the same.
+        """
+        expected = [self._of_likes(pool, row, rows) for row in range(rows)]
+        taken = [row for row in range(rows) if expected[row] is not None]
+        # What the model does not take alone is refused in a batch, too, and then everybody gets an answer alone.
+        if len(taken) == rows:
+            self._compare_rows(expected, self._run(pool), taken, "other special numbers")
+        for spread, what in ((False, "ordinary numbers"), (True, "numbers of other sizes")):
+            for half in (taken[::2], taken[1::2]):
+                batch = self._made.samples(rows)
+                batch = self._made.spread(batch) if spread else batch
+                for name, array in batch.items():
+                    array[half] = pool[name][half]
+                if half:
+                    self._compare_rows(expected, self._run(batch), half, what)
+
+    def _of_likes(self, pool: Feeds, row: int, rows: int) -> list[Array] | None:
+        """The answer that a sample gets at its place, in a batch of that sample only; None where it is not taken."""
+        try:
+            results = self._run(pick(pool, [row] * rows))
+        except RuntimeStoppedError:
+            raise
+        except SeqcRuntimeError:
+            return None
+        check_rows(results, rows)
+        return [result[row : row + 1] for result in results]
+
+    def _compare_rows(
+        self, expected: list[list[Array] | None], results: list[Array], rows: list[int], what: str
+    ) -> None:
+        """Each of these rows by itself: one of large numbers would let the others be far from theirs."""
+        for row in rows:
+            answers = [result[row : row + 1] for result in results]
+            problem = f"an answer to NaN, 0, -1 or another special number changes with {what} beside it"
+            self._compare([expected[row] or []], answers, 1, problem)
 
     def check_crowd(self, rows: int) -> None:
         """The same in the largest batch: some models look at what stands beyond the first samples only."""

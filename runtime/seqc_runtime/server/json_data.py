@@ -75,7 +75,8 @@ def to_array(values: list[Any], shape: list[int], declared: Declared, booleans: 
 
     values: as many as the shape has. booleans: whether true or false may be among them.
 
-    Raises Refusal (400) naming the first element that is of another type, too large, or not finite in this precision.
+    Floats that JSON lacks are taken as `to_json` gives them. Raises Refusal (400) naming the first element that is of
+    another type, too large, or not finite in this precision.
     """
     kind = declared.dtype.kind
     if kind in "bO":
@@ -87,6 +88,12 @@ def to_array(values: list[Any], shape: list[int], declared: Declared, booleans: 
     try:
         return pack(values, declared).reshape(shape)
     except (struct.error, OverflowError) as error:
+        if kind == "f" and not _TEXTS.keys().isdisjoint(value for value in values if type(value) is str):
+            numbers = [_TEXTS.get(value, value) if type(value) is str else value for value in values]
+            try:
+                return pack(numbers, declared).reshape(shape)
+            except (struct.error, OverflowError):  # said below, of what came
+                pass
         raise _wrong(values, declared) from error
 
 
@@ -110,7 +117,7 @@ def _wrong(values: list[Any], declared: Declared) -> Refusal:
     kind = declared.dtype.kind
     types = {"f": (float, int), "i": (int,), "u": (int,), "b": (bool,), "O": (str,)}[kind]
     for place, value in enumerate(values):
-        if type(value) not in types:
+        if type(value) not in types and not (kind == "f" and type(value) is str and value in _TEXTS):
             return Refusal(
                 400,
                 f"input {declared.name!r}: data needs {_NEEDS[kind]} for {declared.datatype}; element {place} is "
@@ -128,6 +135,8 @@ def _fits(value: Any, declared: Declared) -> bool:
         limits = np.iinfo(declared.dtype)
         return bool(limits.min <= value <= limits.max)
     if declared.dtype.kind == "f":
+        if type(value) is str:
+            return True
         with np.errstate(over="ignore"):
             return math.isfinite(np.array(value, np.float64).astype(declared.dtype))
     return True
@@ -146,6 +155,7 @@ def to_json(result: Array) -> Any:
 
 
 _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+_TEXTS = {text: float(name) for name, text in _NOT_FINITE.items()}
 
 
 def nested(result: Array) -> Any:

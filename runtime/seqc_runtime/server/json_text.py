@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from typing import Any, NamedTuple
 
@@ -39,6 +40,8 @@ def parse(body: Buffer, limits: Limits, what: str = "the body") -> Parsed:
     Raises Refusal (400): not JSON, too deep, too many lists, the same key twice in one object.
     """
     text = bytes(body) if isinstance(body, memoryview) else body
+    if text[:3] == codecs.BOM_UTF8:  # some editors put it in front, and parsers may ignore it
+        text = text[3:]
     # What the limits are about is in the little that is left without the numbers.
     skeleton = text.translate(None, _NUMBERS)
     opened = skeleton.count(b"[") + skeleton.count(b"{")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Sequence
@@ -48,6 +49,12 @@ class Layout:
     def __init__(self, paths: Sequence[str | os.PathLike[str]], name: str | None = None) -> None:
         self.paths = [Path(os.path.abspath(path)) for path in paths]
         self.name = name
+
+    def check(self) -> None:
+        """Raise FileNotFoundError when a folder that models are in is gone, which says nothing of the models."""
+        for path in self.paths:
+            if path.suffix != _SUFFIX and not path.exists():
+                raise FileNotFoundError(errno.ENOENT, "the folder of models is gone", str(path))
 
     def find(self) -> dict[str, FoundModel]:
         """The models that are there now, by name."""

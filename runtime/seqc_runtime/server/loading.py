@@ -50,9 +50,8 @@ class Loader:
             batching, notes = probe(model, self._wishes(config))
             for note in (*notes, str(batching)):
                 LOG.info("model %r version %d: %s", name, version, note)
-            return Servable(
-                name, version, model, batching=batching, counters=self.stats.model(name, version), notes=notes
-            )
+            counters = self.stats.model(name, version)
+            return Servable(name, version, model, batching=batching, counters=counters, notes=notes, config=config)
         except BaseException:
             model.close()
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,7 +17,9 @@ _SIZES = (8, 32, 1, 64, 224, 2)
 _HIGHS = (100, 8, 2, 1)
 # Far enough from where sums of integers turn over.
 _LARGEST = 1 << 62
-_WORDS = ("", "a", "seqc", "Grüße", "0", "1.5")
+_WORDS = ("", "a", "seqc", "Grüße", "0", "1.5", "a b c d", "a|b|c", "a,b;c")
+# Numbers that stand for one that is missing, and other ends of ranges.
+SPECIAL = (np.nan, 0.0, -1.0, np.inf, -np.inf, -999.0, 1.0, 9999.0, -9999.0, 999.0, -99.0)
 
 Feeds = dict[str, Array]
 
@@ -158,6 +160,34 @@ class MadeUp:
                 sizes = 10.0 ** self._random.uniform(-3, largest, array.shape)
                 feeds[name] = (array * sizes).astype(array.dtype)
         return feeds
+
+    def special(self, rows: int, first: int = 0) -> Feeds:
+        """Samples that hold, among others, a number that may stand for something: one of them in each.
+
+        first: which of them the first sample holds; the next has the next.
+        """
+        feeds = self.samples(rows)
+        for info in self._inputs:
+            array, values = feeds[info.name], self._special_values(info)
+            for row in range(rows if values else 0):
+                value = values[(first + row) % len(values)]
+                part = self._random.random(array.shape[1:]) < self._random.choice((0.3, 0.7, 1.0))
+                # A sample of one number is that one.
+                array[row] = np.where(part if part.any() else True, value, array[row])
+        return feeds
+
+    def _special_values(self, info: TensorInfo) -> list[Any]:
+        if info.dtype == "str":
+            return ["", "nan"]
+        if info.dtype == "bool":
+            return [False, True]
+        if info.name not in self._ranges:
+            return list(SPECIAL)
+        range_ = self._ranges[info.name]
+        if self._growing:
+            return []
+        ends = (0, range_.high - 1, -1, range_.low, 1, -999, 999)
+        return [number for number in dict.fromkeys(ends) if range_.low <= number < range_.high]
 
     def _values(self, info: TensorInfo, rows: int) -> Array:
         first = [rows if isinstance(axis, str) else axis for axis in info.shape[:1]]

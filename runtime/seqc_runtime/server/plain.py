@@ -153,10 +153,20 @@ def _npz(servable: Servable, body: Buffer, head: Head, limits: Limits) -> Found:
 
 def _csv(servable: Servable, body: Buffer, head: Head, limits: Limits) -> Found:
     declared = _single(servable, "a table")
-    array = read_csv(body, declared, limits)
-    shape, _ = fit(declared, list(array.shape))
-    check_shape(declared, shape, limits)
-    return {declared.name: array.reshape(shape)}, False
+    array = read_csv(body, declared, limits, _header(head.headers.get("content-type", "")))
+    return {declared.name: _shaped(array, declared, limits)[0]}, False
+
+
+def _header(kind: str) -> bool | None:
+    """Whether a first line holds names, as `text/csv; header=...` says (RFC 4180); None when it says nothing."""
+    for part in kind.split(";")[1:]:
+        name, _, value = part.partition("=")
+        if name.strip().lower() == "header":
+            said = value.strip().strip('"').lower()
+            if said not in ("present", "absent"):
+                raise Refusal(400, f"header of text/csv needs present or absent; got {said[:100]!r}")
+            return said == "present"
+    return None
 
 
 def _image(servable: Servable, body: Buffer, head: Head, limits: Limits) -> Found:

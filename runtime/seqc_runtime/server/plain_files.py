@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 import zipfile
-from typing import Any
 
 import numpy as np
 
+from seqc_runtime.errors import RuntimeInputError
+from seqc_runtime.files.columns import Part, only_columns
+from seqc_runtime.files.csv_files import Table, read_values
 from seqc_runtime.inputs import Array
 from seqc_runtime.server.infer_request import check_count, shown
 from seqc_runtime.server.limits import Limits
@@ -18,6 +21,7 @@ from seqc_runtime.server.oip_binary import aligned
 from seqc_runtime.server.signature import Declared, Signature
 
 _KINDS = "fiub"
+_SAY = "text/csv; header=present or header=absent"
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -70,64 +74,28 @@ def read_npz(body: Buffer, signature: Signature, limits: Limits) -> dict[str, Ar
         raise
 
 
-def read_csv(body: Buffer, declared: Declared, limits: Limits) -> Array:
-    """A table, a row per sample; a first line that holds no number is its header. Raises Refusal (400)."""
+def read_csv(body: Buffer, declared: Declared, limits: Limits, header: bool | None = None) -> Array:
+    """A table, a row per sample, as `seqc-runtime score` reads it.
+
+    header: whether its first line holds the names of columns; None finds out.
+
+    Raises Refusal (400).
+    """
     try:
         text = bytes(body).decode("utf-8-sig")
-        rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
         raise Refusal(400, f"the body is not CSV: {error}") from error
-    if declared.dtype.kind != "O" and rows and not any(_number(cell) for cell in rows[0]):
-        rows = rows[1:]
-    if len(rows) > limits.rows:
-        raise Refusal(400, f"the body has {len(rows)} rows; at most {limits.rows}")
-    width = len(rows[0]) if rows else 0
-    for place, row in enumerate(rows):
-        if len(row) != width:
-            raise Refusal(400, f"row {place} has {len(row)} columns; the first has {width}")
-    if not rows:
+    if not text.strip():
         return np.empty((0,), declared.dtype)
-    return _cells(rows, declared)
-
-
-def _cells(rows: list[list[str]], declared: Declared) -> Array:
-    if declared.dtype.kind == "O":
-        return np.array(rows, object)
-    convert: Any = {"f": float, "b": _boolean}.get(declared.dtype.kind, int)
-    values = []
-    for place, row in enumerate(rows):
-        for column, cell in enumerate(row):
-            try:
-                value = convert(cell)
-                if not math.isfinite(value):
-                    raise ValueError
-            except (ValueError, OverflowError):
-                raise Refusal(
-                    400,
-                    f"row {place}, column {column}: needs {declared.datatype}; got {shown(cell)}",
-                ) from None
-            values.append(value)
     try:
-        with np.errstate(over="raise"):
-            array = np.array(values, np.float64 if declared.dtype.kind == "f" else declared.dtype)
-            return array.astype(declared.dtype).reshape(len(rows), -1)
-    except (OverflowError, FloatingPointError) as error:
-        raise Refusal(400, f"the body has numbers that do not fit {declared.datatype}") from error
-
-
-def _number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return cell.strip().lower() in ("true", "false")
-    return True
-
-
-def _boolean(cell: str) -> bool:
-    text = cell.strip().lower()
-    if text not in ("true", "false", "1", "0"):
-        raise ValueError
-    return text in ("true", "1")
+        table = Table(io.StringIO(text, newline=""), "the body", (declared.info,), header, _SAY)
+        rows = list(itertools.islice(table.rows, limits.rows + 1))
+        if len(rows) > limits.rows:
+            raise Refusal(400, f"the body has more than {limits.rows} rows")
+        part = Part(declared.info, only_columns(declared.info, table.names), None)
+        return read_values("the body", part, [table.names.index(name) for name in part.columns], rows, advice="")
+    except RuntimeInputError as error:
+        raise Refusal(400, str(error).replace(": say which with columns", "")) from error
 
 
 def write_csv(names: list[str], results: list[Array], alone: bool) -> bytes:

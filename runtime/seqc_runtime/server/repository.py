@@ -131,6 +131,8 @@ class Repository:
 
         A file counts once it was the same at two looks, so that one which is still being copied is let be. What cannot
         be loaded leaves the version that is there, and the index says why.
+
+        Raises OSError when the folder of the models cannot be read or is gone, such as a disk; all stays as it is.
         """
         with self._changing:
             self._look(patient=True)
@@ -166,6 +168,8 @@ class Repository:
     def _look(self, patient: bool) -> None:
         if self._layout is None:
             return
+        if patient:
+            self._layout.check()
         found = self._layout.find()
         for name, model in found.items():
             if not self.explicit or name in self._wanted:
@@ -191,10 +195,13 @@ class Repository:
         for version in sorted(chosen):
             failure = self._load_version(model, version, patient, again) or failure
         loaded = set(self._models.get(model.name, ()))
-        for version in loaded - chosen:
-            # The last that works stays until its successor does.
+        for version in sorted(loaded - chosen):
+            # The last that works stays until its successor does, and is what its files are.
             if loaded & chosen:
                 self._drop(model.name, version)
+            elif version in model.versions:
+                problem = self._load_version(model, version, patient, again)
+                failure = failure or problem
         return failure
 
     def _load_version(self, model: FoundModel, version: int, patient: bool, again: bool) -> str | None:

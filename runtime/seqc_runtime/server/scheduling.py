@@ -45,7 +45,7 @@ WATCH = 0.25
 
 
 class Scheduler:
-    """Runs jobs. One scheduler belongs to one event loop.
+    """Runs jobs. One scheduler belongs to one event loop at a time; see `move`.
 
     limits: what may wait, and how long. inline: seconds; runs that take less do not go to a thread.
     cpus: a model runs so often at the same time as its threads fit there; None for those of this process.
@@ -63,6 +63,27 @@ class Scheduler:
         self._loop: asyncio.AbstractEventLoop | None = None
         # Where connections of this loop write what jobs that ran together came to.
         self.turn = Turn()
+
+    def move(self) -> None:
+        """Belong to the running event loop from now on.
+
+        Jobs of one that was closed are over. Raises RuntimeError when the one before is still in use.
+        """
+        loop, before = asyncio.get_running_loop(), self._loop
+        if loop is before:
+            return
+        if before is not None:
+            if before.is_running() or (self.busy and not before.is_closed()):
+                raise RuntimeError(
+                    "this application answers in one event loop, and another one is still in use: "
+                    "make an application for each"
+                )
+            for lane in self._lanes.values():
+                for run in lane.runs:
+                    run.control.stop()
+            self._lanes, self._idle = {}, []
+            self.turn.forget()
+        self._loop = loop
 
     async def submit(self, job: Job) -> list[Array]:
         """The results of a job.

@@ -10,6 +10,7 @@ from weakref import finalize
 from seqc_runtime.inputs import Array
 from seqc_runtime.model import Model
 from seqc_runtime.runs import RunControl
+from seqc_runtime.server.config import ModelConfig
 from seqc_runtime.server.memory import give_back_soon
 from seqc_runtime.server.signature import Signature
 from seqc_runtime.server.stats import Counters, Stats
@@ -64,7 +65,7 @@ class Servable:
 
     batching: how its samples may run together; `max_batch` alone says how many, without any measurement.
     counters: where its requests are counted. bounded: whether a run is short when its request is small.
-    notes: what was found out about it when it was loaded, in words.
+    notes: what was found out about it when it was loaded, in words. config: how its model is served.
 
     Its session is freed when nothing refers to it any more: jobs under way keep the version they were made for.
     """
@@ -79,6 +80,7 @@ class Servable:
         batching: Batching | None = None,
         counters: Counters | None = None,
         notes: tuple[str, ...] = (),
+        config: ModelConfig | None = None,
     ) -> None:
         self.name = name
         self.version = version
@@ -86,6 +88,7 @@ class Servable:
         self.batching = batching or Batching(max_batch)
         self.counters = counters or Stats().model(name, version)
         self.notes = notes
+        self.config = config or ModelConfig()
         self.inputs: tuple[TensorInfo, ...] = model.inputs
         self.outputs: tuple[TensorInfo, ...] = model.outputs
         self.input_by_name: Mapping[str, TensorInfo] = {info.name: info for info in model.inputs}

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # become so many times larger. In text an element of an answer takes about so many times its bytes.
 LARGE, INFLATED, TEXT = 1 << 20, 1032, 4
 
+# What a page of another origin may read of an answer's headers, beside those that every page may.
+_EXPOSED = "inference-header-content-length, retry-after, traceresponse, www-authenticate"
+
 
 class Service:
     """`app`, ready to be carried by connections or by ASGI.
@@ -78,7 +81,11 @@ class Service:
         if self.origins is not None:
             origin = self.origins(head)
             if origin is not None and answer.status != 204:
-                answer.headers += [("access-control-allow-origin", origin), ("vary", "origin")]
+                answer.headers += [
+                    ("access-control-allow-origin", origin),
+                    ("access-control-expose-headers", _EXPOSED),
+                    ("vary", "origin"),
+                ]
         if watch is not None:
             watch.end(answer)
 

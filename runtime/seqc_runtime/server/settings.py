@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from seqc_runtime.errors import RuntimeArgumentError
 from seqc_runtime.server.limits import Limits
@@ -81,6 +82,8 @@ class Settings:
         if self.max_batch is not None and self.max_batch < 1:
             raise RuntimeArgumentError(f"--max-batch needs a positive number; got {self.max_batch}")
         check_threads(self.threads)
+        for origin in self.cors_origins:
+            _check_origin(origin)
         self._check_files()
         self.make_limits()
         self._check_exposure()
@@ -96,10 +99,12 @@ class Settings:
                 taken[port] = option
 
     def _check_times(self) -> None:
-        times = {"--max-delay": self.max_delay, "--poll": self.poll, "--drain-timeout": self.drain}
+        times = {"--poll": self.poll, "--drain-timeout": self.drain}
         for option, seconds in times.items():
             if not 0 <= seconds <= 86_400:
-                raise RuntimeArgumentError(f"{option} needs 0 to 86400 seconds; got {seconds}")
+                raise RuntimeArgumentError(f"{option} needs 0 to 86400 seconds; got {seconds:g}")
+        if not 0 <= self.max_delay <= 86_400:
+            raise RuntimeArgumentError(f"--max-delay needs 0 to 86400000 milliseconds; got {1000 * self.max_delay:g}")
 
     def _check_files(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -138,7 +143,8 @@ class Settings:
                 raise RuntimeArgumentError(f"there is no limit {name!r}; there is {', '.join(sorted(known))}")
             kind: type[int | float] = type(getattr(Limits(), name))
             if not value > 0 or (kind is int and value != int(value)):
-                raise RuntimeArgumentError(f"--limit {name} needs a positive {kind.__name__}; got {value}")
+                needed = "whole number" if kind is int else "number"
+                raise RuntimeArgumentError(f"--limit {name} needs a positive {needed}; got {value:.15g}")
             given[name] = kind(value)
         return replace(Limits(), drain=self.drain, **given)
 
@@ -160,6 +166,26 @@ class Settings:
 
 
 TOKENS_VARIABLE = "SEQC_RUNTIME_TOKENS"
+
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def _check_origin(origin: str) -> None:
+    """Raise RuntimeArgumentError for an origin that no browser sends, so that no page would ever be let in by it."""
+    if origin == "null":  # of a page from a file
+        return
+    try:
+        parts = urlsplit(origin)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host = ""
+    if not host or not parts.scheme:
+        raise RuntimeArgumentError(f"--cors-origin needs an origin such as https://example.org; got {origin!r}")
+    place = f"[{host}]" if ":" in host else host
+    sent = f"{parts.scheme}://{place}" + ("" if port in (None, _PORTS.get(parts.scheme)) else f":{port}")
+    if sent != origin:
+        raise RuntimeArgumentError(f"--cors-origin needs an origin as browsers send it, here {sent}; got {origin!r}")
 
 
 def is_loopback(host: str) -> bool:

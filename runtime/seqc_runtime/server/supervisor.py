@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import shutil
 import signal
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from seqc_runtime.errors import SeqcRuntimeError
@@ -73,9 +74,11 @@ class Supervisor:
         self.stopping = asyncio.Event()
         self.forced = False
         self.failure: str | None = None
-        # Loads and unloads that were done, so that a worker that starts later is like the others.
-        self.history: list[Message] = []
+        # The models that clients have had loaded, in order, so that a worker that starts later is like the others.
+        self.loaded: dict[str, None] = {}
+        # What clients have asked for and not every worker has done.
         self.orders: dict[int, _Order] = {}
+        self._numbers = itertools.count()
 
     async def run(self) -> int:
         """Serve; the exit status."""
@@ -165,15 +168,16 @@ class Supervisor:
             worker.channel = channel = await Channel.open(ours)
             unless_open.pop_all()
         start: dict[str, Any] = {"settings": self.settings.to_json(), "sockets": fds, "stats": self.folder}
-        channel.send({**start, "index": worker.index, "history": self.history})
+        channel.send({**start, "index": worker.index, "loaded": self._will_be_loaded()})
         try:
             while (message := await channel.receive()) is not None:
-                self._hear(worker, message)
+                self._hear(worker, channel, message)
         finally:
             worker.channel = None
             channel.close()
         self._set_ready(worker, False)
-        self._answered_by_none(worker)
+        for number in list(self.orders):
+            self._done(channel, number)
         return await self._reap(worker.process)
 
     async def _reap(self, process: subprocess.Popen[bytes]) -> int:
@@ -185,7 +189,7 @@ class Supervisor:
             await asyncio.sleep(0.02)
         return process.returncode
 
-    def _hear(self, worker: Worker, message: Message) -> None:
+    def _hear(self, worker: Worker, channel: Channel, message: Message) -> None:
         kind = message.get("is")
         if kind == "ready":
             self._set_ready(worker, True, message["models"])
@@ -194,9 +198,9 @@ class Supervisor:
         elif kind == "failed":
             worker.error = message["error"]
         elif kind == "order":
-            self._order(worker, message)
+            self._order(channel, message)
         elif kind == "done":
-            self._done(worker, message["order"], message["error"])
+            self._done(channel, message["order"], [message["error"]])
 
     def _set_ready(self, worker: Worker, ready: bool, models: str = "") -> None:
         worker.ready = ready
@@ -206,37 +210,71 @@ class Supervisor:
             announce, self.announce = self.announce, None
             announce(models)
 
-    # --- Orders of an administrator, who asked one worker and means all.
+    # --- Orders of an administrator, who asked one worker and means all. A channel stands for the process at its other
+    # end: the one that takes the place of a worker that died was neither told nor asked.
 
-    def _order(self, asker: Worker, message: Message) -> None:
-        order = _Order(asker, message, {worker.index for worker in self.workers if worker.channel is not None})
-        number = len(self.orders) and max(self.orders) + 1
-        self.orders[number] = order
+    def _order(self, asker: Channel, message: Message) -> None:
+        told = {worker.channel for worker in self.workers if worker.channel is not None}
+        number = next(self._numbers)
+        self.orders[number] = _Order(asker, message, told)
         self._tell_all({"do": "order", "order": number, "what": message["what"]})
 
-    def _done(self, worker: Worker, number: int, error: Message | None) -> None:
+    def _done(self, channel: Channel, number: int, outcome: Sequence[Message | None] = ()) -> None:
+        """A worker has carried out an order, and its error or None is the outcome; or it has died, and has none."""
         order = self.orders.get(number)
-        if order is None:
+        if order is None or channel not in order.waiting:
             return
-        order.waiting.discard(worker.index)
-        order.error = order.error or error
+        order.waiting.discard(channel)
+        order.outcomes += [(channel, error) for error in outcome]
         if not order.waiting:
             del self.orders[number]
-            if order.error is None:
-                self.history.append(order.message["what"])
-            order.asker.send({"do": "answer", "id": order.message["id"], "error": order.error})
+            self._settle(order)
 
-    def _answered_by_none(self, worker: Worker) -> None:
-        for number in list(self.orders):
-            self._done(worker, number, None)
+    def _settle(self, order: _Order) -> None:
+        """Keep what an order came to, the same in all workers, and answer."""
+        failed = [(channel, error) for channel, error in order.outcomes if error is not None]
+        error = failed[0][1] if failed else None
+        if not order.outcomes:
+            error = {"status": 503, "message": "the workers ended before they had done it: ask again"}
+        elif len(failed) < len(order.outcomes):
+            order.apply(self.loaded)
+            if order.loads:
+                # They cannot do what others can, and are replaced by workers that start with what is loaded.
+                for channel, _ in failed:
+                    channel.send({"do": "drain"})
+            else:
+                error = None  # nothing was loaded in those that failed
+        order.asker.send({"do": "answer", "id": order.message["id"], "error": error})
+
+    def _will_be_loaded(self) -> list[str]:
+        """The models that are loaded once all that was asked for is done."""
+        loaded = dict(self.loaded)
+        for order in self.orders.values():
+            order.apply(loaded)
+        return list(loaded)
 
 
 class _Order:
-    def __init__(self, asker: Worker, message: Message, waiting: set[int]) -> None:
+    """A load or unload: who asked for it, which workers were told and have not said how it went, and how it went."""
+
+    def __init__(self, asker: Channel, message: Message, waiting: set[Channel]) -> None:
         self.asker = asker
         self.message = message
         self.waiting = waiting
-        self.error: Message | None = None
+        self.outcomes: list[tuple[Channel, Message | None]] = []
+
+    @property
+    def loads(self) -> bool:
+        """Whether it loads."""
+        return "load" in self.message["what"]
+
+    def apply(self, loaded: dict[str, None]) -> None:
+        """Change what is loaded as this order does."""
+        for verb, name in self.message["what"].items():
+            if verb == "load":
+                loaded[name] = None
+            else:
+                loaded.pop(name, None)
 
 
 def _make_folder() -> str:

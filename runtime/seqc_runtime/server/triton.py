@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from seqc_runtime.server.config import BACKEND, PLATFORM
+from seqc_runtime.server.config import BACKEND, PLATFORM, ModelConfig
 from seqc_runtime.server.infer_request import shown
 from seqc_runtime.server.jobs import Blocking
 from seqc_runtime.server.json_text import parse
@@ -45,14 +45,14 @@ def model_config(servable: Servable, rows: int) -> dict[str, Any]:
         "name": servable.name,
         "platform": PLATFORM,
         "backend": BACKEND,
-        "version_policy": {"latest": {"num_versions": 1}},
+        "version_policy": _policy(servable.config),
         "max_batch_size": rows if batched else 0,
         "input": [
             {**_tensor(one, batched), "format": "FORMAT_NONE", "optional": False} for one in signature.inputs.values()
         ],
         "output": [{**_tensor(one, batched), "label_filename": "", "is_shape_tensor": False} for one in outputs],
         "instance_group": [{"name": servable.name, "kind": f"KIND_{_kind(servable)}", "count": 1}],
-        "default_model_filename": "model.onnx",
+        "default_model_filename": servable.config.file,
         "parameters": _parameters_of(servable.batching),
         "model_transaction_policy": {"decoupled": False},
     }
@@ -60,6 +60,13 @@ def model_config(servable: Servable, rows: int) -> dict[str, Any]:
         delay = round(servable.batching.max_delay * 1e6)
         content["dynamic_batching"] = {"max_queue_delay_microseconds": delay}
     return content
+
+
+def _policy(config: ModelConfig) -> dict[str, Any]:
+    """Which versions are served."""
+    if config.versions is not None:
+        return {"specific": {"versions": sorted(config.versions)}}
+    return {"all": {}} if config.latest is None else {"latest": {"num_versions": config.latest}}
 
 
 def _parameters_of(batching: Batching) -> dict[str, Any]:

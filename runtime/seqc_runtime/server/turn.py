@@ -38,6 +38,10 @@ class Turn:
             asyncio.get_running_loop().call_soon(self._end)
         self._waiting.append(connection)
 
+    def forget(self) -> None:
+        """Begin anew, for the event loop was closed."""
+        self._waiting, self._later = [], None
+
     def do(self, function: Callable[..., object], *arguments: Any) -> None:
         """Call what writes, after all have answered; in the order of the calls."""
         if self._later is None:

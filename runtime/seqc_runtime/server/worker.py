@@ -26,6 +26,8 @@ from seqc_runtime.server.scheduling import Scheduler
 from seqc_runtime.server.settings import Settings
 from seqc_runtime.server.tls import Tls
 
+LOG = logging.getLogger("seqc_runtime.server")
+
 
 class Worker:
     """Serves an application on sockets.
@@ -126,8 +128,11 @@ class Worker:
             server.stop()
 
     async def _listen(self, channel: Channel) -> None:
-        while (message := await channel.receive()) is not None:
-            self._hear(message)
+        try:
+            while (message := await channel.receive()) is not None:
+                self._hear(message)
+        except Exception:  # a worker that hears nothing more must not stay
+            LOG.exception("what the supervisor says cannot be done")
         self.orders.close()
         if not self.servers[0].should_exit:
             self._stop()  # the supervisor is gone
@@ -187,8 +192,10 @@ def main() -> int:
     except SeqcRuntimeError as error:
         send_now(end, {"is": "failed", "error": str(error)})
         return 2
-    for what in start["history"]:
-        carry_out(app.repository, what)
+    for name in start["loaded"]:
+        problem = carry_out(app.repository, {"load": name})
+        if problem is not None:
+            LOG.error("other workers may have a model that this one has not: %s", problem["message"])
     app.waiting = True
     Worker(settings, app, sockets, lambda port: None, end).run()
     # The process ends without what Python does at the end.
