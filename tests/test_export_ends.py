@@ -176,6 +176,29 @@ def test_logits_are_there_along_any_axis(tmp_path: Path) -> None:
     np.testing.assert_array_equal(run(tmp_path / "m.onnx", given)[0], given * 2)
 
 
+@pytest.mark.parametrize(
+    ("rescale", "channels", "wanted"),
+    [
+        ((0.5, 0.25), 2, [0.75, 0.75]),
+        (([0.5, 0.25], 0), 2, [0.5, 0.25]),
+        (np.array([0.5, 0.25]), 2, [0.5, 0.25]),
+        ([[0.5, 0.25], 1], 2, [1.5, 1.25]),
+        ([0.5, 0.25], 3, [0.75, 0.75, 0.75]),
+        ([0.5, 0.25, 0.125], 3, [0.5, 0.25, 0.125]),
+    ],
+)
+def test_two_numbers_are_a_factor_and_an_offset(tmp_path: Path, rescale: Any, channels: int, wanted: Any) -> None:
+    x = Input((channels,))
+    Model(x, x * 1.0).export(tmp_path / "m.onnx", rescale=rescale)
+    np.testing.assert_array_equal(run(tmp_path / "m.onnx", np.ones((1, channels), "f"))[0], [np.float32(wanted)])
+
+
+def test_two_numbers_in_a_list_may_be_those_of_two_channels(tmp_path: Path) -> None:
+    x = Input((2,))
+    with pytest.raises(ConfigError, match=r"Write \(0.5, 0.25\) for a factor .* or \(\[0.5, 0.25\], 0\)"):
+        Model(x, x * 1.0).export(tmp_path / "m.onnx", rescale=[0.5, 0.25])
+
+
 def test_outputs_and_inputs_have_ends_of_their_own(tmp_path: Path) -> None:
     a, b = Input((4,), name="a"), Input((4,), name="b", dtype="int32")
     h = layers.Concatenate()([a, layers.Rescaling(0.5)(b)])
@@ -232,6 +255,8 @@ def test_axes_get_other_names_wherever_they_come_from(tmp_path: Path) -> None:
         ({"rescale": "1/255"}, ConfigError, "rescale takes a factor"),
         ({"rescale": float("nan")}, ConfigError, "finite numbers"),
         ({"rescale": ([1.0, 2.0], 0)}, ConfigError, "2 numbers for input 'image'"),
+        ({"rescale": 1e39}, ConfigError, "too large for float32: (1e+39, 0.0)"),
+        ({"rescale": (1, -1e39)}, ConfigError, "too large for float32: (1.0, -1e+39)"),
         ({"sizes": {"time": 3}}, ConfigError, "the model has batch"),
         ({"sizes": {"batch": 0}}, ConfigError, "positive"),
         ({"sizes": {"batch": True}}, ArgumentTypeError, "a whole number"),
