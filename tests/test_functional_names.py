@@ -139,7 +139,7 @@ def test_operations_have_the_names_that_a_file_gives_them(make: Any, tmp_path: P
     x = keras.Input((6,), name="x")
     model: Any = keras.Model(x, make(x), name="made")
     model.save(tmp_path / "m.keras")
-    loaded = keras.models.load_model(tmp_path / "m.keras")
+    loaded: Any = keras.models.load_model(tmp_path / "m.keras")
     assert loaded.output_names == model.output_names
     model.export(tmp_path / "a.onnx")
     loaded.export(tmp_path / "b.onnx")
