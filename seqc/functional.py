@@ -7,6 +7,7 @@ of `seqc.ops` make of such values are ordinary values. A functional model walks 
 from __future__ import annotations
 
 import inspect
+from functools import cached_property
 from typing import Any
 
 from seqc import structures, tree
@@ -14,7 +15,7 @@ from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Graph, Item, Shape, Value, build, input_value, walk
 from seqc.graph.tracing import Trace, current_trace, traced
 from seqc.graph_checks import check_connected, listed, names_of, symbols_in
-from seqc.graph_config import describe, restore
+from seqc.graph_config import describe, restore, scopes_of_operations
 from seqc.known_classes import known
 from seqc.layer_order import layers_in_order
 from seqc.layers import InputLayer
@@ -70,7 +71,8 @@ class Functional(Model):
             layer._set_parent(self._parent_path)
         by_key = isinstance(self._input_tree, dict)
         self.input_names = structures.names(self._input_tree) if by_key else [layer.name for layer in self._entries]
-        self.output_names = names_of(self._output_tree, self._results)
+        unnamed = any(y.origin is not None and not y.scope for y in self._results)
+        self.output_names = names_of(self._output_tree, self._results, self._scopes if unnamed else None)
         self.built = True
         if not trainable:
             self.trainable = False
@@ -142,6 +144,7 @@ class Functional(Model):
                 if m is not None:
                     trace.masks[x] = m
         known: dict[Value, Value] = dict(zip(self._symbols, given, strict=True))
+        scopes = self._scopes
         several: dict[Value, list[Any]] = {}
         for v in self._order:
             if isinstance(v.op, Item) and v.inputs[0] in several:
@@ -151,8 +154,16 @@ class Functional(Model):
                 several[v] = results
                 known[v] = results[0]
             else:
-                known[v] = build(v.op, tuple(known[x] for x in v.inputs), v.scope)
+                known[v] = build(v.op, tuple(known[x] for x in v.inputs), scopes.get(v, v.scope))
         return tree.pack_sequence_as(self._output_tree, [known[y] for y in self._results])
+
+    @cached_property
+    def _scopes(self) -> dict[Value, str]:
+        """Names of operations between layers, for the values of them that were made without."""
+        if all(isinstance(v.op, LayerCall | Item) or v.scope for v in self._order):
+            return {}
+        entries = dict(zip(self._symbols, self._entries, strict=True))
+        return scopes_of_operations(self._output_tree, self._called, entries)
 
     def _called_again(self, v: Value, known: dict[Value, Value], training: bool | None) -> list[Any]:
         op = of_kind(v.op, LayerCall)

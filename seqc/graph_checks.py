@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -98,16 +99,17 @@ def _maker(v: Value) -> Layer | None:
     return source.op.layer if isinstance(source.op, LayerCall | ModelInput) else None
 
 
-def names_of(structure: Any, values: list[Value]) -> list[str]:
+def names_of(structure: Any, values: list[Value], operations: Mapping[Value, str] | None = None) -> list[str]:
     """Returns a name for each value.
 
-    The keys that lead to it in dictionaries; at a position in a list or by itself, the name of the layer that made it.
+    The keys that lead to it in dictionaries; at a position in a list or by itself, the name of the layer that made it,
+    or of the operation, among `operations` where it was made without.
     """
     found: list[str] = []
     taken: set[str] = set()
     for v, (path, _) in zip(values, tree.flatten_with_path(structure), strict=True):
         before, last = path[:-1], path[-1] if path else 0
-        name = _called(v) if isinstance(last, int) else last
+        name = (operations or {}).get(v) or _called(v) if isinstance(last, int) else last
         # Of a list that stands alone the positions say nothing.
         before = before if any(not isinstance(key, int) for key in path) else ()
         found.append(free_name("/".join(map(str, (*before, name))), taken))

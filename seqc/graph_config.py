@@ -6,7 +6,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import signature
-from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,10 @@ from seqc.layer_order import call_of, calls_in_order, result_of
 from seqc.layers import InputLayer
 from seqc.layers.base import Layer
 from seqc.layers.calls import LayerCall, Slot, is_symbolic
-from seqc.operations import describe_operation, find_operation, is_operation
+from seqc.operations import class_of, describe_operation, find_operation, is_operation
+from seqc.ops._calls import is_symbol
 from seqc.serialization import revive, serialize, serialize_object
-from seqc.utils.naming import snake_case
+from seqc.utils.naming import free_name, snake_case
 
 TENSOR = "__keras_tensor__"
 # (layer, number of its call, number of the result)
@@ -49,7 +49,8 @@ def describe(inputs: Any, outputs: Any, layers: list[Layer], entries: Mapping[Va
     Raises:
         SavingError: something between layers has no form in a file.
     """
-    history = _Histories(entries, [layer.name for layer in layers])
+    history = _Histories(entries)
+    names = _operation_names(outputs, layers, entries)
     nodes: dict[str, list[Any]] = {layer.name: [] for layer in layers}
     between: list[dict[str, Any]] = []
     for v in calls_in_order(outputs, entries):
@@ -57,8 +58,7 @@ def describe(inputs: Any, outputs: Any, layers: list[Layer], entries: Mapping[Va
             nodes[v.op.layer.name].append(_layer_node(v, v.op, history))
             history.add(v, v.op.layer.name)
         else:
-            operation = _operation_node(v, history)
-            between.append({**operation, "name": history.add(v, operation["config"]["name"])})
+            between.append({**_operation_node(v, names[v], history), "name": history.add(v, names[v])})
     listed = [{**serialize_object(one), "name": one.name, "inbound_nodes": nodes[one.name]} for one in layers]
     ends = {
         "input_layers": tree.map_structure(lambda x: list(history.of(x)), inputs),
@@ -80,24 +80,46 @@ def _used(operations: list[dict[str, Any]], called_on: set[str]) -> list[dict[st
     return kept[::-1]
 
 
+def scopes_of_operations(outputs: Any, layers: list[Layer], entries: Mapping[Value, InputLayer]) -> dict[Value, str]:
+    """Returns the names of operations between layers for the values that they are made of, which had none yet.
+
+    Those that a file gives them: so they are called alike before a model is saved and when it is loaded. For arguments,
+    see `describe`.
+    """
+    found: dict[Value, str] = {}
+    for call, name in _operation_names(outputs, layers, entries).items():
+        waiting = [call] if call.origin is None else list(call.origin.results)
+        while waiting:
+            v = waiting.pop()
+            if v not in found and not v.scope:
+                found[v] = name
+                waiting += [x for x in v.inputs if not is_symbol(x)]
+    return found
+
+
+def _operation_names(outputs: Any, layers: list[Layer], entries: Mapping[Value, InputLayer]) -> dict[Value, str]:
+    """Returns a name that nothing else has for each operation between layers, by its first result."""
+    taken = {layer.name for layer in layers}
+    found: dict[Value, str] = {}
+    for v in calls_in_order(outputs, entries):
+        if not isinstance(v.op, LayerCall):
+            kind = v.op.name if v.origin is None else class_of(v.origin)
+            found[v] = free_name(v.scope.rpartition("/")[2] or snake_case(kind), taken)
+    return found
+
+
 class _Histories:
     """Says which call gave a value, by the name of what was called, which is unique.
 
     Args:
-        entries: the layer that stands for each input. taken: the names of all layers.
+        entries: the layer that stands for each input.
     """
 
-    def __init__(self, entries: Mapping[Value, InputLayer], taken: list[str]) -> None:
-        self._entries, self._taken = entries, set(taken)
+    def __init__(self, entries: Mapping[Value, InputLayer]) -> None:
+        self._entries = entries
         # For the first result of each call.
         self._calls: dict[Value, tuple[str, int]] = {}
         self._count: Counter[str] = Counter()
-
-    def unused(self, name: str) -> str:
-        """Returns a name that nothing else has, made of another, for an operation."""
-        found = next(n for n in chain([name], (f"{name}_{i}" for i in count(1))) if n not in self._taken)
-        self._taken.add(found)
-        return found
 
     def add(self, v: Value, name: str) -> str:
         self._calls[v] = name, self._count[name]
@@ -122,7 +144,7 @@ def _layer_node(v: Value, op: LayerCall, history: _Histories) -> dict[str, Any]:
     return {"args": [given.pop(first)], "kwargs": given}
 
 
-def _operation_node(v: Value, history: _Histories) -> dict[str, Any]:
+def _operation_node(v: Value, name: str, history: _Histories) -> dict[str, Any]:
     def described(leaf: Any) -> Any:
         if isinstance(leaf, slice):
             bounds = {name: described(getattr(leaf, name)) for name in ("start", "stop", "step")}
@@ -137,7 +159,6 @@ def _operation_node(v: Value, history: _Histories) -> dict[str, Any]:
         if v.origin is None:
             raise SavingError(f"it has {v.op!r} between its layers")
         operation, positional, named = describe_operation(v.origin)
-        name = history.unused(v.scope.rpartition("/")[2] or snake_case(operation["class_name"]))
         return {
             **operation,
             "config": {"name": name, **serialize(operation["config"])},

@@ -190,6 +190,12 @@ def _check_sizes(given: Any, name: str) -> None:
             raise SavingError(f"Operation '{name}' in the file works on sizes beyond {_LONGEST}. Refused.")
 
 
+def class_of(call: OperationCall) -> str:
+    """Returns what Keras calls an operation, the name of its class."""
+    known = operations().get(call.function)
+    return call.function if known is None else known.class_name
+
+
 def describe_operation(call: OperationCall) -> tuple[dict[str, Any], list[Any], dict[str, Any]]:
     """Returns the description of an operation, without its name, and the arguments that it is called on.
 

@@ -186,6 +186,8 @@ class Sequential(Model):
     def build(self, input_shape: KerasShape | None = None) -> None:
         """Makes all weights for an input shape, the batch first: `model.build((None, 28, 28, 1))`.
 
+        A model that begins with an `Input` has one: `model.build()`.
+
         Raises:
             NotBuiltError: there are no layers. ShapeError: a layer does not fit.
         """
@@ -193,6 +195,8 @@ class Sequential(Model):
             raise NotBuiltError(
                 f"Sequential model {self.name} cannot be built because it has no layers. Call `model.add(layer)`."
             )
+        if input_shape is None and self._input_layer is not None:
+            input_shape = self._input_layer.batch_shape
         if input_shape is None:
             raise NotBuiltError(f"Sequential model '{self.name}' needs an input shape: model.build((None, ...)).")
         if not is_shape(input_shape) or isinstance(input_shape, dict):

@@ -134,6 +134,71 @@ def test_a_head_makes_probabilities_of_logits(tmp_path: Path, head: str, activat
     np.testing.assert_allclose(run(tmp_path / "m.onnx", x)[0], wanted, atol=1e-6)
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
+def test_a_head_sees_the_softmax_of_half_precision(tmp_path: Path, policy: str) -> None:
+    model = Sequential([Input((3,)), layers.Dense(4, "softmax", dtype=policy)])
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype("f")
+    with pytest.raises(ConfigError, match="ends in Softmax already"):
+        model.export(tmp_path / "m.onnx", head="softmax")
+    model.export(tmp_path / "m.onnx", head="logits")
+    (logits,) = run(tmp_path / "m.onnx", x)
+    exps, probabilities = np.exp(logits.astype("d")), model.predict(x, verbose=0)
+    assert logits.dtype == (np.float32 if policy == "mixed_bfloat16" else np.float16)
+    np.testing.assert_allclose(exps / exps.sum(-1, keepdims=True), probabilities.astype("d"), atol=0.01)
+    model.export(tmp_path / "m.onnx", head="argmax")
+    np.testing.assert_array_equal(run(tmp_path / "m.onnx", x)[0], logits.argmax(-1))
+
+
+@pytest.mark.parametrize(
+    ("end", "name"),
+    [
+        (lambda y: ops.softmax(y, 1), "Softmax"),
+        (lambda y: ops.log_softmax(y, 1), "LogSoftmax"),
+        (lambda y: ops.softmax(y, (1, 2)), "Softmax"),
+        (lambda y: ops.reshape(ops.sigmoid(y), (-1, 12)), "Sigmoid"),
+    ],
+)
+def test_probabilities_along_any_axis_get_no_other_head(tmp_path: Path, end: Any, name: str) -> None:
+    x = Input((3, 4))
+    model = Model(x, end(x))
+    for head in ("softmax", "sigmoid"):
+        with pytest.raises(ConfigError, match=f"ends in {name} already"):
+            model.export(tmp_path / "m.onnx", head=head)
+    given = np.random.default_rng(0).normal(size=(5, 3, 4)).astype("f")
+    model.export(tmp_path / "m.onnx", head="argmax")
+    np.testing.assert_array_equal(run(tmp_path / "m.onnx", given)[0], model.predict(given, verbose=0).argmax(-1))
+
+
+def test_logits_are_there_along_any_axis(tmp_path: Path) -> None:
+    x = Input((3, 4))
+    Model(x, ops.softmax(x * 2.0, 1)).export(tmp_path / "m.onnx", head="logits")
+    given = np.random.default_rng(0).normal(size=(5, 3, 4)).astype("f")
+    np.testing.assert_array_equal(run(tmp_path / "m.onnx", given)[0], given * 2)
+
+
+@pytest.mark.parametrize(
+    ("rescale", "channels", "wanted"),
+    [
+        ((0.5, 0.25), 2, [0.75, 0.75]),
+        (([0.5, 0.25], 0), 2, [0.5, 0.25]),
+        (np.array([0.5, 0.25]), 2, [0.5, 0.25]),
+        ([[0.5, 0.25], 1], 2, [1.5, 1.25]),
+        ([0.5, 0.25], 3, [0.75, 0.75, 0.75]),
+        ([0.5, 0.25, 0.125], 3, [0.5, 0.25, 0.125]),
+    ],
+)
+def test_two_numbers_are_a_factor_and_an_offset(tmp_path: Path, rescale: Any, channels: int, wanted: Any) -> None:
+    x = Input((channels,))
+    Model(x, x * 1.0).export(tmp_path / "m.onnx", rescale=rescale)
+    np.testing.assert_array_equal(run(tmp_path / "m.onnx", np.ones((1, channels), "f"))[0], [np.float32(wanted)])
+
+
+def test_two_numbers_in_a_list_may_be_those_of_two_channels(tmp_path: Path) -> None:
+    x = Input((2,))
+    with pytest.raises(ConfigError, match=r"Write \(0.5, 0.25\) for a factor .* or \(\[0.5, 0.25\], 0\)"):
+        Model(x, x * 1.0).export(tmp_path / "m.onnx", rescale=[0.5, 0.25])
+
+
 def test_outputs_and_inputs_have_ends_of_their_own(tmp_path: Path) -> None:
     a, b = Input((4,), name="a"), Input((4,), name="b", dtype="int32")
     h = layers.Concatenate()([a, layers.Rescaling(0.5)(b)])
@@ -190,6 +255,8 @@ def test_axes_get_other_names_wherever_they_come_from(tmp_path: Path) -> None:
         ({"rescale": "1/255"}, ConfigError, "rescale takes a factor"),
         ({"rescale": float("nan")}, ConfigError, "finite numbers"),
         ({"rescale": ([1.0, 2.0], 0)}, ConfigError, "2 numbers for input 'image'"),
+        ({"rescale": 1e39}, ConfigError, "too large for float32: (1e+39, 0.0)"),
+        ({"rescale": (1, -1e39)}, ConfigError, "too large for float32: (1.0, -1e+39)"),
         ({"sizes": {"time": 3}}, ConfigError, "the model has batch"),
         ({"sizes": {"batch": 0}}, ConfigError, "positive"),
         ({"sizes": {"batch": True}}, ArgumentTypeError, "a whole number"),

@@ -129,6 +129,19 @@ def test_options_that_make_no_sense_are_refused_in_a_sentence(
     assert not (tmp_path / "m.onnx").exists()
 
 
+@pytest.mark.parametrize("path", [b"m.onnx", 3, None])
+def test_what_is_no_path_is_refused(path: Any) -> None:
+    with pytest.raises(ArgumentTypeError, match=r"takes the path of the file to write, such as 'model\.onnx'; got"):
+        model().export(path)
+
+
+def test_each_option_is_listed_once(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentTypeError) as told:
+        model().export(tmp_path / "m.onnx", opst=18)
+    options = str(told.value).rpartition("It has ")[2].rstrip(".").split(", ")
+    assert len(options) == len(set(options)) > 20
+
+
 def test_whole_numbers_of_numpy_and_older_formats_are_taken(tmp_path: Path) -> None:
     receipt = model().export(tmp_path / "m.onnx", opset=np.int64(13), ir_version=np.int32(7))
     assert (receipt.opset, receipt.ir_version) == (13, 7)

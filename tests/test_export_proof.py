@@ -301,6 +301,41 @@ def test_a_pass_that_changes_the_numbers_is_refused(kind: str, tmp_path: Path, m
         export_graph(g, tmp_path / "n.onnx")
 
 
+def centred(y: Any) -> Any:
+    return y - ops.mean(y, -1, keepdims=True)
+
+
+def shifted_alike(end: str, offset: float) -> Any:
+    """A graph of a product, one number that is added to all of its channels, and what does away with that."""
+    w, x = Weights(), image(6, 6, 2)
+    y = named(lambda v: v * np.float32(0.1) + np.float32(offset), "shift", conv(w, "conv", x, 4))
+    if end == "elsewhere":  # the same number stays in the file
+        return graph(x, centred(y) + np.float32(offset))
+    return graph(x, {"softmax": ops.softmax, "std": lambda v: ops.std(v, -1), "mean": centred}[end](y))
+
+
+@pytest.mark.parametrize("offset", [20.0, -130.0, 1000.0])
+@pytest.mark.parametrize("end", ["softmax", "std", "mean", "elsewhere"])
+def test_a_number_for_all_channels_is_rounded_in_each(
+    end: str, offset: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from seqc.export import compiling, rewritten, verify
+
+    export_graph(shifted_alike(end, offset), tmp_path / "m.onnx")
+
+    def off(value: Value) -> Value | None:
+        """Changes one number of a bias by a ten-thousandth of it."""
+        op = value.op
+        if isinstance(op, ir.Constant) and op.array.shape == (4,) and np.ptp(op.array):
+            return ir.constant(op.array * np.array([1, 1, 1, 1.0001], "f"), op.label)
+        return None
+
+    for module in (compiling, rewritten, verify):
+        monkeypatch.setattr(module, "FOR_INFERENCE", (*FOR_INFERENCE, changed(off)))
+    with pytest.raises(VerificationError, match="after the rewriting for ONNX than before it"):
+        export_graph(shifted_alike(end, offset), tmp_path / "n.onnx")
+
+
 @pytest.mark.parametrize("name", GRAPHS)
 def test_every_value_inside_a_file_is_compared(name: str, tmp_path: Path) -> None:
     g = GRAPHS[name]()

@@ -53,6 +53,30 @@ def repeated(path: Path) -> list[Any]:
     return records.repeat(records.read_record(records.record_path(path)), path.read_bytes(), CPU)
 
 
+@pytest.mark.parametrize("write", ["export", "quantize"])
+@pytest.mark.parametrize("link", [False, True])
+def test_the_record_of_a_file_goes_with_it(tmp_path: Path, write: str, link: bool) -> None:
+    path = tmp_path / "m.onnx"
+    if link:
+        (tmp_path / "real.onnx").write_bytes(b"")
+        path.symlink_to("real.onnx")
+    record = Path(records.record_path(path))
+    classifier().export(path, record=True)
+    classifier().export(path)
+    assert record.exists()  # it is of the very same file
+    other = keras.Sequential([layers.Input((6,), name="x"), layers.Dense(2, "softmax", name="c")])
+    if write == "export":
+        other.export(path)
+        seqc("verify", path)
+    else:
+        keras.export.quantize(other, path, np.eye(40, 6, dtype="f"), max_drop=0.9, latency=lambda *_: (2.0, 1.0))
+    assert not record.exists()
+    record.write_bytes(b"somebody's")
+    classifier().export(path)
+    assert record.read_bytes() == b"somebody's"
+    assert path.is_symlink() == link
+
+
 @pytest.mark.parametrize("make", [classifier, words])
 def test_a_record_holds_what_the_model_computes_and_repeats(make: Any, tmp_path: Path) -> None:
     model, path = make(), tmp_path / "m.onnx"

@@ -95,6 +95,16 @@ def test_what_is_not_a_file_is_never_replaced_and_no_work_is_done_for_it(
     assert os.listdir(tmp_path) == [path.name]
 
 
+@pytest.mark.parametrize("ending", sorted({"/", os.sep}))
+def test_the_name_of_a_folder_is_no_file(tmp_path: Path, ending: str) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    for name in ("none", "file"):
+        with pytest.raises(PathError, match=f"{name}.': that is the name of a folder"):
+            write_file(f"{tmp_path}/{name}{ending}", b"new")
+    assert os.listdir(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"old"
+
+
 @needs_modes
 def test_a_link_to_a_pipe_is_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")

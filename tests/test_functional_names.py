@@ -11,6 +11,7 @@ import pytest
 
 import seqc as keras
 from seqc import layers, ops
+from seqc.errors import VerificationError
 
 A, B = np.zeros((4, 3), "float32"), np.zeros((4, 2), "float32")
 P, Q = np.zeros((4, 1), "float32"), np.zeros((4, 2), "float32")
@@ -120,3 +121,34 @@ def test_an_input_in_a_signature_names_the_input_of_the_file(tmp_path: Path) -> 
 def test_what_keras_has_no_more_is_said_as_there() -> None:
     with pytest.raises(NotImplementedError, match=r"add_metric.*compile\(metrics"):
         layers.Dense(2).add_metric(1.0)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: layers.Dense(3)(x * 2.0 + 1.0),
+        lambda x: layers.Dense(6, name="multiply")(x * 2.0) * 3.0,
+        lambda x: ops.softmax(ops.reshape(layers.Dense(6)(x), (-1, 2, 3)), (1, 2)),
+        lambda x: ops.concatenate([part * 2.0 for part in ops.split(layers.Dense(6)(x), 2, -1)], -1),
+        lambda x: keras.Model(inner := keras.Input((6,)), inner * 2.0 + 1.0, name="inside")(x * 3.0),
+        lambda x: {"a": x * 2.0, "b": ops.exp(x) * 3.0},
+        lambda x: [x * 2.0 + 1.0, ops.gelu(x) + 2.0],
+    ],
+)
+def test_operations_have_the_names_that_a_file_gives_them(make: Any, tmp_path: Path) -> None:
+    x = keras.Input((6,), name="x")
+    model: Any = keras.Model(x, make(x), name="made")
+    model.save(tmp_path / "m.keras")
+    loaded: Any = keras.models.load_model(tmp_path / "m.keras")
+    assert loaded.output_names == model.output_names
+    model.export(tmp_path / "a.onnx")
+    loaded.export(tmp_path / "b.onnx")
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+
+
+def test_a_message_names_the_operation_between_layers(tmp_path: Path) -> None:
+    x = keras.Input((6,))
+    model = keras.Model(x, layers.Dense(3, name="end")(ops.matmul(x * 5e4, np.ones((6, 6), "float32"))))
+    with pytest.raises(VerificationError, match="Layer 'matmul' has numbers beyond 65504"):
+        model.export(tmp_path / "m.onnx", precision="float16")
+    model.export(tmp_path / "m.onnx", precision="float16", float32_layers=["multiply", "matmul", "end"])

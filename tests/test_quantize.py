@@ -187,6 +187,74 @@ def test_labels_of_every_kind_are_measured(tmp_path: Path) -> None:
             assert scorer(output) == np.mean(classes == right)
 
 
+ROWS = np.random.default_rng(0).normal(size=(40, 6)).astype("float32")
+
+
+@pytest.fixture(scope="module")
+def with_heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of models with the classes that they give: the larger of the first two numbers, the sign of the first."""
+    folder = tmp_path_factory.mktemp("heads")
+    both = keras.Sequential([keras.Input((6,)), layers.Dense(2, "softmax", name="y")])
+    both.set_weights([np.eye(6, 2), np.zeros(2)])
+    cast = keras.Model(both.inputs, keras.ops.cast(keras.ops.argmax(both.outputs[0], -1), "int64"))
+    cast.export(folder / "cast_int64.onnx", output_name="y", verify=False)
+    one = keras.Sequential([keras.Input((6,)), layers.Dense(1, "sigmoid", name="y")])
+    one.set_weights([np.eye(6, 1), np.zeros(1)])
+    for functions in (False, True):
+        both.export(folder / f"argmax_{functions}.onnx", head="argmax", functions=functions, verify=False)
+    one.export(folder / "threshold.onnx", head="threshold:0.5", verify=False)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["argmax_False", "argmax_True", "cast_int64", "threshold"])
+def test_labels_of_classes_that_the_file_gives_are_measured(with_heads: Path, name: str) -> None:
+    from seqc.export.quantization.graphs import read_float_model
+    from seqc.export.quantization.scores import make_scorers
+
+    (port,) = (model := read_float_model(with_heads / f"{name}.onnx")).outputs
+    right = ROWS[:, 0] > 0 if name == "threshold" else ROWS[:, 1] > ROWS[:, 0]
+    (output,) = run(with_heads / f"{name}.onnx", **{model.inputs[0].name: ROWS})
+    np.testing.assert_array_equal(output.reshape(-1), right)
+    labels = np.where(np.arange(40) < 30, right, ~right)
+
+    def scored(given: Any) -> float:
+        (scorer,) = make_scorers([port], [output], {port.name: np.asarray(given)}, Settings(max_drop=0.1))
+        assert scorer.kind == "accuracy on the labels"
+        return scorer(output)
+
+    kinds = [labels, labels.astype(int), labels.astype("float32"), labels.astype("uint8")]
+    for given in (*kinds, *(k[:, None] for k in kinds)):
+        assert scored(given) == 0.75
+    if name != "threshold":
+        assert scored(np.eye(2)[labels.astype(int)]) == 0.75
+    for strange, wrong in ((labels * 2 - 1.0, "-1.0"), (labels + 1, "2"), (labels * 0.5, "0.5")):
+        with pytest.raises(DataError, match=rf"no classes: {wrong} is among them, and the output has classes 0 to 1"):
+            scored(strange)
+    with pytest.raises(DataError, match="give a class for each number of it"):
+        scored(np.zeros((40, 3)))
+
+
+def test_a_single_number_is_a_logit_where_it_is_no_probability() -> None:
+    from seqc.export.quantization.graphs import Port
+    from seqc.export.quantization.scores import make_scorers
+
+    def score(output: Any, labels: Any, measure: str = "auto") -> float:
+        given = {} if labels is None else {"y": np.asarray(labels)}
+        settings = Settings(max_drop=0.1, measure=measure)
+        (scorer,) = make_scorers([Port("y", "float32", (None, 1))], [output], given, settings)
+        return scorer(output + np.float32(0.3) if labels is None else output)
+
+    logits = np.linspace(-1, 1, 40, dtype="float32")[:, None]
+    assert score(logits, logits[:, 0] > 0) == score(np.float32(0.4) * logits, logits > 0) == 1
+    # A model that was fitted to the numbers 0 and 1 gives them nearly.
+    assert score(np.float32(1.2) * logits + np.float32(0.5), logits > 0) == 1
+    probabilities = (logits + 1) / 2
+    assert score(probabilities, probabilities > 0.5) == 1
+    assert score(probabilities, probabilities > 0.2) == 0.7
+    # Without labels, shifting by 0.3 takes those along that are so near to the limit.
+    assert score(logits, None, "argmax") == 1 - np.mean((logits > -0.3) & (logits <= 0))
+
+
 def changed(change: Callable[[Any, Any], tuple[Any, Any]]) -> tuple[Any, Any]:
     return change(*digits())
 

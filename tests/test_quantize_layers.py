@@ -67,6 +67,16 @@ def test_blocks_of_zeros_and_of_one_number_stay_what_they_are() -> None:
         assert (((whole.astype("float32") - 2 ** (bits - 1)) * scales[..., None])[:, 0] == rows).all()
 
 
+@pytest.mark.parametrize("size", [1e-30, 1e25])
+def test_blocks_of_huge_and_tiny_numbers_are_rounded_as_others(size: float, rng: Any) -> None:
+    rows = rng.standard_normal((3, 64)).astype("float32")
+    for bits in (8, 4):
+        whole, scales = rounded(rows * np.float32(size), bits, 32)
+        back = ((whole.astype("float64") - 2 ** (bits - 1)) * scales[..., None] / size).reshape(rows.shape)
+        np.testing.assert_allclose(back, rows, atol=0.05 if bits == 8 else 0.5)
+        assert np.linalg.norm(back - rows) < (0.01 if bits == 8 else 0.13) * np.linalg.norm(rows)
+
+
 def with_outliers(seed: int = 0) -> Any:
     """Returns a model whose layer 'bad' has a huge weight in every block and column, for an input that is always zero.
 

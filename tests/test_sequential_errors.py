@@ -16,6 +16,17 @@ def dense_pair() -> keras.Sequential:
     return keras.Sequential([keras.Input((4,)), layers.Dense(3, name="first"), layers.Dense(2, name="second")])
 
 
+def test_a_model_with_an_input_is_built_without_a_shape() -> None:
+    model = dense_pair()
+    model.build()
+    model.build(None)
+    assert model.count_params() == 23
+    later = keras.Sequential([keras.Input((4,))])
+    later.add(layers.Dense(3))
+    later.build()
+    assert later.output_shape == (None, 3)
+
+
 # -- what does not fit -------------------------------------------------------------------------------------------------
 
 

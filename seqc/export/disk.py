@@ -22,7 +22,7 @@ import onnx
 from seqc.errors import PathError, SeqcError
 from seqc.export import wire
 from seqc.export.emitter import Emission
-from seqc.export.record import file_hash
+from seqc.export.record import file_hash, is_of_another, record_path
 from seqc.graph.ir import Array
 from seqc.utils.files import beside, check_target, reason, take_mode
 from seqc.utils.working import Tell, nobody
@@ -48,13 +48,15 @@ class NewFiles:
         is one. hash: SHA-256 of the model, once it is written. sizes: bytes written, by file name.
     """
 
-    def __init__(self, target: Path, folder: Path) -> None:
+    def __init__(self, target: Path, folder: Path, given: str | os.PathLike[str]) -> None:
         self.target, self.folder = target, folder
         self.model = folder / target.name
         self.data: str | None = None
         self.hash = ""
         self._size, self._came = 1, False
         self._record: Path | None = None
+        # Where records of what was there may be: a path may be a link.
+        self._records = {Path(record_path(path)) for path in (target, given)}
         self.sizes: dict[str, int] = {}
         self._new_record, self._old_record = folder / "record", folder / "old record"
         # What was not there before the files came, and what nobody needs after.
@@ -127,6 +129,7 @@ class NewFiles:
             if self._record.exists():
                 os.rename(shutil.copy2(self._record, self.folder / "copy"), self._old_record)  # whole, or not there
             self._place(self._new_record, self._record)
+        self._old += [record for record in self._records if is_of_another(record, self.hash)]
         take_mode(self.model, self.target)
         os.replace(self.model, self.target)
         self._came = True
@@ -161,7 +164,7 @@ def new_files(path: str | os.PathLike[str]) -> Iterator[NewFiles]:
         Nothing is left behind then, and what was there is as it was.
     """
     target = check_target(path)
-    files = NewFiles(target, beside(target))
+    files = NewFiles(target, beside(target), path)
     try:
         files.folder.mkdir(0o700)
         yield files

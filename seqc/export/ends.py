@@ -43,7 +43,7 @@ class Ends:
     layers: tuple[str, ...] = ()
     heads: Mapping[str, str] = field(default_factory=dict)
     dtypes: Mapping[str, str] = field(default_factory=dict)
-    scales: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    scales: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -189,7 +189,8 @@ def _output_of(model: Model, name: str) -> Any:
     return found
 
 
-def _read_scale(given: Any) -> tuple[Any, Any]:
+def _read_scale(given: Any) -> Sequence[Any]:
+    """Returns a factor and an offset; as a list where they may be factors of two channels as well."""
     pair = given if isinstance(given, list | tuple) and len(given) == 2 else (given, 0.0)
     try:
         scale, offset = (np.asarray(part, np.float64) for part in pair)
@@ -201,18 +202,27 @@ def _read_scale(given: Any) -> tuple[Any, Any]:
             "rescale takes a factor, or a factor and an offset: finite numbers, or one for each channel, such as "
             f"1 / 255 or (1 / 127.5, -1); got {given!r}."
         )
-    return scale.tolist(), offset.tolist()
+    found = scale.tolist(), offset.tolist()
+    return list(found) if isinstance(given, list) and not scale.ndim and pair is given else found
 
 
-def _scaled(x: Value, scale: tuple[Any, Any] | None, name: str) -> Value:
+def _scaled(x: Value, scale: Sequence[Any] | None, name: str) -> Value:
     if scale is None:
         return x
     if not x.type.is_float:
         raise ConfigError(f"rescale is for inputs that the model takes as floats; '{name}' is {x.type}.")
     channels = x.type.shape[-1] if x.type.rank else None
+    if isinstance(scale, list) and channels == 2:
+        raise ConfigError(
+            f"rescale={scale} of input '{name}', which has two channels, may say two things. Write {tuple(scale)} for "
+            f"a factor and an offset, or ({scale}, 0) for a factor of each channel."
+        )
     for part in scale:
         if isinstance(part, list) and len(part) != channels:
             raise ConfigError(f"rescale has {len(part)} numbers for input '{name}', which is {x.type}.")
-    factor, offset = (np.asarray(part, x.dtype) for part in scale)
+    with np.errstate(over="ignore"):
+        factor, offset = (np.asarray(part, x.dtype) for part in scale)
+    if not (np.isfinite(factor).all() and np.isfinite(offset).all()):
+        raise ConfigError(f"rescale of input '{name}' has numbers that are too large for {x.dtype}: {tuple(scale)}.")
     y = x * factor
     return y + offset if np.any(offset) else y

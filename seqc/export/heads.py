@@ -11,11 +11,14 @@ from seqc import ops
 from seqc.errors import ArgumentTypeError, ConfigError
 from seqc.graph.ir import Value, apply, apply_many
 from seqc.graph.scopes import scope
+from seqc.ops.elementwise import Cast
 from seqc.ops.nonlinear import Sigmoid
-from seqc.ops.reduce import ArgMax, LogSoftmax, Softmax
+from seqc.ops.reduce import ArgMax, Softmax
 from seqc.ops.sorting import TopK
 
 _Named = tuple[str, Value]
+# What logits become, LogSoftmax among it.
+_PROBABILITIES = Softmax | Sigmoid
 
 
 def headed(name: str, y: Value, text: str) -> list[_Named]:
@@ -38,8 +41,9 @@ def headed(name: str, y: Value, text: str) -> list[_Named]:
 def _head_argmax(name: str, y: Value, _: Any) -> list[_Named]:
     _check_classes(name, y, 2)
     # A softmax does not change where the largest is; without it, rounding does not make equal what differs.
-    scores = _before(y, Softmax, LogSoftmax)
-    return [(name, apply(ArgMax(y.type.rank - 1), y if scores is None else scores))]
+    end, last = _uncast(y), y.type.rank - 1
+    scores = end.inputs[0] if isinstance(end.op, Softmax) and end.op.axis == last else y
+    return [(name, apply(ArgMax(last), scores))]
 
 
 def _head_top_k(name: str, y: Value, k: int) -> list[_Named]:
@@ -53,13 +57,13 @@ def _head_threshold(name: str, y: Value, limit: float) -> list[_Named]:
 
 
 def _head_logits(name: str, y: Value, _: Any) -> list[_Named]:
-    before = _before(y, Softmax, Sigmoid, LogSoftmax)
-    if before is None:
+    end = _uncast(y)
+    if not isinstance(end.op, _PROBABILITIES):
         raise ConfigError(
             f"Output '{name}' does not end in a softmax or sigmoid, before which logits would be, but in "
-            f"{type(y.op).__name__}."
+            f"{type(end.op).__name__}."
         )
-    return [(name, before)]
+    return [(name, ops.cast(end.inputs[0], y.dtype))]
 
 
 def _head_softmax(name: str, y: Value, _: Any) -> list[_Named]:
@@ -104,20 +108,22 @@ def read_head(text: Any) -> tuple[str, Any]:
     return kind, found
 
 
-def _before(y: Value, *kinds: type) -> Value | None:
-    """Returns what goes into the softmax, along the last axis, or the sigmoid that gives `y`; None where it is none."""
-    op = y.op
-    if not isinstance(op, kinds) or (isinstance(op, Softmax) and op.axis != y.type.rank - 1):
-        return None
-    return y.inputs[0]
+def _uncast(y: Value) -> Value:
+    """Returns an output as it was before its float type was changed, as layers that compute in half precision do."""
+    while isinstance(y.op, Cast) and y.type.is_float and y.inputs[0].type.is_float:
+        y = y.inputs[0]
+    return y
 
 
 def _logits(name: str, y: Value) -> Value:
-    if _before(y, Softmax, Sigmoid, LogSoftmax) is not None:
+    end = _uncast(_floats(name, y))
+    while end.op.kind == "view":
+        end = _uncast(end.inputs[0])
+    if isinstance(end.op, _PROBABILITIES):
         raise ConfigError(
-            f"Output '{name}' ends in {type(y.op).__name__} already; another head would be wrong after it."
+            f"Output '{name}' ends in {type(end.op).__name__} already; another head would be wrong after it."
         )
-    return _floats(name, y)
+    return y
 
 
 def _floats(name: str, y: Value) -> Value:

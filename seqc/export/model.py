@@ -13,7 +13,7 @@ from seqc.export.about import texts_about
 from seqc.export.axes import each as files_of
 from seqc.export.axes import fixed_shapes, read_axis_names, read_sizes, with_axis_names
 from seqc.export.ends import read_ends, read_layer_outputs, with_layer_outputs
-from seqc.export.options import check_flags, check_format, check_known, read_signature, signature_tree
+from seqc.export.options import check_flags, check_format, check_known, check_path, read_signature, signature_tree
 from seqc.export.preparing import without_unused
 from seqc.graph.ir import Graph, Value
 from seqc.graph.tracing import Variable
@@ -100,6 +100,7 @@ def export_model(
         NotBuiltError: the model has not been built. ConfigError and its kin: an argument makes no sense.
         ExportError and its kin: see `export_graph`.
     """
+    check_path(path)
     check_format(format)
     check_known(options, _OPTIONS)
     if opset_version is not None and options.setdefault("opset", opset_version) != opset_version:
@@ -228,8 +229,10 @@ _FOLLOWS = {
     *("model_name", "ends", "about"),
 }
 _OPTIONS = tuple(
-    name
-    for function in (export_model, _export_one, export_graph)
-    for name in inspect.signature(function).parameters
-    if name not in _FOLLOWS
+    dict.fromkeys(
+        name
+        for function in (export_model, _export_one, export_graph)
+        for name in inspect.signature(function).parameters
+        if name not in _FOLLOWS
+    )
 )

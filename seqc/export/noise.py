@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
-from seqc.graph.ir import Array, Constant, Graph, Input, Item, Op, Value, build
+from seqc.graph.ir import Array, Constant, Graph, Input, Item, Op, Type, Value, build
 from seqc.ops._gates import disturbed_gates
 from seqc.ops.arithmetic import Add, Div, Mul, Sub
 from seqc.passes.precision import promoted, promoted_constant
 
+_ARITHMETIC = Add | Sub | Mul | Div
 # The kind of an operation, the name of a number that it has, and the number.
 _Attribute = tuple[type[Op], str, float]
 
@@ -103,16 +105,17 @@ def with_rounded_weights(graph: Graph, after: Graph, seed: int) -> Graph:
 
     Those are the numbers that passes compute and a file holds. Attributes are among them, such as an epsilon: what an
     operation is made of has them as constants. Weights and attributes that the graph after the passes has as they are
-    stay exact.
+    stay exact. A single number that is counted with may be put into each number of a bias: it is rounded in each.
     """
     kept = {v.op for v in after.walk() if isinstance(v.op, Constant)}
     said = {number for op in _operations(after) for number in _attributes(op)}
-    compared = {x for v in graph.walk() if not isinstance(v.op, Add | Sub | Mul | Div) for x in v.inputs}
+    compared = {x for v in graph.walk() if not isinstance(v.op, _ARITHMETIC) for x in v.inputs}
+    counted, still = _counted_with(graph), _counted_with(after)
     rng = np.random.default_rng(seed)
     done: dict[Value, Value] = {}
     known: set[Value] = set()
     for old in graph.walk():
-        op = promoted(old.op)
+        op, inputs = promoted(old.op), tuple(done[x] for x in old.inputs)
         if isinstance(op, Constant):
             known.add(old)
             # A single number without a name may be what something is compared with, unless it is counted with.
@@ -122,9 +125,33 @@ def with_rounded_weights(graph: Graph, after: Graph, seed: int) -> Graph:
             known.add(old)
             op = disturbed(old, rng)
         else:
-            op = _with_rounded_attributes(op, said, Noise(float_type(old), rng))
-        done[old] = build(op, tuple(done[x] for x in old.inputs), old.scope)
+            noise = Noise(float_type(old), rng)
+            op = _with_rounded_attributes(op, said, noise)
+            if isinstance(op, _ARITHMETIC):
+                inputs = tuple(
+                    _rounded_in_each(x, old.type, noise) if still[x.op] < counted[x.op] else done[x] for x in old.inputs
+                )
+        done[old] = build(op, inputs, old.scope)
     return _rebuilt(graph, done)
+
+
+def _counted_with(graph: Graph) -> Counter[Op]:
+    """Returns how often arithmetic has each single number."""
+    return Counter(
+        x.op
+        for v in graph.walk()
+        if isinstance(v.op, _ARITHMETIC)
+        for x in v.inputs
+        if isinstance(x.op, Constant) and x.op.array.size == 1 and x.type.is_float
+    )
+
+
+def _rounded_in_each(number: Value, result: Type, noise: Noise) -> Value:
+    """Returns a single number with a rounding error of its own for each element of the last axis of a result."""
+    array = promoted(number.op).eval()
+    if result.rank and isinstance(result.shape[-1], int):
+        array = np.broadcast_to(array, (*array.shape[:-1], result.shape[-1]))
+    return build(Constant(noise.everywhere(array)), (), number.scope)
 
 
 def _with_rounded_attributes(op: Op, said: set[_Attribute], noise: Noise) -> Op:

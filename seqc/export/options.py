@@ -45,6 +45,12 @@ def check_format(format: Any) -> None:
         )
 
 
+def check_path(path: Any) -> None:
+    """Raises ArgumentTypeError for what is no path."""
+    if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
+        raise ArgumentTypeError(f"export takes the path of the file to write, such as 'model.onnx'; got {path!r}.")
+
+
 def check_flags(**flags: Any) -> None:
     """Raises ArgumentTypeError for something else than true or false: a text such as "no" would count as true."""
     for name, flag in flags.items():

@@ -67,6 +67,14 @@ def record_path(path: str | os.PathLike[str]) -> str:
     return os.fspath(path) + RECORD_ENDING
 
 
+def is_of_another(record: str | os.PathLike[str], model_hash: str) -> bool:
+    """Whether a file is a record, and of another model's file than the one with this hash."""
+    try:
+        return read_record(record).model_hash != model_hash
+    except (OSError, SeqcError):
+        return False
+
+
 def make_record(reference: Graph, single: Graph | None, report: Report, model_hash: str, seed: int = 0) -> bytes:
     """Returns the file of a record.
 

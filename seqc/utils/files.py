@@ -22,6 +22,7 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISLNK, "a link that leads back to itself"),
 )
+_SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
 _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -48,6 +49,8 @@ def check_target(path: str | os.PathLike[str]) -> Path:
                 f"Cannot write '{os.fspath(path)}': the file is read-only (mode {stat.S_IMODE(mode):o}). Make it "
                 "writable, or choose another name."
             )
+    if os.fspath(path).endswith(_SEPARATORS):
+        raise PathError(f"Cannot write '{os.fspath(path)}': that is the name of a folder. Give that of a file in it.")
     probe = beside(target)
     try:
         # Only trying tells: permissions, read-only disks and virtual file systems all have their own rules.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqc.errors import ConfigError, QuantizationError
-from seqc.utils.files import check_target, write_file
+from seqc.utils.files import check_target
 
 if TYPE_CHECKING:
     from seqc.export.quantization.graphs import FloatModel
@@ -78,6 +78,7 @@ def quantize(
         True
     """
     from seqc.backends.onnxruntime import import_runtime
+    from seqc.export.disk import new_files
     from seqc.export.quantization.latency import measure_latency
     from seqc.export.quantization.log import TrialLog
     from seqc.export.quantization.recipes import recipes_for
@@ -99,7 +100,8 @@ def quantize(
     candidates = find_candidates(bench, recipes_for(loaded, samples, settings))
     best = best_of(bench, candidates)
     if best is not None:
-        write_file(path, _signed(bench, best))
+        with new_files(path) as files:
+            files.write_bytes(_signed(bench, best))
     result = _result(bench, candidates, best, path, log, time.perf_counter() - start)
     if best is None:
         raise QuantizationError(result.verdict(), result)

@@ -95,13 +95,15 @@ def _rounded(cut: Array, zero: int) -> tuple[Array, Array]:
     # The largest number becomes the lowest whole number, of which there is one more below zero than above.
     at = np.abs(cut).argmax(-1, keepdims=True)
     largest = np.take_along_axis(cut, at, -1)[..., 0] / np.float32(-zero)
+    # Of large numbers squares would be infinite, of small ones zero.
+    unit = np.where(largest == 0, 1, np.abs(largest))[..., None]
     best = np.full(largest.shape, np.inf, np.float32)
     scales, found = largest.copy(), np.full(cut.shape, zero, np.uint8)
     for part in _SCALES:
         tried = (largest * part).astype(np.float32)
         safe = np.where(tried == 0, 1, tried)[..., None]
         whole = np.clip(np.rint(cut / safe), -zero, zero - 1)
-        lost = np.sum((whole * safe - cut) ** 2, -1)
+        lost = np.sum(((whole * safe - cut) / unit) ** 2, -1)
         better = lost < best
         best, scales = np.where(better, lost, best), np.where(better, tried, scales)
         found = np.where(better[..., None], (whole + zero).astype(np.uint8), found)

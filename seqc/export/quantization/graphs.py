@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,25 @@ LARGE = 2**12
 PRODUCTS, CONVOLUTIONS, RECURRENT, TABLES = ("Gemm", "MatMul"), ("Conv",), ("LSTM",), ("Gather",)
 # Of any of these, the second operand - of a Gather the first, of a recurrent layer also the third - holds weights.
 WEIGHTED = (*PRODUCTS, *CONVOLUTIONS, *RECURRENT, *TABLES, "ConvTranspose", "GRU", "RNN")
+# What an output may go through after what makes it.
+_SHOWING = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 _QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "ConvInteger")
 _QUANTIZED_STARTS = ("QLinear", "DynamicQuantize", "MatMulNBits", "MatMulInteger", "GatherBlockQuantized", "QGemm")
 
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output: its name, NumPy's name of its element type, and its sizes, None where they are open."""
+    """An input or output.
+
+    Attributes:
+        name: in the file. dtype: NumPy's name of its element type. shape: its sizes, None where they are open. classes:
+        of an output, how many numbers it says the place of the largest of; None where that is not known.
+    """
 
     name: str
     dtype: str
     shape: tuple[int | None, ...]
+    classes: int | None = None
 
 
 class FloatModel:
@@ -58,8 +66,8 @@ class FloatModel:
             )
         held = {t.name for t in given.graph.initializer}
         self.inputs = [_port(x, name) for x in given.graph.input if x.name not in held]
-        self.outputs = [_port(y, name) for y in given.graph.output]
         self.proto = _parsed(prepare(content), name)
+        self.outputs = [replace(_port(y, name), classes=_classes(self.proto.graph, y.name)) for y in given.graph.output]
         _drop_unused_domains(self.proto)
         _name_nodes(self.proto)
 
@@ -163,6 +171,21 @@ def _port(value: onnx.ValueInfoProto, name: str) -> Port:
     dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)).name
     shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
     return Port(value.name, dtype, shape)
+
+
+def _classes(graph: onnx.GraphProto, output: str) -> int | None:
+    """Returns how many numbers an output says the place of the largest of, None where it says no such thing."""
+    makers = {y: node for node in graph.node for y in node.output}
+    node = makers.get(output)
+    while node is not None and node.op_type in _SHOWING:
+        node = makers.get(node.input[0])
+    if node is None or node.op_type != "ArgMax":
+        return None
+    known = next((v for v in (*graph.value_info, *graph.input) if v.name == node.input[0]), None)
+    sizes = [] if known is None else known.type.tensor_type.shape.dim
+    axis = attributes(node).get("axis", 0)
+    # What is not said reads as zero.
+    return (sizes[axis].dim_value or None) if -len(sizes) <= axis < len(sizes) else None
 
 
 def _drop_unused_domains(model: onnx.ModelProto) -> None:

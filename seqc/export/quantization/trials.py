@@ -22,7 +22,7 @@ from seqc.export.quantization.settings import Settings
 from seqc.graph.ir import Array
 
 # Changes whenever a recipe or a score means something else, so that no line of before counts.
-FORMAT = 2
+FORMAT = 3
 # Of runs that only measure accuracy, where a sample's result does not depend on the others.
 _TEST_BATCH = 64
 OnTrial = Callable[["Trial", float], None]
