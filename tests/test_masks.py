@@ -208,3 +208,65 @@ def test_a_mask_that_a_layer_cannot_take_is_refused_where_it_is_called_in_a_grap
         with pytest.raises(ShapeError, match="The mask of Softmax must broadcast to its input"):
             layers.Softmax()(masked)
     assert layers.Softmax()(steps * 1.0).shape == (None, 4, 2)  # an operation passes no mask on
+
+
+class Seeing(layers.Layer):
+    """Notes whether a mask came with its input."""
+
+    supports_masking = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[bool] = []
+
+    def call(self, x: Any, mask: Any = None) -> Any:
+        self.seen.append(mask is not None)
+        return x
+
+
+# Which layers hand a mask of steps on with their result, and which do not, as Keras 3.15.1 has it on TensorFlow.
+CARRYING: dict[str, Callable[[], Any]] = {
+    "Activation": lambda: layers.Activation("relu"),
+    "Dense": lambda: layers.Dense(3),
+    "Dropout": lambda: layers.Dropout(0.1),
+    "SpatialDropout1D": lambda: layers.SpatialDropout1D(0.1),
+    "AlphaDropout": lambda: layers.AlphaDropout(0.1),
+    "GaussianDropout": lambda: layers.GaussianDropout(0.1),
+    "GaussianNoise": lambda: layers.GaussianNoise(0.1),
+    "Rescaling": lambda: layers.Rescaling(2.0),
+    "SpectralNormalization": lambda: layers.SpectralNormalization(layers.Dense(2)),
+    "TimeDistributed": lambda: layers.TimeDistributed(layers.Dense(2)),
+    "LSTM": lambda: layers.LSTM(2, return_sequences=True),
+    "GRU": lambda: layers.GRU(2, return_sequences=True),
+    "SimpleRNN": lambda: layers.SimpleRNN(2, return_sequences=True),
+    "Bidirectional": lambda: layers.Bidirectional(layers.LSTM(2, return_sequences=True)),
+    **{
+        name: getattr(layers, name)
+        for name in ("ActivityRegularization", "BatchNormalization", "ELU", "Identity", "LayerNormalization")
+        + ("LeakyReLU", "Masking", "Normalization", "PReLU", "ReLU", "UnitNormalization")
+    },
+}
+DROPPING: dict[str, Callable[[], Any]] = {
+    "Conv1D": lambda: layers.Conv1D(2, 3),
+    "Conv1DTranspose": lambda: layers.Conv1DTranspose(2, 3),
+    "DepthwiseConv1D": lambda: layers.DepthwiseConv1D(3),
+    "SeparableConv1D": lambda: layers.SeparableConv1D(2, 3),
+    "EinsumDense": lambda: layers.EinsumDense("abc,cd->abd", (None, 3)),
+    "Permute": lambda: layers.Permute((2, 1)),
+    "Reshape": lambda: layers.Reshape((12,)),
+    "last state": lambda: layers.LSTM(2),
+    **{
+        name: getattr(layers, name)
+        for name in ("Cropping1D", "Flatten", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "MaxPooling1D")
+        + ("RMSNormalization", "UpSampling1D", "ZeroPadding1D")
+    },
+}
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask")
+@pytest.mark.parametrize(("name", "carries"), [*((n, True) for n in CARRYING), *((n, False) for n in DROPPING)])
+def test_layers_carry_the_masks_on_that_they_carry_in_keras(name: str, carries: bool) -> None:
+    made, seeing = (CARRYING if carries else DROPPING)[name](), Seeing()
+    model = keras.Sequential([keras.Input((4, 3)), layers.Masking(), made, seeing])
+    model(np.ones((2, 4, 3), "float32"))
+    assert set(seeing.seen) == {carries}

@@ -483,3 +483,17 @@ def test_an_optimizer_written_as_for_keras_trains() -> None:
     # The gradient is 1 in each of four steps: sums of 1, 1.5, 1.75 and 1.875.
     assert float(model.get_weights()[0][0, 0]) == -0.25 * 6.125
     assert len(model.optimizer.variables) == 3
+
+
+def test_a_weight_that_the_loss_does_not_depend_on_is_left_as_it_is_by_weight_decay_too() -> None:
+    # Keras 3.15.1 on TensorFlow: what only a choice goes through has no gradient, and gets no step.
+    x = keras.Input((3,))
+    first, second = keras.layers.Dense(2), keras.layers.Dense(2)
+    choice = keras.ops.cast(keras.ops.argmax(first(x), -1, keepdims=True), "float32")
+    model = keras.Model(x, second(choice))
+    for n, weight in enumerate(model.weights):
+        weight.assign(np.full(weight.shape, n + 1.0))
+    model.compile(optimizers.AdamW(0.1, weight_decay=0.1, use_ema=True), "mse")
+    model.fit(np.ones((4, 3)), np.ones((4, 2)), epochs=2, verbose=0)
+    found = [float(weight.ravel()[0]) for weight in model.get_weights()]
+    np.testing.assert_allclose(found, [1.0, 2.0, 2.9403, 3.72156], rtol=1e-5)

@@ -26,15 +26,25 @@ def gradients(loss: Value, wrt: Sequence[Value]) -> list[Value]:
         ShapeError: the loss is not a scalar. DTypeError: the loss or a value of `wrt` is not of floating-point numbers.
         NoGradientError: an operation between a value of `wrt` and the loss has no gradient.
     """
+    return [zeros_like(x) if g is None else g for x, g in zip(wrt, connected_gradients(loss, wrt), strict=True)]
+
+
+def connected_gradients(loss: Value, wrt: Sequence[Value]) -> list[Value | None]:
+    """Returns what `gradients` does, but None where the loss does not depend on x."""
     if loss.type.rank:
         raise ShapeError(f"Gradients start from a scalar; got {loss.type}. Reduce it first, for instance ops.mean(x).")
     if not loss.type.is_float:
         raise DTypeError(f"Gradients start from a floating-point number; got {loss.type}.")
-    return pull_back([loss], [scalar(1, loss)], wrt)
+    return _pulled([loss], [scalar(1, loss)], wrt)
 
 
 def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wrt: Sequence[Value]) -> list[Value]:
     """Returns the gradient of sum(outputs * cotangents) with respect to each value of `wrt`."""
+    found = _pulled(outputs, cotangents, wrt)
+    return [zeros_like(x) if g is None else g for x, g in zip(wrt, found, strict=True)]
+
+
+def _pulled(outputs: Sequence[Value], cotangents: Sequence[Value], wrt: Sequence[Value]) -> list[Value | None]:
     for x in wrt:
         if not x.type.is_float:
             raise DTypeError(f"Only floating-point values have a gradient; got {x}.")
@@ -55,7 +65,7 @@ def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wrt: Sequen
         for x, part in zip(y.inputs, parts, strict=True):
             if part is not None and x in needed and x.type.is_float:
                 arrived.setdefault(x, []).append(unbroadcast(part, x.type, y.op))
-    return [total(arrived[x]) if x in arrived else zeros_like(x) for x in wrt]
+    return [total(arrived[x]) if x in arrived else None for x in wrt]
 
 
 def total(parts: Sequence[Value]) -> Value:

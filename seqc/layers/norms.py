@@ -26,8 +26,6 @@ class RMSNormalization(Layer):
     Shapes: any, the result like the input; one weight of the sizes of `axis`.
     """
 
-    supports_masking = True
-
     def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis, self.epsilon = _axes_as_given(axis), taken("epsilon", epsilon, "RMSNormalization")

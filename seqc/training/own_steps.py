@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqc import tree
 from seqc.errors import ConfigError, ShapeError, TraceError
-from seqc.graph.autodiff import gradients
+from seqc.graph.autodiff import connected_gradients, gradients
 from seqc.graph.autodiff import total as add_up
 from seqc.graph.ir import Value, as_value
 from seqc.graph.tracing import Trace, Variable, current_trace, require_trace
@@ -29,10 +29,9 @@ class Rehearsal(Trace):
     """A trace that ends with the first gradient: until then a step has called what it computes with."""
 
 
-def _gradients(trace: Trace, loss: Value, wrt: Sequence[Value]) -> list[Value]:
+def _end_rehearsal(trace: Trace) -> None:
     if isinstance(trace, Rehearsal):
         raise Enough
-    return gradients(loss, wrt)
 
 
 def train_batch(model: Trainable, x: Any, y: Any, sample_weight: Any) -> tuple[Value, Any]:
@@ -46,7 +45,9 @@ def train_batch(model: Trainable, x: Any, y: Any, sample_weight: Any) -> tuple[V
     y_pred = model.forward(x, training=True)
     loss = total_loss(model, x, y, y_pred, sample_weight, training=True)
     variables = model.trainable_weights
-    grads = _gradients(trace, optimizer.scale_loss(loss), [trace.read(v) for v in variables])
+    _end_rehearsal(trace)
+    # A weight that the loss does not depend on is left as it is, by weight decay, too.
+    grads = connected_gradients(optimizer.scale_loss(loss), [trace.read(v) for v in variables])
     optimizer.apply(grads, variables)
     return loss, count_batch(model, x, y, y_pred, sample_weight, loss)
 
@@ -154,7 +155,8 @@ class GradientTape:
         total = as_value(target)
         total = sum(total) if total.type.rank else total
         read = [_read(trace, leaf) for leaf in tree.flatten(sources)]
-        found = iter(_gradients(trace, total, [value for values in read for value in values]))
+        _end_rehearsal(trace)
+        found = iter(gradients(total, [value for values in read for value in values]))
         return tree.pack_sequence_as(sources, [add_up([next(found) for _ in values]) for values in read])
 
 
