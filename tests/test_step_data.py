@@ -280,4 +280,4 @@ def test_a_loss_may_go_through_a_batch_row_by_row() -> None:
         model = keras.Sequential([keras.Input((3,)), layers.Dense(1, kernel_initializer="ones")])
         model.compile(keras.optimizers.SGD(0.01), loss)
         results.append(model.fit(X, X[:, :1], batch_size=6, epochs=2, shuffle=False, verbose=0).history["loss"])
-    np.testing.assert_allclose(*results, rtol=1e-5)
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-5)
