@@ -128,10 +128,12 @@ def _plain_warnings() -> Iterator[None]:
     """Shows warnings of seqc as lines of their own, without the place in the code that runs the commands."""
     others = warnings.formatwarning
 
-    def shown(text: Warning | str, category: type[Warning], filename: str, *where: Any) -> str:
+    def shown(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+    ) -> str:
         if filename.startswith(os.path.dirname(typer.__file__) + os.sep):
-            return f"Warning: {printable(str(text))}\n"
-        return others(text, category, filename, *where)
+            return f"Warning: {printable(str(message))}\n"
+        return others(message, category, filename, lineno, line)
 
     warnings.formatwarning = shown
     try:
