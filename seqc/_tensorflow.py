@@ -13,6 +13,7 @@ from seqc._tensorflow_functions import functions
 from seqc.training.own_steps import GradientTape
 from seqc.utils.absent import refuse
 from seqc.utils.dataset import Dataset
+from seqc.utils.elements import TensorSpec
 
 _ONE_MACHINE = "Leave it out: seqc computes on the processors of one machine."
 _FILES = "Take model.save and keras.models.load_model for files, model.export for ONNX."
@@ -37,12 +38,43 @@ def stand_in() -> ModuleType:
         __version__=seqc.__version__,  # which scripts print at their beginning
         keras=seqc,
         GradientTape=GradientTape,
-        data=SimpleNamespace(Dataset=Dataset, AUTOTUNE=-1, experimental=SimpleNamespace(AUTOTUNE=-1)),
+        data=_Data(
+            Dataset=Dataset,
+            Options=_Options,
+            AUTOTUNE=-1,
+            INFINITE_CARDINALITY=-1,
+            UNKNOWN_CARDINALITY=-2,
+            experimental=_Data(AUTOTUNE=-1),
+        ),
+        TensorSpec=TensorSpec,
+        TensorShape=_shape,
         function=_function,
         newaxis=None,
         __getattr__=_absent,
     )
     return made
+
+
+class _Data(SimpleNamespace):
+    """A module of datasets."""
+
+    def __getattr__(self, name: str) -> Any:
+        text = f"tf.data.{name} is not there. Take tf.data.Dataset, which can be made of a generator, or the data sets "
+        refuse("tensorflow.data", name, text + "of keras.utils.")
+
+
+class _Options:
+    """Settings of datasets, which change nothing here."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _Options()
+
+
+def _shape(dims: Any = None) -> Any:
+    """Returns a shape: a tuple, or None for any."""
+    return None if dims is None else tuple(dims)
 
 
 def _function(func: Any = None, **options: Any) -> Any:

@@ -86,7 +86,7 @@ _SAME = [
     "zeros_like",
 ]
 _OTHERS = {
-    "atan2": "arctan2", "clip_by_value": "clip", "concat": "concatenate", "fill": "full", "is_finite": "isfinite",
+    "atan2": "arctan2", "clip_by_value": "clip", "concat": "concatenate", "is_finite": "isfinite",
     "is_inf": "isinf", "is_nan": "isnan", "negative": "negative", "pow": "power", "range": "arange",
     "reduce_all": "all", "reduce_any": "any", "reduce_logsumexp": "logsumexp", "reduce_max": "max",
     "reduce_mean": "mean", "reduce_min": "min", "reduce_prod": "prod", "reduce_std": "std", "reduce_sum": "sum",
@@ -200,6 +200,12 @@ def constant(value: Any, dtype: Any = None, shape: Any = None, name: Any = None)
     return made if shape is None else ops.broadcast_to(made, shape) if not made.shape else ops.reshape(made, shape)
 
 
+def fill(dims: Any, value: Any, name: Any = None) -> Any:
+    """Returns a tensor of one number, of the type of that."""
+    number = ops.convert_to_tensor(value)
+    return ops.full(dims, number, number.dtype)
+
+
 def argmax(input: Any, axis: int | None = None, output_type: str = "int64", name: Any = None) -> Any:
     """Returns the places of the largest numbers along an axis, the first one unless told otherwise."""
     return ops.cast(ops.argmax(input, axis=axis or 0), output_type)
@@ -288,7 +294,7 @@ def functions() -> dict[str, Any]:
     both = {name: _renamed(getattr(ops, name)) for name in _SAME} | {
         name: _renamed(getattr(ops, other)) for name, other in _OTHERS.items()
     }
-    own = {f.__name__: f for f in (matmul, gather, one_hot, split, pad, constant, argmax, argmin, cumsum, norm)}
+    own = {f.__name__: f for f in (matmul, gather, one_hot, split, pad, constant, fill, argmax, argmin, cumsum, norm)}
     math = both | own | {"l2_normalize": l2_normalize}
     nn = {name: _renamed(getattr(ops, name)) for name in _NN} | {
         "gelu": lambda features, approximate=False, name=None: ops.gelu(features, approximate),

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,28 @@ def run(*arguments: Any, cwd: Path = ROOT, **environment: str) -> subprocess.Com
     command = [sys.executable, "-m", "seqc", *map(str, arguments)]
     variables = os.environ | {"PYTHONPATH": paths} | environment
     return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=120)
+
+
+FOR_KERAS = """
+import keras
+from tensorflow.keras import layers
+
+def build():
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(1, trainable=False)])
+    model.compile("sgd", "mse")
+    return model
+
+def data():
+    return ([[1.0, 2.0]] * 4, [1.0] * 4), ([[1.0, 2.0]] * 4, [1.0] * 4)
+"""
+
+
+@pytest.mark.skipif(any(map(find_spec, ("keras", "tensorflow"))), reason="means Keras where that is installed")
+def test_a_file_written_for_keras_is_taken_as_it_is_and_warnings_are_lines(tmp_path: Path) -> None:
+    file = write(tmp_path, FOR_KERAS, "old.py")
+    found = run("train", file, "--no-plots", "-o", tmp_path / "out", cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    assert found.stderr == "Warning: Model 'sequential' has nothing to train: no layer with trainable weights.\n"
 
 
 def test_version_is_that_of_the_package() -> None:

@@ -139,6 +139,16 @@ def test_verify_against_the_model_shows_sizes_error_and_budget(folder: Path) -> 
     assert text.endswith("Passed: the file computes what the model computes, on the inputs tried.\n")
 
 
+@needs_runtime
+def test_verify_says_how_large_whole_numbers_are(folder: Path) -> None:
+    seqc("export", "tiny.keras", "--head", "argmax", "-o", "classes.onnx")
+    by_model = seqc_json("verify", "classes.onnx", "--against", "tiny.keras")["parity"]["outputs"]
+    by_file = seqc_json("verify", "classes.onnx", "--against", "classes.onnx")["outputs"]
+    for (output,) in (by_model, by_file):
+        assert output["scale"] in (1.0, 2.0)  # the largest number of a class
+        assert output["compared"] > 0
+
+
 def test_verify_against_a_file_with_weights(folder: Path) -> None:
     result = seqc_json("verify", "tiny.onnx", "--against", "tiny.py", "--weights", "tiny.weights.h5")
     assert set(result) == {"model", "against", "passed", "error", "parity"}

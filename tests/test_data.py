@@ -239,6 +239,56 @@ def test_numbered_batches_are_shuffled_and_told_of_the_end_of_an_epoch() -> None
     assert source.asked == [0, 1, 2]
 
 
+class Told(Numbered):
+    """Says what it is asked for and told."""
+
+    def __init__(self, log: list[Any]) -> None:
+        super().__init__()
+        self.log = log
+
+    def __getitem__(self, number: int) -> Any:
+        self.log.append(number)
+        return super().__getitem__(number)
+
+    def on_epoch_begin(self) -> None:
+        self.log.append("begin")
+
+    def on_epoch_end(self) -> None:
+        self.log.append("end")
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (1, "begin 0 end logged begin 1 end logged begin 2 end logged begin 0 end logged"),
+        (2, "begin 0 1 end logged begin 2 end logged begin 0 1 end logged begin 2 end logged"),
+        (3, " ".join(["begin 0 1 2 end logged"] * 4)),
+        (None, " ".join(["begin 0 1 2 end logged"] * 4)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The data ran out")
+def test_numbered_batches_are_told_of_every_epoch_of_the_run(steps: int | None, expected: str) -> None:
+    log: list[Any] = []
+    logged = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: log.append("logged"))
+    model().fit(Told(log), epochs=4, steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=[logged])
+    assert " ".join(map(str, log)) == expected
+
+
+def test_numbered_batches_are_told_of_validation_evaluation_and_prediction() -> None:
+    log: list[Any] = []
+    trained = model()
+    trained.fit(X, Y, validation_data=Told(log), validation_steps=2, epochs=2, verbose=0)
+    assert log == ["begin", 0, 1, "end"] * 2
+    for use in (trained.evaluate, trained.predict):
+        log.clear()
+        use(Told(log), steps=2, verbose=0)
+        assert log == ["begin", 0, 1, "end"]
+    log.clear()
+    stop = keras.callbacks.LambdaCallback(on_train_batch_end=lambda i, logs: setattr(trained, "stop_training", True))
+    trained.fit(Told(log), shuffle=False, verbose=0, callbacks=[stop])
+    assert log == ["begin", 0]
+
+
 def test_validation_takes_batches_too() -> None:
     trained = model()
     expected = trained.evaluate(X, Y, verbose=0)

@@ -373,4 +373,5 @@ def test_class_weights_weigh_the_samples_of_each_class(labels: Any) -> None:
     each = -np.log(model.predict(X, verbose=0)[np.arange(20), CLASSES])
     found = model.fit(X, labels, class_weight={0: 0.5, 2: 3.0}, verbose=0).history["loss"][0]
     assert found == pytest.approx((table[CLASSES] * each).mean(), rel=1e-5)
-    assert model.train_on_batch(X, labels, class_weight={0: 0.5, 2: 3.0}) == pytest.approx(found, rel=1e-5)
+    keys: Any = {np.int64(0): 0.5, 2.0: 3.0}
+    assert model.train_on_batch(X, labels, class_weight=keys) == pytest.approx(found, rel=1e-5)

@@ -63,6 +63,8 @@ def test_fit_refuses_arguments_out_of_range_before_it_trains(options: dict[str, 
         ({"validation_data": (X,)}, "The loss 'mse' needs labels"),
         ({"sample_weight": np.ones(3)}, "Data cardinality is ambiguous"),
         ({"class_weight": [1.0, 2.0]}, "class_weight must be a dictionary"),
+        ({"class_weight": {0.6: 5.0}}, r"from class number to weight; got the key 0\.6"),
+        ({"class_weight": {"cat": 2.0}}, "from class number to weight; got the key 'cat'"),
     ],
 )
 def test_fit_refuses_data_that_do_not_fit(options: dict[str, Any], text: str) -> None:

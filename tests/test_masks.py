@@ -242,8 +242,10 @@ CARRYING: dict[str, Callable[[], Any]] = {
     "Bidirectional": lambda: layers.Bidirectional(layers.LSTM(2, return_sequences=True)),
     **{
         name: getattr(layers, name)
-        for name in ("ActivityRegularization", "BatchNormalization", "ELU", "Identity", "LayerNormalization")
-        + ("LeakyReLU", "Masking", "Normalization", "PReLU", "ReLU", "UnitNormalization")
+        for name in (
+            *("ActivityRegularization", "BatchNormalization", "ELU", "Identity", "LayerNormalization", "LeakyReLU"),
+            *("Masking", "Normalization", "PReLU", "ReLU", "UnitNormalization"),
+        )
     },
 }
 DROPPING: dict[str, Callable[[], Any]] = {
@@ -257,8 +259,10 @@ DROPPING: dict[str, Callable[[], Any]] = {
     "last state": lambda: layers.LSTM(2),
     **{
         name: getattr(layers, name)
-        for name in ("Cropping1D", "Flatten", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "MaxPooling1D")
-        + ("RMSNormalization", "UpSampling1D", "ZeroPadding1D")
+        for name in (
+            *("Cropping1D", "Flatten", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "MaxPooling1D"),
+            *("RMSNormalization", "UpSampling1D", "ZeroPadding1D"),
+        )
     },
 }
 

@@ -154,3 +154,14 @@ def test_a_second_array_in_the_place_of_the_batch_size_is_shown_the_way() -> Non
         ) as caught:
             call()
         assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("given", [{"metrics": []}, {"weighted_metrics": ()}, {"metrics": [], "weighted_metrics": []}])
+def test_no_metrics_are_no_metrics_of_several_outputs(given: Any) -> None:
+    x = keras.Input((2,))
+    model = keras.Model(x, [layers.Dense(1, name="a")(x), layers.Dense(1, name="b")(x)])
+    model.compile("sgd", "mse", **given)
+    history = model.fit(np.ones((4, 2)), [np.ones((4, 1))] * 2, verbose=0).history
+    assert sorted(history) == ["a_loss", "b_loss", "loss"]
+    with pytest.raises(ConfigError, match="`loss` has 0 entries"):
+        model.compile("sgd", [])

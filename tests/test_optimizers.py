@@ -493,7 +493,7 @@ def test_a_weight_that_the_loss_does_not_depend_on_is_left_as_it_is_by_weight_de
     model = keras.Model(x, second(choice))
     for n, weight in enumerate(model.weights):
         weight.assign(np.full(weight.shape, n + 1.0))
-    model.compile(optimizers.AdamW(0.1, weight_decay=0.1, use_ema=True), "mse")
+    model.compile(optimizers.AdamW(0.1, weight_decay=0.1), "mse")
     model.fit(np.ones((4, 3)), np.ones((4, 2)), epochs=2, verbose=0)
     found = [float(weight.ravel()[0]) for weight in model.get_weights()]
     np.testing.assert_allclose(found, [1.0, 2.0, 2.9403, 3.72156], rtol=1e-5)

@@ -295,3 +295,52 @@ def test_sizes_that_differ_for_another_reason_are_told_as_they_were() -> None:
     model.compile("sgd")
     with pytest.raises(ShapeError, match=r"'batch' may be any; ops.shape\(x\) gives it"):
         model.fit(np.ones((8, 2), "float32"), batch_size=4, verbose=0)
+
+
+def waves(shape: Any, dtype: Any = None) -> Any:
+    return ops.convert_to_tensor(np.float32(np.sin(np.arange(np.prod(shape)) * 1.7) * 0.5).reshape(shape))
+
+
+def convolution(filters: int, size: int, **options: Any) -> Any:
+    return layers.Conv2D(filters, size, activation="tanh", kernel_initializer=waves, **options)
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (
+            [convolution(3, 3), layers.BatchNormalization(), convolution(2, 3)],
+            [0.3679317, 0.1044339, 0.08160254, 0.06809599],
+        ),
+        (
+            [convolution(3, 3, padding="same"), layers.MaxPooling2D(3, 2, "same"), convolution(2, 2)],
+            [0.00239362, 0.002375952, 0.002358514, 0.002341305],
+        ),
+    ],
+    ids=["BatchNormalization", "MaxPooling2D"],
+)
+def test_gradients_of_gradients_go_through_statistics_and_pooling(parts: list[Any], expected: list[float]) -> None:
+    """The numbers are those of Keras 3.15.1 on TensorFlow."""
+
+    class Penalized(seqc.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = seqc.Sequential(
+                [seqc.Input((6, 6, 2)), *parts, layers.Flatten(), layers.Dense(1, kernel_initializer=waves)]
+            )
+
+        def train_step(self, x: Any) -> Any:
+            with seqc.GradientTape() as outer:
+                with seqc.GradientTape() as inner:
+                    inner.watch(x)
+                    y = self.parts(x, training=True)
+                slope = ops.mean(ops.square(inner.gradient(y, x)))
+            weights = self.parts.trainable_variables
+            self.optimizer.apply_gradients(zip(outer.gradient(slope, weights), weights, strict=True))
+            return {"slope": slope}
+
+    model = Penalized()
+    model.compile(seqc.optimizers.SGD(0.05))
+    x = np.cos(np.arange(8 * 6 * 6 * 2) * 0.73).reshape(8, 6, 6, 2).astype("float32")
+    found = model.fit(x, batch_size=8, epochs=4, verbose=0).history["slope"]
+    np.testing.assert_allclose(found, expected, rtol=2e-5)

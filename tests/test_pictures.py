@@ -124,6 +124,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         ("`seed` argument", {"validation_split": 0.5, "subset": "training"}),
         ("If `subset` is set", {"subset": "training"}),
         ("`interpolation` should be one of", {"interpolation": "area"}),
+        ("color_mode must be", {"color_mode": "bgr"}),
     ):
         with pytest.raises(ConfigError, match=message):
             keras.utils.image_dataset_from_directory(tmp_path, verbose=False, **more)

@@ -275,6 +275,37 @@ def test_data_drawn_from_global_generators_are_drawn_again(tmp_path: Path, once:
     assert_same(whole, run())
 
 
+class Mixed(keras.utils.PyDataset):
+    """Has another order in every epoch, which it draws from NumPy's global generator."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, number: int) -> Any:
+        rows = self.order[number * 8 : number * 8 + 8]
+        return X[rows], Y[rows]
+
+    def on_epoch_begin(self) -> None:
+        self.order = np.random.permutation(45)  # noqa: NPY002
+
+
+@pytest.mark.parametrize("steps", [None, 4])
+@pytest.mark.parametrize("at", [4, 5, 7, 8])
+def test_what_numbered_data_draw_at_the_beginning_of_an_epoch_is_drawn_again(
+    tmp_path: Path, steps: int | None, at: int
+) -> None:
+    def run(*more: Any) -> Any:
+        model = made("dropout")
+        kept = callbacks.BackupAndRestore(tmp_path / "backup", save_freq=1)
+        model.fit(Mixed(), epochs=3, steps_per_epoch=steps, verbose=0, callbacks=[kept, *more])
+        return model
+
+    whole = run()
+    with pytest.raises(KeyboardInterrupt):
+        run(Stop(at))
+    assert_same(whole, run())
+
+
 def test_loading_and_saving_draw_nothing(tmp_path: Path) -> None:
     model = made("generators")
     before = seeds.random_state()

@@ -13,7 +13,7 @@ import pytest
 
 import seqc as keras
 from seqc import layers, ops
-from seqc.errors import DataError
+from seqc.errors import DataError, ShapeError
 
 X = (np.arange(48).reshape(16, 3) / 10).astype("float32")
 
@@ -227,3 +227,57 @@ def test_what_is_wrong_with_a_step_is_said_as_it_is() -> None:
         model.fit(Batches(X, X), verbose=0)
     with pytest.raises(DataError, match="ambiguous"):
         model.fit(X, X[:8], verbose=0)
+
+
+class Acting(keras.Model):
+    """Has no call of its own, and two labels in a tuple."""
+
+    def __init__(self, measure: Any) -> None:
+        super().__init__()
+        self.dense, self.measure = layers.Dense(2, kernel_initializer="ones"), measure
+
+    def train_step(self, data: Any) -> Any:
+        x, (acted, gained) = data
+        with keras.GradientTape() as tape:
+            loss = self.measure(self.dense(x), acted, gained)
+        weights = self.trainable_weights
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        return {"loss": loss}
+
+
+def test_an_error_in_a_step_is_said_and_not_that_the_model_would_take_other_data() -> None:
+    labels = (np.ones(16), np.ones(16))
+    for measure, kind, text in (
+        (lambda y, a, b: y.typo, AttributeError, "typo"),
+        (lambda y, a, b: ops.matmul(y, ops.ones((7, 7))), ShapeError, "sizes 2 and 7 differ"),
+    ):
+        model = Acting(measure)
+        model.compile("sgd")
+        with pytest.raises(kind, match=text):
+            model.fit(X, labels, verbose=0)
+
+
+@pytest.mark.parametrize("loop", [ops.map, ops.vectorized_map])
+def test_a_step_may_go_through_a_batch_row_by_row(loop: Any) -> None:
+    """The last batch is smaller, and another step is traced for it."""
+    labels = (np.arange(16) % 2, np.arange(16).astype("float32") / 8)
+    results = []
+    for measure in (
+        lambda y, acted, gained: ops.mean(loop(lambda row: ops.square(row[0][0] - row[1]), (y, gained))),
+        lambda y, acted, gained: ops.mean(ops.square(y[:, 0] - gained)),
+    ):
+        model = Acting(measure)
+        model.compile(keras.optimizers.SGD(0.01))
+        losses = model.fit(X, labels, batch_size=6, epochs=2, shuffle=False, verbose=0).history["loss"]
+        results.append([*losses, *model.get_weights()])
+    for got, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
+def test_a_loss_may_go_through_a_batch_row_by_row() -> None:
+    results = []
+    for loss in (lambda true, y: ops.map(lambda pair: ops.sum((pair[0] - pair[1]) ** 2), (true, y)), "mse"):
+        model = keras.Sequential([keras.Input((3,)), layers.Dense(1, kernel_initializer="ones")])
+        model.compile(keras.optimizers.SGD(0.01), loss)
+        results.append(model.fit(X, X[:, :1], batch_size=6, epochs=2, shuffle=False, verbose=0).history["loss"])
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-5)

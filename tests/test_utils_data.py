@@ -79,6 +79,11 @@ def test_objects_become_plain_data_and_objects_again() -> None:
         assert (type(found["b"]), found["b"].units, found["a"][0].units, found["a"][1]) == (Own, 2, 3, 1.5)
 
 
+def test_a_vector_is_normalized_as_a_row() -> None:
+    np.testing.assert_allclose(utils.normalize(np.array([3.0, 4.0, 0.0])), [[0.6, 0.8, 0.0]])
+    np.testing.assert_allclose(utils.normalize(np.array([[3.0, 4.0], [0.0, 0.0]])), [[0.6, 0.8], [0.0, 0.0]])
+
+
 def test_symbols_and_element_types_are_told() -> None:
     symbol = seqc.Input((3,))
     assert utils.is_keras_tensor(layers.Dense(2)(symbol))

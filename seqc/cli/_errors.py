@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
 from types import FrameType, TracebackType
@@ -50,7 +51,8 @@ class Commands(TyperGroup):
         given = given[: given.index("--")] if "--" in given else given
         try:
             run = partial(super().main, args, prog_name, complete_var, False, windows_expand_args, **extra)
-            code = _run(run, given)
+            with _plain_warnings():
+                code = _run(run, given)
             sys.stdout.flush()
         except (BrokenPipeError, SystemExit) as error:
             if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
@@ -119,6 +121,25 @@ def _discard_output() -> None:
     """Lets what is still to be printed go nowhere: nobody reads it, and Python would complain when it ends."""
     with contextlib.suppress(OSError, ValueError):  # no file behind it, as in tests
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Shows warnings of seqc as lines of their own, without the place in the code that runs the commands."""
+    others = warnings.formatwarning
+
+    def shown(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+    ) -> str:
+        if filename.startswith(os.path.dirname(typer.__file__) + os.sep):
+            return f"Warning: {printable(str(message))}\n"
+        return others(message, category, filename, lineno, line)
+
+    warnings.formatwarning = shown
+    try:
+        yield
+    finally:
+        warnings.formatwarning = others
 
 
 def _message(error: Exception) -> str:

@@ -115,7 +115,8 @@ def verdict(check: OutputCheck) -> str:
     said = check.wrong or f"largest error {check.error:.3g}, {check.allowed:.3g} allowed"
     share = check.argmax_agreement
     same = "" if share is None else f", largest element at the same place in {share:.1%} of rows"
-    return f"{said} (numbers up to {number(check.scale)}){same}"
+    size = f" (numbers up to {number(check.scale)})" if check.scale else ""
+    return f"{said}{size}{same}"
 
 
 def _drawn(model: Any, sizes: Mapping[str, int], path: Path) -> list[dict[str, Array]]:
@@ -132,14 +133,16 @@ def _outputs(model: Any, feeds: Mapping[str, Array]) -> dict[str, Array]:
 
 def _compared(check: OutputCheck, got: Array, expected: Array, allowed: float) -> OutputCheck:
     """Returns the check with one more pair of results taken in."""
-    from seqc.export.compare import compare_arrays
+    from seqc.export.compare import compare_arrays, scale_of
 
     floats = expected.dtype.kind == "f"
     wide = expected.astype(np.float64) if floats else expected
     if not floats and got.shape == expected.shape:
         apart = float(np.mean(got != expected)) if got.size else 0.0
         wrong = f"differs in {apart:.1%} of the values" if apart > allowed else check.wrong
-        return replace(check, error=max(check.error, apart), budget=allowed, scale=1.0, wrong=wrong)
+        scale = max(check.scale, scale_of(expected, expected))
+        error, compared = max(check.error, apart), check.compared + got.size
+        return replace(check, error=error, budget=allowed, scale=scale, compared=compared, wrong=wrong)
     found = compare_arrays(check, got.astype(np.float64) if floats and got.dtype.kind == "f" else got, wide, expected)
     return replace(found, budget=allowed * found.scale)
 

@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.abc import Loader
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -105,8 +106,20 @@ def load_file(path: Path) -> ModelFile:
     # As with `python FILE`: what lies beside the file can be imported, and its classes know their module.
     sys.modules[name] = module
     sys.path.insert(0, str(path.resolve().parent))
-    _guarded(path, lambda: loader.exec_module(module))
+    _guarded(path, lambda: _executed(loader, module))
     return ModelFile(path, module)
+
+
+def _executed(loader: Loader, module: ModuleType) -> None:
+    """Runs a FILE; one that was written for Keras, which is not installed, as `python -m seqc.run` does."""
+    try:
+        loader.exec_module(module)
+    except ModuleNotFoundError as error:
+        if error.name not in ("keras", "tensorflow"):
+            raise
+        import seqc.compat  # noqa: F401  # what the file imports as keras
+
+        loader.exec_module(module)
 
 
 def load_source(path: Path, weights: Path | None = None, compiled: bool = False) -> Model:

@@ -55,7 +55,8 @@ def compare_arrays(check: OutputCheck, got: Array, truth: Array, single: Array) 
         same = (got == truth) | (got == single)
         if not np.all(same):
             return replace(check, wrong=f"differs in {int(np.sum(~same))} whole numbers")
-        return replace(check, compared=check.compared + truth.size)
+        scale = max(check.scale, scale_of(truth, truth))
+        return replace(check, scale=scale, compared=check.compared + truth.size)
     fine = np.isfinite(got)
     expected = np.isfinite(truth) & np.isfinite(single)
     strange = fine != np.isfinite(single)
@@ -87,6 +88,7 @@ def scale_of(truth: Array, single: Array) -> float:
     """Returns the largest number, of those that the model's precision holds; of strings zero."""
     if truth.dtype == object:
         return 0.0
+    truth = truth if truth.dtype.kind == "f" else truth.astype(np.float64)
     largest = float(np.abs(truth).max(initial=0.0))
     if np.isfinite(largest) and np.isfinite(single).all():
         return largest

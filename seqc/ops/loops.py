@@ -29,6 +29,10 @@ _LONG = 64
 _LONGEST_WHILE = 256
 
 
+class StepsUnknown(TraceError):
+    """A loop that is learned from has as many steps as something that is not known yet, such as the size of a batch."""
+
+
 class Loop(Scan):
     """A Scan of which nothing is known but its body: no part of a batch goes through it alone."""
 
@@ -153,7 +157,7 @@ def scan(
     everything = [*tree.flatten(start), *sequences]
     steps = count if isinstance(count, int) else None
     if steps is None and _is_learning():
-        raise TraceError(
+        raise StepsUnknown(
             f"A loop of {count} steps cannot be learned from: say its length in the model's Input. What each step does "
             "for itself is better said for all at once."
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc.errors import NoGradientError, NoLoweringError, ShapeError
+from seqc.errors import NoLoweringError, ShapeError
 from seqc.graph.ir import Array, BatchRule, Constant, Emitter, Op, Sizes, Type, Value, apply, apply_many, items
 from seqc.graph.layout import Layout, LayoutRule, position
 from seqc.graph.layout import Merged as MergedAxis
@@ -121,7 +121,14 @@ class GradientSums(Op):
         return g.sum(others), (g * (x - np.expand_dims(mean, others))).sum(others)
 
     def vjp(self, g: Any, y: Value, upstream: Value, x: Value, mean: Value) -> Sequence[Value | None]:
-        raise NoGradientError("The gradient of batch normalization is not differentiated again.")
+        others = _others(self.axis, x.type.rank)
+        g_total, g_moment = g
+        to_g = None if g_total is None else broadcast_like(expand_dims(g_total, others), x)
+        if g_moment is None:
+            return to_g, None, None
+        spread = expand_dims(g_moment, others)
+        away = (x - expand_dims(mean, others)) * spread
+        return away if to_g is None else to_g + away, upstream * spread, -(g_moment * items(y)[0])
 
     def batch_rule(self, y: Value) -> tuple[BatchRule, ...]:
         return "reduce", "reduce"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc.errors import NoGradientError, ShapeError
+from seqc.errors import ShapeError
 from seqc.graph import dims
 from seqc.graph.dims import Dim
 from seqc.graph.ir import Array, Op, Sizes, Type, Value, apply, constant
@@ -74,19 +74,45 @@ class MaxPoolGrad(_Pool):
     def eval(self, x: Array, y: Array, g: Array) -> Any:
         padded = self.window.padded(x, -np.inf)
         result = np.zeros(padded.shape, g.dtype)
-        left: Array | None = None
-        for _, cut in self.window.taps(y.shape[1:-1]):
-            hit = padded[cut] == y
-            if left is None:
-                left = ~hit
-            else:
-                hit &= left
-                left &= ~hit
+        for cut, hit in _first_largest(self.window, padded, y):
             result[cut] += g * hit
         return result[self.window.inside(x.shape[1:-1])]
 
     def vjp(self, g: Value, y: Value, x: Value, out: Value, upstream: Value) -> Sequence[Value | None]:
-        raise NoGradientError("The gradient of max pooling is not differentiated again.")
+        return None, None, apply(MaxPoolTake(self.size, self.strides, self.padding), x, out, g)
+
+
+class MaxPoolTake(_Pool):
+    """What lies where the first largest element of each window is: (input, output, what to take from)."""
+
+    def infer(self, x: Type, y: Type, other: Type) -> Type:
+        return y.with_dtype(other.dtype)
+
+    def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return prod(inputs[1]) * prod(self.size)
+
+    def eval(self, x: Array, y: Array, other: Array) -> Any:
+        padded, there = self.window.padded(x, -np.inf), self.window.padded(other)
+        result = np.zeros(y.shape, other.dtype)
+        for cut, hit in _first_largest(self.window, padded, y):
+            result += there[cut] * hit
+        return result
+
+    def vjp(self, g: Value, y: Value, x: Value, out: Value, other: Value) -> Sequence[Value | None]:
+        return None, None, apply(MaxPoolGrad(self.size, self.strides, self.padding), x, out, g)
+
+
+def _first_largest(window: Window, padded: Array, y: Array) -> Iterator[tuple[Any, Array]]:
+    """Yields, for each place in windows, where it is in their input, and which have their first largest there."""
+    left: Array | None = None
+    for _, cut in window.taps(y.shape[1:-1]):
+        hit = padded[cut] == y
+        if left is None:
+            left = ~hit
+        else:
+            hit &= left
+            left &= ~hit
+        yield cut, hit
 
 
 class AveragePool(_Pool):

@@ -12,6 +12,7 @@ from seqc.errors import DataError
 from seqc.graph.ir import Array
 from seqc.graph.strings import type_name
 from seqc.graph.tracing import tracing
+from seqc.ops.loops import StepsUnknown
 from seqc.training.arrange import is_array
 from seqc.training.data import Data, as_array, make_data
 from seqc.training.own_steps import Enough, Rehearsal
@@ -51,30 +52,33 @@ def _dtype_of(array: Array) -> str:
     return kind if array.dtype.kind not in "iu" or kind == "int64" else "int32"
 
 
-def rehearse(model: Trainable, data: Data, kind: str) -> bool:
+def rehearse(model: Trainable, data: Data, kind: str) -> Exception | None:
     """Calls a step of the model's own up to its first gradient, which makes the weights of what it calls, as in Keras.
 
     Args:
         data: as given. kind: "train_step" or "test_step".
 
     Returns:
-        Whether the step can be called on such data.
+        Why the step cannot be called on such data; None where it can.
     """
     batch = data.rows(slice(0, 1))
-    signature = Signature.of(batch, len(data.x), forms=data.forms)
     built = model.built
 
-    def attempt() -> None:
+    def attempt(sized: bool) -> None:
+        signature = Signature.of(batch, len(data.x), sized, data.forms)
         with tracing(Rehearsal(learning=kind == "train_step")):
             getattr(model, kind)(signature.values(model).data)
 
     try:
-        copy_context().run(attempt)
+        try:
+            copy_context().run(attempt, False)
+        except StepsUnknown:
+            copy_context().run(attempt, True)
     except Enough:
-        return True
-    except Exception:  # which is raised again when the step is traced
-        return model.built and not built
-    return True
+        return None
+    except Exception as error:  # which is raised again when the step is traced
+        return None if model.built and not built else error
+    return None
 
 
 def fits(model: Trainable, x: Any) -> bool:

@@ -247,12 +247,14 @@ def weigh_classes(data: Data, weights: Mapping[int, float] | None, rank: int = 2
         rank: of the model's output; beyond 2 it predicts more than one class per sample.
 
     Raises:
-        ConfigError: samples have weights already. DataError: labels are not classes, or `weights` no dictionary.
+        ConfigError: samples have weights already.
+        DataError: labels are not classes, or `weights` is no dictionary from such.
     """
     if weights is None:
         return data
     if not isinstance(weights, Mapping):
         raise DataError(f"class_weight must be a dictionary from class number to weight; got {weights!r}.")
+    by_number = {_class_number(key): weight for key, weight in weights.items()}
     if len(data.y) > 1:
         raise ConfigError(
             "`class_weight` is only supported for models with a single output; this one has "
@@ -274,9 +276,15 @@ def weigh_classes(data: Data, weights: Mapping[int, float] | None, rank: int = 2
         )
     numbers = _classes_of_rows(y) if y.ndim == 2 and y.shape[1] > 1 else np.rint(y.reshape(-1))
     result = np.ones(len(y), "float32")
-    for number, weight in weights.items():
-        result[numbers == int(number)] = weight
+    for number, weight in by_number.items():
+        result[numbers == number] = weight
     return replace(data, weight=(result,))
+
+
+def _class_number(key: Any) -> int:
+    if isinstance(key, int | float | np.number) and float(key).is_integer():
+        return int(key)
+    raise DataError(f"class_weight is a dictionary from class number to weight; got the key {key!r}.")
 
 
 def _classes_of_rows(y: Array) -> Array:

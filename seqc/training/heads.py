@@ -228,9 +228,9 @@ def _per_output(given: Any, names: Sequence[str], what: str, complete: bool = Fa
     """Returns what `compile` was given for each output, as a list in their order or a dictionary by their names.
 
     Args:
-        complete: whether a dictionary has to name all outputs.
+        complete: whether a dictionary has to name all outputs, and a list cannot be empty.
     """
-    if given is None:
+    if given is None or (not complete and isinstance(given, list | tuple) and not given):
         return [None] * len(names)
     shown = ", ".join(f"'{name}'" for name in names)
     if isinstance(given, Mapping):

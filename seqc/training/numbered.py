@@ -24,15 +24,13 @@ def batch_count(batches: Any) -> int | None:
 
 
 def numbered_items(batches: Any, shuffle: bool | str) -> Generator[Any, None, None]:
-    """Yields the batches of one epoch; when it is closed, no worker is left.
+    """Yields the batches of one pass; when it is closed, no worker is left.
 
     Args:
         batches: a PyDataset, or what has `__getitem__` and `__len__`; the attributes of a PyDataset count where it has
             them.
         shuffle: whether they come in random order.
     """
-    if hasattr(batches, "on_epoch_begin"):
-        batches.on_epoch_begin()
     count = batch_count(batches)
     numbers: Iterable[int] = itertools.count() if count is None else range(count)
     if shuffle and count is not None:
@@ -47,5 +45,3 @@ def numbered_items(batches: Any, shuffle: bool | str) -> Generator[Any, None, No
     else:
         for number in numbers:
             yield batches[number]
-    if hasattr(batches, "on_epoch_end"):
-        batches.on_epoch_end()

@@ -6,7 +6,7 @@ What is called here runs once, while the step is traced into a graph; its tensor
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from seqc import tree

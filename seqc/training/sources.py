@@ -77,6 +77,8 @@ class Source:
         """
         set_random_state(began)
         self._begin_pass()
+        if taken:
+            self._begin_epoch()
         last = None
         for batch in islice(present(self._under_way), taken):
             self.taken, last = self.taken + 1, batch
@@ -95,9 +97,20 @@ class Source:
         Args:
             done: how many of its batches were done before.
         """
-        going_on = self._under_way is not None
         if self._under_way is None:
             self._begin_pass()
+        self._begin_epoch()
+        yield from self._steps(done)
+        self._end_epoch()  # which a run that is stopped in the middle does not come to
+
+    def _begin_epoch(self) -> None:
+        """Called before the batches of an epoch are made."""
+
+    def _end_epoch(self) -> None:
+        """Called after the last batch of an epoch."""
+
+    def _steps(self, done: int) -> Iterator[Batch]:
+        going_on = self.taken > 0
         for batch in islice(present(self._under_way), None if self.per_epoch is None else self.per_epoch - done):
             self.taken += 1
             yield batch
@@ -106,7 +119,8 @@ class Source:
             return
         self._end_pass()
         if done == 0 and going_on:  # the last epoch had taken exactly all there was
-            yield from self.epoch()
+            self._begin_pass()
+            yield from self._steps(0)
         elif self.per_epoch is not None and done:
             note(
                 f"The data ran out: {done} of the {self.per_epoch} steps of the epoch were done. Give fewer steps, or "
@@ -153,7 +167,8 @@ class IterableSource(Source):
 
     An iterator such as a generator can be gone through once, unless its batches are kept. Anything else is gone through
     anew in each pass; a `PyDataset`, and any object with `__getitem__` and `__len__` but no `__iter__`, gives its
-    batches by number, in random order with `shuffle`, and is told `on_epoch_end()`.
+    batches by number, in random order with `shuffle`, and is told of each epoch by `on_epoch_begin()` and
+    `on_epoch_end()`, however many steps it has.
 
     Raises:
         DataError: the batches never end, and nothing says how many make an epoch.
@@ -168,6 +183,7 @@ class IterableSource(Source):
         self._begun_at: Any = None
         self._kept: list[Data] | None = None
         self._numbered: Generator[Any, None, None] | None = None
+        self._in_epoch = False
 
     def close(self) -> None:
         if self._numbered is not None:
@@ -197,6 +213,7 @@ class IterableSource(Source):
             DataError: there is none.
         """
         self._begun_at = random_state()
+        self._begin_epoch()
         items = self._items()
         for item in items:
             self._begun = chain([item], items)
@@ -212,7 +229,7 @@ class IterableSource(Source):
             began = random_state()
         else:
             self.close()  # its order was not that of the pass to go on with
-            self._begun = None
+            self._begun, self._in_epoch = None, False
         return super().resume(taken, began)
 
     def _end_pass(self) -> None:
@@ -224,6 +241,21 @@ class IterableSource(Source):
         super()._begin_pass()
         if self._begun is not None:
             self.began = self._begun_at
+
+    def _begin_epoch(self) -> None:
+        if not self._in_epoch:
+            self._tell("on_epoch_begin")
+        self._in_epoch = True
+
+    def _end_epoch(self) -> None:
+        if self.taken == self.length and by_number(self.batches):
+            self._end_pass()  # the next one begins with the next epoch, and with what the data draw for that
+        self._tell("on_epoch_end")
+        self._in_epoch = False
+
+    def _tell(self, what: str) -> None:
+        if by_number(self.batches) and hasattr(self.batches, what):
+            getattr(self.batches, what)()
 
     def one_pass(self) -> Iterator[Batch]:
         for data in self._kept or ():

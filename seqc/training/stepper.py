@@ -15,6 +15,7 @@ from seqc.graph.ir import Array
 from seqc.layers.base import Layer
 from seqc.layers.call_errors import refuse_symbols_of_models
 from seqc.losses.shapes import SizesWritten
+from seqc.ops.loops import StepsUnknown
 from seqc.seeds import next_seed
 from seqc.training.arrange import arrange, arrange_weights, is_array, labelled, only_one
 from seqc.training.as_given import data_as_given, fits, rehearse
@@ -128,16 +129,16 @@ class Stepper(Totals):
             return self._steps[key]
         try:
             return self._trace_step(key, batch, sized)
-        except (ShapeError, SizesWritten) as error:
+        except (ShapeError, SizesWritten, StepsUnknown) as error:
             if sized or not _meets_other_size(error):
                 raise
-            # What is said to be as long as a batch is, as `ops.ones((32, 10))` for batches of 32.
+            # What is said to be as long as a batch is, as `ops.ones((32, 10))` for batches of 32, or done row by row.
             try:
                 self._sized.add(kind)
                 return self.step_for(kind, batch)
-            except (ShapeError, DataError):
+            except (ShapeError, DataError) as again:
                 self._sized.remove(kind)
-                raise error from None
+                raise (again if isinstance(error, StepsUnknown) else error) from None
 
     def _trace_step(self, key: tuple[Any, ...], batch: Batch, sized: bool) -> Step:
         self._refuse_own_function(key[0])
@@ -263,24 +264,27 @@ class Stepper(Totals):
         if given is not None:
             return self._taken_as_given(given)
         new = not model.built and not self._calls_nothing
-        called = self._step_takes(kind, x, y, weight) if new else None
+        called, refused = self._step_takes(kind, x, y, weight) if new else (None, None)
         if called is not None and model.built and not fits(model, x):
             return self._taken_as_given(called)
         try:
             return self._data_for_model(x, y, weight)
-        except Exception:
-            called = called if new else self._step_takes(kind, x, y, weight)
+        except Exception as error:
+            called, refused = (called, refused) if new else self._step_takes(kind, x, y, weight)
+            if called is None and refused is not None:
+                raise refused from error
             if called is None:
                 raise
         return self._taken_as_given(called)
 
-    def _step_takes(self, kind: str, x: Any, y: Any, weight: Any) -> Data | None:
-        """Returns data as they are given, if the model's own step can be called on them."""
+    def _step_takes(self, kind: str, x: Any, y: Any, weight: Any) -> tuple[Data | None, Exception | None]:
+        """Returns data as they are given, if the model's own step can be called on them, or else why it cannot."""
         try:
             data = data_as_given(x, y, weight)
         except DataError:  # which is said of the model's inputs, too
-            return None
-        return data if data is not None and rehearse(self.model, data, kind) else None
+            return None, None
+        refused = None if data is None else rehearse(self.model, data, kind)
+        return None if refused is not None else data, refused
 
     def _taken_as_given(self, data: Data) -> Data:
         self._as_given = True
@@ -378,5 +382,6 @@ def _kind_of(array: Array | None) -> Any:
 
 
 def _meets_other_size(error: BaseException | None) -> bool:
-    """Tells whether an error is about two sizes that are not the same, or comes of one."""
-    return error is not None and (isinstance(error, SizesDiffer | SizesWritten) or _meets_other_size(error.__cause__))
+    """Tells whether an error is about sizes that are not the same or not known, or comes of one."""
+    known = isinstance(error, SizesDiffer | SizesWritten | StepsUnknown)
+    return known or (error is not None and _meets_other_size(error.__cause__))

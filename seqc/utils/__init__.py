@@ -114,8 +114,11 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Array:
 
 
 def normalize(x: Any, axis: int = -1, order: int = 2) -> Array:
-    """Returns x divided by its norm of the given order along an axis; zero vectors stay zero."""
-    array = np.asarray(x)
+    """Returns x divided by its norm of the given order along an axis; zero vectors stay zero.
+
+    A vector is taken for a matrix of one row, as in Keras.
+    """
+    array = np.atleast_2d(x) if np.ndim(x) == 1 else np.asarray(x)
     norm = np.atleast_1d(np.linalg.norm(array, order, axis, keepdims=True))
     return np.asarray(array / np.where(norm == 0, 1, norm))
 

@@ -34,7 +34,7 @@ def absent(module: str, names: Iterable[str] | None = None, advice: str = "") ->
     def look(name: str) -> NoReturn:
         if name.startswith("_"):  # questions of Python's own, and of its test tools
             raise AttributeError(f"module '{module}' has no attribute '{name}'", name=name)
-        text = reason(module, name) or f"{_guess(module, name, known or _own(module))} {advice}".rstrip()
+        text = reason(module, name) or f"{guess(module, name, known or _own(module))} {advice}".rstrip()
         refuse(module, name, f"{module} has no '{name}'. {text}")
 
     return look
@@ -73,7 +73,8 @@ def _own(module: str) -> tuple[str, ...]:
     return tuple(name for name, x in found if name[0] != "_" and getattr(x, "__module__", None) == module)
 
 
-def _guess(module: str, name: str, known: tuple[str, ...]) -> str:
+def guess(module: str, name: str, known: tuple[str, ...]) -> str:
+    """Returns which of the known names may have been meant, or where they are listed."""
     like = {other: _likeness(name, other) for other in known}
     best = max(like.values(), default=0.0)
     near = [other for other, likeness in like.items() if likeness == best >= _LIKE]

@@ -55,7 +55,7 @@ class PyDataset:
             yield self[number]
 
     def on_epoch_begin(self) -> None:
-        """Called before the first batch of an epoch is made."""
+        """Called before the first batch of an epoch is made; with `steps_per_epoch`, of each one as well."""
 
     def on_epoch_end(self) -> None:
-        """Called after the last batch of an epoch."""
+        """Called after the last batch of an epoch, and not where a run stops in the middle of it."""

@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain, count, islice
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from seqc import tree
 from seqc.errors import ArgumentTypeError, ConfigError, DataError
-from seqc.graph.ir import Array
 from seqc.seeds import generator
+from seqc.sure import present
+from seqc.utils.absent import guess
 from seqc.utils.batches import PyDataset
+from seqc.utils.elements import TensorSpec, declared, padded, row, shown, signature, stacked
 
 
-class Shown(np.ndarray[Any, Any]):
-    """An array as scripts look at tensors: `x[0].numpy()` is an array, also where x[0] is a single number."""
+class _Methods(type):
+    """Says which methods there are where a script calls another one of the class."""
 
-    def numpy(self) -> Array:
-        """Returns the plain array, or the number or text that it holds."""
-        plain = np.asarray(self)
-        return plain if plain.ndim else plain[()]
-
-    def __getitem__(self, where: Any) -> Any:
-        found = super().__getitem__(where)
-        return found if isinstance(found, np.ndarray) else _shown(found)
+    def __getattr__(cls, name: str) -> Any:
+        return _no_method(name)
 
 
-class Dataset:
+class Dataset(metaclass=_Methods):
     """Elements, most often batches, that can be gone through again and again.
 
     Each is an array, or a tuple or a dictionary of them. A subclass writes `__iter__`, and `__len__` where the number
     of elements is known. What the methods return goes through this dataset anew whenever it is gone through.
     """
+
+    # Whether the last element may have fewer rows than the others.
+    _uneven = False
+
+    def __getattr__(self, name: str) -> Any:
+        return _no_method(name)
 
     def __iter__(self) -> Iterator[Any]:
         raise NotImplementedError(f"{type(self).__name__} does not define __iter__(self).")
@@ -60,7 +63,7 @@ class Dataset:
         if len(lengths) > 1:
             raise DataError(f"All arrays of a dataset have the same length; these have {sorted(lengths)}.")
         length = lengths.pop()
-        return Made(lambda: (_row(arrays, number) for number in range(length)), length)
+        return Made(lambda: (row(arrays, number) for number in range(length)), length)
 
     @staticmethod
     def from_tensors(tensors: Any, name: str | None = None) -> Dataset:
@@ -79,15 +82,23 @@ class Dataset:
         """Returns what a function gives whenever it is called with `args`, such as a generator.
 
         Args:
-            generator: the function. output_types, output_shapes, output_signature, name: taken and not needed.
+            generator: the function. args: what it gets. output_signature: a `TensorSpec` for each array, in the form of
+            an element; or output_types and output_shapes, in that form. name: taken and not needed.
+
+        Raises:
+            DataError: in a pass: an element is not what was said of it.
         """
-        return Made(lambda: (as_element(item) for item in generator(*args)), None)
+        said = signature(output_types, output_shapes) if output_types is not None else output_signature
+        if said is None:
+            return Made(lambda: (as_element(item) for item in generator(*args)), None)
+        return Made(lambda: (declared(item, said) for item in generator(*args)), None, spec=said)
 
     @staticmethod
-    def range(*limits: int) -> Dataset:
-        """Returns numbers one after another, as Python's `range` does."""
-        numbers = range(*limits)
-        return Made(lambda: (_shown(number) for number in numbers), len(numbers))
+    def range(*limits: Any, output_type: Any = "int64", name: str | None = None) -> Dataset:
+        """Returns numbers one after another, as Python's `range` does, of type int64 unless told otherwise."""
+        numbers = range(*map(int, limits))
+        said = TensorSpec((), output_type)
+        return Made(lambda: map(said.take, numbers), len(numbers), spec=said)
 
     @staticmethod
     def zip(*datasets: Any) -> Dataset:
@@ -103,16 +114,28 @@ class Dataset:
         known = _known(self)
         some = None if count < 0 else count
         least = [n for n in (known, some) if n is not None and n != ENDLESS]
-        return Made(lambda: islice(iter(self), some), None if known is None else min(least, default=ENDLESS))
+        most = None if known is None else min(least, default=ENDLESS)
+        return Made(lambda: islice(iter(self), some), most, self)
 
     def skip(self, count: int) -> Dataset:
         """Returns what comes after the first elements; nothing where `count` is -1."""
         if count < 0:
             return self.take(0)
         known = _known(self)
-        return Made(
-            lambda: islice(iter(self), count, None), known if known in (None, ENDLESS) else max(known - count, 0)
-        )
+        left = known if known in (None, ENDLESS) else max(known - count, 0)
+        return Made(lambda: islice(iter(self), count, None), left, self)
+
+    def shard(self, num_shards: int, index: int) -> Dataset:
+        """Returns every so-manieth element, from the one with this number on.
+
+        Raises:
+            ConfigError: there is no such part.
+        """
+        if not 0 <= index < num_shards:
+            raise ConfigError(f"`index` must lie between 0 and num_shards={num_shards}. Received: index={index}")
+        known = _known(self)
+        some = known if known in (None, ENDLESS) else max(-(-(known - index) // num_shards), 0)
+        return Made(lambda: islice(iter(self), index, None, num_shards), some, self)
 
     def map(
         self, map_func: Callable[..., Any], num_parallel_calls: Any = None, deterministic: bool | None = None
@@ -122,11 +145,62 @@ class Dataset:
         Args:
             map_func: the function; it gets arrays. num_parallel_calls, deterministic: taken and not needed.
         """
-        return Made(lambda: (as_element(_called(map_func, item)) for item in self), _known(self))
+        return Made(lambda: (as_element(_called(map_func, item)) for item in self), _known(self), self)
+
+    def flat_map(self, map_func: Callable[..., Any]) -> Dataset:
+        """Returns the elements of the datasets that a function makes of each element, one dataset after the other."""
+        return Made(lambda: chain.from_iterable(_dataset_of(map_func, item) for item in self), None)
+
+    def interleave(
+        self,
+        map_func: Callable[..., Any],
+        cycle_length: int | None = None,
+        block_length: int | None = None,
+        num_parallel_calls: Any = None,
+        deterministic: bool | None = None,
+    ) -> Dataset:
+        """Returns the elements of the datasets that a function makes of each element, of several of them by turns.
+
+        Args:
+            map_func: the function. cycle_length: of how many; 4 unless told otherwise. block_length: how many elements
+            of each at its turn, by default one. num_parallel_calls, deterministic: taken and not needed.
+        """
+        turns = 4 if cycle_length in (None, -1) else int(present(cycle_length))
+        block = block_length or 1
+        if turns < 1 or block < 1:
+            raise ConfigError(f"`cycle_length` and `block_length` must be positive. Received: {turns} and {block}")
+
+        def mixed() -> Iterator[Any]:
+            rest = iter(self)
+            going: list[Any] = [None] * turns
+            place, more = 0, True
+            while more or any(going):
+                if more and going[place] is None:
+                    item = next(rest, None)
+                    more = item is not None
+                    going[place] = iter(_dataset_of(map_func, item)) if more else None
+                    continue
+                some = list(islice(going[place] or (), block))
+                yield from some
+                going[place] = going[place] if len(some) == block else None
+                place = (place + 1) % turns
+
+        return Made(mixed, None)
+
+    def reduce(self, initial_state: Any, reduce_func: Callable[[Any, Any], Any], name: str | None = None) -> Any:
+        """Returns what a function of a state and an element makes of a state, by all elements in turn."""
+        state = as_element(initial_state)
+        for item in self:
+            state = as_element(reduce_func(state, item))
+        return state
+
+    def apply(self, transformation_func: Callable[[Dataset], Any]) -> Any:
+        """Returns what a function makes of the dataset."""
+        return transformation_func(self)
 
     def filter(self, predicate: Callable[..., Any]) -> Dataset:
         """Returns the elements of which a function says True."""
-        return Made(lambda: (item for item in self if bool(_called(predicate, item))), None)
+        return Made(lambda: (item for item in self if bool(_called(predicate, item))), None, self)
 
     def batch(
         self,
@@ -140,6 +214,24 @@ class Dataset:
         Raises:
             ConfigError: the size is not positive. DataError, in a pass: elements of a batch have different shapes.
         """
+        return self._in_batches(batch_size, drop_remainder, stacked)
+
+    def padded_batch(
+        self, batch_size: int, padded_shapes: Any = None, padding_values: Any = None, drop_remainder: bool = False
+    ) -> Dataset:
+        """Returns batches of elements that are filled up to one shape.
+
+        Args:
+            batch_size, drop_remainder: see `batch`. padded_shapes: the shapes, in the form of an element, with None
+            for axes that are as long as the longest in the batch; by default all are. padding_values: what to fill
+            with, in that form; by default zeros, and empty texts.
+
+        Raises:
+            ConfigError: the size is not positive. DataError, in a pass: an element is larger than its shape.
+        """
+        return self._in_batches(batch_size, drop_remainder, lambda some: padded(some, padded_shapes, padding_values))
+
+    def _in_batches(self, batch_size: Any, drop_remainder: bool, together: Callable[[list[Any]], Any]) -> Dataset:
         size = int(batch_size)
         if size < 1:
             raise ConfigError(f"`batch_size` must be positive. Received: batch_size={batch_size}")
@@ -151,16 +243,46 @@ class Dataset:
             items = iter(self)
             while some := list(islice(items, size)):
                 if len(some) == size or not drop_remainder:
-                    yield _stacked(some)
+                    yield together(some)
 
-        return Made(batches, known)
+        return Made(batches, known, uneven=not drop_remainder)
+
+    def window(self, size: int, shift: int | None = None, stride: int = 1, drop_remainder: bool = False) -> Dataset:
+        """Returns datasets of elements that follow each other: for an element of several parts, a dataset of each.
+
+        Args:
+            size: how many elements a window has. shift: how many elements further the next one begins; its size
+            unless told otherwise. stride: from one of its elements to the next. drop_remainder: whether a shorter one
+            at the end is left out.
+
+        Raises:
+            ConfigError: a number is not positive.
+        """
+        step = size if shift is None else shift
+        if min(size, step, stride) < 1:
+            raise ConfigError(f"Numbers of `window` must be positive. Received: {size=}, {shift=}, {stride=}")
+        reach = (size - 1) * stride + 1
+        known = _known(self)
+        if known not in (None, ENDLESS):
+            known = max((known - reach) // step + 1, 0) if drop_remainder else -(-known // step)
+
+        def windows() -> Iterator[Any]:
+            items = iter(self)
+            held = list(islice(items, reach))
+            while len(held) == reach or (held and not drop_remainder):
+                yield _columns(held[::stride])
+                skipped = max(step - len(held), 0)
+                held = held[step:]
+                held += islice(items, skipped, skipped + reach - len(held))
+
+        return Made(windows, known)
 
     def unbatch(self) -> Dataset:
         """Returns the rows of the elements, one by one."""
 
         def rows() -> Iterator[Any]:
             for item in self:
-                yield from (_row(item, number) for number in range(len(tree.flatten(item)[0])))
+                yield from (row(item, number) for number in range(len(tree.flatten(item)[0])))
 
         return Made(rows, None)
 
@@ -190,18 +312,16 @@ class Dataset:
                 read[place] = item
             yield from (read[place] for place in rng.permutation(len(read)))
 
-        return Made(mixed, _known(self))
+        return Made(mixed, _known(self), self)
 
     def repeat(self, count: int | None = None) -> Dataset:
         """Returns the elements again and again: so many times, or without an end where it is None or -1."""
         known = _known(self)
         if count is None or count < 0:
-            return Made(lambda: chain.from_iterable(iter(self) for _ in _forever()), ENDLESS)
+            return Made(lambda: chain.from_iterable(iter(self) for _ in _forever()), ENDLESS, self)
         times = count
-        return Made(
-            lambda: chain.from_iterable(iter(self) for _ in range(times)),
-            known if known in (None, ENDLESS) else known * times,
-        )
+        whole = known if known in (None, ENDLESS) else known * times
+        return Made(lambda: chain.from_iterable(iter(self) for _ in range(times)), whole, self)
 
     def cache(self, filename: str = "") -> Dataset:
         """Returns the same elements, which are kept in memory after the first whole pass."""
@@ -218,7 +338,7 @@ class Dataset:
                 yield item
             kept[:], whole[0] = read, True
 
-        return Made(once, _known(self))
+        return Made(once, _known(self), self)
 
     def prefetch(self, buffer_size: Any = None) -> Dataset:
         """Returns the dataset: elements are read when they are asked for."""
@@ -232,16 +352,35 @@ class Dataset:
         """Returns these elements, and after them those of another dataset."""
         counts = [_known(self), _known(dataset)]
         known = None if None in counts else ENDLESS if ENDLESS in counts else sum(n for n in counts if n is not None)
-        return Made(lambda: chain(iter(self), iter(dataset)), known)
+        return Made(lambda: chain(iter(self), iter(dataset)), known, self)
 
     def enumerate(self, start: int = 0) -> Dataset:
         """Returns pairs of a number, from `start` on, and an element."""
-        return Made(lambda: ((_shown(number), item) for number, item in zip(count(start), self)), _known(self))
+        return Made(lambda: ((_counted(number), item) for number, item in zip(count(start), self)), _known(self))
 
     def cardinality(self) -> Any:
         """Returns how many elements there are: -1 where they never end, -2 where nobody knows."""
         known = _known(self)
-        return _shown(-2 if known is None else known)
+        return _counted(-2 if known is None else known)
+
+    @property
+    def element_spec(self) -> Any:
+        """A `TensorSpec` for each array of an element, in its form: as was said of them, or as the first element is.
+
+        The rows of batches of which the last one may be smaller are None.
+
+        Raises:
+            DataError: there is no element.
+        """
+        for item in self:
+            return tree.map_structure(self._said_of, item)
+        raise DataError("The dataset has no elements, which would tell their shapes.")
+
+    def _said_of(self, part: Any) -> Any:
+        if isinstance(part, Dataset):
+            return part.element_spec
+        shape = (None, *part.shape[1:]) if self._uneven and part.ndim else part.shape
+        return TensorSpec(shape, part.dtype)
 
     def as_numpy_iterator(self) -> Iterator[Any]:
         """Returns an iterator over the elements as plain arrays and numbers."""
@@ -257,10 +396,24 @@ class Made(Dataset):
 
     Args:
         begin: returns an iterator over the elements. known: how many there are; None where nobody knows.
+        of: the dataset whose elements have as many rows as these. uneven: whether the last one may have fewer.
+        spec: what is known of their types and shapes.
     """
 
-    def __init__(self, begin: Callable[[], Iterator[Any]], known: int | None) -> None:
-        self._begin, self._known = begin, known
+    def __init__(
+        self,
+        begin: Callable[[], Iterator[Any]],
+        known: int | None,
+        of: Dataset | None = None,
+        uneven: bool = False,
+        spec: Any = None,
+    ) -> None:
+        self._begin, self._known, self._spec = begin, known, spec
+        self._uneven = uneven if of is None else of._uneven
+
+    @property
+    def element_spec(self) -> Any:
+        return super().element_spec if self._spec is None else self._spec
 
     def __iter__(self) -> Iterator[Any]:
         return self._begin()
@@ -281,6 +434,10 @@ class Numbered(Dataset, PyDataset):
             yield as_element(self[number])
         self.on_epoch_end()
 
+    @property
+    def _uneven(self) -> bool:  # type: ignore[override]
+        return getattr(self, "_batch_size", 0) is not None
+
 
 def as_element(value: Any) -> Any:
     """Returns arrays, tensors and numbers in the form of `value` as arrays that can be looked at."""
@@ -288,31 +445,40 @@ def as_element(value: Any) -> Any:
         return {name: as_element(part) for name, part in value.items()}
     if isinstance(value, tuple):
         return tuple(as_element(part) for part in value)
-    return _shown(value)
+    return value if isinstance(value, Dataset) else shown(value)
 
 
-def _shown(value: Any) -> Any:
-    array = np.asarray(value)
-    return array.view(Shown)
-
-
-def _row(item: Any, number: int) -> Any:
-    return tree.map_structure(lambda part: part[number], item)
+def _counted(number: int) -> Any:
+    return shown(np.int64(number))
 
 
 def _called(function: Callable[..., Any], item: Any) -> Any:
     return function(*item) if isinstance(item, tuple) else function(item)
 
 
-def _stacked(items: list[Any]) -> Any:
-    columns = list(zip(*(tree.flatten(item) for item in items), strict=True))
-    for column in columns:
-        if len({np.shape(part) for part in column}) > 1:
-            raise DataError(
-                "The elements of a batch have different shapes: "
-                f"{', '.join(sorted({str(np.shape(part)) for part in column})[:4])}. Pad or resize them first."
-            )
-    return tree.pack_sequence_as(items[0], [np.stack(column).view(Shown) for column in columns])
+def _dataset_of(function: Callable[..., Any], item: Any) -> Dataset:
+    found = _called(function, item)
+    if not isinstance(found, Dataset):
+        raise ArgumentTypeError(f"The `map_func` argument must return a dataset. Received: {type(found).__name__}")
+    return found
+
+
+def _columns(items: list[Any]) -> Any:
+    """Returns a dataset of each part of elements."""
+    columns = zip(*(tree.flatten(item) for item in items), strict=True)
+    made = [Made(partial(iter, column), len(column)) for column in columns]
+    return tree.pack_sequence_as(items[0], made)
+
+
+def _no_method(name: str) -> NoReturn:
+    if name.startswith("_"):
+        raise AttributeError(f"A dataset has no attribute '{name}'", name=name)
+    known = tuple(one for one in vars(Dataset) if not one.startswith("_"))
+    raise AttributeError(
+        f"A dataset has no '{name}'. {guess('tf.data.Dataset', name, known)} What is missing can be a generator: "
+        "Dataset.from_generator(function, output_signature=dataset.element_spec).",
+        name=name,
+    )
 
 
 def _known(dataset: Dataset) -> int | None:

@@ -11,7 +11,7 @@ import numpy as np
 from seqc.errors import ConfigError
 from seqc.graph.ir import Array
 from seqc.utils.folders import Folder
-from seqc.utils.pictures import decoded, pillow, resized
+from seqc.utils.pictures import check_color_mode, decoded, pillow, resized
 
 _FORMATS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 _INTERPOLATIONS = ("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5")
@@ -65,6 +65,7 @@ def image_dataset_from_directory(
         MissingDependencyError: Pillow is not installed.
     """
     pillow("image_dataset_from_directory")
+    check_color_mode(color_mode)
     if interpolation not in _INTERPOLATIONS:
         raise ConfigError(f"Argument `interpolation` should be one of {_INTERPOLATIONS}. Received: {interpolation!r}")
     size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)

@@ -33,6 +33,12 @@ def pillow(who: str) -> Any:
     return Image
 
 
+def check_color_mode(color_mode: Any) -> None:
+    """Raises ConfigError where there is no such kind of pictures."""
+    if color_mode not in _MODES:
+        raise ConfigError(f'color_mode must be "grayscale", "rgb", or "rgba". Received: color_mode={color_mode!r}')
+
+
 def decoded(path: str, color_mode: str) -> Array:
     """Returns a file of an image as bytes (height, width, channels), as TensorFlow's `decode_image` gives them.
 
@@ -134,8 +140,7 @@ def load_img(
         target_size: height and width that it is brought to. interpolation: of Pillow, "nearest" to "lanczos".
         keep_aspect_ratio: whether the largest part in the middle with the aspect ratio of `target_size` is taken.
     """
-    if color_mode not in _MODES:
-        raise ConfigError(f'color_mode must be "grayscale", "rgb", or "rgba". Received: color_mode={color_mode!r}')
+    check_color_mode(color_mode)
     image = pillow("load_img")
     img = image.open(path if isinstance(path, BytesIO) else BytesIO(Path(path).read_bytes()))
     if img.mode != _MODES[color_mode] and not (color_mode == "grayscale" and img.mode in ("I;16", "I")):

@@ -41,7 +41,7 @@ from seqc.backends.numpy.rows import AddRows
 from seqc.export.images.conv import OnnxConv, OnnxConvInputGrad, OnnxConvKernelGrad, OnnxConvTranspose
 from seqc.export.images.even import EvenAveragePool, EvenConvTranspose
 from seqc.export.images.form import ChannelsFirst
-from seqc.export.images.pool import OnnxAveragePool, OnnxMaxPool, OnnxMaxPoolGrad
+from seqc.export.images.pool import OnnxAveragePool, OnnxMaxPool, OnnxMaxPoolGrad, OnnxMaxPoolTake
 from seqc.export.splitting import Split
 from seqc.graph import dims, ir
 from seqc.graph.dims import Dim
@@ -75,7 +75,7 @@ from seqc.ops.loops import Loop
 from seqc.ops.nonlinear import Elu, LeakyRelu, Relu, ReluGrad, Sigmoid, Softplus, Softsign
 from seqc.ops.normalization import BatchMoments, BatchNormalization, GradientSums, LayerNormalization
 from seqc.ops.padding import MirrorPad, Pad
-from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad
+from seqc.ops.pool import AveragePool, AveragePoolGrad, MaxPool, MaxPoolGrad, MaxPoolTake
 from seqc.ops.random import Dropout, RandomUniform
 from seqc.ops.reduce import (
     ArgMax,
@@ -262,8 +262,7 @@ def _normalize_rows() -> Iterator[OpSpec]:
         statistics = (real(*size), real(*size), real(*size), real(*size, draw=positive))
         yield row(BatchNormalization(axis, 1e-3), x, *statistics, note=f"axis{axis}")
         yield row(BatchMoments(axis), x, note=f"axis{axis}", results=2)
-        fixed = still(*x.dims)
-        yield row(GradientSums(axis), fixed, fixed, still(*size), note=f"axis{axis}")
+        yield row(GradientSums(axis), x, x, real(*size), note=f"axis{axis}", results=2)
     yield row(LayerNormalization(2, 1e-3), real("batch", "time", 4), real(4), real(4))
     yield row(LayerNormalization(1, 1e-3), real("batch", 3, 4), real(3, 4), real(3, 4), note="two-axes")
 
@@ -352,7 +351,8 @@ def _pooling(note: str, x: tuple[Dim | str, ...], *attributes: Any) -> Iterator[
     same = replace(image, differentiable=False)
     yield row(largest, image, note=note)
     pooled = still(*out, draw=computed(largest.eval))
-    yield row(MaxPoolGrad(*attributes), same, pooled, still(*out), note=note)
+    yield row(MaxPoolGrad(*attributes), same, pooled, real(*out), note=note)
+    yield row(MaxPoolTake(*attributes), same, pooled, image, note=note)
     yield row(average, image, note=note)
     yield row(AveragePoolGrad(*attributes), real(*out), same, note=note)
 
@@ -374,6 +374,7 @@ def _pool_rows() -> Iterator[OpSpec]:
     yield row(OnnxAveragePool(AveragePool(*attributes)), first, note="channels-first")
     pooled = still("batch", 2, 3, 4, draw=computed(largest.eval))
     yield row(OnnxMaxPoolGrad(MaxPoolGrad(*attributes)), first, pooled, still("batch", 2, 3, 4), note="channels-first")
+    yield row(OnnxMaxPoolTake(MaxPoolTake(*attributes)), first, pooled, first, note="channels-first")
 
 
 def _run_rows() -> Iterator[OpSpec]:

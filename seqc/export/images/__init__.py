@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from seqc.export.images.conv import OnnxConv, OnnxConvInputGrad, OnnxConvKernelGrad, OnnxConvTranspose
-from seqc.export.images.pool import OnnxAveragePool, OnnxMaxPool, OnnxMaxPoolGrad
+from seqc.export.images.pool import OnnxAveragePool, OnnxMaxPool, OnnxMaxPoolGrad, OnnxMaxPoolTake
 from seqc.export.images.resize import OnnxResample, OnnxResampleGrad, OnnxResize, OnnxResizeGrad
 from seqc.export.images.rules import batch_normalization, product, upsampling
 from seqc.graph.ir import Op
@@ -14,7 +14,7 @@ from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad, ConvTranspose
 from seqc.ops.image_sizes import Resize, ResizeGrad
 from seqc.ops.linalg import MatMul
 from seqc.ops.normalization import BatchNormalization
-from seqc.ops.pool import AveragePool, MaxPool, MaxPoolGrad
+from seqc.ops.pool import AveragePool, MaxPool, MaxPoolGrad, MaxPoolTake
 from seqc.ops.resize import Resample, ResampleGrad, Upsample
 
 # How the layout plan goes about operations on images, by class.
@@ -25,6 +25,7 @@ FORMS: Mapping[type[Op], Form] = {
     ConvTranspose: OnnxConvTranspose.layout_rule_of,
     MaxPool: OnnxMaxPool.layout_rule_of,
     MaxPoolGrad: OnnxMaxPoolGrad.layout_rule_of,
+    MaxPoolTake: OnnxMaxPoolTake.layout_rule_of,
     AveragePool: OnnxAveragePool.layout_rule_of,
     Resample: OnnxResample.layout_rule_of,
     ResampleGrad: OnnxResampleGrad.layout_rule_of,

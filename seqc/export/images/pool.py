@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from seqc.export.images.form import ChannelsFirst
-from seqc.export.images.windows import emit_padded, emit_unknown_pads, emit_unpadded, window_attributes
+from seqc.export.images.windows import emit_padded, emit_unknown_pads, emit_unpadded, padded_sizes, window_attributes
 from seqc.graph import dims
 from seqc.graph.ir import Emitter, Type, Value
 from seqc.ops._shape_onnx import emit_sizes
-from seqc.ops.pool import AveragePool, MaxPool, MaxPoolGrad, real_elements
+from seqc.ops.pool import AveragePool, MaxPool, MaxPoolGrad, MaxPoolTake, real_elements
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -56,6 +56,27 @@ class OnnxMaxPoolGrad(ChannelsFirst):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
+class OnnxMaxPoolTake(ChannelsFirst):
+    """What lies where MaxPool says that the largest elements are."""
+
+    op: MaxPoolTake
+    operands = ("image", "image", "image")
+
+    def lower(self, e: Emitter, y: Value, x: str, out: str, other: str) -> str | tuple[str, ...]:
+        image = y.inputs[0].type
+        pads = _unknown_pads(e, self.op, image, x)
+        padded = emit_padded(e, self.op.window, image, x, pads, -np.inf)
+        there = other if padded == x else emit_padded(e, self.op.window, image, other, pads, 0.0)
+        largest, where = e.node_many("MaxPool", padded, outputs=2, **_attributes(self.op, image))
+        e.typed(largest, y.type.with_dtype(image.dtype))
+        row = e.node("Reshape", there, e.constant(np.array([-1], np.int64)))
+        sizes = padded_sizes(self.op.window, image) if pads else image.shape[2:]
+        if sizes is not None:
+            e.typed(row, image.with_shape((prod((*image.shape[:2], *sizes)),)))
+        return e.node("Gather", row, e.typed(where, y.type.with_dtype("int64")))
+
+
+@dataclass(frozen=True, repr=False, eq=False)
 class OnnxAveragePool(ChannelsFirst):
     """The mean of each window, padding left out, with the channels first."""
 
@@ -87,7 +108,7 @@ class OnnxAveragePool(ChannelsFirst):
         return e.node("Div", pooled, share)
 
 
-_Pool = MaxPool | MaxPoolGrad | AveragePool
+_Pool = MaxPool | MaxPoolGrad | MaxPoolTake | AveragePool
 
 
 def _attributes(op: _Pool, image: Type) -> dict[str, Any]:

@@ -109,11 +109,11 @@ def emit_padded(e: Emitter, window: Window, image: Type, x: str, pads: str, fill
     """Writes the tensor `x`, an image channels first, with its padding, unless `pads` is ""."""
     if not pads:
         return x
-    padded, sizes = e.node("Pad", x, pads, e.constant(np.array(fill, image.dtype))), _padded_sizes(window, image)
+    padded, sizes = e.node("Pad", x, pads, e.constant(np.array(fill, image.dtype))), padded_sizes(window, image)
     return padded if sizes is None else e.typed(padded, image.with_shape((*image.shape[:2], *sizes)))
 
 
-def _padded_sizes(window: Window, image: Type) -> list[Dim] | None:
+def padded_sizes(window: Window, image: Type) -> list[Dim] | None:
     """Returns the sizes of spatial axes with the padding of "same"; None where they are no polynomial."""
     axes = list(enumerate(image.shape[2:]))
     if window.padding != "same" or any(window.extent(i) < window.strides[i] for i, _ in axes):
