@@ -336,6 +336,30 @@ def test_a_number_for_all_channels_is_rounded_in_each(
         export_graph(shifted_alike(end, offset), tmp_path / "n.onnx")
 
 
+def test_numbers_that_mask_are_not_rounded_and_hide_no_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounding 1 - mask would move what is times -1e9 by hundreds, and let any mistake pass."""
+    from seqc.export import compiling, rewritten, verify
+
+    w, x = Weights(), image(6, 6, 4)
+
+    def masked(name: str) -> Value:
+        mask = ops.cast(x > 0, "float32")  # made once for each, and merged into one
+        return ops.softmax(conv(w, name, x, 4) + (np.float32(1) - mask) * np.float32(-1e9))
+
+    def off(value: Value) -> Value | None:
+        op = value.op
+        if isinstance(op, ir.Constant) and op.label == "dense/kernel":
+            return ir.constant(op.array * np.float32(1.001), op.label)
+        return None
+
+    g = graph(x, dense(w, "dense", masked("a") + masked("b"), 3))
+    export_graph(g, tmp_path / "m.onnx")
+    for module in (compiling, rewritten, verify):
+        monkeypatch.setattr(module, "FOR_INFERENCE", (*FOR_INFERENCE, changed(off)))
+    with pytest.raises(VerificationError, match="after the rewriting for ONNX than before it"):
+        export_graph(g, tmp_path / "n.onnx")
+
+
 @pytest.mark.parametrize("name", GRAPHS)
 def test_every_value_inside_a_file_is_compared(name: str, tmp_path: Path) -> None:
     g = GRAPHS[name]()

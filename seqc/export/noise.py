@@ -12,9 +12,17 @@ import numpy as np
 from seqc.graph.ir import Array, Constant, Graph, Input, Item, Op, Type, Value, build
 from seqc.ops._gates import disturbed_gates
 from seqc.ops.arithmetic import Add, Div, Mul, Sub
+from seqc.ops.conv import Conv, ConvTranspose
+from seqc.ops.elementwise import Cast
+from seqc.ops.linalg import Gemm, MatMul
+from seqc.ops.normalization import BatchNormalization
+from seqc.ops.slicing import Concat
 from seqc.passes.precision import promoted, promoted_constant
 
 _ARITHMETIC = Add | Sub | Mul | Div
+_WEIGHTED = Conv | ConvTranspose | Gemm | MatMul
+# What may go into the weights of products.
+_AFFINE = _ARITHMETIC | BatchNormalization | Cast | Concat
 # The kind of an operation, the name of a number that it has, and the number.
 _Attribute = tuple[type[Op], str, float]
 
@@ -105,12 +113,13 @@ def with_rounded_weights(graph: Graph, after: Graph, seed: int) -> Graph:
 
     Those are the numbers that passes compute and a file holds. Attributes are among them, such as an epsilon: what an
     operation is made of has them as constants. Weights and attributes that the graph after the passes has as they are
-    stay exact. A single number that is counted with may be put into each number of a bias: it is rounded in each.
+    stay exact. A single number that a product with weights is shifted or scaled by may be put into each number of its
+    bias: it is rounded in each.
     """
     kept = {v.op for v in after.walk() if isinstance(v.op, Constant)}
     said = {number for op in _operations(after) for number in _attributes(op)}
     compared = {x for v in graph.walk() if not isinstance(v.op, _ARITHMETIC) for x in v.inputs}
-    counted, still = _counted_with(graph), _counted_with(after)
+    counted, still, products = _counted_with(graph), _counted_with(after), _products(graph)
     rng = np.random.default_rng(seed)
     done: dict[Value, Value] = {}
     known: set[Value] = set()
@@ -127,12 +136,27 @@ def with_rounded_weights(graph: Graph, after: Graph, seed: int) -> Graph:
         else:
             noise = Noise(float_type(old), rng)
             op = _with_rounded_attributes(op, said, noise)
-            if isinstance(op, _ARITHMETIC):
+            if isinstance(op, _ARITHMETIC) and any(x in products for x in old.inputs):
                 inputs = tuple(
                     _rounded_in_each(x, old.type, noise) if still[x.op] < counted[x.op] else done[x] for x in old.inputs
                 )
         done[old] = build(op, inputs, old.scope)
     return _rebuilt(graph, done)
+
+
+def _products(graph: Graph) -> set[Value]:
+    """Returns the products with weights, also shifted, scaled, joined or seen in another shape."""
+    found: set[Value] = set()
+    known: set[Value] = set()
+    for v in graph.walk():
+        rest = [x for x in v.inputs if x not in known]
+        if not rest:
+            known |= {v} if v.inputs or isinstance(v.op, Constant) else set()
+        elif isinstance(v.op, _WEIGHTED):
+            found |= {v} if len(rest) < len(v.inputs) else set()
+        elif isinstance(v.op, _AFFINE) or v.op.kind == "view":
+            found |= {v} if all(x in found for x in rest) else set()
+    return found
 
 
 def _counted_with(graph: Graph) -> Counter[Op]:
