@@ -36,6 +36,7 @@ from seqc_runtime.cli.commands import run
         ("1,2,3,1_000\n", "say --header or --no-header"),
         ("1,2,3,4\n1,2,3,1_000\n", "'1_000' is no number"),
         ("1,2,3,1e999\n", "1e999 is too large"),
+        ("bob,ann,red,1\neve,joe,blue,2\n", "say --header or --no-header"),
         ("0,1,2,3\n1,2,3,4\n", "say --header or --no-header"),
         ("a,a,b,c\n1,2,3,4\n", "there are several 'a'"),
         ("a,b,c,d\n1,2,\0,4\n", "in.csv, line 2: there is a zero byte"),

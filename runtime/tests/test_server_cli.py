@@ -55,6 +55,14 @@ WRONG = {
     "poll": (["{model}", "--poll", "-1"], "--poll needs 0 to 86400 seconds; got -1"),
     "origin": (["{model}", "--cors-origin", "foo"], "--cors-origin needs an origin such as https://example.org"),
     "origin of all": (["{model}", "--cors-origin", "*"], "--cors-origin needs an origin such as https://example.org"),
+    "origin of many": (
+        ["{model}", "--cors-origin", "https://*.a.b"],
+        "--cors-origin needs an origin such as https://ex",
+    ),
+    "origin not ASCII": (
+        ["{model}", "--cors-origin", "https://ü.b"],
+        "--cors-origin needs an origin such as https://ex",
+    ),
     "origin with a path": (["{model}", "--cors-origin", "http://a.b/"], "as browsers send it, here http://a.b; got"),
     "origin with its port": (["{model}", "--cors-origin", "https://A.b:443"], "as browsers send it, here https://a.b;"),
     "certificate alone": (["{model}", "--tls-cert", "{text}"], "--tls-cert and --tls-key need each other"),

@@ -93,6 +93,13 @@ TABLES = [
     (b"0,1,2,3\n1,2,3,4", "; header=present", [[1, 2, 3, 4]]),
     (b"0,1,2,3\n1,2,3,4", '; charset=utf-8; Header="absent"', [[0, 1, 2, 3], [1, 2, 3, 4]]),
     (b"a,b,c,2020\n1,2,3,4", "; header=present", [[1, 2, 3, 4]]),
+    (b"a,b,c,2020\n1,2,3,4", "", [[1, 2, 3, 4]]),
+    (b"0,1,2,3", "", [[0, 1, 2, 3]]),
+    (b"x,y,z,w\n1,2,3,4", "", [[1, 2, 3, 4]]),
+    (b'"t; C",b,c,d\n1,2,3,4', "", [[1, 2, 3, 4]]),
+    (b"t; C,b,c,y\n1,2,3,4", "", [[1, 2, 3, 4]]),
+    (b'"a\n;","b;",c,"d\r\n""x"""\n1,2,3,4', "", [[1, 2, 3, 4]]),
+    (b"1,5;2,5;3;4\n1;2;3;4", "; header=present", [[1, 2, 3, 4]]),
     (b"id,x_3,x_2,x_1,x_0\n9,1,2,3,4", "", [[4, 3, 2, 1]]),
     (b"a,b,c,d\n", "", []),
     (b"", "", []),
@@ -112,12 +119,21 @@ def test_texts_in_a_table_are_told_from_names(serve: Serve, identity: Callable[.
     client = serve(identity(8))
     for body, said, expected in (
         (b"x\nold\nnew", "", ["old", "new"]),
+        (b"old", "", ["old"]),
+        (b'x\r\nold\r\n""\r\n\r\nnew\r\n\r\n', "", ["old", "", "new"]),
         (b"text\nold", "; header=present", ["old"]),
         (b"text\nold", "; header=absent", ["text", "old"]),
     ):
         assert send(client, body, "text/csv" + said).json()["outputs"]["y"] == expected
     refused = send(client, b"text\nold", "text/csv")
     assert (refused.status, "header=present" in refused.json()["error"]) == (400, True)
+
+
+def test_an_empty_line_of_a_table_of_one_column_is_no_sample(serve: Serve, relu: Callable[..., bytes]) -> None:
+    client = serve(relu(["n", 1], ["n", 1]))
+    for body in (b"1.5\n2.5\n\n", b"v\r\n1.5\r\n\r\n2.5\r\n\r\n"):
+        assert send(client, body, "text/csv").json()["outputs"]["y"] == [[1.5], [2.5]]
+    assert "the value is missing" in send(client, b'1.5\n""\n', "text/csv").json()["error"]
 
 
 def test_truths_in_a_table_are_no_names(serve: Serve, identity: Callable[..., bytes]) -> None:

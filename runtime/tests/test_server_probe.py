@@ -18,11 +18,12 @@ from onnx import helper
 from runtime_kit.serving_models import build, conv, looped, lstm, mlp, pair, simple
 
 import seqc_runtime
-from seqc_runtime import RuntimeExecutionError, providers
+from seqc_runtime import RuntimeExecutionError, RuntimeStoppedError, providers
 from seqc_runtime.server.config import ModelConfig
+from seqc_runtime.server.independence import Independence
 from seqc_runtime.server.loading import Loader
 from seqc_runtime.server.made_up import MadeUp
-from seqc_runtime.server.probe import Wishes, probe
+from seqc_runtime.server.probe import Wishes, _Probe, probe
 from seqc_runtime.server.servable import Servable
 from seqc_runtime.server.stats import Stats
 from seqc_runtime.server.triton import model_config
@@ -337,6 +338,84 @@ def test_samples_with_special_numbers_that_stand_for_themselves_run_together(op:
     nodes = [helper.make_node(op, ["x"], ["made"]), helper.make_node("Cast", ["made"], ["one"], to=1)]
     data = build([*nodes, helper.make_node("Add", ["one", "x"], ["y"])], {"x": N}, {"y": N}, {})
     assert probed(data)[0].max_rows == 64
+
+
+@pytest.mark.parametrize("shape", [["batch"], ["batch", 1]])
+def test_texts_of_any_rank_are_looked_at_where_they_are_special(shape: list[Any]) -> None:
+    nodes = [
+        helper.make_node("Equal", ["x", "nan"], ["missing"]),
+        helper.make_node("Cast", ["missing"], ["ones"], to=1),
+        helper.make_node("ReduceMax", ["ones"], ["any"], keepdims=0),
+        helper.make_node("Equal", ["x", "a"], ["known"]),
+        helper.make_node("Cast", ["known"], ["value"], to=1),
+        helper.make_node("Add", ["value", "any"], ["y"]),
+    ]
+    texts = {name: np.array(name, object) for name in ("nan", "a")}
+    model = onnx.load_from_string(build(nodes, {"x": shape}, {"y": shape}, texts, onnx.TensorProto.STRING))
+    model.opset_import[0].version = 19  # which compares texts
+    batching, notes = probed(model.SerializeToString())
+    assert batching.max_rows == 1
+    assert "NaN, 0, -1 or another special number" in notes
+
+
+def test_samples_that_are_special_take_few_runs_after_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+    before: list[int] = []
+    run, check = _Probe._run, Independence.check_special
+
+    def counted_run(self: _Probe, feeds: Any) -> Any:
+        rows.append(len(feeds["x"]))
+        return run(self, feeds)
+
+    def counted_check(self: Independence) -> bool:
+        before.append(len(rows))
+        return check(self)
+
+    monkeypatch.setattr(_Probe, "_run", counted_run)
+    monkeypatch.setattr(Independence, "check_special", counted_check)
+    assert probed(mlp(8, 32, 3))[0].max_rows == 64
+    special = rows[before[0] :]
+    assert max(rows[: before[0]]) == 64
+    assert 0 < sum(special) <= 60
+
+
+@pytest.mark.parametrize(
+    ("data", "most", "why"),
+    [
+        pytest.param(conv(), 64, "", id="operators to which all numbers are alike"),
+        pytest.param(
+            filled([helper.make_node("IsNaN", ["x"], ["missing"])]), 1, "could not be looked at within", id="others"
+        ),
+    ],
+)
+def test_samples_that_could_not_be_looked_at_in_time(
+    monkeypatch: pytest.MonkeyPatch, data: bytes, most: int, why: str
+) -> None:
+    def check(self: Independence) -> bool:
+        raise RuntimeStoppedError("the run was stopped")
+
+    monkeypatch.setattr(Independence, "check_special", check)
+    batching, notes = probed(data)
+    assert batching.max_rows == most
+    assert why in notes
+
+
+def test_it_is_said_where_no_special_sample_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = _Probe._run
+
+    def picky(self: _Probe, feeds: Any) -> Any:
+        if not np.isfinite(feeds["x"]).all() or np.isin(feeds["x"], (0, 1, -1, -99, 999, -999, 9999, -9999)).any():
+            raise RuntimeExecutionError("no such number")
+        return run(self, feeds)
+
+    def strangers(self: Independence, pool: Any) -> Any:
+        yield self._made.samples(self._count), "other numbers"
+
+    monkeypatch.setattr(_Probe, "_run", picky)
+    monkeypatch.setattr(Independence, "_strangers", strangers)
+    batching, notes = probed(mlp(8, 32, 3))
+    assert batching.max_rows == 64
+    assert "takes no made-up sample with NaN" in notes
 
 
 def tables(*rows: int) -> bytes:

@@ -34,7 +34,7 @@ from seqc_runtime.server.admin import Orders
 from seqc_runtime.server.messages import Refusal
 from seqc_runtime.server.repository import Repository
 from seqc_runtime.server.settings import Settings
-from seqc_runtime.server.supervisor import Supervisor
+from seqc_runtime.server.supervisor import Supervisor, Worker
 
 
 def ask(server: ServerProcess) -> None:
@@ -275,8 +275,8 @@ def test_a_load_is_kept_that_one_worker_did_not_live_to_answer() -> None:
     [
         ("load", (200, 200), 200, ["k", "m"], []),
         ("load", (400, 400), 400, ["k"], []),
-        ("load", (200, 400), 400, ["k", "m"], [1]),
-        ("load", (400, 200), 400, ["k", "m"], [0]),
+        ("load", (200, 400), 503, ["k", "m"], [1]),
+        ("load", (400, 200), 503, ["k", "m"], [0]),
         ("load", (None, None), 503, ["k"], []),
         ("unload", (200, 200), 200, [], []),
         ("unload", (404, 200), 200, [], []),
@@ -301,6 +301,75 @@ def test_what_workers_do_otherwise_than_others_leaves_one_state(
     ((_, answer),) = [(m["id"], (m["error"] or {"status": 200})["status"]) for m in asker.take("answer")]
     assert (answer, told.loaded()) == (status, loaded)
     assert [index for index, end in enumerate(told.ends) if end.take("drain")] == replaced
+    assert [worker.index for worker in told.supervisor.workers if worker.replaced] == replaced
+
+
+@pytest.mark.parametrize(("status", "crashes"), [(0, 1), (1, 2)])
+def test_a_worker_that_ends_because_it_was_told_to_is_no_crash(
+    monkeypatch: pytest.MonkeyPatch, status: int, crashes: int
+) -> None:
+    supervisor = Told().supervisor
+    worker = supervisor.workers[0]
+    lives = iter([(False, -9), (True, status), (True, status)][: 2 + (status == 0)])
+
+    async def live(worker: Worker) -> int:
+        worker.replaced, ended = next(lives, (False, None))
+        if ended is None:
+            supervisor.stopping.set()
+            return 0
+        return ended
+
+    monkeypatch.setattr(supervisor, "_live", live)
+    asyncio.run(asyncio.wait_for(supervisor._keep(worker), 20))
+    assert worker.crashes == crashes
+
+
+def test_a_model_that_could_not_be_read_when_a_worker_began_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    errors = iter([Refusal(400, "broken"), Refusal(400, "gone"), None])
+    loads: list[str] = []
+
+    def load(repository: Repository, name: str) -> None:
+        loads.append(name)
+        if (error := next(errors)) is not None:
+            raise error
+
+    monkeypatch.setattr(Repository, "load", load)
+    monkeypatch.setattr(Repository, "unload", lambda repository, name: None)
+    monkeypatch.setattr("seqc_runtime.server.admin.FIRST_WAIT", 0.01)
+
+    async def run() -> None:
+        missing = {"a": "broken", "b": "broken"}
+        orders = Orders(asyncio.get_running_loop(), cast(Any, End()), Repository(), missing)
+        await orders.obey({"order": 1, "what": {"unload": "b"}})
+        await orders.catch_up()
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+    assert loads == ["a", "a", "a"]
+    assert [record.message.rpartition(": ")[2] for record in caplog.records] == [
+        "gone",
+        "model a, which other workers had, is loaded",
+    ]
+
+
+@pytest.mark.slow
+def test_no_worker_is_ready_without_a_model_that_others_have(tmp_path: Path) -> None:
+    path = write_gemm(tmp_path)
+    content = path.read_bytes()
+    with serving(tmp_path, "--workers", 2, "--model-control", "explicit") as server:
+        assert server.post("/v2/repository/models/gemm/load", b"")[0] == 200
+        path.write_bytes(b"broken")
+        victim = children(server.process.pid)[0]
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: not alive(victim) and len(children(server.process.pid)) == 2, "another worker")
+        until(lambda: any("one has not" in line for line in server.complaints), "it to say what it lacks")
+        time.sleep(0.5)
+        assert not ready(server)
+        path.write_bytes(content)
+        until(lambda: ready(server), "all workers to be ready")
+        assert {server.get("/v2/models/gemm/ready")[0] for _ in range(16)} == {200}
+        assert server.stop() == 0
 
 
 def test_what_was_loaded_again_and_again_is_kept_once() -> None:

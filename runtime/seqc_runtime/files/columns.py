@@ -44,14 +44,14 @@ def lay_out(
     infos: the inputs. names: the columns there are. choice: what the user said. wide: columns that hold arrays.
 
     Without a choice, an input's columns are the one of its name, or those of its name with numbers (x_0, x_1, ...;
-    x.0; x[0]); the only input of a model takes all columns when none has its name.
+    x.0; x[0]); the only input of a model takes all columns when none has its name, or all are as many as it needs.
     Raises RuntimeArgumentError for a choice that cannot be, RuntimeInputError for columns that do not fit.
     """
     chosen = _by_input(infos, choice)
     parts = []
     for info in infos:
         columns = chosen.get(info.name)
-        found = _find(info, names, len(infos) == 1) if columns is None else _known(info, columns, names)
+        found = _find(info, names, len(infos) == 1, wide) if columns is None else _known(info, columns, names)
         _check_once(info, found, names)
         parts.append(_part(info, found, wide, names))
     return tuple(parts)
@@ -90,9 +90,13 @@ def only_columns(info: TensorInfo, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _find(info: TensorInfo, names: Sequence[str], alone: bool) -> list[str]:
+def _find(info: TensorInfo, names: Sequence[str], alone: bool, wide: Collection[str] = ()) -> list[str]:
     if info.name in names:
-        return [info.name]
+        sizes = [size for size in info.shape[1:] if isinstance(size, int)]
+        fixed = len(sizes) == len(info.shape) - 1
+        # As x, y, z, w are for an input x of four numbers: the column has its name by chance.
+        all_fill = alone and fixed and info.name not in wide and 1 < len(names) == math.prod(sizes)
+        return list(names) if all_fill else [info.name]
     numbered = [(numbers, name) for name in names if (numbers := numbers_of(name, info.name)) is not None]
     if numbered:
         _check_grid(info, numbered)

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import itertools
 import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
@@ -18,10 +19,14 @@ from seqc_runtime.tensors import TensorInfo
 Row = tuple[int, list[str]]
 # Characters of a line: files of anything else may have none that ends.
 _LONGEST = 1 << 26
+# Lines among which the first two rows are looked for.
+_HEAD = 32
+_QUOTED = re.compile(r'(^|[\t;,\r\n])"(?:[^"]|"")*"')
+_OPEN = re.compile(r'(?:^|[\t;,\r\n])"')
 
 
 class Table:
-    """The rows of a text. Values are set apart by the first of tab, semicolon and comma in the first line.
+    """The rows of a text. Values are set apart by tabs, semicolons or commas, whichever cut its first two rows alike.
 
     stream: the text. name: of the file, for errors. infos: the model's inputs.
     header: whether the first row holds names; None finds out. advice: how to say it, for errors.
@@ -45,20 +50,20 @@ class Table:
         line, cells = first
         self.width = len(cells)
         self.names = [cell.strip() for cell in cells]
-        if not (self._is_header(line, infos) if header is None else header):
+        if header is None:
+            second = list(itertools.islice(self.rows, 1))
+            self.rows = itertools.chain(second, self.rows)
+            header = self._is_header(line, infos, second[0][1] if second else None)
+        if not header:
             self.names = [str(number) for number in range(len(cells))]
             self.rows = itertools.chain([first], self.rows)
 
     def _read(self, stream: TextIO) -> Iterator[Row]:
-        """Rows with the numbers of their lines; empty lines are none, unless there is but one column."""
+        """Rows with the numbers of their lines; empty lines are none: a row of an empty text is a pair of quotes."""
         lines = _lines(stream, self._name)
-        start = []
-        for line in lines:
-            start.append(line)
-            if line.strip():
-                break
+        start, delimiter = _begin(lines)
         # Strict, so that a quote nobody closes does not swallow the rows that follow.
-        table = csv.reader(itertools.chain(start, lines), delimiter=_delimiter("".join(start)), strict=True)
+        table = csv.reader(itertools.chain(start, lines), delimiter=delimiter, strict=True)
         while True:
             try:
                 row = next(table)
@@ -66,8 +71,6 @@ class Table:
                 return
             except csv.Error as error:
                 raise RuntimeInputError(f"{self._name}, line {table.line_num}: {error}") from error
-            if not row and self.width == 1:
-                row = [""]
             if row:
                 if len(row) != (self.width or len(row)):
                     raise RuntimeInputError(
@@ -75,20 +78,31 @@ class Table:
                     )
                 yield table.line_num, row
 
-    def _is_header(self, line: int, infos: Sequence[TensorInfo]) -> bool:
-        """Whether the first row holds names. What may be either is refused: a sample would be lost without a word."""
+    def _is_header(self, line: int, infos: Sequence[TensorInfo], second: list[str] | None) -> bool:
+        """Whether the first row holds names. What may be either is refused: a sample would be lost without a word.
+
+        second: the row below; None where there is none, and names alone would be no samples at all.
+        """
         cells = self.names
         if len(cells) > 1 and cells == [str(number) for number in range(len(cells))]:
-            raise self._unclear(line, "0, 1, 2, ... may be names of columns or a sample")
+            if second is not None:
+                raise self._unclear(line, "0, 1, 2, ... may be names of columns or a sample")
+            return False
         if any(cell == info.name or numbers_of(cell, info.name) is not None for cell in cells for info in infos):
             return True
         if any(info.dtype == "str" for info in infos):
-            raise self._unclear(line, "texts may be names of columns or a sample")
-        text = next((cell for cell in cells if not is_value(cell) and cell.lower() not in MISSING), None)
+            if second is not None:
+                raise self._unclear(line, "texts may be names of columns or a sample")
+            return False
+        texts = [place for place, cell in enumerate(cells) if _is_text(cell)]
         number = next((cell for cell in cells if is_value(cell)), None)
-        if text is not None and number is not None:
-            raise self._unclear(line, f"{text[:40]!r} may be the name of a column, and {number[:40]!r} a value")
-        return text is not None
+        if not texts or number is None:
+            return bool(texts)
+        # a, b, c, 2020 above numbers.
+        if second is not None and 2 * len(texts) > len(cells) and not any(_is_text(second[place]) for place in texts):
+            return True
+        text = cells[texts[0]]
+        raise self._unclear(line, f"{text[:40]!r} may be the name of a column, and {number[:40]!r} a value")
 
     def _unclear(self, line: int, what: str) -> RuntimeInputError:
         return RuntimeInputError(f"{self._name}, line {line}: {what}: say {self._advice}")
@@ -179,8 +193,24 @@ def _lines(stream: TextIO, name: str) -> Iterator[str]:
         yield line
 
 
-def _delimiter(line: str) -> str:
-    return next((mark for mark in "\t;," if mark in line), ",")
+def _is_text(cell: str) -> bool:
+    return not is_value(cell) and cell.strip().lower() not in MISSING
+
+
+def _begin(lines: Iterator[str]) -> tuple[list[str], str]:
+    """The lines of the first two rows, and what sets their values apart."""
+    taken: list[str] = []
+    rows: list[str] = []
+    for line in lines:
+        taken.append(line)
+        # What is in quotes is part of a value, ends of lines too; a quote that stays opens a value that goes on.
+        bare = _QUOTED.sub(r"\1_", "".join(taken))
+        rows = [row for row in re.split(r"[\r\n]+", bare) if row.strip()]
+        if len(taken) == _HEAD or (len(rows) > 1 and not _OPEN.search(bare)):
+            break
+    marks = [mark for mark in "\t;," if rows and mark in rows[0]]
+    alike = [mark for mark in marks if len(rows) > 1 and rows[0].count(mark) == rows[1].count(mark)]
+    return taken, next(iter(alike + marks), ",")
 
 
 class CsvWriter:

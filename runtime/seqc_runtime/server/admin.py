@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +16,8 @@ from seqc_runtime.server.messages import Refusal
 from seqc_runtime.server.repository import Repository
 
 LOG = logging.getLogger("seqc_runtime.server")
+# Seconds until a model that is missing is tried again: 0.5, 1, 2, ... 10.
+FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0
 
 
 class Everywhere(Repository):
@@ -39,13 +42,21 @@ class Everywhere(Repository):
 class Orders:
     """Sends what a client asks of this worker to the supervisor, and does what the supervisor asks of all.
 
-    loop, channel: of the worker. repository: its own.
+    loop, channel: of the worker. repository: its own. missing: models that others may have and this worker could not
+    load when it started, and why.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, channel: Channel, repository: Repository) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        channel: Channel,
+        repository: Repository,
+        missing: Mapping[str, str] | None = None,
+    ) -> None:
         self._loop = loop
         self._channel = channel
         self._repository = repository
+        self._missing = dict(missing or {})
         self._numbers = itertools.count()
         self._asked: dict[int, Future[None]] = {}
         self._closed = False
@@ -79,8 +90,38 @@ class Orders:
 
     async def obey(self, message: Message) -> None:
         """Do what the supervisor asks of all, and say how it went."""
-        error = await self._loop.run_in_executor(self._thread, carry_out, self._repository, message["what"])
+        error = await self._loop.run_in_executor(self._thread, self._carry_out, message["what"])
         self._channel.send({"is": "done", "order": message["order"], "error": error})
+
+    async def catch_up(self) -> None:
+        """Load what is missing, again and again, until it is there or nobody wants it any more."""
+        wait = FIRST_WAIT
+        while self._missing:
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, LONGEST_WAIT)
+            await self._loop.run_in_executor(self._thread, self._load_missing)
+
+    def _load_missing(self) -> None:
+        for name, said in list(self._missing.items()):
+            error = self._carry_out({"load": name})
+            if error is None:
+                LOG.warning("model %s, which other workers had, is loaded", name)
+            elif error["message"] != said:
+                self._missing[name] = say_missing(error)
+
+    def _carry_out(self, what: Message) -> Message | None:
+        error = carry_out(self._repository, what)
+        for verb, name in what.items():
+            if verb == "unload" or error is None:
+                self._missing.pop(name, None)
+        return error
+
+
+def say_missing(error: Message) -> str:
+    """Log why this worker has not what others may have; the reason."""
+    message: str = error["message"]
+    LOG.error("this server is not ready: other workers may have a model that this one has not: %s", message)
+    return message
 
 
 def _ending() -> Refusal:

@@ -172,9 +172,14 @@ class MadeUp:
             for row in range(rows if values else 0):
                 value = values[(first + row) % len(values)]
                 part = self._random.random(array.shape[1:]) < self._random.choice((0.3, 0.7, 1.0))
-                # A sample of one number is that one.
-                array[row] = np.where(part if part.any() else True, value, array[row])
+                # A sample of one number is that one. With the dots, one text is no array of one text.
+                array[row, ...] = np.where(part if part.any() else True, value, array[row])
         return feeds
+
+    @property
+    def special_count(self) -> int:
+        """How many samples `special` makes before they hold the same numbers again."""
+        return max((len(self._special_values(info)) for info in self._inputs), default=0)
 
     def _special_values(self, info: TensorInfo) -> list[Any]:
         if info.dtype == "str":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +14,7 @@ from seqc_runtime.errors import RuntimeStoppedError, SeqcRuntimeError
 from seqc_runtime.inputs import Array
 from seqc_runtime.model import Model
 from seqc_runtime.runs import RunControl
-from seqc_runtime.server.independence import Dependent, Independence, check_rows
+from seqc_runtime.server.independence import PLAIN, SPECIAL, Dependent, Independence, check_rows
 from seqc_runtime.server.made_up import Feeds, MadeUp, nbytes
 from seqc_runtime.server.servable import Batching
 
@@ -21,6 +23,8 @@ MAX_BATCH = 64
 LONGEST = 0.5
 # Seconds a run is taken for that could not be tried: too long for the event loop, until real ones have been seen.
 UNKNOWN = 1e-3
+# What samples with special numbers may take beyond what the rest leaves, as a share of the time for the rest.
+SHARE = 0.5
 # Seconds that a byte of input takes at least, which a few small inputs do not show.
 READING = 1e-10
 
@@ -30,7 +34,8 @@ class Wishes:
     """What is asked of batching.
 
     max_rows: rows that may run together; 1 for never. exact: only where answers are the same bit for bit.
-    max_delay: seconds the first of a batch may wait for others. seconds: for all of the probe.
+    max_delay: seconds the first of a batch may wait for others. seconds: for the probe, up to samples with special
+    numbers, which have SHARE of it of their own.
     """
 
     max_rows: int = MAX_BATCH
@@ -45,13 +50,8 @@ def probe(model: Model, wishes: Wishes) -> tuple[Batching, tuple[str, ...]]:
     Nothing that happens here is an error: a model that does not run on made-up inputs may run on real ones.
     """
     probing = _Probe(model, wishes)
-    timer = threading.Timer(wishes.seconds, probing.control.stop)
-    timer.daemon = True
-    timer.start()
-    try:
+    with probing.within(wishes.seconds):
         batching = probing.run()
-    finally:
-        timer.cancel()
     return batching, tuple(probing.notes)
 
 
@@ -82,6 +82,19 @@ class _Probe:
         random = np.random.default_rng(0)
         self.made = MadeUp(model.inputs, model.operators, random)
         self.independence = Independence(self._run, model.outputs, self.made, random, wishes.max_rows)
+
+    @contextlib.contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Runs in here are ended after so many seconds."""
+        outer, self.control = self.control, RunControl()
+        timer = threading.Timer(seconds, self.control.stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            self.control = outer
 
     def run(self) -> Batching:
         try:
@@ -133,8 +146,20 @@ class _Probe:
         if sizes is not None and len(sizes) == 1:
             self.notes.append("requests run one by one: answers of batches are not the same bit for bit")
         most = largest if sizes is None else max(sizes)
+        if most > 1:
+            self._check_special()
         tolerance = self.independence.tolerance if sizes is None else 0.0
         return Batching(most, sizes, self.wishes.max_delay, fixed, _per_byte(per_row, row), tolerance)
+
+    def _check_special(self) -> None:
+        seconds = max(0.0, self.until - time.monotonic()) + SHARE * self.wishes.seconds
+        try:
+            with self.within(seconds):
+                if not self.independence.check_special():
+                    self.notes.append(f"it takes no made-up sample with {SPECIAL}, so none was looked at in batches")
+        except RuntimeStoppedError as error:
+            if not self.model.operators <= PLAIN:
+                raise Dependent(f"samples with {SPECIAL} could not be looked at within {seconds:.2g} s") from error
 
     def _run(self, feeds: Feeds) -> list[Array]:
         return self.model.run(feeds, control=self.control)

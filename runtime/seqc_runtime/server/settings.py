@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Self
@@ -169,6 +170,7 @@ TOKENS_VARIABLE = "SEQC_RUNTIME_TOKENS"
 
 
 _PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[a-zA-Z0-9._-]+")
 
 
 def _check_origin(origin: str) -> None:
@@ -180,7 +182,8 @@ def _check_origin(origin: str) -> None:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         host = ""
-    if not host or not parts.scheme:
+    # Browsers send other letters than those of ASCII as xn--..., and no pattern stands for many hosts.
+    if not host or not parts.scheme or not (_HOST.fullmatch(host) or ":" in host):
         raise RuntimeArgumentError(f"--cors-origin needs an origin such as https://example.org; got {origin!r}")
     place = f"[{host}]" if ":" in host else host
     sent = f"{parts.scheme}://{place}" + ("" if port in (None, _PORTS.get(parts.scheme)) else f":{port}")

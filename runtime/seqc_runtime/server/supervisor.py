@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from seqc_runtime.errors import SeqcRuntimeError
@@ -51,6 +51,8 @@ class Worker:
         self.ready = False
         self.crashes = 0
         self.error: str | None = None
+        # Told to end, so that another takes its place.
+        self.replaced = False
 
     def send(self, message: Message) -> None:
         """Tell the process, if there is one."""
@@ -144,6 +146,11 @@ class Supervisor:
             if self.announce is not None and worker.error is not None:
                 self._fail(worker.error)
                 return
+            if worker.replaced and status == 0:
+                print(
+                    f"worker {worker.index} is replaced: it could not load what others did", file=sys.stderr, flush=True
+                )
+                continue
             worker.crashes = 1 if lived > LONG_LIFE else worker.crashes + 1
             print(f"worker {worker.index} ended ({_how(status)}) after {lived:.1f} s", file=sys.stderr, flush=True)
             if worker.crashes >= MOST_CRASHES:
@@ -164,7 +171,7 @@ class Supervisor:
                 worker.process = subprocess.Popen(
                     command, pass_fds=(theirs.fileno(), *fds.values()), stdin=subprocess.DEVNULL
                 )
-            worker.error = None
+            worker.error, worker.replaced = None, False
             worker.channel = channel = await Channel.open(ours)
             unless_open.pop_all()
         start: dict[str, Any] = {"settings": self.settings.to_json(), "sockets": fds, "stats": self.folder}
@@ -232,19 +239,25 @@ class Supervisor:
 
     def _settle(self, order: _Order) -> None:
         """Keep what an order came to, the same in all workers, and answer."""
-        failed = [(channel, error) for channel, error in order.outcomes if error is not None]
-        error = failed[0][1] if failed else None
+        failed = {channel: error for channel, error in order.outcomes if error is not None}
+        error = next(iter(failed.values()), None)
         if not order.outcomes:
             error = {"status": 503, "message": "the workers ended before they had done it: ask again"}
         elif len(failed) < len(order.outcomes):
             order.apply(self.loaded)
-            if order.loads:
+            if error is not None and order.loads:
                 # They cannot do what others can, and are replaced by workers that start with what is loaded.
-                for channel, _ in failed:
-                    channel.send({"do": "drain"})
+                self._replace(failed)
+                error = {"status": 503, "message": f"in some workers; they are replaced: {error['message']}"}
             else:
                 error = None  # nothing was loaded in those that failed
         order.asker.send({"do": "answer", "id": order.message["id"], "error": error})
+
+    def _replace(self, channels: Collection[Channel]) -> None:
+        for worker in self.workers:
+            if worker.channel in channels:
+                worker.replaced = True
+                worker.send({"do": "drain"})
 
     def _will_be_loaded(self) -> list[str]:
         """The models that are loaded once all that was asked for is done."""

@@ -9,12 +9,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from importlib import import_module
 from typing import Any
 
 from seqc_runtime.errors import SeqcRuntimeError
-from seqc_runtime.server.admin import Everywhere, Orders, carry_out, poll
+from seqc_runtime.server.admin import Everywhere, Orders, carry_out, poll, say_missing
 from seqc_runtime.server.app import App
 from seqc_runtime.server.asgi import Asgi
 from seqc_runtime.server.auth import Admission, make_admission
@@ -34,7 +34,7 @@ class Worker:
 
     sockets: listening, by name: "http", and "admin" when there is a listener for administrators.
     ready: called when requests are answered, with the port of gRPC. end: of the channel to the supervisor, if there is
-    one.
+    one. missing: models that others may have and this one could not load, and why.
     """
 
     def __init__(
@@ -44,12 +44,14 @@ class Worker:
         sockets: dict[str, socket.socket],
         ready: Callable[[int | None], None],
         end: socket.socket | None = None,
+        missing: Mapping[str, str] | None = None,
     ) -> None:
         self.settings = settings
         self.app = app
         self.sockets = sockets
         self.ready = ready
         self.end = end
+        self.missing = missing
         self.channel: Channel | None = None
         self.servers: list[HttpServer] = []
         self.observer: Observer | None = None
@@ -68,7 +70,7 @@ class Worker:
         tasks: set[asyncio.Task[None]] = set()
         if self.end is not None:
             self.channel = channel = await Channel.open(self.end)
-            self.orders = Orders(loop, channel, self.app.repository)
+            self.orders = Orders(loop, channel, self.app.repository, self.missing)
             self.app.repository = Everywhere(self.app.repository, self.orders)
             tasks.add(asyncio.create_task(self._listen(channel)))
         if self.settings.poll:
@@ -80,13 +82,18 @@ class Worker:
             await server.wait_started()
         self.ready(port)
         if self.channel is not None:
-            self.channel.send({"is": "ready", "models": describe(self.app)})
+            tasks.add(asyncio.create_task(self._say_ready(self.channel)))
         await serving
         scheduler.close()
         if self.observer is not None:
             self.observer.close()
         for task in tasks:
             task.cancel()
+
+    async def _say_ready(self, channel: Channel) -> None:
+        """Tell the supervisor, once this worker has what others have."""
+        await self.orders.catch_up()
+        channel.send({"is": "ready", "models": describe(self.app)})
 
     async def _make_servers(self, scheduler: Scheduler) -> int | None:
         """Make what listens; the port of gRPC, if that is asked for."""
@@ -192,12 +199,10 @@ def main() -> int:
     except SeqcRuntimeError as error:
         send_now(end, {"is": "failed", "error": str(error)})
         return 2
-    for name in start["loaded"]:
-        problem = carry_out(app.repository, {"load": name})
-        if problem is not None:
-            LOG.error("other workers may have a model that this one has not: %s", problem["message"])
+    errors = {name: carry_out(app.repository, {"load": name}) for name in start["loaded"]}
+    missing = {name: say_missing(error) for name, error in errors.items() if error is not None}
     app.waiting = True
-    Worker(settings, app, sockets, lambda port: None, end).run()
+    Worker(settings, app, sockets, lambda port: None, end, missing).run()
     # The process ends without what Python does at the end.
     app.repository.remove_copies()
     return 0
