@@ -127,7 +127,7 @@ LATE = {
         "seqc.graph.eager",
     ): "the numbers of a value that depends on no input, when Python asks",
     ("seqc.graph.ir", "seqc.graph.printing"): "Graph as text, when Python asks",
-    ("seqc.cli._source", "seqc.compat"): "a FILE that was written for Keras",
+    ("seqc.cli._source", "seqc"): "seqc.compat, for a FILE that was written for Keras",
     ("seqc.model", "seqc.utils.summary"): "Model.summary",
     ("seqc.callbacks.files", "seqc.saving.containers"): "ModelCheckpoint finds out before training what it can write",
     ("seqc.model", "seqc.saving"): "Model.save, save_weights, load_weights",

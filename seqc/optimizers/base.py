@@ -436,11 +436,19 @@ class Optimizer(Configurable):
             variable.assign(np.asarray(weight))
 
     def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
-        """Puts the optimizer's own variables into a file's store, "0" and so on in the order of `variables`."""
+        """Puts the optimizer's own variables into a file's store.
+
+        Args:
+            store: takes their arrays, as "0" and so on in the order of `variables`.
+        """
         store.update({str(i): variable.numpy() for i, variable in enumerate(self.variables)})
 
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
-        """Sets the optimizer's own variables from a file's store; where that has another number of them it warns."""
+        """Sets the optimizer's own variables from a file's store; where that has another number of them it warns.
+
+        Args:
+            store: their arrays, as `save_own_variables` put them there.
+        """
         variables = self.variables
         if len(store) != len(variables):
             note(
