@@ -70,11 +70,11 @@ def connections_of(model: Functional) -> Connections:
     def source_of(x: Value) -> Source:
         return sources[x] if x in entries else replace(sources[call_of(x)], result=result_of(x))
 
-    names = {maker.name for maker in makers if isinstance(maker, Layer)}
-    found = []
+    names = {maker.name: 0 for maker in makers if isinstance(maker, Layer)}
+    found, symbolic = [], set[Value]()
     for maker in makers:
         values = made.get(id(maker), [])
-        taken = [[] if v in entries else [x for x in _operands(v) if is_symbolic(x)] for v in values]
+        taken = [[] if v in entries else [x for x in _operands(v) if is_symbolic(x, symbolic)] for v in values]
         last = values[-1]
         layer = maker if isinstance(maker, Layer) else None
         kind = type(layer).__name__ if layer is not None else _kind(last)

@@ -106,7 +106,7 @@ def names_of(structure: Any, values: list[Value], operations: Mapping[Value, str
     or of the operation, among `operations` where it was made without.
     """
     found: list[str] = []
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     for v, (path, _) in zip(values, tree.flatten_with_path(structure), strict=True):
         before, last = path[:-1], path[-1] if path else 0
         name = (operations or {}).get(v) or _called(v) if isinstance(last, int) else last

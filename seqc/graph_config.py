@@ -99,7 +99,7 @@ def scopes_of_operations(outputs: Any, layers: list[Layer], entries: Mapping[Val
 
 def _operation_names(outputs: Any, layers: list[Layer], entries: Mapping[Value, InputLayer]) -> dict[Value, str]:
     """Returns a name that nothing else has for each operation between layers, by its first result."""
-    taken = {layer.name for layer in layers}
+    taken = {layer.name: 0 for layer in layers}
     found: dict[Value, str] = {}
     for v in calls_in_order(outputs, entries):
         if not isinstance(v.op, LayerCall):
@@ -120,6 +120,8 @@ class _Histories:
         # For the first result of each call.
         self._calls: dict[Value, tuple[str, int]] = {}
         self._count: Counter[str] = Counter()
+        # Values that are known to be; see `is_symbolic`.
+        self.symbolic: set[Value] = set()
 
     def add(self, v: Value, name: str) -> str:
         self._calls[v] = name, self._count[name]
@@ -151,7 +153,7 @@ def _operation_node(v: Value, name: str, history: _Histories) -> dict[str, Any]:
             return {"class_name": "__slice__", "config": bounds}
         if not isinstance(leaf, Value | HasValue):
             return serialize(leaf)
-        if isinstance(leaf, Value) and is_symbolic(leaf):
+        if isinstance(leaf, Value) and is_symbolic(leaf, history.symbolic):
             return history.tensor(leaf)
         return serialize(np.asarray(leaf))
 

@@ -85,6 +85,7 @@ def _search(
     """
     visited: list[Value] = []
     finished: list[Value] = []
+    symbolic: set[Value] = set()
     waiting = [(v, False) for v in reversed(list(outputs))]
     while waiting:
         v, done = waiting.pop()
@@ -92,21 +93,26 @@ def _search(
             finished.append(v)
         elif v not in operands:
             visited.append(v)
-            operands[v] = [] if v in entries else _operands(v, entries, None if masks is None else masks.taken_by(v))
+            mask = None if masks is None or v in entries else masks.taken_by(v)
+            operands[v] = [] if v in entries else _operands(v, entries, mask, symbolic)
             waiting.append((v, True))
             waiting += [(x, False) for x in reversed(operands[v])]
     return visited, finished
 
 
-def _operands(v: Value, entries: Mapping[Value, InputLayer], mask: Value | None) -> list[Value]:
-    """Returns what a call is made of, numbers left out, in the order of Keras; a mask comes last."""
+def _operands(v: Value, entries: Mapping[Value, InputLayer], mask: Value | None, symbolic: set[Value]) -> list[Value]:
+    """Returns what a call is made of, numbers left out, in the order of Keras; a mask comes last.
+
+    Args:
+        symbolic: values that are known to be; see `is_symbolic`.
+    """
     inputs = list(v.inputs)
     if isinstance(v.op, LayerCall):
         inputs = [v.inputs[leaf.index] for leaf in _slots(v.op.given)]
     elif v.origin is not None:
         inputs = v.origin.tensors()
     inputs += [] if mask is None else [mask]
-    return [x if x in entries else call_of(x) for x in inputs if is_symbolic(x)]
+    return [x if x in entries else call_of(x) for x in inputs if is_symbolic(x, symbolic)]
 
 
 def _slots(given: Mapping[str, Any]) -> list[Slot]:

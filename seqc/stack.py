@@ -53,7 +53,7 @@ def applied(layer: Layer, x: Value, training: bool | None = None, mask: Value | 
     try:
         result = layer(x, mask=mask, **({} if training is None else {"training": training}))
     except TraceError as error:
-        raise TraceError(layer._explain(error, x.type)) from error
+        raise type(error)(layer._explain(error, x.type)) from error
     return one_tensor(result, layer)
 
 

@@ -381,6 +381,15 @@ def test_class_weights_apply_to_batches() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("kind", [bool, np.bool_, np.int8, np.float32])
+def test_class_weights_may_be_keyed_by_what_labels_are(kind: Any) -> None:
+    labels, losses = np.arange(12) % 2, []
+    for weights in ({0: 2.0, 1: 3.0}, {kind(0): 2.0, kind(1): 3.0}):
+        keras.utils.set_random_seed(1)
+        losses.append(model("binary_crossentropy", 1, "sigmoid").fit(X, labels, class_weight=weights, verbose=0))
+    assert losses[0].history == losses[1].history
+
+
 def test_batches_of_several_lengths_train_one_model() -> None:
     reading = keras.Sequential([keras.Input((None, 2)), layers.LSTM(3), layers.Dense(1)])
     reading.compile("sgd", "mse")

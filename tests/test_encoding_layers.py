@@ -11,7 +11,7 @@ import pytest
 import seqc as keras
 import seqc_runtime
 from seqc import layers, saving
-from seqc.errors import ArgumentTypeError, ConfigError, DataError
+from seqc.errors import ArgumentTypeError, ConfigError, DataError, NoLoweringError
 
 VECTOR, MATRIX = np.array([0, 1, 1]), np.array([[0, 1, 1], [3, 3, 2]])
 COLUMN, CUBE = np.array([[2], [3]]), np.array([[[0, 1], [1, 2]], [[3, 3], [0, 0]]])
@@ -116,6 +116,28 @@ def test_what_adapt_found_goes_into_files(tmp_path: Path) -> None:
     np.testing.assert_allclose(seqc_runtime.load(tmp_path / "m.onnx").predict(x), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("mode", "shape"), [("int", (None, 2)), ("one_hot", (None, 2, 3)), ("count", (None, 3))])
+def test_bins_may_be_learned_when_the_model_is_there(mode: str, shape: Any, tmp_path: Path) -> None:
+    data = np.arange(10.0)
+    ready = layers.Discretization(num_bins=3, output_mode=mode)
+    ready.adapt(data)
+    x = np.array([[1.0, 5.0], [9.0, 3.0]], "float32")
+    made = keras.Sequential([keras.Input((2,)), layers.Discretization(num_bins=3, output_mode=mode)])
+    symbol = keras.Input((2,))
+    called = keras.Model(symbol, layers.Discretization(num_bins=3, output_mode=mode)(symbol))
+    made.save(tmp_path / "m.keras")
+    for model in (made, called, saving.load_model(tmp_path / "m.keras")):
+        assert model.output_shape == shape
+        with pytest.raises(DataError, match="does not know its bins yet: call adapt"):
+            model.predict(x, verbose=0)
+        with pytest.raises(NoLoweringError, match="does not know its bins yet: call adapt"):
+            model.export(tmp_path / "m.onnx", verbose=False)
+        model.layers[-1].adapt(data)
+        np.testing.assert_array_equal(model.predict(x, verbose=0), ready(x))
+        model.export(tmp_path / "m.onnx", verbose=False)
+        np.testing.assert_array_equal(seqc_runtime.load(tmp_path / "m.onnx").predict(x), ready(x))
+
+
 @pytest.mark.parametrize("mode", ["multi_hot", "count", "one_hot"])
 def test_categories_train_and_export(mode: str, tmp_path: Path) -> None:
     ids = np.random.default_rng(1).integers(0, 6, (40, 3)).astype("int32")
@@ -151,7 +173,7 @@ def test_categories_train_and_export(mode: str, tmp_path: Path) -> None:
         (lambda: layers.Discretization(num_bins=3).adapt([[1.0], [1.0, 2.0]]), DataError, "lists that make an array"),
         (lambda: layers.Discretization(num_bins=3).finalize_state(), DataError, "received no data"),
         (lambda: layers.Discretization([0.0]).update_state(np.ones(3)), ConfigError, "use `num_bins` instead"),
-        (lambda: layers.Discretization(num_bins=3)(np.ones((2, 2))), ConfigError, "does not know its bins yet"),
+        (lambda: layers.Discretization(num_bins=3)(np.ones((2, 2))), DataError, "does not know its bins yet"),
     ],
 )
 def test_what_does_not_fit_is_said(make: Any, error: type[Exception], message: str) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
+import h5py
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ from seqc.graph.ir import Value, input_value
 from seqc.graph.tracing import Trace, Variable, tracing
 from seqc.known_classes import known
 from seqc.optimizers import schedules
-from seqc.serialization import register_keras_serializable
+from seqc.serialization import custom_object_scope, register_keras_serializable
 from seqc.utils.naming import clear_session
 
 
@@ -324,6 +326,22 @@ def test_step_without_any_gradient_is_refused() -> None:
         optimizers.SGD().apply([None], [variable(1.0)])
 
 
+def test_weights_behind_a_sign_get_zeros_as_in_tensorflow_and_behind_rounding_nothing() -> None:
+    def fitted(step: Any) -> list[Any]:
+        x = keras.Input((2,))
+        y = keras.layers.Dense(1, kernel_initializer="ones", bias_initializer="ones")(x)
+        model = keras.Model(x, step(y))
+        model.compile(optimizers.AdamW(0.1, weight_decay=0.5), "mse")
+        model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
+        return [w.ravel().tolist() for w in model.get_weights()]
+
+    for got, expected in zip(fitted(keras.ops.sign), [[0.95, 0.95], [0.95]], strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-6)  # decayed: of Keras
+    for step in (keras.ops.round, keras.ops.floor, keras.ops.ceil):
+        with pytest.raises(ConfigError, match="No gradients provided for any variable."):
+            fitted(step)
+
+
 def test_empty_step_does_nothing() -> None:
     optimizer = optimizers.SGD()
     optimizer.apply([])
@@ -440,6 +458,47 @@ def test_an_optimizer_may_say_itself_what_a_file_holds_of_it(tmp_path: Path) -> 
     loaded = keras.models.load_model(tmp_path / "model.keras", custom_objects={"Forgetful": Forgetful}).optimizer
     assert (float(loaded.learning_rate), int(loaded.iterations)) == (0.5, 0)
     assert len(loaded.variables) == 4
+
+
+@known("optimizers")
+class Counting(optimizers.SGD):
+    """Stores something more."""
+
+    more = 0.0
+
+    def save_own_variables(self, store: Any) -> None:
+        super().save_own_variables(store)
+        store["more"] = np.array([7.0])
+
+    def load_own_variables(self, store: Any) -> None:
+        self.more = float(store["more"][0])
+        super().load_own_variables({name: store[name] for name in store if name != "more"})
+
+
+@pytest.mark.parametrize("epochs", [0, 2])
+@pytest.mark.parametrize(
+    ("around", "path"),
+    [
+        (optimizers.LossScaleOptimizer, "optimizer/inner_optimizer/vars"),
+        (lambda one: optimizers.MultiOptimizer(optimizers.OptimizerMap(one)), "optimizer/optimizers/counting/vars"),
+    ],
+)
+def test_an_optimizer_inside_another_says_what_a_file_holds_of_it(
+    around: Any, path: str, epochs: int, tmp_path: Path
+) -> None:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(around(Counting(0.5, momentum=0.5)), "mse")
+    model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=epochs, verbose=0)
+    model.save(tmp_path / "model.keras")
+    with ZipFile(tmp_path / "model.keras") as file:
+        assert "more" in h5py.File(file.open("model.weights.h5"))[path]
+    with custom_object_scope({"Counting": Counting}):
+        loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.optimizer.inner_optimizers[0].more == 7.0
+    for one in (model, loaded):
+        one.fit(np.ones((4, 2)), np.zeros((4, 1)), verbose=0)
+    for got, expected in zip(loaded.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(got, expected)
 
 
 def test_class_without_update_step_says_so() -> None:

@@ -289,21 +289,50 @@ class Mixed(keras.utils.PyDataset):
         self.order = np.random.permutation(45)  # noqa: NPY002
 
 
-@pytest.mark.parametrize("steps", [None, 4])
-@pytest.mark.parametrize("at", [4, 5, 7, 8])
+class Told(Mixed):
+    """Says what it is asked for, and when epochs begin and end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: list[str] = []
+
+    def __getitem__(self, number: int) -> Any:
+        self.log.append(str(number))
+        return super().__getitem__(number)
+
+    def on_epoch_begin(self) -> None:
+        super().on_epoch_begin()
+        self.log.append("begin")
+
+    def on_epoch_end(self) -> None:
+        self.log.append("end")
+
+
+@pytest.mark.parametrize("steps", [None, 1, 2, 3, 4])
+@pytest.mark.parametrize("at", [3, 5, 6, 8])
+@pytest.mark.parametrize("save_freq", ["epoch", 1])
+@pytest.mark.filterwarnings("ignore:The data ran out")
 def test_what_numbered_data_draw_at_the_beginning_of_an_epoch_is_drawn_again(
-    tmp_path: Path, steps: int | None, at: int
+    tmp_path: Path, steps: int | None, at: int, save_freq: Any
 ) -> None:
-    def run(*more: Any) -> Any:
+    """Also where something else draws between epochs."""
+
+    def run(data: Any, *more: Any) -> Any:
         model = made("dropout")
-        kept = callbacks.BackupAndRestore(tmp_path / "backup", save_freq=1)
-        model.fit(Mixed(), epochs=3, steps_per_epoch=steps, verbose=0, callbacks=[kept, *more])
+        kept = callbacks.BackupAndRestore(tmp_path / "backup", save_freq=save_freq)
+        options = {"steps_per_epoch": steps, "shuffle": False, "verbose": 0}
+        model.fit(data, epochs=9 if steps == 1 else 5, **options, callbacks=[drawing, kept, *more])
         return model
 
-    whole = run()
+    drawing = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: np.random.rand(3))  # noqa: NPY002
+    data, resumed = Told(), Told()
+    whole = run(data)
     with pytest.raises(KeyboardInterrupt):
-        run(Stop(at))
-    assert_same(whole, run())
+        run(Told(), Stop(at))
+    assert_same(whole, run(resumed))
+    # The first batch was looked at before anybody knew that the run was to go on.
+    assert resumed.log[:2] == ["begin", "0"]
+    assert " ".join(data.log).endswith(" ".join(resumed.log[2:]))
 
 
 def test_loading_and_saving_draw_nothing(tmp_path: Path) -> None:

@@ -274,6 +274,39 @@ def test_a_step_may_go_through_a_batch_row_by_row(loop: Any) -> None:
         np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
+class RowByRow(layers.Layer):
+    def build(self, shape: Any) -> None:
+        self.w = self.add_weight((3, 1), initializer="ones")
+
+    def call(self, x: Any) -> Any:
+        return ops.map(lambda row: ops.matmul(row[None], self.w)[0], x)
+
+
+def _functional(layer: Any) -> Any:
+    x = keras.Input((3,))
+    return keras.Model(x, layer(x))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda layer: keras.Sequential([keras.Input((3,)), layer]),
+        lambda layer: keras.Sequential([layer]),
+        lambda layer: keras.Sequential([keras.Input((3,)), keras.Sequential([layer])]),
+        _functional,
+    ],
+)
+def test_a_layer_may_go_through_a_batch_row_by_row(make: Any) -> None:
+    results = []
+    for layer in (RowByRow(), layers.Dense(1, kernel_initializer="ones", use_bias=False)):
+        model = make(layer)
+        model.compile(keras.optimizers.SGD(0.01), "mse")
+        losses = model.fit(X, X[:, :1], batch_size=6, epochs=2, shuffle=False, verbose=0).history["loss"]
+        results.append([*losses, *model.get_weights()])
+    for got, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
 def test_a_loss_may_go_through_a_batch_row_by_row() -> None:
     results = []
     for loss in (lambda true, y: ops.map(lambda pair: ops.sum((pair[0] - pair[1]) ** 2), (true, y)), "mse"):

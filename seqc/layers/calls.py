@@ -109,16 +109,28 @@ def put_tensors(arguments: Any, tensors: list[Value]) -> Any:
     return tree.map_structure(lambda leaf: tensors[leaf.index] if isinstance(leaf, Slot) else leaf, arguments)
 
 
-def is_symbolic(value: Value) -> bool:
-    """Tells whether a value outside a trace stands for what a model will be given, and has no numbers yet."""
-    waiting, seen = [value], {value}
+def is_symbolic(value: Value, known: set[Value] | None = None) -> bool:
+    """Tells whether a value outside a trace stands for what a model will be given, and has no numbers yet.
+
+    Args:
+        known: values that were found to be symbolic, to which are added those on the way; with it, a chain of
+        operations is gone through once for all of them.
+    """
+    known = set() if known is None else known
+    waiting: list[Value] = [value]
+    users: dict[Value, Value | None] = {value: None}
     while waiting:
         v = waiting.pop()
         source = v.inputs[0] if isinstance(v.op, Item) else v
-        if isinstance(source.op, LayerCall | Input):
+        if v in known or isinstance(source.op, LayerCall | Input):
+            user: Value | None = v
+            while user is not None:
+                known.add(user)
+                user = users[user]
             return True
-        waiting += [x for x in source.inputs if x not in seen]
-        seen.update(source.inputs)
+        new = [x for x in source.inputs if x not in users]
+        waiting += new
+        users.update(dict.fromkeys(new, v))
     return False
 
 

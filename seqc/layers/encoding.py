@@ -10,11 +10,12 @@ import numpy as np
 from seqc import ops
 from seqc.dtype_policies import floatx
 from seqc.errors import ArgumentTypeError, ConfigError, DataError
-from seqc.graph.ir import Array, Value, as_value, constant
+from seqc.graph.ir import Array, Value, apply, as_value, constant
 from seqc.known_classes import known
 from seqc.layers._arguments import keep_arguments
 from seqc.layers.adapting import batches_of, without_lists
 from seqc.layers.base import Layer
+from seqc.ops.strings import Missing
 
 MODES = ("one_hot", "multi_hot", "count")
 
@@ -158,17 +159,20 @@ class Discretization(Layer):
         return floatx()
 
     def call(self, x: Any) -> Value:
-        if self.bin_boundaries is None:
-            raise ConfigError(
-                f"Layer '{self.name}' does not know its bins yet: call adapt(data), or give `bin_boundaries`."
-            )
         dtype = "int32" if self.output_mode == "int" else self.compute_dtype
-        value, depth = ops.cast(as_value(x), "float32"), len(self.bin_boundaries) + 1
-        boundaries = constant(np.asarray(self.bin_boundaries, "float32"))
+        value, boundaries = ops.cast(as_value(x), "float32"), self._boundaries()
+        depth = (boundaries.shape[0] or 0) + 1
         # What is no number is below no boundary.
         below = ops.expand_dims(value, -1) < boundaries
         indices = ops.sum(ops.where(below, constant(np.int32(0)), constant(np.int32(1))), -1)
         return encode(indices, self.output_mode, depth, dtype)
+
+    def _boundaries(self) -> Value:
+        """Returns where bins meet; before `adapt`, how many places there will be, and nothing can run."""
+        if self.bin_boundaries is not None:
+            return constant(np.asarray(self.bin_boundaries, "float32"))
+        why = f"Layer '{self.name}' does not know its bins yet: call adapt(data), or give `bin_boundaries`."
+        return apply(Missing("float32", max((self.num_bins or 0) - 1, 0), why))
 
     def adapt(self, data: Any) -> None:
         """Sets the boundaries to quantiles of data, so that all bins get the same share of it.

@@ -179,13 +179,13 @@ class Abs(Unary):
 
 
 class Sign(Unary):
-    """-1, 0 or 1, as x is below, at or above zero."""
+    """-1, 0 or 1, as x is below, at or above zero; gradient 0, as in TensorFlow, which has none for `Floor`."""
 
     function = np.sign
     float_only = False
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
-        return (None,)
+        return (g * 0,)
 
 
 class Floor(Unary):

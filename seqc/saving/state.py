@@ -19,11 +19,12 @@ from seqc.layers._state import fill
 from seqc.layers.base import Layer
 from seqc.model import Model
 from seqc.optimizers.base import Optimizer
+from seqc.optimizers.loss_scale import LossScaleOptimizer
 from seqc.saving.arrays import StoredArray, not_finite, settle, tried
 from seqc.saving.h5 import Store
 from seqc.saving.old_optimizer import fill_optimizer
 from seqc.saving.old_paths import LAYERS, OLD_LAYERS, paths_in
-from seqc.utils.naming import snake_case
+from seqc.utils.naming import free_name, snake_case
 
 # Some versions of Keras keep the state of random generators in their files. Randomness is an input here.
 _IGNORED = "seed_generator"
@@ -88,12 +89,23 @@ def model_arrays(model: Model, with_optimizer: bool = True) -> dict[str, tuple[s
     found: dict[str, tuple[str | None, Mapping[str, Array]]] = {}
     owners: list[tuple[str, Any]] = list(walk(model))
     if model.compiled and with_optimizer:
-        owners.append(("optimizer", model.optimizer))
+        owners += optimizers_in(model.optimizer)
     for path, owner in owners:
         arrays: dict[str, Any] = {}
         owner.save_own_variables(arrays)
         found[path] = (owner.name, {k: np.asarray(v) for k, v in arrays.items()})
     return found
+
+
+def optimizers_in(optimizer: Optimizer, path: str = "optimizer") -> Iterator[tuple[str, Optimizer]]:
+    """Yields an optimizer and those inside it with their paths in the file."""
+    yield path, optimizer
+    if isinstance(optimizer, LossScaleOptimizer):
+        yield from optimizers_in(optimizer.inner_optimizer, f"{path}/inner_optimizer")
+        return
+    used: dict[str, int] = {}
+    for one in optimizer.inner_optimizers:
+        yield from optimizers_in(one, f"{path}/optimizers/{free_name(snake_case(type(one).__name__), used)}")
 
 
 def model_assets(model: Model) -> dict[str, bytes]:
@@ -205,10 +217,26 @@ def restore_optimizer(model: Model, store: Store, build: bool) -> str | None:
     Returns:
         Why the file's state is left out, None if it is not.
     """
+    reason = _restore_all(model, store, build)
+    if reason is not None:
+        return reason
+    for path, inner in list(optimizers_in(model.optimizer))[1:]:
+        group = store.group(f"{path}/vars")
+        if len(group) and _stores_what_it_likes(inner):
+            inner.load_own_variables(group)
+    return None
+
+
+def _stores_what_it_likes(optimizer: Optimizer) -> bool:
+    return type(optimizer).load_own_variables is not Optimizer.load_own_variables
+
+
+def _restore_all(model: Model, store: Store, build: bool) -> str | None:
+    """Sets the optimizer's variables, among which are those of the ones inside it; see `restore_optimizer`."""
     optimizer, group = model.optimizer, store.group("optimizer/vars")
     if len(group) == 0:
         return None
-    if type(optimizer).load_own_variables is not Optimizer.load_own_variables:  # one that stores what it likes
+    if _stores_what_it_likes(optimizer):
         if build:
             optimizer.build(model.trainable_variables)
         optimizer.load_own_variables(group)

@@ -282,7 +282,7 @@ def weigh_classes(data: Data, weights: Mapping[int, float] | None, rank: int = 2
 
 
 def _class_number(key: Any) -> int:
-    if isinstance(key, int | float | np.number) and float(key).is_integer():
+    if isinstance(key, int | float | np.number | np.bool_) and float(key).is_integer():
         return int(key)
     raise DataError(f"class_weight is a dictionary from class number to weight; got the key {key!r}.")
 

@@ -46,6 +46,7 @@ class Resumable(Stepper):
             "batch": batch,
             "taken": source.taken,
             "pass_began": source.began,
+            "epoch_began": source.epoch_began,
             "random": random_state(),
             "seeds": seeds_of(self.model),
             "memories": [v.numpy().tolist() for v in memories_of(self.model)],
@@ -69,12 +70,11 @@ class Resumable(Stepper):
         totals, logged = _numbers(position, "totals", list), _numbers(position, "logged", dict)
         self._resume_memories(_numbers(position, "memories", list))
         set_seeds(self.model, position.get("seeds"))
-        last = source.resume(taken, position.get("pass_began" if taken else "random"))
+        began = position.get("pass_began" if taken else "random")
+        last = source.resume(taken, began, batch, position.get("epoch_began"))
         set_random_state(position.get("random"))
         self.first_epoch, self.first_batch, self._first_totals = epoch, batch, totals
         self.stop_training = position.get("stopped") is True
-        if source.taken != taken:
-            raise ConfigError(f"{taken} batches of the data were trained on, and there are {source.taken} now")
         if batch and last is not None:
             self._resume_logs(self.step_for("train", last), totals, logged)
 

@@ -46,6 +46,8 @@ class Source:
         # somebody may ask for that.
         self.taken, self.keeps_place = 0, False
         self.began: Any = None
+        # The same before the epoch under way, where that is not the first one of its pass.
+        self.epoch_began: Any = None
         self._under_way: Iterator[Batch] | None = None
 
     @property
@@ -69,19 +71,37 @@ class Source:
         """Makes the next epoch start at the beginning of the data."""
         self._end_pass()
 
-    def resume(self, taken: int, began: Any) -> Batch | None:
+    def resume(self, taken: int, began: Any, done: int = 0, epoch_began: Any = None) -> Batch | None:
         """Begins a pass of which so many batches were taken before; they are passed over, and the last one is returned.
 
+        Epochs that ended and began on the way do so again, since data may draw another order for each.
+
         Args:
-            began: the state of what is random before the pass.
+            began: the state of what is random before the pass. done: how many of the batches were of an epoch that is
+            to go on, 0 where the last one was at its end. epoch_began: the state before the last epoch, where that did
+            not begin the pass.
+
+        Raises:
+            ConfigError: there are fewer batches.
         """
         set_random_state(began)
         self._begin_pass()
-        if taken:
+        self.epoch_began = epoch_began
+        batches, last = present(self._under_way), None
+        each = self.per_epoch or max(taken, 1)
+        for start in range(0, taken, each):
+            if start:
+                self._end_epoch()
+            if start and start + each >= taken:
+                set_random_state(epoch_began)
             self._begin_epoch()
-        last = None
-        for batch in islice(present(self._under_way), taken):
-            self.taken, last = self.taken + 1, batch
+            count = min(each, taken - start)
+            for batch in islice(batches, count):
+                self.taken, count, last = self.taken + 1, count - 1, batch
+            if count:
+                raise ConfigError(f"{taken} batches of the data were trained on, and there are {self.taken} now")
+        if taken and not done:
+            self._end_epoch()
         return last
 
     def _begin_pass(self) -> None:
@@ -99,6 +119,8 @@ class Source:
         """
         if self._under_way is None:
             self._begin_pass()
+        if not done:
+            self.epoch_began = random_state() if self.keeps_place and self.taken else None
         self._begin_epoch()
         yield from self._steps(done)
         self._end_epoch()  # which a run that is stopped in the middle does not come to
@@ -224,13 +246,13 @@ class IterableSource(Source):
                 raise
         raise DataError(f"{self.what} ({type(self.batches).__name__}) gave no batches.")
 
-    def resume(self, taken: int, began: Any) -> Batch | None:
+    def resume(self, taken: int, began: Any, done: int = 0, epoch_began: Any = None) -> Batch | None:
         if self.once:  # its first batch was drawn already, and the next follow that one
             began = random_state()
         else:
             self.close()  # its order was not that of the pass to go on with
             self._begun, self._in_epoch = None, False
-        return super().resume(taken, began)
+        return super().resume(taken, began, done, epoch_began)
 
     def _end_pass(self) -> None:
         super()._end_pass()

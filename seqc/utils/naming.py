@@ -27,11 +27,15 @@ def snake_case(name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def free_name(name: str, taken: set[str]) -> str:
-    """Returns `name`, with a number behind it where it is taken, and takes it."""
-    free, count = name, 0
+def free_name(name: str, taken: dict[str, int]) -> str:
+    """Returns `name`, with a number behind it where it is taken, and takes it.
+
+    Args:
+        taken: the names, each with the last number that was put behind it, so that none is tried again.
+    """
+    free = name
     while free in taken:
-        count += 1
-        free = f"{name}_{count}"
-    taken.add(free)
+        taken[name] += 1
+        free = f"{name}_{taken[name]}"
+    taken[free] = 0
     return free
