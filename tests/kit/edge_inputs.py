@@ -1,7 +1,7 @@
 """What losses and metrics give at the edge of what they take: for no samples, no variation, NaN, infinity.
 
-`python -m kit.edge_inputs FILE`, run where Keras is installed, records what Keras gives. Sparse crossentropies of rows that
-are no shares are those of TensorFlow, where Keras limits shares before it divides by their sum.
+`python -m kit.edge_inputs FILE`, run where Keras is installed, records what Keras gives. Sparse crossentropies of rows
+that are no shares are those of TensorFlow, where Keras limits shares before it divides by their sum.
 """
 
 from __future__ import annotations
