@@ -78,9 +78,9 @@ def conditions(results: Results) -> str:
     lines += [
         "",
         f"Every figure is the median over {results.rounds} fresh processes (rounds). For each workload, and in each",
-        "round, frameworks run in turn, and each may use all cores. A step is an epoch of `fit` (in PyTorch: of a",
-        "plain loop) by its number of steps, the median of all epochs but the first. Compare ratios rather than",
-        "single figures: machines drift. Above 1x seqc is faster.",
+        "round, frameworks run in turn, in an order of that round; each may use all cores. A step is an epoch of `fit`",
+        "(in PyTorch: of a plain loop) by its number of steps, the median of all epochs but the first. Compare ratios",
+        "rather than single figures: machines drift. Above 1x seqc is faster.",
     ]
     return "\n".join(lines)
 

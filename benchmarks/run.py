@@ -10,6 +10,7 @@ process; for each workload, and in each round, frameworks run in turn. Let nothi
 from __future__ import annotations
 
 import argparse
+import random
 import statistics
 import sys
 from collections.abc import Sequence
@@ -84,12 +85,13 @@ def variants(workload: str, options: Any) -> list[str]:
 def measure(results: Results, workload: str, names: Sequence[str], options: Any) -> None:
     """Runs the frameworks in turn, round by round, and keeps the median of every figure.
 
-    Every second round goes backwards: whoever follows half a minute of work on all cores may be slower for it.
+    Each round has an order of its own, the same whenever the command is repeated: whoever follows half a minute of work
+    on all cores may be slower for it, and should not do so in every round.
     """
     arguments = ["--epochs", str(options.epochs), *(["--steps", str(options.steps)] if options.steps else [])]
     taken: dict[str, list[Outcome]] = {name: [] for name in names}
     for number in range(options.rounds):
-        for name in reversed(names) if number % 2 else names:
+        for name in random.Random(f"{workload} {number}").sample(names, len(names)):
             outcomes = taken[name]
             if any(isinstance(outcome, str) for outcome in outcomes):
                 continue  # what failed once is not tried again

@@ -15,7 +15,8 @@ from seqc.seeds import generator
 from seqc.sure import present
 from seqc.utils.absent import guess
 from seqc.utils.batches import PyDataset
-from seqc.utils.elements import TensorSpec, declared, padded, row, shown, signature, stacked
+from seqc.utils.element_order import by_turns, in_groups, once, shuffled, sliding
+from seqc.utils.elements import TensorSpec, declared, padded, row, rows, shown, signature, stacked
 
 
 class _Methods(type):
@@ -170,22 +171,7 @@ class Dataset(metaclass=_Methods):
         if turns < 1 or block < 1:
             raise ConfigError(f"`cycle_length` and `block_length` must be positive. Received: {turns} and {block}")
 
-        def mixed() -> Iterator[Any]:
-            rest = iter(self)
-            going: list[Any] = [None] * turns
-            place, more = 0, True
-            while more or any(going):
-                if more and going[place] is None:
-                    item = next(rest, None)
-                    more = item is not None
-                    going[place] = iter(_dataset_of(map_func, item)) if more else None
-                    continue
-                some = list(islice(going[place] or (), block))
-                yield from some
-                going[place] = going[place] if len(some) == block else None
-                place = (place + 1) % turns
-
-        return Made(mixed, None)
+        return Made(lambda: by_turns((_dataset_of(map_func, item) for item in self), turns, block), None)
 
     def reduce(self, initial_state: Any, reduce_func: Callable[[Any, Any], Any], name: str | None = None) -> Any:
         """Returns what a function of a state and an element makes of a state, by all elements in turn."""
@@ -238,14 +224,7 @@ class Dataset(metaclass=_Methods):
         known = _known(self)
         if known not in (None, ENDLESS):
             known = known // size if drop_remainder else -(-known // size)
-
-        def batches() -> Iterator[Any]:
-            items = iter(self)
-            while some := list(islice(items, size)):
-                if len(some) == size or not drop_remainder:
-                    yield together(some)
-
-        return Made(batches, known, uneven=not drop_remainder)
+        return Made(lambda: map(together, in_groups(self, size, drop_remainder)), known, uneven=not drop_remainder)
 
     def window(self, size: int, shift: int | None = None, stride: int = 1, drop_remainder: bool = False) -> Dataset:
         """Returns datasets of elements that follow each other: for an element of several parts, a dataset of each.
@@ -265,26 +244,11 @@ class Dataset(metaclass=_Methods):
         known = _known(self)
         if known not in (None, ENDLESS):
             known = max((known - reach) // step + 1, 0) if drop_remainder else -(-known // step)
-
-        def windows() -> Iterator[Any]:
-            items = iter(self)
-            held = list(islice(items, reach))
-            while len(held) == reach or (held and not drop_remainder):
-                yield _columns(held[::stride])
-                skipped = max(step - len(held), 0)
-                held = held[step:]
-                held += islice(items, skipped, skipped + reach - len(held))
-
-        return Made(windows, known)
+        return Made(lambda: (_columns(held[::stride]) for held in sliding(self, reach, step, drop_remainder)), known)
 
     def unbatch(self) -> Dataset:
         """Returns the rows of the elements, one by one."""
-
-        def rows() -> Iterator[Any]:
-            for item in self:
-                yield from (row(item, number) for number in range(len(tree.flatten(item)[0])))
-
-        return Made(rows, None)
+        return Made(lambda: chain.from_iterable(map(rows, self)), None)
 
     def shuffle(
         self, buffer_size: Any, seed: int | None = None, reshuffle_each_iteration: bool | None = None
@@ -302,17 +266,10 @@ class Dataset(metaclass=_Methods):
         kept = generator(seed) if again else None
         fixed = int(generator(seed).integers(2**31))
 
-        def mixed() -> Iterator[Any]:
-            rng = np.random.default_rng(fixed) if kept is None else kept
-            items = iter(self)
-            read = list(islice(items, size))
-            for item in items:
-                place = int(rng.integers(len(read)))
-                yield read[place]
-                read[place] = item
-            yield from (read[place] for place in rng.permutation(len(read)))
+        def begin() -> Iterator[Any]:
+            return shuffled(self, size, np.random.default_rng(fixed) if kept is None else kept)
 
-        return Made(mixed, _known(self), self)
+        return Made(begin, _known(self), self)
 
     def repeat(self, count: int | None = None) -> Dataset:
         """Returns the elements again and again: so many times, or without an end where it is None or -1."""
@@ -325,20 +282,8 @@ class Dataset(metaclass=_Methods):
 
     def cache(self, filename: str = "") -> Dataset:
         """Returns the same elements, which are kept in memory after the first whole pass."""
-        kept: list[Any] = []
-        whole = [False]
-
-        def once() -> Iterator[Any]:
-            if whole[0]:
-                yield from kept
-                return
-            read = []
-            for item in self:
-                read.append(item)
-                yield item
-            kept[:], whole[0] = read, True
-
-        return Made(once, _known(self), self)
+        kept: list[list[Any]] = []
+        return Made(lambda: once(self, kept), _known(self), self)
 
     def prefetch(self, buffer_size: Any = None) -> Dataset:
         """Returns the dataset: elements are read when they are asked for."""

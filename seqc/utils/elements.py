@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -127,6 +127,11 @@ def declared(value: Any, said: Any) -> Any:
 def row(item: Any, number: int) -> Any:
     """Returns a row of an element."""
     return tree.map_structure(lambda part: part[number], item)
+
+
+def rows(item: Any) -> Iterator[Any]:
+    """Yields the rows of an element."""
+    return (row(item, number) for number in range(len(tree.flatten(item)[0])))
 
 
 def stacked(items: Sequence[Any]) -> Any:

@@ -1,0 +1,71 @@
+"""In which order, and in which company, the elements of a dataset come: each function goes through them once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+
+def in_groups(items: Iterable[Any], size: int, whole: bool) -> Iterator[list[Any]]:
+    """Yields so many items at a time, and the fewer ones at the end unless only whole groups are wanted."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        if len(some) == size or not whole:
+            yield some
+
+
+def sliding(items: Iterable[Any], reach: int, step: int, whole: bool) -> Iterator[list[Any]]:
+    """Yields `reach` items that follow each other, then those that begin `step` items further on.
+
+    Args:
+        whole: whether to leave out groups at the end that have fewer.
+    """
+    rest = iter(items)
+    held = list(islice(rest, reach))
+    while len(held) == reach or (held and not whole):
+        yield held
+        skipped = max(step - len(held), 0)
+        held = held[step:]
+        held += islice(rest, skipped, skipped + reach - len(held))
+
+
+def by_turns(sources: Iterator[Iterable[Any]], turns: int, block: int) -> Iterator[Any]:
+    """Yields `block` items of each of `turns` sources, again and again; where one ends, the next source follows."""
+    going: list[Any] = [None] * turns
+    place, more = 0, True
+    while more or any(going):
+        if more and going[place] is None:
+            source = next(sources, None)
+            more = source is not None
+            going[place] = None if source is None else iter(source)
+            continue
+        some = list(islice(going[place] or (), block))
+        yield from some
+        going[place] = going[place] if len(some) == block else None
+        place = (place + 1) % turns
+
+
+def shuffled(items: Iterable[Any], size: int, rng: np.random.Generator) -> Iterator[Any]:
+    """Yields each next item at random out of `size` that have been read."""
+    rest = iter(items)
+    read = list(islice(rest, size))
+    for item in rest:
+        place = int(rng.integers(len(read)))
+        yield read[place]
+        read[place] = item
+    yield from (read[place] for place in rng.permutation(len(read)))
+
+
+def once(items: Iterable[Any], kept: list[list[Any]]) -> Iterator[Any]:
+    """Yields items, and keeps them in a list for the next time when all have been read."""
+    if kept:
+        yield from kept[0]
+        return
+    read = []
+    for item in items:
+        read.append(item)
+        yield item
+    kept[:] = [read]
