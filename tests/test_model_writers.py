@@ -94,6 +94,20 @@ def test_weights_come_back_into_a_model_of_the_same_layers(name: Any, ending: An
         np.testing.assert_array_equal(y, expected)
 
 
+def test_safetensors_of_bfloat16_are_read_number_by_number(tmp_path: Path) -> None:
+    safetensors = pytest.importorskip("safetensors.numpy")
+    half = pytest.importorskip("ml_dtypes").bfloat16
+    model = branched_model()
+    model.save_weights(tmp_path / "wide.safetensors")
+    arrays = safetensors.load((tmp_path / "wide.safetensors").read_bytes())
+    rounded = {name: array.astype(half) for name, array in arrays.items()}
+    (tmp_path / "half.safetensors").write_bytes(safetensors.save(rounded))
+    before = model.get_weights()
+    model.load_weights(tmp_path / "half.safetensors")
+    for read, exact in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(read, exact.astype(half).astype(exact.dtype))
+
+
 def test_numpy_reads_weights_by_the_names_of_layers(tmp_path: Path) -> None:
     model = branched_model()
     model.save_weights(tmp_path / "w.npz")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import MissingDependencyError, SavingError
+from seqc.graph.element_types import need_bfloat16
 from seqc.graph.ir import Array
 from seqc.saving.arrays import StoredArray
 from seqc.saving.flat import FlatWeights
@@ -19,7 +20,7 @@ from seqc.saving.model_file import ModelFile, OpenFile
 SAFETENSORS = "weights as safetensors"
 _DTYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8",
-    "U8": "uint8", "BOOL": "bool",
+    "U8": "uint8", "U16": "uint16", "U32": "uint32", "U64": "uint64", "BOOL": "bool", "BF16": "bfloat16",
 }  # fmt: skip
 
 
@@ -47,6 +48,8 @@ def read_safetensors(opened: OpenFile) -> Iterator[ModelFile]:
     for name, facts in content:
         if facts["dtype"] not in _DTYPES:
             raise SavingError(f"Array '{name}' in '{opened.path}' holds {facts['dtype']}, which NumPy does not have.")
+        if facts["dtype"] == "BF16":
+            need_bfloat16(f"Array '{name}' in '{opened.path}'")
         shape, dtype = tuple(facts["shape"]), _DTYPES[facts["dtype"]]
         arrays.append(StoredArray(name, shape, dtype, partial(_read, facts["data"], shape, dtype)))
     yield ModelFile(SAFETENSORS, opened.path, weights=FlatWeights(opened.path, arrays))
