@@ -164,6 +164,49 @@ def test_verify_against_other_weights_fails_with_advice(folder: Path) -> None:
     assert "The model's weights are those that tiny.py makes; give --weights" in text
 
 
+WORDS = [f"w{i}" for i in range(100)]
+# What numbers on a few inputs do not show: a model, and what has other numbers in its file.
+HIDDEN: dict[str, tuple[str, str]] = {
+    "words": (
+        f"seqc.Input((1,), dtype='string'), seqc.layers.StringLookup(vocabulary={WORDS}, name='a')",
+        "keys_strings",
+    ),
+    "numbers": (
+        "seqc.Input((1,), dtype='int64'), seqc.layers.IntegerLookup(vocabulary=list(range(100)), name='a')",
+        "keys_int64s",
+    ),
+    "limit": ("seqc.Input((4,)), seqc.layers.Dense(3, name='a'), seqc.layers.ReLU(max_value=100.0, name='b')", "100"),
+    "threshold": (
+        "seqc.Input((4,)), seqc.layers.Lambda(lambda x: seqc.ops.where(x > 50.0, x * 2.0, x), name='a')",
+        "50",
+    ),
+    "border": ("seqc.Input((1,)), seqc.layers.Discretization([-1.0, 20.0, 30.0], name='a')", "20"),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_verify_against_a_model_sees_what_no_input_shows(folder: Path, name: str) -> None:
+    stack, what = HIDDEN[name]
+    write(folder, f"import seqc\nseqc.utils.set_random_seed(1)\nmodel = seqc.Sequential([{stack}])\n", "m.py")
+    seqc("export", "m.py", "-o", "m.onnx")
+    seqc("verify", "m.onnx", "--against", "m.py")
+    file = onnx.load("m.onnx")
+    for tensor in file.graph.initializer:
+        array = onnx.numpy_helper.to_array(tensor)
+        if what.isdigit() and array.dtype == "float32" and float(what) in array:
+            tensor.CopyFrom(
+                onnx.numpy_helper.from_array(np.where(array == float(what), array * 0.9, array), tensor.name)
+            )
+    for attribute in (a for node in file.graph.node for a in node.attribute if a.name == what):
+        entries = attribute.strings or attribute.ints
+        entries[50], entries[51] = entries[51], entries[50]
+    onnx.save(file, "other.onnx")
+    assert Path("m.onnx").read_bytes() != Path("other.onnx").read_bytes()
+    told = seqc("verify", "other.onnx", "--against", "m.py", code=1).stdout
+    assert "FAILED: the file does not compute" in told
+    assert "has another 'keys_" in told or "has other numbers in" in told
+
+
 @pytest.mark.slow
 def test_verify_finds_names_and_layout_in_the_file(folder: Path) -> None:
     write(folder, "import seqc\nmodel = seqc.Sequential([seqc.Input((5, 6, 2)), seqc.layers.Conv2D(3, 3)])\n", "c.py")

@@ -137,3 +137,30 @@ def test_constants_are_double_where_the_layer_is(layer: Callable[[], layers.Laye
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     (result,) = session.run(None, {session.get_inputs()[0].name: x})
     np.testing.assert_allclose(result, model.predict(x, verbose=0), rtol=1e-13, atol=1e-14)
+
+
+# What stays finite, at -100, -1, 0, 1 and 100: limits just inside 0 and 1 are none of 0 and 1.
+GUARDS: dict[str, Callable[[Any], Any]] = {
+    "logarithm": lambda x: ops.log(ops.clip((ops.tanh(x) + 1.0) / 2.0, 1e-7, 1 - 1e-7)),
+    "of what is left": lambda x: ops.log(1.0 - ops.clip(x / 6.0 + 0.5, 0.0, 1 - 6e-8)),
+    "inverse": lambda x: 1.0 / ops.clip(x * 0.2 + 0.5, 1e-7, 1.0),
+    "scaled": lambda x: ops.log(ops.clip(x + 3.0, 6e-8, 6.0) / 6.0),
+    "shifted": lambda x: ops.log(ops.clip(x / 6.0, -0.4999999, 0.5) + 0.5),
+    "gate": lambda x: ops.log(ops.abs(x * ops.clip(x / 6.0 + 0.5, 1e-7, 1.0)) + 1e-30),
+}
+
+
+# float16 has no numbers as small as the gate's, and the export says so.
+@pytest.mark.parametrize(
+    ("name", "precision"), [(name, p) for name in GUARDS for p in ("float32", "float16")[: 1 + (name != "gate")]]
+)
+def test_limits_just_inside_of_a_hard_sigmoids_stay(name: str, precision: str, tmp_path: Path) -> None:
+    model = Sequential([Input((1,)), layers.Dense(1), layers.Lambda(GUARDS[name])])
+    model.layers[0].kernel.assign(np.ones((1, 1), "f"))
+    model.export(tmp_path / "m.onnx", precision=precision)
+    x = np.array([[-100], [-1], [0], [1], [100]], "float32")
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    (result,) = session.run(None, {session.get_inputs()[0].name: x})
+    wanted = model.predict(x, verbose=0)
+    assert np.isfinite(wanted).all()
+    np.testing.assert_allclose(result, wanted, rtol=1e-6 if precision == "float32" else 0.02, atol=2e-3)

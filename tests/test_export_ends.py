@@ -303,3 +303,17 @@ def test_of_several_outputs_the_refusal_says_how_to_name_one(tmp_path: Path) -> 
     model = Model(x, {"kind": layers.Dense(4, name="kind")(x), "speed": layers.Dense(1, name="speed")(x)})
     with pytest.raises(ConfigError, match=r"head=\{'kind': 'argmax'\}, or --head kind=argmax"):
         model.export(tmp_path / "m.onnx", head="argmax")
+
+
+@pytest.mark.parametrize("head", ["argmax", "softmax", "top_k:1", "top_k:2"])
+def test_no_head_of_classes_goes_along_the_batch(tmp_path: Path, head: str) -> None:
+    x = Input((6,), name="x")
+    scores = layers.Dense(3)(x)
+    for y in (ops.squeeze(layers.Dense(1)(x), -1), ops.transpose(scores, (1, 0)), ops.max(scores, -1)):
+        with pytest.raises(ConfigError, match="work across the samples"):
+            Model(x, y).export(tmp_path / "m.onnx", head=head)
+        assert list(tmp_path.iterdir()) == []
+    model = Model(x, ops.squeeze(layers.Dense(1)(x), -1))
+    model.export(tmp_path / "m.onnx", head="threshold:0.5")
+    numbers = np.random.default_rng(0).normal(size=(4, 6)).astype("f")
+    np.testing.assert_array_equal(run(tmp_path / "m.onnx", numbers)[0], model.predict(numbers, verbose=0) > 0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from onnx import TensorProto, numpy_helper
 
 from kit import golden_models
 from kit.cli_models import seqc_json
-from seqc import Input, Model, Sequential, layers, utils
+from seqc import Input, Model, Sequential, layers, ops, utils
 from seqc.errors import ArgumentTypeError, ConfigError, ExportError, VerificationError
 from seqc.export.model import inference_graph
 from seqc.graph.interpreter import Interpreter
@@ -104,6 +105,63 @@ def test_weights_and_numbers_that_float16_does_not_hold(tmp_path: Path) -> None:
         model.export(tmp_path / "n.onnx", precision="float16")
     assert not (tmp_path / "n.onnx").exists()
     model.export(tmp_path / "n.onnx", precision="float16", float32_layers=["huge", "small"])
+
+
+def scaled(factor: float) -> Model:
+    """A model whose last kernel is so small."""
+    model = Sequential([Input((4,)), layers.Dense(8, "tanh"), layers.Dense(3, use_bias=False, name="last")])
+    last = model.layers[1].kernel
+    last.assign(last.numpy() * np.float32(factor))
+    return model
+
+
+TINY: dict[str, Callable[[], Model]] = {
+    "kernel": lambda: scaled(1e-9),
+    "less than its smallest": lambda: scaled(1e-6),
+    "factor": lambda: Sequential([Input((4,)), layers.Dense(8, "relu"), layers.Dense(3), layers.Rescaling(1e-9)]),
+    "factor behind what is no product": lambda: Sequential(
+        [Input((4,)), layers.Dense(8), layers.Activation("relu"), layers.Rescaling(1e-8)]
+    ),
+    "factor and back": lambda: Sequential(
+        [Input((4,)), layers.Dense(8), layers.Rescaling(1e-8), layers.Activation("relu"), layers.Rescaling(1e8)]
+    ),
+    "addend": lambda: Sequential([Input((4,)), layers.Dense(8, "relu"), layers.Lambda(lambda x: ops.log(x + 1e-8))]),
+    "limit": lambda: Sequential(
+        [Input((4,)), layers.Dense(8, "relu"), layers.Lambda(lambda x: ops.log(ops.maximum(x, 1e-8)))]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_numbers_too_small_for_float16_stay_in_float32(name: str, tmp_path: Path) -> None:
+    utils.set_random_seed(1)
+    model = TINY[name]()
+    model.export(tmp_path / "m.onnx", precision="float16")
+    x = np.random.default_rng(0).normal(size=(32, 4)).astype("f")
+    want = truth(model, x.astype("d"))
+    assert np.abs(run(tmp_path / "m.onnx", x) - want).max() < 4e-3 * np.abs(want).max()
+
+
+def test_some_tiny_weights_and_biases_beside_large_ones_are_no_loss(tmp_path: Path) -> None:
+    model = Sequential([Input((4,)), layers.Dense(8, name="one"), layers.Dense(3, name="two")])
+    kernel = model.layers[0].kernel.numpy()
+    kernel[:2] = 1e-9
+    model.layers[0].kernel.assign(kernel)
+    model.layers[0].bias.assign(np.full(8, 1e-7, "f"))
+    model.export(tmp_path / "m.onnx", precision="float16")
+    assert {"one/kernel", "two/kernel"} <= set(halves(tmp_path / "m.onnx"))
+
+
+def test_an_output_of_which_float16_leaves_nothing_is_refused(tmp_path: Path) -> None:
+    utils.set_random_seed(1)
+    model = Sequential([Input((4,)), layers.Dense(8), layers.Activation("softsign", name="softsign"), layers.Dense(3)])
+    model.layers[0].kernel.assign(model.layers[0].kernel.numpy() * np.float32(1e-9))
+    with pytest.raises(
+        VerificationError, match=r"may be off by .*Layer 'softsign' has numbers so small.*\['softsign', "
+    ):
+        model.export(tmp_path / "m.onnx", precision="float16")
+    assert not (tmp_path / "m.onnx").exists()
+    model.export(tmp_path / "m.onnx", precision="float16", float32_layers=[layer.name for layer in model.layers])
 
 
 def test_half_precision_meets_heads_types_and_layouts(tmp_path: Path) -> None:

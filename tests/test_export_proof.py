@@ -214,6 +214,18 @@ def test_reversed_pads_are_refused_in_untrained_networks(
         model.export(tmp_path / "n.onnx")
 
 
+@pytest.mark.parametrize("shape", [(4,), (1, 4), (4, 1), (4, 4)])
+@pytest.mark.parametrize("function", [np.add, np.multiply])
+@pytest.mark.parametrize("size", [(4, 4), (4, 4, 4)])
+def test_a_vector_behind_groups_stays_along_its_own_axis(
+    size: tuple[int, ...], function: Any, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    vector = np.arange(1, np.prod(shape) + 1, dtype="float32").reshape(shape)
+    model = keras.Sequential([keras.Input(size), layers.GroupNormalization(2, axis=1, center=False, scale=False),
+                              layers.Lambda(lambda y: y + vector if function is np.add else y * vector)])  # fmt: skip
+    model.export(tmp_path / "m.onnx")
+
+
 # Layers of which ONNX gets constants that are no weights, or that are written otherwise where weights are 0 or 1.
 WITH_CONSTANTS: dict[str, tuple[tuple[int, ...], Callable[[], Any]]] = {
     "groups": ((5, 8), lambda: layers.GroupNormalization(4)),

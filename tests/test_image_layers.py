@@ -268,6 +268,32 @@ def test_images_of_unknown_size_are_resized_on_onnxruntime(kind: str, tmp_path: 
         np.testing.assert_allclose(y, fixed.predict(x, verbose=0), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("wanted", [16, 24, 64, 7])
+@pytest.mark.parametrize("known", [False, True])
+def test_the_nearest_pixels_are_those_of_keras_on_onnxruntime(wanted: int, known: bool, tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+    # Along one axis of two sizes, then along the other: the first is open or as large as what is wanted.
+    model = keras.Sequential([keras.Input((3 if known else None, None, 1)), layers.Resizing(3, wanted, "nearest")])
+    model.export(tmp_path / "m.onnx")
+    session = runtime.InferenceSession(str(tmp_path / "m.onnx"), providers=["CPUExecutionProvider"])
+    for size in (*range(1, 60), 112, 160, 224, 333, 720, 1000, 1080, 1920):
+        x = np.broadcast_to(np.arange(size, dtype="float32")[:, None], (1, 3, size, 1))
+        (y,) = session.run(None, {session.get_inputs()[0].name: x})
+        at = np.floor((np.arange(wanted, dtype="float32") + np.float32(0.5)) * np.float32(size / wanted))
+        np.testing.assert_array_equal(y[0, 1, :, 0], np.minimum(at, size - 1), err_msg=f"{size} to {wanted}")
+
+
+def test_the_nearest_rows_are_those_of_keras_on_onnxruntime(tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+    model = keras.Sequential([keras.Input((None, None, 1)), layers.Resizing(16, 24, "nearest")])
+    model.export(tmp_path / "m.onnx")
+    session = runtime.InferenceSession(str(tmp_path / "m.onnx"), providers=["CPUExecutionProvider"])
+    x = np.arange(224 * 720, dtype="float32").reshape(1, 224, 720, 1)
+    (y,) = session.run(None, {session.get_inputs()[0].name: x})
+    rows, columns = np.arange(7, 224, 14), np.arange(15, 720, 30)
+    np.testing.assert_array_equal(y[..., 0], x[:, rows][:, :, columns, 0])
+
+
 def test_images_of_integers_stay_integers_when_resized() -> None:
     x = np.array([[0, 255], [1, 254]], "uint8")[None, :, :, None]
     y = np.asarray(layers.Resizing(2, 4, "bicubic")(x))

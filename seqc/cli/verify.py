@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -114,6 +115,8 @@ def _against(show: Screen, path: Path, against: Path, weights: Path | None, prov
     from seqc.cli._onnx import read_model
     from seqc.cli._reference import check_ports, reference_of, written_again
     from seqc.cli._source import load_source
+    from seqc.export.nodes import loaded
+    from seqc.export.parts import other_part
     from seqc.export.verify import compare
     from seqc.passes.lower_precision import rounded
 
@@ -126,6 +129,8 @@ def _against(show: Screen, path: Path, against: Path, weights: Path | None, prov
         written = written_again(reference, file)
         single = rounded(written.graph) if written is not None and written.single is not None else None
         report = compare(reference, path, written, single=single, providers=providers(provider))
+        if report.fault is None and written is not None:
+            report = replace(report, fault=other_part(written, loaded(path)))
         layers = _errors_by_layer(written, path) if bisect else []
     except ExportError as error:
         show.line(f"FAILED: they cannot be compared. {error}")

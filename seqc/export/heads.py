@@ -9,6 +9,7 @@ import numpy as np
 
 from seqc import ops
 from seqc.errors import ArgumentTypeError, ConfigError
+from seqc.graph.batch import batch_axis
 from seqc.graph.ir import Value, apply, apply_many
 from seqc.graph.scopes import scope
 from seqc.ops.elementwise import Cast
@@ -134,7 +135,12 @@ def _floats(name: str, y: Value) -> Value:
 
 def _check_classes(name: str, y: Value, least: int) -> None:
     _floats(name, y)
-    classes = y.type.shape[-1] if y.type.rank else 1
+    if y.type.rank < 2 or batch_axis(y.type) == y.type.rank - 1:
+        raise ConfigError(
+            f"Output '{name}' is {y.type}, without an axis of classes behind the batch; the head would work across the "
+            "samples. For one score each, take threshold:0.5."
+        )
+    classes = y.type.shape[-1]
     if isinstance(classes, int) and classes < least:
         hint = " For one score, take threshold:0.5." if classes == 1 else ""
         raise ConfigError(f"Output '{name}' has {classes} on its last axis; the head needs {least} at least.{hint}")

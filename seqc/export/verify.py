@@ -222,6 +222,10 @@ class _Runs:
             # NumPy may be exact where onnxruntime cannot be: what do rounding errors come to that are right to make?
             responses = self._responses(max(drawn, key=lambda arrays: sum(a.size for a in arrays)))
             checks = [replace(c, budget=c.budget + NOISE_FACTOR * r) for c, r in zip(checks, responses, strict=True)]
+        # Zeros would pass, too.
+        lost = next((c for c in checks if self._half and c.budget >= c.scale > 0), None)
+        if lost is not None:
+            raise VerificationError(_without_digits(lost, self._single.graph, drawn[-1]))
         return tuple(checks)
 
     def _ordered(self, drawn: Sequence[Sequence[Array]]) -> list[float]:
@@ -245,16 +249,34 @@ def _run(interpreter: Interpreter, arrays: Sequence[Array]) -> list[Array]:
 
 
 def _beyond(single: Graph, arrays: Sequence[Array]) -> str:
-    """Returns a sentence on the first layer whose numbers are too large for half precision."""
+    """Returns sentences on the first layer whose numbers are too large for half precision."""
     rounding = [v for v in single.walk() if isinstance(v.op, RoundTo)]
-    results = Interpreter(Graph(single.inputs, tuple(rounding), tuple(map(str, range(len(rounding)))))).run(
-        list(arrays)
-    )
+    results = _results(single, rounding, arrays)
     first = next((v.scope for v, y in zip(rounding, results, strict=True) if not np.isfinite(y).all()), "")
     return (
         f"Layer '{first}' has numbers beyond 65504, the largest of float16, on inputs of about one. Keep it, and what "
         f"reads it, in float32: float32_layers=['{first}', ...]; or export in float32. Nothing was written."
     )
+
+
+def _without_digits(check: OutputCheck, single: Graph, arrays: Sequence[Array]) -> str:
+    """Returns sentences on an output of which half precision leaves nothing, and the first layer to tell why."""
+    rounding = [v for v in single.walk() if isinstance(v.op, RoundTo)]
+    sizes = [float(np.abs(y).max(initial=0)) for y in _results(single, [v.inputs[0] for v in rounding], arrays)]
+    tiny = float(np.finfo(np.float16).smallest_normal)
+    first = next((v.scope for v, size in zip(rounding, sizes, strict=True) if 0 < size < tiny), "")
+    why = f"Layer '{first}' has numbers so small that float16 holds few digits of them. " if first else ""
+    who = f"float32_layers=['{first}', ...]" if first else "float32_layers"
+    return (
+        f"In float16, output '{check.name}' may be off by {check.budget:.3g}, and its numbers are {check.scale:.3g} at "
+        f"most. {why}Keep such layers, and what reads them, in float32: {who}; or export in float32. Nothing was "
+        "written."
+    )
+
+
+def _results(graph: Graph, values: Sequence[Value], arrays: Sequence[Array]) -> list[Any]:
+    inside = Graph(graph.inputs, tuple(values), tuple(map(str, range(len(values)))))
+    return Interpreter(inside).run(list(arrays))
 
 
 def _eps(value: Value) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 
 from seqc.errors import ExportError
 from seqc.graph.ir import Array, Constant, Graph, Item, Type, Value, build
+from seqc.ops.arithmetic import Add, Clip, Max, Min, Sub
 from seqc.ops.elementwise import Cast
 from seqc.passes.half_precision import RoundTo, in_single, is_half
 from seqc.text import shorten
@@ -33,6 +34,8 @@ _FOLLOWING = frozenset(
 # Numbers in a weight from which on half the bytes are worth a node.
 _WORTH = 1024
 _LARGEST = float(np.finfo(np.float16).max)
+# Below, float16 has ever fewer digits.
+_SMALLEST = float(np.finfo(np.float16).smallest_normal)
 
 
 def lower_precision(graph: Graph, kept: Collection[str] = ()) -> Graph:
@@ -109,9 +112,7 @@ class _Lowering:
         name = type(old.op).__name__
         floats = [x for x in old.inputs if _is_single(x)]
         others = [x for x in old.inputs if x.type.is_float and not _is_single(x)]
-        if others or not floats or not all(_fits(x.op.array) for x in floats if isinstance(x.op, Constant)):
-            return False
-        if self._is_kept(old):
+        if others or not floats or self._is_kept(old) or not _fit(old):
             return False
         computed = [x for x in floats if not isinstance(x.op, Constant)]
         return name in _STARTING or (
@@ -158,5 +159,35 @@ def _is_large(x: Value) -> bool:
     return isinstance(x.op, Constant) and bool(x.op.label) and x.op.array.size >= _WORTH and _fits(x.op.array)
 
 
+def _fit(value: Value) -> bool:
+    """Tells whether float16 holds the constants that an operation has."""
+    op, numbers = value.op, list[Array]()
+    for i, x in enumerate(value.inputs):
+        if isinstance(x.op, Constant) and _is_single(x):
+            # Beside what it is added to, a small bias is one of few digits.
+            bias = x.op.array.size > 1 and (isinstance(op, Add | Sub) or i > 1)
+            if not (_is_held(x.op.array) if bias else _fits(x.op.array)):
+                return False
+            numbers.append(x.op.array)
+    if isinstance(op, Clip):
+        numbers = [np.array([n]) for n in (op.low, op.high)]
+    return not isinstance(op, Clip | Max | Min) or all(_limits(a) for a in numbers if a.size == 1)
+
+
+def _limits(array: Array) -> bool:
+    """Tells whether float16 holds a limit: one that keeps from 0, as in front of a logarithm, has to go on doing so."""
+    return not _is_held(array) or bool(np.all(array.astype(HALF) == array))
+
+
 def _fits(array: Array) -> bool:
+    """Tells whether float16 holds numbers that others are multiplied with: most of them with all their digits.
+
+    Some tiny ones beside larger ones are no loss.
+    """
+    size = np.abs(array)
+    tiny, zero = np.count_nonzero(size < _SMALLEST), np.count_nonzero(size == 0)
+    return _is_held(array) and bool(2 * (tiny - zero) <= array.size - zero)
+
+
+def _is_held(array: Array) -> bool:
     return bool(np.all(np.abs(array) <= _LARGEST)) if array.size else True

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from seqc.export.activations.forms import GELU, GELU_TANH, Gelu, HardSigmoid, HardSwish
 from seqc.export.activations.polynomials import Polynomial, base_of, polynomial, unscaled
 from seqc.graph.ir import Graph, Op, Type, Value, build
@@ -28,7 +30,7 @@ def recognize_activations(graph: Graph, target: Target) -> Graph:
     With constants a, b, c, d, low and high:
 
     - c * clip(a x + b, low, high) + d is HardSigmoid(x; alpha = c a, beta = c b + d), where c low + d and c high + d
-      are 0 and 1;
+      are 0 and 1 in float32;
     - x * HardSigmoid(x; 1/6, 1/2) is HardSwish(x) (Howard et al., 2019);
     - x * (erf(x / sqrt 2) + 1) / 2 is Gelu(x) (Hendrycks and Gimpel, 2016);
     - x * (tanh(sqrt(2 / pi) * (x + 0.044715 x^3)) + 1) / 2 is its approximation, where the target has Gelu.
@@ -107,10 +109,17 @@ def _core(value: Value, uses: Mapping[Value, int]) -> tuple[Value, Polynomial] |
 def _of_clip(op: Clip, outer: Polynomial, inner: Polynomial) -> HardSigmoid | None:
     """Returns outer(clip(inner(x))) as a hard sigmoid."""
     d, c = outer
-    limits = min(c * op.low + d, c * op.high + d), max(c * op.low + d, c * op.high + d)
-    if len(inner) != 2 or not _near(limits, (0, 1)):
+    low, high = sorted((c * op.low + d, c * op.high + d))
+    # Not just about 0 and 1: a logarithm of 1e-7, a limit that keeps it finite, is none of 0.
+    if len(inner) != 2 or sorted(_in_single(c, n, d) for n in (op.low, op.high)) != [0, 1]:
         return None
-    return HardSigmoid(c * inner[1], c * inner[0] + d, limits)
+    return HardSigmoid(c * inner[1], c * inner[0] + d, (low, high))
+
+
+def _in_single(c: float, x: float, d: float) -> float:
+    """Returns c * x + d as single precision rounds it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.float32(c * x) + np.float32(d))
 
 
 def _near(found: Sequence[float], wanted: Sequence[float]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from seqc.errors import NoLoweringError
 from seqc.export.images.form import ChannelsFirst
 from seqc.export.images.weights import Axis, emit_weights
 from seqc.graph import dims
+from seqc.graph.dims import Dim
 from seqc.graph.ir import Array, Emitter, Op, Value
 from seqc.ops._shape_onnx import emit_sizes
 from seqc.ops.image_sizes import Resize, ResizeGrad, nearest
@@ -68,27 +69,25 @@ class OnnxResize(ChannelsFirst):
 
     def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         space, kind = y.inputs[0].type.shape[2:], self.op.interpolation
-        if kind == "nearest" and dims.is_known(space):
-            for axis, (size, wanted) in enumerate(zip(dims.known(space), self.op.size, strict=True), 2):
-                x = x if size == wanted else e.node("Gather", x, e.constant(nearest(size, wanted)), axis=axis)
-            return x
         if kind == "nearest":
-            return self._to_sizes(e, y, x, mode="nearest", nearest_mode="round_prefer_ceil")
+            for axis, (size, wanted) in enumerate(zip(space, self.op.size, strict=True), 2):
+                x = x if size == wanted else e.node("Gather", x, _emit_nearest(e, x, axis, wanted, size), axis=axis)
+            return x
         if kind == "bilinear" and not self.op.antialias:
-            return self._to_sizes(e, y, x, mode="linear")
+            return self._to_sizes(e, y, x)
         if dims.is_known(space):
             return _emit_products(e, self.op, x, self.op.matrices(dims.known(space), y.type.dtype))
         axes = [Axis.to_size(e, x, axis, n, space[axis - 2]) for axis, n in enumerate(self.op.size, 2)]
         return _emit_weighed(e, self.op, x, _weights(e, axes, kind, y, self.op.antialias))
 
-    def _to_sizes(self, e: Emitter, y: Value, x: str, **more: Any) -> str:
-        """Writes a Resize to sizes, not by scales, which rounding could make one too small."""
+    def _to_sizes(self, e: Emitter, y: Value, x: str) -> str:
+        """Writes a linear Resize to sizes, not by scales, which rounding could make one too small."""
         fixed = y.inputs[0].type.shape[:2]
         if dims.is_known(fixed):
             sizes = e.constant(np.array((*dims.known(fixed), *self.op.size), np.int64))
         else:
             sizes = e.node("Concat", emit_sizes(e, x, end=2), e.constant(np.array(self.op.size, np.int64)), axis=0)
-        return e.node("Resize", x, "", "", sizes, coordinate_transformation_mode="half_pixel", **more)
+        return e.node("Resize", x, "", "", sizes, mode="linear", coordinate_transformation_mode="half_pixel")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -111,6 +110,17 @@ class OnnxResizeGrad(ChannelsFirst):
             )
         axes = [Axis.to_size(e, x, axis, n, small[axis - 2]) for axis, n in enumerate(resize.size, 2)]
         return _emit_weighed(e, self.op, g, _turned(e, _weights(e, axes, resize.interpolation, y, resize.antialias)))
+
+
+def _emit_nearest(e: Emitter, x: str, axis: int, wanted: int, dim: Dim) -> str:
+    """Writes which elements are nearest, as `seqc.ops.image_sizes.nearest` has it; ONNX's Resize rounds otherwise."""
+    if isinstance(dim, int):
+        return e.constant(nearest(dim, wanted))
+    size = emit_sizes(e, x, start=axis, end=axis + 1)
+    step = e.node("Div", e.node("Cast", size, to="float32"), e.constant(np.array([wanted], np.float32)))
+    centers = e.constant(np.arange(wanted, dtype=np.float32) + np.float32(0.5))
+    at = e.node("Cast", e.node("Floor", e.node("Mul", centers, step)), to="int64")
+    return e.node("Min", at, e.node("Sub", size, e.constant(np.array([1], np.int64))))
 
 
 def _weights(e: Emitter, axes: Sequence[Axis], kind: str, y: Value, antialias: bool = False) -> list[str]:

@@ -99,9 +99,9 @@ def _scaled(value: Value) -> Value | None:
     x, scale, offset = normal.inputs
     vector, before = known_array(number), known_array(offset)
     channels, last = x.shape[normal.op.axis], x.type.rank - 1 - normal.op.axis
-    if vector is None or before is None or before.any() or vector.shape[vector.ndim - 1 - last :][:1] != (channels,):
+    if vector is None or before is None or before.any() or value.type != x.type:
         return None
-    if vector.size != channels or value.type != x.type:
+    if vector.ndim <= last or vector.shape[-1 - last] != channels or vector.size != channels:
         return None
     label, known = of_kind(number.op, Constant).label, known_array(scale)
     if isinstance(value.op, Add):
