@@ -211,7 +211,8 @@ def test_whole_numbers_that_rounding_decides_may_come_out_either_way(tmp_path: P
     assert all(check.passed for check in repeated(path))
     record = records.read_record(records.record_path(path))
     lowest, highest = record.cases[0].near[0]
-    assert np.all(lowest <= highest) and 0 < np.mean(lowest < highest) < 0.2 and np.max(highest - lowest) == 1
+    assert set(np.unique(highest - lowest)) == {0, 1}
+    assert np.mean(highest > lowest) < 0.2
     strict = replace(record, cases=tuple(replace(case, near={}) for case in record.cases))
     assert not all(check.passed for check in records.repeat(strict, path.read_bytes(), CPU))
 

@@ -60,7 +60,7 @@ class Noise:
         return self(y, 1.0)
 
     def place(self, at: Array) -> Array:
-        """Disturbs places among the middles of elements, which onnxruntime computes from the edge in single precision."""
+        """Disturbs places among the middles of elements, which are computed from the edge in single precision."""
         return self.everywhere(at + 0.5) - 0.5
 
     def _signs(self, shape: Sequence[int]) -> Array:

@@ -177,13 +177,7 @@ def read_record(path: str | os.PathLike[str]) -> Record:
             raise DataError(f"{os.fspath(path)} is damaged: its arrays are not those that were written.")
         inputs, outputs = tuple(said["inputs"]), tuple(_check(one) for one in said["outputs"])
         counts = dict(zip(_KINDS, (len(inputs), len(outputs), len(outputs)), strict=True))
-        cases = tuple(
-            Case(
-                *(tuple(_own(arrays[f"{i}/{kind}/{k}"]) for k in range(n)) for kind, n in counts.items()),
-                _near(arrays, i, len(outputs)),
-            )
-            for i in range(int(said["cases"]))
-        )
+        cases = tuple(_case(arrays, i, counts) for i in range(int(said["cases"])))
         return Record(str(said["model_sha256"]), inputs, outputs, str(said["onnxruntime"]), cases)
     except SeqcError:
         raise
@@ -193,10 +187,14 @@ def read_record(path: str | os.PathLike[str]) -> Record:
         raise DataError(f"{os.fspath(path)} is no record of a verification, or is damaged: {error}") from error
 
 
-def _near(arrays: Mapping[str, Array], case: int, outputs: int) -> dict[int, Ends]:
-    lowest, highest = ([arrays.get(f"{case}/{end}/{k}") for k in range(outputs)] for end in _ENDS)
-    pairs = enumerate(zip(lowest, highest, strict=True))
-    return {k: (low, high) for k, (low, high) in pairs if low is not None and high is not None}
+def _case(arrays: Mapping[str, Array], i: int, counts: Mapping[str, int]) -> Case:
+    inputs, truth, single = (tuple(_own(arrays[f"{i}/{kind}/{k}"]) for k in range(n)) for kind, n in counts.items())
+    near: dict[int, Ends] = {}
+    for k in range(len(truth)):
+        low, high = (arrays.get(f"{i}/{end}/{k}") for end in _ENDS)
+        if low is not None and high is not None:
+            near[k] = low, high
+    return Case(inputs, truth, single, near)
 
 
 def repeat(

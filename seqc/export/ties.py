@@ -1,4 +1,4 @@
-"""Whole numbers that a rounding makes: between which a file may give them, where the number rounded is near a border."""
+"""Whole numbers that a rounding makes: what a file may give where the number before it is near a border."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Ties:
             return None
         inner = _ending_in(self._graph, exact)
         truth = _run(promote_floats(inner), arrays)
-        single = np.asarray(*Interpreter(_ending_in(self._own, own)).run(list(arrays)))
+        single = _result(_ending_in(self._own, own), arrays)
         drawn = [_run(with_rounding(inner, np.random.default_rng(i)), arrays) for i in range(DRAWS)]
         off = (
             ERROR_FACTOR * distance(single, truth)
@@ -85,5 +85,10 @@ def _from(y: Value, start: Value) -> Graph:
 
 
 def _run(graph: Graph, arrays: Sequence[Array]) -> Array:
+    return _result(graph, [wide(a) for a in arrays])
+
+
+def _result(graph: Graph, arrays: Sequence[Array]) -> Array:
     with np.errstate(all="ignore"):
-        return np.asarray(*Interpreter(graph).run([wide(a) for a in arrays]))
+        (y,) = Interpreter(graph).run(list(arrays))
+    return np.asarray(y)
