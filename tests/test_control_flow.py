@@ -301,3 +301,17 @@ def test_random_numbers_and_assignments_are_refused_in_what_is_said_once() -> No
 
     with pytest.raises(TraceError, match="can neither assign to variables nor draw random numbers"):
         seqc.Sequential([layers.Input((3,)), Noisy()]).predict(np.ones((2, 3), "float32"), verbose=0)
+
+
+NOTHING = np.zeros((0, 3), "float32")
+
+
+def test_loops_of_no_steps_give_nothing_and_where_they_start() -> None:
+    summed = np.asarray(ops.vectorized_map(ops.sum, NOTHING))
+    assert (summed.shape, summed.dtype) == ((0,), np.dtype("float32"))
+    mapped = ops.map(lambda x: {"a": ops.cast(x * 2, "int32"), "b": [x[:2]]}, NOTHING)
+    assert (mapped["a"].shape, mapped["a"].dtype, mapped["b"][0].shape) == ((0, 3), "int32", (0, 2))
+    last, rows = ops.scan(lambda c, x: (c + ops.sum(x), x * c), np.float32(3), NOTHING)
+    assert (float(last), rows.shape) == (3, (0, 3))
+    last, none = ops.scan(lambda c, x: (c + 1, None), 1.0, length=0)
+    assert (float(last), none) == (1, None)

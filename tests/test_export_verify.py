@@ -326,3 +326,31 @@ def test_vectors_that_are_multiplied_are_no_sizes() -> None:
     x, y = ir.input_value("x", "float32", (4,)), ir.input_value("y", "float32", (3,))
     outer = ops.expand_dims(x / ops.mean(x, 0, keepdims=True), 1) * ops.expand_dims(y + 1.0, 0)
     assert verify(Graph((x, y), (outer,), ("outer",))).passed
+
+
+@pytest.mark.parametrize(("before", "after"), [(28, 32), (28, 128), (150, 224), (300, 224), (224, 96)])
+def test_images_brought_to_another_size_pass_although_onnxruntime_counts_in_float32(before: int, after: int) -> None:
+    x = image(before, before, 1)
+    g = graph(x, ops.image.resize(x, (after, after)))
+    assert verify(g).passed
+    moved = content(g).replace(b"half_pixel", b"asymmetric")
+    with pytest.raises(VerificationError, match="the largest error is"):
+        verification.verify(g, moved, threads=1)
+
+
+def eight_bits(*axes: Any) -> ir.Value:
+    return ir.input_value("x", "uint8", (BATCH, *axes))
+
+
+@pytest.mark.parametrize("size", [(24, 24), (40, 28)])
+@pytest.mark.parametrize("how", ["bilinear", "bicubic"])
+def test_whole_numbers_may_be_rounded_either_way_near_a_border(size: tuple[int, int], how: str) -> None:
+    x = eight_bits(32, 32, 3)
+    g = graph(x, ops.image.resize(x, size, how))
+    assert verify(g).passed
+    lifted = graph(x, ops.minimum(ops.image.resize(x, size, how), 254))
+    with pytest.raises(VerificationError, match="whole numbers"):
+        verification.verify(lifted, content(g), threads=1)
+    cut = graph(x, ops.cast(ops.floor(ops.image.resize(ops.cast(x, "float32"), size, how)), "uint8"))
+    with pytest.raises(VerificationError, match="whole numbers"):
+        verification.verify(g, content(cut), threads=1)

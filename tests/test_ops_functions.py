@@ -19,6 +19,7 @@ from seqc.graph.ir import Type, Value
 
 BATCH, TIME = dims.symbol("batch"), dims.symbol("time")
 SIZES = ({"batch": 1, "time": 4}, {"batch": 3, "time": 7})
+IMAGES, KERNEL = np.arange(9, dtype="float32").reshape(1, 3, 3, 1), np.ones((2, 2, 1, 1), "float32")
 
 
 def assert_follows_numpy(
@@ -76,6 +77,12 @@ FOLLOWING: Mapping[str, tuple[Callable[[Value], Value], Callable[[Any], Any], tu
     "broadcast_to": (
         lambda x: ops.broadcast_to(x, (4, None, 3)), lambda a: np.broadcast_to(a, (4, len(a), 3)), (BATCH, 1)),
     "roll": (lambda x: ops.roll(x, 2, axis=1), lambda a: np.roll(a, 2, 1), (BATCH, TIME)),
+    "roll by one": (lambda x: ops.roll(x, -1, axis=0), lambda a: np.roll(a, -1, 0), (BATCH, TIME)),
+    "roll further than there is": (
+        lambda x: ops.roll(x, (9, -8), axis=(1, 0)), lambda a: np.roll(a, (9, -8), (1, 0)), (BATCH, TIME)),
+    "roll all further than there is": (lambda x: ops.roll(x, 40), lambda a: np.roll(a, 40), (BATCH, TIME)),
+    "slice to the end": (lambda x: ops.slice(x, (0, 2), (-1, -1)), lambda a: a[:, 2:], (BATCH, TIME)),
+    "slice of a known size to the end": (lambda x: ops.slice(x, (0, 1), (-1, -1)), lambda a: a[:, 1:], (BATCH, 3)),
     "diff": (lambda x: ops.diff(x, axis=1), lambda a: np.diff(a, axis=1), (BATCH, TIME, 2)),
     "concatenate": (
         lambda x: ops.concatenate([x, x[:, :1]], 1), lambda a: np.concatenate([a, a[:, :1]], 1), (BATCH, TIME)),
@@ -223,6 +230,20 @@ REFUSED: list[tuple[Callable[[], Any], type[SeqcError], str]] = [
     (lambda: ops.einsum("a,b->ab", 1, 2, 3), ConfigError, "of 3 tensors: it needs a letter for each axis of each"),
     (lambda: ops.einsum("...d->d", X), ConfigError, "each letter of the result comes once"),
     (lambda: ops.roll(X, (1, 2), (0, 1, 2)), ConfigError, "roll needs as many shifts as axes, or one"),
+    (lambda: ops.slice(IMAGES[0, 0], (0, 0), (99, 1)), ShapeError, "got 99 elements from 0 on"),
+    (lambda: ops.slice(IMAGES[0, 0], (99, 0), (-1, 1)), ShapeError, "got -1 elements from 99 on"),
+    (lambda: ops.slice(X, (-1, 0), (1, 1)), ShapeError, "got 1 elements from -1 on"),
+    (lambda: ops.slice(X, (0, 0), (-2, 1)), ShapeError, "got -2 elements from 0 on along axis 0"),
+    *(
+        (lambda f=f: f("smae"), ConfigError, "must be one of 'valid', 'same'. Received: padding=smae")
+        for f in (
+            lambda p: ops.conv(IMAGES, KERNEL, padding=p),
+            lambda p: ops.conv_transpose(IMAGES, KERNEL, 2, p),
+            lambda p: ops.depthwise_conv(IMAGES, KERNEL, padding=p),
+            lambda p: ops.max_pool(IMAGES, 2, 1, p),
+            lambda p: ops.average_pool(IMAGES, 2, 1, p),
+        )
+    ),
     (lambda: ops.repeat(X, [1, 2, 3], -1), ShapeError, "repeat needs one number, or one for each of 4 elements; got 3"),
     (lambda: ops.where(X > 0), ConfigError, "where needs something to choose from: where(condition, x1, x2)"),
     (lambda: ops.one_hot(IDS, 3, sparse=True), ConfigError, "Leave `sparse` out"),
@@ -343,3 +364,23 @@ def test_mirroring_reaches_as_far_as_there_are_elements(mode: str, most: int) ->
         ops.pad(x, 1, mode=mode, constant_values=1.0)
     with pytest.raises(ConfigError, match="modes 'constant', 'reflect' and 'symmetric'; got 'wrap'"):
         ops.pad(x, 1, mode="wrap")
+
+
+WAYS: Mapping[str, tuple[Callable[[str], Value], str, Sequence[float]]] = {
+    "conv": (lambda p: ops.conv(IMAGES, KERNEL, padding=p), "SAME", [8, 12, 7, 20, 24, 13, 13, 15, 8]),
+    "depthwise_conv": (lambda p: ops.depthwise_conv(IMAGES, KERNEL, padding=p), "VALID", [8, 12, 20, 24]),
+    "separable_conv": (
+        lambda p: ops.separable_conv(IMAGES, KERNEL, KERNEL[:1, :1], padding=p), "Same",
+        [8, 12, 7, 20, 24, 13, 13, 15, 8]),
+    "conv_transpose": (
+        lambda p: ops.conv_transpose(IMAGES[:, :2, :2], KERNEL, 2, p), "SAME",
+        [0, 0, 1, 1, 0, 0, 1, 1, 3, 3, 4, 4, 3, 3, 4, 4]),
+    "max_pool": (lambda p: ops.max_pool(IMAGES, 2, 1, p), "SAME", [4, 5, 5, 7, 8, 8, 7, 8, 8]),
+    "average_pool": (lambda p: ops.average_pool(IMAGES, 2, 1, p), "VALID", [2, 3, 5, 6]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_a_padding_may_be_named_in_capitals(name: str) -> None:
+    function, padding, wanted = WAYS[name]
+    np.testing.assert_allclose(np.ravel(function(padding)), wanted)

@@ -21,6 +21,9 @@ INF, NAN = np.inf, np.nan
 ENDS = {d: np.iinfo(d) for d in ("int8", "int16", "int32", "int64")}
 
 
+THREE = [3, 200, 255]
+
+
 def row(function: Callable[..., Any], dtype: str, *lists: Any, gives: Any, of: str | None = None) -> tuple[Any, ...]:
     """A function, its operands of one dtype, what it gives, and the dtype of that where it is another one."""
     return function, [np.array(x, dtype) for x in lists], np.array(gives, of or dtype)
@@ -59,6 +62,53 @@ NUMBERS: Mapping[str, tuple[Any, ...]] = {
     "moments of float16": row(lambda x: ops.moments(x, [0])[1], "float16", [300, -300], gives=65504),
     "moments of float16 with infinity": row(lambda x: ops.moments(x, [0])[0], "float16", [INF, 1], gives=65504),
     "nanvar": row(lambda x: ops.nanvar(x, 1), "float32", [[1, NAN, 3], [NAN] * 3], gives=[1, NAN]),
+    "nanvar beside infinity": row(
+        lambda x: ops.nanvar(x, 1), "float32", [[INF, 2, 1], [NAN, INF, -INF], [NAN, 1, 3]], gives=[NAN, NAN, 1]),
+    "nanstd beside infinity": row(ops.nanstd, "float32", [INF, 2, 1], gives=NAN),
+    "quantile beside infinity": row(
+        lambda x: ops.quantile(x, [0.0, 0.25, 0.5, 0.75, 1.0]), "float32", [-INF, 1, 2, INF],
+        gives=[-INF, -INF, 1.5, INF, INF]),
+    # Where nothing is taken of the number above, Keras has NaN if that is infinite; NumPy has what is here.
+    "quantile at a number beside infinity": row(
+        lambda x: ops.quantile(x, [0.0, 0.25, 0.5]), "float32", [1, 2, INF, INF, INF], gives=[1, 2, INF]),
+    "nanquantile beside infinity": row(
+        lambda x: ops.nanquantile(x, 0.5), "float32", [1, NAN, 2, INF], gives=2),
+    "percentile at the end": row(lambda x: ops.percentile(x, 100), "float32", [1, 2, INF], gives=INF),
+    "a divisor beyond uint8": row(lambda x: ops.divide(x, 256), "uint8", THREE, gives=[3 / 256, 200 / 256, 255 / 256],
+                                  of="float32"),
+    "/ by a number beyond uint8": row(lambda x: x / 256, "uint8", [64, 128], gives=[0.25, 0.5], of="float32"),
+    "a divisor beyond int8": row(lambda x: ops.divide(x, 128), "int8", [-128, 64], gives=[-1, 0.5], of="float32"),
+    "a divisor beyond int16": row(lambda x: x / 32768, "int16", [-32768, 16384], gives=[-1, 0.5], of="float32"),
+    "divide_no_nan beyond uint8": row(
+        lambda x: ops.divide_no_nan(x, 256), "uint8", [64, 128], gives=[0.25, 0.5], of="float32"),
+    "arctan2 of uint8 and -1": row(
+        lambda x: ops.arctan2(x, -1), "uint8", THREE, gives=np.arctan2(THREE, -1.0), of="float32"),
+    "hypot of uint8 and 300": row(
+        lambda x: ops.hypot(x, 300), "uint8", THREE, gives=np.hypot(THREE, 300.0), of="float32"),
+    "logaddexp of uint8 and -1": row(
+        lambda x: ops.logaddexp(x, -1), "uint8", THREE, gives=np.logaddexp(THREE, -1.0), of="float32"),
+    "isclose of uint8 and 259": row(lambda x: ops.isclose(x, 259), "uint8", THREE, gives=[0, 0, 0], of="bool"),
+    "less than a number beyond uint8": row(lambda x: x < 256, "uint8", THREE, gives=[1, 1, 1], of="bool"),
+    "greater than a number below uint8": row(lambda x: x > -1, "uint8", THREE, gives=[1, 1, 1], of="bool"),
+    "equal to a number beyond uint8": row(lambda x: ops.equal(x, 259), "uint8", THREE, gives=[0, 0, 0], of="bool"),
+    "not equal to a number beyond int8": row(lambda x: x != 254, "int8", [-2, 2], gives=[1, 1], of="bool"),
+    "less than a number beyond int32": row(lambda x: x < 2**31, "int32", [-5, 5], gives=[1, 1], of="bool"),
+    "isin of a number beyond uint8": row(lambda x: ops.isin(x, 259), "uint8", THREE, gives=[0, 0, 0], of="bool"),
+    # What is added wraps, as in Keras.
+    "a sum with a number beyond uint8": row(lambda x: x + 256, "uint8", THREE, gives=THREE),
+    "one_hot of uint8 in many": row(
+        lambda x: ops.sum(ops.one_hot(x, 1000), -1), "uint8", THREE, gives=[1, 1, 1], of="float32"),
+    "one_hot of int8 below zero": row(
+        lambda x: ops.sum(ops.one_hot(x, 256), -1), "int8", [-1, 100], gives=[0, 1], of="float32"),
+    "one_hot of floats": row(
+        lambda x: ops.one_hot(x, 3), "float32", [1.7, -0.5, 3], gives=[[0, 1, 0], [1, 0, 0], [0, 0, 0]]),
+    "searchsorted of NaN": row(
+        lambda x: ops.searchsorted(np.array([1, 2, 3], "float32"), x), "float32", [NAN, 2, INF, -INF],
+        gives=[3, 1, 3, 0], of="int32"),
+    "digitize of NaN": row(lambda x: ops.digitize(x, np.array([1, 2, 3], "float32")), "float32", [NAN, 2], gives=[3, 2],
+                           of="int32"),
+    "relu6 of int32": row(ops.relu6, "int32", [-3, 3, 8], gives=[0, 3, 6]),
+    "relu6 of uint8": row(ops.relu6, "uint8", [3, 8], gives=[3, 6]),
 }  # fmt: skip
 
 
@@ -218,10 +268,41 @@ def _attended(keys: Any) -> Value:
     return ops.dot_product_attention(x, x, x, is_causal=True)
 
 
+LOGITS = np.array(
+    [[[1, 0, 0], [0, 0, 9], [0, 1, 0], [0, 0, 9]], [[0, 0, 1], [0, 0, 9], [0, 1, 0], [0, 0, 9]]], "float32"
+)
 KEYS: Any = [[[[1.0, 2.0]], [[3.0, 4.0]]]]
 BYTES: Any = np.array([0, 10, 21, 255], "uint8").reshape(1, 2, 2, 1)
 
 EAGERLY: Mapping[str, tuple[Callable[[], Any], Any]] = {
+    "bincount of rows of int8": (
+        lambda: ops.bincount(np.tile(np.array([[1, 2, 3, 3]], "int8"), (100, 1)))[99], np.array([0, 1, 1, 2], "int32")),
+    "bincount of uint8": (
+        lambda: ops.bincount(np.array([1, 2, 200], "uint8"))[-1:], np.array([1], "int32")),
+    "bincount of weights of uint8": (
+        lambda: ops.bincount(np.array([1, 1, 1], "int32"), np.array([100, 100, 100], "uint8")),
+        np.array([0, 300], "int32")),
+    "bincount of weights of float16": (
+        lambda: ops.bincount(np.array([1, 1, 1], "int64"), np.array([0.5, 1, 2], "float16")),
+        np.array([0, 3.5], "float16")),
+    "segment_sum of uint8": (
+        lambda: ops.sum(ops.segment_sum(np.array([1, 2, 3], "float32"), np.array([0, 200, 255], "uint8"), 256)),
+        np.array(6, "float32")),
+    "segment_max of int8": (
+        lambda: ops.segment_max(np.array([1, 2, 3], "float32"), np.array([0, 20, 20], "int8"), 128)[:21:20],
+        np.array([1, 3], "float32")),
+    "nanmax of nothing": (lambda: ops.nanmax(np.zeros((2, 0), "float32"), 1), np.array([NAN, NAN], "float32")),
+    "nanmin of nothing": (lambda: ops.nanmin(np.zeros(0, "float32")), np.array(NAN, "float32")),
+    "nanmedian of nothing": (lambda: ops.nanmedian(np.zeros((2, 0), "float32"), 1), np.array([NAN, NAN], "float32")),
+    "ctc_decode with the last as no label": (
+        lambda: ops.ctc_decode(LOGITS, np.array([4, 2]), mask_index=-1)[0],
+        np.array([[[0, 1, -1, -1], [-1, -1, -1, -1]]], "int32")),
+    "ctc_decode with the last but one as no label": (
+        lambda: ops.ctc_decode(LOGITS, np.array([4, 2]), mask_index=-2)[0],
+        np.array([[[0, 2, 2, -1], [2, -1, -1, -1]]], "int32")),
+    "ctc_loss with the last as no label": (
+        lambda: ops.ctc_loss([[1, 0]], LOGITS[:1, :3], np.array([1]), np.array([3]), mask_index=-1),
+        np.array([1.7896278], "float32")),
     "view of float16": (lambda: ops.view(_as("float16", [1, 2]), "int16"), np.array([15360, 16384], "int16")),
     "view of bfloat16": (lambda: ops.view(_as("bfloat16", [1, 2]), "int16"), np.array([16256, 16384], "int16")),
     "view of float16 as bytes": (

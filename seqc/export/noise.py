@@ -16,6 +16,7 @@ from seqc.ops.conv import Conv, ConvTranspose
 from seqc.ops.elementwise import Cast
 from seqc.ops.linalg import Gemm, MatMul
 from seqc.ops.normalization import BatchNormalization
+from seqc.ops.resize import disturbed_places
 from seqc.ops.slicing import Concat
 from seqc.passes.precision import promoted, promoted_constant
 
@@ -58,6 +59,10 @@ class Noise:
         """Disturbs what an activation of a recurrent cell gives, which onnxruntime computes to a place of one."""
         return self(y, 1.0)
 
+    def place(self, at: Array) -> Array:
+        """Disturbs places among the middles of elements, which are computed from the edge in single precision."""
+        return self.everywhere(at + 0.5) - 0.5
+
     def _signs(self, shape: Sequence[int]) -> Array:
         return self.rng.integers(0, 2, shape, np.int8) * np.int8(2) - np.int8(1)
 
@@ -73,7 +78,7 @@ class Disturbed(Op):
         return self.op.infer(*types)
 
     def eval(self, *arrays: Any) -> Any:
-        with disturbed_gates(self.noise.gate):
+        with disturbed_gates(self.noise.gate), disturbed_places(self.noise.place):
             results = self.op.eval(*arrays)
         return tuple(map(self._with_errors, results)) if isinstance(results, tuple) else self._with_errors(results)
 

@@ -12,7 +12,9 @@ import json
 import os
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from seqc.export.compare import argmax_agreement, compare_arrays
 from seqc.export.options import RECORD_ENDING
 from seqc.export.report import OutputCheck, Report
 from seqc.export.samples import Sampler
+from seqc.export.ties import Ends, Ties
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph
 from seqc.passes.precision import promote_floats
@@ -33,17 +36,23 @@ FORMAT = 1
 MOST_BYTES = 2**20
 # How arrays are called in a record, after the number of the case and before that of the input or output.
 _KINDS = ("input", "float64", "own")
+# The same of `Case.near`, which few have.
+_ENDS = ("lowest", "highest")
 # Of a record that is read.
 MOST_READ = 2**28
 
 
 @dataclass(frozen=True)
 class Case:
-    """Inputs, in the order of the file's, and the outputs in float64 and in the file's own precision."""
+    """Inputs, in the order of the file's, and the outputs in float64 and in the file's own precision.
+
+    `near` has, by the number of the output, between what numbers whole ones may lie where a rounding decides.
+    """
 
     inputs: tuple[Array, ...]
     truth: tuple[Array, ...]
     single: tuple[Array, ...]
+    near: Mapping[int, Ends] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,12 @@ def pack_record(cases: Iterable[Case], inputs: Sequence[str], report: Report, mo
         for kind, held in zip(_KINDS, (case.inputs, case.truth, case.single), strict=True)
         for k, array in enumerate(held)
     }
+    arrays |= {
+        f"{i}/{end}/{k}": array
+        for i, case in enumerate(cases)
+        for k, ends in case.near.items()
+        for end, array in zip(_ENDS, ends, strict=True)
+    }
     said = {
         "format": FORMAT,
         "seqc": __version__,
@@ -118,18 +133,20 @@ def pack_record(cases: Iterable[Case], inputs: Sequence[str], report: Report, mo
 def _cases(reference: Graph, own: Graph, sizes: Sequence[Mapping[str, int]], seed: int) -> Iterator[Case]:
     """Yields what a verification compared, the smallest inputs first."""
     sampler, single, double = Sampler(reference), Interpreter(own), Interpreter(promote_floats(reference))
+    ties = Ties(reference, own)
     drawn = [sampler.draw(size, seed + i) for i, size in enumerate(sizes)]
     for inputs in sorted(drawn, key=_bytes):
         wide = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in inputs]
         truth = tuple(np.asarray(y) for y in double.run(wide))
-        yield Case(tuple(inputs), truth, tuple(np.asarray(y) for y in single.run(inputs)))
+        near = {k: ends for k in range(len(truth)) if (ends := ties.near(k, inputs)) is not None}
+        yield Case(tuple(inputs), truth, tuple(np.asarray(y) for y in single.run(inputs)), near)
 
 
 def _some(cases: Iterable[Case]) -> list[Case]:
     found: list[Case] = []
     size = 0
     for case in cases:
-        size += _bytes((*case.inputs, *case.truth, *case.single))
+        size += _bytes((*case.inputs, *case.truth, *case.single, *chain(*case.near.values())))
         if found and size > MOST_BYTES:
             break
         found.append(case)
@@ -160,10 +177,7 @@ def read_record(path: str | os.PathLike[str]) -> Record:
             raise DataError(f"{os.fspath(path)} is damaged: its arrays are not those that were written.")
         inputs, outputs = tuple(said["inputs"]), tuple(_check(one) for one in said["outputs"])
         counts = dict(zip(_KINDS, (len(inputs), len(outputs), len(outputs)), strict=True))
-        cases = tuple(
-            Case(*(tuple(_own(arrays[f"{i}/{kind}/{k}"]) for k in range(n)) for kind, n in counts.items()))
-            for i in range(int(said["cases"]))
-        )
+        cases = tuple(_case(arrays, i, counts) for i in range(int(said["cases"])))
         return Record(str(said["model_sha256"]), inputs, outputs, str(said["onnxruntime"]), cases)
     except SeqcError:
         raise
@@ -171,6 +185,16 @@ def read_record(path: str | os.PathLike[str]) -> Record:
         raise DataError(f"There is no record of a verification at {os.fspath(path)}.") from None
     except (zipfile.BadZipFile, ValueError, KeyError, TypeError, OSError, EOFError) as error:
         raise DataError(f"{os.fspath(path)} is no record of a verification, or is damaged: {error}") from error
+
+
+def _case(arrays: Mapping[str, Array], i: int, counts: Mapping[str, int]) -> Case:
+    inputs, truth, single = (tuple(_own(arrays[f"{i}/{kind}/{k}"]) for k in range(n)) for kind, n in counts.items())
+    near: dict[int, Ends] = {}
+    for k in range(len(truth)):
+        low, high = (arrays.get(f"{i}/{end}/{k}") for end in _ENDS)
+        if low is not None and high is not None:
+            near[k] = low, high
+    return Case(inputs, truth, single, near)
 
 
 def repeat(
@@ -199,7 +223,8 @@ def repeat(
     for case in record.cases:
         got = session.run(dict(zip(record.inputs, case.inputs, strict=True)))
         for i, (name, truth, single) in enumerate(zip(names, case.truth, case.single, strict=True)):
-            checks[i] = compare_arrays(checks[i], np.asarray(got[name]), truth, single)
+            near = partial(case.near.get, i)
+            checks[i] = compare_arrays(checks[i], np.asarray(got[name]), truth, single, near)
             agreements[i] += argmax_agreement(np.asarray(got[name]), truth)
     shares = [float(np.mean(found)) if found else None for found in agreements]
     return [replace(check, argmax_agreement=share) for check, share in zip(checks, shares, strict=True)]

@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from seqc.export.rewritten import Truth, check_passes, first_rewritten, wide, wi
 from seqc.export.rigorous import with_bounds
 from seqc.export.samples import Sampler, choose_sizes
 from seqc.export.sums import in_order
+from seqc.export.ties import DRAWS, NOISE_FACTOR, Ties
 from seqc.graph.element_types import float_info
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Value
@@ -41,10 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Fault", "OutputCheck", "Report", "compare", "verify"]
 
-# Errors put in by hand are as large as errors are, but in random directions; this many times what they come to is
-# allowed.
-NOISE_FACTOR = 4.0
-DRAWS = 3
 # An output is trusted to show mistakes inside when other inputs move it by so many times its budget.
 SEEING = 10_000.0
 # Added to the seed for other inputs than those that are compared.
@@ -136,6 +134,7 @@ class _Runs:
         self._tell = tell
         self._graph, self._half = reference, single is not None
         self._single, self._double = Interpreter(single or reference), Interpreter(promote_floats(reference))
+        self._ties = Ties(reference, single)
         self._sampler = Sampler(reference)
         self.sizes = choose_sizes(reference, self._sampler.works(self._single.run))
         self._seed = seed
@@ -207,7 +206,7 @@ class _Runs:
             self._tell("NumPy computes it in double precision", at, len(drawn))
             truth, single = self.truth(arrays), [np.asarray(y) for y in self._single.run(list(arrays))]
             for i, (name, t, s) in enumerate(zip(names, truth, single, strict=True)):
-                checks[i] = compare_arrays(checks[i], got[name], t, s)
+                checks[i] = compare_arrays(checks[i], got[name], t, s, partial(self._ties.near, i, arrays))
                 if self._half and t.dtype.kind == "f" and np.any(np.isfinite(t) & ~np.isfinite(s)):
                     raise VerificationError(_beyond(self._single.graph, arrays))
                 losses[i] = max(losses[i], distance(s, t))

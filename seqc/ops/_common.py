@@ -119,10 +119,11 @@ def as_tensor(x: Any) -> Value:
     return as_value(x)
 
 
-def as_operands(*xs: Any) -> tuple[Value, ...]:
+def as_operands(*xs: Any, held: bool = False) -> tuple[Value, ...]:
     """Returns operands as values of one dtype, as Keras promotes them.
 
-    Python numbers follow the tensors they meet, integers follow floats, narrow follows wide.
+    Python numbers follow the tensors they meet, integers follow floats, narrow follows wide. With `held`, integers
+    that meet a number beyond their dtype become wide enough for it, as they must where numbers are compared.
 
     A NumPy array that meets a tensor counts as 32 bits wide, so that `x + np.array([0.5, 1.0])` keeps a float32 tensor.
     """
@@ -140,7 +141,22 @@ def as_operands(*xs: Any) -> tuple[Value, ...]:
         target = "float32"
     elif target in (None, "bool") and any(_is_whole(v) for v in values):
         target = "int32"
+    if held and target is not None and target.startswith(("int", "uint")):
+        target = promote((target, *(_holding(x, target) for x in xs if isinstance(x, int))))
     return tuple(_cast(v, target) if isinstance(v, Value) else as_value(v, target) for v in values)
+
+
+def as_floats(*xs: Any) -> tuple[Value, ...]:
+    """Returns operands as floats of one dtype; numbers of Python's are none of a tensor's integers on the way."""
+    whole = (isinstance(x, int) and not isinstance(x, bool) for x in xs)
+    values = as_operands(*(float(x) if number else x for x, number in zip(xs, whole, strict=True)))
+    return tuple(map(as_float, values))
+
+
+def _holding(number: int, dtype: str) -> str:
+    """Returns a dtype if it holds a number, else a wider one that does."""
+    wider = (d for d in (dtype, "int32", "int64", "uint64") if np.iinfo(d).min <= number <= np.iinfo(d).max)
+    return next(wider, dtype)
 
 
 def _counts_as_number(x: Value) -> bool:
@@ -162,6 +178,13 @@ def as_number(x: Any) -> Value:
     """Returns x as a value, booleans as int32."""
     value = as_value(x)
     return _cast(value, "int32") if value.dtype == "bool" else value
+
+
+def as_ids(x: Any) -> Value:
+    """Returns numbers that count places as integers of 32 bits or more, which hold as many places as there may be."""
+    value = as_value(x)
+    wide = value.dtype in ("int32", "int64", "uint32", "uint64")
+    return value if wide else _cast(value, "int32")
 
 
 def _width(value: Value, origin: Any, meets_tensor: bool) -> str:

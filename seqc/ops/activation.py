@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from seqc.graph.ir import Value, as_value
+from seqc.ops._common import as_number
 from seqc.ops.arithmetic import absolute, add, clip, divide, multiply, negative, saturated, square, subtract
 from seqc.ops.elementwise import cast, greater, less, where
 from seqc.ops.nonlinear import elu, relu, sigmoid, softplus
@@ -20,7 +21,8 @@ _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 def relu6(x: Any) -> Value:
     """Returns x limited to [0, 6]."""
-    return saturated(relu(x), 0.0, 6.0)
+    value = as_number(x)
+    return saturated(relu(value), 0.0, 6.0) if value.type.is_float else clip(value, 0, 6)
 
 
 def selu(x: Any) -> Value:

@@ -14,7 +14,7 @@ from seqc.graph.dims import Dim
 from seqc.graph.element_types import HALVES
 from seqc.graph.ir import Array, Constant, Emitter, Value, apply, as_value
 from seqc.graph.operators import OPERATORS
-from seqc.ops._common import as_float, as_number, as_operands, scalar
+from seqc.ops._common import as_float, as_floats, as_number, as_operands, scalar
 from seqc.ops.elementwise import (
     And,
     Binary,
@@ -299,13 +299,12 @@ def ceil(x: Any) -> Value:
 
 def divide(x1: Any, x2: Any) -> Value:
     """Returns x1 / x2; integers are divided as floats, as Keras does."""
-    a, b = as_operands(x1, x2)
-    return apply(Div(), as_float(a), as_float(b))
+    return apply(Div(), *as_floats(x1, x2))
 
 
 def divide_no_nan(x1: Any, x2: Any) -> Value:
     """Returns x1 / x2, and 0 where x2 is 0."""
-    a, b = (as_float(x) for x in as_operands(x1, x2))
+    a, b = as_floats(x1, x2)
     return where(equal(b, 0), scalar(0, b), divide(a, where(equal(b, 0), scalar(1, b), b)))
 
 

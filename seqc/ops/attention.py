@@ -9,7 +9,7 @@ import numpy as np
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.element_types import float_info
 from seqc.graph.ir import Value
-from seqc.ops._common import as_float, as_operands, scalar
+from seqc.ops._common import as_floats, scalar
 from seqc.ops.contraction import einsum
 from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast, less_equal, logical_and, where
@@ -48,7 +48,7 @@ def dot_product_attention(
         raise ConfigError("Flash attention is not supported: seqc has one way to compute attention.")
     if attn_logits_soft_cap is not None:
         raise ConfigError("attn_logits_soft_cap is only supported for JAX on TPU. Set attn_logits_soft_cap=None.")
-    q, k, v = (as_float(x) for x in as_operands(query, key, value))
+    q, k, v = as_floats(query, key, value)
     if not q.type.rank == k.type.rank == v.type.rank == 4:
         raise ShapeError(
             f"`dot_product_attention` only supports 4D inputs. Received: query.shape={q.shape}, key.shape={k.shape}, "

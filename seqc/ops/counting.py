@@ -7,7 +7,7 @@ from typing import Any
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.eager import is_known, known_array
 from seqc.graph.ir import Value, as_value
-from seqc.ops._common import as_float, as_number, as_operands, check_unused
+from seqc.ops._common import as_float, as_ids, as_number, as_operands, check_unused, promote
 from seqc.ops.arithmetic import add, maximum, multiply, subtract
 from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast, equal, less_equal, logical_not, where
@@ -34,21 +34,25 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
         TraceError: the numbers are not known before a model runs, and so neither is how long the result is.
     """
     check_unused("bincount", sparse=sparse)
-    ids = as_number(x)
-    if ids.type.rank not in (1, 2) or not ids.dtype.startswith(("int", "uint")):
-        raise ShapeError(f"bincount needs integers of one axis or two; got {ids.type}.")
+    given = as_number(x)
+    if given.type.rank not in (1, 2) or not given.dtype.startswith(("int", "uint")):
+        raise ShapeError(f"bincount needs integers of one axis or two; got {given.type}.")
+    ids = as_ids(given)
     advice = "Where the numbers are below n, use ops.sum(ops.one_hot(x, n), axis=0)."
     known = known_array(ids, "How long a bincount is", advice)
     length = int(known.max(initial=-1)) + 1
     length = minlength if minlength > length else length
-    counted = ones_like(ids, "int32") if weights is None else as_value(weights)
+    counted = ones_like(ids, "int32") if weights is None else as_number(weights)
+    dtype = "int32" if weights is None else promote((given.dtype, counted.dtype))
+    if not counted.type.is_float:  # sums may be beyond a narrow type
+        counted = as_ids(counted)
     ids = maximum(ids, 0)
     if ids.type.rank == 1:
-        return segment_sum(counted, ids, length)
+        return cast(segment_sum(counted, ids, length), dtype)
     rows = shape(ids)[0]
     starts = expand_dims(multiply(arange(rows, dtype=ids.dtype), length), 1)
     sums = segment_sum(ravel(counted), ravel(add(ids, starts)), multiply(rows, length))
-    return reshape(sums, (rows, length))
+    return cast(reshape(sums, (rows, length)), dtype)
 
 
 def histogram(x: Any, bins: int = 10, range: tuple[float, float] | None = None) -> tuple[Value, Value]:
@@ -83,7 +87,7 @@ def digitize(x: Any, bins: Any) -> Value:
         bins: the limits of the intervals, ascending or descending; interval i starts with limit i - 1 and ends before
             limit i, the other way round where they descend.
     """
-    value, limits = (as_number(v) for v in as_operands(x, bins))
+    value, limits = (as_number(v) for v in as_operands(x, bins, held=True))
     if limits.type.rank != 1:
         raise ShapeError(f"digitize needs limits of one axis; got {limits.type}.")
     ascending = searchsorted(limits, value, "right")
@@ -102,6 +106,6 @@ def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) ->
         assume_unique: whether no number comes twice; it makes no difference.
         invert: whether to return where they are not.
     """
-    a, b = as_operands(x1, x2)
+    a, b = as_operands(x1, x2, held=True)
     found = any(equal(expand_dims(a, -1), ravel(b)), -1)
     return logical_not(found) if invert else found

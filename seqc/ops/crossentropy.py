@@ -7,7 +7,7 @@ from typing import Any
 from seqc.epsilon import EPSILON
 from seqc.errors import ShapeError
 from seqc.graph.ir import Value
-from seqc.ops._common import as_float, as_operands
+from seqc.ops._common import as_float, as_floats
 from seqc.ops.activation import log_sigmoid
 from seqc.ops.arithmetic import clip, negative
 from seqc.ops.elementwise import cast
@@ -70,7 +70,7 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
 
 
 def _same_shape(target: Any, output: Any) -> tuple[Value, Value]:
-    true, pred = (as_float(x) for x in as_operands(target, output))
+    true, pred = as_floats(target, output)
     if true.type.shape != pred.type.shape:
         raise ShapeError(f"Arguments `target` and `output` must have the same shape; got {true.type} and {pred.type}.")
     return true, pred

@@ -128,12 +128,13 @@ def ctc_loss(target: Any, output: Any, target_length: Any, output_length: Any, m
     Args:
         target: class numbers (batch, labels). output: logits (batch, steps, classes).
         target_length: how many labels count, (batch,). output_length: how many steps count, (batch,).
-        mask_index: the class of no label.
+        mask_index: the class of no label; a negative one counts from the last.
 
     Raises:
         ShapeError: operands do not fit. DTypeError: lengths are no integers. DataError: a label is no class.
     """
     logits = as_float(output)
+    mask_index = _blank(mask_index, logits.type)
     lengths = [_integers(name, x) for name, x in (("target_length", target_length), ("output_length", output_length))]
     return apply(CTCLoss(mask_index), cast(as_value(target), "int32"), logits, *lengths)
 
@@ -154,7 +155,7 @@ def ctc_decode(
         strategy: "greedy" takes the best class of each step, "beam_search" the most probable sequences.
         beam_width: how many sequences a beam search follows. top_paths: how many of them it returns.
         merge_repeated: whether a label that follows itself without a blank counts once; a beam search does that always.
-        mask_index: the class of no label.
+        mask_index: the class of no label; a negative one counts from the last.
 
     Returns:
         Class numbers (paths, batch, steps), int32, of one path where the strategy is greedy, filled up with -1; and
@@ -165,6 +166,7 @@ def ctc_decode(
     """
     logits, lengths = as_float(inputs), _integers("sequence_lengths", sequence_lengths)
     _check_decoded(logits.type, lengths.type)
+    mask_index = _blank(mask_index, logits.type)
     if strategy == "greedy":
         return _greedy(logits, lengths, merge_repeated, mask_index)
     if strategy != "beam_search":
@@ -189,6 +191,12 @@ def _greedy(logits: Value, lengths: Value, merge_repeated: bool, blank: int) -> 
     # Labels come first, in their order.
     order = argsort(where(nothing, cast(steps, "int32"), expand_dims(places, 0)), 1)
     return expand_dims(take_along_axis(labels, order, 1), 0), score
+
+
+def _blank(index: int, output: Type) -> int:
+    """Returns the class of no label, counted from the first."""
+    classes = output.shape[-1] if output.rank else 0
+    return index + classes if index < 0 and isinstance(classes, int) else index
 
 
 def _integers(name: str, x: Any) -> Value:

@@ -88,7 +88,7 @@ def apply_to_float(op: Op, x: Any) -> Value:
 
 def apply_binary(op: Op, x1: Any, x2: Any, on_booleans: Op | None = None) -> Value:
     """Applies an op to numbers of one dtype, or another op to two booleans."""
-    a, b = as_operands(x1, x2)
+    a, b = as_operands(x1, x2, held=isinstance(op, Comparison))
     if a.dtype != "bool":
         return apply(op, a, b)
     return apply(op, as_number(a), as_number(b)) if on_booleans is None else apply(on_booleans, a, b)

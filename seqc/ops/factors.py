@@ -11,7 +11,7 @@ import numpy as np
 from seqc.errors import ConfigError, NoGradientError, ShapeError
 from seqc.graph.element_types import float_info
 from seqc.graph.ir import Array, Type, Value, apply, apply_many, items
-from seqc.ops._common import as_float, as_operands, scalar
+from seqc.ops._common import as_float, as_floats, scalar
 from seqc.ops.arithmetic import square, subtract
 from seqc.ops.creation import eye
 from seqc.ops.elementwise import cast, equal, greater, where
@@ -224,7 +224,7 @@ def matrix_rank(x: Any, tol: float | None = None) -> Value:
 
 def cdist(x: Any, y: Any) -> Value:
     """Returns the Euclidean distance of each vector (..., m, n) from each of (..., k, n): (..., m, k)."""
-    a, b = (as_float(v) for v in as_operands(x, y))
+    a, b = as_floats(x, y)
     if a.type.rank < 2 or b.type.rank < 2:
         raise ShapeError("`cdist` inputs must have rank >= 2")
     if a.type.shape[-1] != b.type.shape[-1]:

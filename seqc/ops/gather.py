@@ -14,7 +14,7 @@ from seqc.graph.batch import batch_axis
 from seqc.graph.equal_sizes import check_equal
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply, as_value, constant
 from seqc.graph.strings import STRING
-from seqc.ops._common import as_number, as_tensor, check_axes, check_unused, normalize_axis
+from seqc.ops._common import as_ids, as_number, as_tensor, check_axes, check_unused, normalize_axis
 from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast, equal
 from seqc.ops.reduce import max
@@ -214,6 +214,8 @@ def one_hot(x: Any, num_classes: int | Value, axis: int = -1, dtype: Any = None,
     rank = value.type.rank + 1
     at = normalize_axis("one_hot", axis, rank)
     count, others = as_size(num_classes, "one_hot"), tuple(i for i in range(rank) if i != at)
+    if value.type.is_float or not (isinstance(count, int) and count - 1 <= np.iinfo(value.dtype).max):
+        value = as_ids(value)
     if isinstance(count, int):
         numbers = constant(np.expand_dims(np.arange(count, dtype=value.dtype), others))
     else:

@@ -38,7 +38,7 @@ def conv(
     x, w = as_operands(inputs, kernel)
     rank = x.type.rank - 2
     steps, spacing = _per_axis(strides, rank), _per_axis(dilation_rate, rank)
-    return _restored(convolve(_channels_last(x, data_format), w, None, steps, padding, spacing), data_format)
+    return _restored(convolve(_channels_last(x, data_format), w, None, steps, _checked(padding), spacing), data_format)
 
 
 def conv_transpose(
@@ -61,10 +61,8 @@ def conv_transpose(
     x, w = as_operands(inputs, kernel)
     rank = x.type.rank - 2
     steps, spacing = _per_axis(strides, rank), _per_axis(dilation_rate, rank)
-    if padding not in ("valid", "same"):
-        raise ConfigError(f"The `padding` argument must be one of 'valid', 'same'. Received: padding={padding}")
     longer = None if output_padding is None else _per_axis(output_padding, rank)
-    y = convolve_back(_channels_last(x, data_format), w, None, steps, padding, longer, spacing)
+    y = convolve_back(_channels_last(x, data_format), w, None, steps, _named(padding), longer, spacing)
     return _restored(y, data_format)
 
 
@@ -203,8 +201,20 @@ def _pool(
 ) -> Value:
     x = as_float(inputs)
     size = _per_axis(pool_size, x.type.rank - 2)
-    op = kind(size, size if strides is None else _per_axis(strides, len(size)), padding)
+    op = kind(size, size if strides is None else _per_axis(strides, len(size)), _checked(padding))
     return _restored(apply(op, _channels_last(x, data_format)), data_format)
+
+
+def _checked(padding: Padding) -> Padding:
+    return _named(padding) if isinstance(padding, str) else padding
+
+
+def _named(padding: str) -> str:
+    """Returns the name of a padding in small letters; Keras takes any."""
+    name = padding.lower()
+    if name not in ("valid", "same"):
+        raise ConfigError(f"The `padding` argument must be one of 'valid', 'same'. Received: padding={padding}")
+    return name
 
 
 def _per_axis(numbers: int | Sequence[int], rank: int) -> tuple[int, ...]:

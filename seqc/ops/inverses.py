@@ -16,7 +16,7 @@ from seqc.errors import DataError, DTypeError, ShapeError
 from seqc.graph.batch import batch_axis
 from seqc.graph.element_types import float_info
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply, apply_many
-from seqc.ops._common import as_float, as_operands, broadcast_shapes, check_same_dtype
+from seqc.ops._common import as_float, as_floats, broadcast_shapes, check_same_dtype
 from seqc.ops.linalg import matmul
 from seqc.ops.rearranging import broadcast_to, swapaxes, tril, triu
 from seqc.ops.shape import expand_dims, squeeze
@@ -239,7 +239,7 @@ def solve_triangular(a: Any, b: Any, lower: bool = False) -> Value:
 
 
 def _solved(op: Solve, a: Any, b: Any) -> Value:
-    matrix, right = (as_float(v) for v in as_operands(a, b))
+    matrix, right = as_floats(a, b)
     if right.type.rank == matrix.type.rank - 1:
         return squeeze(apply(op, matrix, expand_dims(right, -1)), -1)
     return apply(op, matrix, right)
@@ -292,5 +292,5 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> Value:
         a: a matrix (rows, columns). b: (rows,) or (rows, several). rcond: singular values below that part of the
         largest count as zero; by default a rounding for each row or column.
     """
-    matrix, right = (as_float(v) for v in as_operands(a, b))
+    matrix, right = as_floats(a, b)
     return matmul(pinv(matrix, _roundings(matrix, 1) if rcond is None else rcond), right)

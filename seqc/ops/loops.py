@@ -9,13 +9,14 @@ from typing import Any
 
 from seqc import structures, tree
 from seqc.errors import ConfigError, ShapeError, TraceError
+from seqc.graph import dims
 from seqc.graph.eager import evaluate_eagerly, is_known
 from seqc.graph.ir import Constant, Graph, Input, Type, Value, apply_many, as_value, build, constant, walk
 from seqc.graph.scopes import noting
 from seqc.graph.tracing import Trace, current_trace, tracing
 from seqc.ops._common import as_operands, normalize_axis
 from seqc.ops.branches import cond as choose
-from seqc.ops.creation import arange
+from seqc.ops.creation import arange, zeros
 from seqc.ops.derivatives import Point
 from seqc.ops.elementwise import cast
 from seqc.ops.indexing import get_item
@@ -190,16 +191,28 @@ def _said(
     f: Callable[..., Any], carry: Any, xs: Any, sequences: Sequence[Value], steps: int, reverse: bool
 ) -> tuple[Any, Any]:
     """Says the steps one after the other."""
+    if not steps:
+        return carry, _of_no_steps(f, carry, xs, sequences)
     given: list[Any] = [None] * steps
     for i in reversed(range(steps)) if reverse else range(steps):
         after, y = _pair(f(carry, _slices(xs, sequences, i)))
         carry = _like(carry, after)
         given[i] = tree.map_structure(lambda leaf: None if leaf is None else _settled(as_value(leaf)), y)
-    if not steps:
-        raise ShapeError("A loop needs at least one step, which tells what it gives.")
     parts = [tree.flatten(y) for y in given]
     stacked = [None if column[0] is None else stack(column, 0) for column in zip(*parts, strict=True)]
     return carry, tree.pack_sequence_as(given[0], stacked)
+
+
+def _of_no_steps(f: Callable[..., Any], carry: Any, xs: Any, sequences: Sequence[Value]) -> Any:
+    """Returns what a loop gives that takes no step: nothing, in the types and shapes that a step says."""
+    types = [s.type.with_shape(s.type.shape[1:]) for s in sequences]
+    given = [_placeholder(f"given_{i}", t) for i, t in enumerate(types)]
+    with tracing(Trace()):
+        _, y = _pair(f(carry, None if xs is None else tree.pack_sequence_as(xs, given)))
+        ends = [None if leaf is None else as_value(leaf).type for leaf in tree.flatten(y)]
+    if not builtins.all(t is None or dims.is_known(t.shape) for t in ends):
+        raise ShapeError("A loop of no steps must know the shapes of what it gives.")
+    return tree.pack_sequence_as(y, [None if t is None else zeros((0, *t.shape), t.dtype) for t in ends])
 
 
 def _pair(returned: Any) -> tuple[Any, Any]:

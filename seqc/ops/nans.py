@@ -10,7 +10,7 @@ from seqc.graph.ir import Value, as_value
 from seqc.ops._common import scalar
 from seqc.ops.arithmetic import divide, square, subtract
 from seqc.ops.elementwise import cast, isnan, logical_not, where
-from seqc.ops.reduce import Axis, argmax, argmin, cumsum, max, mean, min, prod, sum
+from seqc.ops.reduce import Axis, argmax, argmin, cumsum, is_empty, max, mean, min, prod, sum
 from seqc.ops.running import cumprod
 from seqc.ops.statistics import all, var
 from seqc.ops.transcendental import sqrt
@@ -56,7 +56,8 @@ def _chosen(choose: Callable[..., Value], x: Any, axis: Axis, keepdims: bool, la
     value = as_value(x)
     if not value.type.is_float:
         return choose(value, axis, keepdims)
-    found = choose(_filled(value, last), axis, keepdims)
+    # Of nothing at all, too, there is no number.
+    found = choose(_filled(value, last), axis, keepdims, last if is_empty(value, axis) else None)
     return where(all(isnan(value), axis, keepdims), scalar(math.nan, value), found)
 
 
@@ -92,7 +93,7 @@ def nanvar(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:
         return var(value, axis, keepdims)
     # NaN is left out before the difference and after it: one that met a gradient of zero would make it NaN.
     apart = where(isnan(value), scalar(0, value), subtract(_filled(value, 0), nanmean(value, axis, True)))
-    return divide(nansum(square(apart), axis, keepdims), _numbers(value, axis, keepdims))
+    return divide(sum(square(apart), axis, keepdims), _numbers(value, axis, keepdims))
 
 
 def nanstd(x: Any, axis: Axis = None, keepdims: bool = False) -> Value:

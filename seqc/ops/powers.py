@@ -11,7 +11,7 @@ import numpy as np
 from seqc.errors import DTypeError
 from seqc.graph.ir import Emitter, Value, apply, as_value
 from seqc.ops import _error_functions
-from seqc.ops._common import as_float, as_operands, scalar
+from seqc.ops._common import as_float, as_floats, scalar
 from seqc.ops._numbers_onnx import Nodes, emit_cbrt, emit_erfc, emit_erfinv
 from seqc.ops.arithmetic import floor_divide, maximum, multiply, negative, subtract
 from seqc.ops.elementwise import Unary, apply_to_float, cast
@@ -92,6 +92,6 @@ def ldexp(x1: Any, x2: Any) -> Value:
 
 def logaddexp2(x1: Any, x2: Any) -> Value:
     """Returns log2(2^x1 + 2^x2) without overflow."""
-    a, b = (as_float(x) for x in as_operands(x1, x2))
+    a, b = as_floats(x1, x2)
     rest = log1p(exp2(negative(distance(a, b))))
     return maximum(a, b) + multiply(rest, 1 / math.log(2))

@@ -6,7 +6,7 @@ from typing import Any
 
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value
-from seqc.ops._common import as_float, as_number, as_operands
+from seqc.ops._common import as_floats, as_number, as_operands
 from seqc.ops.arithmetic import multiply, subtract
 from seqc.ops.contraction import dot, tensordot
 from seqc.ops.images import conv
@@ -74,7 +74,7 @@ def correlate(x1: Any, x2: Any, mode: str = "valid") -> Value:
         mode: "valid" for the places where the shorter lies within the longer, "full" for all where they meet, "same"
             for as many of those in the middle as the longer has elements.
     """
-    a, b = (as_float(x) for x in as_operands(x1, x2))
+    a, b = as_floats(x1, x2)
     n, m = (v.type.shape[0] if v.type.rank == 1 else None for v in (a, b))
     if not isinstance(n, int) or not isinstance(m, int):
         raise ShapeError(f"correlate needs two vectors of known length; got {a.type} and {b.type}.")

@@ -9,6 +9,7 @@ from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import HasValue, Value, as_value
 from seqc.ops._common import as_float, normalize_axes, scalar
 from seqc.ops.arithmetic import add, ceil, divide, floor, maximum, multiply, subtract
+from seqc.ops.creation import full
 from seqc.ops.elementwise import cast, equal, greater, isnan, less_equal, where
 from seqc.ops.gather import take, take_along_axis
 from seqc.ops.rearranging import moveaxis
@@ -88,6 +89,8 @@ def _neighbours(lines: Value, shares: Value, skip: bool) -> tuple[Value, Value, 
 
     Also how far above the lower one they are.
     """
+    if skip and lines.type.shape[-1] == 0:  # a number that is none, to find no other beside
+        lines = full([*shape(lines)[:-1], 1], math.nan, lines.dtype)
     missing = isnan(lines)
     # They come last, where no place is.
     ordered = sort(where(missing, scalar(math.inf, lines), lines), -1)
@@ -115,4 +118,5 @@ def _between(low: Value, high: Value, share: Value, method: str) -> Value:
         return multiply(add(low, high), 0.5)
     if method == "nearest":
         return where(less_equal(share, 0.5), low, high)
-    return add(multiply(low, subtract(1.0, share)), multiply(high, share))
+    # Nothing of the upper one is nothing even where that is infinite.
+    return where(equal(share, 0), low, add(multiply(low, subtract(1.0, share)), multiply(high, share)))

@@ -135,19 +135,38 @@ def slice(inputs: Any, start_indices: Any, shape: Any) -> Value:
     Args:
         inputs: a tensor.
         start_indices: numbers, or integer tensors without axes.
-        shape: sizes as numbers or as `ops.shape` gives them.
+        shape: sizes as numbers or as `ops.shape` gives them; -1 for all that is left of an axis.
+
+    Raises:
+        ShapeError: the block does not lie within the tensor.
     """
     value = as_tensor(inputs)
     for axis, (start, wanted) in enumerate(zip(start_indices, shape, strict=True)):
         size = as_size(wanted, "slice")
         at = as_value(start) if isinstance(start, HasValue) else start
-        if isinstance(at, Value) and at.type.size is None:
+        if not isinstance(at, Value):
+            _check_within(value, axis, int(at), size)
+        if isinstance(size, int) and size == -1:
+            value = slice_axis(value, axis, as_size(at, "slice"), None)
+        elif isinstance(at, Value) and at.type.size is None:
             value = take(value, add(arange(size), at), axis)
         elif isinstance(at, Value) or isinstance(size, Value):
             value = crop(value, axis, as_size(at, "slice"), as_size(add(at, size), "slice"))
         else:
             value = slice_axis(value, axis, int(at), int(at) + size)
     return value
+
+
+def _check_within(x: Value, axis: int, start: int, size: Size) -> None:
+    length = x.type.shape[axis]
+    most = length - start if isinstance(length, int) else None
+    wrong = start < 0 or (most is not None and most < 0)
+    if isinstance(size, int):
+        wrong = wrong or size < -1 or (most is not None and size > most)
+    if wrong:
+        raise ShapeError(
+            f"slice takes blocks within a tensor; got {size} elements from {start} on along axis {axis} of {x.type}."
+        )
 
 
 def roll(x: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Value:
@@ -167,7 +186,7 @@ def roll(x: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Value:
         return reshape(roll(ravel(value), shift, 0), shape(value))
     at = normalize_axis("roll", axis, value.type.rank)
     size = size_of(value, at)
-    if isinstance(shift, Value):
+    if isinstance(shift, Value) or (isinstance(size, Value) and not -1 <= shift <= 1):
         return take(value, mod(subtract(arange(size), shift), size), at)
     places = shift % size if isinstance(size, int) and size else shift
     if not places:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -143,7 +145,19 @@ KERNELS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-@lru_cache(maxsize=256)
+_disturbance: ContextVar[Callable[[Array], Array] | None] = ContextVar("disturbance", default=None)
+
+
+@contextmanager
+def disturbed_places(disturb: Callable[[Array], Array]) -> Iterator[None]:
+    """The places that weights interpolate at pass through `disturb`: an operator computes them in single precision."""
+    token = _disturbance.set(disturb)
+    try:
+        yield
+    finally:
+        _disturbance.reset(token)
+
+
 def weights(size: int, wanted: int, kind: str, dtype: str, antialias: bool = False) -> Array:
     """Returns the matrix (wanted, size) that interpolates an axis. The array is shared: read only.
 
@@ -153,11 +167,27 @@ def weights(size: int, wanted: int, kind: str, dtype: str, antialias: bool = Fal
         dtype: of the matrix.
         antialias: whether each element takes from all those that it covers where there are fewer than before.
     """
-    at = (np.arange(wanted)[:, None] + 0.5) * size / wanted - 0.5
-    found = KERNELS[kind](np.abs(at - np.arange(size)) / (max(1.0, size / wanted) if antialias else 1.0))
-    found = np.asarray(found / found.sum(1, keepdims=True), dtype)
+    disturb = _disturbance.get()
+    if disturb is None:
+        return _exact_weights(size, wanted, kind, dtype, antialias)
+    return _weights_at(disturb(_places(size, wanted)), size, wanted, kind, dtype, antialias)
+
+
+@lru_cache(maxsize=256)
+def _exact_weights(size: int, wanted: int, kind: str, dtype: str, antialias: bool) -> Array:
+    found = _weights_at(_places(size, wanted), size, wanted, kind, dtype, antialias)
     found.flags.writeable = False
     return found
+
+
+def _places(size: int, wanted: int) -> Array:
+    """Returns where the elements of a result lie among those that are there, as a column."""
+    return (np.arange(wanted)[:, None] + 0.5) * size / wanted - 0.5
+
+
+def _weights_at(at: Array, size: int, wanted: int, kind: str, dtype: str, antialias: bool) -> Array:
+    found = KERNELS[kind](np.abs(at - np.arange(size)) / (max(1.0, size / wanted) if antialias else 1.0))
+    return np.asarray(found / found.sum(1, keepdims=True), dtype)
 
 
 def upsample(x: Value, size: Sequence[int]) -> Value:

@@ -11,7 +11,7 @@ import numpy as np
 from seqc.errors import ConfigError, NoLoweringError
 from seqc.graph.element_types import float_info
 from seqc.graph.ir import Emitter, Value, apply, as_value
-from seqc.ops._common import as_float, as_number, as_operands, dtype_name, scalar
+from seqc.ops._common import as_float, as_floats, as_number, as_operands, dtype_name, scalar
 from seqc.ops.arithmetic import (
     absolute,
     add,
@@ -73,7 +73,7 @@ def fmod(x1: Any, x2: Any) -> Value:
 
 def nextafter(x1: Any, x2: Any) -> Value:
     """Returns the number next to x1 on the way to x2. ONNX cannot say it."""
-    a, b = (as_float(x) for x in as_operands(x1, x2))
+    a, b = as_floats(x1, x2)
     return apply(NextAfter(), a, b)
 
 
@@ -98,7 +98,7 @@ def signbit(x: Any) -> Value:
 
 def heaviside(x1: Any, x2: Any) -> Value:
     """Returns 0 where x1 is negative, 1 where it is positive, and x2 where it is zero."""
-    a, b = (as_float(x) for x in as_operands(x1, x2))
+    a, b = as_floats(x1, x2)
     step = where(greater(a, 0.0), scalar(1, a), where(less(a, 0.0), scalar(0, a), a))
     return where(equal(a, 0.0), b, step)
 
@@ -140,7 +140,7 @@ def isclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan:
         atol: how far apart they may be in any case.
         equal_nan: whether NaN is close to NaN.
     """
-    a, b = (as_float(x) for x in as_operands(x1, x2))
+    a, b = as_floats(x1, x2)
     near = less_equal(absolute(subtract(a, b)), add(multiply(absolute(b), rtol), atol))
     close = logical_or(logical_and(near, isfinite(b)), equal(a, b))
     return logical_or(close, logical_and(isnan(a), isnan(b))) if equal_nan else close

@@ -9,7 +9,7 @@ import numpy as np
 from seqc.errors import DTypeError, ShapeError
 from seqc.graph.eager import known_array
 from seqc.graph.ir import Value, apply, as_value
-from seqc.ops._common import as_number
+from seqc.ops._common import as_ids, as_number
 from seqc.ops.arithmetic import add
 from seqc.ops.creation import full
 from seqc.ops.elementwise import cast, greater_equal, less, logical_and, where
@@ -59,6 +59,7 @@ def _reduced(kind: type[Scatter], start: Any, data: Any, ids: Any, num_segments:
     rows, numbers = as_number(data), as_value(ids)
     if not numbers.dtype.startswith(("int", "uint")):
         raise DTypeError(f"Segments are numbered by integers; got {numbers.type}.")
+    numbers = as_ids(numbers)
     if numbers.type.rank != 1 or not rows.type.rank:
         raise ShapeError(f"Segments are numbered by one number per row; got {numbers.type} for {rows.type}.")
     count = _count(numbers, num_segments)

@@ -14,7 +14,7 @@ from seqc.graph.ir import Array, BatchRule, Emitter, Op, Type, Value, apply, app
 from seqc.graph.target import Target
 from seqc.ops._common import as_number, as_operands, check_axes, check_number, check_same_dtype, normalize_axis, scalar
 from seqc.ops.arithmetic import add, clip, floor_divide, mod
-from seqc.ops.elementwise import cast, greater, greater_equal, isnan, less, less_equal, logical_and, where
+from seqc.ops.elementwise import cast, greater, greater_equal, isnan, less, logical_and, logical_not, where
 from seqc.ops.gather import GatherElementsGrad, take_along_axis
 from seqc.ops.reduce import sum
 from seqc.ops.shape import expand_dims, reshape
@@ -106,7 +106,9 @@ class SearchSorted(Op):
 
     def decompose(self, target: Target, y: Value, vector: Value, values: Value) -> Value | tuple[Value, ...] | None:
         each = expand_dims(values, -1)
-        return sum(cast(less_equal(vector, each) if self.right else less(vector, each), "int32"), -1)
+        # As NumPy has it, NaN comes after all others: it is neither smaller than any of them nor equal.
+        behind = greater(vector, each) if self.right else greater_equal(vector, each)
+        return sum(cast(logical_not(behind), "int32"), -1)
 
 
 def sort(x: Any, axis: int | None = -1) -> Value:
@@ -184,7 +186,7 @@ def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Value
     """
     if side not in ("left", "right"):
         raise ConfigError(f"`side` must be either 'left' or 'right'. Received: side={side}")
-    sequence, wanted = (as_number(x) for x in as_operands(sorted_sequence, values))
+    sequence, wanted = (as_number(x) for x in as_operands(sorted_sequence, values, held=True))
     return apply(SearchSorted(side == "right"), sequence, wanted)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.element_types import FLOATS
 from seqc.graph.ir import Constant, Value, as_value, constant
-from seqc.ops._common import as_float, as_number, as_operands, dtype_name, normalize_axis
+from seqc.ops._common import as_floats, as_number, dtype_name, normalize_axis
 from seqc.ops.arithmetic import absolute, add, divide, floor, maximum, multiply, sign, subtract
 from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast
@@ -37,7 +37,7 @@ def linspace(
         dtype: of the result (floating point by default); for integers the numbers are rounded down.
         axis: where the numbers lie among the axes of start and stop.
     """
-    first, last = (as_float(x) for x in as_operands(start, stop))
+    first, last = as_floats(start, stop)
     count = as_size(num, "linspace")
     gaps: Size = _gaps(count) if endpoint else count
     distance = divide(subtract(last, first), cast(gaps, first.dtype))
@@ -97,7 +97,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
         dtype: of the result (floating point by default).
         axis: where the numbers lie among the axes of start and stop.
     """
-    first, last = (as_float(x) for x in as_operands(start, stop))
+    first, last = as_floats(start, stop)
     exponents = linspace(log(absolute(first)), log(absolute(last)), num, endpoint, axis=axis)
     rank = exponents.type.rank
     signs = _with_axis(sign(first), rank, normalize_axis("geomspace", axis, rank))

@@ -12,7 +12,7 @@ from seqc.graph.ir import Value, apply
 from seqc.graph.operators import OPERATORS
 from seqc.graph.target import Target
 from seqc.ops import _special
-from seqc.ops._common import as_float, as_operands, scalar
+from seqc.ops._common import as_float, as_floats, scalar
 from seqc.ops.arithmetic import absolute, add, divide, isinf, maximum, multiply, negative, square, subtract
 from seqc.ops.elementwise import (
     Binary,
@@ -272,7 +272,7 @@ def log10(x: Any) -> Value:
 
 def logaddexp(x1: Any, x2: Any) -> Value:
     """Returns log(exp(x1) + exp(x2)) without overflow."""
-    a, b = (as_float(x) for x in as_operands(x1, x2))
+    a, b = as_floats(x1, x2)
     return add(maximum(a, b), log1p(exp(negative(distance(a, b)))))
 
 

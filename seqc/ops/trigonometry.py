@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqc.graph.ir import Emitter, Value, apply
-from seqc.ops._common import as_float, as_operands, scalar
+from seqc.ops._common import as_float, as_floats, scalar
 from seqc.ops._numbers_onnx import Nodes, emit_atan2
 from seqc.ops.arithmetic import absolute, divide, maximum, minimum, multiply, square
 from seqc.ops.elementwise import Binary, Unary, apply_to_float, equal, logical_or, where
@@ -87,13 +87,13 @@ def arcsinh(x: Any) -> Value:
 
 def arctan2(x1: Any, x2: Any) -> Value:
     """Returns the angle (radians) in [-pi, pi] of the point whose second coordinate is x1 and whose first is x2."""
-    a, b = (as_float(x) for x in as_operands(x1, x2))
+    a, b = as_floats(x1, x2)
     return apply(Atan2(), a, b)
 
 
 def hypot(x1: Any, x2: Any) -> Value:
     """Returns sqrt(x1^2 + x2^2), which overflows only where the result does."""
-    a, b = (absolute(as_float(x)) for x in as_operands(x1, x2))
+    a, b = (absolute(x) for x in as_floats(x1, x2))
     longer, shorter = maximum(a, b), minimum(a, b)
     plain = logical_or(equal(longer, 0.0), equal(longer, math.inf))
     ratio = divide(shorter, where(plain, scalar(1, longer), longer))
