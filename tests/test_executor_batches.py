@@ -42,6 +42,23 @@ ACROSS_SAMPLES: dict[str, Made] = {
 }
 
 
+# Views of all samples, of which a tile's part does not lie as it would in memory of its own.
+TURNED: dict[str, Made] = {
+    "merged": lambda x: layers.Dense(1)(ops.reshape(ops.tanh(ops.reshape(ops.flip(x, 0), (-1, 4))), (-1, 12)) * 2.0),
+    "sliced": lambda x: layers.Dense(1)(ops.reshape(ops.reshape(x[::-1], (-1, 2)), (-1, 12))),
+    "distributed": lambda x: layers.Dense(1)(layers.Flatten()(layers.TimeDistributed(layers.Dense(3))(ops.flip(x, 0)))),
+    "mixed": lambda x: layers.Dense(1)(ops.reshape(0.5 * x + 0.5 * ops.flip(x, 0), (-1, 12))),
+}
+
+
+@pytest.mark.parametrize("name", TURNED)
+def test_samples_the_other_way_round_are_joined_with_other_axes(name: str, rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(23, 3, 4)).astype("float32"), rng.normal(size=(23, 1)).astype("float32")
+    both = twin(model_of(TURNED[name], (3, 4)), [x, y], "adam", "mse")
+    for conditions in SMALL_TILES:
+        assert_same(both, [[x, y], [x[:1], y[:1]]], conditions)
+
+
 @pytest.mark.parametrize("name", ACROSS_SAMPLES)
 def test_samples_that_are_steps_of_one_sequence_are_not_cut_apart(name: str, rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(23, 5)).astype("float32"), rng.normal(size=(23, 1)).astype("float32")
