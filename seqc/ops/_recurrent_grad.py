@@ -56,7 +56,8 @@ class RecurrentGrad(Op):
     def batch_rule(self, y: Value) -> tuple[BatchRule, ...]:
         results = of_kind(y.result, tuple)
         if batch_axis(results[0]) != 0:  # steps follow from each other: they are no samples
-            return ("whole",) * len(results)
+            whole: BatchRule = "whole"
+            return (whole,) * len(results)
         each: list[BatchRule] = ["parallel"] * (self.forward.states * self.forward.has_state)
         return "parallel", "reduce", "reduce", "reduce", *each
 

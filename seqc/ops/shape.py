@@ -42,9 +42,9 @@ class Reshape(Op):
         shape = self._solve(x.shape)
         if shape is None:
             rest = math.prod(d for d in self.target if d > 0)
-            raise ShapeError(f"{self!r} does not fit {x}: its elements cannot be divided evenly by {rest}.")
+            raise SizesDiffer(f"{self!r} does not fit {x}: its elements cannot be divided evenly by {rest}.")
         if dims.product(shape) != dims.product(x.shape):
-            raise ShapeError(f"{self!r} does not fit {x}: the number of elements differs.")
+            raise SizesDiffer(f"{self!r} does not fit {x}: the number of elements differs.")
         return x.with_shape(shape)
 
     def _solve(self, shape: Shape) -> Shape | None:

@@ -141,9 +141,7 @@ class Tiling:
         shown = v.op.eval(*xs)
         if not any(np.may_share_memory(shown, x) for x in xs):
             shown = self.buffers.empty(shown.shape, shown.dtype)
-            tile.calls.append(
-                computing(v, [Access(shown, (v,), "samples", tile.rows)], reads_of(v, xs, tile.rows), xs)
-            )
+            tile.calls.append(computing(v, [Access(shown, (v,), "samples", tile.rows)], reads_of(v, xs, tile.rows), xs))
         tile.arrays[v] = shown
 
     def _add_results(self, tile: Tile, v: Value, xs: Sequence[Array]) -> None:
