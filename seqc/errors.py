@@ -112,3 +112,15 @@ class MissingFolderError(SeqcError, FileNotFoundError):
 
 class PathError(SeqcError, OSError):
     """A path cannot be read or written: it leads to no regular file, is read-only, or the system does not allow it."""
+
+
+def in_layer(error: Exception, scope: str) -> Exception:
+    """Returns an error of a layer's operation as one that names the layer: seqc's own first, others in a note."""
+    if not scope or scope in str(error):
+        return error
+    if isinstance(error, SeqcError):
+        named = type(error)(f"In layer '{scope}': {error}")
+        named.__cause__ = error
+        return named
+    error.add_note(f"This happened in layer '{scope}'.")
+    return error

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc.errors import SeqcError, ShapeError
+from seqc.errors import ShapeError, in_layer
 from seqc.graph.blas_threads import one_blas_thread
 from seqc.graph.ir import Array, Constant, Graph, Input, Value
 
@@ -60,11 +60,11 @@ class Interpreter:
                     slots[i.result] = i.function(*[slots[o] for o in i.operands])
                     for dead in i.last_uses:
                         slots[dead] = None
-        except SeqcError as error:
-            scope = "" if at_work is None else at_work.value.scope
-            if not scope or scope in str(error):
+        except Exception as error:
+            named = in_layer(error, "" if at_work is None else at_work.value.scope)
+            if named is error:
                 raise
-            raise type(error)(f"In layer '{scope}': {error}") from error
+            raise named from error
         return [slots[o] for o in self._outputs]
 
     def run_named(self, arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from seqc.errors import DTypeError, NoGradientError, NoLoweringError, TraceError
 from seqc.graph.attributes import ByAttributes
+from seqc.graph.batch import samples_first
 from seqc.graph.dims import Dim
 from seqc.graph.equal_sizes import inferred
 from seqc.graph.operators import OPERATORS, Operators
@@ -145,12 +146,12 @@ class Op(ByAttributes):
     def batch_rule(self, y: Value) -> BatchRule | tuple[BatchRule, ...]:
         """Tells how `y = op(...)` may be computed for some samples at a time, one answer or one per result.
 
-        "parallel": every sample for itself, so that results for consecutive samples stand side by side along the batch
-        axis; "reduce": results for parts of the batch add up to the result for all, which has no batch axis; "combine":
-        the op is a `Merged` one and makes the result for all from parts of the batch; "whole": only with all samples
-        at once. Asked only where an operand has a batch axis, which may be any axis of it.
+        "parallel": each for itself, results side by side along the batch axis; "reduce": results for parts add up to
+        that for all, which has no batch axis; "combine": a `Merged` op makes that of parts; "whole": only all at once.
+        Asked only where an operand has a batch axis. By default samples are rows of the first axis, and those along
+        others are not cut: an op that treats all axes alike says "parallel", one that mixes samples "whole".
         """
-        return "parallel"
+        return "parallel" if samples_first(y) else "whole"
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         """Returns the floating-point operations: none for moving numbers, else one per element of the result."""
@@ -200,8 +201,7 @@ class Value(Operators):
     ragged: ClassVar[bool] = False
 
     def __init__(self, op: Op, inputs: tuple[Value, ...], result: Type | tuple[Type, ...], scope: str = "") -> None:
-        self.op, self.inputs = op, inputs
-        self.result = result
+        self.op, self.inputs, self.result = op, inputs, result
         self.scope = scope
         self.origin: Any = None
         note(self)

@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from seqc.errors import ShapeError
+from seqc.graph.batch import batch_axis
 from seqc.graph.ir import Array, BatchRule, Op, Sizes, Type, Value
 from seqc.ops._recurrent import Recurrent
+from seqc.sure import of_kind
 
 T = TypeVar("T")
 
@@ -52,6 +54,10 @@ class RecurrentGrad(Op):
         return operands[:count], [next(upstream) if there else None for there in self.given]
 
     def batch_rule(self, y: Value) -> tuple[BatchRule, ...]:
+        results = of_kind(y.result, tuple)
+        if batch_axis(results[0]) != 0:  # steps follow from each other: they are no samples
+            whole: BatchRule = "whole"
+            return (whole,) * len(results)
         each: list[BatchRule] = ["parallel"] * (self.forward.states * self.forward.has_state)
         return "parallel", "reduce", "reduce", "reduce", *each
 

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from seqc.errors import ShapeError
 from seqc.graph import dims
+from seqc.graph.batch import samples_first
 from seqc.graph.dims import Dim
 from seqc.graph.ir import Array, BatchRule, Op, Sizes, Type, Value, apply
 from seqc.ops._common import check_float, check_same_dtype
@@ -182,7 +183,7 @@ class ConvKernelGrad(_Convolution):
     shape_only = (2,)
 
     def batch_rule(self, y: Value) -> BatchRule | tuple[BatchRule, ...]:
-        return "reduce"
+        return "reduce" if samples_first(y) else "whole"
 
     def infer(self, x: Type, g: Type, like: Type) -> Type:
         self.check_upstream(g, x, like)

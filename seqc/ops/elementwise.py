@@ -10,7 +10,7 @@ import numpy as np
 
 from seqc.errors import ConfigError, DTypeError
 from seqc.graph.dims import Dim
-from seqc.graph.ir import Array, Emitter, Op, Type, Value, apply, as_value
+from seqc.graph.ir import Array, BatchRule, Emitter, Op, Type, Value, apply, as_value
 from seqc.graph.layout import LayoutRule, elementwise_layout_rule
 from seqc.graph.operators import OPERATORS
 from seqc.graph.target import Target
@@ -37,6 +37,9 @@ class Elementwise(Op):
     def of_sizes(self, *sizes: Any) -> Dim | None:
         """Returns what the operation makes of sizes, if that is known."""
         return None
+
+    def batch_rule(self, y: Value) -> BatchRule:
+        return "parallel"
 
     def lower(self, e: Emitter, y: Value, *names: Any) -> str | tuple[str, ...]:
         return e.node(self.name, *names)

@@ -68,6 +68,8 @@ class GatherGrad(Op):
     shape_only: ClassVar[tuple[int, ...]] = (2,)
 
     def infer(self, g: Type, ids: Type, table: Type) -> Type:
+        if g.shape != (*ids.shape, *table.shape[1:]):
+            raise ShapeError(f"GatherGrad of ids {ids} into {table} needs a row per id; got {g}.")
         return table.with_dtype(g.dtype)
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:

@@ -92,6 +92,9 @@ class Gemm(Op):
     def eval(self, x: Array, w: Array, b: Array) -> Any:
         return x @ w + b
 
+    def batch_rule(self, y: Value) -> BatchRule:
+        return "parallel"
+
     def vjp(self, g: Value, y: Value, x: Value, w: Value, b: Value) -> Sequence[Value | None]:
         return (*MatMul().vjp(g, y, x, w), g)
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import ConfigError, ShapeError
+from seqc.graph.batch import batch_axis
 from seqc.graph.element_types import FLOATS
-from seqc.graph.ir import Array, Emitter, Op, Type, Value, apply, as_value
+from seqc.graph.ir import Array, BatchRule, Emitter, Op, Type, Value, apply, as_value
 from seqc.graph.layout import Layout, LayoutRule, Merged, axis_of
 from seqc.graph.target import Target
 from seqc.ops.creation import full
@@ -60,6 +61,11 @@ class Pad(_Padding):
             if isinstance(size, int) and taken > size:
                 raise ShapeError(f"{self!r} takes {taken} elements away from an axis of {size}, of {x}.")
         return y
+
+    def batch_rule(self, y: Value) -> BatchRule:
+        # As many elements may be taken away as are added: the result has as many samples, and not the same.
+        axis = batch_axis(y.inputs[0].type)
+        return "whole" if axis is not None and any(self.pads[axis]) else "parallel"
 
     def eval(self, x: Array) -> Any:
         added = [(max(before, 0), max(after, 0)) for before, after in self.pads]

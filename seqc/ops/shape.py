@@ -42,9 +42,9 @@ class Reshape(Op):
         shape = self._solve(x.shape)
         if shape is None:
             rest = math.prod(d for d in self.target if d > 0)
-            raise ShapeError(f"{self!r} does not fit {x}: its elements cannot be divided evenly by {rest}.")
+            raise SizesDiffer(f"{self!r} does not fit {x}: its elements cannot be divided evenly by {rest}.")
         if dims.product(shape) != dims.product(x.shape):
-            raise ShapeError(f"{self!r} does not fit {x}: the number of elements differs.")
+            raise SizesDiffer(f"{self!r} does not fit {x}: the number of elements differs.")
         return x.with_shape(shape)
 
     def _solve(self, shape: Shape) -> Shape | None:
@@ -157,6 +157,9 @@ class BroadcastLike(Op):
     def eval(self, x: Array, like: Array) -> Any:
         return np.broadcast_to(x, like.shape)
 
+    def batch_rule(self, y: Value) -> BatchRule:
+        return "parallel"
+
     def vjp(self, g: Value, y: Value, x: Value, like: Value) -> Sequence[Value | None]:
         return g, None
 
@@ -184,6 +187,9 @@ class Repeat(Op):
     def eval(self, x: Array) -> Any:
         return np.repeat(np.expand_dims(x, self.axis), self.count, self.axis)
 
+    def batch_rule(self, y: Value) -> BatchRule:
+        return "parallel"
+
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         from seqc.ops.reduce import ReduceSum
 
@@ -210,6 +216,9 @@ class Transpose(Op):
 
     def eval(self, x: Array) -> Any:
         return x.transpose(self.perm)
+
+    def batch_rule(self, y: Value) -> BatchRule:
+        return "parallel"
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (transpose(g, tuple(self.perm.index(i) for i in range(len(self.perm)))),)
@@ -247,6 +256,9 @@ class Unsqueeze(Op):
     def eval(self, x: Array) -> Any:
         return np.expand_dims(x, self.axes)
 
+    def batch_rule(self, y: Value) -> BatchRule:
+        return "parallel"
+
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (apply(Squeeze(self.axes), g),)
 
@@ -269,6 +281,9 @@ class Squeeze(Op):
 
     def eval(self, x: Array) -> Any:
         return np.squeeze(x, self.axes)
+
+    def batch_rule(self, y: Value) -> BatchRule:
+        return "parallel"
 
     def vjp(self, g: Value, y: Value, x: Value) -> Sequence[Value | None]:
         return (apply(Unsqueeze(self.axes), g),)

@@ -90,7 +90,7 @@ class Concat(Op):
 class Slice(Op):
     """Takes elements start, start + step, ... before stop along each of `axes`; negative numbers count from the end.
 
-    Where the size of an axis is symbolic, bounds are taken to lie within it.
+    Where the size of an axis is symbolic, bounds are taken to lie within it; see `seqc.ops._bounds`.
     """
 
     kind = "view"

@@ -20,6 +20,7 @@ from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Array, Graph, Type, Value, as_value, input_value
 from seqc.graph.strings import type_name
 from seqc.graph.tracing import Trace, Variable, tracing
+from seqc.ops._bounds import Cutting, cuts_of_batch, lies_within
 from seqc.training.compiled import each_alone
 from seqc.training.data import Forms, sample_type
 from seqc.training.hooks import logs_more, overrides
@@ -122,6 +123,20 @@ class Step:
     @cached_property
     def executor(self) -> Executor | NaiveExecutor | StringExecutor:
         return make_executor(self.graph, self.reads, self.writes, self.kept)
+
+    @cached_property
+    def _cuts(self) -> list[Cutting]:
+        return cuts_of_batch(self.graph)
+
+    @cached_property
+    def _fitting(self) -> dict[int, bool]:
+        return {}
+
+    def fits(self, rows: int) -> bool:
+        """Tells whether the step holds for so many samples: whether these have all that is sliced off the batch."""
+        if rows not in self._fitting:
+            self._fitting[rows] = all(lies_within(cut, rows) for cut in self._cuts)
+        return self._fitting[rows]
 
     def run(self, arrays: Sequence[Array], seed: int, step: int) -> list[Array]:
         """Runs the step on arrays, keeps the new state, and returns the results."""

@@ -122,6 +122,12 @@ class Stepper(Totals):
     def step_for(self, kind: str, batch: Batch) -> Step:
         """Returns the step for such a batch, traced the first time."""
         sized = self._stateful or kind in self._sized
+        step = self._step_for(kind, batch, sized)
+        fits = sized or batch[0] is None or step.fits(len(batch[0]))
+        return step if fits else self._step_for(kind, batch, sized=True)
+
+    def _step_for(self, kind: str, batch: Batch, sized: bool) -> Step:
+        """Returns a step for batches of any size, or, if `sized`, of this one."""
         rows = len(batch[0]) if sized and batch[0] is not None else None
         form = repr(batch.forms) if isinstance(batch, FormedBatch) else None
         key = (kind, self.flags, self._slots if kind == "train" else None, rows, form, *map(_kind_of, batch))

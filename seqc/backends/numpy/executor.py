@@ -20,7 +20,7 @@ from seqc.backends.numpy.regions import Program
 from seqc.backends.numpy.state import State, StateRef
 from seqc.backends.numpy.turns import Turn
 from seqc.backends.numpy.workers import WORKERS, Failure, Run, thread_count
-from seqc.errors import SeqcError
+from seqc.errors import in_layer
 from seqc.graph import dims
 from seqc.graph.batch import BATCH
 from seqc.graph.blas_threads import one_blas_thread
@@ -172,15 +172,9 @@ class _Bound:
 
 
 def _explained(error: BaseException, run: Run, program: Program) -> BaseException:
-    """Returns what an error of a run is to the user: of a call's, the call's own; one of seqc's names the layer."""
+    """Returns what an error of a run is to the user: of a call's, the call's own, which names the layer."""
     if not isinstance(error, Failure):
         return error
-    failure, error = error, error.error
-    if not isinstance(error, SeqcError):
-        return error
-    scope = program.value_at(run, failure).scope
-    if not scope or scope in str(error):
-        return error
-    named = type(error)(f"In layer '{scope}': {error}")
-    named.__cause__ = error
-    return named
+    if not isinstance(error.error, Exception):  # an interruption, which belongs to no layer
+        return error.error
+    return in_layer(error.error, program.value_at(run, error).scope)

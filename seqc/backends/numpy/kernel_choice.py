@@ -24,6 +24,7 @@ from seqc.backends.numpy.kernels import (
     reduce,
     softmax,
 )
+from seqc.errors import ShapeError
 from seqc.graph.ir import Array, Op
 from seqc.ops._parts import Merged, Positional
 from seqc.ops.elementwise import Elementwise
@@ -59,7 +60,9 @@ def select_kernel(op: Op, outs: Sequence[Array | None], xs: Sequence[Array], scr
             return call
     function = ufunc_of(op)
     if function is not None:
-        return partial(function, *xs, out=outs[0])
+        out = present(outs[0])
+        _check_shape(op, np.broadcast_shapes(*(x.shape for x in xs)), out)
+        return partial(function, *xs, out=out)
     if isinstance(op, Positional):
         return partial(_numbers_from, op, outs, xs, offset)
     return partial(_evaluate, op, outs, xs)
@@ -84,7 +87,14 @@ def _evaluate(op: Op, outs: Sequence[Array | None], xs: Sequence[Array]) -> None
     results = op.eval(*xs)
     for out, result in zip(outs, results if isinstance(results, tuple) else (results,), strict=True):
         if out is not None:
+            _check_shape(op, np.shape(result), out)
             out[...] = result
+
+
+def _check_shape(op: Op, shape: tuple[int, ...], out: Array) -> None:
+    """Checks that a result is as large as its place: NumPy would repeat what is smaller."""
+    if shape != out.shape:
+        raise ShapeError(f"{op!r} gives {shape}, where its operands were said to give {out.shape}.")
 
 
 def _take_part(op: Merged, part: Array, xs: Sequence[Array]) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from seqc.graph import dims
-from seqc.graph.ir import Array, Op, Type
+from seqc.graph.batch import batch_axis
+from seqc.graph.ir import Array, BatchRule, Op, Type, Value
 from seqc.ops._windows import Padding, Window
 
 
@@ -45,6 +46,10 @@ class Patches(Op):
         if self.taps_first:
             return x.with_shape((columns, dims.product((x.shape[0], *places))))
         return x.with_shape((x.shape[0], *places, columns))
+
+    def batch_rule(self, y: Value) -> BatchRule:
+        # Stored the other way round, places and samples come last.
+        return "parallel" if batch_axis(y.inputs[0].type) == 0 else "whole"
 
     def eval(self, x: Array) -> Any:
         seen = self.window.patches(self.window.padded(x))

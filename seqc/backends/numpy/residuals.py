@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from seqc.graph import dims
+from seqc.graph.batch import batch_axis
 from seqc.graph.ir import Array, BatchRule, Graph, Op, Sizes, Type, Value, build, items
 from seqc.graph.rewriting import rewrite
 from seqc.ops._recurrent import Recurrent
@@ -36,6 +37,10 @@ class WithResiduals(Op):
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return self.forward.work(inputs, outputs)
+
+    def batch_rule(self, y: Value) -> BatchRule:
+        # The samples of what is left lie along other axes.
+        return "parallel" if batch_axis(y.inputs[0].type) == 0 else "whole"
 
     def eval(self, *arrays: Array) -> Any:
         return self.forward.run(*arrays)

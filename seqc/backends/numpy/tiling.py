@@ -22,7 +22,7 @@ from seqc.backends.numpy.whole_batch import operands_of
 from seqc.graph.batch import BATCH
 from seqc.graph.ir import Array, Item, Value
 from seqc.ops._parts import Merged
-from seqc.sure import mistake, of_kind
+from seqc.sure import of_kind
 
 
 class WorkerSums:
@@ -127,14 +127,22 @@ class Tiling:
     def _add_operation(self, tile: Tile, v: Value) -> None:
         xs = operands_of(v, lambda x: self._array(tile, x), {BATCH: tile.count})
         if v in tile.stage.memory.views:
-            tile.arrays[v] = v.op.eval(*xs)
-            # A copy would show what was there when it was made.
-            if not any(np.may_share_memory(tile.arrays[v], x) for x in xs):
-                raise mistake(f"{v.op.name} copies what it is to show")
+            self._add_view(tile, v, xs)
         elif self.schedule.cut.batch_rules[v][0] == "combine":
             self._add_part(tile, v, xs)
         else:
             self._add_results(tile, v, xs)
+
+    def _add_view(self, tile: Tile, v: Value, xs: Sequence[Array]) -> None:
+        """Shows the memory of an operand, or adds a call that copies it where its elements lie in another order.
+
+        So they do where the operand is a view of all samples, such as these the other way round.
+        """
+        shown = v.op.eval(*xs)
+        if not any(np.may_share_memory(shown, x) for x in xs):
+            shown = self.buffers.empty(shown.shape, shown.dtype)
+            tile.calls.append(computing(v, [Access(shown, (v,), "samples", tile.rows)], reads_of(v, xs, tile.rows), xs))
+        tile.arrays[v] = shown
 
     def _add_results(self, tile: Tile, v: Value, xs: Sequence[Array]) -> None:
         """Adds a call for an operation, and what adds its results to sums or copies them to where all samples' are."""
