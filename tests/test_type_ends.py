@@ -42,7 +42,7 @@ def _divisions(dtype: str) -> dict[str, tuple[Any, ...]]:
 
 
 def _turned(dtype: str) -> dict[str, tuple[Any, ...]]:
-    """By -1: the smallest number wraps around, as all integers do, and the processor's division would end the process."""
+    """By -1: the smallest number wraps around, as all integers do; the processor's division would end the process."""
     low, divisors = int(ENDS[dtype].min), np.array([-1, 2, -1], dtype)
     a = [low, low, 7]
     return {
