@@ -281,6 +281,7 @@ COMPUTED: dict[str, tuple[Callable[..., Any], list[str], int]] = {
     "a place along an axis": (lambda x, at: ops.take_along_axis(x, at - 1, 1), [FLOAT, INT], 4),
     "a quotient": (lambda x, y: x // y, [INT, INT], 10),
     "a remainder": (lambda x, y: ops.mod(x, y), ["int64", "int64"], 10),
+    "a remainder of the dividend": (lambda x, y: ops.fmod(x, y), [INT, INT], 10),
     "a table without any other": (
         lambda x: ir.apply(LookUp((10, 20, 30), (1, 2, 3), None, "int64"), x * 10),
         ["int64"],

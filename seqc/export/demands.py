@@ -18,6 +18,7 @@ from seqc.graph.strings import STRING
 from seqc.ops.arithmetic import Div, Mod
 from seqc.ops.gather import Gather, GatherElements
 from seqc.ops.reduce import ReduceProd, ReduceSum
+from seqc.ops.rounding import Fmod
 from seqc.ops.scattering import GatherND, Scatter
 from seqc.ops.strings import LookUp
 
@@ -73,7 +74,7 @@ def _demands(value: Value) -> Iterator[tuple[Value, _Demand]]:
     elif isinstance(op, LookUp) and op.default is None:
         keys = set(op.keys)
         yield value.inputs[0], lambda x, _: keys.issuperset(x.ravel().tolist())
-    elif _is_whole(value) and isinstance(op, Div | Mod):
+    elif _is_whole(value) and isinstance(op, Div | Mod | Fmod):
         yield value.inputs[1], lambda x, _: bool(np.all(x != 0))
     elif _is_whole(value) and isinstance(op, ReduceSum | ReduceProd):
         yield value.inputs[0], lambda x, _: _fits(op, x)
