@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from seqc.graph import ir
 from seqc.graph.ir import Graph
 from seqc.ops.elementwise import Cast
 from seqc.ops.nonlinear import Relu
+from seqc.ops.strings import LookUp
 from seqc.ops.transcendental import Tanh
 
 onnx_models = pytest.importorskip("kit.onnx_models", reason="needs onnx")
@@ -260,6 +262,74 @@ def test_the_smallest_of_two_tables_counts() -> None:
     assert list(integer_limits(graph(x, both)).values()) == [5]
 
 
+def _rows(size: int, of: Callable[..., Any]) -> Callable[..., Any]:
+    """Of integers x, y, ... the rows of a table at what is made of them."""
+    return lambda *ids: look_up(Weights()("table", size, 2), of(*ids))
+
+
+INT, FLOAT = "int32", "float32"
+# What is made of inputs, their dtypes, and, of integers, how many different ones are drawn at least.
+COMPUTED: dict[str, tuple[Callable[..., Any], list[str], int]] = {
+    "rows from 1 on": (_rows(7, lambda x: x - 1), [INT], 8),
+    "rows of two": (_rows(168, lambda day, hour: day * 24 + hour), [INT, INT], 7),
+    "rows further on": (_rows(5, lambda x: x + 2), [INT], 3),
+    "twice the row": (_rows(5, lambda x: x * 2), [INT], 3),
+    "rows or the first": (_rows(5, lambda x: ops.where(x < 0, 0, x)), [INT], 5),
+    "not below the first": (_rows(5, lambda x: ops.maximum(x, 0)), [INT], 5),
+    "rows in floats": (_rows(5, lambda x: ops.cast(x - 1.0, "int32")), [FLOAT], 6),
+    "of rows of rows": (lambda x: _rows(4, lambda y: y)(ops.take(np.array([1, 3, 0]), x, 0)), [INT], 3),
+    "a place along an axis": (lambda x, at: ops.take_along_axis(x, at - 1, 1), [FLOAT, INT], 4),
+    "a quotient": (lambda x, y: x // y, [INT, INT], 10),
+    "a remainder": (lambda x, y: ops.mod(x, y), ["int64", "int64"], 10),
+    "a remainder of the dividend": (lambda x, y: ops.fmod(x, y), [INT, INT], 10),
+    "a table without any other": (
+        lambda x: ir.apply(LookUp((10, 20, 30), (1, 2, 3), None, "int64"), x * 10),
+        ["int64"],
+        3,
+    ),
+    "a sum": (lambda x: ops.sum(x, 1), [INT], 10),
+    "a sum of products": (lambda x: ops.sum(x * ops.cast(x > 0, "int64"), 1), ["int64"], 10),
+    "a product": (lambda x: ops.prod(x, 1), [INT], 10),
+}
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_integers_are_few_enough_for_what_is_made_of_them(name: str) -> None:
+    function, dtypes, count = COMPUTED[name]
+    inputs = [ir.input_value(f"x{i}", dtype, (BATCH, 3)) for i, dtype in enumerate(dtypes)]
+    g = Graph(tuple(inputs), (function(*inputs),), ("y",))
+    found = draw_inputs(g, {"batch": 50}, 0)
+    assert all(len(np.unique(x)) >= count for x, dtype in zip(found, dtypes, strict=True) if dtype != FLOAT)
+    assert verify(g).passed
+
+
+def test_a_table_of_few_places_bounds_lengths() -> None:
+    ids = ir.input_value("ids", "int32", (BATCH, TIME))
+    w = Weights()
+    y = look_up(w("table", 9, 2), ids) + look_up(w("places", 3, 2), ops.arange(ops.shape(ids)[1]))
+    assert {s["time"] for s in verify(graph(ids, y)).sizes} == {2, 3, 1}
+
+
+EMPTY_WHEN_SHORT: dict[str, Callable[[Any], Any]] = {
+    "a mean but for the first": lambda x: ops.mean(x[:, 1:], 1),
+    "a mean of differences": lambda x: ops.mean(ops.abs(x[:, 1:] - x[:, :-1]), 1),
+    "a mean inside a frame": lambda x: ops.mean(x[:, 2:-2], 1),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY_WHEN_SHORT)
+def test_lengths_are_tried_that_leave_something(name: str) -> None:
+    x = sequence(2)
+    report = verify(graph(x, EMPTY_WHEN_SHORT[name](x)))
+    assert report.passed
+    assert min(s["time"] for s in report.sizes) > 1
+
+
+def test_a_graph_of_which_a_part_is_always_empty_has_sizes() -> None:
+    x = sequence(2)
+    assert verify(graph(x, ops.concatenate([x, x[:, :0]], 1))).passed
+
+
 def test_masks_of_every_kind_are_tried() -> None:
     (ids,) = draw_inputs(GRAPHS["masked_text"](), {"batch": 7, "time": 8}, 0)
     assert not ids[1, 4:].any()
@@ -284,6 +354,22 @@ def test_samples_are_the_same_every_time() -> None:
         first, again = (draw_inputs(g, {"batch": 3}, seed)[0] for _ in range(2))
         np.testing.assert_array_equal(first, again)
     assert np.any(draw_inputs(g, {"batch": 3}, 0)[0] != draw_inputs(g, {"batch": 3}, 1)[0])
+
+
+DOUBLES: dict[str, Callable[[Any], Any]] = {
+    "moved": lambda x: ops.reshape(x, (-1, 2, 2)),
+    "rectified": ops.relu,
+    "the largest": lambda x: ops.max(x, 1),
+    "joined": lambda x: ops.concatenate([x, x], 1),
+}
+
+
+@pytest.mark.parametrize("name", DOUBLES)
+def test_doubles_are_rounded_where_they_come_in(name: str) -> None:
+    x = ir.input_value("x", "float64", (BATCH, 4))
+    report = verify(graph(x, DOUBLES[name](ops.cast(x, "float32"))))
+    assert report.passed
+    assert report.outputs[0].most is None or report.outputs[0].most > 0
 
 
 def test_agreement_of_the_largest_element_is_reported() -> None:

@@ -9,12 +9,13 @@ import pytest
 
 from kit.graph_numbers import assert_same_numbers, ops_of
 from kit.rewritten_graphs import with_activations
-from kit.small_graphs import BATCH, HEIGHT, WIDTH, Weights, batch_norm, conv, dense, graph, image, transposed
+from kit.small_graphs import BATCH, HEIGHT, TIME, WIDTH, Weights, batch_norm, conv, dense, graph, image, transposed
 from seqc import ops
 from seqc.export.activations.recognition import recognize_activations
 from seqc.export.images.bias import fuse_channel_bias
 from seqc.export.target import onnx_target
 from seqc.graph import ir
+from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Value
 from seqc.ops.conv import Conv
 from seqc.passes.affine import fold_affine
@@ -138,6 +139,18 @@ def test_what_is_padded_and_cut_is_padded_once() -> None:
         after = fold_padding(before, TARGET)
         assert ("Slice" not in ops_of(after)) == folds, name
         assert_same_numbers(before, after)
+
+
+def test_what_is_truncated_padded_and_cut_keeps_its_length_where_that_is_less() -> None:
+    x = ir.input_value("x", "float32", (BATCH, TIME, 3))
+    for before, last in ((2, 11), (1, 10)):
+        y = ops.pad(x[:, :10], ((0, 0), (before, 0), (0, 0)))[:, :last]
+        g = promote_floats(graph(x, y))
+        after = fold_padding(g, TARGET)
+        for length in (4, 10, 12):
+            array = np.arange(6 * length, dtype="float64").reshape(2, length, 3)
+            (wanted,), (got,) = (Interpreter(one).run([array]) for one in (g, after))
+            np.testing.assert_array_equal(got, wanted)
 
 
 def test_a_bias_is_fused_into_a_product_that_became_a_convolution() -> None:

@@ -15,7 +15,7 @@ from onnx import helper
 from kit import onnx_models
 from kit.effort import turn
 from kit.golden_models import ALL, Golden
-from kit.small_graphs import BATCH
+from kit.small_graphs import BATCH, TIME
 from seqc import Model, Sequential, activations, layers, ops
 from seqc.errors import ExportError, NoLoweringError, VerificationError
 from seqc.export import compile_graph, export_graph
@@ -24,6 +24,7 @@ from seqc.graph import ir
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Graph, Value
 from seqc.ops.normalization import LayerNormalization
+from seqc.ops.resize import Upsample
 
 pytest.importorskip("onnx", reason="needs onnx")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
@@ -196,6 +197,12 @@ def test_relu_of_integers_is_exported_where_its_operator_takes_none(name: str, o
     assert report.passed
 
 
+def upsample(x: Value) -> Value:
+    return ops.squeeze(ir.apply(Upsample((1, 3, 2, 1)), ops.reshape(x, (-1, 2, 2, 1))), -1)
+
+
+ALL_INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+# Of some types onnxruntime has none of the operators, or ONNX itself has not.
 NARROW: dict[str, Callable[[Value], Value]] = {
     "sum": lambda x: x + x,
     "difference": lambda x: x - x * x,
@@ -205,26 +212,53 @@ NARROW: dict[str, Callable[[Value], Value]] = {
     "running sum": lambda x: ops.cumsum(x, 1),
     "largest": lambda x: ops.max(x, 1),
     "smallest": lambda x: ops.min(x, 1),
+    "total": lambda x: ops.sum(ops.mod(x, 50), 1),
+    "product": lambda x: ops.prod(ops.mod(x, 7), 1),
+    "where the largest is": lambda x: ops.argmax(x, 1),
+    "where the smallest is": lambda x: ops.argmin(x, 1),
+    "products": lambda x: ops.matmul(x, ops.transpose(x)),
+    "limits": lambda x: ops.clip(x, 1, 3),
+    "the larger": lambda x: ops.maximum(x, np.asarray(2, x.dtype)),
+    "rectified": ops.relu,
+    "one or the other": lambda x: ops.where(x > 1, x, np.asarray(5, x.dtype)),
+    "padded": lambda x: ops.pad(x, ((0, 0), (1, 1)), constant_values=1),
+    "mirrored": lambda x: ops.pad(x, ((0, 0), (1, 1)), mode="reflect"),
+    "a triangle": ops.tril,
+    "rows": lambda x: ops.take(np.arange(9, dtype="float32"), ops.mod(x, 7), 0),
+    "places": lambda x: ops.take_along_axis(ops.cast(x, "float32"), ops.mod(x, 4), 1),
+    "upsampled": upsample,
 }
 
 
 @pytest.mark.parametrize("opset", [13, 18])
 @pytest.mark.parametrize("name", NARROW)
-def test_narrow_integers_wrap_around_and_compare_as_on_numpy(name: str, opset: int) -> None:
+def test_integers_of_all_types_wrap_around_and_compare_as_on_numpy(name: str, opset: int) -> None:
     from seqc.backends.onnxruntime import Session
 
-    for dtype in ("int8", "int16", "uint8", "uint16", "uint32"):
+    for dtype in ALL_INTEGERS:
         ends = np.iinfo(dtype)
         numbers = np.array([[ends.min, 1, 2, 3], [7, ends.max, ends.max - 1, 5]], dtype)
         x = ir.input_value("x", dtype, (BATCH, 4))
         graph = Graph((x,), (NARROW[name](x),), ("y",))
-        model = compile_graph(graph, opset=opset)
-        try:
-            session = Session(onnx_models.content(model), threads=1)
-        except ExportError as error:
-            # What ONNX has for a type onnxruntime may not have; where ONNX has it not, it is said otherwise.
-            if "Could not find an implementation" not in str(error) or "Cast" in onnx_models.node_types(model):
-                raise
-            continue
+        session = Session(onnx_models.content(compile_graph(graph, opset=opset)), threads=1)
         expected = Interpreter(graph).run([numbers])[0]
         np.testing.assert_array_equal(session.run({"x": numbers})["y"], expected, err_msg=dtype)
+
+
+BOOLEANS: dict[str, Callable[[Value], Value]] = {
+    "a causal mask": lambda x: ops.tril(ops.ones((ops.shape(x)[1], ops.shape(x)[1]), dtype="bool")),
+    "above the diagonal": lambda x: ops.triu(x, 1),
+    "one or the other": lambda x: ops.where(x, ops.flip(x, 1), ops.logical_not(x)),
+    "upsampled": upsample,
+}
+
+
+@pytest.mark.parametrize("name", BOOLEANS)
+def test_booleans_are_chosen_and_repeated(name: str) -> None:
+    from seqc.backends.onnxruntime import Session
+
+    x = ir.input_value("x", "bool", (BATCH, 4 if name == "upsampled" else TIME))
+    graph = Graph((x,), (BOOLEANS[name](x),), ("y",))
+    numbers = np.array([[True, False, True, True], [False, False, True, False]])
+    got = Session(onnx_models.content(compile_graph(graph)), threads=1).run({"x": numbers})["y"]
+    np.testing.assert_array_equal(got, Interpreter(graph).run([numbers])[0])

@@ -44,10 +44,24 @@ def _divisions(dtype: str) -> dict[str, tuple[Any, ...]]:
     }
 
 
+def _turned(dtype: str) -> dict[str, tuple[Any, ...]]:
+    """By -1: the smallest number wraps around, as all integers do; the processor's division would end the process."""
+    low, divisors = int(ENDS[dtype].min), np.array([-1, 2, -1], dtype)
+    a = [low, low, 7]
+    return {
+        f"// of {dtype} by -1": row(lambda x: x // -1, dtype, a, gives=[low, low, -7]),
+        f"// of {dtype} by constants with -1": row(lambda x: x // divisors, dtype, a, gives=[low, low // 2, -7]),
+        f"// of {dtype} by inputs of -1": row(lambda x, y: x // y, dtype, a, divisors, gives=[low, low // 2, -7]),
+        f"mod of {dtype} by -1": row(lambda x: ops.mod(x, -1), dtype, a, gives=[0, 0, 0]),
+        f"mod of {dtype} by inputs of -1": row(ops.mod, dtype, a, divisors, gives=[0, 0, 0]),
+    }
+
+
 PAIRS = [INF, -INF, INF, -INF, 0.0, INF], [INF, -INF, -INF, INF, 0.0, 1.0]
 
 NUMBERS: Mapping[str, tuple[Any, ...]] = {
     **{name: found for dtype in ENDS for name, found in _divisions(dtype).items()},
+    **{name: found for dtype in ("int32", "int64") for name, found in _turned(dtype).items()},
     "// of bytes": row(lambda x: x // 2, "uint8", [255, 3, 0], gives=[127, 1, 0]),
     "// by a negative number": row(lambda x: x // -7, "int8", [127, -128, 7], gives=[-19, 18, -1]),
     "logaddexp": row(ops.logaddexp, "float32", *PAIRS, gives=[INF, -INF, INF, INF, np.log(2), INF]),

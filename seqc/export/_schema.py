@@ -25,6 +25,8 @@ def element_type(dtype: str) -> int:
         raise ExportError(f"ONNX has no element type for {dtype}.") from error
 
 
+# The operand whose element type an operator is asked for, where it is not the first.
+_ASKED_FOR = {"Where": 1}
 # The version of each domain of operators beside ONNX's own.
 DOMAINS = {"ai.onnx.ml": 2}
 
@@ -49,7 +51,7 @@ def check_supported(op_type: str, attributes: Iterable[str], opset: int, scope: 
 
 @cache
 def has(op_type: str, attributes: frozenset[str], opset: int, dtype: str | None = None) -> bool:
-    """Tells whether an opset has an operator with some attributes, and for a first operand of an element type."""
+    """Tells whether an opset has an operator with some attributes, and for operands of an element type."""
     domain, name = split_name(op_type)
     try:
         schema = onnx.defs.get_schema(name, DOMAINS.get(domain, opset), domain)
@@ -57,7 +59,8 @@ def has(op_type: str, attributes: frozenset[str], opset: int, dtype: str | None 
         return False
     if schema.deprecated or not attributes <= set(schema.attributes):
         return False
-    return dtype is None or (bool(schema.inputs) and _type_name(dtype) in schema.inputs[0].types)
+    asked = _ASKED_FOR.get(name, 0)
+    return dtype is None or (asked < len(schema.inputs) and _type_name(dtype) in schema.inputs[asked].types)
 
 
 def _type_name(dtype: str) -> str:

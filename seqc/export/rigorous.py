@@ -318,11 +318,11 @@ def _normalized(op: Op, x: Array, p: Precision, operands: Sequence[Near]) -> Arr
 
 
 def _cast(op: Op, x: Array, p: Precision, operands: Sequence[Near]) -> Array:
-    """Floats here are those of the file's precision; whole numbers may be too large for it."""
+    """Of numbers that may be too large, or of more places than the file's precision has: doubles and whole numbers."""
     (a,) = operands
     if x.dtype.kind != "f":
         return np.full(x.shape, np.inf)
-    return a.e if a.x.dtype.kind == "f" else np.asarray(p.u * np.abs(x))
+    return np.asarray(p.rounded(x, a.e))
 
 
 _RULES: Mapping[type[Op], Rule] = {

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
 
 from seqc.errors import SeqcError, ShapeError
+from seqc.export.demands import Demands
 from seqc.graph import dims
 from seqc.graph.element_types import FLOATS, float_info
 from seqc.graph.ir import Array, Constant, Graph, Type, Value
@@ -25,10 +28,25 @@ BATCHES = (1, 2, 7)
 _STARTS = [n for i in range(2, 13) for n in (1 << i, 3 << (i - 1))] + [8192]
 # Where nothing says how many different integers there are.
 _SOME = 10
+# Where what is made of integers asks for others than that: what they begin with, see `Sampler._fitting`.
+_LOWS = (0, 1, 2)
+# Ends of integers, where those of their type lead to numbers that are too large.
+_LARGE = (1 << 52, 1 << 30, 1 << 20, 1 << 10)
+
+
+@dataclass(frozen=True)
+class Room:
+    """So many integers, from the lowest on."""
+
+    low: int
+    count: int
+
+
+Rooms = dict[Value, Room]
 
 
 def choose_sizes(graph: Graph, works: Callable[[Sizes], bool]) -> list[dict[str, int]]:
-    """Returns sizes for the symbolic axes.
+    """Returns sizes for the symbolic axes, at which no value of the graph is empty if there are such.
 
     Batches of 1, 2 and 7, each with two lengths of every other axis, and last a batch of two of the shortest there is,
     one if the graph takes it. A first axis of which one element is too few is no batch, but the length of a single
@@ -40,6 +58,27 @@ def choose_sizes(graph: Graph, works: Callable[[Sizes], bool]) -> list[dict[str,
     Raises:
         ShapeError: no length up to 1024 works, or to 8192 where one axis is open.
     """
+    try:
+        return _choose_sizes(graph, lambda sizes: not _leaves_nothing(graph, sizes) and works(sizes))
+    except ShapeError:
+        return _choose_sizes(graph, works)
+
+
+def _leaves_nothing(graph: Graph, sizes: Sizes) -> bool:
+    """Returns whether some value has no element.
+
+    What a mean over an axis without any element is differs from one program to the next, and few expect one.
+    """
+    results = (t for v in graph.walk() for t in (v.result if isinstance(v.result, tuple) else (v.result,)))
+    return any(
+        dims.evaluate(d, sizes) <= 0
+        for t in results
+        for d in t.shape
+        if not isinstance(d, int) and set(dims.names(d)) <= set(sizes)
+    )
+
+
+def _choose_sizes(graph: Graph, works: Callable[[Sizes], bool]) -> list[dict[str, int]]:
     names = sorted({n for x in graph.inputs for d in x.type.shape for n in dims.names(d)})
     batch = {n for x in graph.inputs for d in x.type.shape[:1] for n in dims.names(d)}
     if names and batch == set(names) and not works(dict.fromkeys(names, 1)):
@@ -57,12 +96,17 @@ def choose_sizes(graph: Graph, works: Callable[[Sizes], bool]) -> list[dict[str,
 
 def _shortest(others: list[str], batch: set[str], works: Callable[[Sizes], bool]) -> list[dict[str, int]]:
     """Returns the first of some short lengths at which the graph runs, if there is one."""
-    tried = [dict.fromkeys(others, n) for n in (1, 2, 3)] if others else []
-    return next(([length] for length in tried if works(dict.fromkeys(batch, 1) | length)), [])
+    return [dict.fromkeys(others, n) for n in _short(others, batch, works)][:1]
+
+
+def _short(others: list[str], batch: set[str], works: Callable[[Sizes], bool]) -> Iterator[int]:
+    """Yields short lengths at which the graph runs."""
+    return (n for n in (1, 2, 3) if others and works(dict.fromkeys(batch, 1) | dict.fromkeys(others, n)))
 
 
 def _lengths(others: list[str], batch: set[str], works: Callable[[Sizes], bool]) -> list[dict[str, int]]:
-    found = _found(others, batch, works)
+    # Of some models a table of places, say, ends all lengths: the shortest are tried at last.
+    found = _found(others, batch, works) or [dict.fromkeys(others, n) for n in _short(others, batch, works)][-2:]
     if not found:
         last = _tried(others)[-1]
         raise ShapeError(f"The graph runs at no size of {', '.join(others)} between {_STARTS[0]} and {last}.")
@@ -102,26 +146,55 @@ class Sampler:
     Floating-point rows are in turn standard normal, uniform in [0, 1), and three times as wide; the sixth is zero, or
     what a mask leaves out, throughout, as are the second halves of some others, and the seventh is tiny. Integers stay
     within the table they look up and reach both its ends, with zeros where masks are usually: at the end, at the start,
-    in between, everywhere.
+    in between, everywhere. What is computed of integers may be looked up, too, or divide: they are as few as they must
+    be for that.
     """
 
     def __init__(self, graph: Graph) -> None:
         self._inputs = graph.inputs
+        self._demands = Demands(graph)
         users = _users(graph)
         self._limits, self._masked = _integer_limits(graph, users), _masked_values(graph, users)
         self._exact = exact_values(graph)
         self._tokens = {x: _tokens_of(x, users) for x in graph.inputs}
         self._split = [_is_split(x, users) for x in graph.inputs]
+        self._rooms = {x: Room(0, limit) for x, limit in self._limits.items()}
 
     def draw(self, sizes: Sizes, seed: int) -> list[Array]:
         """Returns one array per graph input."""
-        rng = np.random.default_rng(seed)
-        return [self._drawn(rng, x, sizes) for x in self._inputs]
+        found = self._drawn_in(self._rooms, sizes, seed)
+        if self._demands.are_met(found, sizes):
+            return found
+        fitting = self._fitting(sizes, seed)
+        return found if fitting is None else self._drawn_in(self._rooms | fitting, sizes, seed)
 
-    def _drawn(self, rng: np.random.Generator, x: Value, sizes: Sizes) -> Array:
+    def _fitting(self, sizes: Sizes, seed: int) -> Rooms | None:
+        """Returns, for integers of which something is made that must stay within limits, which ones to draw.
+
+        As many as all of them can have, from 0 on if there are some, and then as many more as each can have alone.
+        """
+        free = [x for x in self._inputs if x in self._demands.reached and self._is_whole(x)]
+
+        def fit(rooms: Rooms) -> bool:
+            return self._demands.are_met(self._drawn_in(self._rooms | rooms, sizes, seed), sizes)
+
+        most = {x: self._limits.get(x, _SOME) for x in free}
+        tried = ({x: Room(low, min(n, most[x])) for x in free} for low in _LOWS for n in range(_SOME, 0, -1))
+        rooms = next(filter(fit, tried), None) if free else None
+        return None if rooms is None else reduce(partial(_widened, fit, most), free, rooms)
+
+    def _is_whole(self, x: Value) -> bool:
+        """Whether an input has numbers that are whole, in floats, too."""
+        return not self._tokens[x] and x.dtype not in ("bool", STRING) and (not x.type.is_float or x in self._exact)
+
+    def _drawn_in(self, rooms: Rooms, sizes: Sizes, seed: int) -> list[Array]:
+        rng = np.random.default_rng(seed)
+        return [self._drawn(rng, x, sizes, rooms.get(x)) for x in self._inputs]
+
+    def _drawn(self, rng: np.random.Generator, x: Value, sizes: Sizes, room: Room | None) -> Array:
         tokens = self._tokens[x]
         if x.dtype != STRING and not tokens:
-            return _draw(rng, x.type, sizes, self._limits.get(x), self._masked.get(x))
+            return _draw(rng, x.type, sizes, room, self._masked.get(x))
         shape = tuple(dims.evaluate(d, sizes) for d in x.type.shape)
         found = np.empty(shape, object if x.dtype == STRING else x.dtype)
         for i in range(found.size):
@@ -135,7 +208,8 @@ class Sampler:
     def draw_large(self, run: Callable[[list[Array]], object], sizes: Sizes, seed: int) -> list[Array] | None:
         """Returns inputs of about 1e15, and integers at both ends of their type.
 
-        None where none may be so large. Those in half precision are of about 1e3.
+        None where none may be so large. Those in half precision are of about 1e3, and integers smaller where numbers
+        made of them would be too large.
 
         Not even larger ones: their squares and sums would be infinite in one order of adding and finite in another.
         """
@@ -146,9 +220,9 @@ class Sampler:
                 found[i] = (np.random.default_rng(seed).normal(size=found[i].shape) * largest).astype(x.dtype)
                 some = True
             elif np.issubdtype(found[i].dtype, np.integer) and x not in self._limits and found[i].size > 1:
-                ends = np.iinfo(found[i].dtype)
-                found[i].flat[0], found[i].flat[-1] = ends.min, ends.max
-                some = True
+                large = ([*found[:i], a, *found[i + 1 :]] for a in _with_large_ends(found[i]))
+                fitting = next((a for a in large if self._demands.are_met(a, sizes)), None)
+                found, some = fitting or found, some or fitting is not None
         return found if some and runs_on(run, found) else None
 
     def draw_wordless(self, run: Callable[[list[Array]], object], sizes: Sizes, seed: int) -> list[Array] | None:
@@ -158,6 +232,21 @@ class Sampler:
         drawn = self.draw(sizes, seed)
         found = [np.full_like(x, "") if split else x for x, split in zip(drawn, self._split, strict=True)]
         return found if runs_on(run, found) else None
+
+
+def _widened(fit: Callable[[Rooms], bool], most: Mapping[Value, int], rooms: Rooms, x: Value) -> Rooms:
+    """Returns the rooms with as many integers for one input as fit."""
+    wider = (rooms | {x: replace(rooms[x], count=n)} for n in range(most[x], rooms[x].count, -1))
+    return next(filter(fit, wider), rooms)
+
+
+def _with_large_ends(x: Array) -> Iterator[Array]:
+    """Yields copies of integers whose first and last ones are the ends of their type, and then less large ones."""
+    ends = np.iinfo(x.dtype)
+    for most in (int(ends.max), *(n for n in _LARGE if n < ends.max)):
+        large = x.copy()
+        large.flat[0], large.flat[-1] = max(-most - (most == ends.max), int(ends.min)), most
+        yield large
 
 
 def _token(rng: np.random.Generator, tokens: Sequence[object]) -> object:
@@ -277,10 +366,11 @@ def _limit_at(user: Value, value: Value) -> Iterator[int]:
                 yield int(other.op.array.max()) + 1
 
 
-def _draw(rng: np.random.Generator, t: Type, sizes: Sizes, limit: int | None, masked: float | None) -> Array:
+def _draw(rng: np.random.Generator, t: Type, sizes: Sizes, room: Room | None, masked: float | None) -> Array:
     shape = tuple(dims.evaluate(d, sizes) for d in t.shape)
-    if limit is not None or (not t.is_float and t.dtype not in ("bool", "uint8")):
-        return _with_zeros(_with_ends(rng.integers(0, limit or _SOME, shape), (limit or _SOME) - 1)).astype(t.dtype)
+    if room is not None or (not t.is_float and t.dtype not in ("bool", "uint8")):
+        low, count = (room.low, room.count) if room else (0, _SOME)
+        return (_with_zeros(_with_ends(rng.integers(0, count, shape), count - 1)) + low).astype(t.dtype)
     if t.dtype == "uint8":
         return _with_ends(rng.integers(0, 256, shape), 255).astype(t.dtype)
     if t.dtype == "bool":

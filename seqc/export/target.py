@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache, partial
 
 from seqc.export.images import FORMS
@@ -9,6 +10,17 @@ from seqc.export.normalization.forms import GroupNormalization, channels_second
 from seqc.export.options import check_opset
 from seqc.export.places.rules import Place
 from seqc.graph.target import DTYPES, DataFormat, Target
+
+_NARROW, _UNSIGNED = frozenset(("int16", "uint16")), frozenset(("uint32", "uint64"))
+# The element types that ONNX has and onnxruntime (1.32) has not, by operator. It has none at all for int4 and the like.
+LACKING: Mapping[str, frozenset[str]] = {
+    **dict.fromkeys(("Max", "Min", "Clip", "Pad"), _NARROW),
+    "Where": _NARROW | {"bool", "uint64"},
+    **dict.fromkeys(("ReduceSum", "ReduceProd", "ReduceMax", "ReduceMin", "CumSum"), _UNSIGNED),
+    **dict.fromkeys(("ArgMax", "ArgMin"), _NARROW | _UNSIGNED),
+    "Resize": _NARROW | _UNSIGNED | {"bool", "int64"},
+    "Relu": frozenset(("int16", "int64")),
+}
 
 
 def onnx_target(
@@ -43,4 +55,6 @@ def _target(opset: int, layout: DataFormat, place: Place | None, stops_at_length
 def _supports(opset: int, place: Place | None, op_type: str, *attributes: str, dtype: str | None = None) -> bool:
     from seqc.export._schema import has
 
+    if dtype in LACKING.get(op_type, ()):
+        return False
     return (place is None or place.has(op_type, *attributes)) and has(op_type, frozenset(attributes), opset, dtype)

@@ -26,7 +26,7 @@ class Supports(Protocol):
     """Tells whether a target has an operator."""
 
     def __call__(self, op_type: str, *attributes: str, dtype: str | None = None) -> bool:
-        """Answers for an operator by name, with all of some attributes and for a first operand of an element type."""
+        """Answers for an operator by name, with all of some attributes and for numbers of an element type."""
         ...
 
 

@@ -81,6 +81,21 @@ class Div(Binary):
         floor = np.floor_divide(a, b)
         return floor + ((floor < 0) & (floor * b != a)).astype(a.dtype)
 
+    def lower(self, e: Emitter, y: Value, a: str, b: str) -> str | tuple[str, ...]:
+        if y.type.dtype not in ("int32", "int64") or y.type.size is not None:
+            return e.node("Div", a, b)
+        # onnxruntime divides by the processor, which ends the process over the smallest number by -1, a server's too.
+        # a / b = (a s) / (b s) for s = -1, 1; only a product may leave its type, and wraps around as it does in NumPy.
+        one, divisor = np.ones((), y.type.dtype), y.inputs[1].op
+        if not isinstance(divisor, Constant):
+            sign = e.node("Where", e.node("Equal", b, e.constant(-one)), e.constant(-one), e.constant(one))
+            return e.node("Div", e.node("Mul", a, sign), e.node("Mul", b, sign))
+        signs = np.where(divisor.array == -1, -one, one)
+        if np.all(signs == 1):
+            return e.node("Div", a, b)
+        turned = e.node("Mul", a, e.constant(signs))
+        return turned if np.all(signs == -1) else e.node("Div", turned, e.constant(divisor.array * signs))
+
     def vjp(self, g: Value, y: Value, a: Value, b: Value) -> Sequence[Value | None]:
         return g / b, -(g * y) / b
 

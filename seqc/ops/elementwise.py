@@ -10,7 +10,7 @@ import numpy as np
 
 from seqc.errors import ConfigError, DTypeError
 from seqc.graph.dims import Dim
-from seqc.graph.ir import Array, BatchRule, Emitter, Op, Type, Value, apply, as_value
+from seqc.graph.ir import Array, BatchRule, Constant, Emitter, Op, Type, Value, apply, as_value
 from seqc.graph.layout import LayoutRule, elementwise_layout_rule
 from seqc.graph.operators import OPERATORS
 from seqc.graph.target import Target
@@ -238,9 +238,19 @@ class Where(Elementwise):
     def eval(self, condition: Array, a: Array, b: Array) -> Any:
         return np.where(condition, a, b)
 
+    def decompose(self, target: Target, y: Value, condition: Value, a: Value, b: Value) -> Value | None:
+        if y.dtype != "bool" or target.supports("Where", dtype="bool"):
+            return None
+        first, second = logical_and(condition, a), logical_and(logical_not(condition), b)
+        return first if _is_false(b) else second if _is_false(a) else logical_or(first, second)
+
     def vjp(self, g: Value, y: Value, condition: Value, a: Value, b: Value) -> Sequence[Value | None]:
         none = scalar(0, g)
         return None, where(condition, g, none), where(condition, none, g)
+
+
+def _is_false(x: Value) -> bool:
+    return isinstance(x.op, Constant) and x.type.rank == 0 and not x.op.array.any()
 
 
 class Identity(Elementwise):

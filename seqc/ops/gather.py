@@ -56,10 +56,15 @@ class Gather(Op):
 
     def lower(self, e: Emitter, y: Value, table: str, ids: str) -> str | tuple[str, ...]:
         if y.dtype != STRING or y.inputs[0].type.rank == 1:
-            return e.node("Gather", table, ids, axis=0)
+            return e.node("Gather", table, _places(e, y.inputs[1], ids), axis=0)
         # Of rows of strings onnxruntime's Gather gives the first string alone (1.32).
         ids = ids if y.inputs[1].dtype == "int64" else e.node("Cast", ids, to="int64")
         return e.node("GatherND", table, e.node("Unsqueeze", ids, e.constant(np.array([-1], np.int64))))
+
+
+def _places(e: Emitter, ids: Value, name: str) -> str:
+    """Returns ids as the integers that ONNX takes."""
+    return name if ids.dtype in ("int32", "int64") else e.node("Cast", name, to="int64")
 
 
 class GatherGrad(Op):
@@ -132,7 +137,7 @@ class GatherElements(Op):
         return apply(GatherElementsGrad(self.axis), g, ids, x), None
 
     def lower(self, e: Emitter, y: Value, x: str, ids: str) -> str | tuple[str, ...]:
-        return e.node("GatherElements", x, ids, axis=self.axis)
+        return e.node("GatherElements", x, _places(e, y.inputs[1], ids), axis=self.axis)
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -16,8 +16,10 @@ from seqc.errors import NoGradientError, ShapeError
 from seqc.graph import dims
 from seqc.graph.ir import Array, Emitter, Op, Sizes, Type, Value, apply
 from seqc.graph.layout import Layout, LayoutRule, Merged, axis_of
+from seqc.graph.target import Target
 from seqc.ops._common import as_float, check_float
 from seqc.ops.pool import AveragePool
+from seqc.ops.rearranging import repeat
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -44,6 +46,13 @@ class Upsample(Op):
             raise NoGradientError(f"{self!r} has a gradient only along the axes between the first and the last.")
         window = tuple(size)
         return (apply(AveragePool(window, window), g) * float(prod(window)),)
+
+    def decompose(self, target: Target, y: Value, x: Value) -> Value | tuple[Value, ...] | None:
+        if target.supports("Resize", dtype=x.dtype):
+            return None
+        for axis, factor in enumerate(self.factors):
+            x = repeat(x, factor, axis) if factor > 1 else x
+        return x
 
     def lower(self, e: Emitter, y: Value, x: str) -> str | tuple[str, ...]:
         return emit_resize(e, x, self.factors, mode="nearest", where="asymmetric", nearest_mode="floor")

@@ -24,16 +24,30 @@ def fold_padding(graph: Graph, _: Target) -> Graph:
     MaxPool goes the same way where the padding, which never wins in it, would not have won as zeros either: after Relu.
     What pads by its size stays as it is. A padded image that is cut is one Pad, whose numbers may be negative.
     """
-    uses = count_uses(graph)
+    uses, shorter = count_uses(graph), _perhaps_shorter(graph)
 
     def rule(old: Value, new: Value) -> Value | None:
-        if isinstance(new.op, Slice) and uses[old.inputs[0]] == 1:
+        if isinstance(new.op, Slice) and uses[old.inputs[0]] == 1 and old.inputs[0] not in shorter:
             return _cut(new, new.op)
         if isinstance(new.op, Conv | MaxPool) and new.op.padding != "same":
             return _padded_by_itself(new, new.op)
         return None
 
     return rewrite(graph, rule)
+
+
+def _perhaps_shorter(graph: Graph) -> set[Value]:
+    """Returns what follows from a slice that takes an axis of unknown size to be long enough: x[:10] may have 5."""
+    found: set[Value] = set()
+    for v in graph.walk():
+        if any(x in found for x in v.inputs) or (isinstance(v.op, Slice) and _assumes(v, v.op)):
+            found.add(v)
+    return found
+
+
+def _assumes(value: Value, op: Slice) -> bool:
+    before, after = value.inputs[0].type.shape, value.type.shape
+    return any(isinstance(after[i], int) and not isinstance(before[i], int) for i in op.axes)
 
 
 def _padded_by_itself(value: Value, op: Conv | MaxPool) -> Value | None:
