@@ -69,7 +69,7 @@ def test_a_fill_needs_not_fit_the_type_of_its_column(
             TensorProto.FLOAT,
             pa.array(["1", None]),
             0.0,
-            "needs float32.*; got an array of Python objects, of type 'str'",
+            "needs float32.*, of type 'str'",
         ),
         (TensorProto.STRING, pa.array(["a", None]), 0.0, "row 1, column 'x': the value is missing$"),
     ],

@@ -23,8 +23,8 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 def read_picture(body: Buffer, declared: Declared, scale: str, layout: str | None, limits: Limits) -> Array:
     """An image as one sample: resized to the declared height and width, in the declared number of channels.
 
-    An image is turned as its EXIF says, as browsers turn it, and 16 bits of grey become 8. Pixels are 0 to 255, and -128
-    to 127 for an input of int8.
+    An image is turned as its EXIF says, as browsers turn it, and 16 bits of grey become 8. Pixels are 0 to 255, for an
+    input of int8 -128 to 127.
 
     scale: what the pixels are divided by; 1 leaves them as they are. layout: "channels_first" or
     "channels_last", or None to see it by the sizes. limits: of pixels.
@@ -46,11 +46,7 @@ def read_picture(body: Buffer, declared: Declared, scale: str, layout: str | Non
             with Image.open(io.BytesIO(body), formats=_FORMATS) as image:
                 if image.width * image.height > limits.pixels:
                     raise Refusal(413, f"the image has {image.width} x {image.height} pixels; at most {limits.pixels}")
-                # A file of one mode may decode into another; transparent places are white, as on paper.
-                upright = _upright(image)
-                picture: Any = (
-                    upright.convert(_MODES[channels]) if channels == 4 else _opaque(upright, _MODES[channels])
-                )
+                picture = _converted(_upright(image), _MODES[channels])
     except Refusal:
         raise
     except UnidentifiedImageError as error:  # whose own words are the address of an object
@@ -66,10 +62,13 @@ def read_picture(body: Buffer, declared: Declared, scale: str, layout: str | Non
     rank = len(declared.shape)
     if rank == 2 or (rank == 3 and channels == 1):
         pixels = pixels.reshape((-1,) if rank == 2 else size[::-1])
-    if declared.dtype == np.int8:
-        pixels = pixels ^ 128  # 128 less, read as int8
-    array = pixels.astype(declared.dtype)
+    array = _as_declared(pixels, declared)
     return np.ascontiguousarray(array[None] / declared.dtype.type(divisor) if divisor != 1 else array[None])
+
+
+def _as_declared(pixels: Array, declared: Declared) -> Array:
+    # The middle is 0 for int8, in which bright pixels have no room.
+    return (pixels ^ 128).view(np.int8) if declared.dtype == np.int8 else pixels.astype(declared.dtype)
 
 
 def _upright(image: Any) -> Any:
@@ -100,8 +99,9 @@ def _in_eight_bits(image: Any) -> Any:
     return grey
 
 
-def _opaque(image: Any, mode: str) -> Any:
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+def _converted(image: Any, mode: str) -> Any:
+    """An image in a mode, which need not be the file's; without transparency such places are white, as on paper."""
+    if mode != "RGBA" and (image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info):
         from PIL import Image
 
         clear = image.convert("RGBA")
