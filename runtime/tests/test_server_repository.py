@@ -24,6 +24,7 @@ from seqc_runtime.server.layout import Layout
 from seqc_runtime.server.loading import Loader
 from seqc_runtime.server.messages import Refusal
 from seqc_runtime.server.repository import Repository
+from seqc_runtime.server.scheduling import Scheduler
 from seqc_runtime.server.stats import Stats
 from seqc_runtime.server.triton import model_config
 
@@ -398,10 +399,12 @@ def test_looks_go_on_after_one_that_failed(caplog: pytest.LogCaptureFixture) -> 
                 raise PermissionError(13, "Permission denied", "/models")
 
     async def main() -> None:
-        task = asyncio.create_task(poll(Disk(), 0.001))
+        scheduler = Scheduler()
+        task = asyncio.create_task(poll(Disk(), 0.001, scheduler))
         while len(looks) < 6:
             await asyncio.sleep(0.001)
         task.cancel()
+        scheduler.close()
 
     asyncio.run(asyncio.wait_for(main(), 60))
     assert [record.message for record in caplog.records] == [

@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 from seqc_runtime.errors import SeqcRuntimeError
 from seqc_runtime.server.admin import Everywhere, Orders, carry_out, poll, say_missing
@@ -55,6 +55,7 @@ class Worker:
         self.channel: Channel | None = None
         self.servers: list[HttpServer] = []
         self.observer: Observer | None = None
+        self.scheduler: Scheduler | None = None
         self.grpc: Any = None
         self.obeying: set[asyncio.Future[None]] = set()
 
@@ -62,6 +63,12 @@ class Worker:
         """Serve until a signal, or until the supervisor says so or is gone."""
         raise_file_limit(self.app.limits.connections)
         _run(self._serve())
+
+    def leave(self) -> None:
+        """End the process here if a model is still being loaded: Python would wait for that."""
+        if self.scheduler is not None and self.scheduler.calling:
+            self.app.repository.remove_copies()
+            end_now(0)
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
@@ -73,9 +80,9 @@ class Worker:
             self.orders = Orders(loop, channel, self.app.repository, self.missing)
             self.app.repository = Everywhere(self.app.repository, self.orders)
             tasks.add(asyncio.create_task(self._listen(channel)))
+        scheduler = self.scheduler = Scheduler(self.app.limits)
         if self.settings.poll:
-            tasks.add(asyncio.create_task(poll(self.app.repository, self.settings.poll)))
-        scheduler = Scheduler(self.app.limits)
+            tasks.add(asyncio.create_task(poll(self.app.repository, self.settings.poll, scheduler)))
         port = await self._make_servers(scheduler)
         serving = asyncio.gather(*(server.serve() for server in self._all()))
         for server in self.servers:
@@ -210,7 +217,11 @@ def main() -> int:
 
 def start() -> None:
     """Run as a process of its own, and end it."""
-    status = main()
+    end_now(main())
+
+
+def end_now(status: int) -> NoReturn:
+    """End the process without what Python does at the end."""
     sys.stdout.flush()
     sys.stderr.flush()
     # Sessions of onnxruntime need not be taken down one by one.
