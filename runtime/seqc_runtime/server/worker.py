@@ -17,7 +17,7 @@ from seqc_runtime.errors import SeqcRuntimeError
 from seqc_runtime.server.admin import Everywhere, Orders, carry_out, poll, say_missing
 from seqc_runtime.server.app import App
 from seqc_runtime.server.asgi import Asgi
-from seqc_runtime.server.auth import Admission, make_admission
+from seqc_runtime.server.auth import Admission, guard, make_admission
 from seqc_runtime.server.build import build_app, describe
 from seqc_runtime.server.control import Channel, Message, ending_signals, read_first, send_now
 from seqc_runtime.server.http_server import HttpServer, raise_file_limit
@@ -73,7 +73,10 @@ class Worker:
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         for number in ending_signals():
-            loop.add_signal_handler(number, self._signalled)
+            try:
+                loop.add_signal_handler(number, self._signalled)
+            except NotImplementedError:  # on Windows
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._signalled))
         tasks: set[asyncio.Task[None]] = set()
         if self.end is not None:
             self.channel = channel = await Channel.open(self.end)
@@ -112,8 +115,9 @@ class Worker:
             apps["admin"] = admin = copy.copy(self.app)
             admin.admit = make_admission(settings, admin=True)
         for name, app in apps.items():
-            origins = app.admit.allowed_origin if isinstance(app.admit, Admission) and settings.cors_origins else None
-            asgi = Asgi(app, scheduler, observer, tls.identify if tls is not None else None, origins)
+            if isinstance(app.admit, Admission):
+                guard(app.admit, settings, admin=name == "admin")
+            asgi = Asgi(app, scheduler, observer, tls.identify if tls is not None else None)
             level, alone = settings.log_level, self.end is None
             self.servers.append(HttpServer(asgi, self.sockets[name], tls, level, alone))
         return await self._start_grpc(scheduler, observer, tls) if settings.grpc_port is not None else None

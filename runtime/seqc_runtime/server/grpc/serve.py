@@ -120,7 +120,7 @@ class GrpcServer:
 
 def _options(limits: Limits, reuse_port: bool) -> list[tuple[str, int]]:
     milliseconds = int(1000 * limits.keep_alive)
-    return [
+    options = [
         # gRPC would let two servers have the same port without a word.
         ("grpc.so_reuseport", int(reuse_port)),
         ("grpc.max_receive_message_length", limits.body + _FRAME),
@@ -139,3 +139,4 @@ def _options(limits: Limits, reuse_port: bool) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ]
+    return [(name, min(value, _NO_LIMIT)) for name, value in options]
