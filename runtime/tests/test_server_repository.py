@@ -283,6 +283,52 @@ def test_a_broken_version_is_not_opened_again_at_every_look(tmp_path: Path) -> N
     assert opened == [1, 2]
 
 
+@pytest.mark.parametrize("explicit", [False, True])
+def test_a_changed_configuration_is_taken_over(tmp_path: Path, explicit: bool) -> None:
+    put(tmp_path, "a", 1, adder(1))
+    (tmp_path / "a" / "1" / "other.onnx").write_bytes(adder(2))
+    served = started(tmp_path, explicit=explicit)
+    if explicit:
+        served.load("a")
+    said = (("model.onnx", 8, 1), ("other.onnx", 2, 2), ("other.onnx", 4, 2))
+    for file, most, number in said:
+        (tmp_path / "a" / "seqc.json").write_text(f'{{"file": "{file}", "max_batch": {most}}}')
+        if explicit:
+            served.load("a")
+        else:
+            served.poll()
+            served.poll()
+        held = served.get("a")
+        assert (answer(served, "a"), held.batching.max_rows) == (number, most)
+    (tmp_path / "a" / "seqc.json").write_text('{"file": "other.onnx", "max_batch": 4, "versions": "all"}')
+    served.poll()
+    served.poll()
+    assert served.get("a") is held
+
+
+def test_nothing_is_said_of_broken_versions_that_are_gone_or_passed_over(tmp_path: Path) -> None:
+    put(tmp_path, "a", 1, adder(1))
+    served = started(tmp_path)
+    put(tmp_path, "a", 2, b"broken")
+    put(tmp_path, "new", 1, b"broken")
+    for _ in range(2):
+        served.poll()
+    assert refusal(lambda: served.get("new")).status == 503
+    assert len(served.index()) == 3
+    shutil.rmtree(tmp_path / "a" / "2")
+    shutil.rmtree(tmp_path / "new")
+    served.poll()
+    assert [(row["name"], row["version"]) for row in served.index()] == [("a", "1")]
+    assert refusal(lambda: served.get("new")).status == refusal(lambda: served.get("a", "2")).status == 404
+    put(tmp_path, "a", 3, b"broken")
+    for _ in range(2):
+        served.poll()
+    put(tmp_path, "a", 4, adder(4))
+    for _ in range(2):
+        served.poll()
+    assert [(row["version"], row["state"]) for row in served.index()] == [("4", "READY")]
+
+
 def test_what_is_removed_is_served_no_more(tmp_path: Path) -> None:
     path = put(tmp_path, "a", 1, adder(1))
     put(tmp_path, "b", 1, adder(2))

@@ -7,7 +7,7 @@ import errno
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from seqc_runtime.errors import RuntimeModelError
@@ -17,12 +17,12 @@ MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _SUFFIX = ".onnx"
 
-Stamp = tuple[tuple[str, int, int, int], ...]
+Stamp = tuple[ModelConfig | tuple[str, int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class FoundVersion:
-    """The file of a version, and what changes when any file beside it does."""
+    """The file of a version, and what changes when any file beside it does, or how it is to be served."""
 
     path: Path
     stamp: Stamp
@@ -102,12 +102,14 @@ def _folder(path: Path, root: Path) -> FoundModel:
         return model
     try:
         model.config = read_config(path)
+        # Which versions are served says nothing of one.
+        way = replace(model.config, latest=None, versions=None)
         for folder in _version_folders(path):
             file = folder / model.config.file
             # A version may be taken away while it is looked at: then it is as if it had not been there.
             with contextlib.suppress(FileNotFoundError):
                 if file.is_file() and folder.resolve().is_relative_to(root.resolve()):
-                    model.versions[int(folder.name)] = FoundVersion(file, _stamp(folder))
+                    model.versions[int(folder.name)] = FoundVersion(file, (way, *_stamp(folder)))
         if not model.versions:
             model.problem = f"{str(path)!r} has no version: a file such as 1/{model.config.file} was expected"
     except RuntimeModelError as error:
