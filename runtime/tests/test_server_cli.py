@@ -74,7 +74,7 @@ WRONG = {
     "tokens": (["{model}", "--token-file", "{text}"], "line 1: a token needs 16"),
     "no tokens": (["{model}", "--token-file", "{none}"], "--token-file: there is no file"),
     "access log": (["{model}", "--access-log", "{none}/access.log"], "--access-log: "),
-    "name of two": (["{model}", "{model}", "--name", "a"], "--name names the model of one .onnx file"),
+    "name of two": (["{model}", "{model}", "--name", "a"], "--name names the model of one path"),
     "bad name": (["{model}", "--name", "../x"], "'../x'"),
     "threads": (["{model}", "--threads", "0"], "threads needs a positive integer"),
 }

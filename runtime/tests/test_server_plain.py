@@ -174,6 +174,21 @@ def test_images_fit_the_layouts_of_models(
     assert np.all(result == 255)  # what cannot be seen is white
 
 
+def test_a_request_that_is_refused_is_counted_under_either_path(serve: Serve, identity: Callable[..., bytes]) -> None:
+    client = serve(identity(TensorProto.INT8, ["n", 2]))
+    (name,) = client.app.repository.names()
+    array = io.BytesIO()
+    np.save(array, np.array([[1, 300]]))
+    for path in ("/predict", f"/models/{name}/predict"):
+        for body, kind in (
+            (b"[1]", "application/json"),
+            (b"1,300", "text/csv"),
+            (array.getvalue(), "application/x-npy"),
+        ):
+            assert send(client, body, kind, path=path).status == 400
+    assert client.app.repository.get(name).counters.snapshot().fail["invalid"] == 6
+
+
 def test_pixels_for_int8_are_128_less(serve: Serve, identity: Callable[..., bytes]) -> None:
     image_module = pytest.importorskip("PIL.Image", reason="images are read with pillow")
     file = io.BytesIO()

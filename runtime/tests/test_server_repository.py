@@ -86,6 +86,25 @@ def test_one_file_is_version_1_of_a_model_with_its_name(tmp_path: Path) -> None:
     assert started(path, name="other").names() == ["other"]
 
 
+def test_a_name_is_for_a_file_a_models_folder_and_the_only_model_in_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(tmp_path, "a", 1, adder(1))
+    assert started(tmp_path / "a", name="other").names() == ["other"]
+    served = started(tmp_path, name="other")
+    assert (served.names(), answer(served, "other")) == (["other"], 1)
+    with pytest.raises(RuntimeModelError, match=r"'\.\./x' is no name for a model"):
+        started(tmp_path, name="../x")
+    assert not caplog.records
+    # What comes later has a name of its own, and takes away none.
+    put(tmp_path, "b", 1, adder(2))
+    for _ in range(2):
+        served.poll()
+    assert (served.names(), answer(served, "other")) == (["b", "other"], 1)
+    assert started(tmp_path, name="other").names() == ["a", "b"]
+    assert "nothing is called other: there are several models" in caplog.text
+
+
 def test_a_folder_of_models_and_a_models_own_folder(tmp_path: Path) -> None:
     put(tmp_path, "a", 1, adder(1))
     put(tmp_path, "a", 10, adder(10))

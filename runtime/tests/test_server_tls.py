@@ -129,8 +129,7 @@ def test_a_session_from_before_lets_in_nobody_whose_authority_is_gone(tmp_path: 
     cert, key = first.issue("server", "DNS:localhost")
     trusted = tmp_path / "trusted.pem"
     trusted.write_bytes(first.cert.read_bytes())
-    files = {"tls_cert": str(cert), "tls_key": str(key), "tls_client_ca": str(trusted)}
-    tls = Tls(Settings(paths=("m.onnx",), **files))
+    tls = Tls(Settings(paths=("m.onnx",), tls_cert=str(cert), tls_key=str(key), tls_client_ca=str(trusted)))
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
     client.minimum_version = client.maximum_version = version

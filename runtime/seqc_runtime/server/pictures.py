@@ -82,8 +82,8 @@ def _upright(image: Any) -> Any:
     if image.mode.startswith("I"):
         image = _in_eight_bits(image)
     kind = Image.Transpose
-    ways = (kind.FLIP_LEFT_RIGHT, kind.ROTATE_180, kind.FLIP_TOP_BOTTOM, kind.TRANSPOSE, kind.ROTATE_270)
-    ways += (kind.TRANSVERSE, kind.ROTATE_90)
+    mirrored, upside = kind.FLIP_LEFT_RIGHT, kind.FLIP_TOP_BOTTOM
+    ways = (mirrored, kind.ROTATE_180, upside, kind.TRANSPOSE, kind.ROTATE_270, kind.TRANSVERSE, kind.ROTATE_90)
     return image.transpose(ways[turned - 2]) if turned in range(2, 9) else image
 
 

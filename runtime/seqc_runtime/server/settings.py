@@ -22,7 +22,7 @@ MOST_WORKERS = 256
 class Settings:
     """Everything a server needs to know; plain values, so that workers get it as JSON.
 
-    paths: an .onnx file or a repository folder each. name: of the model, when the one path is a file.
+    paths: an .onnx file or a repository folder each. name: of the model, when the one path has one.
     host, port, uds: where to listen; port 0 takes a free one. grpc_port: None for no gRPC.
     workers: processes. threads: of one prediction; None shares the CPUs out among the workers.
     share_weights: workers have one copy of weights that lie beside a model, at the cost of slower batches.
@@ -73,10 +73,8 @@ class Settings:
         for path in self.paths:
             if not os.path.exists(path):
                 raise RuntimeArgumentError(f"there is no file or folder {path!r}")
-        if self.name is not None and (len(self.paths) > 1 or os.path.isdir(self.paths[0])):
-            raise RuntimeArgumentError(
-                "--name names the model of one .onnx file; a repository's folders have their names"
-            )
+        if self.name is not None and len(self.paths) > 1:
+            raise RuntimeArgumentError("--name names the model of one path; those of several have their own names")
         self._check_ports()
         if not 1 <= self.workers <= MOST_WORKERS:
             raise RuntimeArgumentError(f"--workers needs 1 to {MOST_WORKERS} or auto; got {self.workers}")
