@@ -328,7 +328,7 @@ def _assemble(part: Part, batch: Mapping[str, Array]) -> Array:
             raise RuntimeInputError(
                 f"column {part.columns[0]!r} holds arrays of different shapes: fill them up to one"
             ) from error
-    return columns[0] if columns[0].ndim > 1 else part.assemble(np.stack(columns, axis=1))
+    return columns[0] if columns[0].ndim > 1 else part.stack(columns)
 
 
 def _given_cpus() -> int | None:

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from seqc_runtime.batches import check_batch_size
 from seqc_runtime.errors import RuntimeArgumentError, RuntimeInputError
 from seqc_runtime.files.columns import Choice, check_rows
@@ -80,7 +82,8 @@ def score(
 
     source: a .csv, .npy, .npz or .parquet file; "-" is a csv table on standard input.
     target: a file of one of these kinds, which appears when it is whole; "-" is a csv table on standard output.
-    batch_size: samples per run. Default: 1024, or what the model is fixed to.
+    batch_size: samples per run. Default: 1024, or what the model is fixed to; the last are then filled up with one of
+    theirs, whose outputs are left out.
     engine: what runs the model on each chunk; this process, unless told. told: called after each chunk.
 
     Raises RuntimeArgumentError and RuntimeInputError for what cannot be read, run or written, and what predict raises.
@@ -89,15 +92,16 @@ def score(
     _check_names(source, target)
     if not model.inputs:
         raise RuntimeInputError("the model has no inputs, so there are no samples to run it on")
-    step = _step(model, batch_size)
+    step, fixed = _step(model, batch_size), _fixed(model)
     run = engine or partial(_run_here, model)
     done = 0
     with _open_reader(source, model.inputs, reading or Reading()) as reader, _open_writer(target) as writer:
         counts: list[int] = []
-        with contextlib.closing(run(_counted(reader.chunks(step), model.inputs, counts))) as running:
+        with contextlib.closing(run(_counted(reader.chunks(step), model.inputs, counts, fixed or 0))) as running:
             for results in running:
                 count = counts.pop(0)
-                rows = list(check_rows(results, model.outputs, count))
+                made = check_rows(results, model.outputs, max(count, fixed or 0))
+                rows = [(info, result[:count]) for info, result in made]
                 with naming(Path(target)):
                     writer.write(rows)
                 done += count
@@ -112,15 +116,24 @@ def _run_here(model: Model, chunks: Iterator[Feeds]) -> Generator[list[Array]]:
         yield results if isinstance(results, list) else [results]
 
 
-def _counted(chunks: Iterator[Feeds], infos: Sequence[TensorInfo], counts: list[int]) -> Iterator[Feeds]:
+def _counted(chunks: Iterator[Feeds], infos: Sequence[TensorInfo], counts: list[int], least: int) -> Iterator[Feeds]:
+    """The chunks, with their samples counted. least: how many samples each is filled up to, with its last."""
     for feeds in chunks:
-        counts.append(len(feeds[infos[0].name]))
+        count = len(feeds[infos[0].name])
+        counts.append(count)
+        if 0 < count < least:
+            feeds = {name: array[np.minimum(np.arange(least), count - 1)] for name, array in feeds.items()}
         yield feeds
 
 
-def _step(model: Model, batch_size: int | None) -> int:
+def _fixed(model: Model) -> int | None:
+    """How many samples the model runs on at a time; None for any number."""
     first = model.inputs[0]
-    fixed = first.shape[0] if first.shape and isinstance(first.shape[0], int) else None
+    return first.shape[0] if first.shape and isinstance(first.shape[0], int) else None
+
+
+def _step(model: Model, batch_size: int | None) -> int:
+    first, fixed = model.inputs[0], _fixed(model)
     if batch_size is None:
         return fixed or BATCH_SIZE
     step = check_batch_size(batch_size)

@@ -300,7 +300,7 @@ def test_manifests_that_kserve_could_not_use_are_refused(
     [
         ("s3://bucket/flowers.onnx", ["/mnt/models/flowers.onnx", "--name", "{{.Name}}"]),
         ("https://host/f.onnx?key=a/b", ["/mnt/models/f.onnx", "--name", "{{.Name}}"]),
-        ("pvc://claim/models", ["/mnt/models"]),
+        ("pvc://claim/models", ["/mnt/models", "--name", "{{.Name}}"]),
     ],
 )
 def test_the_arguments_of_the_container_are_the_commands(storage_uri: str, start: list[str]) -> None:

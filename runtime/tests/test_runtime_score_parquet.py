@@ -42,6 +42,50 @@ def test_missing_values_and_nan_are_filled_as_in_a_table_of_text(identity: Build
     assert scored(whole, big, tmp_path, missing=7) == [2**53 + 1, 7, -(2**63)]
 
 
+NUMBERS = [
+    (pa.array([1, None, 3], pa.int64()), 0.5, [1, 0.5, 3]),
+    (pa.array([1, None], pa.uint8()), -1.0, [1, -1]),
+    (pa.array([True, None]), 0.5, [1, 0.5]),
+    (pa.array(np.array([1, np.nan], np.float16)), 0.1, [1, np.float32(0.1)]),
+    (pa.array([5, None, 5]).dictionary_encode(), 0.25, [5, 0.25, 5]),
+    (pa.nulls(2), 1.5, [1.5, 1.5]),
+]
+
+
+@pytest.mark.parametrize(("column", "fill", "expected"), NUMBERS, ids=lambda one: str(getattr(one, "type", "")))
+def test_a_fill_needs_not_fit_the_type_of_its_column(
+    identity: Build, tmp_path: Path, column: Any, fill: float, expected: list[float]
+) -> None:
+    assert scored(identity(TensorProto.FLOAT), pa.table({"x": column}), tmp_path, missing=fill) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "column", "fill", "message"),
+    [
+        (TensorProto.INT64, pa.array([1, None]), 0.5, "--missing 0.5 cannot be put into input 'x', which needs int64"),
+        (TensorProto.UINT8, pa.array([1, None]), -1.0, "values from 0 to 255; got -1"),
+        (TensorProto.BOOL, pa.array([True, None]), 2.0, "--missing 2 cannot be put into input 'x', which needs bool"),
+        (
+            TensorProto.FLOAT,
+            pa.array(["1", None]),
+            0.0,
+            "needs float32.*, of type 'str'",
+        ),
+        (TensorProto.STRING, pa.array(["a", None]), 0.0, "row 1, column 'x': the value is missing$"),
+    ],
+)
+def test_a_fill_that_the_input_cannot_hold_is_refused(
+    identity: Build, tmp_path: Path, kind: int, column: Any, fill: float, message: str
+) -> None:
+    with pytest.raises(seqc_runtime.RuntimeInputError, match=message):
+        scored(identity(kind), pa.table({"x": column}), tmp_path, missing=fill)
+
+
+def test_columns_of_several_integers_stay_integers(identity: Build, tmp_path: Path) -> None:
+    table = pa.table({"x_0": pa.array([1, -2]), "x_1": pa.array([2**53 + 1, 2], pa.uint64())})
+    assert scored(identity(TensorProto.INT64, ("batch", 2)), table, tmp_path) == [[1, 2**53 + 1], [-2, 2]]
+
+
 def test_texts_and_truths_go_through_whatever_way_they_are_stored(identity: Build, tmp_path: Path) -> None:
     texts = ["a", "é", "", "a"]
     text = identity(TensorProto.STRING)

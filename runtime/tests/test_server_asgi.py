@@ -23,13 +23,16 @@ from runtime_kit.serving_models import looped
 import seqc_runtime
 from seqc_runtime.server.app import App, Exchange
 from seqc_runtime.server.asgi import Asgi
+from seqc_runtime.server.build import build_app
 from seqc_runtime.server.endpoints import ROUTES
 from seqc_runtime.server.limits import Limits
 from seqc_runtime.server.messages import Refusal
+from seqc_runtime.server.observe import make_observer
 from seqc_runtime.server.repository import Repository
 from seqc_runtime.server.routes import _REMEMBERED, Router
 from seqc_runtime.server.scheduling import Scheduler
 from seqc_runtime.server.servable import Servable
+from seqc_runtime.server.settings import Settings
 
 X = np.arange(8, dtype=np.float32).reshape(2, 4)
 
@@ -98,6 +101,27 @@ def test_a_body_in_pieces_is_read_without_any_lifespan(app: App) -> None:
     connection = call(Asgi(app), scope(INFER), body[:7], b"", body[7:])
     assert connection.status == 200
     assert np.allclose(gemm_answer(connection.body), X @ WEIGHT, atol=1e-5)
+
+
+def test_settings_hold_for_pages_under_whatever_name_it_is_called(tmp_path: Path) -> None:
+    settings = Settings(
+        paths=(str(write_gemm(tmp_path)),),
+        threads=1,
+        cors_origins=("https://a.example",),
+        access_log="-",
+        limits={"compress_from": 1 << 30},
+    )
+    asgi = Asgi(build_app(settings), observer=make_observer(settings))
+    host, origin = (b"host", b"ray-head-svc:8000"), (b"origin", b"https://a.example")
+    for path in ("/v2", "/"):  # the page is made once
+        for headers in ([host, origin], [host], [host, origin]):
+            (start, *_) = call(asgi, scope(path, "GET", headers=headers), b"").sent
+            names = [name for name, _ in start["headers"]]
+            assert start["status"] == 200
+            assert names.count(b"access-control-allow-origin") == (origin in headers)
+            assert names.count(b"traceresponse") == 1
+    asked = [host, origin, (b"access-control-request-method", b"POST")]
+    assert call(asgi, scope(INFER, "OPTIONS", headers=asked), b"").status == 204
 
 
 @pytest.mark.parametrize("inline", [0.0, 1.0])
@@ -336,8 +360,10 @@ import sys
 import seqc_runtime
 from seqc_runtime.server.app import App
 from seqc_runtime.server.asgi import Asgi
+from seqc_runtime.server.observe import make_observer
 from seqc_runtime.server.repository import Repository
 from seqc_runtime.server.servable import Servable
+from seqc_runtime.server.settings import Settings
 
 repository = Repository()
 repository.add(Servable("gemm", 1, seqc_runtime.load({path!r}, device="cpu", threads=1)))

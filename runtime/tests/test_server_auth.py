@@ -11,7 +11,7 @@ import pytest
 from runtime_kit.server_process import gemm_request, serving, split, until, write_gemm
 
 from seqc_runtime.errors import RuntimeArgumentError
-from seqc_runtime.server.auth import Admission, Tokens, parse_tokens, warn_of_readers
+from seqc_runtime.server.auth import Admission, Tokens, guard, make_admission, parse_tokens, warn_of_readers
 from seqc_runtime.server.messages import Head, Refusal, Response
 from seqc_runtime.server.routes import Route
 from seqc_runtime.server.settings import Settings
@@ -200,6 +200,39 @@ def test_a_page_from_elsewhere_cannot_call_a_server_on_this_machine(tmp_path: Pa
             assert name in answer.partition(b"access-control-allow-headers: ")[2].partition(b"\r\n")[0]
         plain = server.send(b"GET /v2 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         assert b"access-control" not in plain
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "allowed"),
+    [
+        ("localhost", None, True),
+        ("LOCALHOST:8000", "http://localhost:8000", True),
+        ("localhost.:8000", None, True),
+        ("127.0.0.1:8000", "HTTP://127.0.0.1:8000", True),
+        ("[::1]", None, True),
+        ("", None, True),
+        ("10.0.0.5:8000", None, False),
+        ("localhost.example", None, False),
+        ("localhost", "http://[::1", False),
+        ("localhost", "http://[", False),
+        ("localhost", "null", False),
+    ],
+)
+def test_names_of_a_server_on_this_machine_and_origins_are_told_apart(
+    host: str, origin: str | None, allowed: bool
+) -> None:
+    settings = Settings(("m.onnx",))
+    headers = {"host": host, **({"origin": origin} if origin is not None else {})}
+    plain, guarded = make_admission(settings), make_admission(settings)
+    guard(guarded, settings)
+    # What listens for this application elsewhere knows its names.
+    assert plain(Head("GET", "/v2", headers={"host": host}), INFER) is None
+    if allowed:
+        assert guarded(Head("GET", "/v2", headers=headers), INFER) is None
+    else:
+        with pytest.raises(Refusal) as error:
+            guarded(Head("GET", "/v2", headers=headers), INFER)
+        assert error.value.status == 403
 
 
 def test_what_is_for_administrators_is_on_their_port_only() -> None:

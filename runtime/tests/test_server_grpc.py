@@ -199,6 +199,14 @@ def test_grpc_and_rest_refuse_with_the_same_words(gemm_served: Served) -> None:
     assert orjson.loads(rest.post("/v2/models/none/infer", b"{}").content)["error"] == said
 
 
+def test_a_model_may_be_called_as_a_path_is(gemm: bytes) -> None:
+    with served({"stats": gemm, "other": gemm}) as here:
+        for name in ("stats", "other"):
+            for version in ("", "1"):
+                answer = here.call("ModelMetadata", {"name": name, "version": version})
+                assert (answer.name, [one.name for one in answer.inputs]) == (name, ["x"])
+
+
 def test_the_server_and_its_models_say_what_they_are(gemm_served: Served) -> None:
     assert gemm_served.call("ServerLive").live
     assert gemm_served.call("ServerReady").ready

@@ -44,6 +44,14 @@ def gemm_served(gemm: bytes, two_inputs: bytes, two_outputs: bytes) -> Iterator[
         yield here
 
 
+def test_limits_may_be_larger_than_grpcs_own(gemm: bytes) -> None:
+    huge = 5_000_000_000
+    with served(
+        {"gemm": gemm}, Limits(body=huge, connections=huge, header=huge, streams=huge, keep_alive=86_400)
+    ) as here:
+        assert here.infer(raw("gemm", {"x": ONE})).model_name == "gemm"
+
+
 class Slow(Scheduler):
     """Waits before it runs a job, and keeps the jobs."""
 

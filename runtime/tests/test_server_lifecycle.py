@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import signal
 import socket
 import threading
@@ -24,6 +25,7 @@ from runtime_kit.server_process import (
 )
 
 PATH = "/v2/models/gemm/infer"
+LOAD = b"POST /v2/repository/models/endless/load HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{}"
 
 
 class Client(threading.Thread):
@@ -144,6 +146,48 @@ def test_a_drain_has_an_end(tmp_path: Path) -> None:
         assert server.stop() == 0
         assert time.monotonic() - began < 20
         connection.close()
+
+
+ENDLESS_LOADS = """
+import time
+from seqc_runtime.server.loading import Loader
+plain = Loader.__call__
+Loader.__call__ = lambda self, name, *rest: time.sleep(600) if name == "endless" else plain(self, name, *rest)
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "signals"),
+    [
+        (("--poll", 0.05), 2),
+        (("--model-control", "explicit", "--drain-timeout", 1), 1),
+        pytest.param(("--model-control", "explicit"), 2, marks=pytest.mark.slow),
+        pytest.param(("--model-control", "explicit", "--workers", 2), 2, marks=pytest.mark.slow),
+    ],
+)
+def test_a_model_that_is_being_loaded_holds_up_no_end(
+    tmp_path: Path, options: tuple[object, ...], signals: int
+) -> None:
+    import seqc_runtime
+
+    folders = [tmp_path / "models" / name / "1" for name in ("gemm", "endless")]
+    folders[0].mkdir(parents=True)
+    write_gemm(folders[0], "model")
+    (tmp_path / "sitecustomize.py").write_text(ENDLESS_LOADS)
+    path = os.pathsep.join([str(tmp_path), str(Path(seqc_runtime.__file__).parents[1])])
+    with serving(tmp_path / "models", *options, PYTHONPATH=path) as server:
+        folders[1].mkdir(parents=True)
+        write_gemm(folders[1], "model")
+        asking = threading.Thread(target=server.send, args=(LOAD,), daemon=True)
+        asking.start()
+        until(lambda: b"LOADING" in server.post("/v2/repository/index", b"{}")[1], "the load to begin")
+        began = time.monotonic()
+        for _ in range(signals):
+            time.sleep(0.5)
+            server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(60) == 0
+        assert time.monotonic() - began < 20
+        asking.join(60)
 
 
 @pytest.mark.slow

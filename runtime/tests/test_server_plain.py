@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 
@@ -171,6 +172,62 @@ def test_images_fit_the_layouts_of_models(
     result = np.array(answer.json()["outputs"]["y"])
     assert result.shape == expected
     assert np.all(result == 255)  # what cannot be seen is white
+
+
+def test_a_request_that_is_refused_is_counted_under_either_path(serve: Serve, identity: Callable[..., bytes]) -> None:
+    client = serve(identity(TensorProto.INT8, ["n", 2]))
+    (name,) = client.app.repository.names()
+    array = io.BytesIO()
+    np.save(array, np.array([[1, 300]]))
+    for path in ("/predict", f"/models/{name}/predict"):
+        for body, kind in (
+            (b"[1]", "application/json"),
+            (b"1,300", "text/csv"),
+            (array.getvalue(), "application/x-npy"),
+        ):
+            assert send(client, body, kind, path=path).status == 400
+    assert client.app.repository.get(name).counters.snapshot().fail["invalid"] == 6
+
+
+def test_pixels_for_int8_are_128_less(serve: Serve, identity: Callable[..., bytes]) -> None:
+    image_module = pytest.importorskip("PIL.Image", reason="images are read with pillow")
+    file = io.BytesIO()
+    image_module.fromarray(np.array([[0, 127], [128, 255]], np.uint8)).save(file, "PNG")
+    answer = send(serve(identity(TensorProto.INT8, ["n", 2, 2])), file.getvalue(), "image/png")
+    assert answer.json()["outputs"]["y"] == [[-128, -1], [0, 127]]
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_sixteen_bits_of_grey_become_eight(serve: Serve, relu: Callable[..., bytes], channels: int) -> None:
+    image_module = pytest.importorskip("PIL.Image", reason="images are read with pillow")
+    file, shape = io.BytesIO(), ["n", 1, 4, channels]
+    image_module.fromarray(np.array([[0, 256, 30000, 65535]], np.uint16)).save(file, "PNG", transparency=30000)
+    found = np.array(send(serve(relu(shape, shape)), file.getvalue(), "image/png").json()["outputs"]["y"])
+    clear = 117 if channels == 4 else 255
+    assert found[0, :, 0].tolist() == [0, 1, clear, 255]
+    if channels == 4:
+        assert found[0, :, 3].tolist() == [255, 255, 0, 255]
+
+
+def test_images_are_turned_as_browsers_turn_them(serve: Serve, relu: Callable[..., bytes]) -> None:
+    image_module = pytest.importorskip("PIL.Image", reason="images are read with pillow")
+    ops = pytest.importorskip("PIL.ImageOps")
+    client = serve(relu(["n", "height", "width", 1], ["n", "height", "width", 1]))
+    pixels = np.array([[0, 50, 100], [150, 200, 250]])
+    for kind in (np.uint8, np.uint16):
+        image = image_module.fromarray((pixels * (257 if kind == np.uint16 else 1)).astype(kind))
+        for orientation in range(10):
+            file, exif = io.BytesIO(), image_module.Exif()
+            exif[0x0112] = orientation
+            image.save(file, "PNG", exif=exif)
+            upright = ops.exif_transpose(image_module.open(file)) if kind == np.uint8 else None
+            found = np.array(send(client, file.getvalue(), "image/png").json()["outputs"]["y"])[..., 0]
+            assert found.shape == ((3, 2) if orientation in (5, 6, 7, 8) else (2, 3))
+            assert upright is None or np.array_equal(found, np.asarray(upright))
+            assert found[0, 0] == {2: 100, 3: 250, 4: 150, 6: 150, 7: 250, 8: 100}.get(orientation, 0)
+    file = io.BytesIO()
+    image.save(file, "PNG", exif=b"Exif\0\0no exif at all")
+    assert send(client, file.getvalue(), "image/png").status == 200
 
 
 def test_a_digit_may_be_784_numbers_in_a_row(serve: Serve, relu: Callable[..., bytes]) -> None:

@@ -24,6 +24,7 @@ from seqc_runtime.server.layout import Layout
 from seqc_runtime.server.loading import Loader
 from seqc_runtime.server.messages import Refusal
 from seqc_runtime.server.repository import Repository
+from seqc_runtime.server.scheduling import Scheduler
 from seqc_runtime.server.stats import Stats
 from seqc_runtime.server.triton import model_config
 
@@ -83,6 +84,25 @@ def test_one_file_is_version_1_of_a_model_with_its_name(tmp_path: Path) -> None:
     served = started(path)
     assert (served.names(), served.versions("adder"), answer(served, "adder", "1")) == (["adder"], [1], 3)
     assert started(path, name="other").names() == ["other"]
+
+
+def test_a_name_is_for_a_file_a_models_folder_and_the_only_model_in_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(tmp_path, "a", 1, adder(1))
+    assert started(tmp_path / "a", name="other").names() == ["other"]
+    served = started(tmp_path, name="other")
+    assert (served.names(), answer(served, "other")) == (["other"], 1)
+    with pytest.raises(RuntimeModelError, match=r"'\.\./x' is no name for a model"):
+        started(tmp_path, name="../x")
+    assert not caplog.records
+    # What comes later has a name of its own, and takes away none.
+    put(tmp_path, "b", 1, adder(2))
+    for _ in range(2):
+        served.poll()
+    assert (served.names(), answer(served, "other")) == (["b", "other"], 1)
+    assert started(tmp_path, name="other").names() == ["a", "b"]
+    assert "nothing is called other: there are several models" in caplog.text
 
 
 def test_a_folder_of_models_and_a_models_own_folder(tmp_path: Path) -> None:
@@ -282,6 +302,52 @@ def test_a_broken_version_is_not_opened_again_at_every_look(tmp_path: Path) -> N
     assert opened == [1, 2]
 
 
+@pytest.mark.parametrize("explicit", [False, True])
+def test_a_changed_configuration_is_taken_over(tmp_path: Path, explicit: bool) -> None:
+    put(tmp_path, "a", 1, adder(1))
+    (tmp_path / "a" / "1" / "other.onnx").write_bytes(adder(2))
+    served = started(tmp_path, explicit=explicit)
+    if explicit:
+        served.load("a")
+    said = (("model.onnx", 8, 1), ("other.onnx", 2, 2), ("other.onnx", 4, 2))
+    for file, most, number in said:
+        (tmp_path / "a" / "seqc.json").write_text(f'{{"file": "{file}", "max_batch": {most}}}')
+        if explicit:
+            served.load("a")
+        else:
+            served.poll()
+            served.poll()
+        held = served.get("a")
+        assert (answer(served, "a"), held.batching.max_rows) == (number, most)
+    (tmp_path / "a" / "seqc.json").write_text('{"file": "other.onnx", "max_batch": 4, "versions": "all"}')
+    served.poll()
+    served.poll()
+    assert served.get("a") is held
+
+
+def test_nothing_is_said_of_broken_versions_that_are_gone_or_passed_over(tmp_path: Path) -> None:
+    put(tmp_path, "a", 1, adder(1))
+    served = started(tmp_path)
+    put(tmp_path, "a", 2, b"broken")
+    put(tmp_path, "new", 1, b"broken")
+    for _ in range(2):
+        served.poll()
+    assert refusal(lambda: served.get("new")).status == 503
+    assert len(served.index()) == 3
+    shutil.rmtree(tmp_path / "a" / "2")
+    shutil.rmtree(tmp_path / "new")
+    served.poll()
+    assert [(row["name"], row["version"]) for row in served.index()] == [("a", "1")]
+    assert refusal(lambda: served.get("new")).status == refusal(lambda: served.get("a", "2")).status == 404
+    put(tmp_path, "a", 3, b"broken")
+    for _ in range(2):
+        served.poll()
+    put(tmp_path, "a", 4, adder(4))
+    for _ in range(2):
+        served.poll()
+    assert [(row["version"], row["state"]) for row in served.index()] == [("4", "READY")]
+
+
 def test_what_is_removed_is_served_no_more(tmp_path: Path) -> None:
     path = put(tmp_path, "a", 1, adder(1))
     put(tmp_path, "b", 1, adder(2))
@@ -398,10 +464,12 @@ def test_looks_go_on_after_one_that_failed(caplog: pytest.LogCaptureFixture) -> 
                 raise PermissionError(13, "Permission denied", "/models")
 
     async def main() -> None:
-        task = asyncio.create_task(poll(Disk(), 0.001))
+        scheduler = Scheduler()
+        task = asyncio.create_task(poll(Disk(), 0.001, scheduler))
         while len(looks) < 6:
             await asyncio.sleep(0.001)
         task.cancel()
+        scheduler.close()
 
     asyncio.run(asyncio.wait_for(main(), 60))
     assert [record.message for record in caplog.records] == [

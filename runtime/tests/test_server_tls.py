@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import ssl
@@ -103,6 +104,50 @@ def test_certificates_that_cannot_be_used_any_more_are_told_once(
     cert.write_bytes(content)
     tls.refresh()
     assert [record.levelname for record in caplog.records] == ["ERROR"] * 3
+
+
+def shake(tls: Tls, client: ssl.SSLContext, session: Any = None) -> tuple[Any, bool | None]:
+    """A handshake in memory; the client's session, and whether it goes on with one. Raises ssl.SSLError."""
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [tls.context.wrap_bio(up, down, server_side=True), client.wrap_bio(down, up, session=session)]
+    for _ in range(4):
+        for end in reversed(ends):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+    ends[0].write(b"hello")
+    assert ends[1].read(5) == b"hello"
+    found = ends[1].session, ends[0].session_reused
+    for end in (*ends, *ends):  # OpenSSL forgets a session that did not end well
+        with contextlib.suppress(ssl.SSLWantReadError):
+            end.unwrap()
+    return found
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_session_from_before_lets_in_nobody_whose_authority_is_gone(tmp_path: Path, version: ssl.TLSVersion) -> None:
+    first, second = Authority(tmp_path, "first"), Authority(tmp_path, "second")
+    cert, key = first.issue("server", "DNS:localhost")
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(first.cert.read_bytes())
+    tls = Tls(Settings(paths=("m.onnx",), tls_cert=str(cert), tls_key=str(key), tls_client_ca=str(trusted)))
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    client.minimum_version = client.maximum_version = version
+    client.load_cert_chain(*first.issue("alice", "DNS:alice"))
+    session, _ = shake(tls, client)
+    # Nothing changed, and only TLS 1.2 goes on with sessions.
+    assert shake(tls, client, session)[1] is (version == ssl.TLSVersion.TLSv1_2)
+    trusted.write_bytes(first.cert.read_bytes() + second.cert.read_bytes())
+    tls.refresh()
+    with contextlib.suppress(ssl.SSLError):
+        shake(tls, client, session)
+    fresh, again = shake(tls, client, session)  # who is still let in is so with the next handshake
+    assert not again
+    trusted.write_bytes(second.cert.read_bytes())
+    tls.refresh()
+    for one in (session, fresh, fresh, None):
+        with pytest.raises(ssl.SSLError):
+            shake(tls, client, one)
 
 
 @pytest.mark.slow

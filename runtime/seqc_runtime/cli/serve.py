@@ -19,7 +19,7 @@ EPILOG = "Example: seqc-runtime serve digits.onnx, then open http://127.0.0.1:80
 @click.option("--uds", help="Listen on this Unix socket, not on a port.")
 @click.option("--grpc-port", type=int, help="Serve gRPC, too, on this port.")
 @click.option("--workers", default="1", help="Processes that serve: a number, or auto for one a CPU.")
-@click.option("--name", help="The model's name, when PATH is a file.")
+@click.option("--name", help="The model's name, when PATH is or holds one.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where models run.")
 @click.option("--threads", type=int, help="CPU threads of one prediction.")
 @click.option("--max-batch", type=int, help="Rows that may run together.")

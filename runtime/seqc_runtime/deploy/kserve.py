@@ -75,10 +75,8 @@ def _file(storage_uri: str) -> str:
 
 def _served(storage_uri: str) -> list[str]:
     file = _file(storage_uri)
-    if file.endswith(".onnx"):
-        # KServe's clients call a model as its InferenceService is called.
-        return [f"{_MOUNTED}/{file}", "--name", "{{.Name}}"]
-    return [_MOUNTED]
+    # KServe's clients call a model as its InferenceService is called, wherever it lies; several have their own names.
+    return [f"{_MOUNTED}/{file}" if file.endswith(".onnx") else _MOUNTED, "--name", "{{.Name}}"]
 
 
 def _service(name: str, namespace: str | None, predictor: Resource) -> Resource:

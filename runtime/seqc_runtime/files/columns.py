@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqc_runtime.errors import RuntimeArgumentError, RuntimeInputError
-from seqc_runtime.inputs import Array
+from seqc_runtime.inputs import Array, cast
 from seqc_runtime.tensors import TensorInfo, format_shape
 
 # By input: the names of its columns, in order. A sequence alone is for a model with one input.
@@ -34,6 +34,14 @@ class Part:
     def assemble(self, values: Array) -> Array:
         """The input, of an array that holds a row of values, one a column, for each sample."""
         return values if self.row is None else values.reshape(len(values), *_open_axis(self.row, values.shape[1]))
+
+    def stack(self, columns: Sequence[Array]) -> Array:
+        """The input, of its columns, each a value for each sample.
+
+        Each becomes what the input takes before they stand beside each other: numpy has no integer for a mixture of
+        int64 and uint64.
+        """
+        return self.assemble(np.stack([cast(column, self.info) for column in columns], axis=1))
 
 
 def lay_out(

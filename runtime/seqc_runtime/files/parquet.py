@@ -11,8 +11,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from seqc_runtime.errors import RuntimeDependencyError, RuntimeInputError
+from seqc_runtime.files.cells import ADVICE
 from seqc_runtime.files.columns import Choice, Part, lay_out
-from seqc_runtime.inputs import Array
+from seqc_runtime.inputs import Array, cast
 from seqc_runtime.tensors import TensorInfo
 
 
@@ -80,13 +81,13 @@ class ParquetReader:
         return {part.info.name: self._input(part, table, at) for part in self._parts}
 
     def _input(self, part: Part, table: Any, at: int) -> Array:
-        columns = [self._column(table, name, at) for name in part.columns]
+        columns = [self._column(table, name, at, part.info) for name in part.columns]
         if not len(table) and columns[0].ndim > 1:
             # Without a list nothing says how long lists are.
             return np.empty((0, *(max(size, 0) for size in part.row or ())), columns[0].dtype)
-        return columns[0] if columns[0].ndim > 1 else part.assemble(np.stack(columns, axis=1))
+        return columns[0] if columns[0].ndim > 1 else part.stack(columns)
 
-    def _column(self, table: Any, name: str, at: int) -> Array:
+    def _column(self, table: Any, name: str, at: int, info: TensorInfo) -> Array:
         pieces = table.column(name).chunks or [_none(table, name)]
         column = import_pyarrow().concat_arrays([_storage(piece) for piece in pieces])
         shape = [len(column)]
@@ -94,25 +95,36 @@ class ParquetReader:
             self._refuse_missing(column, name, at, shape)
             shape.append(self._width(column, name))
             column = column.flatten()
-        if self._fill is not None:
-            column = self._filled(column)
-        self._refuse_missing(column, name, at, shape)
+        if self._fill is not None and info.dtype != "str":
+            return self._filled(column, info, self._fill).reshape(shape)
+        self._refuse_missing(column, name, at, shape, "" if info.dtype == "str" else ADVICE)
         values: Array = column.to_numpy(zero_copy_only=False)
         return values.reshape(shape)
 
-    def _filled(self, column: Any) -> Any:
-        arrow = import_pyarrow()
-        if arrow.types.is_floating(column.type):
+    def _filled(self, column: Any, info: TensorInfo, fill: float) -> Array:
+        """The values as what the input takes, which the fill need not be in the column's own type."""
+        types = import_pyarrow().types
+        if types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        if types.is_null(column.type):
+            column = column.cast(import_pyarrow().from_numpy_dtype(info.numpy_dtype))
+        if types.is_floating(column.type):
+            values: Array = column.to_numpy(zero_copy_only=False)
             # As in a table of text, where NaN is one of the words for what is missing.
-            column = arrow.compute.if_else(arrow.compute.is_nan(column), None, column)
-        return column.fill_null(self._fill) if column.null_count else column
+            missing = np.isnan(values)
+        else:
+            missing = column.is_null().to_numpy(zero_copy_only=False)
+            if missing.any() and (types.is_boolean(column.type) or types.is_integer(column.type)):
+                # With any value of theirs: whole numbers among which some are missing would become floats.
+                column = column.fill_null(False if types.is_boolean(column.type) else 0)
+            values = column.to_numpy(zero_copy_only=False)
+        values = cast(values, info)
+        return np.where(missing, _as_value(fill, info), values) if missing.any() else values
 
-    def _refuse_missing(self, column: Any, name: str, at: int, shape: Sequence[int]) -> None:
+    def _refuse_missing(self, column: Any, name: str, at: int, shape: Sequence[int], advice: str = ADVICE) -> None:
         if column.null_count:
             row = at + column.is_null().to_numpy(zero_copy_only=False).argmax() // max(math.prod(shape[1:]), 1)
-            raise RuntimeInputError(
-                f"{self._name}, row {row}, column {name!r}: the value is missing; --missing VALUE puts one there"
-            )
+            raise RuntimeInputError(f"{self._name}, row {row}, column {name!r}: the value is missing{advice}")
 
     def _width(self, column: Any, name: str) -> int:
         if hasattr(column.type, "list_size"):
@@ -128,6 +140,14 @@ class ParquetReader:
                 f"{self._name}, column {name!r} holds lists of different lengths ({few}): fill them up to one length"
             )
         return int(widths.pop()) if widths else 0
+
+
+def _as_value(fill: float, info: TensorInfo) -> Array:
+    """What is put where a value is missing, in the type of an input. Raises RuntimeInputError where that has none."""
+    kind = info.numpy_dtype.kind
+    if (kind in "iu" and fill % 1 != 0) or (kind == "b" and fill not in (0, 1)):
+        raise RuntimeInputError(f"--missing {fill:g} cannot be put into input {info.name!r}, which needs {info}")
+    return cast(np.array({"f": float, "b": bool}.get(kind, int)(fill)), info)
 
 
 def _is_nested(kind: Any) -> bool:

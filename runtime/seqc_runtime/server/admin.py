@@ -14,6 +14,7 @@ from seqc_runtime.errors import SeqcRuntimeError
 from seqc_runtime.server.control import Channel, Message
 from seqc_runtime.server.messages import Refusal
 from seqc_runtime.server.repository import Repository
+from seqc_runtime.server.scheduling import Scheduler
 
 LOG = logging.getLogger("seqc_runtime.server")
 # Seconds until a model that is missing is tried again: 0.5, 1, 2, ... 10.
@@ -140,14 +141,13 @@ def carry_out(repository: Repository, what: Message) -> Message | None:
     return None
 
 
-async def poll(repository: Any, seconds: float) -> None:
-    """Look for new versions for ever."""
-    loop = asyncio.get_running_loop()
+async def poll(repository: Any, seconds: float, scheduler: Scheduler) -> None:
+    """Look for new versions for ever, in a thread of the scheduler's."""
     said = ""
     with contextlib.suppress(asyncio.CancelledError):
         while True:
             await asyncio.sleep(seconds)
-            problem = await loop.run_in_executor(None, _look, repository)
+            problem = await scheduler.call(_look, repository)
             if problem and problem != said:
                 LOG.error("the models stay as they were, for they cannot be looked for: %s", problem)
             said = problem

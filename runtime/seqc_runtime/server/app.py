@@ -7,6 +7,7 @@ from contextlib import suppress
 from time import perf_counter_ns
 from urllib.parse import unquote
 
+from seqc_runtime.errors import RuntimeInputError
 from seqc_runtime.inputs import Array
 from seqc_runtime.server.auth import Admission
 from seqc_runtime.server.compression import compress, decompress
@@ -170,7 +171,10 @@ class Exchange:
 
     def _count(self, error: Exception) -> None:
         """Count an inference that was refused, where it is known of which model."""
-        if isinstance(error, Refusal) and self.route.scope == "infer" and "model" in self.values:
+        if not isinstance(error, Refusal | RuntimeInputError) or self.route.scope != "infer":
+            return
+        names = self.app.repository.names()
+        name = self.values.get("model") or (names[0] if len(names) == 1 else None)
+        if name is not None:
             with suppress(Refusal):
-                servable = self.app.repository.get(self.values["model"], self.values.get("version"))
-                servable.counters.failed("invalid")
+                self.app.repository.get(name, self.values.get("version")).counters.failed("invalid")

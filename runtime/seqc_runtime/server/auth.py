@@ -226,7 +226,7 @@ class Admission:
             self._check_token(self.tokens, head, route.scope)
 
     def _check_browser(self, head: Head) -> Response | None:
-        host = head.headers.get("host", "")
+        host = head.headers.get("host", "").lower()
         if self.hosts is not None and host and not self.hosts(_hostname(host[:_LONGEST_HOST])):
             # A page whose name was made to mean this machine: its browser takes this server for the page's own.
             raise Refusal(
@@ -238,7 +238,7 @@ class Admission:
         if origin in self.origins:
             asked = head.headers.get("access-control-request-method")
             return _preflight(origin) if head.method == "OPTIONS" and asked else None
-        if self.hosts is not None and urlsplit(origin).netloc != host:
+        if self.hosts is not None and _place(origin) != host:
             raise Refusal(403, f"pages of {origin[:100]!r} may not call this server; --cors-origin lets them")
         return None
 
@@ -288,7 +288,16 @@ def _preflight(origin: str) -> Response:
 def _hostname(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
-    return host.rpartition(":")[0] if ":" in host else host
+    # A dot at the end says that the name is whole.
+    return (host.rpartition(":")[0] if ":" in host else host).removesuffix(".")
+
+
+def _place(origin: str) -> str | None:
+    """Host and port of an origin; None for what is no origin."""
+    try:
+        return urlsplit(origin.lower()).netloc
+    except ValueError:
+        return None
 
 
 def make_admission(settings: Settings, admin: bool = False) -> Admission:
@@ -302,12 +311,20 @@ def make_admission(settings: Settings, admin: bool = False) -> Admission:
         hidden = dict.fromkeys(ADMINISTRATION, "it is on the port for administrators")
     if settings.model_control == "none":
         hidden["admin"] = "clients load and unload models only with --model-control explicit"
+    return Admission(tokens, hidden, origins=settings.cors_origins)
+
+
+def guard(admission: Admission, settings: Settings, admin: bool = False) -> None:
+    """Let a listener of this server's own answer to its own names only, where a page could do what its user can.
+
+    That is without tokens, to browsers on this machine. Under another server, the names are that one's.
+    """
     host = settings.admin_host if admin else settings.host
-    # Without tokens, a page in a browser on this machine can do whatever its user can.
-    guarded = is_loopback(host) and tokens is None and not settings.insecure and (admin or settings.uds is None)
+    if not is_loopback(host) or admission.tokens is not None or settings.insecure or (settings.uds and not admin):
+        return
 
     @lru_cache(_HOSTS)
     def own(name: str) -> bool:
-        return is_loopback(name) or name == host
+        return is_loopback(name) or name == host.lower()
 
-    return Admission(tokens, hidden, own if guarded else None, settings.cors_origins)
+    admission.hosts = own

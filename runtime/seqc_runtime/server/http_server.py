@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
 import socket
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
@@ -148,8 +147,13 @@ class HttpServer(uvicorn.Server):
 
 def raise_file_limit(connections: int) -> None:
     """Let this process hold `connections` sockets, as far as the system lets it."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # on Windows, which has no such limit
+        return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + 256
     if soft != resource.RLIM_INFINITY and soft < wanted:
         top = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (top, hard))
+        with contextlib.suppress(ValueError, OSError):  # more than the kernel has
+            resource.setrlimit(resource.RLIMIT_NOFILE, (top, hard))

@@ -16,13 +16,17 @@ from seqc_runtime.server.messages import Buffer, Refusal
 from seqc_runtime.server.signature import Declared
 
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
+_ORIENTATION = 0x0112
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 def read_picture(body: Buffer, declared: Declared, scale: str, layout: str | None, limits: Limits) -> Array:
     """An image as one sample: resized to the declared height and width, in the declared number of channels.
 
-    scale: what the pixels, 0 to 255, are divided by; 1 leaves them as they are. layout: "channels_first" or
+    An image is turned as its EXIF says, as browsers turn it, and 16 bits of grey become 8. Pixels are 0 to 255, for an
+    input of int8 -128 to 127.
+
+    scale: what the pixels are divided by; 1 leaves them as they are. layout: "channels_first" or
     "channels_last", or None to see it by the sizes. limits: of pixels.
 
     Raises Refusal: 400, 413, 501 without pillow.
@@ -42,8 +46,7 @@ def read_picture(body: Buffer, declared: Declared, scale: str, layout: str | Non
             with Image.open(io.BytesIO(body), formats=_FORMATS) as image:
                 if image.width * image.height > limits.pixels:
                     raise Refusal(413, f"the image has {image.width} x {image.height} pixels; at most {limits.pixels}")
-                # A file of one mode may decode into another; transparent places are white, as on paper.
-                picture: Any = image.convert(_MODES[channels]) if channels == 4 else _opaque(image, _MODES[channels])
+                picture = _converted(_upright(image), _MODES[channels])
     except Refusal:
         raise
     except UnidentifiedImageError as error:  # whose own words are the address of an object
@@ -59,12 +62,46 @@ def read_picture(body: Buffer, declared: Declared, scale: str, layout: str | Non
     rank = len(declared.shape)
     if rank == 2 or (rank == 3 and channels == 1):
         pixels = pixels.reshape((-1,) if rank == 2 else size[::-1])
-    array = pixels.astype(declared.dtype)
+    array = _as_declared(pixels, declared)
     return np.ascontiguousarray(array[None] / declared.dtype.type(divisor) if divisor != 1 else array[None])
 
 
-def _opaque(image: Any, mode: str) -> Any:
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+def _as_declared(pixels: Array, declared: Declared) -> Array:
+    # The middle is 0 for int8, in which bright pixels have no room.
+    return (pixels ^ 128).view(np.int8) if declared.dtype == np.int8 else pixels.astype(declared.dtype)
+
+
+def _upright(image: Any) -> Any:
+    """An image of 8 bits a channel, as its EXIF says that it is seen; as it is where that cannot be read."""
+    from PIL import Image
+
+    try:
+        turned = image.getexif().get(_ORIENTATION)
+    except Exception:  # as decoders do, in their own ways
+        turned = None
+    if image.mode.startswith("I"):
+        image = _in_eight_bits(image)
+    kind = Image.Transpose
+    mirrored, upside = kind.FLIP_LEFT_RIGHT, kind.FLIP_TOP_BOTTOM
+    ways = (mirrored, kind.ROTATE_180, upside, kind.TRANSPOSE, kind.ROTATE_270, kind.TRANSVERSE, kind.ROTATE_90)
+    return image.transpose(ways[turned - 2]) if turned in range(2, 9) else image
+
+
+def _in_eight_bits(image: Any) -> Any:
+    """An image of 16 bits of grey in 8; pillow would take whatever is above 255 for white."""
+    from PIL import Image
+
+    values = np.asarray(image).astype(np.int64)
+    grey = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    clear = image.info.get("transparency")
+    if clear is not None:
+        grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+    return grey
+
+
+def _converted(image: Any, mode: str) -> Any:
+    """An image in a mode, which need not be the file's; without transparency such places are white, as on paper."""
+    if mode != "RGBA" and (image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info):
         from PIL import Image
 
         clear = image.convert("RGBA")

@@ -178,6 +178,7 @@ class Repository:
             if any(key[0] == name for key in self._stamps):
                 for version in list(self._models[name]):
                     self._drop(name, version)
+        self._forget({key for key in self._status if key[0] not in found and key[0] not in self._models})
         self._problems = {name: why for name, why in self._problems.items() if name in found}
 
     def _apply(self, model: FoundModel, patient: bool, again: bool = False) -> str | None:
@@ -202,6 +203,8 @@ class Repository:
             elif version in model.versions:
                 problem = self._load_version(model, version, patient, again)
                 failure = failure or problem
+        kept = chosen | set(self._models.get(model.name, ()))
+        self._forget({key for key in self._status if key[0] == model.name and key[1] not in kept})
         return failure
 
     def _load_version(self, model: FoundModel, version: int, patient: bool, again: bool) -> str | None:
@@ -251,11 +254,17 @@ class Repository:
         if not versions:
             del models[name]
         self._models = models
-        self._status = {key: status for key, status in self._status.items() if key != (name, version)}
-        self._stamps.pop((name, version), None)
-        self._seen.pop((name, version), None)
+        self._forget({(name, version)})
         gone.retire()
         LOG.info("model %s, version %d is served no more", name, version)
+
+    def _forget(self, keys: set[tuple[str, int]]) -> None:
+        """Say nothing more of versions."""
+        if keys:
+            self._status = {key: status for key, status in self._status.items() if key not in keys}
+        for key in keys:
+            self._stamps.pop(key, None)
+            self._seen.pop(key, None)
 
     def _say_unavailable(self, name: str, reason: str) -> None:
         self._status = {key: status for key, status in self._status.items() if key[0] != name}

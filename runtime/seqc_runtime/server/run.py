@@ -43,7 +43,9 @@ def serve(settings: Settings) -> int:
 
         set_logging(settings)
         app = build_app(settings)
-        Worker(settings, app, sockets, lambda port: announce(describe(app), port)).run()
+        worker = Worker(settings, app, sockets, lambda port: announce(describe(app), port))
+        worker.run()
+    worker.leave()
     return 0
 
 

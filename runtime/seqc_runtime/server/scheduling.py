@@ -38,6 +38,8 @@ HOLDING = 10e-6
 CROWDED = 32
 # They are started when they are needed. Each model has a few at most, and must not wait for those that others hold.
 THREADS = 1024
+# Models load one after the other; others wait for that.
+SLOW_THREADS = 32
 # Seconds that a timer may go off before its time, as the clock of an event loop has it.
 EARLY = 2e-3
 # Seconds between looks whether the clients are still there for whom a model runs.
@@ -57,6 +59,8 @@ class Scheduler:
         self._lanes: dict[Servable, Lane] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._aside: ThreadPoolExecutor | None = None
+        self._slow: ThreadPoolExecutor | None = None
+        self._calls: list[None] = []
         self._cpus = cpus or cpu_budget().cpus
         self._refusing = False
         self._idle: list[asyncio.Future[None]] = []
@@ -146,8 +150,17 @@ class Scheduler:
         self._drop(self._lanes[ticket.job.servable], ticket)
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Run anything slow in a thread, such as loading a model."""
-        return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+        """Run anything slow in a thread, such as loading a model; the end of the event loop does not wait for it."""
+        if self._slow is None:
+            self._slow = ThreadPoolExecutor(SLOW_THREADS, "seqc-slow")
+        return await asyncio.get_running_loop().run_in_executor(self._slow, self._call, function, *arguments)
+
+    def _call(self, function: Callable[..., T], *arguments: Any) -> T:
+        self._calls.append(None)
+        try:
+            return function(*arguments)
+        finally:
+            self._calls.pop()
 
     async def aside(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run what takes long on the CPU in a thread, one after the other: together they would only need more memory.
@@ -162,6 +175,11 @@ class Scheduler:
     def busy(self) -> bool:
         """Whether a job waits or runs."""
         return any(lane.count or lane.running for lane in self._lanes.values())
+
+    @property
+    def calling(self) -> bool:
+        """Whether what `call` was given runs, which nothing can stop."""
+        return bool(self._calls)
 
     async def drain(self) -> None:
         """Refuse new jobs, and return when all that are here have ended."""
@@ -182,9 +200,9 @@ class Scheduler:
             for timer in (lane.timer, lane.watch, lane.alarm):
                 if timer is not None:
                     timer.cancel()
-        for pool in (self._pool, self._aside):
+        for pool in (self._pool, self._aside, self._slow):
             if pool is not None:
-                pool.shutdown(wait=False, cancel_futures=False)
+                pool.shutdown(wait=False, cancel_futures=pool is self._slow)
 
     def _lane(self, servable: Servable) -> Lane:
         loop = self._loop = self._loop or asyncio.get_running_loop()

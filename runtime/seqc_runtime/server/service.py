@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seqc_runtime.server.app import App, Exchange
+from seqc_runtime.server.auth import Admission
 from seqc_runtime.server.limits import Limits
 from seqc_runtime.server.messages import Buffer, Client, Head, Refusal, Response, Usual
 from seqc_runtime.server.scheduling import Scheduler
@@ -26,8 +27,7 @@ class Service:
     """`app`, ready to be carried by connections or by ASGI.
 
     scheduler: runs the jobs; one of its own when None. observer: is told of every request.
-    identify: the name in a client's certificate, as `ssl` gives it; it raises Refusal. origins: the origin an answer
-    names for a browser, so that its page sees it.
+    identify: the name in a client's certificate, as `ssl` gives it; it raises Refusal.
     held: bytes of bodies under way on all connections.
     """
 
@@ -37,14 +37,15 @@ class Service:
         scheduler: Scheduler | None = None,
         observer: Observer | None = None,
         identify: Callable[[Any], str | None] | None = None,
-        origins: Callable[[Head], str | None] | None = None,
     ) -> None:
         self.app = app
         self.limits: Limits = app.limits
         self.scheduler = scheduler or Scheduler(app.limits)
         self.observer = observer
         self.identify = identify
-        self.origins = origins
+        # The origin that an answer names for a browser, so that its page sees it.
+        admit = app.admit
+        self.origins = admit.allowed_origin if isinstance(admit, Admission) and admit.origins else None
         self.held = 0
         self.turn = self.scheduler.turn
         self.usual = Usual([])

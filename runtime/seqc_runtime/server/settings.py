@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ MOST_WORKERS = 256
 class Settings:
     """Everything a server needs to know; plain values, so that workers get it as JSON.
 
-    paths: an .onnx file or a repository folder each. name: of the model, when the one path is a file.
+    paths: an .onnx file or a repository folder each. name: of the model, when the one path has one.
     host, port, uds: where to listen; port 0 takes a free one. grpc_port: None for no gRPC.
     workers: processes. threads: of one prediction; None shares the CPUs out among the workers.
     share_weights: workers have one copy of weights that lie beside a model, at the cost of slower batches.
@@ -72,10 +73,8 @@ class Settings:
         for path in self.paths:
             if not os.path.exists(path):
                 raise RuntimeArgumentError(f"there is no file or folder {path!r}")
-        if self.name is not None and (len(self.paths) > 1 or os.path.isdir(self.paths[0])):
-            raise RuntimeArgumentError(
-                "--name names the model of one .onnx file; a repository's folders have their names"
-            )
+        if self.name is not None and len(self.paths) > 1:
+            raise RuntimeArgumentError("--name names the model of one path; those of several have their own names")
         self._check_ports()
         if not 1 <= self.workers <= MOST_WORKERS:
             raise RuntimeArgumentError(f"--workers needs 1 to {MOST_WORKERS} or auto; got {self.workers}")
@@ -102,14 +101,16 @@ class Settings:
     def _check_times(self) -> None:
         times = {"--poll": self.poll, "--drain-timeout": self.drain}
         for option, seconds in times.items():
-            if not 0 <= seconds <= 86_400:
-                raise RuntimeArgumentError(f"{option} needs 0 to 86400 seconds; got {seconds:g}")
+            if not 0 <= seconds <= _DAY:
+                raise RuntimeArgumentError(f"{option} needs 0 to {_DAY} seconds; got {seconds:g}")
         if not 0 <= self.max_delay <= 86_400:
             raise RuntimeArgumentError(f"--max-delay needs 0 to 86400000 milliseconds; got {1000 * self.max_delay:g}")
 
     def _check_files(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise RuntimeArgumentError("--tls-cert and --tls-key need each other")
+        if self.tls_client_names and self.tls_client_ca is None:
+            raise RuntimeArgumentError("--tls-client-name needs --tls-client-ca, which says whose certificates count")
         if self.tls_client_ca is not None and self.tls_cert is None:
             raise RuntimeArgumentError("--tls-client-ca needs --tls-cert and --tls-key")
         for option, path in (
@@ -142,11 +143,9 @@ class Settings:
         for name, value in self.limits.items():
             if name not in known:
                 raise RuntimeArgumentError(f"there is no limit {name!r}; there is {', '.join(sorted(known))}")
-            kind: type[int | float] = type(getattr(Limits(), name))
-            if not value > 0 or (kind is int and value != int(value)):
-                needed = "whole number" if kind is int else "number"
-                raise RuntimeArgumentError(f"--limit {name} needs a positive {needed}; got {value:.15g}")
-            given[name] = kind(value)
+            if name == "drain":
+                raise RuntimeArgumentError("--limit drain is --drain-timeout: give that")
+            given[name] = _limit(name, value, type(getattr(Limits(), name)))
         return replace(Limits(), drain=self.drain, **given)
 
     def worker_threads(self) -> int | None:
@@ -169,8 +168,21 @@ class Settings:
 TOKENS_VARIABLE = "SEQC_RUNTIME_TOKENS"
 
 
+_DAY = 86_400
+# What JSON, which workers are told the settings in, holds exactly.
+_MOST = 1 << 53
 _PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[a-zA-Z0-9._-]+")
+
+
+def _limit(name: str, value: float, kind: type[int | float]) -> int | float:
+    """A limit that was given. Raises RuntimeArgumentError for a number that it cannot be."""
+    needed, most = ("whole number", _MOST) if kind is int else ("number", _DAY)
+    if not value > 0 or (kind is int and math.isfinite(value) and value != int(value)):
+        raise RuntimeArgumentError(f"--limit {name} needs a positive {needed}; got {value:.15g}")
+    if value > most:
+        raise RuntimeArgumentError(f"--limit {name} needs at most {most}; got {value:.15g}")
+    return kind(value)
 
 
 def _check_origin(origin: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import ssl
+import time
 from typing import Any
 
 from seqc_runtime.errors import RuntimeArgumentError
@@ -25,6 +26,7 @@ class Tls:
         self._said = ""
         self._stamps = self._look()
         self._current = self._make()
+        self._changed = 0.0
         # Listeners keep this one; what a handshake uses is decided when it begins.
         self.context = self._make()
         self.context.sni_callback = self._choose
@@ -36,6 +38,7 @@ class Tls:
             if stamps != self._stamps:
                 self._current = self._make()
                 self._stamps = stamps
+                self._changed = time.time()
             self._said = ""
         except (OSError, RuntimeArgumentError) as error:
             if str(error) != self._said:
@@ -54,8 +57,12 @@ class Tls:
                 return name
         raise Refusal(403, f"the certificate of {', '.join(names[:3]) or 'nobody'} is not one that is let in")
 
-    def _choose(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+    def _choose(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> int | None:
         connection.context = self._current
+        session = connection.session if self._client_ca is not None and connection.session_reused else None
+        # A client that goes on with a session shows no certificate; one of then may not be let in now. OpenSSL forgets
+        # the session with this, and the client's next handshake is a whole one.
+        return ssl.ALERT_DESCRIPTION_CERTIFICATE_UNKNOWN if session and session.time <= self._changed else None
 
     def _make(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -64,6 +71,9 @@ class Tls:
         try:
             context.load_cert_chain(self._cert, self._key, password=_no_password)
             if self._client_ca is not None:
+                # Those of TLS 1.3 are renewed each time they are used, and would never end.
+                context.options |= ssl.OP_NO_TICKET
+                context.num_tickets = 0
                 context.load_verify_locations(self._client_ca)
                 context.verify_mode = ssl.CERT_REQUIRED
         except (OSError, ValueError) as error:

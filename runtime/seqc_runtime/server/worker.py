@@ -11,13 +11,13 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 from seqc_runtime.errors import SeqcRuntimeError
 from seqc_runtime.server.admin import Everywhere, Orders, carry_out, poll, say_missing
 from seqc_runtime.server.app import App
 from seqc_runtime.server.asgi import Asgi
-from seqc_runtime.server.auth import Admission, make_admission
+from seqc_runtime.server.auth import Admission, guard, make_admission
 from seqc_runtime.server.build import build_app, describe
 from seqc_runtime.server.control import Channel, Message, ending_signals, read_first, send_now
 from seqc_runtime.server.http_server import HttpServer, raise_file_limit
@@ -55,6 +55,7 @@ class Worker:
         self.channel: Channel | None = None
         self.servers: list[HttpServer] = []
         self.observer: Observer | None = None
+        self.scheduler: Scheduler | None = None
         self.grpc: Any = None
         self.obeying: set[asyncio.Future[None]] = set()
 
@@ -63,19 +64,28 @@ class Worker:
         raise_file_limit(self.app.limits.connections)
         _run(self._serve())
 
+    def leave(self) -> None:
+        """End the process here if a model is still being loaded: Python would wait for that."""
+        if self.scheduler is not None and self.scheduler.calling:
+            self.app.repository.remove_copies()
+            end_now(0)
+
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         for number in ending_signals():
-            loop.add_signal_handler(number, self._signalled)
+            try:
+                loop.add_signal_handler(number, self._signalled)
+            except NotImplementedError:  # on Windows
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._signalled))
         tasks: set[asyncio.Task[None]] = set()
         if self.end is not None:
             self.channel = channel = await Channel.open(self.end)
             self.orders = Orders(loop, channel, self.app.repository, self.missing)
             self.app.repository = Everywhere(self.app.repository, self.orders)
             tasks.add(asyncio.create_task(self._listen(channel)))
+        scheduler = self.scheduler = Scheduler(self.app.limits)
         if self.settings.poll:
-            tasks.add(asyncio.create_task(poll(self.app.repository, self.settings.poll)))
-        scheduler = Scheduler(self.app.limits)
+            tasks.add(asyncio.create_task(poll(self.app.repository, self.settings.poll, scheduler)))
         port = await self._make_servers(scheduler)
         serving = asyncio.gather(*(server.serve() for server in self._all()))
         for server in self.servers:
@@ -105,8 +115,9 @@ class Worker:
             apps["admin"] = admin = copy.copy(self.app)
             admin.admit = make_admission(settings, admin=True)
         for name, app in apps.items():
-            origins = app.admit.allowed_origin if isinstance(app.admit, Admission) and settings.cors_origins else None
-            asgi = Asgi(app, scheduler, observer, tls.identify if tls is not None else None, origins)
+            if isinstance(app.admit, Admission):
+                guard(app.admit, settings, admin=name == "admin")
+            asgi = Asgi(app, scheduler, observer, tls.identify if tls is not None else None)
             level, alone = settings.log_level, self.end is None
             self.servers.append(HttpServer(asgi, self.sockets[name], tls, level, alone))
         return await self._start_grpc(scheduler, observer, tls) if settings.grpc_port is not None else None
@@ -210,7 +221,11 @@ def main() -> int:
 
 def start() -> None:
     """Run as a process of its own, and end it."""
-    status = main()
+    end_now(main())
+
+
+def end_now(status: int) -> NoReturn:
+    """End the process without what Python does at the end."""
     sys.stdout.flush()
     sys.stderr.flush()
     # Sessions of onnxruntime need not be taken down one by one.

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from seqc_runtime.server.endpoints import model
 from seqc_runtime.server.messages import Refusal
 
 
@@ -35,7 +36,8 @@ class Question:
     """One method of the service as a request over HTTP.
 
     method: GET or POST. path, body: of a request message. fields: of the response message, from the JSON answered.
-    told: statuses besides 200 whose answer is one the response message can hold.
+    told: statuses besides 200 whose answer is one the response message can hold. handler: what answers, where that is
+    not what is at the path.
     """
 
     method: str
@@ -43,10 +45,17 @@ class Question:
     body: Callable[[Any], bytes] = lambda request: b""
     fields: Callable[[Any], Any] = lambda content: content
     told: tuple[int, ...] = ()
+    handler: Callable[..., Any] | None = None
 
 
 def _of_model(suffix: str) -> Callable[[Any], str]:
     return lambda request: model_path(request.name, request.version) + suffix
+
+
+def _metadata_path(request: Any) -> str:
+    path = model_path(request.name, request.version)
+    # A model may be called so; at its path are the statistics of all.
+    return f"{path}/config" if path == "/v2/models/stats" else path
 
 
 def _statistics_path(request: Any) -> str:
@@ -69,7 +78,7 @@ QUESTIONS: Mapping[str, Question] = {
     "ModelReady": Question(
         "GET", _of_model("/ready"), fields=lambda content: {"ready": content.get("ready", False)}, told=(404, 503)
     ),
-    "ModelMetadata": Question("GET", _of_model("")),
+    "ModelMetadata": Question("GET", _metadata_path, handler=model),
     "ModelConfig": Question("GET", _of_model("/config"), fields=lambda content: {"config": content}),
     "ModelStatistics": Question("GET", _statistics_path),
     "RepositoryIndex": Question(

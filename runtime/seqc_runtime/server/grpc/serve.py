@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # Extra for what is around the tensors in a message.
 _FRAME = 1 << 16
 _NO_LIMIT = (1 << 31) - 1
+# Of connections: gRPC ends the process where more are to be let in.
+_MOST_CONNECTIONS = _NO_LIMIT - 1
 LINGER = 0.2
 POLL = 0.02
 
@@ -50,7 +52,8 @@ class GrpcServer:
         self._asked = asyncio.Event()
         self._forced = asyncio.Event()
         limits = app.limits
-        self._server = grpc.aio.server(options=_options(limits, reuse_port), maximum_concurrent_rpcs=limits.connections)
+        most = min(limits.connections, _MOST_CONNECTIONS)
+        self._server = grpc.aio.server(options=_options(limits, reuse_port), maximum_concurrent_rpcs=most)
         inference = InferenceService(app, scheduler, observer, identify)
         names = [inference.DESCRIPTION.full_name]
         health = Health(names, self._ready, self._ending.draining)
@@ -120,13 +123,13 @@ class GrpcServer:
 
 def _options(limits: Limits, reuse_port: bool) -> list[tuple[str, int]]:
     milliseconds = int(1000 * limits.keep_alive)
-    return [
+    options = [
         # gRPC would let two servers have the same port without a word.
         ("grpc.so_reuseport", int(reuse_port)),
         ("grpc.max_receive_message_length", limits.body + _FRAME),
         # As over HTTP, answers are as large as the model makes them.
         ("grpc.max_send_message_length", _NO_LIMIT),
-        ("grpc.max_allowed_incoming_connections", limits.connections),
+        ("grpc.max_allowed_incoming_connections", min(limits.connections, _MOST_CONNECTIONS)),
         ("grpc.max_concurrent_streams", limits.streams),
         ("grpc.max_metadata_size", limits.header),
         ("grpc.absolute_max_metadata_size", limits.header),
@@ -139,3 +142,4 @@ def _options(limits: Limits, reuse_port: bool) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ]
+    return [(name, min(value, _NO_LIMIT)) for name, value in options]

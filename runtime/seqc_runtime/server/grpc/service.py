@@ -71,7 +71,7 @@ class InferenceService:
         inference = Inference(request, raw, None if remaining is None else time.monotonic() + remaining)
         try:
             asked = self._head(context, "POST", f"{model_path(request.model_name, request.model_version)}/infer")
-            return await self._ask(asked, b"", inference)
+            return await self._ask(asked, b"", inference.handler)
         except Refusal as refusal:
             return refusal.response()
         except asyncio.CancelledError:
@@ -83,7 +83,7 @@ class InferenceService:
         """Answer a method that is no inference with a message of class `kind`."""
         try:
             asked = self._head(context, question.method, question.path(request))
-            response = await self._ask(asked, question.body(request))
+            response = await self._ask(asked, question.body(request), question.handler)
         except Refusal as refusal:
             response = refusal.response()
         if response.status != 200 and response.status not in question.told:
@@ -94,19 +94,18 @@ class InferenceService:
     def _head(self, context: Any, method: str, path: str) -> Head:
         return head(context, method, path, self._identify)
 
-    async def _ask(self, asked: Head, body: Buffer, inference: Inference | None = None) -> Response:
+    async def _ask(self, asked: Head, body: Buffer, handler: Callable[..., Any] | None) -> Response:
         watch = self._observer.begin(asked) if self._observer is not None else None
         exchange = self._app.open(asked)
-        answer = exchange if isinstance(exchange, Response) else await self._answer(exchange, body, inference, watch)
+        answer = exchange if isinstance(exchange, Response) else await self._answer(exchange, body, handler, watch)
         if watch is not None:
             watch.end(answer)
         return answer
 
     async def _answer(
-        self, exchange: Exchange, body: Buffer, inference: Inference | None, watch: Watch | None
+        self, exchange: Exchange, body: Buffer, handler: Callable[..., Any] | None, watch: Watch | None
     ) -> Response:
-        if inference is not None:
-            exchange.handler = inference.handler
+        exchange.handler = handler or exchange.handler
         started = exchange.start(body)
         if isinstance(started, Response):
             return started

@@ -12,9 +12,15 @@ from seqc_runtime.server.messages import Response
 _SCRIPTS = ("tensors.js", "numbers.js", "inputs.js", "pictures.js", "results.js", "live.js", "server.js", "main.js")
 
 
-@cache
 def page() -> Response:
     """The document, with a policy that lets a browser run nothing else and talk to this server only."""
+    headers, body = _made()
+    # What an answer is given on its way is for one request.
+    return Response(200, list(headers), (body,))
+
+
+@cache
+def _made() -> tuple[list[tuple[str, str]], bytes]:
     read = {name: Path(__file__).with_name(name).read_text("utf-8") for name in ("index.html", "page.css", *_SCRIPTS)}
     style = read["page.css"]
     # As one function, nothing of it is a global variable of the page.
@@ -33,7 +39,7 @@ def page() -> Response:
         ("referrer-policy", "no-referrer"),
         ("cache-control", "no-cache"),
     ]
-    return Response(200, headers, (text.encode("utf-8"),))
+    return headers, text.encode("utf-8")
 
 
 def _hash(text: str) -> str:
