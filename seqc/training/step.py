@@ -111,7 +111,9 @@ class Step:
     graph: Graph
     reads: tuple[Variable, ...]
     writes: tuple[Variable, ...]
+    # Whether random numbers depend on the model's seed, and whether any are drawn anew for each batch.
     is_random: bool = False
+    draws: bool = False
     # What to log, by name, where the model's `compute_metrics`, or a step of its own, says that.
     logged: dict[str, Variable] | None = None
     # The form of the results: one, or a list or dictionary of them, with None at each leaf.
@@ -201,5 +203,6 @@ def _finish(trace: Trace, given: Given, result: Any, logged: dict[str, Variable]
         (*results, *(trace.updates[v] for v in writes)),
         (*names, *(f"new:{trace.label(v)}" for v in writes)),
     )
-    is_random = any(v is trace.seed for v in graph.walk())
-    return Step(graph, reads, writes, is_random, logged, tree.map_structure(lambda _: None, result))
+    used = set(graph.walk())
+    random = trace.seed in used, trace.step in used
+    return Step(graph, reads, writes, *random, logged, tree.map_structure(lambda _: None, result))

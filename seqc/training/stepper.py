@@ -59,7 +59,9 @@ class Stepper(Totals):
         self.asked_eager = False
         # The kinds of steps that were written for batches of one size, which so ties them to it.
         self._sized: set[str] = set()
+        # What random layers draw by: a seed, and how many batches they have drawn for, of whatever kind.
         self._seed: int | None = None
+        self._drawn = 0
         # The model in onnxruntime, by what it was made for; see `seqc.training.inference`.
         self.sessions: dict[Any, VerifiedSession] = {}
 
@@ -106,18 +108,19 @@ class Stepper(Totals):
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
-    def run_batch(self, kind: str, batch: Batch, counter: int) -> list[Array]:
+    def run_batch(self, kind: str, batch: Batch) -> list[Array]:
         """Runs a step on one batch and keeps the new state.
 
         Args:
-            kind: "train", "test" or "predict". batch: inputs, labels and weights. counter: makes the random numbers
-            of one batch differ from those of another.
+            kind: "train", "test" or "predict". batch: inputs, labels and weights.
         """
         step = self.step_for(kind, batch)
         self._logged = step.logged
         if step.is_random and self._seed is None:
             self._seed = next_seed()
-        return step.run([a for a in batch if a is not None], self._seed or 0, counter)
+        number = self._drawn
+        self._drawn += step.draws  # before it runs: should that be interrupted, no other batch has the same numbers
+        return step.run([a for a in batch if a is not None], self._seed or 0, number)
 
     def step_for(self, kind: str, batch: Batch) -> Step:
         """Returns the step for such a batch, traced the first time."""
