@@ -318,6 +318,19 @@ def test_every_validation_from_a_generator_sees_the_same_batches(steps: int) -> 
     assert len(log) == steps
 
 
+def test_a_generator_may_fill_the_same_arrays_for_each_batch_of_validation() -> None:
+    def refilled() -> Iterator[Any]:
+        x, y, weight = np.zeros((4, 2), "float32"), np.zeros((4, 1), "float32"), np.zeros(4, "float32")
+        for start in range(0, 12, 4):
+            x[:], y[:], weight[:] = X[start : start + 4], Y[start : start + 4], start + np.arange(4)
+            yield x, y, weight
+
+    trained = model()
+    expected = trained.evaluate(X, Y, sample_weight=np.arange(12), batch_size=4, verbose=0)
+    run = trained.fit(X, Y, epochs=3, validation_data=refilled(), validation_steps=3, verbose=0)
+    np.testing.assert_allclose(run.history["val_loss"], [expected] * 3, rtol=1e-6)
+
+
 def test_a_generator_validates_once_in_every_validated_epoch() -> None:
     run = model().fit(
         X, Y, epochs=6, validation_data=endless([]), validation_steps=2, validation_freq=[1, 5], verbose=0

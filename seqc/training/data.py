@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
@@ -84,9 +84,17 @@ class Data:
         """Returns some of the rows, as they are kept."""
 
         def of(array: Any) -> Any:
-            return array.part(take) if isinstance(array, Stored) else None if array is None else array[take]
+            return array.part(take) if isinstance(array, Stored) else array[take]
 
-        x, y, weight = (tuple(map(of, kind)) for kind in (self.x, self.y, self.weight))
+        return self._each(of)
+
+    def copied(self) -> Data:
+        """Returns data that stay as they are, whatever becomes of arrays that were given."""
+        return self._each(lambda array: array.copy() if isinstance(array, np.ndarray) else array)
+
+    def _each(self, change: Callable[[Any], Any]) -> Data:
+        kinds = (self.x, self.y, self.weight)
+        x, y, weight = (tuple(None if a is None else change(a) for a in kind) for kind in kinds)
         return replace(self, x=x, y=y, weight=weight)
 
 

@@ -286,6 +286,7 @@ class IterableSource(Source):
         for item in items:
             data = self._checked(item)
             if self._kept is not None:
+                data = data.copied()  # a generator may fill the same arrays for each batch
                 self._kept.append(data)
             yield data.rows(slice(None))
 
