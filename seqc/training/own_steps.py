@@ -162,6 +162,8 @@ class GradientTape:
 
 def _read(trace: Trace, source: Any) -> list[Value]:
     """Returns all values that stand for a source: of a variable that was assigned to, the old and the new ones."""
+    if isinstance(source, Value):
+        return [source] if source.known is None else [source, source.known]
     if not isinstance(source, Variable):
         return [as_value(source)]
     return trace.reads_of(source) or [trace.read(source)]
